@@ -1,0 +1,156 @@
+/** What every command shares: settings, progress, signals, confirmation, results and errors. */
+import {Command, type Interfaces} from '@oclif/core';
+import {systemClock} from '../clock.js';
+import {AppError} from '../errors.js';
+import {chooseProgress} from '../progress/choose-progress.js';
+import {type Progress, silentProgress} from '../progress/progress.js';
+import {redact} from '../redact.js';
+import type {RunContext} from '../run-context.js';
+import {type GlobalFlags, loadSettings} from '../settings/settings.js';
+import {globalFlags} from './flags.js';
+import {asAppError, errorDocument, errorLines} from './show-error.js';
+import type {Style} from './style.js';
+
+type PerformFlags = GlobalFlags & {
+  json?: boolean;
+  quiet?: boolean;
+  verbose?: boolean;
+  'no-color'?: boolean;
+  yes?: boolean;
+  'confirm-db'?: string;
+};
+
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true;
+  static override baseFlags = globalFlags;
+
+  private isVerbose = false;
+
+  /**
+   * Runs a service and shows its result.
+   * @param flags the parsed flags
+   * @param work the one call into the service layer
+   * @param present the result as lines for stdout; left out under --json and --quiet
+   * @returns the result, which oclif prints as JSON under --json
+   */
+  protected async perform<R extends object>(
+    flags: PerformFlags,
+    work: (context: RunContext) => Promise<R>,
+    present: (result: R, style: Style) => readonly string[],
+  ): Promise<R & {schemaVersion: 1}> {
+    this.isVerbose = flags.verbose ?? false;
+    const isQuiet = flags.quiet ?? false;
+    const isJson = this.jsonEnabled();
+    quietBrokenPipes();
+    const settings = await loadSettings(flags, process.cwd(), process.env);
+    const interruption = new AbortController();
+    const release = abortOnSignals(interruption);
+    const progress = await this.startProgress(isJson, isQuiet);
+    const warnings: string[] = [];
+    let result: R;
+    try {
+      result = await work({
+        settings,
+        progress,
+        signal: interruption.signal,
+        clock: systemClock,
+        toolVersion: this.config.version,
+        warn: (message) => warnings.push(message),
+        confirm: async (request) => {
+          const {confirm} = await import('./confirm.js');
+          await confirm(
+            request,
+            {
+              isYes: flags.yes ?? false,
+              database: flags['confirm-db'],
+              canAsk: !isJson && process.stdin.isTTY && process.stderr.isTTY,
+            },
+            {input: process.stdin, output: process.stderr},
+            interruption.signal,
+          );
+        },
+      });
+    } catch (error) {
+      // Whatever broke because of the interruption, the interruption is what happened.
+      throw interruption.signal.aborted && !(error instanceof AppError) ? interruption.signal.reason : error;
+    } finally {
+      await progress.close();
+      release();
+      if (!isQuiet) for (const warning of warnings) process.stderr.write(`Warning: ${redact(warning)}\n`);
+    }
+    if (!isJson && !isQuiet) {
+      const lines = present(result, await this.styleFor(process.stdout, flags['no-color'] ?? false));
+      if (lines.length > 0) process.stdout.write(`${lines.map(redact).join('\n')}\n`);
+    }
+    return {schemaVersion: 1, ...result};
+  }
+
+  override async catch(error: Interfaces.CommandError): Promise<void> {
+    const failure = asAppError(error);
+    process.exitCode = failure.exitCode;
+    if (this.jsonEnabled()) {
+      process.stdout.write(`${redact(JSON.stringify(errorDocument(failure), null, 2))}\n`);
+      return;
+    }
+    const lines = errorLines(
+      failure,
+      await this.styleFor(process.stderr, this.argv.includes('--no-color')),
+      this.isVerbose,
+    );
+    process.stderr.write(`${lines.map(redact).join('\n')}\n`);
+  }
+
+  override logJson(json: unknown): void {
+    process.stdout.write(`${redact(JSON.stringify(json, null, 2))}\n`);
+  }
+
+  private async startProgress(isJson: boolean, isQuiet: boolean): Promise<Progress> {
+    const kind = chooseProgress({
+      isJson,
+      isQuiet,
+      isTerminal: process.stderr.isTTY,
+      columns: process.stderr.columns,
+      environment: process.env,
+    });
+    if (kind === 'silent') return silentProgress;
+    if (kind === 'lines') {
+      const {createLineProgress} = await import('../progress/line-progress.js');
+      return createLineProgress((line) => process.stderr.write(`${redact(line)}\n`), systemClock);
+    }
+    const {createListrProgress} = await import('../progress/listr-progress.js');
+    return createListrProgress(process.stderr, systemClock);
+  }
+
+  private async styleFor(stream: NodeJS.WriteStream, noColor: boolean): Promise<Style> {
+    const {createStyle} = await import('./style.js');
+    return createStyle(stream.isTTY, process.env, noColor);
+  }
+}
+
+/** The first signal stops the work, which then cleans up; the second ends the process at once. */
+function abortOnSignals(interruption: AbortController): () => void {
+  const handlers = new Map<NodeJS.Signals, () => void>();
+  const stop = (error: AppError): void => {
+    if (interruption.signal.aborted) process.exit(error.exitCode);
+    process.stderr.write('\nStopping: ending the tools and clearing up; once more to force.\n');
+    interruption.abort(error);
+  };
+  const state = 'What had been begun was cleared up.';
+  handlers.set('SIGINT', () => stop(new AppError('INTERRUPTED', `Interrupted. ${state}`)));
+  handlers.set('SIGTERM', () => stop(new AppError('TERMINATED', `Terminated. ${state}`)));
+  handlers.set('SIGHUP', () => stop(new AppError('TERMINATED', `The terminal was closed. ${state}`)));
+  for (const [signal, handler] of handlers) process.on(signal, handler);
+  return () => {
+    for (const [signal, handler] of handlers) process.off(signal, handler);
+  };
+}
+
+/** A reader that went away (`| head`) is no error; the work goes on, as its exit code tells. */
+function quietBrokenPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    if (stream.listenerCount('error') > 0) continue;
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+}

@@ -1,0 +1,67 @@
+/** The question before a destructive step. */
+import {createInterface} from 'node:readline/promises';
+import {AppError} from '../errors.js';
+import type {ConfirmRequest} from '../run-context.js';
+
+export interface ConfirmAnswers {
+  /** --yes or --no-confirm */
+  readonly isYes: boolean;
+  /** --confirm-db NAME */
+  readonly database: string | undefined;
+  /** Whether somebody can be asked: stdin and stderr are terminals and there is no --json. */
+  readonly canAsk: boolean;
+}
+
+/**
+ * Decides by the flags, else asks on stderr for the database's name.
+ * @throws CONFIRMATION_NEEDED when nobody can be asked, NOT_CONFIRMED on a wrong name or the end of input
+ */
+export async function confirm(
+  request: ConfirmRequest,
+  answers: ConfirmAnswers,
+  streams: {input: NodeJS.ReadableStream; output: NodeJS.WritableStream},
+  signal?: AbortSignal,
+): Promise<void> {
+  if (answers.database !== undefined) {
+    if (answers.database === request.database) return;
+    throw new AppError(
+      'NOT_CONFIRMED',
+      `--confirm-db names "${answers.database}", but the target is "${request.database}"; nothing was changed.`,
+    );
+  }
+  if (answers.isYes && !request.isProduction) return;
+  if (!answers.canAsk || answers.isYes) {
+    const flag = request.isProduction
+      ? `--confirm-db ${request.database}`
+      : `--yes, or --confirm-db ${request.database}`;
+    throw new AppError(
+      'CONFIRMATION_NEEDED',
+      `This would ${lowerFirst(request.action)} It was not confirmed${request.isProduction ? ', and the target is production' : ''}; nothing was changed.`,
+      {hint: `To go ahead, add ${flag}.`, details: request.plan},
+    );
+  }
+  const lines = [
+    request.action,
+    `  host      ${request.host}`,
+    `  database  ${request.database}${request.isProduction ? '  (production)' : ''}`,
+    ...request.plan.map((line) => `  ${line}`),
+    '',
+  ];
+  streams.output.write(`${lines.join('\n')}\n`);
+  const prompt = createInterface({input: streams.input, output: streams.output});
+  let answer: string;
+  try {
+    const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
+    const question = 'Type the name of the database to go ahead: ';
+    answer = await Promise.race([prompt.question(question, signal ? {signal} : {}), closed]);
+  } finally {
+    prompt.close();
+  }
+  if (answer.trim() !== request.database) {
+    throw new AppError('NOT_CONFIRMED', 'The name was not confirmed; nothing was changed.');
+  }
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

@@ -1,0 +1,64 @@
+/** Flags that several commands share; the same name means the same everywhere. */
+import {Flags} from '@oclif/core';
+
+const helpGroup = 'GLOBAL';
+
+export const globalFlags = {
+  quiet: Flags.boolean({char: 'q', helpGroup, summary: 'Print errors only.'}),
+  verbose: Flags.boolean({
+    helpGroup,
+    summary: "Show the tools' messages and, on errors, their cause.",
+    exclusive: ['quiet'],
+  }),
+  config: Flags.string({
+    helpGroup,
+    helpValue: 'FILE',
+    summary: 'Config file instead of ./destino-db.config.json.',
+  }),
+  'env-file': Flags.string({
+    helpGroup,
+    helpValue: 'FILE',
+    summary: 'Environment file instead of .env.local and .env.',
+  }),
+  'database-url': Flags.string({
+    helpGroup,
+    helpValue: 'URL',
+    summary: 'Connection URL; safer in DIRECT_URL, where ps cannot show it.',
+  }),
+  'use-direct-url': Flags.boolean({
+    helpGroup,
+    summary: 'Take DIRECT_URL, else DATABASE_URL (the default).',
+    exclusive: ['use-database-url'],
+  }),
+  'use-database-url': Flags.boolean({helpGroup, summary: 'Take DATABASE_URL only.'}),
+  'backups-dir': Flags.string({
+    helpGroup,
+    helpValue: 'DIR',
+    summary: 'Folder of all backups instead of ./backups.',
+  }),
+  'pg-bin': Flags.string({helpGroup, helpValue: 'DIR', summary: 'Folder of the PostgreSQL client tools.'}),
+  'no-color': Flags.boolean({helpGroup, summary: 'No colours; NO_COLOR does the same.'}),
+};
+
+/** Flags that answer the question before a destructive step. */
+export const confirmFlags = {
+  yes: Flags.boolean({
+    char: 'y',
+    summary: 'Answer the question with yes (not for production).',
+    aliases: ['no-confirm'],
+  }),
+  'confirm-db': Flags.string({
+    helpValue: 'NAME',
+    summary: "Answer the question by the database's name; the only answer for production.",
+  }),
+};
+
+/** An integer flag within bounds. */
+export function countFlag(summary: string, bounds: {min: number; max?: number}) {
+  return Flags.integer({
+    summary,
+    helpValue: 'N',
+    min: bounds.min,
+    ...(bounds.max === undefined ? {} : {max: bounds.max}),
+  });
+}

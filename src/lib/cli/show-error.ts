@@ -1,0 +1,57 @@
+/** Errors as people and scripts see them. */
+import {AppError, messageOf} from '../errors.js';
+import {printable, type Style} from './style.js';
+
+/** Any thrown value as an AppError; oclif's own usage errors become USAGE. */
+export function asAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (error instanceof Error && 'oclif' in error) {
+    const exit = (error.oclif as {exit?: unknown} | undefined)?.exit;
+    if (exit === 2) {
+      // oclif repeats the command's help hint in the message; the first lines say what is wrong.
+      return new AppError('USAGE', error.message.replace(/\nSee more help with --help$/, '').trim(), {
+        hint: 'See the flags with --help.',
+      });
+    }
+  }
+  return new AppError('UNEXPECTED', `Unexpected: ${messageOf(error)}`, {
+    hint: 'This is a defect; run again with --verbose and report the output.',
+    cause: error,
+  });
+}
+
+/** The document on stdout under --json. */
+export function errorDocument(error: AppError) {
+  return {
+    schemaVersion: 1,
+    error: {
+      code: error.code,
+      message: error.message,
+      ...(error.hint === undefined ? {} : {hint: error.hint}),
+      exitCode: error.exitCode,
+      ...(error.details.length === 0 ? {} : {details: error.details}),
+    },
+  };
+}
+
+const shownDetails = 8;
+
+/** The lines on stderr: what happened, material, what to do next; the stack only when `isVerbose`. */
+export function errorLines(error: AppError, style: Style, isVerbose: boolean): string[] {
+  const details = isVerbose ? error.details : error.details.slice(-shownDetails);
+  return [
+    `${style.red('Error')} ${error.code}: ${error.message.split('\n').map(printable).join('\n')}`,
+    ...details.map((line) => style.dim(`  ${printable(line)}`)),
+    ...(error.hint === undefined ? [] : [`${style.bold('Next:')} ${error.hint}`]),
+    ...(isVerbose ? stackLines(error) : []),
+  ];
+}
+
+function stackLines(error: AppError): string[] {
+  const lines = (error.stack ?? '').split('\n').slice(1);
+  const cause =
+    error.cause instanceof Error
+      ? ['caused by', ...(error.cause.stack ?? error.cause.message).split('\n')]
+      : [];
+  return [...lines, ...cause];
+}

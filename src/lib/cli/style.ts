@@ -1,0 +1,53 @@
+/** Colour and layout of what people read: the only file that uses chalk. */
+import {Chalk, type ChalkInstance} from 'chalk';
+
+export type Style = Pick<ChalkInstance, 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan'>;
+
+/**
+ * Colours for one stream. chalk itself ignores NO_COLOR (no-color.org), hence the rule here.
+ * @param isTerminal whether the stream is one
+ */
+export function createStyle(
+  isTerminal: boolean,
+  environment: Readonly<Record<string, string | undefined>>,
+  noColorFlag = false,
+): Style {
+  const isForced = (environment['FORCE_COLOR'] ?? '') !== '' && environment['FORCE_COLOR'] !== '0';
+  const isForbidden =
+    noColorFlag ||
+    (environment['NO_COLOR'] ?? '') !== '' ||
+    environment['FORCE_COLOR'] === '0' ||
+    environment['TERM'] === 'dumb';
+  return new Chalk({level: !isForbidden && (isTerminal || isForced) ? 1 : 0});
+}
+
+/** Rows as plain columns, two spaces apart, so that grep and awk work. Columns named in `right` are right-aligned. */
+export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, displayWidth(cell))));
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, index) => {
+        const padding = ' '.repeat(Math.max(0, (widths[index] ?? 0) - displayWidth(cell)));
+        return right.includes(index) ? padding + cell : cell + padding;
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** Columns that a text takes on a terminal, escape sequences not counted. */
+function displayWidth(text: string): number {
+  // eslint-disable-next-line no-control-regex -- escape sequences begin with a control character
+  return [...text.replace(/\u001b\[[0-9;]*m/g, '')].length;
+}
+
+/** A name from outside, safe to print: control characters and bidirectional overrides become visible escapes. */
+export function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- these are what must not reach the terminal
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (character) => {
+    return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
+  });
+}

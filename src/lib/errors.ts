@@ -1,0 +1,145 @@
+/** The one error type of the program and the table of its codes. */
+
+/** Exit statuses by kind of trouble; the interrupted ones follow the shell's 128 + signal convention. */
+export const exitStatus = {
+  failed: 1,
+  usage: 2,
+  environment: 3,
+  integrity: 4,
+  refused: 5,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+type Kind = keyof typeof exitStatus;
+
+const codes = {
+  // failed
+  UNEXPECTED: ['failed', 'an error nobody foresaw; a defect of this program'],
+  PG_DUMP_FAILED: ['failed', 'pg_dump ended with an error that has no code of its own'],
+  PG_RESTORE_FAILED: ['failed', 'pg_restore ended with an error that has no code of its own'],
+  PSQL_FAILED: ['failed', 'psql ended with an error that has no code of its own'],
+  TOOL_FAILED: ['failed', 'another program ended with an error'],
+  QUERY_FAILED: ['failed', 'the server refused a query'],
+  CONNECTION_LOST: ['failed', 'the connection to the server broke while work was under way'],
+  LOCK_TIMEOUT: ['failed', 'another session holds a lock on a table for longer than the limit'],
+  RESTORE_FAILED: ['failed', 'the restore met errors; the message says what state the target is in'],
+  CLEAN_FAILED: ['failed', 'orders could not be deleted; nothing was changed'],
+  ORDERS_RESTORE_FAILED: ['failed', 'orders could not be put back; nothing was changed'],
+  WORKFLOW_FAILED: ['failed', 'a step of the workflow failed; later steps were not run'],
+  WRITE_FAILED: ['failed', 'a file could not be written'],
+  READ_FAILED: ['failed', 'a file could not be read'],
+  // usage
+  USAGE: ['usage', 'a flag or an argument is wrong'],
+  CONFIG_INVALID: ['usage', 'the config file or an environment file is wrong'],
+  URL_INVALID: ['usage', 'a connection URL cannot be understood'],
+  NO_DATABASE_URL: ['usage', 'no database was named'],
+  BACKUP_NOT_FOUND: ['usage', 'no such backup'],
+  PATTERN_MATCHES_NOTHING: ['usage', 'a table or schema pattern matches nothing in the database'],
+  // environment
+  PG_DUMP_NOT_FOUND: ['environment', 'pg_dump is not installed or not where it was looked for'],
+  PG_RESTORE_NOT_FOUND: ['environment', 'pg_restore is not installed or not where it was looked for'],
+  PSQL_NOT_FOUND: ['environment', 'psql is not installed or not where it was looked for'],
+  TOOL_TOO_OLD: ['environment', 'the installed client tools are older than the server or the backup'],
+  CONNECTION_REFUSED: ['environment', 'nothing answers at the host and port'],
+  CONNECTION_TIMEOUT: ['environment', 'the server did not answer in time'],
+  HOST_NOT_FOUND: ['environment', 'the host name cannot be resolved'],
+  AUTHENTICATION_FAILED: ['environment', 'the server refused user or password'],
+  DATABASE_NOT_FOUND: ['environment', 'the database does not exist'],
+  TLS_FAILED: ['environment', 'no secure connection could be made'],
+  TOO_MANY_CONNECTIONS: ['environment', 'the server has no connection left'],
+  TRANSACTION_POOLER: ['environment', 'the URL leads to a transaction pooler, which cannot do this'],
+  PERMISSION_DENIED: ['environment', 'the role lacks a right that is needed'],
+  ROW_SECURITY: ['environment', 'row level security hides rows from this role'],
+  FOLDER_NOT_WRITABLE: ['environment', 'a folder or file cannot be written'],
+  DISK_FULL: ['environment', 'there is not enough disk space'],
+  NOT_SUPPORTED_HERE: ['environment', 'the server cannot do this'],
+  // integrity
+  VERIFY_FAILED: ['integrity', 'a backup is damaged or incomplete'],
+  CHECKSUM_MISMATCH: ['integrity', 'a file differs from what was written'],
+  BACKUP_INCOMPLETE: ['integrity', 'a part of the backup is missing'],
+  METADATA_INVALID: ['integrity', 'the metadata beside a backup cannot be used'],
+  NOT_A_BACKUP: ['integrity', 'the file is no PostgreSQL dump'],
+  RESTORED_DIFFERS: ['integrity', 'what was restored differs from the backup'],
+  ORDER_BACKUP_INVALID: ['integrity', 'the order backup is damaged or incomplete'],
+  UNSAFE_DUMP: ['integrity', 'the plain dump holds psql commands that pg_dump does not write'],
+  // refused
+  NOT_CONFIRMED: ['refused', 'the step was not confirmed'],
+  CONFIRMATION_NEEDED: ['refused', 'nobody can be asked here and no flag answers'],
+  TARGET_NOT_EMPTY: ['refused', 'the target database holds something'],
+  TARGET_EXISTS: ['refused', 'the target database exists'],
+  LOCKED: ['refused', 'another run is at work'],
+  PLAN_CHANGED: ['refused', 'what would be touched has changed since the preview'],
+  CONFLICTS: ['refused', 'rows conflict with what the database holds'],
+  GUARD: ['refused', 'a guard forbids this'],
+  // interrupted
+  INTERRUPTED: ['interrupted', 'stopped by SIGINT (Ctrl-C)'],
+  TERMINATED: ['terminated', 'stopped by SIGTERM'],
+} as const satisfies Record<string, readonly [Kind, string]>;
+
+export type ErrorCode = keyof typeof codes;
+
+/** Every code with its exit status and meaning, for the documentation. */
+export function errorCodeTable(): {code: ErrorCode; exitCode: number; meaning: string}[] {
+  return (Object.keys(codes) as ErrorCode[]).map((code) => {
+    const [kind, meaning] = codes[code];
+    return {code, exitCode: exitStatus[kind], meaning};
+  });
+}
+
+export interface ErrorExtras {
+  /** The next thing to try, as a command where there is one. */
+  hint?: string;
+  /** Longer material (a tool's last lines, lists), shown below the message. */
+  details?: readonly string[];
+  cause?: unknown;
+}
+
+/**
+ * Trouble that a user is told about.
+ * `message` says what happened and what state things are in; the code alone decides the exit status.
+ */
+export class AppError extends Error {
+  readonly hint: string | undefined;
+  readonly details: readonly string[];
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    extras: ErrorExtras = {},
+  ) {
+    super(message, {cause: extras.cause});
+    this.name = 'AppError';
+    this.hint = extras.hint;
+    this.details = extras.details ?? [];
+  }
+
+  /** Process exit status, 1 to 143. */
+  get exitCode(): number {
+    return exitStatus[codes[this.code][0]];
+  }
+
+  /** oclif's own name for the exit status. */
+  get oclif(): {exit: number} {
+    return {exit: this.exitCode};
+  }
+}
+
+/** The same error, its message extended by what state things are in. */
+export function withState(error: AppError, state: string): AppError {
+  return new AppError(error.code, `${error.message} ${state}`, {
+    hint: error.hint,
+    details: error.details,
+    cause: error.cause,
+  });
+}
+
+/** The Node.js error code ("ENOENT") of an unknown thrown value, if it has one. */
+export function systemErrorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** The message of an unknown thrown value. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

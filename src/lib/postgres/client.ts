@@ -1,0 +1,203 @@
+/** Sessions on the server: the only file that uses pg. */
+import {readFile} from 'node:fs/promises';
+import type {Client, ClientConfig} from 'pg';
+import {AppError, messageOf} from '../errors.js';
+import {type Connection, describeConnection} from './connection.js';
+import {explainDatabaseError} from './explain-failure.js';
+
+/** A row as the server sent it: every value as its text, null as null. */
+export type TextRow = Readonly<Record<string, string | null>>;
+
+export interface Session {
+  /**
+   * Runs one statement; values are sent apart from it. Columns come back as the server's text, never as numbers or dates.
+   * @throws AppError with the code that the server's SQLSTATE stands for
+   */
+  query(
+    sql: string,
+    values?: readonly (string | number | boolean | null | readonly string[])[],
+  ): Promise<TextRow[]>;
+  /** Like `query`; the number of rows that the statement affected. */
+  execute(
+    sql: string,
+    values?: readonly (string | number | boolean | null | readonly string[])[],
+  ): Promise<number>;
+  /** The driver's client, for COPY streams only. */
+  readonly client: Client;
+  /** Backend process id, for pg_cancel_backend and for naming blockers. */
+  readonly backendPid: number;
+}
+
+/**
+ * The same text for the same value wherever it is read, and no timeout that would kill a long session
+ * (manual, 20.11). The settings hold for the session only.
+ */
+const pinSession = `
+  SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
+  SET extra_float_digits = 3; SET bytea_output = 'hex'; SET client_min_messages = 'warning';
+  SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+  SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings
+   WHERE name IN ('idle_session_timeout', 'transaction_timeout');
+`;
+
+export interface SessionOptions {
+  /** Ends the session's running statement on the server and rejects. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Opens a session, hands it to `work` and closes it, whatever happens.
+ * When `signal` is aborted the running statement is cancelled on the server.
+ * @throws CONNECTION_REFUSED, AUTHENTICATION_FAILED, ... as `explainDatabaseError` reads the failure
+ */
+export async function withSession<T>(
+  connection: Connection,
+  work: (session: Session) => Promise<T>,
+  options: SessionOptions = {},
+): Promise<T> {
+  options.signal?.throwIfAborted();
+  const client = await connect(connection);
+  // A connection that breaks while idle emits an error event; the next query rejects with it as well.
+  let broken: Error | undefined;
+  client.on('error', (error) => {
+    broken = error;
+  });
+  const backendPid = (client as Client & {processID?: number}).processID ?? 0;
+  const cancel = (): void => void cancelBackend(connection, backendPid);
+  options.signal?.addEventListener('abort', cancel, {once: true});
+  try {
+    await client.query(pinSession);
+    return await work(sessionOf(client, connection, backendPid));
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (broken && !(error instanceof AppError)) {
+      throw explainDatabaseError(broken, `The session on ${describeConnection(connection)}`);
+    }
+    throw error instanceof Error && 'severity' in error
+      ? explainDatabaseError(error, `A query on ${describeConnection(connection)}`)
+      : error;
+  } finally {
+    options.signal?.removeEventListener('abort', cancel);
+    await client.end().catch(() => undefined); // the connection may be gone already; there is nothing left to lose
+  }
+}
+
+/**
+ * Runs `work` between BEGIN and COMMIT; any error rolls back and is passed on.
+ * @param mode the words after BEGIN, such as "ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+ */
+export async function withTransaction<T>(session: Session, mode: string, work: () => Promise<T>): Promise<T> {
+  await session.query(`BEGIN ${mode}`);
+  let result: T;
+  try {
+    result = await work();
+  } catch (error) {
+    await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell
+    throw error;
+  }
+  await session.query('COMMIT');
+  return result;
+}
+
+function sessionOf(client: Client, connection: Connection, backendPid: number): Session {
+  const run = async (sql: string, values?: readonly unknown[]) => {
+    try {
+      return await client.query<Record<string, string | null>>({
+        text: sql,
+        values: values ? [...values] : undefined,
+      });
+    } catch (error) {
+      throw explainDatabaseError(error, `A query on ${describeConnection(connection)}`);
+    }
+  };
+  return {
+    client,
+    backendPid,
+    query: async (sql, values) => (await run(sql, values)).rows,
+    execute: async (sql, values) => (await run(sql, values)).rowCount ?? 0,
+  };
+}
+
+async function connect(connection: Connection): Promise<Client> {
+  const sslmode = connection.options['sslmode'] ?? 'prefer';
+  const overSocket = connection.host.startsWith('/');
+  const wantsTls = !overSocket && sslmode !== 'disable' && sslmode !== 'allow';
+  try {
+    return await open(connection, wantsTls ? await tlsOptions(connection, sslmode) : false);
+  } catch (error) {
+    // libpq's "prefer": plain only when the server has no TLS at all, and never for the stricter modes.
+    const noTls = messageOf(error).includes('The server does not support SSL connections');
+    if (!(wantsTls && sslmode === 'prefer' && noTls)) {
+      throw explainDatabaseError(
+        error,
+        `Connecting to ${describeConnection(connection)} (${connection.origin})`,
+      );
+    }
+  }
+  try {
+    return await open(connection, false);
+  } catch (error) {
+    throw explainDatabaseError(
+      error,
+      `Connecting to ${describeConnection(connection)} (${connection.origin})`,
+    );
+  }
+}
+
+async function open(connection: Connection, ssl: ClientConfig['ssl']): Promise<Client> {
+  const {default: pg} = await import('pg');
+  const client = new pg.Client({
+    host: connection.host,
+    port: connection.port,
+    user: connection.user,
+    database: connection.database,
+    password: connection.password,
+    ssl,
+    application_name: 'destino-db',
+    connectionTimeoutMillis: Number(connection.options['connect_timeout'] ?? '15') * 1000,
+    keepAlive: true,
+    // Every value stays the server's own text: JavaScript numbers and dates would lose data.
+    types: {getTypeParser: () => (text: unknown) => text},
+  });
+  // A socket that fails after the connection attempt was given up would otherwise end the process.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    await client.end().catch(() => undefined); // it never was connected
+    throw error;
+  }
+  return client;
+}
+
+/** libpq's meaning of sslmode (manual, 34.19.1), in Node's terms. */
+async function tlsOptions(
+  connection: Connection,
+  sslmode: string,
+): Promise<NonNullable<ClientConfig['ssl']>> {
+  const read = (name: string): Promise<string> | undefined => {
+    const path = connection.options[name];
+    return path === undefined || path === 'system' ? undefined : readFile(path, 'utf8');
+  };
+  const [ca, cert, key] = await Promise.all([read('sslrootcert'), read('sslcert'), read('sslkey')]);
+  const verifiesChain =
+    sslmode === 'verify-ca' || sslmode === 'verify-full' || (sslmode === 'require' && ca !== undefined);
+  return {
+    rejectUnauthorized: verifiesChain,
+    ...(ca === undefined ? {} : {ca}),
+    ...(cert === undefined ? {} : {cert}),
+    ...(key === undefined ? {} : {key}),
+    ...(sslmode === 'verify-full' ? {} : {checkServerIdentity: () => undefined}),
+  };
+}
+
+async function cancelBackend(connection: Connection, pid: number): Promise<void> {
+  if (pid === 0) return;
+  try {
+    const client = await connect(connection);
+    await client.query('SELECT pg_catalog.pg_cancel_backend($1)', [pid]);
+    await client.end();
+  } catch {
+    // The server may be the very thing that is gone; closing the session ends the statement then.
+  }
+}

@@ -1,0 +1,184 @@
+/** Turns what a client tool or the server says into an error code and a hint. */
+import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../errors.js';
+
+interface Explanation {
+  pattern: RegExp;
+  code: ErrorCode;
+  /** What happened, in place of the raw line; $1 and so on are the pattern's groups. */
+  message: string;
+  hint: string;
+}
+
+/**
+ * Messages of libpq, the server and the client tools (LC_MESSAGES=C), most telling first.
+ * The server speaks its own language when its lc_messages is not English; sqlStates below do not depend on it.
+ */
+const explanations: Explanation[] = [
+  {
+    pattern: /(?:No space left on device|Disk quota exceeded|File too large|could not extend file)/i,
+    code: 'DISK_FULL',
+    message: 'The disk is full.',
+    hint: 'Free space, or choose another place with --output-dir or --backups-dir.',
+  },
+  {
+    pattern:
+      /server version: ([\d.]+).*?; pg_dump version: ([\d.]+)|aborting because of server version mismatch/is,
+    code: 'TOOL_TOO_OLD',
+    message: 'The client tools are older than the server.',
+    hint: 'Install the client tools of the same major version, or name their folder with --pg-bin.',
+  },
+  {
+    pattern: /unsupported version \(([\d.]+)\) in file header/,
+    code: 'TOOL_TOO_OLD',
+    message: 'The archive (format $1) was written by a newer pg_dump than this pg_restore can read.',
+    hint: 'Install newer client tools, or name their folder with --pg-bin.',
+  },
+  {
+    pattern: /query would be affected by row-level security policy for table "([^\n]*)"/,
+    code: 'ROW_SECURITY',
+    message: 'Row level security hides rows of the table "$1" from this role.',
+    hint: 'Connect as the owner of the tables or as a role with BYPASSRLS.',
+  },
+  {
+    pattern:
+      /canceling statement due to (?:statement|lock) timeout[\s\S]*LOCK TABLE|canceling statement due to lock timeout/,
+    code: 'LOCK_TIMEOUT',
+    message: 'Another session holds a lock on a table for too long.',
+    hint: 'Wait for the other session (ALTER TABLE, VACUUM FULL, ...) to end, then run again.',
+  },
+  {
+    pattern: /canceling statement due to conflict with recovery/,
+    code: 'CONNECTION_LOST',
+    message: 'The standby server cancelled the query because replication had to go on.',
+    hint: 'Back up from the primary, or raise max_standby_streaming_delay on the standby.',
+  },
+  {
+    pattern: /password authentication failed for user "([^\n]*)"/,
+    code: 'AUTHENTICATION_FAILED',
+    message: 'The server refused the password of user "$1".',
+    hint: 'Check the password in the URL; special characters must be percent-encoded (@ is %40).',
+  },
+  {
+    pattern:
+      /no password supplied|fe_sendauth|SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string/,
+    code: 'AUTHENTICATION_FAILED',
+    message: 'The server wants a password and none was given.',
+    hint: 'Put it into the URL, into PGPASSWORD, or into a file named by PGPASSFILE (mode 0600).',
+  },
+  {
+    pattern:
+      /(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection|role "[^\n]*" does not exist|is not permitted to log in|Tenant or user not found)/,
+    code: 'AUTHENTICATION_FAILED',
+    message: 'The server does not let this user in.',
+    hint: 'Check user and host in the URL; on Supabase the user is postgres.PROJECT at a pooler, postgres otherwise.',
+  },
+  {
+    pattern: /database "([^\n]*)" does not exist/,
+    code: 'DATABASE_NOT_FOUND',
+    message: 'The database "$1" does not exist.',
+    hint: 'Check the name at the end of the URL, or create it (restore: --create-db).',
+  },
+  {
+    pattern: /too many clients already|remaining connection slots are reserved|too many connections for/,
+    code: 'TOO_MANY_CONNECTIONS',
+    message: 'The server has no connection left.',
+    hint: 'Close sessions, or use fewer --parallel-jobs.',
+  },
+  {
+    pattern: /could not translate host name|ENOTFOUND|EAI_AGAIN|Name or service not known/,
+    code: 'HOST_NOT_FOUND',
+    message: 'The host name cannot be resolved.',
+    hint: "Check the host in the URL. Supabase's direct host has an IPv6 address only: without IPv6 use the session pooler, port 5432.",
+  },
+  {
+    pattern:
+      /timeout expired|timeout exceeded when trying to connect|ETIMEDOUT|Connection timed out|Connection terminated due to connection timeout/,
+    code: 'CONNECTION_TIMEOUT',
+    message: 'The server did not answer in time.',
+    hint: "Check host, port, firewall and network; Supabase's direct host needs IPv6.",
+  },
+  {
+    pattern:
+      /Connection refused|ECONNREFUSED|Is the server running|connect ENOENT|EHOSTUNREACH|ENETUNREACH|Network is unreachable|No route to host/,
+    code: 'CONNECTION_REFUSED',
+    message: 'Nothing answers at the host and port.',
+    hint: 'Is the server running? Check host and port in the URL.',
+  },
+  {
+    pattern:
+      /server does not support SSL|certificate verify failed|self[- ]signed certificate|unable to verify|does not match host|Hostname\/IP does not match|root certificate file|SSL error|unable to get (?:local )?issuer|DEPTH_ZERO|certificate has expired/i,
+    code: 'TLS_FAILED',
+    message: 'No secure connection could be made.',
+    hint: 'Check sslmode and sslrootcert in the URL.',
+  },
+  {
+    pattern:
+      /permission denied|must be owner of|must be superuser|must be member of role|must be able to SET ROLE/,
+    code: 'PERMISSION_DENIED',
+    message: 'The role lacks a right.',
+    hint: 'Use the owner of the objects or a more powerful role; destino-db doctor shows what is missing.',
+  },
+  {
+    pattern:
+      /server closed the connection unexpectedly|terminating connection due to|connection to server was lost|Connection terminated|ECONNRESET|EPIPE|the database system is (?:shutting down|starting up|in recovery mode)|SSL SYSCALL error|could not receive data from server/,
+    code: 'CONNECTION_LOST',
+    message: 'The connection to the server broke.',
+    hint: 'See whether the server is up and in its log why the session ended, then run again.',
+  },
+];
+
+/** SQLSTATEs (manual, appendix A) that decide the code whatever language the server speaks. */
+const sqlStates: Readonly<Record<string, ErrorCode>> = {
+  '28P01': 'AUTHENTICATION_FAILED',
+  '28000': 'AUTHENTICATION_FAILED',
+  '3D000': 'DATABASE_NOT_FOUND',
+  '53300': 'TOO_MANY_CONNECTIONS',
+  '53100': 'DISK_FULL',
+  '42501': 'PERMISSION_DENIED',
+  '55P03': 'LOCK_TIMEOUT',
+  '57P01': 'CONNECTION_LOST',
+  '57P02': 'CONNECTION_LOST',
+  '57P03': 'CONNECTION_LOST',
+  '08006': 'CONNECTION_LOST',
+};
+
+/**
+ * The error a tool's exit stands for.
+ * @param fallback the code when nothing in `lines` is known
+ * @param lines the tool's last lines on stderr, without secrets
+ */
+export function explainToolFailure(tool: string, lines: readonly string[], fallback: ErrorCode): AppError {
+  const text = lines.join('\n');
+  const telling = lines.find((line) => /error:|fatal:|ERROR:|FATAL:/i.test(line)) ?? lines.at(-1) ?? '';
+  const found = explanations.find((explanation) => explanation.pattern.test(text));
+  if (!found) {
+    return new AppError(fallback, `${tool} failed${telling === '' ? '' : `: ${telling.trim()}`}.`, {
+      details: lines,
+    });
+  }
+  const match = found.pattern.exec(text);
+  const message = found.message.replace(/\$(\d)/g, (_all, index: string) => match?.[Number(index)] ?? '');
+  return new AppError(found.code, `${message} (${tool}: ${telling.trim()})`, {
+    hint: found.hint,
+    details: lines,
+  });
+}
+
+/**
+ * The error that a failed connection or query of the driver stands for.
+ * @param what what was being done, beginning a sentence: "Connecting to shop@db:5432/shop"
+ */
+export function explainDatabaseError(error: unknown, what: string): AppError {
+  if (error instanceof AppError) return error;
+  const message = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error);
+  const state = systemErrorCode(error);
+  const found = explanations.find((explanation) => explanation.pattern.test(`${message} ${state ?? ''}`));
+  const code = (state === undefined ? undefined : sqlStates[state]) ?? found?.code ?? 'QUERY_FAILED';
+  const position =
+    error instanceof Error && 'detail' in error && typeof error.detail === 'string' ? [error.detail] : [];
+  return new AppError(code, `${what} failed: ${message}.`.replace(/\.\.$/, '.'), {
+    hint: found?.code === code ? found.hint : undefined,
+    details: position,
+    cause: error,
+  });
+}

@@ -1,0 +1,140 @@
+/** Where the client tools are and which version of them fits a server. */
+import {access, constants, readdir, realpath} from 'node:fs/promises';
+import {delimiter, join} from 'node:path';
+import {AppError, type ErrorCode} from '../errors.js';
+import type {Settings} from '../settings/settings.js';
+import {runTool} from './run-tool.js';
+
+export type ToolName = 'pg_dump' | 'pg_restore' | 'psql' | 'pg_dumpall';
+
+export interface Tool {
+  readonly name: ToolName;
+  readonly path: string;
+  /** "15.18" */
+  readonly version: string;
+  readonly major: number;
+}
+
+const notFoundCodes: Readonly<Record<ToolName, ErrorCode>> = {
+  pg_dump: 'PG_DUMP_NOT_FOUND',
+  pg_dumpall: 'PG_DUMP_NOT_FOUND',
+  pg_restore: 'PG_RESTORE_NOT_FOUND',
+  psql: 'PSQL_NOT_FOUND',
+};
+
+const executableSuffix = process.platform === 'win32' ? '.exe' : '';
+
+/**
+ * Every installed copy of `name`: the folder of --pg-bin alone when given, else PATH and the usual places.
+ * Debian's pg_wrapper picks a version by itself, so the versioned folders are looked at as well.
+ */
+export async function installedTools(name: ToolName, settings: Settings): Promise<Tool[]> {
+  const folders =
+    settings.pgBin === undefined
+      ? [...(settings.environment.get('PATH') ?? '').split(delimiter), ...(await usualFolders(settings))]
+      : [settings.pgBin];
+  const found = new Map<string, Tool>();
+  for (const folder of folders.filter((text) => text !== '')) {
+    const path = join(folder, name + executableSuffix);
+    try {
+      await access(path, constants.X_OK);
+    } catch {
+      continue; // not in this folder
+    }
+    const real = await realpath(path);
+    if (found.has(real)) continue;
+    const version = await readVersion(name, path);
+    if (version) found.set(real, {name, path, version: version.text, major: version.major});
+  }
+  return [...found.values()];
+}
+
+/**
+ * The copy of `name` to use against a server or an archive of major version `serverMajor`: the oldest that is not
+ * older, so that archives stay readable by the tools of that version. Without a version, the newest.
+ * @throws PG_DUMP_NOT_FOUND, PG_RESTORE_NOT_FOUND, PSQL_NOT_FOUND, TOOL_TOO_OLD, each with the command that installs it
+ */
+export async function findTool(name: ToolName, settings: Settings, serverMajor?: number): Promise<Tool> {
+  const tools = (await installedTools(name, settings)).sort((a, b) => a.major - b.major);
+  const newest = tools.at(-1);
+  if (!newest) {
+    const where = settings.pgBin === undefined ? 'in PATH or in the usual places' : `in ${settings.pgBin}`;
+    throw new AppError(notFoundCodes[name], `${name} was not found ${where}.`, {
+      hint: installHint(serverMajor),
+    });
+  }
+  if (serverMajor === undefined) return newest;
+  const fitting = tools.find((tool) => tool.major >= serverMajor);
+  if (fitting) return fitting;
+  throw new AppError(
+    'TOOL_TOO_OLD',
+    `${name} ${newest.version} is older than the server (PostgreSQL ${serverMajor}); found: ${tools.map((tool) => tool.path).join(', ')}.`,
+    {hint: installHint(serverMajor)},
+  );
+}
+
+/** The command that installs the client tools on this platform. */
+export function installHint(major?: number): string {
+  const version = major === undefined ? '' : `-${major}`;
+  if (process.platform === 'darwin')
+    return `Install them: brew install postgresql${major === undefined ? '' : `@${major}`}`;
+  if (process.platform === 'win32') {
+    return `Install them: winget install PostgreSQL.PostgreSQL${major === undefined ? '' : `.${major}`}, or name their folder with --pg-bin.`;
+  }
+  const pgdg = major === undefined ? '' : ' (older distributions: from apt.postgresql.org)';
+  return `Install them: apt-get install postgresql-client${version}${pgdg}, or name their folder with --pg-bin.`;
+}
+
+/** Folders where packages put the tools when they are not in PATH. */
+async function usualFolders(settings: Settings): Promise<string[]> {
+  const programFiles = settings.environment.get('ProgramFiles') ?? 'C:\\Program Files';
+  const parents = [
+    '/usr/lib/postgresql', // Debian, Ubuntu
+    '/opt/homebrew/opt', '/usr/local/opt', '/home/linuxbrew/.linuxbrew/opt', // Homebrew
+    '/Applications/Postgres.app/Contents/Versions',
+    join(programFiles, 'PostgreSQL'),
+  ]; // prettier-ignore
+  const folders = ['/usr/local/pgsql/bin'];
+  for (const parent of parents) {
+    for (const child of await namesIn(parent)) {
+      if (/^(?:\d+(?:\.\d+)?|latest|libpq|postgresql(?:@\d+)?)$/.test(child))
+        folders.push(join(parent, child, 'bin'));
+    }
+  }
+  for (const child of await namesIn('/usr'))
+    if (/^pgsql-\d+$/.test(child)) folders.push(join('/usr', child, 'bin')); // Red Hat
+  return folders;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch {
+    return []; // absent or unreadable: nothing to find there
+  }
+}
+
+async function readVersion(name: ToolName, path: string): Promise<{text: string; major: number} | undefined> {
+  let output = '';
+  try {
+    await runTool({
+      tool: name,
+      path,
+      args: ['--version'],
+      environment: {},
+      failureCode: 'TOOL_FAILED',
+      readStdout: async (stdout) => {
+        for await (const chunk of stream(stdout)) output += chunk;
+      },
+    });
+  } catch {
+    return undefined; // a wrapper without a version behind it is as good as absent
+  }
+  const match = /\(PostgreSQL\) (\d+)(\S*)/.exec(output);
+  return match ? {text: `${match[1] ?? ''}${match[2] ?? ''}`, major: Number(match[1])} : undefined;
+}
+
+function stream(readable: NodeJS.ReadableStream): AsyncIterable<string> {
+  readable.setEncoding('utf8');
+  return readable as unknown as AsyncIterable<string>;
+}

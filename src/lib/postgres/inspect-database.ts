@@ -1,0 +1,191 @@
+/** What a database is and holds: read from its catalogs. */
+import {z} from 'zod';
+import {AppError} from '../errors.js';
+import type {Session, TextRow} from './client.js';
+
+/** Parses rows at the boundary. @throws UNEXPECTED when the server answers in another shape */
+export function parseRows<T extends z.ZodType>(schema: T, rows: readonly TextRow[]): z.infer<T>[] {
+  const parsed = z.array(schema).safeParse(rows);
+  if (parsed.success) return parsed.data;
+  throw new AppError('UNEXPECTED', 'The server answered a catalog query in an unexpected shape.', {
+    cause: parsed.error,
+  });
+}
+
+/** A boolean in the server's text form. */
+export const pgBoolean = z.enum(['t', 'f']).transform((text) => text === 't');
+/** A count or size that fits a JavaScript number exactly (below 2^53). */
+export const pgCount = z
+  .string()
+  .regex(/^-?\d+$/)
+  .transform(Number)
+  .pipe(z.int());
+
+const identityRow = z.object({
+  database: z.string(),
+  version: z.string(),
+  version_num: pgCount,
+  system_identifier: z.string().nullable(),
+  is_standby: pgBoolean,
+  size: pgCount,
+  encoding: z.string(),
+  collation: z.string(),
+  ctype: z.string(),
+  owner: z.string(),
+});
+
+export interface DatabaseIdentity {
+  readonly database: string;
+  /** "15.18 (Debian 15.18-0+deb12u1)" */
+  readonly version: string;
+  readonly major: number;
+  /** The cluster's own number; null where the role may not read it. */
+  readonly systemIdentifier: string | null;
+  readonly isStandby: boolean;
+  readonly sizeBytes: number;
+  readonly owner: string;
+  readonly locale: DatabaseLocale;
+}
+
+/** What CREATE DATABASE needs to make the same kind of database from template0. */
+export interface DatabaseLocale {
+  readonly encoding: string;
+  readonly collation: string;
+  readonly ctype: string;
+  /** "libc", "icu" or "builtin". */
+  readonly provider: string;
+  /** Locale of the icu or builtin provider. */
+  readonly providerLocale: string | null;
+  readonly icuRules: string | null;
+}
+
+export async function inspectIdentity(session: Session): Promise<DatabaseIdentity> {
+  const [row] = parseRows(
+    identityRow,
+    await session.query(`
+      SELECT d.datname AS database, current_setting('server_version') AS version,
+             current_setting('server_version_num') AS version_num,
+             CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+                  THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END AS system_identifier,
+             pg_catalog.pg_is_in_recovery() AS is_standby, pg_catalog.pg_database_size(d.oid) AS size,
+             pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collation, d.datctype AS ctype,
+             pg_catalog.pg_get_userbyid(d.datdba) AS owner
+        FROM pg_catalog.pg_database d WHERE d.datname = current_database()`),
+  );
+  if (!row) throw new AppError('UNEXPECTED', 'The server does not list the database it is connected to.');
+  return {
+    database: row.database,
+    version: row.version,
+    major: Math.floor(row.version_num / 10_000),
+    systemIdentifier: row.system_identifier,
+    isStandby: row.is_standby,
+    sizeBytes: row.size,
+    owner: row.owner,
+    locale: {
+      encoding: row.encoding,
+      collation: row.collation,
+      ctype: row.ctype,
+      ...(await inspectProvider(session)),
+    },
+  };
+}
+
+const providerRow = z.object({row: z.string()});
+const providerColumns = z.object({
+  datlocprovider: z.string().optional(),
+  daticulocale: z.string().nullable().optional(),
+  datlocale: z.string().nullable().optional(),
+  daticurules: z.string().nullable().optional(),
+});
+
+/** The provider's columns came with 15 and were renamed in 17, so the row is read as JSON. */
+async function inspectProvider(
+  session: Session,
+): Promise<Pick<DatabaseLocale, 'provider' | 'providerLocale' | 'icuRules'>> {
+  const [row] = parseRows(
+    providerRow,
+    await session.query(
+      'SELECT pg_catalog.row_to_json(d) AS row FROM pg_catalog.pg_database d WHERE d.datname = current_database()',
+    ),
+  );
+  const columns = providerColumns.parse(JSON.parse(row?.row ?? '{}'));
+  const names: Readonly<Record<string, string>> = {c: 'libc', i: 'icu', b: 'builtin'};
+  return {
+    provider: names[columns.datlocprovider ?? 'c'] ?? 'libc',
+    providerLocale: columns.datlocale ?? columns.daticulocale ?? null,
+    icuRules: columns.daticurules ?? null,
+  };
+}
+
+const tableRow = z.object({
+  schema: z.string(),
+  name: z.string(),
+  size: pgCount,
+  estimate: pgCount,
+  kind: z.string(),
+  extension: z.string().nullable(),
+});
+
+export interface TableSize {
+  readonly schema: string;
+  readonly name: string;
+  /** Heap, TOAST and indexes, in bytes. */
+  readonly sizeBytes: number;
+  /** The planner's guess, -1 when the table was never analyzed. */
+  readonly estimatedRows: number;
+  /** Partitioned parents hold no rows of their own. */
+  readonly isPartitioned: boolean;
+  /** The extension that owns the table, if one does; pg_dump leaves out its rows unless it asks for them. */
+  readonly extension: string | null;
+}
+
+/** Every table of the user's schemas, largest first. */
+export async function inspectTables(session: Session): Promise<TableSize[]> {
+  const rows = parseRows(
+    tableRow,
+    await session.query(`
+      SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+             coalesce(pg_catalog.pg_total_relation_size(c.oid), 0) AS size, c.reltuples::bigint AS estimate,
+             (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+               WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
+                 AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e') AS extension
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+         AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       ORDER BY 4 DESC, 1, 2`),
+  );
+  return rows.map((row) => ({
+    schema: row.schema,
+    name: row.name,
+    sizeBytes: row.size,
+    estimatedRows: row.estimate,
+    isPartitioned: row.kind === 'p',
+    extension: row.extension,
+  }));
+}
+
+const hiddenRow = z.object({schema: z.string(), name: z.string(), why: z.enum(['rights', 'row security'])});
+
+export interface HiddenTable {
+  readonly schema: string;
+  readonly name: string;
+  /** "rights": no SELECT or no USAGE on the schema; "row security": policies apply to this role. */
+  readonly why: 'rights' | 'row security';
+}
+
+/** Tables whose rows this role cannot read, or not all of them: a dump would fail or lack them. */
+export async function inspectHiddenTables(session: Session): Promise<HiddenTable[]> {
+  return parseRows(
+    hiddenRow,
+    await session.query(`
+      SELECT n.nspname AS schema, c.relname AS name,
+             CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                  THEN 'row security' ELSE 'rights' END AS why
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+         AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+         AND (NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
+              OR pg_catalog.row_security_active(c.oid))
+       ORDER BY 1, 2`),
+  );
+}

@@ -1,0 +1,246 @@
+/** A throw-away PostgreSQL server on this machine: for proofs by restore, the demo and the tests. */
+import {spawn} from 'node:child_process';
+import {randomBytes} from 'node:crypto';
+import {constants} from 'node:fs';
+import {access, chmod, chown, mkdtemp, open, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {createServer} from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
+import {AppError, messageOf} from '../errors.js';
+import type {Connection} from './connection.js';
+
+export interface LocalCluster {
+  /** As the superuser, to the database "postgres". */
+  readonly connection: Connection;
+  /** Process id of the server. */
+  readonly pid: number;
+  /** Everything the cluster has on disk. */
+  readonly folder: string;
+  readonly logFile: string;
+  /** Stops the server and removes the folder. */
+  stop(): Promise<void>;
+}
+
+export interface LocalClusterOptions {
+  /** Folder with initdb and postgres. */
+  readonly binFolder: string;
+  /** Lines for postgresql.conf. */
+  readonly settings?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+const superuser = 'postgres';
+const startLimitMs = 60_000;
+
+/** Folders with server programs, newest major version first. */
+export async function serverBinFolders(): Promise<{folder: string; major: number}[]> {
+  const found: {folder: string; major: number}[] = [];
+  for (const parent of [
+    '/usr/lib/postgresql',
+    '/opt/homebrew/opt',
+    '/usr/local/opt',
+    '/Applications/Postgres.app/Contents/Versions',
+  ]) {
+    for (const child of await readdir(parent).catch(() => [])) {
+      const major = Number(/^(?:postgresql@)?(\d+)$/.exec(child)?.[1]);
+      const folder = join(parent, child, 'bin');
+      if (Number.isInteger(major) && (await isExecutable(join(folder, 'initdb'))))
+        found.push({folder, major});
+    }
+  }
+  return found.sort((a, b) => b.major - a.major);
+}
+
+/**
+ * Makes and starts a cluster that listens on 127.0.0.1 and a free port only.
+ * It is removed by `stop`, and by a keeper process when this process dies first, however it dies.
+ * @throws NOT_SUPPORTED_HERE when it cannot be started
+ */
+export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
+  const folder = await mkdtemp(join(tmpdir(), 'destino-db-cluster-'));
+  const account = await unprivilegedAccount();
+  const password = randomBytes(12).toString('hex');
+  const passwordFile = join(folder, 'password');
+  const data = join(folder, 'data');
+  const logFile = join(folder, 'server.log');
+  try {
+    await writeFile(passwordFile, `${password}\n`, {mode: 0o600});
+    await chmod(folder, 0o700);
+    if (account) {
+      await chown(passwordFile, account.uid, account.gid);
+      await chown(folder, account.uid, account.gid);
+    }
+    await asAccount(join(options.binFolder, 'initdb'), [
+      `--pgdata=${data}`, `--username=${superuser}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256',
+      '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync',
+    ], account, logFile); // prettier-ignore
+    const port = await freePort();
+    const settings = [
+      `port = ${port}`, "listen_addresses = '127.0.0.1'", `unix_socket_directories = '${folder}'`,
+      'fsync = off', 'full_page_writes = off', 'autovacuum_naptime = 1h', "lc_messages = 'C'",
+      ...(options.settings ?? []),
+    ]; // prettier-ignore
+    await writeFile(join(data, 'postgresql.auto.conf'), `${settings.join('\n')}\n`);
+    const pid = await startServer(
+      join(options.binFolder, 'postgres'),
+      data,
+      folder,
+      account,
+      logFile,
+      options.signal,
+    );
+    const keeper = startKeeper(pid, folder);
+    return {
+      pid,
+      folder,
+      logFile,
+      connection: {
+        host: '127.0.0.1',
+        port,
+        user: superuser,
+        database: 'postgres',
+        password,
+        options: {sslmode: 'disable'},
+        schema: undefined,
+        isTransactionPooler: false,
+        origin: 'a throw-away local server',
+      },
+      stop: keeper,
+    };
+  } catch (error) {
+    const log = await readFile(logFile, 'utf8').catch(() => '');
+    await rm(folder, {recursive: true, force: true});
+    if (error instanceof AppError && error.code === 'INTERRUPTED') throw error;
+    throw new AppError('NOT_SUPPORTED_HERE', `A local server could not be started: ${messageOf(error)}.`, {
+      details: log.trim().split('\n').slice(-8),
+      cause: error,
+    });
+  }
+}
+
+interface Account {
+  uid: number;
+  gid: number;
+}
+
+/** The server refuses to run as root; "postgres" or "nobody" runs it then. */
+async function unprivilegedAccount(): Promise<Account | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const accounts = new Map(
+    (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => {
+      const [name = '', , uid, gid] = line.split(':');
+      return [name, {uid: Number(uid), gid: Number(gid)}] as const;
+    }),
+  );
+  return accounts.get('postgres') ?? accounts.get('nobody');
+}
+
+/** initdb needs another account than this process's when that is root, which run-tool does not offer. */
+async function asAccount(
+  path: string,
+  args: string[],
+  account: Account | undefined,
+  logFile: string,
+): Promise<void> {
+  const log = await open(logFile, 'a');
+  try {
+    const child = spawn(path, args, {
+      ...account,
+      cwd: '/',
+      env: toolEnvironment(),
+      stdio: ['ignore', log.fd, log.fd],
+    });
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', resolve);
+    });
+    if (code !== 0) throw new Error(`${path} ended with ${String(code)}`);
+  } finally {
+    await log.close();
+  }
+}
+
+async function startServer(
+  path: string,
+  data: string,
+  folder: string,
+  account: Account | undefined,
+  logFile: string,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const log = await open(logFile, 'a');
+  // Detached: a Ctrl-C at the terminal must reach this program first, which then stops the server in order.
+  const child = spawn(path, ['-D', data], {
+    ...account, cwd: '/', env: toolEnvironment(), detached: true, stdio: ['ignore', log.fd, log.fd],
+  }); // prettier-ignore
+  await log.close();
+  let failure: string | undefined;
+  child.once('error', (error) => (failure = error.message));
+  child.once('exit', (code) => (failure = `the server ended with ${String(code)}`));
+  const endMs = Date.now() + startLimitMs;
+  // postmaster.pid says "ready" when connections are taken (src/backend/utils/init/miscinit.c writes it).
+  while (failure === undefined && Date.now() < endMs) {
+    if (signal?.aborted) child.kill('SIGQUIT');
+    signal?.throwIfAborted();
+    const state = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '');
+    if (/^ready\s*$/m.test(state)) {
+      child.unref();
+      child.removeAllListeners();
+      return child.pid ?? 0;
+    }
+    await delay(20);
+  }
+  child.kill('SIGQUIT');
+  throw new Error(failure ?? `the server in ${folder} was not ready after ${startLimitMs / 1000} s`);
+}
+
+/**
+ * A process of its own session whose stdin is a pipe from here: when this process ends, for whatever reason,
+ * the pipe closes, and the keeper stops the server and removes the folder.
+ */
+function startKeeper(serverPid: number, folder: string): () => Promise<void> {
+  const script =
+    'cat >/dev/null 2>&1; kill -QUIT "$1" 2>/dev/null; n=0; ' +
+    'while kill -0 "$1" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done; rm -rf -- "$2"';
+  const keeper = spawn('/bin/sh', ['-c', script, 'sh', String(serverPid), folder], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  keeper.unref();
+  const ended = new Promise<void>((resolve) => keeper.once('exit', () => resolve()));
+  let stopping: Promise<void> | undefined;
+  return () => {
+    stopping ??= (async () => {
+      keeper.ref();
+      keeper.stdin.end();
+      await ended;
+    })();
+    return stopping;
+  };
+}
+
+function toolEnvironment(): NodeJS.ProcessEnv {
+  return {PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC'};
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,156 @@
+/** Runs one program: the only file that uses execa. No shell, no inherited secrets, bounded output. */
+import type {Readable} from 'node:stream';
+import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../errors.js';
+import {explainToolFailure} from './explain-failure.js';
+
+export interface ToolRun {
+  /** Name for messages: "pg_dump". */
+  tool: string;
+  /** Absolute path of the program. */
+  path: string;
+  args: readonly string[];
+  /** Variables beside PATH, HOME and the locale; nothing else is handed down. */
+  environment: Readonly<Record<string, string>>;
+  signal?: AbortSignal;
+  /** Called with each line of stderr, without its newline. */
+  onLine?: (line: string) => void;
+  /** Consumes stdout as it comes; its rejection ends the program. Without it stdout is discarded. */
+  readStdout?: (stdout: Readable) => Promise<void>;
+  /** A file (absolute path) or a stream for stdin; closed otherwise. */
+  stdin?: {file: string} | {stream: Readable};
+  /** The code of a failure that explain-failure does not know. */
+  failureCode: ErrorCode;
+  /** Exit statuses that are no failure; 0 alone by default. */
+  acceptedExits?: readonly number[];
+}
+
+export interface ToolOutcome {
+  exitCode: number;
+  /** The last lines of stderr, at most 50. */
+  stderrTail: string[];
+}
+
+const keptLines = 50;
+const killAfterMs = 10_000;
+
+/**
+ * Runs the program to its end.
+ * @throws INTERRUPTED when `signal` is aborted, the code that its stderr stands for when it fails, and what
+ *   `readStdout` rejects with when the reader fails first.
+ */
+export async function runTool(run: ToolRun): Promise<ToolOutcome> {
+  const {execa} = await import('execa');
+  run.signal?.throwIfAborted();
+  const tail: string[] = [];
+  const child = execa(run.path, [...run.args], {
+    extendEnv: false,
+    env: {...passedOn(), LC_ALL: 'C', LC_MESSAGES: 'C', ...run.environment},
+    stdin: run.stdin && 'file' in run.stdin ? {file: run.stdin.file} : run.stdin ? 'pipe' : 'ignore',
+    stdout: run.readStdout ? 'pipe' : 'ignore',
+    stderr: 'pipe',
+    buffer: false,
+    reject: false,
+    ...(run.signal ? {cancelSignal: run.signal} : {}),
+    forceKillAfterDelay: killAfterMs,
+    windowsHide: true,
+  });
+
+  let readerError: unknown;
+  const stop = (error: unknown): void => {
+    readerError ??= error;
+    child.kill('SIGTERM');
+  };
+  const reading =
+    run.readStdout && child.stdout ? run.readStdout(child.stdout).catch(stop) : Promise.resolve();
+  const feeding =
+    run.stdin && 'stream' in run.stdin && child.stdin ? feed(run.stdin.stream, child.stdin, stop) : undefined;
+  const lines = child.stderr
+    ? eachLine(child.stderr, (line) => {
+        tail.push(line);
+        if (tail.length > keptLines) tail.shift();
+        run.onLine?.(line);
+      })
+    : Promise.resolve();
+  const [result] = await Promise.all([child, reading, lines, feeding]);
+
+  if (run.signal?.aborted) run.signal.throwIfAborted();
+  if (readerError !== undefined) {
+    // A tool that died takes its stream with it; its own words tell more than "premature close".
+    if (tail.length > 0 && result.exitCode !== undefined && result.exitCode !== 0) {
+      const explained = explainToolFailure(run.tool, tail, run.failureCode);
+      if (!(readerError instanceof AppError)) throw explained;
+    }
+    throw readerError;
+  }
+  const accepted = run.acceptedExits ?? [0];
+  if (result.exitCode !== undefined && accepted.includes(result.exitCode)) {
+    return {exitCode: result.exitCode, stderrTail: tail};
+  }
+  if (result.exitCode === undefined) {
+    if (result.signal === 'SIGINT') throw new AppError('INTERRUPTED', `${run.tool} was interrupted.`);
+    if (result.signal !== undefined) {
+      throw new AppError(run.failureCode, `${run.tool} was killed by ${result.signal}.`, {
+        hint: result.signal === 'SIGKILL' ? 'Was the machine out of memory? See its kernel log.' : undefined,
+        details: tail,
+      });
+    }
+    throw new AppError(
+      run.failureCode,
+      `${run.tool} could not be started: ${messageOf(result.cause ?? result)}.`,
+      {
+        hint: systemErrorCode(result.cause) === 'EACCES' ? `Is ${run.path} executable?` : undefined,
+      },
+    );
+  }
+  throw explainToolFailure(run.tool, tail, run.failureCode);
+}
+
+/** What programs need of this process's environment; never a database URL, so no tool can take the wrong database by habit. */
+function passedOn(): Record<string, string> {
+  const names = [
+    'PATH',
+    'HOME',
+    'USERPROFILE',
+    'SystemRoot',
+    'TMPDIR',
+    'TEMP',
+    'TMP',
+    'PGPASSFILE',
+    'LD_LIBRARY_PATH',
+    'LANG',
+  ];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+async function feed(
+  source: Readable,
+  stdin: NodeJS.WritableStream,
+  stop: (error: unknown) => void,
+): Promise<void> {
+  const {pipeline} = await import('node:stream/promises');
+  try {
+    await pipeline(source, stdin);
+  } catch (error) {
+    // EPIPE: the program ended before reading everything; its exit code tells why.
+    if (systemErrorCode(error) !== 'EPIPE' && systemErrorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE')
+      stop(error);
+  }
+}
+
+const longestLine = 16_384;
+
+async function eachLine(stream: Readable, onLine: (line: string) => void): Promise<void> {
+  let rest = '';
+  stream.setEncoding('utf8');
+  for await (const chunk of stream as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = (lines.pop() ?? '').slice(0, longestLine);
+    for (const line of lines) onLine(line.slice(0, longestLine));
+  }
+  if (rest !== '') onLine(rest);
+}

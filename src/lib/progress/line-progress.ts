@@ -1,0 +1,46 @@
+/** Progress where nobody watches (cron, pipes, CI): dated lines, each step once, no escape codes. */
+import type {Clock} from '../clock.js';
+import {formatDuration} from '../format.js';
+import type {Progress} from './progress.js';
+
+/** @param write takes one line without its newline */
+export function createLineProgress(write: (line: string) => void, clock: Clock): Progress {
+  const say = (text: string): void => write(`${clock.now().toISOString().slice(0, 19)}Z ${text}`);
+  return {
+    plan: () => {},
+    async step(title, work) {
+      const startedMs = clock.now().getTime();
+      let isSkipped = false;
+      let lastNote = '';
+      let toldQuarters = 0;
+      try {
+        const result = await work({
+          note: (text) => {
+            lastNote = text;
+          },
+          advance: (done, total) => {
+            if (total === undefined || total <= 0) return;
+            const quarters = Math.min(3, Math.floor((done / total) * 4));
+            // Short steps need no quarters in a log.
+            if (quarters > toldQuarters && clock.now().getTime() - startedMs >= 5_000)
+              say(`${title}: ${quarters * 25} %`);
+            toldQuarters = Math.max(toldQuarters, quarters);
+          },
+          skip: (why) => {
+            isSkipped = true;
+            say(`${title}: skipped (${why})`);
+          },
+        });
+        if (!isSkipped) {
+          const took = formatDuration(clock.now().getTime() - startedMs);
+          say(`${title}: done in ${took}${lastNote === '' ? '' : ` (${lastNote})`}`);
+        }
+        return result;
+      } catch (error) {
+        say(`${title}: failed`);
+        throw error;
+      }
+    },
+    close: () => Promise.resolve(),
+  };
+}

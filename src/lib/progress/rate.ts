@@ -1,0 +1,39 @@
+/** Speed and time left, from a sliding window of samples. */
+
+const windowMs = 30_000;
+const minimumElapsedMs = 10_000;
+
+export interface Rate {
+  /** Records that `done` units are finished at `atMs`. */
+  sample(done: number, atMs: number): void;
+  /** Units a second over the window, or undefined before two samples. */
+  perSecond(): number | undefined;
+  /** Milliseconds left until `total`, or undefined while a guess would be worthless (the first 10 s). */
+  timeLeftMs(total: number): number | undefined;
+}
+
+export function createRate(): Rate {
+  const samples: {done: number; atMs: number}[] = [];
+  let startedMs: number | undefined;
+  const perSecond = (): number | undefined => {
+    const first = samples[0];
+    const last = samples.at(-1);
+    if (!first || !last || last.atMs <= first.atMs) return undefined;
+    return ((last.done - first.done) * 1000) / (last.atMs - first.atMs);
+  };
+  return {
+    sample(done, atMs) {
+      startedMs ??= atMs;
+      samples.push({done, atMs});
+      while (samples.length > 2 && atMs - (samples[0]?.atMs ?? atMs) > windowMs) samples.shift();
+    },
+    perSecond,
+    timeLeftMs(total) {
+      const last = samples.at(-1);
+      const speed = perSecond();
+      if (!last || !speed || speed <= 0 || startedMs === undefined) return undefined;
+      if (last.atMs - startedMs < minimumElapsedMs) return undefined;
+      return Math.max(0, ((total - last.done) / speed) * 1000);
+    },
+  };
+}

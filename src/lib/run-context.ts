@@ -1,0 +1,28 @@
+/** What every service is handed: settings and the ports to the outside. */
+import type {Clock} from './clock.js';
+import type {Progress} from './progress/progress.js';
+import type {Settings} from './settings/settings.js';
+
+/** A destructive step, as it is put to the user before it starts. */
+export interface ConfirmRequest {
+  /** What will happen, in one sentence. */
+  readonly action: string;
+  readonly host: string;
+  readonly database: string;
+  /** Whether only --confirm-db NAME answers (the target is production). */
+  readonly isProduction: boolean;
+  /** The plan, a line each. */
+  readonly plan: readonly string[];
+}
+
+export interface RunContext {
+  readonly settings: Settings;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly toolVersion: string;
+  /** Returns when the step is confirmed. @throws NOT_CONFIRMED, CONFIRMATION_NEEDED */
+  readonly confirm: (request: ConfirmRequest) => Promise<void>;
+  /** Tells the user something that does not stop the work; also part of JSON results. */
+  readonly warn: (message: string) => void;
+}

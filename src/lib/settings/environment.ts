@@ -1,0 +1,64 @@
+/** Environment variables from the process and from .env files, with where each came from. */
+import {readFile} from 'node:fs/promises';
+import {resolve} from 'node:path';
+import {parseEnv} from 'node:util';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
+
+export interface Environment {
+  /** The value in force: the process, then the env files in order. Empty strings count as unset. */
+  get(name: string): string | undefined;
+  /** "environment" or the name of the file that gave the value. */
+  originOf(name: string): string | undefined;
+  /** Values by source, strongest first, for rules that look at more than one variable. */
+  readonly sources: readonly EnvironmentSource[];
+}
+
+export interface EnvironmentSource {
+  readonly origin: string;
+  readonly values: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Joins the process environment with `envFile`, or else with `.env.local` and `.env` of `cwd` where they exist.
+ * The files are parsed (Node's dotenv rules), never executed, and not put into `process.env`.
+ * @throws CONFIG_INVALID when `envFile` is given and cannot be read.
+ */
+export async function readEnvironment(
+  processEnv: Readonly<Record<string, string | undefined>>,
+  cwd: string,
+  envFile?: string,
+): Promise<Environment> {
+  const names = envFile === undefined ? ['.env.local', '.env'] : [envFile];
+  const sources: EnvironmentSource[] = [{origin: 'environment', values: processEnv}];
+  for (const name of names) {
+    const path = resolve(cwd, name);
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      const absent = systemErrorCode(error) === 'ENOENT';
+      if (absent && envFile === undefined) continue;
+      throw new AppError(
+        'CONFIG_INVALID',
+        `The environment file ${path} cannot be read: ${messageOf(error)}.`,
+        {
+          hint: 'Check the path given with --env-file, and the rights of the file.',
+          cause: error,
+        },
+      );
+    }
+    sources.push({origin: name, values: parseEnv(text)});
+  }
+  return environmentOf(sources);
+}
+
+/** An environment over the given sources, strongest first. */
+export function environmentOf(sources: readonly EnvironmentSource[]): Environment {
+  const find = (name: string): EnvironmentSource | undefined =>
+    sources.find((source) => (source.values[name] ?? '') !== '');
+  return {
+    get: (name) => find(name)?.values[name],
+    originOf: (name) => find(name)?.origin,
+    sources,
+  };
+}

@@ -1,0 +1,74 @@
+/** Reads the config file and reports everything wrong with it at once. */
+import {readFile} from 'node:fs/promises';
+import {resolve} from 'node:path';
+import {z} from 'zod';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import {nearest} from '../nearest.js';
+import {type Config, configSchema} from './config-schema.js';
+
+export const defaultConfigName = 'destino-db.config.json';
+
+/**
+ * The config in `path`, or in `destino-db.config.json` under `cwd` (absent there means an empty config).
+ * @throws CONFIG_INVALID when a named file is missing, is no JSON, or has an unknown key or a wrong value.
+ */
+export async function readConfig(cwd: string, path?: string): Promise<Config> {
+  const file = resolve(cwd, path ?? defaultConfigName);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' && path === undefined) return {};
+    throw new AppError('CONFIG_INVALID', `The config file ${file} cannot be read: ${messageOf(error)}.`, {
+      hint: 'Check the path given with --config.',
+      cause: error,
+    });
+  }
+  return parseConfig(text, file);
+}
+
+/** @throws CONFIG_INVALID naming every problem in `text`, one line each. */
+export function parseConfig(text: string, file: string): Config {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch (error) {
+    throw new AppError('CONFIG_INVALID', `The config file ${file} is not valid JSON: ${messageOf(error)}.`);
+  }
+  const parsed = configSchema.safeParse(data);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.flatMap(describeIssue);
+  throw new AppError('CONFIG_INVALID', `The config file ${file} is wrong: ${problems.join('; ')}.`, {
+    hint: 'Correct the file; all its keys are in the documentation under "Configuration".',
+  });
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string[] {
+  const where = issue.path.map(String).join('.');
+  if (issue.code !== 'unrecognized_keys')
+    return [where === '' ? issue.message : `${where}: ${issue.message}`];
+  const known = keysAt(configSchema, issue.path);
+  return issue.keys.map((key) => {
+    const guess = nearest(key, known);
+    const full = where === '' ? key : `${where}.${key}`;
+    return `unknown key "${full}"${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`;
+  });
+}
+
+/** The keys that the schema allows in the object at `path`. */
+function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
+  let current = unwrap(schema);
+  for (const key of path) {
+    if (current instanceof z.ZodObject) current = unwrap((current.shape as z.core.$ZodShape)[String(key)]);
+    else if (current instanceof z.ZodArray) current = unwrap(current.element);
+    else if (current instanceof z.ZodRecord) current = unwrap(current.valueType);
+    else return [];
+  }
+  return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
+}
+
+function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+  let current = schema;
+  while (current instanceof z.ZodOptional || current instanceof z.ZodDefault) current = current.unwrap();
+  return current;
+}

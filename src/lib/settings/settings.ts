@@ -1,0 +1,58 @@
+/** Flags, environment and config file joined into what services read. */
+import {availableParallelism} from 'node:os';
+import {resolve} from 'node:path';
+import type {Config} from './config-schema.js';
+import {type Environment, readEnvironment} from './environment.js';
+import {readConfig} from './read-config.js';
+
+/** The global flags, as the command line gave them. */
+export interface GlobalFlags {
+  config?: string;
+  'env-file'?: string;
+  'database-url'?: string;
+  'use-database-url'?: boolean;
+  'backups-dir'?: string;
+  'pg-bin'?: string;
+}
+
+export interface Settings {
+  readonly cwd: string;
+  readonly config: Config;
+  readonly environment: Environment;
+  /** The URL of --database-url. */
+  readonly databaseUrl: string | undefined;
+  /** Which variable is looked at first. */
+  readonly urlPreference: readonly ['DIRECT_URL', 'DATABASE_URL'] | readonly ['DATABASE_URL'];
+  /** Absolute path of the backups folder. */
+  readonly backupsDir: string;
+  /** Absolute path of the folder whose client tools are used, if one was named. */
+  readonly pgBin: string | undefined;
+  readonly cores: number;
+}
+
+/**
+ * Flag > environment > config file > default.
+ * @throws CONFIG_INVALID as `readConfig` and `readEnvironment` do.
+ */
+export async function loadSettings(
+  flags: GlobalFlags,
+  cwd: string,
+  processEnv: Readonly<Record<string, string | undefined>>,
+): Promise<Settings> {
+  const environment = await readEnvironment(processEnv, cwd, flags['env-file']);
+  const config = await readConfig(cwd, flags.config ?? environment.get('DESTINO_DB_CONFIG'));
+  const pgBin = flags['pg-bin'] ?? environment.get('DESTINO_DB_PG_BIN') ?? config.pgBin;
+  return {
+    cwd,
+    config,
+    environment,
+    databaseUrl: flags['database-url'],
+    urlPreference: flags['use-database-url'] === true ? ['DATABASE_URL'] : ['DIRECT_URL', 'DATABASE_URL'],
+    backupsDir: resolve(
+      cwd,
+      flags['backups-dir'] ?? environment.get('DESTINO_DB_BACKUPS_DIR') ?? config.backupsDir ?? 'backups',
+    ),
+    pgBin: pgBin === undefined ? undefined : resolve(cwd, pgBin),
+    cores: availableParallelism(),
+  };
+}

@@ -1,0 +1,78 @@
+/** vitest global setup: one throw-away server for the whole run, with a template of the sample shop. */
+import {execFileSync} from 'node:child_process';
+import {readFile} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
+import type {TestProject} from 'vitest/node';
+import {
+  type LocalCluster,
+  serverBinFolders,
+  startLocalCluster,
+} from '../../src/lib/postgres/local-cluster.js';
+import {withDatabase, type Connection} from '../../src/lib/postgres/connection.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Superuser connection to the database "postgres". */
+    cluster: Connection;
+    clusterPid: number;
+    clusterFolder: string;
+    serverBin: string;
+    serverMajor: number;
+  }
+}
+
+const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
+const installScript = fileURLToPath(new URL('../../scripts/install-postgres.sh', import.meta.url));
+
+let cluster: LocalCluster | undefined;
+
+export async function setup(project: TestProject): Promise<void> {
+  const server = await chooseServer();
+  cluster = await startLocalCluster({
+    binFolder: server.folder,
+    settings: [
+      'max_connections = 200',
+      'shared_buffers = 64MB',
+      'max_prepared_transactions = 4',
+      'jit = off',
+    ],
+  });
+  await loadTemplate(cluster.connection);
+  project.provide('cluster', cluster.connection);
+  project.provide('clusterPid', cluster.pid);
+  project.provide('clusterFolder', cluster.folder);
+  project.provide('serverBin', server.folder);
+  project.provide('serverMajor', server.major);
+}
+
+export async function teardown(): Promise<void> {
+  await cluster?.stop();
+}
+
+/** DESTINO_TEST_PG names the major version; otherwise the oldest installed one, which has the most neighbours above it. */
+async function chooseServer(): Promise<{folder: string; major: number}> {
+  const wanted = process.env['DESTINO_TEST_PG'];
+  const choose = async () => {
+    const servers = await serverBinFolders();
+    return wanted === undefined ? servers.at(-1) : servers.find((server) => String(server.major) === wanted);
+  };
+  const installed = await choose();
+  if (installed) return installed;
+  execFileSync('bash', [installScript], {stdio: 'inherit'});
+  const server = await choose();
+  if (!server) throw new Error(`no PostgreSQL ${wanted ?? ''} server programs were found`);
+  return server;
+}
+
+async function loadTemplate(connection: Connection): Promise<void> {
+  await withSession(connection, async (session) => {
+    await session.query('CREATE DATABASE shop_template');
+  });
+  await withSession(withDatabase(connection, 'shop_template'), async (session) => {
+    for (const file of ['shop-schema.sql', 'shop-data.sql']) {
+      await session.client.query(await readFile(`${fixtures}${file}`, 'utf8'));
+    }
+    await session.query('ANALYZE');
+  });
+}

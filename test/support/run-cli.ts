@@ -1,0 +1,54 @@
+/** Runs the compiled program as a user's shell would. */
+import {type ChildProcess, spawn} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {mkdtemp, realpath} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+
+const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+
+export interface CliResult {
+  /** Exit status; null when a signal ended it. */
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** stdout as JSON. */
+  json(): unknown;
+}
+
+export interface CliOptions {
+  cwd?: string;
+  /** The whole environment beside PATH and HOME. */
+  env?: Readonly<Record<string, string>>;
+  stdin?: string;
+  /** Called with the started process, to send signals. */
+  onStart?: (child: ChildProcess) => void;
+}
+
+export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  if (!existsSync(fileURLToPath(new URL('../../dist', import.meta.url))))
+    throw new Error('not built: run npm run build');
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd: options.cwd ?? tmpdir(),
+    env: {PATH: process.env['PATH'], HOME: process.env['HOME'] ?? '/', ...options.env},
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const output = {stdout: '', stderr: ''};
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output.stdout += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output.stderr += chunk));
+  child.stdin.on('error', () => undefined); // the program may end before it reads anything
+  child.stdin.end(options.stdin ?? '');
+  options.onStart?.(child);
+  const [status, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, sig) => resolve([code, sig]));
+  });
+  return {status, signal, ...output, json: () => JSON.parse(output.stdout) as unknown};
+}
+
+/** A folder of the test's own; the system's temporary folder is emptied by the system. */
+export async function tempFolder(): Promise<string> {
+  return realpath(await mkdtemp(join(tmpdir(), 'destino-db-test-')));
+}

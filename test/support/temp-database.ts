@@ -1,0 +1,68 @@
+/** Databases of a test file's own on the run's throw-away server. */
+import {randomBytes} from 'node:crypto';
+import {inject} from 'vitest';
+import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
+import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
+
+export interface TempDatabase {
+  readonly connection: Connection;
+  /** postgresql://... with the password */
+  readonly url: string;
+  readonly name: string;
+  /** Runs one or more statements. */
+  run(sql: string): Promise<void>;
+  query(sql: string): Promise<Readonly<Record<string, string | null>>[]>;
+  /** Drops it, with whatever is connected. */
+  drop(): Promise<void>;
+}
+
+export function clusterConnection(): Connection {
+  return inject('cluster');
+}
+
+/** Runs statements on the database "postgres" as superuser. */
+export async function onServer<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  return withSession(clusterConnection(), work);
+}
+
+/** @param template "shop_template" for the sample shop, "template0" for an empty database */
+export async function createTempDatabase(template = 'shop_template', name?: string): Promise<TempDatabase> {
+  const database = name ?? `t_${randomBytes(6).toString('hex')}`;
+  await onServer((session) =>
+    session.query(`CREATE DATABASE ${quoteIdentifier(database)} TEMPLATE ${quoteIdentifier(template)}`),
+  );
+  return existingDatabase(database);
+}
+
+/** A handle on a database that something else made. */
+export function existingDatabase(database: string): TempDatabase {
+  const connection = withDatabase(clusterConnection(), database);
+  return {
+    connection,
+    url: urlOf(connection),
+    name: database,
+    run: (sql) => withSession(connection, async (session) => void (await session.client.query(sql))),
+    query: (sql) => withSession(connection, async (session) => [...(await session.query(sql))]),
+    drop: () => dropDatabase(database),
+  };
+}
+
+export async function dropDatabase(database: string): Promise<void> {
+  await onServer((session) =>
+    session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(database)} WITH (FORCE)`),
+  );
+}
+
+export async function databaseExists(database: string): Promise<boolean> {
+  const rows = await onServer((session) =>
+    session.query('SELECT 1 FROM pg_database WHERE datname = $1', [database]),
+  );
+  return rows.length > 0;
+}
+
+export function urlOf(connection: Connection): string {
+  const encode = encodeURIComponent;
+  const password = connection.password === undefined ? '' : `:${encode(connection.password)}`;
+  return `postgresql://${encode(connection.user)}${password}@${connection.host}:${connection.port}/${encode(connection.database)}?sslmode=disable`;
+}

@@ -1,0 +1,26 @@
+import {defineConfig} from 'vitest/config';
+
+// Unit and contract tests need no server; postgres and e2e tests share one throw-away cluster.
+const server = {
+  globalSetup: ['test/support/global-cluster.ts'],
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  pool: 'forks' as const,
+};
+
+export default defineConfig({
+  test: {
+    maxWorkers: 3,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
+      {test: {name: 'postgres', include: ['test/postgres/**/*.test.ts'], ...server}},
+      {test: {name: 'e2e', include: ['test/commands/**/*.test.ts', 'test/e2e/**/*.test.ts'], ...server}},
+    ],
+  },
+});
