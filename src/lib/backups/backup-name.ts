@@ -1,0 +1,37 @@
+/** Names of backups: `<db>-<YYYY-MM-DDTHH-mm-ss>[-N]` and the extensions that tell the format. */
+import type {BackupFormat} from '../settings/config-schema.js';
+
+/** 2026-11-22T03:10:05.123Z -> "2026-11-22T03-10-05", UTC. */
+export function timestampForName(at: Date): string {
+  return at.toISOString().slice(0, 19).replaceAll(':', '-');
+}
+
+/**
+ * A database name as part of a file name: letters, digits, "_", "." and "-" stay, the rest is percent-encoded
+ * byte by byte, so that no name can leave the folder, hide itself, or look like a flag; different names stay different.
+ */
+export function fileNamePart(database: string): string {
+  return [...Buffer.from(database, 'utf8')]
+    .map((byte, index) => {
+      const character = String.fromCharCode(byte);
+      const plain = index === 0 ? /[A-Za-z0-9_]/ : /[A-Za-z0-9_.-]/;
+      return plain.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+    })
+    .join('');
+}
+
+/** The id of the `attempt`-th backup (from 1) of `database` in that second. */
+export function backupId(database: string, at: Date, attempt = 1): string {
+  return `${fileNamePart(database)}-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}`;
+}
+
+export function backupExtension(format: BackupFormat, compressed: boolean): string {
+  if (format === 'custom') return '.dump';
+  if (format === 'directory') return '.dir';
+  return compressed ? '.sql.gz' : '.sql';
+}
+
+/** Ends the name of every work in progress; never taken for a backup. */
+export const partialSuffix = '.partial';
+
+export const metadataSuffix = '.metadata.json';

@@ -1,0 +1,143 @@
+/** The metadata file beside a backup: without it there is no backup. */
+import {readFile} from 'node:fs/promises';
+import {basename} from 'node:path';
+import {z} from 'zod';
+import {AppError, messageOf} from '../errors.js';
+import {backupFormats} from '../settings/config-schema.js';
+import {metadataSuffix} from './backup-name.js';
+
+export const proofLevels = ['checksum', 'archive', 'restore'] as const;
+/** How far a backup is proven: its bytes are those written; it can be read whole; it was restored and found equal. */
+export type ProofLevel = (typeof proofLevels)[number];
+
+const bytes = z.int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** A name of a file right beside the metadata: no path, so that a metadata file cannot point elsewhere. */
+const fileName = z
+  .string()
+  .min(1)
+  .refine((name) => basename(name) === name && name !== '.' && name !== '..' && !name.includes('\\'), 'is a path');
+
+const localeSchema = z.object({
+  encoding: z.string(),
+  collation: z.string(),
+  ctype: z.string(),
+  provider: z.string(),
+  providerLocale: z.string().nullable(),
+  icuRules: z.string().nullable(),
+});
+
+const dumpedTableSchema = z.object({
+  schema: z.string(),
+  name: z.string(),
+  rows: z.int().min(0),
+  /** Order-independent hash of the rows (see the documentation of fingerprints); null where it was left out. */
+  fingerprint: z.string().nullable(),
+});
+export type RecordedTable = z.infer<typeof dumpedTableSchema>;
+
+const verificationSchema = z.object({
+  level: z.enum(proofLevels),
+  at: z.iso.datetime(),
+  ok: z.boolean(),
+  /** Duration of the proof, ms. */
+  duration: z.int().min(0),
+  /** What was found wrong, a line each. */
+  findings: z.array(z.string()),
+  /** Duration of the restore in a proof by restore, ms: the measured time a recovery takes. */
+  restoreDuration: z.int().min(0).optional(),
+});
+export type Verification = z.infer<typeof verificationSchema>;
+
+/** Keys of the old scripts' metadata come first; the others are this program's. */
+export const backupRecordSchema = z.object({
+  schemaVersion: z.literal(1),
+  toolVersion: z.string(),
+  id: z.string().min(1),
+  timestamp: z.iso.datetime(),
+  databaseName: z.string(),
+  format: z.enum(backupFormats),
+  compressed: z.boolean(),
+  size: bytes,
+  /** ms */
+  duration: z.int().min(0),
+  postgresVersion: z.string(),
+  backupPath: fileName,
+  config: z.object({
+    compression: z.string().nullable(),
+    schemaOnly: z.boolean(),
+    dataOnly: z.boolean(),
+    includeTables: z.array(z.string()),
+    excludeTables: z.array(z.string()),
+    includeSchemas: z.array(z.string()),
+    excludeSchemas: z.array(z.string()),
+    parallelJobs: z.int(),
+  }),
+  clientVersion: z.string(),
+  serverMajor: z.int(),
+  /** Which database this is a backup of: the cluster's number where it is readable, else host and port. */
+  source: z.object({
+    systemIdentifier: z.string().nullable(),
+    host: z.string(),
+    port: z.int(),
+    owner: z.string(),
+    locale: localeSchema,
+    sizeBytes: bytes,
+  }),
+  /** One digest of the file, or one per file of a folder. */
+  sha256: z.union([sha256, z.record(fileName, sha256)]),
+  tables: z.array(dumpedTableSchema),
+  /** What the database has and the file does not hold. */
+  inventory: z.record(z.string(), z.unknown()),
+  verification: verificationSchema.nullable(),
+  /** Proofs made later, oldest first. */
+  proofs: z.array(verificationSchema),
+  label: z.string().nullable(),
+  warnings: z.array(z.string()),
+});
+export type BackupRecord = z.infer<typeof backupRecordSchema>;
+
+/**
+ * Reads a metadata file of this program.
+ * @throws METADATA_INVALID naming the key that is wrong
+ */
+export async function readBackupRecord(path: string): Promise<BackupRecord> {
+  let data: unknown;
+  try {
+    data = JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+  }
+  const parsed = backupRecordSchema.safeParse(data);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new AppError(
+    'METADATA_INVALID',
+    `The metadata file ${path} is wrong at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? 'unknown'}.`,
+  );
+}
+
+/** The metadata's text as it is stored: two spaces, a newline at the end. */
+export function formatBackupRecord(record: BackupRecord): string {
+  return `${JSON.stringify(record, null, 2)}\n`;
+}
+
+export function metadataName(id: string): string {
+  return `${id}${metadataSuffix}`;
+}
+
+/** The strongest proof that held, or null when there is none; a later proof that failed withdraws all before it. */
+export function proofOf(record: Pick<BackupRecord, 'verification' | 'proofs'>): Verification | null {
+  let best: Verification | null = null;
+  for (const proof of [...(record.verification ? [record.verification] : []), ...record.proofs]) {
+    if (!proof.ok) best = null;
+    else if (!best || proofLevels.indexOf(proof.level) >= proofLevels.indexOf(best.level)) best = proof;
+  }
+  return best;
+}
+
+/** Whether the newest proof that was tried failed. */
+export function isKnownBad(record: Pick<BackupRecord, 'verification' | 'proofs'>): boolean {
+  return ((record.proofs.at(-1) ?? record.verification)?.ok ?? true) === false;
+}

@@ -1,0 +1,148 @@
+/** The backups of a folder, as their metadata files tell them. */
+import {readdir, realpath, stat} from 'node:fs/promises';
+import {dirname, join, resolve} from 'node:path';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import type {BackupFormat} from '../settings/config-schema.js';
+import {metadataSuffix} from './backup-name.js';
+import {type BackupRecord, isKnownBad, readBackupRecord} from './backup-record.js';
+import {isOldScriptMetadata, readOldScriptMetadata} from './old-script-metadata.js';
+
+export interface Backup {
+  readonly id: string;
+  /** Absolute path of the dump (a file or a folder). */
+  readonly path: string;
+  readonly metadataPath: string;
+  readonly createdAt: Date;
+  readonly database: string;
+  readonly format: BackupFormat;
+  readonly compressed: boolean;
+  readonly sizeBytes: number;
+  readonly label: string | null;
+  /** The whole metadata; null for a backup that the old scripts made, of which nothing is proven. */
+  readonly record: BackupRecord | null;
+}
+
+export interface Catalogue {
+  /** Newest first. */
+  readonly backups: readonly Backup[];
+  /** Metadata files that tell no backup, with the reason. */
+  readonly problems: readonly {path: string; reason: string}[];
+}
+
+/** Reads every metadata file right in `folder`; a folder that does not exist holds no backups. */
+export async function readCatalogue(folder: string): Promise<Catalogue> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return {backups: [], problems: []};
+    throw new AppError('READ_FAILED', `The backups folder ${folder} cannot be read: ${messageOf(error)}.`, {
+      hint: 'Check the path and its rights; --output-dir and --backups-dir name another.',
+      cause: error,
+    });
+  }
+  const backups: Backup[] = [];
+  const problems: {path: string; reason: string}[] = [];
+  for (const name of names.filter((entry) => entry.endsWith(metadataSuffix))) {
+    const path = join(folder, name);
+    try {
+      backups.push(await readBackup(path));
+    } catch (error) {
+      problems.push({path, reason: messageOf(error)});
+    }
+  }
+  backups.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
+  return {backups, problems};
+}
+
+/**
+ * The backup that a metadata file tells.
+ * @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone or is a link that leads elsewhere
+ */
+export async function readBackup(metadataPath: string): Promise<Backup> {
+  const folder = dirname(metadataPath);
+  if (await isOldScriptMetadata(metadataPath)) return readOldScriptMetadata(metadataPath);
+  const record = await readBackupRecord(metadataPath);
+  const path = join(folder, record.backupPath);
+  await requireOwnFile(path, folder);
+  return {
+    id: record.id,
+    path,
+    metadataPath,
+    createdAt: new Date(record.timestamp),
+    database: record.databaseName,
+    format: record.format,
+    compressed: record.compressed,
+    sizeBytes: record.size,
+    label: record.label,
+    record,
+  };
+}
+
+async function requireOwnFile(path: string, folder: string): Promise<void> {
+  let real: string;
+  try {
+    await stat(path);
+    real = await realpath(path);
+  } catch (error) {
+    throw new AppError('BACKUP_INCOMPLETE', `The dump ${path} is missing: ${messageOf(error)}.`, {cause: error});
+  }
+  if (dirname(real) !== (await realpath(folder))) {
+    throw new AppError('METADATA_INVALID', `The dump ${path} is a link that leads out of its folder.`);
+  }
+}
+
+/** A backup that may be used: it is not known to be damaged. */
+export function isGood(backup: Backup): boolean {
+  return backup.record === null || !isKnownBad(backup.record);
+}
+
+export interface BackupChoice {
+  /** Path of a dump or of its metadata file, or an id. */
+  readonly file?: string | undefined;
+  readonly isLatest?: boolean | undefined;
+  /** The newest good backup taken at or before this moment. */
+  readonly at?: Date | undefined;
+  /** Narrows `isLatest` and `at` to backups of one database. */
+  readonly database?: string | undefined;
+}
+
+/**
+ * The backup that the user named.
+ * @param folder where ids, `isLatest` and `at` look
+ * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
+ */
+export async function chooseBackup(folder: string, choice: BackupChoice, cwd: string): Promise<Backup> {
+  if (choice.file !== undefined && choice.file !== 'latest') return findByName(folder, choice.file, cwd);
+  const {backups} = await readCatalogue(folder);
+  const fitting = backups.filter(
+    (backup) =>
+      isGood(backup) &&
+      (choice.database === undefined || backup.database === choice.database) &&
+      (choice.at === undefined || backup.createdAt <= choice.at),
+  );
+  const [newest] = fitting;
+  if (newest) return newest;
+  const moment = choice.at === undefined ? '' : ` taken at or before ${choice.at.toISOString()}`;
+  throw new AppError('BACKUP_NOT_FOUND', `There is no good backup${moment} in ${folder}.`, {
+    hint: backups.length === 0 ? 'Make one: destino-db backup' : 'See what there is: destino-db list',
+  });
+}
+
+async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {
+  const asPath = resolve(cwd, name).replace(/[\\/]$/, '');
+  const base = asPath.endsWith(metadataSuffix) ? asPath.slice(0, -metadataSuffix.length) : asPath;
+  const withoutExtension = base.replace(/\.(?:dump|sql\.gz|sql|dir)$/, '');
+  const candidates = [base, withoutExtension, join(folder, name)].map((path) => path + metadataSuffix);
+  for (const candidate of new Set(candidates)) {
+    try {
+      await stat(candidate);
+    } catch {
+      continue; // not named like this
+    }
+    return readBackup(candidate);
+  }
+  throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}": no metadata beside it, nor of that id in ${folder}.`, {
+    hint: 'See what there is: destino-db list',
+  });
+}

@@ -1,0 +1,54 @@
+/** SHA-256 of files, read in one pass with one buffer. */
+import {createHash} from 'node:crypto';
+import {open, readdir, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {AppError, messageOf} from '../errors.js';
+
+const bufferBytes = 1 << 20;
+
+export interface FileDigest {
+  /** SHA-256, lower-case hexadecimal. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/** @param onBytes called with the bytes read so far */
+export async function digestFile(
+  path: string,
+  options: {signal?: AbortSignal; onBytes?: (bytes: number) => void} = {},
+): Promise<FileDigest> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafe(bufferBytes);
+  let sizeBytes = 0;
+  let file;
+  try {
+    file = await open(path, 'r');
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const {bytesRead} = await file.read(buffer, 0, bufferBytes);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+      sizeBytes += bytesRead;
+      options.onBytes?.(sizeBytes);
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+  } finally {
+    await file?.close();
+  }
+  return {sha256: hash.digest('hex'), sizeBytes};
+}
+
+/** Names of the files of a dump folder, sorted; a dump in directory format has no folders in it. */
+export async function filesOfFolder(folder: string): Promise<string[]> {
+  return (await readdir(folder)).sort();
+}
+
+/** Bytes of a file, or of all files of a dump folder together. */
+export async function sizeOf(path: string): Promise<number> {
+  const status = await stat(path);
+  if (!status.isDirectory()) return status.size;
+  const sizes = await Promise.all((await filesOfFolder(path)).map((name) => stat(join(path, name))));
+  return sizes.reduce((sum, entry) => sum + entry.size, 0);
+}

@@ -1,0 +1,60 @@
+/** Metadata that the scripts before this program wrote: `<dump>.metadata.json`, without checksums. */
+import {readFile, stat} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
+import {z} from 'zod';
+import {AppError} from '../errors.js';
+import {backupFormats} from '../settings/config-schema.js';
+import {metadataSuffix} from './backup-name.js';
+import type {Backup} from './catalogue.js';
+
+const oldMetadata = z.object({
+  timestamp: z.string(),
+  databaseName: z.string(),
+  format: z.enum(backupFormats),
+  compressed: z.boolean().optional(),
+  size: z.number().optional(),
+  command: z.literal('backup-database.ts'),
+});
+
+/** Whether the file was written by the old scripts: they named themselves, and gave no schemaVersion. */
+export async function isOldScriptMetadata(metadataPath: string): Promise<boolean> {
+  try {
+    const data: unknown = JSON.parse(await readFile(metadataPath, 'utf8'));
+    return typeof data === 'object' && data !== null && !('schemaVersion' in data) && 'command' in data;
+  } catch {
+    return false; // the reader of this program's own metadata says what is wrong with it
+  }
+}
+
+/** @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone */
+export async function readOldScriptMetadata(metadataPath: string): Promise<Backup> {
+  const parsed = oldMetadata.safeParse(JSON.parse(await readFile(metadataPath, 'utf8')));
+  if (!parsed.success) {
+    throw new AppError('METADATA_INVALID', `The metadata file ${metadataPath} of the old scripts cannot be understood.`);
+  }
+  // Their sql.gz lay beside a metadata file that was named without the .gz.
+  const named = join(dirname(metadataPath), basename(metadataPath).slice(0, -metadataSuffix.length));
+  const candidates = [named, `${named}.gz`];
+  for (const path of candidates) {
+    let status;
+    try {
+      status = await stat(path);
+    } catch {
+      continue; // under the other name, or gone
+    }
+    const created = new Date(parsed.data.timestamp);
+    return {
+      id: basename(path).replace(/\.(?:dump|sql\.gz|sql|dir)$/, ''),
+      path,
+      metadataPath,
+      createdAt: Number.isNaN(created.getTime()) ? status.mtime : created,
+      database: parsed.data.databaseName,
+      format: parsed.data.format,
+      compressed: path.endsWith('.gz') || (parsed.data.compressed ?? false),
+      sizeBytes: parsed.data.size ?? status.size,
+      label: null,
+      record: null,
+    };
+  }
+  throw new AppError('BACKUP_INCOMPLETE', `The dump of ${metadataPath} is missing.`);
+}
