@@ -1,4 +1,4 @@
-/** The shape of the config file. Every key is optional; unknown keys are errors. */
+/** The shape of the config file. Every key is optional; unknown keys are errors. Descriptions become its documentation. */
 import {z} from 'zod';
 
 export const backupFormats = ['custom', 'sql', 'directory'] as const;
@@ -7,36 +7,73 @@ export type BackupFormat = (typeof backupFormats)[number];
 const count = z.int().min(0);
 
 export const retentionConfig = z.strictObject({
-  keepDays: count.optional(),
-  keepLast: count.optional(),
-  keepDaily: count.optional(),
-  keepWeekly: count.optional(),
-  keepMonthly: count.optional(),
-  keepYearly: count.optional(),
-  keepLabels: z.array(z.string().min(1)).optional(),
-  keepMin: z.int().min(1).optional(),
+  keepDays: count.optional().describe('Keep every backup younger than this many days.'),
+  keepLast: count.optional().describe('Keep the newest N backups.'),
+  keepDaily: count.optional().describe('Keep the newest backup of each of the last N days that have one.'),
+  keepWeekly: count.optional().describe('Keep the newest backup of each of the last N weeks that have one.'),
+  keepMonthly: count
+    .optional()
+    .describe('Keep the newest backup of each of the last N months that have one.'),
+  keepYearly: count.optional().describe('Keep the newest backup of each of the last N years that have one.'),
+  keepLabels: z.array(z.string().min(1)).optional().describe('Keep every backup with one of these labels.'),
+  keepMin: z.int().min(1).optional().describe('Never fewer good backups than this, whatever the rules say.'),
 });
 
 export const configSchema = z.strictObject({
-  /** Lets editors find a JSON schema; ignored. */
-  $schema: z.string().optional(),
-  backupsDir: z.string().min(1).optional(),
-  pgBin: z.string().min(1).optional(),
+  $schema: z
+    .string()
+    .optional()
+    .describe('Lets editors find the schema of this file; the program ignores it.'),
+  backupsDir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of all backups, relative to the working directory.'),
+  pgBin: z.string().min(1).optional().describe('Folder of pg_dump, pg_restore and psql.'),
   production: z
-    .strictObject({hosts: z.array(z.string()).optional(), databases: z.array(z.string()).optional()})
-    .optional(),
+    .strictObject({
+      hosts: z.array(z.string()).optional().describe('Host names of production servers.'),
+      databases: z.array(z.string()).optional().describe('Names of production databases.'),
+    })
+    .optional()
+    .describe('What only --confirm-db NAME may change: a target with one of these hosts or names.'),
   backup: z
     .strictObject({
-      format: z.enum(backupFormats).optional(),
-      compress: z.boolean().optional(),
-      compressLevel: z.int().min(0).max(22).optional(),
-      parallelJobs: z.int().min(1).max(64).optional(),
-      excludeTables: z.array(z.string().min(1)).optional(),
-      excludeSchemas: z.array(z.string().min(1)).optional(),
-      lockWaitSeconds: z.int().min(1).optional(),
+      format: z.enum(backupFormats).optional().describe('Format of backups when --format is not given.'),
+      compress: z.boolean().optional().describe('Whether backups are compressed.'),
+      compressLevel: z.int().min(0).max(22).optional().describe('Compression level.'),
+      parallelJobs: z.int().min(1).max(64).optional().describe('How many tables are dumped at a time.'),
+      excludeTables: z
+        .array(z.string().min(1))
+        .optional()
+        .describe('Tables to leave out (pg_dump patterns).'),
+      excludeSchemas: z
+        .array(z.string().min(1))
+        .optional()
+        .describe('Schemas to leave out (pg_dump patterns).'),
+      lockWaitSeconds: z.int().min(1).optional().describe('How long a backup waits for locks on tables.'),
     })
-    .optional(),
-  retention: retentionConfig.optional(),
+    .optional()
+    .describe('Defaults of the backup command.'),
+  retention: retentionConfig
+    .optional()
+    .describe('Which backups stay after a successful backup; without it all do.'),
+  schedule: z
+    .strictObject({
+      plan: z
+        .array(z.string().min(1))
+        .optional()
+        .describe('When what runs, a sentence each: "daily custom at 02:00 keep 30 days".'),
+      timeZone: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Time zone of the times in the plan ("America/Los_Angeles"); without it the zone of the machine.',
+        ),
+    })
+    .optional()
+    .describe('The backup plan that `destino-db schedule` prints, installs and checks.'),
 });
 
 export type Config = z.infer<typeof configSchema>;

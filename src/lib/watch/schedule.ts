@@ -1,0 +1,46 @@
+/** The moments at which a plan's jobs are due. */
+import type {Every} from './schedule-plan.js';
+import {instantAt, wallTimeAt} from './zoned-time.js';
+
+/** The first `count` moments after `after` at which the job is due. */
+export function nextRuns(every: Every, zone: string, after: Date, count: number): Date[] {
+  const runs: Date[] = [];
+  for (const run of dueFrom(every, zone, after)) {
+    if (run > after) runs.push(run);
+    if (runs.length === count) break;
+  }
+  return runs;
+}
+
+/** Every moment in [from, until) at which the job is due. */
+export function runsBetween(every: Every, zone: string, from: Date, until: Date): Date[] {
+  const runs: Date[] = [];
+  for (const run of dueFrom(every, zone, from)) {
+    if (run >= until) break;
+    if (run >= from) runs.push(run);
+  }
+  return runs;
+}
+
+/** Due moments in order, from some moment at or before `from` on. */
+function* dueFrom(every: Every, zone: string, from: Date): Generator<Date> {
+  if (every.unit === 'hour') {
+    const hourMs = 3_600_000;
+    // Zones are ahead by whole quarter hours, so the minute is counted in the zone, the hours on the time line.
+    const start = wallTimeAt(from, zone);
+    const first = from.getTime() - (from.getTime() % 60_000) + (every.minute - start.minute) * 60_000;
+    for (let step = first > from.getTime() ? -1 : 0; ; step += 1) yield new Date(first + step * hourMs);
+  }
+  const start = wallTimeAt(new Date(from.getTime() - 36 * 3_600_000), zone);
+  const {hour, minute} = every;
+  for (let step = 0; ; step += 1) {
+    if (every.unit === 'month') {
+      yield instantAt({year: start.year, month: start.month + step, day: every.day, hour, minute}, zone);
+      continue;
+    }
+    const date = {year: start.year, month: start.month, day: start.day + step};
+    const weekday = new Date(Date.UTC(date.year, date.month - 1, date.day)).getUTCDay();
+    if (every.unit === 'week' && weekday !== every.weekday) continue;
+    yield instantAt({...date, hour, minute}, zone);
+  }
+}

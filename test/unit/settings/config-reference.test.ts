@@ -1,0 +1,28 @@
+/** The documentation of the config file follows its schema. */
+import {readFile} from 'node:fs/promises';
+import {expect, it} from 'vitest';
+import {configJsonSchema, configKeys, withConfigTable} from '../../../src/lib/settings/config-reference.js';
+import {parseConfig} from '../../../src/lib/settings/read-config.js';
+
+const page = await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+
+it('explains every key of the config file', () => {
+  expect(configKeys().filter((key) => key.description === undefined)).toEqual([]);
+  expect(configKeys().map((key) => key.key)).toContain('retention.keepDays');
+});
+
+it('has a table of keys in docs/configuration.md that is in step (npm run build writes it)', () => {
+  expect(withConfigTable(page)).toBe(page);
+  for (const {key} of configKeys()) expect(page).toContain(`| \`${key}\` |`);
+});
+
+it('shows an example in docs/configuration.md that the program accepts', () => {
+  const example = /```json\n([^]*?)```/.exec(page)?.[1] ?? '';
+  expect(parseConfig(example, 'docs/configuration.md').schedule?.plan).toHaveLength(3);
+});
+
+it('makes a JSON schema that refuses unknown keys, as the program does', () => {
+  const schema = JSON.parse(configJsonSchema()) as {additionalProperties: unknown; properties: object};
+  expect(schema.additionalProperties).toBe(false);
+  expect(schema.properties).toHaveProperty('$schema');
+});
