@@ -22,8 +22,7 @@ declare module 'vitest' {
   }
 }
 
-const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
-const installScript = fileURLToPath(new URL('../../scripts/install-postgres.sh', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
 
 let cluster: LocalCluster | undefined;
 
@@ -59,7 +58,7 @@ async function chooseServer(): Promise<{folder: string; major: number}> {
   };
   const installed = await choose();
   if (installed) return installed;
-  execFileSync('bash', [installScript], {stdio: 'inherit'});
+  execFileSync('bash', [`${root}scripts/install-postgres.sh`], {stdio: 'inherit'});
   const server = await choose();
   if (!server) throw new Error(`no PostgreSQL ${wanted ?? ''} server programs were found`);
   return server;
@@ -70,8 +69,12 @@ async function loadTemplate(connection: Connection): Promise<void> {
     await session.query('CREATE DATABASE shop_template');
   });
   await withSession(withDatabase(connection, 'shop_template'), async (session) => {
-    for (const file of ['shop-schema.sql', 'shop-data.sql']) {
-      await session.client.query(await readFile(`${fixtures}${file}`, 'utf8'));
+    for (const file of [
+      'test/fixtures/shop-schema.sql',
+      'scripts/seed-shop.sql',
+      'test/fixtures/shop-data.sql',
+    ]) {
+      await session.client.query(await readFile(`${root}${file}`, 'utf8'));
     }
     await session.query('ANALYZE');
   });
