@@ -1,0 +1,155 @@
+/**
+ * The file that a cleaning leaves behind: JSON with the metadata on line 1 and one row a line after it.
+ *
+ *     {"metadata":{...},
+ *     "rows":[
+ *     {"table":"public.orders","row":{...}},
+ *     {"table":"public.order_items","row":{...}}
+ *     ],
+ *     "relinked":[
+ *     {"table":"public.reviews","key":{...},"values":{...}}
+ *     ]}
+ *
+ * Rows stand in insert order (parents first). `row` is the text of row_to_json as the server made it, so that no
+ * value ever becomes a JavaScript number or date.
+ */
+import {z} from 'zod';
+
+const count = z.int().min(0);
+const counts = z.record(z.string(), count);
+/** 32 lower-case hexadecimal digits: the order-independent sum of the row hashes. */
+const checksum = z.string().regex(/^[0-9a-f]{32}$/);
+
+const snapshotColumn = z.object({
+  name: z.string(),
+  /** As format_type writes it: "numeric(10,2)". */
+  type: z.string(),
+  /** GENERATED ALWAYS AS (...): never inserted, the server computes it. */
+  generated: z.boolean(),
+  identity: z.enum(['always', 'by default']).nullable(),
+});
+
+const snapshotTable = z.object({
+  /** "schema.name" without quotes, as in the lines. */
+  table: z.string(),
+  schema: z.string(),
+  name: z.string(),
+  rows: count,
+  /** Over the texts of `row`. */
+  checksum,
+  columns: z.array(snapshotColumn),
+  /** The primary key's columns; empty for a table without one. */
+  key: z.array(z.string()),
+});
+
+const relinkedTable = snapshotTable.extend({
+  /** Over the texts `"key":{...},"values":{...}`. */
+  checksum,
+  /** The columns of `values`: those of the link, and all others where a trigger could change the row as it is unlinked. */
+  columns: z.array(snapshotColumn),
+});
+
+export const snapshotMetadata = z.object({
+  schemaVersion: z.literal(1),
+  kind: z.literal('order-backup'),
+  toolVersion: z.string(),
+  /** ISO 8601, UTC. */
+  timestamp: z.string(),
+  database: z.object({
+    name: z.string(),
+    systemIdentifier: z.string().nullable(),
+    host: z.string(),
+    port: z.int(),
+    serverVersion: z.string(),
+  }),
+  profile: z.object({
+    name: z.string(),
+    /** The tables that hold orders. */
+    roots: z.array(
+      z.object({table: z.string(), schema: z.string(), name: z.string(), key: z.array(z.string())}),
+    ),
+  }),
+  criteria: z.object({
+    testEmailsOnly: z.boolean(),
+    includeOld: z.boolean(),
+    includeCustomers: z.boolean(),
+    /** First and last day, YYYY-MM-DD in `timeZone`. */
+    from: z.string().nullable(),
+    to: z.string().nullable(),
+    timeZone: z.string(),
+    excludedIds: z.array(z.string()),
+  }),
+  /** How many orders each reason chose; an order can have several. */
+  reasons: counts,
+  /** How many matching orders each guard kept. */
+  guards: counts,
+  /** The hash that `--plan` takes. */
+  plan: z.string(),
+  /** Deleted orders by table. */
+  roots: counts,
+  /** Tables of deleted rows in insert order: parents before children. */
+  tables: z.array(snapshotTable),
+  /** Tables whose rows stayed and lost a link (ON DELETE SET NULL, SET DEFAULT). */
+  relinked: z.array(relinkedTable),
+  /** Lines in "rows". */
+  totalRows: count,
+});
+
+export type SnapshotMetadata = z.infer<typeof snapshotMetadata>;
+export type SnapshotTable = z.infer<typeof snapshotTable>;
+export type SnapshotColumn = z.infer<typeof snapshotColumn>;
+export type RelinkedTable = z.infer<typeof relinkedTable>;
+
+export const snapshotMarks = {
+  beforeMetadata: '{"metadata":',
+  afterMetadata: ',\n',
+  beforeRows: '"rows":[\n',
+  beforeRelinked: '],\n"relinked":[\n',
+  end: ']}\n',
+} as const;
+
+/** What stands before the server's text on a line: `{"table":"public.orders","row":`; after it stands `}`. */
+export function rowLinePrefix(table: string): string {
+  return `{"table":${JSON.stringify(table)},"row":`;
+}
+
+/** What stands before `"key":{...},"values":{...}` on a line; after it stands `}`. */
+export function relinkedLinePrefix(table: string): string {
+  return `{"table":${JSON.stringify(table)},`;
+}
+
+const newline = 0x0a;
+const carriageReturn = 0x0d;
+const tab = 0x09;
+
+/**
+ * The server's text of a row, fit for one line. Columns of type json keep their line ends, which JSON allows between
+ * its tokens only: each newline becomes CR TAB and each CR becomes CR CR there, white space to every JSON reader.
+ */
+export function toLineText(text: Buffer): Buffer {
+  if (text.indexOf(newline) === -1 && text.indexOf(carriageReturn) === -1) return text;
+  const escaped: number[] = [];
+  for (const byte of text) {
+    if (byte === newline) escaped.push(carriageReturn, tab);
+    else if (byte === carriageReturn) escaped.push(carriageReturn, carriageReturn);
+    else escaped.push(byte);
+  }
+  return Buffer.from(escaped);
+}
+
+/** The server's text of a row as it was before `toLineText`; the checksums are over this text. */
+export function fromLineText(text: Buffer): Buffer {
+  if (text.indexOf(carriageReturn) === -1) return text;
+  const plain = Buffer.alloc(text.length);
+  let length = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const byte = text[index] ?? 0;
+    if (byte !== carriageReturn) {
+      plain[length++] = byte;
+      continue;
+    }
+    index += 1;
+    plain[length++] = text[index] === tab ? newline : carriageReturn;
+  }
+  return plain.subarray(0, length);
+}
