@@ -37,6 +37,15 @@ const dumpedTableSchema = z.object({
 });
 export type RecordedTable = z.infer<typeof dumpedTableSchema>;
 
+const shrinkSchema = z.object({
+  /** schema.name */
+  table: z.string(),
+  rowsBefore: z.int().min(0),
+  rowsNow: z.int().min(0),
+});
+/** A table that lost more rows since the last good backup than the shrink alarm allows. */
+export type Shrink = z.infer<typeof shrinkSchema>;
+
 const verificationSchema = z.object({
   level: z.enum(proofLevels),
   at: z.iso.datetime(),
@@ -94,6 +103,8 @@ export const backupRecordSchema = z.object({
   /** Proofs made later, oldest first. */
   proofs: z.array(verificationSchema),
   label: z.string().nullable(),
+  /** What the shrink alarm found and nobody accepted; such a backup is kept, and nothing is pruned after it. */
+  shrink: z.array(shrinkSchema).default([]),
   warnings: z.array(z.string()),
 });
 export type BackupRecord = z.infer<typeof backupRecordSchema>;
@@ -139,5 +150,5 @@ export function proofOf(record: Pick<BackupRecord, 'verification' | 'proofs'>): 
 
 /** Whether the newest proof that was tried failed. */
 export function isKnownBad(record: Pick<BackupRecord, 'verification' | 'proofs'>): boolean {
-  return ((record.proofs.at(-1) ?? record.verification)?.ok ?? true) === false;
+  return !((record.proofs.at(-1) ?? record.verification)?.ok ?? true);
 }

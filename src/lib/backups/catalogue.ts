@@ -4,7 +4,8 @@ import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import {metadataSuffix} from './backup-name.js';
-import {type BackupRecord, isKnownBad, readBackupRecord} from './backup-record.js';
+import {type BackupRecord, isKnownBad, proofOf, readBackupRecord} from './backup-record.js';
+import type {RetentionCandidate} from './retention.js';
 import {isOldScriptMetadata, readOldScriptMetadata} from './old-script-metadata.js';
 
 export interface Backup {
@@ -29,6 +30,9 @@ export interface Catalogue {
   readonly problems: readonly {path: string; reason: string}[];
 }
 
+/** Enough to hide the latency of a disk or a network folder; more only costs memory. */
+const readsAtOnce = 8;
+
 /** Reads every metadata file right in `folder`; a folder that does not exist holds no backups. */
 export async function readCatalogue(folder: string): Promise<Catalogue> {
   let names: string[];
@@ -43,14 +47,19 @@ export async function readCatalogue(folder: string): Promise<Catalogue> {
   }
   const backups: Backup[] = [];
   const problems: {path: string; reason: string}[] = [];
-  for (const name of names.filter((entry) => entry.endsWith(metadataSuffix))) {
-    const path = join(folder, name);
-    try {
-      backups.push(await readBackup(path));
-    } catch (error) {
-      problems.push({path, reason: messageOf(error)});
+  const pending = names.filter((entry) => entry.endsWith(metadataSuffix)).sort();
+  const readNext = async (): Promise<void> => {
+    for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+      const path = join(folder, name);
+      try {
+        backups.push(await readBackup(path));
+      } catch (error) {
+        problems.push({path, reason: messageOf(error)});
+      }
     }
-  }
+  };
+  await Promise.all(Array.from({length: readsAtOnce}, readNext));
+  problems.sort((a, b) => (a.path < b.path ? -1 : 1));
   backups.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
   return {backups, problems};
 }
@@ -95,6 +104,37 @@ async function requireOwnFile(path: string, folder: string): Promise<void> {
 /** A backup that may be used: it is not known to be damaged. */
 export function isGood(backup: Backup): boolean {
   return backup.record === null || !isKnownBad(backup.record);
+}
+
+/** What retention decides by. */
+export function retentionCandidate(backup: Backup): RetentionCandidate & {readonly backup: Backup} {
+  const {record} = backup;
+  return {
+    backup,
+    id: backup.id,
+    identity: databaseIdentity(backup),
+    createdAt: backup.createdAt,
+    label: backup.label,
+    isGood: isGood(backup),
+    isProvenByRestore: record !== null && proofOf(record)?.level === 'restore',
+    isShrunk: record !== null && record.shrink.length > 0,
+  };
+}
+
+/**
+ * Which database a backup is of: the cluster's own number and the name; host and port where the role could not read
+ * that number; the name alone for the old scripts' backups, which say no more.
+ */
+export function databaseIdentity({
+  record,
+  database,
+}: {
+  readonly record: Pick<BackupRecord, 'source'> | null;
+  readonly database: string;
+}): string {
+  if (record === null) return JSON.stringify(['old scripts', database]);
+  const {systemIdentifier, host, port} = record.source;
+  return JSON.stringify([systemIdentifier ?? `${host}:${port}`, database]);
 }
 
 export interface BackupChoice {

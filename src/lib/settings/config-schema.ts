@@ -74,6 +74,20 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe('The backup plan that `destino-db schedule` prints, installs and checks.'),
+  shrinkAlarm: z
+    .strictObject({
+      maxLossPercent: z
+        .number()
+        .min(0)
+        .max(100)
+        .optional()
+        .describe(
+          "Loss of a table's rows since the last good backup that is still taken for normal, in percent.",
+        ),
+      minRows: count.optional().describe('Tables with fewer rows count only when they become empty.'),
+    })
+    .optional()
+    .describe('When a backup counts as suspiciously smaller than the one before.'),
 });
 
 export type Config = z.infer<typeof configSchema>;

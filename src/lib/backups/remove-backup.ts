@@ -1,0 +1,58 @@
+/** Takes one backup away so that no moment of it looks like a backup that is still there. */
+import {randomBytes} from 'node:crypto';
+import {lstat, rename, rm} from 'node:fs/promises';
+import {basename, dirname} from 'node:path';
+import {systemErrorCode} from '../errors.js';
+import {backupExtension, metadataSuffix, partialSuffix} from './backup-name.js';
+import type {Backup} from './catalogue.js';
+import {explainFileError, syncFolder} from './safe-file.js';
+
+/**
+ * Why the files of a backup are not this program's to remove, or undefined when they are: both must be named as this
+ * program or the old scripts name them, be of the right kind and be no links.
+ */
+export async function whyNotOurs(backup: Backup): Promise<string | undefined> {
+  if (!isNamedByUs(backup)) return 'its files are not named as this program names them';
+  for (const path of [backup.metadataPath, backup.path]) {
+    const status = await lstat(path);
+    if (status.isSymbolicLink()) return `${basename(path)} is a symbolic link`;
+    const isFolder = path === backup.path && backup.format === 'directory';
+    if (isFolder ? !status.isDirectory() : !status.isFile())
+      return `${basename(path)} is no ${isFolder ? 'folder' : 'file'}`;
+  }
+  return undefined;
+}
+
+function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backup): boolean {
+  const [metadata, dump] = [basename(metadataPath), basename(path)];
+  if (dirname(metadataPath) !== dirname(path)) return false;
+  if (record) return metadata === id + metadataSuffix && dump === id + backupExtension(format, compressed);
+  const named = metadata.slice(0, -metadataSuffix.length);
+  return (dump === named || dump === `${named}.gz`) && /\.(?:dump|sql|sql\.gz|dir)$/.test(dump);
+}
+
+/**
+ * Removes a backup: first its metadata and its dump lose their names (no metadata, no backup), then they go.
+ * Links inside a dump folder are removed, not followed.
+ * @throws FOLDER_NOT_WRITABLE, WRITE_FAILED; what is left then ends in `.partial`, or is the untouched backup
+ */
+export async function removeBackup(backup: Backup): Promise<void> {
+  const mark = `.${randomBytes(4).toString('hex')}${partialSuffix}`;
+  const metadata = `${backup.metadataPath}${mark}`;
+  const dump = `${backup.path}${mark}`;
+  try {
+    await rename(backup.metadataPath, metadata);
+    try {
+      await rename(backup.path, dump);
+    } catch (error) {
+      await rename(metadata, backup.metadataPath); // the dump keeps its name, so its metadata gets its own back
+      throw error;
+    }
+    await syncFolder(dirname(backup.path));
+    await rm(dump, {recursive: true});
+    await rm(metadata);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return; // somebody else removed it meanwhile
+    throw explainFileError(error, backup.path);
+  }
+}

@@ -1,0 +1,75 @@
+/** Tells when a backup holds far fewer rows than the one before: perhaps the data was lost, not the need for it. */
+import type {Backup} from './catalogue.js';
+import {databaseIdentity, isGood} from './catalogue.js';
+import type {BackupRecord, RecordedTable, Shrink} from './backup-record.js';
+
+export interface ShrinkLimits {
+  /** Loss of a table's rows, in percent of what there were, that is still taken for normal: 0 to 100. */
+  readonly maxLossPercent: number;
+  /** In smaller tables a large share is a few rows: only their becoming empty counts. */
+  readonly minRows: number;
+}
+
+export const defaultShrinkLimits: ShrinkLimits = {maxLossPercent: 50, minRows: 10};
+
+/**
+ * Tables that lost more than the limit, became empty or are gone, compared with an earlier backup.
+ * Tables that are only in `now` are new and never a finding.
+ * @returns largest loss first
+ */
+export function findShrinkage(
+  before: readonly RecordedTable[],
+  now: readonly RecordedTable[],
+  limits: ShrinkLimits,
+): Shrink[] {
+  const rowsNow = new Map(now.map((table) => [nameOf(table), table.rows]));
+  return before
+    .map((table) => ({
+      table: `${table.schema}.${table.name}`,
+      rowsBefore: table.rows,
+      rowsNow: rowsNow.get(nameOf(table)) ?? 0,
+    }))
+    .filter(
+      ({rowsBefore, rowsNow: rows}) =>
+        (rowsBefore > 0 && rows === 0) ||
+        (rowsBefore >= limits.minRows && (rowsBefore - rows) * 100 > limits.maxLossPercent * rowsBefore),
+    )
+    .sort((a, b) => b.rowsBefore - b.rowsNow - (a.rowsBefore - a.rowsNow));
+}
+
+/**
+ * The backup to compare a new one with: the newest good one of the same database, taken with the same choice of tables,
+ * that stands under no alarm itself. A backup without rows (schema only) is compared with nothing.
+ * @param backups newest first, without the new one
+ */
+export function lastComparable(
+  backups: readonly Backup[],
+  record: Pick<BackupRecord, 'databaseName' | 'source' | 'config'>,
+): BackupRecord | undefined {
+  if (record.config.schemaOnly) return undefined;
+  const identity = databaseIdentity({database: record.databaseName, record});
+  const found = backups.find(
+    (backup) =>
+      backup.record !== null &&
+      isGood(backup) &&
+      databaseIdentity(backup) === identity &&
+      backup.record.shrink.length === 0 &&
+      selectionOf(backup.record) === selectionOf(record),
+  );
+  return found?.record ?? undefined;
+}
+
+/** What decides which rows a backup holds. */
+function selectionOf({config}: Pick<BackupRecord, 'config'>): string {
+  return JSON.stringify([
+    config.schemaOnly,
+    [...config.includeTables].sort(),
+    [...config.excludeTables].sort(),
+    [...config.includeSchemas].sort(),
+    [...config.excludeSchemas].sort(),
+  ]);
+}
+
+function nameOf(table: RecordedTable): string {
+  return JSON.stringify([table.schema, table.name]);
+}

@@ -1,0 +1,46 @@
+/** A run context for tests of services: silent, confirmed, with a clock that can be set. */
+import {type RunContext} from '../../src/lib/run-context.js';
+import {silentProgress} from '../../src/lib/progress/progress.js';
+import {environmentOf} from '../../src/lib/settings/environment.js';
+import type {Settings} from '../../src/lib/settings/settings.js';
+
+export interface TestContext extends RunContext {
+  readonly warnings: string[];
+}
+
+/** @param folder the working directory; backups go to `backups` in it */
+export function testContext(
+  folder: string,
+  changes: {
+    settings?: Partial<Settings>;
+    now?: string;
+    env?: Record<string, string>;
+    confirm?: RunContext['confirm'];
+    signal?: AbortSignal;
+  } = {},
+): TestContext {
+  const warnings: string[] = [];
+  const {now} = changes;
+  return {
+    settings: {
+      cwd: folder,
+      config: {},
+      environment: environmentOf([
+        {origin: 'environment', values: {PATH: process.env['PATH'], ...changes.env}},
+      ]),
+      databaseUrl: undefined,
+      urlPreference: ['DIRECT_URL', 'DATABASE_URL'],
+      backupsDir: `${folder}/backups`,
+      pgBin: undefined,
+      cores: 2,
+      ...changes.settings,
+    },
+    progress: silentProgress,
+    signal: changes.signal ?? new AbortController().signal,
+    clock: {now: () => (now === undefined ? new Date() : new Date(now))},
+    toolVersion: '0.1.0',
+    confirm: changes.confirm ?? (() => Promise.resolve()),
+    warn: (message) => warnings.push(message),
+    warnings,
+  };
+}
