@@ -17,7 +17,10 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const fileName = z
   .string()
   .min(1)
-  .refine((name) => basename(name) === name && name !== '.' && name !== '..' && !name.includes('\\'), 'is a path');
+  .refine(
+    (name) => basename(name) === name && name !== '.' && name !== '..' && !name.includes('\\'),
+    'is a path',
+  );
 
 const localeSchema = z.object({
   encoding: z.string(),
@@ -118,7 +121,9 @@ export async function readBackupRecord(path: string): Promise<BackupRecord> {
   try {
     data = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+    throw new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
   const parsed = backupRecordSchema.safeParse(data);
   if (parsed.success) return parsed.data;

@@ -94,7 +94,9 @@ async function requireOwnFile(path: string, folder: string): Promise<void> {
     await stat(path);
     real = await realpath(path);
   } catch (error) {
-    throw new AppError('BACKUP_INCOMPLETE', `The dump ${path} is missing: ${messageOf(error)}.`, {cause: error});
+    throw new AppError('BACKUP_INCOMPLETE', `The dump ${path} is missing: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
   if (dirname(real) !== (await realpath(folder))) {
     throw new AppError('METADATA_INVALID', `The dump ${path} is a link that leads out of its folder.`);
@@ -182,7 +184,11 @@ async function findByName(folder: string, name: string, cwd: string): Promise<Ba
     }
     return readBackup(candidate);
   }
-  throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}": no metadata beside it, nor of that id in ${folder}.`, {
-    hint: 'See what there is: destino-db list',
-  });
+  throw new AppError(
+    'BACKUP_NOT_FOUND',
+    `There is no backup "${name}": no metadata beside it, nor of that id in ${folder}.`,
+    {
+      hint: 'See what there is: destino-db list',
+    },
+  );
 }

@@ -68,9 +68,13 @@ export function applyRetention<T extends RetentionCandidate>(
 /** @throws USAGE */
 export function refuseEmptyPolicy(policy: RetentionPolicy): void {
   if (ruleNames(policy).length > 0) return;
-  throw new AppError('USAGE', 'The retention policy is empty: no rule keeps anything, so nothing was removed.', {
-    hint: 'Name at least one rule, such as --keep-days 30 or --keep-daily 7 --keep-weekly 4, or "retention" in the config file.',
-  });
+  throw new AppError(
+    'USAGE',
+    'The retention policy is empty: no rule keeps anything, so nothing was removed.',
+    {
+      hint: 'Name at least one rule, such as --keep-days 30 or --keep-daily 7 --keep-weekly 4, or "retention" in the config file.',
+    },
+  );
 }
 
 /** The rules in force, as flags are spelled: "keep-days 30", "keep-label release". */
@@ -109,11 +113,14 @@ function decideGroup<T extends RetentionCandidate>(
     if (isFuture(backup)) keep(backup, 'dated in the future');
     if (backup === newestGood) keep(backup, 'newest good backup');
     if (backup === newestProven) keep(backup, 'newest proven by restore');
-    if (backup.label !== null && policy.keepLabels?.includes(backup.label)) keep(backup, `label ${backup.label}`);
-    if (!isFuture(backup) && backup.createdAt.getTime() > youngerThan) keep(backup, `within ${policy.keepDays ?? 0} days`);
+    if (backup.label !== null && policy.keepLabels?.includes(backup.label))
+      keep(backup, `label ${backup.label}`);
+    if (!isFuture(backup) && backup.createdAt.getTime() > youngerThan)
+      keep(backup, `within ${policy.keepDays ?? 0} days`);
     if (!backup.isGood && !(newestGood && newestGood.createdAt > backup.createdAt))
       keep(backup, 'damaged, but no good one is newer');
-    if (newestGood?.isShrunk) keep(backup, 'the newest backup shrank and nobody accepted that (backup --accept-shrink)');
+    if (newestGood?.isShrunk)
+      keep(backup, 'the newest backup shrank and nobody accepted that (backup --accept-shrink)');
   }
   counted.slice(0, policy.keepLast ?? 0).forEach((backup, index) => keep(backup, `last ${index + 1}`));
   const periods: [number | undefined, string, (at: Date) => string][] = [
@@ -123,7 +130,8 @@ function decideGroup<T extends RetentionCandidate>(
     [policy.keepYearly, 'yearly', (at) => dayOf(at).slice(0, 4)],
   ];
   for (const [count, name, periodOf] of periods) {
-    for (const [period, backup] of newestOfEach(counted, count ?? 0, periodOf)) keep(backup, `${name} ${period}`);
+    for (const [period, backup] of newestOfEach(counted, count ?? 0, periodOf))
+      keep(backup, `${name} ${period}`);
   }
   const keepMin = policy.keepMin ?? defaultKeepMin;
   const isUnkept = (backup: T): boolean => reasons.get(backup)?.length === 0;

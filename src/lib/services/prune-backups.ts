@@ -49,12 +49,23 @@ export interface PruneOptions {
  * Shows what the policy keeps and removes, asks, and removes.
  * @throws USAGE for an empty policy; what `executePrune` throws
  */
-export async function pruneBackups(ctx: RunContext, policy: RetentionPolicy, options: PruneOptions): Promise<PruneResult> {
+export async function pruneBackups(
+  ctx: RunContext,
+  policy: RetentionPolicy,
+  options: PruneOptions,
+): Promise<PruneResult> {
   const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
   const plan = await planPrune(folder, policy, ctx.clock.now());
   const {kept, partials, problems} = plan;
   if (options.dryRun || plan.removable.length === 0) {
-    return {dryRun: options.dryRun, folder, kept, removed: plan.removable.map(decisionOf), partials, problems};
+    return {
+      dryRun: options.dryRun,
+      folder,
+      kept,
+      removed: plan.removable.map(decisionOf),
+      partials,
+      problems,
+    };
   }
   await ctx.confirm({
     action: `Remove ${countOf(plan.removable.length, 'backup')} for good.`,
@@ -73,7 +84,11 @@ export async function planPrune(folder: string, policy: RetentionPolicy, now: Da
   const {backups, problems} = await readCatalogue(folder);
   const kept: PruneDecision[] = [];
   const removable: {backup: Backup; reason: string}[] = [];
-  for (const {backup: candidate, isKept, reason} of applyRetention(backups.map(retentionCandidate), policy, now)) {
+  for (const {backup: candidate, isKept, reason} of applyRetention(
+    backups.map(retentionCandidate),
+    policy,
+    now,
+  )) {
     const {backup} = candidate;
     const obstacle = isKept ? undefined : await whyNotOurs(backup);
     if (isKept) kept.push(decisionOf({backup, reason}));
@@ -147,7 +162,9 @@ export async function findPartials(folder: string): Promise<string[]> {
       .map((name) => join(folder, name));
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return [];
-    throw new AppError('READ_FAILED', `${basename(folder)} cannot be read: ${messageOf(error)}.`, {cause: error});
+    throw new AppError('READ_FAILED', `${basename(folder)} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 

@@ -13,7 +13,8 @@ const now = new Date('2026-11-23T02:00:00Z');
 /** "2026-11-22T03:10 [shop] [!] [proven] [shrunk] [#label]" */
 function candidate(text: string): RetentionCandidate {
   const [at = '', ...words] = text.split(' ');
-  const database = words.find((word) => /^[a-z]+$/.test(word) && word !== 'proven' && word !== 'shrunk') ?? 'shop';
+  const database =
+    words.find((word) => /^[a-z]+$/.test(word) && word !== 'proven' && word !== 'shrunk') ?? 'shop';
   return {
     id: `${database}-${at.replaceAll(':', '-')}`,
     identity: database,
@@ -42,7 +43,14 @@ const policies: Record<string, RetentionPolicy> = {
   'monthly-6': {keepMonthly: 6},
   'yearly-10': {keepYearly: 10},
   'grandfather-father-son': {keepDaily: 7, keepWeekly: 4, keepMonthly: 12, keepYearly: 3},
-  'everything-together': {keepDays: 2, keepLast: 3, keepDaily: 4, keepWeekly: 3, keepMonthly: 2, keepYearly: 2},
+  'everything-together': {
+    keepDays: 2,
+    keepLast: 3,
+    keepDaily: 4,
+    keepWeekly: 3,
+    keepMonthly: 2,
+    keepYearly: 2,
+  },
   'last-1-min-4': {keepLast: 1, keepMin: 4},
   'last-1-min-1': {keepLast: 1, keepMin: 1},
 };
@@ -55,7 +63,9 @@ function table(backups: readonly RetentionCandidate[], policy: RetentionPolicy):
     `now: ${now.toISOString()}`,
     `kept ${kept}, removed ${decisions.length - kept}`,
     '',
-    ...decisions.map(({backup, isKept, reason}) => `${isKept ? 'keep  ' : 'remove'}  ${backup.id}  ${reason}`),
+    ...decisions.map(
+      ({backup, isKept, reason}) => `${isKept ? 'keep  ' : 'remove'}  ${backup.id}  ${reason}`,
+    ),
     '',
   ].join('\n');
 }
@@ -123,7 +133,9 @@ function goodOnes(backups: readonly RetentionCandidate[], identity: string): Ret
 }
 
 describe('whatever the backups and the policy', () => {
-  const always = (check: (backups: RetentionCandidate[], policy: RetentionPolicy, kept: Set<string>) => void): void => {
+  const always = (
+    check: (backups: RetentionCandidate[], policy: RetentionPolicy, kept: Set<string>) => void,
+  ): void => {
     fc.assert(
       fc.property(someBackups, somePolicy, (backups, policy) => {
         const decisions = applyRetention(backups, policy, now);
@@ -149,7 +161,9 @@ describe('whatever the backups and the policy', () => {
     always((backups, _policy, kept) => {
       for (const identity of identities) {
         const proven = goodOnes(backups, identity).filter((backup) => backup.isProvenByRestore);
-        const newest = proven.filter((backup) => backup.createdAt.getTime() === proven[0]?.createdAt.getTime());
+        const newest = proven.filter(
+          (backup) => backup.createdAt.getTime() === proven[0]?.createdAt.getTime(),
+        );
         if (newest.length > 0) expect(newest.some((backup) => kept.has(backup.id))).toBe(true);
       }
     });

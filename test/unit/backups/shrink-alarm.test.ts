@@ -9,8 +9,22 @@ const table = (name: string, rows: number, schema = 'public') => ({schema, name,
 
 describe('findShrinkage', () => {
   it('finds tables that lost more than the share, became empty or are gone, largest loss first', () => {
-    const before = [table('kept', 1000), table('half', 1000), table('lost', 1000), table('gone', 500), table('emptied', 3), table('few', 9)];
-    const now = [table('kept', 900), table('half', 500), table('lost', 499), table('emptied', 0), table('few', 1), table('new', 0)];
+    const before = [
+      table('kept', 1000),
+      table('half', 1000),
+      table('lost', 1000),
+      table('gone', 500),
+      table('emptied', 3),
+      table('few', 9),
+    ];
+    const now = [
+      table('kept', 900),
+      table('half', 500),
+      table('lost', 499),
+      table('emptied', 0),
+      table('few', 1),
+      table('new', 0),
+    ];
     expect(findShrinkage(before, now, defaultShrinkLimits)).toEqual([
       {table: 'public.lost', rowsBefore: 1000, rowsNow: 499},
       {table: 'public.gone', rowsBefore: 500, rowsNow: 0},
@@ -26,20 +40,30 @@ describe('findShrinkage', () => {
 
   it('with a limit of 100 percent only emptied tables are told', () => {
     const limits = {maxLossPercent: 100, minRows: 0};
-    expect(findShrinkage([table('a', 100), table('b', 1)], [table('a', 1), table('b', 0)], limits)).toHaveLength(1);
+    expect(
+      findShrinkage([table('a', 100), table('b', 1)], [table('a', 1), table('b', 0)], limits),
+    ).toHaveLength(1);
   });
 });
 
 describe('lastComparable', () => {
   it('is the newest good backup of the same database and the same choice of tables, under no alarm', async () => {
     const folder = await tempFolder();
-    const failed = {level: 'archive' as const, at: '2026-11-22T04:00:00Z', ok: false, duration: 1, findings: ['x']};
+    const failed = {
+      level: 'archive' as const,
+      at: '2026-11-22T04:00:00Z',
+      ok: false,
+      duration: 1,
+      findings: ['x'],
+    };
     const config = sampleRecord('2026-11-22T03:10:00Z').config;
     const fitting = await writeSampleBackup(folder, '2026-11-10T03:10:00Z');
     await writeSampleBackup(folder, '2026-11-09T03:10:00Z');
     await writeSampleBackup(folder, '2026-11-22T03:10:00Z', {verification: failed});
     await writeSampleBackup(folder, '2026-11-21T03:10:00Z', {databaseName: 'blog'});
-    await writeSampleBackup(folder, '2026-11-20T03:10:00Z', {shrink: [{table: 'public.x', rowsBefore: 9, rowsNow: 0}]});
+    await writeSampleBackup(folder, '2026-11-20T03:10:00Z', {
+      shrink: [{table: 'public.x', rowsBefore: 9, rowsNow: 0}],
+    });
     await writeSampleBackup(folder, '2026-11-19T03:10:00Z', {config: {...config, schemaOnly: true}});
     await writeSampleBackup(folder, '2026-11-18T03:10:00Z', {config: {...config, excludeTables: ['logs']}});
     const {backups} = await readCatalogue(folder);

@@ -1,9 +1,25 @@
-import {chmod, chown, lstat, mkdir, readdir, readFile, rm, symlink, utimes, writeFile} from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {readCatalogue} from '../../../src/lib/backups/catalogue.js';
 import {AppError} from '../../../src/lib/errors.js';
-import {executePrune, planPrune, pruneAfterBackup, pruneBackups} from '../../../src/lib/services/prune-backups.js';
+import {
+  executePrune,
+  planPrune,
+  pruneAfterBackup,
+  pruneBackups,
+} from '../../../src/lib/services/prune-backups.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {writeOldScriptBackup, writeSampleBackup} from '../../support/sample-backups.js';
 import {testContext} from '../../support/test-context.js';
@@ -62,7 +78,12 @@ describe('pruneBackups', () => {
 
   it('never touches files that no metadata vouches for, whatever their age and name', async () => {
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
-    const foreign = ['aaa-note.txt', 'shop-2020-01-01T00-00-00.dump', 'shop-2020-01-01T00-00-00.dump.partial', 'x.metadata.json'];
+    const foreign = [
+      'aaa-note.txt',
+      'shop-2020-01-01T00-00-00.dump',
+      'shop-2020-01-01T00-00-00.dump.partial',
+      'x.metadata.json',
+    ];
     for (const name of foreign) {
       await writeFile(join(folder, name), name === 'x.metadata.json' ? '{"schemaVersion":1}' : 'mine');
       await utimes(join(folder, name), new Date(0), new Date(0));
@@ -79,7 +100,9 @@ describe('pruneBackups', () => {
     const rogue = await writeSampleBackup(folder, day(90), {backupPath: 'customers.xlsx'});
     const result = await pruneBackups(testContext(home, {now}), {keepDays: 30}, {dryRun: false});
     expect(result.removed).toEqual([]);
-    expect(result.kept.find((one) => one.id === rogue.id)?.reason).toContain('left alone: its files are not named');
+    expect(result.kept.find((one) => one.id === rogue.id)?.reason).toContain(
+      'left alone: its files are not named',
+    );
     expect(await readFile(join(folder, 'customers.xlsx'), 'utf8')).toBe('PGDMP\n');
   });
 
@@ -159,7 +182,9 @@ describe('pruneAfterBackup', () => {
     if (!made) throw new Error('no backup was written');
     const pruned = await pruneAfterBackup(testContext(home, {now}), made, folder, {keepDays: 30});
     expect(pruned.map((one) => one.createdAt)).toEqual([day(40), day(41)]);
-    expect((await readCatalogue(folder)).backups.filter((backup) => backup.database === 'blog')).toHaveLength(3);
+    expect((await readCatalogue(folder)).backups.filter((backup) => backup.database === 'blog')).toHaveLength(
+      3,
+    );
   });
 
   it('removes nothing while the newest backup stands under the shrink alarm', async () => {
