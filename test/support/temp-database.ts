@@ -42,7 +42,10 @@ export function existingDatabase(database: string): TempDatabase {
     connection,
     url: urlOf(connection),
     name: database,
-    run: (sql) => withSession(connection, async (session) => void (await session.client.query(sql))),
+    run: (sql) =>
+      withSession(connection, async (session) => {
+        await session.client.query(sql);
+      }),
     query: (sql) => withSession(connection, async (session) => [...(await session.query(sql))]),
     drop: () => dropDatabase(database),
   };
