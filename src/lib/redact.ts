@@ -9,3 +9,20 @@ export function redact(text: string): string {
       '$1***',
     );
 }
+
+/**
+ * The same value with every text in it redacted. Text that is JSON already must not be redacted as a whole:
+ * a password before an escaped quote would take the quote's backslash with it.
+ */
+export function redactValues<T>(value: T): T {
+  return redactAny(value) as T;
+}
+
+function redactAny(value: unknown): unknown {
+  if (typeof value === 'string') return redact(value);
+  if (Array.isArray(value)) return value.map(redactAny);
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, redactAny(entry)]));
+  }
+  return value;
+}

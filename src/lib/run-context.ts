@@ -2,6 +2,7 @@
 import type {Clock} from './clock.js';
 import type {Progress} from './progress/progress.js';
 import type {Settings} from './settings/settings.js';
+import type {RunFacts} from './watch/run-record.js';
 
 /** A destructive step, as it is put to the user before it starts. */
 export interface ConfirmRequest {
@@ -25,4 +26,6 @@ export interface RunContext {
   readonly confirm: (request: ConfirmRequest) => Promise<void>;
   /** Tells the user something that does not stop the work; also part of JSON results. */
   readonly warn: (message: string) => void;
+  /** Tells the audit log what the run found out or did, as soon as it is so; lists add up, single values replace. */
+  readonly record: (facts: RunFacts) => void;
 }

@@ -4,9 +4,10 @@ import {systemClock} from '../clock.js';
 import {AppError} from '../errors.js';
 import {chooseProgress} from '../progress/choose-progress.js';
 import {type Progress, silentProgress} from '../progress/progress.js';
-import {redact} from '../redact.js';
+import {redact, redactValues} from '../redact.js';
 import type {RunContext} from '../run-context.js';
-import {type GlobalFlags, loadSettings} from '../settings/settings.js';
+import type {RunRecorder} from '../services/record-run.js';
+import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
 import {globalFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show-error.js';
 import type {Style} from './style.js';
@@ -18,7 +19,31 @@ type PerformFlags = GlobalFlags & {
   'no-color'?: boolean;
   yes?: boolean;
   'confirm-db'?: string;
+  'dry-run'?: boolean;
+  execute?: boolean;
 };
+
+interface PerformOptions<R> {
+  /** The exit status that a result stands for, as 4 for backups that are too old; 0 without it. */
+  exitCodeOf?: (result: R) => number;
+}
+
+/** Commands that do work and are therefore recorded; those that only look are not. */
+const recordedCommands = new Set([
+  'backup',
+  'restore',
+  'verify',
+  'prune',
+  'undo',
+  'recover',
+  'copy',
+  'orders:clean',
+  'orders:restore',
+  'workflow:safe-cleanup',
+]);
+
+/** Commands that change nothing unless --execute is given. */
+const previewsByDefault = new Set(['orders:clean', 'orders:restore', 'workflow:safe-cleanup']);
 
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
@@ -31,12 +56,14 @@ export abstract class BaseCommand extends Command {
    * @param flags the parsed flags
    * @param work the one call into the service layer
    * @param present the result as lines for stdout; left out under --json and --quiet
+   * @param options what the result means for the exit status
    * @returns the result, which oclif prints as JSON under --json
    */
   protected async perform<R extends object>(
     flags: PerformFlags,
     work: (context: RunContext) => Promise<R>,
     present: (result: R, style: Style) => readonly string[],
+    options: PerformOptions<R> = {},
   ): Promise<R & {schemaVersion: 1}> {
     this.isVerbose = flags.verbose ?? false;
     const isQuiet = flags.quiet ?? false;
@@ -47,15 +74,17 @@ export abstract class BaseCommand extends Command {
     const release = abortOnSignals(interruption);
     const progress = await this.startProgress(isJson, isQuiet);
     const warnings: string[] = [];
-    let result: R;
+    const run = await this.startRecording(flags, settings);
+    let outcome: {result: R; exitCode: number} | {error: unknown};
     try {
-      result = await work({
+      const result = await work({
         settings,
         progress,
         signal: interruption.signal,
         clock: systemClock,
         toolVersion: this.config.version,
         warn: (message) => warnings.push(message),
+        record: (facts) => run?.record(facts),
         confirm: async (request) => {
           const {confirm} = await import('./confirm.js');
           await confirm(
@@ -70,14 +99,23 @@ export abstract class BaseCommand extends Command {
           );
         },
       });
+      outcome = {result, exitCode: options.exitCodeOf?.(result) ?? 0};
     } catch (error) {
       // Whatever broke because of the interruption, the interruption is what happened.
-      throw interruption.signal.aborted && !(error instanceof AppError) ? interruption.signal.reason : error;
-    } finally {
-      await progress.close();
-      release();
-      if (!isQuiet) for (const warning of warnings) process.stderr.write(`Warning: ${redact(warning)}\n`);
+      const isInterrupted = interruption.signal.aborted && !(error instanceof AppError);
+      outcome = {error: isInterrupted ? interruption.signal.reason : error};
     }
+    await progress.close();
+    if (run) {
+      const error = 'error' in outcome ? asAppError(outcome.error) : undefined;
+      const exitCode = 'error' in outcome ? asAppError(outcome.error).exitCode : outcome.exitCode;
+      warnings.push(...(await run.finish({error, exitCode, warnings})));
+    }
+    release();
+    if (!isQuiet) for (const warning of warnings) process.stderr.write(`Warning: ${redact(warning)}\n`);
+    if ('error' in outcome) throw outcome.error;
+    const {result, exitCode} = outcome;
+    process.exitCode = exitCode;
     if (!isJson && !isQuiet) {
       const lines = present(result, await this.styleFor(process.stdout, flags['no-color'] ?? false));
       if (lines.length > 0) process.stdout.write(`${lines.map(redact).join('\n')}\n`);
@@ -89,7 +127,7 @@ export abstract class BaseCommand extends Command {
     const failure = asAppError(error);
     process.exitCode = failure.exitCode;
     if (this.jsonEnabled()) {
-      process.stdout.write(`${redact(JSON.stringify(errorDocument(failure), null, 2))}\n`);
+      process.stdout.write(`${JSON.stringify(redactValues(errorDocument(failure)), null, 2)}\n`);
       return;
     }
     const lines = errorLines(
@@ -101,7 +139,16 @@ export abstract class BaseCommand extends Command {
   }
 
   override logJson(json: unknown): void {
-    process.stdout.write(`${redact(JSON.stringify(json, null, 2))}\n`);
+    process.stdout.write(`${JSON.stringify(redactValues(json), null, 2)}\n`);
+  }
+
+  /** Runs that do work are recorded; the code for it is loaded for them alone. */
+  private async startRecording(flags: PerformFlags, settings: Settings): Promise<RunRecorder | undefined> {
+    const command = this.id ?? '';
+    if (!recordedCommands.has(command)) return undefined;
+    const {startRun} = await import('../services/record-run.js');
+    const isPreview = flags['dry-run'] === true || (previewsByDefault.has(command) && flags.execute !== true);
+    return startRun({command, isPreview, settings, clock: systemClock, toolVersion: this.config.version});
   }
 
   private async startProgress(isJson: boolean, isQuiet: boolean): Promise<Progress> {

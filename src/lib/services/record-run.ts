@@ -1,0 +1,118 @@
+/** What happens around a run that does work: its facts are gathered, and its end is written to the audit log. */
+import {randomUUID} from 'node:crypto';
+import {stat} from 'node:fs/promises';
+import {hostname, userInfo} from 'node:os';
+import type {Clock} from '../clock.js';
+import {type AppError, exitStatus, messageOf} from '../errors.js';
+import {resolveConnection} from '../postgres/connection.js';
+import type {Settings} from '../settings/settings.js';
+import {appendRun} from '../watch/history.js';
+import {addFacts, noFacts, type RunDatabase, type RunFacts, type RunRecord} from '../watch/run-record.js';
+
+export interface RunStart {
+  readonly command: string;
+  readonly isPreview: boolean;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly toolVersion: string;
+}
+
+export interface RunEnding {
+  /** What the run failed with; undefined when it gave a result. */
+  readonly error: AppError | undefined;
+  readonly exitCode: number;
+  readonly warnings: readonly string[];
+}
+
+export interface RunRecorder {
+  readonly record: (facts: RunFacts) => void;
+  /** Writes down how the run ended. Never throws: what could not be done comes back as warnings. */
+  readonly finish: (ending: RunEnding) => Promise<string[]>;
+}
+
+/** Commands whose database is the one that the settings name, even where the run ended before it was asked. */
+const databaseCommands = new Set([
+  'backup',
+  'restore',
+  'undo',
+  'orders:clean',
+  'orders:restore',
+  'workflow:safe-cleanup',
+]);
+
+export function startRun(start: RunStart): RunRecorder {
+  const runId = randomUUID();
+  const startedAt = start.clock.now();
+  let facts = addFacts(noFacts, {
+    mode: start.isPreview ? 'preview' : 'execute',
+    database: databaseCommands.has(start.command) ? databaseOf(start.settings) : null,
+  });
+  return {
+    record: (more) => {
+      facts = addFacts(facts, more);
+    },
+    finish: async (ending) => {
+      const run: RunRecord = {
+        schemaVersion: 1,
+        runId,
+        command: start.command,
+        toolVersion: start.toolVersion,
+        user: userName(),
+        host: hostname(),
+        startedAt: startedAt.toISOString(),
+        duration: Math.max(0, start.clock.now().getTime() - startedAt.getTime()),
+        outcome: outcomeOf(ending),
+        exitCode: ending.exitCode,
+        errorCode: ending.error?.code ?? null,
+        errorMessage: ending.error?.message ?? null,
+        ...facts,
+        warnings: [...ending.warnings],
+      };
+      return writeRun(start.settings, run);
+    },
+  };
+}
+
+async function writeRun(settings: Settings, run: RunRecord): Promise<string[]> {
+  // A preview or a mistyped command in some folder is no reason to make a backups folder there.
+  const isWorthAFolder = run.mode === 'execute' && run.exitCode !== exitStatus.usage;
+  if (!isWorthAFolder && !(await exists(settings.backupsDir))) return [];
+  try {
+    await appendRun(settings.backupsDir, run);
+    return [];
+  } catch (error) {
+    return [`The run is missing in the audit log: ${messageOf(error)}`];
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false; // not there, or not for us to see: the same to the caller
+  }
+}
+
+function outcomeOf(ending: RunEnding): RunRecord['outcome'] {
+  if (ending.exitCode >= exitStatus.interrupted) return 'interrupted';
+  if (ending.error) return 'failed';
+  return ending.exitCode === 0 ? 'ok' : 'alarm';
+}
+
+function databaseOf(settings: Settings): RunDatabase | null {
+  try {
+    const {database, host, port} = resolveConnection(settings);
+    return {name: database, systemIdentifier: null, host, port};
+  } catch {
+    return null; // the command itself fails by this and says why
+  }
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}`; // no entry in the password file, as in some containers
+  }
+}

@@ -1,0 +1,107 @@
+/** One line of the audit log: what a run did, to which database, and how it ended. */
+import {z} from 'zod';
+import {proofLevels} from '../backups/backup-record.js';
+import {backupFormats} from '../settings/config-schema.js';
+
+const count = z.int().min(0);
+
+const runDatabaseSchema = z.object({
+  name: z.string(),
+  /** The cluster's own number; null where it is unknown, as in runs that never got a connection. */
+  systemIdentifier: z.string().nullable(),
+  host: z.string(),
+  port: z.int(),
+});
+export type RunDatabase = z.infer<typeof runDatabaseSchema>;
+
+const runVerificationSchema = z.object({
+  backupId: z.string(),
+  level: z.enum(proofLevels),
+  ok: z.boolean(),
+  /** Duration of the proof, ms. */
+  duration: count,
+  /** Duration of the restore in a proof by restore, ms: the measured time a recovery takes. */
+  restoreDuration: count.nullable(),
+});
+export type RunVerification = z.infer<typeof runVerificationSchema>;
+
+/** What a run tells of itself while it works: the part of the record that only the service knows. */
+const factsShape = {
+  /** A preview or dry run changed nothing. */
+  mode: z.enum(['execute', 'preview']),
+  /** The database that was read or changed; null where the run was about files alone. */
+  database: runDatabaseSchema.nullable(),
+  backupId: z.string().nullable(),
+  format: z.enum(backupFormats).nullable(),
+  /** Bytes of the backup that was written or read. */
+  size: count.nullable(),
+  /** Bytes of the database on its server. */
+  databaseSize: count.nullable(),
+  /** Rows in the backup that was written or restored. */
+  rows: count.nullable(),
+  verifications: z.array(runVerificationSchema),
+  /** Ids of the backups that retention removed. */
+  pruned: z.array(z.string()),
+  /** Orders that were cleaned or put back. */
+  orders: count.nullable(),
+  deletedRows: count.nullable(),
+  restoredRows: count.nullable(),
+  /** What the shrink alarm found and nobody accepted, a line each. */
+  alarms: z.array(z.string()),
+};
+
+export const runRecordSchema = z.object({
+  schemaVersion: z.literal(1),
+  runId: z.uuid(),
+  command: z.string(),
+  toolVersion: z.string(),
+  /** Who: the operating system's user. */
+  user: z.string(),
+  /** Where: the name of the machine that ran the command. */
+  host: z.string(),
+  startedAt: z.iso.datetime(),
+  /** ms */
+  duration: count,
+  /** "alarm": the work was done, and what it found needs somebody (exit code 4 with a result). */
+  outcome: z.enum(['ok', 'failed', 'interrupted', 'alarm']),
+  exitCode: count,
+  errorCode: z.string().nullable(),
+  errorMessage: z.string().nullable(),
+  ...factsShape,
+  warnings: z.array(z.string()),
+  /** How many entries of a list were left out to keep the line within its bound. */
+  omitted: z.record(z.string(), count).optional(),
+});
+export type RunRecord = z.infer<typeof runRecordSchema>;
+
+export type RunFacts = Partial<Pick<RunRecord, keyof typeof factsShape>>;
+
+export const noFacts: Required<RunFacts> = {
+  mode: 'execute',
+  database: null,
+  backupId: null,
+  format: null,
+  size: null,
+  databaseSize: null,
+  rows: null,
+  verifications: [],
+  pruned: [],
+  orders: null,
+  deletedRows: null,
+  restoredRows: null,
+  alarms: [],
+};
+
+/** Facts told later replace single values and add to lists. */
+export function addFacts(facts: Required<RunFacts>, more: RunFacts): Required<RunFacts> {
+  const told = Object.fromEntries(
+    Object.entries(more).filter(([, value]) => (value as unknown) !== undefined),
+  );
+  return {
+    ...facts,
+    ...told,
+    verifications: [...facts.verifications, ...(more.verifications ?? [])],
+    pruned: [...facts.pruned, ...(more.pruned ?? [])],
+    alarms: [...facts.alarms, ...(more.alarms ?? [])],
+  };
+}
