@@ -3,9 +3,12 @@ import {type RunContext} from '../../src/lib/run-context.js';
 import {silentProgress} from '../../src/lib/progress/progress.js';
 import {environmentOf} from '../../src/lib/settings/environment.js';
 import type {Settings} from '../../src/lib/settings/settings.js';
+import type {RunFacts} from '../../src/lib/watch/run-record.js';
 
 export interface TestContext extends RunContext {
   readonly warnings: string[];
+  /** What was told to the audit log, in order. */
+  readonly facts: RunFacts[];
 }
 
 /** @param folder the working directory; backups go to `backups` in it */
@@ -20,6 +23,7 @@ export function testContext(
   } = {},
 ): TestContext {
   const warnings: string[] = [];
+  const facts: RunFacts[] = [];
   const {now} = changes;
   return {
     settings: {
@@ -41,6 +45,8 @@ export function testContext(
     toolVersion: '0.1.0',
     confirm: changes.confirm ?? (() => Promise.resolve()),
     warn: (message) => warnings.push(message),
+    record: (more) => void facts.push(more),
     warnings,
+    facts,
   };
 }
