@@ -1,0 +1,171 @@
+/** The direction of dependencies and the owners of heavy packages, as docs/architecture.md states them, held by reading every source file. */
+import {readdirSync, readFileSync} from 'node:fs';
+import {dirname, join, relative} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import ts from 'typescript';
+import {describe, expect, it} from 'vitest';
+
+const src = fileURLToPath(new URL('../../src/', import.meta.url));
+
+interface Import {
+  /** Package name, or the path below src of a file of this program. */
+  target: string;
+  kind: 'value' | 'type' | 'lazy';
+}
+
+interface Source {
+  /** Below src: "lib/postgres/client.ts" */
+  path: string;
+  layer: string;
+  imports: Import[];
+  /** Every a.b in the code, comments left out. */
+  members: Set<string>;
+  /** "Date" of every `new Date()` without arguments. */
+  created: Set<string>;
+}
+
+const sources = readdirSync(src, {recursive: true, encoding: 'utf8'})
+  .filter((path) => path.endsWith('.ts'))
+  .map(readSource);
+
+function readSource(path: string): Source {
+  const file = ts.createSourceFile(path, readFileSync(join(src, path), 'utf8'), ts.ScriptTarget.Latest, true);
+  const found: Source = {path, layer: layerOf(path), imports: [], members: new Set(), created: new Set()};
+  const add = (specifier: string, kind: Import['kind']): void => {
+    const target = specifier.startsWith('.')
+      ? relative(src, join(src, dirname(path), specifier)).replace(/\.js$/, '.ts')
+      : specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/'); // prettier-ignore
+    found.imports.push({target, kind});
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
+      const isType = node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword;
+      add(node.moduleSpecifier.text, isType ? 'type' : 'value');
+    } else if (
+      ts.isExportDeclaration(node) &&
+      node.moduleSpecifier &&
+      ts.isStringLiteral(node.moduleSpecifier)
+    ) {
+      add(node.moduleSpecifier.text, node.isTypeOnly ? 'type' : 'value');
+    } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      const [specifier] = node.arguments;
+      if (specifier && ts.isStringLiteral(specifier)) add(specifier.text, 'lazy');
+    } else if (ts.isPropertyAccessExpression(node)) {
+      found.members.add(node.getText());
+    } else if (ts.isNewExpression(node) && node.arguments?.length === 0) {
+      found.created.add(node.expression.getText());
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return found;
+}
+
+/** "commands", "root" for the files directly in src/lib, else the folder below src/lib. */
+function layerOf(path: string): string {
+  const [top, folder, ...rest] = path.split('/');
+  if (top === 'commands') return 'commands';
+  return rest.length === 0 ? 'root' : (folder ?? 'root');
+}
+
+/** Layers from the outside to the inside; a file imports only from its own level and those after it. */
+const levels = [
+  ['commands'],
+  ['cli'],
+  ['services'],
+  ['orders', 'backups', 'storage', 'archive', 'watch', 'report', 'postgres'],
+  ['settings', 'progress', 'root'],
+];
+const levelOf = (layer: string): number => levels.findIndex((level) => level.includes(layer));
+
+const owners: Readonly<Record<string, RegExp>> = {
+  execa: /^lib\/postgres\/run-tool\.ts$/,
+  pg: /^lib\/postgres\/client\.ts$/,
+  'pg-copy-streams': /^lib\/postgres\/copy-[a-z-]+\.ts$/,
+  listr2: /^lib\/progress\/listr-progress\.ts$/,
+  chalk: /^lib\/cli\/style\.ts$/,
+  'fastest-levenshtein': /^lib\/nearest\.ts$/,
+  '@oclif/core': /^(?:commands|lib\/cli)\//,
+  'node:readline': /^lib\/cli\//,
+};
+
+/** Loaded on first use: each costs every start of the program tens of milliseconds otherwise. */
+const lazyPackages = ['execa', 'pg', 'pg-copy-streams', 'listr2'];
+
+const globals: readonly {what: RegExp; where: RegExp}[] = [
+  {what: /^process\.env$/, where: /^lib\/(?:settings|cli)\/|^lib\/postgres\/(?:run-tool|local-cluster)\.ts$/},
+  {what: /^process\.std(?:in|out|err)$/, where: /^lib\/cli\//},
+  {what: /^process\.(?:exit|exitCode|abort)$/, where: /^lib\/cli\//},
+  {what: /^process\.(?:cwd|argv|title)$/, where: /^(?:lib\/cli\/|commands\/)/},
+  {what: /^console\./, where: /^$/},
+];
+
+describe('the source files', () => {
+  it('are found', () => {
+    expect(sources.length).toBeGreaterThan(40);
+    expect(sources.filter((source) => levelOf(source.layer) === -1).map((source) => source.path)).toEqual([]);
+  });
+
+  it('import only from their own layer and those further in', () => {
+    const wrong = sources.flatMap((source) =>
+      source.imports
+        .filter(({target}) => target.endsWith('.ts'))
+        .filter(({target}) => levelOf(layerOf(target)) < levelOf(source.layer))
+        .map(({target}) => `${source.path} -> ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(Object.entries(owners))('leave %s to its owner', (name, owner) => {
+    const users = sources.filter((source) => source.imports.some(({target}) => target === name));
+    expect(users.map(({path}) => path).filter((path) => !owner.test(path))).toEqual([]);
+  });
+
+  it('load heavy packages on first use only', () => {
+    const eager = sources.flatMap((source) =>
+      source.imports
+        .filter(({target, kind}) => kind === 'value' && lazyPackages.includes(target))
+        .map(({target}) => `${source.path} -> ${target}`),
+    );
+    expect(eager).toEqual([]);
+  });
+
+  it.each(globals)('use $what only where $where', ({what, where}) => {
+    const users = sources.filter((source) => [...source.members].some((member) => what.test(member)));
+    expect(users.map(({path}) => path).filter((path) => !where.test(path))).toEqual([]);
+  });
+
+  it('of services take the time from the clock they are handed', () => {
+    const users = sources.filter(
+      (source) =>
+        source.layer === 'services' && (source.created.has('Date') || source.members.has('Date.now')),
+    );
+    expect(users.map(({path}) => path)).toEqual([]);
+  });
+
+  it('do not import one another in a circle', () => {
+    const graph = new Map(
+      sources.map(({path, imports}) => [
+        path,
+        imports
+          .filter(({kind, target}) => kind === 'value' && target.endsWith('.ts'))
+          .map(({target}) => target),
+      ]),
+    );
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const walk = (path: string, trail: readonly string[]): void => {
+      if (trail.includes(path)) circles.push([...trail.slice(trail.indexOf(path)), path].join(' -> '));
+      if (done.has(path)) return;
+      done.add(path);
+      for (const next of graph.get(path) ?? []) walk(next, [...trail, path]);
+    };
+    for (const path of graph.keys()) walk(path, []);
+    expect(circles).toEqual([]);
+  });
+
+  it('are named for what they do: no barrels, no catch-alls', () => {
+    const vague = /(?:^|\/)(?:index|.*(?:utils?|helpers?|common|manager|handler|misc))\.ts$/;
+    expect(sources.map(({path}) => path).filter((path) => vague.test(path))).toEqual([]);
+  });
+});
