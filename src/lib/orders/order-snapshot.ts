@@ -10,8 +10,8 @@
  *     {"table":"public.reviews","key":{...},"values":{...}}
  *     ]}
  *
- * Rows stand in insert order (parents first). `row` is the text of row_to_json as the server made it, so that no
- * value ever becomes a JavaScript number or date.
+ * Rows stand in insert order (parents first). `row` is what rowJsonExpression (row-json.ts) gives, as the server made it,
+ * so that no value ever becomes a JavaScript number or date.
  */
 import {z} from 'zod';
 
@@ -27,6 +27,8 @@ const snapshotColumn = z.object({
   /** GENERATED ALWAYS AS (...): never inserted, the server computes it. */
   generated: z.boolean(),
   identity: z.enum(['always', 'by default']).nullable(),
+  /** Carried as its text in a JSON string; see row-json.ts. */
+  asText: z.boolean(),
 });
 
 const snapshotTable = z.object({
@@ -116,40 +118,4 @@ export function rowLinePrefix(table: string): string {
 /** What stands before `"key":{...},"values":{...}` on a line; after it stands `}`. */
 export function relinkedLinePrefix(table: string): string {
   return `{"table":${JSON.stringify(table)},`;
-}
-
-const newline = 0x0a;
-const carriageReturn = 0x0d;
-const tab = 0x09;
-
-/**
- * The server's text of a row, fit for one line. Columns of type json keep their line ends, which JSON allows between
- * its tokens only: each newline becomes CR TAB and each CR becomes CR CR there, white space to every JSON reader.
- */
-export function toLineText(text: Buffer): Buffer {
-  if (text.indexOf(newline) === -1 && text.indexOf(carriageReturn) === -1) return text;
-  const escaped: number[] = [];
-  for (const byte of text) {
-    if (byte === newline) escaped.push(carriageReturn, tab);
-    else if (byte === carriageReturn) escaped.push(carriageReturn, carriageReturn);
-    else escaped.push(byte);
-  }
-  return Buffer.from(escaped);
-}
-
-/** The server's text of a row as it was before `toLineText`; the checksums are over this text. */
-export function fromLineText(text: Buffer): Buffer {
-  if (text.indexOf(carriageReturn) === -1) return text;
-  const plain = Buffer.alloc(text.length);
-  let length = 0;
-  for (let index = 0; index < text.length; index += 1) {
-    const byte = text[index] ?? 0;
-    if (byte !== carriageReturn) {
-      plain[length++] = byte;
-      continue;
-    }
-    index += 1;
-    plain[length++] = text[index] === tab ? newline : carriageReturn;
-  }
-  return plain.subarray(0, length);
 }

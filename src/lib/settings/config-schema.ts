@@ -1,5 +1,6 @@
 /** The shape of the config file. Every key is optional; unknown keys are errors. Descriptions become its documentation. */
 import {z} from 'zod';
+import {ordersConfig} from './orders-config.js';
 
 export const backupFormats = ['custom', 'sql', 'directory'] as const;
 export type BackupFormat = (typeof backupFormats)[number];
@@ -88,6 +89,7 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe('When a backup counts as suspiciously smaller than the one before.'),
+  orders: ordersConfig.optional().describe('What orders:clean deletes and what it never does.'),
 });
 
 export type Config = z.infer<typeof configSchema>;
