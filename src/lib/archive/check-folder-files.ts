@@ -1,0 +1,76 @@
+/** A dump in directory format has exactly the files that its table of contents names. */
+import {readdir, readFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {AppError} from '../errors.js';
+import type {Tool} from '../postgres/find-tools.js';
+import {runTool} from '../postgres/run-tool.js';
+
+/** Endings that pg_dump gives to compressed files (15: gz; 16 and newer: also lz4 and zst). */
+const compressions = /\.(?:gz|lz4|zst)$/;
+
+/** @throws VERIFY_FAILED naming the files that are missing or too many */
+export async function checkFolderFiles(folder: string, pgRestore: Tool, signal?: AbortSignal): Promise<void> {
+  const entries = await listEntries(folder, pgRestore, signal);
+  const names = await readdir(folder);
+  const present = new Set(names.map((name) => name.replace(compressions, '')));
+  const expected = new Set(['toc.dat']);
+  for (const {id, type} of entries) {
+    if (type === 'TABLE DATA') expected.add(`${id}.dat`);
+    // One list of large objects up to version 16, one for each group of them since.
+    if (type === 'BLOBS') {
+      const list =
+        present.has(`blobs_${id}.toc`) || !present.has('blobs.toc') ? `blobs_${id}.toc` : 'blobs.toc';
+      expected.add(list);
+      for (const name of await filesOfList(join(folder, list))) expected.add(name);
+    }
+  }
+  const missing = [...expected].filter((name) => !present.has(name));
+  const extra = names.filter((name) => {
+    const plain = name.replace(compressions, '');
+    // A file both compressed and not: pg_restore would take the second.
+    return !expected.has(plain) || (plain !== name && names.includes(plain));
+  });
+  if (missing.length + extra.length === 0) return;
+  const problems = [
+    ...(missing.length > 0 ? [`missing: ${missing.slice(0, 5).join(', ')}`] : []),
+    ...(extra.length > 0 ? [`not part of the dump: ${extra.slice(0, 5).join(', ')}`] : []),
+  ];
+  throw new AppError('VERIFY_FAILED', `${folder} is damaged: ${problems.join('; ')}.`, {
+    hint: 'Make a new backup; this one cannot be trusted.',
+  });
+}
+
+async function listEntries(
+  folder: string,
+  pgRestore: Tool,
+  signal: AbortSignal | undefined,
+): Promise<{id: string; type: string}[]> {
+  let text = '';
+  await runTool({
+    tool: 'pg_restore',
+    path: pgRestore.path,
+    args: ['--list', folder],
+    environment: {},
+    failureCode: 'VERIFY_FAILED',
+    readStdout: async (stdout) => {
+      for await (const chunk of stdout.setEncoding('utf8') as AsyncIterable<string>) text += chunk;
+    },
+    ...(signal ? {signal} : {}),
+  });
+  // "3345; 0 16390 TABLE DATA public orders postgres"
+  return [...text.matchAll(/^(\d+); \d+ \d+ (TABLE DATA|BLOBS) /gm)].map(([, id = '', type = '']) => ({
+    id,
+    type,
+  }));
+}
+
+/** Lines "16390 blob_16390.dat". */
+async function filesOfList(path: string): Promise<string[]> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch {
+    return []; // absent: told as missing, as the list itself is expected
+  }
+  return text.split('\n').flatMap((line) => /^\d+ (.+)$/.exec(line)?.[1] ?? []);
+}

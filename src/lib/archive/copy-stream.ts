@@ -1,0 +1,271 @@
+/** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
+import {AppError} from '../errors.js';
+import {type DumpContents, type DumpedTable, largeObjectTable, type ObjectName} from './dump-contents.js';
+import {createRowHashSum, type RowHashSum} from './row-hash.js';
+import {type CopyStatement, readCopyStatement, readIdentifier, readQualifiedName} from './sql-names.js';
+import {longestToken, SqlLexer, unsafeCommand} from './sql-lexer.js';
+import {textOf} from './text-of.js';
+
+export interface CopyStream {
+  /** Takes the next bytes; they may be cut anywhere. @throws UNSAFE_DUMP, VERIFY_FAILED */
+  write(chunk: Buffer): void;
+  /** What was found. @throws VERIFY_FAILED when the dump is not complete */
+  end(): DumpContents;
+}
+
+/** A line outside COPY blocks is taken in pieces when it is longer. */
+const longestLine = 1 << 20;
+
+const newline = 0x0a;
+const backslash = 0x5c;
+const dot = 0x2e;
+
+const closingComment = '-- PostgreSQL database dump complete';
+
+/** @param fingerprints whether rows are hashed, or only counted */
+export function createCopyStream(fingerprints: boolean): CopyStream {
+  return new CopyStreamReader(fingerprints);
+}
+
+interface TableSum extends CopyStatement {
+  rows: number;
+  readonly sum: RowHashSum | undefined;
+}
+
+class CopyStreamReader implements CopyStream {
+  private readonly tables = new Map<string, TableSum>();
+  private readonly extensions: string[] = [];
+  private readonly refreshedViews: ObjectName[] = [];
+  private readonly unvalidatedConstraints: (ObjectName & {constraint: string})[] = [];
+  private textBytes = 0;
+  private encoding = 'UTF8';
+
+  /** The table whose rows are being read. */
+  private copying: TableSum | undefined;
+  /** Bytes of the row being read that came in earlier chunks. */
+  private rowBytes = 0;
+  /** A backslash, perhaps with a dot, at the end of a chunk: the end of the rows, or the beginning of one. */
+  private held: Buffer | undefined;
+  /** The beginning of a line outside COPY blocks that came in earlier chunks. */
+  private line: Buffer[] = [];
+  private lineBytes = 0;
+
+  private largeObjects: RowHashSum | undefined;
+  private largeObjectCount = 0;
+  private openLargeObject = false;
+
+  private isComplete = false;
+  private restrictKey: string | undefined;
+  private unrestrictKey: string | undefined;
+
+  private readonly lexer = new SqlLexer({
+    onStatement: (statement, endsLine) => this.takeStatement(statement, endsLine),
+    onComment: (comment) => {
+      if (comment === closingComment) this.isComplete = true;
+    },
+    onMetaCommand: (line) => this.takeMetaCommand(line),
+  });
+
+  constructor(private readonly fingerprints: boolean) {}
+
+  write(chunk: Buffer): void {
+    this.textBytes += chunk.length;
+    let position = 0;
+    while (position < chunk.length) {
+      position = this.copying ? this.takeRows(this.copying, chunk, position) : this.takeLine(chunk, position);
+    }
+  }
+
+  end(): DumpContents {
+    if (this.copying) throw incomplete(`it ends among the rows of ${displayName(this.copying)}`);
+    if (this.lineBytes > 0) this.lexLine(Buffer.concat(this.line), true);
+    if (!this.isComplete) throw incomplete(`its closing line "${closingComment}" is missing`);
+    if (!this.lexer.isBetweenStatements) throw incomplete('it ends inside a statement');
+    if (this.restrictKey !== this.unrestrictKey) {
+      throw incomplete('its closing \\unrestrict line is missing or does not match the opening \\restrict');
+    }
+    return {
+      tables: this.tableList(),
+      extensions: this.extensions,
+      refreshedViews: this.refreshedViews,
+      unvalidatedConstraints: this.unvalidatedConstraints,
+      textBytes: this.textBytes,
+    };
+  }
+
+  private tableList(): DumpedTable[] {
+    const tables: DumpedTable[] = [...this.tables.values()].map(({schema, name, columns, rows, sum}) => {
+      return {schema, name, columns, rows, fingerprint: fingerprintOf(sum)};
+    });
+    if (this.largeObjectCount > 0) {
+      const fingerprint = fingerprintOf(this.largeObjects);
+      tables.push({...largeObjectTable, columns: ['loid', 'data'], rows: this.largeObjectCount, fingerprint});
+    }
+    return tables;
+  }
+
+  /** Takes rows from `start` on; returns the position behind the block, or the end of the chunk. */
+  private takeRows(table: TableSum, chunk: Buffer, start: number): number {
+    const {sum} = table;
+    let position = start;
+    if (this.held) {
+      // Two bytes at most, seen before: with what follows it shows whether the rows end here.
+      const joined = Buffer.concat([this.held, chunk.subarray(start)]);
+      const skipped = this.held.length;
+      this.held = undefined;
+      return this.takeRows(table, joined, 0) - skipped + start;
+    }
+    for (;;) {
+      const end = chunk.indexOf(newline, position);
+      if (end === -1) break;
+      if (this.rowBytes === 0) {
+        if (end - position === 2 && chunk[position] === backslash && chunk[position + 1] === dot) {
+          this.copying = undefined;
+          return end + 1;
+        }
+        sum?.add(chunk, position, end);
+      } else {
+        sum?.append(chunk, position, end);
+        sum?.endRow();
+        this.rowBytes = 0;
+      }
+      table.rows++;
+      position = end + 1;
+    }
+    if (position === chunk.length) return position;
+    const isDot = chunk.length - position === 1 || chunk[position + 1] === dot;
+    if (this.rowBytes === 0 && chunk.length - position <= 2 && chunk[position] === backslash && isDot) {
+      this.held = Buffer.from(chunk.subarray(position));
+    } else {
+      sum?.append(chunk, position, chunk.length);
+      this.rowBytes += chunk.length - position;
+    }
+    return chunk.length;
+  }
+
+  /** Takes one line outside COPY blocks, or what there is of it; returns the position behind. */
+  private takeLine(chunk: Buffer, start: number): number {
+    const end = chunk.indexOf(newline, start);
+    const stop = end === -1 ? chunk.length : end + 1;
+    const part = chunk.subarray(start, stop);
+    if (end !== -1 && this.lineBytes === 0) {
+      this.lexLine(part, true);
+      return stop;
+    }
+    // A copy: the chunk's memory may be used again.
+    this.line.push(Buffer.from(part));
+    this.lineBytes += part.length;
+    if (end !== -1) this.lexLine(Buffer.concat(this.line), true);
+    else if (this.lineBytes > longestLine + longestToken) this.lexLine(Buffer.concat(this.line), false);
+    return stop;
+  }
+
+  private lexLine(line: Buffer, isWhole: boolean): void {
+    const text = line.toString('latin1');
+    if (this.isComplete && !/^(?:--.*|\\unrestrict .*)?\r?\n?$/.test(text)) {
+      throw new AppError('VERIFY_FAILED', 'The dump goes on behind its closing line.', {
+        details: [text.slice(0, 60).trimEnd()],
+      });
+    }
+    const taken = this.lexer.take(text, isWhole);
+    const rest = line.subarray(taken);
+    this.line = rest.length > 0 ? [rest] : [];
+    this.lineBytes = rest.length;
+  }
+
+  private takeMetaCommand(line: string): void {
+    const [, command, key] = /^\\(restrict|unrestrict) ([A-Za-z0-9]+)\r?$/.exec(line) ?? [];
+    if (command === 'restrict' && this.restrictKey === undefined && this.tables.size === 0)
+      this.restrictKey = key;
+    else if (command === 'unrestrict' && this.isComplete && key === this.restrictKey)
+      this.unrestrictKey = key;
+    else throw unsafeCommand(line);
+  }
+
+  private takeStatement(statement: string, endsLine: boolean): void {
+    if (/^copy\b/i.test(statement)) this.beginRows(statement, endsLine);
+    else if (statement.startsWith('SELECT pg_catalog.lo')) this.takeLargeObject(statement);
+    else if (statement.startsWith('SET client_encoding')) {
+      this.encoding = /^SET client_encoding = '(.*)';$/.exec(statement)?.[1] ?? this.encoding;
+    } else this.takeDeclaration(textOf(statement, this.encoding));
+  }
+
+  private beginRows(statement: string, endsLine: boolean): void {
+    const copy = readCopyStatement(textOf(statement, this.encoding));
+    if (!copy || !endsLine) {
+      throw new AppError(
+        'UNSAFE_DUMP',
+        `The dump holds a COPY statement in a form that pg_dump does not write: ${statement.slice(0, 60)}`,
+        {hint: 'Do not restore it; find out who wrote it.'},
+      );
+    }
+    const key = JSON.stringify([copy.schema, copy.name]);
+    const table = this.tables.get(key) ?? {
+      ...copy,
+      rows: 0,
+      sum: this.fingerprints ? createRowHashSum() : undefined,
+    };
+    this.tables.set(key, table);
+    this.copying = table;
+    this.rowBytes = 0;
+  }
+
+  /** lo_open begins an object, lowrite adds to it, lo_close ends it: the row `loid TAB \\x<hex>`, whatever its pieces. */
+  private takeLargeObject(statement: string): void {
+    const call =
+      /^SELECT pg_catalog\.(lo_open|lowrite|lo_close)\((?:'(\d+)', \d+|0, E?'\\{1,2}x([0-9a-f]*)'|0)\);$/.exec(
+        statement,
+      );
+    if (!call) return;
+    const [, name, oid, hex] = call;
+    if (this.fingerprints) this.largeObjects ??= createRowHashSum();
+    if (name === 'lo_open' && oid !== undefined) {
+      this.openLargeObject = true;
+      this.append(`${oid}\t\\\\x`);
+    } else if (name === 'lowrite' && hex !== undefined) this.append(hex);
+    else if (name === 'lo_close' && this.openLargeObject) {
+      this.openLargeObject = false;
+      this.largeObjects?.endRow();
+      this.largeObjectCount++;
+    }
+  }
+
+  private append(text: string): void {
+    if (!this.largeObjects) return;
+    const bytes = Buffer.from(text, 'latin1');
+    this.largeObjects.append(bytes, 0, bytes.length);
+  }
+
+  private takeDeclaration(statement: string): void {
+    const extension = /^CREATE EXTENSION (?:IF NOT EXISTS )?/.exec(statement);
+    const view = /^REFRESH MATERIALIZED VIEW /.exec(statement);
+    const constraint = /^ALTER TABLE (?:ONLY )?/.exec(statement);
+    if (extension) {
+      const name = readIdentifier(statement, extension[0].length);
+      if (name) this.extensions.push(name.name);
+    } else if (view) {
+      const name = readQualifiedName(statement, view[0].length);
+      if (name) this.refreshedViews.push({schema: name.schema, name: name.name});
+    } else if (constraint && statement.endsWith(' NOT VALID;')) {
+      const table = readQualifiedName(statement, constraint[0].length);
+      const added = table && /^\s+ADD CONSTRAINT /.exec(statement.slice(table.end));
+      const name = added && readIdentifier(statement, table.end + added[0].length);
+      if (name)
+        this.unvalidatedConstraints.push({schema: table.schema, name: table.name, constraint: name.name});
+    }
+  }
+}
+
+function fingerprintOf(sum: RowHashSum | undefined): string | null {
+  return sum ? `mmh3-sum:${sum.digest()}` : null;
+}
+
+function displayName(table: ObjectName): string {
+  return table.schema === '' ? table.name : `${table.schema}.${table.name}`;
+}
+
+function incomplete(why: string): AppError {
+  return new AppError('VERIFY_FAILED', `The dump is not complete: ${why}.`, {
+    hint: 'Make a new backup; this one cannot be trusted.',
+  });
+}

@@ -1,0 +1,131 @@
+/** Reads every byte of a dump and tells what it holds: the proof that it can be read. */
+import {createReadStream} from 'node:fs';
+import {stat} from 'node:fs/promises';
+import type {Readable} from 'node:stream';
+import {pipeline} from 'node:stream/promises';
+import {createGunzip} from 'node:zlib';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import {findTool} from '../postgres/find-tools.js';
+import {runTool} from '../postgres/run-tool.js';
+import type {BackupFormat} from '../settings/config-schema.js';
+import type {Settings} from '../settings/settings.js';
+import {checkFolderFiles} from './check-folder-files.js';
+import {createCopyStream} from './copy-stream.js';
+import {detectDump} from './detect-format.js';
+import type {DumpContents} from './dump-contents.js';
+
+export interface DumpFile {
+  readonly path: string;
+  readonly format: BackupFormat;
+  /** Whether a plain dump is wrapped in gzip. */
+  readonly compressed: boolean;
+}
+
+export interface ReadDumpOptions {
+  readonly settings: Settings;
+  /** Whether rows are hashed, or only counted. */
+  readonly fingerprints: boolean;
+  readonly signal?: AbortSignal;
+  /** Called with the bytes of plain SQL read so far; an archive does not tell beforehand how many there will be. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+const chunkBytes = 1 << 18;
+
+/**
+ * Reads a dump to its end: plain SQL directly, archives through the fitting pg_restore, which inflates every block.
+ * @throws VERIFY_FAILED, NOT_A_BACKUP, UNSAFE_DUMP when it is damaged, incomplete or holds what pg_dump does not write;
+ *   PG_RESTORE_NOT_FOUND, TOOL_TOO_OLD when no pg_restore can read it; READ_FAILED; INTERRUPTED
+ */
+export async function readDump(dump: DumpFile, options: ReadDumpOptions): Promise<DumpContents> {
+  const detected = await detectDump(dump.path);
+  if (detected.format !== dump.format || (dump.format === 'sql' && detected.compressed !== dump.compressed)) {
+    throw new AppError('VERIFY_FAILED', `${dump.path} is no longer the kind of dump that was written.`);
+  }
+  if (dump.format === 'sql') return readPlain(dump, options);
+  const tool = await findTool('pg_restore', options.settings, detected.dumpMajor ?? undefined);
+  if (dump.format === 'directory') await checkFolderFiles(dump.path, tool, options.signal);
+  return readArchive(dump.path, tool.path, options);
+}
+
+async function readArchive(path: string, toolPath: string, options: ReadDumpOptions): Promise<DumpContents> {
+  const reader = createReader(options);
+  try {
+    const {stderrTail} = await runTool({
+      tool: 'pg_restore',
+      path: toolPath,
+      args: ['--file=-', path],
+      environment: {},
+      failureCode: 'VERIFY_FAILED',
+      readStdout: (stdout) => readAll(stdout, reader.write),
+      ...(options.signal ? {signal: options.signal} : {}),
+    });
+    // Without --verbose it says nothing about a sound archive.
+    if (stderrTail.length > 0)
+      throw new AppError('VERIFY_FAILED', stderrTail.join('\n'), {details: stderrTail});
+    return reader.end();
+  } catch (error) {
+    throw damaged(path, error);
+  }
+}
+
+async function readPlain(dump: DumpFile, options: ReadDumpOptions): Promise<DumpContents> {
+  const reader = createReader(options);
+  const {signal} = options;
+  const file = createReadStream(dump.path, {highWaterMark: chunkBytes});
+  try {
+    if (dump.compressed) {
+      const gunzip = createGunzip({chunkSize: chunkBytes});
+      await pipeline(file, gunzip, (stream) => readAll(stream, reader.write), ...(signal ? [{signal}] : []));
+      // zlib stops without a word at what follows the last whole member.
+      const unread = (await stat(dump.path)).size - gunzip.bytesWritten;
+      if (unread > 0) throw new AppError('VERIFY_FAILED', `${unread} bytes behind its end are no gzip data.`);
+    } else {
+      await pipeline(file, (stream) => readAll(stream, reader.write), ...(signal ? [{signal}] : []));
+    }
+    return reader.end();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw damaged(dump.path, error);
+  }
+}
+
+function createReader(options: ReadDumpOptions): {write: (chunk: Buffer) => void; end: () => DumpContents} {
+  const copyStream = createCopyStream(options.fingerprints);
+  let bytes = 0;
+  return {
+    write: (chunk) => {
+      copyStream.write(chunk);
+      bytes += chunk.length;
+      options.onBytes?.(bytes);
+    },
+    end: () => copyStream.end(),
+  };
+}
+
+async function readAll(
+  stream: Readable | AsyncIterable<Buffer>,
+  write: (chunk: Buffer) => void,
+): Promise<void> {
+  for await (const chunk of stream) write(chunk as Buffer);
+}
+
+/** Names the file; a reader's own failure (zlib, pg_restore) means that the file is damaged. */
+function damaged(path: string, error: unknown): unknown {
+  if (error instanceof AppError) {
+    if (error.code !== 'VERIFY_FAILED' && error.code !== 'UNSAFE_DUMP') return error;
+    const hint = error.hint ?? 'Make a new backup; this one cannot be trusted.';
+    return new AppError(error.code, `${path} is damaged: ${error.message}`, {
+      hint,
+      details: error.details,
+      cause: error,
+    });
+  }
+  const code = systemErrorCode(error);
+  if (code === undefined) return error;
+  return new AppError(
+    code.startsWith('Z_') ? 'VERIFY_FAILED' : 'READ_FAILED',
+    `${path} ${code.startsWith('Z_') ? 'is damaged' : 'cannot be read'}: ${messageOf(error)}.`,
+    {hint: 'Make a new backup; this one cannot be trusted.', cause: error},
+  );
+}

@@ -1,0 +1,219 @@
+/** Splits the statements of a plain dump, knowing what is quoted, as psql does (manual, 4.1). */
+import {AppError} from '../errors.js';
+
+export interface SqlListener {
+  /**
+   * A statement of interest, from its first character to its semicolon.
+   * @param endsLine whether nothing follows it in its line
+   */
+  onStatement(statement: string, endsLine: boolean): void;
+  /** A `--` comment outside quotes, without its line end. */
+  onComment(comment: string): void;
+  /** A line that begins with a backslash outside quotes: a psql command. */
+  onMetaCommand(line: string): void;
+}
+
+/** Statements whose text is kept whole; of all others only the beginning is. */
+const interesting =
+  /^(?:copy\b|SELECT pg_catalog\.lo|CREATE EXTENSION |REFRESH MATERIALIZED VIEW |ALTER TABLE |SET )/i;
+const longestHead = 32;
+const longestComment = 128;
+/** A COPY statement with 1600 columns of the longest names has 210,000 characters. */
+const longestStatement = 1 << 20;
+
+/** Longest token that may be cut by the end of a piece of an overlong line: a dollar quote's tag of 63 bytes. */
+export const longestToken = 128;
+
+/**
+ * Takes the text between COPY blocks line by line (latin1: a character a byte) and tells the statements in it.
+ * What is inside string literals, quoted identifiers, dollar quotes and comments is passed over.
+ */
+export class SqlLexer {
+  /** Whether the text so far ends outside quotes, comments and statements. */
+  get isBetweenStatements(): boolean {
+    return this.quote === '' && this.commentDepth === 0 && !this.inLineComment && this.statement === '';
+  }
+
+  /** The quote that closes what is open: "'", '"', "$tag$"; '' outside. */
+  private quote = '';
+  /** Whether a backslash inside the open string literal takes the next character with it. */
+  private hasEscapes = false;
+  private commentDepth = 0;
+  private inLineComment = false;
+  private comment = '';
+  /** The statement so far, without blanks and comments before it; cut when it is of no interest. */
+  private statement = '';
+  private isCut = false;
+  private standardStrings = true;
+
+  constructor(private readonly listener: SqlListener) {}
+
+  /** The last two characters before the text at hand; '' at the start of a line. */
+  private before = '';
+
+  /**
+   * Takes a line with its newline, or a piece of an overlong one.
+   * @param isWhole false when more of the line follows: then the last characters are left, as they may be half a token
+   * @returns how many characters were taken
+   */
+  take(text: string, isWhole: boolean): number {
+    const limit = isWhole ? text.length : text.length - longestToken;
+    let position = 0;
+    while (position < limit) {
+      if (this.quote !== '') position = this.passQuoted(text, position, limit);
+      else if (this.commentDepth > 0) position = this.passBlockComment(text, position, limit);
+      else if (this.inLineComment) position = this.passLineComment(text, position, limit);
+      else position = this.passPlain(text, position, limit);
+    }
+    this.before = isWhole ? '' : this.behind(text, position);
+    return position;
+  }
+
+  /** The two characters of the line before `position`. */
+  private behind(text: string, position: number): string {
+    return (this.before + text.slice(Math.max(0, position - 2), position)).slice(-2);
+  }
+
+  private passPlain(text: string, start: number, limit: number): number {
+    const special = /['"$\\;]|--|\/\*/g;
+    special.lastIndex = start;
+    for (;;) {
+      const match = special.exec(text);
+      if (!match || match.index >= limit) {
+        this.keep(text, start, limit);
+        return limit;
+      }
+      const at = match.index;
+      const after = special.lastIndex;
+      switch (match[0]) {
+        case "'":
+          this.keep(text, start, after);
+          this.quote = "'";
+          this.hasEscapes =
+            !this.standardStrings || /(?:^|[^\w$\u0080-\u00ff])e$/i.test(this.behind(text, at));
+          return after;
+        case '"':
+          this.keep(text, start, after);
+          this.quote = '"';
+          this.hasEscapes = false;
+          return after;
+        case '$': {
+          const tag = /[\w$\u0080-\u00ff]$/.test(this.behind(text, at)) ? undefined : dollarTagAt(text, at);
+          if (tag === undefined) continue;
+          this.keep(text, start, at + tag.length);
+          this.quote = tag;
+          this.hasEscapes = false;
+          return at + tag.length;
+        }
+        case ';':
+          this.keep(text, start, after);
+          this.endStatement(/^\r?\n?$/.test(text.slice(after, after + 3)));
+          return after;
+        case '--':
+          this.keep(text, start, at);
+          this.inLineComment = true;
+          this.comment = '';
+          return at;
+        case '/*':
+          this.keep(text, start, at);
+          this.commentDepth = 1;
+          return after;
+        default: {
+          // psql takes a backslash anywhere in a line for a command, not only at its start.
+          const lineEnd = text.indexOf('\n', at);
+          const line = text.slice(at, lineEnd === -1 ? text.length : lineEnd);
+          if (at > 0 || this.before !== '' || !this.isBetweenStatements) throw unsafeCommand(line);
+          this.listener.onMetaCommand(line);
+          return text.length;
+        }
+      }
+    }
+  }
+
+  private passQuoted(text: string, start: number, limit: number): number {
+    const {quote} = this;
+    let position = start;
+    while (position < limit) {
+      const end = text.indexOf(quote, position);
+      const escape = this.hasEscapes ? text.indexOf('\\', position) : -1;
+      if (escape !== -1 && escape < limit && (end === -1 || escape < end)) {
+        position = Math.min(escape + 2, text.length);
+        continue;
+      }
+      if (end === -1 || end >= limit) {
+        position = limit;
+        break;
+      }
+      position = end + quote.length;
+      // A doubled quote stands for itself.
+      if (quote.length === 1 && text[position] === quote) {
+        position += 1;
+        continue;
+      }
+      this.quote = '';
+      break;
+    }
+    this.keep(text, start, position);
+    return position;
+  }
+
+  private passBlockComment(text: string, start: number, limit: number): number {
+    const token = /\/\*|\*\//g;
+    token.lastIndex = start;
+    const match = token.exec(text);
+    if (!match || match.index >= limit) return limit;
+    this.commentDepth += match[0] === '/*' ? 1 : -1;
+    return token.lastIndex;
+  }
+
+  private passLineComment(text: string, start: number, limit: number): number {
+    const end = text.indexOf('\n', start);
+    const stop = end === -1 ? limit : end;
+    this.comment = (this.comment + text.slice(start, stop)).slice(0, longestComment);
+    if (end === -1) return limit;
+    this.inLineComment = false;
+    this.listener.onComment(this.comment.trimEnd());
+    return stop;
+  }
+
+  private keep(text: string, start: number, end: number): void {
+    if (this.isCut) return;
+    let from = start;
+    if (this.statement === '') while (from < end && text.charCodeAt(from) <= 32) from++;
+    this.statement += text.slice(from, end);
+    if (this.statement.length < longestHead) return;
+    if (!interesting.test(this.statement) || this.statement.length > longestStatement) {
+      this.statement = this.statement.slice(0, longestHead);
+      this.isCut = true;
+    }
+  }
+
+  private endStatement(endsLine: boolean): void {
+    const {statement, isCut} = this;
+    this.statement = '';
+    this.isCut = false;
+    if (isCut || !interesting.test(statement)) return;
+    const strings = /^SET standard_conforming_strings = (on|off);$/.exec(statement);
+    if (strings) this.standardStrings = strings[1] === 'on';
+    this.listener.onStatement(statement, endsLine);
+  }
+}
+
+function dollarTagAt(text: string, at: number): string | undefined {
+  const tag = /\$(?:[A-Za-z_\u0080-\u00ff][\w\u0080-\u00ff]*)?\$/y;
+  tag.lastIndex = at;
+  return tag.exec(text)?.[0];
+}
+
+/** CVE-2025-8714: psql runs programs when a dump tells it to; pg_dump writes no commands but the restrict pair. */
+export function unsafeCommand(line: string): AppError {
+  return new AppError(
+    'UNSAFE_DUMP',
+    `The dump holds a psql command, which pg_dump does not write there: ${line.slice(0, 60)}`,
+    {
+      hint: line.startsWith('\\connect')
+        ? 'The dump was made with --create; make it again without.'
+        : 'Do not restore it; find out who wrote it.',
+    },
+  );
+}
