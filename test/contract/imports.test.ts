@@ -92,12 +92,20 @@ const owners: Readonly<Record<string, RegExp>> = {
 /** Loaded on first use: each costs every start of the program tens of milliseconds otherwise. */
 const lazyPackages = ['execa', 'pg', 'pg-copy-streams', 'listr2'];
 
-const globals: readonly {what: RegExp; where: RegExp}[] = [
-  {what: /^process\.env$/, where: /^lib\/(?:settings|cli)\/|^lib\/postgres\/(?:run-tool|local-cluster)\.ts$/},
-  {what: /^process\.std(?:in|out|err)$/, where: /^lib\/cli\//},
-  {what: /^process\.(?:exit|exitCode|abort)$/, where: /^lib\/cli\//},
-  {what: /^process\.(?:cwd|argv|title)$/, where: /^(?:lib\/cli\/|commands\/)/},
-  {what: /^console\./, where: /^$/},
+const globals: readonly {name: string; what: RegExp; where: RegExp}[] = [
+  {
+    name: 'the environment in settings, cli and where PATH is passed on',
+    what: /^process\.env$/,
+    where: /^lib\/(?:settings|cli)\/|^lib\/postgres\/(?:run-tool|local-cluster)\.ts$/,
+  },
+  {name: 'the standard streams in cli', what: /^process\.std(?:in|out|err)$/, where: /^lib\/cli\//},
+  {name: 'the exit of the process in cli', what: /^process\.(?:exit|exitCode|abort)$/, where: /^lib\/cli\//},
+  {
+    name: 'the working directory and the arguments in cli and commands',
+    what: /^process\.(?:cwd|argv|title)$/,
+    where: /^(?:lib\/cli|commands)\//,
+  },
+  {name: 'the console nowhere', what: /^console\./, where: /^$/},
 ];
 
 describe('the source files', () => {
@@ -130,7 +138,7 @@ describe('the source files', () => {
     expect(eager).toEqual([]);
   });
 
-  it.each(globals)('use $what only where $where', ({what, where}) => {
+  it.each(globals)('use $name', ({what, where}) => {
     const users = sources.filter((source) => [...source.members].some((member) => what.test(member)));
     expect(users.map(({path}) => path).filter((path) => !where.test(path))).toEqual([]);
   });

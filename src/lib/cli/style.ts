@@ -40,13 +40,11 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
 
 /** Columns that a text takes on a terminal, escape sequences not counted. */
 function displayWidth(text: string): number {
-  // eslint-disable-next-line no-control-regex -- escape sequences begin with a control character
   return [...text.replace(/\u001b\[[0-9;]*m/g, '')].length;
 }
 
 /** A name from outside, safe to print: control characters and bidirectional overrides become visible escapes. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- these are what must not reach the terminal
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (character) => {
     return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
   });

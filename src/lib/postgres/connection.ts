@@ -87,16 +87,16 @@ export function parseConnectionUrl(url: string, origin: string): Connection {
     return decoded;
   };
 
-  const [beforeQuery = '', query = ''] = splitOnce(match[2] ?? '', '?');
+  const [beforeQuery, query = ''] = splitOnce(match[2] ?? '', '?');
   // The last "@" ends the user part, so that a password with an unescaped "@" is still understood.
   const at = beforeQuery.lastIndexOf('@');
   const userinfo = at === -1 ? '' : beforeQuery.slice(0, at);
-  const [hostport = '', path = ''] = splitOnce(beforeQuery.slice(at + 1), '/');
-  const [rawUser = '', rawPassword] = splitOnce(userinfo, ':');
+  const [hostport, path = ''] = splitOnce(beforeQuery.slice(at + 1), '/');
+  const [rawUser, rawPassword] = splitOnce(userinfo, ':');
 
   const parameters = new Map<string, string>();
   for (const pair of query.split('&').filter((text) => text !== '')) {
-    const [key = '', value = ''] = splitOnce(pair, '=');
+    const [key, value = ''] = splitOnce(pair, '=');
     parameters.set(decode(key, 'query'), decode(value, 'query'));
   }
 

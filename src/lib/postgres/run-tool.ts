@@ -55,22 +55,20 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     windowsHide: true,
   });
 
-  let readerError: unknown;
+  let readerError: Error | undefined;
   const stop = (error: unknown): void => {
-    readerError ??= error;
+    readerError ??= error instanceof Error ? error : new Error(String(error));
     child.kill('SIGTERM');
   };
   const reading =
     run.readStdout && child.stdout ? run.readStdout(child.stdout).catch(stop) : Promise.resolve();
   const feeding =
     run.stdin && 'stream' in run.stdin && child.stdin ? feed(run.stdin.stream, child.stdin, stop) : undefined;
-  const lines = child.stderr
-    ? eachLine(child.stderr, (line) => {
-        tail.push(line);
-        if (tail.length > keptLines) tail.shift();
-        run.onLine?.(line);
-      })
-    : Promise.resolve();
+  const lines = eachLine(child.stderr, (line) => {
+    tail.push(line);
+    if (tail.length > keptLines) tail.shift();
+    run.onLine?.(line);
+  });
   const [result] = await Promise.all([child, reading, lines, feeding]);
 
   if (run.signal?.aborted) run.signal.throwIfAborted();

@@ -10,13 +10,12 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
     plan: () => {},
     async step(title, work) {
       const startedMs = clock.now().getTime();
-      let isSkipped = false;
-      let lastNote = '';
+      const told = {isSkipped: false, note: ''};
       let toldQuarters = 0;
       try {
         const result = await work({
           note: (text) => {
-            lastNote = text;
+            told.note = text;
           },
           advance: (done, total) => {
             if (total === undefined || total <= 0) return;
@@ -27,13 +26,13 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
             toldQuarters = Math.max(toldQuarters, quarters);
           },
           skip: (why) => {
-            isSkipped = true;
+            told.isSkipped = true;
             say(`${title}: skipped (${why})`);
           },
         });
-        if (!isSkipped) {
+        if (!told.isSkipped) {
           const took = formatDuration(clock.now().getTime() - startedMs);
-          say(`${title}: done in ${took}${lastNote === '' ? '' : ` (${lastNote})`}`);
+          say(`${title}: done in ${took}${told.note === '' ? '' : ` (${told.note})`}`);
         }
         return result;
       } catch (error) {

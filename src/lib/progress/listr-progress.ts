@@ -84,15 +84,15 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
       const gate = await gateFor(title);
       const task = await gate.opened;
       const startedMs = clock.now().getTime();
-      let isSkipped = false;
+      const told = {isSkipped: false};
       try {
         const result = await work(
           liveStep(task, clock, (why) => {
-            isSkipped = true;
+            told.isSkipped = true;
             task.skip(`${title} (${why})`);
           }),
         );
-        if (!isSkipped) task.title = `${title} (${formatDuration(clock.now().getTime() - startedMs)})`;
+        if (!told.isSkipped) task.title = `${title} (${formatDuration(clock.now().getTime() - startedMs)})`;
         gate.finish();
         return result;
       } catch (error) {
