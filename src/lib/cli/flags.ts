@@ -53,6 +53,16 @@ export const confirmFlags = {
   }),
 };
 
+/** For commands that write to the backups folder or change a database: how long to wait for another run. */
+export const waitFlag = {
+  wait: Flags.integer({
+    helpValue: 'SECONDS',
+    min: 0,
+    max: 86_400,
+    summary: 'Wait for another run that is at work instead of refusing.',
+  }),
+};
+
 /** An integer flag within bounds. */
 export function countFlag(summary: string, bounds: {min: number; max?: number}) {
   return Flags.integer({

@@ -1,0 +1,66 @@
+/** Who a process is, so that a later run can tell whether it still lives. */
+import {readFile, readlink} from 'node:fs/promises';
+import {hostname} from 'node:os';
+import {z} from 'zod';
+import {systemErrorCode} from './errors.js';
+
+export const processIdentitySchema = z.object({
+  pid: z.int().min(1),
+  host: z.string(),
+  /** Containers may share a host name but not their process numbers; null where the system has no such spaces. */
+  pidNamespace: z.string().nullable(),
+  /** When the process began, in the system's own terms (boot and clock ticks); null where that cannot be read. */
+  processStart: z.string().nullable(),
+});
+export type ProcessIdentity = z.infer<typeof processIdentitySchema>;
+
+/** The process that asks. */
+export async function thisProcess(): Promise<ProcessIdentity> {
+  return {
+    pid: process.pid,
+    host: hostname(),
+    pidNamespace: await ownNamespace(),
+    processStart: (await startOf(process.pid))?.start ?? null,
+  };
+}
+
+/**
+ * Whether the process lives: "elsewhere" when it belongs to another machine or container, where nothing can be seen.
+ * A process number that was given to another process since is told by the time of its start.
+ */
+export async function fateOf(owner: ProcessIdentity): Promise<'alive' | 'dead' | 'elsewhere'> {
+  if (owner.host !== hostname() || owner.pidNamespace !== (await ownNamespace())) return 'elsewhere';
+  try {
+    process.kill(owner.pid, 0); // signal 0 only asks
+  } catch (error) {
+    // EPERM: it lives and belongs to another user.
+    if (systemErrorCode(error) !== 'EPERM') return 'dead';
+  }
+  const found = await startOf(owner.pid);
+  if (!found) return 'alive'; // no /proc here
+  const isOther = owner.processStart !== null && found.start !== owner.processStart;
+  return isOther || found.isZombie ? 'dead' : 'alive';
+}
+
+/** "pid 4711 on db-host" */
+export function describeProcess(owner: ProcessIdentity): string {
+  return `pid ${owner.pid} on ${owner.host}`;
+}
+
+async function ownNamespace(): Promise<string | null> {
+  return readlink('/proc/self/ns/pid').catch(() => null); // Linux only
+}
+
+/** State and start time from /proc/PID/stat (proc(5), fields 3 and 22; the name in field 2 may hold spaces). */
+async function startOf(pid: number): Promise<{start: string; isZombie: boolean} | undefined> {
+  try {
+    const [boot, stat] = await Promise.all([
+      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+    ]);
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return {start: `${boot.trim()} ${fields[19] ?? ''}`, isZombie: fields[0] === 'Z'};
+  } catch {
+    return undefined; // no /proc on this system, or the process ended just now
+  }
+}

@@ -1,0 +1,195 @@
+/** The crash journal: what a run has begun and not yet finished, on disk before it is begun. */
+import {randomBytes} from 'node:crypto';
+import {open, readdir, readFile, rm} from 'node:fs/promises';
+import {join} from 'node:path';
+import {z} from 'zod';
+import {explainFileError, makePrivateFolder, syncFolder} from '../backups/safe-file.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import {fateOf, processIdentitySchema, type ProcessIdentity, thisProcess} from '../process-identity.js';
+import type {RunContext} from '../run-context.js';
+
+const server = z.object({host: z.string(), port: z.int()});
+
+/** What can be left behind, and all that is needed to find it again; never a password. */
+export const journalEntrySchema = z.discriminatedUnion('kind', [
+  /** A file or folder that is being written, or taken away; it ends in `.partial`. */
+  z.object({kind: z.literal('partial'), path: z.string()}),
+  /** A dump whose metadata is about to be written, or was just taken away. */
+  z.object({kind: z.literal('dump-without-metadata'), path: z.string(), metadataPath: z.string()}),
+  /** A database made for a proof by restore. */
+  z.object({kind: z.literal('scratch-database'), server, database: z.string()}),
+  /** A database that is being filled to take the place of `target`. */
+  z.object({kind: z.literal('staging-database'), server, database: z.string(), target: z.string()}),
+  /** The moment in which `target` becomes `setAside` and `staging` becomes `target`; `undo` sets `staging` to the one it brings back. */
+  z.object({
+    kind: z.literal('swap'),
+    server,
+    target: z.string(),
+    setAside: z.string(),
+    staging: z.string(),
+  }),
+  /** New sessions are kept out of `database` for a moment. */
+  z.object({kind: z.literal('no-connections'), server, database: z.string()}),
+  /** An upload in parts that a store keeps, and charges, until it is completed or given up. */
+  z.object({kind: z.literal('upload'), place: z.string(), key: z.string(), uploadId: z.string()}),
+]);
+export type JournalEntry = z.infer<typeof journalEntrySchema>;
+
+export interface Journal {
+  /**
+   * Call before the thing is begun; returns once the entry would survive a power cut.
+   * Call what it returns when the thing is finished or cleared up.
+   */
+  begin(entry: JournalEntry): Promise<() => Promise<void>>;
+  /** Ends the journal; what was begun and not done stays for `recover`. */
+  close(): Promise<void>;
+}
+
+const folderName = '.journal';
+const suffix = '.jsonl';
+
+const headSchema = z.object({
+  run: z.string(),
+  command: z.string(),
+  startedAt: z.iso.datetime(),
+  owner: processIdentitySchema,
+});
+const lineSchema = z.union([
+  z.object({begin: z.int(), entry: journalEntrySchema}),
+  z.object({done: z.int()}),
+]);
+
+/**
+ * A journal for one run. The file is made by the first entry and gone after the last, so that a run which leaves
+ * nothing behind leaves no journal either.
+ * @throws FOLDER_NOT_WRITABLE, DISK_FULL from `begin`
+ */
+export function openJournal(ctx: RunContext, command: string): Journal {
+  const startedAt = ctx.clock.now().toISOString();
+  const run = `${startedAt.replaceAll(/[:.]/g, '-')}-${randomBytes(3).toString('hex')}`;
+  const folder = join(ctx.settings.backupsDir, folderName);
+  const path = join(folder, run + suffix);
+  const unfinished = new Set<number>();
+  let last = 0;
+  let queue = Promise.resolve();
+  let isMade = false;
+
+  const append = (line: object, isDurable: boolean): Promise<void> => {
+    const work = queue.then(async () => {
+      try {
+        if (!isMade) await makePrivateFolder(folder);
+        const file = await open(path, 'a', 0o600);
+        try {
+          const head = isMade ? [] : [{run, command, startedAt, owner: await thisProcess()}];
+          await file.writeFile([...head, line].map((part) => `${JSON.stringify(part)}\n`).join(''));
+          if (isDurable) await file.sync();
+        } finally {
+          await file.close();
+        }
+        if (!isMade) await syncFolder(folder);
+        isMade = true;
+      } catch (error) {
+        if (!isMade) await rm(path, {force: true});
+        throw explainFileError(error, path);
+      }
+    });
+    queue = work.catch(() => undefined); // the caller of this line is told; later lines are tried all the same
+    return work;
+  };
+
+  return {
+    async begin(entry) {
+      const number = (last += 1);
+      unfinished.add(number);
+      await append({begin: number, entry}, true);
+      return async () => {
+        if (!unfinished.delete(number)) return;
+        await append({done: number}, false);
+      };
+    },
+    async close() {
+      await queue;
+      if (isMade && unfinished.size === 0) await rm(path, {force: true});
+    },
+  };
+}
+
+export interface LeftJournal {
+  readonly path: string;
+  readonly run: string;
+  readonly command: string;
+  readonly startedAt: string;
+  readonly owner: ProcessIdentity;
+  /** Whether the run that wrote it is still at work, or may be (on another machine). */
+  readonly fate: 'alive' | 'dead' | 'elsewhere';
+  /** Begun and not done, oldest first. */
+  readonly unfinished: readonly JournalEntry[];
+}
+
+/** Every journal in the backups folder; lines that a crash cut short are passed over. @throws READ_FAILED */
+export async function readJournals(backupsDir: string): Promise<LeftJournal[]> {
+  const folder = join(backupsDir, folderName);
+  const journals: LeftJournal[] = [];
+  for (const name of await journalNames(folder)) {
+    const path = join(folder, name);
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') continue; // its run ended just now
+      throw new AppError('READ_FAILED', `The journal ${path} cannot be read: ${messageOf(error)}.`, {
+        cause: error,
+      });
+    }
+    const journal = await parseJournal(path, text);
+    if (journal) journals.push(journal);
+  }
+  return journals;
+}
+
+async function parseJournal(path: string, text: string): Promise<LeftJournal | undefined> {
+  const [first, ...lines] = text.split('\n').map(parseLine);
+  const head = headSchema.safeParse(first);
+  // A head that was cut short was never followed by an entry, so nothing had been begun.
+  if (!head.success) return undefined;
+  const open = new Map<number, JournalEntry>();
+  for (const line of lines) {
+    const parsed = lineSchema.safeParse(line);
+    if (!parsed.success) continue;
+    if ('done' in parsed.data) open.delete(parsed.data.done);
+    else open.set(parsed.data.begin, parsed.data.entry);
+  }
+  return {path, ...head.data, fate: await fateOf(head.data.owner), unfinished: [...open.values()]};
+}
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined; // cut short by the crash
+  }
+}
+
+/**
+ * A sentence when interrupted runs left something behind, else undefined. Costs one look into a folder in the usual case.
+ */
+export async function leftoversNote(ctx: RunContext): Promise<string | undefined> {
+  const folder = join(ctx.settings.backupsDir, folderName);
+  if ((await journalNames(folder)).length === 0) return undefined;
+  const left = (await readJournals(ctx.settings.backupsDir)).filter(
+    (journal) => journal.fate === 'dead' && journal.unfinished.length > 0,
+  );
+  if (left.length === 0) return undefined;
+  const commands = [...new Set(left.map((journal) => journal.command))].join(', ');
+  return `An interrupted run (${commands}) left work half done; see it with: destino-db recover --dry-run`;
+}
+
+async function journalNames(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => name.endsWith(suffix)).sort();
+  } catch (error) {
+    // Without the folder there is no journal; an unreadable one is told by the commands that need it.
+    if (systemErrorCode(error) !== undefined) return [];
+    throw error;
+  }
+}
