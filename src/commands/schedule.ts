@@ -1,0 +1,87 @@
+/** destino-db schedule */
+import {join, resolve} from 'node:path';
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {AppError, exitStatus} from '../lib/errors.js';
+import {showScheduleCheck} from '../lib/cli/show-schedule-check.js';
+import {showSchedule} from '../lib/cli/show-schedule.js';
+import {checkScheduleHistory} from '../lib/services/check-schedule-history.js';
+import {planSchedule, type ScheduleOptions, schedulers} from '../lib/services/plan-schedule.js';
+
+export default class Schedule extends BaseCommand {
+  static override summary = 'print or install the backup plan for cron, systemd or GitHub';
+  static override description = `The plan is in the config file, a sentence for each job:
+  "schedule": {"plan": ["daily custom at 02:00 keep 30 days", "weekly sql", "monthly restore test"]}
+Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 somebody else's file is in the way.`;
+  static override examples = [
+    {description: 'show the plan and its next runs', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'put it into the crontab',
+      command: '<%= config.bin %> <%= command.id %> --as cron --install',
+    },
+    {description: 'print systemd units', command: '<%= config.bin %> <%= command.id %> --as systemd'},
+  ];
+  static override flags = {
+    as: Flags.option({options: schedulers, summary: 'Scheduler to write for.'})(),
+    install: Flags.boolean({summary: 'Install it (cron unless --as says otherwise).', exclusive: ['remove']}),
+    remove: Flags.boolean({summary: 'Take out what --install put in.'}),
+    check: Flags.boolean({
+      summary:
+        'Compare the plan with the audit log; exit code 4 when the last run of a job failed or was missed.',
+      exclusive: ['install', 'remove', 'as'],
+    }),
+    'unit-dir': Flags.string({
+      summary: "Folder for systemd units instead of systemd's own.",
+      helpValue: 'DIR',
+    }),
+  };
+
+  async run() {
+    const {flags} = await this.parse(Schedule);
+    if (flags.check) {
+      const check = await this.perform(flags, checkScheduleHistory, showScheduleCheck);
+      if (!check.ok) process.exitCode = exitStatus.integrity;
+      return check;
+    }
+    const action = flags.install
+      ? 'install'
+      : flags.remove
+        ? 'remove'
+        : flags.as === undefined
+          ? 'show'
+          : 'print';
+    const options: ScheduleOptions = {
+      as: flags.as ?? (action === 'show' ? undefined : 'cron'),
+      action,
+      program: {node: process.execPath, script: join(this.config.root, 'bin/run.js')},
+      sharedFlags: sharedFlags(flags),
+      unitFolder: flags['unit-dir'] === undefined ? undefined : resolve(flags['unit-dir']),
+    };
+    return this.perform(flags, (context) => planSchedule(context, options), showSchedule(new Date()));
+  }
+}
+
+/** The global flags that say what is worked on, with absolute paths. @throws USAGE for a URL, which would be stored in the clear */
+function sharedFlags(flags: {
+  config?: string;
+  'env-file'?: string;
+  'backups-dir'?: string;
+  'pg-bin'?: string;
+  'database-url'?: string;
+  'use-database-url'?: boolean;
+}): string[] {
+  if (flags['database-url'] !== undefined) {
+    throw new AppError(
+      'USAGE',
+      '--database-url cannot be part of a schedule: its password would be stored in the clear.',
+      {
+        hint: 'Put DIRECT_URL into .env.local of this folder, or name its file with --env-file.',
+      },
+    );
+  }
+  const paths = (['config', 'env-file', 'backups-dir', 'pg-bin'] as const).flatMap((name) => {
+    const value = flags[name];
+    return value === undefined ? [] : [`--${name}=${resolve(value)}`];
+  });
+  return flags['use-database-url'] === true ? [...paths, '--use-database-url'] : paths;
+}

@@ -1,0 +1,223 @@
+/** Shows, prints, installs or removes the backup plan of the config. */
+import {createHash} from 'node:crypto';
+import {existsSync} from 'node:fs';
+import {homedir, userInfo} from 'node:os';
+import {basename, join} from 'node:path';
+import {AppError} from '../errors.js';
+import {runTool} from '../postgres/run-tool.js';
+import type {RunContext} from '../run-context.js';
+import type {Settings} from '../settings/settings.js';
+import {shellCommand} from '../shell-quote.js';
+import {cronBlock, withCronBlock} from '../watch/cron-block.js';
+import {readCrontab, writeCrontab} from '../watch/crontab.js';
+import {githubWorkflow, workflowMark, workflowPath} from '../watch/github-workflow.js';
+import {installUnits} from '../watch/install-units.js';
+import {replaceMarkedFile} from '../watch/marked-file.js';
+import {nextRuns} from '../watch/schedule.js';
+import {type Job, parsePlan} from '../watch/schedule-plan.js';
+import type {ScheduledCommand} from '../watch/scheduled-command.js';
+import {shiftToZone} from '../watch/shift-zone.js';
+import {systemdUnits} from '../watch/systemd-units.js';
+import {isTimeZone, machineZone} from '../watch/zoned-time.js';
+
+export const schedulers = ['cron', 'systemd', 'github'] as const;
+export type Scheduler = (typeof schedulers)[number];
+
+export interface ScheduleOptions {
+  readonly as: Scheduler | undefined;
+  readonly action: 'show' | 'print' | 'install' | 'remove';
+  /** Absolute paths of node and of this program. */
+  readonly program: {readonly node: string; readonly script: string};
+  /** Flags that every scheduled command gets, so that it works on what this one was called for. */
+  readonly sharedFlags: readonly string[];
+  /** Folder for units instead of systemd's own. */
+  readonly unitFolder?: string | undefined;
+}
+
+export interface ScheduleResult {
+  readonly timeZone: string;
+  readonly jobs: readonly {name: string; sentence: string; command: string; nextRuns: string[]}[];
+  readonly as: Scheduler | null;
+  readonly action: ScheduleOptions['action'];
+  /** What is or would be written; `path` is null for the crontab. */
+  readonly files: readonly {path: string | null; text: string}[];
+  /** Whether anything had to be changed. */
+  readonly isChanged: boolean;
+  /** What is left to do, as commands. */
+  readonly next: readonly string[];
+}
+
+/** The jobs of the config's plan and the zone of their times. @throws CONFIG_INVALID, USAGE when a plan is needed and absent */
+export function readPlan(settings: Settings, isNeeded = true): {jobs: Job[]; zone: string} {
+  const jobs = parsePlan(settings.config.schedule?.plan ?? []);
+  const zone = settings.config.schedule?.timeZone ?? machineZone();
+  if (!isTimeZone(zone)) {
+    throw new AppError('CONFIG_INVALID', `The schedule's time zone "${zone}" is not known.`, {
+      hint: 'Zones are named like "America/Los_Angeles" or "UTC".',
+    });
+  }
+  if (isNeeded && jobs.length === 0) {
+    throw new AppError('USAGE', 'There is no backup plan in the config file.', {
+      hint: 'Write one: destino-db init, or add "schedule": {"plan": ["daily custom at 02:00 keep 30 days"]}.',
+    });
+  }
+  return {jobs, zone};
+}
+
+/** @throws CONFIG_INVALID, USAGE, GUARD, TOOL_FAILED, FOLDER_NOT_WRITABLE */
+export async function planSchedule(context: RunContext, options: ScheduleOptions): Promise<ScheduleResult> {
+  const {settings, clock} = context;
+  const {jobs, zone} = readPlan(settings, options.action !== 'remove');
+  if (
+    /[\r\n]/.test(
+      [settings.cwd, options.program.node, options.program.script, ...options.sharedFlags].join(''),
+    )
+  ) {
+    throw new AppError('USAGE', 'A path with a line break cannot be written into a schedule.');
+  }
+  const done =
+    options.as === undefined || options.action === 'show'
+      ? {files: [], isChanged: false, next: []}
+      : await {cron: asCron, systemd: asSystemd, github: asGithub}[options.as](context, jobs, zone, options);
+  return {
+    timeZone: zone,
+    jobs: jobs.map((job) => ({
+      name: job.name,
+      sentence: job.sentence,
+      command: shellCommand(['destino-db', ...job.args]),
+      nextRuns: nextRuns(job.every, zone, clock.now(), 3).map((run) => run.toISOString()),
+    })),
+    as: options.as ?? null,
+    action: options.action,
+    ...done,
+  };
+}
+
+type Done = Pick<ScheduleResult, 'files' | 'isChanged' | 'next'>;
+
+function inZone(
+  context: RunContext,
+  jobs: readonly ScheduledCommand[],
+  from: string,
+  to: string,
+): ScheduledCommand[] {
+  const shifted = jobs.map((job) => ({job, ...shiftToZone(job.every, from, to, context.clock.now())}));
+  const moving = shifted.filter(({isExact}) => !isExact).map(({job}) => `"${job.sentence}"`);
+  if (moving.length > 0) {
+    context.warn(
+      `The plan's times are meant in ${from}, but this scheduler counts in ${to}: at other times of the year ${moving.join(', ')} may run at another hour or day. systemd knows time zones.`,
+    );
+  }
+  return shifted.map(({job, every}) => ({...job, every}));
+}
+
+function programWords(job: Job, {program, sharedFlags}: ScheduleOptions): ScheduledCommand {
+  return {...job, words: [program.node, program.script, ...job.args, '--quiet', ...sharedFlags]};
+}
+
+async function asCron(
+  context: RunContext,
+  jobs: Job[],
+  zone: string,
+  options: ScheduleOptions,
+): Promise<Done> {
+  const {cwd} = context.settings;
+  const commands = jobs.map((job) => programWords(job, options));
+  const block = cronBlock(inZone(context, commands, zone, machineZone()), cwd);
+  const files = [{path: null, text: block}];
+  if (options.action === 'print') return {files, isChanged: false, next: []};
+  const before = await readCrontab(context.signal);
+  const after = withCronBlock(before, cwd, options.action === 'install' ? block : undefined);
+  if (after !== before) await writeCrontab(after, context.signal);
+  return {
+    files: options.action === 'install' ? files : [],
+    isChanged: after !== before,
+    next: ['crontab -l'],
+  };
+}
+
+async function asGithub(
+  context: RunContext,
+  jobs: Job[],
+  zone: string,
+  options: ScheduleOptions,
+): Promise<Done> {
+  const commands = jobs.map((job) => ({...job, words: job.args}));
+  const text = githubWorkflow(inZone(context, commands, zone, 'UTC'));
+  const path = join(context.settings.cwd, workflowPath);
+  if (options.action === 'print') return {files: [{path, text}], isChanged: false, next: []};
+  const isChanged = await replaceMarkedFile(
+    path,
+    workflowMark,
+    options.action === 'install' ? text : undefined,
+  );
+  const next = isChanged
+    ? [`git add ${workflowPath}`, 'git commit -m "Schedule database backups"', 'git push']
+    : [];
+  return {files: options.action === 'install' ? [{path, text}] : [], isChanged, next};
+}
+
+async function asSystemd(
+  context: RunContext,
+  jobs: Job[],
+  zone: string,
+  options: ScheduleOptions,
+): Promise<Done> {
+  const {cwd, environment, config} = context.settings;
+  const isRoot = userInfo().uid === 0;
+  const folder =
+    options.unitFolder ??
+    (isRoot
+      ? '/etc/systemd/system'
+      : join(environment.get('XDG_CONFIG_HOME') ?? join(homedir(), '.config'), 'systemd/user'));
+  const commands = jobs.map((job) => programWords(job, options));
+  const units = systemdUnits(
+    commands,
+    cwd,
+    projectName(cwd),
+    config.schedule?.timeZone === undefined ? '' : zone,
+  );
+  const files = units.map((unit) => ({path: join(folder, unit.name), text: unit.text}));
+  if (options.action === 'print') return {files, isChanged: false, next: []};
+
+  const {isChanged, removed} = await installUnits(folder, cwd, options.action === 'install' ? units : []);
+  const scope = isRoot ? [] : ['--user'];
+  const timersOf = (names: readonly string[]): string[] => names.filter((name) => name.endsWith('.timer'));
+  const started = options.action === 'install' ? timersOf(units.map((unit) => unit.name)) : [];
+  const stopped = timersOf(removed);
+  const steps = [
+    ['systemctl', ...scope, 'daemon-reload'],
+    ...(stopped.length > 0 ? [['systemctl', ...scope, 'stop', ...stopped]] : []),
+    ...(started.length > 0 ? [['systemctl', ...scope, 'enable', '--now', ...started]] : []),
+  ];
+  const linger = isRoot || options.action === 'remove' ? [] : ['loginctl enable-linger'];
+  // sd_booted(3): this folder exists where systemd is the init system.
+  const canStart = options.unitFolder === undefined && existsSync('/run/systemd/system');
+  if (!canStart) {
+    return {
+      files: options.action === 'install' ? files : [],
+      isChanged,
+      next: [...steps.map(shellCommand), ...linger],
+    };
+  }
+  for (const [tool = '', ...args] of steps) {
+    await runTool({
+      tool,
+      path: tool,
+      args,
+      environment: {XDG_RUNTIME_DIR: environment.get('XDG_RUNTIME_DIR') ?? ''},
+      signal: context.signal,
+      failureCode: 'TOOL_FAILED',
+    });
+  }
+  return {files: options.action === 'install' ? files : [], isChanged, next: linger};
+}
+
+/** The folder's name as part of unit names, with a few digits that tell folders of the same name apart. */
+function projectName(folder: string): string {
+  const name = basename(folder)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
+  return `${name === '' ? 'project' : name}-${createHash('sha256').update(folder).digest('hex').slice(0, 6)}`;
+}

@@ -1,0 +1,87 @@
+/** A plan as systemd service and timer units. */
+import type {Every} from './schedule-plan.js';
+import type {ScheduledCommand} from './scheduled-command.js';
+
+export interface UnitFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+const weekdayNames = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
+
+/** First line of each unit: tells whose it is, so that --install and --remove touch nothing else. */
+export function unitMark(folder: string): string {
+  return `# destino-db schedule of ${folder}; made by destino-db schedule, which replaces it`;
+}
+
+/**
+ * A service and a timer for each job.
+ * @param project part of the names, so that several projects can live on one machine
+ */
+export function systemdUnits(
+  jobs: readonly ScheduledCommand[],
+  folder: string,
+  project: string,
+  zone: string,
+): UnitFile[] {
+  return jobs.flatMap((job) => {
+    const name = `destino-db-${project}-${job.name}`;
+    const service = [
+      unitMark(folder),
+      '[Unit]',
+      `Description=destino-db: ${quoteSpecifiers(job.sentence)}`,
+      'Wants=network-online.target',
+      'After=network-online.target',
+      '',
+      '[Service]',
+      'Type=oneshot',
+      // Taken literally to the end of the line, but for specifiers.
+      `WorkingDirectory=${quoteSpecifiers(folder)}`,
+      `ExecStart=${job.words.map(quoteUnitWord).join(' ')}`,
+      'UMask=0077',
+      'Nice=10',
+      'NoNewPrivileges=true',
+      // A backup takes as long as it takes; Ctrl-C semantics on stop, so that it clears up after itself.
+      'TimeoutStartSec=infinity',
+      'KillMode=mixed',
+      '',
+    ];
+    const timer = [
+      unitMark(folder),
+      '[Unit]',
+      `Description=destino-db: ${quoteSpecifiers(job.sentence)}`,
+      '',
+      '[Timer]',
+      `OnCalendar=${calendar(job.every)}${zone === '' ? '' : ` ${zone}`}`,
+      '# A run that was missed while the machine was off is made up for at the next start.',
+      'Persistent=true',
+      '',
+      '[Install]',
+      'WantedBy=timers.target',
+      '',
+    ];
+    return [
+      {name: `${name}.service`, text: service.join('\n')},
+      {name: `${name}.timer`, text: timer.join('\n')},
+    ];
+  });
+}
+
+/** systemd.time(7), "Calendar events". */
+export function calendar(every: Every): string {
+  const two = (value: number): string => String(value).padStart(2, '0');
+  if (every.unit === 'hour') return `*-*-* *:${two(every.minute)}:00`;
+  const time = `${two(every.hour)}:${two(every.minute)}:00`;
+  if (every.unit === 'week') return `${weekdayNames[every.weekday] ?? ''} *-*-* ${time}`;
+  return every.unit === 'month' ? `*-*-${two(every.day)} ${time}` : `*-*-* ${time}`;
+}
+
+function quoteSpecifiers(text: string): string {
+  return text.replaceAll('%', '%%');
+}
+
+/** systemd.service(5), "Command lines": quotes, C escapes, $ for variables, % for specifiers. */
+function quoteUnitWord(word: string): string {
+  const escaped = quoteSpecifiers(word).replaceAll('$', '$$$$').replace(/[\\"]/g, '\\$&');
+  return /^[A-Za-z0-9_@+=:,./%-]+$/.test(escaped) ? escaped : `"${escaped}"`;
+}
