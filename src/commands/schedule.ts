@@ -39,9 +39,9 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
   async run() {
     const {flags} = await this.parse(Schedule);
     if (flags.check) {
-      const check = await this.perform(flags, checkScheduleHistory, showScheduleCheck);
-      if (!check.ok) process.exitCode = exitStatus.integrity;
-      return check;
+      return this.perform(flags, checkScheduleHistory, showScheduleCheck, {
+        exitCodeOf: (check) => (check.ok ? 0 : exitStatus.integrity),
+      });
     }
     const action = flags.install
       ? 'install'

@@ -1,0 +1,153 @@
+/** schedule on the compiled program: what it prints and installs. */
+import {execFile} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {chmod, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {runCli, tempFolder} from '../support/run-cli.js';
+
+const run = promisify(execFile);
+const plan = ['daily custom at 02:00 keep 30 days; weekly sql; monthly restore test', 'hourly status at :15'];
+
+let root = '';
+let folder = '';
+let env: Record<string, string> = {};
+let crontabFile = '';
+
+/** crontab(1) with its file in the test's folder, so that no crontab of this machine is touched. */
+const fakeCrontab = `#!/bin/sh
+case "$1" in
+-l) [ -e "$0.file" ] || { echo "no crontab for tester" >&2; exit 1; }; cat "$0.file" ;;
+-) cat > "$0.file" ;;
+esac
+`;
+
+beforeAll(async () => {
+  root = await tempFolder();
+  folder = join(root, "my 100% $HOME shop's");
+  await mkdir(folder);
+  await mkdir(join(root, 'bin'));
+  crontabFile = join(root, 'bin/crontab.file');
+  await writeFile(join(root, 'bin/crontab'), fakeCrontab);
+  await chmod(join(root, 'bin/crontab'), 0o755);
+  await writeFile(
+    join(folder, 'destino-db.config.json'),
+    JSON.stringify({schedule: {plan, timeZone: 'America/Los_Angeles'}}),
+  );
+  env = {PATH: `${join(root, 'bin')}:/usr/bin:/bin`, TZ: 'America/Los_Angeles'};
+});
+
+afterAll(() => rm(root, {recursive: true, force: true}));
+
+describe('schedule', () => {
+  it('shows the plan with its next runs', async () => {
+    const result = await runCli(['schedule', '--json'], {cwd: folder, env});
+    const {jobs, timeZone} = result.json() as {
+      timeZone: string;
+      jobs: {name: string; command: string; nextRuns: string[]}[];
+    };
+    expect(timeZone).toBe('America/Los_Angeles');
+    expect(jobs.map((job) => job.command)).toEqual([
+      'destino-db backup --format=custom --retention-days=30',
+      'destino-db backup --format=sql',
+      'destino-db verify --latest --level=restore',
+      'destino-db status',
+    ]);
+    for (const job of jobs) expect(Date.parse(job.nextRuns[0] ?? '')).toBeGreaterThan(Date.now());
+  });
+
+  it('installs into the crontab once, and takes itself out again', async () => {
+    const others = '# mine\n5 4 * * * /usr/local/bin/other\n';
+    await writeFile(crontabFile, others);
+    const args = ['schedule', '--install', '--env-file', '.env.local', '--json'];
+    await writeFile(join(folder, '.env.local'), 'DIRECT_URL=postgresql://u:geheim@db.example/shop\n');
+    expect((await runCli(args, {cwd: folder, env})).json()).toMatchObject({isChanged: true, as: 'cron'});
+    const installed = await readFile(crontabFile, 'utf8');
+    expect(installed.startsWith(`${others}# BEGIN destino-db schedule of ${folder}\n`)).toBe(true);
+    expect(installed.match(/^0 2 \* \* \* cd /gm)).toHaveLength(1);
+    expect(installed).toContain(
+      `--quiet '--env-file=${folder.replace('%', '\\%').replace("'", `'\\''`)}/.env.local'`,
+    );
+    expect(installed).not.toContain('geheim');
+    expect((await runCli(args, {cwd: folder, env})).json()).toMatchObject({isChanged: false});
+    expect(await readFile(crontabFile, 'utf8')).toBe(installed);
+    expect((await runCli(['schedule', '--remove'], {cwd: folder, env})).stdout).toContain(
+      'removed from the crontab',
+    );
+    expect(await readFile(crontabFile, 'utf8')).toBe(others);
+  });
+
+  it('prints nothing but the block, ready for a pipe', async () => {
+    const {stdout, stderr} = await runCli(['schedule', '--as', 'cron'], {cwd: folder, env});
+    expect(stdout.startsWith('# BEGIN')).toBe(true);
+    expect(stdout.trimEnd().split('\n').at(-1)).toMatch(/^# END/);
+    expect(stderr).toBe('');
+  });
+
+  it('warns where the scheduler counts in another zone', async () => {
+    const {stderr, stdout} = await runCli(['schedule', '--as', 'github'], {cwd: folder, env});
+    expect(stderr).toContain('counts in UTC');
+    expect(stdout).toContain('DIRECT_URL: ${{ secrets.DIRECT_URL }}');
+    expect(stdout).toMatch(/- cron: "0 (?:9|10) \* \* \*"/);
+  });
+
+  it('writes systemd units that systemd-analyze finds nothing wrong with, and removes only its own', async () => {
+    const units = join(root, 'units');
+    const args = ['schedule', '--as', 'systemd', '--unit-dir', units];
+    const installed = await runCli([...args, '--install', '--json'], {cwd: folder, env});
+    expect(installed.json()).toMatchObject({isChanged: true});
+    const names = await readdir(units);
+    expect(names).toHaveLength(8);
+    if (existsSync('/usr/bin/systemd-analyze')) {
+      const paths = names.map((name) => join(units, name));
+      const {stdout, stderr} = await run('systemd-analyze', ['verify', ...paths]);
+      expect(stdout + stderr).toBe('');
+      const calendars = await Promise.all(
+        paths
+          .filter((path) => path.endsWith('.timer'))
+          .map(async (path) => /^OnCalendar=(.*)$/m.exec(await readFile(path, 'utf8'))?.[1] ?? ''),
+      );
+      for (const calendar of calendars) await run('systemd-analyze', ['calendar', calendar]);
+    }
+    await writeFile(join(units, 'destino-db-mine.timer'), '[Timer]\n');
+    expect((await runCli([...args, '--install', '--json'], {cwd: folder, env})).json()).toMatchObject({
+      isChanged: false,
+    });
+    await runCli([...args, '--remove'], {cwd: folder, env});
+    expect(await readdir(units)).toEqual(['destino-db-mine.timer']);
+  });
+
+  it('leaves a workflow alone that it did not make', async () => {
+    const path = join(folder, '.github/workflows/destino-db.yml');
+    await mkdir(join(folder, '.github/workflows'), {recursive: true});
+    await writeFile(path, 'name: mine\n');
+    const refused = await runCli(['schedule', '--as', 'github', '--install'], {cwd: folder, env});
+    expect([refused.status, await readFile(path, 'utf8')]).toEqual([5, 'name: mine\n']);
+    await rm(path);
+    expect((await runCli(['schedule', '--as', 'github', '--install'], {cwd: folder, env})).status).toBe(0);
+    expect(await readFile(path, 'utf8')).toContain('npx destino-db verify --latest --level=restore');
+  });
+
+  it('refuses a URL on the command line, which would be stored in the clear', async () => {
+    const {status, stderr} = await runCli(
+      ['schedule', '--install', '--database-url', 'postgresql://u:geheim@h/d'],
+      {cwd: folder, env},
+    );
+    expect(status).toBe(2);
+    expect(stderr).toContain('stored in the clear');
+    expect(stderr).not.toContain('geheim');
+  });
+
+  it('names the sentence of the plan that is not understood', async () => {
+    const config = join(root, 'bad.json');
+    await writeFile(config, JSON.stringify({schedule: {plan: ['dialy custom']}}));
+    const {status, stderr} = await runCli(['schedule', '--config', config], {cwd: folder, env});
+    expect([status, stderr]).toEqual([2, expect.stringContaining('did you mean "daily"')]);
+  });
+
+  it('ends with 4 when --check finds that a run was missed', async () => {
+    const {status, stdout} = await runCli(['schedule', '--check'], {cwd: folder, env});
+    expect([status, stdout]).toEqual([4, expect.stringContaining('no run on record')]);
+  });
+});

@@ -1,0 +1,89 @@
+/** The plan of the simulated month against its audit log. */
+import {beforeAll, describe, expect, it} from 'vitest';
+import {checkSchedule} from '../../../src/lib/watch/check-schedule.js';
+import {checkScheduleHistory} from '../../../src/lib/services/check-schedule-history.js';
+import {showScheduleCheck} from '../../../src/lib/cli/show-schedule-check.js';
+import {createStyle} from '../../../src/lib/cli/style.js';
+import {parsePlan} from '../../../src/lib/watch/schedule-plan.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {simulateMonth, story, writeSimulatedMonth} from '../../support/simulated-month.js';
+import {testContext} from '../../support/test-context.js';
+
+const plan = ['daily custom at 02:00', 'weekly sql at 03:00', 'weekly restore test at 04:00'];
+const from = new Date(`${story.firstDay}T00:00:00Z`);
+const now = new Date(`${story.lastDay}T12:00:00Z`);
+const days = (runs: readonly {due: Date}[]): string[] =>
+  runs.map((run) => run.due.toISOString().slice(0, 10));
+
+describe('checkSchedule', () => {
+  const [daily, weekly, tests] = checkSchedule(parsePlan(plan), 'UTC', simulateMonth().runs, from, now);
+
+  it('finds the runs that failed, with their codes, and those that never began', () => {
+    const failed = daily?.runs.filter((run) => run.state === 'failed') ?? [];
+    expect(days(failed)).toEqual([story.connectionRefused, story.diskFull, story.interrupted]);
+    expect(failed.map((run) => run.errorCode)).toEqual(['CONNECTION_REFUSED', 'DISK_FULL', 'INTERRUPTED']);
+    expect(days(daily?.runs.filter((run) => run.state === 'missed') ?? [])).toEqual([...story.missed]);
+    expect(daily?.runs).toHaveLength(30);
+  });
+
+  it('does not take a custom backup for the sql one of the same day', () => {
+    expect(weekly?.runs.map((run) => run.state)).toEqual(['done', 'done', 'done', 'done', 'done']);
+    const withoutSql = simulateMonth().runs.filter((run) => run.format !== 'sql');
+    const [, missing] = checkSchedule(parsePlan(plan), 'UTC', withoutSql, from, now);
+    expect(missing?.runs.map((run) => run.state)).toEqual(Array(5).fill('missed'));
+  });
+
+  it('counts a restore test that found damage as failed', () => {
+    expect(days(tests?.runs.filter((run) => run.state === 'failed') ?? [])).toEqual([
+      story.restoreTestFailed,
+    ]);
+  });
+
+  it('waits two hours before it calls a run missed', () => {
+    const at = (time: string) =>
+      checkSchedule(
+        parsePlan(['daily custom at 02:00']),
+        'UTC',
+        [],
+        new Date('2026-11-09T00:00:00Z'),
+        new Date(time),
+      )[0]?.runs[0]?.state;
+    expect(at('2026-11-09T03:59:00Z')).toBe('pending');
+    expect(at('2026-11-09T04:00:00Z')).toBe('missed');
+  });
+});
+
+describe('checkScheduleHistory', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await tempFolder();
+    await writeSimulatedMonth(`${folder}/backups`);
+  });
+  const check = (time: string, plans = plan) =>
+    checkScheduleHistory(
+      testContext(folder, {now: time, settings: {config: {schedule: {plan: plans, timeZone: 'UTC'}}}}),
+    );
+
+  it('is content when the last run of each job went well, and still names what was missed before', async () => {
+    const result = await check(now.toISOString());
+    expect(result).toMatchObject({ok: true, from: '2026-10-24T02:00:00.000Z'});
+    expect(result.jobs[0]).toMatchObject({due: 30, done: 25, last: 'done'});
+    const lines = showScheduleCheck(result, createStyle(false, {})).join('\n');
+    expect(lines).toContain('missed "daily custom at 02:00": 2026-11-09 02:00 UTC, 2026-11-10 02:00 UTC');
+    expect(lines).toContain('2026-11-05 02:00 UTC (DISK_FULL)');
+  });
+
+  it('is not content when the last due run was missed', async () => {
+    const result = await check('2026-11-24T02:00:00Z');
+    expect(result.ok).toBe(false);
+    expect(result.jobs[0]?.last).toBe('missed');
+  });
+
+  it('says that nothing can be said without a history', async () => {
+    const result = await checkScheduleHistory(
+      testContext(`${folder}/elsewhere`, {settings: {config: {schedule: {plan}}}}),
+    );
+    expect(result).toMatchObject({ok: false, from: null, jobs: []});
+    expect(showScheduleCheck(result, createStyle(false, {}))[0]).toContain('no run on record');
+  });
+});
