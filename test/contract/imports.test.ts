@@ -61,10 +61,11 @@ function readSource(path: string): Source {
   return found;
 }
 
-/** "commands", "root" for the files directly in src/lib, else the folder below src/lib. */
+/** "commands"; "context" for what services are handed; "root" for the other files right in src/lib; else the folder below src/lib. */
 function layerOf(path: string): string {
   const [top, folder, ...rest] = path.split('/');
   if (top === 'commands') return 'commands';
+  if (path === 'lib/run-context.ts') return 'context';
   return rest.length === 0 ? 'root' : (folder ?? 'root');
 }
 
@@ -73,7 +74,7 @@ const levels = [
   ['commands'],
   ['cli'],
   ['services'],
-  ['orders', 'backups', 'storage', 'archive', 'watch', 'report', 'postgres'],
+  ['orders', 'backups', 'storage', 'archive', 'watch', 'report', 'postgres', 'context'],
   ['settings', 'progress', 'root'],
 ];
 const levelOf = (layer: string): number => levels.findIndex((level) => level.includes(layer));

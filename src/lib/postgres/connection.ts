@@ -115,7 +115,7 @@ export function parseConnectionUrl(url: string, origin: string): Connection {
 
   const options: Record<string, string> = {};
   for (const [key, value] of parameters) {
-    if (key in libpqVariables) options[key] = value;
+    if (Object.hasOwn(libpqVariables, key)) options[key] = value;
     else if (!foreignParameters.has(key) && !['host', 'port', 'user', 'password', 'dbname'].includes(key)) {
       throw invalid(
         `it has the unknown parameter "${key}"`,

@@ -1,6 +1,8 @@
 /** Speed and time left, from a sliding window of samples. */
 
 const windowMs = 30_000;
+/** Samples nearer to one another are merged: bytes are told thousands of times a second. */
+const spacingMs = 100;
 const minimumElapsedMs = 10_000;
 
 export interface Rate {
@@ -24,6 +26,8 @@ export function createRate(): Rate {
   return {
     sample(done, atMs) {
       startedMs ??= atMs;
+      const [beforeLast, last] = samples.slice(-2);
+      if (beforeLast && last && last.atMs - beforeLast.atMs < spacingMs) samples.pop();
       samples.push({done, atMs});
       while (samples.length > 2 && atMs - (samples[0]?.atMs ?? atMs) > windowMs) samples.shift();
     },
