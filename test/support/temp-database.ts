@@ -1,5 +1,6 @@
 /** Databases of a test file's own on the run's throw-away server. */
 import {randomBytes} from 'node:crypto';
+import {readFile} from 'node:fs/promises';
 import {inject} from 'vitest';
 import {type Session, withSession} from '../../src/lib/postgres/client.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
@@ -68,4 +69,9 @@ export function urlOf(connection: Connection): string {
   const encode = encodeURIComponent;
   const password = connection.password === undefined ? '' : `:${encode(connection.password)}`;
   return `postgresql://${encode(connection.user)}${password}@${connection.host}:${connection.port}/${encode(connection.database)}?sslmode=disable`;
+}
+
+/** Loads a file of test/fixtures. */
+export async function loadFixture(database: TempDatabase, file: string): Promise<void> {
+  await database.run(await readFile(new URL(`../fixtures/${file}`, import.meta.url), 'utf8'));
 }

@@ -1,7 +1,7 @@
 /** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
 import {AppError} from '../errors.js';
 import {type DumpContents, type DumpedTable, largeObjectTable, type ObjectName} from './dump-contents.js';
-import {createRowHashSum, type RowHashSum} from './row-hash.js';
+import {createRowHashSum, fingerprintText, type RowHashSum} from './row-hash.js';
 import {type CopyStatement, readCopyStatement, readIdentifier, readQualifiedName} from './sql-names.js';
 import {longestToken, SqlLexer, unsafeCommand} from './sql-lexer.js';
 import {textOf} from './text-of.js';
@@ -123,12 +123,9 @@ class CopyStreamReader implements CopyStream {
           this.copying = undefined;
           return end + 1;
         }
-        sum?.add(chunk, position, end);
-      } else {
-        sum?.append(chunk, position, end);
-        sum?.endRow();
-        this.rowBytes = 0;
       }
+      sum?.add(chunk, position, end);
+      this.rowBytes = 0;
       table.rows++;
       position = end + 1;
     }
@@ -257,7 +254,7 @@ class CopyStreamReader implements CopyStream {
 }
 
 function fingerprintOf(sum: RowHashSum | undefined): string | null {
-  return sum ? `mmh3-sum:${sum.digest()}` : null;
+  return sum ? fingerprintText(sum) : null;
 }
 
 function displayName(table: ObjectName): string {

@@ -31,6 +31,11 @@ export function createRowHashSum(): RowHashSum {
   return new MurmurSum();
 }
 
+/** The text of a fingerprint: the name of the method and the sum. */
+export function fingerprintText(sum: RowHashSum): string {
+  return `mmh3-sum:${sum.digest()}`;
+}
+
 /** Austin Appleby's MurmurHash3_x86_128 (smhasher, public domain), made incremental; allocates nothing per row. */
 class MurmurSum implements RowHashSum {
   rows = 0;

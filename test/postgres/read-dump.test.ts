@@ -1,0 +1,90 @@
+import {rm} from 'node:fs/promises';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import type {DumpContents} from '../../src/lib/archive/dump-contents.js';
+import {detectDump} from '../../src/lib/archive/detect-format.js';
+import {fingerprintDatabase} from '../../src/lib/archive/fingerprint.js';
+import {readDump} from '../../src/lib/archive/read-dump.js';
+import {quoteQualified} from '../../src/lib/postgres/quote.js';
+import {dumpKinds, makeDump, testSettings} from '../support/make-dump.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, loadFixture, type TempDatabase} from '../support/temp-database.js';
+
+let database: TempDatabase;
+let folder: string;
+const contents = new Map<string, DumpContents>();
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  database = await createTempDatabase('template0');
+  await loadFixture(database, 'every-type.sql');
+  const settings = await testSettings(folder);
+  for (const kind of dumpKinds) {
+    const dump = await makeDump(database.connection, folder, kind);
+    contents.set(kind, await readDump(dump, {settings, fingerprints: true}));
+  }
+});
+
+afterAll(async () => {
+  await database.drop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+const customContents = (): DumpContents => {
+  const found = contents.get('custom');
+  if (!found) throw new Error('the custom dump was not read');
+  return found;
+};
+
+describe('reading a dump', () => {
+  it('finds the same tables, rows and fingerprints in every format', () => {
+    const [first, ...others] = [...contents.values()];
+    // Large objects come in pieces of other lengths, so only the length of the text differs.
+    for (const other of others) expect({...other, textBytes: first?.textBytes}).toEqual(first);
+    expect(customContents().tables.length).toBeGreaterThan(40);
+  });
+
+  it('counts the rows as the server does', async () => {
+    const tables = customContents().tables.filter(({schema}) => schema !== 'pg_catalog');
+    const counts = tables.map(
+      ({schema, name}) => `(SELECT count(*) FROM ONLY ${quoteQualified(schema, name)})`,
+    );
+    const [row] = await database.query(`SELECT ARRAY[${counts.join(', ')}] AS counts`);
+    expect(`{${tables.map(({rows}) => rows).join(',')}}`).toBe(row?.['counts']);
+  });
+
+  it('gives the fingerprints of the live tables and large objects', async () => {
+    const {tables} = customContents();
+    const live = await fingerprintDatabase(database.connection, tables, {sessions: 3});
+    expect(live).toEqual(
+      tables.map(({schema, name, rows, fingerprint}) => ({schema, name, rows, fingerprint})),
+    );
+    expect(tables.at(-1)).toMatchObject({schema: 'pg_catalog', name: 'pg_largeobject', rows: 3});
+  });
+
+  it('tells extensions, filled views and constraints that are not validated', () => {
+    const {extensions, refreshedViews, unvalidatedConstraints} = customContents();
+    expect(extensions).toContain('citext');
+    expect(refreshedViews).toEqual([
+      {schema: 'kinds', name: 'filled'},
+      {schema: 'kinds', name: 'on_top'},
+    ]);
+    expect(unvalidatedConstraints).toEqual([
+      {schema: 'kinds', name: 'parent', constraint: 'not_checked_yet'},
+    ]);
+  });
+
+  it('tells kind, versions and database from the content alone', async () => {
+    const detected = await Promise.all(dumpKinds.map((kind) => detectDump(`${folder}/shop.${kind}`)));
+    expect(detected.map(({format, compressed}) => [format, compressed])).toEqual([
+      ['custom', false],
+      ['directory', false],
+      ['sql', false],
+      ['sql', true],
+    ]);
+    expect(detected[0]?.databaseName).toBe(database.name);
+    for (const {serverVersion, dumpMajor} of detected) {
+      expect(serverVersion).toMatch(/^\d+\.\d+/);
+      expect(dumpMajor).toBeGreaterThanOrEqual(13);
+    }
+  });
+});
