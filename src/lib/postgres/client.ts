@@ -4,6 +4,7 @@ import type {Client, ClientConfig} from 'pg';
 import {AppError, messageOf} from '../errors.js';
 import {type Connection, describeConnection} from './connection.js';
 import {explainDatabaseError} from './explain-failure.js';
+import {passwordFromFile} from './password-file.js';
 
 /** A row as the server sent it: every value as its text, null as null. */
 export type TextRow = Readonly<Record<string, string | null>>;
@@ -151,7 +152,7 @@ async function open(connection: Connection, ssl: ClientConfig['ssl']): Promise<C
     port: connection.port,
     user: connection.user,
     database: connection.database,
-    password: connection.password,
+    password: connection.password ?? (await passwordFromFile(connection)),
     ssl,
     application_name: 'destino-db',
     connectionTimeoutMillis: Number(connection.options['connect_timeout'] ?? '15') * 1000,

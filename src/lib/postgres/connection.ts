@@ -2,6 +2,7 @@
 import {AppError} from '../errors.js';
 import type {Environment} from '../settings/environment.js';
 import type {Settings} from '../settings/settings.js';
+import {readService} from './service-file.js';
 
 export interface Connection {
   /** Host name, address, or the folder of a unix socket (starts with "/"). */
@@ -156,15 +157,14 @@ function splitOnce(text: string, separator: string): [string, string | undefined
  * @throws NO_DATABASE_URL, URL_INVALID
  */
 export function resolveConnection(settings: Settings): Connection {
-  if (settings.databaseUrl !== undefined) return parseConnectionUrl(settings.databaseUrl, '--database-url');
+  const parse = (url: string, origin: string): Connection =>
+    withLibpqDefaults(parseConnectionUrl(url, origin), settings.environment);
+  if (settings.databaseUrl !== undefined) return parse(settings.databaseUrl, '--database-url');
   for (const source of settings.environment.sources) {
     for (const name of settings.urlPreference) {
       const value = source.values[name];
       if (value !== undefined && value !== '') {
-        return parseConnectionUrl(
-          value,
-          source.origin === 'environment' ? name : `${name} from ${source.origin}`,
-        );
+        return parse(value, source.origin === 'environment' ? name : `${name} from ${source.origin}`);
       }
     }
   }
@@ -181,28 +181,38 @@ export function resolveConnection(settings: Settings): Connection {
 
 function connectionFromLibpqVariables(environment: Environment): Connection | undefined {
   const get = (name: string): string | undefined => environment.get(name);
-  if (get('PGDATABASE') === undefined && get('PGHOST') === undefined) return undefined;
-  const options: Record<string, string> = {};
-  for (const [key, variable] of Object.entries(libpqVariables)) {
-    const value = get(variable);
-    if (value !== undefined) options[key] = value;
-  }
-  const user = get('PGUSER') ?? get('USER') ?? 'postgres';
-  const port = Number(get('PGPORT') ?? '5432');
+  const service = readService(environment); // a service file wins over the variables (manual, 34.17)
+  const serviceName = get('PGSERVICE');
+  if (serviceName === undefined && get('PGDATABASE') === undefined && get('PGHOST') === undefined)
+    return undefined;
+  const user = service['user'] ?? get('PGUSER') ?? get('USER') ?? 'postgres';
+  const port = Number(service['port'] ?? get('PGPORT') ?? '5432');
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
     throw new AppError('URL_INVALID', 'PGPORT is no number from 1 to 65535.');
   }
-  return {
-    host: get('PGHOST') ?? 'localhost',
+  const serviceOptions = Object.entries(service).filter(([key]) => Object.hasOwn(libpqVariables, key));
+  const connection: Connection = {
+    host: service['host'] ?? get('PGHOST') ?? 'localhost',
     port,
     user,
-    database: get('PGDATABASE') ?? user,
-    password: get('PGPASSWORD'),
-    options,
+    database: service['dbname'] ?? get('PGDATABASE') ?? user,
+    password: service['password'],
+    options: Object.fromEntries(serviceOptions),
     schema: undefined,
     isTransactionPooler: port === transactionPoolerPort,
-    origin: 'PGHOST, PGDATABASE and the like',
+    origin: serviceName === undefined ? 'PGHOST, PGDATABASE and the like' : `PGSERVICE=${serviceName}`,
   };
+  return withLibpqDefaults(connection, environment);
+}
+
+/** What a connection leaves open is taken from libpq's variables, as libpq itself does (manual, 34.15). */
+function withLibpqDefaults(connection: Connection, environment: Environment): Connection {
+  const options: Record<string, string> = {};
+  for (const [key, variable] of Object.entries(libpqVariables)) {
+    const value = connection.options[key] ?? environment.get(variable);
+    if (value !== undefined) options[key] = value;
+  }
+  return {...connection, options, password: connection.password ?? environment.get('PGPASSWORD')};
 }
 
 /**
