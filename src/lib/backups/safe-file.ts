@@ -26,13 +26,17 @@ export async function createPrivateFile(path: string): Promise<FileHandle> {
   }
 }
 
-/** Writes `text` so that `path` holds either the old or the whole new content, whenever the machine stops. */
-export async function writeFileSafely(path: string, text: string): Promise<void> {
+/**
+ * Writes `text` so that `path` holds either the old or the whole new content, whenever the machine stops.
+ * @param mode for the owner alone unless others are meant to read it
+ */
+export async function writeFileSafely(path: string, text: string, mode = 0o600): Promise<void> {
   const partial = `${path}.${randomBytes(4).toString('hex')}${partialSuffix}`;
   try {
     const file = await createPrivateFile(partial);
     try {
       await file.writeFile(text);
+      if (mode !== 0o600) await file.chmod(mode);
       await file.sync();
     } finally {
       await file.close();

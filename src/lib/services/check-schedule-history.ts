@@ -25,7 +25,7 @@ const longestLookMs = 31 * 86_400_000;
 
 /** @throws CONFIG_INVALID, USAGE, READ_FAILED */
 export async function checkScheduleHistory({settings, clock}: RunContext): Promise<ScheduleCheck> {
-  const {jobs, zone} = readPlan(settings);
+  const {jobs, zone} = readPlan(settings.config);
   const now = clock.now();
   const earliest = new Date(now.getTime() - longestLookMs);
   const {runs} = await readHistory(settings.backupsDir);

@@ -6,7 +6,7 @@ import {basename, join} from 'node:path';
 import {AppError} from '../errors.js';
 import {runTool} from '../postgres/run-tool.js';
 import type {RunContext} from '../run-context.js';
-import type {Settings} from '../settings/settings.js';
+import type {Config} from '../settings/config-schema.js';
 import {shellCommand} from '../shell-quote.js';
 import {cronBlock, withCronBlock} from '../watch/cron-block.js';
 import {readCrontab, writeCrontab} from '../watch/crontab.js';
@@ -48,9 +48,9 @@ export interface ScheduleResult {
 }
 
 /** The jobs of the config's plan and the zone of their times. @throws CONFIG_INVALID, USAGE when a plan is needed and absent */
-export function readPlan(settings: Settings, isNeeded = true): {jobs: Job[]; zone: string} {
-  const jobs = parsePlan(settings.config.schedule?.plan ?? []);
-  const zone = settings.config.schedule?.timeZone ?? machineZone();
+export function readPlan(config: Config, isNeeded = true): {jobs: Job[]; zone: string} {
+  const jobs = parsePlan(config.schedule?.plan ?? []);
+  const zone = config.schedule?.timeZone ?? machineZone();
   if (!isTimeZone(zone)) {
     throw new AppError('CONFIG_INVALID', `The schedule's time zone "${zone}" is not known.`, {
       hint: 'Zones are named like "America/Los_Angeles" or "UTC".',
@@ -67,7 +67,7 @@ export function readPlan(settings: Settings, isNeeded = true): {jobs: Job[]; zon
 /** @throws CONFIG_INVALID, USAGE, GUARD, TOOL_FAILED, FOLDER_NOT_WRITABLE */
 export async function planSchedule(context: RunContext, options: ScheduleOptions): Promise<ScheduleResult> {
   const {settings, clock} = context;
-  const {jobs, zone} = readPlan(settings, options.action !== 'remove');
+  const {jobs, zone} = readPlan(settings.config, options.action !== 'remove');
   if (
     /[\r\n]/.test(
       [settings.cwd, options.program.node, options.program.script, ...options.sharedFlags].join(''),

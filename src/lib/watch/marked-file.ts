@@ -31,6 +31,6 @@ export async function replaceMarkedFile(
     return true;
   }
   await mkdir(dirname(path), {recursive: true});
-  await writeFileSafely(path, text);
+  await writeFileSafely(path, text, 0o644);
   return true;
 }

@@ -44,16 +44,21 @@ const usage =
  * @throws CONFIG_INVALID naming the sentence that is not understood
  */
 export function parsePlan(plan: readonly string[]): Job[] {
-  const sentences = plan.flatMap((text) => text.split(';')).map((text) => text.trim().replace(/\s+/g, ' '));
   const used = new Map<string, number>();
-  return sentences
-    .filter((sentence) => sentence !== '')
-    .map((sentence) => {
-      const job = parseSentence(sentence);
-      const count = (used.get(job.name) ?? 0) + 1;
-      used.set(job.name, count);
-      return count === 1 ? job : {...job, name: `${job.name}-${count}`};
-    });
+  return splitPlan(plan).map((sentence) => {
+    const job = parseSentence(sentence);
+    const count = (used.get(job.name) ?? 0) + 1;
+    used.set(job.name, count);
+    return count === 1 ? job : {...job, name: `${job.name}-${count}`};
+  });
+}
+
+/** The sentences of a plan, one each, without superfluous blanks. */
+export function splitPlan(plan: readonly string[]): string[] {
+  return plan
+    .flatMap((text) => text.split(';'))
+    .map((text) => text.trim().replace(/\s+/g, ' '))
+    .filter((sentence) => sentence !== '');
 }
 
 const defaultTimes = {daily: '02:00', weekly: '03:00', monthly: '04:00'} as const;

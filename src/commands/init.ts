@@ -1,0 +1,62 @@
+/** destino-db init */
+import {Flags} from '@oclif/core';
+import {askInit} from '../lib/cli/ask-init.js';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {countFlag} from '../lib/cli/flags.js';
+import {showInit} from '../lib/cli/show-init.js';
+import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/init-project.js';
+import {backupFormats} from '../lib/settings/config-schema.js';
+
+export default class Init extends BaseCommand {
+  static override summary = 'write a config file, a .gitignore line and package scripts';
+  static override description = `Asks on a terminal; elsewhere, and with --yes, flags and defaults answer.
+Nothing that is there is changed without --force, but for the lines added to .gitignore and package.json.
+Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file cannot be written.`;
+  static override examples = [
+    {description: 'ask', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'without questions',
+      command:
+        '<%= config.bin %> <%= command.id %> --yes --keep-days 30 --production-host db.example.net --plan "daily custom at 02:00; weekly sql; monthly restore test"',
+    },
+    {description: 'see what it would write', command: '<%= config.bin %> <%= command.id %> --yes --dry-run'},
+  ];
+  static override flags = {
+    format: Flags.option({options: backupFormats, summary: 'Format of backups.'})(),
+    'keep-days': countFlag('Keep backups for this many days; without it all are kept.', {min: 1}),
+    'production-host': Flags.string({summary: 'Host of a production server (repeatable).', multiple: true}),
+    'production-database': Flags.string({
+      summary: 'Name of a production database (repeatable).',
+      multiple: true,
+    }),
+    plan: Flags.string({summary: 'Backup plan, sentences parted by ";".'}),
+    'time-zone': Flags.string({summary: 'Time zone of the plan.'}),
+    force: Flags.boolean({summary: 'Replace a config file and package scripts that are there.'}),
+    'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be written, and write nothing.'}),
+    yes: Flags.boolean({char: 'y', summary: 'Ask nothing.'}),
+  };
+
+  async run() {
+    const {flags} = await this.parse(Init);
+    const offered: InitAnswers = {
+      backupsDir: flags['backups-dir'] ?? defaultAnswers.backupsDir,
+      format: flags.format ?? defaultAnswers.format,
+      keepDays: flags['keep-days'],
+      productionHosts: flags['production-host'] ?? [],
+      productionDatabases: flags['production-database'] ?? [],
+      plan: flags.plan === undefined ? defaultAnswers.plan : [flags.plan],
+      timeZone: flags['time-zone'],
+    };
+    const mayAsk = !flags.yes && !flags.quiet && !this.jsonEnabled();
+    return this.perform(
+      flags,
+      async (context) =>
+        initProject(context, {
+          answers: await askInit(offered, mayAsk, context.signal),
+          isDryRun: flags['dry-run'],
+          isForced: flags.force,
+        }),
+      showInit,
+    );
+  }
+}

@@ -1,0 +1,130 @@
+/** init writes three files, once, and changes nothing else. */
+import {mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {PassThrough} from 'node:stream';
+import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {askInit} from '../../../src/lib/cli/ask-init.js';
+import {defaultAnswers, initProject, packageScripts} from '../../../src/lib/services/init-project.js';
+import {readConfig} from '../../../src/lib/settings/read-config.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {testContext} from '../../support/test-context.js';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await tempFolder();
+});
+afterEach(() => rm(folder, {recursive: true, force: true}));
+
+const init = (changes: Partial<typeof defaultAnswers> = {}, options = {}) =>
+  initProject(testContext(folder), {
+    answers: {...defaultAnswers, ...changes},
+    isDryRun: false,
+    isForced: false,
+    ...options,
+  });
+const read = (name: string) => readFile(`${folder}/${name}`, 'utf8');
+const states = (result: Awaited<ReturnType<typeof init>>) => result.files.map((file) => file.state);
+
+describe('initProject', () => {
+  it('writes a config that the program reads, ignores the backups and adds the scripts', async () => {
+    await mkdir(`${folder}/.git`);
+    await writeFile(`${folder}/package.json`, '{"scripts": {"backup-db": "tsx old.ts"}}\n', {mode: 0o644});
+    expect(states(await init({keepDays: 30, productionHosts: ['db.example.net']}))).toEqual([
+      'created',
+      'created',
+      'changed',
+    ]);
+    expect(await readConfig(folder)).toMatchObject({
+      backupsDir: 'backups',
+      production: {hosts: ['db.example.net'], databases: []},
+      retention: {keepDays: 30},
+      schedule: {plan: defaultAnswers.plan},
+    });
+    expect(await read('.gitignore')).toBe('backups/\n');
+    const scripts = (JSON.parse(await read('package.json')) as {scripts: Record<string, string>}).scripts;
+    expect(scripts).toEqual({...packageScripts, 'backup-db': 'tsx old.ts'});
+    expect((await stat(`${folder}/package.json`)).mode & 0o777).toBe(0o644);
+  });
+
+  it('changes nothing the second time, nor in a dry run', async () => {
+    await mkdir(`${folder}/.git`);
+    await writeFile(`${folder}/package.json`, '{}\n');
+    expect(states(await init({}, {isDryRun: true}))).toEqual(['created', 'created', 'changed']);
+    expect((await readdir(folder)).sort()).toEqual(['.git', 'package.json']);
+    await init();
+    const before = await Promise.all(['.gitignore', 'package.json', 'destino-db.config.json'].map(read));
+    expect(states(await init())).toEqual(['unchanged', 'unchanged', 'unchanged']);
+    expect(await Promise.all(['.gitignore', 'package.json', 'destino-db.config.json'].map(read))).toEqual(
+      before,
+    );
+  });
+
+  it('leaves a config alone that is there, unless forced', async () => {
+    await writeFile(`${folder}/destino-db.config.json`, '{"backupsDir": "mine"}');
+    const kept = await init();
+    expect(kept.files[0]).toMatchObject({state: 'unchanged', notes: [expect.stringContaining('--force')]});
+    expect(await read('destino-db.config.json')).toBe('{"backupsDir": "mine"}');
+    expect(states(await init({}, {isForced: true}))).toEqual(['changed']);
+  });
+
+  it('adds to a .gitignore without a newline at its end, and sees a line that is there', async () => {
+    await writeFile(`${folder}/.gitignore`, 'node_modules');
+    await init();
+    expect(await read('.gitignore')).toBe('node_modules\nbackups/\n');
+    await writeFile(`${folder}/.gitignore`, '/backups\n');
+    await init();
+    expect(await read('.gitignore')).toBe('/backups\n');
+  });
+
+  it('writes nothing at all when one of the files cannot be understood', async () => {
+    await writeFile(`${folder}/package.json`, '{');
+    await expect(init()).rejects.toMatchObject({code: 'CONFIG_INVALID'});
+    expect(await readdir(folder)).toEqual(['package.json']);
+  });
+
+  it('refuses a plan that nobody can follow', async () => {
+    await expect(init({plan: ['dialy custom']})).rejects.toMatchObject({code: 'CONFIG_INVALID'});
+    await expect(init({timeZone: 'Mars/Olympus'})).rejects.toMatchObject({code: 'CONFIG_INVALID'});
+  });
+});
+
+describe('askInit', () => {
+  const terminal = () => {
+    const input = Object.assign(new PassThrough(), {isTTY: true}) as unknown as typeof process.stdin;
+    const output = Object.assign(new PassThrough(), {isTTY: true}) as unknown as typeof process.stderr;
+    return {input, output};
+  };
+  const signal = new AbortController().signal;
+
+  it('takes what is offered for an empty answer, and asks again after a wrong one', async () => {
+    const {input, output} = terminal();
+    const answers = ['', 'zip', 'sql', '30', 'a.example, b.example', '', 'daily custm', 'daily sql', 'UTC'];
+    output.on('data', (chunk: Buffer) => {
+      if (chunk.toString().endsWith(']: '))
+        (input as unknown as PassThrough).write(`${answers.shift() ?? ''}\n`);
+    });
+    expect(await askInit(defaultAnswers, true, signal, {input, output})).toEqual({
+      backupsDir: 'backups',
+      format: 'sql',
+      keepDays: 30,
+      productionHosts: ['a.example', 'b.example'],
+      productionDatabases: [],
+      plan: ['daily sql'],
+      timeZone: 'UTC',
+    });
+    expect(answers).toEqual([]);
+  });
+
+  it('writes nothing when the input ends before the questions do', async () => {
+    const {input, output} = terminal();
+    (input as unknown as PassThrough).end('backups\n');
+    await expect(askInit(defaultAnswers, true, signal, {input, output})).rejects.toMatchObject({
+      code: 'NOT_CONFIRMED',
+    });
+  });
+
+  it('asks nothing off a terminal', async () => {
+    const {input, output} = terminal();
+    input.isTTY = false as true;
+    expect(await askInit(defaultAnswers, true, signal, {input, output})).toBe(defaultAnswers);
+  });
+});
