@@ -124,7 +124,7 @@ describe('askInit', () => {
 
   it('asks nothing off a terminal', async () => {
     const {input, output} = terminal();
-    input.isTTY = false as true;
+    input.isTTY = false;
     expect(await askInit(defaultAnswers, true, signal, {input, output})).toBe(defaultAnswers);
   });
 });
