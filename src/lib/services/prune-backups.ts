@@ -3,11 +3,13 @@ import {readdir} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {type Backup, databaseIdentity, readCatalogue, retentionCandidate} from '../backups/catalogue.js';
 import {partialSuffix} from '../backups/backup-name.js';
+import {withFolderLock} from '../backups/lock.js';
 import {removeBackup, whyNotOurs} from '../backups/remove-backup.js';
-import {applyRetention, refuseEmptyPolicy, type RetentionPolicy} from '../backups/retention.js';
+import {applyRetention, refuseEmptyPolicy, type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
+import {openJournal} from '../watch/journal.js';
 
 export interface PruneDecision {
   readonly id: string;
@@ -40,42 +42,54 @@ export interface PruneResult {
 }
 
 export interface PruneOptions {
+  /** The rules of the command line; with none of them, those of the config file hold. */
+  readonly policy: RetentionPolicy;
   readonly dryRun: boolean;
+  /** How long to wait for another run, ms. */
+  readonly waitMs?: number | undefined;
   /** Folder of the backups; `database` in the backups folder by default. */
   readonly folder?: string | undefined;
 }
 
 /**
  * Shows what the policy keeps and removes, asks, and removes.
- * @throws USAGE for an empty policy; what `executePrune` throws
+ * @throws USAGE for an empty policy; LOCKED; what `executePrune` throws
  */
-export async function pruneBackups(
-  ctx: RunContext,
-  policy: RetentionPolicy,
-  options: PruneOptions,
-): Promise<PruneResult> {
+export async function pruneBackups(ctx: RunContext, options: PruneOptions): Promise<PruneResult> {
   const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
+  const policy = policyInForce(options.policy, ctx.settings.config.retention ?? {});
   const plan = await planPrune(folder, policy, ctx.clock.now());
   const {kept, partials, problems} = plan;
   if (options.dryRun || plan.removable.length === 0) {
-    return {
-      dryRun: options.dryRun,
-      folder,
-      kept,
-      removed: plan.removable.map(decisionOf),
-      partials,
-      problems,
-    };
+    return {dryRun: options.dryRun, folder, kept, removed: plan.removable.map(decisionOf), partials, problems};
   }
   await ctx.confirm({
     action: `Remove ${countOf(plan.removable.length, 'backup')} for good.`,
     host: folder,
-    database: [...new Set(plan.removable.map(({backup}) => backup.database))].join(','),
+    database: [...new Set(plan.removable.map(({backup}) => backup.database))].sort().join(','),
     isProduction: false,
     plan: plan.removable.map(({backup, reason}) => `${backup.id}: ${reason}`),
   });
-  const removed = await ctx.progress.step('Remove backups', () => executePrune(ctx, plan));
+  const confirmed = new Set(plan.removable.map(({backup}) => backup.id));
+  const removed = await withFolderLock(
+    ctx,
+    folder,
+    () =>
+      ctx.progress.step('Remove backups', async () => {
+        // Another run may have changed the folder while the question was open: what stands now decides, too.
+        const current = await planPrune(folder, policy, ctx.clock.now());
+        const removable = current.removable.filter(({backup}) => confirmed.has(backup.id));
+        return executePrune(ctx, {...current, removable});
+      }),
+    {command: 'prune', waitMs: options.waitMs},
+  );
   return {dryRun: false, folder, kept, removed, partials, problems};
+}
+
+/** The flags' rules when there are any, else the config file's; the least number to keep counts from either. */
+export function policyInForce(flags: RetentionPolicy, config: RetentionPolicy): RetentionPolicy {
+  const keepMin = flags.keepMin ?? config.keepMin;
+  return {...(ruleNames(flags).length > 0 ? flags : config), ...(keepMin === undefined ? {} : {keepMin})};
 }
 
 /** Reads the folder and decides; changes nothing. @throws USAGE for an empty policy, READ_FAILED */
@@ -120,15 +134,24 @@ async function removeEach(
 ): Promise<{removed: PruneDecision[]; failures: AppError[]}> {
   const removed: PruneDecision[] = [];
   const failures: AppError[] = [];
-  for (const item of [...items].reverse()) {
-    ctx.signal.throwIfAborted();
-    try {
-      await removeBackup(item.backup);
-      removed.unshift(decisionOf(item));
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      failures.push(error);
+  const journal = openJournal(ctx, 'prune');
+  try {
+    for (const item of [...items].reverse()) {
+      ctx.signal.throwIfAborted();
+      const {path, metadataPath} = item.backup;
+      const done = await journal.begin({kind: 'dump-without-metadata', path, metadataPath});
+      try {
+        await removeBackup(item.backup);
+        removed.unshift(decisionOf(item));
+        ctx.record({pruned: [item.backup.id]});
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        failures.push(error);
+      }
+      await done();
     }
+  } finally {
+    await journal.close();
   }
   return {removed, failures};
 }

@@ -46,7 +46,7 @@ describe('pruneBackups', () => {
     await writeSampleBackup(folder, day(40), {format: 'directory'});
     await writeSampleBackup(folder, day(41));
     await writeSampleBackup(folder, day(42), {format: 'sql'});
-    const result = await pruneBackups(testContext(home, {now}), {keepDays: 30}, {dryRun: false});
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(result.removed.map((one) => one.createdAt)).toEqual([day(40), day(41), day(42)]);
     expect(result.kept.map((one) => one.id)).toEqual([fresh.id, recent.id]);
     expect(await names()).toEqual(
@@ -59,9 +59,9 @@ describe('pruneBackups', () => {
     for (const back of [1, 2, 40, 41]) await writeSampleBackup(folder, day(back));
     const before = await names();
     const context = testContext(home, {now, confirm: () => Promise.reject(new Error('asked'))});
-    const dry = await pruneBackups(context, {keepDays: 30}, {dryRun: true});
+    const dry = await pruneBackups(context, {policy: {keepDays: 30}, dryRun: true});
     expect(await names()).toEqual(before);
-    const real = await pruneBackups(testContext(home, {now}), {keepDays: 30}, {dryRun: false});
+    const real = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(dry.removed).toEqual(real.removed);
     expect(dry.removed).toHaveLength(2);
   });
@@ -71,7 +71,7 @@ describe('pruneBackups', () => {
     const before = await names();
     const refuse = () => Promise.reject(new AppError('NOT_CONFIRMED', 'no'));
     await expect(
-      pruneBackups(testContext(home, {now, confirm: refuse}), {keepDays: 30}, {dryRun: false}),
+      pruneBackups(testContext(home, {now, confirm: refuse}), {policy: {keepDays: 30}, dryRun: false}),
     ).rejects.toMatchObject({code: 'NOT_CONFIRMED'});
     expect(await names()).toEqual(before);
   });
@@ -88,7 +88,7 @@ describe('pruneBackups', () => {
       await writeFile(join(folder, name), name === 'x.metadata.json' ? '{"schemaVersion":1}' : 'mine');
       await utimes(join(folder, name), new Date(0), new Date(0));
     }
-    const result = await pruneBackups(testContext(home, {now}), {keepDays: 30}, {dryRun: false});
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(result.removed).toHaveLength(1);
     expect(await names()).toEqual(expect.arrayContaining(foreign));
     expect(result.partials).toEqual([join(folder, 'shop-2020-01-01T00-00-00.dump.partial')]);
@@ -98,7 +98,7 @@ describe('pruneBackups', () => {
   it('does not believe metadata that names a file which is no backup of that id', async () => {
     for (const back of [1, 2]) await writeSampleBackup(folder, day(back));
     const rogue = await writeSampleBackup(folder, day(90), {backupPath: 'customers.xlsx'});
-    const result = await pruneBackups(testContext(home, {now}), {keepDays: 30}, {dryRun: false});
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(result.removed).toEqual([]);
     expect(result.kept.find((one) => one.id === rogue.id)?.reason).toContain(
       'left alone: its files are not named',
@@ -120,7 +120,7 @@ describe('pruneBackups', () => {
     await rm(join(folder, inner.backupPath));
     await symlink('some-other.dump', join(folder, inner.backupPath));
     await writeFile(join(folder, 'some-other.dump'), 'mine');
-    const result = await pruneBackups(testContext(home, {now}), {keepDays: 30}, {dryRun: false});
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(result.removed.map((one) => one.id)).toEqual([withLink.id]);
     expect(await readFile(join(outside, 'file'), 'utf8')).toBe('precious');
     expect(await readFile(join(folder, 'some-other.dump'), 'utf8')).toBe('mine');
@@ -132,7 +132,7 @@ describe('pruneBackups', () => {
     await writeSampleBackup(folder, day(1));
     const ids: string[] = [];
     for (const back of [100, 101, 102, 103]) ids.push(await writeOldScriptBackup(folder, day(back)));
-    const result = await pruneBackups(testContext(home, {now}), {keepDays: 30}, {dryRun: false});
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(result.removed.map((one) => one.id)).toEqual(ids.slice(2));
     expect((await names()).filter((name) => name.startsWith(ids[3] ?? ''))).toEqual([]);
     expect((await readCatalogue(folder)).problems).toEqual([]);
@@ -144,7 +144,7 @@ describe('pruneBackups', () => {
     for (const back of [1, 2, 3]) await writeSampleBackup(folder, day(back), {source});
     const withoutNumber = {...here.source, systemIdentifier: null};
     await writeSampleBackup(folder, day(200), {source: withoutNumber});
-    const result = await pruneBackups(testContext(home, {now}), {keepLast: 1, keepMin: 1}, {dryRun: false});
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepLast: 1, keepMin: 1}, dryRun: false});
     expect(result.removed.map((one) => one.createdAt)).toEqual([day(2), day(3)]);
   });
 
@@ -169,7 +169,7 @@ describe('pruneBackups', () => {
   });
 
   it('an absent folder has nothing to remove', async () => {
-    const result = await pruneBackups(testContext(home, {now}), {keepDays: 30}, {dryRun: false});
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(result).toMatchObject({kept: [], removed: [], partials: []});
   });
 });

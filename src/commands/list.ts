@@ -1,0 +1,37 @@
+import {Flags} from '@oclif/core';
+import {resolve} from 'node:path';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {showList} from '../lib/cli/show-list.js';
+import {type BackupList, listBackups} from '../lib/services/list-backups.js';
+import {backupFormats} from '../lib/settings/config-schema.js';
+
+export default class List extends BaseCommand {
+  static override summary = 'show the backups: when, what, how big, proven how, kept why';
+  static override description =
+    'Reads the metadata files only, so it is quick however large the backups are.\n' +
+    'Exit codes: 0 done, 1 a folder cannot be read, 2 usage.';
+  static override examples = [
+    '<%= config.bin %> list',
+    '<%= config.bin %> list --label before-release',
+    "<%= config.bin %> list --json | jq -r '.backups[0].path'",
+  ];
+  static override flags = {
+    from: Flags.string({helpValue: 'PLACE', summary: 'Folder to list instead of BACKUPS-DIR/database.'}),
+    label: Flags.string({helpValue: 'TEXT', summary: 'Only backups with this label.'}),
+    format: Flags.option({options: backupFormats})({summary: 'Only backups of this format.'}),
+  };
+
+  async run(): Promise<BackupList> {
+    const {flags} = await this.parse(List);
+    return this.perform(
+      flags,
+      (context) =>
+        listBackups(context, {
+          from: flags.from === undefined ? undefined : resolve(context.settings.cwd, flags.from),
+          label: flags.label,
+          format: flags.format,
+        }),
+      showList,
+    );
+  }
+}

@@ -1,0 +1,61 @@
+import {Flags} from '@oclif/core';
+import {resolve} from 'node:path';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {confirmFlags, countFlag, waitFlag} from '../lib/cli/flags.js';
+import {showPrune} from '../lib/cli/show-prune.js';
+import {pruneBackups, type PruneResult} from '../lib/services/prune-backups.js';
+
+export default class Prune extends BaseCommand {
+  static override summary = 'remove old backups by a retention policy, with the reason for each';
+  static override description =
+    'A backup stays when any rule keeps it. The newest good backup of each database always stays, as do the newest one\n' +
+    'proven by restore and the last --keep-min good ones. Rules come from the flags, else from "retention" in the config file.\n' +
+    'Exit codes: 0 done, 1 failed, 2 usage (also an empty policy), 3 environment, 5 refused, 130 interrupted.';
+  static override examples = [
+    '<%= config.bin %> prune --keep-days 30 --dry-run',
+    '<%= config.bin %> prune --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --yes',
+  ];
+  static override flags = {
+    'keep-days': countFlag('Keep everything of the last N days.', {min: 0}),
+    'keep-last': countFlag('Keep the newest N.', {min: 0}),
+    'keep-daily': countFlag('Keep the newest of each of the last N days with a backup (UTC).', {min: 0}),
+    'keep-weekly': countFlag('The same for weeks (from Monday).', {min: 0}),
+    'keep-monthly': countFlag('The same for months.', {min: 0}),
+    'keep-yearly': countFlag('The same for years.', {min: 0}),
+    'keep-label': Flags.string({
+      helpValue: 'LABEL',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Keep every backup with this label (repeatable).',
+    }),
+    'keep-min': countFlag('Never leave fewer good backups of a database (default 2).', {min: 1}),
+    'output-dir': Flags.string({helpValue: 'DIR', summary: 'Folder to prune instead of BACKUPS-DIR/database.'}),
+    'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be removed and why; remove nothing.'}),
+    ...waitFlag,
+    ...confirmFlags,
+  };
+
+  async run(): Promise<PruneResult> {
+    const {flags} = await this.parse(Prune);
+    return this.perform(
+      flags,
+      (context) =>
+        pruneBackups(context, {
+          policy: {
+            keepDays: flags['keep-days'],
+            keepLast: flags['keep-last'],
+            keepDaily: flags['keep-daily'],
+            keepWeekly: flags['keep-weekly'],
+            keepMonthly: flags['keep-monthly'],
+            keepYearly: flags['keep-yearly'],
+            keepLabels: flags['keep-label'],
+            keepMin: flags['keep-min'],
+          },
+          folder: flags['output-dir'] === undefined ? undefined : resolve(context.settings.cwd, flags['output-dir']),
+          dryRun: flags['dry-run'],
+          waitMs: (flags.wait ?? 0) * 1000,
+        }),
+      showPrune,
+    );
+  }
+}

@@ -1,0 +1,71 @@
+/** The backups as a table, newest first, with what is wrong and what to do next. */
+import {countOf, formatAge, formatBytes, formatCount} from '../format.js';
+import type {BackupList, ListedBackup} from '../services/list-backups.js';
+import {columns, printable, type Style} from './style.js';
+
+export function showList(list: BackupList, style: Style): string[] {
+  const now = new Date(list.now);
+  const hasPolicy = list.backups.some((backup) => backup.kept !== null);
+  const head = ['ID', 'TIME (UTC)', 'AGE', 'DATABASE', 'FORMAT', 'SIZE', 'ROWS', 'PROVEN', 'LABEL'];
+  const rows = list.backups.map((backup) => [
+    printable(backup.id),
+    timeOf(backup.createdAt),
+    formatAge(new Date(backup.createdAt), now),
+    printable(backup.database),
+    backup.format,
+    formatBytes(backup.size),
+    backup.rows === null ? '-' : formatCount(backup.rows),
+    proofText(backup, style),
+    backup.label === null ? '-' : printable(backup.label),
+    ...(hasPolicy ? [printable(backup.kept ?? '-')] : []),
+  ]);
+  const table = [[...head, ...(hasPolicy ? ['KEPT'] : [])].map((text) => style.bold(text)), ...rows];
+  return [
+    ...(list.backups.length > 0 ? columns(table, [5, 6]) : emptyLines(list)),
+    ...(list.backups.length > 0 ? ['', sumOf(list)] : []),
+    ...orderLines(list, now, style),
+    ...problemLines(list, style),
+  ];
+}
+
+function emptyLines(list: BackupList): string[] {
+  return [`No backups in ${printable(list.folder)}.`, 'Make one: destino-db backup'];
+}
+
+function sumOf(list: BackupList): string {
+  const bytes = list.backups.reduce((sum, backup) => sum + backup.size, 0);
+  return `${countOf(list.backups.length, 'backup')}, ${formatBytes(bytes)}, in ${printable(list.folder)}`;
+}
+
+/** "2026-11-22 03:10:05" */
+function timeOf(iso: string): string {
+  return iso.slice(0, 19).replace('T', ' ');
+}
+
+function proofText({verification, madeBy, shrunkTables}: ListedBackup, style: Style): string {
+  const shrunk = shrunkTables.length > 0 ? ` ${style.yellow('shrunk')}` : '';
+  if (!verification) return (madeBy === 'old scripts' ? 'no (old scripts)' : 'no') + shrunk;
+  const {level, at, ok} = verification;
+  return (ok ? style.green(`${level} ${at.slice(0, 10)}`) : style.red(`DAMAGED (${level})`)) + shrunk;
+}
+
+function orderLines(list: BackupList, now: Date, style: Style): string[] {
+  if (list.orderBackups.length === 0) return [];
+  const rows = list.orderBackups.map((backup) => [
+    printable(backup.id),
+    timeOf(backup.createdAt),
+    formatAge(new Date(backup.createdAt), now),
+    formatBytes(backup.size),
+  ]);
+  const head = ['ORDER BACKUP', 'TIME (UTC)', 'AGE', 'SIZE'].map((text) => style.bold(text));
+  return ['', ...columns([head, ...rows], [3])];
+}
+
+function problemLines(list: BackupList, style: Style): string[] {
+  if (list.problems.length === 0) return [];
+  return [
+    '',
+    `${style.yellow('Problems')}: ${countOf(list.problems.length, 'metadata file')} that ${list.problems.length === 1 ? 'tells' : 'tell'} no backup`,
+    ...list.problems.map((problem) => `  ${printable(problem.path)}: ${printable(problem.reason)}`),
+  ];
+}

@@ -1,0 +1,149 @@
+/** What backups there are: of databases and of cleaned orders, newest first. */
+import {readdir, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import type {Verification} from '../backups/backup-record.js';
+import {proofOf} from '../backups/backup-record.js';
+import {type Backup, isGood, readCatalogue, retentionCandidate} from '../backups/catalogue.js';
+import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retention.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import type {RunContext} from '../run-context.js';
+import type {BackupFormat} from '../settings/config-schema.js';
+
+export interface ListedBackup {
+  readonly id: string;
+  /** Absolute path of the dump. */
+  readonly path: string;
+  readonly database: string;
+  readonly createdAt: string;
+  readonly format: BackupFormat;
+  /** Bytes. */
+  readonly size: number;
+  /** Rows of all tables together; null where the backup does not say (made by the old scripts). */
+  readonly rows: number | null;
+  readonly label: string | null;
+  /** The strongest proof that holds, or the failed one that damns it; null when nothing was proven. */
+  readonly verification: {readonly level: Verification['level']; readonly at: string; readonly ok: boolean} | null;
+  /** Why the config file's retention keeps it; "would be removed: ..." when it does not; null without a policy. */
+  readonly kept: string | null;
+  /** Which program made it. */
+  readonly madeBy: 'destino-db' | 'old scripts';
+  /** Tables that lost more rows than the shrink alarm allows. */
+  readonly shrunkTables: readonly string[];
+}
+
+export interface ListedOrderBackup {
+  readonly id: string;
+  readonly path: string;
+  readonly createdAt: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export interface BackupList {
+  readonly folder: string;
+  readonly now: string;
+  readonly backups: readonly ListedBackup[];
+  /** What `orders:clean` kept of the rows that it took away; never pruned. */
+  readonly orderBackups: readonly ListedOrderBackup[];
+  /** Metadata files that tell no backup. */
+  readonly problems: readonly {readonly path: string; readonly reason: string}[];
+}
+
+export interface ListOptions {
+  /** Absolute path of the folder to list; the two folders of the backups folder by default. */
+  readonly from?: string | undefined;
+  readonly label?: string | undefined;
+  readonly format?: BackupFormat | undefined;
+}
+
+/** @throws READ_FAILED when a folder exists and cannot be read, BACKUP_NOT_FOUND when `from` does not exist */
+export async function listBackups(ctx: RunContext, options: ListOptions): Promise<BackupList> {
+  const root = ctx.settings.backupsDir;
+  const now = ctx.clock.now();
+  if (options.from !== undefined) await requireFolder(options.from);
+  const folder = options.from ?? join(root, 'database');
+  const [catalogue, orderBackups] = await Promise.all([
+    readCatalogue(folder),
+    options.from === undefined && options.label === undefined && options.format === undefined
+      ? listOrderBackups(join(root, 'order-cleanup'))
+      : [],
+  ]);
+  const reasons = retentionReasons(catalogue.backups, ctx.settings.config.retention ?? {}, now);
+  return {
+    folder,
+    now: now.toISOString(),
+    backups: catalogue.backups
+      .filter((backup) => options.label === undefined || backup.label === options.label)
+      .filter((backup) => options.format === undefined || backup.format === options.format)
+      .map((backup) => listed(backup, reasons.get(backup) ?? null)),
+    orderBackups,
+    problems: catalogue.problems,
+  };
+}
+
+async function requireFolder(folder: string): Promise<void> {
+  try {
+    if ((await stat(folder)).isDirectory()) return;
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT')
+      throw new AppError('READ_FAILED', `${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
+  }
+  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {hint: 'Check the path given with --from.'});
+}
+
+/** Why each backup is kept or would go; empty when the config file has no policy. */
+function retentionReasons(backups: readonly Backup[], policy: RetentionPolicy, now: Date): Map<Backup, string> {
+  if (ruleNames(policy).length === 0) return new Map();
+  return new Map(
+    applyRetention(backups.map(retentionCandidate), policy, now).map(({backup, isKept, reason}) => [
+      backup.backup,
+      isKept ? reason : `would be removed: ${reason}`,
+    ]),
+  );
+}
+
+function listed(backup: Backup, kept: string | null): ListedBackup {
+  const {record} = backup;
+  const failed = isGood(backup) ? undefined : (record?.proofs.at(-1) ?? record?.verification);
+  const proof = failed ?? (record && proofOf(record));
+  return {
+    id: backup.id,
+    path: backup.path,
+    database: backup.database,
+    createdAt: backup.createdAt.toISOString(),
+    format: backup.format,
+    size: backup.sizeBytes,
+    rows: record ? record.tables.reduce((sum, table) => sum + table.rows, 0) : null,
+    label: backup.label,
+    verification: proof ? {level: proof.level, at: proof.at, ok: proof.ok} : null,
+    kept,
+    madeBy: record ? 'destino-db' : 'old scripts',
+    shrunkTables: (record?.shrink ?? []).map((one) => one.table),
+  };
+}
+
+const orderBackupName = /^orders-backup-(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)(?:-(\d{3}Z?|\d+))?\.json$/;
+
+/** Told by name, size and time alone: the files hold every row they saved and are read when they are needed. */
+async function listOrderBackups(folder: string): Promise<ListedOrderBackup[]> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw new AppError('READ_FAILED', `The folder ${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
+  }
+  const found = await Promise.all(
+    names.map(async (name): Promise<ListedOrderBackup[]> => {
+      const match = orderBackupName.exec(name);
+      const path = join(folder, name);
+      const status = match && (await stat(path).catch(() => undefined)); // removed meanwhile
+      if (!match || !status) return [];
+      const [, day = '', hour = '', minute = '', second = ''] = match;
+      const createdAt = new Date(`${day}T${hour}:${minute}:${second}Z`);
+      const at = Number.isNaN(createdAt.getTime()) ? status.mtime : createdAt;
+      return [{id: name.slice(0, -'.json'.length), path, createdAt: at.toISOString(), size: status.size}];
+    }),
+  );
+  return found.flat().sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+}
