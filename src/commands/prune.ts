@@ -29,7 +29,10 @@ export default class Prune extends BaseCommand {
       summary: 'Keep every backup with this label (repeatable).',
     }),
     'keep-min': countFlag('Never leave fewer good backups of a database (default 2).', {min: 1}),
-    'output-dir': Flags.string({helpValue: 'DIR', summary: 'Folder to prune instead of BACKUPS-DIR/database.'}),
+    'output-dir': Flags.string({
+      helpValue: 'DIR',
+      summary: 'Folder to prune instead of BACKUPS-DIR/database.',
+    }),
     'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be removed and why; remove nothing.'}),
     ...waitFlag,
     ...confirmFlags,
@@ -51,7 +54,10 @@ export default class Prune extends BaseCommand {
             keepLabels: flags['keep-label'],
             keepMin: flags['keep-min'],
           },
-          folder: flags['output-dir'] === undefined ? undefined : resolve(context.settings.cwd, flags['output-dir']),
+          folder:
+            flags['output-dir'] === undefined
+              ? undefined
+              : resolve(context.settings.cwd, flags['output-dir']),
           dryRun: flags['dry-run'],
           waitMs: (flags.wait ?? 0) * 1000,
         }),

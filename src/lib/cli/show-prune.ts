@@ -19,7 +19,10 @@ export function showPrune(result: PruneResult, style: Style): string[] {
   const freed = removed.reduce((sum, one) => sum + one.size, 0);
   const nothing = kept.length === 0 && removed.length === 0;
   return [
-    ...columns(rows.map(({cells}) => cells), [2]),
+    ...columns(
+      rows.map(({cells}) => cells),
+      [2],
+    ),
     ...(nothing ? [`There are no backups in ${result.folder}. Make one: destino-db backup`] : ['']),
     ...(nothing
       ? []
@@ -35,6 +38,8 @@ export function showPrune(result: PruneResult, style: Style): string[] {
           `${countOf(result.partials.length, 'unfinished file')} of other runs: ${result.partials.map(printable).join(', ')}.`,
           `${style.bold('Next:')} destino-db recover --dry-run`,
         ]),
-    ...(dryRun && removed.length > 0 ? [`${style.bold('Next:')} the same without --dry-run removes them.`] : []),
+    ...(dryRun && removed.length > 0
+      ? [`${style.bold('Next:')} the same without --dry-run removes them.`]
+      : []),
   ];
 }

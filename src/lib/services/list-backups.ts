@@ -22,7 +22,11 @@ export interface ListedBackup {
   readonly rows: number | null;
   readonly label: string | null;
   /** The strongest proof that holds, or the failed one that damns it; null when nothing was proven. */
-  readonly verification: {readonly level: Verification['level']; readonly at: string; readonly ok: boolean} | null;
+  readonly verification: {
+    readonly level: Verification['level'];
+    readonly at: string;
+    readonly ok: boolean;
+  } | null;
   /** Why the config file's retention keeps it; "would be removed: ..." when it does not; null without a policy. */
   readonly kept: string | null;
   /** Which program made it. */
@@ -88,11 +92,17 @@ async function requireFolder(folder: string): Promise<void> {
     if (systemErrorCode(error) !== 'ENOENT')
       throw new AppError('READ_FAILED', `${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
   }
-  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {hint: 'Check the path given with --from.'});
+  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {
+    hint: 'Check the path given with --from.',
+  });
 }
 
 /** Why each backup is kept or would go; empty when the config file has no policy. */
-function retentionReasons(backups: readonly Backup[], policy: RetentionPolicy, now: Date): Map<Backup, string> {
+function retentionReasons(
+  backups: readonly Backup[],
+  policy: RetentionPolicy,
+  now: Date,
+): Map<Backup, string> {
   if (ruleNames(policy).length === 0) return new Map();
   return new Map(
     applyRetention(backups.map(retentionCandidate), policy, now).map(({backup, isKept, reason}) => [
@@ -131,7 +141,9 @@ async function listOrderBackups(folder: string): Promise<ListedOrderBackup[]> {
     names = await readdir(folder);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return [];
-    throw new AppError('READ_FAILED', `The folder ${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
+    throw new AppError('READ_FAILED', `The folder ${folder} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
   const found = await Promise.all(
     names.map(async (name): Promise<ListedOrderBackup[]> => {

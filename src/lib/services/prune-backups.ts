@@ -61,7 +61,14 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
   const plan = await planPrune(folder, policy, ctx.clock.now());
   const {kept, partials, problems} = plan;
   if (options.dryRun || plan.removable.length === 0) {
-    return {dryRun: options.dryRun, folder, kept, removed: plan.removable.map(decisionOf), partials, problems};
+    return {
+      dryRun: options.dryRun,
+      folder,
+      kept,
+      removed: plan.removable.map(decisionOf),
+      partials,
+      problems,
+    };
   }
   await ctx.confirm({
     action: `Remove ${countOf(plan.removable.length, 'backup')} for good.`,

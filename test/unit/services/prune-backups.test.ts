@@ -144,7 +144,10 @@ describe('pruneBackups', () => {
     for (const back of [1, 2, 3]) await writeSampleBackup(folder, day(back), {source});
     const withoutNumber = {...here.source, systemIdentifier: null};
     await writeSampleBackup(folder, day(200), {source: withoutNumber});
-    const result = await pruneBackups(testContext(home, {now}), {policy: {keepLast: 1, keepMin: 1}, dryRun: false});
+    const result = await pruneBackups(testContext(home, {now}), {
+      policy: {keepLast: 1, keepMin: 1},
+      dryRun: false,
+    });
     expect(result.removed.map((one) => one.createdAt)).toEqual([day(2), day(3)]);
   });
 
