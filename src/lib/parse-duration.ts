@@ -1,0 +1,45 @@
+/** Durations and moments as people type them: "26h", "1d12h", "2026-11-22". */
+import {AppError} from './errors.js';
+
+const unitMs: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+/** What `parseDuration` takes: numbers with the units s, m, h, d, w, without spaces. */
+export const durationPattern = /^(?:\d+(?:\.\d+)?[smhdw])+$/;
+
+/**
+ * "26h" -> 93600000 (ms).
+ * @param name of the flag or key, for the message
+ * @throws USAGE
+ */
+export function parseDuration(text: string, name: string): number {
+  if (!durationPattern.test(text)) {
+    throw new AppError('USAGE', `${name} is "${text}", which is no duration.`, {
+      hint: 'A duration reads 90m, 26h, 1d12h, 35d or 2w.',
+    });
+  }
+  const parts = text.matchAll(/(\d+(?:\.\d+)?)([smhdw])/g);
+  return [...parts].reduce((sum, [, number, unit]) => sum + Number(number) * (unitMs[unit ?? ''] ?? 0), 0);
+}
+
+/**
+ * A duration before `now`, or a date (its beginning in UTC) or time in ISO 8601; a time without a zone is UTC.
+ * @throws USAGE
+ */
+export function parseSince(text: string, name: string, now: Date): Date {
+  if (durationPattern.test(text)) return new Date(now.getTime() - parseDuration(text, name));
+  const iso = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/.exec(text);
+  const hasTime = text.length > 10;
+  const moment = iso ? new Date(`${text.replace(' ', 'T')}${hasTime && iso[1] === undefined ? 'Z' : ''}`) : undefined;
+  if (!moment || Number.isNaN(moment.getTime())) {
+    throw new AppError('USAGE', `${name} is "${text}", which is neither a duration nor a date.`, {
+      hint: 'Write a duration (7d), a date (2026-11-22) or a time (2026-11-22T02:00Z).',
+    });
+  }
+  return moment;
+}

@@ -1,0 +1,271 @@
+/** Whether the backups are as they should be: a pure look at the catalogue, the audit log and the clock. */
+import {isKnownBad, proofLevels, type ProofLevel, proofOf} from '../backups/backup-record.js';
+import {type Backup, type Catalogue, isGood} from '../backups/catalogue.js';
+import {countOf, formatBytes, formatDuration} from '../format.js';
+import {type DatabaseGroup, groupByDatabase, isBackupRun, type WatchedDatabase} from './database-groups.js';
+import type {RunRecord} from './run-record.js';
+
+export interface StatusLimits {
+  /** ms; the newest good backup must not be older. */
+  readonly maxAge: number;
+  /** A backup counts as good only when it is proven at least so far. */
+  readonly require: ProofLevel | null;
+  /** ms; the last restore test that held must not be older. */
+  readonly maxRestoreTestAge: number | null;
+}
+
+export interface Finding {
+  /** "critical": data would be lost today; "warning": it soon might. */
+  readonly severity: 'warning' | 'critical';
+  readonly code:
+    | 'NO_BACKUP'
+    | 'NOT_PROVEN'
+    | 'TOO_OLD'
+    | 'FROM_THE_FUTURE'
+    | 'DAMAGED'
+    | 'SHRUNK'
+    | 'RUN_FAILED'
+    | 'RESTORE_TEST_FAILED'
+    | 'RESTORE_TEST_TOO_OLD'
+    | 'UNREADABLE_METADATA'
+    | 'DISK_LOW';
+  /** The database's label; null for what concerns the folder. */
+  readonly database: string | null;
+  readonly message: string;
+}
+
+export interface NewestBackup {
+  readonly id: string;
+  readonly createdAt: string;
+  /** ms */
+  readonly age: number;
+  /** Bytes. */
+  readonly size: number;
+  /** null for backups of the old scripts. */
+  readonly rows: number | null;
+  readonly proof: ProofLevel | null;
+}
+
+export interface RestoreTest {
+  readonly at: string;
+  readonly backupId: string;
+  readonly ok: boolean;
+  /** ms; how long the restore took. */
+  readonly restoreDuration: number | null;
+}
+
+export const backupStates = ['unproven', ...proofLevels, 'damaged'] as const;
+
+export interface DatabaseStatus extends WatchedDatabase {
+  readonly label: string;
+  /** The newest backup of the whole database that is good by the limits' `require`. */
+  readonly newest: NewestBackup | null;
+  readonly lastRestoreTest: RestoreTest | null;
+  readonly lastGoodRestoreTest: RestoreTest | null;
+  /** Runs of `backup` that failed or were interrupted since the newest good backup. */
+  readonly failuresSince: number;
+  readonly lastFailure: {readonly at: string; readonly code: string; readonly message: string} | null;
+  /** Tables whose loss of rows nobody accepted, a line each. */
+  readonly shrink: readonly string[];
+  /** Number of backups by how far they are proven. */
+  readonly backups: Readonly<Record<(typeof backupStates)[number], number>>;
+  /** Bytes of all backups of this database. */
+  readonly storage: number;
+}
+
+export interface Status {
+  readonly ok: boolean;
+  readonly findings: readonly Finding[];
+  readonly databases: readonly DatabaseStatus[];
+  /** Bytes; `free` is null where the system does not tell. */
+  readonly storage: {readonly used: number; readonly free: number | null};
+}
+
+export interface StatusSources {
+  readonly catalogue: Catalogue;
+  /** Newest last. */
+  readonly runs: readonly RunRecord[];
+  readonly now: Date;
+  /** Bytes free where backups are written. */
+  readonly freeBytes: number | null;
+}
+
+export function assessStatus(sources: StatusSources, limits: StatusLimits): Status {
+  const {catalogue, runs, now, freeBytes} = sources;
+  const databases = groupByDatabase(catalogue.backups, runs).map((group) => describeDatabase(group, limits, now));
+  const findings = [
+    ...databases.flatMap((database) => findingsOf(database, limits, now)),
+    ...folderFindings(catalogue, databases, freeBytes),
+  ];
+  return {
+    ok: findings.length === 0,
+    findings,
+    databases,
+    storage: {used: databases.reduce((sum, {storage}) => sum + storage, 0), free: freeBytes},
+  };
+}
+
+function describeDatabase(group: DatabaseGroup, limits: StatusLimits, now: Date): DatabaseStatus {
+  const {backups, runs} = group;
+  const newest = backups.find((backup) => isWhole(backup) && isGood(backup) && isProven(backup, limits.require));
+  const failures = runs.filter(
+    (run) =>
+      isBackupRun(run) &&
+      (run.outcome === 'failed' || run.outcome === 'interrupted') &&
+      (!newest || new Date(run.startedAt) > newest.createdAt),
+  );
+  const lastFailure = failures.at(-1);
+  const tests = restoreTestsOf(group);
+  return {
+    ...group.database,
+    label: group.label,
+    newest: newest ? describeBackup(newest, now) : null,
+    lastRestoreTest: tests.at(-1) ?? null,
+    lastGoodRestoreTest: tests.findLast(({ok}) => ok) ?? null,
+    failuresSince: failures.length,
+    lastFailure: lastFailure
+      ? {at: lastFailure.startedAt, code: lastFailure.errorCode ?? '', message: lastFailure.errorMessage ?? ''}
+      : null,
+    shrink: shrinkOf(backups.find(isWhole)),
+    backups: countByState(backups),
+    storage: backups.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0),
+  };
+}
+
+/** A dump of some tables, or of definitions alone, saves nobody. */
+function isWhole({record}: Backup): boolean {
+  if (!record) return true;
+  const {schemaOnly, dataOnly, includeTables, includeSchemas} = record.config;
+  return !schemaOnly && !dataOnly && includeTables.length + includeSchemas.length === 0;
+}
+
+function isProven({record}: Backup, required: ProofLevel | null): boolean {
+  if (required === null) return true;
+  const level = record ? proofOf(record)?.level : undefined;
+  return level !== undefined && proofLevels.indexOf(level) >= proofLevels.indexOf(required);
+}
+
+function describeBackup(backup: Backup, now: Date): NewestBackup {
+  return {
+    id: backup.id,
+    createdAt: backup.createdAt.toISOString(),
+    age: now.getTime() - backup.createdAt.getTime(),
+    size: backup.sizeBytes,
+    rows: backup.record?.tables.reduce((sum, {rows}) => sum + rows, 0) ?? null,
+    proof: backup.record ? (proofOf(backup.record)?.level ?? null) : null,
+  };
+}
+
+/** Oldest first; the metadata tells those of backups that are there, the audit log also those of backups since pruned. */
+function restoreTestsOf({backups, runs}: DatabaseGroup): RestoreTest[] {
+  const recorded = backups.flatMap(({id, record}) =>
+    [...(record?.verification ? [record.verification] : []), ...(record?.proofs ?? [])]
+      .filter(({level}) => level === 'restore')
+      .map(({at, ok, restoreDuration}) => ({at, backupId: id, ok, restoreDuration: restoreDuration ?? null})),
+  );
+  const logged = runs.flatMap((run) =>
+    run.verifications
+      .filter(({level}) => level === 'restore')
+      .map(({backupId, ok, restoreDuration}) => ({at: run.startedAt, backupId, ok, restoreDuration})),
+  );
+  return [...recorded, ...logged].sort((a, b) => new Date(a.at).getTime() - new Date(b.at).getTime());
+}
+
+function shrinkOf(newest: Backup | undefined): string[] {
+  return (newest?.record?.shrink ?? []).map(
+    ({table, rowsBefore, rowsNow}) => `${table} has ${countOf(rowsNow, 'row')}, ${countOf(rowsBefore, 'row')} before`,
+  );
+}
+
+function countByState(backups: readonly Backup[]): DatabaseStatus['backups'] {
+  const counts = {unproven: 0, checksum: 0, archive: 0, restore: 0, damaged: 0};
+  for (const {record} of backups) {
+    if (record && isKnownBad(record)) counts.damaged += 1;
+    else counts[(record ? proofOf(record)?.level : undefined) ?? 'unproven'] += 1;
+  }
+  return counts;
+}
+
+/** Clocks of two machines are rarely further apart. */
+const clockTolerance = 5 * 60_000;
+
+function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Finding[] {
+  const {label, newest, lastRestoreTest, lastGoodRestoreTest, lastFailure} = status;
+  const findings: Finding[] = [];
+  const find = (severity: Finding['severity'], code: Finding['code'], message: string): void => {
+    findings.push({severity, code, database: label, message: `${label}: ${message}`});
+  };
+  const proven = limits.require === null ? '' : ` proven by ${limits.require}`;
+  const total = backupStates.reduce((sum, state) => sum + status.backups[state], 0);
+  if (!newest) {
+    if (total === 0) find('critical', 'NO_BACKUP', 'there is no backup.');
+    else if (total === status.backups.damaged) find('critical', 'DAMAGED', 'every backup is damaged.');
+    else if (limits.require === null) find('critical', 'NO_BACKUP', 'there is no good backup of the whole database.');
+    else find('critical', 'NOT_PROVEN', `no backup is${proven}.`);
+  } else if (newest.age < -clockTolerance) {
+    find('warning', 'FROM_THE_FUTURE', `the newest backup ${newest.id} is dated in the future; is a clock wrong?`);
+  } else if (newest.age > limits.maxAge) {
+    const age = `${formatDuration(newest.age)} old, limit ${formatDuration(limits.maxAge)}`;
+    find('critical', 'TOO_OLD', `the newest good backup${proven} is ${age} (${newest.id}).`);
+  }
+  if (status.shrink.length > 0) find('critical', 'SHRUNK', `the newest backup shrank: ${status.shrink.join('; ')}.`);
+  if (lastFailure) {
+    const since = newest ? 'since the newest good backup' : 'and no good backup is there';
+    const last = `the last at ${lastFailure.at} with ${lastFailure.code}: ${lastFailure.message}`;
+    find('warning', 'RUN_FAILED', `${countOf(status.failuresSince, 'backup run')} failed ${since}, ${last}`);
+  }
+  if (lastRestoreTest && !lastRestoreTest.ok) {
+    const what = `of ${lastRestoreTest.backupId} at ${lastRestoreTest.at}`;
+    find('critical', 'RESTORE_TEST_FAILED', `the last restore test (${what}) failed.`);
+  }
+  if (newest && status.backups.damaged > 0) {
+    const count = countOf(status.backups.damaged, 'backup is', 'backups are');
+    find('warning', 'DAMAGED', `${count} damaged; see destino-db list.`);
+  }
+  if (limits.maxRestoreTestAge !== null) {
+    const age = lastGoodRestoreTest ? now.getTime() - new Date(lastGoodRestoreTest.at).getTime() : Infinity;
+    const limit = `limit ${formatDuration(limits.maxRestoreTestAge)}`;
+    if (!lastGoodRestoreTest) find('warning', 'RESTORE_TEST_TOO_OLD', `no restore test has held yet (${limit}).`);
+    else if (age > limits.maxRestoreTestAge) {
+      find('warning', 'RESTORE_TEST_TOO_OLD', `the last restore test that held is ${formatDuration(age)} old, ${limit}.`);
+    }
+  }
+  return findings;
+}
+
+/** What cannot be put down to one database. */
+function folderFindings(
+  {problems}: Catalogue,
+  databases: readonly DatabaseStatus[],
+  freeBytes: number | null,
+): Finding[] {
+  const unreadable: Finding[] = problems.map(({path, reason}) => ({
+    severity: 'warning',
+    code: 'UNREADABLE_METADATA',
+    database: null,
+    message: `${path} tells no backup: ${reason}`,
+  }));
+  const largest = Math.max(0, ...databases.map(({newest}) => newest?.size ?? 0));
+  const isLow = freeBytes !== null && freeBytes < largest;
+  return [
+    ...(databases.length === 0 ? [noBackupAtAll] : []),
+    ...unreadable,
+    ...(isLow ? [diskLow(freeBytes, largest)] : []),
+  ];
+}
+
+const noBackupAtAll: Finding = {
+  severity: 'critical',
+  code: 'NO_BACKUP',
+  database: null,
+  message: 'There is no backup at all.',
+};
+
+function diskLow(freeBytes: number, neededBytes: number): Finding {
+  return {
+    severity: 'warning',
+    code: 'DISK_LOW',
+    database: null,
+    message: `${formatBytes(freeBytes)} are free, less than the ${formatBytes(neededBytes)} of one more backup.`,
+  };
+}
