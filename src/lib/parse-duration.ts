@@ -35,7 +35,9 @@ export function parseSince(text: string, name: string, now: Date): Date {
   if (durationPattern.test(text)) return new Date(now.getTime() - parseDuration(text, name));
   const iso = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/.exec(text);
   const hasTime = text.length > 10;
-  const moment = iso ? new Date(`${text.replace(' ', 'T')}${hasTime && iso[1] === undefined ? 'Z' : ''}`) : undefined;
+  const moment = iso
+    ? new Date(`${text.replace(' ', 'T')}${hasTime && iso[1] === undefined ? 'Z' : ''}`)
+    : undefined;
   if (!moment || Number.isNaN(moment.getTime())) {
     throw new AppError('USAGE', `${name} is "${text}", which is neither a duration nor a date.`, {
       hint: 'Write a duration (7d), a date (2026-11-22) or a time (2026-11-22T02:00Z).',

@@ -1,19 +1,20 @@
 /** The story of `status`: reads the folder, the audit log and the free space, and judges them by the limits. */
+import {statfs} from 'node:fs/promises';
 import {join} from 'node:path';
-import {readCatalogue} from '../backups/catalogue.js';
 import type {ProofLevel} from '../backups/backup-record.js';
-import {freeBytesAt} from '../backups/disk-space.js';
+import {readCatalogue} from '../backups/catalogue.js';
 import {parseDuration} from '../parse-duration.js';
 import type {RunContext} from '../run-context.js';
+import type {Settings} from '../settings/settings.js';
 import {readHistory} from '../watch/read-history.js';
 import {assessStatus, type Status, type StatusLimits} from '../watch/status.js';
 
 export interface StatusRequest {
-  /** "26h"; the config's or 26 hours without it, so that a daily backup may take two. */
+  /** "26h"; by default the config's, else 26 hours, so that a daily backup may take two. */
   readonly maxAge?: string | undefined;
   readonly require?: ProofLevel | undefined;
   readonly maxRestoreTestAge?: string | undefined;
-  /** Only databases of these names. */
+  /** Only databases of these names; all without it. */
   readonly databases?: readonly string[] | undefined;
 }
 
@@ -23,4 +24,45 @@ export interface StatusResult extends Status {
   readonly limits: StatusLimits;
 }
 
-const defaultMaxAge = '26h';
+/** @throws USAGE for a limit that is no duration, READ_FAILED */
+export async function checkStatus(
+  {settings, clock, warn}: Pick<RunContext, 'settings' | 'clock' | 'warn'>,
+  request: StatusRequest = {},
+): Promise<StatusResult> {
+  const limits = resolveLimits(settings, request);
+  const now = clock.now();
+  const folder = join(settings.backupsDir, 'database');
+  const {runs, unreadableLines} = await readHistory(settings.backupsDir);
+  if (unreadableLines > 0) warn(`Lines of the audit log that could not be read: ${unreadableLines}.`);
+  const status = assessStatus(
+    {
+      catalogue: await readCatalogue(folder),
+      runs,
+      now,
+      freeBytes: await freeBytesOf(settings.backupsDir),
+      databases: request.databases,
+    },
+    limits,
+  );
+  return {...status, folder, checkedAt: now.toISOString(), limits};
+}
+
+function resolveLimits({config}: Settings, request: StatusRequest): StatusLimits {
+  const maxAge = request.maxAge ?? config.status?.maxAge ?? '26h';
+  const testAge = request.maxRestoreTestAge ?? config.status?.maxRestoreTestAge;
+  return {
+    maxAge: parseDuration(maxAge, '--max-age'),
+    require: request.require ?? config.status?.require ?? null,
+    maxRestoreTestAge: testAge === undefined ? null : parseDuration(testAge, '--max-restore-test-age'),
+  };
+}
+
+/** Bytes; null where there is no folder yet, or where the system does not tell. */
+async function freeBytesOf(folder: string): Promise<number | null> {
+  try {
+    const {bavail, bsize} = await statfs(folder);
+    return bavail * bsize;
+  } catch {
+    return null; // the other findings say that nothing is there
+  }
+}

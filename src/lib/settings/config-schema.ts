@@ -1,11 +1,14 @@
 /** The shape of the config file. Every key is optional; unknown keys are errors. Descriptions become its documentation. */
 import {z} from 'zod';
+import {durationPattern} from '../parse-duration.js';
 import {ordersConfig} from './orders-config.js';
 
 export const backupFormats = ['custom', 'sql', 'directory'] as const;
 export type BackupFormat = (typeof backupFormats)[number];
 
 const count = z.int().min(0);
+
+const duration = z.string().regex(durationPattern, 'is no duration, as 90m, 26h, 35d or 2w are');
 
 export const retentionConfig = z.strictObject({
   keepDays: count.optional().describe('Keep every backup younger than this many days.'),
@@ -89,6 +92,19 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe('When a backup counts as suspiciously smaller than the one before.'),
+  status: z
+    .strictObject({
+      maxAge: duration.optional().describe('How old the newest good backup may be: "26h".'),
+      require: z
+        .enum(['checksum', 'archive', 'restore'])
+        .optional()
+        .describe('Count only backups proven at least so far.'),
+      maxRestoreTestAge: duration
+        .optional()
+        .describe('How old the last restore test that held may be: "35d".'),
+    })
+    .optional()
+    .describe('Limits of the status command.'),
   orders: ordersConfig.optional().describe('What orders:clean deletes and what it never does.'),
 });
 

@@ -62,7 +62,9 @@ export function groupByDatabase(backups: readonly Backup[], runs: readonly RunRe
     .map((group) => {
       const database = describe(group);
       const isAlone = names.filter((name) => name === database.name).length === 1;
-      const label = isAlone ? database.name : `${database.name}@${database.host ?? '?'}:${database.port ?? '?'}`;
+      const label = isAlone
+        ? database.name
+        : `${database.name}@${database.host ?? '?'}:${database.port ?? '?'}`;
       return {database, label, backups: group.backups, runs: group.runs};
     })
     .sort((a, b) => (a.label < b.label ? -1 : 1));

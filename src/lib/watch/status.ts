@@ -88,11 +88,17 @@ export interface StatusSources {
   readonly now: Date;
   /** Bytes free where backups are written. */
   readonly freeBytes: number | null;
+  /** Only databases of these names are looked at; all without it. */
+  readonly databases?: readonly string[] | undefined;
 }
 
 export function assessStatus(sources: StatusSources, limits: StatusLimits): Status {
   const {catalogue, runs, now, freeBytes} = sources;
-  const databases = groupByDatabase(catalogue.backups, runs).map((group) => describeDatabase(group, limits, now));
+  const groups = groupByDatabase(catalogue.backups, runs);
+  const wanted = sources.databases;
+  const databases = groups
+    .filter(({database}) => wanted === undefined || wanted.includes(database.name))
+    .map((group) => describeDatabase(group, limits, now));
   const findings = [
     ...databases.flatMap((database) => findingsOf(database, limits, now)),
     ...folderFindings(catalogue, databases, freeBytes),
@@ -107,7 +113,9 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
 
 function describeDatabase(group: DatabaseGroup, limits: StatusLimits, now: Date): DatabaseStatus {
   const {backups, runs} = group;
-  const newest = backups.find((backup) => isWhole(backup) && isGood(backup) && isProven(backup, limits.require));
+  const newest = backups.find(
+    (backup) => isWhole(backup) && isGood(backup) && isProven(backup, limits.require),
+  );
   const failures = runs.filter(
     (run) =>
       isBackupRun(run) &&
@@ -124,7 +132,11 @@ function describeDatabase(group: DatabaseGroup, limits: StatusLimits, now: Date)
     lastGoodRestoreTest: tests.findLast(({ok}) => ok) ?? null,
     failuresSince: failures.length,
     lastFailure: lastFailure
-      ? {at: lastFailure.startedAt, code: lastFailure.errorCode ?? '', message: lastFailure.errorMessage ?? ''}
+      ? {
+          at: lastFailure.startedAt,
+          code: lastFailure.errorCode ?? '',
+          message: lastFailure.errorMessage ?? '',
+        }
       : null,
     shrink: shrinkOf(backups.find(isWhole)),
     backups: countByState(backups),
@@ -173,7 +185,8 @@ function restoreTestsOf({backups, runs}: DatabaseGroup): RestoreTest[] {
 
 function shrinkOf(newest: Backup | undefined): string[] {
   return (newest?.record?.shrink ?? []).map(
-    ({table, rowsBefore, rowsNow}) => `${table} has ${countOf(rowsNow, 'row')}, ${countOf(rowsBefore, 'row')} before`,
+    ({table, rowsBefore, rowsNow}) =>
+      `${table} has ${countOf(rowsNow, 'row')}, ${countOf(rowsBefore, 'row')} before`,
   );
 }
 
@@ -200,15 +213,21 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
   if (!newest) {
     if (total === 0) find('critical', 'NO_BACKUP', 'there is no backup.');
     else if (total === status.backups.damaged) find('critical', 'DAMAGED', 'every backup is damaged.');
-    else if (limits.require === null) find('critical', 'NO_BACKUP', 'there is no good backup of the whole database.');
+    else if (limits.require === null)
+      find('critical', 'NO_BACKUP', 'there is no good backup of the whole database.');
     else find('critical', 'NOT_PROVEN', `no backup is${proven}.`);
   } else if (newest.age < -clockTolerance) {
-    find('warning', 'FROM_THE_FUTURE', `the newest backup ${newest.id} is dated in the future; is a clock wrong?`);
+    find(
+      'warning',
+      'FROM_THE_FUTURE',
+      `the newest backup ${newest.id} is dated in the future; is a clock wrong?`,
+    );
   } else if (newest.age > limits.maxAge) {
     const age = `${formatDuration(newest.age)} old, limit ${formatDuration(limits.maxAge)}`;
     find('critical', 'TOO_OLD', `the newest good backup${proven} is ${age} (${newest.id}).`);
   }
-  if (status.shrink.length > 0) find('critical', 'SHRUNK', `the newest backup shrank: ${status.shrink.join('; ')}.`);
+  if (status.shrink.length > 0)
+    find('critical', 'SHRUNK', `the newest backup shrank: ${status.shrink.join('; ')}.`);
   if (lastFailure) {
     const since = newest ? 'since the newest good backup' : 'and no good backup is there';
     const last = `the last at ${lastFailure.at} with ${lastFailure.code}: ${lastFailure.message}`;
@@ -225,9 +244,14 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
   if (limits.maxRestoreTestAge !== null) {
     const age = lastGoodRestoreTest ? now.getTime() - new Date(lastGoodRestoreTest.at).getTime() : Infinity;
     const limit = `limit ${formatDuration(limits.maxRestoreTestAge)}`;
-    if (!lastGoodRestoreTest) find('warning', 'RESTORE_TEST_TOO_OLD', `no restore test has held yet (${limit}).`);
+    if (!lastGoodRestoreTest)
+      find('warning', 'RESTORE_TEST_TOO_OLD', `no restore test has held yet (${limit}).`);
     else if (age > limits.maxRestoreTestAge) {
-      find('warning', 'RESTORE_TEST_TOO_OLD', `the last restore test that held is ${formatDuration(age)} old, ${limit}.`);
+      find(
+        'warning',
+        'RESTORE_TEST_TOO_OLD',
+        `the last restore test that held is ${formatDuration(age)} old, ${limit}.`,
+      );
     }
   }
   return findings;

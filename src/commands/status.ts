@@ -1,0 +1,66 @@
+import {Flags, type Interfaces} from '@oclif/core';
+import {proofLevels} from '../lib/backups/backup-record.js';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {asAppError} from '../lib/cli/show-error.js';
+import {nagiosStatus, nagiosUnknown, showNagios, showStatus} from '../lib/cli/show-status.js';
+import {exitStatus} from '../lib/errors.js';
+import {redact} from '../lib/redact.js';
+import {checkStatus, type StatusResult} from '../lib/services/check-status.js';
+
+export default class Status extends BaseCommand {
+  static override summary = 'is the newest good backup young enough? for monitors';
+  static override description =
+    'Looks at the backups folder and the audit log; needs no database. A line for everything that is not as it should be.\n' +
+    'Exit codes: 0 all is well, 4 something was found, 2 usage, 1 or 3 the folder cannot be read.\n' +
+    'With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.';
+  static override examples = [
+    '<%= config.bin %> status --max-age 26h --require archive --max-restore-test-age 35d',
+    '<%= config.bin %> status --nagios',
+    '<%= config.bin %> status --json | jq -r ".findings[].message"',
+  ];
+  static override flags = {
+    'max-age': Flags.string({
+      helpValue: 'TIME',
+      summary: 'How old the newest good backup may be (default 26h).',
+    }),
+    require: Flags.option({options: proofLevels})({summary: 'Count only backups proven at least so far.'}),
+    'max-restore-test-age': Flags.string({
+      helpValue: 'TIME',
+      summary: 'How old the last restore test that held may be, such as 35d.',
+    }),
+    database: Flags.string({
+      helpValue: 'NAME',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Only this database (repeatable).',
+    }),
+    nagios: Flags.boolean({
+      summary: 'One line and the exit statuses of a Nagios plugin.',
+      exclusive: ['json'],
+    }),
+  };
+
+  async run(): Promise<StatusResult> {
+    const {flags} = await this.parse(Status);
+    return this.perform(
+      flags,
+      (context) =>
+        checkStatus(context, {
+          maxAge: flags['max-age'],
+          require: flags.require,
+          maxRestoreTestAge: flags['max-restore-test-age'],
+          databases: flags.database,
+        }),
+      flags.nagios ? showNagios : showStatus,
+      {exitCodeOf: (result) => (flags.nagios ? nagiosStatus(result) : result.ok ? 0 : exitStatus.integrity)},
+    );
+  }
+
+  /** A monitor takes exit status 1 or 2 for a state of the backups, so that trouble with the check itself must be 3. */
+  override async catch(error: Interfaces.CommandError): Promise<void> {
+    if (!this.argv.includes('--nagios')) return super.catch(error);
+    const {code, message} = asAppError(error);
+    process.stdout.write(`${redact(nagiosUnknown(`${code}: ${message}`))}\n`);
+    process.exitCode = 3;
+  }
+}

@@ -1,0 +1,40 @@
+/** The story of `history`: the recorded runs that fit the filters. */
+import {parseSince} from '../parse-duration.js';
+import type {RunContext} from '../run-context.js';
+import {readHistory} from '../watch/read-history.js';
+import type {RunRecord} from '../watch/run-record.js';
+
+export interface HistoryRequest {
+  readonly command?: string | undefined;
+  readonly database?: string | undefined;
+  /** Only runs that did not end well. */
+  readonly failed?: boolean | undefined;
+  /** A duration back from now, a date or a time. */
+  readonly since?: string | undefined;
+  /** The newest N. */
+  readonly limit?: number | undefined;
+}
+
+export interface HistoryResult {
+  /** Newest last. */
+  readonly runs: readonly RunRecord[];
+  /** Runs that fit the filters, those beyond the limit included. */
+  readonly total: number;
+  readonly unreadableLines: number;
+}
+
+/** @throws USAGE for a `since` that is no time, READ_FAILED */
+export async function listRuns(context: RunContext, request: HistoryRequest): Promise<HistoryResult> {
+  const {since} = request;
+  const from = since === undefined ? undefined : parseSince(since, '--since', context.clock.now());
+  const {runs, unreadableLines} = await readHistory(
+    context.settings.backupsDir,
+    (run) =>
+      (request.command === undefined || run.command === request.command) &&
+      (request.database === undefined || run.database?.name === request.database) &&
+      (request.failed !== true || run.outcome !== 'ok') &&
+      (from === undefined || new Date(run.startedAt) >= from),
+  );
+  const {limit} = request;
+  return {runs: limit === undefined ? runs : runs.slice(-limit), total: runs.length, unreadableLines};
+}

@@ -1,0 +1,165 @@
+import {describe, expect, it} from 'vitest';
+import {assessStatus} from '../../../src/lib/watch/status.js';
+import {sampleRecord} from '../../support/sample-backups.js';
+import {sampleRun} from '../../support/sample-run.js';
+import {simulateMonth, story} from '../../support/simulated-month.js';
+import {catalogueOf, limits, statusAt} from '../../support/simulated-status.js';
+
+const day = 86_400_000;
+const now = new Date('2026-11-22T12:00:00Z');
+
+/** The codes found at noon of each day of the month, days with none left out. */
+function storyByStatus(): Record<string, string[]> {
+  const days: Record<string, string[]> = {};
+  for (let at = Date.parse(`${story.firstDay}T12:00:00Z`); at <= now.getTime(); at += day) {
+    const noon = new Date(at).toISOString();
+    const codes = statusAt(noon).findings.map(({code}) => code);
+    if (codes.length > 0) days[noon.slice(0, 10)] = codes;
+  }
+  return days;
+}
+
+describe('the status over a simulated month', () => {
+  it('tells the failures, the gap, the shrink and the failed restore test on the days they stand, and nothing else', () => {
+    const testFailed = ['RESTORE_TEST_FAILED', 'DAMAGED'];
+    expect(storyByStatus()).toEqual({
+      [story.connectionRefused]: ['TOO_OLD', 'RUN_FAILED'],
+      [story.diskFull]: ['TOO_OLD', 'RUN_FAILED'],
+      [story.missed[0]]: ['TOO_OLD'],
+      [story.missed[1]]: ['TOO_OLD'],
+      [story.interrupted]: ['TOO_OLD', 'RUN_FAILED'],
+      [story.restoreTestFailed]: testFailed,
+      '2026-11-16': testFailed,
+      [story.shrunk]: ['SHRUNK', ...testFailed],
+      '2026-11-18': testFailed,
+      '2026-11-19': testFailed,
+      '2026-11-20': testFailed,
+      '2026-11-21': testFailed,
+      [story.lastDay]: ['DAMAGED'],
+    });
+  });
+
+  it('is well just before a limit and not just after it', () => {
+    const lastGood = `${story.ordersRestored}T03:00:00.000Z`;
+    const at = (ms: number): string => new Date(Date.parse(lastGood) + limits.maxAge + ms).toISOString();
+    expect(statusAt(at(0))).toMatchObject({ok: true, findings: []});
+    expect(statusAt(at(1))).toMatchObject({ok: false, findings: [{code: 'TOO_OLD', severity: 'critical'}]});
+  });
+
+  it('counts the age from the newest backup that is proven as far as required', () => {
+    const status = statusAt(`${story.lastDay}T12:00:00Z`, {require: 'restore'});
+    expect(status.databases[0]?.newest).toMatchObject({id: 'shop-2026-11-22T02-00-00', proof: 'restore'});
+    const before = statusAt('2026-11-21T12:00:00Z', {require: 'restore'});
+    expect(before.databases[0]?.newest).toMatchObject({
+      id: 'shop-2026-11-08T02-00-00',
+      age: 13 * day + 10 * 3_600_000,
+    });
+    expect(before.findings[0]?.message).toBe(
+      'shop: the newest good backup proven by restore is 13 d 10 h old, limit 26 h (shop-2026-11-08T02-00-00).',
+    );
+  });
+
+  it('looks at the age of the last restore test that held, also of a backup pruned since', () => {
+    const maxRestoreTestAge = 9 * day;
+    expect(
+      statusAt('2026-11-17T03:00:00Z', {maxRestoreTestAge}).findings.map(({code}) => code),
+    ).not.toContain('RESTORE_TEST_TOO_OLD');
+    expect(statusAt('2026-11-17T05:00:00Z', {maxRestoreTestAge}).findings.map(({code}) => code)).toContain(
+      'RESTORE_TEST_TOO_OLD',
+    );
+    const {runs} = simulateMonth(now);
+    const pruned = assessStatus(
+      {catalogue: catalogueOf([sampleRecord('2026-11-22T02:00:00Z')]), runs, now, freeBytes: null},
+      limits,
+    );
+    expect(pruned.databases[0]?.lastGoodRestoreTest).toMatchObject({
+      at: '2026-11-22T04:00:00.000Z',
+      restoreDuration: 119_000,
+    });
+  });
+
+  it('adds up what there is', () => {
+    const {backups} = simulateMonth(now);
+    const status = statusAt(now.toISOString());
+    expect(status.storage.used).toBe(backups.reduce((sum, {size}) => sum + size, 0));
+    expect(status.databases).toMatchObject([
+      {
+        label: 'shop',
+        host: 'db.example',
+        failuresSince: 0,
+        backups: {archive: 12, restore: 1, damaged: 1, unproven: 0},
+      },
+    ]);
+  });
+});
+
+describe('the status', () => {
+  const assess = (
+    records: Parameters<typeof catalogueOf>[0],
+    runs = [sampleRun({startedAt: '2026-11-01T00:00:00Z'})],
+  ) => assessStatus({catalogue: catalogueOf(records), runs, now, freeBytes: 1e12}, limits);
+  const codes = (...given: Parameters<typeof assess>): string[] =>
+    assess(...given).findings.map(({code}) => code);
+  const fresh = '2026-11-22T02:00:00Z';
+
+  it('finds a database whose every backup failed, and a folder with nothing at all', () => {
+    const failed = sampleRun({
+      outcome: 'failed',
+      exitCode: 3,
+      errorCode: 'CONNECTION_REFUSED',
+      errorMessage: 'No answer.',
+    });
+    expect(codes([], [failed])).toEqual(['NO_BACKUP', 'RUN_FAILED']);
+    expect(codes([], [])).toEqual(['NO_BACKUP']);
+  });
+
+  it('takes neither definitions alone nor some tables for a backup of the database', () => {
+    const config = sampleRecord(fresh).config;
+    expect(codes([sampleRecord(fresh, {config: {...config, schemaOnly: true}})])).toEqual(['NO_BACKUP']);
+    expect(codes([sampleRecord(fresh, {config: {...config, includeTables: ['orders']}})])).toEqual([
+      'NO_BACKUP',
+    ]);
+    expect(codes([sampleRecord(fresh, {config: {...config, excludeTables: ['logs']}})])).toEqual([]);
+  });
+
+  it('finds nothing good where a later proof failed', () => {
+    const proofs = [{level: 'checksum' as const, at: fresh, ok: false, duration: 1, findings: ['differs']}];
+    expect(codes([sampleRecord(fresh, {proofs})])).toEqual(['DAMAGED']);
+  });
+
+  it('puts a run that got no connection down to the database of that host, and previews to none', () => {
+    const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
+    const failed = sampleRun({database, outcome: 'failed', exitCode: 3, startedAt: '2026-11-22T05:00:00Z'});
+    expect(codes([sampleRecord(fresh)], [failed])).toEqual(['RUN_FAILED']);
+    expect(codes([sampleRecord(fresh)], [{...failed, mode: 'preview'}])).toEqual([]);
+    const elsewhere = {...failed, database: {...database, host: 'other.example'}};
+    const status = assess([sampleRecord(fresh)], [elsewhere]);
+    expect(status.databases.map(({label}) => label)).toEqual([
+      'shop@db.example:5432',
+      'shop@other.example:5432',
+    ]);
+  });
+
+  it('tells a backup from the future, a full disk and metadata that cannot be read', () => {
+    expect(codes([sampleRecord('2026-11-22T13:00:00Z')])).toEqual(['FROM_THE_FUTURE']);
+    const catalogue = {
+      ...catalogueOf([sampleRecord(fresh, {size: 5000})]),
+      problems: [{path: '/b/x', reason: 'no JSON'}],
+    };
+    const found = assessStatus({catalogue, runs: [], now, freeBytes: 4999}, limits).findings;
+    expect(found.map(({code, severity}) => [code, severity])).toEqual([
+      ['UNREADABLE_METADATA', 'warning'],
+      ['DISK_LOW', 'warning'],
+    ]);
+  });
+
+  it('looks only at the databases it is asked for', () => {
+    const records = [sampleRecord('2026-01-01T00:00:00Z', {databaseName: 'retired'}), sampleRecord(fresh)];
+    const sources = {catalogue: catalogueOf(records), runs: [], now, freeBytes: null};
+    expect(assessStatus(sources, limits).findings.map(({database}) => database)).toEqual(['retired']);
+    expect(assessStatus({...sources, databases: ['shop']}, limits)).toMatchObject({
+      ok: true,
+      databases: [{label: 'shop'}],
+    });
+  });
+});
