@@ -23,6 +23,8 @@ export interface SoftLink {
 
 export interface OrdersProfile {
   readonly name: string;
+  /** Whether it is Destino's, whose rules may name tables that a database lacks. */
+  readonly isBuiltIn: boolean;
   readonly roots: readonly RootProfile[];
   readonly failedPayments: readonly string[];
   readonly cancelledStatuses: readonly string[];
@@ -44,6 +46,7 @@ function destinoProfile(schema: string): OrdersProfile {
   };
   return {
     name: 'destino',
+    isBuiltIn: true,
     roots: [
       {...root, table: 'orders', total: 'total'},
       {...root, table: 'catering_orders', total: 'totalAmount'},
@@ -67,6 +70,7 @@ export function ordersProfile(config: OrdersConfig, schema = 'public'): OrdersPr
   const list = (columns: string | string[]): string[] => (Array.isArray(columns) ? columns : [columns]);
   return {
     name: profile.name,
+    isBuiltIn: false,
     roots: profile.roots.map((root) => ({
       schema: root.schema ?? schema,
       table: root.table,

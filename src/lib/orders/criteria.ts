@@ -1,0 +1,114 @@
+/** The criteria of a cleaning, checked: dates, time zone and ids as flags and config gave them. */
+import {AppError, systemErrorCode} from '../errors.js';
+import type {Session} from '../postgres/client.js';
+import {quoteIdentifier} from '../postgres/quote.js';
+import type {OrdersConfig} from '../settings/orders-config.js';
+import type {Root} from './foreign-key-graph.js';
+import {columnType, type Criteria, relationSql} from './select-orders.js';
+
+/** The flags that choose orders. */
+export interface SelectionFlags {
+  readonly testEmailsOnly: boolean;
+  readonly includeOld: boolean;
+  readonly includeCustomers: boolean;
+  readonly from: string | undefined;
+  readonly to: string | undefined;
+  readonly excludeIds: readonly string[];
+}
+
+/** @throws USAGE naming the flag, CONFIG_INVALID for the time zone */
+export function parseCriteria(flags: SelectionFlags, config: OrdersConfig): Criteria {
+  const from = parseDay(flags.from, '--from');
+  const to = parseDay(flags.to, '--to');
+  if (from !== null && to !== null && from > to) {
+    throw new AppError('USAGE', `--from ${from} is after --to ${to}.`, {hint: 'Swap the two days.'});
+  }
+  const timeZone = config.timeZone ?? 'UTC';
+  try {
+    new Intl.DateTimeFormat('en', {timeZone});
+  } catch {
+    throw new AppError('CONFIG_INVALID', `The time zone "${timeZone}" (orders.timeZone) is unknown.`, {
+      hint: 'Use a name such as "America/Los_Angeles" or "UTC".',
+    });
+  }
+  return {
+    testEmailsOnly: flags.testEmailsOnly,
+    includeOld: flags.includeOld,
+    includeCustomers: flags.includeCustomers,
+    from,
+    to,
+    timeZone,
+    excludedIds: [],
+  };
+}
+
+function parseDay(text: string | undefined, flag: string): string | null {
+  if (text === undefined) return null;
+  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text);
+  const time = isDay ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  // Date.parse takes 31 February for 3 March.
+  if (!Number.isNaN(time) && new Date(time).toISOString().startsWith(text)) return text;
+  throw new AppError('USAGE', `${flag} "${text}" is no day.`, {
+    hint: `Write it as YYYY-MM-DD: ${flag} 2026-03-31.`,
+  });
+}
+
+/** SQLSTATE class 22: data exceptions, such as text that is no uuid. */
+const isDataException = (error: unknown): boolean =>
+  error instanceof AppError && (systemErrorCode(error.cause) ?? '').startsWith('22');
+
+/**
+ * The ids as the server writes them ("{A0EE...}" is the same uuid as "a0ee...").
+ * @param onUnknown is told the ids that no order has
+ * @throws USAGE or CONFIG_INVALID for an id that no order could have
+ */
+export async function resolveExcludedIds(
+  session: Session,
+  roots: readonly Root[],
+  ids: readonly string[],
+  config: OrdersConfig,
+  onUnknown: (id: string) => void,
+): Promise<string[]> {
+  const resolved = new Set<string>();
+  const given = [
+    ...ids.map((id) => ({id, isFlag: true})),
+    ...(config.excludedIds ?? []).map((id) => ({id, isFlag: false})),
+  ];
+  for (const {id, isFlag} of given) {
+    let isFound = false;
+    const types: string[] = [];
+    let isPossible = false;
+    for (const {table, profile} of roots) {
+      const [column, ...others] = profile.key;
+      if (column === undefined || others.length > 0) {
+        isPossible = true; // the columns of a composite key are compared as text
+        isFound = true;
+        resolved.add(id);
+        continue;
+      }
+      const type = columnType(table, column);
+      types.push(type);
+      try {
+        const [row] = await session.query(
+          `SELECT CAST($1::text AS ${type})::text AS id,
+                  EXISTS (SELECT 1 FROM ${relationSql(table)} WHERE ${quoteIdentifier(column)} = CAST($1::text AS ${type})) AS found`,
+          [id],
+        );
+        isPossible = true;
+        if (row?.['found'] === 't') isFound = true;
+        resolved.add(row?.['id'] ?? id);
+      } catch (error) {
+        if (!isDataException(error)) throw error;
+      }
+    }
+    if (!isPossible) {
+      throw new AppError(
+        isFlag ? 'USAGE' : 'CONFIG_INVALID',
+        `${isFlag ? '--exclude-id' : 'orders.excludedIds'} "${id}" cannot be the id of an order (${[...new Set(types)].join(', ')}).`,
+        {hint: 'Copy the id from the order, or leave it out.'},
+      );
+    }
+    if (!isFound) onUnknown(id);
+  }
+  return [...resolved];
+}
