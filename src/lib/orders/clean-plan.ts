@@ -123,10 +123,7 @@ async function countWords(
       reasons,
       `SELECT 'linked' AS name, count(*) AS count FROM ${notesOf(notes, root.table).sql} s WHERE s.round > 0 HAVING count(*) > 0`,
     );
-    await add(
-      guards,
-      `SELECT g AS name, count(*) AS count ${from}, pg_catalog.unnest(d.guards) g ${group}`,
-    );
+    await add(guards, `SELECT g AS name, count(*) AS count ${from}, pg_catalog.unnest(d.guards) g ${group}`);
   }
   return {reasons, guards};
 }

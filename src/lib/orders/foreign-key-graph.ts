@@ -157,7 +157,15 @@ function foreignLinks(catalog: Catalog): Link[] {
     const {name, childColumns, parentColumns, action, changedColumns, hasIndex} = key;
     const ends = {child, childRelation, childColumns, parent, parentRelation, parentColumns};
     return [
-      {name, isSoft: false, ...ends, action, changedColumns, canWait: key.isDeferrable || isNullable, hasIndex},
+      {
+        name,
+        isSoft: false,
+        ...ends,
+        action,
+        changedColumns,
+        canWait: key.isDeferrable || isNullable,
+        hasIndex,
+      },
     ];
   });
 }
@@ -214,8 +222,7 @@ function setNullPolicy(
       {hint: whereToMend},
     );
   }
-  return (table) =>
-    Object.entries(profile.setNull).find(([name]) => isNamed(table, name))?.[1] ?? 'keep';
+  return (table) => Object.entries(profile.setNull).find(([name]) => isNamed(table, name))?.[1] ?? 'keep';
 }
 
 /** A row that stays can be found again by its key only. */
@@ -233,7 +240,10 @@ function refuseUnnamedRows(link: Link): void {
 }
 
 /** @throws NOT_SUPPORTED_HERE for tables that refer to one another by constraints that can neither wait nor be NULL */
-function arrange(tables: readonly Table[], links: readonly Link[]): Pick<OrderGraph, 'tables' | 'deleteGroups'> {
+function arrange(
+  tables: readonly Table[],
+  links: readonly Link[],
+): Pick<OrderGraph, 'tables' | 'deleteGroups'> {
   const inside = links.filter((link) => tables.includes(link.child) && link.child !== link.parent);
   const reaches = new Map(tables.map((table) => [table, ancestors(table, inside)]));
   const isMutual = (a: Table, b: Table): boolean =>
@@ -281,7 +291,9 @@ function inOrder<T extends Table | readonly Table[]>(
   while (placed.length < items.length) {
     const next = items.find((item) => !placed.includes(item) && canFollow(item, placed));
     if (next === undefined) {
-      const names = items.filter((item) => !placed.includes(item)).flatMap((item) => ('oid' in item ? [item.label] : item.map((table) => table.label)));
+      const names = items
+        .filter((item) => !placed.includes(item))
+        .flatMap((item) => ('oid' in item ? [item.label] : item.map((table) => table.label)));
       throw new AppError(
         'NOT_SUPPORTED_HERE',
         `${names.join(' and ')} refer to one another by foreign keys that can neither be deferred nor be NULL: their rows could be deleted but not put back. Nothing was changed.`,

@@ -180,8 +180,7 @@ export function guardsSql(selection: Selection, {table, profile}: Root): string 
       `${paid} AND NOT coalesce(t.${quoteIdentifier(profile.total)} <= ${config.highValue ?? defaultHighValue}, false)`;
   }
   if (profile.email !== undefined && !criteria.includeCustomers) {
-    words['production-customer'] =
-      `c.address IS NOT NULL AND NOT ${isTestSql(selection, profile.email)}`;
+    words['production-customer'] = `c.address IS NOT NULL AND NOT ${isTestSql(selection, profile.email)}`;
   }
   if (profile.email !== undefined && config.protected !== undefined && config.protected.length > 0) {
     const patterns = config.protected.map((pattern) => quoteLiteral(likePattern(pattern)));
@@ -231,4 +230,3 @@ function likePattern(pattern: string): string {
     .replace(/[\\%_]/g, '\\$&')
     .replaceAll('*', '%');
 }
-

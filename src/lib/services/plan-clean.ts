@@ -1,0 +1,142 @@
+/** What `orders:clean` would do: found and counted without changing anything. */
+import {AppError} from '../errors.js';
+import {countPlan, type CleanCounts} from '../orders/clean-plan.js';
+import {collectRows, createNotes, type Notes, notesFor} from '../orders/collect-rows.js';
+import {parseCriteria, resolveExcludedIds, type SelectionFlags} from '../orders/criteria.js';
+import {
+  findSlowLinks,
+  findTriggers,
+  refuseHiddenRows,
+  type SlowLink,
+  type Trigger,
+} from '../orders/delete-effects.js';
+import {buildOrderGraph} from '../orders/foreign-key-graph.js';
+import {ordersProfile} from '../orders/profile.js';
+import {readCatalog} from '../orders/read-catalog.js';
+import {
+  createCandidateTables,
+  type Criteria,
+  selectCandidates,
+  type Selection,
+} from '../orders/select-orders.js';
+import {type Session, withSession, withTransaction} from '../postgres/client.js';
+import {type Connection, refuseTransactionPooler, resolveConnection} from '../postgres/connection.js';
+import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
+import type {RunContext} from '../run-context.js';
+
+export interface CleanPlan extends CleanCounts {
+  readonly database: string;
+  readonly host: string;
+  readonly profile: string;
+  readonly criteria: Criteria;
+  readonly triggers: readonly Trigger[];
+  readonly slowLinks: readonly SlowLink[];
+}
+
+/** A session in which rows can be chosen and noted. */
+export interface Cleaning {
+  readonly session: Session;
+  readonly connection: Connection;
+  readonly identity: DatabaseIdentity;
+  readonly selection: Selection;
+  readonly notes: Notes;
+  /** What tells this database from others, for plan hashes. */
+  readonly databaseMark: string;
+}
+
+/**
+ * Counts what a cleaning would touch, in one read-only snapshot.
+ * @throws USAGE, CONFIG_INVALID, TRANSACTION_POOLER, ROW_SECURITY, PERMISSION_DENIED, NOT_SUPPORTED_HERE and the codes of connections
+ */
+export async function planClean(context: RunContext, flags: SelectionFlags): Promise<CleanPlan> {
+  return withCleaning(context, flags, false, (cleaning) =>
+    // Temporary tables can be filled here; nothing else can be written.
+    withTransaction(cleaning.session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
+      const {session, selection, notes} = cleaning;
+      await selectCandidates(session, selection);
+      await collectRows(session, selection, notes, false);
+      return describePlan(cleaning);
+    }),
+  );
+}
+
+/** The plan of what is noted in the session. */
+export async function describePlan(cleaning: Cleaning): Promise<CleanPlan> {
+  const {session, selection, notes, connection} = cleaning;
+  const {graph, criteria} = selection;
+  const counts = await countPlan(session, selection, notes, cleaning.databaseMark);
+  const deleted = Object.fromEntries(
+    Object.entries(counts.tables).map(([label, table]) => [label, table.deleted]),
+  );
+  const slow = await findSlowLinks(session, graph, deleted);
+  return {
+    ...counts,
+    database: connection.database,
+    host: connection.host,
+    profile: graph.profile.name,
+    criteria,
+    triggers: await findTriggers(session, graph),
+    slowLinks: slow.map((found) => found.slow),
+  };
+}
+
+/**
+ * Opens a session, finds what hangs on orders and makes the temporary tables for it.
+ * @param isExecuting asks for the rights to delete as well
+ */
+export async function withCleaning<T>(
+  context: RunContext,
+  flags: SelectionFlags,
+  isExecuting: boolean,
+  work: (cleaning: Cleaning) => Promise<T>,
+): Promise<T> {
+  const config = context.settings.config.orders ?? {};
+  const parsed = parseCriteria(flags, config);
+  const connection = resolveConnection(context.settings);
+  refuseTransactionPooler(connection);
+  return withSession(
+    connection,
+    async (session) => {
+      const identity = await inspectIdentity(session);
+      if (identity.isStandby) {
+        throw new AppError(
+          'NOT_SUPPORTED_HERE',
+          'The server is a standby, where nothing can be deleted or noted.',
+          {
+            hint: 'Use the URL of the primary server.',
+          },
+        );
+      }
+      const graph = buildOrderGraph(
+        await readCatalog(session),
+        ordersProfile(config, connection.schema ?? 'public'),
+      );
+      refuseMissingColumns(parsed, graph.roots);
+      await refuseHiddenRows(session, graph, isExecuting);
+      const excludedIds = await resolveExcludedIds(session, graph.roots, flags.excludeIds, config, (id) => {
+        if (!isExecuting) context.warn(`No order has the excluded id "${id}".`);
+      });
+      const selection = {graph, criteria: {...parsed, excludedIds}, config, now: context.clock.now()};
+      const notes = notesFor(graph);
+      await createCandidateTables(session, graph.roots);
+      await createNotes(session, notes);
+      const databaseMark = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
+      return work({session, connection, identity, selection, notes, databaseMark});
+    },
+    {signal: context.signal},
+  );
+}
+
+/** A range that is asked for and cannot be looked at would keep nothing. */
+function refuseMissingColumns(criteria: Criteria, roots: Selection['graph']['roots']): void {
+  const flag = criteria.from !== null ? '--from' : criteria.to !== null ? '--to' : undefined;
+  const root = roots.find(({profile}) => profile.createdAt === undefined);
+  if (flag === undefined || root === undefined) return;
+  throw new AppError(
+    'USAGE',
+    `${flag} cannot be used: the profile names no createdAt column of ${root.table.label}.`,
+    {
+      hint: 'Name it under orders.profile.roots in destino-db.config.json.',
+    },
+  );
+}
