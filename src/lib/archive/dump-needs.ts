@@ -1,0 +1,52 @@
+/** The roles and extensions that a dump names, read from its SQL. */
+
+export interface DumpNeeds {
+  /** Roles that own objects. */
+  readonly owners: readonly string[];
+  /** Roles in GRANT, REVOKE and default privileges. */
+  readonly grantees: readonly string[];
+  /** Roles that policies apply to. */
+  readonly policyRoles: readonly string[];
+  readonly extensions: readonly string[];
+}
+
+const name = String.raw`("(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)`;
+const ownerLine = new RegExp(String.raw`^ALTER .* OWNER TO ${name};$`);
+const grantLine = new RegExp(String.raw`^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .*? (?:TO|FROM) ${name}(?: WITH GRANT OPTION)?;$`);
+const defaultPrivilegeLine = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
+const policyLine = new RegExp(String.raw`^CREATE POLICY .*? TO ((?:${name}(?:, )?)+)(?: USING | WITH CHECK |;)`);
+const extensionLine = new RegExp(String.raw`^CREATE EXTENSION IF NOT EXISTS ${name} `);
+
+/** Pseudo-roles that every server has. */
+const keywords = new Set(['PUBLIC', 'public', 'CURRENT_USER', 'SESSION_USER', 'CURRENT_ROLE']);
+
+/** Gathers from a dump's lines, one by one, row data left out. */
+export function collectDumpNeeds(): {read: (line: string) => void; needs: () => DumpNeeds} {
+  const owners = new Set<string>();
+  const grantees = new Set<string>();
+  const policyRoles = new Set<string>();
+  const extensions = new Set<string>();
+  const add = (set: Set<string>, quoted: string | undefined): void => {
+    if (quoted === undefined || keywords.has(quoted)) return;
+    set.add(quoted.startsWith('"') ? quoted.slice(1, -1).replaceAll('""', '"') : quoted);
+  };
+  return {
+    read: (line) => {
+      if (line.startsWith('ALTER ')) add(owners, ownerLine.exec(line)?.[1]);
+      if (/^(?:GRANT|REVOKE|ALTER DEFAULT) /.test(line)) {
+        add(grantees, grantLine.exec(line)?.[1]);
+        add(grantees, defaultPrivilegeLine.exec(line)?.[1]);
+      }
+      if (line.startsWith('CREATE POLICY ')) {
+        for (const [role] of (policyLine.exec(line)?.[1] ?? '').matchAll(new RegExp(name, 'g'))) add(policyRoles, role);
+      }
+      if (line.startsWith('CREATE EXTENSION ')) add(extensions, extensionLine.exec(line)?.[1]);
+    },
+    needs: () => ({
+      owners: [...owners].sort(),
+      grantees: [...grantees].sort(),
+      policyRoles: [...policyRoles].sort(),
+      extensions: [...extensions].sort(),
+    }),
+  };
+}

@@ -1,0 +1,90 @@
+/** Changes a plain dump on its way to psql: leaves out sections and the few lines that would stop a restore. */
+
+/** What pg_dump's heading above each object says. */
+export interface DumpSection {
+  /** "TABLE DATA", "SCHEMA", "FK CONSTRAINT", ... */
+  readonly type: string;
+  /** "-" where the object is in no schema. */
+  readonly schema: string;
+  readonly name: string;
+}
+
+export interface PlainDumpRules {
+  /** Whether a section is restored; what precedes the first one (SET commands) always is. */
+  readonly keeps: (section: DumpSection) => boolean;
+  /** Whether a line outside of row data is left out. */
+  readonly leavesOut: (line: string, section: DumpSection | null) => boolean;
+}
+
+const newline = 0x0a;
+/** Ends the rows of a COPY block: a line of its own. */
+const endOfRows = Buffer.from('\n\\.\n');
+
+/**
+ * Passes the dump on, row data untouched and uninspected.
+ * Memory: a buffer and the longest line outside of row data.
+ */
+export async function* filterPlainDump(
+  source: AsyncIterable<Buffer>,
+  rules: PlainDumpRules,
+): AsyncGenerator<Buffer> {
+  let section: DumpSection | null = null;
+  let isKept = true;
+  let isInRows = false;
+  let rest: Buffer[] = [];
+  for await (const piece of source) {
+    let chunk = rest.length === 0 ? piece : undefined;
+    if (!chunk) {
+      // A long line is joined once, when its end has come.
+      if (!isInRows && !piece.includes(newline)) {
+        rest.push(piece);
+        continue;
+      }
+      chunk = Buffer.concat([...rest, piece]);
+      rest = [];
+    }
+    let position = 0;
+    const kept: Buffer[] = [];
+    while (position < chunk.length) {
+      if (isInRows) {
+        const end = chunk.indexOf(endOfRows, position);
+        const next = end === -1 ? Math.max(position, chunk.length - endOfRows.length + 1) : end + endOfRows.length;
+        if (isKept) kept.push(chunk.subarray(position, next));
+        position = next;
+        if (end === -1) break;
+        isInRows = false;
+        continue;
+      }
+      const end = chunk.indexOf(newline, position);
+      if (end === -1) break;
+      const line = chunk.subarray(position, end);
+      const heading = sectionIn(line);
+      if (heading) {
+        section = heading;
+        isKept = rules.keeps(heading);
+      }
+      const isLeftOut = line.length < longestKnownLine && rules.leavesOut(line.toString('utf8'), section);
+      isInRows = beginsRows(line);
+      // The newline before the rows stays in front of them: "\." may be the very first line.
+      const next = isInRows ? end : end + 1;
+      if (isKept && !isLeftOut) kept.push(chunk.subarray(position, next));
+      position = next;
+    }
+    if (position < chunk.length) rest.push(chunk.subarray(position));
+    yield* kept;
+  }
+  if (isKept) yield* rest;
+}
+
+/** Lines that rules look at are short; rows as INSERT commands are not. */
+const longestKnownLine = 1024;
+
+function sectionIn(line: Buffer): DumpSection | null {
+  if (line[0] !== 0x2d || line[1] !== 0x2d) return null;
+  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: /.exec(line.toString('utf8'));
+  return match ? {name: match[1] ?? '', type: match[2] ?? '', schema: match[3] ?? ''} : null;
+}
+
+function beginsRows(line: Buffer): boolean {
+  return line.subarray(0, 5).toString('latin1') === 'COPY ' && line.subarray(-12).toString('latin1') === ' FROM stdin;';
+}

@@ -1,0 +1,83 @@
+/** Makes and drops databases. */
+import {AppError} from '../errors.js';
+import type {Session} from './client.js';
+import type {DatabaseLocale} from './inspect-database.js';
+import {quoteIdentifier, quoteLiteral} from './quote.js';
+
+export interface NewDatabase {
+  /** Of the source, or null for the server's default. */
+  readonly locale: DatabaseLocale | null;
+  /** Undefined for the role that creates it. */
+  readonly owner: string | undefined;
+}
+
+/**
+ * CREATE DATABASE always from template0, the only template that takes another encoding or locale (manual, CREATE DATABASE).
+ * @param serverMajor the options for locale providers came with 15 and were renamed later
+ */
+export function createDatabaseStatement(name: string, database: NewDatabase, serverMajor: number): string {
+  return [
+    `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0`,
+    ...(database.owner === undefined ? [] : [`OWNER ${quoteIdentifier(database.owner)}`]),
+    ...(database.locale ? localeOptions(database.locale, serverMajor) : []),
+  ].join(' ');
+}
+
+function localeOptions(locale: DatabaseLocale, serverMajor: number): string[] {
+  const options = [
+    `ENCODING ${quoteLiteral(locale.encoding)}`,
+    `LC_COLLATE ${quoteLiteral(locale.collation)}`,
+    `LC_CTYPE ${quoteLiteral(locale.ctype)}`,
+  ];
+  const needed = {libc: 13, icu: 15, builtin: 17}[locale.provider] ?? Number.POSITIVE_INFINITY;
+  if (serverMajor < needed) {
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `The database was made with the locale provider "${locale.provider}", which PostgreSQL ${serverMajor} does not have.`,
+      {hint: 'Create the target database yourself and restore into it with --target-db.'},
+    );
+  }
+  if (serverMajor >= 15) options.push(`LOCALE_PROVIDER ${locale.provider}`);
+  if (locale.provider !== 'libc' && locale.providerLocale !== null) {
+    const option = locale.provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE';
+    options.push(`${option} ${quoteLiteral(locale.providerLocale)}`);
+  }
+  if (locale.icuRules !== null && serverMajor >= 16) options.push(`ICU_RULES ${quoteLiteral(locale.icuRules)}`);
+  return options;
+}
+
+/** @throws TARGET_EXISTS, PERMISSION_DENIED, NOT_SUPPORTED_HERE when the server lacks the locale, DISK_FULL */
+export async function createDatabase(
+  session: Session,
+  name: string,
+  database: NewDatabase,
+  serverMajor: number,
+): Promise<void> {
+  const statement = createDatabaseStatement(name, database, serverMajor);
+  try {
+    await session.query(statement);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    if (/already exists/.test(error.message)) {
+      throw new AppError('TARGET_EXISTS', `The database "${name}" exists already; nothing was changed.`, {cause: error});
+    }
+    if (/permission denied to create database/.test(error.message)) {
+      throw new AppError('PERMISSION_DENIED', `The role may not create the database "${name}".`, {
+        hint: 'Use a role with CREATEDB, or restore into an empty database that somebody else made (--target-db).',
+        cause: error,
+      });
+    }
+    if (/locale|encoding|collation/i.test(error.message)) {
+      throw new AppError('NOT_SUPPORTED_HERE', `The server cannot make a database like the source: ${error.message}`, {
+        hint: 'Create the target database yourself with a locale that the server has, and restore into it with --target-db.',
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+/** Drops the database with whatever is connected to it; one that does not exist is no error. */
+export async function dropDatabase(session: Session, name: string): Promise<void> {
+  await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
+}

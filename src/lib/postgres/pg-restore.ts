@@ -1,0 +1,140 @@
+/** pg_restore: its arguments and the lines it prints. */
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import type {Readable} from 'node:stream';
+import {type Connection, libpqEnvironment} from './connection.js';
+import type {Tool} from './find-tools.js';
+import {runTool} from './run-tool.js';
+
+export interface PgRestoreOptions {
+  /** Connections that load side by side; more than one cannot be one transaction. */
+  readonly jobs: number;
+  readonly isSingleTransaction: boolean;
+  /** Drops the dump's objects first; with IF EXISTS, so that a missing one is no error. */
+  readonly isCleaning: boolean;
+  readonly schemaOnly: boolean;
+  readonly dataOnly: boolean;
+  /** Data without its schema can break foreign keys for a moment; needs a superuser. */
+  readonly disablesTriggers: boolean;
+  /** Stops at the first error; otherwise goes on and counts them. */
+  readonly stopsOnError: boolean;
+  readonly noOwner: boolean;
+  readonly noAcl: boolean;
+}
+
+/**
+ * @param database the target; without it the SQL goes to stdout
+ * @param listFile what to restore of the archive, in the form of `pg_restore --list`
+ */
+export function pgRestoreArguments(
+  options: PgRestoreOptions,
+  archive: string,
+  database?: string,
+  listFile?: string,
+): string[] {
+  return [
+    // A database name alone could be taken for a conninfo string or a URL (manual, 34.1.1).
+    database === undefined ? '--file=-' : `--dbname=dbname=${conninfoValue(database)}`,
+    ...(options.jobs > 1 ? [`--jobs=${options.jobs}`] : []),
+    ...(options.isSingleTransaction ? ['--single-transaction'] : []),
+    ...(options.isCleaning ? ['--clean', '--if-exists'] : []),
+    ...(options.schemaOnly ? ['--schema-only'] : []),
+    ...(options.dataOnly ? ['--data-only'] : []),
+    ...(options.disablesTriggers ? ['--disable-triggers'] : []),
+    ...(options.stopsOnError ? ['--exit-on-error'] : []),
+    ...(options.noOwner ? ['--no-owner'] : []),
+    ...(options.noAcl ? ['--no-acl'] : []),
+    ...(listFile === undefined ? [] : [`--use-list=${listFile}`]),
+    ...(database === undefined ? [] : ['--no-password', '--verbose']),
+    archive,
+  ];
+}
+
+/** A value in a conninfo string, single-quoted. */
+export function conninfoValue(value: string): string {
+  return `'${value.replace(/['\\]/g, '\\$&')}'`;
+}
+
+/** The table named by a line such as `pg_restore: processing data for table "public.orders"`. */
+export function restoredTable(line: string): string | undefined {
+  return /processing data for table "(.*)"$/.exec(line)?.[1];
+}
+
+export interface PgRestoreRun {
+  readonly tool: Tool;
+  readonly connection: Connection;
+  readonly options: PgRestoreOptions;
+  readonly archive: string;
+  /** Lines of `pg_restore --list` to restore; everything without it. */
+  readonly list?: readonly string[] | undefined;
+  readonly onLine?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Restores into the connection's database.
+ * @returns whether pg_restore ended without an error; always true when it stops on errors
+ * @throws DISK_FULL, PERMISSION_DENIED, ... or PG_RESTORE_FAILED
+ */
+export async function runPgRestore(run: PgRestoreRun): Promise<void> {
+  const restore = async (listFile?: string): Promise<void> => {
+    await runTool({
+      tool: 'pg_restore',
+      path: run.tool.path,
+      args: pgRestoreArguments(run.options, run.archive, run.connection.database, listFile),
+      environment: libpqEnvironment(run.connection),
+      failureCode: 'PG_RESTORE_FAILED',
+      // 1 stands for "errors ignored on restore" too; the caller reads them from the lines.
+      acceptedExits: run.options.stopsOnError ? [0] : [0, 1],
+      ...(run.signal ? {signal: run.signal} : {}),
+      ...(run.onLine ? {onLine: run.onLine} : {}),
+    });
+  };
+  if (!run.list) return restore();
+  const folder = await mkdtemp(join(tmpdir(), 'destino-db-list-'));
+  try {
+    const listFile = join(folder, 'list');
+    await writeFile(listFile, `${run.list.join('\n')}\n`, {mode: 0o600});
+    await restore(listFile);
+  } finally {
+    await rm(folder, {recursive: true, force: true});
+  }
+}
+
+/** The table of contents: one line per object, as --use-list takes it. @throws PG_RESTORE_FAILED, TOOL_TOO_OLD */
+export async function listArchive(tool: Tool, archive: string, signal?: AbortSignal): Promise<string[]> {
+  let text = '';
+  await runTool({
+    tool: 'pg_restore',
+    path: tool.path,
+    args: ['--list', archive],
+    environment: {},
+    failureCode: 'PG_RESTORE_FAILED',
+    ...(signal ? {signal} : {}),
+    readStdout: async (stdout) => {
+      stdout.setEncoding('utf8');
+      for await (const chunk of stdout as AsyncIterable<string>) text += chunk;
+    },
+  });
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
+}
+
+/** Streams the archive as SQL to `read`. @throws PG_RESTORE_FAILED, TOOL_TOO_OLD */
+export async function streamArchive(
+  tool: Tool,
+  archive: string,
+  args: readonly string[],
+  read: (sql: Readable) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
+  await runTool({
+    tool: 'pg_restore',
+    path: tool.path,
+    args: [...args, '--file=-', archive],
+    environment: {},
+    failureCode: 'PG_RESTORE_FAILED',
+    readStdout: read,
+    ...(signal ? {signal} : {}),
+  });
+}
