@@ -74,7 +74,6 @@ export interface PgRestoreRun {
 
 /**
  * Restores into the connection's database.
- * @returns whether pg_restore ended without an error; always true when it stops on errors
  * @throws DISK_FULL, PERMISSION_DENIED, ... or PG_RESTORE_FAILED
  */
 export async function runPgRestore(run: PgRestoreRun): Promise<void> {
@@ -120,10 +119,13 @@ export async function listArchive(tool: Tool, archive: string, signal?: AbortSig
   return text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
 }
 
-/** Streams the archive as SQL to `read`. @throws PG_RESTORE_FAILED, TOOL_TOO_OLD */
+/**
+ * Runs pg_restore so that it writes SQL, which `read` consumes.
+ * @param args with --file=- and the archive, as `pgRestoreArguments` gives them without a database
+ * @throws PG_RESTORE_FAILED, TOOL_TOO_OLD, and what `read` throws
+ */
 export async function streamArchive(
   tool: Tool,
-  archive: string,
   args: readonly string[],
   read: (sql: Readable) => Promise<void>,
   signal?: AbortSignal,
@@ -131,7 +133,7 @@ export async function streamArchive(
   await runTool({
     tool: 'pg_restore',
     path: tool.path,
-    args: [...args, '--file=-', archive],
+    args,
     environment: {},
     failureCode: 'PG_RESTORE_FAILED',
     readStdout: read,

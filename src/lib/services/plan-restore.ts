@@ -1,0 +1,276 @@
+/** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
+import {AppError} from '../errors.js';
+import {countOf} from '../format.js';
+import {withSession} from '../postgres/client.js';
+import type {NamedTable} from '../postgres/archive-list.js';
+import {type Connection, refuseTransactionPooler, resolveConnection, withDatabase} from '../postgres/connection.js';
+import {findTool, type Tool} from '../postgres/find-tools.js';
+import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
+import {inspectFilledTables} from '../postgres/inspect-rows.js';
+import {
+  countObjects,
+  databaseExists,
+  describeObjects,
+  inspectRole,
+  isEmptyDatabase,
+  type ObjectCounts,
+  type RoleRights,
+} from '../postgres/inspect-target.js';
+import type {PgRestoreOptions} from '../postgres/pg-restore.js';
+import type {RunContext} from '../run-context.js';
+import {checkNeeds} from './check-needs.js';
+import {type DumpLoad, goesThroughPsql, loadCommands} from './load-dump.js';
+import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
+import {findRestoreSource, proveSource, type ProvenSource, type RestoreSource} from './restore-source.js';
+
+/** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
+export type RestoreWay = 'create' | 'fill' | 'clean' | 'swap';
+
+export interface PresentDatabase {
+  readonly identity: DatabaseIdentity;
+  readonly objects: ObjectCounts;
+}
+
+export interface RestorePlan {
+  readonly request: RestoreRequest;
+  readonly source: ProvenSource;
+  readonly way: RestoreWay;
+  readonly target: Connection;
+  /** Another database of the same server, to make and rename databases from; null when it is not needed. */
+  readonly maintenance: Connection | null;
+  readonly rights: RoleRights;
+  /** What stands in the target now; null when it does not exist. */
+  readonly present: PresentDatabase | null;
+  readonly load: DumpLoad;
+  /** The command lines, without secrets. */
+  readonly commands: readonly string[];
+}
+
+/** Reads source and target and decides. @throws whatever would make the restore fail, with its own code */
+export async function planRestore(context: RunContext, request: RestoreRequest): Promise<RestorePlan> {
+  checkRestoreRequest(request);
+  const {settings, signal} = context;
+  const connection = resolveConnection(settings);
+  refuseTransactionPooler(connection);
+  const target = withDatabase(connection, request.targetDb ?? connection.database);
+  const found = await context.progress.step('Find the backup', async (step) => {
+    const source = await findRestoreSource(context, request, connection.database);
+    step.note(source.id);
+    return source;
+  });
+  const tools = await findRestoreTools(context, found);
+  const source = await context.progress.step('Check the backup', async (step) => {
+    const proven = await proveSource(context, found, (done, total) => step.advance(done, total, 'bytes'));
+    step.note(countOf(proven.tables.length, 'table'));
+    return proven;
+  });
+  return context.progress.step('Look at the target', async (step) => {
+    const present = await lookAtTarget(target, signal);
+    const way = chooseWay(request, target.database, present);
+    const maintenance = way === 'create' || way === 'swap' ? await findMaintenance(connection, target, signal) : null;
+    if (way === 'create' && maintenance) await refuseExisting(maintenance, target.database, signal);
+    const rights = await withSession(maintenance ?? target, inspectRole, {signal});
+    const psql = goesThroughPsql(found.dump, tools.pgRestore, rights.serverMajor)
+      ? await findTool('psql', settings)
+      : null;
+    const onlyTables = chooseTables(request, source.tables);
+    if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
+    const ownership = await checkNeeds(context, {
+      source: found,
+      pgRestore: tools.pgRestore,
+      session: maintenance ?? target,
+      rights,
+      request,
+    });
+    const load: DumpLoad = {
+      dump: source.dump,
+      ...tools,
+      psql,
+      target,
+      serverMajor: rights.serverMajor,
+      isSuperuser: rights.isSuperuser,
+      options: {...chooseOptions(context, request, way, source), ...ownership},
+      tables: source.tables,
+      onlyTables,
+    };
+    step.note(present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`);
+    return {request, source, way, target, maintenance, rights, present, load, commands: loadCommands(load)};
+  });
+}
+
+/** @throws TOOL_TOO_OLD when the dump is newer than every installed tool, PG_RESTORE_NOT_FOUND */
+async function findRestoreTools(
+  context: RunContext,
+  source: RestoreSource,
+): Promise<{pgRestore: Tool | null}> {
+  if (source.dump.format === 'sql') return {pgRestore: null};
+  const needed = Math.max(majorForArchive(source.dump.archiveVersion ?? '1.14'), source.dump.dumpMajor ?? 0);
+  try {
+    return {pgRestore: await findTool('pg_restore', context.settings, needed)};
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'TOOL_TOO_OLD') throw error;
+    const writer = source.dump.dumpVersion === null ? '' : ` (pg_dump ${source.dump.dumpVersion})`;
+    throw new AppError(
+      'TOOL_TOO_OLD',
+      `The backup was written by a newer pg_dump${writer}, archive version ${source.dump.archiveVersion ?? '?'}, than any installed pg_restore reads; the target was not touched.`,
+      {hint: error.hint, details: [error.message], cause: error},
+    );
+  }
+}
+
+/** The oldest major version whose pg_restore reads the archive (K_VERS_1_* in src/bin/pg_dump/pg_backup_archiver.h). */
+function majorForArchive(version: string): number {
+  const minor = Number(version.split('.')[1] ?? '0');
+  if (minor >= 17) return 19;
+  if (minor === 16) return 17;
+  return minor === 15 ? 16 : 12;
+}
+
+async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<PresentDatabase | null> {
+  try {
+    return await withSession(
+      target,
+      async (session) => ({identity: await inspectIdentity(session), objects: await countObjects(session)}),
+      {signal},
+    );
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'DATABASE_NOT_FOUND') return null;
+    throw error;
+  }
+}
+
+/** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, DATABASE_NOT_FOUND */
+function chooseWay(request: RestoreRequest, database: string, present: PresentDatabase | null): RestoreWay {
+  if (!present) {
+    if (request.createDb === true) return 'create';
+    throw new AppError('DATABASE_NOT_FOUND', `The database "${database}" does not exist; nothing was changed.`, {
+      hint: 'Add --create-db to make it.',
+    });
+  }
+  if (request.dropExisting === true) return 'swap';
+  if (request.createDb === true) {
+    throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`, {
+      hint: 'Name another with --target-db, or replace this one with --drop-existing.',
+    });
+  }
+  if (isEmptyDatabase(present.objects)) return 'fill';
+  if (request.clean === true) return 'clean';
+  if (request.dataOnly === true) return 'fill';
+  throw new AppError(
+    'TARGET_NOT_EMPTY',
+    `The database "${database}" is not empty (${describeObjects(present.objects)}); nothing was changed.`,
+    {
+      hint: `Restore into a new one (--target-db ${database}_restored --create-db), replace it, keeping the old one aside (--drop-existing), or restore over it (--clean).`,
+    },
+  );
+}
+
+/** A database to connect to that is not the target: databases cannot be made or renamed from within. */
+async function findMaintenance(connection: Connection, target: Connection, signal: AbortSignal): Promise<Connection> {
+  const names = [...new Set(['postgres', connection.database, 'template1'])].filter((name) => name !== target.database);
+  let failure: unknown;
+  for (const name of names) {
+    const candidate = withDatabase(connection, name);
+    try {
+      await withSession(candidate, async (session) => session.query('SELECT 1'), {signal});
+      return candidate;
+    } catch (error) {
+      failure ??= error;
+      const isOfThisDatabase =
+        error instanceof AppError && ['DATABASE_NOT_FOUND', 'PERMISSION_DENIED', 'AUTHENTICATION_FAILED'].includes(error.code);
+      if (!isOfThisDatabase) throw error;
+    }
+  }
+  throw failure instanceof AppError && failure.code === 'AUTHENTICATION_FAILED'
+    ? failure
+    : new AppError(
+        'NOT_SUPPORTED_HERE',
+        `A database beside "${target.database}" is needed to work from, and none of ${names.join(', ')} lets this role in.`,
+        {hint: 'Restore in place: into an empty database, or over this one with --clean.', cause: failure},
+      );
+}
+
+async function refuseExisting(maintenance: Connection, database: string, signal: AbortSignal): Promise<void> {
+  // Connecting to it failed with "does not exist", which a database that refuses connections does not say.
+  if (await withSession(maintenance, (session) => databaseExists(session, database), {signal})) {
+    throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`);
+  }
+}
+
+/** The tables of the dump that --include-table names: "name", "schema.name", with * and ? as wildcards. @throws PATTERN_MATCHES_NOTHING */
+function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): NamedTable[] {
+  const chosen = new Map<string, NamedTable>();
+  for (const pattern of request.includeTables ?? []) {
+    const expression = wildcard(pattern);
+    const matching = tables.filter((table) => expression.test(table.name) || expression.test(`${table.schema}.${table.name}`));
+    if (matching.length === 0) {
+      throw new AppError('PATTERN_MATCHES_NOTHING', `The backup has no table "${pattern}"; nothing was changed.`, {
+        details: tables.map((table) => `${table.schema}.${table.name}`),
+      });
+    }
+    for (const table of matching) chosen.set(JSON.stringify([table.schema, table.name]), table);
+  }
+  return [...chosen.values()];
+}
+
+function wildcard(pattern: string): RegExp {
+  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  return new RegExp(`^${source}$`, 's');
+}
+
+/** @throws TARGET_NOT_EMPTY, RESTORE_FAILED when a table is not there */
+async function requireEmptyTables(
+  target: Connection,
+  tables: readonly NamedTable[],
+  onlyTables: readonly NamedTable[],
+  signal: AbortSignal,
+): Promise<void> {
+  const wanted = onlyTables.length > 0 ? onlyTables : tables;
+  const {filled, missing} = await withSession(target, (session) => inspectFilledTables(session, wanted), {signal});
+  const names = (list: readonly NamedTable[]): string[] => list.map((table) => `${table.schema}.${table.name}`);
+  if (missing.length > 0) {
+    throw new AppError('RESTORE_FAILED', `The target lacks ${countOf(missing.length, 'table')} for the rows; nothing was changed.`, {
+      details: names(missing),
+      hint: 'Restore the schema first (--schema-only), or choose tables with --include-table.',
+    });
+  }
+  if (filled.length > 0) {
+    throw new AppError('TARGET_NOT_EMPTY', `${countOf(filled.length, 'table')} of the target hold rows already; nothing was changed.`, {
+      details: names(filled),
+      hint: 'Empty them first, or restore the whole backup with --drop-existing.',
+    });
+  }
+}
+
+const mostDefaultJobs = 4;
+
+function chooseOptions(
+  context: RunContext,
+  request: RestoreRequest,
+  way: RestoreWay,
+  source: ProvenSource,
+): Omit<PgRestoreOptions, 'noOwner' | 'noAcl' | 'disablesTriggers'> {
+  const isFresh = way === 'create' || way === 'swap';
+  const isArchive = source.dump.format !== 'sql';
+  if (way === 'clean' && !isArchive) {
+    throw new AppError('USAGE', '--clean needs a backup in custom or directory format: a plain dump does not say what to drop.', {
+      hint: 'Use --drop-existing, which keeps the old database aside.',
+    });
+  }
+  if ((request.parallelJobs ?? 1) > 1 && !(isFresh && isArchive)) {
+    context.warn(
+      isArchive
+        ? '--parallel-jobs is left out: into a database that exists, everything goes in one transaction, so that a failure leaves it as it was.'
+        : '--parallel-jobs is left out: a plain dump goes through one connection.',
+    );
+  }
+  const stopsOnError = request.skipErrors !== true;
+  return {
+    jobs: isFresh && isArchive ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs)) : 1,
+    isSingleTransaction: stopsOnError && !isFresh,
+    isCleaning: way === 'clean',
+    schemaOnly: request.schemaOnly ?? false,
+    dataOnly: request.dataOnly ?? false,
+    stopsOnError,
+  };
+}

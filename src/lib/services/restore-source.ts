@@ -1,0 +1,183 @@
+/** Finds the backup that a restore is to use, and proves that it is whole before any target is touched. */
+import {stat} from 'node:fs/promises';
+import {basename, join, resolve} from 'node:path';
+import type {DumpedTable} from '../archive/dump-contents.js';
+import {type DetectedDump, detectDump} from '../archive/detect-format.js';
+import {collectDumpNeeds, type DumpNeeds} from '../archive/dump-needs.js';
+import {openPlainDump} from '../archive/open-plain-dump.js';
+import {filterPlainDump} from '../archive/plain-dump-filter.js';
+import {readDump} from '../archive/read-dump.js';
+import type {BackupRecord} from '../backups/backup-record.js';
+import {type Backup, chooseBackup, readCatalogue} from '../backups/catalogue.js';
+import {checkFiles} from '../backups/check-files.js';
+import {sizeOf} from '../backups/checksum.js';
+import {AppError} from '../errors.js';
+import type {Tool} from '../postgres/find-tools.js';
+import {pgRestoreArguments, streamArchive} from '../postgres/pg-restore.js';
+import type {RunContext} from '../run-context.js';
+import type {RestoreRequest} from './restore-request.js';
+
+export interface RestoreSource {
+  /** The backup's id, or the file's name where it has no metadata. */
+  readonly id: string;
+  readonly path: string;
+  /** Null for a file without metadata. */
+  readonly backup: Backup | null;
+  readonly dump: DetectedDump;
+  readonly createdAt: Date;
+  readonly sizeBytes: number;
+}
+
+/** The source, read whole. */
+export interface ProvenSource extends RestoreSource {
+  /** The tables with rows in the dump, counted and fingerprinted. */
+  readonly tables: readonly DumpedTable[];
+}
+
+/**
+ * The backup that the flags name; a dump without metadata is taken too when its path is given.
+ * @param database the URL's database: whose newest backup `--latest` and `--at` mean when there are several
+ * @throws BACKUP_NOT_FOUND, NOT_A_BACKUP, METADATA_INVALID, BACKUP_INCOMPLETE
+ */
+export async function findRestoreSource(
+  context: RunContext,
+  request: RestoreRequest,
+  database: string,
+): Promise<RestoreSource> {
+  const {settings} = context;
+  const folder = join(settings.backupsDir, 'database');
+  const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
+  const choice = {
+    file: request.backupFile,
+    isLatest: isNewest,
+    at: request.at,
+    database: isNewest ? await chooseDatabase(folder, database) : undefined,
+  };
+  try {
+    return await describeBackup(await chooseBackup(folder, choice, settings.cwd));
+  } catch (error) {
+    const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
+    const path = resolve(settings.cwd, request.backupFile ?? '');
+    if (!isUnknown || isNewest || !(await exists(path))) throw error;
+    context.warn(`${path} has no metadata: whether it is what was once written cannot be proven, only that it is complete.`);
+    return describeBareDump(path);
+  }
+}
+
+/** Backups of several databases in one folder must not be mixed up; of one only, the name of the URL does not matter. */
+async function chooseDatabase(folder: string, database: string): Promise<string | undefined> {
+  const {backups} = await readCatalogue(folder);
+  const names = new Set(backups.map((backup) => backup.database));
+  return names.size > 1 ? database : undefined;
+}
+
+async function describeBackup(backup: Backup): Promise<RestoreSource> {
+  return {
+    id: backup.id,
+    path: backup.path,
+    backup,
+    dump: await detectDump(backup.path),
+    createdAt: backup.createdAt,
+    sizeBytes: await sizeOf(backup.path),
+  };
+}
+
+async function describeBareDump(path: string): Promise<RestoreSource> {
+  return {
+    id: basename(path),
+    path,
+    backup: null,
+    dump: await detectDump(path),
+    createdAt: (await stat(path)).mtime,
+    sizeBytes: await sizeOf(path),
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false; // the caller tells what was looked for
+  }
+}
+
+/**
+ * Compares every file with its digest and reads the dump to its end.
+ * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE, VERIFY_FAILED, UNSAFE_DUMP
+ */
+export async function proveSource(
+  context: RunContext,
+  source: RestoreSource,
+  onBytes: (done: number, total: number) => void,
+): Promise<ProvenSource> {
+  const {signal, settings} = context;
+  const total = source.sizeBytes * 2;
+  if (source.backup) await checkFiles(source.backup, {signal, onBytes: (done) => onBytes(done, total)});
+  const contents = await readDump(source.dump, {
+    settings,
+    signal,
+    fingerprints: true,
+    onBytes: (done) => onBytes(source.sizeBytes + done, total),
+  });
+  requireRecordedRows(source.backup?.record ?? null, contents.tables);
+  return {...source, tables: contents.tables};
+}
+
+/** @throws VERIFY_FAILED when the dump does not hold what its metadata says */
+function requireRecordedRows(record: BackupRecord | null, tables: readonly DumpedTable[]): void {
+  if (!record) return;
+  const read = new Map(tables.map((table) => [JSON.stringify([table.schema, table.name]), table]));
+  const differing = record.tables.flatMap(({schema, name, rows, fingerprint}) => {
+    const found = read.get(JSON.stringify([schema, name]));
+    if (rows === null || record.config.schemaOnly) return [];
+    if (!found) return [`${schema}.${name}: not in the dump`];
+    if (found.rows !== rows) return [`${schema}.${name}: ${found.rows} rows, the metadata says ${rows}`];
+    const isOther = fingerprint !== null && found.fingerprint !== null && fingerprint !== found.fingerprint;
+    return isOther ? [`${schema}.${name}: other rows than the metadata says`] : [];
+  });
+  if (differing.length === 0) return;
+  throw new AppError('VERIFY_FAILED', `The backup ${record.id} does not hold what its metadata says.`, {
+    details: differing,
+  });
+}
+
+/** Reads which roles and extensions the dump names. */
+export async function readDumpNeeds(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  signal: AbortSignal,
+): Promise<DumpNeeds> {
+  const collected = collectDumpNeeds();
+  const rules = {
+    keeps: () => true,
+    leavesOut: (line: string): boolean => {
+      collected.read(line);
+      return true;
+    },
+  };
+  const readAll = async (sql: AsyncIterable<Buffer>): Promise<void> => {
+    const rest = filterPlainDump(sql, rules);
+    while ((await rest.next()).done !== true) signal.throwIfAborted();
+  };
+  if (!pgRestore) {
+    await readAll(openPlainDump(source.dump));
+  } else {
+    const args = pgRestoreArguments({...readingOptions, schemaOnly: true}, source.path);
+    await streamArchive(pgRestore, args, readAll, signal);
+  }
+  return collected.needs();
+}
+
+/** Options that change nothing about the SQL that pg_restore writes. */
+export const readingOptions = {
+  jobs: 1,
+  isSingleTransaction: false,
+  isCleaning: false,
+  schemaOnly: false,
+  dataOnly: false,
+  disablesTriggers: false,
+  stopsOnError: false,
+  noOwner: false,
+  noAcl: false,
+};
