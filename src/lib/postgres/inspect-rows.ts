@@ -13,6 +13,7 @@ export async function inspectFilledTables(
   const filled: NamedTable[] = [];
   const missing: NamedTable[] = [];
   for (const table of tables) {
+    if (isLargeObjects(table)) continue; // their numbers do not collide with rows
     if (!(await tableExists(session, table))) {
       missing.push(table);
       continue;
@@ -24,8 +25,17 @@ export async function inspectFilledTables(
   return {filled, missing};
 }
 
+/** Large objects are dumped and counted like the rows of a table (see dump-contents). */
+function isLargeObjects(table: NamedTable): boolean {
+  return table.schema === 'pg_catalog' && table.name === 'pg_largeobject';
+}
+
 /** Rows of the table itself, not of its children, as a dump holds them; null when there is no such table. */
 export async function countRows(session: Session, table: NamedTable): Promise<number | null> {
+  if (isLargeObjects(table)) {
+    const sql = 'SELECT count(*) AS rows FROM pg_catalog.pg_largeobject_metadata';
+    return parseRows(z.object({rows: pgCount}), await session.query(sql))[0]?.rows ?? null;
+  }
   if (!(await tableExists(session, table))) return null;
   const sql = `SELECT count(*) AS rows FROM ONLY ${quoteQualified(table.schema, table.name)}`;
   const [row] = parseRows(z.object({rows: pgCount}), await session.query(sql));

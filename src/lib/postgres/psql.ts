@@ -6,14 +6,13 @@ import {conninfoValue} from './pg-restore.js';
 import {runTool} from './run-tool.js';
 
 export interface PsqlOptions {
-  /** Everything in one transaction, ended by the first error. */
-  readonly isSingleTransaction: boolean;
   readonly stopsOnError: boolean;
 }
 
 /**
  * No psqlrc, and exit status 3 on an error: without ON_ERROR_STOP psql ends with 0 whatever happened, even with -1
- * (manual, psql, "Exit Status").
+ * (manual, psql, "Exit Status"). A single transaction is up to the input: psql's own commits whatever came before the
+ * input ended, also when it broke off.
  */
 export function psqlArguments(options: PsqlOptions, database: string): string[] {
   return [
@@ -22,7 +21,6 @@ export function psqlArguments(options: PsqlOptions, database: string): string[] 
     '--no-password',
     `--dbname=dbname=${conninfoValue(database)}`,
     `--set=ON_ERROR_STOP=${options.stopsOnError ? 1 : 0}`,
-    ...(options.isSingleTransaction ? ['--single-transaction'] : []),
     '--file=-',
   ];
 }

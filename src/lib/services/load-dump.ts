@@ -140,10 +140,7 @@ function asScript(options: PgRestoreOptions): PgRestoreOptions {
   return {...options, jobs: 1, isSingleTransaction: false, stopsOnError: false};
 }
 
-/**
- * psql's own --single-transaction commits at the end of its input, also when the input broke off;
- * here the COMMIT is sent only after the dump's last byte.
- */
+/** The COMMIT is sent only after the dump's last byte; without it the end of the input rolls back. */
 async function* asTransaction(
   sql: AsyncIterable<Buffer>,
   isSingleTransaction: boolean,
@@ -158,7 +155,9 @@ export function loadCommands(load: DumpLoad): string[] {
   const {host, port, user, database} = load.target;
   const server = words([`PGHOST=${host}`, `PGPORT=${port}`, `PGUSER=${user}`]);
   const path = words([load.dump.path]);
-  const psql = `${server} ${words([load.psql?.path ?? 'psql', ...psqlArguments(load.options, database)])}`;
+  // Typed by hand, psql's own flag does what the BEGIN and COMMIT around the stream do here.
+  const oneTransaction = load.options.isSingleTransaction ? ['--single-transaction'] : [];
+  const psql = `${server} ${words([load.psql?.path ?? 'psql', ...psqlArguments(load.options, database), ...oneTransaction])}`;
   if (load.dump.format === 'sql') return [`${load.dump.compressed ? 'gunzip -c' : 'cat'} ${path} | ${psql}`];
   const program = load.pgRestore?.path ?? 'pg_restore';
   if (goesThroughPsql(load.dump, load.pgRestore, load.serverMajor)) {

@@ -4,6 +4,11 @@ import type {DumpLoad} from './load-dump.js';
 
 const dataTypes = new Set(['TABLE DATA', 'SEQUENCE SET', 'BLOBS', 'BLOB', 'BLOB METADATA']);
 
+/** Rows, sequence values and large objects, with the latter's rights and comments. */
+function isData(section: DumpSection): boolean {
+  return dataTypes.has(section.type) || section.name.startsWith('LARGE OBJECT');
+}
+
 /** @param leftOut takes a line about each thing that every database has already */
 export function restoreRules(
   load: Pick<DumpLoad, 'options' | 'onlyTables' | 'serverMajor' | 'isSuperuser'>,
@@ -13,8 +18,7 @@ export function restoreRules(
   const wanted = new Set(load.onlyTables.map((table) => `${table.schema}.${table.name}`));
   return {
     keeps: (section: DumpSection) => {
-      const isData = dataTypes.has(section.type);
-      if ((schemaOnly && isData) || (dataOnly && !isData)) return false;
+      if (isData(section) ? schemaOnly : dataOnly) return false;
       if (wanted.size === 0) return true;
       return ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(`${section.schema}.${section.name}`);
     },

@@ -1,0 +1,72 @@
+/** Loads a dump as planned, then proves that the database holds what the dump held. */
+import {AppError, withState} from '../errors.js';
+import {withSession} from '../postgres/client.js';
+import type {Connection} from '../postgres/connection.js';
+import type {RunContext} from '../run-context.js';
+import {compareRestored, type RestoredTable} from './compare-restored.js';
+import {loadInto} from './load-into.js';
+import type {LoadOutcome} from './load-dump.js';
+import type {RestorePlan} from './plan-restore.js';
+
+export interface LoadedAndCompared extends LoadOutcome {
+  readonly tables: readonly RestoredTable[];
+}
+
+/** Loads into a fresh database and compares. @throws RESTORED_DIFFERS */
+export async function loadAndCompare(
+  context: RunContext,
+  plan: RestorePlan,
+  target: Connection,
+): Promise<LoadedAndCompared> {
+  const loaded = await loadInto(context, {...plan.load, target});
+  const {tables, differences} = await analyzeAndCompare(context, plan, target);
+  requireEqual(differences, loaded.errors, '');
+  return {tables, ...loaded};
+}
+
+/** Gathers the planner's statistics, which dumps lack, and counts every table. */
+export async function analyzeAndCompare(
+  context: RunContext,
+  plan: RestorePlan,
+  target: Connection,
+): Promise<{tables: RestoredTable[]; differences: string[]}> {
+  const {signal} = context;
+  const expected = expectedTables(plan);
+  await context.progress.step('Analyze', async () => {
+    await withSession(target, (session) => session.query('ANALYZE'), {signal});
+  });
+  return context.progress.step('Compare', async (step) =>
+    compareRestored(target, expected, signal, (done) => step.advance(done, expected.length, 'tables')),
+  );
+}
+
+/** The tables of the dump that the restore fills, with the rows they must have afterwards. */
+export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables'] {
+  const {onlyTables, options} = plan.load;
+  const chosen = plan.source.tables.filter(
+    (table) =>
+      onlyTables.length === 0 ||
+      onlyTables.some(({schema, name}) => schema === table.schema && name === table.name),
+  );
+  return options.schemaOnly ? chosen.map((table) => ({...table, rows: 0, fingerprint: null})) : chosen;
+}
+
+/** @throws RESTORED_DIFFERS */
+export function requireEqual(differences: readonly string[], skipped: readonly string[], state: string): void {
+  if (differences.length === 0) return;
+  throw new AppError('RESTORED_DIFFERS', `What was restored differs from the backup in ${differences.length} tables. ${state}`.trim(), {
+    details: [...differences, ...skipped.map((error) => `skipped error: ${error}`)],
+  });
+}
+
+/** A tool's failure as a failed restore, with what state things are in; errors with a telling code keep it. */
+export function asFailedRestore(error: unknown, state: string): unknown {
+  if (!(error instanceof AppError)) return error;
+  const isGeneral = error.code === 'PG_RESTORE_FAILED' || error.code === 'PSQL_FAILED';
+  if (!isGeneral) return withState(error, state);
+  return new AppError('RESTORE_FAILED', `${error.message} ${state}`, {
+    hint: error.hint,
+    details: error.details,
+    cause: error,
+  });
+}

@@ -1,0 +1,245 @@
+/** Restores into new and empty databases: every format comes back whole, and what cannot work changes nothing. */
+import {execFile} from 'node:child_process';
+import {createReadStream, createWriteStream} from 'node:fs';
+import {cp, readFile, rm, truncate, unlink, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {pipeline} from 'node:stream/promises';
+import {promisify} from 'node:util';
+import {createGzip} from 'node:zlib';
+import {afterAll, afterEach, beforeAll, describe, expect, inject, it} from 'vitest';
+import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
+import {loadEveryType} from '../support/every-type.js';
+import {tempFolder} from '../support/run-cli.js';
+import {
+  createTempDatabase,
+  databaseExists,
+  dropDatabase,
+  existingDatabase,
+  onServer,
+  type TempDatabase,
+} from '../support/temp-database.js';
+import {type TestContext, testContext} from '../support/test-context.js';
+
+const run = promisify(execFile);
+const tool = (name: string): string => join(inject('serverBin'), name);
+
+let folder: string;
+let source: TempDatabase;
+let sourceText: string;
+const made: string[] = [];
+
+/** Everything in a database as pg_dump writes it: objects and rows. */
+async function textOf(url: string): Promise<string> {
+  const {stdout} = await run(tool('pg_dump'), [url], {maxBuffer: 1 << 28});
+  return stdout.replaceAll(/^\\(un)?restrict .*$/gm, '');
+}
+
+async function dump(name: string, ...args: string[]): Promise<string> {
+  const path = join(folder, name);
+  await run(tool('pg_dump'), [...args, `--file=${path}`, source.url]);
+  return path;
+}
+
+function context(url = source.url): TestContext {
+  return testContext(folder, {settings: {databaseUrl: url}});
+}
+
+/** Restores, and remembers the target to drop it. */
+function restore(request: RestoreRequest, url?: string) {
+  if (request.targetDb !== undefined) made.push(request.targetDb);
+  return restoreDatabase(context(url), request);
+}
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  source = await createTempDatabase('template0');
+  await loadEveryType(source);
+  await source.run(`CREATE TABLE public.plain (id int PRIMARY KEY, note text); INSERT INTO public.plain VALUES (1, 'one'), (2, 'two')`);
+  sourceText = await textOf(source.url);
+  await dump('all.dump', '--format=custom');
+  await dump('all.sql', '--format=plain');
+  await dump('all.dir', '--format=directory');
+  await pipeline(createReadStream(join(folder, 'all.sql')), createGzip(), createWriteStream(join(folder, 'all.sql.gz')));
+});
+
+afterEach(async () => {
+  for (const name of made.splice(0)) await dropDatabase(name);
+});
+
+afterAll(async () => {
+  await source.drop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+describe('restore into a new database', () => {
+  it.each(['all.dump', 'all.sql', 'all.sql.gz', 'all.dir'])('gives back every object and row of %s', async (file) => {
+    const result = await restore({backupFile: file, targetDb: 'r_new', createDb: true});
+    expect(result).toMatchObject({mode: 'execute', way: 'create', target: 'r_new', errors: [], setAside: null});
+    expect(result.tables.find(({table}) => table === 'public.plain')).toMatchObject({rows: 2});
+    expect(await textOf(existingDatabase('r_new').url)).toBe(sourceText);
+  });
+
+  it('tells the format by the content, not by the name', async () => {
+    await cp(join(folder, 'all.sql.gz'), join(folder, 'misnamed.dump'));
+    await restore({backupFile: 'misnamed.dump', targetDb: 'r_new', createDb: true});
+    expect(await textOf(existingDatabase('r_new').url)).toBe(sourceText);
+  });
+
+  it('takes any name that a database can have, through no shell and as no conninfo string', async () => {
+    const names = [`it's "q" = \\ $(touch PWNED) dbname=x`, 'é'.repeat(31) + 'x'];
+    for (const targetDb of names) {
+      for (const backupFile of ['all.dump', 'all.sql']) {
+        await restore({backupFile, targetDb, createDb: true});
+        expect(await existingDatabase(targetDb).query('SELECT count(*) AS n FROM public.plain')).toEqual([{n: '2'}]);
+        await dropDatabase(targetDb);
+      }
+    }
+  });
+});
+
+describe('restore into an existing database', () => {
+  it.each(['all.dump', 'all.sql', 'all.dir'])('fills an empty one from %s', async (file) => {
+    const target = await createTempDatabase('template0');
+    made.push(target.name);
+    await restore({backupFile: file}, target.url);
+    expect(await textOf(target.url)).toBe(sourceText);
+  });
+
+  it('refuses one that holds something', async () => {
+    const target = await createTempDatabase('template0');
+    made.push(target.name);
+    await target.run('CREATE VIEW v AS SELECT 1 AS a');
+    const before = await textOf(target.url);
+    await expect(restore({backupFile: 'all.dump'}, target.url)).rejects.toMatchObject({code: 'TARGET_NOT_EMPTY', exitCode: 5});
+    expect(await textOf(target.url)).toBe(before);
+  });
+
+  it('leaves it empty when the restore fails half-way', async () => {
+    const target = await createTempDatabase('template0');
+    made.push(target.name);
+    const before = await textOf(target.url);
+    // A function in an index that relies on the search path fails in every restore, after all rows are in.
+    await source.run(`CREATE FUNCTION public.helper(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower(t)';
+      CREATE FUNCTION public.wrap(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT helper(t)';
+      CREATE INDEX breaks ON public.plain (public.wrap(note))`);
+    try {
+      for (const [file, format] of [['broken.dump', 'custom'], ['broken.sql', 'plain']] as const) {
+        await dump(file, `--format=${format}`);
+        await expect(restore({backupFile: file}, target.url)).rejects.toMatchObject({code: 'RESTORE_FAILED', exitCode: 1});
+        expect(await textOf(target.url)).toBe(before);
+        await expect(restore({backupFile: file, targetDb: 'r_broken', createDb: true})).rejects.toMatchObject({code: 'RESTORE_FAILED'});
+        expect(await databaseExists('r_broken')).toBe(false);
+      }
+      const skipped = await restore({backupFile: 'broken.dump', skipErrors: true}, target.url);
+      expect(skipped.errors).toEqual([expect.stringContaining('function helper(text) does not exist')]);
+    } finally {
+      await source.run('DROP INDEX breaks; DROP FUNCTION wrap; DROP FUNCTION helper');
+    }
+  });
+});
+
+describe('a damaged backup', () => {
+  async function refused(file: string, code: string): Promise<void> {
+    await expect(restore({backupFile: file, targetDb: 'r_damaged', createDb: true})).rejects.toMatchObject({code});
+    expect(await databaseExists('r_damaged')).toBe(false);
+  }
+
+  it('is refused: cut short, in every format', async () => {
+    for (const file of ['all.dump', 'all.sql', 'all.sql.gz']) {
+      await cp(join(folder, file), join(folder, `cut-${file}`));
+      await truncate(join(folder, `cut-${file}`), Math.floor((await readFile(join(folder, file))).length * 0.6));
+      await refused(`cut-${file}`, 'VERIFY_FAILED');
+    }
+  });
+
+  it('is refused: a file of the folder removed', async () => {
+    await cp(join(folder, 'all.dir'), join(folder, 'holed.dir'), {recursive: true});
+    const {stdout} = await run(tool('pg_restore'), ['--list', join(folder, 'all.dir')]);
+    const id = /^(\d+);.* TABLE DATA public plain /m.exec(stdout)?.[1] ?? '';
+    await unlink(join(folder, 'holed.dir', `${id}.dat.gz`));
+    await refused('holed.dir', 'VERIFY_FAILED');
+  });
+
+  it('is refused: empty, no dump at all, a folder without a dump, not there', async () => {
+    await writeFile(join(folder, 'empty.dump'), '');
+    await writeFile(join(folder, 'letter.dump'), 'Dear reader');
+    await refused('empty.dump', 'NOT_A_BACKUP');
+    await refused('letter.dump', 'NOT_A_BACKUP');
+    await refused(folder, 'NOT_A_BACKUP');
+    await refused('nowhere.dump', 'BACKUP_NOT_FOUND');
+  });
+
+  it('is told apart from one that a newer pg_dump wrote', async () => {
+    const bytes = await readFile(join(folder, 'all.dump'));
+    bytes[6] = 99;
+    await writeFile(join(folder, 'newer.dump'), bytes);
+    await refused('newer.dump', 'TOOL_TOO_OLD');
+  });
+});
+
+describe('what cannot work', () => {
+  it('is told with its own code', async () => {
+    const wrong = new URL(source.url);
+    wrong.password = 'wrong';
+    const request: RestoreRequest = {backupFile: 'all.dump'};
+    await expect(restore(request, wrong.href)).rejects.toMatchObject({code: 'AUTHENTICATION_FAILED', exitCode: 3});
+    await expect(restore({...request, targetDb: 'r_missing'})).rejects.toMatchObject({code: 'DATABASE_NOT_FOUND', exitCode: 3});
+    await expect(restore(request, 'postgresql://x@127.0.0.1:1/x')).rejects.toMatchObject({code: 'CONNECTION_REFUSED', exitCode: 3});
+    await expect(restore({...request, createDb: true})).rejects.toMatchObject({code: 'TARGET_EXISTS', exitCode: 5});
+    await expect(restore({...request, clean: true, dropExisting: true})).rejects.toMatchObject({code: 'USAGE', exitCode: 2});
+  });
+
+  it('is told for a role without rights, and nothing is made', async () => {
+    await onServer((session) => session.query(`CREATE ROLE r_weak LOGIN PASSWORD 'weak'`));
+    try {
+      const weak = new URL(source.url);
+      weak.username = 'r_weak';
+      weak.password = 'weak';
+      await expect(restore({backupFile: 'all.dump', targetDb: 'r_weak_db', createDb: true}, weak.href)).rejects.toMatchObject({
+        code: 'PERMISSION_DENIED',
+      });
+      expect(await databaseExists('r_weak_db')).toBe(false);
+    } finally {
+      await onServer((session) => session.query('DROP ROLE r_weak'));
+    }
+  });
+});
+
+describe('a dry run', () => {
+  it('tells what would happen and changes nothing', async () => {
+    const result = await restore({backupFile: 'all.dump', targetDb: 'r_dry', createDb: true, dryRun: true});
+    expect(result).toMatchObject({mode: 'dry-run', way: 'create', target: 'r_dry', present: null});
+    expect(result.tables.find(({table}) => table === 'public.plain')).toMatchObject({rows: 2});
+    expect(result.commands.join()).toContain('pg_restore');
+    expect(result.commands.join()).not.toContain(new URL(source.url).password);
+    expect(await databaseExists('r_dry')).toBe(false);
+  });
+
+  it('fails where the restore would', async () => {
+    await expect(restore({backupFile: 'all.dump', dryRun: true})).rejects.toMatchObject({code: 'TARGET_NOT_EMPTY'});
+  });
+});
+
+describe('a part of a backup', () => {
+  it('is the schema alone, or the rows alone', async () => {
+    for (const file of ['all.dump', 'all.sql']) {
+      const target = await createTempDatabase('template0');
+      made.push(target.name);
+      await restore({backupFile: file, schemaOnly: true}, target.url);
+      expect(await target.query('SELECT count(*) AS n FROM public.plain')).toEqual([{n: '0'}]);
+      const result = await restore({backupFile: file, dataOnly: true, includeTables: ['plain']}, target.url);
+      expect(result.tables).toEqual([expect.objectContaining({table: 'public.plain', rows: 2})]);
+      expect(await target.query('SELECT id, note FROM public.plain ORDER BY id')).toEqual([
+        {id: '1', note: 'one'},
+        {id: '2', note: 'two'},
+      ]);
+      await expect(restore({backupFile: file, dataOnly: true, includeTables: ['plain']}, target.url)).rejects.toMatchObject({
+        code: 'TARGET_NOT_EMPTY',
+      });
+      await expect(restore({backupFile: file, includeTables: ['nope'], targetDb: 'r_n', createDb: true})).rejects.toMatchObject({
+        code: 'PATTERN_MATCHES_NOTHING',
+      });
+    }
+  });
+});
