@@ -55,12 +55,18 @@ beforeAll(async () => {
   folder = await tempFolder();
   source = await createTempDatabase('template0');
   await loadEveryType(source);
-  await source.run(`CREATE TABLE public.plain (id int PRIMARY KEY, note text); INSERT INTO public.plain VALUES (1, 'one'), (2, 'two')`);
+  await source.run(
+    `CREATE TABLE public.plain (id int PRIMARY KEY, note text); INSERT INTO public.plain VALUES (1, 'one'), (2, 'two')`,
+  );
   sourceText = await textOf(source.url);
   await dump('all.dump', '--format=custom');
   await dump('all.sql', '--format=plain');
   await dump('all.dir', '--format=directory');
-  await pipeline(createReadStream(join(folder, 'all.sql')), createGzip(), createWriteStream(join(folder, 'all.sql.gz')));
+  await pipeline(
+    createReadStream(join(folder, 'all.sql')),
+    createGzip(),
+    createWriteStream(join(folder, 'all.sql.gz')),
+  );
 });
 
 afterEach(async () => {
@@ -73,12 +79,21 @@ afterAll(async () => {
 });
 
 describe('restore into a new database', () => {
-  it.each(['all.dump', 'all.sql', 'all.sql.gz', 'all.dir'])('gives back every object and row of %s', async (file) => {
-    const result = await restore({backupFile: file, targetDb: 'r_new', createDb: true});
-    expect(result).toMatchObject({mode: 'execute', way: 'create', target: 'r_new', errors: [], setAside: null});
-    expect(result.tables.find(({table}) => table === 'public.plain')).toMatchObject({rows: 2});
-    expect(await textOf(existingDatabase('r_new').url)).toBe(sourceText);
-  });
+  it.each(['all.dump', 'all.sql', 'all.sql.gz', 'all.dir'])(
+    'gives back every object and row of %s',
+    async (file) => {
+      const result = await restore({backupFile: file, targetDb: 'r_new', createDb: true});
+      expect(result).toMatchObject({
+        mode: 'execute',
+        way: 'create',
+        target: 'r_new',
+        errors: [],
+        setAside: null,
+      });
+      expect(result.tables.find(({table}) => table === 'public.plain')).toMatchObject({rows: 2});
+      expect(await textOf(existingDatabase('r_new').url)).toBe(sourceText);
+    },
+  );
 
   it('tells the format by the content, not by the name', async () => {
     await cp(join(folder, 'all.sql.gz'), join(folder, 'misnamed.dump'));
@@ -91,7 +106,9 @@ describe('restore into a new database', () => {
     for (const targetDb of names) {
       for (const backupFile of ['all.dump', 'all.sql']) {
         await restore({backupFile, targetDb, createDb: true});
-        expect(await existingDatabase(targetDb).query('SELECT count(*) AS n FROM public.plain')).toEqual([{n: '2'}]);
+        expect(await existingDatabase(targetDb).query('SELECT count(*) AS n FROM public.plain')).toEqual([
+          {n: '2'},
+        ]);
         await dropDatabase(targetDb);
       }
     }
@@ -111,7 +128,10 @@ describe('restore into an existing database', () => {
     made.push(target.name);
     await target.run('CREATE VIEW v AS SELECT 1 AS a');
     const before = await textOf(target.url);
-    await expect(restore({backupFile: 'all.dump'}, target.url)).rejects.toMatchObject({code: 'TARGET_NOT_EMPTY', exitCode: 5});
+    await expect(restore({backupFile: 'all.dump'}, target.url)).rejects.toMatchObject({
+      code: 'TARGET_NOT_EMPTY',
+      exitCode: 5,
+    });
     expect(await textOf(target.url)).toBe(before);
   });
 
@@ -124,11 +144,19 @@ describe('restore into an existing database', () => {
       CREATE FUNCTION public.wrap(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT helper(t)';
       CREATE INDEX breaks ON public.plain (public.wrap(note))`);
     try {
-      for (const [file, format] of [['broken.dump', 'custom'], ['broken.sql', 'plain']] as const) {
+      for (const [file, format] of [
+        ['broken.dump', 'custom'],
+        ['broken.sql', 'plain'],
+      ] as const) {
         await dump(file, `--format=${format}`);
-        await expect(restore({backupFile: file}, target.url)).rejects.toMatchObject({code: 'RESTORE_FAILED', exitCode: 1});
+        await expect(restore({backupFile: file}, target.url)).rejects.toMatchObject({
+          code: 'RESTORE_FAILED',
+          exitCode: 1,
+        });
         expect(await textOf(target.url)).toBe(before);
-        await expect(restore({backupFile: file, targetDb: 'r_broken', createDb: true})).rejects.toMatchObject({code: 'RESTORE_FAILED'});
+        await expect(restore({backupFile: file, targetDb: 'r_broken', createDb: true})).rejects.toMatchObject(
+          {code: 'RESTORE_FAILED'},
+        );
         expect(await databaseExists('r_broken')).toBe(false);
       }
       const skipped = await restore({backupFile: 'broken.dump', skipErrors: true}, target.url);
@@ -141,14 +169,19 @@ describe('restore into an existing database', () => {
 
 describe('a damaged backup', () => {
   async function refused(file: string, code: string): Promise<void> {
-    await expect(restore({backupFile: file, targetDb: 'r_damaged', createDb: true})).rejects.toMatchObject({code});
+    await expect(restore({backupFile: file, targetDb: 'r_damaged', createDb: true})).rejects.toMatchObject({
+      code,
+    });
     expect(await databaseExists('r_damaged')).toBe(false);
   }
 
   it('is refused: cut short, in every format', async () => {
     for (const file of ['all.dump', 'all.sql', 'all.sql.gz']) {
       await cp(join(folder, file), join(folder, `cut-${file}`));
-      await truncate(join(folder, `cut-${file}`), Math.floor((await readFile(join(folder, file))).length * 0.6));
+      await truncate(
+        join(folder, `cut-${file}`),
+        Math.floor((await readFile(join(folder, file))).length * 0.6),
+      );
       await refused(`cut-${file}`, 'VERIFY_FAILED');
     }
   });
@@ -183,11 +216,26 @@ describe('what cannot work', () => {
     const wrong = new URL(source.url);
     wrong.password = 'wrong';
     const request: RestoreRequest = {backupFile: 'all.dump'};
-    await expect(restore(request, wrong.href)).rejects.toMatchObject({code: 'AUTHENTICATION_FAILED', exitCode: 3});
-    await expect(restore({...request, targetDb: 'r_missing'})).rejects.toMatchObject({code: 'DATABASE_NOT_FOUND', exitCode: 3});
-    await expect(restore(request, 'postgresql://x@127.0.0.1:1/x')).rejects.toMatchObject({code: 'CONNECTION_REFUSED', exitCode: 3});
-    await expect(restore({...request, createDb: true})).rejects.toMatchObject({code: 'TARGET_EXISTS', exitCode: 5});
-    await expect(restore({...request, clean: true, dropExisting: true})).rejects.toMatchObject({code: 'USAGE', exitCode: 2});
+    await expect(restore(request, wrong.href)).rejects.toMatchObject({
+      code: 'AUTHENTICATION_FAILED',
+      exitCode: 3,
+    });
+    await expect(restore({...request, targetDb: 'r_missing'})).rejects.toMatchObject({
+      code: 'DATABASE_NOT_FOUND',
+      exitCode: 3,
+    });
+    await expect(restore(request, 'postgresql://x@127.0.0.1:1/x')).rejects.toMatchObject({
+      code: 'CONNECTION_REFUSED',
+      exitCode: 3,
+    });
+    await expect(restore({...request, createDb: true})).rejects.toMatchObject({
+      code: 'TARGET_EXISTS',
+      exitCode: 5,
+    });
+    await expect(restore({...request, clean: true, dropExisting: true})).rejects.toMatchObject({
+      code: 'USAGE',
+      exitCode: 2,
+    });
   });
 
   it('is told for a role without rights, and nothing is made', async () => {
@@ -196,7 +244,9 @@ describe('what cannot work', () => {
       const weak = new URL(source.url);
       weak.username = 'r_weak';
       weak.password = 'weak';
-      await expect(restore({backupFile: 'all.dump', targetDb: 'r_weak_db', createDb: true}, weak.href)).rejects.toMatchObject({
+      await expect(
+        restore({backupFile: 'all.dump', targetDb: 'r_weak_db', createDb: true}, weak.href),
+      ).rejects.toMatchObject({
         code: 'PERMISSION_DENIED',
       });
       expect(await databaseExists('r_weak_db')).toBe(false);
@@ -217,7 +267,9 @@ describe('a dry run', () => {
   });
 
   it('fails where the restore would', async () => {
-    await expect(restore({backupFile: 'all.dump', dryRun: true})).rejects.toMatchObject({code: 'TARGET_NOT_EMPTY'});
+    await expect(restore({backupFile: 'all.dump', dryRun: true})).rejects.toMatchObject({
+      code: 'TARGET_NOT_EMPTY',
+    });
   });
 });
 
@@ -234,10 +286,14 @@ describe('a part of a backup', () => {
         {id: '1', note: 'one'},
         {id: '2', note: 'two'},
       ]);
-      await expect(restore({backupFile: file, dataOnly: true, includeTables: ['plain']}, target.url)).rejects.toMatchObject({
+      await expect(
+        restore({backupFile: file, dataOnly: true, includeTables: ['plain']}, target.url),
+      ).rejects.toMatchObject({
         code: 'TARGET_NOT_EMPTY',
       });
-      await expect(restore({backupFile: file, includeTables: ['nope'], targetDb: 'r_n', createDb: true})).rejects.toMatchObject({
+      await expect(
+        restore({backupFile: file, includeTables: ['nope'], targetDb: 'r_n', createDb: true}),
+      ).rejects.toMatchObject({
         code: 'PATTERN_MATCHES_NOTHING',
       });
     }

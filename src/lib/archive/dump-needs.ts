@@ -12,9 +12,13 @@ export interface DumpNeeds {
 
 const name = String.raw`("(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)`;
 const ownerLine = new RegExp(String.raw`^ALTER .* OWNER TO ${name};$`);
-const grantLine = new RegExp(String.raw`^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .*? (?:TO|FROM) ${name}(?: WITH GRANT OPTION)?;$`);
+const grantLine = new RegExp(
+  String.raw`^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .*? (?:TO|FROM) ${name}(?: WITH GRANT OPTION)?;$`,
+);
 const defaultPrivilegeLine = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
-const policyLine = new RegExp(String.raw`^CREATE POLICY .*? TO ((?:${name}(?:, )?)+)(?: USING | WITH CHECK |;)`);
+const policyLine = new RegExp(
+  String.raw`^CREATE POLICY .*? TO ((?:${name}(?:, )?)+)(?: USING | WITH CHECK |;)`,
+);
 const extensionLine = new RegExp(String.raw`^CREATE EXTENSION IF NOT EXISTS ${name} `);
 
 /** Pseudo-roles that every server has. */
@@ -38,7 +42,8 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
         add(grantees, defaultPrivilegeLine.exec(line)?.[1]);
       }
       if (line.startsWith('CREATE POLICY ')) {
-        for (const [role] of (policyLine.exec(line)?.[1] ?? '').matchAll(new RegExp(name, 'g'))) add(policyRoles, role);
+        for (const [role] of (policyLine.exec(line)?.[1] ?? '').matchAll(new RegExp(name, 'g')))
+          add(policyRoles, role);
       }
       if (line.startsWith('CREATE EXTENSION ')) add(extensions, extensionLine.exec(line)?.[1]);
     },

@@ -48,7 +48,8 @@ export async function* filterPlainDump(
     while (position < chunk.length) {
       if (isInRows) {
         const end = chunk.indexOf(endOfRows, position);
-        const next = end === -1 ? Math.max(position, chunk.length - endOfRows.length + 1) : end + endOfRows.length;
+        const next =
+          end === -1 ? Math.max(position, chunk.length - endOfRows.length + 1) : end + endOfRows.length;
         if (isKept) kept.push(chunk.subarray(position, next));
         position = next;
         if (end === -1) break;
@@ -81,10 +82,15 @@ const longestKnownLine = 1024;
 
 function sectionIn(line: Buffer): DumpSection | null {
   if (line[0] !== 0x2d || line[1] !== 0x2d) return null;
-  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: /.exec(line.toString('utf8'));
+  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: /.exec(
+    line.toString('utf8'),
+  );
   return match ? {name: match[1] ?? '', type: match[2] ?? '', schema: match[3] ?? ''} : null;
 }
 
 function beginsRows(line: Buffer): boolean {
-  return line.subarray(0, 5).toString('latin1') === 'COPY ' && line.subarray(-12).toString('latin1') === ' FROM stdin;';
+  return (
+    line.subarray(0, 5).toString('latin1') === 'COPY ' &&
+    line.subarray(-12).toString('latin1') === ' FROM stdin;'
+  );
 }

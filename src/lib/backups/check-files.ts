@@ -18,16 +18,28 @@ export async function checkFiles(
   const isFolder = (await stat(backup.path)).isDirectory();
   // The old scripts noted the size of a folder in their own way.
   if (size !== backup.sizeBytes && (backup.record || !isFolder)) {
-    throw new AppError('CHECKSUM_MISMATCH', `${backup.path} has ${size} bytes; its metadata says ${backup.sizeBytes}.`, {
-      hint: 'The backup is damaged: take another (destino-db list), or its copy elsewhere.',
-    });
+    throw new AppError(
+      'CHECKSUM_MISMATCH',
+      `${backup.path} has ${size} bytes; its metadata says ${backup.sizeBytes}.`,
+      {
+        hint: 'The backup is damaged: take another (destino-db list), or its copy elsewhere.',
+      },
+    );
   }
   if (expected === undefined) return;
-  const digests: [string, string][] = typeof expected === 'string' ? [['', expected]] : Object.entries(expected);
+  const digests: [string, string][] =
+    typeof expected === 'string' ? [['', expected]] : Object.entries(expected);
   if (isFolder !== (typeof expected !== 'string')) {
-    throw new AppError('BACKUP_INCOMPLETE', `${backup.path} is not what its metadata says: a ${isFolder ? 'folder' : 'file'}.`);
+    throw new AppError(
+      'BACKUP_INCOMPLETE',
+      `${backup.path} is not what its metadata says: a ${isFolder ? 'folder' : 'file'}.`,
+    );
   }
-  if (isFolder) await compareNames(backup.path, digests.map(([name]) => name));
+  if (isFolder)
+    await compareNames(
+      backup.path,
+      digests.map(([name]) => name),
+    );
   let done = 0;
   for (const [name, sha256] of digests) {
     const path = name === '' ? backup.path : join(backup.path, name);
@@ -38,9 +50,13 @@ export async function checkFiles(
     });
     done += digest.sizeBytes;
     if (digest.sha256 === sha256) continue;
-    throw new AppError('CHECKSUM_MISMATCH', `${path} differs from what was written: its SHA-256 is another than in the metadata.`, {
-      hint: 'The backup is damaged: take another (destino-db list), or its copy elsewhere.',
-    });
+    throw new AppError(
+      'CHECKSUM_MISMATCH',
+      `${path} differs from what was written: its SHA-256 is another than in the metadata.`,
+      {
+        hint: 'The backup is damaged: take another (destino-db list), or its copy elsewhere.',
+      },
+    );
   }
 }
 

@@ -34,7 +34,9 @@ export function selectEntries(
     }
     if (selection.onlyTables.length === 0) return true;
     const table = tableOf(line, selection.tables);
-    return selection.onlyTables.some((wanted) => wanted.schema === table?.schema && wanted.name === table.name);
+    return selection.onlyTables.some(
+      (wanted) => wanted.schema === table?.schema && wanted.name === table.name,
+    );
   });
   return {entries, left};
 }

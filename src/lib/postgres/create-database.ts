@@ -42,7 +42,8 @@ function localeOptions(locale: DatabaseLocale, serverMajor: number): string[] {
     const option = locale.provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE';
     options.push(`${option} ${quoteLiteral(locale.providerLocale)}`);
   }
-  if (locale.icuRules !== null && serverMajor >= 16) options.push(`ICU_RULES ${quoteLiteral(locale.icuRules)}`);
+  if (locale.icuRules !== null && serverMajor >= 16)
+    options.push(`ICU_RULES ${quoteLiteral(locale.icuRules)}`);
   return options;
 }
 
@@ -59,7 +60,9 @@ export async function createDatabase(
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     if (/already exists/.test(error.message)) {
-      throw new AppError('TARGET_EXISTS', `The database "${name}" exists already; nothing was changed.`, {cause: error});
+      throw new AppError('TARGET_EXISTS', `The database "${name}" exists already; nothing was changed.`, {
+        cause: error,
+      });
     }
     if (/permission denied to create database/.test(error.message)) {
       throw new AppError('PERMISSION_DENIED', `The role may not create the database "${name}".`, {
@@ -68,10 +71,14 @@ export async function createDatabase(
       });
     }
     if (/locale|encoding|collation/i.test(error.message)) {
-      throw new AppError('NOT_SUPPORTED_HERE', `The server cannot make a database like the source: ${error.message}`, {
-        hint: 'Create the target database yourself with a locale that the server has, and restore into it with --target-db.',
-        cause: error,
-      });
+      throw new AppError(
+        'NOT_SUPPORTED_HERE',
+        `The server cannot make a database like the source: ${error.message}`,
+        {
+          hint: 'Create the target database yourself with a locale that the server has, and restore into it with --target-db.',
+          cause: error,
+        },
+      );
     }
     throw error;
   }

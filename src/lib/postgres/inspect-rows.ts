@@ -1,49 +1,42 @@
-/** Counts and existence of rows, table by table. */
+/** Which of the tables that a dump names are in a database, and which of them hold rows. */
 import {z} from 'zod';
 import type {NamedTable} from './archive-list.js';
 import type {Session} from './client.js';
-import {parseRows, pgBoolean, pgCount} from './inspect-database.js';
+import {parseRows, pgBoolean} from './inspect-database.js';
 import {quoteQualified} from './quote.js';
 
-/** Which of `tables` hold a row, and which do not exist. */
-export async function inspectFilledTables(
+const nameRow = z.object({position: z.string().transform(Number)});
+
+/** Those of `tables` that do not exist. Large objects (pg_catalog.pg_largeobject) always have their place. */
+export async function findMissingTables<T extends NamedTable>(
   session: Session,
-  tables: readonly NamedTable[],
-): Promise<{filled: NamedTable[]; missing: NamedTable[]}> {
-  const filled: NamedTable[] = [];
-  const missing: NamedTable[] = [];
+  tables: readonly T[],
+): Promise<T[]> {
+  const rows = parseRows(
+    nameRow,
+    await session.query(
+      `SELECT wanted.position FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (schema, name, position)
+        WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                           WHERE n.nspname = wanted.schema AND c.relname = wanted.name AND c.relkind IN ('r', 'p', 'm'))`,
+      [tables.map((table) => table.schema), tables.map((table) => table.name)],
+    ),
+  );
+  const missing = new Set(rows.map((row) => row.position));
+  return tables.filter((_table, index) => missing.has(index + 1));
+}
+
+/** Those of `tables`, which must exist, that hold at least one row. */
+export async function findFilledTables<T extends NamedTable>(
+  session: Session,
+  tables: readonly T[],
+): Promise<T[]> {
+  const filled: T[] = [];
   for (const table of tables) {
-    if (isLargeObjects(table)) continue; // their numbers do not collide with rows
-    if (!(await tableExists(session, table))) {
-      missing.push(table);
-      continue;
-    }
+    // Large objects stand as a catalog, which is never empty of use: their numbers do not collide with rows.
+    if (table.schema === 'pg_catalog') continue;
     const sql = `SELECT EXISTS (SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}) AS filled`;
     const [row] = parseRows(z.object({filled: pgBoolean}), await session.query(sql));
     if (row?.filled === true) filled.push(table);
   }
-  return {filled, missing};
-}
-
-/** Large objects are dumped and counted like the rows of a table (see dump-contents). */
-function isLargeObjects(table: NamedTable): boolean {
-  return table.schema === 'pg_catalog' && table.name === 'pg_largeobject';
-}
-
-/** Rows of the table itself, not of its children, as a dump holds them; null when there is no such table. */
-export async function countRows(session: Session, table: NamedTable): Promise<number | null> {
-  if (isLargeObjects(table)) {
-    const sql = 'SELECT count(*) AS rows FROM pg_catalog.pg_largeobject_metadata';
-    return parseRows(z.object({rows: pgCount}), await session.query(sql))[0]?.rows ?? null;
-  }
-  if (!(await tableExists(session, table))) return null;
-  const sql = `SELECT count(*) AS rows FROM ONLY ${quoteQualified(table.schema, table.name)}`;
-  const [row] = parseRows(z.object({rows: pgCount}), await session.query(sql));
-  return row?.rows ?? null;
-}
-
-async function tableExists(session: Session, {schema, name}: NamedTable): Promise<boolean> {
-  const sql = `SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'm')`;
-  return (await session.query(sql, [schema, name])).length > 0;
+  return filled;
 }

@@ -107,7 +107,10 @@ export async function inspectRoleNames(
 }
 
 /** Which of `extensions` the server cannot install. */
-export async function findMissingExtensions(session: Session, extensions: readonly string[]): Promise<string[]> {
+export async function findMissingExtensions(
+  session: Session,
+  extensions: readonly string[],
+): Promise<string[]> {
   const rows = parseRows(
     z.object({name: z.string()}),
     await session.query(

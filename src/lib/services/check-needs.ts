@@ -45,18 +45,25 @@ export async function checkNeeds(
   );
   const fatal = [
     ...found.extensions.map((name) => `the extension "${name}" is not installed on the server`),
-    ...found.policyRoles.missing.map((name) => `the role "${name}", which a row security policy names, does not exist`),
+    ...found.policyRoles.missing.map(
+      (name) => `the role "${name}", which a row security policy names, does not exist`,
+    ),
   ];
   // A plain dump has no switch to leave out owners or grants.
   const isPlain = check.source.dump.format === 'sql';
   const missing = [...new Set([...found.owners.missing, ...found.grantees.missing])].sort();
   if (isPlain) fatal.push(...missing.map((name) => `the role "${name}" does not exist`));
-  if (isPlain) fatal.push(...found.owners.foreign.map((name) => `this role may not give objects to "${name}"`));
+  if (isPlain)
+    fatal.push(...found.owners.foreign.map((name) => `this role may not give objects to "${name}"`));
   if (fatal.length > 0 && request.skipErrors !== true) {
-    throw new AppError('NOT_SUPPORTED_HERE', `The server lacks what the backup needs; nothing was changed: ${fatal.join('; ')}.`, {
-      hint: hintFor(found.extensions, [...new Set([...missing, ...found.policyRoles.missing])]),
-      details: fatal,
-    });
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `The server lacks what the backup needs; nothing was changed: ${fatal.join('; ')}.`,
+      {
+        hint: hintFor(found.extensions, [...new Set([...missing, ...found.policyRoles.missing])]),
+        details: fatal,
+      },
+    );
   }
   for (const line of fatal) context.warn(`${line}; what needs it will fail.`);
   if (isPlain) return {noOwner: false, noAcl: false, disablesTriggers};
@@ -69,7 +76,9 @@ export async function checkNeeds(
     );
   }
   if (noAcl) {
-    context.warn(`Grants are not restored: these roles do not exist on the server: ${found.grantees.missing.join(', ')}.`);
+    context.warn(
+      `Grants are not restored: these roles do not exist on the server: ${found.grantees.missing.join(', ')}.`,
+    );
   }
   return {noOwner, noAcl, disablesTriggers};
 }
@@ -77,7 +86,9 @@ export async function checkNeeds(
 function hintFor(extensions: readonly string[], roles: readonly string[]): string {
   const create = roles.map((name) => `CREATE ROLE ${quoteIdentifier(name)};`).join(' ');
   return [
-    ...(extensions.length > 0 ? [`Install the packages of the extensions ${extensions.join(', ')} on the server.`] : []),
+    ...(extensions.length > 0
+      ? [`Install the packages of the extensions ${extensions.join(', ')} on the server.`]
+      : []),
     ...(roles.length > 0 ? [`Make the roles first: ${create}`] : []),
     'Or go on in spite of errors with --skip-errors.',
   ].join(' ');

@@ -1,8 +1,9 @@
 /** Compares a restored database with what the dump held. */
 import type {DumpedTable} from '../archive/dump-contents.js';
+import {fingerprintDatabase} from '../archive/fingerprint.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
-import {countRows} from '../postgres/inspect-rows.js';
+import {findMissingTables} from '../postgres/inspect-rows.js';
 
 export interface RestoredTable {
   /** "schema.name" */
@@ -12,30 +13,36 @@ export interface RestoredTable {
 }
 
 /**
- * Counts every table.
+ * Reads every table once and compares count and fingerprint.
+ * @param onBytes called with the bytes of row text read so far
  * @returns the tables as they are now, and a line for each that differs
  */
 export async function compareRestored(
   target: Connection,
   expected: readonly DumpedTable[],
   signal: AbortSignal,
-  onTable: (done: number) => void,
+  onBytes: (bytes: number) => void,
 ): Promise<{tables: RestoredTable[]; differences: string[]}> {
-  return withSession(
-    target,
-    async (session) => {
-      const tables: RestoredTable[] = [];
-      const differences: string[] = [];
-      for (const table of expected) {
-        const name = `${table.schema}.${table.name}`;
-        const rows = await countRows(session, table);
-        if (rows === null) differences.push(`${name}: not there`);
-        else if (rows !== table.rows) differences.push(`${name}: ${rows} rows instead of ${table.rows}`);
-        tables.push({table: name, rows: rows ?? 0, fingerprint: table.fingerprint});
-        onTable(tables.length);
-      }
-      return {tables, differences};
-    },
-    {signal},
-  );
+  const missing = await withSession(target, (session) => findMissingTables(session, expected), {signal});
+  const present = expected.filter((table) => !missing.includes(table));
+  const found = await fingerprintDatabase(target, present, {signal, onBytes});
+  const differences = missing.map((table) => `${nameOf(table)}: not there`);
+  const tables = missing.map((table) => ({
+    table: nameOf(table),
+    rows: 0,
+    fingerprint: null as string | null,
+  }));
+  present.forEach((table, index) => {
+    const {rows = 0, fingerprint = null} = found[index] ?? {};
+    tables.push({table: nameOf(table), rows, fingerprint});
+    if (rows !== table.rows) differences.push(`${nameOf(table)}: ${rows} rows instead of ${table.rows}`);
+    else if (table.fingerprint !== null && fingerprint !== table.fingerprint) {
+      differences.push(`${nameOf(table)}: as many rows, but not the same`);
+    }
+  });
+  return {tables, differences};
+}
+
+function nameOf(table: DumpedTable): string {
+  return `${table.schema}.${table.name}`;
 }

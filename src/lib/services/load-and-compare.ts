@@ -24,7 +24,7 @@ export async function loadAndCompare(
   return {tables, ...loaded};
 }
 
-/** Gathers the planner's statistics, which dumps lack, and counts every table. */
+/** Gathers the planner's statistics, which dumps lack, and compares every table. */
 export async function analyzeAndCompare(
   context: RunContext,
   plan: RestorePlan,
@@ -36,7 +36,7 @@ export async function analyzeAndCompare(
     await withSession(target, (session) => session.query('ANALYZE'), {signal});
   });
   return context.progress.step('Compare', async (step) =>
-    compareRestored(target, expected, signal, (done) => step.advance(done, expected.length, 'tables')),
+    compareRestored(target, expected, signal, (bytes) => step.advance(bytes, undefined, 'bytes')),
   );
 }
 
@@ -52,11 +52,19 @@ export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables
 }
 
 /** @throws RESTORED_DIFFERS */
-export function requireEqual(differences: readonly string[], skipped: readonly string[], state: string): void {
+export function requireEqual(
+  differences: readonly string[],
+  skipped: readonly string[],
+  state: string,
+): void {
   if (differences.length === 0) return;
-  throw new AppError('RESTORED_DIFFERS', `What was restored differs from the backup in ${differences.length} tables. ${state}`.trim(), {
-    details: [...differences, ...skipped.map((error) => `skipped error: ${error}`)],
-  });
+  throw new AppError(
+    'RESTORED_DIFFERS',
+    `What was restored differs from the backup in ${differences.length} tables. ${state}`.trim(),
+    {
+      details: [...differences, ...skipped.map((error) => `skipped error: ${error}`)],
+    },
+  );
 }
 
 /** A tool's failure as a failed restore, with what state things are in; errors with a telling code keep it. */

@@ -3,10 +3,15 @@ import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import {withSession} from '../postgres/client.js';
 import type {NamedTable} from '../postgres/archive-list.js';
-import {type Connection, refuseTransactionPooler, resolveConnection, withDatabase} from '../postgres/connection.js';
+import {
+  type Connection,
+  refuseTransactionPooler,
+  resolveConnection,
+  withDatabase,
+} from '../postgres/connection.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
-import {inspectFilledTables} from '../postgres/inspect-rows.js';
+import {findFilledTables, findMissingTables} from '../postgres/inspect-rows.js';
 import {
   countObjects,
   databaseExists,
@@ -67,7 +72,8 @@ export async function planRestore(context: RunContext, request: RestoreRequest):
   return context.progress.step('Look at the target', async (step) => {
     const present = await lookAtTarget(target, signal);
     const way = chooseWay(request, target.database, present);
-    const maintenance = way === 'create' || way === 'swap' ? await findMaintenance(connection, target, signal) : null;
+    const maintenance =
+      way === 'create' || way === 'swap' ? await findMaintenance(connection, target, signal) : null;
     if (way === 'create' && maintenance) await refuseExisting(maintenance, target.database, signal);
     const rights = await withSession(maintenance ?? target, inspectRole, {signal});
     const psql = goesThroughPsql(found.dump, tools.pgRestore, rights.serverMajor)
@@ -93,7 +99,9 @@ export async function planRestore(context: RunContext, request: RestoreRequest):
       tables: source.tables,
       onlyTables,
     };
-    step.note(present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`);
+    step.note(
+      present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`,
+    );
     return {request, source, way, target, maintenance, rights, present, load, commands: loadCommands(load)};
   });
 }
@@ -143,9 +151,13 @@ async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<Pr
 function chooseWay(request: RestoreRequest, database: string, present: PresentDatabase | null): RestoreWay {
   if (!present) {
     if (request.createDb === true) return 'create';
-    throw new AppError('DATABASE_NOT_FOUND', `The database "${database}" does not exist; nothing was changed.`, {
-      hint: 'Add --create-db to make it.',
-    });
+    throw new AppError(
+      'DATABASE_NOT_FOUND',
+      `The database "${database}" does not exist; nothing was changed.`,
+      {
+        hint: 'Add --create-db to make it.',
+      },
+    );
   }
   if (request.dropExisting === true) return 'swap';
   if (request.createDb === true) {
@@ -166,8 +178,14 @@ function chooseWay(request: RestoreRequest, database: string, present: PresentDa
 }
 
 /** A database to connect to that is not the target: databases cannot be made or renamed from within. */
-async function findMaintenance(connection: Connection, target: Connection, signal: AbortSignal): Promise<Connection> {
-  const names = [...new Set(['postgres', connection.database, 'template1'])].filter((name) => name !== target.database);
+async function findMaintenance(
+  connection: Connection,
+  target: Connection,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const names = [...new Set(['postgres', connection.database, 'template1'])].filter(
+    (name) => name !== target.database,
+  );
   let failure: unknown;
   for (const name of names) {
     const candidate = withDatabase(connection, name);
@@ -177,7 +195,8 @@ async function findMaintenance(connection: Connection, target: Connection, signa
     } catch (error) {
       failure ??= error;
       const isOfThisDatabase =
-        error instanceof AppError && ['DATABASE_NOT_FOUND', 'PERMISSION_DENIED', 'AUTHENTICATION_FAILED'].includes(error.code);
+        error instanceof AppError &&
+        ['DATABASE_NOT_FOUND', 'PERMISSION_DENIED', 'AUTHENTICATION_FAILED'].includes(error.code);
       if (!isOfThisDatabase) throw error;
     }
   }
@@ -202,11 +221,17 @@ function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): N
   const chosen = new Map<string, NamedTable>();
   for (const pattern of request.includeTables ?? []) {
     const expression = wildcard(pattern);
-    const matching = tables.filter((table) => expression.test(table.name) || expression.test(`${table.schema}.${table.name}`));
+    const matching = tables.filter(
+      (table) => expression.test(table.name) || expression.test(`${table.schema}.${table.name}`),
+    );
     if (matching.length === 0) {
-      throw new AppError('PATTERN_MATCHES_NOTHING', `The backup has no table "${pattern}"; nothing was changed.`, {
-        details: tables.map((table) => `${table.schema}.${table.name}`),
-      });
+      throw new AppError(
+        'PATTERN_MATCHES_NOTHING',
+        `The backup has no table "${pattern}"; nothing was changed.`,
+        {
+          details: tables.map((table) => `${table.schema}.${table.name}`),
+        },
+      );
     }
     for (const table of matching) chosen.set(JSON.stringify([table.schema, table.name]), table);
   }
@@ -214,7 +239,10 @@ function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): N
 }
 
 function wildcard(pattern: string): RegExp {
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
   return new RegExp(`^${source}$`, 's');
 }
 
@@ -226,19 +254,35 @@ async function requireEmptyTables(
   signal: AbortSignal,
 ): Promise<void> {
   const wanted = onlyTables.length > 0 ? onlyTables : tables;
-  const {filled, missing} = await withSession(target, (session) => inspectFilledTables(session, wanted), {signal});
-  const names = (list: readonly NamedTable[]): string[] => list.map((table) => `${table.schema}.${table.name}`);
+  const {filled, missing} = await withSession(
+    target,
+    async (session) => {
+      const missing = await findMissingTables(session, wanted);
+      return {missing, filled: missing.length > 0 ? [] : await findFilledTables(session, wanted)};
+    },
+    {signal},
+  );
+  const names = (list: readonly NamedTable[]): string[] =>
+    list.map((table) => `${table.schema}.${table.name}`);
   if (missing.length > 0) {
-    throw new AppError('RESTORE_FAILED', `The target lacks ${countOf(missing.length, 'table')} for the rows; nothing was changed.`, {
-      details: names(missing),
-      hint: 'Restore the schema first (--schema-only), or choose tables with --include-table.',
-    });
+    throw new AppError(
+      'RESTORE_FAILED',
+      `The target lacks ${countOf(missing.length, 'table')} for the rows; nothing was changed.`,
+      {
+        details: names(missing),
+        hint: 'Restore the schema first (--schema-only), or choose tables with --include-table.',
+      },
+    );
   }
   if (filled.length > 0) {
-    throw new AppError('TARGET_NOT_EMPTY', `${countOf(filled.length, 'table')} of the target hold rows already; nothing was changed.`, {
-      details: names(filled),
-      hint: 'Empty them first, or restore the whole backup with --drop-existing.',
-    });
+    throw new AppError(
+      'TARGET_NOT_EMPTY',
+      `${countOf(filled.length, 'table')} of the target hold rows already; nothing was changed.`,
+      {
+        details: names(filled),
+        hint: 'Empty them first, or restore the whole backup with --drop-existing.',
+      },
+    );
   }
 }
 
@@ -253,9 +297,13 @@ function chooseOptions(
   const isFresh = way === 'create' || way === 'swap';
   const isArchive = source.dump.format !== 'sql';
   if (way === 'clean' && !isArchive) {
-    throw new AppError('USAGE', '--clean needs a backup in custom or directory format: a plain dump does not say what to drop.', {
-      hint: 'Use --drop-existing, which keeps the old database aside.',
-    });
+    throw new AppError(
+      'USAGE',
+      '--clean needs a backup in custom or directory format: a plain dump does not say what to drop.',
+      {
+        hint: 'Use --drop-existing, which keeps the old database aside.',
+      },
+    );
   }
   if ((request.parallelJobs ?? 1) > 1 && !(isFresh && isArchive)) {
     context.warn(
@@ -266,7 +314,8 @@ function chooseOptions(
   }
   const stopsOnError = request.skipErrors !== true;
   return {
-    jobs: isFresh && isArchive ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs)) : 1,
+    jobs:
+      isFresh && isArchive ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs)) : 1,
     isSingleTransaction: stopsOnError && !isFresh,
     isCleaning: way === 'clean',
     schemaOnly: request.schemaOnly ?? false,

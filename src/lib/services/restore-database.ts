@@ -8,7 +8,13 @@ import {describeObjects, inspectRoleNames} from '../postgres/inspect-target.js';
 import {isProduction} from '../settings/production.js';
 import type {RunContext} from '../run-context.js';
 import type {RestoredTable} from './compare-restored.js';
-import {analyzeAndCompare, asFailedRestore, expectedTables, loadAndCompare, requireEqual} from './load-and-compare.js';
+import {
+  analyzeAndCompare,
+  asFailedRestore,
+  expectedTables,
+  loadAndCompare,
+  requireEqual,
+} from './load-and-compare.js';
 import {loadInto} from './load-into.js';
 import {planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
 import type {RestoreRequest} from './restore-request.js';
@@ -89,7 +95,11 @@ function describe(
     present: present ? describeObjects(present.objects) : null,
     tables:
       outcome.tables ??
-      expectedTables(plan).map(({schema, name, rows, fingerprint}) => ({table: `${schema}.${name}`, rows, fingerprint})),
+      expectedTables(plan).map(({schema, name, rows, fingerprint}) => ({
+        table: `${schema}.${name}`,
+        rows,
+        fingerprint,
+      })),
     duration: context.clock.now().getTime() - startedMs,
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
@@ -132,10 +142,10 @@ export async function executeRestore(context: RunContext, plan: RestorePlan): Pr
   }
   if (plan.way === 'create') return {...nothing, ...(await restoreIntoNew(context, plan))};
   if (plan.way === 'fill') return {...nothing, ...(await restoreInPlace(context, plan))};
-  const {backupDatabase} = await import('./backup-database.js');
-  const safety = await backupDatabase(context, {label: 'safety', database: plan.target.database});
-  const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;
-  return {...nothing, ...(await restoreInPlace(context, plan, undo)), safetyBackup: safety.id};
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    'A clean restore needs a safety backup first, which cannot be made.',
+  );
 }
 
 /** Into a database made for it; dropped again when anything fails. */
@@ -175,11 +185,15 @@ async function dropAgain(maintenance: Connection, database: string, cause: unkno
   try {
     await withSession(maintenance, (session) => dropDatabase(session, database));
   } catch (error) {
-    throw new AppError('RESTORE_FAILED', `The restore failed, and the half-filled database "${database}" could not be dropped.`, {
-      hint: `Drop it yourself: DROP DATABASE "${database}"`,
-      details: [cause, error].map((thrown) => (thrown instanceof Error ? thrown.message : String(thrown))),
-      cause,
-    });
+    throw new AppError(
+      'RESTORE_FAILED',
+      `The restore failed, and the half-filled database "${database}" could not be dropped.`,
+      {
+        hint: `Drop it yourself: DROP DATABASE "${database}"`,
+        details: [cause, error].map((thrown) => (thrown instanceof Error ? thrown.message : String(thrown))),
+        cause,
+      },
+    );
   }
 }
 
@@ -191,7 +205,9 @@ async function usableOwner(
   if (owner === undefined) return undefined;
   const {missing, foreign} = await inspectRoleNames(session, [owner]);
   if (missing.length + foreign.length === 0) return owner;
-  context.warn(`The database will belong to the connecting role: its owner "${owner}" ${missing.length > 0 ? 'does not exist here' : 'is a role this one is no member of'}.`);
+  context.warn(
+    `The database will belong to the connecting role: its owner "${owner}" ${missing.length > 0 ? 'does not exist here' : 'is a role this one is no member of'}.`,
+  );
   return undefined;
 }
 
@@ -199,7 +215,6 @@ async function usableOwner(
 async function restoreInPlace(
   context: RunContext,
   plan: RestorePlan,
-  undo?: string,
 ): Promise<Pick<RestoreOutcome, 'tables' | 'notes' | 'errors'>> {
   const {database} = plan.target;
   const state = plan.load.options.isSingleTransaction
@@ -212,6 +227,6 @@ async function restoreInPlace(
     throw asFailedRestore(error, state);
   }
   const {tables, differences} = await analyzeAndCompare(context, plan, plan.target);
-  requireEqual(differences, loaded.errors, `"${database}" holds what was restored.${undo === undefined ? '' : ` ${undo}`}`);
+  requireEqual(differences, loaded.errors, `"${database}" holds what was restored.`);
   return {tables, ...loaded};
 }

@@ -18,6 +18,8 @@ export interface RestoreRequest {
   readonly dryRun?: boolean | undefined;
   /** A dry run lists the keys of the rows that would be lost. */
   readonly details?: boolean | undefined;
+  /** How long to wait for another run that changes the same database, ms. */
+  readonly waitMs?: number | undefined;
 }
 
 /** Pairs that cannot both be obeyed, with the reason. */
@@ -63,7 +65,8 @@ export function checkRestoreRequest(request: RestoreRequest): void {
       hint: 'Name one with --backup-file PATH, --latest or --at TIME; destino-db list shows what there is.',
     });
   }
-  if (sources.length > 1) throw new AppError('USAGE', `${sources.map(nameOf).join(' contradicts ')}: name one backup.`);
+  if (sources.length > 1)
+    throw new AppError('USAGE', `${sources.map(nameOf).join(' contradicts ')}: name one backup.`);
   for (const [one, other, why] of contradictions) {
     if (isGiven(one) && isGiven(other)) {
       throw new AppError('USAGE', `${nameOf(one)} contradicts ${nameOf(other)}: ${why}.`);

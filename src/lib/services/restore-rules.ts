@@ -20,7 +20,9 @@ export function restoreRules(
     keeps: (section: DumpSection) => {
       if (isData(section) ? schemaOnly : dataOnly) return false;
       if (wanted.size === 0) return true;
-      return ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(`${section.schema}.${section.name}`);
+      return (
+        ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(`${section.schema}.${section.name}`)
+      );
     },
     leavesOut: (line, section) => {
       // Large objects come in transactions of their own, which would end the one around everything.

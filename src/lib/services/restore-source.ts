@@ -59,7 +59,9 @@ export async function findRestoreSource(
     const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
     const path = resolve(settings.cwd, request.backupFile ?? '');
     if (!isUnknown || isNewest || !(await exists(path))) throw error;
-    context.warn(`${path} has no metadata: whether it is what was once written cannot be proven, only that it is complete.`);
+    context.warn(
+      `${path} has no metadata: whether it is what was once written cannot be proven, only that it is complete.`,
+    );
     return describeBareDump(path);
   }
 }

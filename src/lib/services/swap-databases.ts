@@ -2,4 +2,6 @@
 import type {RunContext} from '../run-context.js';
 import type {RestorePlan} from './plan-restore.js';
 import {loadAndCompare} from './load-and-compare.js';
-export async function restoreBySwap(context: RunContext, plan: RestorePlan) { return loadAndCompare(context, plan, plan.target); }
+export async function restoreBySwap(context: RunContext, plan: RestorePlan) {
+  return loadAndCompare(context, plan, plan.target);
+}

@@ -1,0 +1,101 @@
+/** destino-db restore */
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {confirmFlags, countFlag, waitFlag} from '../lib/cli/flags.js';
+import {showRestore} from '../lib/cli/show-restore.js';
+import {AppError, exitStatus} from '../lib/errors.js';
+import {restoreDatabase} from '../lib/services/restore-database.js';
+
+export default class Restore extends BaseCommand {
+  static override summary =
+    'restore a backup into a new, an empty or an existing database; --dry-run previews';
+  static override description = `The backup is read whole and compared with its checksums before the target is touched, and the target is
+compared with the backup afterwards. A database that holds something is refused unless --clean or --drop-existing is given.
+Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 damaged backup or unequal result, 5 refused, 130 interrupted.`;
+  static override examples = [
+    {description: 'what would happen', command: '<%= config.bin %> restore --latest --dry-run'},
+    {
+      description: 'into a new database',
+      command: '<%= config.bin %> restore --latest --target-db shop_copy --create-db',
+    },
+    {
+      description: 'replace the database, keeping the old one aside',
+      command: '<%= config.bin %> restore --latest --drop-existing',
+    },
+  ];
+  static override flags = {
+    'backup-file': Flags.string({helpValue: 'PATH', summary: 'Dump, metadata file or id of the backup.'}),
+    latest: Flags.boolean({summary: 'The newest good backup.'}),
+    at: Flags.string({
+      helpValue: 'TIME',
+      summary: 'The newest good backup taken at or before TIME (ISO 8601).',
+    }),
+    'target-db': Flags.string({helpValue: 'NAME', summary: "Target database instead of the URL's."}),
+    'create-db': Flags.boolean({
+      summary: 'Make the target database, with encoding and locale of the source.',
+    }),
+    'drop-existing': Flags.boolean({
+      summary:
+        'Restore beside the target, compare, then swap; the old database is kept aside (undo brings it back).',
+    }),
+    clean: Flags.boolean({
+      summary: 'Drop the objects of the backup in the target first; one transaction, after a safety backup.',
+    }),
+    'data-only': Flags.boolean({summary: 'Rows only, into empty tables that exist.'}),
+    'schema-only': Flags.boolean({summary: 'No rows.'}),
+    'include-table': Flags.string({
+      helpValue: 'T',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Only this table, definition and rows (repeatable; schema.name, * and ? as wildcards).',
+    }),
+    'parallel-jobs': countFlag('Connections that load side by side into a fresh database.', {
+      min: 1,
+      max: 64,
+    }),
+    'skip-errors': Flags.boolean({summary: 'Go on after errors and list them; not in one transaction then.'}),
+    'dry-run': Flags.boolean({
+      char: 'n',
+      summary: 'Check everything and say what would happen; change nothing.',
+    }),
+    details: Flags.boolean({
+      summary: 'With --dry-run: list the keys of the rows that would be lost.',
+      dependsOn: ['dry-run'],
+    }),
+    ...waitFlag,
+    ...confirmFlags,
+  };
+
+  async run() {
+    const {flags} = await this.parse(Restore);
+    const request = {
+      backupFile: flags['backup-file'],
+      isLatest: flags.latest,
+      at: flags.at === undefined ? undefined : parseTime(flags.at),
+      targetDb: flags['target-db'],
+      createDb: flags['create-db'],
+      dropExisting: flags['drop-existing'],
+      clean: flags.clean,
+      dataOnly: flags['data-only'],
+      schemaOnly: flags['schema-only'],
+      includeTables: flags['include-table'],
+      parallelJobs: flags['parallel-jobs'],
+      skipErrors: flags['skip-errors'],
+      dryRun: flags['dry-run'],
+      details: flags.details,
+      waitMs: (flags.wait ?? 0) * 1000,
+    };
+    return this.perform(flags, (context) => restoreDatabase(context, request), showRestore(new Date()), {
+      exitCodeOf: (result) => (result.errors.length === 0 ? 0 : exitStatus.failed),
+    });
+  }
+}
+
+/** A date alone means its end: a backup taken on that day counts. */
+function parseTime(text: string): Date {
+  const time = new Date(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T23:59:59.999Z` : text);
+  if (!Number.isNaN(time.getTime())) return time;
+  throw new AppError('USAGE', `--at: "${text}" is no time.`, {
+    hint: 'Write it as 2026-11-22T03:00:00Z, or as 2026-11-22 for the whole day (UTC).',
+  });
+}
