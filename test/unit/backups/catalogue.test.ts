@@ -1,0 +1,174 @@
+import {mkdir, rename, rm, symlink, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {chooseBackup, readBackup, readCatalogue} from '../../../src/lib/backups/catalogue.js';
+import {formatBackupRecord, metadataName, type Verification} from '../../../src/lib/backups/backup-record.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {sampleRecord, writeOldScriptBackup, writeSampleBackup} from '../../support/sample-backups.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await tempFolder();
+});
+afterEach(() => rm(folder, {recursive: true}));
+
+const bad: Verification = {
+  level: 'archive',
+  at: '2026-01-01T00:00:00Z',
+  ok: false,
+  duration: 1,
+  findings: ['damaged'],
+};
+
+describe('readCatalogue', () => {
+  it('lists backups of this program and of the old scripts, newest first', async () => {
+    await writeSampleBackup(folder, '2026-01-02T00:00:00Z');
+    await writeOldScriptBackup(folder, '2026-01-03T00:00:00.000Z');
+    await writeSampleBackup(folder, '2026-01-01T00:00:00Z', {format: 'directory'});
+    const {backups, problems} = await readCatalogue(folder);
+    expect(
+      backups.map(({createdAt, format, record}) => [
+        createdAt.toISOString().slice(0, 10),
+        format,
+        record !== null,
+      ]),
+    ).toEqual([
+      ['2026-01-03', 'custom', false],
+      ['2026-01-02', 'custom', true],
+      ['2026-01-01', 'directory', true],
+    ]);
+    expect(problems).toEqual([]);
+  });
+
+  it('takes neither a dump without metadata nor work in progress for a backup', async () => {
+    await writeFile(join(folder, 'shop-2026-01-01T00-00-00.dump'), 'PGDMP');
+    await writeFile(join(folder, 'shop-2026-01-02T00-00-00.dump.partial'), 'PGDMP');
+    await writeFile(join(folder, 'shop-2026-01-02T00-00-00.metadata.json.abcd.partial'), '{}');
+    expect(await readCatalogue(folder)).toEqual({backups: [], problems: []});
+  });
+
+  it('finds nothing in a folder that does not exist, and fails on one that is a file', async () => {
+    expect((await readCatalogue(join(folder, 'gone'))).backups).toEqual([]);
+    await writeFile(join(folder, 'file'), '');
+    await expect(readCatalogue(join(folder, 'file'))).rejects.toThrow(
+      expect.objectContaining({code: 'READ_FAILED'}) as Error,
+    );
+  });
+
+  it('reports metadata that tells no backup and goes on with the others', async () => {
+    const record = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
+    const gone = await writeSampleBackup(folder, '2026-01-02T00:00:00Z');
+    await rm(join(folder, gone.backupPath));
+    await writeFile(join(folder, 'a.metadata.json'), '{');
+    await writeFile(join(folder, 'b.metadata.json'), '{"command": "backup-database.ts"}');
+    const {backups, problems} = await readCatalogue(folder);
+    expect(backups.map(({id}) => id)).toEqual([record.id]);
+    expect(problems.map(({reason}) => reason)).toEqual([
+      expect.stringContaining('a.metadata.json cannot be read'),
+      expect.stringContaining('cannot be understood'),
+      expect.stringContaining('is missing'),
+    ]);
+  });
+
+  it('reads a folder that was moved as a whole', async () => {
+    await writeSampleBackup(join(folder, 'here'), '2026-01-01T00:00:00Z');
+    await rename(join(folder, 'here'), join(folder, 'there'));
+    const {backups} = await readCatalogue(join(folder, 'there'));
+    expect(backups[0]?.path).toContain(join(folder, 'there/'));
+  });
+});
+
+describe('readBackup', () => {
+  it.each(['../../etc/passwd', '/etc/passwd', 'sub/file', '..', '.', 'a\\b', ''])(
+    'refuses the dump path %j: metadata must not point elsewhere',
+    async (backupPath) => {
+      const record = sampleRecord('2026-01-01T00:00:00Z', {backupPath});
+      const path = join(folder, metadataName(record.id));
+      await writeFile(path, formatBackupRecord(record));
+      await expect(readBackup(path)).rejects.toThrow(
+        expect.objectContaining({code: 'METADATA_INVALID', exitCode: 4}) as Error,
+      );
+    },
+  );
+
+  it('refuses a dump that is a link out of the folder', async () => {
+    const record = await writeSampleBackup(join(folder, 'backups'), '2026-01-01T00:00:00Z');
+    const dump = join(folder, 'backups', record.backupPath);
+    await rename(dump, join(folder, 'outside'));
+    await symlink(join(folder, 'outside'), dump);
+    await expect(readBackup(join(folder, 'backups', metadataName(record.id)))).rejects.toThrow(
+      'leads out of its folder',
+    );
+  });
+
+  it('names the key that is wrong', async () => {
+    const path = join(folder, 'x.metadata.json');
+    await writeFile(path, JSON.stringify({...sampleRecord('2026-01-01T00:00:00Z'), size: -1}));
+    await expect(readBackup(path)).rejects.toThrow('wrong at "size"');
+  });
+});
+
+describe('chooseBackup', () => {
+  it('takes the newest good one, at or before the asked time, of the asked database', async () => {
+    const first = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
+    const second = await writeSampleBackup(folder, '2026-01-02T00:00:00Z');
+    await writeSampleBackup(folder, '2026-01-03T00:00:00Z', {proofs: [bad]});
+    await writeSampleBackup(folder, '2026-01-04T00:00:00Z', {databaseName: 'other'});
+    const choose = async (choice: Parameters<typeof chooseBackup>[1]) =>
+      (await chooseBackup(folder, {database: 'shop', ...choice}, '/')).id;
+    expect(await choose({isLatest: true})).toBe(second.id);
+    expect(await choose({file: 'latest'})).toBe(second.id);
+    expect(await choose({at: new Date('2026-01-02T00:00:00Z')})).toBe(second.id);
+    expect(await choose({at: new Date('2026-01-01T23:59:59Z')})).toBe(first.id);
+    await expect(choose({at: new Date('2025-12-31T00:00:00Z')})).rejects.toThrow(
+      'taken at or before 2025-12-31',
+    );
+    await expect(choose({database: 'none'})).rejects.toThrow(
+      expect.objectContaining({code: 'BACKUP_NOT_FOUND', exitCode: 2}) as Error,
+    );
+  });
+
+  it('takes an id, a dump, or its metadata file, by absolute or relative path', async () => {
+    const {id, backupPath} = await writeSampleBackup(join(folder, 'backups'), '2026-01-01T00:00:00Z');
+    const directory = await writeSampleBackup(join(folder, 'backups'), '2026-01-02T00:00:00Z', {
+      format: 'directory',
+    });
+    const choose = async (file: string) => (await chooseBackup(join(folder, 'backups'), {file}, folder)).id;
+    for (const name of [
+      id,
+      `backups/${backupPath}`,
+      join(folder, 'backups', backupPath),
+      `backups/${metadataName(id)}`,
+      `backups/${id}`,
+    ])
+      expect(await choose(name)).toBe(id);
+    expect(await choose(`backups/${directory.backupPath}/`)).toBe(directory.id);
+    await expect(choose('nothing')).rejects.toThrow('There is no backup "nothing"');
+  });
+
+  it('takes a backup of the old scripts by its dump', async () => {
+    const id = await writeOldScriptBackup(folder, '2026-01-03T00:00:00.000Z');
+    const backup = await chooseBackup(folder, {file: join(folder, `${id}.dump`)}, '/');
+    expect(backup).toMatchObject({id, database: 'shop', record: null, format: 'custom'});
+  });
+});
+
+it('the old scripts named the metadata of a gzip file without its .gz', async () => {
+  await mkdir(join(folder, 'old'));
+  const metadata = {
+    timestamp: '2025-01-01T10:00:00.000Z',
+    databaseName: 'shop',
+    format: 'sql',
+    compressed: true,
+    command: 'backup-database.ts',
+  };
+  await writeFile(join(folder, 'old/shop.sql.metadata.json'), JSON.stringify(metadata));
+  await writeFile(join(folder, 'old/shop.sql.gz'), 'gzip');
+  expect(await readBackup(join(folder, 'old/shop.sql.metadata.json'))).toMatchObject({
+    id: 'shop',
+    path: join(folder, 'old/shop.sql.gz'),
+    compressed: true,
+    sizeBytes: 4,
+    createdAt: new Date('2025-01-01T10:00:00Z'),
+  });
+});

@@ -1,0 +1,62 @@
+import {rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {defaultConfigName, parseConfig, readConfig} from '../../../src/lib/settings/read-config.js';
+import {loadSettings} from '../../../src/lib/settings/settings.js';
+import {tempFolder} from '../../support/run-cli.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await tempFolder();
+});
+afterEach(() => rm(folder, {recursive: true}));
+
+const parse = (data: unknown) => parseConfig(JSON.stringify(data), 'x.json');
+
+describe('parseConfig', () => {
+  it('names an unknown key with its place and the nearest known one', () => {
+    expect(() => parse({backupDir: 'x'})).toThrow('unknown key "backupDir" (did you mean "backupsDir"?)');
+    expect(() => parse({backup: {formatt: 'sql'}})).toThrow(
+      'unknown key "backup.formatt" (did you mean "format"?)',
+    );
+    expect(() => parse({retention: {keepDaysOrSo: 1}})).toThrow('unknown key "retention.keepDaysOrSo"');
+    expect(() => parse({frobnicate: 1})).toThrow(/unknown key "frobnicate"\./);
+  });
+
+  it('tells every problem at once', () => {
+    const wrong = {backup: {format: 'zip', parallelJobs: 0}, retention: {keepMin: 0}, other: 1};
+    expect(() => parse(wrong)).toThrow(
+      /backup\.format: .*backup\.parallelJobs: .*retention\.keepMin: .*unknown key "other"/,
+    );
+  });
+
+  it('says that text is no JSON, and what a JSON of another kind is', () => {
+    expect(() => parseConfig('{"a": 1,}', 'x.json')).toThrow(
+      expect.objectContaining({code: 'CONFIG_INVALID', exitCode: 2}) as Error,
+    );
+    expect(() => parse([])).toThrow('The config file x.json is wrong');
+  });
+});
+
+describe('readConfig', () => {
+  it('takes an absent default file for an empty config, and a named one for an error', async () => {
+    expect(await readConfig(folder)).toEqual({});
+    await expect(readConfig(folder, 'gone.json')).rejects.toThrow(join(folder, 'gone.json'));
+  });
+});
+
+describe('loadSettings', () => {
+  it('prefers flag to environment to config file to default', async () => {
+    const folderOf = async (flags: Record<string, string>, environment: Record<string, string>) =>
+      (await loadSettings(flags, folder, environment)).backupsDir;
+    expect(await folderOf({}, {})).toBe(join(folder, 'backups'));
+    await writeFile(join(folder, defaultConfigName), '{"backupsDir": "from-config"}');
+    expect(await folderOf({}, {})).toBe(join(folder, 'from-config'));
+    await writeFile(join(folder, '.env'), 'DESTINO_DB_BACKUPS_DIR=from-file\n');
+    expect(await folderOf({}, {})).toBe(join(folder, 'from-file'));
+    expect(await folderOf({}, {DESTINO_DB_BACKUPS_DIR: '/from/environment'})).toBe('/from/environment');
+    expect(await folderOf({'backups-dir': '../flag'}, {DESTINO_DB_BACKUPS_DIR: '/x'})).toBe(
+      join(folder, '../flag'),
+    );
+  });
+});
