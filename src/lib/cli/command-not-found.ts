@@ -1,14 +1,22 @@
 /** Hook: an unknown command is a usage error with a suggestion, never a question. */
 import type {Hook} from '@oclif/core';
+import {AppError} from '../errors.js';
 import {nearest} from '../nearest.js';
+import {errorDocument} from './show-error.js';
 
-const hook: Hook.CommandNotFound = ({id, config}) => {
+const hook: Hook.CommandNotFound = ({id, argv, config}) => {
   const guess = nearest(id, config.commandIDs);
-  process.stderr.write(
-    `Error USAGE: There is no command "${id}".${guess === undefined ? '' : ` Did you mean "${guess}"?`}\n` +
-      `Next: ${config.bin} --help lists the commands.\n`,
+  const error = new AppError(
+    'USAGE',
+    `There is no command "${id}".${guess === undefined ? '' : ` Did you mean "${guess}"?`}`,
+    {hint: `${config.bin} --help lists the commands.`},
   );
-  process.exit(2);
+  if (argv?.includes('--json') ?? false) {
+    process.stdout.write(`${JSON.stringify(errorDocument(error), null, 2)}\n`);
+  } else {
+    process.stderr.write(`Error ${error.code}: ${error.message}\nNext: ${error.hint ?? ''}\n`);
+  }
+  process.exit(error.exitCode);
 };
 
 export default hook;

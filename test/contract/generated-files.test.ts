@@ -1,0 +1,16 @@
+/** Files that the build writes and that are committed: what a fresh build wrote is what is in the repository. */
+import {execFileSync} from 'node:child_process';
+import {existsSync, readFileSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
+import {expect, it} from 'vitest';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+it.each(['oclif.manifest.json', 'docs/configuration.md'])('%s is in step with the code', (path) => {
+  const built = readFileSync(root + path, 'utf8');
+  // What is staged counts as committed. Outside a repository there is nothing to compare with but the file itself.
+  const committed = existsSync(`${root}.git`)
+    ? execFileSync('git', ['show', `:${path}`], {cwd: root, encoding: 'utf8', maxBuffer: 50_000_000})
+    : built;
+  expect(built === committed, `run "npm run build" and commit ${path}`).toBe(true);
+});

@@ -1,0 +1,133 @@
+/** What users install: the packed program, in a folder of its own, without the project around it. */
+import {execFile} from 'node:child_process';
+import {readFileSync} from 'node:fs';
+import {mkdir, rm} from 'node:fs/promises';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {tempFolder} from '../support/run-cli.js';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const readJson = (path: string): unknown => JSON.parse(readFileSync(join(root, path), 'utf8'));
+const {version} = readJson('package.json') as {version: string};
+const npmFlags = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+
+let folder: string;
+let packed: string[];
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  await mkdir(join(folder, 'work'));
+  // Without scripts: packing would build again, under the feet of the tests that run beside this one.
+  const pack = ['pack', '--json', '--ignore-scripts', `--pack-destination=${folder}`, ...npmFlags];
+  const [tarball] = JSON.parse((await run('npm', pack, {cwd: root})).stdout) as [
+    {filename: string; files: {path: string}[]},
+  ];
+  packed = tarball.files.map(({path}) => path);
+  await run('npm', [
+    'install',
+    '--global',
+    `--prefix=${folder}/installed`,
+    join(folder, tarball.filename),
+    ...npmFlags,
+  ]);
+}, 300_000);
+afterAll(() => rm(folder, {recursive: true, force: true}));
+
+interface Outcome {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the installed program in an empty folder, with an environment as small as cron's. */
+async function installed(args: readonly string[], node = process.execPath): Promise<Outcome> {
+  const program = join(folder, 'installed/bin/destino-db');
+  const options = {cwd: join(folder, 'work'), env: {PATH: '/usr/bin:/bin', HOME: folder}};
+  try {
+    return {status: 0, ...(await run(node, [program, ...args], options))};
+  } catch (error) {
+    const {code, stdout, stderr} = error as {code: number; stdout: string; stderr: string};
+    return {status: code, stdout, stderr};
+  }
+}
+
+describe('the package', () => {
+  it('holds the program and its documents, and nothing else', () => {
+    const expected =
+      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|docs\/[a-z-]+\.md|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+    expect(packed.filter((path) => !expected.test(path))).toEqual([]);
+    for (const path of [
+      'bin/run.js',
+      'oclif.manifest.json',
+      'README.md',
+      'LICENSE',
+      'dist/commands/backup.js',
+    ])
+      expect(packed).toContain(path);
+  });
+
+  it('depends on no package that runs a script when it is installed', () => {
+    const {packages} = readJson('package-lock.json') as {
+      packages: Record<string, {dev?: boolean; hasInstallScript?: boolean}>;
+    };
+    const running = Object.entries(packages).filter(([, entry]) => !entry.dev && entry.hasInstallScript);
+    expect(running.map(([name]) => name)).toEqual([]);
+  });
+});
+
+describe('the installed program', () => {
+  it('tells its version', async () => {
+    const {stdout} = await installed(['--version']);
+    expect(stdout).toBe(
+      `destino-db/${version} ${process.platform}-${process.arch} node-${process.version}\n`,
+    );
+  });
+
+  it('lists every command in its help, without a warning', async () => {
+    const {stdout, stderr} = await installed(['--help']);
+    const {commands} = readJson('oclif.manifest.json') as {commands: Record<string, unknown>};
+    for (const id of Object.keys(commands)) {
+      const [topic = id] = id.split(':');
+      expect(stdout).toMatch(new RegExp(`^  ${topic} `, 'm'));
+    }
+    expect(stderr).toBe('');
+  });
+
+  it('takes a topic with a colon and with a space', async () => {
+    const [colon, space] = await Promise.all([
+      installed(['orders:clean', '--help']),
+      installed(['orders', 'clean', '--help']),
+    ]);
+    expect(colon.status).toBe(0);
+    expect(colon.stdout).toContain('$ destino-db orders:clean');
+    expect(space).toEqual(colon);
+  });
+
+  it('answers an unknown command with a suggestion and exit status 2', async () => {
+    const {status, stdout, stderr} = await installed(['bakcup']);
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('Did you mean "backup"?');
+    const asJson = await installed(['bakcup', '--json']);
+    expect(asJson.status).toBe(2);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({error: {code: 'USAGE', exitCode: 2}});
+  });
+
+  it('lists no backups where there are none, as one JSON document', async () => {
+    const {status, stdout, stderr} = await installed(['list', '--json']);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toMatchObject({schemaVersion: 1, backups: []});
+  });
+});
+
+it('runs on a newer Node too', async () => {
+  const name = `node-${process.platform}-${process.arch}`;
+  await run('npm', ['install', `--prefix=${folder}/newer`, `${name}@24`, ...npmFlags]);
+  const node = join(folder, 'newer/node_modules', name, 'bin/node');
+  expect((await installed(['--version'], node)).stdout).toContain('node-v24.');
+  const {status, stdout, stderr} = await installed(['list', '--json'], node);
+  expect([status, stderr]).toEqual([0, '']);
+  expect(JSON.parse(stdout)).toMatchObject({backups: []});
+}, 300_000);
