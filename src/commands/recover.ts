@@ -1,0 +1,29 @@
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {confirmFlags, waitFlag} from '../lib/cli/flags.js';
+import {showRecover} from '../lib/cli/show-recover.js';
+import {recoverLeftovers, type RecoverResult} from '../lib/services/recover-leftovers.js';
+
+export default class Recover extends BaseCommand {
+  static override summary = 'finish or revert what an interrupted run left behind';
+  static override description =
+    'Looks into the backups folders and, where a URL is set, on the server: unfinished files, scratch and staging databases,\n' +
+    'half a change of names, databases closed to sessions. What belongs to a run at work is left alone.\n' +
+    'Exit codes: 0 done, 1 something could not be cleared up, 2 usage, 3 environment, 5 refused, 130 interrupted.';
+  static override examples = ['<%= config.bin %> recover --dry-run', '<%= config.bin %> recover --yes'];
+  static override flags = {
+    'dry-run': Flags.boolean({char: 'n', summary: 'Say what was left and what would be done; do nothing.'}),
+    ...waitFlag,
+    ...confirmFlags,
+  };
+
+  async run(): Promise<RecoverResult> {
+    const {flags} = await this.parse(Recover);
+    return this.perform(
+      flags,
+      (context) => recoverLeftovers(context, {dryRun: flags['dry-run'], waitMs: (flags.wait ?? 0) * 1000}),
+      showRecover,
+      {exitCodeOf: (result) => (result.failed.length > 0 ? 1 : 0)},
+    );
+  }
+}

@@ -1,0 +1,23 @@
+/** What recover found and did. */
+import {countOf} from '../format.js';
+import type {RecoverResult} from '../services/recover-leftovers.js';
+import {columns, printable, type Style} from './style.js';
+
+export function showRecover(result: RecoverResult, style: Style): string[] {
+  const {recovered, left, failed, dryRun} = result;
+  const rows = [
+    ...recovered.map((one) => [style.green(dryRun ? `would ${one.action}` : `${one.action}: done`), one.what, one.reason]),
+    ...failed.map((one) => [style.red('failed'), one.what, one.reason]),
+    ...left.map((one) => [style.yellow('left alone'), one.what, one.reason]),
+  ].map(([word = '', ...texts]) => [word, ...texts.map(printable)]);
+  const server =
+    result.serverNotLookedAt === null ? [] : [`The server was not looked at: ${result.serverNotLookedAt}`];
+  if (rows.length === 0) return ['Interrupted runs left nothing behind.', ...server];
+  return [
+    ...columns(rows),
+    '',
+    `${countOf(recovered.length, 'thing')} ${dryRun ? 'to clear up' : 'cleared up'}, ${left.length} left alone${failed.length > 0 ? `, ${failed.length} failed` : ''}.`,
+    ...server,
+    ...(dryRun && recovered.length > 0 ? [`${style.bold('Next:')} destino-db recover --yes`] : []),
+  ];
+}

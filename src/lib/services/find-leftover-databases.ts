@@ -1,0 +1,165 @@
+/** What interrupted runs left on the server: working databases, half a change of names, a database closed to sessions. */
+import {type Session, withSession} from '../postgres/client.js';
+import {type Connection, withDatabase} from '../postgres/connection.js';
+import {
+  type DatabaseMark,
+  type ListedDatabase,
+  listDatabases,
+  markStatement,
+} from '../postgres/database-mark.js';
+import {inspectTables} from '../postgres/inspect-database.js';
+import {withMaintenanceSession} from '../postgres/maintenance.js';
+import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
+import {describeProcess, fateOf} from '../process-identity.js';
+import type {RunContext} from '../run-context.js';
+import type {JournalEntry, LeftJournal} from '../watch/journal.js';
+import type {Leftover} from './recover-leftovers.js';
+
+/** A working database of another machine, without a session in it, has lost its run after this time. */
+const abandonedAfterMs = 24 * 3_600_000;
+
+interface Found {
+  readonly ctx: RunContext;
+  readonly connection: Connection;
+  readonly databases: ReadonlyMap<string, ListedDatabase>;
+}
+
+/**
+ * Finds marked databases whether or not a journal knows of them, and looks up what journals of dead runs name.
+ * The server's state decides; a journal only says where to look.
+ * @throws what connecting fails with
+ */
+export async function findLeftoverDatabases(
+  ctx: RunContext,
+  connection: Connection,
+  journals: readonly LeftJournal[],
+): Promise<Leftover[]> {
+  const listed = await withMaintenanceSession(connection, listDatabases, {signal: ctx.signal});
+  const found: Found = {ctx, connection, databases: new Map(listed.map((database) => [database.name, database]))};
+  const leftovers: Leftover[] = [];
+  for (const database of listed) {
+    if (database.mark) leftovers.push(...(await leftoverOfMark(found, database, database.mark)));
+  }
+  const entries = journals
+    .filter((journal) => journal.fate === 'dead')
+    .flatMap((journal) => journal.unfinished)
+    .filter((entry) => 'server' in entry && isSameServer(entry.server, connection));
+  for (const entry of entries) leftovers.push(...(await leftoverOfEntry(found, entry)));
+  const seen = new Set<string>();
+  return leftovers.filter((one) => {
+    const key = `${one.what} ${one.action}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+/** Whether a journal's entry is about the server that the settings name. */
+export function isSameServer(server: {readonly host: string; readonly port: number}, connection: Connection): boolean {
+  return server.host === connection.host && server.port === connection.port;
+}
+
+async function leftoverOfMark(found: Found, database: ListedDatabase, mark: DatabaseMark): Promise<Leftover[]> {
+  if (mark.kind === 'set-aside') return [];
+  const kind = mark.kind === 'staging' ? 'staging-database' : 'scratch-database';
+  const what = {kind, what: database.name} as const;
+  const fate = mark.owner ? await fateOf(mark.owner) : 'elsewhere';
+  if (fate === 'alive' && mark.owner)
+    return [{...what, action: 'leave', reason: `its run is at work (${describeProcess(mark.owner)})`}];
+  // It has taken the place of the database already: the change of names happened, only the mark stayed.
+  if (database.name === mark.database) {
+    const comment = mark.comment === null ? 'NULL' : quoteLiteral(mark.comment);
+    const sql = `COMMENT ON DATABASE ${quoteIdentifier(database.name)} IS ${comment}`;
+    return [{...what, action: 'unmark', reason: 'it is the restored database itself', run: () => execute(found, [sql])}];
+  }
+  const ageMs = found.ctx.clock.now().getTime() - Date.parse(mark.at);
+  if (fate === 'elsewhere' && (database.sessions > 0 || ageMs < abandonedAfterMs)) {
+    const who = mark.owner ? `its run belongs to ${mark.owner.host}, where it` : 'its run';
+    return [{...what, action: 'leave', reason: `${who} may be at work; after a day without sessions it counts as abandoned`}];
+  }
+  return [dropLeftover(found, what, database)];
+}
+
+async function leftoverOfEntry(found: Found, entry: JournalEntry): Promise<Leftover[]> {
+  switch (entry.kind) {
+    case 'scratch-database':
+    case 'staging-database': {
+      const database = found.databases.get(entry.database);
+      if (!database || database.mark) return []; // never made, gone, or told by its mark
+      const what = {kind: entry.kind, what: database.name} as const;
+      if (await isEmpty(found, database)) return [dropLeftover(found, what, database)];
+      return [{...what, action: 'leave', reason: 'it bears no mark of this program and holds tables; drop it yourself if it is not needed'}];
+    }
+    case 'no-connections':
+      return reopen(found, [entry.database]);
+    case 'swap': {
+      const aside = found.databases.get(entry.setAside);
+      const unmarked: Leftover[] =
+        aside && !aside.mark && found.databases.has(entry.target)
+          ? [markSetAside(found, entry.setAside, entry.target)]
+          : [];
+      return [...reopen(found, [entry.target, entry.setAside, entry.staging]), ...unmarked];
+    }
+    default:
+      return [];
+  }
+}
+
+function dropLeftover(
+  found: Found,
+  what: {readonly kind: 'staging-database' | 'scratch-database'; readonly what: string},
+  database: ListedDatabase,
+): Leftover {
+  const name = quoteIdentifier(database.name);
+  return {
+    ...what,
+    action: 'drop',
+    reason: 'its run has ended',
+    // WITH (FORCE) ends the sessions of tools that outlived their run (manual, DROP DATABASE).
+    run: () => execute(found, [`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`]),
+  };
+}
+
+function reopen(found: Found, names: readonly string[]): Leftover[] {
+  return names.flatMap((name): Leftover[] => {
+    const database = found.databases.get(name);
+    if (!database || database.allowsConnections) return [];
+    return [
+      {
+        kind: 'no-connections',
+        what: name,
+        action: 'allow connections',
+        reason: 'a run that has ended kept new sessions out of it',
+        run: () => execute(found, [`ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS true`]),
+      },
+    ];
+  });
+}
+
+function markSetAside(found: Found, name: string, target: string): Leftover {
+  const at = found.ctx.clock.now().toISOString();
+  const mark = {kind: 'set-aside', database: target, at, owner: null, comment: null} as const;
+  return {
+    kind: 'swap',
+    what: name,
+    action: 'mark as set aside',
+    reason: `it is what "${target}" was before`,
+    run: () => execute(found, [markStatement(name, mark)]),
+  };
+}
+
+async function isEmpty(found: Found, database: ListedDatabase): Promise<boolean> {
+  if (!database.allowsConnections) return false;
+  const connection = withDatabase(found.connection, database.name);
+  return withSession(connection, async (session) => (await inspectTables(session)).length === 0, {
+    signal: found.ctx.signal,
+  });
+}
+
+async function execute(found: Found, statements: readonly string[]): Promise<void> {
+  await withMaintenanceSession(
+    found.connection,
+    async (session: Session) => {
+      for (const statement of statements) await session.query(statement);
+    },
+    {signal: found.ctx.signal},
+  );
+}

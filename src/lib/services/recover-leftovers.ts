@@ -1,0 +1,185 @@
+/** Finishes or reverts what interrupted runs left behind, in the folders and on the server. */
+import {rm} from 'node:fs/promises';
+import {withFolderLock} from '../backups/lock.js';
+import {explainFileError} from '../backups/safe-file.js';
+import {AppError, messageOf} from '../errors.js';
+import {countOf} from '../format.js';
+import {type Connection, resolveConnection} from '../postgres/connection.js';
+import {describeProcess} from '../process-identity.js';
+import type {RunContext} from '../run-context.js';
+import {type JournalEntry, type LeftJournal, readJournals} from '../watch/journal.js';
+import {findLeftoverDatabases, isSameServer} from './find-leftover-databases.js';
+import {findLeftoverFiles} from './find-leftover-files.js';
+
+interface LeftoverThing {
+  readonly kind: JournalEntry['kind'];
+  /** Path of a file or folder, or name of a database. */
+  readonly what: string;
+  readonly reason: string;
+}
+
+export type Leftover = LeftoverThing &
+  (
+    | {readonly action: 'leave'}
+    | {
+        readonly action: 'remove' | 'drop' | 'allow connections' | 'unmark' | 'mark as set aside';
+        readonly run: () => Promise<void>;
+      }
+  );
+
+export interface RecoveredThing extends LeftoverThing {
+  readonly action: string;
+}
+
+export interface RecoverResult {
+  readonly dryRun: boolean;
+  /** Done, or with a dry run what would be. */
+  readonly recovered: readonly RecoveredThing[];
+  /** Seen and not touched, with the reason. */
+  readonly left: readonly LeftoverThing[];
+  /** Tried in vain. */
+  readonly failed: readonly LeftoverThing[];
+  /** Why the server was not looked at, or null when it was. */
+  readonly serverNotLookedAt: string | null;
+}
+
+export interface RecoverOptions {
+  readonly dryRun: boolean;
+  readonly waitMs?: number | undefined;
+}
+
+/**
+ * Looks for leftovers of runs that have ended, with and without their journals, and clears them up after asking.
+ * What belongs to a run that is still at work is left alone.
+ * @throws LOCKED, NOT_CONFIRMED, READ_FAILED
+ */
+export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions): Promise<RecoverResult> {
+  const plan = await ctx.progress.step('Look for leftovers', () => planRecovery(ctx));
+  const doable = plan.leftovers.filter((one) => one.action !== 'leave');
+  const left = plan.leftovers.filter((one) => one.action === 'leave').map(thingOf);
+  const {serverNotLookedAt} = plan;
+  if (options.dryRun) {
+    return {dryRun: true, recovered: doable.map(recoveredThing), left, failed: [], serverNotLookedAt};
+  }
+  if (doable.length > 0) {
+    await ctx.confirm({
+      action: `Clear up ${countOf(doable.length, 'thing')} that interrupted runs left.`,
+      host: plan.connection?.host ?? ctx.settings.backupsDir,
+      database: plan.connection?.database ?? 'recover',
+      isProduction: false,
+      plan: doable.map((one) => `${one.action} ${one.what}: ${one.reason}`),
+    });
+  }
+  const clearUp = () => ctx.progress.step('Clear up', () => executeRecovery(ctx, doable));
+  const {recovered, failed} =
+    doable.length === 0
+      ? {recovered: [], failed: []}
+      : await withFolderLock(ctx, ctx.settings.backupsDir, clearUp, {command: 'recover', waitMs: options.waitMs});
+  const unresolved = new Set([...left, ...failed].map((one) => one.what));
+  for (const journal of plan.journals) {
+    if (journal.fate === 'dead' && journal.unfinished.every((entry) => isResolved(entry, unresolved, plan)))
+      await removeJournal(journal.path);
+  }
+  return {dryRun: false, recovered, left, failed, serverNotLookedAt};
+}
+
+interface RecoveryPlan {
+  readonly journals: readonly LeftJournal[];
+  readonly leftovers: readonly Leftover[];
+  /** The server that was looked at. */
+  readonly connection: Connection | undefined;
+  readonly serverNotLookedAt: string | null;
+}
+
+/** Reads folders and server; changes nothing. */
+async function planRecovery(ctx: RunContext): Promise<RecoveryPlan> {
+  const journals = await readJournals(ctx.settings.backupsDir);
+  const files = await findLeftoverFiles(ctx, journals);
+  const unseen = journals.flatMap((journal) => entriesLeftAlone(journal));
+  let connection: Connection | undefined;
+  let databases: Leftover[] = [];
+  let serverNotLookedAt: string | null = null;
+  try {
+    const resolved = resolveConnection(ctx.settings);
+    databases = await findLeftoverDatabases(ctx, resolved, journals);
+    connection = resolved;
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    if (!(error instanceof AppError)) throw error;
+    serverNotLookedAt = error.message;
+  }
+  const foreign = journals
+    .filter((journal) => journal.fate === 'dead')
+    .flatMap((journal) => journal.unfinished.flatMap((entry) => outOfReach(entry, connection)));
+  return {journals, leftovers: [...files, ...databases, ...unseen, ...foreign], connection, serverNotLookedAt};
+}
+
+/** What runs that are at work, or of other machines, have begun. */
+function entriesLeftAlone(journal: LeftJournal): Leftover[] {
+  if (journal.fate === 'dead') return [];
+  const who = `"${journal.command}" (${describeProcess(journal.owner)})`;
+  const reason =
+    journal.fate === 'alive' ? `${who} is at work` : `${who} may be at work; run recover on that machine`;
+  return journal.unfinished.map((entry) => ({kind: entry.kind, what: nameOf(entry), action: 'leave', reason}));
+}
+
+/** Entries of dead runs that nothing here can look up. */
+function outOfReach(entry: JournalEntry, connection: Connection | undefined): Leftover[] {
+  const what = {kind: entry.kind, what: nameOf(entry), action: 'leave'} as const;
+  if (entry.kind === 'upload') {
+    return [{...what, reason: `an upload to ${entry.place} was cut off; the store's rule for incomplete uploads removes it`}];
+  }
+  if (!('server' in entry) || (connection && isSameServer(entry.server, connection))) return [];
+  const server = `${entry.server.host}:${entry.server.port}`;
+  return [{...what, reason: `it is on the server ${server}: run recover with the URL of that server`}];
+}
+
+async function executeRecovery(
+  ctx: RunContext,
+  leftovers: readonly Leftover[],
+): Promise<Pick<RecoverResult, 'recovered' | 'failed'>> {
+  const recovered: RecoveredThing[] = [];
+  const failed: LeftoverThing[] = [];
+  for (const one of leftovers) {
+    if (one.action === 'leave') continue;
+    ctx.signal.throwIfAborted();
+    try {
+      await one.run();
+      recovered.push(recoveredThing(one));
+    } catch (error) {
+      ctx.signal.throwIfAborted();
+      failed.push({...thingOf(one), reason: messageOf(error)});
+    }
+  }
+  return {recovered, failed};
+}
+
+/** Whether nothing of the entry is left that somebody still has to look after. */
+function isResolved(entry: JournalEntry, unresolved: ReadonlySet<string>, plan: RecoveryPlan): boolean {
+  if ('server' in entry && !plan.connection) return false;
+  if (entry.kind === 'swap')
+    return ![entry.target, entry.setAside, entry.staging].some((name) => unresolved.has(name));
+  return entry.kind === 'upload' || !unresolved.has(nameOf(entry));
+}
+
+async function removeJournal(path: string): Promise<void> {
+  try {
+    await rm(path, {force: true});
+  } catch (error) {
+    throw explainFileError(error, path);
+  }
+}
+
+function nameOf(entry: JournalEntry): string {
+  if ('path' in entry) return entry.path;
+  if ('database' in entry) return entry.database;
+  return entry.kind === 'swap' ? entry.target : entry.key;
+}
+
+function thingOf({kind, what, reason}: Leftover): LeftoverThing {
+  return {kind, what, reason};
+}
+
+function recoveredThing(one: Leftover): RecoveredThing {
+  return {...thingOf(one), action: one.action};
+}
