@@ -35,7 +35,11 @@ export async function findLeftoverDatabases(
   journals: readonly LeftJournal[],
 ): Promise<Leftover[]> {
   const listed = await withMaintenanceSession(connection, listDatabases, {signal: ctx.signal});
-  const found: Found = {ctx, connection, databases: new Map(listed.map((database) => [database.name, database]))};
+  const found: Found = {
+    ctx,
+    connection,
+    databases: new Map(listed.map((database) => [database.name, database])),
+  };
   const leftovers: Leftover[] = [];
   for (const database of listed) {
     if (database.mark) leftovers.push(...(await leftoverOfMark(found, database, database.mark)));
@@ -53,11 +57,18 @@ export async function findLeftoverDatabases(
 }
 
 /** Whether a journal's entry is about the server that the settings name. */
-export function isSameServer(server: {readonly host: string; readonly port: number}, connection: Connection): boolean {
+export function isSameServer(
+  server: {readonly host: string; readonly port: number},
+  connection: Connection,
+): boolean {
   return server.host === connection.host && server.port === connection.port;
 }
 
-async function leftoverOfMark(found: Found, database: ListedDatabase, mark: DatabaseMark): Promise<Leftover[]> {
+async function leftoverOfMark(
+  found: Found,
+  database: ListedDatabase,
+  mark: DatabaseMark,
+): Promise<Leftover[]> {
   if (mark.kind === 'set-aside') return [];
   const kind = mark.kind === 'staging' ? 'staging-database' : 'scratch-database';
   const what = {kind, what: database.name} as const;
@@ -68,12 +79,25 @@ async function leftoverOfMark(found: Found, database: ListedDatabase, mark: Data
   if (database.name === mark.database) {
     const comment = mark.comment === null ? 'NULL' : quoteLiteral(mark.comment);
     const sql = `COMMENT ON DATABASE ${quoteIdentifier(database.name)} IS ${comment}`;
-    return [{...what, action: 'unmark', reason: 'it is the restored database itself', run: () => execute(found, [sql])}];
+    return [
+      {
+        ...what,
+        action: 'unmark',
+        reason: 'it is the restored database itself',
+        run: () => execute(found, [sql]),
+      },
+    ];
   }
   const ageMs = found.ctx.clock.now().getTime() - Date.parse(mark.at);
   if (fate === 'elsewhere' && (database.sessions > 0 || ageMs < abandonedAfterMs)) {
     const who = mark.owner ? `its run belongs to ${mark.owner.host}, where it` : 'its run';
-    return [{...what, action: 'leave', reason: `${who} may be at work; after a day without sessions it counts as abandoned`}];
+    return [
+      {
+        ...what,
+        action: 'leave',
+        reason: `${who} may be at work; after a day without sessions it counts as abandoned`,
+      },
+    ];
   }
   return [dropLeftover(found, what, database)];
 }
@@ -86,7 +110,13 @@ async function leftoverOfEntry(found: Found, entry: JournalEntry): Promise<Lefto
       if (!database || database.mark) return []; // never made, gone, or told by its mark
       const what = {kind: entry.kind, what: database.name} as const;
       if (await isEmpty(found, database)) return [dropLeftover(found, what, database)];
-      return [{...what, action: 'leave', reason: 'it bears no mark of this program and holds tables; drop it yourself if it is not needed'}];
+      return [
+        {
+          ...what,
+          action: 'leave',
+          reason: 'it bears no mark of this program and holds tables; drop it yourself if it is not needed',
+        },
+      ];
     }
     case 'no-connections':
       return reopen(found, [entry.database]);

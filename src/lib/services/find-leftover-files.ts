@@ -18,7 +18,10 @@ const briefName = /\.json\.[0-9a-f]{8}\.partial$/;
  * Unfinished files and folders, and dumps that were named but got no metadata, in the backups folder, its two
  * sub-folders and wherever a journal says that its run worked. A folder in which a run is at work is left alone.
  */
-export async function findLeftoverFiles(ctx: RunContext, journals: readonly LeftJournal[]): Promise<Leftover[]> {
+export async function findLeftoverFiles(
+  ctx: RunContext,
+  journals: readonly LeftJournal[],
+): Promise<Leftover[]> {
   const {backupsDir} = ctx.settings;
   const dead = journals.filter((journal) => journal.fate === 'dead').flatMap((journal) => journal.unfinished);
   const dumps = dead.flatMap((entry) => (entry.kind === 'dump-without-metadata' ? [entry] : []));
@@ -31,10 +34,17 @@ export async function findLeftoverFiles(ctx: RunContext, journals: readonly Left
   const elsewhere = dead.flatMap((entry) =>
     entry.kind === 'partial' || entry.kind === 'dump-without-metadata' ? [dirname(entry.path)] : [],
   );
-  const folders = new Set([backupsDir, join(backupsDir, 'database'), join(backupsDir, 'order-cleanup'), ...elsewhere]);
+  const folders = new Set([
+    backupsDir,
+    join(backupsDir, 'database'),
+    join(backupsDir, 'order-cleanup'),
+    ...elsewhere,
+  ]);
   const found: Leftover[] = [];
   for (const folder of folders) {
-    const names = (await namesIn(folder)).filter((name) => name.endsWith(partialSuffix) && !inUse.has(join(folder, name)));
+    const names = (await namesIn(folder)).filter(
+      (name) => name.endsWith(partialSuffix) && !inUse.has(join(folder, name)),
+    );
     const orphans = dumps.filter((entry) => dirname(entry.path) === folder);
     if (names.length === 0 && orphans.length === 0) continue;
     const owner = await folderLockOwner(backupsDir, folder);
@@ -42,8 +52,10 @@ export async function findLeftoverFiles(ctx: RunContext, journals: readonly Left
     for (const name of names) {
       const path = join(folder, name);
       const isDeadRuns = dumps.some((entry) => path.startsWith(entry.metadataPath));
-      const brief = briefName.test(name) && !isDeadRuns && (await isYoungerThan(path, briefMs, ctx.clock.now()));
-      const obstacle = busy ?? (brief ? 'it was written within the last minute and may be in use' : undefined);
+      const brief =
+        briefName.test(name) && !isDeadRuns && (await isYoungerThan(path, briefMs, ctx.clock.now()));
+      const obstacle =
+        busy ?? (brief ? 'it was written within the last minute and may be in use' : undefined);
       found.push(partialLeftover(path, obstacle));
     }
     for (const entry of orphans) found.push(...(await orphanLeftovers(entry.path, entry.metadataPath, busy)));
@@ -63,8 +75,14 @@ function partialLeftover(path: string, obstacle: string | undefined): Leftover {
 }
 
 /** Only what is named as this program names dumps, is no link, and has no metadata vouching for it. */
-async function orphanLeftovers(path: string, metadataPath: string, busy: string | undefined): Promise<Leftover[]> {
-  const id = basename(metadataPath).slice(0, -metadataSuffix.length).replace(/\.(?:dump|sql|sql\.gz|dir)$/, '');
+async function orphanLeftovers(
+  path: string,
+  metadataPath: string,
+  busy: string | undefined,
+): Promise<Leftover[]> {
+  const id = basename(metadataPath)
+    .slice(0, -metadataSuffix.length)
+    .replace(/\.(?:dump|sql|sql\.gz|dir)$/, '');
   const isOurs =
     metadataPath.endsWith(metadataSuffix) &&
     dirname(metadataPath) === dirname(path) &&
@@ -78,7 +96,12 @@ async function orphanLeftovers(path: string, metadataPath: string, busy: string 
     const what = {kind: 'dump-without-metadata', what: candidate} as const;
     found.push(
       busy === undefined
-        ? {...what, action: 'remove', reason: 'its metadata was never written, or was removed with it', run: () => removeOrphan(candidate, metadataPath)}
+        ? {
+            ...what,
+            action: 'remove',
+            reason: 'its metadata was never written, or was removed with it',
+            run: () => removeOrphan(candidate, metadataPath),
+          }
         : {...what, action: 'leave', reason: busy},
     );
   }
@@ -110,7 +133,9 @@ async function namesIn(folder: string): Promise<string[]> {
     return (await readdir(folder)).sort();
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return [];
-    throw new AppError('READ_FAILED', `The folder ${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
+    throw new AppError('READ_FAILED', `The folder ${folder} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 

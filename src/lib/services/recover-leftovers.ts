@@ -74,7 +74,10 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
   const {recovered, failed} =
     doable.length === 0
       ? {recovered: [], failed: []}
-      : await withFolderLock(ctx, ctx.settings.backupsDir, clearUp, {command: 'recover', waitMs: options.waitMs});
+      : await withFolderLock(ctx, ctx.settings.backupsDir, clearUp, {
+          command: 'recover',
+          waitMs: options.waitMs,
+        });
   const unresolved = new Set([...left, ...failed].map((one) => one.what));
   for (const journal of plan.journals) {
     if (journal.fate === 'dead' && journal.unfinished.every((entry) => isResolved(entry, unresolved, plan)))
@@ -111,7 +114,12 @@ async function planRecovery(ctx: RunContext): Promise<RecoveryPlan> {
   const foreign = journals
     .filter((journal) => journal.fate === 'dead')
     .flatMap((journal) => journal.unfinished.flatMap((entry) => outOfReach(entry, connection)));
-  return {journals, leftovers: [...files, ...databases, ...unseen, ...foreign], connection, serverNotLookedAt};
+  return {
+    journals,
+    leftovers: [...files, ...databases, ...unseen, ...foreign],
+    connection,
+    serverNotLookedAt,
+  };
 }
 
 /** What runs that are at work, or of other machines, have begun. */
@@ -120,14 +128,24 @@ function entriesLeftAlone(journal: LeftJournal): Leftover[] {
   const who = `"${journal.command}" (${describeProcess(journal.owner)})`;
   const reason =
     journal.fate === 'alive' ? `${who} is at work` : `${who} may be at work; run recover on that machine`;
-  return journal.unfinished.map((entry) => ({kind: entry.kind, what: nameOf(entry), action: 'leave', reason}));
+  return journal.unfinished.map((entry) => ({
+    kind: entry.kind,
+    what: nameOf(entry),
+    action: 'leave',
+    reason,
+  }));
 }
 
 /** Entries of dead runs that nothing here can look up. */
 function outOfReach(entry: JournalEntry, connection: Connection | undefined): Leftover[] {
   const what = {kind: entry.kind, what: nameOf(entry), action: 'leave'} as const;
   if (entry.kind === 'upload') {
-    return [{...what, reason: `an upload to ${entry.place} was cut off; the store's rule for incomplete uploads removes it`}];
+    return [
+      {
+        ...what,
+        reason: `an upload to ${entry.place} was cut off; the store's rule for incomplete uploads removes it`,
+      },
+    ];
   }
   if (!('server' in entry) || (connection && isSameServer(entry.server, connection))) return [];
   const server = `${entry.server.host}:${entry.server.port}`;

@@ -32,12 +32,19 @@ describe('a journal', () => {
   it('is there before the thing is begun, tells what is unfinished, and is gone when all is done', async () => {
     const journal = openJournal(testContext(home), 'backup');
     const first = await journal.begin(partial('one'));
-    const second = await journal.begin({kind: 'staging-database', server: {host: 'db', port: 5432}, database: 's', target: 't'});
+    const second = await journal.begin({
+      kind: 'staging-database',
+      server: {host: 'db', port: 5432},
+      database: 's',
+      target: 't',
+    });
     const [seen] = await readJournals(join(home, 'backups'));
     expect(seen).toMatchObject({command: 'backup', fate: 'alive', unfinished: [{kind: 'partial'}, {kind: 'staging-database', target: 't'}]}); // prettier-ignore
     await first();
     await first();
-    expect((await readJournals(join(home, 'backups')))[0]?.unfinished).toEqual([expect.objectContaining({database: 's'})]);
+    expect((await readJournals(join(home, 'backups')))[0]?.unfinished).toEqual([
+      expect.objectContaining({database: 's'}),
+    ]);
     await second();
     await journal.close();
     expect(await readdir(folder)).toEqual([]);
@@ -63,7 +70,11 @@ describe('a journal', () => {
   });
 
   it('cut at any byte tells the entries whose lines are whole, and never fails', async () => {
-    const path = await deadJournal({begin: 1, entry: partial('one')}, {begin: 2, entry: partial('two')}, {done: 1});
+    const path = await deadJournal(
+      {begin: 1, entry: partial('one')},
+      {begin: 2, entry: partial('two')},
+      {done: 1},
+    );
     const text = await readFile(path, 'utf8');
     const counts: number[] = [];
     for (let length = 0; length <= text.length; length += 1) {

@@ -1,0 +1,231 @@
+import {mkdir, readdir, rm, symlink, utimes, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
+import {withFolderLock} from '../../src/lib/backups/lock.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {withDatabase} from '../../src/lib/postgres/connection.js';
+import {listDatabases, markStatement, type MarkKind} from '../../src/lib/postgres/database-mark.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
+import {type ProcessIdentity, thisProcess} from '../../src/lib/process-identity.js';
+import {recoverLeftovers, type RecoverResult} from '../../src/lib/services/recover-leftovers.js';
+import type {JournalEntry} from '../../src/lib/watch/journal.js';
+import {tempFolder} from '../support/run-cli.js';
+import {writeSampleBackup} from '../support/sample-backups.js';
+import {testContext} from '../support/test-context.js';
+import {urlOf} from '../support/temp-database.js';
+
+// A server of its own: recover looks at every database of a server.
+let cluster: LocalCluster;
+let home = '';
+let database = '';
+let dead: ProcessIdentity;
+beforeAll(async () => {
+  cluster = await startLocalCluster({binFolder: inject('serverBin')});
+  dead = {...(await thisProcess()), processStart: 'an earlier boot'};
+});
+afterAll(async () => {
+  await cluster.stop();
+});
+beforeEach(async () => {
+  home = await tempFolder();
+  database = join(home, 'backups', 'database');
+  await mkdir(database, {recursive: true});
+});
+afterEach(async () => {
+  await rm(home, {recursive: true, force: true});
+  for (const name of await databaseNames()) {
+    if (name !== 'postgres') await onServer(`DROP DATABASE ${quoteIdentifier(name)} WITH (FORCE)`);
+  }
+});
+
+const onServer = (...statements: string[]) =>
+  withSession(cluster.connection, async (session) => {
+    for (const statement of statements) await session.query(statement);
+  });
+const databases = () => withSession(cluster.connection, listDatabases);
+const databaseNames = async () => (await databases()).map((one) => one.name);
+const server = () => ({host: cluster.connection.host, port: cluster.connection.port});
+const context = (withServer = true) =>
+  testContext(home, withServer ? {settings: {databaseUrl: urlOf(cluster.connection)}} : {});
+
+async function createMarked(
+  name: string,
+  kind: MarkKind,
+  owner: ProcessIdentity | null,
+  changes: {database?: string; at?: string; comment?: string} = {},
+): Promise<void> {
+  const mark = {kind, database: 'shop', at: new Date().toISOString(), owner, comment: null, ...changes};
+  await onServer(`CREATE DATABASE ${quoteIdentifier(name)}`, markStatement(name, mark));
+}
+
+async function writeJournal(owner: ProcessIdentity, ...entries: JournalEntry[]): Promise<void> {
+  const folder = join(home, 'backups', '.journal');
+  await mkdir(folder, {recursive: true});
+  const head = {run: 'run', command: 'restore', startedAt: '2026-11-22T03:10:00.000Z', owner};
+  const lines = [head, ...entries.map((entry, index) => ({begin: index + 1, entry}))];
+  const name = `run-${(await readdir(folder)).length}.jsonl`;
+  await writeFile(join(folder, name), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+}
+
+const journals = () => readdir(join(home, 'backups', '.journal'));
+const done = (result: RecoverResult) => result.recovered.map((one) => `${one.action} ${one.what}`);
+
+describe('recover on the server', () => {
+  it('drops working databases of runs that have ended, without any journal, and nothing else', async () => {
+    await createMarked('scratch of a "dead" run', 'scratch', dead);
+    await createMarked('staging', 'staging', dead);
+    await createMarked('alive', 'scratch', await thisProcess());
+    await createMarked('elsewhere', 'staging', {...dead, host: 'another'});
+    await createMarked('abandoned', 'staging', {...dead, host: 'another'}, {at: '2026-01-01T00:00:00.000Z'});
+    await createMarked('set aside', 'set-aside', null);
+    await onServer(
+      'CREATE DATABASE shop',
+      `COMMENT ON DATABASE shop IS 'destino-db staging is what we test'`,
+    );
+    const before = await databaseNames();
+    const dry = await recoverLeftovers(context(), {dryRun: true});
+    expect(await databaseNames()).toEqual(before);
+    const result = await recoverLeftovers(context(), {dryRun: false});
+    expect(done(result)).toEqual(['drop abandoned', 'drop scratch of a "dead" run', 'drop staging']);
+    expect(result.recovered).toEqual(dry.recovered);
+    expect(result.left.map((one) => one.what)).toEqual(['alive', 'elsewhere']);
+    expect(await databaseNames()).toEqual(['alive', 'elsewhere', 'postgres', 'set aside', 'shop']);
+  });
+
+  it('ends what is still connected to a database of a dead run', async () => {
+    await createMarked('busy', 'staging', dead);
+    const orphan = withSession(withDatabase(cluster.connection, 'busy'), async (session) => {
+      await session.query('SELECT pg_catalog.pg_advisory_lock(1)');
+      expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['drop busy']);
+    });
+    await orphan;
+    expect(await databaseNames()).toEqual(['postgres']);
+  });
+
+  it('never drops the database that a staging database has become; it gets its own comment back', async () => {
+    await createMarked('shop', 'staging', dead, {comment: "the shop's"});
+    await onServer('CREATE DATABASE shop_before_20261122');
+    const swap = {kind: 'swap', server: server(), target: 'shop', setAside: 'shop_before_20261122', staging: 'shop_staging'} as const; // prettier-ignore
+    await writeJournal(dead, swap);
+    const result = await recoverLeftovers(context(), {dryRun: false});
+    expect(done(result)).toEqual(['unmark shop', 'mark as set aside shop_before_20261122']);
+    const listed = await databases();
+    expect(listed.find((one) => one.name === 'shop')?.mark).toBeUndefined();
+    expect(listed.find((one) => one.name === 'shop_before_20261122')?.mark).toMatchObject({kind: 'set-aside', database: 'shop'}); // prettier-ignore
+    expect(await journals()).toEqual([]);
+  });
+
+  it('opens a database again that a dead run had closed to sessions', async () => {
+    await onServer('CREATE DATABASE shop', 'CREATE DATABASE blog');
+    await onServer(
+      'ALTER DATABASE shop ALLOW_CONNECTIONS false',
+      'ALTER DATABASE blog ALLOW_CONNECTIONS false',
+    );
+    await writeJournal(dead, {kind: 'no-connections', server: server(), database: 'shop'});
+    expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['allow connections shop']);
+    const listed = await databases();
+    expect(listed.find((one) => one.name === 'shop')?.allowsConnections).toBe(true);
+    expect(listed.find((one) => one.name === 'blog')?.allowsConnections).toBe(false);
+  });
+
+  it('does not believe a journal that names a database which holds something', async () => {
+    await onServer('CREATE DATABASE shop', 'CREATE DATABASE fresh');
+    await withSession(withDatabase(cluster.connection, 'shop'), (session) =>
+      session.query('CREATE TABLE orders (id int)'),
+    );
+    await writeJournal(
+      dead,
+      {kind: 'scratch-database', server: server(), database: 'shop'},
+      {kind: 'staging-database', server: server(), database: 'fresh', target: 'shop'},
+      {kind: 'scratch-database', server: server(), database: 'never made'},
+    );
+    const result = await recoverLeftovers(context(), {dryRun: false});
+    expect(done(result)).toEqual(['drop fresh']);
+    expect(result.left).toEqual([expect.objectContaining({what: 'shop', reason: expect.stringContaining('holds tables') as string})]); // prettier-ignore
+    expect(await databaseNames()).toEqual(['postgres', 'shop']);
+    expect(await journals()).toHaveLength(1);
+  });
+
+  it('keeps the journal while the server cannot be looked at, and says why', async () => {
+    await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'x'});
+    const without = await recoverLeftovers(context(false), {dryRun: false});
+    expect(without.serverNotLookedAt).toContain('No database was named');
+    expect(without.left.map((one) => one.reason)).toEqual([
+      expect.stringContaining('run recover with the URL'),
+    ]);
+    expect(await journals()).toHaveLength(1);
+    await recoverLeftovers(context(), {dryRun: false});
+    expect(await journals()).toEqual([]);
+  });
+
+  it('leaves the journal and the things of a run at work alone', async () => {
+    await onServer('CREATE DATABASE fresh');
+    const path = join(database, 'shop-2026-11-22T03-10-00.dump.partial');
+    await writeFile(path, 'x');
+    await writeJournal(
+      await thisProcess(),
+      {kind: 'scratch-database', server: server(), database: 'fresh'},
+      {kind: 'partial', path},
+    );
+    const result = await recoverLeftovers(context(), {dryRun: false});
+    expect(result.recovered).toEqual([]);
+    expect(result.left.map((one) => one.what)).toEqual(['fresh', path]);
+    expect(await readdir(database)).toHaveLength(1);
+  });
+});
+
+describe('recover in the folders', () => {
+  it('removes unfinished files and folders, links without what they lead to, and no backup', async () => {
+    const backup = await writeSampleBackup(database, '2026-11-22T03:10:00.000Z');
+    await writeFile(join(database, 'shop-2026-11-23T03-10-00.dump.partial'), 'PGDMP');
+    await mkdir(join(database, 'shop-2026-11-23T03-11-00.dir.partial'));
+    await writeFile(join(database, 'shop-2026-11-23T03-11-00.dir.partial', 'toc.dat'), 'x');
+    await writeFile(join(home, 'precious'), 'mine');
+    await symlink(join(home, 'precious'), join(database, 'link.partial'));
+    await mkdir(join(home, 'backups', 'order-cleanup'));
+    await writeFile(
+      join(home, 'backups', 'order-cleanup', 'orders-backup-2026-11-23T03-10-00.json.partial'),
+      'x',
+    );
+    const fresh = join(database, 'shop-2026-11-22T03-10-00.metadata.json.0123abcd.partial');
+    await writeFile(fresh, '{');
+    const result = await recoverLeftovers(context(false), {dryRun: false});
+    expect(result.recovered).toHaveLength(4);
+    expect(result.left).toEqual([expect.objectContaining({what: fresh, reason: expect.stringContaining('within the last minute') as string})]); // prettier-ignore
+    expect((await readdir(database)).sort()).toEqual([backup.backupPath, `${backup.id}.metadata.json`, `${backup.id}.metadata.json.0123abcd.partial`]); // prettier-ignore
+    expect(await readdir(home)).toContain('precious');
+    const longAgo = new Date(Date.now() - 3_600_000);
+    await utimes(fresh, longAgo, longAgo);
+    expect((await recoverLeftovers(context(false), {dryRun: false})).recovered).toHaveLength(1);
+  });
+
+  it('removes a dump that never got its metadata, wherever it was written, but none that has it', async () => {
+    const elsewhere = join(home, 'elsewhere');
+    const whole = await writeSampleBackup(elsewhere, '2026-11-22T03:10:00.000Z');
+    const cut = await writeSampleBackup(elsewhere, '2026-11-22T04:10:00.000Z', {format: 'directory'});
+    await rm(join(elsewhere, `${cut.id}.metadata.json`));
+    await writeFile(join(elsewhere, `${cut.id}.roles.sql`), 'x');
+    await writeFile(join(elsewhere, 'notes.dump'), 'mine');
+    const entryOf = (name: string, dump: string): JournalEntry => ({
+      kind: 'dump-without-metadata',
+      path: join(elsewhere, dump),
+      metadataPath: join(elsewhere, `${name}.metadata.json`),
+    });
+    await writeJournal(dead, entryOf(whole.id, whole.backupPath), entryOf(cut.id, cut.backupPath), entryOf('notes', 'notes.dump'), entryOf(cut.id, 'notes.dump')); // prettier-ignore
+    const result = await recoverLeftovers(context(false), {dryRun: false});
+    expect(done(result)).toEqual([`remove ${join(elsewhere, cut.backupPath)}`, `remove ${join(elsewhere, `${cut.id}.roles.sql`)}`]); // prettier-ignore
+    expect((await readdir(elsewhere)).sort()).toEqual(
+      ['notes.dump', whole.backupPath, `${whole.id}.metadata.json`].sort(),
+    );
+    expect(await journals()).toEqual([]);
+  });
+
+  it('leaves a folder alone in which a run is at work', async () => {
+    await writeFile(join(database, 'shop-2026-11-23T03-10-00.dump.partial'), 'PGDMP');
+    const work = () => recoverLeftovers(context(false), {dryRun: false});
+    const result = await withFolderLock(context(false), database, work, {command: 'backup'});
+    expect(result.recovered).toEqual([]);
+    expect(result.left[0]?.reason).toMatch(/^"backup" \(pid \d+ on .*\) is at work in its folder$/);
+  });
+});
