@@ -9,6 +9,9 @@ export interface NewDatabase {
   readonly locale: DatabaseLocale | null;
   /** Undefined for the role that creates it. */
   readonly owner: string | undefined;
+  readonly tablespace?: string | undefined;
+  /** -1 for no limit. */
+  readonly connectionLimit?: number | undefined;
 }
 
 /**
@@ -19,6 +22,8 @@ export function createDatabaseStatement(name: string, database: NewDatabase, ser
   return [
     `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0`,
     ...(database.owner === undefined ? [] : [`OWNER ${quoteIdentifier(database.owner)}`]),
+    ...(database.tablespace === undefined ? [] : [`TABLESPACE ${quoteIdentifier(database.tablespace)}`]),
+    ...(database.connectionLimit === undefined ? [] : [`CONNECTION LIMIT ${database.connectionLimit}`]),
     ...(database.locale ? localeOptions(database.locale, serverMajor) : []),
   ].join(' ');
 }

@@ -24,8 +24,10 @@ import {
 import type {PgRestoreOptions} from '../postgres/pg-restore.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
+import {type CarriedOver, checkSwap} from './check-swap.js';
 import {type DumpLoad, goesThroughPsql, loadCommands} from './load-dump.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
+import {findMaintenance} from './find-maintenance.js';
 import {findRestoreSource, proveSource, type ProvenSource, type RestoreSource} from './restore-source.js';
 
 /** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
@@ -46,6 +48,8 @@ export interface RestorePlan {
   readonly rights: RoleRights;
   /** What stands in the target now; null when it does not exist. */
   readonly present: PresentDatabase | null;
+  /** What a swap carries over from the target; null for other ways. */
+  readonly carried: CarriedOver | null;
   readonly load: DumpLoad;
   /** The command lines, without secrets. */
   readonly commands: readonly string[];
@@ -72,6 +76,7 @@ export async function planRestore(context: RunContext, request: RestoreRequest):
   return context.progress.step('Look at the target', async (step) => {
     const present = await lookAtTarget(target, signal);
     const way = chooseWay(request, target.database, present);
+    const carried = way === 'swap' && present ? await checkSwap(context, target, present) : null;
     const maintenance =
       way === 'create' || way === 'swap' ? await findMaintenance(connection, target, signal) : null;
     if (way === 'create' && maintenance) await refuseExisting(maintenance, target.database, signal);
@@ -102,7 +107,18 @@ export async function planRestore(context: RunContext, request: RestoreRequest):
     step.note(
       present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`,
     );
-    return {request, source, way, target, maintenance, rights, present, load, commands: loadCommands(load)};
+    return {
+      request,
+      source,
+      way,
+      target,
+      maintenance,
+      rights,
+      present,
+      carried,
+      load,
+      commands: loadCommands(load),
+    };
   });
 }
 
@@ -175,38 +191,6 @@ function chooseWay(request: RestoreRequest, database: string, present: PresentDa
       hint: `Restore into a new one (--target-db ${database}_restored --create-db), replace it, keeping the old one aside (--drop-existing), or restore over it (--clean).`,
     },
   );
-}
-
-/** A database to connect to that is not the target: databases cannot be made or renamed from within. */
-async function findMaintenance(
-  connection: Connection,
-  target: Connection,
-  signal: AbortSignal,
-): Promise<Connection> {
-  const names = [...new Set(['postgres', connection.database, 'template1'])].filter(
-    (name) => name !== target.database,
-  );
-  let failure: unknown;
-  for (const name of names) {
-    const candidate = withDatabase(connection, name);
-    try {
-      await withSession(candidate, async (session) => session.query('SELECT 1'), {signal});
-      return candidate;
-    } catch (error) {
-      failure ??= error;
-      const isOfThisDatabase =
-        error instanceof AppError &&
-        ['DATABASE_NOT_FOUND', 'PERMISSION_DENIED', 'AUTHENTICATION_FAILED'].includes(error.code);
-      if (!isOfThisDatabase) throw error;
-    }
-  }
-  throw failure instanceof AppError && failure.code === 'AUTHENTICATION_FAILED'
-    ? failure
-    : new AppError(
-        'NOT_SUPPORTED_HERE',
-        `A database beside "${target.database}" is needed to work from, and none of ${names.join(', ')} lets this role in.`,
-        {hint: 'Restore in place: into an empty database, or over this one with --clean.', cause: failure},
-      );
 }
 
 async function refuseExisting(maintenance: Connection, database: string, signal: AbortSignal): Promise<void> {

@@ -136,9 +136,9 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
 /** Carries the plan out. */
 export async function executeRestore(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
   const nothing = {setAside: null, safetyBackup: null};
-  if (plan.way === 'swap') {
-    const {restoreBySwap} = await import('./swap-databases.js');
-    return {...nothing, ...(await restoreBySwap(context, plan))};
+  if (plan.way === 'swap' && plan.maintenance && plan.carried) {
+    const {restoreBySwap} = await import('./restore-by-swap.js');
+    return {...nothing, ...(await restoreBySwap(context, plan, plan.maintenance, plan.carried))};
   }
   if (plan.way === 'create') return {...nothing, ...(await restoreIntoNew(context, plan))};
   if (plan.way === 'fill') return {...nothing, ...(await restoreInPlace(context, plan))};

@@ -1,7 +1,161 @@
-/** Restores beside the target and lets the two change names. */
-import type {RunContext} from '../run-context.js';
-import type {RestorePlan} from './plan-restore.js';
-import {loadAndCompare} from './load-and-compare.js';
-export async function restoreBySwap(context: RunContext, plan: RestorePlan) {
-  return loadAndCompare(context, plan, plan.target);
+/** Lets a database take the place of another by renaming both in one transaction. */
+import {setTimeout as delay} from 'node:timers/promises';
+import {AppError} from '../errors.js';
+import {type Session, withSession, withTransaction} from '../postgres/client.js';
+import type {Connection} from '../postgres/connection.js';
+import {formatMark, type DatabaseMark} from '../postgres/database-mark.js';
+import {databaseExists} from '../postgres/inspect-target.js';
+import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
+
+export interface Swap {
+  /** The name that stays; its present database is set aside. */
+  readonly name: string;
+  /** The database that takes the name. */
+  readonly incoming: string;
+  /** What the present database is called afterwards; null when none bears the name. */
+  readonly setAside: string | null;
+  /** The mark of the database that is set aside. */
+  readonly mark: DatabaseMark;
+  /** The comment that the incoming database has afterwards. */
+  readonly comment: string | null;
+}
+
+/** Longest identifier, in bytes (NAMEDATALEN - 1). */
+const longestName = 63;
+const terminateEveryMs = 50;
+/** A rename waits 5 s for sessions to leave (CountOtherDBBackends in src/backend/storage/ipc/procarray.c). */
+const attempts = 3;
+
+/** `name` with `suffix`, cut between characters where the whole would be too long: "shop_before_20261122_031005". */
+export function databaseNameWith(name: string, suffix: string): string {
+  let cut = name;
+  while (Buffer.byteLength(cut + suffix) > longestName) cut = [...cut].slice(0, -1).join('');
+  return cut + suffix;
+}
+
+/** 2026-11-22T03:10:05Z -> "20261122_031005" */
+export function timeForDatabaseName(at: Date): string {
+  return at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '_');
+}
+
+/** A name like "shop_before_20261122_031005" that no database bears yet. */
+export async function freeDatabaseName(
+  session: Session,
+  name: string,
+  word: string,
+  at: Date,
+): Promise<string> {
+  for (let number = 1; ; number++) {
+    const suffix = `_${word}_${timeForDatabaseName(at)}${number === 1 ? '' : `_${number}`}`;
+    const candidate = databaseNameWith(name, suffix);
+    if (!(await databaseExists(session, candidate))) return candidate;
+  }
+}
+
+/**
+ * Renames both databases in one transaction, so the name leads to all of the old or all of the new content whenever
+ * this process or the server dies. The rename itself locks the database: from then on new sessions wait, while those that
+ * are open are ended from a second session. (ALLOW_CONNECTIONS false would have to be committed before, and a crash would
+ * leave a database that answers nobody.)
+ * @throws RESTORE_FAILED naming who could not be disconnected; nothing is changed then
+ */
+export async function swapDatabases(maintenance: Connection, swap: Swap): Promise<void> {
+  const names = [swap.incoming, ...(swap.setAside === null ? [] : [swap.name])];
+  const statements = [
+    ...(swap.setAside === null
+      ? []
+      : [
+          `ALTER DATABASE ${quoteIdentifier(swap.name)} RENAME TO ${quoteIdentifier(swap.setAside)}`,
+          `COMMENT ON DATABASE ${quoteIdentifier(swap.setAside)} IS ${quoteLiteral(formatMark(swap.mark))}`,
+        ]),
+    `ALTER DATABASE ${quoteIdentifier(swap.incoming)} RENAME TO ${quoteIdentifier(swap.name)}`,
+    `COMMENT ON DATABASE ${quoteIdentifier(swap.name)} IS ${swap.comment === null ? 'NULL' : quoteLiteral(swap.comment)}`,
+  ];
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await withSessionsEnded(maintenance, names, () =>
+        withSession(maintenance, (session) =>
+          withTransaction(session, '', async () => {
+            for (const statement of statements) await session.query(statement);
+          }),
+        ),
+      );
+      return;
+    } catch (error) {
+      // A connection that broke while the COMMIT was on its way leaves open whether it arrived.
+      if (await hasHappened(maintenance, swap)) return;
+      if (isInUse(error) && attempt < attempts) continue;
+      throw isInUse(error) ? await explainInUse(maintenance, names, error) : error;
+    }
+  }
+}
+
+async function hasHappened(maintenance: Connection, swap: Swap): Promise<boolean> {
+  try {
+    return await withSession(
+      maintenance,
+      async (session) =>
+        !(await databaseExists(session, swap.incoming)) && (await databaseExists(session, swap.name)),
+    );
+  } catch {
+    return false; // the server is gone; the error of the swap is the one to tell
+  }
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof AppError && error.message.includes('is being accessed by other users');
+}
+
+/** Ends the sessions in `databases` again and again while `work` runs. */
+async function withSessionsEnded<T>(
+  maintenance: Connection,
+  databases: readonly string[],
+  work: () => Promise<T>,
+): Promise<T> {
+  return withSession(maintenance, async (session) => {
+    let isOver = false;
+    const ending = (async () => {
+      while (!isOver) {
+        // Sessions of stronger roles stay; the rename then fails and says so.
+        await session
+          .query(
+            `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+              WHERE datname = ANY ($1) AND pid <> pg_catalog.pg_backend_pid()
+                AND (pg_catalog.pg_has_role(usesysid, 'MEMBER') OR pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER'))
+                AND NOT (SELECT r.rolsuper AND NOT me.rolsuper FROM pg_catalog.pg_roles r, pg_catalog.pg_roles me
+                          WHERE r.oid = usesysid AND me.rolname = current_user)`,
+            [databases],
+          )
+          .catch(() => undefined);
+        await delay(terminateEveryMs);
+      }
+    })();
+    try {
+      return await work();
+    } finally {
+      isOver = true;
+      await ending;
+    }
+  });
+}
+
+async function explainInUse(
+  maintenance: Connection,
+  databases: readonly string[],
+  cause: unknown,
+): Promise<AppError> {
+  const rows = await withSession(maintenance, (session) =>
+    session.query(
+      `SELECT format('%s: session %s of %s (%s) from %s', datname, pid, usename, application_name, coalesce(client_addr::text, 'the server'))
+                AS who FROM pg_catalog.pg_stat_activity WHERE datname = ANY ($1)
+       UNION ALL SELECT format('%s: prepared transaction "%s" of %s', database, gid, owner)
+                   FROM pg_catalog.pg_prepared_xacts WHERE database = ANY ($1)`,
+      [databases],
+    ),
+  );
+  return new AppError('RESTORE_FAILED', 'The databases could not change names: somebody stays connected.', {
+    details: rows.map((row) => row['who'] ?? ''),
+    hint: 'End these sessions and prepared transactions (a superuser can), then run again.',
+    cause,
+  });
 }

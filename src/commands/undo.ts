@@ -1,0 +1,32 @@
+/** destino-db undo */
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {confirmFlags, waitFlag} from '../lib/cli/flags.js';
+import {showUndo} from '../lib/cli/show-undo.js';
+import {undoRestore} from '../lib/services/undo-restore.js';
+
+export default class Undo extends BaseCommand {
+  static override summary = 'swap back to the database that the last restore --drop-existing set aside';
+  static override description = `Nothing is dropped: the newer content is set aside in turn, so a second undo takes the first one back.
+Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 refused, 130 interrupted.`;
+  static override examples = [
+    {description: 'see what would come back', command: '<%= config.bin %> undo --dry-run'},
+    {description: 'bring it back', command: '<%= config.bin %> undo --target-db shop --yes'},
+  ];
+  static override flags = {
+    'target-db': Flags.string({helpValue: 'NAME', summary: "Database instead of the URL's."}),
+    'dry-run': Flags.boolean({char: 'n', summary: 'Say what would come back; change nothing.'}),
+    ...waitFlag,
+    ...confirmFlags,
+  };
+
+  async run() {
+    const {flags} = await this.parse(Undo);
+    const request = {
+      targetDb: flags['target-db'],
+      dryRun: flags['dry-run'],
+      waitMs: (flags.wait ?? 0) * 1000,
+    };
+    return this.perform(flags, (context) => undoRestore(context, request), showUndo);
+  }
+}

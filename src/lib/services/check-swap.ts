@@ -1,0 +1,139 @@
+/** Whether a database can be replaced by renaming, and what is carried over from it. */
+import {statfs} from 'node:fs/promises';
+import {z} from 'zod';
+import {AppError} from '../errors.js';
+import {formatBytes} from '../format.js';
+import {withSession} from '../postgres/client.js';
+import type {Connection} from '../postgres/connection.js';
+import type {NewDatabase} from '../postgres/create-database.js';
+import {parseMark} from '../postgres/database-mark.js';
+import type {DatabaseProperties} from '../postgres/database-properties.js';
+import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
+import type {RunContext} from '../run-context.js';
+import type {PresentDatabase} from './plan-restore.js';
+
+/** What the new database takes over from the one whose name it gets. */
+export interface CarriedOver {
+  readonly database: NewDatabase;
+  readonly properties: DatabaseProperties;
+}
+
+const targetRow = z.object({
+  is_owner: pgBoolean,
+  can_create: pgBoolean,
+  is_hosted: pgBoolean,
+  is_template: pgBoolean,
+  owner: z.string(),
+  tablespace: z.string(),
+  connection_limit: pgCount,
+  acl: z.string().nullable(),
+  comment: z.string().nullable(),
+  settings: z.string(),
+  prepared: pgCount,
+  slots: z.string(),
+  data_directory: z.string().nullable(),
+});
+
+const targetQuery = `
+  SELECT pg_catalog.pg_has_role(d.datdba, 'MEMBER') AS is_owner,
+         (SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS can_create,
+         EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname IN ('supabase_admin', 'rdsadmin', 'cloudsqladmin', 'azuresu', 'neon_superuser'))
+           AS is_hosted,
+         d.datistemplate AS is_template, pg_catalog.pg_get_userbyid(d.datdba) AS owner, t.spcname AS tablespace,
+         d.datconnlimit AS connection_limit, pg_catalog.to_json(d.datacl::text[])::text AS acl,
+         pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
+         (SELECT coalesce(json_agg(json_build_object('role', r.rolname, 'setting', c)), '[]')
+            FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c
+            LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings,
+         (SELECT count(*) FROM pg_catalog.pg_prepared_xacts WHERE database = d.datname) AS prepared,
+         (SELECT coalesce(string_agg(slot_name, ', '), '') FROM pg_catalog.pg_replication_slots WHERE database = d.datname) AS slots,
+         (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory') AS data_directory
+    FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
+   WHERE d.datname = current_database()`;
+
+/** The databases that servers and hosting services count on under their names. */
+const systemDatabases = new Set(['postgres', 'template0', 'template1']);
+
+/** @throws NOT_SUPPORTED_HERE with the in-place way, DISK_FULL */
+export async function checkSwap(
+  context: RunContext,
+  target: Connection,
+  present: PresentDatabase,
+): Promise<CarriedOver> {
+  const [row] = parseRows(
+    targetRow,
+    await withSession(target, (session) => session.query(targetQuery), {signal: context.signal}),
+  );
+  if (!row) throw new AppError('UNEXPECTED', 'The server does not list the database it is connected to.');
+  const obstacle = findObstacle(row, target.database);
+  if (obstacle !== undefined) {
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `"${target.database}" cannot be replaced by a swap: ${obstacle}; nothing was changed.`,
+      {
+        hint: 'Restore in place instead, in one transaction after a safety backup: the same command with --clean in place of --drop-existing.',
+      },
+    );
+  }
+  if (row.slots !== '') {
+    context.warn(
+      `The replication slots ${row.slots} stay with the old database; subscribers must be set up anew.`,
+    );
+  }
+  await checkDisk(context, target, row.data_directory, present.identity.sizeBytes);
+  const comment = parseMark(row.comment) ? null : row.comment;
+  return {
+    database: {
+      locale: present.identity.locale,
+      owner: row.owner,
+      tablespace: row.tablespace === 'pg_default' ? undefined : row.tablespace,
+      connectionLimit: row.connection_limit,
+    },
+    properties: {
+      databaseSettings: settingsSchema.parse(JSON.parse(row.settings)),
+      databaseAcl: row.acl === null ? null : z.array(z.string()).parse(JSON.parse(row.acl)),
+      databaseComment: comment,
+    },
+  };
+}
+
+const settingsSchema = z.array(z.object({role: z.string().nullable(), setting: z.string()}));
+
+function findObstacle(row: z.infer<typeof targetRow>, database: string): string | undefined {
+  if (systemDatabases.has(database)) {
+    return row.is_hosted
+      ? 'the hosting service is tied to the database of this name'
+      : "it is the server's own database, which tools count on under this name";
+  }
+  if (row.is_template) return 'it is a template';
+  if (!row.can_create) return 'the role may not make databases (CREATEDB)';
+  if (!row.is_owner) return `it belongs to "${row.owner}", and this role is no member of that`;
+  if (row.prepared > 0) return 'it has prepared transactions, which no session can end';
+  return undefined;
+}
+
+/** Both copies exist for a while. The server's disk can be seen only where the server is this machine. */
+async function checkDisk(
+  context: RunContext,
+  target: Connection,
+  dataDirectory: string | null,
+  neededBytes: number,
+): Promise<void> {
+  const isHere = target.host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(target.host);
+  const disk = isHere && dataDirectory !== null ? await statfs(dataDirectory).catch(() => null) : null;
+  if (!disk) {
+    context.warn(
+      `The server needs about ${formatBytes(neededBytes)} of free disk for the second copy, which cannot be seen from here.`,
+    );
+    return;
+  }
+  const freeBytes = disk.bavail * disk.bsize;
+  if (freeBytes >= neededBytes) return;
+  throw new AppError(
+    'DISK_FULL',
+    `The second copy of "${target.database}" needs about ${formatBytes(neededBytes)}; ${dataDirectory ?? ''} has ${formatBytes(freeBytes)} free. Nothing was changed.`,
+    {
+      hint: 'Free space (destino-db prune --set-aside drops databases set aside), or restore in place with --clean.',
+    },
+  );
+}

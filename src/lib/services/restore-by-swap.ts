@@ -1,0 +1,141 @@
+/** The story of `restore --drop-existing`: fill a database beside the target, prove it, then swap. */
+import {AppError, messageOf} from '../errors.js';
+import {withAdvisoryLock} from '../postgres/advisory-lock.js';
+import {type Session, withSession} from '../postgres/client.js';
+import {type Connection, withDatabase} from '../postgres/connection.js';
+import {createDatabase, dropDatabase} from '../postgres/create-database.js';
+import {listDatabases, markStatement} from '../postgres/database-mark.js';
+import {applyDatabaseProperties} from '../postgres/database-properties.js';
+import {describeProcess, fateOf, thisProcess} from '../process-identity.js';
+import type {RunContext} from '../run-context.js';
+import {openJournal} from '../watch/journal.js';
+import type {CarriedOver} from './check-swap.js';
+import {asFailedRestore, loadAndCompare, type LoadedAndCompared} from './load-and-compare.js';
+import type {RestorePlan} from './plan-restore.js';
+import {freeDatabaseName, swapDatabases} from './swap-databases.js';
+
+export interface SwappedRestore extends LoadedAndCompared {
+  /** What the old database is called now. */
+  readonly setAside: string;
+}
+
+/**
+ * Until the swap the target is not touched; a failure drops the new database and leaves nothing.
+ * @throws LOCKED, RESTORE_FAILED, RESTORED_DIFFERS, ...
+ */
+export async function restoreBySwap(
+  context: RunContext,
+  plan: RestorePlan,
+  maintenance: Connection,
+  carried: CarriedOver,
+): Promise<SwappedRestore> {
+  const {database} = plan.target;
+  const waitMs = plan.request.waitMs;
+  return withSession(maintenance, (session) =>
+    withAdvisoryLock(session, {purpose: 'change', database, waitMs, signal: context.signal}, async () => {
+      await dropStrays(context, session, database);
+      return fillAndSwap(context, plan, maintenance, session, carried);
+    }),
+  );
+}
+
+/** Staging databases that runs left behind when they were killed; this run holds their lock, so nobody works in them. */
+async function dropStrays(context: RunContext, session: Session, target: string): Promise<void> {
+  for (const {name, mark, sessions} of await listDatabases(session)) {
+    if (mark?.kind !== 'staging' || mark.database !== target) continue;
+    const fate = mark.owner ? await fateOf(mark.owner) : 'dead';
+    if (fate === 'dead' || (fate === 'elsewhere' && sessions === 0)) {
+      await dropDatabase(session, name);
+      context.warn(`"${name}", left behind by a run that was killed, was dropped.`);
+    } else if (mark.owner) {
+      context.warn(
+        `"${name}" belongs to a run that may be at work (${describeProcess(mark.owner)}); it was left alone.`,
+      );
+    }
+  }
+}
+
+async function fillAndSwap(
+  context: RunContext,
+  plan: RestorePlan,
+  maintenance: Connection,
+  session: Session,
+  carried: CarriedOver,
+): Promise<SwappedRestore> {
+  const target = plan.target.database;
+  const now = context.clock.now();
+  const staging = await freeDatabaseName(session, target, 'restore', now);
+  const setAside = await freeDatabaseName(session, target, 'before', now);
+  const journal = openJournal(context, 'restore');
+  const server = {host: plan.target.host, port: plan.target.port};
+  const stagingDone = await journal.begin({kind: 'staging-database', server, database: staging, target});
+  let loaded: LoadedAndCompared;
+  let swapDone: () => Promise<void>;
+  try {
+    loaded = await fillStaging(context, plan, session, carried, staging);
+    context.signal.throwIfAborted();
+    swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
+    await context.progress.step('Swap', async (step) => {
+      const {databaseComment: comment} = carried.properties;
+      const mark = {
+        kind: 'set-aside',
+        database: target,
+        at: now.toISOString(),
+        owner: null,
+        comment,
+      } as const;
+      await swapDatabases(maintenance, {name: target, incoming: staging, setAside, mark, comment});
+      step.note(`the old one is ${setAside}`);
+    });
+  } catch (error) {
+    await dropStaging(maintenance, staging, target, error);
+    await stagingDone();
+    await journal.close();
+    throw asFailedRestore(error, `"${target}" is as it was; the database beside it was dropped.`);
+  }
+  await swapDone();
+  await stagingDone();
+  await journal.close();
+  return {...loaded, setAside};
+}
+
+/** Makes the database beside the target, loads and compares it, and gives it what belongs to the target's name. */
+async function fillStaging(
+  context: RunContext,
+  plan: RestorePlan,
+  session: Session,
+  carried: CarriedOver,
+  staging: string,
+): Promise<LoadedAndCompared> {
+  const database = plan.target.database;
+  const at = context.clock.now().toISOString();
+  const owner = await thisProcess();
+  await context.progress.step(`Make the database ${staging}`, async () => {
+    await createDatabase(session, staging, carried.database, plan.rights.serverMajor);
+    await session.query(markStatement(staging, {kind: 'staging', database, at, owner, comment: null}));
+  });
+  const loaded = await loadAndCompare(context, plan, withDatabase(plan.target, staging));
+  // The comment follows in the swap; until then it is the mark.
+  const properties = {...carried.properties, databaseComment: null};
+  for (const failure of await applyDatabaseProperties(session, staging, properties)) {
+    context.warn(`Not carried over from the old database: ${failure}`);
+  }
+  return loaded;
+}
+
+async function dropStaging(
+  maintenance: Connection,
+  staging: string,
+  target: string,
+  cause: unknown,
+): Promise<void> {
+  try {
+    await withSession(maintenance, (session) => dropDatabase(session, staging));
+  } catch (error) {
+    throw new AppError(
+      'RESTORE_FAILED',
+      `The restore failed: ${messageOf(cause)} "${target}" is as it was, but "${staging}" beside it could not be dropped.`,
+      {hint: 'Clear it up later: destino-db recover', details: [messageOf(error)], cause},
+    );
+  }
+}

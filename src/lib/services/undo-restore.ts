@@ -1,0 +1,173 @@
+/** The story of `undo`: the database that the last swap set aside gets its name back. */
+import {AppError} from '../errors.js';
+import {formatAge, formatBytes} from '../format.js';
+import {withAdvisoryLock} from '../postgres/advisory-lock.js';
+import {withSession} from '../postgres/client.js';
+import {
+  type Connection,
+  refuseTransactionPooler,
+  resolveConnection,
+  withDatabase,
+} from '../postgres/connection.js';
+import {type DatabaseMark, type ListedDatabase, listDatabases} from '../postgres/database-mark.js';
+import {isProduction} from '../settings/production.js';
+import type {RunContext} from '../run-context.js';
+import {openJournal} from '../watch/journal.js';
+import {findMaintenance} from './find-maintenance.js';
+import {freeDatabaseName, swapDatabases} from './swap-databases.js';
+
+export interface UndoRequest {
+  readonly targetDb?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+  /** How long to wait for another run that changes the same database, ms. */
+  readonly waitMs?: number | undefined;
+}
+
+export interface UndoResult {
+  readonly mode: 'dry-run' | 'execute';
+  readonly target: string;
+  readonly host: string;
+  /** The database that takes the name. */
+  readonly broughtBack: string;
+  /** When it was set aside, ISO 8601. */
+  readonly setAsideAt: string;
+  /** What the newer content is called now; null in a dry run, or when there was none. */
+  readonly setAside: string | null;
+}
+
+interface UndoPlan {
+  readonly target: Connection;
+  readonly maintenance: Connection;
+  readonly incoming: ListedDatabase & {readonly mark: DatabaseMark};
+  /** The database that bears the name now, if one does. */
+  readonly present: ListedDatabase | undefined;
+}
+
+/**
+ * Swaps back; the newer content is set aside in turn, so that a second undo takes the first one back.
+ * @throws BACKUP_NOT_FOUND when nothing is set aside, NOT_CONFIRMED, LOCKED, RESTORE_FAILED
+ */
+export async function undoRestore(context: RunContext, request: UndoRequest): Promise<UndoResult> {
+  const plan = await context.progress.step('Look for what was set aside', async (step) => {
+    const made = await planUndo(context, request);
+    step.note(made.incoming.name);
+    return made;
+  });
+  const result = {
+    target: plan.target.database,
+    host: plan.target.host,
+    broughtBack: plan.incoming.name,
+    setAsideAt: plan.incoming.mark.at,
+  };
+  if (request.dryRun === true) {
+    context.record({mode: 'preview'});
+    return {...result, mode: 'dry-run', setAside: null};
+  }
+  const size = (bytes: number | null | undefined): string =>
+    bytes === null || bytes === undefined ? '' : `, ${formatBytes(bytes)}`;
+  await context.confirm({
+    action: `Bring back the database that was set aside as "${plan.incoming.name}".`,
+    host: plan.target.host,
+    database: plan.target.database,
+    isProduction: isProduction(context.settings, plan.target),
+    plan: [
+      `comes back  ${plan.incoming.name}, set aside ${formatAge(new Date(plan.incoming.mark.at), context.clock.now())}${size(plan.incoming.sizeBytes)}`,
+      plan.present
+        ? `set aside   the present ${plan.target.database}${size(plan.present.sizeBytes)}; nothing is dropped`
+        : `set aside   nothing: no database is called ${plan.target.database}`,
+    ],
+  });
+  return {...result, mode: 'execute', setAside: await executeUndo(context, plan, request.waitMs)};
+}
+
+async function planUndo(context: RunContext, request: UndoRequest): Promise<UndoPlan> {
+  const connection = resolveConnection(context.settings);
+  refuseTransactionPooler(connection);
+  const target = withDatabase(connection, request.targetDb ?? connection.database);
+  const maintenance = await findMaintenance(connection, target, context.signal);
+  const databases = await withSession(maintenance, listDatabases, {signal: context.signal});
+  const incoming = newestSetAside(databases, target.database);
+  if (!incoming) {
+    throw new AppError(
+      'BACKUP_NOT_FOUND',
+      `No database is set aside for "${target.database}" on ${target.host}; nothing was changed.`,
+      {
+        hint: 'Only restore --drop-existing sets one aside. Restore a backup instead: destino-db restore --latest --drop-existing',
+      },
+    );
+  }
+  return {target, maintenance, incoming, present: databases.find(({name}) => name === target.database)};
+}
+
+function newestSetAside(
+  databases: readonly ListedDatabase[],
+  target: string,
+): UndoPlan['incoming'] | undefined {
+  return databases
+    .flatMap((database) => {
+      const {mark} = database;
+      return mark?.kind === 'set-aside' && mark.database === target ? [{...database, mark}] : [];
+    })
+    .sort((a, b) => (a.mark.at < b.mark.at ? 1 : a.mark.at > b.mark.at ? -1 : a.name < b.name ? 1 : -1))[0];
+}
+
+async function executeUndo(
+  context: RunContext,
+  plan: UndoPlan,
+  waitMs: number | undefined,
+): Promise<string | null> {
+  const {target, maintenance, incoming} = plan;
+  const name = target.database;
+  return withSession(maintenance, (session) =>
+    withAdvisoryLock(
+      session,
+      {purpose: 'change', database: name, waitMs, signal: context.signal},
+      async () => {
+        const databases = await listDatabases(session);
+        if (newestSetAside(databases, name)?.name !== incoming.name) {
+          throw new AppError(
+            'PLAN_CHANGED',
+            'Another run swapped the databases meanwhile; nothing was changed.',
+          );
+        }
+        const now = context.clock.now();
+        const isPresent = databases.some((database) => database.name === name);
+        const setAside = isPresent ? await freeDatabaseName(session, name, 'before', now) : null;
+        const comment = await commentOf(session, name);
+        const journal = openJournal(context, 'undo');
+        const server = {host: target.host, port: target.port};
+        const done =
+          setAside === null
+            ? undefined
+            : await journal.begin({kind: 'swap', server, target: name, setAside, staging: incoming.name});
+        try {
+          await context.progress.step('Swap', async () =>
+            swapDatabases(maintenance, {
+              name,
+              incoming: incoming.name,
+              setAside,
+              mark: {kind: 'set-aside', database: name, at: now.toISOString(), owner: null, comment},
+              comment: incoming.mark.comment,
+            }),
+          );
+        } finally {
+          // The swap is one transaction: it happened or it did not, and nothing is left to clear up.
+          await done?.();
+          await journal.close();
+        }
+        return setAside;
+      },
+    ),
+  );
+}
+
+async function commentOf(
+  session: Parameters<typeof listDatabases>[0],
+  database: string,
+): Promise<string | null> {
+  const [row] = await session.query(
+    `SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1`,
+    [database],
+  );
+  return row?.['comment'] ?? null;
+}

@@ -1,0 +1,178 @@
+/** Replacing a database by a swap: the name always leads to all of the old or all of the new content. */
+import {rm} from 'node:fs/promises';
+import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
+import {databaseNameWith} from '../../src/lib/services/swap-databases.js';
+import {undoRestore} from '../../src/lib/services/undo-restore.js';
+import {makeDump} from '../support/make-dump.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+const name = `swap "it's" é`;
+let folder: string;
+let target: TempDatabase;
+
+/** Databases that belong to the target, the target included. */
+async function related(): Promise<string[]> {
+  const rows = await onServer((session) =>
+    session.query('SELECT datname FROM pg_database WHERE starts_with(datname, $1) ORDER BY 1', [name]),
+  );
+  return rows.map((row) => row['datname'] ?? '');
+}
+
+async function content(): Promise<string | null | undefined> {
+  return (await target.query('SELECT note FROM public.state'))[0]?.['note'];
+}
+
+function context(env: Record<string, string> = {}) {
+  return testContext(folder, {settings: {databaseUrl: target.url}, env});
+}
+
+const request: RestoreRequest = {backupFile: 'old.dump', dropExisting: true};
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  const source = await createTempDatabase('template0');
+  await source.run(`CREATE TABLE state (note text); INSERT INTO state VALUES ('old');
+    CREATE TABLE numbers AS SELECT n FROM generate_series(1, 1000) AS n`);
+  await makeDump(source.connection, folder, 'custom', {name: 'old.dump'});
+  await makeDump(source.connection, folder, 'sql.gz', {name: 'old.sql.gz'});
+  await source.run(`CREATE FUNCTION helper(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower(t)';
+    CREATE FUNCTION wrap(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT helper(t)';
+    CREATE INDEX breaks ON state (public.wrap(note))`);
+  await makeDump(source.connection, folder, 'custom', {name: 'breaks.dump'});
+  await source.drop();
+});
+
+beforeEach(async () => {
+  target = await createTempDatabase('template0', name);
+  await target.run(`CREATE TABLE state (note text); INSERT INTO state VALUES ('new')`);
+});
+
+afterEach(async () => {
+  for (const database of await related()) await dropDatabase(database);
+});
+
+afterAll(() => rm(folder, {recursive: true, force: true}));
+
+it('puts the backup in place, keeps the old database aside, and undo brings it back, again and again', async () => {
+  for (const backupFile of ['old.dump', 'old.sql.gz']) {
+    const result = await restoreDatabase(context(), {...request, backupFile});
+    expect(await content()).toBe('old');
+    expect(await related()).toContain(result.setAside);
+    const undone = await undoRestore(context(), {});
+    expect(undone).toMatchObject({broughtBack: result.setAside, target: name});
+    expect(await content()).toBe('new');
+    await undoRestore(context(), {});
+    expect(await content()).toBe('old');
+    await undoRestore(context(), {});
+    expect(await content()).toBe('new');
+  }
+  expect((await related()).length).toBe(3);
+});
+
+it('carries owner, settings, rights, limit, encoding and comment over, also to and fro', async () => {
+  const quoted = `"${name.replaceAll('"', '""')}"`;
+  await onServer(async (session) => {
+    for (const sql of [
+      'CREATE ROLE swap_owner', 'CREATE ROLE swap_app',
+      `ALTER DATABASE ${quoted} OWNER TO swap_owner`, `ALTER DATABASE ${quoted} CONNECTION LIMIT 42`,
+      `ALTER DATABASE ${quoted} SET search_path TO "$user", 'odd schema', public`,
+      `ALTER DATABASE ${quoted} SET work_mem = '7MB'`, `ALTER ROLE swap_app IN DATABASE ${quoted} SET app.tenant = 'it''s'`,
+      `REVOKE ALL ON DATABASE ${quoted} FROM PUBLIC`, `GRANT CONNECT ON DATABASE ${quoted} TO swap_app WITH GRANT OPTION`,
+      `COMMENT ON DATABASE ${quoted} IS 'the shop'`,
+    ]) await session.query(sql); // prettier-ignore
+  });
+  const properties = () =>
+    onServer((session) =>
+      session.query(
+        `SELECT pg_get_userbyid(datdba), datconnlimit, datacl::text[], datcollate, encoding, shobj_description(oid, 'pg_database'),
+                (SELECT array_agg(coalesce(setrole::regrole::text, '') || setconfig::text ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)
+           FROM pg_database d WHERE datname = $1`,
+        [name],
+      ),
+    );
+  try {
+    const before = await properties();
+    const run = context();
+    await restoreDatabase(run, request);
+    expect(run.warnings.filter((warning) => warning.startsWith('Not carried'))).toEqual([]);
+    expect(await properties()).toEqual(before);
+    await undoRestore(context(), {});
+    expect(await properties()).toEqual(before);
+  } finally {
+    for (const database of await related()) await dropDatabase(database);
+    await onServer((session) => session.query('DROP ROLE swap_owner')).then(() =>
+      onServer((session) => session.query('DROP ROLE swap_app')),
+    );
+  }
+});
+
+it('leaves the target and no other database when the restore fails', async () => {
+  await expect(restoreDatabase(context(), {...request, backupFile: 'breaks.dump'})).rejects.toMatchObject({
+    code: 'RESTORE_FAILED',
+    message: expect.stringContaining('is as it was') as string,
+  });
+  expect(await content()).toBe('new');
+  expect(await related()).toEqual([name]);
+});
+
+it('is not stopped by sessions that keep coming back, and they see old or new content at every moment', async () => {
+  const seen = new Set<string | null | undefined>();
+  const troubles = new Set<string>();
+  let isOver = false;
+  const client = async (): Promise<void> => {
+    while (!isOver) {
+      await withSession(target.connection, async (session) => {
+        for (let n = 0; n < 20; n++) seen.add((await session.query('SELECT note FROM state'))[0]?.['note']);
+      }).catch((error: unknown) => troubles.add((error as {code: string}).code));
+    }
+  };
+  const clients = [client(), client(), client()];
+  try {
+    await restoreDatabase(context(), request);
+  } finally {
+    isOver = true;
+    await Promise.all(clients);
+  }
+  expect([...seen].sort()).toEqual(['new', 'old']);
+  // A session that is ended, or that waited for the name while the databases changed, has to connect again.
+  for (const code of troubles) expect(['CONNECTION_LOST', 'DATABASE_NOT_FOUND']).toContain(code);
+});
+
+it('gives up and changes nothing when the target has a prepared transaction', async () => {
+  await target.run(`BEGIN; INSERT INTO state VALUES ('pending'); PREPARE TRANSACTION 'swap_pending'`);
+  try {
+    await expect(restoreDatabase(context(), request)).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED_HERE',
+      exitCode: 3,
+    });
+    expect(await related()).toEqual([name]);
+  } finally {
+    await target.run(`ROLLBACK PREPARED 'swap_pending'`);
+  }
+});
+
+it('is asked for, and refused for a database that belongs to the server', async () => {
+  const unconfirmed = testContext(folder, {
+    settings: {databaseUrl: target.url},
+    confirm: (asked) => Promise.reject(new Error(`asked for ${asked.database}`)),
+  });
+  await expect(restoreDatabase(unconfirmed, request)).rejects.toThrow(`asked for ${name}`);
+  expect(await related()).toEqual([name]);
+  await expect(restoreDatabase(context(), {...request, targetDb: 'postgres'})).rejects.toMatchObject({
+    code: 'NOT_SUPPORTED_HERE',
+    hint: expect.stringContaining('--clean') as string,
+  });
+  await expect(undoRestore(context(), {})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+});
+
+it('cuts long names between characters', () => {
+  expect(databaseNameWith('shop', '_before_x')).toBe('shop_before_x');
+  const cut = databaseNameWith('é'.repeat(31), '_before_20261122_031005');
+  expect(cut).toBe(`${'é'.repeat(20)}_before_20261122_031005`);
+  expect(Buffer.byteLength(databaseNameWith('👩‍👩‍👧'.repeat(3), '_x'.repeat(12)))).toBeLessThanOrEqual(63);
+});
