@@ -1,0 +1,60 @@
+/** What surrounds a database's own objects: the parts that a dump does not carry, or only if the target has them. */
+import {z} from 'zod';
+import type {Session} from './client.js';
+
+export const inventorySchema = z.object({
+  /** Roles that own something, are granted something, or have settings here. */
+  roles: z.array(z.string()),
+  /** Memberships among those roles: "member in role". */
+  roleGrants: z.array(z.object({role: z.string(), member: z.string()})),
+  /** ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET; role is null for the former. */
+  databaseSettings: z.array(z.object({role: z.string().nullable(), setting: z.string()})),
+  /** Access rights of the database in aclitem form; null when they are the defaults. */
+  databaseAcl: z.array(z.string()).nullable(),
+  databaseComment: z.string().nullable(),
+  extensions: z.array(z.object({name: z.string(), version: z.string(), schema: z.string()})),
+  eventTriggers: z.array(z.string()),
+  publications: z.array(z.string()),
+  subscriptions: z.array(z.string()),
+  foreignServers: z.array(z.string()),
+  largeObjects: z.int().min(0),
+});
+export type Inventory = z.infer<typeof inventorySchema>;
+
+const inventoryQuery = `
+WITH me AS (SELECT oid, datacl FROM pg_catalog.pg_database WHERE datname = current_database()),
+named AS (
+  SELECT datdba AS role FROM pg_catalog.pg_database WHERE datname = current_database()
+  UNION SELECT refobjid FROM pg_catalog.pg_shdepend s, me
+   WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND (s.dbid = me.oid OR s.objid = me.oid)
+  UNION SELECT setrole FROM pg_catalog.pg_db_role_setting s, me WHERE s.setdatabase = me.oid AND setrole <> 0
+)
+SELECT pg_catalog.json_build_object(
+  'roles', (SELECT coalesce(json_agg(r.rolname ORDER BY r.rolname), '[]') FROM pg_catalog.pg_roles r JOIN named ON named.role = r.oid
+             WHERE r.rolname !~ '^pg_'),
+  'roleGrants', (SELECT coalesce(json_agg(json_build_object('role', g.rolname, 'member', m.rolname) ORDER BY g.rolname, m.rolname), '[]')
+                   FROM pg_catalog.pg_auth_members a
+                   JOIN pg_catalog.pg_roles g ON g.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
+                  WHERE a.member IN (SELECT role FROM named) AND m.rolname !~ '^pg_'),
+  'databaseSettings', (SELECT coalesce(json_agg(json_build_object('role', r.rolname, 'setting', c) ORDER BY r.rolname NULLS FIRST, c), '[]')
+                         FROM me JOIN pg_catalog.pg_db_role_setting s ON s.setdatabase = me.oid
+                         CROSS JOIN LATERAL unnest(s.setconfig) AS c
+                         LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole),
+  'databaseAcl', (SELECT to_json(datacl::text[]) FROM me),
+  'databaseComment', (SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM me),
+  'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion, 'schema', nspname) ORDER BY extname), '[]')
+                   FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace),
+  'eventTriggers', (SELECT coalesce(json_agg(evtname ORDER BY evtname), '[]') FROM pg_catalog.pg_event_trigger),
+  'publications', (SELECT coalesce(json_agg(pubname ORDER BY pubname), '[]') FROM pg_catalog.pg_publication),
+  'subscriptions', (SELECT coalesce(json_agg(subname ORDER BY subname), '[]') FROM pg_catalog.pg_subscription, me WHERE subdbid = me.oid),
+  'foreignServers', (SELECT coalesce(json_agg(srvname ORDER BY srvname), '[]') FROM pg_catalog.pg_foreign_server),
+  'largeObjects', (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata)
+) AS inventory`;
+
+const rowSchema = z.object({inventory: z.string()});
+
+/** Reads the inventory of the database that the session is connected to. */
+export async function inspectInventory(session: Session): Promise<Inventory> {
+  const [row] = await session.query(inventoryQuery);
+  return inventorySchema.parse(JSON.parse(rowSchema.parse(row).inventory));
+}
