@@ -34,7 +34,8 @@ const localeSchema = z.object({
 const dumpedTableSchema = z.object({
   schema: z.string(),
   name: z.string(),
-  rows: z.int().min(0),
+  /** Null where the dump was not read back (--no-verify). */
+  rows: z.int().min(0).nullable(),
   /** Order-independent hash of the rows (see the documentation of fingerprints); null where it was left out. */
   fingerprint: z.string().nullable(),
 });
@@ -101,7 +102,9 @@ export const backupRecordSchema = z.object({
   sha256: z.union([sha256, z.record(fileName, sha256)]),
   tables: z.array(dumpedTableSchema),
   /** What the database has and the file does not hold. */
-  inventory: z.record(z.string(), z.unknown()),
+  inventory: z.looseObject({leftOut: z.array(z.object({table: z.string(), reason: z.string()}))}),
+  /** The roles of the cluster without passwords, as a plain dump of their own; null unless asked for. */
+  roles: z.object({path: fileName, sha256, size: bytes}).nullable(),
   verification: verificationSchema.nullable(),
   /** Proofs made later, oldest first. */
   proofs: z.array(verificationSchema),

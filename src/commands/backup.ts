@@ -1,0 +1,72 @@
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {countFlag} from '../lib/cli/flags.js';
+import {showBackup} from '../lib/cli/show-backup.js';
+import {backupDatabase, type BackupResult} from '../lib/services/backup-database.js';
+import {backupFormats} from '../lib/settings/config-schema.js';
+
+export default class Backup extends BaseCommand {
+  static override summary = 'make a verified backup of one database';
+  static override description =
+    'Dumps with pg_dump, reads every byte back, and names the backup only when all of it is good.\n' +
+    'Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 damaged or shrunk, 5 refused, 130 interrupted.';
+  static override examples = [
+    '<%= config.bin %> backup',
+    '<%= config.bin %> backup --format directory --parallel-jobs 4 --label before-release',
+    '<%= config.bin %> backup --quiet --retention-days 30',
+    '<%= config.bin %> backup --json | jq -r .path',
+  ];
+  static override flags = {
+    format: Flags.option({options: backupFormats})({summary: 'Form of the dump (default custom).', helpGroup: 'DUMP'}),
+    compress: Flags.boolean({allowNo: true, summary: 'Compress (the default).', helpGroup: 'DUMP'}),
+    'compress-level': countFlag('Level, 0 (none) to 9.', {min: 0, max: 9}),
+    'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {min: 1, max: 64}),
+    'schema-only': Flags.boolean({summary: 'Definitions without rows.', exclusive: ['data-only']}),
+    'data-only': Flags.boolean({summary: 'Rows without definitions.'}),
+    'include-table': Flags.string({multiple: true, helpValue: 'PATTERN', summary: 'Only these tables (repeatable).'}),
+    'exclude-table': Flags.string({multiple: true, helpValue: 'PATTERN', summary: 'Not these tables (repeatable).'}),
+    'include-schema': Flags.string({multiple: true, helpValue: 'PATTERN', summary: 'Only these schemas (repeatable).'}),
+    'exclude-schema': Flags.string({multiple: true, helpValue: 'PATTERN', summary: 'Not these schemas (repeatable).'}),
+    preset: Flags.option({options: ['supabase', 'none'] as const})({
+      summary: 'Leave out the schemas that Supabase manages (found by itself) or nothing.',
+    }),
+    'with-roles': Flags.boolean({summary: 'Also write the cluster\'s roles, without passwords.'}),
+    verify: Flags.boolean({allowNo: true, summary: 'Read every byte back (the default).'}),
+    fingerprint: Flags.boolean({allowNo: true, summary: 'Hash every table\'s rows while verifying (the default).'}),
+    'output-dir': Flags.string({helpValue: 'DIR', summary: 'Where to write instead of BACKUPS-DIR/database.'}),
+    label: Flags.string({helpValue: 'TEXT', summary: 'A word to find the backup by.'}),
+    'retention-days': countFlag('Afterwards remove backups older than this, by the rules of prune.', {min: 1}),
+    'accept-shrink': Flags.boolean({summary: 'Take a loss of rows against the last backup as intended.'}),
+    'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be dumped, and write nothing.'}),
+  };
+
+  async run(): Promise<BackupResult> {
+    const {flags} = await this.parse(Backup);
+    return this.perform(
+      flags,
+      (context) =>
+        backupDatabase(context, {
+          format: flags.format,
+          compress: flags.compress,
+          compressLevel: flags['compress-level'],
+          parallelJobs: flags['parallel-jobs'],
+          schemaOnly: flags['schema-only'],
+          dataOnly: flags['data-only'],
+          includeTables: flags['include-table'],
+          excludeTables: flags['exclude-table'],
+          includeSchemas: flags['include-schema'],
+          excludeSchemas: flags['exclude-schema'],
+          preset: flags.preset,
+          withRoles: flags['with-roles'],
+          verify: flags.verify,
+          fingerprint: flags.fingerprint,
+          outputDir: flags['output-dir'],
+          label: flags.label,
+          retentionDays: flags['retention-days'],
+          acceptShrink: flags['accept-shrink'],
+          dryRun: flags['dry-run'],
+        }),
+      showBackup,
+    );
+  }
+}

@@ -1,0 +1,33 @@
+/** The result of `backup` as lines for people. */
+import {countOf, formatBytes, formatCount, formatDuration} from '../format.js';
+import type {BackupResult} from '../services/backup-database.js';
+import {columns, printable, type Style} from './style.js';
+
+export function showBackup(result: BackupResult, style: Style): string[] {
+  if (result.mode === 'dry-run') {
+    return [
+      `Would back up ${style.bold(printable(result.database))}: ${countOf(result.tables.length, 'table')}, format ${result.format}, about ${formatBytes(result.size)} (estimate).`,
+      ...columns(result.tables.map((table) => [`  ${printable(table.table)}`])),
+      'Command:',
+      ...result.commands.map((command) => `  ${printable(command)}`),
+      'Nothing was written. Make the backup: destino-db backup',
+    ];
+  }
+  const rows = result.tables.reduce<number | null>(
+    (sum, table) => (sum === null || table.rows === null ? null : sum + table.rows),
+    0,
+  );
+  const proof = result.verification ? `read back whole (${result.verification.level})` : style.yellow('not verified');
+  return [
+    `${style.green('Backup')} ${style.bold(result.id ?? '')} written.`,
+    ...columns([
+      ['  file', printable(result.path ?? '')],
+      ['  size', formatBytes(result.size)],
+      ['  holds', `${countOf(result.tables.length, 'table')}${rows === null ? '' : `, ${formatCount(rows)} rows`}`],
+      ['  proof', proof],
+      ['  took', formatDuration(result.duration)],
+    ]),
+    ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
+    `Prove it by a restore: destino-db verify --backup-file ${result.id ?? ''} --level restore`,
+  ];
+}

@@ -1,0 +1,23 @@
+/** One moment of a database, shared by several readers (manual, 9.28.5). */
+import {type Session, withSession} from './client.js';
+import type {Connection} from './connection.js';
+
+/**
+ * Opens a read-only transaction that sees one moment and keeps it open while `work` runs.
+ * @param work gets the session and the snapshot's name for pg_dump --snapshot
+ */
+export async function withSnapshot<T>(
+  connection: Connection,
+  signal: AbortSignal,
+  work: (session: Session, snapshot: string) => Promise<T>,
+): Promise<T> {
+  return withSession(
+    connection,
+    async (session) => {
+      await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+      const [row] = await session.query('SELECT pg_catalog.pg_export_snapshot() AS snapshot');
+      return work(session, row?.['snapshot'] ?? '');
+    },
+    {signal},
+  );
+}

@@ -1,0 +1,91 @@
+/** What a backup is asked to be: flags over config over defaults, checked for sense. */
+import {AppError} from '../errors.js';
+import type {BackupFormat, Config} from '../settings/config-schema.js';
+
+/** The flags of `backup`, undefined where not given. */
+export interface BackupRequest {
+  readonly format?: BackupFormat | undefined;
+  readonly compress?: boolean | undefined;
+  readonly compressLevel?: number | undefined;
+  readonly verify?: boolean | undefined;
+  readonly fingerprint?: boolean | undefined;
+  readonly outputDir?: string | undefined;
+  readonly schemaOnly?: boolean | undefined;
+  readonly dataOnly?: boolean | undefined;
+  readonly includeTables?: readonly string[] | undefined;
+  readonly excludeTables?: readonly string[] | undefined;
+  readonly includeSchemas?: readonly string[] | undefined;
+  readonly excludeSchemas?: readonly string[] | undefined;
+  readonly preset?: 'supabase' | 'none' | undefined;
+  readonly withRoles?: boolean | undefined;
+  readonly parallelJobs?: number | undefined;
+  readonly retentionDays?: number | undefined;
+  readonly label?: string | undefined;
+  readonly acceptShrink?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface BackupOptions {
+  readonly format: BackupFormat;
+  readonly isCompressed: boolean;
+  /** pg_dump's --compress, undefined for the format's own default. */
+  readonly compression: string | undefined;
+  readonly isVerified: boolean;
+  readonly hasFingerprints: boolean;
+  readonly schemaOnly: boolean;
+  readonly dataOnly: boolean;
+  readonly includeTables: readonly string[];
+  readonly excludeTables: readonly string[];
+  readonly includeSchemas: readonly string[];
+  readonly excludeSchemas: readonly string[];
+  readonly parallelJobs: number;
+  readonly lockWaitMs: number;
+}
+
+const defaultLockWaitSeconds = 60;
+/** More connections than this gain nothing and may exhaust a hosted server. */
+const mostDefaultJobs = 4;
+const gzipDefaultLevel = 6;
+
+/** @throws USAGE when the request contradicts itself */
+export function resolveBackupOptions(request: BackupRequest, config: Config, cores: number): BackupOptions {
+  const defaults = config.backup ?? {};
+  const format = request.format ?? defaults.format ?? 'custom';
+  const level = request.compressLevel ?? (request.compress === undefined ? defaults.compressLevel : undefined);
+  const isCompressed = request.compress ?? (level !== undefined ? level > 0 : (defaults.compress ?? true));
+  if (request.compress === false && request.compressLevel !== undefined && request.compressLevel > 0) {
+    throw usage('--no-compress contradicts --compress-level.');
+  }
+  if (request.compress === true && request.compressLevel === 0) throw usage('--compress contradicts --compress-level 0.');
+  if (request.schemaOnly === true && request.dataOnly === true) throw usage('--schema-only contradicts --data-only.');
+  if (request.parallelJobs !== undefined && request.parallelJobs > 1 && format !== 'directory') {
+    throw usage('--parallel-jobs needs --format directory: pg_dump writes other formats through one connection.');
+  }
+  if (request.verify === false && request.fingerprint === true) throw usage('--no-verify contradicts --fingerprint.');
+  return {
+    format,
+    isCompressed,
+    compression: compressionArgument(format, isCompressed, level),
+    isVerified: request.verify ?? true,
+    hasFingerprints: (request.verify ?? true) && (request.fingerprint ?? true),
+    schemaOnly: request.schemaOnly ?? false,
+    dataOnly: request.dataOnly ?? false,
+    includeTables: request.includeTables ?? [],
+    excludeTables: [...(request.excludeTables ?? []), ...(defaults.excludeTables ?? [])],
+    includeSchemas: request.includeSchemas ?? [],
+    excludeSchemas: [...(request.excludeSchemas ?? []), ...(defaults.excludeSchemas ?? [])],
+    parallelJobs: request.parallelJobs ?? defaults.parallelJobs ?? Math.min(cores, mostDefaultJobs),
+    lockWaitMs: (defaults.lockWaitSeconds ?? defaultLockWaitSeconds) * 1000,
+  };
+}
+
+function compressionArgument(format: BackupFormat, isCompressed: boolean, level: number | undefined): string | undefined {
+  if (!isCompressed) return '0';
+  if (level !== undefined) return String(level);
+  // Plain dumps are not compressed unless pg_dump is told to; the other formats have their own default.
+  return format === 'sql' ? String(gzipDefaultLevel) : undefined;
+}
+
+function usage(message: string): AppError {
+  return new AppError('USAGE', message, {hint: 'See the flags with: destino-db backup --help'});
+}
