@@ -1,6 +1,6 @@
 /** Where the client tools are and which version of them fits a server. */
 import {access, constants, readdir, realpath} from 'node:fs/promises';
-import {delimiter, join} from 'node:path';
+import {basename, delimiter, join} from 'node:path';
 import {AppError, type ErrorCode} from '../errors.js';
 import type {Settings} from '../settings/settings.js';
 import {runTool} from './run-tool.js';
@@ -26,7 +26,7 @@ const executableSuffix = process.platform === 'win32' ? '.exe' : '';
 
 /**
  * Every installed copy of `name`: the folder of --pg-bin alone when given, else PATH and the usual places.
- * Debian's pg_wrapper picks a version by itself, so the versioned folders are looked at as well.
+ * Debian's pg_wrapper picks a version by itself, so it counts only where there is nothing else.
  */
 export async function installedTools(name: ToolName, settings: Settings): Promise<Tool[]> {
   const folders =
@@ -34,6 +34,7 @@ export async function installedTools(name: ToolName, settings: Settings): Promis
       ? [...(settings.environment.get('PATH') ?? '').split(delimiter), ...(await usualFolders(settings))]
       : [settings.pgBin];
   const found = new Map<string, Tool>();
+  const wrappers: Tool[] = [];
   for (const folder of folders.filter((text) => text !== '')) {
     const path = join(folder, name + executableSuffix);
     try {
@@ -44,9 +45,12 @@ export async function installedTools(name: ToolName, settings: Settings): Promis
     const real = await realpath(path);
     if (found.has(real)) continue;
     const version = await readVersion(name, path);
-    if (version) found.set(real, {name, path, version: version.text, major: version.major});
+    if (!version) continue;
+    const tool: Tool = {name, path, version: version.text, major: version.major};
+    if (basename(real) === 'pg_wrapper') wrappers.push(tool);
+    else found.set(real, tool);
   }
-  return [...found.values()];
+  return found.size > 0 ? [...found.values()] : wrappers.slice(0, 1);
 }
 
 /**
