@@ -6,6 +6,7 @@ import type {BackupFormat} from '../settings/config-schema.js';
 import {metadataSuffix} from './backup-name.js';
 import {type BackupRecord, isKnownBad, proofOf, readBackupRecord} from './backup-record.js';
 import type {RetentionCandidate} from './retention.js';
+import {explainFileError} from './safe-file.js';
 import {isOldScriptMetadata, readOldScriptMetadata} from './old-script-metadata.js';
 
 export interface Backup {
@@ -40,10 +41,7 @@ export async function readCatalogue(folder: string): Promise<Catalogue> {
     names = await readdir(folder);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return {backups: [], problems: []};
-    throw new AppError('READ_FAILED', `The backups folder ${folder} cannot be read: ${messageOf(error)}.`, {
-      hint: 'Check the path and its rights; --output-dir and --backups-dir name another.',
-      cause: error,
-    });
+    throw explainFileError(error, folder);
   }
   const backups: Backup[] = [];
   const problems: {path: string; reason: string}[] = [];

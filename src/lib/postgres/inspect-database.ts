@@ -129,7 +129,10 @@ const tableRow = z.object({
 export interface TableSize {
   readonly schema: string;
   readonly name: string;
-  /** Heap, TOAST and indexes, in bytes. */
+  /**
+   * Heap and TOAST as of the last VACUUM or ANALYZE, in bytes; 0 before the first. pg_total_relation_size would be
+   * exact, but it waits for locks.
+   */
   readonly sizeBytes: number;
   /** The planner's guess, -1 when the table was never analyzed. */
   readonly estimatedRows: number;
@@ -139,17 +142,19 @@ export interface TableSize {
   readonly extension: string | null;
 }
 
-/** Every table of the user's schemas, largest first. */
+/** Every table of the user's schemas, largest first. Waits for no lock. */
 export async function inspectTables(session: Session): Promise<TableSize[]> {
   const rows = parseRows(
     tableRow,
     await session.query(`
       SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
-             coalesce(pg_catalog.pg_total_relation_size(c.oid), 0) AS size, c.reltuples::bigint AS estimate,
+             (c.relpages + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint AS size,
+             c.reltuples::bigint AS estimate,
              (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
                WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
                  AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e') AS extension
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        ORDER BY 4 DESC, 1, 2`),

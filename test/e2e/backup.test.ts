@@ -1,0 +1,199 @@
+import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
+import {readdir, readFile, rm} from 'node:fs/promises';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {z} from 'zod';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {runCli, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js';
+
+const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+let shop: TempDatabase;
+let folder: string;
+
+beforeAll(async () => {
+  shop = await createTempDatabase();
+});
+afterAll(() => shop.drop());
+beforeEach(async () => {
+  folder = await tempFolder();
+  return () => rm(folder, {recursive: true, force: true});
+});
+
+const names = async (): Promise<string[]> => readdir(join(folder, 'backups', 'database')).catch(() => []);
+const backup = (args: readonly string[], onStart?: (child: ChildProcess) => void) =>
+  runCli(['backup', ...args], {
+    cwd: folder,
+    env: {DIRECT_URL: shop.url, DATABASE_URL: 'postgresql://u:p@127.0.0.1:6543/pooled?pgbouncer=true'},
+    ...(onStart ? {onStart} : {}),
+  });
+
+/** Runs bash with the program as "$0" "$@", for limits and pipes. */
+async function inShell(script: string): Promise<{status: unknown; stdout: string; stderr: string}> {
+  const child = spawn('/bin/bash', ['-c', script, process.execPath, program, 'backup', '--json'], {
+    cwd: folder,
+    env: {PATH: process.env['PATH'], DIRECT_URL: shop.url},
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = {stdout: '', stderr: ''};
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output.stdout += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output.stderr += chunk));
+  return {status: await new Promise((resolve) => child.once('close', resolve)), ...output};
+}
+
+/** Holds an exclusive lock on a table while `work` runs, so that pg_dump waits at a known point. */
+async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
+  return withSession(shop.connection, async (session) => {
+    await session.query('BEGIN');
+    await session.query('LOCK TABLE refunds IN ACCESS EXCLUSIVE MODE');
+    try {
+      return await work();
+    } finally {
+      await session.query('ROLLBACK');
+    }
+  });
+}
+
+async function untilDumpWaits(): Promise<void> {
+  for (;;) {
+    const rows = await onServer((session) =>
+      session.query(
+        "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock' AND query LIKE 'LOCK TABLE%'",
+        [shop.name],
+      ),
+    );
+    if (rows.length > 0) return;
+  }
+}
+
+describe('destino-db backup', () => {
+  it('prints one JSON document with the fields of its contract and exits 0', async () => {
+    const result = await backup(['--json']);
+    expect(result.status).toBe(0);
+    const document = z
+      .object({
+        schemaVersion: z.literal(1),
+        id: z.string(),
+        path: z.string(),
+        metadataPath: z.string(),
+        database: z.literal(shop.name),
+        format: z.literal('custom'),
+        size: z.int().positive(),
+        duration: z.int().positive(),
+        sha256: z.string().length(64),
+        tables: z.array(z.object({table: z.string(), rows: z.int(), fingerprint: z.string()})).min(15),
+        verification: z.object({level: z.literal('archive'), ok: z.literal(true)}),
+        pruned: z.array(z.unknown()),
+        warnings: z.array(z.string()),
+      })
+      .parse(result.json());
+    expect(await names()).toEqual([`${document.id}.dump`, `${document.id}.metadata.json`]);
+    expect(result.stderr).toBe('');
+  });
+
+  it('prints nothing at all with --quiet, so that cron mails nothing', async () => {
+    expect(await backup(['--quiet'])).toMatchObject({status: 0, stdout: '', stderr: ''});
+  });
+
+  it('tells each step once, dated and without escape codes, where there is no terminal', async () => {
+    const result = await backup([]);
+    expect(result.stderr).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ Look at the database: done/);
+    expect(result.stderr.match(/Dump: done/g)).toHaveLength(1);
+    // eslint-disable-next-line no-control-regex -- escape codes are what must not be there
+    expect(result.stdout + result.stderr).not.toMatch(/\u001b/);
+    expect(result.stdout).toContain('verify --backup-file');
+  });
+
+  it('prints one JSON document on failure too, with code, hint and exit code', async () => {
+    const result = await runCli(['backup', '--json'], {
+      cwd: folder,
+      env: {DIRECT_URL: urlOf({...shop.connection, password: 'wrong-secret'})},
+    });
+    expect(result.status).toBe(3);
+    const {error} = z
+      .object({error: z.object({code: z.string(), message: z.string(), hint: z.string(), exitCode: z.int()})})
+      .parse(result.json());
+    expect(error).toMatchObject({code: 'AUTHENTICATION_FAILED', exitCode: 3});
+    expect(result.stdout + result.stderr).not.toContain('wrong-secret');
+  });
+
+  it.each([
+    ['--parallel-jobs', '0'],
+    ['--format', 'tar'],
+    ['--schema-only', '--data-only'],
+    ['--retention-days', '0'],
+    ['--nonsense'],
+  ])('refuses %s %s as a usage error', async (...args) => {
+    const result = await backup(args);
+    expect(result.status).toBe(2);
+    expect(result.stderr).toMatch(/^Error USAGE/);
+    expect(await names()).toEqual([]);
+  });
+
+  it('refuses the pooler that DATABASE_URL names, and says which variable to set', async () => {
+    const result = await backup(['--use-database-url']);
+    expect(result.status).toBe(3);
+    expect(result.stderr).toContain('TRANSACTION_POOLER');
+    expect(result.stderr).toContain('DIRECT_URL');
+  });
+
+  it('shows no password in the process list, not even one given as a flag', async () => {
+    const listing = await whileLocked(async () => {
+      let child: ChildProcess | undefined;
+      const running = runCli(['backup', '--database-url', shop.url, '--json'], {
+        cwd: folder,
+        onStart: (started) => (child = started),
+      });
+      await untilDumpWaits();
+      const text = execFileSync('ps', ['-eo', 'pid,args'], {encoding: 'utf8'});
+      const title = await readFile(`/proc/${child?.pid ?? 0}/cmdline`, 'utf8');
+      child?.kill('SIGTERM');
+      expect((await running).status).toBe(143);
+      return text + title;
+    });
+    expect(listing).toContain('pg_dump');
+    expect(listing).not.toContain(shop.connection.password);
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 143],
+  ] as const)('on %s stops pg_dump, removes its work and exits %i', async (signal, status) => {
+    await whileLocked(async () => {
+      let child: ChildProcess | undefined;
+      const running = backup([], (started) => (child = started));
+      await untilDumpWaits();
+      child?.kill(signal);
+      expect((await running).status).toBe(status);
+      expect(await names()).toEqual([]);
+    });
+  });
+
+  it('leaves only a partial file when it is killed, which is no backup', async () => {
+    await whileLocked(async () => {
+      let child: ChildProcess | undefined;
+      const running = backup([], (started) => (child = started));
+      await untilDumpWaits();
+      child?.kill('SIGKILL');
+      await running;
+    });
+    const left = await names();
+    expect(left).toHaveLength(1);
+    expect(left[0]).toMatch(/\.partial$/);
+  });
+
+  it('says DISK_FULL and leaves nothing when the disk fills up', async () => {
+    // A limit of 8 kB on files stands in for a full disk; the dump is larger.
+    const result = await inShell('trap "" XFSZ; ulimit -f 8; exec "$0" "$@"');
+    expect(JSON.parse(result.stdout)).toMatchObject({error: {code: 'DISK_FULL', exitCode: 3}});
+    expect(result.status).toBe(3);
+    expect(await names()).toEqual([]);
+  });
+
+  it('is quiet when its reader goes away', async () => {
+    const result = await inShell('"$0" "$@" | head -c 1 >/dev/null; exit ${PIPESTATUS[0]}');
+    expect(result).toMatchObject({status: 0, stderr: ''});
+  });
+});

@@ -1,0 +1,258 @@
+import {chmod, mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
+import {digestFile} from '../../src/lib/backups/checksum.js';
+import {AppError, type ErrorCode} from '../../src/lib/errors.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {backupDatabase} from '../../src/lib/services/backup-database.js';
+import type {BackupRequest} from '../../src/lib/services/backup-options.js';
+import {tempFolder} from '../support/run-cli.js';
+import {type TestContextOptions, testContext} from '../support/run-context.js';
+import {clusterConnection, createTempDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
+
+let shop: TempDatabase;
+let folder: string;
+
+beforeAll(async () => {
+  shop = await createTempDatabase();
+});
+afterAll(() => shop.drop());
+beforeEach(async () => {
+  folder = await tempFolder();
+  return () => rm(folder, {recursive: true, force: true});
+});
+
+const context = (options: Partial<TestContextOptions> = {}) => testContext({connection: shop.connection, folder, ...options});
+const backup = (request: BackupRequest = {}, options: Partial<TestContextOptions> = {}) =>
+  backupDatabase(context(options), request);
+
+async function failure(work: Promise<unknown>): Promise<AppError> {
+  const error: unknown = await work.then(
+    () => new Error('did not fail'),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof AppError)) throw error;
+  return error;
+}
+
+async function expectNothingWritten(): Promise<void> {
+  const names = await readdir(join(folder, 'backups', 'database')).catch(() => []);
+  expect(names).toEqual([]);
+}
+
+async function liveCounts(): Promise<Record<string, number>> {
+  const tables = await shop.query(
+    "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+  );
+  const counts: Record<string, number> = {};
+  for (const {name} of tables) {
+    const [row] = await shop.query(`SELECT count(*) AS count FROM public."${name ?? ''}"`);
+    counts[`public.${name ?? ''}`] = Number(row?.['count']);
+  }
+  return counts;
+}
+
+describe('a backup', () => {
+  it.each([
+    ['custom', undefined, '.dump'],
+    ['sql', undefined, '.sql.gz'],
+    ['sql', false, '.sql'],
+    ['directory', undefined, '.dir'],
+  ] as const)('in format %s (compress: %s) is complete, private and described', async (format, compress, extension) => {
+    const result = await backup({format, compress, label: 'nightly'});
+    expect(result.path?.endsWith(extension)).toBe(true);
+    const record = await readBackupRecord(result.metadataPath ?? '');
+    expect(record.verification).toMatchObject({level: 'archive', ok: true});
+    expect(record.label).toBe('nightly');
+    expect(record.postgresVersion).toMatch(/^\d+/);
+    expect(Object.fromEntries(record.tables.map((table) => [`${table.schema}.${table.name}`, table.rows]))).toEqual(
+      await liveCounts(),
+    );
+    if (typeof record.sha256 === 'string') {
+      expect((await digestFile(result.path ?? '')).sha256).toBe(record.sha256);
+      expect((await stat(result.path ?? '')).size).toBe(record.size);
+      expect((await stat(result.path ?? '')).mode & 0o777).toBe(0o600);
+    } else {
+      expect(Object.keys(record.sha256).sort()).toEqual((await readdir(result.path ?? '')).sort());
+      for (const name of Object.keys(record.sha256)) {
+        expect((await stat(join(result.path ?? '', name))).mode & 0o777).toBe(0o600);
+      }
+    }
+    expect((await stat(join(folder, 'backups'))).mode & 0o777).toBe(0o700);
+    const names = await readdir(join(folder, 'backups', 'database'));
+    expect(names.filter((name) => name.includes('partial'))).toEqual([]);
+    expect(await readFile(result.metadataPath ?? '', 'utf8')).not.toContain(clusterConnection().password);
+  });
+
+  it('takes the next free name when two fall into one second', async () => {
+    const clock = {now: () => new Date('2026-11-22T03:10:05.123Z')};
+    const ids = [await backup({}, {clock}), await backup({}, {clock})].map((result) => result.id);
+    expect(ids).toEqual([`${shop.name}-2026-11-22T03-10-05`, `${shop.name}-2026-11-22T03-10-05-2`]);
+  });
+
+  it('holds definitions alone with schemaOnly, and rows alone with dataOnly', async () => {
+    const schemaOnly = await backup({format: 'sql', compress: false, schemaOnly: true});
+    expect(await readFile(schemaOnly.path ?? '', 'utf8')).not.toMatch(/^COPY /m);
+    const dataOnly = await backup({format: 'sql', compress: false, dataOnly: true});
+    expect(await readFile(dataOnly.path ?? '', 'utf8')).not.toMatch(/^CREATE TABLE /m);
+    expect(dataOnly.tables.find((table) => table.table === 'public.orders')?.rows).toBeGreaterThan(0);
+  });
+
+  it('says which tables were left out and why', async () => {
+    const result = await backup({excludeTables: ['email_*']});
+    const record = await readBackupRecord(result.metadataPath ?? '');
+    expect(record.inventory.leftOut).toEqual([{table: 'public.email_alerts', reason: '--exclude-table email_*'}]);
+    expect(record.tables.map((table) => table.name)).not.toContain('email_alerts');
+  });
+
+  it('keeps the roles without passwords when asked', async () => {
+    await onServer((session) => session.query("CREATE ROLE backup_tester PASSWORD 'no-one-may-see'"));
+    try {
+      const result = await backup({withRoles: true});
+      const record = await readBackupRecord(result.metadataPath ?? '');
+      const text = await readFile(join(folder, 'backups', 'database', record.roles?.path ?? ''), 'utf8');
+      expect(text).toContain('CREATE ROLE backup_tester');
+      expect(text).not.toContain('PASSWORD');
+    } finally {
+      await onServer((session) => session.query('DROP ROLE backup_tester'));
+    }
+  });
+
+  it('sees one moment while others write', async () => {
+    const writer = withSession(shop.connection, async (session) => {
+      for (let index = 0; index < 40; index += 1) {
+        await session.query('BEGIN');
+        await session.query(
+          `INSERT INTO profiles (id, email, updated_at) VALUES (gen_random_uuid(), 'w${index}@shop.example', now())`,
+        );
+        await session.query(
+          `INSERT INTO customer_email_preferences (id, email, updated_at) VALUES (gen_random_uuid(), 'w${index}@shop.example', now())`,
+        );
+        await session.query('COMMIT');
+      }
+    });
+    const [result] = await Promise.all([backup({format: 'directory', parallelJobs: 2}), writer]);
+    const rows = (table: string): number => result.tables.find((entry) => entry.table === table)?.rows ?? Number.NaN;
+    const [fixed] = await shop.query(
+      `SELECT (SELECT count(*) FROM profiles WHERE email NOT LIKE 'w%@shop.example') AS profiles,
+              (SELECT count(*) FROM customer_email_preferences WHERE email NOT LIKE 'w%@shop.example') AS preferences`,
+    );
+    expect(rows('public.profiles') - Number(fixed?.['profiles'])).toBe(
+      rows('public.customer_email_preferences') - Number(fixed?.['preferences']),
+    );
+  });
+
+  it('writes nothing in a dry run, and tells the command', async () => {
+    const result = await backup({dryRun: true, format: 'directory'});
+    expect(result).toMatchObject({mode: 'dry-run', path: null});
+    expect(result.commands.join(' ')).toContain('--format=d');
+    await expectNothingWritten();
+  });
+
+  it('has a hostile database name in its file name only in a harmless form', async () => {
+    const name = `../a "b" $(touch x);'; -- ñ=1`;
+    const hostile = await createTempDatabase('template0', name);
+    try {
+      await hostile.run('CREATE TABLE t (i int); INSERT INTO t VALUES (1)');
+      const result = await backup({}, {connection: hostile.connection});
+      expect(result.database).toBe(name);
+      expect(result.path?.startsWith(join(folder, 'backups', 'database', '%2E.%2Fa%20%22b%22'))).toBe(true);
+      expect(result.tables).toMatchObject([{table: 'public.t', rows: 1}]);
+    } finally {
+      await hostile.drop();
+    }
+  });
+});
+
+describe('a backup that cannot be made whole', () => {
+  const cases: [string, BackupRequest, ErrorCode][] = [
+    ['an included table that is not there', {includeTables: ['orders', 'nope']}, 'PATTERN_MATCHES_NOTHING'],
+    ['an excluded table that is not there', {excludeTables: ['nope*']}, 'PATTERN_MATCHES_NOTHING'],
+    ['an included schema that is not there', {includeSchemas: ['nope']}, 'PATTERN_MATCHES_NOTHING'],
+    ['an excluded schema that is not there', {excludeSchemas: ['nope']}, 'PATTERN_MATCHES_NOTHING'],
+    ['schema-only with data-only', {schemaOnly: true, dataOnly: true}, 'USAGE'],
+    ['no compression with a level', {compress: false, compressLevel: 3}, 'USAGE'],
+    ['parallel jobs for one file', {parallelJobs: 3}, 'USAGE'],
+  ];
+  it.each(cases)('is refused: %s', async (_what, request, code) => {
+    expect((await failure(backup(request))).code).toBe(code);
+    await expectNothingWritten();
+  });
+
+  it.each([
+    ['a host that does not answer', {port: 1}, 'CONNECTION_REFUSED'],
+    ['a wrong password', {password: 'wrong'}, 'AUTHENTICATION_FAILED'],
+    ['a database that is not there', {database: 'no_such_database'}, 'DATABASE_NOT_FOUND'],
+    ['a transaction pooler', {port: 6543}, 'TRANSACTION_POOLER'],
+  ] as const)('is refused: %s', async (_what, change, code) => {
+    const error = await failure(backup({}, {connection: {...shop.connection, ...change}}));
+    expect(error.code).toBe(code);
+    expect(error.exitCode).toBe(3);
+    expect(error.hint).toBeTruthy();
+    await expectNothingWritten();
+  });
+
+  it('is refused when row level security hides rows, and when a right is missing', async () => {
+    await onServer((session) => session.query("CREATE ROLE limited LOGIN PASSWORD 'limited'"));
+    const limited = {...shop.connection, user: 'limited', password: 'limited'};
+    try {
+      await shop.run('GRANT SELECT ON ALL TABLES IN SCHEMA public TO limited; ALTER TABLE orders ENABLE ROW LEVEL SECURITY');
+      const hidden = await failure(backup({}, {connection: limited}));
+      expect(hidden).toMatchObject({code: 'ROW_SECURITY', details: ['public.orders (row security)']});
+      await shop.run('ALTER TABLE orders DISABLE ROW LEVEL SECURITY; REVOKE SELECT ON payments FROM limited');
+      expect(await failure(backup({}, {connection: limited}))).toMatchObject({
+        code: 'PERMISSION_DENIED',
+        details: ['public.payments (rights)'],
+      });
+      await expectNothingWritten();
+    } finally {
+      await shop.run('ALTER TABLE orders DISABLE ROW LEVEL SECURITY; DROP OWNED BY limited');
+      await onServer((session) => session.query('DROP ROLE limited'));
+    }
+  });
+
+  it('leaves nothing behind when pg_dump fails in the middle', async () => {
+    const bin = join(folder, 'bin');
+    await mkdir(bin);
+    await writeFile(
+      join(bin, 'pg_dump'),
+      '#!/bin/sh\ncase "$1" in --version) echo "pg_dump (PostgreSQL) 99.1"; exit;; esac\n' +
+        'for a; do case "$a" in --file=*) echo junk > "${a#--file=}";; esac; done\n' +
+        'echo "pg_dump: error: could not write to output file: No space left on device" >&2; exit 1\n',
+    );
+    await chmod(join(bin, 'pg_dump'), 0o755);
+    expect((await failure(backup({}, {pgBin: bin}))).code).toBe('DISK_FULL');
+    await expectNothingWritten();
+  });
+
+  it('is refused when the tools are missing or too old, with the command that installs them', async () => {
+    const bin = join(folder, 'bin');
+    await mkdir(bin);
+    expect(await failure(backup({}, {pgBin: bin}))).toMatchObject({code: 'PG_DUMP_NOT_FOUND', exitCode: 3});
+    await writeFile(join(bin, 'pg_dump'), '#!/bin/sh\necho "pg_dump (PostgreSQL) 9.6.24"\n');
+    await chmod(join(bin, 'pg_dump'), 0o755);
+    const old = await failure(backup({}, {pgBin: bin}));
+    expect(old.code).toBe('TOOL_TOO_OLD');
+    expect(old.hint).toContain('install');
+  });
+
+  it('is refused where a file stands in the way of the folder', async () => {
+    await writeFile(join(folder, 'file'), '');
+    expect((await failure(backup({outputDir: join(folder, 'file')}))).code).toBe('FOLDER_NOT_WRITABLE');
+  });
+
+  it('ends at once when it is interrupted, and leaves nothing', async () => {
+    const interruption = new AbortController();
+    const progress = {
+      plan: () => undefined,
+      close: () => Promise.resolve(),
+      step: <T>(title: string, work: (step: {note(): void; advance(): void; skip(): void}) => Promise<T>) => {
+        if (title === 'Dump') interruption.abort(new AppError('INTERRUPTED', 'stopped by the test'));
+        return work({note: () => undefined, advance: () => undefined, skip: () => undefined});
+      },
+    };
+    expect((await failure(backup({}, {signal: interruption.signal, progress}))).code).toBe('INTERRUPTED');
+    await expectNothingWritten();
+  });
+});
