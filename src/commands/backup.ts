@@ -1,8 +1,9 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag} from '../lib/cli/flags.js';
+import {countFlag, waitFlag} from '../lib/cli/flags.js';
 import {showBackup} from '../lib/cli/show-backup.js';
-import {backupDatabase, type BackupResult} from '../lib/services/backup-database.js';
+import {backupDatabase} from '../lib/services/backup-database.js';
+import type {BackupResult} from '../lib/services/describe-backup.js';
 import {backupFormats} from '../lib/settings/config-schema.js';
 
 export default class Backup extends BaseCommand {
@@ -17,27 +18,59 @@ export default class Backup extends BaseCommand {
     '<%= config.bin %> backup --json | jq -r .path',
   ];
   static override flags = {
-    format: Flags.option({options: backupFormats})({summary: 'Form of the dump (default custom).', helpGroup: 'DUMP'}),
+    format: Flags.option({options: backupFormats})({
+      summary: 'Form of the dump (default custom).',
+      helpGroup: 'DUMP',
+    }),
     compress: Flags.boolean({allowNo: true, summary: 'Compress (the default).', helpGroup: 'DUMP'}),
     'compress-level': countFlag('Level, 0 (none) to 9.', {min: 0, max: 9}),
     'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {min: 1, max: 64}),
     'schema-only': Flags.boolean({summary: 'Definitions without rows.', exclusive: ['data-only']}),
     'data-only': Flags.boolean({summary: 'Rows without definitions.'}),
-    'include-table': Flags.string({multipleNonGreedy: true, multiple: true, helpValue: 'PATTERN', summary: 'Only these tables (repeatable).'}),
-    'exclude-table': Flags.string({multipleNonGreedy: true, multiple: true, helpValue: 'PATTERN', summary: 'Not these tables (repeatable).'}),
-    'include-schema': Flags.string({multipleNonGreedy: true, multiple: true, helpValue: 'PATTERN', summary: 'Only these schemas (repeatable).'}),
-    'exclude-schema': Flags.string({multipleNonGreedy: true, multiple: true, helpValue: 'PATTERN', summary: 'Not these schemas (repeatable).'}),
+    'include-table': Flags.string({
+      multipleNonGreedy: true,
+      multiple: true,
+      helpValue: 'PATTERN',
+      summary: 'Only these tables (repeatable).',
+    }),
+    'exclude-table': Flags.string({
+      multipleNonGreedy: true,
+      multiple: true,
+      helpValue: 'PATTERN',
+      summary: 'Not these tables (repeatable).',
+    }),
+    'include-schema': Flags.string({
+      multipleNonGreedy: true,
+      multiple: true,
+      helpValue: 'PATTERN',
+      summary: 'Only these schemas (repeatable).',
+    }),
+    'exclude-schema': Flags.string({
+      multipleNonGreedy: true,
+      multiple: true,
+      helpValue: 'PATTERN',
+      summary: 'Not these schemas (repeatable).',
+    }),
     preset: Flags.option({options: ['supabase', 'none'] as const})({
       summary: 'Leave out the schemas that Supabase manages (found by itself) or nothing.',
     }),
-    'with-roles': Flags.boolean({summary: 'Also write the cluster\'s roles, without passwords.'}),
+    'with-roles': Flags.boolean({summary: "Also write the cluster's roles, without passwords."}),
     verify: Flags.boolean({allowNo: true, summary: 'Read every byte back (the default).'}),
-    fingerprint: Flags.boolean({allowNo: true, summary: 'Hash every table\'s rows while verifying (the default).'}),
-    'output-dir': Flags.string({helpValue: 'DIR', summary: 'Where to write instead of BACKUPS-DIR/database.'}),
+    fingerprint: Flags.boolean({
+      allowNo: true,
+      summary: "Hash every table's rows while verifying (the default).",
+    }),
+    'output-dir': Flags.string({
+      helpValue: 'DIR',
+      summary: 'Where to write instead of BACKUPS-DIR/database.',
+    }),
     label: Flags.string({helpValue: 'TEXT', summary: 'A word to find the backup by.'}),
-    'retention-days': countFlag('Afterwards remove backups older than this, by the rules of prune.', {min: 1}),
+    'retention-days': countFlag('Afterwards remove backups older than this, by the rules of prune.', {
+      min: 1,
+    }),
     'accept-shrink': Flags.boolean({summary: 'Take a loss of rows against the last backup as intended.'}),
     'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be dumped, and write nothing.'}),
+    ...waitFlag,
   };
 
   async run(): Promise<BackupResult> {
@@ -65,8 +98,10 @@ export default class Backup extends BaseCommand {
           retentionDays: flags['retention-days'],
           acceptShrink: flags['accept-shrink'],
           dryRun: flags['dry-run'],
+          waitMs: (flags.wait ?? 0) * 1000,
         }),
       showBackup,
+      {exitCodeOf: (result) => (result.shrink.length > 0 ? 4 : 0)},
     );
   }
 }

@@ -100,7 +100,6 @@ describe('destino-db backup', () => {
     const result = await backup([]);
     expect(result.stderr).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ Look at the database: done/);
     expect(result.stderr.match(/Dump: done/g)).toHaveLength(1);
-    // eslint-disable-next-line no-control-regex -- escape codes are what must not be there
     expect(result.stdout + result.stderr).not.toMatch(/\u001b/);
     expect(result.stdout).toContain('verify --backup-file');
   });

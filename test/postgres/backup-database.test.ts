@@ -9,7 +9,12 @@ import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import type {BackupRequest} from '../../src/lib/services/backup-options.js';
 import {tempFolder} from '../support/run-cli.js';
 import {type TestContextOptions, testContext} from '../support/run-context.js';
-import {clusterConnection, createTempDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
+import {
+  clusterConnection,
+  createTempDatabase,
+  onServer,
+  type TempDatabase,
+} from '../support/temp-database.js';
 
 let shop: TempDatabase;
 let folder: string;
@@ -23,7 +28,8 @@ beforeEach(async () => {
   return () => rm(folder, {recursive: true, force: true});
 });
 
-const context = (options: Partial<TestContextOptions> = {}) => testContext({connection: shop.connection, folder, ...options});
+const context = (options: Partial<TestContextOptions> = {}) =>
+  testContext({connection: shop.connection, folder, ...options});
 const backup = (request: BackupRequest = {}, options: Partial<TestContextOptions> = {}) =>
   backupDatabase(context(options), request);
 
@@ -59,31 +65,34 @@ describe('a backup', () => {
     ['sql', undefined, '.sql.gz'],
     ['sql', false, '.sql'],
     ['directory', undefined, '.dir'],
-  ] as const)('in format %s (compress: %s) is complete, private and described', async (format, compress, extension) => {
-    const result = await backup({format, compress, label: 'nightly'});
-    expect(result.path?.endsWith(extension)).toBe(true);
-    const record = await readBackupRecord(result.metadataPath ?? '');
-    expect(record.verification).toMatchObject({level: 'archive', ok: true});
-    expect(record.label).toBe('nightly');
-    expect(record.postgresVersion).toMatch(/^\d+/);
-    expect(Object.fromEntries(record.tables.map((table) => [`${table.schema}.${table.name}`, table.rows]))).toEqual(
-      await liveCounts(),
-    );
-    if (typeof record.sha256 === 'string') {
-      expect((await digestFile(result.path ?? '')).sha256).toBe(record.sha256);
-      expect((await stat(result.path ?? '')).size).toBe(record.size);
-      expect((await stat(result.path ?? '')).mode & 0o777).toBe(0o600);
-    } else {
-      expect(Object.keys(record.sha256).sort()).toEqual((await readdir(result.path ?? '')).sort());
-      for (const name of Object.keys(record.sha256)) {
-        expect((await stat(join(result.path ?? '', name))).mode & 0o777).toBe(0o600);
+  ] as const)(
+    'in format %s (compress: %s) is complete, private and described',
+    async (format, compress, extension) => {
+      const result = await backup({format, compress, label: 'nightly'});
+      expect(result.path?.endsWith(extension)).toBe(true);
+      const record = await readBackupRecord(result.metadataPath ?? '');
+      expect(record.verification).toMatchObject({level: 'archive', ok: true});
+      expect(record.label).toBe('nightly');
+      expect(record.postgresVersion).toMatch(/^\d+/);
+      expect(
+        Object.fromEntries(record.tables.map((table) => [`${table.schema}.${table.name}`, table.rows])),
+      ).toEqual(await liveCounts());
+      if (typeof record.sha256 === 'string') {
+        expect((await digestFile(result.path ?? '')).sha256).toBe(record.sha256);
+        expect((await stat(result.path ?? '')).size).toBe(record.size);
+        expect((await stat(result.path ?? '')).mode & 0o777).toBe(0o600);
+      } else {
+        expect(Object.keys(record.sha256).sort()).toEqual((await readdir(result.path ?? '')).sort());
+        for (const name of Object.keys(record.sha256)) {
+          expect((await stat(join(result.path ?? '', name))).mode & 0o777).toBe(0o600);
+        }
       }
-    }
-    expect((await stat(join(folder, 'backups'))).mode & 0o777).toBe(0o700);
-    const names = await readdir(join(folder, 'backups', 'database'));
-    expect(names.filter((name) => name.includes('partial'))).toEqual([]);
-    expect(await readFile(result.metadataPath ?? '', 'utf8')).not.toContain(clusterConnection().password);
-  });
+      expect((await stat(join(folder, 'backups'))).mode & 0o777).toBe(0o700);
+      const names = await readdir(join(folder, 'backups', 'database'));
+      expect(names.filter((name) => name.includes('partial'))).toEqual([]);
+      expect(await readFile(result.metadataPath ?? '', 'utf8')).not.toContain(clusterConnection().password);
+    },
+  );
 
   it('takes the next free name when two fall into one second', async () => {
     const clock = {now: () => new Date('2026-11-22T03:10:05.123Z')};
@@ -102,7 +111,9 @@ describe('a backup', () => {
   it('says which tables were left out and why', async () => {
     const result = await backup({excludeTables: ['email_*']});
     const record = await readBackupRecord(result.metadataPath ?? '');
-    expect(record.inventory.leftOut).toEqual([{table: 'public.email_alerts', reason: '--exclude-table email_*'}]);
+    expect(record.inventory.leftOut).toEqual([
+      {table: 'public.email_alerts', reason: '--exclude-table email_*'},
+    ]);
     expect(record.tables.map((table) => table.name)).not.toContain('email_alerts');
   });
 
@@ -133,7 +144,8 @@ describe('a backup', () => {
       }
     });
     const [result] = await Promise.all([backup({format: 'directory', parallelJobs: 2}), writer]);
-    const rows = (table: string): number => result.tables.find((entry) => entry.table === table)?.rows ?? Number.NaN;
+    const rows = (table: string): number =>
+      result.tables.find((entry) => entry.table === table)?.rows ?? Number.NaN;
     const [fixed] = await shop.query(
       `SELECT (SELECT count(*) FROM profiles WHERE email NOT LIKE 'w%@shop.example') AS profiles,
               (SELECT count(*) FROM customer_email_preferences WHERE email NOT LIKE 'w%@shop.example') AS preferences`,
@@ -197,7 +209,9 @@ describe('a backup that cannot be made whole', () => {
     await onServer((session) => session.query("CREATE ROLE limited LOGIN PASSWORD 'limited'"));
     const limited = {...shop.connection, user: 'limited', password: 'limited'};
     try {
-      await shop.run('GRANT SELECT ON ALL TABLES IN SCHEMA public TO limited; ALTER TABLE orders ENABLE ROW LEVEL SECURITY');
+      await shop.run(
+        'GRANT SELECT ON ALL TABLES IN SCHEMA public TO limited; ALTER TABLE orders ENABLE ROW LEVEL SECURITY',
+      );
       const hidden = await failure(backup({}, {connection: limited}));
       expect(hidden).toMatchObject({code: 'ROW_SECURITY', details: ['public.orders (row security)']});
       await shop.run('ALTER TABLE orders DISABLE ROW LEVEL SECURITY; REVOKE SELECT ON payments FROM limited');

@@ -5,11 +5,13 @@ import {type Progress, silentProgress} from '../../src/lib/progress/progress.js'
 import type {ConfirmRequest, RunContext} from '../../src/lib/run-context.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {environmentOf} from '../../src/lib/settings/environment.js';
+import type {RunFacts} from '../../src/lib/watch/run-record.js';
 import {urlOf} from './temp-database.js';
 
 export interface TestContext extends RunContext {
   readonly warnings: string[];
   readonly confirmations: ConfirmRequest[];
+  readonly recorded: RunFacts[];
 }
 
 export interface TestContextOptions {
@@ -29,12 +31,16 @@ export interface TestContextOptions {
 export function testContext(options: TestContextOptions): TestContext {
   const warnings: string[] = [];
   const confirmations: ConfirmRequest[] = [];
+  const recorded: RunFacts[] = [];
   return {
     settings: {
       cwd: options.folder,
       config: options.config ?? {},
       environment: environmentOf([
-        {origin: 'environment', values: {PATH: process.env['PATH'], HOME: process.env['HOME'], ...options.environment}},
+        {
+          origin: 'environment',
+          values: {PATH: process.env['PATH'], HOME: process.env['HOME'], ...options.environment},
+        },
       ]),
       databaseUrl: options.connection === undefined ? undefined : urlOf(options.connection),
       urlPreference: ['DIRECT_URL', 'DATABASE_URL'],
@@ -48,6 +54,8 @@ export function testContext(options: TestContextOptions): TestContext {
     toolVersion: '0.0.0-test',
     warnings,
     confirmations,
+    recorded,
+    record: (facts) => recorded.push(facts),
     warn: (message) => warnings.push(message),
     confirm: async (request) => {
       confirmations.push(request);

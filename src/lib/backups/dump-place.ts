@@ -58,7 +58,10 @@ export async function reserveDumpPlace(
       if (systemErrorCode(cause) !== 'EEXIST') throw explainFileError(error, place.partialPath);
     }
   }
-  throw new AppError('WRITE_FAILED', `There are ${mostInOneSecond} backups of this second in ${folder} already.`);
+  throw new AppError(
+    'WRITE_FAILED',
+    `There are ${mostInOneSecond} backups of this second in ${folder} already.`,
+  );
 }
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -80,7 +83,10 @@ export async function syncDump(place: DumpPlace): Promise<void> {
 /** Gives the finished dump, and the roles beside it, their names. */
 export async function publishDump(place: DumpPlace, hasRoles: boolean): Promise<void> {
   if (await exists(place.finalPath)) {
-    throw new AppError('WRITE_FAILED', `${place.finalPath} appeared while the dump was made; it was not overwritten.`);
+    throw new AppError(
+      'WRITE_FAILED',
+      `${place.finalPath} appeared while the dump was made; it was not overwritten.`,
+    );
   }
   if (hasRoles) await renameSafely(place.rolesPartialPath, place.rolesPath);
   await renameSafely(place.partialPath, place.finalPath);

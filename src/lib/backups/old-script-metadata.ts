@@ -30,7 +30,10 @@ export async function isOldScriptMetadata(metadataPath: string): Promise<boolean
 export async function readOldScriptMetadata(metadataPath: string): Promise<Backup> {
   const parsed = oldMetadata.safeParse(JSON.parse(await readFile(metadataPath, 'utf8')));
   if (!parsed.success) {
-    throw new AppError('METADATA_INVALID', `The metadata file ${metadataPath} of the old scripts cannot be understood.`);
+    throw new AppError(
+      'METADATA_INVALID',
+      `The metadata file ${metadataPath} of the old scripts cannot be understood.`,
+    );
   }
   // Their sql.gz lay beside a metadata file that was named without the .gz.
   const named = join(dirname(metadataPath), basename(metadataPath).slice(0, -metadataSuffix.length));

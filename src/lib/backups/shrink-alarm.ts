@@ -26,7 +26,7 @@ export function findShrinkage(
   return before
     .map((table) => ({
       table: `${table.schema}.${table.name}`,
-      rowsBefore: table.rows,
+      rowsBefore: table.rows ?? 0,
       rowsNow: rowsNow.get(nameOf(table)) ?? 0,
     }))
     .filter(
@@ -51,6 +51,7 @@ export function lastComparable(
   const found = backups.find(
     (backup) =>
       backup.record !== null &&
+      backup.record.verification !== null && // without it no rows were counted
       isGood(backup) &&
       databaseIdentity(backup) === identity &&
       backup.record.shrink.length === 0 &&

@@ -1,6 +1,6 @@
 /** The result of `backup` as lines for people. */
 import {countOf, formatBytes, formatCount, formatDuration} from '../format.js';
-import type {BackupResult} from '../services/backup-database.js';
+import type {BackupResult} from '../services/describe-backup.js';
 import {columns, printable, type Style} from './style.js';
 
 export function showBackup(result: BackupResult, style: Style): string[] {
@@ -17,13 +17,20 @@ export function showBackup(result: BackupResult, style: Style): string[] {
     (sum, table) => (sum === null || table.rows === null ? null : sum + table.rows),
     0,
   );
-  const proof = result.verification ? `read back whole (${result.verification.level})` : style.yellow('not verified');
+  const proof = result.verification
+    ? `read back whole (${result.verification.level})`
+    : style.yellow('not verified');
+  const headline =
+    result.shrink.length > 0 ? style.yellow('Backup, with a shrink alarm:') : style.green('Backup');
   return [
-    `${style.green('Backup')} ${style.bold(result.id ?? '')} written.`,
+    `${headline} ${style.bold(result.id ?? '')} written.`,
     ...columns([
       ['  file', printable(result.path ?? '')],
       ['  size', formatBytes(result.size)],
-      ['  holds', `${countOf(result.tables.length, 'table')}${rows === null ? '' : `, ${formatCount(rows)} rows`}`],
+      [
+        '  holds',
+        `${countOf(result.tables.length, 'table')}${rows === null ? '' : `, ${formatCount(rows)} rows`}`,
+      ],
       ['  proof', proof],
       ['  took', formatDuration(result.duration)],
     ]),

@@ -2,7 +2,13 @@
 import {z} from 'zod';
 import {AppError} from '../errors.js';
 import type {Session} from './client.js';
-import {inspectHiddenTables, inspectTables, parseRows, pgBoolean, type TableSize} from './inspect-database.js';
+import {
+  inspectHiddenTables,
+  inspectTables,
+  parseRows,
+  pgBoolean,
+  type TableSize,
+} from './inspect-database.js';
 import {matchesPattern, type NamedRelation, parseNamePattern} from './table-pattern.js';
 
 export interface SelectionPatterns {
@@ -34,24 +40,38 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        WHERE c.relkind IN ('r', 'p', 'S', 'v', 'm', 'f') AND c.relpersistence <> 't'`),
   ).map((row) => ({schema: row.schema, name: row.name, isVisible: row.visible}));
-  const schemas = parseRows(schemaRow, await session.query('SELECT nspname AS name FROM pg_catalog.pg_namespace'));
-  requireMatches(patterns, relations, schemas.map((row) => row.name));
+  const schemas = parseRows(
+    schemaRow,
+    await session.query('SELECT nspname AS name FROM pg_catalog.pg_namespace'),
+  );
+  requireMatches(
+    patterns,
+    relations,
+    schemas.map((row) => row.name),
+  );
 
-  const visible = new Map(relations.map((relation) => [`${relation.schema}.${relation.name}`, relation.isVisible]));
+  const visible = new Map(
+    relations.map((relation) => [`${relation.schema}.${relation.name}`, relation.isVisible]),
+  );
   const chosen: TableSize[] = [];
   const leftOut: {table: string; reason: string}[] = [];
   for (const table of await inspectTables(session)) {
     const key = `${table.schema}.${table.name}`;
     const reason = whyLeftOut({...table, isVisible: visible.get(key) ?? false}, patterns);
     if (reason !== undefined) leftOut.push({table: key, reason});
-    else if (table.extension !== null) leftOut.push({table: key, reason: `belongs to the extension ${table.extension}`});
+    else if (table.extension !== null)
+      leftOut.push({table: key, reason: `belongs to the extension ${table.extension}`});
     else chosen.push(table);
   }
   await refuseHidden(session, chosen);
   return {tables: chosen.filter((table) => !table.isPartitioned), leftOut};
 }
 
-function requireMatches(patterns: SelectionPatterns, relations: readonly NamedRelation[], schemas: readonly string[]): void {
+function requireMatches(
+  patterns: SelectionPatterns,
+  relations: readonly NamedRelation[],
+  schemas: readonly string[],
+): void {
   const tableFlags = [
     ['--include-table', patterns.includeTables],
     ['--exclude-table', patterns.excludeTables],
@@ -67,13 +87,19 @@ function requireMatches(patterns: SelectionPatterns, relations: readonly NamedRe
         .map((value) => `${flag} ${value}`),
     ),
     ...schemaFlags.flatMap(([flag, values]) =>
-      values.filter((value) => !schemas.some((name) => matchesSchema(value, name))).map((value) => `${flag} ${value}`),
+      values
+        .filter((value) => !schemas.some((name) => matchesSchema(value, name)))
+        .map((value) => `${flag} ${value}`),
     ),
   ];
   if (missing.length === 0) return;
-  throw new AppError('PATTERN_MATCHES_NOTHING', `Nothing in the database matches ${missing.join(', ')}; no backup was made.`, {
-    hint: 'A table outside the search path needs its schema (shop.orders); capital letters need double quotes (\'"Orders"\').',
-  });
+  throw new AppError(
+    'PATTERN_MATCHES_NOTHING',
+    `Nothing in the database matches ${missing.join(', ')}; no backup was made.`,
+    {
+      hint: 'A table outside the search path needs its schema (shop.orders); capital letters need double quotes (\'"Orders"\').',
+    },
+  );
 }
 
 function matchesSchema(pattern: string, schema: string): boolean {
@@ -87,16 +113,20 @@ function whyLeftOut(table: NamedRelation, patterns: SelectionPatterns): string |
   if (excludedBy !== undefined) return `--exclude-table ${excludedBy}`;
   const excludedSchema = patterns.excludeSchemas.find((value) => matchesSchema(value, table.schema));
   if (excludedSchema !== undefined) return `--exclude-schema ${excludedSchema}`;
-  if (patterns.includeTables.length > 0 && matches(patterns.includeTables) === undefined) return 'not in --include-table';
+  if (patterns.includeTables.length > 0 && matches(patterns.includeTables) === undefined)
+    return 'not in --include-table';
   const inSchemas = patterns.includeSchemas.some((value) => matchesSchema(value, table.schema));
   // pg_dump ignores --schema for tables when --table is given.
-  if (patterns.includeTables.length === 0 && patterns.includeSchemas.length > 0 && !inSchemas) return 'not in --include-schema';
+  if (patterns.includeTables.length === 0 && patterns.includeSchemas.length > 0 && !inSchemas)
+    return 'not in --include-schema';
   return undefined;
 }
 
 async function refuseHidden(session: Session, chosen: readonly TableSize[]): Promise<void> {
   const wanted = new Set(chosen.map((table) => `${table.schema}.${table.name}`));
-  const hidden = (await inspectHiddenTables(session)).filter((table) => wanted.has(`${table.schema}.${table.name}`));
+  const hidden = (await inspectHiddenTables(session)).filter((table) =>
+    wanted.has(`${table.schema}.${table.name}`),
+  );
   const [first] = hidden;
   if (!first) return;
   const names = hidden.map((table) => `${table.schema}.${table.name} (${table.why})`);
@@ -106,7 +136,7 @@ async function refuseHidden(session: Session, chosen: readonly TableSize[]): Pro
     `This role cannot read every row of ${names.length === 1 ? 'a table' : `${names.length} tables`}; no backup was made.`,
     {
       details: names,
-      hint: 'Connect as the tables\' owner or a role with BYPASSRLS, or leave them out with --exclude-table or --exclude-schema.',
+      hint: "Connect as the tables' owner or a role with BYPASSRLS, or leave them out with --exclude-table or --exclude-schema.",
     },
   );
 }

@@ -23,6 +23,8 @@ export interface BackupRequest {
   readonly label?: string | undefined;
   readonly acceptShrink?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  /** How long to wait for another run in the same folder, ms. */
+  readonly waitMs?: number | undefined;
 }
 
 export interface BackupOptions {
@@ -51,17 +53,23 @@ const gzipDefaultLevel = 6;
 export function resolveBackupOptions(request: BackupRequest, config: Config, cores: number): BackupOptions {
   const defaults = config.backup ?? {};
   const format = request.format ?? defaults.format ?? 'custom';
-  const level = request.compressLevel ?? (request.compress === undefined ? defaults.compressLevel : undefined);
+  const level =
+    request.compressLevel ?? (request.compress === undefined ? defaults.compressLevel : undefined);
   const isCompressed = request.compress ?? (level !== undefined ? level > 0 : (defaults.compress ?? true));
   if (request.compress === false && request.compressLevel !== undefined && request.compressLevel > 0) {
     throw usage('--no-compress contradicts --compress-level.');
   }
-  if (request.compress === true && request.compressLevel === 0) throw usage('--compress contradicts --compress-level 0.');
-  if (request.schemaOnly === true && request.dataOnly === true) throw usage('--schema-only contradicts --data-only.');
+  if (request.compress === true && request.compressLevel === 0)
+    throw usage('--compress contradicts --compress-level 0.');
+  if (request.schemaOnly === true && request.dataOnly === true)
+    throw usage('--schema-only contradicts --data-only.');
   if (request.parallelJobs !== undefined && request.parallelJobs > 1 && format !== 'directory') {
-    throw usage('--parallel-jobs needs --format directory: pg_dump writes other formats through one connection.');
+    throw usage(
+      '--parallel-jobs needs --format directory: pg_dump writes other formats through one connection.',
+    );
   }
-  if (request.verify === false && request.fingerprint === true) throw usage('--no-verify contradicts --fingerprint.');
+  if (request.verify === false && request.fingerprint === true)
+    throw usage('--no-verify contradicts --fingerprint.');
   return {
     format,
     isCompressed,
@@ -79,7 +87,11 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
   };
 }
 
-function compressionArgument(format: BackupFormat, isCompressed: boolean, level: number | undefined): string | undefined {
+function compressionArgument(
+  format: BackupFormat,
+  isCompressed: boolean,
+  level: number | undefined,
+): string | undefined {
   if (!isCompressed) return '0';
   if (level !== undefined) return String(level);
   // Plain dumps are not compressed unless pg_dump is told to; the other formats have their own default.

@@ -6,8 +6,8 @@ import type {Step} from '../progress/progress.js';
 
 export interface DumpTracker {
   /** Takes the name that pg_dump prints when it begins a table. */
-  onTable(name: string): void;
-  stop(): void;
+  readonly onTable: (name: string) => void;
+  readonly stop: () => void;
 }
 
 const pollMs = 500;

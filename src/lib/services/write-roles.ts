@@ -27,7 +27,12 @@ export async function writeRoles(
   await runTool({
     tool: 'pg_dumpall',
     path: tool.path,
-    args: ['--roles-only', '--no-role-passwords', '--no-password', `--database=${quoteConninfo(connection.database)}`],
+    args: [
+      '--roles-only',
+      '--no-role-passwords',
+      '--no-password',
+      `--database=${quoteConninfo(connection.database)}`,
+    ],
     environment,
     failureCode: 'PG_DUMP_FAILED',
     signal: context.signal,

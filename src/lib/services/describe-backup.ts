@@ -1,0 +1,164 @@
+/** A finished backup as its metadata and as the result of the run. */
+import {join} from 'node:path';
+import type {DumpContents} from '../archive/dump-contents.js';
+import type {BackupRecord, RecordedTable, Shrink, Verification} from '../backups/backup-record.js';
+import type {DumpPlace} from '../backups/dump-place.js';
+import {dumpArguments} from '../postgres/pg-dump.js';
+import type {RunContext} from '../run-context.js';
+import type {BackupRequest} from './backup-options.js';
+import {type BackupPlan, dumpOptions} from './plan-backup.js';
+
+export interface BackupResult {
+  readonly mode: 'dry-run' | 'execute';
+  readonly id: string | null;
+  readonly path: string | null;
+  readonly metadataPath: string | null;
+  readonly database: string;
+  readonly format: string;
+  /** Bytes; in a dry run the estimate. */
+  readonly size: number;
+  /** ms */
+  readonly duration: number;
+  readonly sha256: BackupRecord['sha256'] | null;
+  readonly tables: readonly {table: string; rows: number | null; fingerprint: string | null}[];
+  readonly verification: {level: string; ok: boolean} | null;
+  readonly pruned: readonly {id: string; reason: string}[];
+  /** Tables that lost suspiciously many rows; the exit status is 4 then. */
+  readonly shrink: readonly Shrink[];
+  readonly warnings: readonly string[];
+  /** The pg_dump command line, without secrets; dry run only. */
+  readonly commands: readonly string[];
+}
+
+/** That a dump was read back, and what it holds. */
+export interface Proof {
+  readonly verification: Verification;
+  readonly contents: DumpContents;
+}
+
+export interface RecordParts {
+  readonly context: RunContext;
+  readonly plan: BackupPlan;
+  readonly place: DumpPlace;
+  readonly startedMs: number;
+  readonly sha256: BackupRecord['sha256'];
+  readonly size: number;
+  readonly proof: Proof | undefined;
+  readonly inventory: BackupRecord['inventory'];
+  readonly roles: BackupRecord['roles'];
+  readonly shrink: readonly Shrink[];
+  readonly request: BackupRequest;
+}
+
+export function toRecord(parts: RecordParts): BackupRecord {
+  const {context, plan, place, proof} = parts;
+  const {identity, options, connection} = plan;
+  return {
+    schemaVersion: 1,
+    toolVersion: context.toolVersion,
+    id: place.id,
+    timestamp: new Date(parts.startedMs).toISOString(),
+    databaseName: identity.database,
+    format: options.format,
+    compressed: options.isCompressed,
+    size: parts.size,
+    duration: context.clock.now().getTime() - parts.startedMs,
+    postgresVersion: identity.version,
+    backupPath: place.finalName,
+    config: {
+      compression: options.compression ?? null,
+      schemaOnly: options.schemaOnly,
+      dataOnly: options.dataOnly,
+      includeTables: [...options.includeTables],
+      excludeTables: [...options.excludeTables],
+      includeSchemas: [...options.includeSchemas],
+      excludeSchemas: [...options.excludeSchemas],
+      parallelJobs: options.format === 'directory' ? options.parallelJobs : 1,
+    },
+    clientVersion: plan.tool.version,
+    serverMajor: identity.major,
+    source: {
+      systemIdentifier: identity.systemIdentifier,
+      host: connection.host,
+      port: connection.port,
+      owner: identity.owner,
+      locale: identity.locale,
+      sizeBytes: identity.sizeBytes,
+    },
+    sha256: parts.sha256,
+    tables: recordedTables(plan, proof?.contents),
+    inventory: parts.inventory,
+    roles: parts.roles,
+    verification: proof?.verification ?? null,
+    proofs: [],
+    shrink: [...parts.shrink],
+    label: parts.request.label ?? null,
+    warnings: plan.warnings,
+  };
+}
+
+function recordedTables(plan: BackupPlan, contents: DumpContents | undefined): RecordedTable[] {
+  const tables =
+    contents?.tables ?? plan.selection.tables.map((table) => ({...table, rows: null, fingerprint: null}));
+  return tables
+    .map(({schema, name, rows, fingerprint}) => ({schema, name, rows, fingerprint}))
+    .sort((a, b) => compareText(a.schema, b.schema) || compareText(a.name, b.name));
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+export function toResult(
+  record: BackupRecord,
+  place: DumpPlace,
+  warnings: readonly string[],
+  pruned: BackupResult['pruned'],
+): BackupResult {
+  return {
+    mode: 'execute',
+    id: record.id,
+    path: place.finalPath,
+    metadataPath: place.metadataPath,
+    database: record.databaseName,
+    format: record.format,
+    size: record.size,
+    duration: record.duration,
+    sha256: record.sha256,
+    tables: record.tables.map((table) => ({
+      table: `${table.schema}.${table.name}`,
+      rows: table.rows,
+      fingerprint: table.fingerprint,
+    })),
+    verification: record.verification ? {level: record.verification.level, ok: record.verification.ok} : null,
+    pruned,
+    shrink: record.shrink,
+    warnings,
+    commands: [],
+  };
+}
+
+export function describePlan(plan: BackupPlan): BackupResult {
+  const output = join(plan.folder, '<name>');
+  return {
+    mode: 'dry-run',
+    id: null,
+    path: null,
+    metadataPath: null,
+    database: plan.identity.database,
+    format: plan.options.format,
+    size: plan.estimateBytes,
+    duration: 0,
+    sha256: null,
+    tables: plan.selection.tables.map((table) => ({
+      table: `${table.schema}.${table.name}`,
+      rows: null,
+      fingerprint: null,
+    })),
+    verification: null,
+    pruned: [],
+    shrink: [],
+    warnings: plan.warnings,
+    commands: [[plan.tool.path, ...dumpArguments(dumpOptions(plan, undefined), output)].join(' ')],
+  };
+}

@@ -1,0 +1,116 @@
+/** What a backup will be: looked up before anything is written. */
+import {join, resolve} from 'node:path';
+import {type Backup, readCatalogue} from '../backups/catalogue.js';
+import {estimateDumpSize, requireSpace} from '../backups/disk-space.js';
+import {withSession} from '../postgres/client.js';
+import {type Connection, refuseTransactionPooler, resolveConnection} from '../postgres/connection.js';
+import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
+import {findTool, type Tool} from '../postgres/find-tools.js';
+import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
+import {findSupabaseSchemas} from '../postgres/managed-schemas.js';
+import type {DumpOptions} from '../postgres/pg-dump.js';
+import type {RunContext} from '../run-context.js';
+import {type BackupOptions, type BackupRequest, resolveBackupOptions} from './backup-options.js';
+
+/** What was found out before anything is written. */
+export interface BackupPlan {
+  readonly connection: Connection;
+  readonly options: BackupOptions;
+  readonly folder: string;
+  readonly identity: DatabaseIdentity;
+  readonly selection: DumpSelection;
+  readonly tool: Tool;
+  readonly estimateBytes: number;
+  readonly isEstimateMeasured: boolean;
+  readonly previous: Backup | undefined;
+  readonly warnings: string[];
+}
+
+/**
+ * Asks the server and the disk.
+ * @throws the codes of connection, tools and disk; PATTERN_MATCHES_NOTHING, ROW_SECURITY, PERMISSION_DENIED
+ */
+export async function planBackup(context: RunContext, request: BackupRequest): Promise<BackupPlan> {
+  const {settings, signal} = context;
+  const connection = resolveConnection(settings);
+  refuseTransactionPooler(connection);
+  const asked = resolveBackupOptions(request, settings.config, settings.cores);
+  const folder = resolve(settings.cwd, request.outputDir ?? join(settings.backupsDir, 'database'));
+  const warnings: string[] = [];
+  return withSession(
+    connection,
+    async (session) => {
+      const identity = await inspectIdentity(session);
+      const tool = await findTool('pg_dump', settings, identity.major);
+      const managed =
+        request.preset === 'none' || asked.includeSchemas.length + asked.includeTables.length > 0
+          ? []
+          : await findSupabaseSchemas(session);
+      if (managed.length > 0)
+        warnings.push(
+          `Left out, as Supabase manages them: ${managed.join(', ')} (--preset none includes them).`,
+        );
+      const options = {...asked, excludeSchemas: [...asked.excludeSchemas, ...managed]};
+      const selection = await selectForDump(session, options);
+      if (identity.isStandby) warnings.push('The server is a standby: replication may cancel the dump.');
+      const previous = await lastOfKind(folder, identity, options);
+      const estimate = estimateDumpSize(
+        identity.sizeBytes,
+        options.isCompressed,
+        previous?.record
+          ? {sizeBytes: previous.sizeBytes, databaseBytes: previous.record.source.sizeBytes}
+          : undefined,
+      );
+      if (!options.schemaOnly) await requireSpace(folder, estimate);
+      return {
+        connection,
+        options,
+        folder,
+        identity,
+        selection,
+        tool,
+        estimateBytes: estimate.bytes,
+        isEstimateMeasured: estimate.basis === 'measured',
+        previous,
+        warnings,
+      };
+    },
+    {signal},
+  );
+}
+
+/** The newest backup of the same database in the same form, whose size tells about the next one's. */
+async function lastOfKind(
+  folder: string,
+  identity: DatabaseIdentity,
+  options: BackupOptions,
+): Promise<Backup | undefined> {
+  const {backups} = await readCatalogue(folder);
+  return backups.find(
+    ({record, database, format, compressed}) =>
+      record !== null &&
+      database === identity.database &&
+      record.source.systemIdentifier === identity.systemIdentifier &&
+      format === options.format &&
+      compressed === options.isCompressed &&
+      record.config.schemaOnly === options.schemaOnly,
+  );
+}
+
+/** The plan in pg_dump's terms. */
+export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): DumpOptions {
+  const {options} = plan;
+  return {
+    format: options.format,
+    compress: options.compression,
+    schemaOnly: options.schemaOnly,
+    dataOnly: options.dataOnly,
+    includeTables: options.includeTables,
+    excludeTables: options.excludeTables,
+    includeSchemas: options.includeSchemas,
+    excludeSchemas: options.excludeSchemas,
+    jobs: options.parallelJobs,
+    lockWaitMs: options.lockWaitMs,
+    snapshot,
+  };
+}
