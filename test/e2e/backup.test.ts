@@ -5,7 +5,7 @@ import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {z} from 'zod';
 import {withSession} from '../../src/lib/postgres/client.js';
-import {runCli, tempFolder} from '../support/run-cli.js';
+import {type CliResult, runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js';
 
 const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
@@ -55,7 +55,15 @@ async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
   });
 }
 
-async function untilDumpWaits(): Promise<void> {
+/** @param running the program; when it ends first, that is a failure */
+async function untilDumpWaits(running: Promise<CliResult>): Promise<void> {
+  const ended = running.then((result) => {
+    throw new Error(`ended before it dumped: ${result.stdout}${result.stderr}`);
+  });
+  await Promise.race([ended, dumpWaits()]);
+}
+
+async function dumpWaits(): Promise<void> {
   for (;;) {
     const rows = await onServer((session) =>
       session.query(
@@ -144,7 +152,7 @@ describe('destino-db backup', () => {
         cwd: folder,
         onStart: (started) => (child = started),
       });
-      await untilDumpWaits();
+      await untilDumpWaits(running);
       const text = execFileSync('ps', ['-eo', 'pid,args'], {encoding: 'utf8'});
       const title = await readFile(`/proc/${child?.pid ?? 0}/cmdline`, 'utf8');
       child?.kill('SIGTERM');
@@ -163,7 +171,7 @@ describe('destino-db backup', () => {
     await whileLocked(async () => {
       let child: ChildProcess | undefined;
       const running = backup([], (started) => (child = started));
-      await untilDumpWaits();
+      await untilDumpWaits(running);
       child?.kill(signal);
       expect((await running).status).toBe(status);
       expect(await names()).toEqual([]);
@@ -174,7 +182,7 @@ describe('destino-db backup', () => {
     await whileLocked(async () => {
       let child: ChildProcess | undefined;
       const running = backup([], (started) => (child = started));
-      await untilDumpWaits();
+      await untilDumpWaits(running);
       child?.kill('SIGKILL');
       await running;
     });

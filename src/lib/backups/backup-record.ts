@@ -160,3 +160,11 @@ export function proofOf(record: Pick<BackupRecord, 'verification' | 'proofs'>): 
 export function isKnownBad(record: Pick<BackupRecord, 'verification' | 'proofs'>): boolean {
   return !((record.proofs.at(-1) ?? record.verification)?.ok ?? true);
 }
+
+/** Rows of all tables together; null where they were not counted. */
+export function rowsOf(record: Pick<BackupRecord, 'tables'>): number | null {
+  return record.tables.reduce<number | null>(
+    (sum, {rows}) => (sum === null || rows === null ? null : sum + rows),
+    0,
+  );
+}

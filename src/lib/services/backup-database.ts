@@ -2,7 +2,7 @@
 import {join} from 'node:path';
 import type {DumpContents} from '../archive/dump-contents.js';
 import {readDump} from '../archive/read-dump.js';
-import {type BackupRecord, formatBackupRecord} from '../backups/backup-record.js';
+import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-record.js';
 import {readBackup, readCatalogue} from '../backups/catalogue.js';
 import {digestFile, filesOfFolder, sizeOf} from '../backups/checksum.js';
 import {discardDump, type DumpPlace, publishDump, reserveDumpPlace, syncDump} from '../backups/dump-place.js';
@@ -241,12 +241,11 @@ function recordDatabase(context: RunContext, {identity, connection}: BackupPlan)
 
 function recordBackup(context: RunContext, record: BackupRecord): void {
   const {verification} = record;
-  const rows = record.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0);
   context.record({
     backupId: record.id,
     format: record.format,
     size: record.size,
-    rows: verification === null ? null : rows,
+    rows: rowsOf(record),
     verifications:
       verification === null
         ? []

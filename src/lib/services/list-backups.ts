@@ -2,7 +2,7 @@
 import {readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Verification} from '../backups/backup-record.js';
-import {proofOf} from '../backups/backup-record.js';
+import {proofOf, rowsOf} from '../backups/backup-record.js';
 import {type Backup, isGood, readCatalogue, retentionCandidate} from '../backups/catalogue.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
@@ -123,7 +123,7 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
     createdAt: backup.createdAt.toISOString(),
     format: backup.format,
     size: backup.sizeBytes,
-    rows: record ? record.tables.reduce((sum, table) => sum + table.rows, 0) : null,
+    rows: record ? rowsOf(record) : null,
     label: backup.label,
     verification: proof ? {level: proof.level, at: proof.at, ok: proof.ok} : null,
     kept,

@@ -1,5 +1,5 @@
 /** Whether the backups are as they should be: a pure look at the catalogue, the audit log and the clock. */
-import {isKnownBad, proofLevels, type ProofLevel, proofOf} from '../backups/backup-record.js';
+import {isKnownBad, proofLevels, type ProofLevel, proofOf, rowsOf} from '../backups/backup-record.js';
 import {type Backup, type Catalogue, isGood} from '../backups/catalogue.js';
 import {countOf, formatBytes, formatDuration} from '../format.js';
 import {type DatabaseGroup, groupByDatabase, isBackupRun, type WatchedDatabase} from './database-groups.js';
@@ -163,7 +163,7 @@ function describeBackup(backup: Backup, now: Date): NewestBackup {
     createdAt: backup.createdAt.toISOString(),
     age: now.getTime() - backup.createdAt.getTime(),
     size: backup.sizeBytes,
-    rows: backup.record?.tables.reduce((sum, {rows}) => sum + rows, 0) ?? null,
+    rows: backup.record ? rowsOf(backup.record) : null,
     proof: backup.record ? (proofOf(backup.record)?.level ?? null) : null,
   };
 }
