@@ -1,0 +1,66 @@
+/** destino-db orders:restore */
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../../lib/cli/base-command.js';
+import {confirmFlags} from '../../lib/cli/flags.js';
+import {showRestoredOrders} from '../../lib/cli/show-restored-orders.js';
+import {restoreOrders} from '../../lib/services/restore-orders.js';
+import {shellCommand} from '../../lib/shell-quote.js';
+
+export default class OrdersRestore extends BaseCommand {
+  static override summary = 'put back the orders that orders:clean took away';
+  static override description = `Without --execute it shows what is in the file, what is already there and what conflicts; nothing is changed.
+With it, all rows go back in one transaction, which commits only if every row reads as it does in the file.
+Files of the old scripts are read too.
+Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the file is damaged, 5 not confirmed, locked, or conflicts with --fail-on-conflicts.`;
+  static override examples = [
+    {description: 'see what would come back', command: '<%= config.bin %> <%= command.id %> --backup-file latest'},
+    {
+      description: 'put everything back',
+      command: '<%= config.bin %> <%= command.id %> --backup-file latest --execute',
+    },
+    {
+      description: 'one order only, in a script',
+      command: '<%= config.bin %> <%= command.id %> --backup-file latest --only-order ID --execute --yes --json',
+    },
+  ];
+  static override flags = {
+    'backup-file': Flags.string({
+      helpValue: 'PATH',
+      summary: 'Order backup to read: a path, a name in the backups folder, or "latest".',
+    }),
+    'dry-run': Flags.boolean({char: 'n', summary: 'Show what would happen (the default).', exclusive: ['execute']}),
+    execute: Flags.boolean({summary: 'Put the rows back.'}),
+    'fail-on-conflicts': Flags.boolean({summary: 'Stop before anything is written when a row cannot be put back.'}),
+    'only-order': Flags.string({
+      helpValue: 'ID',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Only this order, with its rows; may be repeated.',
+    }),
+    ...confirmFlags,
+  };
+
+  async run() {
+    const {flags} = await this.parse(OrdersRestore);
+    const only = flags['only-order'] ?? [];
+    const command = shellCommand([
+      this.config.bin,
+      this.id ?? '',
+      ...(flags['backup-file'] === undefined ? [] : ['--backup-file', flags['backup-file']]),
+      ...only.flatMap((id) => ['--only-order', id]),
+      ...(flags['fail-on-conflicts'] ? ['--fail-on-conflicts'] : []),
+      '--execute',
+    ]);
+    return this.perform(
+      flags,
+      (context) =>
+        restoreOrders(context, {
+          backupFile: flags['backup-file'],
+          execute: flags.execute,
+          failOnConflicts: flags['fail-on-conflicts'],
+          onlyOrders: only,
+        }),
+      showRestoredOrders(command),
+    );
+  }
+}

@@ -1,0 +1,86 @@
+/** Finds an order backup and reads it by its kind. */
+import {open, readdir} from 'node:fs/promises';
+import {existsSync} from 'node:fs';
+import {basename, join, resolve} from 'node:path';
+import {AppError, systemErrorCode} from '../errors.js';
+import type {Settings} from '../settings/settings.js';
+import type {OrderFile} from './order-file.js';
+import {explainReadError} from './order-file-error.js';
+import {snapshotMarks} from './order-snapshot.js';
+
+/** Folder of the order backups under the backups folder. */
+export const orderBackupFolder = 'order-cleanup';
+
+/** The names that this program and the old scripts give: the time, ":" and "." as "-", then a number where it was taken. */
+const orderBackupName = /^orders-backup-\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:-\d+)?Z?\.json$/;
+
+/**
+ * The absolute path that --backup-file means: a path, the bare name of a file in the backups folder, or "latest".
+ * @throws USAGE without a name, BACKUP_NOT_FOUND
+ */
+export async function findOrderBackup(settings: Settings, name: string | undefined): Promise<string> {
+  const folder = join(settings.backupsDir, orderBackupFolder);
+  const newest = name === undefined || name === 'latest' ? await newestOrderBackup(folder) : undefined;
+  if (name === undefined) {
+    throw new AppError('USAGE', 'Which order backup? --backup-file is missing.', {
+      hint:
+        newest === undefined
+          ? `Name one with --backup-file; there is none in ${folder}.`
+          : `The newest is --backup-file ${newest}; --backup-file latest takes it.`,
+    });
+  }
+  if (name === 'latest') {
+    if (newest !== undefined) return newest;
+    throw new AppError('BACKUP_NOT_FOUND', `There is no order backup in ${folder}.`, {
+      hint: 'destino-db orders:clean --execute writes one; name another folder with --backups-dir.',
+    });
+  }
+  const path = resolve(settings.cwd, name);
+  const inFolder = join(folder, name);
+  return basename(name) === name && !existsSync(path) && existsSync(inFolder) ? inFolder : path;
+}
+
+async function newestOrderBackup(folder: string): Promise<string | undefined> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw explainReadError(error, folder);
+  }
+  const newest = names
+    .filter((name) => orderBackupName.test(name))
+    .map((name) => ({name, time: name.replace(/Z?\.json$/, '')}))
+    .sort((a, b) => a.time.localeCompare(b.time, 'en', {numeric: true}))
+    .at(-1);
+  return newest && join(folder, newest.name);
+}
+
+/**
+ * Reads and proves an order backup of either kind.
+ * @param schema the schema that the tables of an old script's file are looked for in
+ * @throws ORDER_BACKUP_INVALID, BACKUP_NOT_FOUND, READ_FAILED
+ */
+export async function openOrderFile(path: string, schema: string, signal?: AbortSignal): Promise<OrderFile> {
+  if (await beginsWith(path, snapshotMarks.beforeMetadata)) {
+    const {readOrderSnapshot} = await import('./read-order-snapshot.js');
+    return readOrderSnapshot(path, signal);
+  }
+  const {readOldScriptOrders} = await import('./read-old-script-orders.js');
+  return readOldScriptOrders(path, schema, signal);
+}
+
+async function beginsWith(path: string, start: string): Promise<boolean> {
+  try {
+    const file = await open(path);
+    try {
+      const head = Buffer.alloc(start.length);
+      const {bytesRead} = await file.read(head, 0, head.length, 0);
+      return head.toString('latin1', 0, bytesRead) === start;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw explainReadError(error, path);
+  }
+}

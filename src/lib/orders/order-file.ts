@@ -1,0 +1,51 @@
+/** What both kinds of order backups look like to a restore: tables with rows, and links to set again. */
+
+/** Takes what a file holds, in the order of the file; buffers are valid until `drain` has ended. */
+export interface OrderFileSink {
+  /** A row of `tables[table]`: its JSON text is `buffer[start..end)`; `line` counts from 1 over the whole file. */
+  row(table: number, line: number, buffer: Buffer, start: number, end: number): void;
+  /** A link of `relinked[table]`: JSON text with the members `key` and `values`. */
+  link(table: number, line: number, json: Buffer): void;
+  /** Waits until what was given is taken; called after every piece of the file. */
+  drain(): Promise<void>;
+}
+
+export interface FileColumn {
+  /** Member of the row's JSON. */
+  readonly name: string;
+  /** Carried as the column's text in a JSON string. */
+  readonly asText: boolean;
+  /** As format_type wrote it, where the file tells. */
+  readonly type: string | undefined;
+}
+
+export interface FileTable {
+  /** "schema.name" */
+  readonly table: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly rows: number;
+  readonly columns: readonly FileColumn[];
+  /** The key's columns when the file was written; empty without a primary key. */
+  readonly key: readonly string[];
+}
+
+export interface OrderFile {
+  readonly path: string;
+  /** Whether the old scripts wrote it: no checksums, names of the model in place of columns, values made by JavaScript. */
+  readonly isFromOldScripts: boolean;
+  /** ISO 8601, or as the old scripts wrote it. */
+  readonly timestamp: string;
+  readonly database: {readonly name: string; readonly systemIdentifier: string | null} | undefined;
+  /** Names ("schema.name") of the tables that hold orders. */
+  readonly roots: readonly string[];
+  readonly tables: readonly FileTable[];
+  readonly relinked: readonly FileTable[];
+  /** What the file cannot give back, and what is odd about it. */
+  readonly notes: readonly string[];
+  /**
+   * Reads the whole file again and hands over its rows and links.
+   * @throws ORDER_BACKUP_INVALID when the file is no longer what it was when it was opened
+   */
+  send(sink: OrderFileSink): Promise<void>;
+}
