@@ -13,14 +13,18 @@ With it, all rows go back in one transaction, which commits only if every row re
 Files of the old scripts are read too.
 Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the file is damaged, 5 not confirmed, locked, or conflicts with --fail-on-conflicts.`;
   static override examples = [
-    {description: 'see what would come back', command: '<%= config.bin %> <%= command.id %> --backup-file latest'},
+    {
+      description: 'see what would come back',
+      command: '<%= config.bin %> <%= command.id %> --backup-file latest',
+    },
     {
       description: 'put everything back',
       command: '<%= config.bin %> <%= command.id %> --backup-file latest --execute',
     },
     {
       description: 'one order only, in a script',
-      command: '<%= config.bin %> <%= command.id %> --backup-file latest --only-order ID --execute --yes --json',
+      command:
+        '<%= config.bin %> <%= command.id %> --backup-file latest --only-order ID --execute --yes --json',
     },
   ];
   static override flags = {
@@ -28,9 +32,15 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
       helpValue: 'PATH',
       summary: 'Order backup to read: a path, a name in the backups folder, or "latest".',
     }),
-    'dry-run': Flags.boolean({char: 'n', summary: 'Show what would happen (the default).', exclusive: ['execute']}),
+    'dry-run': Flags.boolean({
+      char: 'n',
+      summary: 'Show what would happen (the default).',
+      exclusive: ['execute'],
+    }),
     execute: Flags.boolean({summary: 'Put the rows back.'}),
-    'fail-on-conflicts': Flags.boolean({summary: 'Stop before anything is written when a row cannot be put back.'}),
+    'fail-on-conflicts': Flags.boolean({
+      summary: 'Stop before anything is written when a row cannot be put back.',
+    }),
     'only-order': Flags.string({
       helpValue: 'ID',
       multiple: true,

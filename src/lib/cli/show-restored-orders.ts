@@ -34,7 +34,9 @@ function headline(result: RestoreOrdersResult, style: Style): string[] {
   return result.mode === 'preview'
     ? [style.bold(`Preview: ${what} would be put back into ${printable(result.database)}.`), from, '']
     : [
-        style.green(`${what} were put back into ${printable(result.database)} and compared with the file (${formatDuration(result.duration)}).`),
+        style.green(
+          `${what} were put back into ${printable(result.database)} and compared with the file (${formatDuration(result.duration)}).`,
+        ),
         from,
         '',
       ];
@@ -46,22 +48,31 @@ function tableLines({mode, tables}: RestoreOrdersResult, style: Style): string[]
     ...[restored, relinked, skipped].map(formatCount),
   ]);
   if (rows.length === 0) return [];
-  const head = ['table', mode === 'preview' ? 'to restore' : 'restored', mode === 'preview' ? 'to relink' : 'relinked', 'skipped'];
+  const head = [
+    'table',
+    mode === 'preview' ? 'to restore' : 'restored',
+    mode === 'preview' ? 'to relink' : 'relinked',
+    'skipped',
+  ];
   const [first = '', ...others] = columns([head, ...rows], [1, 2, 3]);
   return [style.dim(first), ...others, ''];
 }
 
 function conflictLines({conflicts, conflictCount, reasons}: RestoreOrdersResult, style: Style): string[] {
   if (conflictCount === 0) return [];
-  const counted = reasons.map(({table, reason, rows}) => [formatCount(rows), printable(table), printable(reason)]);
+  const counted = reasons.map(({table, reason, rows}) => [
+    formatCount(rows),
+    printable(table),
+    printable(reason),
+  ]);
   const shown = conflicts.slice(0, shownConflicts);
   return [
     style.yellow(`${countOf(conflictCount, 'row')} skipped:`),
     ...columns(counted, [0]).map((line) => `  ${line}`),
     style.dim(`The first ${countOf(shown.length, 'row')}:`),
-    ...columns(shown.map(({table, key, reason}) => [printable(table), printable(key), printable(reason)])).map(
-      (line) => `  ${line}`,
-    ),
+    ...columns(
+      shown.map(({table, key, reason}) => [printable(table), printable(key), printable(reason)]),
+    ).map((line) => `  ${line}`),
     '',
   ];
 }

@@ -129,7 +129,10 @@ function skipScalar(text: Buffer, at: number): number {
   const byte = text[at];
   if (byte === quote) return skipString(text, at);
   for (const word of words) {
-    if (byte === word[0] && text.compare(word, 0, word.length, at, Math.min(at + word.length, text.length)) === 0) {
+    if (
+      byte === word[0] &&
+      text.compare(word, 0, word.length, at, Math.min(at + word.length, text.length)) === 0
+    ) {
       return at + word.length;
     }
   }

@@ -9,7 +9,17 @@ export interface TopLevelTaker {
   element(key: string, value: Buffer, at: number): void;
 }
 
-type State = 'start' | 'key or end' | 'key' | 'colon' | 'value' | 'element or end' | 'element' | 'after element' | 'after value' | 'end';
+type State =
+  | 'start'
+  | 'key or end'
+  | 'key'
+  | 'colon'
+  | 'value'
+  | 'element or end'
+  | 'element'
+  | 'after element'
+  | 'after value'
+  | 'end';
 
 /** A single value of more than this is not held in memory; PostgreSQL's limit for one is 1 GB. */
 const valueLimitBytes = 512 * 1024 * 1024;

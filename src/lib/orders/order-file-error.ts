@@ -18,5 +18,7 @@ export function explainReadError(error: unknown, path: string): unknown {
       cause: error,
     });
   }
-  return new AppError('READ_FAILED', `The order backup ${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+  return new AppError('READ_FAILED', `The order backup ${path} cannot be read: ${messageOf(error)}.`, {
+    cause: error,
+  });
 }

@@ -13,7 +13,8 @@ export const alreadyThere = 'already there';
 /** Columns of the staged rows `s` and of the target's rows `t` that tell rows apart. */
 export function sameKey(staged: StagedTable, key: readonly number[] = staged.key): string {
   const primary = staged.target.exclusives.find((each) => each.isPrimary);
-  const operators = key === staged.target.primaryKey ? primary?.parts.map((part) => part.operator) : undefined;
+  const operators =
+    key === staged.target.primaryKey ? primary?.parts.map((part) => part.operator) : undefined;
   return key
     .map((number, index) => `t.${nameOf(staged, number)} ${operators?.[index] ?? '='} s.c${number}`)
     .join(' AND ');
@@ -27,7 +28,11 @@ function nameOf(staged: StagedTable, number: number): string {
  * Leaves only the rows of the given orders, with everything in the file that refers to them.
  * @throws USAGE naming the ids that are no order's in the file
  */
-export async function selectOrders(session: Session, staged: StagedOrders, ids: readonly string[]): Promise<void> {
+export async function selectOrders(
+  session: Session,
+  staged: StagedOrders,
+  ids: readonly string[],
+): Promise<void> {
   const every = [...staged.tables, ...staged.links];
   for (const {temp} of every) await session.query(`UPDATE ${temp} SET selected = false`);
   const found = new Set<string>();
@@ -47,8 +52,10 @@ export async function selectOrders(session: Session, staged: StagedOrders, ids: 
       hint: 'Without --only-order, the preview lists what is in the file.',
     });
   }
-  const pairs = every.flatMap((child) => referencesInside(staged, child).map((inside) => ({child, ...inside})));
-  for (let isGrowing = true; isGrowing; ) {
+  const pairs = every.flatMap((child) =>
+    referencesInside(staged, child).map((inside) => ({child, ...inside})),
+  );
+  for (let isGrowing = true; isGrowing;) {
     isGrowing = false;
     for (const {child, reference, parent} of pairs) {
       const count = await session.execute(
@@ -65,7 +72,10 @@ export async function selectOrders(session: Session, staged: StagedOrders, ids: 
 }
 
 /** The references of `child` to tables of the file. */
-function referencesInside(staged: StagedOrders, child: StagedTable): {reference: TargetReference; parent: StagedTable}[] {
+function referencesInside(
+  staged: StagedOrders,
+  child: StagedTable,
+): {reference: TargetReference; parent: StagedTable}[] {
   return child.target.references.flatMap((reference) => {
     const parent = staged.tables.find(({target}) => target.oid === reference.parentTop);
     return parent ? [{reference, parent}] : [];
@@ -73,13 +83,19 @@ function referencesInside(staged: StagedOrders, child: StagedTable): {reference:
 }
 
 /** The parent's columns equal those of the staged child `s`: in the staged parent `p` or in the real one, `t`. */
-function matches({columns, parentColumns, operators, isSoft}: TargetReference, where: 'staged' | 'target'): string {
+function matches(
+  {columns, parentColumns, operators, isSoft}: TargetReference,
+  where: 'staged' | 'target',
+): string {
   return columns
     .map((number, index) => {
       const parent = parentColumns[index];
-      const column = where === 'staged' ? `p.c${parent?.number ?? 0}` : `t.${quoteIdentifier(parent?.name ?? '')}`;
+      const column =
+        where === 'staged' ? `p.c${parent?.number ?? 0}` : `t.${quoteIdentifier(parent?.name ?? '')}`;
       // The two ends of a soft link may differ in type.
-      return isSoft ? `${column}::text = s.c${number}::text` : `${column} ${operators[index] ?? '='} s.c${number}`;
+      return isSoft
+        ? `${column}::text = s.c${number}::text`
+        : `${column} ${operators[index] ?? '='} s.c${number}`;
     })
     .join(' AND ');
 }
@@ -93,7 +109,7 @@ export async function findConflicts(session: Session, staged: StagedOrders): Pro
     for (const unique of each.target.exclusives) await findSameUnique(session, each, unique);
   }
   // A row that is skipped keeps back what hangs on it, so this goes on until nothing new is found.
-  for (let isGrowing = true; isGrowing; ) {
+  for (let isGrowing = true; isGrowing;) {
     isGrowing = false;
     for (const each of staged.tables) {
       for (const reference of each.target.references) {
@@ -105,18 +121,35 @@ export async function findConflicts(session: Session, staged: StagedOrders): Pro
   for (const each of staged.links) await findLinkConflicts(session, staged, each);
 }
 
-async function mark(session: Session, staged: StagedTable, reason: string, condition: string): Promise<number> {
-  return session.execute(`UPDATE ${staged.temp} s SET reason = ${reason} WHERE s.reason IS NULL AND ${condition}`);
+async function mark(
+  session: Session,
+  staged: StagedTable,
+  reason: string,
+  condition: string,
+): Promise<number> {
+  return session.execute(
+    `UPDATE ${staged.temp} s SET reason = ${reason} WHERE s.reason IS NULL AND ${condition}`,
+  );
 }
 
 async function findColumnConflicts(session: Session, staged: StagedTable): Promise<void> {
   for (const {name, notNull, fillsItself} of staged.added) {
     if (!notNull || fillsItself) continue;
-    await mark(session, staged, quoteLiteral(`column new: "${name}" needs a value that the file does not have`), 'true');
+    await mark(
+      session,
+      staged,
+      quoteLiteral(`column new: "${name}" needs a value that the file does not have`),
+      'true',
+    );
   }
   for (const {column} of staged.shared) {
     if (!column.notNull || column.generated) continue;
-    await mark(session, staged, quoteLiteral(`column "${column.name}" may no longer be empty`), `s.c${column.number} IS NULL`);
+    await mark(
+      session,
+      staged,
+      quoteLiteral(`column "${column.name}" may no longer be empty`),
+      `s.c${column.number} IS NULL`,
+    );
   }
 }
 
@@ -151,11 +184,15 @@ async function findSameUnique(session: Session, staged: StagedTable, unique: Tar
   const {temp, target} = staged;
   const where = unique.predicate === null ? '' : ` WHERE (${unique.predicate})`;
   const parts = unique.parts.map(({expression}, index) => `${expression} AS destino_e${index}`).join(', ');
-  const columns = target.columns.map(({number, name}) => `r.c${number} AS ${quoteIdentifier(name)}`).join(', ');
+  const columns = target.columns
+    .map(({number, name}) => `r.c${number} AS ${quoteIdentifier(name)}`)
+    .join(', ');
   const collide = unique.parts
     .map(({operator}, index) => {
       const [a, b] = [`a.destino_e${index}`, `b.destino_e${index}`];
-      return unique.areNullsEqual ? `(${a} ${operator} ${b} OR ${a} IS NULL AND ${b} IS NULL)` : `${a} ${operator} ${b}`;
+      return unique.areNullsEqual
+        ? `(${a} ${operator} ${b} OR ${a} IS NULL AND ${b} IS NULL)`
+        : `${a} ${operator} ${b}`;
     })
     .join(' AND ');
   await session.query(
@@ -213,7 +250,8 @@ export function stillUnlinked(staged: StagedTable): string {
     .map(({column}) => {
       const live = `t.${quoteIdentifier(column.name)}`;
       const isDefault =
-        column.default !== null && target.references.some((each) => each.setsDefault && each.columns.includes(column.number))
+        column.default !== null &&
+        target.references.some((each) => each.setsDefault && each.columns.includes(column.number))
           ? ` OR ${live}::text = (${column.default})::text`
           : '';
       return `(${live} IS NULL OR ${live}::text = s.c${column.number}::text${isDefault})`;
@@ -231,24 +269,45 @@ async function findLinkConflicts(session: Session, staged: StagedOrders, each: S
     await mark(session, each, quoteLiteral(`column gone: the table no longer has "${missingKey}"`), 'true');
     return;
   }
-  await mark(session, each, quoteLiteral('row gone: it cannot be linked again'), `NOT EXISTS (SELECT FROM ${from} t WHERE ${key})`);
-  const isSame = set.map(({column}) => `t.${quoteIdentifier(column.name)}::text IS NOT DISTINCT FROM s.c${column.number}::text`);
-  await mark(session, each, quoteLiteral(alreadyThere), `EXISTS (SELECT FROM ${from} t WHERE ${[key, ...isSame].join(' AND ')})`);
-  await mark(session, each, quoteLiteral('link taken: the row has another value now'), `NOT EXISTS (SELECT FROM ${from} t WHERE ${key} AND ${stillUnlinked(each)})`);
+  await mark(
+    session,
+    each,
+    quoteLiteral('row gone: it cannot be linked again'),
+    `NOT EXISTS (SELECT FROM ${from} t WHERE ${key})`,
+  );
+  const isSame = set.map(
+    ({column}) => `t.${quoteIdentifier(column.name)}::text IS NOT DISTINCT FROM s.c${column.number}::text`,
+  );
+  await mark(
+    session,
+    each,
+    quoteLiteral(alreadyThere),
+    `EXISTS (SELECT FROM ${from} t WHERE ${[key, ...isSame].join(' AND ')})`,
+  );
+  await mark(
+    session,
+    each,
+    quoteLiteral('link taken: the row has another value now'),
+    `NOT EXISTS (SELECT FROM ${from} t WHERE ${key} AND ${stillUnlinked(each)})`,
+  );
   // What the file does not set stays as it is, and may be a part of a reference.
   const others = target.columns.filter(
     (column) => !set.some((shared) => shared.column === column) && !keyNumbers(each).includes(column.number),
   );
   if (others.length > 0) {
     const list = others.map(({number, name}) => `c${number} = t.${quoteIdentifier(name)}`);
-    await session.query(`UPDATE ${temp} s SET ${list.join(', ')} FROM ${from} t WHERE s.reason IS NULL AND ${key}`);
+    await session.query(
+      `UPDATE ${temp} s SET ${list.join(', ')} FROM ${from} t WHERE s.reason IS NULL AND ${key}`,
+    );
   }
   for (const reference of target.references) await findMissingParents(session, staged, each, reference);
 }
 
 /** Numbers of the key's columns as the file names them. */
 export function keyNumbers(staged: StagedTable): readonly number[] {
-  const numbers = staged.file.key.flatMap((name) => staged.target.columns.filter((column) => column.name === name));
+  const numbers = staged.file.key.flatMap((name) =>
+    staged.target.columns.filter((column) => column.name === name),
+  );
   const result = numbers.map((column) => column.number);
   const {primaryKey} = staged.target;
   // The same list object lets `sameKey` use the primary key's own operators.
@@ -278,17 +337,24 @@ const reasonRow = z.object({reason: z.string(), rows: pgCount});
 export async function countRows(session: Session, {temp}: StagedTable): Promise<TableCounts> {
   const [row] = parseRows(
     countsRow,
-    await session.query(`SELECT count(*) AS rows, count(*) FILTER (WHERE reason IS NULL) AS restored FROM ${temp}`),
+    await session.query(
+      `SELECT count(*) AS rows, count(*) FILTER (WHERE reason IS NULL) AS restored FROM ${temp}`,
+    ),
   );
   const {rows, restored} = row ?? {rows: 0, restored: 0};
   return {rows, restored, skipped: rows - restored};
 }
 
 /** Skipped rows by reason. */
-export async function countReasons(session: Session, {temp}: StagedTable): Promise<{reason: string; rows: number}[]> {
+export async function countReasons(
+  session: Session,
+  {temp}: StagedTable,
+): Promise<{reason: string; rows: number}[]> {
   return parseRows(
     reasonRow,
-    await session.query(`SELECT reason, count(*) AS rows FROM ${temp} WHERE reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1`),
+    await session.query(
+      `SELECT reason, count(*) AS rows FROM ${temp} WHERE reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1`,
+    ),
   );
 }
 

@@ -100,7 +100,9 @@ async function proveRows(session: Session, staged: StagedTable): Promise<void> {
     staged,
     restored,
     found,
-    examples.map((example) => `line ${example['line'] ?? ''} would read ${(example['now'] ?? '').slice(0, 400)}`),
+    examples.map(
+      (example) => `line ${example['line'] ?? ''} would read ${(example['now'] ?? '').slice(0, 400)}`,
+    ),
   );
 }
 
@@ -116,7 +118,12 @@ async function proveLinks(session: Session, staged: StagedTable): Promise<void> 
   refuseDifference(staged, restored, Number(row?.['found']), []);
 }
 
-function refuseDifference(staged: StagedTable, expected: number, found: number, details: readonly string[]): void {
+function refuseDifference(
+  staged: StagedTable,
+  expected: number,
+  found: number,
+  details: readonly string[],
+): void {
   if (found === expected) return;
   throw new AppError(
     'ORDERS_RESTORE_FAILED',

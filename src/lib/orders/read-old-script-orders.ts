@@ -38,7 +38,11 @@ const losses = [
  * @param schema the schema of the shop's tables
  * @throws ORDER_BACKUP_INVALID naming the place and what is wrong, BACKUP_NOT_FOUND, READ_FAILED
  */
-export async function readOldScriptOrders(path: string, schema: string, signal?: AbortSignal): Promise<OrderFile> {
+export async function readOldScriptOrders(
+  path: string,
+  schema: string,
+  signal?: AbortSignal,
+): Promise<OrderFile> {
   const survey = new Survey();
   await split(path, survey, signal);
   const metadata = survey.check(path);
@@ -66,11 +70,14 @@ export async function readOldScriptOrders(path: string, schema: string, signal?:
     relinked: [],
     notes: [...losses, ...survey.notes],
     send: async (sink) => {
-      const indexes = new Map(tables.filter((table) => table.rows > 0).map((table, index) => [table.name, index]));
+      const indexes = new Map(
+        tables.filter((table) => table.rows > 0).map((table, index) => [table.name, index]),
+      );
       const sender = new Sender(sink, fromNested, (name) => indexes.get(arrays[name]?.table ?? ''));
       await split(path, sender, signal, sink);
       const expected = tables.reduce((sum, table) => sum + table.rows, 0);
-      if (sender.rows !== expected) throw invalidOrderFile(path, 'at its end', 'it was changed while it was being read');
+      if (sender.rows !== expected)
+        throw invalidOrderFile(path, 'at its end', 'it was changed while it was being read');
     },
   };
 }
@@ -115,9 +122,11 @@ class Survey implements TopLevelTaker {
     this.seen.add(key);
     const isArray = value === undefined;
     if (arrayNames.includes(key) !== isArray) {
-      if (arrayNames.includes(key) || key === 'metadata') throw new JsonTextError(at, `"${key}" has the wrong type`);
+      if (arrayNames.includes(key) || key === 'metadata')
+        throw new JsonTextError(at, `"${key}" has the wrong type`);
     }
-    if (!arrayNames.includes(key) && key !== 'metadata') this.notes.push(`The file holds "${key}", which is not used.`);
+    if (!arrayNames.includes(key) && key !== 'metadata')
+      this.notes.push(`The file holds "${key}", which is not used.`);
     if (value) checkWhole(value, at);
     if (key === 'metadata') this.metadata = value;
   }
@@ -131,7 +140,11 @@ class Survey implements TopLevelTaker {
   check(path: string): z.infer<typeof oldMetadata> {
     const missing = [...rootArrays, 'metadata'].filter((name) => !this.seen.has(name));
     if (missing.length > 0) {
-      throw invalidOrderFile(path, 'as a whole', `it is no order backup, for it has no ${missing.join(', ')}`);
+      throw invalidOrderFile(
+        path,
+        'as a whole',
+        `it is no order backup, for it has no ${missing.join(', ')}`,
+      );
     }
     let data: unknown;
     try {
@@ -140,19 +153,29 @@ class Survey implements TopLevelTaker {
       data = undefined; // refused below, like any other wrong metadata
     }
     const parsed = oldMetadata.safeParse(data);
-    if (!parsed.success) throw invalidOrderFile(path, 'in "metadata"', 'timestamp or totalRecords is missing or wrong');
+    if (!parsed.success)
+      throw invalidOrderFile(path, 'in "metadata"', 'timestamp or totalRecords is missing or wrong');
     let total = 0;
     for (const name of arrayNames) {
       const nested = this.nested.get(name)?.rows ?? 0;
       const rows = this.seen.has(name) ? (this.flat.get(name)?.rows ?? 0) : nested;
       if (nested > rows) {
-        throw invalidOrderFile(path, `in "${name}"`, `${rows} rows are there, but the orders repeat ${nested} of them`);
+        throw invalidOrderFile(
+          path,
+          `in "${name}"`,
+          `${rows} rows are there, but the orders repeat ${nested} of them`,
+        );
       }
-      if (!this.seen.has(name)) this.notes.push(`The file has no "${name}"; the copies inside the orders are used.`);
+      if (!this.seen.has(name))
+        this.notes.push(`The file has no "${name}"; the copies inside the orders are used.`);
       total += rows;
     }
     if (total !== parsed.data.totalRecords) {
-      throw invalidOrderFile(path, 'as a whole', `it holds ${total} rows, but ${parsed.data.totalRecords} were written`);
+      throw invalidOrderFile(
+        path,
+        'as a whole',
+        `it holds ${total} rows, but ${parsed.data.totalRecords} were written`,
+      );
     }
     return parsed.data;
   }
@@ -164,7 +187,10 @@ class Survey implements TopLevelTaker {
       counts.set(name, {rows: 1, fields});
     } else {
       counted.rows += 1;
-      if (fields.length !== counted.fields.length || fields.some((field, index) => field !== counted.fields[index])) {
+      if (
+        fields.length !== counted.fields.length ||
+        fields.some((field, index) => field !== counted.fields[index])
+      ) {
         throw new JsonTextError(start, `a row of "${name}" has other members than the first one`);
       }
     }
@@ -211,7 +237,8 @@ function readRow(text: Buffer, start: number, name: string): {members: JsonMembe
   const {members, end} = jsonMembers(text, start);
   if (start === 0 && end !== text.length) throw new JsonTextError(end, 'something follows after a row');
   const fields = members.map((member) => memberName(text, member)).filter((field) => !isNested(name, field));
-  if (new Set(fields).size < fields.length) throw new JsonTextError(start, `a row of "${name}" has a member twice`);
+  if (new Set(fields).size < fields.length)
+    throw new JsonTextError(start, `a row of "${name}" has a member twice`);
   if (!fields.includes('id')) throw new JsonTextError(start, `a row of "${name}" has no id`);
   return {members, fields};
 }

@@ -1,7 +1,7 @@
 /** Reads the order backups of orders:clean and proves them: structure, counts and checksums of every table. */
 import {isUtf8} from 'node:buffer';
 import {createRowHashSum, type RowHashSum} from '../archive/row-hash.js';
-import {AppError} from '../errors.js';
+import type {AppError} from '../errors.js';
 import {readLines} from './file-lines.js';
 import type {FileTable, OrderFile, OrderFileSink} from './order-file.js';
 import {invalidOrderFile} from './order-file-error.js';
@@ -43,7 +43,11 @@ function fileTable({table, schema, name, rows, columns, key}: SnapshotTable): Fi
   return {table, schema, name, rows, columns, key};
 }
 
-async function scan(path: string, sink: OrderFileSink | undefined, signal?: AbortSignal): Promise<SnapshotMetadata> {
+async function scan(
+  path: string,
+  sink: OrderFileSink | undefined,
+  signal?: AbortSignal,
+): Promise<SnapshotMetadata> {
   const scanner = new SnapshotScanner(path, sink);
   await readLines(path, scanner, signal);
   return scanner.finish();
@@ -143,16 +147,24 @@ class SnapshotScanner {
     try {
       data = JSON.parse(text.toString('utf8', beforeMetadata.length, text.length - 1));
     } catch (error) {
-      throw this.invalid(1, `the metadata is no JSON (${error instanceof Error ? error.message : String(error)})`);
+      throw this.invalid(
+        1,
+        `the metadata is no JSON (${error instanceof Error ? error.message : String(error)})`,
+      );
     }
     const parsed = snapshotMetadata.safeParse(data);
     if (!parsed.success) {
-      const problems = parsed.error.issues.map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`);
+      const problems = parsed.error.issues.map(
+        (issue) => `${issue.path.map(String).join('.')}: ${issue.message}`,
+      );
       throw this.invalid(1, `the metadata is wrong (${problems.slice(0, 5).join('; ')})`);
     }
     this.metadata = parsed.data;
     this.checkMetadata(parsed.data);
-    const sections = (tables: readonly (SnapshotTable | RelinkedTable)[], prefix: (table: string) => string): Section[] =>
+    const sections = (
+      tables: readonly (SnapshotTable | RelinkedTable)[],
+      prefix: (table: string) => string,
+    ): Section[] =>
       tables.map((table) => ({table, prefix: Buffer.from(prefix(table.table)), sum: createRowHashSum()}));
     this.rowSections = sections(parsed.data.tables, rowLinePrefix);
     this.linkSections = sections(parsed.data.relinked, relinkedLinePrefix);
@@ -165,11 +177,15 @@ class SnapshotScanner {
       if (names.size < tables.length) throw this.invalid(1, 'the metadata names a table twice');
       for (const {table, schema, name, columns, key} of tables) {
         const columnNames = new Set(columns.map((column) => column.name));
-        if (table !== `${schema}.${name}`) throw this.invalid(1, `the metadata names a table "${table}" in two ways`);
-        if (columnNames.size < columns.length) throw this.invalid(1, `the metadata names a column of ${table} twice`);
+        if (table !== `${schema}.${name}`)
+          throw this.invalid(1, `the metadata names a table "${table}" in two ways`);
+        if (columnNames.size < columns.length)
+          throw this.invalid(1, `the metadata names a column of ${table} twice`);
         const lost = tables === metadata.tables ? key.find((column) => !columnNames.has(column)) : undefined;
-        if (lost !== undefined) throw this.invalid(1, `the key of ${table} names an unknown column "${lost}"`);
-        if (tables === metadata.relinked && key.length === 0) throw this.invalid(1, `${table} has links but no key`);
+        if (lost !== undefined)
+          throw this.invalid(1, `the key of ${table} names an unknown column "${lost}"`);
+        if (tables === metadata.relinked && key.length === 0)
+          throw this.invalid(1, `${table} has links but no key`);
       }
     }
     const total = metadata.tables.reduce((sum, table) => sum + table.rows, 0);
@@ -195,13 +211,20 @@ class SnapshotScanner {
     }
     section.sum.add(buffer, textStart, textEnd);
     if (section.sum.rows > section.table.rows) {
-      throw this.invalid(line, `${section.table.table} has more rows than the ${section.table.rows} that were written`);
+      throw this.invalid(
+        line,
+        `${section.table.table} has more rows than the ${section.table.rows} that were written`,
+      );
     }
     if (!this.sink) return;
     if (sections === this.rowSections) {
       this.sink.row(this.current, line, buffer, textStart, textEnd);
     } else {
-      this.sink.link(this.current, line, Buffer.concat([brace, buffer.subarray(textStart, textEnd), closing]));
+      this.sink.link(
+        this.current,
+        line,
+        Buffer.concat([brace, buffer.subarray(textStart, textEnd), closing]),
+      );
     }
   }
 
@@ -217,7 +240,10 @@ class SnapshotScanner {
       }
     }
     const head = buffer.toString('utf8', start, Math.min(end, start + 80));
-    throw this.invalid(line, `the line is not a row of a table that may stand here (${JSON.stringify(head)})`);
+    throw this.invalid(
+      line,
+      `the line is not a row of a table that may stand here (${JSON.stringify(head)})`,
+    );
   }
 
   private endOfList(sections: Section[], line: number): void {
@@ -234,7 +260,10 @@ class SnapshotScanner {
       throw this.invalid(line, `${table.table} has ${sum.rows} rows, but ${table.rows} were written`);
     }
     if (sum.digest() !== table.checksum) {
-      throw this.invalid(line, `the rows of ${table.table} before this line are not those that were written (their checksum differs)`);
+      throw this.invalid(
+        line,
+        `the rows of ${table.table} before this line are not those that were written (their checksum differs)`,
+      );
     }
   }
 

@@ -129,11 +129,18 @@ const targetSql = `
  * The table as it is now, or undefined when there is none. Names in expressions come qualified: run it with an empty search_path.
  * @throws ROW_SECURITY when rows of it, or of a table that it refers to, are hidden from this role
  */
-export async function inspectTarget(session: Session, schema: string, name: string): Promise<TargetTable | undefined> {
+export async function inspectTarget(
+  session: Session,
+  schema: string,
+  name: string,
+): Promise<TargetTable | undefined> {
   const [row] = parseRows(z.object({target: z.string()}), await session.query(targetSql, [schema, name]));
   if (!row) return undefined;
   const target = targetTable.parse(JSON.parse(row.target));
-  for (const {hidesRows, schema: where, name: what} of [target, ...target.references.map((each) => each.parent)]) {
+  for (const {hidesRows, schema: where, name: what} of [
+    target,
+    ...target.references.map((each) => each.parent),
+  ]) {
     if (!hidesRows) continue;
     throw new AppError(
       'ROW_SECURITY',

@@ -44,9 +44,7 @@ export async function advanceSequences(session: Session, {temp, target}: StagedT
     if (state?.['behind'] !== 't') continue;
     // ALTER SEQUENCE makes other sessions' nextval wait, so that the value cannot go back under them.
     if (row.is_owner) await session.query(`ALTER SEQUENCE ${sequence} INCREMENT BY ${row.increment}`);
-    await session.query(
-      `SELECT pg_catalog.setval(${quoteLiteral(sequence)}, ${furthest}) WHERE ${isBehind}`,
-    );
+    await session.query(`SELECT pg_catalog.setval(${quoteLiteral(sequence)}, ${furthest}) WHERE ${isBehind}`);
     moved.push(`${row.schema}.${row.name}`);
   }
   return moved;

@@ -58,7 +58,10 @@ export async function stageOrders(
   softLinks: readonly SoftLink[],
 ): Promise<StagedOrders> {
   await session.query(`SET LOCAL search_path = ''`);
-  const stage = async (kind: 'rows' | 'links', tables: readonly FileTable[]): Promise<(StagedTable | undefined)[]> => {
+  const stage = async (
+    kind: 'rows' | 'links',
+    tables: readonly FileTable[],
+  ): Promise<(StagedTable | undefined)[]> => {
     const staged: (StagedTable | undefined)[] = [];
     for (const [index, table] of tables.entries()) {
       const target = await inspectTarget(session, table.schema, table.name);
@@ -78,7 +81,8 @@ export async function stageOrders(
     if (staged) await readable(file, staged, () => fillRows(session, staged, `pg_temp.destino_in_${index}`));
   }
   for (const [index, staged] of links.entries()) {
-    if (staged) await readable(file, staged, () => fillLinks(session, staged, `pg_temp.destino_in_link_${index}`));
+    if (staged)
+      await readable(file, staged, () => fillLinks(session, staged, `pg_temp.destino_in_link_${index}`));
   }
   const present = (staged: readonly (StagedTable | undefined)[]): StagedTable[] =>
     staged.filter((each) => each !== undefined);
@@ -95,13 +99,18 @@ export async function stageOrders(
 function addSoftLink(staged: readonly (StagedTable | undefined)[], link: SoftLink): void {
   const child = staged.find((each) => each?.target.schema === link.schema && each.target.name === link.table);
   const parent = staged.find(
-    (each) => each && [each.target.name, each.file.table].includes(link.root) && each.file.key.length === link.columns.length,
+    (each) =>
+      each &&
+      [each.target.name, each.file.table].includes(link.root) &&
+      each.file.key.length === link.columns.length,
   );
   const columns = child?.target.columns.filter(({name}) => link.columns.includes(name)) ?? [];
   if (!child || !parent || columns.length !== link.columns.length) return;
   child.target.references.push({
     name: `${link.table}(${link.columns.join(', ')})`,
-    columns: columns.toSorted((a, b) => link.columns.indexOf(a.name) - link.columns.indexOf(b.name)).map(({number}) => number),
+    columns: columns
+      .toSorted((a, b) => link.columns.indexOf(a.name) - link.columns.indexOf(b.name))
+      .map(({number}) => number),
     parent: parent.target,
     parentTop: parent.target.oid,
     parentColumns: parent.file.key.map((name) => ({
@@ -124,7 +133,12 @@ function describeStaged(file: OrderFile, table: FileTable, target: TargetTable, 
   }
   const added = target.columns.filter((column) => !shared.some((each) => each.column === column));
   const unique = target.exclusives.find(
-    ({parts, predicate}) => predicate === null && parts.every(({expression, operator}) => operator.endsWith('.=)') && numberOf(target, expression, true) !== undefined),
+    ({parts, predicate}) =>
+      predicate === null &&
+      parts.every(
+        ({expression, operator}) =>
+          operator.endsWith('.=)') && numberOf(target, expression, true) !== undefined,
+      ),
   );
   const uniqueKey = unique?.parts.map(({expression}) => numberOf(target, expression, true) ?? 0) ?? [];
   return {
@@ -136,7 +150,10 @@ function describeStaged(file: OrderFile, table: FileTable, target: TargetTable, 
     added,
     rowJson: rowJsonExpression(
       't',
-      shared.map(({column, asText}) => ({name: column.name, asText: file.isFromOldScripts ? column.asText : asText})),
+      shared.map(({column, asText}) => ({
+        name: column.name,
+        asText: file.isFromOldScripts ? column.asText : asText,
+      })),
     ),
     key: target.primaryKey.length > 0 ? target.primaryKey : uniqueKey,
   };
@@ -152,7 +169,8 @@ function numberOf(target: TargetTable, expression: string, notNull: boolean): nu
 
 /** Old files name columns as the model does: as the column itself, or in camel case for a snake_case column. */
 function findColumn(target: TargetTable, field: string, isFromOldScripts: boolean): TargetColumn | undefined {
-  const find = (name: string): TargetColumn | undefined => target.columns.find((column) => column.name === name);
+  const find = (name: string): TargetColumn | undefined =>
+    target.columns.find((column) => column.name === name);
   return find(field) ?? (isFromOldScripts ? find(snakeCase(field)) : undefined);
 }
 
@@ -162,9 +180,13 @@ async function createTemporaryTables(
   file: OrderFile,
   staged: readonly (StagedTable | undefined)[],
 ): Promise<void> {
-  const statements = [`CREATE TEMPORARY TABLE destino_in (tbl int, line bigint, doc json) PARTITION BY LIST (tbl)`];
+  const statements = [
+    `CREATE TEMPORARY TABLE destino_in (tbl int, line bigint, doc json) PARTITION BY LIST (tbl)`,
+  ];
   for (const index of file.tables.keys()) {
-    statements.push(`CREATE TEMPORARY TABLE destino_in_${index} PARTITION OF pg_temp.destino_in FOR VALUES IN (${index})`);
+    statements.push(
+      `CREATE TEMPORARY TABLE destino_in_${index} PARTITION OF pg_temp.destino_in FOR VALUES IN (${index})`,
+    );
   }
   for (const index of file.relinked.keys()) {
     statements.push(
@@ -191,7 +213,7 @@ async function copyFile(session: Session, file: OrderFile): Promise<void> {
   // JSON has no control characters inside its strings, so these two never stand in a row.
   const sql = `COPY pg_temp.destino_in (tbl, line, doc) FROM STDIN (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')`;
   try {
-    await copyInto(session, sql, async ({write}) => {
+    await copyInto(session, sql, async (input) => {
       let pieces: Buffer[] = [];
       const add = (table: number, line: number, json: Buffer): void => {
         if (json.includes(rowQuote) || json.includes(fieldEnd)) {
@@ -206,7 +228,7 @@ async function copyFile(session: Session, file: OrderFile): Promise<void> {
           if (pieces.length === 0) return;
           const data = Buffer.concat(pieces);
           pieces = [];
-          await write(data);
+          await input.write(data);
         },
       };
       await file.send(sink);
@@ -224,7 +246,7 @@ async function fillRows(session: Session, staged: StagedTable, input: string): P
   const isExact = !staged.file.columns.some(({type}) => type === undefined) && staged.gone.length === 0;
   await session.query(
     `INSERT INTO ${temp} (line, ${['hash', ...shared.map(({column}) => `c${column.number}`)].join(', ')})
-     SELECT s.line, ${['pg_catalog.sha256(pg_catalog.convert_to(s.doc::text, \'UTF8\'))', ...shared.map((each) => valueOf('x', each))].join(', ')}
+     SELECT s.line, ${["pg_catalog.sha256(pg_catalog.convert_to(s.doc::text, 'UTF8'))", ...shared.map((each) => valueOf('x', each))].join(', ')}
        FROM ${input} s, ${recordOf('s.doc', 'x', shared)}`,
   );
   if (!isExact) {
@@ -286,10 +308,14 @@ function unreadable(file: OrderFile, error: unknown, staged?: StagedTable): unkn
   const message = cause instanceof Error ? cause.message : error.message;
   const types = staged?.shared.flatMap(({field, column}) => {
     const before = staged.file.columns.find(({name}) => name === field)?.type;
-    return before === undefined || before === column.type ? [] : [`${field} was ${before} and is ${column.type}`];
+    return before === undefined || before === column.type
+      ? []
+      : [`${field} was ${before} and is ${column.type}`];
   });
   return withState(
     invalidOrderFile(file.path, where, `the server cannot read a value (${message})`),
-    types && types.length > 0 ? `Columns have changed: ${types.join('; ')}. Nothing was changed.` : 'Nothing was changed.',
+    types && types.length > 0
+      ? `Columns have changed: ${types.join('; ')}. Nothing was changed.`
+      : 'Nothing was changed.',
   );
 }

@@ -37,7 +37,10 @@ export interface FiringTriggers {
 }
 
 /** The user triggers of the tables that fire in an ordinary session: "schema.table: name". */
-export async function listFiringTriggers(session: Session, tables: readonly string[]): Promise<FiringTriggers> {
+export async function listFiringTriggers(
+  session: Session,
+  tables: readonly string[],
+): Promise<FiringTriggers> {
   const firing = (await readTriggers(session, tables)).filter(({state}) => state === 'O' || state === 'A');
   const label = ({schema, table, name}: Trigger): string => `${schema}.${table}: ${name}`;
   return {
@@ -57,7 +60,8 @@ export async function withoutUserTriggers<T>(
 ): Promise<T> {
   const before = await readTriggers(session, tables);
   for (const trigger of before) {
-    if (trigger.is_owner && (trigger.state === 'O' || trigger.state === 'A')) await setState(session, trigger, 'D');
+    if (trigger.is_owner && (trigger.state === 'O' || trigger.state === 'A'))
+      await setState(session, trigger, 'D');
   }
   const result = await work();
   // A parent's state goes down to its partitions on some versions, hence each is set from its own record, parents first.
@@ -68,7 +72,10 @@ export async function withoutUserTriggers<T>(
   const after = new Map((await readTriggers(session, tables)).map(({id, state}) => [id, state]));
   const changed = before.find(({id, state}) => after.get(id) !== state);
   if (changed) {
-    throw new AppError('ORDERS_RESTORE_FAILED', `The trigger ${changed.name} of ${changed.schema}.${changed.table} could not be set back; nothing was changed.`);
+    throw new AppError(
+      'ORDERS_RESTORE_FAILED',
+      `The trigger ${changed.name} of ${changed.schema}.${changed.table} could not be set back; nothing was changed.`,
+    );
   }
   return result;
 }
@@ -77,6 +84,12 @@ async function readTriggers(session: Session, tables: readonly string[]): Promis
   return parseRows(triggerRow, await session.query(triggersSql, [tables]));
 }
 
-async function setState(session: Session, {schema, table, name}: Trigger, state: Trigger['state']): Promise<void> {
-  await session.query(`ALTER TABLE ONLY ${quoteQualified(schema, table)} ${wordFor[state]} TRIGGER ${quoteIdentifier(name)}`);
+async function setState(
+  session: Session,
+  {schema, table, name}: Trigger,
+  state: Trigger['state'],
+): Promise<void> {
+  await session.query(
+    `ALTER TABLE ONLY ${quoteQualified(schema, table)} ${wordFor[state]} TRIGGER ${quoteIdentifier(name)}`,
+  );
 }

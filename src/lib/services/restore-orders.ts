@@ -70,7 +70,10 @@ const lockTimeout = '30s';
  * @throws USAGE, BACKUP_NOT_FOUND, ORDER_BACKUP_INVALID before the database is touched; CONFLICTS with
  *   `failOnConflicts`; ROW_SECURITY; LOCKED; ORDERS_RESTORE_FAILED after rolling everything back
  */
-export async function restoreOrders(ctx: RunContext, options: RestoreOrdersOptions): Promise<RestoreOrdersResult> {
+export async function restoreOrders(
+  ctx: RunContext,
+  options: RestoreOrdersOptions,
+): Promise<RestoreOrdersResult> {
   const startedMs = ctx.clock.now().getTime();
   const connection = resolveConnection(ctx.settings);
   refuseTransactionPooler(connection);
@@ -99,7 +102,9 @@ export async function restoreOrders(ctx: RunContext, options: RestoreOrdersOptio
       for (const warning of originWarnings(file, identity)) ctx.warn(warning);
       const work = async (): Promise<RestoreOrdersResult> => {
         const {softLinks} = ordersProfile(ctx.settings.config.orders ?? {}, schema);
-        const plan = await step('Compare with the database', () => makePlan(session, file, softLinks, options));
+        const plan = await step('Compare with the database', () =>
+          makePlan(session, file, softLinks, options),
+        );
         const triggers = await triggersOf(ctx, session, plan.staged);
         const result = {...plan.result, mode: 'preview' as const, database: identity.database, sequences: []};
         const sequences = options.execute
@@ -111,7 +116,11 @@ export async function restoreOrders(ctx: RunContext, options: RestoreOrdersOptio
           : {...result, mode: 'execute', sequences, duration};
       };
       return options.execute
-        ? withAdvisoryLock(session, {purpose: 'change', database: identity.database, signal: ctx.signal}, work)
+        ? withAdvisoryLock(
+            session,
+            {purpose: 'change', database: identity.database, signal: ctx.signal},
+            work,
+          )
         : work();
     },
     {signal: ctx.signal},
@@ -123,7 +132,9 @@ function originWarnings(file: OrderFile, identity: DatabaseIdentity): string[] {
   if (!file.database) return [];
   const {name, systemIdentifier} = file.database;
   const isOtherServer =
-    systemIdentifier !== null && identity.systemIdentifier !== null && systemIdentifier !== identity.systemIdentifier;
+    systemIdentifier !== null &&
+    identity.systemIdentifier !== null &&
+    systemIdentifier !== identity.systemIdentifier;
   if (name === identity.database && !isOtherServer) return [];
   return [
     `The order backup was taken from the database "${name}"${isOtherServer ? ' of another server' : ''}; this is "${identity.database}".`,
@@ -214,16 +225,24 @@ function changeNotes({tables, links}: StagedOrders): string[] {
       const before = file.columns.find(({name}) => name === field)?.type;
       return before === undefined || before === column.type
         ? []
-        : [`${file.table}: the column ${field} was ${before} and is ${column.type}; its values must read the same.`];
+        : [
+            `${file.table}: the column ${field} was ${before} and is ${column.type}; its values must read the same.`,
+          ];
     }),
     ...(added.length === 0 || links.some((link) => link.file === file)
       ? []
-      : [`${file.table} has columns that the file does not have; they get their default: ${added.map(({name}) => name).join(', ')}.`]),
+      : [
+          `${file.table} has columns that the file does not have; they get their default: ${added.map(({name}) => name).join(', ')}.`,
+        ]),
   ]);
 }
 
 /** Triggers that will be switched off meanwhile. Those that cannot be are warned about. */
-async function triggersOf(ctx: RunContext, session: Session, {tables, links}: StagedOrders): Promise<readonly string[]> {
+async function triggersOf(
+  ctx: RunContext,
+  session: Session,
+  {tables, links}: StagedOrders,
+): Promise<readonly string[]> {
   const oids = [...tables, ...links].map(({target}) => target.oid);
   const {ours, foreign} = await listFiringTriggers(session, oids);
   if (foreign.length > 0) {
@@ -248,10 +267,14 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
   const {plan, options, connection, identity, triggers} = execution;
   const {conflicts, conflictCount} = plan.result;
   if (options.failOnConflicts && conflictCount > 0) {
-    throw new AppError('CONFLICTS', `${countOf(conflictCount, 'row')} of the order backup cannot be put back; nothing was changed.`, {
-      hint: 'Without --fail-on-conflicts they are skipped, with everything that hangs on them.',
-      details: conflicts.slice(0, 20).map(({table, key, reason}) => `${table} ${key}: ${reason}`),
-    });
+    throw new AppError(
+      'CONFLICTS',
+      `${countOf(conflictCount, 'row')} of the order backup cannot be put back; nothing was changed.`,
+      {
+        hint: 'Without --fail-on-conflicts they are skipped, with everything that hangs on them.',
+        details: conflicts.slice(0, 20).map(({table, key, reason}) => `${table} ${key}: ${reason}`),
+      },
+    );
   }
   if (plan.rows + plan.links === 0) return [];
   await ctx.confirm({
@@ -277,7 +300,10 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
           inserted: (_table, rows) => progress.advance((done += rows), plan.rows, 'rows'),
         });
       });
-      ctx.record({restoredRows: plan.rows, orders: Object.values(plan.result.orders).reduce((a, b) => a + b, 0)});
+      ctx.record({
+        restoredRows: plan.rows,
+        orders: Object.values(plan.result.orders).reduce((a, b) => a + b, 0),
+      });
       return sequences;
     } catch (error) {
       throw describeFailure(error);
@@ -290,9 +316,13 @@ function describeFailure(error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ORDERS_RESTORE_FAILED') return error;
   const state = 'Everything was rolled back, nothing was changed.';
   if (error.code !== 'QUERY_FAILED') return withState(error, state);
-  return new AppError('ORDERS_RESTORE_FAILED', `The orders could not be put back. ${error.message} ${state}`, {
-    hint: 'If another session changed these tables in the meantime, run the preview again: it shows the new conflicts.',
-    details: error.details,
-    cause: error,
-  });
+  return new AppError(
+    'ORDERS_RESTORE_FAILED',
+    `The orders could not be put back. ${error.message} ${state}`,
+    {
+      hint: 'If another session changed these tables in the meantime, run the preview again: it shows the new conflicts.',
+      details: error.details,
+      cause: error,
+    },
+  );
 }
