@@ -1,6 +1,12 @@
 /** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
 import {AppError} from '../errors.js';
-import {type DumpContents, type DumpedTable, largeObjectTable, type ObjectName} from './dump-contents.js';
+import {
+  type DumpContents,
+  type DumpedSequence,
+  type DumpedTable,
+  largeObjectTable,
+  type ObjectName,
+} from './dump-contents.js';
 import {createRowHashSum, fingerprintText, type RowHashSum} from './row-hash.js';
 import {type CopyStatement, readCopyStatement, readIdentifier, readQualifiedName} from './sql-names.js';
 import {longestToken, SqlLexer, unsafeCommand} from './sql-lexer.js';
@@ -36,6 +42,7 @@ class CopyStreamReader implements CopyStream {
   private readonly tables = new Map<string, TableSum>();
   private readonly extensions: string[] = [];
   private readonly refreshedViews: ObjectName[] = [];
+  private readonly sequences: DumpedSequence[] = [];
   private readonly unvalidatedConstraints: (ObjectName & {constraint: string})[] = [];
   private textBytes = 0;
   private encoding = 'UTF8';
@@ -88,6 +95,7 @@ class CopyStreamReader implements CopyStream {
       tables: this.tableList(),
       extensions: this.extensions,
       refreshedViews: this.refreshedViews,
+      sequences: this.sequences,
       unvalidatedConstraints: this.unvalidatedConstraints,
       textBytes: this.textBytes,
     };
@@ -237,13 +245,18 @@ class CopyStreamReader implements CopyStream {
     const extension = /^CREATE EXTENSION (?:IF NOT EXISTS )?/.exec(statement);
     const view = /^REFRESH MATERIALIZED VIEW /.exec(statement);
     const constraint = /^ALTER TABLE (?:ONLY )?/.exec(statement);
+    const sequence = /^SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\);$/.exec(statement);
     if (extension) {
       const name = readIdentifier(statement, extension[0].length);
       if (name) this.extensions.push(name.name);
     } else if (view) {
       const name = readQualifiedName(statement, view[0].length);
       if (name) this.refreshedViews.push({schema: name.schema, name: name.name});
-    } else if (constraint && statement.endsWith(' NOT VALID;')) {
+    } else if (sequence) {
+      const [, literal = '', lastValue = '', isCalled] = sequence;
+      const name = readQualifiedName(literal.replaceAll("''", "'"), 0);
+      if (name) this.sequences.push({schema: name.schema, name: name.name, lastValue, isCalled: isCalled === 'true'});
+    } else if (constraint && / NOT (?:VALID|ENFORCED);$/.test(statement)) {
       const table = readQualifiedName(statement, constraint[0].length);
       const added = table && /^\s+ADD CONSTRAINT /.exec(statement.slice(table.end));
       const name = added && readIdentifier(statement, table.end + added[0].length);

@@ -13,6 +13,13 @@ export interface DumpedTable extends ObjectName {
   readonly fingerprint: string | null;
 }
 
+/** What the dump sets a sequence to. */
+export interface DumpedSequence extends ObjectName {
+  /** As text: it may be greater than a JavaScript number holds exactly. */
+  readonly lastValue: string;
+  readonly isCalled: boolean;
+}
+
 export interface DumpContents {
   /**
    * The tables whose rows the dump holds, in its order. Large objects, where there are any, stand as the table
@@ -23,7 +30,8 @@ export interface DumpContents {
   readonly extensions: readonly string[];
   /** Materialized views that the dump fills. */
   readonly refreshedViews: readonly ObjectName[];
-  /** Constraints that the dump declares NOT VALID. */
+  readonly sequences: readonly DumpedSequence[];
+  /** Constraints that the dump declares NOT VALID or NOT ENFORCED. */
   readonly unvalidatedConstraints: readonly (ObjectName & {readonly constraint: string})[];
   /** Length of the dump as plain SQL, in bytes. */
   readonly textBytes: number;

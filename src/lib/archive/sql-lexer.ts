@@ -15,7 +15,7 @@ export interface SqlListener {
 
 /** Statements whose text is kept whole; of all others only the beginning is. */
 const interesting =
-  /^(?:copy\b|SELECT pg_catalog\.lo|CREATE EXTENSION |REFRESH MATERIALIZED VIEW |ALTER TABLE |SET )/i;
+  /^(?:copy\b|SELECT pg_catalog\.(?:lo|setval)|CREATE EXTENSION |REFRESH MATERIALIZED VIEW |ALTER TABLE |SET )/i;
 const longestHead = 32;
 const longestComment = 128;
 /** A COPY statement with 1600 columns of the longest names has 210,000 characters. */

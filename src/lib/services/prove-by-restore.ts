@@ -1,0 +1,158 @@
+/** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
+import type {DetectedDump} from '../archive/detect-format.js';
+import type {DumpContents} from '../archive/dump-contents.js';
+import {fingerprintDatabase} from '../archive/fingerprint.js';
+import type {Backup} from '../backups/catalogue.js';
+import {AppError, messageOf} from '../errors.js';
+import {formatDuration} from '../format.js';
+import {withSession} from '../postgres/client.js';
+import type {Connection} from '../postgres/connection.js';
+import {findTool} from '../postgres/find-tools.js';
+import {inspectHealth} from '../postgres/inspect-health.js';
+import {inspectRoleNames} from '../postgres/inspect-target.js';
+import {quoteIdentifier} from '../postgres/quote.js';
+import type {RunContext} from '../run-context.js';
+import {checkNeeds} from './check-needs.js';
+import {type DumpLoad, goesThroughPsql, loadDump} from './load-dump.js';
+import {readDumpNeeds, readingOptions, type RestoreSource} from './restore-source.js';
+import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
+
+export interface RestoreProof {
+  /** What differs; empty when the restored database is equal to the dump. */
+  readonly findings: string[];
+  readonly notes: string[];
+  /** ms that the restore itself took. */
+  readonly restoreDuration: number;
+}
+
+/** What the proof knows of the backup already. */
+export interface ReadBackup {
+  readonly backup: Backup;
+  readonly dump: DetectedDump;
+  readonly contents: DumpContents;
+}
+
+/**
+ * Restores, fingerprints every table live, and looks at indexes, constraints, sequences, views and extensions.
+ * A restore that the tools refuse is a finding; what keeps the proof from being made is thrown.
+ * @throws CONNECTION_REFUSED, PERMISSION_DENIED, NOT_SUPPORTED_HERE, DISK_FULL, PG_RESTORE_NOT_FOUND, INTERRUPTED, ...
+ */
+export async function proveByRestore(
+  context: RunContext,
+  read: ReadBackup,
+  place: ScratchPlace,
+): Promise<RestoreProof> {
+  const {backup} = read;
+  if (backup.record?.config.dataOnly === true) {
+    throw new AppError('NOT_SUPPORTED_HERE', `${backup.id} holds rows without tables, so it cannot be restored into an empty database.`, {
+      hint: 'Prove it with --level archive.',
+    });
+  }
+  const source = {
+    database: backup.database,
+    locale: backup.record?.source.locale ?? null,
+    serverMajor: backup.record?.serverMajor ?? read.dump.dumpMajor,
+  };
+  return withScratchDatabase(context, place, source, async (scratch) => {
+    const load = await planLoad(context, read, scratch);
+    const startedMs = performance.now();
+    const failure = await context.progress.step(`Restore ${backup.id} into a scratch database`, async (step) => {
+      const failed = await restore(context, load, (done, unit) => {
+        if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
+        else step.advance(done, backup.sizeBytes, 'bytes');
+      });
+      step.note(formatDuration(performance.now() - startedMs));
+      return failed;
+    });
+    const restoreDuration = Math.round(performance.now() - startedMs);
+    if (failure) return {findings: [failure], notes: [], restoreDuration};
+    return {...(await compare(context, read, scratch.connection)), restoreDuration};
+  });
+}
+
+async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch): Promise<DumpLoad> {
+  const {settings, signal} = context;
+  const {dump, backup, contents} = read;
+  const {rights, connection} = scratch;
+  const major = dump.dumpMajor ?? undefined;
+  const pgRestore = dump.format === 'sql' ? null : await findTool('pg_restore', settings, major);
+  const psql = goesThroughPsql(dump, pgRestore, rights.serverMajor) ? await findTool('psql', settings) : null;
+  const source: RestoreSource = {...backup, backup, dump};
+  if (scratch.isOwnServer) {
+    const needs = await readDumpNeeds(source, pgRestore, signal);
+    await makeRoles(connection, [...needs.owners, ...needs.grantees, ...needs.policyRoles], signal);
+  }
+  // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
+  const quiet = {...context, warn: () => {}};
+  const possible = await checkNeeds(quiet, {source, pgRestore, session: connection, rights, request: {}});
+  return {
+    dump,
+    pgRestore,
+    psql,
+    target: connection,
+    serverMajor: rights.serverMajor,
+    isSuperuser: rights.isSuperuser,
+    options: {...readingOptions, ...possible, jobs: psql ? 1 : settings.cores, stopsOnError: true},
+    tables: contents.tables,
+    onlyTables: [],
+  };
+}
+
+async function makeRoles(connection: Connection, names: readonly string[], signal: AbortSignal): Promise<void> {
+  await withSession(
+    connection,
+    async (session) => {
+      const {missing} = await inspectRoleNames(session, [...new Set(names)]);
+      for (const name of missing) await session.query(`CREATE ROLE ${quoteIdentifier(name)}`);
+    },
+    {signal},
+  );
+}
+
+/** @returns what the tool says when it refuses the dump */
+async function restore(
+  context: RunContext,
+  load: DumpLoad,
+  onProgress: (done: number, unit: 'tables' | 'bytes') => void,
+): Promise<string | undefined> {
+  try {
+    await loadDump(load, context.signal, onProgress);
+    return undefined;
+  } catch (error) {
+    if (error instanceof AppError && ['PG_RESTORE_FAILED', 'PSQL_FAILED'].includes(error.code)) {
+      return `It cannot be restored: ${messageOf(error)}`;
+    }
+    throw error;
+  }
+}
+
+async function compare(
+  context: RunContext,
+  read: ReadBackup,
+  scratch: Connection,
+): Promise<{findings: string[]; notes: string[]}> {
+  const {settings, signal} = context;
+  const {contents} = read;
+  return context.progress.step('Compare', async (step) => {
+    const live = await fingerprintDatabase(scratch, contents.tables, {
+      sessions: settings.cores,
+      signal,
+      onBytes: (bytes) => step.advance(bytes, Math.max(bytes, contents.textBytes), 'bytes'),
+    });
+    const findings = contents.tables.flatMap((table, index) => {
+      const found = live[index];
+      const name = `${table.schema}.${table.name}`;
+      if (!found || found.rows !== table.rows) {
+        return [`${name} has ${found?.rows ?? 0} rows after the restore, ${table.rows} in the backup.`];
+      }
+      return isComparable(read) && found.fingerprint !== table.fingerprint ? [`${name} has other values after the restore.`] : [];
+    });
+    const health = await withSession(scratch, (session) => inspectHealth(session, contents), {signal});
+    return {findings: [...findings, ...health.findings], notes: health.notes};
+  });
+}
+
+/** The text of times in a dump that other tools made follows the time zone of whoever made it. */
+function isComparable(read: ReadBackup): boolean {
+  return read.backup.record !== null;
+}

@@ -1,0 +1,205 @@
+/** The story of `verify`: choose backups, prove each as far as asked, note the outcome in its metadata. */
+import {stat} from 'node:fs/promises';
+import {basename, join, resolve} from 'node:path';
+import {detectDump} from '../archive/detect-format.js';
+import type {DumpContents} from '../archive/dump-contents.js';
+import {readDump} from '../archive/read-dump.js';
+import {addProof} from '../backups/add-proof.js';
+import type {BackupRecord, ProofLevel} from '../backups/backup-record.js';
+import {type Backup, chooseBackup, isGood, readCatalogue} from '../backups/catalogue.js';
+import {checkFiles} from '../backups/check-files.js';
+import {sizeOf} from '../backups/checksum.js';
+import {AppError, exitStatus} from '../errors.js';
+import type {RunContext} from '../run-context.js';
+import {proveByRestore} from './prove-by-restore.js';
+import type {ScratchPlace} from './scratch-database.js';
+
+export interface VerifyRequest {
+  /** Path of a dump or of its metadata, or an id. Without this, `isAll` and `sample` the newest good backup is meant. */
+  readonly backupFile?: string | undefined;
+  readonly isAll?: boolean | undefined;
+  /** How many good backups, chosen at random. */
+  readonly sample?: number | undefined;
+  readonly level: ProofLevel;
+  readonly scratch: ScratchPlace;
+}
+
+export interface VerifiedBackup {
+  readonly id: string;
+  readonly path: string;
+  readonly level: ProofLevel;
+  readonly ok: boolean;
+  /** What is wrong with it, a line each. */
+  readonly findings: readonly string[];
+  /** What is worth knowing and does not make it a bad backup. */
+  readonly notes: readonly string[];
+  /** ms */
+  readonly duration: number;
+  /** ms that the restore itself took: what a recovery takes at least. */
+  readonly restoreDuration: number | null;
+  readonly rows: number | null;
+}
+
+export interface VerifyResult {
+  readonly results: readonly VerifiedBackup[];
+}
+
+/**
+ * Proves one backup, several chosen at random, or all. One that fails does not keep the others from being looked at.
+ * @throws BACKUP_NOT_FOUND; for a single backup also what kept the proof from being made (connection, tools, rights, disk)
+ */
+export async function verifyBackup(context: RunContext, request: VerifyRequest): Promise<VerifyResult> {
+  const backups = await chooseBackups(context, request);
+  const results: VerifiedBackup[] = [];
+  for (const backup of backups) {
+    try {
+      results.push(await proveBackup(context, backup, request));
+    } catch (error) {
+      // A proof that could not be made says nothing about the backup: it is told, not noted in its metadata.
+      if (backups.length === 1 || !(error instanceof AppError) || context.signal.aborted) throw error;
+      results.push(outcomeOf(backup, request.level, [`It could not be proven: ${error.message}`], 0));
+    }
+  }
+  return {results};
+}
+
+async function chooseBackups(context: RunContext, request: VerifyRequest): Promise<Backup[]> {
+  const {settings} = context;
+  const folder = join(settings.backupsDir, 'database');
+  if (request.isAll !== true && request.sample === undefined) {
+    return [await chooseOne(request.backupFile, folder, settings.cwd)];
+  }
+  const {backups, problems} = await readCatalogue(folder);
+  for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
+  const candidates = request.isAll === true ? [...backups] : backups.filter(isGood);
+  if (candidates.length === 0) {
+    throw new AppError('BACKUP_NOT_FOUND', `There is no backup in ${folder}.`, {hint: 'Make one: destino-db backup'});
+  }
+  return request.isAll === true ? candidates : chooseAtRandom(candidates, request.sample ?? 1);
+}
+
+async function chooseOne(file: string | undefined, folder: string, cwd: string): Promise<Backup> {
+  try {
+    return await chooseBackup(folder, {file, isLatest: file === undefined}, cwd);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'BACKUP_NOT_FOUND' || file === undefined) throw error;
+    const path = resolve(cwd, file);
+    const found = await stat(path).catch(() => undefined); // then the first error tells what was looked for
+    if (!found) throw error;
+    const {format, compressed, databaseName} = await detectDump(path);
+    return {
+      id: basename(path),
+      path,
+      metadataPath: path,
+      createdAt: found.mtime,
+      database: databaseName ?? basename(path),
+      format,
+      compressed,
+      sizeBytes: await sizeOf(path),
+      label: null,
+      record: null,
+    };
+  }
+}
+
+function chooseAtRandom(backups: Backup[], count: number): Backup[] {
+  const rest = [...backups];
+  const chosen: Backup[] = [];
+  while (chosen.length < count && rest.length > 0) {
+    chosen.push(...rest.splice(Math.floor(Math.random() * rest.length), 1));
+  }
+  return chosen;
+}
+
+async function proveBackup(context: RunContext, backup: Backup, request: VerifyRequest): Promise<VerifiedBackup> {
+  const startedMs = performance.now();
+  const found = await findFaults(context, backup, request);
+  const duration = Math.round(performance.now() - startedMs);
+  const outcome = {...outcomeOf(backup, request.level, found.findings, duration), ...found};
+  const {ok, findings, restoreDuration} = outcome;
+  context.record({verifications: [{backupId: backup.id, level: request.level, ok, duration, restoreDuration}]});
+  if (backup.record) {
+    await addProof(context, backup.metadataPath, {
+      level: request.level,
+      at: context.clock.now().toISOString(),
+      ok,
+      duration,
+      findings: [...findings],
+      ...(restoreDuration === null ? {} : {restoreDuration}),
+    });
+  }
+  return outcome;
+}
+
+function outcomeOf(backup: Backup, level: ProofLevel, findings: readonly string[], duration: number): VerifiedBackup {
+  const {id, path} = backup;
+  const ok = findings.length === 0;
+  return {id, path, level, ok, findings, notes: [], duration, restoreDuration: null, rows: null};
+}
+
+type Faults = Pick<VerifiedBackup, 'findings' | 'notes' | 'restoreDuration' | 'rows'>;
+
+/** Goes on to the next level only while nothing was found. */
+async function findFaults(context: RunContext, backup: Backup, request: VerifyRequest): Promise<Faults> {
+  const notes = backup.record ? [] : ['It has no checksums: made by other scripts, only its completeness can be told.'];
+  const none = {notes, restoreDuration: null, rows: null};
+  const damage = await asFindings(() => checksum(context, backup));
+  if (Array.isArray(damage)) return {...none, findings: damage};
+  if (request.level === 'checksum') return {...none, findings: []};
+  const contents = await asFindings(() => readWhole(context, backup, request.level === 'restore'));
+  if (Array.isArray(contents)) return {...none, findings: contents};
+  const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
+  const differences = backup.record ? compareWithRecord(backup.record, contents) : [];
+  if (differences.length > 0 || request.level === 'archive') return {...none, rows, findings: differences};
+  const proof = await proveByRestore(context, {backup, dump: await detectDump(backup.path), contents}, request.scratch);
+  return {...proof, notes: [...notes, ...proof.notes], rows};
+}
+
+async function checksum(context: RunContext, backup: Backup): Promise<void> {
+  await context.progress.step(`Checksum of ${backup.id}`, (step) =>
+    checkFiles(backup, {signal: context.signal, onBytes: (done, total) => step.advance(done, total, 'bytes')}),
+  );
+}
+
+async function readWhole(context: RunContext, backup: Backup, isRestoring: boolean): Promise<DumpContents> {
+  const {settings, signal} = context;
+  const hasFingerprints = backup.record?.tables.some((table) => table.fingerprint !== null) ?? false;
+  return context.progress.step(`Read ${backup.id}`, (step) =>
+    readDump(backup, {
+      settings,
+      signal,
+      fingerprints: hasFingerprints || isRestoring,
+      onBytes: (bytes) => step.advance(bytes, undefined, 'bytes'),
+    }),
+  );
+}
+
+/** A line for each table that the dump does not hold as its metadata says. */
+export function compareWithRecord(record: BackupRecord, contents: DumpContents): string[] {
+  const read = new Map(contents.tables.map((table) => [JSON.stringify([table.schema, table.name]), table]));
+  const findings: string[] = [];
+  for (const {schema, name, rows, fingerprint} of record.tables) {
+    const key = JSON.stringify([schema, name]);
+    const table = read.get(key);
+    read.delete(key);
+    if (record.config.schemaOnly) continue;
+    if (!table) findings.push(`${schema}.${name} is not in the dump.`);
+    else if (rows !== null && table.rows !== rows) {
+      findings.push(`${schema}.${name} has ${table.rows} rows in the dump, ${rows} in the metadata.`);
+    } else if (fingerprint !== null && table.fingerprint !== null && table.fingerprint !== fingerprint) {
+      findings.push(`${schema}.${name} has other rows in the dump than the metadata says.`);
+    }
+  }
+  for (const {schema, name} of read.values()) findings.push(`${schema}.${name} is in the dump but not in the metadata.`);
+  return findings;
+}
+
+/** Damage is what is looked for; anything else that goes wrong is an error. */
+async function asFindings<T>(work: () => Promise<T>): Promise<T | string[]> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.exitCode !== exitStatus.integrity) throw error;
+    return [error.message, ...error.details];
+  }
+}
