@@ -1,0 +1,67 @@
+import {Flags} from '@oclif/core';
+import {proofLevels} from '../lib/backups/backup-record.js';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {countFlag} from '../lib/cli/flags.js';
+import {showVerified} from '../lib/cli/show-verified.js';
+import {AppError, exitStatus} from '../lib/errors.js';
+import {type VerifyResult, verifyBackup} from '../lib/services/verify-backup.js';
+
+const chooses = ['backup-file', 'latest', 'all', 'sample'];
+const others = (name: string): string[] => chooses.filter((other) => other !== name);
+
+export default class Verify extends BaseCommand {
+  static override summary = 'prove a backup: its bytes, its content, or by restoring it';
+  static override description =
+    'checksum: every file has the size and SHA-256 that were written. archive: and the dump can be read to its end, with the\n' +
+    'rows and fingerprints of its metadata. restore: and a scratch database restored from it is equal to it, table by table,\n' +
+    'with valid indexes and constraints, its sequences, views and extensions; the scratch database is dropped again.\n' +
+    'The outcome goes into the metadata, where list, status and prune look.\n' +
+    'Exit codes: 0 proven, 2 usage, 3 environment, 4 a backup is damaged or differs, 130 interrupted.';
+  static override examples = [
+    '<%= config.bin %> verify --latest',
+    '<%= config.bin %> verify --latest --level restore',
+    '<%= config.bin %> verify --sample 2 --level restore --scratch local',
+    '<%= config.bin %> verify --all --level checksum --json',
+  ];
+  static override flags = {
+    'backup-file': Flags.string({
+      helpValue: 'PATH',
+      summary: 'A dump, its metadata file, or an id as list shows it.',
+      exclusive: others('backup-file'),
+    }),
+    latest: Flags.boolean({summary: 'The newest good backup (the default).', exclusive: others('latest')}),
+    all: Flags.boolean({summary: 'Every backup; goes on after one that fails.', exclusive: others('all')}),
+    sample: {...countFlag('N good backups chosen at random.', {min: 1}), exclusive: others('sample')},
+    level: Flags.option({options: proofLevels})({default: 'archive', summary: 'How far to prove (archive).'}),
+    scratch: Flags.option({options: ['same', 'local'] as const})({
+      summary: 'Where to restore: the server of the database URL (same), or a throw-away server on this machine (local).',
+      exclusive: ['scratch-url'],
+    }),
+    'scratch-url': Flags.string({
+      helpValue: 'URL',
+      summary: 'Another server to restore on; its database is only connected to.',
+    }),
+  };
+
+  async run(): Promise<VerifyResult> {
+    const {flags} = await this.parse(Verify);
+    const url = flags['scratch-url'];
+    if (flags.level !== 'restore' && (url !== undefined || flags.scratch !== undefined)) {
+      const name = url === undefined ? '--scratch' : '--scratch-url';
+      throw new AppError('USAGE', `${name} needs --level restore: no other level restores anything.`);
+    }
+    return this.perform(
+      flags,
+      (context) =>
+        verifyBackup(context, {
+          backupFile: flags['backup-file'],
+          isAll: flags.all,
+          sample: flags.sample,
+          level: flags.level,
+          scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
+        }),
+      showVerified,
+      {exitCodeOf: ({results}) => (results.every((result) => result.ok) ? 0 : exitStatus.integrity)},
+    );
+  }
+}

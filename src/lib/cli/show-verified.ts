@@ -1,0 +1,41 @@
+/** The outcome of `verify` as lines. */
+import {countOf, formatDuration} from '../format.js';
+import type {VerifiedBackup, VerifyResult} from '../services/verify-backup.js';
+import {printable, type Style} from './style.js';
+
+const proven = {
+  checksum: 'every byte is as written',
+  archive: 'read to its end, rows and fingerprints as recorded',
+  restore: 'restored and found equal',
+} as const;
+
+/** One line per backup, what is wrong below it, and what to do next. */
+export function showVerified({results}: VerifyResult, style: Style): string[] {
+  const failed = results.filter((result) => !result.ok);
+  return [
+    ...results.flatMap((result) => describe(result, style)),
+    ...(results.length > 1 ? ['', `${results.length - failed.length} of ${countOf(results.length, 'backup')} proven.`] : []),
+    ...next(results, failed),
+  ];
+}
+
+function describe(result: VerifiedBackup, style: Style): string[] {
+  const took = formatDuration(result.duration);
+  const rows = result.rows === null ? '' : `, ${countOf(result.rows, 'row')}`;
+  const restored = result.restoreDuration === null ? '' : ` (restore ${formatDuration(result.restoreDuration)})`;
+  const head = result.ok
+    ? `${style.green('ok')}    ${result.id}: ${proven[result.level]}${rows}, in ${took}${restored}`
+    : `${style.red('FAIL')}  ${result.id}: not proven by ${result.level}, after ${took}`;
+  return [
+    head,
+    ...result.findings.map((finding) => `      ${printable(finding)}`),
+    ...result.notes.map((note) => style.dim(`      note: ${printable(note)}`)),
+  ];
+}
+
+function next(results: readonly VerifiedBackup[], failed: readonly VerifiedBackup[]): string[] {
+  if (failed.length > 0) return ['', 'Next: destino-db list   (which backup is the newest good one?), then destino-db backup'];
+  const [only] = results;
+  if (results.length !== 1 || !only || only.level === 'restore') return [];
+  return ['', `Next: destino-db verify --backup-file ${only.id} --level restore   (proves that it restores)`];
+}
