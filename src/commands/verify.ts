@@ -34,7 +34,8 @@ export default class Verify extends BaseCommand {
     sample: {...countFlag('N good backups chosen at random.', {min: 1}), exclusive: others('sample')},
     level: Flags.option({options: proofLevels})({default: 'archive', summary: 'How far to prove (archive).'}),
     scratch: Flags.option({options: ['same', 'local'] as const})({
-      summary: 'Where to restore: the server of the database URL (same), or a throw-away server on this machine (local).',
+      summary:
+        'Where to restore: the server of the database URL (same), or a throw-away server on this machine (local).',
       exclusive: ['scratch-url'],
     }),
     'scratch-url': Flags.string({

@@ -245,7 +245,9 @@ class CopyStreamReader implements CopyStream {
     const extension = /^CREATE EXTENSION (?:IF NOT EXISTS )?/.exec(statement);
     const view = /^REFRESH MATERIALIZED VIEW /.exec(statement);
     const constraint = /^ALTER TABLE (?:ONLY )?/.exec(statement);
-    const sequence = /^SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\);$/.exec(statement);
+    const sequence = /^SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\);$/.exec(
+      statement,
+    );
     if (extension) {
       const name = readIdentifier(statement, extension[0].length);
       if (name) this.extensions.push(name.name);
@@ -255,7 +257,8 @@ class CopyStreamReader implements CopyStream {
     } else if (sequence) {
       const [, literal = '', lastValue = '', isCalled] = sequence;
       const name = readQualifiedName(literal.replaceAll("''", "'"), 0);
-      if (name) this.sequences.push({schema: name.schema, name: name.name, lastValue, isCalled: isCalled === 'true'});
+      if (name)
+        this.sequences.push({schema: name.schema, name: name.name, lastValue, isCalled: isCalled === 'true'});
     } else if (constraint && / NOT (?:VALID|ENFORCED);$/.test(statement)) {
       const table = readQualifiedName(statement, constraint[0].length);
       const added = table && /^\s+ADD CONSTRAINT /.exec(statement.slice(table.end));

@@ -19,14 +19,19 @@ const waitMs = 30_000;
  * Appends to `proofs` in the metadata file, which is read again first: it may have changed since.
  * @throws LOCKED when another run has the folder for long, METADATA_INVALID, FOLDER_NOT_WRITABLE, DISK_FULL
  */
-export async function addProof(context: RunContext, metadataPath: string, proof: Verification): Promise<void> {
+export async function addProof(
+  context: RunContext,
+  metadataPath: string,
+  proof: Verification,
+): Promise<void> {
   await withFolderLock(
     context,
     dirname(metadataPath),
     async () => {
       const record = metadata.parse(JSON.parse(await readFile(metadataPath, 'utf8')));
       const proofs = proofList.safeParse(record['proofs']);
-      if (!proofs.success) throw new AppError('METADATA_INVALID', `The metadata file ${metadataPath} has no list of proofs.`);
+      if (!proofs.success)
+        throw new AppError('METADATA_INVALID', `The metadata file ${metadataPath} has no list of proofs.`);
       record['proofs'] = [...proofs.data, proof];
       await writeFileSafely(metadataPath, `${JSON.stringify(record, null, 2)}\n`);
     },

@@ -16,6 +16,9 @@ export async function checkFiles(
   const expected = backup.record?.sha256;
   const size = await sizeOf(backup.path);
   const isFolder = (await stat(backup.path)).isDirectory();
+  if (isFolder && expected !== undefined && typeof expected !== 'string') {
+    await compareNames(backup.path, Object.keys(expected));
+  }
   // The old scripts noted the size of a folder in their own way.
   if (size !== backup.sizeBytes && (backup.record || !isFolder)) {
     throw new AppError(
@@ -35,11 +38,6 @@ export async function checkFiles(
       `${backup.path} is not what its metadata says: a ${isFolder ? 'folder' : 'file'}.`,
     );
   }
-  if (isFolder)
-    await compareNames(
-      backup.path,
-      digests.map(([name]) => name),
-    );
   let done = 0;
   for (const [name, sha256] of digests) {
     const path = name === '' ? backup.path : join(backup.path, name);

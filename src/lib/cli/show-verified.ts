@@ -14,7 +14,9 @@ export function showVerified({results}: VerifyResult, style: Style): string[] {
   const failed = results.filter((result) => !result.ok);
   return [
     ...results.flatMap((result) => describe(result, style)),
-    ...(results.length > 1 ? ['', `${results.length - failed.length} of ${countOf(results.length, 'backup')} proven.`] : []),
+    ...(results.length > 1
+      ? ['', `${results.length - failed.length} of ${countOf(results.length, 'backup')} proven.`]
+      : []),
     ...next(results, failed),
   ];
 }
@@ -22,7 +24,8 @@ export function showVerified({results}: VerifyResult, style: Style): string[] {
 function describe(result: VerifiedBackup, style: Style): string[] {
   const took = formatDuration(result.duration);
   const rows = result.rows === null ? '' : `, ${countOf(result.rows, 'row')}`;
-  const restored = result.restoreDuration === null ? '' : ` (restore ${formatDuration(result.restoreDuration)})`;
+  const restored =
+    result.restoreDuration === null ? '' : ` (restore ${formatDuration(result.restoreDuration)})`;
   const head = result.ok
     ? `${style.green('ok')}    ${result.id}: ${proven[result.level]}${rows}, in ${took}${restored}`
     : `${style.red('FAIL')}  ${result.id}: not proven by ${result.level}, after ${took}`;
@@ -34,7 +37,8 @@ function describe(result: VerifiedBackup, style: Style): string[] {
 }
 
 function next(results: readonly VerifiedBackup[], failed: readonly VerifiedBackup[]): string[] {
-  if (failed.length > 0) return ['', 'Next: destino-db list   (which backup is the newest good one?), then destino-db backup'];
+  if (failed.length > 0)
+    return ['', 'Next: destino-db list   (which backup is the newest good one?), then destino-db backup'];
   const [only] = results;
   if (results.length !== 1 || !only || only.level === 'restore') return [];
   return ['', `Next: destino-db verify --backup-file ${only.id} --level restore   (proves that it restores)`];

@@ -50,8 +50,11 @@ async function unvalidatedConstraints(session: Session, contents: DumpContents):
        WHERE NOT k.convalidated AND k.conislocal AND ${userSchema}
          AND pg_catalog.to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false' ORDER BY 1, 2, 3`),
   );
-  const key = (schema: string, name: string, constraint: string): string => JSON.stringify([schema, name, constraint]);
-  const declared = new Set(contents.unvalidatedConstraints.map((item) => key(item.schema, item.name, item.constraint)));
+  const key = (schema: string, name: string, constraint: string): string =>
+    JSON.stringify([schema, name, constraint]);
+  const declared = new Set(
+    contents.unvalidatedConstraints.map((item) => key(item.schema, item.name, item.constraint)),
+  );
   return rows
     .filter((row) => !declared.has(key(row.schema, row.name, row.constraint)))
     .map((row) => `The constraint ${row.constraint} of ${row.schema}.${row.name} is not validated.`);
@@ -77,7 +80,9 @@ async function missingExtensions(session: Session, contents: DumpContents): Prom
     await session.query('SELECT extname AS name FROM pg_catalog.pg_extension'),
   );
   const present = new Set(rows.map(({name}) => name));
-  return contents.extensions.filter((name) => !present.has(name)).map((name) => `The extension ${name} is missing.`);
+  return contents.extensions
+    .filter((name) => !present.has(name))
+    .map((name) => `The extension ${name} is missing.`);
 }
 
 /** A sequence must stand where the dump sets it; one that is behind the column it serves will hand out taken numbers. */
@@ -110,7 +115,12 @@ const sequenceRow = nameRow.extend({
   owner_column: z.string().nullable(),
 });
 
-const stateRow = z.object({number: pgCount, last_value: z.string(), is_called: pgBoolean, is_behind: pgBoolean});
+const stateRow = z.object({
+  number: pgCount,
+  last_value: z.string(),
+  is_called: pgBoolean,
+  is_behind: pgBoolean,
+});
 
 interface SequenceState {
   readonly schema: string;

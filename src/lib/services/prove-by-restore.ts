@@ -1,7 +1,7 @@
 /** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
 import type {DetectedDump} from '../archive/detect-format.js';
 import type {DumpContents} from '../archive/dump-contents.js';
-import {fingerprintDatabase} from '../archive/fingerprint.js';
+import {fingerprintDatabase, type FingerprintedTable} from '../archive/fingerprint.js';
 import type {Backup} from '../backups/catalogue.js';
 import {AppError, messageOf} from '../errors.js';
 import {formatDuration} from '../format.js';
@@ -44,9 +44,13 @@ export async function proveByRestore(
 ): Promise<RestoreProof> {
   const {backup} = read;
   if (backup.record?.config.dataOnly === true) {
-    throw new AppError('NOT_SUPPORTED_HERE', `${backup.id} holds rows without tables, so it cannot be restored into an empty database.`, {
-      hint: 'Prove it with --level archive.',
-    });
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `${backup.id} holds rows without tables, so it cannot be restored into an empty database.`,
+      {
+        hint: 'Prove it with --level archive.',
+      },
+    );
   }
   const source = {
     database: backup.database,
@@ -56,14 +60,17 @@ export async function proveByRestore(
   return withScratchDatabase(context, place, source, async (scratch) => {
     const load = await planLoad(context, read, scratch);
     const startedMs = performance.now();
-    const failure = await context.progress.step(`Restore ${backup.id} into a scratch database`, async (step) => {
-      const failed = await restore(context, load, (done, unit) => {
-        if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
-        else step.advance(done, backup.sizeBytes, 'bytes');
-      });
-      step.note(formatDuration(performance.now() - startedMs));
-      return failed;
-    });
+    const failure = await context.progress.step(
+      `Restore ${backup.id} into a scratch database`,
+      async (step) => {
+        const failed = await restore(context, load, (done, unit) => {
+          if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
+          else step.advance(done, backup.sizeBytes, 'bytes');
+        });
+        step.note(formatDuration(performance.now() - startedMs));
+        return failed;
+      },
+    );
     const restoreDuration = Math.round(performance.now() - startedMs);
     if (failure) return {findings: [failure], notes: [], restoreDuration};
     return {...(await compare(context, read, scratch.connection)), restoreDuration};
@@ -98,7 +105,11 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   };
 }
 
-async function makeRoles(connection: Connection, names: readonly string[], signal: AbortSignal): Promise<void> {
+async function makeRoles(
+  connection: Connection,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   await withSession(
     connection,
     async (session) => {
@@ -131,24 +142,44 @@ async function compare(
   read: ReadBackup,
   scratch: Connection,
 ): Promise<{findings: string[]; notes: string[]}> {
-  const {settings, signal} = context;
   const {contents} = read;
   return context.progress.step('Compare', async (step) => {
-    const live = await fingerprintDatabase(scratch, contents.tables, {
-      sessions: settings.cores,
-      signal,
-      onBytes: (bytes) => step.advance(bytes, Math.max(bytes, contents.textBytes), 'bytes'),
+    const rows = await compareRows(context, read, scratch, (bytes) => {
+      step.advance(bytes, Math.max(bytes, contents.textBytes), 'bytes');
     });
-    const findings = contents.tables.flatMap((table, index) => {
-      const found = live[index];
-      const name = `${table.schema}.${table.name}`;
-      if (!found || found.rows !== table.rows) {
-        return [`${name} has ${found?.rows ?? 0} rows after the restore, ${table.rows} in the backup.`];
-      }
-      return isComparable(read) && found.fingerprint !== table.fingerprint ? [`${name} has other values after the restore.`] : [];
+    const health = await withSession(scratch, (session) => inspectHealth(session, contents), {
+      signal: context.signal,
     });
-    const health = await withSession(scratch, (session) => inspectHealth(session, contents), {signal});
-    return {findings: [...findings, ...health.findings], notes: health.notes};
+    return {findings: [...rows, ...health.findings], notes: health.notes};
+  });
+}
+
+async function compareRows(
+  context: RunContext,
+  read: ReadBackup,
+  scratch: Connection,
+  onBytes: (bytes: number) => void,
+): Promise<string[]> {
+  const {settings, signal} = context;
+  const {tables} = read.contents;
+  let live: FingerprintedTable[];
+  try {
+    live = await fingerprintDatabase(scratch, tables, {sessions: settings.cores, signal, onBytes});
+  } catch (error) {
+    // A table or column is not there.
+    if (error instanceof AppError && error.code === 'QUERY_FAILED')
+      return [`The rows cannot be compared: ${error.message}`];
+    throw error;
+  }
+  return tables.flatMap((table, index) => {
+    const found = live[index];
+    const name = `${table.schema}.${table.name}`;
+    if (found?.rows !== table.rows) {
+      return [`${name} has ${found?.rows ?? 0} rows after the restore, ${table.rows} in the backup.`];
+    }
+    return isComparable(read) && found.fingerprint !== table.fingerprint
+      ? [`${name} has other values after the restore.`]
+      : [];
   });
 }
 

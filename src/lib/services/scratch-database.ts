@@ -20,7 +20,8 @@ import {thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
 
-export type ScratchPlace = {readonly kind: 'same'} | {readonly kind: 'local'} | {readonly kind: 'url'; readonly url: string};
+export type ScratchPlace =
+  {readonly kind: 'same'} | {readonly kind: 'local'} | {readonly kind: 'url'; readonly url: string};
 
 export interface Scratch {
   /** To the scratch database. */
@@ -67,7 +68,9 @@ export async function withScratchDatabase<T>(
 
 function scratchServer(context: RunContext, place: ScratchPlace): Connection {
   const connection =
-    place.kind === 'url' ? parseConnectionUrl(place.url, '--scratch-url') : resolveConnection(context.settings);
+    place.kind === 'url'
+      ? parseConnectionUrl(place.url, '--scratch-url')
+      : resolveConnection(context.settings);
   refuseTransactionPooler(connection);
   return connection;
 }
@@ -77,7 +80,10 @@ async function chooseServer(major: number | null): Promise<string> {
   const servers = await serverBinFolders();
   const fitting = servers.filter((server) => server.major >= (major ?? 0)).at(-1);
   if (fitting) return fitting.folder;
-  const found = servers.length === 0 ? 'none is installed' : `installed: ${servers.map((server) => server.major).join(', ')}`;
+  const found =
+    servers.length === 0
+      ? 'none is installed'
+      : `installed: ${servers.map((server) => server.major).join(', ')}`;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
     `A local server for the proof needs the server programs of PostgreSQL ${major ?? ''} or newer; ${found}.`,
@@ -96,9 +102,15 @@ async function onServer<T>(
   const journal = openJournal(context, 'verify');
   const done = isOwnServer
     ? async () => {}
-    : await journal.begin({kind: 'scratch-database', server: {host: server.host, port: server.port}, database: name});
+    : await journal.begin({
+        kind: 'scratch-database',
+        server: {host: server.host, port: server.port},
+        database: name,
+      });
   try {
-    const rights = await withSession(server, (session) => makeScratch(context, session, name, source), {signal: context.signal});
+    const rights = await withSession(server, (session) => makeScratch(context, session, name, source), {
+      signal: context.signal,
+    });
     return await work({connection: withDatabase(server, name), rights, isOwnServer});
   } finally {
     // No signal: clearing up has to be done after an interruption too.
@@ -117,7 +129,13 @@ async function makeScratch(
   const rights = await inspectRole(session);
   await createDatabase(session, name, {locale: source.locale, owner: undefined}, rights.serverMajor);
   const at = context.clock.now().toISOString();
-  const mark = {kind: 'scratch' as const, database: source.database, at, owner: await thisProcess(), comment: null};
+  const mark = {
+    kind: 'scratch' as const,
+    database: source.database,
+    at,
+    owner: await thisProcess(),
+    comment: null,
+  };
   await session.query(markStatement(name, mark));
   return rights;
 }
@@ -131,7 +149,10 @@ async function dropScratch(server: Connection, name: string): Promise<void> {
     });
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    throw withState(error, `The scratch database "${name}" on ${describeConnection(server)} could not be dropped and is still there.`);
+    throw withState(
+      error,
+      `The scratch database "${name}" on ${describeConnection(server)} could not be dropped and is still there.`,
+    );
   }
 }
 

@@ -2,10 +2,10 @@
 import {stat} from 'node:fs/promises';
 import {basename, join, resolve} from 'node:path';
 import {detectDump} from '../archive/detect-format.js';
-import type {DumpContents} from '../archive/dump-contents.js';
+import type {DumpContents, ObjectName} from '../archive/dump-contents.js';
 import {readDump} from '../archive/read-dump.js';
 import {addProof} from '../backups/add-proof.js';
-import type {BackupRecord, ProofLevel} from '../backups/backup-record.js';
+import type {ProofLevel} from '../backups/backup-record.js';
 import {type Backup, chooseBackup, isGood, readCatalogue} from '../backups/catalogue.js';
 import {checkFiles} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
@@ -73,7 +73,9 @@ async function chooseBackups(context: RunContext, request: VerifyRequest): Promi
   for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
   const candidates = request.isAll === true ? [...backups] : backups.filter(isGood);
   if (candidates.length === 0) {
-    throw new AppError('BACKUP_NOT_FOUND', `There is no backup in ${folder}.`, {hint: 'Make one: destino-db backup'});
+    throw new AppError('BACKUP_NOT_FOUND', `There is no backup in ${folder}.`, {
+      hint: 'Make one: destino-db backup',
+    });
   }
   return request.isAll === true ? candidates : chooseAtRandom(candidates, request.sample ?? 1);
 }
@@ -111,13 +113,19 @@ function chooseAtRandom(backups: Backup[], count: number): Backup[] {
   return chosen;
 }
 
-async function proveBackup(context: RunContext, backup: Backup, request: VerifyRequest): Promise<VerifiedBackup> {
+async function proveBackup(
+  context: RunContext,
+  backup: Backup,
+  request: VerifyRequest,
+): Promise<VerifiedBackup> {
   const startedMs = performance.now();
   const found = await findFaults(context, backup, request);
   const duration = Math.round(performance.now() - startedMs);
   const outcome = {...outcomeOf(backup, request.level, found.findings, duration), ...found};
   const {ok, findings, restoreDuration} = outcome;
-  context.record({verifications: [{backupId: backup.id, level: request.level, ok, duration, restoreDuration}]});
+  context.record({
+    verifications: [{backupId: backup.id, level: request.level, ok, duration, restoreDuration}],
+  });
   if (backup.record) {
     await addProof(context, backup.metadataPath, {
       level: request.level,
@@ -131,7 +139,12 @@ async function proveBackup(context: RunContext, backup: Backup, request: VerifyR
   return outcome;
 }
 
-function outcomeOf(backup: Backup, level: ProofLevel, findings: readonly string[], duration: number): VerifiedBackup {
+function outcomeOf(
+  backup: Backup,
+  level: ProofLevel,
+  findings: readonly string[],
+  duration: number,
+): VerifiedBackup {
   const {id, path} = backup;
   const ok = findings.length === 0;
   return {id, path, level, ok, findings, notes: [], duration, restoreDuration: null, rows: null};
@@ -141,23 +154,33 @@ type Faults = Pick<VerifiedBackup, 'findings' | 'notes' | 'restoreDuration' | 'r
 
 /** Goes on to the next level only while nothing was found. */
 async function findFaults(context: RunContext, backup: Backup, request: VerifyRequest): Promise<Faults> {
-  const notes = backup.record ? [] : ['It has no checksums: made by other scripts, only its completeness can be told.'];
+  const notes = backup.record
+    ? []
+    : ['It has no checksums: made by other scripts, only its completeness can be told.'];
   const none = {notes, restoreDuration: null, rows: null};
   const damage = await asFindings(() => checksum(context, backup));
-  if (Array.isArray(damage)) return {...none, findings: damage};
+  if (damage.findings) return {...none, findings: damage.findings};
   if (request.level === 'checksum') return {...none, findings: []};
-  const contents = await asFindings(() => readWhole(context, backup, request.level === 'restore'));
-  if (Array.isArray(contents)) return {...none, findings: contents};
+  const read = await asFindings(() => readWhole(context, backup, request.level === 'restore'));
+  if (read.findings) return {...none, findings: read.findings};
+  const contents = read.value;
   const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
-  const differences = backup.record ? compareWithRecord(backup.record, contents) : [];
+  const differences = compareWithRecord(expectedTables(backup), contents);
   if (differences.length > 0 || request.level === 'archive') return {...none, rows, findings: differences};
-  const proof = await proveByRestore(context, {backup, dump: await detectDump(backup.path), contents}, request.scratch);
+  const proof = await proveByRestore(
+    context,
+    {backup, dump: await detectDump(backup.path), contents},
+    request.scratch,
+  );
   return {...proof, notes: [...notes, ...proof.notes], rows};
 }
 
 async function checksum(context: RunContext, backup: Backup): Promise<void> {
   await context.progress.step(`Checksum of ${backup.id}`, (step) =>
-    checkFiles(backup, {signal: context.signal, onBytes: (done, total) => step.advance(done, total, 'bytes')}),
+    checkFiles(backup, {
+      signal: context.signal,
+      onBytes: (done, total) => step.advance(done, total, 'bytes'),
+    }),
   );
 }
 
@@ -174,15 +197,26 @@ async function readWhole(context: RunContext, backup: Backup, isRestoring: boole
   );
 }
 
+/** A dump without rows names its tables in the metadata only; metadata of the old scripts names none. */
+function expectedTables({record}: Backup): readonly ExpectedTable[] | null {
+  return record && !record.config.schemaOnly ? record.tables : null;
+}
+
+interface ExpectedTable extends ObjectName {
+  /** Null where the dump was never read back. */
+  readonly rows: number | null;
+  readonly fingerprint: string | null;
+}
+
 /** A line for each table that the dump does not hold as its metadata says. */
-export function compareWithRecord(record: BackupRecord, contents: DumpContents): string[] {
+function compareWithRecord(tables: readonly ExpectedTable[] | null, contents: DumpContents): string[] {
+  if (!tables) return [];
   const read = new Map(contents.tables.map((table) => [JSON.stringify([table.schema, table.name]), table]));
   const findings: string[] = [];
-  for (const {schema, name, rows, fingerprint} of record.tables) {
+  for (const {schema, name, rows, fingerprint} of tables) {
     const key = JSON.stringify([schema, name]);
     const table = read.get(key);
     read.delete(key);
-    if (record.config.schemaOnly) continue;
     if (!table) findings.push(`${schema}.${name} is not in the dump.`);
     else if (rows !== null && table.rows !== rows) {
       findings.push(`${schema}.${name} has ${table.rows} rows in the dump, ${rows} in the metadata.`);
@@ -190,16 +224,19 @@ export function compareWithRecord(record: BackupRecord, contents: DumpContents):
       findings.push(`${schema}.${name} has other rows in the dump than the metadata says.`);
     }
   }
-  for (const {schema, name} of read.values()) findings.push(`${schema}.${name} is in the dump but not in the metadata.`);
+  for (const {schema, name} of read.values())
+    findings.push(`${schema}.${name} is in the dump but not in the metadata.`);
   return findings;
 }
 
+type Looked<T> = {readonly value: T; readonly findings?: undefined} | {readonly findings: string[]};
+
 /** Damage is what is looked for; anything else that goes wrong is an error. */
-async function asFindings<T>(work: () => Promise<T>): Promise<T | string[]> {
+async function asFindings<T>(work: () => Promise<T>): Promise<Looked<T>> {
   try {
-    return await work();
+    return {value: await work()};
   } catch (error) {
     if (!(error instanceof AppError) || error.exitCode !== exitStatus.integrity) throw error;
-    return [error.message, ...error.details];
+    return {findings: [error.message, ...error.details]};
   }
 }

@@ -1,0 +1,288 @@
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {
+  type BackupRecord,
+  formatBackupRecord,
+  readBackupRecord,
+} from '../../src/lib/backups/backup-record.js';
+import {AppError} from '../../src/lib/errors.js';
+import {silentProgress} from '../../src/lib/progress/progress.js';
+import {verifyBackup, type VerifyRequest, type VerifiedBackup} from '../../src/lib/services/verify-backup.js';
+import {makeBackup} from '../support/make-backup.js';
+import {dumpKinds, type DumpKind} from '../support/make-dump.js';
+import {tempFolder} from '../support/run-cli.js';
+import {
+  createTempDatabase,
+  existingDatabase,
+  loadFixture,
+  onServer,
+  type TempDatabase,
+  urlOf,
+} from '../support/temp-database.js';
+import {testContext, type TestContext} from '../support/test-context.js';
+
+let database: TempDatabase;
+let folder: string;
+let context: TestContext;
+const backups = new Map<DumpKind, Awaited<ReturnType<typeof makeBackup>>>();
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  database = await createTempDatabase('template0');
+  await loadFixture(database, 'every-type.sql');
+  context = testContext(folder, {settings: {databaseUrl: database.url}});
+  for (const [index, kind] of dumpKinds.entries()) {
+    backups.set(
+      kind,
+      await makeBackup(context, database.connection, kind, `2025-06-0${index + 1}T03:00:00.000Z`),
+    );
+  }
+});
+
+afterAll(async () => {
+  await database.drop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+function backupOf(kind: DumpKind): Awaited<ReturnType<typeof makeBackup>> {
+  const backup = backups.get(kind);
+  if (!backup) throw new Error(`there is no ${kind} backup`);
+  return backup;
+}
+
+async function verify(
+  kind: DumpKind,
+  request: Partial<VerifyRequest> = {},
+  within = context,
+): Promise<VerifiedBackup> {
+  const {results} = await verifyBackup(within, {
+    backupFile: backupOf(kind).path,
+    level: 'archive',
+    scratch: {kind: 'same'},
+    ...request,
+  });
+  const [result] = results;
+  if (results.length !== 1 || !result) throw new Error('one result was expected');
+  return result;
+}
+
+/** Databases that a proof left behind. */
+async function scratchDatabases(): Promise<string[]> {
+  const rows = await onServer((session) =>
+    session.query("SELECT datname FROM pg_database WHERE datname LIKE 'destino_scratch_%'"),
+  );
+  return rows.map((row) => row['datname'] ?? '');
+}
+
+/** Runs `work` with another metadata file, and puts the right one back. */
+async function withRecord<T>(
+  kind: DumpKind,
+  change: (record: BackupRecord) => BackupRecord,
+  work: () => Promise<T>,
+): Promise<T> {
+  const {metadataPath, record} = backupOf(kind);
+  const before = await readFile(metadataPath, 'utf8');
+  try {
+    await writeFile(metadataPath, formatBackupRecord(change(record)));
+    return await work();
+  } finally {
+    await writeFile(metadataPath, before);
+  }
+}
+
+/** A context in which something happens to the scratch database when a step begins. */
+function during(
+  title: string | RegExp,
+  act: (scratch: TempDatabase) => Promise<void>,
+  signal?: AbortSignal,
+): TestContext {
+  const base = testContext(folder, {settings: {databaseUrl: database.url}, ...(signal ? {signal} : {})});
+  return {
+    ...base,
+    progress: {
+      ...silentProgress,
+      step: async (name, work) => {
+        if (name.match(title))
+          for (const scratch of await scratchDatabases()) await act(existingDatabase(scratch));
+        return silentProgress.step(name, work);
+      },
+    },
+  };
+}
+
+describe('verify', () => {
+  it.each(dumpKinds)('proves a %s backup by its bytes and by its content', async (kind) => {
+    const checksum = await verify(kind, {level: 'checksum'});
+    expect(checksum).toMatchObject({ok: true, level: 'checksum', findings: [], rows: null});
+    const archive = await verify(kind);
+    expect(archive).toMatchObject({ok: true, level: 'archive', findings: [], restoreDuration: null});
+    expect(archive.rows).toBeGreaterThan(100);
+  });
+
+  it.each(dumpKinds)(
+    'restores a %s backup into a scratch database, finds it equal and drops it',
+    async (kind) => {
+      const result = await verify(kind, {level: 'restore'});
+      expect(result.findings).toEqual([]);
+      expect(result).toMatchObject({ok: true, level: 'restore'});
+      expect(result.restoreDuration).toBeGreaterThan(0);
+      expect(await scratchDatabases()).toEqual([]);
+      const {proofs} = await readBackupRecord(backupOf(kind).metadataPath);
+      expect(proofs.at(-1)).toMatchObject({
+        level: 'restore',
+        ok: true,
+        restoreDuration: result.restoreDuration,
+      });
+    },
+  );
+
+  it('names the table whose row count or rows are others than the metadata says', async () => {
+    const changed = (record: BackupRecord): BackupRecord => ({
+      ...record,
+      tables: record.tables.map((table) => {
+        if (table.name === 'composite') return {...table, rows: 4};
+        if (table.name === 'watched') return {...table, fingerprint: `mmh3-sum:${'0'.repeat(32)}`};
+        return table;
+      }),
+    });
+    const result = await withRecord('custom', changed, () => verify('custom'));
+    expect(result.ok).toBe(false);
+    expect(result.findings).toEqual([
+      'kinds.composite has 3 rows in the dump, 4 in the metadata.',
+      'kinds.watched has other rows in the dump than the metadata says.',
+    ]);
+  });
+
+  it('keeps unknown keys of the metadata and tells the audit log', async () => {
+    const {metadataPath} = backupOf('sql');
+    const before = await readFile(metadataPath, 'utf8');
+    try {
+      await writeFile(metadataPath, before.replace('{', '{\n  "fromLater": {"a": [1.10]},'));
+      context.facts.length = 0;
+      await verify('sql', {level: 'checksum'});
+      const after = await readFile(metadataPath, 'utf8');
+      expect(after.startsWith('{\n  "fromLater"')).toBe(true);
+      expect(context.facts).toMatchObject([
+        {verifications: [{level: 'checksum', ok: true, restoreDuration: null}]},
+      ]);
+    } finally {
+      await writeFile(metadataPath, before);
+    }
+  });
+
+  it('goes on after a backup that fails when all are asked for', async () => {
+    const {path} = backupOf('directory');
+    await writeFile(`${path}/4711.dat.gz`, 'not mine');
+    try {
+      const {results} = await verifyBackup(context, {
+        isAll: true,
+        level: 'checksum',
+        scratch: {kind: 'same'},
+      });
+      expect(results.map(({ok}) => ok).sort()).toEqual([false, true, true, true]);
+      expect(results.find(({ok}) => !ok)?.findings[0]).toContain('4711.dat.gz');
+    } finally {
+      await rm(`${path}/4711.dat.gz`);
+      await verify('directory', {level: 'checksum'}); // or the folder counts as known to be bad in what follows
+    }
+  });
+
+  it('takes as many backups at random as are asked for', async () => {
+    const sample = async (count: number): Promise<string[]> => {
+      const {results} = await verifyBackup(context, {
+        sample: count,
+        level: 'checksum',
+        scratch: {kind: 'same'},
+      });
+      return results.map(({id}) => id);
+    };
+    expect(new Set(await sample(3)).size).toBe(3);
+    expect(new Set(await sample(9)).size).toBe(4);
+  });
+
+  it('says which host does not answer when the scratch URL is wrong', async () => {
+    const url = 'postgresql://nobody@127.0.0.1:9/x?sslmode=disable';
+    await expect(verify('custom', {level: 'restore', scratch: {kind: 'url', url}})).rejects.toMatchObject({
+      code: 'CONNECTION_REFUSED',
+    });
+    expect((await readBackupRecord(backupOf('custom').metadataPath)).proofs.at(-1)).toMatchObject({ok: true});
+  });
+
+  it('names the table in which the last digit of one row is changed after the restore', async () => {
+    const within = during('Compare', (scratch) =>
+      scratch.run("UPDATE kinds.numbers SET exact = exact + '1e-30' WHERE id = 2"),
+    );
+    const result = await verify('custom', {level: 'restore'}, within);
+    expect(result).toMatchObject({
+      ok: false,
+      findings: ['kinds.numbers has other values after the restore.'],
+    });
+    const {proofs} = await readBackupRecord(backupOf('custom').metadataPath);
+    expect(proofs.at(-1)).toMatchObject({ok: false, level: 'restore'});
+    expect(await scratchDatabases()).toEqual([]);
+  });
+
+  it('tells what is not whole beside the rows, and what could not be compared', async () => {
+    const within = during('Compare', (scratch) =>
+      scratch.run(`
+        DROP TABLE kinds.empty;
+        DROP EXTENSION pgcrypto;
+        REFRESH MATERIALIZED VIEW kinds.on_top WITH NO DATA;
+        SELECT setval('kinds.serials_id_seq', 1);
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'kinds.texts_lower'::regclass;
+        UPDATE pg_constraint SET convalidated = false WHERE conname = 'chickens_egg_fkey'`),
+    );
+    const {findings} = await verify('directory', {level: 'restore'}, within);
+    expect(findings[0]).toContain(
+      'The rows cannot be compared: Reading rows failed: relation "kinds.empty" does not exist',
+    );
+    expect(findings.slice(1)).toEqual([
+      'The sequence kinds.serials_id_seq stands at 1, not at 2.',
+      'The index kinds.texts_lower is not valid.',
+      'The constraint chickens_egg_fkey of kinds.chickens is not validated.',
+      'The materialized view kinds.on_top is not filled.',
+      'The extension pgcrypto is missing.',
+    ]);
+  });
+
+  it('takes a dump that cannot be restored for a bad backup, and drops the scratch database', async () => {
+    const within = during(/^Restore /, (scratch) => scratch.run('CREATE SCHEMA kinds'));
+    const result = await verify('custom', {level: 'restore'}, within);
+    expect(result.findings).toHaveLength(1);
+    expect(result.findings[0]).toMatch(/^It cannot be restored: .*schema "kinds" already exists/);
+    expect(await scratchDatabases()).toEqual([]);
+  });
+
+  it('drops the scratch database after an interruption, and notes nothing', async () => {
+    const before = await readFile(backupOf('sql').metadataPath, 'utf8');
+    const interruption = new AbortController();
+    const within = during(
+      /^Restore /,
+      () => {
+        interruption.abort(new AppError('INTERRUPTED', 'Interrupted.'));
+        return Promise.resolve();
+      },
+      interruption.signal,
+    );
+    await expect(verify('sql', {level: 'restore'}, within)).rejects.toMatchObject({code: 'INTERRUPTED'});
+    expect(await scratchDatabases()).toEqual([]);
+    expect(await readFile(backupOf('sql').metadataPath, 'utf8')).toBe(before);
+  });
+
+  it('proves on a throw-away server without any database URL', async () => {
+    const alone = testContext(folder);
+    const result = await verify('custom', {level: 'restore', scratch: {kind: 'local'}}, alone);
+    expect(result.findings).toEqual([]);
+    expect(result.ok).toBe(true);
+  });
+
+  it('uses the server of a scratch URL', async () => {
+    const url = urlOf({...database.connection, database: 'postgres'});
+    const result = await verify(
+      'sql.gz',
+      {level: 'restore', scratch: {kind: 'url', url}},
+      testContext(folder),
+    );
+    expect(result.findings).toEqual([]);
+  });
+});
