@@ -99,8 +99,16 @@ const globals: readonly {name: string; what: RegExp; where: RegExp}[] = [
     what: /^process\.env$/,
     where: /^lib\/(?:settings|cli)\/|^lib\/postgres\/(?:run-tool|local-cluster)\.ts$/,
   },
-  {name: 'the standard streams in cli', what: /^process\.std(?:in|out|err)$/, where: /^lib\/cli\//},
-  {name: 'the exit of the process in cli', what: /^process\.(?:exit|exitCode|abort)$/, where: /^lib\/cli\//},
+  {
+    name: 'the standard streams in cli and commands',
+    what: /^process\.std(?:in|out|err)$/,
+    where: /^(?:lib\/cli|commands)\//,
+  },
+  {
+    name: 'the exit of the process in cli and commands',
+    what: /^process\.(?:exit|exitCode|abort)$/,
+    where: /^(?:lib\/cli|commands)\//,
+  },
   {
     name: 'the working directory and the arguments in cli and commands',
     what: /^process\.(?:cwd|argv|title)$/,
