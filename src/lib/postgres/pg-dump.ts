@@ -52,6 +52,11 @@ export function dumpArguments(options: DumpOptions, output?: string): string[] {
   ];
 }
 
+/** Whether a line is more than the running commentary of --verbose. */
+function isTelling(line: string): boolean {
+  return !line.startsWith('pg_dump: ') || /^pg_dump: (?:error|warning|detail|hint|fatal): /.test(line);
+}
+
 /** The table named by a line such as `pg_dump: dumping contents of table "public.orders"`, if it names one. */
 export function dumpedTable(line: string): string | undefined {
   return /dumping contents of table "(.*)"$/.exec(line)?.[1];
@@ -80,6 +85,7 @@ export async function runPgDump(run: DumpRun): Promise<void> {
     failureCode: 'PG_DUMP_FAILED',
     ...(run.signal ? {signal: run.signal} : {}),
     ...(run.readStdout ? {readStdout: run.readStdout} : {}),
+    isTelling,
     onLine: (line) => {
       const table = dumpedTable(line);
       if (table !== undefined) run.onTable?.(table);

@@ -14,6 +14,8 @@ export interface ToolRun {
   signal?: AbortSignal;
   /** Called with each line of stderr, without its newline. */
   onLine?: (line: string) => void;
+  /** Whether a line of stderr tells of trouble and belongs into an error's details; every line by default. */
+  isTelling?: (line: string) => boolean;
   /** Consumes stdout as it comes; its rejection ends the program. Without it stdout is discarded. */
   readStdout?: (stdout: Readable) => Promise<void>;
   /** A file (absolute path) or a stream for stdin; closed otherwise. */
@@ -65,7 +67,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   const feeding =
     run.stdin && 'stream' in run.stdin && child.stdin ? feed(run.stdin.stream, child.stdin, stop) : undefined;
   const lines = eachLine(child.stderr, (line) => {
-    tail.push(line);
+    if (run.isTelling?.(line) ?? true) tail.push(line);
     if (tail.length > keptLines) tail.shift();
     run.onLine?.(line);
   });
@@ -86,6 +88,8 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   }
   if (result.exitCode === undefined) {
     if (result.signal === 'SIGINT') throw new AppError('INTERRUPTED', `${run.tool} was interrupted.`);
+    // A limit on the size of files (ulimit -f, a quota) ends a writer by this signal.
+    if (result.signal === 'SIGXFSZ') throw explainToolFailure(run.tool, ['File too large'], run.failureCode);
     if (result.signal !== undefined) {
       throw new AppError(run.failureCode, `${run.tool} was killed by ${result.signal}.`, {
         hint: result.signal === 'SIGKILL' ? 'Was the machine out of memory? See its kernel log.' : undefined,
