@@ -36,6 +36,7 @@ export function testContext(
       urlPreference: ['DIRECT_URL', 'DATABASE_URL'],
       backupsDir: `${folder}/backups`,
       pgBin: undefined,
+      metricsFile: undefined,
       cores: 2,
       ...changes.settings,
     },

@@ -37,6 +37,11 @@ export const globalFlags = {
     summary: 'Folder of all backups instead of ./backups.',
   }),
   'pg-bin': Flags.string({helpGroup, helpValue: 'DIR', summary: 'Folder of the PostgreSQL client tools.'}),
+  'metrics-file': Flags.string({
+    helpGroup,
+    helpValue: 'FILE',
+    summary: 'Write a Prometheus textfile after runs that do work.',
+  }),
   'no-color': Flags.boolean({helpGroup, summary: 'No colours; NO_COLOR does the same.'}),
 };
 

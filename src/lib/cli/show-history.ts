@@ -45,8 +45,12 @@ function describe(run: RunRecord): string {
     ...(run.rows === null ? [] : [countOf(run.rows, 'row')]),
     ...proofs,
     ...(run.orders === null ? [] : [countOf(run.orders, 'order')]),
-    ...(run.deletedRows === null ? [] : [`${countOf(run.deletedRows, 'row')} deleted`]),
-    ...(run.restoredRows === null ? [] : [`${countOf(run.restoredRows, 'row')} put back`]),
+    ...(run.deletedRows === null
+      ? []
+      : [`${countOf(run.deletedRows, 'row')} ${run.mode === 'preview' ? 'to delete' : 'deleted'}`]),
+    ...(run.restoredRows === null
+      ? []
+      : [`${countOf(run.restoredRows, 'row')} ${run.mode === 'preview' ? 'to put back' : 'put back'}`]),
     ...(run.pruned.length === 0 ? [] : [`${countOf(run.pruned.length, 'backup')} pruned`]),
   ].join(', ');
 }

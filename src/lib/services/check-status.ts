@@ -7,7 +7,7 @@ import {parseDuration} from '../parse-duration.js';
 import type {RunContext} from '../run-context.js';
 import type {Settings} from '../settings/settings.js';
 import {readHistory} from '../watch/read-history.js';
-import {assessStatus, type Status, type StatusLimits} from '../watch/status.js';
+import {assessStatus, type Status, type StatusLimits, type StatusSources} from '../watch/status.js';
 
 export interface StatusRequest {
   /** "26h"; by default the config's, else 26 hours, so that a daily backup may take two. */
@@ -30,24 +30,32 @@ export async function checkStatus(
   request: StatusRequest = {},
 ): Promise<StatusResult> {
   const limits = resolveLimits(settings, request);
-  const now = clock.now();
-  const folder = join(settings.backupsDir, 'database');
-  const {runs, unreadableLines} = await readHistory(settings.backupsDir);
+  const {unreadableLines, ...sources} = await readStatusSources(settings, clock.now());
   if (unreadableLines > 0) warn(`Lines of the audit log that could not be read: ${unreadableLines}.`);
-  const status = assessStatus(
-    {
-      catalogue: await readCatalogue(folder),
-      runs,
-      now,
-      freeBytes: await freeBytesOf(settings.backupsDir),
-      databases: request.databases,
-    },
-    limits,
-  );
-  return {...status, folder, checkedAt: now.toISOString(), limits};
+  const status = assessStatus({...sources, databases: request.databases}, limits);
+  const folder = backupFolder(settings);
+  return {...status, folder, checkedAt: sources.now.toISOString(), limits};
 }
 
-function resolveLimits({config}: Settings, request: StatusRequest): StatusLimits {
+/** What the status is judged by. @throws READ_FAILED */
+export async function readStatusSources(
+  settings: Settings,
+  now: Date,
+): Promise<StatusSources & {unreadableLines: number}> {
+  return {
+    ...(await readHistory(settings.backupsDir)),
+    catalogue: await readCatalogue(backupFolder(settings)),
+    now,
+    freeBytes: await freeBytesOf(settings.backupsDir),
+  };
+}
+
+function backupFolder(settings: Settings): string {
+  return join(settings.backupsDir, 'database');
+}
+
+/** The limits by flag, config and default. @throws USAGE for one that is no duration */
+export function resolveLimits({config}: Settings, request: StatusRequest = {}): StatusLimits {
   const maxAge = request.maxAge ?? config.status?.maxAge ?? '26h';
   const testAge = request.maxRestoreTestAge ?? config.status?.maxRestoreTestAge;
   return {

@@ -6,6 +6,10 @@ import type {Clock} from '../clock.js';
 import {type AppError, exitStatus, messageOf} from '../errors.js';
 import {resolveConnection} from '../postgres/connection.js';
 import type {Settings} from '../settings/settings.js';
+import {formatMetrics} from '../watch/metrics.js';
+import {assessStatus} from '../watch/status.js';
+import {readStatusSources, resolveLimits} from './check-status.js';
+import {writeFileSafely} from '../backups/safe-file.js';
 import {appendRun} from '../watch/history.js';
 import {addFacts, noFacts, type RunDatabase, type RunFacts, type RunRecord} from '../watch/run-record.js';
 
@@ -68,7 +72,7 @@ export function startRun(start: RunStart): RunRecorder {
         ...facts,
         warnings: [...ending.warnings],
       };
-      return writeRun(start.settings, run);
+      return [...(await writeRun(start.settings, run)), ...(await writeMetrics(start))];
     },
   };
 }
@@ -82,6 +86,21 @@ async function writeRun(settings: Settings, run: RunRecord): Promise<string[]> {
     return [];
   } catch (error) {
     return [`The run is missing in the audit log: ${messageOf(error)}`];
+  }
+}
+
+/** After previews as well: the state may have changed since the last run, as backups may have been removed by hand. */
+async function writeMetrics({settings, clock, toolVersion}: RunStart): Promise<string[]> {
+  const {metricsFile} = settings;
+  if (metricsFile === undefined) return [];
+  try {
+    const sources = await readStatusSources(settings, clock.now());
+    const status = assessStatus(sources, resolveLimits(settings));
+    // The exporter runs as another user, so others may read the file; there is no secret in it.
+    await writeFileSafely(metricsFile, formatMetrics(status, sources.runs, toolVersion), 0o644);
+    return [];
+  } catch (error) {
+    return [`The metrics file ${metricsFile} was not written: ${messageOf(error)}`];
   }
 }
 

@@ -92,6 +92,11 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe('When a backup counts as suspiciously smaller than the one before.'),
+  metricsFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Prometheus textfile to write after every run that does work.'),
   status: z
     .strictObject({
       maxAge: duration.optional().describe('How old the newest good backup may be: "26h".'),

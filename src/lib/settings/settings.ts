@@ -13,6 +13,7 @@ export interface GlobalFlags {
   'use-database-url'?: boolean;
   'backups-dir'?: string;
   'pg-bin'?: string;
+  'metrics-file'?: string;
 }
 
 export interface Settings {
@@ -27,6 +28,8 @@ export interface Settings {
   readonly backupsDir: string;
   /** Absolute path of the folder whose client tools are used, if one was named. */
   readonly pgBin: string | undefined;
+  /** Absolute path of the Prometheus textfile, if one is wanted. */
+  readonly metricsFile: string | undefined;
   readonly cores: number;
 }
 
@@ -42,6 +45,8 @@ export async function loadSettings(
   const environment = await readEnvironment(processEnv, cwd, flags['env-file']);
   const config = await readConfig(cwd, flags.config ?? environment.get('DESTINO_DB_CONFIG'));
   const pgBin = flags['pg-bin'] ?? environment.get('DESTINO_DB_PG_BIN') ?? config.pgBin;
+  const metricsFile =
+    flags['metrics-file'] ?? environment.get('DESTINO_DB_METRICS_FILE') ?? config.metricsFile;
   return {
     cwd,
     config,
@@ -53,6 +58,7 @@ export async function loadSettings(
       flags['backups-dir'] ?? environment.get('DESTINO_DB_BACKUPS_DIR') ?? config.backupsDir ?? 'backups',
     ),
     pgBin: pgBin === undefined ? undefined : resolve(cwd, pgBin),
+    metricsFile: metricsFile === undefined ? undefined : resolve(cwd, metricsFile),
     cores: availableParallelism(),
   };
 }

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs with apt the programs that tests of metrics and alert rules run, when root; says how otherwise. No service is started.
+set -euo pipefail
+missing=()
+command -v promtool >/dev/null || missing+=(prometheus)
+command -v prometheus-node-exporter >/dev/null || missing+=(prometheus-node-exporter)
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "Needed for these tests: sudo apt-get install ${missing[*]} (Debian, Ubuntu)." >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+# The packages start services after installing them, unless this file forbids it.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}"
