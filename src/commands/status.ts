@@ -34,6 +34,7 @@ export default class Status extends BaseCommand {
       multipleNonGreedy: true,
       summary: 'Only this database (repeatable).',
     }),
+    notify: Flags.boolean({summary: 'Tell the targets in the config when something is found (event stale).'}),
     nagios: Flags.boolean({
       summary: 'One line and the exit statuses of a Nagios plugin.',
       exclusive: ['json'],
@@ -50,6 +51,7 @@ export default class Status extends BaseCommand {
           require: flags.require,
           maxRestoreTestAge: flags['max-restore-test-age'],
           databases: flags.database,
+          notify: flags.notify,
         }),
       flags.nagios ? showNagios : showStatus,
       {exitCodeOf: (result) => (flags.nagios ? nagiosStatus(result) : result.ok ? 0 : exitStatus.integrity)},

@@ -79,7 +79,7 @@ export abstract class BaseCommand extends Command {
     try {
       const result = await work({
         settings,
-        progress,
+        progress: run?.follow(progress) ?? progress,
         signal: interruption.signal,
         clock: systemClock,
         toolVersion: this.config.version,

@@ -1,11 +1,13 @@
 /** The story of `status`: reads the folder, the audit log and the free space, and judges them by the limits. */
 import {statfs} from 'node:fs/promises';
+import {hostname} from 'node:os';
 import {join} from 'node:path';
 import type {ProofLevel} from '../backups/backup-record.js';
 import {readCatalogue} from '../backups/catalogue.js';
 import {parseDuration} from '../parse-duration.js';
 import type {RunContext} from '../run-context.js';
 import type {Settings} from '../settings/settings.js';
+import {staleNotice} from '../watch/notice.js';
 import {readHistory} from '../watch/read-history.js';
 import {assessStatus, type Status, type StatusLimits, type StatusSources} from '../watch/status.js';
 
@@ -16,6 +18,8 @@ export interface StatusRequest {
   readonly maxRestoreTestAge?: string | undefined;
   /** Only databases of these names; all without it. */
   readonly databases?: readonly string[] | undefined;
+  /** Tells the configured targets when something was found. */
+  readonly notify?: boolean | undefined;
 }
 
 export interface StatusResult extends Status {
@@ -33,6 +37,13 @@ export async function checkStatus(
   const {unreadableLines, ...sources} = await readStatusSources(settings, clock.now());
   if (unreadableLines > 0) warn(`Lines of the audit log that could not be read: ${unreadableLines}.`);
   const status = assessStatus({...sources, databases: request.databases}, limits);
+  if (request.notify === true && !status.ok) {
+    const {notify} = await import('../watch/notify.js');
+    const {config, environment} = settings;
+    const notice = staleNotice(status, hostname());
+    const untold = await notify(notice, {config: config.notifications, environment});
+    for (const warning of untold) warn(warning);
+  }
   const folder = backupFolder(settings);
   return {...status, folder, checkedAt: sources.now.toISOString(), limits};
 }

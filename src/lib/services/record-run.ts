@@ -4,10 +4,13 @@ import {stat} from 'node:fs/promises';
 import {hostname, userInfo} from 'node:os';
 import type {Clock} from '../clock.js';
 import {type AppError, exitStatus, messageOf} from '../errors.js';
+import {logProgress} from '../progress/progress-log.js';
+import type {Progress} from '../progress/progress.js';
 import {resolveConnection} from '../postgres/connection.js';
 import type {Settings} from '../settings/settings.js';
 import {formatMetrics} from '../watch/metrics.js';
 import {assessStatus} from '../watch/status.js';
+import {endNotice, type Notice, startNotice} from '../watch/notice.js';
 import {readStatusSources, resolveLimits} from './check-status.js';
 import {writeFileSafely} from '../backups/safe-file.js';
 import {appendRun} from '../watch/history.js';
@@ -30,6 +33,8 @@ export interface RunEnding {
 
 export interface RunRecorder {
   readonly record: (facts: RunFacts) => void;
+  /** The progress to work with: the given one, followed so that a notification can carry the last lines. */
+  readonly follow: (progress: Progress) => Progress;
   /** Writes down how the run ended. Never throws: what could not be done comes back as warnings. */
   readonly finish: (ending: RunEnding) => Promise<string[]>;
 }
@@ -45,26 +50,36 @@ const databaseCommands = new Set([
 ]);
 
 export function startRun(start: RunStart): RunRecorder {
-  const runId = randomUUID();
-  const startedAt = start.clock.now();
+  const {settings, clock, command} = start;
+  const identity = {
+    runId: randomUUID(),
+    command,
+    user: userName(),
+    host: hostname(),
+    startedAt: clock.now().toISOString(),
+  };
+  let log: readonly string[] = [];
   let facts = addFacts(noFacts, {
     mode: start.isPreview ? 'preview' : 'execute',
-    database: databaseCommands.has(start.command) ? databaseOf(start.settings) : null,
+    database: databaseCommands.has(command) ? databaseOf(settings) : null,
   });
+  // Sent beside the work, which does not wait for it.
+  const begun = tell(start, () => startNotice({...identity, database: facts.database}));
   return {
     record: (more) => {
       facts = addFacts(facts, more);
     },
+    follow: (progress) => {
+      const followed = logProgress(progress, clock);
+      log = followed.lines;
+      return followed.progress;
+    },
     finish: async (ending) => {
       const run: RunRecord = {
         schemaVersion: 1,
-        runId,
-        command: start.command,
+        ...identity,
         toolVersion: start.toolVersion,
-        user: userName(),
-        host: hostname(),
-        startedAt: startedAt.toISOString(),
-        duration: Math.max(0, start.clock.now().getTime() - startedAt.getTime()),
+        duration: Math.max(0, clock.now().getTime() - new Date(identity.startedAt).getTime()),
         outcome: outcomeOf(ending),
         exitCode: ending.exitCode,
         errorCode: ending.error?.code ?? null,
@@ -72,9 +87,33 @@ export function startRun(start: RunStart): RunRecorder {
         ...facts,
         warnings: [...ending.warnings],
       };
-      return [...(await writeRun(start.settings, run)), ...(await writeMetrics(start))];
+      const unwritten = [...(await writeRun(settings, run)), ...(await writeMetrics(start))];
+      // Only now, as a slow target must not cost the record; the start goes first, or it would hide the end.
+      const untold = await begun;
+      const details = ending.error?.details ?? [];
+      const hurry = run.outcome === 'interrupted' ? interruptedTimeoutMs : undefined;
+      return [
+        ...unwritten,
+        ...untold,
+        ...(await tell(start, () => endNotice(run, [...log, ...details]), hurry)),
+      ];
     },
   };
+}
+
+/** Whoever pressed Ctrl-C waits for the end. */
+const interruptedTimeoutMs = 3000;
+
+/** Sends nothing about previews. */
+async function tell(
+  {settings, isPreview}: RunStart,
+  notice: () => Notice,
+  maxTimeoutMs?: number,
+): Promise<string[]> {
+  const config = settings.config.notifications;
+  if (isPreview || config === undefined) return [];
+  const {notify} = await import('../watch/notify.js');
+  return notify(notice(), {config, environment: settings.environment, maxTimeoutMs});
 }
 
 async function writeRun(settings: Settings, run: RunRecord): Promise<string[]> {

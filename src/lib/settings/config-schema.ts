@@ -1,6 +1,7 @@
 /** The shape of the config file. Every key is optional; unknown keys are errors. Descriptions become its documentation. */
 import {z} from 'zod';
 import {durationPattern} from '../parse-duration.js';
+import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
 
 export const backupFormats = ['custom', 'sql', 'directory'] as const;
@@ -110,6 +111,7 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe('Limits of the status command.'),
+  notifications: notificationsConfig.optional().describe('Who is told about runs and stale backups.'),
   orders: ordersConfig.optional().describe('What orders:clean deletes and what it never does.'),
 });
 

@@ -1,0 +1,50 @@
+/** Keeps the last lines of what a run did, for whoever is told about it afterwards. */
+import type {Clock} from '../clock.js';
+import {messageOf} from '../errors.js';
+import {formatDuration} from '../format.js';
+import type {Progress} from './progress.js';
+
+const keptLines = 50;
+
+/** The same progress, whose steps are also written down in `lines`. */
+export function logProgress(
+  progress: Progress,
+  clock: Clock,
+): {progress: Progress; lines: readonly string[]} {
+  const lines: string[] = [];
+  const add = (text: string): void => {
+    lines.push(`${clock.now().toISOString()} ${text}`);
+    if (lines.length > keptLines) lines.shift();
+  };
+  return {
+    lines,
+    progress: {
+      plan: (titles) => progress.plan(titles),
+      close: () => progress.close(),
+      step: (title, work) =>
+        progress.step(title, async (step) => {
+          const begun = clock.now().getTime();
+          let remark = '';
+          add(`${title} ...`);
+          try {
+            const result = await work({
+              note: (text) => {
+                remark = `: ${text}`;
+                step.note(text);
+              },
+              advance: (done, total, unit) => step.advance(done, total, unit),
+              skip: (why) => {
+                remark = `: skipped, ${why}`;
+                step.skip(why);
+              },
+            });
+            add(`${title} done in ${formatDuration(clock.now().getTime() - begun)}${remark}`);
+            return result;
+          } catch (error) {
+            add(`${title} failed: ${messageOf(error)}`);
+            throw error;
+          }
+        }),
+    },
+  };
+}
