@@ -1,5 +1,5 @@
 /** Tells the configured targets what happened: pings, webhooks and commands, all at once and within a time limit. */
-import {AppError, messageOf} from '../errors.js';
+import {AppError} from '../errors.js';
 import {runTool} from '../postgres/run-tool.js';
 import type {Environment} from '../settings/environment.js';
 import type {NoticeEvent, NotificationsConfig, NoticeTarget} from '../settings/notifications-config.js';
@@ -68,7 +68,7 @@ async function tell(
     else await post(url.href, webhookBody(target.template, notice), 'application/json', signal);
     return undefined;
   } catch (error) {
-    const why = signal.aborted ? late : messageOf(error);
+    const why = error instanceof AppError ? error.message.replace(/\.$/, '') : late;
     return `The notification "${target.name ?? target.type}"${address} of ${notice.event} was not delivered: ${why}.`;
   }
 }
@@ -138,8 +138,6 @@ async function runHook(argv: readonly string[], notice: Notice, signal: AbortSig
 
 function rejectOn(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(new AppError('TOOL_FAILED', 'no answer in time')), {
-      once: true,
-    });
+    signal.addEventListener('abort', () => reject(signal.reason as Error), {once: true});
   });
 }

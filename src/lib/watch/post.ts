@@ -7,7 +7,7 @@ const firstPauseMs = 200;
 /**
  * Posts until an answer of 2xx. A network error, 429 and 5xx are tried again, with pauses that double, until `signal`
  * aborts; every other answer is final.
- * @throws TOOL_FAILED saying why, never with the address, which may hold a token
+ * @throws TOOL_FAILED saying why, never with the address, which may hold a token; the signal's reason without any answer
  */
 export async function post(
   url: string,
@@ -15,7 +15,7 @@ export async function post(
   contentType: string,
   signal: AbortSignal,
 ): Promise<void> {
-  let trouble = 'no answer in time';
+  let trouble: string | undefined;
   for (let pauseMs = firstPauseMs; ; pauseMs *= 2) {
     try {
       const response = await fetch(url, {
@@ -34,7 +34,8 @@ export async function post(
     // The pause ends at once when the time is up.
     if (signal.aborted || !(await wait(pauseMs, true, {signal}).catch(() => false))) break;
   }
-  throw new AppError('TOOL_FAILED', trouble);
+  if (trouble === undefined) signal.throwIfAborted();
+  throw new AppError('TOOL_FAILED', trouble ?? 'no answer');
 }
 
 /** fetch says "fetch failed" and keeps the reason in `cause`. */

@@ -1,0 +1,217 @@
+import {chmod, readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterEach, describe, expect, it} from 'vitest';
+import {environmentOf} from '../../../src/lib/settings/environment.js';
+import {
+  notificationsConfig,
+  type NotificationsConfig,
+} from '../../../src/lib/settings/notifications-config.js';
+import {endNotice, type Notice, staleNotice, startNotice} from '../../../src/lib/watch/notice.js';
+import {notify} from '../../../src/lib/watch/notify.js';
+import {type LocalServer, startLocalServer} from '../../support/local-server.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {sampleRun} from '../../support/sample-run.js';
+import {statusAt} from '../../support/simulated-status.js';
+
+const servers: LocalServer[] = [];
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+async function serve(answer?: (count: number) => number | undefined): Promise<LocalServer> {
+  const server = await startLocalServer(answer);
+  servers.push(server);
+  return server;
+}
+
+const runId = '2b6e5b64-8f52-4f0c-9d9a-0c5f2f6f8a11';
+const done = sampleRun({runId, size: 129_000_000, rows: 14_940, duration: 75_000});
+const failed = sampleRun({
+  runId,
+  outcome: 'failed',
+  exitCode: 3,
+  errorCode: 'CONNECTION_REFUSED',
+  errorMessage: 'Nothing answers at postgresql://shop:hunter2@db.example:5432/shop <now> & "then".',
+});
+
+async function send(notice: Notice, config: unknown, env: Record<string, string> = {}): Promise<string[]> {
+  const parsed: NotificationsConfig = notificationsConfig.parse(config);
+  return notify(notice, {config: parsed, environment: environmentOf([{origin: 'environment', values: env}])});
+}
+
+describe('a ping', () => {
+  it('is sent at the start, on success and on failure with the log, each with the id of the run', async () => {
+    const server = await serve();
+    const config = {targets: [{type: 'ping', url: `${server.url}/token/`}]};
+    expect(await send(startNotice(done), config)).toEqual([]);
+    expect(await send(endNotice(done, []), config)).toEqual([]);
+    expect(await send(endNotice(failed, ['Dump failed']), config)).toEqual([]);
+    expect(server.received.map(({line}) => line)).toEqual([
+      `POST /token/start?rid=${runId}`,
+      `POST /token?rid=${runId}`,
+      `POST /token/fail?rid=${runId}`,
+    ]);
+    expect(server.received[1]?.body).toBe(
+      'backup of shop (db.example:5432) on ops.example is done in 1 min 15 s: 129 MB, 14,940 rows.',
+    );
+    expect(server.received[2]?.body).toMatch(
+      /^Dump failed\nbackup of shop .* failed after 1\.2 s: CONNECTION_REFUSED/,
+    );
+    expect(server.received[2]?.body).not.toContain('hunter2');
+  });
+
+  it('stands for backups alone unless the config says otherwise', async () => {
+    const server = await serve();
+    const notice = endNotice({...done, command: 'restore'}, []);
+    await send(notice, {targets: [{type: 'ping', url: server.url}]});
+    expect(server.received).toEqual([]);
+    await send(notice, {targets: [{type: 'ping', url: server.url, commands: ['restore']}]});
+    expect(server.received).toHaveLength(1);
+  });
+});
+
+describe('a webhook', () => {
+  it('gets text as Slack reads it, on failure with the log, and not on success', async () => {
+    const server = await serve();
+    const config = {targets: [{type: 'webhook', urlEnv: 'SLACK_URL'}]};
+    const env = {SLACK_URL: `${server.url}/services/T/B/secret`};
+    await send(endNotice(done, []), config, env);
+    await send(endNotice(failed, ['Dump failed']), config, env);
+    expect(server.received).toHaveLength(1);
+    expect(server.received[0]).toMatchObject({
+      line: 'POST /services/T/B/secret',
+      contentType: 'application/json',
+    });
+    expect(JSON.parse(server.received[0]?.body ?? '')).toEqual({
+      text:
+        'backup of shop (db.example:5432) on ops.example failed after 1.2 s: CONNECTION_REFUSED ' +
+        'Nothing answers at postgresql://shop:***@db.example:5432/shop &lt;now&gt; &amp; "then".\n```\nDump failed\n```',
+    });
+  });
+
+  it('fills a template, whatever the facts hold', async () => {
+    const server = await serve();
+    const template = {
+      title: '{{command}}/{{errorCode}}',
+      fields: [{value: '{{errorMessage}}', short: true}],
+      n: 1,
+      x: '{{nothing}}',
+    };
+    await send(endNotice(failed, []), {targets: [{type: 'webhook', url: server.url, template}]});
+    expect(JSON.parse(server.received[0]?.body ?? '')).toEqual({
+      title: 'backup/CONNECTION_REFUSED',
+      fields: [
+        {value: 'Nothing answers at postgresql://shop:***@db.example:5432/shop <now> & "then".', short: true},
+      ],
+      n: 1,
+      x: '',
+    });
+  });
+
+  it('tells of a shrink and of stale backups', async () => {
+    const server = await serve();
+    const config = {targets: [{type: 'webhook', url: server.url}]};
+    await send(
+      endNotice(
+        sampleRun({outcome: 'alarm', exitCode: 4, alarms: ['public.orders has 0 rows, 12 before.']}),
+        [],
+      ),
+      config,
+    );
+    await send(staleNotice(statusAt('2026-11-10T12:00:00Z'), 'ops.example'), config);
+    expect(server.received.map(({body}) => JSON.parse(body) as unknown)).toEqual([
+      {
+        text: 'backup of shop (db.example:5432) on ops.example raised an alarm: public.orders has 0 rows, 12 before.',
+      },
+      {
+        text:
+          'Backups on ops.example need attention: shop: the newest good backup is 2 d 9 h old, limit 26 h ' +
+          '(shop-2026-11-08T03-00-00).',
+      },
+    ]);
+  });
+});
+
+describe('a command', () => {
+  it('gets its arguments unread by a shell and the facts in its environment', async () => {
+    const folder = await tempFolder();
+    const hook = join(folder, 'hook.sh');
+    await writeFile(
+      hook,
+      '#!/bin/sh\nprintf "%s\\n" "$1" "$DESTINO_DB_RUN_EVENT" "$DESTINO_DB_RUN_ERROR_CODE" "$DATABASE_URL" >"$2"\n',
+    );
+    await chmod(hook, 0o700);
+    const argv = [hook, '$(touch x); *', join(folder, 'out')];
+    expect(await send(endNotice(failed, []), {targets: [{type: 'command', argv}]})).toEqual([]);
+    expect(await readFile(join(folder, 'out'), 'utf8')).toBe(
+      '$(touch x); *\nfailure\nCONNECTION_REFUSED\n\n',
+    );
+    await rm(folder, {recursive: true});
+  });
+
+  it('that fails, hangs or does not exist is a warning', async () => {
+    const targets = [
+      {type: 'command', argv: ['/bin/sh', '-c', 'exit 7']},
+      {type: 'command', argv: ['/bin/sh', '-c', 'trap "" TERM; while :; do sleep 1; done'], name: 'deaf'},
+      {type: 'command', argv: ['/nowhere/hook']},
+    ];
+    const warnings = await send(endNotice(failed, []), {timeoutSeconds: 0.4, targets});
+    expect(warnings).toHaveLength(3);
+    expect(warnings[0]).toContain('"command" (/bin/sh) of failure was not delivered');
+    expect(warnings[1]).toBe(
+      'The notification "deaf" (/bin/sh) of failure was not delivered: no answer within 0.4 s.',
+    );
+    expect(warnings[2]).toContain('could not be started');
+  });
+});
+
+describe('a target in trouble', () => {
+  it('that answers 503 first is tried again', async () => {
+    const server = await serve((count) => (count < 3 ? 503 : 200));
+    expect(await send(endNotice(failed, []), {targets: [{type: 'webhook', url: server.url}]})).toEqual([]);
+    expect(server.received).toHaveLength(3);
+  });
+
+  it('that hangs, fails for good, refuses or is not there is a warning that keeps the address secret', async () => {
+    const [hanging, broken, refusing, gone] = [
+      await serve(() => undefined),
+      await serve(() => 500),
+      await serve(() => 404),
+      await serve(),
+    ];
+    await gone.close();
+    const targets = [hanging, broken, refusing, gone].map(({url}) => ({
+      type: 'webhook',
+      url: `${url}/secret?token=secret`,
+    }));
+    const warnings = await send(endNotice(failed, []), {
+      timeoutSeconds: 0.5,
+      targets: [...targets, {type: 'ping', urlEnv: 'UNSET'}],
+    });
+    expect(warnings.map((text) => text.replace(/^.*was not delivered: /, ''))).toEqual([
+      'no answer within 0.5 s.',
+      'it answered 500.',
+      'it answered 404.',
+      'ECONNREFUSED.',
+      'UNSET is not set.',
+    ]);
+    expect(warnings[0]).toContain(`"webhook" (${hanging.url}/***) of failure`);
+    expect(warnings.join('\n')).not.toContain('secret');
+    expect(broken.received.length).toBeGreaterThan(1);
+    expect(refusing.received).toHaveLength(1);
+  });
+});
+
+describe('the config', () => {
+  it.each([
+    [{type: 'ping'}, 'url'],
+    [{type: 'ping', url: 'https://a.example', urlEnv: 'A'}, 'url'],
+    [{type: 'ping', url: 'file:///etc/passwd'}, 'url'],
+    [{type: 'command', argv: []}, 'argv'],
+    [{type: 'webhook', url: 'https://a.example', on: ['sometimes']}, 'on'],
+    [{type: 'mail', url: 'https://a.example'}, 'type'],
+  ])('refuses %j', (target, key) => {
+    const parsed = notificationsConfig.safeParse({targets: [target]});
+    expect(JSON.stringify(parsed.error?.issues)).toContain(key);
+  });
+});
