@@ -46,6 +46,7 @@ export function testContext(options: TestContextOptions): TestContext {
       urlPreference: ['DIRECT_URL', 'DATABASE_URL'],
       backupsDir: `${options.folder}/backups`,
       pgBin: options.pgBin,
+      metricsFile: undefined,
       cores: 2,
     },
     progress: options.progress ?? silentProgress,
