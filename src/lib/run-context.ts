@@ -12,6 +12,8 @@ export interface ConfirmRequest {
   readonly database: string;
   /** Whether only --confirm-db NAME answers (the target is production). */
   readonly isProduction: boolean;
+  /** Whether nothing can undo it, so that only the database's name answers as well. */
+  readonly isIrreversible?: boolean;
   /** The plan, a line each. */
   readonly plan: readonly string[];
 }

@@ -29,14 +29,15 @@ export async function confirm(
       `--confirm-db names "${answers.database}", but the target is "${request.database}"; nothing was changed.`,
     );
   }
-  if (answers.isYes && !request.isProduction) return;
+  const isNameNeeded = request.isProduction || request.isIrreversible === true;
+  if (answers.isYes && !isNameNeeded) return;
   if (!answers.canAsk || answers.isYes) {
-    const flag = request.isProduction
+    const flag = isNameNeeded
       ? `--confirm-db ${request.database}`
       : `--yes, or --confirm-db ${request.database}`;
     throw new AppError(
       'CONFIRMATION_NEEDED',
-      `This would ${lowerFirst(request.action)} It was not confirmed${request.isProduction ? ', and the target is production' : ''}; nothing was changed.`,
+      `This would ${lowerFirst(request.action)} It was not confirmed${request.isProduction ? ', and the target is production' : request.isIrreversible === true ? ' by name' : ''}; nothing was changed.`,
       {hint: `To go ahead, add ${flag}.`, details: request.plan},
     );
   }
