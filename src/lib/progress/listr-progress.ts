@@ -16,43 +16,49 @@ interface Gate {
   finish: () => void;
   fail: (error: Error) => void;
   isTaken: boolean;
+  /** Whether its work has ended, well or not. */
+  isOver: boolean;
 }
 
 /**
  * A live list on `stream`. Every planned title is a task that waits for its step to begin.
- * Nothing else may write to the terminal while it is alive.
+ * Nothing else may write to the terminal while it is alive. It ends with its last step, so that a question can be asked;
+ * a step after that begins a new one.
  */
 export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): Progress {
-  const gates: Gate[] = [];
-  let running: Promise<unknown> | undefined;
+  let gates: Gate[] = [];
+  let running: Promise<void> | undefined;
   let list: Listr<unknown> | undefined;
-  let isStarted = false;
+
+  const taskOf = (gate: Gate) => ({
+    title: gate.title,
+    task: async (_context: unknown, task: Task) => {
+      gate.open(task);
+      await gate.finished;
+    },
+  });
 
   const start = async (): Promise<void> => {
-    isStarted = true;
     const {Listr, ListrLogger, ProcessOutput} = await import('listr2');
-    list = new Listr<unknown>(
-      gates.map((gate) => ({
-        title: gate.title,
-        task: async (_context: unknown, task: Task) => {
-          gate.open(task);
-          await gate.finished;
-        },
-      })),
-      {
-        concurrent: false,
-        exitOnError: true,
-        registerSignalListeners: false,
-        renderer: 'default',
-        rendererOptions: {
-          logger: new ListrLogger({processOutput: new ProcessOutput(stream, stream)}),
-          showErrorMessage: false,
-          collapseErrors: false,
-          collapseSubtasks: false,
-        },
+    list = new Listr<unknown>(gates.map(taskOf), {
+      concurrent: false,
+      exitOnError: true,
+      registerSignalListeners: false,
+      renderer: 'default',
+      rendererOptions: {
+        logger: new ListrLogger({processOutput: new ProcessOutput(stream, stream)}),
+        showErrorMessage: false,
+        collapseErrors: false,
+        collapseSubtasks: false,
       },
-    );
-    running = list.run().catch(() => undefined); // the step's own promise carries the error
+    });
+    running = list
+      .run()
+      .catch(() => undefined) // the step's own promise carries the error
+      .then(() => {
+        list = undefined;
+        gates = gates.filter((gate) => !gate.isOver);
+      });
   };
 
   const gateFor = async (title: string): Promise<Gate> => {
@@ -60,25 +66,16 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
     if (!gate) {
       gate = createGate(title);
       gates.push(gate);
-      if (isStarted) {
-        const added = gate;
-        list?.add({
-          title,
-          task: async (_context, task) => {
-            added.open(task as Task);
-            await added.finished;
-          },
-        });
-      }
+      list?.add(taskOf(gate));
     }
     gate.isTaken = true;
-    if (!isStarted) await start();
+    if (!list) await start();
     return gate;
   };
 
   return {
     plan(titles) {
-      if (!isStarted) for (const title of titles) gates.push(createGate(title));
+      if (!list) for (const title of titles) gates.push(createGate(title));
     },
     async step(title, work) {
       const gate = await gateFor(title);
@@ -98,6 +95,8 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
       } catch (error) {
         gate.fail(error instanceof Error ? error : new Error(String(error)));
         throw error;
+      } finally {
+        if (gates.every(({isOver}) => isOver)) await running;
       }
     },
     async close() {
@@ -118,7 +117,16 @@ function createGate(title: string): Gate {
     fail = reject;
   });
   finished.catch(() => undefined); // a gate that is never opened has nobody else to look at it
-  return {title, opened, open, finished, finish, fail, isTaken: false};
+  const gate: Gate = {title, opened, open, finished, finish, fail, isTaken: false, isOver: false};
+  gate.finish = () => {
+    gate.isOver = true;
+    finish();
+  };
+  gate.fail = (error) => {
+    gate.isOver = true;
+    fail(error);
+  };
+  return gate;
 }
 
 const redrawMs = 100;

@@ -1,0 +1,71 @@
+/** destino-db orders:clean */
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../../lib/cli/base-command.js';
+import {confirmFlags, countFlag, waitFlag} from '../../lib/cli/flags.js';
+import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
+import {repeatCommand} from '../../lib/cli/repeat-command.js';
+import {showCleanedOrders} from '../../lib/cli/show-cleaned-orders.js';
+import {cleanOrders} from '../../lib/services/clean-orders.js';
+
+export default class OrdersClean extends BaseCommand {
+  static override summary = 'preview or delete testing orders, with a backup of every row that goes';
+  static override description = `Testing orders have a test address, a failed payment or were cancelled. Paid orders of high value, orders of customers who
+ever paid, protected addresses and excluded ids are never deleted. Without --execute nothing is changed.
+Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused (not confirmed, locked, plan changed), 130 interrupted.`;
+  static override examples = [
+    {description: 'what would go', command: '<%= config.bin %> orders:clean'},
+    {
+      description: 'delete exactly what the preview showed',
+      command: '<%= config.bin %> orders:clean --execute --plan 1509044230e1693d',
+    },
+    {
+      description: 'test addresses of March only',
+      command: '<%= config.bin %> orders:clean --test-emails-only --from 2026-03-01 --to 2026-03-31',
+    },
+  ];
+  static override flags = {
+    'dry-run': Flags.boolean({char: 'n', summary: 'Change nothing (the default).', exclusive: ['execute']}),
+    execute: Flags.boolean({summary: 'Delete, after a question.'}),
+    plan: Flags.string({
+      helpValue: 'HASH',
+      summary: "The preview's plan; refuse when what would be touched has changed.",
+      dependsOn: ['execute'],
+    }),
+    backup: Flags.boolean({
+      default: true,
+      allowNo: true,
+      summary: 'Write every row that goes into a file first; without it a second question is asked.',
+    }),
+    confirm: Flags.boolean({summary: 'Ask before deleting (the default).', exclusive: ['yes']}),
+    ...orderFlags,
+    'include-customers': Flags.boolean({
+      summary: 'Also failed and cancelled orders of customers who have a paid order.',
+    }),
+    'batch-size': countFlag('At most so many orders in one DELETE (10,000).', {min: 1, max: 1_000_000}),
+    'create-missing-indexes': Flags.boolean({
+      summary: 'Make missing indexes of foreign keys for the duration.',
+    }),
+    ...waitFlag,
+    ...confirmFlags,
+  };
+
+  async run() {
+    const {flags} = await this.parse(OrdersClean);
+    const request = {
+      selection: selectionFlags(flags),
+      execute: flags.execute,
+      plan: flags.plan,
+      backup: flags.backup,
+      batchSize: flags['batch-size'],
+      createMissingIndexes: flags['create-missing-indexes'],
+      waitMs: (flags.wait ?? 0) * 1000,
+    };
+    const repeat = (plan: string): string =>
+      repeatCommand(this.config.bin, 'orders:clean', this.argv, ['--execute', '--plan', plan]);
+    return this.perform(
+      flags,
+      (context) => cleanOrders(context, request),
+      showCleanedOrders(this.config.bin, repeat),
+    );
+  }
+}

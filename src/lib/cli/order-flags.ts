@@ -1,0 +1,37 @@
+/** Flags that choose orders, shared by orders:clean and workflow:safe-cleanup. */
+import {Flags} from '@oclif/core';
+import type {SelectionFlags} from '../orders/criteria.js';
+
+export const orderFlags = {
+  'test-emails-only': Flags.boolean({
+    summary: 'Only orders with a test address; failed and cancelled ones stay.',
+    exclusive: ['include-old'],
+  }),
+  'include-old': Flags.boolean({summary: 'Name failed and cancelled orders older than 90 days as such.'}),
+  from: Flags.string({helpValue: 'YYYY-MM-DD', summary: 'Only orders made on this day or later.'}),
+  to: Flags.string({helpValue: 'YYYY-MM-DD', summary: 'Only orders made on this day or earlier.'}),
+  'exclude-id': Flags.string({
+    helpValue: 'ID',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'Never this order (repeatable).',
+  }),
+};
+
+export function selectionFlags(flags: {
+  'test-emails-only': boolean;
+  'include-old': boolean;
+  'include-customers'?: boolean;
+  from?: string | undefined;
+  to?: string | undefined;
+  'exclude-id'?: string[] | undefined;
+}): SelectionFlags {
+  return {
+    testEmailsOnly: flags['test-emails-only'],
+    includeOld: flags['include-old'],
+    includeCustomers: flags['include-customers'] ?? false,
+    from: flags.from,
+    to: flags.to,
+    excludeIds: flags['exclude-id'] ?? [],
+  };
+}

@@ -1,0 +1,20 @@
+/** The command line that was given, changed a little, so that it can be pasted for the next step. */
+import {shellCommand} from '../shell-quote.js';
+
+/** Flags of one run only: how much it says, and the flags that make it a preview. */
+const passingFlags = new Set(['--json', '--quiet', '-q', '--verbose', '--dry-run', '--preview', '--execute']);
+
+/**
+ * @param args the arguments as they were given
+ * @param added words at the end
+ */
+export function repeatCommand(bin: string, id: string, args: readonly string[], added: readonly string[]): string {
+  const kept: string[] = [];
+  for (let index = 0; index < args.length; index += 1) {
+    const word = args[index] ?? '';
+    if (passingFlags.has(word) || word.startsWith('--plan=')) continue;
+    if (word === '--plan') index += 1;
+    else kept.push(word);
+  }
+  return shellCommand([bin, id, ...kept, ...added]);
+}

@@ -1,0 +1,25 @@
+/** Requests for cleanings, as the flags of the command make them. */
+import type {CleanRequest} from '../../src/lib/services/clean-orders.js';
+
+export function cleanRequest(
+  changes: Partial<Omit<CleanRequest, 'selection'>> & {selection?: Partial<CleanRequest['selection']>} = {},
+): CleanRequest {
+  return {
+    execute: true,
+    plan: undefined,
+    backup: true,
+    batchSize: undefined,
+    createMissingIndexes: false,
+    waitMs: undefined,
+    ...changes,
+    selection: {
+      testEmailsOnly: false,
+      includeOld: false,
+      includeCustomers: false,
+      from: undefined,
+      to: undefined,
+      excludeIds: [],
+      ...changes.selection,
+    },
+  };
+}
