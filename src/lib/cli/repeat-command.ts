@@ -8,7 +8,12 @@ const passingFlags = new Set(['--json', '--quiet', '-q', '--verbose', '--dry-run
  * @param args the arguments as they were given
  * @param added words at the end
  */
-export function repeatCommand(bin: string, id: string, args: readonly string[], added: readonly string[]): string {
+export function repeatCommand(
+  bin: string,
+  id: string,
+  args: readonly string[],
+  added: readonly string[],
+): string {
   const kept: string[] = [];
   for (let index = 0; index < args.length; index += 1) {
     const word = args[index] ?? '';

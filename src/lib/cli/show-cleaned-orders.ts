@@ -98,7 +98,11 @@ function showGuards({guards}: CleanPlan, style: Style): string[] {
 
 function showStatuses({statuses}: CleanPlan, style: Style): string[] {
   const rows = Object.entries(statuses).flatMap(([label, counts]) =>
-    Object.entries(counts).map(([status, count]) => [printable(label), printable(status), formatCount(count)]),
+    Object.entries(counts).map(([status, count]) => [
+      printable(label),
+      printable(status),
+      formatCount(count),
+    ]),
   );
   return section('By status and payment status', columns(rows, [2]), style);
 }

@@ -45,7 +45,9 @@ export async function deleteRows(
     const [first] = parts;
     const isTied =
       parts.length > 1 ||
-      [...graph.links, ...graph.unlinks].some((link) => link.child === link.parent && group.includes(link.child));
+      [...graph.links, ...graph.unlinks].some(
+        (link) => link.child === link.parent && group.includes(link.child),
+      );
     if (isTied) await deleteTogether(session, parts, count);
     else if (first) await deleteInBatches(session, first, batchSize, count);
   }
@@ -73,7 +75,10 @@ async function deleteInBatches(
   await session.query(`CREATE INDEX ON ${noted.sql} (seq)`);
   await session.query(`ANALYZE ${noted.sql}`);
   for (let from = range.first; from <= range.last; from += batchSize) {
-    count(noted, await session.execute(`${deleteSql(noted)} AND s.seq >= ${from} AND s.seq < ${from + batchSize}`));
+    count(
+      noted,
+      await session.execute(`${deleteSql(noted)} AND s.seq >= ${from} AND s.seq < ${from + batchSize}`),
+    );
   }
 }
 

@@ -55,8 +55,12 @@ export function relinkedParts(
     const {table} = noted;
     const rows = plan.tables[table.label]?.relinked ?? 0;
     if (rows === 0) return [];
-    const changed = graph.unlinks.filter((link) => link.child === table).flatMap((link) => link.changedColumns);
-    const hasTrigger = plan.triggers.some(({table: label, event}) => label === table.label && event === 'update');
+    const changed = graph.unlinks
+      .filter((link) => link.child === table)
+      .flatMap((link) => link.changedColumns);
+    const hasTrigger = plan.triggers.some(
+      ({table: label, event}) => label === table.label && event === 'update',
+    );
     const columns = table.columns.filter(
       ({name, generated, identity}) =>
         changed.includes(name) ||
@@ -91,14 +95,17 @@ export async function writeOrderSnapshot(
     let written = 0;
     const copy = async (part: SnapshotPart, prefix: string, expression: string): Promise<string> => {
       const already = written;
-      const {rows, checksum} = await copyRows(session, lines, part, prefix, expression, (rows) => onRows(already + rows));
+      const {rows, checksum} = await copyRows(session, lines, part, prefix, expression, (rows) =>
+        onRows(already + rows),
+      );
       written += rows;
       return checksum;
     };
     for (const [index, part] of content.deleted.entries()) {
       const {table} = part.noted;
       const entry = metadata.tables[index];
-      if (entry) entry.checksum = await copy(part, rowLinePrefix(table.label), rowJsonExpression('t', table.columns));
+      if (entry)
+        entry.checksum = await copy(part, rowLinePrefix(table.label), rowJsonExpression('t', table.columns));
     }
     lines.endList();
     lines.text(snapshotMarks.beforeRelinked);

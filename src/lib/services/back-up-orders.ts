@@ -15,7 +15,11 @@ import type {Cleaning, CleanPlan} from './plan-clean.js';
  * @returns the absolute path
  * @throws CLEAN_FAILED, ORDER_BACKUP_INVALID, DISK_FULL, FOLDER_NOT_WRITABLE; no file is left then
  */
-export async function backUpOrders(context: RunContext, cleaning: Cleaning, plan: CleanPlan): Promise<string> {
+export async function backUpOrders(
+  context: RunContext,
+  cleaning: Cleaning,
+  plan: CleanPlan,
+): Promise<string> {
   const {session, notes} = cleaning;
   const at = context.clock.now();
   const path = await freePath(join(context.settings.backupsDir, 'order-cleanup'), at);
@@ -84,8 +88,12 @@ async function readBack(context: RunContext, path: string, written: SnapshotMeta
   const read = await readOrderSnapshot(path, context.signal);
   const rowsOf = (tables: readonly {table: string; rows: number}[]): string =>
     JSON.stringify(tables.map(({table, rows}) => [table, rows]));
-  if (rowsOf(read.tables) === rowsOf(written.tables) && rowsOf(read.relinked) === rowsOf(written.relinked)) return;
-  throw new AppError('ORDER_BACKUP_INVALID', `${path} reads back otherwise than it was written; nothing was changed.`);
+  if (rowsOf(read.tables) === rowsOf(written.tables) && rowsOf(read.relinked) === rowsOf(written.relinked))
+    return;
+  throw new AppError(
+    'ORDER_BACKUP_INVALID',
+    `${path} reads back otherwise than it was written; nothing was changed.`,
+  );
 }
 
 /** A name in `folder` that neither a file nor a file in the making has. */
@@ -97,7 +105,10 @@ async function freePath(folder: string, at: Date): Promise<string> {
       (error: unknown) => systemErrorCode(error) !== 'ENOENT',
     );
   for (let attempt = 1; ; attempt += 1) {
-    const path = join(folder, `orders-backup-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}.json`);
+    const path = join(
+      folder,
+      `orders-backup-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}.json`,
+    );
     if (!(await isTaken(path)) && !(await isTaken(`${path}${partialSuffix}`))) return path;
   }
 }

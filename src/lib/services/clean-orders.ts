@@ -46,14 +46,18 @@ const defaultLockWaitSeconds = 10;
  * @throws what `planClean` and `executeClean` throw; NOT_CONFIRMED, CONFIRMATION_NEEDED
  */
 export async function cleanOrders(context: RunContext, request: CleanRequest): Promise<CleanResult> {
-  const plan = await planClean(context, request.selection);
+  const plan = await context.progress.step('Find the orders', () => planClean(context, request.selection));
   if (!request.execute) return {mode: 'preview', ...plan, backupPath: null, sideEffects: []};
   await confirmClean(context, request, plan);
   return executeClean(context, request, plan);
 }
 
 /** @throws PLAN_CHANGED, GUARD, NOT_CONFIRMED, CONFIRMATION_NEEDED */
-export async function confirmClean(context: RunContext, request: CleanRequest, plan: CleanPlan): Promise<void> {
+export async function confirmClean(
+  context: RunContext,
+  request: CleanRequest,
+  plan: CleanPlan,
+): Promise<void> {
   refuseChangedPlan(request, plan);
   if (plan.totalRows === 0) return;
   if (!request.createMissingIndexes) refuseSlowLinks(plan.slowLinks, context.warn);
@@ -161,8 +165,13 @@ async function cleanInTransaction(
     refuseChangedPlan(request, plan);
     if (request.backup && plan.totalRows > 0) backupPath = await backUpOrders(context, cleaning, plan);
     const {sideEffects} = await progress.step('Delete the rows', (step) =>
-      deleteRows(session, selection.graph, notes, request.batchSize ?? defaultBatchSize, plan.tables, (rows) =>
-        step.advance(rows, plan.totalRows, 'rows'),
+      deleteRows(
+        session,
+        selection.graph,
+        notes,
+        request.batchSize ?? defaultBatchSize,
+        plan.tables,
+        (rows) => step.advance(rows, plan.totalRows, 'rows'),
       ),
     );
     for (const effect of sideEffects) context.warn(`A trigger did more than the deletion: ${effect}.`);
@@ -219,9 +228,14 @@ async function settle(
     if (backupPath !== null) await rm(backupPath, {force: true});
     return error instanceof AppError || context.signal.aborted
       ? error
-      : new AppError('CLEAN_FAILED', `The cleaning failed and was rolled back; nothing was changed: ${messageOf(error)}`, {cause: error});
+      : new AppError(
+          'CLEAN_FAILED',
+          `The cleaning failed and was rolled back; nothing was changed: ${messageOf(error)}`,
+          {cause: error},
+        );
   }
-  const failure = error instanceof AppError ? error : new AppError('CONNECTION_LOST', messageOf(error), {cause: error});
+  const failure =
+    error instanceof AppError ? error : new AppError('CONNECTION_LOST', messageOf(error), {cause: error});
   const file = backupPath === null ? '' : ` The order backup is ${backupPath}.`;
   return withState(
     failure,
@@ -237,7 +251,9 @@ async function fateOfTransaction(
 ): Promise<'committed' | 'aborted' | 'unknown'> {
   try {
     return await withSession(connection, async (session) => {
-      const [row] = await session.query('SELECT pg_catalog.pg_xact_status($1::xid8) AS status', [transaction]);
+      const [row] = await session.query('SELECT pg_catalog.pg_xact_status($1::xid8) AS status', [
+        transaction,
+      ]);
       const status = row?.['status'];
       return status === 'committed' || status === 'aborted' ? status : 'unknown';
     });
