@@ -157,17 +157,8 @@ function splitOnce(text: string, separator: string): [string, string | undefined
  * @throws NO_DATABASE_URL, URL_INVALID
  */
 export function resolveConnection(settings: Settings): Connection {
-  const parse = (url: string, origin: string): Connection =>
-    withLibpqDefaults(parseConnectionUrl(url, origin), settings.environment);
-  if (settings.databaseUrl !== undefined) return parse(settings.databaseUrl, '--database-url');
-  for (const source of settings.environment.sources) {
-    for (const name of settings.urlPreference) {
-      const value = source.values[name];
-      if (value !== undefined && value !== '') {
-        return parse(value, source.origin === 'environment' ? name : `${name} from ${source.origin}`);
-      }
-    }
-  }
+  const named = findConnectionUrl(settings);
+  if (named) return withLibpqDefaults(parseConnectionUrl(named.url, named.origin), settings.environment);
   const fromLibpq = connectionFromLibpqVariables(settings.environment);
   if (fromLibpq) return fromLibpq;
   throw new AppError(
@@ -177,6 +168,26 @@ export function resolveConnection(settings: Settings): Connection {
       hint: `Set ${settings.urlPreference[0]} in the environment or in ${settings.cwd}/.env.local, or use --env-file FILE.`,
     },
   );
+}
+
+/** The URL in force and where it comes from; undefined when only libpq's variables may name a database. */
+export function findConnectionUrl(settings: Settings): {url: string; origin: string} | undefined {
+  if (settings.databaseUrl !== undefined) return {url: settings.databaseUrl, origin: '--database-url'};
+  for (const source of settings.environment.sources) {
+    for (const name of settings.urlPreference) {
+      const url = source.values[name];
+      if (url !== undefined && url !== '')
+        return {url, origin: source.origin === 'environment' ? name : `${name} from ${source.origin}`};
+    }
+  }
+  return undefined;
+}
+
+/** Names of the parameters in a URL that are meant for Prisma and drivers and never reach libpq. */
+export function foreignParametersOf(url: string): string[] {
+  const query = splitOnce(url, '?')[1] ?? '';
+  const names = query.split('&').map((pair) => splitOnce(pair, '=')[0]);
+  return [...new Set(names.filter((name) => foreignParameters.has(name)))];
 }
 
 function connectionFromLibpqVariables(environment: Environment): Connection | undefined {

@@ -1,0 +1,23 @@
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {showDoctor} from '../lib/cli/show-doctor.js';
+import {exitStatus} from '../lib/errors.js';
+import {checkMachine, type DoctorResult} from '../lib/services/check-machine.js';
+
+export default class Doctor extends BaseCommand {
+  static override summary =
+    'check tools, URL, connection, rights and disk, and say how to mend what is missing';
+  static override description =
+    'Changes nothing and works without a connection too.\n' +
+    'Exit codes: 0 all that is needed is there, 2 usage or a bad config file, 3 something needed is missing.';
+  static override examples = [
+    '<%= config.bin %> doctor',
+    "<%= config.bin %> doctor --json | jq '.checks[] | select(.ok | not)'",
+  ];
+
+  async run(): Promise<DoctorResult> {
+    const {flags} = await this.parse(Doctor);
+    return this.perform(flags, checkMachine, showDoctor, {
+      exitCodeOf: (result) => (result.ok ? 0 : exitStatus.environment),
+    });
+  }
+}

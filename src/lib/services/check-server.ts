@@ -1,0 +1,162 @@
+/** Doctor's look at the server: connection, version, rights, and whether the backup will find room. */
+import {statfs} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {systemErrorCode} from '../errors.js';
+import {countOf, formatBytes} from '../format.js';
+import {type Session, withSession} from '../postgres/client.js';
+import {type Connection, describeConnection} from '../postgres/connection.js';
+import {
+  type DatabaseIdentity,
+  type HiddenTable,
+  inspectHiddenTables,
+  inspectIdentity,
+} from '../postgres/inspect-database.js';
+import {inspectRole, type RoleRights} from '../postgres/inspect-target.js';
+import type {RunContext} from '../run-context.js';
+import {type Check, failed, failedBy, passed} from './machine-check.js';
+
+const oldestSupported = 13;
+
+/** @returns the checks, and the server's major version when it answered */
+export async function checkServer(
+  ctx: RunContext,
+  connection: Connection,
+): Promise<{checks: Check[]; major: number | undefined}> {
+  try {
+    return await withSession(connection, (session) => inspect(ctx, connection, session), {
+      signal: ctx.signal,
+    });
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    return {
+      checks: [failedBy('connection', error, 'Check host, port, user and password in the URL.')],
+      major: undefined,
+    };
+  }
+}
+
+async function inspect(ctx: RunContext, connection: Connection, session: Session) {
+  const identity = await inspectIdentity(session);
+  const role = await inspectRole(session);
+  const hidden = await inspectHiddenTables(session);
+  return {
+    major: identity.major,
+    checks: [
+      passed(
+        'connection',
+        `connected to ${describeConnection(connection)}, ${formatBytes(identity.sizeBytes)}`,
+      ),
+      checkVersion(identity),
+      checkStandby(identity),
+      ...checkRights(hidden),
+      checkRole(identity, role),
+      checkCreateDatabases(role),
+      await checkDiskSpace(join(ctx.settings.backupsDir, 'database'), identity.sizeBytes),
+    ],
+  };
+}
+
+function checkVersion({version, major}: DatabaseIdentity): Check {
+  if (major >= oldestSupported) return passed('server-version', `PostgreSQL ${version}`);
+  return failed(
+    'server-version',
+    `PostgreSQL ${version} is older than ${oldestSupported}`,
+    `Upgrade the server to PostgreSQL ${oldestSupported} or newer.`,
+  );
+}
+
+function checkStandby({isStandby}: DatabaseIdentity): Check {
+  if (!isStandby) return passed('standby', 'the server is a primary');
+  return failed(
+    'standby',
+    'the server is a standby: long reads may be cancelled there, and nothing can be changed',
+    'Use the URL of the primary, or raise max_standby_streaming_delay on the standby for backups.',
+    false,
+  );
+}
+
+function checkRights(hidden: readonly HiddenTable[]): Check[] {
+  const names = (why: HiddenTable['why']): string[] =>
+    hidden.filter((table) => table.why === why).map((table) => `${table.schema}.${table.name}`);
+  const unreadable = names('rights');
+  const secured = names('row security');
+  return [
+    unreadable.length === 0
+      ? passed('table-rights', 'every table can be read')
+      : failed(
+          'table-rights',
+          `${countOf(unreadable.length, 'table')} cannot be read: ${someOf(unreadable)}`,
+          'Use the owner of the tables, or GRANT pg_read_all_data to the role (PostgreSQL 14 and newer), or leave them out with --exclude-table.',
+        ),
+    secured.length === 0
+      ? passed('row-security', 'row level security hides nothing from this role')
+      : failed(
+          'row-security',
+          `row level security hides rows of ${countOf(secured.length, 'table')}: ${someOf(secured)}`,
+          'Connect as the owner of the tables or as a role with BYPASSRLS.',
+        ),
+  ];
+}
+
+function checkRole({owner, database}: DatabaseIdentity, role: RoleRights): Check {
+  if (role.isSuperuser)
+    return passed('role', `${role.name} is a superuser: a restore runs what the backup says with all rights`);
+  if (role.name === owner) return passed('role', `${role.name} owns the database "${database}"`);
+  return failed(
+    'role',
+    `${role.name} neither owns the database "${database}" (${owner} does) nor is a superuser`,
+    `For restore --drop-existing and undo use the role ${owner}.`,
+    false,
+  );
+}
+
+function checkCreateDatabases(role: RoleRights): Check {
+  if (role.canCreateDatabases) return passed('create-databases', `${role.name} may create databases`);
+  return failed(
+    'create-databases',
+    `${role.name} may not create databases: no restore by swap, no proof by restore on this server`,
+    `As a superuser: ALTER ROLE "${role.name}" CREATEDB; or verify with --scratch=local or --scratch-url.`,
+    false,
+  );
+}
+
+/** A dump is text, often smaller than the tables and indexes; the database's own size is a safe demand. */
+async function checkDiskSpace(folder: string, databaseBytes: number): Promise<Check> {
+  let free: number;
+  try {
+    free = await freeBytes(folder);
+  } catch (error) {
+    return failed(
+      'disk-space',
+      `free space is unknown (${systemErrorCode(error) ?? 'no answer'})`,
+      `Is ${folder} readable?`,
+      false,
+    );
+  }
+  const message = `${formatBytes(free)} free for backups of a database of ${formatBytes(databaseBytes)}`;
+  if (free >= databaseBytes) return passed('disk-space', message);
+  const isHopeless = free < databaseBytes / 10;
+  return failed(
+    'disk-space',
+    message,
+    'Free space, prune (destino-db prune), or name another disk with --backups-dir.',
+    isHopeless,
+  );
+}
+
+async function freeBytes(path: string): Promise<number> {
+  try {
+    const {bavail, bsize} = await statfs(path);
+    return bavail * bsize;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' && dirname(path) !== path) return freeBytes(dirname(path));
+    throw error;
+  }
+}
+
+const shownNames = 5;
+
+function someOf(names: readonly string[]): string {
+  const more = names.length - shownNames;
+  return names.slice(0, shownNames).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}

@@ -1,0 +1,147 @@
+import {chmod, mkdir, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {showDoctor} from '../../src/lib/cli/show-doctor.js';
+import {createStyle} from '../../src/lib/cli/style.js';
+import {checkMachine, type DoctorResult} from '../../src/lib/services/check-machine.js';
+import type {Check} from '../../src/lib/services/machine-check.js';
+import {loadSettings} from '../../src/lib/settings/settings.js';
+import {tempFolder} from '../support/run-cli.js';
+import {
+  clusterConnection,
+  createTempDatabase,
+  onServer,
+  type TempDatabase,
+  urlOf,
+} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+const plain = createStyle(false, {}, true);
+const role = `doctor_${process.pid}`;
+
+let home = '';
+let database: TempDatabase;
+beforeAll(async () => {
+  database = await createTempDatabase('template0');
+  await database.run(`
+    CREATE ROLE ${role} LOGIN PASSWORD 'secret';
+    CREATE TABLE open (id int); GRANT SELECT ON open TO ${role};
+    CREATE TABLE closed (id int);
+    CREATE TABLE secured (id int); GRANT SELECT ON secured TO ${role};
+    ALTER TABLE secured ENABLE ROW LEVEL SECURITY;`);
+});
+afterAll(async () => {
+  await database.drop();
+  await onServer((session) => session.query(`DROP ROLE ${role}`));
+});
+beforeEach(async () => {
+  home = await tempFolder();
+});
+afterEach(async () => {
+  await rm(home, {recursive: true, force: true});
+});
+
+const withUrl = (databaseUrl: string | undefined, settings = {}) =>
+  testContext(home, {settings: {databaseUrl, ...settings}});
+const checkOf = (result: DoctorResult, name: string): Check | undefined =>
+  result.checks.find((check) => check.name === name);
+const notWorking = (result: DoctorResult) =>
+  result.commands.filter((one) => !one.works).map((one) => one.command);
+
+describe('doctor', () => {
+  it('finds all well for the owner of the database, and every command ready', async () => {
+    const result = await checkMachine(withUrl(database.url));
+    expect(result.checks.filter((check) => !check.ok)).toEqual([]);
+    expect(result.ok).toBe(true);
+    expect(notWorking(result)).toEqual([]);
+    expect(checkOf(result, 'server-version')?.message).toMatch(/^PostgreSQL \d/);
+    expect(checkOf(result, 'pg_dump')?.message).toMatch(/fit for PostgreSQL \d/);
+    expect(showDoctor(result, plain).at(-1)).toBe('All that is needed is there. Next: destino-db backup');
+  });
+
+  it('names tables that the role cannot read, or not wholly, and the rights it lacks', async () => {
+    const url = urlOf({...clusterConnection(), database: database.name, user: role, password: 'secret'});
+    const result = await checkMachine(withUrl(url));
+    expect(result.ok).toBe(false);
+    expect(checkOf(result, 'table-rights')).toMatchObject({
+      ok: false,
+      message: '1 table cannot be read: public.closed',
+    });
+    expect(checkOf(result, 'row-security')).toMatchObject({ok: false, message: 'row level security hides rows of 1 table: public.secured'}); // prettier-ignore
+    expect(checkOf(result, 'create-databases')).toMatchObject({ok: false, needed: false});
+    expect(checkOf(result, 'role')).toMatchObject({ok: false, needed: false});
+    expect(notWorking(result)).toEqual([
+      'backup',
+      'restore --drop-existing',
+      'verify --level=restore',
+      'orders:clean',
+    ]);
+    for (const check of result.checks) expect(check.hint === null).toBe(check.ok);
+  });
+
+  it('works without any connection and says what to mend', async () => {
+    const cases: [string | undefined, string, RegExp][] = [
+      [undefined, 'url', /DIRECT_URL/],
+      [
+        'prisma+postgres://accelerate.prisma-data.net/?api_key=secret',
+        'url',
+        /Set DIRECT_URL to the URL of the database itself/,
+      ],
+      ['postgresql://shop:pa%ss@localhost/shop', 'url', /%25/],
+      ['postgresql://shop:secret@127.0.0.1:1/shop', 'connection', /Is the server running/],
+      ['postgresql://shop:p@ss@127.0.0.1:1/shop?pgbouncer=true&schema=public', 'url-password', /@ is %40/],
+      ['postgresql://shop:secret@127.0.0.1:6543/shop', 'pooler', /Set DIRECT_URL/],
+    ];
+    for (const [url, name, hint] of cases) {
+      const result = await checkMachine(withUrl(url));
+      const check = checkOf(result, name);
+      expect([url, check?.ok, hint.test(check?.hint ?? '')]).toEqual([url, false, true]);
+      expect(result.ok).toBe(false);
+      expect(JSON.stringify([result, showDoctor(result, plain)])).not.toMatch(/secret|p@ss|pa%ss/);
+    }
+    const {checks} = await checkMachine(withUrl('postgresql://shop@127.0.0.1:1/shop?pgbouncer=true&schema=public&sslmode=require')); // prettier-ignore
+    expect(checks.find((check) => check.name === 'url')?.message).toContain(
+      'not passed on: pgbouncer, schema',
+    );
+  });
+
+  it('tells missing client tools with the command that installs them', async () => {
+    const result = await checkMachine(withUrl(database.url, {pgBin: home}));
+    expect(checkOf(result, 'pg_dump')).toMatchObject({ok: false, needed: true, hint: expect.stringContaining('Install them') as string}); // prettier-ignore
+    expect(notWorking(result)).toEqual(expect.arrayContaining(['backup', 'restore', 'verify']));
+  });
+
+  it('warns of backups and environment files that others can read, and shows where settings come from', async () => {
+    await writeFile(join(home, '.env.local'), `DIRECT_URL=${database.url}\n`);
+    await writeFile(
+      join(home, 'destino-db.config.json'),
+      '{"backupsDir": "kept", "retention": {"keepDays": 30}}',
+    );
+    await chmod(join(home, '.env.local'), 0o644);
+    await mkdir(join(home, 'kept', 'database'), {recursive: true, mode: 0o700});
+    await writeFile(join(home, 'kept', 'database', 'x.dump'), 'x', {mode: 0o604});
+    const settings = await loadSettings({}, home, {PATH: process.env['PATH']});
+    const result = await checkMachine(testContext(home, {settings}));
+    expect(result.ok).toBe(true);
+    expect(checkOf(result, 'env-file')).toMatchObject({
+      ok: false,
+      hint: `chmod 600 '${join(home, '.env.local')}'`,
+    });
+    expect(checkOf(result, 'backups-private')?.message).toContain(join(home, 'kept', 'database', 'x.dump'));
+    expect(result.settings.map(({name, origin}) => [name, origin])).toEqual([
+      ['database', 'DIRECT_URL from .env.local'],
+      ['backups folder', 'config file'],
+      ['retention', 'config file'],
+      ['backup format', 'default'],
+    ]);
+  });
+
+  it('tells a file where the backups folder should be', async () => {
+    await writeFile(join(home, 'backups'), 'x');
+    const result = await checkMachine(withUrl(database.url));
+    expect(checkOf(result, 'backups-folder')).toMatchObject({
+      ok: false,
+      message: `${join(home, 'backups')} is no folder`,
+    });
+  });
+});
