@@ -51,7 +51,7 @@ describe('readCatalogue', () => {
     expect((await readCatalogue(join(folder, 'gone'))).backups).toEqual([]);
     await writeFile(join(folder, 'file'), '');
     await expect(readCatalogue(join(folder, 'file'))).rejects.toThrow(
-      expect.objectContaining({code: 'READ_FAILED'}) as Error,
+      expect.objectContaining({code: 'FOLDER_NOT_WRITABLE', exitCode: 3}) as Error,
     );
   });
 

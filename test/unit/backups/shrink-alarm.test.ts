@@ -56,16 +56,25 @@ describe('lastComparable', () => {
       duration: 1,
       findings: ['x'],
     };
+    const verification = {...failed, ok: true, findings: []};
     const config = sampleRecord('2026-11-22T03:10:00Z').config;
-    const fitting = await writeSampleBackup(folder, '2026-11-10T03:10:00Z');
-    await writeSampleBackup(folder, '2026-11-09T03:10:00Z');
+    const fitting = await writeSampleBackup(folder, '2026-11-10T03:10:00Z', {verification});
+    await writeSampleBackup(folder, '2026-11-09T03:10:00Z', {verification});
+    await writeSampleBackup(folder, '2026-11-11T03:10:00Z'); // never verified, so its rows were never counted
     await writeSampleBackup(folder, '2026-11-22T03:10:00Z', {verification: failed});
-    await writeSampleBackup(folder, '2026-11-21T03:10:00Z', {databaseName: 'blog'});
+    await writeSampleBackup(folder, '2026-11-21T03:10:00Z', {verification, databaseName: 'blog'});
     await writeSampleBackup(folder, '2026-11-20T03:10:00Z', {
+      verification,
       shrink: [{table: 'public.x', rowsBefore: 9, rowsNow: 0}],
     });
-    await writeSampleBackup(folder, '2026-11-19T03:10:00Z', {config: {...config, schemaOnly: true}});
-    await writeSampleBackup(folder, '2026-11-18T03:10:00Z', {config: {...config, excludeTables: ['logs']}});
+    await writeSampleBackup(folder, '2026-11-19T03:10:00Z', {
+      verification,
+      config: {...config, schemaOnly: true},
+    });
+    await writeSampleBackup(folder, '2026-11-18T03:10:00Z', {
+      verification,
+      config: {...config, excludeTables: ['logs']},
+    });
     const {backups} = await readCatalogue(folder);
     await rm(folder, {recursive: true});
     expect(lastComparable(backups, sampleRecord('2026-11-23T03:10:00Z'))?.id).toBe(fitting.id);
