@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Installs with apt the programs that tests of metrics and alert rules run, when root; says how otherwise. No service is started.
+# Installs with apt the programs that tests of metrics, alert rules, schedules and the report run, when root; says how otherwise. No service is started.
 set -euo pipefail
 missing=()
 command -v promtool >/dev/null || missing+=(prometheus)
 command -v prometheus-node-exporter >/dev/null || missing+=(prometheus-node-exporter)
+command -v crontab >/dev/null || missing+=(cron)
+command -v systemd-analyze >/dev/null || missing+=(systemd)
+command -v chromium >/dev/null || missing+=(chromium fonts-liberation)
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "Needed for these tests: sudo apt-get install ${missing[*]} (Debian, Ubuntu)." >&2

@@ -127,8 +127,8 @@ export function simulateMonth(until = new Date(`${story.lastDay}T12:00:00Z`)): S
       ),
       duration,
       tables: [
-        {schema: 'public', name: 'orders', rows: orders, fingerprint: null},
-        {schema: 'public', name: 'products', rows: 40, fingerprint: null},
+        {schema: 'public', name: 'orders', rows: orders, fingerprint: null, sizeBytes: 30_000 * orders},
+        {schema: 'public', name: 'products', rows: 40, fingerprint: null, sizeBytes: 81_920},
       ],
       verification: proof,
       shrink: isShrunk ? [{table: 'public.orders', rowsBefore: fullOrders - 100, rowsNow: orders}] : [],

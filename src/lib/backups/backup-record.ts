@@ -38,6 +38,8 @@ const dumpedTableSchema = z.object({
   rows: z.int().min(0).nullable(),
   /** Order-independent hash of the rows (see the documentation of fingerprints); null where it was left out. */
   fingerprint: z.string().nullable(),
+  /** Bytes on the server when it was dumped: table, indexes and large values; absent where it was not measured. */
+  sizeBytes: bytes.optional(),
 });
 export type RecordedTable = z.infer<typeof dumpedTableSchema>;
 

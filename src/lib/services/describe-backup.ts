@@ -100,8 +100,13 @@ export function toRecord(parts: RecordParts): BackupRecord {
 function recordedTables(plan: BackupPlan, contents: DumpContents | undefined): RecordedTable[] {
   const tables =
     contents?.tables ?? plan.selection.tables.map((table) => ({...table, rows: null, fingerprint: null}));
+  const sizes = new Map(
+    plan.selection.tables.map((table) => [`${table.schema}.${table.name}`, table.sizeBytes]),
+  );
   return tables
-    .map(({schema, name, rows, fingerprint}) => ({schema, name, rows, fingerprint}))
+    .map(({schema, name, rows, fingerprint}) => {
+      return {schema, name, rows, fingerprint, sizeBytes: sizes.get(`${schema}.${name}`)};
+    })
     .sort((a, b) => compareText(a.schema, b.schema) || compareText(a.name, b.name));
 }
 

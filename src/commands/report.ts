@@ -1,0 +1,38 @@
+/** destino-db report */
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {showReport} from '../lib/cli/show-report.js';
+import {writeReport} from '../lib/services/write-report.js';
+
+export default class Report extends BaseCommand {
+  static override summary = 'write one HTML page with trends of backups and restore tests';
+  static override description = `The page needs no network and no scripts, follows light and dark, and prints on A4.
+Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page cannot be written.`;
+  static override examples = [
+    {description: 'write backups/report.html', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'write it elsewhere',
+      command: '<%= config.bin %> <%= command.id %> --output /srv/www/backups.html',
+    },
+    {
+      description: 'the same data for other tools',
+      command: '<%= config.bin %> <%= command.id %> --json | jq .summary',
+    },
+  ];
+  static override flags = {
+    output: Flags.string({
+      char: 'o',
+      summary: 'File instead of report.html in the backups folder.',
+      helpValue: 'FILE',
+    }),
+  };
+
+  async run() {
+    const {flags} = await this.parse(Report);
+    return this.perform(
+      flags,
+      (context) => writeReport(context, flags.output),
+      (result, style) => showReport(result, style),
+    );
+  }
+}

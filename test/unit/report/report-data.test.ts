@@ -1,0 +1,99 @@
+/** The simulated month as series. */
+import {beforeAll, describe, expect, it} from 'vitest';
+import {readCatalogue} from '../../../src/lib/backups/catalogue.js';
+import {type ReportData, reportData} from '../../../src/lib/report/report-data.js';
+import {checkSchedule} from '../../../src/lib/watch/check-schedule.js';
+import {parsePlan} from '../../../src/lib/watch/schedule-plan.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {writeOldScriptBackup} from '../../support/sample-backups.js';
+import {story, writeSimulatedMonth} from '../../support/simulated-month.js';
+
+const now = new Date(`${story.lastDay}T12:00:00Z`);
+let data: ReportData;
+
+beforeAll(async () => {
+  const folder = await tempFolder();
+  const {runs} = await writeSimulatedMonth(folder);
+  const {backups} = await readCatalogue(`${folder}/database`);
+  const jobs = parsePlan(['daily custom at 02:00', 'weekly sql at 03:00']);
+  const plan = checkSchedule(jobs, 'UTC', runs, new Date(runs[0]?.startedAt ?? 0), now);
+  data = reportData({backups, runs, plan, now});
+});
+
+describe('reportData of the simulated month', () => {
+  it('counts the runs that worked and failed, week by week, and those that never began', () => {
+    expect(data.summary.backupRuns).toEqual({ok: 30, failed: 3});
+    expect(data.weeks).toEqual([
+      {week: '2026-10-19', ok: 3, failed: 0, missed: 0},
+      {week: '2026-10-26', ok: 7, failed: 1, missed: 0},
+      {week: '2026-11-02', ok: 7, failed: 1, missed: 0},
+      {week: '2026-11-09', ok: 5, failed: 1, missed: 2},
+      {week: '2026-11-16', ok: 8, failed: 0, missed: 0},
+    ]);
+    expect(data.failures.map(({at, errorCode}) => [at.slice(0, 10), errorCode])).toEqual([
+      [story.connectionRefused, 'CONNECTION_REFUSED'],
+      [story.diskFull, 'DISK_FULL'],
+      [story.interrupted, 'INTERRUPTED'],
+    ]);
+  });
+
+  it('shows the backup that shrank, and backups that retention has removed since', () => {
+    const shrunk = data.backups.filter((backup) => backup.alarms.length > 0);
+    expect(shrunk.map((backup) => backup.at.slice(0, 10))).toEqual([story.shrunk]);
+    expect(data.backups).toHaveLength(30);
+    expect(data.backups.filter((backup) => backup.isOnDisk).length).toBe(data.summary.backupsOnDisk);
+    expect(data.summary.backupsOnDisk).toBeLessThan(30);
+  });
+
+  it('finds the gap of the days when the machine was off, and the runs that were missed', () => {
+    const longest = [...data.gaps].sort((a, b) => b.duration - a.duration)[0];
+    expect(longest).toMatchObject({from: '2026-11-08T03:00:00.000Z', until: '2026-11-11T02:00:00.000Z'});
+    const missed = data.gaps.filter((gap) => gap.what.includes('did not run'));
+    expect(missed.map((gap) => gap.from.slice(0, 10))).toEqual([...story.missed]);
+  });
+
+  it('tells the restore tests with their measured times, the failed one among them', () => {
+    expect(data.restoreTests.filter((test) => !test.ok).map((test) => test.at.slice(0, 10))).toEqual([
+      story.restoreTestFailed,
+    ]);
+    expect(data.summary.lastRestoreTest).toMatchObject({ok: true});
+    expect(data.summary.usualRestoreTime).toBe(105_000);
+  });
+
+  it('leaves previews of order cleanings out', () => {
+    expect(data.orderRuns.map(({command, orders}) => [command, orders])).toEqual([
+      ['orders:clean', 12],
+      ['orders:restore', 12],
+    ]);
+  });
+
+  it('sorts storage into ages that add up', () => {
+    expect(data.storage.reduce((sum, part) => sum + part.sizeBytes, 0)).toBe(data.summary.storageBytes);
+    expect(data.storage.map((part) => part.count)).toEqual([2, 6, 6, 0, 0, 0]);
+  });
+
+  it('takes the tables of the newest good backup, largest first', () => {
+    expect(data.tables.map((table) => table.table)).toEqual(['public.orders', 'public.products']);
+  });
+});
+
+it('reports nothing as nothing', () => {
+  const empty = reportData({backups: [], runs: [], plan: undefined, now});
+  expect(empty.summary).toEqual({
+    newestGoodBackup: null,
+    backupsOnDisk: 0,
+    storageBytes: 0,
+    backupRuns: {ok: 0, failed: 0},
+    lastRestoreTest: null,
+    usualRestoreTime: null,
+  });
+  expect([empty.backups, empty.gaps, empty.tables]).toEqual([[], [], []]);
+});
+
+it('knows backups that no audit log tells of', async () => {
+  const folder = await tempFolder();
+  const id = await writeOldScriptBackup(folder, '2026-11-20T02:00:00.000Z');
+  const {backups} = await readCatalogue(folder);
+  const old = reportData({backups, runs: [], plan: undefined, now});
+  expect(old.backups).toMatchObject([{id, sizeBytes: 6, duration: null, isOnDisk: true}]);
+});
