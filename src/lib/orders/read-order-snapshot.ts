@@ -145,11 +145,17 @@ class SnapshotScanner {
     }
     let data: unknown;
     try {
-      data = JSON.parse(text.toString('utf8', beforeMetadata.length, text.length - 1));
+      data = JSON.parse(
+        text.toString('utf8', beforeMetadata.length, text.length - 1),
+        (key, value: unknown) => {
+          if (key === '__proto__') throw new Error('it has a key "__proto__"');
+          return value;
+        },
+      );
     } catch (error) {
       throw this.invalid(
         1,
-        `the metadata is no JSON (${error instanceof Error ? error.message : String(error)})`,
+        `the metadata cannot be read (${error instanceof Error ? error.message : String(error)})`,
       );
     }
     const parsed = snapshotMetadata.safeParse(data);

@@ -79,6 +79,7 @@ export async function stageOrders(
   await copyFile(session, file);
   for (const [index, staged] of rows.entries()) {
     if (staged) await readable(file, staged, () => fillRows(session, staged, `pg_temp.destino_in_${index}`));
+    if (staged && file.isFromOldScripts) await refuseDoubles(session, file, staged);
   }
   for (const [index, staged] of links.entries()) {
     if (staged)
@@ -257,6 +258,25 @@ async function fillRows(session: Session, staged: StagedTable, input: string): P
     );
   }
   await session.query(`ANALYZE ${temp}`);
+}
+
+/** The old scripts' files have no checksums that would show a doubled row. */
+async function refuseDoubles(
+  session: Session,
+  file: OrderFile,
+  {temp, key, file: {table}}: StagedTable,
+): Promise<void> {
+  if (key.length === 0) return;
+  const columns = key.map((number) => `c${number}`).join(', ');
+  const [row] = await session.query(
+    `SELECT (${columns})::text AS key FROM ${temp} GROUP BY ${columns} HAVING count(*) > 1 LIMIT 1`,
+  );
+  if (row)
+    throw invalidOrderFile(
+      file.path,
+      `in the rows of ${table}`,
+      `a row stands there twice (${row['key'] ?? ''})`,
+    );
 }
 
 /** Links: key and values; columns that `values` does not have get their value when the target's row is looked up. */
