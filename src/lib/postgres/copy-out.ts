@@ -1,4 +1,5 @@
 /** COPY ... TO STDOUT: rows as the server writes them into dumps. */
+import {messageOf} from '../errors.js';
 import type {Session} from './client.js';
 import {explainDatabaseError} from './explain-failure.js';
 
@@ -22,7 +23,7 @@ export async function copyOut(
   } catch (error) {
     throw explainDatabaseError(error, 'Reading rows');
   }
-  if (failure !== undefined) throw failure instanceof Error ? failure : new Error(String(failure));
+  if (failure !== undefined) throw failure instanceof Error ? failure : new Error(messageOf(failure));
 }
 
 async function failureOf(work: () => void | Promise<void>): Promise<unknown> {
