@@ -167,7 +167,7 @@ class CopyStreamReader implements CopyStream {
 
   private lexLine(line: Buffer, isWhole: boolean): void {
     const text = line.toString('latin1');
-    if (this.isComplete && !/^(?:--.*|\\unrestrict .*)?\r?\n?$/.test(text)) {
+    if (this.isComplete && !/^(?:--.*|\\.*)?\r?\n?$/.test(text)) {
       throw new AppError('VERIFY_FAILED', 'The dump goes on behind its closing line.', {
         details: [text.slice(0, 60).trimEnd()],
       });
@@ -180,11 +180,13 @@ class CopyStreamReader implements CopyStream {
 
   private takeMetaCommand(line: string): void {
     const [, command, key] = /^\\(restrict|unrestrict) ([A-Za-z0-9]+)\r?$/.exec(line) ?? [];
+    const closing = `\\unrestrict ${this.restrictKey ?? ''}`;
     if (command === 'restrict' && this.restrictKey === undefined && this.tables.size === 0)
       this.restrictKey = key;
     else if (command === 'unrestrict' && this.isComplete && key === this.restrictKey)
       this.unrestrictKey = key;
-    else throw unsafeCommand(line);
+    // A closing line that is cut short is told at the end: the dump is not complete.
+    else if (!this.isComplete || !closing.startsWith(line)) throw unsafeCommand(line);
   }
 
   private takeStatement(statement: string, endsLine: boolean): void {

@@ -1,8 +1,7 @@
 /** Reads every byte of a dump and tells what it holds: the proof that it can be read. */
 import {createReadStream} from 'node:fs';
 import {stat} from 'node:fs/promises';
-import type {Readable} from 'node:stream';
-import {pipeline} from 'node:stream/promises';
+import {addAbortSignal, type Readable} from 'node:stream';
 import {createGunzip} from 'node:zlib';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {findTool} from '../postgres/find-tools.js';
@@ -73,20 +72,22 @@ async function readPlain(dump: DumpFile, options: ReadDumpOptions): Promise<Dump
   const reader = createReader(options);
   const {signal} = options;
   const file = createReadStream(dump.path, {highWaterMark: chunkBytes});
+  const gunzip = dump.compressed ? createGunzip({chunkSize: chunkBytes}) : undefined;
+  // Not pipeline(): what the reader throws would come out of it as its own "aborted".
+  if (gunzip) file.on('error', (error) => gunzip.destroy(error)).pipe(gunzip);
+  const stream = gunzip ?? file;
+  if (signal) addAbortSignal(signal, stream);
   try {
-    if (dump.compressed) {
-      const gunzip = createGunzip({chunkSize: chunkBytes});
-      await pipeline(file, gunzip, (stream) => readAll(stream, reader.write), ...(signal ? [{signal}] : []));
-      // zlib stops without a word at what follows the last whole member.
-      const unread = (await stat(dump.path)).size - gunzip.bytesWritten;
-      if (unread > 0) throw new AppError('VERIFY_FAILED', `${unread} bytes behind its end are no gzip data.`);
-    } else {
-      await pipeline(file, (stream) => readAll(stream, reader.write), ...(signal ? [{signal}] : []));
-    }
+    await readAll(stream, reader.write);
+    // zlib stops without a word at what follows the last whole member.
+    const unread = gunzip ? (await stat(dump.path)).size - gunzip.bytesWritten : 0;
+    if (unread > 0) throw new AppError('VERIFY_FAILED', `${unread} bytes behind its end are no gzip data.`);
     return reader.end();
   } catch (error) {
     signal?.throwIfAborted();
     throw damaged(dump.path, error);
+  } finally {
+    file.destroy();
   }
 }
 
