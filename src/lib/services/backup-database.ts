@@ -98,7 +98,6 @@ async function makeBackup(
   }
   recordBackup(context, record);
   const pruned = record.shrink.length > 0 ? [] : await prune(context, request, plan, place);
-  context.record({pruned: pruned.map(({id}) => id)});
   return toResult(record, place, plan.warnings, pruned);
 }
 

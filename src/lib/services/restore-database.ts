@@ -55,7 +55,9 @@ export interface RestoreResult {
 export async function restoreDatabase(context: RunContext, request: RestoreRequest): Promise<RestoreResult> {
   const startedMs = context.clock.now().getTime();
   const plan = await planRestore(context, request);
+  const {database, host, port} = plan.target;
   context.record({
+    database: {name: database, systemIdentifier: null, host, port},
     backupId: plan.source.id,
     format: plan.source.dump.format,
     size: plan.source.sizeBytes,

@@ -50,6 +50,7 @@ export interface VerifyResult {
  */
 export async function verifyBackup(context: RunContext, request: VerifyRequest): Promise<VerifyResult> {
   const backups = await chooseBackups(context, request);
+  recordBackup(context, backups);
   const results: VerifiedBackup[] = [];
   for (const backup of backups) {
     try {
@@ -61,6 +62,16 @@ export async function verifyBackup(context: RunContext, request: VerifyRequest):
     }
   }
   return {results};
+}
+
+/** A proof of one backup belongs to its database in the audit log. */
+function recordBackup(context: RunContext, backups: readonly Backup[]): void {
+  const [backup] = backups;
+  if (!backup || backups.length > 1) return;
+  context.record({backupId: backup.id, format: backup.format, size: backup.sizeBytes});
+  if (!backup.record) return;
+  const {systemIdentifier, host, port} = backup.record.source;
+  context.record({database: {name: backup.database, systemIdentifier, host, port}});
 }
 
 async function chooseBackups(context: RunContext, request: VerifyRequest): Promise<Backup[]> {
