@@ -71,7 +71,7 @@ function flagSections(command: Command.Loadable): [string, string[]][] {
       ...entry(flagName(name, flag), flag.summary ?? flag.description ?? ''),
     ]);
   }
-  return [...groups].sort(([a], [b]) => Number(b === 'FLAGS') - Number(a === 'FLAGS'));
+  return [...groups].sort(([a], [b]) => (a === 'FLAGS' ? -1 : b === 'FLAGS' ? 1 : 0));
 }
 
 function globalNames(command: Command.Loadable): string[] {
@@ -82,7 +82,7 @@ function globalNames(command: Command.Loadable): string[] {
 
 function flagName(name: string, flag: CachedFlag): string {
   const short = flag.char === undefined ? '    ' : `-${flag.char}, `;
-  if (flag.type === 'boolean') return `${short}--${flag.allowNo === true ? '[no-]' : ''}${name}`;
+  if (flag.type === 'boolean') return `${short}--${flag.allowNo ? '[no-]' : ''}${name}`;
   const value = flag.options !== undefined ? flag.options.join('|') : (flag.helpValue ?? 'VALUE');
   return `${short}--${name} ${String(value)}`;
 }
