@@ -3,7 +3,7 @@ import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, countFlag, waitFlag} from '../lib/cli/flags.js';
 import {showPrune} from '../lib/cli/show-prune.js';
-import {pruneBackups, type PruneResult} from '../lib/services/prune-backups.js';
+import {prune, type PruneCommandResult} from '../lib/services/prune-backups.js';
 
 export default class Prune extends BaseCommand {
   static override summary = 'remove old backups by a retention policy, with the reason for each';
@@ -33,17 +33,20 @@ export default class Prune extends BaseCommand {
       helpValue: 'DIR',
       summary: 'Folder to prune instead of BACKUPS-DIR/database.',
     }),
+    'set-aside': Flags.boolean({
+      summary: 'Also drop databases that restore --drop-existing set aside, all but the newest; alone, only those.',
+    }),
     'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be removed and why; remove nothing.'}),
     ...waitFlag,
     ...confirmFlags,
   };
 
-  async run(): Promise<PruneResult> {
+  async run(): Promise<PruneCommandResult> {
     const {flags} = await this.parse(Prune);
     return this.perform(
       flags,
       (context) =>
-        pruneBackups(context, {
+        prune(context, {
           policy: {
             keepDays: flags['keep-days'],
             keepLast: flags['keep-last'],
@@ -58,6 +61,7 @@ export default class Prune extends BaseCommand {
             flags['output-dir'] === undefined
               ? undefined
               : resolve(context.settings.cwd, flags['output-dir']),
+          setAside: flags['set-aside'],
           dryRun: flags['dry-run'],
           waitMs: (flags.wait ?? 0) * 1000,
         }),

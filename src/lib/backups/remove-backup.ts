@@ -1,7 +1,7 @@
 /** Takes one backup away so that no moment of it looks like a backup that is still there. */
 import {randomBytes} from 'node:crypto';
 import {lstat, rename, rm} from 'node:fs/promises';
-import {basename, dirname} from 'node:path';
+import {basename, dirname, join} from 'node:path';
 import {systemErrorCode} from '../errors.js';
 import {backupExtension, metadataSuffix, partialSuffix} from './backup-name.js';
 import type {Backup} from './catalogue.js';
@@ -13,7 +13,7 @@ import {explainFileError, syncFolder} from './safe-file.js';
  */
 export async function whyNotOurs(backup: Backup): Promise<string | undefined> {
   if (!isNamedByUs(backup)) return 'its files are not named as this program names them';
-  for (const path of [backup.metadataPath, backup.path]) {
+  for (const path of [backup.metadataPath, ...contentPaths(backup)]) {
     const status = await lstat(path);
     if (status.isSymbolicLink()) return `${basename(path)} is a symbolic link`;
     const isFolder = path === backup.path && backup.format === 'directory';
@@ -26,7 +26,10 @@ export async function whyNotOurs(backup: Backup): Promise<string | undefined> {
 function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backup): boolean {
   const [metadata, dump] = [basename(metadataPath), basename(path)];
   if (dirname(metadataPath) !== dirname(path)) return false;
-  if (record) return metadata === id + metadataSuffix && dump === id + backupExtension(format, compressed);
+  if (record) {
+    const hasOurRoles = !record.roles || record.roles.path === `${id}.roles.sql`;
+    return metadata === id + metadataSuffix && dump === id + backupExtension(format, compressed) && hasOurRoles;
+  }
   const named = metadata.slice(0, -metadataSuffix.length);
   return (dump === named || dump === `${named}.gz`) && /\.(?:dump|sql|sql\.gz|dir)$/.test(dump);
 }
@@ -39,20 +42,36 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
 export async function removeBackup(backup: Backup): Promise<void> {
   const mark = `.${randomBytes(4).toString('hex')}${partialSuffix}`;
   const metadata = `${backup.metadataPath}${mark}`;
-  const dump = `${backup.path}${mark}`;
+  const contents = contentPaths(backup);
   try {
     await rename(backup.metadataPath, metadata);
     try {
-      await rename(backup.path, dump);
+      for (const path of contents) await rename(path, `${path}${mark}`);
     } catch (error) {
-      await rename(metadata, backup.metadataPath); // the dump keeps its name, so its metadata gets its own back
+      await restoreNames(backup, contents, mark);
       throw error;
     }
     await syncFolder(dirname(backup.path));
-    await rm(dump, {recursive: true});
+    for (const path of contents) await rm(`${path}${mark}`, {recursive: true});
     await rm(metadata);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return; // somebody else removed it meanwhile
     throw explainFileError(error, backup.path);
+  }
+}
+
+/** The dump, and the roles beside it where the backup has them. */
+function contentPaths({path, record}: Backup): string[] {
+  return record?.roles ? [path, join(dirname(path), record.roles.path)] : [path];
+}
+
+/** Nothing was removed yet: the backup gets all its names back, the metadata's last. */
+async function restoreNames(backup: Backup, contents: readonly string[], mark: string): Promise<void> {
+  for (const path of [...contents, backup.metadataPath]) {
+    try {
+      await rename(`${path}${mark}`, path);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error; // it had kept its name
+    }
   }
 }

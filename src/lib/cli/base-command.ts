@@ -75,6 +75,7 @@ export abstract class BaseCommand extends Command {
     const progress = await this.startProgress(isJson, isQuiet);
     const warnings: string[] = [];
     const run = await this.startRecording(flags, settings);
+    warnings.push(...(await this.noteLeftovers(settings)));
     let outcome: {result: R; exitCode: number} | {error: unknown};
     try {
       const result = await work({
@@ -140,6 +141,15 @@ export abstract class BaseCommand extends Command {
 
   override logJson(json: unknown): void {
     process.stdout.write(`${JSON.stringify(redactValues(json), null, 2)}\n`);
+  }
+
+  /** What an earlier run left half done is told by the next one that does work. */
+  private async noteLeftovers(settings: Settings): Promise<string[]> {
+    const command = this.id ?? '';
+    if (!recordedCommands.has(command) || command === 'recover') return [];
+    const {leftoversNote} = await import('../watch/journal.js');
+    const note = await leftoversNote({settings});
+    return note === undefined ? [] : [note];
   }
 
   /** Runs that do work are recorded; the code for it is loaded for them alone. */

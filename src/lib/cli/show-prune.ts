@@ -1,9 +1,10 @@
 /** What prune tells: a line for every backup with the reason, then the sum. */
 import {countOf, formatBytes} from '../format.js';
-import type {PruneDecision, PruneResult} from '../services/prune-backups.js';
+import type {PruneCommandResult, PruneDecision} from '../services/prune-backups.js';
+import type {SetAsideDecision, SetAsideResult} from '../services/prune-set-aside.js';
 import {columns, printable, type Style} from './style.js';
 
-export function showPrune(result: PruneResult, style: Style): string[] {
+export function showPrune(result: PruneCommandResult, style: Style): string[] {
   const {kept, removed, dryRun} = result;
   const row = (word: string, one: PruneDecision): string[] => [
     word,
@@ -18,6 +19,7 @@ export function showPrune(result: PruneResult, style: Style): string[] {
   ].sort((a, b) => (a.at < b.at ? 1 : -1));
   const freed = removed.reduce((sum, one) => sum + one.size, 0);
   const nothing = kept.length === 0 && removed.length === 0;
+  if (nothing && result.setAside) return setAsideLines(result.setAside, dryRun, style);
   return [
     ...columns(
       rows.map(({cells}) => cells),
@@ -42,4 +44,16 @@ export function showPrune(result: PruneResult, style: Style): string[] {
       ? [`${style.bold('Next:')} the same without --dry-run removes them.`]
       : []),
   ];
+}
+
+function setAsideLines({kept, removed}: SetAsideResult, dryRun: boolean, style: Style): string[] {
+  if (kept.length + removed.length === 0) return ['No database is set aside on this server.'];
+  const row = (word: string, one: SetAsideDecision): string[] => [
+    word,
+    printable(one.id),
+    one.size === null ? '-' : formatBytes(one.size),
+    printable(one.reason),
+  ];
+  const word = style.yellow(dryRun ? 'would drop' : 'dropped');
+  return columns([...kept.map((one) => row(style.green('kept'), one)), ...removed.map((one) => row(word, one))], [2]);
 }

@@ -9,6 +9,7 @@ import {applyRetention, refuseEmptyPolicy, type RetentionPolicy, ruleNames} from
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
+import type {SetAsideResult} from './prune-set-aside.js';
 import {openJournal} from '../watch/journal.js';
 
 export interface PruneDecision {
@@ -39,6 +40,11 @@ export interface PruneResult {
   readonly removed: readonly PruneDecision[];
   readonly partials: readonly string[];
   readonly problems: readonly {readonly path: string; readonly reason: string}[];
+}
+
+export interface PruneCommandResult extends PruneResult {
+  /** Databases that a restore set aside; null when they were not asked for. */
+  readonly setAside: SetAsideResult | null;
 }
 
 export interface PruneOptions {
@@ -91,6 +97,25 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
     {command: 'prune', waitMs: options.waitMs},
   );
   return {dryRun: false, folder, kept, removed, partials, problems};
+}
+
+/**
+ * `prune` as the command has it: backups by the policy, and set-aside databases with `setAside`. That alone, without a
+ * rule among the flags, leaves backups as they are.
+ * @throws what `pruneBackups` and `pruneSetAside` throw
+ */
+export async function prune(
+  ctx: RunContext,
+  options: PruneOptions & {readonly setAside: boolean},
+): Promise<PruneCommandResult> {
+  if (!options.setAside) return {...(await pruneBackups(ctx, options)), setAside: null};
+  const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
+  const isOnlySetAside = ruleNames(options.policy).length === 0;
+  const {pruneSetAside} = await import('./prune-set-aside.js');
+  const backups = isOnlySetAside
+    ? {dryRun: options.dryRun, folder, kept: [], removed: [], partials: [], problems: []}
+    : await pruneBackups(ctx, options);
+  return {...backups, setAside: await pruneSetAside(ctx, options.dryRun)};
 }
 
 /** The flags' rules when there are any, else the config file's; the least number to keep counts from either. */

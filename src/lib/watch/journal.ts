@@ -173,7 +173,7 @@ function parseLine(line: string): unknown {
 /**
  * A sentence when interrupted runs left something behind, else undefined. Costs one look into a folder in the usual case.
  */
-export async function leftoversNote(ctx: RunContext): Promise<string | undefined> {
+export async function leftoversNote(ctx: Pick<RunContext, 'settings'>): Promise<string | undefined> {
   const folder = join(ctx.settings.backupsDir, folderName);
   if ((await journalNames(folder)).length === 0) return undefined;
   const left = (await readJournals(ctx.settings.backupsDir)).filter(
