@@ -73,7 +73,7 @@ export function decideSetAside(databases: readonly ListedDatabase[]): SetAsideRe
     const isNewest = !seen.has(mark.database);
     seen.add(mark.database);
     if (isNewest) kept.push(decisionOf(database, mark, `the newest of "${mark.database}": undo can bring it back`));
-    else if (database.sessions > 0) kept.push(decisionOf(database, mark, `${countOf(database.sessions, 'session')} use it`));
+    else if (database.sessions > 0) kept.push(decisionOf(database, mark, `in use: ${countOf(database.sessions, 'session')}`));
     else removed.push(decisionOf(database, mark, `a newer one of "${mark.database}" is kept`));
   }
   return {kept, removed};

@@ -1,0 +1,56 @@
+import {rm} from 'node:fs/promises';
+import {afterAll, beforeAll, expect, inject, it} from 'vitest';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {withDatabase} from '../../src/lib/postgres/connection.js';
+import {listDatabases, markStatement} from '../../src/lib/postgres/database-mark.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
+import {prune} from '../../src/lib/services/prune-backups.js';
+import {tempFolder} from '../support/run-cli.js';
+import {urlOf} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+// A server of its own: every set-aside database of a server is looked at.
+let cluster: LocalCluster;
+let home = '';
+beforeAll(async () => {
+  home = await tempFolder();
+  cluster = await startLocalCluster({binFolder: inject('serverBin')});
+  await withSession(cluster.connection, async (session) => {
+    const aside: [string, string, string][] = [
+      ['shop_before_1', 'shop', '2026-11-20T03:10:00.000Z'],
+      ['shop "before" 2', 'shop', '2026-11-21T03:10:00.000Z'],
+      ['shop_before_3', 'shop', '2026-11-22T03:10:00.000Z'],
+      ['blog_before_1', 'blog', '2026-01-01T03:10:00.000Z'],
+    ];
+    for (const [name, database, at] of aside) {
+      await session.query(`CREATE DATABASE ${quoteIdentifier(name)}`);
+      await session.query(markStatement(name, {kind: 'set-aside', database, at, owner: null, comment: null}));
+    }
+    await session.query('CREATE DATABASE shop_before_0');
+  });
+});
+afterAll(async () => {
+  await cluster.stop();
+  await rm(home, {recursive: true, force: true});
+});
+
+const options = {policy: {}, setAside: true};
+const context = (confirm = () => Promise.resolve()) =>
+  testContext(home, {settings: {databaseUrl: urlOf(cluster.connection)}, confirm});
+const names = async () => (await withSession(cluster.connection, listDatabases)).map((one) => one.name);
+
+it('drops set-aside databases but the newest of each name, those in use, and those without a mark', async () => {
+  const before = await names();
+  const dry = await prune(context(() => Promise.reject(new Error('asked'))), {...options, dryRun: true});
+  expect(dry.setAside?.removed.map((one) => one.id)).toEqual(['shop "before" 2', 'shop_before_1']);
+  await expect(prune(context(() => Promise.reject(new Error('no'))), {...options, dryRun: false})).rejects.toThrow('no');
+  expect(await names()).toEqual(before);
+  await withSession(withDatabase(cluster.connection, 'shop_before_1'), async () => {
+    const result = await prune(context(), {...options, dryRun: false});
+    expect(result.setAside?.removed.map((one) => one.id)).toEqual(['shop "before" 2']);
+    expect(result.setAside?.kept.find((one) => one.id === 'shop_before_1')?.reason).toBe('in use: 1 session');
+  });
+  expect(await names()).toEqual(['blog_before_1', 'postgres', 'shop_before_0', 'shop_before_1', 'shop_before_3']);
+  expect((await prune(context(), {...options, dryRun: false})).setAside?.removed.map((one) => one.id)).toEqual(['shop_before_1']);
+});
