@@ -34,7 +34,8 @@ export default class Prune extends BaseCommand {
       summary: 'Folder to prune instead of BACKUPS-DIR/database.',
     }),
     'set-aside': Flags.boolean({
-      summary: 'Also drop databases that restore --drop-existing set aside, all but the newest; alone, only those.',
+      summary:
+        'Also drop databases that restore --drop-existing set aside, all but the newest; alone, only those.',
     }),
     'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be removed and why; remove nothing.'}),
     ...waitFlag,

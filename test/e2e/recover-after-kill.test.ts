@@ -38,7 +38,11 @@ const cli = (...args: string[]) => runCli(args, {cwd: home, env: {DIRECT_URL: ur
 /** Runs the command and kills it as soon as `isReached`. */
 async function killWhen(isReached: () => Promise<boolean>, ...args: string[]): Promise<void> {
   let pid: number | undefined;
-  const run = runCli(args, {cwd: home, env: {DIRECT_URL: urlOf(shop)}, onStart: (child) => (pid = child.pid)});
+  const run = runCli(args, {
+    cwd: home,
+    env: {DIRECT_URL: urlOf(shop)},
+    onStart: (child) => (pid = child.pid),
+  });
   let isOver = false;
   void run.finally(() => (isOver = true));
   while (!isOver && !(await isReached())) await delay(10);

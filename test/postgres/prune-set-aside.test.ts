@@ -42,15 +42,31 @@ const names = async () => (await withSession(cluster.connection, listDatabases))
 
 it('drops set-aside databases but the newest of each name, those in use, and those without a mark', async () => {
   const before = await names();
-  const dry = await prune(context(() => Promise.reject(new Error('asked'))), {...options, dryRun: true});
+  const dry = await prune(
+    context(() => Promise.reject(new Error('asked'))),
+    {...options, dryRun: true},
+  );
   expect(dry.setAside?.removed.map((one) => one.id)).toEqual(['shop "before" 2', 'shop_before_1']);
-  await expect(prune(context(() => Promise.reject(new Error('no'))), {...options, dryRun: false})).rejects.toThrow('no');
+  await expect(
+    prune(
+      context(() => Promise.reject(new Error('no'))),
+      {...options, dryRun: false},
+    ),
+  ).rejects.toThrow('no');
   expect(await names()).toEqual(before);
   await withSession(withDatabase(cluster.connection, 'shop_before_1'), async () => {
     const result = await prune(context(), {...options, dryRun: false});
     expect(result.setAside?.removed.map((one) => one.id)).toEqual(['shop "before" 2']);
     expect(result.setAside?.kept.find((one) => one.id === 'shop_before_1')?.reason).toBe('in use: 1 session');
   });
-  expect(await names()).toEqual(['blog_before_1', 'postgres', 'shop_before_0', 'shop_before_1', 'shop_before_3']);
-  expect((await prune(context(), {...options, dryRun: false})).setAside?.removed.map((one) => one.id)).toEqual(['shop_before_1']);
+  expect(await names()).toEqual([
+    'blog_before_1',
+    'postgres',
+    'shop_before_0',
+    'shop_before_1',
+    'shop_before_3',
+  ]);
+  expect(
+    (await prune(context(), {...options, dryRun: false})).setAside?.removed.map((one) => one.id),
+  ).toEqual(['shop_before_1']);
 });

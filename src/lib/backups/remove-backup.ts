@@ -28,7 +28,9 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
   if (dirname(metadataPath) !== dirname(path)) return false;
   if (record) {
     const hasOurRoles = !record.roles || record.roles.path === `${id}.roles.sql`;
-    return metadata === id + metadataSuffix && dump === id + backupExtension(format, compressed) && hasOurRoles;
+    return (
+      metadata === id + metadataSuffix && dump === id + backupExtension(format, compressed) && hasOurRoles
+    );
   }
   const named = metadata.slice(0, -metadataSuffix.length);
   return (dump === named || dump === `${named}.gz`) && /\.(?:dump|sql|sql\.gz|dir)$/.test(dump);

@@ -55,5 +55,8 @@ function setAsideLines({kept, removed}: SetAsideResult, dryRun: boolean, style: 
     printable(one.reason),
   ];
   const word = style.yellow(dryRun ? 'would drop' : 'dropped');
-  return columns([...kept.map((one) => row(style.green('kept'), one)), ...removed.map((one) => row(word, one))], [2]);
+  return columns(
+    [...kept.map((one) => row(style.green('kept'), one)), ...removed.map((one) => row(word, one))],
+    [2],
+  );
 }

@@ -1,6 +1,6 @@
 /** Doctor's look at the server: connection, version, rights, and whether the backup will find room. */
-import {statfs} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
+import {join} from 'node:path';
+import {freeBytes} from '../backups/disk-space.js';
 import {systemErrorCode} from '../errors.js';
 import {countOf, formatBytes} from '../format.js';
 import {type Session, withSession} from '../postgres/client.js';
@@ -142,16 +142,6 @@ async function checkDiskSpace(folder: string, databaseBytes: number): Promise<Ch
     'Free space, prune (destino-db prune), or name another disk with --backups-dir.',
     isHopeless,
   );
-}
-
-async function freeBytes(path: string): Promise<number> {
-  try {
-    const {bavail, bsize} = await statfs(path);
-    return bavail * bsize;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT' && dirname(path) !== path) return freeBytes(dirname(path));
-    throw error;
-  }
 }
 
 const shownNames = 5;

@@ -53,8 +53,10 @@ async function dropEach(ctx: RunContext, connection: Connection, plan: SetAsideR
         ctx.signal.throwIfAborted();
         // The mark is looked at again: undo may have brought the database back meanwhile.
         const now = decideSetAside(await listDatabases(session));
-        if (now.removed.some((one) => one.id === id)) await session.query(`DROP DATABASE ${quoteIdentifier(id)}`);
-        else throw new AppError('PLAN_CHANGED', `"${id}" is no longer a database to drop; it was left alone.`);
+        if (now.removed.some((one) => one.id === id))
+          await session.query(`DROP DATABASE ${quoteIdentifier(id)}`);
+        else
+          throw new AppError('PLAN_CHANGED', `"${id}" is no longer a database to drop; it was left alone.`);
       }
     },
     {signal: ctx.signal},
@@ -68,12 +70,16 @@ export function decideSetAside(databases: readonly ListedDatabase[]): SetAsideRe
   const seen = new Set<string>();
   const aside = databases
     .flatMap((database) => (database.mark?.kind === 'set-aside' ? [{database, mark: database.mark}] : []))
-    .sort((a, b) => Date.parse(b.mark.at) - Date.parse(a.mark.at) || (a.database.name < b.database.name ? 1 : -1));
+    .sort(
+      (a, b) => Date.parse(b.mark.at) - Date.parse(a.mark.at) || (a.database.name < b.database.name ? 1 : -1),
+    );
   for (const {database, mark} of aside) {
     const isNewest = !seen.has(mark.database);
     seen.add(mark.database);
-    if (isNewest) kept.push(decisionOf(database, mark, `the newest of "${mark.database}": undo can bring it back`));
-    else if (database.sessions > 0) kept.push(decisionOf(database, mark, `in use: ${countOf(database.sessions, 'session')}`));
+    if (isNewest)
+      kept.push(decisionOf(database, mark, `the newest of "${mark.database}": undo can bring it back`));
+    else if (database.sessions > 0)
+      kept.push(decisionOf(database, mark, `in use: ${countOf(database.sessions, 'session')}`));
     else removed.push(decisionOf(database, mark, `a newer one of "${mark.database}" is kept`));
   }
   return {kept, removed};
