@@ -169,7 +169,7 @@ describe('the reader of order backups', () => {
       (lines) => void (lines[2] = (lines[2] ?? '').slice(0, -1)),
       'line 4: the line before has no comma',
     ],
-    ['a comma too many', (lines) => void (lines[6] += ','), 'line 8: rows are missing'],
+    ['a comma too many', (lines) => void (lines[6] = `${lines[6] ?? ''},`), 'line 8: rows are missing'],
     [
       'a table that was not announced',
       (lines) => void (lines[4] = '{"table":"public.users","row":{}},'),
