@@ -26,7 +26,7 @@ export interface FingerprintOptions {
 }
 
 /** What pg_dump sets, so that the same values have the same text (setup_connection in src/bin/pg_dump/pg_dump.c). */
-const pinAsDump = `
+export const pinAsDump = `
   SET LOCAL search_path = ''; SET LOCAL row_security = off; SET LOCAL synchronize_seqscans = off;
   SELECT pg_catalog.set_config('client_encoding', pg_catalog.current_setting('server_encoding'), true);
 `;

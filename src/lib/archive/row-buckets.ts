@@ -1,0 +1,123 @@
+/** Compares two sets of keyed rows of any size: both are spread over files by their key, then compared file by file. */
+import {hash} from 'node:crypto';
+import {appendFile, readFile, rm} from 'node:fs/promises';
+import {join} from 'node:path';
+
+export type Side = 'live' | 'backup';
+
+export interface RowDifferences {
+  /** Rows of the live side alone, of the backup's side alone, and with the same key but another content. */
+  readonly onlyLive: number;
+  readonly onlyBackup: number;
+  readonly changed: number;
+}
+
+/** Takes a difference's key; called for each one. */
+export type OnDifference = (kind: keyof RowDifferences, key: Buffer) => void;
+
+/** Rows of one file that are compared in memory, about 100 bytes each. */
+const rowsPerBucket = 50_000;
+const mostBuckets = 1024;
+const flushBytes = 1 << 16;
+const hashBytes = 16;
+
+export interface RowBuckets {
+  /** Adds a row; resolves when it may be forgotten. Undefined when nothing has to be waited for. */
+  add(side: Side, key: Buffer, row: Buffer): Promise<void> | undefined;
+  /** Writes out what is held in memory; worth it when other rows come next. */
+  settle(): Promise<void>;
+  /** Compares everything that was added, and removes the files. */
+  compare(onDifference?: OnDifference): Promise<RowDifferences>;
+}
+
+/**
+ * @param folder an empty folder of the caller's
+ * @param expectedRows of the larger side; decides over how many files the rows are spread
+ */
+export function createRowBuckets(folder: string, expectedRows: number): RowBuckets {
+  const count = Math.min(mostBuckets, Math.max(1, Math.ceil(expectedRows / rowsPerBucket)));
+  const waiting = new Map<string, {parts: Buffer[]; bytes: number}>();
+  const bufferBytes = Math.max(1024, Math.floor((flushBytes * 64) / count));
+  const pathOf = (name: string): string => join(folder, name);
+
+  const flush = async (name: string): Promise<void> => {
+    const entry = waiting.get(name);
+    if (!entry || entry.bytes === 0) return;
+    const data = Buffer.concat(entry.parts);
+    waiting.delete(name);
+    await appendFile(pathOf(name), data, {mode: 0o600});
+  };
+
+  const settle = async (): Promise<void> => {
+    for (const name of [...waiting.keys()]) await flush(name);
+  };
+
+  return {
+    add(side, key, row) {
+      const name = `${side}-${bucketOf(key, count)}`;
+      const head = Buffer.alloc(4);
+      head.writeUInt32LE(key.length);
+      const record = [head, Buffer.from(key), hash('sha256', row, 'buffer').subarray(0, hashBytes)];
+      const entry = waiting.get(name) ?? {parts: [], bytes: 0};
+      entry.parts.push(...record);
+      entry.bytes += 4 + key.length + hashBytes;
+      waiting.set(name, entry);
+      return entry.bytes >= bufferBytes ? flush(name) : undefined;
+    },
+    settle,
+    async compare(onDifference) {
+      await settle();
+      const total = {onlyLive: 0, onlyBackup: 0, changed: 0};
+      for (let bucket = 0; bucket < count; bucket++) {
+        const files = [pathOf(`live-${bucket}`), pathOf(`backup-${bucket}`)] as const;
+        const [live, backup] = await Promise.all(files.map(readOrEmpty));
+        compareBucket(live ?? Buffer.alloc(0), backup ?? Buffer.alloc(0), (kind, key) => {
+          total[kind]++;
+          onDifference?.(kind, key);
+        });
+        for (const file of files) await rm(file, {force: true});
+      }
+      return total;
+    },
+  };
+}
+
+/** FNV-1a; only spreads, so collisions do no harm. */
+function bucketOf(key: Buffer, count: number): number {
+  let value = 0x811c9dc5;
+  for (const byte of key) value = Math.imul(value ^ byte, 0x01000193);
+  return (value >>> 0) % count;
+}
+
+async function readOrEmpty(path: string): Promise<Buffer> {
+  return readFile(path).catch(() => Buffer.alloc(0)); // no row fell into this file
+}
+
+/** Keys may repeat where the whole row is the key: then as many as are on both sides are equal. */
+function compareBucket(live: Buffer, backup: Buffer, onDifference: OnDifference): void {
+  const rows = new Map<string, string[]>();
+  for (const {key, digest} of recordsOf(backup)) {
+    const same = rows.get(key);
+    if (same) same.push(digest);
+    else rows.set(key, [digest]);
+  }
+  for (const {key, digest} of recordsOf(live)) {
+    const same = rows.get(key);
+    const found = same?.pop();
+    if (same?.length === 0) rows.delete(key);
+    if (found === undefined) onDifference('onlyLive', Buffer.from(key, 'latin1'));
+    else if (found !== digest) onDifference('changed', Buffer.from(key, 'latin1'));
+  }
+  for (const [key, digests] of rows) {
+    for (let left = digests.length; left > 0; left--) onDifference('onlyBackup', Buffer.from(key, 'latin1'));
+  }
+}
+
+function* recordsOf(data: Buffer): Generator<{key: string; digest: string}> {
+  for (let position = 0; position < data.length; ) {
+    const start = position + 4;
+    const end = start + data.readUInt32LE(position);
+    yield {key: data.toString('latin1', start, end), digest: data.toString('latin1', end, end + hashBytes)};
+    position = end + hashBytes;
+  }
+}

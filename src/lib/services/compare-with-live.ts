@@ -1,0 +1,292 @@
+/** What a restore over a live database would cost: rows and columns that only one side has, table by table. */
+import {mkdir, mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {decodeFields, linesOf, pickFields, readCopyRows} from '../archive/copy-rows.js';
+import type {DumpedTable} from '../archive/dump-contents.js';
+import {fingerprintDatabase, pinAsDump} from '../archive/fingerprint.js';
+import {openPlainDump} from '../archive/open-plain-dump.js';
+import {createRowBuckets, type RowBuckets, type RowDifferences, type Side} from '../archive/row-buckets.js';
+import {type Session, withSession, withTransaction} from '../postgres/client.js';
+import type {Connection} from '../postgres/connection.js';
+import {copyOutChunks} from '../postgres/copy-out.js';
+import type {Tool} from '../postgres/find-tools.js';
+import {inspectColumns, type TableColumns} from '../postgres/inspect-columns.js';
+import {pgRestoreArguments, streamArchive} from '../postgres/pg-restore.js';
+import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
+import {type ProvenSource, readingOptions} from './restore-source.js';
+
+/** A key as its columns' values, in the order of the primary key; whole rows where there is none. */
+export type RowKey = readonly (string | null)[];
+
+export interface TableLoss extends RowDifferences {
+  /** "schema.name" */
+  readonly table: string;
+  /** Columns of the keys below; empty where whole rows were compared. */
+  readonly key: readonly string[];
+  /** Newest value of any column with date and time; null where there is none. */
+  readonly newestLive: string | null;
+  readonly newestBackup: string | null;
+  /** With details: the keys behind the counts, the first of each kind where there are very many. */
+  readonly keys?: Readonly<Record<keyof RowDifferences, readonly RowKey[]>>;
+}
+
+export interface LiveComparison {
+  /** Tables that differ; equal ones are left out. */
+  readonly wouldLose: readonly TableLoss[];
+  /** Tables and columns on one side only, a line each. */
+  readonly schemaDifferences: readonly string[];
+  /** Names in `_prisma_migrations` on one side only. */
+  readonly migrations: {readonly onlyLive: readonly string[]; readonly onlyBackup: readonly string[]};
+}
+
+export interface ComparisonInput {
+  readonly source: ProvenSource;
+  readonly pgRestore: Tool | null;
+  readonly target: Connection;
+  readonly hasDetails: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Keys of one kind that a table lists at most. */
+const mostKeys = 10_000;
+
+/**
+ * Tables whose fingerprints are equal are done after one scan. The rows of the others are read once more from both sides
+ * and spread over temporary files by their key (about 20 bytes and the key for each row), so memory stays bounded and
+ * nothing is written on the server.
+ */
+export async function compareWithLive(input: ComparisonInput): Promise<LiveComparison> {
+  const {source, target, signal} = input;
+  const live = await withSession(target, inspectColumns, {signal});
+  const pairs = pairTables(live, source.tables);
+  const unequal = await findUnequal(target, pairs, signal);
+  const compared = await compareRows(input, unequal);
+  const missing = source.tables.filter((table) => !live.some((other) => isSame(table, other)));
+  const foreign = live.filter((table) => !source.tables.some((other) => isSame(table, other)));
+  return {
+    wouldLose: [
+      ...compared.losses,
+      ...missing
+        .filter((table) => table.schema !== 'pg_catalog')
+        .map((table) => ({...emptyLoss(table), onlyBackup: table.rows})),
+      ...(await countForeign(target, foreign, signal)),
+    ].sort((a, b) => (a.table < b.table ? -1 : 1)),
+    schemaDifferences: describeSchema(live, source.tables),
+    migrations: compared.migrations,
+  };
+}
+
+interface Pair {
+  readonly live: TableColumns;
+  readonly dumped: DumpedTable;
+  /** Columns on both sides, in the dump's order. */
+  readonly columns: readonly string[];
+}
+
+interface Named {
+  readonly schema: string;
+  readonly name: string;
+}
+
+const isSame = (a: Named, b: Named): boolean => a.schema === b.schema && a.name === b.name;
+const nameOf = (table: Named): string => `${table.schema}.${table.name}`;
+
+function emptyLoss(table: Named): TableLoss {
+  return {table: nameOf(table), onlyLive: 0, onlyBackup: 0, changed: 0, key: [], newestLive: null, newestBackup: null};
+}
+
+function pairTables(live: readonly TableColumns[], dumped: readonly DumpedTable[]): Pair[] {
+  return dumped.flatMap((table) => {
+    const found = live.find((other) => isSame(table, other));
+    if (!found) return [];
+    return [{live: found, dumped: table, columns: table.columns.filter((column) => found.columns.includes(column))}];
+  });
+}
+
+/** Pairs whose rows may differ: other fingerprints, or columns that only one side has. */
+async function findUnequal(target: Connection, pairs: readonly Pair[], signal: AbortSignal): Promise<Pair[]> {
+  const comparable = pairs.filter(
+    ({dumped, columns, live}) =>
+      dumped.fingerprint !== null && columns.length === dumped.columns.length && columns.length === live.columns.length,
+  );
+  const found = await fingerprintDatabase(target, comparable.map(({dumped}) => dumped), {signal});
+  const equal = new Set(comparable.filter((pair, index) => found[index]?.fingerprint === pair.dumped.fingerprint));
+  return pairs.filter((pair) => !equal.has(pair));
+}
+
+/** Collects both sides of one table. */
+class TableComparison {
+  readonly newest: Record<Side, string | null> = {live: null, backup: null};
+  readonly migrations: Record<Side, Set<string>> = {live: new Set(), backup: new Set()};
+  private readonly key: readonly string[];
+  private readonly positions: Readonly<Record<Side, SidePositions>>;
+
+  constructor(
+    readonly pair: Pair,
+    readonly buckets: RowBuckets,
+  ) {
+    const {live, dumped, columns} = pair;
+    this.key = live.key.length > 0 && live.key.every((column) => columns.includes(column)) ? live.key : [];
+    this.positions = {live: this.positionsIn(columns), backup: this.positionsIn(dumped.columns)};
+  }
+
+  private positionsIn(present: readonly string[]): SidePositions {
+    const {columns, live} = this.pair;
+    const isAll = columns.length === present.length;
+    return {
+      row: isAll ? 'all' : columns.map((column) => present.indexOf(column)),
+      key: this.key.map((column) => present.indexOf(column)),
+      times: live.times.map((column) => present.indexOf(column)).filter((position) => position >= 0),
+      migration: live.name === '_prisma_migrations' ? present.indexOf('migration_name') : -1,
+    };
+  }
+
+  add(side: Side, line: Buffer): Promise<void> | undefined {
+    const positions = this.positions[side];
+    for (const position of positions.times) {
+      const value = pickFields(line, [position]).toString('latin1');
+      // Years of four digits in one time zone sort as text; infinity and the years before Christ do not matter here.
+      if (/^\d{4}-[^B]*$/.test(value) && value > (this.newest[side] ?? '')) this.newest[side] = value;
+    }
+    if (positions.migration >= 0) {
+      const [name] = decodeFields(pickFields(line, [positions.migration]));
+      if (name !== null && name !== undefined) this.migrations[side].add(name);
+    }
+    const row = pickFields(line, positions.row);
+    return this.buckets.add(side, positions.key.length === 0 ? row : pickFields(line, positions.key), row);
+  }
+
+  async result(hasDetails: boolean): Promise<TableLoss> {
+    const keys: Record<keyof RowDifferences, RowKey[]> = {onlyLive: [], onlyBackup: [], changed: []};
+    const counts = await this.buckets.compare((kind, key) => {
+      if (hasDetails && keys[kind].length < mostKeys) keys[kind].push(decodeFields(key));
+    });
+    return {
+      table: nameOf(this.pair.live),
+      ...counts,
+      key: this.key,
+      newestLive: this.newest.live,
+      newestBackup: this.newest.backup,
+      ...(hasDetails ? {keys} : {}),
+    };
+  }
+}
+
+interface SidePositions {
+  readonly row: readonly number[] | 'all';
+  readonly key: readonly number[];
+  readonly times: readonly number[];
+  readonly migration: number;
+}
+
+async function compareRows(
+  input: ComparisonInput,
+  pairs: readonly Pair[],
+): Promise<{losses: TableLoss[]; migrations: LiveComparison['migrations']}> {
+  const onlyLive: string[] = [];
+  const onlyBackup: string[] = [];
+  if (pairs.length === 0) return {losses: [], migrations: {onlyLive, onlyBackup}};
+  const folder = await mkdtemp(join(tmpdir(), 'destino-db-compare-'));
+  try {
+    const tables: TableComparison[] = [];
+    for (const [index, pair] of pairs.entries()) {
+      const own = join(folder, String(index));
+      await mkdir(own, {mode: 0o700});
+      tables.push(new TableComparison(pair, createRowBuckets(own, pair.dumped.rows)));
+    }
+    await readBackupRows(input, tables);
+    const losses: TableLoss[] = [];
+    await withSession(
+      input.target,
+      (session) =>
+        withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
+          await session.client.query(pinAsDump);
+          for (const table of tables) {
+            await readLiveRows(session, table);
+            losses.push(await table.result(input.hasDetails));
+            onlyLive.push(...[...table.migrations.live].filter((name) => !table.migrations.backup.has(name)));
+            onlyBackup.push(...[...table.migrations.backup].filter((name) => !table.migrations.live.has(name)));
+          }
+        }),
+      {signal: input.signal},
+    );
+    const differing = losses.filter((loss) => loss.onlyLive + loss.onlyBackup + loss.changed > 0);
+    return {losses: differing, migrations: {onlyLive: onlyLive.sort(), onlyBackup: onlyBackup.sort()}};
+  } finally {
+    await rm(folder, {recursive: true, force: true});
+  }
+}
+
+async function readBackupRows(input: ComparisonInput, tables: readonly TableComparison[]): Promise<void> {
+  const byName = new Map(tables.map((table) => [JSON.stringify([table.pair.dumped.schema, table.pair.dumped.name]), table]));
+  let current: {of: object; table: TableComparison | undefined} | undefined;
+  const read = (sql: AsyncIterable<Buffer>): Promise<void> =>
+    readCopyRows(sql, (statement, row) => {
+      if (current?.of === statement) return current.table?.add('backup', row);
+      const previous = current?.table;
+      const table = byName.get(JSON.stringify([statement.schema, statement.name]));
+      current = {of: statement, table};
+      const first = table?.add('backup', row);
+      return previous ? Promise.all([previous.buckets.settle(), first]).then(() => undefined) : first;
+    });
+  if (!input.pgRestore) return read(openPlainDump(input.source.dump));
+  const args = pgRestoreArguments({...readingOptions, dataOnly: true}, input.source.path);
+  await streamArchive(input.pgRestore, args, read, input.signal);
+}
+
+async function readLiveRows(session: Session, table: TableComparison): Promise<void> {
+  const {live, columns} = table.pair;
+  const list = columns.map(quoteIdentifier).join(', ');
+  const source = quoteQualified(live.schema, live.name);
+  // COPY of a table without columns would be a syntax error; its rows are as many empty lines.
+  const statement = columns.length === 0 ? `COPY (SELECT FROM ONLY ${source}) TO STDOUT` : `COPY ${source} (${list}) TO STDOUT`;
+  for await (const line of linesOf(copyOutChunks(session, statement))) {
+    const pending = table.add('live', line);
+    if (pending) await pending;
+  }
+}
+
+/** Tables that the backup does not have: a swap takes them away, a restore in place leaves them. */
+async function countForeign(
+  target: Connection,
+  tables: readonly TableColumns[],
+  signal: AbortSignal,
+): Promise<TableLoss[]> {
+  return withSession(
+    target,
+    async (session) => {
+      const losses: TableLoss[] = [];
+      for (const table of tables) {
+        const [row] = await session.query(`SELECT count(*) AS rows FROM ONLY ${quoteQualified(table.schema, table.name)}`);
+        const rows = Number(row?.['rows'] ?? 0);
+        if (rows > 0) losses.push({...emptyLoss(table), onlyLive: rows});
+      }
+      return losses;
+    },
+    {signal},
+  );
+}
+
+function describeSchema(live: readonly TableColumns[], dumped: readonly DumpedTable[]): string[] {
+  const lines: string[] = [];
+  for (const table of live) {
+    const other = dumped.find((candidate) => isSame(candidate, table));
+    if (!other) {
+      lines.push(`table ${nameOf(table)}: only live`);
+      continue;
+    }
+    for (const column of table.columns.filter((name) => !other.columns.includes(name))) {
+      lines.push(`column ${nameOf(table)}.${column}: only live`);
+    }
+    for (const column of other.columns.filter((name) => !table.columns.includes(name))) {
+      lines.push(`column ${nameOf(table)}.${column}: only in the backup`);
+    }
+  }
+  for (const table of dumped) {
+    if (table.schema !== 'pg_catalog' && !live.some((candidate) => isSame(candidate, table))) {
+      lines.push(`table ${nameOf(table)}: only in the backup`);
+    }
+  }
+  return lines;
+}
