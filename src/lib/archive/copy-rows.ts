@@ -51,7 +51,9 @@ export function pickFields(row: Buffer, positions: readonly number[] | 'all'): B
   const fields = positions.map((position) =>
     row.subarray(position === 0 ? 0 : (ends[position - 1] ?? row.length) + 1, ends[position] ?? row.length),
   );
-  return fields.length === 1 && fields[0] ? fields[0] : Buffer.concat(fields.flatMap((field, index) => (index === 0 ? [field] : [tab, field])));
+  return fields.length === 1 && fields[0]
+    ? fields[0]
+    : Buffer.concat(fields.flatMap((field, index) => (index === 0 ? [field] : [tab, field])));
 }
 
 const tab = Buffer.from('\t');
@@ -62,5 +64,7 @@ export function decodeFields(row: Buffer): (string | null)[] {
   return row
     .toString('utf8')
     .split('\t')
-    .map((field) => (field === '\\N' ? null : field.replace(/\\(.)/gs, (_all, letter: string) => escapes[letter] ?? letter)));
+    .map((field) =>
+      field === '\\N' ? null : field.replace(/\\(.)/gs, (_all, letter: string) => escapes[letter] ?? letter),
+    );
 }

@@ -114,7 +114,7 @@ function compareBucket(live: Buffer, backup: Buffer, onDifference: OnDifference)
 }
 
 function* recordsOf(data: Buffer): Generator<{key: string; digest: string}> {
-  for (let position = 0; position < data.length; ) {
+  for (let position = 0; position < data.length;) {
     const start = position + 4;
     const end = start + data.readUInt32LE(position);
     yield {key: data.toString('latin1', start, end), digest: data.toString('latin1', end, end + hashBytes)};

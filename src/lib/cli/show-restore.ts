@@ -33,7 +33,7 @@ function previewLines(result: RestoreResult, style: Style, now: Date): string[] 
     ...columns(facts).map((line) => `  ${line}`),
     '',
     ...tableLines(result),
-    ...result.notes.map((note) => `  ${printable(note)}`),
+    ...lossLines(result, style),
     'Commands:',
     ...result.commands.map((command) => `  ${printable(command)}`),
   ];
@@ -42,6 +42,51 @@ function previewLines(result: RestoreResult, style: Style, now: Date): string[] 
 function tableLines(result: RestoreResult): string[] {
   const rows = result.tables.map((table) => [printable(table.table), formatCount(table.rows)]);
   return [...columns([['TABLE', 'ROWS'], ...rows], [1]).map((line) => `  ${line}`), ''];
+}
+
+/** What is in the live database and not in the backup, or the other way round. */
+function lossLines(result: RestoreResult, style: Style): string[] {
+  if (result.way !== 'swap' && result.way !== 'clean') return [];
+  const {wouldLose, schemaDifferences, migrations} = result;
+  const rows = wouldLose.map((table) => [
+    printable(table.table),
+    formatCount(table.onlyLive),
+    formatCount(table.onlyBackup),
+    formatCount(table.changed),
+    table.newestLive ?? '',
+    table.newestBackup ?? '',
+  ]);
+  const head = ['TABLE', 'LOST', 'COME BACK', 'CHANGED', 'NEWEST LIVE', 'NEWEST IN BACKUP'];
+  const kept = result.way === 'clean' ? ' (tables that the backup does not have stay as they are)' : '';
+  return [
+    ...(rows.length === 0
+      ? [style.green('The live database has the same rows as the backup: nothing would be lost.')]
+      : [
+          style.yellow(`The live database differs from the backup${kept}:`),
+          ...columns([head, ...rows], [1, 2, 3]).map((line) => `  ${line}`),
+        ]),
+    ...wouldLose.flatMap(keyLines),
+    ...schemaDifferences.map((line) => `  ${printable(line)}`),
+    ...migrations.onlyLive.map((name) => `  migration ${printable(name)}: only live`),
+    ...migrations.onlyBackup.map((name) => `  migration ${printable(name)}: only in the backup`),
+    '',
+  ];
+}
+
+function keyLines({table, key, keys}: RestoreResult['wouldLose'][number]): string[] {
+  if (!keys) return [];
+  const kinds = [
+    ['lost', keys.onlyLive],
+    ['comes back', keys.onlyBackup],
+    ['changed', keys.changed],
+  ] as const;
+  const columnNames = key.length === 0 ? 'row' : key.join(', ');
+  return kinds.flatMap(([word, list]) =>
+    list.map(
+      (values) =>
+        `  ${word}: ${printable(`${table} (${columnNames}) ${values.map((value) => value ?? 'NULL').join(', ')}`)}`,
+    ),
+  );
 }
 
 function doneLines(result: RestoreResult, style: Style): string[] {

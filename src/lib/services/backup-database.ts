@@ -97,7 +97,8 @@ async function makeBackup(
     await journal.close();
   }
   recordBackup(context, record);
-  const pruned = record.shrink.length > 0 ? [] : await prune(context, request, plan, place);
+  const pruned =
+    record.shrink.length > 0 || request.isPruning === false ? [] : await prune(context, request, plan, place);
   return toResult(record, place, plan.warnings, pruned);
 }
 

@@ -23,6 +23,10 @@ export interface BackupRequest {
   readonly label?: string | undefined;
   readonly acceptShrink?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  /** Another database of the same server than the one that the settings name. */
+  readonly database?: string | undefined;
+  /** Whether retention may remove older backups afterwards; true by default. */
+  readonly isPruning?: boolean | undefined;
   /** How long to wait for another run in the same folder, ms. */
   readonly waitMs?: number | undefined;
 }

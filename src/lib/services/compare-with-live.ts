@@ -93,14 +93,24 @@ const isSame = (a: Named, b: Named): boolean => a.schema === b.schema && a.name 
 const nameOf = (table: Named): string => `${table.schema}.${table.name}`;
 
 function emptyLoss(table: Named): TableLoss {
-  return {table: nameOf(table), onlyLive: 0, onlyBackup: 0, changed: 0, key: [], newestLive: null, newestBackup: null};
+  return {
+    table: nameOf(table),
+    onlyLive: 0,
+    onlyBackup: 0,
+    changed: 0,
+    key: [],
+    newestLive: null,
+    newestBackup: null,
+  };
 }
 
 function pairTables(live: readonly TableColumns[], dumped: readonly DumpedTable[]): Pair[] {
   return dumped.flatMap((table) => {
     const found = live.find((other) => isSame(table, other));
     if (!found) return [];
-    return [{live: found, dumped: table, columns: table.columns.filter((column) => found.columns.includes(column))}];
+    return [
+      {live: found, dumped: table, columns: table.columns.filter((column) => found.columns.includes(column))},
+    ];
   });
 }
 
@@ -108,10 +118,18 @@ function pairTables(live: readonly TableColumns[], dumped: readonly DumpedTable[
 async function findUnequal(target: Connection, pairs: readonly Pair[], signal: AbortSignal): Promise<Pair[]> {
   const comparable = pairs.filter(
     ({dumped, columns, live}) =>
-      dumped.fingerprint !== null && columns.length === dumped.columns.length && columns.length === live.columns.length,
+      dumped.fingerprint !== null &&
+      columns.length === dumped.columns.length &&
+      columns.length === live.columns.length,
   );
-  const found = await fingerprintDatabase(target, comparable.map(({dumped}) => dumped), {signal});
-  const equal = new Set(comparable.filter((pair, index) => found[index]?.fingerprint === pair.dumped.fingerprint));
+  const found = await fingerprintDatabase(
+    target,
+    comparable.map(({dumped}) => dumped),
+    {signal},
+  );
+  const equal = new Set(
+    comparable.filter((pair, index) => found[index]?.fingerprint === pair.dumped.fingerprint),
+  );
   return pairs.filter((pair) => !equal.has(pair));
 }
 
@@ -206,7 +224,9 @@ async function compareRows(
             await readLiveRows(session, table);
             losses.push(await table.result(input.hasDetails));
             onlyLive.push(...[...table.migrations.live].filter((name) => !table.migrations.backup.has(name)));
-            onlyBackup.push(...[...table.migrations.backup].filter((name) => !table.migrations.live.has(name)));
+            onlyBackup.push(
+              ...[...table.migrations.backup].filter((name) => !table.migrations.live.has(name)),
+            );
           }
         }),
       {signal: input.signal},
@@ -219,7 +239,9 @@ async function compareRows(
 }
 
 async function readBackupRows(input: ComparisonInput, tables: readonly TableComparison[]): Promise<void> {
-  const byName = new Map(tables.map((table) => [JSON.stringify([table.pair.dumped.schema, table.pair.dumped.name]), table]));
+  const byName = new Map(
+    tables.map((table) => [JSON.stringify([table.pair.dumped.schema, table.pair.dumped.name]), table]),
+  );
   let current: {of: object; table: TableComparison | undefined} | undefined;
   const read = (sql: AsyncIterable<Buffer>): Promise<void> =>
     readCopyRows(sql, (statement, row) => {
@@ -240,7 +262,10 @@ async function readLiveRows(session: Session, table: TableComparison): Promise<v
   const list = columns.map(quoteIdentifier).join(', ');
   const source = quoteQualified(live.schema, live.name);
   // COPY of a table without columns would be a syntax error; its rows are as many empty lines.
-  const statement = columns.length === 0 ? `COPY (SELECT FROM ONLY ${source}) TO STDOUT` : `COPY ${source} (${list}) TO STDOUT`;
+  const statement =
+    columns.length === 0
+      ? `COPY (SELECT FROM ONLY ${source}) TO STDOUT`
+      : `COPY ${source} (${list}) TO STDOUT`;
   for await (const line of linesOf(copyOutChunks(session, statement))) {
     const pending = table.add('live', line);
     if (pending) await pending;
@@ -258,7 +283,9 @@ async function countForeign(
     async (session) => {
       const losses: TableLoss[] = [];
       for (const table of tables) {
-        const [row] = await session.query(`SELECT count(*) AS rows FROM ONLY ${quoteQualified(table.schema, table.name)}`);
+        const [row] = await session.query(
+          `SELECT count(*) AS rows FROM ONLY ${quoteQualified(table.schema, table.name)}`,
+        );
         const rows = Number(row?.['rows'] ?? 0);
         if (rows > 0) losses.push({...emptyLoss(table), onlyLive: rows});
       }

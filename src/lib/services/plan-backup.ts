@@ -3,7 +3,12 @@ import {join, resolve} from 'node:path';
 import {type Backup, readCatalogue} from '../backups/catalogue.js';
 import {estimateDumpSize, requireSpace} from '../backups/disk-space.js';
 import {withSession} from '../postgres/client.js';
-import {type Connection, refuseTransactionPooler, resolveConnection} from '../postgres/connection.js';
+import {
+  type Connection,
+  refuseTransactionPooler,
+  resolveConnection,
+  withDatabase,
+} from '../postgres/connection.js';
 import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
@@ -32,7 +37,8 @@ export interface BackupPlan {
  */
 export async function planBackup(context: RunContext, request: BackupRequest): Promise<BackupPlan> {
   const {settings, signal} = context;
-  const connection = resolveConnection(settings);
+  const named = resolveConnection(settings);
+  const connection = withDatabase(named, request.database ?? named.database);
   refuseTransactionPooler(connection);
   const asked = resolveBackupOptions(request, settings.config, settings.cores);
   const folder = resolve(settings.cwd, request.outputDir ?? join(settings.backupsDir, 'database'));

@@ -1,4 +1,4 @@
-/** The story of `restore --drop-existing`: fill a database beside the target, prove it, then swap. */
+/** The story of `restore --drop-existing` and `--create-db`: fill a database under another name, prove it, then give it the name. */
 import {AppError, messageOf} from '../errors.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession} from '../postgres/client.js';
@@ -15,12 +15,14 @@ import type {RestorePlan} from './plan-restore.js';
 import {freeDatabaseName, swapDatabases} from './swap-databases.js';
 
 export interface SwappedRestore extends LoadedAndCompared {
-  /** What the old database is called now. */
-  readonly setAside: string;
+  /** What the old database is called now; null when there was none. */
+  readonly setAside: string | null;
 }
 
 /**
- * Until the swap the target is not touched; a failure drops the new database and leaves nothing.
+ * Until the swap the target is not touched, and a database that is yet to be made does not appear half-filled under its
+ * name; a failure drops the new database and leaves nothing.
+ * @param carried what the new database is made with: of the target, or of the backup's source
  * @throws LOCKED, RESTORE_FAILED, RESTORED_DIFFERS, ...
  */
 export async function restoreBySwap(
@@ -65,17 +67,17 @@ async function fillAndSwap(
   const target = plan.target.database;
   const now = context.clock.now();
   const staging = await freeDatabaseName(session, target, 'restore', now);
-  const setAside = await freeDatabaseName(session, target, 'before', now);
+  const setAside = plan.present ? await freeDatabaseName(session, target, 'before', now) : null;
   const journal = openJournal(context, 'restore');
   const server = {host: plan.target.host, port: plan.target.port};
   const stagingDone = await journal.begin({kind: 'staging-database', server, database: staging, target});
   let loaded: LoadedAndCompared;
-  let swapDone: () => Promise<void>;
+  let swapDone: (() => Promise<void>) | undefined;
   try {
     loaded = await fillStaging(context, plan, session, carried, staging);
     context.signal.throwIfAborted();
-    swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
-    await context.progress.step('Swap', async (step) => {
+    if (setAside !== null) swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
+    await context.progress.step(setAside === null ? 'Give it its name' : 'Swap', async (step) => {
       const {databaseComment: comment} = carried.properties;
       const mark = {
         kind: 'set-aside',
@@ -85,15 +87,16 @@ async function fillAndSwap(
         comment,
       } as const;
       await swapDatabases(maintenance, {name: target, incoming: staging, setAside, mark, comment});
-      step.note(`the old one is ${setAside}`);
+      if (setAside !== null) step.note(`the old one is ${setAside}`);
     });
   } catch (error) {
-    await dropStaging(maintenance, staging, target, error);
+    await dropStaging(maintenance, staging, error);
     await stagingDone();
     await journal.close();
-    throw asFailedRestore(error, `"${target}" is as it was; the database beside it was dropped.`);
+    const state = setAside === null ? `No database "${target}" was made.` : `"${target}" is as it was.`;
+    throw asFailedRestore(error, `${state} What had been restored was dropped again.`);
   }
-  await swapDone();
+  await swapDone?.();
   await stagingDone();
   await journal.close();
   return {...loaded, setAside};
@@ -115,26 +118,21 @@ async function fillStaging(
     await session.query(markStatement(staging, {kind: 'staging', database, at, owner, comment: null}));
   });
   const loaded = await loadAndCompare(context, plan, withDatabase(plan.target, staging));
-  // The comment follows in the swap; until then it is the mark.
+  // The comment follows with the name; until then it is the mark.
   const properties = {...carried.properties, databaseComment: null};
   for (const failure of await applyDatabaseProperties(session, staging, properties)) {
-    context.warn(`Not carried over from the old database: ${failure}`);
+    context.warn(`Not carried over: ${failure}`);
   }
   return loaded;
 }
 
-async function dropStaging(
-  maintenance: Connection,
-  staging: string,
-  target: string,
-  cause: unknown,
-): Promise<void> {
+async function dropStaging(maintenance: Connection, staging: string, cause: unknown): Promise<void> {
   try {
     await withSession(maintenance, (session) => dropDatabase(session, staging));
   } catch (error) {
     throw new AppError(
       'RESTORE_FAILED',
-      `The restore failed: ${messageOf(cause)} "${target}" is as it was, but "${staging}" beside it could not be dropped.`,
+      `The restore failed, and "${staging}", which holds a part of it, could not be dropped: ${messageOf(cause)}`,
       {hint: 'Clear it up later: destino-db recover', details: [messageOf(error)], cause},
     );
   }

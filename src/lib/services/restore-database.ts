@@ -1,22 +1,17 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
-import {AppError} from '../errors.js';
+import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
-import type {Connection} from '../postgres/connection.js';
-import {createDatabase, dropDatabase} from '../postgres/create-database.js';
-import {applyDatabaseProperties, databasePropertiesSchema} from '../postgres/database-properties.js';
-import {describeObjects, inspectRoleNames} from '../postgres/inspect-target.js';
+import {describeObjects} from '../postgres/inspect-target.js';
 import {isProduction} from '../settings/production.js';
 import type {RunContext} from '../run-context.js';
+import {backupDatabase} from './backup-database.js';
+import {carryFromBackup} from './carry-from-backup.js';
+import {compareWithLive, type LiveComparison} from './compare-with-live.js';
 import type {RestoredTable} from './compare-restored.js';
-import {
-  analyzeAndCompare,
-  asFailedRestore,
-  expectedTables,
-  loadAndCompare,
-  requireEqual,
-} from './load-and-compare.js';
+import {analyzeAndCompare, asFailedRestore, expectedTables, requireEqual} from './load-and-compare.js';
 import {loadInto} from './load-into.js';
 import {planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
+import {restoreBySwap} from './restore-by-swap.js';
 import type {RestoreRequest} from './restore-request.js';
 
 export interface RestoreResult {
@@ -45,6 +40,10 @@ export interface RestoreResult {
   /** Errors that --skip-errors went over. */
   readonly errors: readonly string[];
   readonly commands: readonly string[];
+  /** Dry run over a database that holds something: tables whose rows differ. */
+  readonly wouldLose: LiveComparison['wouldLose'];
+  readonly schemaDifferences: LiveComparison['schemaDifferences'];
+  readonly migrations: LiveComparison['migrations'];
 }
 
 /**
@@ -56,18 +55,36 @@ export async function restoreDatabase(context: RunContext, request: RestoreReque
   const startedMs = context.clock.now().getTime();
   const plan = await planRestore(context, request);
   const {database, host, port} = plan.target;
-  context.record({
+  const facts = {
     database: {name: database, systemIdentifier: null, host, port},
     backupId: plan.source.id,
     format: plan.source.dump.format,
     size: plan.source.sizeBytes,
-    ...(request.dryRun === true ? {mode: 'preview'} : {}),
-  });
-  if (request.dryRun === true) return describe(context, plan, startedMs, {});
+  };
+  if (request.dryRun === true) {
+    context.record({...facts, mode: 'preview'});
+    return describe(context, plan, startedMs, {comparison: await compare(context, plan)});
+  }
+  context.record(facts);
   await confirmPlan(context, plan);
   const done = await executeRestore(context, plan);
-  context.record({rows: done.tables.reduce((sum, table) => sum + table.rows, 0)});
+  // Once more: a safety backup tells of itself in between.
+  context.record({...facts, rows: done.tables.reduce((sum, table) => sum + table.rows, 0)});
   return describe(context, plan, startedMs, done);
+}
+
+/** What a restore over a database that holds something would lose there. */
+async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComparison | undefined> {
+  if (plan.way !== 'swap' && plan.way !== 'clean') return undefined;
+  return context.progress.step('Compare with the live database', () =>
+    compareWithLive({
+      source: plan.source,
+      pgRestore: plan.load.pgRestore,
+      target: plan.target,
+      hasDetails: plan.request.details ?? false,
+      signal: context.signal,
+    }),
+  );
 }
 
 interface RestoreOutcome {
@@ -82,7 +99,7 @@ function describe(
   context: RunContext,
   plan: RestorePlan,
   startedMs: number,
-  outcome: Partial<RestoreOutcome>,
+  outcome: Partial<RestoreOutcome> & {readonly comparison?: LiveComparison | undefined},
 ): RestoreResult {
   const {source, present} = plan;
   return {
@@ -108,6 +125,9 @@ function describe(
     notes: outcome.notes ?? [],
     errors: outcome.errors ?? [],
     commands: plan.commands,
+    wouldLose: outcome.comparison?.wouldLose ?? [],
+    schemaDifferences: outcome.comparison?.schemaDifferences ?? [],
+    migrations: outcome.comparison?.migrations ?? {onlyLive: [], onlyBackup: []},
   };
 }
 
@@ -136,87 +156,31 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
 }
 
 /** Carries the plan out. */
-export async function executeRestore(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
-  const nothing = {setAside: null, safetyBackup: null};
-  if (plan.way === 'swap' && plan.maintenance && plan.carried) {
-    const {restoreBySwap} = await import('./restore-by-swap.js');
-    return {...nothing, ...(await restoreBySwap(context, plan, plan.maintenance, plan.carried))};
+async function executeRestore(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
+  if (plan.maintenance) {
+    const carried = plan.carried ?? (await carryFromBackup(context, plan.maintenance, plan.source));
+    const restored = await restoreBySwap(context, plan, plan.maintenance, carried);
+    return {...restored, safetyBackup: null};
   }
-  if (plan.way === 'create') return {...nothing, ...(await restoreIntoNew(context, plan))};
-  if (plan.way === 'fill') return {...nothing, ...(await restoreInPlace(context, plan))};
-  throw new AppError(
-    'NOT_SUPPORTED_HERE',
-    'A clean restore needs a safety backup first, which cannot be made.',
-  );
-}
-
-/** Into a database made for it; dropped again when anything fails. */
-async function restoreIntoNew(
-  context: RunContext,
-  plan: RestorePlan,
-): Promise<Pick<RestoreOutcome, 'tables' | 'notes' | 'errors'>> {
+  // Whatever changes rows of the same database waits or refuses meanwhile.
   const {database} = plan.target;
-  const record = plan.source.backup?.record ?? null;
-  const properties = databasePropertiesSchema.parse(record?.inventory ?? {});
-  const maintenance = plan.maintenance ?? plan.target;
-  await context.progress.step(`Make the database ${database}`, async () =>
-    withSession(
-      maintenance,
-      async (session) => {
-        const owner = await usableOwner(context, session, record?.source.owner);
-        const locale = record?.source.locale ?? null;
-        await createDatabase(session, database, {locale, owner}, plan.rights.serverMajor);
-      },
-      {signal: context.signal},
-    ),
+  const {waitMs} = plan.request;
+  return withSession(plan.target, (session) =>
+    withAdvisoryLock(session, {purpose: 'change', database, waitMs, signal: context.signal}, async () => {
+      if (plan.way !== 'clean')
+        return {...(await restoreInPlace(context, plan)), setAside: null, safetyBackup: null};
+      const safety = await backupDatabase(context, {label: 'safety', database, isPruning: false});
+      const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;
+      return {...(await restoreInPlace(context, plan, undo)), setAside: null, safetyBackup: safety.id};
+    }),
   );
-  try {
-    const restored = await loadAndCompare(context, plan, plan.target);
-    const failures = await withSession(maintenance, (session) =>
-      applyDatabaseProperties(session, database, properties),
-    );
-    for (const failure of failures) context.warn(`Not carried over: ${failure}`);
-    return restored;
-  } catch (error) {
-    await dropAgain(maintenance, database, error);
-    throw asFailedRestore(error, `The new database "${database}" was dropped again.`);
-  }
-}
-
-async function dropAgain(maintenance: Connection, database: string, cause: unknown): Promise<void> {
-  try {
-    await withSession(maintenance, (session) => dropDatabase(session, database));
-  } catch (error) {
-    throw new AppError(
-      'RESTORE_FAILED',
-      `The restore failed, and the half-filled database "${database}" could not be dropped.`,
-      {
-        hint: `Drop it yourself: DROP DATABASE "${database}"`,
-        details: [cause, error].map((thrown) => (thrown instanceof Error ? thrown.message : String(thrown))),
-        cause,
-      },
-    );
-  }
-}
-
-async function usableOwner(
-  context: RunContext,
-  session: Parameters<typeof inspectRoleNames>[0],
-  owner: string | undefined,
-): Promise<string | undefined> {
-  if (owner === undefined) return undefined;
-  const {missing, foreign} = await inspectRoleNames(session, [owner]);
-  if (missing.length + foreign.length === 0) return owner;
-  context.warn(
-    `The database will belong to the connecting role: its owner "${owner}" ${missing.length > 0 ? 'does not exist here' : 'is a role this one is no member of'}.`,
-  );
-  return undefined;
 }
 
 /** Into the database that exists, in one transaction (unless errors are skipped). */
 async function restoreInPlace(
   context: RunContext,
   plan: RestorePlan,
+  undo = '',
 ): Promise<Pick<RestoreOutcome, 'tables' | 'notes' | 'errors'>> {
   const {database} = plan.target;
   const state = plan.load.options.isSingleTransaction
@@ -229,6 +193,6 @@ async function restoreInPlace(
     throw asFailedRestore(error, state);
   }
   const {tables, differences} = await analyzeAndCompare(context, plan, plan.target);
-  requireEqual(differences, loaded.errors, `"${database}" holds what was restored.`);
+  requireEqual(differences, loaded.errors, `"${database}" holds what was restored. ${undo}`);
   return {tables, ...loaded};
 }

@@ -1,0 +1,110 @@
+/** The preview of a restore over a live database: exactly the rows that would be lost, come back or change. */
+import {rm} from 'node:fs/promises';
+import {afterAll, beforeAll, expect, it} from 'vitest';
+import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import {type DumpKind, makeDump} from '../support/make-dump.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+let folder: string;
+let live: TempDatabase;
+const kinds: DumpKind[] = ['custom', 'directory', 'sql', 'sql.gz'];
+
+const changes = `
+  DELETE FROM items WHERE id <= 7;
+  INSERT INTO items SELECT n, 'late', '2026-02-01 12:00:00.123456+00' FROM generate_series(200001, 200005) AS n;
+  UPDATE items SET note = note || '!' WHERE id IN (100, 50000);
+  DELETE FROM "odd ""keys""" WHERE b = E'tab\\there';
+  UPDATE "odd ""keys""" SET payload = 'x' WHERE b = E'back\\\\slash';
+  INSERT INTO "odd ""keys""" VALUES ('new', E'line\\nbreak', '');
+  DELETE FROM keyless WHERE ctid IN (SELECT ctid FROM keyless WHERE n = 1 LIMIT 2);
+  INSERT INTO keyless VALUES (9), (9);
+  ALTER TABLE widened ADD COLUMN extra text DEFAULT 'e';
+  UPDATE widened SET a = 'changed' WHERE id = 2;
+  DROP TABLE dropped;
+  CREATE TABLE added (id int); INSERT INTO added VALUES (1), (2), (3);
+  INSERT INTO _prisma_migrations VALUES ('b', '20260201_second');
+`;
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  live = await createTempDatabase('template0');
+  await live.run(`
+    CREATE TABLE items (id bigint PRIMARY KEY, note text, at timestamptz, shout text GENERATED ALWAYS AS (upper(note)) STORED);
+    INSERT INTO items SELECT n, 'note ' || n, '2026-01-01 00:00:00+00'::timestamptz + n * interval '1 s' FROM generate_series(1, 60000) AS n;
+    CREATE TABLE "odd ""keys""" (a text, b text, payload text, PRIMARY KEY (b, a));
+    INSERT INTO "odd ""keys""" VALUES ('1', E'tab\\there', 'p'), ('2', E'back\\\\slash', 'p'), ('3', '', NULL);
+    CREATE TABLE keyless (n int); INSERT INTO keyless VALUES (1), (1), (1), (2), (NULL);
+    CREATE TABLE widened (id int PRIMARY KEY, a text); INSERT INTO widened VALUES (1, 'a'), (2, 'b');
+    CREATE TABLE dropped (id int); INSERT INTO dropped VALUES (1), (2);
+    CREATE TABLE same (id int PRIMARY KEY); INSERT INTO same SELECT generate_series(1, 100);
+    CREATE TABLE _prisma_migrations (id text PRIMARY KEY, migration_name text); INSERT INTO _prisma_migrations VALUES ('a', '20260101_first')`);
+  for (const kind of kinds) await makeDump(live.connection, folder, kind, {name: `before.${kind}`});
+  await live.run(changes);
+});
+
+afterAll(async () => {
+  await live.drop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+function preview(kind: DumpKind, details: boolean) {
+  const context = testContext(folder, {settings: {databaseUrl: live.url}});
+  return restoreDatabase(context, {backupFile: `before.${kind}`, dropExisting: true, dryRun: true, details});
+}
+
+it.each(kinds)('counts what differs, from a %s dump', async (kind) => {
+  const {wouldLose, schemaDifferences, migrations} = await preview(kind, false);
+  const counts = Object.fromEntries(
+    wouldLose.map((table) => [table.table, [table.onlyLive, table.onlyBackup, table.changed]]),
+  );
+  expect(counts).toEqual({
+    'public.items': [5, 7, 2],
+    'public.odd "keys"': [1, 1, 1],
+    'public.keyless': [2, 2, 0],
+    'public.widened': [0, 0, 1],
+    'public.dropped': [0, 2, 0],
+    'public.added': [3, 0, 0],
+    'public._prisma_migrations': [1, 0, 0],
+  });
+  expect(wouldLose.every((table) => table.keys === undefined)).toBe(true);
+  expect(wouldLose.find(({table}) => table === 'public.items')).toMatchObject({
+    newestLive: '2026-02-01 12:00:00.123456+00',
+    newestBackup: '2026-01-01 16:40:00+00',
+  });
+  expect(schemaDifferences).toEqual([
+    'table public.added: only live',
+    'column public.widened.extra: only live',
+    'table public.dropped: only in the backup',
+  ]);
+  expect(migrations).toEqual({onlyLive: ['20260201_second'], onlyBackup: []});
+});
+
+it('lists the keys with details, and writes nothing to the server', async () => {
+  const {wouldLose} = await preview('custom', true);
+  const keysOf = (name: string) => {
+    const table = wouldLose.find(({table}) => table === name);
+    const sorted = (list: readonly (readonly (string | null)[])[] = []) =>
+      list.map((key) => key.join('|')).sort();
+    return {
+      key: table?.key,
+      onlyLive: sorted(table?.keys?.onlyLive),
+      onlyBackup: sorted(table?.keys?.onlyBackup),
+      changed: sorted(table?.keys?.changed),
+    };
+  };
+  expect(keysOf('public.items')).toEqual({
+    key: ['id'],
+    onlyLive: ['200001', '200002', '200003', '200004', '200005'],
+    onlyBackup: ['1', '2', '3', '4', '5', '6', '7'],
+    changed: ['100', '50000'],
+  });
+  expect(keysOf('public.odd "keys"')).toEqual({
+    key: ['b', 'a'],
+    onlyLive: ['line\nbreak|new'],
+    onlyBackup: ['tab\there|1'],
+    changed: ['back\\slash|2'],
+  });
+  expect(keysOf('public.keyless')).toMatchObject({key: [], onlyLive: ['9', '9'], onlyBackup: ['1', '1']});
+});
