@@ -24,22 +24,39 @@ export async function readCopyRows(
 
 const copyWord = Buffer.from('COPY ');
 
-/** Lines without their newline, however the stream is cut; a long line is joined once. */
-export async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let rest: Buffer[] = [];
-  for await (const chunk of stream) {
-    let position = 0;
-    for (;;) {
-      const end = chunk.indexOf(0x0a, position);
-      if (end === -1) break;
-      const part = chunk.subarray(position, end);
-      yield rest.length === 0 ? part : Buffer.concat([...rest, part]);
-      rest = [];
-      position = end + 1;
-    }
-    if (position < chunk.length) rest.push(Buffer.from(chunk.subarray(position)));
-  }
-  if (rest.length > 0) yield Buffer.concat(rest);
+async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const splitter = createLineSplitter();
+  for await (const chunk of stream) yield* splitter.lines(chunk);
+  yield* splitter.rest();
+}
+
+export interface LineSplitter {
+  /** The lines that end in this chunk, without their newline. */
+  lines(chunk: Buffer): Generator<Buffer>;
+  /** What follows the last newline. */
+  rest(): Generator<Buffer>;
+}
+
+/** Cuts a stream that comes in any pieces into lines; a long line is joined once. */
+export function createLineSplitter(): LineSplitter {
+  let held: Buffer[] = [];
+  return {
+    *lines(chunk) {
+      let position = 0;
+      for (;;) {
+        const end = chunk.indexOf(0x0a, position);
+        if (end === -1) break;
+        const part = chunk.subarray(position, end);
+        yield held.length === 0 ? part : Buffer.concat([...held, part]);
+        held = [];
+        position = end + 1;
+      }
+      if (position < chunk.length) held.push(Buffer.from(chunk.subarray(position)));
+    },
+    *rest() {
+      if (held.length > 0) yield Buffer.concat(held);
+    },
+  };
 }
 
 /** The fields of a row at the given positions, joined as COPY does; the row itself when that is all of it. */

@@ -2,14 +2,14 @@
 import {mkdir, mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {decodeFields, linesOf, pickFields, readCopyRows} from '../archive/copy-rows.js';
+import {createLineSplitter, decodeFields, pickFields, readCopyRows} from '../archive/copy-rows.js';
 import type {DumpedTable} from '../archive/dump-contents.js';
 import {fingerprintDatabase, pinAsDump} from '../archive/fingerprint.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
 import {createRowBuckets, type RowBuckets, type RowDifferences, type Side} from '../archive/row-buckets.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
-import {copyOutChunks} from '../postgres/copy-out.js';
+import {copyOut} from '../postgres/copy-out.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {inspectColumns, type TableColumns} from '../postgres/inspect-columns.js';
 import {pgRestoreArguments, streamArchive} from '../postgres/pg-restore.js';
@@ -266,10 +266,13 @@ async function readLiveRows(session: Session, table: TableComparison): Promise<v
     columns.length === 0
       ? `COPY (SELECT FROM ONLY ${source}) TO STDOUT`
       : `COPY ${source} (${list}) TO STDOUT`;
-  for await (const line of linesOf(copyOutChunks(session, statement))) {
-    const pending = table.add('live', line);
-    if (pending) await pending;
-  }
+  const splitter = createLineSplitter();
+  await copyOut(session, statement, async (chunk) => {
+    for (const line of splitter.lines(chunk)) {
+      const pending = table.add('live', line);
+      if (pending) await pending;
+    }
+  });
 }
 
 /** Tables that the backup does not have: a swap takes them away, a restore in place leaves them. */
