@@ -28,7 +28,18 @@ const executableSuffix = process.platform === 'win32' ? '.exe' : '';
  * Every installed copy of `name`: the folder of --pg-bin alone when given, else PATH and the usual places.
  * Debian's pg_wrapper picks a version by itself, so it counts only where there is nothing else.
  */
-export async function installedTools(name: ToolName, settings: Settings): Promise<Tool[]> {
+export function installedTools(name: ToolName, settings: Settings): Promise<Tool[]> {
+  const found = findings.get(settings) ?? new Map<ToolName, Promise<Tool[]>>();
+  findings.set(settings, found);
+  const tools = found.get(name) ?? lookForTools(name, settings);
+  found.set(name, tools);
+  return tools;
+}
+
+/** Each look runs every copy once; a run that proves many backups asks for each of them. */
+const findings = new WeakMap<Settings, Map<ToolName, Promise<Tool[]>>>();
+
+async function lookForTools(name: ToolName, settings: Settings): Promise<Tool[]> {
   const folders =
     settings.pgBin === undefined
       ? [...(settings.environment.get('PATH') ?? '').split(delimiter), ...(await usualFolders(settings))]
@@ -59,7 +70,7 @@ export async function installedTools(name: ToolName, settings: Settings): Promis
  * @throws PG_DUMP_NOT_FOUND, PG_RESTORE_NOT_FOUND, PSQL_NOT_FOUND, TOOL_TOO_OLD, each with the command that installs it
  */
 export async function findTool(name: ToolName, settings: Settings, serverMajor?: number): Promise<Tool> {
-  const tools = (await installedTools(name, settings)).sort((a, b) => a.major - b.major);
+  const tools = [...(await installedTools(name, settings))].sort((a, b) => a.major - b.major);
   const newest = tools.at(-1);
   if (!newest) {
     const where = settings.pgBin === undefined ? 'in PATH or in the usual places' : `in ${settings.pgBin}`;

@@ -1,0 +1,91 @@
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {makeBackup} from '../support/make-backup.js';
+import {runCli, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+let database: TempDatabase;
+let folder: string;
+let backup: Awaited<ReturnType<typeof makeBackup>>;
+const cli = (args: readonly string[], options: Parameters<typeof runCli>[1] = {}) =>
+  runCli(['verify', ...args], {cwd: folder, env: {DIRECT_URL: database.url}, ...options});
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  database = await createTempDatabase();
+  backup = await makeBackup(testContext(folder), database.connection, 'custom', '2025-06-01T03:00:00.000Z');
+});
+
+afterAll(async () => {
+  await database.drop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+describe('destino-db verify', () => {
+  it('proves the newest backup by a restore and gives one JSON document', async () => {
+    const result = await cli(['--level', 'restore', '--json']);
+    expect(result.stderr).toBe('');
+    expect(result.json()).toMatchObject({
+      schemaVersion: 1,
+      results: [{id: backup.record.id, level: 'restore', ok: true, findings: []}],
+    });
+    expect(result.status).toBe(0);
+  });
+
+  it('tells people what is proven and what to do next', async () => {
+    const result = await cli(['--latest']);
+    expect(result.status).toBe(0);
+    expect(result.stdout).toMatch(
+      /^ok {4}shop-2025-06-01T03-00-00: read to its end, rows and fingerprints as recorded, [\d,]+ rows/,
+    );
+    expect(result.stdout).toContain(
+      'Next: destino-db verify --backup-file shop-2025-06-01T03-00-00 --level restore',
+    );
+  });
+
+  it('ends with 4 and names the damage, in JSON too', async () => {
+    const bytes = await readFile(backup.path);
+    const damaged = Buffer.from(bytes);
+    damaged[damaged.length - 100] = (damaged[damaged.length - 100] ?? 0) ^ 1;
+    try {
+      await writeFile(backup.path, damaged);
+      const result = await cli(['--all', '--json']);
+      expect(result.status).toBe(4);
+      expect(result.json()).toMatchObject({
+        results: [{ok: false, findings: [expect.stringContaining('SHA-256')]}],
+      });
+    } finally {
+      await writeFile(backup.path, bytes);
+      await cli(['--all', '--level', 'checksum']);
+    }
+  });
+
+  it.each([
+    [['--latest', '--all'], /--all|--latest/],
+    [['--scratch', 'local'], /--scratch needs --level restore/],
+    [['--level', 'restore', '--scratch', 'same', '--scratch-url', 'postgresql://a@b/c'], /scratch/],
+  ])('refuses %j as a usage error', async (args, message) => {
+    const result = await cli(args);
+    expect(result.status).toBe(2);
+    expect(result.stderr).toMatch(message);
+  });
+
+  it('drops the scratch database after Ctrl-C and ends with 130', async () => {
+    let isSent = false;
+    const result = await cli(['--level', 'restore'], {
+      onStart: (child) =>
+        child.stderr?.on('data', (chunk: string) => {
+          if (isSent || !chunk.includes('scratch database')) return;
+          isSent = true;
+          child.kill('SIGINT');
+        }),
+    });
+    expect(isSent).toBe(true);
+    expect(result.status).toBe(130);
+    const rows = await onServer((session) =>
+      session.query("SELECT datname FROM pg_database WHERE datname LIKE 'destino_scratch_%'"),
+    );
+    expect(rows).toEqual([]);
+  });
+});

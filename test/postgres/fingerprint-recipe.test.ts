@@ -1,0 +1,44 @@
+import {execFile} from 'node:child_process';
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
+import {afterAll, beforeAll, expect, inject, it} from 'vitest';
+import {fingerprintDatabase} from '../../src/lib/archive/fingerprint.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+
+const run = promisify(execFile);
+let database: TempDatabase;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  database = await createTempDatabase();
+});
+
+afterAll(async () => {
+  await database.drop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+it('gives the recorded fingerprint with nothing but the commands in docs/fingerprint.md', async () => {
+  const page = await readFile(new URL('../../docs/fingerprint.md', import.meta.url), 'utf8');
+  const script = /^```js\n(.*?)^```/ms.exec(page)?.[1] ?? '';
+  const command = /^```sh\n(.*?)^```/ms.exec(page)?.[1] ?? '';
+  await writeFile(join(folder, 'fingerprint.mjs'), script);
+  const columns = ['id', 'email', 'total', 'rawData', 'createdAt'];
+  const [expected] = await fingerprintDatabase(database.connection, [
+    {schema: 'public', name: 'orders', columns},
+  ]);
+  const quoted = columns.map((column) => `"${column}"`).join(', ');
+  const {stdout} = await run('bash', ['-c', command.replace('id, email, total', quoted)], {
+    cwd: folder,
+    env: {
+      PATH: `${inject('serverBin')}:${process.env['PATH'] ?? ''}`,
+      DATABASE_URL: database.url,
+      TZ: 'Asia/Tokyo',
+    },
+  });
+  expect(expected?.rows).toBeGreaterThan(10);
+  expect(stdout.trim()).toBe(`${expected?.rows ?? 0} rows ${expected?.fingerprint ?? ''}`);
+});
