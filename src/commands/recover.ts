@@ -1,8 +1,10 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, waitFlag} from '../lib/cli/flags.js';
+import {showRecoveryGuide} from '../lib/cli/show-recovery-guide.js';
 import {showRecover} from '../lib/cli/show-recover.js';
-import {recoverLeftovers, type RecoverResult} from '../lib/services/recover-leftovers.js';
+import {recoveryGuide} from '../lib/services/recovery-guide.js';
+import {recoverLeftovers} from '../lib/services/recover-leftovers.js';
 
 export default class Recover extends BaseCommand {
   static override summary = 'finish or revert what an interrupted run left behind';
@@ -10,15 +12,33 @@ export default class Recover extends BaseCommand {
     'Looks into the backups folders and, where a URL is set, on the server: unfinished files, scratch and staging databases,\n' +
     'half a change of names, databases closed to sessions. What belongs to a run at work is left alone.\n' +
     'Exit codes: 0 done, 1 something could not be cleared up, 2 usage, 3 environment, 5 refused, 130 interrupted.';
-  static override examples = ['<%= config.bin %> recover --dry-run', '<%= config.bin %> recover --yes'];
+  static override examples = [
+    '<%= config.bin %> recover --dry-run',
+    '<%= config.bin %> recover --yes',
+    '<%= config.bin %> recover --guide --output RECOVERY.md',
+  ];
   static override flags = {
     'dry-run': Flags.boolean({char: 'n', summary: 'Say what was left and what would be done; do nothing.'}),
+    guide: Flags.boolean({
+      summary:
+        'Print the emergency checklist with the commands and backups of this installation; do nothing.',
+      exclusive: ['dry-run', 'yes', 'confirm-db'],
+    }),
+    output: Flags.string({
+      char: 'o',
+      summary: 'Write the checklist into this file (Markdown), to keep it offline.',
+      helpValue: 'FILE',
+      dependsOn: ['guide'],
+    }),
     ...waitFlag,
     ...confirmFlags,
   };
 
-  async run(): Promise<RecoverResult> {
+  async run() {
     const {flags} = await this.parse(Recover);
+    if (flags.guide) {
+      return this.perform(flags, (context) => recoveryGuide(context, flags.output), showRecoveryGuide);
+    }
     return this.perform(
       flags,
       (context) => recoverLeftovers(context, {dryRun: flags['dry-run'], waitMs: (flags.wait ?? 0) * 1000}),

@@ -20,6 +20,7 @@ type PerformFlags = GlobalFlags & {
   yes?: boolean;
   'confirm-db'?: string;
   'dry-run'?: boolean;
+  guide?: boolean;
   execute?: boolean;
 };
 
@@ -155,7 +156,7 @@ export abstract class BaseCommand extends Command {
   /** Runs that do work are recorded; the code for it is loaded for them alone. */
   private async startRecording(flags: PerformFlags, settings: Settings): Promise<RunRecorder | undefined> {
     const command = this.id ?? '';
-    if (!recordedCommands.has(command)) return undefined;
+    if (!recordedCommands.has(command) || flags.guide === true) return undefined;
     const {startRun} = await import('../services/record-run.js');
     const isPreview = flags['dry-run'] === true || (previewsByDefault.has(command) && flags.execute !== true);
     return startRun({command, isPreview, settings, clock: systemClock, toolVersion: this.config.version});

@@ -1,0 +1,88 @@
+/** An installed line of the schedule under a real cron daemon. */
+import {type ChildProcess, spawn} from 'node:child_process';
+import {existsSync, watch} from 'node:fs';
+import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {afterAll, beforeAll, expect, it} from 'vitest';
+import {runCli, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+
+const needed = ['/usr/sbin/cron', '/usr/bin/crontab', '/usr/bin/unshare'];
+
+let folder = '';
+let shop: TempDatabase;
+let cron: ChildProcess | undefined;
+
+beforeAll(async () => {
+  folder = join(await tempFolder(), '100% shop');
+  await mkdir(folder);
+  shop = await createTempDatabase();
+});
+afterAll(async () => {
+  cron?.kill('SIGTERM');
+  await shop.drop();
+  await rm(dirname(folder), {recursive: true, force: true});
+});
+
+/** When the folder of backups holds a metadata file: the backup is complete then. */
+async function backupAppears(backups: string): Promise<string> {
+  await mkdir(backups, {recursive: true, mode: 0o700});
+  return new Promise((resolve, reject) => {
+    const watcher = watch(backups, () => {
+      readdir(backups).then((names) => {
+        const found = names.find((name) => name.endsWith('.metadata.json'));
+        if (found === undefined) return;
+        watcher.close();
+        resolve(found);
+      }, reject);
+    });
+  });
+}
+
+it('a scheduled line runs under cron with nothing but its own environment, and the backup appears', async () => {
+  const missing = needed.filter((path) => !existsSync(path));
+  if (missing.length > 0 || process.getuid?.() !== 0)
+    throw new Error(`this test needs root and ${missing.join(', ')}: run scripts/install-test-tools.sh`);
+  const soon = new Date(Date.now() + 62_000);
+  const time = (at: Date): string => String(at.getUTCMinutes()).padStart(2, '0');
+  // Both minutes that may be next, so that a slow machine does not wait an hour.
+  const plan = [...new Set([soon, new Date(soon.getTime() + 60_000)].map(time))].map(
+    (minute) => `hourly custom at :${minute}`,
+  );
+  await writeFile(
+    join(folder, 'destino-db.config.json'),
+    JSON.stringify({schedule: {plan, timeZone: 'UTC'}}),
+  );
+  await writeFile(join(folder, '.env.local'), `DIRECT_URL=${shop.url}\n`, {mode: 0o600});
+  const {stdout: block} = await runCli(['schedule', '--as', 'cron'], {cwd: folder});
+  expect(block).toContain('100\\% shop');
+  await writeFile(join(folder, 'crontab.txt'), block);
+
+  const appears = backupAppears(join(folder, 'backups/database'));
+  // A namespace of its own: no crontab and no daemon of this machine is touched.
+  const script =
+    'mount -t tmpfs tmpfs /var/spool/cron && mkdir -m 1730 /var/spool/cron/crontabs && mount -t tmpfs tmpfs /run && crontab "$1" && exec cron -f';
+  cron = spawn('unshare', ['--mount', '/bin/sh', '-ec', script, 'sh', join(folder, 'crontab.txt')], {
+    env: {PATH: '/usr/sbin:/usr/bin:/sbin:/bin'},
+    stdio: 'ignore',
+  });
+  const name = await appears;
+  expect(name.startsWith(shop.name)).toBe(true);
+  const {runs} = (await runCli(['history', '--json'], {cwd: folder})).json() as {
+    runs: {command: string; outcome: string}[];
+  };
+  expect(runs.map(({command}) => command)).toContain('backup');
+}, 240_000);
+
+it('works with an empty environment, closed stdin and the C locale; quiet when all is well, one message when not', async () => {
+  const env = {PATH: '/usr/bin:/bin', LANG: 'C', HOME: folder};
+  const quiet = await runCli(['backup', '--quiet'], {cwd: folder, env});
+  expect([quiet.status, quiet.stdout, quiet.stderr]).toEqual([0, '', '']);
+  const broken = await runCli(['backup', '--quiet'], {
+    cwd: folder,
+    env: {...env, DIRECT_URL: 'postgresql://u@127.0.0.1:1/d'},
+  });
+  expect([broken.status, broken.stdout]).toEqual([3, '']);
+  expect(broken.stderr).toMatch(/^Error CONNECTION_REFUSED: /);
+  expect(broken.stderr.match(/Error /g)).toHaveLength(1);
+});
