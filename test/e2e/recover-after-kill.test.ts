@@ -43,9 +43,9 @@ async function killWhen(isReached: () => Promise<boolean>, ...args: string[]): P
     env: {DIRECT_URL: urlOf(shop)},
     onStart: (child) => (pid = child.pid),
   });
-  let isOver = false;
-  void run.finally(() => (isOver = true));
-  while (!isOver && !(await isReached())) await delay(10);
+  const state = {isOver: false};
+  void run.finally(() => (state.isOver = true));
+  while (!state.isOver && !(await isReached())) await delay(10);
   if (pid !== undefined) process.kill(pid, 'SIGKILL');
   expect((await run).signal).toBe('SIGKILL');
 }
