@@ -7,7 +7,7 @@ import {readBackup, readCatalogue} from '../backups/catalogue.js';
 import {digestFile, filesOfFolder, sizeOf} from '../backups/checksum.js';
 import {discardDump, type DumpPlace, publishDump, reserveDumpPlace, syncDump} from '../backups/dump-place.js';
 import {withFolderLock} from '../backups/lock.js';
-import type {RetentionPolicy} from '../backups/retention.js';
+import {type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {writeFileSafely} from '../backups/safe-file.js';
 import {defaultShrinkLimits, findShrinkage, lastComparable} from '../backups/shrink-alarm.js';
 import {AppError} from '../errors.js';
@@ -222,7 +222,7 @@ async function prune(context: RunContext, request: BackupRequest, plan: BackupPl
     ...context.settings.config.retention,
     ...(request.retentionDays === undefined ? {} : {keepDays: request.retentionDays}),
   };
-  if (Object.values(policy).every((value) => value === undefined)) return [];
+  if (ruleNames(policy).length === 0) return [];
   const removed = await pruneAfterBackup(context, await readBackup(place.metadataPath), plan.folder, policy);
   return removed.map(({id, reason}) => ({id, reason}));
 }
