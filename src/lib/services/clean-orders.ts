@@ -52,11 +52,15 @@ export async function cleanOrders(context: RunContext, request: CleanRequest): P
   return executeClean(context, request, plan);
 }
 
-/** @throws PLAN_CHANGED, GUARD, NOT_CONFIRMED, CONFIRMATION_NEEDED */
+/**
+ * Asks; a second time, for the name, when nothing could bring the orders back.
+ * @throws PLAN_CHANGED, GUARD, NOT_CONFIRMED, CONFIRMATION_NEEDED
+ */
 export async function confirmClean(
   context: RunContext,
   request: CleanRequest,
   plan: CleanPlan,
+  hasBackup = request.backup,
 ): Promise<void> {
   refuseChangedPlan(request, plan);
   if (plan.totalRows === 0) return;
@@ -72,7 +76,7 @@ export async function confirmClean(
     ...target,
     plan: planLines(plan),
   });
-  if (request.backup) return;
+  if (request.backup || hasBackup) return;
   await context.confirm({
     action: `Delete ${orders} WITHOUT an order backup: they cannot be put back.`,
     ...target,

@@ -1,0 +1,90 @@
+/** destino-db workflow:safe-cleanup */
+import {resolve} from 'node:path';
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../../lib/cli/base-command.js';
+import {confirmFlags, countFlag, waitFlag} from '../../lib/cli/flags.js';
+import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
+import {pauseForEnter} from '../../lib/cli/pause.js';
+import {repeatCommand} from '../../lib/cli/repeat-command.js';
+import {showSafeCleanup} from '../../lib/cli/show-safe-cleanup.js';
+import {safeCleanup} from '../../lib/services/safe-cleanup.js';
+import {backupFormats} from '../../lib/settings/config-schema.js';
+
+export default class WorkflowSafeCleanup extends BaseCommand {
+  static override summary = 'full backup, verification, order backup, cleaning, check and report in one run';
+  static override description = `Nothing is deleted before the full backup is made and verified. Without --execute every step that changes nothing is run.
+Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5 refused (not confirmed, locked, guard), 130 interrupted.`;
+  static override examples = [
+    {description: 'what would happen', command: '<%= config.bin %> workflow:safe-cleanup'},
+    {
+      description: 'do it, test addresses only',
+      command: '<%= config.bin %> workflow:safe-cleanup --execute --test-emails-only',
+    },
+  ];
+  static override flags = {
+    preview: Flags.boolean({summary: 'Change nothing (the default).', exclusive: ['execute']}),
+    execute: Flags.boolean({summary: 'Do it, after a question.'}),
+    ...orderFlags,
+    'full-backup': Flags.boolean({
+      default: true,
+      allowNo: true,
+      summary: 'Back up the whole database first.',
+    }),
+    'order-backup': Flags.boolean({
+      default: true,
+      allowNo: true,
+      summary: 'Write every row that goes into a file first.',
+    }),
+    'backup-format': Flags.option({options: backupFormats})({summary: 'Form of the full backup (custom).'}),
+    compress: Flags.boolean({allowNo: true, summary: 'Compress the full backup (the default).'}),
+    verify: Flags.boolean({
+      default: true,
+      allowNo: true,
+      summary: 'Read the full backup back before anything is deleted.',
+    }),
+    'retention-days': countFlag('Afterwards remove full backups older than this, by the rules of prune.', {
+      min: 1,
+    }),
+    'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {min: 1, max: 64}),
+    'pause-steps': Flags.boolean({summary: 'Wait for Enter between the steps.'}),
+    ...waitFlag,
+    ...confirmFlags,
+  };
+
+  async run() {
+    const {flags} = await this.parse(WorkflowSafeCleanup);
+    const waitMs = (flags.wait ?? 0) * 1000;
+    const {bin} = this.config;
+    const paths = (['config', 'env-file', 'backups-dir', 'pg-bin'] as const).flatMap((name) => {
+      const value = flags[name];
+      return value === undefined ? [] : [`--${name}=${resolve(value)}`];
+    });
+    const shared = flags['use-database-url'] ? [...paths, '--use-database-url'] : paths;
+    const request = {
+      clean: {
+        selection: selectionFlags(flags),
+        execute: flags.execute,
+        plan: undefined,
+        backup: flags['order-backup'],
+        batchSize: undefined,
+        createMissingIndexes: false,
+        waitMs,
+      },
+      fullBackup: flags['full-backup']
+        ? {
+            format: flags['backup-format'],
+            compress: flags.compress,
+            verify: flags.verify,
+            retentionDays: flags['retention-days'],
+            parallelJobs: flags['parallel-jobs'],
+            label: 'before-cleanup',
+            waitMs,
+          }
+        : undefined,
+      command: (id: string) => [bin, id, ...shared],
+      pause: flags['pause-steps'] ? pauseForEnter({input: process.stdin, output: process.stderr}) : undefined,
+    };
+    const repeat = repeatCommand(bin, 'workflow:safe-cleanup', this.argv, ['--execute']);
+    return this.perform(flags, (context) => safeCleanup(context, request), showSafeCleanup(repeat));
+  }
+}

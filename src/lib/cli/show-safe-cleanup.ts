@@ -1,0 +1,42 @@
+/** The result of `workflow:safe-cleanup` as lines. */
+import {countOf, formatBytes, formatDuration} from '../format.js';
+import {ordersIn} from '../services/clean-orders.js';
+import type {SafeCleanupResult} from '../services/safe-cleanup.js';
+import {showCleanPlan} from './show-cleaned-orders.js';
+import {columns, printable, type Style} from './style.js';
+
+/** @param repeat the command that executes what was previewed */
+export function showSafeCleanup(repeat: string) {
+  return (result: SafeCleanupResult, style: Style): string[] => {
+    const {orders, backup} = result;
+    const where = `${printable(orders.database)} on ${orders.host}`;
+    const count = ordersIn(orders);
+    const what = `${countOf(count, 'order')} with ${countOf(orders.totalRows, 'row')}`;
+    if (count === 0) return [style.bold(`No order in ${where} is to be deleted, so nothing was done.`)];
+    if (result.mode === 'preview') {
+      return [
+        style.bold(`Preview: ${what}, would be deleted from ${where}. Nothing was changed.`),
+        backup === null
+          ? 'No full backup would be made.'
+          : `A full backup would be made first: ${countOf(backup.tables.length, 'table')}, about ${formatBytes(backup.size)}.`,
+        ...showCleanPlan(orders, style),
+        '',
+        `${style.bold('Next:')} ${repeat}`,
+      ];
+    }
+    return [
+      style.green(`Deleted ${what}, from ${where}.`),
+      '',
+      style.bold('Steps'),
+      ...columns(result.steps.map((step) => [`  ${step.name}`, step.status, formatDuration(step.duration)])),
+      ...showCleanPlan(orders, style),
+      '',
+      `Full backup:  ${backup?.path == null ? 'none' : printable(backup.path)}`,
+      `Order backup: ${orders.backupPath === null ? 'none' : printable(orders.backupPath)}`,
+      `Report:       ${printable(result.reportPath ?? '')}`,
+      ...(result.undo.length === 0
+        ? []
+        : ['', style.bold('To undo it, the whole database or the orders alone:'), ...result.undo]),
+    ];
+  };
+}

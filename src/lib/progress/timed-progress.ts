@@ -1,0 +1,37 @@
+/** Keeps what the steps of a run came to, for its report. */
+import type {Clock} from '../clock.js';
+import type {Progress} from './progress.js';
+
+export interface StepOutcome {
+  readonly name: string;
+  readonly status: 'done' | 'skipped' | 'failed';
+  /** ms */
+  readonly duration: number;
+}
+
+/** The same progress, with every step added to `outcomes` as it ends. */
+export function timedProgress(progress: Progress, clock: Clock, outcomes: StepOutcome[]): Progress {
+  return {
+    ...progress,
+    step: async (title, work) => {
+      const startedMs = clock.now().getTime();
+      const told = {isDone: false, isSkipped: false};
+      try {
+        const result = await progress.step(title, (step) =>
+          work({
+            ...step,
+            skip: (why) => {
+              told.isSkipped = true;
+              step.skip(why);
+            },
+          }),
+        );
+        told.isDone = true;
+        return result;
+      } finally {
+        const status = told.isSkipped ? 'skipped' : told.isDone ? 'done' : 'failed';
+        outcomes.push({name: title, status, duration: clock.now().getTime() - startedMs});
+      }
+    },
+  };
+}

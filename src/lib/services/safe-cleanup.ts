@@ -1,0 +1,190 @@
+/** The story of `workflow:safe-cleanup`: find, ask, back up all, verify, back up and delete the orders, check, report. */
+import {AppError, withState} from '../errors.js';
+import {countOf} from '../format.js';
+import {readOrderSnapshot} from '../orders/read-order-snapshot.js';
+import {type StepOutcome, timedProgress} from '../progress/timed-progress.js';
+import type {RunContext} from '../run-context.js';
+import {shellCommand} from '../shell-quote.js';
+import {backupDatabase} from './backup-database.js';
+import type {BackupRequest} from './backup-options.js';
+import {type CleanRequest, type CleanResult, confirmClean, executeClean, ordersIn} from './clean-orders.js';
+import type {BackupResult} from './describe-backup.js';
+import {planClean} from './plan-clean.js';
+import {writeCleanupReport} from './write-cleanup-report.js';
+
+export interface SafeCleanupRequest {
+  readonly clean: CleanRequest;
+  /** Undefined for no full backup. */
+  readonly fullBackup: BackupRequest | undefined;
+  /** The words that begin a command for the same database and folders: "destino-db", "--config=...". */
+  readonly command: (id: string) => readonly string[];
+  /** Waits until the next phase may begin. */
+  readonly pause: ((phase: string) => Promise<void>) | undefined;
+}
+
+export interface SafeCleanupResult {
+  readonly mode: 'preview' | 'execute';
+  /** In the order they ended. */
+  readonly steps: readonly StepOutcome[];
+  /** In a preview, what would be backed up. */
+  readonly backup: BackupResult | null;
+  readonly orders: CleanResult;
+  /** The Markdown report; the same as JSON stands beside it. Null in a preview. */
+  readonly reportPath: string | null;
+  /** The commands that undo it: the whole database as it was before, and the deleted orders alone. */
+  readonly undo: readonly string[];
+}
+
+/** What a cleaning has to show when it ends, well or not. */
+export interface CleanupState {
+  steps: StepOutcome[];
+  backup: BackupResult | null;
+  orders: CleanResult;
+  undo: string[];
+}
+
+/**
+ * Runs the phases one after the other and stops at the first that fails; nothing is deleted before the full backup is verified.
+ * @throws what the phases throw, with what had been done by then
+ */
+export async function safeCleanup(
+  parent: RunContext,
+  request: SafeCleanupRequest,
+): Promise<SafeCleanupResult> {
+  const steps: StepOutcome[] = [];
+  const context = {...parent, progress: timedProgress(parent.progress, parent.clock, steps)};
+  const plan = await context.progress.step('Find the orders', () =>
+    planClean(context, request.clean.selection),
+  );
+  const state: CleanupState = {
+    steps,
+    backup: null,
+    orders: {mode: 'preview', ...plan, backupPath: null, sideEffects: []},
+    undo: [],
+  };
+  if (!request.clean.execute) return previewRest(context, request, state);
+  if (ordersIn(plan) === 0) {
+    skip(steps, ['Full backup', 'Delete the rows', 'Check the result']);
+    return {mode: 'execute', ...state, orders: {...state.orders, mode: 'execute'}, reportPath: null};
+  }
+  await confirmClean(context, request.clean, plan, request.fullBackup !== undefined);
+  try {
+    await runPhases(context, request, state);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const told = withState(error, whatWasDone(state));
+    await writeCleanupReport(context, state, told);
+    throw told;
+  }
+  const reportPath = await context.progress.step('Write the report', () =>
+    writeCleanupReport(context, state),
+  );
+  return {mode: 'execute', ...state, reportPath};
+}
+
+async function previewRest(
+  context: RunContext,
+  request: SafeCleanupRequest,
+  state: CleanupState,
+): Promise<SafeCleanupResult> {
+  await request.pause?.('Find the orders');
+  const backup = request.fullBackup
+    ? await backupDatabase(context, {...request.fullBackup, dryRun: true})
+    : null;
+  if (backup) refuseUncoveredTables(backup, state.orders);
+  skip(state.steps, [
+    ...(backup ? ['Dump', 'Checksum', 'Verify'] : ['Full backup']),
+    'Lock the orders',
+    'Back up the rows',
+    'Delete the rows',
+    'Check the result',
+  ]);
+  return {mode: 'preview', ...state, backup, reportPath: null};
+}
+
+async function runPhases(
+  context: RunContext,
+  request: SafeCleanupRequest,
+  state: CleanupState,
+): Promise<void> {
+  if (request.fullBackup) {
+    await request.pause?.('Find the orders');
+    state.backup = await backupDatabase(context, request.fullBackup);
+    refuseUnprovenBackup(context, request.fullBackup, state.backup);
+    refuseUncoveredTables(state.backup, state.orders);
+    if (state.backup.path !== null) {
+      const words = ['--backup-file', state.backup.path, '--drop-existing'];
+      state.undo.push(shellCommand([...request.command('restore'), ...words]));
+    }
+    await request.pause?.('Full backup');
+  } else {
+    skip(state.steps, ['Full backup']);
+    await request.pause?.('Find the orders');
+  }
+  state.orders = await executeClean(context, request.clean, state.orders);
+  if (state.orders.backupPath !== null) {
+    const words = ['--backup-file', state.orders.backupPath, '--execute'];
+    state.undo.push(shellCommand([...request.command('orders:restore'), ...words]));
+  }
+  await request.pause?.('Clean');
+  await checkResult(context, request, state.orders);
+}
+
+/** @throws VERIFY_FAILED unless the full backup was read back whole, or verification was declined */
+function refuseUnprovenBackup(context: RunContext, asked: BackupRequest, backup: BackupResult): void {
+  if (asked.verify === false) {
+    context.warn('The full backup was not verified, as --no-verify asked.');
+    return;
+  }
+  if (backup.verification?.ok === true) return;
+  throw new AppError(
+    'VERIFY_FAILED',
+    `The full backup ${backup.id ?? ''} is not verified; no order was deleted.`,
+    {
+      hint: 'See what is wrong with it: destino-db verify --latest',
+    },
+  );
+}
+
+/** A full backup that the config made smaller would not bring the orders back. @throws GUARD */
+function refuseUncoveredTables(backup: BackupResult, orders: CleanResult): void {
+  const held = new Set(backup.tables.map(({table}) => table));
+  const missing = Object.entries(orders.tables).filter(
+    ([label, {deleted, relinked}]) => deleted + relinked > 0 && !held.has(label),
+  );
+  if (missing.length === 0) return;
+  const names = missing.map(([label]) => label).join(', ');
+  throw new AppError(
+    'GUARD',
+    `The full backup does not hold ${names}, where rows are to be deleted; no order was deleted.`,
+    {
+      hint: 'See backup.excludeTables and backup.excludeSchemas in the config, or use --no-full-backup.',
+    },
+  );
+}
+
+/** Reads the order backup once more and looks whether orders match that ought to be gone. @throws ORDER_BACKUP_INVALID */
+async function checkResult(
+  context: RunContext,
+  request: SafeCleanupRequest,
+  orders: CleanResult,
+): Promise<void> {
+  await context.progress.step('Check the result', async (step) => {
+    if (orders.backupPath !== null) await readOrderSnapshot(orders.backupPath, context.signal);
+    const left = ordersIn(await planClean(context, {...request.clean.selection}));
+    step.note(left === 0 ? 'no order matches any more' : `${countOf(left, 'order')} came in meanwhile`);
+    if (left > 0)
+      context.warn(`${countOf(left, 'order')} match by now: they came in while the cleaning ran.`);
+  });
+}
+
+function skip(steps: StepOutcome[], names: readonly string[]): void {
+  for (const name of names) steps.push({name, status: 'skipped', duration: 0});
+}
+
+function whatWasDone({backup, orders}: CleanupState): string {
+  const full = backup?.path == null ? 'no full backup was made' : `the full backup is ${backup.path}`;
+  const deleted =
+    orders.mode === 'execute' ? `${countOf(ordersIn(orders), 'order')} deleted` : 'no order was deleted';
+  return `The workflow stopped: ${full}, ${deleted}.`;
+}

@@ -1,0 +1,105 @@
+/** The whole workflow on the sample shop: what it does in which order, what it writes, and where it stops. */
+import {readdir, readFile} from 'node:fs/promises';
+import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {safeCleanup, type SafeCleanupRequest} from '../../src/lib/services/safe-cleanup.js';
+import type {Settings} from '../../src/lib/settings/settings.js';
+import {cleanRequest} from '../support/clean-request.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+let shop: TempDatabase;
+let folder: string;
+beforeEach(async () => {
+  shop = await createTempDatabase();
+  folder = await tempFolder();
+});
+afterEach(() => shop.drop());
+
+function run(changes: Partial<SafeCleanupRequest> = {}, settings: Partial<Settings> = {}) {
+  const context = testContext(folder, {env: {DIRECT_URL: shop.url}, settings});
+  const result = safeCleanup(context, {
+    clean: cleanRequest(),
+    fullBackup: {},
+    command: (id) => ['destino-db', id],
+    pause: undefined,
+    ...changes,
+  });
+  return {context, result};
+}
+
+async function orderCount(): Promise<string | null | undefined> {
+  const [row] = await shop.query('SELECT count(*) AS count FROM orders');
+  return row?.['count'];
+}
+
+describe('the safe cleanup', () => {
+  it('backs up everything, then cleans, and ends with the commands that undo it', async () => {
+    const phases: string[] = [];
+    const pause = async (phase: string): Promise<void> => void phases.push(`${phase}: ${await orderCount()}`);
+    const {result} = run({pause});
+    const done = await result;
+    expect(phases).toEqual(['Find the orders: 404', 'Full backup: 404', 'Clean: 252']);
+    expect(done.steps.map(({name, status}) => `${name} ${status}`)).toEqual([
+      'Find the orders done', 'Look at the database done', 'Dump done', 'Checksum done', 'Verify done',
+      'Lock the orders done', 'Back up the rows done', 'Check the order backup done', 'Delete the rows done',
+      'Check the result done', 'Write the report done',
+    ]); // prettier-ignore
+    expect(done.backup?.verification).toEqual({level: 'archive', ok: true});
+    expect(done.backup?.tables).toContainEqual(expect.objectContaining({table: 'public.orders', rows: 404}));
+    expect(done.undo).toEqual([
+      `destino-db restore --backup-file ${String(done.backup?.path)} --drop-existing`,
+      `destino-db orders:restore --backup-file ${String(done.orders.backupPath)} --execute`,
+    ]);
+    const markdown = await readFile(String(done.reportPath), 'utf8');
+    for (const command of done.undo) expect(markdown).toContain(`\n${command}\n`);
+    expect(markdown).toContain('| public.orders | 152 | 0 |');
+    const json = JSON.parse(
+      await readFile(String(done.reportPath).replace(/md$/, 'json'), 'utf8'),
+    ) as unknown;
+    expect(json).toMatchObject({
+      schemaVersion: 1,
+      error: null,
+      orders: {tables: done.orders.tables},
+      undo: done.undo,
+    });
+  });
+
+  it('previews without writing a file or changing a row', async () => {
+    const done = await run({clean: cleanRequest({execute: false})}).result;
+    expect(done).toMatchObject({mode: 'preview', reportPath: null, undo: [], backup: {mode: 'dry-run'}});
+    expect(done.orders.roots).toEqual({'public.orders': 152, 'public.catering_orders': 18});
+    expect(done.steps.filter(({status}) => status === 'skipped').map(({name}) => name)).toContain(
+      'Delete the rows',
+    );
+    expect(await readdir(folder)).toEqual([]);
+    expect(await orderCount()).toBe('404');
+  });
+
+  it('stops before the first delete when the full backup would not bring the orders back', async () => {
+    const {result} = run({}, {config: {backup: {excludeTables: ['order_items']}}});
+    await expect(result).rejects.toMatchObject({
+      code: 'GUARD',
+      message: expect.stringContaining('does not hold public.order_items') as string,
+    });
+    expect(await orderCount()).toBe('404');
+    const report = (await readdir(`${folder}/backups`)).find((name) => name.endsWith('.md'));
+    expect(await readFile(`${folder}/backups/${String(report)}`, 'utf8')).toContain('**Stopped** (GUARD)');
+  });
+
+  it('stops before the first delete when the full backup cannot be made', async () => {
+    const {result} = run({}, {pgBin: '/nowhere'});
+    await expect(result).rejects.toMatchObject({
+      exitCode: 3,
+      message: expect.stringContaining('no order was deleted') as string,
+    });
+    expect(await orderCount()).toBe('404');
+  });
+
+  it('leaves out the backups it is told to, and says so', async () => {
+    const done = await run({fullBackup: undefined, clean: cleanRequest({backup: false})}).result;
+    expect(done).toMatchObject({backup: null, undo: [], orders: {backupPath: null}});
+    expect(done.steps[1]).toMatchObject({name: 'Full backup', status: 'skipped'});
+    expect(await orderCount()).toBe('252');
+  });
+});
