@@ -2,9 +2,9 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {confirmFlags} from '../../lib/cli/flags.js';
+import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showRestoredOrders} from '../../lib/cli/show-restored-orders.js';
 import {restoreOrders} from '../../lib/services/restore-orders.js';
-import {shellCommand} from '../../lib/shell-quote.js';
 
 export default class OrdersRestore extends BaseCommand {
   static override summary = 'put back the orders that orders:clean took away';
@@ -52,15 +52,6 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
 
   async run() {
     const {flags} = await this.parse(OrdersRestore);
-    const only = flags['only-order'] ?? [];
-    const command = shellCommand([
-      this.config.bin,
-      this.id ?? '',
-      ...(flags['backup-file'] === undefined ? [] : ['--backup-file', flags['backup-file']]),
-      ...only.flatMap((id) => ['--only-order', id]),
-      ...(flags['fail-on-conflicts'] ? ['--fail-on-conflicts'] : []),
-      '--execute',
-    ]);
     return this.perform(
       flags,
       (context) =>
@@ -68,9 +59,9 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
           backupFile: flags['backup-file'],
           execute: flags.execute,
           failOnConflicts: flags['fail-on-conflicts'],
-          onlyOrders: only,
+          onlyOrders: flags['only-order'] ?? [],
         }),
-      showRestoredOrders(command),
+      showRestoredOrders(repeatCommand(this.config.bin, 'orders:restore', this.argv, ['--execute'])),
     );
   }
 }

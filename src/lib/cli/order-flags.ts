@@ -19,16 +19,17 @@ export const orderFlags = {
 };
 
 export function selectionFlags(flags: {
-  'test-emails-only': boolean;
-  'include-old': boolean;
+  // A flag that is not given has no value, whatever oclif's types say.
+  'test-emails-only'?: boolean;
+  'include-old'?: boolean;
   'include-customers'?: boolean;
   from?: string | undefined;
   to?: string | undefined;
   'exclude-id'?: string[] | undefined;
 }): SelectionFlags {
   return {
-    testEmailsOnly: flags['test-emails-only'],
-    includeOld: flags['include-old'],
+    testEmailsOnly: flags['test-emails-only'] ?? false,
+    includeOld: flags['include-old'] ?? false,
     includeCustomers: flags['include-customers'] ?? false,
     from: flags.from,
     to: flags.to,
