@@ -37,6 +37,7 @@ export interface RestoreResult {
   /** Id of the backup that was made of the target before it was changed. */
   readonly safetyBackup: string | null;
   readonly notes: readonly string[];
+  readonly warnings: readonly string[];
   /** Errors that --skip-errors went over. */
   readonly errors: readonly string[];
   readonly commands: readonly string[];
@@ -51,7 +52,22 @@ export interface RestoreResult {
  * @throws USAGE, BACKUP_NOT_FOUND, VERIFY_FAILED, CHECKSUM_MISMATCH, TARGET_NOT_EMPTY, RESTORE_FAILED, RESTORED_DIFFERS
  *   and the codes of connection, tools and disk; the message says what state the target is in
  */
-export async function restoreDatabase(context: RunContext, request: RestoreRequest): Promise<RestoreResult> {
+export async function restoreDatabase(outer: RunContext, request: RestoreRequest): Promise<RestoreResult> {
+  const warnings: string[] = [];
+  const context = {
+    ...outer,
+    warn: (message: string) => {
+      warnings.push(message);
+      outer.warn(message);
+    },
+  };
+  return {...(await planAndRestore(context, request)), warnings};
+}
+
+async function planAndRestore(
+  context: RunContext,
+  request: RestoreRequest,
+): Promise<Omit<RestoreResult, 'warnings'>> {
   const startedMs = context.clock.now().getTime();
   const plan = await planRestore(context, request);
   const {database, host, port} = plan.target;
@@ -100,7 +116,7 @@ function describe(
   plan: RestorePlan,
   startedMs: number,
   outcome: Partial<RestoreOutcome> & {readonly comparison?: LiveComparison | undefined},
-): RestoreResult {
+): Omit<RestoreResult, 'warnings'> {
   const {source, present} = plan;
   return {
     mode: plan.request.dryRun === true ? 'dry-run' : 'execute',

@@ -1,0 +1,108 @@
+/** restore --drop-existing killed with SIGKILL: the database's name leads to all of the old or all of the new content. */
+import type {ChildProcess} from 'node:child_process';
+import {rm} from 'node:fs/promises';
+import {setTimeout as delay} from 'node:timers/promises';
+import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {makeDump} from '../support/make-dump.js';
+import {runCli, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
+
+const name = 'killed_target';
+let folder: string;
+let target: TempDatabase;
+let ownerUrl: string;
+
+/** The target, and what runs made beside it. */
+async function related(): Promise<string[]> {
+  const rows = await onServer((session) =>
+    session.query('SELECT datname FROM pg_database WHERE starts_with(datname, $1) ORDER BY 1', [name]),
+  );
+  return rows.map((row) => row['datname'] ?? '');
+}
+
+async function content(): Promise<string | null | undefined> {
+  return (await target.query('SELECT min(note) AS note FROM public.state'))[0]?.['note'];
+}
+
+const restoreArgs = ['restore', '--backup-file', 'old.dump', '--drop-existing', '--yes', '--json'];
+
+/** Runs the restore and kills it as soon as `isReached`. */
+async function killWhen(isReached: () => Promise<boolean>): Promise<void> {
+  let child: ChildProcess | undefined;
+  const run = runCli(restoreArgs, {
+    cwd: folder,
+    env: {DIRECT_URL: ownerUrl},
+    onStart: (started) => (child = started),
+  });
+  const progress = {isOver: false};
+  void run.then(() => (progress.isOver = true));
+  while (!progress.isOver && !(await isReached())) await delay(5);
+  child?.kill('SIGKILL');
+  const {signal} = await run;
+  expect(signal).toBe('SIGKILL');
+}
+
+async function backendIs(pattern: string): Promise<boolean> {
+  const rows = await onServer((session) =>
+    session.query(`SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE $1`, [pattern]),
+  );
+  return rows.length > 0;
+}
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  await onServer((session) => session.query(`CREATE ROLE killed_owner LOGIN CREATEDB PASSWORD 'owner'`));
+  const source = await createTempDatabase('template0');
+  await source.run(`CREATE TABLE state (id int, note text); INSERT INTO state SELECT n, 'old' FROM generate_series(1, 50000) AS n;
+    CREATE INDEX ON state (id); CREATE INDEX ON state (note, id)`);
+  await makeDump(source.connection, folder, 'custom', {name: 'old.dump'});
+  await source.drop();
+});
+
+beforeEach(async () => {
+  target = await createTempDatabase('template0', name);
+  await onServer((session) => session.query(`ALTER DATABASE ${name} OWNER TO killed_owner`));
+  await target.run(`CREATE TABLE state (id int, note text); INSERT INTO state VALUES (1, 'new')`);
+  const url = new URL(target.url);
+  url.username = 'killed_owner';
+  url.password = 'owner';
+  ownerUrl = url.href;
+});
+
+afterEach(async () => {
+  for (const database of await related()) await dropDatabase(database);
+});
+
+afterAll(async () => {
+  await onServer((session) => session.query('DROP ROLE killed_owner'));
+  await rm(folder, {recursive: true, force: true});
+});
+
+it('leaves the old content when killed while the new database is filled, and the next run clears up', async () => {
+  await killWhen(async () => {
+    const marked = await onServer((session) =>
+      session.query(
+        `SELECT 1 FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE 'destino-db staging%'`,
+      ),
+    );
+    return marked.length > 0;
+  });
+  expect(await content()).toBe('new');
+  expect((await related()).some((database) => database.startsWith(`${name}_restore_`))).toBe(true);
+  const next = await runCli(restoreArgs, {cwd: folder, env: {DIRECT_URL: ownerUrl}});
+  expect(next.status).toBe(0);
+  expect(await content()).toBe('old');
+  const {setAside} = next.json() as {setAside: string};
+  expect(await related()).toEqual([name, setAside].sort());
+});
+
+it('leaves the old content, open to everybody, when killed in the middle of the swap', async () => {
+  // A superuser's session, which the owner cannot end, holds the rename up.
+  await withSession(target.connection, async () => {
+    await killWhen(() => backendIs(`ALTER DATABASE "${name}" RENAME%`));
+  });
+  while (await backendIs(`ALTER DATABASE "${name}" RENAME%`)) await delay(20);
+  expect(await content()).toBe('new');
+  expect((await related()).filter((database) => database.includes('_before_'))).toEqual([]);
+});

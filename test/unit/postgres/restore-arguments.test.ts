@@ -1,0 +1,118 @@
+import {expect, it} from 'vitest';
+import {selectEntries} from '../../../src/lib/postgres/archive-list.js';
+import {createDatabaseStatement} from '../../../src/lib/postgres/create-database.js';
+import {aclStatements, settingStatement} from '../../../src/lib/postgres/database-properties.js';
+import {pgRestoreArguments} from '../../../src/lib/postgres/pg-restore.js';
+import {psqlArguments} from '../../../src/lib/postgres/psql.js';
+import {collectRestoreErrors} from '../../../src/lib/postgres/restore-errors.js';
+
+const options = {
+  jobs: 1,
+  isSingleTransaction: true,
+  isCleaning: false,
+  schemaOnly: false,
+  dataOnly: false,
+  disablesTriggers: false,
+  stopsOnError: true,
+  noOwner: false,
+  noAcl: false,
+};
+
+it('gives pg_restore one transaction or several jobs, and --if-exists with --clean only', () => {
+  expect(pgRestoreArguments(options, 'f', 'shop')).toEqual([
+    "--dbname=dbname='shop'", '--single-transaction', '--exit-on-error', '--no-password', '--verbose', 'f',
+  ]); // prettier-ignore
+  const cleaning = pgRestoreArguments({...options, isCleaning: true}, 'f', 'shop');
+  expect(cleaning).toEqual(expect.arrayContaining(['--clean', '--if-exists']));
+  expect(pgRestoreArguments({...options, jobs: 3, isSingleTransaction: false}, 'f', 'x')).toContain(
+    '--jobs=3',
+  );
+  expect(pgRestoreArguments({...options, isSingleTransaction: false}, 'f')).toEqual([
+    '--file=-',
+    '--exit-on-error',
+    'f',
+  ]);
+});
+
+it('quotes the database for conninfo strings, so that no name is expanded', () => {
+  expect(pgRestoreArguments(options, 'f', `it's host=evil \\`)[0]).toBe(
+    `--dbname=dbname='it\\'s host=evil \\\\'`,
+  );
+  expect(psqlArguments({stopsOnError: true}, 'postgresql://x')).toContain("--dbname=dbname='postgresql://x'");
+  expect(psqlArguments({stopsOnError: true}, 'x')).toEqual(
+    expect.arrayContaining(['--no-psqlrc', '--set=ON_ERROR_STOP=1']),
+  );
+});
+
+it('leaves out what every database has, and chooses tables by their whole name', () => {
+  const lines = [
+    '5; 2615 2200 SCHEMA - public shop',
+    '6; 0 0 COMMENT - EXTENSION plpgsql ',
+    '215; 1259 16400 TABLE public orders shop',
+    '216; 1259 16401 TABLE public orders archive shop',
+    '3456; 0 16400 TABLE DATA public orders shop',
+    '3457; 0 16401 TABLE DATA public orders archive shop',
+    '3300; 2606 16410 CONSTRAINT public orders orders_pkey shop',
+  ];
+  const tables = [
+    {schema: 'public', name: 'orders'},
+    {schema: 'public', name: 'orders archive'},
+  ];
+  const all = selectEntries(lines, {isSuperuser: false, tables, onlyTables: []});
+  expect(all.entries).toEqual(lines.slice(2));
+  expect(all.left.length).toBe(2);
+  const one = selectEntries(lines, {
+    isSuperuser: true,
+    tables,
+    onlyTables: [{schema: 'public', name: 'orders'}],
+  });
+  expect(one.entries).toEqual([lines[2], lines[4]]);
+});
+
+it('tells errors from notes, each message matched as a whole', () => {
+  const {read, notes, errors} = collectRestoreErrors();
+  read('pg_restore: error: could not execute query: ERROR:  schema "public" already exists');
+  read('psql:<stdin>:7: ERROR:  must be owner of extension plpgsql');
+  read('psql:<stdin>:9: ERROR:  schema "public" already exists, and more');
+  read('pg_restore: error: could not execute query: ERROR:  relation "orders" already exists');
+  read('pg_restore: processing data for table "public.error: x"');
+  read('pg_restore: warning: errors ignored on restore: 3');
+  expect(notes).toEqual(['schema "public" already exists', 'must be owner of extension plpgsql']);
+  expect(errors).toEqual(['schema "public" already exists, and more', 'relation "orders" already exists']);
+});
+
+it('writes settings and rights of a database back as they were', () => {
+  expect(settingStatement('a"b', null, 'search_path="$user", public, "odd ""x"')).toBe(
+    `ALTER DATABASE "a""b" SET "search_path" TO '$user', 'public', 'odd "x'`,
+  );
+  expect(settingStatement('shop', "o'r", "app.tenant=it's; DROP TABLE x")).toBe(
+    `ALTER ROLE "o'r" IN DATABASE "shop" SET "app"."tenant" TO 'it''s; DROP TABLE x'`,
+  );
+  expect(aclStatements('shop', null)).toEqual([]);
+  expect(aclStatements('shop', ['=T/shop', '"od""d"=c*C/shop']).map(({sql}) => sql)).toEqual([
+    'REVOKE ALL ON DATABASE "shop" FROM PUBLIC',
+    'GRANT TEMPORARY ON DATABASE "shop" TO PUBLIC',
+    'GRANT CONNECT ON DATABASE "shop" TO "od""d" WITH GRANT OPTION',
+    'GRANT CREATE ON DATABASE "shop" TO "od""d"',
+  ]);
+});
+
+it('makes databases from template0 with the options that the server version knows', () => {
+  const locale = {
+    encoding: 'UTF8',
+    collation: 'C',
+    ctype: 'C',
+    provider: 'icu',
+    providerLocale: 'en',
+    icuRules: null,
+  };
+  const database = {locale, owner: undefined};
+  expect(createDatabaseStatement('x', database, 15)).toBe(
+    `CREATE DATABASE "x" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'en'`,
+  );
+  expect(() => createDatabaseStatement('x', database, 14)).toThrow('which PostgreSQL 14 does not have');
+  const libc = {...locale, provider: 'libc', providerLocale: null};
+  expect(createDatabaseStatement('x', {locale: libc, owner: 'o'}, 13)).toBe(
+    `CREATE DATABASE "x" TEMPLATE template0 OWNER "o" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`,
+  );
+});
