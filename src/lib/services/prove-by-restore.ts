@@ -91,7 +91,20 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   }
   // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
   const quiet = {...context, warn: () => {}};
-  const possible = await checkNeeds(quiet, {source, pgRestore, session: connection, rights, request: {}});
+  const possible = await checkNeeds(quiet, {
+    source,
+    pgRestore,
+    session: connection,
+    rights,
+    request: {},
+  }).catch((error: unknown) => {
+    if (!(error instanceof AppError) || error.code !== 'NOT_SUPPORTED_HERE') throw error;
+    throw new AppError(error.code, `No proof could be made: ${error.message}`, {
+      hint: 'Make them there first, or use --scratch local: on that server the roles are made.',
+      details: error.details,
+      cause: error,
+    });
+  });
   return {
     dump,
     pgRestore,
