@@ -5,16 +5,20 @@ import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {digestFile} from '../../src/lib/backups/checksum.js';
 import {AppError, type ErrorCode} from '../../src/lib/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
+import type {Connection} from '../../src/lib/postgres/connection.js';
+import type {Progress} from '../../src/lib/progress/progress.js';
+import type {RunContext} from '../../src/lib/run-context.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import type {BackupRequest} from '../../src/lib/services/backup-options.js';
 import {tempFolder} from '../support/run-cli.js';
-import {type TestContextOptions, testContext} from '../support/run-context.js';
 import {
   clusterConnection,
   createTempDatabase,
   onServer,
   type TempDatabase,
+  urlOf,
 } from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
 
 let shop: TempDatabase;
 let folder: string;
@@ -28,10 +32,25 @@ beforeEach(async () => {
   return () => rm(folder, {recursive: true, force: true});
 });
 
-const context = (options: Partial<TestContextOptions> = {}) =>
-  testContext({connection: shop.connection, folder, ...options});
-const backup = (request: BackupRequest = {}, options: Partial<TestContextOptions> = {}) =>
-  backupDatabase(context(options), request);
+interface Changes {
+  connection?: Connection;
+  pgBin?: string;
+  now?: string;
+  signal?: AbortSignal;
+  progress?: Progress;
+}
+
+function context({connection = shop.connection, pgBin, now, signal, progress}: Changes = {}): RunContext {
+  const made = testContext(folder, {
+    settings: {databaseUrl: urlOf(connection), pgBin},
+    ...(now === undefined ? {} : {now}),
+    ...(signal === undefined ? {} : {signal}),
+  });
+  return progress === undefined ? made : {...made, progress};
+}
+
+const backup = (request: BackupRequest = {}, changes: Changes = {}) =>
+  backupDatabase(context(changes), request);
 
 async function failure(work: Promise<unknown>): Promise<AppError> {
   const error: unknown = await work.then(
@@ -95,8 +114,8 @@ describe('a backup', () => {
   );
 
   it('takes the next free name when two fall into one second', async () => {
-    const clock = {now: () => new Date('2026-11-22T03:10:05.123Z')};
-    const ids = [await backup({}, {clock}), await backup({}, {clock})].map((result) => result.id);
+    const now = '2026-11-22T03:10:05.123Z';
+    const ids = [await backup({}, {now}), await backup({}, {now})].map((result) => result.id);
     expect(ids).toEqual([`${shop.name}-2026-11-22T03-10-05`, `${shop.name}-2026-11-22T03-10-05-2`]);
   });
 
