@@ -214,6 +214,12 @@ describe('reading the text of a dump', () => {
     for (const length of [65_536, 1_000_003]) expect(read(dump(body), [length])).toEqual(whole);
   });
 
+  it('knows what a quote is though the line before it was taken in pieces', () => {
+    const body = `SELECT ${"E'\\'',a$b$,".repeat(110_000)} 1;\nCOPY public.t (a) FROM stdin;\n1\n\\.\n`;
+    for (let length = 1000; length < 1012; length++)
+      expect(namesIn(read(dump(body), [length]))).toEqual(['public.t']);
+  });
+
   it('knows that a backslash escapes in literals when standard_conforming_strings is off', () => {
     const body = `SET standard_conforming_strings = off;\nCOMMENT ON TABLE t IS 'it\\'s; \\\\';\nCOPY public.t (a) FROM stdin;\n1\n\\.\n`;
     expect(namesIn(read(dump(body)))).toEqual(['public.t']);
