@@ -20,6 +20,15 @@ export default defineConfig({
         },
       },
       {test: {name: 'postgres', include: ['test/postgres/**/*.test.ts'], ...server}},
+      // These also have a real S3 server, which takes a quarter of a minute to start.
+      {
+        test: {
+          name: 'storage',
+          include: ['test/storage/**/*.test.ts'],
+          ...server,
+          globalSetup: [...server.globalSetup, 'test/support/object-store.ts'],
+        },
+      },
       {test: {name: 'e2e', include: ['test/commands/**/*.test.ts', 'test/e2e/**/*.test.ts'], ...server}},
     ],
   },

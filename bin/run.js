@@ -12,6 +12,8 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
 } else {
   const {enableCompileCache} = await import('node:module');
   enableCompileCache?.(); // Node 22 and newer
+  // The AWS SDK says on stderr, at every use, which Node.js its future versions will need.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
   const {execute, flush} = await import('@oclif/core');
   // "orders clean" is the same as "orders:clean"; oclif alone would print the topic's help and succeed.
   const isTopic = args[0] === 'orders' || args[0] === 'workflow';

@@ -1,12 +1,20 @@
 #!/usr/bin/env bash
 # Installs with apt the programs that tests of metrics, alert rules, schedules and the report run, when root; says how otherwise. No service is started.
+# With the argument "storage": those of tests with an object store and encrypted backups instead.
 set -euo pipefail
 missing=()
-command -v promtool >/dev/null || missing+=(prometheus)
-command -v prometheus-node-exporter >/dev/null || missing+=(prometheus-node-exporter)
-command -v crontab >/dev/null || missing+=(cron)
-command -v systemd-analyze >/dev/null || missing+=(systemd)
-command -v chromium >/dev/null || missing+=(chromium fonts-liberation)
+if [ "${1:-}" = storage ]; then
+  command -v radosgw >/dev/null || missing+=(radosgw)
+  command -v ceph-mon >/dev/null || missing+=(ceph-mon)
+  command -v ceph-osd >/dev/null || missing+=(ceph-osd)
+  command -v age >/dev/null || missing+=(age)
+else
+  command -v promtool >/dev/null || missing+=(prometheus)
+  command -v prometheus-node-exporter >/dev/null || missing+=(prometheus-node-exporter)
+  command -v crontab >/dev/null || missing+=(cron)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
+  command -v chromium >/dev/null || missing+=(chromium fonts-liberation)
+fi
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "Needed for these tests: sudo apt-get install ${missing[*]} (Debian, Ubuntu)." >&2
@@ -20,5 +28,8 @@ if [ ! -e "$policy" ]; then
   chmod 755 "$policy"
   trap 'rm -f "$policy"' EXIT
 fi
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "${missing[@]}"
+# Another run of this script may be installing; it would hold apt's locks.
+exec 9>"${TMPDIR:-/tmp}/destino-db-apt.lock"
+flock 9
+apt-get -o DPkg::Lock::Timeout=300 update -qq
+apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}"

@@ -29,6 +29,8 @@ const codes = {
   WORKFLOW_FAILED: ['failed', 'a step of the workflow failed; later steps were not run'],
   WRITE_FAILED: ['failed', 'a file could not be written'],
   READ_FAILED: ['failed', 'a file could not be read'],
+  STORAGE_FAILED: ['failed', 'the object store refused a request for a reason that has no code of its own'],
+  STORAGE_TIMEOUT: ['failed', 'the object store did not answer in time'],
   // usage
   USAGE: ['usage', 'a flag or an argument is wrong'],
   CONFIG_INVALID: ['usage', 'the config file or an environment file is wrong'],
@@ -54,6 +56,15 @@ const codes = {
   FOLDER_NOT_WRITABLE: ['environment', 'a folder or file cannot be written'],
   DISK_FULL: ['environment', 'there is not enough disk space'],
   NOT_SUPPORTED_HERE: ['environment', 'the server cannot do this'],
+  STORAGE_UNREACHABLE: ['environment', 'the object store cannot be reached'],
+  STORAGE_CREDENTIALS: ['environment', 'the object store refused the credentials, or there are none'],
+  STORAGE_DENIED: ['environment', 'the object store denies a right that is needed'],
+  STORAGE_BUCKET_NOT_FOUND: ['environment', 'the bucket does not exist'],
+  STORAGE_WRONG_REGION: ['environment', 'the bucket is in another region'],
+  STORAGE_CLOCK_SKEW: ['environment', "this machine's clock is too far off for the object store"],
+  STORAGE_TOKEN_EXPIRED: ['environment', 'the temporary credentials for the object store have expired'],
+  STORAGE_FULL: ['environment', 'a quota of the object store is reached'],
+  KEY_NEEDED: ['environment', 'the backup is encrypted and no key that opens it was given'],
   // integrity
   VERIFY_FAILED: ['integrity', 'a backup is damaged or incomplete'],
   CHECKSUM_MISMATCH: ['integrity', 'a file differs from what was written'],
@@ -61,6 +72,7 @@ const codes = {
   METADATA_INVALID: ['integrity', 'the metadata beside a backup cannot be used'],
   NOT_A_BACKUP: ['integrity', 'the file is no PostgreSQL dump'],
   RESTORED_DIFFERS: ['integrity', 'what was restored differs from the backup'],
+  DECRYPT_FAILED: ['integrity', 'an encrypted file is damaged or cut off'],
   ORDER_BACKUP_INVALID: ['integrity', 'the order backup is damaged or incomplete'],
   UNSAFE_DUMP: ['integrity', 'the plain dump holds psql commands that pg_dump does not write'],
   // refused
@@ -72,6 +84,7 @@ const codes = {
   PLAN_CHANGED: ['refused', 'what would be touched has changed since the preview'],
   CONFLICTS: ['refused', 'rows conflict with what the database holds'],
   GUARD: ['refused', 'a guard forbids this'],
+  STORAGE_CONFLICT: ['refused', 'the object store holds something else under that name'],
   // interrupted
   INTERRUPTED: ['interrupted', 'stopped by SIGINT (Ctrl-C)'],
   TERMINATED: ['terminated', 'stopped by SIGTERM'],

@@ -84,6 +84,9 @@ const owners: Readonly<Record<string, RegExp>> = {
   pg: /^lib\/postgres\/client\.ts$/,
   'pg-copy-streams': /^lib\/postgres\/copy-[a-z-]+\.ts$/,
   listr2: /^lib\/progress\/listr-progress\.ts$/,
+  '@aws-sdk/client-s3': /^lib\/storage\/s3-place\.ts$/,
+  '@smithy/node-http-handler': /^lib\/storage\/s3-place\.ts$/,
+  'age-encryption': /^lib\/storage\/age-keys\.ts$/,
   chalk: /^lib\/cli\/style\.ts$/,
   'fastest-levenshtein': /^lib\/nearest\.ts$/,
   '@oclif/core': /^(?:commands|lib\/cli)\//,
@@ -91,7 +94,15 @@ const owners: Readonly<Record<string, RegExp>> = {
 };
 
 /** Loaded on first use: each costs every start of the program tens of milliseconds otherwise. */
-const lazyPackages = ['execa', 'pg', 'pg-copy-streams', 'listr2'];
+const lazyPackages = [
+  'execa',
+  'pg',
+  'pg-copy-streams',
+  'listr2',
+  '@aws-sdk/client-s3',
+  '@smithy/node-http-handler',
+  'age-encryption',
+];
 
 const globals: readonly {name: string; what: RegExp; where: RegExp}[] = [
   {

@@ -3,6 +3,7 @@ import {z} from 'zod';
 import {durationPattern} from '../parse-duration.js';
 import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
+import {encryptionConfig, storageConfig} from './storage-config.js';
 
 export const backupFormats = ['custom', 'sql', 'directory'] as const;
 export type BackupFormat = (typeof backupFormats)[number];
@@ -112,6 +113,10 @@ export const configSchema = z.strictObject({
     .optional()
     .describe('Limits of the status command.'),
   notifications: notificationsConfig.optional().describe('Who is told about runs and stale backups.'),
+  storage: storageConfig.optional().describe('Places off this machine, and how an S3 server is reached.'),
+  encryption: encryptionConfig
+    .optional()
+    .describe('Whom backups are encrypted to (age format), and what opens them.'),
   orders: ordersConfig.optional().describe('What orders:clean deletes and what it never does.'),
 });
 

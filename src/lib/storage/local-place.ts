@@ -1,0 +1,121 @@
+/** A folder as a place for backups. */
+import {createReadStream, createWriteStream} from 'node:fs';
+import {readdir, rename, rm, stat} from 'node:fs/promises';
+import {dirname, join, relative, sep} from 'node:path';
+import {Readable} from 'node:stream';
+import {pipeline} from 'node:stream/promises';
+import {partialSuffix} from '../backups/backup-name.js';
+import {
+  createPrivateFile,
+  explainFileError,
+  makePrivateFolder,
+  renameSafely,
+  syncFolder,
+  writeFileSafely,
+} from '../backups/safe-file.js';
+import {AppError, systemErrorCode} from '../errors.js';
+import type {ObjectStatus, Place, StoredObject, WriteOptions} from './place.js';
+
+/** @param folder absolute path; made when something is written */
+export function localPlace(folder: string): Place {
+  const pathOf = (key: string): string => join(folder, ...key.split('/'));
+
+  async function* list(below: string, isDeep: boolean): AsyncGenerator<StoredObject> {
+    let entries;
+    try {
+      entries = await readdir(pathOf(below), {withFileTypes: true, recursive: isDeep});
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') return;
+      throw explainFileError(error, pathOf(below));
+    }
+    for (const entry of entries) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      const {size, mtime} = await stat(path);
+      yield {key: relative(folder, path).split(sep).join('/'), sizeBytes: size, modifiedAt: mtime};
+    }
+  }
+
+  async function status(key: string): Promise<ObjectStatus | undefined> {
+    try {
+      const {size, mtimeMs, ino} = await stat(pathOf(key));
+      return {sizeBytes: size, tag: `${ino}-${mtimeMs}`, lockedUntil: null};
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') return undefined;
+      throw explainFileError(error, pathOf(key));
+    }
+  }
+
+  return {
+    url: folder,
+    stagingFolder: (id) => `${id}.copy${partialSuffix}/`,
+    list,
+    status,
+    async read(key, signal, range) {
+      const path = pathOf(key);
+      if (!(await status(key))) throw new AppError('BACKUP_INCOMPLETE', `${path} is missing.`);
+      return createReadStream(path, {
+        ...range,
+        highWaterMark: 1 << 20,
+        ...(signal === undefined ? {} : {signal}),
+      });
+    },
+    async write(key, source, options: WriteOptions = {}) {
+      const path = pathOf(key);
+      const partial = `${path}${partialSuffix}`;
+      await makePrivateFolder(dirname(path));
+      try {
+        const file = await createPrivateFile(partial);
+        await pipeline(
+          Readable.from(counted(source, options.onBytes)),
+          createWriteStream('', {fd: file, flush: true}),
+          options.signal === undefined ? {} : {signal: options.signal},
+        );
+        await renameSafely(partial, path);
+      } catch (error) {
+        await rm(partial, {force: true});
+        options.signal?.throwIfAborted();
+        throw explainFileError(error, path);
+      }
+    },
+    async writeText(key, text, replaces) {
+      const present = await status(key);
+      if ((present?.tag ?? null) !== replaces) {
+        throw new AppError('STORAGE_CONFLICT', `${pathOf(key)} was written by another run meanwhile.`);
+      }
+      await makePrivateFolder(dirname(pathOf(key)));
+      await writeFileSafely(pathOf(key), text);
+    },
+    async settle(staging) {
+      const from = pathOf(staging);
+      try {
+        for (const name of await readdir(from)) await rename(join(from, name), join(folder, name));
+        await syncFolder(folder);
+        await rm(from, {recursive: true});
+      } catch (error) {
+        throw explainFileError(error, from);
+      }
+      return '';
+    },
+    async remove(key) {
+      await rm(pathOf(key), {force: true, recursive: true});
+    },
+    // eslint-disable-next-line @typescript-eslint/require-await -- files have no uploads in parts
+    async *unfinishedUploads() {
+      yield* [];
+    },
+    abandonUpload: () => Promise.resolve(),
+  };
+}
+
+async function* counted(
+  source: AsyncIterable<Buffer>,
+  onBytes: WriteOptions['onBytes'],
+): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of source) {
+    yield chunk;
+    bytes += chunk.length;
+    onBytes?.(bytes);
+  }
+}

@@ -1,0 +1,27 @@
+/** How large the parts of an upload are: small for bounded memory, growing so that any object fits into 10,000 of them. */
+
+const mebibyte = 2 ** 20;
+const smallestPart = 8 * mebibyte;
+/** Amazon S3 user guide, "Amazon S3 multipart upload limits": 10,000 parts of at most 5 GiB. */
+export const mostParts = 10_000;
+const largestPart = 5 * 1024 * mebibyte;
+const partsBeforeGrowth = 1000;
+/** A known size is an estimate at times; this many parts are kept for what it misses. */
+const plannedParts = 9000;
+
+/**
+ * Bytes of the part with this number (from 1). Parts of an object of known size are equal; of a stream of unknown
+ * length they double every 1000 parts, so that 8 GiB go in parts of 8 MiB, and 5 TiB fit.
+ */
+export function partSize(number: number, expectedBytes = 0): number {
+  const planned = Math.ceil(expectedBytes / plannedParts / mebibyte) * mebibyte;
+  const base = Math.max(smallestPart, planned);
+  const isPlanned = planned > 0 && number <= plannedParts;
+  const doublings = isPlanned ? 0 : Math.floor((number - 1) / partsBeforeGrowth);
+  return Math.min(largestPart, base * 2 ** doublings);
+}
+
+/** Parts sent side by side: as many as fit into 32 MiB, and one at least. */
+export function partsAtOnce(bytes: number): number {
+  return Math.max(1, Math.floor((4 * smallestPart) / bytes));
+}

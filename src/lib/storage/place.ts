@@ -1,0 +1,54 @@
+/** A place for backups, a folder or a bucket, behind one small interface; keys are relative paths with "/". */
+import type {Readable} from 'node:stream';
+
+export interface StoredObject {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly modifiedAt: Date;
+}
+
+export interface ObjectStatus {
+  readonly sizeBytes: number;
+  /** What changes when the content changes; condition of `writeText`. */
+  readonly tag: string;
+  /** Until when the store refuses to delete it; null when it does not. */
+  readonly lockedUntil: Date | null;
+}
+
+export interface WriteOptions {
+  /** Size of the whole object if it is known or can be estimated, bytes: large ones are sent in larger parts. */
+  readonly expectedBytes?: number | undefined;
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called before the first part of an upload in parts; returns what to call when nothing of it is left. */
+  readonly onUpload?: ((uploadId: string) => Promise<() => Promise<void>>) | undefined;
+}
+
+/** An upload in parts that nobody completed: invisible in lists, and charged for. */
+export interface UnfinishedUpload {
+  readonly key: string;
+  readonly uploadId: string;
+  readonly startedAt: Date;
+}
+
+export interface Place {
+  /** As the user writes it: "s3://bucket/prefix" or an absolute path. */
+  readonly url: string;
+  /** Where the files of a new backup are written until `commit`. */
+  stagingFolder(id: string): string;
+  /** Objects right below `folder` ("" or ending in "/"), or all below it with `isDeep`. */
+  list(folder: string, isDeep: boolean, signal?: AbortSignal): AsyncIterable<StoredObject>;
+  /** The object's bytes; an error in between destroys the stream. @throws BACKUP_INCOMPLETE when it does not exist */
+  read(key: string, signal?: AbortSignal, range?: {start: number; end: number}): Promise<Readable>;
+  /** The object appears whole or not at all. */
+  write(key: string, source: AsyncIterable<Buffer>, options?: WriteOptions): Promise<void>;
+  /** Writes a small object if there is none (null), or none but the one with this tag. @throws STORAGE_CONFLICT */
+  writeText(key: string, text: string, replaces: string | null): Promise<void>;
+  /** Gives the staged files of a backup their last names: what is left to do before its metadata is written. @returns their folder */
+  settle(staging: string): Promise<string>;
+  status(key: string): Promise<ObjectStatus | undefined>;
+  /** With all its versions, where the store keeps them. An object that is not there is no error. */
+  remove(key: string): Promise<void>;
+  unfinishedUploads(): AsyncIterable<UnfinishedUpload>;
+  abandonUpload(upload: Pick<UnfinishedUpload, 'key' | 'uploadId'>): Promise<void>;
+}

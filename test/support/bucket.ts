@@ -1,0 +1,49 @@
+/** Buckets of a test's own on the object store of the run, and settings that reach it. */
+import {
+  CreateBucketCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import {randomBytes} from 'node:crypto';
+import {inject} from 'vitest';
+
+export const store = inject('objectStore');
+
+export function storeClient(user = 'tester'): S3Client {
+  return new S3Client({
+    endpoint: store.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: {accessKeyId: `${user}-key`, secretAccessKey: `${user}-secret`},
+  });
+}
+
+/** A new bucket; goes with the store. */
+export async function createBucket(options: {user?: string; isLocking?: boolean} = {}): Promise<string> {
+  const Bucket = `test-${randomBytes(6).toString('hex')}`;
+  await storeClient(options.user).send(
+    new CreateBucketCommand({Bucket, ...(options.isLocking ? {ObjectLockEnabledForBucket: true} : {})}),
+  );
+  return Bucket;
+}
+
+/** Variables by which the program reaches the store. */
+export function storeEnvironment(user = 'tester'): Record<string, string> {
+  return {
+    AWS_ENDPOINT_URL_S3: store.endpoint,
+    AWS_ACCESS_KEY_ID: `${user}-key`,
+    AWS_SECRET_ACCESS_KEY: `${user}-secret`,
+    AWS_EC2_METADATA_DISABLED: 'true',
+  };
+}
+
+export async function keysIn(Bucket: string): Promise<string[]> {
+  const {Contents = []} = await storeClient().send(new ListObjectsV2Command({Bucket}));
+  return Contents.map(({Key = ''}) => Key).sort();
+}
+
+export async function uploadsIn(Bucket: string): Promise<string[]> {
+  const {Uploads = []} = await storeClient().send(new ListMultipartUploadsCommand({Bucket}));
+  return Uploads.map(({Key = ''}) => Key);
+}
