@@ -8,7 +8,7 @@ import {openPlace} from '../../src/lib/storage/open-place.js';
 import type {Place, StoredObject} from '../../src/lib/storage/place.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {createBucket, store, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
-import {testContext} from '../support/run-context.js';
+import {testContext} from '../support/test-context.js';
 import {tempFolder} from '../support/run-cli.js';
 
 let folder: string;
@@ -19,10 +19,9 @@ function open(
   url: string,
   changes: {config?: Config; environment?: Record<string, string>} = {},
 ): Promise<Place> {
-  const context = testContext({
-    folder,
-    config: changes.config ?? {},
-    environment: {...storeEnvironment(), ...changes.environment},
+  const context = testContext(folder, {
+    settings: {config: changes.config ?? {}},
+    env: {...storeEnvironment(), ...changes.environment},
   });
   return openPlace(context.settings, url);
 }
