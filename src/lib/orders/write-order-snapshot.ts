@@ -118,7 +118,7 @@ export async function writeOrderSnapshot(
     }
     lines.endList();
     lines.text(snapshotMarks.end);
-    await lines.flush();
+    await lines.end();
     await file.write(Buffer.from(firstLine(metadata)), 0, null, 0);
     await file.sync();
     return metadata;
@@ -208,12 +208,13 @@ function columnsOf(table: Table, names: readonly string[]): Column[] {
   return table.columns.filter((column) => names.includes(column.name));
 }
 
-const blockBytes = 1 << 20;
+const blockBytes = 1 << 18;
 
-/** Collects bytes into blocks; full ones wait for `flush`. */
+/** Collects bytes into blocks, which are used again once they are written. */
 class LineFile {
   private full: Buffer[] = [];
-  private block = Buffer.allocUnsafe(blockBytes);
+  private spare: Buffer[] = [];
+  private block: Buffer = Buffer.allocUnsafeSlow(blockBytes);
   private length = 0;
   private isListEmpty = true;
 
@@ -222,6 +223,7 @@ class LineFile {
     private readonly path: string,
   ) {}
 
+  /** Whether a block waits for `flush`. */
   get isFull(): boolean {
     return this.full.length > 0;
   }
@@ -234,7 +236,7 @@ class LineFile {
       this.length += copied;
       if (this.length < blockBytes) return;
       this.full.push(this.block);
-      this.block = Buffer.allocUnsafe(blockBytes);
+      this.block = this.spare.pop() ?? Buffer.allocUnsafeSlow(blockBytes);
       this.length = 0;
     }
   }
@@ -256,16 +258,27 @@ class LineFile {
     this.isListEmpty = true;
   }
 
+  /** Writes the full blocks. */
   async flush(): Promise<void> {
-    const blocks = [...this.full, this.block.subarray(0, this.length)];
+    const blocks = this.full;
     this.full = [];
-    this.block = Buffer.allocUnsafe(blockBytes);
+    for (const block of blocks) {
+      await this.write(block);
+      this.spare.push(block);
+    }
+  }
+
+  /** Writes everything. */
+  async end(): Promise<void> {
+    await this.flush();
+    await this.write(this.block.subarray(0, this.length));
     this.length = 0;
+  }
+
+  private async write(block: Buffer): Promise<void> {
     try {
-      for (const block of blocks) {
-        let at = 0;
-        while (at < block.length) at += (await this.file.write(block, at)).bytesWritten;
-      }
+      let at = 0;
+      while (at < block.length) at += (await this.file.write(block, at)).bytesWritten;
     } catch (error) {
       throw explainFileError(error, this.path);
     }

@@ -132,7 +132,7 @@ export async function executeClean(
       {purpose: 'change', database: connection.database, waitMs: request.waitMs, signal: context.signal},
       async () => {
         const slow = request.createMissingIndexes
-          ? await findSlowLinks(session, selection.graph, expected.roots)
+          ? await findSlowLinks(session, selection.graph, expected.tables)
           : [];
         return withMissingIndexes(
           session,
@@ -230,13 +230,15 @@ async function settle(
   const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
   if (outcome === 'aborted') {
     if (backupPath !== null) await rm(backupPath, {force: true});
-    return error instanceof AppError || context.signal.aborted
-      ? error
-      : new AppError(
-          'CLEAN_FAILED',
-          `The cleaning failed and was rolled back; nothing was changed: ${messageOf(error)}`,
-          {cause: error},
-        );
+    if (context.signal.aborted || (error instanceof AppError && error.code !== 'QUERY_FAILED')) return error;
+    return new AppError(
+      'CLEAN_FAILED',
+      `Everything was rolled back and nothing was changed. ${messageOf(error)}`,
+      {
+        details: error instanceof AppError ? error.details : [],
+        cause: error,
+      },
+    );
   }
   const failure =
     error instanceof AppError ? error : new AppError('CONNECTION_LOST', messageOf(error), {cause: error});

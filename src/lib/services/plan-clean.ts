@@ -65,10 +65,7 @@ export async function describePlan(cleaning: Cleaning): Promise<CleanPlan> {
   const {session, selection, notes, connection} = cleaning;
   const {graph, criteria} = selection;
   const counts = await countPlan(session, selection, notes, cleaning.databaseMark);
-  const deleted = Object.fromEntries(
-    Object.entries(counts.tables).map(([label, table]) => [label, table.deleted]),
-  );
-  const slow = await findSlowLinks(session, graph, deleted);
+  const slow = await findSlowLinks(session, graph, counts.tables);
   return {
     ...counts,
     database: connection.database,
@@ -97,6 +94,7 @@ export async function withCleaning<T>(
   return withSession(
     connection,
     async (session) => {
+      await session.query('SET jit = off'); // it costs more than it gains on these statements
       const identity = await inspectIdentity(session);
       if (identity.isStandby) {
         throw new AppError(

@@ -1,0 +1,182 @@
+/** orders:clean and workflow:safe-cleanup as a shell sees them: flags, exit codes, kills, memory. */
+import type {ChildProcess} from 'node:child_process';
+import {readdir, readFile, stat} from 'node:fs/promises';
+import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
+import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {packageScripts} from '../../src/lib/services/init-project.js';
+import {runCli, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+
+let shop: TempDatabase;
+let folder: string;
+beforeEach(async () => {
+  shop = await createTempDatabase();
+  folder = await tempFolder();
+});
+afterEach(() => shop.drop());
+
+const run = (args: readonly string[], options: Parameters<typeof runCli>[1] = {}) =>
+  runCli(args, {cwd: folder, env: {DIRECT_URL: shop.url}, ...options});
+
+async function orderCount(): Promise<number> {
+  const [row] = await shop.query('SELECT count(*) AS count FROM orders');
+  return Number(row?.['count']);
+}
+
+const orderFiles = async () => (await readdir(`${folder}/backups/order-cleanup`).catch(() => [])).sort();
+
+describe('orders:clean', () => {
+  it('ends its preview with the command that executes it, which then does exactly that, once', async () => {
+    const seen = await run(['orders:clean', '--from=2025-01-01', '--test-emails-only', '--no-color']);
+    expect(seen.status).toBe(0);
+    const next = /^Next: destino-db (.*)$/m.exec(seen.stdout)?.[1] ?? '';
+    expect(next).toMatch(
+      /^orders:clean --from=2025-01-01 --test-emails-only --no-color --execute --plan [0-9a-f]{16}$/,
+    );
+    expect(await orderCount()).toBe(404);
+    const unconfirmed = await run([...next.split(' '), '--json']);
+    expect(unconfirmed.status).toBe(5);
+    expect(unconfirmed.json()).toMatchObject({error: {code: 'CONFIRMATION_NEEDED'}});
+    const done = await run([...next.split(' '), '--yes', '--json']);
+    expect(done.stderr).toBe('');
+    expect(done.json()).toMatchObject({schemaVersion: 1, mode: 'execute', plan: next.slice(-16)});
+    expect(await orderFiles()).toHaveLength(1);
+    const again = await run([...next.split(' '), '--yes']);
+    expect(again.status).toBe(5);
+    expect(again.stderr).toContain('PLAN_CHANGED');
+  });
+
+  it('wants the name of the database when there is to be no backup', async () => {
+    const refused = await run(['orders:clean', '--execute', '--no-backup', '--yes']);
+    expect(refused.status).toBe(5);
+    expect(refused.stderr).toContain(`--confirm-db ${shop.name}`);
+    expect(await orderCount()).toBe(404);
+    const done = await run(['orders:clean', '--execute', '--no-backup', '--confirm-db', shop.name]);
+    expect(done.stdout).toContain('There is no order backup');
+    expect(await orderCount()).toBe(252);
+  });
+
+  it.each([
+    ['--dry-run', '--execute'],
+    ['--test-emails-only', '--include-old'],
+    ['--confirm', '--no-confirm'],
+  ])('refuses %s with %s, naming both', async (one, other) => {
+    const {status, stderr} = await run(['orders:clean', one, other]);
+    expect(status).toBe(2);
+    for (const flag of [one, other.replace('no-confirm', 'yes')]) expect(stderr).toContain(flag);
+  });
+
+  /** Blocks the cleaning in its first DELETE, when the order backup already has its name. */
+  async function interruptedBy(signal: NodeJS.Signals) {
+    return withSession(shop.connection, async (holder) => {
+      await holder.query('BEGIN');
+      await holder.query('LOCK TABLE email_alerts, catering_order_items, order_items IN SHARE MODE');
+      let child: ChildProcess | undefined;
+      const running = run(['orders:clean', '--execute', '--yes'], {onStart: (started) => (child = started)});
+      await vi.waitFor(
+        async () => {
+          expect(
+            await shop.query(
+              `SELECT 1 FROM pg_stat_activity WHERE ${holder.backendPid} = ANY (pg_blocking_pids(pid)) AND query LIKE 'DELETE%'`,
+            ),
+          ).not.toEqual([]);
+        },
+        {timeout: 60_000, interval: 50},
+      );
+      child?.kill(signal);
+      const result = await running;
+      await holder.query('ROLLBACK');
+      return result;
+    });
+  }
+
+  it('leaves the database as it was and a complete backup when it is killed while it deletes', async () => {
+    const {signal} = await interruptedBy('SIGKILL');
+    expect(signal).toBe('SIGKILL');
+    expect(await orderCount()).toBe(404);
+    const [file, ...others] = await orderFiles();
+    expect(others).toEqual([]);
+    expect((await readOrderSnapshot(`${folder}/backups/order-cleanup/${String(file)}`)).tables).toHaveLength(
+      7,
+    );
+    expect((await run(['orders:clean', '--execute', '--yes', '--wait', '60'])).status).toBe(0);
+  });
+
+  it('takes its file away when it is terminated while it deletes', async () => {
+    const {status, stderr} = await interruptedBy('SIGTERM');
+    expect(status).toBe(143);
+    expect(stderr).toContain('TERMINATED');
+    expect(await orderCount()).toBe(404);
+    expect(await orderFiles()).toEqual([]);
+  });
+
+  it('needs no more memory for a file that is larger than its memory', async () => {
+    await shop.run(`
+      INSERT INTO orders (id, total, "customerName", email, phone, "rawData", "updatedAt")
+      SELECT gen_random_uuid(), 1, 'x', 'test' || n || '@mass.org', '-', jsonb_build_object('n', n, 'text', repeat(md5(n::text), 200)), now()
+        FROM generate_series(1, 20000) n; ANALYZE orders`);
+    let peakBytes = 0;
+    const done = await run(['orders:clean', '--execute', '--yes'], {
+      onStart: (child) => {
+        child.stderr?.on('data', () => {
+          void readFile(`/proc/${String(child.pid)}/status`, 'utf8').then(
+            (text) => (peakBytes = Number(/VmHWM:\s+(\d+)/.exec(text)?.[1]) * 1024),
+            () => undefined, // it has ended
+          );
+        });
+      },
+    });
+    expect(done.status).toBe(0);
+    const [file] = await orderFiles();
+    const {size} = await stat(`${folder}/backups/order-cleanup/${String(file)}`);
+    expect(size).toBeGreaterThan(125e6);
+    expect(peakBytes).toBeGreaterThan(30e6);
+    expect(peakBytes).toBeLessThan(200e6);
+  });
+});
+
+describe('the command lines of the old scripts', () => {
+  const script = (name: string, ...more: string[]) =>
+    run([...(packageScripts[name] ?? '').split(' ').slice(1), ...more]);
+
+  it('preview', async () => {
+    const clean = await script('clean-orders:preview', '--json');
+    expect(clean.json()).toMatchObject({mode: 'preview', roots: {'public.orders': 152}});
+    const workflow = await script('safe-cleanup:preview', '--json');
+    expect(workflow.json()).toMatchObject({mode: 'preview', orders: {roots: {'public.orders': 152}}});
+    expect(await orderCount()).toBe(404);
+  });
+
+  it('ask before they delete, and take test addresses alone where their name says so', async () => {
+    expect((await script('clean-orders:execute')).status).toBe(5);
+    const cleaned = await script('clean-orders:test-emails', '--no-confirm', '--json');
+    expect(cleaned.json()).toMatchObject({
+      mode: 'execute',
+      roots: {'public.orders': 139},
+      criteria: {testEmailsOnly: true},
+    });
+    const {backupPath} = cleaned.json() as {backupPath: string};
+    const restored = await script(
+      'restore-orders',
+      `--backup-file=${backupPath}`,
+      '--execute',
+      '--no-confirm',
+    );
+    expect(restored.status).toBe(0);
+    expect(await orderCount()).toBe(404);
+    const workflow = await script(
+      'safe-cleanup:test-emails',
+      '--no-confirm',
+      '--from=2025-01-01',
+      '--to',
+      '2026-12-31',
+      '--json',
+    );
+    expect(workflow.status).toBe(0);
+    expect(workflow.json()).toMatchObject({
+      mode: 'execute',
+      orders: {criteria: {testEmailsOnly: true, from: '2025-01-01'}},
+    });
+  });
+});
