@@ -197,8 +197,3 @@ function describeHolder({owner, touchedAt}: FoundLock, now: Date): string {
   if (!owner) return `a run that began ${formatAge(touchedAt, now)}`;
   return `"${owner.command}" (${describeProcess(owner)}), begun ${formatAge(new Date(owner.startedAt), now)}`;
 }
-
-/** Whether a file of the backups folder belongs to locking. */
-export function isLockFile(path: string): boolean {
-  return /\.lock(?:\.[0-9a-z]+\.claim)?$/.test(basename(path));
-}
