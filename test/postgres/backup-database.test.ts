@@ -1,7 +1,10 @@
 import {chmod, mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {fingerprintDatabase} from '../../src/lib/archive/fingerprint.js';
 import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
+import {readBackup} from '../../src/lib/backups/catalogue.js';
+import {checkFiles} from '../../src/lib/backups/check-files.js';
 import {digestFile} from '../../src/lib/backups/checksum.js';
 import {AppError, type ErrorCode} from '../../src/lib/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
@@ -144,8 +147,35 @@ describe('a backup', () => {
       const text = await readFile(join(folder, 'backups', 'database', record.roles?.path ?? ''), 'utf8');
       expect(text).toContain('CREATE ROLE backup_tester');
       expect(text).not.toContain('PASSWORD');
+      await writeFile(
+        join(folder, 'backups', 'database', record.roles?.path ?? ''),
+        text.replace('tester', 'toaster'),
+      );
+      const damaged = await failure(checkFiles(await readBackup(result.metadataPath ?? '')));
+      expect(damaged).toMatchObject({
+        code: 'CHECKSUM_MISMATCH',
+        message: expect.stringContaining('.roles.sql') as string,
+      });
     } finally {
       await onServer((session) => session.query('DROP ROLE backup_tester'));
+    }
+  });
+
+  it('has the fingerprints of the live tables even where the database writes bytea as escapes', async () => {
+    const odd = await createTempDatabase('template0');
+    try {
+      await odd.run(
+        `CREATE TABLE t (b bytea); INSERT INTO t VALUES ('\\x00ff5c'); ALTER DATABASE ${odd.name} SET bytea_output = 'escape'`,
+      );
+      const result = await backup({}, {connection: odd.connection});
+      const live = await fingerprintDatabase(
+        odd.connection,
+        [{schema: 'public', name: 't', columns: ['b']}],
+        {},
+      );
+      expect(result.tables).toMatchObject([{table: 'public.t', rows: 1, fingerprint: live[0]?.fingerprint}]);
+    } finally {
+      await odd.drop();
     }
   });
 

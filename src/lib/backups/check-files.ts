@@ -1,6 +1,6 @@
 /** Compares the files of a backup with the sizes and digests in its metadata. */
 import {stat} from 'node:fs/promises';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {AppError} from '../errors.js';
 import type {Backup} from './catalogue.js';
 import {digestFile, filesOfFolder, sizeOf} from './checksum.js';
@@ -29,6 +29,7 @@ export async function checkFiles(
       },
     );
   }
+  await checkRoles(backup, options.signal);
   if (expected === undefined) return;
   const digests: [string, string][] =
     typeof expected === 'string' ? [['', expected]] : Object.entries(expected);
@@ -70,4 +71,23 @@ async function compareNames(folder: string, expected: readonly string[]): Promis
   throw new AppError('BACKUP_INCOMPLETE', `The folder ${folder} ${parts.join(' and ')}.`, {
     hint: 'The backup is damaged: take another (destino-db list), or its copy elsewhere.',
   });
+}
+
+/** The roles beside a dump are bytes of the backup too. */
+async function checkRoles(
+  backup: Pick<Backup, 'path' | 'record'>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const roles = backup.record?.roles;
+  if (!roles) return;
+  const path = join(dirname(backup.path), roles.path);
+  const digest = await digestFile(path, signal ? {signal} : {});
+  if (digest.sha256 === roles.sha256) return;
+  throw new AppError(
+    'CHECKSUM_MISMATCH',
+    `${path} differs from what was written: its SHA-256 is another than in the metadata.`,
+    {
+      hint: 'The roles beside the dump are damaged: take the copy elsewhere.',
+    },
+  );
 }

@@ -1,7 +1,7 @@
 /** One writer per folder of backups: a lock file that is taken over when its owner is dead. */
 import {randomBytes} from 'node:crypto';
 import {open, readFile, rename, rm, stat, utimes} from 'node:fs/promises';
-import {basename, dirname, isAbsolute, join, relative, sep} from 'node:path';
+import {dirname, isAbsolute, join, relative, sep} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
 import {AppError, systemErrorCode} from '../errors.js';

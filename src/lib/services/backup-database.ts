@@ -13,6 +13,7 @@ import {defaultShrinkLimits, findShrinkage, lastComparable} from '../backups/shr
 import {AppError} from '../errors.js';
 import {countOf, formatBytes, formatCount} from '../format.js';
 import type {DumpSelection} from '../postgres/dump-selection.js';
+import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {runPgDump} from '../postgres/pg-dump.js';
 import {withSnapshot} from '../postgres/snapshot.js';
@@ -125,6 +126,7 @@ async function dump(
           output: place.partialPath,
           onTable: tracker.onTable,
           signal: context.signal,
+          environment: await inspectDumpEnvironment(session),
         });
       } finally {
         tracker.stop();
