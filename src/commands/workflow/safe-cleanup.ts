@@ -3,6 +3,7 @@ import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {confirmFlags, countFlag, waitFlag} from '../../lib/cli/flags.js';
+import {AppError} from '../../lib/errors.js';
 import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
 import {pauseForEnter} from '../../lib/cli/pause.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
@@ -52,14 +53,23 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
   };
 
   async run() {
-    const {flags} = await this.parse(WorkflowSafeCleanup);
+    const {flags, raw} = await this.parse(WorkflowSafeCleanup);
+    if (!flags['full-backup']) {
+      refuseFlagsOfFullBackup(raw.filter((token) => token.type === 'flag'));
+    }
     const waitMs = (flags.wait ?? 0) * 1000;
     const {bin} = this.config;
     const paths = (['config', 'env-file', 'backups-dir', 'pg-bin'] as const).flatMap((name) => {
       const value = flags[name];
       return value === undefined ? [] : [`--${name}=${resolve(value)}`];
     });
-    const shared = flags['use-database-url'] ? [...paths, '--use-database-url'] : paths;
+    const url = flags['database-url'];
+    const shared = [
+      ...paths,
+      ...(flags['use-database-url'] ? ['--use-database-url'] : []),
+      // Printed without its password; left out, the command would go to whatever database the environment names.
+      ...(url === undefined ? [] : [`--database-url=${url}`]),
+    ];
     const request = {
       clean: {
         selection: selectionFlags(flags),
@@ -87,4 +97,16 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     const repeat = repeatCommand(bin, 'workflow:safe-cleanup', this.argv, ['--execute']);
     return this.perform(flags, (context) => safeCleanup(context, request), showSafeCleanup(repeat));
   }
+}
+
+const flagsOfFullBackup = new Set(['backup-format', 'compress', 'verify', 'retention-days', 'parallel-jobs']);
+
+/** @throws USAGE when a flag says how to make the full backup that --no-full-backup leaves out */
+function refuseFlagsOfFullBackup(given: readonly {flag: string; input: string}[]): void {
+  const idle = given.filter(({flag}) => flagsOfFullBackup.has(flag));
+  if (idle.length === 0) return;
+  const names = idle.map(({flag, input}) => (input === `--no-${flag}` ? input : `--${flag}`)).join(' and ');
+  throw new AppError('USAGE', `--no-full-backup leaves nothing for ${names} to do.`, {
+    hint: 'Leave out one or the other.',
+  });
 }

@@ -2,7 +2,16 @@
 import {shellCommand} from '../shell-quote.js';
 
 /** Flags of one run only: how much it says, and the flags that make it a preview. */
-const passingFlags = new Set(['--json', '--quiet', '-q', '--verbose', '--dry-run', '--preview', '--execute']);
+const passingFlags = new Set([
+  '--json',
+  '--quiet',
+  '-q',
+  '--verbose',
+  '--dry-run',
+  '-n',
+  '--preview',
+  '--execute',
+]);
 
 /**
  * @param args the arguments as they were given

@@ -43,7 +43,7 @@ export function showCleanedOrders(bin: string, repeat: (plan: string) => string)
     }
     return [
       style.green(`Deleted ${what}, from ${where}.`),
-      ...showTables(result, style),
+      ...showTables(deletedTitle, result, style),
       ...showGuards(result, style),
       '',
       ...(result.backupPath === null
@@ -56,10 +56,12 @@ export function showCleanedOrders(bin: string, repeat: (plan: string) => string)
   };
 }
 
+const deletedTitle = 'Deleted rows, by table';
+
 /** Everything that a plan says, without its heading. */
-export function showCleanPlan(plan: CleanPlan, style: Style): string[] {
+export function showCleanPlan(plan: CleanPlan, style: Style, isDone = false): string[] {
   return [
-    ...showTables(plan, style),
+    ...showTables(isDone ? deletedTitle : 'Rows to delete, by table', plan, style),
     ...showCounts('Why', plan.reasons, reasonTexts, style),
     ...showGuards(plan, style),
     ...showStatuses(plan, style),
@@ -72,14 +74,14 @@ function section(title: string, lines: readonly string[], style: Style): string[
   return lines.length === 0 ? [] : ['', style.bold(title), ...lines.map((line) => `  ${line}`)];
 }
 
-function showTables({tables}: CleanPlan, style: Style): string[] {
+function showTables(title: string, {tables}: CleanPlan, style: Style): string[] {
   const touched = Object.entries(tables).filter(([, {deleted, relinked}]) => deleted + relinked > 0);
   const rows = touched.map(([label, {deleted, relinked}]) => [
     printable(label),
     formatCount(deleted),
     relinked === 0 ? '' : `${formatCount(relinked)} kept without their link`,
   ]);
-  return section('Rows to delete, by table', columns(rows, [1]), style);
+  return section(title, columns(rows, [1]), style);
 }
 
 function showCounts(

@@ -9,7 +9,8 @@ export function asAppError(error: unknown): AppError {
     const exit = (error.oclif as {exit?: unknown} | undefined)?.exit;
     if (exit === 2) {
       // oclif repeats the command's help hint in the message; the first lines say what is wrong.
-      return new AppError('USAGE', error.message.replace(/\nSee more help with --help$/, '').trim(), {
+      const text = error.message.replace(/\nSee more help with --help$/, '').replaceAll('\t', '  ');
+      return new AppError('USAGE', text.trim(), {
         hint: 'See the flags with --help.',
       });
     }

@@ -29,7 +29,7 @@ export function showSafeCleanup(repeat: string) {
       '',
       style.bold('Steps'),
       ...columns(result.steps.map((step) => [`  ${step.name}`, step.status, formatDuration(step.duration)])),
-      ...showCleanPlan(orders, style),
+      ...showCleanPlan(orders, style, true),
       '',
       `Full backup:  ${backup?.path == null ? 'none' : printable(backup.path)}`,
       `Order backup: ${orders.backupPath === null ? 'none' : printable(orders.backupPath)}`,

@@ -6,7 +6,7 @@ import {carriedAsText} from './row-json.js';
 
 export interface Column {
   readonly name: string;
-  /** As format_type writes it. */
+  /** As format_type writes it with an empty search_path. */
   readonly type: string;
   readonly notNull: boolean;
   readonly generated: boolean;
@@ -152,7 +152,10 @@ function attributeNames(relation: string, numbers: string): string {
 
 /** Reads the whole catalog: some thousand tables are some hundred milliseconds. */
 export async function readCatalog(session: Session): Promise<Catalog> {
+  // Types are named with their schema, so that a name means the same whatever search_path reads or compares it.
+  await session.query(`SET search_path = ''`);
   const tables = parseRows(tableRow, await session.query(tablesSql));
+  await session.query('RESET search_path');
   const foreignKeys = parseRows(foreignKeyRow, await session.query(foreignKeysSql));
   return {
     tables: new Map(
