@@ -3,10 +3,12 @@ import {AppError} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
 import {insertGroups} from './insert-groups.js';
-import {countRows, keyNumbers, linkColumns, sameKey, stillUnlinked} from './plan-restore.js';
+import {countRows} from './count-staged.js';
 import {fromRelation} from './restore-target.js';
 import {advanceSequences} from './sequences.js';
-import {hashOf, type StagedOrders, type StagedTable} from './stage-orders.js';
+import {hashOf, type StagedOrders} from './stage-orders.js';
+import type {StagedTable} from './staged-table.js';
+import {keyNumbers, linkColumns, sameKey, stillUnlinked} from './staged-conditions.js';
 import {withoutUserTriggers} from './user-triggers.js';
 
 export interface PutBackProgress {

@@ -3,7 +3,7 @@ import {z} from 'zod';
 import type {Session} from '../postgres/client.js';
 import {parseRows, pgBoolean} from '../postgres/inspect-database.js';
 import {quoteLiteral, quoteQualified} from '../postgres/quote.js';
-import type {StagedTable} from './stage-orders.js';
+import type {StagedTable} from './staged-table.js';
 
 const sequenceRow = z.object({
   column_number: z.string(),

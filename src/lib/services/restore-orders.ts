@@ -3,18 +3,14 @@ import {AppError, withState} from '../errors.js';
 import {countOf, formatCount} from '../format.js';
 import {findOrderBackup, openOrderFile} from '../orders/open-order-file.js';
 import type {OrderFile} from '../orders/order-file.js';
-import {
-  countReasons,
-  countRows,
-  findConflicts,
-  keyNumbers,
-  listConflicts,
-  type RestoreConflict,
-  selectOrders,
-} from '../orders/plan-restore.js';
+import {countReasons, countRows, listConflicts, type RestoreConflict} from '../orders/count-staged.js';
+import {findConflicts} from '../orders/find-conflicts.js';
+import {selectOrders} from '../orders/select-staged-orders.js';
+import {keyNumbers} from '../orders/staged-conditions.js';
 import {ordersProfile} from '../orders/profile.js';
 import {putBackOrders} from '../orders/put-back-orders.js';
-import {type StagedOrders, type StagedTable, stageOrders} from '../orders/stage-orders.js';
+import {type StagedOrders, stageOrders} from '../orders/stage-orders.js';
+import type {StagedTable} from '../orders/staged-table.js';
 import {listFiringTriggers} from '../orders/user-triggers.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';

@@ -1,0 +1,52 @@
+/** Narrows a restore to single orders and what hangs on them. */
+import {AppError} from '../errors.js';
+import type {Session} from '../postgres/client.js';
+import type {StagedOrders} from './stage-orders.js';
+import {matches, referencesInside} from './staged-conditions.js';
+
+/**
+ * Leaves only the rows of the given orders, with everything in the file that refers to them.
+ * @throws USAGE naming the ids that are no order's in the file
+ */
+export async function selectOrders(
+  session: Session,
+  staged: StagedOrders,
+  ids: readonly string[],
+): Promise<void> {
+  const every = [...staged.tables, ...staged.links];
+  for (const {temp} of every) await session.query(`UPDATE ${temp} SET selected = false`);
+  const found = new Set<string>();
+  for (const root of staged.tables.filter(({file}) => staged.file.roots.includes(file.table))) {
+    const key = root.key.map((number) => `s.c${number}::text`);
+    if (key.length === 0) continue;
+    const id = key.length === 1 ? (key[0] ?? '') : `pg_catalog.concat_ws(',', ${key.join(', ')})`;
+    const rows = await session.query(
+      `UPDATE ${root.temp} s SET selected = true WHERE pg_catalog.lower(${id}) = ANY ($1::text[]) RETURNING pg_catalog.lower(${id}) AS id`,
+      [ids.map((each) => each.toLowerCase())],
+    );
+    for (const {id: each} of rows) if (each !== null && each !== undefined) found.add(each);
+  }
+  const unknown = ids.filter((id) => !found.has(id.toLowerCase()));
+  if (unknown.length > 0) {
+    throw new AppError('USAGE', `No order of the file has the id ${unknown.join(', ')} (--only-order).`, {
+      hint: 'Without --only-order, the preview lists what is in the file.',
+    });
+  }
+  const pairs = every.flatMap((child) =>
+    referencesInside(staged, child).map((inside) => ({child, ...inside})),
+  );
+  for (let isGrowing = true; isGrowing;) {
+    isGrowing = false;
+    for (const {child, reference, parent} of pairs) {
+      const count = await session.execute(
+        `UPDATE ${child.temp} s SET selected = true FROM ${parent.temp} p
+          WHERE NOT s.selected AND p.selected AND ${matches(reference, 'staged')}`,
+      );
+      isGrowing ||= count > 0;
+    }
+  }
+  for (const {temp} of every) {
+    await session.query(`DELETE FROM ${temp} WHERE NOT selected`);
+    await session.query(`ANALYZE ${temp}`);
+  }
+}

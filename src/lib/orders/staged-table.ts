@@ -1,0 +1,121 @@
+/** How a table of an order backup and the table of the database go together. */
+import {quoteIdentifier} from '../postgres/quote.js';
+import type {FileTable, OrderFile} from './order-file.js';
+import type {SoftLink} from './profile.js';
+import type {TargetColumn, TargetTable} from './restore-target.js';
+import {rowJsonExpression} from './row-json.js';
+import {snakeCase} from './snake-case.js';
+
+/** A column that both the file and the table have. */
+export interface SharedColumn {
+  /** Member of the JSON. */
+  readonly field: string;
+  readonly asText: boolean;
+  readonly column: TargetColumn;
+}
+
+/**
+ * Rows of one table of the file, staged.
+ * Columns of the temporary table: line, reason (why the row is skipped; null when it is to be restored), selected,
+ * hash (SHA-256 of the JSON text that the restored row must have), and c1, c2, ... by the target's column numbers.
+ */
+export interface StagedTable {
+  readonly file: FileTable;
+  readonly target: TargetTable;
+  /** Quoted name of the temporary table. */
+  readonly temp: string;
+  readonly shared: readonly SharedColumn[];
+  /** Fields of the file that the table no longer has. */
+  readonly gone: readonly string[];
+  /** Columns of the table that the file does not have. */
+  readonly added: readonly TargetColumn[];
+  /** SQL: the JSON text of the target's row `t` as it must read after the restore. */
+  readonly rowJson: string;
+  /** Column numbers that tell rows apart; empty where nothing does. */
+  readonly key: readonly number[];
+}
+
+/** A soft link counts as a reference between tables of the file. */
+export function addSoftLink(staged: readonly (StagedTable | undefined)[], link: SoftLink): void {
+  const child = staged.find((each) => each?.target.schema === link.schema && each.target.name === link.table);
+  const parent = staged.find(
+    (each) =>
+      each &&
+      [each.target.name, each.file.table].includes(link.root) &&
+      each.file.key.length === link.columns.length,
+  );
+  const columns = child?.target.columns.filter(({name}) => link.columns.includes(name)) ?? [];
+  if (!child || !parent || columns.length !== link.columns.length) return;
+  child.target.references.push({
+    name: `${link.table}(${link.columns.join(', ')})`,
+    columns: columns
+      .toSorted((a, b) => link.columns.indexOf(a.name) - link.columns.indexOf(b.name))
+      .map(({number}) => number),
+    parent: parent.target,
+    parentTop: parent.target.oid,
+    parentColumns: parent.file.key.map((name) => ({
+      name,
+      number: parent.target.columns.find((column) => column.name === name)?.number ?? 0,
+    })),
+    operators: link.columns.map(() => '='),
+    setsDefault: false,
+    isSoft: true,
+  });
+}
+
+/** @param temp name for the temporary table */
+export function describeStaged(
+  file: OrderFile,
+  table: FileTable,
+  target: TargetTable,
+  temp: string,
+): StagedTable {
+  const shared: SharedColumn[] = [];
+  const gone: string[] = [];
+  for (const {name, asText} of table.columns) {
+    const column = findColumn(target, name, file.isFromOldScripts);
+    if (column) shared.push({field: name, asText, column});
+    else gone.push(name);
+  }
+  const added = target.columns.filter((column) => !shared.some((each) => each.column === column));
+  const unique = target.exclusives.find(
+    ({parts, predicate}) =>
+      predicate === null &&
+      parts.every(
+        ({expression, operator}) =>
+          operator.endsWith('.=)') && numberOf(target, expression, true) !== undefined,
+      ),
+  );
+  const uniqueKey = unique?.parts.map(({expression}) => numberOf(target, expression, true) ?? 0) ?? [];
+  return {
+    file: table,
+    target,
+    temp: `pg_temp.${quoteIdentifier(temp)}`,
+    shared,
+    gone,
+    added,
+    rowJson: rowJsonExpression(
+      't',
+      shared.map(({column, asText}) => ({
+        name: column.name,
+        asText: file.isFromOldScripts ? column.asText : asText,
+      })),
+    ),
+    key: target.primaryKey.length > 0 ? target.primaryKey : uniqueKey,
+  };
+}
+
+/** The number of a column that an index part names; with `notNull` only of one that cannot be null. */
+function numberOf(target: TargetTable, expression: string, notNull: boolean): number | undefined {
+  return target.columns.find(
+    ({name, notNull: isNotNull}) =>
+      (expression === name || expression === quoteIdentifier(name)) && (isNotNull || !notNull),
+  )?.number;
+}
+
+/** Old files name columns as the model does: as the column itself, or in camel case for a snake_case column. */
+function findColumn(target: TargetTable, field: string, isFromOldScripts: boolean): TargetColumn | undefined {
+  const find = (name: string): TargetColumn | undefined =>
+    target.columns.find((column) => column.name === name);
+  return find(field) ?? (isFromOldScripts ? find(snakeCase(field)) : undefined);
+}
