@@ -73,6 +73,7 @@ describe('a restore of what orders:clean deleted', () => {
     expect(status).toBe(0);
     expect(stdout).toContain('Preview:');
     expect(stdout).toMatch(/public\.orders +\d+ +0 +0/);
+    expect(stdout).not.toContain('Note');
     expect(stdout).toContain('Next: destino-db orders:restore --backup-file latest --execute');
     expect(await contentOf(database)).toEqual(cleaned);
   });

@@ -14,7 +14,10 @@ export async function findConflicts(session: Session, staged: StagedOrders): Pro
   for (const each of staged.tables) {
     await findColumnConflicts(session, each);
     await findSameKeys(session, each);
-    for (const unique of each.target.exclusives) await findSameUnique(session, each, unique);
+    for (const unique of each.target.exclusives) {
+      if (!(unique.isPrimary && each.key === each.target.primaryKey))
+        await findSameUnique(session, each, unique);
+    }
   }
   // A row that is skipped keeps back what hangs on it, so this goes on until nothing new is found.
   for (let isGrowing = true; isGrowing;) {

@@ -3,7 +3,14 @@ import {AppError, withState} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {copyInto} from '../postgres/copy-into.js';
 import {quoteIdentifier} from '../postgres/quote.js';
-import {addSoftLink, describeStaged, type SharedColumn, type StagedTable} from './staged-table.js';
+import {
+  addSoftLink,
+  changedTypes,
+  describeStaged,
+  lookupColumns,
+  type SharedColumn,
+  type StagedTable,
+} from './staged-table.js';
 import type {FileTable, OrderFile, OrderFileSink} from './order-file.js';
 import {invalidOrderFile} from './order-file-error.js';
 import type {SoftLink} from './profile.js';
@@ -148,7 +155,7 @@ async function fillRows(session: Session, staged: StagedTable, input: string): P
       `UPDATE ${temp} s SET hash = (SELECT ${hashOf(staged.rowJson)} FROM (SELECT ${row.join(', ')}) t)`,
     );
   }
-  await session.query(`ANALYZE ${temp}`);
+  await analyze(session, staged);
 }
 
 /** The old scripts' files have no checksums that would show a doubled row. */
@@ -181,7 +188,7 @@ async function fillLinks(session: Session, staged: StagedTable, input: string): 
      SELECT s.line, ${[...keyShared.map((each) => valueOf('k', each)), ...values.map((each) => valueOf('v', each))].join(', ')}
        FROM ${input} s, ${recordOf(`(s.doc -> 'key')`, 'k', keyShared)}${values.length > 0 ? `, ${recordOf(`(s.doc -> 'values')`, 'v', values)}` : ''}`,
   );
-  await session.query(`ANALYZE ${temp}`);
+  await analyze(session, staged);
 }
 
 function recordOf(json: string, alias: string, columns: readonly SharedColumn[]): string {
@@ -194,6 +201,12 @@ function recordOf(json: string, alias: string, columns: readonly SharedColumn[])
 function valueOf(alias: string, {field, asText, column}: SharedColumn): string {
   const value = `${alias}.${quoteIdentifier(field)}`;
   return asText ? `${value}::${column.type}` : value;
+}
+
+/** What the planner needs to know, or it joins row by row; the values of wide columns would take long to read. */
+async function analyze(session: Session, staged: StagedTable): Promise<void> {
+  const columns = ['line', 'reason', ...lookupColumns(staged).map((number) => `c${number}`)];
+  await session.query(`ANALYZE ${staged.temp} (${columns.join(', ')})`);
 }
 
 /** SQL: SHA-256 of a text. */
@@ -217,15 +230,12 @@ function unreadable(file: OrderFile, error: unknown, staged?: StagedTable): unkn
   if (error.code !== 'QUERY_FAILED' || !state.startsWith('22')) return error;
   const where = staged ? `in the rows of ${staged.file.table}` : 'in its rows';
   const message = cause instanceof Error ? cause.message : error.message;
-  const types = staged?.shared.flatMap(({field, column}) => {
-    const before = staged.file.columns.find(({name}) => name === field)?.type;
-    return before === undefined || before === column.type
-      ? []
-      : [`${field} was ${before} and is ${column.type}`];
-  });
+  const types = staged
+    ? changedTypes(staged).map(({name, before, now}) => `${name} was ${before} and is ${now}`)
+    : [];
   return withState(
     invalidOrderFile(file.path, where, `the server cannot read a value (${message})`),
-    types && types.length > 0
+    types.length > 0
       ? `Columns have changed: ${types.join('; ')}. Nothing was changed.`
       : 'Nothing was changed.',
   );

@@ -119,3 +119,17 @@ function findColumn(target: TargetTable, field: string, isFromOldScripts: boolea
     target.columns.find((column) => column.name === name);
   return find(field) ?? (isFromOldScripts ? find(snakeCase(field)) : undefined);
 }
+
+/** Columns of the file whose type is another one now; the file's names of types may lack their schema. */
+export function changedTypes({file, shared}: StagedTable): {name: string; before: string; now: string}[] {
+  return shared.flatMap(({field, column}) => {
+    const before = file.columns.find(({name}) => name === field)?.type;
+    const isSame = before === undefined || before === column.type || column.type.endsWith(`.${before}`);
+    return isSame ? [] : [{name: field, before, now: column.type}];
+  });
+}
+
+/** Numbers of the columns by which rows are looked up: keys and references. */
+export function lookupColumns({target, key}: StagedTable): number[] {
+  return [...new Set([...key, ...target.references.flatMap((reference) => reference.columns)])];
+}

@@ -10,7 +10,7 @@ import {keyNumbers} from '../orders/staged-conditions.js';
 import {ordersProfile} from '../orders/profile.js';
 import {putBackOrders} from '../orders/put-back-orders.js';
 import {type StagedOrders, stageOrders} from '../orders/stage-orders.js';
-import type {StagedTable} from '../orders/staged-table.js';
+import {changedTypes, type StagedTable} from '../orders/staged-table.js';
 import {listFiringTriggers} from '../orders/user-triggers.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
@@ -215,22 +215,21 @@ async function summarize(session: Session, staged: StagedOrders, isSelection: bo
 
 /** Columns that are not what they were when the file was written. */
 function changeNotes({tables, links}: StagedOrders): string[] {
-  return [...tables, ...links].flatMap(({file, gone, added, shared}) => [
-    ...(gone.length === 0 ? [] : [`${file.table} no longer has the column ${gone.join(', ')}.`]),
-    ...shared.flatMap(({field, column}) => {
-      const before = file.columns.find(({name}) => name === field)?.type;
-      return before === undefined || before === column.type
+  return [...tables, ...links].flatMap((each) => {
+    const {file, gone, added} = each;
+    return [
+      ...(gone.length === 0 ? [] : [`${file.table} no longer has the column ${gone.join(', ')}.`]),
+      ...changedTypes(each).map(
+        ({name, before, now}) =>
+          `${file.table}: the column ${name} was ${before} and is ${now}; its values must read the same.`,
+      ),
+      ...(added.length === 0 || links.some((link) => link.file === file)
         ? []
         : [
-            `${file.table}: the column ${field} was ${before} and is ${column.type}; its values must read the same.`,
-          ];
-    }),
-    ...(added.length === 0 || links.some((link) => link.file === file)
-      ? []
-      : [
-          `${file.table} has columns that the file does not have; they get their default: ${added.map(({name}) => name).join(', ')}.`,
-        ]),
-  ]);
+            `${file.table} has columns that the file does not have; they get their default: ${added.map(({name}) => name).join(', ')}.`,
+          ]),
+    ];
+  });
 }
 
 /** Triggers that will be switched off meanwhile. Those that cannot be are warned about. */
