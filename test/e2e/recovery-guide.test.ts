@@ -2,7 +2,7 @@
 import {execFile} from 'node:child_process';
 import {readFile, rm} from 'node:fs/promises';
 import {promisify} from 'node:util';
-import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {
   createTempDatabase,
@@ -53,6 +53,10 @@ describe('recover --guide', () => {
     expect(markdown.match(/^## \d\. .*$/gm)).toHaveLength(8);
     const password = shop.connection.password ?? '';
     if (password !== '') expect(markdown).not.toContain(password);
+
+    // The tools are named so that newer ones in PATH do not come before those of the server's own version.
+    expect(markdown).toContain(`\n${inject('serverBin')}/pg_restore `);
+    expect(markdown).toContain(`\n${inject('serverBin')}/psql `);
 
     const [checksum = '', restore = ''] = blocks(markdown, 'Without this program');
     const run = (script: string) =>

@@ -8,6 +8,7 @@ import {
 import {AppError} from '../../src/lib/errors.js';
 import {silentProgress} from '../../src/lib/progress/progress.js';
 import {verifyBackup, type VerifyRequest, type VerifiedBackup} from '../../src/lib/services/verify-backup.js';
+import {addFacts, noFacts} from '../../src/lib/watch/run-record.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -162,9 +163,11 @@ describe('verify', () => {
       await verify('sql', {level: 'checksum'});
       const after = await readFile(metadataPath, 'utf8');
       expect(after.startsWith('{\n  "fromLater"')).toBe(true);
-      expect(context.facts).toMatchObject([
-        {verifications: [{level: 'checksum', ok: true, restoreDuration: null}]},
-      ]);
+      expect(context.facts.reduce(addFacts, noFacts)).toMatchObject({
+        database: {name: database.name},
+        backupId: backupOf('sql').record.id,
+        verifications: [{level: 'checksum', ok: true, restoreDuration: null}],
+      });
     } finally {
       await writeFile(metadataPath, before);
     }

@@ -6,6 +6,7 @@ import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import {AppError} from '../errors.js';
 import {formatAge, formatBytes, formatDuration} from '../format.js';
 import {type Connection, describeConnection, resolveConnection} from '../postgres/connection.js';
+import {findTool, type ToolName} from '../postgres/find-tools.js';
 import type {RunContext} from '../run-context.js';
 import {shellCommand} from '../shell-quote.js';
 import {readHistory} from '../watch/read-history.js';
@@ -33,12 +34,15 @@ export async function recoveryGuide(context: RunContext, output?: string): Promi
   const good = backups.filter(
     (backup) => isGood(backup) && (connection === undefined || backup.database === connection.database),
   );
+  const newest = good.find((backup) => backup.record?.config.schemaOnly !== true) ?? good[0];
   const markdown = guide({
     now: clock.now(),
+    tools: await stockToolPaths(context, newest?.record?.serverMajor),
     folder: settings.cwd,
     backupsDir: settings.backupsDir,
     connection,
     backups: good,
+    newest,
     lastTest: tests.at(-1),
   });
   if (output === undefined) return {markdown, path: null};
@@ -58,6 +62,31 @@ function connectionOrNone(context: RunContext): Connection | undefined {
   }
 }
 
+/** How each of PostgreSQL's own tools is called in a command line. */
+interface StockTools {
+  readonly psql: string;
+  readonly pgRestore: string;
+  readonly createdb: string;
+}
+
+/**
+ * The paths of the tools that fit the backup's server. A bare name may lead to newer ones, and a newer pg_restore
+ * begins with settings that an older server does not know. Where the tools are not installed, their names.
+ */
+async function stockToolPaths({settings}: RunContext, serverMajor: number | undefined): Promise<StockTools> {
+  const pathOf = async (name: ToolName): Promise<string> => {
+    try {
+      return (await findTool(name, settings, serverMajor)).path;
+    } catch (error) {
+      if (error instanceof AppError) return name;
+      throw error;
+    }
+  };
+  const [psqlPath, pgRestore] = await Promise.all([pathOf('psql'), pathOf('pg_restore')]);
+  // Packages put createdb beside psql.
+  return {psql: psqlPath, pgRestore, createdb: join(dirname(psqlPath), 'createdb')};
+}
+
 interface Facts {
   readonly now: Date;
   readonly folder: string;
@@ -65,14 +94,16 @@ interface Facts {
   readonly connection: Connection | undefined;
   /** Good ones of the database, newest first. */
   readonly backups: readonly Backup[];
+  /** The newest of them with data, else the newest. */
+  readonly newest: Backup | undefined;
+  readonly tools: StockTools;
   readonly lastTest: {at: string; restoreDuration: number} | undefined;
 }
 
 const shownBackups = 10;
 
 function guide(facts: Facts): string {
-  const {backups, connection, now} = facts;
-  const newest = backups.find((backup) => backup.record?.config.schemaOnly !== true) ?? backups[0];
+  const {backups, connection, newest, now, tools} = facts;
   const database = connection?.database ?? newest?.database ?? 'DATABASE';
   const file = newest ? relative(facts.folder, newest.path) : 'BACKUP_FILE';
   const check = `${database}_check`;
@@ -92,6 +123,7 @@ function guide(facts: Facts): string {
       'Nothing may write while you decide: what is written now is lost by a restore, or mixes with it. Stop web servers, workers and cron jobs, then see who is still connected:',
       shell(
         psql(
+          tools,
           connection,
           database,
           'SELECT pid, usename, application_name, state FROM pg_stat_activity WHERE datname = current_database()',
@@ -148,8 +180,8 @@ function guide(facts: Facts): string {
     ],
     [
       'Without this program',
-      "The backups are what pg_dump writes; PostgreSQL's own tools restore them. Use tools of the version of the backup or newer.",
-      ...stockTools(newest, connection, check),
+      "The backups are what pg_dump writes; PostgreSQL's own tools restore them. Take tools of the server's own major version: older ones cannot read the backup, and newer ones set what the server does not know.",
+      ...withStockTools(tools, newest, connection, check),
     ],
   ];
   const body = sections.flatMap(([title, ...parts], index) => [
@@ -206,7 +238,8 @@ function timeOf({lastTest}: Facts): string {
   return `The last restore test (${lastTest.at.slice(0, 10)}) took ${formatDuration(lastTest.restoreDuration)}.`;
 }
 
-function stockTools(
+function withStockTools(
+  tools: StockTools,
   backup: Backup | undefined,
   connection: Connection | undefined,
   target: string,
@@ -219,9 +252,9 @@ function stockTools(
   const format = backup?.format ?? 'custom';
   const load =
     format === 'sql'
-      ? `${shellCommand([path.endsWith('.gz') ? 'gunzip' : 'cat', ...(path.endsWith('.gz') ? ['-c'] : []), path])} | ${shellCommand(['psql', ...login, '-X', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '--dbname', target])}`
+      ? `${shellCommand([path.endsWith('.gz') ? 'gunzip' : 'cat', ...(path.endsWith('.gz') ? ['-c'] : []), path])} | ${shellCommand([tools.psql, ...login, '-X', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '--dbname', target])}`
       : shellCommand([
-          'pg_restore',
+          tools.pgRestore,
           ...login,
           '--no-owner',
           '--no-privileges',
@@ -239,13 +272,13 @@ function stockTools(
         ]
       : []),
     'The tools ask for the password, or take it from `~/.pgpass`.',
-    shell(shellCommand(['createdb', ...login, '--template=template0', target]), load),
+    shell(shellCommand([tools.createdb, ...login, '--template=template0', target]), load),
     'When it is complete and looked at, swap the names (nobody may be connected; the old database stays):',
-    shell(...renames(login, backup?.database ?? connection?.database ?? 'DATABASE', target)),
+    shell(...renames(tools, login, backup?.database ?? connection?.database ?? 'DATABASE', target)),
   ];
 }
 
-function renames(login: readonly string[], database: string, target: string): string[] {
+function renames(tools: StockTools, login: readonly string[], database: string, target: string): string[] {
   const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
   const rename = (from: string, to: string): string[] => [
     '-c',
@@ -253,7 +286,7 @@ function renames(login: readonly string[], database: string, target: string): st
   ];
   return [
     shellCommand([
-      'psql',
+      tools.psql,
       ...login,
       '-X',
       '-v',
@@ -266,11 +299,16 @@ function renames(login: readonly string[], database: string, target: string): st
   ];
 }
 
-function psql(connection: Connection | undefined, database: string, statement: string): string {
+function psql(
+  tools: StockTools,
+  connection: Connection | undefined,
+  database: string,
+  statement: string,
+): string {
   const login = connection
     ? ['--host', connection.host, '--port', String(connection.port), '--username', connection.user]
     : [];
-  return shellCommand(['psql', ...login, '--dbname', database, '-c', statement]);
+  return shellCommand([tools.psql, ...login, '--dbname', database, '-c', statement]);
 }
 
 /** A block that can be pasted; longer fences than any in the commands keep it whole. */

@@ -83,6 +83,7 @@ describe('explainDatabaseError', () => {
       new AggregateError([thrown('connect ECONNREFUSED ::1:1'), thrown('connect ECONNREFUSED 127.0.0.1:1')]),
       'CONNECTION_REFUSED',
     ],
+    [thrown('Client has encountered a connection error and is not queryable'), 'CONNECTION_LOST'],
     [thrown('relation "x" does not exist', {code: '42P01'}), 'QUERY_FAILED'],
   ] as const)('%s is %s, whatever language the server speaks', (error, code) => {
     expect(explainDatabaseError(error, 'Connecting').code).toBe(code);
