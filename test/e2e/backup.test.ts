@@ -1,5 +1,5 @@
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
-import {readdir, readFile, rm} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
@@ -131,10 +131,13 @@ describe('destino-db backup', () => {
     ['--schema-only', '--data-only'],
     ['--retention-days', '0'],
     ['--nonsense'],
+    ['--output-dir', ''],
+    ['--label='],
   ])('refuses %s %s as a usage error', async (...args) => {
     const result = await backup(args);
     expect(result.status).toBe(2);
     expect(result.stderr).toMatch(/^Error USAGE/);
+    expect(result.stderr).not.toContain('\\u');
     expect(await names()).toEqual([]);
   });
 
@@ -196,7 +199,24 @@ describe('destino-db backup', () => {
     const result = await inShell('trap "" XFSZ; ulimit -f 8; exec "$0" "$@"');
     expect(JSON.parse(result.stdout)).toMatchObject({error: {code: 'DISK_FULL', exitCode: 3}});
     expect(result.status).toBe(3);
+    expect(result.stdout).toContain('No backup was made.');
     expect(await names()).toEqual([]);
+    // The next run must not warn of leftovers that were cleared up.
+    expect(await readdir(join(folder, 'backups', '.journal'))).toEqual([]);
+  });
+
+  it('leaves no dump without metadata when the metadata cannot be written', async () => {
+    const {running, blocked} = await whileLocked(async () => {
+      const started = backup([]);
+      await untilDumpWaits(started);
+      const [partial = ''] = await names();
+      const metadata = partial.replace(/\.dump\.partial$/, '.metadata.json');
+      // A folder in its place: renaming the metadata onto it fails, after the dump got its name.
+      await mkdir(join(folder, 'backups', 'database', metadata, 'in-the-way'), {recursive: true});
+      return {running: started, blocked: metadata};
+    });
+    expect((await running).stderr).toContain('No backup was made.');
+    expect(await names()).toEqual([blocked]);
   });
 
   it('is quiet when its reader goes away', async () => {

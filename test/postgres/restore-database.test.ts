@@ -47,7 +47,7 @@ function context(url = source.url): TestContext {
 
 /** Restores, and remembers the target to drop it. */
 function restore(request: RestoreRequest, url?: string) {
-  if (request.targetDb !== undefined) made.push(request.targetDb);
+  if (request.targetDb !== undefined && request.targetDb !== 'template1') made.push(request.targetDb);
   return restoreDatabase(context(url), request);
 }
 
@@ -205,6 +205,11 @@ describe('a damaged backup', () => {
     await refused('nowhere.dump', 'BACKUP_NOT_FOUND');
   });
 
+  it('is refused: a pipe, whose opening would wait for a writer for ever', async () => {
+    await run('mkfifo', [join(folder, 'pipe.dump')]);
+    await refused('pipe.dump', 'NOT_A_BACKUP');
+  });
+
   it('is told apart from one that a newer pg_dump wrote', async () => {
     const bytes = await readFile(join(folder, 'all.dump'));
     bytes[6] = 99;
@@ -233,6 +238,10 @@ describe('what cannot work', () => {
     await expect(restore({...request, createDb: true})).rejects.toMatchObject({
       code: 'TARGET_EXISTS',
       exitCode: 5,
+    });
+    await expect(restore({...request, targetDb: 'template1'})).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED_HERE',
+      message: expect.stringContaining('template') as string,
     });
     await expect(restore({...request, clean: true, dropExisting: true})).rejects.toMatchObject({
       code: 'USAGE',

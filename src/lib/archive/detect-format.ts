@@ -49,7 +49,9 @@ export async function detectDump(path: string): Promise<DetectedDump> {
 
 async function isFolder(path: string): Promise<boolean> {
   try {
-    return (await stat(path)).isDirectory();
+    const found = await stat(path);
+    // Opening a pipe could wait for ever, and what it holds can be read only once.
+    if (found.isDirectory() || found.isFile()) return found.isDirectory();
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') {
       throw new AppError('BACKUP_NOT_FOUND', `There is no backup at ${path}.`, {
@@ -58,6 +60,7 @@ async function isFolder(path: string): Promise<boolean> {
     }
     throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
   }
+  throw notABackup(path, 'is neither a file nor a folder', 'Write the dump to a file first.');
 }
 
 async function detectFolder(path: string): Promise<DetectedDump> {

@@ -1,5 +1,5 @@
 /** The place of a dump in the making: a reserved id, its `.partial` path, and its final one. */
-import {access, chmod, mkdir, readdir, rm} from 'node:fs/promises';
+import {access, chmod, mkdir, readdir, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
@@ -101,8 +101,15 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Removes what a failed run wrote. */
-export async function discardDump(place: DumpPlace): Promise<void> {
+/**
+ * Removes what a failed run wrote.
+ * @param isPublished whether the dump has its name; it keeps it only with the metadata that makes it a backup
+ */
+export async function discardDump(place: DumpPlace, isPublished: boolean): Promise<void> {
   await rm(place.partialPath, {recursive: true, force: true});
   await rm(place.rolesPartialPath, {force: true});
+  const metadata = await stat(place.metadataPath).catch(() => null);
+  if (!isPublished || metadata?.isFile() === true) return;
+  await rm(place.finalPath, {recursive: true, force: true});
+  await rm(place.rolesPath, {force: true});
 }

@@ -8,7 +8,7 @@ import {redact, redactValues} from '../redact.js';
 import type {RunContext} from '../run-context.js';
 import type {RunRecorder} from '../services/record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
-import {globalFlags} from './flags.js';
+import {globalFlags, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show-error.js';
 import type {Style} from './style.js';
 
@@ -70,6 +70,7 @@ export abstract class BaseCommand extends Command {
     const isQuiet = flags.quiet ?? false;
     const isJson = this.jsonEnabled();
     quietBrokenPipes();
+    refuseEmptyFlags(flags);
     const settings = await loadSettings(flags, process.cwd(), process.env);
     const interruption = new AbortController();
     const release = abortOnSignals(interruption);

@@ -14,7 +14,7 @@ export interface ConfirmAnswers {
 
 /**
  * Decides by the flags, else asks on stderr for the database's name.
- * @throws CONFIRMATION_NEEDED when nobody can be asked, NOT_CONFIRMED on a wrong name or the end of input
+ * @throws CONFIRMATION_NEEDED when nobody can be asked, NOT_CONFIRMED on a wrong name or the end of input, INTERRUPTED on Ctrl-C
  */
 export async function confirm(
   request: ConfirmRequest,
@@ -50,9 +50,16 @@ export async function confirm(
   ];
   streams.output.write(`${lines.join('\n')}\n`);
   const prompt = createInterface({input: streams.input, output: streams.output});
-  let answer: string;
+  let answer: string | undefined;
   try {
-    const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
+    const closed = new Promise<string>((resolve, reject) => {
+      prompt.once('close', () => {
+        if (answer === undefined) streams.output.write('\n'); // the cursor stands behind the question
+        resolve('');
+      });
+      // While it asks, the terminal gives Ctrl-C to readline as a key instead of sending the signal.
+      prompt.once('SIGINT', () => reject(new AppError('INTERRUPTED', 'Interrupted; nothing was changed.')));
+    });
     const question = 'Type the name of the database to go ahead: ';
     answer = await Promise.race([prompt.question(question, signal ? {signal} : {}), closed]);
   } finally {

@@ -1,5 +1,6 @@
 /** Flags that several commands share; the same name means the same everywhere. */
 import {Flags} from '@oclif/core';
+import {AppError} from '../errors.js';
 
 const helpGroup = 'GLOBAL';
 
@@ -76,4 +77,18 @@ export function countFlag(summary: string, bounds: {min: number; max?: number}) 
     min: bounds.min,
     ...(bounds.max === undefined ? {} : {max: bounds.max}),
   });
+}
+
+/**
+ * An empty shell variable (`--target-db "$DB"`) must not silently mean another database, folder or backup.
+ * @throws USAGE naming the flag
+ */
+export function refuseEmptyFlags(flags: object): void {
+  for (const [name, value] of Object.entries(flags) as [string, unknown][]) {
+    const values: unknown[] = Array.isArray(value) ? value : [value];
+    if (!values.includes('')) continue;
+    throw new AppError('USAGE', `--${name} is given without a value; nothing was done.`, {
+      hint: 'Is a shell variable empty? Name a value, or leave the flag out.',
+    });
+  }
 }

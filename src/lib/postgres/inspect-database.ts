@@ -27,6 +27,7 @@ const identityRow = z.object({
   version_num: pgCount,
   system_identifier: z.string().nullable(),
   is_standby: pgBoolean,
+  is_template: pgBoolean,
   size: pgCount,
   encoding: z.string(),
   collation: z.string(),
@@ -42,6 +43,8 @@ export interface DatabaseIdentity {
   /** The cluster's own number; null where the role may not read it. */
   readonly systemIdentifier: string | null;
   readonly isStandby: boolean;
+  /** New databases are copied from it. */
+  readonly isTemplate: boolean;
   readonly sizeBytes: number;
   readonly owner: string;
   readonly locale: DatabaseLocale;
@@ -67,7 +70,8 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
              current_setting('server_version_num') AS version_num,
              CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
                   THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END AS system_identifier,
-             pg_catalog.pg_is_in_recovery() AS is_standby, pg_catalog.pg_database_size(d.oid) AS size,
+             pg_catalog.pg_is_in_recovery() AS is_standby, d.datistemplate AS is_template,
+             pg_catalog.pg_database_size(d.oid) AS size,
              pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collation, d.datctype AS ctype,
              pg_catalog.pg_get_userbyid(d.datdba) AS owner
         FROM pg_catalog.pg_database d WHERE d.datname = current_database()`),
@@ -79,6 +83,7 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
     major: Math.floor(row.version_num / 10_000),
     systemIdentifier: row.system_identifier,
     isStandby: row.is_standby,
+    isTemplate: row.is_template,
     sizeBytes: row.size,
     owner: row.owner,
     locale: {

@@ -10,7 +10,7 @@ import {withFolderLock} from '../backups/lock.js';
 import {type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {writeFileSafely} from '../backups/safe-file.js';
 import {defaultShrinkLimits, findShrinkage, lastComparable} from '../backups/shrink-alarm.js';
-import {AppError} from '../errors.js';
+import {AppError, withState} from '../errors.js';
 import {countOf, formatBytes, formatCount} from '../format.js';
 import type {DumpSelection} from '../postgres/dump-selection.js';
 import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
@@ -70,8 +70,11 @@ async function makeBackup(
     isCompressed,
   );
   let record: BackupRecord;
+  let discarded: (() => Promise<void>) | undefined;
+  let named: (() => Promise<void>) | undefined;
+  let isPublished = false;
   try {
-    const discarded = await journal.begin({kind: 'partial', path: place.partialPath});
+    discarded = await journal.begin({kind: 'partial', path: place.partialPath});
     const inventory = await dump(context, plan, place);
     const digest = await context.progress.step('Checksum', () => digestDump(context, place));
     const proof = await verify(context, plan, place);
@@ -82,18 +85,21 @@ async function makeBackup(
     const parts = {context, plan, place, startedMs, ...digest, proof, inventory, roles, request};
     const shrink = await findShrink(context, request, plan, toRecord({...parts, shrink: []}));
     record = toRecord({...parts, shrink});
-    const named = await journal.begin({
+    named = await journal.begin({
       kind: 'dump-without-metadata',
       path: place.finalPath,
       metadataPath: place.metadataPath,
     });
     await publishDump(place, roles !== null);
+    isPublished = true;
     await writeFileSafely(place.metadataPath, formatBackupRecord(record));
     await named();
     await discarded();
   } catch (error) {
-    await discardDump(place);
-    throw error;
+    await discardDump(place, isPublished);
+    if (isPublished) await named?.();
+    await discarded?.();
+    throw error instanceof AppError ? withState(error, 'No backup was made.') : error;
   } finally {
     await journal.close();
   }

@@ -163,7 +163,7 @@ async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<Pr
   }
 }
 
-/** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, DATABASE_NOT_FOUND */
+/** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, DATABASE_NOT_FOUND, NOT_SUPPORTED_HERE */
 function chooseWay(request: RestoreRequest, database: string, present: PresentDatabase | null): RestoreWay {
   if (!present) {
     if (request.createDb === true) return 'create';
@@ -173,6 +173,13 @@ function chooseWay(request: RestoreRequest, database: string, present: PresentDa
       {
         hint: 'Add --create-db to make it.',
       },
+    );
+  }
+  if (present.identity.isTemplate) {
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `"${database}" is a template: every new database would hold what is restored into it; nothing was changed.`,
+      {hint: 'Name another database with --target-db.'},
     );
   }
   if (request.dropExisting === true) return 'swap';
