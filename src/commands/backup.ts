@@ -2,8 +2,7 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {countFlag, waitFlag} from '../lib/cli/flags.js';
 import {showBackup} from '../lib/cli/show-backup.js';
-import {backupDatabase} from '../lib/services/backup-database.js';
-import type {BackupResult} from '../lib/services/describe-backup.js';
+import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup-to-places.js';
 import {backupFormats} from '../lib/settings/config-schema.js';
 
 export default class Backup extends BaseCommand {
@@ -15,6 +14,7 @@ export default class Backup extends BaseCommand {
     '<%= config.bin %> backup',
     '<%= config.bin %> backup --format directory --parallel-jobs 4 --label before-release',
     '<%= config.bin %> backup --quiet --retention-days 30',
+    '<%= config.bin %> backup --to s3://bucket/shop --encrypt-to age1...',
     '<%= config.bin %> backup --json | jq -r .path',
   ];
   static override flags = {
@@ -69,37 +69,58 @@ export default class Backup extends BaseCommand {
       min: 1,
     }),
     'accept-shrink': Flags.boolean({summary: 'Take a loss of rows against the last backup as intended.'}),
+    to: Flags.string({
+      helpValue: 'PLACE',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Also copy the backup there: s3://bucket/prefix or a folder (repeatable).',
+    }),
+    'encrypt-to': Flags.string({
+      helpValue: 'AGE1...',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Encrypt the copies in buckets to this public key of age (repeatable).',
+      exclusive: ['passphrase-file'],
+    }),
+    'passphrase-file': Flags.string({
+      helpValue: 'FILE',
+      summary: 'Encrypt the copies in buckets with the passphrase in its first line.',
+    }),
     'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be dumped, and write nothing.'}),
     ...waitFlag,
   };
 
-  async run(): Promise<BackupResult> {
+  async run(): Promise<CopiedBackupResult> {
     const {flags} = await this.parse(Backup);
     return this.perform(
       flags,
       (context) =>
-        backupDatabase(context, {
-          format: flags.format,
-          compress: flags.compress,
-          compressLevel: flags['compress-level'],
-          parallelJobs: flags['parallel-jobs'],
-          schemaOnly: flags['schema-only'],
-          dataOnly: flags['data-only'],
-          includeTables: flags['include-table'],
-          excludeTables: flags['exclude-table'],
-          includeSchemas: flags['include-schema'],
-          excludeSchemas: flags['exclude-schema'],
-          preset: flags.preset,
-          withRoles: flags['with-roles'],
-          verify: flags.verify,
-          fingerprint: flags.fingerprint,
-          outputDir: flags['output-dir'],
-          label: flags.label,
-          retentionDays: flags['retention-days'],
-          acceptShrink: flags['accept-shrink'],
-          dryRun: flags['dry-run'],
-          waitMs: (flags.wait ?? 0) * 1000,
-        }),
+        backupToPlaces(
+          context,
+          {
+            format: flags.format,
+            compress: flags.compress,
+            compressLevel: flags['compress-level'],
+            parallelJobs: flags['parallel-jobs'],
+            schemaOnly: flags['schema-only'],
+            dataOnly: flags['data-only'],
+            includeTables: flags['include-table'],
+            excludeTables: flags['exclude-table'],
+            includeSchemas: flags['include-schema'],
+            excludeSchemas: flags['exclude-schema'],
+            preset: flags.preset,
+            withRoles: flags['with-roles'],
+            verify: flags.verify,
+            fingerprint: flags.fingerprint,
+            outputDir: flags['output-dir'],
+            label: flags.label,
+            retentionDays: flags['retention-days'],
+            acceptShrink: flags['accept-shrink'],
+            dryRun: flags['dry-run'],
+            waitMs: (flags.wait ?? 0) * 1000,
+          },
+          {to: flags.to, recipients: flags['encrypt-to'], passphraseFile: flags['passphrase-file']},
+        ),
       showBackup,
       {exitCodeOf: (result) => (result.shrink.length > 0 ? 4 : 0)},
     );

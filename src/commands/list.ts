@@ -4,6 +4,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {showList} from '../lib/cli/show-list.js';
 import {type BackupList, listBackups} from '../lib/services/list-backups.js';
 import {backupFormats} from '../lib/settings/config-schema.js';
+import {isRemote} from '../lib/storage/open-place.js';
 
 export default class List extends BaseCommand {
   static override summary = 'show the backups: when, what, how big, proven how, kept why';
@@ -16,7 +17,10 @@ export default class List extends BaseCommand {
     "<%= config.bin %> list --json | jq -r '.backups[0].path'",
   ];
   static override flags = {
-    from: Flags.string({helpValue: 'PLACE', summary: 'Folder to list instead of BACKUPS-DIR/database.'}),
+    from: Flags.string({
+      helpValue: 'PLACE',
+      summary: 'Folder, or s3://bucket/prefix, to list instead of BACKUPS-DIR/database.',
+    }),
     label: Flags.string({helpValue: 'TEXT', summary: 'Only backups with this label.'}),
     format: Flags.option({options: backupFormats})({summary: 'Only backups of this format.'}),
   };
@@ -27,7 +31,10 @@ export default class List extends BaseCommand {
       flags,
       (context) =>
         listBackups(context, {
-          from: flags.from === undefined ? undefined : resolve(context.settings.cwd, flags.from),
+          from:
+            flags.from === undefined || isRemote(flags.from)
+              ? flags.from
+              : resolve(context.settings.cwd, flags.from),
           label: flags.label,
           format: flags.format,
         }),

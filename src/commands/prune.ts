@@ -33,6 +33,11 @@ export default class Prune extends BaseCommand {
       helpValue: 'DIR',
       summary: 'Folder to prune instead of BACKUPS-DIR/database.',
     }),
+    from: Flags.string({
+      helpValue: 'PLACE',
+      summary: 'Prune a bucket (s3://bucket/prefix) instead; what is locked there stays, and is told.',
+      exclusive: ['output-dir', 'set-aside'],
+    }),
     'set-aside': Flags.boolean({
       summary:
         'Also drop databases that restore --drop-existing set aside, all but the newest; alone, only those.',
@@ -58,6 +63,7 @@ export default class Prune extends BaseCommand {
             keepLabels: flags['keep-label'],
             keepMin: flags['keep-min'],
           },
+          from: flags.from,
           folder:
             flags['output-dir'] === undefined
               ? undefined

@@ -1,10 +1,10 @@
 /** destino-db restore */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, countFlag, waitFlag} from '../lib/cli/flags.js';
+import {confirmFlags, countFlag, placeFlags, sourceOf, waitFlag} from '../lib/cli/flags.js';
 import {showRestore} from '../lib/cli/show-restore.js';
 import {AppError, exitStatus} from '../lib/errors.js';
-import {restoreDatabase} from '../lib/services/restore-database.js';
+import {restoreFrom} from '../lib/services/restore-from.js';
 
 export default class Restore extends BaseCommand {
   static override summary =
@@ -30,6 +30,7 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       helpValue: 'TIME',
       summary: 'The newest good backup taken at or before TIME (ISO 8601).',
     }),
+    ...placeFlags,
     'target-db': Flags.string({helpValue: 'NAME', summary: "Target database instead of the URL's."}),
     'create-db': Flags.boolean({
       summary: 'Make the target database, with encoding and locale of the source.',
@@ -85,9 +86,14 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       details: flags.details,
       waitMs: (flags.wait ?? 0) * 1000,
     };
-    return this.perform(flags, (context) => restoreDatabase(context, request), showRestore(new Date()), {
-      exitCodeOf: (result) => (result.errors.length === 0 ? 0 : exitStatus.failed),
-    });
+    return this.perform(
+      flags,
+      (context) => restoreFrom(context, sourceOf(flags), request),
+      showRestore(new Date()),
+      {
+        exitCodeOf: (result) => (result.errors.length === 0 ? 0 : exitStatus.failed),
+      },
+    );
   }
 }
 

@@ -1,10 +1,11 @@
 import {Flags} from '@oclif/core';
 import {proofLevels} from '../lib/backups/backup-record.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag} from '../lib/cli/flags.js';
+import {countFlag, placeFlags, sourceOf} from '../lib/cli/flags.js';
 import {showVerified} from '../lib/cli/show-verified.js';
 import {AppError, exitStatus} from '../lib/errors.js';
-import {type VerifyResult, verifyBackup} from '../lib/services/verify-backup.js';
+import type {VerifyResult} from '../lib/services/verify-backup.js';
+import {verifyFrom} from '../lib/services/verify-from.js';
 
 const chooses = ['backup-file', 'latest', 'all', 'sample'];
 const others = (name: string): string[] => chooses.filter((other) => other !== name);
@@ -21,6 +22,7 @@ export default class Verify extends BaseCommand {
     '<%= config.bin %> verify --latest',
     '<%= config.bin %> verify --latest --level restore',
     '<%= config.bin %> verify --sample 2 --level restore --scratch local',
+    '<%= config.bin %> verify --from s3://bucket/shop --latest --level restore --identity key.txt',
     '<%= config.bin %> verify --all --level checksum --json',
   ];
   static override flags = {
@@ -32,6 +34,7 @@ export default class Verify extends BaseCommand {
     latest: Flags.boolean({summary: 'The newest good backup (the default).', exclusive: others('latest')}),
     all: Flags.boolean({summary: 'Every backup; goes on after one that fails.', exclusive: others('all')}),
     sample: {...countFlag('N good backups chosen at random.', {min: 1}), exclusive: others('sample')},
+    ...placeFlags,
     level: Flags.option({options: proofLevels})({default: 'archive', summary: 'How far to prove (archive).'}),
     scratch: Flags.option({options: ['same', 'local'] as const})({
       summary:
@@ -54,7 +57,7 @@ export default class Verify extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        verifyBackup(context, {
+        verifyFrom(context, sourceOf(flags), {
           backupFile: flags['backup-file'],
           isAll: flags.all,
           sample: flags.sample,

@@ -65,6 +65,19 @@ const verificationSchema = z.object({
 });
 export type Verification = z.infer<typeof verificationSchema>;
 
+/** That the files are encrypted, to whom, and what they hold: `sha256`, `size` and paths of the record are those of the stored files. */
+const encryptionSchema = z.object({
+  format: z.literal('age'),
+  /** Public keys; empty where a passphrase opens it. */
+  recipients: z.array(z.string()),
+  plain: z.object({
+    backupPath: fileName,
+    size: bytes,
+    sha256: z.union([sha256, z.record(fileName, sha256)]),
+    roles: z.object({path: fileName, sha256, size: bytes}).nullable(),
+  }),
+});
+
 /** Keys of the old scripts' metadata come first; the others are this program's. */
 export const backupRecordSchema = z.object({
   schemaVersion: z.literal(1),
@@ -111,6 +124,9 @@ export const backupRecordSchema = z.object({
   /** Proofs made later, oldest first. */
   proofs: z.array(verificationSchema),
   label: z.string().nullable(),
+  encryption: encryptionSchema.optional(),
+  /** The folder of the files in an object store ("data/.../"); absent where they lie beside the metadata. */
+  storage: z.object({folder: z.string().regex(/^data\/[^/]+\/$/)}).optional(),
   /** What the shrink alarm found and nobody accepted; such a backup is kept, and nothing is pruned after it. */
   shrink: z.array(shrinkSchema).default([]),
   warnings: z.array(z.string()),
@@ -122,9 +138,22 @@ export type BackupRecord = z.infer<typeof backupRecordSchema>;
  * @throws METADATA_INVALID naming the key that is wrong
  */
 export async function readBackupRecord(path: string): Promise<BackupRecord> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
+  return parseBackupRecord(path, text);
+}
+
+/** @param path for messages @throws METADATA_INVALID naming the key that is wrong */
+export function parseBackupRecord(path: string, text: string): BackupRecord {
   let data: unknown;
   try {
-    data = JSON.parse(await readFile(path, 'utf8'));
+    data = JSON.parse(text);
   } catch (error) {
     throw new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(error)}.`, {
       cause: error,

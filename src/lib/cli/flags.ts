@@ -69,6 +69,31 @@ export const waitFlag = {
   }),
 };
 
+/** For commands that take a backup from a place other than the backups folder. */
+export const placeFlags = {
+  from: Flags.string({
+    helpValue: 'PLACE',
+    summary: 'Take the backup from s3://bucket/prefix, or a folder, instead of BACKUPS-DIR/database.',
+  }),
+  identity: Flags.string({
+    helpValue: 'FILE',
+    summary: 'File with the secret key of an encrypted backup (age).',
+  }),
+  'passphrase-file': Flags.string({
+    helpValue: 'FILE',
+    summary: 'File whose first line is the passphrase of an encrypted backup.',
+  }),
+};
+
+/** Where a backup is taken from and what opens it, as `placeFlags` say. */
+export function sourceOf(flags: {
+  from?: string | undefined;
+  identity?: string | undefined;
+  'passphrase-file'?: string | undefined;
+}): {from: string | undefined; identityFile: string | undefined; passphraseFile: string | undefined} {
+  return {from: flags.from, identityFile: flags.identity, passphraseFile: flags['passphrase-file']};
+}
+
 /** An integer flag within bounds. */
 export function countFlag(summary: string, bounds: {min: number; max?: number}) {
   return Flags.integer({

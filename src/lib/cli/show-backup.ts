@@ -1,9 +1,9 @@
 /** The result of `backup` as lines for people. */
 import {countOf, formatBytes, formatCount, formatDuration} from '../format.js';
-import type {BackupResult} from '../services/describe-backup.js';
+import type {CopiedBackupResult} from '../services/backup-to-places.js';
 import {columns, printable, type Style} from './style.js';
 
-export function showBackup(result: BackupResult, style: Style): string[] {
+export function showBackup(result: CopiedBackupResult, style: Style): string[] {
   if (result.mode === 'dry-run') {
     return [
       `Would back up ${style.bold(printable(result.database))}: ${countOf(result.tables.length, 'table')}, format ${result.format}, about ${formatBytes(result.size)} (estimate).`,
@@ -34,6 +34,9 @@ export function showBackup(result: BackupResult, style: Style): string[] {
       ['  proof', proof],
       ['  took', formatDuration(result.duration)],
     ]),
+    ...result.copies.map(
+      (copy) => `  copy   ${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
+    ),
     ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
     `Prove it by a restore: destino-db verify --backup-file ${result.id ?? ''} --level restore`,
   ];

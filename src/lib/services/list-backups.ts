@@ -8,6 +8,8 @@ import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retent
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupFormat} from '../settings/config-schema.js';
+import {isRemote, openPlace} from '../storage/open-place.js';
+import {readPlace} from '../storage/place-catalogue.js';
 
 export interface ListedBackup {
   readonly id: string;
@@ -31,6 +33,7 @@ export interface ListedBackup {
   readonly kept: string | null;
   /** Which program made it. */
   readonly madeBy: 'destino-db' | 'old scripts';
+  readonly encrypted: boolean;
   /** Tables that lost more rows than the shrink alarm allows. */
   readonly shrunkTables: readonly string[];
 }
@@ -54,7 +57,7 @@ export interface BackupList {
 }
 
 export interface ListOptions {
-  /** Absolute path of the folder to list; the two folders of the backups folder by default. */
+  /** "s3://bucket/prefix", or the absolute path of the folder to list; the two folders of the backups folder by default. */
   readonly from?: string | undefined;
   readonly label?: string | undefined;
   readonly format?: BackupFormat | undefined;
@@ -64,10 +67,13 @@ export interface ListOptions {
 export async function listBackups(ctx: RunContext, options: ListOptions): Promise<BackupList> {
   const root = ctx.settings.backupsDir;
   const now = ctx.clock.now();
-  if (options.from !== undefined) await requireFolder(options.from);
+  const isElsewhere = options.from !== undefined && isRemote(options.from);
+  if (options.from !== undefined && !isElsewhere) await requireFolder(options.from);
   const folder = options.from ?? join(root, 'database');
   const [catalogue, orderBackups] = await Promise.all([
-    readCatalogue(folder),
+    isElsewhere
+      ? openPlace(ctx.settings, folder).then((place) => readPlace(place, ctx.signal))
+      : readCatalogue(folder),
     options.from === undefined && options.label === undefined && options.format === undefined
       ? listOrderBackups(join(root, 'order-cleanup'))
       : [],
@@ -128,6 +134,7 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
     verification: proof ? {level: proof.level, at: proof.at, ok: proof.ok} : null,
     kept,
     madeBy: record ? 'destino-db' : 'old scripts',
+    encrypted: record?.encryption !== undefined,
     shrunkTables: (record?.shrink ?? []).map((one) => one.table),
   };
 }

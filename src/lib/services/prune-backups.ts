@@ -106,8 +106,12 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
  */
 export async function prune(
   ctx: RunContext,
-  options: PruneOptions & {readonly setAside: boolean},
+  options: PruneOptions & {readonly setAside: boolean; readonly from?: string | undefined},
 ): Promise<PruneCommandResult> {
+  if (options.from !== undefined) {
+    const {prunePlace} = await import('./prune-place.js');
+    return {...(await prunePlace(ctx, options.from, options)), setAside: null};
+  }
   if (!options.setAside) return {...(await pruneBackups(ctx, options)), setAside: null};
   const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
   const isOnlySetAside = ruleNames(options.policy).length === 0;
@@ -223,7 +227,13 @@ export async function findPartials(folder: string): Promise<string[]> {
   }
 }
 
-function decisionOf({backup, reason}: {readonly backup: Backup; readonly reason: string}): PruneDecision {
+export function decisionOf({
+  backup,
+  reason,
+}: {
+  readonly backup: Backup;
+  readonly reason: string;
+}): PruneDecision {
   return {
     id: backup.id,
     database: backup.database,

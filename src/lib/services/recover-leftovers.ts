@@ -10,6 +10,7 @@ import type {RunContext} from '../run-context.js';
 import {type JournalEntry, type LeftJournal, readJournals} from '../watch/journal.js';
 import {findLeftoverDatabases, isSameServer} from './find-leftover-databases.js';
 import {findLeftoverFiles} from './find-leftover-files.js';
+import {findLeftoverUploads} from './find-leftover-uploads.js';
 
 interface LeftoverThing {
   readonly kind: JournalEntry['kind'];
@@ -116,7 +117,7 @@ async function planRecovery(ctx: RunContext): Promise<RecoveryPlan> {
     .flatMap((journal) => journal.unfinished.flatMap((entry) => outOfReach(entry, connection)));
   return {
     journals,
-    leftovers: [...files, ...databases, ...unseen, ...foreign],
+    leftovers: [...files, ...databases, ...findLeftoverUploads(ctx, journals), ...unseen, ...foreign],
     connection,
     serverNotLookedAt,
   };
@@ -139,14 +140,6 @@ function entriesLeftAlone(journal: LeftJournal): Leftover[] {
 /** Entries of dead runs that nothing here can look up. */
 function outOfReach(entry: JournalEntry, connection: Connection | undefined): Leftover[] {
   const what = {kind: entry.kind, what: nameOf(entry), action: 'leave'} as const;
-  if (entry.kind === 'upload') {
-    return [
-      {
-        ...what,
-        reason: `an upload to ${entry.place} was cut off; the store's rule for incomplete uploads removes it`,
-      },
-    ];
-  }
   if (!('server' in entry) || (connection && isSameServer(entry.server, connection))) return [];
   const server = `${entry.server.host}:${entry.server.port}`;
   return [{...what, reason: `it is on the server ${server}: run recover with the URL of that server`}];
@@ -177,7 +170,7 @@ function isResolved(entry: JournalEntry, unresolved: ReadonlySet<string>, plan: 
   if ('server' in entry && !plan.connection) return false;
   if (entry.kind === 'swap')
     return ![entry.target, entry.setAside, entry.staging].some((name) => unresolved.has(name));
-  return entry.kind === 'upload' || !unresolved.has(nameOf(entry));
+  return !unresolved.has(nameOf(entry));
 }
 
 async function removeJournal(path: string): Promise<void> {

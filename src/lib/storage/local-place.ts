@@ -89,7 +89,16 @@ export function localPlace(folder: string): Place {
     async settle(staging) {
       const from = pathOf(staging);
       try {
-        for (const name of await readdir(from)) await rename(join(from, name), join(folder, name));
+        const names = await readdir(from);
+        for (const name of names) {
+          if (await exists(join(folder, name))) {
+            throw new AppError(
+              'STORAGE_CONFLICT',
+              `${join(folder, name)} is there already; it was not overwritten.`,
+            );
+          }
+        }
+        for (const name of names) await rename(join(from, name), join(folder, name));
         await syncFolder(folder);
         await rm(from, {recursive: true});
       } catch (error) {
@@ -106,6 +115,13 @@ export function localPlace(folder: string): Place {
     },
     abandonUpload: () => Promise.resolve(),
   };
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function* counted(

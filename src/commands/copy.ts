@@ -1,0 +1,67 @@
+import {Flags} from '@oclif/core';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {showCopy} from '../lib/cli/show-copy.js';
+import {copyBackups, type CopyResult, encryptToOf} from '../lib/services/copy-backups.js';
+
+export default class Copy extends BaseCommand {
+  static override summary = 'copy backups between places: the backups folder, other folders, S3 buckets';
+  static override description =
+    'Each file is compared with its checksum on the way and read back where it went; the metadata follows last, so that a copy\n' +
+    'is whole or not there. Credentials are taken as the AWS tools take them.\n' +
+    'Exit codes: 0 done, 1 failed, 2 usage, 3 environment (store, key, disk), 4 damaged backup, 5 refused, 130 interrupted.';
+  static override examples = [
+    '<%= config.bin %> copy --to s3://bucket/shop',
+    '<%= config.bin %> copy --to s3://bucket/shop --all --encrypt-to age1...',
+    '<%= config.bin %> copy --from s3://bucket/shop --to backups/database --identity key.txt',
+  ];
+  static override flags = {
+    from: Flags.string({helpValue: 'PLACE', summary: 'Place to copy from (default BACKUPS-DIR/database).'}),
+    to: Flags.string({
+      helpValue: 'PLACE',
+      multiple: true,
+      multipleNonGreedy: true,
+      required: true,
+      summary: 'Folder, or s3://bucket/prefix (repeatable).',
+    }),
+    'backup-file': Flags.string({
+      helpValue: 'PATH',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'A backup, by id or path (repeatable); otherwise the newest good one.',
+      exclusive: ['all'],
+    }),
+    all: Flags.boolean({summary: 'Every backup that is not there yet.'}),
+    'encrypt-to': Flags.string({
+      helpValue: 'AGE1...',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Encrypt the copies to this public key of age (repeatable).',
+    }),
+    'passphrase-file': Flags.string({
+      helpValue: 'FILE',
+      summary: 'Encrypt copies with the passphrase in its first line, or open encrypted ones.',
+    }),
+    identity: Flags.string({helpValue: 'FILE', summary: 'Secret key of age, to open encrypted backups.'}),
+  };
+
+  async run(): Promise<CopyResult> {
+    const {flags} = await this.parse(Copy);
+    return this.perform(
+      flags,
+      async (context) =>
+        copyBackups(context, {
+          from: flags.from,
+          to: flags.to,
+          backupFiles: flags['backup-file'],
+          isAll: flags.all,
+          identityFile: flags.identity,
+          passphraseFile: flags['passphrase-file'],
+          encryptTo: await encryptToOf(context.settings, {
+            recipients: flags['encrypt-to'],
+            passphraseFile: flags['passphrase-file'],
+          }),
+        }),
+      showCopy,
+    );
+  }
+}

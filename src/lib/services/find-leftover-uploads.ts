@@ -1,0 +1,34 @@
+/** What copies that were cut off left in object stores. */
+import type {RunContext} from '../run-context.js';
+import {openPlace} from '../storage/open-place.js';
+import {folderOf, readPlace} from '../storage/place-catalogue.js';
+import {removeStaged} from '../storage/transfer-backup.js';
+import type {LeftJournal} from '../watch/journal.js';
+import type {Leftover} from './recover-leftovers.js';
+
+/** Told by the journals of runs that have ended; the store is asked when they are cleared up. */
+export function findLeftoverUploads(ctx: RunContext, journals: readonly LeftJournal[]): Leftover[] {
+  const entries = journals
+    .filter((journal) => journal.fate === 'dead')
+    .flatMap((journal) => journal.unfinished);
+  return entries.flatMap((entry): Leftover[] => {
+    if (entry.kind !== 'upload') return [];
+    return [
+      {
+        kind: 'upload',
+        what: entry.key,
+        action: 'remove',
+        reason: `a copy to ${entry.place} was cut off`,
+        run: () => removeUpload(ctx, entry.place, entry.key),
+      },
+    ];
+  });
+}
+
+/** A run that was killed right after it wrote the metadata had finished: its files are a backup's. */
+async function removeUpload(ctx: RunContext, url: string, staging: string): Promise<void> {
+  const place = await openPlace(ctx.settings, url);
+  const {backups} = await readPlace(place, ctx.signal);
+  if (backups.some(({record}) => folderOf(record) === staging)) return;
+  await removeStaged(place, staging);
+}

@@ -1,0 +1,102 @@
+/** Applies a retention policy to a bucket, and removes what copies that were cut off left there. */
+import {retentionCandidate} from '../backups/catalogue.js';
+import {applyRetention, refuseEmptyPolicy} from '../backups/retention.js';
+import {AppError} from '../errors.js';
+import {countOf} from '../format.js';
+import type {RunContext} from '../run-context.js';
+import {isRemote, openPlace} from '../storage/open-place.js';
+import type {Place} from '../storage/place.js';
+import {folderOf, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
+import {filesOf, removeStaged} from '../storage/transfer-backup.js';
+import {
+  decisionOf,
+  policyInForce,
+  type PruneDecision,
+  type PruneOptions,
+  type PruneResult,
+} from './prune-backups.js';
+
+/** A copy that takes longer than this is taken for one that was cut off. */
+const leftoverAfterMs = 24 * 3_600_000;
+
+/**
+ * Each backup loses its metadata first: no metadata, no backup. What object lock holds is kept, with the date.
+ * @throws USAGE for an empty policy or a folder, NOT_CONFIRMED, the codes of the stores
+ */
+export async function prunePlace(ctx: RunContext, from: string, options: PruneOptions): Promise<PruneResult> {
+  if (!isRemote(from)) {
+    throw new AppError('USAGE', '--from takes a bucket here.', {
+      hint: `For a folder: destino-db prune --output-dir ${from}`,
+    });
+  }
+  const policy = policyInForce(options.policy, ctx.settings.config.retention ?? {});
+  refuseEmptyPolicy(policy);
+  const place = await openPlace(ctx.settings, from);
+  const {backups, problems} = await readPlace(place, ctx.signal);
+  const kept: PruneDecision[] = [];
+  const removable: {backup: PlacedBackup; reason: string}[] = [];
+  const placed = new Map(backups.map((backup) => [backup.metadataPath, backup]));
+  for (const decision of applyRetention(backups.map(retentionCandidate), policy, ctx.clock.now())) {
+    const backup = placed.get(decision.backup.backup.metadataPath);
+    if (!backup) continue;
+    const {isKept, reason} = decision;
+    const lockedUntil = isKept ? null : await lockOf(place, backup, ctx.clock.now());
+    if (isKept) kept.push(decisionOf({backup, reason}));
+    else if (lockedUntil)
+      kept.push(
+        decisionOf({backup, reason: `locked until ${lockedUntil.toISOString()} (would go: ${reason})`}),
+      );
+    else removable.push({backup, reason});
+  }
+  // A file that tells no backup may be the metadata of any of them, written by a newer version.
+  const partials = problems.length > 0 ? [] : await findLeftovers(place, backups, ctx.clock.now());
+  const plan = {folder: place.url, kept, problems, partials: partials.map((key) => `${place.url}/${key}`)};
+  if (options.dryRun || removable.length + partials.length === 0) {
+    return {...plan, dryRun: options.dryRun, removed: removable.map(decisionOf)};
+  }
+  await ctx.confirm({
+    action: `Remove ${countOf(removable.length, 'backup')} and ${countOf(partials.length, 'unfinished copy', 'unfinished copies')} from ${place.url} for good.`,
+    host: place.url,
+    database: 'prune',
+    isProduction: false,
+    plan: [...removable.map(({backup, reason}) => `${backup.id}: ${reason}`), ...plan.partials],
+  });
+  const removed: PruneDecision[] = [];
+  for (const item of [...removable].reverse()) {
+    ctx.signal.throwIfAborted();
+    await removePlaced(place, item.backup);
+    removed.unshift(decisionOf(item));
+    ctx.record({pruned: [item.backup.id]});
+  }
+  for (const staging of partials) await removeStaged(place, staging);
+  return {...plan, dryRun: false, removed};
+}
+
+async function removePlaced(place: Place, {metadataKey, record}: PlacedBackup): Promise<void> {
+  await place.remove(metadataKey);
+  for (const {name} of filesOf(record)) await place.remove(folderOf(record) + name);
+}
+
+/** The latest date until which any object of the backup is locked. */
+async function lockOf(place: Place, {metadataKey, record}: PlacedBackup, now: Date): Promise<Date | null> {
+  let latest: Date | null = null;
+  for (const key of [metadataKey, ...filesOf(record).map(({name}) => folderOf(record) + name)]) {
+    const until = (await place.status(key))?.lockedUntil ?? null;
+    if (until && until > now && (!latest || until > latest)) latest = until;
+  }
+  return latest;
+}
+
+/** Folders of files that no metadata names, and uploads in parts, when nothing was added to them for a day. */
+async function findLeftovers(place: Place, backups: readonly PlacedBackup[], now: Date): Promise<string[]> {
+  const known = new Set(backups.map(({record}) => folderOf(record)));
+  const newest = new Map<string, number>();
+  const note = (key: string, at: Date): void => {
+    const folder = /^data\/[^/]+\//.exec(key)?.[0];
+    if (folder === undefined || known.has(folder)) return;
+    newest.set(folder, Math.max(newest.get(folder) ?? 0, at.getTime()));
+  };
+  for await (const {key, modifiedAt} of place.list('data/', true)) note(key, modifiedAt);
+  for await (const {key, startedAt} of place.unfinishedUploads()) note(key, startedAt);
+  return [...newest].filter(([, at]) => now.getTime() - at > leftoverAfterMs).map(([folder]) => folder);
+}

@@ -1,0 +1,143 @@
+/** The backups of any place, as their metadata tell them. */
+import {createHash} from 'node:crypto';
+import {metadataSuffix} from '../backups/backup-name.js';
+import {type BackupRecord, parseBackupRecord} from '../backups/backup-record.js';
+import {
+  type Backup,
+  type BackupChoice,
+  type Catalogue,
+  databaseIdentity,
+  isGood,
+} from '../backups/catalogue.js';
+import {AppError, messageOf} from '../errors.js';
+import {isRemote} from './open-place.js';
+import type {Place} from './place.js';
+
+/** A backup in a place; `path` and `metadataPath` are for people, keys are for the place. */
+export interface PlacedBackup extends Backup {
+  readonly record: BackupRecord;
+  readonly metadataKey: string;
+}
+
+export interface PlaceCatalogue extends Catalogue {
+  readonly backups: readonly PlacedBackup[];
+}
+
+/** Enough to hide the latency of a store far away. */
+const readsAtOnce = 32;
+/** A metadata file has some hundred bytes for each table; this is beyond any of them. */
+const longestMetadata = 256 * 2 ** 20;
+
+/** Newest first. Metadata right in the place counts, whoever put it there. */
+export async function readPlace(place: Place, signal?: AbortSignal): Promise<PlaceCatalogue> {
+  const backups: PlacedBackup[] = [];
+  const problems: {path: string; reason: string}[] = [];
+  const keys: string[] = [];
+  for await (const {key, sizeBytes} of place.list('', false, signal)) {
+    if (key.endsWith(metadataSuffix) && sizeBytes <= longestMetadata) keys.push(key);
+  }
+  const readNext = async (): Promise<void> => {
+    for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
+      try {
+        backups.push(await readPlaced(place, key));
+      } catch (error) {
+        // Trouble with the place ends the reading; a file that tells no backup does not.
+        if (
+          error instanceof AppError &&
+          error.code !== 'METADATA_INVALID' &&
+          error.code !== 'BACKUP_INCOMPLETE'
+        )
+          throw error;
+        problems.push({path: `${place.url}/${key}`, reason: messageOf(error)});
+      }
+    }
+  };
+  await Promise.all(Array.from({length: readsAtOnce}, readNext));
+  problems.sort((a, b) => (a.path < b.path ? -1 : 1));
+  backups.sort(
+    (a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.metadataKey < b.metadataKey ? 1 : -1),
+  );
+  return {backups, problems};
+}
+
+/** @throws METADATA_INVALID, BACKUP_INCOMPLETE when it is gone */
+export async function readPlaced(place: Place, metadataKey: string): Promise<PlacedBackup> {
+  const record = parseBackupRecord(`${place.url}/${metadataKey}`, await readText(place, metadataKey));
+  return {
+    id: record.id,
+    path: `${place.url}/${folderOf(record)}${record.backupPath}`,
+    metadataPath: `${place.url}/${metadataKey}`,
+    metadataKey,
+    createdAt: new Date(record.timestamp),
+    database: record.databaseName,
+    format: record.format,
+    compressed: record.compressed,
+    sizeBytes: record.size,
+    label: record.label,
+    record,
+  };
+}
+
+export async function readText(place: Place, key: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of (await place.read(key)) as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+export function folderOf(record: BackupRecord): string {
+  return record.storage?.folder ?? '';
+}
+
+/**
+ * The key of the metadata in a place. In a bucket that several machines share, it also holds a mark made of the
+ * database's identity and the content, so that equal names do not meet, and a backup copied twice is known.
+ */
+export function metadataKeyIn(place: Place, record: BackupRecord): string {
+  if (!isRemote(place.url)) return record.id + metadataSuffix;
+  const identity = databaseIdentity({record, database: record.databaseName});
+  const content = record.encryption?.plain.sha256 ?? record.sha256;
+  const mark = createHash('sha256')
+    .update(JSON.stringify([identity, record.timestamp, content]))
+    .digest('hex');
+  return `${record.id}.${mark.slice(0, 12)}${metadataSuffix}`;
+}
+
+/** @throws BACKUP_NOT_FOUND, USAGE when two machines' backups have the id that was given */
+export function choosePlaced(
+  place: Place,
+  backups: readonly PlacedBackup[],
+  choice: BackupChoice,
+): PlacedBackup {
+  const hint = `See what there is: destino-db list --from ${place.url}`;
+  if (choice.file !== undefined && choice.file !== 'latest') {
+    const name = choice.file.slice(choice.file.lastIndexOf('/') + 1);
+    const found = backups.filter((backup) =>
+      [
+        backup.id,
+        backup.record.backupPath,
+        backup.metadataKey,
+        backup.metadataKey.slice(0, -metadataSuffix.length),
+      ].includes(name),
+    );
+    if (found.length > 1) {
+      throw new AppError(
+        'USAGE',
+        `${place.url} has ${found.length} backups "${name}", of different servers.`,
+        {
+          hint: 'Name one of them by its metadata file.',
+          details: found.map(
+            ({metadataPath, record}) => `${metadataPath} of ${record.source.host}:${record.source.port}`,
+          ),
+        },
+      );
+    }
+    if (found[0]) return found[0];
+    throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}" in ${place.url}.`, {hint});
+  }
+  const [newest] = backups.filter(
+    (backup) => isGood(backup) && (choice.at === undefined || backup.createdAt <= choice.at),
+  );
+  if (newest) return newest;
+  const moment = choice.at === undefined ? '' : ` taken at or before ${choice.at.toISOString()}`;
+  throw new AppError('BACKUP_NOT_FOUND', `There is no good backup${moment} in ${place.url}.`, {hint});
+}

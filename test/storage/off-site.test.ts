@@ -1,0 +1,245 @@
+/** Backups to a real bucket and back: equal, encrypted or not, whole or not there, kept apart, pruned by rule. */
+import {HeadObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
+import {execFileSync} from 'node:child_process';
+import {createHash, randomBytes} from 'node:crypto';
+import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {formatBackupRecord} from '../../src/lib/backups/backup-record.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
+import {copyBackups} from '../../src/lib/services/copy-backups.js';
+import {listBackups} from '../../src/lib/services/list-backups.js';
+import {prune} from '../../src/lib/services/prune-backups.js';
+import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
+import {restoreFrom} from '../../src/lib/services/restore-from.js';
+import {verifyFrom} from '../../src/lib/services/verify-from.js';
+import type {Config} from '../../src/lib/settings/config-schema.js';
+import {createBucket, keysIn, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
+import {runCli, tempFolder} from '../support/run-cli.js';
+import {sampleRecord} from '../support/sample-backups.js';
+import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+let database: TempDatabase;
+let folder: string;
+let bucket: string;
+let place: string;
+let recipient: string;
+
+beforeAll(async () => {
+  database = await createTempDatabase('shop_template');
+});
+afterAll(() => database.drop());
+beforeEach(async () => {
+  folder = await tempFolder();
+  bucket = await createBucket();
+  place = `s3://${bucket}/shop one`;
+  execFileSync('age-keygen', ['-o', join(folder, 'key.txt')], {stdio: 'ignore'});
+  recipient = execFileSync('age-keygen', ['-y', join(folder, 'key.txt')], {encoding: 'utf8'}).trim();
+  return () => rm(folder, {recursive: true});
+});
+
+function context(config: Config = {}, now?: string) {
+  return testContext(folder, {
+    settings: {config, databaseUrl: urlOf(database.connection)},
+    env: storeEnvironment(),
+    ...(now === undefined ? {} : {now}),
+  });
+}
+
+async function dropDatabase(name: string): Promise<void> {
+  const server: Connection = withDatabase(database.connection, 'postgres');
+  await withSession(server, (session) => session.query(`DROP DATABASE IF EXISTS "${name}"`));
+}
+
+const isRestoring = {level: 'checksum', scratch: {kind: 'same'}} as const;
+
+describe.each(['custom', 'sql', 'directory'] as const)('a backup in %s format', (format) => {
+  it.each([false, true])(
+    'goes to the bucket and back into a new database, equal (encrypted: %s)',
+    async (isEncrypted) => {
+      const target = `back_${randomBytes(4).toString('hex')}`;
+      const made = await backupToPlaces(
+        context(),
+        {format, withRoles: true},
+        {to: [place], recipients: isEncrypted ? [recipient] : undefined},
+      );
+      expect(made.copies).toMatchObject([{encrypted: isEncrypted, outcome: 'copied'}]);
+      await rm(join(folder, 'backups'), {recursive: true});
+      const source = {from: place, identityFile: isEncrypted ? 'key.txt' : undefined};
+      try {
+        const restored = await restoreFrom(context(), source, {
+          isLatest: true,
+          targetDb: target,
+          createDb: true,
+        });
+        expect(restored.errors).toEqual([]);
+        expect(restored.tables.filter(({rows}) => rows > 0).length).toBeGreaterThan(5);
+        const rows = (tables: readonly {table: string; rows: number | null; fingerprint: string | null}[]) =>
+          tables.map(({table, rows: count, fingerprint}) => [table, count, fingerprint]).sort();
+        expect(rows(restored.tables)).toEqual(rows(made.tables));
+      } finally {
+        await dropDatabase(target);
+      }
+      expect(await readdir(join(folder, 'backups'))).not.toContainEqual(expect.stringContaining('fetched'));
+    },
+  );
+});
+
+it('is restored by the age tool and pg_restore alone, and a dump encrypted by age by this program', async () => {
+  const made = await backupToPlaces(context(), {}, {to: [place], recipients: [recipient]});
+  const key = (await keysIn(bucket)).find((name) => name.endsWith('.dump.age')) ?? '';
+  const {Body} = await storeClient().send(
+    new (await import('@aws-sdk/client-s3')).GetObjectCommand({Bucket: bucket, Key: key}),
+  );
+  const sealed = Buffer.from((await Body?.transformToByteArray()) ?? []);
+  await writeFile(join(folder, 'x.dump.age'), sealed);
+  const script = 'set -o pipefail; age -d -i key.txt x.dump.age | pg_restore -f -';
+  const sql = execFileSync('bash', ['-c', script], {cwd: folder, maxBuffer: 2 ** 28, encoding: 'utf8'});
+  expect(sql).toContain('CREATE TABLE public.orders');
+
+  execFileSync('age', ['-r', recipient, '-o', join(folder, 'theirs.dump.age'), made.path ?? '']);
+  const target = `theirs_${randomBytes(4).toString('hex')}`;
+  try {
+    const request = {backupFile: 'theirs.dump.age', targetDb: target, createDb: true};
+    const restored = await restoreFrom(context(), {identityFile: 'key.txt'}, request);
+    expect(restored.tables.length).toBe(made.tables.length);
+    // Cut off: nothing of it may reach a database.
+    await writeFile(join(folder, 'cut.dump.age'), sealed.subarray(0, sealed.length - 40));
+    const cut = {backupFile: 'cut.dump.age', targetDb: `${target}_cut`, createDb: true};
+    await expect(restoreFrom(context(), {identityFile: 'key.txt'}, cut)).rejects.toMatchObject({
+      code: 'DECRYPT_FAILED',
+    });
+  } finally {
+    await dropDatabase(target);
+  }
+});
+
+/** A backup that only copies look at: its bytes are random. */
+async function writeBackup(
+  at: string,
+  bytes: Buffer,
+  host = 'db.example',
+  below = 'backups/database',
+): Promise<string> {
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const record = sampleRecord(at, {size: bytes.length, sha256, label: null});
+  const named = {...record, source: {...record.source, systemIdentifier: null, host}};
+  await mkdir(join(folder, below), {recursive: true});
+  await writeFile(join(folder, below, record.backupPath), bytes);
+  await writeFile(join(folder, below, `${record.id}.metadata.json`), formatBackupRecord(named));
+  return record.id;
+}
+
+it('keeps two machines apart in one bucket, though they made backups of one name in one second', async () => {
+  const id = await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('one'), 'one.example', 'one');
+  await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('two'), 'two.example', 'two');
+  for (const from of ['one', 'two', 'one']) await copyBackups(context(), {from, to: [place]});
+  const {backups} = await listBackups(context(), {from: place});
+  expect(backups.map((backup) => backup.id)).toEqual([id, id]);
+  await expect(verifyFrom(context(), {from: place}, {...isRestoring, backupFile: id})).rejects.toMatchObject({
+    code: 'USAGE',
+  });
+  const {results} = await verifyFrom(context(), {from: place}, {...isRestoring, isAll: true});
+  expect(results.map(({ok}) => ok)).toEqual([true, true]);
+  const proven = await listBackups(context(), {from: place});
+  expect(proven.backups.map(({verification}) => verification?.level)).toEqual(['checksum', 'checksum']);
+});
+
+it('finds what was changed in the bucket, notes it, and restores nothing of it', async () => {
+  await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('what was written'));
+  await copyBackups(context(), {to: [place]});
+  const key = (await keysIn(bucket)).find((name) => name.endsWith('.dump')) ?? '';
+  await storeClient().send(new PutObjectCommand({Bucket: bucket, Key: key, Body: 'what was wrotten'}));
+  const latest = {from: place};
+  await expect(
+    restoreFrom(context(), latest, {isLatest: true, targetDb: 'never', createDb: true}),
+  ).rejects.toMatchObject({code: 'CHECKSUM_MISMATCH'});
+  const {results} = await verifyFrom(context(), latest, isRestoring);
+  expect(results).toMatchObject([{ok: false}]);
+  const {backups} = await listBackups(context(), latest);
+  expect(backups[0]?.verification?.ok).toBe(false);
+});
+
+it('comes back from the bucket into a folder as it was, decrypted', async () => {
+  const id = await writeBackup('2026-11-22T03:00:00.000Z', randomBytes(200_000));
+  await copyBackups(context(), {to: [place], encryptTo: {recipients: [recipient]}, identityFile: 'key.txt'});
+  await expect(copyBackups(context(), {from: place, to: ['back']})).rejects.toMatchObject({
+    code: 'KEY_NEEDED',
+  });
+  expect(
+    (await readdir(join(folder, 'back')).catch(() => [])).filter((name) => !name.endsWith('.partial')),
+  ).toEqual([]);
+  await copyBackups(context(), {from: place, to: ['back'], identityFile: 'key.txt'});
+  expect((await readdir(join(folder, 'back'))).sort()).toEqual([`${id}.dump`, `${id}.metadata.json`]);
+  execFileSync('diff', ['-r', join(folder, 'back'), join(folder, 'backups/database')]);
+});
+
+it('killed at ten moments of a copy leaves nothing that is listed, and recover leaves the bucket clean', async () => {
+  const id = await writeBackup('2026-11-22T03:00:00.000Z', randomBytes(60 * 2 ** 20));
+  const env = storeEnvironment();
+  let killed = 0;
+  for (let moment = 0; moment < 10; moment += 1) {
+    const run = await runCli(['copy', '--to', place, '--quiet'], {
+      cwd: folder,
+      env,
+      onStart: (child) => setTimeout(() => child.kill('SIGKILL'), 700 + moment * 150),
+    });
+    const {backups} = await listBackups(context(), {from: place});
+    if (run.signal === 'SIGKILL') killed += 1;
+    expect(backups.length, `after ${run.signal ?? String(run.status)}: ${run.stderr}`).toBeLessThanOrEqual(
+      run.signal === null ? 1 : 0,
+    );
+    if (run.signal === null) break;
+  }
+  expect(killed).toBeGreaterThan(3);
+  await recoverLeftovers(context(), {dryRun: false});
+  const {backups} = await listBackups(context(), {from: place});
+  expect(await uploadsIn(bucket)).toEqual([]);
+  expect(await keysIn(bucket)).toHaveLength(backups.length * 2);
+  const {copies} = await copyBackups(context(), {to: [place]});
+  expect(copies).toMatchObject([{id}]);
+});
+
+it('prunes by the policy, and tells what is locked until when', async () => {
+  const locking = await createBucket({isLocking: true});
+  const config: Config = {storage: {lockMode: 'COMPLIANCE', lockDays: 3}};
+  for (const day of ['01', '02', '03', '04'])
+    await writeBackup(`2026-11-${day}T03:00:00.000Z`, Buffer.from(day));
+  await copyBackups(context(), {to: [place], isAll: true});
+  await copyBackups(context(config), {to: [`s3://${locking}`], isAll: true});
+  const policy = {keepLast: 1, keepMin: 1};
+  const pruned = await prune(context(), {from: place, policy, dryRun: false, setAside: false});
+  expect(pruned.removed.map(({id}) => id.slice(0, 15))).toEqual([
+    'shop-2026-11-03',
+    'shop-2026-11-02',
+    'shop-2026-11-01',
+  ]);
+  expect(await keysIn(bucket)).toHaveLength(2);
+  const locked = await prune(context(config), {
+    from: `s3://${locking}`,
+    policy,
+    dryRun: false,
+    setAside: false,
+  });
+  expect(locked.removed).toEqual([]);
+  expect(locked.kept.filter(({reason}) => reason.startsWith('locked until'))).toHaveLength(3);
+  expect(await keysIn(locking)).toHaveLength(8);
+});
+
+it('finds and removes files without metadata that are a day old', async () => {
+  await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('kept'));
+  await copyBackups(context(), {to: [place]});
+  const stray = {Bucket: bucket, Key: 'shop one/data/shop-2026-11-20T03-00-00.0123456789ab/x.dump'};
+  await storeClient().send(new PutObjectCommand({...stray, Body: 'half'}));
+  const policy = {keepLast: 5};
+  const early = await prune(context(), {from: place, policy, dryRun: false, setAside: false});
+  expect(early.partials).toEqual([]);
+  const later = new Date(Date.now() + 25 * 3_600_000).toISOString();
+  const late = await prune(context({}, later), {from: place, policy, dryRun: false, setAside: false});
+  expect(late.partials).toHaveLength(1);
+  await expect(storeClient().send(new HeadObjectCommand(stray))).rejects.toMatchObject({name: 'NotFound'});
+  expect(await keysIn(bucket)).toHaveLength(2);
+});
