@@ -3,6 +3,7 @@ import {resolveConnection} from '../postgres/connection.js';
 import {serverBinFolders} from '../postgres/local-cluster.js';
 import type {RunContext} from '../run-context.js';
 import {checkFolders} from './check-folders.js';
+import {checkPlaces} from './check-places.js';
 import {checkServer} from './check-server.js';
 import {checkTools} from './check-tools.js';
 import {checkUrl} from './check-url.js';
@@ -35,6 +36,7 @@ export async function checkMachine(ctx: RunContext): Promise<DoctorResult> {
     : await ctx.progress.step('Server', () => checkServer(ctx, resolveConnection(ctx.settings)));
   checks.push(...server.checks);
   checks.push(...(await ctx.progress.step('Client tools', () => checkTools(ctx.settings, server.major))));
+  checks.push(...(await checkPlaces(ctx)));
   const canStartServer = (await serverBinFolders()).length > 0;
   return {
     ok: checks.every((check) => check.ok || !check.needed),

@@ -1,0 +1,56 @@
+/** What `doctor` says about places off this machine and about encryption; silent where neither is configured. */
+import {AppError} from '../errors.js';
+import type {RunContext} from '../run-context.js';
+import {checkRecipients} from '../storage/age-keys.js';
+import {openPlace} from '../storage/open-place.js';
+import {readPlace} from '../storage/place-catalogue.js';
+import {countOf} from '../format.js';
+import {keysOf} from './backup-source.js';
+import {type Check, failed, failedBy, passed} from './machine-check.js';
+
+export async function checkPlaces(ctx: RunContext): Promise<Check[]> {
+  const {storage, encryption} = ctx.settings.config;
+  const checks: Check[] = [];
+  for (const name of storage?.places ?? []) checks.push(await checkPlace(ctx, name));
+  const recipients = encryption?.recipients ?? [];
+  if (recipients.length > 0) checks.push(await checkKeys(recipients));
+  if (encryption?.identityFile !== undefined || encryption?.passphraseFile !== undefined) {
+    checks.push(
+      await checked('identity', () => keysOf(ctx.settings, {}), 'the keys that open backups can be read'),
+    );
+  }
+  return checks;
+}
+
+async function checkPlace(ctx: RunContext, name: string): Promise<Check> {
+  try {
+    const place = await openPlace(ctx.settings, name);
+    const {backups} = await readPlace(place, ctx.signal);
+    return passed('place', `${place.url} answers: ${countOf(backups.length, 'backup')}`);
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    return failedBy('place', error, 'Check storage in the config file.', false);
+  }
+}
+
+async function checkKeys(recipients: readonly string[]): Promise<Check> {
+  const form = await checked('recipients', () => checkRecipients(recipients), '');
+  if (!form.ok) return form;
+  if (new Set(recipients).size > 1) return passed('recipients', `${recipients.length} keys open the copies`);
+  return failed(
+    'recipients',
+    'Copies are encrypted to one key only: without it they are lost.',
+    'Make a second pair (age-keygen -o spare.txt), keep it elsewhere, and add its public key to encryption.recipients.',
+    false,
+  );
+}
+
+async function checked(name: string, work: () => Promise<unknown>, message: string): Promise<Check> {
+  try {
+    await work();
+    return passed(name, message);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return failedBy(name, error, 'Check encryption in the config file.');
+  }
+}
