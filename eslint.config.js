@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  {ignores: ['dist/', 'node_modules/', 'coverage/', 'backups/', 'test-results/']},
+  {ignores: ['dist/', 'node_modules/', 'coverage/', 'backups/', 'bench-results/', 'test-results/']},
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],

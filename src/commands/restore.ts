@@ -4,6 +4,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, countFlag, placeFlags, sourceOf, waitFlag} from '../lib/cli/flags.js';
 import {showRestore} from '../lib/cli/show-restore.js';
 import {AppError, exitStatus} from '../lib/errors.js';
+import {toastCompressions} from '../lib/postgres/pg-restore.js';
 import {restoreFrom} from '../lib/services/restore-from.js';
 
 export default class Restore extends BaseCommand {
@@ -54,6 +55,11 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       min: 1,
       max: 64,
     }),
+    'toast-compression': Flags.option({options: toastCompressions})({
+      summary:
+        'How the server packs large values of the restored tables (PostgreSQL 14 or newer). lz4 loads wide text and JSON ' +
+        "much faster than the server's usual pglz and needs a little more room; narrow tables gain nothing.",
+    }),
     'skip-errors': Flags.boolean({summary: 'Go on after errors and list them; not in one transaction then.'}),
     'dry-run': Flags.boolean({
       char: 'n',
@@ -81,6 +87,7 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       schemaOnly: flags['schema-only'],
       includeTables: flags['include-table'],
       parallelJobs: flags['parallel-jobs'],
+      toastCompression: flags['toast-compression'],
       skipErrors: flags['skip-errors'],
       dryRun: flags['dry-run'],
       details: flags.details,

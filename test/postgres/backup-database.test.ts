@@ -1,7 +1,7 @@
 import {chmod, mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {fingerprintDatabase} from '../../src/lib/archive/fingerprint.js';
+import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {readBackup} from '../../src/lib/backups/catalogue.js';
 import {checkFiles} from '../../src/lib/backups/check-files.js';
@@ -11,6 +11,8 @@ import {withSession} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';
 import type {Progress} from '../../src/lib/progress/progress.js';
 import type {RunContext} from '../../src/lib/run-context.js';
+import {installedTools} from '../../src/lib/postgres/find-tools.js';
+import {supportsZstd} from '../../src/lib/postgres/zstd-support.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import type {BackupRequest} from '../../src/lib/services/backup-options.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -115,6 +117,18 @@ describe('a backup', () => {
       expect(await readFile(result.metadataPath ?? '', 'utf8')).not.toContain(clusterConnection().password);
     },
   );
+
+  it('is compressed with zstd where server and pg_dump know it, and says who can read it', async () => {
+    const settings = context().settings;
+    const [tool] = (await installedTools('pg_dump', settings)).sort((a, b) => b.major - a.major);
+    const isKnown = tool !== undefined && (await supportsZstd(tool));
+    expect(isKnown).toBe((tool?.major ?? 0) >= 16);
+    const {metadataPath, warnings} = await backup({excludeTables: ['orders']});
+    const isUsed = isKnown && inject('serverMajor') >= 16;
+    const {config} = await readBackupRecord(metadataPath ?? '');
+    expect(config.compression).toBe(isUsed ? 'zstd:3' : 'gzip:5');
+    expect(warnings.some((warning) => warning.includes('pg_restore 16'))).toBe(isUsed);
+  });
 
   it('takes the next free name when two fall into one second', async () => {
     const now = '2026-11-22T03:10:05.123Z';

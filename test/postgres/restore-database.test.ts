@@ -97,6 +97,38 @@ describe('restore into a new database', () => {
     },
   );
 
+  it('has every table analyzed, partitioned ones included', async () => {
+    await restore({backupFile: join(folder, 'all.dump'), targetDb: 'analyzed', createDb: true});
+    const never = await existingDatabase('analyzed').query(
+      `SELECT relname FROM pg_class WHERE relnamespace >= 16384 AND reltuples < 0
+          AND (relkind = 'r' OR (relkind = 'p' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = pg_class.oid)))`,
+    );
+    expect(never).toEqual([]);
+  });
+
+  it('packs large values as asked, and says so in the commands', async () => {
+    await source.run(
+      `CREATE TABLE public.wide AS SELECT 1 AS id, repeat('large and easy to pack ', 1000) AS text`,
+    );
+    try {
+      const backupFile = await dump('wide.dump', '--format=custom', '--table=wide');
+      const {commands} = await restore({
+        backupFile, targetDb: 'packed', createDb: true, toastCompression: 'lz4',
+      }); // prettier-ignore
+      expect(commands[0]).toContain('default_toast_compression=lz4');
+      const [row] = await existingDatabase('packed').query(
+        'SELECT pg_column_compression(text) AS how, md5(text) AS content FROM wide',
+      );
+      const [before] = await source.query(
+        'SELECT pg_column_compression(text) AS how, md5(text) AS content FROM wide',
+      );
+      expect([before?.['how'], row?.['how']]).toEqual(['pglz', 'lz4']);
+      expect(row?.['content']).toBe(before?.['content']);
+    } finally {
+      await source.run('DROP TABLE public.wide');
+    }
+  });
+
   it('tells the format by the content, not by the name', async () => {
     await cp(join(folder, 'all.sql.gz'), join(folder, 'misnamed.dump'));
     await restore({backupFile: 'misnamed.dump', targetDb: 'r_new', createDb: true});

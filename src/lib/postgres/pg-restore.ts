@@ -21,6 +21,22 @@ export interface PgRestoreOptions {
   readonly stopsOnError: boolean;
   readonly noOwner: boolean;
   readonly noAcl: boolean;
+  /** How the server packs large values of new tables; its own setting when undefined. */
+  readonly toastCompression?: ToastCompression | undefined;
+}
+
+export const toastCompressions = ['lz4', 'pglz'] as const;
+/** Values of default_toast_compression (manual, 20.11.1), which every role may set. */
+export type ToastCompression = (typeof toastCompressions)[number];
+
+/** Settings for the session of a tool, as libpq takes them (manual, 34.15). */
+export function sessionEnvironment(
+  options: Pick<PgRestoreOptions, 'toastCompression'>,
+): Record<string, string> {
+  const {toastCompression} = options;
+  return toastCompression === undefined
+    ? {}
+    : {PGOPTIONS: `-c default_toast_compression=${toastCompression}`};
 }
 
 /**
@@ -82,7 +98,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       tool: 'pg_restore',
       path: run.tool.path,
       args: pgRestoreArguments(run.options, run.archive, run.connection.database, listFile),
-      environment: libpqEnvironment(run.connection),
+      environment: {...libpqEnvironment(run.connection), ...sessionEnvironment(run.options)},
       failureCode: 'PG_RESTORE_FAILED',
       // 1 stands for "errors ignored on restore" too; the caller reads them from the lines.
       acceptedExits: run.options.stopsOnError ? [0] : [0, 1],

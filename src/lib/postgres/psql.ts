@@ -2,11 +2,12 @@
 import type {Readable} from 'node:stream';
 import {type Connection, libpqEnvironment} from './connection.js';
 import type {Tool} from './find-tools.js';
-import {conninfoValue} from './pg-restore.js';
+import {conninfoValue, sessionEnvironment, type ToastCompression} from './pg-restore.js';
 import {runTool} from './run-tool.js';
 
 export interface PsqlOptions {
   readonly stopsOnError: boolean;
+  readonly toastCompression?: ToastCompression | undefined;
 }
 
 /**
@@ -40,7 +41,7 @@ export async function runPsql(run: PsqlRun): Promise<void> {
     tool: 'psql',
     path: run.tool.path,
     args: psqlArguments(run.options, run.connection.database),
-    environment: libpqEnvironment(run.connection),
+    environment: {...libpqEnvironment(run.connection), ...sessionEnvironment(run.options)},
     failureCode: 'PSQL_FAILED',
     stdin: {stream: run.sql},
     ...(run.onLine ? {onLine: run.onLine} : {}),

@@ -15,7 +15,6 @@ import {countOf, formatBytes, formatCount} from '../format.js';
 import type {DumpSelection} from '../postgres/dump-selection.js';
 import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
-import {runPgDump} from '../postgres/pg-dump.js';
 import {withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
@@ -24,6 +23,7 @@ import {type BackupResult, describePlan, type Proof, toRecord, toResult} from '.
 import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
 import {pruneAfterBackup} from './prune-backups.js';
 import {trackDump} from './track-dump.js';
+import {writeDump} from './write-dump.js';
 import {writeRoles} from './write-roles.js';
 
 /**
@@ -125,13 +125,13 @@ async function dump(
         isMeasured: plan.isEstimateMeasured,
       });
       try {
-        await runPgDump({
+        await writeDump(context, {
           tool: plan.tool,
           connection: plan.connection,
           options: dumpOptions(plan, snapshot),
+          recompressLevel: plan.options.recompressLevel,
           output: place.partialPath,
           onTable: tracker.onTable,
-          signal: context.signal,
           environment: await inspectDumpEnvironment(session),
         });
       } finally {

@@ -66,7 +66,10 @@ export function toRecord(parts: RecordParts): BackupRecord {
     postgresVersion: identity.version,
     backupPath: place.finalName,
     config: {
-      compression: options.compression ?? null,
+      compression:
+        options.recompressLevel === undefined
+          ? (options.compression ?? null)
+          : `gzip:${options.recompressLevel}`,
       schemaOnly: options.schemaOnly,
       dataOnly: options.dataOnly,
       includeTables: [...options.includeTables],

@@ -1,6 +1,6 @@
 /** Loads a dump as planned, then proves that the database holds what the dump held. */
 import {AppError, withState} from '../errors.js';
-import {withSession} from '../postgres/client.js';
+import {analyzeDatabase} from '../postgres/analyze-database.js';
 import type {Connection} from '../postgres/connection.js';
 import type {RunContext} from '../run-context.js';
 import {compareRestored, type RestoredTable} from './compare-restored.js';
@@ -32,9 +32,7 @@ export async function analyzeAndCompare(
 ): Promise<{tables: RestoredTable[]; differences: string[]}> {
   const {signal} = context;
   const expected = expectedTables(plan);
-  await context.progress.step('Analyze', async () => {
-    await withSession(target, (session) => session.query('ANALYZE'), {signal});
-  });
+  await context.progress.step('Analyze', () => analyzeDatabase(target, context.settings.cores, signal));
   return context.progress.step('Compare', async (step) =>
     compareRestored(target, expected, signal, (bytes) => step.advance(bytes, undefined, 'bytes')),
   );

@@ -12,6 +12,7 @@ import {
   type PgRestoreOptions,
   restoredTable,
   runPgRestore,
+  sessionEnvironment,
   streamArchive,
 } from '../postgres/pg-restore.js';
 import {psqlArguments, runPsql} from '../postgres/psql.js';
@@ -153,7 +154,8 @@ async function* asTransaction(
 /** The commands that `loadDump` runs, without secrets, as they would be typed. */
 export function loadCommands(load: DumpLoad): string[] {
   const {host, port, user, database} = load.target;
-  const server = words([`PGHOST=${host}`, `PGPORT=${port}`, `PGUSER=${user}`]);
+  const session = Object.entries(sessionEnvironment(load.options)).map(([name, value]) => `${name}=${value}`);
+  const server = words([`PGHOST=${host}`, `PGPORT=${port}`, `PGUSER=${user}`, ...session]);
   const path = words([load.dump.path]);
   // Typed by hand, psql's own flag does what the BEGIN and COMMIT around the stream do here.
   const oneTransaction = load.options.isSingleTransaction ? ['--single-transaction'] : [];

@@ -14,8 +14,14 @@ import {findTool, type Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import {findSupabaseSchemas} from '../postgres/managed-schemas.js';
 import type {DumpOptions} from '../postgres/pg-dump.js';
+import {firstMajorWithZstd, supportsZstd} from '../postgres/zstd-support.js';
 import type {RunContext} from '../run-context.js';
-import {type BackupOptions, type BackupRequest, resolveBackupOptions} from './backup-options.js';
+import {
+  type BackupOptions,
+  type BackupRequest,
+  fitBackupOptions,
+  resolveBackupOptions,
+} from './backup-options.js';
 
 /** What was found out before anything is written. */
 export interface BackupPlan {
@@ -56,8 +62,17 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         warnings.push(
           `Left out, as Supabase manages them: ${managed.join(', ')} (--preset none includes them).`,
         );
-      const options = {...asked, excludeSchemas: [...asked.excludeSchemas, ...managed]};
-      const selection = await selectForDump(session, options);
+      const patterns = {...asked, excludeSchemas: [...asked.excludeSchemas, ...managed]};
+      const selection = await selectForDump(session, patterns);
+      const options = fitBackupOptions(patterns, request, settings.config, {
+        hasZstd: await usesZstd(patterns, tool, identity.major, signal),
+        toolMajor: tool.major,
+        tables: selection.tables,
+      });
+      if (options.compression?.startsWith('zstd') === true)
+        warnings.push(
+          `Compressed with ${options.compression}: only a pg_restore ${firstMajorWithZstd} or newer that was built with zstd reads it (--compress-level 6 takes gzip instead).`,
+        );
       if (identity.isStandby) warnings.push('The server is a standby: replication may cancel the dump.');
       const previous = await lastOfKind(folder, identity, options);
       const estimate = estimateDumpSize(
@@ -83,6 +98,17 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
     },
     {signal},
   );
+}
+
+/** An older server's dump is likely to be read by the tools of its own version, which know gzip alone. */
+async function usesZstd(
+  options: BackupOptions,
+  tool: Tool,
+  serverMajor: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const isOpen = options.format !== 'sql' && options.compression === undefined && !options.schemaOnly;
+  return isOpen && serverMajor >= firstMajorWithZstd && (await supportsZstd(tool, signal));
 }
 
 /** The newest backup of the same database in the same form, whose size tells about the next one's. */

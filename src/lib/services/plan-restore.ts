@@ -1,7 +1,7 @@
 /** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
-import {withSession} from '../postgres/client.js';
+import {type Session, withSession} from '../postgres/client.js';
 import type {NamedTable} from '../postgres/archive-list.js';
 import {
   type Connection,
@@ -21,7 +21,7 @@ import {
   type ObjectCounts,
   type RoleRights,
 } from '../postgres/inspect-target.js';
-import type {PgRestoreOptions} from '../postgres/pg-restore.js';
+import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
 import {type CarriedOver, checkSwap} from './check-swap.js';
@@ -80,7 +80,15 @@ export async function planRestore(context: RunContext, request: RestoreRequest):
     const maintenance =
       way === 'create' || way === 'swap' ? await findMaintenance(connection, target, signal) : null;
     if (way === 'create' && maintenance) await refuseExisting(maintenance, target.database, signal);
-    const rights = await withSession(maintenance ?? target, inspectRole, {signal});
+    const rights = await withSession(
+      maintenance ?? target,
+      async (session) => {
+        if (request.toastCompression !== undefined)
+          await requireToastCompression(session, request.toastCompression);
+        return inspectRole(session);
+      },
+      {signal},
+    );
     const psql = goesThroughPsql(found.dump, tools.pgRestore, rights.serverMajor)
       ? await findTool('psql', settings)
       : null;
@@ -207,6 +215,20 @@ async function refuseExisting(maintenance: Connection, database: string, signal:
   }
 }
 
+/** @throws NOT_SUPPORTED_HERE: PostgreSQL before 14 has no choice, and a server can be built without lz4 */
+async function requireToastCompression(session: Session, wanted: ToastCompression): Promise<void> {
+  const [row] = await session.query(
+    `SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression' AND $1 = ANY (enumvals)`,
+    [wanted],
+  );
+  if (row) return;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `The server does not offer ${wanted} for large values; nothing was changed.`,
+    {hint: 'Leave out --toast-compression.'},
+  );
+}
+
 /** The tables of the dump that --include-table names: "name", "schema.name", with * and ? as wildcards. @throws PATTERN_MATCHES_NOTHING */
 function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): NamedTable[] {
   const chosen = new Map<string, NamedTable>();
@@ -312,5 +334,6 @@ function chooseOptions(
     schemaOnly: request.schemaOnly ?? false,
     dataOnly: request.dataOnly ?? false,
     stopsOnError,
+    toastCompression: request.toastCompression,
   };
 }

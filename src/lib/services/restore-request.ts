@@ -1,5 +1,6 @@
 /** What a restore is asked to do, checked for flags that contradict each other. */
 import {AppError} from '../errors.js';
+import type {ToastCompression} from '../postgres/pg-restore.js';
 
 /** The flags of `restore`, undefined or empty where not given. */
 export interface RestoreRequest {
@@ -15,6 +16,8 @@ export interface RestoreRequest {
   readonly includeTables?: readonly string[] | undefined;
   readonly parallelJobs?: number | undefined;
   readonly skipErrors?: boolean | undefined;
+  /** How the server packs large values of the tables that the restore makes. */
+  readonly toastCompression?: ToastCompression | undefined;
   readonly dryRun?: boolean | undefined;
   /** A dry run lists the keys of the rows that would be lost. */
   readonly details?: boolean | undefined;

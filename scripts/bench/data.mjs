@@ -1,0 +1,129 @@
+// The data of the benchmark: the same rows on every machine for the same scale, made by a seeded generator.
+import {copyInto} from '../../dist/lib/postgres/copy-into.js';
+import {withSession} from '../../dist/lib/postgres/client.js';
+
+const megabyte = 1 << 20;
+const words =
+  'order paid kitchen empanada alfajor delivery window customer note pickup square webhook retry signature catering tray vegan gluten beef chicken corn spinach humita provoleta chimichurri box dozen friday sunday north beach mission sunset market street avenue total subtotal tax tip refund pending completed failed cancelled ready driver label carrier tracking weight ounce pound fresh frozen oven instruction allergy nut dairy egg celiac office party birthday lunch dinner guest table linen napkin plate cup coffee mate tea water lemon salt sugar cinnamon dulce leche chocolate vanilla coconut'.split(
+    ' ',
+  );
+
+/** mulberry32 (Tommy Ettinger, public domain). */
+function createRandom(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const seed = 20261122;
+let random = createRandom(seed);
+const below = (limit) => Math.floor(random() * limit);
+const hex = (length) =>
+  Array.from({length: Math.ceil(length / 8)}, () =>
+    below(2 ** 32)
+      .toString(16)
+      .padStart(8, '0'),
+  )
+    .join('')
+    .slice(0, length);
+const uuid = () => hex(32).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+const sentence = (count) => Array.from({length: count}, () => words[below(words.length)]).join(' ');
+const time = () => new Date(1.73e12 + below(4e10)).toISOString();
+
+/** What Square sends: 300 bytes to some kilobytes of JSON, the larger ones stored out of line. */
+const payload = () =>
+  JSON.stringify({
+    event_id: uuid(),
+    type: ['order.updated', 'payment.created', 'refund.updated'][below(3)],
+    created_at: time(),
+    data: {
+      id: hex(22),
+      amount: below(20000),
+      items: Array.from({length: 1 + below(below(5) === 0 ? 40 : 4)}, () => ({
+        uid: hex(12),
+        name: sentence(3),
+        quantity: below(9),
+        note: sentence(below(12)),
+      })),
+    },
+  });
+
+const tables = {
+  webhook_logs: {
+    ddl: 'CREATE TABLE webhook_logs (id uuid PRIMARY KEY, payload jsonb NOT NULL, signature text, created_at timestamptz)',
+    index: 'CREATE INDEX ON webhook_logs (created_at)',
+    row: () => [uuid(), payload(), hex(40), time()],
+  },
+  orders: {
+    ddl: 'CREATE TABLE orders (id uuid PRIMARY KEY, email text, notes text, total numeric(10,2), raw jsonb, created_at timestamptz)',
+    index: 'CREATE INDEX ON orders (email)',
+    row: () => [
+      uuid(),
+      `${words[below(words.length)]}${below(1e5)}@shop.example`,
+      sentence(below(20)),
+      (below(1e5) / 100).toFixed(2),
+      payload(),
+      time(),
+    ],
+  },
+  order_items: {
+    ddl: 'CREATE TABLE order_items (id uuid PRIMARY KEY, order_id uuid, quantity int, price numeric(10,2), created_at timestamptz)',
+    index: 'CREATE INDEX ON order_items (order_id)',
+    row: () => [uuid(), uuid(), below(9), (below(5000) / 100).toFixed(2), time()],
+  },
+  events: {
+    ddl: 'CREATE TABLE events (id bigint PRIMARY KEY, kind int, at timestamptz, amount int, word text)',
+    index: 'CREATE INDEX ON events (at)',
+    row: (n) => [n, below(40), time(), below(1e6), words[below(words.length)]],
+  },
+};
+
+/** Megabytes of COPY text by table at scale 1. */
+export const shapes = {
+  dominating: {webhook_logs: 55, orders: 25, order_items: 20},
+  narrow: {events: 60},
+  skewed: {webhook_logs: 57, orders: 2, order_items: 1},
+  blobs: {orders: 20},
+};
+
+/** Fills the database of `connection`, which is empty. */
+export async function fill(connection, shape, scale) {
+  random = createRandom(seed);
+  await withSession(connection, async (session) => {
+    for (const [name, megabytes] of Object.entries(shapes[shape])) {
+      await session.query(tables[name].ddl);
+      await copyInto(session, `COPY ${name} FROM STDIN`, (input) =>
+        writeRows(input, tables[name].row, megabytes * scale * megabyte),
+      );
+      await session.query(tables[name].index);
+    }
+    if (shape === 'blobs') {
+      const count = Math.ceil(40 * scale);
+      await session.query(
+        `SELECT lo_from_bytea(0, decode(string_agg(md5(n || '-' || piece), ''), 'hex')) FROM generate_series(1, ${count}) AS n, generate_series(1, 32768) AS piece GROUP BY n`,
+      );
+    }
+    await session.query('VACUUM ANALYZE');
+    await session.query('CHECKPOINT');
+  });
+}
+
+async function writeRows(input, makeRow, bytes) {
+  let written = 0;
+  let lines = [];
+  let pending = 0;
+  for (let n = 1; written < bytes; n++) {
+    const line = `${makeRow(n).join('\t').replaceAll('\\', '\\\\')}\n`;
+    lines.push(line);
+    pending += line.length;
+    written += line.length;
+    if (pending < megabyte && written < bytes) continue;
+    await input.write(Buffer.from(lines.join('')));
+    lines = [];
+    pending = 0;
+  }
+}

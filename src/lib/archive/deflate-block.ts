@@ -1,0 +1,64 @@
+/** Deflates one block of a longer stream on the thread pool, so that several can be at work at once. */
+import {constants, createDeflate} from 'node:zlib';
+
+export interface DeflatedBlock {
+  /** Raw deflate data that ends on a byte boundary; what follows may be joined to it. */
+  readonly data: Buffer;
+  /** Adler-32 of the block's own bytes (RFC 1950, 8.2). */
+  readonly adler: number;
+  /** Bytes of the block before. */
+  readonly length: number;
+}
+
+/** Deflate looks back this far (RFC 1951); the bytes before a block serve as its dictionary. */
+export const windowBytes = 32_768;
+/** An empty final block: ends a deflate stream. */
+export const finalBlock = Buffer.from([0x03, 0x00]);
+
+const headerBytes = 2;
+const dictionaryIdBytes = 4;
+const adlerBytes = 4;
+
+/**
+ * @param block must stay as it is until the promise is settled
+ * @param before the bytes before the block, at most `windowBytes`; empty for the first
+ * @param level 1 to 9
+ */
+export function deflateBlock(block: Buffer, before: Buffer, level: number): Promise<DeflatedBlock> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    const deflate = createDeflate({
+      level,
+      chunkSize: 1 << 18,
+      ...(before.length > 0 ? {dictionary: before} : {}),
+    });
+    deflate.on('data', (part: Buffer) => parts.push(part));
+    deflate.on('error', reject);
+    deflate.on('end', () => {
+      const whole = Buffer.concat(parts);
+      const end = whole.length - adlerBytes - finalBlock.length;
+      const start = headerBytes + (before.length > 0 ? dictionaryIdBytes : 0);
+      if (!whole.subarray(end, end + finalBlock.length).equals(finalBlock)) {
+        reject(new Error('zlib ended a flushed stream in an unknown way'));
+        return;
+      }
+      const adler = whole.readUInt32BE(whole.length - adlerBytes);
+      resolve({data: whole.subarray(start, end), adler, length: block.length});
+    });
+    deflate.write(block);
+    // Ending before the flush is done would merge the two into one final block.
+    deflate.flush(constants.Z_SYNC_FLUSH, () => deflate.end());
+  });
+}
+
+const adlerBase = 65_521;
+
+/** The Adler-32 of two stretches of bytes, one behind the other (adler32_combine of zlib). */
+export function joinAdler(first: number, second: number, secondLength: number): number {
+  const [a1, b1] = [first % 65_536, Math.floor(first / 65_536)];
+  const [a2, b2] = [second % 65_536, Math.floor(second / 65_536)];
+  const rest = secondLength % adlerBase;
+  const a = (a1 + a2 + adlerBase - 1) % adlerBase;
+  const b = (b1 + b2 + rest * (a1 + adlerBase - 1)) % adlerBase;
+  return b * 65_536 + a;
+}

@@ -1,0 +1,150 @@
+import {mkdtemp, open, readFile, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {inflateSync} from 'node:zlib';
+import fc from 'fast-check';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {readCustomHead} from '../../../src/lib/archive/custom-format.js';
+import {recompress} from '../../../src/lib/archive/recompress.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'recompress-'));
+});
+afterAll(() => rm(folder, {recursive: true, force: true}));
+
+/** An entry's rows, a piece each; or large objects, each in pieces. */
+type Data = {rows: Buffer[]} | {objects: Buffer[][]};
+
+const int = (value: number): Buffer => {
+  const bytes = Buffer.alloc(5);
+  bytes[0] = value < 0 ? 1 : 0;
+  bytes.writeUInt32LE(Math.abs(value), 1);
+  return bytes;
+};
+const text = (value: string | null): Buffer =>
+  value === null ? int(-1) : Buffer.concat([int(Buffer.byteLength(value)), Buffer.from(value)]);
+const pieces = (list: Buffer[]): Buffer[] => [...list.flatMap((piece) => [int(piece.length), piece]), int(0)];
+
+/** The archive as pg_dump -Fc -Z0 writes it to a pipe; the entry behind those with data has none. */
+function makeArchive(minor: number, entries: Data[]): Buffer {
+  const compression = minor >= 15 ? Buffer.of(0) : int(0);
+  const toc = [...entries.map(() => 1), 3].map((state, index) => [
+    int(index + 1), int(1), ...['1259', '16384', `t${index}`, 'TABLE DATA'].map(text), int(3),
+    ...['', null, 'COPY', 'public', null, ''].map(text), ...(minor >= 16 ? [int(114)] : []),
+    text('postgres'), text('false'), text('7'), text(null), Buffer.of(state), Buffer.alloc(8),
+  ]); // prettier-ignore
+  const blocks = entries.map((data, index) =>
+    'rows' in data
+      ? [Buffer.of(1), int(index + 1), ...pieces(data.rows)]
+      : [
+          Buffer.of(3),
+          int(index + 1),
+          ...data.objects.flatMap((list, n) => [int(n + 1), ...pieces(list)]),
+          int(0),
+        ],
+  );
+  return Buffer.concat([
+    Buffer.from('PGDMP'), Buffer.of(1, minor, 0, 4, 8, 1), compression, ...Array.from({length: 7}, () => int(1)),
+    ...['shop', '15.18', '15.18'].map(text), int(toc.length), ...toc.flat(), ...blocks.flat(),
+  ]); // prettier-ignore
+}
+
+/** Reads what `recompress` wrote by the offsets of its table of contents; inflating checks every Adler-32. */
+function readBack(archive: Buffer): Buffer[][] {
+  const head = readCustomHead(archive);
+  if (!head) throw new Error('the head is not whole');
+  return head.entries.map(({offsetPosition}) => {
+    let position = Number(archive.readBigUInt64LE(offsetPosition + 1));
+    const isRows = archive[position] === 1;
+    position += 6;
+    const readInt = (): number => archive.readUInt32LE((position += 5) - 4);
+    const readStream = (): Buffer => {
+      const parts: Buffer[] = [];
+      for (let size = readInt(); size > 0; size = readInt())
+        parts.push(archive.subarray(position, (position += size)));
+      return inflateSync(Buffer.concat(parts));
+    };
+    if (isRows) return [readStream()];
+    const objects: Buffer[] = [];
+    while (readInt() !== 0) objects.push(readStream());
+    return objects;
+  });
+}
+
+async function* inChunks(data: Buffer, size: number): AsyncGenerator<Buffer> {
+  for (let position = 0; position < data.length; position += size)
+    yield await Promise.resolve(data.subarray(position, position + size));
+}
+
+async function run(archive: Buffer, chunk: number, blockBytes: number) {
+  const path = join(folder, 'out');
+  const file = await open(path, 'w+');
+  try {
+    const isWhole = await recompress(inChunks(archive, chunk), file, {level: 5, workers: 2, blockBytes});
+    return {isWhole, written: await readFile(path)};
+  } finally {
+    await file.close();
+  }
+}
+
+const bytes = fc.oneof(
+  fc.uint8Array({minLength: 1, maxLength: 60}).map((array) => Buffer.from(array)),
+  fc.nat(50_000).map((length) => Buffer.from('some words that repeat '.repeat(4000).slice(0, length + 1))),
+);
+const data: fc.Arbitrary<Data> = fc.oneof(
+  fc.array(bytes, {maxLength: 12}).map((rows) => ({rows})),
+  fc.array(fc.array(bytes, {maxLength: 3}), {maxLength: 4}).map((objects) => ({objects})),
+);
+
+describe('compressing an archive again', () => {
+  it('keeps every byte of every entry, wherever chunks and blocks are cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(14, 15, 16),
+        fc.array(data, {maxLength: 6}),
+        fc.integer({min: 1, max: 70_000}),
+        fc.integer({min: 1, max: 100_000}),
+        async (minor, entries, chunk, block) => {
+          const {isWhole, written} = await run(
+            makeArchive(minor, entries),
+            Math.max(chunk, 40),
+            Math.max(block, 2000),
+          );
+          expect(isWhole).toBe(true);
+          const wanted = entries.map((entry) =>
+            'rows' in entry ? [Buffer.concat(entry.rows)] : entry.objects.map((list) => Buffer.concat(list)),
+          );
+          expect(readBack(written).map((list) => list.map((item) => item.toString('latin1')))).toEqual(
+            wanted.map((list) => list.map((item) => item.toString('latin1'))),
+          );
+        },
+      ),
+      {numRuns: 40},
+    );
+  });
+
+  it('says that an archive is not whole, wherever it ends', async () => {
+    const archive = makeArchive(14, [
+      {rows: [Buffer.from('one\n'), Buffer.from('two\n')]},
+      {objects: [[Buffer.from('x')]]},
+    ]);
+    const head = readCustomHead(archive)?.length ?? 0;
+    const ends = [head + 29]; // between the two entries an archive may end
+    for (let length = 0; length < archive.length; length++) {
+      const {isWhole} = await run(archive.subarray(0, length), 1000, 1000);
+      if (isWhole) expect([head, ...ends]).toContain(length);
+    }
+    expect((await run(archive, 1000, 1000)).isWhole).toBe(true);
+  });
+
+  it('refuses an archive of another layout', async () => {
+    const archive = makeArchive(14, []);
+    for (const [position, value] of [[5, 2], [6, 13], [6, 17], [8, 8], [9, 4], [10, 3]] as const) {
+      const other = Buffer.from(archive);
+      other[position] = value;
+      await expect(run(other, 1000, 1000)).rejects.toThrow(/unknown kind/);
+    } // prettier-ignore
+    await expect(run(Buffer.concat([archive, Buffer.of(9)]), 1000, 1000)).rejects.toThrow(/unknown kind/);
+  });
+});
