@@ -105,7 +105,7 @@ export async function selectCandidates(
         : `JOIN ${among(index)} l ON ${keys.map((key, position) => `${key} = l.k${position}`).join(' AND ')}`;
     await session.query(`
       INSERT INTO ${candidatesTable(index)}
-      SELECT t.tableoid, t.ctid, t.xmin, ${keys.join(', ')}, r.reasons, ${guardsSql(selection, root)}
+      SELECT t.tableoid, t.ctid, t.xmin, ${keys.join(', ')}, r.reasons, ${guardsSql(selection, root, `'test-email' = ANY (r.reasons)`)}
         FROM ${relationSql(table)} t ${restriction}
         CROSS JOIN LATERAL (SELECT ${reasonList} AS reasons OFFSET 0) r
         ${customerJoinSql(profile)}
@@ -169,8 +169,15 @@ function reasonsSql(selection: Selection, {table, profile}: Root): string {
   return wordsSql(words);
 }
 
-/** The guards that keep the row `t` of the root, whatever criterion it matches. */
-export function guardsSql(selection: Selection, {table, profile}: Root): string {
+/**
+ * The guards that keep the row `t` of the root, whatever criterion it matches.
+ * @param isTest SQL condition: whether its address is a test address, where that is known already
+ */
+export function guardsSql(
+  selection: Selection,
+  {table, profile}: Root,
+  isTest = isTestSql(selection, profile.email),
+): string {
   const {criteria, config, graph} = selection;
   const paid = isOneOf(profile.paymentStatus, graph.profile.paidPayments);
   const words: Partial<Record<(typeof guards)[number], string>> = {};
@@ -180,7 +187,7 @@ export function guardsSql(selection: Selection, {table, profile}: Root): string 
       `${paid} AND NOT coalesce(t.${quoteIdentifier(profile.total)} <= ${config.highValue ?? defaultHighValue}, false)`;
   }
   if (profile.email !== undefined && !criteria.includeCustomers) {
-    words['production-customer'] = `c.address IS NOT NULL AND NOT ${isTestSql(selection, profile.email)}`;
+    words['production-customer'] = `c.address IS NOT NULL AND NOT ${isTest}`;
   }
   if (profile.email !== undefined && config.protected !== undefined && config.protected.length > 0) {
     const patterns = config.protected.map((pattern) => quoteLiteral(likePattern(pattern)));
