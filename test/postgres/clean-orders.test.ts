@@ -1,5 +1,5 @@
 /** Cleaning the sample shop: who is chosen, who is kept, and that preview, file and database tell the same. */
-import {readdir, readFile, stat} from 'node:fs/promises';
+import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
@@ -246,6 +246,15 @@ describe('a cleaning', () => {
     expect(asked).toEqual([false, true]);
     expect(done).toMatchObject({backupPath: null, roots: {'public.orders': 152}});
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('says that nothing was deleted when the backup cannot be written', async () => {
+    await writeFile(join(folder, 'backups'), '');
+    await expect(clean()).rejects.toMatchObject({
+      code: 'FOLDER_NOT_WRITABLE',
+      message: expect.stringContaining('No order was deleted.') as string,
+    });
+    expect(await count('orders')).toBe(404);
   });
 
   it('writes the file for its owner alone', async () => {

@@ -290,6 +290,7 @@ describe('a restore that must not go on', () => {
     await withSession(database.connection, (session) =>
       withAdvisoryLock(session, {purpose: 'change', database: database.name}, async () => {
         await expect(run()).rejects.toMatchObject({code: 'LOCKED', exitCode: 5});
+        await expect(run({waitMs: 1})).rejects.toThrow('did not end within');
         await expect(run({execute: false})).resolves.toMatchObject({mode: 'preview'});
       }),
     );

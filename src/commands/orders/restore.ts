@@ -1,7 +1,7 @@
 /** destino-db orders:restore */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {confirmFlags} from '../../lib/cli/flags.js';
+import {confirmFlags, waitFlag} from '../../lib/cli/flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showRestoredOrders} from '../../lib/cli/show-restored-orders.js';
 import {restoreOrders} from '../../lib/services/restore-orders.js';
@@ -47,6 +47,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
       multipleNonGreedy: true,
       summary: 'Only this order, with its rows; may be repeated.',
     }),
+    ...waitFlag,
     ...confirmFlags,
   };
 
@@ -60,6 +61,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
           execute: flags.execute,
           failOnConflicts: flags['fail-on-conflicts'],
           onlyOrders: flags['only-order'] ?? [],
+          waitMs: (flags.wait ?? 0) * 1000,
         }),
       showRestoredOrders(repeatCommand(this.config.bin, 'orders:restore', this.argv, ['--execute'])),
     );

@@ -63,8 +63,10 @@ export function testAddressSql(email: string, rules: TestAddressRules): string {
   ];
   const address = `pg_catalog.lower(pg_catalog.btrim((${email})::pg_catalog.text))`;
   const mayMatch = `${address} LIKE ANY (ARRAY[${likePatterns([...rules.words, ...reservedLabels, ...services])}]::pg_catalog.text[])`;
-  // Most addresses have none of the names in them, and LIKE finds that out six times as fast.
-  return `coalesce(${mayMatch} AND ${address} ~ ${quoteLiteral(patterns.join('|'))}, false)`;
+  // Most addresses have none of the names in them, and LIKE finds that out six times as fast; most test addresses match
+  // the first pattern, which takes a third of the time of all in one.
+  const matches = patterns.map((pattern) => `${address} ~ ${quoteLiteral(pattern)}`).join(' OR ');
+  return `coalesce(${mayMatch} AND (${matches}), false)`;
 }
 
 /** SQL list of LIKE patterns: texts with any of the names in them. A name within which another one stands adds nothing. */

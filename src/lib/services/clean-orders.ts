@@ -230,6 +230,9 @@ async function settle(
   const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
   if (outcome === 'aborted') {
     if (backupPath !== null) await rm(backupPath, {force: true});
+    if (error instanceof AppError && ['DISK_FULL', 'FOLDER_NOT_WRITABLE'].includes(error.code)) {
+      return withState(error, 'No order was deleted.');
+    }
     if (context.signal.aborted || (error instanceof AppError && error.code !== 'QUERY_FAILED')) return error;
     return new AppError(
       'CLEAN_FAILED',

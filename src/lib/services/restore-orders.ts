@@ -26,6 +26,8 @@ export interface RestoreOrdersOptions {
   readonly failOnConflicts: boolean;
   /** Keys of the orders to take; all of them when empty. */
   readonly onlyOrders: readonly string[];
+  /** How long to wait for another run on the same database, ms. */
+  readonly waitMs?: number;
 }
 
 export interface RestoredTable {
@@ -114,7 +116,7 @@ export async function restoreOrders(
       return options.execute
         ? withAdvisoryLock(
             session,
-            {purpose: 'change', database: identity.database, signal: ctx.signal},
+            {purpose: 'change', database: identity.database, waitMs: options.waitMs, signal: ctx.signal},
             work,
           )
         : work();
