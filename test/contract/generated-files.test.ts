@@ -6,11 +6,14 @@ import {expect, it} from 'vitest';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-it.each(['oclif.manifest.json', 'docs/configuration.md'])('%s is in step with the code', (path) => {
-  const built = readFileSync(root + path, 'utf8');
-  // What is staged counts as committed. Outside a repository there is nothing to compare with but the file itself.
-  const committed = existsSync(`${root}.git`)
-    ? execFileSync('git', ['show', `:${path}`], {cwd: root, encoding: 'utf8', maxBuffer: 50_000_000})
-    : built;
-  expect(built === committed, `run "npm run build" and commit ${path}`).toBe(true);
-});
+it.each(['oclif.manifest.json', 'docs/configuration.md', 'docs/errors.md'])(
+  '%s is in step with the code',
+  (path) => {
+    const built = readFileSync(root + path, 'utf8');
+    // What is staged counts as committed. Outside a repository there is nothing to compare with but the file itself.
+    const committed = existsSync(`${root}.git`)
+      ? execFileSync('git', ['show', `:${path}`], {cwd: root, encoding: 'utf8', maxBuffer: 50_000_000})
+      : built;
+    expect(built === committed, `run "npm run build" and commit ${path}`).toBe(true);
+  },
+);
