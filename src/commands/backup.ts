@@ -75,6 +75,12 @@ export default class Backup extends BaseCommand {
       multipleNonGreedy: true,
       summary: 'Also copy the backup there: s3://bucket/prefix or a folder (repeatable).',
     }),
+    local: Flags.boolean({
+      allowNo: true,
+      default: true,
+      summary:
+        'With --no-local, stream the dump to the bucket of --to; nothing of it lies here (custom, sql).',
+    }),
     'encrypt-to': Flags.string({
       helpValue: 'AGE1...',
       multiple: true,
@@ -119,7 +125,12 @@ export default class Backup extends BaseCommand {
             dryRun: flags['dry-run'],
             waitMs: (flags.wait ?? 0) * 1000,
           },
-          {to: flags.to, recipients: flags['encrypt-to'], passphraseFile: flags['passphrase-file']},
+          {
+            to: flags.to,
+            recipients: flags['encrypt-to'],
+            passphraseFile: flags['passphrase-file'],
+            isLocal: flags.local,
+          },
         ),
       showBackup,
       {exitCodeOf: (result) => (result.shrink.length > 0 ? 4 : 0)},

@@ -2,9 +2,9 @@
 import {HeadObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
 import {execFileSync} from 'node:child_process';
 import {createHash, randomBytes} from 'node:crypto';
-import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {formatBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {withSession} from '../../src/lib/postgres/client.js';
@@ -86,6 +86,52 @@ describe.each(['custom', 'sql', 'directory'] as const)('a backup in %s format', 
       expect(await readdir(join(folder, 'backups'))).not.toContainEqual(expect.stringContaining('fetched'));
     },
   );
+});
+
+describe.each(['custom', 'sql'] as const)('a backup streamed in %s format', (format) => {
+  it('never lies on a disk here, and restores equal', async () => {
+    const target = `streamed_${randomBytes(4).toString('hex')}`;
+    const made = await backupToPlaces(
+      context(),
+      {format},
+      {to: [place], recipients: [recipient], isLocal: false},
+    );
+    expect(made.path).toMatch(/^s3:\/\/.*\.age$/);
+    expect((await readdir(join(folder, 'backups'))).filter((name) => !name.startsWith('.'))).toEqual([]);
+    const source = {from: place, identityFile: 'key.txt'};
+    const {results} = await verifyFrom(context(), source, {level: 'archive', scratch: {kind: 'same'}});
+    expect(results).toMatchObject([{id: made.id, ok: true, findings: []}]);
+    try {
+      const restored = await restoreFrom(context(), source, {
+        isLatest: true,
+        targetDb: target,
+        createDb: true,
+      });
+      expect(restored.tables.filter(({rows}) => rows > 0).length).toBeGreaterThan(5);
+    } finally {
+      await dropDatabase(target);
+    }
+  });
+});
+
+it('streamed by a pg_dump that fails leaves nothing in the bucket', async () => {
+  const request = {excludeTables: ['no_such_table_at_all']};
+  await expect(backupToPlaces(context(), request, {to: [place], isLocal: false})).rejects.toThrow();
+  const tools = join(folder, 'bin');
+  await mkdir(tools);
+  for (const name of ['pg_restore', 'psql'])
+    await symlink(join(inject('serverBin'), name), join(tools, name));
+  const broken = `#!/bin/sh\ncase "$*" in *--version*) exec ${inject('serverBin')}/pg_dump --version;; esac\nhead -c 20000000 /dev/urandom\necho 'pg_dump: error: broke off' >&2\nexit 1\n`;
+  await writeFile(join(tools, 'pg_dump'), broken, {mode: 0o755});
+  const failing = testContext(folder, {
+    settings: {databaseUrl: urlOf(database.connection), pgBin: tools},
+    env: storeEnvironment(),
+  });
+  await expect(backupToPlaces(failing, {}, {to: [place], isLocal: false})).rejects.toMatchObject({
+    code: 'PG_DUMP_FAILED',
+  });
+  expect(await keysIn(bucket)).toEqual([]);
+  expect(await uploadsIn(bucket)).toEqual([]);
 });
 
 it('is restored by the age tool and pg_restore alone, and a dump encrypted by age by this program', async () => {

@@ -27,6 +27,8 @@ export interface BackupRequest {
   readonly dryRun?: boolean | undefined;
   /** Another database of the same server than the one that the settings name. */
   readonly database?: string | undefined;
+  /** Whether the dump never lies on a disk here, which then needs no room for it. */
+  readonly isStreamed?: boolean | undefined;
   /** Whether retention may remove older backups afterwards; true by default. */
   readonly isPruning?: boolean | undefined;
   /** How long to wait for another run in the same folder, ms. */

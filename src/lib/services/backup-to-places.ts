@@ -13,6 +13,8 @@ export interface CopyFlags {
   readonly to?: readonly string[] | undefined;
   readonly recipients?: readonly string[] | undefined;
   readonly passphraseFile?: string | undefined;
+  /** False streams to the first place and copies from there to the others. */
+  readonly isLocal?: boolean | undefined;
 }
 
 export interface CopiedBackupResult extends BackupResult {
@@ -35,6 +37,21 @@ export async function backupToPlaces(
   }
   // A wrong key is known before the dump is made, not after it.
   const encryptTo = await encryptToOf(context.settings, flags);
+  if (flags.isLocal === false) {
+    const [first, ...others] = to;
+    if (first === undefined)
+      throw new AppError('USAGE', '--no-local needs a bucket in --to (s3://bucket/prefix).');
+    const {streamBackup} = await import('./stream-backup.js');
+    const streamed = await streamBackup(context, request, first, encryptTo);
+    if (streamed.metadataPath === null || others.length === 0) return {...streamed, copies: []};
+    const {copies: more} = await copyBackups(context, {
+      from: first,
+      to: others,
+      backupFiles: [basename(streamed.metadataPath)],
+      encryptTo,
+    });
+    return {...streamed, copies: more};
+  }
   const result = await backupDatabase(context, request);
   if (to.length === 0 || result.metadataPath === null) return {...result, copies: []};
   const copies: CopiedBackup[] = [];

@@ -82,7 +82,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
           ? {sizeBytes: previous.sizeBytes, databaseBytes: previous.record.source.sizeBytes}
           : undefined,
       );
-      if (!options.schemaOnly) await requireSpace(folder, estimate);
+      if (!options.schemaOnly && request.isStreamed !== true) await requireSpace(folder, estimate);
       return {
         connection,
         options,

@@ -65,7 +65,10 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
     try {
       const written = await transferFiles(context, transfer, staging, isOpening);
       const folder = await to.settle(staging);
-      const stored = withFolder(isOpening ? plainRecord(record) : storedRecord(transfer, written), folder);
+      const stored = withFolder(
+        isOpening ? plainRecord(record) : storedRecord({record, seal: sealingOf(transfer)}, written),
+        folder,
+      );
       await to.writeText(metadataKey, formatBackupRecord(stored), null);
       await done();
       return {metadataKey, record: stored, isPresent: false};
@@ -100,7 +103,7 @@ export function filesOf(record: BackupRecord): StoredFile[] {
   return record.roles ? [...files, {name: record.roles.path, sha256: record.roles.sha256}] : files;
 }
 
-type Written = ReadonlyMap<string, {readonly sha256: string; readonly sizeBytes: number}>;
+type Written = ReadonlyMap<string, Digest>;
 
 async function transferFiles(
   context: RunContext,
@@ -144,14 +147,14 @@ async function transferFile(
   const key = folderOf(record) + file.name;
   const read = digested((await from.read(key, signal)) as AsyncIterable<Buffer>, onBytes);
   const seal = sealingOf(transfer);
-  const content = isOpening
-    ? decryptStream(read.stream, keys)
-    : seal
-      ? encryptStream(read.stream, seal)
-      : read.stream;
-  const sent = digested(content);
-  const name = isOpening ? file.name.slice(0, -ageSuffix.length) : seal ? file.name + ageSuffix : file.name;
-  await to.write(staging + name, sent.stream, {expectedBytes: backup.sizeBytes, signal});
+  const name = isOpening ? file.name.slice(0, -ageSuffix.length) : file.name;
+  const {stored} = await writeChecked(context, {
+    to,
+    key: staging + name,
+    source: isOpening ? decryptStream(read.stream, keys) : read.stream,
+    seal,
+    expectedBytes: backup.sizeBytes,
+  });
   if (read.sha256() !== file.sha256) {
     throw new AppError(
       'CHECKSUM_MISMATCH',
@@ -161,19 +164,53 @@ async function transferFile(
       },
     );
   }
-  const back = digested((await to.read(staging + name, signal)) as AsyncIterable<Buffer>);
+  return stored;
+}
+
+interface Digest {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Writes a file, sealed where `seal` says so (".age" ends its key then), and reads it back.
+ * @returns digests of what came and of what is stored
+ * @throws CHECKSUM_MISMATCH when it reads back differently, and the codes of the store
+ */
+export async function writeChecked(
+  context: RunContext,
+  file: {
+    readonly to: Place;
+    readonly key: string;
+    readonly source: AsyncIterable<Buffer>;
+    readonly seal: EncryptTo | undefined;
+    /** Bytes, known or guessed. */
+    readonly expectedBytes: number;
+    readonly onBytes?: (bytes: number) => void;
+  },
+): Promise<{plain: Digest; stored: Digest}> {
+  const {to, seal, expectedBytes, onBytes} = file;
+  const {signal} = context;
+  const key = seal ? file.key + ageSuffix : file.key;
+  const plain = digested(file.source);
+  const sent = digested(seal ? encryptStream(plain.stream, seal) : plain.stream);
+  await to.write(key, sent.stream, {expectedBytes, signal, onBytes});
+  const back = digested((await to.read(key, signal)) as AsyncIterable<Buffer>);
   // eslint-disable-next-line @typescript-eslint/no-unused-vars -- read for its digest alone
   for await (const _ of back.stream) signal.throwIfAborted();
   if (back.sha256() !== sent.sha256()) {
     throw new AppError(
       'CHECKSUM_MISMATCH',
-      `${to.url}/${staging}${name} reads back differently from what was sent; it was removed.`,
+      `${to.url}/${key} reads back differently from what was sent; it was removed.`,
       {
         hint: 'Run again; if it stays so, the store cannot be trusted.',
       },
     );
   }
-  return {sha256: sent.sha256(), sizeBytes: sent.sizeBytes()};
+  return {
+    plain: {sha256: plain.sha256(), sizeBytes: plain.sizeBytes()},
+    stored: {sha256: sent.sha256(), sizeBytes: sent.sizeBytes()},
+  };
 }
 
 /** Files that are encrypted already are not encrypted again; those in folders stay plain, as all commands read them. */
@@ -198,9 +235,10 @@ function digested(source: AsyncIterable<Buffer>, onBytes?: (bytes: number) => vo
 }
 
 /** The record of what was written: as before, or with the encrypted files in place of the plain ones. */
-function storedRecord(transfer: Transfer, written: Written): BackupRecord {
-  const {record} = transfer.backup;
-  const seal = sealingOf(transfer);
+export function storedRecord(
+  {record, seal}: {readonly record: BackupRecord; readonly seal: EncryptTo | undefined},
+  written: Written,
+): BackupRecord {
   if (!seal) return record;
   const {backupPath, size, sha256, roles} = record;
   const digestOf = (name: string): string => written.get(name)?.sha256 ?? '';
@@ -233,7 +271,8 @@ function plainRecord(record: BackupRecord): BackupRecord {
   return encryption ? {...rest, ...encryption.plain} : record;
 }
 
-function withFolder(record: BackupRecord, folder: string): BackupRecord {
+/** The record with the folder that its files are in. */
+export function withFolder(record: BackupRecord, folder: string): BackupRecord {
   const {storage: _before, ...rest} = record;
   return folder === '' ? rest : {...rest, storage: {folder}};
 }
