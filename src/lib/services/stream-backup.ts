@@ -28,6 +28,21 @@ export async function streamBackup(
   encryptTo: EncryptTo | undefined,
 ): Promise<BackupResult> {
   if (!isRemote(url)) throw new AppError('USAGE', '--no-local needs a bucket in --to (s3://bucket/prefix).');
+  const contradiction =
+    request.withRoles === true
+      ? '--with-roles'
+      : request.retentionDays === undefined
+        ? undefined
+        : '--retention-days';
+  if (contradiction !== undefined) {
+    throw new AppError(
+      'USAGE',
+      `--no-local contradicts ${contradiction}, which works in the backups folder.`,
+      {
+        hint: 'Old backups in a bucket: destino-db prune --from PLACE.',
+      },
+    );
+  }
   const startedMs = context.clock.now().getTime();
   const to = await openPlace(context.settings, url);
   const plan = await context.progress.step('Look at the database', () =>
