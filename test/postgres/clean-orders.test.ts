@@ -248,6 +248,12 @@ describe('a cleaning', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it('compares totals that are kept as money', async () => {
+    const {guards} = await preview();
+    await shop.run('ALTER TABLE orders ALTER total TYPE money');
+    expect((await preview()).guards).toEqual(guards);
+  });
+
   it('says that nothing was deleted when the backup cannot be written', async () => {
     await writeFile(join(folder, 'backups'), '');
     await expect(clean()).rejects.toMatchObject({

@@ -182,9 +182,12 @@ export function guardsSql(
   const paid = isOneOf(profile.paymentStatus, graph.profile.paidPayments);
   const words: Partial<Record<(typeof guards)[number], string>> = {};
   if (profile.total !== undefined) {
+    const column = `t.${quoteIdentifier(profile.total)}`;
+    // Money can be compared with money only.
+    const total = columnType(table, profile.total) === 'money' ? `${column}::pg_catalog.numeric` : column;
     // A paid order whose total is unknown could be any.
     words['high-value-paid'] =
-      `${paid} AND NOT coalesce(t.${quoteIdentifier(profile.total)} <= ${config.highValue ?? defaultHighValue}, false)`;
+      `${paid} AND NOT coalesce(${total} <= ${config.highValue ?? defaultHighValue}, false)`;
   }
   if (profile.email !== undefined && !criteria.includeCustomers) {
     words['production-customer'] = `c.address IS NOT NULL AND NOT ${isTest}`;
