@@ -1,5 +1,5 @@
 /** restore --drop-existing killed with SIGKILL: the database's name leads to all of the old or all of the new content. */
-import type {ChildProcess} from 'node:child_process';
+import {type ChildProcess, execFileSync} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {setTimeout as delay} from 'node:timers/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
@@ -95,6 +95,22 @@ it('leaves the old content when killed while the new database is filled, and the
   expect(await content()).toBe('old');
   const {setAside} = next.json() as {setAside: string};
   expect(await related()).toEqual([name, setAside].sort());
+});
+
+it('shows no password in the process list while it restores, not even one given as a flag', async () => {
+  let listing = '';
+  const run = runCli([...restoreArgs, '--database-url', ownerUrl], {cwd: folder});
+  const progress = {isOver: false};
+  void run.then(() => (progress.isOver = true));
+  while (!progress.isOver && !/pg_restore .*--dbname/.test(listing)) {
+    listing = execFileSync('ps', ['-eo', 'args'], {encoding: 'utf8'});
+    await delay(5);
+  }
+  expect(listing).toMatch(/pg_restore .*--dbname/);
+  expect(listing).not.toContain(':owner@');
+  const {status, stdout, stderr} = await run;
+  expect(status).toBe(0);
+  expect(stdout + stderr).not.toContain(':owner@');
 });
 
 it('leaves the old content, open to everybody, when killed in the middle of the swap', async () => {

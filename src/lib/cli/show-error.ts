@@ -42,7 +42,8 @@ export function errorLines(error: AppError, style: Style, isVerbose: boolean): s
   const details = isVerbose ? error.details : error.details.slice(-shownDetails);
   return [
     `${style.red('Error')} ${error.code}: ${error.message.split('\n').map(printable).join('\n')}`,
-    ...details.map((line) => style.dim(`  ${printable(line)}`)),
+    // Tools indent the rest of a message with tabs.
+    ...details.map((line) => style.dim(`  ${printable(line.replaceAll('\t', '  '))}`)),
     ...(error.hint === undefined ? [] : [`${style.bold('Next:')} ${error.hint}`]),
     ...(isVerbose ? stackLines(error) : []),
   ];
