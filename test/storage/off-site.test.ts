@@ -249,6 +249,25 @@ it('killed at ten moments of a copy leaves nothing that is listed, and recover l
   expect(copies).toMatchObject([{id}]);
 });
 
+it('lists more than a thousand backups of a bucket, newest first', async () => {
+  const client = storeClient();
+  const start = Date.parse('2026-01-01T00:00:00.000Z');
+  const pending = Array.from({length: 1005}, (_, index) => new Date(start + index * 3_600_000).toISOString());
+  const [newest] = pending.slice(-1);
+  const put = async (): Promise<void> => {
+    for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+      const record = sampleRecord(at);
+      const Key = `shop one/${record.id}.metadata.json`;
+      await client.send(new PutObjectCommand({Bucket: bucket, Key, Body: formatBackupRecord(record)}));
+    }
+  };
+  await Promise.all(Array.from({length: 16}, put));
+  const {backups, problems} = await listBackups(context(), {from: place});
+  expect(problems).toEqual([]);
+  expect(backups).toHaveLength(1005);
+  expect(backups[0]?.createdAt).toBe(newest);
+});
+
 it('prunes by the policy, and tells what is locked until when', async () => {
   const locking = await createBucket({isLocking: true});
   const config: Config = {storage: {lockMode: 'COMPLIANCE', lockDays: 3}};

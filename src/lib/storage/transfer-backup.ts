@@ -273,8 +273,7 @@ function plainRecord(record: BackupRecord): BackupRecord {
 
 /** The record with the folder that its files are in. */
 export function withFolder(record: BackupRecord, folder: string): BackupRecord {
-  const {storage: _before, ...rest} = record;
-  return folder === '' ? rest : {...rest, storage: {folder}};
+  return {...record, storage: folder === '' ? undefined : {folder}};
 }
 
 /** @throws DISK_FULL when a folder has not the room for the backup */
