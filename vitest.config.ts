@@ -29,6 +29,14 @@ export default defineConfig({
           globalSetup: [...server.globalSetup, 'test/support/object-store.ts'],
         },
       },
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          ...server,
+          globalSetup: [...server.globalSetup, 'test/support/fault-table.ts'],
+        },
+      },
       {test: {name: 'e2e', include: ['test/commands/**/*.test.ts', 'test/e2e/**/*.test.ts'], ...server}},
     ],
   },

@@ -1,5 +1,6 @@
 /** What every service is handed: settings and the ports to the outside. */
 import type {Clock} from './clock.js';
+import type {Reach} from './fault-points.js';
 import type {Progress} from './progress/progress.js';
 import type {Settings} from './settings/settings.js';
 import type {RunFacts} from './watch/run-record.js';
@@ -30,4 +31,6 @@ export interface RunContext {
   readonly warn: (message: string) => void;
   /** Tells the audit log what the run found out or did, as soon as it is so; lists add up, single values replace. */
   readonly record: (facts: RunFacts) => void;
+  /** Told where a step ends, so that tests can have the run stopped exactly there. */
+  readonly reach: Reach;
 }

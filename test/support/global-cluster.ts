@@ -64,7 +64,8 @@ async function chooseServer(): Promise<{folder: string; major: number}> {
   return server;
 }
 
-async function loadTemplate(connection: Connection): Promise<void> {
+/** Makes the database "shop_template", which holds the sample shop. */
+export async function loadTemplate(connection: Connection): Promise<void> {
   await withSession(connection, async (session) => {
     await session.query('CREATE DATABASE shop_template');
   });

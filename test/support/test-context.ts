@@ -1,4 +1,5 @@
 /** A run context for tests of services: silent, confirmed, with a clock that can be set. */
+import {passBy} from '../../src/lib/fault-points.js';
 import {type RunContext} from '../../src/lib/run-context.js';
 import {silentProgress} from '../../src/lib/progress/progress.js';
 import {environmentOf} from '../../src/lib/settings/environment.js';
@@ -47,6 +48,7 @@ export function testContext(
     confirm: changes.confirm ?? (() => Promise.resolve()),
     warn: (message) => warnings.push(message),
     record: (more) => void facts.push(more),
+    reach: passBy,
     warnings,
     facts,
   };

@@ -3,6 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {lstat, rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {systemErrorCode} from '../errors.js';
+import type {Reach} from '../fault-points.js';
 import {backupExtension, metadataSuffix, partialSuffix} from './backup-name.js';
 import type {Backup} from './catalogue.js';
 import {explainFileError, syncFolder} from './safe-file.js';
@@ -41,20 +42,23 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
  * Links inside a dump folder are removed, not followed.
  * @throws FOLDER_NOT_WRITABLE, WRITE_FAILED; what is left then ends in `.partial`, or is the untouched backup
  */
-export async function removeBackup(backup: Backup): Promise<void> {
+export async function removeBackup(backup: Backup, reach: Reach): Promise<void> {
   const mark = `.${randomBytes(4).toString('hex')}${partialSuffix}`;
   const metadata = `${backup.metadataPath}${mark}`;
   const contents = contentPaths(backup);
   try {
     await rename(backup.metadataPath, metadata);
     try {
+      await reach('prune.metadata-renamed');
       for (const path of contents) await rename(path, `${path}${mark}`);
     } catch (error) {
       await restoreNames(backup, contents, mark);
       throw error;
     }
     await syncFolder(dirname(backup.path));
+    await reach('prune.renamed');
     for (const path of contents) await rm(`${path}${mark}`, {recursive: true});
+    await reach('prune.dump-removed');
     await rm(metadata);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return; // somebody else removed it meanwhile

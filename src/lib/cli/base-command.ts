@@ -2,6 +2,7 @@
 import {Command, type Interfaces} from '@oclif/core';
 import {systemClock} from '../clock.js';
 import {AppError} from '../errors.js';
+import {createReach} from '../fault-points.js';
 import {chooseProgress} from '../progress/choose-progress.js';
 import {type Progress, silentProgress} from '../progress/progress.js';
 import {redact, redactValues} from '../redact.js';
@@ -73,6 +74,7 @@ export abstract class BaseCommand extends Command {
     refuseEmptyFlags(flags);
     const settings = await loadSettings(flags, process.cwd(), process.env);
     const interruption = new AbortController();
+    const reach = createReach(process.env['DESTINO_DB_FAULT'], interruption.signal);
     const release = abortOnSignals(interruption);
     const progress = await this.startProgress(isJson, isQuiet);
     const warnings: string[] = [];
@@ -88,6 +90,7 @@ export abstract class BaseCommand extends Command {
         toolVersion: this.config.version,
         warn: (message) => warnings.push(message),
         record: (facts) => run?.record(facts),
+        reach,
         confirm: async (request) => {
           const {confirm} = await import('./confirm.js');
           await confirm(

@@ -40,6 +40,7 @@ export async function backUpOrders(
         (rows) => step.advance(rows, plan.totalRows, 'rows'),
       ),
     );
+    await context.reach('clean.file-written');
     await context.progress.step('Check the order backup', () => readBack(context, partial, written));
     await renameSafely(partial, path);
     return path;

@@ -75,9 +75,12 @@ async function makeBackup(
   let isPublished = false;
   try {
     discarded = await journal.begin({kind: 'partial', path: place.partialPath});
+    await context.reach('backup.reserved');
     const inventory = await dump(context, plan, place);
     const digest = await context.progress.step('Checksum', () => digestDump(context, place));
+    await context.reach('backup.digested');
     const proof = await verify(context, plan, place);
+    await context.reach('backup.verified');
     const roles =
       request.withRoles === true
         ? await writeRoles(context, plan.connection, plan.identity.major, place)
@@ -92,7 +95,9 @@ async function makeBackup(
     });
     await publishDump(place, roles !== null);
     isPublished = true;
+    await context.reach('backup.published');
     await writeFileSafely(place.metadataPath, formatBackupRecord(record));
+    await context.reach('backup.recorded');
     await named();
     await discarded();
   } catch (error) {
@@ -106,6 +111,7 @@ async function makeBackup(
   recordBackup(context, record);
   const pruned =
     record.shrink.length > 0 || request.isPruning === false ? [] : await prune(context, request, plan, place);
+  await context.reach('backup.pruned');
   return toResult(record, place, plan.warnings, pruned);
 }
 
@@ -137,7 +143,9 @@ async function dump(
       } finally {
         tracker.stop();
       }
+      await context.reach('backup.dumped');
       await syncDump(place);
+      await context.reach('backup.synced');
       return {...inventory, leftOut: [...plan.selection.leftOut]};
     }),
   );

@@ -167,7 +167,9 @@ async function cleanInTransaction(
       return found;
     });
     refuseChangedPlan(request, plan);
+    await context.reach('clean.locked');
     if (request.backup && plan.totalRows > 0) backupPath = await backUpOrders(context, cleaning, plan);
+    await context.reach('clean.file-named');
     const {sideEffects} = await progress.step('Delete the rows', (step) =>
       deleteRows(
         session,
@@ -179,10 +181,12 @@ async function cleanInTransaction(
       ),
     );
     for (const effect of sideEffects) context.warn(`A trigger did more than the deletion: ${effect}.`);
+    await context.reach('clean.deleted');
     context.signal.throwIfAborted();
     const [row] = await session.query('SELECT pg_catalog.pg_current_xact_id()::text AS id');
     transaction = row?.['id'] ?? null;
     await session.query('COMMIT');
+    await context.reach('clean.committed');
     return {mode: 'execute', ...plan, backupPath, sideEffects};
   } catch (error) {
     await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell

@@ -71,9 +71,12 @@ export async function proveByRestore(
         return failed;
       },
     );
+    await context.reach('verify.loaded');
     const restoreDuration = Math.round(performance.now() - startedMs);
     if (failure) return {findings: [failure], notes: [], restoreDuration};
-    return {...(await compare(context, read, scratch.connection)), restoreDuration};
+    const compared = await compare(context, read, scratch.connection);
+    await context.reach('verify.compared');
+    return {...compared, restoreDuration};
   });
 }
 

@@ -177,7 +177,8 @@ async function removeEach(
       const {path, metadataPath} = item.backup;
       const done = await journal.begin({kind: 'dump-without-metadata', path, metadataPath});
       try {
-        await removeBackup(item.backup);
+        await removeBackup(item.backup, ctx.reach);
+        await ctx.reach('prune.removed');
         removed.unshift(decisionOf(item));
         ctx.record({pruned: [item.backup.id]});
       } catch (error) {

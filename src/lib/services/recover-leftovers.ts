@@ -71,6 +71,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
       plan: doable.map((one) => `${one.action} ${one.what}: ${one.reason}`),
     });
   }
+  await ctx.reach('recover.planned');
   const clearUp = () => ctx.progress.step('Clear up', () => executeRecovery(ctx, doable));
   const {recovered, failed} =
     doable.length === 0
@@ -79,6 +80,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
           command: 'recover',
           waitMs: options.waitMs,
         });
+  await ctx.reach('recover.all-done');
   const unresolved = new Set([...left, ...failed].map((one) => one.what));
   for (const journal of plan.journals) {
     if (journal.fate === 'dead' && journal.unfinished.every((entry) => isResolved(entry, unresolved, plan)))
@@ -157,6 +159,7 @@ async function executeRecovery(
     try {
       await one.run();
       recovered.push(recoveredThing(one));
+      await ctx.reach('recover.one-done');
     } catch (error) {
       ctx.signal.throwIfAborted();
       failed.push({...thingOf(one), reason: messageOf(error)});

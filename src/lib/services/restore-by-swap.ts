@@ -76,6 +76,7 @@ async function fillAndSwap(
   try {
     loaded = await fillStaging(context, plan, session, carried, staging);
     context.signal.throwIfAborted();
+    await context.reach('staging.finished');
     if (setAside !== null) swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
     await context.progress.step(setAside === null ? 'Give it its name' : 'Swap', async (step) => {
       const {databaseComment: comment} = carried.properties;
@@ -86,7 +87,7 @@ async function fillAndSwap(
         owner: null,
         comment,
       } as const;
-      await swapDatabases(maintenance, {name: target, incoming: staging, setAside, mark, comment});
+      await swapDatabases(context.reach, maintenance, {name: target, incoming: staging, setAside, mark, comment});
       if (setAside !== null) step.note(`the old one is ${setAside}`);
     });
   } catch (error) {
@@ -115,9 +116,12 @@ async function fillStaging(
   const owner = await thisProcess();
   await context.progress.step(`Make the database ${staging}`, async () => {
     await createDatabase(session, staging, carried.database, plan.rights.serverMajor);
+    await context.reach('staging.made');
     await session.query(markStatement(staging, {kind: 'staging', database, at, owner, comment: null}));
+    await context.reach('staging.marked');
   });
   const loaded = await loadAndCompare(context, plan, withDatabase(plan.target, staging));
+  await context.reach('staging.filled');
   // The comment follows with the name; until then it is the mark.
   const properties = {...carried.properties, databaseComment: null};
   for (const failure of await applyDatabaseProperties(session, staging, properties)) {

@@ -208,7 +208,9 @@ async function restoreInPlace(
   } catch (error) {
     throw asFailedRestore(error, state);
   }
+  await context.reach('restore.loaded');
   const {tables, differences} = await analyzeAndCompare(context, plan, plan.target);
+  await context.reach('restore.compared');
   requireEqual(differences, loaded.errors, `"${database}" holds what was restored. ${undo}`);
   return {tables, ...loaded};
 }

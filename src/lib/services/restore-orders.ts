@@ -103,6 +103,7 @@ export async function restoreOrders(
         const plan = await step('Compare with the database', () =>
           makePlan(session, file, softLinks, options),
         );
+        await ctx.reach('orders.staged');
         const triggers = await triggersOf(ctx, session, plan.staged);
         const result = {...plan.result, mode: 'preview' as const, database: identity.database, sequences: []};
         const sequences = options.execute
@@ -293,14 +294,17 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
     try {
       const sequences = await withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', async () => {
         await session.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
-        return putBackOrders(session, plan.staged, {
+        const moved = await putBackOrders(session, plan.staged, {
           inserted: (_table, rows) => progress.advance((done += rows), plan.rows, 'rows'),
         });
+        await ctx.reach('orders.inserted');
+        return moved;
       });
       ctx.record({
         restoredRows: plan.rows,
         orders: Object.values(plan.result.orders).reduce((a, b) => a + b, 0),
       });
+      await ctx.reach('orders.committed');
       return sequences;
     } catch (error) {
       throw describeFailure(error);

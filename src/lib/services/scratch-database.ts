@@ -115,6 +115,7 @@ async function onServer<T>(
   } finally {
     // No signal: clearing up has to be done after an interruption too.
     if (!isOwnServer) await dropScratch(server, name);
+    await context.reach('verify.dropped');
     await done();
     await journal.close();
   }
@@ -128,6 +129,7 @@ async function makeScratch(
 ): Promise<RoleRights> {
   const rights = await inspectRole(session);
   await createDatabase(session, name, {locale: source.locale, owner: undefined}, rights.serverMajor);
+  await context.reach('verify.scratch-made');
   const at = context.clock.now().toISOString();
   const mark = {
     kind: 'scratch' as const,
@@ -137,6 +139,7 @@ async function makeScratch(
     comment: null,
   };
   await session.query(markStatement(name, mark));
+  await context.reach('verify.scratch-marked');
   return rights;
 }
 

@@ -1,6 +1,7 @@
 /** Lets a database take the place of another by renaming both in one transaction. */
 import {setTimeout as delay} from 'node:timers/promises';
 import {AppError} from '../errors.js';
+import type {Reach} from '../fault-points.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import {formatMark, type DatabaseMark} from '../postgres/database-mark.js';
@@ -59,7 +60,7 @@ export async function freeDatabaseName(
  * leave a database that answers nobody.)
  * @throws RESTORE_FAILED naming who could not be disconnected; nothing is changed then
  */
-export async function swapDatabases(maintenance: Connection, swap: Swap): Promise<void> {
+export async function swapDatabases(reach: Reach, maintenance: Connection, swap: Swap): Promise<void> {
   const names = [swap.incoming, ...(swap.setAside === null ? [] : [swap.name])];
   const statements = [
     ...(swap.setAside === null
@@ -71,15 +72,18 @@ export async function swapDatabases(maintenance: Connection, swap: Swap): Promis
     `ALTER DATABASE ${quoteIdentifier(swap.incoming)} RENAME TO ${quoteIdentifier(swap.name)}`,
     `COMMENT ON DATABASE ${quoteIdentifier(swap.name)} IS ${swap.comment === null ? 'NULL' : quoteLiteral(swap.comment)}`,
   ];
+  await reach('swap.begun');
   for (let attempt = 1; ; attempt++) {
     try {
       await withSessionsEnded(maintenance, names, () =>
         withSession(maintenance, (session) =>
           withTransaction(session, '', async () => {
             for (const statement of statements) await session.query(statement);
+            await reach('swap.renamed');
           }),
         ),
       );
+      await reach('swap.committed');
       return;
     } catch (error) {
       // A connection that broke while the COMMIT was on its way leaves open whether it arrived.

@@ -1,0 +1,124 @@
+/** Looks at a backups folder and a server after whatever happened, and tells which promises are broken. */
+import {lstat, readdir} from 'node:fs/promises';
+import {join} from 'node:path';
+import {metadataSuffix, partialSuffix} from '../../src/lib/backups/backup-name.js';
+import {isGood, readCatalogue} from '../../src/lib/backups/catalogue.js';
+import {checkFiles} from '../../src/lib/backups/check-files.js';
+import {messageOf} from '../../src/lib/errors.js';
+import type {OrderFile} from '../../src/lib/orders/order-file.js';
+import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
+import {listDatabases} from '../../src/lib/postgres/database-mark.js';
+
+export interface Watched {
+  readonly backupsDir: string;
+  /** To a database that nothing changes. */
+  readonly server: Connection;
+  /** Databases that may be on the server, each with the contents it may have; null for "not there". */
+  readonly databases: Readonly<Record<string, readonly (string | null)[]>>;
+  /** Ids of backups that have to be there, whole. */
+  readonly kept: readonly string[];
+  /** A database whose orders may have gone, with its contents before and after, and how many rows that takes. */
+  readonly cleaned?: {database: string; after: string; rows: number};
+}
+
+/** Which traces a run may have left: everything a kill leaves, or none. */
+export type Traces = 'of a kill' | 'none';
+
+/** @returns the broken promises, a sentence each; empty when all hold */
+export async function checkPromises(watched: Watched, traces: Traces): Promise<string[]> {
+  return [
+    ...(await checkBackups(watched, traces)),
+    ...(await checkDatabases(watched, traces)),
+    ...(await checkOrders(watched, traces)),
+  ];
+}
+
+async function checkBackups({backupsDir, kept}: Watched, traces: Traces): Promise<string[]> {
+  const folder = join(backupsDir, 'database');
+  const {backups, problems} = await readCatalogue(folder);
+  const broken = problems.map(({path, reason}) => `${path} is metadata without its backup: ${reason}`);
+  const known = new Set<string>();
+  for (const backup of backups) {
+    known.add(backup.metadataPath).add(backup.path);
+    if (backup.record?.roles) known.add(join(folder, backup.record.roles.path));
+    await checkFiles(backup).catch((error: unknown) => broken.push(`${backup.id}: ${messageOf(error)}`));
+  }
+  const good = new Set(backups.filter(isGood).map(({id}) => id));
+  for (const id of kept) if (!good.has(id)) broken.push(`the good backup ${id} is gone`);
+  for (const name of await namesIn(folder)) {
+    const path = join(folder, name);
+    if (known.has(path) || name.startsWith('.')) continue;
+    if (name.endsWith(partialSuffix)) {
+      if (traces === 'none') broken.push(`${name} was left behind`);
+    } else if (traces === 'none' || name.endsWith(metadataSuffix)) {
+      broken.push(`${name} looks like a backup and is none`);
+    } else if ((await lstat(path)).size === 0) {
+      // A dump gets its name before its metadata does: between the two it is no backup yet, but it is whole.
+      broken.push(`${name} bears its name and is empty`);
+    }
+  }
+  const journals = await namesIn(join(backupsDir, '.journal'));
+  if (traces === 'none' && journals.length > 0) broken.push(`a journal was left behind: ${journals.join()}`);
+  return broken;
+}
+
+async function checkDatabases({server, databases}: Watched, traces: Traces): Promise<string[]> {
+  const broken: string[] = [];
+  const listed = await withSession(server, listDatabases);
+  for (const [name, allowed] of Object.entries(databases)) {
+    const found = listed.find((database) => database.name === name);
+    if (found?.allowsConnections === false) broken.push(`"${name}" lets nobody in`);
+    else if (!found && !allowed.includes(null)) broken.push(`"${name}" is gone`);
+    else if (found && !allowed.includes(await contentOf(withDatabase(server, name))))
+      broken.push(`"${name}" holds neither all of the old nor all of the new`);
+  }
+  for (const {name, mark} of listed) {
+    const isWork = mark?.kind === 'staging' || mark?.kind === 'scratch';
+    const isKnown = name in databases || mark?.kind === 'set-aside' || standing.has(name);
+    if (traces === 'none' && (isWork || !isKnown)) broken.push(`the database "${name}" was left behind`);
+  }
+  return broken;
+}
+
+const standing = new Set(['postgres', 'template0', 'template1', 'shop_template', 'small_template', 'changed_template', 'cleaned_template']);
+
+async function checkOrders({backupsDir, server, cleaned}: Watched, traces: Traces): Promise<string[]> {
+  const broken: string[] = [];
+  const files: OrderFile[] = [];
+  const folder = join(backupsDir, 'order-cleanup');
+  for (const name of await namesIn(folder)) {
+    if (name.endsWith('.json')) {
+      const read = await readOrderSnapshot(join(folder, name)).catch((error: unknown) => messageOf(error));
+      if (typeof read === 'string') broken.push(`${name}: ${read}`);
+      else files.push(read);
+    } else if (traces === 'none') broken.push(`${name} was left behind`);
+  }
+  if (!cleaned) return broken;
+  const isGone = (await contentOf(withDatabase(server, cleaned.database))) === cleaned.after;
+  const rowsOf = ({tables}: OrderFile): number => tables.reduce((sum, {rows}) => sum + rows, 0);
+  if (isGone && !files.some((file) => rowsOf(file) === cleaned.rows))
+    broken.push('rows are gone and in no order backup');
+  return broken;
+}
+
+/** A digest of every row of every table, made by the server without this program's own fingerprints. */
+export async function contentOf(connection: Connection): Promise<string> {
+  return withSession(connection, async (session) => {
+    const tables = await session.query(
+      `SELECT format('SELECT %L || coalesce(md5(string_agg(md5(t::text), '''' ORDER BY md5(t::text))), '''') AS part FROM %s t', c.oid::regclass, c.oid::regclass) AS sql
+         FROM pg_class c WHERE relkind = 'r' AND relpersistence = 'p'
+          AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        ORDER BY c.oid::regclass::text`,
+    );
+    if (tables.length === 0) return 'no tables';
+    const parts = tables.map(({sql}) => sql ?? '').join(' UNION ALL ');
+    const [row] = await session.query(`SELECT md5(string_agg(part, ',' ORDER BY part)) AS content FROM (${parts}) p`);
+    return row?.['content'] ?? '';
+  });
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch(() => []); // not made yet
+}
