@@ -83,8 +83,10 @@ async function sendToItself(signal: NodeJS.Signals, interruption: AbortSignal): 
   const arrived = new Promise<void>((resolve) => {
     interruption.addEventListener('abort', () => resolve(), {once: true});
   });
+  const awake = setInterval(() => {}, 1000); // a handler for a signal does not keep the process alive
   process.kill(process.pid, signal);
   await arrived;
+  clearInterval(awake);
 }
 
 function faultAt(point: string, code: ErrorCode): AppError {

@@ -51,14 +51,9 @@ tellStories('backups', [
     command: 'backup',
     points: [
       'backup.reserved', 'backup.dumped', 'backup.synced', 'backup.digested', 'backup.verified',
-      'backup.published', 'backup.recorded', 'backup.pruned', 'prune.renamed',
+      'backup.published', 'backup.recorded', 'backup.pruned',
     ], // prettier-ignore
-    also: [
-      ['backup.dumped', 'SIGINT'],
-      ['backup.synced', 'error:DISK_FULL'],
-      ['backup.published', 'error:DISK_FULL'],
-      ['backup.verified', 'SIGTERM'],
-    ],
+    also: [],
     prepare: async (round) => ({
       ...(await situation({
         args: ['backup', '--format', ['directory', 'custom', 'sql'][round % 3] ?? ''],
@@ -70,10 +65,7 @@ tellStories('backups', [
   {
     command: 'prune',
     points: ['prune.metadata-renamed', 'prune.renamed', 'prune.dump-removed', 'prune.removed'],
-    also: [
-      ['prune.metadata-renamed', 'error:WRITE_FAILED'],
-      ['prune.renamed', 'error:WRITE_FAILED'],
-    ],
+    also: [['prune.metadata-renamed', 'error:WRITE_FAILED']],
     prepare: () =>
       situation({
         args: ['prune', '--keep-last', '1', '--keep-min', '1', '--yes'],
@@ -86,10 +78,7 @@ tellStories('backups', [
     points: [
       'verify.scratch-made', 'verify.scratch-marked', 'verify.loaded', 'verify.compared', 'verify.dropped',
     ], // prettier-ignore
-    also: [
-      ['verify.scratch-made', 'error:QUERY_FAILED'],
-      ['verify.loaded', 'SIGINT'],
-    ],
+    also: [['verify.scratch-made', 'error:QUERY_FAILED']],
     prepare: (round) =>
       situation({
         args: ['verify', '--backup-file', ids[round % 3] ?? '', '--level', 'restore'],

@@ -67,7 +67,6 @@ const stories: readonly Story[] = [
     also: [
       ['staging.made', 'error:QUERY_FAILED'],
       ['staging.filled', 'SIGTERM'],
-      ['swap.renamed', 'error:CONNECTION_LOST'],
       ['swap.committed', 'error:CONNECTION_LOST'],
     ],
     prepare: async (round) => {
@@ -95,12 +94,7 @@ const stories: readonly Story[] = [
     also: [],
     prepare: async (round) => {
       await host.reset({shop: 'changed_template', empty: 'template0'});
-      return situation(
-        restore(round, '--target-db', 'empty'),
-        'empty',
-        ['no tables', backedUp],
-        backedUp,
-      );
+      return situation(restore(round, '--target-db', 'empty'), 'empty', ['no tables', backedUp], backedUp);
     },
   },
   {
@@ -117,7 +111,7 @@ const stories: readonly Story[] = [
   {
     command: 'recover',
     points: ['recover.planned', 'recover.one-done', 'recover.all-done'],
-    also: [['recover.planned', 'SIGINT']],
+    also: [],
     prepare: async (round) => {
       await host.reset({shop: 'changed_template'});
       const made = await situation(['recover', '--yes'], 'shop', [changed], changed);

@@ -1,7 +1,7 @@
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll} from 'vitest';
-import {type FaultServer, freshHome, mustRun, startFaultServer} from '../support/fault-server.js';
+import {type FaultServer, freshHome, startFaultServer} from '../support/fault-server.js';
 import {type Situation, tellStories} from '../support/fault-story.js';
 import {loadTemplate} from '../support/global-cluster.js';
 import {runCli} from '../support/run-cli.js';

@@ -82,7 +82,15 @@ async function checkDatabases({server, databases}: Watched, traces: Traces): Pro
   return broken;
 }
 
-const standing = new Set(['postgres', 'template0', 'template1', 'shop_template', 'small_template', 'changed_template', 'cleaned_template']);
+const standing = new Set([
+  'postgres',
+  'template0',
+  'template1',
+  'shop_template',
+  'small_template',
+  'changed_template',
+  'cleaned_template',
+]);
 
 async function checkOrders({backupsDir, server, cleaned}: Watched, traces: Traces): Promise<string[]> {
   const broken: string[] = [];
@@ -114,7 +122,9 @@ export async function contentOf(connection: Connection): Promise<string> {
     );
     if (tables.length === 0) return 'no tables';
     const parts = tables.map(({sql}) => sql ?? '').join(' UNION ALL ');
-    const [row] = await session.query(`SELECT md5(string_agg(part, ',' ORDER BY part)) AS content FROM (${parts}) p`);
+    const [row] = await session.query(
+      `SELECT md5(string_agg(part, ',' ORDER BY part)) AS content FROM (${parts}) p`,
+    );
     return row?.['content'] ?? '';
   });
 }

@@ -37,10 +37,14 @@ export function tellStories(name: string, stories: readonly Story[]): void {
       ? story.points.flatMap((point) => everyFault.map((fault) => [point, fault] as const))
       : [...story.points.map((point) => [point, 'SIGKILL'] as const), ...story.also];
     expected += faults.length;
-    it.each(faults)(`${story.command} keeps its promises at %s with %s`, async (point, fault) => {
-      for (let round = 0; round < rounds; round += 1) await suffer(story, point, fault, round);
-      held.push({command: story.command, point, fault, runs: rounds});
-    }, 600_000);
+    it.each(faults)(
+      `${story.command} keeps its promises at %s with %s`,
+      async (point, fault) => {
+        for (let round = 0; round < rounds; round += 1) await suffer(story, point, fault, round);
+        held.push({command: story.command, point, fault, runs: rounds});
+      },
+      600_000,
+    );
   }
   afterAll(async () => {
     const isWhole = held.length === expected;

@@ -22,7 +22,7 @@ export async function setup(): Promise<void> {
 }
 
 export async function teardown(): Promise<void> {
-  const names = await readdir(tableFolder).catch(() => []); // no file of these tests was run
+  const names = await readdir(tableFolder).catch((): string[] => []); // no file of these tests was run
   const rows: FaultRow[] = [];
   for (const name of names.sort())
     rows.push(...(JSON.parse(await readFile(tableFolder + name, 'utf8')) as FaultRow[]));

@@ -87,11 +87,18 @@ async function fillAndSwap(
         owner: null,
         comment,
       } as const;
-      await swapDatabases(context.reach, maintenance, {name: target, incoming: staging, setAside, mark, comment});
+      await swapDatabases(context.reach, maintenance, {
+        name: target,
+        incoming: staging,
+        setAside,
+        mark,
+        comment,
+      });
       if (setAside !== null) step.note(`the old one is ${setAside}`);
     });
   } catch (error) {
     await dropStaging(maintenance, staging, error);
+    await swapDone?.();
     await stagingDone();
     await journal.close();
     const state = setAside === null ? `No database "${target}" was made.` : `"${target}" is as it was.`;
