@@ -42,7 +42,7 @@ describe('the safe cleanup', () => {
     expect(phases).toEqual(['Find the orders: 404', 'Full backup: 404', 'Clean: 252']);
     expect(done.steps.map(({name, status}) => `${name} ${status}`)).toEqual([
       'Find the orders done', 'Look at the database done', 'Dump done', 'Checksum done', 'Verify done',
-      'Lock the orders done', 'Back up the rows done', 'Check the order backup done', 'Delete the rows done',
+      'Find the orders again done', 'Lock the orders done', 'Back up the rows done', 'Check the order backup done', 'Delete the rows done',
       'Check the result done', 'Write the report done',
     ]); // prettier-ignore
     expect(done.backup?.verification).toEqual({level: 'archive', ok: true});

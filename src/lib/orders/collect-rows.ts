@@ -80,7 +80,7 @@ export async function collectRows(
   isLocking: boolean,
 ): Promise<void> {
   do {
-    for (const {sql} of notes.deleted) await session.query(`DELETE FROM ${sql}`);
+    for (const {sql} of [...notes.deleted, ...notes.unlinked]) await session.query(`DELETE FROM ${sql}`);
     await followLinks(session, selection.graph, notes, isLocking);
   } while (await withholdGuarded(session, selection, notes));
   await noteUnlinked(session, selection.graph, notes, isLocking);

@@ -97,22 +97,28 @@ export async function selectCandidates(
   await findCustomers(session, selection);
   for (const [index, root] of selection.graph.roots.entries()) {
     const {table, profile} = root;
-    const reasonList = reasonsSql(selection, root);
     const keys = profile.key.map((name) => `t.${quoteIdentifier(name)}`);
     const restriction =
       among === undefined
         ? ''
         : `JOIN ${among(index)} l ON ${keys.map((key, position) => `${key} = l.k${position}`).join(' AND ')}`;
+    // OFFSET 0 keeps the reasons from being worked out once for the filter and once for the result.
     await session.query(`
       INSERT INTO ${candidatesTable(index)}
-      SELECT t.tableoid, t.ctid, t.xmin, ${keys.join(', ')}, r.reasons, ${guardsSql(selection, root, `'test-email' = ANY (r.reasons)`)}
-        FROM ${relationSql(table)} t ${restriction}
-        CROSS JOIN LATERAL (SELECT ${reasonList} AS reasons OFFSET 0) r
+      SELECT ${own('part')}, ${own('tid')}, ${own('ver')}, ${keys.join(', ')}, ${own('reasons')},
+             ${guardsSql(selection, root, `'test-email' = ANY (${own('reasons')})`)}
+        FROM (SELECT t.tableoid AS ${mark('part')}, t.ctid AS ${mark('tid')}, t.xmin AS ${mark('ver')},
+                     ${reasonsSql(selection, root)} AS ${mark('reasons')}, t.*
+                FROM ${relationSql(table)} t ${restriction} OFFSET 0) t
         ${customerJoinSql(profile)}
-       WHERE r.reasons <> '{}'`);
+       WHERE ${own('reasons')} <> '{}'`);
     await session.query(`ANALYZE ${candidatesTable(index)}`);
   }
 }
+
+/** A column name that no table of orders has. */
+const mark = (name: string): string => `"destino-db ${name}"`;
+const own = (name: string): string => `t.${mark(name)}`;
 
 /** The table itself, without what inherits from it. */
 export function relationSql(table: Table): string {

@@ -15,7 +15,7 @@ import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
 import {backUpOrders} from './back-up-orders.js';
-import {type Cleaning, type CleanPlan, describePlan, planClean, withCleaning} from './plan-clean.js';
+import {type Cleaning, type CleanPlan, describePlan, findOrders, withCleaning} from './plan-clean.js';
 
 export interface CleanRequest {
   readonly selection: SelectionFlags;
@@ -46,10 +46,21 @@ const defaultLockWaitSeconds = 10;
  * @throws what `planClean` and `executeClean` throw; NOT_CONFIRMED, CONFIRMATION_NEEDED
  */
 export async function cleanOrders(context: RunContext, request: CleanRequest): Promise<CleanResult> {
-  const plan = await context.progress.step('Find the orders', () => planClean(context, request.selection));
-  if (!request.execute) return {mode: 'preview', ...plan, backupPath: null, sideEffects: []};
-  await confirmClean(context, request, plan);
-  return executeClean(context, request, plan);
+  const {progress} = context;
+  return withCleaning(context, request.selection, request.execute, async (cleaning) => {
+    const plan = await progress.step('Find the orders', () => findOrders(cleaning));
+    if (!request.execute) return {mode: 'preview', ...plan, backupPath: null, sideEffects: []};
+    await confirmClean(context, request, plan);
+    return executeClean(context, request, cleaning, plan);
+  });
+}
+
+/** Finds the orders anew and cleans without asking: for a plan that was confirmed some time ago. */
+export async function cleanConfirmed(context: RunContext, request: CleanRequest): Promise<CleanResult> {
+  return withCleaning(context, request.selection, true, async (cleaning) => {
+    const plan = await context.progress.step('Find the orders again', () => findOrders(cleaning));
+    return executeClean(context, request, cleaning, plan);
+  });
 }
 
 /**
@@ -109,38 +120,35 @@ function refuseChangedPlan(request: CleanRequest, found: Pick<CleanPlan, 'plan'>
 
 /**
  * Does everything in one transaction; on any error the database is as it was.
- * @param expected the plan that was confirmed
+ * @param found the plan of what is noted in the session
  * @throws LOCKED, LOCK_TIMEOUT naming the blocker, PLAN_CHANGED, CLEAN_FAILED, DISK_FULL and the codes of connections
  */
-export async function executeClean(
+async function executeClean(
   context: RunContext,
   request: CleanRequest,
-  expected: CleanPlan,
+  cleaning: Cleaning,
+  found: CleanPlan,
 ): Promise<CleanResult> {
-  if (expected.totalRows === 0 && ordersIn(expected) === 0) {
-    return {mode: 'execute', ...expected, backupPath: null, sideEffects: []};
-  }
+  if (ordersIn(found) === 0) return {mode: 'execute', ...found, backupPath: null, sideEffects: []};
+  const {session, connection, selection} = cleaning;
   context.progress.plan([
     'Lock the orders',
     ...(request.backup ? ['Back up the rows', 'Check the order backup'] : []),
     'Delete the rows',
   ]);
-  const result = await withCleaning(context, request.selection, true, async (cleaning) => {
-    const {session, connection, selection} = cleaning;
-    return withAdvisoryLock(
-      session,
-      {purpose: 'change', database: connection.database, waitMs: request.waitMs, signal: context.signal},
-      async () => {
-        const slow = request.createMissingIndexes
-          ? await findSlowLinks(session, selection.graph, expected.tables)
-          : [];
-        return withMissingIndexes(
-          session,
-          slow.map((found) => found.link),
-          context.warn,
-          () => cleanInTransaction(context, request, cleaning),
-        );
-      },
+  const lock = {
+    purpose: 'change',
+    database: connection.database,
+    waitMs: request.waitMs,
+    signal: context.signal,
+  } as const;
+  const result = await withAdvisoryLock(session, lock, async () => {
+    const slow = request.createMissingIndexes
+      ? await findSlowLinks(session, selection.graph, found.tables)
+      : [];
+    const links = slow.map(({link}) => link);
+    return withMissingIndexes(session, links, context.warn, () =>
+      cleanInTransaction(context, request, cleaning),
     );
   });
   context.record({orders: ordersIn(result), deletedRows: result.totalRows});
@@ -195,11 +203,10 @@ async function cleanInTransaction(
 }
 
 /**
- * Chooses, locks what was chosen, and chooses among the locked ones again: an order that changed while its lock was
- * waited for is judged as it is now. Children are collected after their parents are locked, so none can slip in.
+ * Locks the chosen orders and chooses among the locked ones again: an order that changed since it was found is judged as
+ * it is now. Children are collected after their parents are locked, so none can slip in.
  */
 async function lockAndCollect({session, selection, notes}: Cleaning): Promise<void> {
-  await selectCandidates(session, selection);
   const locked = (index: number): string => `pg_temp."destino_db_locked_${index}"`;
   for (const [index, {table, profile}] of selection.graph.roots.entries()) {
     const keys = profile.key.map((_name, position) => `k${position}`);

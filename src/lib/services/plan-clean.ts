@@ -49,15 +49,18 @@ export interface Cleaning {
  * @throws USAGE, CONFIG_INVALID, TRANSACTION_POOLER, ROW_SECURITY, PERMISSION_DENIED, NOT_SUPPORTED_HERE and the codes of connections
  */
 export async function planClean(context: RunContext, flags: SelectionFlags): Promise<CleanPlan> {
-  return withCleaning(context, flags, false, (cleaning) =>
-    // Temporary tables can be filled here; nothing else can be written.
-    withTransaction(cleaning.session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
-      const {session, selection, notes} = cleaning;
-      await selectCandidates(session, selection);
-      await collectRows(session, selection, notes, false);
-      return describePlan(cleaning);
-    }),
-  );
+  return withCleaning(context, flags, false, findOrders);
+}
+
+/** Fills the temporary tables of the session and counts what is in them. */
+export async function findOrders(cleaning: Cleaning): Promise<CleanPlan> {
+  const {session, selection, notes} = cleaning;
+  // Temporary tables can be filled here; nothing else can be written.
+  return withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
+    await selectCandidates(session, selection);
+    await collectRows(session, selection, notes, false);
+    return describePlan(cleaning);
+  });
 }
 
 /** The plan of what is noted in the session. */

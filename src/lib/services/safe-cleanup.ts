@@ -7,7 +7,7 @@ import type {RunContext} from '../run-context.js';
 import {shellCommand} from '../shell-quote.js';
 import {backupDatabase} from './backup-database.js';
 import type {BackupRequest} from './backup-options.js';
-import {type CleanRequest, type CleanResult, confirmClean, executeClean, ordersIn} from './clean-orders.js';
+import {cleanConfirmed, type CleanRequest, type CleanResult, confirmClean, ordersIn} from './clean-orders.js';
 import type {BackupResult} from './describe-backup.js';
 import {planClean} from './plan-clean.js';
 import {writeCleanupReport} from './write-cleanup-report.js';
@@ -121,7 +121,7 @@ async function runPhases(
     skip(state.steps, ['Full backup']);
     await request.pause?.('Find the orders');
   }
-  state.orders = await executeClean(context, request.clean, state.orders);
+  state.orders = await cleanConfirmed(context, request.clean);
   if (state.orders.backupPath !== null) {
     const words = ['--backup-file', state.orders.backupPath, '--execute'];
     state.undo.push(shellCommand([...request.command('orders:restore'), ...words]));
