@@ -70,7 +70,7 @@ export abstract class BaseCommand extends Command {
     this.isVerbose = flags.verbose ?? false;
     const isQuiet = flags.quiet ?? false;
     const isJson = this.jsonEnabled();
-    quietBrokenPipes();
+    turnSignalsIntoErrors();
     refuseEmptyFlags(flags);
     const settings = await loadSettings(flags, process.cwd(), process.env);
     const interruption = new AbortController();
@@ -207,8 +207,10 @@ function abortOnSignals(interruption: AbortController): () => void {
   };
 }
 
-/** A reader that went away (`| head`) is no error; the work goes on, as its exit code tells. */
-function quietBrokenPipes(): void {
+/** A reader that went away (`| head`) is no error; the work goes on, as its exit code tells. Nor does a full disk kill. */
+function turnSignalsIntoErrors(): void {
+  // Without a listener a limit on the size of files (ulimit -f) kills the process; with one the write fails and is told.
+  if (process.listenerCount('SIGXFSZ') === 0) process.on('SIGXFSZ', () => undefined);
   for (const stream of [process.stdout, process.stderr]) {
     if (stream.listenerCount('error') > 0) continue;
     stream.on('error', (error: NodeJS.ErrnoException) => {
