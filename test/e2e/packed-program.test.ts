@@ -57,7 +57,7 @@ async function installed(args: readonly string[], node = process.execPath): Prom
 describe('the package', () => {
   it('holds the program and its documents, and nothing else', () => {
     const expected =
-      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|docs\/[a-z-]+\.md|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|docs\/[a-z0-9-]+\.md|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     expect(packed.filter((path) => !expected.test(path))).toEqual([]);
     for (const path of [
       'bin/run.js',
