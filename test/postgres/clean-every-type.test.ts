@@ -50,8 +50,12 @@ it('gives back every type, key and reference', async () => {
         EXECUTE format('CREATE INDEX ON %s (order_id)', item.name);
       END LOOP; END $$`);
   const root = {schema: 'kinds', table: 'orders', email: 'email'};
-  const {done, before, between, after} = await cleanAndRestore(database, {profile: {name: 'kinds', roots: [root]}});
-  const emptied = Object.entries(before).filter(([name, rows]) => rows.length > 0 && between[name]?.length === 0);
+  const {done, before, between, after} = await cleanAndRestore(database, {
+    profile: {name: 'kinds', roots: [root]},
+  });
+  const emptied = Object.entries(before).filter(
+    ([name, rows]) => rows.length > 0 && between[name]?.length === 0,
+  );
   expect(emptied.length).toBeGreaterThan(35);
   expect(done.totalRows).toBeGreaterThan(100);
   expect(after).toEqual(before);
