@@ -32,7 +32,7 @@ afterAll(async () => {
   await rm(origin, {recursive: true, force: true});
 });
 
-async function situation(home: string, args: readonly string[], wanted: string): Promise<Situation> {
+function situation(home: string, args: readonly string[], wanted: string): Situation {
   return {
     home,
     url: host.urlOf('shop'),
