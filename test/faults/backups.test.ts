@@ -53,7 +53,12 @@ tellStories('backups', [
       'backup.reserved', 'backup.dumped', 'backup.synced', 'backup.digested', 'backup.verified',
       'backup.published', 'backup.recorded', 'backup.pruned',
     ], // prettier-ignore
-    also: [],
+    also: [
+      ['backup.dumped', 'SIGINT'],
+      ['backup.synced', 'error:DISK_FULL'],
+      ['backup.published', 'error:DISK_FULL'],
+      ['backup.verified', 'SIGTERM'],
+    ],
     prepare: async (round) => ({
       ...(await situation({
         args: ['backup', '--format', ['directory', 'custom', 'sql'][round % 3] ?? ''],
@@ -78,7 +83,10 @@ tellStories('backups', [
     points: [
       'verify.scratch-made', 'verify.scratch-marked', 'verify.loaded', 'verify.compared', 'verify.dropped',
     ], // prettier-ignore
-    also: [['verify.scratch-made', 'error:QUERY_FAILED']],
+    also: [
+      ['verify.scratch-made', 'error:QUERY_FAILED'],
+      ['verify.loaded', 'SIGINT'],
+    ],
     prepare: (round) =>
       situation({
         args: ['verify', '--backup-file', ids[round % 3] ?? '', '--level', 'restore'],

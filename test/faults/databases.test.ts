@@ -67,6 +67,7 @@ const stories: readonly Story[] = [
     also: [
       ['staging.made', 'error:QUERY_FAILED'],
       ['staging.filled', 'SIGTERM'],
+      ['swap.renamed', 'error:CONNECTION_LOST'],
       ['swap.committed', 'error:CONNECTION_LOST'],
     ],
     prepare: async (round) => {
@@ -111,7 +112,7 @@ const stories: readonly Story[] = [
   {
     command: 'recover',
     points: ['recover.planned', 'recover.one-done', 'recover.all-done'],
-    also: [],
+    also: [['recover.planned', 'SIGINT']],
     prepare: async (round) => {
       await host.reset({shop: 'changed_template'});
       const made = await situation(['recover', '--yes'], 'shop', [changed], changed);
