@@ -1,6 +1,6 @@
 /** Backups to a real bucket and back: equal, encrypted or not, whole or not there, kept apart, pruned by rule. */
 import {HeadObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
-import {execFileSync} from 'node:child_process';
+import {type ChildProcess, execFileSync} from 'node:child_process';
 import {createHash, randomBytes} from 'node:crypto';
 import {mkdir, readdir, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -223,15 +223,24 @@ it('comes back from the bucket into a folder as it was, decrypted', async () => 
   execFileSync('diff', ['-r', join(folder, 'back'), join(folder, 'backups/database')]);
 });
 
+/** The first three moments lie before the upload, the others within it, a little later each time. */
+async function killAt(child: ChildProcess, moment: number, before: readonly string[]): Promise<void> {
+  const hasBegun = async (): Promise<boolean> =>
+    (await uploadsIn(bucket)).some((upload) => !before.includes(upload));
+  if (moment >= 3) while (child.exitCode === null && !(await hasBegun()));
+  setTimeout(() => child.kill('SIGKILL'), moment < 3 ? moment * 150 : (moment - 3) * 15);
+}
+
 it('killed at ten moments of a copy leaves nothing that is listed, and recover leaves the bucket clean', async () => {
   const id = await writeBackup('2026-11-22T03:00:00.000Z', randomBytes(60 * 2 ** 20));
   const env = storeEnvironment();
   let killed = 0;
   for (let moment = 0; moment < 10; moment += 1) {
+    const before = await uploadsIn(bucket);
     const run = await runCli(['copy', '--to', place, '--quiet'], {
       cwd: folder,
       env,
-      onStart: (child) => setTimeout(() => child.kill('SIGKILL'), 700 + moment * 150),
+      onStart: (child) => void killAt(child, moment, before),
     });
     const {backups} = await listBackups(context(), {from: place});
     if (run.signal === 'SIGKILL') killed += 1;
