@@ -44,8 +44,8 @@ async function lookForTools(name: ToolName, settings: Settings): Promise<Tool[]>
     settings.pgBin === undefined
       ? [...(settings.environment.get('PATH') ?? '').split(delimiter), ...(await usualFolders(settings))]
       : [settings.pgBin];
-  const found = new Map<string, Tool>();
-  const wrappers: Tool[] = [];
+  // By real path, so that a tool reached through several links is asked once.
+  const paths = new Map<string, string>();
   for (const folder of folders.filter((text) => text !== '')) {
     const path = join(folder, name + executableSuffix);
     try {
@@ -54,14 +54,24 @@ async function lookForTools(name: ToolName, settings: Settings): Promise<Tool[]>
       continue; // not in this folder
     }
     const real = await realpath(path);
-    if (found.has(real)) continue;
-    const version = await readVersion(name, path);
-    if (!version) continue;
-    const tool: Tool = {name, path, version: version.text, major: version.major};
-    if (basename(real) === 'pg_wrapper') wrappers.push(tool);
-    else found.set(real, tool);
+    if (!paths.has(real)) paths.set(real, path);
   }
-  return found.size > 0 ? [...found.values()] : wrappers.slice(0, 1);
+  const isWrapper = ([real]: [string, string]): boolean => basename(real) === 'pg_wrapper';
+  const found = await askVersions(
+    name,
+    [...paths].filter((entry) => !isWrapper(entry)),
+  );
+  return found.length > 0 ? found : askVersions(name, [...paths].filter(isWrapper).slice(0, 1));
+}
+
+async function askVersions(name: ToolName, paths: [string, string][]): Promise<Tool[]> {
+  const tools = await Promise.all(
+    paths.map(async ([, path]) => {
+      const version = await readVersion(name, path);
+      return version ? [{name, path, version: version.text, major: version.major}] : [];
+    }),
+  );
+  return tools.flat();
 }
 
 /**
