@@ -5,6 +5,7 @@ import {AppError, withState} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import {backupDatabase} from './backup-database.js';
 import type {BackupRequest} from './backup-options.js';
+import {isRemote} from '../storage/open-place.js';
 import {type CopiedBackup, copyBackups, encryptToOf} from './copy-backups.js';
 import type {BackupResult} from './describe-backup.js';
 
@@ -34,6 +35,16 @@ export async function backupToPlaces(
     throw new AppError('USAGE', `${name} encrypts copies, and no place for a copy was named.`, {
       hint: 'Add --to s3://bucket/prefix. The backup in the backups folder stays as it is.',
     });
+  }
+  const folder = to.find((place) => !isRemote(place));
+  if (folder !== undefined && (flags.recipients !== undefined || flags.passphraseFile !== undefined)) {
+    throw new AppError(
+      'USAGE',
+      `Backups in folders are not encrypted, and --to ${folder} is one; nothing was done.`,
+      {
+        hint: 'Encrypt copies in buckets only (--to s3://bucket/prefix), or leave the folder to a copy of its own.',
+      },
+    );
   }
   // A wrong key is known before the dump is made, not after it.
   const encryptTo = await encryptToOf(context.settings, flags);
