@@ -1,13 +1,21 @@
 import {cp, readdir, readFile, rename, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {AppError} from '../../src/lib/errors.js';
+import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import {type BackupRecord, formatBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {sizeOf} from '../../src/lib/backups/checksum.js';
 import {verifyBackup, type VerifiedBackup} from '../../src/lib/services/verify-backup.js';
 import {digestsOf, makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
-import {createTempDatabase, loadFixture, type TempDatabase} from '../support/temp-database.js';
+import {
+  createTempDatabase,
+  databaseExists,
+  loadFixture,
+  type TempDatabase,
+  urlOf,
+} from '../support/temp-database.js';
 import {testContext, type TestContext} from '../support/test-context.js';
 
 // `npm run test:damage` takes the long form.
@@ -57,6 +65,17 @@ async function verify(subject: Subject): Promise<VerifiedBackup | undefined> {
     scratch: {kind: 'same'},
   });
   return results[0];
+}
+
+const targetDb = 'damage_restore_target';
+
+/** The exit status of a restore into a new database: 4 when the damage is seen. */
+async function restoreStatus(subject: Subject): Promise<number> {
+  const restoring = {...context, settings: {...context.settings, databaseUrl: urlOf(database.connection)}};
+  return restoreDatabase(restoring, {backupFile: subject.path, targetDb, createDb: true}).then(
+    () => 0,
+    (error: unknown) => (error instanceof AppError ? error.exitCode : -1),
+  );
 }
 
 /** Damages a file of the backup, or its folder, looks at it, and puts it right again. */
@@ -122,10 +141,11 @@ describe.each(dumpKinds)('a damaged %s backup', (kind) => {
       const result = await whenDamaged(
         place.path,
         () => flip(place, number % 8),
-        () => verify(subject),
+        async () => ({ok: (await verify(subject))?.ok, restore: await restoreStatus(subject)}),
       );
-      expect({place, ok: result?.ok}).toEqual({place, ok: false});
+      expect({place, ...result}).toEqual({place, ok: false, restore: 4});
     }
+    expect(await databaseExists(targetDb)).toBe(false);
     expect(await verify(subject)).toMatchObject({ok: true});
   });
 
@@ -135,10 +155,11 @@ describe.each(dumpKinds)('a damaged %s backup', (kind) => {
       const result = await whenDamaged(
         path,
         () => truncate(path, offset),
-        () => verify(subject),
+        async () => ({ok: (await verify(subject))?.ok, restore: await restoreStatus(subject)}),
       );
-      expect({path, offset, ok: result?.ok}).toEqual({path, offset, ok: false});
+      expect({path, offset, ...result}).toEqual({path, offset, ok: false, restore: 4});
     }
+    expect(await databaseExists(targetDb)).toBe(false);
   });
 
   it('is refused after a cut by its content alone, even where the checksums fit', async () => {
