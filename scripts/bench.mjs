@@ -1,12 +1,14 @@
 // Measures this program beside the stock tools on the same throw-away server, run after run in turn.
-// usage: npm run bench -- [--scale N] [--runs N] [--only NAME,NAME] [--pg MAJOR]
-// Names: dominating, narrow, skewed, blobs, orders, start, growth. Scale 1 is 100 MB of rows and 10 000 orders.
+// usage: npm run bench -- [--scale N] [--runs N] [--only NAME,NAME] [--pg MAJOR] [--keep FOLDER]
+// Names: dominating, narrow, skewed, blobs, orders (or orders-preview, orders-clean, orders-restore), start, growth.
+// Scale 1 is 100 MB of rows and 10 000 orders. With --keep the server and its orders stay in FOLDER for the next run, and
+// with --runs 0 they are made and nothing is measured.
 // Results: bench-results/<time>.md and .json. Ratios and CPU time carry over to other machines, wall times do not.
 import {execFileSync} from 'node:child_process';
 import {cpus} from 'node:os';
 import {cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
-import {dirname, join} from 'node:path';
+import {dirname, join, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {withSession} from '../dist/lib/postgres/client.js';
@@ -14,7 +16,7 @@ import {withDatabase} from '../dist/lib/postgres/connection.js';
 import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/local-cluster.js';
 import {fill} from './bench/data.mjs';
 import {measure, median, noisyCores, summarize} from './bench/measure.mjs';
-import {cleanByHand, fillOrders, restoreByHand} from './bench/orders.mjs';
+import {benchOrders} from './bench/orders.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const program = join(root, 'bin/run.js');
@@ -24,11 +26,13 @@ const {values} = parseArgs({
     runs: {type: 'string', default: '5'},
     only: {type: 'string', default: 'dominating,narrow,skewed,blobs,orders,start,growth'},
     pg: {type: 'string'},
+    keep: {type: 'string'},
   },
 });
 const scale = Number(values.scale);
 const runs = Number(values.runs);
 const only = new Set(values.only.split(','));
+const keep = values.keep === undefined ? undefined : resolve(values.keep);
 
 const servers = await serverBinFolders();
 const server =
@@ -38,6 +42,7 @@ const bin = (name) => join(server.folder, name);
 const work = await mkdtemp(join(tmpdir(), 'destino-db-bench-'));
 const cluster = await startLocalCluster({
   binFolder: server.folder,
+  ...(keep === undefined ? {} : {keepIn: keep}),
   settings: ['shared_buffers = 1GB', 'max_wal_size = 8GB', 'autovacuum = off', 'jit = off'],
 });
 const {host, port, user, password} = cluster.connection;
@@ -63,14 +68,31 @@ const ours = (args, database) =>
 try {
   for (const shape of ['dominating', 'narrow', 'skewed', 'blobs'])
     if (only.has(shape)) await benchShape(shape);
-  if (only.has('orders')) await benchOrders();
+  const parts = ['preview', 'clean', 'restore'].filter(
+    (part) => only.has('orders') || only.has(`orders-${part}`),
+  );
+  if (parts.length > 0) {
+    const bench = {
+      connection: cluster.connection,
+      onServer,
+      stock,
+      ours,
+      note,
+      alternate,
+      work,
+      keep,
+      runs,
+      major: server.major,
+    };
+    await benchOrders(bench, Math.round(10_000 * scale), parts);
+  }
   if (only.has('start')) await benchStart();
   if (only.has('growth')) await benchGrowth();
 } finally {
   await cluster.stop();
   await rm(work, {recursive: true, force: true});
 }
-await report();
+if (results.length > 0) await report();
 
 /** Runs each of the variants once, then each again, the order turned round every time. */
 async function alternate(variants, times = runs) {
@@ -164,52 +186,6 @@ function stepOf(samples, title) {
     const seconds = Number(minutes) * 60 + Number(amount) / (unit === 'ms' ? 1000 : 1);
     return {...sample, wall: seconds, cpu: Number.NaN, serverCpu: Number.NaN};
   });
-}
-
-async function benchOrders() {
-  const count = Math.round(10_000 * scale);
-  await onServer('CREATE DATABASE orders_base');
-  await fillOrders(withDatabase(cluster.connection, 'orders_base'), count);
-  const script = join(work, 'script.sql');
-  const byHand = async (text, database) => {
-    await writeFile(script, text);
-    return stock('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', script], database);
-  };
-  const reset = async (database) => {
-    await onServer(`DROP DATABASE IF EXISTS ${database}`);
-    await onServer(`CREATE DATABASE ${database} TEMPLATE orders_base`);
-    await rm(join(work, 'backups'), {recursive: true, force: true});
-  };
-  const cleans = new Map([['psql: COPY and DELETE', []], ['orders:clean --execute', []]]); // prettier-ignore
-  const puts = new Map([['psql: COPY', []], ['orders:restore --execute', []]]); // prettier-ignore
-  for (let run = 0; run < runs; run++) {
-    const sides = [
-      async () => {
-        await reset('orders_stock');
-        cleans.get('psql: COPY and DELETE').push(await byHand(cleanByHand(work), 'orders_stock'));
-        puts.get('psql: COPY').push(await byHand(restoreByHand(work), 'orders_stock'));
-      },
-      async () => {
-        await reset('orders_ours');
-        cleans
-          .get('orders:clean --execute')
-          .push(await ours(['orders:clean', '--execute', '--yes'], 'orders_ours'));
-        const folder = join(work, 'backups', 'order-cleanup');
-        const [file] = (await readdir(folder)).filter((name) => name.endsWith('.json'));
-        puts
-          .get('orders:restore --execute')
-          .push(
-            await ours(
-              ['orders:restore', `--backup-file=${join(folder, file)}`, '--execute', '--yes'],
-              'orders_ours',
-            ),
-          );
-      },
-    ];
-    for (const side of run % 2 === 0 ? sides : sides.reverse()) await side();
-  }
-  note(`orders: clean 30 % of ${count}`, cleans, 'psql: COPY and DELETE');
-  note(`orders: restore 30 % of ${count}`, puts, 'psql: COPY');
 }
 
 /** Start-up, with a folder of 100 backups for `list`; NODE_EXTRA_CA_CERTS would slow every start of Node alike and flatter the ratios. */

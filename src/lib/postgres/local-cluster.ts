@@ -1,8 +1,8 @@
-/** A throw-away PostgreSQL server on this machine: for proofs by restore, the demo and the tests. */
+/** A PostgreSQL server of its own on this machine: for proofs by restore, the demo, the benchmark and the tests. */
 import {spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {constants} from 'node:fs';
-import {access, chmod, chown, mkdtemp, open, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {access, chmod, chown, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -27,6 +27,8 @@ export interface LocalClusterOptions {
   readonly binFolder: string;
   /** Lines for postgresql.conf. */
   readonly settings?: readonly string[];
+  /** Folder where the cluster stays after `stop` and is found by the next start; without it the cluster is thrown away. */
+  readonly keepIn?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -58,23 +60,31 @@ export async function serverBinFolders(): Promise<{folder: string; major: number
  * @throws NOT_SUPPORTED_HERE when it cannot be started
  */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
-  const folder = await mkdtemp(join(tmpdir(), 'destino-db-cluster-'));
+  const {keepIn} = options;
+  const folder = keepIn ?? (await mkdtemp(join(tmpdir(), 'destino-db-cluster-')));
   const account = await unprivilegedAccount();
-  const password = randomBytes(12).toString('hex');
   const passwordFile = join(folder, 'password');
   const data = join(folder, 'data');
   const logFile = join(folder, 'server.log');
   try {
-    await writeFile(passwordFile, `${password}\n`, {mode: 0o600});
-    await chmod(folder, 0o700);
-    if (account) {
-      await chown(passwordFile, account.uid, account.gid);
-      await chown(folder, account.uid, account.gid);
+    const known = await readFile(join(data, 'PG_VERSION')).then(
+      () => readFile(passwordFile, 'utf8'),
+      () => undefined, // there is no cluster yet
+    );
+    const password = known?.trim() ?? randomBytes(12).toString('hex');
+    if (known === undefined) {
+      await mkdir(folder, {recursive: true});
+      await writeFile(passwordFile, `${password}\n`, {mode: 0o600});
+      await chmod(folder, 0o700);
+      if (account) {
+        await chown(passwordFile, account.uid, account.gid);
+        await chown(folder, account.uid, account.gid);
+      }
+      await asAccount(join(options.binFolder, 'initdb'), [
+        `--pgdata=${data}`, `--username=${superuser}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256',
+        '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync',
+      ], account, logFile); // prettier-ignore
     }
-    await asAccount(join(options.binFolder, 'initdb'), [
-      `--pgdata=${data}`, `--username=${superuser}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256',
-      '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync',
-    ], account, logFile); // prettier-ignore
     const port = await freePort();
     const settings = [
       `port = ${port}`, "listen_addresses = '127.0.0.1'", `unix_socket_directories = '${folder}'`,
@@ -90,7 +100,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
       logFile,
       options.signal,
     );
-    const keeper = startKeeper(pid, folder);
+    const keeper = startKeeper(pid, folder, keepIn !== undefined);
     return {
       pid,
       folder,
@@ -110,7 +120,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
     };
   } catch (error) {
     const log = await readFile(logFile, 'utf8').catch(() => '');
-    await rm(folder, {recursive: true, force: true});
+    if (keepIn === undefined) await rm(folder, {recursive: true, force: true});
     if (error instanceof AppError && error.code === 'INTERRUPTED') throw error;
     throw new AppError('NOT_SUPPORTED_HERE', `A local server could not be started: ${messageOf(error)}.`, {
       details: log.trim().split('\n').slice(-8),
@@ -184,7 +194,7 @@ async function startServer(
     if (signal?.aborted) child.kill('SIGQUIT');
     signal?.throwIfAborted();
     const state = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '');
-    if (/^ready\s*$/m.test(state)) {
+    if (state.startsWith(`${child.pid ?? 0}\n`) && /^ready\s*$/m.test(state)) {
       child.unref();
       child.removeAllListeners();
       return child.pid ?? 0;
@@ -197,12 +207,13 @@ async function startServer(
 
 /**
  * A process of its own session whose stdin is a pipe from here: when this process ends, for whatever reason,
- * the pipe closes, and the keeper stops the server and removes the folder.
+ * the pipe closes, and the keeper stops the server and removes the folder. A kept server may finish its files first.
  */
-function startKeeper(serverPid: number, folder: string): () => Promise<void> {
+function startKeeper(serverPid: number, folder: string, isKept: boolean): () => Promise<void> {
+  const [signal, limit, remove] = isKept ? ['INT', 1200, ''] : ['QUIT', 100, 'rm -rf -- "$2"'];
   const script =
-    'cat >/dev/null 2>&1; kill -QUIT "$1" 2>/dev/null; n=0; ' +
-    'while kill -0 "$1" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done; rm -rf -- "$2"';
+    `cat >/dev/null 2>&1; kill -${signal} "$1" 2>/dev/null; n=0; ` +
+    `while kill -0 "$1" 2>/dev/null && [ $n -lt ${limit} ]; do sleep 0.1; n=$((n+1)); done; ${remove}`;
   const keeper = spawn('/bin/sh', ['-c', script, 'sh', String(serverPid), folder], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
