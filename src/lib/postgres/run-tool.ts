@@ -12,6 +12,8 @@ export interface ToolRun {
   /** Variables beside PATH, HOME and the locale; nothing else is handed down. */
   environment: Readonly<Record<string, string>>;
   signal?: AbortSignal;
+  /** What `signal` ends the program with: SIGTERM, and SIGKILL when that is not heeded, unless it is SIGKILL at once. */
+  killSignal?: 'SIGTERM' | 'SIGKILL';
   /** Called with each line of stderr, without its newline. */
   onLine?: (line: string) => void;
   /** Whether a line of stderr tells of trouble and belongs into an error's details; every line by default. */
@@ -53,6 +55,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     buffer: false,
     reject: false,
     ...(run.signal ? {cancelSignal: run.signal} : {}),
+    killSignal: run.killSignal ?? 'SIGTERM',
     forceKillAfterDelay: killAfterMs,
     windowsHide: true,
   });

@@ -57,7 +57,7 @@ async function tell(
   try {
     if (target.type === 'command') {
       address = ` (${target.argv[0] ?? ''})`;
-      // A command that does not heed the signal to stop is not waited for.
+      // What the command has started itself may live on with its output open, and is not waited for.
       await Promise.race([runHook(target.argv, notice, signal), rejectOn(signal)]);
       return undefined;
     }
@@ -132,6 +132,7 @@ async function runHook(argv: readonly string[], notice: Notice, signal: AbortSig
       ]),
     ),
     signal,
+    killSignal: 'SIGKILL', // nobody would be there any more to end a command that does not heed a request
     failureCode: 'TOOL_FAILED',
   });
 }

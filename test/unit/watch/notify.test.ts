@@ -1,6 +1,6 @@
 import {chmod, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {afterEach, describe, expect, it} from 'vitest';
+import {afterEach, describe, expect, it, vi} from 'vitest';
 import {environmentOf} from '../../../src/lib/settings/environment.js';
 import {
   notificationsConfig,
@@ -149,10 +149,13 @@ describe('a command', () => {
     await rm(folder, {recursive: true});
   });
 
-  it('that fails, hangs or does not exist is a warning', async () => {
+  it('that fails, hangs or does not exist is a warning, and is not left running', async () => {
+    const folder = await tempFolder();
+    const pidFile = join(folder, 'pid');
+    const deaf = 'trap "" TERM; echo $$ >"$1"; while :; do sleep 1; done';
     const targets = [
       {type: 'command', argv: ['/bin/sh', '-c', 'exit 7']},
-      {type: 'command', argv: ['/bin/sh', '-c', 'trap "" TERM; while :; do sleep 1; done'], name: 'deaf'},
+      {type: 'command', argv: ['/bin/sh', '-c', deaf, 'deaf', pidFile], name: 'deaf'},
       {type: 'command', argv: ['/nowhere/hook']},
     ];
     const warnings = await send(endNotice(failed, []), {timeoutSeconds: 0.4, targets});
@@ -162,6 +165,9 @@ describe('a command', () => {
       'The notification "deaf" (/bin/sh) of failure was not delivered: no answer within 0.4 s.',
     );
     expect(warnings[2]).toContain('could not be started');
+    const pid = Number(await readFile(pidFile, 'utf8'));
+    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'));
+    await rm(folder, {recursive: true});
   });
 });
 
