@@ -1,6 +1,6 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag, waitFlag} from '../lib/cli/flags.js';
+import {countFlag, encryptFlags, encryptionFlagsOf, waitFlag} from '../lib/cli/flags.js';
 import {showBackup} from '../lib/cli/show-backup.js';
 import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup-to-places.js';
 import {backupFormats} from '../lib/settings/config-schema.js';
@@ -81,17 +81,7 @@ export default class Backup extends BaseCommand {
       summary:
         'With --no-local, stream the dump to the bucket of --to; nothing of it lies here (custom, sql).',
     }),
-    'encrypt-to': Flags.string({
-      helpValue: 'AGE1...',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'Encrypt the copies in buckets to this public key of age (repeatable).',
-      exclusive: ['passphrase-file'],
-    }),
-    'passphrase-file': Flags.string({
-      helpValue: 'FILE',
-      summary: 'Encrypt the copies in buckets with the passphrase in its first line.',
-    }),
+    ...encryptFlags,
     'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be dumped, and write nothing.'}),
     ...waitFlag,
   };
@@ -126,10 +116,10 @@ export default class Backup extends BaseCommand {
             waitMs: (flags.wait ?? 0) * 1000,
           },
           {
+            ...encryptionFlagsOf(flags),
             to: flags.to,
-            recipients: flags['encrypt-to'],
-            passphraseFile: flags['passphrase-file'],
             isLocal: flags.local,
+            isLocalEncrypted: flags['encrypt-local'],
           },
         ),
       showBackup,

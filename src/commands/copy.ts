@@ -1,7 +1,8 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
+import {encryptFlags, encryptionFlagsOf} from '../lib/cli/flags.js';
 import {showCopy} from '../lib/cli/show-copy.js';
-import {copyBackups, type CopyResult, encryptToOf} from '../lib/services/copy-backups.js';
+import {copyBackups, type CopyResult} from '../lib/services/copy-backups.js';
 
 export default class Copy extends BaseCommand {
   static override summary = 'copy backups between places: the backups folder, other folders, S3 buckets';
@@ -12,7 +13,8 @@ export default class Copy extends BaseCommand {
   static override examples = [
     '<%= config.bin %> copy --to s3://bucket/shop',
     '<%= config.bin %> copy --to s3://bucket/shop --all --encrypt-to age1...',
-    '<%= config.bin %> copy --from s3://bucket/shop --to backups/database --identity key.txt',
+    '<%= config.bin %> copy --from s3://bucket/shop --to backups/database',
+    '<%= config.bin %> copy --from s3://bucket/shop --to plain --decrypt --identity key.txt',
   ];
   static override flags = {
     from: Flags.string({helpValue: 'PLACE', summary: 'Place to copy from (default BACKUPS-DIR/database).'}),
@@ -31,35 +33,27 @@ export default class Copy extends BaseCommand {
       exclusive: ['all'],
     }),
     all: Flags.boolean({summary: 'Every backup that is not there yet.'}),
-    'encrypt-to': Flags.string({
-      helpValue: 'AGE1...',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'Encrypt the copies to this public key of age (repeatable).',
+    'encrypt-to': encryptFlags['encrypt-to'],
+    'passphrase-file': encryptFlags['passphrase-file'],
+    identity: encryptFlags.identity,
+    decrypt: Flags.boolean({
+      summary: 'Store plain copies of encrypted backups; otherwise these stay as they are.',
+      exclusive: ['encrypt-to'],
     }),
-    'passphrase-file': Flags.string({
-      helpValue: 'FILE',
-      summary: 'Encrypt copies with the passphrase in its first line, or open encrypted ones.',
-    }),
-    identity: Flags.string({helpValue: 'FILE', summary: 'Secret key of age, to open encrypted backups.'}),
   };
 
   async run(): Promise<CopyResult> {
     const {flags} = await this.parse(Copy);
     return this.perform(
       flags,
-      async (context) =>
+      (context) =>
         copyBackups(context, {
           from: flags.from,
           to: flags.to,
           backupFiles: flags['backup-file'],
           isAll: flags.all,
-          identityFile: flags.identity,
-          passphraseFile: flags['passphrase-file'],
-          encryptTo: await encryptToOf(context.settings, {
-            recipients: flags['encrypt-to'],
-            passphraseFile: flags['passphrase-file'],
-          }),
+          ...encryptionFlagsOf(flags),
+          isOpening: flags.decrypt,
         }),
       showCopy,
     );

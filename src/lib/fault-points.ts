@@ -8,6 +8,7 @@ export const faultPoints = [
   'backup.synced',
   'backup.digested',
   'backup.verified',
+  'backup.sealed',
   'backup.published',
   'backup.recorded',
   'backup.pruned',

@@ -86,7 +86,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   listr2: /^lib\/progress\/listr-progress\.ts$/,
   '@aws-sdk/client-s3': /^lib\/storage\/s3-place\.ts$/,
   '@smithy/node-http-handler': /^lib\/storage\/s3-place\.ts$/,
-  'age-encryption': /^lib\/storage\/age-keys\.ts$/,
+  'age-encryption': /^lib\/storage\/age-(?:keys|passphrase)\.ts$/,
   chalk: /^lib\/cli\/style\.ts$/,
   'fastest-levenshtein': /^lib\/nearest\.ts$/,
   '@oclif/core': /^(?:commands|lib\/cli)\//,

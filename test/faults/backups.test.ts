@@ -1,3 +1,4 @@
+import {generateX25519Identity, identityToRecipient} from 'age-encryption';
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll} from 'vitest';
@@ -66,6 +67,23 @@ tellStories('backups', [
         isDone: async (home) => (await backupIds(home)).some((id) => !ids.includes(id)),
       })),
     }),
+  },
+  {
+    command: 'backup --encrypt-to',
+    points: ['backup.sealed', 'backup.published'],
+    also: [['backup.sealed', 'error:DISK_FULL']],
+    prepare: async (round) =>
+      situation({
+        args: [
+          'backup',
+          '--format',
+          ['directory', 'custom', 'sql'][round % 3] ?? '',
+          '--encrypt-to',
+          await identityToRecipient(await generateX25519Identity()),
+        ],
+        kept: ids.slice(-1),
+        isDone: async (home) => (await backupIds(home)).some((id) => !ids.includes(id)),
+      }),
   },
   {
     command: 'prune',

@@ -7,18 +7,13 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {checkRecipients, type OpeningKeys, readOpeningKeys} from '../../src/lib/storage/age-keys.js';
 import {decryptStream, encryptStream} from '../../src/lib/storage/age-stream.js';
+import {makeKey} from '../support/age.js';
 import {tempFolder} from '../support/run-cli.js';
 
 let folder: string;
 let keyFile: string;
 let recipient: string;
 let keys: OpeningKeys;
-
-/** A new key as age-keygen makes it; returns its public half. */
-function makeKey(path: string): string {
-  execFileSync('age-keygen', ['-o', path], {stdio: 'ignore'});
-  return execFileSync('age-keygen', ['-y', path], {encoding: 'utf8'}).trim();
-}
 
 async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size));
@@ -79,6 +74,24 @@ it('with a passphrase is opened by that passphrase only', async () => {
   );
   expect((await collect(decryptStream(pieces(sealed, 50), right))).toString()).toBe('secret');
   await expect(collect(decryptStream(pieces(sealed, 50), wrong))).rejects.toMatchObject({code: 'KEY_NEEDED'});
+});
+
+/** age asks for passphrases on a terminal only, so it is given one. */
+function onTerminal(command: string, typed: string): void {
+  execFileSync('script', ['-qec', command, '/dev/null'], {input: typed, cwd: folder, timeout: 60_000});
+}
+
+it('with a passphrase is opened by age, and one that age made here', async () => {
+  await writeFile(join(folder, 'phrase.txt'), 'seven ordinary words\n', {mode: 0o600});
+  const phrase = await readOpeningKeys(folder, {passphraseFile: 'phrase.txt'});
+  const bytes = randomBytes(70_000);
+  const sealed = await collect(encryptStream(pieces(bytes, 9999), {passphrase: 'seven ordinary words'}));
+  await writeFile(join(folder, 'ours.age'), sealed);
+  onTerminal('age -d -o ours.txt ours.age', 'seven ordinary words\n');
+  expect((await readFile(join(folder, 'ours.txt'))).equals(bytes)).toBe(true);
+  onTerminal('age -p -o theirs.age ours.txt', 'seven ordinary words\nseven ordinary words\n');
+  const theirs = createReadStream(join(folder, 'theirs.age'));
+  expect((await collect(decryptStream(theirs, phrase))).equals(bytes)).toBe(true);
 });
 
 it('is refused however it was damaged', async () => {

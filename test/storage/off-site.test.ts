@@ -6,6 +6,7 @@ import {mkdir, readdir, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {formatBackupRecord} from '../../src/lib/backups/backup-record.js';
+import type {AppError} from '../../src/lib/errors.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
@@ -16,6 +17,7 @@ import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
 import {restoreFrom} from '../../src/lib/services/restore-from.js';
 import {verifyFrom} from '../../src/lib/services/verify-from.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
+import {makeKey} from '../support/age.js';
 import {createBucket, keysIn, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {sampleRecord} from '../support/sample-backups.js';
@@ -36,8 +38,7 @@ beforeEach(async () => {
   folder = await tempFolder();
   bucket = await createBucket();
   place = `s3://${bucket}/shop one`;
-  execFileSync('age-keygen', ['-o', join(folder, 'key.txt')], {stdio: 'ignore'});
-  recipient = execFileSync('age-keygen', ['-y', join(folder, 'key.txt')], {encoding: 'utf8'}).trim();
+  recipient = makeKey(join(folder, 'key.txt'));
   return () => rm(folder, {recursive: true});
 });
 
@@ -135,7 +136,8 @@ it('streamed by a pg_dump that fails leaves nothing in the bucket', async () => 
 });
 
 it('is restored by the age tool and pg_restore alone, and a dump encrypted by age by this program', async () => {
-  const made = await backupToPlaces(context(), {}, {to: [place], recipients: [recipient]});
+  const flags = {to: [place], recipients: [recipient], isLocalEncrypted: false};
+  const made = await backupToPlaces(context(), {}, flags);
   const key = (await keysIn(bucket)).find((name) => name.endsWith('.dump.age')) ?? '';
   const {Body} = await storeClient().send(
     new (await import('@aws-sdk/client-s3')).GetObjectCommand({Bucket: bucket, Key: key}),
@@ -161,6 +163,39 @@ it('is restored by the age tool and pg_restore alone, and a dump encrypted by ag
   } finally {
     await dropDatabase(target);
   }
+});
+
+it('copies to every place, also after one that failed, and says which have it', async () => {
+  const places = [`s3://no-such-bucket-${randomBytes(4).toString('hex')}/x`, place, 'nas'];
+  const error = (await backupToPlaces(context(), {}, {to: places, recipients: [recipient]}).catch(
+    (thrown: unknown) => thrown,
+  )) as AppError;
+  expect(error).toMatchObject({code: 'STORAGE_BUCKET_NOT_FOUND', exitCode: 3});
+  expect(error.message).toContain(`itself is whole in ${join(folder, 'backups/database')}.`);
+  expect(error.message).toContain(
+    `There is no copy in ${places[0] ?? ''}; the one in ${place} and nas is whole.`,
+  );
+  const {backups} = await listBackups(context(), {});
+  for (const from of [place, join(folder, 'nas')])
+    expect((await listBackups(context(), {from})).backups).toMatchObject([
+      {id: backups[0]?.id, encrypted: true},
+    ]);
+  // The same ciphertext everywhere: it is encrypted once.
+  const [here, there] = await Promise.all(
+    ['backups/database', 'nas'].map((below) => readdir(join(folder, below))),
+  );
+  expect(there).toEqual(here?.filter((name) => !name.startsWith('.')));
+  const later = await copyBackups(context(), {to: [place, 'nas']});
+  expect(later.copies.map(({outcome}) => outcome)).toEqual(['present', 'present']);
+});
+
+it("does not take another machine's backup of the same name in a folder for its copy", async () => {
+  await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('one'), 'one.example', 'one');
+  await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('two'), 'two.example', 'two');
+  await copyBackups(context(), {from: 'one', to: ['nas']});
+  await expect(copyBackups(context(), {from: 'two', to: ['nas']})).rejects.toMatchObject({
+    code: 'STORAGE_CONFLICT',
+  });
 });
 
 /** A backup that only copies look at: its bytes are random. */
@@ -209,16 +244,17 @@ it('finds what was changed in the bucket, notes it, and restores nothing of it',
   expect(backups[0]?.verification?.ok).toBe(false);
 });
 
-it('comes back from the bucket into a folder as it was, decrypted', async () => {
+it('comes back from the bucket into a folder as it lies there, or decrypted when that is asked for', async () => {
   const id = await writeBackup('2026-11-22T03:00:00.000Z', randomBytes(200_000));
-  await copyBackups(context(), {to: [place], encryptTo: {recipients: [recipient]}, identityFile: 'key.txt'});
-  await expect(copyBackups(context(), {from: place, to: ['back']})).rejects.toMatchObject({
-    code: 'KEY_NEEDED',
-  });
-  expect(
-    (await readdir(join(folder, 'back')).catch(() => [])).filter((name) => !name.endsWith('.partial')),
-  ).toEqual([]);
-  await copyBackups(context(), {from: place, to: ['back'], identityFile: 'key.txt'});
+  await copyBackups(context(), {to: [place], recipients: [recipient], identityFile: 'key.txt'});
+  await copyBackups(context(), {from: place, to: ['sealed']});
+  expect((await readdir(join(folder, 'sealed'))).sort()).toEqual([`${id}.dump.age`, `${id}.metadata.json`]);
+  const {results} = await verifyFrom(context(), {from: 'sealed'}, isRestoring);
+  expect(results).toMatchObject([{id, ok: true}]);
+  const plain = {from: place, to: ['back'], isOpening: true};
+  await expect(copyBackups(context(), plain)).rejects.toMatchObject({code: 'KEY_NEEDED'});
+  expect(await readdir(join(folder, 'back')).catch(() => [])).toEqual([]);
+  await copyBackups(context(), {...plain, identityFile: 'key.txt'});
   expect((await readdir(join(folder, 'back'))).sort()).toEqual([`${id}.dump`, `${id}.metadata.json`]);
   execFileSync('diff', ['-r', join(folder, 'back'), join(folder, 'backups/database')]);
 });

@@ -172,7 +172,7 @@ export async function chooseBackup(folder: string, choice: BackupChoice, cwd: st
 async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {
   const asPath = resolve(cwd, name).replace(/[\\/]$/, '');
   const base = asPath.endsWith(metadataSuffix) ? asPath.slice(0, -metadataSuffix.length) : asPath;
-  const withoutExtension = base.replace(/\.(?:dump|sql\.gz|sql|dir)$/, '');
+  const withoutExtension = base.replace(/\.(?:dump|sql\.gz|sql|dir)(?:\.age)?$/, '');
   const candidates = [base, withoutExtension, join(folder, name)].map((path) => path + metadataSuffix);
   for (const candidate of new Set(candidates)) {
     try {

@@ -28,10 +28,11 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
   const [metadata, dump] = [basename(metadataPath), basename(path)];
   if (dirname(metadataPath) !== dirname(path)) return false;
   if (record) {
-    const hasOurRoles = !record.roles || record.roles.path === `${id}.roles.sql`;
-    return (
-      metadata === id + metadataSuffix && dump === id + backupExtension(format, compressed) && hasOurRoles
-    );
+    // Of a folder it is the files in it whose names say so.
+    const sealed = record.encryption ? '.age' : '';
+    const name = id + backupExtension(format, compressed) + (format === 'directory' ? '' : sealed);
+    const hasOurRoles = !record.roles || record.roles.path === `${id}.roles.sql${sealed}`;
+    return metadata === id + metadataSuffix && dump === name && hasOurRoles;
   }
   const named = metadata.slice(0, -metadataSuffix.length);
   return (dump === named || dump === `${named}.gz`) && /\.(?:dump|sql|sql\.gz|dir)$/.test(dump);

@@ -1,6 +1,7 @@
 /** Flags that several commands share; the same name means the same everywhere. */
 import {Flags} from '@oclif/core';
 import {AppError} from '../errors.js';
+import type {EncryptionFlags} from '../services/encryption.js';
 
 const helpGroup = 'GLOBAL';
 
@@ -84,6 +85,44 @@ export const placeFlags = {
     summary: 'File whose first line is the passphrase of an encrypted backup.',
   }),
 };
+
+/** For commands that write backups: whom they are encrypted to. */
+export const encryptFlags = {
+  'encrypt-to': Flags.string({
+    helpValue: 'AGE1...',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'Encrypt to this public key of age (repeatable).',
+    exclusive: ['passphrase-file'],
+  }),
+  'passphrase-file': Flags.string({
+    helpValue: 'FILE',
+    summary: 'Encrypt with the passphrase in the first line of this file.',
+  }),
+  'encrypt-local': Flags.boolean({
+    allowNo: true,
+    summary: 'With --no-encrypt-local, encrypt copies only; what stays in the backups folder is plain.',
+  }),
+  identity: Flags.string({
+    helpValue: 'FILE',
+    summary: 'Secret key of age, tried on what was encrypted.',
+  }),
+};
+
+/** What `encryptFlags` say, as services take it. */
+export function encryptionFlagsOf(flags: {
+  'encrypt-to'?: string[] | undefined;
+  'passphrase-file'?: string | undefined;
+  'encrypt-local'?: boolean | undefined;
+  identity?: string | undefined;
+}): EncryptionFlags {
+  return {
+    recipients: flags['encrypt-to'],
+    passphraseFile: flags['passphrase-file'],
+    identityFile: flags.identity,
+    isLocal: flags['encrypt-local'],
+  };
+}
 
 /** Where a backup is taken from and what opens it, as `placeFlags` say. */
 export function sourceOf(flags: {

@@ -25,7 +25,7 @@ export function showBackup(result: CopiedBackupResult, style: Style): string[] {
   return [
     `${headline} ${style.bold(result.id ?? '')} written.`,
     ...columns([
-      ['  file', printable(result.path ?? '')],
+      ['  file', `${printable(result.path ?? '')}${result.encrypted ? ', encrypted' : ''}`],
       ['  size', formatBytes(result.size)],
       [
         '  holds',
@@ -38,6 +38,6 @@ export function showBackup(result: CopiedBackupResult, style: Style): string[] {
       (copy) => `  copy   ${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
     ),
     ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
-    `Prove it by a restore: destino-db verify --backup-file ${result.id ?? ''} --level restore`,
+    `Prove it by a restore: destino-db verify --backup-file ${result.id ?? ''} --level restore${result.encrypted ? ' --identity KEY.txt' : ''}`,
   ];
 }

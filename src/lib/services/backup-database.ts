@@ -22,6 +22,7 @@ import type {BackupRequest} from './backup-options.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
 import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
 import {pruneAfterBackup} from './prune-backups.js';
+import {sealDump} from './seal-dump.js';
 import {trackDump} from './track-dump.js';
 import {writeDump} from './write-dump.js';
 import {writeRoles} from './write-roles.js';
@@ -62,7 +63,7 @@ async function makeBackup(
 ): Promise<BackupResult> {
   const {format, isCompressed} = plan.options;
   const journal = openJournal(context, 'backup');
-  const place = await reserveDumpPlace(
+  let place = await reserveDumpPlace(
     plan.folder,
     plan.identity.database,
     context.clock.now(),
@@ -88,6 +89,9 @@ async function makeBackup(
     const parts = {context, plan, place, startedMs, ...digest, proof, inventory, roles, request};
     const shrink = await findShrink(context, request, plan, toRecord({...parts, shrink: []}));
     record = toRecord({...parts, shrink});
+    ({place, record} = await seal(context, plan, {place, record}));
+    record = {...record, duration: context.clock.now().getTime() - startedMs};
+    await context.reach('backup.sealed');
     named = await journal.begin({
       kind: 'dump-without-metadata',
       path: place.finalPath,
@@ -113,6 +117,16 @@ async function makeBackup(
     record.shrink.length > 0 || request.isPruning === false ? [] : await prune(context, request, plan, place);
   await context.reach('backup.pruned');
   return toResult(record, place, plan.warnings, pruned);
+}
+
+/** Encrypts the dump where backups in the backups folder are to be. */
+async function seal(
+  context: RunContext,
+  {encryption: {to, ...encryption}}: BackupPlan,
+  dump: {readonly place: DumpPlace; readonly record: BackupRecord},
+): Promise<{place: DumpPlace; record: BackupRecord}> {
+  if (!to || !encryption.isLocal) return dump;
+  return context.progress.step('Encrypt', (step) => sealDump(context, dump, {to, ...encryption}, step));
 }
 
 /** Runs pg_dump within one snapshot and reads the inventory in the same one. */

@@ -3,6 +3,7 @@ import {knownDumpMajors} from '../archive/custom-format.js';
 import {AppError} from '../errors.js';
 import type {TableSize} from '../postgres/inspect-database.js';
 import type {BackupFormat, Config} from '../settings/config-schema.js';
+import type {Encryption} from './encryption.js';
 
 /** The flags of `backup`, undefined where not given. */
 export interface BackupRequest {
@@ -31,6 +32,8 @@ export interface BackupRequest {
   readonly isStreamed?: boolean | undefined;
   /** Whether retention may remove older backups afterwards; true by default. */
   readonly isPruning?: boolean | undefined;
+  /** By default what the config file says. */
+  readonly encryption?: Encryption | undefined;
   /** How long to wait for another run in the same folder, ms. */
   readonly waitMs?: number | undefined;
 }

@@ -1,37 +1,60 @@
 /** Takes a backup from any place into a folder here, where it can be read as if it had been made here. */
 import {randomBytes} from 'node:crypto';
 import {rm} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, dirname, join} from 'node:path';
 import {metadataSuffix, partialSuffix} from '../backups/backup-name.js';
+import type {BackupRecord} from '../backups/backup-record.js';
+import {type Backup, readBackup} from '../backups/catalogue.js';
 import {makePrivateFolder} from '../backups/safe-file.js';
 import type {RunContext} from '../run-context.js';
-import type {Settings} from '../settings/settings.js';
-import {type OpeningKeys, readOpeningKeys} from '../storage/age-keys.js';
+import type {OpeningKeys} from '../storage/age-keys.js';
 import {localPlace} from '../storage/local-place.js';
+import {isRemote} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import type {PlacedBackup} from '../storage/place-catalogue.js';
 import {transferBackup} from '../storage/transfer-backup.js';
 import {openJournal} from '../watch/journal.js';
+import type {KeyFiles} from './encryption.js';
 
 /** Where a backup is taken from, and the files of what opens it; undefined where not given. */
-export interface BackupSource {
+export interface BackupSource extends KeyFiles {
   readonly from?: string | undefined;
-  readonly identityFile?: string | undefined;
-  readonly passphraseFile?: string | undefined;
 }
 
-/** Keys of the flags, else of the config file. @throws READ_FAILED, USAGE */
-export function keysOf(settings: Settings, source: BackupSource): Promise<OpeningKeys> {
-  const {identityFile, passphraseFile} = settings.config.encryption ?? {};
-  return readOpeningKeys(settings.cwd, {
-    identityFile: source.identityFile ?? identityFile,
-    passphraseFile: source.passphraseFile ?? passphraseFile,
-  });
+/** A backup of a folder as a place has it. */
+export function placedIn(backup: Backup & {readonly record: BackupRecord}): {
+  place: Place;
+  backup: PlacedBackup;
+} {
+  const place = localPlace(dirname(backup.metadataPath));
+  return {place, backup: {...backup, metadataKey: basename(backup.metadataPath)}};
+}
+
+/** Whether the files of a backup are encrypted. */
+export function isEncrypted(backup: Backup): backup is Backup & {readonly record: BackupRecord} {
+  return backup.record?.encryption !== undefined;
+}
+
+/**
+ * A backup here with plain files: itself, or decrypted in a folder of its own for as long as `work` takes.
+ * @throws KEY_NEEDED, DECRYPT_FAILED, CHECKSUM_MISMATCH before `work` begins
+ */
+export async function withPlain<T>(
+  context: RunContext,
+  backup: Backup,
+  keys: OpeningKeys,
+  work: (backup: Backup) => Promise<T>,
+): Promise<T> {
+  if (!isEncrypted(backup)) return work(backup);
+  const placed = placedIn(backup);
+  return withFetched(context, placed.place, placed.backup, keys, async (metadataPath) =>
+    work(await readBackup(metadataPath)),
+  );
 }
 
 /**
  * Fetches, decrypts and checks the whole backup before `work` sees it, and removes it afterwards.
- * @param work is given the path of the metadata file in a folder of its own
+ * @param work is given the path of the metadata file: of the backup itself where it lies plain in a folder, else in a folder of its own
  */
 export async function withFetched<T>(
   context: RunContext,
@@ -40,13 +63,16 @@ export async function withFetched<T>(
   keys: OpeningKeys,
   work: (metadataPath: string) => Promise<T>,
 ): Promise<T> {
+  const isHere = !isRemote(place.url);
+  if (isHere && !backup.record.encryption) return work(backup.metadataPath);
   return withFetchedFolder(context, async (folder) => {
-    await context.progress.step(`Fetch ${backup.id}`, (step) =>
+    await context.progress.step(`${isHere ? 'Decrypt' : 'Fetch'} ${backup.id}`, (step) =>
       transferBackup(context, {
         from: place,
         backup,
         to: localPlace(folder),
         keys,
+        isOpening: true,
         onBytes: (done, total) => step.advance(done, total, 'bytes'),
       }),
     );

@@ -5,7 +5,7 @@ import {checkRecipients} from '../storage/age-keys.js';
 import {openPlace} from '../storage/open-place.js';
 import {readPlace} from '../storage/place-catalogue.js';
 import {countOf} from '../format.js';
-import {keysOf} from './backup-source.js';
+import {keysOf, requireFittingIdentity} from './encryption.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';
 
 export async function checkPlaces(ctx: RunContext): Promise<Check[]> {
@@ -13,12 +13,19 @@ export async function checkPlaces(ctx: RunContext): Promise<Check[]> {
   const checks: Check[] = [];
   for (const name of storage?.places ?? []) checks.push(await checkPlace(ctx, name));
   const recipients = encryption?.recipients ?? [];
-  if (recipients.length > 0) checks.push(await checkKeys(recipients));
+  if (recipients.length > 0) checks.push(await checkRecipientKeys(recipients));
   if (encryption?.identityFile !== undefined || encryption?.passphraseFile !== undefined) {
     checks.push(
-      await checked('identity', () => keysOf(ctx.settings, {}), 'the keys that open backups can be read'),
+      await checked(
+        'identity',
+        async () => {
+          const {identities} = await keysOf(ctx, {});
+          if (recipients.length > 0) await requireFittingIdentity(recipients, identities);
+        },
+        'the keys that open backups can be read',
+      ),
     );
-  }
+  } else if (recipients.length > 0) checks.push(noKeyHere(encryption?.local ?? true));
   return checks;
 }
 
@@ -33,15 +40,24 @@ async function checkPlace(ctx: RunContext, name: string): Promise<Check> {
   }
 }
 
-async function checkKeys(recipients: readonly string[]): Promise<Check> {
+async function checkRecipientKeys(recipients: readonly string[]): Promise<Check> {
   const form = await checked('recipients', () => checkRecipients(recipients), '');
   if (!form.ok) return form;
-  if (new Set(recipients).size > 1) return passed('recipients', `${recipients.length} keys open the copies`);
+  if (new Set(recipients).size > 1) return passed('recipients', `${recipients.length} keys open the backups`);
   return failed(
     'recipients',
-    'Copies are encrypted to one key only: without it they are lost.',
+    'Backups are encrypted to one key only: without it they are lost.',
     'Make a second pair (age-keygen -o spare.txt), keep it elsewhere, and add its public key to encryption.recipients.',
     false,
+  );
+}
+
+/** Well meant, as the key belongs elsewhere; what it means for this machine should be known. */
+function noKeyHere(isLocal: boolean): Check {
+  const what = isLocal ? 'backups' : 'copies';
+  return passed(
+    'identity',
+    `no key here opens the ${what}: verify (beyond checksums) and restore need --identity FILE`,
   );
 }
 

@@ -1,23 +1,23 @@
 /** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
 import {join} from 'node:path';
-import {AppError} from '../errors.js';
 import type {RunContext} from '../run-context.js';
-import type {Settings} from '../settings/settings.js';
-import {checkRecipients, type EncryptTo, type OpeningKeys, readPassphrase} from '../storage/age-keys.js';
+import type {EncryptTo, OpeningKeys} from '../storage/age-keys.js';
 import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
-import {decryptStream} from '../storage/age-stream.js';
-import {filesOf, transferBackup} from '../storage/transfer-backup.js';
-import {folderOf} from '../storage/place-catalogue.js';
-import {type BackupSource, keysOf} from './backup-source.js';
+import {transferBackup} from '../storage/transfer-backup.js';
+import {type Encryption, type EncryptionFlags, encryptionOf, requireOpening} from './encryption.js';
 
-export interface CopyRequest extends BackupSource {
+export interface CopyRequest extends EncryptionFlags {
+  readonly from?: string | undefined;
   readonly to: readonly string[];
   /** Paths or ids; the newest good backup without any and without `isAll`. */
   readonly backupFiles?: readonly string[] | undefined;
   readonly isAll?: boolean | undefined;
-  readonly encryptTo?: EncryptTo | undefined;
+  /** Encrypts what is plain; its keys are tried on what arrives, and open it with `isOpening`. By default that of the flags. */
+  readonly encryption?: Encryption | undefined;
+  /** Whether encrypted backups arrive plain. */
+  readonly isOpening?: boolean | undefined;
 }
 
 export interface CopiedBackup {
@@ -42,7 +42,8 @@ export interface CopyResult {
 export async function copyBackups(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings} = context;
   const from = await openPlace(settings, request.from ?? join(settings.backupsDir, 'database'));
-  const keys = await keysOf(settings, request);
+  const {isOpening = false} = request;
+  const encryption = request.encryption ?? (await encryptionOf(context, request));
   const {backups, problems} = await readPlace(from, context.signal);
   for (const {path, reason} of problems) context.warn(`${path} was not copied: ${reason}`);
   const chosen =
@@ -53,14 +54,30 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
   for (const name of request.to) {
     const to = await openPlace(settings, name);
     for (const backup of chosen)
-      copies.push(await copyOne(context, {from, to, backup, keys, encryptTo: request.encryptTo}));
+      copies.push(
+        await copyOne(context, {
+          from,
+          to,
+          backup,
+          isOpening,
+          encryptTo: isOpening ? undefined : encryption.to,
+          keys: encryption.keys,
+        }),
+      );
   }
   return {from: from.url, copies};
 }
 
 async function copyOne(
   context: RunContext,
-  parts: {from: Place; to: Place; backup: PlacedBackup; keys: OpeningKeys; encryptTo: EncryptTo | undefined},
+  parts: {
+    from: Place;
+    to: Place;
+    backup: PlacedBackup;
+    isOpening: boolean;
+    keys: OpeningKeys;
+    encryptTo: EncryptTo | undefined;
+  },
 ): Promise<CopiedBackup> {
   const {backup, to, keys} = parts;
   const startedMs = performance.now();
@@ -69,9 +86,7 @@ async function copyOne(
     (step) =>
       transferBackup(context, {...parts, onBytes: (done, total) => step.advance(done, total, 'bytes')}),
   );
-  if (record.encryption && !isPresent && keys.identities.length + keys.passphrases.length > 0) {
-    await requireOpening(to, record, keys);
-  }
+  if (!isPresent) await requireOpening(to, record, keys);
   return {
     id: backup.id,
     to: to.url,
@@ -81,42 +96,4 @@ async function copyOne(
     outcome: isPresent ? 'present' : 'copied',
     duration: Math.round(performance.now() - startedMs),
   };
-}
-
-/** That the key at hand opens what was just encrypted: the first chunk is decrypted. @throws KEY_NEEDED, DECRYPT_FAILED */
-async function requireOpening(
-  place: Place,
-  record: PlacedBackup['record'],
-  keys: OpeningKeys,
-): Promise<void> {
-  const [first] = filesOf(record);
-  if (!first) return;
-  const stream = await place.read(folderOf(record) + first.name);
-  try {
-    await decryptStream(stream as AsyncIterable<Buffer>, keys).next();
-  } finally {
-    stream.destroy();
-  }
-}
-
-/**
- * Whom copies are encrypted to: the flags, else the config file's recipients.
- * @throws USAGE for a recipient that is none, or both kinds at once
- */
-export async function encryptToOf(
-  settings: Settings,
-  flags: {readonly recipients?: readonly string[] | undefined; readonly passphraseFile?: string | undefined},
-): Promise<EncryptTo | undefined> {
-  if (flags.recipients !== undefined && flags.passphraseFile !== undefined) {
-    throw new AppError(
-      'USAGE',
-      '--encrypt-to contradicts --passphrase-file: the age format knows one or the other.',
-    );
-  }
-  if (flags.passphraseFile !== undefined)
-    return {passphrase: await readPassphrase(settings.cwd, flags.passphraseFile)};
-  const recipients = flags.recipients ?? settings.config.encryption?.recipients ?? [];
-  if (recipients.length === 0) return undefined;
-  await checkRecipients(recipients);
-  return {recipients};
 }

@@ -20,6 +20,7 @@ export interface BackupResult {
   /** ms */
   readonly duration: number;
   readonly sha256: BackupRecord['sha256'] | null;
+  readonly encrypted: boolean;
   readonly tables: readonly {table: string; rows: number | null; fingerprint: string | null}[];
   readonly verification: {level: string; ok: boolean} | null;
   readonly pruned: readonly {id: string; reason: string}[];
@@ -133,6 +134,7 @@ export function toResult(
     size: record.size,
     duration: record.duration,
     sha256: record.sha256,
+    encrypted: record.encryption !== undefined,
     tables: record.tables.map((table) => ({
       table: `${table.schema}.${table.name}`,
       rows: table.rows,
@@ -158,6 +160,7 @@ export function describePlan(plan: BackupPlan): BackupResult {
     size: plan.estimateBytes,
     duration: 0,
     sha256: null,
+    encrypted: plan.encryption.to !== undefined && plan.encryption.isLocal,
     tables: plan.selection.tables.map((table) => ({
       table: `${table.schema}.${table.name}`,
       rows: null,

@@ -87,10 +87,11 @@ async function orphanLeftovers(
     metadataPath.endsWith(metadataSuffix) &&
     dirname(metadataPath) === dirname(path) &&
     /-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d/.test(id) &&
-    new RegExp(`^${escapeForRegExp(id)}\\.(?:dump|sql|sql\\.gz|dir)$`).test(basename(path));
+    new RegExp(`^${escapeForRegExp(id)}\\.(?:(?:dump|sql|sql\\.gz)(?:\\.age)?|dir)$`).test(basename(path));
   if (!isOurs || (await exists(metadataPath))) return [];
   const found: Leftover[] = [];
-  for (const candidate of [path, join(dirname(path), `${id}.roles.sql`)]) {
+  const roles = join(dirname(path), `${id}.roles.sql`);
+  for (const candidate of [path, roles, `${roles}.age`]) {
     const status = await lstat(candidate).catch(() => undefined); // gone already: nothing to do
     if (!status || status.isSymbolicLink()) continue;
     const what = {kind: 'dump-without-metadata', what: candidate} as const;

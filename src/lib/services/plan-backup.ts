@@ -22,6 +22,7 @@ import {
   fitBackupOptions,
   resolveBackupOptions,
 } from './backup-options.js';
+import {type Encryption, encryptionOf} from './encryption.js';
 
 /** What was found out before anything is written. */
 export interface BackupPlan {
@@ -34,6 +35,7 @@ export interface BackupPlan {
   readonly estimateBytes: number;
   readonly isEstimateMeasured: boolean;
   readonly previous: Backup | undefined;
+  readonly encryption: Encryption;
   readonly warnings: string[];
 }
 
@@ -48,6 +50,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   refuseTransactionPooler(connection);
   const asked = resolveBackupOptions(request, settings.config, settings.cores);
   const folder = resolve(settings.cwd, request.outputDir ?? join(settings.backupsDir, 'database'));
+  const encryption = request.encryption ?? (await encryptionOf(context, {}));
   const warnings: string[] = [];
   return withSession(
     connection,
@@ -82,7 +85,11 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
           ? {sizeBytes: previous.sizeBytes, databaseBytes: previous.record.source.sizeBytes}
           : undefined,
       );
-      if (!options.schemaOnly && request.isStreamed !== true) await requireSpace(folder, estimate);
+      if (!options.schemaOnly && request.isStreamed !== true) {
+        // The plain dump lies beside the encrypted one until that is read back.
+        const copies = encryption.to && encryption.isLocal ? 2 : 1;
+        await requireSpace(folder, {...estimate, bytes: estimate.bytes * copies});
+      }
       return {
         connection,
         options,
@@ -93,6 +100,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         estimateBytes: estimate.bytes,
         isEstimateMeasured: estimate.basis === 'measured',
         previous,
+        encryption,
         warnings,
       };
     },

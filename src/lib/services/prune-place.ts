@@ -7,7 +7,8 @@ import type {RunContext} from '../run-context.js';
 import {isRemote, openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {folderOf, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
-import {filesOf, removeStaged} from '../storage/transfer-backup.js';
+import {filesOf} from '../storage/stored-record.js';
+import {removeStaged} from '../storage/transfer-backup.js';
 import {
   decisionOf,
   policyInForce,

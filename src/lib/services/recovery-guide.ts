@@ -9,7 +9,9 @@ import {type Connection, describeConnection, resolveConnection} from '../postgre
 import {findTool, type ToolName} from '../postgres/find-tools.js';
 import type {RunContext} from '../run-context.js';
 import {shellCommand} from '../shell-quote.js';
+import {ageSuffix} from '../storage/stored-record.js';
 import {readHistory} from '../watch/read-history.js';
+import {keyWords} from './encryption.js';
 
 export interface RecoveryGuide {
   /** The guide as Markdown. */
@@ -44,6 +46,8 @@ export async function recoveryGuide(context: RunContext, output?: string): Promi
     backups: good,
     newest,
     lastTest: tests.at(-1),
+    key: keyWords(settings, newest?.record ?? null),
+    identityFile: settings.config.encryption?.identityFile ?? 'KEY.txt',
   });
   if (output === undefined) return {markdown, path: null};
   const path = resolve(settings.cwd, output);
@@ -98,12 +102,15 @@ interface Facts {
   readonly newest: Backup | undefined;
   readonly tools: StockTools;
   readonly lastTest: {at: string; restoreDuration: number} | undefined;
+  /** The flags that open the newest; none where it is plain or the config file knows its key. */
+  readonly key: readonly string[];
+  readonly identityFile: string;
 }
 
 const shownBackups = 10;
 
 function guide(facts: Facts): string {
-  const {backups, connection, newest, now, tools} = facts;
+  const {backups, connection, newest, now, tools, key} = facts;
   const database = connection?.database ?? newest?.database ?? 'DATABASE';
   const file = newest ? relative(facts.folder, newest.path) : 'BACKUP_FILE';
   const check = `${database}_check`;
@@ -137,8 +144,8 @@ function guide(facts: Facts): string {
       'Test the restore on a separate database',
       `The database ${code(database)} is not touched. ${timeOf(facts)}`,
       shell(
-        program('verify', '--backup-file', file),
-        program('restore', '--backup-file', file, '--target-db', check, '--create-db'),
+        program('verify', '--backup-file', file, ...key),
+        program('restore', '--backup-file', file, ...key, '--target-db', check, '--create-db'),
       ),
       `Look into ${code(check)}: are the newest rows you expect there?`,
     ],
@@ -146,11 +153,21 @@ function guide(facts: Facts): string {
       'Execute',
       'Preview, then restore. The old database stays under another name until the new one is complete and compared.',
       shell(
-        program('restore', '--backup-file', file, '--target-db', database, '--drop-existing', '--dry-run'),
         program(
           'restore',
           '--backup-file',
           file,
+          ...key,
+          '--target-db',
+          database,
+          '--drop-existing',
+          '--dry-run',
+        ),
+        program(
+          'restore',
+          '--backup-file',
+          file,
+          ...key,
           '--target-db',
           database,
           '--drop-existing',
@@ -181,7 +198,7 @@ function guide(facts: Facts): string {
     [
       'Without this program',
       "The backups are what pg_dump writes; PostgreSQL's own tools restore them. Take tools of the server's own major version: older ones cannot read the backup, and newer ones set what the server does not know.",
-      ...withStockTools(tools, newest, connection, check),
+      ...withStockTools(facts, check),
     ],
   ];
   const body = sections.flatMap(([title, ...parts], index) => [
@@ -238,16 +255,13 @@ function timeOf({lastTest}: Facts): string {
   return `The last restore test (${lastTest.at.slice(0, 10)}) took ${formatDuration(lastTest.restoreDuration)}.`;
 }
 
-function withStockTools(
-  tools: StockTools,
-  backup: Backup | undefined,
-  connection: Connection | undefined,
-  target: string,
-): string[] {
+function withStockTools(facts: Facts, target: string): string[] {
+  const {tools, newest: backup, connection} = facts;
   const login = connection
     ? ['--host', connection.host, '--port', String(connection.port), '--username', connection.user]
     : ['--host', 'HOST', '--port', '5432', '--username', 'USER'];
-  const path = backup?.path ?? '/PATH/TO/BACKUP.dump';
+  const stored = backup?.path ?? '/PATH/TO/BACKUP.dump';
+  const path = plainPath(backup) ?? stored;
   const sha256 = backup?.record?.sha256;
   const format = backup?.format ?? 'custom';
   const load =
@@ -268,13 +282,38 @@ function withStockTools(
     ...(typeof sha256 === 'string'
       ? [
           'Is the file as it was written? This prints OK:',
-          shell(`${shellCommand(['echo', `${sha256}  ${path}`])} | sha256sum --check`),
+          shell(`${shellCommand(['echo', `${sha256}  ${stored}`])} | sha256sum --check`),
         ]
       : []),
+    ...decryption(facts, stored, path),
     'The tools ask for the password, or take it from `~/.pgpass`.',
     shell(shellCommand([tools.createdb, ...login, '--template=template0', target]), load),
     'When it is complete and looked at, swap the names (nobody may be connected; the old database stays):',
     shell(...renames(tools, login, backup?.database ?? connection?.database ?? 'DATABASE', target)),
+  ];
+}
+
+/** Where the decrypted dump is put; undefined for one that is plain. */
+function plainPath(backup: Backup | undefined): string | undefined {
+  if (!backup?.record?.encryption) return undefined;
+  return backup.format === 'directory' ? `${backup.path}.plain` : backup.path.slice(0, -ageSuffix.length);
+}
+
+/** With the age tool, which asks for a passphrase itself. */
+function decryption({newest, identityFile}: Facts, stored: string, path: string): string[] {
+  const encryption = newest?.record?.encryption;
+  if (!newest || !encryption) return [];
+  const age = ['age', '-d', ...(encryption.recipients.length > 0 ? ['-i', identityFile] : []), '-o'];
+  const commands =
+    newest.format === 'directory'
+      ? [
+          shellCommand(['mkdir', path]),
+          `for file in ${shellCommand([`${stored}/`])}*.age; do ${shellCommand(age)} ${shellCommand([`${path}/`])}"$(basename "$file" .age)" "$file"; done`,
+        ]
+      : [shellCommand([...age, path, stored])];
+  return [
+    'It is encrypted: [age](https://age-encryption.org) opens it. Remove the plain files afterwards.',
+    shell(...commands),
   ];
 }
 

@@ -15,6 +15,7 @@ import {AppError} from '../errors.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {pgRestoreArguments, streamArchive} from '../postgres/pg-restore.js';
 import type {RunContext} from '../run-context.js';
+import type {Settings} from '../settings/settings.js';
 import type {RestoreRequest} from './restore-request.js';
 
 export interface RestoreSource {
@@ -45,17 +46,10 @@ export async function findRestoreSource(
   database: string,
 ): Promise<RestoreSource> {
   const {settings} = context;
-  const folder = join(settings.backupsDir, 'database');
-  const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
-  const choice = {
-    file: request.backupFile,
-    isLatest: isNewest,
-    at: request.at,
-    database: isNewest ? await chooseDatabase(folder, database) : undefined,
-  };
   try {
-    return await describeBackup(await chooseBackup(folder, choice, settings.cwd));
+    return await describeBackup(await findLocalBackup(settings, request, database));
   } catch (error) {
+    const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
     const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
     const path = resolve(settings.cwd, request.backupFile ?? '');
     if (!isUnknown || isNewest || !(await exists(path))) throw error;
@@ -64,6 +58,26 @@ export async function findRestoreSource(
     );
     return describeBareDump(path);
   }
+}
+
+/**
+ * The backup with metadata that the flags name, in the backups folder or by its path.
+ * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
+ */
+export async function findLocalBackup(
+  settings: Settings,
+  request: RestoreRequest,
+  database: string,
+): Promise<Backup> {
+  const folder = join(settings.backupsDir, 'database');
+  const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
+  const choice = {
+    file: request.backupFile,
+    isLatest: isNewest,
+    at: request.at,
+    database: isNewest ? await chooseDatabase(folder, database) : undefined,
+  };
+  return chooseBackup(folder, choice, settings.cwd);
 }
 
 /** Backups of several databases in one folder must not be mixed up; of one only, the name of the URL does not matter. */

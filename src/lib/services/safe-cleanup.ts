@@ -1,4 +1,5 @@
 /** The story of `workflow:safe-cleanup`: find, ask, back up all, verify, back up and delete the orders, check, report. */
+import {readBackupRecord} from '../backups/backup-record.js';
 import {AppError, withState} from '../errors.js';
 import {countOf} from '../format.js';
 import {readOrderSnapshot} from '../orders/read-order-snapshot.js';
@@ -9,6 +10,7 @@ import {backupDatabase} from './backup-database.js';
 import type {BackupRequest} from './backup-options.js';
 import {cleanConfirmed, type CleanRequest, type CleanResult, confirmClean, ordersIn} from './clean-orders.js';
 import type {BackupResult} from './describe-backup.js';
+import {keyWords} from './encryption.js';
 import {planClean} from './plan-clean.js';
 import {writeCleanupReport} from './write-cleanup-report.js';
 
@@ -113,7 +115,8 @@ async function runPhases(
     refuseUnprovenBackup(context, request.fullBackup, state.backup);
     refuseUncoveredTables(state.backup, state.orders);
     if (state.backup.path !== null) {
-      const words = ['--backup-file', state.backup.path, '--drop-existing'];
+      const key = state.backup.encrypted ? await keyOf(context, state.backup) : [];
+      const words = ['--backup-file', state.backup.path, ...key, '--drop-existing'];
       state.undo.push(shellCommand([...request.command('restore'), ...words]));
     }
     await request.pause?.('Full backup');
@@ -128,6 +131,10 @@ async function runPhases(
   }
   await request.pause?.('Clean');
   await checkResult(context, request, state.orders);
+}
+
+async function keyOf({settings}: RunContext, {metadataPath}: BackupResult): Promise<string[]> {
+  return metadataPath === null ? [] : keyWords(settings, await readBackupRecord(metadataPath));
 }
 
 /** @throws VERIFY_FAILED unless the full backup was read back whole, or verification was declined */

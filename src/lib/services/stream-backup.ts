@@ -6,14 +6,16 @@ import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {runPgDump} from '../postgres/pg-dump.js';
 import {withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
-import type {EncryptTo} from '../storage/age-keys.js';
 import {isRemote, openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {metadataKeyIn} from '../storage/place-catalogue.js';
-import {removeStaged, storedRecord, withFolder, writeChecked} from '../storage/transfer-backup.js';
+import {writeChecked} from '../storage/checked-files.js';
+import {storedRecord, withFolder} from '../storage/stored-record.js';
+import {removeStaged} from '../storage/transfer-backup.js';
 import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
 import {type BackupResult, describePlan, toRecord, toResult} from './describe-backup.js';
+import {type Encryption, requireOpening} from './encryption.js';
 import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
 
 /**
@@ -25,7 +27,7 @@ export async function streamBackup(
   context: RunContext,
   request: BackupRequest,
   url: string,
-  encryptTo: EncryptTo | undefined,
+  encryption: Encryption,
 ): Promise<BackupResult> {
   if (!isRemote(url)) throw new AppError('USAGE', '--no-local needs a bucket in --to (s3://bucket/prefix).');
   const contradiction =
@@ -71,9 +73,10 @@ export async function streamBackup(
         to,
         staging,
         id,
-        encryptTo,
+        encryption,
         startedMs,
       });
+      await requireOpening(to, record, encryption.keys);
       await to.writeText(metadataKey, formatBackupRecord(record), null);
       await done();
       context.record({backupId: id, format: record.format, size: record.size});
@@ -98,7 +101,7 @@ interface DumpParts {
   readonly to: Place;
   readonly staging: string;
   readonly id: string;
-  readonly encryptTo: EncryptTo | undefined;
+  readonly encryption: Encryption;
   readonly startedMs: number;
 }
 
@@ -106,7 +109,7 @@ async function dumpTo(
   context: RunContext,
   parts: DumpParts,
 ): Promise<{record: BackupRecord; metadataKey: string}> {
-  const {request, plan, to, staging, id, encryptTo, startedMs} = parts;
+  const {request, plan, to, staging, id, encryption, startedMs} = parts;
   const {format, isCompressed} = plan.options;
   const name = id + backupExtension(format, isCompressed);
   let written: Awaited<ReturnType<typeof writeChecked>> | undefined;
@@ -123,7 +126,7 @@ async function dumpTo(
             to,
             key: staging + name,
             source,
-            seal: encryptTo,
+            seal: encryption.to,
             expectedBytes: plan.identity.sizeBytes,
             onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
           });
@@ -148,7 +151,7 @@ async function dumpTo(
     shrink: [],
     request,
   });
-  const record = storedRecord({record: made, seal: encryptTo}, new Map([[name, stored]]));
+  const record = storedRecord({record: made, seal: encryption.to}, new Map([[name, stored]]));
   return {record: withFolder(record, staging), metadataKey: metadataKeyIn(to, made)};
 }
 

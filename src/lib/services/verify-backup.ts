@@ -11,6 +11,8 @@ import {checkFiles} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
 import {AppError, exitStatus} from '../errors.js';
 import type {RunContext} from '../run-context.js';
+import type {OpeningKeys} from '../storage/age-keys.js';
+import {withPlain} from './backup-source.js';
 import {proveByRestore} from './prove-by-restore.js';
 import type {ScratchPlace} from './scratch-database.js';
 
@@ -22,6 +24,8 @@ export interface VerifyRequest {
   readonly sample?: number | undefined;
   readonly level: ProofLevel;
   readonly scratch: ScratchPlace;
+  /** What opens encrypted backups; without it only their checksums can be compared. */
+  readonly keys?: OpeningKeys | undefined;
 }
 
 export interface VerifiedBackup {
@@ -172,6 +176,21 @@ async function findFaults(context: RunContext, backup: Backup, request: VerifyRe
   const damage = await asFindings(() => checksum(context, backup));
   if (damage.findings) return {...none, findings: damage.findings};
   if (request.level === 'checksum') return {...none, findings: []};
+  const content = await asFindings(() =>
+    withPlain(context, backup, request.keys ?? noKeys, (plain) =>
+      findFaultsOfContent(context, plain, request, notes),
+    ),
+  );
+  return content.findings ? {...none, findings: content.findings} : content.value;
+}
+
+async function findFaultsOfContent(
+  context: RunContext,
+  backup: Backup,
+  request: VerifyRequest,
+  notes: readonly string[],
+): Promise<Faults> {
+  const none = {notes, restoreDuration: null, rows: null};
   const read = await asFindings(() => readWhole(context, backup, request.level === 'restore'));
   if (read.findings) return {...none, findings: read.findings};
   const contents = read.value;
@@ -185,6 +204,8 @@ async function findFaults(context: RunContext, backup: Backup, request: VerifyRe
   );
   return {...proof, notes: [...notes, ...proof.notes], rows};
 }
+
+const noKeys: OpeningKeys = {identities: [], passphrases: []};
 
 async function checksum(context: RunContext, backup: Backup): Promise<void> {
   await context.progress.step(`Checksum of ${backup.id}`, (step) =>

@@ -1,12 +1,15 @@
-/** `verify` of backups in any place: fetched whole, proven as one made here, the outcome noted in the place. */
+/** `verify` of backups in any place: fetched and proven as one made here, the outcome noted in the place. */
 import {readBackupRecord, formatBackupRecord} from '../backups/backup-record.js';
 import {isGood} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
 import type {RunContext} from '../run-context.js';
-import {openPlace} from '../storage/open-place.js';
+import type {OpeningKeys} from '../storage/age-keys.js';
+import {isRemote, openPlace} from '../storage/open-place.js';
+import {checkPlacedFiles} from '../storage/checked-files.js';
 import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace, readPlaced} from '../storage/place-catalogue.js';
-import {type BackupSource, keysOf, withFetched} from './backup-source.js';
+import {type BackupSource, withFetched} from './backup-source.js';
+import {keysOf} from './encryption.js';
 import {type VerifiedBackup, verifyBackup, type VerifyRequest, type VerifyResult} from './verify-backup.js';
 
 /** @throws what `verifyBackup` throws, KEY_NEEDED and the codes of the stores; damage is a finding */
@@ -15,20 +18,84 @@ export async function verifyFrom(
   source: BackupSource,
   request: VerifyRequest,
 ): Promise<VerifyResult> {
-  if (source.from === undefined) return verifyBackup(context, request);
+  const keys = await keysOf(context, source);
+  if (source.from === undefined) return verifyBackup(context, {...request, keys});
   const place = await openPlace(context.settings, source.from);
-  const keys = await keysOf(context.settings, source);
   const {backups, problems} = await readPlace(place, context.signal);
   for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
   const results: VerifiedBackup[] = [];
   for (const backup of choose(place, backups, request)) {
     results.push(
-      await proveFetched(context, place, backup, request, (prove) =>
-        withFetched(context, place, backup, keys, prove),
-      ),
+      isRemote(place.url)
+        ? await proveRemote(context, place, backup, keys, request)
+        : await proveOne(context, backup.metadataPath, {...request, keys}),
     );
   }
   return {results};
+}
+
+/** Checksums are compared with the bytes as they come; for more, the backup is fetched and opened. */
+async function proveRemote(
+  context: RunContext,
+  place: Place,
+  backup: PlacedBackup,
+  keys: OpeningKeys,
+  request: VerifyRequest,
+): Promise<VerifiedBackup> {
+  if (request.level === 'checksum') return proveChecksums(context, place, backup);
+  return findingDamage(context, place, backup, request, () =>
+    withFetched(context, place, backup, keys, async (metadataPath) => {
+      const result = await proveOne(context, metadataPath, request);
+      await noteProof(place, backup, (await readBackupRecord(metadataPath)).proofs.at(-1));
+      return {...result, path: backup.path};
+    }),
+  );
+}
+
+async function proveOne(
+  context: RunContext,
+  metadataPath: string,
+  {level, scratch, keys}: VerifyRequest,
+): Promise<VerifiedBackup> {
+  const {results} = await verifyBackup(context, {level, scratch, keys, backupFile: metadataPath});
+  const [result] = results;
+  if (!result) throw new AppError('UNEXPECTED', `Nothing was proven of ${metadataPath}.`);
+  return result;
+}
+
+async function proveChecksums(
+  context: RunContext,
+  place: Place,
+  backup: PlacedBackup,
+): Promise<VerifiedBackup> {
+  const startedMs = performance.now();
+  return findingDamage(context, place, backup, {level: 'checksum'}, async () => {
+    await context.progress.step(`Checksum of ${backup.id}`, (step) =>
+      checkPlacedFiles(place, backup, context.signal, (done) =>
+        step.advance(done, backup.sizeBytes, 'bytes'),
+      ),
+    );
+    const proof = proofNow(context, 'checksum', [], Math.round(performance.now() - startedMs));
+    await noteProof(place, backup, proof);
+    return provenBackup(backup, proof);
+  });
+}
+
+type Proof = PlacedBackup['record']['proofs'][number];
+
+function proofNow(
+  {clock}: RunContext,
+  level: VerifyRequest['level'],
+  findings: readonly string[],
+  duration: number,
+): Proof {
+  const at = clock.now().toISOString();
+  return {level, at, ok: findings.length === 0, duration, findings: [...findings]};
+}
+
+function provenBackup({id, path}: PlacedBackup, proof: Proof): VerifiedBackup {
+  const {level, ok, findings, duration} = proof;
+  return {id, path, level, ok, findings, notes: [], duration, restoreDuration: null, rows: null};
 }
 
 function choose(
@@ -48,60 +115,29 @@ function choose(
   return chosen;
 }
 
-async function proveFetched(
+/** Damage that keeps a backup from being fetched is what a proof looks for. */
+async function findingDamage(
   context: RunContext,
   place: Place,
   backup: PlacedBackup,
-  request: VerifyRequest,
-  fetch: (prove: (metadataPath: string) => Promise<VerifiedBackup>) => Promise<VerifiedBackup>,
+  {level}: Pick<VerifyRequest, 'level'>,
+  prove: () => Promise<VerifiedBackup>,
 ): Promise<VerifiedBackup> {
-  const {level} = request;
   try {
-    return await fetch(async (metadataPath) => {
-      const {results} = await verifyBackup(context, {
-        level,
-        scratch: request.scratch,
-        backupFile: metadataPath,
-      });
-      const [result] = results;
-      if (!result) throw new AppError('UNEXPECTED', `Nothing was proven of ${backup.id}.`);
-      const {proofs} = await readBackupRecord(metadataPath);
-      await noteProof(place, backup, proofs.at(-1));
-      return {...result, path: backup.path};
-    });
+    return await prove();
   } catch (error) {
     const isDamage =
       error instanceof AppError &&
       ['CHECKSUM_MISMATCH', 'DECRYPT_FAILED', 'BACKUP_INCOMPLETE'].includes(error.code);
     if (!isDamage) throw error;
-    const findings = [error.message, ...error.details];
-    await noteProof(place, backup, {
-      level,
-      at: context.clock.now().toISOString(),
-      ok: false,
-      duration: 0,
-      findings,
-    });
-    return {
-      id: backup.id,
-      path: backup.path,
-      level,
-      ok: false,
-      findings,
-      notes: [],
-      duration: 0,
-      restoreDuration: null,
-      rows: null,
-    };
+    const proof = proofNow(context, level, [error.message, ...error.details], 0);
+    await noteProof(place, backup, proof);
+    return provenBackup(backup, proof);
   }
 }
 
 /** Read again right before it is written: another run may have noted something meanwhile, and then this one is refused. */
-async function noteProof(
-  place: Place,
-  {metadataKey}: PlacedBackup,
-  proof: PlacedBackup['record']['proofs'][number] | undefined,
-): Promise<void> {
+async function noteProof(place: Place, {metadataKey}: PlacedBackup, proof: Proof | undefined): Promise<void> {
   const status = await place.status(metadataKey);
   if (!status || !proof) return;
   const {record} = await readPlaced(place, metadataKey);

@@ -53,14 +53,24 @@ export const encryptionConfig = z.strictObject({
     .describe(
       'Public keys ("age1...") that every backup is encrypted to; two, kept apart, are safer than one.',
     ),
+  local: z
+    .boolean()
+    .optional()
+    .describe(
+      'False leaves what is in the backups folder plain and encrypts the copies alone (default true).',
+    ),
   identityFile: z
     .string()
     .min(1)
     .optional()
-    .describe('File with the secret keys (as age-keygen writes it) that open encrypted backups.'),
+    .describe(
+      'File with the secret keys (as age-keygen writes it) that open encrypted backups; tried on every new one.',
+    ),
   passphraseFile: z
     .string()
     .min(1)
     .optional()
-    .describe('File whose first line is the passphrase of backups encrypted with one.'),
+    .describe(
+      'File whose first line is a passphrase: it opens backups, and without recipients every backup is encrypted with it.',
+    ),
 });

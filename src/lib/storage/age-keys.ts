@@ -1,7 +1,8 @@
-/** Headers of the age format (age-encryption.org/v1): who can open a file. The only file that uses age-encryption. */
-import {readFile} from 'node:fs/promises';
+/** Headers of the age format (age-encryption.org/v1): who can open a file. The only file that loads age-encryption. */
+import {open} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {AppError, messageOf} from '../errors.js';
+import {passphraseIdentity, passphraseRecipient} from './age-passphrase.js';
 
 /** Whom a backup is encrypted to: public keys, or one passphrase. */
 export type EncryptTo = {readonly recipients: readonly string[]} | {readonly passphrase: string};
@@ -46,27 +47,19 @@ export async function checkRecipients(recipients: readonly string[]): Promise<vo
 
 /** A new header with a key of its own for one file. The package hands the key to recipients only, so one of them keeps it. */
 export async function makeHeader(to: EncryptTo): Promise<FileHeader> {
-  const {Decrypter, Encrypter} = await import('age-encryption');
+  const {Encrypter, Stanza} = await import('age-encryption');
   const encrypter = new Encrypter();
   let fileKey: Uint8Array | undefined;
-  if ('passphrase' in to) {
-    encrypter.setPassphrase(to.passphrase);
-  } else {
-    for (const recipient of to.recipients) encrypter.addRecipient(recipient);
-    encrypter.addRecipient({
-      wrapFileKey: (key) => {
-        fileKey = key;
-        return [];
-      },
-    });
-  }
+  const recipients = 'passphrase' in to ? [passphraseRecipient(to.passphrase, Stanza)] : to.recipients;
+  for (const recipient of recipients) encrypter.addRecipient(recipient);
+  encrypter.addRecipient({
+    wrapFileKey: (key) => {
+      fileKey = key;
+      return [];
+    },
+  });
   const empty = Buffer.from(await encrypter.encrypt(new Uint8Array()));
   const bytes = empty.subarray(0, empty.length - tagBytes);
-  if (!fileKey && 'passphrase' in to) {
-    const decrypter = new Decrypter();
-    decrypter.addPassphrase(to.passphrase);
-    fileKey = await decrypter.decryptHeader(bytes.subarray(0, bytes.length - nonceBytes));
-  }
   if (!fileKey) throw new AppError('UNEXPECTED', 'No key was made for an encrypted file.');
   return {bytes, fileKey: Uint8Array.from(fileKey), nonce: bytes.subarray(bytes.length - nonceBytes)};
 }
@@ -77,7 +70,7 @@ export async function openHeader(header: Buffer, keys: OpeningKeys): Promise<Uin
   if (keys.identities.length + keys.passphrases.length === 0) throw keyNeeded('and no key was given');
   const decrypter = new Decrypter();
   for (const identity of keys.identities) decrypter.addIdentity(identity);
-  for (const passphrase of keys.passphrases) decrypter.addPassphrase(passphrase);
+  for (const passphrase of keys.passphrases) decrypter.addIdentity(passphraseIdentity(passphrase));
   try {
     return await decrypter.decryptHeader(header);
   } catch (error) {
@@ -97,14 +90,18 @@ function keyNeeded(why: string): AppError {
   });
 }
 
-/** @throws READ_FAILED, USAGE when a file holds no key */
+/**
+ * @param warn is told of files that every user of the machine can read
+ * @throws READ_FAILED, USAGE when a file holds no key
+ */
 export async function readOpeningKeys(
   cwd: string,
   files: {readonly identityFile?: string | undefined; readonly passphraseFile?: string | undefined},
+  warn: (message: string) => void = () => undefined,
 ): Promise<OpeningKeys> {
   const identities: string[] = [];
   if (files.identityFile !== undefined) {
-    const lines = (await readSecret(cwd, files.identityFile)).split(/\r?\n/).map((line) => line.trim());
+    const lines = (await readSecret(cwd, files.identityFile, warn)).split(/\r?\n/).map((line) => line.trim());
     identities.push(...lines.filter((line) => line !== '' && !line.startsWith('#')));
     const {Decrypter} = await import('age-encryption');
     try {
@@ -118,20 +115,34 @@ export async function readOpeningKeys(
     }
   }
   const passphrases =
-    files.passphraseFile === undefined ? [] : [await readPassphrase(cwd, files.passphraseFile)];
+    files.passphraseFile === undefined ? [] : [await readPassphrase(cwd, files.passphraseFile, warn)];
   return {identities, passphrases};
 }
 
 /** The first line of the file. @throws READ_FAILED, USAGE when it is empty */
-export async function readPassphrase(cwd: string, file: string): Promise<string> {
-  const [first = ''] = (await readSecret(cwd, file)).split(/\r?\n/);
+export async function readPassphrase(
+  cwd: string,
+  file: string,
+  warn: (message: string) => void,
+): Promise<string> {
+  const [first = ''] = (await readSecret(cwd, file, warn)).split(/\r?\n/);
   if (first !== '') return first;
   throw new AppError('USAGE', `The first line of ${file} is empty: it should be the passphrase.`);
 }
 
-async function readSecret(cwd: string, file: string): Promise<string> {
+const readableByAll = 0o004;
+
+async function readSecret(cwd: string, file: string, warn: (message: string) => void): Promise<string> {
   try {
-    return await readFile(resolve(cwd, file), 'utf8');
+    const handle = await open(resolve(cwd, file), 'r');
+    try {
+      const {mode} = await handle.stat();
+      if (process.platform !== 'win32' && (mode & readableByAll) !== 0)
+        warn(`Every user of this machine can read the key file ${file}: chmod 600 ${file}`);
+      return await handle.readFile('utf8');
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     throw new AppError('READ_FAILED', `The key file ${file} cannot be read: ${messageOf(error)}.`, {
       cause: error,

@@ -93,13 +93,15 @@ export function folderOf(record: BackupRecord): string {
  * database's identity and the content, so that equal names do not meet, and a backup copied twice is known.
  */
 export function metadataKeyIn(place: Place, record: BackupRecord): string {
-  if (!isRemote(place.url)) return record.id + metadataSuffix;
+  return isRemote(place.url) ? `${record.id}.${markOf(record)}${metadataSuffix}` : record.id + metadataSuffix;
+}
+
+/** Equal for the copies of one backup in all places, encrypted or not, and for no others. */
+export function markOf(record: BackupRecord): string {
   const identity = databaseIdentity({record, database: record.databaseName});
   const content = record.encryption?.plain.sha256 ?? record.sha256;
-  const mark = createHash('sha256')
-    .update(JSON.stringify([identity, record.timestamp, content]))
-    .digest('hex');
-  return `${record.id}.${mark.slice(0, 12)}${metadataSuffix}`;
+  const hash = createHash('sha256').update(JSON.stringify([identity, record.timestamp, content]));
+  return hash.digest('hex').slice(0, 12);
 }
 
 /** @throws BACKUP_NOT_FOUND, USAGE when two machines' backups have the id that was given */

@@ -1,0 +1,131 @@
+/** Whom backups are encrypted to and what opens them: flags, else the config file, checked before any work begins. */
+import {AppError} from '../errors.js';
+import type {RunContext} from '../run-context.js';
+import type {Settings} from '../settings/settings.js';
+import {checkRecipients, type EncryptTo, type OpeningKeys, readOpeningKeys} from '../storage/age-keys.js';
+import {decryptStream, encryptStream} from '../storage/age-stream.js';
+import type {Place} from '../storage/place.js';
+import {folderOf} from '../storage/place-catalogue.js';
+import type {BackupRecord} from '../backups/backup-record.js';
+import {filesOf} from '../storage/stored-record.js';
+
+/** Files of what opens a backup; undefined where not given. */
+export interface KeyFiles {
+  readonly identityFile?: string | undefined;
+  readonly passphraseFile?: string | undefined;
+}
+
+export interface EncryptionFlags extends KeyFiles {
+  readonly recipients?: readonly string[] | undefined;
+  /** False leaves what stays in the backups folder plain. */
+  readonly isLocal?: boolean | undefined;
+}
+
+export interface Encryption {
+  /** Undefined for plain files. */
+  readonly to: EncryptTo | undefined;
+  /** Whether what stays in the backups folder is encrypted too. */
+  readonly isLocal: boolean;
+  /** What is tried on the first chunk of everything that is encrypted; perhaps none. */
+  readonly keys: OpeningKeys;
+}
+
+/** Keys of the flags, else of the config file. @throws READ_FAILED, USAGE */
+export function keysOf(
+  {settings, warn}: Pick<RunContext, 'settings' | 'warn'>,
+  files: KeyFiles,
+): Promise<OpeningKeys> {
+  const {identityFile, passphraseFile} = settings.config.encryption ?? {};
+  return readOpeningKeys(
+    settings.cwd,
+    {
+      identityFile: files.identityFile ?? identityFile,
+      passphraseFile: files.passphraseFile ?? passphraseFile,
+    },
+    warn,
+  );
+}
+
+/**
+ * The flags, else the config file: its recipients, or without any its passphrase.
+ * @throws USAGE for a recipient that is none, or both kinds at once; KEY_NEEDED when the identity at hand does not fit the recipients
+ */
+export async function encryptionOf(
+  context: Pick<RunContext, 'settings' | 'warn'>,
+  flags: EncryptionFlags,
+): Promise<Encryption> {
+  if (flags.recipients !== undefined && flags.passphraseFile !== undefined) {
+    throw new AppError(
+      'USAGE',
+      '--encrypt-to contradicts --passphrase-file: the age format knows one or the other.',
+    );
+  }
+  const {config} = context.settings;
+  const keys = await keysOf(context, flags);
+  const isLocal = flags.isLocal ?? config.encryption?.local ?? true;
+  const recipients =
+    flags.passphraseFile === undefined ? (flags.recipients ?? config.encryption?.recipients ?? []) : [];
+  const [passphrase] = keys.passphrases;
+  if (recipients.length === 0) {
+    return {to: passphrase === undefined ? undefined : {passphrase}, isLocal, keys};
+  }
+  await checkRecipients(recipients);
+  await requireFittingIdentity(recipients, keys.identities);
+  return {to: {recipients}, isLocal, keys};
+}
+
+/** The flags by which a command opens such a backup, with a name to fill in where the config file knows no key. */
+export function keyWords(settings: Settings, record: BackupRecord | null): string[] {
+  const {identityFile, passphraseFile} = settings.config.encryption ?? {};
+  if (!record?.encryption) return [];
+  if (record.encryption.recipients.length > 0)
+    return identityFile === undefined ? ['--identity', 'KEY.txt'] : [];
+  return passphraseFile === undefined ? ['--passphrase-file', 'PASSPHRASE.txt'] : [];
+}
+
+/** An identity that opens nothing of what is encrypted is found out now, not on the day it is needed. @throws KEY_NEEDED */
+export async function requireFittingIdentity(
+  recipients: readonly string[],
+  identities: readonly string[],
+): Promise<void> {
+  if (identities.length === 0) return;
+  try {
+    await decryptStream(encryptStream(nothing(), {recipients}), {identities, passphrases: []}).next();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'KEY_NEEDED') throw error;
+    throw new AppError(
+      'KEY_NEEDED',
+      'The identity at hand opens nothing that is encrypted to these recipients; nothing was done.',
+      {
+        hint: 'Add its public key (age-keygen -y FILE) to the recipients, or take the identity away where its key is kept elsewhere.',
+        cause: error,
+      },
+    );
+  }
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- the form that the stream takes
+async function* nothing(): AsyncGenerator<Buffer> {
+  yield* [];
+}
+
+/**
+ * That a key at hand opens what was just encrypted: the first chunk is decrypted. Without a key of the right kind nothing is tried.
+ * @throws KEY_NEEDED, DECRYPT_FAILED
+ */
+export async function requireOpening(place: Place, record: BackupRecord, keys: OpeningKeys): Promise<void> {
+  const [first] = filesOf(record);
+  const isToKeys = (record.encryption?.recipients.length ?? 0) > 0;
+  const hasKey = (isToKeys ? keys.identities : keys.passphrases).length > 0;
+  if (first && record.encryption && hasKey) await openFirstChunk(place, folderOf(record) + first.name, keys);
+}
+
+/** @throws KEY_NEEDED, DECRYPT_FAILED */
+export async function openFirstChunk(place: Place, key: string, keys: OpeningKeys): Promise<void> {
+  const stream = await place.read(key);
+  try {
+    await decryptStream(stream as AsyncIterable<Buffer>, keys).next();
+  } finally {
+    stream.destroy();
+  }
+}

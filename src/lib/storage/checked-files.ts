@@ -1,0 +1,102 @@
+/** Files written to places and read back, or read and compared with what was written once. */
+import {createHash} from 'node:crypto';
+import {AppError} from '../errors.js';
+import type {RunContext} from '../run-context.js';
+import type {EncryptTo} from './age-keys.js';
+import {encryptStream} from './age-stream.js';
+import type {Place} from './place.js';
+import {folderOf, type PlacedBackup} from './place-catalogue.js';
+import {ageSuffix, filesOf} from './stored-record.js';
+
+interface Digest {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Writes a file, sealed where `seal` says so (".age" ends its key then), and reads it back.
+ * @returns digests of what came and of what is stored
+ * @throws CHECKSUM_MISMATCH when it reads back differently, and the codes of the store
+ */
+export async function writeChecked(
+  context: RunContext,
+  file: {
+    readonly to: Place;
+    readonly key: string;
+    readonly source: AsyncIterable<Buffer>;
+    readonly seal: EncryptTo | undefined;
+    /** Bytes, known or guessed. */
+    readonly expectedBytes: number;
+    readonly onBytes?: (bytes: number) => void;
+  },
+): Promise<{plain: Digest; stored: Digest}> {
+  const {to, seal, expectedBytes, onBytes} = file;
+  const {signal} = context;
+  const key = seal ? file.key + ageSuffix : file.key;
+  const plain = digested(file.source);
+  const sent = digested(seal ? encryptStream(plain.stream, seal) : plain.stream);
+  await to.write(key, sent.stream, {expectedBytes, signal, onBytes});
+  const back = digested((await to.read(key, signal)) as AsyncIterable<Buffer>);
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- read for its digest alone
+  for await (const _ of back.stream) signal.throwIfAborted();
+  if (back.sha256() !== sent.sha256()) {
+    throw new AppError(
+      'CHECKSUM_MISMATCH',
+      `${to.url}/${key} reads back differently from what was sent; it was removed.`,
+      {
+        hint: 'Run again; if it stays so, the store cannot be trusted.',
+      },
+    );
+  }
+  return {
+    plain: {sha256: plain.sha256(), sizeBytes: plain.sizeBytes()},
+    stored: {sha256: sent.sha256(), sizeBytes: sent.sizeBytes()},
+  };
+}
+
+/**
+ * Reads every file of a backup where it is and compares it with the metadata; no key is needed for that.
+ * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE and the codes of the store
+ */
+export async function checkPlacedFiles(
+  place: Place,
+  {record}: PlacedBackup,
+  signal: AbortSignal,
+  onBytes: (done: number) => void,
+): Promise<void> {
+  let done = 0;
+  for (const {name, sha256} of filesOf(record)) {
+    const key = folderOf(record) + name;
+    const read = digested((await place.read(key, signal)) as AsyncIterable<Buffer>, (bytes) => {
+      done += bytes;
+      onBytes(done);
+    });
+    // eslint-disable-next-line @typescript-eslint/no-unused-vars -- read for its digest alone
+    for await (const _ of read.stream) signal.throwIfAborted();
+    if (read.sha256() !== sha256) throw mismatch(place, key);
+  }
+}
+
+export function mismatch(place: Place, key: string): AppError {
+  return new AppError(
+    'CHECKSUM_MISMATCH',
+    `${place.url}/${key} differs from what was written: its SHA-256 is another than in the metadata.`,
+    {hint: 'That copy is damaged: take another backup, or its copy elsewhere.'},
+  );
+}
+
+/** The stream, with what passed through it. */
+export function digested(source: AsyncIterable<Buffer>, onBytes?: (bytes: number) => void) {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  let sha256: string | undefined;
+  async function* pass(): AsyncGenerator<Buffer> {
+    for await (const chunk of source) {
+      hash.update(chunk);
+      sizeBytes += chunk.length;
+      onBytes?.(chunk.length);
+      yield chunk;
+    }
+  }
+  return {stream: pass(), sha256: () => (sha256 ??= hash.digest('hex')), sizeBytes: () => sizeBytes};
+}
