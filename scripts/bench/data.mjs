@@ -34,21 +34,50 @@ const uuid = () => hex(32).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 const sentence = (count) => Array.from({length: count}, () => words[below(words.length)]).join(' ');
 const time = () => new Date(1.73e12 + below(4e10)).toISOString();
 
-/** What Square sends: 300 bytes to some kilobytes of JSON, the larger ones stored out of line. */
+const money = (amount) => ({amount, currency: 'USD'});
+const lineItem = () => {
+  const [price, quantity] = [100 * below(60), 1 + below(9)];
+  return {
+    uid: hex(12),
+    catalog_object_id: hex(24).toUpperCase(),
+    name: sentence(3),
+    variation_name: ['Regular', 'Large', 'Dozen'][below(3)],
+    quantity: String(quantity),
+    item_type: 'ITEM',
+    note: sentence(below(20)),
+    base_price_money: money(price),
+    total_discount_money: money(0),
+    total_money: money(price * quantity),
+    applied_taxes: [],
+  };
+};
+
+/** What Square sends: 1 KB to some ten of JSON with ever the same keys, the larger ones stored out of line. */
 const payload = () =>
   JSON.stringify({
+    merchant_id: 'ML5KQZ2VYZ0WN',
+    location_id: 'L57H3BCJ6M1VE',
     event_id: uuid(),
     type: ['order.updated', 'payment.created', 'refund.updated'][below(3)],
     created_at: time(),
     data: {
+      type: 'order',
       id: hex(22),
-      amount: below(20000),
-      items: Array.from({length: 1 + below(below(5) === 0 ? 40 : 4)}, () => ({
-        uid: hex(12),
-        name: sentence(3),
-        quantity: below(9),
-        note: sentence(below(12)),
-      })),
+      object: {
+        order: {
+          state: ['OPEN', 'COMPLETED', 'CANCELED'][below(3)],
+          version: below(9),
+          source: {name: 'Online Store'},
+          line_items: Array.from({length: 1 + below(below(5) === 0 ? 40 : 4)}, lineItem),
+          fulfillments: [
+            {
+              type: 'PICKUP',
+              state: 'PROPOSED',
+              pickup_details: {schedule_type: 'SCHEDULED', pickup_at: time()},
+            },
+          ],
+        },
+      },
     },
   });
 

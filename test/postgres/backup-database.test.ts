@@ -15,6 +15,7 @@ import {installedTools} from '../../src/lib/postgres/find-tools.js';
 import {supportsZstd} from '../../src/lib/postgres/zstd-support.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import type {BackupRequest} from '../../src/lib/services/backup-options.js';
+import {makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
   clusterConnection,
@@ -117,6 +118,23 @@ describe('a backup', () => {
       expect(await readFile(result.metadataPath ?? '', 'utf8')).not.toContain(clusterConnection().password);
     },
   );
+
+  it('is refused when its file holds other rows than pg_dump wrote, sound as that file may be', async () => {
+    const path = join(folder, 'backups', 'database');
+    const reach = async (point: string): Promise<void> => {
+      if (point !== 'backup.synced') return;
+      const [name = ''] = (await readdir(path)).filter((each) => each.endsWith('.partial'));
+      await shop.run(`UPDATE payments SET "updatedAt" = "updatedAt" + interval '1 second'`);
+      await makeDump(shop.connection, path, 'custom', {name, major: inject('serverMajor')});
+    };
+    // pg_dump from 16 on compresses with zstd by itself: then nothing has passed through this program to compare with.
+    const [tool] = (await installedTools('pg_dump', context().settings)).sort((x, y) => y.major - x.major);
+    if (inject('serverMajor') >= 16 && tool && (await supportsZstd(tool))) return;
+    const error = await failure(backupDatabase({...context(), reach}, {}));
+    expect(error.code).toBe('VERIFY_FAILED');
+    expect(error.details).toEqual(["public.payments has other rows in the dump than pg_dump's output says."]);
+    await expectNothingWritten();
+  });
 
   it('is compressed with zstd where server and pg_dump know it, and says who can read it', async () => {
     const settings = context().settings;

@@ -45,7 +45,14 @@ describe('a backup compressed on several cores', () => {
         format: 'custom', compress: undefined, schemaOnly: false, dataOnly: false, includeTables: [], excludeTables: [],
         includeSchemas: [], excludeSchemas: [], jobs: 1, lockWaitMs: 10_000, snapshot: undefined,
       } as const; // prettier-ignore
-      await writeDump(context, {tool, connection: source.connection, options, recompressLevel: 5, output});
+      await writeDump(context, {
+        tool,
+        connection: source.connection,
+        options,
+        recompressLevel: 5,
+        fingerprints: true,
+        output,
+      });
 
       const stock = join(folder, `${tool.major}.stock`);
       await run(tool.path, ['--format=custom', '--compress=6', `--file=${stock}`, source.url]);

@@ -27,6 +27,12 @@ export class ArchiveCursor {
     return start === undefined ? null : this.data.toString('utf8', start, this.position);
   }
 
+  /** A text whose encoding is not known yet, a character for each byte; '' for none. */
+  readLatin1(): string {
+    const start = this.skipText();
+    return start === undefined ? '' : this.data.toString('latin1', start, this.position);
+  }
+
   /** Goes over a text; returns where it began, undefined for none. */
   skipText(): number | undefined {
     const length = this.readInt();

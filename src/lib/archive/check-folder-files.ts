@@ -2,15 +2,13 @@
 import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError} from '../errors.js';
-import type {Tool} from '../postgres/find-tools.js';
-import {runTool} from '../postgres/run-tool.js';
+import type {ListedEntry} from './share-entries.js';
 
 /** Endings that pg_dump gives to compressed files (15: gz; 16 and newer: also lz4 and zst). */
 const compressions = /\.(?:gz|lz4|zst)$/;
 
 /** @throws VERIFY_FAILED naming the files that are missing or too many */
-export async function checkFolderFiles(folder: string, pgRestore: Tool, signal?: AbortSignal): Promise<void> {
-  const entries = await listEntries(folder, pgRestore, signal);
+export async function checkFolderFiles(folder: string, entries: readonly ListedEntry[]): Promise<void> {
   const names = await readdir(folder);
   const present = new Set(names.map((name) => name.replace(compressions, '')));
   const expected = new Set(['toc.dat']);
@@ -38,30 +36,6 @@ export async function checkFolderFiles(folder: string, pgRestore: Tool, signal?:
   throw new AppError('VERIFY_FAILED', `${folder} is damaged: ${problems.join('; ')}.`, {
     hint: 'Make a new backup; this one cannot be trusted.',
   });
-}
-
-async function listEntries(
-  folder: string,
-  pgRestore: Tool,
-  signal: AbortSignal | undefined,
-): Promise<{id: string; type: string}[]> {
-  let text = '';
-  await runTool({
-    tool: 'pg_restore',
-    path: pgRestore.path,
-    args: ['--list', folder],
-    environment: {},
-    failureCode: 'VERIFY_FAILED',
-    readStdout: async (stdout) => {
-      for await (const chunk of stdout.setEncoding('utf8') as AsyncIterable<string>) text += chunk;
-    },
-    ...(signal ? {signal} : {}),
-  });
-  // "3345; 0 16390 TABLE DATA public orders postgres"
-  return [...text.matchAll(/^(\d+); \d+ \d+ (TABLE DATA|BLOBS) /gm)].map(([, id = '', type = '']) => ({
-    id,
-    type,
-  }));
 }
 
 /** Lines "16390 blob_16390.dat". */

@@ -1,9 +1,11 @@
 /** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
 import {AppError} from '../errors.js';
+import {CopyBlock} from './copy-block.js';
 import {
   type DumpContents,
   type DumpedSequence,
   type DumpedTable,
+  inOrder,
   largeObjectTable,
   type ObjectName,
 } from './dump-contents.js';
@@ -23,8 +25,6 @@ export interface CopyStream {
 const longestLine = 1 << 20;
 
 const newline = 0x0a;
-const backslash = 0x5c;
-const dot = 0x2e;
 
 const closingComment = '-- PostgreSQL database dump complete';
 
@@ -33,13 +33,12 @@ export function createCopyStream(fingerprints: boolean): CopyStream {
   return new CopyStreamReader(fingerprints);
 }
 
-interface TableSum extends CopyStatement {
-  rows: number;
-  readonly sum: RowHashSum | undefined;
+interface CopiedTable extends CopyStatement {
+  readonly block: CopyBlock;
 }
 
 class CopyStreamReader implements CopyStream {
-  private readonly tables = new Map<string, TableSum>();
+  private readonly tables = new Map<string, CopiedTable>();
   private readonly extensions: string[] = [];
   private readonly refreshedViews: ObjectName[] = [];
   private readonly sequences: DumpedSequence[] = [];
@@ -48,11 +47,7 @@ class CopyStreamReader implements CopyStream {
   private encoding = 'UTF8';
 
   /** The table whose rows are being read. */
-  private copying: TableSum | undefined;
-  /** Bytes of the row being read that came in earlier chunks. */
-  private rowBytes = 0;
-  /** A backslash, perhaps with a dot, at the end of a chunk: the end of the rows, or the beginning of one. */
-  private held: Buffer | undefined;
+  private copying: CopiedTable | undefined;
   /** The beginning of a line outside COPY blocks that came in earlier chunks. */
   private line: Buffer[] = [];
   private lineBytes = 0;
@@ -79,7 +74,9 @@ class CopyStreamReader implements CopyStream {
     this.textBytes += chunk.length;
     let position = 0;
     while (position < chunk.length) {
-      position = this.copying ? this.takeRows(this.copying, chunk, position) : this.takeLine(chunk, position);
+      const block = this.copying?.block;
+      position = block ? block.take(chunk, position) : this.takeLine(chunk, position);
+      if (block?.hasEnded === true) this.copying = undefined;
     }
   }
 
@@ -92,7 +89,7 @@ class CopyStreamReader implements CopyStream {
       throw incomplete('its closing \\unrestrict line is missing or does not match the opening \\restrict');
     }
     return {
-      tables: this.tableList(),
+      tables: inOrder(this.tableList()),
       extensions: this.extensions,
       refreshedViews: this.refreshedViews,
       sequences: this.sequences,
@@ -102,50 +99,14 @@ class CopyStreamReader implements CopyStream {
   }
 
   private tableList(): DumpedTable[] {
-    const tables: DumpedTable[] = [...this.tables.values()].map(({schema, name, columns, rows, sum}) => {
-      return {schema, name, columns, rows, fingerprint: fingerprintOf(sum)};
+    const tables: DumpedTable[] = [...this.tables.values()].map(({schema, name, columns, block}) => {
+      return {schema, name, columns, rows: block.rows, fingerprint: fingerprintOf(block.sum)};
     });
     if (this.largeObjectCount > 0) {
       const fingerprint = fingerprintOf(this.largeObjects);
       tables.push({...largeObjectTable, columns: ['loid', 'data'], rows: this.largeObjectCount, fingerprint});
     }
     return tables;
-  }
-
-  /** Takes rows from `start` on; returns the position behind the block, or the end of the chunk. */
-  private takeRows(table: TableSum, chunk: Buffer, start: number): number {
-    const {sum} = table;
-    let position = start;
-    if (this.held) {
-      // Two bytes at most, seen before: with what follows it shows whether the rows end here.
-      const joined = Buffer.concat([this.held, chunk.subarray(start)]);
-      const skipped = this.held.length;
-      this.held = undefined;
-      return this.takeRows(table, joined, 0) - skipped + start;
-    }
-    for (;;) {
-      const end = chunk.indexOf(newline, position);
-      if (end === -1) break;
-      if (this.rowBytes === 0) {
-        if (end - position === 2 && chunk[position] === backslash && chunk[position + 1] === dot) {
-          this.copying = undefined;
-          return end + 1;
-        }
-      }
-      sum?.add(chunk, position, end);
-      this.rowBytes = 0;
-      table.rows++;
-      position = end + 1;
-    }
-    if (position === chunk.length) return position;
-    const isDot = chunk.length - position === 1 || chunk[position + 1] === dot;
-    if (this.rowBytes === 0 && chunk.length - position <= 2 && chunk[position] === backslash && isDot) {
-      this.held = Buffer.from(chunk.subarray(position));
-    } else {
-      sum?.append(chunk, position, chunk.length);
-      this.rowBytes += chunk.length - position;
-    }
-    return chunk.length;
   }
 
   /** Takes one line outside COPY blocks, or what there is of it; returns the position behind. */
@@ -209,12 +170,11 @@ class CopyStreamReader implements CopyStream {
     const key = JSON.stringify([copy.schema, copy.name]);
     const table = this.tables.get(key) ?? {
       ...copy,
-      rows: 0,
-      sum: this.fingerprints ? createRowHashSum() : undefined,
+      block: new CopyBlock(this.fingerprints ? createRowHashSum() : undefined),
     };
+    table.block.reopen();
     this.tables.set(key, table);
     this.copying = table;
-    this.rowBytes = 0;
   }
 
   /** lo_open begins an object, lowrite adds to it, lo_close ends it: the row `loid TAB \\x<hex>`, whatever its pieces. */

@@ -1,11 +1,17 @@
 /** The layout of a custom archive's head: where its table of contents keeps the places of the rows. */
 import {ArchiveCursor} from './archive-cursor.js';
 import {archiveMagic, compressionPosition} from './archive-header.js';
+import {type CopyStatement, readCopyStatement} from './sql-names.js';
+import {textOf} from './text-of.js';
 
 export interface TocEntry {
   readonly dumpId: number;
   /** Where the entry's offset field is: one byte of state, then the offset, little-endian. */
   readonly offsetPosition: number;
+  /** Where its data begins in the archive; undefined when pg_dump could not tell, as into a pipe. */
+  readonly offset: number | undefined;
+  /** The COPY statement that its rows belong to; undefined for large objects. */
+  readonly copy: CopyStatement | undefined;
 }
 
 export interface CustomHead {
@@ -63,17 +69,29 @@ export function readCustomHead(data: Buffer): CustomHead | undefined {
   for (let field = 0; field < 3; field++) cursor.skipText(); // database, server version, pg_dump version
   const count = cursor.readInt();
   const entries: TocEntry[] = [];
+  let encoding = 'UTF8';
   for (let index = 0; index < count && !cursor.isPastEnd(); index++) {
     const dumpId = cursor.readInt();
     cursor.readInt(); // whether a data dumper was set
-    for (let field = 0; field < 4; field++) cursor.skipText(); // catalog's and object's oid, tag, description
+    for (let field = 0; field < 3; field++) cursor.skipText(); // catalog's and object's oid, tag
+    const description = cursor.readLatin1();
     cursor.readInt(); // section
-    for (let field = 0; field < 6; field++) cursor.skipText(); // definition, drop, COPY, schema, tablespace, access method
+    // The first entry says in which encoding the texts of all are: "SET client_encoding = 'UTF8';"
+    if (description === 'ENCODING') encoding = /'(.*)'/.exec(cursor.readLatin1())?.[1] ?? encoding;
+    else cursor.skipText(); // definition
+    cursor.skipText(); // drop
+    const copy = readCopyStatement(textOf(cursor.readLatin1().trimEnd(), encoding));
+    for (let field = 0; field < 3; field++) cursor.skipText(); // schema, tablespace, access method
     if (minorVersion >= 16) cursor.readInt(); // kind of relation
     for (let field = 0; field < 2; field++) cursor.skipText(); // owner, and "false" for a table with oids
     while (cursor.skipText() !== undefined && !cursor.isPastEnd()); // dependencies, closed by none
-    if (data[cursor.position] !== offsetState.noData) entries.push({dumpId, offsetPosition: cursor.position});
+    const offsetPosition = cursor.position;
     cursor.position += 1 + offsetBytes;
+    if (cursor.isPastEnd()) return undefined;
+    const state = data[offsetPosition];
+    if (state === offsetState.noData) continue;
+    const offset = state === offsetState.set ? Number(data.readBigUInt64LE(offsetPosition + 1)) : undefined;
+    entries.push({dumpId, offsetPosition, offset, copy});
   }
   if (cursor.isPastEnd()) return undefined;
   return {intSize, minorVersion, entries, length: cursor.position};

@@ -1,4 +1,5 @@
 /** What a full read of a dump tells. */
+import {joinFingerprints} from './row-hash.js';
 
 export interface ObjectName {
   readonly schema: string;
@@ -22,8 +23,8 @@ export interface DumpedSequence extends ObjectName {
 
 export interface DumpContents {
   /**
-   * The tables whose rows the dump holds, in its order. Large objects, where there are any, stand as the table
-   * pg_catalog.pg_largeobject with one row each (see the documentation of fingerprints).
+   * The tables whose rows the dump holds, by schema and name. Large objects, where there are any, stand as the table
+   * pg_catalog.pg_largeobject with one row each, at the end (see the documentation of fingerprints).
    */
   readonly tables: readonly DumpedTable[];
   /** Names of the extensions that the dump creates. */
@@ -33,9 +34,50 @@ export interface DumpContents {
   readonly sequences: readonly DumpedSequence[];
   /** Constraints that the dump declares NOT VALID or NOT ENFORCED. */
   readonly unvalidatedConstraints: readonly (ObjectName & {readonly constraint: string})[];
-  /** Length of the dump as plain SQL, in bytes. */
+  /** Length of the dump as plain SQL, in bytes; read in parts, it counts the heading of each. */
   readonly textBytes: number;
 }
 
 /** The table that stands for the large objects. */
 export const largeObjectTable: ObjectName = {schema: 'pg_catalog', name: 'pg_largeobject'};
+
+/** Puts together what parts of one dump hold; a table may have rows in several. */
+export function joinContents(parts: readonly DumpContents[]): DumpContents {
+  const tables = new Map<string, DumpedTable>();
+  for (const table of parts.flatMap((part) => part.tables)) {
+    const key = JSON.stringify([table.schema, table.name]);
+    const before = tables.get(key);
+    tables.set(key, before ? joinTables(before, table) : table);
+  }
+  return {
+    tables: inOrder([...tables.values()]),
+    extensions: parts.flatMap((part) => part.extensions),
+    refreshedViews: parts.flatMap((part) => part.refreshedViews),
+    sequences: parts.flatMap((part) => part.sequences),
+    unvalidatedConstraints: parts.flatMap((part) => part.unvalidatedConstraints),
+    textBytes: parts.reduce((sum, part) => sum + part.textBytes, 0),
+  };
+}
+
+function joinTables(first: DumpedTable, second: DumpedTable): DumpedTable {
+  const [a, b] = [first.fingerprint, second.fingerprint];
+  return {
+    ...first,
+    rows: first.rows + second.rows,
+    fingerprint: a === null || b === null ? null : joinFingerprints(a, b),
+  };
+}
+
+/** By schema and name, large objects last. */
+export function inOrder(tables: readonly DumpedTable[]): DumpedTable[] {
+  const isLast = ({schema, name}: ObjectName): boolean =>
+    schema === largeObjectTable.schema && name === largeObjectTable.name;
+  return [...tables].sort(
+    (a, b) =>
+      Number(isLast(a)) - Number(isLast(b)) || compareText(a.schema, b.schema) || compareText(a.name, b.name),
+  );
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -5,13 +5,12 @@ import {addAbortSignal, type Readable} from 'node:stream';
 import {createGunzip} from 'node:zlib';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {findTool} from '../postgres/find-tools.js';
-import {runTool} from '../postgres/run-tool.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import type {Settings} from '../settings/settings.js';
-import {checkFolderFiles} from './check-folder-files.js';
 import {createCopyStream} from './copy-stream.js';
 import {detectDump} from './detect-format.js';
 import type {DumpContents} from './dump-contents.js';
+import {readArchive} from './read-archive.js';
 
 export interface DumpFile {
   readonly path: string;
@@ -30,6 +29,8 @@ export interface ReadDumpOptions {
 }
 
 const chunkBytes = 1 << 18;
+/** One thread hashes what all readers inflate; more of them would wait for it. */
+const mostReaders = 4;
 
 /**
  * Reads a dump to its end: plain SQL directly, archives through the fitting pg_restore, which inflates every block.
@@ -43,28 +44,14 @@ export async function readDump(dump: DumpFile, options: ReadDumpOptions): Promis
   }
   if (dump.format === 'sql') return readPlain(dump, options);
   const tool = await findTool('pg_restore', options.settings, detected.dumpMajor ?? undefined);
-  if (dump.format === 'directory') await checkFolderFiles(dump.path, tool, options.signal);
-  return readArchive(dump.path, tool.path, options);
-}
-
-async function readArchive(path: string, toolPath: string, options: ReadDumpOptions): Promise<DumpContents> {
-  const reader = createReader(options);
+  const {settings, ...reading} = options;
   try {
-    const {stderrTail} = await runTool({
-      tool: 'pg_restore',
-      path: toolPath,
-      args: ['--file=-', path],
-      environment: {},
-      failureCode: 'VERIFY_FAILED',
-      readStdout: (stdout) => readAll(stdout, reader.write),
-      ...(options.signal ? {signal: options.signal} : {}),
+    return await readArchive({path: dump.path, format: dump.format}, tool, {
+      ...reading,
+      readers: Math.min(settings.cores, mostReaders),
     });
-    // Without --verbose it says nothing about a sound archive.
-    if (stderrTail.length > 0)
-      throw new AppError('VERIFY_FAILED', stderrTail.join('\n'), {details: stderrTail});
-    return reader.end();
   } catch (error) {
-    throw damaged(path, error);
+    throw damaged(dump.path, error);
   }
 }
 

@@ -5,13 +5,18 @@
 import type {FileHandle} from 'node:fs/promises';
 import {blockKind, type CustomHead, offsetState, readCustomHead, UnknownLayout} from './custom-format.js';
 import {compressionPosition} from './archive-header.js';
+import type {DumpedTable} from './dump-contents.js';
 import {type DeflatedBlock, deflateBlock, finalBlock, joinAdler, windowBytes} from './deflate-block.js';
+import type {CopyStatement} from './sql-names.js';
+import {StreamedRows} from './streamed-rows.js';
 
 export interface RecompressOptions {
   /** 1 to 9 */
   readonly level: number;
   /** Blocks that are deflated side by side. */
   readonly workers: number;
+  /** Whether rows are hashed on the way, or only counted. */
+  readonly fingerprints: boolean;
   /** Bytes of a block; only tests ask for another size. */
   readonly blockBytes?: number;
 }
@@ -26,6 +31,14 @@ const numberBytes = 5;
 /** zlib's "default level"; readers only look whether it is 0. */
 const defaultLevel = -1;
 
+/** What went through. */
+export interface Recompressed {
+  /** False when the archive broke off; the caller knows why pg_dump may have stopped. */
+  readonly isWhole: boolean;
+  /** The rows that pg_dump wrote, counted before they were compressed. */
+  readonly tables: readonly DumpedTable[];
+}
+
 type Output =
   | {readonly kind: 'bytes'; readonly data: Buffer; readonly entry?: number}
   | {readonly kind: 'block'; readonly deflated: Promise<DeflatedBlock>}
@@ -37,27 +50,29 @@ type Place = 'kind' | 'dumpId' | 'objectId' | 'length';
 /**
  * Reads `archive` to its end and writes the same archive compressed to `file`, from its start.
  * Memory: the table of contents and a few blocks for each worker.
- * @returns whether the archive was whole; the caller knows why pg_dump may have stopped
  * @throws UnknownLayout, and what reading and writing fail with
  */
 export async function recompress(
   archive: AsyncIterable<Buffer>,
   file: FileHandle,
   options: RecompressOptions,
-): Promise<boolean> {
+): Promise<Recompressed> {
   const recompressor = new Recompressor(file, options);
   try {
     for await (const chunk of archive) await recompressor.take(chunk);
-    return await recompressor.finish();
+    const isWhole = await recompressor.finish();
+    return {isWhole, tables: recompressor.rows.contents()};
   } finally {
     await recompressor.settle();
   }
 }
 
 class Recompressor {
+  readonly rows: StreamedRows;
   private readonly blockBytes: number;
   private start: Buffer = Buffer.alloc(0);
   private head: CustomHead | undefined;
+  private readonly copies = new Map<number, CopyStatement>();
   private readonly offsets = new Map<number, number>();
 
   private place: Place = 'kind';
@@ -85,6 +100,7 @@ class Recompressor {
     private readonly options: RecompressOptions,
   ) {
     this.blockBytes = options.blockBytes ?? defaultBlockBytes;
+    this.rows = new StreamedRows(options.fingerprints);
   }
 
   async take(chunk: Buffer): Promise<void> {
@@ -93,6 +109,7 @@ class Recompressor {
       this.start = Buffer.concat([this.start, chunk]);
       this.head = readCustomHead(this.start);
       if (!this.head) return;
+      for (const {dumpId, copy} of this.head.entries) if (copy) this.copies.set(dumpId, copy);
       rest = this.start.subarray(this.head.length);
       this.start = this.start.subarray(0, this.head.length);
       this.outputs.push({kind: 'bytes', data: this.start});
@@ -161,10 +178,12 @@ class Recompressor {
         entry: value,
       });
       this.place = this.kind === blockKind.rows ? 'length' : 'objectId';
+      if (this.kind === blockKind.rows) this.rows.beginTable(this.copyOf(value));
     } else if (this.place === 'objectId') {
       // Each large object is a stream of its own; the number 0 ends them.
       this.outputs.push({kind: 'bytes', data: Buffer.from(this.number)});
       this.place = value === 0 ? 'kind' : 'length';
+      if (value !== 0) this.rows.beginLargeObject(this.number[0] === 0 ? value : 2 ** 32 - value); // an oid, written as a signed number
     } else if (value === 0) {
       this.endStream();
       this.place = this.kind === blockKind.rows ? 'kind' : 'objectId';
@@ -188,6 +207,7 @@ class Recompressor {
     const {block, before} = this;
     if (!block || this.blockUsed === 0) return;
     const used = block.subarray(0, this.blockUsed);
+    this.rows.take(used);
     this.blocksAtWork++;
     const deflated = deflateBlock(used, before, this.options.level).finally(() => this.spare.push(block));
     deflated.catch(() => undefined); // told when its turn to be written comes
@@ -199,8 +219,15 @@ class Recompressor {
 
   private endStream(): void {
     this.deflate();
+    this.rows.end();
     this.before = Buffer.alloc(0);
     this.outputs.push({kind: 'end'});
+  }
+
+  private copyOf(dumpId: number): CopyStatement {
+    const copy = this.copies.get(dumpId);
+    if (!copy) throw new UnknownLayout(`pg_dump wrote rows without a COPY statement (entry ${dumpId})`);
+    return copy;
   }
 
   /** Writes in order until no more than `atWork` blocks are being deflated. */

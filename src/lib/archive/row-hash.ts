@@ -31,9 +31,18 @@ export function createRowHashSum(): RowHashSum {
   return new MurmurSum();
 }
 
+const fingerprintPrefix = 'mmh3-sum:';
+
 /** The text of a fingerprint: the name of the method and the sum. */
 export function fingerprintText(sum: RowHashSum): string {
-  return `mmh3-sum:${sum.digest()}`;
+  return fingerprintPrefix + sum.digest();
+}
+
+/** The fingerprint of the rows of both together. */
+export function joinFingerprints(first: string, second: string): string {
+  const [a, b] = [first, second].map((text) => BigInt(`0x${text.slice(fingerprintPrefix.length)}`));
+  const sum = BigInt.asUintN(128, (a ?? 0n) + (b ?? 0n));
+  return fingerprintPrefix + sum.toString(16).padStart(32, '0');
 }
 
 /** Austin Appleby's MurmurHash3_x86_128 (smhasher, public domain), made incremental; allocates nothing per row. */

@@ -3,6 +3,7 @@ import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
+import type {ErrorCode} from '../errors.js';
 import {type Connection, libpqEnvironment} from './connection.js';
 import type {Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';
@@ -106,26 +107,42 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       ...(run.onLine ? {onLine: run.onLine} : {}),
     });
   };
-  if (!run.list) return restore();
+  return run.list ? withListFile(run.list, restore) : restore();
+}
+
+/** Writes what to restore of an archive to a file for --use-list, which is there during `work` alone. */
+export async function withListFile<T>(
+  list: readonly (string | number)[],
+  work: (listFile: string) => Promise<T>,
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'destino-db-list-'));
   try {
     const listFile = join(folder, 'list');
-    await writeFile(listFile, `${run.list.join('\n')}\n`, {mode: 0o600});
-    await restore(listFile);
+    await writeFile(listFile, `${list.join('\n')}\n`, {mode: 0o600});
+    return await work(listFile);
   } finally {
     await rm(folder, {recursive: true, force: true});
   }
 }
 
-/** The table of contents: one line per object, as --use-list takes it. @throws PG_RESTORE_FAILED, TOOL_TOO_OLD */
-export async function listArchive(tool: Tool, archive: string, signal?: AbortSignal): Promise<string[]> {
+/**
+ * The table of contents: one line per object, as --use-list takes it.
+ * @param failureCode of a failure that its words do not explain
+ * @throws `failureCode`, TOOL_TOO_OLD
+ */
+export async function listArchive(
+  tool: Pick<Tool, 'path'>,
+  archive: string,
+  signal?: AbortSignal,
+  failureCode: ErrorCode = 'PG_RESTORE_FAILED',
+): Promise<string[]> {
   let text = '';
   await runTool({
     tool: 'pg_restore',
     path: tool.path,
     args: ['--list', archive],
     environment: {},
-    failureCode: 'PG_RESTORE_FAILED',
+    failureCode,
     ...(signal ? {signal} : {}),
     readStdout: async (stdout) => {
       stdout.setEncoding('utf8');

@@ -1,6 +1,7 @@
 /** The story of `backup`: look, dump, sync, checksum, verify, name, record, prune. */
 import {join} from 'node:path';
-import type {DumpContents} from '../archive/dump-contents.js';
+import {compareTables} from '../archive/compare-tables.js';
+import type {DumpContents, DumpedTable} from '../archive/dump-contents.js';
 import {readDump} from '../archive/read-dump.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-record.js';
 import {readBackup, readCatalogue} from '../backups/catalogue.js';
@@ -77,10 +78,10 @@ async function makeBackup(
   try {
     discarded = await journal.begin({kind: 'partial', path: place.partialPath});
     await context.reach('backup.reserved');
-    const inventory = await dump(context, plan, place);
+    const {inventory, streamed} = await dump(context, plan, place);
     const digest = await context.progress.step('Checksum', () => digestDump(context, place));
     await context.reach('backup.digested');
-    const proof = await verify(context, plan, place);
+    const proof = await verify(context, plan, place, streamed);
     await context.reach('backup.verified');
     const roles =
       request.withRoles === true
@@ -134,7 +135,7 @@ async function dump(
   context: RunContext,
   plan: BackupPlan,
   place: DumpPlace,
-): Promise<BackupRecord['inventory']> {
+): Promise<{inventory: BackupRecord['inventory']; streamed: readonly DumpedTable[] | undefined}> {
   return context.progress.step('Dump', async (step) =>
     withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
       const inventory = await inspectInventory(session);
@@ -144,12 +145,14 @@ async function dump(
         expectedBytes: plan.estimateBytes,
         isMeasured: plan.isEstimateMeasured,
       });
+      let streamed: readonly DumpedTable[] | undefined;
       try {
-        await writeDump(context, {
+        streamed = await writeDump(context, {
           tool: plan.tool,
           connection: plan.connection,
           options: dumpOptions(plan, snapshot),
           recompressLevel: plan.options.recompressLevel,
+          fingerprints: plan.options.hasFingerprints,
           output: place.partialPath,
           onTable: tracker.onTable,
           environment: await inspectDumpEnvironment(session),
@@ -160,7 +163,7 @@ async function dump(
       await context.reach('backup.dumped');
       await syncDump(place);
       await context.reach('backup.synced');
-      return {...inventory, leftOut: [...plan.selection.leftOut]};
+      return {inventory: {...inventory, leftOut: [...plan.selection.leftOut]}, streamed};
     }),
   );
 }
@@ -181,7 +184,13 @@ async function digestDump(
   return {sha256: digests, size: await sizeOf(place.partialPath)};
 }
 
-async function verify(context: RunContext, plan: BackupPlan, place: DumpPlace): Promise<Proof | undefined> {
+/** @param streamed the tables as pg_dump wrote them, where they passed through this program */
+async function verify(
+  context: RunContext,
+  plan: BackupPlan,
+  place: DumpPlace,
+  streamed: readonly DumpedTable[] | undefined,
+): Promise<Proof | undefined> {
   const {options} = plan;
   if (!options.isVerified) return undefined;
   return context.progress.step('Verify', async (step) => {
@@ -196,6 +205,7 @@ async function verify(context: RunContext, plan: BackupPlan, place: DumpPlace): 
       },
     );
     if (!options.schemaOnly) requireEveryTable(plan.selection, contents);
+    if (streamed) requireStreamedRows(streamed, contents);
     return {
       contents,
       verification: {
@@ -224,6 +234,16 @@ function requireEveryTable(selection: DumpSelection, contents: DumpContents): vo
       hint: 'Were tables dropped or renamed while the dump ran? Run again; if it stays so, report it.',
     },
   );
+}
+
+/** @throws VERIFY_FAILED when the file does not hold the rows that pg_dump wrote */
+function requireStreamedRows(streamed: readonly DumpedTable[], contents: DumpContents): void {
+  const differences = compareTables(streamed, contents.tables, "pg_dump's output");
+  if (differences.length === 0) return;
+  throw new AppError('VERIFY_FAILED', 'The dump does not hold what pg_dump wrote; it was discarded.', {
+    details: differences,
+    hint: 'Is the disk sound? Let pg_dump compress by itself (--compress-level 6), and report it.',
+  });
 }
 
 /** The tables that lost suspiciously many rows since the last good backup, unless that was accepted. */

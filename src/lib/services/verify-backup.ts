@@ -2,7 +2,8 @@
 import {stat} from 'node:fs/promises';
 import {basename, join, resolve} from 'node:path';
 import {detectDump} from '../archive/detect-format.js';
-import type {DumpContents, ObjectName} from '../archive/dump-contents.js';
+import {compareTables, type ExpectedTable} from '../archive/compare-tables.js';
+import type {DumpContents} from '../archive/dump-contents.js';
 import {readDump} from '../archive/read-dump.js';
 import {addProof} from '../backups/add-proof.js';
 import type {ProofLevel} from '../backups/backup-record.js';
@@ -195,7 +196,8 @@ async function findFaultsOfContent(
   if (read.findings) return {...none, findings: read.findings};
   const contents = read.value;
   const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
-  const differences = compareWithRecord(expectedTables(backup), contents);
+  const expected = expectedTables(backup);
+  const differences = expected ? compareTables(expected, contents.tables, 'the metadata') : [];
   if (differences.length > 0 || request.level === 'archive') return {...none, rows, findings: differences};
   const proof = await proveByRestore(
     context,
@@ -232,33 +234,6 @@ async function readWhole(context: RunContext, backup: Backup, isRestoring: boole
 /** A dump without rows names its tables in the metadata only; metadata of the old scripts names none. */
 function expectedTables({record}: Backup): readonly ExpectedTable[] | null {
   return record && !record.config.schemaOnly ? record.tables : null;
-}
-
-interface ExpectedTable extends ObjectName {
-  /** Null where the dump was never read back. */
-  readonly rows: number | null;
-  readonly fingerprint: string | null;
-}
-
-/** A line for each table that the dump does not hold as its metadata says. */
-function compareWithRecord(tables: readonly ExpectedTable[] | null, contents: DumpContents): string[] {
-  if (!tables) return [];
-  const read = new Map(contents.tables.map((table) => [JSON.stringify([table.schema, table.name]), table]));
-  const findings: string[] = [];
-  for (const {schema, name, rows, fingerprint} of tables) {
-    const key = JSON.stringify([schema, name]);
-    const table = read.get(key);
-    read.delete(key);
-    if (!table) findings.push(`${schema}.${name} is not in the dump.`);
-    else if (rows !== null && table.rows !== rows) {
-      findings.push(`${schema}.${name} has ${table.rows} rows in the dump, ${rows} in the metadata.`);
-    } else if (fingerprint !== null && table.fingerprint !== null && table.fingerprint !== fingerprint) {
-      findings.push(`${schema}.${name} has other rows in the dump than the metadata says.`);
-    }
-  }
-  for (const {schema, name} of read.values())
-    findings.push(`${schema}.${name} is in the dump but not in the metadata.`);
-  return findings;
 }
 
 type Looked<T> = {readonly value: T; readonly findings?: undefined} | {readonly findings: string[]};

@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {inflateSync} from 'node:zlib';
 import fc from 'fast-check';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {createCopyStream} from '../../../src/lib/archive/copy-stream.js';
 import {readCustomHead} from '../../../src/lib/archive/custom-format.js';
 import {recompress} from '../../../src/lib/archive/recompress.js';
 
@@ -15,6 +16,9 @@ afterAll(() => rm(folder, {recursive: true, force: true}));
 
 /** An entry's rows, a piece each; or large objects, each in pieces. */
 type Data = {rows: Buffer[]} | {objects: Buffer[][]};
+
+/** What pg_dump writes behind the last row. */
+const endOfRows = Buffer.from('\\.\n\n\n');
 
 const int = (value: number): Buffer => {
   const bytes = Buffer.alloc(5);
@@ -31,7 +35,7 @@ function makeArchive(minor: number, entries: Data[]): Buffer {
   const compression = minor >= 15 ? Buffer.of(0) : int(0);
   const toc = [...entries.map(() => 1), 3].map((state, index) => [
     int(index + 1), int(1), ...['1259', '16384', `t${index}`, 'TABLE DATA'].map(text), int(3),
-    ...['', null, 'COPY', 'public', null, ''].map(text), ...(minor >= 16 ? [int(114)] : []),
+    ...['', null, `COPY public.t${index} (a) FROM stdin;\n`, 'public', null, ''].map(text), ...(minor >= 16 ? [int(114)] : []),
     text('postgres'), text('false'), text('7'), text(null), Buffer.of(state), Buffer.alloc(8),
   ]); // prettier-ignore
   const blocks = entries.map((data, index) =>
@@ -81,8 +85,9 @@ async function run(archive: Buffer, chunk: number, blockBytes: number) {
   const path = join(folder, 'out');
   const file = await open(path, 'w+');
   try {
-    const isWhole = await recompress(inChunks(archive, chunk), file, {level: 5, workers: 2, blockBytes});
-    return {isWhole, written: await readFile(path)};
+    const options = {level: 5, workers: 2, fingerprints: true, blockBytes};
+    const {isWhole, tables} = await recompress(inChunks(archive, chunk), file, options);
+    return {isWhole, tables, written: await readFile(path)};
   } finally {
     await file.close();
   }
@@ -92,8 +97,12 @@ const bytes = fc.oneof(
   fc.uint8Array({minLength: 1, maxLength: 60}).map((array) => Buffer.from(array)),
   fc.nat(50_000).map((length) => Buffer.from('some words that repeat '.repeat(4000).slice(0, length + 1))),
 );
+const rowsOf = (list: Buffer[]): Buffer[] => [
+  ...list.map((row) => Buffer.from(`${row.toString('latin1').replaceAll('\\', '/')}\n`, 'latin1')),
+  endOfRows,
+];
 const data: fc.Arbitrary<Data> = fc.oneof(
-  fc.array(bytes, {maxLength: 12}).map((rows) => ({rows})),
+  fc.array(bytes, {maxLength: 12}).map((list) => ({rows: rowsOf(list)})),
   fc.array(fc.array(bytes, {maxLength: 3}), {maxLength: 4}).map((objects) => ({objects})),
 );
 
@@ -124,13 +133,42 @@ describe('compressing an archive again', () => {
     );
   });
 
+  it('counts and hashes the rows and large objects as a reader of plain SQL does', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(data, {maxLength: 6}), fc.integer({min: 2000, max: 100_000}), async (entries, block) => {
+        const {tables} = await run(makeArchive(15, entries), 5000, block);
+        const plain = createCopyStream(true);
+        entries.forEach((entry, index) => {
+          if ('rows' in entry)
+            plain.write(Buffer.concat([Buffer.from(`COPY public.t${index} (a) FROM stdin;\n`), ...entry.rows]));
+          else for (const [n, pieces] of entry.objects.entries()) {
+            plain.write(Buffer.from(`SELECT pg_catalog.lo_open('${n + 1}', 131072);\n`));
+            for (const piece of pieces) plain.write(Buffer.from(`SELECT pg_catalog.lowrite(0, '\\x${piece.toString('hex')}');\n`));
+            plain.write(Buffer.from('SELECT pg_catalog.lo_close(0);\n'));
+          }
+        });
+        plain.write(Buffer.from('--\n-- PostgreSQL database dump complete\n--\n'));
+        expect(tables).toEqual(plain.end().tables);
+      }),
+      {numRuns: 40},
+    ); // prettier-ignore
+  });
+
+  it('refuses rows that do not end where pg_dump ends them', async () => {
+    const [row, more] = [Buffer.from('one\n'), Buffer.from('two\n')];
+    await expect(run(makeArchive(14, [{rows: [row]}]), 1000, 1000)).rejects.toThrow(/without their end/);
+    await expect(run(makeArchive(14, [{rows: [row, endOfRows, more]}]), 1000, 1000)).rejects.toThrow(
+      /behind the rows/,
+    );
+  });
+
   it('says that an archive is not whole, wherever it ends', async () => {
     const archive = makeArchive(14, [
-      {rows: [Buffer.from('one\n'), Buffer.from('two\n')]},
+      {rows: [Buffer.from('one\n'), Buffer.from('two\n'), endOfRows]},
       {objects: [[Buffer.from('x')]]},
     ]);
     const head = readCustomHead(archive)?.length ?? 0;
-    const ends = [head + 29]; // between the two entries an archive may end
+    const ends = [head + 39]; // between the two entries an archive may end
     for (let length = 0; length < archive.length; length++) {
       const {isWhole} = await run(archive.subarray(0, length), 1000, 1000);
       if (isWhole) expect([head, ...ends]).toContain(length);

@@ -1,0 +1,60 @@
+/** The rows of one table as they stand behind a COPY statement, in bytes that may be cut anywhere. */
+import type {RowHashSum} from './row-hash.js';
+
+const newline = 0x0a;
+const backslash = 0x5c;
+const dot = 0x2e;
+
+export class CopyBlock {
+  rows = 0;
+  /** Whether the line `\.` has come, which ends the rows. */
+  hasEnded = false;
+  /** Bytes of the row being read that came in earlier chunks. */
+  private rowBytes = 0;
+  /** A backslash, perhaps with a dot, at the end of a chunk: the end of the rows, or the beginning of one. */
+  private held: Buffer | undefined;
+
+  /** @param sum takes the rows; without it they are counted only */
+  constructor(readonly sum: RowHashSum | undefined) {}
+
+  /** More rows of the same table follow, behind another COPY statement. */
+  reopen(): void {
+    this.hasEnded = false;
+  }
+
+  /** Takes rows from `start` on; returns the position behind the end of the rows, or the end of the chunk. */
+  take(chunk: Buffer, start: number): number {
+    const {sum} = this;
+    let position = start;
+    if (this.held) {
+      // Two bytes at most, seen before: with what follows it shows whether the rows end here.
+      const joined = Buffer.concat([this.held, chunk.subarray(start)]);
+      const skipped = this.held.length;
+      this.held = undefined;
+      return this.take(joined, 0) - skipped + start;
+    }
+    for (;;) {
+      const end = chunk.indexOf(newline, position);
+      if (end === -1) break;
+      if (this.rowBytes === 0) {
+        if (end - position === 2 && chunk[position] === backslash && chunk[position + 1] === dot) {
+          this.hasEnded = true;
+          return end + 1;
+        }
+      }
+      sum?.add(chunk, position, end);
+      this.rowBytes = 0;
+      this.rows++;
+      position = end + 1;
+    }
+    if (position === chunk.length) return position;
+    const isDot = chunk.length - position === 1 || chunk[position + 1] === dot;
+    if (this.rowBytes === 0 && chunk.length - position <= 2 && chunk[position] === backslash && isDot) {
+      this.held = Buffer.from(chunk.subarray(position));
+    } else {
+      sum?.append(chunk, position, chunk.length);
+      this.rowBytes += chunk.length - position;
+    }
+    return chunk.length;
+  }
+}
