@@ -32,7 +32,12 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
     throw new Error('not built: run npm run build');
   const child = spawn(process.execPath, [program, ...args], {
     cwd: options.cwd ?? tmpdir(),
-    env: {PATH: process.env['PATH'], HOME: process.env['HOME'] ?? '/', ...options.env},
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'] ?? '/',
+      ...coverageEnvironment(),
+      ...options.env,
+    },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const output = {stdout: '', stderr: ''};
@@ -46,6 +51,12 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
     child.once('close', (code, sig) => resolve([code, sig]));
   });
   return {status, signal, ...output, json: () => JSON.parse(output.stdout) as unknown};
+}
+
+/** Makes a started program tell which of its code ran; scripts/coverage.mjs names the folder for it. */
+function coverageEnvironment(): Record<string, string> {
+  const folder = process.env['DESTINO_TEST_COVERAGE'];
+  return folder === undefined ? {} : {NODE_V8_COVERAGE: folder};
 }
 
 /** A folder of the test's own; the system's temporary folder is emptied by the system. */
