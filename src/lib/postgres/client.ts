@@ -1,10 +1,12 @@
 /** Sessions on the server: the only file that uses pg. */
-import {readFile} from 'node:fs/promises';
-import type {Client, ClientConfig} from 'pg';
-import {AppError, messageOf} from '../errors.js';
+import {Socket} from 'node:net';
+import type {Client} from 'pg';
+import {AppError, systemErrorCode} from '../errors.js';
 import {type Connection, describeConnection} from './connection.js';
 import {explainDatabaseError} from './explain-failure.js';
+import {guardAuthentication} from './guard-authentication.js';
 import {passwordFromFile} from './password-file.js';
+import {type Encryption, encryptionOrder, tlsOptions} from './tls.js';
 
 /** A row as the server sent it: every value as its text, null as null. */
 export type TextRow = Readonly<Record<string, string | null>>;
@@ -120,76 +122,59 @@ function sessionOf(client: Client, connection: Connection, backendPid: number): 
 }
 
 async function connect(connection: Connection): Promise<Client> {
-  const sslmode = connection.options['sslmode'] ?? 'prefer';
-  const overSocket = connection.host.startsWith('/');
-  const wantsTls = !overSocket && sslmode !== 'disable' && sslmode !== 'allow';
+  const [first, second] = encryptionOrder(connection);
+  const explain = (error: unknown): AppError =>
+    explainDatabaseError(error, `Connecting to ${describeConnection(connection)} (${connection.origin})`);
   try {
-    return await open(connection, wantsTls ? await tlsOptions(connection, sslmode) : false);
+    return await open(connection, first ?? 'plain');
   } catch (error) {
-    // libpq's "prefer": plain only when the server has no TLS at all, and never for the stricter modes.
-    const noTls = messageOf(error).includes('The server does not support SSL connections');
-    if (!(wantsTls && sslmode === 'prefer' && noTls)) {
-      throw explainDatabaseError(
-        error,
-        `Connecting to ${describeConnection(connection)} (${connection.origin})`,
-      );
-    }
+    const failure = explain(error);
+    if (second === undefined || !isAboutEncryption(failure)) throw failure;
   }
   try {
-    return await open(connection, false);
+    return await open(connection, second);
   } catch (error) {
-    throw explainDatabaseError(
-      error,
-      `Connecting to ${describeConnection(connection)} (${connection.origin})`,
-    );
+    throw explain(error);
   }
 }
 
-async function open(connection: Connection, ssl: ClientConfig['ssl']): Promise<Client> {
+/** Whether libpq would try the other way under sslmode allow and prefer: no TLS came about, or pg_hba.conf wants the other. */
+function isAboutEncryption(failure: AppError): boolean {
+  return failure.code === 'TLS_FAILED' || systemErrorCode(failure.cause) === '28000';
+}
+
+async function open(connection: Connection, encryption: Encryption): Promise<Client> {
   const {default: pg} = await import('pg');
+  const {options} = connection;
+  const socket = new Socket();
   const client = new pg.Client({
-    host: connection.host,
+    stream: () => socket,
+    host: options['hostaddr'] ?? connection.host,
     port: connection.port,
     user: connection.user,
     database: connection.database,
     password: connection.password ?? (await passwordFromFile(connection)),
-    ssl,
+    ssl: encryption === 'tls' ? await tlsOptions(connection) : false,
+    sslnegotiation: encryption === 'tls' && options['sslnegotiation'] === 'direct' ? 'direct' : 'postgres',
+    enableChannelBinding: encryption === 'tls' && options['channel_binding'] === 'require',
     application_name: 'destino-db',
-    connectionTimeoutMillis: Number(connection.options['connect_timeout'] ?? '15') * 1000,
+    connectionTimeoutMillis: Number(options['connect_timeout'] ?? '15') * 1000,
     keepAlive: true,
     // Every value stays the server's own text: JavaScript numbers and dates would lose data.
     types: {getTypeParser: () => (text: unknown) => text},
   });
   // A socket that fails after the connection attempt was given up would otherwise end the process.
   client.on('error', () => undefined);
+  const checkAuthentication = guardAuthentication(client.connection, options);
   try {
     await client.connect();
+    checkAuthentication();
   } catch (error) {
-    await client.end().catch(() => undefined); // it never was connected
+    // The driver's own end() waits for ever where TLS fails after its handshake, as with a client certificate that is refused.
+    socket.destroy();
     throw error;
   }
   return client;
-}
-
-/** libpq's meaning of sslmode (manual, 34.19.1), in Node's terms. */
-async function tlsOptions(
-  connection: Connection,
-  sslmode: string,
-): Promise<NonNullable<ClientConfig['ssl']>> {
-  const read = (name: string): Promise<string> | undefined => {
-    const path = connection.options[name];
-    return path === undefined || path === 'system' ? undefined : readFile(path, 'utf8');
-  };
-  const [ca, cert, key] = await Promise.all([read('sslrootcert'), read('sslcert'), read('sslkey')]);
-  const verifiesChain =
-    sslmode === 'verify-ca' || sslmode === 'verify-full' || (sslmode === 'require' && ca !== undefined);
-  return {
-    rejectUnauthorized: verifiesChain,
-    ...(ca === undefined ? {} : {ca}),
-    ...(cert === undefined ? {} : {cert}),
-    ...(key === undefined ? {} : {key}),
-    ...(sslmode === 'verify-full' ? {} : {checkServerIdentity: () => undefined}),
-  };
 }
 
 async function cancelBackend(connection: Connection, pid: number): Promise<void> {

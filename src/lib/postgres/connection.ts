@@ -118,14 +118,22 @@ export function parseConnectionUrl(url: string, origin: string): Connection {
   for (const [key, value] of parameters) {
     if (Object.hasOwn(libpqVariables, key)) options[key] = value;
     else if (!foreignParameters.has(key) && !['host', 'port', 'user', 'password', 'dbname'].includes(key)) {
+      // With an "@" behind it the "?" is likely part of the password, and so is the "parameter".
       throw invalid(
-        `it has the unknown parameter "${key}"`,
+        query.includes('@') ? 'it has an unknown parameter' : `it has the unknown parameter "${key}"`,
         'Known are the parameters of libpq and of Prisma. Is a "?" or "&" in the password not percent-encoded?',
       );
     }
   }
   if (options['sslmode'] !== undefined && !sslModes.includes(options['sslmode'])) {
-    throw invalid(`its sslmode "${options['sslmode']}" is none of ${sslModes.join(', ')}`);
+    throw invalid(`its sslmode is none of ${sslModes.join(', ')}`);
+  }
+
+  if (parameters.get('sslaccept') === 'strict' && !(options['sslmode'] ?? '').startsWith('verify')) {
+    throw invalid(
+      'it wants the certificate checked (sslaccept=strict), in a word that only Prisma knows',
+      "Write sslmode=verify-full&sslrootcert=FILE for PostgreSQL's own tools.",
+    );
   }
 
   const user = parameters.get('user') ?? decode(rawUser, 'user');
@@ -139,7 +147,7 @@ export function parseConnectionUrl(url: string, origin: string): Connection {
     database: database === '' ? user : database,
     password:
       parameters.get('password') ?? (rawPassword === undefined ? undefined : decode(rawPassword, 'password')),
-    options,
+    options: checkedForSystemRoots(options, `The connection URL (${origin})`),
     schema: parameters.get('schema'),
     isTransactionPooler: port === transactionPoolerPort || parameters.get('pgbouncer') === 'true',
     origin,
@@ -216,6 +224,23 @@ function connectionFromLibpqVariables(environment: Environment): Connection | un
   return withLibpqDefaults(connection, environment);
 }
 
+/**
+ * libpq 16 and newer trust the system's certificates with sslmode=verify-full alone, and take that for granted; older ones look for
+ * a file named "system" and check nothing without it. Saying verify-full makes all of them strict.
+ * @throws URL_INVALID
+ */
+function checkedForSystemRoots(
+  options: Readonly<Record<string, string>>,
+  origin: string,
+): Record<string, string> {
+  if (options['sslrootcert'] !== 'system') return options;
+  const sslmode = options['sslmode'] ?? 'verify-full';
+  if (sslmode === 'verify-full') return {...options, sslmode};
+  throw new AppError('URL_INVALID', `${origin}: sslmode=${sslmode} is too weak for sslrootcert=system.`, {
+    hint: 'Use sslmode=verify-full.',
+  });
+}
+
 /** What a connection leaves open is taken from libpq's variables, as libpq itself does (manual, 34.15). */
 function withLibpqDefaults(connection: Connection, environment: Environment): Connection {
   const options: Record<string, string> = {};
@@ -223,7 +248,11 @@ function withLibpqDefaults(connection: Connection, environment: Environment): Co
     const value = connection.options[key] ?? environment.get(variable);
     if (value !== undefined) options[key] = value;
   }
-  return {...connection, options, password: connection.password ?? environment.get('PGPASSWORD')};
+  return {
+    ...connection,
+    options: checkedForSystemRoots(options, connection.origin),
+    password: connection.password ?? environment.get('PGPASSWORD'),
+  };
 }
 
 /**

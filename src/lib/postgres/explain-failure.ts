@@ -66,8 +66,14 @@ const explanations: Explanation[] = [
     hint: 'Put it into the URL, into PGPASSWORD, or into a file named by PGPASSFILE (mode 0600).',
   },
   {
+    pattern: /no pg_hba\.conf entry[^\n]*(?:no encryption|SSL off)/,
+    code: 'AUTHENTICATION_FAILED',
+    message: 'The server does not let this user in without encryption.',
+    hint: 'Set sslmode=require, or better verify-full with sslrootcert, in the URL.',
+  },
+  {
     pattern:
-      /(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection|role "[^\n]*" does not exist|is not permitted to log in|Tenant or user not found)/,
+      /(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection|role "[^\n]*" does not exist|is not permitted to log in|requires a valid client certificate|certificate authentication failed|Tenant or user not found)/,
     code: 'AUTHENTICATION_FAILED',
     message: 'The server does not let this user in.',
     hint: 'Check user and host in the URL; on Supabase the user is postgres.PROJECT at a pooler, postgres otherwise.',
@@ -106,7 +112,7 @@ const explanations: Explanation[] = [
   },
   {
     pattern:
-      /server does not support SSL|certificate verify failed|self[- ]signed certificate|unable to verify|does not match host|Hostname\/IP does not match|root certificate file|SSL error|unable to get (?:local )?issuer|DEPTH_ZERO|certificate has expired/i,
+      /server does not support SSL|certificate verify failed|self[- ]signed certificate|unable to verify|does not match host|Hostname\/IP does not match|root certificate file|private key file|certificate present, but|weak sslmode|channel binding|SSL error|error establishing an SSL connection|unable to get |DEPTH_ZERO|certificate (?:has expired|revoked)|CERT_|ERR_SSL_|ERR_TLS_/i,
     code: 'TLS_FAILED',
     message: 'No secure connection could be made.',
     hint: 'Check sslmode and sslrootcert in the URL.',

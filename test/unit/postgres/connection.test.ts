@@ -56,6 +56,8 @@ describe('parseConnectionUrl', () => {
     ['postgresql://u@h/d?pgbouncer=true', {isTransactionPooler: true}],
     ['postgresql://postgres.ref:p@aws-0-eu.pooler.supabase.com:5432/postgres', {isTransactionPooler: false}],
     ['postgresql://u@h/d?pgbouncer=false', {isTransactionPooler: false}],
+    ['postgresql://u@h/d?sslrootcert=system', {options: {sslrootcert: 'system', sslmode: 'verify-full'}}],
+    ['postgresql://u@h/d?sslaccept=strict&sslmode=verify-full', {options: {sslmode: 'verify-full'}}],
   ])('reads %s', (url, expected) => {
     expect(parse(url)).toMatchObject(expected);
   });
@@ -74,7 +76,10 @@ describe('parseConnectionUrl', () => {
     ['postgresql://u:secret@a,b/d', 'several hosts'],
     ['postgresql://u:secret%zz@h/d', 'its password has a "%"'],
     ['postgresql://u:secret%00@h/d', 'its password contains a NUL'],
-    ['postgresql://u:secret@h/d?sslmode=verify', 'its sslmode "verify"'],
+    ['postgresql://u:secret@h/d?sslmode=verify', 'its sslmode is none of'],
+    ['postgresql://u:p?secret=1@h/d', 'an unknown parameter'],
+    ['postgresql://u:secret@h/d?sslrootcert=system&sslmode=require', 'too weak'],
+    ['postgresql://u:secret@h/d?sslaccept=strict', 'sslaccept=strict'],
     ['postgresql://u:secret@h/d?frobnicate=1', 'unknown parameter "frobnicate"'],
     ['postgresql://u:secret@h/d?constructor=1', 'unknown parameter "constructor"'],
   ])('refuses %s without repeating the password', (url, why) => {
