@@ -8,6 +8,8 @@ const server = {
   pool: 'forks' as const,
 };
 
+const fuzzTimeout = process.env['DESTINO_TEST_FUZZ'] === 'long' ? 3_600_000 : 120_000;
+
 export default defineConfig({
   test: {
     maxWorkers: 3,
@@ -19,6 +21,8 @@ export default defineConfig({
           testTimeout: 30_000,
         },
       },
+      // Properties of the parsers; one of them asks the real psql. DESTINO_TEST_FUZZ=long tries many more.
+      {test: {name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], ...server, testTimeout: fuzzTimeout}},
       {test: {name: 'postgres', include: ['test/postgres/**/*.test.ts'], ...server}},
       // These also have a real S3 server, which takes a quarter of a minute to start.
       {

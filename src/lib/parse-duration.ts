@@ -9,6 +9,9 @@ const unitMs: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
+/** Dates can be reckoned with within this; a thousand years, ms. */
+const longestMs = 1000 * 365.25 * 86_400_000;
+
 /** What `parseDuration` takes: numbers with the units s, m, h, d, w, without spaces. */
 export const durationPattern = /^(?:\d+(?:\.\d+)?[smhdw])+$/;
 
@@ -24,7 +27,12 @@ export function parseDuration(text: string, name: string): number {
     });
   }
   const parts = text.matchAll(/(\d+(?:\.\d+)?)([smhdw])/g);
-  return [...parts].reduce((sum, [, number, unit]) => sum + Number(number) * (unitMs[unit ?? ''] ?? 0), 0);
+  const ms = [...parts].reduce(
+    (sum, [, number, unit]) => sum + Number(number) * (unitMs[unit ?? ''] ?? 0),
+    0,
+  );
+  if (ms <= longestMs) return ms;
+  throw new AppError('USAGE', `${name} is "${text.slice(0, 40)}", which is longer than a thousand years.`);
 }
 
 /**

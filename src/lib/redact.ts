@@ -2,12 +2,15 @@
 
 /** Masks the password of every connection URL, `password=` and SQL's PASSWORD '...' in `text`; percent-encoded and bare ones alike. */
 export function redact(text: string): string {
-  return text
-    .replace(/((?:postgres(?:ql)?|https?|s3):\/\/[^\s:/@"']*:)[^\s"']*(?=@)/gi, '$1***')
-    .replace(
-      /((?:^|[\s?&;"'])(?:PG)?(?:password|sslpassword)(?:\s*=\s*|\s+(?=')))(?:'(?:[^'\\]|\\.|'')*'|[^\s&"']+)/gi,
-      '$1***',
-    );
+  return (
+    text
+      // An apostrophe may be part of user and password; where it ends the URL, too much is masked rather than too little.
+      .replace(/((?:postgres(?:ql)?|https?|s3):\/\/[^\s:/@"]*:)[^\s"]*(?=@)/gi, '$1***')
+      .replace(
+        /((?:^|[\s?&;"'])(?:PG)?(?:password|sslpassword)(?:\s*=\s*|\s+(?=')))(?:'(?:[^'\\]|\\.|'')*'|[^\s&"']+)/gi,
+        '$1***',
+      )
+  );
 }
 
 /**

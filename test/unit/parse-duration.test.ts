@@ -13,6 +13,13 @@ describe('a duration', () => {
   it.each(['', '26', 'h', '26 h', '-1h', '1y', '1h2'])('"%s" is refused by the name of the flag', (text) => {
     expect(() => parseDuration(text, '--max-age')).toThrow('--max-age is');
   });
+
+  it.each([`${'9'.repeat(400)}w`, '99999999w'])(
+    '%s is refused: no date could be reckoned with it',
+    (text) => {
+      expect(() => parseDuration(text, '--max-age')).toThrow('longer than a thousand years');
+    },
+  );
 });
 
 describe('a beginning', () => {

@@ -8,6 +8,7 @@ describe('redact', () => {
     ['POSTGRESQL://shop:s3cret@db/shop', 'POSTGRESQL://shop:***@db/shop'],
     ['postgresql://shop:bare@sign@db/shop', 'postgresql://shop:***@db/shop'],
     ['postgresql://shop:a/b?c@db/shop', 'postgresql://shop:***@db/shop'],
+    ["postgresql://o'brien:'s3'cret'@db/shop", "postgresql://o'brien:***@db/shop"],
     ['postgresql://:s3cret@db/shop', 'postgresql://:***@db/shop'],
     [
       'from postgresql://a:one@h/d to postgresql://b:two@h/d',

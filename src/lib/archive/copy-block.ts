@@ -1,9 +1,13 @@
 /** The rows of one table as they stand behind a COPY statement, in bytes that may be cut anywhere. */
 import type {RowHashSum} from './row-hash.js';
+import {unsafe} from './unsafe-dump.js';
 
 const newline = 0x0a;
 const backslash = 0x5c;
 const dot = 0x2e;
+const carriageReturn = 0x0d;
+/** The line that ends the rows, and what only looks like it: all but the newline. */
+const endOfRows = Buffer.from('\\.\r');
 
 export class CopyBlock {
   rows = 0;
@@ -11,7 +15,7 @@ export class CopyBlock {
   hasEnded = false;
   /** Bytes of the row being read that came in earlier chunks. */
   private rowBytes = 0;
-  /** A backslash, perhaps with a dot, at the end of a chunk: the end of the rows, or the beginning of one. */
+  /** What may become the line that ends the rows, at the end of a chunk. */
   private held: Buffer | undefined;
 
   /** @param sum takes the rows; without it they are counted only */
@@ -27,7 +31,7 @@ export class CopyBlock {
     const {sum} = this;
     let position = start;
     if (this.held) {
-      // Two bytes at most, seen before: with what follows it shows whether the rows end here.
+      // Three bytes at most, seen before: with what follows it shows whether the rows end here.
       const joined = Buffer.concat([this.held, chunk.subarray(start)]);
       const skipped = this.held.length;
       this.held = undefined;
@@ -36,11 +40,13 @@ export class CopyBlock {
     for (;;) {
       const end = chunk.indexOf(newline, position);
       if (end === -1) break;
-      if (this.rowBytes === 0) {
-        if (end - position === 2 && chunk[position] === backslash && chunk[position + 1] === dot) {
+      if (this.rowBytes === 0 && chunk[position] === backslash && chunk[position + 1] === dot) {
+        if (end - position === 2) {
           this.hasEnded = true;
           return end + 1;
         }
+        if (end - position === 3 && chunk[position + 2] === carriageReturn)
+          throw unsafe('rows that end for psql before they end for the server');
       }
       sum?.add(chunk, position, end);
       this.rowBytes = 0;
@@ -48,8 +54,8 @@ export class CopyBlock {
       position = end + 1;
     }
     if (position === chunk.length) return position;
-    const isDot = chunk.length - position === 1 || chunk[position + 1] === dot;
-    if (this.rowBytes === 0 && chunk.length - position <= 2 && chunk[position] === backslash && isDot) {
+    const rest = chunk.length - position;
+    if (this.rowBytes === 0 && endOfRows.subarray(0, rest).equals(chunk.subarray(position))) {
       this.held = Buffer.from(chunk.subarray(position));
     } else {
       sum?.append(chunk, position, chunk.length);

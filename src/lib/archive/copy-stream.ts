@@ -11,8 +11,9 @@ import {
 } from './dump-contents.js';
 import {createRowHashSum, fingerprintText, type RowHashSum} from './row-hash.js';
 import {type CopyStatement, readCopyStatement, readIdentifier, readQualifiedName} from './sql-names.js';
-import {longestToken, SqlLexer, unsafeCommand} from './sql-lexer.js';
+import {longestToken, SqlLexer} from './sql-lexer.js';
 import {textOf} from './text-of.js';
+import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump.js';
 
 export interface CopyStream {
   /** Takes the next bytes; they may be cut anywhere. @throws UNSAFE_DUMP, VERIFY_FAILED */
@@ -71,6 +72,8 @@ class CopyStreamReader implements CopyStream {
   constructor(private readonly fingerprints: boolean) {}
 
   write(chunk: Buffer): void {
+    // psql overlooks the rest of a line behind a NUL; no text of PostgreSQL holds one.
+    if (chunk.includes(0)) throw unsafe('a NUL byte');
     this.textBytes += chunk.length;
     let position = 0;
     while (position < chunk.length) {
@@ -161,11 +164,7 @@ class CopyStreamReader implements CopyStream {
   private beginRows(statement: string, endsLine: boolean): void {
     const copy = readCopyStatement(textOf(statement, this.encoding));
     if (!copy || !endsLine) {
-      throw new AppError(
-        'UNSAFE_DUMP',
-        `The dump holds a COPY statement in a form that pg_dump does not write: ${statement.slice(0, 60)}`,
-        {hint: 'Do not restore it; find out who wrote it.'},
-      );
+      throw unusualCopy(statement);
     }
     const key = JSON.stringify([copy.schema, copy.name]);
     const table = this.tables.get(key) ?? {

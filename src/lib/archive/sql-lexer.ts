@@ -1,5 +1,13 @@
 /** Splits the statements of a plain dump, knowing what is quoted, as psql does (manual, 4.1). */
-import {AppError} from '../errors.js';
+import {StatementNesting} from './statement-nesting.js';
+import {
+  changesReading,
+  unsafe,
+  unsafeCommand,
+  unusualCopy,
+  unusualQuote,
+  unusualSetting,
+} from './unsafe-dump.js';
 
 export interface SqlListener {
   /**
@@ -15,7 +23,7 @@ export interface SqlListener {
 
 /** Statements whose text is kept whole; of all others only the beginning is. */
 const interesting =
-  /^(?:copy\b|SELECT pg_catalog\.(?:lo|setval)|CREATE EXTENSION |REFRESH MATERIALIZED VIEW |ALTER TABLE |SET )/i;
+  /^(?:copy\b|SELECT pg_catalog\.(?:lo|setval)|CREATE EXTENSION |REFRESH MATERIALIZED VIEW |ALTER TABLE |SET\s)/i;
 const longestHead = 32;
 const longestComment = 128;
 /** A COPY statement with 1600 columns of the longest names has 210,000 characters. */
@@ -38,6 +46,9 @@ export class SqlLexer {
   private quote = '';
   /** Whether a backslash inside the open string literal takes the next character with it. */
   private hasEscapes = false;
+  /** Whether nothing but blanks came since a literal with escapes: psql lets another literal go on with it, escapes included. */
+  private isBehindEscapes = false;
+  private readonly nesting = new StatementNesting();
   private commentDepth = 0;
   private inLineComment = false;
   private comment = '';
@@ -48,8 +59,8 @@ export class SqlLexer {
 
   constructor(private readonly listener: SqlListener) {}
 
-  /** The last two characters before the text at hand; '' at the start of a line. */
-  private before = '';
+  /** Whether the text at hand is the start of a line. */
+  private isLineStart = true;
 
   /**
    * Takes a line with its newline, or a piece of an overlong one.
@@ -63,34 +74,36 @@ export class SqlLexer {
       if (this.quote !== '') position = this.passQuoted(text, position, limit);
       else if (this.commentDepth > 0) position = this.passBlockComment(text, position, limit);
       else if (this.inLineComment) position = this.passLineComment(text, position, limit);
-      else position = this.passPlain(text, position, limit);
+      else position = this.passPlain(text, position, limit, isWhole);
     }
-    this.before = isWhole ? '' : this.behind(text, position);
+    this.isLineStart = isWhole;
     return position;
   }
 
-  /** The two characters of the line before `position`. */
-  private behind(text: string, position: number): string {
-    return (this.before + text.slice(Math.max(0, position - 2), position)).slice(-2);
-  }
-
-  private passPlain(text: string, start: number, limit: number): number {
-    const special = /['"$\\;]|--|\/\*/g;
-    special.lastIndex = start;
+  private passPlain(text: string, start: number, limit: number, isWhole: boolean): number {
+    const token =
+      /[A-Za-z_\u0080-\u00ff][\w$\u0080-\u00ff]*|\$?[0-9][\w\u0080-\u00ff]*|['"$\\;()]|--|\/\*|[-/]|[^\s\w'"$\\;()/\u0080-\u00ff-]+/g;
+    token.lastIndex = start;
+    let after = start;
     for (;;) {
-      const match = special.exec(text);
+      const match = token.exec(text);
       if (!match || match.index >= limit) {
-        this.keep(text, start, limit);
-        return limit;
+        const stop = Math.max(limit, after);
+        this.keep(text, start, stop);
+        return stop;
       }
       const at = match.index;
-      const after = special.lastIndex;
-      switch (match[0]) {
+      after = token.lastIndex;
+      const word = match[0];
+      if (word !== '--' && word !== '/*') {
+        if (this.isBehindEscapes && word === "'") throw unusualQuote(text, at);
+        this.isBehindEscapes = false;
+      }
+      switch (word) {
         case "'":
           this.keep(text, start, after);
           this.quote = "'";
-          this.hasEscapes =
-            !this.standardStrings || /(?:^|[^\w$\u0080-\u00ff])e$/i.test(this.behind(text, at));
+          this.hasEscapes = !this.standardStrings;
           return after;
         case '"':
           this.keep(text, start, after);
@@ -98,8 +111,12 @@ export class SqlLexer {
           this.hasEscapes = false;
           return after;
         case '$': {
-          const tag = /[\w$\u0080-\u00ff]$/.test(this.behind(text, at)) ? undefined : dollarTagAt(text, at);
-          if (tag === undefined) continue;
+          const tag = dollarTagAt(text, at);
+          if (tag === undefined) {
+            if (!isWhole && /^[\w\u0080-\u00ff]*$/.test(text.slice(after))) throw unusualQuote(text, at);
+            continue;
+          }
+          if (tag.length > longestToken) throw unusualQuote(text, at);
           this.keep(text, start, at + tag.length);
           this.quote = tag;
           this.hasEscapes = false;
@@ -109,6 +126,10 @@ export class SqlLexer {
           this.keep(text, start, after);
           this.endStatement(/^\r?\n?$/.test(text.slice(after, after + 3)));
           return after;
+        case '(':
+        case ')':
+          this.nesting.parenthesis(word);
+          continue;
         case '--':
           this.keep(text, start, at);
           this.inLineComment = true;
@@ -118,13 +139,30 @@ export class SqlLexer {
           this.keep(text, start, at);
           this.commentDepth = 1;
           return after;
-        default: {
+        case '\\': {
           // psql takes a backslash anywhere in a line for a command, not only at its start.
           const lineEnd = text.indexOf('\n', at);
           const line = text.slice(at, lineEnd === -1 ? text.length : lineEnd);
-          if (at > 0 || this.before !== '' || !this.isBetweenStatements) throw unsafeCommand(line);
+          if (at > 0 || !this.isLineStart || !this.isBetweenStatements) throw unsafeCommand(line);
           this.listener.onMetaCommand(line);
           return text.length;
+        }
+        default: {
+          const next = text[after];
+          if (/^\$?\d/.test(word)) {
+            // Where the number ends, and with it what the quote means, depends on psql's version.
+            if (next === "'" || next === '$') throw unusualQuote(text, at);
+          } else if (/^[\w\u0080-\u00ff]/.test(word)) {
+            if (!isWhole && after === text.length) throw unsafe('a word longer than any name');
+            this.nesting.word(word);
+            if (!this.standardStrings && /^u$/i.test(word) && next === '&') throw unusualQuote(text, at);
+            if (next === "'" && /^[ebx]$/i.test(word)) {
+              this.keep(text, start, after + 1);
+              this.quote = "'";
+              this.hasEscapes = /^e$/i.test(word);
+              return after + 1;
+            }
+          }
         }
       }
     }
@@ -150,6 +188,7 @@ export class SqlLexer {
         position += 1;
         continue;
       }
+      this.isBehindEscapes = this.hasEscapes;
       this.quote = '';
       break;
     }
@@ -167,8 +206,9 @@ export class SqlLexer {
   }
 
   private passLineComment(text: string, start: number, limit: number): number {
-    const end = text.indexOf('\n', start);
-    const stop = end === -1 ? limit : end;
+    // For psql a carriage return ends the line as well.
+    const end = text.slice(start).search(/[\r\n]/);
+    const stop = end === -1 ? limit : start + end;
     this.comment = (this.comment + text.slice(start, stop)).slice(0, longestComment);
     if (end === -1) return limit;
     this.inLineComment = false;
@@ -192,9 +232,14 @@ export class SqlLexer {
     const {statement, isCut} = this;
     this.statement = '';
     this.isCut = false;
+    const isInside = this.nesting.isInside;
+    if (!isInside) this.nesting.reset();
     if (isCut || !interesting.test(statement)) return;
+    // For psql this is still the statement before: what follows would be commands to it, not rows.
+    if (isInside && /^copy\b/i.test(statement)) throw unusualCopy(statement);
     const strings = /^SET standard_conforming_strings = (on|off);$/.exec(statement);
     if (strings) this.standardStrings = strings[1] === 'on';
+    else if (changesReading(statement)) throw unusualSetting(statement);
     this.listener.onStatement(statement, endsLine);
   }
 }
@@ -203,17 +248,4 @@ function dollarTagAt(text: string, at: number): string | undefined {
   const tag = /\$(?:[A-Za-z_\u0080-\u00ff][\w\u0080-\u00ff]*)?\$/y;
   tag.lastIndex = at;
   return tag.exec(text)?.[0];
-}
-
-/** CVE-2025-8714: psql runs programs when a dump tells it to; pg_dump writes no commands but the restrict pair. */
-export function unsafeCommand(line: string): AppError {
-  return new AppError(
-    'UNSAFE_DUMP',
-    `The dump holds a psql command, which pg_dump does not write there: ${line.slice(0, 60)}`,
-    {
-      hint: line.startsWith('\\connect')
-        ? 'The dump was made with --create; make it again without.'
-        : 'Do not restore it; find out who wrote it.',
-    },
-  );
 }

@@ -1,5 +1,5 @@
 /** The metadata file beside a backup: without it there is no backup. */
-import {readFile} from 'node:fs/promises';
+import {lstat, readFile} from 'node:fs/promises';
 import {basename} from 'node:path';
 import {z} from 'zod';
 import {AppError, messageOf} from '../errors.js';
@@ -18,8 +18,9 @@ const fileName = z
   .string()
   .min(1)
   .refine(
-    (name) => basename(name) === name && name !== '.' && name !== '..' && !name.includes('\\'),
-    'is a path',
+    (name) =>
+      basename(name) === name && name !== '.' && name !== '..' && !/[\\\u0000-\u001f\u007f]/.test(name),
+    'is no name of a file',
   );
 
 const localeSchema = z.object({
@@ -82,7 +83,8 @@ const encryptionSchema = z.object({
 export const backupRecordSchema = z.object({
   schemaVersion: z.literal(1),
   toolVersion: z.string(),
-  id: z.string().min(1),
+  /** Names of files are made of it. */
+  id: fileName,
   timestamp: z.iso.datetime(),
   databaseName: z.string(),
   format: z.enum(backupFormats),
@@ -126,7 +128,7 @@ export const backupRecordSchema = z.object({
   label: z.string().nullable(),
   encryption: encryptionSchema.optional(),
   /** The folder of the files in an object store ("data/.../"); absent where they lie beside the metadata. */
-  storage: z.object({folder: z.string().regex(/^data\/[^/]+\/$/)}).optional(),
+  storage: z.object({folder: z.string().regex(/^data\/(?!\.{1,2}\/)[^/\\]+\/$/)}).optional(),
   /** What the shrink alarm found and nobody accepted; such a backup is kept, and nothing is pruned after it. */
   shrink: z.array(shrinkSchema).default([]),
   warnings: z.array(z.string()),
@@ -138,15 +140,28 @@ export type BackupRecord = z.infer<typeof backupRecordSchema>;
  * @throws METADATA_INVALID naming the key that is wrong
  */
 export async function readBackupRecord(path: string): Promise<BackupRecord> {
-  let text: string;
+  return parseBackupRecord(path, await readMetadataText(path));
+}
+
+/** A metadata file has some hundred bytes for each table; this is beyond any of them. */
+export const longestMetadata = 256 * 2 ** 20;
+
+/**
+ * The text of a metadata file, which must be a file of its own: a link could show what another place holds in error messages, a pipe
+ * would never end.
+ * @throws METADATA_INVALID
+ */
+export async function readMetadataText(path: string): Promise<string> {
   try {
-    text = await readFile(path, 'utf8');
+    const status = await lstat(path);
+    if (!status.isFile()) throw new Error(`it is ${status.isSymbolicLink() ? 'a link' : 'no file'}`);
+    if (status.size > longestMetadata) throw new Error(`it has ${status.size} bytes`);
+    return await readFile(path, 'utf8');
   } catch (error) {
     throw new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(error)}.`, {
       cause: error,
     });
   }
-  return parseBackupRecord(path, text);
 }
 
 /** @param path for messages @throws METADATA_INVALID naming the key that is wrong */

@@ -1,5 +1,5 @@
 /** The backups of a folder, as their metadata files tell them. */
-import {readdir, realpath, stat} from 'node:fs/promises';
+import {readdir, stat} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
@@ -8,6 +8,7 @@ import {type BackupRecord, isKnownBad, proofOf, readBackupRecord} from './backup
 import type {RetentionCandidate} from './retention.js';
 import {explainFileError} from './safe-file.js';
 import {isOldScriptMetadata, readOldScriptMetadata} from './old-script-metadata.js';
+import {requireOwnFile} from './own-file.js';
 
 export interface Backup {
   readonly id: string;
@@ -71,7 +72,7 @@ export async function readBackup(metadataPath: string): Promise<Backup> {
   if (await isOldScriptMetadata(metadataPath)) return readOldScriptMetadata(metadataPath);
   const record = await readBackupRecord(metadataPath);
   const path = join(folder, record.backupPath);
-  await requireOwnFile(path, folder);
+  await requireOwnFile(path);
   return {
     id: record.id,
     path,
@@ -84,21 +85,6 @@ export async function readBackup(metadataPath: string): Promise<Backup> {
     label: record.label,
     record,
   };
-}
-
-async function requireOwnFile(path: string, folder: string): Promise<void> {
-  let real: string;
-  try {
-    await stat(path);
-    real = await realpath(path);
-  } catch (error) {
-    throw new AppError('BACKUP_INCOMPLETE', `The dump ${path} is missing: ${messageOf(error)}.`, {
-      cause: error,
-    });
-  }
-  if (dirname(real) !== (await realpath(folder))) {
-    throw new AppError('METADATA_INVALID', `The dump ${path} is a link that leads out of its folder.`);
-  }
 }
 
 /** A backup that may be used: it is not known to be damaged. */

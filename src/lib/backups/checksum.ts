@@ -40,9 +40,23 @@ export async function digestFile(
   return {sha256: hash.digest('hex'), sizeBytes};
 }
 
-/** Names of the files of a dump folder, sorted; a dump in directory format has no folders in it. */
+/**
+ * Names of the files of a dump folder, sorted; a dump in directory format has nothing else in it.
+ * @throws BACKUP_INCOMPLETE when it has: a link would lead elsewhere, a pipe would never end
+ */
 export async function filesOfFolder(folder: string): Promise<string[]> {
-  return (await readdir(folder)).sort();
+  const entries = await readdir(folder, {withFileTypes: true});
+  const foreign = entries.find((entry) => !entry.isFile());
+  if (foreign) {
+    throw new AppError(
+      'BACKUP_INCOMPLETE',
+      `${join(folder, foreign.name)} is no file, as all files of a dump are.`,
+      {
+        hint: 'Somebody changed the folder: take another backup (destino-db list), or its copy elsewhere.',
+      },
+    );
+  }
+  return entries.map((entry) => entry.name).sort();
 }
 
 /** Bytes of a file, or of all files of a dump folder together. */

@@ -14,8 +14,8 @@ const lockSchema = processIdentitySchema.extend({
   /** "backup": the command at work. */
   command: z.string(),
   startedAt: z.iso.datetime(),
-  /** Tells this lock from every other one. */
-  token: z.string(),
+  /** Tells this lock from every other one; the name of a file is made of it. */
+  token: z.string().regex(/^[0-9a-f]{1,64}$/),
 });
 export type LockOwner = z.infer<typeof lockSchema>;
 

@@ -1,11 +1,13 @@
 /** Metadata that the scripts before this program wrote: `<dump>.metadata.json`, without checksums. */
-import {readFile, stat} from 'node:fs/promises';
+import {stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {z} from 'zod';
 import {AppError} from '../errors.js';
 import {backupFormats} from '../settings/config-schema.js';
 import {metadataSuffix} from './backup-name.js';
+import {readMetadataText} from './backup-record.js';
 import type {Backup} from './catalogue.js';
+import {requireOwnFile} from './own-file.js';
 
 const oldMetadata = z.object({
   timestamp: z.string(),
@@ -19,7 +21,7 @@ const oldMetadata = z.object({
 /** Whether the file was written by the old scripts: they named themselves, and gave no schemaVersion. */
 export async function isOldScriptMetadata(metadataPath: string): Promise<boolean> {
   try {
-    const data: unknown = JSON.parse(await readFile(metadataPath, 'utf8'));
+    const data: unknown = JSON.parse(await readMetadataText(metadataPath));
     return typeof data === 'object' && data !== null && !('schemaVersion' in data) && 'command' in data;
   } catch {
     return false; // the reader of this program's own metadata says what is wrong with it
@@ -28,7 +30,7 @@ export async function isOldScriptMetadata(metadataPath: string): Promise<boolean
 
 /** @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone */
 export async function readOldScriptMetadata(metadataPath: string): Promise<Backup> {
-  const parsed = oldMetadata.safeParse(JSON.parse(await readFile(metadataPath, 'utf8')));
+  const parsed = oldMetadata.safeParse(JSON.parse(await readMetadataText(metadataPath)));
   if (!parsed.success) {
     throw new AppError(
       'METADATA_INVALID',
@@ -45,6 +47,7 @@ export async function readOldScriptMetadata(metadataPath: string): Promise<Backu
     } catch {
       continue; // under the other name, or gone
     }
+    await requireOwnFile(path);
     const created = new Date(parsed.data.timestamp);
     return {
       id: basename(path).replace(/\.(?:dump|sql\.gz|sql|dir)$/, ''),

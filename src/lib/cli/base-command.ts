@@ -11,7 +11,8 @@ import type {RunRecorder} from '../services/record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
 import {globalFlags, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show-error.js';
-import type {Style} from './style.js';
+import {printableProgress} from './printable-progress.js';
+import {printable, type Style} from './style.js';
 
 type PerformFlags = GlobalFlags & {
   json?: boolean;
@@ -22,6 +23,8 @@ type PerformFlags = GlobalFlags & {
   'confirm-db'?: string;
   'dry-run'?: boolean;
   guide?: boolean;
+  identity?: string;
+  'passphrase-file'?: string;
   execute?: boolean;
 };
 
@@ -79,12 +82,12 @@ export abstract class BaseCommand extends Command {
     const progress = await this.startProgress(isJson, isQuiet);
     const warnings: string[] = [];
     const run = await this.startRecording(flags, settings);
-    warnings.push(...(await this.noteLeftovers(settings)));
+    warnings.push(...(await this.noteLeftovers(settings)), ...(await this.noteOpenSecrets(settings, flags)));
     let outcome: {result: R; exitCode: number} | {error: unknown};
     try {
       const result = await work({
         settings,
-        progress: run?.follow(progress) ?? progress,
+        progress: printableProgress(run?.follow(progress) ?? progress),
         signal: interruption.signal,
         clock: systemClock,
         toolVersion: this.config.version,
@@ -118,7 +121,8 @@ export abstract class BaseCommand extends Command {
       warnings.push(...(await run.finish({error, exitCode, warnings})));
     }
     release();
-    if (!isQuiet) for (const warning of warnings) process.stderr.write(`Warning: ${redact(warning)}\n`);
+    if (!isQuiet)
+      for (const warning of warnings) process.stderr.write(`Warning: ${printable(redact(warning))}\n`);
     if ('error' in outcome) throw outcome.error;
     const {result, exitCode} = outcome;
     process.exitCode = exitCode;
@@ -155,6 +159,12 @@ export abstract class BaseCommand extends Command {
     const {leftoversNote} = await import('../watch/journal.js');
     const note = await leftoversNote({settings});
     return note === undefined ? [] : [note];
+  }
+
+  private async noteOpenSecrets(settings: Settings, flags: PerformFlags): Promise<string[]> {
+    if (!recordedCommands.has(this.id ?? '')) return [];
+    const {warnOfOpenSecrets} = await import('../settings/open-secrets.js');
+    return warnOfOpenSecrets(settings, flags);
   }
 
   /** Runs that do work are recorded; the code for it is loaded for them alone. */

@@ -34,6 +34,7 @@ function previewLines(result: RestoreResult, style: Style, now: Date): string[] 
     '',
     ...tableLines(result),
     ...lossLines(result, style),
+    ...noteLines(result),
     'Commands:',
     ...result.commands.map((command) => `  ${printable(command)}`),
   ];
@@ -42,6 +43,10 @@ function previewLines(result: RestoreResult, style: Style, now: Date): string[] 
 function tableLines(result: RestoreResult): string[] {
   const rows = result.tables.map((table) => [printable(table.table), formatCount(table.rows)]);
   return [...columns([['TABLE', 'ROWS'], ...rows], [1]).map((line) => `  ${line}`), ''];
+}
+
+function noteLines({notes}: RestoreResult): string[] {
+  return notes.map((note) => `  note: ${printable(note)}`);
 }
 
 /** What is in the live database and not in the backup, or the other way round. */
@@ -94,7 +99,7 @@ function doneLines(result: RestoreResult, style: Style): string[] {
   const head = `Restored ${printable(result.backup)} into ${target}: ${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}, ${formatDuration(result.duration)}. Compared with the backup: equal.`;
   return [
     result.errors.length === 0 ? style.green(head) : style.yellow(head),
-    ...result.notes.map((note) => `  note: ${printable(note)}`),
+    ...noteLines(result),
     ...result.errors.map((error) => style.red(`  skipped error: ${printable(error)}`)),
     ...(result.setAside === null
       ? []

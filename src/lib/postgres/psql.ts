@@ -1,5 +1,6 @@
 /** psql, fed with a plain dump on stdin. */
-import type {Readable} from 'node:stream';
+import {randomBytes} from 'node:crypto';
+import {Readable} from 'node:stream';
 import {type Connection, libpqEnvironment} from './connection.js';
 import type {Tool} from './find-tools.js';
 import {conninfoValue, sessionEnvironment, type ToastCompression} from './pg-restore.js';
@@ -35,16 +36,38 @@ export interface PsqlRun {
   readonly signal?: AbortSignal;
 }
 
-/** @throws DISK_FULL, PERMISSION_DENIED, ... or PSQL_FAILED */
+/** The first minor versions that know \\restrict, by major (release notes of August 2025, CVE-2025-8714); newer majors all do. */
+const restrictingSince: Readonly<Record<number, number>> = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6};
+
+/** Whether this psql can be kept from running the commands of a file: programs, other files, other connections. */
+export function canRestrict({version, major}: Pick<Tool, 'version' | 'major'>): boolean {
+  const since = restrictingSince[major];
+  if (since === undefined) return major > 17;
+  return Number(/^\d+\.(\d+)/.exec(version)?.[1] ?? 0) >= since;
+}
+
+/**
+ * psql is restricted by a key that nobody else knows, so that the input runs nothing but SQL even where it is read in
+ * another way than it was checked: behind an error that is skipped, or with parts left out.
+ * @throws DISK_FULL, PERMISSION_DENIED, ... or PSQL_FAILED
+ */
 export async function runPsql(run: PsqlRun): Promise<void> {
+  const sql = canRestrict(run.tool) ? Readable.from(restricted(run.sql), {objectMode: false}) : run.sql;
   await runTool({
     tool: 'psql',
     path: run.tool.path,
     args: psqlArguments(run.options, run.connection.database),
     environment: {...libpqEnvironment(run.connection), ...sessionEnvironment(run.options)},
     failureCode: 'PSQL_FAILED',
-    stdin: {stream: run.sql},
+    stdin: {stream: sql},
     ...(run.onLine ? {onLine: run.onLine} : {}),
     ...(run.signal ? {signal: run.signal} : {}),
   });
+}
+
+async function* restricted(sql: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const key = randomBytes(24).toString('hex');
+  yield Buffer.from(`\\restrict ${key}\n`);
+  yield* sql;
+  yield Buffer.from(`\n\\unrestrict ${key}\n`);
 }

@@ -24,6 +24,7 @@ import {
 import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
+import {checkPsql} from './check-psql.js';
 import {type CarriedOver, checkSwap} from './check-swap.js';
 import {type DumpLoad, goesThroughPsql, loadCommands} from './load-dump.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
@@ -92,6 +93,7 @@ export async function planRestore(context: RunContext, request: RestoreRequest):
     const psql = goesThroughPsql(found.dump, tools.pgRestore, rights.serverMajor)
       ? await findTool('psql', settings)
       : null;
+    if (psql) checkPsql(context, psql, request);
     const onlyTables = chooseTables(request, source.tables);
     if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
     const ownership = await checkNeeds(context, {

@@ -138,13 +138,18 @@ function describe(
     duration: context.clock.now().getTime() - startedMs,
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
-    notes: outcome.notes ?? [],
+    notes: outcome.notes ?? (plan.rights.isSuperuser ? [superuserNote(plan)] : []),
     errors: outcome.errors ?? [],
     commands: plan.commands,
     wouldLose: outcome.comparison?.wouldLose ?? [],
     schemaDifferences: outcome.comparison?.schemaDifferences ?? [],
     migrations: outcome.comparison?.migrations ?? {onlyLive: [], onlyBackup: []},
   };
+}
+
+/** A dump's SQL runs with the rights of whoever restores it: functions, triggers and defaults of strangers too. */
+function superuserNote({target}: RestorePlan): string {
+  return `"${target.user}" is a superuser: everything in the backup runs with all rights on the server, programs and files of its machine included; restore what others made with a lesser role`;
 }
 
 /** Anything that changes a database with something in it is asked for first. */

@@ -15,6 +15,7 @@ export function restoreRules(
   leftOut: Set<string>,
 ): PlainDumpRules {
   const {schemaOnly, dataOnly, isSingleTransaction} = load.options;
+  let restrictKey: string | undefined;
   const wanted = new Set(load.onlyTables.map((table) => `${table.schema}.${table.name}`));
   return {
     keeps: (section: DumpSection) => {
@@ -25,6 +26,13 @@ export function restoreRules(
       );
     },
     leavesOut: (line, section) => {
+      // psql is restricted by a key of its own already, and would refuse a second one.
+      if (section === null) restrictKey ??= /^\\restrict ([A-Za-z0-9]+)\r?$/.exec(line)?.[1];
+      if (
+        restrictKey !== undefined &&
+        /^\\(?:un)?restrict ([A-Za-z0-9]+)\r?$/.exec(line)?.[1] === restrictKey
+      )
+        return true;
       // Large objects come in transactions of their own, which would end the one around everything.
       if (isSingleTransaction && section?.type.startsWith('BLOB') === true) {
         return line === 'BEGIN;' || line === 'COMMIT;';

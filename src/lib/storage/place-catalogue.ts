@@ -1,7 +1,7 @@
 /** The backups of any place, as their metadata tell them. */
 import {createHash} from 'node:crypto';
 import {metadataSuffix} from '../backups/backup-name.js';
-import {type BackupRecord, parseBackupRecord} from '../backups/backup-record.js';
+import {type BackupRecord, longestMetadata, parseBackupRecord} from '../backups/backup-record.js';
 import {
   type Backup,
   type BackupChoice,
@@ -25,8 +25,6 @@ export interface PlaceCatalogue extends Catalogue {
 
 /** Enough to hide the latency of a store far away. */
 const readsAtOnce = 32;
-/** A metadata file has some hundred bytes for each table; this is beyond any of them. */
-const longestMetadata = 256 * 2 ** 20;
 
 /** Newest first. Metadata right in the place counts, whoever put it there. */
 export async function readPlace(place: Place, signal?: AbortSignal): Promise<PlaceCatalogue> {

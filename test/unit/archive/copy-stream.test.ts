@@ -47,7 +47,7 @@ COPY public.fake (a) FROM stdin;
 \\.
 -- PostgreSQL database dump complete
 ';
-CREATE VIEW public.v AS SELECT 'a\\' AS a, E'b\\'; \\\\' AS b, $1$x$1$ AS not_a_quote, a$b$c FROM t; -- a 'quote and $$ in a comment
+CREATE VIEW public.v AS SELECT 'a\\' AS a, E'b\\'; \\\\' AS b, $1 AS not_a_quote, a$b$c FROM t; -- a 'quote and $$ in a comment
 /* a comment /* nested */ ' " $$ \\. */
 CREATE TABLE public."T (a, b) FROM stdin;
 x" ("c,""1" integer, "d) FROM stdin;" text);
@@ -248,6 +248,57 @@ describe('reading the text of a dump', () => {
 });
 
 describe('refusing the text of a dump', () => {
+  /** Where psql would run the command although a simpler reader takes it for quoted, commented or a row. */
+  it.each([
+    ['a comment that a carriage return ends', '-- a\r\\! id\n'],
+    ['rows that a carriage return ends', 'COPY public.t (a) FROM stdin;\n\\.\r\n\\! id\n\\.\n'],
+    ['a COPY in parentheses', 'SELECT (1;\nCOPY public.t (a) FROM stdin;\n\\! id\n\\.\n'],
+    [
+      "a COPY in a function's body",
+      'CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1;\nCOPY public.t (a) FROM stdin;\n\\! id\n\\.\nEND;\n',
+    ],
+    [
+      'a COPY in CASE in a body',
+      'CREATE PROCEDURE p() BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END;\nCOPY public.t (a) FROM stdin;\n\\! id\n\\.\nEND;\n',
+    ],
+    ['a NUL', "SELECT 'a\0'\n\\! id\n';\n"],
+    ['a literal that goes on in the next line', "SELECT E'a'\n'\\'\n\\! id\n';\n"],
+    ['a literal that goes on behind a comment', "SELECT E'a' -- b\n'\\'\n\\! id\n';\n"],
+    ['a quote behind a parameter', 'SELECT $1$x$ , $x$\n\\! id\n$x$;\n'],
+    ['a quote behind a number', 'SELECT 1$x$ , $x$\n\\! id\n$x$;\n'],
+    ['a literal behind a number', "SELECT 1E'\\'\n\\! id\n';\n"],
+    [
+      'an encoding with backslashes in characters',
+      "SET client_encoding = 'SJIS';\nSELECT E'\u0081\\'\n\\! id\n';\n",
+    ],
+    ['such an encoding in other words', "SET NAMES 'SJIS';\n"],
+    [
+      'backslashes that begin to count',
+      "SET LOCAL standard_conforming_strings TO off;\nSELECT 'a\\', '\n\\! id\n';\n",
+    ],
+    ['the same in quotes', 'SET "standard_conforming_strings" TO off;\n'],
+  ])('refuses %s, in pieces of any length', (_what, text) => {
+    for (const length of [1, 2, 3, 5, 7, 64, 1 << 20]) {
+      const bytes = Buffer.from(dump(text), 'latin1');
+      expect(() => read(bytes, [length]), `pieces of ${length}`).toThrow(
+        expect.objectContaining({code: 'UNSAFE_DUMP'}) as Error,
+      );
+    }
+  });
+
+  it('refuses quotes and words at the ends of overlong lines that are longer than any name', () => {
+    const filler = `SELECT ${'1,'.repeat(600_000)}`;
+    for (const hiding of [
+      `$${'a'.repeat(200)}$ $${'a'.repeat(200)}$\n\\! id\n`,
+      `${'a'.repeat(200)}e'\\'\n\\! id\n`,
+    ]) {
+      for (let shift = 0; shift < 330; shift += 30) {
+        const text = dump(`${filler.slice(0, (1 << 20) + 20 - shift)}1, ${hiding}`);
+        expect(() => read(text, [1 << 16])).toThrow(expect.objectContaining({code: 'UNSAFE_DUMP'}) as Error);
+      }
+    }
+  });
+
   const table = 'COPY public.t (a) FROM stdin;\n1\n2\n\\.\n\n';
 
   it.each([
@@ -295,7 +346,7 @@ describe('refusing the text of a dump', () => {
   it('refuses statements and text behind the closing line', () => {
     const text = dump(table);
     for (const more of ['DROP TABLE t;\n', 'garbage', '\\unrestrict other\n', '\0\0\0']) {
-      expect(() => read(text + more)).toThrow(/behind its closing line|psql command/);
+      expect(() => read(text + more)).toThrow(/behind its closing line|psql command|NUL byte/);
     }
   });
 });

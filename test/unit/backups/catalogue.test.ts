@@ -1,8 +1,15 @@
+import {execFileSync} from 'node:child_process';
 import {mkdir, rename, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {chooseBackup, readBackup, readCatalogue} from '../../../src/lib/backups/catalogue.js';
-import {formatBackupRecord, metadataName, type Verification} from '../../../src/lib/backups/backup-record.js';
+import {
+  type BackupRecord,
+  formatBackupRecord,
+  metadataName,
+  type Verification,
+} from '../../../src/lib/backups/backup-record.js';
+import {checkFiles} from '../../../src/lib/backups/check-files.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {sampleRecord, writeOldScriptBackup, writeSampleBackup} from '../../support/sample-backups.js';
 
@@ -79,7 +86,7 @@ describe('readCatalogue', () => {
 });
 
 describe('readBackup', () => {
-  it.each(['../../etc/passwd', '/etc/passwd', 'sub/file', '..', '.', 'a\\b', ''])(
+  it.each(['../../etc/passwd', '/etc/passwd', 'sub/file', '..', '.', 'a\\b', '', 'x\0', 'x\ny'])(
     'refuses the dump path %j: metadata must not point elsewhere',
     async (backupPath) => {
       const record = sampleRecord('2026-01-01T00:00:00Z', {backupPath});
@@ -90,6 +97,58 @@ describe('readBackup', () => {
       );
     },
   );
+
+  it.each([
+    ['its id', (path: string): Partial<BackupRecord> => ({id: path})],
+    ['its roles', (path: string) => ({roles: {path, sha256: 'a'.repeat(64), size: 1}})],
+    ['a file of its dump', (path: string) => ({sha256: {[path]: 'a'.repeat(64)}})],
+    ['its folder in a store', (path: string) => ({storage: {folder: `data/${path.replace(/.*\//, '')}/`}})],
+  ])('refuses a path in %s', async (_what, change) => {
+    const path = join(folder, 'x.metadata.json');
+    for (const name of ['../..', 'sub/..']) {
+      await writeFile(path, formatBackupRecord(sampleRecord('2026-01-01T00:00:00Z', change(name))));
+      await expect(readBackup(path)).rejects.toMatchObject({code: 'METADATA_INVALID'});
+    }
+  });
+
+  it('shows nothing of a file that metadata is a link to, and waits for no pipe', async () => {
+    await writeFile(join(folder, 'elsewhere.txt'), 'root:x:secret');
+    await symlink(join(folder, 'elsewhere.txt'), join(folder, 'a.metadata.json'));
+    execFileSync('mkfifo', [join(folder, 'b.metadata.json')]);
+    await symlink(folder, join(folder, 'c.metadata.json'));
+    await symlink('d.metadata.json', join(folder, 'd.metadata.json'));
+    const {backups, problems} = await readCatalogue(folder);
+    expect([backups.length, problems.length]).toEqual([0, 4]);
+    expect(JSON.stringify(problems)).not.toContain('root:x');
+  });
+
+  it('refuses a dump folder with anything but files in it', async () => {
+    const record = await writeSampleBackup(folder, '2026-01-01T00:00:00Z', {format: 'directory'});
+    const file = join(folder, record.backupPath, 'toc.dat');
+    await rename(file, join(folder, 'moved'));
+    await symlink(join(folder, 'moved'), file);
+    await expect(checkFiles(await readBackup(join(folder, metadataName(record.id))))).rejects.toMatchObject({
+      code: 'BACKUP_INCOMPLETE',
+    });
+  });
+
+  it("refuses an old script's dump that is a link out of the folder, or a pipe", async () => {
+    const metadata = {
+      timestamp: '2026-01-01T00:00:00Z',
+      databaseName: 'd',
+      format: 'sql',
+      command: 'backup-database.ts',
+    };
+    await mkdir(join(folder, 'inside'));
+    await writeFile(join(folder, 'outside.sql'), 'x');
+    await symlink('../outside.sql', join(folder, 'inside/a.sql'));
+    execFileSync('mkfifo', [join(folder, 'inside/b.sql')]);
+    for (const name of ['a.sql', 'b.sql']) {
+      const path = join(folder, 'inside', `${name}.metadata.json`);
+      await writeFile(path, JSON.stringify(metadata));
+      await expect(readBackup(path)).rejects.toMatchObject({code: 'METADATA_INVALID'});
+    }
+  });
 
   it('refuses a dump that is a link out of the folder', async () => {
     const record = await writeSampleBackup(join(folder, 'backups'), '2026-01-01T00:00:00Z');

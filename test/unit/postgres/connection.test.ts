@@ -77,7 +77,7 @@ describe('parseConnectionUrl', () => {
     ['postgresql://u:secret%zz@h/d', 'its password has a "%"'],
     ['postgresql://u:secret%00@h/d', 'its password contains a NUL'],
     ['postgresql://u:secret@h/d?sslmode=verify', 'its sslmode is none of'],
-    ['postgresql://u:p?secret=1@h/d', 'an unknown parameter'],
+    ['postgresql://u:5?secret=1@h/d', 'an unknown parameter'],
     ['postgresql://u:secret@h/d?sslrootcert=system&sslmode=require', 'too weak'],
     ['postgresql://u:secret@h/d?sslaccept=strict', 'sslaccept=strict'],
     ['postgresql://u:secret@h/d?frobnicate=1', 'unknown parameter "frobnicate"'],

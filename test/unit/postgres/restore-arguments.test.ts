@@ -1,10 +1,11 @@
-import {expect, it} from 'vitest';
+import {describe, expect, it} from 'vitest';
 import {selectEntries} from '../../../src/lib/postgres/archive-list.js';
 import {createDatabaseStatement} from '../../../src/lib/postgres/create-database.js';
 import {aclStatements, settingStatement} from '../../../src/lib/postgres/database-properties.js';
 import {pgRestoreArguments} from '../../../src/lib/postgres/pg-restore.js';
-import {psqlArguments} from '../../../src/lib/postgres/psql.js';
+import {canRestrict, psqlArguments} from '../../../src/lib/postgres/psql.js';
 import {collectRestoreErrors} from '../../../src/lib/postgres/restore-errors.js';
+import {checkPsql} from '../../../src/lib/services/check-psql.js';
 
 const options = {
   jobs: 1,
@@ -115,4 +116,47 @@ it('makes databases from template0 with the options that the server version know
   expect(createDatabaseStatement('x', {locale: libc, owner: 'o'}, 13)).toBe(
     `CREATE DATABASE "x" TEMPLATE template0 OWNER "o" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`,
   );
+});
+
+describe('a psql that runs the commands of a dump', () => {
+  const psql = (version: string) => ({
+    name: 'psql' as const,
+    path: '/usr/bin/psql',
+    version,
+    major: Number.parseInt(version, 10),
+  });
+
+  it.each([
+    ['12.22', false],
+    ['13.21', false],
+    ['13.22', true],
+    ['15.13', false],
+    ['15.14', true],
+    ['17.5', false],
+    ['17.10', true],
+    ['18beta1', true],
+    ['18.0', true],
+    ['16rc1', false],
+  ])('is told by its version: %s can be restricted: %s', (version, expected) => {
+    expect(canRestrict(psql(version))).toBe(expected);
+  });
+
+  it('restores whole dumps with a warning, and nothing else', () => {
+    const warnings: string[] = [];
+    const context = {warn: (message: string) => warnings.push(message)};
+    checkPsql(context, psql('15.18'), {skipErrors: true});
+    expect(warnings).toEqual([]);
+    checkPsql(context, psql('15.2'), {});
+    expect(warnings).toEqual([expect.stringContaining('CVE-2025-8714')]);
+    for (const request of [
+      {skipErrors: true},
+      {dataOnly: true},
+      {schemaOnly: true},
+      {includeTables: ['orders']},
+    ]) {
+      expect(() => checkPsql(context, psql('15.2'), request)).toThrow(
+        expect.objectContaining({code: 'TOOL_TOO_OLD'}) as Error,
+      );
+    }
+  });
 });

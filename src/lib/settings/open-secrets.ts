@@ -1,0 +1,56 @@
+/** Files with secrets that other users of the machine can read. */
+import {readFile, stat} from 'node:fs/promises';
+import {homedir} from 'node:os';
+import {join, resolve} from 'node:path';
+import {defaultConfigName} from './read-config.js';
+import type {Settings} from './settings.js';
+
+/** Files that the flags name beside those of the settings. */
+export interface NamedSecrets {
+  readonly identity?: string | undefined;
+  readonly 'passphrase-file'?: string | undefined;
+  readonly config?: string | undefined;
+}
+
+/** A password in a URL, or a value whose name says that it is secret. */
+const secret = /:\/\/[^\s:/@]*:[^\s@]+@|(?:password|passwd|secret|token|key)"?\s*[=:]\s*"?[^\s"]/i;
+
+/**
+ * A warning for each file with a secret in it that is open to others. What is missing or unreadable says nothing here; whoever needs
+ * the file tells.
+ */
+export async function warnOfOpenSecrets(settings: Settings, named: NamedSecrets): Promise<string[]> {
+  if (process.platform === 'win32') return [];
+  const {environment, config, cwd} = settings;
+  const always = [
+    named.identity,
+    named['passphrase-file'],
+    config.encryption?.identityFile,
+    config.encryption?.passphraseFile,
+    environment.get('PGPASSFILE') ?? join(homedir(), '.pgpass'),
+  ];
+  const perhaps = [
+    ...environment.sources.slice(1).map((source) => source.origin),
+    named.config ?? environment.get('DESTINO_DB_CONFIG') ?? defaultConfigName,
+  ];
+  const warnings: string[] = [];
+  for (const [files, isSecret] of [
+    [always, () => true],
+    [perhaps, (text: string) => secret.test(text)],
+  ] as const) {
+    for (const file of new Set(files)) {
+      if (file === undefined) continue;
+      const path = resolve(cwd, file);
+      if (!(await isOpenFile(path))) continue;
+      const text = await readFile(path, 'utf8').catch(() => '');
+      if (isSecret(text))
+        warnings.push(`${path} holds secrets and can be read by other users: chmod 600 it.`);
+    }
+  }
+  return warnings;
+}
+
+async function isOpenFile(path: string): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined);
+  return status?.isFile() === true && (status.mode & 0o077) !== 0;
+}
