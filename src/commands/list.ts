@@ -21,6 +21,10 @@ export default class List extends BaseCommand {
       helpValue: 'PLACE',
       summary: 'Folder, or s3://bucket/prefix, to list instead of BACKUPS-DIR/database.',
     }),
+    places: Flags.boolean({
+      summary: 'Also the copies in the places of the config, and where each backup is.',
+      exclusive: ['from'],
+    }),
     label: Flags.string({helpValue: 'TEXT', summary: 'Only backups with this label.'}),
     format: Flags.option({options: backupFormats})({summary: 'Only backups of this format.'}),
   };
@@ -37,6 +41,7 @@ export default class List extends BaseCommand {
               : resolve(context.settings.cwd, flags.from),
           label: flags.label,
           format: flags.format,
+          hasPlaces: flags.places,
         }),
       showList,
     );

@@ -35,7 +35,7 @@ export default class Prune extends BaseCommand {
     }),
     from: Flags.string({
       helpValue: 'PLACE',
-      summary: 'Prune a bucket (s3://bucket/prefix) instead; what is locked there stays, and is told.',
+      summary: 'Prune s3://bucket/prefix, or a folder, instead; what is locked there stays, and is told.',
       exclusive: ['output-dir', 'set-aside'],
     }),
     'set-aside': Flags.boolean({

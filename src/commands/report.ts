@@ -20,6 +20,11 @@ Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page ca
     },
   ];
   static override flags = {
+    from: Flags.string({
+      helpValue: 'PLACE',
+      summary:
+        'Report on the backups in s3://bucket/prefix, or in a folder, instead of those here and their copies.',
+    }),
     output: Flags.string({
       char: 'o',
       summary: 'File instead of report.html in the backups folder.',
@@ -31,7 +36,7 @@ Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page ca
     const {flags} = await this.parse(Report);
     return this.perform(
       flags,
-      (context) => writeReport(context, flags.output),
+      (context) => writeReport(context, {output: flags.output, from: flags.from}),
       (result, style) => showReport(result, style),
     );
   }

@@ -10,7 +10,8 @@ import {checkStatus, type StatusResult} from '../lib/services/check-status.js';
 export default class Status extends BaseCommand {
   static override summary = 'is the newest good backup young enough? for monitors';
   static override description =
-    'Looks at the backups folder and the audit log; needs no database. A line for everything that is not as it should be.\n' +
+    'Looks at the backups folder, the audit log and the places of the config; needs no database. A line for everything that is not as\n' +
+    'it should be.\n' +
     'Exit codes: 0 all is well, 4 something was found, 2 usage, 1 or 3 the folder cannot be read.\n' +
     'With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.';
   static override examples = [
@@ -34,6 +35,15 @@ export default class Status extends BaseCommand {
       multipleNonGreedy: true,
       summary: 'Only this database (repeatable).',
     }),
+    from: Flags.string({
+      helpValue: 'PLACE',
+      summary: 'Judge the backups in s3://bucket/prefix, or in a folder, instead.',
+      exclusive: ['places'],
+    }),
+    places: Flags.boolean({
+      allowNo: true,
+      summary: 'Also look whether the places in the config have copies (the default).',
+    }),
     notify: Flags.boolean({summary: 'Tell the targets in the config when something is found (event stale).'}),
     nagios: Flags.boolean({
       summary: 'One line and the exit statuses of a Nagios plugin.',
@@ -51,6 +61,8 @@ export default class Status extends BaseCommand {
           require: flags.require,
           maxRestoreTestAge: flags['max-restore-test-age'],
           databases: flags.database,
+          from: flags.from,
+          hasPlaces: flags.places,
           notify: flags.notify,
         }),
       flags.nagios ? showNagios : showStatus,

@@ -23,6 +23,8 @@ export interface Backup {
   readonly label: string | null;
   /** The whole metadata; null for a backup that the old scripts made, of which nothing is proven. */
   readonly record: BackupRecord | null;
+  /** Where good copies of it are, when several places were read together. */
+  readonly places?: readonly string[];
 }
 
 export interface Catalogue {
@@ -129,8 +131,36 @@ export interface BackupChoice {
   readonly isLatest?: boolean | undefined;
   /** The newest good backup taken at or before this moment. */
   readonly at?: Date | undefined;
-  /** Narrows `isLatest` and `at` to backups of one database. */
-  readonly database?: string | undefined;
+  /** The database that `isLatest` and `at` mean where backups of several are found. */
+  readonly own?: OwnDatabase | undefined;
+}
+
+export interface OwnDatabase {
+  readonly database: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Backups of several databases in one place must not be mixed up: those of the name are taken then, and of several servers'
+ * those of the own one where it has any. Of one database only, the name of the URL does not matter.
+ */
+export function narrowToOwn<B extends Backup>(
+  backups: readonly B[],
+  own: OwnDatabase | undefined,
+): readonly B[] {
+  if (!own || new Set(backups.map(databaseIdentity)).size < 2) return backups;
+  const isNamed = new Set(backups.map(({database}) => database)).size > 1;
+  const named = isNamed ? backups.filter(({database}) => database === own.database) : backups;
+  const identities = new Set(
+    named
+      .filter(({record}) => record?.source.host === own.host && record.source.port === own.port)
+      .map(databaseIdentity),
+  );
+  // The old scripts' backups do not tell their server.
+  return identities.size === 0
+    ? named
+    : named.filter((backup) => backup.record === null || identities.has(databaseIdentity(backup)));
 }
 
 /**
@@ -141,13 +171,7 @@ export interface BackupChoice {
 export async function chooseBackup(folder: string, choice: BackupChoice, cwd: string): Promise<Backup> {
   if (choice.file !== undefined && choice.file !== 'latest') return findByName(folder, choice.file, cwd);
   const {backups} = await readCatalogue(folder);
-  const fitting = backups.filter(
-    (backup) =>
-      isGood(backup) &&
-      (choice.database === undefined || backup.database === choice.database) &&
-      (choice.at === undefined || backup.createdAt <= choice.at),
-  );
-  const [newest] = fitting;
+  const newest = newestGood(backups, choice);
   if (newest) return newest;
   const moment = choice.at === undefined ? '' : ` taken at or before ${choice.at.toISOString()}`;
   throw new AppError('BACKUP_NOT_FOUND', `There is no good backup${moment} in ${folder}.`, {
@@ -155,11 +179,20 @@ export async function chooseBackup(folder: string, choice: BackupChoice, cwd: st
   });
 }
 
+/** @param backups newest first */
+export function newestGood<B extends Backup>(backups: readonly B[], {own, at}: BackupChoice): B | undefined {
+  return narrowToOwn(backups, own).find(
+    (backup) => isGood(backup) && (at === undefined || backup.createdAt <= at),
+  );
+}
+
 async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {
-  const asPath = resolve(cwd, name).replace(/[\\/]$/, '');
-  const base = asPath.endsWith(metadataSuffix) ? asPath.slice(0, -metadataSuffix.length) : asPath;
-  const withoutExtension = base.replace(/\.(?:dump|sql\.gz|sql|dir)(?:\.age)?$/, '');
-  const candidates = [base, withoutExtension, join(folder, name)].map((path) => path + metadataSuffix);
+  const candidates = [resolve(cwd, name), join(folder, name)].flatMap((path) => {
+    const bare = path.replace(/[\\/]$/, '');
+    const base = bare.endsWith(metadataSuffix) ? bare.slice(0, -metadataSuffix.length) : bare;
+    const withoutExtension = base.replace(/\.(?:dump|sql\.gz|sql|dir)(?:\.age)?$/, '');
+    return [base + metadataSuffix, withoutExtension + metadataSuffix];
+  });
   for (const candidate of new Set(candidates)) {
     try {
       await stat(candidate);

@@ -18,14 +18,21 @@ export function showList(list: BackupList, style: Style): string[] {
     proofText(backup, style),
     backup.label === null ? '-' : printable(backup.label),
     ...(hasPolicy ? [printable(backup.kept ?? '-')] : []),
+    ...(list.places.length > 0 ? [printable(whereOf(backup, list))] : []),
   ]);
-  const table = [[...head, ...(hasPolicy ? ['KEPT'] : [])].map((text) => style.bold(text)), ...rows];
+  const more = [...(hasPolicy ? ['KEPT'] : []), ...(list.places.length > 0 ? ['IN'] : [])];
+  const table = [[...head, ...more].map((text) => style.bold(text)), ...rows];
   return [
     ...(list.backups.length > 0 ? columns(table, [5, 6]) : emptyLines(list)),
     ...(list.backups.length > 0 ? ['', sumOf(list)] : []),
     ...orderLines(list, now, style),
     ...problemLines(list, style),
   ];
+}
+
+/** "here" is the backups folder; a place that holds a damaged copy is not named. */
+function whereOf({places}: ListedBackup, {folder}: BackupList): string {
+  return places.map((place) => (place === folder ? 'here' : place)).join(', ') || 'damaged';
 }
 
 function emptyLines(list: BackupList): string[] {

@@ -29,6 +29,15 @@ export interface ReportData {
   /** Backup runs of each week (from Monday, UTC), oldest first. */
   readonly weeks: readonly {week: string; ok: number; failed: number; missed: number}[];
   readonly storage: readonly {age: string; count: number; sizeBytes: number}[];
+  /** Each place that holds backups by itself; empty where there is one only. */
+  readonly places: readonly {
+    place: string;
+    backups: number;
+    sizeBytes: number;
+    newestAt: string | null;
+    /** Why it could not be read. */
+    error: string | null;
+  }[];
   /** Times without a new backup that were longer than usual, and due runs that never began; oldest first. */
   readonly gaps: readonly {from: string; until: string; duration: number; what: string}[];
   readonly restoreTests: readonly {
@@ -72,8 +81,18 @@ export interface ReportedBackup {
   readonly isOnDisk: boolean;
 }
 
+/** A place as the report takes it. */
+export interface ReportedPlace {
+  readonly place: string;
+  readonly backups: number;
+  readonly size: number;
+  readonly newestGood: {readonly createdAt: string} | null;
+  readonly error: {readonly message: string} | null;
+}
+
 export interface ReportInput {
   readonly backups: readonly Backup[];
+  readonly places?: readonly ReportedPlace[] | undefined;
   /** Oldest first. */
   readonly runs: readonly RunRecord[];
   /** The plan against the audit log; undefined without a plan. */
@@ -124,6 +143,13 @@ export function reportData(input: ReportInput): ReportData {
     tables: largestTables(input.backups),
     weeks: countWeeks(new Date(from), now, backupRuns, failed, plan),
     storage: storageByAge(input.backups, now),
+    places: (input.places ?? []).map(({place, backups: count, size, newestGood, error}) => ({
+      place,
+      backups: count,
+      sizeBytes: size,
+      newestAt: newestGood?.createdAt ?? null,
+      error: error?.message ?? null,
+    })),
     gaps: [...longGaps(backups, now), ...missedRuns(plan)].sort((a, b) => (a.from < b.from ? -1 : 1)),
     restoreTests,
     orderRuns: runs

@@ -78,6 +78,7 @@ export function reportPage(data: ReportData, toolVersion: string): string {
       weekSection(data),
       gapSection(data),
       storageSection(data),
+      ...(data.places.length > 1 ? [placeSection(data)] : []),
       restoreSection(data),
       orderSection(data),
     ],
@@ -347,6 +348,34 @@ function storageSection(data: ReportData): PageSection {
     table: {
       head: ['Age', 'Backups', 'Size'],
       rows: data.storage.map(({age, count, sizeBytes}) => [age, formatCount(count), formatBytes(sizeBytes)]),
+      right: [1, 2],
+      empty: '',
+    },
+  };
+}
+
+/** The backups here and their copies elsewhere. */
+function placeSection({places}: ReportData): PageSection {
+  const unread = places.filter(({error}) => error !== null);
+  return {
+    title: 'Places',
+    sentence:
+      unread.length === 0
+        ? `The backups are in ${countOf(places.length, 'place')}.`
+        : `${countOf(unread.length, 'place')} could not be read.`,
+    picture: undefined,
+    table: {
+      head: ['Place', 'Backups', 'Size', 'Newest good (UTC)'],
+      rows: places.map(({place, backups, sizeBytes, newestAt, error}) =>
+        error === null
+          ? [
+              place,
+              formatCount(backups),
+              formatBytes(sizeBytes),
+              newestAt === null ? 'none' : dateTime(newestAt),
+            ]
+          : [place, '', '', error],
+      ),
       right: [1, 2],
       empty: '',
     },

@@ -8,8 +8,10 @@ import {parseDuration} from '../parse-duration.js';
 import type {RunContext} from '../run-context.js';
 import type {Settings} from '../settings/settings.js';
 import {staleNotice} from '../watch/notice.js';
+import {isOfKnownDatabase} from '../watch/database-groups.js';
 import {readHistory} from '../watch/read-history.js';
 import {assessStatus, type Status, type StatusLimits, type StatusSources} from '../watch/status.js';
+import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 
 export interface StatusRequest {
   /** "26h"; by default the config's, else 26 hours, so that a daily backup may take two. */
@@ -18,24 +20,31 @@ export interface StatusRequest {
   readonly maxRestoreTestAge?: string | undefined;
   /** Only databases of these names; all without it. */
   readonly databases?: readonly string[] | undefined;
+  /** "s3://bucket/prefix" or a folder, whose backups are judged instead of those of the backups folder. */
+  readonly from?: string | undefined;
+  /** Whether the places of the config file are read too; true by default. */
+  readonly hasPlaces?: boolean | undefined;
   /** Tells the configured targets when something was found. */
   readonly notify?: boolean | undefined;
 }
 
 export interface StatusResult extends Status {
+  /** The backups folder, or the place of --from. */
   readonly folder: string;
+  /** The backups folder and the places of the config file, each by itself; empty with --from. */
+  readonly places: readonly PlaceSummary[];
   readonly checkedAt: string;
   readonly limits: StatusLimits;
 }
 
-/** @throws USAGE for a limit that is no duration, READ_FAILED */
+/** @throws USAGE for a limit that is no duration, READ_FAILED, the codes of the store that --from names */
 export async function checkStatus(
-  {settings, clock, warn}: Pick<RunContext, 'settings' | 'clock' | 'warn'>,
+  context: Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal'>,
   request: StatusRequest = {},
 ): Promise<StatusResult> {
+  const {settings, warn} = context;
   const limits = resolveLimits(settings, request);
-  const {unreadableLines, ...sources} = await readStatusSources(settings, clock.now());
-  if (unreadableLines > 0) warn(`Lines of the audit log that could not be read: ${unreadableLines}.`);
+  const {sources, places} = await readSources(context, request);
   const status = assessStatus({...sources, databases: request.databases}, limits);
   if (request.notify === true && !status.ok) {
     const {notify} = await import('../watch/notify.js');
@@ -44,8 +53,29 @@ export async function checkStatus(
     const untold = await notify(notice, {config: config.notifications, environment});
     for (const warning of untold) warn(warning);
   }
-  const folder = backupFolder(settings);
-  return {...status, folder, checkedAt: sources.now.toISOString(), limits};
+  const folder = request.from ?? backupFolder(settings);
+  return {...status, folder, places, checkedAt: sources.now.toISOString(), limits};
+}
+
+/** @throws the codes of the store that --from names, READ_FAILED */
+async function readSources(
+  context: Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal'>,
+  {from, hasPlaces}: StatusRequest,
+): Promise<{sources: StatusSources; places: readonly PlaceSummary[]}> {
+  const {settings, clock, warn} = context;
+  if (from !== undefined) {
+    const catalogue = await readFrom(context, from);
+    // The audit log tells of this machine, which may not be the one that writes there.
+    return {sources: {catalogue, runs: [], now: clock.now(), freeBytes: null}, places: []};
+  }
+  const {unreadableLines, ...here} = await readStatusSources(settings, clock.now());
+  if (unreadableLines > 0) warn(`Lines of the audit log that could not be read: ${unreadableLines}.`);
+  if (hasPlaces === false) return {sources: here, places: []};
+  const first = {place: backupFolder(settings), catalogue: here.catalogue};
+  const {catalogue, places} = await withCopies(context, first, (backup) =>
+    isOfKnownDatabase(backup, here.catalogue.backups, here.runs),
+  );
+  return {sources: {...here, catalogue, copyPlaces: places.slice(1)}, places};
 }
 
 /** What the status is judged by. @throws READ_FAILED */

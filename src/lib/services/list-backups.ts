@@ -3,13 +3,13 @@ import {readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Verification} from '../backups/backup-record.js';
 import {proofOf, rowsOf} from '../backups/backup-record.js';
-import {type Backup, isGood, readCatalogue, retentionCandidate} from '../backups/catalogue.js';
+import {type Backup, type Catalogue, isGood, retentionCandidate} from '../backups/catalogue.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupFormat} from '../settings/config-schema.js';
-import {isRemote, openPlace} from '../storage/open-place.js';
-import {readPlace} from '../storage/place-catalogue.js';
+import {isRemote} from '../storage/open-place.js';
+import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 
 export interface ListedBackup {
   readonly id: string;
@@ -36,6 +36,8 @@ export interface ListedBackup {
   readonly encrypted: boolean;
   /** Tables that lost more rows than the shrink alarm allows. */
   readonly shrunkTables: readonly string[];
+  /** Where good copies are, when several places were asked for. */
+  readonly places: readonly string[];
 }
 
 export interface ListedOrderBackup {
@@ -54,9 +56,13 @@ export interface BackupList {
   readonly orderBackups: readonly ListedOrderBackup[];
   /** Metadata files that tell no backup. */
   readonly problems: readonly {readonly path: string; readonly reason: string}[];
+  /** Each place by itself; empty unless several were asked for. */
+  readonly places: readonly PlaceSummary[];
 }
 
 export interface ListOptions {
+  /** Whether the places of the config file are read too. */
+  readonly hasPlaces?: boolean | undefined;
   /** "s3://bucket/prefix", or the absolute path of the folder to list; the two folders of the backups folder by default. */
   readonly from?: string | undefined;
   readonly label?: string | undefined;
@@ -67,13 +73,10 @@ export interface ListOptions {
 export async function listBackups(ctx: RunContext, options: ListOptions): Promise<BackupList> {
   const root = ctx.settings.backupsDir;
   const now = ctx.clock.now();
-  const isElsewhere = options.from !== undefined && isRemote(options.from);
-  if (options.from !== undefined && !isElsewhere) await requireFolder(options.from);
+  if (options.from !== undefined && !isRemote(options.from)) await requireFolder(options.from);
   const folder = options.from ?? join(root, 'database');
-  const [catalogue, orderBackups] = await Promise.all([
-    isElsewhere
-      ? openPlace(ctx.settings, folder).then((place) => readPlace(place, ctx.signal))
-      : readCatalogue(folder),
+  const [{catalogue, places}, orderBackups] = await Promise.all([
+    readCopies(ctx, folder, options.hasPlaces ?? false),
     options.from === undefined && options.label === undefined && options.format === undefined
       ? listOrderBackups(join(root, 'order-cleanup'))
       : [],
@@ -88,7 +91,21 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
       .map((backup) => listed(backup, reasons.get(backup) ?? null)),
     orderBackups,
     problems: catalogue.problems,
+    places,
   };
+}
+
+async function readCopies(
+  ctx: RunContext,
+  folder: string,
+  hasPlaces: boolean,
+): Promise<Pick<BackupList, 'places'> & {catalogue: Catalogue}> {
+  const catalogue = await readFrom(ctx, folder);
+  if (!hasPlaces) return {catalogue, places: []};
+  const read = await withCopies(ctx, {place: folder, catalogue});
+  for (const {place, error} of read.places)
+    if (error) ctx.warn(`${place} is not in the list: ${error.message}`);
+  return read;
 }
 
 async function requireFolder(folder: string): Promise<void> {
@@ -136,6 +153,7 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
     madeBy: record ? 'destino-db' : 'old scripts',
     encrypted: record?.encryption !== undefined,
     shrunkTables: (record?.shrink ?? []).map((one) => one.table),
+    places: backup.places ?? [],
   };
 }
 

@@ -64,7 +64,7 @@ export async function planRestore(context: RunContext, request: RestoreRequest):
   refuseTransactionPooler(connection);
   const target = withDatabase(connection, request.targetDb ?? connection.database);
   const found = await context.progress.step('Find the backup', async (step) => {
-    const source = await findRestoreSource(context, request, connection.database);
+    const source = await findRestoreSource(context, request, connection);
     step.note(source.id);
     return source;
   });

@@ -1,6 +1,6 @@
 /** Applies a retention policy to a folder of backups. */
 import {readdir} from 'node:fs/promises';
-import {basename, join} from 'node:path';
+import {basename, join, resolve} from 'node:path';
 import {type Backup, databaseIdentity, readCatalogue, retentionCandidate} from '../backups/catalogue.js';
 import {partialSuffix} from '../backups/backup-name.js';
 import {withFolderLock} from '../backups/lock.js';
@@ -10,6 +10,7 @@ import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
 import type {SetAsideResult} from './prune-set-aside.js';
+import {isRemote} from '../storage/open-place.js';
 import {openJournal} from '../watch/journal.js';
 
 export interface PruneDecision {
@@ -109,6 +110,10 @@ export async function prune(
   options: PruneOptions & {readonly setAside: boolean; readonly from?: string | undefined},
 ): Promise<PruneCommandResult> {
   if (options.from !== undefined) {
+    if (!isRemote(options.from)) {
+      const folder = resolve(ctx.settings.cwd, options.from);
+      return {...(await pruneBackups(ctx, {...options, folder})), setAside: null};
+    }
     const {prunePlace} = await import('./prune-place.js');
     return {...(await prunePlace(ctx, options.from, options)), setAside: null};
   }

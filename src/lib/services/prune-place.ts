@@ -1,10 +1,9 @@
 /** Applies a retention policy to a bucket, and removes what copies that were cut off left there. */
 import {retentionCandidate} from '../backups/catalogue.js';
 import {applyRetention, refuseEmptyPolicy} from '../backups/retention.js';
-import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
-import {isRemote, openPlace} from '../storage/open-place.js';
+import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {folderOf, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {filesOf} from '../storage/stored-record.js';
@@ -22,14 +21,9 @@ const leftoverAfterMs = 24 * 3_600_000;
 
 /**
  * Each backup loses its metadata first: no metadata, no backup. What object lock holds is kept, with the date.
- * @throws USAGE for an empty policy or a folder, NOT_CONFIRMED, the codes of the stores
+ * @throws USAGE for an empty policy, NOT_CONFIRMED, the codes of the stores
  */
 export async function prunePlace(ctx: RunContext, from: string, options: PruneOptions): Promise<PruneResult> {
-  if (!isRemote(from)) {
-    throw new AppError('USAGE', '--from takes a bucket here.', {
-      hint: `For a folder: destino-db prune --output-dir ${from}`,
-    });
-  }
   const policy = policyInForce(options.policy, ctx.settings.config.retention ?? {});
   refuseEmptyPolicy(policy);
   const place = await openPlace(ctx.settings, from);

@@ -1,12 +1,13 @@
 /** `restore` of a backup in any place, or of an encrypted one: fetched, opened and checked whole, then restored as one made here. */
 import {basename, dirname, join, resolve} from 'node:path';
+import type {Backup} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
 import {resolveConnection} from '../postgres/connection.js';
 import type {RunContext} from '../run-context.js';
 import type {OpeningKeys} from '../storage/age-keys.js';
 import {decryptStream} from '../storage/age-stream.js';
 import {localPlace} from '../storage/local-place.js';
-import {openPlace} from '../storage/open-place.js';
+import {isRemote, openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {ageSuffix} from '../storage/stored-record.js';
@@ -23,16 +24,21 @@ export async function restoreFrom(
   request: RestoreRequest,
 ): Promise<RestoreResult> {
   checkRestoreRequest(request);
-  const {settings} = context;
+  const {settings, signal} = context;
   const keys = await keysOf(context, source);
-  if (source.from !== undefined) {
+  if (source.from !== undefined && isRemote(source.from)) {
     const place = await openPlace(settings, source.from);
-    const {backups} = await readPlace(place, context.signal);
-    const backup = choosePlaced(place, backups, {file: request.backupFile, at: request.at});
-    return restoreFetched(context, place, backup, keys, request);
+    const {backups} = await readPlace(place, signal);
+    const choice = {file: request.backupFile, at: request.at, own: resolveConnection(settings)};
+    return restoreFetched(context, place, choosePlaced(place, backups, choice), keys, request);
   }
-  const sealed = await findEncrypted(context, request);
-  if (sealed) return restoreFetched(context, sealed.place, sealed.backup, keys, request);
+  const folder = source.from === undefined ? undefined : resolve(settings.cwd, source.from);
+  const backup = await findHere(context, request, folder);
+  if (backup && isEncrypted(backup)) {
+    const placed = placedIn(backup);
+    return restoreFetched(context, placed.place, placed.backup, keys, request);
+  }
+  if (backup && folder !== undefined) return restoreDatabase(context, asNamed(request, backup.metadataPath));
   const file = request.backupFile;
   return file?.endsWith(ageSuffix) === true
     ? restoreAgeFile(context, keys, request, resolve(settings.cwd, file))
@@ -46,22 +52,27 @@ async function restoreFetched(
   keys: OpeningKeys,
   request: RestoreRequest,
 ): Promise<RestoreResult> {
-  const result = await withFetched(context, place, backup, keys, (backupFile) =>
-    restoreDatabase(context, {...request, backupFile, isLatest: undefined, at: undefined}),
+  const result = await withFetched(context, place, backup, keys, (metadataPath) =>
+    restoreDatabase(context, asNamed(request, metadataPath)),
   );
   return {...result, backupPath: backup.path};
 }
 
-/** The backup here that the flags name, when it is encrypted; that there is none is for `restoreDatabase` to tell. */
-async function findEncrypted(
+function asNamed(request: RestoreRequest, metadataPath: string): RestoreRequest {
+  return {...request, backupFile: metadataPath, isLatest: undefined, at: undefined};
+}
+
+/** The backup that the flags name; that there is none in the backups folder is for `restoreDatabase` to tell. */
+async function findHere(
   {settings}: RunContext,
   request: RestoreRequest,
-): Promise<{place: Place; backup: PlacedBackup} | undefined> {
+  folder: string | undefined,
+): Promise<Backup | undefined> {
   try {
-    const backup = await findLocalBackup(settings, request, resolveConnection(settings).database);
-    return isEncrypted(backup) ? placedIn(backup) : undefined;
+    return await findLocalBackup(settings, request, resolveConnection(settings), folder);
   } catch (error) {
-    if (error instanceof AppError && error.code === 'BACKUP_NOT_FOUND') return undefined;
+    if (folder === undefined && error instanceof AppError && error.code === 'BACKUP_NOT_FOUND')
+      return undefined;
     throw error;
   }
 }

@@ -8,7 +8,7 @@ import {openPlainDump} from '../archive/open-plain-dump.js';
 import {filterPlainDump} from '../archive/plain-dump-filter.js';
 import {readDump} from '../archive/read-dump.js';
 import type {BackupRecord} from '../backups/backup-record.js';
-import {type Backup, chooseBackup, readCatalogue} from '../backups/catalogue.js';
+import {type Backup, chooseBackup, type OwnDatabase} from '../backups/catalogue.js';
 import {checkFiles} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
 import {AppError} from '../errors.js';
@@ -37,17 +37,17 @@ export interface ProvenSource extends RestoreSource {
 
 /**
  * The backup that the flags name; a dump without metadata is taken too when its path is given.
- * @param database the URL's database: whose newest backup `--latest` and `--at` mean when there are several
+ * @param own the URL's database: whose newest backup `--latest` and `--at` mean when there are several
  * @throws BACKUP_NOT_FOUND, NOT_A_BACKUP, METADATA_INVALID, BACKUP_INCOMPLETE
  */
 export async function findRestoreSource(
   context: RunContext,
   request: RestoreRequest,
-  database: string,
+  own: OwnDatabase,
 ): Promise<RestoreSource> {
   const {settings} = context;
   try {
-    return await describeBackup(await findLocalBackup(settings, request, database));
+    return await describeBackup(await findLocalBackup(settings, request, own));
   } catch (error) {
     const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
     const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
@@ -61,30 +61,16 @@ export async function findRestoreSource(
 }
 
 /**
- * The backup with metadata that the flags name, in the backups folder or by its path.
+ * The backup with metadata that the flags name, in a folder or by its path.
  * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
  */
 export async function findLocalBackup(
   settings: Settings,
   request: RestoreRequest,
-  database: string,
+  own: OwnDatabase,
+  folder = join(settings.backupsDir, 'database'),
 ): Promise<Backup> {
-  const folder = join(settings.backupsDir, 'database');
-  const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
-  const choice = {
-    file: request.backupFile,
-    isLatest: isNewest,
-    at: request.at,
-    database: isNewest ? await chooseDatabase(folder, database) : undefined,
-  };
-  return chooseBackup(folder, choice, settings.cwd);
-}
-
-/** Backups of several databases in one folder must not be mixed up; of one only, the name of the URL does not matter. */
-async function chooseDatabase(folder: string, database: string): Promise<string | undefined> {
-  const {backups} = await readCatalogue(folder);
-  const names = new Set(backups.map((backup) => backup.database));
-  return names.size > 1 ? database : undefined;
+  return chooseBackup(folder, {file: request.backupFile, at: request.at, own}, settings.cwd);
 }
 
 async function describeBackup(backup: Backup): Promise<RestoreSource> {

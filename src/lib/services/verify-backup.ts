@@ -25,6 +25,8 @@ export interface VerifyRequest {
   readonly sample?: number | undefined;
   readonly level: ProofLevel;
   readonly scratch: ScratchPlace;
+  /** Absolute path of the folder to choose from; that of database backups by default. */
+  readonly folder?: string | undefined;
   /** What opens encrypted backups; without it only their checksums can be compared. */
   readonly keys?: OpeningKeys | undefined;
 }
@@ -81,7 +83,7 @@ function recordBackup(context: RunContext, backups: readonly Backup[]): void {
 
 async function chooseBackups(context: RunContext, request: VerifyRequest): Promise<Backup[]> {
   const {settings} = context;
-  const folder = join(settings.backupsDir, 'database');
+  const folder = request.folder ?? join(settings.backupsDir, 'database');
   if (request.isAll !== true && request.sample === undefined) {
     return [await chooseOne(request.backupFile, folder, settings.cwd)];
   }

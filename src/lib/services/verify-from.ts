@@ -21,15 +21,12 @@ export async function verifyFrom(
   const keys = await keysOf(context, source);
   if (source.from === undefined) return verifyBackup(context, {...request, keys});
   const place = await openPlace(context.settings, source.from);
+  if (!isRemote(place.url)) return verifyBackup(context, {...request, keys, folder: place.url});
   const {backups, problems} = await readPlace(place, context.signal);
   for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
   const results: VerifiedBackup[] = [];
   for (const backup of choose(place, backups, request)) {
-    results.push(
-      isRemote(place.url)
-        ? await proveRemote(context, place, backup, keys, request)
-        : await proveOne(context, backup.metadataPath, {...request, keys}),
-    );
+    results.push(await proveRemote(context, place, backup, keys, request));
   }
   return {results};
 }
@@ -55,9 +52,9 @@ async function proveRemote(
 async function proveOne(
   context: RunContext,
   metadataPath: string,
-  {level, scratch, keys}: VerifyRequest,
+  {level, scratch}: VerifyRequest,
 ): Promise<VerifiedBackup> {
-  const {results} = await verifyBackup(context, {level, scratch, keys, backupFile: metadataPath});
+  const {results} = await verifyBackup(context, {level, scratch, backupFile: metadataPath});
   const [result] = results;
   if (!result) throw new AppError('UNEXPECTED', `Nothing was proven of ${metadataPath}.`);
   return result;

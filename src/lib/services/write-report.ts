@@ -1,13 +1,15 @@
 /** Writes the report: one page over the audit log and the backups on disk. */
 import {dirname, join, resolve} from 'node:path';
-import {readCatalogue} from '../backups/catalogue.js';
 import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import {type ReportData, reportData, reportDays} from '../report/report-data.js';
 import {reportPage} from '../report/report-page.js';
 import type {RunContext} from '../run-context.js';
 import {checkSchedule} from '../watch/check-schedule.js';
 import {readHistory} from '../watch/read-history.js';
+import {isOfKnownDatabase} from '../watch/database-groups.js';
+import type {RunRecord} from '../watch/run-record.js';
 import {readPlan} from './plan-schedule.js';
+import {type PlacesRead, readFrom, withCopies} from './read-places.js';
 
 export interface ReportResult extends ReportData {
   /** Absolute path of the page. */
@@ -16,27 +18,47 @@ export interface ReportResult extends ReportData {
 
 /**
  * @param output where the page goes; `report.html` in the backups folder by default
- * @throws READ_FAILED, FOLDER_NOT_WRITABLE, DISK_FULL, CONFIG_INVALID
+ * @param from the place whose backups are reported on, instead of those here and their copies in the places of the config file
+ * @throws the codes of the store that `from` names, READ_FAILED, FOLDER_NOT_WRITABLE, DISK_FULL, CONFIG_INVALID
  */
-export async function writeReport(context: RunContext, output?: string): Promise<ReportResult> {
+export async function writeReport(
+  context: RunContext,
+  {output, from}: {readonly output?: string | undefined; readonly from?: string | undefined} = {},
+): Promise<ReportResult> {
   const {settings, clock} = context;
   const now = clock.now();
   const earliest = new Date(now.getTime() - reportDays * 86_400_000);
-  const {backups, problems} = await readCatalogue(join(settings.backupsDir, 'database'));
-  for (const problem of problems) context.warn(`${problem.path} is not in the report: ${problem.reason}`);
   const {runs, unreadableLines} = await readHistory(
     settings.backupsDir,
     ({startedAt}) => Date.parse(startedAt) >= earliest.getTime(),
   );
   if (unreadableLines > 0)
     context.warn(`${unreadableLines} lines of the audit log cannot be read and are not in the report.`);
+  const {catalogue, places} = await readBackups(context, from, runs);
+  for (const {path, reason} of catalogue.problems) context.warn(`${path} is not in the report: ${reason}`);
   const {jobs, zone} = readPlan(settings.config, false);
   const [first] = runs;
   const plan =
     first && jobs.length > 0 ? checkSchedule(jobs, zone, runs, new Date(first.startedAt), now) : undefined;
-  const data = reportData({backups, runs, plan, now});
+  const data = reportData({backups: catalogue.backups, places, runs, plan, now});
   const path = resolve(settings.cwd, output ?? join(settings.backupsDir, 'report.html'));
   await makePrivateFolder(dirname(path));
   await writeFileSafely(path, reportPage(data, context.toolVersion));
   return {...data, path};
+}
+
+async function readBackups(
+  context: RunContext,
+  from: string | undefined,
+  runs: readonly RunRecord[],
+): Promise<PlacesRead> {
+  const place = from ?? join(context.settings.backupsDir, 'database');
+  const catalogue = await readFrom(context, place);
+  if (from !== undefined) return {catalogue, places: []};
+  const read = await withCopies(context, {place, catalogue}, (backup) =>
+    isOfKnownDatabase(backup, catalogue.backups, runs),
+  );
+  for (const {place: other, error} of read.places)
+    if (error) context.warn(`${other} is not in the report: ${error.message}`);
+  return read;
 }

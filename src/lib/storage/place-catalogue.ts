@@ -7,7 +7,7 @@ import {
   type BackupChoice,
   type Catalogue,
   databaseIdentity,
-  isGood,
+  newestGood,
 } from '../backups/catalogue.js';
 import {AppError, messageOf} from '../errors.js';
 import {isRemote} from './open-place.js';
@@ -134,9 +134,7 @@ export function choosePlaced(
     if (found[0]) return found[0];
     throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}" in ${place.url}.`, {hint});
   }
-  const [newest] = backups.filter(
-    (backup) => isGood(backup) && (choice.at === undefined || backup.createdAt <= choice.at),
-  );
+  const newest = newestGood(backups, choice);
   if (newest) return newest;
   const moment = choice.at === undefined ? '' : ` taken at or before ${choice.at.toISOString()}`;
   throw new AppError('BACKUP_NOT_FOUND', `There is no good backup${moment} in ${place.url}.`, {hint});

@@ -75,6 +75,19 @@ export function isBackupRun(run: RunRecord): boolean {
   return run.command === 'backup' && run.mode === 'execute';
 }
 
+/** Whether a backup is one of a database that these backups and runs are of; without any of them every database is one. */
+export function isOfKnownDatabase(
+  backup: Backup,
+  backups: readonly Backup[],
+  runs: readonly RunRecord[],
+): boolean {
+  const known = [
+    ...backups.map(identityOf),
+    ...runs.filter(isBackupRun).flatMap(({database}) => (database ? [database] : [])),
+  ];
+  return known.length === 0 || known.some((identity) => isSame(identity, identityOf(backup)));
+}
+
 function identityOf({record, database}: Backup): WatchedDatabase {
   if (!record) return {name: database, systemIdentifier: null, host: null, port: null};
   const {systemIdentifier, host, port} = record.source;

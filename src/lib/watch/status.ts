@@ -28,6 +28,10 @@ export interface Finding {
     | 'RESTORE_TEST_FAILED'
     | 'RESTORE_TEST_TOO_OLD'
     | 'UNREADABLE_METADATA'
+    | 'COPY_MISSING'
+    | 'COPY_TOO_OLD'
+    | 'COPY_DAMAGED'
+    | 'PLACE_UNREADABLE'
     | 'DISK_LOW';
   /** The database's label; null for what concerns the folder. */
   readonly database: string | null;
@@ -71,6 +75,8 @@ export interface DatabaseStatus extends WatchedDatabase {
   readonly backups: Readonly<Record<(typeof backupStates)[number], number>>;
   /** Bytes of all backups of this database. */
   readonly storage: number;
+  /** The newest good copy of the whole database in each place that copies go to. */
+  readonly copies: readonly {readonly place: string; readonly newest: NewestBackup | null}[];
 }
 
 export interface Status {
@@ -90,6 +96,14 @@ export interface StatusSources {
   readonly freeBytes: number | null;
   /** Only databases of these names are looked at; all without it. */
   readonly databases?: readonly string[] | undefined;
+  /** Where every backup is copied to; the catalogue holds the backups of all of them. */
+  readonly copyPlaces?: readonly CopyPlace[] | undefined;
+}
+
+export interface CopyPlace {
+  readonly place: string;
+  readonly damaged: number;
+  readonly error: {readonly message: string} | null;
 }
 
 export function assessStatus(sources: StatusSources, limits: StatusLimits): Status {
@@ -98,9 +112,13 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
   const wanted = sources.databases;
   const databases = groups
     .filter(({database}) => wanted === undefined || wanted.includes(database.name))
-    .map((group) => describeDatabase(group, limits, now));
+    .map((group) => describeDatabase(group, limits, sources));
   const findings = [
-    ...databases.flatMap((database) => findingsOf(database, limits, now)),
+    ...databases.flatMap((database) => [
+      ...findingsOf(database, limits, now),
+      ...copyFindings(database, limits),
+    ]),
+    ...(sources.copyPlaces ?? []).flatMap(placeFindings),
     ...folderFindings(catalogue, databases, freeBytes),
   ];
   return {
@@ -111,7 +129,11 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
   };
 }
 
-function describeDatabase(group: DatabaseGroup, limits: StatusLimits, now: Date): DatabaseStatus {
+function describeDatabase(
+  group: DatabaseGroup,
+  limits: StatusLimits,
+  {now, copyPlaces = []}: StatusSources,
+): DatabaseStatus {
   const {backups, runs} = group;
   const newest = backups.find(
     (backup) => isWhole(backup) && isGood(backup) && isProven(backup, limits.require),
@@ -141,6 +163,12 @@ function describeDatabase(group: DatabaseGroup, limits: StatusLimits, now: Date)
     shrink: shrinkOf(backups.find(isWhole)),
     backups: countByState(backups),
     storage: backups.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0),
+    copies: copyPlaces
+      .filter(({error}) => error === null)
+      .map(({place}) => {
+        const copy = backups.find((backup) => isWhole(backup) && backup.places?.includes(place));
+        return {place, newest: copy ? describeBackup(copy, now) : null};
+      }),
   };
 }
 
@@ -255,6 +283,29 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
     }
   }
   return findings;
+}
+
+/** Copies that lag behind; one as old as the newest backup there is says nothing new. */
+function copyFindings({label, newest, copies}: DatabaseStatus, {maxAge}: StatusLimits): Finding[] {
+  return copies.flatMap(({place, newest: copy}): Finding[] => {
+    if (!newest || copy?.id === newest.id) return [];
+    const finding = {severity: 'warning', database: label} as const;
+    if (!copy)
+      return [{...finding, code: 'COPY_MISSING', message: `${label}: there is no good copy in ${place}.`}];
+    if (copy.age <= maxAge) return [];
+    const age = `${formatDuration(copy.age)} old, limit ${formatDuration(maxAge)}`;
+    const message = `${label}: the newest good copy in ${place} is ${age} (${copy.id}).`;
+    return [{...finding, code: 'COPY_TOO_OLD', message}];
+  });
+}
+
+function placeFindings({place, damaged, error}: CopyPlace): Finding[] {
+  const finding = {severity: 'warning', database: null} as const;
+  if (error) return [{...finding, code: 'PLACE_UNREADABLE', message: `${place}: ${error.message}`}];
+  if (damaged === 0) return [];
+  const count = countOf(damaged, 'copy is', 'copies are');
+  const message = `${place}: ${count} damaged; see destino-db list --from ${place}.`;
+  return [{...finding, code: 'COPY_DAMAGED', message}];
 }
 
 /** What cannot be put down to one database. */

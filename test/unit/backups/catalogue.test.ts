@@ -174,7 +174,7 @@ describe('chooseBackup', () => {
     await writeSampleBackup(folder, '2026-01-03T00:00:00Z', {proofs: [bad]});
     await writeSampleBackup(folder, '2026-01-04T00:00:00Z', {databaseName: 'other'});
     const choose = async (choice: Parameters<typeof chooseBackup>[1]) =>
-      (await chooseBackup(folder, {database: 'shop', ...choice}, '/')).id;
+      (await chooseBackup(folder, {own: {database: 'shop', host: 'h', port: 1}, ...choice}, '/')).id;
     expect(await choose({isLatest: true})).toBe(second.id);
     expect(await choose({file: 'latest'})).toBe(second.id);
     expect(await choose({at: new Date('2026-01-02T00:00:00Z')})).toBe(second.id);
@@ -182,9 +182,25 @@ describe('chooseBackup', () => {
     await expect(choose({at: new Date('2025-12-31T00:00:00Z')})).rejects.toThrow(
       'taken at or before 2025-12-31',
     );
-    await expect(choose({database: 'none'})).rejects.toThrow(
+    await expect(choose({own: {database: 'none', host: 'h', port: 1}})).rejects.toThrow(
       expect.objectContaining({code: 'BACKUP_NOT_FOUND', exitCode: 2}) as Error,
     );
+  });
+
+  it("takes the own server's of several that have the name, where there are any", async () => {
+    const source = {...sampleRecord('2026-01-01T00:00:00Z').source, systemIdentifier: null};
+    const write = (below: string, host: string) =>
+      writeSampleBackup(folder, `2026-01-0${below}T00:00:00Z`, {source: {...source, host}});
+    const one = await write('1', 'one.example');
+    const two = await write('2', 'two.example');
+    const choose = async (host: string) =>
+      (await chooseBackup(folder, {own: {database: 'shop', host, port: 5432}}, '/')).id;
+    expect(await choose('one.example')).toBe(one.id);
+    expect(await choose('two.example')).toBe(two.id);
+    expect(await choose('new.example')).toBe(two.id);
+    // What the old scripts made tells no server, and is not left out for that.
+    const old = await writeOldScriptBackup(folder, '2026-01-03T00:00:00.000Z');
+    expect(await choose('one.example')).toBe(old);
   });
 
   it('takes an id, a dump, or its metadata file, by absolute or relative path', async () => {
@@ -199,6 +215,8 @@ describe('chooseBackup', () => {
       join(folder, 'backups', backupPath),
       `backups/${metadataName(id)}`,
       `backups/${id}`,
+      backupPath,
+      metadataName(id),
     ])
       expect(await choose(name)).toBe(id);
     expect(await choose(`backups/${directory.backupPath}/`)).toBe(directory.id);

@@ -1,0 +1,118 @@
+/** The backups of several places as one catalogue. */
+import {isKnownBad, proofLevels, proofOf} from '../backups/backup-record.js';
+import {type Backup, type Catalogue, isGood, readCatalogue} from '../backups/catalogue.js';
+import {AppError} from '../errors.js';
+import type {RunContext} from '../run-context.js';
+import {isRemote, openPlace} from '../storage/open-place.js';
+import {markOf, readPlace} from '../storage/place-catalogue.js';
+
+type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
+
+/** One place by itself. */
+export interface PlaceSummary {
+  readonly place: string;
+  readonly backups: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly newestGood: {readonly id: string; readonly createdAt: string} | null;
+  readonly damaged: number;
+  /** Why it could not be read; the numbers are 0 then. */
+  readonly error: {readonly code: string; readonly message: string} | null;
+}
+
+export interface PlacesRead {
+  /** Each backup once, however many copies there are; its `places` are those of good ones. */
+  readonly catalogue: Catalogue;
+  /** The place itself first, then those of the config file. */
+  readonly places: readonly PlaceSummary[];
+}
+
+/** The backups of a folder or a bucket; those of the old scripts too, in a folder. @throws the codes of the stores, READ_FAILED */
+export async function readFrom({settings, signal}: PlaceContext, name: string): Promise<Catalogue> {
+  const place = await openPlace(settings, name);
+  return isRemote(place.url) ? readPlace(place, signal) : readCatalogue(place.url);
+}
+
+/**
+ * The backups of a place, with their copies in the places of the config file. One of those that cannot be read is told in its summary.
+ * @param isWanted which backups of the other places count
+ */
+export async function withCopies(
+  context: PlaceContext,
+  first: {readonly place: string; readonly catalogue: Catalogue},
+  isWanted: (backup: Backup) => boolean = () => true,
+): Promise<PlacesRead> {
+  const names = context.settings.config.storage?.places ?? [];
+  const others = await Promise.all(names.map((name) => readOther(context, name)));
+  const read: Reading[] = [
+    {...first, error: null},
+    ...others.map((other) => ({
+      ...other,
+      catalogue: {...other.catalogue, backups: other.catalogue.backups.filter(isWanted)},
+    })),
+  ];
+  return {
+    catalogue: {
+      backups: mergeCopies(read),
+      problems: read.flatMap(({catalogue}) => catalogue.problems),
+    },
+    places: read.map(summarize),
+  };
+}
+
+interface Reading {
+  readonly place: string;
+  readonly catalogue: Catalogue;
+  readonly error: PlaceSummary['error'];
+}
+
+async function readOther(context: PlaceContext, place: string): Promise<Reading> {
+  try {
+    return {place, catalogue: await readFrom(context, place), error: null};
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (!(error instanceof AppError)) throw error;
+    const {code, message} = error;
+    return {place, catalogue: {backups: [], problems: []}, error: {code, message}};
+  }
+}
+
+function summarize({place, catalogue: {backups}, error}: Reading): PlaceSummary {
+  const newest = backups.find(isGood);
+  return {
+    place,
+    backups: backups.length,
+    size: backups.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0),
+    newestGood: newest ? {id: newest.id, createdAt: newest.createdAt.toISOString()} : null,
+    damaged: backups.filter(({record}) => record !== null && isKnownBad(record)).length,
+    error,
+  };
+}
+
+/** Newest first. Of the copies of a backup the one stands for all that is proven best. */
+export function mergeCopies(
+  readings: readonly {readonly place: string; readonly catalogue: Catalogue}[],
+): Backup[] {
+  const copies = new Map<string, {place: string; backup: Backup}[]>();
+  for (const {place, catalogue} of readings) {
+    for (const backup of catalogue.backups) {
+      const {record} = backup;
+      const key = record ? JSON.stringify([record.id, markOf(record)]) : backup.metadataPath;
+      copies.set(key, [...(copies.get(key) ?? []), {place, backup}]);
+    }
+  }
+  const merged = [...copies.values()].flatMap((all) => {
+    const [best] = [...all].sort((a, b) => standing(b.backup) - standing(a.backup));
+    const places = all.filter(({backup}) => isGood(backup)).map(({place}) => place);
+    return best ? [{...best.backup, places}] : [];
+  });
+  return merged.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
+}
+
+/** How far a copy is proven; below zero when it is damaged. */
+function standing({record}: Backup): number {
+  if (!record) return 0;
+  if (isKnownBad(record)) return -1;
+  const level = proofOf(record)?.level;
+  return level === undefined ? 0 : proofLevels.indexOf(level) + 1;
+}
