@@ -137,7 +137,7 @@ export abstract class BaseCommand extends Command {
     const failure = asAppError(error);
     process.exitCode = failure.exitCode;
     if (this.jsonEnabled()) {
-      process.stdout.write(`${JSON.stringify(redactValues(errorDocument(failure)), null, 2)}\n`);
+      process.stdout.write(jsonText(errorDocument(failure)));
       return;
     }
     const lines = errorLines(
@@ -149,7 +149,7 @@ export abstract class BaseCommand extends Command {
   }
 
   override logJson(json: unknown): void {
-    process.stdout.write(`${JSON.stringify(redactValues(json), null, 2)}\n`);
+    process.stdout.write(jsonText(json));
   }
 
   /** What an earlier run left half done is told by the next one that does work. */
@@ -197,6 +197,12 @@ export abstract class BaseCommand extends Command {
     const {createStyle} = await import('./style.js');
     return createStyle(stream.isTTY, process.env, noColor);
   }
+}
+
+/** The document for stdout; control characters and bidirectional overrides in names are escaped, as JSON allows and terminals need. */
+function jsonText(value: unknown): string {
+  const lines = JSON.stringify(redactValues(value), null, 2).split('\n');
+  return `${lines.map(printable).join('\n')}\n`;
 }
 
 /** The first signal stops the work, which then cleans up; the second ends the process at once. */
