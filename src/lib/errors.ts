@@ -20,6 +20,7 @@ const codes = {
   PG_RESTORE_FAILED: ['failed', 'pg_restore ended with an error that has no code of its own'],
   PSQL_FAILED: ['failed', 'psql ended with an error that has no code of its own'],
   TOOL_FAILED: ['failed', 'another program ended with an error'],
+  TOOL_KILLED: ['failed', 'a client tool was ended by a signal, as by a machine that is out of memory'],
   QUERY_FAILED: ['failed', 'the server refused a query'],
   CONNECTION_LOST: ['failed', 'the connection to the server broke while work was under way'],
   LOCK_TIMEOUT: ['failed', 'another session holds a lock on a table for longer than the limit'],

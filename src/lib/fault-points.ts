@@ -51,10 +51,11 @@ export type Reach = (point: FaultPoint) => Promise<void>;
 /** No faults: what every run has that nobody tests. */
 export const passBy: Reach = () => Promise.resolve();
 
-const signals = ['SIGKILL', 'SIGTERM', 'SIGINT'] as const;
+const signals = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGSTOP'] as const;
 
 /**
- * @param setting "POINT=SIGKILL", "POINT=SIGTERM", "POINT=SIGINT" or "POINT=error:CODE"; undefined for no fault
+ * @param setting "POINT=SIGKILL", "POINT=SIGTERM", "POINT=SIGINT", "POINT=SIGSTOP" (then something else can be broken
+ *   while the program stands still, until SIGCONT) or "POINT=error:CODE"; undefined for no fault
  * @param interruption aborted by the program's own handlers; a signal has arrived when it is
  * @throws USAGE for a point, signal or code that does not exist
  */
@@ -72,14 +73,27 @@ function actionOf(
   interruption: AbortSignal,
 ): (point: string) => Promise<void> {
   const signal = signals.find((name) => name === action);
+  if (signal === 'SIGSTOP') return once(() => void process.kill(process.pid, signal));
   if (signal !== undefined) return () => sendToItself(signal, interruption);
   const code = errorCodeTable().find((row) => `error:${row.code}` === action)?.code;
   if (code === undefined) throw unknown(setting, `no action "${action}"`);
   return (point) => Promise.reject(faultAt(point, code));
 }
 
+function once(act: () => void): () => Promise<void> {
+  let isOver = false;
+  return () => {
+    if (!isOver) act();
+    isOver = true;
+    return Promise.resolve();
+  };
+}
+
 /** Once only: a point that is passed again after the first signal would force the end with the second. */
-async function sendToItself(signal: NodeJS.Signals, interruption: AbortSignal): Promise<void> {
+async function sendToItself(
+  signal: Exclude<(typeof signals)[number], 'SIGSTOP'>,
+  interruption: AbortSignal,
+): Promise<void> {
   if (interruption.aborted) return;
   const arrived = new Promise<void>((resolve) => {
     interruption.addEventListener('abort', () => resolve(), {once: true});

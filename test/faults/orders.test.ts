@@ -1,76 +1,43 @@
-import {rm} from 'node:fs/promises';
-import {join} from 'node:path';
 import {afterAll, beforeAll} from 'vitest';
-import {type FaultServer, freshHome, startFaultServer} from '../support/fault-server.js';
-import {type Situation, tellStories} from '../support/fault-story.js';
-import {loadTemplate} from '../support/global-cluster.js';
-import {runCli} from '../support/run-cli.js';
+import {type FaultServer, startFaultServer} from '../support/fault-server.js';
+import {orderSituations} from '../support/fault-situations.js';
+import {pointRounds} from '../support/fault-table.js';
+import {faultsAt, tellStories} from '../support/tell-stories.js';
 
 let host: FaultServer;
-/** Holds the order backup of one cleaning. */
-let origin = '';
-let whole = '';
-let after = '';
-let rows = 0;
-
-const clean = ['orders:clean', '--execute', '--yes', '--json'];
-
+let situations: Awaited<ReturnType<typeof orderSituations>>;
 beforeAll(async () => {
   host = await startFaultServer();
-  await loadTemplate(host.server);
-  await host.reset({shop: 'shop_template'});
-  whole = await host.contentOf('shop');
-  origin = await freshHome();
-  const run = await runCli(clean, {cwd: origin, env: {DIRECT_URL: host.urlOf('shop')}});
-  const {tables} = run.json() as {tables: Record<string, {deleted: number}>};
-  rows = Object.values(tables).reduce((sum, {deleted}) => sum + deleted, 0);
-  after = await host.contentOf('shop');
-  await host.run('CREATE DATABASE cleaned_template TEMPLATE shop');
+  situations = await orderSituations(host);
 });
 afterAll(async () => {
+  await situations.end();
   await host.stop();
-  await rm(origin, {recursive: true, force: true});
 });
 
-function situation(home: string, args: readonly string[], wanted: string): Situation {
-  return {
-    home,
-    url: host.urlOf('shop'),
-    args,
-    watched: {
-      backupsDir: join(home, 'backups'),
-      server: host.server,
-      databases: {shop: [whole, after]},
-      kept: [],
-      cleaned: {database: 'shop', after, rows},
-    },
-    isDone: async () => (await host.contentOf('shop')) === wanted,
-  };
-}
-
-tellStories('orders', [
+tellStories('orders', () => host, [
   {
-    command: 'orders:clean',
-    points: ['clean.locked', 'clean.file-written', 'clean.file-named', 'clean.deleted', 'clean.committed'],
-    also: [
-      ['clean.file-written', 'SIGINT'],
-      ['clean.deleted', 'SIGTERM'],
-      ['clean.file-named', 'error:CONNECTION_LOST'],
-      ['clean.committed', 'error:CONNECTION_LOST'],
-    ],
-    prepare: async () => {
-      await host.reset({shop: 'shop_template'});
-      return situation(await freshHome(), clean, after);
-    },
+    story: {command: 'orders:clean', prepare: (round, server) => situations.prepare.clean(round, server)},
+    faults: faultsAt(
+      ['clean.locked', 'clean.file-written', 'clean.file-named', 'clean.deleted', 'clean.committed'],
+      [
+        ['clean.file-written', 'SIGINT'],
+        ['clean.deleted', 'SIGTERM'],
+        ['clean.file-named', 'error:CONNECTION_LOST'],
+        ['clean.committed', 'error:CONNECTION_LOST'],
+      ],
+    ),
+    rounds: pointRounds,
   },
   {
-    command: 'orders:restore',
-    points: ['orders.staged', 'orders.inserted', 'orders.committed'],
-    also: [['orders.inserted', 'error:QUERY_FAILED']],
-    prepare: async () => {
-      await host.reset({shop: 'cleaned_template'});
-      const args = ['orders:restore', '--backup-file', 'latest', '--execute', '--no-confirm'];
-      return situation(await freshHome(origin), args, whole);
+    story: {
+      command: 'orders:restore',
+      prepare: (round, server) => situations.prepare['restore orders'](round, server),
     },
+    faults: faultsAt(
+      ['orders.staged', 'orders.inserted', 'orders.committed'],
+      [['orders.inserted', 'error:QUERY_FAILED']],
+    ),
+    rounds: pointRounds,
   },
 ]);

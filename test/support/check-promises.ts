@@ -10,6 +10,7 @@ import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {listDatabases} from '../../src/lib/postgres/database-mark.js';
+import {until} from './observe.js';
 
 export interface Watched {
   readonly backupsDir: string;
@@ -19,24 +20,33 @@ export interface Watched {
   readonly databases: Readonly<Record<string, readonly (string | null)[]>>;
   /** Ids of backups that have to be there, whole. */
   readonly kept: readonly string[];
+  /** Another folder that backups are copied to. */
+  readonly copies?: string;
   /** A database whose orders may have gone, with its contents before and after, and how many rows that takes. */
   readonly cleaned?: {database: string; after: string; rows: number};
 }
 
-/** Which traces a run may have left: everything a kill leaves, or none. */
-export type Traces = 'of a kill' | 'none';
+/** Where a run may have left traces: after a kill everywhere, after an error only where it could not clear up. */
+export interface Traces {
+  readonly inFolder: boolean;
+  readonly onServer: boolean;
+}
+
+export const noTraces: Traces = {inFolder: false, onServer: false};
 
 /** @returns the broken promises, a sentence each; empty when all hold */
 export async function checkPromises(watched: Watched, traces: Traces): Promise<string[]> {
   return [
-    ...(await checkBackups(watched, traces)),
+    ...(await checkBackups(join(watched.backupsDir, 'database'), watched.kept, traces)),
+    ...(watched.copies === undefined ? [] : await checkBackups(watched.copies, [], traces)),
+    ...(await checkJournals(watched, traces)),
     ...(await checkDatabases(watched, traces)),
     ...(await checkOrders(watched, traces)),
+    ...(traces.onServer ? [] : await checkSessions(watched)),
   ];
 }
 
-async function checkBackups({backupsDir, kept}: Watched, traces: Traces): Promise<string[]> {
-  const folder = join(backupsDir, 'database');
+async function checkBackups(folder: string, kept: readonly string[], traces: Traces): Promise<string[]> {
   const {backups, problems} = await readCatalogue(folder);
   const broken = problems.map(({path, reason}) => `${path} is metadata without its backup: ${reason}`);
   const known = new Set<string>();
@@ -51,17 +61,21 @@ async function checkBackups({backupsDir, kept}: Watched, traces: Traces): Promis
     const path = join(folder, name);
     if (known.has(path) || name.startsWith('.')) continue;
     if (name.endsWith(partialSuffix)) {
-      if (traces === 'none') broken.push(`${name} was left behind`);
-    } else if (traces === 'none' || name.endsWith(metadataSuffix)) {
+      if (!traces.inFolder) broken.push(`${name} was left behind`);
+    } else if (!traces.inFolder || name.endsWith(metadataSuffix)) {
       broken.push(`${name} looks like a backup and is none`);
     } else if ((await lstat(path)).size === 0) {
       // A dump gets its name before its metadata does: between the two it is no backup yet, but it is whole.
       broken.push(`${name} bears its name and is empty`);
     }
   }
-  const journals = await namesIn(join(backupsDir, '.journal'));
-  if (traces === 'none' && journals.length > 0) broken.push(`a journal was left behind: ${journals.join()}`);
   return broken;
+}
+
+async function checkJournals({backupsDir}: Watched, traces: Traces): Promise<string[]> {
+  const names = await namesIn(join(backupsDir, '.journal'));
+  const isAllowed = traces.inFolder || traces.onServer || names.length === 0;
+  return isAllowed ? [] : [`a journal was left behind: ${names.join()}`];
 }
 
 async function checkDatabases({server, databases}: Watched, traces: Traces): Promise<string[]> {
@@ -77,7 +91,7 @@ async function checkDatabases({server, databases}: Watched, traces: Traces): Pro
   for (const {name, mark} of listed) {
     const isWork = mark?.kind === 'staging' || mark?.kind === 'scratch';
     const isKnown = name in databases || mark?.kind === 'set-aside' || standing.has(name);
-    if (traces === 'none' && (isWork || !isKnown)) broken.push(`the database "${name}" was left behind`);
+    if (!traces.onServer && (isWork || !isKnown)) broken.push(`the database "${name}" was left behind`);
   }
   return broken;
 }
@@ -92,6 +106,25 @@ const standing = new Set([
   'cleaned_template',
 ]);
 
+/** The server takes a moment to notice that a session's program has gone. */
+async function checkSessions({server}: Watched): Promise<string[]> {
+  return withSession(server, async (session) => {
+    const look = async (): Promise<string[]> => {
+      const rows = await session.query(
+        `SELECT format('%s (%s) still runs: %s', application_name, state, left(query, 80)) AS who FROM pg_stat_activity
+          WHERE application_name IN ('destino-db', 'pg_dump', 'pg_restore', 'psql') AND pid <> pg_backend_pid()`,
+      );
+      return rows.map(({who}) => who ?? '');
+    };
+    let found: string[] = [];
+    const isEmpty = async () => (found = await look()).length === 0;
+    return until('no session is left', isEmpty).then(
+      () => [],
+      () => found,
+    );
+  });
+}
+
 async function checkOrders({backupsDir, server, cleaned}: Watched, traces: Traces): Promise<string[]> {
   const broken: string[] = [];
   const files: OrderFile[] = [];
@@ -101,7 +134,7 @@ async function checkOrders({backupsDir, server, cleaned}: Watched, traces: Trace
       const read = await readOrderSnapshot(join(folder, name)).catch((error: unknown) => messageOf(error));
       if (typeof read === 'string') broken.push(`${name}: ${read}`);
       else files.push(read);
-    } else if (traces === 'none') broken.push(`${name} was left behind`);
+    } else if (!traces.inFolder) broken.push(`${name} was left behind`);
   }
   if (!cleaned) return broken;
   const isGone = (await contentOf(withDatabase(server, cleaned.database))) === cleaned.after;

@@ -1,5 +1,6 @@
 /** A server of a fault test's own (recover looks at every database of a server), with templates and folders to begin from. */
-import {cp} from 'node:fs/promises';
+import {spawn} from 'node:child_process';
+import {cp, open, readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {inject} from 'vitest';
 import {readCatalogue} from '../../src/lib/backups/catalogue.js';
@@ -7,6 +8,7 @@ import {withSession} from '../../src/lib/postgres/client.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {contentOf} from './check-promises.js';
+import {processState, until} from './observe.js';
 import {runCli, tempFolder} from './run-cli.js';
 import {urlOf} from './temp-database.js';
 
@@ -18,14 +20,25 @@ export interface FaultServer {
   run(sql: string, database?: string): Promise<void>;
   /** Drops every database but the server's own and the templates, and makes these from templates. */
   reset(databases: Readonly<Record<string, string>>): Promise<void>;
+  /** Ends the server: "fast" ends its sessions first, "immediate" leaves it as a crash would (manual, 19.5). */
+  halt(mode: 'fast' | 'immediate'): Promise<void>;
+  /** Starts it again and returns when it takes connections. */
+  resume(): Promise<void>;
+  /** Ends the sessions of the program and of the tools that it runs. */
+  endSessions(): Promise<void>;
   stop(): Promise<void>;
 }
 
+/** Stands in the middle of the rows of dishes, and nowhere else. */
+export const needle = 'the needle';
+
 const small = `
   CREATE TABLE menus (id int PRIMARY KEY, name text NOT NULL);
-  CREATE TABLE dishes (id int PRIMARY KEY, menu int NOT NULL REFERENCES menus, price numeric(10, 2));
+  CREATE TABLE dishes (id int PRIMARY KEY, menu int NOT NULL REFERENCES menus, price numeric(10, 2), note text);
   INSERT INTO menus SELECT n, 'menu ' || n FROM generate_series(1, 50) AS n;
-  INSERT INTO dishes SELECT n, n % 50 + 1, n / 7.0 FROM generate_series(1, 2000) AS n;`;
+  INSERT INTO dishes SELECT n, n % 50 + 1, n / 7.0, CASE n WHEN 1000 THEN '${needle}' END FROM generate_series(1, 2000) AS n;`;
+
+const ours = `application_name IN ('destino-db', 'pg_dump', 'pg_restore', 'psql') AND pid <> pg_backend_pid()`;
 
 /** Starts it with the template "small_template": two linked tables. */
 export async function startFaultServer(): Promise<FaultServer> {
@@ -36,6 +49,7 @@ export async function startFaultServer(): Promise<FaultServer> {
     withSession(at(database), async (session) => {
       await session.client.query(sql);
     });
+  const postmaster = processOf(cluster, inject('serverBin'));
   await run('CREATE DATABASE small_template');
   await run(small, 'small_template');
   return {
@@ -55,7 +69,48 @@ export async function startFaultServer(): Promise<FaultServer> {
           await session.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);
       });
     },
-    stop: () => cluster.stop(),
+    halt: (mode) => postmaster.halt(mode === 'fast' ? 'SIGINT' : 'SIGQUIT'),
+    resume: () => postmaster.resume(),
+    endSessions: () => run(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ours}`),
+    stop: async () => {
+      await postmaster.halt('SIGQUIT');
+      await cluster.stop();
+    },
+  };
+}
+
+/** The server's process, which a cluster of `startLocalCluster` cannot start again by itself. */
+function processOf(cluster: LocalCluster, binFolder: string) {
+  const data = join(cluster.folder, 'data');
+  let pid: number | undefined = cluster.pid;
+  const isGone = async (ended: number): Promise<boolean> =>
+    ['Z', undefined].includes(await processState(ended));
+  return {
+    halt: async (signal: NodeJS.Signals) => {
+      if (pid === undefined) return;
+      const ended = pid;
+      process.kill(ended, signal);
+      await until('the server has ended', () => isGone(ended));
+      pid = undefined;
+    },
+    resume: async () => {
+      if (pid !== undefined) return;
+      const {uid, gid} = await stat(data);
+      const log = await open(cluster.logFile, 'a');
+      const child = spawn(join(binFolder, 'postgres'), ['-D', data], {
+        ...(process.getuid?.() === 0 ? {uid, gid} : {}),
+        cwd: '/',
+        env: {PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC'},
+        detached: true,
+        stdio: ['ignore', log.fd, log.fd],
+      });
+      await log.close();
+      child.unref();
+      pid = child.pid;
+      await until('the server takes connections', async () =>
+        isReadyAs(pid, await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')),
+      );
+    },
   };
 }
 
@@ -75,4 +130,9 @@ export async function mustRun(home: string, url: string, ...args: string[]): Pro
 /** Ids of the backups in a working directory, newest first. */
 export async function backupIds(home: string): Promise<string[]> {
   return (await readCatalogue(join(home, 'backups', 'database'))).backups.map(({id}) => id);
+}
+
+/** Whether a pid file is that of this process and not what a crash left. */
+function isReadyAs(pid: number | undefined, file: string): boolean {
+  return file.startsWith(`${pid ?? ''}\n`) && /^ready\s*$/m.test(file);
 }

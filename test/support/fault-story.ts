@@ -1,10 +1,13 @@
 /** Runs the compiled program into a fault and holds every promise against what is left, then again after `recover`. */
-import {mkdir, rm, writeFile} from 'node:fs/promises';
-import {afterAll, expect, it} from 'vitest';
-import type {FaultPoint} from '../../src/lib/fault-points.js';
-import {checkPromises, type Traces, type Watched} from './check-promises.js';
-import {type FaultRow, isLong, tableFolder} from './fault-table.js';
-import {runCli} from './run-cli.js';
+import type {ChildProcess} from 'node:child_process';
+import {rm} from 'node:fs/promises';
+import {expect} from 'vitest';
+import type {Connection} from '../../src/lib/postgres/connection.js';
+import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
+import {checkPromises, noTraces, type Traces, type Watched} from './check-promises.js';
+import type {FaultServer} from './fault-server.js';
+import {type CliOptions, type CliResult, runCli} from './run-cli.js';
+import {testContext} from './test-context.js';
 
 export interface Situation {
   /** Working directory; backups are in `backups` in it. */
@@ -18,57 +21,135 @@ export interface Situation {
 
 export interface Story {
   readonly command: string;
-  readonly points: readonly FaultPoint[];
-  /** What the short form does beside one SIGKILL at every point. */
-  readonly also: readonly (readonly [FaultPoint, string])[];
-  /** @param round counts the repetitions from 0, so that each can differ */
-  readonly prepare: (round: number) => Promise<Situation>;
+  /**
+   * @param round counts the repetitions from 0, so that each can differ
+   * @param server how the program reaches the server
+   */
+  readonly prepare: (round: number, server: Connection) => Promise<Situation>;
 }
 
-const rounds = isLong ? 7 : 1;
-const everyFault = ['SIGKILL', 'SIGTERM', 'SIGINT', 'error:DISK_FULL'];
+export interface Fault {
+  /** Where it happens: a point, or in words. */
+  readonly at: string;
+  /** What happens. */
+  readonly name: string;
+  /** How the run may end: by the signal, with an error or a success that is one, or only with success. */
+  readonly ending:
+    | 'killed'
+    | 'killed, or error of a killed tool'
+    | 'SIGINT'
+    | 'SIGTERM'
+    | 'error or success'
+    | 'error'
+    | 'success';
+  readonly begin: (host: FaultServer) => Promise<Begun> | Begun;
+}
 
-/** Makes a test of every point and fault; what held is noted under `name` for the table. */
-export function tellStories(name: string, stories: readonly Story[]): void {
-  const held: Omit<FaultRow, 'isWhole'>[] = [];
-  let expected = 0;
-  for (const story of stories) {
-    const faults: (readonly [FaultPoint, string])[] = isLong
-      ? story.points.flatMap((point) => everyFault.map((fault) => [point, fault] as const))
-      : [...story.points.map((point) => [point, 'SIGKILL'] as const), ...story.also];
-    expected += faults.length;
-    it.each(faults)(
-      `${story.command} keeps its promises at %s with %s`,
-      async (point, fault) => {
-        for (let round = 0; round < rounds; round += 1) await suffer(story, point, fault, round);
-        held.push({command: story.command, point, fault, runs: rounds});
-      },
-      600_000,
-    );
+/** A fault that is ready to happen. */
+export interface Begun {
+  /** How the program reaches the server, when not directly. */
+  readonly server?: Connection;
+  readonly options?: Omit<CliOptions, 'cwd' | 'onStart'>;
+  /** Prepares the working directory. */
+  readonly arrange?: (situation: Situation) => Promise<void>;
+  /** Lets the fault happen to the program that runs; returns when it has. */
+  readonly strike?: (child: ChildProcess, situation: Situation) => Promise<void>;
+  /** Whether it has happened; without it, whether `strike` succeeded. */
+  readonly hasHappened?: () => boolean;
+  /** Called when the run has ended, before anything is looked at. */
+  readonly mend?: () => Promise<void>;
+  /** Where the run could not clear up; nowhere by default, everywhere after a kill. */
+  readonly leaves?: Traces;
+  readonly end?: () => Promise<void>;
+}
+
+const patienceMs = 120_000;
+
+/** What a fault came to: a run that ended before the place was reached shows nothing. */
+export type Outcome = 'killed' | 'ended' | 'not struck';
+
+export async function suffer(host: FaultServer, story: Story, fault: Fault, round: number): Promise<Outcome> {
+  const begun = await fault.begin(host);
+  const situation = await story.prepare(round, begun.server ?? host.server);
+  const {home, url, watched, isDone} = situation;
+  try {
+    await begun.arrange?.(situation);
+    const {run, hasStruck} = await strike(begun, situation);
+    await begun.mend?.();
+    const said = `${run.stdout}\n${run.stderr}`;
+    const isKilled = run.signal === 'SIGKILL' && fault.ending.startsWith('killed');
+    if (fault.ending.startsWith('killed') && !isKilled && run.status === 0) {
+      expect(await isDone(), said).toBe(true);
+      return 'not struck';
+    }
+    checkEnding(fault, run);
+    const afterKill = {inFolder: true, onServer: true};
+    const traces = isKilled || story.command === 'recover' ? afterKill : (begun.leaves ?? noTraces);
+    expect(await checkPromises(watched, traces), `after the fault: ${said}`).toEqual([]);
+    if (run.status === 0) expect(await isDone(), `success was reported: ${said}`).toBe(true);
+    // The program itself once a place; the same service here for the many repetitions of the long form.
+    if (round === 0) {
+      const recover = await runCli(['recover', '--yes', '--json'], {
+        ...begun.options,
+        under: [],
+        cwd: home,
+        env: {DIRECT_URL: url},
+      });
+      expect(recover.status, recover.stdout + recover.stderr).toBe(0);
+    } else {
+      const {failed} = await recoverLeftovers(testContext(home, {env: {DIRECT_URL: url}}), {dryRun: false});
+      expect(failed).toEqual([]);
+    }
+    expect(await checkPromises(watched, noTraces), `after recover; the run said: ${said}`).toEqual([]);
+    if (isKilled) return 'killed';
+    return hasStruck ? 'ended' : 'not struck';
+  } finally {
+    await begun.end?.();
+    await rm(home, {recursive: true, force: true});
   }
-  afterAll(async () => {
-    const isWhole = held.length === expected;
-    await mkdir(tableFolder, {recursive: true});
-    await writeFile(`${tableFolder}${name}.json`, JSON.stringify(held.map((row) => ({...row, isWhole}))));
+}
+
+async function strike(
+  {options, strike: happen, hasHappened}: Begun,
+  situation: Situation,
+): Promise<{run: CliResult; hasStruck: boolean}> {
+  const {home, url, args} = situation;
+  let started: ChildProcess | undefined;
+  const running = runCli(args, {
+    ...options,
+    cwd: home,
+    env: {DIRECT_URL: url, ...options?.env},
+    onStart: (child) => (started = child),
   });
+  const patience = setTimeout(() => started?.kill('SIGKILL'), patienceMs); // a run that hangs fails by its ending
+  const striking = happen && started ? happen(started, situation) : Promise.resolve();
+  const [run, hasStruck] = await Promise.all([
+    running,
+    striking.then(
+      () => true,
+      () => false, // the place was never reached
+    ),
+  ]);
+  clearTimeout(patience);
+  return {run, hasStruck: hasHappened?.() ?? hasStruck};
 }
 
-async function suffer(story: Story, point: FaultPoint, fault: string, round: number): Promise<void> {
-  const {home, url, args, watched, isDone} = await story.prepare(round);
-  const env = {DIRECT_URL: url};
-  const run = await runCli(args, {cwd: home, env: {...env, DESTINO_DB_FAULT: `${point}=${fault}`}});
+function checkEnding({ending}: Fault, run: CliResult): void {
   const said = `${run.stdout}\n${run.stderr}`;
-  if (fault === 'SIGKILL') expect(run.signal, said).toBe('SIGKILL');
-  else if (!fault.startsWith('SIG')) expect(run.signal, said).toBeNull();
-  else {
-    expect(said).toContain('Stopping: ');
-    expect([0, fault === 'SIGINT' ? 130 : 143], said).toContain(run.status);
+  if (ending === 'killed, or error of a killed tool' && run.signal === 'SIGKILL') return;
+  if (ending === 'killed') {
+    expect(run.signal, said).toBe('SIGKILL');
+    return;
   }
-  const traces: Traces = fault === 'SIGKILL' || story.command === 'recover' ? 'of a kill' : 'none';
-  expect(await checkPromises(watched, traces), `after the fault: ${said}`).toEqual([]);
-  if (run.status === 0) expect(await isDone(), 'success was reported').toBe(true);
-  const recover = await runCli(['recover', '--yes', '--json'], {cwd: home, env});
-  expect(recover.status, recover.stdout + recover.stderr).toBe(0);
-  expect(await checkPromises(watched, 'none'), `after recover: ${recover.stdout}`).toEqual([]);
-  await rm(home, {recursive: true, force: true});
+  expect(run.signal, `it did not end by itself: ${said}`).toBeNull();
+  if (ending === 'success') expect(run.status, said).toBe(0);
+  else if (ending === 'SIGINT' || ending === 'SIGTERM') {
+    expect(said).toContain('Stopping: ');
+    expect([0, ending === 'SIGINT' ? 130 : 143], said).toContain(run.status);
+  } else {
+    expect(ending.includes('success') ? [0, 1, 2, 3, 4, 5] : [1, 2, 3, 4, 5], said).toContain(run.status);
+    expect(said).not.toContain('UNEXPECTED');
+    // A result that is bad news (what recover or verify could not do) is told on stdout, an error on stderr or as JSON.
+    if (run.status !== 0 && run.stdout === '') expect(run.stderr).toMatch(/^Error [A-Z_]+: /m);
+  }
 }

@@ -23,6 +23,10 @@ export interface CliOptions {
   /** The whole environment beside PATH and HOME. */
   env?: Readonly<Record<string, string>>;
   stdin?: string;
+  /** A program with its arguments that starts the program: prlimit, strace. */
+  under?: readonly string[];
+  /** The account that it runs under, when this process may choose. */
+  account?: {readonly uid: number; readonly gid: number};
   /** Called with the started process, to send signals. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -30,7 +34,9 @@ export interface CliOptions {
 export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   if (!existsSync(fileURLToPath(new URL('../../dist', import.meta.url))))
     throw new Error('not built: run npm run build');
-  const child = spawn(process.execPath, [program, ...args], {
+  const [command = '', ...words] = [...(options.under ?? []), process.execPath, program, ...args];
+  const child = spawn(command, words, {
+    ...options.account,
     cwd: options.cwd ?? tmpdir(),
     env: {
       PATH: process.env['PATH'],

@@ -102,14 +102,24 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /**
- * Removes what a failed run wrote.
+ * Removes what a failed run wrote; never throws, for the error of the run is the one to tell.
  * @param isPublished whether the dump has its name; it keeps it only with the metadata that makes it a backup
+ * @returns "stands" for a backup that is there in spite of the error, "stays" for remains that could not be removed
  */
-export async function discardDump(place: DumpPlace, isPublished: boolean): Promise<void> {
-  await rm(place.partialPath, {recursive: true, force: true});
-  await rm(place.rolesPartialPath, {force: true});
-  const metadata = await stat(place.metadataPath).catch(() => null);
-  if (!isPublished || metadata?.isFile() === true) return;
-  await rm(place.finalPath, {recursive: true, force: true});
-  await rm(place.rolesPath, {force: true});
+export async function discardDump(
+  place: DumpPlace,
+  isPublished: boolean,
+): Promise<'removed' | 'stands' | 'stays'> {
+  try {
+    await rm(place.partialPath, {recursive: true, force: true});
+    await rm(place.rolesPartialPath, {force: true});
+    if (!isPublished) return 'removed';
+    const metadata = await stat(place.metadataPath).catch(() => null);
+    if (metadata?.isFile() === true) return 'stands';
+    await rm(place.finalPath, {recursive: true, force: true});
+    await rm(place.rolesPath, {force: true});
+    return 'removed';
+  } catch {
+    return 'stays';
+  }
 }

@@ -4,7 +4,7 @@ import {open, readFile, rename, rm, stat, utimes} from 'node:fs/promises';
 import {dirname, isAbsolute, join, relative, sep} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
-import {AppError, systemErrorCode} from '../errors.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {formatAge, formatDuration} from '../format.js';
 import {describeProcess, fateOf, processIdentitySchema, thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
@@ -55,8 +55,17 @@ export async function withFolderLock<T>(
     return await work();
   } finally {
     clearInterval(heartbeat);
+    await release(ctx, path, folder, token);
+  }
+}
+
+/** What stays behind is told and harms nobody: it is taken over once this process has ended. */
+async function release(ctx: RunContext, path: string, folder: string, token: string): Promise<void> {
+  try {
     if ((await readLock(path))?.owner?.token === token) await rm(path, {force: true});
     else ctx.warn(`The lock of ${folder} was taken over by another run while this one was at work.`);
+  } catch (error) {
+    ctx.warn(`The lock of ${folder} could not be removed: ${messageOf(error)}.`);
   }
 }
 

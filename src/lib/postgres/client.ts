@@ -66,7 +66,11 @@ export async function withSession<T>(
     broken = error;
   });
   const backendPid = (client as Client & {processID?: number}).processID ?? 0;
-  const cancel = (): void => void cancelBackend(connection, backendPid);
+  let watch: NodeJS.Timeout | undefined;
+  const cancel = (): void => {
+    void cancelBackend(connection, backendPid);
+    watch = breakWhenSilent(client);
+  };
   options.signal?.addEventListener('abort', cancel, {once: true});
   try {
     await client.query(pinSession);
@@ -81,6 +85,7 @@ export async function withSession<T>(
       : error;
   } finally {
     options.signal?.removeEventListener('abort', cancel);
+    clearInterval(watch);
     await client.end().catch(() => undefined); // the connection may be gone already; there is nothing left to lose
   }
 }
@@ -175,6 +180,23 @@ async function open(connection: Connection, encryption: Encryption): Promise<Cli
     throw error;
   }
   return client;
+}
+
+/** The answer to a cancelled statement takes no longer than this, unless the network lets nothing through, ms. */
+const silenceMs = 5000;
+
+/** Breaks the connection when the statement that runs gets no answer, not even that it was cancelled. */
+function breakWhenSilent(client: Client): NodeJS.Timeout | undefined {
+  const {connection, readyForQuery} = client as Client & {readyForQuery?: boolean};
+  if (readyForQuery === true) return undefined;
+  let heardMs = performance.now();
+  connection.stream.on('data', () => (heardMs = performance.now()));
+  const watch = setInterval(() => {
+    if (performance.now() - heardMs >= silenceMs)
+      connection.stream.destroy(new Error('Connection terminated'));
+  }, silenceMs / 10);
+  client.once('drain', () => clearInterval(watch));
+  return watch;
 }
 
 async function cancelBackend(connection: Connection, pid: number): Promise<void> {

@@ -100,7 +100,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
       logFile,
       options.signal,
     );
-    const keeper = startKeeper(pid, folder, keepIn !== undefined);
+    const keeper = startKeeper(folder, keepIn !== undefined);
     return {
       pid,
       folder,
@@ -208,13 +208,17 @@ async function startServer(
 /**
  * A process of its own session whose stdin is a pipe from here: when this process ends, for whatever reason,
  * the pipe closes, and the keeper stops the server and removes the folder. A kept server may finish its files first.
+ * The server is the process that its pid file names and that works in its folder: a number that went to another process
+ * since is left alone.
  */
-function startKeeper(serverPid: number, folder: string, isKept: boolean): () => Promise<void> {
-  const [signal, limit, remove] = isKept ? ['INT', 1200, ''] : ['QUIT', 100, 'rm -rf -- "$2"'];
+function startKeeper(folder: string, isKept: boolean): () => Promise<void> {
+  const [signal, limit, remove] = isKept ? ['INT', 1200, ''] : ['QUIT', 100, 'rm -rf -- "$1"'];
   const script =
-    `cat >/dev/null 2>&1; kill -${signal} "$1" 2>/dev/null; n=0; ` +
-    `while kill -0 "$1" 2>/dev/null && [ $n -lt ${limit} ]; do sleep 0.1; n=$((n+1)); done; ${remove}`;
-  const keeper = spawn('/bin/sh', ['-c', script, 'sh', String(serverPid), folder], {
+    'cat >/dev/null 2>&1; read -r pid <"$1/data/postmaster.pid" || pid=; ' +
+    'if [ -n "$pid" ] && { [ ! -e /proc/self ] || [ "/proc/$pid/cwd" -ef "$1/data" ]; }; then ' +
+    `kill -${signal} "$pid" 2>/dev/null; n=0; ` +
+    `while kill -0 "$pid" 2>/dev/null && [ $n -lt ${limit} ]; do sleep 0.1; n=$((n+1)); done; fi; ${remove}`;
+  const keeper = spawn('/bin/sh', ['-c', script, 'sh', folder], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });

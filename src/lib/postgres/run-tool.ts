@@ -94,7 +94,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     // A limit on the size of files (ulimit -f, a quota) ends a writer by this signal.
     if (result.signal === 'SIGXFSZ') throw explainToolFailure(run.tool, ['File too large'], run.failureCode);
     if (result.signal !== undefined) {
-      throw new AppError(run.failureCode, `${run.tool} was killed by ${result.signal}.`, {
+      throw new AppError('TOOL_KILLED', `${run.tool} was killed by ${result.signal}.`, {
         hint: result.signal === 'SIGKILL' ? 'Was the machine out of memory? See its kernel log.' : undefined,
         details: tail,
       });

@@ -1,5 +1,5 @@
 /** Progress where nobody watches (cron, pipes, CI): dated lines, each step once, no escape codes. */
-import type {Clock} from '../clock.js';
+import {type Clock, elapsedMs} from '../clock.js';
 import {formatDuration} from '../format.js';
 import type {Progress} from './progress.js';
 
@@ -21,7 +21,7 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
             if (total === undefined || total <= 0) return;
             const quarters = Math.min(3, Math.floor((done / total) * 4));
             // Short steps need no quarters in a log.
-            if (quarters > toldQuarters && clock.now().getTime() - startedMs >= 5_000)
+            if (quarters > toldQuarters && elapsedMs(clock, startedMs) >= 5_000)
               say(`${title}: ${quarters * 25} %`);
             toldQuarters = Math.max(toldQuarters, quarters);
           },
@@ -31,7 +31,7 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
           },
         });
         if (!told.isSkipped) {
-          const took = formatDuration(clock.now().getTime() - startedMs);
+          const took = formatDuration(elapsedMs(clock, startedMs));
           say(`${title}: done in ${took}${told.note === '' ? '' : ` (${told.note})`}`);
         }
         return result;

@@ -1,6 +1,6 @@
 /** Progress on a terminal: the only file that uses listr2. */
 import type {Listr, ListrTaskWrapper, DefaultRenderer, SimpleRenderer} from 'listr2';
-import type {Clock} from '../clock.js';
+import {type Clock, elapsedMs} from '../clock.js';
 import {formatBytes, formatCount, formatDuration} from '../format.js';
 import type {Progress, Step} from './progress.js';
 import {createRate} from './rate.js';
@@ -89,7 +89,7 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
             task.skip(`${title} (${why})`);
           }),
         );
-        if (!told.isSkipped) task.title = `${title} (${formatDuration(clock.now().getTime() - startedMs)})`;
+        if (!told.isSkipped) task.title = `${title} (${formatDuration(elapsedMs(clock, startedMs))})`;
         gate.finish();
         return result;
       } catch (error) {

@@ -1,5 +1,5 @@
 /** Keeps what the steps of a run came to, for its report. */
-import type {Clock} from '../clock.js';
+import {type Clock, elapsedMs} from '../clock.js';
 import type {Progress} from './progress.js';
 
 export interface StepOutcome {
@@ -30,7 +30,7 @@ export function timedProgress(progress: Progress, clock: Clock, outcomes: StepOu
         return result;
       } finally {
         const status = told.isSkipped ? 'skipped' : told.isDone ? 'done' : 'failed';
-        outcomes.push({name: title, status, duration: clock.now().getTime() - startedMs});
+        outcomes.push({name: title, status, duration: elapsedMs(clock, startedMs)});
       }
     },
   };

@@ -45,7 +45,7 @@ export async function backUpOrders(
     await renameSafely(partial, path);
     return path;
   } catch (error) {
-    await rm(partial, {force: true});
+    await rm(partial, {force: true}).catch(() => undefined); // `recover` finds it by its name
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import {compareTables} from '../archive/compare-tables.js';
 import type {DumpContents, DumpedTable} from '../archive/dump-contents.js';
 import {readDump} from '../archive/read-dump.js';
+import {elapsedMs} from '../clock.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-record.js';
 import {readBackup, readCatalogue} from '../backups/catalogue.js';
 import {digestFile, filesOfFolder, sizeOf} from '../backups/checksum.js';
@@ -106,10 +107,12 @@ async function makeBackup(
     await named();
     await discarded();
   } catch (error) {
-    await discardDump(place, isPublished);
-    if (isPublished) await named?.();
-    await discarded?.();
-    throw error instanceof AppError ? withState(error, 'No backup was made.') : error;
+    const remains = await discardDump(place, isPublished);
+    if (remains !== 'stays') {
+      await named?.();
+      await discarded?.();
+    }
+    throw error instanceof AppError ? withState(error, stateAfter(remains, place)) : error;
   } finally {
     await journal.close();
   }
@@ -128,6 +131,12 @@ async function seal(
 ): Promise<{place: DumpPlace; record: BackupRecord}> {
   if (!to || !encryption.isLocal) return dump;
   return context.progress.step('Encrypt', (step) => sealDump(context, dump, {to, ...encryption}, step));
+}
+
+function stateAfter(remains: Awaited<ReturnType<typeof discardDump>>, place: DumpPlace): string {
+  if (remains === 'stands') return `The backup ${place.id} was written before that.`;
+  const rest = `What had been written of it is still there; clear it up with: destino-db recover`;
+  return remains === 'removed' ? 'No backup was made.' : `No backup was made. ${rest}`;
 }
 
 /** Runs pg_dump within one snapshot and reads the inventory in the same one. */
@@ -212,7 +221,7 @@ async function verify(
         level: 'archive',
         at: context.clock.now().toISOString(),
         ok: true,
-        duration: context.clock.now().getTime() - startedMs,
+        duration: elapsedMs(context.clock, startedMs),
         findings: [],
       },
     };

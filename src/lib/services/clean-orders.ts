@@ -240,7 +240,8 @@ async function settle(
 ): Promise<unknown> {
   const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
   if (outcome === 'aborted') {
-    if (backupPath !== null) await rm(backupPath, {force: true});
+    // Where it cannot be removed, it does no harm: putting back what is there changes nothing.
+    if (backupPath !== null) await rm(backupPath, {force: true}).catch(() => undefined);
     if (error instanceof AppError && ['DISK_FULL', 'FOLDER_NOT_WRITABLE'].includes(error.code)) {
       return withState(error, 'No order was deleted.');
     }

@@ -1,6 +1,7 @@
 /** A finished backup as its metadata and as the result of the run. */
 import {join} from 'node:path';
 import type {DumpContents} from '../archive/dump-contents.js';
+import {elapsedMs} from '../clock.js';
 import type {BackupRecord, RecordedTable, Shrink, Verification} from '../backups/backup-record.js';
 import type {DumpPlace} from '../backups/dump-place.js';
 import {dumpArguments} from '../postgres/pg-dump.js';
@@ -63,7 +64,7 @@ export function toRecord(parts: RecordParts): BackupRecord {
     format: options.format,
     compressed: options.isCompressed,
     size: parts.size,
-    duration: context.clock.now().getTime() - parts.startedMs,
+    duration: elapsedMs(context.clock, parts.startedMs),
     postgresVersion: identity.version,
     backupPath: place.finalName,
     config: {

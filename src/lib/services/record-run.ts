@@ -2,7 +2,7 @@
 import {randomUUID} from 'node:crypto';
 import {stat} from 'node:fs/promises';
 import {hostname, userInfo} from 'node:os';
-import type {Clock} from '../clock.js';
+import {type Clock, elapsedMs} from '../clock.js';
 import {type AppError, exitStatus, messageOf} from '../errors.js';
 import {logProgress} from '../progress/progress-log.js';
 import type {Progress} from '../progress/progress.js';
@@ -79,7 +79,7 @@ export function startRun(start: RunStart): RunRecorder {
         schemaVersion: 1,
         ...identity,
         toolVersion: start.toolVersion,
-        duration: Math.max(0, clock.now().getTime() - new Date(identity.startedAt).getTime()),
+        duration: elapsedMs(clock, new Date(identity.startedAt).getTime()),
         outcome: outcomeOf(ending),
         exitCode: ending.exitCode,
         errorCode: ending.error?.code ?? null,

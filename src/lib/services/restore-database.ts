@@ -1,4 +1,5 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
+import {elapsedMs} from '../clock.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
 import {describeObjects} from '../postgres/inspect-target.js';
@@ -135,7 +136,7 @@ function describe(
         rows,
         fingerprint,
       })),
-    duration: context.clock.now().getTime() - startedMs,
+    duration: elapsedMs(context.clock, startedMs),
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
     notes: outcome.notes ?? (plan.rights.isSuperuser ? [superuserNote(plan)] : []),

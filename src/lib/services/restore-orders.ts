@@ -1,4 +1,5 @@
 /** orders:restore: put back what orders:clean took away, or show what that would do. */
+import {elapsedMs} from '../clock.js';
 import {AppError, withState} from '../errors.js';
 import {countOf, formatCount} from '../format.js';
 import {findOrderBackup, openOrderFile} from '../orders/open-order-file.js';
@@ -109,7 +110,7 @@ export async function restoreOrders(
         const sequences = options.execute
           ? await execute(ctx, session, {connection, options, plan, triggers, identity})
           : undefined;
-        const duration = ctx.clock.now().getTime() - startedMs;
+        const duration = elapsedMs(ctx.clock, startedMs);
         return sequences === undefined
           ? {...result, duration}
           : {...result, mode: 'execute', sequences, duration};

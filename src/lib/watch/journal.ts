@@ -38,10 +38,10 @@ export type JournalEntry = z.infer<typeof journalEntrySchema>;
 export interface Journal {
   /**
    * Call before the thing is begun; returns once the entry would survive a power cut.
-   * Call what it returns when the thing is finished or cleared up.
+   * Call what it returns when the thing is finished or cleared up; that never throws.
    */
   begin(entry: JournalEntry): Promise<() => Promise<void>>;
-  /** Ends the journal; what was begun and not done stays for `recover`. */
+  /** Ends the journal; what was begun and not done stays for `recover`. Never throws. */
   close(): Promise<void>;
 }
 
@@ -104,12 +104,13 @@ export function openJournal(ctx: RunContext, command: string): Journal {
       await append({begin: number, entry}, true);
       return async () => {
         if (!unfinished.delete(number)) return;
-        await append({done: number}, false);
+        // Without this line `recover` looks at the thing once more and finds it finished; that is no reason to fail.
+        await append({done: number}, false).catch(() => unfinished.add(number));
       };
     },
     async close() {
       await queue;
-      if (isMade && unfinished.size === 0) await rm(path, {force: true});
+      if (isMade && unfinished.size === 0) await rm(path, {force: true}).catch(() => undefined); // as above
     },
   };
 }

@@ -1,0 +1,96 @@
+/** Kills and failing calls one after the other through a whole run, between and inside the steps. */
+import {afterAll, beforeAll, expect, it} from 'vitest';
+import {type FaultServer, startFaultServer} from '../support/fault-server.js';
+import {backupSituations, databaseSituations, orderSituations} from '../support/fault-situations.js';
+import type {Fault, Story} from '../support/fault-story.js';
+import {suffer} from '../support/fault-story.js';
+import {type FaultRow, isLong, writeHeld} from '../support/fault-table.js';
+import {countPieces, fileCall, killedAtPiece} from '../support/outside-faults.js';
+
+let host: FaultServer;
+let backups: Awaited<ReturnType<typeof backupSituations>>;
+let databases: Awaited<ReturnType<typeof databaseSituations>>;
+let orders: Awaited<ReturnType<typeof orderSituations>>;
+beforeAll(async () => {
+  host = await startFaultServer();
+  backups = await backupSituations(host);
+  databases = await databaseSituations(host);
+  orders = await orderSituations(host);
+});
+afterAll(async () => {
+  for (const situations of [backups, databases, orders]) await situations.end();
+  await host.stop();
+});
+
+const backup: Story = {command: 'backup', prepare: (...of) => backups.prepare.backup(...of)};
+const verify: Story = {command: 'verify --level restore', prepare: (...of) => backups.prepare.verify(...of)};
+const prune: Story = {command: 'prune', prepare: (...of) => backups.prepare.prune(...of)};
+const copy: Story = {command: 'copy', prepare: (...of) => backups.prepare.copy(...of)};
+const swap: Story = {
+  command: 'restore --drop-existing',
+  prepare: (...of) => databases.prepare['restore over'](...of),
+};
+const undo: Story = {command: 'undo', prepare: (...of) => databases.prepare.undo(...of)};
+const clean: Story = {command: 'orders:clean', prepare: (...of) => orders.prepare.clean(...of)};
+const putBack: Story = {
+  command: 'orders:restore',
+  prepare: (...of) => orders.prepare['restore orders'](...of),
+};
+
+const held: FaultRow[] = [];
+let whole = 0;
+const note = ({command}: Story, {at, name}: Fault, runs: number): void => {
+  if (runs > 0) held.push({command, point: at, fault: name, runs});
+};
+
+const talking: readonly (readonly [Story, number])[] = isLong
+  ? [[backup, 60], [verify, 60], [swap, 120], [undo, 40], [clean, 100], [putBack, 100]] // prettier-ignore
+  : [
+      [swap, 6],
+      [clean, 4],
+    ];
+
+it.each(talking.map(([story, kills]) => [story.command, kills, story] as const))(
+  '%s keeps its promises when it is killed at %i places as it talks to its server',
+  async (_command, kills, story) => {
+    const pieces = await countPieces(host, story);
+    for (let number = 0; number < kills; number += 1) {
+      const fault = killedAtPiece(1 + Math.floor((number * pieces) / kills));
+      const outcome = await suffer(host, story, fault, number);
+      if (outcome !== 'not struck') note(story, fault, 1);
+    }
+    whole += 1;
+  },
+  1_800_000,
+);
+
+/** With the rounds that differ: every format of a backup. */
+const writing: readonly (readonly [Story, readonly number[]])[] = isLong
+  ? [[backup, [0, 1, 2]], [prune, [0]], [copy, [0, 2]], [clean, [0]], [swap, [0]]] // prettier-ignore
+  : [];
+
+it.each(writing.map(([story, rounds]) => [story.command, rounds, story] as const))(
+  '%s keeps its promises when it is killed, or the disk is full, at each call that changes a file',
+  async (_command, rounds, story) => {
+    for (const round of rounds) {
+      const rows = {killed: 0, ended: 0, 'not struck': 0};
+      let calls = 0;
+      for (let outcome = ''; outcome !== 'not struck'; calls += 1) {
+        outcome = await suffer(host, story, fileCall('SIGKILL', calls + 1), round);
+        rows[outcome as keyof typeof rows] += 1;
+      }
+      expect(rows.killed).toBeGreaterThan(5);
+      note(story, fileCall('SIGKILL', 1), rows.killed);
+      note(story, {...fileCall('SIGKILL', 1), name: 'tool killed (out of memory)'}, rows.ended);
+      for (let call = 1; call < calls; call += 1) {
+        const fault = fileCall('ENOSPC', call);
+        await suffer(host, story, fault, round);
+        note(story, fault, 1);
+      }
+    }
+    whole += 1;
+  },
+  1_800_000,
+);
+
+afterAll(() => writeHeld('sweep', held, whole === talking.length + writing.length));

@@ -1,0 +1,62 @@
+/** Makes the tests of stories and faults, and notes what held for the table. */
+import {afterAll, expect, it} from 'vitest';
+import {errorCodeTable} from '../../src/lib/errors.js';
+import type {FaultPoint} from '../../src/lib/fault-points.js';
+import type {FaultServer} from './fault-server.js';
+import {type Fault, type Story, suffer} from './fault-story.js';
+import {type FaultRow, isLong, writeHeld} from './fault-table.js';
+
+/** A fault inside the program, as src/lib/fault-points.ts makes it. */
+export function atPoint(point: FaultPoint, name: string): Fault {
+  const options = {env: {DESTINO_DB_FAULT: `${point}=${name}`}};
+  const ending =
+    name === 'SIGKILL'
+      ? 'killed'
+      : name === 'SIGINT' || name === 'SIGTERM'
+        ? name
+        : errorCodeTable().some(({code}) => name === `error:${code}`)
+          ? 'error or success'
+          : undefined;
+  if (!ending) throw new Error(`no fault is called ${name}`);
+  return {at: point, name, ending, begin: () => ({options})};
+}
+
+/** What the long form does at every point; the short one kills there, and does what a story names beside. */
+const everyFault = ['SIGKILL', 'SIGTERM', 'SIGINT', 'error:DISK_FULL'];
+
+export function faultsAt(
+  points: readonly FaultPoint[],
+  alsoInShort: readonly (readonly [FaultPoint, string])[],
+): Fault[] {
+  if (isLong) return points.flatMap((point) => everyFault.map((name) => atPoint(point, name)));
+  return [
+    ...points.map((point) => atPoint(point, 'SIGKILL')),
+    ...alsoInShort.map(([point, name]) => atPoint(point, name)),
+  ];
+}
+
+export interface Chapter {
+  readonly story: Story;
+  readonly faults: readonly Fault[];
+  readonly rounds: number;
+}
+
+/** Makes a test of every story and fault; what held is noted under `name` for the table. */
+export function tellStories(name: string, host: () => FaultServer, chapters: readonly Chapter[]): void {
+  const held: FaultRow[] = [];
+  let expected = 0;
+  for (const {story, faults, rounds} of chapters) {
+    expected += faults.length;
+    it.each(faults.map((fault) => [fault.at, fault.name, fault] as const))(
+      `${story.command} keeps its promises at %s with %s`,
+      async (at, faultName, fault) => {
+        const runs = faultName === 'SIGKILL' ? rounds : Math.min(rounds, 1);
+        for (let round = 0; round < runs; round += 1)
+          expect(await suffer(host(), story, fault, round)).not.toBe('not struck');
+        held.push({command: story.command, point: at, fault: faultName, runs});
+      },
+      900_000,
+    );
+  }
+  afterAll(() => writeHeld(name, held, held.length === expected));
+}
