@@ -165,7 +165,7 @@ export const toolKilled = inCopy(
 
 export const sessionsEndInCopy = inCopy(
   'sessions terminated',
-  'error',
+  'error or success',
   'hold',
   async (_child, host, proxy) => {
     await host.endSessions();

@@ -92,7 +92,7 @@ async function makeBackup(
     const shrink = await findShrink(context, request, plan, toRecord({...parts, shrink: []}));
     record = toRecord({...parts, shrink});
     ({place, record} = await seal(context, plan, {place, record}));
-    record = {...record, duration: context.clock.now().getTime() - startedMs};
+    record = {...record, duration: elapsedMs(context.clock, startedMs)};
     await context.reach('backup.sealed');
     named = await journal.begin({
       kind: 'dump-without-metadata',

@@ -3,7 +3,7 @@ import type {DetectedDump} from '../archive/detect-format.js';
 import type {DumpContents} from '../archive/dump-contents.js';
 import {fingerprintDatabase, type FingerprintedTable} from '../archive/fingerprint.js';
 import type {Backup} from '../backups/catalogue.js';
-import {AppError, messageOf} from '../errors.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {formatDuration} from '../format.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
@@ -182,8 +182,8 @@ async function compareRows(
   try {
     live = await fingerprintDatabase(scratch, tables, {sessions: settings.cores, signal, onBytes});
   } catch (error) {
-    // A table or column is not there.
-    if (error instanceof AppError && error.code === 'QUERY_FAILED')
+    // Whatever else ends a query says nothing about the backup.
+    if (error instanceof AppError && error.code === 'QUERY_FAILED' && isAboutNames(error))
       return [`The rows cannot be compared: ${error.message}`];
     throw error;
   }
@@ -197,6 +197,11 @@ async function compareRows(
       ? [`${name} has other values after the restore.`]
       : [];
   });
+}
+
+/** SQLSTATE class 42: a table or column is not there. */
+function isAboutNames(error: AppError): boolean {
+  return systemErrorCode(error.cause)?.startsWith('42') === true;
 }
 
 /** The text of times in a dump that other tools made follows the time zone of whoever made it. */

@@ -1,5 +1,5 @@
 /** Applies a retention policy to a folder of backups. */
-import {readdir} from 'node:fs/promises';
+import {lstat, readdir} from 'node:fs/promises';
 import {basename, join, resolve} from 'node:path';
 import {type Backup, databaseIdentity, readCatalogue, retentionCandidate} from '../backups/catalogue.js';
 import {partialSuffix} from '../backups/backup-name.js';
@@ -189,6 +189,8 @@ async function removeEach(
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
         failures.push(error);
+        // Half removed, it stays in the journal, from which `recover` knows the rest.
+        if (!(await exists(metadataPath))) continue;
       }
       await done();
     }
@@ -196,6 +198,13 @@ async function removeEach(
     await journal.close();
   }
   return {removed, failures};
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
