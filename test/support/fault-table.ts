@@ -14,10 +14,11 @@ export interface FaultRow {
 
 export type Damages = Readonly<Record<string, {readonly flips: number; readonly cuts: number}>>;
 
-/** What a file of tests leaves for the table; the long form may be run file by file. `npm run test:faults` begins anew. */
+/** What a file of tests leaves for the table; the long form may be run test by test. `npm run test:faults` begins anew. */
 interface Part {
-  /** Whether all of the file's tests passed. */
-  readonly isWhole: boolean;
+  /** Names of all tests of the file, and of those that held. */
+  readonly expected: readonly string[];
+  readonly passed: readonly string[];
   readonly rows?: readonly FaultRow[];
   readonly damages?: Damages;
 }
@@ -31,15 +32,28 @@ const folder = fileURLToPath(new URL('../../test-results/faults/', import.meta.u
 const page = fileURLToPath(new URL('../../docs/faults.md', import.meta.url));
 const parts = ['backups', 'databases', 'orders', 'outside-backups', 'outside-databases', 'sweep', 'damages'];
 
-/** Notes what held in a file of the long form. */
-export async function writeHeld(name: string, rows: readonly FaultRow[], isWhole: boolean): Promise<void> {
-  if (isLong) await writePart(name, {isWhole, rows});
+/** Notes what held in a file of the long form, beside what other tests of the file have held before. */
+export async function writeHeld(
+  name: string,
+  expected: readonly string[],
+  held: ReadonlyMap<string, readonly FaultRow[]>,
+): Promise<void> {
+  if (!isLong) return;
+  const before = new Map(await readParts()).get(name);
+  const passed = new Set([...(before?.passed ?? []), ...held.keys()]);
+  const again = [...held.values()].flat().map(keyOf);
+  const kept = (before?.rows ?? []).filter((row) => !again.includes(keyOf(row)));
+  await writePart(name, {expected, passed: [...passed], rows: [...kept, ...[...held.values()].flat()]});
+}
+
+function keyOf({command, point, fault}: FaultRow): string {
+  return `${command} | ${point} | ${fault}`;
 }
 
 /** Adds to what other kinds of dumps have held. */
 export async function writeDamages(damages: Damages): Promise<void> {
   const before = new Map(await readParts()).get('damages')?.damages;
-  await writePart('damages', {isWhole: true, damages: {...before, ...damages}});
+  await writePart('damages', {expected: [], passed: [], damages: {...before, ...damages}});
 }
 
 async function writePart(name: string, part: Part): Promise<void> {
@@ -50,9 +64,13 @@ async function writePart(name: string, part: Part): Promise<void> {
 export async function teardown(): Promise<void> {
   const found = new Map(await readParts());
   const present = parts.flatMap((name) => found.get(name) ?? []);
-  if (!isLong || present.length < parts.length || present.some((part) => !part.isWhole)) return;
+  if (!isLong || present.length < parts.length || present.some((part) => !isWhole(part))) return;
   const damages = present.find((part) => part.damages)?.damages ?? {};
   await writeFile(page, describeHeld(present.flatMap(({rows}) => rows ?? []), damages)); // prettier-ignore
+}
+
+function isWhole({expected, passed}: Part): boolean {
+  return expected.every((name) => passed.includes(name));
 }
 
 async function readParts(): Promise<[string, Part][]> {

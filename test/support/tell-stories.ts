@@ -43,20 +43,21 @@ export interface Chapter {
 
 /** Makes a test of every story and fault; what held is noted under `name` for the table. */
 export function tellStories(name: string, host: () => FaultServer, chapters: readonly Chapter[]): void {
-  const held: FaultRow[] = [];
-  let expected = 0;
+  const held = new Map<string, FaultRow[]>();
+  const expected: string[] = [];
   for (const {story, faults, rounds} of chapters) {
-    expected += faults.length;
+    const nameOf = (at: string, fault: string): string => `${story.command} | ${at} | ${fault}`;
+    expected.push(...faults.map((fault) => nameOf(fault.at, fault.name)));
     it.each(faults.map((fault) => [fault.at, fault.name, fault] as const))(
       `${story.command} keeps its promises at %s with %s`,
       async (at, faultName, fault) => {
         const runs = faultName === 'SIGKILL' ? rounds : Math.min(rounds, 1);
         for (let round = 0; round < runs; round += 1)
           expect(await suffer(host(), story, fault, round)).not.toBe('not struck');
-        held.push({command: story.command, point: at, fault: faultName, runs});
+        held.set(nameOf(at, faultName), [{command: story.command, point: at, fault: faultName, runs}]);
       },
       900_000,
     );
   }
-  afterAll(() => writeHeld(name, held, held.length === expected));
+  afterAll(() => writeHeld(name, expected, held));
 }

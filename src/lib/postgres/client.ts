@@ -189,10 +189,12 @@ const silenceMs = 5000;
 function breakWhenSilent(client: Client): NodeJS.Timeout | undefined {
   const {connection, readyForQuery} = client as Client & {readyForQuery?: boolean};
   if (readyForQuery === true) return undefined;
-  let heardMs = performance.now();
-  connection.stream.on('data', () => (heardMs = performance.now()));
+  // A listener for data would disturb COPY streams.
+  const bytesRead = (): number | undefined => (connection.stream as Partial<Socket>).bytesRead;
+  let heard = {bytes: bytesRead(), atMs: performance.now()};
   const watch = setInterval(() => {
-    if (performance.now() - heardMs >= silenceMs)
+    if (bytesRead() !== heard.bytes) heard = {bytes: bytesRead(), atMs: performance.now()};
+    if (performance.now() - heard.atMs >= silenceMs)
       connection.stream.destroy(new Error('Connection terminated'));
   }, silenceMs / 10);
   client.once('drain', () => clearInterval(watch));
