@@ -30,6 +30,7 @@ export const faultPoints = [
   'swap.begun',
   'swap.renamed',
   'swap.committed',
+  'clean.indexed',
   'clean.locked',
   'clean.file-written',
   'clean.file-named',

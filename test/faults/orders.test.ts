@@ -31,6 +31,17 @@ tellStories('orders', () => host, [
   },
   {
     story: {
+      command: 'orders:clean --create-missing-indexes',
+      prepare: (round, server) => situations.prepare['clean with indexes'](round, server),
+    },
+    faults: faultsAt(
+      ['clean.indexed', 'clean.deleted', 'clean.committed'],
+      [['clean.indexed', 'error:CONNECTION_LOST']],
+    ),
+    rounds: pointRounds,
+  },
+  {
+    story: {
       command: 'orders:restore',
       prepare: (round, server) => situations.prepare['restore orders'](round, server),
     },

@@ -1,5 +1,5 @@
 /** Kills and failing calls one after the other through a whole run, between and inside the steps. */
-import {afterAll, beforeAll, expect, it} from 'vitest';
+import {afterAll, beforeAll, beforeEach, expect, it} from 'vitest';
 import {type FaultServer, startFaultServer} from '../support/fault-server.js';
 import {backupSituations, databaseSituations, orderSituations} from '../support/fault-situations.js';
 import type {Fault, Story} from '../support/fault-story.js';
@@ -17,6 +17,7 @@ beforeAll(async () => {
   databases = await databaseSituations(host);
   orders = await orderSituations(host);
 });
+beforeEach(() => host.reset({shop: 'small_template'}));
 afterAll(async () => {
   for (const situations of [backups, databases, orders]) await situations.end();
   await host.stop();

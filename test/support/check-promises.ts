@@ -22,6 +22,8 @@ export interface Watched {
   readonly kept: readonly string[];
   /** Another folder that backups are copied to. */
   readonly copies?: string;
+  /** A database in which indexes may be made for a while. */
+  readonly temporaryIndexes?: string;
   /** A database whose orders may have gone, with its contents before and after, and how many rows that takes. */
   readonly cleaned?: {database: string; after: string; rows: number};
 }
@@ -43,6 +45,7 @@ export async function checkPromises(watched: Watched, traces: Traces): Promise<s
     ...(await checkDatabases(watched, traces)),
     ...(await checkOrders(watched, traces)),
     ...(traces.onServer ? [] : await checkSessions(watched)),
+    ...(traces.onServer ? [] : await checkIndexes(watched)),
   ];
 }
 
@@ -105,6 +108,14 @@ const standing = new Set([
   'changed_template',
   'cleaned_template',
 ]);
+
+async function checkIndexes({server, temporaryIndexes}: Watched): Promise<string[]> {
+  if (temporaryIndexes === undefined) return [];
+  const names = await withSession(withDatabase(server, temporaryIndexes), (session) =>
+    session.query(`SELECT relname FROM pg_class WHERE starts_with(relname, 'destino_db_')`),
+  );
+  return names.map(({relname}) => `the index ${relname ?? ''} was left behind`);
+}
 
 /** The server takes a moment to notice that a session's program has gone. */
 async function checkSessions({server}: Watched): Promise<string[]> {

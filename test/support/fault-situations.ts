@@ -176,7 +176,9 @@ export async function databaseSituations(
 const clean = ['orders:clean', '--execute', '--yes', '--json'];
 
 /** Commands that take orders away and bring them back, on the sample shop. */
-export async function orderSituations(host: FaultServer): Promise<Situations<'clean' | 'restore orders'>> {
+export async function orderSituations(
+  host: FaultServer,
+): Promise<Situations<'clean' | 'clean with indexes' | 'restore orders'>> {
   await loadTemplate(host.server);
   await host.run(`UPDATE orders SET notes = '${needle}' WHERE email = 'qa@test.com'`, 'shop_template');
   await host.reset({shop: 'shop_template'});
@@ -210,6 +212,14 @@ export async function orderSituations(host: FaultServer): Promise<Situations<'cl
       clean: async (_round, server) => {
         await host.reset({shop: 'shop_template'});
         return situation(server, await freshHome(), clean, after);
+      },
+      // A foreign key without an index, so that the cleaning makes one for its own duration.
+      'clean with indexes': async (_round, server) => {
+        await host.reset({shop: 'shop_template'});
+        await host.run('DROP INDEX "payments_orderId_idx"', 'shop');
+        const args = [...clean, '--create-missing-indexes'];
+        const made = situation(server, await freshHome(), args, after);
+        return {...made, watched: {...made.watched, temporaryIndexes: 'shop'}};
       },
       'restore orders': async (_round, server) => {
         await host.reset({shop: 'cleaned_template'});

@@ -4,6 +4,7 @@ import {rm} from 'node:fs/promises';
 import {expect} from 'vitest';
 import type {Connection} from '../../src/lib/postgres/connection.js';
 import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
+import {readHistory} from '../../src/lib/watch/read-history.js';
 import {checkPromises, noTraces, type Traces, type Watched} from './check-promises.js';
 import type {FaultServer} from './fault-server.js';
 import {type CliOptions, type CliResult, runCli} from './run-cli.js';
@@ -96,6 +97,7 @@ export async function suffer(host: FaultServer, story: Story, fault: Fault, roun
         env: {DIRECT_URL: url},
       });
       expect(recover.status, recover.stdout + recover.stderr).toBe(0);
+      if (isKilled && watched.kept.length > 0) await expectRecorded(situation);
     } else {
       const {failed} = await recoverLeftovers(testContext(home, {env: {DIRECT_URL: url}}), {dryRun: false});
       expect(failed).toEqual([]);
@@ -107,6 +109,12 @@ export async function suffer(host: FaultServer, story: Story, fault: Fault, roun
     await begun.end?.();
     await rm(home, {recursive: true, force: true});
   }
+}
+
+/** A run that was killed is in the audit log all the same, once the next one has begun. */
+async function expectRecorded({watched, args}: Situation): Promise<void> {
+  const {runs} = await readHistory(watched.backupsDir, ({outcome}) => outcome === 'interrupted');
+  expect(runs.map(({command}) => command)).toContain(args[0]);
 }
 
 async function strike(

@@ -30,37 +30,47 @@ export function refuseSlowLinks(slowLinks: readonly SlowLink[], warn: (message: 
   });
 }
 
+/** How the names of these indexes begin, so that one that was left behind is known without a journal. */
+export const temporaryIndexPrefix = 'destino_db_temporary_';
+
 /**
  * Runs `work` with an index for each link, made without stopping writers (manual, CREATE INDEX CONCURRENTLY) and
- * dropped afterwards. A killed run leaves indexes named destino_db_temporary_...; the next run replaces them.
+ * dropped afterwards. What a killed run leaves is replaced by the next run and dropped by `recover`.
+ * @param begin told of each index before it is made; what it returns is called when the index is gone
  * @throws PERMISSION_DENIED where the role does not own the table
  */
 export async function withMissingIndexes<T>(
   session: Session,
   links: readonly Link[],
-  warn: (message: string) => void,
+  {
+    warn,
+    begin,
+  }: {
+    readonly warn: (message: string) => void;
+    readonly begin: (index: string) => Promise<() => Promise<void>>;
+  },
   work: () => Promise<T>,
 ): Promise<T> {
-  const made: string[] = [];
+  const made: {drop: string; done: () => Promise<void>}[] = [];
   try {
     for (const {childRelation, childColumns} of links) {
-      const name = `destino_db_temporary_${childRelation.oid}_${childColumns.map((column) => childRelation.columns.findIndex((candidate) => candidate.name === column)).join('_')}`;
+      const name = `${temporaryIndexPrefix}${childRelation.oid}_${childColumns.map((column) => childRelation.columns.findIndex((candidate) => candidate.name === column)).join('_')}`;
       const qualified = quoteQualified(childRelation.schema, name);
       // A partitioned table's indexes cannot be made or dropped concurrently.
       const way = childRelation.isPartitioned ? '' : 'CONCURRENTLY ';
       const drop = `DROP INDEX ${way}IF EXISTS ${qualified}`;
       await session.query(drop);
-      made.push(drop);
+      made.push({drop, done: await begin(name)});
       await session.query(
         `CREATE INDEX ${way}${quoteIdentifier(name)} ON ${quoteQualified(childRelation.schema, childRelation.name)} (${childColumns.map(quoteIdentifier).join(', ')})`,
       );
     }
     return await work();
   } finally {
-    for (const drop of made) {
+    for (const {drop, done} of made) {
       // The work is over either way; what stays behind is said.
-      await session.query(drop).catch((error: unknown) => {
-        warn(`A temporary index could not be dropped (${messageOf(error)}). Run: ${drop};`);
+      await session.query(drop).then(done, (error: unknown) => {
+        warn(`A temporary index could not be dropped (${messageOf(error)}). Run: destino-db recover`);
       });
     }
   }

@@ -14,6 +14,7 @@ import {withSession} from '../postgres/client.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
+import {openJournal} from '../watch/journal.js';
 import {backUpOrders} from './back-up-orders.js';
 import {type Cleaning, type CleanPlan, describePlan, findOrders, withCleaning} from './plan-clean.js';
 
@@ -147,9 +148,18 @@ async function executeClean(
       ? await findSlowLinks(session, selection.graph, found.tables)
       : [];
     const links = slow.map(({link}) => link);
-    return withMissingIndexes(session, links, context.warn, () =>
-      cleanInTransaction(context, request, cleaning),
-    );
+    const journal = openJournal(context, 'orders:clean');
+    const server = {host: connection.host, port: connection.port};
+    const begin = (index: string) =>
+      journal.begin({kind: 'temporary-index', server, database: connection.database, index});
+    try {
+      return await withMissingIndexes(session, links, {warn: context.warn, begin}, async () => {
+        await context.reach('clean.indexed');
+        return cleanInTransaction(context, request, cleaning);
+      });
+    } finally {
+      await journal.close();
+    }
   });
   context.record({orders: ordersIn(result), deletedRows: result.totalRows});
   return result;

@@ -14,6 +14,7 @@ import {endNotice, type Notice, startNotice} from '../watch/notice.js';
 import {readStatusSources, resolveLimits} from './check-status.js';
 import {writeFileSafely} from '../backups/safe-file.js';
 import {appendRun} from '../watch/history.js';
+import {noteStart, recordKilledRuns} from '../watch/started-runs.js';
 import {addFacts, noFacts, type RunDatabase, type RunFacts, type RunRecord} from '../watch/run-record.js';
 
 export interface RunStart {
@@ -63,8 +64,29 @@ export function startRun(start: RunStart): RunRecorder {
     mode: start.isPreview ? 'preview' : 'execute',
     database: databaseCommands.has(command) ? databaseOf(settings) : null,
   });
-  // Sent beside the work, which does not wait for it.
+  // Beside the work, which does not wait for it.
+  const noted = start.isPreview ? Promise.resolve({untold: [], done: () => Promise.resolve()}) : note();
   const begun = tell(start, () => startNotice({...identity, database: facts.database}));
+  async function note(): Promise<{untold: string[]; done: () => Promise<void>}> {
+    const done = await noteStart(settings.backupsDir, {
+      schemaVersion: 1,
+      ...identity,
+      toolVersion: start.toolVersion,
+      duration: 0,
+      outcome: 'interrupted',
+      exitCode: 137,
+      errorCode: null,
+      errorMessage: 'It ended without a word: it was killed, or the machine stopped.',
+      ...facts,
+      warnings: [],
+    });
+    const untold = await recordKilledRuns(settings.backupsDir).then(
+      () => [],
+      (error: unknown) => [`A run that was killed is missing in the audit log: ${messageOf(error)}`],
+    );
+    return {untold, done};
+  }
+
   return {
     record: (more) => {
       facts = addFacts(facts, more);
@@ -87,7 +109,9 @@ export function startRun(start: RunStart): RunRecorder {
         ...facts,
         warnings: [...ending.warnings],
       };
-      const unwritten = [...(await writeRun(settings, run)), ...(await writeMetrics(start))];
+      const {untold: killed, done} = await noted;
+      const unwritten = [...killed, ...(await writeRun(settings, run)), ...(await writeMetrics(start))];
+      await done();
       // Only now, as a slow target must not cost the record; the start goes first, or it would hide the end.
       const untold = await begun;
       const details = ending.error?.details ?? [];

@@ -9,6 +9,7 @@ import {describeProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {type JournalEntry, type LeftJournal, readJournals} from '../watch/journal.js';
 import {findLeftoverDatabases, isSameServer} from './find-leftover-databases.js';
+import {findLeftoverIndexes} from './find-leftover-indexes.js';
 import {findLeftoverFiles} from './find-leftover-files.js';
 import {findLeftoverUploads} from './find-leftover-uploads.js';
 
@@ -107,7 +108,10 @@ async function planRecovery(ctx: RunContext): Promise<RecoveryPlan> {
   let serverNotLookedAt: string | null = null;
   try {
     const resolved = resolveConnection(ctx.settings);
-    databases = await findLeftoverDatabases(ctx, resolved, journals);
+    databases = [
+      ...(await findLeftoverDatabases(ctx, resolved, journals)),
+      ...(await findLeftoverIndexes(ctx, resolved, journals)),
+    ];
     connection = resolved;
   } catch (error) {
     ctx.signal.throwIfAborted();
@@ -186,6 +190,7 @@ async function removeJournal(path: string): Promise<void> {
 
 function nameOf(entry: JournalEntry): string {
   if ('path' in entry) return entry.path;
+  if (entry.kind === 'temporary-index') return entry.index;
   if ('database' in entry) return entry.database;
   return entry.kind === 'swap' ? entry.target : entry.key;
 }

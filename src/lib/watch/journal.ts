@@ -30,6 +30,8 @@ export const journalEntrySchema = z.discriminatedUnion('kind', [
   }),
   /** New sessions are kept out of `database` for a moment. */
   z.object({kind: z.literal('no-connections'), server, database: z.string()}),
+  /** An index that `orders:clean` made for its own duration. */
+  z.object({kind: z.literal('temporary-index'), server, database: z.string(), index: z.string()}),
   /** An upload in parts that a store keeps, and charges, until it is completed or given up. */
   z.object({kind: z.literal('upload'), place: z.string(), key: z.string(), uploadId: z.string()}),
 ]);
