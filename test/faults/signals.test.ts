@@ -92,6 +92,12 @@ it.each([
   },
 );
 
+/** In a session of its own: inside a transaction the server shows one moment of its activity only. */
+async function isWaiting(): Promise<boolean> {
+  const sql = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
+  return withSession(host.server, async (session) => (await session.query(sql)).length > 0);
+}
+
 it('ends a statement of its own on the server that waits for somebody', async () => {
   await withSession(host.at('shop'), async (other) => {
     await other.query('BEGIN');
@@ -102,16 +108,10 @@ it('ends a statement of its own on the server that waits for somebody', async ()
       env: {DIRECT_URL: host.urlOf('shop')},
       onStart: (started) => (child = started),
     });
-    await until('it waits for the lock', async () => {
-      const waiting = await other.query(`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`);
-      return waiting.length > 0;
-    });
+    await until('it waits for the lock', isWaiting);
     child?.kill('SIGINT');
     expect((await run).status).toBe(130);
-    await until('the server has let go', async () => {
-      const waiting = await other.query(`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`);
-      return waiting.length === 0;
-    });
+    await until('the server has let go', async () => !(await isWaiting()));
     await other.query('ROLLBACK');
   });
   await expectNothingLost();

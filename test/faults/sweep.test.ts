@@ -61,7 +61,7 @@ it.each(talking.map(([story, kills]) => [story.command, kills, story] as const))
       const outcome = await suffer(host, story, fault, number);
       if (outcome === 'killed') killed += 1;
     }
-    expect(killed).toBeGreaterThan(kills * 0.9); // the last pieces may not be sent in every run
+    expect(killed).toBeGreaterThan(kills / 2); // formats differ in how much they say
     held.set(`talking ${story.command}`, [rowOf(story, killedAtPiece(1), killed)]);
   },
   1_800_000,

@@ -223,14 +223,15 @@ function abortOnSignals(interruption: AbortController): () => void {
   };
 }
 
-/** A reader that went away (`| head`) is no error; the work goes on, as its exit code tells. Nor does a full disk kill. */
+/** A reader or a terminal that went away (`| head`) is no error; the work goes on, as its exit code tells. Nor does a full disk kill. */
 function turnSignalsIntoErrors(): void {
   // Without a listener a limit on the size of files (ulimit -f) kills the process; with one the write fails and is told.
   if (process.listenerCount('SIGXFSZ') === 0) process.on('SIGXFSZ', () => undefined);
   for (const stream of [process.stdout, process.stderr]) {
     if (stream.listenerCount('error') > 0) continue;
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+      // EIO: the terminal was closed, of which SIGHUP tells as well.
+      if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
     });
   }
 }
