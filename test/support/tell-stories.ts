@@ -18,7 +18,9 @@ export function atPoint(point: FaultPoint, name: string): Fault {
           ? 'error or success'
           : undefined;
   if (!ending) throw new Error(`no fault is called ${name}`);
-  return {at: point, name, ending, begin: () => ({options})};
+  // What was half removed cannot come back; it waits for `recover`.
+  const leaves = {inFolder: point.startsWith('prune.'), onServer: false};
+  return {at: point, name, ending, begin: () => ({options, leaves})};
 }
 
 /** What the long form does at every point; the short one kills there, and does what a story names beside. */
