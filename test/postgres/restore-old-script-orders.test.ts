@@ -27,7 +27,7 @@ function texts() {
   const refund = `{"id": "24e3a893-5a52-41b0-84f3-678c9bd85246", "squareRefundId": "SQREF1", "paymentId": "${paymentId}", "amount": "19.83", "reason": "quote \\" and \\\\ and\\ttab", "status": "REJECTED", "rawData": null, ${at}}`;
   const cateringItem = `{"id": "2a8184cd-3396-4e92-8221-e155885d43a0", "orderId": "${cateringId}", "packageId": null, "itemType": "appetizer", "itemName": "Dish 1", "quantity": 5, "pricePerUnit": "12.5", "totalPrice": "62.5", "notes": null, ${at}}`;
   const order = `{"id": "${orderId}", "squareOrderId": "SQORD8162x", "status": "CANCELLED", "total": "219.9", "userId": null, "customerName": "Lucía García", "email": "u8162@demo.org", "phone": "-",
-    "fulfillmentType": "pickup", "notes": "a\\nb", "pickupTime": "2024-09-14T00:00:00.000Z", "shippingCostCents": 1061, "paymentStatus": "PENDING", "rawData": {"cart": [1,
+    "fulfillmentType": "pickup", "notes": "a\\nb", "tags": ["a\\"b", null, "null", "{}"], "pickupTime": "2024-09-14T00:00:00.000Z", "shippingCostCents": 1061, "paymentStatus": "PENDING", "rawData": {"cart": [1,
       2]}, ${at}, "taxAmount": "18.14", "deliveryFee": "0", "serviceFee": "0", "gratuityAmount": "0", "isCateringOrder": false, "paymentMethod": "SQUARE", "archivedBy": null, "isArchived": true,
     "labelLockHolder": "me", "version": 3, "idempotencyKey": "idem-8162",
     "items": [${item}], "payments": [${payment(`, "refunds": [${refund}]`)}], "emailAlerts": [${alert}]}`;
@@ -69,6 +69,7 @@ beforeAll(async () => {
   database = await createTempDatabase();
   folder = await tempFolder();
   path = join(folder, 'orders-backup-2026-11-22T11-11-40-931Z.json');
+  await database.run('ALTER TABLE orders ADD COLUMN tags text[]');
   productId = (await database.query('SELECT id FROM products ORDER BY id LIMIT 1'))[0]?.['id'] ?? '';
 });
 
@@ -86,10 +87,10 @@ async function remove(): Promise<void> {
 async function check(): Promise<void> {
   const [order] =
     await database.query(`SELECT total, fulfillment_type, pickup_time, shipping_cost_cents, "rawData"::text AS raw,
-    tax_amount, is_archived, label_lock_holder, notes, "createdAt", version FROM orders WHERE id = '${orderId}'`);
+    tax_amount, is_archived, label_lock_holder, notes, tags, "createdAt", version FROM orders WHERE id = '${orderId}'`);
   expect(order).toEqual({
     total: '219.90', fulfillment_type: 'pickup', pickup_time: '2024-09-14 00:00:00', shipping_cost_cents: '1061', raw: '{"cart": [1, 2]}',
-    tax_amount: '18.14', is_archived: 't', label_lock_holder: 'me', notes: 'a\nb', createdAt: '2024-09-13 02:44:39.631', version: '3',
+    tax_amount: '18.14', is_archived: 't', label_lock_holder: 'me', notes: 'a\nb', tags: '{"a\\"b",NULL,"null","{}"}', createdAt: '2024-09-13 02:44:39.631', version: '3',
   }); // prettier-ignore
   const [payment] = await database.query(
     `SELECT "rawData"::text AS raw, amount FROM payments WHERE id = '${paymentId}'`,

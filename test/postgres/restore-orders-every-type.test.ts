@@ -22,10 +22,13 @@ beforeAll(async () => {
   folder = await tempFolder();
   database = await createTempDatabase('template0');
   await loadEveryType(database);
-  // What the fixture lacks: line breaks inside json.
-  await database.run(
-    `INSERT INTO kinds.documents VALUES (6, E'{\\n  "a":\\t1.10\\r\\n}', '{"__proto__": {"x": 1}}', NULL)`,
-  );
+  // What the fixture lacks: line breaks inside json, and columns that are named like parts of a query.
+  await database.run(`
+    INSERT INTO kinds.documents VALUES (6, E'{\\n  "a":\\t1.10\\r\\n}', '{"__proto__": {"x": 1}}', NULL);
+    CREATE TYPE kinds.pair AS (a int, b text);
+    CREATE TABLE kinds.named (x kinds.pair, t int, s text, line int, reason text, selected boolean, now text, id int PRIMARY KEY);
+    INSERT INTO kinds.named VALUES ('(1,"a b")', 2, 's', 3, 'r', true, 'now', 4), (NULL, NULL, NULL, NULL, NULL, NULL, NULL, 5);
+  `);
 });
 
 afterAll(async () => {

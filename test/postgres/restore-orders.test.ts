@@ -228,6 +228,7 @@ describe('a conflict', () => {
       reason: 'column gone: the table no longer has "reason"',
       rows: expect.any(Number) as number,
     });
+    expect(notes).toContain('public.refunds no longer has the column reason.');
     expect(notes).toContain(
       'public.payments has columns that the file does not have; they get their default: later, optional.',
     );

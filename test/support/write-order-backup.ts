@@ -23,6 +23,8 @@ export interface OrderBackupContent {
   /** Parents first. */
   tables: TakenTable[];
   relinked?: TakenLinks[];
+  /** Changes the rows' texts before they are written and summed up. */
+  edit?: (table: string, rows: string[]) => string[];
   /** Changes the metadata before it is written. */
   change?: (metadata: Record<string, unknown>) => void;
 }
@@ -39,7 +41,8 @@ export async function writeOrderBackup(
   const lines: string[] = [];
   for (const taken of content.tables) {
     const described = await describe(database, taken.table);
-    const rows = await textsOf(database, taken, rowJsonExpression('t', described.columns));
+    const texts = await textsOf(database, taken, rowJsonExpression('t', described.columns));
+    const rows = content.edit?.(taken.table, texts) ?? texts;
     lines.push(...rows.map((row) => `${rowLinePrefix(taken.table)}${row}}`));
     tables.push({...described, rows: rows.length, checksum: sumOf(rows)});
   }

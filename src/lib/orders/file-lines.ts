@@ -1,5 +1,5 @@
 /** Reads a file line by line as bytes, with memory bounded by the longest line. */
-import {createReadStream} from 'node:fs';
+import {type FileHandle, open} from 'node:fs/promises';
 import {explainReadError} from './order-file-error.js';
 
 const newline = 0x0a;
@@ -18,38 +18,43 @@ export interface LineTaker {
 
 /** @throws READ_FAILED, BACKUP_NOT_FOUND, and what `taker` throws */
 export async function readLines(path: string, taker: LineTaker, signal?: AbortSignal): Promise<void> {
-  const stream = createReadStream(path, {highWaterMark: chunkBytes, ...(signal ? {signal} : {})});
-  /** The pieces of a line that has not ended yet. */
-  let pending: Buffer[] = [];
-  let pendingBytes = 0;
-  let line = 0;
   try {
-    for await (const data of stream) {
-      const chunk = data as Buffer;
-      let start = 0;
-      for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, start)) {
-        line += 1;
-        if (pendingBytes === 0) {
-          taker.line(chunk, start, end, line);
-        } else {
-          const whole = Buffer.concat([...pending, chunk.subarray(start, end)]);
-          pending = [];
-          pendingBytes = 0;
-          taker.line(whole, 0, whole.length, line);
-        }
-        start = end + 1;
-      }
-      if (start < chunk.length) {
-        pending.push(chunk.subarray(start));
-        pendingBytes += chunk.length - start;
-        if (pendingBytes > lineLimitBytes) taker.unfinished(line + 1, pendingBytes);
-      }
-      await taker.drain();
+    const file = await open(path);
+    try {
+      await splitLines(file, taker, signal);
+    } finally {
+      await file.close();
     }
   } catch (error) {
     throw explainReadError(error, path);
-  } finally {
-    stream.destroy();
   }
-  if (pendingBytes > 0) taker.unfinished(line + 1, pendingBytes);
+}
+
+/** One buffer is filled again and again; what is left of it, the beginning of a line, moves to its front. */
+async function splitLines(file: FileHandle, taker: LineTaker, signal?: AbortSignal): Promise<void> {
+  let buffer: Buffer = Buffer.allocUnsafeSlow(chunkBytes);
+  /** Bytes of the buffer that hold the beginning of a line. */
+  let pending = 0;
+  let line = 0;
+  for (;;) {
+    signal?.throwIfAborted();
+    if (pending > lineLimitBytes) taker.unfinished(line + 1, pending);
+    if (pending === buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * buffer.length);
+      buffer.copy(larger);
+      buffer = larger;
+    }
+    const {bytesRead} = await file.read(buffer, pending, buffer.length - pending);
+    if (bytesRead === 0) break;
+    const filled = buffer.subarray(0, pending + bytesRead);
+    let start = 0;
+    for (let end = filled.indexOf(newline, pending); end !== -1; end = filled.indexOf(newline, start)) {
+      taker.line(filled, start, end, ++line);
+      start = end + 1;
+    }
+    await taker.drain();
+    filled.copyWithin(0, start);
+    pending = filled.length - start;
+  }
+  if (pending > 0) taker.unfinished(line + 1, pending);
 }

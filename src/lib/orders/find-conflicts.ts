@@ -4,14 +4,15 @@ import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
 import {findLinkConflicts} from './find-link-conflicts.js';
 import {alreadyThere, findMissingParents, mark} from './mark-staged.js';
 import {fromRelation, type TargetExclusive} from './restore-target.js';
-import {hashOf, type StagedOrders} from './stage-orders.js';
+import {rowJsonExpression} from './row-json.js';
+import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
 import {sameKey} from './staged-conditions.js';
 
 /** Writes the reason into every staged row that would be skipped. Reads only, beside the temporary tables. */
 export async function findConflicts(session: Session, staged: StagedOrders): Promise<void> {
-  await findGoneColumns(session, staged);
   for (const each of staged.tables) {
+    await findGoneColumns(session, each);
     await findColumnConflicts(session, each);
     await findSameKeys(session, each);
     for (const unique of each.target.exclusives) {
@@ -42,40 +43,45 @@ async function findColumnConflicts(session: Session, staged: StagedTable): Promi
       'true',
     );
   }
-  for (const {column} of staged.shared) {
-    if (!column.notNull || column.generated) continue;
+  const needed = staged.shared
+    .filter(({column}) => column.notNull && !column.generated)
+    .map(({column}) => ({
+      isEmpty: `s.c${column.number} IS NULL`,
+      reason: quoteLiteral(`column "${column.name}" may no longer be empty`),
+    }));
+  if (needed.length === 0) return;
+  await mark(
+    session,
+    staged,
+    `CASE ${needed.map(({isEmpty, reason}) => `WHEN ${isEmpty} THEN ${reason}`).join(' ')} END`,
+    `(${needed.map(({isEmpty}) => isEmpty).join(' OR ')})`,
+  );
+}
+
+/** Rows whose value of a column that is gone would be lost. */
+async function findGoneColumns(session: Session, staged: StagedTable): Promise<void> {
+  for (const {name, column} of staged.gone) {
     await mark(
       session,
       staged,
-      quoteLiteral(`column "${column.name}" may no longer be empty`),
-      `s.c${column.number} IS NULL`,
+      quoteLiteral(`column gone: the table no longer has "${name}"`),
+      `s.${column} IS NOT NULL`,
     );
   }
 }
 
-/** Rows whose value of a column that is gone would be lost; only the file's text still has it. */
-async function findGoneColumns(session: Session, staged: StagedOrders): Promise<void> {
-  for (const each of staged.tables) {
-    const input = `pg_temp.destino_in_${staged.file.tables.indexOf(each.file)}`;
-    for (const field of each.gone) {
-      await mark(
-        session,
-        each,
-        quoteLiteral(`column gone: the table no longer has "${field}"`),
-        `EXISTS (SELECT FROM ${input} i WHERE i.line = s.line AND i.doc ->> ${quoteLiteral(field)} IS NOT NULL)`,
-      );
-    }
-  }
-}
-
 async function findSameKeys(session: Session, staged: StagedTable): Promise<void> {
-  const {temp, target, key} = staged;
-  const isSame = `${hashOf(staged.rowJson)} = s.hash`;
+  const {temp, target, key, json} = staged;
+  const isSame = `${rowJsonExpression('t', json.target)} = ${rowJsonExpression('s', json.staged)}`;
   // Without a key only a row that is the same altogether can be recognized.
   const condition = key.length === 0 ? isSame : sameKey(staged);
+  const from = `${fromRelation(target)} t WHERE s.reason IS NULL AND ${condition}`;
+  // As a rule there is none, and looking for keys alone is quicker by far than carrying whole rows along.
+  const [found] = await session.query(`SELECT count(*) AS rows FROM ${temp} s, ${from}`);
+  if (found?.['rows'] === '0') return;
   await session.query(
     `UPDATE ${temp} s SET reason = CASE WHEN ${isSame} THEN ${quoteLiteral(alreadyThere)} ELSE 'same key: another row has it' END
-       FROM ${fromRelation(target)} t WHERE s.reason IS NULL AND ${condition}`,
+       FROM ${from}`,
   );
 }
 

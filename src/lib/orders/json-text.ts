@@ -61,6 +61,12 @@ export function jsonMembers(text: Buffer, from: number): {members: JsonMember[];
   }
 }
 
+/** The member's key with its escapes undone. */
+export function memberName(text: Buffer, member: JsonMember): string {
+  const raw = text.toString('utf8', member.keyStart, member.keyEnd);
+  return raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
+}
+
 /** Start and end of each element of the array that starts at `from`. @throws JsonTextError */
 export function jsonElements(text: Buffer, from: number): {start: number; end: number}[] {
   if (text[from] !== openBracket) throw new JsonTextError(from, 'an array was expected');

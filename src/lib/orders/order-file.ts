@@ -25,6 +25,8 @@ export interface FileTable {
   readonly schema: string;
   readonly name: string;
   readonly rows: number;
+  /** The sum over the texts of the rows, as row-hash.ts makes it; none where the file has none. */
+  readonly checksum: string | undefined;
   readonly columns: readonly FileColumn[];
   /** The key's columns when the file was written; empty without a primary key. */
   readonly key: readonly string[];

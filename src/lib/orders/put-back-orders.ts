@@ -1,12 +1,12 @@
 /** Puts the planned rows back, in the running transaction, and proves them before it may commit. */
-import {AppError} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
 import {insertGroups} from './insert-groups.js';
-import {countRows} from './count-staged.js';
+import {proveRows, type RestoredCounts} from './prove-rows.js';
 import {fromRelation} from './restore-target.js';
 import {advanceSequences} from './sequences.js';
-import {hashOf, type StagedOrders} from './stage-orders.js';
+import {different} from './row-differences.js';
+import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
 import {keyNumbers, linkColumns, sameKey, stillUnlinked} from './staged-conditions.js';
 import {withoutUserTriggers} from './user-triggers.js';
@@ -23,6 +23,7 @@ export interface PutBackProgress {
 export async function putBackOrders(
   session: Session,
   staged: StagedOrders,
+  restored: RestoredCounts,
   progress: PutBackProgress,
 ): Promise<string[]> {
   const touched = [...staged.tables, ...staged.links].map(({target}) => target.oid);
@@ -30,12 +31,12 @@ export async function putBackOrders(
     await session.query('SET CONSTRAINTS ALL DEFERRED');
     for (const group of groupsOf(staged.tables)) {
       await insertGroup(session, group);
-      for (const each of group) progress.inserted(each.file.table, (await countRows(session, each)).restored);
+      for (const each of group) progress.inserted(each.file.table, restored.get(each) ?? 0);
     }
     for (const each of staged.links) await setLinks(session, each);
     await session.query('SET CONSTRAINTS ALL IMMEDIATE');
-    for (const each of staged.tables) await proveRows(session, each);
-    for (const each of staged.links) await proveLinks(session, each);
+    await proveRows(session, staged, restored);
+    for (const each of staged.links) await proveLinks(session, each, restored.get(each) ?? 0);
     const moved: string[] = [];
     for (const each of staged.tables) moved.push(...(await advanceSequences(session, each)));
     return moved;
@@ -76,40 +77,7 @@ async function setLinks(session: Session, staged: StagedTable): Promise<void> {
   );
 }
 
-/** Every row that was put back reads like the file's, by SHA-256 of its JSON text; else the first few are named. */
-async function proveRows(session: Session, staged: StagedTable): Promise<void> {
-  const {restored} = await countRows(session, staged);
-  const same = `${hashOf(staged.rowJson)} = s.hash`;
-  const from = fromRelation(staged.target);
-  if (staged.key.length === 0) {
-    // None was there before (such rows are skipped), so as many as were put back must be there now.
-    const [row] = await session.query(
-      `SELECT count(*) AS found FROM ${from} t WHERE ${hashOf(staged.rowJson)} IN (SELECT s.hash FROM ${staged.temp} s WHERE s.reason IS NULL)`,
-    );
-    refuseDifference(staged, restored, Number(row?.['found']), []);
-    return;
-  }
-  const [row] = await session.query(
-    `SELECT count(*) AS found FROM ${staged.temp} s JOIN ${from} t ON ${sameKey(staged)} WHERE s.reason IS NULL AND ${same}`,
-  );
-  const found = Number(row?.['found']);
-  if (found === restored) return;
-  const examples = await session.query(
-    `SELECT coalesce(${staged.rowJson}, 'no row') AS now, s.line FROM ${staged.temp} s LEFT JOIN ${from} t ON ${sameKey(staged)}
-      WHERE s.reason IS NULL AND (${same}) IS NOT TRUE ORDER BY s.line LIMIT 3`,
-  );
-  refuseDifference(
-    staged,
-    restored,
-    found,
-    examples.map(
-      (example) => `line ${example['line'] ?? ''} would read ${(example['now'] ?? '').slice(0, 400)}`,
-    ),
-  );
-}
-
-async function proveLinks(session: Session, staged: StagedTable): Promise<void> {
-  const {restored} = await countRows(session, staged);
+async function proveLinks(session: Session, staged: StagedTable, restored: number): Promise<void> {
   const same = linkColumns(staged).map(
     ({column}) => `t.${quoteIdentifier(column.name)}::text IS NOT DISTINCT FROM s.c${column.number}::text`,
   );
@@ -117,22 +85,5 @@ async function proveLinks(session: Session, staged: StagedTable): Promise<void> 
     `SELECT count(*) AS found FROM ${staged.temp} s JOIN ${fromRelation(staged.target)} t
          ON ${[sameKey(staged, keyNumbers(staged)), ...same].join(' AND ')} WHERE s.reason IS NULL`,
   );
-  refuseDifference(staged, restored, Number(row?.['found']), []);
-}
-
-function refuseDifference(
-  staged: StagedTable,
-  expected: number,
-  found: number,
-  details: readonly string[],
-): void {
-  if (found === expected) return;
-  throw new AppError(
-    'ORDERS_RESTORE_FAILED',
-    `${expected - found} of ${expected} rows of ${staged.file.table} came back different from the order backup; everything was rolled back, nothing was changed.`,
-    {
-      hint: 'A trigger, a default or a column type has probably changed since; the preview names columns that did.',
-      details,
-    },
-  );
+  if (Number(row?.['found']) !== restored) throw different(staged, 'Links', []);
 }

@@ -2,7 +2,14 @@
 import {isUtf8} from 'node:buffer';
 import {createReadStream} from 'node:fs';
 import {z} from 'zod';
-import {JsonTextError, type JsonMember, jsonElements, jsonMembers, skipJsonValue} from './json-text.js';
+import {
+  JsonTextError,
+  type JsonMember,
+  jsonElements,
+  jsonMembers,
+  memberName,
+  skipJsonValue,
+} from './json-text.js';
 import {TopLevelSplitter, type TopLevelTaker} from './json-top-level.js';
 import type {FileTable, OrderFile, OrderFileSink} from './order-file.js';
 import {explainReadError, invalidOrderFile} from './order-file-error.js';
@@ -56,6 +63,7 @@ export async function readOldScriptOrders(
       schema,
       name: table,
       rows: counted?.rows ?? 0,
+      checksum: undefined,
       columns: (counted?.fields ?? []).map((field) => ({name: field, asText: false, type: undefined})),
       key: ['id'],
     });
@@ -253,11 +261,6 @@ function nestedRows(text: Buffer, members: readonly JsonMember[], name: string) 
     const target = isNested(name, field) ? arrays[name]?.nested[field] : undefined;
     return target === undefined ? [] : [{target, elements: jsonElements(text, member.valueStart)}];
   });
-}
-
-function memberName(text: Buffer, member: JsonMember): string {
-  const raw = text.toString('utf8', member.keyStart, member.keyEnd);
-  return raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
 }
 
 function checkWhole(value: Buffer, at: number): void {

@@ -39,8 +39,8 @@ export async function readOrderSnapshot(path: string, signal?: AbortSignal): Pro
   };
 }
 
-function fileTable({table, schema, name, rows, columns, key}: SnapshotTable): FileTable {
-  return {table, schema, name, rows, columns, key};
+function fileTable({table, schema, name, rows, checksum, columns, key}: SnapshotTable): FileTable {
+  return {table, schema, name, rows, checksum, columns, key};
 }
 
 async function scan(

@@ -14,7 +14,6 @@ export async function selectOrders(
   ids: readonly string[],
 ): Promise<void> {
   const every = [...staged.tables, ...staged.links];
-  for (const {temp} of every) await session.query(`UPDATE ${temp} SET selected = false`);
   const found = new Set<string>();
   for (const root of staged.tables.filter(({file}) => staged.file.roots.includes(file.table))) {
     const key = root.key.map((number) => `s.c${number}::text`);
@@ -40,13 +39,13 @@ export async function selectOrders(
     for (const {child, reference, parent} of pairs) {
       const count = await session.execute(
         `UPDATE ${child.temp} s SET selected = true FROM ${parent.temp} p
-          WHERE NOT s.selected AND p.selected AND ${matches(reference, 'staged')}`,
+          WHERE s.selected IS NULL AND p.selected AND ${matches(reference, 'staged')}`,
       );
       isGrowing ||= count > 0;
     }
   }
   for (const {temp} of every) {
-    await session.query(`DELETE FROM ${temp} WHERE NOT selected`);
+    await session.query(`DELETE FROM ${temp} WHERE selected IS NULL`);
     await session.query(`ANALYZE ${temp}`);
   }
 }

@@ -1,9 +1,10 @@
 /** How a table of an order backup and the table of the database go together. */
 import {quoteIdentifier} from '../postgres/quote.js';
+import type {ColumnForm} from './copy-text.js';
 import type {FileTable, OrderFile} from './order-file.js';
 import type {SoftLink} from './profile.js';
 import type {TargetColumn, TargetTable} from './restore-target.js';
-import {rowJsonExpression} from './row-json.js';
+import type {RowColumn} from './row-json.js';
 import {snakeCase} from './snake-case.js';
 
 /** A column that both the file and the table have. */
@@ -14,23 +15,37 @@ export interface SharedColumn {
   readonly column: TargetColumn;
 }
 
+/** A value in the lines of the file, and the column that takes it when it is staged. */
+export interface StagedField {
+  readonly name: string;
+  /** c1, c2, ... by the target's column numbers; g0, g1, ..., of type text, for what the table has no column for. */
+  readonly column: string;
+  readonly form: ColumnForm;
+}
+
 /**
  * Rows of one table of the file, staged.
- * Columns of the temporary table: line, reason (why the row is skipped; null when it is to be restored), selected,
- * hash (SHA-256 of the JSON text that the restored row must have), and c1, c2, ... by the target's column numbers.
+ * Columns of the temporary table: line, reason (why the row is skipped; null when it is to be restored), selected (only
+ * while single orders are looked for), and those of the fields.
  */
 export interface StagedTable {
   readonly file: FileTable;
   readonly target: TargetTable;
   /** Quoted name of the temporary table. */
   readonly temp: string;
+  /** What a row of the file holds, in its order; of a link's two parts the values. */
+  readonly fields: readonly StagedField[];
+  /** What a link's other part holds. */
+  readonly keyFields: readonly StagedField[];
   readonly shared: readonly SharedColumn[];
   /** Fields of the file that the table no longer has. */
-  readonly gone: readonly string[];
+  readonly gone: readonly StagedField[];
   /** Columns of the table that the file does not have. */
   readonly added: readonly TargetColumn[];
-  /** SQL: the JSON text of the target's row `t` as it must read after the restore. */
-  readonly rowJson: string;
+  /** The row's JSON as it must read after the restore: from the target's row `t`, and from the staged row `s`. */
+  readonly json: {readonly target: readonly RowColumn[]; readonly staged: readonly RowColumn[]};
+  /** Whether the JSON of a restored row must be the very text that stands in the file. */
+  readonly isExact: boolean;
   /** Column numbers that tell rows apart; empty where nothing does. */
   readonly key: readonly number[];
 }
@@ -70,13 +85,27 @@ export function describeStaged(
   target: TargetTable,
   temp: string,
 ): StagedTable {
+  const isLink = file.relinked.includes(table);
   const shared: SharedColumn[] = [];
-  const gone: string[] = [];
-  for (const {name, asText} of table.columns) {
+  const gone: StagedField[] = [];
+  const fieldOf = (name: string, number: string, column: TargetColumn | undefined, asText: boolean) => ({
+    name,
+    column: column ? `c${column.number}` : `g${number}`,
+    form: column && !asText ? formOf(column) : ('text' as const),
+  });
+  const fields = table.columns.map(({name, asText}, index) => {
     const column = findColumn(target, name, file.isFromOldScripts);
+    // A link's key is taken from its own part of the line.
+    const isKey = isLink && table.key.includes(name);
+    const field = fieldOf(name, String(index), isKey ? undefined : column, asText);
     if (column) shared.push({field: name, asText, column});
-    else gone.push(name);
-  }
+    else gone.push(field);
+    return field;
+  });
+  const keyFields = (isLink ? table.key : []).map((name, index) => {
+    const column = target.columns.find((each) => each.name === name);
+    return fieldOf(name, `k${index}`, column, true);
+  });
   const added = target.columns.filter((column) => !shared.some((each) => each.column === column));
   const unique = target.exclusives.find(
     ({parts, predicate}) =>
@@ -87,22 +116,32 @@ export function describeStaged(
       ),
   );
   const uniqueKey = unique?.parts.map(({expression}) => numberOf(target, expression, true) ?? 0) ?? [];
+  const json = shared.map(({column, asText}) => ({
+    name: column.name,
+    asText: file.isFromOldScripts ? column.asText : asText,
+    number: column.number,
+  }));
   return {
     file: table,
     target,
     temp: `pg_temp.${quoteIdentifier(temp)}`,
+    fields,
+    keyFields,
     shared,
     gone,
     added,
-    rowJson: rowJsonExpression(
-      't',
-      shared.map(({column, asText}) => ({
-        name: column.name,
-        asText: file.isFromOldScripts ? column.asText : asText,
-      })),
-    ),
+    json: {
+      target: json,
+      staged: json.map((column) => ({...column, sql: `s.c${column.number}`})),
+    },
+    isExact: table.checksum !== undefined && gone.length === 0,
     key: target.primaryKey.length > 0 ? target.primaryKey : uniqueKey,
   };
+}
+
+function formOf({type}: TargetColumn): ColumnForm {
+  if (type === 'json' || type === 'jsonb') return 'json';
+  return type.endsWith('[]') ? 'array' : 'text';
 }
 
 /** The number of a column that an index part names; with `notNull` only of one that cannot be null. */

@@ -4,43 +4,44 @@ import {finished} from 'node:stream/promises';
 import type {Session} from './client.js';
 import {explainDatabaseError} from './explain-failure.js';
 
+/** A running COPY; its methods throw AppError with the code that the server's SQLSTATE stands for. */
 export interface CopyInput {
   /** Sends data; resolves when more may be sent. */
   write(data: Buffer): Promise<void>;
+  /** Completes the copy. */
+  end(): Promise<void>;
+  /** Makes the copy fail, so that the session can go on. */
+  abandon(): Promise<void>;
 }
 
-/**
- * Runs the COPY statement `sql` and hands `work` its input; the copy ends when `work` does, and fails when it throws.
- * @throws AppError with the code that the server's SQLSTATE stands for, and what `work` throws
- */
-export async function copyInto(
-  session: Session,
-  sql: string,
-  work: (input: CopyInput) => Promise<void>,
-): Promise<void> {
+/** Starts the COPY statement `sql`; it must be ended or abandoned before anything else runs in the session. */
+export async function beginCopy(session: Session, sql: string): Promise<CopyInput> {
   const {from} = await import('pg-copy-streams');
   const stream = session.client.query(from(sql));
   const done = finished(stream);
-  done.catch(() => undefined); // awaited below; it may fail before that
-  try {
-    await work({
-      write: async (data) => {
+  done.catch(() => undefined); // told by `write` or `end`
+  const explained = async (work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      throw error instanceof Error && 'severity' in error
+        ? explainDatabaseError(error, 'Copying rows')
+        : error;
+    }
+  };
+  return {
+    write: (data) =>
+      explained(async () => {
         if (!stream.write(data)) await Promise.race([once(stream, 'drain'), done]);
-      },
-    });
-  } catch (error) {
-    stream.destroy(error instanceof Error ? error : new Error(String(error)));
-    await done.catch(() => undefined); // the first error is the one to tell
-    throw explainCopyError(error);
-  }
-  try {
-    stream.end();
-    await done;
-  } catch (error) {
-    throw explainCopyError(error);
-  }
-}
-
-function explainCopyError(error: unknown): unknown {
-  return error instanceof Error && 'severity' in error ? explainDatabaseError(error, 'Copying rows') : error;
+      }),
+    end: () =>
+      explained(() => {
+        stream.end();
+        return done;
+      }),
+    abandon: async () => {
+      stream.destroy(new Error('the copy was given up'));
+      await done.catch(() => undefined); // it fails, for it was told to
+    },
+  };
 }

@@ -9,6 +9,7 @@ import {findConflicts} from '../orders/find-conflicts.js';
 import {selectOrders} from '../orders/select-staged-orders.js';
 import {keyNumbers} from '../orders/staged-conditions.js';
 import {ordersProfile} from '../orders/profile.js';
+import type {RestoredCounts} from '../orders/prove-rows.js';
 import {putBackOrders} from '../orders/put-back-orders.js';
 import {type StagedOrders, stageOrders} from '../orders/stage-orders.js';
 import {changedTypes, type StagedTable} from '../orders/staged-table.js';
@@ -144,6 +145,7 @@ function originWarnings(file: OrderFile, identity: DatabaseIdentity): string[] {
 interface Plan {
   readonly staged: StagedOrders;
   readonly result: Omit<RestoreOrdersResult, 'mode' | 'database' | 'sequences' | 'duration'>;
+  readonly restored: RestoredCounts;
   /** Rows to insert and links to set. */
   readonly rows: number;
   readonly links: number;
@@ -168,6 +170,7 @@ async function summarize(session: Session, staged: StagedOrders, isSelection: bo
   const tables: Record<string, RestoredTable> = {};
   const conflicts: RestoreConflict[] = [];
   const reasons: {table: string; reason: string; rows: number}[] = [];
+  const counts = new Map<StagedTable, number>();
   const totals = {rows: 0, links: 0};
   const add = (table: string, more: RestoredTable): void => {
     const {restored, relinked, skipped} = tables[table] ?? {restored: 0, relinked: 0, skipped: 0};
@@ -184,15 +187,17 @@ async function summarize(session: Session, staged: StagedOrders, isSelection: bo
   };
   for (const each of staged.tables) {
     const {restored, skipped} = await countRows(session, each);
+    counts.set(each, restored);
     totals.rows += restored;
     add(each.file.table, {restored, relinked: 0, skipped});
-    await list(each, each.key);
+    if (skipped > 0) await list(each, each.key);
   }
   for (const each of staged.links) {
     const {restored, skipped} = await countRows(session, each);
+    counts.set(each, restored);
     totals.links += restored;
     add(each.file.table, {restored: 0, relinked: restored, skipped});
-    await list(each, keyNumbers(each));
+    if (skipped > 0) await list(each, keyNumbers(each));
   }
   for (const {table, rows} of isSelection ? [] : [...staged.gone, ...staged.goneLinks]) {
     if (rows === 0) continue;
@@ -203,6 +208,7 @@ async function summarize(session: Session, staged: StagedOrders, isSelection: bo
   const {file} = staged;
   return {
     staged,
+    restored: counts,
     ...totals,
     result: {
       backupPath: file.path,
@@ -222,7 +228,9 @@ function changeNotes({tables, links}: StagedOrders): string[] {
   return [...tables, ...links].flatMap((each) => {
     const {file, gone, added} = each;
     return [
-      ...(gone.length === 0 ? [] : [`${file.table} no longer has the column ${gone.join(', ')}.`]),
+      ...(gone.length === 0
+        ? []
+        : [`${file.table} no longer has the column ${gone.map(({name}) => name).join(', ')}.`]),
       ...changedTypes(each).map(
         ({name, before, now}) =>
           `${file.table}: the column ${name} was ${before} and is ${now}; its values must read the same.`,
@@ -295,7 +303,7 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
     try {
       const sequences = await withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', async () => {
         await session.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
-        const moved = await putBackOrders(session, plan.staged, {
+        const moved = await putBackOrders(session, plan.staged, plan.restored, {
           inserted: (_table, rows) => progress.advance((done += rows), plan.rows, 'rows'),
         });
         await ctx.reach('orders.inserted');
