@@ -1,22 +1,24 @@
 // Measures this program beside the stock tools on the same throw-away server, run after run in turn.
 // usage: npm run bench -- [--scale N] [--runs N] [--only NAME,NAME] [--pg MAJOR] [--keep FOLDER]
-// Names: dominating, narrow, skewed, blobs, orders (or orders-preview, orders-clean, orders-restore), start, growth.
-// Scale 1 is 100 MB of rows and 10 000 orders. With --keep the server and its orders stay in FOLDER for the next run, and
+// Names: dominating, narrow, skewed, blobs (or one part of each: dominating-custom, -directory, -sql, -verify, -restore),
+// orders (or orders-preview, orders-clean, orders-restore), start, growth; and growth-long, which is never run unless named.
+// Scale 1 is 100 MB of rows and 10 000 orders. With --keep the server and its data stay in FOLDER for the next run, and
 // with --runs 0 they are made and nothing is measured.
 // Results: bench-results/<time>.md and .json. Ratios and CPU time carry over to other machines, wall times do not.
 import {execFileSync} from 'node:child_process';
 import {cpus} from 'node:os';
-import {cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {dirname, join, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {withSession} from '../dist/lib/postgres/client.js';
-import {withDatabase} from '../dist/lib/postgres/connection.js';
 import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/local-cluster.js';
-import {fill} from './bench/data.mjs';
+import {benchGrowth} from './bench/growth.mjs';
 import {measure, median, noisyCores, summarize} from './bench/measure.mjs';
 import {benchOrders} from './bench/orders.mjs';
+import {benchShape, shapeParts} from './bench/shapes.mjs';
+import {benchStart} from './bench/start.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const program = join(root, 'bin/run.js');
@@ -65,29 +67,23 @@ const ours = (args, database) =>
     env: {DIRECT_URL: urlOf(database)}, serverPid, cwd: work,
   }); // prettier-ignore
 
+/** The parts of a benchmark that were asked for by their own names or by that of the whole. */
+const partsOf = (name, parts) => parts.filter((part) => only.has(name) || only.has(`${name}-${part}`));
+
+const bench = {
+  connection: cluster.connection, onServer, stock, ours, urlOf, note, alternate, work, keep, runs, program,
+  binFolder: server.folder, major: server.major,
+}; // prettier-ignore
 try {
-  for (const shape of ['dominating', 'narrow', 'skewed', 'blobs'])
-    if (only.has(shape)) await benchShape(shape);
-  const parts = ['preview', 'clean', 'restore'].filter(
-    (part) => only.has('orders') || only.has(`orders-${part}`),
-  );
-  if (parts.length > 0) {
-    const bench = {
-      connection: cluster.connection,
-      onServer,
-      stock,
-      ours,
-      note,
-      alternate,
-      work,
-      keep,
-      runs,
-      major: server.major,
-    };
-    await benchOrders(bench, Math.round(10_000 * scale), parts);
+  for (const shape of ['dominating', 'narrow', 'skewed', 'blobs']) {
+    const parts = partsOf(shape, shapeParts);
+    if (parts.length > 0) await benchShape(bench, shape, scale, parts);
   }
-  if (only.has('start')) await benchStart();
-  if (only.has('growth')) await benchGrowth();
+  const parts = partsOf('orders', ['preview', 'clean', 'restore']);
+  if (parts.length > 0) await benchOrders(bench, Math.round(10_000 * scale), parts);
+  if (only.has('start')) await benchStart(bench);
+  if (only.has('growth')) await benchGrowth(bench, scale, [1, 10]);
+  if (only.has('growth-long')) await benchGrowth(bench, scale, [1, 10, 50]);
 } finally {
   await cluster.stop();
   await rm(work, {recursive: true, force: true});
@@ -118,139 +114,6 @@ function note(group, samples, reference) {
       `${group}: ${name}: wall ${row.wallRatio.toFixed(2)}, CPU ${row.cpuRatio.toFixed(2)}${row.isNoisy ? ' (noisy)' : ''}\n`,
     );
   }
-}
-
-async function benchShape(shape) {
-  await onServer(`CREATE DATABASE ${shape}`);
-  await fill(withDatabase(cluster.connection, shape), shape, scale);
-  const stockDump = async (...args) => {
-    const path = join(work, 'stock.dump');
-    await rm(path, {recursive: true, force: true});
-    return {...(await stock('pg_dump', [...args, `--file=${path}`], shape)), sizeMb: await megabytesOf(path)};
-  };
-  const ourDump = async (...args) => {
-    await rm(join(work, 'backups'), {recursive: true, force: true});
-    const sample = await ours(['backup', ...args], shape);
-    return {...sample, sizeMb: await sizeOfBackup()};
-  };
-  const dumps = await alternate({
-    'pg_dump -Fc': () => stockDump('-Fc'),
-    'backup': () => ourDump(),
-    'backup --no-verify': () => ourDump('--no-verify'),
-    'pg_dump -Fd -j': () => stockDump('-Fd', `-j${Math.min(cpus().length, 4)}`),
-    'backup --format directory': () => ourDump('--format=directory'),
-    'backup --format directory --no-verify': () => ourDump('--format=directory', '--no-verify'),
-    'pg_dump -Fp -Z6': () => stockDump('-Fp', '-Z6'),
-    'backup --format sql --no-verify': () => ourDump('--format=sql', '--no-verify'),
-  }); // prettier-ignore
-  // The step alone, beside the whole command: what pg_dump itself is compared with.
-  for (const name of ['backup', 'backup --format directory'])
-    dumps.set(`${name}: its step "Dump"`, stepOf(dumps.get(name), 'Dump'));
-  note(`${shape}: dump`, dumps, 'pg_dump -Fc');
-
-  await ourDump();
-  await stockDump('-Fc');
-  const restored = `${shape}_restored`;
-  const fresh = async (restore) => {
-    await onServer(`DROP DATABASE IF EXISTS ${restored}`);
-    return restore();
-  };
-  const stockRestore = async (...args) => {
-    await onServer(`CREATE DATABASE ${restored}`);
-    return stock('pg_restore', [...args, `--dbname=${restored}`, 'stock.dump'], 'postgres');
-  };
-  const ourRestore = (...args) =>
-    ours(['restore', '--latest', `--target-db=${restored}`, '--create-db', '--yes', ...args], shape);
-  const restores = await alternate({
-    'pg_restore': () => fresh(() => stockRestore()),
-    'restore --create-db': () => fresh(() => ourRestore()),
-    'restore --create-db --toast-compression lz4': () => fresh(() => ourRestore('--toast-compression=lz4')),
-  }); // prettier-ignore
-  for (const name of ['restore --create-db', 'restore --create-db --toast-compression lz4'])
-    restores.set(`${name}: its step "Restore"`, stepOf(restores.get(name), 'Restore into [^:]*'));
-  note(`${shape}: restore`, restores, 'pg_restore');
-  await onServer(`DROP DATABASE IF EXISTS ${restored}`);
-
-  const verifies = await alternate({
-    'pg_dump -Fc': () => stockDump('-Fc'),
-    'verify --level archive': () => ours(['verify', '--latest'], shape),
-  });
-  note(`${shape}: verify`, verifies, 'pg_dump -Fc');
-}
-
-/** The samples of one step of the program, by what it tells on stderr; its CPU time is not known apart. */
-function stepOf(samples, title) {
-  return samples.map((sample) => {
-    const [, took = ''] = new RegExp(`${title}: done in (.*?)(?: \\(|$)`, 'm').exec(sample.stderr) ?? [];
-    const [, minutes = '0', amount = 'NaN', unit] = /^(?:(\d+) min ?)?(?:([\d.]+) (ms|s))?$/.exec(took) ?? [];
-    const seconds = Number(minutes) * 60 + Number(amount) / (unit === 'ms' ? 1000 : 1);
-    return {...sample, wall: seconds, cpu: Number.NaN, serverCpu: Number.NaN};
-  });
-}
-
-/** Start-up, with a folder of 100 backups for `list`; NODE_EXTRA_CA_CERTS would slow every start of Node alike and flatter the ratios. */
-async function benchStart() {
-  const folder = join(work, 'hundred');
-  await onServer('CREATE DATABASE tiny');
-  await mkdir(folder, {recursive: true});
-  const env = {DIRECT_URL: urlOf('tiny'), NODE_EXTRA_CA_CERTS: ''};
-  const made = JSON.parse(
-    (
-      await measure(process.execPath, [program, 'backup', '--json', `--pg-bin=${server.folder}`], {
-        cwd: folder,
-        env,
-      })
-    ).stdout,
-  );
-  const text = await readFile(made.metadataPath, 'utf8');
-  for (let n = 0; n < 99; n++) {
-    const id = `tiny-2026-01-01T00-${String(Math.floor(n / 60)).padStart(2, '0')}-${String(n % 60).padStart(2, '0')}`;
-    await writeFile(join(dirname(made.metadataPath), `${id}.metadata.json`), text.replaceAll(made.id, id));
-    await cp(made.path, join(dirname(made.path), `${id}.dump`));
-  }
-  const start = (...args) => measure(process.execPath, args, {cwd: folder, env});
-  const samples = await alternate({
-    'node -e 0': () => start('-e', '0'),
-    '--version': () => start(program, '--version'),
-    '--help': () => start(program, '--help'),
-    'list (100 backups)': () => start(program, 'list'),
-  }, Math.max(runs, 10)); // prettier-ignore
-  note('start-up', samples, 'node -e 0');
-}
-
-/** The same shape at 1x, 10x and, where the scale allows for it, 50x: time must grow no faster, memory not at all. */
-async function benchGrowth() {
-  const samples = new Map();
-  for (const times of values.only === 'growth' ? [1, 10, 50] : [1, 10]) {
-    const database = `growth_${times}`;
-    await onServer(`CREATE DATABASE ${database}`);
-    await fill(withDatabase(cluster.connection, database), 'dominating', (scale / 5) * times);
-    await rm(join(work, 'backups'), {recursive: true, force: true});
-    samples.set(`backup at ${times}x`, [await ours(['backup'], database)]);
-    samples.set(`verify at ${times}x`, [await ours(['verify', '--latest'], database)]);
-    samples.set(`restore at ${times}x`, [
-      await ours(['restore', '--latest', `--target-db=${database}_r`, '--create-db', '--yes'], database),
-    ]);
-    await onServer(`DROP DATABASE ${database}_r`);
-    await onServer(`DROP DATABASE ${database}`);
-  }
-  note('growth (ratios to the backup at 1x)', samples, 'backup at 1x');
-}
-
-/** Of the one backup there is, without its metadata; progress is told where --json is not given, so the size is looked up. */
-async function sizeOfBackup() {
-  const folder = join(work, 'backups', 'database');
-  const [name] = (await readdir(folder)).filter((file) => !file.endsWith('.json'));
-  return megabytesOf(join(folder, name));
-}
-
-async function megabytesOf(path) {
-  const status = await stat(path);
-  if (!status.isDirectory()) return status.size / 1e6;
-  const sizes = await Promise.all(
-    (await readdir(path)).map(async (name) => (await stat(join(path, name))).size),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0) / 1e6;
 }
 
 async function report() {

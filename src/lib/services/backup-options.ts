@@ -92,7 +92,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
   return {
     format,
     isCompressed,
-    compression: compressionArgument(format, isCompressed, level),
+    compression: compressionArgument(isCompressed, level),
     recompressLevel: undefined,
     isVerified: request.verify ?? true,
     hasFingerprints: (request.verify ?? true) && (request.fingerprint ?? true),
@@ -119,25 +119,34 @@ export function fitBackupOptions(
   found: {readonly hasZstd: boolean; readonly toolMajor: number; readonly tables: readonly TableSize[]},
 ): BackupOptions {
   const {format, compression} = options;
-  const own = format === 'directory' ? String(gzipDirectoryLevel) : undefined;
-  const fitting = found.hasZstd ? zstdDefault : own;
-  // Only what is read back whole afterwards by pg_restore itself is compressed outside of pg_dump, and only what is known.
-  const isRecompressed =
-    format === 'custom' &&
-    compression === undefined &&
-    !found.hasZstd &&
-    options.isVerified &&
-    !options.schemaOnly &&
-    knownDumpMajors.includes(found.toolMajor);
-  const isJobsAsked = (request.parallelJobs ?? config.backup?.parallelJobs) !== undefined;
   return {
     ...options,
-    compression: format === 'sql' ? compression : (compression ?? fitting),
-    recompressLevel: isRecompressed ? recompressLevel : undefined,
-    parallelJobs: isJobsAsked
-      ? options.parallelJobs
-      : Math.min(options.parallelJobs, usefulJobs(found.tables)),
+    compression: compression ?? defaultCompression(format, found.hasZstd),
+    recompressLevel: isRecompressed(options, request, found) ? recompressLevel : undefined,
+    parallelJobs:
+      (request.parallelJobs ?? config.backup?.parallelJobs) === undefined
+        ? Math.min(options.parallelJobs, usefulJobs(found.tables))
+        : options.parallelJobs,
   };
+}
+
+/** pg_dump's --compress; undefined for its own default. */
+function defaultCompression(format: BackupFormat, hasZstd: boolean): string | undefined {
+  // Plain dumps are not compressed unless pg_dump is told to.
+  if (format === 'sql') return String(gzipDefaultLevel);
+  if (hasZstd) return zstdDefault;
+  return format === 'directory' ? String(gzipDirectoryLevel) : undefined;
+}
+
+/** Only what is read back whole afterwards is compressed outside of pg_dump, and of archives only what is known. */
+function isRecompressed(
+  {format, compression, isVerified, schemaOnly}: BackupOptions,
+  request: BackupRequest,
+  found: {readonly hasZstd: boolean; readonly toolMajor: number},
+): boolean {
+  if (compression !== undefined || !isVerified || request.isStreamed === true) return false;
+  if (format === 'sql') return true;
+  return format === 'custom' && !found.hasZstd && !schemaOnly && knownDumpMajors.includes(found.toolMajor);
 }
 
 /** The largest table takes one connection its whole time; more than the others fill beside it would be idle. */
@@ -148,15 +157,10 @@ function usefulJobs(tables: readonly TableSize[]): number {
   return Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / largest);
 }
 
-function compressionArgument(
-  format: BackupFormat,
-  isCompressed: boolean,
-  level: number | undefined,
-): string | undefined {
+/** What was asked for; the default is fitted later. */
+function compressionArgument(isCompressed: boolean, level: number | undefined): string | undefined {
   if (!isCompressed) return '0';
-  if (level !== undefined) return String(level);
-  // Plain dumps are not compressed unless pg_dump is told to; the default of archives is fitted later.
-  return format === 'sql' ? String(gzipDefaultLevel) : undefined;
+  return level === undefined ? undefined : String(level);
 }
 
 function usage(message: string): AppError {

@@ -53,6 +53,10 @@ describe("the program's own compression", () => {
     ['one of a pg_dump that is not known', {}, {toolMajor: 19}, undefined],
     ['definitions alone', {schemaOnly: true}, {}, undefined],
     ['a folder', {format: 'directory'}, {}, undefined],
+    ['plain SQL', {format: 'sql'}, {hasZstd: true}, 5],
+    ['plain SQL with a level of its own', {format: 'sql', compressLevel: 6}, {}, undefined],
+    ['plain SQL without compression', {format: 'sql', compress: false}, {}, undefined],
+    ['what goes to a bucket as it comes', {isStreamed: true}, {}, undefined],
   ] as const)('of %s', (_what, request, found, level) => {
     expect(fit(request, found).recompressLevel).toBe(level);
   });
