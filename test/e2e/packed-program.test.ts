@@ -3,7 +3,7 @@ import {execFile} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {fileURLToPath} from 'node:url';
+import {fileURLToPath, pathToFileURL} from 'node:url';
 import {promisify} from 'node:util';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {tempFolder} from '../support/run-cli.js';
@@ -57,7 +57,7 @@ async function installed(args: readonly string[], node = process.execPath): Prom
 describe('the package', () => {
   it('holds the program and its documents, and nothing else', () => {
     const expected =
-      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|docs\/[a-z0-9-]+\.md|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|dist\/root-help\.txt|docs\/[a-z0-9-]+\.md|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     expect(packed.filter((path) => !expected.test(path))).toEqual([]);
     for (const path of [
       'bin/run.js',
@@ -94,6 +94,22 @@ describe('the installed program', () => {
       expect(stdout).toMatch(new RegExp(`^  ${topic} `, 'm'));
     }
     expect(stderr).toBe('');
+  });
+
+  it('prints the help that its build wrote down, equal to what oclif makes of the commands', async () => {
+    const modules = join(folder, 'installed/lib/node_modules/destino-db');
+    const program = join(modules, 'bin/run.js');
+    const made = `
+      const {execute} = await import('${join(modules, 'node_modules/@oclif/core/lib/index.js')}');
+      await execute({dir: '${pathToFileURL(program).href}', args: ['--help']});`;
+    const direct = await run(process.execPath, ['--input-type=module', '--eval', made], {
+      env: {PATH: '/usr/bin:/bin', HOME: folder},
+    });
+    const [long, short] = await Promise.all([installed(['--help']), installed(['-h'])]);
+    expect(long.stdout).toBe(direct.stdout);
+    expect(short).toEqual(long);
+    const coloured = readFileSync(join(modules, 'dist/root-help.txt'), 'utf8');
+    expect(coloured).toContain('\u001b[1mCOMMANDS\u001b[22m');
   });
 
   it('takes a topic with a colon and with a space', async () => {
