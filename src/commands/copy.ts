@@ -3,6 +3,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {encryptFlags, encryptionFlagsOf} from '../lib/cli/flags.js';
 import {showCopy} from '../lib/cli/show-copy.js';
 import {copyBackups, type CopyResult} from '../lib/services/copy-backups.js';
+import {copyOrders} from '../lib/services/copy-orders.js';
 
 export default class Copy extends BaseCommand {
   static override summary = 'copy backups between places: the backups folder, other folders, S3 buckets';
@@ -32,6 +33,7 @@ export default class Copy extends BaseCommand {
       summary: 'A backup, by id or path (repeatable); otherwise the newest good one.',
       exclusive: ['all'],
     }),
+    orders: Flags.boolean({summary: 'Order backups, as orders:clean writes them, instead of databases.'}),
     all: Flags.boolean({summary: 'Every backup that is not there yet.'}),
     'encrypt-to': encryptFlags['encrypt-to'],
     'passphrase-file': encryptFlags['passphrase-file'],
@@ -47,7 +49,7 @@ export default class Copy extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        copyBackups(context, {
+        (flags.orders ? copyOrders : copyBackups)(context, {
           from: flags.from,
           to: flags.to,
           backupFiles: flags['backup-file'],

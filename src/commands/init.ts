@@ -30,6 +30,19 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
       multiple: true,
     }),
     plan: Flags.string({summary: 'Backup plan, sentences parted by ";".'}),
+    to: Flags.string({
+      helpValue: 'PLACE',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Copy every backup there: s3://bucket/prefix or a folder (repeatable).',
+    }),
+    'encrypt-to': Flags.string({
+      helpValue: 'AGE1...',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary:
+        'Encrypt every backup to this public key of age (repeatable; two, kept apart, are safer than one).',
+    }),
     'time-zone': Flags.string({summary: 'Time zone of the plan.'}),
     force: Flags.boolean({summary: 'Replace a config file and package scripts that are there.'}),
     'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be written, and write nothing.'}),
@@ -46,6 +59,8 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
       productionDatabases: flags['production-database'] ?? [],
       plan: flags.plan === undefined ? defaultAnswers.plan : [flags.plan],
       timeZone: flags['time-zone'],
+      places: flags.to,
+      recipients: flags['encrypt-to'],
     };
     const mayAsk = !flags.yes && !flags.quiet && !this.jsonEnabled();
     return this.perform(

@@ -1,11 +1,11 @@
 /** destino-db orders:clean */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {confirmFlags, countFlag, waitFlag} from '../../lib/cli/flags.js';
+import {confirmFlags, countFlag, encryptFlags, encryptionFlagsOf, waitFlag} from '../../lib/cli/flags.js';
 import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showCleanedOrders} from '../../lib/cli/show-cleaned-orders.js';
-import {cleanOrders} from '../../lib/services/clean-orders.js';
+import {cleanToPlaces} from '../../lib/services/clean-to-places.js';
 
 export default class OrdersClean extends BaseCommand {
   static override summary = 'preview or delete testing orders, with a backup of every row that goes';
@@ -45,6 +45,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
     'create-missing-indexes': Flags.boolean({
       summary: 'Make missing indexes of foreign keys for the duration.',
     }),
+    ...encryptFlags,
     ...waitFlag,
     ...confirmFlags,
   };
@@ -64,7 +65,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
       repeatCommand(this.config.bin, 'orders:clean', this.argv, ['--execute', '--plan', plan]);
     return this.perform(
       flags,
-      (context) => cleanOrders(context, request),
+      (context) => cleanToPlaces(context, request, encryptionFlagsOf(flags)),
       showCleanedOrders(this.config.bin, repeat),
     );
   }

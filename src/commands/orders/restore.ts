@@ -1,10 +1,10 @@
 /** destino-db orders:restore */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {confirmFlags, waitFlag} from '../../lib/cli/flags.js';
+import {confirmFlags, placeFlags, sourceOf, waitFlag} from '../../lib/cli/flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showRestoredOrders} from '../../lib/cli/show-restored-orders.js';
-import {restoreOrders} from '../../lib/services/restore-orders.js';
+import {restoreOrdersFrom} from '../../lib/services/restore-orders-from.js';
 
 export default class OrdersRestore extends BaseCommand {
   static override summary = 'put back the orders that orders:clean took away';
@@ -32,6 +32,12 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
       helpValue: 'PATH',
       summary: 'Order backup to read: a path, a name in the backups folder, or "latest".',
     }),
+    from: Flags.string({
+      helpValue: 'PLACE',
+      summary: 'Take it from s3://bucket/prefix, or a folder, instead of the backups folder.',
+    }),
+    identity: placeFlags.identity,
+    'passphrase-file': placeFlags['passphrase-file'],
     'dry-run': Flags.boolean({
       char: 'n',
       summary: 'Show what would happen (the default).',
@@ -56,7 +62,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
     return this.perform(
       flags,
       (context) =>
-        restoreOrders(context, {
+        restoreOrdersFrom(context, sourceOf(flags), {
           backupFile: flags['backup-file'],
           execute: flags.execute,
           failOnConflicts: flags['fail-on-conflicts'],

@@ -2,7 +2,7 @@
 import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {confirmFlags, countFlag, waitFlag} from '../../lib/cli/flags.js';
+import {confirmFlags, countFlag, encryptFlags, encryptionFlagsOf, waitFlag} from '../../lib/cli/flags.js';
 import {AppError} from '../../lib/errors.js';
 import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
 import {pauseForEnter} from '../../lib/cli/pause.js';
@@ -48,6 +48,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     }),
     'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {min: 1, max: 64}),
     'pause-steps': Flags.boolean({summary: 'Wait for Enter between the steps.'}),
+    ...encryptFlags,
     ...waitFlag,
     ...confirmFlags,
   };
@@ -91,6 +92,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
             waitMs,
           }
         : undefined,
+      encryption: encryptionFlagsOf(flags),
       command: (id: string) => [bin, id, ...shared],
       pause: flags['pause-steps'] ? pauseForEnter({input: process.stdin, output: process.stderr}) : undefined,
     };

@@ -44,6 +44,7 @@ export async function askInit(
   };
   try {
     return {
+      ...offered,
       backupsDir: await ask('Folder for backups', offered.backupsDir, (text) => text),
       format: await ask('Format: custom, sql or directory', offered.format, readFormat),
       keepDays: await ask('Keep backups for how many days', String(offered.keepDays ?? 'all'), readDays),

@@ -50,7 +50,7 @@ export function showCleanedOrders(bin: string, repeat: (plan: string) => string)
         ? ['There is no order backup: they cannot be put back one by one.']
         : [
             `Order backup: ${printable(result.backupPath)}`,
-            `${style.bold('To put them back:')} ${shellCommand([bin, 'orders:restore', '--backup-file', result.backupPath, '--execute'])}`,
+            `${style.bold('To put them back:')} ${shellCommand([bin, 'orders:restore', '--backup-file', result.backupPath, ...(result.backupPath.endsWith('.age') ? ['--identity', 'KEY.txt'] : []), '--execute'])}`,
           ]),
     ];
   };

@@ -4,15 +4,10 @@ import {existsSync} from 'node:fs';
 import {basename, join, resolve} from 'node:path';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {Settings} from '../settings/settings.js';
+import {compareOrderBackups, orderBackupFolder, parseOrderBackupName} from './order-backup-name.js';
 import type {OrderFile} from './order-file.js';
 import {explainReadError} from './order-file-error.js';
 import {snapshotMarks} from './order-snapshot.js';
-
-/** Folder of the order backups under the backups folder. */
-export const orderBackupFolder = 'order-cleanup';
-
-/** The names that this program and the old scripts give: the time, ":" and "." as "-", then a number where it was taken. */
-const orderBackupName = /^orders-backup-\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:-\d+)?Z?\.json$/;
 
 /**
  * The absolute path that --backup-file means: a path, the bare name of a file in the backups folder, or "latest".
@@ -36,8 +31,9 @@ export async function findOrderBackup(settings: Settings, name: string | undefin
     });
   }
   const path = resolve(settings.cwd, name);
-  const inFolder = join(folder, name);
-  return basename(name) === name && !existsSync(path) && existsSync(inFolder) ? inFolder : path;
+  if (basename(name) !== name || existsSync(path)) return path;
+  const inFolder = ['', '.json', '.json.age'].map((extension) => join(folder, name + extension));
+  return inFolder.find((candidate) => existsSync(candidate)) ?? path;
 }
 
 async function newestOrderBackup(folder: string): Promise<string | undefined> {
@@ -48,11 +44,12 @@ async function newestOrderBackup(folder: string): Promise<string | undefined> {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw explainReadError(error, folder);
   }
-  const newest = names
-    .filter((name) => orderBackupName.test(name))
-    .map((name) => ({name, time: name.replace(/Z?\.json$/, '')}))
-    .sort((a, b) => a.time.localeCompare(b.time, 'en', {numeric: true}))
-    .at(-1);
+  const [newest] = names
+    .flatMap((name) => {
+      const parsed = parseOrderBackupName(name);
+      return parsed ? [{name, id: parsed.id}] : [];
+    })
+    .sort(compareOrderBackups);
   return newest && join(folder, newest.name);
 }
 

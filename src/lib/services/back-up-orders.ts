@@ -110,6 +110,7 @@ async function freePath(folder: string, at: Date): Promise<string> {
       folder,
       `orders-backup-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}.json`,
     );
-    if (!(await isTaken(path)) && !(await isTaken(`${path}${partialSuffix}`))) return path;
+    const names = [path, `${path}${partialSuffix}`, `${path}.age`];
+    if (!(await Promise.all(names.map(isTaken))).includes(true)) return path;
   }
 }

@@ -16,7 +16,9 @@ import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
 import {openJournal} from '../watch/journal.js';
 import {backUpOrders} from './back-up-orders.js';
+import type {Encryption} from './encryption.js';
 import {type Cleaning, type CleanPlan, describePlan, findOrders, withCleaning} from './plan-clean.js';
+import {sealOrders} from './seal-orders.js';
 
 export interface CleanRequest {
   readonly selection: SelectionFlags;
@@ -29,6 +31,8 @@ export interface CleanRequest {
   readonly createMissingIndexes: boolean;
   /** How long to wait for another run on the same database, ms. */
   readonly waitMs: number | undefined;
+  /** Of the order backup; plain without it. */
+  readonly encryption?: Encryption | undefined;
 }
 
 export interface CleanResult extends CleanPlan {
@@ -187,6 +191,8 @@ async function cleanInTransaction(
     refuseChangedPlan(request, plan);
     await context.reach('clean.locked');
     if (request.backup && plan.totalRows > 0) backupPath = await backUpOrders(context, cleaning, plan);
+    if (backupPath !== null && request.encryption)
+      backupPath = await sealOrders(context, backupPath, request.encryption);
     await context.reach('clean.file-named');
     const {sideEffects} = await progress.step('Delete the rows', (step) =>
       deleteRows(

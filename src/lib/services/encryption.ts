@@ -76,10 +76,14 @@ export async function encryptionOf(
 
 /** The flags by which a command opens such a backup, with a name to fill in where the config file knows no key. */
 export function keyWords(settings: Settings, record: BackupRecord | null): string[] {
-  const {identityFile, passphraseFile} = settings.config.encryption ?? {};
   if (!record?.encryption) return [];
-  if (record.encryption.recipients.length > 0)
-    return identityFile === undefined ? ['--identity', 'KEY.txt'] : [];
+  return keyWordsFor(settings, record.encryption.recipients.length > 0);
+}
+
+/** @param isToKeys whether it was encrypted to public keys, not with a passphrase */
+export function keyWordsFor(settings: Settings, isToKeys: boolean): string[] {
+  const {identityFile, passphraseFile} = settings.config.encryption ?? {};
+  if (isToKeys) return identityFile === undefined ? ['--identity', 'KEY.txt'] : [];
   return passphraseFile === undefined ? ['--passphrase-file', 'PASSPHRASE.txt'] : [];
 }
 

@@ -8,6 +8,7 @@ import type {RunContext} from '../run-context.js';
 import type {Config} from '../settings/config-schema.js';
 import {addPackageScripts} from '../settings/package-scripts.js';
 import {defaultConfigName, parseConfig} from '../settings/read-config.js';
+import {checkRecipients} from '../storage/age-keys.js';
 import {splitPlan} from '../watch/schedule-plan.js';
 import {readPlan} from './plan-schedule.js';
 
@@ -38,6 +39,10 @@ export interface InitAnswers {
   readonly productionDatabases: readonly string[];
   readonly plan: readonly string[];
   readonly timeZone: string | undefined;
+  /** Where every backup is copied to. */
+  readonly places?: readonly string[] | undefined;
+  /** Public keys of age that every backup is encrypted to. */
+  readonly recipients?: readonly string[] | undefined;
 }
 
 export const defaultAnswers: InitAnswers = {
@@ -74,9 +79,10 @@ interface Change {
   notes: string[];
 }
 
-/** @throws CONFIG_INVALID, FOLDER_NOT_WRITABLE; nothing is written before everything is known to fit */
+/** @throws USAGE for a recipient that is no public key, CONFIG_INVALID, FOLDER_NOT_WRITABLE; nothing is written before everything is known to fit */
 export async function initProject(context: RunContext, options: InitOptions): Promise<InitResult> {
   const {cwd} = context.settings;
+  await checkRecipients(options.answers.recipients ?? []);
   const changes = [
     await planConfig(cwd, options),
     await planGitignore(cwd, options.answers.backupsDir),
@@ -109,6 +115,7 @@ async function planConfig(cwd: string, {answers, isForced}: InitOptions): Promis
 
 function configOf(cwd: string, answers: InitAnswers): Config {
   const {productionHosts: hosts, productionDatabases: databases, keepDays, timeZone, plan} = answers;
+  const {places = [], recipients = []} = answers;
   const sentences = splitPlan(plan);
   // Editors explain the keys by the schema that ships with the program, where it is part of the project.
   const schema = 'node_modules/destino-db/dist/config.schema.json';
@@ -118,6 +125,8 @@ function configOf(cwd: string, answers: InitAnswers): Config {
     production: {hosts: [...hosts], databases: [...databases]},
     backup: {format: answers.format},
     ...(keepDays === undefined ? {} : {retention: {keepDays, keepMin: 2}}),
+    ...(places.length === 0 ? {} : {storage: {places: [...places]}}),
+    ...(recipients.length === 0 ? {} : {encryption: {recipients: [...recipients]}}),
     ...(sentences.length === 0
       ? {}
       : {schedule: {plan: sentences, ...(timeZone === undefined ? {} : {timeZone})}}),

@@ -1,5 +1,5 @@
 /** What backups there are: of databases and of cleaned orders, newest first. */
-import {readdir, stat} from 'node:fs/promises';
+import {stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Verification} from '../backups/backup-record.js';
 import {proofOf, rowsOf} from '../backups/backup-record.js';
@@ -8,7 +8,8 @@ import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retent
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupFormat} from '../settings/config-schema.js';
-import {isRemote} from '../storage/open-place.js';
+import {isRemote, openPlace} from '../storage/open-place.js';
+import {listPlacedOrders} from '../storage/placed-orders.js';
 import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 
 export interface ListedBackup {
@@ -46,6 +47,7 @@ export interface ListedOrderBackup {
   readonly createdAt: string;
   /** Bytes. */
   readonly size: number;
+  readonly encrypted: boolean;
 }
 
 export interface BackupList {
@@ -77,8 +79,8 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
   const folder = options.from ?? join(root, 'database');
   const [{catalogue, places}, orderBackups] = await Promise.all([
     readCopies(ctx, folder, options.hasPlaces ?? false),
-    options.from === undefined && options.label === undefined && options.format === undefined
-      ? listOrderBackups(join(root, 'order-cleanup'))
+    options.label === undefined && options.format === undefined
+      ? listOrderBackups(ctx, options.from ?? root)
       : [],
   ]);
   const reasons = retentionReasons(catalogue.backups, ctx.settings.config.retention ?? {}, now);
@@ -157,30 +159,10 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
   };
 }
 
-const orderBackupName = /^orders-backup-(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)(?:-(\d{3}Z?|\d+))?\.json$/;
-
 /** Told by name, size and time alone: the files hold every row they saved and are read when they are needed. */
-async function listOrderBackups(folder: string): Promise<ListedOrderBackup[]> {
-  let names: string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw new AppError('READ_FAILED', `The folder ${folder} cannot be read: ${messageOf(error)}.`, {
-      cause: error,
-    });
-  }
-  const found = await Promise.all(
-    names.map(async (name): Promise<ListedOrderBackup[]> => {
-      const match = orderBackupName.exec(name);
-      const path = join(folder, name);
-      const status = match && (await stat(path).catch(() => undefined)); // removed meanwhile
-      if (!match || !status) return [];
-      const [, day = '', hour = '', minute = '', second = ''] = match;
-      const createdAt = new Date(`${day}T${hour}:${minute}:${second}Z`);
-      const at = Number.isNaN(createdAt.getTime()) ? status.mtime : createdAt;
-      return [{id: name.slice(0, -'.json'.length), path, createdAt: at.toISOString(), size: status.size}];
-    }),
-  );
-  return found.flat().sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+async function listOrderBackups(ctx: RunContext, name: string): Promise<ListedOrderBackup[]> {
+  const backups = await listPlacedOrders(await openPlace(ctx.settings, name), ctx.signal);
+  return backups.map(({id, path, createdAt, sizeBytes, isEncrypted}) => {
+    return {id, path, createdAt: createdAt.toISOString(), size: sizeBytes, encrypted: isEncrypted};
+  });
 }

@@ -6,11 +6,15 @@ import {readOrderSnapshot} from '../orders/read-order-snapshot.js';
 import {type StepOutcome, timedProgress} from '../progress/timed-progress.js';
 import type {RunContext} from '../run-context.js';
 import {shellCommand} from '../shell-quote.js';
+import {ageSuffix} from '../storage/stored-record.js';
 import {backupDatabase} from './backup-database.js';
+import {backupToPlaces} from './backup-to-places.js';
 import type {BackupRequest} from './backup-options.js';
 import {cleanConfirmed, type CleanRequest, type CleanResult, confirmClean, ordersIn} from './clean-orders.js';
 import type {BackupResult} from './describe-backup.js';
-import {keyWords} from './encryption.js';
+import {copyNewOrders} from './copy-orders.js';
+import {type Encryption, type EncryptionFlags, encryptionOf, keyWords, keyWordsFor} from './encryption.js';
+import {withPlainOrders} from './restore-orders-from.js';
 import {planClean} from './plan-clean.js';
 import {writeCleanupReport} from './write-cleanup-report.js';
 
@@ -18,6 +22,8 @@ export interface SafeCleanupRequest {
   readonly clean: CleanRequest;
   /** Undefined for no full backup. */
   readonly fullBackup: BackupRequest | undefined;
+  /** Of the full backup and of the order backup. */
+  readonly encryption?: EncryptionFlags | undefined;
   /** The words that begin a command for the same database and folders: "destino-db", "--config=...". */
   readonly command: (id: string) => readonly string[];
   /** Waits until the next phase may begin. */
@@ -53,6 +59,7 @@ export async function safeCleanup(
   parent: RunContext,
   request: SafeCleanupRequest,
 ): Promise<SafeCleanupResult> {
+  const encryption = await encryptionOf(parent, request.encryption ?? {});
   const steps: StepOutcome[] = [];
   const context = {...parent, progress: timedProgress(parent.progress, parent.clock, steps)};
   const plan = await context.progress.step('Find the orders', () =>
@@ -71,7 +78,7 @@ export async function safeCleanup(
   }
   await confirmClean(context, request.clean, plan, request.fullBackup !== undefined);
   try {
-    await runPhases(context, request, state);
+    await runPhases(context, request, encryption, state);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     const told = withState(error, whatWasDone(state));
@@ -107,11 +114,16 @@ async function previewRest(
 async function runPhases(
   context: RunContext,
   request: SafeCleanupRequest,
+  encryption: Encryption,
   state: CleanupState,
 ): Promise<void> {
   if (request.fullBackup) {
     await request.pause?.('Find the orders');
-    state.backup = await backupDatabase(context, request.fullBackup);
+    state.backup = await backupToPlaces(context, request.fullBackup, {
+      ...request.encryption,
+      isLocal: undefined,
+      isLocalEncrypted: request.encryption?.isLocal,
+    });
     refuseUnprovenBackup(context, request.fullBackup, state.backup);
     refuseUncoveredTables(state.backup, state.orders);
     if (state.backup.path !== null) {
@@ -124,13 +136,20 @@ async function runPhases(
     skip(state.steps, ['Full backup']);
     await request.pause?.('Find the orders');
   }
-  state.orders = await cleanConfirmed(context, request.clean);
+  state.orders = await cleanConfirmed(context, {...request.clean, encryption});
   if (state.orders.backupPath !== null) {
-    const words = ['--backup-file', state.orders.backupPath, '--execute'];
+    const {backupPath} = state.orders;
+    const isSealed = encryption.to !== undefined && backupPath.endsWith(ageSuffix);
+    const key = isSealed ? keyWordsFor(context.settings, 'recipients' in encryption.to) : [];
+    const words = ['--backup-file', backupPath, ...key, '--execute'];
     state.undo.push(shellCommand([...request.command('orders:restore'), ...words]));
   }
   await request.pause?.('Clean');
-  await checkResult(context, request, state.orders);
+  await checkResult(context, request, encryption, state.orders);
+  if (state.orders.backupPath !== null) {
+    const deleted = `The ${countOf(ordersIn(state.orders), 'order')} had been deleted by then.`;
+    await copyNewOrders(context, state.orders.backupPath, encryption, deleted);
+  }
 }
 
 async function keyOf({settings}: RunContext, {metadataPath}: BackupResult): Promise<string[]> {
@@ -174,15 +193,23 @@ function refuseUncoveredTables(backup: BackupResult, orders: CleanResult): void 
 async function checkResult(
   context: RunContext,
   request: SafeCleanupRequest,
+  encryption: Encryption,
   orders: CleanResult,
 ): Promise<void> {
   await context.progress.step('Check the result', async (step) => {
-    if (orders.backupPath !== null) await readOrderSnapshot(orders.backupPath, context.signal);
+    if (orders.backupPath !== null) await readBackOrders(context, orders.backupPath, encryption);
     const left = ordersIn(await planClean(context, {...request.clean.selection}));
     step.note(left === 0 ? 'no order matches any more' : `${countOf(left, 'order')} came in meanwhile`);
     if (left > 0)
       context.warn(`${countOf(left, 'order')} match by now: they came in while the cleaning ran.`);
   });
+}
+
+/** What no key here opens was read back before it was encrypted, and its bytes after. */
+async function readBackOrders(context: RunContext, path: string, {to, keys}: Encryption): Promise<void> {
+  const hasKey = (to && 'passphrase' in to ? keys.passphrases : keys.identities).length > 0;
+  if (path.endsWith(ageSuffix) && !hasKey) return;
+  await withPlainOrders(context, path, keys, (plain) => readOrderSnapshot(plain, context.signal));
 }
 
 function skip(steps: StepOutcome[], names: readonly string[]): void {

@@ -45,6 +45,18 @@ describe('initProject', () => {
     expect((await stat(`${folder}/package.json`)).mode & 0o777).toBe(0o644);
   });
 
+  it('writes places and public keys where they are named, and refuses what is no public key', async () => {
+    const recipients = ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p'];
+    await init({places: ['s3://bucket/shop'], recipients});
+    expect(await readConfig(folder)).toMatchObject({
+      storage: {places: ['s3://bucket/shop']},
+      encryption: {recipients},
+    });
+    const wrong = init({recipients: ['AGE-SECRET-KEY-1XYZ']}, {isForced: true});
+    await expect(wrong).rejects.toMatchObject({code: 'USAGE'});
+    expect(await readConfig(folder)).toMatchObject({encryption: {recipients}});
+  });
+
   it('changes nothing the second time, nor in a dry run', async () => {
     await mkdir(`${folder}/.git`);
     await writeFile(`${folder}/package.json`, '{}\n');

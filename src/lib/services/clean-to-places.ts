@@ -1,0 +1,28 @@
+/** `orders:clean` with its order backup encrypted and copied, as the config file and the flags say. */
+import {countOf} from '../format.js';
+import type {RunContext} from '../run-context.js';
+import {cleanOrders, type CleanRequest, type CleanResult, ordersIn} from './clean-orders.js';
+import type {CopiedBackup} from './copy-backups.js';
+import {copyNewOrders} from './copy-orders.js';
+import {type EncryptionFlags, encryptionOf} from './encryption.js';
+
+export interface CleanToPlacesResult extends CleanResult {
+  readonly copies: readonly CopiedBackup[];
+}
+
+/**
+ * The orders are deleted once their backup here is whole; the copies follow, so that no lock waits for a network.
+ * @throws what `cleanOrders` throws; KEY_NEEDED before anything is done; when a copy fails, its error, saying that the orders are deleted
+ */
+export async function cleanToPlaces(
+  context: RunContext,
+  request: CleanRequest,
+  flags: EncryptionFlags,
+): Promise<CleanToPlacesResult> {
+  const encryption = await encryptionOf(context, flags);
+  const result = await cleanOrders(context, {...request, encryption});
+  const {backupPath} = result;
+  if (result.mode === 'preview' || backupPath === null) return {...result, copies: []};
+  const state = `The ${countOf(ordersIn(result), 'order')} had been deleted by then.`;
+  return {...result, copies: await copyNewOrders(context, backupPath, encryption, state)};
+}

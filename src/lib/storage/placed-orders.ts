@@ -1,0 +1,70 @@
+/** Order backups in places: one file each, whole or not there. */
+import {createHash} from 'node:crypto';
+import {compareOrderBackups, orderBackupFolder, parseOrderBackupName} from '../orders/order-backup-name.js';
+import {AppError} from '../errors.js';
+import type {Place} from './place.js';
+
+export interface PlacedOrders {
+  readonly id: string;
+  readonly key: string;
+  /** For people. */
+  readonly path: string;
+  readonly createdAt: Date;
+  readonly sizeBytes: number;
+  readonly mark: string | undefined;
+  readonly isEncrypted: boolean;
+}
+
+const prefix = `${orderBackupFolder}/`;
+
+/** The order backups of a place, newest first. @throws the codes of the store */
+export async function listPlacedOrders(place: Place, signal?: AbortSignal): Promise<PlacedOrders[]> {
+  const found: PlacedOrders[] = [];
+  for await (const {key, sizeBytes, modifiedAt} of place.list(prefix, false, signal)) {
+    const name = parseOrderBackupName(key.slice(prefix.length));
+    if (!name) continue;
+    const {at, ...rest} = name;
+    found.push({...rest, key, path: `${place.url}/${key}`, createdAt: at ?? modifiedAt, sizeBytes});
+  }
+  return found.sort(compareOrderBackups);
+}
+
+/** @param name an id, a file name, or "latest" @throws BACKUP_NOT_FOUND, USAGE when several machines' have the id */
+export function choosePlacedOrders(
+  place: Place,
+  backups: readonly PlacedOrders[],
+  name: string,
+): PlacedOrders {
+  const last = name.slice(name.lastIndexOf('/') + 1);
+  const bare = last.replace(/\.json(?:\.age)?$/, '');
+  const found =
+    name === 'latest'
+      ? backups.slice(0, 1)
+      : backups.filter(({id, key}) => id === bare || key.endsWith(`/${last}`));
+  const [first, ...others] = found;
+  if (first && others.length === 0) return first;
+  if (first) {
+    throw new AppError('USAGE', `${place.url} has ${found.length} order backups "${name}".`, {
+      hint: 'Name one of them by its file.',
+      details: found.map(({path}) => path),
+    });
+  }
+  const what = name === 'latest' ? 'no order backup' : `no order backup "${name}"`;
+  throw new AppError('BACKUP_NOT_FOUND', `There is ${what} in ${place.url}.`, {
+    hint: `See what there is: destino-db list --from ${place.url}`,
+  });
+}
+
+/** Where a place keeps the order backup with this content; equal names of machines that share the place do not meet. */
+export async function orderKey(
+  {id, mark}: {readonly id: string; readonly mark: string | undefined},
+  open: () => Promise<AsyncIterable<Buffer>>,
+): Promise<string> {
+  return `${prefix}${id}.${mark ?? (await markOf(await open()))}.json`;
+}
+
+async function markOf(content: AsyncIterable<Buffer>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of content) hash.update(chunk);
+  return hash.digest('hex').slice(0, 12);
+}
