@@ -8,6 +8,8 @@ if [ "${1:-}" = storage ]; then
   command -v ceph-mon >/dev/null || missing+=(ceph-mon)
   command -v ceph-osd >/dev/null || missing+=(ceph-osd)
   command -v age >/dev/null || missing+=(age)
+  command -v openssl >/dev/null || missing+=(openssl)
+  compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
 else
   command -v promtool >/dev/null || missing+=(prometheus)
   command -v prometheus-node-exporter >/dev/null || missing+=(prometheus-node-exporter)

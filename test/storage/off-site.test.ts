@@ -1,6 +1,6 @@
 /** Backups to a real bucket and back: equal, encrypted or not, whole or not there, kept apart, pruned by rule. */
 import {HeadObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
-import {type ChildProcess, execFileSync} from 'node:child_process';
+import {execFileSync} from 'node:child_process';
 import {createHash, randomBytes} from 'node:crypto';
 import {mkdir, readdir, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -13,13 +13,12 @@ import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
 import {copyBackups} from '../../src/lib/services/copy-backups.js';
 import {listBackups} from '../../src/lib/services/list-backups.js';
 import {prune} from '../../src/lib/services/prune-backups.js';
-import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
 import {restoreFrom} from '../../src/lib/services/restore-from.js';
 import {verifyFrom} from '../../src/lib/services/verify-from.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {makeKey} from '../support/age.js';
 import {createBucket, keysIn, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
-import {runCli, tempFolder} from '../support/run-cli.js';
+import {tempFolder} from '../support/run-cli.js';
 import {sampleRecord} from '../support/sample-backups.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -257,41 +256,6 @@ it('comes back from the bucket into a folder as it lies there, or decrypted when
   await copyBackups(context(), {...plain, identityFile: 'key.txt'});
   expect((await readdir(join(folder, 'back'))).sort()).toEqual([`${id}.dump`, `${id}.metadata.json`]);
   execFileSync('diff', ['-r', join(folder, 'back'), join(folder, 'backups/database')]);
-});
-
-/** The first three moments lie before the upload, the others within it, a little later each time. */
-async function killAt(child: ChildProcess, moment: number, before: readonly string[]): Promise<void> {
-  const hasBegun = async (): Promise<boolean> =>
-    (await uploadsIn(bucket)).some((upload) => !before.includes(upload));
-  if (moment >= 3) while (child.exitCode === null && !(await hasBegun()));
-  setTimeout(() => child.kill('SIGKILL'), moment < 3 ? moment * 150 : (moment - 3) * 15);
-}
-
-it('killed at ten moments of a copy leaves nothing that is listed, and recover leaves the bucket clean', async () => {
-  const id = await writeBackup('2026-11-22T03:00:00.000Z', randomBytes(60 * 2 ** 20));
-  const env = storeEnvironment();
-  let killed = 0;
-  for (let moment = 0; moment < 10; moment += 1) {
-    const before = await uploadsIn(bucket);
-    const run = await runCli(['copy', '--to', place, '--quiet'], {
-      cwd: folder,
-      env,
-      onStart: (child) => void killAt(child, moment, before),
-    });
-    const {backups} = await listBackups(context(), {from: place});
-    if (run.signal === 'SIGKILL') killed += 1;
-    expect(backups.length, `after ${run.signal ?? String(run.status)}: ${run.stderr}`).toBeLessThanOrEqual(
-      run.signal === null ? 1 : 0,
-    );
-    if (run.signal === null) break;
-  }
-  expect(killed).toBeGreaterThan(3);
-  await recoverLeftovers(context(), {dryRun: false});
-  const {backups} = await listBackups(context(), {from: place});
-  expect(await uploadsIn(bucket)).toEqual([]);
-  expect(await keysIn(bucket)).toHaveLength(backups.length * 2);
-  const {copies} = await copyBackups(context(), {to: [place]});
-  expect(copies).toMatchObject([{id}]);
 });
 
 it('lists more than a thousand backups of a bucket, newest first', async () => {

@@ -7,7 +7,8 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {openPlace} from '../../src/lib/storage/open-place.js';
 import type {Place, StoredObject} from '../../src/lib/storage/place.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
-import {createBucket, store, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
+import {createBucket, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
+import {startGateway} from '../support/gateway.js';
 import {testContext} from '../support/test-context.js';
 import {tempFolder} from '../support/run-cli.js';
 
@@ -143,11 +144,15 @@ describe('trouble', () => {
   });
 
   it('with a stopped server ends within the time-outs, in the middle of an upload', async () => {
-    const patient = await open(url(bucket), {config: {storage: {timeoutSeconds: 1}}});
+    const gateway = await startGateway();
+    const patient = await open(url(bucket), {
+      config: {storage: {timeoutSeconds: 1}},
+      environment: {AWS_ENDPOINT_URL_S3: gateway.endpoint},
+    });
     async function* stopping(): AsyncGenerator<Buffer> {
       for (let part = 0; part < 40; part += 1) {
         yield await Promise.resolve(randomBytes(2 ** 20));
-        if (part === 20) process.kill(store.gatewayPid, 'SIGSTOP');
+        if (part === 20) await gateway.signal('SIGSTOP');
       }
     }
     let upload = '';
@@ -161,12 +166,13 @@ describe('trouble', () => {
         }),
       ).rejects.toMatchObject({code: 'STORAGE_TIMEOUT'});
     } finally {
-      process.kill(store.gatewayPid, 'SIGCONT');
+      await gateway.signal('SIGCONT');
     }
     expect(await patient.status('data/hung')).toBeUndefined();
     await patient.abandonUpload({key: 'data/hung', uploadId: upload});
     await patient.abandonUpload({key: 'data/hung', uploadId: upload});
     expect(await uploadsIn(bucket)).toEqual([]);
+    await gateway.signal('SIGKILL');
   });
 
   it('with a server that takes connections and says nothing ends in an error', async () => {

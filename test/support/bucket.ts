@@ -38,12 +38,12 @@ export function storeEnvironment(user = 'tester'): Record<string, string> {
   };
 }
 
-export async function keysIn(Bucket: string): Promise<string[]> {
-  const {Contents = []} = await storeClient().send(new ListObjectsV2Command({Bucket}));
+export async function keysIn(Bucket: string, user = 'tester'): Promise<string[]> {
+  const {Contents = []} = await storeClient(user).send(new ListObjectsV2Command({Bucket}));
   return Contents.map(({Key = ''}) => Key).sort();
 }
 
-export async function uploadsIn(Bucket: string): Promise<string[]> {
-  const {Uploads = []} = await storeClient().send(new ListMultipartUploadsCommand({Bucket}));
+export async function uploadsIn(Bucket: string, user = 'tester'): Promise<string[]> {
+  const {Uploads = []} = await storeClient(user).send(new ListMultipartUploadsCommand({Bucket}));
   return Uploads.map(({Key = ''}) => Key);
 }

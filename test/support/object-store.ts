@@ -8,8 +8,7 @@ export interface ObjectStore {
   readonly endpoint: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** The process that answers requests, for signals. */
-  readonly gatewayPid: number;
+  /** Holds ceph.conf, by which more gateways are started. */
   readonly folder: string;
 }
 

@@ -6,6 +6,7 @@ import {constants, gunzip} from 'node:zlib';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import {archiveMagic, readArchiveHeader} from './archive-header.js';
+import type {RemoteDump} from './remote-dump.js';
 
 export interface DetectedDump {
   readonly path: string;
@@ -22,17 +23,23 @@ export interface DetectedDump {
   readonly dumpVersion: string | null;
   /** Major version of that pg_dump: older pg_restore and psql must not be used. Null when the dump does not tell. */
   readonly dumpMajor: number | null;
+  /** Where the bytes come from when `path` is no file here. */
+  readonly remote?: RemoteDump;
 }
 
 /** Enough for every header that is looked at. */
-const startBytes = 16_384;
+export const startBytes = 16_384;
 
 /**
  * @throws BACKUP_NOT_FOUND when nothing is there, READ_FAILED, NOT_A_BACKUP saying what it is instead
  */
 export async function detectDump(path: string): Promise<DetectedDump> {
   if (await isFolder(path)) return detectFolder(path);
-  const start = await readStart(path);
+  return detectStart(path, await readStart(path));
+}
+
+/** The same for a dump of which only the first bytes are at hand: `startBytes` of them, or all. @throws NOT_A_BACKUP */
+export async function detectStart(path: string, start: Buffer): Promise<DetectedDump> {
   if (start.length === 0) throw notABackup(path, 'is empty');
   if (start.subarray(0, 5).toString('latin1') === archiveMagic) return describeArchive(path, 'custom', start);
   if (start[0] === 0x1f && start[1] === 0x8b)

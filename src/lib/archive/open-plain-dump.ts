@@ -1,6 +1,6 @@
 /** A plain dump as a stream of SQL, unpacked where it is gzip. */
 import {createReadStream} from 'node:fs';
-import type {Readable} from 'node:stream';
+import {Readable} from 'node:stream';
 import {createGunzip} from 'node:zlib';
 import type {DetectedDump} from './detect-format.js';
 
@@ -8,13 +8,15 @@ const bufferBytes = 1 << 18;
 
 /** @param onBytes called with the bytes of the file read so far */
 export function openPlainDump(
-  dump: Pick<DetectedDump, 'path' | 'compressed'>,
+  dump: Pick<DetectedDump, 'path' | 'compressed' | 'remote'>,
   onBytes?: (bytes: number) => void,
 ): Readable {
-  const file = createReadStream(dump.path, {highWaterMark: bufferBytes});
+  const file: Readable = dump.remote
+    ? Readable.from(dump.remote.open(), {objectMode: false})
+    : createReadStream(dump.path, {highWaterMark: bufferBytes});
   if (onBytes) {
     let bytes = 0;
-    file.on('data', (chunk) => onBytes((bytes += chunk.length)));
+    file.on('data', (chunk: Buffer) => onBytes((bytes += chunk.length)));
     file.pause();
   }
   if (!dump.compressed) return file;

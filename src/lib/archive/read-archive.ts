@@ -7,6 +7,7 @@ import {runTool} from '../postgres/run-tool.js';
 import {checkFolderFiles} from './check-folder-files.js';
 import {createCopyStream} from './copy-stream.js';
 import {type DumpContents, joinContents} from './dump-contents.js';
+import type {ProgramInput} from './remote-dump.js';
 import {
   entrySizesOfFile,
   entrySizesOfFolder,
@@ -23,6 +24,8 @@ export interface ReadArchiveOptions {
   readonly signal?: AbortSignal;
   /** Called with the bytes of SQL read so far. */
   readonly onBytes?: (bytes: number) => void;
+  /** The archive's bytes where its path is no file here: read once, so by one reader. */
+  readonly input?: ProgramInput;
 }
 
 /** Below this many bytes for each reader, starting another costs more than it saves. */
@@ -37,7 +40,7 @@ export async function readArchive(
   tool: Tool,
   options: ReadArchiveOptions,
 ): Promise<DumpContents> {
-  const shares = await divide(archive, tool, options);
+  const shares = options.input ? [undefined] : await divide(archive, tool, options);
   const failure = new AbortController();
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
   let bytes = 0;
@@ -49,6 +52,7 @@ export async function readArchive(
           fingerprints: options.fingerprints,
           signal,
           count,
+          input: options.input,
         });
       } catch (error) {
         failure.abort(error); // the others need not go on; what stops them is this error
@@ -70,7 +74,7 @@ async function divide(
   options: ReadArchiveOptions,
 ): Promise<Share[]> {
   const list = async (): Promise<ListedEntry[]> =>
-    listedEntries(await listArchive(tool, path, options.signal, 'VERIFY_FAILED'));
+    listedEntries(await listArchive(tool, {path}, options.signal, 'VERIFY_FAILED'));
   let entries: ListedEntry[];
   let sizes: ReadonlyMap<number, number> | undefined;
   if (format === 'directory') {
@@ -96,6 +100,7 @@ async function readShare(
     readonly fingerprints: boolean;
     readonly signal: AbortSignal;
     readonly count: (bytes: number) => void;
+    readonly input: ProgramInput | undefined;
   },
 ): Promise<DumpContents> {
   const copyStream = createCopyStream(options.fingerprints);
@@ -103,7 +108,8 @@ async function readShare(
     const {stderrTail} = await runTool({
       tool: 'pg_restore',
       path: tool.path,
-      args: ['--file=-', ...listArguments, path],
+      args: ['--file=-', ...listArguments, ...(options.input ? [] : [path])],
+      ...(options.input ? {stdin: {stream: options.input.stream}} : {}),
       environment: {},
       failureCode: 'VERIFY_FAILED',
       readStdout: async (stdout) => {

@@ -8,9 +8,10 @@ import {findTool} from '../postgres/find-tools.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import type {Settings} from '../settings/settings.js';
 import {createCopyStream} from './copy-stream.js';
-import {detectDump} from './detect-format.js';
+import {detectDump, type DetectedDump} from './detect-format.js';
 import type {DumpContents} from './dump-contents.js';
 import {readArchive} from './read-archive.js';
+import {forProgram, type ProgramInput} from './remote-dump.js';
 
 export interface DumpFile {
   readonly path: string;
@@ -26,6 +27,8 @@ export interface ReadDumpOptions {
   readonly signal?: AbortSignal;
   /** Called with the bytes of plain SQL read so far; an archive does not tell beforehand how many there will be. */
   readonly onBytes?: (bytes: number) => void;
+  /** Reads the SQL as well, to its end. */
+  readonly alsoRead?: (sql: AsyncIterable<Buffer>) => Promise<void>;
 }
 
 const chunkBytes = 1 << 18;
@@ -37,17 +40,42 @@ const mostReaders = 4;
  * @throws VERIFY_FAILED, NOT_A_BACKUP, UNSAFE_DUMP when it is damaged, incomplete or holds what pg_dump does not write;
  *   PG_RESTORE_NOT_FOUND, TOOL_TOO_OLD when no pg_restore can read it; READ_FAILED; INTERRUPTED
  */
-export async function readDump(dump: DumpFile, options: ReadDumpOptions): Promise<DumpContents> {
-  const detected = await detectDump(dump.path);
+export async function readDump(
+  dump: DumpFile | DetectedDump,
+  options: ReadDumpOptions,
+): Promise<DumpContents> {
+  const remote = 'remote' in dump ? dump.remote : undefined;
+  if (!remote) return readFrom(dump, options, undefined);
+  const input = forProgram(remote.open());
+  try {
+    const contents = await readFrom(dump, options, input);
+    await input.readOn();
+    return contents;
+  } catch (error) {
+    // That the bytes are not those that were written tells more than what their reader made of them.
+    if (error instanceof AppError && error.code !== 'INTERRUPTED') await input.readOn();
+    throw error;
+  } finally {
+    await input.close();
+  }
+}
+
+async function readFrom(
+  dump: DumpFile | DetectedDump,
+  options: ReadDumpOptions,
+  input: ProgramInput | undefined,
+): Promise<DumpContents> {
+  const detected = 'remote' in dump && dump.remote ? dump : await detectDump(dump.path);
   if (detected.format !== dump.format || (dump.format === 'sql' && detected.compressed !== dump.compressed)) {
     throw new AppError('VERIFY_FAILED', `${dump.path} is no longer the kind of dump that was written.`);
   }
-  if (dump.format === 'sql') return readPlain(dump, options);
+  if (dump.format === 'sql') return readPlain(detected, options, input);
   const tool = await findTool('pg_restore', options.settings, detected.dumpMajor ?? undefined);
   const {settings, ...reading} = options;
   try {
     return await readArchive({path: dump.path, format: dump.format}, tool, {
       ...reading,
+      ...(input ? {input} : {}),
       readers: Math.min(settings.cores, mostReaders),
     });
   } catch (error) {
@@ -55,19 +83,24 @@ export async function readDump(dump: DumpFile, options: ReadDumpOptions): Promis
   }
 }
 
-async function readPlain(dump: DumpFile, options: ReadDumpOptions): Promise<DumpContents> {
+async function readPlain(
+  dump: DetectedDump,
+  options: ReadDumpOptions,
+  input: ProgramInput | undefined,
+): Promise<DumpContents> {
   const reader = createReader(options);
   const {signal} = options;
-  const file = createReadStream(dump.path, {highWaterMark: chunkBytes});
+  const file: Readable = input?.stream ?? createReadStream(dump.path, {highWaterMark: chunkBytes});
   const gunzip = dump.compressed ? createGunzip({chunkSize: chunkBytes}) : undefined;
   // Not pipeline(): what the reader throws would come out of it as its own "aborted".
   if (gunzip) file.on('error', (error) => gunzip.destroy(error)).pipe(gunzip);
   const stream = gunzip ?? file;
   if (signal) addAbortSignal(signal, stream);
   try {
-    await readAll(stream, reader.write);
+    await readAll(stream, reader.write, options.alsoRead);
     // zlib stops without a word at what follows the last whole member.
-    const unread = gunzip ? (await stat(dump.path)).size - gunzip.bytesWritten : 0;
+    await input?.readOn();
+    const unread = gunzip ? (input?.bytes() ?? (await stat(dump.path)).size) - gunzip.bytesWritten : 0;
     if (unread > 0) throw new AppError('VERIFY_FAILED', `${unread} bytes behind its end are no gzip data.`);
     return reader.end();
   } catch (error) {
@@ -92,10 +125,18 @@ function createReader(options: ReadDumpOptions): {write: (chunk: Buffer) => void
 }
 
 async function readAll(
-  stream: Readable | AsyncIterable<Buffer>,
+  stream: Readable,
   write: (chunk: Buffer) => void,
+  alsoRead: ReadDumpOptions['alsoRead'],
 ): Promise<void> {
-  for await (const chunk of stream) write(chunk as Buffer);
+  async function* pass(): AsyncGenerator<Buffer> {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      write(chunk);
+      yield chunk;
+    }
+  }
+  if (alsoRead) return alsoRead(pass());
+  for await (const chunk of stream as AsyncIterable<Buffer>) write(chunk);
 }
 
 /** Names the file; a reader's own failure (zlib, pg_restore) means that the file is damaged. */

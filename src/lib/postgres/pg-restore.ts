@@ -3,10 +3,17 @@ import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
+import {forProgram, type RemoteDump} from '../archive/remote-dump.js';
 import type {ErrorCode} from '../errors.js';
 import {type Connection, libpqEnvironment} from './connection.js';
 import type {Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';
+
+/** A file or folder, or what comes from elsewhere and is read on stdin: from its start to its end, so by one connection. */
+export interface Archive {
+  readonly path: string;
+  readonly remote?: RemoteDump;
+}
 
 export interface PgRestoreOptions {
   /** Connections that load side by side; more than one cannot be one transaction. */
@@ -41,12 +48,13 @@ export function sessionEnvironment(
 }
 
 /**
+ * @param archive its path; undefined when it comes on stdin
  * @param database the target; without it the SQL goes to stdout
  * @param listFile what to restore of the archive, in the form of `pg_restore --list`
  */
 export function pgRestoreArguments(
   options: PgRestoreOptions,
-  archive: string,
+  archive: string | undefined,
   database?: string,
   listFile?: string,
 ): string[] {
@@ -64,8 +72,29 @@ export function pgRestoreArguments(
     ...(options.noAcl ? ['--no-acl'] : []),
     ...(listFile === undefined ? [] : [`--use-list=${listFile}`]),
     ...(database === undefined ? [] : ['--no-password', '--verbose']),
-    archive,
+    ...(archive === undefined ? [] : [archive]),
   ];
+}
+
+/** What pg_restore is told of the archive: its path, or nothing when it comes on stdin. */
+export function archivePath({path, remote}: Archive): string | undefined {
+  return remote ? undefined : path;
+}
+
+/** Runs `work` with what it needs for stdin. @param isReadToEnd whether bytes count that pg_restore does not want */
+async function withArchive(
+  {remote}: Archive,
+  isReadToEnd: boolean,
+  work: (input: {stdin?: {stream: Readable}}) => Promise<void>,
+): Promise<void> {
+  if (!remote) return work({});
+  const input = forProgram(remote.open());
+  try {
+    await work({stdin: {stream: input.stream}});
+    if (isReadToEnd) await input.readOn();
+  } finally {
+    await input.close();
+  }
 }
 
 /** A value in a conninfo string, single-quoted. */
@@ -82,7 +111,7 @@ export interface PgRestoreRun {
   readonly tool: Tool;
   readonly connection: Connection;
   readonly options: PgRestoreOptions;
-  readonly archive: string;
+  readonly archive: Archive;
   /** Lines of `pg_restore --list` to restore; everything without it. */
   readonly list?: readonly string[] | undefined;
   readonly onLine?: (line: string) => void;
@@ -94,11 +123,12 @@ export interface PgRestoreRun {
  * @throws DISK_FULL, PERMISSION_DENIED, ... or PG_RESTORE_FAILED
  */
 export async function runPgRestore(run: PgRestoreRun): Promise<void> {
-  const restore = async (listFile?: string): Promise<void> => {
+  const restoreFrom = async (listFile: string | undefined, input: {stdin?: {stream: Readable}}) => {
     await runTool({
+      ...input,
       tool: 'pg_restore',
       path: run.tool.path,
-      args: pgRestoreArguments(run.options, run.archive, run.connection.database, listFile),
+      args: pgRestoreArguments(run.options, archivePath(run.archive), run.connection.database, listFile),
       environment: {...libpqEnvironment(run.connection), ...sessionEnvironment(run.options)},
       failureCode: 'PG_RESTORE_FAILED',
       // 1 stands for "errors ignored on restore" too; the caller reads them from the lines.
@@ -107,6 +137,8 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       ...(run.onLine ? {onLine: run.onLine} : {}),
     });
   };
+  const restore = (listFile?: string): Promise<void> =>
+    withArchive(run.archive, true, (input) => restoreFrom(listFile, input));
   return run.list ? withListFile(run.list, restore) : restore();
 }
 
@@ -132,44 +164,51 @@ export async function withListFile<T>(
  */
 export async function listArchive(
   tool: Pick<Tool, 'path'>,
-  archive: string,
+  archive: Archive,
   signal?: AbortSignal,
   failureCode: ErrorCode = 'PG_RESTORE_FAILED',
 ): Promise<string[]> {
   let text = '';
-  await runTool({
-    tool: 'pg_restore',
-    path: tool.path,
-    args: ['--list', archive],
-    environment: {},
-    failureCode,
-    ...(signal ? {signal} : {}),
-    readStdout: async (stdout) => {
-      stdout.setEncoding('utf8');
-      for await (const chunk of stdout as AsyncIterable<string>) text += chunk;
-    },
+  await withArchive(archive, false, async (input) => {
+    await runTool({
+      ...input,
+      tool: 'pg_restore',
+      path: tool.path,
+      args: ['--list', ...(archive.remote ? [] : [archive.path])],
+      environment: {},
+      failureCode,
+      ...(signal ? {signal} : {}),
+      readStdout: async (stdout) => {
+        stdout.setEncoding('utf8');
+        for await (const chunk of stdout as AsyncIterable<string>) text += chunk;
+      },
+    });
   });
   return text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
 }
 
 /**
  * Runs pg_restore so that it writes SQL, which `read` consumes.
- * @param args with --file=- and the archive, as `pgRestoreArguments` gives them without a database
  * @throws PG_RESTORE_FAILED, TOOL_TOO_OLD, and what `read` throws
  */
 export async function streamArchive(
   tool: Tool,
-  args: readonly string[],
+  archive: Archive,
+  options: PgRestoreOptions,
   read: (sql: Readable) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
-  await runTool({
-    tool: 'pg_restore',
-    path: tool.path,
-    args,
-    environment: {},
-    failureCode: 'PG_RESTORE_FAILED',
-    readStdout: read,
-    ...(signal ? {signal} : {}),
+  // Definitions alone are in the head of an archive, which is not worth reading the rest of it.
+  await withArchive(archive, !options.schemaOnly, async (input) => {
+    await runTool({
+      ...input,
+      tool: 'pg_restore',
+      path: tool.path,
+      args: pgRestoreArguments(options, archivePath(archive)),
+      environment: {},
+      failureCode: 'PG_RESTORE_FAILED',
+      readStdout: read,
+      ...(signal ? {signal} : {}),
+    });
   });
 }

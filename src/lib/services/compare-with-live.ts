@@ -12,7 +12,7 @@ import type {Connection} from '../postgres/connection.js';
 import {copyOut} from '../postgres/copy-out.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {inspectColumns, type TableColumns} from '../postgres/inspect-columns.js';
-import {pgRestoreArguments, streamArchive} from '../postgres/pg-restore.js';
+import {streamArchive} from '../postgres/pg-restore.js';
 import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
 import {type ProvenSource, readingOptions} from './restore-source.js';
 
@@ -253,8 +253,8 @@ async function readBackupRows(input: ComparisonInput, tables: readonly TableComp
       return previous ? Promise.all([previous.buckets.settle(), first]).then(() => undefined) : first;
     });
   if (!input.pgRestore) return read(openPlainDump(input.source.dump));
-  const args = pgRestoreArguments({...readingOptions, dataOnly: true}, input.source.path);
-  await streamArchive(input.pgRestore, args, read, input.signal);
+  const options = {...readingOptions, dataOnly: true};
+  await streamArchive(input.pgRestore, input.source.dump, options, read, input.signal);
 }
 
 async function readLiveRows(session: Session, table: TableComparison): Promise<void> {

@@ -7,6 +7,7 @@ import {type NamedTable, selectEntries} from '../postgres/archive-list.js';
 import type {Connection} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {
+  archivePath,
   listArchive,
   pgRestoreArguments,
   type PgRestoreOptions,
@@ -86,14 +87,14 @@ async function loadWithPgRestore(
   gathered: Gathered,
 ): Promise<void> {
   if (!load.pgRestore) return;
-  const {entries, left} = selectEntries(await listArchive(load.pgRestore, load.dump.path, signal), load);
+  const {entries, left} = selectEntries(await listArchive(load.pgRestore, load.dump, signal), load);
   for (const entry of left) gathered.leftOut.add(entry);
   let tables = 0;
   await runPgRestore({
     tool: load.pgRestore,
     connection: load.target,
     options: load.options,
-    archive: load.dump.path,
+    archive: load.dump,
     list: entries,
     signal,
     onLine: (line) => {
@@ -127,12 +128,7 @@ async function loadThroughPsql(
   if (load.dump.format === 'sql') {
     await feed(openPlainDump(load.dump, (bytes) => onProgress(bytes, 'bytes')));
   } else if (pgRestore) {
-    await streamArchive(
-      pgRestore,
-      pgRestoreArguments(asScript(load.options), load.dump.path),
-      (sql) => feed(sql),
-      signal,
-    );
+    await streamArchive(pgRestore, load.dump, asScript(load.options), (sql) => feed(sql), signal);
   }
 }
 
@@ -160,12 +156,19 @@ export function loadCommands(load: DumpLoad): string[] {
   // Typed by hand, psql's own flag does what the BEGIN and COMMIT around the stream do here.
   const oneTransaction = load.options.isSingleTransaction ? ['--single-transaction'] : [];
   const psql = `${server} ${words([load.psql?.path ?? 'psql', ...psqlArguments(load.options, database), ...oneTransaction])}`;
-  if (load.dump.format === 'sql') return [`${load.dump.compressed ? 'gunzip -c' : 'cat'} ${path} | ${psql}`];
+  const {remote} = load.dump;
+  const pipe = remote ? `${remote.command} | ` : '';
+  if (load.dump.format === 'sql') {
+    const unpacked = load.dump.compressed ? 'gunzip -c' : 'cat';
+    return [`${remote ? `${pipe}${unpacked}` : `${unpacked} ${path}`} | ${psql}`];
+  }
   const program = load.pgRestore?.path ?? 'pg_restore';
   if (goesThroughPsql(load.dump, load.pgRestore, load.serverMajor)) {
-    return [`${words([program, ...pgRestoreArguments(asScript(load.options), load.dump.path)])} | ${psql}`];
+    const script = pgRestoreArguments(asScript(load.options), archivePath(load.dump));
+    return [`${pipe}${words([program, ...script])} | ${psql}`];
   }
-  return [`${server} ${words([program, ...pgRestoreArguments(load.options, load.dump.path, database)])}`];
+  const direct = pgRestoreArguments(load.options, archivePath(load.dump), database);
+  return [`${pipe}${server} ${words([program, ...direct])}`];
 }
 
 function words(values: readonly string[]): string {

@@ -6,7 +6,8 @@ import {sizeOf} from '../backups/checksum.js';
 /** Runs `loadDump` as a step. @throws as `loadDump` does */
 export async function loadInto(context: RunContext, load: DumpLoad): Promise<LoadOutcome> {
   return context.progress.step(`Restore into ${load.target.database}`, async (step) => {
-    const fileBytes = load.dump.format === 'sql' ? await sizeOf(load.dump.path) : 0;
+    const {format, path, remote} = load.dump;
+    const fileBytes = format === 'sql' ? (remote?.sizeBytes ?? (await sizeOf(path))) : 0;
     const tables = load.onlyTables.length > 0 ? load.onlyTables.length : load.tables.length;
     return loadDump(load, context.signal, (done, unit, table) => {
       if (unit === 'bytes') step.advance(done, fileBytes, 'bytes');

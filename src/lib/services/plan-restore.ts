@@ -56,15 +56,23 @@ export interface RestorePlan {
   readonly commands: readonly string[];
 }
 
-/** Reads source and target and decides. @throws whatever would make the restore fail, with its own code */
-export async function planRestore(context: RunContext, request: RestoreRequest): Promise<RestorePlan> {
+/**
+ * Reads source and target and decides.
+ * @param given the backup, where it was found elsewhere already
+ * @throws whatever would make the restore fail, with its own code
+ */
+export async function planRestore(
+  context: RunContext,
+  request: RestoreRequest,
+  given?: RestoreSource,
+): Promise<RestorePlan> {
   checkRestoreRequest(request);
   const {settings, signal} = context;
   const connection = resolveConnection(settings);
   refuseTransactionPooler(connection);
   const target = withDatabase(connection, request.targetDb ?? connection.database);
   const found = await context.progress.step('Find the backup', async (step) => {
-    const source = await findRestoreSource(context, request, connection);
+    const source = given ?? (await findRestoreSource(context, request, connection));
     step.note(source.id);
     return source;
   });
@@ -97,7 +105,7 @@ export async function planRestore(context: RunContext, request: RestoreRequest):
     const onlyTables = chooseTables(request, source.tables);
     if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
     const ownership = await checkNeeds(context, {
-      source: found,
+      source,
       pgRestore: tools.pgRestore,
       session: maintenance ?? target,
       rights,
@@ -330,7 +338,9 @@ function chooseOptions(
   const stopsOnError = request.skipErrors !== true;
   return {
     jobs:
-      isFresh && isArchive ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs)) : 1,
+      isFresh && isArchive && !source.dump.remote
+        ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs))
+        : 1,
     isSingleTransaction: stopsOnError && !isFresh,
     isCleaning: way === 'clean',
     schemaOnly: request.schemaOnly ?? false,

@@ -1,4 +1,5 @@
 /** Applies a retention policy to a bucket, and removes what copies that were cut off left there. */
+import {AppError} from '../errors.js';
 import {retentionCandidate} from '../backups/catalogue.js';
 import {applyRetention, refuseEmptyPolicy} from '../backups/retention.js';
 import {countOf} from '../format.js';
@@ -63,8 +64,17 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
     removed.unshift(decisionOf(item));
     ctx.record({pruned: [item.backup.id]});
   }
-  for (const staging of partials) await removeStaged(place, staging);
-  return {...plan, dryRun: false, removed};
+  const cleared: string[] = [];
+  for (const staging of partials) {
+    try {
+      await removeStaged(place, staging);
+      cleared.push(`${place.url}/${staging}`);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'STORAGE_DENIED') throw error;
+      ctx.warn(`An unfinished copy stays: ${error.message}`);
+    }
+  }
+  return {...plan, partials: cleared, dryRun: false, removed};
 }
 
 async function removePlaced(place: Place, {metadataKey, record}: PlacedBackup): Promise<void> {

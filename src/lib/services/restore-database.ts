@@ -14,6 +14,7 @@ import {loadInto} from './load-into.js';
 import {planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
 import {restoreBySwap} from './restore-by-swap.js';
 import type {RestoreRequest} from './restore-request.js';
+import type {RestoreSource} from './restore-source.js';
 
 export interface RestoreResult {
   readonly mode: 'dry-run' | 'execute';
@@ -50,10 +51,15 @@ export interface RestoreResult {
 
 /**
  * Restores a backup, or with `dryRun` tells what would be done.
+ * @param given the backup, where it was found elsewhere than in the backups folder
  * @throws USAGE, BACKUP_NOT_FOUND, VERIFY_FAILED, CHECKSUM_MISMATCH, TARGET_NOT_EMPTY, RESTORE_FAILED, RESTORED_DIFFERS
  *   and the codes of connection, tools and disk; the message says what state the target is in
  */
-export async function restoreDatabase(outer: RunContext, request: RestoreRequest): Promise<RestoreResult> {
+export async function restoreDatabase(
+  outer: RunContext,
+  request: RestoreRequest,
+  given?: RestoreSource,
+): Promise<RestoreResult> {
   const warnings: string[] = [];
   const context = {
     ...outer,
@@ -62,15 +68,16 @@ export async function restoreDatabase(outer: RunContext, request: RestoreRequest
       outer.warn(message);
     },
   };
-  return {...(await planAndRestore(context, request)), warnings};
+  return {...(await planAndRestore(context, request, given)), warnings};
 }
 
 async function planAndRestore(
   context: RunContext,
   request: RestoreRequest,
+  given: RestoreSource | undefined,
 ): Promise<Omit<RestoreResult, 'warnings'>> {
   const startedMs = context.clock.now().getTime();
-  const plan = await planRestore(context, request);
+  const plan = await planRestore(context, request, given);
   const {database, host, port} = plan.target;
   const facts = {
     database: {name: database, systemIdentifier: null, host, port},

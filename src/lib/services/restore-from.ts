@@ -1,4 +1,4 @@
-/** `restore` of a backup in any place, or of an encrypted one: fetched, opened and checked whole, then restored as one made here. */
+/** `restore` of a backup in any place, or of an encrypted one: checked whole, then restored as one made here; from a plain copy of it where the way to restore needs one. */
 import {basename, dirname, join, resolve} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
@@ -13,6 +13,7 @@ import {choosePlaced, type PlacedBackup, readPlace} from '../storage/place-catal
 import {ageSuffix} from '../storage/stored-record.js';
 import {type BackupSource, isEncrypted, placedIn, withFetched, withFetchedFolder} from './backup-source.js';
 import {keysOf} from './encryption.js';
+import {ageFileSource, canStream, placedSource} from './remote-source.js';
 import {restoreDatabase, type RestoreResult} from './restore-database.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
 import {findLocalBackup} from './restore-source.js';
@@ -52,6 +53,9 @@ async function restoreFetched(
   keys: OpeningKeys,
   request: RestoreRequest,
 ): Promise<RestoreResult> {
+  if ((isRemote(place.url) || backup.record.encryption) && canStream(backup.record.format, request)) {
+    return restoreDatabase(context, request, await placedSource(context, place, backup, keys));
+  }
   const result = await withFetched(context, place, backup, keys, (metadataPath) =>
     restoreDatabase(context, asNamed(request, metadataPath)),
   );
@@ -84,6 +88,16 @@ async function restoreAgeFile(
   request: RestoreRequest,
   path: string,
 ): Promise<RestoreResult> {
+  if (canStream('custom', request)) {
+    context.warn(
+      `${path} has no metadata: whether it is what was once written cannot be proven, only that it is complete.`,
+    );
+    return restoreDatabase(
+      context,
+      request,
+      await ageFileSource(context, localPlace(dirname(path)), path, keys),
+    );
+  }
   return withFetchedFolder(context, async (folder) => {
     const plain = join(folder, basename(path, ageSuffix));
     await context.progress.step('Decrypt', async () => {

@@ -7,13 +7,14 @@ import {collectDumpNeeds, type DumpNeeds} from '../archive/dump-needs.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
 import {filterPlainDump} from '../archive/plain-dump-filter.js';
 import {readDump} from '../archive/read-dump.js';
+import type {RemoteDump} from '../archive/remote-dump.js';
 import type {BackupRecord} from '../backups/backup-record.js';
 import {type Backup, chooseBackup, type OwnDatabase} from '../backups/catalogue.js';
 import {checkFiles} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
 import {AppError} from '../errors.js';
 import type {Tool} from '../postgres/find-tools.js';
-import {pgRestoreArguments, streamArchive} from '../postgres/pg-restore.js';
+import {streamArchive} from '../postgres/pg-restore.js';
 import type {RunContext} from '../run-context.js';
 import type {Settings} from '../settings/settings.js';
 import type {RestoreRequest} from './restore-request.js';
@@ -27,6 +28,8 @@ export interface RestoreSource {
   readonly dump: DetectedDump;
   readonly createdAt: Date;
   readonly sizeBytes: number;
+  /** What the dump needs of a server, where it was found while the dump was read whole. */
+  readonly needs?: DumpNeeds;
 }
 
 /** The source, read whole. */
@@ -114,6 +117,7 @@ export async function proveSource(
   onBytes: (done: number, total: number) => void,
 ): Promise<ProvenSource> {
   const {signal, settings} = context;
+  if (source.dump.remote) return proveRemote(context, source, source.dump.remote, onBytes);
   const total = source.sizeBytes * 2;
   if (source.backup) await checkFiles(source.backup, {signal, onBytes: (done) => onBytes(done, total)});
   const contents = await readDump(source.dump, {
@@ -124,6 +128,36 @@ export async function proveSource(
   });
   requireRecordedRows(source.backup?.record ?? null, contents.tables);
   return {...source, tables: contents.tables};
+}
+
+/** Its bytes are compared with their digest while they are read. */
+async function proveRemote(
+  {signal, settings}: RunContext,
+  source: RestoreSource,
+  remote: RemoteDump,
+  onBytes: (done: number, total: number) => void,
+): Promise<ProvenSource> {
+  async function* counted(): AsyncGenerator<Buffer> {
+    let done = 0;
+    for await (const chunk of remote.open()) {
+      onBytes((done += chunk.length), remote.sizeBytes);
+      yield chunk;
+    }
+  }
+  const collector = needsCollector();
+  const contents = await readDump(
+    {...source.dump, remote: {...remote, open: counted}},
+    {
+      settings,
+      signal,
+      fingerprints: true,
+      // An archive tells its needs in its head; a plain dump would have to be fetched once more for them.
+      ...(source.dump.format === 'sql' ? {alsoRead: (sql) => collector.readAll(sql, signal)} : {}),
+    },
+  );
+  requireRecordedRows(source.backup?.record ?? null, contents.tables);
+  const needs = source.dump.format === 'sql' ? {needs: collector.needs()} : {};
+  return {...source, ...needs, tables: contents.tables};
 }
 
 /** @throws VERIFY_FAILED when the dump does not hold what its metadata says */
@@ -150,6 +184,21 @@ export async function readDumpNeeds(
   pgRestore: Tool | null,
   signal: AbortSignal,
 ): Promise<DumpNeeds> {
+  if (source.needs) return source.needs;
+  const {readAll, needs} = needsCollector();
+  if (!pgRestore) {
+    await readAll(openPlainDump(source.dump), signal);
+  } else {
+    const options = {...readingOptions, schemaOnly: true};
+    await streamArchive(pgRestore, source.dump, options, (sql) => readAll(sql, signal), signal);
+  }
+  return needs();
+}
+
+function needsCollector(): {
+  readAll: (sql: AsyncIterable<Buffer>, signal: AbortSignal) => Promise<void>;
+  needs: () => DumpNeeds;
+} {
   const collected = collectDumpNeeds();
   const rules = {
     keeps: () => true,
@@ -158,17 +207,13 @@ export async function readDumpNeeds(
       return true;
     },
   };
-  const readAll = async (sql: AsyncIterable<Buffer>): Promise<void> => {
-    const rest = filterPlainDump(sql, rules);
-    while ((await rest.next()).done !== true) signal.throwIfAborted();
+  return {
+    async readAll(sql, signal) {
+      const rest = filterPlainDump(sql, rules);
+      while ((await rest.next()).done !== true) signal.throwIfAborted();
+    },
+    needs: collected.needs,
   };
-  if (!pgRestore) {
-    await readAll(openPlainDump(source.dump));
-  } else {
-    const args = pgRestoreArguments({...readingOptions, schemaOnly: true}, source.path);
-    await streamArchive(pgRestore, args, readAll, signal);
-  }
-  return collected.needs();
 }
 
 /** Options that change nothing about the SQL that pg_restore writes. */

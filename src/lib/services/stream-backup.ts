@@ -6,12 +6,13 @@ import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {runPgDump} from '../postgres/pg-dump.js';
 import {withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
+import {isAway} from '../storage/explain-s3-error.js';
 import {isRemote, openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {metadataKeyIn} from '../storage/place-catalogue.js';
 import {writeChecked} from '../storage/checked-files.js';
 import {storedRecord, withFolder} from '../storage/stored-record.js';
-import {removeStaged} from '../storage/transfer-backup.js';
+import {clearStaged} from '../storage/transfer-backup.js';
 import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
 import {type BackupResult, describePlan, toRecord, toResult} from './describe-backup.js';
@@ -86,7 +87,7 @@ export async function streamBackup(
         metadataPath: `${to.url}/${metadataKey}`,
       };
     } catch (error) {
-      await removeStaged(to, staging);
+      await clearStaged(context, {to, staging, isAway: isAway(error)}, error);
       await done();
       throw error;
     }

@@ -23,7 +23,7 @@ const noCredentials: Meaning = {
 const denied: Meaning = {
   code: 'STORAGE_DENIED',
   what: 'denied the request',
-  hint: 'The user needs s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject on this bucket and prefix.',
+  hint: 'The user needs s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject on this bucket and prefix. Temporary credentials may also have expired, which some stores tell in no other way.',
 };
 const expired: Meaning = {
   code: 'STORAGE_TOKEN_EXPIRED',
@@ -53,7 +53,7 @@ const slow: Meaning = {
 const unreachable: Meaning = {
   code: 'STORAGE_UNREACHABLE',
   what: 'cannot be reached',
-  hint: 'Check the endpoint (storage.endpoint or AWS_ENDPOINT_URL_S3), the network, and storage.caFile for a certificate of your own.',
+  hint: 'Check the endpoint (storage.endpoint or AWS_ENDPOINT_URL_S3; https or http), the network, and storage.caFile for a certificate of your own.',
 };
 const conflict: Meaning = {
   code: 'STORAGE_CONFLICT',
@@ -67,6 +67,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   SignatureDoesNotMatch: credentials,
   InvalidToken: credentials,
   CredentialsProviderError: noCredentials,
+  ProviderError: noCredentials,
   AccessDenied: denied,
   AllAccessDisabled: denied,
   AccountProblem: denied,
@@ -87,6 +88,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   ECONNREFUSED: unreachable,
   ECONNRESET: unreachable,
   EPIPE: unreachable,
+  EPROTO: unreachable,
   EHOSTUNREACH: unreachable,
   ENETUNREACH: unreachable,
   ENOTFOUND: unreachable,
@@ -122,9 +124,12 @@ export function explainS3Error(error: unknown, what: string): AppError {
       cause,
     });
   }
+  const byCode = meanings[systemErrorCode(error) ?? ''];
+  // The SDK calls a connection that broke a time-out too.
   const meaning =
+    (name === 'TimeoutError' ? byCode : undefined) ??
     meanings[name] ??
-    meanings[systemErrorCode(error) ?? ''] ??
+    byCode ??
     certificate(error) ??
     byStatus[statusOf(error) ?? 0];
   if (!meaning) {
@@ -148,4 +153,9 @@ export function statusOf(error: unknown): number | undefined {
   const metadata: unknown = error.$metadata;
   const isTold = typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata;
   return isTold && typeof metadata.httpStatusCode === 'number' ? metadata.httpStatusCode : undefined;
+}
+
+/** Whether the store gives no answers at all, so that nothing can be cleared up there now. */
+export function isAway(error: unknown): boolean {
+  return error instanceof AppError && ['STORAGE_UNREACHABLE', 'STORAGE_TIMEOUT'].includes(error.code);
 }

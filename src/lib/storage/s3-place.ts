@@ -1,20 +1,18 @@
-/** An S3-compatible bucket as a place for backups: the only file that uses the AWS SDK. */
+/** An S3-compatible bucket as a place for backups. */
 import {randomBytes} from 'node:crypto';
-import {readFile} from 'node:fs/promises';
 import {Readable} from 'node:stream';
-import type {PutObjectCommandInput, S3Client} from '@aws-sdk/client-s3';
-import {AppError, messageOf} from '../errors.js';
+import type {PutObjectCommandInput} from '@aws-sdk/client-s3';
+import {AppError} from '../errors.js';
 import type {Settings} from '../settings/settings.js';
 import {explainS3Error, statusOf} from './explain-s3-error.js';
-import {mostParts, partsAtOnce, partSize} from './part-size.js';
-import type {ObjectStatus, Place, WriteOptions} from './place.js';
+import type {ObjectStatus, Place} from './place.js';
+import {makeClient} from './s3-client.js';
+import {upload} from './s3-upload.js';
 import {withoutStall} from './without-stall.js';
 
 const defaultTimeoutSeconds = 30;
-const attempts = 3;
 
 /**
- * Credentials come from AWS_* variables (environment, .env files), else from the SDK's chain: profile, container, machine role.
  * No request is made yet.
  * @throws USAGE when the URL names no bucket, CONFIG_INVALID for a certificate file that cannot be read
  */
@@ -40,7 +38,7 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
     }
   }
 
-  /** What every new object gets; nothing is read before it is needed, so that the date of the lock is that of the write. */
+  /** What every new object gets; made when it is needed, so that the date of the lock is that of the write. */
   function properties(): Partial<PutObjectCommandInput> {
     const {lockMode, lockDays = 1} = config;
     return {
@@ -50,75 +48,49 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
         ? {
             ObjectLockMode: lockMode,
             ObjectLockRetainUntilDate: new Date(Date.now() + lockDays * 86_400_000),
+            // A write with a lock is refused without a checksum (S3 API reference, PutObject).
+            ChecksumAlgorithm: 'CRC32',
           }
         : {}),
     };
   }
-  // A write with a lock is refused without a checksum (S3 API reference, PutObject).
-  const lockChecksum = config.lockMode ? {ChecksumAlgorithm: 'CRC32' as const} : {};
   const storageClass =
     config.storageClass === undefined ? {} : {StorageClass: config.storageClass as 'STANDARD'};
 
-  async function writeInParts(
-    key: string,
-    parts: AsyncIterator<Buffer>,
-    first: Buffer,
-    options: WriteOptions,
-  ): Promise<void> {
-    const abort = options.signal === undefined ? {} : {abortSignal: options.signal};
-    const created = await client.send(
-      new sdk.CreateMultipartUploadCommand({...at(key), ...properties(), ...lockChecksum, ...storageClass}),
-      abort,
-    );
-    const UploadId = created.UploadId ?? '';
-    const finished = await options.onUpload?.(UploadId);
-    const done: {PartNumber: number; ETag: string | undefined; ChecksumCRC32?: string | undefined}[] = [];
-    const running = new Set<Promise<void>>();
-    let failure: Error | undefined;
-    let sent = 0;
-    const send = async (PartNumber: number, Body: Buffer): Promise<void> => {
+  let locking: Promise<void> | undefined;
+  /**
+   * That the bucket locks at all, asked once. Ceph refuses a lock in other buckets for short objects only: those that go in
+   * parts would be written without it, and without a word.
+   */
+  function requireLocking(): Promise<void> {
+    if (config.lockMode === undefined) return Promise.resolve();
+    locking ??= (async () => {
       try {
-        const answer = await client.send(
-          new sdk.UploadPartCommand({...at(key), UploadId, PartNumber, Body, ...lockChecksum}),
-          abort,
-        );
-        done.push({PartNumber, ETag: answer.ETag, ChecksumCRC32: answer.ChecksumCRC32});
-        sent += Body.length;
-        options.onBytes?.(sent);
+        await client.send(new sdk.GetObjectLockConfigurationCommand({Bucket: bucket}));
       } catch (error) {
-        failure ??= error instanceof Error ? error : new Error(String(error));
+        if (statusOf(error) !== 404 || (error instanceof Error && error.name === 'NoSuchBucket')) throw error;
+        throw new AppError(
+          'NOT_SUPPORTED_HERE',
+          `The bucket ${bucket} has no object lock, which storage.lockMode asks for; nothing was written.`,
+          {
+            hint: 'Copy to a bucket that was made with object lock, or take storage.lockMode out of the config file.',
+          },
+        );
       }
-    };
+    })();
+    return locking;
+  }
+
+  /** An answer to HEAD has no body that tells why it was refused; that to GET has. */
+  async function withReason(error: unknown, key: string): Promise<unknown> {
+    if (statusOf(error) === undefined) return error;
     try {
-      let number = 1;
-      for (let part: Buffer | undefined = first; part !== undefined; number += 1) {
-        if (number > mostParts)
-          throw new AppError('STORAGE_FAILED', `${base}${folder}${key} is too large for an object.`);
-        const sending: Promise<void> = send(number, part).finally(() => running.delete(sending));
-        running.add(sending);
-        while (running.size >= partsAtOnce(part.length)) await Promise.race(running);
-        if (failure) throw failure;
-        const next: IteratorResult<Buffer, unknown> = await parts.next();
-        part = next.done === true ? undefined : next.value;
-      }
-      await Promise.all(running);
-      if (failure) throw failure;
-      done.sort((a, b) => a.PartNumber - b.PartNumber);
-      await client.send(
-        new sdk.CompleteMultipartUploadCommand({...at(key), UploadId, MultipartUpload: {Parts: done}}),
-        abort,
-      );
-    } catch (error) {
-      await Promise.allSettled(running);
-      try {
-        await client.send(new sdk.AbortMultipartUploadCommand({...at(key), UploadId}));
-        await finished?.();
-      } catch {
-        // The store may be away: the upload stays in the journal, and recover takes it away.
-      }
-      throw error;
+      const answer = await client.send(new sdk.GetObjectCommand({...at(key), Range: 'bytes=0-0'}));
+      if (answer.Body instanceof Readable) answer.Body.destroy();
+      return error;
+    } catch (told) {
+      return told;
     }
-    await finished?.();
   }
 
   const place: Place = {
@@ -165,38 +137,25 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
 
     async write(key, source, options = {}) {
       await request(key, async () => {
-        const parts = inParts(source, options.expectedBytes);
-        const first = await parts.next();
-        const body = first.done === true ? Buffer.alloc(0) : first.value;
-        if (body.length === partSize(1, options.expectedBytes))
-          return writeInParts(key, parts, body, options);
-        await client.send(
-          new sdk.PutObjectCommand({
-            ...at(key),
-            Body: body,
-            ...properties(),
-            ...lockChecksum,
-            ...storageClass,
-          }),
-          options.signal === undefined ? {} : {abortSignal: options.signal},
-        );
-        options.onBytes?.(body.length);
+        await requireLocking();
+        const {Bucket, Key} = at(key);
+        await upload({client, Bucket, Key, properties: {...properties(), ...storageClass}}, source, options);
       });
     },
 
     async writeText(key, text, replaces) {
-      await request(key, () =>
-        client.send(
+      await request(key, async () => {
+        await requireLocking();
+        await client.send(
           new sdk.PutObjectCommand({
             ...at(key),
             Body: Buffer.from(text),
             ContentType: 'application/json',
             ...properties(),
-            ...lockChecksum,
             ...(replaces === null ? {IfNoneMatch: '*'} : {IfMatch: replaces}),
           }),
-        ),
-      );
+        );
+      });
     },
 
     status: (key) =>
@@ -211,7 +170,7 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
           };
         } catch (error) {
           if (statusOf(error) === 404) return undefined;
-          throw error;
+          throw await withReason(error, key);
         }
       }),
 
@@ -253,83 +212,4 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
       }),
   };
   return place;
-}
-
-async function makeClient(settings: Settings, timeoutMs: number): Promise<S3Client> {
-  const {S3Client: Client} = await import('@aws-sdk/client-s3');
-  const {NodeHttpHandler} = await import('@smithy/node-http-handler');
-  const {environment} = settings;
-  const config = settings.config.storage ?? {};
-  const endpoint =
-    config.endpoint ?? environment.get('AWS_ENDPOINT_URL_S3') ?? environment.get('AWS_ENDPOINT_URL');
-  const region = config.region ?? environment.get('AWS_REGION') ?? environment.get('AWS_DEFAULT_REGION');
-  const profile = config.profile ?? environment.get('AWS_PROFILE');
-  const accessKeyId = environment.get('AWS_ACCESS_KEY_ID');
-  const secretAccessKey = environment.get('AWS_SECRET_ACCESS_KEY');
-  const sessionToken = environment.get('AWS_SESSION_TOKEN');
-  const {Agent} = await import('node:https');
-  const ca = await readAuthority(config.caFile ?? environment.get('AWS_CA_BUNDLE'));
-  return new Client({
-    ...(endpoint === undefined ? {} : {endpoint}),
-    // A server of one's own wants some region in the signature and does not care which.
-    ...(region !== undefined ? {region} : endpoint === undefined ? {} : {region: 'us-east-1'}),
-    ...(profile === undefined ? {} : {profile}),
-    ...(accessKeyId !== undefined && secretAccessKey !== undefined
-      ? {credentials: {accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : {sessionToken})}}
-      : {}),
-    forcePathStyle: config.pathStyle ?? endpoint !== undefined,
-    maxAttempts: attempts,
-    // Servers that are not Amazon's know other checksums than MD5 badly; every upload is read back instead.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: new NodeHttpHandler({
-      connectionTimeout: Math.min(timeoutMs, 10_000),
-      socketTimeout: timeoutMs,
-      // A part on a slow line may take long without the socket ever being silent.
-      requestTimeout: timeoutMs * 20,
-      throwOnRequestTimeout: true,
-      httpsAgent: new Agent({keepAlive: true, maxSockets: 64, ...(ca === undefined ? {} : {ca})}),
-      httpAgent: {keepAlive: true, maxSockets: 64},
-    }),
-  });
-}
-
-async function readAuthority(path: string | undefined): Promise<Buffer | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new AppError(
-      'CONFIG_INVALID',
-      `The certificate file ${path} cannot be read: ${messageOf(error)}.`,
-      {
-        hint: 'Check storage.caFile in the config file, or AWS_CA_BUNDLE.',
-        cause: error,
-      },
-    );
-  }
-}
-
-/** The source cut into buffers of the sizes of its parts; the last may be smaller, none is empty. */
-async function* inParts(
-  source: AsyncIterable<Buffer>,
-  expectedBytes: number | undefined,
-): AsyncGenerator<Buffer> {
-  let number = 1;
-  let part = Buffer.allocUnsafe(partSize(number, expectedBytes));
-  let filled = 0;
-  for await (const chunk of source) {
-    let taken = 0;
-    while (taken < chunk.length) {
-      const copied = chunk.copy(part, filled, taken);
-      taken += copied;
-      filled += copied;
-      if (filled < part.length) continue;
-      yield part;
-      number += 1;
-      part = Buffer.allocUnsafe(partSize(number, expectedBytes));
-      filled = 0;
-    }
-  }
-  if (filled > 0) yield part.subarray(0, filled);
 }

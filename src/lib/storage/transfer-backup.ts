@@ -2,13 +2,14 @@
 import type {BackupRecord} from '../backups/backup-record.js';
 import {formatBackupRecord} from '../backups/backup-record.js';
 import {freeBytes} from '../backups/disk-space.js';
-import {AppError} from '../errors.js';
+import {AppError, messageOf} from '../errors.js';
 import {formatBytes} from '../format.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
 import type {EncryptTo, OpeningKeys} from './age-keys.js';
 import {decryptStream} from './age-stream.js';
 import {digested, mismatch, writeChecked} from './checked-files.js';
+import {isAway} from './explain-s3-error.js';
 import {isRemote} from './open-place.js';
 import type {Place} from './place.js';
 import {folderOf, markOf, metadataKeyIn, type PlacedBackup, readPlaced} from './place-catalogue.js';
@@ -77,7 +78,7 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
       await done();
       return {metadataKey, record: stored, isPresent: false};
     } catch (error) {
-      await removeStaged(to, staging);
+      await clearStaged(context, {to, staging, isAway: !isRemote(backup.path) && isAway(error)}, error);
       await done();
       throw error;
     }
@@ -105,12 +106,59 @@ async function findPresent(
   );
 }
 
-/** Removes everything in the folder of a backup that was never finished, uploads in parts included. */
+/**
+ * Removes what a failed run sent. Where that fails too, it says so and goes on: the trouble that came first is what is
+ * told, and the journal keeps the rest for `recover`.
+ * @param staged with `isAway`, the store is not waited for again
+ * @param cause what went wrong
+ * @throws `cause` when something stays
+ */
+export async function clearStaged(
+  context: RunContext,
+  staged: {readonly to: Place; readonly staging: string; readonly isAway: boolean},
+  cause: unknown,
+): Promise<void> {
+  const {to, staging} = staged;
+  const stays = (why: string): void =>
+    context.warn(
+      `What was sent so far stays in ${to.url}/${staging}, which no list shows${why}. Remove it later: destino-db recover`,
+    );
+  if (isRemote(to.url) && staged.isAway) {
+    stays('');
+    throw cause;
+  }
+  try {
+    await removeStaged(to, staging);
+  } catch (error) {
+    stays(`: ${messageOf(error)}`);
+    throw cause;
+  }
+}
+
+/**
+ * Removes everything in the folder of a backup that was never finished, uploads in parts included.
+ * @throws STORAGE_DENIED for files that are locked, with the date, after everything else was removed
+ */
 export async function removeStaged(place: Place, staging: string): Promise<void> {
   for await (const upload of place.unfinishedUploads()) {
     if (upload.key.startsWith(staging)) await place.abandonUpload(upload);
   }
-  for await (const {key} of place.list(staging, true)) await place.remove(key);
+  let lockedUntil: Date | null = null;
+  for await (const {key} of place.list(staging, true)) {
+    try {
+      await place.remove(key);
+    } catch (error) {
+      const until = (await place.status(key))?.lockedUntil ?? null;
+      if (!until) throw error;
+      if (!lockedUntil || until > lockedUntil) lockedUntil = until;
+    }
+  }
+  if (lockedUntil) {
+    throw new AppError(
+      'STORAGE_DENIED',
+      `${place.url}/${staging} is locked until ${lockedUntil.toISOString()}; it can be removed then.`,
+    );
+  }
   if (!isRemote(place.url)) await place.remove(staging);
 }
 

@@ -1,0 +1,133 @@
+/** Restores straight from the bucket: proven first, loaded apart, thrown away when what is loaded is not what was proven. */
+import {GetObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
+import {execFileSync} from 'node:child_process';
+import {randomBytes} from 'node:crypto';
+import {rm} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
+import {restoreFrom} from '../../src/lib/services/restore-from.js';
+import type {Progress} from '../../src/lib/progress/progress.js';
+import {createBucket, keysIn, storeClient, storeEnvironment} from '../support/bucket.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, dropDatabase, existingDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js'; // prettier-ignore
+import {testContext} from '../support/test-context.js';
+
+let database: TempDatabase;
+let folder: string;
+let bucket: string;
+let place: string;
+let target: string;
+
+beforeAll(async () => {
+  database = await createTempDatabase('shop_template');
+  await database.run(
+    `CREATE TABLE letters AS SELECT n AS id, 'what was written' AS body FROM generate_series(1, 50000) n`,
+  );
+});
+afterAll(() => database.drop());
+beforeEach(async () => {
+  folder = await tempFolder();
+  bucket = await createBucket();
+  place = `s3://${bucket}/shop`;
+  target = `back_${randomBytes(4).toString('hex')}`;
+  return async () => {
+    await dropDatabase(target);
+    await rm(folder, {recursive: true});
+  };
+});
+
+function context(reach?: (point: string) => Promise<void>) {
+  const made = testContext(folder, {
+    settings: {databaseUrl: urlOf(database.connection)},
+    env: storeEnvironment(),
+  });
+  const steps: string[] = [];
+  const progress: Progress = {
+    ...made.progress,
+    step: (title, work) => {
+      steps.push(title);
+      return made.progress.step(title, work);
+    },
+  };
+  return {...made, progress, reach: reach ?? made.reach, steps};
+}
+
+async function databasesNamedLikeTarget(): Promise<string[]> {
+  const rows = await onServer((session) =>
+    session.query('SELECT datname FROM pg_database WHERE starts_with(datname, $1)', [target]),
+  );
+  return rows.map((row) => String(row['datname'])).sort();
+}
+
+const backUp = (format: 'custom' | 'sql', recipients?: string[], compress?: boolean) =>
+  backupToPlaces(context(), {format, compress}, {to: [place], recipients, isLocal: false});
+
+/** Changes one row in the middle of the one dump of the bucket, in a way that no tool would notice. */
+async function changeTheDump(): Promise<void> {
+  const Key = (await keysIn(bucket)).find((key) => !key.endsWith('.json')) ?? '';
+  const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
+  const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
+  const at = bytes.indexOf('what was written', bytes.length / 2);
+  expect(at).toBeGreaterThan(0);
+  bytes.write('what was wrotten', at);
+  await storeClient().send(new PutObjectCommand({Bucket: bucket, Key, Body: bytes}));
+}
+
+describe.each(['custom', 'sql'] as const)('a backup in %s format', (format) => {
+  it('is restored without a copy of it here, unless several connections load it', async () => {
+    await backUp(format);
+    const streaming = context();
+    await restoreFrom(streaming, {from: place}, {isLatest: true, targetDb: target, createDb: true});
+    expect(streaming.steps).not.toContainEqual(expect.stringMatching(/^Fetch /));
+    const [row] = await existingDatabase(target).query('SELECT count(*) FROM letters');
+    expect(row).toEqual({count: '50000'});
+    const fetching = context();
+    const again = {isLatest: true, targetDb: target, dropExisting: true, parallelJobs: 2};
+    await restoreFrom(fetching, {from: place}, again);
+    expect(fetching.steps).toContainEqual(expect.stringMatching(/^Fetch /));
+  });
+
+  it('that was changed is refused before any database is made', async () => {
+    await backUp(format, undefined, false);
+    await changeTheDump();
+    const request = {isLatest: true, targetDb: target, createDb: true};
+    await expect(restoreFrom(context(), {from: place}, request)).rejects.toMatchObject({
+      code: 'CHECKSUM_MISMATCH',
+    });
+    expect(await databasesNamedLikeTarget()).toEqual([]);
+  });
+
+  it('that is changed between proof and load is thrown away, and the database stays as it was', async () => {
+    await backUp(format, undefined, false);
+    await restoreFrom(context(), {from: place}, {isLatest: true, targetDb: target, createDb: true});
+    await existingDatabase(target).run('CREATE TABLE mine AS SELECT 1 AS one');
+    const changing = context(async (point) => {
+      if (point === 'staging.marked') await changeTheDump();
+    });
+    const request = {isLatest: true, targetDb: target, dropExisting: true};
+    const error: unknown = await restoreFrom(changing, {from: place}, request).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({code: 'CHECKSUM_MISMATCH'});
+    expect(String(error)).toContain(`"${target}" is as it was`);
+    expect(await databasesNamedLikeTarget()).toEqual([target]);
+    expect(await existingDatabase(target).query('SELECT one FROM mine')).toEqual([{one: '1'}]);
+  });
+
+  it('that is encrypted is decrypted on the way, and refused when it is cut off', async () => {
+    execFileSync('age-keygen', ['-o', join(folder, 'key.txt')], {stdio: 'ignore'});
+    const recipient = execFileSync('age-keygen', ['-y', join(folder, 'key.txt')], {encoding: 'utf8'}).trim();
+    await backUp(format, [recipient]);
+    const source = {from: place, identityFile: 'key.txt'};
+    const request = {isLatest: true, targetDb: target, createDb: true};
+    await restoreFrom(context(), source, request);
+    await dropDatabase(target);
+    const Key = (await keysIn(bucket)).find((key) => key.endsWith('.age')) ?? '';
+    const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
+    const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array();
+    await storeClient().send(new PutObjectCommand({Bucket: bucket, Key, Body: bytes.subarray(0, -30)}));
+    await expect(restoreFrom(context(), source, request)).rejects.toMatchObject({code: 'DECRYPT_FAILED'});
+    expect(await databasesNamedLikeTarget()).toEqual([]);
+  });
+});

@@ -1,0 +1,109 @@
+/** Gateways of a test's own before the object store of the run: they may be killed, stopped, have a certificate or another clock. */
+import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {closeSync, openSync, readdirSync} from 'node:fs';
+import {connect, createServer} from 'node:net';
+import {join} from 'node:path';
+import {store} from './bucket.js';
+
+export interface Gateway {
+  readonly endpoint: string;
+  /** Of the process that answers requests. */
+  signal(signal: NodeJS.Signals): Promise<void>;
+  /** Once more on the same port, after it was killed. */
+  startAgain(): Promise<void>;
+}
+
+export interface GatewayOptions {
+  /** Files in PEM form; plain HTTP without them. */
+  readonly tls?: {readonly certificate: string; readonly key: string};
+  /** Options of the daemon. */
+  readonly settings?: readonly string[];
+  /** How far its clock is ahead. */
+  readonly aheadSeconds?: number;
+}
+
+const environment = {...process.env, CEPH_CONF: join(store.folder, 'ceph.conf')};
+
+export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  const port = await freePort();
+  const {tls} = options;
+  const frontend = tls
+    ? `beast ssl_endpoint=127.0.0.1:${port} ssl_certificate=${tls.certificate} ssl_private_key=${tls.key}`
+    : `beast endpoint=127.0.0.1:${port}`;
+  let running: ChildProcess;
+  const start = async (): Promise<void> => {
+    const log = openSync(join(store.folder, 'log', `gateway-${port}.out`), 'a');
+    // It dies with this process, however that dies.
+    const daemon = [
+      '--pdeathsig',
+      'KILL',
+      'radosgw',
+      '-f',
+      '-n',
+      'client.rgw',
+      `--rgw-frontends=${frontend}`,
+    ];
+    const started = spawn(
+      'setpriv',
+      [...daemon, '--admin-socket=', '--pid-file=', `--log-file=${store.folder}/log/gateway-${port}.log`, ...(options.settings ?? [])],
+      {env: {...environment, ...clockAhead(options.aheadSeconds ?? 0)}, stdio: ['ignore', log, log]},
+    ); // prettier-ignore
+    closeSync(log);
+    running = started;
+    while (!(await answers(port)))
+      if (started.exitCode !== null) throw new Error(`the gateway ended with status ${started.exitCode}`);
+  };
+  await start();
+  return {
+    endpoint: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    async signal(signal) {
+      const ended = once(running, 'exit');
+      running.kill(signal);
+      if (signal === 'SIGKILL') await ended;
+    },
+    startAgain: start,
+  };
+}
+
+/** Variables that move a program's clock, by libfaketime. */
+export function clockAhead(seconds: number): Record<string, string> {
+  if (seconds === 0) return {};
+  const [library] = readdirSync('/usr/lib', {recursive: true, encoding: 'utf8'}).filter((name) =>
+    name.endsWith('faketime/libfaketimeMT.so.1'),
+  );
+  if (library === undefined) throw new Error('libfaketime is not installed');
+  return {LD_PRELOAD: `/usr/lib/${library}`, FAKETIME: `+${seconds}s`, DONT_FAKE_MONOTONIC: '1'};
+}
+
+/** radosgw-admin on the store of the run; what it prints. */
+export function administrate(args: readonly string[], input = ''): string {
+  return execFileSync('radosgw-admin', args, {
+    env: environment,
+    encoding: 'utf8',
+    input,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  if (typeof address !== 'object' || address === null) throw new Error('no free port');
+  return address.port;
+}
+
+async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

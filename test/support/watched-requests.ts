@@ -1,0 +1,73 @@
+/** Stands between the program and the store, sees every request, and can break it off where a test says so. */
+import {once} from 'node:events';
+import {createServer, type IncomingMessage, request, type ServerResponse} from 'node:http';
+
+/** How far a request is: come in whole or in part and not passed on; half of it passed on; answered by the store, the answer held back. */
+export type RequestStage = 'begun' | 'half sent' | 'answered';
+
+export interface Moment {
+  /** Counts the moments from 0: three for each request. */
+  readonly number: number;
+  readonly stage: RequestStage;
+  /** "PUT", "POST", ... */
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+}
+
+export interface WatchedStore {
+  readonly endpoint: string;
+  /** How many moments there have been. */
+  moments(): number;
+  close(): Promise<void>;
+}
+
+/** @param at called at each moment; "break" drops the request there, and the connections that it came and goes on */
+export async function watchRequests(
+  target: string,
+  at: (moment: Moment) => 'break' | undefined | Promise<'break' | undefined>,
+): Promise<WatchedStore> {
+  let count = 0;
+  const {hostname, port} = new URL(target);
+
+  async function pass(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const {method = '', url = '', headers} = incoming;
+    const isBroken = async (stage: RequestStage): Promise<boolean> =>
+      (await at({number: count++, stage, method, url})) === 'break';
+    const body: Buffer[] = [];
+    for await (const chunk of incoming as AsyncIterable<Buffer>) body.push(chunk);
+    const bytes = Buffer.concat(body);
+    if (await isBroken('begun')) return void incoming.socket.destroy();
+    const onward = request({hostname, port, method, path: url, headers});
+    const answered = once(onward, 'response') as Promise<[IncomingMessage]>;
+    answered.catch(() => undefined); // told below, when it is waited for
+    onward.write(bytes.subarray(0, bytes.length / 2));
+    if (await isBroken('half sent')) {
+      onward.destroy();
+      return void incoming.socket.destroy();
+    }
+    onward.end(bytes.subarray(bytes.length / 2));
+    const [reply] = await answered;
+    if (await isBroken('answered')) return void incoming.socket.destroy();
+    answer.writeHead(reply.statusCode ?? 500, reply.headers);
+    for await (const chunk of reply as AsyncIterable<Buffer>) answer.write(chunk);
+    answer.end();
+  }
+
+  const server = createServer((incoming, answer) => {
+    // A store that has gone is one that does not answer: the program sees its connection break.
+    pass(incoming, answer).catch(() => incoming.socket.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (typeof address !== 'object' || address === null) throw new Error('no port');
+  return {
+    endpoint: `http://127.0.0.1:${address.port}`,
+    moments: () => count,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
