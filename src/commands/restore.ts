@@ -12,6 +12,8 @@ export default class Restore extends BaseCommand {
     'restore a backup into a new, an empty or an existing database; --dry-run previews';
   static override description = `The backup is read whole and compared with its checksums before the target is touched, and the target is
 compared with the backup afterwards. A database that holds something is refused unless --clean or --drop-existing is given.
+A custom or sql backup goes from a bucket (--from) straight into a database of its own (--create-db, --drop-existing) and is
+read twice; with --parallel-jobs, and in any other case, it is fetched into the backups folder first, once.
 Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 damaged backup or unequal result, 5 refused, 130 interrupted.`;
   static override examples = [
     {description: 'what would happen', command: '<%= config.bin %> restore --latest --dry-run'},

@@ -127,6 +127,6 @@ describe.each(Object.entries(ways))('an upload (%s)', (_name, way) => {
 function chosenMoments({format, isStreamed}: Way, moments: number): number[] {
   const all = Array.from({length: moments}, (_, moment) => moment);
   if (isLong) return all;
-  if (format !== 'custom' || !isStreamed) return [Math.floor(moments / 2), moments - 3, moments - 1];
+  if (format !== 'custom' || !isStreamed) return [Math.floor(moments / 2), moments - 4, moments - 2];
   return Array.from({length: 10}, (_, index) => Math.round((index * (moments - 1)) / 9));
 }

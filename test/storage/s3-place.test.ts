@@ -7,10 +7,11 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {openPlace} from '../../src/lib/storage/open-place.js';
 import type {Place, StoredObject} from '../../src/lib/storage/place.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
-import {createBucket, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
+import {createBucket, store, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {startGateway} from '../support/gateway.js';
 import {testContext} from '../support/test-context.js';
 import {tempFolder} from '../support/run-cli.js';
+import {watchRequests} from '../support/watched-requests.js';
 
 let folder: string;
 let bucket: string;
@@ -98,6 +99,63 @@ describe('an object', () => {
     expect((await readAll(place, 'marker.json')).toString()).toBe('three');
     await place.remove('marker.json');
     expect(await place.status('marker.json')).toBeUndefined();
+  });
+});
+
+describe('reading', () => {
+  const bytes = randomBytes(20 * 2 ** 20);
+  const digest = sha256(bytes);
+
+  it('goes on where it was when the connection breaks', async () => {
+    await place.write('data/broken-off', chunksOf(bytes));
+    let breaks = 0;
+    const watched = await watchRequests(store.endpoint, ({stage, method}) => {
+      if (method !== 'GET' || stage !== 'half answered' || breaks === 3) return undefined;
+      breaks += 1;
+      return 'break';
+    });
+    const far = await open(`s3://${bucket}/backups/`, {environment: {AWS_ENDPOINT_URL_S3: watched.endpoint}});
+    expect(sha256(await readAll(far, 'data/broken-off'))).toBe(digest);
+    expect(breaks).toBe(3);
+    await watched.close();
+  });
+
+  it('ends when nothing comes any more', async () => {
+    await place.write('data/broken-off', chunksOf(bytes));
+    let isBroken = false;
+    const watched = await watchRequests(store.endpoint, ({stage, method}) => {
+      if (method !== 'GET' || stage !== (isBroken ? 'begun' : 'half answered')) return undefined;
+      isBroken = true;
+      return 'break';
+    });
+    const far = await open(`s3://${bucket}/backups/`, {environment: {AWS_ENDPOINT_URL_S3: watched.endpoint}});
+    await expect(readAll(far, 'data/broken-off')).rejects.toMatchObject({code: 'STORAGE_UNREACHABLE'});
+    await watched.close();
+  });
+
+  it('survives that the reader waits longer than the time-out', async () => {
+    await place.write('data/slow', chunksOf(bytes));
+    const hasty = await open(`s3://${bucket}/backups/`, {config: {storage: {timeoutSeconds: 1}}});
+    const chunks: Buffer[] = [];
+    for await (const chunk of (await hasty.read('data/slow')) as AsyncIterable<Buffer>) {
+      if (chunks.length === 0) await new Promise((resolve) => setTimeout(resolve, 3000));
+      chunks.push(chunk);
+    }
+    expect(sha256(Buffer.concat(chunks))).toBe(digest);
+  });
+
+  it('does not mix an object with the one that took its place', async () => {
+    await place.write('data/replaced', chunksOf(bytes));
+    let isReplaced = false;
+    const watched = await watchRequests(store.endpoint, async ({stage, method}) => {
+      if (method !== 'GET' || stage !== 'half answered' || isReplaced) return undefined;
+      isReplaced = true;
+      await place.write('data/replaced', chunksOf(randomBytes(20 * 2 ** 20)));
+      return 'break';
+    });
+    const far = await open(`s3://${bucket}/backups/`, {environment: {AWS_ENDPOINT_URL_S3: watched.endpoint}});
+    await expect(readAll(far, 'data/replaced')).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
+    await watched.close();
   });
 });
 

@@ -2,11 +2,11 @@
 import {once} from 'node:events';
 import {createServer, type IncomingMessage, request, type ServerResponse} from 'node:http';
 
-/** How far a request is: come in whole or in part and not passed on; half of it passed on; answered by the store, the answer held back. */
-export type RequestStage = 'begun' | 'half sent' | 'answered';
+/** How far a request is: come in and not passed on; half of it passed on; answered by the store, the answer held back; half of that passed back. */
+export type RequestStage = 'begun' | 'half sent' | 'answered' | 'half answered';
 
 export interface Moment {
-  /** Counts the moments from 0: three for each request. */
+  /** Counts the moments from 0: four for each request. */
   readonly number: number;
   readonly stage: RequestStage;
   /** "PUT", "POST", ... */
@@ -50,8 +50,13 @@ export async function watchRequests(
     const [reply] = await answered;
     if (await isBroken('answered')) return void incoming.socket.destroy();
     answer.writeHead(reply.statusCode ?? 500, reply.headers);
-    for await (const chunk of reply as AsyncIterable<Buffer>) answer.write(chunk);
-    answer.end();
+    const content: Buffer[] = [];
+    for await (const chunk of reply as AsyncIterable<Buffer>) content.push(chunk);
+    const all = Buffer.concat(content);
+    const half = all.subarray(0, all.length / 2);
+    await new Promise((resolve) => answer.write(half, resolve));
+    if (await isBroken('half answered')) return void incoming.socket.destroy();
+    answer.end(all.subarray(half.length));
   }
 
   const server = createServer((incoming, answer) => {

@@ -1,7 +1,7 @@
 /** Applies a retention policy to a bucket, and removes what copies that were cut off left there. */
-import {AppError} from '../errors.js';
 import {retentionCandidate} from '../backups/catalogue.js';
 import {applyRetention, refuseEmptyPolicy} from '../backups/retention.js';
+import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
 import {openPlace} from '../storage/open-place.js';

@@ -8,7 +8,7 @@ import {explainS3Error, statusOf} from './explain-s3-error.js';
 import type {ObjectStatus, Place} from './place.js';
 import {makeClient} from './s3-client.js';
 import {upload} from './s3-upload.js';
-import {withoutStall} from './without-stall.js';
+import {type OpenedObject, steadyRead} from './steady-read.js';
 
 const defaultTimeoutSeconds = 30;
 
@@ -115,24 +115,28 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
     },
 
     async read(key, signal, range) {
-      const answer = await request(key, () =>
-        client.send(
-          new sdk.GetObjectCommand({
-            ...at(key),
-            ...(range ? {Range: `bytes=${range.start}-${range.end}`} : {}),
-          }),
-          signal === undefined ? {} : {abortSignal: signal},
-        ),
-      );
-      if (!(answer.Body instanceof Readable)) {
-        throw new AppError('STORAGE_FAILED', `${base}${folder}${key}: the store sent no content.`);
-      }
-      return Readable.from(
-        withoutStall(answer.Body, timeoutMs, (error) => explainS3Error(error, base + folder + key)),
-        {
-          objectMode: false,
-        },
-      );
+      const start = range?.start ?? 0;
+      const open = (skipped: number, tag?: string): Promise<OpenedObject> =>
+        request(key, async () => {
+          const isPart = range !== undefined || skipped > 0;
+          const answer = await client.send(
+            new sdk.GetObjectCommand({
+              ...at(key),
+              ...(isPart ? {Range: `bytes=${start + skipped}-${range?.end ?? ''}`} : {}),
+              ...(tag === undefined ? {} : {IfMatch: tag}),
+            }),
+            signal === undefined ? {} : {abortSignal: signal},
+          );
+          const {Body: body, ETag, ContentLength: sizeBytes} = answer;
+          if (!(body instanceof Readable)) {
+            throw new AppError('STORAGE_FAILED', `${base}${folder}${key}: the store sent no content.`);
+          }
+          return {body, tag: ETag?.replaceAll('"', ''), sizeBytes};
+        });
+      const explain = (error: unknown): AppError => explainS3Error(error, base + folder + key);
+      return Readable.from(steadyRead(await open(0), open, {timeoutMs, explain, signal}), {
+        objectMode: false,
+      });
     },
 
     async write(key, source, options = {}) {
