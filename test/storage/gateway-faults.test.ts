@@ -59,7 +59,7 @@ async function errorOf(work: Promise<unknown>): Promise<AppError> {
     () => new Error('it succeeded'),
     (thrown: unknown) => thrown,
   );
-  if (!(error instanceof AppError)) throw error;
+  if (!(error instanceof AppError)) throw new Error(String(error));
   return error;
 }
 
@@ -106,6 +106,21 @@ describe.each([
     expect(await uploadsIn(bucket)).toEqual([]);
     expect(await keysIn(bucket)).toHaveLength(known * 2);
   });
+});
+
+it('an answer to the metadata that is lost is no failure, and takes nothing away', async () => {
+  let isLost = false;
+  const watched = await watchRequests(gateway.endpoint, ({method, url, stage}) => {
+    if (isLost || method !== 'PUT' || !url.includes('metadata.json') || stage !== 'answered')
+      return undefined;
+    isLost = true;
+    return 'break';
+  });
+  const made = await upload(context({environment: {AWS_ENDPOINT_URL_S3: watched.endpoint}}));
+  await watched.close();
+  expect(isLost).toBe(true);
+  expect((await listBackups(context(), {from: to})).backups).toMatchObject([{id: made.id}]);
+  expect(await keysIn(bucket)).toHaveLength(2);
 });
 
 describe('a streamed backup and a copy', () => {

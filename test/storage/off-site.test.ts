@@ -1,5 +1,5 @@
 /** Backups to a real bucket and back: equal, encrypted or not, whole or not there, kept apart, pruned by rule. */
-import {HeadObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
+import {CreateMultipartUploadCommand, HeadObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
 import {execFileSync} from 'node:child_process';
 import {createHash, randomBytes} from 'node:crypto';
 import {mkdir, readdir, rm, symlink, writeFile} from 'node:fs/promises';
@@ -303,17 +303,35 @@ it('prunes by the policy, and tells what is locked until when', async () => {
   expect(await keysIn(locking)).toHaveLength(8);
 });
 
-it('finds and removes files without metadata that are a day old', async () => {
+it('finds and removes files without metadata and uploads in parts that are a day old, but not what is locked', async () => {
   await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('kept'));
   await copyBackups(context(), {to: [place]});
   const stray = {Bucket: bucket, Key: 'shop one/data/shop-2026-11-20T03-00-00.0123456789ab/x.dump'};
   await storeClient().send(new PutObjectCommand({...stray, Body: 'half'}));
+  const parts = {Bucket: bucket, Key: 'shop one/data/shop-2026-11-21T03-00-00.0123456789ab/x.dump'};
+  await storeClient().send(new CreateMultipartUploadCommand(parts));
   const policy = {keepLast: 5};
   const early = await prune(context(), {from: place, policy, dryRun: false, setAside: false});
   expect(early.partials).toEqual([]);
   const later = new Date(Date.now() + 25 * 3_600_000).toISOString();
   const late = await prune(context({}, later), {from: place, policy, dryRun: false, setAside: false});
-  expect(late.partials).toHaveLength(1);
+  expect(late.partials).toHaveLength(2);
+  expect(await uploadsIn(bucket)).toEqual([]);
   await expect(storeClient().send(new HeadObjectCommand(stray))).rejects.toMatchObject({name: 'NotFound'});
   expect(await keysIn(bucket)).toHaveLength(2);
+});
+
+it('keeps what a copy that was cut off left locked, and says until when', async () => {
+  const locking = await createBucket({isLocking: true});
+  const ObjectLockRetainUntilDate = new Date(Date.now() + 3 * 86_400_000);
+  const lock = {ObjectLockMode: 'COMPLIANCE', ObjectLockRetainUntilDate, ChecksumAlgorithm: 'CRC32'} as const;
+  const Key = 'data/shop-2026-11-20T03-00-00.0123456789ab/x.dump';
+  await storeClient().send(new PutObjectCommand({Bucket: locking, Key, Body: 'half', ...lock}));
+  const later = context({}, new Date(Date.now() + 25 * 3_600_000).toISOString());
+  const policy = {keepLast: 5};
+  const pruned = await prune(later, {from: `s3://${locking}`, policy, dryRun: false, setAside: false});
+  expect(pruned.partials).toEqual([]);
+  const until = ObjectLockRetainUntilDate.toISOString().slice(0, 16);
+  expect(later.warnings.join()).toContain(`locked until ${until}`);
+  expect(await keysIn(locking)).toEqual([Key]);
 });

@@ -12,7 +12,7 @@ import type {Place} from '../storage/place.js';
 import {metadataKeyIn} from '../storage/place-catalogue.js';
 import {writeChecked} from '../storage/checked-files.js';
 import {storedRecord, withFolder} from '../storage/stored-record.js';
-import {clearStaged} from '../storage/transfer-backup.js';
+import {clearStaged, requireReachable} from '../storage/transfer-backup.js';
 import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
 import {type BackupResult, describePlan, toRecord, toResult} from './describe-backup.js';
@@ -64,11 +64,13 @@ export async function streamBackup(
   context.record({database: {name: database, systemIdentifier, host, port}, databaseSize: sizeBytes});
   const id = backupId(database, context.clock.now());
   const staging = to.stagingFolder(id);
+  await requireReachable(to, staging);
   const journal = openJournal(context, 'backup');
+  let metadataKey: string | undefined;
   try {
     const done = await journal.begin({kind: 'upload', place: to.url, key: staging, uploadId: ''});
     try {
-      const {record, metadataKey} = await dumpTo(context, {
+      const dumped = await dumpTo(context, {
         request,
         plan,
         to,
@@ -77,7 +79,9 @@ export async function streamBackup(
         encryption,
         startedMs,
       });
+      const {record} = dumped;
       await requireOpening(to, record, encryption.keys);
+      metadataKey = dumped.metadataKey;
       await to.writeText(metadataKey, formatBackupRecord(record), null);
       await done();
       context.record({backupId: id, format: record.format, size: record.size});
@@ -87,7 +91,7 @@ export async function streamBackup(
         metadataPath: `${to.url}/${metadataKey}`,
       };
     } catch (error) {
-      await clearStaged(context, {to, staging, isAway: isAway(error)}, error);
+      await clearStaged(context, {to, staging, metadataKey, isAway: isAway(error)}, error);
       await done();
       throw error;
     }

@@ -150,15 +150,22 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
     async writeText(key, text, replaces) {
       await request(key, async () => {
         await requireLocking();
-        await client.send(
-          new sdk.PutObjectCommand({
-            ...at(key),
-            Body: Buffer.from(text),
-            ContentType: 'application/json',
-            ...properties(),
-            ...(replaces === null ? {IfNoneMatch: '*'} : {IfMatch: replaces}),
-          }),
-        );
+        try {
+          await client.send(
+            new sdk.PutObjectCommand({
+              ...at(key),
+              Body: Buffer.from(text),
+              ContentType: 'application/json',
+              ...properties(),
+              ...(replaces === null ? {IfNoneMatch: '*'} : {IfMatch: replaces}),
+            }),
+          );
+        } catch (error) {
+          // The SDK tries again when an answer is lost: what it then finds in its way may be what it wrote itself.
+          if (statusOf(error) !== 412) throw error;
+          const present = await client.send(new sdk.GetObjectCommand(at(key)));
+          if ((await present.Body?.transformToString()) !== text) throw error;
+        }
       });
     },
 

@@ -59,8 +59,9 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
   if (present) return {metadataKey, record: present, isPresent: true};
   const isOpening = transfer.isOpening === true && record.encryption !== undefined;
   await requireRoom(to, isOpening ? plainRecord(record) : record);
-  const journal = openJournal(context, 'copy');
   const staging = to.stagingFolder(record.id);
+  await requireReachable(to, staging);
+  const journal = openJournal(context, 'copy');
   try {
     const done = await journal.begin(
       isRemote(to.url)
@@ -78,7 +79,8 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
       await done();
       return {metadataKey, record: stored, isPresent: false};
     } catch (error) {
-      await clearStaged(context, {to, staging, isAway: !isRemote(backup.path) && isAway(error)}, error);
+      const isGone = !isRemote(backup.path) && isAway(error);
+      await clearStaged(context, {to, staging, metadataKey, isAway: isGone}, error);
       await done();
       throw error;
     }
@@ -106,6 +108,11 @@ async function findPresent(
   );
 }
 
+/** A wrong key or bucket is found out before anything is begun. @throws the codes of the stores */
+export async function requireReachable(to: Place, staging: string): Promise<void> {
+  if (isRemote(to.url)) await to.list(staging, true)[Symbol.asyncIterator]().next();
+}
+
 /**
  * Removes what a failed run sent. Where that fails too, it says so and goes on: the trouble that came first is what is
  * told, and the journal keeps the rest for `recover`.
@@ -115,10 +122,16 @@ async function findPresent(
  */
 export async function clearStaged(
   context: RunContext,
-  staged: {readonly to: Place; readonly staging: string; readonly isAway: boolean},
+  staged: {
+    readonly to: Place;
+    readonly staging: string;
+    /** Undefined while it is not known yet. */
+    readonly metadataKey: string | undefined;
+    readonly isAway: boolean;
+  },
   cause: unknown,
 ): Promise<void> {
-  const {to, staging} = staged;
+  const {to, staging, metadataKey} = staged;
   const stays = (why: string): void =>
     context.warn(
       `What was sent so far stays in ${to.url}/${staging}, which no list shows${why}. Remove it later: destino-db recover`,
@@ -128,11 +141,21 @@ export async function clearStaged(
     throw cause;
   }
   try {
+    if (metadataKey !== undefined && (await isCommitted(to, metadataKey, staging))) {
+      context.warn(`${to.url}/${metadataKey} was written after all: that backup is whole.`);
+      return;
+    }
     await removeStaged(to, staging);
   } catch (error) {
     stays(`: ${messageOf(error)}`);
     throw cause;
   }
+}
+
+/** Whether the metadata is there, though its writing seemed to fail: the answer may have been lost. */
+async function isCommitted(to: Place, metadataKey: string, staging: string): Promise<boolean> {
+  if (!isRemote(to.url) || !(await to.status(metadataKey))) return false;
+  return folderOf((await readPlaced(to, metadataKey)).record) === staging;
 }
 
 /**
