@@ -71,6 +71,8 @@ rgw frontends = beast endpoint=127.0.0.1:$s3_port
 rgw dns name = localhost
 rgw crypt require ssl = false
 rgw run sync thread = false
+# Gateways tell one another of changes in their caches, and wait half a minute for one that was killed.
+rgw cache enabled = false
 rgw thread pool size = 64
 CONF
 export CEPH_CONF="$dir/ceph.conf"

@@ -30,12 +30,19 @@ export async function upload(
 ): Promise<void> {
   const {client, Bucket, Key, properties} = target;
   const parts = inParts(source, options.expectedBytes);
-  const first = await parts.next();
-  const body = first.done === true ? Buffer.alloc(0) : first.value;
-  if (body.length === partSize(1, options.expectedBytes)) return uploadInParts(target, parts, body, options);
-  const {PutObjectCommand} = await import('@aws-sdk/client-s3');
-  await client.send(new PutObjectCommand({Bucket, Key, Body: body, ...properties}), abortOf(options));
-  options.onBytes?.(body.length);
+  try {
+    const first = await parts.next();
+    const body = first.done === true ? Buffer.alloc(0) : first.value;
+    if (body.length === partSize(1, options.expectedBytes)) {
+      await uploadInParts(target, parts, body, options);
+      return;
+    }
+    const {PutObjectCommand} = await import('@aws-sdk/client-s3');
+    await client.send(new PutObjectCommand({Bucket, Key, Body: body, ...properties}), abortOf(options));
+    options.onBytes?.(body.length);
+  } finally {
+    await parts.return(undefined); // lets go of the source when the upload failed
+  }
 }
 
 function abortOf({signal}: WriteOptions): {abortSignal?: AbortSignal} {
