@@ -1,5 +1,5 @@
 /** Gateways of a test's own before the object store of the run: they may be killed, stopped, have a certificate or another clock. */
-import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
+import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {closeSync, openSync, readdirSync} from 'node:fs';
 import {connect, createServer} from 'node:net';
@@ -67,23 +67,13 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 }
 
 /** Variables that move a program's clock, by libfaketime. */
-export function clockAhead(seconds: number): Record<string, string> {
+function clockAhead(seconds: number): Record<string, string> {
   if (seconds === 0) return {};
   const [library] = readdirSync('/usr/lib', {recursive: true, encoding: 'utf8'}).filter((name) =>
     name.endsWith('faketime/libfaketimeMT.so.1'),
   );
   if (library === undefined) throw new Error('libfaketime is not installed');
   return {LD_PRELOAD: `/usr/lib/${library}`, FAKETIME: `+${seconds}s`, DONT_FAKE_MONOTONIC: '1'};
-}
-
-/** radosgw-admin on the store of the run; what it prints. */
-export function administrate(args: readonly string[], input = ''): string {
-  return execFileSync('radosgw-admin', args, {
-    env: environment,
-    encoding: 'utf8',
-    input,
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
 }
 
 async function freePort(): Promise<number> {
