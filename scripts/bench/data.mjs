@@ -1,5 +1,5 @@
 // The data of the benchmark: the same rows on every machine for the same scale, made by a seeded generator.
-import {copyInto} from '../../dist/lib/postgres/copy-into.js';
+import {beginCopy} from '../../dist/lib/postgres/copy-into.js';
 import {withSession} from '../../dist/lib/postgres/client.js';
 
 const megabyte = 1 << 20;
@@ -125,9 +125,9 @@ export async function fill(connection, shape, scale) {
   await withSession(connection, async (session) => {
     for (const [name, megabytes] of Object.entries(shapes[shape])) {
       await session.query(tables[name].ddl);
-      await copyInto(session, `COPY ${name} FROM STDIN`, (input) =>
-        writeRows(input, tables[name].row, megabytes * scale * megabyte),
-      );
+      const input = await beginCopy(session, `COPY ${name} FROM STDIN`);
+      await writeRows(input, tables[name].row, megabytes * scale * megabyte);
+      await input.end();
       await session.query(tables[name].index);
     }
     if (shape === 'blobs') {

@@ -27,6 +27,10 @@ export interface RunContext {
   readonly toolVersion: string;
   /** Returns when the step is confirmed. @throws NOT_CONFIRMED, CONFIRMATION_NEEDED */
   readonly confirm: (request: ConfirmRequest) => Promise<void>;
+  /** Whether flags have answered already what `confirm` would ask. */
+  readonly isConfirmed: (
+    request: Pick<ConfirmRequest, 'database' | 'isProduction' | 'isIrreversible'>,
+  ) => boolean;
   /** Tells the user something that does not stop the work; also part of JSON results. */
   readonly warn: (message: string) => void;
   /** Tells the audit log what the run found out or did, as soon as it is so; lists add up, single values replace. */

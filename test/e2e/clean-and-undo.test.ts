@@ -131,4 +131,12 @@ describe('workflow:safe-cleanup', () => {
     // A tab of the parser's message is no strange character.
     expect((await cli(['orders:clean', '--batch-size=x'])).stderr).not.toContain('\\u');
   });
+
+  it('refuses to delete after a full backup that is not to be verified, and names both flags', async () => {
+    const {status, stderr} = await cli(['workflow:safe-cleanup', '--execute', '--no-verify', '--yes']);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/--execute .*--no-verify/);
+    const preview = await cli(['workflow:safe-cleanup', '--no-verify']);
+    expect(preview.stdout).toMatch(/workflow:safe-cleanup --execute$/m);
+  });
 });

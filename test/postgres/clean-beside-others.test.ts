@@ -1,5 +1,5 @@
 /** Cleaning while others write: what waits, what stops, and that nothing is deleted that is not in the backup. */
-import {readdir} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
 import {type Session, withSession} from '../../src/lib/postgres/client.js';
@@ -19,17 +19,18 @@ beforeEach(async () => {
 });
 afterEach(() => shop.drop());
 
-/** Runs a cleaning; `before` is awaited as the step of that name begins. */
-function clean(before: Readonly<Record<string, () => Promise<void>>> = {}, orders: OrdersConfig = {}) {
+/** Runs a cleaning; what has the name of a step or of a point (see fault-points.ts) is awaited as it begins or is reached. */
+function clean(at: Readonly<Record<string, () => Promise<void>>> = {}, orders: OrdersConfig = {}) {
   const context = testContext(folder, {env: {DIRECT_URL: shop.url}, settings: {config: {orders}}});
   const progress: Progress = {
     ...silentProgress,
     step: async (title, work) => {
-      await before[title]?.();
+      await at[title]?.();
       return silentProgress.step(title, work);
     },
   };
-  return cleanOrders({...context, progress}, cleanRequest());
+  const reach = async (point: string): Promise<void> => at[point]?.();
+  return cleanOrders({...context, progress, reach}, cleanRequest());
 }
 
 const files = () => readdir(`${folder}/backups/order-cleanup`).catch(() => []);
@@ -107,7 +108,7 @@ describe('a cleaning beside other sessions', () => {
     await withSession(shop.connection, async (other) => {
       let adding: Promise<unknown> = Promise.resolve();
       await clean({
-        'Back up the rows': async () => {
+        'clean.locked': async () => {
           adding = other.query(
             `INSERT INTO refunds (id, "squareRefundId", "paymentId", amount, status, "updatedAt")
              SELECT gen_random_uuid(), 'late', id, 1, 'x', now() FROM payments WHERE "orderId" = '${order}' LIMIT 1`,
@@ -121,22 +122,77 @@ describe('a cleaning beside other sessions', () => {
     expect(await count('refunds r LEFT JOIN payments p ON p.id = r."paymentId" WHERE p.id IS NULL')).toBe(0);
   });
 
-  it.each(['Back up the rows', 'Delete the rows'])(
-    'stops when a row is changed as "%s" begins, and changes nothing',
-    async (title) => {
+  it('takes a child as another session has just left it', async () => {
+    const order = await chosenOrder();
+    const done = await clean({
+      'Lock the orders': () => shop.run(`UPDATE order_items SET quantity = 77 WHERE "orderId" = '${order}'`),
+    });
+    const text = await readFile(String(done.backupPath), 'utf8');
+    expect(text.match(/"quantity":77,/g)?.length).toBeGreaterThan(0);
+    expect(await count(`order_items WHERE quantity = 77`)).toBe(0);
+  });
+
+  it.each([
+    [
+      'changes a child',
+      'UPDATE order_items SET quantity = 77',
+      /^public\.order_items: another session changed rows/,
+    ],
+    [
+      'deletes a child',
+      'DELETE FROM order_items',
+      /^public\.order_items: \d+ rows were to be deleted and \d+ were/,
+    ],
+    [
+      'gives a child to another order',
+      `UPDATE order_items SET "productId" = "productId", "orderId" = (SELECT id FROM orders WHERE email = 'contest@gmail.com' ORDER BY id LIMIT 1)`,
+      /^public\.order_items: \d+ rows were to be deleted and \d+ were/,
+    ],
+  ])(
+    'stops when another session %s that is being backed up, and changes nothing',
+    async (_what, change, message) => {
       const order = await chosenOrder();
+      const before = await count('order_items');
+      let there = before;
       const failing = clean({
-        [title]: () => shop.run(`UPDATE order_items SET quantity = 77 WHERE "orderId" = '${order}'`),
+        'clean.locked': async () => {
+          await shop.run(
+            `${change} WHERE id = (SELECT min(id::text)::uuid FROM order_items WHERE "orderId" = '${order}')`,
+          );
+          there = await count('order_items');
+        },
       });
       await expect(failing).rejects.toMatchObject({
         code: 'CLEAN_FAILED',
-        message: expect.stringContaining('public.order_items') as string,
+        message: expect.stringMatching(message) as string,
       });
       expect(await count('orders')).toBe(404);
-      expect(await count(`order_items WHERE quantity = 77`)).toBeGreaterThan(0);
+      expect(await count('order_items')).toBe(there);
       expect(await files()).toEqual([]);
     },
   );
+
+  it('names the file only once everything is deleted, and deletes nothing for good before', async () => {
+    const seen: Record<string, unknown> = {};
+    const look = (point: string) => async (): Promise<void> => {
+      seen[point] = [(await files()).map((name) => name.replace(/.*(?=[.]json)/, '')), await count('orders')];
+    };
+    const points = [
+      'clean.locked',
+      'clean.file-written',
+      'clean.deleted',
+      'clean.file-named',
+      'clean.committed',
+    ];
+    await clean(Object.fromEntries(points.map((point) => [point, look(point)])));
+    expect(seen).toEqual({
+      'clean.locked': [[], 404],
+      'clean.file-written': [['.json.partial'], 404],
+      'clean.deleted': [['.json.partial'], 404],
+      'clean.file-named': [['.json'], 404],
+      'clean.committed': [['.json'], 252],
+    });
+  });
 
   it('names the session that holds an order for too long', async () => {
     const order = await chosenOrder();

@@ -42,7 +42,7 @@ describe('the safe cleanup', () => {
     expect(phases).toEqual(['Find the orders: 404', 'Full backup: 404', 'Clean: 252']);
     expect(done.steps.map(({name, status}) => `${name} ${status}`)).toEqual([
       'Find the orders done', 'Look at the database done', 'Dump done', 'Checksum done', 'Verify done',
-      'Find the orders again done', 'Lock the orders done', 'Back up the rows done', 'Check the order backup done', 'Delete the rows done',
+      'Lock the orders done', 'Back up the rows done', 'Check the order backup done', 'Delete the rows done',
       'Check the result done', 'Write the report done',
     ]); // prettier-ignore
     expect(done.backup?.verification).toEqual({level: 'archive', ok: true});
@@ -91,6 +91,14 @@ describe('the safe cleanup', () => {
     const {result} = run({}, {pgBin: '/nowhere'});
     await expect(result).rejects.toMatchObject({
       exitCode: 3,
+      message: expect.stringContaining('no order was deleted') as string,
+    });
+    expect(await orderCount()).toBe('404');
+  });
+
+  it('stops before the first delete when the full backup is not to be verified', async () => {
+    await expect(run({fullBackup: {verify: false}}).result).rejects.toMatchObject({
+      code: 'VERIFY_FAILED',
       message: expect.stringContaining('no order was deleted') as string,
     });
     expect(await orderCount()).toBe('404');

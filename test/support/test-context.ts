@@ -46,6 +46,8 @@ export function testContext(
     clock: {now: () => (now === undefined ? new Date() : new Date(now))},
     toolVersion: '0.1.0',
     confirm: changes.confirm ?? (() => Promise.resolve()),
+    // Without a question the whole run is confirmed beforehand, as by --yes.
+    isConfirmed: () => changes.confirm === undefined,
     warn: (message) => warnings.push(message),
     record: (more) => void facts.push(more),
     reach: passBy,

@@ -41,7 +41,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     verify: Flags.boolean({
       default: true,
       allowNo: true,
-      summary: 'Read the full backup back before anything is deleted.',
+      summary: 'Read the full backup back before anything is deleted; --execute insists on it.',
     }),
     'retention-days': countFlag('Afterwards remove full backups older than this, by the rules of prune.', {
       min: 1,
@@ -57,6 +57,13 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     const {flags, raw} = await this.parse(WorkflowSafeCleanup);
     if (!flags['full-backup']) {
       refuseFlagsOfFullBackup(raw.filter((token) => token.type === 'flag'));
+    }
+    if (flags.execute && !flags.verify) {
+      throw new AppError(
+        'USAGE',
+        '--execute deletes only after the full backup is verified, which --no-verify leaves out.',
+        {hint: 'Leave out --no-verify, or have no full backup at all with --no-full-backup.'},
+      );
     }
     const waitMs = (flags.wait ?? 0) * 1000;
     const {bin} = this.config;
@@ -96,7 +103,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
       command: (id: string) => [bin, id, ...shared],
       pause: flags['pause-steps'] ? pauseForEnter({input: process.stdin, output: process.stderr}) : undefined,
     };
-    const repeat = repeatCommand(bin, 'workflow:safe-cleanup', this.argv, ['--execute']);
+    const argv = this.argv.filter((arg) => arg !== '--no-verify');
+    const repeat = repeatCommand(bin, 'workflow:safe-cleanup', argv, ['--execute']);
     return this.perform(flags, (context) => safeCleanup(context, request), showSafeCleanup(repeat));
   }
 }

@@ -9,6 +9,7 @@ import {redact, redactValues} from '../redact.js';
 import type {RunContext} from '../run-context.js';
 import type {RunRecorder} from '../services/record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
+import {isAnswered} from './flag-answers.js';
 import {globalFlags, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show-error.js';
 import {printableProgress} from './printable-progress.js';
@@ -83,6 +84,7 @@ export abstract class BaseCommand extends Command {
     const warnings: string[] = [];
     const run = await this.startRecording(flags, settings);
     warnings.push(...(await this.noteLeftovers(settings)), ...(await this.noteOpenSecrets(settings, flags)));
+    const answers = {isYes: flags.yes ?? false, database: flags['confirm-db']};
     let outcome: {result: R; exitCode: number} | {error: unknown};
     try {
       const result = await work({
@@ -94,13 +96,13 @@ export abstract class BaseCommand extends Command {
         warn: (message) => warnings.push(message),
         record: (facts) => run?.record(facts),
         reach,
+        isConfirmed: (request) => isAnswered(request, answers),
         confirm: async (request) => {
           const {confirm} = await import('./confirm.js');
           await confirm(
             request,
             {
-              isYes: flags.yes ?? false,
-              database: flags['confirm-db'],
+              ...answers,
               canAsk: !isJson && process.stdin.isTTY && process.stderr.isTTY,
             },
             {input: process.stdin, output: process.stderr},

@@ -2,12 +2,9 @@
 import {createInterface} from 'node:readline/promises';
 import {AppError} from '../errors.js';
 import type {ConfirmRequest} from '../run-context.js';
+import {type FlagAnswers, isAnswered, needsName} from './flag-answers.js';
 
-export interface ConfirmAnswers {
-  /** --yes or --no-confirm */
-  readonly isYes: boolean;
-  /** --confirm-db NAME */
-  readonly database: string | undefined;
+export interface ConfirmAnswers extends FlagAnswers {
   /** Whether somebody can be asked: stdin and stderr are terminals and there is no --json. */
   readonly canAsk: boolean;
 }
@@ -22,15 +19,14 @@ export async function confirm(
   streams: {input: NodeJS.ReadableStream; output: NodeJS.WritableStream},
   signal?: AbortSignal,
 ): Promise<void> {
+  if (isAnswered(request, answers)) return;
   if (answers.database !== undefined) {
-    if (answers.database === request.database) return;
     throw new AppError(
       'NOT_CONFIRMED',
       `--confirm-db names "${answers.database}", but the target is "${request.database}"; nothing was changed.`,
     );
   }
-  const isNameNeeded = request.isProduction || request.isIrreversible === true;
-  if (answers.isYes && !isNameNeeded) return;
+  const isNameNeeded = needsName(request);
   if (!answers.canAsk || answers.isYes) {
     const flag = isNameNeeded
       ? `--confirm-db ${request.database}`

@@ -1,11 +1,13 @@
-/** What a cleaning would touch: counted on the server from the noted rows, and condensed into one hash. */
+/** What a cleaning would touch: counted on the server, and condensed into one hash. */
 import {createHash} from 'node:crypto';
 import {z} from 'zod';
 import type {Session} from '../postgres/client.js';
 import {parseRows, pgCount} from '../postgres/inspect-database.js';
 import {quoteIdentifier} from '../postgres/quote.js';
-import {isNoted, type NotedRows, type Notes, notesOf} from './collect-rows.js';
-import {candidatesTable, keyTextSql, relationSql, type Selection, statusSql} from './select-orders.js';
+import {leafRowsSql, type NotedRows, type Notes, notesOf} from './collect-rows.js';
+import {isNoted, keyTextSql, relationSql, type Selection, statusSql} from './order-conditions.js';
+import type {Table} from './read-catalog.js';
+import {candidatesTable} from './select-orders.js';
 
 /** An order as text, as the server wrote it. */
 export interface SampleOrder {
@@ -34,9 +36,25 @@ export interface CleanCounts {
   readonly totalRows: number;
 }
 
+/** How many rows, and a sum over their keys that does not depend on their order. */
+export interface RowDigest {
+  readonly rows: number;
+  readonly keys: string;
+}
+
+/** What is known from the noted rows alone, before those of the leaves are looked at. */
+export interface FoundOrders extends Pick<
+  CleanCounts,
+  'roots' | 'reasons' | 'guards' | 'statuses' | 'sample'
+> {
+  /** By table label. */
+  readonly deleted: ReadonlyMap<string, RowDigest>;
+  readonly relinked: ReadonlyMap<string, RowDigest>;
+}
+
 const sampleSize = 5;
 
-const digestRow = z.object({rows: pgCount, sum: z.string()});
+const digestRow = z.object({rows: pgCount, keys: z.string()});
 const countRow = z.object({name: z.string(), count: pgCount});
 const sampleRow = z.object({
   key: z.string(),
@@ -48,57 +66,92 @@ const sampleRow = z.object({
   reasons: z.string().transform((text) => z.array(z.string()).parse(JSON.parse(text))),
 });
 
-/** @param database what tells databases apart, so that a plan of one is never taken for a plan of another */
-export async function countPlan(
-  session: Session,
-  selection: Selection,
-  notes: Notes,
-  database: string,
-): Promise<CleanCounts> {
-  const {graph} = selection;
-  const tables: Record<string, {deleted: number; relinked: number}> = {};
-  const digests: unknown[] = [database];
-  for (const noted of notes.deleted) {
-    const {rows, sum} = await digestNotes(session, noted);
-    tables[noted.table.label] = {deleted: rows, relinked: 0};
-    if (rows > 0) digests.push([noted.table.label, rows, sum]);
-  }
-  for (const noted of notes.unlinked) {
-    const {rows, sum} = await digestNotes(session, noted);
-    tables[noted.table.label] = {deleted: tables[noted.table.label]?.deleted ?? 0, relinked: rows};
-    if (rows > 0) digests.push([noted.table.label, 'relinked', rows, sum]);
-  }
-  const roots = Object.fromEntries(
-    graph.roots.map(({table}) => [table.label, tables[table.label]?.deleted ?? 0]),
-  );
+export async function countFound(session: Session, selection: Selection, notes: Notes): Promise<FoundOrders> {
+  const digest = async (noted: readonly NotedRows[]): Promise<Map<string, RowDigest>> => {
+    const digests = new Map<string, RowDigest>();
+    for (const rows of noted) digests.set(rows.table.label, await digestNotes(session, rows));
+    return digests;
+  };
+  const deleted = await digest(notes.deleted);
   return {
-    plan: createHash('sha256').update(JSON.stringify(digests)).digest('hex').slice(0, 16),
-    roots,
-    tables,
+    deleted,
+    relinked: await digest(notes.unlinked),
+    roots: Object.fromEntries(
+      selection.graph.roots.map(({table}) => [table.label, deleted.get(table.label)?.rows ?? 0]),
+    ),
     ...(await countWords(session, selection, notes)),
     statuses: await countStatuses(session, selection, notes),
     sample: await sampleOrders(session, selection, notes),
+  };
+}
+
+/** The rows of the leaves, by table label. */
+export async function countLeaves(session: Session, notes: Notes): Promise<Map<string, RowDigest>> {
+  const digests = new Map<string, RowDigest>();
+  for (const leaf of notes.leaves)
+    digests.set(
+      leaf.table.label,
+      await digestRows(session, keyHashSql(leaf.table), leafRowsSql(leaf, notes)),
+    );
+  return digests;
+}
+
+/**
+ * @param leaves the rows of the leaves
+ * @param database what tells databases apart, so that a plan of one is never taken for a plan of another
+ */
+export function completeCounts(
+  {deleted, relinked, ...found}: FoundOrders,
+  leaves: ReadonlyMap<string, RowDigest>,
+  order: readonly Table[],
+  database: string,
+): CleanCounts {
+  const labels = [...new Set([...order.map(({label}) => label), ...relinked.keys()])];
+  const digests: unknown[] = [database];
+  const tables: Record<string, {deleted: number; relinked: number}> = {};
+  for (const label of labels) {
+    const gone = deleted.get(label) ?? leaves.get(label) ?? noRows;
+    const kept = relinked.get(label) ?? noRows;
+    tables[label] = {deleted: gone.rows, relinked: kept.rows};
+    if (gone.rows > 0) digests.push([label, gone.rows, gone.keys]);
+    if (kept.rows > 0) digests.push([label, 'relinked', kept.rows, kept.keys]);
+  }
+  return {
+    ...found,
+    plan: createHash('sha256').update(JSON.stringify(digests)).digest('hex').slice(0, planLength),
+    tables,
     totalRows: Object.values(tables).reduce((sum, table) => sum + table.deleted, 0),
   };
 }
 
-/** The number of noted rows and an order-independent sum over their keys, or over their content where there is no key. */
-async function digestNotes(
-  session: Session,
-  {table, sql, stored}: NotedRows,
-): Promise<z.infer<typeof digestRow>> {
+/** Characters of a plan's hash. */
+export const planLength = 16;
+const noRows: RowDigest = {rows: 0, keys: '0'};
+
+/** SQL: a number from the key of the row `t`, or from its content where there is no key. */
+export function keyHashSql(table: Table): string {
+  return hashSql(table.key.map((name) => `t.${quoteIdentifier(name)}`));
+}
+
+function hashSql(keys: readonly string[]): string {
+  const [first = 't', ...others] = keys;
+  const text = others.length === 0 ? first : `ROW(${keys.join(', ')})`;
+  return `pg_catalog.hashtextextended(${text}::pg_catalog.text, 0)`;
+}
+
+function digestNotes(session: Session, {table, sql, stored}: NotedRows): Promise<RowDigest> {
   const keys = table.key.map((name) => `s.k${stored.indexOf(name)}`);
-  const [text, source] =
-    keys.length > 0
-      ? [`ROW(${keys.join(', ')})::pg_catalog.text`, `${sql} s`]
-      : ['t::pg_catalog.text', `${sql} s JOIN ${relationSql(table)} t ON ${isNoted}`];
+  return keys.length > 0
+    ? digestRows(session, hashSql(keys), `${sql} s`)
+    : digestRows(session, keyHashSql(table), `${sql} s JOIN ${relationSql(table)} t ON ${isNoted}`);
+}
+
+async function digestRows(session: Session, hash: string, from: string): Promise<RowDigest> {
   const [row] = parseRows(
     digestRow,
-    await session.query(
-      `SELECT count(*) AS rows, coalesce(sum(pg_catalog.hashtextextended(${text}, 0)::numeric), 0) AS sum FROM ${source}`,
-    ),
+    await session.query(`SELECT count(*) AS rows, coalesce(sum(${hash}), 0) AS keys FROM ${from}`),
   );
-  return row ?? {rows: 0, sum: '0'};
+  return row ?? noRows;
 }
 
 async function countWords(
@@ -134,13 +187,15 @@ async function countStatuses(
   notes: Notes,
 ): Promise<CleanCounts['statuses']> {
   const statuses: Record<string, Record<string, number>> = {};
-  for (const {table, profile} of graph.roots) {
+  for (const [index, {table, profile}] of graph.roots.entries()) {
     const rows = parseRows(
       countRow,
-      await session.query(
-        `SELECT ${statusSql(profile)} AS name, count(*) AS count
-           FROM ${relationSql(table)} t JOIN ${notesOf(notes, table).sql} s ON ${isNoted} GROUP BY 1 ORDER BY 2 DESC, 1`,
-      ),
+      await session.query(`
+        SELECT name, count(*) AS count
+          FROM (SELECT status AS name FROM ${candidatesTable(index)} WHERE guards = '{}'
+                UNION ALL SELECT ${statusSql(profile)}
+                  FROM ${relationSql(table)} t JOIN ${notesOf(notes, table).sql} s ON ${isNoted} WHERE s.round > 0) x
+         GROUP BY 1 ORDER BY 2 DESC, 1`),
     );
     statuses[table.label] = Object.fromEntries(rows.map(({name, count}) => [name, count]));
   }

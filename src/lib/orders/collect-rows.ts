@@ -7,14 +7,14 @@
 import type {Session} from '../postgres/client.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {Link, OrderGraph} from './foreign-key-graph.js';
+import {addressSql, columnType, guardsSql, isNoted, relationSql, type Selection} from './order-conditions.js';
 import type {Table} from './read-catalog.js';
 import {
   candidatesTable,
-  columnType,
-  customerJoinSql,
-  guardsSql,
-  relationSql,
-  type Selection,
+  findCustomers,
+  isOfCustomerSql,
+  storedColumns,
+  storedDefinitions,
 } from './select-orders.js';
 
 /** A temporary table of noted rows. */
@@ -26,28 +26,36 @@ export interface NotedRows {
   readonly stored: readonly string[];
 }
 
+/** A table at the end of one foreign key: its rows are found by the key when they are needed, and not noted. */
+export interface Leaf {
+  readonly table: Table;
+  readonly link: Link;
+}
+
 export interface Notes {
-  /** In insert order: the rows to delete. */
+  /** In insert order: tables with noted rows to delete. */
   readonly deleted: readonly NotedRows[];
+  /** In insert order: the other tables that rows are deleted from. */
+  readonly leaves: readonly Leaf[];
   /** Rows that stay and lose a link. */
   readonly unlinked: readonly NotedRows[];
 }
 
 /** Which temporary tables a cleaning needs. */
 export function notesFor(graph: OrderGraph): Notes {
-  const links = [...graph.links, ...graph.unlinks];
+  const leaves = graph.tables.flatMap((table) => {
+    const link = leafLink(graph, table);
+    return link === undefined ? [] : [{table, link}];
+  });
+  const noted = graph.tables.filter((table) => !leaves.some((leaf) => leaf.table === table));
   const kept = [...new Set(graph.unlinks.map((link) => link.child))];
   return {
-    deleted: graph.tables.map((table, index) => ({
+    deleted: noted.map((table, index) => ({
       table,
       sql: `pg_temp."destino_db_rows_${index}"`,
-      stored: [
-        ...new Set([
-          ...table.key,
-          ...links.filter((link) => link.parent === table).flatMap((link) => link.parentColumns),
-        ]),
-      ],
+      stored: storedColumns(graph, table),
     })),
+    leaves,
     unlinked: kept.map((table, index) => ({
       table,
       sql: `pg_temp."destino_db_unlinked_${index}"`,
@@ -56,17 +64,34 @@ export function notesFor(graph: OrderGraph): Notes {
   };
 }
 
+/**
+ * The one foreign key by which the rows of the table go, where nothing hangs on them: while the parent is locked no row can
+ * come to it. With a trigger or a rule of its own the table could lose other rows than those that a statement names.
+ */
+function leafLink(graph: OrderGraph, table: Table): Link | undefined {
+  const [link, ...others] = graph.links.filter(({child}) => child === table);
+  const hasOtherTies =
+    others.length > 0 ||
+    graph.roots.some((root) => root.table === table) ||
+    graph.unlinks.some(({child}) => child === table) ||
+    [...graph.links, ...graph.unlinks].some(({parent}) => parent === table);
+  const isFoundByIndex = link?.hasIndex === true && !link.isSoft;
+  return isFoundByIndex && !hasOtherTies && table.isPlain && !table.isPartitioned ? link : undefined;
+}
+
+/** SQL: the rows `t` of a leaf, each beside its noted parent `p`. */
+export function leafRowsSql({table, link}: Leaf, notes: Notes): string {
+  return `${relationSql(table)} t JOIN ${notesOf(notes, link.parent).sql} p ON ${joinSql(link, notes)}`;
+}
+
 export async function createNotes(session: Session, notes: Notes): Promise<void> {
   for (const {table, sql, stored} of [...notes.deleted, ...notes.unlinked]) {
-    const columns = stored.map((name, index) => `k${index} ${columnType(table, name)}`);
+    const columns = storedDefinitions(table, stored);
     await session.query(`
       CREATE TEMPORARY TABLE ${sql} (part oid, tid tid, ver xid, round integer, held boolean DEFAULT false,
         ${columns.map((column) => `${column}, `).join('')}seq bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000))`);
   }
 }
-
-/** `t` is the row that `s` notes. */
-export const isNoted = 't.tableoid = s.part AND t.ctid = s.tid AND t.xmin = s.ver';
 
 /**
  * Notes the candidates that no guard keeps and all that hangs on them.
@@ -97,21 +122,20 @@ async function followLinks(
     const target = notesOf(notes, root.table);
     const added = await session.execute(`
       INSERT INTO ${target.sql} (part, tid, ver, round${names(target)})
-      SELECT t.tableoid, t.ctid, t.xmin, 0${values(target, 't')}
-        FROM ${relationSql(root.table)} t JOIN ${candidatesTable(index)} s ON ${isNoted} WHERE s.guards = '{}'`);
+      SELECT part, tid, ver, 0${names(target)} FROM ${candidatesTable(index)} WHERE guards = '{}'`);
     await session.query(`ANALYZE ${target.sql}`);
     if (added > 0) frontier.add(root.table);
   }
   for (let round = 1; frontier.size > 0; round += 1) {
     const next = new Set<Table>();
     for (const link of graph.links) {
-      if (!frontier.has(link.parent)) continue;
+      if (!frontier.has(link.parent) || !notes.deleted.some(({table}) => table === link.child)) continue;
       const target = notesOf(notes, link.child);
       // Rows at the end of all links cannot get children; their version is compared instead.
       const isParent = [...graph.links, ...graph.unlinks].some((other) => other.parent === link.child);
       const added = await session.execute(`
         WITH found AS (
-          SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver${values(target, 't', true)}
+          SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver${values(target)}
             FROM ${relationSql(link.childRelation)} t
            WHERE EXISTS (SELECT 1 FROM ${notesOf(notes, link.parent).sql} p WHERE p.round = ${round - 1} AND ${joinSql(link, notes)})
              AND NOT EXISTS (SELECT 1 FROM ${target.sql} s WHERE s.part = t.tableoid AND s.tid = t.ctid)
@@ -132,15 +156,23 @@ async function withholdGuarded(session: Session, selection: Selection, notes: No
   let held = 0;
   for (const root of graph.roots) {
     const {sql} = notesOf(notes, root.table);
+    const linked = `${relationSql(root.table)} t JOIN ${sql} s ON ${isNoted} WHERE s.round > 0`;
+    const {email} = root.profile;
+    if (email !== undefined)
+      await findCustomers(
+        session,
+        selection,
+        `SELECT DISTINCT ${addressSql(email)} AS address FROM ${linked}`,
+      );
     held += await session.execute(`
-      UPDATE ${sql} s SET held = true
-        FROM ${relationSql(root.table)} t ${customerJoinSql(root.profile)}
-       WHERE s.round > 0 AND ${isNoted} AND ${guardsSql(selection, root)} <> '{}'`);
+      UPDATE ${sql} s SET held = true FROM ${relationSql(root.table)} t
+       WHERE s.round > 0 AND ${isNoted} AND (${guardsSql(selection, root)} <> '{}' OR ${isOfCustomerSql(selection, root)})`);
   }
   if (held === 0) return false;
   while (held > 0) {
     held = 0;
     for (const link of graph.links) {
+      if (!notes.deleted.some(({table}) => table === link.child)) continue; // no order hangs on an order by it
       held += await session.execute(`
         UPDATE ${notesOf(notes, link.parent).sql} p SET held = true
           FROM ${notesOf(notes, link.child).sql} s JOIN ${relationSql(link.childRelation)} t ON ${isNoted}
@@ -172,7 +204,7 @@ async function noteUnlinked(
     );
     await session.query(`
       WITH found AS (
-        SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver${values(target, 't', true)}
+        SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver${values(target)}
           FROM ${relationSql(link.childRelation)} t
          WHERE EXISTS (SELECT 1 FROM ${notesOf(notes, link.parent).sql} p WHERE ${joinSql(link, notes)}) ${known.join(' ')}
          ${isLocking ? 'FOR UPDATE OF t' : ''})
@@ -189,8 +221,8 @@ export function notesOf(notes: Notes, table: Table): NotedRows {
   return found;
 }
 
-/** `t` refers by the link to the noted parent `p`. */
-function joinSql(link: Link, notes: Notes): string {
+/** SQL condition: `t` refers by the link to the noted parent `p`. */
+export function joinSql(link: Link, notes: Notes): string {
   const {stored} = notesOf(notes, link.parent);
   const pairs = link.childColumns.map((name, index) => {
     const parentColumn = link.parentColumns[index] ?? '';
@@ -213,8 +245,6 @@ function names(notes: NotedRows): string {
   return notes.stored.map((_name, index) => `, k${index}`).join('');
 }
 
-function values(notes: NotedRows, alias: string, isNamed = false): string {
-  return notes.stored
-    .map((name, index) => `, ${alias}.${quoteIdentifier(name)}${isNamed ? ` AS k${index}` : ''}`)
-    .join('');
+function values(notes: NotedRows): string {
+  return notes.stored.map((name, index) => `, t.${quoteIdentifier(name)} AS k${index}`).join('');
 }

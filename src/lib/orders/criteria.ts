@@ -4,7 +4,7 @@ import type {Session} from '../postgres/client.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {OrdersConfig} from '../settings/orders-config.js';
 import type {Root} from './foreign-key-graph.js';
-import {columnType, type Criteria, relationSql} from './select-orders.js';
+import {columnType, type Criteria, relationSql} from './order-conditions.js';
 
 /** The flags that choose orders. */
 export interface SelectionFlags {

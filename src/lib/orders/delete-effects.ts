@@ -60,15 +60,15 @@ export interface SlowLink {
 /** Bytes that the server reads in a second while it looks for referring rows without an index; measured 1.1e9. */
 const scannedBytesPerSecond = 1e9;
 
-/** Foreign keys without a usable index, slowest first. @param counts what is to be deleted, by table label */
+/** Foreign keys without a usable index, slowest first. @param rowsOf how many rows are to be deleted, by table label */
 export async function findSlowLinks(
   session: Session,
   graph: OrderGraph,
-  counts: Readonly<Record<string, {deleted: number}>>,
+  rowsOf: (label: string) => number,
 ): Promise<{link: Link; slow: SlowLink}[]> {
   const found: {link: Link; slow: SlowLink}[] = [];
   for (const link of [...graph.links, ...graph.unlinks]) {
-    const parents = counts[link.parent.label]?.deleted ?? 0;
+    const parents = rowsOf(link.parent.label);
     if (link.hasIndex || parents === 0) continue;
     const [row] = parseRows(
       z.object({bytes: pgCount}),

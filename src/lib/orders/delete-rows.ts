@@ -1,96 +1,157 @@
-/** Deletes the noted rows, children first, and proves that nothing else was deleted. */
+/** Deletes the rows, children first, and proves that nothing else was deleted. */
 import {z} from 'zod';
 import {AppError} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
-import {isNoted, type NotedRows, type Notes, notesOf} from './collect-rows.js';
+import type {FoundOrders} from './clean-plan.js';
+import {joinSql, type Leaf, type NotedRows, type Notes, notesOf} from './collect-rows.js';
 import type {OrderGraph} from './foreign-key-graph.js';
-import {relationSql} from './select-orders.js';
+import {isNoted, relationSql} from './order-conditions.js';
+import type {Table} from './read-catalog.js';
+import {versionHashSql} from './write-order-snapshot.js';
 
-export interface DeletedCounts {
-  /** Rows by table label. */
-  readonly deleted: Readonly<Record<string, number>>;
+export interface DeletedRows {
+  /** The rows of the leaves that were deleted, by table label. */
+  readonly leaves: ReadonlyMap<string, DeletedLeaf>;
   /** Tables that triggers wrote to, beside the expected changes, and how. */
   readonly sideEffects: readonly string[];
 }
 
+export interface DeletedLeaf {
+  readonly rows: number;
+  /** Sum over `versionHashSql`. */
+  readonly versions: bigint;
+}
+
+export interface Deletion {
+  readonly graph: OrderGraph;
+  readonly notes: Notes;
+  /** Parents whose rows one statement deletes or deletes the rows of. */
+  readonly batchSize: number;
+  readonly found: Pick<FoundOrders, 'deleted' | 'relinked'>;
+  readonly onRows: (rows: number) => void;
+  /** Looked at between two statements. */
+  readonly signal: AbortSignal;
+}
+
 /**
- * Deletes in the open transaction.
- * @param batchSize rows that one statement deletes; tables that refer to themselves or to one another are deleted by one
- *   statement, because constraints are checked at the end of each
- * @param expected rows to delete and to unlink by table label
- * @throws CLEAN_FAILED when any table lost another number of rows than expected
+ * Deletes in the open transaction. Tables that refer to themselves or to one another are deleted by one statement, because
+ * constraints are checked at the end of each.
+ * @throws CLEAN_FAILED when any table lost another number of rows than were noted, or than its own statement took
  */
-export async function deleteRows(
-  session: Session,
-  graph: OrderGraph,
-  notes: Notes,
-  batchSize: number,
-  expected: Readonly<Record<string, {deleted: number; relinked: number}>>,
-  onRows: (rows: number) => void,
-): Promise<DeletedCounts> {
+export async function deleteRows(session: Session, deletion: Deletion): Promise<DeletedRows> {
+  const {graph, notes, found} = deletion;
   // Rows are found by their place, and referring rows by their index: reading a whole table for each batch, or for each
   // row as constraint checks would where statistics mislead them, must not happen.
   for (const method of ['hashjoin', 'mergejoin', 'seqscan'])
     await session.query(`SET LOCAL enable_${method} = off`);
   const before = await changesByTable(session);
-  const deleted: Record<string, number> = Object.fromEntries(graph.tables.map(({label}) => [label, 0]));
+  const rowsOf = new Map<string, number>();
   let total = 0;
-  const count = (noted: NotedRows, rows: number): void => {
-    deleted[noted.table.label] = (deleted[noted.table.label] ?? 0) + rows;
+  const count = (label: string, rows: number): void => {
+    rowsOf.set(label, (rowsOf.get(label) ?? 0) + rows);
     total += rows;
-    onRows(total);
+    deletion.onRows(total);
   };
+  const batches = await batchesByTable(session, deletion);
+  const leaves = new Map<string, DeletedLeaf>();
+  for (const leaf of notes.leaves) {
+    const {label} = leaf.table;
+    let versions = 0n;
+    for (const batch of batches(leaf.link.parent)) {
+      const deleted = await deleteLeafRows(session, leaf, notes, batch);
+      versions += deleted.versions;
+      count(label, deleted.rows);
+    }
+    leaves.set(label, {rows: rowsOf.get(label) ?? 0, versions});
+  }
   for (const group of graph.deleteGroups) {
-    const parts = group.map((table) => notesOf(notes, table));
+    const parts = notes.deleted.filter(({table}) => group.includes(table));
     const [first] = parts;
+    if (!first) continue;
     const isTied =
       parts.length > 1 ||
       [...graph.links, ...graph.unlinks].some(
         (link) => link.child === link.parent && group.includes(link.child),
       );
     if (isTied) await deleteTogether(session, parts, count);
-    else if (first) await deleteInBatches(session, first, batchSize, count);
+    else
+      for (const batch of batches(first.table))
+        count(first.table.label, await session.execute(`${deleteSql(first)} AND ${within('s', batch)}`));
     for (const {label} of group) {
-      const wanted = expected[label]?.deleted ?? 0;
-      if (deleted[label] !== wanted) throw differs(label, wanted, deleted[label] ?? 0);
+      const wanted = found.deleted.get(label)?.rows ?? 0;
+      const got = rowsOf.get(label) ?? 0;
+      if (got !== wanted) throw differs(label, wanted, got);
     }
   }
   // Deferred constraints and triggers speak now, while there is somebody to tell.
   await session.query('SET CONSTRAINTS ALL IMMEDIATE');
-  return {deleted, sideEffects: compareChanges(before, await changesByTable(session), expected)};
+  const expected = (label: string): {deleted: number; relinked: number} => ({
+    deleted: rowsOf.get(label) ?? 0,
+    relinked: found.relinked.get(label)?.rows ?? 0,
+  });
+  return {leaves, sideEffects: compareChanges(before, await changesByTable(session), expected)};
 }
 
-async function deleteInBatches(
+/** Numbers of noted rows, the second not included. */
+type Batch = readonly [number, number];
+
+const within = (alias: string, [from, to]: Batch): string =>
+  `${alias}.seq >= ${from} AND ${alias}.seq < ${to}`;
+
+const rangeRow = z.object({first: pgCount.nullable(), last: pgCount.nullable()});
+
+async function batchesByTable(
   session: Session,
-  noted: NotedRows,
-  batchSize: number,
-  count: (noted: NotedRows, rows: number) => void,
-): Promise<void> {
-  const [range] = parseRows(
-    z.object({first: pgCount.nullable(), last: pgCount.nullable()}),
-    await session.query(`SELECT min(seq) AS first, max(seq) AS last FROM ${noted.sql}`),
-  );
-  if (range?.first == null || range.last === null) return;
-  await session.query(`CREATE INDEX ON ${noted.sql} (seq)`);
-  await session.query(`ANALYZE ${noted.sql}`);
-  for (let from = range.first; from <= range.last; from += batchSize) {
-    count(
-      noted,
-      await session.execute(`${deleteSql(noted)} AND s.seq >= ${from} AND s.seq < ${from + batchSize}`),
-    );
+  {notes, batchSize, signal}: Deletion,
+): Promise<(table: Table) => Iterable<Batch>> {
+  const ranges = new Map<Table, z.infer<typeof rangeRow>>();
+  for (const {table, sql} of notes.deleted) {
+    const rows = await session.query(`SELECT min(seq) AS first, max(seq) AS last FROM ${sql}`);
+    const [range] = parseRows(rangeRow, rows);
+    if (range?.first == null) continue;
+    ranges.set(table, range);
+    await session.query(`CREATE INDEX ON ${sql} (seq)`);
+    await session.query(`ANALYZE ${sql}`);
   }
+  return function* (table) {
+    const {first, last} = ranges.get(table) ?? {first: null, last: null};
+    if (first === null || last === null) return;
+    for (let from = first; from <= last; from += batchSize) {
+      signal.throwIfAborted();
+      yield [from, from + batchSize];
+    }
+  };
+}
+
+const leafRow = z.object({rows: pgCount, versions: z.string().transform(BigInt)});
+
+async function deleteLeafRows(
+  session: Session,
+  leaf: Leaf,
+  notes: Notes,
+  batch: Batch,
+): Promise<DeletedLeaf> {
+  const [row] = parseRows(
+    leafRow,
+    await session.query(`
+      WITH d AS (
+        DELETE FROM ${relationSql(leaf.table)} t USING ${notesOf(notes, leaf.link.parent).sql} p
+         WHERE ${joinSql(leaf.link, notes)} AND ${within('p', batch)} RETURNING ${versionHashSql} AS version)
+      SELECT count(*) AS rows, coalesce(sum(version), 0) AS versions FROM d`),
+  );
+  return row ?? {rows: 0, versions: 0n};
 }
 
 async function deleteTogether(
   session: Session,
   parts: readonly NotedRows[],
-  count: (noted: NotedRows, rows: number) => void,
+  count: (label: string, rows: number) => void,
 ): Promise<void> {
   const statements = parts.map((noted, index) => `d${index} AS (${deleteSql(noted)} RETURNING 1)`);
   const sums = parts.map((_noted, index) => `(SELECT count(*) FROM d${index}) AS c${index}`);
   const [row] = await session.query(`WITH ${statements.join(', ')} SELECT ${sums.join(', ')}`);
-  for (const [index, noted] of parts.entries()) count(noted, Number(row?.[`c${index}`] ?? 0));
+  for (const [index, {table}] of parts.entries()) count(table.label, Number(row?.[`c${index}`] ?? 0));
 }
 
 function deleteSql({table, sql}: NotedRows): string {
@@ -128,13 +189,13 @@ async function changesByTable(session: Session): Promise<Map<string, Change> | u
 function compareChanges(
   before: Map<string, Change> | undefined,
   after: Map<string, Change> | undefined,
-  expected: Readonly<Record<string, {deleted: number; relinked: number}>>,
+  expected: (label: string) => {deleted: number; relinked: number},
 ): string[] {
   const effects: string[] = [];
   for (const [label, change] of after ?? []) {
     const earlier = before?.get(label);
     const deleted = change.deleted - (earlier?.deleted ?? 0);
-    const wanted = expected[label] ?? {deleted: 0, relinked: 0};
+    const wanted = expected(label);
     if (deleted !== wanted.deleted) throw differs(label, wanted.deleted, deleted);
     const updated = change.updated - (earlier?.updated ?? 0);
     const inserted = change.inserted - (earlier?.inserted ?? 0);
@@ -144,7 +205,8 @@ function compareChanges(
   return effects;
 }
 
-function differs(label: string, wanted: number, got: number): AppError {
+/** The error of a table of which other rows were deleted than should be. */
+export function differs(label: string, wanted: number, got: number): AppError {
   const why =
     got < wanted
       ? 'a trigger kept rows, or another session changed them meanwhile'

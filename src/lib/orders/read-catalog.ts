@@ -24,6 +24,8 @@ export interface Table {
   /** "schema.name" without quotes. */
   readonly label: string;
   readonly isPartitioned: boolean;
+  /** Whether it has neither triggers of users nor rules; its partitions may have. */
+  readonly isPlain: boolean;
   /** The topmost table when this one is a partition, else itself. */
   readonly topOid: string;
   readonly columns: readonly Column[];
@@ -61,6 +63,7 @@ const tableRow = z.object({
   schema: z.string(),
   name: z.string(),
   is_partitioned: pgBoolean,
+  is_plain: pgBoolean,
   top_oid: z.string(),
   columns: z.string().transform((text) =>
     z
@@ -82,6 +85,8 @@ const tableRow = z.object({
 
 const tablesSql = `
   SELECT c.oid::text, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS is_partitioned,
+         NOT c.relhasrules AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger tg
+            WHERE tg.tgrelid = c.oid AND NOT tg.tgisinternal) AS is_plain,
          CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END::text AS top_oid,
          coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
              'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'notNull', a.attnotnull,
@@ -167,6 +172,7 @@ export async function readCatalog(session: Session): Promise<Catalog> {
           name: row.name,
           label: `${row.schema}.${row.name}`,
           isPartitioned: row.is_partitioned,
+          isPlain: row.is_plain,
           topOid: row.top_oid,
           columns: row.columns,
           key: row.key,

@@ -1,248 +1,177 @@
 /** Which orders are testing orders: chosen on the server, with the reasons, and with the guards that keep an order. */
 import type {Session} from '../postgres/client.js';
-import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
-import type {OrdersConfig} from '../settings/orders-config.js';
+import {quoteIdentifier} from '../postgres/quote.js';
 import type {OrderGraph, Root} from './foreign-key-graph.js';
-import type {RootProfile} from './profile.js';
+import {
+  addressSql,
+  columnType,
+  guardsSql,
+  isChosenSql,
+  isNoted,
+  isOneOf,
+  isTestSql,
+  reasonsSql,
+  relationSql,
+  type Selection,
+  statusSql,
+} from './order-conditions.js';
 import type {Table} from './read-catalog.js';
-import {testAddressRules, testAddressSql} from './test-address.js';
-
-/** Why an order is chosen. "linked": it hangs on a chosen order by a foreign key. */
-export const reasons = ['test-email', 'failed-payment', 'cancelled', 'old', 'linked'] as const;
-/** Why a matching order stays. "linked": an order that hangs on it is guarded. */
-export const guards = [
-  'high-value-paid',
-  'production-customer',
-  'protected',
-  'excluded',
-  'outside-range',
-  'linked',
-] as const;
-
-export interface Criteria {
-  readonly testEmailsOnly: boolean;
-  readonly includeOld: boolean;
-  readonly includeCustomers: boolean;
-  /** First and last day, YYYY-MM-DD in `timeZone`. */
-  readonly from: string | null;
-  readonly to: string | null;
-  readonly timeZone: string;
-  /** Of flags and config, as they were given. */
-  readonly excludedIds: readonly string[];
-}
-
-export interface Selection {
-  readonly graph: OrderGraph;
-  readonly criteria: Criteria;
-  readonly config: OrdersConfig;
-  /** The start of the run: what "90 days ago" is counted from. */
-  readonly now: Date;
-}
-
-/** Failed and cancelled orders older than this are named as old. */
-const oldAfterDays = 90;
-const defaultHighValue = 100;
 
 /** Name of the temporary table of the candidates of the root at `index`. */
 export function candidatesTable(index: number): string {
   return `pg_temp."destino_db_candidates_${index}"`;
 }
 
+/** Addresses, of those asked for, with at least one paid order of any root. */
+const customersTable = 'pg_temp."destino_db_customers"';
+
+/** Columns of a table that are kept with where its rows are, as k0, k1, ...: its key, and what links point to. */
+export function storedColumns(graph: OrderGraph, table: Table): string[] {
+  const pointedTo = [...graph.links, ...graph.unlinks].filter((link) => link.parent === table);
+  const rootKeys = graph.roots.filter((root) => root.table === table).map(({profile}) => profile.key);
+  return [
+    ...new Set([...table.key, ...rootKeys.flat(), ...pointedTo.flatMap(({parentColumns}) => parentColumns)]),
+  ];
+}
+
+/** The stored columns as definitions of a temporary table. */
+export function storedDefinitions(table: Table, stored: readonly string[]): string[] {
+  return stored.map((name, index) => `k${index} ${columnType(table, name)}`);
+}
+
 /**
  * Makes the empty tables of candidates: one row for each order that matches a criterion, guarded or not.
  * Temporary tables made beforehand can be filled in a read-only transaction.
  */
-export async function createCandidateTables(session: Session, roots: readonly Root[]): Promise<void> {
-  for (const [index, {table, profile}] of roots.entries()) {
-    const columns = ['part oid', 'tid tid', 'ver xid'];
-    for (const [position, name] of profile.key.entries())
-      columns.push(`k${position} ${columnType(table, name)}`);
-    columns.push('reasons text[]', 'guards text[]');
+export async function createCandidateTables(session: Session, graph: OrderGraph): Promise<void> {
+  for (const [index, {table}] of graph.roots.entries()) {
+    const columns = [
+      'part oid',
+      'tid tid',
+      'ver xid',
+      ...storedDefinitions(table, storedColumns(graph, table)),
+    ];
+    // Only an address that is no test address can be a customer's.
+    columns.push('reasons text[]', 'guards text[]', 'status text', 'address text');
     await session.query(`CREATE TEMPORARY TABLE ${candidatesTable(index)} (${columns.join(', ')})`);
   }
   await session.query(`CREATE TEMPORARY TABLE ${customersTable} (address text)`);
 }
 
-/** Addresses with at least one paid order of any root. */
-const customersTable = 'pg_temp."destino_db_customers"';
+/** Fills the tables of candidates, without the guard that looks at a customer's other orders. */
+export async function selectCandidates(session: Session, selection: Selection): Promise<void> {
+  for (const index of selection.graph.roots.keys()) await selectRoot(session, selection, index);
+}
 
-async function findCustomers(session: Session, {graph}: Selection): Promise<void> {
-  const parts = graph.roots.flatMap(({table, profile}) =>
+/** @param among SQL of a table with stored columns: only these orders are looked at */
+async function selectRoot(
+  session: Session,
+  selection: Selection,
+  index: number,
+  among?: string,
+): Promise<void> {
+  const {graph} = selection;
+  const root = rootAt(graph, index);
+  const {table, profile} = root;
+  const stored = storedColumns(graph, table).map((name) => `t.${quoteIdentifier(name)}`);
+  const address = profile.email === undefined ? 'NULL' : addressSql(profile.email);
+  // OFFSET 0 keeps the reasons from being worked out again wherever they are used.
+  await session.query(`
+    INSERT INTO ${candidatesTable(index)}
+    SELECT t.tableoid, t.ctid, t.xmin, ${stored.join(', ')}, r.words, ${guardsSql(selection, root)},
+           ${statusSql(profile)}, CASE WHEN 'test-email' = ANY (r.words) THEN NULL ELSE ${address} END
+      FROM ${relationSql(table)} t ${among === undefined ? '' : `JOIN ${among} s ON ${hasKeyOf(graph, root)}`}
+     CROSS JOIN LATERAL (SELECT ${reasonsSql(selection, root)} AS words OFFSET 0) r
+     WHERE ${isChosenSql(selection, root)}`);
+  await session.query(`ANALYZE ${candidatesTable(index)}`);
+}
+
+/**
+ * Locks the chosen orders. One that another session changed since it was found is judged again, as it is now.
+ */
+export async function lockCandidates(session: Session, selection: Selection): Promise<void> {
+  const {graph} = selection;
+  for (const [index, root] of graph.roots.entries()) {
+    const relation = relationSql(root.table);
+    const candidates = candidatesTable(index);
+    const lock = (from: string): Promise<number> =>
+      countOf(session, `(SELECT 1 FROM ${relation} t JOIN ${from} FOR UPDATE OF t) x`);
+    const chosen = await countOf(session, `${candidates} WHERE guards = '{}'`);
+    if (chosen === 0) continue;
+    if ((await lock(`${candidates} s ON ${isNoted} WHERE s.guards = '{}'`)) === chosen) continue;
+    const changed = `pg_temp."destino_db_changed_${index}"`;
+    await session.query(`
+      CREATE TEMPORARY TABLE ${changed} ON COMMIT DROP AS
+        SELECT s.* FROM ${candidates} s
+         WHERE s.guards = '{}' AND NOT EXISTS (SELECT 1 FROM ${relation} t WHERE ${isNoted})`);
+    await session.query(
+      `DELETE FROM ${candidates} d USING ${changed} s WHERE d.part = s.part AND d.tid = s.tid`,
+    );
+    await lock(`${changed} s ON ${hasKeyOf(graph, root)}`);
+    await selectRoot(session, selection, index, changed);
+  }
+}
+
+/** SQL condition: the row `t` of the root has the key that `s` stores. */
+function hasKeyOf(graph: OrderGraph, {table, profile}: Root): string {
+  const stored = storedColumns(graph, table);
+  return profile.key.map((name) => `t.${quoteIdentifier(name)} = s.k${stored.indexOf(name)}`).join(' AND ');
+}
+
+/** Gives candidates the guard that keeps orders of customers. */
+export async function guardCustomers(session: Session, selection: Selection): Promise<void> {
+  const tables = [...selection.graph.roots.keys()].map(candidatesTable);
+  const addresses = tables.map((table) => `SELECT address FROM ${table} WHERE address IS NOT NULL`);
+  if (!(await findCustomers(session, selection, addresses.join(' UNION ')))) return;
+  for (const table of tables) {
+    await session.query(`
+      UPDATE ${table} d SET guards = d.guards || '{production-customer}' FROM ${customersTable} c
+       WHERE c.address = d.address AND NOT 'production-customer' = ANY (d.guards)`);
+  }
+}
+
+/**
+ * Looks which of the addresses have a paid order.
+ * @param addresses SQL query of one column "address"
+ * @returns whether any has
+ */
+export async function findCustomers(
+  session: Session,
+  {graph, criteria}: Selection,
+  addresses: string,
+): Promise<boolean> {
+  await session.query(`DELETE FROM ${customersTable}`);
+  if (criteria.includeCustomers || (await countOf(session, `(${addresses}) a`)) === 0) return false;
+  const paid = graph.roots.flatMap(({table, profile}) =>
     profile.email === undefined || profile.paymentStatus === undefined
       ? []
       : [
-          `SELECT ${addressSql(profile.email)} FROM ${relationSql(table)} t
-            WHERE ${isOneOf(profile.paymentStatus, graph.profile.paidPayments)} AND t.${quoteIdentifier(profile.email)} IS NOT NULL`,
+          `SELECT a.address FROM (${addresses}) a JOIN ${relationSql(table)} t ON ${addressSql(profile.email)} = a.address
+            WHERE ${isOneOf(profile.paymentStatus, graph.profile.paidPayments)}`,
         ],
   );
-  await session.query(`DELETE FROM ${customersTable}`);
-  if (parts.length > 0) await session.query(`INSERT INTO ${customersTable} ${parts.join(' UNION ')}`);
-  await session.query(`ANALYZE ${customersTable}`);
-}
-
-/** The join that `guardsSql` needs: the customer with the address of the order `t`. */
-export function customerJoinSql(profile: RootProfile): string {
-  return `LEFT JOIN ${customersTable} c ON ${profile.email === undefined ? 'false' : `c.address = ${addressSql(profile.email)}`}`;
-}
-
-/**
- * Fills the tables of candidates.
- * @param among SQL of a table with the columns k0, k1, ... : only these orders are looked at
- */
-export async function selectCandidates(
-  session: Session,
-  selection: Selection,
-  among?: (rootIndex: number) => string,
-): Promise<void> {
-  await findCustomers(session, selection);
-  for (const [index, root] of selection.graph.roots.entries()) {
-    const {table, profile} = root;
-    const keys = profile.key.map((name) => `t.${quoteIdentifier(name)}`);
-    const restriction =
-      among === undefined
-        ? ''
-        : `JOIN ${among(index)} l ON ${keys.map((key, position) => `${key} = l.k${position}`).join(' AND ')}`;
-    // OFFSET 0 keeps the reasons from being worked out once for the filter and once for the result.
-    await session.query(`
-      INSERT INTO ${candidatesTable(index)}
-      SELECT ${own('part')}, ${own('tid')}, ${own('ver')}, ${keys.join(', ')}, ${own('reasons')},
-             ${guardsSql(selection, root, `'test-email' = ANY (${own('reasons')})`)}
-        FROM (SELECT t.tableoid AS ${mark('part')}, t.ctid AS ${mark('tid')}, t.xmin AS ${mark('ver')},
-                     ${reasonsSql(selection, root)} AS ${mark('reasons')}, t.*
-                FROM ${relationSql(table)} t ${restriction} OFFSET 0) t
-        ${customerJoinSql(profile)}
-       WHERE ${own('reasons')} <> '{}'`);
-    await session.query(`ANALYZE ${candidatesTable(index)}`);
-  }
-}
-
-/** A column name that no table of orders has. */
-const mark = (name: string): string => `"destino-db ${name}"`;
-const own = (name: string): string => `t.${mark(name)}`;
-
-/** The table itself, without what inherits from it. */
-export function relationSql(table: Table): string {
-  return `${table.isPartitioned ? '' : 'ONLY '}${quoteQualified(table.schema, table.name)}`;
-}
-
-export function columnType(table: Table, name: string): string {
-  return table.columns.find((column) => column.name === name)?.type ?? 'text';
-}
-
-/** "CANCELLED/PAID": order status and payment status of the row `t`. */
-export function statusSql({status, paymentStatus}: RootProfile): string {
-  const parts = [status, paymentStatus].map((name) =>
-    name === undefined ? `'-'` : `coalesce(t.${quoteIdentifier(name)}::pg_catalog.text, '-')`,
+  if (paid.length === 0) return false;
+  return (
+    (await session.execute(
+      `INSERT INTO ${customersTable} SELECT DISTINCT address FROM (${paid.join(' UNION ALL ')}) p`,
+    )) > 0
   );
-  return parts.join(` || '/' || `);
 }
 
-function isOneOf(column: string | undefined, values: readonly string[]): string {
-  return column === undefined
+/** SQL condition: whether the row `t` of the root is of one of the customers that were found. */
+export function isOfCustomerSql(selection: Selection, {profile}: Root): string {
+  return profile.email === undefined
     ? 'false'
-    : `coalesce(t.${quoteIdentifier(column)}::pg_catalog.text IN (${values.map(quoteLiteral).join(', ')}), false)`;
+    : `(${addressSql(profile.email)} IN (SELECT address FROM ${customersTable}) AND NOT ${isTestSql(selection, profile.email)})`;
 }
 
-function isTestSql(selection: Selection, column: string | undefined): string {
-  return column === undefined
-    ? 'false'
-    : testAddressSql(`t.${quoteIdentifier(column)}`, testAddressRules(selection.config));
+async function countOf(session: Session, from: string): Promise<number> {
+  const [row] = await session.query(`SELECT count(*) AS count FROM ${from}`);
+  return Number(row?.['count'] ?? 0);
 }
 
-/** SQL array of the words of `conditions` that hold. */
-function wordsSql(conditions: Readonly<Record<string, string>>): string {
-  const parts = Object.entries(conditions)
-    .filter(([, condition]) => condition !== 'false')
-    .map(([word, condition]) => `CASE WHEN ${condition} THEN ${quoteLiteral(word)} END`);
-  return `pg_catalog.array_remove(ARRAY[${parts.join(', ')}]::text[], NULL)`;
-}
-
-function reasonsSql(selection: Selection, {table, profile}: Root): string {
-  const {criteria, graph} = selection;
-  const words: Partial<Record<(typeof reasons)[number], string>> = {
-    'test-email': isTestSql(selection, profile.email),
-  };
-  if (!criteria.testEmailsOnly) {
-    const failed = isOneOf(profile.paymentStatus, graph.profile.failedPayments);
-    const cancelled = isOneOf(profile.status, graph.profile.cancelledStatuses);
-    words['failed-payment'] = failed;
-    words.cancelled = cancelled;
-    if (criteria.includeOld && profile.createdAt !== undefined) {
-      const limit = new Date(selection.now.getTime() - oldAfterDays * 86_400_000).toISOString();
-      words.old = `(${failed} OR ${cancelled}) AND ${instantSql(table, profile.createdAt)} < ${quoteLiteral(limit)}::timestamptz`;
-    }
-  }
-  return wordsSql(words);
-}
-
-/**
- * The guards that keep the row `t` of the root, whatever criterion it matches.
- * @param isTest SQL condition: whether its address is a test address, where that is known already
- */
-export function guardsSql(
-  selection: Selection,
-  {table, profile}: Root,
-  isTest = isTestSql(selection, profile.email),
-): string {
-  const {criteria, config, graph} = selection;
-  const paid = isOneOf(profile.paymentStatus, graph.profile.paidPayments);
-  const words: Partial<Record<(typeof guards)[number], string>> = {};
-  if (profile.total !== undefined) {
-    const column = `t.${quoteIdentifier(profile.total)}`;
-    // Money can be compared with money only.
-    const total = columnType(table, profile.total) === 'money' ? `${column}::pg_catalog.numeric` : column;
-    // A paid order whose total is unknown could be any.
-    words['high-value-paid'] =
-      `${paid} AND NOT coalesce(${total} <= ${config.highValue ?? defaultHighValue}, false)`;
-  }
-  if (profile.email !== undefined && !criteria.includeCustomers) {
-    words['production-customer'] = `c.address IS NOT NULL AND NOT ${isTest}`;
-  }
-  if (profile.email !== undefined && config.protected !== undefined && config.protected.length > 0) {
-    const patterns = config.protected.map((pattern) => quoteLiteral(likePattern(pattern)));
-    words.protected = `coalesce(${addressSql(profile.email)} LIKE ANY (ARRAY[${patterns.join(', ')}]), false)`;
-  }
-  if (criteria.excludedIds.length > 0) {
-    words.excluded = `${keyTextSql('t', profile.key)} IN (${criteria.excludedIds.map(quoteLiteral).join(', ')})`;
-  }
-  if (profile.createdAt !== undefined && (criteria.from !== null || criteria.to !== null)) {
-    const zone = quoteLiteral(criteria.timeZone);
-    const instant = instantSql(table, profile.createdAt);
-    const bounds = [
-      ...(criteria.from === null
-        ? []
-        : [`${instant} >= ${quoteLiteral(criteria.from)}::timestamp AT TIME ZONE ${zone}`]),
-      ...(criteria.to === null
-        ? []
-        : [`${instant} < (${quoteLiteral(criteria.to)}::timestamp + '1 day') AT TIME ZONE ${zone}`]),
-    ];
-    words['outside-range'] = `NOT coalesce(${bounds.join(' AND ')}, false)`;
-  }
-  return wordsSql(words);
-}
-
-/** The key as text; the columns of a composite key are joined by commas. */
-export function keyTextSql(alias: string, key: readonly string[]): string {
-  return key.map((name) => `${alias}.${quoteIdentifier(name)}::pg_catalog.text`).join(` || ',' || `);
-}
-
-function addressSql(column: string): string {
-  return `pg_catalog.lower(pg_catalog.btrim(t.${quoteIdentifier(column)}::pg_catalog.text))`;
-}
-
-/** A time as timestamptz: a timestamp without zone is UTC, as Prisma writes it. */
-function instantSql(table: Table, column: string): string {
-  const name = `t.${quoteIdentifier(column)}`;
-  return columnType(table, column).includes('without time zone')
-    ? `(${name} AT TIME ZONE 'UTC')`
-    : `${name}::timestamptz`;
-}
-
-/** "*@shop.com" as a LIKE pattern. */
-function likePattern(pattern: string): string {
-  return pattern
-    .trim()
-    .toLowerCase()
-    .replace(/[\\%_]/g, '\\$&')
-    .replaceAll('*', '%');
+function rootAt(graph: OrderGraph, index: number): Root {
+  const root = graph.roots[index];
+  if (!root) throw new Error(`there is no root ${index}`);
+  return root;
 }

@@ -1,4 +1,4 @@
-/** Takes apart what COPY (SELECT one text column) TO STDOUT (FORMAT binary) sends (manual, COPY, "Binary Format"). */
+/** Takes apart what COPY (SELECT text, int8, ...) TO STDOUT (FORMAT binary) sends (manual, COPY, "Binary Format"). */
 
 export interface RowTexts {
   /** A part of a row's text: `chunk[start..end)`. */
@@ -9,19 +9,33 @@ export interface RowTexts {
 
 /** Signature (11 bytes), flags and length of the header extension (4 bytes each, both zero). */
 const headerBytes = 19;
-/** Number of fields (2 bytes, -1 at the end) and length of the one field (4 bytes). */
+/** Number of fields (2 bytes, -1 at the end) and length of the text (4 bytes). */
 const rowHeaderBytes = 6;
+/** Length (4 bytes) and value of an int8. */
+const numberBytes = 12;
 
-/** Nothing of a row is kept here, so a row may be as large as the server can make one. */
+/** Nothing of a text is kept here, so a row may be as large as the server can make one. The numbers are summed. */
 export class BinaryRows {
   private toSkip = headerBytes;
   private readonly head = Buffer.alloc(rowHeaderBytes);
   private headLength = 0;
   private remaining = 0;
+  private readonly tail: Buffer;
+  private tailLength: number;
   /** Whether the server's own end mark has come. */
   isComplete = false;
+  /** The sums of the int8 columns. */
+  readonly sums: bigint[];
 
-  constructor(private readonly texts: RowTexts) {}
+  /** @param numbers how many int8 columns, none of them null, stand after the text */
+  constructor(
+    private readonly texts: RowTexts,
+    numbers = 0,
+  ) {
+    this.tail = Buffer.alloc(numbers * numberBytes);
+    this.tailLength = this.tail.length;
+    this.sums = new Array<bigint>(numbers).fill(0n);
+  }
 
   take(chunk: Buffer): void {
     let at = 0;
@@ -35,7 +49,14 @@ export class BinaryRows {
         this.texts.part(chunk, at, end);
         this.remaining -= end - at;
         at = end;
-        if (this.remaining === 0) this.texts.endRow();
+        if (this.remaining > 0) continue;
+        this.tailLength = 0;
+        this.endRowAfterNumbers();
+      } else if (this.tailLength < this.tail.length) {
+        const copied = chunk.copy(this.tail, this.tailLength, at);
+        this.tailLength += copied;
+        at += copied;
+        this.endRowAfterNumbers();
       } else {
         this.head[this.headLength++] = chunk[at++] ?? 0;
         if (this.headLength === 2 && this.head.readInt16BE(0) === -1) this.isComplete = true;
@@ -44,5 +65,12 @@ export class BinaryRows {
         this.headLength = 0;
       }
     }
+  }
+
+  private endRowAfterNumbers(): void {
+    if (this.tailLength < this.tail.length) return;
+    for (const index of this.sums.keys())
+      this.sums[index] = (this.sums[index] ?? 0n) + this.tail.readBigInt64BE(index * numberBytes + 4);
+    this.texts.endRow();
   }
 }

@@ -1,51 +1,86 @@
-/** The order backup of a cleaning: written in its transaction, and read back before anything is deleted. */
+/** The order backup of a cleaning: written and read back while the rows are being deleted, and named before that is committed. */
 import {access, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {partialSuffix, timestampForName} from '../backups/backup-name.js';
 import {makePrivateFolder, renameSafely} from '../backups/safe-file.js';
 import {AppError, systemErrorCode} from '../errors.js';
+import type {RowDigest} from '../orders/clean-plan.js';
+import {notesOf} from '../orders/collect-rows.js';
 import type {SnapshotMetadata} from '../orders/order-snapshot.js';
 import {readOrderSnapshot} from '../orders/read-order-snapshot.js';
-import {relinkedParts, writeOrderSnapshot} from '../orders/write-order-snapshot.js';
+import {
+  type LeafRows,
+  relinkedParts,
+  type SnapshotContent,
+  writeOrderSnapshot,
+} from '../orders/write-order-snapshot.js';
+import type {Session} from '../postgres/client.js';
 import type {RunContext} from '../run-context.js';
-import type {Cleaning, CleanPlan} from './plan-clean.js';
+import {type Cleaning, type CleanPlan, completePlan, type FoundPlan} from './plan-clean.js';
+
+export interface OrderBackup {
+  /** What the file tells, the rows of the leaves included. */
+  readonly plan: CleanPlan;
+  readonly leaves: ReadonlyMap<string, LeafRows>;
+  /** Gives the file its name. @returns the absolute path */
+  publish(): Promise<string>;
+  /** Removes the file, named or not. */
+  discard(): Promise<void>;
+}
 
 /**
- * Writes every row that the plan touches to `backups/order-cleanup`, syncs it, reads it back and gives it its name.
- * @returns the absolute path
+ * Writes every row that the plan touches to `backups/order-cleanup`, syncs it and reads it back.
+ * @param reader sees the rows as they were before any was deleted
+ * @param signal looked at between two pieces of the file
  * @throws CLEAN_FAILED, ORDER_BACKUP_INVALID, DISK_FULL, FOLDER_NOT_WRITABLE; no file is left then
  */
 export async function backUpOrders(
   context: RunContext,
   cleaning: Cleaning,
-  plan: CleanPlan,
-): Promise<string> {
-  const {session, notes} = cleaning;
+  reader: Session,
+  found: FoundPlan,
+  signal: AbortSignal,
+): Promise<OrderBackup> {
+  const {notes, selection} = cleaning;
   const at = context.clock.now();
   const path = await freePath(join(context.settings.backupsDir, 'order-cleanup'), at);
   const partial = `${path}${partialSuffix}`;
+  const discard = async (): Promise<void> => {
+    // What cannot be removed does no harm: `recover` finds a partial by its name, and putting back what is there changes nothing.
+    for (const name of [partial, path]) await rm(name, {force: true}).catch(() => undefined);
+  };
+  const planOf = (leaves: ReadonlyMap<string, RowDigest>): CleanPlan => completePlan(cleaning, found, leaves);
+  const content: SnapshotContent = {
+    notes,
+    facts: (leaves) => snapshotFacts(context, cleaning, planOf(leaves), at),
+    deleted: selection.graph.tables.flatMap((table): SnapshotContent['deleted'] => {
+      const leaf = notes.leaves.find((candidate) => candidate.table === table);
+      if (leaf) return [{leaf}];
+      const rows = found.found.deleted.get(table.label)?.rows ?? 0;
+      return rows === 0 ? [] : [{noted: notesOf(notes, table), rows}];
+    }),
+    relinked: relinkedParts(selection.graph, notes, found.found.relinked, found.triggers),
+  };
   try {
-    const written = await context.progress.step('Back up the rows', async (step) =>
-      writeOrderSnapshot(
-        session,
-        partial,
-        {
-          facts: snapshotFacts(context, cleaning, plan, at),
-          deleted: notes.deleted.flatMap((noted) => {
-            const rows = plan.tables[noted.table.label]?.deleted ?? 0;
-            return rows === 0 ? [] : [{noted, rows}];
-          }),
-          relinked: relinkedParts(cleaning.selection.graph, notes, plan),
-        },
-        (rows) => step.advance(rows, plan.totalRows, 'rows'),
-      ),
+    const {metadata, leaves} = await context.progress.step('Back up the rows', (step) =>
+      writeOrderSnapshot(reader, partial, content, (rows) => {
+        signal.throwIfAborted();
+        step.advance(rows, undefined, 'rows');
+      }),
     );
     await context.reach('clean.file-written');
-    await context.progress.step('Check the order backup', () => readBack(context, partial, written));
-    await renameSafely(partial, path);
-    return path;
+    await context.progress.step('Check the order backup', () => readBack(partial, metadata, signal));
+    return {
+      plan: planOf(leaves),
+      leaves,
+      publish: async () => {
+        await renameSafely(partial, path);
+        return path;
+      },
+      discard,
+    };
   } catch (error) {
-    await rm(partial, {force: true}).catch(() => undefined); // `recover` finds it by its name
+    await discard();
     throw error;
   }
 }
@@ -55,7 +90,7 @@ function snapshotFacts(
   {connection, identity, selection}: Cleaning,
   plan: CleanPlan,
   at: Date,
-): Parameters<typeof writeOrderSnapshot>[2]['facts'] {
+): ReturnType<SnapshotContent['facts']> {
   const {graph, criteria} = selection;
   return {
     toolVersion: context.toolVersion,
@@ -85,8 +120,8 @@ function snapshotFacts(
 }
 
 /** @throws ORDER_BACKUP_INVALID when the file does not hold what was written into it */
-async function readBack(context: RunContext, path: string, written: SnapshotMetadata): Promise<void> {
-  const read = await readOrderSnapshot(path, context.signal);
+async function readBack(path: string, written: SnapshotMetadata, signal: AbortSignal): Promise<void> {
+  const read = await readOrderSnapshot(path, signal);
   const rowsOf = (tables: readonly {table: string; rows: number}[]): string =>
     JSON.stringify(tables.map(({table, rows}) => [table, rows]));
   if (rowsOf(read.tables) === rowsOf(written.tables) && rowsOf(read.relinked) === rowsOf(written.relinked))

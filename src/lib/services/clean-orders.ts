@@ -3,21 +3,31 @@ import {rm} from 'node:fs/promises';
 import {AppError, messageOf, withState} from '../errors.js';
 import {countOf} from '../format.js';
 import {namingBlockers} from '../orders/blockers.js';
+import {countLeaves} from '../orders/clean-plan.js';
 import {collectRows} from '../orders/collect-rows.js';
 import type {SelectionFlags} from '../orders/criteria.js';
 import {findSlowLinks} from '../orders/delete-effects.js';
-import {deleteRows} from '../orders/delete-rows.js';
+import {type DeletedLeaf, deleteRows, type Deletion, differs} from '../orders/delete-rows.js';
 import {refuseSlowLinks, withMissingIndexes} from '../orders/missing-indexes.js';
-import {candidatesTable, relationSql, selectCandidates} from '../orders/select-orders.js';
+import {withReaderOf} from '../orders/read-before.js';
+import {guardCustomers, lockCandidates, selectCandidates} from '../orders/select-orders.js';
+import type {LeafRows} from '../orders/write-order-snapshot.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
-import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
 import {openJournal} from '../watch/journal.js';
-import {backUpOrders} from './back-up-orders.js';
+import {backUpOrders, type OrderBackup} from './back-up-orders.js';
 import type {Encryption} from './encryption.js';
-import {type Cleaning, type CleanPlan, describePlan, findOrders, withCleaning} from './plan-clean.js';
+import {
+  type Cleaning,
+  type CleanPlan,
+  completePlan,
+  describeFound,
+  findOrders,
+  type FoundPlan,
+  withCleaning,
+} from './plan-clean.js';
 import {sealOrders} from './seal-orders.js';
 
 export interface CleanRequest {
@@ -53,6 +63,8 @@ const defaultLockWaitSeconds = 10;
 export async function cleanOrders(context: RunContext, request: CleanRequest): Promise<CleanResult> {
   const {progress} = context;
   return withCleaning(context, request.selection, request.execute, async (cleaning) => {
+    if (request.execute && isAnswered(context, request, cleaning))
+      return executeClean(context, request, cleaning, undefined);
     const plan = await progress.step('Find the orders', () => findOrders(cleaning));
     if (!request.execute) return {mode: 'preview', ...plan, backupPath: null, sideEffects: []};
     await confirmClean(context, request, plan);
@@ -60,12 +72,27 @@ export async function cleanOrders(context: RunContext, request: CleanRequest): P
   });
 }
 
+/**
+ * Whether nobody has to see a plan before it is executed: flags answer every question, no plan is to be compared, and no
+ * index is to be made beforehand. The orders are found once then, in the transaction that deletes them.
+ */
+function isAnswered(context: RunContext, request: CleanRequest, {connection}: Cleaning): boolean {
+  return (
+    request.plan === undefined &&
+    !request.createMissingIndexes &&
+    context.isConfirmed({
+      database: connection.database,
+      isProduction: isProduction(context.settings, connection),
+      isIrreversible: !request.backup,
+    })
+  );
+}
+
 /** Finds the orders anew and cleans without asking: for a plan that was confirmed some time ago. */
 export async function cleanConfirmed(context: RunContext, request: CleanRequest): Promise<CleanResult> {
-  return withCleaning(context, request.selection, true, async (cleaning) => {
-    const plan = await context.progress.step('Find the orders again', () => findOrders(cleaning));
-    return executeClean(context, request, cleaning, plan);
-  });
+  return withCleaning(context, request.selection, true, (cleaning) =>
+    executeClean(context, request, cleaning, undefined),
+  );
 }
 
 /**
@@ -102,7 +129,7 @@ export async function confirmClean(
 }
 
 /** Orders that a plan deletes, of all kinds. */
-export function ordersIn(plan: CleanPlan): number {
+export function ordersIn(plan: Pick<CleanPlan, 'roots'>): number {
   return Object.values(plan.roots).reduce((sum, count) => sum + count, 0);
 }
 
@@ -125,16 +152,16 @@ function refuseChangedPlan(request: CleanRequest, found: Pick<CleanPlan, 'plan'>
 
 /**
  * Does everything in one transaction; on any error the database is as it was.
- * @param found the plan of what is noted in the session
- * @throws LOCKED, LOCK_TIMEOUT naming the blocker, PLAN_CHANGED, CLEAN_FAILED, DISK_FULL and the codes of connections
+ * @param seen the plan of what is noted in the session, when it was looked at before
+ * @throws LOCKED, LOCK_TIMEOUT naming the blocker, PLAN_CHANGED, GUARD, CLEAN_FAILED, DISK_FULL and the codes of connections
  */
 async function executeClean(
   context: RunContext,
   request: CleanRequest,
   cleaning: Cleaning,
-  found: CleanPlan,
+  seen: CleanPlan | undefined,
 ): Promise<CleanResult> {
-  if (ordersIn(found) === 0) return {mode: 'execute', ...found, backupPath: null, sideEffects: []};
+  if (seen && ordersIn(seen) === 0) return {mode: 'execute', ...seen, backupPath: null, sideEffects: []};
   const {session, connection, selection} = cleaning;
   context.progress.plan([
     'Lock the orders',
@@ -148,9 +175,10 @@ async function executeClean(
     signal: context.signal,
   } as const;
   const result = await withAdvisoryLock(session, lock, async () => {
-    const slow = request.createMissingIndexes
-      ? await findSlowLinks(session, selection.graph, found.tables)
-      : [];
+    const slow =
+      seen && request.createMissingIndexes
+        ? await findSlowLinks(session, selection.graph, (label) => seen.tables[label]?.deleted ?? 0)
+        : [];
     const links = slow.map(({link}) => link);
     const journal = openJournal(context, 'orders:clean');
     const server = {host: connection.host, port: connection.port};
@@ -159,7 +187,7 @@ async function executeClean(
     try {
       return await withMissingIndexes(session, links, {warn: context.warn, begin}, async () => {
         await context.reach('clean.indexed');
-        return cleanInTransaction(context, request, cleaning);
+        return cleanInTransaction(context, request, cleaning, seen);
       });
     } finally {
       await journal.close();
@@ -173,39 +201,31 @@ async function cleanInTransaction(
   context: RunContext,
   request: CleanRequest,
   cleaning: Cleaning,
+  seen: CleanPlan | undefined,
 ): Promise<CleanResult> {
-  const {session, connection, selection, notes} = cleaning;
-  const {progress} = context;
+  const {session} = cleaning;
+  let backup: OrderBackup | undefined;
   let backupPath: string | null = null;
   let transaction: string | null = null;
   await session.query('BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE');
   try {
-    const plan = await progress.step('Lock the orders', async (step) => {
-      const lockWaitMs = (selection.config.lockWaitSeconds ?? defaultLockWaitSeconds) * 1000;
-      await session.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
-      await namingBlockers(connection, session, lockWaitMs, () => lockAndCollect(cleaning));
-      const found = await describePlan(cleaning);
-      step.note(`${countOf(ordersIn(found), 'order')}, ${countOf(found.totalRows, 'row')}`);
-      return found;
-    });
-    refuseChangedPlan(request, plan);
-    await context.reach('clean.locked');
-    if (request.backup && plan.totalRows > 0) backupPath = await backUpOrders(context, cleaning, plan);
+    const found = await lockOrders(context, cleaning, seen);
+    if (ordersIn(found.found) === 0) {
+      await session.query('ROLLBACK');
+      const plan = completePlan(cleaning, found, new Map());
+      refuseChangedPlan(request, plan);
+      return {mode: 'execute', ...plan, backupPath, sideEffects: []};
+    }
+    if (!seen && !request.createMissingIndexes) refuseSlowLinks(found.slowLinks, context.warn);
+    const {plan, sideEffects} = request.backup
+      ? await deleteWithBackup(context, request, cleaning, found, (made) => (backup = made))
+      : await deleteWithoutBackup(context, request, cleaning, found);
+    for (const effect of sideEffects) context.warn(`A trigger did more than the deletion: ${effect}.`);
+    await context.reach('clean.deleted');
+    if (backup) backupPath = await backup.publish();
     if (backupPath !== null && request.encryption)
       backupPath = await sealOrders(context, backupPath, request.encryption);
     await context.reach('clean.file-named');
-    const {sideEffects} = await progress.step('Delete the rows', (step) =>
-      deleteRows(
-        session,
-        selection.graph,
-        notes,
-        request.batchSize ?? defaultBatchSize,
-        plan.tables,
-        (rows) => step.advance(rows, plan.totalRows, 'rows'),
-      ),
-    );
-    for (const effect of sideEffects) context.warn(`A trigger did more than the deletion: ${effect}.`);
-    await context.reach('clean.deleted');
     context.signal.throwIfAborted();
     const [row] = await session.query('SELECT pg_catalog.pg_current_xact_id()::text AS id');
     transaction = row?.['id'] ?? null;
@@ -214,32 +234,138 @@ async function cleanInTransaction(
     return {mode: 'execute', ...plan, backupPath, sideEffects};
   } catch (error) {
     await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell
-    throw await settle(context, cleaning, error, transaction, backupPath);
+    throw await settle(context, cleaning, error, transaction, backup, backupPath);
   }
 }
 
+async function lockOrders(
+  context: RunContext,
+  cleaning: Cleaning,
+  seen: CleanPlan | undefined,
+): Promise<FoundPlan> {
+  const {session, selection, notes} = cleaning;
+  return context.progress.step('Lock the orders', async (step) => {
+    await session.query(`SET LOCAL lock_timeout = ${lockWaitMs(cleaning)}`);
+    await waiting(cleaning, async () => {
+      if (!seen) await selectCandidates(session, selection);
+      await lockCandidates(session, selection);
+      await guardCustomers(session, selection);
+      // Children are collected after their parents are locked, so none can slip in.
+      await collectRows(session, selection, notes, true);
+    });
+    const found = await describeFound(cleaning);
+    step.note(countOf(ordersIn(found.found), 'order'));
+    return found;
+  });
+}
+
+const lockWaitMs = ({selection}: Cleaning): number =>
+  (selection.config.lockWaitSeconds ?? defaultLockWaitSeconds) * 1000;
+
+/** Runs what may wait for locks, so that a timeout names who held them. */
+function waiting<T>(cleaning: Cleaning, work: () => Promise<T>): Promise<T> {
+  return namingBlockers(cleaning.connection, cleaning.session, lockWaitMs(cleaning), work);
+}
+
+interface Deleted {
+  readonly plan: CleanPlan;
+  readonly sideEffects: readonly string[];
+}
+
 /**
- * Locks the chosen orders and chooses among the locked ones again: an order that changed since it was found is judged as
- * it is now. Children are collected after their parents are locked, so none can slip in.
+ * Backs up and deletes at the same time: a second session reads the rows as they were before, so nothing waits for the file
+ * but the commit. The noted rows are the same versions in both; of the leaves the versions are compared.
  */
-async function lockAndCollect({session, selection, notes}: Cleaning): Promise<void> {
-  const locked = (index: number): string => `pg_temp."destino_db_locked_${index}"`;
-  for (const [index, {table, profile}] of selection.graph.roots.entries()) {
-    const keys = profile.key.map((_name, position) => `k${position}`);
-    await session.query(
-      `CREATE TEMPORARY TABLE ${locked(index)} ON COMMIT DROP AS
-         SELECT ${keys.join(', ')} FROM ${candidatesTable(index)} WHERE guards = '{}'`,
+async function deleteWithBackup(
+  context: RunContext,
+  request: CleanRequest,
+  cleaning: Cleaning,
+  found: FoundPlan,
+  onBackup: (backup: OrderBackup) => void,
+): Promise<Deleted> {
+  const {session, connection, notes} = cleaning;
+  return withReaderOf(session, connection, notes, context.signal, async (reader) => {
+    await context.reach('clean.locked');
+    const stop = new AbortController();
+    const told: {onRows: (rows: number) => void} = {onRows: () => undefined};
+    const deleting = waiting(cleaning, () =>
+      deleteRows(session, {
+        ...deletionOf(request, cleaning, found),
+        signal: stop.signal,
+        onRows: (rows) => told.onRows(rows),
+      }),
     );
-    await session.query(`ANALYZE ${locked(index)}`);
-    const join = profile.key.map((name, position) => `t.${quoteIdentifier(name)} = l.k${position}`);
-    await session.query(
-      `SELECT count(*) FROM (SELECT 1 FROM ${relationSql(table)} t JOIN ${locked(index)} l ON ${join.join(' AND ')} FOR UPDATE OF t) x`,
+    deleting.catch((error: unknown) => stop.abort(error));
+    try {
+      const signal = AbortSignal.any([context.signal, stop.signal]);
+      const backup = await backUpOrders(context, cleaning, reader, found, signal);
+      onBackup(backup);
+      refuseChangedPlan(request, backup.plan);
+      const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) => {
+        told.onRows = (rows) => step.advance(rows, backup.plan.totalRows, 'rows');
+        return deleting;
+      });
+      refuseOtherRows(leaves, backup.leaves);
+      return {plan: backup.plan, sideEffects};
+    } catch (error) {
+      stop.abort(error);
+      await deleting.catch(() => undefined); // told already, or it was stopped because of what is told
+      const reason: unknown = stop.signal.reason;
+      throw reason instanceof Error ? reason : error;
+    }
+  });
+}
+
+async function deleteWithoutBackup(
+  context: RunContext,
+  request: CleanRequest,
+  cleaning: Cleaning,
+  found: FoundPlan,
+): Promise<Deleted> {
+  const {session, notes} = cleaning;
+  await context.reach('clean.locked');
+  const plan = completePlan(cleaning, found, await countLeaves(session, notes));
+  refuseChangedPlan(request, plan);
+  const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) =>
+    waiting(cleaning, () =>
+      deleteRows(session, {
+        ...deletionOf(request, cleaning, found),
+        signal: context.signal,
+        onRows: (rows) => step.advance(rows, plan.totalRows, 'rows'),
+      }),
+    ),
+  );
+  for (const [label, {rows}] of leaves) refuseOtherCount(label, plan.tables[label]?.deleted ?? 0, rows);
+  return {plan, sideEffects};
+}
+
+function deletionOf(
+  request: CleanRequest,
+  {selection: {graph}, notes}: Cleaning,
+  {found}: FoundPlan,
+): Pick<Deletion, 'graph' | 'notes' | 'batchSize' | 'found'> {
+  return {graph, notes, batchSize: request.batchSize ?? defaultBatchSize, found};
+}
+
+/** @throws CLEAN_FAILED unless of every leaf the same versions of rows were deleted as are in the backup */
+function refuseOtherRows(
+  deleted: ReadonlyMap<string, DeletedLeaf>,
+  backedUp: ReadonlyMap<string, LeafRows>,
+): void {
+  for (const [label, {rows, versions}] of deleted) {
+    const saved = backedUp.get(label);
+    refuseOtherCount(label, saved?.rows ?? 0, rows);
+    if (saved?.versions === versions || rows === 0) continue;
+    throw new AppError(
+      'CLEAN_FAILED',
+      `${label}: another session changed rows while they were backed up and deleted; everything was rolled back and nothing was changed.`,
+      {hint: 'Run it again.'},
     );
-    // What only a guard keeps stays counted.
-    await session.query(`DELETE FROM ${candidatesTable(index)} WHERE guards = '{}'`);
   }
-  await selectCandidates(session, selection, locked);
-  await collectRows(session, selection, notes, true);
+}
+
+function refuseOtherCount(label: string, wanted: number, got: number): void {
+  if (got !== wanted) throw differs(label, wanted, got);
 }
 
 /**
@@ -252,10 +378,12 @@ async function settle(
   {connection}: Cleaning,
   error: unknown,
   transaction: string | null,
+  backup: OrderBackup | undefined,
   backupPath: string | null,
 ): Promise<unknown> {
   const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
   if (outcome === 'aborted') {
+    await backup?.discard();
     // Where it cannot be removed, it does no harm: putting back what is there changes nothing.
     if (backupPath !== null) await rm(backupPath, {force: true}).catch(() => undefined);
     if (error instanceof AppError && ['DISK_FULL', 'FOLDER_NOT_WRITABLE'].includes(error.code)) {

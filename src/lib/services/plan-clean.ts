@@ -1,6 +1,13 @@
 /** What `orders:clean` would do: found and counted without changing anything. */
 import {AppError} from '../errors.js';
-import {countPlan, type CleanCounts} from '../orders/clean-plan.js';
+import {
+  type CleanCounts,
+  completeCounts,
+  countFound,
+  countLeaves,
+  type FoundOrders,
+  type RowDigest,
+} from '../orders/clean-plan.js';
 import {collectRows, createNotes, type Notes, notesFor} from '../orders/collect-rows.js';
 import {parseCriteria, resolveExcludedIds, type SelectionFlags} from '../orders/criteria.js';
 import {
@@ -11,14 +18,10 @@ import {
   type Trigger,
 } from '../orders/delete-effects.js';
 import {buildOrderGraph} from '../orders/foreign-key-graph.js';
+import type {Criteria, Selection} from '../orders/order-conditions.js';
 import {ordersProfile} from '../orders/profile.js';
 import {readCatalog} from '../orders/read-catalog.js';
-import {
-  createCandidateTables,
-  type Criteria,
-  selectCandidates,
-  type Selection,
-} from '../orders/select-orders.js';
+import {createCandidateTables, guardCustomers, selectCandidates} from '../orders/select-orders.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import {type Connection, refuseTransactionPooler, resolveConnection} from '../postgres/connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
@@ -58,25 +61,42 @@ export async function findOrders(cleaning: Cleaning): Promise<CleanPlan> {
   // Temporary tables can be filled here; nothing else can be written.
   return withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
     await selectCandidates(session, selection);
+    await guardCustomers(session, selection);
     await collectRows(session, selection, notes, false);
-    return describePlan(cleaning);
+    return completePlan(cleaning, await describeFound(cleaning), await countLeaves(session, notes));
   });
 }
 
-/** The plan of what is noted in the session. */
-export async function describePlan(cleaning: Cleaning): Promise<CleanPlan> {
-  const {session, selection, notes, connection} = cleaning;
-  const {graph, criteria} = selection;
-  const counts = await countPlan(session, selection, notes, cleaning.databaseMark);
-  const slow = await findSlowLinks(session, graph, counts.tables);
+/** What is noted in the session, and what deleting it would set off. */
+export interface FoundPlan extends Pick<CleanPlan, 'triggers' | 'slowLinks'> {
+  readonly found: FoundOrders;
+}
+
+export async function describeFound({session, selection, notes}: Cleaning): Promise<FoundPlan> {
+  const {graph} = selection;
+  const found = await countFound(session, selection, notes);
+  const slow = await findSlowLinks(session, graph, (label) => found.deleted.get(label)?.rows ?? 0);
   return {
-    ...counts,
+    found,
+    triggers: await findTriggers(session, graph),
+    slowLinks: slow.map((each) => each.slow),
+  };
+}
+
+/** @param leaves the rows of the tables that are not noted */
+export function completePlan(
+  {connection, selection: {graph, criteria}, databaseMark}: Cleaning,
+  {found, triggers, slowLinks}: FoundPlan,
+  leaves: ReadonlyMap<string, RowDigest>,
+): CleanPlan {
+  return {
+    ...completeCounts(found, leaves, graph.tables, databaseMark),
     database: connection.database,
     host: connection.host,
     profile: graph.profile.name,
     criteria,
-    triggers: await findTriggers(session, graph),
-    slowLinks: slow.map((found) => found.slow),
+    triggers,
+    slowLinks,
   };
 }
 
@@ -119,7 +139,7 @@ export async function withCleaning<T>(
       });
       const selection = {graph, criteria: {...parsed, excludedIds}, config, now: context.clock.now()};
       const notes = notesFor(graph);
-      await createCandidateTables(session, graph.roots);
+      await createCandidateTables(session, graph);
       await createNotes(session, notes);
       const databaseMark = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
       return work({session, connection, identity, selection, notes, databaseMark});

@@ -124,7 +124,7 @@ async function runPhases(
       isLocal: undefined,
       isLocalEncrypted: request.encryption?.isLocal,
     });
-    refuseUnprovenBackup(context, request.fullBackup, state.backup);
+    refuseUnprovenBackup(state.backup);
     refuseUncoveredTables(state.backup, state.orders);
     if (state.backup.path !== null) {
       const key = state.backup.encrypted ? await keyOf(context, state.backup) : [];
@@ -156,12 +156,8 @@ async function keyOf({settings}: RunContext, {metadataPath}: BackupResult): Prom
   return metadataPath === null ? [] : keyWords(settings, await readBackupRecord(metadataPath));
 }
 
-/** @throws VERIFY_FAILED unless the full backup was read back whole, or verification was declined */
-function refuseUnprovenBackup(context: RunContext, asked: BackupRequest, backup: BackupResult): void {
-  if (asked.verify === false) {
-    context.warn('The full backup was not verified, as --no-verify asked.');
-    return;
-  }
+/** @throws VERIFY_FAILED unless the full backup was read back whole */
+function refuseUnprovenBackup(backup: BackupResult): void {
   if (backup.verification?.ok === true) return;
   throw new AppError(
     'VERIFY_FAILED',
