@@ -12,7 +12,7 @@ export function showList(list: BackupList, style: Style): string[] {
     timeOf(backup.createdAt),
     formatAge(new Date(backup.createdAt), now),
     printable(backup.database),
-    backup.format,
+    backup.encrypted ? `${backup.format} (age)` : backup.format,
     formatBytes(backup.size),
     backup.rows === null ? '-' : formatCount(backup.rows),
     proofText(backup, style),
@@ -59,7 +59,7 @@ function proofText({verification, madeBy, shrunkTables}: ListedBackup, style: St
 function orderLines(list: BackupList, now: Date, style: Style): string[] {
   if (list.orderBackups.length === 0) return [];
   const rows = list.orderBackups.map((backup) => [
-    printable(backup.id),
+    printable(backup.id) + (backup.encrypted ? ' (age)' : ''),
     timeOf(backup.createdAt),
     formatAge(new Date(backup.createdAt), now),
     formatBytes(backup.size),

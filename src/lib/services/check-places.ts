@@ -1,11 +1,11 @@
 /** What `doctor` says about places off this machine and about encryption; silent where neither is configured. */
 import {AppError} from '../errors.js';
 import type {RunContext} from '../run-context.js';
-import {checkRecipients} from '../storage/age-keys.js';
+import {checkRecipients, readOpeningKeys} from '../storage/age-keys.js';
 import {openPlace} from '../storage/open-place.js';
 import {readPlace} from '../storage/place-catalogue.js';
 import {countOf} from '../format.js';
-import {keysOf, requireFittingIdentity} from './encryption.js';
+import {requireFittingIdentity} from './encryption.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';
 
 export async function checkPlaces(ctx: RunContext): Promise<Check[]> {
@@ -19,7 +19,7 @@ export async function checkPlaces(ctx: RunContext): Promise<Check[]> {
       await checked(
         'identity',
         async () => {
-          const {identities} = await keysOf(ctx, {});
+          const {identities} = await readOpeningKeys(ctx.settings.cwd, encryption, ctx.warn);
           if (recipients.length > 0) await requireFittingIdentity(recipients, identities);
         },
         'the keys that open backups can be read',

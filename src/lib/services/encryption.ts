@@ -30,20 +30,28 @@ export interface Encryption {
   readonly keys: OpeningKeys;
 }
 
-/** Keys of the flags, else of the config file. @throws READ_FAILED, USAGE */
-export function keysOf(
+/**
+ * Keys of the flags, else of the config file. The file that the config names may be kept elsewhere until it is needed:
+ * without it plain backups are still made, read and restored.
+ * @throws READ_FAILED for a file that a flag names, USAGE
+ */
+export async function keysOf(
   {settings, warn}: Pick<RunContext, 'settings' | 'warn'>,
   files: KeyFiles,
 ): Promise<OpeningKeys> {
   const {identityFile, passphraseFile} = settings.config.encryption ?? {};
-  return readOpeningKeys(
-    settings.cwd,
-    {
-      identityFile: files.identityFile ?? identityFile,
-      passphraseFile: files.passphraseFile ?? passphraseFile,
-    },
-    warn,
-  );
+  const named = {
+    identityFile: files.identityFile ?? identityFile,
+    passphraseFile: files.passphraseFile ?? passphraseFile,
+  };
+  try {
+    return await readOpeningKeys(settings.cwd, named, warn);
+  } catch (error) {
+    const isOfFlag = files.identityFile !== undefined || files.passphraseFile !== undefined;
+    if (isOfFlag || !(error instanceof AppError) || error.code !== 'READ_FAILED') throw error;
+    warn(`${error.message} What is encrypted can be neither opened nor tried.`);
+    return {identities: [], passphrases: []};
+  }
 }
 
 /**
@@ -67,6 +75,11 @@ export async function encryptionOf(
     flags.passphraseFile === undefined ? (flags.recipients ?? config.encryption?.recipients ?? []) : [];
   const [passphrase] = keys.passphrases;
   if (recipients.length === 0) {
+    const file = config.encryption?.passphraseFile;
+    if (file !== undefined && passphrase === undefined)
+      throw new AppError('READ_FAILED', `${file} holds the passphrase for backups and cannot be read.`, {
+        hint: 'Nothing was written, as it would have been plain. Check encryption.passphraseFile in the config file.',
+      });
     return {to: passphrase === undefined ? undefined : {passphrase}, isLocal, keys};
   }
   await checkRecipients(recipients);
