@@ -8,8 +8,7 @@ import {toastCompressions} from '../lib/postgres/pg-restore.js';
 import {restoreFrom} from '../lib/services/restore-from.js';
 
 export default class Restore extends BaseCommand {
-  static override summary =
-    'restore a backup into a new, an empty or an existing database; --dry-run previews';
+  static override summary = 'restore a backup into a new, empty or existing database; --dry-run previews';
   static override description = `The backup is read whole and compared with its checksums before the target is touched, and the target is
 compared with the backup afterwards. A database that holds something is refused unless --clean or --drop-existing is given.
 A custom or sql backup goes from a bucket (--from) straight into a database of its own (--create-db, --drop-existing) and is

@@ -1,7 +1,7 @@
 /** What users install: the packed program, in a folder of its own, without the project around it. */
 import {execFile} from 'node:child_process';
-import {readFileSync} from 'node:fs';
-import {mkdir, rm} from 'node:fs/promises';
+import {existsSync, readFileSync} from 'node:fs';
+import {mkdir, readdir, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath, pathToFileURL} from 'node:url';
 import {promisify} from 'node:util';
@@ -54,6 +54,36 @@ async function installed(args: readonly string[], node = process.execPath): Prom
   }
 }
 
+interface InstalledPackage {
+  readonly name: string;
+  /** Whether npm runs something of it when it is installed; a binding.gyp is compiled without being asked. */
+  readonly runsScript: boolean;
+}
+
+async function installedPackages(): Promise<InstalledPackage[]> {
+  const entries = await readdir(join(folder, 'installed'), {withFileTypes: true, recursive: true});
+  const isPackage = /\/node_modules\/(?:@[^/]+\/)?[^/]+$/;
+  return entries
+    .filter((entry) => entry.name === 'package.json' && isPackage.test(entry.parentPath))
+    .map(({parentPath, name: file}) => {
+      const {name, scripts = {}} = JSON.parse(readFileSync(join(parentPath, file), 'utf8')) as {
+        name: string;
+        scripts?: Record<string, string>;
+      };
+      const runsScript =
+        ['preinstall', 'install', 'postinstall'].some((script) => script in scripts) ||
+        existsSync(join(parentPath, 'binding.gyp'));
+      return {name, runsScript};
+    });
+}
+
+async function sizeOfTree(path: string): Promise<{size: number; files: number}> {
+  const entries = await readdir(path, {withFileTypes: true, recursive: true});
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(files.map((entry) => stat(join(entry.parentPath, entry.name))));
+  return {size: sizes.reduce((sum, {size}) => sum + size, 0), files: files.length};
+}
+
 describe('the package', () => {
   it('holds the program and its documents, and nothing else', () => {
     const expected =
@@ -69,12 +99,25 @@ describe('the package', () => {
       expect(packed).toContain(path);
   });
 
-  it('depends on no package that runs a script when it is installed', () => {
+  it('depends on no package that runs a script when it is installed', async () => {
     const {packages} = readJson('package-lock.json') as {
       packages: Record<string, {dev?: boolean; hasInstallScript?: boolean}>;
     };
     const running = Object.entries(packages).filter(([, entry]) => !entry.dev && entry.hasInstallScript);
     expect(running.map(([name]) => name)).toEqual([]);
+    const found = await installedPackages();
+    expect(found.filter(({runsScript}) => runsScript).map(({name}) => name)).toEqual([]);
+  });
+
+  it('says how many packages and bytes come with it', async () => {
+    const found = await installedPackages();
+    const {size, files} = await sizeOfTree(join(folder, 'installed'));
+    process.stdout.write(
+      `installed: ${found.length - 1} dependencies, ${files} files, ${(size / 2 ** 20).toFixed(1)} MiB\n`,
+    );
+    // Generous, but a new heavy dependency is noticed.
+    expect(found.length).toBeLessThan(200);
+    expect(size).toBeLessThan(80 * 2 ** 20);
   });
 });
 

@@ -1,6 +1,6 @@
 /** The crash journal: what a run has begun and not yet finished, on disk before it is begun. */
 import {randomBytes} from 'node:crypto';
-import {open, readdir, readFile, rm} from 'node:fs/promises';
+import {lstat, open, readdir, readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {z} from 'zod';
 import {explainFileError, makePrivateFolder, syncFolder} from '../backups/safe-file.js';
@@ -129,14 +129,24 @@ export interface LeftJournal {
   readonly unfinished: readonly JournalEntry[];
 }
 
-/** Every journal in the backups folder; lines that a crash cut short are passed over. @throws READ_FAILED */
-export async function readJournals(backupsDir: string): Promise<LeftJournal[]> {
+/**
+ * Every journal in the backups folder; lines that a crash cut short are passed over.
+ * What others wrote is not believed: a journal says which files and databases to remove.
+ * @param userId of whom journals are read; this process's user
+ * @throws READ_FAILED
+ */
+export async function readJournals(
+  backupsDir: string,
+  userId: number | undefined = process.getuid?.(),
+): Promise<LeftJournal[]> {
   const folder = join(backupsDir, folderName);
   const journals: LeftJournal[] = [];
   for (const name of await journalNames(folder)) {
     const path = join(folder, name);
     let text: string;
     try {
+      const status = await lstat(path);
+      if (!status.isFile() || (userId !== undefined && status.uid !== userId)) continue;
       text = await readFile(path, 'utf8');
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') continue; // its run ended just now

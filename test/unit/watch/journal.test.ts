@@ -57,6 +57,12 @@ describe('a journal', () => {
     expect(await readdir(folder)).toHaveLength(1);
   });
 
+  it('of somebody else is not believed', async () => {
+    await deadJournal({begin: 1, entry: partial('precious')});
+    expect(await readJournals(join(home, 'backups'))).toHaveLength(1);
+    expect(await readJournals(join(home, 'backups'), (process.getuid?.() ?? 0) + 1)).toEqual([]);
+  });
+
   it('makes no file for a run that begins nothing', async () => {
     await openJournal(testContext(home), 'backup').close();
     await expect(readdir(folder)).rejects.toThrow('ENOENT');
