@@ -115,9 +115,12 @@ async function onServer<T>(
   } finally {
     // No signal: clearing up has to be done after an interruption too.
     if (!isOwnServer) await dropScratch(server, name);
-    await context.reach('verify.dropped');
-    await done();
-    await journal.close();
+    try {
+      await context.reach('verify.dropped');
+    } finally {
+      await done();
+      await journal.close();
+    }
   }
 }
 

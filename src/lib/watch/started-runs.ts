@@ -1,5 +1,5 @@
 /** Runs that are at work, each a small file, so that one that was killed is not missing in the audit log. */
-import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {z} from 'zod';
 import {fateOf, processIdentitySchema, thisProcess} from '../process-identity.js';
@@ -7,6 +7,7 @@ import {appendRun} from './history.js';
 import {type RunRecord, runRecordSchema} from './run-record.js';
 
 const folderName = '.runs';
+const unfinished = '.partial';
 const startedSchema = z.object({owner: processIdentitySchema, record: runRecordSchema});
 
 /**
@@ -20,7 +21,9 @@ export async function noteStart(backupsDir: string, record: RunRecord): Promise<
   try {
     // Not recursive: a run that fails at once is no reason to make a backups folder.
     await mkdir(folder, {mode: 0o700}).catch(() => undefined);
-    await writeFile(path, JSON.stringify({owner: await thisProcess(), record}), {mode: 0o600, flag: 'wx'});
+    const text = JSON.stringify({owner: await thisProcess(), record});
+    await writeFile(path + unfinished, text, {mode: 0o600, flag: 'wx'});
+    await rename(path + unfinished, path); // nobody reads half of it
   } catch {
     return () => Promise.resolve(); // no folder yet, or a full disk: the run itself meets that and tells it
   }
@@ -34,7 +37,7 @@ export async function noteStart(backupsDir: string, record: RunRecord): Promise<
 export async function recordKilledRuns(backupsDir: string): Promise<void> {
   const folder = join(backupsDir, folderName);
   const names = await readdir(folder).catch((): string[] => []); // nothing has begun yet
-  for (const name of names) {
+  for (const name of names.filter((each) => !each.endsWith(unfinished))) {
     const path = join(folder, name);
     const started = parse(await readFile(path, 'utf8').catch(() => '')); // it has ended just now
     if (started && (await fateOf(started.owner)) !== 'dead') continue;
@@ -48,6 +51,6 @@ function parse(text: string): z.infer<typeof startedSchema> | undefined {
   try {
     return startedSchema.safeParse(JSON.parse(text)).data;
   } catch {
-    return undefined; // torn by the kill, or gone
+    return undefined; // it is gone, or nothing of this program's
   }
 }
