@@ -149,7 +149,7 @@ async function create(path: string, owner: LockOwner): Promise<boolean> {
     await file.sync();
     return true;
   } catch (error) {
-    await rm(path, {force: true});
+    await rm(path, {force: true}).catch(() => undefined); // the first error is the one to tell
     throw explainFileError(error, path);
   } finally {
     await file.close();

@@ -43,7 +43,7 @@ export async function writeFileSafely(path: string, text: string, mode = 0o600):
     }
     await renameSafely(partial, path);
   } catch (error) {
-    await rm(partial, {force: true});
+    await rm(partial, {force: true}).catch(() => undefined); // the first error is the one to tell
     throw explainFileError(error, path);
   }
 }

@@ -5,7 +5,7 @@ import {freeBytes} from '../backups/disk-space.js';
 import {AppError, messageOf} from '../errors.js';
 import {formatBytes} from '../format.js';
 import type {RunContext} from '../run-context.js';
-import {openJournal} from '../watch/journal.js';
+import {type Journal, openJournal} from '../watch/journal.js';
 import type {EncryptTo, OpeningKeys} from './age-keys.js';
 import {decryptStream} from './age-stream.js';
 import {digested, mismatch, writeChecked} from './checked-files.js';
@@ -70,12 +70,10 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
     );
     try {
       const written = await transferFiles(context, transfer, staging, isOpening);
-      const folder = await to.settle(staging);
-      const stored = withFolder(
-        isOpening ? plainRecord(record) : storedRecord({record, seal: sealingOf(transfer)}, written),
-        folder,
-      );
-      await to.writeText(metadataKey, formatBackupRecord(stored), null);
+      const made = isOpening
+        ? plainRecord(record)
+        : storedRecord({record, seal: sealingOf(transfer)}, written);
+      const stored = await name(journal, {to, staging, made, metadataKey});
       await done();
       return {metadataKey, record: stored, isPresent: false};
     } catch (error) {
@@ -87,6 +85,43 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
   } finally {
     await journal.close();
   }
+}
+
+/** Gives what was staged its names, the metadata's last; a folder holds neither of them after an error. */
+async function name(
+  journal: Journal,
+  {to, staging, made, metadataKey}: {to: Place; staging: string; made: BackupRecord; metadataKey: string},
+): Promise<BackupRecord> {
+  const write = async (folder: string): Promise<BackupRecord> => {
+    const stored = withFolder(made, folder);
+    await to.writeText(metadataKey, formatBackupRecord(stored), null);
+    return stored;
+  };
+  if (isRemote(to.url)) return write(await to.settle(staging));
+  const done = await journal.begin({
+    kind: 'dump-without-metadata',
+    path: `${to.url}/${made.backupPath}`,
+    metadataPath: `${to.url}/${metadataKey}`,
+  });
+  let isNamed = false;
+  try {
+    const folder = await to.settle(staging);
+    isNamed = true;
+    const stored = await write(folder);
+    await done();
+    return stored;
+  } catch (error) {
+    // What cannot be removed stays in the journal.
+    if (isNamed) await removeUnrecorded(to, made, metadataKey).catch(() => Promise.reject(error as Error));
+    await done();
+    throw error;
+  }
+}
+
+async function removeUnrecorded(to: Place, made: BackupRecord, metadataKey: string): Promise<void> {
+  if (await to.status(metadataKey)) return;
+  await to.remove(made.backupPath);
+  if (made.roles) await to.remove(made.roles.path);
 }
 
 /**

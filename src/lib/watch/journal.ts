@@ -91,7 +91,7 @@ export function openJournal(ctx: RunContext, command: string): Journal {
         if (!isMade) await syncFolder(folder);
         isMade = true;
       } catch (error) {
-        if (!isMade) await rm(path, {force: true});
+        if (!isMade) await rm(path, {force: true}).catch(() => undefined); // the first error is the one to tell
         throw explainFileError(error, path);
       }
     });
