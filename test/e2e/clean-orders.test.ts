@@ -1,11 +1,10 @@
 /** orders:clean and workflow:safe-cleanup as a shell sees them: flags, exit codes, kills, memory. */
 import type {ChildProcess} from 'node:child_process';
-import {readdir, readFile, stat} from 'node:fs/promises';
+import {mkdir, readdir, readFile, stat, symlink, writeFile} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
 import {withSession} from '../../src/lib/postgres/client.js';
-import {packageScripts} from '../../src/lib/services/init-project.js';
-import {runCli, tempFolder} from '../support/run-cli.js';
+import {program, runCli, runProgram, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 
 let shop: TempDatabase;
@@ -139,8 +138,15 @@ describe('orders:clean', () => {
 });
 
 describe('the command lines of the old scripts', () => {
+  // Through npm and the package.json that init has written, as somebody at the shop would type them.
+  beforeEach(async () => {
+    await writeFile(`${folder}/package.json`, '{}\n');
+    expect((await run(['init', '--yes'])).status).toBe(0);
+    await mkdir(`${folder}/node_modules/.bin`, {recursive: true});
+    await symlink(program, `${folder}/node_modules/.bin/destino-db`);
+  });
   const script = (name: string, ...more: string[]) =>
-    run([...(packageScripts[name] ?? '').split(' ').slice(1), ...more]);
+    runProgram('npm', ['run', '--silent', name, '--', ...more], {cwd: folder, env: {DIRECT_URL: shop.url}});
 
   it('preview', async () => {
     const clean = await script('clean-orders:preview', '--json');

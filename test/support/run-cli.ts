@@ -6,7 +6,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
-const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+export const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
 export interface CliResult {
   /** Exit status; null when a signal ended it. */
@@ -35,7 +35,16 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
   if (!existsSync(fileURLToPath(new URL('../../dist', import.meta.url))))
     throw new Error('not built: run npm run build');
   const [command = '', ...words] = [...(options.under ?? []), process.execPath, program, ...args];
-  const child = spawn(command, words, {
+  return runProgram(command, words, options);
+}
+
+/** Runs any program to its end, with the environment that the options name. */
+export async function runProgram(
+  command: string,
+  args: readonly string[],
+  options: Omit<CliOptions, 'under'> = {},
+): Promise<CliResult> {
+  const child = spawn(command, args, {
     ...options.account,
     cwd: options.cwd ?? tmpdir(),
     env: {
