@@ -19,7 +19,7 @@ export async function checkPlaces(ctx: RunContext): Promise<Check[]> {
       await checked(
         'identity',
         async () => {
-          const {identities} = await readOpeningKeys(ctx.settings.cwd, encryption, ctx.warn);
+          const {identities} = await readOpeningKeys(ctx.settings.cwd, encryption);
           if (recipients.length > 0) await requireFittingIdentity(recipients, identities);
         },
         'the keys that open backups can be read',

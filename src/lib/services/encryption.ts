@@ -45,7 +45,7 @@ export async function keysOf(
     passphraseFile: files.passphraseFile ?? passphraseFile,
   };
   try {
-    return await readOpeningKeys(settings.cwd, named, warn);
+    return await readOpeningKeys(settings.cwd, named);
   } catch (error) {
     const isOfFlag = files.identityFile !== undefined || files.passphraseFile !== undefined;
     if (isOfFlag || !(error instanceof AppError) || error.code !== 'READ_FAILED') throw error;

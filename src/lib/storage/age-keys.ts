@@ -1,5 +1,5 @@
 /** Headers of the age format (age-encryption.org/v1): who can open a file. The only file that loads age-encryption. */
-import {open} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {AppError, messageOf} from '../errors.js';
 import {passphraseIdentity, passphraseRecipient} from './age-passphrase.js';
@@ -90,18 +90,14 @@ function keyNeeded(why: string): AppError {
   });
 }
 
-/**
- * @param warn is told of files that every user of the machine can read
- * @throws READ_FAILED, USAGE when a file holds no key
- */
+/** @throws READ_FAILED, USAGE when a file holds no key */
 export async function readOpeningKeys(
   cwd: string,
   files: {readonly identityFile?: string | undefined; readonly passphraseFile?: string | undefined},
-  warn: (message: string) => void = () => undefined,
 ): Promise<OpeningKeys> {
   const identities: string[] = [];
   if (files.identityFile !== undefined) {
-    const lines = (await readSecret(cwd, files.identityFile, warn)).split(/\r?\n/).map((line) => line.trim());
+    const lines = (await readSecret(cwd, files.identityFile)).split(/\r?\n/).map((line) => line.trim());
     identities.push(...lines.filter((line) => line !== '' && !line.startsWith('#')));
     const {Decrypter} = await import('age-encryption');
     try {
@@ -115,34 +111,20 @@ export async function readOpeningKeys(
     }
   }
   const passphrases =
-    files.passphraseFile === undefined ? [] : [await readPassphrase(cwd, files.passphraseFile, warn)];
+    files.passphraseFile === undefined ? [] : [await readPassphrase(cwd, files.passphraseFile)];
   return {identities, passphrases};
 }
 
 /** The first line of the file. @throws READ_FAILED, USAGE when it is empty */
-export async function readPassphrase(
-  cwd: string,
-  file: string,
-  warn: (message: string) => void,
-): Promise<string> {
-  const [first = ''] = (await readSecret(cwd, file, warn)).split(/\r?\n/);
+async function readPassphrase(cwd: string, file: string): Promise<string> {
+  const [first = ''] = (await readSecret(cwd, file)).split(/\r?\n/);
   if (first !== '') return first;
   throw new AppError('USAGE', `The first line of ${file} is empty: it should be the passphrase.`);
 }
 
-const readableByAll = 0o004;
-
-async function readSecret(cwd: string, file: string, warn: (message: string) => void): Promise<string> {
+async function readSecret(cwd: string, file: string): Promise<string> {
   try {
-    const handle = await open(resolve(cwd, file), 'r');
-    try {
-      const {mode} = await handle.stat();
-      if (process.platform !== 'win32' && (mode & readableByAll) !== 0)
-        warn(`Every user of this machine can read the key file ${file}: chmod 600 ${file}`);
-      return await handle.readFile('utf8');
-    } finally {
-      await handle.close();
-    }
+    return await readFile(resolve(cwd, file), 'utf8');
   } catch (error) {
     throw new AppError('READ_FAILED', `The key file ${file} cannot be read: ${messageOf(error)}.`, {
       cause: error,
