@@ -1,7 +1,7 @@
 /** Backups in the backups folder, encrypted: every command takes them, with the key where it needs one, and damage is found. */
 import {execFileSync} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
-import {chmod, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
@@ -174,11 +174,4 @@ it('stays plain with --no-encrypt-local, whatever the config file says', async (
   expect(made.encrypted).toBe(false);
   expect(made.copies).toMatchObject([{encrypted: true}]);
   expect(await namesHere()).toEqual(expect.not.arrayContaining([expect.stringContaining('.age')]));
-});
-
-it('warns of key files that every user can read', async () => {
-  await chmod(join(folder, 'key.txt'), 0o644);
-  const ctx = context({encryption: {recipients: [recipient], ...key}});
-  await backupDatabase(ctx, {});
-  expect(ctx.warnings).toEqual([expect.stringContaining('chmod 600 key.txt')]);
 });
