@@ -10,6 +10,8 @@ const server = {
 
 const fuzzTimeout = process.env['DESTINO_TEST_FUZZ'] === 'long' ? 3_600_000 : 120_000;
 
+const isLongStorage = process.env['DESTINO_TEST_STORAGE'] === 'long';
+
 export default defineConfig({
   test: {
     maxWorkers: 3,
@@ -29,6 +31,8 @@ export default defineConfig({
         test: {
           name: 'storage',
           include: ['test/storage/**/*.test.ts'],
+          // Gateways that are stopped and started take a minute, so this file is of the long form.
+          exclude: isLongStorage ? [] : ['test/storage/gateway-faults.test.ts'],
           ...server,
           globalSetup: [...server.globalSetup, 'test/support/object-store.ts'],
         },

@@ -1,5 +1,5 @@
 /** Gateways of a test's own before the object store of the run: they may be killed, stopped, have a certificate or another clock. */
-import {type ChildProcess, spawn} from 'node:child_process';
+import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {closeSync, openSync, readdirSync} from 'node:fs';
 import {connect, createServer} from 'node:net';
@@ -73,7 +73,21 @@ function clockAhead(seconds: number): Record<string, string> {
     name.endsWith('faketime/libfaketimeMT.so.1'),
   );
   if (library === undefined) throw new Error('libfaketime is not installed');
-  return {LD_PRELOAD: `/usr/lib/${library}`, FAKETIME: `+${seconds}s`, DONT_FAKE_MONOTONIC: '1'};
+  return {
+    LD_PRELOAD: `/usr/lib/${library}`,
+    FAKETIME: `${seconds < 0 ? '' : '+'}${seconds}s`,
+    DONT_FAKE_MONOTONIC: '1',
+  };
+}
+
+/** radosgw-admin on the store of the run; what it prints. */
+export function administrate(args: readonly string[], input = ''): string {
+  return execFileSync('radosgw-admin', args, {
+    env: environment,
+    encoding: 'utf8',
+    input,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
 }
 
 async function freePort(): Promise<number> {
