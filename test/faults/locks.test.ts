@@ -117,7 +117,7 @@ it('shows that its owner lives by touching the lock every ten seconds', async ()
         const longAgo = new Date(Date.now() - 3_600_000);
         await utimes(path, longAgo, longAgo);
         vi.advanceTimersByTime(9_999);
-        expect((await stat(path)).mtimeMs).toBe(longAgo.getTime());
+        expect(Date.now() - (await stat(path)).mtimeMs).toBeGreaterThan(3_000_000);
         vi.advanceTimersByTime(1);
         await until('it was touched', async () => Date.now() - (await stat(path)).mtimeMs < 60_000);
       },

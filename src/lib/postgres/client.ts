@@ -73,7 +73,10 @@ export async function withSession<T>(
   };
   options.signal?.addEventListener('abort', cancel, {once: true});
   try {
-    await client.query(pinSession);
+    // The server may have ended the session before anybody listened; the driver says so here, in words of its own.
+    await client.query(pinSession).catch((error: unknown) => {
+      throw explainDatabaseError(error, `The session on ${describeConnection(connection)}`);
+    });
     return await work(sessionOf(client, connection, backendPid));
   } catch (error) {
     options.signal?.throwIfAborted();

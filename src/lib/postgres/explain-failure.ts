@@ -126,7 +126,7 @@ const explanations: Explanation[] = [
   },
   {
     pattern:
-      /server closed the connection unexpectedly|terminating connection due to|connection to server was lost|Connection terminated|Client has encountered a connection error|ECONNRESET|EPIPE|the database system is (?:shutting down|starting up|in recovery mode)|SSL SYSCALL error|could not receive data from server/,
+      /server closed the connection unexpectedly|terminating connection due to|connection to server was lost|Connection terminated|is not queryable|ECONNRESET|EPIPE|the database system is (?:shutting down|starting up|in recovery mode)|SSL SYSCALL error|could not receive data from server/,
     code: 'CONNECTION_LOST',
     message: 'The connection to the server broke.',
     hint: 'See whether the server is up and in its log why the session ended, then run again.',
