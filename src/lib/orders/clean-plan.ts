@@ -5,7 +5,17 @@ import type {Session} from '../postgres/client.js';
 import {parseRows, pgCount} from '../postgres/inspect-database.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import {leafRowsSql, type NotedRows, type Notes, notesOf} from './collect-rows.js';
-import {isNoted, keyTextSql, relationSql, type Selection, statusSql} from './order-conditions.js';
+import {
+  bitOf,
+  guards,
+  isNoted,
+  keyTextSql,
+  reasons,
+  relationSql,
+  type Selection,
+  statusSql,
+  wordsOf,
+} from './order-conditions.js';
 import type {Table} from './read-catalog.js';
 import {candidatesTable} from './select-orders.js';
 
@@ -63,7 +73,7 @@ const sampleRow = z.object({
   payment_status: z.string().nullable(),
   total: z.string().nullable(),
   created_at: z.string().nullable(),
-  reasons: z.string().transform((text) => z.array(z.string()).parse(JSON.parse(text))),
+  reasons: pgCount.transform((bits) => wordsOf(reasons, bits)),
 });
 
 export async function countFound(session: Session, selection: Selection, notes: Notes): Promise<FoundOrders> {
@@ -154,31 +164,38 @@ async function digestRows(session: Session, hash: string, from: string): Promise
   return row ?? noRows;
 }
 
+const bitsRow = z.object({reasons: pgCount, guards: pgCount, count: pgCount});
+
 async function countWords(
   session: Session,
   {graph}: Selection,
   notes: Notes,
 ): Promise<Pick<CleanCounts, 'reasons' | 'guards'>> {
-  const reasons: Record<string, number> = {};
-  const guards: Record<string, number> = {};
-  const add = async (counts: Record<string, number>, sql: string): Promise<void> => {
-    for (const {name, count} of parseRows(countRow, await session.query(sql)))
-      counts[name] = (counts[name] ?? 0) + count;
+  const chosen = new Map<string, number>();
+  const kept = new Map<string, number>();
+  const add = (counts: Map<string, number>, words: readonly string[], count: number): void => {
+    for (const word of words) counts.set(word, (counts.get(word) ?? 0) + count);
   };
-  for (const [index, root] of graph.roots.entries()) {
-    const from = `FROM ${candidatesTable(index)} d`;
-    const group = 'GROUP BY 1 ORDER BY 2 DESC, 1';
-    await add(
-      reasons,
-      `SELECT r AS name, count(*) AS count ${from}, pg_catalog.unnest(d.reasons) r WHERE d.guards = '{}' ${group}`,
+  for (const [index, {table}] of graph.roots.entries()) {
+    const groups = await session.query(
+      `SELECT reasons, guards, count(*) AS count FROM ${candidatesTable(index)} GROUP BY 1, 2`,
     );
-    await add(
-      reasons,
-      `SELECT 'linked' AS name, count(*) AS count FROM ${notesOf(notes, root.table).sql} s WHERE s.round > 0 HAVING count(*) > 0`,
+    for (const group of parseRows(bitsRow, groups)) {
+      if (group.guards === 0) add(chosen, wordsOf(reasons, group.reasons), group.count);
+      else add(kept, wordsOf(guards, group.guards), group.count);
+    }
+    const linked = await session.query(
+      `SELECT 'linked' AS name, count(*) AS count FROM ${notesOf(notes, table).sql} s WHERE s.round > 0 HAVING count(*) > 0`,
     );
-    await add(guards, `SELECT g AS name, count(*) AS count ${from}, pg_catalog.unnest(d.guards) g ${group}`);
+    for (const {name, count} of parseRows(countRow, linked)) add(chosen, [name], count);
   }
-  return {reasons, guards};
+  return {reasons: mostFirst(chosen), guards: mostFirst(kept)};
+}
+
+function mostFirst(counts: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries(
+    [...counts].sort(([name, one], [otherName, other]) => other - one || (name < otherName ? -1 : 1)),
+  );
 }
 
 async function countStatuses(
@@ -192,7 +209,7 @@ async function countStatuses(
       countRow,
       await session.query(`
         SELECT name, count(*) AS count
-          FROM (SELECT status AS name FROM ${candidatesTable(index)} WHERE guards = '{}'
+          FROM (SELECT status AS name FROM ${candidatesTable(index)} WHERE guards = 0
                 UNION ALL SELECT ${statusSql(profile)}
                   FROM ${relationSql(table)} t JOIN ${notesOf(notes, table).sql} s ON ${isNoted} WHERE s.round > 0) x
          GROUP BY 1 ORDER BY 2 DESC, 1`),
@@ -212,7 +229,7 @@ async function sampleOrders(session: Session, {graph}: Selection, notes: Notes):
       await session.query(`
         SELECT ${keyTextSql('t', profile.key)} AS key, ${text(profile.email)} AS email, ${text(profile.status)} AS status,
                ${text(profile.paymentStatus)} AS payment_status, ${text(profile.total)} AS total, ${text(profile.createdAt)} AS created_at,
-               coalesce(pg_catalog.to_json(d.reasons), '["linked"]'::json)::text AS reasons
+               coalesce(d.reasons, ${bitOf(reasons, 'linked')}) AS reasons
           FROM (SELECT * FROM ${notesOf(notes, table).sql} ORDER BY seq LIMIT ${sampleSize}) s
           JOIN ${relationSql(table)} t ON ${isNoted}
           LEFT JOIN ${candidatesTable(index)} d ON d.part = s.part AND d.tid = s.tid AND s.round = 0

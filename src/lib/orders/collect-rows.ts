@@ -7,7 +7,16 @@
 import type {Session} from '../postgres/client.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {Link, OrderGraph} from './foreign-key-graph.js';
-import {addressSql, columnType, guardsSql, isNoted, relationSql, type Selection} from './order-conditions.js';
+import {
+  addressSql,
+  bitOf,
+  columnType,
+  guards,
+  guardsSql,
+  isNoted,
+  relationSql,
+  type Selection,
+} from './order-conditions.js';
 import type {Table} from './read-catalog.js';
 import {
   candidatesTable,
@@ -122,7 +131,7 @@ async function followLinks(
     const target = notesOf(notes, root.table);
     const added = await session.execute(`
       INSERT INTO ${target.sql} (part, tid, ver, round${names(target)})
-      SELECT part, tid, ver, 0${names(target)} FROM ${candidatesTable(index)} WHERE guards = '{}'`);
+      SELECT part, tid, ver, 0${names(target)} FROM ${candidatesTable(index)} WHERE guards = 0`);
     await session.query(`ANALYZE ${target.sql}`);
     if (added > 0) frontier.add(root.table);
   }
@@ -166,7 +175,7 @@ async function withholdGuarded(session: Session, selection: Selection, notes: No
       );
     held += await session.execute(`
       UPDATE ${sql} s SET held = true FROM ${relationSql(root.table)} t
-       WHERE s.round > 0 AND ${isNoted} AND (${guardsSql(selection, root)} <> '{}' OR ${isOfCustomerSql(selection, root)})`);
+       WHERE s.round > 0 AND ${isNoted} AND (${guardsSql(selection, root)} <> 0 OR ${isOfCustomerSql(selection, root)})`);
   }
   if (held === 0) return false;
   while (held > 0) {
@@ -182,7 +191,7 @@ async function withholdGuarded(session: Session, selection: Selection, notes: No
   let withheld = 0;
   for (const [index, root] of graph.roots.entries()) {
     withheld += await session.execute(`
-      UPDATE ${candidatesTable(index)} d SET guards = d.guards || '{linked}'
+      UPDATE ${candidatesTable(index)} d SET guards = d.guards | ${bitOf(guards, 'linked')}
         FROM ${notesOf(notes, root.table).sql} s
        WHERE s.held AND s.round = 0 AND s.part = d.part AND s.tid = d.tid`);
   }

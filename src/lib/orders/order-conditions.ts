@@ -76,17 +76,32 @@ export function isTestSql(selection: Selection, column: string | undefined): str
     : testAddressSql(`t.${quoteIdentifier(column)}`, testAddressRules(selection.config));
 }
 
-/** SQL array of the words of `conditions` that hold. */
-function wordsSql(conditions: Readonly<Record<string, string>>): string {
-  const parts = Object.entries(conditions)
-    .filter(([, condition]) => condition !== 'false')
-    .map(([word, condition]) => `CASE WHEN ${condition} THEN ${quoteLiteral(word)} END`);
-  return `pg_catalog.array_remove(ARRAY[${parts.join(', ')}]::text[], NULL)`;
+type Word = (typeof reasons)[number] | (typeof guards)[number];
+
+/** The bit that stands for a word among the words of its kind. */
+export function bitOf(words: readonly Word[], word: Word): number {
+  return 1 << words.indexOf(word);
 }
 
-/** SQL array of the reasons for which the row `t` of the root is chosen. */
+/** The words whose bits are set. */
+export function wordsOf<T extends Word>(words: readonly T[], bits: number): T[] {
+  return words.filter((word) => (bits & bitOf(words, word)) !== 0);
+}
+
+/** SQL integer with the bits of the words of `conditions` that hold. */
+function bitsSql(words: readonly Word[], conditions: Readonly<Partial<Record<Word, string>>>): string {
+  const parts = words.flatMap((word) => {
+    const condition = conditions[word];
+    return condition === undefined || condition === 'false'
+      ? []
+      : [`CASE WHEN ${condition} THEN ${bitOf(words, word)} ELSE 0 END`];
+  });
+  return parts.length === 0 ? '0' : `(${parts.join(' | ')})`;
+}
+
+/** SQL integer with the bits of the reasons for which the row `t` of the root is chosen; 0 where there is none. */
 export function reasonsSql(selection: Selection, root: Root): string {
-  return wordsSql(reasonConditions(selection, root));
+  return bitsSql(reasons, reasonConditions(selection, root));
 }
 
 /** SQL condition: whether there is any reason to choose the row `t` of the root. */
@@ -116,7 +131,7 @@ function reasonConditions(
 }
 
 /**
- * SQL array of the guards that keep the row `t` of the root, whatever criterion it matches. Whether its customer ever paid
+ * SQL integer with the bits of the guards that keep the row `t` of the root, whatever criterion it matches. Whether its customer ever paid
  * is another question (`customersTable` in select-orders.ts).
  */
 export function guardsSql(selection: Selection, {table, profile}: Root): string {
@@ -151,7 +166,7 @@ export function guardsSql(selection: Selection, {table, profile}: Root): string 
     ];
     words['outside-range'] = `NOT coalesce(${bounds.join(' AND ')}, false)`;
   }
-  return wordsSql(words);
+  return bitsSql(guards, words);
 }
 
 /** The key as text; the columns of a composite key are joined by commas. */

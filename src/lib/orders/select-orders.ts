@@ -4,12 +4,15 @@ import {quoteIdentifier} from '../postgres/quote.js';
 import type {OrderGraph, Root} from './foreign-key-graph.js';
 import {
   addressSql,
+  bitOf,
   columnType,
+  guards,
   guardsSql,
   isChosenSql,
   isNoted,
   isOneOf,
   isTestSql,
+  reasons,
   reasonsSql,
   relationSql,
   type Selection,
@@ -51,8 +54,7 @@ export async function createCandidateTables(session: Session, graph: OrderGraph)
       'ver xid',
       ...storedDefinitions(table, storedColumns(graph, table)),
     ];
-    // Only an address that is no test address can be a customer's.
-    columns.push('reasons text[]', 'guards text[]', 'status text', 'address text');
+    columns.push('reasons integer', 'guards integer', 'status text', 'address text');
     await session.query(`CREATE TEMPORARY TABLE ${candidatesTable(index)} (${columns.join(', ')})`);
   }
   await session.query(`CREATE TEMPORARY TABLE ${customersTable} (address text)`);
@@ -60,30 +62,46 @@ export async function createCandidateTables(session: Session, graph: OrderGraph)
 
 /** Fills the tables of candidates, without the guard that looks at a customer's other orders. */
 export async function selectCandidates(session: Session, selection: Selection): Promise<void> {
-  for (const index of selection.graph.roots.keys()) await selectRoot(session, selection, index);
+  for (const index of selection.graph.roots.keys()) {
+    await session.query(`INSERT INTO ${candidatesTable(index)} ${candidatesSql(selection, index)}`);
+    await session.query(`ANALYZE ${candidatesTable(index)}`);
+  }
 }
 
-/** @param among SQL of a table with stored columns: only these orders are looked at */
-async function selectRoot(
-  session: Session,
-  selection: Selection,
-  index: number,
-  among?: string,
-): Promise<void> {
+/**
+ * Like `selectCandidates`, on several cores (manual, 15.2: INSERT ... SELECT is never planned in parallel), where the
+ * transaction may write. The tables, which are empty, are made anew.
+ */
+export async function selectCandidatesInParallel(session: Session, selection: Selection): Promise<void> {
+  for (const name of ['parallel_setup_cost', 'parallel_tuple_cost'])
+    await session.query(`SET LOCAL ${name} = 0`);
+  for (const index of selection.graph.roots.keys()) {
+    await session.query(`DROP TABLE ${candidatesTable(index)}`);
+    await session.query(
+      `CREATE TEMPORARY TABLE ${candidatesTable(index)} AS ${candidatesSql(selection, index)}`,
+    );
+    await session.query(`ANALYZE ${candidatesTable(index)}`);
+  }
+}
+
+/**
+ * SQL query of the orders of a root for which there is a reason.
+ * @param among SQL of a table with stored columns: only these orders are looked at
+ */
+function candidatesSql(selection: Selection, index: number, among?: string): string {
   const {graph} = selection;
   const root = rootAt(graph, index);
   const {table, profile} = root;
-  const stored = storedColumns(graph, table).map((name) => `t.${quoteIdentifier(name)}`);
-  const address = profile.email === undefined ? 'NULL' : addressSql(profile.email);
-  // OFFSET 0 keeps the reasons from being worked out again wherever they are used.
-  await session.query(`
-    INSERT INTO ${candidatesTable(index)}
-    SELECT t.tableoid, t.ctid, t.xmin, ${stored.join(', ')}, r.words, ${guardsSql(selection, root)},
-           ${statusSql(profile)}, CASE WHEN 'test-email' = ANY (r.words) THEN NULL ELSE ${address} END
+  const stored = storedColumns(graph, table).map(
+    (name, column) => `t.${quoteIdentifier(name)} AS k${column}, `,
+  );
+  // A subquery that worked the reasons out once could not be read on several cores.
+  return `
+    SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver, ${stored.join('')}
+           ${reasonsSql(selection, root)} AS reasons, ${guardsSql(selection, root)} AS guards, ${statusSql(profile)} AS status,
+           ${profile.email === undefined ? 'NULL::text' : addressSql(profile.email)} AS address
       FROM ${relationSql(table)} t ${among === undefined ? '' : `JOIN ${among} s ON ${hasKeyOf(graph, root)}`}
-     CROSS JOIN LATERAL (SELECT ${reasonsSql(selection, root)} AS words OFFSET 0) r
-     WHERE ${isChosenSql(selection, root)}`);
-  await session.query(`ANALYZE ${candidatesTable(index)}`);
+     WHERE ${isChosenSql(selection, root)}`;
 }
 
 /**
@@ -96,19 +114,19 @@ export async function lockCandidates(session: Session, selection: Selection): Pr
     const candidates = candidatesTable(index);
     const lock = (from: string): Promise<number> =>
       countOf(session, `(SELECT 1 FROM ${relation} t JOIN ${from} FOR UPDATE OF t) x`);
-    const chosen = await countOf(session, `${candidates} WHERE guards = '{}'`);
+    const chosen = await countOf(session, `${candidates} WHERE guards = 0`);
     if (chosen === 0) continue;
-    if ((await lock(`${candidates} s ON ${isNoted} WHERE s.guards = '{}'`)) === chosen) continue;
+    if ((await lock(`${candidates} s ON ${isNoted} WHERE s.guards = 0`)) === chosen) continue;
     const changed = `pg_temp."destino_db_changed_${index}"`;
     await session.query(`
       CREATE TEMPORARY TABLE ${changed} ON COMMIT DROP AS
         SELECT s.* FROM ${candidates} s
-         WHERE s.guards = '{}' AND NOT EXISTS (SELECT 1 FROM ${relation} t WHERE ${isNoted})`);
+         WHERE s.guards = 0 AND NOT EXISTS (SELECT 1 FROM ${relation} t WHERE ${isNoted})`);
     await session.query(
       `DELETE FROM ${candidates} d USING ${changed} s WHERE d.part = s.part AND d.tid = s.tid`,
     );
     await lock(`${changed} s ON ${hasKeyOf(graph, root)}`);
-    await selectRoot(session, selection, index, changed);
+    await session.query(`INSERT INTO ${candidates} ${candidatesSql(selection, index, changed)}`);
   }
 }
 
@@ -121,12 +139,14 @@ function hasKeyOf(graph: OrderGraph, {table, profile}: Root): string {
 /** Gives candidates the guard that keeps orders of customers. */
 export async function guardCustomers(session: Session, selection: Selection): Promise<void> {
   const tables = [...selection.graph.roots.keys()].map(candidatesTable);
-  const addresses = tables.map((table) => `SELECT address FROM ${table} WHERE address IS NOT NULL`);
+  // Only an address that is no test address can be a customer's.
+  const isNoTest = `d.address IS NOT NULL AND d.reasons & ${bitOf(reasons, 'test-email')} = 0`;
+  const addresses = tables.map((table) => `SELECT d.address FROM ${table} d WHERE ${isNoTest}`);
   if (!(await findCustomers(session, selection, addresses.join(' UNION ')))) return;
   for (const table of tables) {
     await session.query(`
-      UPDATE ${table} d SET guards = d.guards || '{production-customer}' FROM ${customersTable} c
-       WHERE c.address = d.address AND NOT 'production-customer' = ANY (d.guards)`);
+      UPDATE ${table} d SET guards = d.guards | ${bitOf(guards, 'production-customer')} FROM ${customersTable} c
+       WHERE c.address = d.address AND ${isNoTest}`);
   }
 }
 

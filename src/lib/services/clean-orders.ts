@@ -10,7 +10,7 @@ import {findSlowLinks} from '../orders/delete-effects.js';
 import {type DeletedLeaf, deleteRows, type Deletion, differs} from '../orders/delete-rows.js';
 import {refuseSlowLinks, withMissingIndexes} from '../orders/missing-indexes.js';
 import {withReaderOf} from '../orders/read-before.js';
-import {guardCustomers, lockCandidates, selectCandidates} from '../orders/select-orders.js';
+import {guardCustomers, lockCandidates, selectCandidatesInParallel} from '../orders/select-orders.js';
 import type {LeafRows} from '../orders/write-order-snapshot.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
@@ -247,7 +247,7 @@ async function lockOrders(
   return context.progress.step('Lock the orders', async (step) => {
     await session.query(`SET LOCAL lock_timeout = ${lockWaitMs(cleaning)}`);
     await waiting(cleaning, async () => {
-      if (!seen) await selectCandidates(session, selection);
+      if (!seen) await selectCandidatesInParallel(session, selection);
       await lockCandidates(session, selection);
       await guardCustomers(session, selection);
       // Children are collected after their parents are locked, so none can slip in.
