@@ -3,7 +3,7 @@ import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {checkPromises, noTraces} from '../support/check-promises.js';
 import {backupIds, type FaultServer, freshHome, mustRun, startFaultServer} from '../support/fault-server.js';
-import {isLong} from '../support/fault-table.js';
+import {type FaultRow, isLong, writeHeld} from '../support/fault-table.js';
 import {loadTemplate} from '../support/global-cluster.js';
 import {runCli} from '../support/run-cli.js';
 import {databasesOfShop, lookAt, startWriters} from '../support/writers.js';
@@ -55,6 +55,10 @@ const told = isLong
       ([one, other]) => one !== other && (other === 'swap' || (one === 'backup' && other === 'clean')),
     );
 
+const nameOf = ([one, other]: (typeof pairs)[number]): string => `${one} and ${other}`;
+const held = new Map<string, readonly FaultRow[]>();
+afterAll(() => writeHeld('beside', pairs.map(nameOf), held));
+
 it.each(told)('%s and %s at once, beside writers', async (one, other) => {
   await host.reset({shop: 'cleaned_template'});
   const home = await freshHome(origin);
@@ -100,4 +104,5 @@ it.each(told)('%s and %s at once, beside writers', async (one, other) => {
   const broken = await checkPromises(watched, noTraces);
   expect(broken.filter((text) => !text.includes('"shop" was left behind'))).toEqual([]);
   await rm(home, {recursive: true, force: true});
+  held.set(nameOf([one, other]), []);
 });

@@ -44,25 +44,38 @@ function rowOf({command}: Story, {at, name}: Fault, runs: number): FaultRow {
   return {command, point: at, fault: name, runs};
 }
 
+/** Long tests are cut into parts, so that each can be run by itself. */
+function inParts<Row extends readonly [Story, ...unknown[]]>(rows: readonly Row[], parts: number) {
+  return rows.flatMap((row) =>
+    Array.from({length: parts}, (_, index) => ({row, part: index + 1, name: `${row[0].command} ${index + 1}/${parts}`})),
+  ); // prettier-ignore
+}
+
+/** Part by part a third of the places, spread over the whole run. */
+const parts = isLong ? 3 : 1;
+
+/** With the kills of one part. */
 const talking: readonly (readonly [Story, number])[] = isLong
-  ? [[backup, 60], [verify, 60], [swap, 120], [undo, 40], [clean, 100], [putBack, 100]] // prettier-ignore
+  ? [[backup, 20], [verify, 20], [swap, 40], [undo, 14], [clean, 35], [putBack, 35]] // prettier-ignore
   : [
       [swap, 6],
       [clean, 4],
     ];
+const talkingParts = inParts(talking, parts);
 
-it.each(talking.map(([story, kills]) => [story.command, kills, story] as const))(
-  '%s keeps its promises when it is killed at %i places as it talks to its server',
-  async (_command, kills, story) => {
-    const pieces = await countPieces(host, story);
+it.each(talkingParts.map(({row, part, name}) => [name, row[1], row[0], part] as const))(
+  'talking %s: every promise is kept when it is killed at %i places as it talks to its server',
+  async (name, kills, story, part) => {
+    const pieces = await countPieces(host, story, part - 1);
+    const places = kills * parts;
     let killed = 0;
-    for (let number = 0; number < kills; number += 1) {
-      const fault = killedAtPiece(1 + Math.floor((number * pieces) / kills));
+    for (let number = part - 1; number < places; number += parts) {
+      const fault = killedAtPiece(1 + Math.floor((number * pieces) / places));
       const outcome = await suffer(host, story, fault, number);
       if (outcome === 'killed') killed += 1;
     }
-    expect(killed).toBeGreaterThan(kills / 2); // formats differ in how much they say
-    held.set(`talking ${story.command}`, [rowOf(story, killedAtPiece(1), killed)]);
+    expect(killed).toBeGreaterThan(kills / 2); // formats of the short form differ in how much they say
+    held.set(`talking ${name}`, [rowOf(story, killedAtPiece(1), killed)]);
   },
   1_800_000,
 );
@@ -76,34 +89,39 @@ const writing: readonly (readonly [Story, number])[] = isLong
       [prune, 0], [copy, 0], [clean, 0], [swap, 0],
     ] // prettier-ignore
   : [];
+const writingParts = inParts(writing, parts);
 
-it.each(writing.map(([story, round]) => [story.command, round, story] as const))(
-  '%s (%i) keeps its promises when it is killed, or the disk is full, at each call that changes a file',
-  async (_command, round, story) => {
-    const runs = {killed: 0, ended: 0, 'not struck': 0};
-    let calls = 0;
-    for (let outcome = ''; outcome !== 'not struck'; calls += 1) {
-      outcome = await suffer(host, story, fileCall('SIGKILL', calls + 1), round);
-      runs[outcome as keyof typeof runs] += 1;
-    }
-    for (let call = 1; call < calls; call += 1) await suffer(host, story, fileCall('ENOSPC', call), round);
-    expect(runs.killed).toBeGreaterThan(5);
-    const rows = [
-      rowOf(story, fileCall('SIGKILL', 1), runs.killed),
-      rowOf(story, fileCall('ENOSPC', 1), calls - 1),
-    ];
-    const ofTools = rowOf(
-      story,
-      {...fileCall('SIGKILL', 1), name: 'tool killed (out of memory)'},
-      runs.ended,
-    );
-    held.set(`writing ${story.command}`, runs.ended > 0 ? [...rows, ofTools] : rows);
+it.each(writingParts.map(({row, part, name}) => [name, row[1], row[0], part] as const))(
+  'killed %s: every promise is kept when it is killed at each call that changes a file (round %i)',
+  async (name, round, story, part) => {
+    const {killed, ended} = await atEachCall('SIGKILL', story, round, part);
+    expect(killed).toBeGreaterThan(1);
+    const kills = rowOf(story, fileCall('SIGKILL', 1), killed);
+    held.set(`killed ${name}`, [kills, {...kills, fault: 'tool killed (out of memory)', runs: ended}]);
   },
   1_800_000,
 );
 
+it.each(writingParts.map(({row, part, name}) => [name, row[1], row[0], part] as const))(
+  'full disk %s: every promise is kept when the disk is full at each call that changes a file (round %i)',
+  async (name, round, story, part) => {
+    const {ended} = await atEachCall('ENOSPC', story, round, part);
+    expect(ended).toBeGreaterThan(1);
+    held.set(`full disk ${name}`, [rowOf(story, fileCall('ENOSPC', 1), ended)]);
+  },
+  1_800_000,
+);
+
+/** Counts what the faults at a part's calls came to, until a run has no such call any more. */
+async function atEachCall(happens: 'SIGKILL' | 'ENOSPC', story: Story, round: number, part: number) {
+  const runs = {killed: 0, ended: 0, 'not struck': 0};
+  for (let call = part; runs['not struck'] === 0; call += parts)
+    runs[await suffer(host, story, fileCall(happens, call), round)] += 1;
+  return runs;
+}
+
 const expected = [
-  ...talking.map(([{command}]) => `talking ${command}`),
-  ...writing.map(([{command}]) => `writing ${command}`),
+  ...talkingParts.map(({name}) => `talking ${name}`),
+  ...writingParts.flatMap(({name}) => [`killed ${name}`, `full disk ${name}`]),
 ];
 afterAll(() => writeHeld('sweep', expected, held));

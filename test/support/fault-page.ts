@@ -1,15 +1,17 @@
 /** docs/faults.md: what the long form of the fault tests held. */
 import type {Damages, FaultRow} from './fault-table.js';
 
-/**
- * @param rows what held, in the order of the table
- * @param missing tests of the long form that have not passed, or not been run
- */
-export function describeHeld(
-  rows: readonly FaultRow[],
-  damages: Damages,
-  missing: readonly string[],
-): string {
+export interface Held {
+  /** In the order of the table. */
+  readonly rows: readonly FaultRow[];
+  readonly damages: Damages;
+  /** Commands that ran two at a time, "backup and swap". */
+  readonly pairs: readonly string[];
+  /** Tests of the long form that have not passed, or not been run. */
+  readonly missing: readonly string[];
+}
+
+export function describeHeld({rows, damages, pairs, missing}: Held): string {
   const runs = (wanted: (row: FaultRow) => boolean = () => true): number =>
     rows.filter(wanted).reduce((sum, row) => sum + row.runs, 0);
   const inside = rows.filter(({point}) => /^[a-z-]+\.[a-z-]+$/.test(point));
@@ -47,6 +49,11 @@ ${places(inside)}
 ## From outside
 
 ${places(outside)}
+
+## Two at a time
+
+While writers changed the shop, each of these pairs ran at once: every acknowledged write was still there afterwards, what a backup took was one moment,
+and nothing ended in a deadlock: ${pairs.join(', ')}.
 
 ## Damages
 

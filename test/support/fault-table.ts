@@ -16,21 +16,23 @@ export type Damages = Readonly<Record<string, {readonly flips: number; readonly 
 
 /** What a file of tests leaves for the table; the long form may be run test by test. `npm run test:faults` begins anew. */
 interface Part {
-  /** Names of all tests of the file, and of those that held. */
+  /** Names of all tests of the file. */
   readonly expected: readonly string[];
-  readonly passed: readonly string[];
-  readonly rows?: readonly FaultRow[];
+  /** What held, by the name of its test. */
+  readonly held: Readonly<Record<string, readonly FaultRow[]>>;
   readonly damages?: Damages;
 }
 
 export const isLong = process.env['DESTINO_TEST_FAULTS'] === 'long';
 
 /** How often the program is killed at each point; other faults happen once. */
-export const pointRounds = isLong ? 9 : 1;
+export const pointRounds = isLong ? 10 : 1;
 
 const folder = fileURLToPath(new URL('../../test-results/faults/', import.meta.url));
 const page = fileURLToPath(new URL('../../docs/faults.md', import.meta.url));
-const parts = ['backups', 'databases', 'orders', 'outside-backups', 'outside-databases', 'sweep', 'damages'];
+const parts = [
+  'backups', 'databases', 'orders', 'outside-backups', 'outside-databases', 'sweep', 'beside', 'damages',
+]; // prettier-ignore
 
 /** Notes what held in a file of the long form, beside what other tests of the file have held before. */
 export async function writeHeld(
@@ -39,21 +41,14 @@ export async function writeHeld(
   held: ReadonlyMap<string, readonly FaultRow[]>,
 ): Promise<void> {
   if (!isLong) return;
-  const before = new Map(await readParts()).get(name);
-  const passed = new Set([...(before?.passed ?? []), ...held.keys()]);
-  const again = [...held.values()].flat().map(keyOf);
-  const kept = (before?.rows ?? []).filter((row) => !again.includes(keyOf(row)));
-  await writePart(name, {expected, passed: [...passed], rows: [...kept, ...[...held.values()].flat()]});
-}
-
-function keyOf({command, point, fault}: FaultRow): string {
-  return `${command} | ${point} | ${fault}`;
+  const before = new Map(await readParts()).get(name)?.held;
+  await writePart(name, {expected, held: {...before, ...Object.fromEntries(held)}});
 }
 
 /** Adds to what other kinds of dumps have held. */
 export async function writeDamages(damages: Damages): Promise<void> {
   const before = new Map(await readParts()).get('damages')?.damages;
-  await writePart('damages', {expected: [], passed: [], damages: {...before, ...damages}});
+  await writePart('damages', {expected: [], held: {}, damages: {...before, ...damages}});
 }
 
 async function writePart(name: string, part: Part): Promise<void> {
@@ -66,11 +61,11 @@ export async function teardown(): Promise<void> {
   const present = parts.flatMap((name) => found.get(name) ?? []);
   if (!isLong) return;
   const damages = present.find((part) => part.damages)?.damages ?? {};
-  const rows = present.flatMap((part) => part.rows ?? []);
+  const rows = present.flatMap(({held}) => Object.values(held).flat());
   const absent = parts.filter((name) => !found.has(name)).map((name) => `all of ${name}`);
-  const failed = present.flatMap(({expected, passed}) => expected.filter((name) => !passed.includes(name)));
-  const missing = [...failed, ...absent];
-  await writeFile(page, describeHeld(rows, damages, missing));
+  const failed = present.flatMap(({expected, held}) => expected.filter((name) => !(name in held)));
+  const pairs = Object.keys(found.get('beside')?.held ?? {});
+  await writeFile(page, describeHeld({rows, damages, pairs, missing: [...failed, ...absent]}));
 }
 
 async function readParts(): Promise<[string, Part][]> {

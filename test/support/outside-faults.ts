@@ -1,7 +1,7 @@
 /** Faults that come from outside the program: its server, its network, its disk, its clock, its tools. */
 import {type ChildProcess, execFileSync, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
-import {existsSync} from 'node:fs';
+import {existsSync, readFileSync} from 'node:fs';
 import {chmod, cp, mkdir, open, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -217,10 +217,10 @@ export const killedAtPiece = (piece: number): Fault => ({
   },
 });
 
-/** Pieces that a whole run sends to its server. */
-export async function countPieces(host: FaultServer, story: Story): Promise<number> {
+/** Pieces that a whole run sends to its server; `round` as for `prepare`. */
+export async function countPieces(host: FaultServer, story: Story, round: number): Promise<number> {
   const proxy = await startProxy(host.server, {}, 'pass');
-  const {home, url, args, isDone} = await story.prepare(0, proxy.connection);
+  const {home, url, args, isDone} = await story.prepare(round, proxy.connection);
   try {
     await runCli(args, {cwd: home, env: {DIRECT_URL: url}});
     if (!(await isDone())) throw new Error(`${story.command} does not work`);
@@ -244,13 +244,21 @@ export const fileCall = (happens: 'SIGKILL' | 'ENOSPC', number: number): Fault =
     at: 'at each call that changes a file',
     name: happens === 'SIGKILL' ? 'SIGKILL' : 'disk full',
     ending: happens === 'SIGKILL' ? 'killed, or error of a killed tool' : 'error or success',
-    begin: () => ({
-      options: {
-        under: ['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${changingCalls}`, '-e', inject],
-        env: {UV_THREADPOOL_SIZE: '1'},
-      },
-      ...(happens === 'SIGKILL' ? {} : {leaves: everywhere}),
-    }),
+    begin: async () => {
+      const folder = await tempFolder();
+      const trace = join(folder, 'trace');
+      return {
+        options: {
+          under: ['strace', '-f', '-qq', '-o', trace, '-e', `trace=${changingCalls}`, '-e', inject],
+          env: {UV_THREADPOOL_SIZE: '1'},
+        },
+        // Killed calls are told by how the run ends.
+        ...(happens === 'SIGKILL'
+          ? {}
+          : {leaves: everywhere, hasHappened: () => readFileSync(trace, 'utf8').includes('(INJECTED)')}),
+        end: () => rm(folder, {recursive: true}),
+      };
+    },
   };
 };
 
