@@ -1,7 +1,9 @@
 /** Replacing a database by a swap: the name always leads to all of the old or all of the new content. */
 import {rm} from 'node:fs/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import type {FaultPoint} from '../../src/lib/fault-points.js';
+import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
+import {type Session, withSession} from '../../src/lib/postgres/client.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {databaseNameWith} from '../../src/lib/services/swap-databases.js';
@@ -143,6 +145,65 @@ it('is not stopped by sessions that keep coming back, and they see old or new co
   expect([...seen].sort()).toEqual(['new', 'old']);
   // A session that is ended, or that waited for the name while the databases changed, has to connect again.
   for (const code of troubles) expect(['CONNECTION_LOST', 'DATABASE_NOT_FOUND']).toContain(code);
+});
+
+/** Ids of the sessions that hold the lock for changes of the target. */
+async function lockHolders(session: Session): Promise<string[]> {
+  const rows = await session.query(
+    `SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND classid = ($1::int8 & 4294967295)::oid AND objid = ($2::int8 & 4294967295)::oid`,
+    advisoryKeys('change', name),
+  );
+  return rows.map(({pid}) => pid ?? '');
+}
+
+/** A run whose lock is lost when it has filled the new database. */
+function losingItsLock(reach: (point: FaultPoint) => Promise<void>) {
+  return {
+    ...context(),
+    reach: async (point: FaultPoint) => {
+      if (point === 'staging.filled') {
+        await onServer(async (session) => {
+          const held = await lockHolders(session);
+          expect(held).toHaveLength(1);
+          await session.query('SELECT pg_terminate_backend($1, 60000)', held);
+        });
+      }
+      await reach(point);
+    },
+  };
+}
+
+it('takes its lock again when the session that held it was ended, and changes the names in the one that holds it', async () => {
+  const atSwap: string[][] = [];
+  const run = losingItsLock(async (point) => {
+    if (point === 'swap.renamed') atSwap.push(await onServer(lockHolders));
+  });
+  const {setAside} = await restoreDatabase(run, request);
+  expect(atSwap).toEqual([[expect.any(String)]]);
+  expect(await content()).toBe('old');
+  expect(await related()).toEqual([name, setAside]);
+});
+
+it('stops before the change of names when another run has taken the lock that it lost', async () => {
+  await onServer(async (other) => {
+    let release = (): void => undefined;
+    let holding: Promise<unknown> = Promise.resolve();
+    const run = losingItsLock(async (point) => {
+      if (point !== 'staging.filled') return;
+      await new Promise<void>((taken) => {
+        holding = withAdvisoryLock(other, {purpose: 'change', database: name}, () => {
+          taken();
+          return new Promise<void>((resolve) => (release = resolve));
+        });
+      });
+    });
+    await expect(restoreDatabase(run, request)).rejects.toMatchObject({code: 'LOCKED'});
+    release();
+    await holding;
+  });
+  expect(await content()).toBe('new');
+  expect(await related()).toEqual([name]);
 });
 
 it('gives up and changes nothing when the target has a prepared transaction', async () => {

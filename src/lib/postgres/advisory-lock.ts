@@ -4,7 +4,8 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
 import {AppError} from '../errors.js';
 import {formatDuration} from '../format.js';
-import type {Session} from './client.js';
+import {type Session, withSession} from './client.js';
+import type {Connection} from './connection.js';
 import {parseRows, pgBoolean} from './inspect-database.js';
 
 /**
@@ -27,6 +28,13 @@ const pollMs = 250;
 
 const holderRow = z.object({pid: z.string(), address: z.string(), since: z.string()});
 
+export interface AdvisoryLock {
+  readonly purpose: LockPurpose;
+  readonly database: string;
+  readonly waitMs?: number | undefined;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Runs `work` while `session` holds the lock; the server lets go of it when the session ends, however that happens.
  * @param session a session of its own, in the database that all runs of this purpose use
@@ -34,12 +42,7 @@ const holderRow = z.object({pid: z.string(), address: z.string(), since: z.strin
  */
 export async function withAdvisoryLock<T>(
   session: Session,
-  lock: {
-    readonly purpose: LockPurpose;
-    readonly database: string;
-    readonly waitMs?: number | undefined;
-    readonly signal?: AbortSignal;
-  },
+  lock: AdvisoryLock,
   work: () => Promise<T>,
 ): Promise<T> {
   const keys = advisoryKeys(lock.purpose, lock.database);
@@ -57,6 +60,27 @@ export async function withAdvisoryLock<T>(
   }
 }
 
+/**
+ * Before a dangerous step after long work elsewhere: a session that was idle meanwhile may have been ended by an
+ * administrator or a firewall, and the lock with it. It is then taken again in a new session.
+ * @param session the one that took the lock, of `connection`
+ * @param work gets the session that holds the lock now
+ * @throws LOCKED when another run has it by now
+ */
+export async function stillLocked<T>(
+  connection: Connection,
+  session: Session,
+  lock: AdvisoryLock,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const isThere = await session.query('SELECT 1').then(
+    () => true,
+    () => false, // whatever it is, the lock cannot be counted on
+  );
+  if (isThere) return work(session);
+  return withSession(connection, (again) => withAdvisoryLock(again, lock, () => work(again)));
+}
+
 async function tryLock(session: Session, keys: [number, number]): Promise<boolean> {
   const [row] = parseRows(
     z.object({locked: pgBoolean}),
@@ -68,7 +92,7 @@ async function tryLock(session: Session, keys: [number, number]): Promise<boolea
 async function describeHolder(
   session: Session,
   keys: [number, number],
-  lock: {readonly database: string; readonly waitMs?: number | undefined},
+  lock: AdvisoryLock,
 ): Promise<AppError> {
   const [holder] = parseRows(
     holderRow,

@@ -1,6 +1,6 @@
 /** The story of `restore --drop-existing` and `--create-db`: fill a database under another name, prove it, then give it the name. */
 import {AppError, messageOf} from '../errors.js';
-import {withAdvisoryLock} from '../postgres/advisory-lock.js';
+import {type AdvisoryLock, stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession} from '../postgres/client.js';
 import {type Connection, withDatabase} from '../postgres/connection.js';
 import {createDatabase, dropDatabase} from '../postgres/create-database.js';
@@ -32,11 +32,11 @@ export async function restoreBySwap(
   carried: CarriedOver,
 ): Promise<SwappedRestore> {
   const {database} = plan.target;
-  const waitMs = plan.request.waitMs;
+  const lock = {purpose: 'change', database, waitMs: plan.request.waitMs, signal: context.signal} as const;
   return withSession(maintenance, (session) =>
-    withAdvisoryLock(session, {purpose: 'change', database, waitMs, signal: context.signal}, async () => {
+    withAdvisoryLock(session, lock, async () => {
       await dropStrays(context, session, database);
-      return fillAndSwap(context, plan, maintenance, session, carried);
+      return fillAndSwap(context, plan, {maintenance, session, lock}, carried);
     }),
   );
 }
@@ -57,11 +57,17 @@ async function dropStrays(context: RunContext, session: Session, target: string)
   }
 }
 
+interface Locked {
+  readonly maintenance: Connection;
+  /** Of `maintenance`; it took the lock. */
+  readonly session: Session;
+  readonly lock: AdvisoryLock;
+}
+
 async function fillAndSwap(
   context: RunContext,
   plan: RestorePlan,
-  maintenance: Connection,
-  session: Session,
+  {maintenance, session, lock}: Locked,
   carried: CarriedOver,
 ): Promise<SwappedRestore> {
   const target = plan.target.database;
@@ -75,26 +81,30 @@ async function fillAndSwap(
   let swapDone: (() => Promise<void>) | undefined;
   try {
     loaded = await fillStaging(context, plan, session, carried, staging);
-    context.signal.throwIfAborted();
-    await context.reach('staging.finished');
-    if (setAside !== null) swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
-    await context.progress.step(setAside === null ? 'Give it its name' : 'Swap', async (step) => {
-      const {databaseComment: comment} = carried.properties;
-      const mark = {
-        kind: 'set-aside',
-        database: target,
-        at: now.toISOString(),
-        owner: null,
-        comment,
-      } as const;
-      await swapDatabases(context.reach, maintenance, {
-        name: target,
-        incoming: staging,
-        setAside,
-        mark,
-        comment,
+    await stillLocked(maintenance, session, lock, async (locked) => {
+      await carryOver(context, locked, staging, carried);
+      context.signal.throwIfAborted();
+      await context.reach('staging.finished');
+      if (setAside !== null)
+        swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
+      await context.progress.step(setAside === null ? 'Give it its name' : 'Swap', async (step) => {
+        const {databaseComment: comment} = carried.properties;
+        const mark = {
+          kind: 'set-aside',
+          database: target,
+          at: now.toISOString(),
+          owner: null,
+          comment,
+        } as const;
+        await swapDatabases(context.reach, maintenance, locked, {
+          name: target,
+          incoming: staging,
+          setAside,
+          mark,
+          comment,
+        });
+        if (setAside !== null) step.note(`the old one is ${setAside}`);
       });
-      if (setAside !== null) step.note(`the old one is ${setAside}`);
     });
   } catch (error) {
     await dropStaging(maintenance, staging, error);
@@ -110,7 +120,7 @@ async function fillAndSwap(
   return {...loaded, setAside};
 }
 
-/** Makes the database beside the target, loads and compares it, and gives it what belongs to the target's name. */
+/** Makes the database beside the target, loads and compares it. */
 async function fillStaging(
   context: RunContext,
   plan: RestorePlan,
@@ -129,12 +139,21 @@ async function fillStaging(
   });
   const loaded = await loadAndCompare(context, plan, withDatabase(plan.target, staging));
   await context.reach('staging.filled');
+  return loaded;
+}
+
+/** Gives the new database what belongs to the target's name. */
+async function carryOver(
+  context: RunContext,
+  session: Session,
+  staging: string,
+  carried: CarriedOver,
+): Promise<void> {
   // The comment follows with the name; until then it is the mark.
   const properties = {...carried.properties, databaseComment: null};
   for (const failure of await applyDatabaseProperties(session, staging, properties)) {
     context.warn(`Not carried over: ${failure}`);
   }
-  return loaded;
 }
 
 async function dropStaging(maintenance: Connection, staging: string, cause: unknown): Promise<void> {

@@ -1,6 +1,6 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
 import {elapsedMs} from '../clock.js';
-import {withAdvisoryLock} from '../postgres/advisory-lock.js';
+import {stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
 import {describeObjects} from '../postgres/inspect-target.js';
 import {isProduction} from '../settings/production.js';
@@ -193,14 +193,22 @@ async function executeRestore(context: RunContext, plan: RestorePlan): Promise<R
   }
   // Whatever changes rows of the same database waits or refuses meanwhile.
   const {database} = plan.target;
-  const {waitMs} = plan.request;
+  const lock = {
+    purpose: 'change',
+    database,
+    waitMs: plan.request.waitMs,
+    signal: context.signal,
+  } as const;
   return withSession(plan.target, (session) =>
-    withAdvisoryLock(session, {purpose: 'change', database, waitMs, signal: context.signal}, async () => {
+    withAdvisoryLock(session, lock, async () => {
       if (plan.way !== 'clean')
         return {...(await restoreInPlace(context, plan)), setAside: null, safetyBackup: null};
       const safety = await backupDatabase(context, {label: 'safety', database, isPruning: false});
       const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;
-      return {...(await restoreInPlace(context, plan, undo)), setAside: null, safetyBackup: safety.id};
+      const restored = await stillLocked(plan.target, session, lock, () =>
+        restoreInPlace(context, plan, undo),
+      );
+      return {...restored, setAside: null, safetyBackup: safety.id};
     }),
   );
 }

@@ -58,9 +58,15 @@ export async function freeDatabaseName(
  * this process or the server dies. The rename itself locks the database: from then on new sessions wait, while those that
  * are open are ended from a second session. (ALLOW_CONNECTIONS false would have to be committed before, and a crash would
  * leave a database that answers nobody.)
+ * @param session of `maintenance`; it holds the lock that keeps other runs away, and where it ends so does the transaction
  * @throws RESTORE_FAILED naming who could not be disconnected; nothing is changed then
  */
-export async function swapDatabases(reach: Reach, maintenance: Connection, swap: Swap): Promise<void> {
+export async function swapDatabases(
+  reach: Reach,
+  maintenance: Connection,
+  session: Session,
+  swap: Swap,
+): Promise<void> {
   const names = [swap.incoming, ...(swap.setAside === null ? [] : [swap.name])];
   const statements = [
     ...(swap.setAside === null
@@ -76,12 +82,10 @@ export async function swapDatabases(reach: Reach, maintenance: Connection, swap:
   for (let attempt = 1; ; attempt++) {
     try {
       await withSessionsEnded(maintenance, names, () =>
-        withSession(maintenance, (session) =>
-          withTransaction(session, '', async () => {
-            for (const statement of statements) await session.query(statement);
-            await reach('swap.renamed');
-          }),
-        ),
+        withTransaction(session, '', async () => {
+          for (const statement of statements) await session.query(statement);
+          await reach('swap.renamed');
+        }),
       );
       await reach('swap.committed');
       return;

@@ -142,7 +142,7 @@ async function executeUndo(
             : await journal.begin({kind: 'swap', server, target: name, setAside, staging: incoming.name});
         try {
           await context.progress.step('Swap', async () =>
-            swapDatabases(context.reach, maintenance, {
+            swapDatabases(context.reach, maintenance, session, {
               name,
               incoming: incoming.name,
               setAside,
