@@ -9,7 +9,7 @@ import {recoverLeftovers} from '../lib/services/recover-leftovers.js';
 export default class Recover extends BaseCommand {
   static override summary = 'finish or revert what an interrupted run left behind';
   static override description =
-    'Looks into the backups folders and, where a URL is set, on the server: unfinished files, scratch and staging databases,\n' +
+    'Looks into the backups folders and, where a URL is set, on the server: unfinished files, backups without their last name, scratch and staging databases,\n' +
     'half a change of names, databases closed to sessions. What belongs to a run at work is left alone.\n' +
     'Exit codes: 0 done, 1 something could not be cleared up, 2 usage, 3 environment, 5 refused, 130 interrupted.';
   static override examples = [

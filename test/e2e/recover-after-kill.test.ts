@@ -2,6 +2,7 @@ import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
+import {readCatalogue} from '../../src/lib/backups/catalogue.js';
 import {type Session, withSession} from '../../src/lib/postgres/client.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {listDatabases} from '../../src/lib/postgres/database-mark.js';
@@ -79,6 +80,18 @@ it('a backup that was killed leaves nothing that looks like one; the next run sa
   expect((await readdir(database())).filter((name) => name.endsWith('.partial'))).toEqual([]);
   expect(await readdir(join(home, 'backups', '.journal'))).toEqual([]);
   expect((await cli('recover', '--yes')).stdout).toContain('Interrupted runs left nothing behind.');
+});
+
+it('a backup that was killed when only the name of its metadata was missing is finished by recover', async () => {
+  const before = (await readCatalogue(database())).backups.length;
+  const env = {DIRECT_URL: urlOf(shop), DESTINO_DB_FAULT: 'backup.published=SIGKILL'};
+  expect((await runCli(['backup'], {cwd: home, env})).signal).toBe('SIGKILL');
+  expect((await readCatalogue(database())).backups).toHaveLength(before);
+  const recovered = await cli('recover', '--yes', '--json');
+  expect(recovered.json()).toMatchObject({recovered: [{kind: 'dump-without-metadata', action: 'finish'}]});
+  const {backups} = await readCatalogue(database());
+  expect(backups).toHaveLength(before + 1);
+  expect((await cli('verify', '--backup-file', backups[0]?.id ?? '')).status).toBe(0);
 });
 
 it('the scratch database of a proof that was killed is dropped, with the restore that still runs in it', async () => {

@@ -1,6 +1,7 @@
-import {mkdir, readdir, rm, symlink, utimes, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, rename, rm, symlink, truncate, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
+import {readCatalogue} from '../../src/lib/backups/catalogue.js';
 import {withFolderLock} from '../../src/lib/backups/lock.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {withDatabase} from '../../src/lib/postgres/connection.js';
@@ -218,6 +219,35 @@ describe('recover in the folders', () => {
     expect((await readdir(elsewhere)).sort()).toEqual(
       ['notes.dump', whole.backupPath, `${whole.id}.metadata.json`].sort(),
     );
+    expect(await journals()).toEqual([]);
+  });
+
+  it('finishes a backup whose metadata had no name yet, and removes one that is not whole', async () => {
+    const whole = await writeSampleBackup(database, '2026-11-22T03:10:00.000Z');
+    const damaged = await writeSampleBackup(database, '2026-11-22T04:10:00.000Z');
+    const cut = await writeSampleBackup(database, '2026-11-22T05:10:00.000Z');
+    for (const {id, backupPath} of [whole, damaged, cut]) {
+      const [path, metadataPath] = [join(database, backupPath), join(database, `${id}.metadata.json`)];
+      await rename(metadataPath, `${metadataPath}.partial`);
+      await writeJournal(dead, {kind: 'partial', path: `${path}.partial`}, {kind: 'dump-without-metadata', path, metadataPath}); // prettier-ignore
+    }
+    await writeFile(join(database, damaged.backupPath), 'PGDUMP'); // of the same length
+    await truncate(join(database, `${cut.id}.metadata.json.partial`), 100);
+    const before = await readdir(database);
+    const dry = await recoverLeftovers(context(false), {dryRun: true});
+    expect(done(dry).sort()).toEqual([
+      `finish ${join(database, whole.backupPath)}`,
+      `finish ${join(database, damaged.backupPath)}`,
+      `remove ${join(database, cut.backupPath)}`,
+      `remove ${join(database, `${cut.id}.metadata.json.partial`)}`,
+    ]);
+    expect(await readdir(database)).toEqual(before);
+    const run = context(false);
+    expect((await recoverLeftovers(run, {dryRun: false})).failed).toEqual([]);
+    expect((await readdir(database)).sort()).toEqual([whole.backupPath, `${whole.id}.metadata.json`]);
+    expect(run.warnings).toEqual([expect.stringContaining(`${damaged.backupPath} was no whole backup`)]);
+    const {backups, problems} = await readCatalogue(database);
+    expect({ids: backups.map(({id}) => id), problems}).toEqual({ids: [whole.id], problems: []});
     expect(await journals()).toEqual([]);
   });
 

@@ -26,8 +26,8 @@ ${missing.length === 0 ? 'All of it passed.' : `Not held, or not run in the long
 After each fault, and again after \`recover --yes\`, one checker (\`test/support/check-promises.ts\`) looks at the backups folder and the server:
 
 - every backup that metadata tells is whole, byte by byte; the good backups of before are still there;
-- every other name ends in \`.partial\`. Between the dump's rename and that of its metadata a kill leaves a whole dump without metadata, which is
-  no backup, is not listed, and is removed by \`recover\`;
+- every other name ends in \`.partial\`. Between the dump's rename and that of its metadata a kill leaves a whole dump whose metadata
+  is still a \`.partial\`: no backup yet, not listed; \`recover\` reads every byte and finishes it;
 - every database that was a target holds all of the old or all of the new content, digested by the server, and lets sessions in;
 - rows of orders are gone only if an order backup that reads back whole holds as many; an order backup without its cleaning does no harm;
 - the program ended by itself, with a stable error code, and a run that reported success had done all of its work;

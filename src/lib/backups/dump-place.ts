@@ -4,7 +4,14 @@ import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import {backupExtension, backupId, metadataSuffix, partialSuffix} from './backup-name.js';
-import {createPrivateFile, explainFileError, makePrivateFolder, renameSafely, syncTree} from './safe-file.js';
+import {
+  createPrivateFile,
+  explainFileError,
+  makePrivateFolder,
+  renameSafely,
+  syncTree,
+  writeNewFile,
+} from './safe-file.js';
 
 export interface DumpPlace {
   readonly id: string;
@@ -80,14 +87,27 @@ export async function syncDump(place: DumpPlace): Promise<void> {
   await syncTree(place.partialPath, place.isFolder);
 }
 
-/** Gives the finished dump, and the roles beside it, their names. */
-export async function publishDump(place: DumpPlace, hasRoles: boolean): Promise<void> {
-  if (await exists(place.finalPath)) {
-    throw new AppError(
-      'WRITE_FAILED',
-      `${place.finalPath} appeared while the dump was made; it was not overwritten.`,
-    );
-  }
+/** The metadata before it gets its name: written before the dump gets its own, so that `recover` can finish what a kill leaves between the two. */
+export function unnamedMetadata({metadataPath}: Pick<DumpPlace, 'metadataPath'>): string {
+  return metadataPath + partialSuffix;
+}
+
+/** @throws WRITE_FAILED when somebody else's file has the dump's name */
+export async function requireFreeName({finalPath}: DumpPlace): Promise<void> {
+  if (!(await exists(finalPath))) return;
+  throw new AppError(
+    'WRITE_FAILED',
+    `${finalPath} appeared while the dump was made; it was not overwritten.`,
+  );
+}
+
+/**
+ * Gives the finished dump, and the roles beside it, their free names; the metadata is on the disk by then.
+ * After an error the dump may have its name.
+ * @param metadata text of the metadata file, which gets its name afterwards
+ */
+export async function publishDump(place: DumpPlace, metadata: string, hasRoles: boolean): Promise<void> {
+  await writeNewFile(unnamedMetadata(place), metadata);
   if (hasRoles) await renameSafely(place.rolesPartialPath, place.rolesPath);
   await renameSafely(place.partialPath, place.finalPath);
 }
@@ -103,7 +123,7 @@ async function exists(path: string): Promise<boolean> {
 
 /**
  * Removes what a failed run wrote; never throws, for the error of the run is the one to tell.
- * @param isPublished whether the dump has its name; it keeps it only with the metadata that makes it a backup
+ * @param isPublished whether the dump may have its name; it keeps it only with the metadata that makes it a backup
  * @returns "stands" for a backup that is there in spite of the error, "stays" for remains that could not be removed
  */
 export async function discardDump(
@@ -113,6 +133,7 @@ export async function discardDump(
   try {
     await rm(place.partialPath, {recursive: true, force: true});
     await rm(place.rolesPartialPath, {force: true});
+    await rm(unnamedMetadata(place), {force: true});
     if (!isPublished) return 'removed';
     const metadata = await stat(place.metadataPath).catch(() => null);
     if (metadata?.isFile() === true) return 'stands';

@@ -5,10 +5,16 @@ import {dirname, join} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {partialSuffix} from './backup-name.js';
 
-/** Makes `folder` and its missing parents, for the owner alone (0700). @throws FOLDER_NOT_WRITABLE, DISK_FULL */
+/**
+ * Makes `folder` and its missing parents, for the owner alone (0700); those that it makes survive a power cut.
+ * @throws FOLDER_NOT_WRITABLE, DISK_FULL
+ */
 export async function makePrivateFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, {recursive: true, mode: 0o700});
+    const first = await mkdir(folder, {recursive: true, mode: 0o700});
+    if (first === undefined) return;
+    for (let made = folder; made.length >= first.length; made = dirname(made))
+      await syncFolder(dirname(made));
   } catch (error) {
     throw explainFileError(error, folder);
   }
@@ -33,18 +39,25 @@ export async function createPrivateFile(path: string): Promise<FileHandle> {
 export async function writeFileSafely(path: string, text: string, mode = 0o600): Promise<void> {
   const partial = `${path}.${randomBytes(4).toString('hex')}${partialSuffix}`;
   try {
-    const file = await createPrivateFile(partial);
-    try {
-      await file.writeFile(text);
-      if (mode !== 0o600) await file.chmod(mode);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeNewFile(partial, text, mode);
     await renameSafely(partial, path);
   } catch (error) {
     await rm(partial, {force: true}).catch(() => undefined); // the first error is the one to tell
     throw explainFileError(error, path);
+  }
+}
+
+/** Writes and syncs a file that must not exist. @throws DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED; a part may be there then */
+export async function writeNewFile(path: string, text: string, mode = 0o600): Promise<void> {
+  const file = await createPrivateFile(path);
+  try {
+    await file.writeFile(text);
+    if (mode !== 0o600) await file.chmod(mode);
+    await file.sync();
+  } catch (error) {
+    throw explainFileError(error, path);
+  } finally {
+    await file.close();
   }
 }
 
@@ -56,6 +69,16 @@ export async function renameSafely(from: string, to: string): Promise<void> {
     throw explainFileError(error, to);
   }
   await syncFolder(dirname(to));
+}
+
+/** Removes a file or a folder with all that is in it, a link itself, and syncs its folder; nothing there is no error. */
+export async function removeSafely(path: string): Promise<void> {
+  try {
+    await rm(path, {recursive: true, force: true});
+  } catch (error) {
+    throw explainFileError(error, path);
+  }
+  await syncFolder(dirname(path));
 }
 
 /** Syncs a file, or a folder and every file right in it. */
@@ -79,7 +102,13 @@ export async function syncTree(path: string, isFolder: boolean): Promise<void> {
 
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return; // folders cannot be opened there
-  const handle = await open(folder, 'r');
+  let handle: FileHandle;
+  try {
+    handle = await open(folder, 'r');
+  } catch (error) {
+    if (systemErrorCode(error) === 'EACCES') return; // one in which this account may write but not read
+    throw explainFileError(error, folder);
+  }
   try {
     await handle.sync();
   } catch (error) {

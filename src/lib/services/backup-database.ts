@@ -7,10 +7,18 @@ import {elapsedMs} from '../clock.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-record.js';
 import {readBackup, readCatalogue} from '../backups/catalogue.js';
 import {digestFile, filesOfFolder, sizeOf} from '../backups/checksum.js';
-import {discardDump, type DumpPlace, publishDump, reserveDumpPlace, syncDump} from '../backups/dump-place.js';
+import {
+  discardDump,
+  type DumpPlace,
+  publishDump,
+  requireFreeName,
+  reserveDumpPlace,
+  syncDump,
+  unnamedMetadata,
+} from '../backups/dump-place.js';
 import {withFolderLock} from '../backups/lock.js';
 import {type RetentionPolicy, ruleNames} from '../backups/retention.js';
-import {writeFileSafely} from '../backups/safe-file.js';
+import {renameSafely} from '../backups/safe-file.js';
 import {defaultShrinkLimits, findShrinkage, lastComparable} from '../backups/shrink-alarm.js';
 import {AppError, withState} from '../errors.js';
 import {countOf, formatBytes, formatCount} from '../format.js';
@@ -99,10 +107,11 @@ async function makeBackup(
       path: place.finalPath,
       metadataPath: place.metadataPath,
     });
-    await publishDump(place, roles !== null);
+    await requireFreeName(place);
     isPublished = true;
+    await publishDump(place, formatBackupRecord(record), roles !== null);
     await context.reach('backup.published');
-    await writeFileSafely(place.metadataPath, formatBackupRecord(record));
+    await renameSafely(unnamedMetadata(place), place.metadataPath);
     await context.reach('backup.recorded');
     await named();
     await discarded();

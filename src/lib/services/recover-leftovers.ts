@@ -24,7 +24,7 @@ export type Leftover = LeftoverThing &
   (
     | {readonly action: 'leave'}
     | {
-        readonly action: 'remove' | 'drop' | 'allow connections' | 'unmark' | 'mark as set aside';
+        readonly action: 'remove' | 'finish' | 'drop' | 'allow connections' | 'unmark' | 'mark as set aside';
         readonly run: () => Promise<void>;
       }
   );

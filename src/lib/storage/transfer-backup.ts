@@ -103,25 +103,28 @@ async function name(
     path: `${to.url}/${made.backupPath}`,
     metadataPath: `${to.url}/${metadataKey}`,
   });
-  let isNamed = false;
   try {
-    const folder = await to.settle(staging);
-    isNamed = true;
-    const stored = await write(folder);
+    const stored = await write(await to.settle(staging));
     await done();
     return stored;
   } catch (error) {
     // What cannot be removed stays in the journal.
-    if (isNamed) await removeUnrecorded(to, made, metadataKey).catch(() => Promise.reject(error as Error));
+    await removeUnrecorded(to, staging, made, metadataKey).catch(() => Promise.reject(error as Error));
     await done();
     throw error;
   }
 }
 
-async function removeUnrecorded(to: Place, made: BackupRecord, metadataKey: string): Promise<void> {
+/** Removes the files that have left the staging folder for their names; one that is still in it leaves somebody else's alone. */
+async function removeUnrecorded(
+  to: Place,
+  staging: string,
+  made: BackupRecord,
+  metadataKey: string,
+): Promise<void> {
   if (await to.status(metadataKey)) return;
-  await to.remove(made.backupPath);
-  if (made.roles) await to.remove(made.roles.path);
+  for (const key of [made.backupPath, ...(made.roles ? [made.roles.path] : [])])
+    if (!(await to.status(staging + key))) await to.remove(key);
 }
 
 /**

@@ -1,0 +1,54 @@
+/** Copying into a folder on a disk that fails in the middle of giving files their names. */
+import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterEach, beforeEach, expect, it} from 'vitest';
+import {AppError} from '../../../src/lib/errors.js';
+import {localPlace} from '../../../src/lib/storage/local-place.js';
+import type {Place} from '../../../src/lib/storage/place.js';
+import {readPlaced} from '../../../src/lib/storage/place-catalogue.js';
+import {transferBackup} from '../../../src/lib/storage/transfer-backup.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {writeSampleBackup} from '../../support/sample-backups.js';
+import {testContext} from '../../support/test-context.js';
+
+let home: string;
+let target: string;
+beforeEach(async () => {
+  home = await tempFolder();
+  target = join(home, 'copies');
+});
+afterEach(() => rm(home, {recursive: true}));
+
+async function copyOneTo(to: Place): Promise<unknown> {
+  const here = join(home, 'backups/database');
+  const {id} = await writeSampleBackup(here, '2026-11-22T03:10:00.000Z');
+  const backup = await readPlaced(localPlace(here), `${id}.metadata.json`);
+  const keys = {identities: [], passphrases: []};
+  return transferBackup(testContext(home), {from: localPlace(here), backup, to, keys});
+}
+
+const journals = (): Promise<string[]> => readdir(join(home, 'backups/.journal'));
+
+it('takes a file away that had its name when the disk was found full', async () => {
+  const place = localPlace(target);
+  const settle = async (staging: string): Promise<string> => {
+    await place.settle(staging);
+    throw new AppError('DISK_FULL', 'The folder could not be synced.');
+  };
+  await expect(copyOneTo({...place, settle})).rejects.toMatchObject({code: 'DISK_FULL'});
+  expect(await readdir(target)).toEqual([]);
+  expect(await journals()).toEqual([]);
+});
+
+it("leaves somebody else's file of the same name as it was", async () => {
+  const place = localPlace(target);
+  const foreign = 'shop-2026-11-22T03-10-00.dump';
+  const settle = async (staging: string): Promise<string> => {
+    await writeFile(join(target, foreign), 'mine');
+    return place.settle(staging);
+  };
+  await expect(copyOneTo({...place, settle})).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
+  expect(await readdir(target)).toEqual([foreign]);
+  expect(await readFile(join(target, foreign), 'utf8')).toBe('mine');
+  expect(await journals()).toEqual([]);
+});
