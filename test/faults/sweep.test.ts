@@ -95,7 +95,7 @@ it.each(writingParts.map(({row, part, name}) => [name, row[1], row[0], part] as 
   'killed %s: every promise is kept when it is killed at each call that changes a file (round %i)',
   async (name, round, story, part) => {
     const {killed, ended} = await atEachCall('SIGKILL', story, round, part);
-    expect(killed).toBeGreaterThan(1);
+    expect(killed).toBeGreaterThan(0);
     const kills = rowOf(story, fileCall('SIGKILL', 1), killed);
     held.set(`killed ${name}`, [kills, {...kills, fault: 'tool killed (out of memory)', runs: ended}]);
   },
@@ -106,7 +106,7 @@ it.each(writingParts.map(({row, part, name}) => [name, row[1], row[0], part] as 
   'full disk %s: every promise is kept when the disk is full at each call that changes a file (round %i)',
   async (name, round, story, part) => {
     const {ended} = await atEachCall('ENOSPC', story, round, part);
-    expect(ended).toBeGreaterThan(1);
+    expect(ended).toBeGreaterThan(0);
     held.set(`full disk ${name}`, [rowOf(story, fileCall('ENOSPC', 1), ended)]);
   },
   1_800_000,

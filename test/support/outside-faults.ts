@@ -244,6 +244,7 @@ export const fileCall = (happens: 'SIGKILL' | 'ENOSPC', number: number): Fault =
     at: 'at each call that changes a file',
     name: happens === 'SIGKILL' ? 'SIGKILL' : 'disk full',
     ending: happens === 'SIGKILL' ? 'killed, or error of a killed tool' : 'error or success',
+    mayComeFirst: true,
     begin: async () => {
       const folder = await tempFolder();
       const trace = join(folder, 'trace');

@@ -2,13 +2,13 @@
 import {spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {constants} from 'node:fs';
-import {access, chmod, chown, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {access, chmod, chown, mkdir, open, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
-import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {AppError, messageOf} from '../errors.js';
 import type {Connection} from './connection.js';
+import {makeTemporaryFolder} from '../temporary-folder.js';
 
 export interface LocalCluster {
   /** As the superuser, to the database "postgres". */
@@ -61,7 +61,7 @@ export async function serverBinFolders(): Promise<{folder: string; major: number
  */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   const {keepIn} = options;
-  const folder = keepIn ?? (await mkdtemp(join(tmpdir(), 'destino-db-cluster-')));
+  const folder = keepIn ?? (await makeTemporaryFolder('cluster'));
   const account = await unprivilegedAccount();
   const passwordFile = join(folder, 'password');
   const data = join(folder, 'data');

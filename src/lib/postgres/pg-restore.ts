@@ -1,6 +1,5 @@
 /** pg_restore: its arguments and the lines it prints. */
-import {mkdtemp, rm, writeFile} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
+import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
 import {forProgram, type RemoteDump} from '../archive/remote-dump.js';
@@ -8,6 +7,7 @@ import type {ErrorCode} from '../errors.js';
 import {type Connection, libpqEnvironment} from './connection.js';
 import type {Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';
+import {withTemporaryFolder} from '../temporary-folder.js';
 
 /** A file or folder, or what comes from elsewhere and is read on stdin: from its start to its end, so by one connection. */
 export interface Archive {
@@ -147,14 +147,11 @@ export async function withListFile<T>(
   list: readonly (string | number)[],
   work: (listFile: string) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'destino-db-list-'));
-  try {
+  return withTemporaryFolder('list', async (folder) => {
     const listFile = join(folder, 'list');
     await writeFile(listFile, `${list.join('\n')}\n`, {mode: 0o600});
-    return await work(listFile);
-  } finally {
-    await rm(folder, {recursive: true, force: true});
-  }
+    return work(listFile);
+  });
 }
 
 /**

@@ -1,6 +1,5 @@
 /** What a restore over a live database would cost: rows and columns that only one side has, table by table. */
-import {mkdir, mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
+import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {createLineSplitter, decodeFields, pickFields, readCopyRows} from '../archive/copy-rows.js';
 import type {DumpedTable} from '../archive/dump-contents.js';
@@ -15,6 +14,7 @@ import {inspectColumns, type TableColumns} from '../postgres/inspect-columns.js'
 import {streamArchive} from '../postgres/pg-restore.js';
 import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
 import {type ProvenSource, readingOptions} from './restore-source.js';
+import {withTemporaryFolder} from '../temporary-folder.js';
 
 /** A key as its columns' values, in the order of the primary key; whole rows where there is none. */
 export type RowKey = readonly (string | null)[];
@@ -205,8 +205,7 @@ async function compareRows(
   const onlyLive: string[] = [];
   const onlyBackup: string[] = [];
   if (pairs.length === 0) return {losses: [], migrations: {onlyLive, onlyBackup}};
-  const folder = await mkdtemp(join(tmpdir(), 'destino-db-compare-'));
-  try {
+  return withTemporaryFolder('compare', async (folder) => {
     const tables: TableComparison[] = [];
     for (const [index, pair] of pairs.entries()) {
       const own = join(folder, String(index));
@@ -233,9 +232,7 @@ async function compareRows(
     );
     const differing = losses.filter((loss) => loss.onlyLive + loss.onlyBackup + loss.changed > 0);
     return {losses: differing, migrations: {onlyLive: onlyLive.sort(), onlyBackup: onlyBackup.sort()}};
-  } finally {
-    await rm(folder, {recursive: true, force: true});
-  }
+  });
 }
 
 async function readBackupRows(input: ComparisonInput, tables: readonly TableComparison[]): Promise<void> {
