@@ -1,0 +1,36 @@
+/** A server of a test's own whose databases may have the names that the documentation shows. */
+import {inject} from 'vitest';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
+import {loadTemplate} from './global-cluster.js';
+
+export interface PageServer {
+  readonly cluster: LocalCluster;
+  /** postgresql://... of a database, with the superuser's password. */
+  url(database: string): string;
+  /** Drops every database but the server's own, and makes `shop` anew. */
+  freshShop(): Promise<void>;
+  /** Statements on the database "postgres" as superuser. */
+  run(sql: string, database?: string): Promise<Readonly<Record<string, string | null>>[]>;
+}
+
+export async function startPageServer(): Promise<PageServer> {
+  const cluster = await startLocalCluster({binFolder: inject('serverBin'), settings: ['jit = off']});
+  await loadTemplate(cluster.connection);
+  const {host, port, user, password} = cluster.connection;
+  const run: PageServer['run'] = (sql, database = 'postgres') =>
+    withSession({...cluster.connection, database}, async (session) => [...(await session.query(sql))]);
+  return {
+    cluster,
+    run,
+    url: (database) => `postgresql://${user}:${password ?? ''}@${host}:${port}/${database}?sslmode=disable`,
+    freshShop: async () => {
+      const rows = await run(
+        "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1', 'shop_template')",
+      );
+      for (const {datname} of rows) await run(`DROP DATABASE ${quoteIdentifier(datname ?? '')} WITH (FORCE)`);
+      await run('CREATE DATABASE shop TEMPLATE shop_template');
+    },
+  };
+}
