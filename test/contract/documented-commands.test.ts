@@ -1,9 +1,10 @@
-/** Commands that the documentation shows exist, with their flags; files that it links to exist. */
-import {existsSync, readFileSync} from 'node:fs';
+/** Commands that the documentation shows exist, with their flags; files and headings that it links to exist. */
+import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
 import {z} from 'zod';
+import {blocksOf} from '../support/doc-page.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -44,18 +45,39 @@ function fault(command: string, words: readonly string[]): string | null {
   return null;
 }
 
-it.each(['README.md', 'docs/configuration.md'])('every command that %s shows can be typed', (page) => {
-  const blocks = [...read(page).matchAll(/^```sh\n([^]*?)^```/gm)].map((match) => match[1] ?? '');
-  const lines = blocks.flatMap((block) => block.split('\n')).filter((line) => /^destino-db [a-z]/.test(line));
-  const faults = lines.map((line) => {
-    const [, command = '', ...words] = line
-      .replace(/"[^"]*"/g, 'VALUE')
-      .replace(/ #.*/, '')
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+
+/** Every `destino-db ...` in shell blocks and in running text: up to a pipe, the end of the command or of the code. */
+function commandsOf(page: string): string[] {
+  const markdown = read(page);
+  const blocks = blocksOf(markdown);
+  const shell = blocks.filter(({lang}) => lang === 'sh').map(({text}) => text.replace(/ #.*/g, ''));
+  const prose = blocks.reduce((text, block) => text.replace(block.text, ''), markdown);
+  return [...shell.join('\n').matchAll(command), ...prose.matchAll(/`(destino-db [^`]*)`/g)]
+    .map((match) => match[1] ?? '')
+    .filter((line) => !/^destino-db (?:-|$)/.test(line));
+}
+const command = /(?:^|[ !(])(destino-db [a-z][^\n|;&>]*)/gm;
+
+it('every command that a page shows can be typed', () => {
+  const shown = pages.flatMap((page) => commandsOf(page).map((line) => ({page, line})));
+  const faults = shown.flatMap(({page, line}) => {
+    const [, id = '', ...words] = line
+      .replace(/"[^"]*"|'[^']*'/g, 'VALUE')
+      .trim()
       .split(/\s+/);
-    return [line, fault(command, words)];
+    const wrong = fault(id, words);
+    return wrong === null ? [] : [`${page}: ${line}: ${wrong}`];
   });
-  expect(faults.filter(([, wrong]) => wrong !== null)).toEqual([]);
-  if (page === 'README.md') expect(lines.length).toBeGreaterThan(15);
+  expect(faults).toEqual([]);
+  expect(shown.length).toBeGreaterThan(80);
 });
 
 it('every flag of the commands now that the migration page calls the same is still there', () => {
@@ -74,12 +96,34 @@ it('every flag of the commands now that the migration page calls the same is sti
   expect(faults).toEqual([]);
 });
 
-it.each(['README.md', 'docs/migration.md', 'docs/configuration.md'])(
-  'every link of %s leads somewhere',
-  (page) => {
-    const targets = [...read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(
-      (match) => match[1] ?? '',
-    );
-    expect(targets.filter((target) => !existsSync(join(root, dirname(page), target)))).toEqual([]);
-  },
-);
+/** The name under which a heading is linked to, as GitHub makes it. */
+function anchorsOf(page: string): string[] {
+  const markdown = blocksOf(read(page)).reduce((text, block) => text.replace(block.text, ''), read(page));
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+it('every link of a page leads to a file, and to a heading of it', () => {
+  const links = pages.flatMap((page) =>
+    [...read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)].map(([, path = '', anchor]) => ({
+      page,
+      target: path === '' ? page : join(dirname(page), path),
+      anchor,
+    })),
+  );
+  const broken = links.filter(
+    ({target, anchor}) =>
+      !existsSync(join(root, target)) || (anchor !== undefined && !anchorsOf(target).includes(anchor)),
+  );
+  expect(broken).toEqual([]);
+  expect(links.length).toBeGreaterThan(70);
+});
+
+it('the README leads to every page', () => {
+  const readme = read('README.md');
+  expect(pages.filter((page) => page !== 'README.md' && !readme.includes(`](${page})`))).toEqual([]);
+});

@@ -109,7 +109,8 @@ it('a dump that is killed', async () => {
       await until('the dump waits for the lock', waiting);
       child?.kill('SIGKILL');
       // The program's own pg_dump outlives it, and holds the pipe that tells its end.
-      await session.query(
+      // In a session of its own: a transaction sees the list of sessions as it was at first.
+      await database.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
       );
       expect((await run).signal).toBe('SIGKILL');

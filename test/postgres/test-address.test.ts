@@ -1,4 +1,5 @@
 /** The rule of test addresses, on the server, by its table of examples. */
+import {readFile} from 'node:fs/promises';
 import {describe, expect, it} from 'vitest';
 import {testAddressExamples, testAddressRules, testAddressSql} from '../../src/lib/orders/test-address.js';
 import {quoteLiteral} from '../../src/lib/postgres/quote.js';
@@ -20,6 +21,20 @@ describe('the rule of test addresses', () => {
     const matched = await matching(testAddressExamples.map(({address}) => address));
     expect(matched).toEqual(testAddressExamples.filter(({isTest}) => isTest).map(({address}) => address));
     expect(matched.length).toBeGreaterThan(15);
+  });
+
+  it('says of the addresses that the documentation shows what it shows', async () => {
+    const page = await readFile(new URL('../../docs/orders-profiles.md', import.meta.url), 'utf8');
+    const rows = [...page.matchAll(/^\| .* \| ([^|]*) \| ([^|]*) \|$/gm)];
+    const inColumn = (column: number) =>
+      rows
+        .flatMap((row) => [...(row[column] ?? '').matchAll(/`([^`]*@[^`]*)`/g)].map(([, text = '']) => text))
+        .map(
+          (text) => `${text.startsWith('@') ? 'someone' : ''}${text}${text.endsWith('@') ? 'gmail.com' : ''}`,
+        );
+    const [tests, people] = [inColumn(1), inColumn(2)];
+    expect(await matching([...tests, ...people])).toEqual(tests);
+    expect([tests.length, people.length]).toEqual([8, 6]);
   });
 
   it('is never null', async () => {

@@ -3,6 +3,8 @@
 export interface DocBlock {
   /** What stands behind the opening fence: "sh", "text", "json". */
   readonly lang: string;
+  /** The name of the file that the block is, where one stands behind the language. */
+  readonly file: string | undefined;
   readonly text: string;
   /** Where the text begins and ends in the page. */
   readonly start: number;
@@ -11,10 +13,10 @@ export interface DocBlock {
 
 /** The fenced blocks of a Markdown page, in order. */
 export function blocksOf(markdown: string): DocBlock[] {
-  return [...markdown.matchAll(/^( *)```([a-z]*)\n([^]*?)^ *```$/gm)].map((match) => {
-    const [, indent = '', lang = '', text = ''] = match;
-    const start = match.index + indent.length + 3 + lang.length + 1;
-    return {lang, text, start, end: start + text.length};
+  return [...markdown.matchAll(/^(```([a-z]*)(?: (\S+))?\n)([^]*?)^```$/gm)].map((match) => {
+    const [, fence = '', lang = '', file, text = ''] = match;
+    const start = match.index + fence.length;
+    return {lang, file, text, start, end: start + text.length};
   });
 }
 

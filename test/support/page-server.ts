@@ -11,7 +11,9 @@ export interface PageServer {
   url(database: string): string;
   /** Drops every database but the server's own, and makes `shop` anew. */
   freshShop(): Promise<void>;
-  /** Statements on the database "postgres" as superuser. */
+  /** Runs several statements in a database as superuser. */
+  load(sql: string, database: string): Promise<void>;
+  /** A statement as superuser, in the database "postgres" or another. */
   run(sql: string, database?: string): Promise<Readonly<Record<string, string | null>>[]>;
 }
 
@@ -24,6 +26,10 @@ export async function startPageServer(): Promise<PageServer> {
   return {
     cluster,
     run,
+    load: (sql, database) =>
+      withSession({...cluster.connection, database}, async (session) => {
+        await session.client.query(sql);
+      }),
     url: (database) => `postgresql://${user}:${password ?? ''}@${host}:${port}/${database}?sslmode=disable`,
     freshShop: async () => {
       const rows = await run(

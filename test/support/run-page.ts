@@ -16,8 +16,8 @@ export interface PageWorld {
   readonly elsewhere?: Readonly<Record<string, string>>;
   /** Exit statuses that are not 0, by the first line of the block. */
   readonly statuses?: Readonly<Record<string, number>>;
-  /** Called before a block runs. */
-  readonly before?: (firstLine: string) => Promise<void> | void;
+  /** Called before a block runs, with its text. */
+  readonly before?: (script: string) => Promise<void> | void;
 }
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -26,8 +26,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 export const isRecording = process.env['DESTINO_TEST_RECORD'] === '1';
 
 /**
- * Runs every `sh` block of the page; a `text` or `json` block right after it shows what it prints on stdout. A block ```json or
- * ```prisma that begins with a comment or key is not run.
+ * Runs every `sh` block of the page; a `text` or `json` block right after it shows what it prints on stdout. A block with the
+ * name of a file behind its language is that file.
  * @param path below the project's folder
  */
 export async function runPage(path: string, world: PageWorld): Promise<void> {
@@ -40,7 +40,8 @@ export async function runPage(path: string, world: PageWorld): Promise<void> {
       text,
       (world.shown ?? []).map(([as, is]) => [is, as] as const),
     );
-  const exports: string[] = [];
+  // What a block sets for those after it.
+  const kept: string[] = [];
   const edits: {start: number; end: number; text: string}[] = [];
   const elsewhere = Object.keys(world.elsewhere ?? {});
   const seen = new Set<string>();
@@ -48,29 +49,27 @@ export async function runPage(path: string, world: PageWorld): Promise<void> {
 
   for (const [index, block] of blocks.entries()) {
     const [firstLine = ''] = block.text.split('\n');
+    if (block.file !== undefined)
+      await writeFile(join(world.folder, block.file), real(block.text), {mode: 0o600});
     if (block.lang !== 'sh') continue;
     if (elsewhere.includes(firstLine)) {
       seen.add(firstLine);
       continue;
     }
-    await world.before?.(firstLine);
+    await world.before?.(block.text);
     const script = real(block.text);
-    const result = await runProgram(
-      '/bin/bash',
-      ['-euo', 'pipefail', '-c', [...exports, script].join('\n')],
-      {
-        cwd: world.folder,
-        env,
-      },
-    );
+    const result = await runProgram('/bin/bash', ['-euo', 'pipefail', '-c', [...kept, script].join('\n')], {
+      cwd: world.folder,
+      env,
+    });
     ran += 1;
     expect(result.status, `${path}: ${block.text}\nstdout: ${result.stdout}\nstderr: ${result.stderr}`).toBe(
       world.statuses?.[firstLine] ?? 0,
     );
-    exports.push(...script.split('\n').filter((line) => line.startsWith('export ')));
+    kept.push(...script.split('\n').filter((line) => /^(?:export|cd) /.test(line)));
 
     const next = blocks[index + 1];
-    if (!next || !['text', 'json'].includes(next.lang)) continue;
+    if (!next || next.file !== undefined || !['text', 'json'].includes(next.lang)) continue;
     const printed = leaveOutAs(next.text, shown(result.stdout));
     if (maskChanging(printed) === maskChanging(next.text)) continue;
     if (isRecording) edits.push({start: next.start, end: next.end, text: printed});

@@ -94,19 +94,33 @@ export function isGood(backup: Backup): boolean {
   return backup.record === null || !isKnownBad(backup.record);
 }
 
+/** Whether it is of the whole database: a dump of some tables, of rows or of definitions alone saves nobody. */
+export function isWhole({record}: Backup): boolean {
+  if (!record) return true;
+  const {schemaOnly, dataOnly, includeTables, includeSchemas} = record.config;
+  return !schemaOnly && !dataOnly && includeTables.length + includeSchemas.length === 0;
+}
+
 /** What retention decides by. */
 export function retentionCandidate(backup: Backup): RetentionCandidate & {readonly backup: Backup} {
   const {record} = backup;
   return {
     backup,
     id: backup.id,
-    identity: databaseIdentity(backup),
+    identity: databaseIdentity(backup) + partOf(backup),
     createdAt: backup.createdAt,
     label: backup.label,
     isGood: isGood(backup),
     isProvenByRestore: record !== null && proofOf(record)?.level === 'restore',
     isShrunk: record !== null && record.shrink.length > 0,
   };
+}
+
+/** What was dumped of the database, where that is not all: many backups of a part must not push out those of the whole. */
+function partOf(backup: Backup): string {
+  if (isWhole(backup) || !backup.record) return '';
+  const {schemaOnly, dataOnly, includeTables, includeSchemas} = backup.record.config;
+  return ` ${JSON.stringify({schemaOnly, dataOnly, includeTables, includeSchemas})}`;
 }
 
 /**
@@ -179,11 +193,15 @@ export async function chooseBackup(folder: string, choice: BackupChoice, cwd: st
   });
 }
 
-/** @param backups newest first */
+/**
+ * The newest good backup of the whole database; where there is none, the newest good one.
+ * @param backups newest first
+ */
 export function newestGood<B extends Backup>(backups: readonly B[], {own, at}: BackupChoice): B | undefined {
-  return narrowToOwn(backups, own).find(
+  const good = narrowToOwn(backups, own).filter(
     (backup) => isGood(backup) && (at === undefined || backup.createdAt <= at),
   );
+  return good.find(isWhole) ?? good[0];
 }
 
 async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {

@@ -56,6 +56,16 @@ export interface RestorePlan {
   readonly commands: readonly string[];
 }
 
+/** A backup that was made after the damage is the newest good one all the same. */
+function warnOfShrinkage({warn}: RunContext, {id, backup}: RestoreSource): void {
+  const shrink = backup?.record?.shrink ?? [];
+  if (shrink.length === 0) return;
+  const tables = shrink.map(({table, rowsBefore, rowsNow}) => `${table} ${rowsBefore} -> ${rowsNow}`);
+  warn(
+    `${id} lost rows against the backup before it, and nobody accepted that (${tables.join(', ')}). To take one from before the loss: --at TIME, or its ID.`,
+  );
+}
+
 /**
  * Reads source and target and decides.
  * @param given the backup, where it was found elsewhere already
@@ -76,6 +86,7 @@ export async function planRestore(
     step.note(source.id);
     return source;
   });
+  warnOfShrinkage(context, found);
   const tools = await findRestoreTools(context, found);
   const source = await context.progress.step('Check the backup', async (step) => {
     const proven = await proveSource(context, found, (done, total) => step.advance(done, total, 'bytes'));

@@ -1,6 +1,6 @@
 /** Whether the backups are as they should be: a pure look at the catalogue, the audit log and the clock. */
 import {isKnownBad, proofLevels, type ProofLevel, proofOf, rowsOf} from '../backups/backup-record.js';
-import {type Backup, type Catalogue, isGood} from '../backups/catalogue.js';
+import {type Backup, type Catalogue, isGood, isWhole} from '../backups/catalogue.js';
 import {countOf, formatBytes, formatDuration} from '../format.js';
 import {type DatabaseGroup, groupByDatabase, isBackupRun, type WatchedDatabase} from './database-groups.js';
 import type {RunRecord} from './run-record.js';
@@ -170,13 +170,6 @@ function describeDatabase(
         return {place, newest: copy ? describeBackup(copy, now) : null};
       }),
   };
-}
-
-/** A dump of some tables, or of definitions alone, saves nobody. */
-function isWhole({record}: Backup): boolean {
-  if (!record) return true;
-  const {schemaOnly, dataOnly, includeTables, includeSchemas} = record.config;
-  return !schemaOnly && !dataOnly && includeTables.length + includeSchemas.length === 0;
 }
 
 function isProven({record}: Backup, required: ProofLevel | null): boolean {

@@ -187,6 +187,20 @@ describe('chooseBackup', () => {
     );
   });
 
+  it('takes a newer backup of a part of the database only where there is none of the whole', async () => {
+    const {config} = sampleRecord('2026-01-01T00:00:00Z');
+    const write = (at: string, part: Partial<typeof config>) =>
+      writeSampleBackup(folder, at, {config: {...config, ...part}});
+    const choose = async () => (await chooseBackup(folder, {isLatest: true}, '/')).id;
+    const schema = await write('2026-01-02T00:00:00Z', {schemaOnly: true});
+    expect(await choose()).toBe(schema.id);
+    const whole = await write('2026-01-01T00:00:00Z', {excludeTables: ['logs']});
+    await write('2026-01-03T00:00:00Z', {dataOnly: true});
+    await write('2026-01-04T00:00:00Z', {includeTables: ['orders']});
+    await write('2026-01-05T00:00:00Z', {includeSchemas: ['public']});
+    expect(await choose()).toBe(whole.id);
+  });
+
   it("takes the own server's of several that have the name, where there are any", async () => {
     const source = {...sampleRecord('2026-01-01T00:00:00Z').source, systemIdentifier: null};
     const write = (below: string, host: string) =>

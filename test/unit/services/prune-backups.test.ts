@@ -55,6 +55,16 @@ describe('pruneBackups', () => {
     expect(await readFile(join(folder, recent.backupPath, 'toc.dat'), 'utf8')).toBe('PGDMP\n');
   });
 
+  it('keeps backups of the whole database however many newer ones there are of a part', async () => {
+    const whole = await writeSampleBackup(folder, day(40));
+    const {config} = whole;
+    for (const back of [1, 2, 3, 39])
+      await writeSampleBackup(folder, day(back), {config: {...config, schemaOnly: true}});
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepLast: 2}, dryRun: false});
+    expect(result.removed.map((one) => one.createdAt)).toEqual([day(3), day(39)]);
+    expect(await names()).toContain(whole.backupPath);
+  });
+
   it('a dry run names the same backups and touches nothing', async () => {
     for (const back of [1, 2, 40, 41]) await writeSampleBackup(folder, day(back));
     const before = await names();

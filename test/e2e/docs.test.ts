@@ -1,0 +1,185 @@
+/** Pages of the documentation, followed to the letter on a server of their own. DESTINO_TEST_RECORD=1 writes what they show anew. */
+import {readFile, rm} from 'node:fs/promises';
+import {basename, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {afterAll, beforeAll, beforeEach, expect, inject, it} from 'vitest';
+import {makeKey} from '../support/age.js';
+import {type PageServer, startPageServer} from '../support/page-server.js';
+import {runCli, tempFolder} from '../support/run-cli.js';
+import {runPage} from '../support/run-page.js';
+
+let server: PageServer;
+let folder: string;
+
+beforeAll(async () => {
+  server = await startPageServer();
+});
+beforeEach(async () => {
+  await server.freshShop();
+  folder = await tempFolder();
+  return () => rm(folder, {recursive: true, force: true});
+});
+afterAll(() => server.cluster.stop());
+
+const shop = () => ({DIRECT_URL: server.url('shop')});
+
+/** What the stock tools are told, with those of the server's own version first in PATH. */
+const stockEnvironment = () => {
+  const {host, port, user, password} = server.cluster.connection;
+  return {
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: user,
+    PGPASSWORD: password ?? '',
+    PATH: `${inject('serverBin')}:${process.env['PATH'] ?? ''}`,
+  };
+};
+
+/** Makes a backup as somebody did before the page begins, and returns its id. */
+async function backUp(...flags: string[]): Promise<string> {
+  const result = await runCli(['backup', '--json', ...flags], {cwd: folder, env: shop()});
+  expect(result.status).toBe(0);
+  return (result.json() as {id: string}).id;
+}
+
+/** Every row of every table of a database, whatever their order. */
+async function contentOf(database: string): Promise<string> {
+  const tables = await server.run(
+    "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
+    database,
+  );
+  const digests: string[] = [];
+  for (const {name} of tables) {
+    const [row] = await server.run(
+      `SELECT count(*) || coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') AS content FROM ${name ?? ''} AS t`,
+      database,
+    );
+    digests.push(`${name ?? ''} ${row?.['content'] ?? ''}`);
+  }
+  return digests.join('\n');
+}
+
+it('getting started: a proven backup in three commands, with the .env of a Prisma project at Supabase', async () => {
+  // As at Supabase: no superuser, schemas that the role may not read, and a pooler in front.
+  await server.run(`CREATE ROLE "postgres.abcdefghijkl" LOGIN CREATEDB PASSWORD 'PASSWORD'`);
+  await server.run('CREATE ROLE supabase_admin');
+  await server.run('ALTER DATABASE shop OWNER TO "postgres.abcdefghijkl"');
+  await server.run(
+    `DO $$ DECLARE t text; BEGIN
+       FOR t IN SELECT format('%I', tablename) FROM pg_tables WHERE schemaname = 'public' LOOP
+         EXECUTE 'ALTER TABLE ' || t || ' OWNER TO "postgres.abcdefghijkl"';
+       END LOOP; END $$`,
+    'shop',
+  );
+  await server.run('CREATE SCHEMA auth AUTHORIZATION supabase_admin', 'shop');
+  await server.run('CREATE TABLE auth.users (id int); ', 'shop');
+  const here = `${server.cluster.connection.host}:${server.cluster.connection.port}/shop`;
+  try {
+    await runPage('docs/getting-started.md', {
+      folder,
+      shown: [
+        ['aws-0-us-west-1.pooler.supabase.com:6543/postgres', here],
+        ['aws-0-us-west-1.pooler.supabase.com:5432/postgres', here],
+        ['/srv/shop', folder],
+      ],
+      elsewhere: {'npm install --global ./destino-db-0.1.0.tgz': 'test/e2e/packed-program.test.ts'},
+    });
+    const listed = (await runCli(['list', '--json'], {cwd: folder})).json();
+    expect(listed).toMatchObject({backups: [{verification: {level: 'restore', ok: true}}]});
+  } finally {
+    await server.run('DROP DATABASE shop WITH (FORCE)');
+    await server.run('DROP ROLE supabase_admin');
+    await server.run('DROP ROLE "postgres.abcdefghijkl"');
+  }
+});
+
+it('restoring at 3 a.m.', async () => {
+  const before = await contentOf('shop');
+  const id = await backUp();
+  await server.run('DELETE FROM refunds', 'shop');
+  await server.run(`UPDATE orders SET notes = 'lost' WHERE total > 100`, 'shop');
+  await runPage('docs/restore.md', {
+    folder,
+    env: shop(),
+    shown: [
+      ['shop-2026-11-25T02-00-04', id],
+      ['/srv/shop', folder],
+    ],
+    statuses: {'destino-db backup --label before-restore': 4},
+    before: async (script) => {
+      if (!script.includes('--dry-run')) return;
+      // The newest is of the damaged database by now, and whoever takes it is told.
+      const latest = ['restore', '--latest', '--drop-existing', '--dry-run'];
+      const {stderr} = await runCli(latest, {cwd: folder, env: shop()});
+      expect(stderr).toMatch(/lost rows against the backup before it.*public\.refunds 38 -> 0/);
+    },
+  });
+  expect(await contentOf('shop')).toBe(before);
+});
+
+it('restoring without this tool', async () => {
+  const before = await contentOf('shop');
+  const identity = join(folder, 'key.txt');
+  const recipient = makeKey(identity);
+  const flags = [
+    ['shop-2026-11-25T02-00-04', '--format=custom'],
+    ['shop-2026-11-25T02-10-04', '--format=directory'],
+    ['shop-2026-11-25T02-20-04', '--format=sql'],
+    ['shop-2026-11-25T02-30-04', `--encrypt-to=${recipient}`],
+  ] as const;
+  const ids: [string, string][] = [];
+  for (const [shown, flag] of flags) ids.push([shown, await backUp(flag)]);
+  const cleaned = await runCli(['orders:clean', '--execute', '--yes', '--json'], {cwd: folder, env: shop()});
+  expect(cleaned.status).toBe(0);
+  const {backupPath} = cleaned.json() as {backupPath: string};
+  await runPage('docs/without-this-tool.md', {
+    folder,
+    env: stockEnvironment(),
+    shown: [...ids, ['orders-backup-2026-11-25T02-40-04.json', basename(backupPath)], ['/srv/shop', folder]],
+    before: async (script) => {
+      if (!script.includes('put-back-orders')) return;
+      for (const format of ['directory', 'sql', 'decrypted'])
+        expect(await contentOf(`shop_${format}`)).toBe(before);
+      // The page has swapped the names: the shop has all of its orders, and the cleaned one is aside.
+      expect(await contentOf('shop')).toBe(before);
+      await server.run('DROP DATABASE shop WITH (FORCE)');
+      await server.run('ALTER DATABASE shop_old RENAME TO shop');
+      expect(await contentOf('shop')).not.toBe(before);
+    },
+  });
+  expect(await contentOf('shop')).toBe(before);
+});
+
+it('orders in other schemas', async () => {
+  const markdown = await readFile(
+    fileURLToPath(new URL('../../docs/orders-profiles.md', import.meta.url)),
+    'utf8',
+  );
+  const schema = /```sql schema\.sql\n([^]*?)```/.exec(markdown)?.[1] ?? '';
+  await server.run('CREATE DATABASE sales TEMPLATE template0');
+  await server.load(schema, 'sales');
+  const before = await contentOf('sales');
+  await runPage('docs/orders-profiles.md', {
+    folder,
+    env: {DIRECT_URL: server.url('sales')},
+    shown: [['/srv/shop', folder]],
+  });
+  expect(await contentOf('sales')).toBe(before);
+});
+
+it('large databases', async () => {
+  await runPage('docs/large-databases.md', {folder, env: shop()});
+});
+
+it('Supabase and managed servers', async () => {
+  await backUp();
+  await runPage('docs/managed-servers.md', {folder, env: shop()});
+  // The database that services are tied to.
+  const swap = ['restore', '--latest', '--target-db', 'postgres', '--drop-existing', '--yes', '--json'];
+  await server.run('CREATE TABLE here (id int)');
+  const refused = await runCli(swap, {cwd: folder, env: shop()});
+  await server.run('DROP TABLE here');
+  expect(refused.json()).toMatchObject({
+    error: {code: 'NOT_SUPPORTED_HERE', hint: expect.stringContaining('--clean') as string},
+  });
+});
