@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs with apt the programs that tests of metrics, alert rules, schedules and the report run, when root; says how otherwise. No service is started.
+# Installs with apt the programs that tests of metrics, alert rules, schedules, the report and the documentation run, when root; says how otherwise. No service is started.
 # With the argument "storage": those of tests with an object store and encrypted backups instead.
 set -euo pipefail
 missing=()
+command -v age >/dev/null || missing+=(age)
 if [ "${1:-}" = storage ]; then
   command -v radosgw >/dev/null || missing+=(radosgw)
   command -v ceph-mon >/dev/null || missing+=(ceph-mon)
   command -v ceph-osd >/dev/null || missing+=(ceph-osd)
-  command -v age >/dev/null || missing+=(age)
   command -v openssl >/dev/null || missing+=(openssl)
   compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
 else
@@ -15,6 +15,7 @@ else
   command -v prometheus-node-exporter >/dev/null || missing+=(prometheus-node-exporter)
   command -v crontab >/dev/null || missing+=(cron)
   command -v systemd-analyze >/dev/null || missing+=(systemd)
+  command -v script >/dev/null || missing+=(bsdutils)
   command -v chromium >/dev/null || missing+=(chromium fonts-liberation)
 fi
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi

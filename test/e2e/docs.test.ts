@@ -7,11 +7,13 @@ import {makeKey} from '../support/age.js';
 import {type PageServer, startPageServer} from '../support/page-server.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {runPage} from '../support/run-page.js';
+import {requireTestTools} from '../support/test-tools.js';
 
 let server: PageServer;
 let folder: string;
 
 beforeAll(async () => {
+  requireTestTools();
   server = await startPageServer();
 });
 beforeEach(async () => {

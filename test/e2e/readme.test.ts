@@ -16,6 +16,7 @@ import {
   type TerminalLine,
   textOfPicture,
 } from '../support/terminal-picture.js';
+import {requireTestTools} from '../support/test-tools.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const shownFolder = '/srv/shop';
@@ -24,6 +25,7 @@ let server: PageServer;
 let folder: string;
 
 beforeAll(async () => {
+  requireTestTools();
   server = await startPageServer();
 });
 beforeEach(async () => {

@@ -4,7 +4,7 @@ import {fileURLToPath} from 'node:url';
 
 const script = fileURLToPath(new URL('../../scripts/install-test-tools.sh', import.meta.url));
 
-/** Makes promtool and prometheus-node-exporter available on PATH; fails, saying how to install them, where it cannot. */
+/** Makes promtool, age, script and their like available on PATH; fails, saying how to install them, where it cannot. */
 export function requireTestTools(): void {
   execFileSync('bash', [script], {stdio: 'inherit'});
 }
