@@ -1,7 +1,7 @@
 /** One writer per folder of backups: a lock file that is taken over when its owner is dead. */
 import {randomBytes} from 'node:crypto';
-import {open, readFile, rename, rm, stat, utimes} from 'node:fs/promises';
-import {dirname, isAbsolute, join, relative, sep} from 'node:path';
+import {open, readFile, realpath, rename, rm, stat, utimes} from 'node:fs/promises';
+import {basename, dirname, isAbsolute, join, relative, sep} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
@@ -43,7 +43,7 @@ export async function withFolderLock<T>(
   work: () => Promise<T>,
   options: LockOptions,
 ): Promise<T> {
-  const path = lockPath(ctx.settings.backupsDir, folder);
+  const path = await lockPath(ctx.settings.backupsDir, folder);
   await makePrivateFolder(dirname(path));
   const token = await acquire(ctx, path, folder, options);
   const heartbeat = setInterval(() => {
@@ -74,15 +74,37 @@ async function release(ctx: RunContext, path: string, folder: string, token: str
  * For decisions that must not wait; only `withFolderLock` makes sure.
  */
 export async function folderLockOwner(backupsDir: string, folder: string): Promise<LockOwner | undefined> {
-  const found = await readLock(lockPath(backupsDir, folder));
+  const found = await readLock(await lockPath(backupsDir, folder));
   return found?.owner && !(await isAbandoned(found)) ? found.owner : undefined;
 }
 
-/** Folders inside the backups folder are locked beside it, so that they hold backups only; others hold their lock. */
-function lockPath(backupsDir: string, folder: string): string {
-  const inside = relative(backupsDir, folder);
-  if (inside.startsWith('..') || isAbsolute(inside)) return join(folder, '.destino-db.lock');
-  return join(backupsDir, '.locks', `${inside === '' ? 'all' : inside.split(sep).join('.')}.lock`);
+/**
+ * Folders inside the backups folder are locked beside it, so that they hold backups only; others hold their lock. What
+ * links lead to counts, and a folder inside the backups folder of others is locked where they look for it.
+ */
+async function lockPath(backupsDir: string, folder: string): Promise<string> {
+  const [root, real] = [await realPath(backupsDir), await realPath(folder)];
+  const inside = relative(root, real);
+  if (!inside.startsWith('..') && !isAbsolute(inside))
+    return join(root, locksFolder, `${inside === '' ? 'all' : inside.split(sep).join('.')}.lock`);
+  const ofOthers = join(dirname(real), locksFolder);
+  const isTheirs = await stat(ofOthers).then(
+    (found) => found.isDirectory(),
+    () => false, // it is nobody's backups folder
+  );
+  return isTheirs ? join(ofOthers, `${basename(real)}.lock`) : join(real, '.destino-db.lock');
+}
+
+const locksFolder = '.locks';
+
+/** Without links, as far as there is something already. */
+async function realPath(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    const parent = dirname(path); // the rest is yet to be made, or the work itself will meet the trouble
+    return parent === path ? path : join(await realPath(parent), basename(path));
+  }
 }
 
 async function acquire(ctx: RunContext, path: string, folder: string, options: LockOptions): Promise<string> {
