@@ -104,6 +104,17 @@ describe('recover on the server', () => {
     expect(await databaseNames()).toEqual(['postgres']);
   });
 
+  it('drops one into which a subscription was restored, without its slot', async () => {
+    await createMarked('subscribed', 'staging', dead);
+    await withSession(withDatabase(cluster.connection, 'subscribed'), (session) =>
+      session.query(
+        `CREATE SUBSCRIPTION restored CONNECTION 'host=127.0.0.1 port=1 dbname=nowhere' PUBLICATION any_one WITH (connect = false)`,
+      ),
+    );
+    expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['drop subscribed']);
+    expect(await databaseNames()).toEqual(['postgres']);
+  });
+
   it('never drops the database that a staging database has become; it gets its own comment back', async () => {
     await createMarked('shop', 'staging', dead, {comment: "the shop's"});
     await onServer('CREATE DATABASE shop_before_20261122');

@@ -75,6 +75,31 @@ async function scratchDatabases(): Promise<string[]> {
   return rows.map((row) => row['datname'] ?? '');
 }
 
+it('proves a backup with a subscription without touching the slot that it names, and leaves no database', async () => {
+  const subscribed = await createTempDatabase('template0');
+  const made = await (async () => {
+    try {
+      await subscribed.run('CREATE TABLE state AS SELECT 1 AS id');
+      await subscribed.run(
+        `CREATE SUBSCRIPTION verify_subscription CONNECTION 'host=127.0.0.1 port=1 dbname=nowhere' PUBLICATION any_one WITH (connect = false)`,
+      );
+      return await makeBackup(context, subscribed.connection, 'custom', '2025-07-01T03:00:00.000Z');
+    } finally {
+      await subscribed.run('ALTER SUBSCRIPTION verify_subscription SET (slot_name = NONE)');
+      await subscribed.run('DROP SUBSCRIPTION verify_subscription');
+      await subscribed.drop();
+    }
+  })();
+  try {
+    const proof = await verify('custom', {backupFile: made.path, level: 'restore'});
+    expect(proof).toMatchObject({ok: true, level: 'restore'});
+    expect(await scratchDatabases()).toEqual([]);
+  } finally {
+    await rm(made.path);
+    await rm(made.metadataPath);
+  }
+});
+
 /** Runs `work` with another metadata file, and puts the right one back. */
 async function withRecord<T>(
   kind: DumpKind,

@@ -6,7 +6,7 @@ import type {StagedTable} from './staged-table.js';
 /** Asks the staged tables once; the answer takes one bit a line of the file. */
 export async function chosenLines(
   session: Session,
-  tables: readonly StagedTable[],
+  tables: readonly Pick<StagedTable, 'temp'>[],
 ): Promise<(line: number) => boolean> {
   let bits = new Uint8Array(1 << 10);
   const add = (line: number): void => {

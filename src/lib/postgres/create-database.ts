@@ -1,6 +1,7 @@
 /** Makes and drops databases. */
 import {AppError} from '../errors.js';
-import type {Session} from './client.js';
+import {type Session, withSession} from './client.js';
+import {type Connection, withDatabase} from './connection.js';
 import type {DatabaseLocale} from './inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from './quote.js';
 
@@ -92,4 +93,27 @@ export async function createDatabase(
 /** Drops the database with whatever is connected to it; one that does not exist is no error. */
 export async function dropDatabase(session: Session, name: string): Promise<void> {
   await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
+}
+
+/**
+ * Drops a database that this program made for a while. A restored subscription would keep it from being dropped, and
+ * dropping that as it is would take the replication slot of the real one away (manual, DROP SUBSCRIPTION, "slot_name = NONE").
+ * @param server to any database of the server
+ */
+export async function dropWorkDatabase(session: Session, server: Connection, name: string): Promise<void> {
+  const rows = await session.query(
+    `SELECT s.subname FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1`,
+    [name],
+  );
+  if (rows.length > 0) {
+    await withSession(withDatabase(server, name), async (inside) => {
+      for (const row of rows) {
+        const subscription = quoteIdentifier(row['subname'] ?? '');
+        await inside.query(`ALTER SUBSCRIPTION ${subscription} DISABLE`);
+        await inside.query(`ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`);
+        await inside.query(`DROP SUBSCRIPTION ${subscription}`);
+      }
+    });
+  }
+  await dropDatabase(session, name);
 }

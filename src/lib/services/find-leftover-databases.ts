@@ -7,6 +7,7 @@ import {
   listDatabases,
   markStatement,
 } from '../postgres/database-mark.js';
+import {dropWorkDatabase} from '../postgres/create-database.js';
 import {inspectTables} from '../postgres/inspect-database.js';
 import {withMaintenanceSession} from '../postgres/maintenance.js';
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
@@ -138,13 +139,17 @@ function dropLeftover(
   what: {readonly kind: 'staging-database' | 'scratch-database'; readonly what: string},
   database: ListedDatabase,
 ): Leftover {
-  const name = quoteIdentifier(database.name);
   return {
     ...what,
     action: 'drop',
     reason: 'its run has ended',
-    // WITH (FORCE) ends the sessions of tools that outlived their run (manual, DROP DATABASE).
-    run: () => execute(found, [`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`]),
+    // The sessions of tools that outlived their run end with it.
+    run: () =>
+      withMaintenanceSession(
+        found.connection,
+        (session) => dropWorkDatabase(session, found.connection, database.name),
+        {signal: found.ctx.signal},
+      ),
   };
 }
 

@@ -3,7 +3,7 @@ import {AppError, messageOf} from '../errors.js';
 import {type AdvisoryLock, stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession} from '../postgres/client.js';
 import {type Connection, withDatabase} from '../postgres/connection.js';
-import {createDatabase, dropDatabase} from '../postgres/create-database.js';
+import {createDatabase, dropWorkDatabase} from '../postgres/create-database.js';
 import {listDatabases, markStatement} from '../postgres/database-mark.js';
 import {applyDatabaseProperties} from '../postgres/database-properties.js';
 import {describeProcess, fateOf, thisProcess} from '../process-identity.js';
@@ -35,19 +35,24 @@ export async function restoreBySwap(
   const lock = {purpose: 'change', database, waitMs: plan.request.waitMs, signal: context.signal} as const;
   return withSession(maintenance, (session) =>
     withAdvisoryLock(session, lock, async () => {
-      await dropStrays(context, session, database);
+      await dropStrays(context, maintenance, session, database);
       return fillAndSwap(context, plan, {maintenance, session, lock}, carried);
     }),
   );
 }
 
 /** Staging databases that runs left behind when they were killed; this run holds their lock, so nobody works in them. */
-async function dropStrays(context: RunContext, session: Session, target: string): Promise<void> {
+async function dropStrays(
+  context: RunContext,
+  maintenance: Connection,
+  session: Session,
+  target: string,
+): Promise<void> {
   for (const {name, mark, sessions} of await listDatabases(session)) {
     if (mark?.kind !== 'staging' || mark.database !== target) continue;
     const fate = mark.owner ? await fateOf(mark.owner) : 'dead';
     if (fate === 'dead' || (fate === 'elsewhere' && sessions === 0)) {
-      await dropDatabase(session, name);
+      await dropWorkDatabase(session, maintenance, name);
       context.warn(`"${name}", left behind by a run that was killed, was dropped.`);
     } else if (mark.owner) {
       context.warn(
@@ -158,7 +163,7 @@ async function carryOver(
 
 async function dropStaging(maintenance: Connection, staging: string, cause: unknown): Promise<void> {
   try {
-    await withSession(maintenance, (session) => dropDatabase(session, staging));
+    await withSession(maintenance, (session) => dropWorkDatabase(session, maintenance, staging));
   } catch (error) {
     throw new AppError(
       'RESTORE_FAILED',

@@ -10,12 +10,11 @@ import {
   resolveConnection,
   withDatabase,
 } from '../postgres/connection.js';
-import {createDatabase, dropDatabase} from '../postgres/create-database.js';
+import {createDatabase, dropWorkDatabase} from '../postgres/create-database.js';
 import {markStatement} from '../postgres/database-mark.js';
 import type {DatabaseLocale} from '../postgres/inspect-database.js';
 import {inspectRole, type RoleRights} from '../postgres/inspect-target.js';
 import {serverBinFolders, startLocalCluster} from '../postgres/local-cluster.js';
-import {quoteIdentifier} from '../postgres/quote.js';
 import {thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
@@ -149,10 +148,7 @@ async function makeScratch(
 /** @throws what the server says, with the name of the database that stays */
 async function dropScratch(server: Connection, name: string): Promise<void> {
   try {
-    await withSession(server, async (session) => {
-      await forgetSubscriptions(session, server, name);
-      await dropDatabase(session, name);
-    });
+    await withSession(server, (session) => dropWorkDatabase(session, server, name));
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     throw withState(
@@ -160,24 +156,4 @@ async function dropScratch(server: Connection, name: string): Promise<void> {
       `The scratch database "${name}" on ${describeConnection(server)} could not be dropped and is still there.`,
     );
   }
-}
-
-/**
- * A restored subscription keeps its database from being dropped, and dropping it as it is would take the replication slot
- * of the real one away (manual, DROP SUBSCRIPTION, "slot_name = NONE").
- */
-async function forgetSubscriptions(session: Session, server: Connection, name: string): Promise<void> {
-  const rows = await session.query(
-    `SELECT s.subname FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1`,
-    [name],
-  );
-  if (rows.length === 0) return;
-  await withSession(withDatabase(server, name), async (inside) => {
-    for (const row of rows) {
-      const subscription = quoteIdentifier(row['subname'] ?? '');
-      await inside.query(`ALTER SUBSCRIPTION ${subscription} DISABLE`);
-      await inside.query(`ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`);
-      await inside.query(`DROP SUBSCRIPTION ${subscription}`);
-    }
-  });
 }
