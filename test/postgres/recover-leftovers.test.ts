@@ -11,6 +11,7 @@ import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {type ProcessIdentity, thisProcess} from '../../src/lib/process-identity.js';
 import {recoverLeftovers, type RecoverResult} from '../../src/lib/services/recover-leftovers.js';
 import type {JournalEntry} from '../../src/lib/watch/journal.js';
+import {until} from '../support/observe.js';
 import {tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';
 import {testContext} from '../support/test-context.js';
@@ -157,6 +158,34 @@ describe('recover on the server', () => {
     expect(result.left).toEqual([expect.objectContaining({what: 'shop', reason: expect.stringContaining('holds tables') as string})]); // prettier-ignore
     expect(await databaseNames()).toEqual(['postgres', 'shop']);
     expect(await journals()).toHaveLength(1);
+  });
+
+  it('waits for a database that the server is still making for a program that was killed', async () => {
+    await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'late'});
+    let recovering: Promise<RecoverResult> | undefined;
+    await withSession(cluster.connection, async (session) => {
+      recovering = recoverLeftovers(context(), {dryRun: false});
+      const isLooking = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%AS sessions' AND pid <> pg_backend_pid()`;
+      await until('recover looks', async () => (await session.query(isLooking)).length > 0);
+      await session.query('CREATE DATABASE late');
+    });
+    expect((await recovering)?.recovered.map(({action, what}) => `${action} ${what}`)).toEqual(['drop late']);
+    expect(await databaseNames()).toEqual(['postgres']);
+    expect(await journals()).toEqual([]);
+  });
+
+  it('keeps the journal while a session may still make what it names', async () => {
+    await writeJournal(dead, {kind: 'staging-database', server: server(), database: 'late', target: 'shop'});
+    await withSession(cluster.connection, async (session) => {
+      const {left} = await recoverLeftovers(context(), {dryRun: false});
+      expect(left).toMatchObject([
+        {what: 'late', reason: expect.stringContaining('may be made yet') as string},
+      ]);
+      expect(await journals()).toHaveLength(1);
+      await session.query('CREATE DATABASE late');
+    });
+    expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['drop late']);
+    expect(await journals()).toEqual([]);
   });
 
   it('keeps the journal while the server cannot be looked at, and says why', async () => {

@@ -1,4 +1,5 @@
 /** What interrupted runs left on the server: working databases, half a change of names, a database closed to sessions. */
+import {setTimeout as delay} from 'node:timers/promises';
 import {type Session, withSession} from '../postgres/client.js';
 import {type Connection, withDatabase} from '../postgres/connection.js';
 import {
@@ -23,6 +24,8 @@ interface Found {
   readonly ctx: RunContext;
   readonly connection: Connection;
   readonly databases: ReadonlyMap<string, ListedDatabase>;
+  /** Whether what is not there will not come any more. */
+  readonly isSettled: boolean;
 }
 
 /**
@@ -35,26 +38,63 @@ export async function findLeftoverDatabases(
   connection: Connection,
   journals: readonly LeftJournal[],
 ): Promise<Leftover[]> {
-  const listed = await withMaintenanceSession(connection, listDatabases, {signal: ctx.signal});
+  const entries = journals
+    .filter((journal) => journal.fate === 'dead')
+    .flatMap((journal) => journal.unfinished)
+    .filter((entry) => 'server' in entry && isSameServer(entry.server, connection));
+  const {listed, isSettled} = await withMaintenanceSession(
+    connection,
+    async (session) => {
+      const settled = await settle(session, entries);
+      return {listed: await listDatabases(session), isSettled: settled};
+    },
+    {signal: ctx.signal},
+  );
   const found: Found = {
     ctx,
     connection,
     databases: new Map(listed.map((database) => [database.name, database])),
+    isSettled,
   };
   const leftovers: Leftover[] = [];
   for (const database of listed) {
     if (database.mark) leftovers.push(...(await leftoverOfMark(found, database, database.mark)));
   }
-  const entries = journals
-    .filter((journal) => journal.fate === 'dead')
-    .flatMap((journal) => journal.unfinished)
-    .filter((entry) => 'server' in entry && isSameServer(entry.server, connection));
   for (const entry of entries) leftovers.push(...(await leftoverOfEntry(found, entry)));
   const seen = new Set<string>();
   return leftovers.filter((one) => {
     const key = `${one.what} ${one.action}`;
     return !seen.has(key) && seen.add(key);
   });
+}
+
+const looks = 100;
+const betweenLooksMs = 50;
+
+/**
+ * The server finishes the statement of a program that was killed before it notices; CREATE DATABASE takes a while. So what
+ * a journal names and is not there may still come as long as any session of this program is open.
+ * @returns whether none is, or all of it is there
+ */
+async function settle(session: Session, entries: readonly JournalEntry[]): Promise<boolean> {
+  const names = entries.flatMap((entry) => (isMaking(entry) ? [entry.database] : []));
+  for (let look = 1; ; look += 1) {
+    const [row] = await session.query(
+      `SELECT (SELECT count(*) FROM pg_catalog.pg_database WHERE datname = ANY ($1)) AS there,
+              (SELECT count(*) FROM pg_catalog.pg_stat_activity
+                WHERE application_name = 'destino-db' AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()) AS sessions`,
+      [names],
+    );
+    if (row?.['sessions'] === '0' || Number(row?.['there']) === new Set(names).size) return true;
+    if (look === looks) return false;
+    await delay(betweenLooksMs);
+  }
+}
+
+function isMaking(
+  entry: JournalEntry,
+): entry is Extract<JournalEntry, {kind: 'scratch-database' | 'staging-database'}> {
+  return entry.kind === 'scratch-database' || entry.kind === 'staging-database';
 }
 
 /** Whether a journal's entry is about the server that the settings name. */
@@ -108,8 +148,9 @@ async function leftoverOfEntry(found: Found, entry: JournalEntry): Promise<Lefto
     case 'scratch-database':
     case 'staging-database': {
       const database = found.databases.get(entry.database);
+      const what = {kind: entry.kind, what: entry.database} as const;
+      if (!database && !found.isSettled) return [{...what, action: 'leave', reason: mayCome}];
       if (!database || database.mark) return []; // never made, gone, or told by its mark
-      const what = {kind: entry.kind, what: database.name} as const;
       if (await isEmpty(found, database)) return [dropLeftover(found, what, database)];
       return [
         {
@@ -133,6 +174,9 @@ async function leftoverOfEntry(found: Found, entry: JournalEntry): Promise<Lefto
       return [];
   }
 }
+
+const mayCome =
+  'it is not there, but may be made yet: sessions of this program are open on the server; run recover again when they have ended';
 
 function dropLeftover(
   found: Found,
