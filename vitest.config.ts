@@ -1,4 +1,5 @@
 import {defineConfig} from 'vitest/config';
+import {serverBinFolders} from './src/lib/postgres/local-cluster.js';
 
 // Unit and contract tests need no server; postgres and e2e tests share one throw-away cluster.
 const server = {
@@ -11,6 +12,29 @@ const server = {
 const fuzzTimeout = process.env['DESTINO_TEST_FUZZ'] === 'long' ? 3_600_000 : 120_000;
 
 const isLongStorage = process.env['DESTINO_TEST_STORAGE'] === 'long';
+
+// Where several versions are installed, all tests run on the oldest, and what touches the tools most on the newest too;
+// `npm run test:matrix` runs everything on each.
+const installed = (await serverBinFolders()).map(({major}) => String(major));
+const isOneOfMany = process.env['DESTINO_TEST_PG'] === undefined && installed.length > 1;
+const newest = isOneOfMany
+  ? [
+      {
+        test: {
+          name: 'newest',
+          include: [
+            'backup-database',
+            'every-type',
+            'restore-database',
+            'clean-orders',
+            'restore-orders',
+          ].map((name) => `test/postgres/${name}.test.ts`),
+          ...server,
+          env: {DESTINO_TEST_PG: installed[0]},
+        },
+      },
+    ]
+  : [];
 
 export default defineConfig({
   test: {
@@ -26,6 +50,7 @@ export default defineConfig({
       // Properties of the parsers; one of them asks the real psql. DESTINO_TEST_FUZZ=long tries many more.
       {test: {name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], ...server, testTimeout: fuzzTimeout}},
       {test: {name: 'postgres', include: ['test/postgres/**/*.test.ts'], ...server}},
+      ...newest,
       // These also have a real S3 server, which takes a quarter of a minute to start.
       {
         test: {

@@ -3,7 +3,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {countFlag, encryptFlags, encryptionFlagsOf, waitFlag} from '../lib/cli/flags.js';
 import {showBackup} from '../lib/cli/show-backup.js';
 import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup-to-places.js';
-import {backupFormats} from '../lib/settings/config-schema.js';
+import {backupFormats, compressMethods} from '../lib/settings/config-schema.js';
 
 export default class Backup extends BaseCommand {
   static override summary = 'make a verified backup of one database';
@@ -23,7 +23,10 @@ export default class Backup extends BaseCommand {
       helpGroup: 'DUMP',
     }),
     compress: Flags.boolean({allowNo: true, summary: 'Compress (the default).', helpGroup: 'DUMP'}),
-    'compress-level': countFlag('Level, 0 (none) to 9.', {min: 0, max: 9}),
+    'compress-method': Flags.option({options: compressMethods})({
+      summary: 'How; zstd and lz4 take tools of PostgreSQL 16 or newer.',
+    }),
+    'compress-level': countFlag('Level; 0 is none, gzip has 9, lz4 12, zstd 22.', {min: 0, max: 22}),
     'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {min: 1, max: 64}),
     'schema-only': Flags.boolean({summary: 'Definitions without rows.', exclusive: ['data-only']}),
     'data-only': Flags.boolean({summary: 'Rows without definitions.'}),
@@ -96,6 +99,7 @@ export default class Backup extends BaseCommand {
           {
             format: flags.format,
             compress: flags.compress,
+            compressMethod: flags['compress-method'],
             compressLevel: flags['compress-level'],
             parallelJobs: flags['parallel-jobs'],
             schemaOnly: flags['schema-only'],

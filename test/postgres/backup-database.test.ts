@@ -12,7 +12,7 @@ import type {Connection} from '../../src/lib/postgres/connection.js';
 import type {Progress} from '../../src/lib/progress/progress.js';
 import type {RunContext} from '../../src/lib/run-context.js';
 import {installedTools} from '../../src/lib/postgres/find-tools.js';
-import {supportsZstd} from '../../src/lib/postgres/zstd-support.js';
+import {supportsMethod} from '../../src/lib/postgres/compress-methods.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import type {BackupRequest} from '../../src/lib/services/backup-options.js';
 import {makeDump} from '../support/make-dump.js';
@@ -127,10 +127,8 @@ describe('a backup', () => {
       await shop.run(`UPDATE payments SET "updatedAt" = "updatedAt" + interval '1 second'`);
       await makeDump(shop.connection, path, 'custom', {name, major: inject('serverMajor')});
     };
-    // pg_dump from 16 on compresses with zstd by itself: then nothing has passed through this program to compare with.
-    const [tool] = (await installedTools('pg_dump', context().settings)).sort((x, y) => y.major - x.major);
-    if (inject('serverMajor') >= 16 && tool && (await supportsZstd(tool))) return;
-    const error = await failure(backupDatabase({...context(), reach}, {}));
+    // With zstd nothing passes through this program to compare with.
+    const error = await failure(backupDatabase({...context(), reach}, {compressMethod: 'gzip'}));
     expect(error.code).toBe('VERIFY_FAILED');
     expect(error.details).toEqual(["public.payments has other rows in the dump than pg_dump's output says."]);
     await expectNothingWritten();
@@ -139,7 +137,7 @@ describe('a backup', () => {
   it('is compressed with zstd where server and pg_dump know it, and says who can read it', async () => {
     const settings = context().settings;
     const [tool] = (await installedTools('pg_dump', settings)).sort((a, b) => b.major - a.major);
-    const isKnown = tool !== undefined && (await supportsZstd(tool));
+    const isKnown = tool !== undefined && (await supportsMethod(tool, 'zstd'));
     expect(isKnown).toBe((tool?.major ?? 0) >= 16);
     const {metadataPath, warnings} = await backup({excludeTables: ['orders']});
     const isUsed = isKnown && inject('serverMajor') >= 16;
@@ -147,6 +145,28 @@ describe('a backup', () => {
     expect(config.compression).toBe(isUsed ? 'zstd:3' : 'gzip:5');
     expect(warnings.some((warning) => warning.includes('pg_restore 16'))).toBe(isUsed);
   });
+
+  it.each(['lz4', 'zstd'] as const)(
+    'is compressed with %s when asked, where a pg_dump knows it, and otherwise told what to install',
+    async (method) => {
+      const {settings} = context();
+      const tools = await installedTools('pg_dump', settings);
+      const knowing = await Promise.all(tools.map((tool) => supportsMethod(tool, method)));
+      if (!knowing.includes(true)) {
+        const error = await failure(backup({compressMethod: method}));
+        expect(error).toMatchObject({code: 'TOOL_TOO_OLD', hint: expect.stringContaining('16') as string});
+        return expectNothingWritten();
+      }
+      const {metadataPath, path} = await backup({compressMethod: method});
+      const {config, tables} = await readBackupRecord(metadataPath ?? '');
+      expect(config.compression).toBe(method === 'zstd' ? 'zstd:3' : 'lz4');
+      expect(Object.fromEntries(tables.map(({schema, name, rows}) => [`${schema}.${name}`, rows]))).toEqual(
+        await liveCounts(),
+      );
+      // The byte behind the version and the sizes (archive version 1.15 and newer): gzip 1, lz4 2, zstd 3 (src/common/compression.h).
+      expect((await readFile(path ?? ''))[11]).toBe(method === 'lz4' ? 2 : 3);
+    },
+  );
 
   it('takes the next free name when two fall into one second', async () => {
     const now = '2026-11-22T03:10:05.123Z';
@@ -266,6 +286,9 @@ describe('a backup that cannot be made whole', () => {
     ['an excluded schema that is not there', {excludeSchemas: ['nope']}, 'PATTERN_MATCHES_NOTHING'],
     ['schema-only with data-only', {schemaOnly: true, dataOnly: true}, 'USAGE'],
     ['no compression with a level', {compress: false, compressLevel: 3}, 'USAGE'],
+    ['no compression with a method', {compress: false, compressMethod: 'lz4'}, 'USAGE'],
+    ['plain SQL in zstd', {format: 'sql', compressMethod: 'zstd'}, 'USAGE'],
+    ['a level that the method does not have', {compressMethod: 'lz4', compressLevel: 13}, 'USAGE'],
     ['parallel jobs for one file', {parallelJobs: 3}, 'USAGE'],
   ];
   it.each(cases)('is refused: %s', async (_what, request, code) => {

@@ -1,7 +1,7 @@
 /** Several pg_restore that share an archive find what one alone finds, and miss no damage. */
 import {copyFile, readdir, readFile, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
 import {readCustomHead} from '../../src/lib/archive/custom-format.js';
 import {readArchive} from '../../src/lib/archive/read-archive.js';
 import {findTool, type Tool} from '../../src/lib/postgres/find-tools.js';
@@ -22,7 +22,7 @@ beforeAll(async () => {
     await database.run(
       `CREATE TABLE bulk_${name} AS SELECT n, repeat(md5('${name}' || n), 3) AS text FROM generate_series(1, 60000) AS n`,
     );
-  tool = await findTool('pg_restore', await testSettings(folder), 13);
+  tool = await findTool('pg_restore', await testSettings(folder), inject('serverMajor'));
   await makeDump(database.connection, folder, 'custom', {name: 'custom', compress: '0'});
   await makeDump(database.connection, folder, 'directory', {name: 'directory', compress: '0'});
 });

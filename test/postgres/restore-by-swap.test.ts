@@ -43,8 +43,10 @@ beforeAll(async () => {
   await makeDump(source.connection, folder, 'custom', {name: 'old.dump'});
   await makeDump(source.connection, folder, 'sql.gz', {name: 'old.sql.gz'});
   await source.run(`CREATE FUNCTION helper(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower(t)';
-    CREATE FUNCTION wrap(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT helper(t)';
-    CREATE INDEX breaks ON state (public.wrap(note))`);
+    CREATE FUNCTION wrap(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower(t)';
+    CREATE INDEX breaks ON state (public.wrap(note));
+    -- From 17 on it would break CREATE INDEX already.
+    CREATE OR REPLACE FUNCTION wrap(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT helper(t)'`);
   await makeDump(source.connection, folder, 'custom', {name: 'breaks.dump'});
   await source.drop();
 });

@@ -27,7 +27,9 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 let cluster: LocalCluster | undefined;
 
 export async function setup(project: TestProject): Promise<void> {
-  const server = await chooseServer();
+  // Without any variable vitest leaves `env` out, whatever its types say.
+  const {env} = project.config as {env?: Readonly<Record<string, string>>};
+  const server = await chooseServer(env?.['DESTINO_TEST_PG']);
   cluster = await startLocalCluster({
     binFolder: server.folder,
     settings: [
@@ -49,9 +51,12 @@ export async function teardown(): Promise<void> {
   await cluster?.stop();
 }
 
-/** DESTINO_TEST_PG names the major version; otherwise the oldest installed one, which has the most neighbours above it. */
-async function chooseServer(): Promise<{folder: string; major: number}> {
-  const wanted = process.env['DESTINO_TEST_PG'];
+/**
+ * The project's configuration or DESTINO_TEST_PG names the major version; otherwise the oldest installed one, which has the most neighbours above it.
+ */
+async function chooseServer(
+  wanted = process.env['DESTINO_TEST_PG'],
+): Promise<{folder: string; major: number}> {
   const choose = async () => {
     const servers = await serverBinFolders();
     return wanted === undefined ? servers.at(-1) : servers.find((server) => String(server.major) === wanted);

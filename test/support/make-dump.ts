@@ -3,6 +3,7 @@ import {createWriteStream} from 'node:fs';
 import {join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {createGzip} from 'node:zlib';
+import {inject} from 'vitest';
 import type {DumpFile} from '../../src/lib/archive/read-dump.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';
 import {findTool} from '../../src/lib/postgres/find-tools.js';
@@ -21,7 +22,7 @@ export async function testSettings(
   return loadSettings({}, cwd, {PATH: process.env['PATH'], ...environment});
 }
 
-/** Dumps the database to `folder`/`name` in the given kind. */
+/** Dumps the database to `folder`/`name` in the given kind; `major` is the server's, where it isn't the run's own. */
 export async function makeDump(
   connection: Connection,
   folder: string,
@@ -30,7 +31,7 @@ export async function makeDump(
 ): Promise<DumpFile> {
   const format = kind === 'sql.gz' ? 'sql' : kind;
   const path = join(folder, options.name ?? `shop.${kind}`);
-  const tool = await findTool('pg_dump', await testSettings(folder), options.major ?? 13);
+  const tool = await findTool('pg_dump', await testSettings(folder), options.major ?? inject('serverMajor'));
   await runPgDump({
     tool,
     connection,

@@ -2,13 +2,14 @@
 import {knownDumpMajors} from '../archive/custom-format.js';
 import {AppError} from '../errors.js';
 import type {TableSize} from '../postgres/inspect-database.js';
-import type {BackupFormat, Config} from '../settings/config-schema.js';
+import type {BackupFormat, CompressMethod, Config} from '../settings/config-schema.js';
 import type {Encryption} from './encryption.js';
 
 /** The flags of `backup`, undefined where not given. */
 export interface BackupRequest {
   readonly format?: BackupFormat | undefined;
   readonly compress?: boolean | undefined;
+  readonly compressMethod?: CompressMethod | undefined;
   readonly compressLevel?: number | undefined;
   readonly verify?: boolean | undefined;
   readonly fingerprint?: boolean | undefined;
@@ -41,6 +42,8 @@ export interface BackupRequest {
 export interface BackupOptions {
   readonly format: BackupFormat;
   readonly isCompressed: boolean;
+  /** As it was asked for. */
+  readonly compressMethod: CompressMethod | undefined;
   /** pg_dump's --compress, undefined for the format's own default. */
   readonly compression: string | undefined;
   /** The gzip level at which this program compresses what pg_dump writes uncompressed; undefined where pg_dump does it. */
@@ -65,6 +68,8 @@ const gzipDefaultLevel = 6;
 const gzipDirectoryLevel = 4;
 /** Measured: half the time of gzip's default and 15 % fewer bytes. */
 const zstdDefault = 'zstd:3';
+/** src/common/compression.c of PostgreSQL */
+const highestLevels: Readonly<Record<CompressMethod, number>> = {gzip: 9, lz4: 12, zstd: 22};
 /** Measured: the size of pg_dump's own default. */
 const recompressLevel = 5;
 
@@ -75,9 +80,20 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
   const level =
     request.compressLevel ?? (request.compress === undefined ? defaults.compressLevel : undefined);
   const isCompressed = request.compress ?? (level !== undefined ? level > 0 : (defaults.compress ?? true));
+  // Plain SQL is compressed by gzip alone, whatever the config file wants for archives.
+  const method = request.compressMethod ?? (format === 'sql' ? undefined : defaults.compressMethod);
   if (request.compress === false && request.compressLevel !== undefined && request.compressLevel > 0) {
     throw usage('--no-compress contradicts --compress-level.');
   }
+  if (!isCompressed && request.compressMethod !== undefined)
+    throw usage(
+      `${request.compress === false ? '--no-compress' : 'Level 0'} contradicts --compress-method ${request.compressMethod}.`,
+    );
+  if (format === 'sql' && method !== undefined && method !== 'gzip')
+    throw usage(`--compress-method ${method} needs --format custom or directory; plain SQL is gzip.`);
+  const highest = highestLevels[method ?? 'gzip'];
+  if (level !== undefined && level > highest)
+    throw usage(`Level ${level} is too high: ${method ?? 'gzip'} has levels up to ${highest}.`);
   if (request.compress === true && request.compressLevel === 0)
     throw usage('--compress contradicts --compress-level 0.');
   if (request.schemaOnly === true && request.dataOnly === true)
@@ -92,7 +108,8 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
   return {
     format,
     isCompressed,
-    compression: compressionArgument(isCompressed, level),
+    compressMethod: method,
+    compression: compressionArgument(isCompressed, method, level),
     recompressLevel: undefined,
     isVerified: request.verify ?? true,
     hasFingerprints: (request.verify ?? true) && (request.fingerprint ?? true),
@@ -110,7 +127,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
 /**
  * Fills in what was not asked for, by what the server and pg_dump are: the compression of archives, and as many
  * connections as the sizes of the tables can keep busy, for a table is read by one connection alone.
- * @param hasZstd whether pg_dump writes zstd and the dump's readers know it
+ * @param found `hasZstd` says whether pg_dump writes zstd, the dump's readers know it, and nothing else was asked for
  */
 export function fitBackupOptions(
   options: BackupOptions,
@@ -158,9 +175,15 @@ function usefulJobs(tables: readonly TableSize[]): number {
 }
 
 /** What was asked for; the default is fitted later. */
-function compressionArgument(isCompressed: boolean, level: number | undefined): string | undefined {
+function compressionArgument(
+  isCompressed: boolean,
+  method: CompressMethod | undefined,
+  level: number | undefined,
+): string | undefined {
   if (!isCompressed) return '0';
-  return level === undefined ? undefined : String(level);
+  if (method === undefined || method === 'gzip') return level === undefined ? undefined : String(level);
+  if (level !== undefined) return `${method}:${level}`;
+  return method === 'zstd' ? zstdDefault : method;
 }
 
 function usage(message: string): AppError {

@@ -10,11 +10,11 @@ import {
   withDatabase,
 } from '../postgres/connection.js';
 import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
-import {findTool, type Tool} from '../postgres/find-tools.js';
+import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../postgres/compress-methods.js';
+import type {Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import {findSupabaseSchemas} from '../postgres/managed-schemas.js';
 import type {DumpOptions} from '../postgres/pg-dump.js';
-import {firstMajorWithZstd, supportsZstd} from '../postgres/zstd-support.js';
 import type {RunContext} from '../run-context.js';
 import {
   type BackupOptions,
@@ -56,7 +56,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
     connection,
     async (session) => {
       const identity = await inspectIdentity(session);
-      const tool = await findTool('pg_dump', settings, identity.major);
+      const tool = await findDumpTool(settings, identity.major, asked.compressMethod, signal);
       const managed =
         request.preset === 'none' || asked.includeSchemas.length + asked.includeTables.length > 0
           ? []
@@ -72,9 +72,9 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         toolMajor: tool.major,
         tables: selection.tables,
       });
-      if (options.compression?.startsWith('zstd') === true)
+      if (/^(?:lz4|zstd)/.test(options.compression ?? ''))
         warnings.push(
-          `Compressed with ${options.compression}: only a pg_restore ${firstMajorWithZstd} or newer that was built with zstd reads it (--compress-level 6 takes gzip instead).`,
+          `Compressed with ${options.compression}: only a pg_restore ${firstMajorWithMethods} or newer that was built with it reads this (--compress-method gzip is read by all).`,
         );
       if (identity.isStandby) warnings.push('The server is a standby: replication may cancel the dump.');
       const previous = await lastOfKind(folder, identity, options);
@@ -115,8 +115,9 @@ async function usesZstd(
   serverMajor: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const isOpen = options.format !== 'sql' && options.compression === undefined && !options.schemaOnly;
-  return isOpen && serverMajor >= firstMajorWithZstd && (await supportsZstd(tool, signal));
+  const {format, compressMethod, compression, schemaOnly} = options;
+  const isOpen = format !== 'sql' && compressMethod === undefined && compression === undefined && !schemaOnly;
+  return isOpen && serverMajor >= firstMajorWithMethods && (await supportsMethod(tool, 'zstd', signal));
 }
 
 /** The newest backup of the same database in the same form, whose size tells about the next one's. */

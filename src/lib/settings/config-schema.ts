@@ -7,6 +7,9 @@ import {encryptionConfig, storageConfig} from './storage-config.js';
 
 export const backupFormats = ['custom', 'sql', 'directory'] as const;
 export type BackupFormat = (typeof backupFormats)[number];
+/** Of pg_dump, by its own names. */
+export const compressMethods = ['gzip', 'lz4', 'zstd'] as const;
+export type CompressMethod = (typeof compressMethods)[number];
 
 const count = z.int().min(0);
 
@@ -47,7 +50,16 @@ export const configSchema = z.strictObject({
     .strictObject({
       format: z.enum(backupFormats).optional().describe('Format of backups when --format is not given.'),
       compress: z.boolean().optional().describe('Whether backups are compressed.'),
-      compressLevel: z.int().min(0).max(22).optional().describe('Compression level.'),
+      compressMethod: z
+        .enum(compressMethods)
+        .optional()
+        .describe('How archives are compressed; lz4 and zstd take client tools of PostgreSQL 16 or newer.'),
+      compressLevel: z
+        .int()
+        .min(0)
+        .max(22)
+        .optional()
+        .describe('Compression level (gzip up to 9, lz4 12, zstd 22).'),
       parallelJobs: z.int().min(1).max(64).optional().describe('How many tables are dumped at a time.'),
       excludeTables: z
         .array(z.string().min(1))

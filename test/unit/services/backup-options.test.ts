@@ -40,6 +40,9 @@ describe('the compression of a dump', () => {
   it('is what was asked for, whatever pg_dump could do', () => {
     expect(fit({compressLevel: 9}, {hasZstd: true}).compression).toBe('9');
     expect(fit({compress: false, format: 'directory'}, {hasZstd: true}).compression).toBe('0');
+    expect(fit({compressMethod: 'lz4'}).compression).toBe('lz4');
+    expect(fit({compressMethod: 'zstd', compressLevel: 19}).compression).toBe('zstd:19');
+    expect(fit({compressMethod: 'gzip', compressLevel: 9}).compression).toBe('9');
   });
 });
 
@@ -48,6 +51,8 @@ describe("the program's own compression", () => {
     ['a custom dump that is read back', {}, {}, 5],
     ['one that is not read back', {verify: false}, {}, undefined],
     ['one with a level of its own', {compressLevel: 6}, {}, undefined],
+    ['one that shall be gzip', {compressMethod: 'gzip'}, {}, 5],
+    ['one that shall be lz4', {compressMethod: 'lz4'}, {}, undefined],
     ['one without compression', {compress: false}, {}, undefined],
     ['one that pg_dump packs with zstd', {}, {hasZstd: true}, undefined],
     ['one of a pg_dump that is not known', {}, {toolMajor: 19}, undefined],
