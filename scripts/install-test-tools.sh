@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs with apt the programs that tests of metrics, alert rules, schedules, the report and the documentation run, when root; says how otherwise. No service is started.
+# Installs with apt the programs that tests of metrics, alert rules, schedules, the report, completion, the examples in help and the documentation run, when root;
+# says how otherwise. No service is started.
 # With the argument "storage": those of tests with an object store and encrypted backups instead.
 set -euo pipefail
 missing=()
@@ -14,6 +15,9 @@ else
   command -v promtool >/dev/null || missing+=(prometheus)
   command -v prometheus-node-exporter >/dev/null || missing+=(prometheus-node-exporter)
   command -v crontab >/dev/null || missing+=(cron)
+  command -v jq >/dev/null || missing+=(jq)
+  command -v zsh >/dev/null || missing+=(zsh)
+  command -v fish >/dev/null || missing+=(fish)
   command -v systemd-analyze >/dev/null || missing+=(systemd)
   command -v script >/dev/null || missing+=(bsdutils)
   command -v chromium >/dev/null || missing+=(chromium fonts-liberation)

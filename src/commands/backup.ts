@@ -14,78 +14,114 @@ export default class Backup extends BaseCommand {
     '<%= config.bin %> backup',
     '<%= config.bin %> backup --format directory --parallel-jobs 4 --label before-release',
     '<%= config.bin %> backup --quiet --retention-days 30',
-    '<%= config.bin %> backup --to s3://bucket/shop --encrypt-to age1...',
-    '<%= config.bin %> backup --json | jq -r .path',
+    '<%= config.bin %> backup --to s3://bucket/db --encrypt-to age1...',
   ];
   static override flags = {
     format: Flags.option({options: backupFormats})({
+      helpGroup: 'FORM',
       summary: 'Form of the dump (default custom).',
-      helpGroup: 'DUMP',
     }),
-    compress: Flags.boolean({allowNo: true, summary: 'Compress (the default).', helpGroup: 'DUMP'}),
+    compress: Flags.boolean({helpGroup: 'FORM', allowNo: true, summary: 'Compress (the default).'}),
     'compress-method': Flags.option({options: compressMethods})({
+      helpGroup: 'FORM',
       summary: 'How; zstd and lz4 take tools of PostgreSQL 16 or newer.',
     }),
-    'compress-level': countFlag('Level; 0 is none, gzip has 9, lz4 12, zstd 22.', {min: 0, max: 22}),
-    'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {min: 1, max: 64}),
-    'schema-only': Flags.boolean({summary: 'Definitions without rows.', exclusive: ['data-only']}),
-    'data-only': Flags.boolean({summary: 'Rows without definitions.'}),
+    'compress-level': countFlag('Level; 0 is none, gzip has 9, lz4 12, zstd 22.', {
+      helpGroup: 'FORM',
+      min: 0,
+      max: 22,
+    }),
+    'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {
+      helpGroup: 'FORM',
+      min: 1,
+      max: 64,
+    }),
+    'schema-only': Flags.boolean({
+      helpGroup: 'CONTENT',
+      summary: 'Definitions without rows.',
+      exclusive: ['data-only'],
+    }),
+    'data-only': Flags.boolean({helpGroup: 'CONTENT', summary: 'Rows without definitions.'}),
     'include-table': Flags.string({
+      helpGroup: 'CONTENT',
       multipleNonGreedy: true,
       multiple: true,
       helpValue: 'PATTERN',
       summary: 'Only these tables (repeatable).',
     }),
     'exclude-table': Flags.string({
+      helpGroup: 'CONTENT',
       multipleNonGreedy: true,
       multiple: true,
       helpValue: 'PATTERN',
       summary: 'Not these tables (repeatable).',
     }),
     'include-schema': Flags.string({
+      helpGroup: 'CONTENT',
       multipleNonGreedy: true,
       multiple: true,
       helpValue: 'PATTERN',
       summary: 'Only these schemas (repeatable).',
     }),
     'exclude-schema': Flags.string({
+      helpGroup: 'CONTENT',
       multipleNonGreedy: true,
       multiple: true,
       helpValue: 'PATTERN',
       summary: 'Not these schemas (repeatable).',
     }),
     preset: Flags.option({options: ['supabase', 'none'] as const})({
+      helpGroup: 'CONTENT',
       summary: 'Leave out the schemas that Supabase manages (found by itself) or nothing.',
     }),
-    'with-roles': Flags.boolean({summary: "Also write the cluster's roles, without passwords."}),
-    verify: Flags.boolean({allowNo: true, summary: 'Read every byte back (the default).'}),
+    'with-roles': Flags.boolean({
+      helpGroup: 'CONTENT',
+      summary: "Also write the cluster's roles, without passwords.",
+    }),
+    verify: Flags.boolean({
+      helpGroup: 'SAFETY',
+      allowNo: true,
+      summary: 'Read every byte back (the default).',
+    }),
     fingerprint: Flags.boolean({
+      helpGroup: 'SAFETY',
       allowNo: true,
       summary: "Hash every table's rows while verifying (the default).",
     }),
     'output-dir': Flags.string({
+      helpGroup: 'PLACE',
       helpValue: 'DIR',
       summary: 'Where to write instead of BACKUPS-DIR/database.',
     }),
-    label: Flags.string({helpValue: 'TEXT', summary: 'A word to find the backup by.'}),
+    label: Flags.string({helpGroup: 'PLACE', helpValue: 'TEXT', summary: 'A word to find the backup by.'}),
     'retention-days': countFlag('Afterwards remove backups older than this, by the rules of prune.', {
+      helpGroup: 'SAFETY',
       min: 1,
     }),
-    'accept-shrink': Flags.boolean({summary: 'Take a loss of rows against the last backup as intended.'}),
+    'accept-shrink': Flags.boolean({
+      helpGroup: 'SAFETY',
+      summary: 'Take a loss of rows against the last backup as intended.',
+    }),
     to: Flags.string({
+      helpGroup: 'PLACE',
       helpValue: 'PLACE',
       multiple: true,
       multipleNonGreedy: true,
       summary: 'Also copy the backup there: s3://bucket/prefix or a folder (repeatable).',
     }),
     local: Flags.boolean({
+      helpGroup: 'PLACE',
       allowNo: true,
       default: true,
       summary:
         'With --no-local, stream the dump to the bucket of --to; nothing of it lies here (custom, sql).',
     }),
     ...encryptFlags,
-    'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be dumped, and write nothing.'}),
+    'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
+      char: 'n',
+      summary: 'Say what would be dumped, and write nothing.',
+    }),
     ...waitFlag,
   };
 

@@ -6,16 +6,16 @@ import {copyBackups, type CopyResult} from '../lib/services/copy-backups.js';
 import {copyOrders} from '../lib/services/copy-orders.js';
 
 export default class Copy extends BaseCommand {
-  static override summary = 'copy backups between places: the backups folder, other folders, S3 buckets';
+  static override summary = 'copy backups to and from other folders and S3 buckets';
   static override description =
     'Each file is compared with its checksum on the way and read back where it went; the metadata follows last, so that a copy\n' +
     'is whole or not there. Credentials are taken as the AWS tools take them.\n' +
     'Exit codes: 0 done, 1 failed, 2 usage, 3 environment (store, key, disk), 4 damaged backup, 5 refused, 130 interrupted.';
   static override examples = [
-    '<%= config.bin %> copy --to s3://bucket/shop',
-    '<%= config.bin %> copy --to s3://bucket/shop --all --encrypt-to age1...',
-    '<%= config.bin %> copy --from s3://bucket/shop --to backups/database',
-    '<%= config.bin %> copy --from s3://bucket/shop --to plain --decrypt --identity key.txt',
+    '<%= config.bin %> copy --to s3://bucket/db',
+    '<%= config.bin %> copy --to s3://bucket/db --all --encrypt-to age1...',
+    '<%= config.bin %> copy --from s3://bucket/db --to backups/database',
+    '<%= config.bin %> copy --from s3://bucket/db --to plain --decrypt --identity key.txt',
   ];
   static override flags = {
     from: Flags.string({helpValue: 'PLACE', summary: 'Place to copy from (default BACKUPS-DIR/database).'}),
@@ -39,6 +39,7 @@ export default class Copy extends BaseCommand {
     'passphrase-file': encryptFlags['passphrase-file'],
     identity: encryptFlags.identity,
     decrypt: Flags.boolean({
+      helpGroup: 'ENCRYPTION',
       summary: 'Store plain copies of encrypted backups; otherwise these stay as they are.',
       exclusive: ['encrypt-to'],
     }),

@@ -4,8 +4,7 @@ import {exitStatus} from '../lib/errors.js';
 import {checkMachine, type DoctorResult} from '../lib/services/check-machine.js';
 
 export default class Doctor extends BaseCommand {
-  static override summary =
-    'check tools, URL, connection, rights and disk, and say how to mend what is missing';
+  static override summary = 'say what is missing here, and how to mend it';
   static override description =
     'Changes nothing and works without a connection too.\n' +
     'Exit codes: 0 all that is needed is there, 2 usage or a bad config file, 3 something needed is missing.';

@@ -8,7 +8,8 @@ export default class History extends BaseCommand {
   static override summary = 'the audit log: every run that did work, newest last';
   static override description =
     'Who ran what, when, on which database, and how it ended: from BACKUPS-DIR/history.jsonl and the files put aside.\n' +
-    'Runs that only look (list, status, history, ...) are not recorded.';
+    'Runs that only look (list, status, history, ...) are not recorded.\n' +
+    'Exit codes: 0 done, 1 the audit log cannot be read, 2 usage.';
   static override examples = [
     '<%= config.bin %> history --limit 20',
     '<%= config.bin %> history --failed --since 7d',

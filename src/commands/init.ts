@@ -8,7 +8,7 @@ import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/ini
 import {backupFormats} from '../lib/settings/config-schema.js';
 
 export default class Init extends BaseCommand {
-  static override summary = 'write a config file, a .gitignore line and package scripts';
+  static override summary = 'write a config file, .gitignore line, package scripts';
   static override description = `Asks on a terminal; elsewhere, and with --yes, flags and defaults answer.
 Nothing that is there is changed without --force, but for the lines added to .gitignore and package.json.
 Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file cannot be written.`;
@@ -16,37 +16,53 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
     {description: 'ask', command: '<%= config.bin %> <%= command.id %>'},
     {
       description: 'without questions',
-      command:
-        '<%= config.bin %> <%= command.id %> --yes --keep-days 30 --production-host db.example.net --plan "daily custom at 02:00; weekly sql; monthly restore test"',
+      command: '<%= config.bin %> <%= command.id %> --yes --keep-days 30 --plan "daily custom at 02:00"',
     },
     {description: 'see what it would write', command: '<%= config.bin %> <%= command.id %> --yes --dry-run'},
   ];
   static override flags = {
-    format: Flags.option({options: backupFormats, summary: 'Format of backups.'})(),
-    'keep-days': countFlag('Keep backups for this many days; without it all are kept.', {min: 1}),
-    'production-host': Flags.string({summary: 'Host of a production server (repeatable).', multiple: true}),
+    format: Flags.option({helpGroup: 'BACKUPS', options: backupFormats, summary: 'Format of backups.'})(),
+    'keep-days': countFlag('Keep backups for this many days; without it all are kept.', {
+      helpGroup: 'BACKUPS',
+      min: 1,
+    }),
+    'production-host': Flags.string({
+      helpGroup: 'PRODUCTION',
+      summary: 'Host of a production server (repeatable).',
+      multiple: true,
+    }),
     'production-database': Flags.string({
+      helpGroup: 'PRODUCTION',
       summary: 'Name of a production database (repeatable).',
       multiple: true,
     }),
-    plan: Flags.string({summary: 'Backup plan, sentences parted by ";".'}),
+    plan: Flags.string({helpGroup: 'BACKUPS', summary: 'Backup plan, sentences parted by ";".'}),
     to: Flags.string({
+      helpGroup: 'BACKUPS',
       helpValue: 'PLACE',
       multiple: true,
       multipleNonGreedy: true,
       summary: 'Copy every backup there: s3://bucket/prefix or a folder (repeatable).',
     }),
     'encrypt-to': Flags.string({
+      helpGroup: 'BACKUPS',
       helpValue: 'AGE1...',
       multiple: true,
       multipleNonGreedy: true,
       summary:
         'Encrypt every backup to this public key of age (repeatable; two, kept apart, are safer than one).',
     }),
-    'time-zone': Flags.string({summary: 'Time zone of the plan.'}),
-    force: Flags.boolean({summary: 'Replace a config file and package scripts that are there.'}),
-    'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be written, and write nothing.'}),
-    yes: Flags.boolean({char: 'y', summary: 'Ask nothing.'}),
+    'time-zone': Flags.string({helpGroup: 'BACKUPS', summary: 'Time zone of the plan.'}),
+    force: Flags.boolean({
+      helpGroup: 'SAFETY',
+      summary: 'Replace a config file and package scripts that are there.',
+    }),
+    'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
+      char: 'n',
+      summary: 'Say what would be written, and write nothing.',
+    }),
+    yes: Flags.boolean({helpGroup: 'SAFETY', char: 'y', summary: 'Ask nothing.'}),
   };
 
   async run() {

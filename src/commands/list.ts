@@ -7,7 +7,7 @@ import {backupFormats} from '../lib/settings/config-schema.js';
 import {isRemote} from '../lib/storage/open-place.js';
 
 export default class List extends BaseCommand {
-  static override summary = 'show the backups: when, what, how big, proven how, kept why';
+  static override summary = 'show the backups: when, how big, proven how, kept why';
   static override description =
     'Reads the metadata files only, so it is quick however large the backups are.\n' +
     'Exit codes: 0 done, 1 a folder cannot be read, 2 usage.';

@@ -6,7 +6,7 @@ import {showPrune} from '../lib/cli/show-prune.js';
 import {prune, type PruneCommandResult} from '../lib/services/prune-backups.js';
 
 export default class Prune extends BaseCommand {
-  static override summary = 'remove old backups by a retention policy, with the reason for each';
+  static override summary = 'remove old backups by policy, with the reason for each';
   static override description =
     'A backup stays when any rule keeps it. The newest good backup of each database always stays, as do the newest one\n' +
     'proven by restore and the last --keep-min good ones. Rules come from the flags, else from "retention" in the config file.\n' +
@@ -16,33 +16,47 @@ export default class Prune extends BaseCommand {
     '<%= config.bin %> prune --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --yes',
   ];
   static override flags = {
-    'keep-days': countFlag('Keep everything of the last N days.', {min: 0}),
-    'keep-last': countFlag('Keep the newest N.', {min: 0}),
-    'keep-daily': countFlag('Keep the newest of each of the last N days with a backup (UTC).', {min: 0}),
-    'keep-weekly': countFlag('The same for weeks (from Monday).', {min: 0}),
-    'keep-monthly': countFlag('The same for months.', {min: 0}),
-    'keep-yearly': countFlag('The same for years.', {min: 0}),
+    'keep-days': countFlag('Keep everything of the last N days.', {helpGroup: 'RULES', min: 0}),
+    'keep-last': countFlag('Keep the newest N.', {helpGroup: 'RULES', min: 0}),
+    'keep-daily': countFlag('Keep the newest of each of the last N days with a backup (UTC).', {
+      helpGroup: 'RULES',
+      min: 0,
+    }),
+    'keep-weekly': countFlag('The same for weeks (from Monday).', {helpGroup: 'RULES', min: 0}),
+    'keep-monthly': countFlag('The same for months.', {helpGroup: 'RULES', min: 0}),
+    'keep-yearly': countFlag('The same for years.', {helpGroup: 'RULES', min: 0}),
     'keep-label': Flags.string({
+      helpGroup: 'RULES',
       helpValue: 'LABEL',
       multiple: true,
       multipleNonGreedy: true,
       summary: 'Keep every backup with this label (repeatable).',
     }),
-    'keep-min': countFlag('Never leave fewer good backups of a database (default 2).', {min: 1}),
+    'keep-min': countFlag('Never leave fewer good backups of a database (default 2).', {
+      helpGroup: 'RULES',
+      min: 1,
+    }),
     'output-dir': Flags.string({
+      helpGroup: 'WHAT',
       helpValue: 'DIR',
       summary: 'Folder to prune instead of BACKUPS-DIR/database.',
     }),
     from: Flags.string({
+      helpGroup: 'WHAT',
       helpValue: 'PLACE',
       summary: 'Prune s3://bucket/prefix, or a folder, instead; what is locked there stays, and is told.',
       exclusive: ['output-dir', 'set-aside'],
     }),
     'set-aside': Flags.boolean({
+      helpGroup: 'WHAT',
       summary:
         'Also drop databases that restore --drop-existing set aside, all but the newest; alone, only those.',
     }),
-    'dry-run': Flags.boolean({char: 'n', summary: 'Say what would be removed and why; remove nothing.'}),
+    'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
+      char: 'n',
+      summary: 'Say what would be removed and why; remove nothing.',
+    }),
     ...waitFlag,
     ...confirmFlags,
   };

@@ -18,7 +18,11 @@ export default class Recover extends BaseCommand {
     '<%= config.bin %> recover --guide --output RECOVERY.md',
   ];
   static override flags = {
-    'dry-run': Flags.boolean({char: 'n', summary: 'Say what was left and what would be done; do nothing.'}),
+    'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
+      char: 'n',
+      summary: 'Say what was left and what would be done; do nothing.',
+    }),
     guide: Flags.boolean({
       summary:
         'Print the emergency checklist with the commands and backups of this installation; do nothing.',

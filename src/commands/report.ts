@@ -5,14 +5,14 @@ import {showReport} from '../lib/cli/show-report.js';
 import {writeReport} from '../lib/services/write-report.js';
 
 export default class Report extends BaseCommand {
-  static override summary = 'write one HTML page with trends of backups and restore tests';
+  static override summary = 'write an HTML page with trends of backups and tests';
   static override description = `The page needs no network and no scripts, follows light and dark, and prints on A4.
 Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page cannot be written.`;
   static override examples = [
     {description: 'write backups/report.html', command: '<%= config.bin %> <%= command.id %>'},
     {
       description: 'write it elsewhere',
-      command: '<%= config.bin %> <%= command.id %> --output /srv/www/backups.html',
+      command: '<%= config.bin %> <%= command.id %> --output www/backups.html',
     },
     {
       description: 'the same data for other tools',

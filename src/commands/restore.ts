@@ -8,14 +8,17 @@ import {toastCompressions} from '../lib/postgres/pg-restore.js';
 import {restoreFrom} from '../lib/services/restore-from.js';
 
 export default class Restore extends BaseCommand {
-  static override summary = 'restore a backup into a new, empty or existing database; --dry-run previews';
+  static override summary = 'restore a backup into a new, empty or existing database';
   static override description = `The backup is read whole and compared with its checksums before the target is touched, and the target is
 compared with the backup afterwards. A database that holds something is refused unless --clean or --drop-existing is given.
 A custom or sql backup goes from a bucket (--from) straight into a database of its own (--create-db, --drop-existing) and is
 read twice; with --parallel-jobs, and in any other case, it is fetched into the backups folder first, once.
 Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 damaged backup or unequal result, 5 refused, 130 interrupted.`;
   static override examples = [
-    {description: 'what would happen', command: '<%= config.bin %> restore --latest --dry-run'},
+    {
+      description: 'what would happen, and what would be lost',
+      command: '<%= config.bin %> restore --latest --drop-existing --dry-run',
+    },
     {
       description: 'into a new database',
       command: '<%= config.bin %> restore --latest --target-db shop_copy --create-db',
@@ -26,47 +29,67 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
     },
   ];
   static override flags = {
-    'backup-file': Flags.string({helpValue: 'PATH', summary: 'Dump, metadata file or id of the backup.'}),
-    latest: Flags.boolean({summary: 'The newest good backup.'}),
+    'backup-file': Flags.string({
+      helpGroup: 'SOURCE',
+      helpValue: 'PATH',
+      summary: 'Dump, metadata file or id of the backup.',
+    }),
+    latest: Flags.boolean({helpGroup: 'SOURCE', summary: 'The newest good backup.'}),
     at: Flags.string({
+      helpGroup: 'SOURCE',
       helpValue: 'TIME',
       summary: 'The newest good backup taken at or before TIME (ISO 8601).',
     }),
     ...placeFlags,
-    'target-db': Flags.string({helpValue: 'NAME', summary: "Target database instead of the URL's."}),
+    'target-db': Flags.string({
+      helpGroup: 'TARGET',
+      helpValue: 'NAME',
+      summary: "Target database instead of the URL's.",
+    }),
     'create-db': Flags.boolean({
+      helpGroup: 'TARGET',
       summary: 'Make the target database, with encoding and locale of the source.',
     }),
     'drop-existing': Flags.boolean({
+      helpGroup: 'TARGET',
       summary:
         'Restore beside the target, compare, then swap; the old database is kept aside (undo brings it back).',
     }),
     clean: Flags.boolean({
+      helpGroup: 'TARGET',
       summary: 'Drop the objects of the backup in the target first; one transaction, after a safety backup.',
     }),
-    'data-only': Flags.boolean({summary: 'Rows only, into empty tables that exist.'}),
-    'schema-only': Flags.boolean({summary: 'No rows.'}),
+    'data-only': Flags.boolean({helpGroup: 'CONTENT', summary: 'Rows only, into empty tables that exist.'}),
+    'schema-only': Flags.boolean({helpGroup: 'CONTENT', summary: 'No rows.'}),
     'include-table': Flags.string({
+      helpGroup: 'CONTENT',
       helpValue: 'T',
       multiple: true,
       multipleNonGreedy: true,
       summary: 'Only this table, definition and rows (repeatable; schema.name, * and ? as wildcards).',
     }),
     'parallel-jobs': countFlag('Connections that load side by side into a fresh database.', {
+      helpGroup: 'SPEED',
       min: 1,
       max: 64,
     }),
     'toast-compression': Flags.option({options: toastCompressions})({
+      helpGroup: 'SPEED',
       summary:
         'How the server packs large values of the restored tables (PostgreSQL 14 or newer). lz4 loads wide text and JSON ' +
         "much faster than the server's usual pglz and needs a little more room; narrow tables gain nothing.",
     }),
-    'skip-errors': Flags.boolean({summary: 'Go on after errors and list them; not in one transaction then.'}),
+    'skip-errors': Flags.boolean({
+      helpGroup: 'SAFETY',
+      summary: 'Go on after errors and list them; not in one transaction then.',
+    }),
     'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
       char: 'n',
       summary: 'Check everything and say what would happen; change nothing.',
     }),
     details: Flags.boolean({
+      helpGroup: 'SAFETY',
       summary: 'With --dry-run: list the keys of the rows that would be lost.',
       dependsOn: ['dry-run'],
     }),

@@ -9,7 +9,7 @@ import {checkScheduleHistory} from '../lib/services/check-schedule-history.js';
 import {planSchedule, type ScheduleOptions, schedulers} from '../lib/services/plan-schedule.js';
 
 export default class Schedule extends BaseCommand {
-  static override summary = 'print or install the backup plan for cron, systemd or GitHub';
+  static override summary = 'print or install a backup plan: cron, systemd, GitHub';
   static override description = `The plan is in the config file, a sentence for each job:
   "schedule": {"plan": ["daily custom at 02:00 keep 30 days", "weekly sql", "monthly restore test"]}
 Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 somebody else's file is in the way.`;

@@ -6,7 +6,7 @@ import {showUndo} from '../lib/cli/show-undo.js';
 import {undoRestore} from '../lib/services/undo-restore.js';
 
 export default class Undo extends BaseCommand {
-  static override summary = 'swap back to the database that the last restore --drop-existing set aside';
+  static override summary = 'bring back the database that the last restore replaced';
   static override description = `Nothing is dropped: the newer content is set aside in turn, so a second undo takes the first one back.
 Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 refused, 130 interrupted.`;
   static override examples = [
@@ -15,7 +15,11 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
   ];
   static override flags = {
     'target-db': Flags.string({helpValue: 'NAME', summary: "Database instead of the URL's."}),
-    'dry-run': Flags.boolean({char: 'n', summary: 'Say what would come back; change nothing.'}),
+    'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
+      char: 'n',
+      summary: 'Say what would come back; change nothing.',
+    }),
     ...waitFlag,
     ...confirmFlags,
   };

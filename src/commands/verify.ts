@@ -11,7 +11,7 @@ const chooses = ['backup-file', 'latest', 'all', 'sample'];
 const others = (name: string): string[] => chooses.filter((other) => other !== name);
 
 export default class Verify extends BaseCommand {
-  static override summary = 'prove a backup: its bytes, its content, or by restoring it';
+  static override summary = 'prove a backup: its bytes, its content, or by a restore';
   static override description =
     'checksum: every file has the size and SHA-256 that were written. archive: and the dump can be read to its end, with the\n' +
     'rows and fingerprints of its metadata. restore: and a scratch database restored from it is equal to it, table by table,\n' +
@@ -22,26 +22,43 @@ export default class Verify extends BaseCommand {
     '<%= config.bin %> verify --latest',
     '<%= config.bin %> verify --latest --level restore',
     '<%= config.bin %> verify --sample 2 --level restore --scratch local',
-    '<%= config.bin %> verify --from s3://bucket/shop --latest --level restore --identity key.txt',
-    '<%= config.bin %> verify --all --level checksum --json',
+    '<%= config.bin %> verify --from s3://bucket/db --level restore --identity key.txt',
   ];
   static override flags = {
     'backup-file': Flags.string({
+      helpGroup: 'SOURCE',
       helpValue: 'PATH',
       summary: 'A dump, its metadata file, or an id as list shows it.',
       exclusive: others('backup-file'),
     }),
-    latest: Flags.boolean({summary: 'The newest good backup (the default).', exclusive: others('latest')}),
-    all: Flags.boolean({summary: 'Every backup; goes on after one that fails.', exclusive: others('all')}),
-    sample: {...countFlag('N good backups chosen at random.', {min: 1}), exclusive: others('sample')},
+    latest: Flags.boolean({
+      helpGroup: 'SOURCE',
+      summary: 'The newest good backup (the default).',
+      exclusive: others('latest'),
+    }),
+    all: Flags.boolean({
+      helpGroup: 'SOURCE',
+      summary: 'Every backup; goes on after one that fails.',
+      exclusive: others('all'),
+    }),
+    sample: {
+      ...countFlag('N good backups chosen at random.', {helpGroup: 'SOURCE', min: 1}),
+      exclusive: others('sample'),
+    },
     ...placeFlags,
-    level: Flags.option({options: proofLevels})({default: 'archive', summary: 'How far to prove (archive).'}),
+    level: Flags.option({options: proofLevels})({
+      helpGroup: 'PROOF',
+      default: 'archive',
+      summary: 'How far to prove (archive).',
+    }),
     scratch: Flags.option({options: ['same', 'local'] as const})({
+      helpGroup: 'PROOF',
       summary:
         'Where to restore: the server of the database URL (same), or a throw-away server on this machine (local).',
       exclusive: ['scratch-url'],
     }),
     'scratch-url': Flags.string({
+      helpGroup: 'PROOF',
       helpValue: 'URL',
       summary: 'Another server to restore on; its database is only connected to.',
     }),

@@ -7,7 +7,7 @@ import {runCli, tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';
 
 const manifest = JSON.parse(readFileSync(new URL('../../oclif.manifest.json', import.meta.url), 'utf8')) as {
-  commands: Record<string, {flags: Record<string, {helpGroup?: string; hidden?: boolean}>}>;
+  commands: Record<string, {hidden?: boolean; flags: Record<string, {helpGroup?: string; hidden?: boolean}>}>;
 };
 
 let folder: string;
@@ -18,34 +18,82 @@ beforeAll(async () => {
   await writeSampleBackup(join(folder, 'backups/database'), '2026-01-03T00:00:00Z');
   await writeSampleBackup(join(folder, 'backups/database'), '2026-01-04T00:00:00Z');
 });
-afterAll(() => rm(folder, {recursive: true, force: true}));
+const made: string[] = [];
+afterAll(() => Promise.all([folder, ...made].map((path) => rm(path, {recursive: true, force: true}))));
+
+async function emptyFolder(): Promise<string> {
+  const path = await tempFolder();
+  made.push(path);
+  return path;
+}
 
 const text = async (...args: string[]): Promise<{status: number | null; out: string; err: string}> => {
   const {status, stdout, stderr} = await runCli(args, {cwd: folder});
   return {status, out: stdout, err: stderr};
 };
 
+const shownCommands = Object.entries(manifest.commands).filter(([, {hidden}]) => hidden !== true);
+const tallest = 24;
+const widest = 80;
+
+/** Lines, without what follows the last line break. */
+const linesOf = (page: string): string[] => page.trimEnd().split('\n');
+
 describe('help', () => {
-  it('of the program names every command, in 80 columns', async () => {
-    const {status, out} = await text('--help');
-    expect(status).toBe(0);
-    for (const id of Object.keys(manifest.commands))
-      expect(out).toMatch(new RegExp(`^  ${id.split(':')[0] ?? ''} `, 'm'));
-    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  it('of the program names every command and fits a screen', async () => {
+    for (const flag of ['--help', '-h']) {
+      const {status, out} = await text(flag);
+      expect(status).toBe(0);
+      for (const [id] of shownCommands) expect(out).toMatch(new RegExp(`^  ${id}  `, 'm'));
+      expect(linesOf(out).length).toBeLessThan(tallest);
+      for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
+    }
   });
 
-  it.each(['backup', 'orders:clean', 'restore'])(
-    'of %s has usage, examples, its own flags and exit codes',
-    async (id) => {
-      const {out} = await text(id, '--help');
-      for (const heading of ['USAGE', 'EXAMPLES', 'EXIT CODES', 'GLOBAL FLAGS'])
-        expect(out).toContain(heading);
-      for (const [name, flag] of Object.entries(manifest.commands[id]?.flags ?? {}))
-        if (flag.helpGroup !== 'GLOBAL' && flag.hidden !== true)
-          expect(out).toMatch(new RegExp(`--(?:\\[no-\\])?${name}\\b`));
-      for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  it.each(shownCommands)(
+    'of %s fits a screen: the usual case, its flags in groups, exit codes',
+    async (id, command) => {
+      const {status, out, err} = await text(...id.split(':'), '--help');
+      expect([status, err]).toEqual([0, '']);
+      // The line of the prompt below it is the last.
+      expect(linesOf(out).length).toBeLessThan(tallest);
+      for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
+      const examples = linesOf(out).filter((line) => /^ {2}(?!#).*destino-db /.test(line));
+      expect(examples.length).toBeGreaterThanOrEqual(2);
+      expect(examples.length).toBeLessThanOrEqual(4);
+      expect(examples[0]).toContain(`destino-db ${id}`);
+      expect(out).toMatch(/^EXIT CODES +0 /m);
+      const own = Object.entries(command.flags).filter(
+        ([, flag]) => flag.helpGroup !== 'GLOBAL' && flag.hidden !== true,
+      );
+      for (const [name] of own) expect(out).toMatch(new RegExp(`--(?:\\[no-\\])?${name}\\b`));
+      if (own.length > 8) expect(out.match(/^[A-Z][A-Z ]+ {2}/gm)?.length).toBeGreaterThan(2);
     },
   );
+
+  it.each(shownCommands)('explains every flag of %s on request', async (id, command) => {
+    const {status, out} = await text('help', ...id.split(':'));
+    expect(status).toBe(0);
+    for (const heading of ['EXAMPLES', 'EXIT CODES']) expect(out).toContain(`\n${heading}\n`);
+    for (const [name, flag] of Object.entries(command.flags))
+      if (flag.helpGroup !== 'GLOBAL' && flag.hidden !== true)
+        expect(out).toMatch(new RegExp(`^ .*--(?:\\[no-\\])?${name}(?: \\S+)?(?:\\n)? +\\w`, 'm'));
+    for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
+  });
+
+  it('explains the flags of every command', async () => {
+    const {out} = await text('help');
+    for (const [name, flag] of Object.entries(manifest.commands['backup']?.flags ?? {}))
+      if (flag.helpGroup === 'GLOBAL') expect(out).toContain(`--${name}`);
+  });
+
+  it('is the same in both spellings of a topic, prepared or made when it is asked for', async () => {
+    const prepared = await text('orders:clean', '--help');
+    expect(await text('orders', 'clean', '--help')).toEqual(prepared);
+    // With another flag beside it oclif is asked, which knows nothing of prepared pages.
+    expect(await text('orders:clean', '--execute', '--help')).toEqual(prepared);
+    expect(await text('help', 'orders:clean')).toEqual(await text('help', 'orders', 'clean'));
+  });
 
   it('of a topic names its commands', async () => {
     const {out} = await text('orders', '--help');
@@ -53,13 +101,75 @@ describe('help', () => {
     expect(out).toContain('orders:restore');
   });
 
-  it('is offered for a command that nobody knows, with the nearest one', async () => {
-    expect(await text('bakcup')).toMatchObject({
+  it.each([
+    [['bakcup'], 'backup'],
+    [['bakcup', '--help'], 'backup'],
+    [['help', 'bakcup'], 'backup'],
+    [['orders', 'claen'], 'orders:clean'],
+    [['orders:restor', '--execute'], 'orders:restore'],
+  ])('is refused for %j, which nobody knows, with the nearest command', async (words, guess) => {
+    expect(await text(...words)).toMatchObject({
       status: 2,
       out: '',
-      err: expect.stringContaining('Did you mean "backup"?') as string,
+      err: expect.stringContaining(`Did you mean "${guess}"?`) as string,
     });
-    expect((await text('zzzzzzzzzz')).err).not.toContain('Did you mean');
+  });
+
+  it('guesses nothing where no command is near', async () => {
+    const {status, err} = await text('zzzzzzzzzz');
+    expect(status).toBe(2);
+    expect(err).not.toContain('Did you mean');
+  });
+
+  it.each([
+    [['backup', '--lable=x'], '--label'],
+    [['restore', '--latset', '--dry-run'], '--latest'],
+    [['orders', 'clean', '--exectue'], '--execute'],
+    [['list', '--jsno'], '--json'],
+  ])('suggests a flag for %j', async (words, guess) => {
+    expect(await text(...words)).toMatchObject({
+      status: 2,
+      out: '',
+      err: expect.stringContaining(`Did you mean ${guess}?`) as string,
+    });
+  });
+});
+
+describe('destino-db alone', () => {
+  it('says what to do first where nothing is set up', async () => {
+    const {status, stdout} = await runCli([], {cwd: await emptyFolder()});
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/DIRECT_URL and DATABASE_URL are not set/);
+    expect(stdout).toMatch(/What to do next\n {2}destino-db doctor .*\n {2}destino-db init /);
+  });
+
+  it('asks for the first backup where a database is named, and never shows its password', async () => {
+    const env = {DIRECT_URL: 'postgresql://shop:geheim@db.example.net/shop'};
+    const {stdout} = await runCli([], {cwd: await emptyFolder(), env});
+    expect(stdout).toMatch(/shop@db\.example\.net:5432\/shop \(DIRECT_URL\)/);
+    expect(stdout).toMatch(/\n {2}destino-db backup +make the first backup\n/);
+    expect(stdout).not.toContain('geheim');
+  });
+
+  it('tells the newest backup, and to renew and prove it', async () => {
+    const env = {DIRECT_URL: 'postgresql://shop:geheim@db.example.net/shop'};
+    const {status, stdout} = await runCli([], {cwd: folder, env});
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/4 backups in /);
+    expect(stdout).toMatch(/shop-2026-01-04T00-00-00, .* ago, not proven/);
+    expect(stdout).toMatch(
+      /What to do next\n {2}destino-db backup +.*\n {2}destino-db verify --latest --level restore /,
+    );
+  });
+
+  it('tells all of it as JSON', async () => {
+    const result = await runCli(['overview', '--json'], {cwd: folder});
+    expect(result.json()).toMatchObject({
+      schemaVersion: 1,
+      database: null,
+      backups: 4,
+      problem: {code: 'NO_DATABASE_URL'},
+    });
   });
 });
 

@@ -1,7 +1,7 @@
 /** What users install: the packed program, in a folder of its own, without the project around it. */
 import {execFile} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
-import {mkdir, readdir, rm, stat} from 'node:fs/promises';
+import {mkdir, readdir, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath, pathToFileURL} from 'node:url';
 import {promisify} from 'node:util';
@@ -46,8 +46,12 @@ interface Outcome {
 async function installed(args: readonly string[], node = process.execPath): Promise<Outcome> {
   const program = join(folder, 'installed/bin/destino-db');
   const options = {cwd: join(folder, 'work'), env: {PATH: '/usr/bin:/bin', HOME: folder}};
+  return outcomeOf(run(node, [program, ...args], options));
+}
+
+async function outcomeOf(running: Promise<{stdout: string; stderr: string}>): Promise<Outcome> {
   try {
-    return {status: 0, ...(await run(node, [program, ...args], options))};
+    return {status: 0, ...(await running)};
   } catch (error) {
     const {code, stdout, stderr} = error as {code: number; stdout: string; stderr: string};
     return {status: code, stdout, stderr};
@@ -85,9 +89,9 @@ async function sizeOfTree(path: string): Promise<{size: number; files: number}> 
 }
 
 describe('the package', () => {
-  it('holds the program and its documents, and nothing else', () => {
+  it('holds the program, its documents, and the types of its results, and nothing else', () => {
     const expected =
-      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|dist\/root-help\.txt|docs\/[a-z0-9-]+\.md|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.md|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     expect(packed.filter((path) => !expected.test(path))).toEqual([]);
     for (const path of [
       'bin/run.js',
@@ -95,6 +99,9 @@ describe('the package', () => {
       'README.md',
       'LICENSE',
       'dist/commands/backup.js',
+      'dist/results.d.ts',
+      'dist/help/backup --help.txt',
+      'docs/errors.md',
     ])
       expect(packed).toContain(path);
   });
@@ -131,11 +138,9 @@ describe('the installed program', () => {
 
   it('lists every command in its help, without a warning', async () => {
     const {stdout, stderr} = await installed(['--help']);
-    const {commands} = readJson('oclif.manifest.json') as {commands: Record<string, unknown>};
-    for (const id of Object.keys(commands)) {
-      const [topic = id] = id.split(':');
-      expect(stdout).toMatch(new RegExp(`^  ${topic} `, 'm'));
-    }
+    const {commands} = readJson('oclif.manifest.json') as {commands: Record<string, {hidden?: boolean}>};
+    for (const [id, {hidden}] of Object.entries(commands))
+      expect(new RegExp(`^  ${id} `, 'm').test(stdout), id).toBe(hidden !== true);
     expect(stderr).toBe('');
   });
 
@@ -144,15 +149,45 @@ describe('the installed program', () => {
     const program = join(modules, 'bin/run.js');
     const made = `
       const {execute} = await import('${join(modules, 'node_modules/@oclif/core/lib/index.js')}');
-      await execute({dir: '${pathToFileURL(program).href}', args: ['--help']});`;
-    const direct = await run(process.execPath, ['--input-type=module', '--eval', made], {
-      env: {PATH: '/usr/bin:/bin', HOME: folder},
+      await execute({dir: '${pathToFileURL(program).href}', args: JSON.parse(process.argv[1])});`;
+    for (const words of [
+      ['--help'],
+      ['backup', '--help'],
+      ['orders:clean', '--help'],
+      ['help'],
+      ['help', 'verify'],
+    ]) {
+      const direct = await run(
+        process.execPath,
+        ['--input-type=module', '--eval', made, JSON.stringify(words)],
+        {env: {PATH: '/usr/bin:/bin', HOME: folder}},
+      );
+      expect((await installed(words)).stdout).toBe(direct.stdout);
+      if (words.at(-1) === '--help')
+        expect((await installed([...words.slice(0, -1), '-h'])).stdout).toBe(direct.stdout);
+    }
+  });
+
+  it('has types of its results for a program in TypeScript that reads them', async () => {
+    const work = join(folder, 'typed');
+    await mkdir(join(work, 'node_modules'), {recursive: true});
+    await symlink(
+      join(folder, 'installed/lib/node_modules/destino-db'),
+      join(work, 'node_modules/destino-db'),
+    );
+    const check = async (expression: string): Promise<Outcome> => {
+      const text = `import type {BackupResult, ErrorResult, ListResult} from 'destino-db';
+        export const size = (list: ListResult, made: BackupResult, failed: ErrorResult): number => ${expression};`;
+      await writeFile(join(work, 'reads.mts'), text);
+      const compiler = join(root, 'node_modules/typescript/bin/tsc');
+      const args = [compiler, '--noEmit', '--strict', '--module', 'nodenext', 'reads.mts'];
+      return outcomeOf(run(process.execPath, args, {cwd: work}));
+    };
+    expect(await check('list.backups.length + made.size + failed.error.exitCode')).toMatchObject({
+      status: 0,
+      stdout: '',
     });
-    const [long, short] = await Promise.all([installed(['--help']), installed(['-h'])]);
-    expect(long.stdout).toBe(direct.stdout);
-    expect(short).toEqual(long);
-    const coloured = readFileSync(join(modules, 'dist/root-help.txt'), 'utf8');
-    expect(coloured).toContain('\u001b[1mCOMMANDS\u001b[22m');
+    expect((await check('list.nothing')).stdout).toContain("Property 'nothing' does not exist");
   });
 
   it('takes a topic with a colon and with a space', async () => {
@@ -181,12 +216,27 @@ describe('the installed program', () => {
   });
 });
 
-it('runs on a newer Node too', async () => {
-  const name = `node-${process.platform}-${process.arch}`;
-  await run('npm', ['install', `--prefix=${folder}/newer`, `${name}@24`, ...npmFlags]);
-  const node = join(folder, 'newer/node_modules', name, 'bin/node');
-  expect((await installed(['--version'], node)).stdout).toContain('node-v24.');
-  const {status, stdout, stderr} = await installed(['list', '--json'], node);
-  expect([status, stderr]).toEqual([0, '']);
-  expect(JSON.parse(stdout)).toMatchObject({backups: []});
-}, 300_000);
+/** `npm run test:nodes` names the oldest that is supported, and others; "latest" is the newest there is. */
+const nodes = (process.env['DESTINO_TEST_NODES'] ?? '24').split(',');
+
+it.each(nodes)(
+  'runs on Node %s too',
+  async (version) => {
+    const name = `node-${process.platform}-${process.arch}`;
+    const home = join(folder, `node-${version}`);
+    await run('npm', ['install', `--prefix=${home}`, `${name}@${version}`, ...npmFlags]);
+    const node = join(home, 'node_modules', name, 'bin/node');
+    const own = (await run(node, ['--version'])).stdout.trim();
+    if (version !== 'latest') expect(own).toMatch(new RegExp(`^v${version}\\b`));
+    expect((await installed(['--version'], node)).stdout).toContain(`node-${own}\n`);
+    for (const words of [['backup', '--help'], ['orders', 'clean', '--help'], []]) {
+      const {status, stdout, stderr} = await installed(words, node);
+      expect([words, status, stderr]).toEqual([words, 0, '']);
+      expect(stdout).toContain('destino-db');
+    }
+    const {status, stdout, stderr} = await installed(['list', '--json'], node);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toMatchObject({backups: []});
+  },
+  300_000,
+);

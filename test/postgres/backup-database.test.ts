@@ -134,7 +134,7 @@ describe('a backup', () => {
     await expectNothingWritten();
   });
 
-  it('is compressed with zstd where server and pg_dump know it, and says who can read it', async () => {
+  it('is compressed with zstd where server and pg_dump know it', async () => {
     const settings = context().settings;
     const [tool] = (await installedTools('pg_dump', settings)).sort((a, b) => b.major - a.major);
     const isKnown = tool !== undefined && (await supportsMethod(tool, 'zstd'));
@@ -143,7 +143,7 @@ describe('a backup', () => {
     const isUsed = isKnown && inject('serverMajor') >= 16;
     const {config} = await readBackupRecord(metadataPath ?? '');
     expect(config.compression).toBe(isUsed ? 'zstd:3' : 'gzip:5');
-    expect(warnings.some((warning) => warning.includes('pg_restore 16'))).toBe(isUsed);
+    expect(warnings).toEqual([]);
   });
 
   it.each(['lz4', 'zstd'] as const)(
@@ -157,7 +157,9 @@ describe('a backup', () => {
         expect(error).toMatchObject({code: 'TOOL_TOO_OLD', hint: expect.stringContaining('16') as string});
         return expectNothingWritten();
       }
-      const {metadataPath, path} = await backup({compressMethod: method});
+      const {metadataPath, path, warnings} = await backup({compressMethod: method});
+      // The tools of the server's own version could not read it.
+      expect(warnings.some((warning) => warning.includes('pg_restore 16'))).toBe(inject('serverMajor') < 16);
       const {config, tables} = await readBackupRecord(metadataPath ?? '');
       expect(config.compression).toBe(method === 'zstd' ? 'zstd:3' : 'lz4');
       expect(Object.fromEntries(tables.map(({schema, name, rows}) => [`${schema}.${name}`, rows]))).toEqual(

@@ -8,7 +8,7 @@ import {showCleanedOrders} from '../../lib/cli/show-cleaned-orders.js';
 import {cleanToPlaces} from '../../lib/services/clean-to-places.js';
 
 export default class OrdersClean extends BaseCommand {
-  static override summary = 'preview or delete testing orders, with a backup of every row that goes';
+  static override summary = 'preview or delete testing orders, backing up every row';
   static override description = `Testing orders have a test address, a failed payment or were cancelled. Paid orders of high value, orders of customers who
 ever paid, protected addresses and excluded ids are never deleted. Without --execute nothing is changed.
 Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused (not confirmed, locked, plan changed), 130 interrupted.`;
@@ -24,25 +24,42 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
     },
   ];
   static override flags = {
-    'dry-run': Flags.boolean({char: 'n', summary: 'Change nothing (the default).', exclusive: ['execute']}),
-    execute: Flags.boolean({summary: 'Delete, after a question.'}),
+    'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
+      char: 'n',
+      summary: 'Change nothing (the default).',
+      exclusive: ['execute'],
+    }),
+    execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Delete, after a question.'}),
     plan: Flags.string({
+      helpGroup: 'SAFETY',
       helpValue: 'HASH',
       summary: "The preview's plan; refuse when what would be touched has changed.",
       dependsOn: ['execute'],
     }),
     backup: Flags.boolean({
+      helpGroup: 'SAFETY',
       default: true,
       allowNo: true,
       summary: 'Write every row that goes into a file first; without it a second question is asked.',
     }),
-    confirm: Flags.boolean({summary: 'Ask before deleting (the default).', exclusive: ['yes']}),
+    confirm: Flags.boolean({
+      helpGroup: 'SAFETY',
+      summary: 'Ask before deleting (the default).',
+      exclusive: ['yes'],
+    }),
     ...orderFlags,
     'include-customers': Flags.boolean({
+      helpGroup: 'ORDERS',
       summary: 'Also failed and cancelled orders of customers who have a paid order.',
     }),
-    'batch-size': countFlag('At most so many orders in one DELETE (10,000).', {min: 1, max: 1_000_000}),
+    'batch-size': countFlag('At most so many orders in one DELETE (10,000).', {
+      helpGroup: 'SPEED',
+      min: 1,
+      max: 1_000_000,
+    }),
     'create-missing-indexes': Flags.boolean({
+      helpGroup: 'SPEED',
       summary: 'Make missing indexes of foreign keys for the duration.',
     }),
     ...encryptFlags,

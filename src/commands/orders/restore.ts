@@ -23,31 +23,35 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
     },
     {
       description: 'one order only, in a script',
-      command:
-        '<%= config.bin %> <%= command.id %> --backup-file latest --only-order ID --execute --yes --json',
+      command: '<%= config.bin %> <%= command.id %> --backup-file latest --only-order ID --execute --yes',
     },
   ];
   static override flags = {
     'backup-file': Flags.string({
+      helpGroup: 'SOURCE',
       helpValue: 'PATH',
       summary: 'Order backup to read: a path, a name in the backups folder, or "latest".',
     }),
     from: Flags.string({
+      helpGroup: 'SOURCE',
       helpValue: 'PLACE',
       summary: 'Take it from s3://bucket/prefix, or a folder, instead of the backups folder.',
     }),
     identity: placeFlags.identity,
     'passphrase-file': placeFlags['passphrase-file'],
     'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
       char: 'n',
       summary: 'Show what would happen (the default).',
       exclusive: ['execute'],
     }),
-    execute: Flags.boolean({summary: 'Put the rows back.'}),
+    execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Put the rows back.'}),
     'fail-on-conflicts': Flags.boolean({
+      helpGroup: 'SAFETY',
       summary: 'Stop before anything is written when a row cannot be put back.',
     }),
     'only-order': Flags.string({
+      helpGroup: 'ORDERS',
       helpValue: 'ID',
       multiple: true,
       multipleNonGreedy: true,

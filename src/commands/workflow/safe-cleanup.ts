@@ -12,7 +12,7 @@ import {safeCleanup} from '../../lib/services/safe-cleanup.js';
 import {backupFormats} from '../../lib/settings/config-schema.js';
 
 export default class WorkflowSafeCleanup extends BaseCommand {
-  static override summary = 'full backup, verification, order backup, cleaning, check and report in one run';
+  static override summary = 'full backup, check, order backup, cleaning and report';
   static override description = `Nothing is deleted before the full backup is made and verified. Without --execute every step that changes nothing is run.
 Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5 refused (not confirmed, locked, guard), 130 interrupted.`;
   static override examples = [
@@ -23,22 +23,36 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     },
   ];
   static override flags = {
-    preview: Flags.boolean({summary: 'Change nothing (the default).', exclusive: ['execute']}),
-    execute: Flags.boolean({summary: 'Do it, after a question.'}),
+    preview: Flags.boolean({
+      helpGroup: 'SAFETY',
+      summary: 'Change nothing (the default).',
+      exclusive: ['execute'],
+    }),
+    execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Do it, after a question.'}),
     ...orderFlags,
     'full-backup': Flags.boolean({
+      helpGroup: 'BACKUPS',
       default: true,
       allowNo: true,
       summary: 'Back up the whole database first.',
     }),
     'order-backup': Flags.boolean({
+      helpGroup: 'BACKUPS',
       default: true,
       allowNo: true,
       summary: 'Write every row that goes into a file first.',
     }),
-    'backup-format': Flags.option({options: backupFormats})({summary: 'Form of the full backup (custom).'}),
-    compress: Flags.boolean({allowNo: true, summary: 'Compress the full backup (the default).'}),
+    'backup-format': Flags.option({options: backupFormats})({
+      helpGroup: 'BACKUPS',
+      summary: 'Form of the full backup (custom).',
+    }),
+    compress: Flags.boolean({
+      helpGroup: 'BACKUPS',
+      allowNo: true,
+      summary: 'Compress the full backup (the default).',
+    }),
     verify: Flags.boolean({
+      helpGroup: 'BACKUPS',
       default: true,
       allowNo: true,
       summary: 'Read the full backup back before anything is deleted; --execute insists on it.',
@@ -46,8 +60,12 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     'retention-days': countFlag('Afterwards remove full backups older than this, by the rules of prune.', {
       min: 1,
     }),
-    'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {min: 1, max: 64}),
-    'pause-steps': Flags.boolean({summary: 'Wait for Enter between the steps.'}),
+    'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {
+      helpGroup: 'BACKUPS',
+      min: 1,
+      max: 64,
+    }),
+    'pause-steps': Flags.boolean({helpGroup: 'SAFETY', summary: 'Wait for Enter between the steps.'}),
     ...encryptFlags,
     ...waitFlag,
     ...confirmFlags,

@@ -123,20 +123,24 @@ export abstract class BaseCommand extends Command {
       warnings.push(...(await run.finish({error, exitCode, warnings})));
     }
     release();
-    if (!isQuiet)
-      for (const warning of warnings) process.stderr.write(`Warning: ${printable(redact(warning))}\n`);
+    if (!isQuiet && warnings.length > 0)
+      await this.writeLines(
+        process.stderr,
+        warnings.map((warning) => `Warning: ${printable(warning)}`),
+      );
     if ('error' in outcome) throw outcome.error;
     const {result, exitCode} = outcome;
     process.exitCode = exitCode;
     if (!isJson && !isQuiet) {
       const lines = present(result, await this.styleFor(process.stdout, flags['no-color'] ?? false));
-      if (lines.length > 0) process.stdout.write(`${lines.map(redact).join('\n')}\n`);
+      if (lines.length > 0) await this.writeLines(process.stdout, lines);
     }
     return {schemaVersion: 1, ...result};
   }
 
   override async catch(error: Interfaces.CommandError): Promise<void> {
-    const failure = asAppError(error);
+    const {flags, baseFlags} = this.ctor;
+    const failure = asAppError(error, [...Object.keys({...flags, ...baseFlags}), 'json']);
     process.exitCode = failure.exitCode;
     if (this.jsonEnabled()) {
       process.stdout.write(jsonText(errorDocument(failure)));
@@ -147,7 +151,7 @@ export abstract class BaseCommand extends Command {
       await this.styleFor(process.stderr, this.argv.includes('--no-color')),
       this.isVerbose,
     );
-    process.stderr.write(`${lines.map(redact).join('\n')}\n`);
+    await this.writeLines(process.stderr, lines);
   }
 
   override logJson(json: unknown): void {
@@ -195,9 +199,15 @@ export abstract class BaseCommand extends Command {
     return createListrProgress(process.stderr, systemClock);
   }
 
+  private async writeLines(stream: NodeJS.WriteStream, lines: readonly string[]): Promise<void> {
+    const {fitLines} = await import('./fit-lines.js');
+    const width = stream.isTTY && stream.columns > 0 ? stream.columns : undefined;
+    stream.write(`${fitLines(lines.map(redact), width, this.config.bin).join('\n')}\n`);
+  }
+
   private async styleFor(stream: NodeJS.WriteStream, noColor: boolean): Promise<Style> {
     const {createStyle} = await import('./style.js');
-    return createStyle(stream.isTTY, process.env, noColor);
+    return createStyle(stream.isTTY, process.env, noColor, stream.columns);
   }
 }
 

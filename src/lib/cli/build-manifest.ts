@@ -1,7 +1,10 @@
-/** Build step: writes oclif.manifest.json from the compiled commands, so that help needs no command's code. */
-import {writeFile} from 'node:fs/promises';
+/** Build step: writes oclif.manifest.json from the compiled commands, the help pages and the completion of shells, so that these need no code of theirs, nor oclif. */
+import {mkdir, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
-import {Plugin} from '@oclif/core';
+import {Config, Plugin} from '@oclif/core';
+import {completionScript, shells} from './completion-scripts.js';
+import {commandPage, rootPage, shortCommandPage} from './help-pages.js';
+import {pageWidth} from './write-page.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const plugin = new Plugin({
@@ -13,3 +16,20 @@ const plugin = new Plugin({
 });
 await plugin.load();
 await writeFile(`${root}/oclif.manifest.json`, `${JSON.stringify(plugin.manifest, null, 2)}\n`);
+
+const config = await Config.load(root);
+const {bin, commands} = config;
+const pages = `${root}/dist/help`;
+await mkdir(pages);
+const shown = commands.filter(({hidden}) => !hidden).sort((a, b) => (a.id < b.id ? -1 : 1));
+await writeFile(`${pages}/help.txt`, rootPage(shown, config, pageWidth));
+await writeFile(`${pages}/--help.txt`, rootPage(shown, config, pageWidth, true));
+for (const command of shown) {
+  const name = command.id.replace(':', ' ');
+  await writeFile(`${pages}/help ${name}.txt`, commandPage(command, bin, pageWidth));
+  await writeFile(`${pages}/${name} --help.txt`, shortCommandPage(command, bin, pageWidth));
+}
+
+const completion = `${root}/dist/completion`;
+await mkdir(completion);
+for (const shell of shells) await writeFile(`${completion}/${shell}`, completionScript(shell, bin, shown));

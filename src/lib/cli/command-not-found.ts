@@ -1,22 +1,26 @@
 /** Hook: an unknown command is a usage error with a suggestion, never a question. */
-import type {Hook} from '@oclif/core';
+import type {Hook, Interfaces} from '@oclif/core';
 import {AppError} from '../errors.js';
 import {nearest} from '../nearest.js';
 import {errorDocument} from './show-error.js';
 
-const hook: Hook.CommandNotFound = ({id, argv, config}) => {
-  const guess = nearest(id, config.commandIDs);
+const hook: Hook.CommandNotFound = ({id, argv, config}) => unknownCommand(id, argv ?? [], config);
+
+export default hook;
+
+/** Ends the program. */
+export function unknownCommand(id: string, argv: readonly string[], config: Interfaces.Config): never {
+  const known = config.commands.filter(({hidden}) => !hidden).map((command) => command.id);
+  const guess = nearest(id, known);
   const error = new AppError(
     'USAGE',
     `There is no command "${id}".${guess === undefined ? '' : ` Did you mean "${guess}"?`}`,
     {hint: `${config.bin} --help lists the commands.`},
   );
-  if (argv?.includes('--json') ?? false) {
+  if (argv.includes('--json')) {
     process.stdout.write(`${JSON.stringify(errorDocument(error), null, 2)}\n`);
   } else {
     process.stderr.write(`Error ${error.code}: ${error.message}\nNext: ${error.hint ?? ''}\n`);
   }
   process.exit(error.exitCode);
-};
-
-export default hook;
+}

@@ -50,11 +50,13 @@ export const globalFlags = {
 /** Flags that answer the question before a destructive step. */
 export const confirmFlags = {
   yes: Flags.boolean({
+    helpGroup: 'SAFETY',
     char: 'y',
     summary: 'Answer the question with yes (not for production).',
     aliases: ['no-confirm'],
   }),
   'confirm-db': Flags.string({
+    helpGroup: 'SAFETY',
     helpValue: 'NAME',
     summary: "Answer the question by the database's name; the only answer for production.",
   }),
@@ -63,6 +65,7 @@ export const confirmFlags = {
 /** For commands that write to the backups folder or change a database: how long to wait for another run. */
 export const waitFlag = {
   wait: Flags.integer({
+    helpGroup: 'SAFETY',
     helpValue: 'SECONDS',
     min: 0,
     max: 86_400,
@@ -73,14 +76,17 @@ export const waitFlag = {
 /** For commands that take a backup from a place other than the backups folder. */
 export const placeFlags = {
   from: Flags.string({
+    helpGroup: 'SOURCE',
     helpValue: 'PLACE',
     summary: 'Take the backup from s3://bucket/prefix, or a folder, instead of BACKUPS-DIR/database.',
   }),
   identity: Flags.string({
+    helpGroup: 'SOURCE',
     helpValue: 'FILE',
     summary: 'File with the secret key of an encrypted backup (age).',
   }),
   'passphrase-file': Flags.string({
+    helpGroup: 'SOURCE',
     helpValue: 'FILE',
     summary: 'File whose first line is the passphrase of an encrypted backup.',
   }),
@@ -89,6 +95,7 @@ export const placeFlags = {
 /** For commands that write backups: whom they are encrypted to. */
 export const encryptFlags = {
   'encrypt-to': Flags.string({
+    helpGroup: 'ENCRYPTION',
     helpValue: 'AGE1...',
     multiple: true,
     multipleNonGreedy: true,
@@ -96,14 +103,17 @@ export const encryptFlags = {
     exclusive: ['passphrase-file'],
   }),
   'passphrase-file': Flags.string({
+    helpGroup: 'ENCRYPTION',
     helpValue: 'FILE',
     summary: 'Encrypt with the passphrase in the first line of this file.',
   }),
   'encrypt-local': Flags.boolean({
+    helpGroup: 'ENCRYPTION',
     allowNo: true,
     summary: 'With --no-encrypt-local, encrypt copies only; what stays in the backups folder is plain.',
   }),
   identity: Flags.string({
+    helpGroup: 'ENCRYPTION',
     helpValue: 'FILE',
     summary: 'Secret key of age, tried on what was encrypted.',
   }),
@@ -134,12 +144,14 @@ export function sourceOf(flags: {
 }
 
 /** An integer flag within bounds. */
-export function countFlag(summary: string, bounds: {min: number; max?: number}) {
+export function countFlag(
+  summary: string,
+  bounds: {readonly min: number; readonly max?: number; readonly helpGroup?: string},
+) {
   return Flags.integer({
     summary,
     helpValue: 'N',
-    min: bounds.min,
-    ...(bounds.max === undefined ? {} : {max: bounds.max}),
+    ...bounds,
   });
 }
 

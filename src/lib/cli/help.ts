@@ -1,111 +1,38 @@
-/** Help that fits a screen: what it is for, examples, flags in groups, exit codes; global flags once, at the root. */
-import {type Command, Help} from '@oclif/core';
-import {globalFlags} from './flags.js';
+/** oclif's help, where no page that the build prepared is at hand: other widths, several words, `help COMMAND`. */
+import {HelpBase, type Command} from '@oclif/core';
+import {unknownCommand} from './command-not-found.js';
+import {commandPage, rootPage, shortCommandPage, topicPage} from './help-pages.js';
+import {widthOf, writePage} from './write-page.js';
 
-const width = 80;
-const nameColumn = 30;
-
-/** A flag as the manifest keeps it. */
-type CachedFlag = Command.Loadable['flags'][string];
-
-export default class DestinoHelp extends Help {
-  override formatCommand(command: Command.Loadable): string {
-    const [text, exitCodes] = splitExitCodes(command.description ?? '');
-    const args = Object.values(command.args)
-      .filter((arg) => !arg.hidden)
-      .map((arg) => ` ${arg.required === true ? arg.name.toUpperCase() : `[${arg.name.toUpperCase()}]`}`);
-    return [
-      ['USAGE', [`  ${this.config.bin} ${command.id}${args.join('')} [FLAGS]`]],
-      ['', wrap(text, width - 2).map((line) => `  ${line}`)],
-      [
-        'EXAMPLES',
-        examplesOf(command).map((example) => `  ${example.replaceAll('<%= config.bin %>', this.config.bin)}`),
-      ],
-      ...flagSections(command),
-      ['EXIT CODES', wrap(exitCodes, width - 2).map((line) => `  ${line}`)],
-      [
-        'GLOBAL FLAGS',
-        wrap(`${globalNames(command).join(' ')} (${this.config.bin} --help explains them)`, width - 2).map(
-          (line) => `  ${line}`,
-        ),
-      ],
-    ]
-      .filter(([, lines]) => lines !== undefined && lines.length > 0 && lines[0] !== '  ')
-      .map(([title, lines]) => [...(title === '' ? [] : [title]), ...(lines ?? [])].flat().join('\n'))
-      .join('\n\n');
+export default class DestinoHelp extends HelpBase {
+  /** @param isShort whether one screen is enough, as after --help; `help COMMAND` explains every flag */
+  override showHelp(argv: string[], isShort = true): Promise<void> {
+    const [word = ''] = argv.filter((arg) => !arg.startsWith('-'));
+    const command = this.config.findCommand(word);
+    const topic = this.config.findTopic(word);
+    const {bin} = this.config;
+    if (word === '') this.showRoot(isShort);
+    else if (command) this.show((width) => (isShort ? shortCommandPage : commandPage)(command, bin, width));
+    else if (topic) {
+      const commands = this.commands().filter(({id}) => id.startsWith(`${word}:`));
+      this.show((width) => topicPage(topic, commands, bin, width));
+    } else unknownCommand(word, argv, this.config);
+    return Promise.resolve();
   }
 
-  protected override async showRootHelp(): Promise<void> {
-    await super.showRootHelp();
-    const flags = Object.entries(globalFlags).map(([name, flag]) =>
-      entry(flagName(name, flag as CachedFlag), flag.summary ?? ''),
-    );
-    this.log(
-      [
-        'GLOBAL FLAGS',
-        ...flags.flat(),
-        ...entry('    --json', 'Print one JSON document instead of text.'),
-      ].join('\n'),
-    );
+  override showCommandHelp(command: Command.Loadable): Promise<void> {
+    return this.showHelp([command.id]);
   }
-}
 
-function splitExitCodes(description: string): [string, string] {
-  const [text = '', codes = ''] = description.split(/\n?Exit codes: /);
-  return [text.trim(), codes.trim()];
-}
-
-function examplesOf(command: Command.Loadable): string[] {
-  return (command.examples ?? []).flatMap((example) =>
-    typeof example === 'string' ? [example] : [`# ${example.description}`, example.command],
-  );
-}
-
-function flagSections(command: Command.Loadable): [string, string[]][] {
-  const groups = new Map<string, string[]>();
-  for (const [name, flag] of Object.entries(command.flags)) {
-    if (flag.hidden === true || flag.helpGroup === 'GLOBAL') continue;
-    const group = flag.helpGroup ?? 'FLAGS';
-    groups.set(group, [
-      ...(groups.get(group) ?? []),
-      ...entry(flagName(name, flag), flag.summary ?? flag.description ?? ''),
-    ]);
+  private showRoot(isShort: boolean): void {
+    this.show((width) => rootPage(this.commands(), this.config, width, isShort));
   }
-  return [...groups].sort(([a], [b]) => (a === 'FLAGS' ? -1 : b === 'FLAGS' ? 1 : 0));
-}
 
-function globalNames(command: Command.Loadable): string[] {
-  return Object.entries(command.flags)
-    .filter(([, flag]) => flag.helpGroup === 'GLOBAL' && flag.hidden !== true)
-    .map(([name]) => `--${name}`);
-}
-
-function flagName(name: string, flag: CachedFlag): string {
-  const short = flag.char === undefined ? '    ' : `-${flag.char}, `;
-  if (flag.type === 'boolean') return `${short}--${flag.allowNo ? '[no-]' : ''}${name}`;
-  const value = flag.options !== undefined ? flag.options.join('|') : (flag.helpValue ?? 'VALUE');
-  return `${short}--${name} ${String(value)}`;
-}
-
-/** A name and its explanation side by side, or below each other where the name is too long. */
-function entry(name: string, text: string): string[] {
-  const lines = wrap(text, width - nameColumn - 4);
-  const first =
-    name.length > nameColumn ? [`  ${name}`] : [`  ${name.padEnd(nameColumn)}  ${lines.shift() ?? ''}`];
-  return [...first, ...lines.map((line) => `${' '.repeat(nameColumn + 4)}${line}`)];
-}
-
-function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const paragraph of text.split('\n')) {
-    let line = '';
-    for (const word of paragraph.split(' ')) {
-      if (line !== '' && line.length + 1 + word.length > columns) {
-        lines.push(line);
-        line = word;
-      } else line = line === '' ? word : `${line} ${word}`;
-    }
-    lines.push(line);
+  private commands(): Command.Loadable[] {
+    return [...this.config.commands].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
-  return lines;
+
+  private show(page: (width: number) => string): void {
+    writePage(page(widthOf(process.stdout)));
+  }
 }

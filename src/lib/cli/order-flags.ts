@@ -4,13 +4,26 @@ import type {SelectionFlags} from '../orders/criteria.js';
 
 export const orderFlags = {
   'test-emails-only': Flags.boolean({
+    helpGroup: 'ORDERS',
     summary: 'Only orders with a test address; failed and cancelled ones stay.',
     exclusive: ['include-old'],
   }),
-  'include-old': Flags.boolean({summary: 'Name failed and cancelled orders older than 90 days as such.'}),
-  from: Flags.string({helpValue: 'YYYY-MM-DD', summary: 'Only orders made on this day or later.'}),
-  to: Flags.string({helpValue: 'YYYY-MM-DD', summary: 'Only orders made on this day or earlier.'}),
+  'include-old': Flags.boolean({
+    helpGroup: 'ORDERS',
+    summary: 'Name failed and cancelled orders older than 90 days as such.',
+  }),
+  from: Flags.string({
+    helpGroup: 'ORDERS',
+    helpValue: 'YYYY-MM-DD',
+    summary: 'Only orders made on this day or later.',
+  }),
+  to: Flags.string({
+    helpGroup: 'ORDERS',
+    helpValue: 'YYYY-MM-DD',
+    summary: 'Only orders made on this day or earlier.',
+  }),
   'exclude-id': Flags.string({
+    helpGroup: 'ORDERS',
     helpValue: 'ID',
     multiple: true,
     multipleNonGreedy: true,

@@ -1,24 +1,40 @@
 /** Errors as people and scripts see them. */
 import {AppError, messageOf} from '../errors.js';
+import {nearest} from '../nearest.js';
 import {printable, type Style} from './style.js';
 
-/** Any thrown value as an AppError; oclif's own usage errors become USAGE. */
-export function asAppError(error: unknown): AppError {
+/**
+ * Any thrown value as an AppError; oclif's own usage errors become USAGE.
+ * @param flags names of the command's flags, of which the nearest to an unknown one is suggested
+ */
+export function asAppError(error: unknown, flags: readonly string[] = []): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof Error && 'oclif' in error) {
     const exit = (error.oclif as {exit?: unknown} | undefined)?.exit;
     if (exit === 2) {
       // oclif repeats the command's help hint in the message; the first lines say what is wrong.
       const text = error.message.replace(/\nSee more help with --help$/, '').replaceAll('\t', '  ');
-      return new AppError('USAGE', text.trim(), {
-        hint: 'See the flags with --help.',
-      });
+      const hint = 'See the flags with --help.';
+      return new AppError('USAGE', unknownFlag(error, flags) ?? text.trim(), {hint});
     }
   }
   return new AppError('UNEXPECTED', `Unexpected: ${messageOf(error)}`, {
     hint: 'This is a defect; run again with --verbose and report the output.',
     cause: error,
   });
+}
+
+/** What to say of the first flag that oclif does not know; undefined when something else is wrong. */
+function unknownFlag(error: Error, known: readonly string[]): string | undefined {
+  // oclif's NonExistentFlagsError, which it does not export: the words as they were typed.
+  const [word] = 'flags' in error && Array.isArray(error.flags) ? (error.flags as unknown[]) : [];
+  if (typeof word !== 'string' || !word.startsWith('-')) return undefined;
+  const [name = ''] = word.split('=');
+  const guess = nearest(
+    name,
+    known.map((flag) => `--${flag}`),
+  );
+  return `There is no flag ${name}.${guess === undefined ? '' : ` Did you mean ${guess}?`}`;
 }
 
 /** The document on stdout under --json. */

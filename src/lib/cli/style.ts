@@ -1,16 +1,21 @@
 /** Colour and layout of what people read: the only file that uses chalk. */
 import {Chalk, type ChalkInstance} from 'chalk';
 
-export type Style = Pick<ChalkInstance, 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan'>;
+export type Style = Pick<ChalkInstance, 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan'> & {
+  /** Columns of the terminal; undefined where lines may be of any length. */
+  readonly width?: number | undefined;
+};
 
 /**
  * Colours for one stream. chalk itself ignores NO_COLOR (no-color.org), hence the rule here.
  * @param isTerminal whether the stream is one
+ * @param width its columns, if it is
  */
 export function createStyle(
   isTerminal: boolean,
   environment: Readonly<Record<string, string | undefined>>,
   noColorFlag = false,
+  width?: number,
 ): Style {
   const isForced = (environment['FORCE_COLOR'] ?? '') !== '' && environment['FORCE_COLOR'] !== '0';
   const isForbidden =
@@ -18,7 +23,9 @@ export function createStyle(
     (environment['NO_COLOR'] ?? '') !== '' ||
     environment['FORCE_COLOR'] === '0' ||
     environment['TERM'] === 'dumb';
-  return new Chalk({level: !isForbidden && (isTerminal || isForced) ? 1 : 0});
+  const chalk: Style = new Chalk({level: !isForbidden && (isTerminal || isForced) ? 1 : 0});
+  // A terminal without a size says 0.
+  return isTerminal && width !== undefined && width > 0 ? Object.assign(chalk, {width}) : chalk;
 }
 
 /** Rows as plain columns, two spaces apart, so that grep and awk work. Columns named in `right` are right-aligned. */
@@ -39,7 +46,7 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
 }
 
 /** Columns that a text takes on a terminal, escape sequences not counted. */
-function displayWidth(text: string): number {
+export function displayWidth(text: string): number {
   return [...text.replace(/\u001b\[[0-9;]*m/g, '')].length;
 }
 

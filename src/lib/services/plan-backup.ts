@@ -72,7 +72,8 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         toolMajor: tool.major,
         tables: selection.tables,
       });
-      if (/^(?:lz4|zstd)/.test(options.compression ?? ''))
+      // The tools that belong to a newer server can all read it, and a warning with every run is soon read no more.
+      if (identity.major < firstMajorWithMethods && /^(?:lz4|zstd)/.test(options.compression ?? ''))
         warnings.push(
           `Compressed with ${options.compression}: only a pg_restore ${firstMajorWithMethods} or newer that was built with it reads this (--compress-method gzip is read by all).`,
         );

@@ -1,0 +1,29 @@
+/** destino-db completion SHELL */
+import {readFile} from 'node:fs/promises';
+import {Args, Command} from '@oclif/core';
+import {shells} from '../lib/cli/completion-scripts.js';
+
+export default class Completion extends Command {
+  static override summary = 'print what completes commands in bash, zsh or fish';
+  static override description =
+    'The script completes commands, flags and their values, and starts nothing to do so.\nExit codes: 0 done, 2 usage.';
+  static override examples = [
+    {description: 'a line for ~/.bashrc', command: 'source <(<%= config.bin %> completion bash)'},
+    {
+      description: 'a line for ~/.zshrc, below compinit',
+      command: 'source <(<%= config.bin %> completion zsh)',
+    },
+    {
+      description: 'a line for ~/.config/fish/config.fish',
+      command: '<%= config.bin %> completion fish | source',
+    },
+  ];
+  static override args = {
+    shell: Args.string({options: [...shells], required: true, description: 'The shell.'}),
+  };
+
+  async run(): Promise<void> {
+    const {args} = await this.parse(Completion);
+    process.stdout.write(await readFile(new URL(`../completion/${args.shell}`, import.meta.url), 'utf8'));
+  }
+}

@@ -1,0 +1,52 @@
+/** Lines broken for a terminal where it would break them in the middle of words. */
+import {displayWidth} from './style.js';
+
+/** How far the rest of a broken line is set in, beyond the line itself. */
+const hanging = 4;
+/** Narrower than this nothing helps. */
+const narrowest = 30;
+
+/**
+ * Prose is broken between words, rows of a table between columns. Commands stay whole, on a line of their own, so that they can be pasted.
+ * @param width columns of the terminal; undefined where there is none
+ */
+export function fitLines(lines: readonly string[], width: number | undefined, bin: string): string[] {
+  if (width === undefined || width < narrowest) return [...lines];
+  return lines.flatMap((line) => (displayWidth(line) <= width ? [line] : fitLine(line, width, bin)));
+}
+
+function fitLine(line: string, width: number, bin: string): string[] {
+  const indent = /^ */.exec(line)?.[0] ?? '';
+  const text = line.slice(indent.length);
+  const at = text.search(new RegExp(`(?<=^|: +)${bin} `));
+  if (at === 0) return [line];
+  if (at > 0)
+    return [...fitLines([indent + text.slice(0, at).trimEnd()], width, bin), `${indent}  ${text.slice(at)}`];
+  return fill(text.split(/(?<=\S) {2,}(?=\S)/), '  ', indent, width);
+}
+
+/** Puts as many parts on a line as it takes; a part that is too long for any line is broken between its words. */
+function fill(
+  parts: readonly string[],
+  gap: string,
+  indent: string,
+  width: number,
+  rest = indent + ' '.repeat(hanging),
+): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const part of parts) {
+    const joined = line === '' ? (lines.length === 0 ? indent : rest) + part : line + gap + part;
+    if (displayWidth(joined) <= width) {
+      line = joined;
+      continue;
+    }
+    if (line !== '') lines.push(line);
+    line = (lines.length === 0 ? indent : rest) + part;
+    if (gap === ' ' || displayWidth(line) <= width || !part.includes(' ')) continue;
+    const broken = fill(part.split(' '), ' ', lines.length === 0 ? indent : rest, width, rest);
+    line = broken.pop() ?? '';
+    lines.push(...broken);
+  }
+  return line === '' ? lines : [...lines, line];
+}

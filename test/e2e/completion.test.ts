@@ -1,0 +1,86 @@
+/** Completion in the real shells, as a person at the keyboard meets it. */
+import {rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {runCli, runProgram, tempFolder} from '../support/run-cli.js';
+import {requireTestTools} from '../support/test-tools.js';
+
+let folder: string;
+beforeAll(async () => {
+  requireTestTools();
+  folder = await tempFolder();
+  for (const shell of ['bash', 'zsh', 'fish'])
+    await writeFile(join(folder, shell), (await runCli(['completion', shell])).stdout);
+  await writeFile(join(folder, 'some.dump'), '');
+});
+afterAll(() => rm(folder, {recursive: true, force: true}));
+
+async function ask(shell: string, script: string, ...args: string[]): Promise<string[]> {
+  const {status, stdout, stderr} = await runProgram(shell, ['-c', script, ...args], {cwd: folder});
+  expect([status, stderr]).toEqual([0, '']);
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+/** What bash would offer behind the line; it parts words at ":" and "=" too. */
+const inBash = (line: string): Promise<string[]> =>
+  ask(
+    'bash',
+    'source ./bash; COMP_LINE=$1; COMP_POINT=${#1}; _destino_db; printf "%s\\n" "${COMPREPLY[@]}"',
+    'bash',
+    line,
+  );
+
+/** What fish would offer, without its descriptions. */
+const inFish = async (line: string): Promise<string[]> =>
+  (await ask('fish', 'source ./fish; complete -C $argv[1]', line)).map(
+    (choice) => choice.split('\t')[0] ?? '',
+  );
+
+/** What zsh would offer: a terminal of its own, where the line is typed and the tab key pressed. */
+async function inZsh(line: string): Promise<string[]> {
+  const script = `
+    zmodload zsh/zpty
+    zpty shell zsh -f -i
+    zpty -w shell 'autoload -Uz compinit && compinit -u -d ./dump; source ./zsh; LISTMAX=1000; unsetopt menucomplete automenu; compadd () { [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]] && { builtin compadd "$@"; return $? }; typeset -a __hits; builtin compadd -A __hits "$@"; for x in $__hits; do print -r -- "hit:$x"; done; builtin compadd "$@" }; bindkey "^I" complete-word; PS1="<rea""dy>"'
+    zpty -r shell out "*<ready>*"
+    zpty -n -w shell "$1"$'\\t'
+    zpty -n -w shell $'\\C-u''print ov""er:'$'\\n'
+    zpty -r shell out "*over:*"
+    print -r -- $out`;
+  const {stdout} = await runProgram('zsh', ['-f', '-c', script, 'zsh', line], {cwd: folder});
+  return [...stdout.matchAll(/hit:([^\r\n]+)/g)].map(([, hit]) => hit ?? '');
+}
+
+describe.each([
+  ['bash', inBash],
+  ['zsh', inZsh],
+  ['fish', inFish],
+] as const)('%s', (_shell, offers) => {
+  it('offers commands', async () => {
+    expect(await offers('destino-db re')).toEqual(expect.arrayContaining(['recover', 'report', 'restore']));
+    expect(await offers('destino-db ba')).toEqual(['backup']);
+  });
+
+  it('offers the commands of a topic', async () => {
+    expect((await offers('destino-db orders ')).sort()).toEqual(['clean', 'restore']);
+  });
+
+  it("offers a command's own flags", async () => {
+    expect(await offers('destino-db backup --for')).toEqual(['--format']);
+    expect(await offers('destino-db orders clean --test')).toEqual(['--test-emails-only']);
+  });
+
+  it('offers the values that a flag takes', async () => {
+    expect((await offers('destino-db backup --format ')).sort()).toEqual(['custom', 'directory', 'sql']);
+  });
+
+  it('offers files where a file is wanted', async () => {
+    expect(await offers('destino-db restore --backup-file some')).toEqual(['some.dump']);
+  });
+});
+
+it('is part of every shell command that is typed with a colon in bash', async () => {
+  expect(await inBash('destino-db orders:cl')).toEqual(['clean']);
+  expect(await inBash('destino-db orders:clean --exec')).toEqual(['--execute']);
+  expect(await inBash('destino-db backup --format=cu')).toEqual(['custom']);
+});

@@ -1,0 +1,81 @@
+/** Every example that help shows does what it says, in a shop with some backups. Those with a bucket are in test/storage. */
+import {rm} from 'node:fs/promises';
+import {afterAll, beforeAll, expect, inject, it} from 'vitest';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {withDatabase} from '../../src/lib/postgres/connection.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {loadTemplate} from '../support/global-cluster.js';
+import {openShell, readExamples} from '../support/help-examples.js';
+import {type CliResult, tempFolder} from '../support/run-cli.js';
+import {urlOf} from '../support/temp-database.js';
+import {requireTestTools} from '../support/test-tools.js';
+
+const examples = (await readExamples()).filter(({line}) => !line.includes('s3://'));
+
+// A server of its own: the examples name databases.
+let cluster: LocalCluster;
+let folder: string;
+let shell: (line: string, shell?: string) => Promise<CliResult>;
+
+beforeAll(async () => {
+  requireTestTools();
+  folder = await tempFolder();
+  cluster = await startLocalCluster({binFolder: inject('serverBin')});
+  await loadTemplate(cluster.connection);
+  await withSession(cluster.connection, (session) =>
+    session.query('CREATE DATABASE shop TEMPLATE shop_template'),
+  );
+  shell = await openShell(folder, {DIRECT_URL: urlOf(withDatabase(cluster.connection, 'shop'))});
+  for (const line of [
+    'destino-db init --yes --plan "daily custom at 02:00; weekly sql"',
+    'destino-db backup --label before-release',
+    'destino-db backup',
+    'destino-db verify --level restore',
+    'mkdir www',
+  ])
+    expect(await shell(line), line).toMatchObject({status: 0});
+});
+afterAll(async () => {
+  await cluster.stop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+it('has two to four for every command', async () => {
+  const counts = new Map<string, number>();
+  for (const {id} of await readExamples()) counts.set(id, (counts.get(id) ?? 0) + 1);
+  expect([...counts].filter(([, count]) => count < 2 || count > 4)).toEqual([]);
+});
+
+/** What stands for something that only the reader knows. */
+async function fill(line: string): Promise<string> {
+  if (line.includes('1509044230e1693d')) {
+    const preview = await shell('destino-db orders:clean --json');
+    return line.replace('1509044230e1693d', (preview.json() as {plan: string}).plan);
+  }
+  if (line.includes('--only-order ID')) {
+    const {stdout} = await shell('cat "$(ls -t backups/order-cleanup/*.json | head -n 1)"');
+    return line.replace(
+      'ID',
+      /"table":"public\.orders","row":\{"id": ?"?([^",]+)/.exec(stdout)?.[1] ?? 'none',
+    );
+  }
+  return line;
+}
+
+it.each(examples)('$line', async ({line, canBeAnswered}) => {
+  const filled = await fill(line);
+  // There is no terminal to ask.
+  const answered = canBeAnswered && !/ --(?:yes|dry-run|guide)\b/.test(filled) && !filled.includes('|');
+  const {status, stdout, stderr} = await shell(
+    answered ? `${filled} --yes` : filled,
+    /completion (zsh|fish)/.exec(line)?.[1],
+  );
+  expect([status, stderr.match(/^Error.*/m)]).toEqual([0, null]);
+  const isSilent =
+    line.includes('--quiet') ||
+    line.includes('--failed') ||
+    line.includes('select(') ||
+    line.includes('findings') ||
+    line.includes('source');
+  if (!isSilent) expect(stdout.trim()).not.toBe('');
+});
