@@ -22,6 +22,7 @@ export async function benchStart({onServer, work, alternate, note, urlOf, runs, 
     'node -e 0': () => start('-e', '0'),
     '--version': () => start(program, '--version'),
     '--help': () => start(program, '--help'),
+    'backup --help': () => start(program, 'backup', '--help'),
     'list (100 backups)': () => start(program, 'list'),
   }; // prettier-ignore
   note('start-up', await alternate(variants, Math.max(runs, 10)), 'node -e 0');

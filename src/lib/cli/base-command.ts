@@ -186,7 +186,7 @@ export abstract class BaseCommand extends Command {
     const kind = chooseProgress({
       isJson,
       isQuiet,
-      isTerminal: process.stderr.isTTY,
+      isTerminal: process.stderr.isTTY && process.stdout.isTTY,
       columns: process.stderr.columns,
       environment: process.env,
     });

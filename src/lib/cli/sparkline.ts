@@ -1,4 +1,5 @@
 /** A row of values as one line of text. */
+import {charsetOf} from '../locale.js';
 
 const blocks = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /** Rising weight in plain ASCII. */
@@ -20,10 +21,9 @@ export function sparkline(values: readonly number[], isUtf8: boolean, width = 60
     .join('');
 }
 
-/** Whether the locale says UTF-8 (POSIX: LC_ALL before LC_CTYPE before LANG); Windows Terminal always shows it. */
+/** Whether block characters can be shown; Windows Terminal, which sets no locale, always shows them. */
 export function isUtf8Locale(environment: Readonly<Record<string, string | undefined>>): boolean {
-  const locale = [environment['LC_ALL'], environment['LC_CTYPE'], environment['LANG']].find(
-    (value) => value !== undefined && value !== '',
+  return (
+    (charsetOf(environment) ?? (environment['WT_SESSION'] === undefined ? 'other' : 'utf-8')) === 'utf-8'
   );
-  return locale === undefined ? environment['WT_SESSION'] !== undefined : /utf-?8/i.test(locale);
 }

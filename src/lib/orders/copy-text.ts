@@ -3,7 +3,16 @@
  * functions get the very text that stands in the file. Whether this was done right is proven later, when the server
  * writes the stored rows as JSON again and they are compared with the file.
  */
-import {jsonElements, JsonTextError, skipJsonValue} from './json-text.js';
+import {
+  backslash,
+  jsonElements,
+  jsonEscapes,
+  JsonTextError,
+  openBrace,
+  openBracket,
+  quote,
+  skipJsonValue,
+} from './json-text.js';
 
 /** What a column makes of a JSON value: its text; the JSON itself, as json and jsonb do; an array out of a JSON list. */
 export type ColumnForm = 'text' | 'json' | 'array';
@@ -14,15 +23,9 @@ const room = (jsonBytes: number, fields: number): number => 32 + 2 * jsonBytes +
 
 const tab = 0x09;
 const newline = 0x0a;
-const quote = 0x22;
-const backslash = 0x5c;
-const openBrace = 0x7b;
-const openBracket = 0x5b;
 
 /** Bytes that COPY wants as a backslash and a letter. */
 const letters = new Map([[0x08, 0x62], [0x09, 0x74], [0x0a, 0x6e], [0x0b, 0x76], [0x0c, 0x66], [0x0d, 0x72]]); // prettier-ignore
-/** What JSON's one-letter escapes stand for. */
-const escapes = new Map([[0x22, 0x22], [0x5c, 0x5c], [0x2f, 0x2f], [0x62, 0x08], [0x66, 0x0c], [0x6e, 0x0a], [0x72, 0x0d], [0x74, 0x09]]); // prettier-ignore
 
 /** Rows of one COPY: `begin`, then each column's value in order, then `endRow`. */
 export class CopyText {
@@ -131,7 +134,7 @@ export class CopyText {
   private escape(json: Buffer, at: number): number {
     const letter = json[at] ?? 0;
     if (letter !== 0x75) {
-      const byte = escapes.get(letter);
+      const byte = jsonEscapes.get(letter);
       if (byte === undefined) throw new JsonTextError(at, 'a string holds a wrong escape');
       this.byte(byte);
       return at + 1;

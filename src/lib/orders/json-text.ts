@@ -18,15 +18,18 @@ export interface JsonMember {
   readonly valueEnd: number;
 }
 
-const quote = 0x22;
-const backslash = 0x5c;
+export const quote = 0x22;
+export const backslash = 0x5c;
 const comma = 0x2c;
 const colon = 0x3a;
-const openBrace = 0x7b;
+export const openBrace = 0x7b;
 const closeBrace = 0x7d;
-const openBracket = 0x5b;
+export const openBracket = 0x5b;
 const closeBracket = 0x5d;
 const minus = 0x2d;
+
+/** The bytes that JSON's one-letter escapes stand for. */
+export const jsonEscapes: ReadonlyMap<number, number> = new Map([[0x22, 0x22], [0x5c, 0x5c], [0x2f, 0x2f], [0x62, 0x08], [0x66, 0x0c], [0x6e, 0x0a], [0x72, 0x0d], [0x74, 0x09]]); // prettier-ignore
 
 export function isJsonSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
@@ -185,12 +188,10 @@ function skipString(text: Buffer, from: number): number {
           throw new JsonTextError(at, 'a string holds a wrong escape');
         }
         at += 4;
-      } else if (!escapable.has(text[at] ?? 0)) {
+      } else if (!jsonEscapes.has(text[at] ?? 0)) {
         throw new JsonTextError(at, 'a string holds a wrong escape');
       }
     }
   }
   throw new JsonTextError(text.length, 'a string does not end');
 }
-
-const escapable = new Set([...Buffer.from('"\\/bfnrt')]);

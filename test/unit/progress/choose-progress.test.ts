@@ -16,6 +16,12 @@ it.each<[string, Partial<ProgressSituation>, string]>([
   ['CI gets lines even on a terminal', {environment: {CI: 'true'}}, 'lines'],
   ['an empty CI variable counts as unset', {environment: {CI: ''}}, 'list'],
   ['a dumb terminal gets lines', {environment: {TERM: 'dumb'}}, 'lines'],
+  [
+    'a terminal of another character set gets lines',
+    {environment: {LC_ALL: 'C', LANG: 'de_DE.UTF-8'}},
+    'lines',
+  ],
+  ['a UTF-8 terminal shows the live list', {environment: {LC_ALL: '', LANG: 'C.utf8'}}, 'list'],
   ['--json is silent', {isJson: true}, 'silent'],
   ['--quiet is silent in a pipe too', {isQuiet: true, isTerminal: false}, 'silent'],
 ])('%s', (_name, changes, expected) => {
