@@ -1,7 +1,7 @@
 /** Gateways of a test's own before the object store of the run: they may be killed, stopped, have a certificate or another clock. */
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {closeSync, openSync, readdirSync} from 'node:fs';
+import {closeSync, openSync} from 'node:fs';
 import {connect, createServer} from 'node:net';
 import {join} from 'node:path';
 import {store} from './bucket.js';
@@ -52,7 +52,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     closeSync(log);
     running = started;
     while (!(await answers(port)))
-      if (started.exitCode !== null) throw new Error(`the gateway ended with status ${started.exitCode}`);
+      if (started.exitCode !== null || started.signalCode !== null)
+        throw new Error(`the gateway ended (${started.exitCode ?? started.signalCode})`);
   };
   await start();
   return {
@@ -67,14 +68,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 }
 
 /** Variables that move a program's clock, by libfaketime. */
-function clockAhead(seconds: number): Record<string, string> {
+export function clockAhead(seconds: number): Record<string, string> {
   if (seconds === 0) return {};
-  const [library] = readdirSync('/usr/lib', {recursive: true, encoding: 'utf8'}).filter((name) =>
-    name.endsWith('faketime/libfaketimeMT.so.1'),
-  );
-  if (library === undefined) throw new Error('libfaketime is not installed');
+  // The loader knows what $LIB stands for on this kind of machine.
+  const library = '/usr/$LIB/faketime/libfaketimeMT.so.1';
   return {
-    LD_PRELOAD: `/usr/lib/${library}`,
+    LD_PRELOAD: library,
     FAKETIME: `${seconds < 0 ? '' : '+'}${seconds}s`,
     DONT_FAKE_MONOTONIC: '1',
   };

@@ -35,6 +35,11 @@ const region: Meaning = {
   what: 'keeps this bucket in another region',
   hint: 'Set AWS_REGION, or storage.region in the config file, to the region of the bucket.',
 };
+const noRegion: Meaning = {
+  code: 'STORAGE_WRONG_REGION',
+  what: 'was not asked: no region is known',
+  hint: 'Set AWS_REGION, or storage.region in the config file, to the region of the bucket; for a server of your own, storage.endpoint.',
+};
 const skew: Meaning = {
   code: 'STORAGE_CLOCK_SKEW',
   what: "says that this machine's clock is wrong",
@@ -130,6 +135,7 @@ export function explainS3Error(error: unknown, what: string): AppError {
     (name === 'TimeoutError' ? byCode : undefined) ??
     meanings[name] ??
     byCode ??
+    (messageOf(error) === 'Region is missing' ? noRegion : undefined) ??
     certificate(error) ??
     byStatus[statusOf(error) ?? 0];
   if (!meaning) {
