@@ -1,7 +1,8 @@
 // Measures this program beside the stock tools on the same throw-away server, run after run in turn.
 // usage: npm run bench -- [--scale N] [--runs N] [--only NAME,NAME] [--pg MAJOR] [--keep FOLDER]
 // Names: dominating, narrow, skewed, blobs (or one part of each: dominating-custom, -directory, -sql, -verify, -restore),
-// orders (or orders-preview, orders-clean, orders-restore), start, growth; and growth-long, which is never run unless named.
+// orders (or orders-preview, orders-clean, orders-restore), start, growth; and growth-long and off-site (or
+// off-site-dump, -restore, -list; it starts a Ceph gateway), which are never run unless named.
 // Scale 1 is 100 MB of rows and 10 000 orders. With --keep the server and its data stay in FOLDER for the next run, and
 // with --runs 0 they are made and nothing is measured.
 // Results: bench-results/<time>.md and .json. Ratios and CPU time carry over to other machines, wall times do not.
@@ -16,6 +17,7 @@ import {withSession} from '../dist/lib/postgres/client.js';
 import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/local-cluster.js';
 import {benchGrowth} from './bench/growth.mjs';
 import {measure, median, noisyCores, summarize} from './bench/measure.mjs';
+import {benchOffSite, offSiteParts} from './bench/off-site.mjs';
 import {benchOrders} from './bench/orders.mjs';
 import {benchShape, shapeParts} from './bench/shapes.mjs';
 import {benchStart} from './bench/start.mjs';
@@ -60,11 +62,11 @@ const onServer = (sql) => withSession(cluster.connection, (session) => session.q
 const serverPid = cluster.pid;
 const results = [];
 
-const stock = (name, args, database) =>
-  measure(bin(name), args, {env: {...stockEnv, PGDATABASE: database}, serverPid, cwd: work});
-const ours = (args, database) =>
+const stock = (name, args, database, {daemons} = {}) =>
+  measure(bin(name), args, {env: {...stockEnv, PGDATABASE: database}, serverPid, daemons, cwd: work});
+const ours = (args, database, {env, daemons} = {}) =>
   measure(process.execPath, [program, ...args, `--pg-bin=${server.folder}`], {
-    env: {DIRECT_URL: urlOf(database)}, serverPid, cwd: work,
+    env: {DIRECT_URL: urlOf(database), ...env}, serverPid, daemons, cwd: work,
   }); // prettier-ignore
 
 /** The parts of a benchmark that were asked for by their own names or by that of the whole. */
@@ -83,6 +85,8 @@ try {
   if (parts.length > 0) await benchOrders(bench, Math.round(10_000 * scale), parts);
   if (only.has('start')) await benchStart(bench);
   if (only.has('growth')) await benchGrowth(bench, scale, [1, 10]);
+  const waysOff = partsOf('off-site', offSiteParts);
+  if (waysOff.length > 0) await benchOffSite(bench, scale, waysOff);
   if (only.has('growth-long')) await benchGrowth(bench, scale, [1, 10, 50]);
 } finally {
   await cluster.stop();

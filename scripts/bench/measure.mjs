@@ -8,9 +8,12 @@ const ticksPerSecond = 100;
 /** More of the machine than this taken by others, in cores, and the wall time of a run says little. */
 export const noisyCores = 0.25;
 
-/** @returns {Promise<{wall: number, cpu: number, serverCpu: number, otherCores: number, rssMb: number, stderr: string, stdout: string}>} */
-export async function measure(command, args, {env = {}, serverPid, cwd} = {}) {
-  const before = await counters(serverPid);
+/**
+ * @param daemons process ids whose work is part of what is measured, and not the noise of others
+ * @returns {Promise<{wall: number, cpu: number, serverCpu: number, otherCores: number, rssMb: number, stderr: string, stdout: string}>}
+ */
+export async function measure(command, args, {env = {}, serverPid, daemons = [], cwd} = {}) {
+  const before = await counters(serverPid, daemons);
   const startedMs = performance.now();
   const child = spawn(command, args, {cwd, env: {...process.env, ...env}, stdio: ['ignore', 'pipe', 'pipe']});
   const out = {stdout: '', stderr: ''};
@@ -26,18 +29,24 @@ export async function measure(command, args, {env = {}, serverPid, cwd} = {}) {
   const wall = (performance.now() - startedMs) / 1000;
   if (code !== 0)
     throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${out.stderr.slice(-2000)}`);
-  const after = await counters(serverPid);
+  const after = await counters(serverPid, daemons);
   const cpu = after.children - before.children;
   const serverCpu = after.server - before.server;
   const otherCores = Math.max(
     0,
-    (after.busy - before.busy - cpu - serverCpu - (after.own - before.own)) / wall,
+    (after.busy -
+      before.busy -
+      cpu -
+      serverCpu -
+      (after.own - before.own) -
+      (after.daemons - before.daemons)) /
+      wall,
   );
   return {wall, cpu, serverCpu, otherCores, rssMb, ...out};
 }
 
-/** CPU seconds so far: of this process's children that have ended, of the server's, of this process, of the machine. */
-async function counters(serverPid) {
+/** CPU seconds so far: of this process's children that have ended, of the server's, of this process, of daemons, of the machine. */
+async function counters(serverPid, daemons) {
   if (serverPid !== undefined) await delay(80); // a backend outlives its client by a moment, and counts once it has ended
   const [, , children, own] = timesOf('self');
   const busy = readFileSync('/proc/stat', 'utf8').split('\n')[0].trim().split(/\s+/).slice(1).map(Number);
@@ -46,6 +55,7 @@ async function counters(serverPid) {
     children,
     own,
     server: serverPid === undefined ? 0 : timesOf(serverPid)[2],
+    daemons: daemons.reduce((sum, pid) => sum + timesOf(pid)[3], 0),
     busy: (user + nice + system + irq + softirq) / ticksPerSecond,
   };
 }

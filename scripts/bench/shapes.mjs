@@ -9,14 +9,21 @@ import {megabytesOf, sizeOfBackup} from './files.mjs';
 
 export const shapeParts = ['custom', 'directory', 'sql', 'verify', 'restore'];
 
+/** The database of a shape and scale, filled unless an earlier run kept it. */
+export async function filledDatabase({connection, onServer}, shape, scale) {
+  const database = `${shape}_${String(scale).replace('.', '_')}`;
+  const sql = 'SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1';
+  const rows = await withSession(connection, (session) => session.query(sql, [database]));
+  if (rows.length > 0) return database;
+  await onServer(`CREATE DATABASE ${database}`);
+  await fill(withDatabase(connection, database), shape, scale);
+  return database;
+}
+
 /** Each part is measured against `pg_dump -Fc` or `pg_restore` with their defaults in the same series of runs. */
 export async function benchShape(bench, shape, scale, parts) {
-  const {onServer, work, alternate, note, stock, ours, runs} = bench;
-  const database = `${shape}_${String(scale).replace('.', '_')}`;
-  if (!(await exists(bench, database))) {
-    await onServer(`CREATE DATABASE ${database}`);
-    await fill(withDatabase(bench.connection, database), shape, scale);
-  }
+  const {work, alternate, note, stock, ours, runs} = bench;
+  const database = await filledDatabase(bench, shape, scale);
   if (runs === 0) return;
 
   const stockDump = async (...args) => {
@@ -88,12 +95,6 @@ async function benchRestore({onServer, alternate, note, stock, ours}, shape, dat
     restores.set(`${name}: its step "Restore"`, stepOf(restores.get(name), 'Restore into [^:]*'));
   note(`${shape}: restore`, restores, 'pg_restore');
   await onServer(`DROP DATABASE IF EXISTS ${restored}`);
-}
-
-async function exists({connection}, database) {
-  const sql = 'SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1';
-  const rows = await withSession(connection, (session) => session.query(sql, [database]));
-  return rows.length > 0;
 }
 
 /** The samples of one step of the program, by what it tells on stderr; its CPU time is not known apart. */
