@@ -2,9 +2,9 @@ import {Flags} from '@oclif/core';
 import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {showList} from '../lib/cli/show-list.js';
+import {isRemote} from '../lib/place-name.js';
 import {type BackupList, listBackups} from '../lib/services/list-backups.js';
 import {backupFormats} from '../lib/settings/config-schema.js';
-import {isRemote} from '../lib/storage/open-place.js';
 
 export default class List extends BaseCommand {
   static override summary = 'show the backups: when, how big, proven how, kept why';

@@ -141,6 +141,8 @@ it('damaged in any way is found, and no database is made of it', async () => {
   await writeFile(bare, flipped);
   const bareRequest = {...request, isLatest: undefined, backupFile: bare};
   await expect(restoreFrom(context(), key, bareRequest)).rejects.toMatchObject({code: 'DECRYPT_FAILED'});
+  const missing = {...bareRequest, backupFile: 'not there.dump.age'};
+  await expect(restoreFrom(context(), key, missing)).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
   expect(await databaseExists(target)).toBe(false);
   expect((await verifyFrom(context(), key, {level: 'archive', scratch})).results).toMatchObject([
     {ok: false},

@@ -310,15 +310,24 @@ it('finds and removes files without metadata and uploads in parts that are a day
   await storeClient().send(new PutObjectCommand({...stray, Body: 'half'}));
   const parts = {Bucket: bucket, Key: 'shop one/data/shop-2026-11-21T03-00-00.0123456789ab/x.dump'};
   await storeClient().send(new CreateMultipartUploadCommand(parts));
+  // An order backup that another attempt brought there whole: only the parts of the first attempt go.
+  const orders = {
+    Bucket: bucket,
+    Key: 'shop one/order-cleanup/orders-backup-2026-11-21T03-00-00.0123456789ab.json',
+  };
+  await storeClient().send(new CreateMultipartUploadCommand(orders));
+  await storeClient().send(new PutObjectCommand({...orders, Body: 'whole'}));
   const policy = {keepLast: 5};
   const early = await prune(context(), {from: place, policy, dryRun: false, setAside: false});
   expect(early.partials).toEqual([]);
   const later = new Date(Date.now() + 25 * 3_600_000).toISOString();
   const late = await prune(context({}, later), {from: place, policy, dryRun: false, setAside: false});
-  expect(late.partials).toHaveLength(2);
+  expect(late.partials).toHaveLength(3);
+  expect(late.partials).toContain(`s3://${orders.Bucket}/${orders.Key}`);
   expect(await uploadsIn(bucket)).toEqual([]);
   await expect(storeClient().send(new HeadObjectCommand(stray))).rejects.toMatchObject({name: 'NotFound'});
-  expect(await keysIn(bucket)).toHaveLength(2);
+  expect(await keysIn(bucket)).toHaveLength(3);
+  expect(await keysIn(bucket)).toContain(orders.Key);
 });
 
 it('keeps what a copy that was cut off left locked, and says until when', async () => {

@@ -273,3 +273,50 @@ it('keeps locked objects, and says until when', async () => {
     return `s3://${name}`;
   }
 });
+
+describe('the text of a short object', () => {
+  const isOfSdk = (url: string): boolean => url.includes('x-id=GetObject');
+
+  it.each(['plain.json', "odd names/ñ (1) ! * ' + & = ~ %41.json"])(
+    'is read by one request of our own: %s',
+    async (key) => {
+      await place.writeText(key, `{"of": "${key}"}`, null);
+      const urls: string[] = [];
+      const watched = await watchRequests(store.endpoint, ({stage, url}) => {
+        if (stage === 'begun') urls.push(url);
+        return undefined;
+      });
+      const through = await open(`s3://${bucket}/backups`, {
+        environment: {AWS_ENDPOINT_URL_S3: watched.endpoint},
+      });
+      expect(await through.readText(key)).toBe(`{"of": "${key}"}`);
+      await watched.close();
+      expect(urls).toHaveLength(1);
+      expect(urls.some(isOfSdk)).toBe(false);
+    },
+  );
+
+  it.each(['begun', 'half answered'] as const)(
+    'is asked for once more when the connection breaks (%s)',
+    async (when) => {
+      await place.writeText(`${when}.json`, 'whole', null);
+      const urls: string[] = [];
+      const watched = await watchRequests(store.endpoint, ({stage, url}) => {
+        if (stage === 'begun') urls.push(url);
+        return stage === when && urls.length === 1 ? 'break' : undefined;
+      });
+      const through = await open(`s3://${bucket}/backups`, {
+        environment: {AWS_ENDPOINT_URL_S3: watched.endpoint},
+      });
+      expect(await through.readText(`${when}.json`)).toBe('whole');
+      await watched.close();
+      expect(urls.map(isOfSdk)).toEqual([false, true]);
+    },
+  );
+
+  it('that is not there, or not for us, is told as always', async () => {
+    await expect(place.readText('none.json')).rejects.toMatchObject({code: 'BACKUP_INCOMPLETE'});
+    const stranger = await open(`s3://${bucket}/backups`, {environment: {AWS_SECRET_ACCESS_KEY: 'wrong'}});
+    await expect(stranger.readText('plain.json')).rejects.toMatchObject({code: 'STORAGE_CREDENTIALS'});
+  });
+});

@@ -10,7 +10,7 @@ import type {RunContext} from '../run-context.js';
 import type {RunRecorder} from '../services/record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
 import {isAnswered} from './flag-answers.js';
-import {globalFlags, refuseEmptyFlags} from './flags.js';
+import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show-error.js';
 import {printableProgress} from './printable-progress.js';
 import {printable, type Style} from './style.js';
@@ -76,6 +76,7 @@ export abstract class BaseCommand extends Command {
     const isJson = this.jsonEnabled();
     turnSignalsIntoErrors();
     refuseEmptyFlags(flags);
+    refuseBadPlaces(flags);
     const settings = await loadSettings(flags, process.cwd(), process.env);
     const interruption = new AbortController();
     const reach = createReach(process.env['DESTINO_DB_FAULT'], interruption.signal);

@@ -1,6 +1,7 @@
 /** Flags that several commands share; the same name means the same everywhere. */
 import {Flags} from '@oclif/core';
 import {AppError} from '../errors.js';
+import {isAddress, placeProblem} from '../place-name.js';
 import type {EncryptionFlags} from '../services/encryption.js';
 
 const helpGroup = 'GLOBAL';
@@ -153,6 +154,27 @@ export function countFlag(
     helpValue: 'N',
     ...bounds,
   });
+}
+
+/**
+ * What can be no place is told before any work begins.
+ * @throws USAGE naming the flag
+ */
+export function refuseBadPlaces(flags: object): void {
+  for (const [name, value] of Object.entries(flags) as [string, unknown][]) {
+    for (const place of [value].flat()) {
+      if (typeof place !== 'string') continue;
+      if (['from', 'to'].includes(name)) {
+        const problem = placeProblem(place);
+        const hint = 'A place is s3://bucket/prefix, or a folder.';
+        if (problem !== undefined) throw new AppError('USAGE', `--${name}: ${problem}`, {hint});
+      } else if (name.endsWith('-dir') && isAddress(place)) {
+        throw new AppError('USAGE', `--${name} takes a folder, and "${place}" is none.`, {
+          hint: 'A bucket is named with --to, --from or storage.places in the config file.',
+        });
+      }
+    }
+  }
 }
 
 /**

@@ -1,6 +1,8 @@
 /** The result of `backup` as lines for people. */
 import {countOf, formatBytes, formatCount, formatDuration} from '../format.js';
+import {isRemote} from '../place-name.js';
 import type {CopiedBackupResult} from '../services/backup-to-places.js';
+import {quoteForShell} from '../shell-quote.js';
 import {columns, printable, type Style} from './style.js';
 
 export function showBackup(result: CopiedBackupResult, style: Style): string[] {
@@ -19,7 +21,7 @@ export function showBackup(result: CopiedBackupResult, style: Style): string[] {
   );
   const proof = result.verification
     ? `read back whole (${result.verification.level})`
-    : style.yellow('not verified');
+    : style.yellow(isElsewhere(result) ? 'its bytes read back, its rows not looked at' : 'not verified');
   const headline =
     result.shrink.length > 0 ? style.yellow('Backup, with a shrink alarm:') : style.green('Backup');
   return [
@@ -38,6 +40,17 @@ export function showBackup(result: CopiedBackupResult, style: Style): string[] {
       (copy) => `  copy   ${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
     ),
     ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
-    `Prove it by a restore: destino-db verify --backup-file ${result.id ?? ''} --level restore${result.encrypted ? ' --identity KEY.txt' : ''}`,
+    `Prove it by a restore: destino-db verify${placeWords(result)} --backup-file ${result.id ?? ''} --level restore${result.encrypted ? ' --identity KEY.txt' : ''}`,
   ];
+}
+
+/** Whether nothing of it is here: it was streamed to a bucket. */
+function isElsewhere({metadataPath}: CopiedBackupResult): boolean {
+  return metadataPath !== null && isRemote(metadataPath);
+}
+
+function placeWords(result: CopiedBackupResult): string {
+  if (!isElsewhere(result) || result.metadataPath === null) return '';
+  const place = result.metadataPath.slice(0, result.metadataPath.lastIndexOf('/'));
+  return ` --from ${printable(quoteForShell(place))}`;
 }

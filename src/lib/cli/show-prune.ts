@@ -1,6 +1,7 @@
 /** What prune tells: a line for every backup with the reason, then the sum. */
 import {countOf, formatBytes} from '../format.js';
-import type {PruneCommandResult, PruneDecision} from '../services/prune-backups.js';
+import {isRemote} from '../place-name.js';
+import type {PruneCommandResult, PruneDecision, PruneResult} from '../services/prune-backups.js';
 import type {SetAsideDecision, SetAsideResult} from '../services/prune-set-aside.js';
 import {columns, printable, type Style} from './style.js';
 
@@ -34,16 +35,24 @@ export function showPrune(result: PruneCommandResult, style: Style): string[] {
     ...result.problems.map(
       (problem) => `${style.yellow('Left alone')} ${printable(problem.path)}: ${printable(problem.reason)}`,
     ),
-    ...(result.partials.length === 0
-      ? []
-      : [
-          `${countOf(result.partials.length, 'unfinished file')} of other runs: ${result.partials.map(printable).join(', ')}.`,
-          `${style.bold('Next:')} destino-db recover --dry-run`,
-        ]),
+    ...unfinishedLines(result, style),
     ...(dryRun && removed.length > 0
       ? [`${style.bold('Next:')} the same without --dry-run removes them.`]
       : []),
   ];
+}
+
+/** In a bucket they are removed, whichever machine they are of; here they may belong to a run that is at work. */
+function unfinishedLines({folder, partials, dryRun}: PruneResult, style: Style): string[] {
+  if (partials.length === 0) return [];
+  const names = partials.map(printable).join(', ');
+  if (!isRemote(folder))
+    return [
+      `${countOf(partials.length, 'unfinished file')} of other runs: ${names}.`,
+      `${style.bold('Next:')} destino-db recover --dry-run`,
+    ];
+  const copies = countOf(partials.length, 'unfinished copy', 'unfinished copies');
+  return [`${copies} of other runs ${dryRun ? 'would be removed' : 'removed'}: ${names}.`];
 }
 
 function setAsideLines({kept, removed}: SetAsideResult, dryRun: boolean, style: Style): string[] {

@@ -1,5 +1,4 @@
 /** What copies that were cut off left in object stores. */
-import {orderBackupFolder} from '../orders/order-backup-name.js';
 import type {RunContext} from '../run-context.js';
 import {openPlace} from '../storage/open-place.js';
 import {folderOf, readPlace} from '../storage/place-catalogue.js';
@@ -29,12 +28,6 @@ export function findLeftoverUploads(ctx: RunContext, journals: readonly LeftJour
 /** A run that was killed right after it wrote the metadata had finished: its files are a backup's. */
 async function removeUpload(ctx: RunContext, url: string, staging: string): Promise<void> {
   const place = await openPlace(ctx.settings, url);
-  // An order backup is one file, which is whole where it is there; only its parts can have been left.
-  if (staging.startsWith(`${orderBackupFolder}/`)) {
-    for await (const upload of place.unfinishedUploads())
-      if (upload.key === staging) await place.abandonUpload(upload);
-    return;
-  }
   const {backups} = await readPlace(place, ctx.signal);
   if (backups.some(({record}) => folderOf(record) === staging)) return;
   await removeStaged(place, staging);

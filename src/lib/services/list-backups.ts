@@ -6,9 +6,10 @@ import {proofOf, rowsOf} from '../backups/backup-record.js';
 import {type Backup, type Catalogue, isGood, retentionCandidate} from '../backups/catalogue.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupFormat} from '../settings/config-schema.js';
-import {isRemote, openPlace} from '../storage/open-place.js';
+import {openPlace} from '../storage/open-place.js';
 import {listPlacedOrders} from '../storage/placed-orders.js';
 import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 

@@ -8,9 +8,9 @@ import {removeBackup, whyNotOurs} from '../backups/remove-backup.js';
 import {applyRetention, refuseEmptyPolicy, type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {countOf} from '../format.js';
+import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import type {SetAsideResult} from './prune-set-aside.js';
-import {isRemote} from '../storage/open-place.js';
 import {openJournal} from '../watch/journal.js';
 
 export interface PruneDecision {

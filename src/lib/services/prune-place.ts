@@ -8,6 +8,7 @@ import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {folderOf, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {filesOf} from '../storage/stored-record.js';
+import {isOrderKey} from '../storage/placed-orders.js';
 import {removeStaged} from '../storage/transfer-backup.js';
 import {
   decisionOf,
@@ -92,12 +93,12 @@ async function lockOf(place: Place, {metadataKey, record}: PlacedBackup, now: Da
   return latest;
 }
 
-/** Folders of files that no metadata names, and uploads in parts, when nothing was added to them for a day. */
+/** Folders of files that no metadata names, and uploads in parts, those of order backups too, when nothing was added to them for a day. */
 async function findLeftovers(place: Place, backups: readonly PlacedBackup[], now: Date): Promise<string[]> {
   const known = new Set(backups.map(({record}) => folderOf(record)));
   const newest = new Map<string, number>();
   const note = (key: string, at: Date): void => {
-    const folder = /^data\/[^/]+\//.exec(key)?.[0];
+    const folder = isOrderKey(key) ? key : /^data\/[^/]+\//.exec(key)?.[0];
     if (folder === undefined || known.has(folder)) return;
     newest.set(folder, Math.max(newest.get(folder) ?? 0, at.getTime()));
   };

@@ -2,8 +2,9 @@
 import {isKnownBad, proofLevels, proofOf} from '../backups/backup-record.js';
 import {type Backup, type Catalogue, isGood, readCatalogue} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
+import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
-import {isRemote, openPlace} from '../storage/open-place.js';
+import {openPlace} from '../storage/open-place.js';
 import {markOf, readPlace} from '../storage/place-catalogue.js';
 
 type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;

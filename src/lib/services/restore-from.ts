@@ -2,12 +2,13 @@
 import {basename, dirname, join, resolve} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
+import {isRemote} from '../place-name.js';
 import {resolveConnection} from '../postgres/connection.js';
 import type {RunContext} from '../run-context.js';
 import type {OpeningKeys} from '../storage/age-keys.js';
 import {decryptStream} from '../storage/age-stream.js';
 import {localPlace} from '../storage/local-place.js';
-import {isRemote, openPlace} from '../storage/open-place.js';
+import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {ageSuffix} from '../storage/stored-record.js';
@@ -40,10 +41,9 @@ export async function restoreFrom(
     return restoreFetched(context, placed.place, placed.backup, keys, request);
   }
   if (backup && folder !== undefined) return restoreDatabase(context, asNamed(request, backup.metadataPath));
-  const file = request.backupFile;
-  return file?.endsWith(ageSuffix) === true
-    ? restoreAgeFile(context, keys, request, resolve(settings.cwd, file))
-    : restoreDatabase(context, request);
+  const path = resolve(settings.cwd, request.backupFile ?? '');
+  const isAgeFile = path.endsWith(ageSuffix) && (await localPlace(dirname(path)).status(basename(path)));
+  return isAgeFile ? restoreAgeFile(context, keys, request, path) : restoreDatabase(context, request);
 }
 
 async function restoreFetched(

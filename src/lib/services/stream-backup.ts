@@ -2,12 +2,13 @@
 import {backupExtension, backupId} from '../backups/backup-name.js';
 import {type BackupRecord, formatBackupRecord} from '../backups/backup-record.js';
 import {AppError} from '../errors.js';
+import {isRemote} from '../place-name.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {runPgDump} from '../postgres/pg-dump.js';
 import {withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
 import {isAway} from '../storage/explain-s3-error.js';
-import {isRemote, openPlace} from '../storage/open-place.js';
+import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {metadataKeyIn} from '../storage/place-catalogue.js';
 import {writeChecked} from '../storage/checked-files.js';

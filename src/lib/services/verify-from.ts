@@ -2,9 +2,10 @@
 import {readBackupRecord, formatBackupRecord} from '../backups/backup-record.js';
 import {isGood} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
+import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import type {OpeningKeys} from '../storage/age-keys.js';
-import {isRemote, openPlace} from '../storage/open-place.js';
+import {openPlace} from '../storage/open-place.js';
 import {checkPlacedFiles} from '../storage/checked-files.js';
 import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace, readPlaced} from '../storage/place-catalogue.js';

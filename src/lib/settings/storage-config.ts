@@ -1,9 +1,17 @@
 /** The config sections about places off this machine and about encryption. */
 import {z} from 'zod';
+import {placeProblem} from '../place-name.js';
 
 export const storageConfig = z.strictObject({
   places: z
-    .array(z.string().min(1))
+    .array(
+      z
+        .string()
+        .min(1)
+        .refine((name) => placeProblem(name) === undefined, {
+          error: ({input}) => placeProblem(String(input)),
+        }),
+    )
     .optional()
     .describe('Where every finished backup is copied to: "s3://bucket/prefix", or a folder.'),
   endpoint: z

@@ -3,6 +3,7 @@ import {createReadStream, createWriteStream} from 'node:fs';
 import {readdir, rename, rm, stat} from 'node:fs/promises';
 import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
+import {text as contentOf} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
 import {partialSuffix} from '../backups/backup-name.js';
 import {
@@ -46,7 +47,7 @@ export function localPlace(folder: string): Place {
     }
   }
 
-  return {
+  const place: Place = {
     url: folder,
     stagingFolder: (id) => `${id}.copy${partialSuffix}/`,
     list,
@@ -60,6 +61,7 @@ export function localPlace(folder: string): Place {
         ...(signal === undefined ? {} : {signal}),
       });
     },
+    readText: async (key) => contentOf(await place.read(key)),
     async write(key, source, options: WriteOptions = {}) {
       const path = pathOf(key);
       const partial = `${path}${partialSuffix}`;
@@ -115,6 +117,7 @@ export function localPlace(folder: string): Place {
     },
     abandonUpload: () => Promise.resolve(),
   };
+  return place;
 }
 
 async function exists(path: string): Promise<boolean> {

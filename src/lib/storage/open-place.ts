@@ -1,16 +1,21 @@
 /** The place that a flag or the config file names. */
 import {resolve} from 'node:path';
+import {AppError} from '../errors.js';
+import {parseBucketUrl, placeProblem} from '../place-name.js';
 import type {Settings} from '../settings/settings.js';
 import {localPlace} from './local-place.js';
 import type {Place} from './place.js';
 
-export function isRemote(place: string): boolean {
-  return place.startsWith('s3://');
-}
-
-/** @param name "s3://bucket/prefix", or a folder relative to the working directory */
+/**
+ * No request is made yet.
+ * @param name "s3://bucket/prefix", or a folder relative to the working directory
+ * @throws USAGE for what can be neither, CONFIG_INVALID for a certificate file that cannot be read
+ */
 export async function openPlace(settings: Settings, name: string): Promise<Place> {
-  if (!isRemote(name)) return localPlace(resolve(settings.cwd, name));
+  const problem = placeProblem(name);
+  if (problem !== undefined) throw new AppError('USAGE', problem, {hint: 'Write it as s3://bucket/prefix.'});
+  const inBucket = parseBucketUrl(name);
+  if (!inBucket) return localPlace(resolve(settings.cwd, name));
   const {s3Place} = await import('./s3-place.js');
-  return s3Place(settings, name);
+  return s3Place(settings, inBucket);
 }

@@ -10,7 +10,7 @@ import {
   newestGood,
 } from '../backups/catalogue.js';
 import {AppError, messageOf} from '../errors.js';
-import {isRemote} from './open-place.js';
+import {isRemote} from '../place-name.js';
 import type {Place} from './place.js';
 
 /** A backup in a place; `path` and `metadataPath` are for people, keys are for the place. */
@@ -60,7 +60,7 @@ export async function readPlace(place: Place, signal?: AbortSignal): Promise<Pla
 
 /** @throws METADATA_INVALID, BACKUP_INCOMPLETE when it is gone */
 export async function readPlaced(place: Place, metadataKey: string): Promise<PlacedBackup> {
-  const record = parseBackupRecord(`${place.url}/${metadataKey}`, await readText(place, metadataKey));
+  const record = parseBackupRecord(`${place.url}/${metadataKey}`, await place.readText(metadataKey));
   return {
     id: record.id,
     path: `${place.url}/${folderOf(record)}${record.backupPath}`,
@@ -74,12 +74,6 @@ export async function readPlaced(place: Place, metadataKey: string): Promise<Pla
     label: record.label,
     record,
   };
-}
-
-export async function readText(place: Place, key: string): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of (await place.read(key)) as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 export function folderOf(record: BackupRecord): string {

@@ -40,6 +40,8 @@ export interface Place {
   list(folder: string, isDeep: boolean, signal?: AbortSignal): AsyncIterable<StoredObject>;
   /** The object's bytes; an error in between destroys the stream. @throws BACKUP_INCOMPLETE when it does not exist */
   read(key: string, signal?: AbortSignal, range?: {start: number; end: number}): Promise<Readable>;
+  /** A short object. @throws BACKUP_INCOMPLETE when it does not exist */
+  readText(key: string): Promise<string>;
   /** The object appears whole or not at all. */
   write(key: string, source: AsyncIterable<Buffer>, options?: WriteOptions): Promise<void>;
   /** Writes a small object if there is none (null), or none but the one with this tag. @throws STORAGE_CONFLICT */

@@ -17,6 +17,10 @@ export interface PlacedOrders {
 
 const prefix = `${orderBackupFolder}/`;
 
+export function isOrderKey(key: string): boolean {
+  return key.startsWith(prefix);
+}
+
 /** The order backups of a place, newest first. @throws the codes of the store */
 export async function listPlacedOrders(place: Place, signal?: AbortSignal): Promise<PlacedOrders[]> {
   const found: PlacedOrders[] = [];

@@ -1,6 +1,7 @@
 /** An S3-compatible bucket as a place for backups. */
 import {randomBytes} from 'node:crypto';
 import {Readable} from 'node:stream';
+import {text as contentOf} from 'node:stream/consumers';
 import type {PutObjectCommandInput} from '@aws-sdk/client-s3';
 import {AppError} from '../errors.js';
 import type {Settings} from '../settings/settings.js';
@@ -8,21 +9,21 @@ import {explainS3Error, statusOf} from './explain-s3-error.js';
 import type {ObjectStatus, Place} from './place.js';
 import {makeClient} from './s3-client.js';
 import {upload} from './s3-upload.js';
+import {quickReader} from './s3-read.js';
 import {type OpenedObject, steadyRead} from './steady-read.js';
 
 const defaultTimeoutSeconds = 30;
 
 /**
  * No request is made yet.
- * @throws USAGE when the URL names no bucket, CONFIG_INVALID for a certificate file that cannot be read
+ * @param where as `parseBucketUrl` gives it
+ * @throws CONFIG_INVALID for a certificate file that cannot be read
  */
-export async function s3Place(settings: Settings, url: string): Promise<Place> {
-  const match = /^s3:\/\/([^/]+)(?:\/(.*?))?\/*$/.exec(url);
-  const bucket = match?.[1];
-  if (bucket === undefined) {
-    throw new AppError('USAGE', `"${url}" names no bucket.`, {hint: 'Write it as s3://bucket/prefix.'});
-  }
-  const folder = match?.[2] ? `${match[2]}/` : '';
+export async function s3Place(
+  settings: Settings,
+  {bucket, prefix}: {readonly bucket: string; readonly prefix: string},
+): Promise<Place> {
+  const folder = prefix === '' ? '' : `${prefix}/`;
   const sdk = await import('@aws-sdk/client-s3');
   const config = settings.config.storage ?? {};
   const timeoutMs = (config.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
@@ -34,7 +35,7 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
     try {
       return await work();
     } catch (error) {
-      throw explainS3Error(error, key === '' ? url : base + folder + key);
+      throw explainS3Error(error, key === '' ? place.url : base + folder + key);
     }
   }
 
@@ -57,6 +58,7 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
   const storageClass =
     config.storageClass === undefined ? {} : {StorageClass: config.storageClass as 'STANDARD'};
 
+  let quick: ReturnType<typeof quickReader> | undefined;
   let locking: Promise<void> | undefined;
   /**
    * That the bucket locks at all, asked once. Ceph refuses a lock in other buckets for short objects only: those that go in
@@ -94,7 +96,7 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
   }
 
   const place: Place = {
-    url: base + folder.replace(/\/$/, ''),
+    url: base + prefix,
     stagingFolder: (id) => `data/${id}.${randomBytes(6).toString('hex')}/`,
     settle: (staging) => Promise.resolve(staging),
 
@@ -137,6 +139,12 @@ export async function s3Place(settings: Settings, url: string): Promise<Place> {
       return Readable.from(steadyRead(await open(0), open, {timeoutMs, explain, signal}), {
         objectMode: false,
       });
+    },
+
+    async readText(key) {
+      quick ??= quickReader(client, bucket, timeoutMs);
+      const text = await (await quick)(folder + key);
+      return text ?? contentOf(await place.read(key));
     },
 
     async write(key, source, options = {}) {

@@ -4,15 +4,16 @@ import {formatBackupRecord} from '../backups/backup-record.js';
 import {freeBytes} from '../backups/disk-space.js';
 import {AppError, messageOf} from '../errors.js';
 import {formatBytes} from '../format.js';
+import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import {type Journal, openJournal} from '../watch/journal.js';
 import type {EncryptTo, OpeningKeys} from './age-keys.js';
 import {decryptStream} from './age-stream.js';
 import {digested, mismatch, writeChecked} from './checked-files.js';
 import {isAway} from './explain-s3-error.js';
-import {isRemote} from './open-place.js';
 import type {Place} from './place.js';
 import {folderOf, markOf, metadataKeyIn, type PlacedBackup, readPlaced} from './place-catalogue.js';
+import {isOrderKey} from './placed-orders.js';
 import {
   ageSuffix,
   filesOf,
@@ -197,13 +198,16 @@ async function isCommitted(to: Place, metadataKey: string, staging: string): Pro
 }
 
 /**
- * Removes everything in the folder of a backup that was never finished, uploads in parts included.
+ * Removes everything of a backup that was never finished, uploads in parts included.
+ * @param staging the folder of the backup, or the key of an order backup
  * @throws STORAGE_DENIED for files that are locked, with the date, after everything else was removed
  */
 export async function removeStaged(place: Place, staging: string): Promise<void> {
   for await (const upload of place.unfinishedUploads()) {
     if (upload.key.startsWith(staging)) await place.abandonUpload(upload);
   }
+  // An order backup is one file, which is whole where it is there; only its parts can have been left.
+  if (isOrderKey(staging)) return;
   let lockedUntil: Date | null = null;
   for await (const {key} of place.list(staging, true)) {
     try {

@@ -36,7 +36,7 @@ it.each(answers)(
       AWS_ACCESS_KEY_ID: 'AKIA',
       AWS_SECRET_ACCESS_KEY: 'secret',
     };
-    const place = await openPlace(testContext(tmpdir(), {env}).settings, 's3://b/shop');
+    const place = await openPlace(testContext(tmpdir(), {env}).settings, 's3://bucket/shop');
     try {
       for (const work of [
         () => place.status('a'),
