@@ -19,7 +19,13 @@ function fitLine(line: string, width: number, bin: string): string[] {
   const indent = /^ */.exec(line)?.[0] ?? '';
   const text = line.slice(indent.length);
   const at = text.search(new RegExp(`(?<=^|: +)${bin} `));
-  if (at === 0) return [line];
+  if (at === 0) {
+    // What the command is for may stand behind it; spaces within quotes are part of the command.
+    const reason = / {2,}(?=\S)[^'"]*$/.exec(text);
+    if (!reason) return [line];
+    const below = indent + ' '.repeat(hanging) + reason[0].trim();
+    return [indent + text.slice(0, reason.index), ...fitLines([below], width, bin)];
+  }
   if (at > 0)
     return [...fitLines([indent + text.slice(0, at).trimEnd()], width, bin), `${indent}  ${text.slice(at)}`];
   return fill(text.split(/(?<=\S) {2,}(?=\S)/), '  ', indent, width);

@@ -33,6 +33,9 @@ describe('lines on a terminal', () => {
     const command = 'destino-db verify --backup-file shop-2026-11-25T17-27-29 --level restore';
     expect(fit(`Prove it by a restore: ${command}`, 40)).toEqual(['Prove it by a restore:', `  ${command}`]);
     expect(fit(`  ${command}`, 40)).toEqual([`  ${command}`]);
+    expect(fit(`  ${command}   to prove it`, 40)).toEqual([`  ${command}`, '      to prove it']);
+    const quoted = `destino-db list --label 'two  spaces' --from /srv/backups`;
+    expect(fit(quoted, 40)).toEqual([quoted]);
   });
 
   it('leave whole what has no place to break it, and count no colours', () => {
