@@ -91,7 +91,7 @@ async function sizeOfTree(path: string): Promise<{size: number; files: number}> 
 describe('the package', () => {
   it('holds the program, its documents, and the types of its results, and nothing else', () => {
     const expected =
-      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.md|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.(?:md|svg)|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     expect(packed.filter((path) => !expected.test(path))).toEqual([]);
     for (const path of [
       'bin/run.js',
