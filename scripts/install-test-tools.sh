@@ -19,6 +19,7 @@ else
   command -v zsh >/dev/null || missing+=(zsh)
   command -v fish >/dev/null || missing+=(fish)
   command -v systemd-analyze >/dev/null || missing+=(systemd)
+  command -v jq >/dev/null || missing+=(jq)
   command -v script >/dev/null || missing+=(bsdutils)
   command -v chromium >/dev/null || missing+=(chromium fonts-liberation)
 fi

@@ -4,6 +4,7 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
 import {z} from 'zod';
+import {packageScripts} from '../../src/lib/services/init-project.js';
 import {blocksOf} from '../support/doc-page.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -94,6 +95,29 @@ it('every flag of the commands now that the migration page calls the same is sti
     }
   }
   expect(faults).toEqual([]);
+});
+
+/** Every flag that the old scripts took, but --help. */
+const oldFlags: readonly [section: string, flags: string][] = [
+  ['backup-database', 'format compress no-compress verify no-verify output-dir schema-only data-only exclude-table include-table use-database-url retention-days parallel-jobs'],
+  ['restore-database', 'backup-file target-db create-db drop-existing clean data-only schema-only parallel-jobs use-database-url dry-run skip-errors no-verbose'],
+  ['clean-testing-orders', 'dry-run execute backup no-backup confirm no-confirm test-emails-only include-old from to exclude-id batch-size'],
+  ['restore-orders-from-backup', 'backup-file dry-run execute no-confirm fail-on-conflicts'],
+  ['safe-cleanup-workflow', 'preview execute test-emails-only from to include-old exclude-id no-full-backup no-order-backup backup-format no-compress no-verify no-confirm pause-steps retention-days parallel-jobs'],
+]; // prettier-ignore
+
+it.each(oldFlags)('the migration page says of every flag of %s what became of it', (script, flags) => {
+  const section = read('docs/migration.md')
+    .split(/^## /m)
+    .find((text) => text.startsWith(script));
+  const rows = [...(section ?? '').matchAll(/^\| ([^|]*) \|/gm)].map(([, cell = '']) => cell).join(' ');
+  const named = new Set([...rows.matchAll(/--([a-z-]+)/g)].map(([, flag = '']) => flag));
+  expect(flags.split(' ').filter((flag) => !named.has(flag))).toEqual([]);
+});
+
+it('the migration page names the package scripts that init writes', () => {
+  const page = read('docs/migration.md');
+  expect(Object.keys(packageScripts).filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
 });
 
 /** The name under which a heading is linked to, as GitHub makes it. */

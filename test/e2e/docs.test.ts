@@ -1,5 +1,5 @@
 /** Pages of the documentation, followed to the letter on a server of their own. DESTINO_TEST_RECORD=1 writes what they show anew. */
-import {readFile, rm} from 'node:fs/promises';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, beforeEach, expect, inject, it} from 'vitest';
@@ -183,5 +183,32 @@ it('Supabase and managed servers', async () => {
   await server.run('DROP TABLE here');
   expect(refused.json()).toMatchObject({
     error: {code: 'NOT_SUPPORTED_HERE', hint: expect.stringContaining('--clean') as string},
+  });
+});
+
+it('monitoring', async () => {
+  await backUp();
+  expect((await runCli(['verify', '--level=restore'], {cwd: folder, env: shop()})).status).toBe(0);
+  await runPage('docs/monitoring.md', {
+    folder,
+    env: shop(),
+    shown: [['/var/lib/prometheus/node-exporter', folder]],
+  });
+});
+
+it('scheduling', async () => {
+  await backUp();
+  await writeFile(
+    join(folder, 'destino-db.config.json'),
+    JSON.stringify({schedule: {plan: ['daily custom at 02:00 keep 30 days', 'monthly restore test']}}),
+  );
+  await runPage('docs/scheduling.md', {
+    folder,
+    env: shop(),
+    shown: [['/media/usb', folder]],
+    elsewhere: {
+      'destino-db schedule --as cron             # print the block': 'test/e2e/cron.test.ts',
+      'destino-db schedule --as systemd --install': 'test/commands/schedule.test.ts',
+    },
   });
 });

@@ -30,6 +30,7 @@ const changing: readonly [RegExp, string][] = [
   [/\bjust now\b/g, 'AGE'],
   [/\b\d+(?:\.\d+)? (?:ms|s|min|h)(?: \d+ (?:s|min))?(?: ago)?(?![\w])/g, 'DURATION'],
   [/\b\d[\d.,]* (?:B|kB|MB|GB)(?!\w)/g, 'SIZE'],
+  [/=\d+(s|B)\b/g, '=COUNT$1'],
   [/(--plan[ =])[0-9a-f]{16}\b/g, '$1PLAN'],
   [/ {2,}/g, '  '],
   [/ +$/gm, ''],
