@@ -26,7 +26,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 export const isRecording = process.env['DESTINO_TEST_RECORD'] === '1';
 
 /**
- * Runs every `sh` block of the page; a `text` or `json` block right after it shows what it prints on stdout. A block with the
+ * Runs every `sh` block of the page; a block right after it, with nothing between, shows what it prints on stdout. A block with the
  * name of a file behind its language is that file.
  * @param path below the project's folder
  */
@@ -69,7 +69,9 @@ export async function runPage(path: string, world: PageWorld): Promise<void> {
     kept.push(...script.split('\n').filter((line) => /^(?:export|cd) /.test(line)));
 
     const next = blocks[index + 1];
-    if (!next || next.file !== undefined || !['text', 'json'].includes(next.lang)) continue;
+    const isOutput =
+      next && next.lang !== 'sh' && /^```\s*```[a-z]+\n$/.test(markdown.slice(block.end, next.start));
+    if (!isOutput) continue;
     const printed = leaveOutAs(next.text, shown(result.stdout));
     if (maskChanging(printed) === maskChanging(next.text)) continue;
     if (isRecording) edits.push({start: next.start, end: next.end, text: printed});
