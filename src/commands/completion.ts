@@ -1,9 +1,10 @@
 /** destino-db completion SHELL */
 import {readFile} from 'node:fs/promises';
-import {Args, Command} from '@oclif/core';
+import {Args} from '@oclif/core';
+import {BaseCommand} from '../lib/cli/base-command.js';
 import {shells} from '../lib/cli/completion-scripts.js';
 
-export default class Completion extends Command {
+export default class Completion extends BaseCommand {
   static override summary = 'print what completes commands in bash, zsh or fish';
   static override description =
     'The script completes commands, flags and their values, and starts nothing to do so.\nExit codes: 0 done, 2 usage.';
@@ -22,8 +23,11 @@ export default class Completion extends Command {
     shell: Args.string({options: [...shells], required: true, description: 'The shell.'}),
   };
 
-  async run(): Promise<void> {
+  /** Shells ask this whenever they start, so it looks at no settings. */
+  async run() {
     const {args} = await this.parse(Completion);
-    process.stdout.write(await readFile(new URL(`../completion/${args.shell}`, import.meta.url), 'utf8'));
+    const script = await readFile(new URL(`../completion/${args.shell}`, import.meta.url), 'utf8');
+    if (!this.jsonEnabled()) process.stdout.write(script);
+    return {schemaVersion: 1, shell: args.shell, script};
   }
 }

@@ -1,5 +1,6 @@
 /** What shells need to complete commands, flags and their values: scripts made from the manifest, which ask this program nothing. */
 import type {Command} from '@oclif/core';
+import {commandSummary} from './help-pages.js';
 
 export const shells = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof shells)[number];
@@ -25,7 +26,7 @@ interface Completed {
 export function completionScript(shell: Shell, bin: string, commands: readonly Command.Loadable[]): string {
   const completed = commands.map((command) => ({
     id: command.id,
-    summary: command.summary ?? '',
+    summary: commandSummary(command, bin),
     flags: Object.entries(command.flags).flatMap(([name, flag]) => typedFlags(name, flag)),
   }));
   const scripts = {bash: bashScript, zsh: zshScript, fish: fishScript};

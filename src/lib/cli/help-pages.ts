@@ -11,7 +11,7 @@ const indent = 2;
 export function commandPage(command: Command.Loadable, bin: string, width: number): string {
   const [text, exitCodes] = splitExitCodes(command);
   return sections([
-    ['', [command.summary ?? '']],
+    ['', [commandSummary(command, bin)]],
     ['EXAMPLES', indented(examplesOf(command, bin, width - indent))],
     ['', paragraphs(text, width)],
     ...flagGroups(command).map(([title, flags]): [string, string[]] => [
@@ -43,7 +43,7 @@ export function shortCommandPage(command: Command.Loadable, bin: string, width: 
     wrap(text, width - column).map((line, index) => (index === 0 ? title : '').padEnd(column) + line),
   );
   return sections([
-    ['', [command.summary ?? '']],
+    ['', [commandSummary(command, bin)]],
     ['', indented(examplesOf(command, bin, width - indent))],
     ['', rows],
     ['', paragraphs(`What each flag does: ${bin} help ${command.id}`, width)],
@@ -68,7 +68,7 @@ export function rootPage(
     // The screen of 24 lines has no room for a heading.
     [
       isShort ? '' : 'COMMANDS',
-      shown.flatMap(({id, summary}) => entry(id, summary ?? '', width, commandColumn)),
+      shown.flatMap((command) => entry(command.id, commandSummary(command, bin), width, commandColumn)),
     ],
     ...(isShort
       ? []
@@ -99,7 +99,10 @@ export function topicPage(
 ): string {
   return sections([
     ['', [topic.description ?? topic.name]],
-    ['COMMANDS', commands.flatMap(({id, summary}) => entry(id, summary ?? '', width, commandColumn))],
+    [
+      'COMMANDS',
+      commands.flatMap((command) => entry(command.id, commandSummary(command, bin), width, commandColumn)),
+    ],
     ['', paragraphs(`About one: ${bin} ${commands[0]?.id ?? 'COMMAND'} --help`, width)],
   ]);
 }
@@ -112,6 +115,13 @@ function sections(parts: readonly (readonly [string, readonly string[]])[]): str
     .filter(([, lines]) => lines.some((line) => line.trim() !== ''))
     .map(([title, lines]) => [...(title === '' ? [] : [title]), ...lines].join('\n'));
   return `${blocks.join('\n\n')}\n`;
+}
+
+/** What a command does, in a line. That of the plugin's `help` has a description only, as a sentence. */
+export function commandSummary({summary, description = ''}: Command.Loadable, bin: string): string {
+  if (summary !== undefined) return summary;
+  const text = description.replace('<%= config.bin %>', bin).replace(/\.$/, '');
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 function splitExitCodes({description = ''}: Command.Loadable): [string, string] {

@@ -5,9 +5,12 @@ import {commandPage, rootPage, shortCommandPage, topicPage} from './help-pages.j
 import {widthOf, writePage} from './write-page.js';
 
 export default class DestinoHelp extends HelpBase {
-  /** @param isShort whether one screen is enough, as after --help; `help COMMAND` explains every flag */
-  override showHelp(argv: string[], isShort = true): Promise<void> {
+  /** One screen where `argv` has a flag that asks for help; `help COMMAND`, which hands over the command alone, explains every flag. */
+  override showHelp(argv: string[]): Promise<void> {
     const [word = ''] = argv.filter((arg) => !arg.startsWith('-'));
+    const isShort = argv.some((arg) =>
+      ['--help', ...(this.config.pjson.oclif.additionalHelpFlags ?? [])].includes(arg),
+    );
     const command = this.config.findCommand(word);
     const topic = this.config.findTopic(word);
     const {bin} = this.config;
@@ -21,7 +24,7 @@ export default class DestinoHelp extends HelpBase {
   }
 
   override showCommandHelp(command: Command.Loadable): Promise<void> {
-    return this.showHelp([command.id]);
+    return this.showHelp([command.id, '--help']);
   }
 
   private showRoot(isShort: boolean): void {
