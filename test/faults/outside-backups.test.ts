@@ -27,18 +27,18 @@ tellStories('outside-backups', () => host, [
     story: {command: 'backup', prepare: (round, server) => situations.prepare.backup(round, server)},
     faults: [
       connectionReset, connectionCut, connectionDelayed, connectionSilent, toolKilled, sessionsEndInCopy,
-      serverRestartsInCopy, serverCrashesInCopy, killedInCopy, interruptedInCopy('SIGINT'),
-      serverRestarts('backup.dumped'), serverCrashes('backup.reserved'), sessionsEnd('backup.dumped'),
-      fileSizeLimit(1), fileSizeLimit(4), toolHangs('pg_dump'),
-      clockJumps('backup.reserved', -day), clockJumps('backup.verified', day),
-      ...whereDisksCanBeMade(
-        diskFilled('backup.reserved'), diskFilled('backup.verified'), diskFilled('backup.published'), diskFilled('backup.recorded'),
-      ),
-      ...whereModesHold((rights) => [
-        folderReadOnly('backup.reserved', rights), folderReadOnly('backup.verified', rights),
-        folderReadOnly('backup.recorded', rights),
-      ]),
-      ...(isLong ? [toolHangs('pg_dump', true), interruptedInCopy('SIGTERM'), serverCrashes('backup.published')] : []),
+      serverCrashesInCopy, interruptedInCopy('SIGINT'), serverRestarts('backup.dumped'), fileSizeLimit(1),
+      toolHangs('pg_dump'), clockJumps('backup.reserved', -day),
+      ...whereDisksCanBeMade(diskFilled('backup.verified')),
+      ...whereModesHold((rights) => [folderReadOnly('backup.recorded', rights)]),
+      ...(isLong
+        ? [
+            serverRestartsInCopy, killedInCopy, serverCrashes('backup.reserved'), sessionsEnd('backup.dumped'), fileSizeLimit(4),
+            clockJumps('backup.verified', day), toolHangs('pg_dump', true), interruptedInCopy('SIGTERM'), serverCrashes('backup.published'),
+            ...whereDisksCanBeMade(diskFilled('backup.reserved'), diskFilled('backup.published'), diskFilled('backup.recorded')),
+            ...whereModesHold((rights) => [folderReadOnly('backup.reserved', rights), folderReadOnly('backup.verified', rights)]),
+          ]
+        : []),
     ],
     rounds: 1,
   },
@@ -59,11 +59,10 @@ tellStories('outside-backups', () => host, [
       prepare: (round, server) => situations.prepare.verify(round, server),
     },
     faults: [
-      connectionReset, connectionSilent, toolKilled, serverCrashesInCopy, interruptedInCopy('SIGINT'),
-      serverRestarts('verify.loaded'), sessionsEnd('verify.scratch-marked'), toolHangs('pg_restore'),
-      ...whereDisksCanBeMade(diskFilled('verify.loaded')),
+      connectionReset, toolKilled, serverCrashesInCopy, interruptedInCopy('SIGINT'), sessionsEnd('verify.scratch-marked'),
       ...(isLong
         ? [
+            connectionSilent, serverRestarts('verify.loaded'), toolHangs('pg_restore'), ...whereDisksCanBeMade(diskFilled('verify.loaded')),
             connectionCut, connectionDelayed, sessionsEndInCopy, serverRestartsInCopy, killedInCopy, fileSizeLimit(0),
             serverCrashes('verify.scratch-made'), serverCrashes('verify.compared'), clockJumps('verify.loaded', day),
             ...whereModesHold((rights) => [folderReadOnly('verify.compared', rights)]),

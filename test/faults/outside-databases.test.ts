@@ -32,13 +32,14 @@ tellStories('outside-databases', () => host, [
       prepare: (round, server) => databases.prepare['restore over'](round, server),
     },
     faults: [
-      connectionReset, connectionSilent, toolKilled, serverCrashesInCopy, interruptedInCopy('SIGINT'),
-      serverRestarts('swap.begun'), serverCrashes('swap.renamed'), serverCrashes('swap.committed'),
-      sessionsEnd('staging.filled'), sessionsEnd('swap.renamed'), toolHangs('pg_restore'), clockJumps('staging.filled', -day),
+      connectionReset, toolKilled, interruptedInCopy('SIGINT'), serverRestarts('swap.begun'), serverCrashes('swap.renamed'),
+      sessionsEnd('staging.filled'),
       ...whereDisksCanBeMade(diskFilled('staging.finished')),
-      ...whereModesHold((rights) => [folderReadOnly('staging.made', rights)]),
       ...(isLong
         ? [
+            connectionSilent, serverCrashesInCopy, serverCrashes('swap.committed'), sessionsEnd('swap.renamed'),
+            toolHangs('pg_restore'), clockJumps('staging.filled', -day),
+            ...whereModesHold((rights) => [folderReadOnly('staging.made', rights)]),
             connectionCut, connectionDelayed, sessionsEndInCopy, serverRestartsInCopy, killedInCopy,
             interruptedInCopy('SIGTERM'), serverRestarts('staging.filled'), serverRestarts('swap.renamed'),
             serverCrashes('staging.made'), sessionsEnd('swap.begun'), clockJumps('swap.begun', day), fileSizeLimit(0),
@@ -75,21 +76,23 @@ tellStories('outside-databases', () => host, [
     story: {command: 'recover', prepare: (round, server) => databases.prepare.recover(round, server)},
     faults: [
       serverRestarts('recover.planned'), serverCrashes('recover.one-done'),
-      ...(isLong ? [sessionsEnd('recover.planned')] : []),
-      ...whereModesHold((rights) => [folderReadOnly('recover.planned', rights)]),
+      ...(isLong
+        ? [sessionsEnd('recover.planned'), ...whereModesHold((rights) => [folderReadOnly('recover.planned', rights)])]
+        : []),
     ],
     rounds: 1,
   },
   {
     story: {command: 'orders:clean', prepare: (round, server) => orders.prepare.clean(round, server)},
     faults: [
-      connectionReset, connectionSilent, sessionsEndInCopy, serverCrashesInCopy, interruptedInCopy('SIGINT'),
-      serverRestarts('clean.file-named'), serverCrashes('clean.committed'), serverCrashes('clean.deleted'), sessionsEnd('clean.deleted'),
-      fileSizeLimit(1), fileSizeLimit(64), clockJumps('clean.locked', day),
-      ...whereDisksCanBeMade(diskFilled('clean.locked'), diskFilled('clean.file-written'), diskFilled('clean.committed')),
-      ...whereModesHold((rights) => [folderReadOnly('clean.file-written', rights), folderReadOnly('clean.deleted', rights)]),
+      connectionReset, serverCrashesInCopy, interruptedInCopy('SIGINT'), serverCrashes('clean.committed'), sessionsEnd('clean.deleted'),
+      fileSizeLimit(1),
+      ...whereDisksCanBeMade(diskFilled('clean.file-written')),
       ...(isLong
-        ? [connectionCut, connectionDelayed, serverRestartsInCopy, killedInCopy, interruptedInCopy('SIGTERM'), serverCrashes('clean.file-named'), serverRestarts('clean.deleted')]
+        ? [connectionSilent, sessionsEndInCopy, serverRestarts('clean.file-named'), serverCrashes('clean.deleted'), fileSizeLimit(64), clockJumps('clean.locked', day),
+           ...whereDisksCanBeMade(diskFilled('clean.locked'), diskFilled('clean.committed')),
+           ...whereModesHold((rights) => [folderReadOnly('clean.file-written', rights), folderReadOnly('clean.deleted', rights)]),
+           connectionCut, connectionDelayed, serverRestartsInCopy, killedInCopy, interruptedInCopy('SIGTERM'), serverCrashes('clean.file-named'), serverRestarts('clean.deleted')]
         : []),
     ],
     rounds: 1,
@@ -97,10 +100,10 @@ tellStories('outside-databases', () => host, [
   {
     story: {command: 'orders:restore', prepare: (round, server) => orders.prepare['restore orders'](round, server)},
     faults: [
-      connectionReset, connectionSilent, serverCrashesInCopy, interruptedInCopy('SIGINT'),
-      serverRestarts('orders.staged'), serverCrashes('orders.inserted'), serverCrashes('orders.committed'), sessionsEnd('orders.inserted'),
+      connectionReset, interruptedInCopy('SIGINT'), serverCrashes('orders.inserted'), sessionsEnd('orders.inserted'),
       ...(isLong
-        ? [connectionCut, connectionDelayed, serverRestartsInCopy, sessionsEndInCopy, killedInCopy, interruptedInCopy('SIGTERM'), clockJumps('orders.staged', -day)]
+        ? [connectionSilent, serverCrashesInCopy, serverRestarts('orders.staged'), serverCrashes('orders.committed'),
+           connectionCut, connectionDelayed, serverRestartsInCopy, sessionsEndInCopy, killedInCopy, interruptedInCopy('SIGTERM'), clockJumps('orders.staged', -day)]
         : []),
     ],
     rounds: 1,
