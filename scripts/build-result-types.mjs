@@ -16,7 +16,7 @@ const program = ts.createProgram(
 );
 const checker = program.getTypeChecker();
 
-const blocks = files.flatMap((name) => {
+const blocks = files.map((name) => {
   const source = program.getSourceFile(join(folder, name));
   const exported = checker
     .getExportsOfModule(checker.getSymbolAtLocation(source))
@@ -24,12 +24,9 @@ const blocks = files.flatMap((name) => {
   const instance = checker.getDeclaredTypeOfSymbol(exported);
   const [call] = checker.getTypeOfSymbol(instance.getProperty('run')).getCallSignatures();
   const result = checker.getAwaitedType(call.getReturnType());
-  if (result.flags & ts.TypeFlags.Void) return []; // prints text alone
   const id = name.replace(/\.ts$/, '').replaceAll('/', ':');
   const title = id.replace(/(?:^|[:-])(\w)/g, (_, letter) => letter.toUpperCase());
-  return [
-    `/** destino-db ${id} --json */\nexport type ${title}Result = ${spell(result, '')} & {readonly schemaVersion: 1};\n`,
-  ];
+  return `/** destino-db ${id} --json */\nexport type ${title}Result = ${spell(result, '')} & {readonly schemaVersion: 1};\n`;
 });
 const error = `/** Any command with --json that fails */
 export interface ErrorResult {

@@ -81,6 +81,18 @@ describe('help', () => {
     for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
   });
 
+  it('of itself, which comes with a plugin, has no gaps', async () => {
+    for (const words of [
+      ['help', 'help'],
+      ['help', '--help'],
+    ]) {
+      const {status, out} = await text(...words);
+      expect(status).toBe(0);
+      expect(out).toContain('display help for destino-db');
+      expect(out).not.toMatch(/<%|EXIT CODES/);
+    }
+  });
+
   it('explains the flags of every command', async () => {
     const {out} = await text('help');
     for (const [name, flag] of Object.entries(manifest.commands['backup']?.flags ?? {}))

@@ -1,27 +1,20 @@
 /** Pages of the documentation, followed to the letter on a server of their own. DESTINO_TEST_RECORD=1 writes what they show anew. */
-import {readFile, rm, writeFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {afterAll, beforeAll, beforeEach, expect, inject, it} from 'vitest';
+import {expect, inject, it} from 'vitest';
 import {makeKey} from '../support/age.js';
-import {type PageServer, startPageServer} from '../support/page-server.js';
-import {runCli, tempFolder} from '../support/run-cli.js';
+import {beforeEachPage, type PageServer} from '../support/page-server.js';
+import {runCli} from '../support/run-cli.js';
 import {runPage} from '../support/run-page.js';
-import {requireTestTools} from '../support/test-tools.js';
 
 let server: PageServer;
 let folder: string;
 
-beforeAll(async () => {
-  requireTestTools();
-  server = await startPageServer();
+beforeEachPage((given, made) => {
+  server = given;
+  folder = made;
 });
-beforeEach(async () => {
-  await server.freshShop();
-  folder = await tempFolder();
-  return () => rm(folder, {recursive: true, force: true});
-});
-afterAll(() => server.cluster.stop());
 
 const shop = () => ({DIRECT_URL: server.url('shop')});
 

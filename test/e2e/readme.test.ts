@@ -1,12 +1,11 @@
 /** The README: its picture, its commands and what they print are those of the program. DESTINO_TEST_RECORD=1 writes them anew. */
 import {execFile} from 'node:child_process';
-import {readFile, rm, writeFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
-import {afterAll, beforeAll, beforeEach, expect, it} from 'vitest';
+import {expect, it} from 'vitest';
 import {blocksOf, maskChanging} from '../support/doc-page.js';
-import {type PageServer, startPageServer} from '../support/page-server.js';
-import {tempFolder} from '../support/run-cli.js';
+import {beforeEachPage, type PageServer} from '../support/page-server.js';
 import {edited, environmentOf, isRecording, runPage} from '../support/run-page.js';
 import {
   pictureOf,
@@ -16,7 +15,6 @@ import {
   type TerminalLine,
   textOfPicture,
 } from '../support/terminal-picture.js';
-import {requireTestTools} from '../support/test-tools.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const shownFolder = '/srv/shop';
@@ -24,16 +22,10 @@ const shownFolder = '/srv/shop';
 let server: PageServer;
 let folder: string;
 
-beforeAll(async () => {
-  requireTestTools();
-  server = await startPageServer();
+beforeEachPage((given, made) => {
+  server = given;
+  folder = made;
 });
-beforeEach(async () => {
-  await server.freshShop();
-  folder = await tempFolder();
-  return () => rm(folder, {recursive: true, force: true});
-});
-afterAll(() => server.cluster.stop());
 
 it('begins with a picture, and the same as text, of what the commands in it show in a terminal', async () => {
   const env = await environmentOf({folder, env: {DIRECT_URL: server.url('shop')}});

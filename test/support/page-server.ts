@@ -1,9 +1,12 @@
 /** A server of a test's own whose databases may have the names that the documentation shows. */
-import {inject} from 'vitest';
+import {rm} from 'node:fs/promises';
+import {afterAll, beforeAll, beforeEach, inject} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {loadTemplate} from './global-cluster.js';
+import {tempFolder} from './run-cli.js';
+import {requireTestTools} from './test-tools.js';
 
 export interface PageServer {
   readonly cluster: LocalCluster;
@@ -17,7 +20,23 @@ export interface PageServer {
   run(sql: string, database?: string): Promise<Readonly<Record<string, string | null>>[]>;
 }
 
-export async function startPageServer(): Promise<PageServer> {
+/** One server for all tests of the file; each test gets it with the shop made anew, and an empty folder. */
+export function beforeEachPage(begin: (server: PageServer, folder: string) => void): void {
+  let server: PageServer;
+  beforeAll(async () => {
+    requireTestTools();
+    server = await startPageServer();
+  });
+  beforeEach(async () => {
+    await server.freshShop();
+    const folder = await tempFolder();
+    begin(server, folder);
+    return () => rm(folder, {recursive: true, force: true});
+  });
+  afterAll(() => server.cluster.stop());
+}
+
+async function startPageServer(): Promise<PageServer> {
   const cluster = await startLocalCluster({binFolder: inject('serverBin'), settings: ['jit = off']});
   await loadTemplate(cluster.connection);
   const {host, port, user, password} = cluster.connection;

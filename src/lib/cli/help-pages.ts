@@ -37,7 +37,7 @@ export function shortCommandPage(command: Command.Loadable, bin: string, width: 
       )
       .join('  '),
   ]);
-  const table: [string, string][] = [...groups, ['EXIT CODES', exitCodes]];
+  const table = [...groups, ['EXIT CODES', exitCodes] as const].filter(([, text]) => text !== '');
   const column = Math.max(...table.map(([title]) => title.length)) + 2;
   const rows = table.flatMap(([title, text]) =>
     wrap(text, width - column).map((line, index) => (index === 0 ? title : '').padEnd(column) + line),
@@ -124,7 +124,9 @@ export function commandSummary({summary, description = ''}: Command.Loadable, bi
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
-function splitExitCodes({description = ''}: Command.Loadable): [string, string] {
+/** What is to be said beyond the summary, and the exit codes. */
+function splitExitCodes({summary, description = ''}: Command.Loadable): [string, string] {
+  if (summary === undefined) return ['', '']; // the description stands in its place
   const [text = '', codes = ''] = description.split(/\n?Exit codes: /);
   return [text.trim(), codes.trim()];
 }

@@ -12,7 +12,7 @@ interface Handler {
 }
 
 /**
- * The first object is read by the SDK, which finds out where the bucket is; requests for the others are made after that one, and signed alike.
+ * The SDK builds one request, which is not sent: it tells where the bucket is. All others are made after that one, and signed as the SDK signs.
  * @returns a reader of the text of one object; undefined where anything but the object came, so that the SDK is asked, which tries again and explains
  */
 export async function quickReader(
