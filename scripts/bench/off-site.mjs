@@ -31,9 +31,9 @@ export async function benchOffSite(bench, scale, parts) {
       sizeMb: await megabytesOf(file),
     }),
     run: (...args) => bench.ours(args, database, {env: store.env, daemons}),
-    sendSealed: async () => {
+    sendSealed: async (...args) => {
       const to = ['--to=s3://bench/sealed', `--encrypt-to=${recipient}`];
-      const sample = await offSite.run('backup', '--no-local', '--compress-level=6', '--json', ...to);
+      const sample = await offSite.run('backup', '--no-local', '--json', ...to, ...args);
       return {...sample, sizeMb: JSON.parse(sample.stdout).size / 1e6};
     },
   }; // prettier-ignore
@@ -49,7 +49,9 @@ export async function benchOffSite(bench, scale, parts) {
 async function benchDump({alternate, note, dump, sendSealed}) {
   const dumps = await alternate({
     'pg_dump -Fc -Z6 to a file': dump,
-    'backup --no-local, encrypted': sendSealed,
+    'backup --no-local, encrypted': () => sendSealed(),
+    'backup --no-local --compress-level 6 --no-verify, encrypted': () =>
+      sendSealed('--compress-level=6', '--no-verify'),
   });
   note('off-site: dump', dumps, 'pg_dump -Fc -Z6 to a file');
 }

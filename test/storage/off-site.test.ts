@@ -1,14 +1,20 @@
 /** Backups to a real bucket and back: equal, encrypted or not, whole or not there, kept apart, pruned by rule. */
-import {CreateMultipartUploadCommand, HeadObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
+import {
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import {execFileSync} from 'node:child_process';
 import {createHash, randomBytes} from 'node:crypto';
 import {mkdir, readdir, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {formatBackupRecord} from '../../src/lib/backups/backup-record.js';
-import type {AppError} from '../../src/lib/errors.js';
+import {AppError} from '../../src/lib/errors.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {withSession} from '../../src/lib/postgres/client.js';
+import type {BackupRequest} from '../../src/lib/services/backup-options.js';
 import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
 import {copyBackups} from '../../src/lib/services/copy-backups.js';
 import {listBackups} from '../../src/lib/services/list-backups.js';
@@ -97,6 +103,11 @@ describe.each(['custom', 'sql'] as const)('a backup streamed in %s format', (for
       {to: [place], recipients: [recipient], isLocal: false},
     );
     expect(made.path).toMatch(/^s3:\/\/.*\.age$/);
+    // It was read on its way as a backup on a disk is read back.
+    const here = await backupToPlaces(context(), {format}, {});
+    expect(made.verification).toEqual({level: 'archive', ok: true});
+    expect(made.tables).toEqual(here.tables);
+    await rm(join(folder, 'backups/database'), {recursive: true});
     expect((await readdir(join(folder, 'backups'))).filter((name) => !name.startsWith('.'))).toEqual([]);
     const source = {from: place, identityFile: 'key.txt'};
     const {results} = await verifyFrom(context(), source, {level: 'archive', scratch: {kind: 'same'}});
@@ -114,33 +125,88 @@ describe.each(['custom', 'sql'] as const)('a backup streamed in %s format', (for
   });
 });
 
-it('streamed by a pg_dump that fails leaves nothing in the bucket', async () => {
-  const request = {excludeTables: ['no_such_table_at_all']};
-  await expect(backupToPlaces(context(), request, {to: [place], isLocal: false})).rejects.toThrow();
-  const tools = join(folder, 'bin');
-  await mkdir(tools);
-  for (const name of ['pg_restore', 'psql'])
-    await symlink(join(inject('serverBin'), name), join(tools, name));
-  const broken = `#!/bin/sh\ncase "$*" in *--version*) exec ${inject('serverBin')}/pg_dump --version;; esac\nhead -c 20000000 /dev/urandom\necho 'pg_dump: error: broke off' >&2\nexit 1\n`;
-  await writeFile(join(tools, 'pg_dump'), broken, {mode: 0o755});
-  const failing = testContext(folder, {
-    settings: {databaseUrl: urlOf(database.connection), pgBin: tools},
-    env: storeEnvironment(),
+it('streamed is compared with the one before in the bucket, and tells of rows that are gone', async () => {
+  const flags = {to: [place], isLocal: false};
+  const first = await backupToPlaces(context({}, '2026-11-22T03:00:00Z'), {}, flags);
+  expect(first.shrink).toEqual([]);
+  // The metadata of the first is made to tell of more rows than there are.
+  const [Key = ''] = (await keysIn(bucket)).filter((name) => name.endsWith('.metadata.json'));
+  const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
+  const text = (await Body?.transformToString()) ?? '';
+  const more = text.replace(/("name": ?"orders",\s*"rows": ?)\d+/, '$15000000');
+  expect(more).not.toBe(text);
+  await storeClient().send(new PutObjectCommand({Bucket: bucket, Key, Body: more}));
+  const second = await backupToPlaces(context({}, '2026-11-22T04:00:00Z'), {}, flags);
+  expect(second.shrink).toMatchObject([{table: 'public.orders', rowsBefore: 5_000_000}]);
+  const accepted = await backupToPlaces(context({}, '2026-11-22T05:00:00Z'), {acceptShrink: true}, flags);
+  expect(accepted.shrink).toEqual([]);
+});
+
+describe('a backup that is streamed leaves nothing in the bucket', () => {
+  /** Runs with the real tools but those given, shell scripts that end with what stands here. */
+  async function streamWith(scripts: Readonly<Record<string, string>>, request: BackupRequest = {}) {
+    const tools = join(folder, 'bin');
+    const real = inject('serverBin');
+    await mkdir(tools);
+    for (const name of ['pg_dump', 'pg_restore', 'psql']) {
+      const script = scripts[name];
+      const version = `case "$*" in *--version*) exec ${real}/${name} --version;; esac`;
+      if (script === undefined) await symlink(join(real, name), join(tools, name));
+      else await writeFile(join(tools, name), `#!/bin/sh\n${version}\n${script}\n`, {mode: 0o755});
+    }
+    const settings = {databaseUrl: urlOf(database.connection), pgBin: tools};
+    const failing = testContext(folder, {settings, env: storeEnvironment()});
+    const failure: unknown = await backupToPlaces(failing, request, {to: [place], isLocal: false}).catch(
+      (error: unknown) => error,
+    );
+    expect(await keysIn(bucket)).toEqual([]);
+    expect(await uploadsIn(bucket)).toEqual([]);
+    return failure;
+  }
+  const realDump = `${inject('serverBin')}/pg_dump "$@"`;
+
+  it('when what was asked for is not there', async () => {
+    expect(await streamWith({}, {excludeTables: ['no_such_table_at_all']})).toBeInstanceOf(AppError);
   });
-  await expect(backupToPlaces(failing, {}, {to: [place], isLocal: false})).rejects.toMatchObject({
-    code: 'PG_DUMP_FAILED',
+
+  it.each([
+    ['long after it began', {compressLevel: 1}, 'head -c 20000000 /dev/urandom'],
+    ['in the middle of an archive', {}, `${realDump} | head -c 30000`],
+    ['in the middle of SQL', {format: 'sql'}, `${realDump} | head -c 30000`],
+  ] as const)('when pg_dump fails %s', async (_when, request, dump) => {
+    const script = `${dump}; echo 'pg_dump: error: broke off' >&2; exit 1`;
+    const failure = await streamWith({pg_dump: script}, request);
+    expect(failure).toMatchObject({code: 'PG_DUMP_FAILED'});
+    expect((failure as AppError).message).toContain('broke off');
   });
-  expect(await keysIn(bucket)).toEqual([]);
-  expect(await uploadsIn(bucket)).toEqual([]);
+
+  it.each([
+    ['custom', 'PG_DUMP_FAILED'],
+    ['sql', 'VERIFY_FAILED'],
+  ] as const)('when pg_dump breaks off and says nothing (%s)', async (format, code) => {
+    expect(await streamWith({pg_dump: `${realDump} | head -c 30000`}, {format})).toMatchObject({code});
+  });
+
+  it('when what pg_dump compressed by itself cannot be read', async () => {
+    const request = {compressLevel: 1};
+    expect(await streamWith({pg_dump: `${realDump} | head -c 30000`}, request)).toMatchObject({
+      code: 'VERIFY_FAILED',
+    });
+  });
+
+  it('when pg_restore ends before it has read it', async () => {
+    const early = `head -c 100 >/dev/null; echo 'pg_restore: error: out of sorts' >&2; exit 1`;
+    const failure = await streamWith({pg_restore: early});
+    expect(failure).toMatchObject({code: 'VERIFY_FAILED'});
+    expect((failure as AppError).message).toContain('out of sorts');
+  });
 });
 
 it('is restored by the age tool and pg_restore alone, and a dump encrypted by age by this program', async () => {
   const flags = {to: [place], recipients: [recipient], isLocalEncrypted: false};
   const made = await backupToPlaces(context(), {}, flags);
   const key = (await keysIn(bucket)).find((name) => name.endsWith('.dump.age')) ?? '';
-  const {Body} = await storeClient().send(
-    new (await import('@aws-sdk/client-s3')).GetObjectCommand({Bucket: bucket, Key: key}),
-  );
+  const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key: key}));
   const sealed = Buffer.from((await Body?.transformToByteArray()) ?? []);
   await writeFile(join(folder, 'x.dump.age'), sealed);
   const script = 'set -o pipefail; age -d -i key.txt x.dump.age | pg_restore -f -';

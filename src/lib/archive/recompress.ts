@@ -1,8 +1,7 @@
 /**
- * Turns the uncompressed custom archive that pg_dump writes to a pipe into the compressed one that it would write to a
- * file, on several cores: each entry's rows are deflated in blocks side by side and joined to one zlib stream.
+ * Turns the uncompressed custom archive that pg_dump writes to a pipe into the compressed one that it would write by
+ * itself, on several cores: each entry's rows are deflated in blocks side by side and joined to one zlib stream.
  */
-import type {FileHandle} from 'node:fs/promises';
 import {blockKind, type CustomHead, offsetState, readCustomHead, UnknownLayout} from './custom-format.js';
 import {compressionPosition} from './archive-header.js';
 import type {DumpedTable} from './dump-contents.js';
@@ -31,12 +30,23 @@ const numberBytes = 5;
 /** zlib's "default level"; readers only look whether it is 0. */
 const defaultLevel = -1;
 
-/** What went through. */
+export interface Recompression {
+  /**
+   * The archive compressed, as pg_dump writes it to a pipe: its table of contents does not tell where the rows lie.
+   * Throws UnknownLayout, and what reading `archive` fails with.
+   */
+  readonly stream: AsyncGenerator<Buffer>;
+  /** What went through, once the stream was read to its end. */
+  readonly result: () => Recompressed;
+}
+
 export interface Recompressed {
   /** False when the archive broke off; the caller knows why pg_dump may have stopped. */
   readonly isWhole: boolean;
   /** The rows that pg_dump wrote, counted before they were compressed. */
   readonly tables: readonly DumpedTable[];
+  /** The first bytes of the archive with the places of the rows, for a file in which they can be written over. */
+  readonly head: Buffer;
 }
 
 type Output =
@@ -47,28 +57,14 @@ type Output =
 /** Where the reader is between two blocks' lengths. */
 type Place = 'kind' | 'dumpId' | 'objectId' | 'length';
 
-/**
- * Reads `archive` to its end and writes the same archive compressed to `file`, from its start.
- * Memory: the table of contents and a few blocks for each worker.
- * @throws UnknownLayout, and what reading and writing fail with
- */
-export async function recompress(
-  archive: AsyncIterable<Buffer>,
-  file: FileHandle,
-  options: RecompressOptions,
-): Promise<Recompressed> {
-  const recompressor = new Recompressor(file, options);
-  try {
-    for await (const chunk of archive) await recompressor.take(chunk);
-    const isWhole = await recompressor.finish();
-    return {isWhole, tables: recompressor.rows.contents()};
-  } finally {
-    await recompressor.settle();
-  }
+/** Memory: the table of contents and a few blocks for each worker. */
+export function recompress(archive: AsyncIterable<Buffer>, options: RecompressOptions): Recompression {
+  const recompressor = new Recompressor(options);
+  return {stream: recompressor.read(archive), result: () => recompressor.result()};
 }
 
 class Recompressor {
-  readonly rows: StreamedRows;
+  private readonly rows: StreamedRows;
   private readonly blockBytes: number;
   private start: Buffer = Buffer.alloc(0);
   private head: CustomHead | undefined;
@@ -95,57 +91,57 @@ class Recompressor {
   private adler = 1;
   private isStreamBegun = false;
 
-  constructor(
-    private readonly file: FileHandle,
-    private readonly options: RecompressOptions,
-  ) {
+  constructor(private readonly options: RecompressOptions) {
     this.blockBytes = options.blockBytes ?? defaultBlockBytes;
     this.rows = new StreamedRows(options.fingerprints);
   }
 
-  async take(chunk: Buffer): Promise<void> {
-    let rest = chunk;
-    if (!this.head) {
-      this.start = Buffer.concat([this.start, chunk]);
-      this.head = readCustomHead(this.start);
-      if (!this.head) return;
-      for (const {dumpId, copy} of this.head.entries) if (copy) this.copies.set(dumpId, copy);
-      rest = this.start.subarray(this.head.length);
-      this.start = this.start.subarray(0, this.head.length);
-      this.outputs.push({kind: 'bytes', data: this.start});
-    }
-    for (let position = 0; position < rest.length;) {
-      position = this.read(rest, position);
-      await this.write(this.options.workers);
+  async *read(archive: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of archive) {
+        const rest = this.head ? chunk : this.takeHead(chunk);
+        for (let position = 0; position < rest.length;) {
+          position = this.take(rest, position);
+          yield* this.ready(this.options.workers);
+        }
+      }
+      yield* this.ready(0);
+    } finally {
+      // After an error blocks may still be at work, whose own errors are of no interest then.
+      const blocks = this.outputs.filter((output) => output.kind === 'block');
+      await Promise.allSettled(blocks.map((output) => output.deflated));
     }
   }
 
-  /** Writes what is left, then the places of the entries into the table of contents. */
-  async finish(): Promise<boolean> {
-    if (!this.head || this.place !== 'kind' || this.numberUsed > 0) return false;
-    await this.write(0);
-    const {entries, minorVersion, length} = this.head;
+  result(): Recompressed {
     const head = Buffer.from(this.start);
-    if (minorVersion >= 15) head[compressionPosition] = gzipAlgorithm;
-    else writeInt(head, compressionPosition, defaultLevel);
-    for (const {dumpId, offsetPosition} of entries) {
+    for (const {dumpId, offsetPosition} of this.head?.entries ?? []) {
       const offset = this.offsets.get(dumpId);
       if (offset === undefined) continue;
       head[offsetPosition] = offsetState.set;
       head.writeBigUInt64LE(BigInt(offset), offsetPosition + 1);
     }
-    await writeAll(this.file, head.subarray(0, length), 0);
-    return true;
+    const isWhole = this.head !== undefined && this.place === 'kind' && this.numberUsed === 0;
+    return {isWhole, tables: this.rows.contents(), head};
   }
 
-  /** Waits for blocks at work after an error, whose own errors are of no interest then. */
-  async settle(): Promise<void> {
-    const blocks = this.outputs.filter((output) => output.kind === 'block');
-    await Promise.allSettled(blocks.map((output) => output.deflated));
+  /** Takes what may still belong to the head; returns what follows it. */
+  private takeHead(chunk: Buffer): Buffer {
+    this.start = Buffer.concat([this.start, chunk]);
+    this.head = readCustomHead(this.start);
+    if (!this.head) return Buffer.alloc(0);
+    const {entries, minorVersion, length} = this.head;
+    for (const {dumpId, copy} of entries) if (copy) this.copies.set(dumpId, copy);
+    const rest = this.start.subarray(length);
+    this.start = Buffer.from(this.start.subarray(0, length));
+    if (minorVersion >= 15) this.start[compressionPosition] = gzipAlgorithm;
+    else writeInt(this.start, compressionPosition, defaultLevel);
+    this.outputs.push({kind: 'bytes', data: this.start});
+    return rest;
   }
 
   /** Returns early when enough blocks are at work: one chunk can hold many small entries. */
-  private read(chunk: Buffer, start: number): number {
+  private take(chunk: Buffer, start: number): number {
     let position = start;
     while (position < chunk.length && this.blocksAtWork <= this.options.workers) {
       if (this.pieceBytes > 0) {
@@ -230,27 +226,30 @@ class Recompressor {
     return copy;
   }
 
-  /** Writes in order until no more than `atWork` blocks are being deflated. */
-  private async write(atWork: number): Promise<void> {
+  /** What is ready, in order, until no more than `atWork` blocks are being deflated. */
+  private async *ready(atWork: number): AsyncGenerator<Buffer> {
     while (this.outputs.length > 0 && (this.blocksAtWork > atWork || this.outputs[0]?.kind !== 'block')) {
       const output = this.outputs[0];
+      let data: Buffer;
       if (output?.kind === 'bytes') {
         if (output.entry !== undefined) this.offsets.set(output.entry, this.position);
-        await this.append(output.data);
+        data = output.data;
       } else if (output?.kind === 'block') {
-        const {data, adler, length} = await output.deflated;
-        this.adler = joinAdler(this.adler, adler, length);
-        await this.append(this.asPiece(data));
+        const deflated = await output.deflated;
+        this.adler = joinAdler(this.adler, deflated.adler, deflated.length);
+        data = this.asPiece(deflated.data);
         this.blocksAtWork--;
       } else {
         const check = Buffer.alloc(4);
         check.writeUInt32BE(this.adler);
         const end = Buffer.alloc(numberBytes); // a piece without bytes
-        await this.append(Buffer.concat([this.asPiece(Buffer.concat([finalBlock, check])), end]));
+        data = Buffer.concat([this.asPiece(Buffer.concat([finalBlock, check])), end]);
         this.adler = 1;
         this.isStreamBegun = false;
       }
       this.outputs.shift();
+      this.position += data.length;
+      yield data;
     }
   }
 
@@ -262,22 +261,10 @@ class Recompressor {
     writeInt(size, 0, parts.reduce((sum, part) => sum + part.length, 0)); // prettier-ignore
     return Buffer.concat([size, ...parts]);
   }
-
-  private async append(data: Buffer): Promise<void> {
-    await writeAll(this.file, data, this.position);
-    this.position += data.length;
-  }
 }
 
 /** As WriteInt does: a byte for the sign, then the amount. */
 function writeInt(target: Buffer, position: number, value: number): void {
   target[position] = value < 0 ? 1 : 0;
   target.writeUInt32LE(Math.abs(value), position + 1);
-}
-
-async function writeAll(file: FileHandle, data: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < data.length;) {
-    const {bytesWritten} = await file.write(data, done, data.length - done, position + done);
-    done += bytesWritten;
-  }
 }

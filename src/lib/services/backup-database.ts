@@ -1,8 +1,6 @@
 /** The story of `backup`: look, dump, sync, checksum, verify, name, record, prune. */
 import {join} from 'node:path';
-import {compareTables} from '../archive/compare-tables.js';
-import type {DumpContents, DumpedTable} from '../archive/dump-contents.js';
-import {readDump} from '../archive/read-dump.js';
+import type {DumpedTable} from '../archive/dump-contents.js';
 import {elapsedMs} from '../clock.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-record.js';
 import {readBackup, readCatalogue} from '../backups/catalogue.js';
@@ -19,10 +17,8 @@ import {
 import {withFolderLock} from '../backups/lock.js';
 import {type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {renameSafely} from '../backups/safe-file.js';
-import {defaultShrinkLimits, findShrinkage, lastComparable} from '../backups/shrink-alarm.js';
 import {AppError, withState} from '../errors.js';
-import {countOf, formatBytes, formatCount} from '../format.js';
-import type {DumpSelection} from '../postgres/dump-selection.js';
+import {countOf, formatBytes} from '../format.js';
 import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {withSnapshot} from '../postgres/snapshot.js';
@@ -31,6 +27,8 @@ import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
 import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
+import {findShrink} from './find-shrink.js';
+import {proveDump, requireStreamedRows} from './prove-dump.js';
 import {pruneAfterBackup} from './prune-backups.js';
 import {sealDump} from './seal-dump.js';
 import {trackDump} from './track-dump.js';
@@ -97,7 +95,8 @@ async function makeBackup(
         ? await writeRoles(context, plan.connection, plan.identity.major, place)
         : null;
     const parts = {context, plan, place, startedMs, ...digest, proof, inventory, roles, request};
-    const shrink = await findShrink(context, request, plan, toRecord({...parts, shrink: []}));
+    const earlier = async () => (await readCatalogue(plan.folder)).backups;
+    const shrink = await findShrink(context, request, toRecord({...parts, shrink: []}), earlier);
     record = toRecord({...parts, shrink});
     ({place, record} = await seal(context, plan, {place, record}));
     record = {...record, duration: elapsedMs(context.clock, startedMs)};
@@ -209,80 +208,14 @@ async function verify(
   place: DumpPlace,
   streamed: readonly DumpedTable[] | undefined,
 ): Promise<Proof | undefined> {
-  const {options} = plan;
-  if (!options.isVerified) return undefined;
+  const {format, isCompressed, isVerified} = plan.options;
+  if (!isVerified) return undefined;
   return context.progress.step('Verify', async (step) => {
-    const startedMs = context.clock.now().getTime();
-    const contents = await readDump(
-      {path: place.partialPath, format: options.format, compressed: options.isCompressed},
-      {
-        settings: context.settings,
-        signal: context.signal,
-        fingerprints: options.hasFingerprints,
-        onBytes: (bytes) => step.advance(bytes),
-      },
-    );
-    if (!options.schemaOnly) requireEveryTable(plan.selection, contents);
-    if (streamed) requireStreamedRows(streamed, contents);
-    return {
-      contents,
-      verification: {
-        level: 'archive',
-        at: context.clock.now().toISOString(),
-        ok: true,
-        duration: elapsedMs(context.clock, startedMs),
-        findings: [],
-      },
-    };
+    const dump = {path: place.partialPath, format, compressed: isCompressed};
+    const proof = await proveDump(context, plan, dump, (bytes) => step.advance(bytes));
+    if (streamed) requireStreamedRows(streamed, proof.contents);
+    return proof;
   });
-}
-
-/** @throws VERIFY_FAILED when a table that was chosen is not in the dump, however it came about */
-function requireEveryTable(selection: DumpSelection, contents: DumpContents): void {
-  const held = new Set(contents.tables.map((table) => `${table.schema}.${table.name}`));
-  const missing = selection.tables
-    .map((table) => `${table.schema}.${table.name}`)
-    .filter((name) => !held.has(name));
-  if (missing.length === 0) return;
-  throw new AppError(
-    'VERIFY_FAILED',
-    `The dump lacks ${countOf(missing.length, 'table')} of the database; it was discarded.`,
-    {
-      details: missing,
-      hint: 'Were tables dropped or renamed while the dump ran? Run again; if it stays so, report it.',
-    },
-  );
-}
-
-/** @throws VERIFY_FAILED when the file does not hold the rows that pg_dump wrote */
-function requireStreamedRows(streamed: readonly DumpedTable[], contents: DumpContents): void {
-  const differences = compareTables(streamed, contents.tables, "pg_dump's output");
-  if (differences.length === 0) return;
-  throw new AppError('VERIFY_FAILED', 'The dump does not hold what pg_dump wrote; it was discarded.', {
-    details: differences,
-    hint: 'Is the disk sound? Let pg_dump compress by itself (--compress-level 6), and report it.',
-  });
-}
-
-/** The tables that lost suspiciously many rows since the last good backup, unless that was accepted. */
-async function findShrink(
-  context: RunContext,
-  request: BackupRequest,
-  plan: BackupPlan,
-  record: BackupRecord,
-): Promise<BackupRecord['shrink']> {
-  if (request.acceptShrink === true || record.config.schemaOnly || record.verification === null) return [];
-  const {backups} = await readCatalogue(plan.folder);
-  const before = lastComparable(backups, record);
-  if (!before) return [];
-  const limits = {...defaultShrinkLimits, ...context.settings.config.shrinkAlarm};
-  const shrink = findShrinkage(before.tables, record.tables, limits);
-  for (const {table, rowsBefore, rowsNow} of shrink) {
-    const lost = `${table} has ${formatCount(rowsNow)} rows; ${before.id} had ${formatCount(rowsBefore)}`;
-    context.warn(`${lost}. Nothing is pruned until a backup is made with --accept-shrink.`);
-    context.record({alarms: [lost]});
-  }
-  return shrink;
 }
 
 async function prune(context: RunContext, request: BackupRequest, plan: BackupPlan, place: DumpPlace) {

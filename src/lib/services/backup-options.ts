@@ -139,7 +139,7 @@ export function fitBackupOptions(
   return {
     ...options,
     compression: compression ?? defaultCompression(format, found.hasZstd),
-    recompressLevel: isRecompressed(options, request, found) ? recompressLevel : undefined,
+    recompressLevel: isRecompressed(options, found) ? recompressLevel : undefined,
     parallelJobs:
       (request.parallelJobs ?? config.backup?.parallelJobs) === undefined
         ? Math.min(options.parallelJobs, usefulJobs(found.tables))
@@ -155,13 +155,12 @@ function defaultCompression(format: BackupFormat, hasZstd: boolean): string | un
   return format === 'directory' ? String(gzipDirectoryLevel) : undefined;
 }
 
-/** Only what is read back whole afterwards is compressed outside of pg_dump, and of archives only what is known. */
+/** Only what is read whole afterwards is compressed outside of pg_dump, and of archives only what is known. */
 function isRecompressed(
   {format, compression, isVerified, schemaOnly}: BackupOptions,
-  request: BackupRequest,
   found: {readonly hasZstd: boolean; readonly toolMajor: number},
 ): boolean {
-  if (compression !== undefined || !isVerified || request.isStreamed === true) return false;
+  if (compression !== undefined || !isVerified) return false;
   if (format === 'sql') return true;
   return format === 'custom' && !found.hasZstd && !schemaOnly && knownDumpMajors.includes(found.toolMajor);
 }

@@ -1,8 +1,12 @@
 /** `backup --no-local`: pg_dump's output goes to a place as it comes, and never lies on a disk here. */
+import type {Readable} from 'node:stream';
+import {branchStream} from '../archive/branch-stream.js';
+import type {DetectedDump} from '../archive/detect-format.js';
 import {backupExtension, backupId} from '../backups/backup-name.js';
 import {type BackupRecord, formatBackupRecord} from '../backups/backup-record.js';
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
+import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {runPgDump} from '../postgres/pg-dump.js';
 import {withSnapshot} from '../postgres/snapshot.js';
@@ -10,20 +14,23 @@ import type {RunContext} from '../run-context.js';
 import {isAway} from '../storage/explain-s3-error.js';
 import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
-import {metadataKeyIn} from '../storage/place-catalogue.js';
+import {metadataKeyIn, readNewest} from '../storage/place-catalogue.js';
 import {writeChecked} from '../storage/checked-files.js';
 import {storedRecord, withFolder} from '../storage/stored-record.js';
 import {clearStaged, requireReachable} from '../storage/transfer-backup.js';
 import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
-import {type BackupResult, describePlan, toRecord, toResult} from './describe-backup.js';
+import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
 import {type Encryption, requireOpening} from './encryption.js';
 import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
+import {findShrink} from './find-shrink.js';
+import {proveDump, requireStreamedRows} from './prove-dump.js';
+import {runCompressing} from './write-dump.js';
 
 /**
- * Whatever goes wrong, the metadata is not written, so that no list shows the backup. Its bytes are read back and
- * compared; what they hold is for `verify --from` to prove.
- * @throws USAGE, the codes of connection, tools and stores, CHECKSUM_MISMATCH
+ * Whatever goes wrong, the metadata is not written, so that no list shows the backup. What is stored is read back and
+ * compared with what was sent, which was read to its end on the way.
+ * @throws USAGE, the codes of connection, tools and stores, CHECKSUM_MISMATCH, VERIFY_FAILED
  */
 export async function streamBackup(
   context: RunContext,
@@ -101,6 +108,9 @@ export async function streamBackup(
   }
 }
 
+/** Backups of the same name that the shrink alarm looks through for one to compare with. */
+const earlierLookedAt = 20;
+
 interface DumpParts {
   readonly request: BackupRequest;
   readonly plan: BackupPlan;
@@ -116,49 +126,102 @@ async function dumpTo(
   parts: DumpParts,
 ): Promise<{record: BackupRecord; metadataKey: string}> {
   const {request, plan, to, staging, id, encryption, startedMs} = parts;
-  const {format, isCompressed} = plan.options;
-  const name = id + backupExtension(format, isCompressed);
-  let written: Awaited<ReturnType<typeof writeChecked>> | undefined;
-  const inventory = await context.progress.step('Dump and upload', async (step) =>
+  const name = id + backupExtension(plan.options.format, plan.options.isCompressed);
+  const {written, proof, inventory} = await context.progress.step('Dump and upload', async (step) =>
     withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
       const found = await inspectInventory(session);
-      await runPgDump({
-        tool: plan.tool,
-        connection: plan.connection,
-        options: dumpOptions(plan, snapshot),
-        readStdout: async (stdout) => {
-          const source = stdout as AsyncIterable<Buffer>;
-          written = await writeChecked(context, {
-            to,
-            key: staging + name,
-            source,
-            seal: encryption.to,
-            expectedBytes: plan.identity.sizeBytes,
-            onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
-          });
-        },
-        signal: context.signal,
-      });
-      return {...found, leftOut: [...plan.selection.leftOut]};
+      const send = (source: AsyncIterable<Buffer>) =>
+        writeChecked(context, {
+          to,
+          key: staging + name,
+          source,
+          seal: encryption.to,
+          expectedBytes: plan.identity.sizeBytes,
+          onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
+        });
+      const environment = await inspectDumpEnvironment(session);
+      const sent = await sendDump(context, plan, {snapshot, environment}, send);
+      return {...sent, inventory: {...found, leftOut: [...plan.selection.leftOut]}};
     }),
   );
-  if (!written) throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
   const {plain, stored} = written;
-  const made = toRecord({
+  const recorded = {
     context,
     plan,
     place: placeOf(id, name),
     startedMs,
     sha256: plain.sha256,
     size: plain.sizeBytes,
-    proof: undefined,
+    proof,
     inventory,
     roles: null,
-    shrink: [],
     request,
-  });
+  };
+  const {database} = plan.identity;
+  const earlier = () => readNewest(to, database, earlierLookedAt, context.signal);
+  const shrink = await findShrink(context, request, toRecord({...recorded, shrink: []}), earlier);
+  const made = toRecord({...recorded, shrink});
   const record = storedRecord({record: made, seal: encryption.to}, new Map([[name, stored]]));
   return {record: withFolder(record, staging), metadataKey: metadataKeyIn(to, made)};
+}
+
+type Written = Awaited<ReturnType<typeof writeChecked>>;
+
+/**
+ * Runs pg_dump and sends what it writes; the same bytes are read to their end by what will restore them, as nobody may
+ * be able to open them once they are encrypted.
+ */
+async function sendDump(
+  context: RunContext,
+  plan: BackupPlan,
+  run: {readonly snapshot: string; readonly environment: Readonly<Record<string, string>>},
+  send: (source: AsyncIterable<Buffer>) => Promise<Written>,
+): Promise<{written: Written; proof: Proof | undefined}> {
+  const {tool, connection, options} = plan;
+  let written: Written | undefined;
+  let proving: Promise<Proof> | undefined;
+  const take = async (dump: AsyncIterable<Buffer>): Promise<void> => {
+    if (!options.isVerified) {
+      written = await send(dump);
+      return;
+    }
+    const {main, branch} = branchStream(dump);
+    proving = proveDump(context, plan, streamedDump(plan, branch));
+    proving.catch(() => undefined); // told once pg_dump is known to have succeeded
+    try {
+      written = await send(main);
+    } catch (error) {
+      branch.destroy(); // the upload may have failed before it read anything
+      throw error;
+    } finally {
+      await Promise.allSettled([proving]);
+    }
+  };
+  const dump = {tool, connection, options: dumpOptions(plan, run.snapshot), environment: run.environment};
+  const {recompressLevel, hasFingerprints: fingerprints} = options;
+  const streamed =
+    recompressLevel === undefined
+      ? await runPgDump({...dump, readStdout: take, signal: context.signal})
+      : await runCompressing(context, {...dump, recompressLevel, fingerprints}, ({stream}) => take(stream));
+  if (!written) throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
+  const proof = await proving;
+  if (streamed && proof) requireStreamedRows(streamed, proof.contents);
+  return {written, proof};
+}
+
+/** The dump that passes by, as its readers take one that lies elsewhere. */
+function streamedDump({options, tool, identity}: BackupPlan, bytes: Readable): DetectedDump {
+  return {
+    path: "pg_dump's output",
+    format: options.format,
+    compressed: options.isCompressed,
+    archiveVersion: null,
+    databaseName: identity.database,
+    serverVersion: identity.version,
+    dumpVersion: tool.version,
+    dumpMajor: tool.major,
+    remote: {sizeBytes: 0, command: '', open: () => bytes},
+  };
 }
 
 /** What the record needs of a place on disk: the names. */

@@ -1,10 +1,7 @@
 /** Runs pg_dump; where it was so planned, compresses what it writes on the way, on several cores. */
-import {type FileHandle, open, writeFile} from 'node:fs/promises';
-import {createCopyStream} from '../archive/copy-stream.js';
-import {UnknownLayout} from '../archive/custom-format.js';
+import {open, writeFile} from 'node:fs/promises';
+import {type CompressedDump, compressDump} from '../archive/compress-dump.js';
 import type {DumpedTable} from '../archive/dump-contents.js';
-import {gzipBlocks} from '../archive/gzip-blocks.js';
-import {recompress, type RecompressOptions} from '../archive/recompress.js';
 import {explainFileError} from '../backups/safe-file.js';
 import {AppError, systemErrorCode} from '../errors.js';
 import {type DumpRun, runPgDump} from '../postgres/pg-dump.js';
@@ -30,79 +27,51 @@ export async function writeDump(
   context: RunContext,
   dump: DumpToWrite,
 ): Promise<readonly DumpedTable[] | undefined> {
-  const {recompressLevel, fingerprints, output, ...run} = dump;
-  const {signal, settings} = context;
+  const {recompressLevel, output, fingerprints, ...run} = dump;
   if (recompressLevel === undefined) {
-    await runPgDump({...run, output, signal});
+    await runPgDump({...run, output, signal: context.signal});
     return undefined;
   }
-  const file = await open(output, 'r+');
-  const write = run.options.format === 'sql' ? gzipInto : recompressInto;
-  const workers = Math.min(settings.cores, mostWorkers);
-  let tables: (() => readonly DumpedTable[]) | undefined;
-  try {
-    await runPgDump({
-      ...run,
-      options: {...run.options, compress: '0'},
-      readStdout: async (stdout) => {
-        try {
-          tables = await write(stdout, file, {level: recompressLevel, workers, fingerprints});
-        } catch (error) {
-          throw explainWriting(error, output);
-        }
-      },
-      signal,
-    });
-    if (!tables) throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
-    return tables();
-  } finally {
-    await file.close();
-  }
+  return runCompressing(context, {...run, recompressLevel, fingerprints}, async ({stream, head}) => {
+    const file = await open(output, 'r+');
+    try {
+      await writeFile(file, stream);
+      const start = head();
+      for (let done = 0; done < start.length;)
+        done += (await file.write(start, done, start.length - done, done)).bytesWritten;
+    } catch (error) {
+      const isOther = error instanceof AppError || systemErrorCode(error) === undefined;
+      throw isOther ? error : explainFileError(error, output);
+    } finally {
+      await file.close();
+    }
+  });
 }
 
 /** Threads of Node's pool, where zlib works. */
 const mostWorkers = 4;
 
 /**
- * Writes a custom archive compressed.
- * @returns what gives its tables once pg_dump is known to have succeeded, and fails when the archive broke off
+ * Runs pg_dump uncompressed.
+ * @param take reads what it writes, compressed, to its end
+ * @returns the tables as they passed through here
+ * @throws as `runPgDump` does, and what `take` throws
  */
-async function recompressInto(
-  archive: AsyncIterable<Buffer>,
-  file: FileHandle,
-  options: RecompressOptions,
-): Promise<() => readonly DumpedTable[]> {
-  const {isWhole, tables} = await recompress(archive, file, options);
-  return () => {
-    if (isWhole) return tables;
-    throw new AppError('PG_DUMP_FAILED', 'pg_dump ended in the middle of its archive without a word.');
-  };
-}
-
-/** Writes plain SQL as one gzip member; otherwise as `recompressInto`. */
-async function gzipInto(
-  sql: AsyncIterable<Buffer>,
-  file: FileHandle,
-  options: RecompressOptions,
-): Promise<() => readonly DumpedTable[]> {
-  const copyStream = createCopyStream(options.fingerprints);
-  const counted = async function* (): AsyncGenerator<Buffer> {
-    for await (const chunk of sql) {
-      copyStream.write(chunk);
-      yield chunk;
-    }
-  };
-  await writeFile(file, gzipBlocks(counted(), options));
-  return () => copyStream.end().tables;
-}
-
-function explainWriting(error: unknown, path: string): unknown {
-  if (error instanceof UnknownLayout) {
-    return new AppError('PG_DUMP_FAILED', `${error.message}; nothing was kept.`, {
-      hint: 'Let pg_dump compress by itself: --compress-level 6',
-      cause: error,
-    });
-  }
-  const isOther = error instanceof AppError || systemErrorCode(error) === undefined;
-  return isOther ? error : explainFileError(error, path);
+export async function runCompressing(
+  {settings, signal}: RunContext,
+  {recompressLevel, fingerprints, ...run}: Omit<DumpToWrite, 'output'> & {readonly recompressLevel: number},
+  take: (dump: CompressedDump) => Promise<void>,
+): Promise<readonly DumpedTable[]> {
+  const format = run.options.format === 'sql' ? 'sql' : 'custom';
+  const workers = Math.min(settings.cores, mostWorkers);
+  let dump: CompressedDump | undefined;
+  await runPgDump({
+    ...run,
+    options: {...run.options, compress: '0'},
+    readStdout: (stdout) =>
+      take((dump = compressDump(stdout, format, {level: recompressLevel, workers, fingerprints}))),
+    signal,
+  });
+  if (!dump) throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
+  return dump.tables();
 }

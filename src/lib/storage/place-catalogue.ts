@@ -1,6 +1,6 @@
 /** The backups of any place, as their metadata tell them. */
 import {createHash} from 'node:crypto';
-import {metadataSuffix} from '../backups/backup-name.js';
+import {fileNamePart, metadataSuffix} from '../backups/backup-name.js';
 import {type BackupRecord, longestMetadata, parseBackupRecord} from '../backups/backup-record.js';
 import {
   type Backup,
@@ -28,12 +28,36 @@ const readsAtOnce = 32;
 
 /** Newest first. Metadata right in the place counts, whoever put it there. */
 export async function readPlace(place: Place, signal?: AbortSignal): Promise<PlaceCatalogue> {
-  const backups: PlacedBackup[] = [];
-  const problems: {path: string; reason: string}[] = [];
+  return readAll(place, await metadataKeys(place, '', signal));
+}
+
+/** At most the `count` newest backups of a database by its name, of all servers, newest first. */
+export async function readNewest(
+  place: Place,
+  database: string,
+  count: number,
+  signal?: AbortSignal,
+): Promise<readonly PlacedBackup[]> {
+  const begin = `${fileNamePart(database)}-`;
+  // "shop-2" has the beginning of "shop" too; what follows here is the time.
+  const keys = (await metadataKeys(place, begin, signal)).filter((key) =>
+    /^\d{4}-/.test(key.slice(begin.length)),
+  );
+  return (await readAll(place, keys.sort().slice(-count))).backups;
+}
+
+/** @param begin what the keys begin with */
+async function metadataKeys(place: Place, begin: string, signal?: AbortSignal): Promise<string[]> {
   const keys: string[] = [];
-  for await (const {key, sizeBytes} of place.list('', false, signal)) {
+  for await (const {key, sizeBytes} of place.list(begin, false, signal)) {
     if (key.endsWith(metadataSuffix) && sizeBytes <= longestMetadata) keys.push(key);
   }
+  return keys;
+}
+
+async function readAll(place: Place, keys: string[]): Promise<PlaceCatalogue> {
+  const backups: PlacedBackup[] = [];
+  const problems: {path: string; reason: string}[] = [];
   const readNext = async (): Promise<void> => {
     for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
       try {

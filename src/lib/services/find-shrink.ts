@@ -1,0 +1,30 @@
+/** The alarm for a new backup that holds far fewer rows than the one before. */
+import type {BackupRecord} from '../backups/backup-record.js';
+import type {Backup} from '../backups/catalogue.js';
+import {defaultShrinkLimits, findShrinkage, lastComparable} from '../backups/shrink-alarm.js';
+import {formatCount} from '../format.js';
+import type {RunContext} from '../run-context.js';
+import type {BackupRequest} from './backup-options.js';
+
+/**
+ * The tables that lost suspiciously many rows since the last good backup, unless that was accepted; warned of and recorded.
+ * @param earlier the backups where the new one goes, newest first
+ */
+export async function findShrink(
+  context: RunContext,
+  request: BackupRequest,
+  record: BackupRecord,
+  earlier: () => Promise<readonly Backup[]>,
+): Promise<BackupRecord['shrink']> {
+  if (request.acceptShrink === true || record.config.schemaOnly || record.verification === null) return [];
+  const before = lastComparable(await earlier(), record);
+  if (!before) return [];
+  const limits = {...defaultShrinkLimits, ...context.settings.config.shrinkAlarm};
+  const shrink = findShrinkage(before.tables, record.tables, limits);
+  for (const {table, rowsBefore, rowsNow} of shrink) {
+    const lost = `${table} has ${formatCount(rowsNow)} rows; ${before.id} had ${formatCount(rowsBefore)}`;
+    context.warn(`${lost}. Nothing is pruned until a backup is made with --accept-shrink.`);
+    context.record({alarms: [lost]});
+  }
+  return shrink;
+}
