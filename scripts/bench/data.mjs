@@ -35,16 +35,33 @@ const sentence = (count) => Array.from({length: count}, () => words[below(words.
 const time = () => new Date(1.73e12 + below(4e10)).toISOString();
 
 const money = (amount) => ({amount, currency: 'USD'});
+const pool = (count, make) => {
+  const items = Array.from({length: count}, make);
+  return () => items[below(count)];
+};
+
+/** A shop sells the same things again and again, to people who come back. */
+const product = pool(120, () => ({
+  catalog_object_id: hex(24).toUpperCase(),
+  name: sentence(3),
+  variation_name: ['Regular', 'Large', 'Dozen'][below(3)],
+  price: 100 * (1 + below(60)),
+}));
+const customer = pool(5000, () => ({
+  id: hex(26).toUpperCase(),
+  name: sentence(2),
+  email: `${words[below(words.length)]}${below(1e5)}@shop.example`,
+}));
+
 const lineItem = () => {
-  const [price, quantity] = [100 * below(60), 1 + below(9)];
+  const {price, ...sold} = product();
+  const quantity = 1 + below(9);
   return {
     uid: hex(12),
-    catalog_object_id: hex(24).toUpperCase(),
-    name: sentence(3),
-    variation_name: ['Regular', 'Large', 'Dozen'][below(3)],
+    ...sold,
     quantity: String(quantity),
     item_type: 'ITEM',
-    note: sentence(below(20)),
+    note: sentence(below(18)),
     base_price_money: money(price),
     total_discount_money: money(0),
     total_money: money(price * quantity),
@@ -53,7 +70,7 @@ const lineItem = () => {
 };
 
 /** What Square sends: 1 KB to some ten of JSON with ever the same keys, the larger ones stored out of line. */
-const payload = () =>
+const payload = (buyer = customer()) =>
   JSON.stringify({
     merchant_id: 'ML5KQZ2VYZ0WN',
     location_id: 'L57H3BCJ6M1VE',
@@ -68,18 +85,27 @@ const payload = () =>
           state: ['OPEN', 'COMPLETED', 'CANCELED'][below(3)],
           version: below(9),
           source: {name: 'Online Store'},
+          customer_id: buyer.id,
           line_items: Array.from({length: 1 + below(below(5) === 0 ? 40 : 4)}, lineItem),
           fulfillments: [
             {
               type: 'PICKUP',
               state: 'PROPOSED',
-              pickup_details: {schedule_type: 'SCHEDULED', pickup_at: time()},
+              pickup_details: {
+                recipient: {display_name: buyer.name, email_address: buyer.email},
+                schedule_type: 'SCHEDULED',
+                pickup_at: time(),
+              },
             },
           ],
         },
       },
     },
   });
+
+/** Three items of an order follow each other. */
+let order = '';
+const orderOf = (n) => (order = n % 3 === 1 ? uuid() : order);
 
 const tables = {
   webhook_logs: {
@@ -90,19 +116,16 @@ const tables = {
   orders: {
     ddl: 'CREATE TABLE orders (id uuid PRIMARY KEY, email text, notes text, total numeric(10,2), raw jsonb, created_at timestamptz)',
     index: 'CREATE INDEX ON orders (email)',
-    row: () => [
-      uuid(),
-      `${words[below(words.length)]}${below(1e5)}@shop.example`,
-      sentence(below(20)),
-      (below(1e5) / 100).toFixed(2),
-      payload(),
-      time(),
-    ],
+    row: () => {
+      const buyer = customer();
+      const total = (below(1e5) / 100).toFixed(2);
+      return [uuid(), buyer.email, sentence(below(20)), total, payload(buyer), time()];
+    },
   },
   order_items: {
     ddl: 'CREATE TABLE order_items (id uuid PRIMARY KEY, order_id uuid, quantity int, price numeric(10,2), created_at timestamptz)',
     index: 'CREATE INDEX ON order_items (order_id)',
-    row: () => [uuid(), uuid(), below(9), (below(5000) / 100).toFixed(2), time()],
+    row: (n) => [uuid(), orderOf(n), 1 + below(9), (below(5000) / 100).toFixed(2), time()],
   },
   events: {
     ddl: 'CREATE TABLE events (id bigint PRIMARY KEY, kind int, at timestamptz, amount int, word text)',
