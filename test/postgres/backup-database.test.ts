@@ -16,6 +16,7 @@ import {supportsMethod} from '../../src/lib/postgres/compress-methods.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import type {BackupRequest} from '../../src/lib/services/backup-options.js';
 import {makeDump} from '../support/make-dump.js';
+import {losingReader, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
   clusterConnection,
@@ -343,6 +344,16 @@ describe('a backup that cannot be made whole', () => {
     );
     await chmod(join(bin, 'pg_dump'), 0o755);
     expect((await failure(backup({}, {pgBin: bin}))).code).toBe('DISK_FULL');
+    await expectNothingWritten();
+  });
+
+  it('is refused when pg_restore reads other rows than pg_dump wrote', async () => {
+    const pgBin = await replaceTools(folder, inject('serverBin'), {pg_restore: losingReader});
+    const lost = await failure(backup({compressMethod: 'gzip'}, {pgBin}));
+    expect(lost).toMatchObject({
+      code: 'VERIFY_FAILED',
+      message: expect.stringContaining('does not hold what pg_dump wrote') as string,
+    });
     await expectNothingWritten();
   });
 

@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-s3';
 import {execFileSync} from 'node:child_process';
 import {createHash, randomBytes} from 'node:crypto';
-import {mkdir, readdir, rm, symlink, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {formatBackupRecord} from '../../src/lib/backups/backup-record.js';
@@ -24,6 +24,7 @@ import {verifyFrom} from '../../src/lib/services/verify-from.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {makeKey} from '../support/age.js';
 import {createBucket, keysIn, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
+import {losingReader, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
 import {sampleRecord} from '../support/sample-backups.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
@@ -37,6 +38,10 @@ let recipient: string;
 
 beforeAll(async () => {
   database = await createTempDatabase('shop_template');
+  // Which pg_dump alone does not pin.
+  await database.run(
+    `CREATE TABLE bytes AS SELECT '\\x00ff5c'::bytea AS b; ALTER DATABASE ${database.name} SET bytea_output = 'escape'`,
+  );
 });
 afterAll(() => database.drop());
 beforeEach(async () => {
@@ -143,18 +148,9 @@ it('streamed is compared with the one before in the bucket, and tells of rows th
 });
 
 describe('a backup that is streamed leaves nothing in the bucket', () => {
-  /** Runs with the real tools but those given, shell scripts that end with what stands here. */
-  async function streamWith(scripts: Readonly<Record<string, string>>, request: BackupRequest = {}) {
-    const tools = join(folder, 'bin');
-    const real = inject('serverBin');
-    await mkdir(tools);
-    for (const name of ['pg_dump', 'pg_restore', 'psql']) {
-      const script = scripts[name];
-      const version = `case "$*" in *--version*) exec ${real}/${name} --version;; esac`;
-      if (script === undefined) await symlink(join(real, name), join(tools, name));
-      else await writeFile(join(tools, name), `#!/bin/sh\n${version}\n${script}\n`, {mode: 0o755});
-    }
-    const settings = {databaseUrl: urlOf(database.connection), pgBin: tools};
+  async function streamWith(scripts: Parameters<typeof replaceTools>[2], request: BackupRequest = {}) {
+    const pgBin = await replaceTools(folder, inject('serverBin'), scripts);
+    const settings = {databaseUrl: urlOf(database.connection), pgBin};
     const failing = testContext(folder, {settings, env: storeEnvironment()});
     const failure: unknown = await backupToPlaces(failing, request, {to: [place], isLocal: false}).catch(
       (error: unknown) => error,
@@ -163,7 +159,7 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
     expect(await uploadsIn(bucket)).toEqual([]);
     return failure;
   }
-  const realDump = `${inject('serverBin')}/pg_dump "$@"`;
+  const cutOff = '"$real" "$@" | head -c 30000';
 
   it('when what was asked for is not there', async () => {
     expect(await streamWith({}, {excludeTables: ['no_such_table_at_all']})).toBeInstanceOf(AppError);
@@ -171,8 +167,8 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
 
   it.each([
     ['long after it began', {compressLevel: 1}, 'head -c 20000000 /dev/urandom'],
-    ['in the middle of an archive', {}, `${realDump} | head -c 30000`],
-    ['in the middle of SQL', {format: 'sql'}, `${realDump} | head -c 30000`],
+    ['in the middle of an archive', {}, cutOff],
+    ['in the middle of SQL', {format: 'sql'}, cutOff],
   ] as const)('when pg_dump fails %s', async (_when, request, dump) => {
     const script = `${dump}; echo 'pg_dump: error: broke off' >&2; exit 1`;
     const failure = await streamWith({pg_dump: script}, request);
@@ -184,14 +180,21 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
     ['custom', 'PG_DUMP_FAILED'],
     ['sql', 'VERIFY_FAILED'],
   ] as const)('when pg_dump breaks off and says nothing (%s)', async (format, code) => {
-    expect(await streamWith({pg_dump: `${realDump} | head -c 30000`}, {format})).toMatchObject({code});
+    const request = {format, compressMethod: 'gzip'} as const;
+    expect(await streamWith({pg_dump: cutOff}, request)).toMatchObject({code});
   });
 
   it('when what pg_dump compressed by itself cannot be read', async () => {
     const request = {compressLevel: 1};
-    expect(await streamWith({pg_dump: `${realDump} | head -c 30000`}, request)).toMatchObject({
+    expect(await streamWith({pg_dump: cutOff}, request)).toMatchObject({
       code: 'VERIFY_FAILED',
     });
+  });
+
+  it('when pg_restore reads other rows than pg_dump wrote', async () => {
+    const failure = await streamWith({pg_restore: losingReader}, {compressMethod: 'gzip'});
+    expect(failure).toMatchObject({code: 'VERIFY_FAILED'});
+    expect((failure as AppError).message).toContain('does not hold what pg_dump wrote');
   });
 
   it('when pg_restore ends before it has read it', async () => {

@@ -61,7 +61,7 @@ describe("the program's own compression", () => {
     ['plain SQL', {format: 'sql'}, {hasZstd: true}, 5],
     ['plain SQL with a level of its own', {format: 'sql', compressLevel: 6}, {}, undefined],
     ['plain SQL without compression', {format: 'sql', compress: false}, {}, undefined],
-    ['what goes to a bucket as it comes', {isStreamed: true}, {}, undefined],
+    ['what goes to a bucket as it comes', {isStreamed: true}, {}, 5],
   ] as const)('of %s', (_what, request, found, level) => {
     expect(fit(request, found).recompressLevel).toBe(level);
   });

@@ -1,0 +1,30 @@
+/** The client tools of the test server, some of them replaced by scripts. */
+import {mkdir, symlink, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+
+const names = ['pg_dump', 'pg_restore', 'psql'] as const;
+
+/**
+ * @param serverBin where the real tools are
+ * @param scripts the body of a shell script for each tool to be replaced; it tells the real one's version, and finds the real one in $real
+ * @returns the folder for --pg-bin
+ */
+export async function replaceTools(
+  folder: string,
+  serverBin: string,
+  scripts: Readonly<Partial<Record<(typeof names)[number], string>>>,
+): Promise<string> {
+  const bin = join(folder, 'replaced-tools');
+  await mkdir(bin);
+  for (const name of names) {
+    const real = join(serverBin, name);
+    const script = scripts[name];
+    const head = `#!/bin/sh\nreal='${real}'\ncase "$*" in *--version*) exec "$real" --version;; esac\n`;
+    if (script === undefined) await symlink(real, join(bin, name));
+    else await writeFile(join(bin, name), `${head}${script}\n`, {mode: 0o755});
+  }
+  return bin;
+}
+
+/** A pg_restore that leaves out a row of the shop. */
+export const losingReader = `"$real" "$@" | sed '0,/@gmail.com/{/@gmail.com/d}'`;
