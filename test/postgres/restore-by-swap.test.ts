@@ -1,6 +1,6 @@
 /** Replacing a database by a swap: the name always leads to all of the old or all of the new content. */
 import {rm} from 'node:fs/promises';
-import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
+import {afterAll, afterEach, beforeAll, beforeEach, expect, inject, it} from 'vitest';
 import type {FaultPoint} from '../../src/lib/fault-points.js';
 import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
 import {type Session, withSession} from '../../src/lib/postgres/client.js';
@@ -9,6 +9,7 @@ import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {databaseNameWith} from '../../src/lib/services/swap-databases.js';
 import {undoRestore} from '../../src/lib/services/undo-restore.js';
 import {makeDump} from '../support/make-dump.js';
+import {losingRestore, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -122,6 +123,50 @@ it('leaves the target and no other database when the restore fails', async () =>
   });
   expect(await content()).toBe('new');
   expect(await related()).toEqual([name]);
+});
+
+it('leaves the target and no other database when what was restored is not what the backup holds', async () => {
+  const scripts = {pg_restore: losingRestore('DELETE FROM public.numbers WHERE n = 7')};
+  const pgBin = await replaceTools(folder, inject('serverBin'), scripts);
+  const losing = testContext(folder, {settings: {databaseUrl: target.url, pgBin}});
+  await expect(restoreDatabase(losing, request)).rejects.toMatchObject({
+    code: 'RESTORED_DIFFERS',
+    exitCode: 4,
+    message: expect.stringContaining('is as it was') as string,
+    details: [expect.stringContaining('public.numbers') as string],
+  });
+  expect(await content()).toBe('new');
+  expect(await related()).toEqual([name]);
+});
+
+it('ends sessions that stay connected and do nothing', async () => {
+  await withSession(target.connection, async (idle) => {
+    await idle.query('SELECT 1');
+    await restoreDatabase(context(), request);
+    await expect(idle.query('SELECT 1')).rejects.toMatchObject({code: 'CONNECTION_LOST'});
+  });
+  expect(await content()).toBe('old');
+});
+
+it('changes nothing, and says who it is, when somebody cannot be made to leave', async () => {
+  const held = {
+    ...context(),
+    reach: async (point: FaultPoint) => {
+      if (point !== 'staging.finished') return;
+      await target.run(`BEGIN; INSERT INTO state VALUES ('pending'); PREPARE TRANSACTION 'stays'`);
+    },
+  };
+  try {
+    await expect(restoreDatabase(held, request)).rejects.toMatchObject({
+      code: 'RESTORE_FAILED',
+      message: expect.stringContaining('is as it was') as string,
+      details: [expect.stringContaining('prepared transaction "stays"') as string],
+    });
+    expect(await content()).toBe('new');
+    expect(await related()).toEqual([name]);
+  } finally {
+    await target.run(`ROLLBACK PREPARED 'stays'`);
+  }
 });
 
 it('is not stopped by sessions that keep coming back, and they see old or new content at every moment', async () => {

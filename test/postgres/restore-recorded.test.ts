@@ -1,10 +1,12 @@
 /** Restores backups with metadata: what the metadata proves and carries, and a restore over a database in use. */
 import {open, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {afterAll, afterEach, beforeAll, expect, it} from 'vitest';
+import {afterAll, afterEach, beforeAll, expect, inject, it} from 'vitest';
 import {readCatalogue} from '../../src/lib/backups/catalogue.js';
+import type {AppError} from '../../src/lib/errors.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import {losingRestore, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
   createTempDatabase,
@@ -119,15 +121,13 @@ it('restores over a database in use after a safety backup, in one transaction', 
   await target.run(`CREATE TABLE state (id int PRIMARY KEY, note text); INSERT INTO state VALUES (1, 'changed'), (2, 'new');
     CREATE TABLE unrelated (id int); INSERT INTO unrelated VALUES (7)`);
   const run = testContext(folder, {settings: {databaseUrl: target.url}});
-  // The text of an older server's encoding is the same here: the note is converted on its way in.
   await expect(restoreDatabase(run, {backupFile: backup.id})).rejects.toMatchObject({
     code: 'TARGET_NOT_EMPTY',
   });
-  await source.run(`UPDATE state SET note = 'plain'`);
-  const plain = await makeBackup();
-  const result = await restoreDatabase(run, {backupFile: plain.id, clean: true});
+  // The backup is in LATIN1, the target in UTF8: what is converted on its way in is the same text.
+  const result = await restoreDatabase(run, {backupFile: backup.id, clean: true});
   expect(result).toMatchObject({way: 'clean', setAside: null});
-  expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'plain'}]);
+  expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'café'}]);
   expect(await target.query('SELECT * FROM unrelated')).toEqual([{id: '7'}]);
   const {backups} = await readCatalogue(join(folder, 'backups', 'database'));
   const safety = backups.find(({id}) => id === result.safetyBackup);
@@ -140,11 +140,48 @@ it('restores over a database in use after a safety backup, in one transaction', 
 
   // A table that the backup does not know hangs on one that would be dropped: nothing of it may happen.
   await target.run(`CREATE TABLE hanging (id int REFERENCES state); UPDATE state SET note = 'kept'`);
-  await expect(restoreDatabase(run, {backupFile: plain.id, clean: true})).rejects.toMatchObject({
+  await expect(restoreDatabase(run, {backupFile: backup.id, clean: true})).rejects.toMatchObject({
     code: 'RESTORE_FAILED',
     message: expect.stringContaining('is as it was') as string,
   });
   expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'kept'}]);
+});
+
+it('tells of a database that holds other rows than the backup, and where its content before is', async () => {
+  const target = await createTempDatabase('template0');
+  made.push(target.name);
+  await target.run(
+    `CREATE TABLE state (id int PRIMARY KEY, note text); INSERT INTO state VALUES (5, 'before')`,
+  );
+  const scripts = {pg_restore: losingRestore('DELETE FROM public.state')};
+  const pgBin = await replaceTools(folder, inject('serverBin'), scripts);
+  const losing = testContext(folder, {settings: {databaseUrl: target.url, pgBin}});
+  const failure = await restoreDatabase(losing, {backupFile: backup.id, clean: true}).catch(
+    (error: unknown) => error,
+  );
+  expect(failure).toMatchObject({
+    code: 'RESTORED_DIFFERS',
+    exitCode: 4,
+    details: [expect.stringContaining('public.state') as string],
+  });
+  const {backups} = await readCatalogue(join(folder, 'backups', 'database'));
+  const safety = backups.find(({database}) => database === target.name);
+  expect((failure as AppError).message).toContain(`is in the safety backup ${safety?.id ?? 'none'}`);
+  expect(safety?.record?.tables).toMatchObject([{name: 'state', rows: 1}]);
+});
+
+it('removes no older backup when it makes the safety backup, whatever the policy', async () => {
+  const target = await createTempDatabase('template0');
+  made.push(target.name);
+  await target.run('CREATE TABLE state (id int)');
+  const run = testContext(folder, {
+    settings: {databaseUrl: target.url, config: {retention: {keepLast: 1, keepMin: 1}}},
+  });
+  const request = {backupFile: backup.id, clean: true};
+  const first = await restoreDatabase(run, request);
+  const second = await restoreDatabase(run, request);
+  const ids = (await readCatalogue(join(folder, 'backups', 'database'))).backups.map(({id}) => id);
+  expect(ids).toEqual(expect.arrayContaining([first.safetyBackup, second.safetyBackup, backup.id]));
 });
 
 it('refuses a metadata file that tells of other rows than the dump holds', async () => {

@@ -23,12 +23,13 @@ import {restoreFrom} from '../../src/lib/services/restore-from.js';
 import {verifyFrom} from '../../src/lib/services/verify-from.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {makeKey} from '../support/age.js';
-import {createBucket, keysIn, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
+import {createBucket, keysIn, store, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {losingReader, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
 import {sampleRecord} from '../support/sample-backups.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {watchRequests} from '../support/watched-requests.js';
 
 let database: TempDatabase;
 let folder: string;
@@ -166,7 +167,7 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
   });
 
   it.each([
-    ['long after it began', {compressLevel: 1}, 'head -c 20000000 /dev/urandom'],
+    ['long after it began', {format: 'sql', compress: false}, `yes -- '-- line' | head -c 20000000`],
     ['in the middle of an archive', {}, cutOff],
     ['in the middle of SQL', {format: 'sql'}, cutOff],
   ] as const)('when pg_dump fails %s', async (_when, request, dump) => {
@@ -204,6 +205,25 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
     expect((failure as AppError).message).toContain('out of sorts');
   });
 });
+
+it.each([true, false])(
+  'that a store gives back otherwise than it got is none (copied: %s)',
+  async (isLocal) => {
+    const watched = await watchRequests(store.endpoint, ({method, url, stage}) =>
+      method === 'GET' && stage === 'answered' && url.includes('/data/') ? 'spoil' : undefined,
+    );
+    try {
+      const settings = {databaseUrl: urlOf(database.connection)};
+      const env = {...storeEnvironment(), AWS_ENDPOINT_URL_S3: watched.endpoint};
+      await expect(
+        backupToPlaces(testContext(folder, {settings, env}), {}, {to: [place], isLocal}),
+      ).rejects.toMatchObject({code: 'CHECKSUM_MISMATCH', exitCode: 4});
+      expect(await keysIn(bucket)).toEqual([]);
+    } finally {
+      await watched.close();
+    }
+  },
+);
 
 it('is restored by the age tool and pg_restore alone, and a dump encrypted by age by this program', async () => {
   const flags = {to: [place], recipients: [recipient], isLocalEncrypted: false};

@@ -28,3 +28,10 @@ export async function replaceTools(
 
 /** A pg_restore that leaves out a row of the shop. */
 export const losingReader = `"$real" "$@" | sed '0,/@gmail.com/{/@gmail.com/d}'`;
+
+/** A pg_restore after whose work rows of the database are gone: `sql` deletes them. */
+export function losingRestore(sql: string): string {
+  return `for word; do case "$word" in --dbname=*) database="\${word#--dbname=}";; esac; done
+"$real" "$@" || exit $?
+[ -z "$database" ] || "$(dirname "$real")/psql" --no-psqlrc --quiet --dbname="$database" --command='${sql}'`;
+}

@@ -22,18 +22,22 @@ export interface WatchedStore {
   close(): Promise<void>;
 }
 
-/** @param at called at each moment; "break" drops the request there, and the connections that it came and goes on */
+/** "break" drops the request there, and the connections that it came and goes on; "spoil", once it is answered, changes a bit of the answer's body. */
+type Trouble = 'break' | 'spoil' | undefined;
+
+/** @param at called at each moment */
 export async function watchRequests(
   target: string,
-  at: (moment: Moment) => 'break' | undefined | Promise<'break' | undefined>,
+  at: (moment: Moment) => Trouble | Promise<Trouble>,
 ): Promise<WatchedStore> {
   let count = 0;
   const {hostname, port} = new URL(target);
 
   async function pass(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
     const {method = '', url = '', headers} = incoming;
-    const isBroken = async (stage: RequestStage): Promise<boolean> =>
-      (await at({number: count++, stage, method, url})) === 'break';
+    const troubleAt = async (stage: RequestStage): Promise<Trouble> =>
+      at({number: count++, stage, method, url});
+    const isBroken = async (stage: RequestStage): Promise<boolean> => (await troubleAt(stage)) === 'break';
     const body: Buffer[] = [];
     for await (const chunk of incoming as AsyncIterable<Buffer>) body.push(chunk);
     const bytes = Buffer.concat(body);
@@ -48,11 +52,13 @@ export async function watchRequests(
     }
     onward.end(bytes.subarray(bytes.length / 2));
     const [reply] = await answered;
-    if (await isBroken('answered')) return void incoming.socket.destroy();
+    const trouble = await troubleAt('answered');
+    if (trouble === 'break') return void incoming.socket.destroy();
     answer.writeHead(reply.statusCode ?? 500, reply.headers);
     const content: Buffer[] = [];
     for await (const chunk of reply as AsyncIterable<Buffer>) content.push(chunk);
     const all = Buffer.concat(content);
+    if (trouble === 'spoil') all.writeUInt8(all.readUInt8(all.length - 1) ^ 1, all.length - 1);
     const half = all.subarray(0, all.length / 2);
     await new Promise((resolve) => answer.write(half, resolve));
     if (await isBroken('half answered')) return void incoming.socket.destroy();

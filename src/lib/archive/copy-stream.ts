@@ -97,6 +97,7 @@ class CopyStreamReader implements CopyStream {
       refreshedViews: this.refreshedViews,
       sequences: this.sequences,
       unvalidatedConstraints: this.unvalidatedConstraints,
+      encoding: this.encoding,
       textBytes: this.textBytes,
     };
   }

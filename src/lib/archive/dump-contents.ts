@@ -34,6 +34,8 @@ export interface DumpContents {
   readonly sequences: readonly DumpedSequence[];
   /** Constraints that the dump declares NOT VALID or NOT ENFORCED. */
   readonly unvalidatedConstraints: readonly (ObjectName & {readonly constraint: string})[];
+  /** What the text of its rows is encoded in, as PostgreSQL names it: "UTF8", "LATIN1". */
+  readonly encoding: string;
   /** Length of the dump as plain SQL, in bytes; read in parts, it counts the heading of each. */
   readonly textBytes: number;
 }
@@ -55,6 +57,7 @@ export function joinContents(parts: readonly DumpContents[]): DumpContents {
     refreshedViews: parts.flatMap((part) => part.refreshedViews),
     sequences: parts.flatMap((part) => part.sequences),
     unvalidatedConstraints: parts.flatMap((part) => part.unvalidatedConstraints),
+    encoding: parts[0]?.encoding ?? 'UTF8',
     textBytes: parts.reduce((sum, part) => sum + part.textBytes, 0),
   };
 }

@@ -21,6 +21,8 @@ export interface FingerprintOptions {
   /** Sessions that read side by side; 2 by default. */
   readonly sessions?: number;
   readonly signal?: AbortSignal;
+  /** What the rows are read in: that of the dump they are compared with, the database's own by default. */
+  readonly encoding?: string;
   /** Called with the bytes of row text read so far, of all tables together. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -51,6 +53,8 @@ export async function fingerprintDatabase(
   };
   const work = async (session: Session): Promise<void> => {
     await session.client.query(pinAsDump);
+    if (options.encoding !== undefined)
+      await session.query(`SELECT pg_catalog.set_config('client_encoding', $1, true)`, [options.encoding]);
     for (let next = queue.shift(); next; next = queue.shift()) {
       results[next.index] = isLargeObjects(next.table)
         ? await fingerprintLargeObjects(session, count)

@@ -1,6 +1,6 @@
 /** Compares a restored database with what the dump held. */
 import type {DumpedTable} from '../archive/dump-contents.js';
-import {fingerprintDatabase} from '../archive/fingerprint.js';
+import {fingerprintDatabase, type FingerprintOptions} from '../archive/fingerprint.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import {findMissingTables} from '../postgres/inspect-rows.js';
@@ -14,18 +14,18 @@ export interface RestoredTable {
 
 /**
  * Reads every table once and compares count and fingerprint.
- * @param onBytes called with the bytes of row text read so far
  * @returns the tables as they are now, and a line for each that differs
  */
 export async function compareRestored(
   target: Connection,
   expected: readonly DumpedTable[],
-  signal: AbortSignal,
-  onBytes: (bytes: number) => void,
+  options: Pick<FingerprintOptions, 'encoding' | 'signal' | 'onBytes'>,
 ): Promise<{tables: RestoredTable[]; differences: string[]}> {
-  const missing = await withSession(target, (session) => findMissingTables(session, expected), {signal});
+  const missing = await withSession(target, (session) => findMissingTables(session, expected), {
+    ...(options.signal ? {signal: options.signal} : {}),
+  });
   const present = expected.filter((table) => !missing.includes(table));
-  const found = await fingerprintDatabase(target, present, {signal, onBytes});
+  const found = await fingerprintDatabase(target, present, options);
   const differences = missing.map((table) => `${nameOf(table)}: not there`);
   const tables = missing.map((table) => ({
     table: nameOf(table),

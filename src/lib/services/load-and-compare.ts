@@ -34,7 +34,11 @@ export async function analyzeAndCompare(
   const expected = expectedTables(plan);
   await context.progress.step('Analyze', () => analyzeDatabase(target, context.settings.cores, signal));
   return context.progress.step('Compare', async (step) =>
-    compareRestored(target, expected, signal, (bytes) => step.advance(bytes, undefined, 'bytes')),
+    compareRestored(target, expected, {
+      encoding: plan.source.encoding,
+      signal,
+      onBytes: (bytes) => step.advance(bytes, undefined, 'bytes'),
+    }),
   );
 }
 
@@ -60,6 +64,7 @@ export function requireEqual(
     'RESTORED_DIFFERS',
     `What was restored differs from the backup in ${differences.length} tables. ${state}`.trim(),
     {
+      hint: 'Something changed rows while they were loaded, a trigger perhaps. Prove the backup by itself: destino-db verify --level restore',
       details: [...differences, ...skipped.map((error) => `skipped error: ${error}`)],
     },
   );

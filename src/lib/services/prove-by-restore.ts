@@ -3,6 +3,7 @@ import type {DetectedDump} from '../archive/detect-format.js';
 import type {DumpContents} from '../archive/dump-contents.js';
 import {fingerprintDatabase, type FingerprintedTable} from '../archive/fingerprint.js';
 import type {Backup} from '../backups/catalogue.js';
+import {elapsedMs} from '../clock.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {formatDuration} from '../format.js';
 import {withSession} from '../postgres/client.js';
@@ -59,7 +60,7 @@ export async function proveByRestore(
   };
   return withScratchDatabase(context, place, source, async (scratch) => {
     const load = await planLoad(context, read, scratch);
-    const startedMs = performance.now();
+    const startedMs = context.clock.now().getTime();
     const failure = await context.progress.step(
       `Restore ${backup.id} into a scratch database`,
       async (step) => {
@@ -67,12 +68,12 @@ export async function proveByRestore(
           if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
           else step.advance(done, backup.sizeBytes, 'bytes');
         });
-        step.note(formatDuration(performance.now() - startedMs));
+        step.note(formatDuration(elapsedMs(context.clock, startedMs)));
         return failed;
       },
     );
     await context.reach('verify.loaded');
-    const restoreDuration = Math.round(performance.now() - startedMs);
+    const restoreDuration = elapsedMs(context.clock, startedMs);
     if (failure) return {findings: [failure], notes: [], restoreDuration};
     const compared = await compare(context, read, scratch.connection);
     await context.reach('verify.compared');
@@ -177,10 +178,15 @@ async function compareRows(
   onBytes: (bytes: number) => void,
 ): Promise<string[]> {
   const {settings, signal} = context;
-  const {tables} = read.contents;
+  const {tables, encoding} = read.contents;
   let live: FingerprintedTable[];
   try {
-    live = await fingerprintDatabase(scratch, tables, {sessions: settings.cores, signal, onBytes});
+    live = await fingerprintDatabase(scratch, tables, {
+      sessions: settings.cores,
+      encoding,
+      signal,
+      onBytes,
+    });
   } catch (error) {
     // Whatever else ends a query says nothing about the backup.
     if (error instanceof AppError && error.code === 'QUERY_FAILED' && isAboutNames(error))

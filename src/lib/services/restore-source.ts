@@ -36,6 +36,8 @@ export interface RestoreSource {
 export interface ProvenSource extends RestoreSource {
   /** The tables with rows in the dump, counted and fingerprinted. */
   readonly tables: readonly DumpedTable[];
+  /** What their text is encoded in. */
+  readonly encoding: string;
 }
 
 /**
@@ -127,7 +129,7 @@ export async function proveSource(
     onBytes: (done) => onBytes(source.sizeBytes + done, total),
   });
   requireRecordedRows(source.backup?.record ?? null, contents.tables);
-  return {...source, tables: contents.tables};
+  return {...source, tables: contents.tables, encoding: contents.encoding};
 }
 
 /** Its bytes are compared with their digest while they are read. */
@@ -157,7 +159,7 @@ async function proveRemote(
   );
   requireRecordedRows(source.backup?.record ?? null, contents.tables);
   const needs = source.dump.format === 'sql' ? {needs: collector.needs()} : {};
-  return {...source, ...needs, tables: contents.tables};
+  return {...source, ...needs, tables: contents.tables, encoding: contents.encoding};
 }
 
 /** @throws VERIFY_FAILED when the dump does not hold what its metadata says */
