@@ -268,6 +268,13 @@ it('keeps locked objects, and says until when', async () => {
   expect(until).toBeGreaterThan(Date.now() + 80_000_000);
   await expect(locked.remove('data/kept')).rejects.toMatchObject({code: 'STORAGE_DENIED'});
   expect((await readAll(locked, 'data/kept')).toString()).toBe('kept');
+  // Conditions hold where versions are kept, too.
+  await locked.writeText('marker.json', 'one', null);
+  const tag = (await locked.status('marker.json'))?.tag ?? '';
+  await locked.writeText('marker.json', 'two', tag);
+  const stale = locked.writeText('marker.json', 'three', tag);
+  await expect(stale).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
+  expect(await locked.readText('marker.json')).toBe('two');
 
   function url(name: string): string {
     return `s3://${name}`;

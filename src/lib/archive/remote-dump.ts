@@ -11,6 +11,8 @@ export interface RemoteDump {
    * @throws CHECKSUM_MISMATCH, DECRYPT_FAILED, the codes of the stores
    */
   open(): AsyncIterable<Buffer>;
+  /** Whether its end tells nothing of the bytes before it, so that a reader that fails need not wait for it. */
+  readonly isUnchecked?: boolean;
 }
 
 export interface ProgramInput {

@@ -1,5 +1,6 @@
 /** Runs one program: the only file that uses execa. No shell, no inherited secrets, bounded output. */
-import type {Readable} from 'node:stream';
+import {PassThrough, pipeline, type Readable} from 'node:stream';
+import {pipeline as piped} from 'node:stream/promises';
 import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../errors.js';
 import {explainToolFailure} from './explain-failure.js';
 
@@ -36,6 +37,8 @@ export interface ToolOutcome {
 
 const keptLines = 50;
 const killAfterMs = 10_000;
+/** Of a program's output, while its reader is busy. */
+const heldBytes = 1 << 17;
 
 /**
  * Runs the program to its end.
@@ -66,7 +69,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     child.kill('SIGTERM');
   };
   const reading =
-    run.readStdout && child.stdout ? run.readStdout(child.stdout).catch(stop) : Promise.resolve();
+    run.readStdout && child.stdout ? run.readStdout(kept(child.stdout)).catch(stop) : Promise.resolve();
   const feeding =
     run.stdin && 'stream' in run.stdin && child.stdin ? feed(run.stdin.stream, child.stdin, stop) : undefined;
   const lines = eachLine(child.stderr, (line) => {
@@ -110,6 +113,14 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   throw explainToolFailure(run.tool, tail, run.failureCode);
 }
 
+/**
+ * Node.js and execa let a program's output flow away where nobody reads it when it ends, and a reader may have to ask a store
+ * or make a key before it begins.
+ */
+function kept(stdout: Readable): Readable {
+  return pipeline(stdout, new PassThrough({highWaterMark: heldBytes}), () => undefined); // errors reach the reader
+}
+
 /** What programs need of this process's environment; never a database URL, so no tool can take the wrong database by habit. */
 function passedOn(): Record<string, string> {
   const names = [
@@ -137,9 +148,8 @@ async function feed(
   stdin: NodeJS.WritableStream,
   stop: (error: unknown) => void,
 ): Promise<void> {
-  const {pipeline} = await import('node:stream/promises');
   try {
-    await pipeline(source, stdin);
+    await piped(source, stdin);
   } catch (error) {
     // EPIPE: the program ended before reading everything; its exit code tells why.
     if (systemErrorCode(error) !== 'EPIPE' && systemErrorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE')

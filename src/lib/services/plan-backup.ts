@@ -11,7 +11,7 @@ import {
 } from '../postgres/connection.js';
 import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
 import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../postgres/compress-methods.js';
-import type {Tool} from '../postgres/find-tools.js';
+import {findTool, type Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import {findSupabaseSchemas} from '../postgres/managed-schemas.js';
 import type {DumpOptions} from '../postgres/pg-dump.js';
@@ -72,6 +72,8 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         toolMajor: tool.major,
         tables: selection.tables,
       });
+      // Found missing only when the dump is to be read, it would cost a whole dump.
+      if (options.isVerified && options.format !== 'sql') await findTool('pg_restore', settings, tool.major);
       // The tools that belong to a newer server can all read it, and a warning with every run is soon read no more.
       if (identity.major < firstMajorWithMethods && /^(?:lz4|zstd)/.test(options.compression ?? ''))
         warnings.push(

@@ -189,7 +189,7 @@ async function sendDump(
     proving = proveDump(context, plan, streamedDump(plan, branch));
     proving.catch(() => undefined); // told once pg_dump is known to have succeeded
     try {
-      written = await send(main);
+      written = await send(untilFailed(main, proving));
     } catch (error) {
       branch.destroy(); // the upload may have failed before it read anything
       throw error;
@@ -203,10 +203,23 @@ async function sendDump(
     recompressLevel === undefined
       ? await runPgDump({...dump, readStdout: take, signal: context.signal})
       : await runCompressing(context, {...dump, recompressLevel, fingerprints}, ({stream}) => take(stream));
-  if (!written) throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
+  if (!written || written.plain.sizeBytes === 0)
+    throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
   const proof = await proving;
   if (streamed && proof) requireStreamedRows(streamed, proof.contents);
   return {written, proof};
+}
+
+/** What cannot be read is not sent to its end. @throws what `proving` rejects with */
+async function* untilFailed(dump: AsyncIterable<Buffer>, proving: Promise<unknown>): AsyncGenerator<Buffer> {
+  const state: {failure?: Error} = {};
+  proving.catch(
+    (error: unknown) => (state.failure = error instanceof Error ? error : new Error(String(error))),
+  );
+  for await (const chunk of dump) {
+    if (state.failure) throw state.failure;
+    yield chunk;
+  }
 }
 
 /** The dump that passes by, as its readers take one that lies elsewhere. */
@@ -220,7 +233,7 @@ function streamedDump({options, tool, identity}: BackupPlan, bytes: Readable): D
     serverVersion: identity.version,
     dumpVersion: tool.version,
     dumpMajor: tool.major,
-    remote: {sizeBytes: 0, command: '', open: () => bytes},
+    remote: {sizeBytes: 0, command: '', open: () => bytes, isUnchecked: true},
   };
 }
 

@@ -158,21 +158,21 @@ export async function s3Place(
     async writeText(key, text, replaces) {
       await request(key, async () => {
         await requireLocking();
+        const put = async (condition: {IfNoneMatch?: string; IfMatch?: string}): Promise<void> => {
+          const object = {...at(key), Body: Buffer.from(text), ContentType: 'application/json'};
+          await client.send(new sdk.PutObjectCommand({...object, ...properties(), ...condition}));
+        };
         try {
-          await client.send(
-            new sdk.PutObjectCommand({
-              ...at(key),
-              Body: Buffer.from(text),
-              ContentType: 'application/json',
-              ...properties(),
-              ...(replaces === null ? {IfNoneMatch: '*'} : {IfMatch: replaces}),
-            }),
-          );
+          await put(replaces === null ? {IfNoneMatch: '*'} : {IfMatch: replaces});
         } catch (error) {
           // The SDK tries again when an answer is lost: what it then finds in its way may be what it wrote itself.
           if (statusOf(error) !== 412) throw error;
-          const present = await client.send(new sdk.GetObjectCommand(at(key)));
-          if ((await present.Body?.transformToString()) !== text) throw error;
+          const {Body, ETag, VersionId} = await client.send(new sdk.GetObjectCommand(at(key)));
+          if ((await Body?.transformToString()) === text) return;
+          // Where versions are kept, Ceph compares with the new version, which is not there yet, and so refuses always.
+          const isVersioned = VersionId !== undefined && VersionId !== 'null';
+          if (!isVersioned || replaces === null || ETag?.replaceAll('"', '') !== replaces) throw error;
+          await put({});
         }
       });
     },

@@ -1,0 +1,86 @@
+/** Backups that are streamed to a bucket: whole however late the upload begins, and refused as early as can be. */
+import {rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
+import type {BackupRequest} from '../../src/lib/services/backup-options.js';
+import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
+import type {BackupResult} from '../../src/lib/services/describe-backup.js';
+import {verifyFrom} from '../../src/lib/services/verify-from.js';
+import type {Config} from '../../src/lib/settings/config-schema.js';
+import {createBucket, keysIn, storeEnvironment, uploadsIn} from '../support/bucket.js';
+import {replaceTools} from '../support/replaced-tools.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+let database: TempDatabase;
+let folder: string;
+/** The same database, on a disk. */
+let here: BackupResult;
+
+beforeAll(async () => {
+  database = await createTempDatabase();
+  folder = await tempFolder();
+  here = await backupToPlaces(context(), {}, {});
+  await rm(folder, {recursive: true});
+});
+afterAll(() => database.drop());
+beforeEach(async () => {
+  folder = await tempFolder();
+  return () => rm(folder, {recursive: true});
+});
+
+function context(settings: {config?: Config; pgBin?: string} = {}) {
+  return testContext(folder, {settings: {databaseUrl: database.url, ...settings}, env: storeEnvironment()});
+}
+
+// A key made of a passphrase, and the question whether a bucket locks, take longer than a small pg_dump: its output waits.
+it.each<[string, 'encrypted with a passphrase' | 'locked', BackupRequest]>([
+  ['sql', 'encrypted with a passphrase', {format: 'sql'}],
+  ['custom, not read on its way', 'encrypted with a passphrase', {verify: false}],
+  ['custom', 'locked', {}],
+  ['sql, not read on its way', 'locked', {format: 'sql', verify: false}],
+])('a streamed backup (%s, %s) is whole', async (_name, way, request) => {
+  const isLocking = way === 'locked';
+  const to = `s3://${await createBucket({isLocking})}/shop`;
+  const passphraseFile = join(folder, 'passphrase.txt');
+  await writeFile(passphraseFile, 'correct horse\n', {mode: 0o600});
+  const config: Config = isLocking ? {storage: {lockMode: 'GOVERNANCE', lockDays: 1}} : {};
+  const keys = isLocking ? {} : {passphraseFile};
+  const made = await backupToPlaces(context({config}), request, {to: [to], isLocal: false, ...keys});
+  if (request.verify !== false) expect(made.tables).toEqual(here.tables);
+  const {results} = await verifyFrom(
+    context(),
+    {from: to, ...keys},
+    {level: 'archive', scratch: {kind: 'same'}, isAll: true},
+  );
+  const rows = here.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0);
+  expect(results).toMatchObject([{id: made.id, ok: true, findings: [], rows}]);
+});
+
+describe('a streamed backup that nobody could read', () => {
+  async function streamWith(scripts: Parameters<typeof replaceTools>[2], missing?: string) {
+    const pgBin = await replaceTools(folder, inject('serverBin'), scripts);
+    if (missing !== undefined) await rm(join(pgBin, missing));
+    const bucket = await createBucket();
+    const flags = {to: [`s3://${bucket}/shop`], isLocal: false};
+    const failing = backupToPlaces(context({pgBin}), {compressLevel: 1}, flags);
+    const failure: unknown = await failing.catch((error: unknown) => error);
+    expect(await keysIn(bucket)).toEqual([]);
+    expect(await uploadsIn(bucket)).toEqual([]);
+    return failure;
+  }
+
+  it('is not begun without pg_restore', async () => {
+    const noDump = {pg_dump: `echo 'pg_dump: error: was run' >&2; exit 1`};
+    expect(await streamWith(noDump, 'pg_restore')).toMatchObject({code: 'PG_RESTORE_NOT_FOUND'});
+  });
+
+  it('is not sent to its end, which may be far', async () => {
+    expect(await streamWith({pg_dump: 'exec cat /dev/zero'})).toMatchObject({code: 'VERIFY_FAILED'});
+  });
+
+  it('is none when pg_dump writes nothing', async () => {
+    expect(await streamWith({pg_dump: 'exit 0'})).toMatchObject({code: 'PG_DUMP_FAILED'});
+  });
+});
