@@ -5,6 +5,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vit
 import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {readBackup} from '../../src/lib/backups/catalogue.js';
 import {checkFiles} from '../../src/lib/backups/check-files.js';
+import type {RetentionPolicy} from '../../src/lib/backups/retention.js';
 import {digestFile} from '../../src/lib/backups/checksum.js';
 import {AppError, type ErrorCode} from '../../src/lib/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
@@ -281,6 +282,26 @@ describe('a backup', () => {
   });
 });
 
+it('a backup that lost rows prunes nothing, even when the clock went back', async () => {
+  const shrinking = await createTempDatabase('template0');
+  try {
+    await shrinking.run('CREATE TABLE t AS SELECT n FROM generate_series(1, 100) AS n');
+    const at = (hour: number, retention: RetentionPolicy = {}) =>
+      testContext(folder, {
+        settings: {databaseUrl: shrinking.url, config: {retention}},
+        now: `2026-11-22T0${hour}:00:00.000Z`,
+      });
+    for (const hour of [1, 2, 4]) await backupDatabase(at(hour), {});
+    await shrinking.run('DELETE FROM t WHERE n > 3');
+    const lost = await backupDatabase(at(3, {keepLast: 1, keepMin: 1}), {});
+    expect(lost).toMatchObject({shrink: [{table: 'public.t', rowsNow: 3}], pruned: []});
+    const accepted = await backupDatabase(at(5, {keepLast: 1, keepMin: 1}), {acceptShrink: true});
+    expect(accepted.pruned).toHaveLength(4);
+  } finally {
+    await shrinking.drop();
+  }
+});
+
 describe('a backup that cannot be made whole', () => {
   const cases: [string, BackupRequest, ErrorCode][] = [
     ['an included table that is not there', {includeTables: ['orders', 'nope']}, 'PATTERN_MATCHES_NOTHING'],
@@ -334,16 +355,47 @@ describe('a backup that cannot be made whole', () => {
   });
 
   it('leaves nothing behind when pg_dump fails in the middle', async () => {
-    const bin = join(folder, 'bin');
-    await mkdir(bin);
-    await writeFile(
-      join(bin, 'pg_dump'),
-      '#!/bin/sh\ncase "$1" in --version) echo "pg_dump (PostgreSQL) 99.1"; exit;; esac\n' +
-        'for a; do case "$a" in --file=*) echo junk > "${a#--file=}";; esac; done\n' +
-        'echo "pg_dump: error: could not write to output file: No space left on device" >&2; exit 1\n',
-    );
-    await chmod(join(bin, 'pg_dump'), 0o755);
-    expect((await failure(backup({}, {pgBin: bin}))).code).toBe('DISK_FULL');
+    const full = 'pg_dump: error: could not write to output file: No space left on device';
+    const pgBin = await replaceTools(folder, inject('serverBin'), {
+      pg_dump: `for word; do case "$word" in --file=*) echo junk > "\${word#--file=}";; esac; done; echo "${full}" >&2; exit 1`,
+    });
+    expect((await failure(backup({}, {pgBin}))).code).toBe('DISK_FULL');
+    await expectNothingWritten();
+  });
+
+  it('is refused when pg_dump leaves out a table', async () => {
+    const scripts = {pg_dump: 'exec "$real" "$@" --exclude-table=public.profiles'};
+    const pgBin = await replaceTools(folder, inject('serverBin'), scripts);
+    for (const format of ['custom', 'sql', 'directory'] as const) {
+      expect(await failure(backup({format}, {pgBin}))).toMatchObject({
+        code: 'VERIFY_FAILED',
+        details: ['public.profiles'],
+      });
+      await expectNothingWritten();
+    }
+  });
+
+  it('never takes the place of a file that appeared meanwhile', async () => {
+    const at = '2026-11-22T03:10:05.000Z';
+    const path = join(folder, 'backups', 'database', `${shop.name}-2026-11-22T03-10-05.dump`);
+    const run = context({now: at});
+    const reach = async (point: string): Promise<void> => {
+      if (point === 'backup.dumped') await writeFile(path, 'of somebody else');
+    };
+    expect(await failure(backupDatabase({...run, reach}, {}))).toMatchObject({code: 'WRITE_FAILED'});
+    expect(await readFile(path, 'utf8')).toBe('of somebody else');
+    await rm(path);
+    await expectNothingWritten();
+  });
+
+  it('is taken away again when its metadata cannot be named', async () => {
+    const run = context();
+    const reach = async (point: string): Promise<void> => {
+      if (point !== 'backup.published') return;
+      for (const name of await readdir(join(folder, 'backups', 'database')))
+        if (name.endsWith('.metadata.json.partial')) await rm(join(folder, 'backups', 'database', name));
+    };
+    await failure(backupDatabase({...run, reach}, {}));
     await expectNothingWritten();
   });
 

@@ -263,6 +263,29 @@ describe('a cleaning', () => {
     expect(await count('orders')).toBe(404);
   });
 
+  it.each([
+    ['a value is another', (text: string) => text.replace('"customerName":"', '"customerName":"x')],
+    ['a row is gone', (text: string) => text.replace(/\n\{"table":"public\.order_items".*/, '')],
+    ['it is cut off', (text: string) => text.slice(0, text.length / 2)],
+  ])('deletes nothing when its file reads back otherwise: %s', async (_what, damage) => {
+    const context = contextWith();
+    const orders = await count('orders');
+    const reach = async (point: string): Promise<void> => {
+      if (point !== 'clean.file-written') return;
+      const files = await readdir(join(folder, 'backups/order-cleanup'));
+      const path = join(folder, 'backups/order-cleanup', files[0] ?? '');
+      const text = await readFile(path, 'utf8');
+      expect(damage(text)).not.toBe(text);
+      await writeFile(path, damage(text));
+    };
+    await expect(cleanOrders({...context, reach}, cleanRequest())).rejects.toMatchObject({
+      code: 'ORDER_BACKUP_INVALID',
+      exitCode: 4,
+    });
+    expect(await count('orders')).toBe(orders);
+    expect(await readdir(join(folder, 'backups/order-cleanup'))).toEqual([]);
+  });
+
   it('writes the file for its owner alone', async () => {
     const done = await clean({selection: {testEmailsOnly: true}});
     expect(((await stat(String(done.backupPath))).mode & 0o777).toString(8)).toBe('600');
