@@ -226,6 +226,14 @@ describe('a cleaning', () => {
         confirm: () => shop.run(`UPDATE orders SET "paymentStatus" = 'PAID' WHERE id = '${id}'`),
       },
     );
+    const {plan} = await preview();
+    await expect(cleanOrders(context, cleanRequest({plan}))).rejects.toMatchObject({code: 'PLAN_CHANGED'});
+    await expect(cleanOrders(context, cleanRequest({plan, backup: false}))).rejects.toMatchObject({
+      code: 'PLAN_CHANGED',
+    });
+    expect(await count('orders')).toBe(405);
+    expect(await readdir(join(folder, 'backups/order-cleanup'))).toEqual([]);
+    await shop.run(`UPDATE orders SET "paymentStatus" = 'PENDING' WHERE id = '${id}'`);
     const done = await cleanOrders(context, cleanRequest());
     expect(await isThere(id)).toBe(true);
     expect(done.roots['public.orders']).toBe(152);
