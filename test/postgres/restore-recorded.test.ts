@@ -124,6 +124,8 @@ it('restores over a database in use after a safety backup, in one transaction', 
   await expect(restoreDatabase(run, {backupFile: backup.id})).rejects.toMatchObject({
     code: 'TARGET_NOT_EMPTY',
   });
+  const seen = await restoreDatabase(run, {backupFile: backup.id, clean: true, dryRun: true});
+  expect(seen.warnings).toContainEqual(expect.stringContaining("The backup's text is in LATIN1"));
   // The backup is in LATIN1, the target in UTF8: what is converted on its way in is the same text.
   const result = await restoreDatabase(run, {backupFile: backup.id, clean: true});
   expect(result).toMatchObject({way: 'clean', setAside: null});

@@ -100,6 +100,11 @@ async function planAndRestore(
 /** What a restore over a database that holds something would lose there. */
 async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComparison | undefined> {
   if (plan.way !== 'swap' && plan.way !== 'clean') return undefined;
+  const encoding = plan.present?.identity.locale.encoding;
+  if (encoding !== undefined && encoding !== plan.source.encoding)
+    context.warn(
+      `The backup's text is in ${plan.source.encoding}, that of "${plan.target.database}" in ${encoding}: rows with letters beyond ASCII count as changed here; the restore converts them.`,
+    );
   return context.progress.step('Compare with the live database', () =>
     compareWithLive({
       source: plan.source,
