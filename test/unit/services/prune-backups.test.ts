@@ -86,6 +86,19 @@ describe('pruneBackups', () => {
     expect(await names()).toEqual(before);
   });
 
+  it('keeps what became the newest good backup while the question was open', async () => {
+    const newest = await Promise.all([1, 2].map((back) => writeSampleBackup(folder, day(back))));
+    for (const back of [40, 41]) await writeSampleBackup(folder, day(back));
+    const confirm = async () => {
+      for (const {id, backupPath} of newest)
+        for (const name of [`${id}.metadata.json`, backupPath]) await rm(join(folder, name));
+    };
+    const context = testContext(home, {now, confirm});
+    const {removed} = await pruneBackups(context, {policy: {keepDays: 30}, dryRun: false});
+    expect(removed).toEqual([]);
+    expect(await names()).toHaveLength(4);
+  });
+
   it('never touches files that no metadata vouches for, whatever their age and name', async () => {
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
     const foreign = [
