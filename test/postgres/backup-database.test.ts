@@ -5,7 +5,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vit
 import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {readBackup} from '../../src/lib/backups/catalogue.js';
 import {checkFiles} from '../../src/lib/backups/check-files.js';
-import type {RetentionPolicy} from '../../src/lib/backups/retention.js';
+import type {Config} from '../../src/lib/settings/config-schema.js';
 import {digestFile} from '../../src/lib/backups/checksum.js';
 import {AppError, type ErrorCode} from '../../src/lib/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
@@ -286,7 +286,7 @@ it('a backup that lost rows prunes nothing, even when the clock went back', asyn
   const shrinking = await createTempDatabase('template0');
   try {
     await shrinking.run('CREATE TABLE t AS SELECT n FROM generate_series(1, 100) AS n');
-    const at = (hour: number, retention: RetentionPolicy = {}) =>
+    const at = (hour: number, retention: Config['retention'] = {}) =>
       testContext(folder, {
         settings: {databaseUrl: shrinking.url, config: {retention}},
         now: `2026-11-22T0${hour}:00:00.000Z`,

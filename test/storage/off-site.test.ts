@@ -1,6 +1,7 @@
 /** Backups to a real bucket and back: equal, encrypted or not, whole or not there, kept apart, pruned by rule. */
 import {
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   PutObjectCommand,
@@ -390,6 +391,23 @@ it('prunes by the policy, and tells what is locked until when', async () => {
   expect(locked.removed).toEqual([]);
   expect(locked.kept.filter(({reason}) => reason.startsWith('locked until'))).toHaveLength(3);
   expect(await keysIn(locking)).toHaveLength(8);
+});
+
+it('prunes nothing that became the newest backup while the question was open', async () => {
+  for (const day of ['01', '02']) await writeBackup(`2026-11-${day}T03:00:00.000Z`, Buffer.from(day));
+  await copyBackups(context(), {to: [place], isAll: true});
+  const isNewest = (key: string): boolean => /shop-2026-11-02.*metadata/.test(key);
+  const confirm = async () => {
+    const Key = (await keysIn(bucket)).find(isNewest) ?? '';
+    await storeClient().send(new DeleteObjectCommand({Bucket: bucket, Key}));
+  };
+  const policy = {keepLast: 1, keepMin: 1};
+  const {removed} = await prune(
+    {...context(), confirm},
+    {from: place, policy, dryRun: false, setAside: false},
+  );
+  expect(removed).toEqual([]);
+  expect((await listBackups(context(), {from: place})).backups).toHaveLength(1);
 });
 
 it('finds and removes files without metadata and uploads in parts that are a day old, but not what is locked', async () => {

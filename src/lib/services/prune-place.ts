@@ -1,6 +1,6 @@
 /** Applies a retention policy to a bucket, and removes what copies that were cut off left there. */
 import {retentionCandidate} from '../backups/catalogue.js';
-import {applyRetention, refuseEmptyPolicy} from '../backups/retention.js';
+import {applyRetention, refuseEmptyPolicy, type RetentionPolicy} from '../backups/retention.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
@@ -29,6 +29,52 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
   const policy = policyInForce(options.policy, ctx.settings.config.retention ?? {});
   refuseEmptyPolicy(policy);
   const place = await openPlace(ctx.settings, from);
+  const {kept, removable, leftovers, problems} = await planPrune(ctx, place, policy);
+  const plan = {folder: place.url, kept, problems, partials: leftovers.map((key) => `${place.url}/${key}`)};
+  if (options.dryRun || removable.length + leftovers.length === 0) {
+    return {...plan, dryRun: options.dryRun, removed: removable.map(decisionOf)};
+  }
+  await ctx.confirm({
+    action: `Remove ${countOf(removable.length, 'backup')} and ${countOf(leftovers.length, 'unfinished copy', 'unfinished copies')} from ${place.url} for good.`,
+    host: place.url,
+    database: 'prune',
+    isProduction: false,
+    plan: [...removable.map(({backup, reason}) => `${backup.id}: ${reason}`), ...plan.partials],
+  });
+  // Another machine may have changed the place while the question was open: what stands now decides, too.
+  const confirmed = new Set(removable.map(({backup}) => backup.metadataKey));
+  const current = await planPrune(ctx, place, policy);
+  const removed: PruneDecision[] = [];
+  for (const item of current.removable.toReversed()) {
+    if (!confirmed.has(item.backup.metadataKey)) continue;
+    ctx.signal.throwIfAborted();
+    await removePlaced(place, item.backup);
+    removed.unshift(decisionOf(item));
+    ctx.record({pruned: [item.backup.id]});
+  }
+  const cleared: string[] = [];
+  for (const staging of current.leftovers.filter((key) => leftovers.includes(key))) {
+    try {
+      await removeStaged(place, staging);
+      cleared.push(`${place.url}/${staging}`);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'STORAGE_DENIED') throw error;
+      ctx.warn(`An unfinished copy stays: ${error.message}`);
+    }
+  }
+  return {...plan, partials: cleared, dryRun: false, removed};
+}
+
+interface PlacePlan {
+  readonly kept: readonly PruneDecision[];
+  /** Newest first. */
+  readonly removable: readonly {readonly backup: PlacedBackup; readonly reason: string}[];
+  /** Keys of what copies that were cut off left. */
+  readonly leftovers: readonly string[];
+  readonly problems: PruneResult['problems'];
+}
+
+async function planPrune(ctx: RunContext, place: Place, policy: RetentionPolicy): Promise<PlacePlan> {
   const {backups, problems} = await readPlace(place, ctx.signal);
   const kept: PruneDecision[] = [];
   const removable: {backup: PlacedBackup; reason: string}[] = [];
@@ -46,36 +92,8 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
     else removable.push({backup, reason});
   }
   // A file that tells no backup may be the metadata of any of them, written by a newer version.
-  const partials = problems.length > 0 ? [] : await findLeftovers(place, backups, ctx.clock.now());
-  const plan = {folder: place.url, kept, problems, partials: partials.map((key) => `${place.url}/${key}`)};
-  if (options.dryRun || removable.length + partials.length === 0) {
-    return {...plan, dryRun: options.dryRun, removed: removable.map(decisionOf)};
-  }
-  await ctx.confirm({
-    action: `Remove ${countOf(removable.length, 'backup')} and ${countOf(partials.length, 'unfinished copy', 'unfinished copies')} from ${place.url} for good.`,
-    host: place.url,
-    database: 'prune',
-    isProduction: false,
-    plan: [...removable.map(({backup, reason}) => `${backup.id}: ${reason}`), ...plan.partials],
-  });
-  const removed: PruneDecision[] = [];
-  for (const item of [...removable].reverse()) {
-    ctx.signal.throwIfAborted();
-    await removePlaced(place, item.backup);
-    removed.unshift(decisionOf(item));
-    ctx.record({pruned: [item.backup.id]});
-  }
-  const cleared: string[] = [];
-  for (const staging of partials) {
-    try {
-      await removeStaged(place, staging);
-      cleared.push(`${place.url}/${staging}`);
-    } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'STORAGE_DENIED') throw error;
-      ctx.warn(`An unfinished copy stays: ${error.message}`);
-    }
-  }
-  return {...plan, partials: cleared, dryRun: false, removed};
+  const leftovers = problems.length > 0 ? [] : await findLeftovers(place, backups, ctx.clock.now());
+  return {kept, removable, leftovers, problems};
 }
 
 async function removePlaced(place: Place, {metadataKey, record}: PlacedBackup): Promise<void> {
