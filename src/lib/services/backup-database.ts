@@ -125,8 +125,7 @@ async function makeBackup(
     await journal.close();
   }
   recordBackup(context, record);
-  const pruned =
-    record.shrink.length > 0 || request.isPruning === false ? [] : await prune(context, request, plan, place);
+  const pruned = request.isPruning === false ? [] : await prune(context, request, plan, place);
   await context.reach('backup.pruned');
   return toResult(record, place, plan.warnings, pruned);
 }
