@@ -1,6 +1,7 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {countFlag, encryptFlags, encryptionFlagsOf, waitFlag} from '../lib/cli/flags.js';
+import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showBackup} from '../lib/cli/show-backup.js';
 import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup-to-places.js';
 import {backupFormats, compressMethods} from '../lib/settings/config-schema.js';
@@ -162,7 +163,7 @@ export default class Backup extends BaseCommand {
             isLocalEncrypted: flags['encrypt-local'],
           },
         ),
-      showBackup,
+      showBackup(repeatCommand(this.config.bin, 'backup', this.argv, [])),
       {exitCodeOf: (result) => (result.shrink.length > 0 ? 4 : 0)},
     );
   }

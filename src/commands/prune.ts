@@ -2,6 +2,7 @@ import {Flags} from '@oclif/core';
 import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, countFlag, waitFlag} from '../lib/cli/flags.js';
+import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showPrune} from '../lib/cli/show-prune.js';
 import {prune, type PruneCommandResult} from '../lib/services/prune-backups.js';
 
@@ -86,7 +87,7 @@ export default class Prune extends BaseCommand {
           dryRun: flags['dry-run'],
           waitMs: (flags.wait ?? 0) * 1000,
         }),
-      showPrune,
+      showPrune(repeatCommand(this.config.bin, 'prune', this.argv, [])),
     );
   }
 }

@@ -2,6 +2,7 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, countFlag, placeFlags, sourceOf, waitFlag} from '../lib/cli/flags.js';
+import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showRestore} from '../lib/cli/show-restore.js';
 import {AppError, exitStatus} from '../lib/errors.js';
 import {toastCompressions} from '../lib/postgres/pg-restore.js';
@@ -117,10 +118,21 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       details: flags.details,
       waitMs: (flags.wait ?? 0) * 1000,
     };
+    // The backup that was looked at, not whichever is the newest by then.
+    const repeat = (id: string): string =>
+      flags['backup-file'] === undefined
+        ? repeatCommand(
+            this.config.bin,
+            'restore',
+            this.argv.filter((arg) => arg !== '--latest'),
+            ['--backup-file', id],
+            ['--at'],
+          )
+        : repeatCommand(this.config.bin, 'restore', this.argv, []);
     return this.perform(
       flags,
       (context) => restoreFrom(context, sourceOf(flags), request),
-      showRestore(new Date()),
+      showRestore(new Date(), repeat),
       {
         exitCodeOf: (result) => (result.errors.length === 0 ? 0 : exitStatus.failed),
       },

@@ -11,7 +11,8 @@ import {
   pictureOf,
   plainText,
   promptLine,
-  recordTerminal,
+  runInTerminal,
+  screenOf,
   type TerminalLine,
   textOfPicture,
 } from '../support/terminal-picture.js';
@@ -35,7 +36,7 @@ it('begins with a picture, and the same as text, of what the commands in it show
     'destino-db verify --latest --level restore',
     'destino-db restore --latest --drop-existing --yes',
   ]) {
-    const shown = (await recordTerminal(command, {cwd: folder, env})).map((line) =>
+    const shown = (await screenOf(await runInTerminal(command, {cwd: folder, env}))).map((line) =>
       line.map((run) => ({...run, text: run.text.replaceAll(folder, shownFolder)})),
     );
     lines.push(...(lines.length > 0 ? [[]] : []), promptLine(command), ...shown);

@@ -1,8 +1,10 @@
 /** Commands on a real terminal of a given width: nothing is broken in the middle of a word, nothing is left behind by what moved. */
-import {rm} from 'node:fs/promises';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {program, runProgram, tempFolder} from '../support/run-cli.js';
-import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {program, runCli, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, dropDatabase, type TempDatabase} from '../support/temp-database.js';
+import {plainText, runInTerminal, screenOf} from '../support/terminal-picture.js';
 
 let folder: string;
 let database: TempDatabase;
@@ -17,24 +19,20 @@ afterAll(async () => {
 
 /** All that a terminal of this width received. */
 async function onTerminal(
-  width: number,
+  columns: number,
   command: string,
   env: Readonly<Record<string, string>> = {},
+  cwd = folder,
 ): Promise<string> {
-  const line = `stty cols ${width} rows 24; '${process.execPath}' '${program}' ${command}`;
-  const {status, stdout} = await runProgram(
-    'script',
-    ['--quiet', '--return', '--command', line, '/dev/null'],
-    {
-      cwd: folder,
-      env: {DIRECT_URL: database.url, TERM: 'xterm-256color', LANG: 'C.UTF-8', ...env},
-    },
-  );
-  expect([command, status, status === 0 ? '' : stdout]).toEqual([command, 0, '']);
-  return stdout.replaceAll('\r\n', '\n');
+  return runInTerminal(`'${process.execPath}' '${program}' ${command}`, {
+    cwd,
+    columns,
+    env: {DIRECT_URL: database.url, ...env},
+  });
 }
 
-const withoutColour = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, '');
+/** Without colours, and lines ended as in a file. */
+const plain = (sent: string): string => sent.replace(/\u001b\[[0-9;]*m/g, '').replaceAll('\r\n', '\n');
 
 describe.each([120, 80, 40])('on %i columns', (width) => {
   it.each([
@@ -48,7 +46,7 @@ describe.each([120, 80, 40])('on %i columns', (width) => {
     'doctor',
     '',
   ])('%s fits', async (command) => {
-    const lines = withoutColour(await onTerminal(width, `${command} 2>/dev/null`)).split('\n');
+    const lines = plain(await onTerminal(width, `${command} 2>/dev/null`)).split('\n');
     expect(lines.length).toBeGreaterThan(2);
     // Commands, paths and URLs are left whole, so that they can be pasted.
     const wide = lines.filter((line) => line.length > width && !/destino-db |\/|\S{30}/.test(line));
@@ -56,10 +54,79 @@ describe.each([120, 80, 40])('on %i columns', (width) => {
   });
 });
 
+describe('what is on the screen in the end', () => {
+  const clock = {
+    NODE_OPTIONS: `--import=${fileURLToPath(new URL('../support/frozen-clock.mjs', import.meta.url))}`,
+    CLOCK: '2026-11-25T02:00:04Z',
+  };
+  let shop: TempDatabase;
+  let srv: string;
+  beforeAll(async () => {
+    // Names as long as those that people have, since lines are broken by their length.
+    shop = await createTempDatabase('shop_template', 'eshop');
+    srv = await mkdtemp('/tmp/shop-');
+    await runCli(['backup'], {cwd: srv, env: {...clock, DIRECT_URL: shop.url}});
+  });
+  afterAll(async () => {
+    await shop.drop();
+    await rm(srv, {recursive: true, force: true});
+  });
+
+  /** What differs between machines and versions of PostgreSQL, by marks of the same length. */
+  const everywhere = (text: string): string =>
+    text
+      .replaceAll(srv, '/srv/online/shop')
+      .replace(/PGPORT=\d+/, 'PGPORT=54321')
+      .replace(/postgresql\/\d+/, 'postgresql/15')
+      .replace(/--jobs=\d+/, '--jobs=2')
+      .replace(/\b\d{3} kB/g, '203 kB')
+      .replace(/[\d.]+ ([MG]B)/g, '1.2 $1')
+      .replace(/\b[0-9a-f]{16}\b/, '1509044230e1693d');
+
+  describe.each([120, 80, 40])('of %i columns', (width) => {
+    it.each([
+      ['restore-preview', 'restore --latest --drop-existing --dry-run'],
+      ['restore', 'restore --latest --target-db eshop_new --create-db'],
+      ['orders-clean', 'orders:clean'],
+      ['safe-cleanup', 'workflow:safe-cleanup'],
+    ])('%s', async (name, command) => {
+      await dropDatabase('eshop_new');
+      const sent = await onTerminal(width, command, {...clock, DIRECT_URL: shop.url}, srv);
+      const screen = plainText(await screenOf(sent, width));
+      await expect(everywhere(screen)).toMatchFileSnapshot(`../golden/${name}-${width}.txt`);
+    });
+  });
+
+  // Whichever theme: yellow and cyan are lost on white, blue on black, grey and the bright ones on one of the two.
+  const readable = ['bold 1', 'dim 2', 'usual weight 22', 'red 31', 'green 32', 'usual colour 39'];
+
+  it.each([
+    'list',
+    'list --colour || true',
+    'status --max-age 1s --require restore || true',
+    'doctor',
+    'verify --latest',
+    'prune --keep-last 1 --dry-run',
+    'orders:clean',
+    'restore --latest --drop-existing --dry-run',
+    'restore --latest || true',
+  ])('%s: the same on white, on black and without colours', async (command) => {
+    const env = {...clock, DIRECT_URL: shop.url};
+    const sent = await onTerminal(100, command, env, srv);
+    const codes = new Set([...sent.matchAll(/\u001b\[([\d;]*)m/g)].map(([, code]) => code));
+    expect([...codes].filter((code) => !readable.some((one) => one.endsWith(` ${code}`)))).toEqual([]);
+    const screen = await screenOf(sent);
+    const green = screen.flat().filter(({colour}) => colour === 2);
+    expect(green.filter(({text}) => text.trim().length > 'kept'.length)).toEqual([]);
+    const colourless = await screenOf(await onTerminal(100, command, {...env, NO_COLOR: '1'}, srv));
+    expect(everywhere(plainText(screen))).toBe(everywhere(plainText(colourless)));
+  });
+});
+
 it('the live list leaves one line for each step', async () => {
   const text = await onTerminal(80, 'backup');
   expect(text).toContain('\u001b[?25l'); // the cursor was hidden while lines moved
-  const last = withoutColour(text.slice(text.lastIndexOf('\u001b[1A')));
+  const last = plain(text.slice(text.lastIndexOf('\u001b[1A')));
   expect(last.match(/✔/g)?.length).toBeGreaterThanOrEqual(4);
   expect(last).not.toMatch(/ %|\/s/);
 });
@@ -69,12 +136,12 @@ it.each([
   ['where the locale is not UTF-8', 'backup', {LANG: 'C'}],
   ['in CI', 'backup', {CI: 'true'}],
 ])('steps are plain, dated lines %s', async (_where, command, env) => {
-  const text = withoutColour(await onTerminal(80, command, env));
+  const text = plain(await onTerminal(80, command, env));
   expect(text).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ Dump: done in /m);
   expect(text).toMatch(/^[\x20-\x7e\n]*$/);
 });
 
 it('NO_COLOR leaves no escape in what is printed', async () => {
-  expect(await onTerminal(80, 'list', {NO_COLOR: '1'})).toMatch(/^[\x20-\x7e\n]*$/);
+  expect(await onTerminal(80, 'list', {NO_COLOR: '1'})).toMatch(/^[\x20-\x7e\r\n]*$/);
   expect(await onTerminal(80, 'list')).toContain('\u001b[1m');
 });

@@ -13,25 +13,30 @@ interface Run {
 
 export type TerminalLine = readonly Run[];
 
-const columns = 100;
+const pictureColumns = 100;
 const rows = 50;
 
 /**
- * Runs the command in a terminal of 100 columns (script of util-linux makes it) and returns the lines that are on it in the
- * end, by what a terminal makes of everything that was sent to it.
+ * Runs the command in a terminal (script of util-linux makes it).
+ * @returns all that the terminal was sent
  */
-export async function recordTerminal(
+export async function runInTerminal(
   command: string,
-  options: {cwd: string; env: Readonly<Record<string, string>>},
-): Promise<TerminalLine[]> {
-  const size = `stty cols ${columns} rows ${rows}; exec ${command}`;
+  options: {cwd: string; env: Readonly<Record<string, string>>; columns?: number},
+): Promise<string> {
+  const size = `stty cols ${options.columns ?? pictureColumns} rows ${rows}; ${command}`;
   const {status, stdout, stderr} = await runProgram('script', ['-qec', size, '/dev/null'], {
     cwd: options.cwd,
     env: {TERM: 'xterm-256color', LANG: 'C.UTF-8', SHELL: '/bin/sh', ...options.env},
   });
   if (status !== 0) throw new Error(`${command} ended with ${String(status)}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+/** The lines that are on a terminal in the end, by what it makes of everything that it was sent. */
+export async function screenOf(sent: string, columns = pictureColumns): Promise<TerminalLine[]> {
   const terminal = new xterm.Terminal({cols: columns, rows, scrollback: 1000, allowProposedApi: true});
-  await new Promise<void>((resolve) => terminal.write(stdout, resolve));
+  await new Promise<void>((resolve) => terminal.write(sent, resolve));
   const {active} = terminal.buffer;
   const lines = Array.from({length: active.baseY + rows}, (_, index) => runsOf(active.getLine(index)));
   terminal.dispose();
@@ -83,7 +88,7 @@ const [characterWidth, lineHeight, margin, fontSize] = [8.4, 19, 20, 14];
 /** The lines as SVG: text that can be selected and searched, in the font that the reader has. */
 export function pictureOf(lines: readonly TerminalLine[], title: string): string {
   const height = 2 * margin + 14 + lines.length * lineHeight;
-  const width = Math.ceil(2 * margin + columns * characterWidth);
+  const width = Math.ceil(2 * margin + pictureColumns * characterWidth);
   const body = lines.flatMap((line, index) => {
     const y = margin + 14 + (index + 1) * lineHeight - 5;
     let column = 0;

@@ -18,7 +18,9 @@ export function fitLines(lines: readonly string[], width: number | undefined, bi
 function fitLine(line: string, width: number, bin: string): string[] {
   const indent = /^ */.exec(line)?.[0] ?? '';
   const text = line.slice(indent.length);
-  const at = text.search(new RegExp(`(?<=^|: +)${bin} `));
+  // PostgreSQL's own tools, with the server that they go to.
+  if (text.includes('PGHOST=')) return [line];
+  const at = text.search(new RegExp(`(?<=^|:(?:\\u001b\\[\\d+m)* +)${bin} `));
   if (at === 0) {
     // What the command is for may stand behind it; spaces within quotes are part of the command.
     const reason = / {2,}(?=\S)[^'"]*$/.exec(text);
@@ -28,7 +30,27 @@ function fitLine(line: string, width: number, bin: string): string[] {
   }
   if (at > 0)
     return [...fitLines([indent + text.slice(0, at).trimEnd()], width, bin), `${indent}  ${text.slice(at)}`];
+  const tightened = tighten(text, displayWidth(line) - width);
+  if (tightened !== undefined) return [indent + tightened];
+  const [, before = '', prose = ''] = /^(.* {2,})(\S+ .*)$/.exec(text) ?? [];
+  const start = displayWidth(indent + before);
+  // Text in the last column of a table is broken within its column, while that is wide enough.
+  if (before !== '' && start <= width / 2)
+    return fill(prose.split(' '), ' ', indent + before, width, ' '.repeat(start));
   return fill(text.split(/(?<=\S) {2,}(?=\S)/), '  ', indent, width);
+}
+
+/** The text with its columns moved together, from the right, by as many places as it is too wide; undefined when that is not enough. */
+function tighten(text: string, excess: number): string | undefined {
+  let left = excess;
+  const parts = text.split(/((?<=\S) {3,}(?=\S))/);
+  for (let index = parts.length - 2; index > 0 && left > 0; index -= 2) {
+    const gap = parts[index] ?? '';
+    const taken = Math.min(left, gap.length - 2);
+    parts[index] = gap.slice(taken);
+    left -= taken;
+  }
+  return left === 0 ? parts.join('') : undefined;
 }
 
 /** Puts as many parts on a line as it takes; a part that is too long for any line is broken between its words. */

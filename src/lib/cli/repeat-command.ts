@@ -11,24 +11,28 @@ const passingFlags = new Set([
   '-n',
   '--preview',
   '--execute',
+  '--details',
 ]);
 
 /**
  * @param args the arguments as they were given
  * @param added words at the end
+ * @param replaced flags, with their values, that these stand for
  */
 export function repeatCommand(
   bin: string,
   id: string,
   args: readonly string[],
   added: readonly string[],
+  replaced: readonly string[] = [],
 ): string {
   const kept: string[] = [];
   for (let index = 0; index < args.length; index += 1) {
     const word = args[index] ?? '';
-    if (passingFlags.has(word) || word.startsWith('--plan=')) continue;
-    if (word === '--plan') index += 1;
-    else kept.push(word);
+    const [flag = ''] = word.split('=');
+    if (passingFlags.has(word)) continue;
+    if (!replaced.includes(flag)) kept.push(word);
+    else if (flag === word) index += 1;
   }
   return shellCommand([bin, id, ...kept, ...added]);
 }

@@ -5,25 +5,35 @@ import type {CopiedBackupResult} from '../services/backup-to-places.js';
 import {quoteForShell} from '../shell-quote.js';
 import {columns, printable, type Style} from './style.js';
 
-export function showBackup(result: CopiedBackupResult, style: Style): string[] {
-  if (result.mode === 'dry-run') {
-    return [
-      `Would back up ${style.bold(printable(result.database))}: ${countOf(result.tables.length, 'table')}, format ${result.format}, about ${formatBytes(result.size)} (estimate).`,
-      ...columns(result.tables.map((table) => [`  ${printable(table.table)}`])),
-      'Command:',
-      ...result.commands.map((command) => `  ${printable(command)}`),
-      'Nothing was written. Make the backup: destino-db backup',
-    ];
-  }
+/** @param repeat the command that makes the backup that was previewed */
+export function showBackup(repeat: string): (result: CopiedBackupResult, style: Style) => string[] {
+  return (result, style) =>
+    result.mode === 'dry-run' ? previewLines(result, style, repeat) : doneLines(result, style);
+}
+
+function previewLines(result: CopiedBackupResult, style: Style, command: string): string[] {
+  return [
+    `Would back up ${style.bold(printable(result.database))}: ${countOf(result.tables.length, 'table')}, format ${result.format}, about ${formatBytes(result.size)} (estimate).`,
+    'Nothing was written.',
+    '',
+    ...result.tables.map((table) => `  ${printable(table.table)}`),
+    '',
+    'It would run:',
+    ...result.commands.map((line) => `  ${printable(line)}`),
+    '',
+    `${style.bold('Next:')} ${command}`,
+  ];
+}
+
+function doneLines(result: CopiedBackupResult, style: Style): string[] {
   const rows = result.tables.reduce<number | null>(
     (sum, table) => (sum === null || table.rows === null ? null : sum + table.rows),
     0,
   );
   const proof = result.verification
     ? `read back whole (${result.verification.level})`
-    : style.yellow(isElsewhere(result) ? 'its bytes read back, its rows not looked at' : 'not verified');
-  const headline =
-    result.shrink.length > 0 ? style.yellow('Backup, with a shrink alarm:') : style.green('Backup');
+    : style.bold(isElsewhere(result) ? 'its bytes read back, its rows not looked at' : 'not verified');
+  const headline = result.shrink.length > 0 ? style.red('Backup, with a shrink alarm:') : 'Backup';
   return [
     `${headline} ${style.bold(result.id ?? '')} written.`,
     ...columns([

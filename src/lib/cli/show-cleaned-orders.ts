@@ -35,14 +35,15 @@ export function showCleanedOrders(bin: string, repeat: (plan: string) => string)
     const what = `${countOf(ordersIn(result), 'order')} with everything that belongs to them, ${countOf(result.totalRows, 'row')}`;
     if (result.mode === 'preview') {
       return [
-        style.bold(`Preview: ${what}, would be deleted from ${where}. Nothing was changed.`),
+        style.bold(`Preview: ${what}, would be deleted from ${where}.`),
+        'Nothing was changed.',
         ...showCleanPlan(result, style),
         '',
         `${style.bold('Next:')} ${repeat(result.plan)}`,
       ];
     }
     return [
-      style.green(`Deleted ${what}, from ${where}.`),
+      style.bold(`Deleted ${what}, from ${where}.`),
       ...showTables(deletedTitle, result, style),
       ...showGuards(result, style),
       '',
@@ -99,27 +100,26 @@ function showGuards({guards}: CleanPlan, style: Style): string[] {
 }
 
 function showStatuses({statuses}: CleanPlan, style: Style): string[] {
-  const rows = Object.entries(statuses).flatMap(([label, counts]) =>
-    Object.entries(counts).map(([status, count]) => [
-      printable(label),
-      printable(status),
-      formatCount(count),
-    ]),
-  );
-  return section('By status and payment status', columns(rows, [2]), style);
+  const rows = Object.entries(statuses).flatMap(([label, counts]) => [
+    [printable(label)],
+    ...Object.entries(counts).map(([status, count]) => [`  ${printable(status)}`, formatCount(count)]),
+  ]);
+  return section('By status and payment status', columns(rows, [1]), style);
 }
 
 function showSample({sample}: CleanPlan, style: Style): string[] {
   const rows = sample.map((order) => [
-    printable(order.table),
-    printable(order.key),
-    printable(order.email ?? '-'),
-    printable(order.total ?? '-'),
-    printable(`${order.status ?? '-'}/${order.paymentStatus ?? '-'}`),
     printable((order.createdAt ?? '-').slice(0, 10)),
-    order.reasons.map((word) => reasonTexts[word] ?? word).join(', '),
+    printable(`${order.status ?? '-'}/${order.paymentStatus ?? '-'}`),
+    printable(order.total ?? '-'),
+    printable(order.email ?? '-'),
   ]);
-  return section('Some of them', columns(rows, [3]), style);
+  const lines = columns(rows, [2]).flatMap((line, index) => {
+    const {table = '', key = '', reasons = []} = sample[index] ?? {};
+    const why = reasons.map((word) => reasonTexts[word] ?? word).join(', ');
+    return [line, `  ${printable(key)}  ${printable(table)}: ${why}`];
+  });
+  return section('Some of them', lines, style);
 }
 
 function showEffects({triggers, slowLinks, tables}: CleanPlan, style: Style): string[] {

@@ -3,7 +3,7 @@ import type {DoctorResult} from '../services/check-machine.js';
 import {columns, printable, type Style} from './style.js';
 
 export function showDoctor(result: DoctorResult, style: Style): string[] {
-  const marks = {ok: style.green('ok  '), warning: style.yellow('warn'), failed: style.red('FAIL')};
+  const marks = {ok: style.green('ok  '), warning: style.bold('warn'), failed: style.red('FAIL')};
   const width = Math.max(...result.checks.map((check) => check.name.length));
   const lines = result.checks.flatMap((check) => {
     const mark = check.ok ? marks.ok : check.needed ? marks.failed : marks.warning;
@@ -29,12 +29,12 @@ export function showDoctor(result: DoctorResult, style: Style): string[] {
     ...columns(
       result.commands.map(({command, works, because}) => [
         `  ${command}`,
-        works ? style.green('yes') : style.red(`no: ${because.join(', ')}`),
+        works ? style.green('yes') : `${style.red('no')}: ${because.join(', ')}`,
       ]),
     ),
     '',
     result.ok
-      ? `${style.green('All that is needed is there.')} ${style.bold('Next:')} destino-db backup`
+      ? `${style.bold('All that is needed is there.')} ${style.bold('Next:')} destino-db backup`
       : `${failures} needed ${failures === 1 ? 'check' : 'checks'} failed; mend from the top, then run doctor again.`,
   ];
 }

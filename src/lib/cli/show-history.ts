@@ -7,7 +7,7 @@ import {columns, printable, type Style} from './style.js';
 export function showHistory(result: HistoryResult, style: Style): string[] {
   const {runs, total, unreadableLines} = result;
   if (total === 0) return ['No run fits.', ...unreadable(unreadableLines)];
-  const colour = {ok: style.green, failed: style.red, interrupted: style.yellow, alarm: style.yellow};
+  const colour = {ok: style.green, failed: style.red, interrupted: style.bold, alarm: style.bold};
   const rows = runs.map((run) => [
     `${run.startedAt.slice(0, 16)}Z`,
     run.command,

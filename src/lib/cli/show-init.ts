@@ -7,7 +7,7 @@ export function showInit(result: InitResult, style: Style): string[] {
   const isChanged = result.files.some((file) => file.state !== 'unchanged');
   return [
     ...result.files.flatMap(({path, state, notes}) => [
-      `${state === 'unchanged' ? style.dim('unchanged') : style.green(`${would}${state}`)}  ${printable(path)}`,
+      `${state === 'unchanged' ? style.dim('unchanged') : style.bold(`${would}${state}`)}  ${printable(path)}`,
       ...notes.map((note) => `  ${printable(note)}`),
     ]),
     '',

@@ -69,10 +69,10 @@ function timeOf(iso: string): string {
 }
 
 function proofText({verification, madeBy, shrunkTables}: ListedBackup, style: Style): string {
-  const shrunk = shrunkTables.length > 0 ? ` ${style.yellow('shrunk')}` : '';
+  const shrunk = shrunkTables.length > 0 ? ` ${style.bold('shrunk')}` : '';
   if (!verification) return (madeBy === 'old scripts' ? 'no (old scripts)' : 'no') + shrunk;
   const {level, at, ok} = verification;
-  return (ok ? style.green(`${level} ${at.slice(0, 10)}`) : style.red(`DAMAGED (${level})`)) + shrunk;
+  return (ok ? `${level} ${at.slice(0, 10)}` : style.red(`DAMAGED (${level})`)) + shrunk;
 }
 
 function orderLines(list: BackupList, now: Date, style: Style): string[] {
@@ -91,7 +91,7 @@ function problemLines(list: BackupList, style: Style): string[] {
   if (list.problems.length === 0) return [];
   return [
     '',
-    `${style.yellow('Problems')}: ${countOf(list.problems.length, 'metadata file')} that ${list.problems.length === 1 ? 'tells' : 'tell'} no backup`,
+    `${style.bold('Problems')}: ${countOf(list.problems.length, 'metadata file')} that ${list.problems.length === 1 ? 'tells' : 'tell'} no backup`,
     ...list.problems.map((problem) => `  ${printable(problem.path)}: ${printable(problem.reason)}`),
   ];
 }

@@ -5,7 +5,22 @@ import type {PruneCommandResult, PruneDecision, PruneResult} from '../services/p
 import type {SetAsideDecision, SetAsideResult} from '../services/prune-set-aside.js';
 import {columns, printable, type Style} from './style.js';
 
-export function showPrune(result: PruneCommandResult, style: Style): string[] {
+/** @param repeat the command that does what a dry run shows */
+export function showPrune(repeat: string): (result: PruneCommandResult, style: Style) => string[] {
+  return (result, style) => {
+    const {kept, removed, setAside, dryRun} = result;
+    const isAlone = setAside !== null && kept.length + removed.length === 0;
+    const goes = removed.length + (setAside?.removed.length ?? 0) > 0;
+    return [
+      ...(isAlone ? [] : backupLines(result, style)),
+      ...(setAside === null || isAlone ? [] : ['']),
+      ...(setAside === null ? [] : setAsideLines(setAside, dryRun, style)),
+      ...(dryRun && goes ? ['', `${style.bold('Next:')} ${repeat}`] : []),
+    ];
+  };
+}
+
+function backupLines(result: PruneCommandResult, style: Style): string[] {
   const {kept, removed, dryRun} = result;
   const row = (word: string, one: PruneDecision): string[] => [
     word,
@@ -13,32 +28,27 @@ export function showPrune(result: PruneCommandResult, style: Style): string[] {
     formatBytes(one.size),
     printable(one.reason),
   ];
-  const removal = style.yellow(dryRun ? 'would remove' : 'removed');
+  const removal = style.bold(dryRun ? 'would remove' : 'removed');
   const rows = [
     ...kept.map((one) => ({at: one.createdAt, cells: row(style.green('kept'), one)})),
     ...removed.map((one) => ({at: one.createdAt, cells: row(removal, one)})),
   ].sort((a, b) => (a.at < b.at ? 1 : -1));
   const freed = removed.reduce((sum, one) => sum + one.size, 0);
-  const nothing = kept.length === 0 && removed.length === 0;
-  if (nothing && result.setAside) return setAsideLines(result.setAside, dryRun, style);
   return [
-    ...columns(
-      rows.map(({cells}) => cells),
-      [2],
-    ),
-    ...(nothing ? [`There are no backups in ${result.folder}. Make one: destino-db backup`] : ['']),
-    ...(nothing
-      ? []
+    ...(rows.length === 0
+      ? [`There are no backups in ${printable(result.folder)}. Make one: destino-db backup`]
       : [
+          ...columns(
+            rows.map(({cells}) => cells),
+            [2],
+          ),
+          '',
           `${countOf(kept.length, 'backup')} kept, ${removed.length} ${dryRun ? 'would be removed' : 'removed'} (${formatBytes(freed)}).`,
         ]),
     ...result.problems.map(
-      (problem) => `${style.yellow('Left alone')} ${printable(problem.path)}: ${printable(problem.reason)}`,
+      (problem) => `${style.bold('Left alone')} ${printable(problem.path)}: ${printable(problem.reason)}`,
     ),
     ...unfinishedLines(result, style),
-    ...(dryRun && removed.length > 0
-      ? [`${style.bold('Next:')} the same without --dry-run removes them.`]
-      : []),
   ];
 }
 
@@ -63,7 +73,7 @@ function setAsideLines({kept, removed}: SetAsideResult, dryRun: boolean, style: 
     one.size === null ? '-' : formatBytes(one.size),
     printable(one.reason),
   ];
-  const word = style.yellow(dryRun ? 'would drop' : 'dropped');
+  const word = style.bold(dryRun ? 'would drop' : 'dropped');
   return columns(
     [...kept.map((one) => row(style.green('kept'), one)), ...removed.map((one) => row(word, one))],
     [2],

@@ -6,13 +6,9 @@ import {columns, printable, type Style} from './style.js';
 export function showRecover(result: RecoverResult, style: Style): string[] {
   const {recovered, left, failed, dryRun} = result;
   const rows = [
-    ...recovered.map((one) => [
-      style.green(dryRun ? `would ${one.action}` : `${one.action}: done`),
-      one.what,
-      one.reason,
-    ]),
+    ...recovered.map((one) => [dryRun ? `would ${one.action}` : `${one.action}: done`, one.what, one.reason]),
     ...failed.map((one) => [style.red('failed'), one.what, one.reason]),
-    ...left.map((one) => [style.yellow('left alone'), one.what, one.reason]),
+    ...left.map((one) => [style.bold('left alone'), one.what, one.reason]),
   ].map(([word = '', ...texts]) => [word, ...texts.map(printable)]);
   const server =
     result.serverNotLookedAt === null ? [] : [`The server was not looked at: ${result.serverNotLookedAt}`];

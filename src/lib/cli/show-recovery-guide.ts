@@ -5,7 +5,7 @@ import {printable, type Style} from './style.js';
 export function showRecoveryGuide({markdown, path}: RecoveryGuide, style: Style): string[] {
   if (path !== null) {
     return [
-      `${style.green('Written:')} ${printable(path)}`,
+      `${style.bold('Written:')} ${printable(path)}`,
       `${style.bold('Next:')} keep a copy where it can be read when this machine is down`,
     ];
   }

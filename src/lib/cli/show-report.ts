@@ -46,7 +46,7 @@ export function showReport(result: ReportResult, style: Style, isUtf8 = isUtf8Lo
       'Restore test',
       test
         ? `${test.ok ? 'passed' : style.red('failed')} ${formatAge(new Date(test.at), now)}`
-        : style.yellow('never'),
+        : style.bold('never'),
       spark(restoreTests.map(({restoreDuration}) => restoreDuration)),
     ],
   ];

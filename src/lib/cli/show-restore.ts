@@ -1,6 +1,7 @@
 /** What a restore did, or would do, as lines. */
 import {countOf, formatAge, formatBytes, formatCount, formatDuration} from '../format.js';
 import type {RestoreResult} from '../services/restore-database.js';
+import {shellCommand} from '../shell-quote.js';
 import {columns, printable, type Style} from './style.js';
 
 const ways: Readonly<Record<RestoreResult['way'], string>> = {
@@ -10,12 +11,18 @@ const ways: Readonly<Record<RestoreResult['way'], string>> = {
   swap: 'beside it, then the two change names; the old one stays aside',
 };
 
-export function showRestore(now: Date): (result: RestoreResult, style: Style) => string[] {
+/** @param repeat the command that does what was previewed, from the backup's id */
+export function showRestore(
+  now: Date,
+  repeat: (backup: string) => string,
+): (result: RestoreResult, style: Style) => string[] {
   return (result, style) =>
-    result.mode === 'dry-run' ? previewLines(result, style, now) : doneLines(result, style);
+    result.mode === 'dry-run'
+      ? previewLines(result, style, now, repeat(result.backup))
+      : doneLines(result, style);
 }
 
-function previewLines(result: RestoreResult, style: Style, now: Date): string[] {
+function previewLines(result: RestoreResult, style: Style, now: Date, command: string): string[] {
   const created = new Date(result.backupCreatedAt);
   const facts = [
     ['backup', printable(result.backup)],
@@ -32,21 +39,26 @@ function previewLines(result: RestoreResult, style: Style, now: Date): string[] 
     '',
     ...columns(facts).map((line) => `  ${line}`),
     '',
-    ...tableLines(result),
+    ...tableLines(result, style),
     ...lossLines(result, style),
-    ...noteLines(result),
-    'Commands:',
-    ...result.commands.map((command) => `  ${printable(command)}`),
+    ...noteLines(result, style),
+    'It would run:',
+    ...result.commands.map((line) => `  ${printable(line)}`),
+    '',
+    `${style.bold('Next:')} ${command}`,
   ];
 }
 
-function tableLines(result: RestoreResult): string[] {
+function tableLines(result: RestoreResult, style: Style): string[] {
   const rows = result.tables.map((table) => [printable(table.table), formatCount(table.rows)]);
-  return [...columns([['TABLE', 'ROWS'], ...rows], [1]).map((line) => `  ${line}`), ''];
+  return [
+    ...columns([['TABLE', 'ROWS'].map((text) => style.bold(text)), ...rows], [1]).map((line) => `  ${line}`),
+    '',
+  ];
 }
 
-function noteLines({notes}: RestoreResult): string[] {
-  return notes.map((note) => `  note: ${printable(note)}`);
+function noteLines({notes}: RestoreResult, style: Style): string[] {
+  return notes.map((note) => `${style.bold('Note:')} ${printable(note)}`);
 }
 
 /** What is in the live database and not in the backup, or the other way round. */
@@ -61,13 +73,15 @@ function lossLines(result: RestoreResult, style: Style): string[] {
     table.newestLive ?? '',
     table.newestBackup ?? '',
   ]);
-  const head = ['TABLE', 'LOST', 'COME BACK', 'CHANGED', 'NEWEST LIVE', 'NEWEST IN BACKUP'];
+  const head = ['TABLE', 'LOST', 'COME BACK', 'CHANGED', 'NEWEST LIVE', 'NEWEST IN BACKUP'].map((text) =>
+    style.bold(text),
+  );
   const kept = result.way === 'clean' ? ' (tables that the backup does not have stay as they are)' : '';
   return [
     ...(rows.length === 0
-      ? [style.green('The live database has the same rows as the backup: nothing would be lost.')]
+      ? [style.bold('The live database has the same rows as the backup: nothing would be lost.')]
       : [
-          style.yellow(`The live database differs from the backup${kept}:`),
+          style.bold(`The live database differs from the backup${kept}:`),
           ...columns([head, ...rows], [1, 2, 3]).map((line) => `  ${line}`),
         ]),
     ...wouldLose.flatMap(keyLines),
@@ -96,21 +110,25 @@ function keyLines({table, key, keys}: RestoreResult['wouldLose'][number]): strin
 
 function doneLines(result: RestoreResult, style: Style): string[] {
   const target = printable(result.target);
-  const head = `Restored ${printable(result.backup)} into ${target}: ${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}, ${formatDuration(result.duration)}. Compared with the backup: equal.`;
+  const head = `Restored ${printable(result.backup)} into ${target}: ${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}, ${formatDuration(result.duration)}.`;
   return [
-    result.errors.length === 0 ? style.green(head) : style.yellow(head),
-    ...noteLines(result),
-    ...result.errors.map((error) => style.red(`  skipped error: ${printable(error)}`)),
+    style.bold(head),
+    'Compared with the backup: equal.',
+    ...noteLines(result, style),
+    ...result.errors.map((error) => `  ${style.red('skipped error')}: ${printable(error)}`),
     ...(result.setAside === null
       ? []
       : [
           `The database as it was before is kept as ${printable(result.setAside)}.`,
-          `Take it back:      destino-db undo --target-db '${target}'`,
-          'Drop it later:     destino-db prune --set-aside',
+          `Take it back:   ${printable(shellCommand(['destino-db', 'undo', '--target-db', result.target]))}`,
+          'Drop it later:  destino-db prune --set-aside',
         ]),
     ...(result.safetyBackup === null
       ? []
       : [`The database as it was before is in the safety backup ${printable(result.safetyBackup)}.`]),
+    ...(result.way === 'create'
+      ? [`${style.bold('Next:')} to use it, name ${target} in DIRECT_URL and DATABASE_URL.`]
+      : []),
   ];
 }
 

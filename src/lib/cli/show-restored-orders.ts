@@ -29,12 +29,12 @@ function headline(result: RestoreOrdersResult, style: Style): string[] {
   const what = `${countOf(orders, 'order')} with ${countOf(restored, 'row')} in all${relinked > 0 ? ` and ${countOf(relinked, 'link')}` : ''}`;
   const from = `  from ${printable(result.backupPath)}, written ${printable(result.backupTimestamp)}`;
   if (restored + relinked === 0) {
-    return [style.yellow(`There is nothing to put back into ${printable(result.database)}.`), from, ''];
+    return [style.bold(`There is nothing to put back into ${printable(result.database)}.`), from, ''];
   }
   return result.mode === 'preview'
     ? [style.bold(`Preview: ${what} would be put back into ${printable(result.database)}.`), from, '']
     : [
-        style.green(
+        style.bold(
           `${what} were put back into ${printable(result.database)} and compared with the file (${formatDuration(result.duration)}).`,
         ),
         from,
@@ -49,13 +49,12 @@ function tableLines({mode, tables}: RestoreOrdersResult, style: Style): string[]
   ]);
   if (rows.length === 0) return [];
   const head = [
-    'table',
-    mode === 'preview' ? 'to restore' : 'restored',
-    mode === 'preview' ? 'to relink' : 'relinked',
-    'skipped',
-  ];
-  const [first = '', ...others] = columns([head, ...rows], [1, 2, 3]);
-  return [style.dim(first), ...others, ''];
+    'TABLE',
+    mode === 'preview' ? 'TO RESTORE' : 'RESTORED',
+    mode === 'preview' ? 'TO RELINK' : 'RELINKED',
+    'SKIPPED',
+  ].map((text) => style.bold(text));
+  return [...columns([head, ...rows], [1, 2, 3]), ''];
 }
 
 function conflictLines({conflicts, conflictCount, reasons}: RestoreOrdersResult, style: Style): string[] {
@@ -67,9 +66,9 @@ function conflictLines({conflicts, conflictCount, reasons}: RestoreOrdersResult,
   ]);
   const shown = conflicts.slice(0, shownConflicts);
   return [
-    style.yellow(`${countOf(conflictCount, 'row')} skipped:`),
+    style.bold(`${countOf(conflictCount, 'row')} skipped:`),
     ...columns(counted, [0]).map((line) => `  ${line}`),
-    style.dim(`The first ${countOf(shown.length, 'row')}:`),
+    `The first ${countOf(shown.length, 'row')}:`,
     ...columns(
       shown.map(({table, key, reason}) => [printable(table), printable(key), printable(reason)]),
     ).map((line) => `  ${line}`),
@@ -82,7 +81,7 @@ function noteLines({notes, sequences}: RestoreOrdersResult, style: Style): strin
     ...notes,
     ...(sequences.length > 0 ? [`Sequences brought forward: ${sequences.join(', ')}.`] : []),
   ];
-  return lines.length === 0 ? [] : [...lines.map((line) => `${style.cyan('Note')} ${printable(line)}`), ''];
+  return lines.length === 0 ? [] : [...lines.map((line) => `${style.bold('Note:')} ${printable(line)}`), ''];
 }
 
 function nextLines(result: RestoreOrdersResult, style: Style, command: string): string[] {

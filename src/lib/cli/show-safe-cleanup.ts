@@ -15,7 +15,8 @@ export function showSafeCleanup(repeat: string) {
     if (count === 0) return [style.bold(`No order in ${where} is to be deleted, so nothing was done.`)];
     if (result.mode === 'preview') {
       return [
-        style.bold(`Preview: ${what}, would be deleted from ${where}. Nothing was changed.`),
+        style.bold(`Preview: ${what} would be deleted from ${where}.`),
+        'Nothing was changed.',
         backup === null
           ? 'No full backup would be made.'
           : `A full backup would be made first: ${countOf(backup.tables.length, 'table')}, about ${formatBytes(backup.size)}.`,
@@ -25,7 +26,7 @@ export function showSafeCleanup(repeat: string) {
       ];
     }
     return [
-      style.green(`Deleted ${what}, from ${where}.`),
+      style.bold(`Deleted ${what} from ${where}.`),
       '',
       style.bold('Steps'),
       ...columns(result.steps.map((step) => [`  ${step.name}`, step.status, formatDuration(step.duration)])),

@@ -7,7 +7,7 @@ const shownTimes = 5;
 export function showScheduleCheck(result: ScheduleCheck, style: Style): string[] {
   if (result.from === null) {
     return [
-      style.yellow('There is no run on record yet, so nothing can be said.'),
+      style.bold('There is no run on record yet, so nothing can be said.'),
       `${style.bold('Next:')} destino-db backup, or destino-db schedule --install`,
     ];
   }
@@ -19,7 +19,7 @@ export function showScheduleCheck(result: ScheduleCheck, style: Style): string[]
     String(job.missed.length),
     job.last === 'failed' || job.last === 'missed' ? style.red(job.last) : (job.last ?? 'not due yet'),
   ]);
-  const title = ['Plan', 'Due', 'Done', 'Failed', 'Missed', 'Last'].map((text) => style.bold(text));
+  const title = ['PLAN', 'DUE', 'DONE', 'FAILED', 'MISSED', 'LAST'].map((text) => style.bold(text));
   return [
     ...columns([title, ...rows], [1, 2, 3, 4]),
     style.dim(`Since ${result.from.slice(0, 10)}, by the audit log.`),

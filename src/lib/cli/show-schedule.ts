@@ -25,7 +25,7 @@ function headline(result: ScheduleResult, style: Style): string[] {
   const where = {cron: 'crontab', systemd: 'systemd', github: 'GitHub workflow'}[result.as ?? 'cron'];
   const verb = result.action === 'install' ? 'installed in' : 'removed from';
   const what = result.isChanged
-    ? style.green(`The plan was ${verb} the ${where}.`)
+    ? style.bold(`The plan was ${verb} the ${where}.`)
     : `Nothing to change in the ${where}.`;
   return [what, ...result.files.flatMap(({path}) => (path === null ? [] : [`  ${printable(path)}`])), ''];
 }
@@ -43,7 +43,7 @@ function planLines(result: ScheduleResult, style: Style, now: Date): string[] {
     ];
   });
   return [
-    ...columns([['Plan', 'Next run (UTC)', '', 'Command'].map((title) => style.bold(title)), ...rows]),
+    ...columns([['PLAN', 'NEXT RUN (UTC)', '', 'COMMAND'].map((title) => style.bold(title)), ...rows]),
     style.dim(`Times of the plan are in ${result.timeZone}.`),
   ];
 }

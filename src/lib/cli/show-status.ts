@@ -22,7 +22,7 @@ export function showStatus(result: StatusResult, style: Style): string[] {
       ? []
       : [...columns([header.map((text) => style.bold(text)), ...rows], [3, 4, 6]), '']),
     ...findings.map(({severity, message}) => {
-      const mark = severity === 'critical' ? style.red('CRITICAL') : style.yellow('WARNING ');
+      const mark = severity === 'critical' ? style.red('CRITICAL') : style.bold('WARNING ');
       return `${mark} ${printable(message)}`;
     }),
     ...(findings.length === 0

@@ -17,7 +17,7 @@ export function showVerified({results}: VerifyResult, style: Style): string[] {
     ...(results.length > 1
       ? ['', `${results.length - failed.length} of ${countOf(results.length, 'backup')} proven.`]
       : []),
-    ...next(results, failed),
+    ...next(results, failed, style),
   ];
 }
 
@@ -32,14 +32,20 @@ function describe(result: VerifiedBackup, style: Style): string[] {
   return [
     head,
     ...result.findings.map((finding) => `      ${printable(finding)}`),
-    ...result.notes.map((note) => style.dim(`      note: ${printable(note)}`)),
+    ...result.notes.map((note) => `      ${style.bold('Note:')} ${printable(note)}`),
   ];
 }
 
-function next(results: readonly VerifiedBackup[], failed: readonly VerifiedBackup[]): string[] {
+function next(results: readonly VerifiedBackup[], failed: readonly VerifiedBackup[], style: Style): string[] {
   if (failed.length > 0)
-    return ['', 'Next: destino-db list   (which backup is the newest good one?), then destino-db backup'];
+    return [
+      '',
+      `${style.bold('Next:')} destino-db list   (which backup is the newest good one?), then destino-db backup`,
+    ];
   const [only] = results;
   if (results.length !== 1 || !only || only.level === 'restore') return [];
-  return ['', `Next: destino-db verify --backup-file ${only.id} --level restore   (proves that it restores)`];
+  return [
+    '',
+    `${style.bold('Next:')} destino-db verify --backup-file ${only.id} --level restore   (proves that it restores)`,
+  ];
 }

@@ -1,7 +1,11 @@
 /** Colour and layout of what people read: the only file that uses chalk. */
 import {Chalk, type ChalkInstance} from 'chalk';
 
-export type Style = Pick<ChalkInstance, 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan'> & {
+/**
+ * Red and green are all the colours: yellow and cyan cannot be read on white, blue cannot on black. Green is faint on some whites,
+ * so that it marks a single word ("ok"), never a sentence, and never says what the word does not.
+ */
+export type Style = Pick<ChalkInstance, 'bold' | 'dim' | 'green' | 'red'> & {
   /** Columns of the terminal; undefined where lines may be of any length. */
   readonly width?: number | undefined;
 };

@@ -39,7 +39,8 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
   });
 
   const start = async (): Promise<void> => {
-    const {Listr, ListrLogger, ProcessOutput} = await import('listr2');
+    const {Listr, ListrDefaultRendererLogLevels, ListrLogger, ProcessOutput} = await import('listr2');
+    const plain = (text = ''): string => text;
     list = new Listr<unknown>(gates.map(taskOf), {
       concurrent: false,
       exitOnError: true,
@@ -50,6 +51,12 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
         showErrorMessage: false,
         collapseErrors: false,
         collapseSubtasks: false,
+        // Yellow otherwise, which cannot be read on white.
+        color: {
+          [ListrDefaultRendererLogLevels.PENDING]: plain,
+          [ListrDefaultRendererLogLevels.SKIPPED_WITH_COLLAPSE]: plain,
+          [ListrDefaultRendererLogLevels.SKIPPED_WITHOUT_COLLAPSE]: plain,
+        },
       },
     });
     running = list

@@ -1,5 +1,6 @@
 /** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
 import {join} from 'node:path';
+import {elapsedMs} from '../clock.js';
 import type {RunContext} from '../run-context.js';
 import type {EncryptTo, OpeningKeys} from '../storage/age-keys.js';
 import {openPlace} from '../storage/open-place.js';
@@ -80,7 +81,7 @@ async function copyOne(
   },
 ): Promise<CopiedBackup> {
   const {backup, to, keys} = parts;
-  const startedMs = performance.now();
+  const startedMs = context.clock.now().getTime();
   const {record, metadataKey, isPresent} = await context.progress.step(
     `Copy ${backup.id} to ${to.url}`,
     (step) =>
@@ -94,6 +95,6 @@ async function copyOne(
     size: record.size,
     encrypted: record.encryption !== undefined,
     outcome: isPresent ? 'present' : 'copied',
-    duration: Math.round(performance.now() - startedMs),
+    duration: elapsedMs(context.clock, startedMs),
   };
 }

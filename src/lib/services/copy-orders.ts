@@ -2,6 +2,7 @@
 import {createReadStream} from 'node:fs';
 import {stat} from 'node:fs/promises';
 import {basename} from 'node:path';
+import {elapsedMs} from '../clock.js';
 import {AppError} from '../errors.js';
 import {parseOrderBackupName} from '../orders/order-backup-name.js';
 import {isRemote} from '../place-name.js';
@@ -95,7 +96,7 @@ async function copyOne(
   isOpening: boolean,
 ): Promise<CopiedBackup> {
   const {signal} = context;
-  const startedMs = performance.now();
+  const startedMs = context.clock.now().getTime();
   const key = await orderKey(source, () => source.open(signal));
   const seal = source.isEncrypted || isOpening ? undefined : encryptTo;
   const isStoredEncrypted = (source.isEncrypted && !isOpening) || seal !== undefined;
@@ -126,7 +127,7 @@ async function copyOne(
     size: (await to.status(stored))?.sizeBytes ?? 0,
     encrypted: isStoredEncrypted,
     outcome: isPresent ? 'present' : 'copied',
-    duration: Math.round(performance.now() - startedMs),
+    duration: elapsedMs(context.clock, startedMs),
   };
 }
 

@@ -146,7 +146,10 @@ export async function planRestore(
       present,
       carried,
       load,
-      commands: loadCommands(load),
+      // Both ways fill a database under a name of its own, which the target's becomes at the end.
+      commands: loadCommands(
+        maintenance ? {...load, target: withDatabase(target, `${target.database}_restore_TIME`)} : load,
+      ),
     };
   });
 }

@@ -10,6 +10,7 @@ import type {ProofLevel} from '../backups/backup-record.js';
 import {type Backup, chooseBackup, isGood, readCatalogue} from '../backups/catalogue.js';
 import {checkFiles} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
+import {elapsedMs} from '../clock.js';
 import {AppError, exitStatus} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import type {OpeningKeys} from '../storage/age-keys.js';
@@ -136,9 +137,9 @@ async function proveBackup(
   backup: Backup,
   request: VerifyRequest,
 ): Promise<VerifiedBackup> {
-  const startedMs = performance.now();
+  const startedMs = context.clock.now().getTime();
   const found = await findFaults(context, backup, request);
-  const duration = Math.round(performance.now() - startedMs);
+  const duration = elapsedMs(context.clock, startedMs);
   const outcome = {...outcomeOf(backup, request.level, found.findings, duration), ...found};
   const {ok, findings, restoreDuration} = outcome;
   context.record({

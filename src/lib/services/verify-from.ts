@@ -1,6 +1,7 @@
 /** `verify` of backups in any place: fetched and proven as one made here, the outcome noted in the place. */
 import {readBackupRecord, formatBackupRecord} from '../backups/backup-record.js';
 import {isGood} from '../backups/catalogue.js';
+import {elapsedMs} from '../clock.js';
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
@@ -66,14 +67,14 @@ async function proveChecksums(
   place: Place,
   backup: PlacedBackup,
 ): Promise<VerifiedBackup> {
-  const startedMs = performance.now();
+  const startedMs = context.clock.now().getTime();
   return findingDamage(context, place, backup, {level: 'checksum'}, async () => {
     await context.progress.step(`Checksum of ${backup.id}`, (step) =>
       checkPlacedFiles(place, backup, context.signal, (done) =>
         step.advance(done, backup.sizeBytes, 'bytes'),
       ),
     );
-    const proof = proofNow(context, 'checksum', [], Math.round(performance.now() - startedMs));
+    const proof = proofNow(context, 'checksum', [], elapsedMs(context.clock, startedMs));
     await noteProof(place, backup, proof);
     return provenBackup(backup, proof);
   });

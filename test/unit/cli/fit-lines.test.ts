@@ -22,11 +22,16 @@ describe('lines on a terminal', () => {
       '  public.orders  CANCELLED/PENDING',
       '      2026-11-25  17',
     ]);
-    expect(fit('first  a cell that is longer than the whole line is', 30)).toEqual([
-      'first',
-      '    a cell that is longer than',
-      '    the whole line is',
+    expect(fit('  first  a cell that is longer than the whole line is', 30)).toEqual([
+      '  first  a cell that is longer',
+      '         than the whole line',
+      '         is',
     ]);
+    expect(fit('the first of the cells  one that is longer than it', 30)).toEqual([
+      'the first of the cells',
+      '    one that is longer than it',
+    ]);
+    expect(fit('  public.orders             404', 30)).toEqual(['  public.orders            404']);
   });
 
   it('leave commands whole, to be pasted, on a line of their own', () => {
@@ -34,6 +39,12 @@ describe('lines on a terminal', () => {
     expect(fit(`Prove it by a restore: ${command}`, 40)).toEqual(['Prove it by a restore:', `  ${command}`]);
     expect(fit(`  ${command}`, 40)).toEqual([`  ${command}`]);
     expect(fit(`  ${command}   to prove it`, 40)).toEqual([`  ${command}`, '      to prove it']);
+    expect(fit(`\u001b[1mNext:\u001b[22m ${command}`, 40)).toEqual([
+      '\u001b[1mNext:\u001b[22m',
+      `  ${command}`,
+    ]);
+    const tool = 'PGHOST=127.0.0.1 PGUSER=shop pg_restore --exit-on-error shop.dump';
+    expect(fit(`  ${tool}`, 40)).toEqual([`  ${tool}`]);
     const quoted = `destino-db list --label 'two  spaces' --from /srv/backups`;
     expect(fit(quoted, 40)).toEqual([quoted]);
   });

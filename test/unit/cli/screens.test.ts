@@ -75,7 +75,7 @@ const overview = {
 
 const screens: Record<string, (style: Style) => string[]> = {
   list: (style) => showList(list, style),
-  backup: (style) => showBackup(backup, style),
+  backup: (style) => showBackup('destino-db backup')(backup, style),
   overview: (style) => showOverview('destino-db')(overview, style),
 };
 
