@@ -56,6 +56,14 @@ describe('orders:clean', () => {
     expect(await orderCount()).toBe(252);
   });
 
+  it('is not answered by --yes where the database is production', async () => {
+    const env = {DIRECT_URL: shop.url, NODE_ENV: 'production'};
+    const refused = await run(['orders:clean', '--execute', '--yes'], {env});
+    expect(refused.status).toBe(5);
+    expect(refused.stderr).toContain(`--confirm-db ${shop.name}`);
+    expect(await orderCount()).toBe(404);
+  });
+
   it.each([
     ['--dry-run', '--execute'],
     ['--test-emails-only', '--include-old'],

@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
 import {snapshotMetadata} from '../../src/lib/orders/order-snapshot.js';
+import type {ConfirmRequest} from '../../src/lib/run-context.js';
 import {type CleanRequest, cleanOrders} from '../../src/lib/services/clean-orders.js';
 import {planClean} from '../../src/lib/services/plan-clean.js';
 import type {OrdersConfig} from '../../src/lib/settings/orders-config.js';
@@ -254,6 +255,20 @@ describe('a cleaning', () => {
     expect(asked).toEqual([false, true]);
     expect(done).toMatchObject({backupPath: null, roots: {'public.orders': 152}});
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('asks for the name where the database is production, by its own name or NODE_ENV', async () => {
+    const asked: boolean[] = [];
+    const confirm = ({isProduction}: ConfirmRequest) => Promise.resolve(void asked.push(isProduction));
+    const settings = {config: {production: {databases: [shop.name]}}};
+    const env = {DIRECT_URL: shop.url};
+    const request = cleanRequest({selection: {testEmailsOnly: true}});
+    await cleanOrders(testContext(folder, {env, settings, confirm}), request);
+    await plant({email: "'test@late.org'"});
+    await cleanOrders(testContext(folder, {env: {...env, NODE_ENV: 'production'}, confirm}), request);
+    await plant({email: "'test@late.org'"});
+    await cleanOrders(testContext(folder, {env, confirm}), request);
+    expect(asked).toEqual([true, true, false]);
   });
 
   it('compares totals that are kept as money', async () => {

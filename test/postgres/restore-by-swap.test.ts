@@ -7,6 +7,7 @@ import {type Session, withSession} from '../../src/lib/postgres/client.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {databaseNameWith} from '../../src/lib/services/swap-databases.js';
+import type {Config} from '../../src/lib/settings/config-schema.js';
 import {undoRestore} from '../../src/lib/services/undo-restore.js';
 import {makeDump} from '../support/make-dump.js';
 import {losingRestore, replaceTools} from '../support/replaced-tools.js';
@@ -278,6 +279,32 @@ it('is asked for, and refused for a database that belongs to the server', async 
     hint: expect.stringContaining('--clean') as string,
   });
   await expect(undoRestore(context(), {})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+});
+
+it('asks whoever replaces or brings back a production database for its name', async () => {
+  const asked: boolean[] = [];
+  const run = (config: Config, env: Record<string, string> = {}) =>
+    testContext(folder, {
+      settings: {databaseUrl: target.url, config},
+      env,
+      confirm: ({isProduction}) => Promise.resolve(void asked.push(isProduction)),
+    });
+  const listed = {production: {databases: [name]}};
+  await restoreDatabase(run(listed), request);
+  await undoRestore(run(listed), {});
+  await undoRestore(run({}, {NODE_ENV: 'production'}), {});
+  await undoRestore(run({production: {databases: ['another']}}), {});
+  expect(asked).toEqual([true, true, true, false]);
+});
+
+it('is not undone when another run brought the database back while the question was open', async () => {
+  await restoreDatabase(context(), request);
+  const run = testContext(folder, {
+    settings: {databaseUrl: target.url},
+    confirm: () => undoRestore(context(), {}).then(() => undefined),
+  });
+  await expect(undoRestore(run, {})).rejects.toMatchObject({code: 'PLAN_CHANGED', exitCode: 5});
+  expect(await content()).toBe('new');
 });
 
 it('cuts long names between characters', () => {

@@ -375,7 +375,18 @@ it('prunes by the policy, and tells what is locked until when', async () => {
   await copyBackups(context(), {to: [place], isAll: true});
   await copyBackups(context(config), {to: [`s3://${locking}`], isAll: true});
   const policy = {keepLast: 1, keepMin: 1};
-  const pruned = await prune(context(), {from: place, policy, dryRun: false, setAside: false});
+  // Without its metadata a backup is none: killed in between, prune leaves none that cannot be read.
+  const deleted: string[] = [];
+  const watched = await watchRequests(store.endpoint, ({method, url, stage}) => {
+    if (method === 'DELETE' && stage === 'begun')
+      deleted.push(url.includes('metadata') ? 'metadata' : 'dump');
+    return undefined;
+  });
+  const env = {...storeEnvironment(), AWS_ENDPOINT_URL_S3: watched.endpoint};
+  const request = {from: place, policy, dryRun: false, setAside: false};
+  const pruned = await prune(testContext(folder, {env}), request);
+  await watched.close();
+  expect(deleted).toEqual(['metadata', 'dump', 'metadata', 'dump', 'metadata', 'dump']);
   expect(pruned.removed.map(({id}) => id.slice(0, 15))).toEqual([
     'shop-2026-11-03',
     'shop-2026-11-02',

@@ -2,6 +2,8 @@
 import {PassThrough} from 'node:stream';
 import {expect, it} from 'vitest';
 import {confirm} from '../../../src/lib/cli/confirm.js';
+import type {FlagAnswers} from '../../../src/lib/cli/flag-answers.js';
+import type {AppError} from '../../../src/lib/errors.js';
 import type {ConfirmRequest} from '../../../src/lib/run-context.js';
 
 const request: ConfirmRequest = {
@@ -32,4 +34,44 @@ it.each([
   ['Ctrl-C', '\u0003', 'INTERRUPTED'],
 ])('takes %s for what it is', async (_what, keys, outcome) => {
   expect(await answer(keys)).toBe(outcome);
+});
+
+/** Decides by flags alone: nobody can be asked. */
+function byFlags(flags: Partial<FlagAnswers>, changes: Partial<ConfirmRequest> = {}): Promise<string> {
+  const answers = {isYes: false, database: undefined, canAsk: false, ...flags};
+  const silent = {input: new PassThrough(), output: new PassThrough()};
+  return confirm({...request, ...changes}, answers, silent).then(
+    () => 'confirmed',
+    (error: unknown) => {
+      const {code, hint} = error as AppError;
+      return `${code}: ${hint ?? ''}`;
+    },
+  );
+}
+
+const production = {isProduction: true};
+const irreversible = {isIrreversible: true};
+it.each([
+  ['--yes', {isYes: true}, {}, 'confirmed'],
+  [
+    '--yes for production',
+    {isYes: true},
+    production,
+    'CONFIRMATION_NEEDED: To go ahead, add --confirm-db shop.',
+  ],
+  [
+    '--yes for what has no way back',
+    {isYes: true},
+    irreversible,
+    'CONFIRMATION_NEEDED: To go ahead, add --confirm-db shop.',
+  ],
+  ['the name', {database: 'shop'}, {}, 'confirmed'],
+  ['the name for production', {database: 'shop'}, production, 'confirmed'],
+  ['the name for what has no way back', {database: 'shop'}, irreversible, 'confirmed'],
+  ['another name', {database: 'shop2'}, {}, 'NOT_CONFIRMED: '],
+  ['another name and --yes', {database: 'shop2', isYes: true}, {}, 'NOT_CONFIRMED: '],
+  ['nothing', {}, {}, 'CONFIRMATION_NEEDED: To go ahead, add --yes, or --confirm-db shop.'],
+  ['nothing for production', {}, production, 'CONFIRMATION_NEEDED: To go ahead, add --confirm-db shop.'],
+])('without a terminal, %s', async (_what, flags, changes, outcome) => {
+  expect(await byFlags(flags, changes)).toBe(outcome);
 });

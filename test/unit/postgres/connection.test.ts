@@ -107,6 +107,8 @@ describe('refuseTransactionPooler', () => {
       }) as Error,
     );
     expect(() => refuseTransactionPooler(parse('postgresql://u:p@h/d'))).not.toThrow();
+    for (const url of ['postgresql://u:p@h:6543/d', 'postgresql://u:p@h/d?pgbouncer=true'])
+      expect(() => refuseTransactionPooler(parse(url))).toThrow('is a transaction pooler');
   });
 });
 
