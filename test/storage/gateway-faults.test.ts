@@ -104,6 +104,8 @@ describe.each([
     } finally {
       if (signal === 'SIGKILL' && state.isHit) await gateway.startAgain();
       else await gateway.signal('SIGCONT');
+      // A gateway that goes on works off what it had taken in; what it finds then must not change while it is looked at.
+      await watched.settled();
       await watched.close();
     }
     expect(state.isHit).toBe(true);

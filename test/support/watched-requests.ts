@@ -19,6 +19,8 @@ export interface WatchedStore {
   readonly endpoint: string;
   /** How many moments there have been. */
   moments(): number;
+  /** Once the store has answered, or broken off, everything that was passed on, also what nobody waits for any more. */
+  settled(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -65,9 +67,12 @@ export async function watchRequests(
     answer.end(all.subarray(half.length));
   }
 
+  const passing = new Set<Promise<void>>();
   const server = createServer((incoming, answer) => {
     // A store that has gone is one that does not answer: the program sees its connection break.
-    pass(incoming, answer).catch(() => incoming.socket.destroy());
+    const passed = pass(incoming, answer).catch(() => void incoming.socket.destroy());
+    passing.add(passed);
+    void passed.then(() => passing.delete(passed));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -75,6 +80,9 @@ export async function watchRequests(
   return {
     endpoint: `http://127.0.0.1:${address.port}`,
     moments: () => count,
+    async settled() {
+      await Promise.all(passing);
+    },
     async close() {
       server.closeAllConnections();
       server.close();

@@ -2,7 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {withFolderLock} from '../backups/lock.js';
 import {explainFileError} from '../backups/safe-file.js';
-import {AppError, messageOf} from '../errors.js';
+import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import {countOf} from '../format.js';
 import {type Connection, resolveConnection} from '../postgres/connection.js';
 import {describeProcess} from '../process-identity.js';
@@ -33,6 +33,11 @@ export interface RecoveredThing extends LeftoverThing {
   readonly action: string;
 }
 
+export interface FailedThing extends LeftoverThing {
+  /** Of the error; undefined for one that nobody foresaw. */
+  readonly code?: ErrorCode;
+}
+
 export interface RecoverResult {
   readonly dryRun: boolean;
   /** Done, or with a dry run what would be. */
@@ -40,7 +45,7 @@ export interface RecoverResult {
   /** Seen and not touched, with the reason. */
   readonly left: readonly LeftoverThing[];
   /** Tried in vain. */
-  readonly failed: readonly LeftoverThing[];
+  readonly failed: readonly FailedThing[];
   /** Why the server was not looked at, or null when it was. */
   readonly serverNotLookedAt: string | null;
 }
@@ -156,7 +161,7 @@ async function executeRecovery(
   leftovers: readonly Leftover[],
 ): Promise<Pick<RecoverResult, 'recovered' | 'failed'>> {
   const recovered: RecoveredThing[] = [];
-  const failed: LeftoverThing[] = [];
+  const failed: FailedThing[] = [];
   for (const one of leftovers) {
     if (one.action === 'leave') continue;
     ctx.signal.throwIfAborted();
@@ -166,7 +171,7 @@ async function executeRecovery(
       await ctx.reach('recover.one-done');
     } catch (error) {
       ctx.signal.throwIfAborted();
-      failed.push({...thingOf(one), reason: messageOf(error)});
+      failed.push({...thingOf(one), ...failureOf(error)});
     }
   }
   return {recovered, failed};
@@ -193,6 +198,11 @@ function nameOf(entry: JournalEntry): string {
   if (entry.kind === 'temporary-index') return entry.index;
   if ('database' in entry) return entry.database;
   return entry.kind === 'swap' ? entry.target : entry.key;
+}
+
+function failureOf(error: unknown): Pick<FailedThing, 'reason' | 'code'> {
+  if (!(error instanceof AppError)) return {reason: messageOf(error)};
+  return {reason: [error.message, error.hint ?? ''].join(' ').trimEnd(), code: error.code};
 }
 
 function thingOf({kind, what, reason}: Leftover): LeftoverThing {

@@ -23,7 +23,7 @@ const noCredentials: Meaning = {
 const denied: Meaning = {
   code: 'STORAGE_DENIED',
   what: 'denied the request',
-  hint: 'The user needs s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject on this bucket and prefix. Temporary credentials may also have expired, which some stores tell in no other way.',
+  hint: 'Backups need s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject, s3:PutObject and s3:AbortMultipartUpload on this bucket and prefix; prune and recover also s3:ListBucketVersions, s3:DeleteObject and s3:DeleteObjectVersion (policies: docs/s3-and-encryption.md). Temporary credentials may also have expired, which some stores tell in no other way.',
 };
 const expired: Meaning = {
   code: 'STORAGE_TOKEN_EXPIRED',

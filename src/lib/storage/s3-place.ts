@@ -95,6 +95,17 @@ export async function s3Place(
     }
   }
 
+  /** With a right to list that ends at the prefix, stores deny to say of one key that it is not there; the list says it. */
+  async function isMissing(key: string): Promise<boolean> {
+    try {
+      const Prefix = folder + key;
+      const answer = await client.send(new sdk.ListObjectsV2Command({Bucket: bucket, Prefix, MaxKeys: 1}));
+      return answer.Contents?.[0]?.Key !== Prefix;
+    } catch {
+      return false;
+    }
+  }
+
   const place: Place = {
     url: base + prefix,
     stagingFolder: (id) => `data/${id}.${randomBytes(6).toString('hex')}/`,
@@ -121,14 +132,17 @@ export async function s3Place(
       const open = (skipped: number, tag?: string): Promise<OpenedObject> =>
         request(key, async () => {
           const isPart = range !== undefined || skipped > 0;
-          const answer = await client.send(
-            new sdk.GetObjectCommand({
-              ...at(key),
-              ...(isPart ? {Range: `bytes=${start + skipped}-${range?.end ?? ''}`} : {}),
-              ...(tag === undefined ? {} : {IfMatch: tag}),
-            }),
-            signal === undefined ? {} : {abortSignal: signal},
-          );
+          const command = new sdk.GetObjectCommand({
+            ...at(key),
+            ...(isPart ? {Range: `bytes=${start + skipped}-${range?.end ?? ''}`} : {}),
+            ...(tag === undefined ? {} : {IfMatch: tag}),
+          });
+          const answer = await client
+            .send(command, signal === undefined ? {} : {abortSignal: signal})
+            .catch(async (error: unknown) => {
+              const isGone = statusOf(error) === 403 && (await isMissing(key));
+              throw isGone ? new sdk.NoSuchKey({message: 'not listed', $metadata: {}}) : error;
+            });
           const {Body: body, ETag, ContentLength: sizeBytes} = answer;
           if (!(body instanceof Readable)) {
             throw new AppError('STORAGE_FAILED', `${base}${folder}${key}: the store sent no content.`);
@@ -188,7 +202,8 @@ export async function s3Place(
             lockedUntil: head.ObjectLockRetainUntilDate ?? null,
           };
         } catch (error) {
-          if (statusOf(error) === 404) return undefined;
+          const status = statusOf(error);
+          if (status === 404 || (status === 403 && (await isMissing(key)))) return undefined;
           throw await withReason(error, key);
         }
       }),

@@ -186,7 +186,7 @@ export async function clearStaged(
     }
     await removeStaged(to, staging);
   } catch (error) {
-    stays(`: ${messageOf(error)}`);
+    stays(`: ${messageOf(error).replace(/\.$/, '')}`);
     throw cause;
   }
 }
