@@ -15,7 +15,13 @@ const plugin = new Plugin({
   respectNoCacheDefault: true,
 });
 await plugin.load();
-await writeFile(`${root}/oclif.manifest.json`, `${JSON.stringify(plugin.manifest, null, 2)}\n`);
+const {manifest} = plugin;
+// In order of their ids, as the order of files in a folder differs from machine to machine.
+const sorted = Object.fromEntries(Object.entries(manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1)));
+await writeFile(
+  `${root}/oclif.manifest.json`,
+  `${JSON.stringify({...manifest, commands: sorted}, null, 2)}\n`,
+);
 
 const config = await Config.load(root);
 const {bin, commands} = config;
