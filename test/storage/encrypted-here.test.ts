@@ -4,9 +4,12 @@ import {randomBytes} from 'node:crypto';
 import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {showBackup} from '../../src/lib/cli/show-backup.js';
+import {createStyle} from '../../src/lib/cli/style.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
 import {checkStatus} from '../../src/lib/services/check-status.js';
+import type {BackupResult} from '../../src/lib/services/describe-backup.js';
 import {listBackups} from '../../src/lib/services/list-backups.js';
 import {pruneBackups} from '../../src/lib/services/prune-backups.js';
 import {restoreFrom} from '../../src/lib/services/restore-from.js';
@@ -62,6 +65,7 @@ describe.each(['custom', 'sql', 'directory'] as const)('a backup in %s format', 
       parallelJobs: format === 'directory' ? 2 : undefined,
     });
     expect(made.encrypted).toBe(true);
+    expect(lastLine(made)).toMatch(/ --level restore --identity KEY\.txt$/);
     const isFolder = format === 'directory';
     for (const name of await namesHere())
       expect(name).toMatch(isFolder ? /\.age$|\.dir$|\.metadata\.json$/ : /\.age$|\.metadata\.json$/);
@@ -159,7 +163,17 @@ it('is encrypted with a passphrase, by flag or by the config file', async () => 
   });
   const proven = await verifyFrom(context(), words, {level: 'archive', scratch});
   expect(proven.results).toMatchObject([{ok: true}]);
+  // The config file knows the passphrase; another run has to be told.
+  expect(lastLine(made)).toMatch(/ --level restore$/);
+  const told = await backupToPlaces(context(), {}, words);
+  expect(lastLine(told)).toMatch(/ --level restore --passphrase-file PASSPHRASE\.txt$/);
 });
+
+/** What a new backup suggests to do next. */
+function lastLine(made: BackupResult): string {
+  const style = createStyle(false, {}, false, 80);
+  return showBackup('destino-db backup')({...made, copies: []}, style).at(-1) ?? '';
+}
 
 it('is not made when the identity at hand could not open it', async () => {
   const other = makeKey(join(folder, 'other.txt'));

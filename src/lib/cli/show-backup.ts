@@ -50,7 +50,7 @@ function doneLines(result: CopiedBackupResult, style: Style): string[] {
       (copy) => `  copy   ${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
     ),
     ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
-    `Prove it by a restore: destino-db verify${placeWords(result)} --backup-file ${result.id ?? ''} --level restore${result.encrypted ? ' --identity KEY.txt' : ''}`,
+    `Prove it by a restore: destino-db verify${placeWords(result)} --backup-file ${result.id ?? ''} --level restore${result.keyFlags.map((word) => ` ${word}`).join('')}`,
   ];
 }
 

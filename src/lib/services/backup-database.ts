@@ -127,7 +127,7 @@ async function makeBackup(
   recordBackup(context, record);
   const pruned = request.isPruning === false ? [] : await prune(context, request, plan, place);
   await context.reach('backup.pruned');
-  return toResult(record, place, plan.warnings, pruned);
+  return toResult(context.settings, record, place, plan.warnings, pruned);
 }
 
 /** Encrypts the dump where backups in the backups folder are to be. */

@@ -7,6 +7,8 @@ import type {DumpPlace} from '../backups/dump-place.js';
 import {dumpArguments} from '../postgres/pg-dump.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupRequest} from './backup-options.js';
+import type {Settings} from '../settings/settings.js';
+import {keyWords} from './encryption.js';
 import {type BackupPlan, dumpOptions} from './plan-backup.js';
 
 export interface BackupResult {
@@ -22,6 +24,8 @@ export interface BackupResult {
   readonly duration: number;
   readonly sha256: BackupRecord['sha256'] | null;
   readonly encrypted: boolean;
+  /** Flags that open it, with a name to fill in; none where it is plain or the config file names the key. */
+  readonly keyFlags: readonly string[];
   readonly tables: readonly {table: string; rows: number | null; fingerprint: string | null}[];
   readonly verification: {level: string; ok: boolean} | null;
   readonly pruned: readonly {id: string; reason: string}[];
@@ -120,6 +124,7 @@ function compareText(a: string, b: string): number {
 }
 
 export function toResult(
+  settings: Settings,
   record: BackupRecord,
   place: DumpPlace,
   warnings: readonly string[],
@@ -136,6 +141,7 @@ export function toResult(
     duration: record.duration,
     sha256: record.sha256,
     encrypted: record.encryption !== undefined,
+    keyFlags: keyWords(settings, record),
     tables: record.tables.map((table) => ({
       table: `${table.schema}.${table.name}`,
       rows: table.rows,
@@ -162,6 +168,7 @@ export function describePlan(plan: BackupPlan): BackupResult {
     duration: 0,
     sha256: null,
     encrypted: plan.encryption.to !== undefined && plan.encryption.isLocal,
+    keyFlags: [],
     tables: plan.selection.tables.map((table) => ({
       table: `${table.schema}.${table.name}`,
       rows: null,

@@ -95,7 +95,7 @@ export async function streamBackup(
       context.record({backupId: id, format: record.format, size: record.size});
       const path = `${to.url}/${staging}${record.backupPath}`;
       return {
-        ...toResult(record, placeOf(id, path), plan.warnings, []),
+        ...toResult(context.settings, record, placeOf(id, path), plan.warnings, []),
         metadataPath: `${to.url}/${metadataKey}`,
       };
     } catch (error) {

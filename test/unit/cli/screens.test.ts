@@ -51,6 +51,7 @@ const backup = {
   duration: 252_000,
   sha256: 'ab',
   encrypted: false,
+  keyFlags: [],
   tables: [{table: 'public.orders', rows: 2_392_000, fingerprint: null}],
   verification: {level: 'archive' as const, ok: true},
   pruned: [],
