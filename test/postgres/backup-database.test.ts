@@ -217,16 +217,18 @@ describe('a backup', () => {
     }
   });
 
-  it('has the fingerprints of the live tables even where the database writes bytea as escapes', async () => {
+  it('has the fingerprints of the live tables even where the database writes bytea and times in ways of its own', async () => {
     const odd = await createTempDatabase('template0');
     try {
       await odd.run(
-        `CREATE TABLE t (b bytea); INSERT INTO t VALUES ('\\x00ff5c'); ALTER DATABASE ${odd.name} SET bytea_output = 'escape'`,
+        `CREATE TABLE t (b bytea, at timestamptz, i interval); INSERT INTO t VALUES ('\\x00ff5c', '2026-11-22 03:10:05+00', '1 day 2 hours');
+         ALTER DATABASE ${odd.name} SET bytea_output = 'escape'; ALTER DATABASE ${odd.name} SET timezone = 'America/New_York';
+         ALTER DATABASE ${odd.name} SET datestyle = 'German'; ALTER DATABASE ${odd.name} SET intervalstyle = 'sql_standard'`,
       );
       const result = await backup({}, {connection: odd.connection});
       const live = await fingerprintDatabase(
         odd.connection,
-        [{schema: 'public', name: 't', columns: ['b']}],
+        [{schema: 'public', name: 't', columns: ['b', 'at', 'i']}],
         {},
       );
       expect(result.tables).toMatchObject([{table: 'public.t', rows: 1, fingerprint: live[0]?.fingerprint}]);

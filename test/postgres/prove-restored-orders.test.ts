@@ -192,6 +192,34 @@ describe('a restore', () => {
   );
 });
 
+it('is rolled back when a trigger keeps a link from coming back', async () => {
+  await database.run(`
+    CREATE TABLE alerts (id int PRIMARY KEY, order_id int REFERENCES orders ON DELETE SET NULL);
+    INSERT INTO alerts SELECT n, n FROM generate_series(1, 5) n; GRANT ALL ON alerts TO ${role}`);
+  const before = await contentOf(database);
+  const path = join(folder, 'linked.json');
+  const content: OrderBackupContent = {
+    roots: ['public.orders'],
+    tables: ['items', 'remarks'].reduceRight(
+      (tables, name) => [...tables, {table: `public.${name}`, where: 't.order_id <= 3'}],
+      [{table: 'public.orders', where: 't.id <= 3'}],
+    ),
+    relinked: [{table: 'public.alerts', where: 't.order_id <= 3', columns: ['order_id']}],
+  };
+  await writeOrderBackup(database, path, content);
+  await deleteTaken(database, content);
+  const error = await withTrigger(
+    'TRIGGER meddle BEFORE UPDATE ON alerts',
+    'IF NEW.id = 2 THEN RETURN NULL; END IF; RETURN NEW;',
+    () => putBack(path).catch((thrown: unknown) => thrown),
+  );
+  expect(error).toMatchObject({code: 'ORDERS_RESTORE_FAILED'});
+  expect((await database.query('SELECT 1 FROM orders WHERE id <= 3')).length).toBe(0);
+  const {tables} = await putBack(path);
+  expect(tables['public.alerts']).toEqual({restored: 0, relinked: 3, skipped: 0});
+  expect(await contentOf(database)).toEqual(before);
+});
+
 describe('a file whose checksums are right and whose content is not', () => {
   const change = (from: string, to: string) => (table: string, rows: string[]) =>
     table === 'public.orders' ? rows.map((row) => row.replace(from, to)) : rows;

@@ -1,4 +1,4 @@
-import {rm} from 'node:fs/promises';
+import {appendFile, rm} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import type {DumpContents} from '../../src/lib/archive/dump-contents.js';
 import {detectDump} from '../../src/lib/archive/detect-format.js';
@@ -41,6 +41,17 @@ describe('reading a dump', () => {
     // Large objects come in pieces of other lengths, so only the length of the text differs.
     for (const other of others) expect({...other, textBytes: first?.textBytes}).toEqual(first);
     expect(customContents().tables.length).toBeGreaterThan(40);
+  });
+
+  it('refuses zeros behind the end of a gzip file, which zlib overlooks', async () => {
+    const dump = await makeDump(database.connection, folder, 'sql.gz', {name: 'longer.sql.gz'});
+    await appendFile(dump.path, Buffer.alloc(4));
+    await expect(
+      readDump(dump, {settings: await testSettings(folder), fingerprints: true}),
+    ).rejects.toMatchObject({
+      code: 'VERIFY_FAILED',
+      message: expect.stringContaining('4 bytes behind its end') as string,
+    });
   });
 
   it('counts the rows as the server does', async () => {

@@ -1,5 +1,5 @@
 /** The whole workflow on the sample shop: what it does in which order, what it writes, and where it stops. */
-import {readdir, readFile} from 'node:fs/promises';
+import {readdir, readFile, truncate} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {safeCleanup, type SafeCleanupRequest} from '../../src/lib/services/safe-cleanup.js';
 import type {Settings} from '../../src/lib/settings/settings.js';
@@ -62,6 +62,25 @@ describe('the safe cleanup', () => {
       error: null,
       orders: {tables: done.orders.tables},
       undo: done.undo,
+    });
+  });
+
+  it('tells, with the way back, when the order backup cannot be read any more', async () => {
+    const context = testContext(folder, {env: {DIRECT_URL: shop.url}});
+    const reach = async (point: string): Promise<void> => {
+      if (point !== 'clean.committed') return;
+      const orders = `${folder}/backups/order-cleanup`;
+      for (const name of await readdir(orders)) await truncate(`${orders}/${name}`, 5000);
+    };
+    const request = {
+      clean: cleanRequest(),
+      fullBackup: {},
+      command: (id: string) => ['destino-db', id],
+      pause: undefined,
+    };
+    await expect(safeCleanup({...context, reach}, request)).rejects.toMatchObject({
+      code: 'ORDER_BACKUP_INVALID',
+      message: expect.stringMatching(/the full backup is .*, 170 orders deleted/) as string,
     });
   });
 

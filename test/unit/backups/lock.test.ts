@@ -1,4 +1,4 @@
-import {mkdir, rm, symlink} from 'node:fs/promises';
+import {mkdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {folderLockOwner, withFolderLock} from '../../../src/lib/backups/lock.js';
@@ -41,6 +41,20 @@ it('is one lock for a folder, by whatever path and from whatever backups folder 
       {command},
     );
   }
+});
+
+it('is not taken away when another run has taken it over meanwhile', async () => {
+  const context = testContext(home);
+  const folder = join(home, 'backups/database');
+  const path = join(home, 'backups/.locks/database.lock');
+  const taken = async (): Promise<string> => {
+    const other = (await readFile(path, 'utf8')).replace(/"token":\s*"[0-9a-f]+"/, '"token":"0123"');
+    await writeFile(path, other);
+    return other;
+  };
+  const other = await withFolderLock(context, folder, taken, {command});
+  expect(await readFile(path, 'utf8')).toBe(other);
+  expect(context.warnings).toEqual([expect.stringContaining('was taken over by another run')]);
 });
 
 it('is another lock for another folder, also for one that is yet to be made', async () => {

@@ -127,6 +127,13 @@ describe('the status', () => {
     expect(codes([sampleRecord(fresh, {proofs})])).toEqual(['DAMAGED']);
   });
 
+  it('takes no damaged backup for the newest one', () => {
+    const proofs = [{level: 'checksum' as const, at: fresh, ok: false, duration: 1, findings: ['differs']}];
+    const records = [sampleRecord('2026-11-19T02:00:00Z'), sampleRecord(fresh, {proofs})];
+    expect(assess(records).databases[0]?.newest?.id).toBe('shop-2026-11-19T02-00-00');
+    expect(codes(records)).toEqual(['TOO_OLD', 'DAMAGED']);
+  });
+
   it('puts a run that got no connection down to the database of that host, and previews to none', () => {
     const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
     const failed = sampleRun({database, outcome: 'failed', exitCode: 3, startedAt: '2026-11-22T05:00:00Z'});
