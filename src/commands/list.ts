@@ -43,7 +43,7 @@ export default class List extends BaseCommand {
           format: flags.format,
           hasPlaces: flags.places,
         }),
-      showList,
+      (list, style) => showList(list, style, flags.label !== undefined || flags.format !== undefined),
     );
   }
 }

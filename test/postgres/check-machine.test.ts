@@ -107,7 +107,7 @@ describe('doctor', () => {
 
   it('tells missing client tools with the command that installs them', async () => {
     const result = await checkMachine(withUrl(database.url, {pgBin: home}));
-    expect(checkOf(result, 'pg_dump')).toMatchObject({ok: false, needed: true, hint: expect.stringContaining('Install them') as string}); // prettier-ignore
+    expect(checkOf(result, 'pg_dump')).toMatchObject({ok: false, needed: true, hint: expect.stringContaining('apt-get install postgresql-client') as string}); // prettier-ignore
     expect(notWorking(result)).toEqual(expect.arrayContaining(['backup', 'restore', 'verify']));
   });
 

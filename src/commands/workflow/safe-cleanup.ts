@@ -58,6 +58,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
       summary: 'Read the full backup back before anything is deleted; --execute insists on it.',
     }),
     'retention-days': countFlag('Afterwards remove full backups older than this, by the rules of prune.', {
+      helpGroup: 'BACKUPS',
       min: 1,
     }),
     'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {

@@ -221,7 +221,7 @@ async function findByName(folder: string, name: string, cwd: string): Promise<Ba
   }
   throw new AppError(
     'BACKUP_NOT_FOUND',
-    `There is no backup "${name}": no metadata beside it, nor of that id in ${folder}.`,
+    `There is no backup "${name}" in ${folder}, nor a file of that name with metadata beside it.`,
     {
       hint: 'See what there is: destino-db list',
     },

@@ -128,7 +128,7 @@ export function commandSummary({summary, description = ''}: Command.Loadable, bi
 function splitExitCodes({summary, description = ''}: Command.Loadable): [string, string] {
   if (summary === undefined) return ['', '']; // the description stands in its place
   const [text = '', codes = ''] = description.split(/\n?Exit codes: /);
-  return [text.trim(), codes.trim()];
+  return [text.trim(), codes.trim().replaceAll('\n', ' ')];
 }
 
 /** Each with what it is for behind it, or above it where that is too wide. */

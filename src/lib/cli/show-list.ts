@@ -3,7 +3,8 @@ import {countOf, formatAge, formatBytes, formatCount} from '../format.js';
 import type {BackupList, ListedBackup} from '../services/list-backups.js';
 import {columns, displayWidth, printable, type Style} from './style.js';
 
-export function showList(list: BackupList, style: Style): string[] {
+/** @param isFiltered whether flags leave some of them out */
+export function showList(list: BackupList, style: Style, isFiltered = false): string[] {
   const now = new Date(list.now);
   const hasPolicy = list.backups.some((backup) => backup.kept !== null);
   const head = ['ID', 'TIME (UTC)', 'AGE', 'DATABASE', 'FORMAT', 'SIZE', 'ROWS', 'PROVEN', 'LABEL'];
@@ -23,7 +24,7 @@ export function showList(list: BackupList, style: Style): string[] {
   const more = [...(hasPolicy ? ['KEPT'] : []), ...(list.places.length > 0 ? ['IN'] : [])];
   const table = [[...head, ...more].map((text) => style.bold(text)), ...rows];
   return [
-    ...(list.backups.length > 0 ? fitColumns(table, style) : emptyLines(list)),
+    ...(list.backups.length > 0 ? fitColumns(table, style) : emptyLines(list, isFiltered)),
     ...(list.backups.length > 0 ? ['', sumOf(list)] : []),
     ...orderLines(list, now, style),
     ...problemLines(list, style),
@@ -54,7 +55,9 @@ function whereOf({places}: ListedBackup, {folder}: BackupList): string {
   return places.map((place) => (place === folder ? 'here' : place)).join(', ') || 'damaged';
 }
 
-function emptyLines(list: BackupList): string[] {
+function emptyLines(list: BackupList, isFiltered: boolean): string[] {
+  if (isFiltered)
+    return [`No backup in ${printable(list.folder)} fits these flags.`, 'See all: destino-db list'];
   return [`No backups in ${printable(list.folder)}.`, 'Make one: destino-db backup'];
 }
 

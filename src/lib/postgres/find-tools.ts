@@ -102,12 +102,12 @@ export async function findTool(name: ToolName, settings: Settings, serverMajor?:
 export function installHint(major?: number): string {
   const version = major === undefined ? '' : `-${major}`;
   if (process.platform === 'darwin')
-    return `Install them: brew install postgresql${major === undefined ? '' : `@${major}`}`;
+    return `Install PostgreSQL's client tools: brew install postgresql${major === undefined ? '' : `@${major}`}`;
   if (process.platform === 'win32') {
-    return `Install them: winget install PostgreSQL.PostgreSQL${major === undefined ? '' : `.${major}`}, or name their folder with --pg-bin.`;
+    return `Install PostgreSQL's client tools: winget install PostgreSQL.PostgreSQL${major === undefined ? '' : `.${major}`}, or name their folder with --pg-bin.`;
   }
   const pgdg = major === undefined ? '' : ' (older distributions: from apt.postgresql.org)';
-  return `Install them: apt-get install postgresql-client${version}${pgdg}, or name their folder with --pg-bin.`;
+  return `Install PostgreSQL's client tools: apt-get install postgresql-client${version}${pgdg}, or name their folder with --pg-bin.`;
 }
 
 /** Folders where packages put the tools when they are not in PATH. */

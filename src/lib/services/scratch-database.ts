@@ -86,7 +86,7 @@ async function chooseServer(major: number | null): Promise<string> {
   throw new AppError(
     'NOT_SUPPORTED_HERE',
     `A local server for the proof needs the server programs of PostgreSQL ${major ?? ''} or newer; ${found}.`,
-    {hint: 'Install them (apt-get install postgresql), or use --scratch same or --scratch-url URL.'},
+    {hint: 'Install a server (apt-get install postgresql), or use --scratch same or --scratch-url URL.'},
   );
 }
 

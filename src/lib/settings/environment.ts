@@ -36,16 +36,13 @@ export async function readEnvironment(
     try {
       text = await readFile(path, 'utf8');
     } catch (error) {
-      const absent = systemErrorCode(error) === 'ENOENT';
-      if (absent && envFile === undefined) continue;
-      throw new AppError(
-        'CONFIG_INVALID',
-        `The environment file ${path} cannot be read: ${messageOf(error)}.`,
-        {
-          hint: 'Check the path given with --env-file, and the rights of the file.',
-          cause: error,
-        },
-      );
+      const isAbsent = systemErrorCode(error) === 'ENOENT';
+      if (isAbsent && envFile === undefined) continue;
+      const why = isAbsent ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
+      throw new AppError('CONFIG_INVALID', `The environment file ${path} ${why}.`, {
+        hint: 'Check the path given with --env-file, and the rights of the file.',
+        cause: error,
+      });
     }
     sources.push({origin: name, values: parseEnv(text)});
   }

@@ -18,8 +18,10 @@ export async function readConfig(cwd: string, path?: string): Promise<Config> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT' && path === undefined) return {};
-    throw new AppError('CONFIG_INVALID', `The config file ${file} cannot be read: ${messageOf(error)}.`, {
+    const isAbsent = systemErrorCode(error) === 'ENOENT';
+    if (isAbsent && path === undefined) return {};
+    const why = isAbsent ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
+    throw new AppError('CONFIG_INVALID', `The config file ${file} ${why}.`, {
       hint: 'Check the path given with --config.',
       cause: error,
     });

@@ -74,6 +74,13 @@ const overview = {
   ],
 };
 
+it('a list that flags leave nothing of does not say that there are no backups', () => {
+  const nothing = {...list, backups: []};
+  const style = createStyle(false, {});
+  expect(showList(nothing, style, true)).toContain('See all: destino-db list');
+  expect(showList(nothing, style)).toContain('Make one: destino-db backup');
+});
+
 const screens: Record<string, (style: Style) => string[]> = {
   list: (style) => showList(list, style),
   backup: (style) => showBackup('destino-db backup')(backup, style),

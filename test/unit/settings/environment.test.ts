@@ -61,6 +61,7 @@ describe('readEnvironment', () => {
     expect((await readEnvironment({}, folder)).sources).toHaveLength(1);
     const missing = expect.objectContaining({code: 'CONFIG_INVALID', exitCode: 2}) as Error;
     await expect(readEnvironment({}, folder, 'gone')).rejects.toThrow(missing);
+    await expect(readEnvironment({}, folder, 'gone')).rejects.toThrow(`${folder}/gone does not exist.`);
     await mkdir(join(folder, '.env.local'));
     await expect(readEnvironment({}, folder)).rejects.toThrow(missing);
   });
