@@ -185,6 +185,22 @@ describe('with the rights to make backups', () => {
     },
   );
 
+  it('but that to write, backups are proven and restored all the same', async () => {
+    const bucket = await bucketWith(['backups']);
+    const to = `s3://${bucket}/shop`;
+    await backupToPlaces(context(), {schemaOnly: true}, {to: [to]});
+    const Policy = policyOf(bucket, ['backups']).replace('"s3:PutObject",', '');
+    await storeClient().send(new PutBucketPolicyCommand({Bucket: bucket, Policy}));
+    for (const level of ['checksum', 'archive'] as const) {
+      const reader = context();
+      const {results} = await verifyFrom(reader, {from: to}, {level, scratch});
+      expect(results).toMatchObject([{level, ok: true}]);
+      expect(reader.warnings).toEqual([expect.stringContaining('could not be noted') as string]);
+    }
+    const again = backupToPlaces(context(), {schemaOnly: true}, {to: [to], isLocal: false});
+    await expect(again).rejects.toMatchObject({code: 'STORAGE_DENIED'});
+  });
+
   it('nothing is read or written beside the prefix', async () => {
     const bucket = await bucketWith(['backups', 'pruning']);
     await storeClient().send(

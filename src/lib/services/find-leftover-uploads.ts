@@ -1,4 +1,5 @@
 /** What copies that were cut off left in object stores. */
+import {AppError} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import {openPlace} from '../storage/open-place.js';
 import {folderOf, readPlace} from '../storage/place-catalogue.js';
@@ -28,7 +29,13 @@ export function findLeftoverUploads(ctx: RunContext, journals: readonly LeftJour
 /** A run that was killed right after it wrote the metadata had finished: its files are a backup's. */
 async function removeUpload(ctx: RunContext, url: string, staging: string): Promise<void> {
   const place = await openPlace(ctx.settings, url);
-  const {backups} = await readPlace(place, ctx.signal);
+  const {backups, problems} = await readPlace(place, ctx.signal);
   if (backups.some(({record}) => folderOf(record) === staging)) return;
+  const id = /^data\/(.*)\.[^.]*\/$/.exec(staging)?.[1];
+  const unread = problems.find(({path}) => id !== undefined && path.startsWith(`${place.url}/${id}.`));
+  if (unread)
+    throw new AppError('METADATA_INVALID', `It may be the backup of ${unread.path}, which cannot be read.`, {
+      hint: 'Look at that file: remove it when it is of no use, and run recover again.',
+    });
   await removeStaged(place, staging);
 }

@@ -45,7 +45,7 @@ async function proveRemote(
   return findingDamage(context, place, backup, request, () =>
     withFetched(context, place, backup, keys, async (metadataPath) => {
       const result = await proveOne(context, metadataPath, request);
-      await noteProof(place, backup, (await readBackupRecord(metadataPath)).proofs.at(-1));
+      await noteProof(context, place, backup, (await readBackupRecord(metadataPath)).proofs.at(-1));
       return {...result, path: backup.path};
     }),
   );
@@ -75,7 +75,7 @@ async function proveChecksums(
       ),
     );
     const proof = proofNow(context, 'checksum', [], elapsedMs(context.clock, startedMs));
-    await noteProof(place, backup, proof);
+    await noteProof(context, place, backup, proof);
     return provenBackup(backup, proof);
   });
 }
@@ -130,19 +130,31 @@ async function findingDamage(
       ['CHECKSUM_MISMATCH', 'DECRYPT_FAILED', 'BACKUP_INCOMPLETE'].includes(error.code);
     if (!isDamage) throw error;
     const proof = proofNow(context, level, [error.message, ...error.details], 0);
-    await noteProof(place, backup, proof);
+    await noteProof(context, place, backup, proof);
     return provenBackup(backup, proof);
   }
 }
 
-/** Read again right before it is written: another run may have noted something meanwhile, and then this one is refused. */
-async function noteProof(place: Place, {metadataKey}: PlacedBackup, proof: Proof | undefined): Promise<void> {
+/**
+ * Read again right before it is written: another run may have noted something meanwhile, and then this one is refused. Who
+ * may only read has proven it all the same.
+ */
+async function noteProof(
+  context: RunContext,
+  place: Place,
+  {id, metadataKey}: PlacedBackup,
+  proof: Proof | undefined,
+): Promise<void> {
   const status = await place.status(metadataKey);
   if (!status || !proof) return;
   const {record} = await readPlaced(place, metadataKey);
-  await place.writeText(
-    metadataKey,
-    formatBackupRecord({...record, proofs: [...record.proofs, proof]}),
-    status.tag,
-  );
+  const text = formatBackupRecord({...record, proofs: [...record.proofs, proof]});
+  try {
+    await place.writeText(metadataKey, text, status.tag);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'STORAGE_DENIED') throw error;
+    context.warn(
+      `What was found of ${id} could not be noted in ${place.url}, so that list and status do not tell of it: ${error.message}`,
+    );
+  }
 }

@@ -11,7 +11,7 @@ import {
 } from '../backups/catalogue.js';
 import {AppError, messageOf} from '../errors.js';
 import {isRemote} from '../place-name.js';
-import type {Place} from './place.js';
+import type {Place, StoredObject} from './place.js';
 
 /** A backup in a place; `path` and `metadataPath` are for people, keys are for the place. */
 export interface PlacedBackup extends Backup {
@@ -28,7 +28,7 @@ const readsAtOnce = 32;
 
 /** Newest first. Metadata right in the place counts, whoever put it there. */
 export async function readPlace(place: Place, signal?: AbortSignal): Promise<PlaceCatalogue> {
-  return readAll(place, await metadataKeys(place, '', signal));
+  return readAll(place, await metadataObjects(place, '', signal));
 }
 
 /** At most the `count` newest backups of a database by its name, of all servers, newest first. */
@@ -40,27 +40,30 @@ export async function readNewest(
 ): Promise<readonly PlacedBackup[]> {
   const begin = `${fileNamePart(database)}-`;
   // "shop-2" has the beginning of "shop" too; what follows here is the time.
-  const keys = (await metadataKeys(place, begin, signal)).filter((key) =>
+  const objects = (await metadataObjects(place, begin, signal)).filter(({key}) =>
     /^\d{4}-/.test(key.slice(begin.length)),
   );
-  return (await readAll(place, keys.sort().slice(-count))).backups;
+  objects.sort((a, b) => (a.key < b.key ? -1 : 1));
+  return (await readAll(place, objects.slice(-count))).backups;
 }
 
 /** @param begin what the keys begin with */
-async function metadataKeys(place: Place, begin: string, signal?: AbortSignal): Promise<string[]> {
-  const keys: string[] = [];
-  for await (const {key, sizeBytes} of place.list(begin, false, signal)) {
-    if (key.endsWith(metadataSuffix) && sizeBytes <= longestMetadata) keys.push(key);
+async function metadataObjects(place: Place, begin: string, signal?: AbortSignal): Promise<StoredObject[]> {
+  const objects: StoredObject[] = [];
+  for await (const object of place.list(begin, false, signal)) {
+    if (object.key.endsWith(metadataSuffix)) objects.push(object);
   }
-  return keys;
+  return objects;
 }
 
-async function readAll(place: Place, keys: string[]): Promise<PlaceCatalogue> {
+async function readAll(place: Place, objects: StoredObject[]): Promise<PlaceCatalogue> {
   const backups: PlacedBackup[] = [];
   const problems: {path: string; reason: string}[] = [];
   const readNext = async (): Promise<void> => {
-    for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
+    for (let object = objects.pop(); object !== undefined; object = objects.pop()) {
+      const {key, sizeBytes} = object;
       try {
+        if (sizeBytes > longestMetadata) throw new AppError('METADATA_INVALID', `it has ${sizeBytes} bytes`);
         backups.push(await readPlaced(place, key));
       } catch (error) {
         // Trouble with the place ends the reading; a file that tells no backup does not.

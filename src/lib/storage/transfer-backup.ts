@@ -138,13 +138,25 @@ async function findPresent(
   record: BackupRecord,
 ): Promise<BackupRecord | undefined> {
   if (!(await to.status(metadataKey))) return undefined;
-  const present = (await readPlaced(to, metadataKey)).record;
+  const present = await readPresent(to, metadataKey);
   if (markOf(present) === markOf(record)) return present;
   throw new AppError(
     'STORAGE_CONFLICT',
     `${to.url} holds another backup under the name ${record.id}, of ${present.source.host}:${present.source.port}; it was left as it is.`,
     {hint: 'Copy the backups of each server into a folder of its own.'},
   );
+}
+
+async function readPresent(to: Place, metadataKey: string): Promise<BackupRecord> {
+  try {
+    return (await readPlaced(to, metadataKey)).record;
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'METADATA_INVALID') throw error;
+    throw new AppError(error.code, `${error.message} It has the name of the copy, which was not made.`, {
+      hint: 'Look at that file: move it away when it is of no use, and copy again.',
+      cause: error,
+    });
+  }
 }
 
 /** A wrong key or bucket is found out before anything is begun. @throws the codes of the stores */

@@ -1,0 +1,94 @@
+/** Metadata in a place that tells no backup: said, and nothing that it may be of is removed. */
+import {GetObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
+import type {ChildProcess} from 'node:child_process';
+import {rm, truncate, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, beforeAll, beforeEach, expect, it} from 'vitest';
+import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
+import {copyBackups} from '../../src/lib/services/copy-backups.js';
+import {listBackups} from '../../src/lib/services/list-backups.js';
+import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
+import {openPlace} from '../../src/lib/storage/open-place.js';
+import {readPlace} from '../../src/lib/storage/place-catalogue.js';
+import {createBucket, keysIn, store, storeClient, storeEnvironment} from '../support/bucket.js';
+import {runCli, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+import {watchRequests} from '../support/watched-requests.js';
+
+let database: TempDatabase;
+let folder: string;
+let bucket: string;
+let to: string;
+
+beforeAll(async () => {
+  database = await createTempDatabase('template0');
+});
+afterAll(() => database.drop());
+beforeEach(async () => {
+  folder = await tempFolder();
+  bucket = await createBucket();
+  to = `s3://${bucket}/shop`;
+  return () => rm(folder, {recursive: true});
+});
+
+function context() {
+  return testContext(folder, {settings: {databaseUrl: database.url}, env: storeEnvironment()});
+}
+
+/** Puts garbage in the place of the only metadata. @returns what puts it back */
+async function spoilMetadata(): Promise<() => Promise<void>> {
+  const Key = (await keysIn(bucket)).find((key) => key.endsWith('.metadata.json')) ?? '';
+  const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
+  const text = (await Body?.transformToString()) ?? '';
+  const put = async (content: string) => {
+    await storeClient().send(new PutObjectCommand({Bucket: bucket, Key, Body: content}));
+  };
+  await put('{"id": "sho');
+  return () => put(text);
+}
+
+it('that is too long to be any is a problem, not nothing', async () => {
+  const path = join(folder, 'shop-2026-11-22T03-00-00.metadata.json');
+  await writeFile(path, '{}');
+  await truncate(path, 2 ** 30);
+  const {backups, problems} = await readPlace(await openPlace(context().settings, folder));
+  expect(backups).toEqual([]);
+  expect(problems).toEqual([{path, reason: 'it has 1073741824 bytes'}]);
+});
+
+it('of a run that was killed keeps recover from its files', async () => {
+  let child: ChildProcess | undefined;
+  const watched = await watchRequests(store.endpoint, ({stage, method, url}) => {
+    if (stage !== 'answered' || method !== 'PUT' || !url.includes('metadata.json')) return undefined;
+    child?.kill('SIGKILL');
+    return 'break';
+  });
+  const env = {...storeEnvironment(), AWS_ENDPOINT_URL_S3: watched.endpoint, DIRECT_URL: database.url};
+  const onStart = (started: ChildProcess) => (child = started);
+  const run = await runCli(['backup', '--no-local', '--to', to], {cwd: folder, env, onStart});
+  await watched.close();
+  expect(run.signal, run.stderr).toBe('SIGKILL');
+  const keys = await keysIn(bucket);
+  expect(keys).toHaveLength(2);
+  const putBack = await spoilMetadata();
+  const {recovered, failed} = await recoverLeftovers(context(), {dryRun: false});
+  expect(recovered).toEqual([]);
+  expect(failed).toMatchObject([{kind: 'upload', code: 'METADATA_INVALID'}]);
+  expect(await keysIn(bucket)).toEqual(keys);
+  await putBack();
+  expect((await recoverLeftovers(context(), {dryRun: false})).failed).toEqual([]);
+  expect((await listBackups(context(), {from: to})).backups).toHaveLength(1);
+  expect(await keysIn(bucket)).toEqual(keys);
+});
+
+it('of the name of a copy keeps the copy away, and says what to do', async () => {
+  await backupToPlaces(context(), {}, {to: [to]});
+  await spoilMetadata();
+  const keys = await keysIn(bucket);
+  await expect(copyBackups(context(), {to: [to]})).rejects.toMatchObject({
+    code: 'METADATA_INVALID',
+    hint: expect.stringContaining('move it away') as string,
+  });
+  expect(await keysIn(bucket)).toEqual(keys);
+});
