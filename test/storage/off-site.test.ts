@@ -207,24 +207,30 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
   });
 });
 
-it.each([true, false])(
-  'that a store gives back otherwise than it got is none (copied: %s)',
-  async (isLocal) => {
-    const watched = await watchRequests(store.endpoint, ({method, url, stage}) =>
-      method === 'GET' && stage === 'answered' && url.includes('/data/') ? 'spoil' : undefined,
-    );
+it.each([
+  ['that a store gives back otherwise than it got is none', 1, 'CHECKSUM_MISMATCH'],
+  ['whose first chunk the key at hand does not open is none', 2, 'DECRYPT_FAILED'],
+] as const)('%s', async (_what, spoilt, code) => {
+  for (const isLocal of [true, false]) {
+    let answers = 0;
+    const watched = await watchRequests(store.endpoint, ({method, url, stage}) => {
+      const isDump = method === 'GET' && stage === 'answered' && url.includes('.dump.age');
+      return isDump && ++answers === spoilt ? 'spoil' : undefined;
+    });
     try {
       const settings = {databaseUrl: urlOf(database.connection)};
       const env = {...storeEnvironment(), AWS_ENDPOINT_URL_S3: watched.endpoint};
-      await expect(
-        backupToPlaces(testContext(folder, {settings, env}), {}, {to: [place], isLocal}),
-      ).rejects.toMatchObject({code: 'CHECKSUM_MISMATCH', exitCode: 4});
+      const flags = {to: [place], recipients: [recipient], identityFile: 'key.txt', isLocal};
+      await expect(backupToPlaces(testContext(folder, {settings, env}), {}, flags)).rejects.toMatchObject({
+        code,
+        exitCode: 4,
+      });
       expect(await keysIn(bucket)).toEqual([]);
     } finally {
       await watched.close();
     }
-  },
-);
+  }
+});
 
 it('is restored by the age tool and pg_restore alone, and a dump encrypted by age by this program', async () => {
   const flags = {to: [place], recipients: [recipient], isLocalEncrypted: false};

@@ -60,7 +60,7 @@ export async function watchRequests(
     const content: Buffer[] = [];
     for await (const chunk of reply as AsyncIterable<Buffer>) content.push(chunk);
     const all = Buffer.concat(content);
-    if (trouble === 'spoil') all.writeUInt8(all.readUInt8(all.length - 1) ^ 1, all.length - 1);
+    if (trouble === 'spoil') all.writeUInt8(all.readUInt8(0) ^ 1, 0);
     const half = all.subarray(0, all.length / 2);
     await new Promise((resolve) => answer.write(half, resolve));
     if (await isBroken('half answered')) return void incoming.socket.destroy();

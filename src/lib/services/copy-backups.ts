@@ -85,9 +85,12 @@ async function copyOne(
   const {record, metadataKey, isPresent} = await context.progress.step(
     `Copy ${backup.id} to ${to.url}`,
     (step) =>
-      transferBackup(context, {...parts, onBytes: (done, total) => step.advance(done, total, 'bytes')}),
+      transferBackup(context, {
+        ...parts,
+        beforeCommit: (stored) => requireOpening(to, stored, keys),
+        onBytes: (done, total) => step.advance(done, total, 'bytes'),
+      }),
   );
-  if (!isPresent) await requireOpening(to, record, keys);
   return {
     id: backup.id,
     to: to.url,

@@ -33,6 +33,8 @@ export interface Transfer {
   /** Whether encrypted files arrive plain. */
   readonly isOpening?: boolean | undefined;
   readonly keys: OpeningKeys;
+  /** Tries the files that arrived, before the metadata makes a backup of them; what it throws leaves none. */
+  readonly beforeCommit?: ((stored: BackupRecord) => Promise<void>) | undefined;
   /** bytes read of the source, and all of them */
   readonly onBytes?: ((done: number, total: number) => void) | undefined;
 }
@@ -74,7 +76,7 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
       const made = isOpening
         ? plainRecord(record)
         : storedRecord({record, seal: sealingOf(transfer)}, written);
-      const stored = await name(journal, {to, staging, made, metadataKey});
+      const stored = await name(journal, {to, staging, made, metadataKey}, transfer.beforeCommit);
       await done();
       return {metadataKey, record: stored, isPresent: false};
     } catch (error) {
@@ -92,9 +94,11 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
 async function name(
   journal: Journal,
   {to, staging, made, metadataKey}: {to: Place; staging: string; made: BackupRecord; metadataKey: string},
+  beforeCommit: Transfer['beforeCommit'],
 ): Promise<BackupRecord> {
   const write = async (folder: string): Promise<BackupRecord> => {
     const stored = withFolder(made, folder);
+    await beforeCommit?.(stored);
     await to.writeText(metadataKey, formatBackupRecord(stored), null);
     return stored;
   };
