@@ -1,6 +1,5 @@
 /** The story of `orders:clean`: find testing orders, ask, back up every row that will change, delete, prove, commit. */
-import {rm} from 'node:fs/promises';
-import {AppError, messageOf, withState} from '../errors.js';
+import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import {namingBlockers} from '../orders/blockers.js';
 import {countLeaves} from '../orders/clean-plan.js';
@@ -13,7 +12,6 @@ import {withReaderOf} from '../orders/read-before.js';
 import {guardCustomers, lockCandidates, selectCandidatesInParallel} from '../orders/select-orders.js';
 import type {LeafRows} from '../orders/write-order-snapshot.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
-import {withSession} from '../postgres/client.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
 import {openJournal} from '../watch/journal.js';
@@ -29,6 +27,7 @@ import {
   withCleaning,
 } from './plan-clean.js';
 import {sealOrders} from './seal-orders.js';
+import {settleClean} from './settle-clean.js';
 
 export interface CleanRequest {
   readonly selection: SelectionFlags;
@@ -234,7 +233,7 @@ async function cleanInTransaction(
     return {mode: 'execute', ...plan, backupPath, sideEffects};
   } catch (error) {
     await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell
-    throw await settle(context, cleaning, error, transaction, backup, backupPath);
+    throw await settleClean(context, cleaning.connection, {error, transaction, backup, backupPath});
   }
 }
 
@@ -366,63 +365,4 @@ function refuseOtherRows(
 
 function refuseOtherCount(label: string, wanted: number, got: number): void {
   if (got !== wanted) throw differs(label, wanted, got);
-}
-
-/**
- * The error of a transaction that did not end well, with what state things are in.
- * A backup file claims that its rows were deleted, so it is removed when they were not. When the connection broke during
- * COMMIT only the server knows, and it is asked (manual, 9.27.8); where it cannot tell, the file stays.
- */
-async function settle(
-  context: RunContext,
-  {connection}: Cleaning,
-  error: unknown,
-  transaction: string | null,
-  backup: OrderBackup | undefined,
-  backupPath: string | null,
-): Promise<unknown> {
-  const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
-  if (outcome === 'aborted') {
-    await backup?.discard();
-    // Where it cannot be removed, it does no harm: putting back what is there changes nothing.
-    if (backupPath !== null) await rm(backupPath, {force: true}).catch(() => undefined);
-    if (error instanceof AppError && ['DISK_FULL', 'FOLDER_NOT_WRITABLE'].includes(error.code)) {
-      return withState(error, 'No order was deleted.');
-    }
-    if (context.signal.aborted || (error instanceof AppError && error.code !== 'QUERY_FAILED')) return error;
-    return new AppError(
-      'CLEAN_FAILED',
-      `Everything was rolled back and nothing was changed. ${messageOf(error)}`,
-      {
-        details: error instanceof AppError ? error.details : [],
-        cause: error,
-      },
-    );
-  }
-  const failure =
-    error instanceof AppError ? error : new AppError('CONNECTION_LOST', messageOf(error), {cause: error});
-  const file = backupPath === null ? '' : ` The order backup is ${backupPath}.`;
-  return withState(
-    failure,
-    outcome === 'committed'
-      ? `The orders were deleted before that.${file}`
-      : `Whether the orders were deleted is not known.${file}`,
-  );
-}
-
-async function fateOfTransaction(
-  connection: Cleaning['connection'],
-  transaction: string,
-): Promise<'committed' | 'aborted' | 'unknown'> {
-  try {
-    return await withSession(connection, async (session) => {
-      const [row] = await session.query('SELECT pg_catalog.pg_xact_status($1::xid8) AS status', [
-        transaction,
-      ]);
-      const status = row?.['status'];
-      return status === 'committed' || status === 'aborted' ? status : 'unknown';
-    });
-  } catch {
-    return 'unknown'; // the server cannot be asked; the error that brought us here is told
-  }
 }

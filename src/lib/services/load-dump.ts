@@ -18,6 +18,7 @@ import {
 } from '../postgres/pg-restore.js';
 import {psqlArguments, runPsql} from '../postgres/psql.js';
 import {collectRestoreErrors} from '../postgres/restore-errors.js';
+import {shellCommand} from '../shell-quote.js';
 import {restoreRules} from './restore-rules.js';
 
 export interface DumpLoad {
@@ -151,11 +152,11 @@ async function* asTransaction(
 export function loadCommands(load: DumpLoad): string[] {
   const {host, port, user, database} = load.target;
   const session = Object.entries(sessionEnvironment(load.options)).map(([name, value]) => `${name}=${value}`);
-  const server = words([`PGHOST=${host}`, `PGPORT=${port}`, `PGUSER=${user}`, ...session]);
-  const path = words([load.dump.path]);
+  const server = shellCommand([`PGHOST=${host}`, `PGPORT=${port}`, `PGUSER=${user}`, ...session]);
+  const path = shellCommand([load.dump.path]);
   // Typed by hand, psql's own flag does what the BEGIN and COMMIT around the stream do here.
   const oneTransaction = load.options.isSingleTransaction ? ['--single-transaction'] : [];
-  const psql = `${server} ${words([load.psql?.path ?? 'psql', ...psqlArguments(load.options, database), ...oneTransaction])}`;
+  const psql = `${server} ${shellCommand([load.psql?.path ?? 'psql', ...psqlArguments(load.options, database), ...oneTransaction])}`;
   const {remote} = load.dump;
   const pipe = remote ? `${remote.command} | ` : '';
   if (load.dump.format === 'sql') {
@@ -165,14 +166,8 @@ export function loadCommands(load: DumpLoad): string[] {
   const program = load.pgRestore?.path ?? 'pg_restore';
   if (goesThroughPsql(load.dump, load.pgRestore, load.serverMajor)) {
     const script = pgRestoreArguments(asScript(load.options), archivePath(load.dump));
-    return [`${pipe}${words([program, ...script])} | ${psql}`];
+    return [`${pipe}${shellCommand([program, ...script])} | ${psql}`];
   }
   const direct = pgRestoreArguments(load.options, archivePath(load.dump), database);
-  return [`${pipe}${server} ${words([program, ...direct])}`];
-}
-
-function words(values: readonly string[]): string {
-  return values
-    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
-    .join(' ');
+  return [`${pipe}${server} ${shellCommand([program, ...direct])}`];
 }

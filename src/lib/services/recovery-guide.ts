@@ -115,6 +115,7 @@ function guide(facts: Facts): string {
   const file = newest ? relative(facts.folder, newest.path) : 'BACKUP_FILE';
   const check = `${database}_check`;
   const program = (...words: string[]): string => shellCommand(['destino-db', ...words]);
+  const replacing = ['restore', '--backup-file', file, ...key, '--target-db', database, '--drop-existing'];
   const where = connection
     ? describeConnection(connection)
     : 'the database (no URL was set when this was written)';
@@ -152,29 +153,7 @@ function guide(facts: Facts): string {
     [
       'Execute',
       'Preview, then restore. The old database stays under another name until the new one is complete and compared.',
-      shell(
-        program(
-          'restore',
-          '--backup-file',
-          file,
-          ...key,
-          '--target-db',
-          database,
-          '--drop-existing',
-          '--dry-run',
-        ),
-        program(
-          'restore',
-          '--backup-file',
-          file,
-          ...key,
-          '--target-db',
-          database,
-          '--drop-existing',
-          '--confirm-db',
-          database,
-        ),
-      ),
+      shell(program(...replacing, '--dry-run'), program(...replacing, '--confirm-db', database)),
       'If it was the wrong choice, this swaps the old database back:',
       shell(program('undo', '--target-db', database)),
       'If a run was interrupted:',
@@ -257,9 +236,7 @@ function timeOf({lastTest}: Facts): string {
 
 function withStockTools(facts: Facts, target: string): string[] {
   const {tools, newest: backup, connection} = facts;
-  const login = connection
-    ? ['--host', connection.host, '--port', String(connection.port), '--username', connection.user]
-    : ['--host', 'HOST', '--port', '5432', '--username', 'USER'];
+  const login = connection ? loginOf(connection) : ['--host', 'HOST', '--port', '5432', '--username', 'USER'];
   const stored = backup?.path ?? '/PATH/TO/BACKUP.dump';
   const path = plainPath(backup) ?? stored;
   const sha256 = backup?.record?.sha256;
@@ -344,10 +321,12 @@ function psql(
   database: string,
   statement: string,
 ): string {
-  const login = connection
-    ? ['--host', connection.host, '--port', String(connection.port), '--username', connection.user]
-    : [];
+  const login = connection ? loginOf(connection) : [];
   return shellCommand([tools.psql, ...login, '--dbname', database, '-c', statement]);
+}
+
+function loginOf({host, port, user}: Connection): string[] {
+  return ['--host', host, '--port', String(port), '--username', user];
 }
 
 /** A block that can be pasted; longer fences than any in the commands keep it whole. */

@@ -4,15 +4,9 @@ import {AppError, withState} from '../errors.js';
 import {countOf, formatCount} from '../format.js';
 import {findOrderBackup, openOrderFile} from '../orders/open-order-file.js';
 import type {OrderFile} from '../orders/order-file.js';
-import {countReasons, countRows, listConflicts, type RestoreConflict} from '../orders/count-staged.js';
-import {findConflicts} from '../orders/find-conflicts.js';
-import {selectOrders} from '../orders/select-staged-orders.js';
-import {keyNumbers} from '../orders/staged-conditions.js';
 import {ordersProfile} from '../orders/profile.js';
-import type {RestoredCounts} from '../orders/prove-rows.js';
 import {putBackOrders} from '../orders/put-back-orders.js';
-import {type StagedOrders, stageOrders} from '../orders/stage-orders.js';
-import {changedTypes, type StagedTable} from '../orders/staged-table.js';
+import type {StagedOrders} from '../orders/stage-orders.js';
 import {listFiringTriggers} from '../orders/user-triggers.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
@@ -20,6 +14,7 @@ import {type Connection, refuseTransactionPooler, resolveConnection} from '../po
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
+import {planRestoreOrders, type RestorableOrders, type RestoreOrdersPlan} from './plan-restore-orders.js';
 
 export interface RestoreOrdersOptions {
   /** A path, the name of a file in the backups folder, or "latest". */
@@ -32,38 +27,15 @@ export interface RestoreOrdersOptions {
   readonly waitMs?: number;
 }
 
-export interface RestoredTable {
-  /** Rows put back, or with a preview those that would be. */
-  readonly restored: number;
-  /** Rows that were there and got their link back. */
-  readonly relinked: number;
-  readonly skipped: number;
-}
-
-export interface RestoreOrdersResult {
+export interface RestoreOrdersResult extends RestorableOrders {
   readonly mode: 'preview' | 'execute';
-  readonly backupPath: string;
-  /** When the backup was written. */
-  readonly backupTimestamp: string;
   readonly database: string;
-  /** Orders put back, by table. */
-  readonly orders: Readonly<Record<string, number>>;
-  readonly tables: Readonly<Record<string, RestoredTable>>;
-  /** Rows that are skipped, at most `conflictsListed` of them. */
-  readonly conflicts: readonly RestoreConflict[];
-  readonly conflictCount: number;
-  /** Skipped rows by table and reason: all of them. */
-  readonly reasons: readonly {readonly table: string; readonly reason: string; readonly rows: number}[];
   /** Sequences that were behind the restored ids and were brought forward. */
   readonly sequences: readonly string[];
-  /** What the file cannot give back exactly, and what has changed since. */
-  readonly notes: readonly string[];
   /** ms */
   readonly duration: number;
 }
 
-/** So many conflicts are named one by one; the rest is counted. */
-const conflictsListed = 1000;
 const lockTimeout = '30s';
 
 /**
@@ -103,7 +75,7 @@ export async function restoreOrders(
       const work = async (): Promise<RestoreOrdersResult> => {
         const {softLinks} = ordersProfile(ctx.settings.config.orders ?? {}, schema);
         const plan = await step('Compare with the database', () =>
-          makePlan(session, file, softLinks, options),
+          planRestoreOrders(session, file, softLinks, options.onlyOrders),
         );
         await ctx.reach('orders.staged');
         const triggers = await triggersOf(ctx, session, plan.staged);
@@ -142,108 +114,6 @@ function originWarnings(file: OrderFile, identity: DatabaseIdentity): string[] {
   ];
 }
 
-interface Plan {
-  readonly staged: StagedOrders;
-  readonly result: Omit<RestoreOrdersResult, 'mode' | 'database' | 'sequences' | 'duration'>;
-  readonly restored: RestoredCounts;
-  /** Rows to insert and links to set. */
-  readonly rows: number;
-  readonly links: number;
-}
-
-/** Everything in one snapshot; the transaction can write to temporary tables only. */
-async function makePlan(
-  session: Session,
-  file: OrderFile,
-  softLinks: Parameters<typeof stageOrders>[2],
-  options: RestoreOrdersOptions,
-): Promise<Plan> {
-  return withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ', async () => {
-    const staged = await stageOrders(session, file, softLinks);
-    if (options.onlyOrders.length > 0) await selectOrders(session, staged, options.onlyOrders);
-    await findConflicts(session, staged);
-    return summarize(session, staged, options.onlyOrders.length > 0);
-  });
-}
-
-async function summarize(session: Session, staged: StagedOrders, isSelection: boolean): Promise<Plan> {
-  const tables: Record<string, RestoredTable> = {};
-  const conflicts: RestoreConflict[] = [];
-  const reasons: {table: string; reason: string; rows: number}[] = [];
-  const counts = new Map<StagedTable, number>();
-  const totals = {rows: 0, links: 0};
-  const add = (table: string, more: RestoredTable): void => {
-    const {restored, relinked, skipped} = tables[table] ?? {restored: 0, relinked: 0, skipped: 0};
-    tables[table] = {
-      restored: restored + more.restored,
-      relinked: relinked + more.relinked,
-      skipped: skipped + more.skipped,
-    };
-  };
-  const list = async (each: StagedTable, key: readonly number[]): Promise<void> => {
-    for (const reason of await countReasons(session, each)) reasons.push({table: each.file.table, ...reason});
-    const room = conflictsListed - conflicts.length;
-    if (room > 0) conflicts.push(...(await listConflicts(session, each, key, room)));
-  };
-  for (const each of staged.tables) {
-    const {restored, skipped} = await countRows(session, each);
-    counts.set(each, restored);
-    totals.rows += restored;
-    add(each.file.table, {restored, relinked: 0, skipped});
-    if (skipped > 0) await list(each, each.key);
-  }
-  for (const each of staged.links) {
-    const {restored, skipped} = await countRows(session, each);
-    counts.set(each, restored);
-    totals.links += restored;
-    add(each.file.table, {restored: 0, relinked: restored, skipped});
-    if (skipped > 0) await list(each, keyNumbers(each));
-  }
-  for (const {table, rows} of isSelection ? [] : [...staged.gone, ...staged.goneLinks]) {
-    if (rows === 0) continue;
-    add(table, {restored: 0, relinked: 0, skipped: rows});
-    reasons.push({table, reason: 'table gone', rows});
-    conflicts.push({table, key: 'all rows', reason: 'table gone'});
-  }
-  const {file} = staged;
-  return {
-    staged,
-    restored: counts,
-    ...totals,
-    result: {
-      backupPath: file.path,
-      backupTimestamp: file.timestamp,
-      orders: Object.fromEntries(file.roots.map((root) => [root, tables[root]?.restored ?? 0])),
-      tables,
-      conflicts,
-      conflictCount: reasons.reduce((sum, {rows}) => sum + rows, 0),
-      reasons,
-      notes: [...file.notes, ...changeNotes(staged)],
-    },
-  };
-}
-
-/** Columns that are not what they were when the file was written. */
-function changeNotes({tables, links}: StagedOrders): string[] {
-  return [...tables, ...links].flatMap((each) => {
-    const {file, gone, added} = each;
-    return [
-      ...(gone.length === 0
-        ? []
-        : [`${file.table} no longer has the column ${gone.map(({name}) => name).join(', ')}.`]),
-      ...changedTypes(each).map(
-        ({name, before, now}) =>
-          `${file.table}: the column ${name} was ${before} and is ${now}; its values must read the same.`,
-      ),
-      ...(added.length === 0 || links.some((link) => link.file === file)
-        ? []
-        : [
-            `${file.table} has columns that the file does not have; they get their default: ${added.map(({name}) => name).join(', ')}.`,
-          ]),
-    ];
-  });
-}
-
 /** Triggers that will be switched off meanwhile. Those that cannot be are warned about. */
 async function triggersOf(
   ctx: RunContext,
@@ -264,7 +134,7 @@ async function triggersOf(
 interface Execution {
   readonly connection: Connection;
   readonly options: RestoreOrdersOptions;
-  readonly plan: Plan;
+  readonly plan: RestoreOrdersPlan;
   readonly triggers: readonly string[];
   readonly identity: DatabaseIdentity;
 }

@@ -1,0 +1,72 @@
+/** How a cleaning that failed ended: whether its orders were deleted, and what becomes of its order backup. */
+import {rm} from 'node:fs/promises';
+import {AppError, messageOf, withState} from '../errors.js';
+import {withSession} from '../postgres/client.js';
+import type {Connection} from '../postgres/connection.js';
+import type {RunContext} from '../run-context.js';
+import type {OrderBackup} from './back-up-orders.js';
+
+interface FailedClean {
+  readonly error: unknown;
+  /** Its id on the server, once COMMIT was to be sent. */
+  readonly transaction: string | null;
+  readonly backup: OrderBackup | undefined;
+  /** Where the order backup has its name already. */
+  readonly backupPath: string | null;
+}
+
+/**
+ * The error of a transaction that did not end well, with what state things are in.
+ * A backup file claims that its rows were deleted, so it is removed when they were not. When the connection broke during
+ * COMMIT only the server knows, and it is asked (manual, 9.27.8); where it cannot tell, the file stays.
+ */
+export async function settleClean(
+  context: RunContext,
+  connection: Connection,
+  {error, transaction, backup, backupPath}: FailedClean,
+): Promise<unknown> {
+  const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
+  if (outcome === 'aborted') {
+    await backup?.discard();
+    // Where it cannot be removed, it does no harm: putting back what is there changes nothing.
+    if (backupPath !== null) await rm(backupPath, {force: true}).catch(() => undefined);
+    if (error instanceof AppError && ['DISK_FULL', 'FOLDER_NOT_WRITABLE'].includes(error.code)) {
+      return withState(error, 'No order was deleted.');
+    }
+    if (context.signal.aborted || (error instanceof AppError && error.code !== 'QUERY_FAILED')) return error;
+    return new AppError(
+      'CLEAN_FAILED',
+      `Everything was rolled back and nothing was changed. ${messageOf(error)}`,
+      {
+        details: error instanceof AppError ? error.details : [],
+        cause: error,
+      },
+    );
+  }
+  const failure =
+    error instanceof AppError ? error : new AppError('CONNECTION_LOST', messageOf(error), {cause: error});
+  const file = backupPath === null ? '' : ` The order backup is ${backupPath}.`;
+  return withState(
+    failure,
+    outcome === 'committed'
+      ? `The orders were deleted before that.${file}`
+      : `Whether the orders were deleted is not known.${file}`,
+  );
+}
+
+async function fateOfTransaction(
+  connection: Connection,
+  transaction: string,
+): Promise<'committed' | 'aborted' | 'unknown'> {
+  try {
+    return await withSession(connection, async (session) => {
+      const [row] = await session.query('SELECT pg_catalog.pg_xact_status($1::xid8) AS status', [
+        transaction,
+      ]);
+      const status = row?.['status'];
+      return status === 'committed' || status === 'aborted' ? status : 'unknown';
+    });
+  } catch {
+    return 'unknown'; // the server cannot be asked; the error that brought us here is told
+  }
+}
