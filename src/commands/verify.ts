@@ -81,8 +81,18 @@ export default class Verify extends BaseCommand {
           level: flags.level,
           scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
         }),
-      showVerified,
+      showVerified({
+        place: wordsOf('--from', flags.from),
+        keys: [
+          ...wordsOf('--identity', flags.identity),
+          ...wordsOf('--passphrase-file', flags['passphrase-file']),
+        ],
+      }),
       {exitCodeOf: ({results}) => (results.every((result) => result.ok) ? 0 : exitStatus.integrity)},
     );
   }
+}
+
+function wordsOf(flag: string, value: string | undefined): string[] {
+  return value === undefined ? [] : [flag, value];
 }

@@ -11,6 +11,7 @@ import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
 import {openPlace} from '../../src/lib/storage/open-place.js';
 import {readPlace} from '../../src/lib/storage/place-catalogue.js';
 import {createBucket, keysIn, store, storeClient, storeEnvironment} from '../support/bucket.js';
+import {administrate} from '../support/gateway.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -91,4 +92,39 @@ it('of the name of a copy keeps the copy away, and says what to do', async () =>
     hint: expect.stringContaining('move it away') as string,
   });
   expect(await keysIn(bucket)).toEqual(keys);
+});
+
+it('of the same backup that another run wrote meanwhile is what was wanted', async () => {
+  await backupToPlaces(context(), {}, {});
+  let other: Awaited<ReturnType<typeof copyBackups>> | undefined;
+  const watched = await watchRequests(store.endpoint, async ({stage, method, url}) => {
+    if (stage === 'begun' && method === 'PUT' && url.includes('metadata.json'))
+      other ??= await copyBackups(context(), {to: [to]});
+    return undefined;
+  });
+  const env = {...storeEnvironment(), AWS_ENDPOINT_URL_S3: watched.endpoint};
+  const slow = testContext(folder, {settings: {databaseUrl: database.url}, env});
+  const {copies} = await copyBackups(slow, {to: [to]});
+  await watched.close();
+  expect(other?.copies).toMatchObject([{outcome: 'copied'}]);
+  expect(copies).toMatchObject([{outcome: 'present'}]);
+  expect(await keysIn(bucket)).toHaveLength(2);
+  expect((await recoverLeftovers(context(), {dryRun: true})).recovered).toEqual([]);
+});
+
+it('and all else that went with its bucket is nothing to recover', async () => {
+  const watched = await watchRequests(store.endpoint, ({stage, method, url}) => {
+    if (stage === 'answered' && method === 'PUT' && url.includes('/data/'))
+      administrate(['bucket', 'rm', `--bucket=${bucket}`, '--purge-objects']);
+    return undefined;
+  });
+  const env = {...storeEnvironment(), AWS_ENDPOINT_URL_S3: watched.endpoint, DIRECT_URL: database.url};
+  const run = await runCli(['backup', '--no-local', '--to', to], {cwd: folder, env});
+  await watched.close();
+  expect(run.stderr).toContain('STORAGE_BUCKET_NOT_FOUND');
+  const recovering = context();
+  const {failed, recovered} = await recoverLeftovers(recovering, {dryRun: false});
+  expect([failed, recovered.length]).toEqual([[], 1]);
+  expect(recovering.warnings).toEqual([expect.stringContaining('no such bucket') as string]);
+  expect((await recoverLeftovers(context(), {dryRun: true})).recovered).toEqual([]);
 });

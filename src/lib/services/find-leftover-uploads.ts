@@ -29,7 +29,15 @@ export function findLeftoverUploads(ctx: RunContext, journals: readonly LeftJour
 /** A run that was killed right after it wrote the metadata had finished: its files are a backup's. */
 async function removeUpload(ctx: RunContext, url: string, staging: string): Promise<void> {
   const place = await openPlace(ctx.settings, url);
-  const {backups, problems} = await readPlace(place, ctx.signal);
+  const found = await readPlace(place, ctx.signal).catch((error: unknown) => {
+    if (error instanceof AppError && error.code === 'STORAGE_BUCKET_NOT_FOUND') return undefined;
+    throw error;
+  });
+  if (!found) {
+    ctx.warn(`${url}: there is no such bucket any more, nor what a copy left in it.`);
+    return;
+  }
+  const {backups, problems} = found;
   if (backups.some(({record}) => folderOf(record) === staging)) return;
   const id = /^data\/(.*)\.[^.]*\/$/.exec(staging)?.[1];
   const unread = problems.find(({path}) => id !== undefined && path.startsWith(`${place.url}/${id}.`));

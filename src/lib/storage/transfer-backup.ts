@@ -83,6 +83,10 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
       const isGone = !isRemote(backup.path) && isAway(error);
       await clearStaged(context, {to, staging, metadataKey, isAway: isGone}, error);
       await done();
+      // Another run that copied the same backup meanwhile was done first.
+      const isTaken = error instanceof AppError && error.code === 'STORAGE_CONFLICT';
+      const other = isTaken ? await findPresent(to, metadataKey, record) : undefined;
+      if (other) return {metadataKey, record: other, isPresent: true};
       throw error;
     }
   } finally {
