@@ -1,6 +1,7 @@
+/** destino-db backup */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag, encryptFlags, encryptionFlagsOf, waitFlag} from '../lib/cli/flags.js';
+import {countFlag, encryptFlags, encryptionFlagsOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showBackup} from '../lib/cli/show-backup.js';
 import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup-to-places.js';
@@ -154,7 +155,7 @@ export default class Backup extends BaseCommand {
             retentionDays: flags['retention-days'],
             acceptShrink: flags['accept-shrink'],
             dryRun: flags['dry-run'],
-            waitMs: (flags.wait ?? 0) * 1000,
+            waitMs: waitMsOf(flags),
           },
           {
             ...encryptionFlagsOf(flags),

@@ -1,3 +1,4 @@
+/** destino-db copy */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {encryptFlags, encryptionFlagsOf} from '../lib/cli/flags.js';

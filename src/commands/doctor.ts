@@ -1,3 +1,4 @@
+/** destino-db doctor */
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {showDoctor} from '../lib/cli/show-doctor.js';
 import {exitStatus} from '../lib/errors.js';

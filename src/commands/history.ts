@@ -1,3 +1,4 @@
+/** destino-db history */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {countFlag} from '../lib/cli/flags.js';

@@ -1,3 +1,4 @@
+/** destino-db list */
 import {Flags} from '@oclif/core';
 import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';

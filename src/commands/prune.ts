@@ -1,7 +1,8 @@
+/** destino-db prune */
 import {Flags} from '@oclif/core';
 import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, countFlag, waitFlag} from '../lib/cli/flags.js';
+import {confirmFlags, countFlag, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showPrune} from '../lib/cli/show-prune.js';
 import {prune, type PruneCommandResult} from '../lib/services/prune-backups.js';
@@ -85,7 +86,7 @@ export default class Prune extends BaseCommand {
               : resolve(context.settings.cwd, flags['output-dir']),
           setAside: flags['set-aside'],
           dryRun: flags['dry-run'],
-          waitMs: (flags.wait ?? 0) * 1000,
+          waitMs: waitMsOf(flags),
         }),
       showPrune(repeatCommand(this.config.bin, 'prune', this.argv, [])),
     );

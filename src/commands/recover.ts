@@ -1,6 +1,7 @@
+/** destino-db recover */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, waitFlag} from '../lib/cli/flags.js';
+import {confirmFlags, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {showRecoveryGuide} from '../lib/cli/show-recovery-guide.js';
 import {showRecover} from '../lib/cli/show-recover.js';
 import {recoveryGuide} from '../lib/services/recovery-guide.js';
@@ -45,7 +46,7 @@ export default class Recover extends BaseCommand {
     }
     return this.perform(
       flags,
-      (context) => recoverLeftovers(context, {dryRun: flags['dry-run'], waitMs: (flags.wait ?? 0) * 1000}),
+      (context) => recoverLeftovers(context, {dryRun: flags['dry-run'], waitMs: waitMsOf(flags)}),
       showRecover,
       {exitCodeOf: (result) => (result.failed.length > 0 ? 1 : 0)},
     );

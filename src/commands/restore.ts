@@ -1,7 +1,7 @@
 /** destino-db restore */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, countFlag, placeFlags, sourceOf, waitFlag} from '../lib/cli/flags.js';
+import {confirmFlags, countFlag, placeFlags, sourceOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showRestore} from '../lib/cli/show-restore.js';
 import {AppError, exitStatus} from '../lib/errors.js';
@@ -116,7 +116,7 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       skipErrors: flags['skip-errors'],
       dryRun: flags['dry-run'],
       details: flags.details,
-      waitMs: (flags.wait ?? 0) * 1000,
+      waitMs: waitMsOf(flags),
     };
     // The backup that was looked at, not whichever is the newest by then.
     const repeat = (id: string): string =>

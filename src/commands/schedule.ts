@@ -2,6 +2,7 @@
 import {join, resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
+import {settingsWords} from '../lib/cli/flags.js';
 import {AppError, exitStatus} from '../lib/errors.js';
 import {showScheduleCheck} from '../lib/cli/show-schedule-check.js';
 import {showSchedule} from '../lib/cli/show-schedule.js';
@@ -50,38 +51,24 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
         : flags.as === undefined
           ? 'show'
           : 'print';
+    refuseUrl(flags['database-url']);
     const options: ScheduleOptions = {
       as: flags.as ?? (action === 'show' ? undefined : 'cron'),
       action,
       program: {node: process.execPath, script: join(this.config.root, 'bin/run.js')},
-      sharedFlags: sharedFlags(flags),
+      sharedFlags: settingsWords(flags),
       unitFolder: flags['unit-dir'] === undefined ? undefined : resolve(flags['unit-dir']),
     };
     return this.perform(flags, (context) => planSchedule(context, options), showSchedule(new Date()));
   }
 }
 
-/** The global flags that say what is worked on, with absolute paths. @throws USAGE for a URL, which would be stored in the clear */
-function sharedFlags(flags: {
-  config?: string;
-  'env-file'?: string;
-  'backups-dir'?: string;
-  'pg-bin'?: string;
-  'database-url'?: string;
-  'use-database-url'?: boolean;
-}): string[] {
-  if (flags['database-url'] !== undefined) {
-    throw new AppError(
-      'USAGE',
-      '--database-url cannot be part of a schedule: its password would be stored in the clear.',
-      {
-        hint: 'Put DIRECT_URL into .env.local of this folder, or name its file with --env-file.',
-      },
-    );
-  }
-  const paths = (['config', 'env-file', 'backups-dir', 'pg-bin'] as const).flatMap((name) => {
-    const value = flags[name];
-    return value === undefined ? [] : [`--${name}=${resolve(value)}`];
-  });
-  return flags['use-database-url'] === true ? [...paths, '--use-database-url'] : paths;
+/** @throws USAGE for a URL, which would be stored in the clear */
+function refuseUrl(url: string | undefined): void {
+  if (url === undefined) return;
+  throw new AppError(
+    'USAGE',
+    '--database-url cannot be part of a schedule: its password would be stored in the clear.',
+    {hint: 'Put DIRECT_URL into .env.local of this folder, or name its file with --env-file.'},
+  );
 }

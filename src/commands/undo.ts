@@ -1,7 +1,7 @@
 /** destino-db undo */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, waitFlag} from '../lib/cli/flags.js';
+import {confirmFlags, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {showUndo} from '../lib/cli/show-undo.js';
 import {undoRestore} from '../lib/services/undo-restore.js';
 
@@ -29,7 +29,7 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
     const request = {
       targetDb: flags['target-db'],
       dryRun: flags['dry-run'],
-      waitMs: (flags.wait ?? 0) * 1000,
+      waitMs: waitMsOf(flags),
     };
     return this.perform(flags, (context) => undoRestore(context, request), showUndo);
   }

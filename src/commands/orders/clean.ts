@@ -1,7 +1,14 @@
 /** destino-db orders:clean */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {confirmFlags, countFlag, encryptFlags, encryptionFlagsOf, waitFlag} from '../../lib/cli/flags.js';
+import {
+  confirmFlags,
+  countFlag,
+  encryptFlags,
+  encryptionFlagsOf,
+  waitFlag,
+  waitMsOf,
+} from '../../lib/cli/flags.js';
 import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showCleanedOrders} from '../../lib/cli/show-cleaned-orders.js';
@@ -76,7 +83,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
       backup: flags.backup,
       batchSize: flags['batch-size'],
       createMissingIndexes: flags['create-missing-indexes'],
-      waitMs: (flags.wait ?? 0) * 1000,
+      waitMs: waitMsOf(flags),
     };
     const repeat = (plan: string): string =>
       repeatCommand(this.config.bin, 'orders:clean', this.argv, ['--execute', '--plan', plan]);

@@ -1,7 +1,7 @@
 /** destino-db orders:restore */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {confirmFlags, placeFlags, sourceOf, waitFlag} from '../../lib/cli/flags.js';
+import {confirmFlags, placeFlags, sourceOf, waitFlag, waitMsOf} from '../../lib/cli/flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showRestoredOrders} from '../../lib/cli/show-restored-orders.js';
 import {restoreOrdersFrom} from '../../lib/services/restore-orders-from.js';
@@ -71,7 +71,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
           execute: flags.execute,
           failOnConflicts: flags['fail-on-conflicts'],
           onlyOrders: flags['only-order'] ?? [],
-          waitMs: (flags.wait ?? 0) * 1000,
+          waitMs: waitMsOf(flags),
         }),
       showRestoredOrders(repeatCommand(this.config.bin, 'orders:restore', this.argv, ['--execute'])),
     );

@@ -1,8 +1,15 @@
 /** destino-db workflow:safe-cleanup */
-import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {confirmFlags, countFlag, encryptFlags, encryptionFlagsOf, waitFlag} from '../../lib/cli/flags.js';
+import {
+  confirmFlags,
+  countFlag,
+  encryptFlags,
+  encryptionFlagsOf,
+  settingsWords,
+  waitFlag,
+  waitMsOf,
+} from '../../lib/cli/flags.js';
 import {AppError} from '../../lib/errors.js';
 import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
 import {pauseForEnter} from '../../lib/cli/pause.js';
@@ -84,16 +91,11 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
         {hint: 'Leave out --no-verify, or have no full backup at all with --no-full-backup.'},
       );
     }
-    const waitMs = (flags.wait ?? 0) * 1000;
+    const waitMs = waitMsOf(flags);
     const {bin} = this.config;
-    const paths = (['config', 'env-file', 'backups-dir', 'pg-bin'] as const).flatMap((name) => {
-      const value = flags[name];
-      return value === undefined ? [] : [`--${name}=${resolve(value)}`];
-    });
     const url = flags['database-url'];
     const shared = [
-      ...paths,
-      ...(flags['use-database-url'] ? ['--use-database-url'] : []),
+      ...settingsWords(flags),
       // Printed without its password; left out, the command would go to whatever database the environment names.
       ...(url === undefined ? [] : [`--database-url=${url}`]),
     ];

@@ -1,4 +1,5 @@
 /** Flags that several commands share; the same name means the same everywhere. */
+import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {AppError} from '../errors.js';
 import {isAddress, placeProblem} from '../place-name.js';
@@ -142,6 +143,26 @@ export function sourceOf(flags: {
   'passphrase-file'?: string | undefined;
 }): {from: string | undefined; identityFile: string | undefined; passphraseFile: string | undefined} {
   return {from: flags.from, identityFile: flags.identity, passphraseFile: flags['passphrase-file']};
+}
+
+/** What `waitFlag` says, in ms. */
+export function waitMsOf(flags: {wait?: number | undefined}): number {
+  return (flags.wait ?? 0) * 1000;
+}
+
+/** The global flags that say what is worked on, for a command that runs later or elsewhere: with absolute paths, without a URL. */
+export function settingsWords(flags: {
+  config?: string | undefined;
+  'env-file'?: string | undefined;
+  'backups-dir'?: string | undefined;
+  'pg-bin'?: string | undefined;
+  'use-database-url'?: boolean | undefined;
+}): string[] {
+  const paths = (['config', 'env-file', 'backups-dir', 'pg-bin'] as const).flatMap((name) => {
+    const value = flags[name];
+    return value === undefined ? [] : [`--${name}=${resolve(value)}`];
+  });
+  return flags['use-database-url'] === true ? [...paths, '--use-database-url'] : paths;
 }
 
 /** An integer flag within bounds. */
