@@ -33,8 +33,9 @@ beforeEach(async () => {
   return () => rm(folder, {recursive: true});
 });
 
-function context() {
-  return testContext(folder, {settings: {databaseUrl: database.url}, env: storeEnvironment()});
+function context(now?: string) {
+  const clock = now === undefined ? {} : {now};
+  return testContext(folder, {settings: {databaseUrl: database.url}, env: storeEnvironment(), ...clock});
 }
 
 /** Puts garbage in the place of the only metadata. @returns what puts it back */
@@ -92,6 +93,20 @@ it('of the name of a copy keeps the copy away, and says what to do', async () =>
     hint: expect.stringContaining('move it away') as string,
   });
   expect(await keysIn(bucket)).toEqual(keys);
+});
+
+it('of the name of one copy does not keep the others away', async () => {
+  for (const at of ['03', '04', '05'])
+    await backupToPlaces(context(`2026-11-22T${at}:00:00Z`), {schemaOnly: true}, {});
+  await copyBackups(context(), {to: [to], backupFiles: [`${database.name}-2026-11-22T04-00-00`]});
+  await spoilMetadata();
+  await expect(copyBackups(context(), {to: [to], isAll: true})).rejects.toMatchObject({
+    code: 'METADATA_INVALID',
+    message: expect.stringContaining('1 of 3 copies could not be made; the others are whole.') as string,
+  });
+  const {backups, problems} = await listBackups(context(), {from: to});
+  expect(backups.map(({createdAt}) => createdAt.slice(11, 13))).toEqual(['05', '03']);
+  expect(problems).toHaveLength(1);
 });
 
 it('of the same backup that another run wrote meanwhile is what was wanted', async () => {

@@ -1,6 +1,8 @@
 /** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
 import {join} from 'node:path';
 import {elapsedMs} from '../clock.js';
+import {AppError, type ErrorCode, messageOf} from '../errors.js';
+import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
 import type {EncryptTo, OpeningKeys} from '../storage/age-keys.js';
 import {openPlace} from '../storage/open-place.js';
@@ -39,7 +41,10 @@ export interface CopyResult {
   readonly copies: readonly CopiedBackup[];
 }
 
-/** @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; copies made before stay */
+/**
+ * One backup that cannot be copied, whatever its own trouble is, does not keep the others here.
+ * @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; copies made before stay
+ */
 export async function copyBackups(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings} = context;
   const from = await openPlace(settings, request.from ?? join(settings.backupsDir, 'database'));
@@ -51,23 +56,43 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
     request.isAll === true
       ? backups
       : (request.backupFiles ?? ['latest']).map((file) => choosePlaced(from, backups, {file}));
+  const encryptTo = isOpening ? undefined : encryption.to;
   const copies: CopiedBackup[] = [];
+  const failures: AppError[] = [];
   for (const name of request.to) {
     const to = await openPlace(settings, name);
-    for (const backup of chosen)
-      copies.push(
-        await copyOne(context, {
-          from,
-          to,
-          backup,
-          isOpening,
-          encryptTo: isOpening ? undefined : encryption.to,
-          keys: encryption.keys,
-        }),
-      );
+    for (const backup of chosen) {
+      try {
+        copies.push(await copyOne(context, {from, to, backup, isOpening, encryptTo, keys: encryption.keys}));
+      } catch (error) {
+        if (!(error instanceof AppError) || !ownTroubles.has(error.code)) throw error;
+        failures.push(error);
+      }
+    }
   }
-  return {from: from.url, copies};
+  const [first] = failures;
+  if (!first) return {from: from.url, copies};
+  const tried = copies.length + failures.length;
+  if (tried === 1) throw first;
+  throw new AppError(
+    first.code,
+    `${first.message} ${failures.length} of ${countOf(tried, 'copy', 'copies')} could not be made; the others are whole.`,
+    {
+      ...(first.hint === undefined ? {} : {hint: first.hint}),
+      details: [...first.details, ...failures.slice(1).map(messageOf)],
+      cause: first,
+    },
+  );
 }
+
+/** What is wrong with one backup says nothing of the next one. */
+const ownTroubles: ReadonlySet<ErrorCode> = new Set([
+  'CHECKSUM_MISMATCH',
+  'BACKUP_INCOMPLETE',
+  'METADATA_INVALID',
+  'DECRYPT_FAILED',
+  'STORAGE_CONFLICT',
+]);
 
 async function copyOne(
   context: RunContext,
