@@ -60,6 +60,23 @@ describe('a run that does work', () => {
     expect((await stat(join(folder, 'backups', 'history.jsonl'))).mode & 0o777).toBe(0o600);
   });
 
+  it('that raises an alarm is told apart from one that went well', async () => {
+    const shrinking = await createTempDatabase('template0');
+    try {
+      await shrinking.run('CREATE TABLE t AS SELECT n FROM generate_series(1, 100) AS n');
+      const env = {DIRECT_URL: shrinking.url};
+      await run(['backup'], {env});
+      await shrinking.run('DELETE FROM t');
+      expect((await run(['backup'], {env})).status).toBe(4);
+      expect((await history()).map(({outcome, exitCode}) => [outcome, exitCode])).toEqual([
+        ['ok', 0],
+        ['alarm', 4],
+      ]);
+    } finally {
+      await shrinking.drop();
+    }
+  });
+
   it('that fails says why, without the password, and pings fail with the log', async () => {
     await notifyConfig({targets: [{type: 'ping', url: `${server.url}/abc`}]});
     const url = shop.url.replace(/\/\/[^@]*@/, '//shop:hunter2@').replace(/\/t_\w+/, '/no_such_db');

@@ -237,6 +237,22 @@ describe('a backup', () => {
     }
   });
 
+  it('holds large objects also when only some tables were chosen, for rows may point at them', async () => {
+    const pictures = await createTempDatabase('template0');
+    try {
+      await pictures.run(
+        "CREATE TABLE t AS SELECT lo_from_bytea(0, '\\x00ff') AS picture; CREATE TABLE other (i int)",
+      );
+      const result = await backup({includeTables: ['t']}, {connection: pictures.connection});
+      expect(result.tables.map(({table, rows}) => [table, rows])).toEqual([
+        ['pg_catalog.pg_largeobject', 1],
+        ['public.t', 1],
+      ]);
+    } finally {
+      await pictures.drop();
+    }
+  });
+
   it('sees one moment while others write', async () => {
     const writer = withSession(shop.connection, async (session) => {
       for (let index = 0; index < 40; index += 1) {

@@ -281,6 +281,23 @@ it('is asked for, and refused for a database that belongs to the server', async 
   await expect(undoRestore(context(), {})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
 });
 
+it('is refused for a database of somebody else before anything is made, with the way that is left', async () => {
+  const role = `maker_${Date.now()}`;
+  await onServer((session) => session.query(`CREATE ROLE ${role} LOGIN CREATEDB PASSWORD 'x'`));
+  try {
+    const url = target.url.replace(/\/\/[^@]+@/, `//${role}:x@`);
+    const stranger = testContext(folder, {settings: {databaseUrl: url}});
+    await expect(restoreDatabase(stranger, request)).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED_HERE',
+      message: expect.stringContaining('this role is no member of that') as string,
+      hint: expect.stringContaining('--clean') as string,
+    });
+    expect(await related()).toEqual([name]);
+  } finally {
+    await onServer((session) => session.query(`DROP ROLE ${role}`));
+  }
+});
+
 it('asks whoever replaces or brings back a production database for its name', async () => {
   const asked: boolean[] = [];
   const run = (config: Config, env: Record<string, string> = {}) =>
