@@ -5,6 +5,10 @@ import {displayWidth} from './style.js';
 const hanging = 4;
 /** Narrower than this nothing helps. */
 const narrowest = 30;
+/** Text in the last column of a table is broken within its column, while that is as wide. */
+const narrowestColumn = 20;
+/** A command line of PostgreSQL's own tools, which is to be pasted too. */
+const toolCommand = /PGHOST=|pg_dump --/;
 
 /**
  * Prose is broken between words, rows of a table between columns. Commands stay whole, on a line of their own, so that they can be pasted.
@@ -18,8 +22,7 @@ export function fitLines(lines: readonly string[], width: number | undefined, bi
 function fitLine(line: string, width: number, bin: string): string[] {
   const indent = /^ */.exec(line)?.[0] ?? '';
   const text = line.slice(indent.length);
-  // PostgreSQL's own tools, with the server that they go to.
-  if (text.includes('PGHOST=')) return [line];
+  if (toolCommand.test(text)) return [line];
   const at = text.search(new RegExp(`(?<=^|:(?:\\u001b\\[\\d+m)* +)${bin} `));
   if (at === 0) {
     // What the command is for may stand behind it; spaces within quotes are part of the command.
@@ -29,13 +32,12 @@ function fitLine(line: string, width: number, bin: string): string[] {
     return [indent + text.slice(0, reason.index), ...fitLines([below], width, bin)];
   }
   if (at > 0)
-    return [...fitLines([indent + text.slice(0, at).trimEnd()], width, bin), `${indent}  ${text.slice(at)}`];
+    return fitLines([indent + text.slice(0, at).trimEnd(), `${indent}  ${text.slice(at)}`], width, bin);
   const tightened = tighten(text, displayWidth(line) - width);
   if (tightened !== undefined) return [indent + tightened];
   const [, before = '', prose = ''] = /^(.* {2,})(\S+ .*)$/.exec(text) ?? [];
   const start = displayWidth(indent + before);
-  // Text in the last column of a table is broken within its column, while that is wide enough.
-  if (before !== '' && start <= width / 2)
+  if (before !== '' && width - start >= narrowestColumn)
     return fill(prose.split(' '), ' ', indent + before, width, ' '.repeat(start));
   return fill(text.split(/(?<=\S) {2,}(?=\S)/), '  ', indent, width);
 }

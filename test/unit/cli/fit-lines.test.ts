@@ -31,6 +31,10 @@ describe('lines on a terminal', () => {
       'the first of the cells',
       '    one that is longer than it',
     ]);
+    expect(fit('2026-11-25T21:04Z  verify  ok  295 ms  203 kB, archive holds and more', 60)).toEqual([
+      '2026-11-25T21:04Z  verify  ok  295 ms  203 kB, archive holds',
+      '                                       and more',
+    ]);
     expect(fit('  public.orders             404', 30)).toEqual(['  public.orders            404']);
   });
 
@@ -42,6 +46,11 @@ describe('lines on a terminal', () => {
     expect(fit(`\u001b[1mNext:\u001b[22m ${command}`, 40)).toEqual([
       '\u001b[1mNext:\u001b[22m',
       `  ${command}`,
+    ]);
+    expect(fit(`Next: ${command}   (proves that it restores)`, 40)).toEqual([
+      'Next:',
+      `  ${command}`,
+      '      (proves that it restores)',
     ]);
     const tool = 'PGHOST=127.0.0.1 PGUSER=shop pg_restore --exit-on-error shop.dump';
     expect(fit(`  ${tool}`, 40)).toEqual([`  ${tool}`]);
