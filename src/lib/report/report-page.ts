@@ -1,37 +1,9 @@
 /** The report as a page: which sections there are and what their sentences say. */
 import {countOf, formatAge, formatBytes, formatCount, formatDuration} from '../format.js';
+import {axisBytes, axisDuration, byteSteps, durationSteps} from './axis-marks.js';
 import {htmlPage, type LegendEntry, type PageSection} from './html-page.js';
 import {median, type ReportData, type ReportedBackup, reportDays} from './report-data.js';
 import {barChart, columnChart, shortDate, timeChart, type TimeSeries} from './svg-chart.js';
-
-const byteSteps = Array.from(
-  {length: 46},
-  (_, index) => ([1, 2, 5][index % 3] ?? 1) * 10 ** Math.floor(index / 3),
-);
-const second = 1000;
-const minute = 60 * second;
-const hour = 60 * minute;
-const durationSteps = [
-  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
-  ...[1, 2, 5, 10, 15, 30].map((value) => value * second),
-  ...[1, 2, 5, 10, 15, 30].map((value) => value * minute),
-  ...[1, 2, 4, 6, 12, 24, 48].map((value) => value * hour),
-];
-
-/** Marks of an axis are round, so they need no second unit and no decimals. */
-const axisBytes = (value: number): string => (value === 0 ? '0' : formatBytes(value).replace('.0 ', ' '));
-
-function axisDuration(ms: number): string {
-  if (ms === 0) return '0';
-  const [size, unit] = (
-    [
-      [hour, 'h'],
-      [minute, 'min'],
-      [second, 's'],
-    ] as const
-  ).find(([least]) => ms >= least) ?? [1, 'ms'];
-  return `${Math.round((ms / size) * 10) / 10} ${unit}`;
-}
 
 /** The page of the report. */
 export function reportPage(data: ReportData, toolVersion: string): string {
