@@ -67,10 +67,10 @@ function policyOf(bucket: string, policies: readonly string[]): string {
   return JSON.stringify({Version: '2012-10-17', Statement});
 }
 
-function context(config: Config = {}, pgBin?: string) {
+function context(config: Config = {}, as = user) {
   return testContext(folder, {
-    settings: {databaseUrl: database.url, config, pgBin},
-    env: storeEnvironment(user),
+    settings: {databaseUrl: database.url, config},
+    env: storeEnvironment(as),
   });
 }
 
