@@ -95,6 +95,21 @@ describe('the safe cleanup', () => {
     expect(await orderCount()).toBe('404');
   });
 
+  it('refuses before any backup when what would be touched is another than in the preview', async () => {
+    const {orders} = await run({clean: cleanRequest({execute: false})}).result;
+    await shop.run(`DELETE FROM email_alerts; DELETE FROM refunds`);
+    const {plan} = orders;
+    await expect(run({clean: cleanRequest({plan})}).result).rejects.toMatchObject({
+      code: 'PLAN_CHANGED',
+      exitCode: 5,
+    });
+    await shop.run(
+      `DELETE FROM refunds; DELETE FROM payments; DELETE FROM orders; DELETE FROM catering_orders`,
+    );
+    await expect(run({clean: cleanRequest({plan})}).result).rejects.toMatchObject({code: 'PLAN_CHANGED'});
+    expect(await readdir(folder)).toEqual([]);
+  });
+
   it('stops before the first delete when the full backup would not bring the orders back', async () => {
     const {result} = run({}, {config: {backup: {excludeTables: ['order_items']}}});
     await expect(result).rejects.toMatchObject({

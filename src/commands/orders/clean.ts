@@ -9,7 +9,7 @@ import {
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
-import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
+import {orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showCleanedOrders} from '../../lib/cli/show-cleaned-orders.js';
 import {cleanToPlaces} from '../../lib/services/clean-to-places.js';
@@ -38,12 +38,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
       exclusive: ['execute'],
     }),
     execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Delete, after a question.'}),
-    plan: Flags.string({
-      helpGroup: 'SAFETY',
-      helpValue: 'HASH',
-      summary: "The preview's plan; refuse when what would be touched has changed.",
-      dependsOn: ['execute'],
-    }),
+    ...planFlag,
     backup: Flags.boolean({
       helpGroup: 'SAFETY',
       default: true,

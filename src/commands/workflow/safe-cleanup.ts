@@ -11,7 +11,7 @@ import {
   waitMsOf,
 } from '../../lib/cli/flags.js';
 import {AppError} from '../../lib/errors.js';
-import {orderFlags, selectionFlags} from '../../lib/cli/order-flags.js';
+import {orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
 import {pauseForEnter} from '../../lib/cli/pause.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showSafeCleanup} from '../../lib/cli/show-safe-cleanup.js';
@@ -21,7 +21,7 @@ import {backupFormats} from '../../lib/settings/config-schema.js';
 export default class WorkflowSafeCleanup extends BaseCommand {
   static override summary = 'full backup, check, order backup, cleaning and report';
   static override description = `Nothing is deleted before the full backup is made and verified. Without --execute every step that changes nothing is run.
-Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5 refused (not confirmed, locked, guard), 130 interrupted.`;
+Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5 refused (not confirmed, locked, guard, plan changed), 130 interrupted.`;
   static override examples = [
     {description: 'what would happen', command: '<%= config.bin %> workflow:safe-cleanup'},
     {
@@ -36,6 +36,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
       exclusive: ['execute'],
     }),
     execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Do it, after a question.'}),
+    ...planFlag,
     ...orderFlags,
     'full-backup': Flags.boolean({
       helpGroup: 'BACKUPS',
@@ -103,7 +104,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
       clean: {
         selection: selectionFlags(flags),
         execute: flags.execute,
-        plan: undefined,
+        plan: flags.plan,
         backup: flags['order-backup'],
         batchSize: undefined,
         createMissingIndexes: false,
@@ -125,7 +126,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
       pause: flags['pause-steps'] ? pauseForEnter({input: process.stdin, output: process.stderr}) : undefined,
     };
     const argv = this.argv.filter((arg) => arg !== '--no-verify');
-    const repeat = repeatCommand(bin, 'workflow:safe-cleanup', argv, ['--execute']);
+    const repeat = (plan: string): string =>
+      repeatCommand(bin, 'workflow:safe-cleanup', argv, ['--execute', '--plan', plan]);
     return this.perform(flags, (context) => safeCleanup(context, request), showSafeCleanup(repeat));
   }
 }

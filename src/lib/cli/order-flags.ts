@@ -31,6 +31,15 @@ export const orderFlags = {
   }),
 };
 
+export const planFlag = {
+  plan: Flags.string({
+    helpGroup: 'SAFETY',
+    helpValue: 'HASH',
+    summary: "The preview's plan; refuse when what would be touched has changed.",
+    dependsOn: ['execute'],
+  }),
+};
+
 export function selectionFlags(flags: {
   // A flag that is not given has no value, whatever oclif's types say.
   'test-emails-only'?: boolean;

@@ -5,8 +5,8 @@ import type {SafeCleanupResult} from '../services/safe-cleanup.js';
 import {showCleanPlan} from './show-cleaned-orders.js';
 import {columns, printable, type Style} from './style.js';
 
-/** @param repeat the command that executes what was previewed */
-export function showSafeCleanup(repeat: string) {
+/** @param repeat the command that executes what was previewed, from the plan's hash */
+export function showSafeCleanup(repeat: (plan: string) => string) {
   return (result: SafeCleanupResult, style: Style): string[] => {
     const {orders, backup} = result;
     const where = `${printable(orders.database)} on ${orders.host}`;
@@ -22,7 +22,7 @@ export function showSafeCleanup(repeat: string) {
           : `A full backup would be made first: ${countOf(backup.tables.length, 'table')}, about ${formatBytes(backup.size)}.`,
         ...showCleanPlan(orders, style),
         '',
-        `${style.bold('Next:')} ${repeat}`,
+        `${style.bold('Next:')} ${repeat(orders.plan)}`,
       ];
     }
     return [

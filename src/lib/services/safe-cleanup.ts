@@ -72,11 +72,11 @@ export async function safeCleanup(
     undo: [],
   };
   if (!request.clean.execute) return previewRest(context, request, state);
+  await confirmClean(context, request.clean, plan, request.fullBackup !== undefined);
   if (ordersIn(plan) === 0) {
     skip(steps, ['Full backup', 'Delete the rows', 'Check the result']);
     return {mode: 'execute', ...state, orders: {...state.orders, mode: 'execute'}, reportPath: null};
   }
-  await confirmClean(context, request.clean, plan, request.fullBackup !== undefined);
   try {
     await runPhases(context, request, encryption, state);
   } catch (error) {
