@@ -137,6 +137,6 @@ describe('workflow:safe-cleanup', () => {
     expect(status).toBe(2);
     expect(stderr).toMatch(/--execute .*--no-verify/);
     const preview = await cli(['workflow:safe-cleanup', '--no-verify']);
-    expect(preview.stdout).toMatch(/workflow:safe-cleanup --execute$/m);
+    expect(preview.stdout).toMatch(/workflow:safe-cleanup --execute --plan [0-9a-f]{16}$/m);
   });
 });
