@@ -48,13 +48,17 @@ function context(places: string[] = [place]) {
 }
 
 const key = {identityFile: 'key.txt'};
+const command = (id: string): string[] => ['destino-db', id];
 const all = {backupFile: 'latest', execute: true, failOnConflicts: false, onlyOrders: []};
 const namesHere = (): Promise<string[]> => readdir(join(folder, 'backups/order-cleanup'));
 
 it('lie encrypted here and in the bucket, and bring every byte back from either', async () => {
-  const done = await cleanToPlaces(context(), cleanRequest(), key);
+  const done = await cleanToPlaces(context(), cleanRequest(), key, command);
   expect(await contentOf(shop)).not.toEqual(before);
   expect(done.copies).toMatchObject([{to: place, encrypted: true, outcome: 'copied'}]);
+  expect(done.undo).toMatch(
+    /^destino-db orders:restore --backup-file .*\.json\.age --identity KEY\.txt --execute$/,
+  );
   expect(await namesHere()).toEqual([expect.stringMatching(/^orders-backup-[-T\d]+\.json\.age$/)]);
   const local = await readFile(done.backupPath ?? '');
   expect(local.toString('latin1', 0, 21)).toBe('age-encryption.org/v1');
@@ -71,7 +75,7 @@ it('lie encrypted here and in the bucket, and bring every byte back from either'
   expect(await contentOf(shop)).toEqual(before);
 
   // From the file here, by each of its names.
-  await cleanToPlaces(context([]), cleanRequest(), {...key, isLocal: true});
+  await cleanToPlaces(context([]), cleanRequest(), {...key, isLocal: true}, command);
   const newest = (await listBackups(context(), {})).orderBackups[0]?.id ?? '';
   for (const backupFile of ['latest', newest, `${newest}.json.age`])
     expect((await restoreOrdersFrom(context(), key, {...all, backupFile, execute: false})).orders).toEqual(
@@ -83,7 +87,7 @@ it('lie encrypted here and in the bucket, and bring every byte back from either'
 });
 
 it('damaged anywhere bring no row back', async () => {
-  const {backupPath, copies} = await cleanToPlaces(context(), cleanRequest(), {});
+  const {backupPath, copies} = await cleanToPlaces(context(), cleanRequest(), {}, command);
   const cleaned = await contentOf(shop);
   const path = backupPath ?? '';
   const whole = await readFile(path);
@@ -102,7 +106,7 @@ it('damaged anywhere bring no row back', async () => {
 
 it('whose copy fails are whole here and in the other places, and the error says that the orders are deleted', async () => {
   const gone = 's3://no-such-bucket-anywhere/x';
-  const work = cleanToPlaces(context([gone, place]), cleanRequest(), {});
+  const work = cleanToPlaces(context([gone, place]), cleanRequest(), {}, command);
   const error = (await work.catch((thrown: unknown) => thrown)) as AppError;
   expect(error).toMatchObject({code: 'STORAGE_BUCKET_NOT_FOUND', exitCode: 3});
   expect(error.message).toMatch(/The 1\d\d orders had been deleted by then\. Their order backup is whole: /);
@@ -121,7 +125,7 @@ it('whose copy fails are whole here and in the other places, and the error says 
 
 it('that the identity at hand could not open are not made, and nothing is deleted', async () => {
   makeKey(join(folder, 'other.txt'));
-  const work = cleanToPlaces(context(), cleanRequest(), {identityFile: 'other.txt'});
+  const work = cleanToPlaces(context(), cleanRequest(), {identityFile: 'other.txt'}, command);
   await expect(work).rejects.toMatchObject({code: 'KEY_NEEDED'});
   expect(await contentOf(shop)).toEqual(before);
 });

@@ -6,6 +6,7 @@ import {
   countFlag,
   encryptFlags,
   encryptionFlagsOf,
+  sameSettings,
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
@@ -80,12 +81,13 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
       createMissingIndexes: flags['create-missing-indexes'],
       waitMs: waitMsOf(flags),
     };
+    const command = (id: string): string[] => [this.config.bin, id, ...sameSettings(flags)];
     const repeat = (plan: string): string =>
       repeatCommand(this.config.bin, 'orders:clean', this.argv, ['--execute', '--plan', plan]);
     return this.perform(
       flags,
-      (context) => cleanToPlaces(context, request, encryptionFlagsOf(flags)),
-      showCleanedOrders(this.config.bin, repeat),
+      (context) => cleanToPlaces(context, request, encryptionFlagsOf(flags), command),
+      showCleanedOrders(repeat),
     );
   }
 }

@@ -6,7 +6,7 @@ import {
   countFlag,
   encryptFlags,
   encryptionFlagsOf,
-  settingsWords,
+  sameSettings,
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
@@ -94,12 +94,6 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     }
     const waitMs = waitMsOf(flags);
     const {bin} = this.config;
-    const url = flags['database-url'];
-    const shared = [
-      ...settingsWords(flags),
-      // Printed without its password; left out, the command would go to whatever database the environment names.
-      ...(url === undefined ? [] : [`--database-url=${url}`]),
-    ];
     const request = {
       clean: {
         selection: selectionFlags(flags),
@@ -122,7 +116,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
           }
         : undefined,
       encryption: encryptionFlagsOf(flags),
-      command: (id: string) => [bin, id, ...shared],
+      command: (id: string) => [bin, id, ...sameSettings(flags)],
       pause: flags['pause-steps'] ? pauseForEnter({input: process.stdin, output: process.stderr}) : undefined,
     };
     const argv = this.argv.filter((arg) => arg !== '--no-verify');

@@ -165,6 +165,14 @@ export function settingsWords(flags: {
   return flags['use-database-url'] === true ? [...paths, '--use-database-url'] : paths;
 }
 
+/** The same, and the URL where a flag named it, which is printed without its password: the command would go to another database without it. */
+export function sameSettings(
+  flags: Parameters<typeof settingsWords>[0] & {'database-url'?: string | undefined},
+): string[] {
+  const url = flags['database-url'];
+  return [...settingsWords(flags), ...(url === undefined ? [] : [`--database-url=${url}`])];
+}
+
 /** An integer flag within bounds. */
 export function countFlag(
   summary: string,

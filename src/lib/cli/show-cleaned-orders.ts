@@ -1,8 +1,8 @@
 /** What `orders:clean` found or did, as lines. */
 import {countOf, formatCount, formatDuration} from '../format.js';
-import {type CleanResult, ordersIn} from '../services/clean-orders.js';
+import {ordersIn} from '../services/clean-orders.js';
+import type {CleanToPlacesResult} from '../services/clean-to-places.js';
 import type {CleanPlan} from '../services/plan-clean.js';
-import {shellCommand} from '../shell-quote.js';
 import {columns, printable, type Style} from './style.js';
 
 const reasonTexts: Readonly<Record<string, string>> = {
@@ -22,12 +22,9 @@ const guardTexts: Readonly<Record<string, string>> = {
   linked: 'a guarded order hangs on it',
 };
 
-/**
- * @param bin name of the program
- * @param repeat the command with flags added, from the plan's hash
- */
-export function showCleanedOrders(bin: string, repeat: (plan: string) => string) {
-  return (result: CleanResult, style: Style): string[] => {
+/** @param repeat the command with flags added, from the plan's hash */
+export function showCleanedOrders(repeat: (plan: string) => string) {
+  return (result: CleanToPlacesResult, style: Style): string[] => {
     const where = `${printable(result.database)} on ${result.host}`;
     if (ordersIn(result) === 0) {
       return [style.bold(`No order in ${where} is to be deleted.`), ...showGuards(result, style)];
@@ -51,7 +48,7 @@ export function showCleanedOrders(bin: string, repeat: (plan: string) => string)
         ? ['There is no order backup: they cannot be put back one by one.']
         : [
             `Order backup: ${printable(result.backupPath)}`,
-            `${style.bold('To put them back:')} ${shellCommand([bin, 'orders:restore', '--backup-file', result.backupPath, ...(result.backupPath.endsWith('.age') ? ['--identity', 'KEY.txt'] : []), '--execute'])}`,
+            `${style.bold('To put them back:')} ${result.undo ?? ''}`,
           ]),
     ];
   };

@@ -5,24 +5,30 @@ import {cleanOrders, type CleanRequest, type CleanResult, ordersIn} from './clea
 import type {CopiedBackup} from './copy-backups.js';
 import {copyNewOrders} from './copy-orders.js';
 import {type EncryptionFlags, encryptionOf} from './encryption.js';
+import {putBackCommand} from './put-back-command.js';
 
 export interface CleanToPlacesResult extends CleanResult {
   readonly copies: readonly CopiedBackup[];
+  /** The command that puts the orders back; null where nothing was deleted or there is no order backup. */
+  readonly undo: string | null;
 }
 
 /**
  * The orders are deleted once their backup here is whole; the copies follow, so that no lock waits for a network.
+ * @param command program, id and the flags that name the same settings
  * @throws what `cleanOrders` throws; KEY_NEEDED before anything is done; when a copy fails, its error, saying that the orders are deleted
  */
 export async function cleanToPlaces(
   context: RunContext,
   request: CleanRequest,
   flags: EncryptionFlags,
+  command: (id: string) => readonly string[],
 ): Promise<CleanToPlacesResult> {
   const encryption = await encryptionOf(context, flags);
   const result = await cleanOrders(context, {...request, encryption});
   const {backupPath} = result;
-  if (result.mode === 'preview' || backupPath === null) return {...result, copies: []};
+  if (result.mode === 'preview' || backupPath === null) return {...result, copies: [], undo: null};
   const state = `The ${countOf(ordersIn(result), 'order')} had been deleted by then.`;
-  return {...result, copies: await copyNewOrders(context, backupPath, encryption, state)};
+  const copies = await copyNewOrders(context, backupPath, encryption, state);
+  return {...result, copies, undo: putBackCommand(context.settings, encryption, backupPath, command)};
 }

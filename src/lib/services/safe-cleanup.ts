@@ -13,7 +13,8 @@ import type {BackupRequest} from './backup-options.js';
 import {cleanConfirmed, type CleanRequest, type CleanResult, confirmClean, ordersIn} from './clean-orders.js';
 import type {BackupResult} from './describe-backup.js';
 import {copyNewOrders} from './copy-orders.js';
-import {type Encryption, type EncryptionFlags, encryptionOf, keyWords, keyWordsFor} from './encryption.js';
+import {putBackCommand} from './put-back-command.js';
+import {type Encryption, type EncryptionFlags, encryptionOf, keyWords} from './encryption.js';
 import {withPlainOrders} from './restore-orders-from.js';
 import {planClean} from './plan-clean.js';
 import {writeCleanupReport} from './write-cleanup-report.js';
@@ -138,11 +139,7 @@ async function runPhases(
   }
   state.orders = await cleanConfirmed(context, {...request.clean, encryption});
   if (state.orders.backupPath !== null) {
-    const {backupPath} = state.orders;
-    const isSealed = encryption.to !== undefined && backupPath.endsWith(ageSuffix);
-    const key = isSealed ? keyWordsFor(context.settings, 'recipients' in encryption.to) : [];
-    const words = ['--backup-file', backupPath, ...key, '--execute'];
-    state.undo.push(shellCommand([...request.command('orders:restore'), ...words]));
+    state.undo.push(putBackCommand(context.settings, encryption, state.orders.backupPath, request.command));
   }
   await request.pause?.('Clean');
   await checkResult(context, request, encryption, state.orders);
