@@ -1,3 +1,4 @@
+/** destino-db verify */
 import {Flags} from '@oclif/core';
 import {proofLevels} from '../lib/backups/backup-record.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
