@@ -48,7 +48,7 @@ export function showCleanedOrders(repeat: (plan: string) => string) {
         ? ['There is no order backup: they cannot be put back one by one.']
         : [
             `Order backup: ${printable(result.backupPath)}`,
-            `${style.bold('To put them back:')} ${result.undo ?? ''}`,
+            `${style.bold('To put them back:')} ${printable(result.undo ?? '')}`,
           ]),
     ];
   };

@@ -37,7 +37,11 @@ export function showSafeCleanup(repeat: (plan: string) => string) {
       `Report:       ${printable(result.reportPath ?? '')}`,
       ...(result.undo.length === 0
         ? []
-        : ['', style.bold('To undo it, the whole database or the orders alone:'), ...result.undo]),
+        : [
+            '',
+            style.bold('To undo it, the whole database or the orders alone:'),
+            ...result.undo.map(printable),
+          ]),
     ];
   };
 }
