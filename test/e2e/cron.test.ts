@@ -1,7 +1,7 @@
 /** An installed line of the schedule under a real cron daemon. */
 import {type ChildProcess, spawn} from 'node:child_process';
 import {existsSync, watch} from 'node:fs';
-import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, rm, truncate, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {runCli, tempFolder} from '../support/run-cli.js';
@@ -85,4 +85,24 @@ it('works with an empty environment, closed stdin and the C locale; quiet when a
   expect([broken.status, broken.stdout]).toEqual([3, '']);
   expect(broken.stderr).toMatch(/^Error CONNECTION_REFUSED: /);
   expect(broken.stderr.match(/Error /g)).toHaveLength(1);
+});
+
+it('says under --quiet what was found: a damaged backup, one that shrank, no young one', async () => {
+  const env = {DIRECT_URL: shop.url, DESTINO_DB_BACKUPS_DIR: join(folder, 'found')};
+  const quiet = (...args: string[]) => runCli([...args, '--quiet'], {cwd: folder, env});
+  expect((await quiet('backup')).stderr).toBe('');
+  await shop.run('DELETE FROM refunds');
+  const shrunk = await quiet('backup');
+  expect([shrunk.status, shrunk.stdout]).toEqual([4, '']);
+  expect(shrunk.stderr).toMatch(/^Warning: .*refunds.*\nBackup, with a shrink alarm: /s);
+  const old = await quiet('status', '--max-age', '0s');
+  expect([old.status, old.stdout]).toEqual([4, '']);
+  expect(old.stderr).toMatch(/^CRITICAL .* old, limit /m);
+  const {backups} = (await runCli(['list', '--json'], {cwd: folder, env})).json() as {
+    backups: {path: string}[];
+  };
+  for (const {path} of backups) await truncate(path, 5000);
+  const damaged = await quiet('verify', '--latest', '--level=restore');
+  expect([damaged.status, damaged.stdout]).toEqual([4, '']);
+  expect(damaged.stderr).toMatch(/^FAIL {2}.*not proven by restore/m);
 });

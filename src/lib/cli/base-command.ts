@@ -61,7 +61,7 @@ export abstract class BaseCommand extends Command {
    * Runs a service and shows its result.
    * @param flags the parsed flags
    * @param work the one call into the service layer
-   * @param present the result as lines for stdout; left out under --json and --quiet
+   * @param present the result as lines for stdout; left out under --json, and under --quiet unless its exit status is not 0 (then on stderr)
    * @param options what the result means for the exit status
    * @returns the result, which oclif prints as JSON under --json
    */
@@ -124,7 +124,9 @@ export abstract class BaseCommand extends Command {
       warnings.push(...(await run.finish({error, exitCode, warnings})));
     }
     release();
-    if (!isQuiet && warnings.length > 0)
+    // A damaged backup or an alarm is a result, and the only word of it that cron's mail can bring.
+    const isFinding = 'result' in outcome && outcome.exitCode !== 0;
+    if ((!isQuiet || isFinding) && warnings.length > 0)
       await this.writeLines(
         process.stderr,
         warnings.map((warning) => `Warning: ${printable(warning)}`),
@@ -132,9 +134,10 @@ export abstract class BaseCommand extends Command {
     if ('error' in outcome) throw outcome.error;
     const {result, exitCode} = outcome;
     process.exitCode = exitCode;
-    if (!isJson && !isQuiet) {
-      const lines = present(result, await this.styleFor(process.stdout, flags['no-color'] ?? false));
-      if (lines.length > 0) await this.writeLines(process.stdout, lines);
+    if (!isJson && (!isQuiet || isFinding)) {
+      const stream = isQuiet ? process.stderr : process.stdout;
+      const lines = present(result, await this.styleFor(stream, flags['no-color'] ?? false));
+      if (lines.length > 0) await this.writeLines(stream, lines);
     }
     return {schemaVersion: 1, ...result};
   }
