@@ -52,7 +52,7 @@ export function endNotice(run: RunRecord, log: readonly string[]): Notice {
   if (run.outcome === 'alarm') {
     return noticeOf(
       'alarm',
-      `${subjectOf(run)} raised an alarm: ${run.alarms.join(' ') || 'see the result'}`,
+      `${subjectOf(run)} raised an alarm: ${[...run.alarms, ...failedProofs(run)].join(' ') || 'see the result'}`,
       facts,
       log,
     );
@@ -70,6 +70,12 @@ export function staleNotice(status: Pick<Status, 'findings'>, host: string): Not
   const lines = status.findings.map(({severity, message}) => `${severity}: ${message}`);
   const summary = `Backups on ${host} need attention: ${status.findings.map(({message}) => message).join(' ')}`;
   return noticeOf('stale', summary, {host, command: 'status'}, lines);
+}
+
+function failedProofs({verifications}: RunRecord): string[] {
+  return verifications
+    .filter(({ok}) => !ok)
+    .map(({backupId, level}) => `${backupId} is not proven by ${level}.`);
 }
 
 function noticeOf(

@@ -132,6 +132,22 @@ describe('a webhook', () => {
   });
 });
 
+it('names the backup that a test found damaged, not those that held', () => {
+  const proof = {level: 'restore', duration: 1, restoreDuration: null} as const;
+  const run = sampleRun({
+    command: 'verify',
+    outcome: 'alarm',
+    exitCode: 4,
+    verifications: [
+      {...proof, backupId: 'shop-2026-11-08T03-00-00', ok: true},
+      {...proof, backupId: 'shop-2026-11-09T03-00-00', ok: false},
+    ],
+  });
+  expect(endNotice(run, []).summary).toBe(
+    'verify of shop (db.example:5432) on ops.example raised an alarm: shop-2026-11-09T03-00-00 is not proven by restore.',
+  );
+});
+
 describe('a command', () => {
   it('gets its arguments unread by a shell and the facts in its environment', async () => {
     const folder = await tempFolder();
