@@ -1,5 +1,5 @@
 /** Progress on a terminal: the only file that uses listr2. */
-import type {Listr, ListrTaskWrapper, DefaultRenderer, SimpleRenderer} from 'listr2';
+import type {DefaultRenderer, ListrTaskWrapper, SimpleRenderer} from 'listr2';
 import {type Clock, elapsedMs} from '../clock.js';
 import {formatBytes, formatCount, formatDuration} from '../format.js';
 import type {Progress, Step} from './progress.js';
@@ -7,133 +7,62 @@ import {createRate} from './rate.js';
 
 type Task = ListrTaskWrapper<unknown, typeof DefaultRenderer, typeof SimpleRenderer>;
 
-interface Gate {
-  title: string;
-  opened: Promise<Task>;
-  open: (task: Task) => void;
-  /** Settles when the step's work is over. */
-  finished: Promise<void>;
-  finish: () => void;
-  fail: (error: Error) => void;
-  isTaken: boolean;
-  /** Whether its work has ended, well or not. */
-  isOver: boolean;
-}
-
 /**
- * A live list on `stream`. Every planned title is a task that waits for its step to begin.
- * Nothing else may write to the terminal while it is alive. It ends with its last step, so that a question can be asked;
- * a step after that begins a new one.
+ * A live list on `stream` for each step: the step, and below it those that are planned after it. Nothing else may write to the
+ * terminal while a step is at work; between steps a question can be asked.
  */
 export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): Progress {
-  let gates: Gate[] = [];
-  let running: Promise<void> | undefined;
-  let list: Listr<unknown> | undefined;
-
-  const taskOf = (gate: Gate) => ({
-    title: gate.title,
-    task: async (_context: unknown, task: Task) => {
-      gate.open(task);
-      await gate.finished;
-    },
-  });
-
-  const start = async (): Promise<void> => {
-    const {Listr, ListrDefaultRendererLogLevels, ListrLogger, ProcessOutput} = await import('listr2');
-    const plain = (text = ''): string => text;
-    list = new Listr<unknown>(gates.map(taskOf), {
-      concurrent: false,
-      exitOnError: true,
-      registerSignalListeners: false,
-      renderer: 'default',
-      rendererOptions: {
-        logger: new ListrLogger({processOutput: new ProcessOutput(stream, stream)}),
-        showErrorMessage: false,
-        collapseErrors: false,
-        collapseSubtasks: false,
-        // Yellow otherwise, which cannot be read on white.
-        color: {
-          [ListrDefaultRendererLogLevels.PENDING]: plain,
-          [ListrDefaultRendererLogLevels.SKIPPED_WITH_COLLAPSE]: plain,
-          [ListrDefaultRendererLogLevels.SKIPPED_WITHOUT_COLLAPSE]: plain,
-        },
-      },
-    });
-    running = list
-      .run()
-      .catch(() => undefined) // the step's own promise carries the error
-      .then(() => {
-        list = undefined;
-        gates = gates.filter((gate) => !gate.isOver);
-      });
-  };
-
-  const gateFor = async (title: string): Promise<Gate> => {
-    let gate = gates.find((candidate) => candidate.title === title && !candidate.isTaken);
-    if (!gate) {
-      gate = createGate(title);
-      gates.push(gate);
-      list?.add(taskOf(gate));
-    }
-    gate.isTaken = true;
-    if (!list) await start();
-    return gate;
-  };
-
+  // listr2 runs the tasks it was begun with, in their order; which steps come, and when, is known here one by one only.
+  let planned: readonly string[] = [];
   return {
     plan(titles) {
-      if (!list) for (const title of titles) gates.push(createGate(title));
+      planned = titles;
     },
-    async step(title, work) {
-      const gate = await gateFor(title);
-      const task = await gate.opened;
-      const startedMs = clock.now().getTime();
-      const told = {isSkipped: false};
-      try {
-        const result = await work(
-          liveStep(task, clock, (why) => {
-            told.isSkipped = true;
-            task.skip(`${title} (${why})`);
-          }),
-        );
+    async step<T>(title: string, work: (step: Step) => Promise<T>): Promise<T> {
+      planned = planned.slice(planned.indexOf(title) + 1);
+      const {Listr, ListrDefaultRendererLogLevels, ListrLogger, ProcessOutput} = await import('listr2');
+      const plain = (text = ''): string => text;
+      const results: T[] = [];
+      const run = async (_context: unknown, task: Task): Promise<void> => {
+        const startedMs = clock.now().getTime();
+        const told = {isSkipped: false};
+        const step = liveStep(task, clock, (why) => {
+          told.isSkipped = true;
+          task.skip(`${title} (${why})`);
+        });
+        results.push(await work(step));
         if (!told.isSkipped) task.title = `${title} (${formatDuration(elapsedMs(clock, startedMs))})`;
-        gate.finish();
-        return result;
-      } catch (error) {
-        gate.fail(error instanceof Error ? error : new Error(String(error)));
-        throw error;
-      } finally {
-        if (gates.every(({isOver}) => isOver)) await running;
-      }
+      };
+      const list = new Listr<unknown>(
+        [
+          {title, task: run},
+          // They are gone with the end of the step, and come again below the next one.
+          ...planned.map((later) => ({title: later, task: () => {}, enabled: () => results.length === 0})),
+        ],
+        {
+          concurrent: false,
+          exitOnError: true,
+          registerSignalListeners: false,
+          renderer: 'default',
+          rendererOptions: {
+            logger: new ListrLogger({processOutput: new ProcessOutput(stream, stream)}),
+            showErrorMessage: false,
+            collapseErrors: false,
+            collapseSubtasks: false,
+            // Yellow otherwise, which cannot be read on white.
+            color: {
+              [ListrDefaultRendererLogLevels.PENDING]: plain,
+              [ListrDefaultRendererLogLevels.SKIPPED_WITH_COLLAPSE]: plain,
+              [ListrDefaultRendererLogLevels.SKIPPED_WITHOUT_COLLAPSE]: plain,
+            },
+          },
+        },
+      );
+      await list.run();
+      return results[0] as T;
     },
-    async close() {
-      const failure = new Error('not reached');
-      for (const gate of gates) if (!gate.isTaken) gate.fail(failure);
-      await running;
-    },
+    close: () => Promise.resolve(),
   };
-}
-
-function createGate(title: string): Gate {
-  let open: (task: Task) => void = () => {};
-  let finish: () => void = () => {};
-  let fail: (error: Error) => void = () => {};
-  const opened = new Promise<Task>((resolve) => (open = resolve));
-  const finished = new Promise<void>((resolve, reject) => {
-    finish = resolve;
-    fail = reject;
-  });
-  finished.catch(() => undefined); // a gate that is never opened has nobody else to look at it
-  const gate: Gate = {title, opened, open, finished, finish, fail, isTaken: false, isOver: false};
-  gate.finish = () => {
-    gate.isOver = true;
-    finish();
-  };
-  gate.fail = (error) => {
-    gate.isOver = true;
-    fail(error);
-  };
-  return gate;
 }
 
 const redrawMs = 100;
