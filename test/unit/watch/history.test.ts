@@ -27,6 +27,12 @@ describe('the audit log', () => {
     expect((await stat(current())).mode & 0o777).toBe(0o600);
   });
 
+  it('tells lines apart by line feeds alone, not by the separators that JSON leaves as they are', async () => {
+    const run = sampleRun({warnings: ['a label with \u2028 and \u2029 in it']});
+    await appendRun(folder, run);
+    expect(await readHistory(folder)).toEqual({runs: [run], unreadableLines: 0});
+  });
+
   it('is empty where there is none', async () => {
     expect(await readHistory(join(folder, 'nowhere'))).toEqual({runs: [], unreadableLines: 0});
   });
