@@ -82,8 +82,9 @@ export function openJournal(ctx: RunContext, command: string): Journal {
         if (!isMade) await makePrivateFolder(folder);
         const file = await open(path, 'a', 0o600);
         try {
-          const head = isMade ? [] : [{run, command, startedAt, owner: await thisProcess()}];
-          await file.writeFile([...head, line].map((part) => `${JSON.stringify(part)}\n`).join(''));
+          const head = isMade ? '' : JSON.stringify({run, command, startedAt, owner: await thisProcess()});
+          // Every line begins with its newline: one that a full disk cut short must not swallow the next.
+          await file.writeFile(`${head}\n${JSON.stringify(line)}`);
           if (isDurable) await file.sync();
         } finally {
           await file.close();

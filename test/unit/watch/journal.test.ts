@@ -91,6 +91,17 @@ describe('a journal', () => {
     expect(counts.filter((count, index) => count !== counts[index - 1])).toEqual([-1, 0, 1, 2, 1]);
   });
 
+  it('loses no entry to a line before it that a full disk cut short', async () => {
+    const journal = openJournal(testContext(home), 'backup');
+    const first = await journal.begin(partial('one'));
+    const [name = ''] = await readdir(folder);
+    await appendFile(join(folder, name), '\n{"begin":2,"entry":{"kind":"par');
+    await journal.begin(partial('three'));
+    await first();
+    const [seen] = await readJournals(join(home, 'backups'));
+    expect(seen?.unfinished).toEqual([partial('three')]);
+  });
+
   it('passes over lines that it does not know', async () => {
     const path = await deadJournal({begin: 1, entry: partial('one')});
     await appendFile(path, '{"begin":2,"entry":{"kind":"of a later version"}}\nnonsense\n{"done":99}\n');
