@@ -117,9 +117,13 @@ function fill(value: unknown, facts: Readonly<Record<string, string>>): unknown 
   return value;
 }
 
+/** UTF-16 units, of three bytes at most: Linux starts no program with a variable of 128 KiB (execve(2), "Limits"). */
+const longestVariable = 40_000;
+
 async function runHook(argv: readonly string[], notice: Notice, signal: AbortSignal): Promise<void> {
   const [path = '', ...args] = argv;
-  const facts = Object.entries({...notice.facts, log: notice.log.join('\n')});
+  const log = notice.log.join('\n').slice(-longestVariable);
+  const facts = Object.entries({...notice.facts, log});
   await runTool({
     tool: path,
     path,
@@ -128,7 +132,7 @@ async function runHook(argv: readonly string[], notice: Notice, signal: AbortSig
     environment: Object.fromEntries(
       facts.map(([name, value]) => [
         `DESTINO_DB_RUN_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`,
-        value.replaceAll('\0', ''),
+        value.slice(0, longestVariable).replaceAll('\0', ''),
       ]),
     ),
     signal,

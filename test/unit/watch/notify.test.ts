@@ -165,6 +165,14 @@ describe('a command', () => {
     await rm(folder, {recursive: true});
   });
 
+  it('is started whatever the length of what there is to tell: the kernel refuses longer variables', async () => {
+    const warnings = Array.from({length: 3000}, (_, index) => `¡${index}! ${'warning '.repeat(10)}`);
+    const argv = ['/bin/sh', '-c', 'test "${#DESTINO_DB_RUN_WARNINGS}" -gt 10000'];
+    expect(
+      await send(endNotice({...failed, warnings}, warnings), {targets: [{type: 'command', argv}]}),
+    ).toEqual([]);
+  });
+
   it('that fails, hangs or does not exist is a warning, and is not left running', async () => {
     const folder = await tempFolder();
     const pidFile = join(folder, 'pid');
