@@ -13,7 +13,7 @@ export interface WatchedDatabase {
 
 export interface DatabaseGroup {
   readonly database: WatchedDatabase;
-  /** Name, with host and port where two databases share it. */
+  /** Name, with host and port where two databases share it, and the cluster's number where they share these too. */
   readonly label: string;
   /** Newest first. */
   readonly backups: readonly Backup[];
@@ -57,17 +57,22 @@ export function groupByDatabase(backups: readonly Backup[], runs: readonly RunRe
     const tested = run.backupId ?? run.verifications[0]?.backupId ?? '';
     (run.database ? find(run.database) : ofBackup.get(tested))?.runs.push(run);
   }
-  const names = groups.map((group) => describe(group).name);
+  const labels = groups.map((group) => labelsOf(describe(group)));
   return groups
     .map((group) => {
       const database = describe(group);
-      const isAlone = names.filter((name) => name === database.name).length === 1;
-      const label = isAlone
-        ? database.name
-        : `${database.name}@${database.host ?? '?'}:${database.port ?? '?'}`;
-      return {database, label, backups: group.backups, runs: group.runs};
+      const label = labelsOf(database).find(
+        (text, detail) => labels.filter((others) => others[detail] === text).length === 1,
+      );
+      return {database, label: label ?? database.name, backups: group.backups, runs: group.runs};
     })
     .sort((a, b) => (a.label < b.label ? -1 : 1));
+}
+
+/** From short to unmistakable. */
+function labelsOf({name, host, port, systemIdentifier}: WatchedDatabase): string[] {
+  const address = `${name}@${host ?? '?'}:${port ?? '?'}`;
+  return [name, address, `${address} (cluster ${systemIdentifier ?? '?'})`];
 }
 
 /** A run that meant to make a backup, whether or not it did. */

@@ -1,4 +1,5 @@
 /** The state of the backups and the last runs as a Prometheus textfile. */
+import {isDeepStrictEqual} from 'node:util';
 import type {RunRecord} from './run-record.js';
 import {backupStates, type DatabaseStatus, type Status} from './status.js';
 
@@ -16,9 +17,10 @@ interface Sample {
  * @param runs newest last
  */
 export function formatMetrics(status: Status, runs: readonly RunRecord[], toolVersion: string): string {
+  const labels = labelsByDatabase(status.databases);
   const of = (value: (database: DatabaseStatus) => number | undefined): Sample[] =>
-    status.databases.map((database) => ({labels: labelsOf(database), value: value(database)}));
-  const lasts = lastRuns(runs, status.databases);
+    [...labels].map(([database, each]) => ({labels: each, value: value(database)}));
+  const lasts = lastRuns(runs, labels);
   const ofRuns = (value: (last: LastRun) => number | undefined): Sample[] =>
     lasts.map((last) => ({labels: last.labels, value: value(last)}));
   return [
@@ -36,8 +38,8 @@ export function formatMetrics(status: Status, runs: readonly RunRecord[], toolVe
     metric('restore_test_success_timestamp_seconds', 'When a backup was last restored and found equal.', of(({lastGoodRestoreTest}) => lastGoodRestoreTest ? seconds(lastGoodRestoreTest.at) : undefined)),
     metric('restore_test_failed', '1 while the last restore test is one that failed.', of(({lastRestoreTest}) => lastRestoreTest ? Number(!lastRestoreTest.ok) : undefined)),
     metric('restore_duration_seconds', 'How long the last restore that was tested and held took.', of(({lastGoodRestoreTest}) => lastGoodRestoreTest?.restoreDuration == null ? undefined : lastGoodRestoreTest.restoreDuration / 1000)),
-    metric('backups', 'Number of backups by how far they are proven.', status.databases.flatMap((database) =>
-      backupStates.map((state) => ({labels: {...labelsOf(database), state}, value: database.backups[state]})),
+    metric('backups', 'Number of backups by how far they are proven.', [...labels].flatMap(([database, each]) =>
+      backupStates.map((state) => ({labels: {...each, state}, value: database.backups[state]})),
     )),
     metric('storage_bytes', 'Size of all backups of a database.', of(({storage}) => storage)),
     metric('storage_free_bytes', 'Free space where backups are written.', [{labels: {}, value: status.storage.free ?? undefined}]),
@@ -51,17 +53,18 @@ interface LastRun {
 }
 
 /** The last run of each command on each database, previews left out; by the server that the backups name, where the same database was reached by another way. */
-function lastRuns(runs: readonly RunRecord[], databases: readonly DatabaseStatus[]): LastRun[] {
+function lastRuns(runs: readonly RunRecord[], databases: ReadonlyMap<DatabaseStatus, Labels>): LastRun[] {
   const lasts = new Map<string, LastRun>();
   for (const run of runs.filter(({mode}) => mode === 'execute')) {
     const {database, command} = run;
-    const known = databases.find(
-      ({name, systemIdentifier}) =>
-        systemIdentifier !== null &&
-        name === database?.name &&
-        systemIdentifier === database.systemIdentifier,
-    );
-    const labels = {command, ...(database ? labelsOf(known ?? database) : {database: '', server: ''})};
+    const [, known] =
+      [...databases].find(
+        ([{name, systemIdentifier}]) =>
+          systemIdentifier !== null &&
+          name === database?.name &&
+          systemIdentifier === database.systemIdentifier,
+      ) ?? [];
+    const labels = {command, ...(known ?? (database ? labelsOf(database) : {database: '', server: ''}))};
     const key = JSON.stringify(labels);
     const last: LastRun = lasts.get(key) ?? {labels};
     if (run.outcome === 'ok') last.success = run;
@@ -69,6 +72,22 @@ function lastRuns(runs: readonly RunRecord[], databases: readonly DatabaseStatus
     lasts.set(key, last);
   }
   return [...lasts.values()];
+}
+
+/**
+ * Where a cluster was replaced at the same address, by an upgrade say, each is told by its number as well: a sample that
+ * stands there twice makes Prometheus refuse the whole file.
+ */
+function labelsByDatabase(databases: readonly DatabaseStatus[]): Map<DatabaseStatus, Labels> {
+  return new Map(
+    databases.map((database) => {
+      const labels = labelsOf(database);
+      const isAlone = databases.every(
+        (other) => other === database || !isDeepStrictEqual(labelsOf(other), labels),
+      );
+      return [database, isAlone ? labels : {...labels, cluster: database.systemIdentifier ?? ''}];
+    }),
+  );
 }
 
 function labelsOf({name, host, port}: {name: string; host: string | null; port: number | null}): Labels {

@@ -92,6 +92,20 @@ describe('metrics', () => {
     );
   });
 
+  it('tell two clusters apart that were at the same address, as a textfile with a sample twice is refused whole', () => {
+    const at = '2026-11-22T02:00:00Z';
+    const old = sampleRecord('2026-11-20T02:00:00Z', {
+      id: 'before-upgrade',
+      source: {...sampleRecord(at).source, systemIdentifier: '7200000000000000001'},
+    });
+    const names = write([old, sampleRecord(at)])
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map((line) => line.slice(0, line.lastIndexOf(' ')));
+    expect(names).toEqual([...new Set(names)]);
+    expect(names).toContain(`destino_db_storage_bytes{${server},cluster="7200000000000000001"}`);
+  });
+
   it('name the server as the backups do where a run came by another way, and leave out previews', () => {
     const run = sampleRun({startedAt: '2026-11-22T02:00:00Z'});
     const other = {

@@ -147,6 +147,21 @@ describe('the status', () => {
     ]);
   });
 
+  it('tells two clusters apart that were at the same address, as after an upgrade', () => {
+    const newer = sampleRecord('2026-11-22T02:00:00Z');
+    const older = sampleRecord('2026-11-20T02:00:00Z', {
+      source: {...newer.source, systemIdentifier: '7200000000000000001'},
+    });
+    const status = assessStatus(
+      {catalogue: catalogueOf([older, newer]), runs: [], now, freeBytes: null},
+      limits,
+    );
+    expect(status.databases.map(({label}) => label)).toEqual([
+      'shop@db.example:5432 (cluster 7200000000000000001)',
+      'shop@db.example:5432 (cluster 7300000000000000001)',
+    ]);
+  });
+
   it('tells a backup from the future, a full disk and metadata that cannot be read', () => {
     expect(codes([sampleRecord('2026-11-22T13:00:00Z')])).toEqual(['FROM_THE_FUTURE']);
     const catalogue = {
