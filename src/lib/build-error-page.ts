@@ -19,8 +19,14 @@ const page = `# Exit and error codes
 | ${exitStatus.refused} | refused for safety: not confirmed, a guard, a lock, a changed plan |
 | ${exitStatus.interrupted}, ${exitStatus.terminated} | interrupted (SIGINT, SIGTERM), after cleaning up |
 
-Every failure names one of the codes below, as \`Error CODE: ...\` on stderr. With \`--json\` it is one document on stdout:
-\`{"error": {"code", "message", "hint", "exitCode"}}\`. The code decides the exit code.
+Every failure names one of the codes below, as \`Error CODE: ...\` on stderr; the message says what state things are in, and the line
+\`Next:\` what to do. With \`--json\` it is one document on stdout:
+\`{"schemaVersion": 1, "error": {"code", "message", "hint", "exitCode", "details"}}\`, \`hint\` and \`details\` where there are any.
+The code decides the exit code.
+
+Some exit codes come with a result instead of an error: 4 of \`verify\`, \`status\`, \`schedule --check\` and a \`backup\` that shrank, 3 of \`doctor\`,
+1 of \`recover\` and of \`restore --skip-errors\`. \`status --nagios\` ends with the [statuses of a plugin](monitoring.md#status-for-monitors). In the audit log
+137 stands for a run that was killed.
 
 | code | exit code | meaning |
 | --- | --- | --- |
