@@ -25,7 +25,11 @@ export const retentionConfig = z.strictObject({
     .describe('Keep the newest backup of each of the last N months that have one.'),
   keepYearly: count.optional().describe('Keep the newest backup of each of the last N years that have one.'),
   keepLabels: z.array(z.string().min(1)).optional().describe('Keep every backup with one of these labels.'),
-  keepMin: z.int().min(1).optional().describe('Never fewer good backups than this, whatever the rules say.'),
+  keepMin: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Never fewer good backups of a database than this, whatever the rules say (default 2).'),
 });
 
 export const configSchema = z.strictObject({
@@ -37,8 +41,12 @@ export const configSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Folder of all backups, relative to the working directory.'),
-  pgBin: z.string().min(1).optional().describe('Folder of pg_dump, pg_restore and psql.'),
+    .describe('Folder of all backups, relative to the working directory; "backups" without it.'),
+  pgBin: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of pg_dump, pg_restore and psql; without it those that fit the server are found.'),
   production: z
     .strictObject({
       hosts: z.array(z.string()).optional().describe('Host names of production servers.'),
@@ -48,19 +56,33 @@ export const configSchema = z.strictObject({
     .describe('What only --confirm-db NAME may change: a target with one of these hosts or names.'),
   backup: z
     .strictObject({
-      format: z.enum(backupFormats).optional().describe('Format of backups when --format is not given.'),
-      compress: z.boolean().optional().describe('Whether backups are compressed.'),
+      format: z
+        .enum(backupFormats)
+        .optional()
+        .describe('Format of backups when --format is not given; custom without it.'),
+      compress: z.boolean().optional().describe('Whether backups are compressed (default true).'),
       compressMethod: z
         .enum(compressMethods)
         .optional()
-        .describe('How archives are compressed; lz4 and zstd take client tools of PostgreSQL 16 or newer.'),
+        .describe(
+          'How archives are compressed; lz4 and zstd take client tools of PostgreSQL 16 or newer. Without it zstd where they know it, else gzip.',
+        ),
       compressLevel: z
         .int()
         .min(0)
         .max(22)
         .optional()
-        .describe('Compression level (gzip up to 9, lz4 12, zstd 22).'),
-      parallelJobs: z.int().min(1).max(64).optional().describe('How many tables are dumped at a time.'),
+        .describe(
+          'Compression level (gzip up to 9, lz4 12, zstd 22); without it one that was measured to be quick.',
+        ),
+      parallelJobs: z
+        .int()
+        .min(1)
+        .max(64)
+        .optional()
+        .describe(
+          'How many tables are dumped at a time, in directory format; without it as many as gain time, 4 at most.',
+        ),
       excludeTables: z
         .array(z.string().min(1))
         .optional()
@@ -69,13 +91,17 @@ export const configSchema = z.strictObject({
         .array(z.string().min(1))
         .optional()
         .describe('Schemas to leave out (pg_dump patterns).'),
-      lockWaitSeconds: z.int().min(1).optional().describe('How long a backup waits for locks on tables.'),
+      lockWaitSeconds: z
+        .int()
+        .min(1)
+        .optional()
+        .describe('How long a backup waits for locks on tables (default 60).'),
     })
     .optional()
     .describe('Defaults of the backup command.'),
   retention: retentionConfig
     .optional()
-    .describe('Which backups stay after a successful backup; without it all do.'),
+    .describe('Which backups stay after a successful backup; without any rule all do.'),
   schedule: z
     .strictObject({
       plan: z
@@ -100,9 +126,11 @@ export const configSchema = z.strictObject({
         .max(100)
         .optional()
         .describe(
-          "Loss of a table's rows since the last good backup that is still taken for normal, in percent.",
+          "Loss of a table's rows since the last good backup that is still taken for normal, in percent (default 50).",
         ),
-      minRows: count.optional().describe('Tables with fewer rows count only when they become empty.'),
+      minRows: count
+        .optional()
+        .describe('Tables with fewer rows count only when they become empty (default 10).'),
     })
     .optional()
     .describe('When a backup counts as suspiciously smaller than the one before.'),
@@ -113,14 +141,14 @@ export const configSchema = z.strictObject({
     .describe('Prometheus textfile to write after every run that does work.'),
   status: z
     .strictObject({
-      maxAge: duration.optional().describe('How old the newest good backup may be: "26h".'),
+      maxAge: duration.optional().describe('How old the newest good backup may be (default "26h").'),
       require: z
         .enum(['checksum', 'archive', 'restore'])
         .optional()
-        .describe('Count only backups proven at least so far.'),
+        .describe('Count only backups proven at least so far; without it every good one counts.'),
       maxRestoreTestAge: duration
         .optional()
-        .describe('How old the last restore test that held may be: "35d".'),
+        .describe('How old the last restore test that held may be: "35d"; without it no test is asked for.'),
     })
     .optional()
     .describe('Limits of the status command.'),
