@@ -22,11 +22,11 @@ function printedFiles({files}: ScheduleResult): string[] {
 
 function headline(result: ScheduleResult, style: Style): string[] {
   if (result.action === 'show') return [];
-  const where = {cron: 'crontab', systemd: 'systemd', github: 'GitHub workflow'}[result.as ?? 'cron'];
+  const where = {cron: 'the crontab', systemd: 'systemd', github: 'the GitHub workflow'}[result.as ?? 'cron'];
   const verb = result.action === 'install' ? 'installed in' : 'removed from';
   const what = result.isChanged
-    ? style.bold(`The plan was ${verb} the ${where}.`)
-    : `Nothing to change in the ${where}.`;
+    ? style.bold(`The plan was ${verb} ${where}.`)
+    : `Nothing to change in ${where}.`;
   return [what, ...result.files.flatMap(({path}) => (path === null ? [] : [`  ${printable(path)}`])), ''];
 }
 
