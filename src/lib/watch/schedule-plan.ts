@@ -133,9 +133,10 @@ function readEvery(
 function readTask(text: string, wrong: (why: string) => AppError): string[] {
   const command = /^run (.+)$/i.exec(text)?.[1];
   if (command !== undefined) {
-    return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
-      (match) => match[1] ?? match[2] ?? match[3] ?? '',
-    );
+    const quoted = /"([^"]*)"|'([^']*)'/g;
+    if (/["']/.test(command.replace(quoted, ''))) throw wrong('a quote does not end');
+    const words = command.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
+    return words.map((word) => word.replace(quoted, '$1$2'));
   }
   const key = text
     .toLowerCase()

@@ -37,6 +37,7 @@ describe('parsePlan', () => {
       'hourly run copy --to "s3://shop backups/a" at :15',
       'hourly status',
       'hourly status',
+      `daily run backup --label="before opening" --exclude-table='orders "x"'`,
     ]);
     expect(jobs.map((job) => job.every)).toEqual([
       {unit: 'week', weekday: 1, hour: 23, minute: 59},
@@ -44,10 +45,12 @@ describe('parsePlan', () => {
       {unit: 'hour', minute: 15},
       {unit: 'hour', minute: 0},
       {unit: 'hour', minute: 0},
+      {unit: 'day', hour: 2, minute: 0},
     ]);
     expect(jobs[0]?.args).toEqual(['backup', '--format=directory', '--retention-days=7']);
     expect(jobs[2]?.args).toEqual(['copy', '--to', 's3://shop backups/a']);
-    expect(jobs.slice(3).map((job) => job.name)).toEqual(['hourly-status', 'hourly-status-2']);
+    expect(jobs.slice(3, 5).map((job) => job.name)).toEqual(['hourly-status', 'hourly-status-2']);
+    expect(jobs[5]?.args).toEqual(['backup', '--label=before opening', '--exclude-table=orders "x"']);
   });
 
   it.each([
@@ -62,6 +65,7 @@ describe('parsePlan', () => {
     ['hourly status at 15', 'no minute'],
     ['daily status keep 3 days', 'only a backup can keep'],
     ['daily constructor', 'is no task'],
+    [`daily run backup --label="chef's`, 'a quote does not end'],
   ])('refuses "%s" and says why', (sentence, why) => {
     expect(() => parsePlan([sentence])).toThrow(why);
   });
