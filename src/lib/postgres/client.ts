@@ -44,7 +44,7 @@ const pinSession = `
 `;
 
 export interface SessionOptions {
-  /** Ends the session's running statement on the server and rejects. */
+  /** Gives up the attempt to connect, or ends the session's running statement on the server, and rejects. */
   signal?: AbortSignal;
 }
 
@@ -56,10 +56,13 @@ export interface SessionOptions {
 export async function withSession<T>(
   connection: Connection,
   work: (session: Session) => Promise<T>,
-  options: SessionOptions = {},
+  {signal}: SessionOptions = {},
 ): Promise<T> {
-  options.signal?.throwIfAborted();
-  const client = await connect(connection);
+  signal?.throwIfAborted();
+  const client = await connect(connection, signal).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw error;
+  });
   // A connection that breaks while idle emits an error event; the next query rejects with it as well.
   let broken: Error | undefined;
   client.on('error', (error) => {
@@ -71,15 +74,16 @@ export async function withSession<T>(
     void cancelBackend(connection, backendPid);
     watch = breakWhenSilent(client);
   };
-  options.signal?.addEventListener('abort', cancel, {once: true});
+  signal?.addEventListener('abort', cancel, {once: true});
   try {
+    signal?.throwIfAborted(); // since it was looked at last
     // The server may have ended the session before anybody listened; the driver says so here, in words of its own.
     await client.query(pinSession).catch((error: unknown) => {
       throw explainDatabaseError(error, `The session on ${describeConnection(connection)}`);
     });
     return await work(sessionOf(client, connection, backendPid));
   } catch (error) {
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     if (broken && !(error instanceof AppError)) {
       throw explainDatabaseError(broken, `The session on ${describeConnection(connection)}`);
     }
@@ -87,7 +91,7 @@ export async function withSession<T>(
       ? explainDatabaseError(error, `A query on ${describeConnection(connection)}`)
       : error;
   } finally {
-    options.signal?.removeEventListener('abort', cancel);
+    signal?.removeEventListener('abort', cancel);
     clearInterval(watch);
     await client.end().catch(() => undefined); // the connection may be gone already; there is nothing left to lose
   }
@@ -129,18 +133,18 @@ function sessionOf(client: Client, connection: Connection, backendPid: number): 
   };
 }
 
-async function connect(connection: Connection): Promise<Client> {
+async function connect(connection: Connection, signal?: AbortSignal): Promise<Client> {
   const [first, second] = encryptionOrder(connection);
   const explain = (error: unknown): AppError =>
     explainDatabaseError(error, `Connecting to ${describeConnection(connection)} (${connection.origin})`);
   try {
-    return await open(connection, first ?? 'plain');
+    return await open(connection, first ?? 'plain', signal);
   } catch (error) {
     const failure = explain(error);
     if (second === undefined || !isAboutEncryption(failure)) throw failure;
   }
   try {
-    return await open(connection, second);
+    return await open(connection, second, signal);
   } catch (error) {
     throw explain(error);
   }
@@ -151,7 +155,11 @@ function isAboutEncryption(failure: AppError): boolean {
   return failure.code === 'TLS_FAILED' || systemErrorCode(failure.cause) === '28000';
 }
 
-async function open(connection: Connection, encryption: Encryption): Promise<Client> {
+async function open(
+  connection: Connection,
+  encryption: Encryption,
+  signal: AbortSignal | undefined,
+): Promise<Client> {
   const {default: pg} = await import('pg');
   const {options} = connection;
   const socket = new Socket();
@@ -174,6 +182,8 @@ async function open(connection: Connection, encryption: Encryption): Promise<Cli
   // A socket that fails after the connection attempt was given up would otherwise end the process.
   client.on('error', () => undefined);
   const checkAuthentication = guardAuthentication(client.connection, options);
+  const giveUp = (): unknown => socket.destroy(new Error('given up'));
+  signal?.addEventListener('abort', giveUp, {once: true});
   try {
     await client.connect();
     checkAuthentication();
@@ -181,6 +191,8 @@ async function open(connection: Connection, encryption: Encryption): Promise<Cli
     // The driver's own end() waits for ever where TLS fails after its handshake, as with a client certificate that is refused.
     socket.destroy();
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', giveUp);
   }
   return client;
 }
@@ -208,8 +220,7 @@ async function cancelBackend(connection: Connection, pid: number): Promise<void>
   if (pid === 0) return;
   try {
     const client = await connect(connection);
-    await client.query('SELECT pg_catalog.pg_cancel_backend($1)', [pid]);
-    await client.end();
+    await client.query('SELECT pg_catalog.pg_cancel_backend($1)', [pid]).finally(() => client.end());
   } catch {
     // The server may be the very thing that is gone; closing the session ends the statement then.
   }

@@ -1,8 +1,8 @@
 import {once} from 'node:events';
-import {type AddressInfo, createServer} from 'node:net';
+import {type AddressInfo, createServer, type Server} from 'node:net';
 import {expect, it} from 'vitest';
 import {withSession} from '../../../src/lib/postgres/client.js';
-import {parseConnectionUrl} from '../../../src/lib/postgres/connection.js';
+import {type Connection, parseConnectionUrl} from '../../../src/lib/postgres/connection.js';
 
 /** A message of the server (manual, 55.7): its type, its length with the four bytes of the length itself, its body. */
 function message(type: string, body: Buffer | string): Buffer {
@@ -13,6 +13,12 @@ function message(type: string, body: Buffer | string): Buffer {
   return Buffer.concat([head, content]);
 }
 
+async function connectionTo(server: Server): Promise<Connection> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const {port} = server.address() as AddressInfo;
+  return parseConnectionUrl(`postgresql://u@127.0.0.1:${port}/d?sslmode=disable`, 'test');
+}
+
 it('tells a session that the server ended in the moment it was opened by its code', async () => {
   const welcomeAndEnd = Buffer.concat([
     message('R', Buffer.alloc(4)),
@@ -21,12 +27,34 @@ it('tells a session that the server ended in the moment it was opened by its cod
   ]);
   const server = createServer((socket) => {
     socket.on('error', () => undefined).once('data', () => socket.end(welcomeAndEnd));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const {port} = server.address() as AddressInfo;
-  const connection = parseConnectionUrl(`postgresql://u@127.0.0.1:${port}/d?sslmode=disable`, 'test');
+  });
+  const connection = await connectionTo(server);
   await expect(withSession(connection, () => Promise.resolve('reached'))).rejects.toMatchObject({
     code: 'CONNECTION_LOST',
   });
+  server.close();
+});
+
+it('gives up an attempt to connect when the run is interrupted, and does no work', async () => {
+  const stop = new AbortController();
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).once('data', () => stop.abort(new Error('Ctrl-C'))); // and no answer
+  });
+  const connection = await connectionTo(server);
+  const session = withSession(connection, () => Promise.resolve('reached'), {signal: stop.signal});
+  await expect(session).rejects.toThrow('Ctrl-C');
+  server.close();
+});
+
+it('does no work in a session that was opened while the run was interrupted', async () => {
+  const stop = new AbortController();
+  const welcome = Buffer.concat([message('R', Buffer.alloc(4)), message('Z', 'I')]);
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).on('data', () => socket.write(welcome));
+  });
+  const connection = await connectionTo(server);
+  const session = withSession(connection, () => Promise.resolve('reached'), {signal: stop.signal});
+  stop.abort(new Error('Ctrl-C'));
+  await expect(session).rejects.toThrow('Ctrl-C');
   server.close();
 });
