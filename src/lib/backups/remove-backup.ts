@@ -15,7 +15,8 @@ import {explainFileError, syncFolder} from './safe-file.js';
 export async function whyNotOurs(backup: Backup): Promise<string | undefined> {
   if (!isNamedByUs(backup)) return 'its files are not named as this program names them';
   for (const path of [backup.metadataPath, ...contentPaths(backup)]) {
-    const status = await lstat(path);
+    const status = await lstat(path).catch(() => undefined); // whatever keeps it from being seen keeps it from being ours
+    if (!status) return `${basename(path)} is missing`;
     if (status.isSymbolicLink()) return `${basename(path)} is a symbolic link`;
     const isFolder = path === backup.path && backup.format === 'directory';
     if (isFolder ? !status.isDirectory() : !status.isFile())

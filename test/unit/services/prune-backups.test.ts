@@ -129,6 +129,17 @@ describe('pruneBackups', () => {
     expect(await readFile(join(folder, 'customers.xlsx'), 'utf8')).toBe('PGDMP\n');
   });
 
+  it('leaves a backup alone whose roles are missing, and removes the others', async () => {
+    const id = `shop-${day(40).slice(0, 19).replaceAll(':', '-')}`;
+    const roles = {path: `${id}.roles.sql`, sha256: 'a'.repeat(64), size: 1};
+    const torn = await writeSampleBackup(folder, day(40), {roles});
+    for (const back of [1, 2, 41]) await writeSampleBackup(folder, day(back));
+    const result = await pruneBackups(testContext(home, {now}), {policy: {keepLast: 2}, dryRun: false});
+    expect(result.removed.map((one) => one.createdAt)).toEqual([day(41)]);
+    expect(result.kept.at(-1)?.reason).toBe(`left alone: ${roles.path} is missing`);
+    expect(await names()).toContain(torn.backupPath);
+  });
+
   it('follows no symbolic link, neither as a dump nor inside a dump folder', async () => {
     for (const back of [1, 2]) await writeSampleBackup(folder, day(back));
     const outside = join(home, 'precious');
