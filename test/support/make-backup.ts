@@ -2,8 +2,8 @@
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {readDump} from '../../src/lib/archive/read-dump.js';
-import {backupExtension} from '../../src/lib/backups/backup-name.js';
-import {type BackupRecord, formatBackupRecord, metadataName} from '../../src/lib/backups/backup-record.js';
+import {backupExtension, metadataName} from '../../src/lib/backups/backup-name.js';
+import {type BackupRecord, formatBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {digestFile, filesOfFolder, sizeOf} from '../../src/lib/backups/checksum.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';

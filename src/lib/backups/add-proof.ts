@@ -1,16 +1,14 @@
 /** Adds a proof to the metadata of a backup. */
-import {readFile} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {z} from 'zod';
 import {AppError} from '../errors.js';
 import type {RunContext} from '../run-context.js';
-import type {Verification} from './backup-record.js';
+import {formatBackupRecord, readMetadata, type Verification} from './backup-record.js';
 import {withFolderLock} from './lock.js';
 import {writeFileSafely} from './safe-file.js';
 
 /** Everything in the file, known to this version or not, stays as it is and where it is. */
-const metadata = z.record(z.string(), z.unknown());
-const proofList = z.array(z.unknown());
+const metadata = z.record(z.string(), z.unknown()).and(z.object({proofs: z.array(z.unknown())}));
 
 /** The file is written in a moment; whoever has the folder now usually works for much longer, or is as quick. */
 const waitMs = 30_000;
@@ -28,12 +26,11 @@ export async function addProof(
     context,
     dirname(metadataPath),
     async () => {
-      const record = metadata.parse(JSON.parse(await readFile(metadataPath, 'utf8')));
-      const proofs = proofList.safeParse(record['proofs']);
-      if (!proofs.success)
+      const record = metadata.safeParse(await readMetadata(metadataPath)).data;
+      if (!record)
         throw new AppError('METADATA_INVALID', `The metadata file ${metadataPath} has no list of proofs.`);
-      record['proofs'] = [...proofs.data, proof];
-      await writeFileSafely(metadataPath, `${JSON.stringify(record, null, 2)}\n`);
+      const proofs = [...record.proofs, proof];
+      await writeFileSafely(metadataPath, formatBackupRecord({...record, proofs}));
     },
     {command: 'verify', waitMs},
   );

@@ -35,3 +35,8 @@ export function backupExtension(format: BackupFormat, compressed: boolean): stri
 export const partialSuffix = '.partial';
 
 export const metadataSuffix = '.metadata.json';
+
+/** The name of the file beside the dump that makes a backup of it. */
+export function metadataName(id: string): string {
+  return id + metadataSuffix;
+}

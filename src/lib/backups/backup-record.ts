@@ -4,7 +4,6 @@ import {basename} from 'node:path';
 import {z} from 'zod';
 import {AppError, messageOf} from '../errors.js';
 import {backupFormats} from '../settings/config-schema.js';
-import {metadataSuffix} from './backup-name.js';
 
 export const proofLevels = ['checksum', 'archive', 'restore'] as const;
 /** How far a backup is proven: its bytes are those written; it can be read whole; it was restored and found equal. */
@@ -140,27 +139,25 @@ export type BackupRecord = z.infer<typeof backupRecordSchema>;
  * @throws METADATA_INVALID naming the key that is wrong
  */
 export async function readBackupRecord(path: string): Promise<BackupRecord> {
-  return parseBackupRecord(path, await readMetadataText(path));
+  return recordIn(path, await readMetadata(path));
 }
 
 /** A metadata file has some hundred bytes for each table; this is beyond any of them. */
 export const longestMetadata = 256 * 2 ** 20;
 
 /**
- * The text of a metadata file, which must be a file of its own: a link could show what another place holds in error messages, a pipe
+ * What is in a metadata file, which must be a file of its own: a link could show what another place holds in error messages, a pipe
  * would never end.
  * @throws METADATA_INVALID
  */
-export async function readMetadataText(path: string): Promise<string> {
+export async function readMetadata(path: string): Promise<unknown> {
   try {
     const status = await lstat(path);
     if (!status.isFile()) throw new Error(`it is ${status.isSymbolicLink() ? 'a link' : 'no file'}`);
     if (status.size > longestMetadata) throw new Error(`it has ${status.size} bytes`);
-    return await readFile(path, 'utf8');
+    return JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(error)}.`, {
-      cause: error,
-    });
+    throw cannotBeRead(path, error);
   }
 }
 
@@ -170,10 +167,19 @@ export function parseBackupRecord(path: string, text: string): BackupRecord {
   try {
     data = JSON.parse(text);
   } catch (error) {
-    throw new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(error)}.`, {
-      cause: error,
-    });
+    throw cannotBeRead(path, error);
   }
+  return recordIn(path, data);
+}
+
+function cannotBeRead(path: string, cause: unknown): AppError {
+  return new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(cause)}.`, {
+    cause,
+  });
+}
+
+/** @param data what is in the metadata file @throws METADATA_INVALID naming the key that is wrong */
+export function recordIn(path: string, data: unknown): BackupRecord {
   const parsed = backupRecordSchema.safeParse(data);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -184,12 +190,8 @@ export function parseBackupRecord(path: string, text: string): BackupRecord {
 }
 
 /** The metadata's text as it is stored: two spaces, a newline at the end. */
-export function formatBackupRecord(record: BackupRecord): string {
+export function formatBackupRecord(record: Readonly<Record<string, unknown>>): string {
   return `${JSON.stringify(record, null, 2)}\n`;
-}
-
-export function metadataName(id: string): string {
-  return `${id}${metadataSuffix}`;
 }
 
 /** The strongest proof that held, or null when there is none; a later proof that failed withdraws all before it. */

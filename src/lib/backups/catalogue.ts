@@ -3,12 +3,12 @@ import {readdir, stat} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
-import {metadataSuffix} from './backup-name.js';
-import {type BackupRecord, isKnownBad, proofOf, readBackupRecord} from './backup-record.js';
-import type {RetentionCandidate} from './retention.js';
-import {explainFileError} from './safe-file.js';
-import {isOldScriptMetadata, readOldScriptMetadata} from './old-script-metadata.js';
+import {metadataName, metadataSuffix} from './backup-name.js';
+import {type BackupRecord, isKnownBad, proofOf, readMetadata, recordIn} from './backup-record.js';
+import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
 import {requireOwnFile} from './own-file.js';
+import {newestFirst, type RetentionCandidate} from './retention.js';
+import {explainFileError} from './safe-file.js';
 
 export interface Backup {
   readonly id: string;
@@ -61,7 +61,7 @@ export async function readCatalogue(folder: string): Promise<Catalogue> {
   };
   await Promise.all(Array.from({length: readsAtOnce}, readNext));
   problems.sort((a, b) => (a.path < b.path ? -1 : 1));
-  backups.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
+  backups.sort(newestFirst);
   return {backups, problems};
 }
 
@@ -70,15 +70,22 @@ export async function readCatalogue(folder: string): Promise<Catalogue> {
  * @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone or is a link that leads elsewhere
  */
 export async function readBackup(metadataPath: string): Promise<Backup> {
-  const folder = dirname(metadataPath);
-  if (await isOldScriptMetadata(metadataPath)) return readOldScriptMetadata(metadataPath);
-  const record = await readBackupRecord(metadataPath);
-  const path = join(folder, record.backupPath);
+  const data = await readMetadata(metadataPath);
+  if (isOldScriptMetadata(data)) return readOldScriptBackup(metadataPath, data);
+  const record = recordIn(metadataPath, data);
+  const path = join(dirname(metadataPath), record.backupPath);
   await requireOwnFile(path);
+  return recordedBackup(record, {path, metadataPath});
+}
+
+/** The backup that a record tells, with the paths under which it is found. */
+export function recordedBackup(
+  record: BackupRecord,
+  paths: Pick<Backup, 'path' | 'metadataPath'>,
+): Backup & {readonly record: BackupRecord} {
   return {
+    ...paths,
     id: record.id,
-    path,
-    metadataPath,
     createdAt: new Date(record.timestamp),
     database: record.databaseName,
     format: record.format,
@@ -208,8 +215,10 @@ async function findByName(folder: string, name: string, cwd: string): Promise<Ba
   const candidates = [resolve(cwd, name), join(folder, name)].flatMap((path) => {
     const bare = path.replace(/[\\/]$/, '');
     const base = bare.endsWith(metadataSuffix) ? bare.slice(0, -metadataSuffix.length) : bare;
-    const withoutExtension = base.replace(/\.(?:dump|sql\.gz|sql|dir)(?:\.age)?$/, '');
-    return [base + metadataSuffix, withoutExtension + metadataSuffix];
+    const id = base.replace(/\.(?:dump|sql\.gz|sql|dir)(?:\.age)?$/, '');
+    // Names of the old scripts' metadata have the dump's extension in them, but its ".gz".
+    const old = base === id ? ['.dump', '.sql', '.dir'].map((end) => id + end) : [base.replace(/\.gz$/, '')];
+    return [base, id, ...old].map(metadataName);
   });
   for (const candidate of new Set(candidates)) {
     try {

@@ -3,7 +3,7 @@ import {access, chmod, mkdir, readdir, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
-import {backupExtension, backupId, metadataSuffix, partialSuffix} from './backup-name.js';
+import {backupExtension, backupId, metadataName, partialSuffix} from './backup-name.js';
 import {
   createPrivateFile,
   explainFileError,
@@ -50,7 +50,7 @@ export async function reserveDumpPlace(
       finalName,
       finalPath: join(folder, finalName),
       partialPath: join(folder, finalName + partialSuffix),
-      metadataPath: join(folder, id + metadataSuffix),
+      metadataPath: join(folder, metadataName(id)),
       rolesPath: join(folder, `${id}.roles.sql`),
       rolesPartialPath: join(folder, `${id}.roles.sql${partialSuffix}`),
       isFolder: format === 'directory',

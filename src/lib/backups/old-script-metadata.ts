@@ -5,7 +5,6 @@ import {z} from 'zod';
 import {AppError} from '../errors.js';
 import {backupFormats} from '../settings/config-schema.js';
 import {metadataSuffix} from './backup-name.js';
-import {readMetadataText} from './backup-record.js';
 import type {Backup} from './catalogue.js';
 import {requireOwnFile} from './own-file.js';
 
@@ -18,19 +17,17 @@ const oldMetadata = z.object({
   command: z.literal('backup-database.ts'),
 });
 
-/** Whether the file was written by the old scripts: they named themselves, and gave no schemaVersion. */
-export async function isOldScriptMetadata(metadataPath: string): Promise<boolean> {
-  try {
-    const data: unknown = JSON.parse(await readMetadataText(metadataPath));
-    return typeof data === 'object' && data !== null && !('schemaVersion' in data) && 'command' in data;
-  } catch {
-    return false; // the reader of this program's own metadata says what is wrong with it
-  }
+/** Whether it was written by the old scripts: they named themselves, and gave no schemaVersion. */
+export function isOldScriptMetadata(data: unknown): boolean {
+  return typeof data === 'object' && data !== null && !('schemaVersion' in data) && 'command' in data;
 }
 
-/** @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone */
-export async function readOldScriptMetadata(metadataPath: string): Promise<Backup> {
-  const parsed = oldMetadata.safeParse(JSON.parse(await readMetadataText(metadataPath)));
+/**
+ * @param data what is in the metadata file
+ * @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone
+ */
+export async function readOldScriptBackup(metadataPath: string, data: unknown): Promise<Backup> {
+  const parsed = oldMetadata.safeParse(data);
   if (!parsed.success) {
     throw new AppError(
       'METADATA_INVALID',

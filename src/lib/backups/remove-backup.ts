@@ -4,7 +4,7 @@ import {lstat, rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {systemErrorCode} from '../errors.js';
 import type {Reach} from '../fault-points.js';
-import {backupExtension, metadataSuffix, partialSuffix} from './backup-name.js';
+import {backupExtension, metadataName, metadataSuffix, partialSuffix} from './backup-name.js';
 import type {Backup} from './catalogue.js';
 import {explainFileError, syncFolder} from './safe-file.js';
 
@@ -33,7 +33,7 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
     const sealed = record.encryption ? '.age' : '';
     const name = id + backupExtension(format, compressed) + (format === 'directory' ? '' : sealed);
     const hasOurRoles = !record.roles || record.roles.path === `${id}.roles.sql${sealed}`;
-    return metadata === id + metadataSuffix && dump === name && hasOurRoles;
+    return metadata === metadataName(id) && dump === name && hasOurRoles;
   }
   const named = metadata.slice(0, -metadataSuffix.length);
   return (dump === named || dump === `${named}.gz`) && /\.(?:dump|sql|sql\.gz|dir)$/.test(dump);

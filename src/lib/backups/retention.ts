@@ -180,7 +180,10 @@ function weekOf(at: Date): string {
 }
 
 /** Equal times happen within one second; the longer id (-2, -10) is the later one then. */
-function newestFirst(a: RetentionCandidate, b: RetentionCandidate): number {
+export function newestFirst(
+  a: Pick<RetentionCandidate, 'id' | 'createdAt'>,
+  b: Pick<RetentionCandidate, 'id' | 'createdAt'>,
+): number {
   return (
     b.createdAt.getTime() - a.createdAt.getTime() ||
     b.id.length - a.id.length ||

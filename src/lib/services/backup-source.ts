@@ -2,7 +2,7 @@
 import {randomBytes} from 'node:crypto';
 import {rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
-import {metadataSuffix, partialSuffix} from '../backups/backup-name.js';
+import {metadataName, partialSuffix} from '../backups/backup-name.js';
 import type {BackupRecord} from '../backups/backup-record.js';
 import {type Backup, readBackup} from '../backups/catalogue.js';
 import {makePrivateFolder} from '../backups/safe-file.js';
@@ -76,7 +76,7 @@ export async function withFetched<T>(
         onBytes: (done, total) => step.advance(done, total, 'bytes'),
       }),
     );
-    return work(join(folder, backup.id + metadataSuffix));
+    return work(join(folder, metadataName(backup.id)));
   });
 }
 

@@ -1,6 +1,6 @@
 /** The backups of any place, as their metadata tell them. */
 import {createHash} from 'node:crypto';
-import {fileNamePart, metadataSuffix} from '../backups/backup-name.js';
+import {fileNamePart, metadataName, metadataSuffix} from '../backups/backup-name.js';
 import {type BackupRecord, longestMetadata, parseBackupRecord} from '../backups/backup-record.js';
 import {
   type Backup,
@@ -8,7 +8,9 @@ import {
   type Catalogue,
   databaseIdentity,
   newestGood,
+  recordedBackup,
 } from '../backups/catalogue.js';
+import {newestFirst} from '../backups/retention.js';
 import {AppError, messageOf} from '../errors.js';
 import {isRemote} from '../place-name.js';
 import type {Place, StoredObject} from './place.js';
@@ -79,28 +81,16 @@ async function readAll(place: Place, objects: StoredObject[]): Promise<PlaceCata
   };
   await Promise.all(Array.from({length: readsAtOnce}, readNext));
   problems.sort((a, b) => (a.path < b.path ? -1 : 1));
-  backups.sort(
-    (a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.metadataKey < b.metadataKey ? 1 : -1),
-  );
+  backups.sort((a, b) => newestFirst(a, b) || (a.metadataKey < b.metadataKey ? 1 : -1));
   return {backups, problems};
 }
 
 /** @throws METADATA_INVALID, BACKUP_INCOMPLETE when it is gone */
 export async function readPlaced(place: Place, metadataKey: string): Promise<PlacedBackup> {
-  const record = parseBackupRecord(`${place.url}/${metadataKey}`, await place.readText(metadataKey));
-  return {
-    id: record.id,
-    path: `${place.url}/${folderOf(record)}${record.backupPath}`,
-    metadataPath: `${place.url}/${metadataKey}`,
-    metadataKey,
-    createdAt: new Date(record.timestamp),
-    database: record.databaseName,
-    format: record.format,
-    compressed: record.compressed,
-    sizeBytes: record.size,
-    label: record.label,
-    record,
-  };
+  const metadataPath = `${place.url}/${metadataKey}`;
+  const record = parseBackupRecord(metadataPath, await place.readText(metadataKey));
+  const path = `${place.url}/${folderOf(record)}${record.backupPath}`;
+  return {...recordedBackup(record, {path, metadataPath}), metadataKey};
 }
 
 export function folderOf(record: BackupRecord): string {
@@ -112,7 +102,7 @@ export function folderOf(record: BackupRecord): string {
  * database's identity and the content, so that equal names do not meet, and a backup copied twice is known.
  */
 export function metadataKeyIn(place: Place, record: BackupRecord): string {
-  return isRemote(place.url) ? `${record.id}.${markOf(record)}${metadataSuffix}` : record.id + metadataSuffix;
+  return metadataName(isRemote(place.url) ? `${record.id}.${markOf(record)}` : record.id);
 }
 
 /** Equal for the copies of one backup in all places, encrypted or not, and for no others. */

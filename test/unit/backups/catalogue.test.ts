@@ -3,10 +3,10 @@ import {mkdir, rename, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {chooseBackup, readBackup, readCatalogue} from '../../../src/lib/backups/catalogue.js';
+import {metadataName} from '../../../src/lib/backups/backup-name.js';
 import {
   type BackupRecord,
   formatBackupRecord,
-  metadataName,
   type Verification,
 } from '../../../src/lib/backups/backup-record.js';
 import {checkFiles} from '../../../src/lib/backups/check-files.js';
@@ -237,10 +237,12 @@ describe('chooseBackup', () => {
     await expect(choose('nothing')).rejects.toThrow('There is no backup "nothing"');
   });
 
-  it('takes a backup of the old scripts by its dump', async () => {
+  it('takes a backup of the old scripts by its dump, its metadata or its id', async () => {
     const id = await writeOldScriptBackup(folder, '2026-01-03T00:00:00.000Z');
-    const backup = await chooseBackup(folder, {file: join(folder, `${id}.dump`)}, '/');
-    expect(backup).toMatchObject({id, database: 'shop', record: null, format: 'custom'});
+    for (const file of [join(folder, `${id}.dump`), `${id}.dump.metadata.json`, id]) {
+      const backup = await chooseBackup(folder, {file}, '/');
+      expect(backup).toMatchObject({id, database: 'shop', record: null, format: 'custom'});
+    }
   });
 });
 
@@ -255,11 +257,14 @@ it('the old scripts named the metadata of a gzip file without its .gz', async ()
   };
   await writeFile(join(folder, 'old/shop.sql.metadata.json'), JSON.stringify(metadata));
   await writeFile(join(folder, 'old/shop.sql.gz'), 'gzip');
-  expect(await readBackup(join(folder, 'old/shop.sql.metadata.json'))).toMatchObject({
-    id: 'shop',
-    path: join(folder, 'old/shop.sql.gz'),
-    compressed: true,
-    sizeBytes: 4,
-    createdAt: new Date('2025-01-01T10:00:00Z'),
-  });
+  const old = join(folder, 'old');
+  for (const name of ['shop.sql.metadata.json', 'shop.sql.gz', 'shop']) {
+    expect(await chooseBackup(old, {file: name}, old)).toMatchObject({
+      id: 'shop',
+      path: join(old, 'shop.sql.gz'),
+      compressed: true,
+      sizeBytes: 4,
+      createdAt: new Date('2025-01-01T10:00:00Z'),
+    });
+  }
 });

@@ -1,0 +1,38 @@
+/** A proof is added to the metadata as it is; metadata that cannot take it is an error of its own. */
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterEach, beforeEach, expect, it} from 'vitest';
+import {addProof} from '../../../src/lib/backups/add-proof.js';
+import type {Verification} from '../../../src/lib/backups/backup-record.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {testContext} from '../../support/test-context.js';
+
+let home = '';
+let path = '';
+beforeEach(async () => {
+  home = await tempFolder();
+  path = join(home, 'x.metadata.json');
+});
+afterEach(() => rm(home, {recursive: true}));
+
+const proof: Verification = {
+  level: 'archive',
+  at: '2026-01-01T00:00:00Z',
+  ok: true,
+  duration: 1,
+  findings: [],
+};
+
+it('leaves everything else in the file as it is and where it is', async () => {
+  await writeFile(path, '{"later":{"key":1},"proofs":[{"of":"a newer version"}],"label":null}');
+  await addProof(testContext(home), path, proof);
+  const text = await readFile(path, 'utf8');
+  const whole = {later: {key: 1}, proofs: [{of: 'a newer version'}, proof], label: null};
+  expect(text).toBe(`${JSON.stringify(whole, null, 2)}\n`);
+});
+
+it.each(['{"proofs":', '[]', '{"label":null}', '{"proofs":"none"}'])('refuses %s', async (text) => {
+  await writeFile(path, text);
+  await expect(addProof(testContext(home), path, proof)).rejects.toMatchObject({code: 'METADATA_INVALID'});
+  expect(await readFile(path, 'utf8')).toBe(text);
+});
