@@ -78,6 +78,24 @@ describe('schedule', () => {
     expect(await readFile(crontabFile, 'utf8')).toBe(others);
   });
 
+  it('leaves a crontab alone whose bytes it could not put back', async () => {
+    const latin1 = Buffer.from('# se\u00f1or\n5 4 * * * /usr/local/bin/other\n', 'latin1');
+    await writeFile(crontabFile, latin1);
+    const {stderr, status} = await runCli(['schedule', '--install'], {cwd: folder, env});
+    expect(stderr).toContain('The crontab is not UTF-8');
+    expect(status).toBe(5);
+    expect(await readFile(crontabFile)).toEqual(latin1);
+  });
+
+  it('refuses a folder with a line break, which no schedule can hold', async () => {
+    const odd = join(root, 'a\nb');
+    await mkdir(odd);
+    await writeFile(join(odd, 'destino-db.config.json'), JSON.stringify({schedule: {plan}}));
+    const {stderr, status} = await runCli(['schedule', '--as', 'cron'], {cwd: odd, env});
+    expect(stderr).toContain('line break');
+    expect(status).toBe(2);
+  });
+
   it('prints nothing but the block, ready for a pipe', async () => {
     const {stdout, stderr} = await runCli(['schedule', '--as', 'cron'], {cwd: folder, env});
     expect(stdout.startsWith('# BEGIN')).toBe(true);

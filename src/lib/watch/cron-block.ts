@@ -12,18 +12,9 @@ const endMark = (folder: string): string => `# END destino-db schedule of ${fold
 
 /**
  * The block, newline at its end; one line a job. Variables are set inside the lines, as a crontab's own last for all lines below.
- * @throws NOT_SUPPORTED_HERE for a folder or a word with a line break in it, which a crontab cannot hold
+ * @param folder without a line break, like every word of the jobs: planSchedule refuses others
  */
 export function cronBlock(jobs: readonly ScheduledCommand[], folder: string): string {
-  if ([folder, ...jobs.flatMap((job) => job.words)].some((word) => /[\r\n]/.test(word))) {
-    throw new AppError(
-      'NOT_SUPPORTED_HERE',
-      'A crontab cannot hold a folder or an argument with a line break.',
-      {
-        hint: 'Rename the folder.',
-      },
-    );
-  }
   const lines = jobs.flatMap((job) => {
     const command = `cd ${shellCommand([folder])} && PATH=${jobPath} ${shellCommand(job.words)}`;
     // crontab(5): an unescaped % ends the command and begins its standard input.

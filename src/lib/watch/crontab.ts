@@ -1,9 +1,13 @@
 /** Reads and replaces the user's crontab with crontab(1). */
+import {isUtf8} from 'node:buffer';
 import {Readable} from 'node:stream';
 import {AppError} from '../errors.js';
 import {runTool} from '../postgres/run-tool.js';
 
-/** The whole crontab; empty when the user has none. @throws TOOL_FAILED */
+/**
+ * The whole crontab; empty when the user has none.
+ * @throws TOOL_FAILED; GUARD for bytes that would not be written back as they were
+ */
 export async function readCrontab(signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = [];
   const outcome = await crontab({
@@ -20,7 +24,13 @@ export async function readCrontab(signal: AbortSignal): Promise<string> {
       details: outcome.stderrTail,
     });
   }
-  return Buffer.concat(chunks).toString('utf8');
+  const bytes = Buffer.concat(chunks);
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  throw new AppError(
+    'GUARD',
+    'The crontab is not UTF-8, so its other lines could not be kept as they are; nothing was changed.',
+    {hint: 'Is it Latin-1? Then this converts it: crontab -l | iconv -f LATIN1 -t UTF-8 | crontab -'},
+  );
 }
 
 /** Replaces the whole crontab; crontab(1) checks it first and keeps the old one when it is wrong. @throws TOOL_FAILED */
