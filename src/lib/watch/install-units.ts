@@ -14,7 +14,7 @@ export interface InstalledUnits {
 
 /**
  * Writes the units and removes those of this project that are not among them; no other unit is touched.
- * @throws GUARD when a unit of that name was made by somebody else
+ * @throws GUARD when a unit of that name was made by somebody else; FOLDER_NOT_WRITABLE, DISK_FULL
  */
 export async function installUnits(
   folder: string,
@@ -24,11 +24,16 @@ export async function installUnits(
   const removed: string[] = [];
   for (const name of await unitNames(folder)) {
     if (units.some((unit) => unit.name === name)) continue;
-    const text = await readFile(join(folder, name), 'utf8');
-    if (!text.startsWith(`${unitMark(project)}\n`)) continue;
-    await rm(join(folder, name));
-    // The link that `systemctl enable` made for the timer.
-    await rm(join(folder, 'timers.target.wants', name), {force: true});
+    const path = join(folder, name);
+    try {
+      const text = await readFile(path, 'utf8');
+      if (!text.startsWith(`${unitMark(project)}\n`)) continue;
+      await rm(path);
+      // The link that `systemctl enable` made for the timer.
+      await rm(join(folder, 'timers.target.wants', name), {force: true});
+    } catch (error) {
+      throw explainFileError(error, path);
+    }
     removed.push(name);
   }
   let isChanged = removed.length > 0;

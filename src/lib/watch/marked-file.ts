@@ -7,7 +7,7 @@ import {AppError, systemErrorCode} from '../errors.js';
 /**
  * Writes `text`, or removes the file when undefined.
  * @returns whether anything changed
- * @throws GUARD when there is a file that does not begin with `mark`: somebody else's
+ * @throws GUARD when there is a file that does not begin with `mark`: somebody else's; FOLDER_NOT_WRITABLE, DISK_FULL
  */
 export async function replaceMarkedFile(
   path: string,
@@ -26,11 +26,15 @@ export async function replaceMarkedFile(
       hint: 'Move the file away, then run this again.',
     });
   }
-  if (text === undefined) {
-    await rm(path);
-    return true;
+  try {
+    if (text === undefined) {
+      await rm(path);
+    } else {
+      await mkdir(dirname(path), {recursive: true});
+      await writeFileSafely(path, text, 0o644);
+    }
+  } catch (error) {
+    throw explainFileError(error, path);
   }
-  await mkdir(dirname(path), {recursive: true});
-  await writeFileSafely(path, text, 0o644);
   return true;
 }
