@@ -7,6 +7,6 @@ export interface ScheduledCommand {
   readonly sentence: string;
   /** By the clocks of the zone that the scheduler knows. */
   readonly every: Every;
-  /** Program and arguments: absolute path of node, of the program, the command and its flags. */
+  /** The command and its flags; for the machine's own schedulers after the absolute paths of node and of the program. */
   readonly words: readonly string[];
 }

@@ -41,7 +41,7 @@ export function systemdUnits(
       'UMask=0077',
       'Nice=10',
       'NoNewPrivileges=true',
-      // A backup takes as long as it takes; Ctrl-C semantics on stop, so that it clears up after itself.
+      // A backup takes as long as it takes. A stop tells the program alone, so that it ends its tools itself and clears up.
       'TimeoutStartSec=infinity',
       'KillMode=mixed',
       '',
