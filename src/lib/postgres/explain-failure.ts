@@ -10,7 +10,8 @@ interface Explanation {
 }
 
 /**
- * Messages of libpq, the server and the client tools (LC_MESSAGES=C), most telling first.
+ * Messages of libpq, the server and the client tools (LC_MESSAGES=C), most telling first; of the driver, its code or the SQLSTATE
+ * stands behind the message.
  * The server speaks its own language when its lc_messages is not English; sqlStates below do not depend on it.
  */
 const explanations: Explanation[] = [
@@ -73,7 +74,7 @@ const explanations: Explanation[] = [
   },
   {
     pattern:
-      /(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection|role "[^\n]*" does not exist|is not permitted to log in|requires a valid client certificate|certificate authentication failed|Tenant or user not found)/,
+      /(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection|FATAL: {2}role "[^\n]*" does not exist|role "[^\n]*" does not exist 28000|is not permitted to log in|requires a valid client certificate|certificate authentication failed|Tenant or user not found)/,
     code: 'AUTHENTICATION_FAILED',
     message: 'The server does not let this user in.',
     hint: 'Check user and host in the URL; on Supabase the user is postgres.PROJECT at a pooler, postgres otherwise.',
@@ -112,7 +113,7 @@ const explanations: Explanation[] = [
   },
   {
     pattern:
-      /server does not support SSL|certificate verify failed|self[- ]signed certificate|unable to verify|does not match host|Hostname\/IP does not match|root certificate file|private key file|certificate present, but|weak sslmode|channel binding|SSL error|error establishing an SSL connection|unable to get |DEPTH_ZERO|certificate (?:has expired|revoked)|CERT_|ERR_SSL_|ERR_TLS_/i,
+      /server does not support SSL|certificate verify failed|[Ss]elf[- ]signed certificate|unable to verify|does not match host|Hostname\/IP does not match|root certificate file|private key file|certificate present, but|weak sslmode|channel binding|SSL error|error establishing an SSL connection|unable to get |DEPTH_ZERO|certificate (?:has expired|revoked)|CERT_|ERR_SSL_|ERR_TLS_/,
     code: 'TLS_FAILED',
     message: 'No secure connection could be made.',
     hint: 'Check sslmode and sslrootcert in the URL.',
@@ -154,7 +155,8 @@ const sqlStates: Readonly<Record<string, ErrorCode>> = {
  * @param lines the tool's last lines on stderr, without secrets
  */
 export function explainToolFailure(tool: string, lines: readonly string[], fallback: ErrorCode): AppError {
-  const text = lines.join('\n');
+  // The statement that failed may have any words in it.
+  const text = lines.filter((line) => !line.startsWith('Command was: ')).join('\n');
   const telling = lines.find((line) => /error:|fatal:|ERROR:|FATAL:/i.test(line)) ?? lines.at(-1) ?? '';
   const found = explanations.find((explanation) => explanation.pattern.test(text));
   if (!found) {

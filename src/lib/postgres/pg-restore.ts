@@ -107,6 +107,21 @@ export function restoredTable(line: string): string | undefined {
   return /processing data for table "(.*)"$/.exec(line)?.[1];
 }
 
+/**
+ * Tells trouble from the running commentary of --verbose. Of a statement that failed the first line counts: the rest of a long one
+ * would push the error itself out of what is kept.
+ */
+export function tellsTrouble(): (line: string) => boolean {
+  let isInStatement = false;
+  return (line) => {
+    if (line.startsWith('pg_restore: ')) isInStatement = false;
+    const isTelling =
+      !isInStatement && !/^pg_restore: (?!error: |warning: |detail: |hint: |from TOC )/.test(line);
+    if (line.startsWith('Command was: ')) isInStatement = true;
+    return isTelling;
+  };
+}
+
 export interface PgRestoreRun {
   readonly tool: Tool;
   readonly connection: Connection;
@@ -133,6 +148,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       failureCode: 'PG_RESTORE_FAILED',
       // 1 stands for "errors ignored on restore" too; the caller reads them from the lines.
       acceptedExits: run.options.stopsOnError ? [0] : [0, 1],
+      isTelling: tellsTrouble(),
       ...(run.signal ? {signal: run.signal} : {}),
       ...(run.onLine ? {onLine: run.onLine} : {}),
     });

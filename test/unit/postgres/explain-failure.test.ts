@@ -48,6 +48,9 @@ describe('explainToolFailure', () => {
       'CONNECTION_LOST',
     ],
     ['pg_dump: error: something nobody has seen', 'PG_DUMP_FAILED'],
+    ['pg_restore: error: could not execute query: ERROR:  role "app" does not exist', 'PG_DUMP_FAILED'],
+    ['pg_restore: error: could not execute query: ERROR:  relation "cert_orders" exists', 'PG_DUMP_FAILED'],
+    ["Command was: CREATE FUNCTION f() AS 'raise permission denied'", 'PG_DUMP_FAILED'],
   ] as const)('%s', (text, code) => {
     const error = explainToolFailure('pg_dump', text.split('\n'), 'PG_DUMP_FAILED');
     expect(error.code).toBe(code);
@@ -85,8 +88,17 @@ describe('explainDatabaseError', () => {
     ],
     [thrown('Client has encountered a connection error and is not queryable'), 'CONNECTION_LOST'],
     [thrown('relation "x" does not exist', {code: '42P01'}), 'QUERY_FAILED'],
+    [thrown('role "x" does not exist', {code: '28000'}), 'AUTHENTICATION_FAILED'],
+    [thrown('role "x" does not exist', {code: '42704'}), 'QUERY_FAILED'],
+    [thrown('self-signed certificate', {code: 'DEPTH_ZERO_SELF_SIGNED_CERT'}), 'TLS_FAILED'],
+    [thrown('certificate has expired', {code: 'CERT_HAS_EXPIRED'}), 'TLS_FAILED'],
   ] as const)('%s is %s, whatever language the server speaks', (error, code) => {
     expect(explainDatabaseError(error, 'Connecting').code).toBe(code);
+  });
+
+  it('has a hint for a user whom the server does not know', () => {
+    const error = explainDatabaseError(thrown('role "x" does not exist', {code: '28000'}), 'Connecting');
+    expect(error.hint).toContain('Check user and host');
   });
 
   it("keeps the server's detail and the cause, and leaves an AppError as it is", () => {

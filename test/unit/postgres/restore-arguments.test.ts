@@ -2,7 +2,7 @@ import {describe, expect, it} from 'vitest';
 import {selectEntries} from '../../../src/lib/postgres/archive-list.js';
 import {createDatabaseStatement} from '../../../src/lib/postgres/create-database.js';
 import {aclStatements, settingStatement} from '../../../src/lib/postgres/database-properties.js';
-import {pgRestoreArguments} from '../../../src/lib/postgres/pg-restore.js';
+import {pgRestoreArguments, tellsTrouble} from '../../../src/lib/postgres/pg-restore.js';
 import {canRestrict, psqlArguments} from '../../../src/lib/postgres/psql.js';
 import {collectRestoreErrors} from '../../../src/lib/postgres/restore-errors.js';
 import {checkPsql} from '../../../src/lib/services/check-psql.js';
@@ -68,6 +68,21 @@ it('leaves out what every database has, and chooses tables by their whole name',
     onlyTables: [{schema: 'public', name: 'orders'}],
   });
   expect(one.entries).toEqual([lines[2], lines[4]]);
+});
+
+it('keeps the error of a long statement, and nothing of the running commentary', () => {
+  const lines = [
+    'pg_restore: connecting to database for restore',
+    'pg_restore: creating TABLE "public.cert_orders"',
+    'pg_restore: from TOC entry 216; 1255 16389 FUNCTION f() shop',
+    'pg_restore: error: could not execute query: ERROR:  syntax error at or near "x"',
+    'LINE 3:   x',
+    '          ^',
+    'Command was: CREATE FUNCTION f() AS $$',
+    ...Array.from({length: 60}, (_, index) => `  -- ${index}`),
+    'pg_restore: warning: errors ignored on restore: 1',
+  ];
+  expect(lines.filter(tellsTrouble())).toEqual([...lines.slice(2, 7), lines.at(-1)]);
 });
 
 it('tells errors from notes, each message matched as a whole', () => {
