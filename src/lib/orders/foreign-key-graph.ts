@@ -1,6 +1,7 @@
 /** Which tables hang on orders, and in which order their rows can be deleted and put back. */
 import {AppError} from '../errors.js';
 import {nearest} from '../nearest.js';
+import {insertGroups} from './insert-groups.js';
 import type {OrdersProfile, RootProfile} from './profile.js';
 import type {Catalog, DeleteAction, ForeignKey, Table} from './read-catalog.js';
 
@@ -24,8 +25,6 @@ export interface Link {
   readonly parentColumns: readonly string[];
   readonly action: DeleteAction;
   readonly changedColumns: readonly string[];
-  /** Whether the link can be checked later or be NULL for a while. */
-  readonly canWait: boolean;
   readonly hasIndex: boolean;
 }
 
@@ -44,8 +43,8 @@ export interface OrderGraph {
 
 /**
  * Follows every foreign key that leads to a root, directly or through other tables.
- * @throws CONFIG_INVALID for tables and columns of the profile that do not exist, NOT_SUPPORTED_HERE for a cycle that
- *   could not be put back
+ * @throws CONFIG_INVALID for tables and columns of the profile that do not exist, NOT_SUPPORTED_HERE for rows that would
+ *   lose their link and could not be found again
  */
 export function buildOrderGraph(catalog: Catalog, profile: OrdersProfile): OrderGraph {
   const roots = profile.roots.map((root) => resolveRoot(catalog, profile, root));
@@ -151,22 +150,9 @@ function foreignLinks(catalog: Catalog): Link[] {
     const child = catalog.tables.get(childRelation?.topOid ?? '');
     const parent = catalog.tables.get(parentRelation?.topOid ?? '');
     if (!childRelation || !parentRelation || !child || !parent) return []; // system tables
-    const isNullable = child.columns.some(
-      (column) => key.childColumns.includes(column.name) && !column.notNull,
-    );
     const {name, childColumns, parentColumns, action, changedColumns, hasIndex} = key;
     const ends = {child, childRelation, childColumns, parent, parentRelation, parentColumns};
-    return [
-      {
-        name,
-        isSoft: false,
-        ...ends,
-        action,
-        changedColumns,
-        canWait: key.isDeferrable || isNullable,
-        hasIndex,
-      },
-    ];
+    return [{name, isSoft: false, ...ends, action, changedColumns, hasIndex}];
   });
 }
 
@@ -196,7 +182,6 @@ function softLinks(catalog: Catalog, profile: OrdersProfile, roots: readonly Roo
       parentColumns: root.profile.key,
       action: 'no action' as const,
       changedColumns: [],
-      canWait: true,
       hasIndex: true,
     };
   });
@@ -239,68 +224,12 @@ function refuseUnnamedRows(link: Link): void {
   );
 }
 
-/** @throws NOT_SUPPORTED_HERE for tables that refer to one another by constraints that can neither wait nor be NULL */
 function arrange(
   tables: readonly Table[],
   links: readonly Link[],
 ): Pick<OrderGraph, 'tables' | 'deleteGroups'> {
-  const inside = links.filter((link) => tables.includes(link.child) && link.child !== link.parent);
-  const reaches = new Map(tables.map((table) => [table, ancestors(table, inside)]));
-  const isMutual = (a: Table, b: Table): boolean =>
-    a === b || (reaches.get(a)?.has(b) === true && reaches.get(b)?.has(a) === true);
-  const groups: Table[][] = [];
-  for (const table of tables) {
-    const group = groups.find(([first]) => first !== undefined && isMutual(first, table));
-    if (group) group.push(table);
-    else groups.push([table]);
-  }
-  const parentsOf = (group: readonly Table[]): Link[] => inside.filter((link) => group.includes(link.child));
-  const insertGroups = inOrder(groups, (group, placed) =>
-    parentsOf(group).every((link) => group.includes(link.parent) || placed.flat().includes(link.parent)),
+  const groups = insertGroups(tables, (table) =>
+    links.filter((link) => link.child === table).map((link) => link.parent),
   );
-  const insertOrder = insertGroups.flatMap((group) =>
-    inOrder(group, (table, placed) =>
-      parentsOf([table]).every(
-        (link) => link.canWait || !group.includes(link.parent) || placed.includes(link.parent),
-      ),
-    ),
-  );
-  return {tables: insertOrder, deleteGroups: insertGroups.toReversed()};
-}
-
-/** The tables that `table` refers to, directly or through others. */
-function ancestors(table: Table, links: readonly Link[]): Set<Table> {
-  const found = new Set<Table>();
-  const queue = [table];
-  for (const next of queue) {
-    for (const link of links) {
-      if (link.child !== next || found.has(link.parent)) continue;
-      found.add(link.parent);
-      queue.push(link.parent);
-    }
-  }
-  return found;
-}
-
-/** The items, each placed once `canFollow` says that nothing it needs is missing. */
-function inOrder<T extends Table | readonly Table[]>(
-  items: readonly T[],
-  canFollow: (item: T, placed: readonly T[]) => boolean,
-): T[] {
-  const placed: T[] = [];
-  while (placed.length < items.length) {
-    const next = items.find((item) => !placed.includes(item) && canFollow(item, placed));
-    if (next === undefined) {
-      const names = items
-        .filter((item) => !placed.includes(item))
-        .flatMap((item) => ('oid' in item ? [item.label] : item.map((table) => table.label)));
-      throw new AppError(
-        'NOT_SUPPORTED_HERE',
-        `${names.join(' and ')} refer to one another by foreign keys that can neither be deferred nor be NULL: their rows could be deleted but not put back. Nothing was changed.`,
-        {hint: 'Make one of the constraints DEFERRABLE, or one of its columns nullable.'},
-      );
-    }
-    placed.push(next);
-  }
-  return placed;
+  return {tables: groups.flat(), deleteGroups: groups.toReversed()};
 }

@@ -45,7 +45,6 @@ export interface ForeignKey {
   readonly action: DeleteAction;
   /** The columns that SET NULL and SET DEFAULT change. */
   readonly changedColumns: readonly string[];
-  readonly isDeferrable: boolean;
   /** Whether a usable index leads with the child's columns; without one every deleted parent costs a full scan. */
   readonly hasIndex: boolean;
 }
@@ -119,7 +118,6 @@ const foreignKeyRow = z.object({
   child_columns: names,
   parent_columns: names,
   changed_columns: names,
-  is_deferrable: pgBoolean,
   has_index: pgBoolean,
 });
 
@@ -134,7 +132,6 @@ const foreignKeysSql = `
          ${attributeNames('con.conrelid', 'con.conkey')} AS child_columns,
          ${attributeNames('con.confrelid', 'con.confkey')} AS parent_columns,
          ${attributeNames('con.conrelid', 'coalesce(changed.columns, con.conkey)')} AS changed_columns,
-         con.condeferrable AS is_deferrable,
          EXISTS (SELECT 1 FROM pg_catalog.pg_index i
                   WHERE i.indrelid = con.conrelid AND i.indisvalid AND i.indisready AND i.indpred IS NULL
                     AND i.indnkeyatts >= pg_catalog.cardinality(con.conkey)
@@ -187,7 +184,6 @@ export async function readCatalog(session: Session): Promise<Catalog> {
       parentColumns: row.parent_columns,
       action: row.action,
       changedColumns: row.changed_columns,
-      isDeferrable: row.is_deferrable,
       hasIndex: row.has_index,
     })),
   };
