@@ -204,6 +204,17 @@ describe('a schema with every kind of link', () => {
     expect(await content()).toEqual(before);
   });
 
+  it('keeps an excluded order whatever the spelling of its id', async () => {
+    await database.run(`CREATE TABLE ticket (id numeric PRIMARY KEY, mail text);
+      INSERT INTO ticket VALUES (7.00, 'test@x.org'), (8, 'test@x.org')`);
+    const tickets = {name: 'tickets', roots: [{schema: 'public', table: 'ticket', email: 'mail'}]};
+    const plan = await planClean(
+      context({profile: tickets}),
+      cleanRequest({selection: {excludeIds: ['7']}}).selection,
+    );
+    expect(plan).toMatchObject({roots: {'public.ticket': 1}, guards: {excluded: 1}});
+  });
+
   it.each([
     [
       {...profile, roots: [{...profile.roots[0], table: 'Orders'}]},

@@ -89,14 +89,16 @@ export async function resolveExcludedIds(
       const type = columnType(table, column);
       types.push(type);
       try {
-        const [row] = await session.query(
-          `SELECT CAST($1::text AS ${type})::text AS id,
-                  EXISTS (SELECT 1 FROM ${relationSql(table)} WHERE ${quoteIdentifier(column)} = CAST($1::text AS ${type})) AS found`,
+        // Equal keys may be written in several ways (7 and 7.0 as numeric), and the guard compares the order's own text.
+        const rows = await session.query(
+          `SELECT CAST($1::text AS ${type})::text AS id, false AS found
+           UNION ALL SELECT ${quoteIdentifier(column)}::text, true
+             FROM ${relationSql(table)} WHERE ${quoteIdentifier(column)} = CAST($1::text AS ${type})`,
           [id],
         );
         isPossible = true;
-        if (row?.['found'] === 't') isFound = true;
-        resolved.add(row?.['id'] ?? id);
+        if (rows.some((row) => row['found'] === 't')) isFound = true;
+        for (const row of rows) resolved.add(row['id'] ?? id);
       } catch (error) {
         if (!isDataException(error)) throw error;
       }

@@ -26,7 +26,7 @@ export interface Criteria {
   readonly from: string | null;
   readonly to: string | null;
   readonly timeZone: string;
-  /** Of flags and config, as they were given. */
+  /** Keys of orders that flags and config keep, as the server writes them. */
   readonly excludedIds: readonly string[];
 }
 
