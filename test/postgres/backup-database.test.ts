@@ -195,6 +195,13 @@ describe('a backup', () => {
     expect(record.tables.map((table) => table.name)).not.toContain('email_alerts');
   });
 
+  it('counts a named table as held although its schema is excluded, as pg_dump does', async () => {
+    const result = await backup({includeTables: ['orders'], excludeSchemas: ['public']});
+    const {tables, inventory} = await readBackupRecord(result.metadataPath ?? '');
+    expect(tables.map((table) => [table.name, (table.sizeBytes ?? 0) > 0])).toEqual([['orders', true]]);
+    expect(inventory.leftOut.map((table) => table.table)).not.toContain('public.orders');
+  });
+
   it('keeps the roles without passwords when asked', async () => {
     await onServer((session) => session.query("CREATE ROLE backup_tester PASSWORD 'no-one-may-see'"));
     try {

@@ -50,18 +50,12 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
     schemas.map((row) => row.name),
   );
 
-  const visible = new Map(
-    relations.map((relation) => [`${relation.schema}.${relation.name}`, relation.isVisible]),
-  );
   const chosen: TableSize[] = [];
   const leftOut: {table: string; reason: string}[] = [];
   for (const table of await inspectTables(session)) {
-    const key = `${table.schema}.${table.name}`;
-    const reason = whyLeftOut({...table, isVisible: visible.get(key) ?? false}, patterns);
-    if (reason !== undefined) leftOut.push({table: key, reason});
-    else if (table.extension !== null)
-      leftOut.push({table: key, reason: `belongs to the extension ${table.extension}`});
-    else chosen.push(table);
+    const reason = whyLeftOut(table, patterns);
+    if (reason === undefined) chosen.push(table);
+    else leftOut.push({table: `${table.schema}.${table.name}`, reason});
   }
   await refuseHidden(session, chosen);
   return {tables: chosen.filter((table) => !table.isPartitioned), leftOut};
@@ -106,27 +100,27 @@ function matchesSchema(pattern: string, schema: string): boolean {
   return parseNamePattern(pattern).name.test(schema);
 }
 
-function whyLeftOut(table: NamedRelation, patterns: SelectionPatterns): string | undefined {
-  const matches = (values: readonly string[]): string | undefined =>
-    values.find((value) => matchesPattern(parseNamePattern(value), table));
-  const excludedBy = matches(patterns.excludeTables);
+function whyLeftOut(table: TableSize, patterns: SelectionPatterns): string | undefined {
+  const matches = (value: string): boolean => matchesPattern(parseNamePattern(value), table);
+  const isInSchema = (value: string): boolean => matchesSchema(value, table.schema);
+  const excludedBy = patterns.excludeTables.find(matches);
   if (excludedBy !== undefined) return `--exclude-table ${excludedBy}`;
-  const excludedSchema = patterns.excludeSchemas.find((value) => matchesSchema(value, table.schema));
-  if (excludedSchema !== undefined) return `--exclude-schema ${excludedSchema}`;
-  if (patterns.includeTables.length > 0 && matches(patterns.includeTables) === undefined)
-    return 'not in --include-table';
-  const inSchemas = patterns.includeSchemas.some((value) => matchesSchema(value, table.schema));
-  // pg_dump ignores --schema for tables when --table is given.
-  if (patterns.includeTables.length === 0 && patterns.includeSchemas.length > 0 && !inSchemas)
-    return 'not in --include-schema';
-  return undefined;
+  // Where tables are named, pg_dump looks neither at --schema nor at --exclude-schema (selectDumpableTable in pg_dump.c).
+  if (patterns.includeTables.length > 0) {
+    if (!patterns.includeTables.some(matches)) return 'not in --include-table';
+  } else {
+    const excludedSchema = patterns.excludeSchemas.find(isInSchema);
+    if (excludedSchema !== undefined) return `--exclude-schema ${excludedSchema}`;
+    if (patterns.includeSchemas.length > 0 && !patterns.includeSchemas.some(isInSchema))
+      return 'not in --include-schema';
+  }
+  return table.extension === null ? undefined : `belongs to the extension ${table.extension}`;
 }
 
 async function refuseHidden(session: Session, chosen: readonly TableSize[]): Promise<void> {
-  const wanted = new Set(chosen.map((table) => `${table.schema}.${table.name}`));
-  const hidden = (await inspectHiddenTables(session)).filter((table) =>
-    wanted.has(`${table.schema}.${table.name}`),
-  );
+  const keyOf = ({schema, name}: {schema: string; name: string}): string => JSON.stringify([schema, name]);
+  const wanted = new Set(chosen.map(keyOf));
+  const hidden = (await inspectHiddenTables(session)).filter((table) => wanted.has(keyOf(table)));
   const [first] = hidden;
   if (!first) return;
   const names = hidden.map((table) => `${table.schema}.${table.name} (${table.why})`);

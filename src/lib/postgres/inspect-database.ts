@@ -126,8 +126,8 @@ const tableRow = z.object({
   schema: z.string(),
   name: z.string(),
   size: pgCount,
-  estimate: pgCount,
   kind: z.string(),
+  is_visible: pgBoolean,
   extension: z.string().nullable(),
 });
 
@@ -139,10 +139,10 @@ export interface TableSize {
    * exact, but it waits for locks.
    */
   readonly sizeBytes: number;
-  /** The planner's guess, -1 when the table was never analyzed. */
-  readonly estimatedRows: number;
   /** Partitioned parents hold no rows of their own. */
   readonly isPartitioned: boolean;
+  /** Whether it is found by its name alone. */
+  readonly isVisible: boolean;
   /** The extension that owns the table, if one does; pg_dump leaves out its rows unless it asks for them. */
   readonly extension: string | null;
 }
@@ -152,9 +152,8 @@ export async function inspectTables(session: Session): Promise<TableSize[]> {
   const rows = parseRows(
     tableRow,
     await session.query(`
-      SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+      SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind, pg_catalog.pg_table_is_visible(c.oid) AS is_visible,
              (c.relpages + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint AS size,
-             c.reltuples::bigint AS estimate,
              (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
                WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
                  AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e') AS extension
@@ -162,14 +161,14 @@ export async function inspectTables(session: Session): Promise<TableSize[]> {
         LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-       ORDER BY 4 DESC, 1, 2`),
+       ORDER BY size DESC, 1, 2`),
   );
   return rows.map((row) => ({
     schema: row.schema,
     name: row.name,
     sizeBytes: row.size,
-    estimatedRows: row.estimate,
     isPartitioned: row.kind === 'p',
+    isVisible: row.is_visible,
     extension: row.extension,
   }));
 }

@@ -1,4 +1,4 @@
-/** The patterns of pg_dump's --table and --schema (psql manual, "Patterns"). */
+/** The patterns of pg_dump's --table and --schema (psql manual, "Patterns"), as it reads them with LC_ALL=C. */
 
 /** What a pattern demands; an undefined schema means "visible in the search path". */
 export interface NamePattern {
@@ -7,7 +7,7 @@ export interface NamePattern {
 }
 
 /**
- * Reads a pattern: `*` any characters, `?` one, unquoted letters fold to lower case, double quotes take a part
+ * Reads a pattern: `*` any characters, `?` one, unquoted letters of ASCII fold to lower case, double quotes take a part
  * literally, and a dot outside quotes separates schema and name (of a database part only the rest counts).
  */
 export function parseNamePattern(pattern: string): NamePattern {
@@ -28,7 +28,7 @@ export function parseNamePattern(pattern: string): NamePattern {
     else if (character === '?') append('.');
     // psql leaves other regular expression characters to the server's regex, except "$", which is literal.
     else if (character === '$') append('\\$');
-    else append(character.toLowerCase());
+    else append(/[A-Z]/.test(character) ? character.toLowerCase() : character);
   }
   const name = parts.at(-1) ?? '';
   const schema = parts.length > 1 ? parts.at(-2) : undefined;

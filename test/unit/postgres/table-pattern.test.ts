@@ -10,6 +10,8 @@ it.each([
   ['([', '([', true],
   ['"a.b"', 'axb', false],
   ['Orders*', 'orders_old', true],
+  ['Ärger', 'Ärger', true],
+  ['Ärger', 'ärger', false],
 ])('the pattern %s and the table %s: %s', (pattern, name, expected) => {
   expect(matchesPattern(parseNamePattern(pattern), {schema: 'public', name, isVisible: true})).toBe(expected);
 });
