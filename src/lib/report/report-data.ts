@@ -1,7 +1,7 @@
 /** What a report shows: the audit log and the backups on disk joined into series. Pure. */
 import {rowsOf} from '../backups/backup-record.js';
 import type {Backup} from '../backups/catalogue.js';
-import {isGood} from '../backups/catalogue.js';
+import {isGood, isWhole} from '../backups/catalogue.js';
 import type {CheckedJob} from '../watch/check-schedule.js';
 import type {RunRecord} from '../watch/run-record.js';
 
@@ -57,6 +57,7 @@ export interface ReportData {
 }
 
 export interface ReportSummary {
+  /** Of a whole database, as `status` counts it. */
   readonly newestGoodBackup: {id: string; at: string; sizeBytes: number} | null;
   readonly backupsOnDisk: number;
   readonly storageBytes: number;
@@ -118,7 +119,7 @@ export function reportData(input: ReportInput): ReportData {
     now.getTime(),
     ...[...runs.map((run) => run.startedAt), ...backups.map(({at}) => at)].map(Date.parse),
   );
-  const newest = input.backups.find((backup) => isGood(backup) && backup.createdAt <= now);
+  const newest = input.backups.find((backup) => isWhole(backup) && isGood(backup) && backup.createdAt <= now);
   return {
     generatedAt: now.toISOString(),
     from: new Date(from).toISOString(),

@@ -1,11 +1,14 @@
 /** The simulated month as series. */
 import {beforeAll, describe, expect, it} from 'vitest';
+import type {Verification} from '../../../src/lib/backups/backup-record.js';
 import {readCatalogue} from '../../../src/lib/backups/catalogue.js';
 import {type ReportData, reportData} from '../../../src/lib/report/report-data.js';
 import {checkSchedule} from '../../../src/lib/watch/check-schedule.js';
 import {parsePlan} from '../../../src/lib/watch/schedule-plan.js';
 import {tempFolder} from '../../support/run-cli.js';
-import {writeOldScriptBackup} from '../../support/sample-backups.js';
+import {sampleRecord, writeOldScriptBackup} from '../../support/sample-backups.js';
+import {sampleRun} from '../../support/sample-run.js';
+import {catalogueOf} from '../../support/simulated-status.js';
 import {story, writeSimulatedMonth} from '../../support/simulated-month.js';
 
 const now = new Date(`${story.lastDay}T12:00:00Z`);
@@ -96,4 +99,58 @@ it('knows backups that no audit log tells of', async () => {
   const {backups} = await readCatalogue(folder);
   const old = reportData({backups, runs: [], plan: undefined, now});
   expect(old.backups).toMatchObject([{id, sizeBytes: 6, duration: null, isOnDisk: true}]);
+});
+
+it('takes for the newest good backup neither a damaged one nor one of definitions alone, as status does not', () => {
+  const proof: Verification = {
+    level: 'archive',
+    at: '2026-11-21T05:00:00.000Z',
+    ok: false,
+    duration: 1,
+    findings: ['cut'],
+  };
+  const whole = sampleRecord('2026-11-20T02:00:00.000Z');
+  const [orders] = whole.tables;
+  if (!orders) throw new Error('the sample has no tables');
+  const damaged = sampleRecord('2026-11-21T02:00:00.000Z', {
+    proofs: [proof],
+    tables: [{...orders, name: 'of the damaged one'}],
+  });
+  const schemaOnly = sampleRecord('2026-11-22T02:00:00.000Z', {config: {...whole.config, schemaOnly: true}});
+  const records = [whole, damaged, schemaOnly];
+  const {summary, tables} = reportData({
+    backups: catalogueOf(records).backups,
+    runs: [],
+    plan: undefined,
+    now,
+  });
+  expect(summary.newestGoodBackup?.id).toBe(whole.id);
+  expect(tables.map(({table}) => table)).toEqual(['public.orders', 'public.products']);
+});
+
+it('looks back a quarter, and neither further nor into the future of a wrong clock', () => {
+  const days = ['2026-08-01', '2026-08-30', '2026-11-21', '2026-11-30'];
+  const runs = days.map((day) =>
+    sampleRun({startedAt: `${day}T02:00:00.000Z`, backupId: `shop-${day}`, rows: 5}),
+  );
+  const report = reportData({backups: [], runs, plan: undefined, now});
+  expect(report.summary.backupRuns).toEqual({ok: 2, failed: 0});
+  expect(report.backups.map(({id, rows}) => [id, rows])).toEqual([
+    ['shop-2026-08-30', 5],
+    ['shop-2026-11-21', 5],
+  ]);
+  const {backups} = catalogueOf(days.map((day) => sampleRecord(`${day}T02:00:00.000Z`)));
+  expect(reportData({backups, runs: [], plan: undefined, now}).backups[0]?.at).toBe(
+    '2026-08-30T02:00:00.000Z',
+  );
+});
+
+it('takes the usual time to restore from the tests that held', () => {
+  const test = (restoreDuration: number, ok: boolean) =>
+    sampleRun({
+      command: 'verify',
+      verifications: [{backupId: 'a', level: 'restore', ok, duration: 1, restoreDuration}],
+    });
+  const runs = [test(100, true), test(1, false), test(2, false)];
+  expect(reportData({backups: [], runs, plan: undefined, now}).summary.usualRestoreTime).toBe(100);
 });
