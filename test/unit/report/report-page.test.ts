@@ -1,0 +1,164 @@
+/** What the page of the report says of the simulated month, word by word: its figures, sentences and tables. */
+import {beforeAll, describe, expect, it} from 'vitest';
+import {readCatalogue} from '../../../src/lib/backups/catalogue.js';
+import {type ReportData, reportData} from '../../../src/lib/report/report-data.js';
+import {reportPage} from '../../../src/lib/report/report-page.js';
+import {checkSchedule} from '../../../src/lib/watch/check-schedule.js';
+import {parsePlan} from '../../../src/lib/watch/schedule-plan.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {story, writeSimulatedMonth} from '../../support/simulated-month.js';
+
+const now = new Date(`${story.lastDay}T12:00:00Z`);
+let month: ReportData;
+
+beforeAll(async () => {
+  const folder = await tempFolder();
+  const {runs} = await writeSimulatedMonth(folder);
+  const {backups} = await readCatalogue(`${folder}/database`);
+  const jobs = parsePlan(['daily custom at 02:00', 'weekly sql at 03:00']);
+  const plan = checkSchedule(jobs, 'UTC', runs, new Date(runs[0]?.startedAt ?? 0), now);
+  month = reportData({backups, runs, plan, now});
+});
+
+/** The first figures, each with a mark where it needs somebody. */
+function figuresOf(data: ReportData): string[] {
+  const figures = reportPage(data, '1.0').matchAll(/<div( class="bad")?><dt>(.*?)<\/dt><dd>(.*?)<\/dd>/g);
+  return [...figures].map(([, bad, name, value]) => `${bad === undefined ? 'ok' : 'BAD'} ${name}: ${value}`);
+}
+
+/** Sentence, rows of the table as texts, and what follows the table, of the section with that title. */
+function sectionOf(data: ReportData, title: string) {
+  const html =
+    reportPage(data, '1.0')
+      .split('<section>')
+      .find((text) => text.includes(`<h2>${title}</h2>`)) ?? '';
+  const body = /<tbody>(.*?)<\/tbody>/.exec(html)?.[1] ?? '';
+  return {
+    sentence: /<p>(.*?)<\/p>/.exec(html)?.[1],
+    rows: [...body.matchAll(/<tr>(.*?)<\/tr>/g)].map(([, row = '']) =>
+      [...row.matchAll(/<td[^>]*>(.*?)<\/td>/g)].map(([, cell = '']) => cell),
+    ),
+    rest: /<\/table><\/div><p[^>]*>(.*?)<\/p>/.exec(html)?.[1],
+  };
+}
+
+describe('the first figures', () => {
+  it('mark what needs somebody, and nothing else', () => {
+    expect(figuresOf(month)).toEqual([
+      'ok Newest good backup: 9 h ago',
+      'BAD Backup runs that worked: ! 90 % of 33',
+      expect.stringMatching(/^ok Storage used: [\d.]+ GB, 14 backups$/),
+      'ok Last restore test: passed 8 h ago',
+      'ok Usual time to restore: 1 min 45 s',
+    ]);
+  });
+
+  it('say of a restore test that failed that it failed', () => {
+    const summary = {...month.summary, lastRestoreTest: {at: '2026-11-22T04:00:00.000Z', ok: false}};
+    expect(figuresOf({...month, summary})[3]).toBe('BAD Last restore test: ! failed 8 h ago');
+  });
+
+  it('never round up to all: one failure in a thousand is not 100 %', () => {
+    const summary = {...month.summary, backupRuns: {ok: 999, failed: 1}};
+    expect(figuresOf({...month, summary})[1]).toBe('BAD Backup runs that worked: ! 99 % of 1,000');
+  });
+
+  it('mark that there is nothing', () => {
+    const empty = reportData({backups: [], runs: [], plan: undefined, now});
+    expect(figuresOf(empty)).toEqual([
+      'BAD Newest good backup: ! none',
+      'ok Backup runs that worked: no runs',
+      'ok Storage used: 0 B, 0 backups',
+      'BAD Last restore test: ! never',
+      'ok Usual time to restore: not measured',
+    ]);
+  });
+});
+
+describe('the sections', () => {
+  it('tell growth as growth, alarms beside their backup, and how many rows a table is cut by', () => {
+    const {sentence, rows, rest} = sectionOf(month, 'Size of backups');
+    expect(sentence).toBe(
+      '30 backups; they went from 100 MB to 129 MB, 29 % more. 1 backup held far fewer rows than the one before.',
+    );
+    expect(rows.find(([at]) => at === `${story.shrunk} 02:00`)?.[1]).toMatch(
+      /^shop, custom \(alarm: public\.orders has 1440 rows, 14300 before\.\)$/,
+    );
+    expect(rows).toHaveLength(12);
+    expect(rest).toBe('and 18 more; destino-db report --json has them all');
+    const shrinking = {...month, backups: month.backups.toReversed()};
+    expect(sectionOf(shrinking, 'Size of backups').sentence).toContain('from 129 MB to 100 MB, 22 % less.');
+  });
+
+  it('tell failed runs among the gaps, with their codes', () => {
+    const {sentence, rows} = sectionOf(month, 'Gaps in the schedule');
+    expect(sentence).toBe('The longest time without a new backup was 2 d 23 h.');
+    const failed = rows.filter(([, , what]) => what?.startsWith('backup '));
+    expect(failed).toEqual([
+      [`${story.interrupted} 02:00`, '', 'backup interrupted: INTERRUPTED'],
+      [`${story.diskFull} 02:00`, '', 'backup failed: DISK_FULL'],
+      [`${story.connectionRefused} 02:00`, '', 'backup failed: CONNECTION_REFUSED'],
+    ]);
+  });
+
+  it('tell the runs of the plan that never began', () => {
+    const {sentence, rows} = sectionOf(month, 'Success by week');
+    expect(sentence).toBe('30 backup runs worked, 3 failed, 2 of the plan never began.');
+    expect(rows[1]).toEqual(['2026-11-09', '5', '1', '2', '62 %']);
+  });
+
+  it('tell restore tests that failed in the sentence and in the table', () => {
+    const {sentence, rows} = sectionOf(month, 'Restore tests');
+    expect(sentence).toBe('5 restore tests, 1 of them failed; restoring usually takes 1 min 45 s.');
+    expect(rows.map(([at, , result]) => [at?.slice(0, 10), result])).toContainEqual([
+      story.restoreTestFailed,
+      'failed',
+    ]);
+    expect(rows.filter(([, , result]) => result === 'passed')).toHaveLength(4);
+  });
+
+  it('count the orders that were taken out, not those put back', () => {
+    const {sentence, rows} = sectionOf(month, 'Order cleanings');
+    expect(sentence).toBe('2 runs changed orders; 12 testing orders were taken out.');
+    expect(rows.map((row) => row.slice(1))).toEqual([
+      ['orders:restore', 'ok', '12', '61'],
+      ['orders:clean', 'ok', '12', '61'],
+    ]);
+  });
+
+  it('tell rows that were not counted as such, not as none', () => {
+    const [table] = month.tables;
+    if (!table) throw new Error('the month has no tables');
+    const {rows} = sectionOf({...month, tables: [{...table, rows: null, sizeBytes: null}]}, 'Tables of shop');
+    expect(rows).toEqual([['public.orders', 'not counted', 'not measured']]);
+  });
+
+  it('name the place that could not be read, and why', () => {
+    const here = {
+      place: '/backups',
+      backups: 14,
+      size: 1_000_000,
+      newestGood: {createdAt: '2026-11-22T02:00:00.000Z'},
+    };
+    const away = {
+      place: 's3://bucket/<x>',
+      backups: 0,
+      size: 0,
+      newestGood: null,
+      error: {message: 'no such bucket'},
+    };
+    const data = reportData({
+      backups: [],
+      runs: [],
+      plan: undefined,
+      now,
+      places: [{...here, error: null}, away],
+    });
+    const {sentence, rows} = sectionOf(data, 'Places');
+    expect(sentence).toBe('1 place could not be read.');
+    expect(rows).toEqual([
+      ['/backups', '14', '1.0 MB', '2026-11-22 02:00'],
+      ['s3://bucket/&lt;x&gt;', '', '', 'no such bucket'],
+    ]);
+  });
+});
