@@ -34,10 +34,92 @@ const failed = sampleRun({
   errorMessage: 'Nothing answers at postgresql://shop:hunter2@db.example:5432/shop <now> & "then".',
 });
 
-async function send(notice: Notice, config: unknown, env: Record<string, string> = {}): Promise<string[]> {
+const alarm = sampleRun({
+  runId,
+  outcome: 'alarm',
+  exitCode: 4,
+  alarms: ['public.orders has 0 rows, 12 before.'],
+});
+const stale = () => staleNotice(statusAt('2026-11-10T12:00:00Z'), 'ops.example');
+
+async function send(
+  notice: Notice,
+  config: unknown,
+  env: Record<string, string> = {},
+  maxTimeoutMs?: number,
+): Promise<string[]> {
   const parsed: NotificationsConfig = notificationsConfig.parse(config);
-  return notify(notice, {config: parsed, environment: environmentOf([{origin: 'environment', values: env}])});
+  const environment = environmentOf([{origin: 'environment', values: env}]);
+  return notify(notice, {config: parsed, environment, maxTimeoutMs});
 }
+
+it('each event goes to the kinds of targets that want it by default, and an alarm is no success', async () => {
+  const server = await serve();
+  const folder = await tempFolder();
+  const argv = ['/bin/sh', '-c', 'echo "$DESTINO_DB_RUN_EVENT" >>"$0"', join(folder, 'out')];
+  const targets = [
+    {type: 'ping', url: `${server.url}/ping`},
+    {type: 'webhook', url: `${server.url}/hook`, template: {event: '{{event}}'}},
+    {type: 'command', argv},
+  ];
+  const interrupted = {...failed, outcome: 'interrupted', exitCode: 130} as const;
+  for (const notice of [
+    startNotice(done),
+    ...[done, failed, interrupted, alarm].map((run) => endNotice(run, [])),
+    stale(),
+  ])
+    expect(await send(notice, {targets})).toEqual([]);
+  const lines = server.received.map(({line, body}) =>
+    `${line.replace(/\?.*/, '')} ${body.startsWith('{') ? body : ''}`.trim(),
+  );
+  expect(lines.filter((line) => line.includes('/ping'))).toEqual([
+    'POST /ping/start',
+    'POST /ping',
+    'POST /ping/fail',
+    'POST /ping/fail',
+    'POST /ping/fail',
+  ]);
+  expect(lines.filter((line) => line.includes('/hook'))).toEqual(
+    ['failure', 'failure', 'alarm', 'stale'].map((event) => `POST /hook {"event":"${event}"}`),
+  );
+  expect(await readFile(join(folder, 'out'), 'utf8')).toBe('success\nfailure\nfailure\nalarm\nstale\n');
+  await rm(folder, {recursive: true});
+});
+
+it('stale backups are told whatever the commands of a target, for no run of theirs is meant', async () => {
+  const server = await serve();
+  await send(stale(), {targets: [{type: 'webhook', url: server.url, commands: ['restore']}]});
+  await send(endNotice(failed, []), {targets: [{type: 'webhook', url: server.url, commands: ['restore']}]});
+  expect(server.received).toHaveLength(1);
+});
+
+it('a run that was interrupted is told as that, not as one that failed', () => {
+  const run = sampleRun({
+    outcome: 'interrupted',
+    exitCode: 130,
+    errorCode: 'INTERRUPTED',
+    errorMessage: 'Interrupted.',
+  });
+  expect(endNotice(run, []).summary).toContain(' was interrupted after 1.2 s: INTERRUPTED Interrupted.');
+});
+
+it('of a long log the last lines are told, with no password in them', async () => {
+  const server = await serve();
+  const log = Array.from({length: 2000}, (_, index) => `line ${index}: postgresql://u:hunter2@h/d`);
+  const targets = [
+    {type: 'ping', url: server.url},
+    {type: 'webhook', url: server.url},
+  ];
+  await send(endNotice(failed, log), {targets});
+  for (const {body} of server.received) {
+    expect(body).not.toContain('hunter2');
+    expect(body).toContain('line 1999');
+    expect(body).not.toContain('line 0:');
+    expect(body.length).toBeLessThan(11_000);
+  }
+  expect(server.received.find(({body}) => !body.startsWith('{'))?.body).toMatch(/CONNECTION_REFUSED[^\n]*$/);
+  expect(server.received).toHaveLength(2);
+});
 
 describe('a ping', () => {
   it('is sent at the start, on success and on failure with the log, each with the id of the run', async () => {
@@ -111,14 +193,8 @@ describe('a webhook', () => {
   it('tells of a shrink and of stale backups', async () => {
     const server = await serve();
     const config = {targets: [{type: 'webhook', url: server.url}]};
-    await send(
-      endNotice(
-        sampleRun({outcome: 'alarm', exitCode: 4, alarms: ['public.orders has 0 rows, 12 before.']}),
-        [],
-      ),
-      config,
-    );
-    await send(staleNotice(statusAt('2026-11-10T12:00:00Z'), 'ops.example'), config);
+    await send(endNotice(alarm, []), config);
+    await send(stale(), config);
     expect(server.received.map(({body}) => JSON.parse(body) as unknown)).toEqual([
       {
         text: 'backup of shop (db.example:5432) on ops.example raised an alarm: public.orders has 0 rows, 12 before.',
@@ -196,6 +272,19 @@ describe('a command', () => {
 });
 
 describe('a target in trouble', () => {
+  it('that answers 429 first is tried again, as it asks for', async () => {
+    const server = await serve((count) => (count === 1 ? 429 : 200));
+    expect(await send(endNotice(failed, []), {targets: [{type: 'webhook', url: server.url}]})).toEqual([]);
+    expect(server.received).toHaveLength(2);
+  });
+
+  it('holds up nobody who pressed Ctrl-C for longer than that allows', async () => {
+    const server = await serve(() => undefined);
+    const config = {timeoutSeconds: 60, targets: [{type: 'webhook', url: server.url}]};
+    const [warning] = await send(endNotice(failed, []), config, {}, 200);
+    expect(warning).toContain('no answer within 0.2 s');
+  });
+
   it('that answers 503 first is tried again', async () => {
     const server = await serve((count) => (count < 3 ? 503 : 200));
     expect(await send(endNotice(failed, []), {targets: [{type: 'webhook', url: server.url}]})).toEqual([]);
