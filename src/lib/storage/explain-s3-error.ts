@@ -143,10 +143,19 @@ export function explainS3Error(error: unknown, what: string): AppError {
       cause,
     });
   }
-  return new AppError(meaning.code, `${what}: the store ${meaning.what} (${name || messageOf(error)}).`, {
+  return new AppError(meaning.code, `${what}: the store ${meaning.what} (${wordOf(error, name)}).`, {
     hint: meaning.hint,
     cause,
   });
+}
+
+/** What was wrong in one word: of a connection Node's code, as "Error" says neither "certificate" nor "refused". */
+function wordOf(error: unknown, name: string): string {
+  const isGeneral = ['', 'Error', 'TimeoutError'].includes(name);
+  return (
+    (isGeneral ? systemErrorCode(error) : undefined) ??
+    (name === '' || name === 'Error' ? messageOf(error) : name)
+  );
 }
 
 function certificate(error: unknown): Meaning | undefined {
