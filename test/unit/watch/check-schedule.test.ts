@@ -39,17 +39,14 @@ describe('checkSchedule', () => {
     ]);
   });
 
-  it('waits two hours before it calls a run missed', () => {
-    const at = (time: string) =>
-      checkSchedule(
-        parsePlan(['daily custom at 02:00']),
-        'UTC',
-        [],
-        new Date('2026-11-09T00:00:00Z'),
-        new Date(time),
-      )[0]?.runs[0]?.state;
+  it('waits two hours, of an hourly job half an hour, before it calls a run missed', () => {
+    const at = (time: string, sentence = 'daily custom at 02:00') =>
+      checkSchedule(parsePlan([sentence]), 'UTC', [], new Date('2026-11-09T00:00:00Z'), new Date(time))[0]
+        ?.runs[0]?.state;
     expect(at('2026-11-09T03:59:00Z')).toBe('pending');
     expect(at('2026-11-09T04:00:00Z')).toBe('missed');
+    expect(at('2026-11-09T00:29:59Z', 'hourly custom')).toBe('pending');
+    expect(at('2026-11-09T00:30:00Z', 'hourly custom')).toBe('missed');
   });
 });
 
