@@ -18,8 +18,11 @@ import {
 export type ColumnForm = 'text' | 'json' | 'array';
 
 const blockBytes = 1 << 18;
-/** A byte of JSON becomes two at most; each row begins with its line number, and what is missing becomes a tab and \N. */
-const room = (jsonBytes: number, fields: number): number => 32 + 2 * jsonBytes + 3 * fields;
+/**
+ * A byte of JSON becomes four at most: a backslash of an object in a list, escaped for the array and for COPY. Each row begins
+ * with its line number, and what is missing becomes a tab and \N.
+ */
+const room = (jsonBytes: number, fields: number): number => 32 + 4 * jsonBytes + 3 * fields;
 
 const tab = 0x09;
 const newline = 0x0a;

@@ -56,6 +56,12 @@ describe('a JSON value as the text of a column', () => {
     );
   });
 
+  it('has room for a list of objects, whose quotes and backslashes are escaped twice', () => {
+    const object = JSON.stringify({a: '\\'.repeat(100_000)});
+    const escaped = object.replace(/["\\]/g, '\\$&');
+    expect(columnsOf(copied(`[${object}]`, 'array').line)).toEqual(['7', `{"${escaped}"}`]);
+  });
+
   it.each(['"\\N"', '"\\\\."', '"\\\\N"', '"a\\/b"', '"\\u001f\\u007f\\ud83e\\udd5f🥟"'])(
     'keeps %s, which means something to COPY or to JSON',
     (json) => {
