@@ -1,8 +1,9 @@
 /** The criteria of a cleaning, checked: dates, time zone and ids as flags and config gave them. */
-import {AppError, systemErrorCode} from '../errors.js';
+import {AppError} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {OrdersConfig} from '../settings/orders-config.js';
+import {isDataException} from './data-exception.js';
 import type {Root} from './foreign-key-graph.js';
 import {columnType, type Criteria, relationSql} from './order-conditions.js';
 
@@ -52,10 +53,6 @@ function parseDay(text: string | undefined, flag: string): string | null {
     hint: `Write it as YYYY-MM-DD: ${flag} 2026-03-31.`,
   });
 }
-
-/** SQLSTATE class 22: data exceptions, such as text that is no uuid. */
-const isDataException = (error: unknown): boolean =>
-  error instanceof AppError && (systemErrorCode(error.cause) ?? '').startsWith('22');
 
 /**
  * The ids as the server writes them ("{A0EE...}" is the same uuid as "a0ee...").

@@ -1,8 +1,9 @@
 /** Sends the lines of an order backup into the temporary tables that are ready for them. */
-import {AppError, withState} from '../errors.js';
+import {messageOf, withState} from '../errors.js';
 import {beginCopy, type CopyInput} from '../postgres/copy-into.js';
 import type {Session} from '../postgres/client.js';
 import {CopyText} from './copy-text.js';
+import {isDataException} from './data-exception.js';
 import {jsonMembers, JsonTextError, memberName} from './json-text.js';
 import type {OrderFile} from './order-file.js';
 import {invalidOrderFile} from './order-file-error.js';
@@ -170,19 +171,15 @@ class Loads {
   }
 }
 
-/** Data that the server refuses (SQLSTATE class 22) is the file's fault or that of a column whose type changed. */
+/** Data that the server refuses is the file's fault or that of a column whose type changed. */
 function unreadable(file: OrderFile, error: unknown, staged: StagedTable): unknown {
-  if (!(error instanceof AppError)) return error;
-  const cause = error.cause;
-  const state = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (error.code !== 'QUERY_FAILED' || !state.startsWith('22')) return error;
-  const message = cause instanceof Error ? cause.message : error.message;
+  if (!isDataException(error)) return error;
   const types = changedTypes(staged).map(({name, before, now}) => `${name} was ${before} and is ${now}`);
   return withState(
     invalidOrderFile(
       file.path,
       `in the rows of ${staged.file.table}`,
-      `the server cannot read a value (${message})`,
+      `the server cannot read a value (${messageOf(error.cause)})`,
     ),
     types.length > 0
       ? `Columns have changed: ${types.join('; ')}. Nothing was changed.`
