@@ -1,5 +1,5 @@
 /** Cuts one big JSON object into its members, and their arrays into elements, while it streams in. */
-import {JsonTextError, isJsonSpace} from './json-text.js';
+import {backslash, isJsonSpace, JsonTextError, quote} from './json-text.js';
 
 /** Takes the parts; each buffer is one complete value's text, not yet checked to be JSON. */
 export interface TopLevelTaker {
@@ -23,9 +23,6 @@ type State =
 
 /** A single value of more than this is not held in memory; PostgreSQL's limit for one is 1 GB. */
 const valueLimitBytes = 512 * 1024 * 1024;
-
-const quote = 0x22;
-const backslash = 0x5c;
 
 /**
  * `feed` takes the text in pieces of any size; `finish` tells that it is complete.

@@ -241,7 +241,8 @@ class Sender implements TopLevelTaker {
 
 /** A row's members and the names of those that are columns. */
 function readRow(text: Buffer, start: number, name: string): {members: JsonMember[]; fields: string[]} {
-  if (!isUtf8(text)) throw new JsonTextError(start, 'a row is not UTF-8');
+  // The rows within a row were looked at with it.
+  if (start === 0 && !isUtf8(text)) throw new JsonTextError(start, 'a row is not UTF-8');
   const {members, end} = jsonMembers(text, start);
   if (start === 0 && end !== text.length) throw new JsonTextError(end, 'something follows after a row');
   const fields = members.map((member) => memberName(text, member)).filter((field) => !isNested(name, field));

@@ -111,11 +111,10 @@ export function describeStaged(
     ({parts, predicate}) =>
       predicate === null &&
       parts.every(
-        ({expression, operator}) =>
-          operator.endsWith('.=)') && numberOf(target, expression, true) !== undefined,
+        ({expression, operator}) => operator.endsWith('.=)') && numberOf(target, expression) !== undefined,
       ),
   );
-  const uniqueKey = unique?.parts.map(({expression}) => numberOf(target, expression, true) ?? 0) ?? [];
+  const uniqueKey = unique?.parts.map(({expression}) => numberOf(target, expression) ?? 0) ?? [];
   const json = shared.map(({column, asText}) => ({
     name: column.name,
     asText: file.isFromOldScripts ? column.asText : asText,
@@ -144,11 +143,10 @@ function formOf({type}: TargetColumn): ColumnForm {
   return type.endsWith('[]') ? 'array' : 'text';
 }
 
-/** The number of a column that an index part names; with `notNull` only of one that cannot be null. */
-function numberOf(target: TargetTable, expression: string, notNull: boolean): number | undefined {
+/** The number of the column that an index part names, where it cannot be null. */
+function numberOf(target: TargetTable, expression: string): number | undefined {
   return target.columns.find(
-    ({name, notNull: isNotNull}) =>
-      (expression === name || expression === quoteIdentifier(name)) && (isNotNull || !notNull),
+    ({name, notNull}) => notNull && (expression === name || expression === quoteIdentifier(name)),
   )?.number;
 }
 
