@@ -13,7 +13,8 @@ export interface PsqlOptions {
 
 /**
  * No psqlrc, and exit status 3 on an error: without ON_ERROR_STOP psql ends with 0 whatever happened, even with -1
- * (manual, psql, "Exit Status"). A single transaction is up to the input: psql's own commits whatever came before the
+ * (manual, psql, "Exit Status"). Where it goes on after errors, each line names its SQLSTATE, for the words are in the server's own
+ * language. A single transaction is up to the input: psql's own commits whatever came before the
  * input ended, also when it broke off.
  */
 export function psqlArguments(options: PsqlOptions, database: string): string[] {
@@ -22,7 +23,9 @@ export function psqlArguments(options: PsqlOptions, database: string): string[] 
     '--quiet',
     '--no-password',
     `--dbname=dbname=${conninfoValue(database)}`,
-    `--set=ON_ERROR_STOP=${options.stopsOnError ? 1 : 0}`,
+    ...(options.stopsOnError
+      ? ['--set=ON_ERROR_STOP=1']
+      : ['--set=ON_ERROR_STOP=0', '--set=VERBOSITY=verbose']),
     '--file=-',
   ];
 }

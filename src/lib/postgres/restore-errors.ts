@@ -8,6 +8,9 @@ const harmless: readonly RegExp[] = [
   /^unrecognized configuration parameter "transaction_timeout"$/,
 ];
 
+/** Of each kind: a dump that fails at every row must not fill the memory. */
+const mostKept = 1000;
+
 export interface RestoreErrors {
   /** Gathers from one line of stderr. */
   readonly read: (line: string) => void;
@@ -17,23 +20,23 @@ export interface RestoreErrors {
 }
 
 /**
- * Reads lines such as `pg_restore: error: could not execute query: ERROR:  ...` and `psql:<stdin>:12: ERROR:  ...`.
- * A list keeps at most `most` entries; a dump that fails at every row must not fill the memory.
+ * Reads lines such as `pg_restore: error: could not execute query: ERROR:  ...` and `psql:<stdin>:12: ERROR:  42P07: ...`.
  */
-export function collectRestoreErrors(most = 1000): RestoreErrors {
+export function collectRestoreErrors(): RestoreErrors {
   const notes: string[] = [];
   const errors: string[] = [];
   const read = (line: string): void => {
     const message = errorIn(line);
     if (message === undefined) return;
     const list = harmless.some((pattern) => pattern.test(message)) ? notes : errors;
-    if (list.length < most) list.push(message);
+    if (list.length < mostKept) list.push(message);
   };
   return {read, notes, errors};
 }
 
+/** The words for "error" and "warning" are in the server's language: psql's lines are told apart by their SQLSTATE (manual, appendix A). */
 function errorIn(line: string): string | undefined {
-  const fromServer = /^(?:pg_restore: error: .*?|psql:.*?:\d+: )(?:ERROR|FATAL): {2}(.*)$/.exec(line);
-  if (fromServer) return fromServer[1];
-  return /^(?:pg_restore|psql): error: (.*)$/.exec(line)?.[1];
+  const fromPsql = /^psql:.*?:\d+: (?!WARNING:|NOTICE:)[^:]+: {2}(?!0[01])[0-9A-Z]{5}: (.*)$/.exec(line);
+  if (fromPsql) return fromPsql[1];
+  return /^(?:pg_restore|psql): error: (?:.*?(?:ERROR|FATAL): {2})?(.*)$/.exec(line)?.[1];
 }

@@ -88,13 +88,22 @@ it('keeps the error of a long statement, and nothing of the running commentary',
 it('tells errors from notes, each message matched as a whole', () => {
   const {read, notes, errors} = collectRestoreErrors();
   read('pg_restore: error: could not execute query: ERROR:  schema "public" already exists');
-  read('psql:<stdin>:7: ERROR:  must be owner of extension plpgsql');
-  read('psql:<stdin>:9: ERROR:  schema "public" already exists, and more');
+  read('psql:<stdin>:7: ERROR:  42501: must be owner of extension plpgsql');
+  read('psql:<stdin>:9: ERROR:  42P06: schema "public" already exists, and more');
+  read('psql:<stdin>:10: WARNING:  01000: something');
+  read('psql:<stdin>:11: WARNING:  25P01: there is no transaction in progress');
+  read('psql:<stdin>:12: WARNUNG:  01000: etwas');
+  read('psql:<stdin>:13: FEHLER:  42P07: Relation »orders« existiert bereits');
+  read('LOCATION:  heap_create_with_catalog, heap.c:1164');
   read('pg_restore: error: could not execute query: ERROR:  relation "orders" already exists');
   read('pg_restore: processing data for table "public.error: x"');
   read('pg_restore: warning: errors ignored on restore: 3');
   expect(notes).toEqual(['schema "public" already exists', 'must be owner of extension plpgsql']);
-  expect(errors).toEqual(['schema "public" already exists, and more', 'relation "orders" already exists']);
+  expect(errors).toEqual([
+    'schema "public" already exists, and more',
+    'Relation »orders« existiert bereits',
+    'relation "orders" already exists',
+  ]);
 });
 
 it('writes settings and rights of a database back as they were', () => {
