@@ -3,7 +3,8 @@ import {createInterface} from 'node:readline/promises';
 import {AppError} from '../errors.js';
 import type {InitAnswers} from '../services/init-project.js';
 import {backupFormats} from '../settings/config-schema.js';
-import {isTimeZone, machineZone} from '../watch/zoned-time.js';
+import {isTimeZone} from '../time-zone.js';
+import {machineZone} from '../watch/zoned-time.js';
 import {parsePlan, splitPlan} from '../watch/schedule-plan.js';
 
 /**

@@ -3,6 +3,7 @@ import {AppError} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {OrdersConfig} from '../settings/orders-config.js';
+import {isTimeZone} from '../time-zone.js';
 import {isDataException} from './data-exception.js';
 import type {Root} from './foreign-key-graph.js';
 import {columnType, type Criteria, relationSql} from './order-conditions.js';
@@ -25,9 +26,7 @@ export function parseCriteria(flags: SelectionFlags, config: OrdersConfig): Crit
     throw new AppError('USAGE', `--from ${from} is after --to ${to}.`, {hint: 'Swap the two days.'});
   }
   const timeZone = config.timeZone ?? 'UTC';
-  try {
-    new Intl.DateTimeFormat('en', {timeZone});
-  } catch {
+  if (!isTimeZone(timeZone)) {
     throw new AppError('CONFIG_INVALID', `The time zone "${timeZone}" (orders.timeZone) is unknown.`, {
       hint: 'Use a name such as "America/Los_Angeles" or "UTC".',
     });

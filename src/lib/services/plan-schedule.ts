@@ -8,6 +8,7 @@ import {runTool} from '../postgres/run-tool.js';
 import type {RunContext} from '../run-context.js';
 import type {Config} from '../settings/config-schema.js';
 import {shellCommand} from '../shell-quote.js';
+import {isTimeZone} from '../time-zone.js';
 import {cronBlock, withCronBlock} from '../watch/cron-block.js';
 import {readCrontab, writeCrontab} from '../watch/crontab.js';
 import {githubWorkflow, workflowMark, workflowPath} from '../watch/github-workflow.js';
@@ -18,7 +19,7 @@ import {type Job, parsePlan} from '../watch/schedule-plan.js';
 import type {ScheduledCommand} from '../watch/scheduled-command.js';
 import {shiftToZone} from '../watch/shift-zone.js';
 import {systemdUnits} from '../watch/systemd-units.js';
-import {isTimeZone, machineZone} from '../watch/zoned-time.js';
+import {machineZone} from '../watch/zoned-time.js';
 
 export const schedulers = ['cron', 'systemd', 'github'] as const;
 export type Scheduler = (typeof schedulers)[number];

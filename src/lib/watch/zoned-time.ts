@@ -28,16 +28,6 @@ function formatOf(zone: string): Intl.DateTimeFormat {
   return format;
 }
 
-/** Whether Node.js knows the zone ("Europe/Berlin", "UTC"). */
-export function isTimeZone(zone: string): boolean {
-  try {
-    formatOf(zone);
-    return true;
-  } catch {
-    return false; // RangeError: no such zone
-  }
-}
-
 /** The zone this machine's clock is set to. */
 export function machineZone(): string {
   return new Intl.DateTimeFormat().resolvedOptions().timeZone;
