@@ -290,6 +290,16 @@ describe('a schema with every kind of link', () => {
     expect(await readdir(`${folder}/backups/order-cleanup`)).toEqual([]);
   });
 
+  it('puts two lost links of one row down to no trigger', async () => {
+    await database.run(`CREATE TABLE ticket (id int PRIMARY KEY, mail text);
+      CREATE TABLE swap (id int PRIMARY KEY, gave int REFERENCES ticket ON DELETE SET NULL, got int REFERENCES ticket ON DELETE SET NULL);
+      INSERT INTO ticket VALUES (7, 'test@x.org'), (8, 'test@x.org');
+      INSERT INTO swap VALUES (1, 7, 8)`);
+    const tickets = {name: 'tickets', roots: [{schema: 'public', table: 'ticket', email: 'mail'}]};
+    const done = await cleanOrders(context({profile: tickets}), cleanRequest());
+    expect(done).toMatchObject({tables: {'public.swap': {relinked: 1}}, sideEffects: []});
+  });
+
   it('tells what a trigger wrote elsewhere', async () => {
     await database.run(`
       CREATE TABLE "Sales Dept".log (what text);

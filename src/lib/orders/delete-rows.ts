@@ -1,6 +1,7 @@
 /** Deletes the rows, children first, and proves that nothing else was deleted. */
 import {z} from 'zod';
 import {AppError} from '../errors.js';
+import {countOf} from '../format.js';
 import type {Session} from '../postgres/client.js';
 import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
 import type {FoundOrders} from './clean-plan.js';
@@ -86,9 +87,12 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
   }
   // Deferred constraints and triggers speak now, while there is somebody to tell.
   await session.query('SET CONSTRAINTS ALL IMMEDIATE');
-  const expected = (label: string): {deleted: number; relinked: number} => ({
+  const expected = (label: string): Expected => ({
     deleted: rowsOf.get(label) ?? 0,
-    relinked: found.relinked.get(label)?.rows ?? 0,
+    // Each link that a row loses is an update of its own.
+    updatedAtMost:
+      (found.relinked.get(label)?.rows ?? 0) *
+      graph.unlinks.filter(({child}) => child.label === label).length,
   });
   return {leaves, sideEffects: compareChanges(before, await changesByTable(session), expected)};
 }
@@ -185,11 +189,17 @@ async function changesByTable(session: Session): Promise<Map<string, Change> | u
   return new Map(rows.map((row) => [row.label, row]));
 }
 
+/** What the deletion itself does to a table. */
+interface Expected {
+  readonly deleted: number;
+  readonly updatedAtMost: number;
+}
+
 /** @throws CLEAN_FAILED for deleted rows that nobody counted on */
 function compareChanges(
   before: Map<string, Change> | undefined,
   after: Map<string, Change> | undefined,
-  expected: (label: string) => {deleted: number; relinked: number},
+  expected: (label: string) => Expected,
 ): string[] {
   const effects: string[] = [];
   for (const [label, change] of after ?? []) {
@@ -199,8 +209,9 @@ function compareChanges(
     if (deleted !== wanted.deleted) throw differs(label, wanted.deleted, deleted);
     const updated = change.updated - (earlier?.updated ?? 0);
     const inserted = change.inserted - (earlier?.inserted ?? 0);
-    if (updated > wanted.relinked) effects.push(`${updated - wanted.relinked} rows of ${label} updated`);
-    if (inserted > 0) effects.push(`${inserted} rows of ${label} inserted`);
+    if (updated > wanted.updatedAtMost)
+      effects.push(`${countOf(updated - wanted.updatedAtMost, 'row')} of ${label} updated`);
+    if (inserted > 0) effects.push(`${countOf(inserted, 'row')} of ${label} inserted`);
   }
   return effects;
 }
