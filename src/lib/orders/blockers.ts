@@ -37,8 +37,8 @@ export async function namingBlockers<T>(
   try {
     return await work();
   } catch (error) {
-    await looking;
     if (!(error instanceof AppError) || error.code !== 'LOCK_TIMEOUT') throw error;
+    await looking;
     throw new AppError(
       'LOCK_TIMEOUT',
       `Another session holds a lock on rows of the orders for longer than ${lockWaitMs / 1000} s; nothing was changed.`,
