@@ -62,7 +62,10 @@ export interface FoundOrders extends Pick<
   readonly relinked: ReadonlyMap<string, RowDigest>;
 }
 
+/** Characters of a plan's hash. */
+export const planLength = 16;
 const sampleSize = 5;
+const noRows: RowDigest = {rows: 0, keys: '0'};
 
 const digestRow = z.object({rows: pgCount, keys: z.string()});
 const countRow = z.object({name: z.string(), count: pgCount});
@@ -133,10 +136,6 @@ export function completeCounts(
     totalRows: Object.values(tables).reduce((sum, table) => sum + table.deleted, 0),
   };
 }
-
-/** Characters of a plan's hash. */
-export const planLength = 16;
-const noRows: RowDigest = {rows: 0, keys: '0'};
 
 /** SQL: a number from the key of the row `t`, or from its content where there is no key. */
 export function keyHashSql(table: Table): string {

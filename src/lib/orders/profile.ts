@@ -17,7 +17,7 @@ export interface SoftLink {
   readonly schema: string;
   readonly table: string;
   readonly columns: readonly string[];
-  /** The root's table name. */
+  /** The root's table name, bare or with its schema. */
   readonly root: string;
 }
 

@@ -56,7 +56,7 @@ const textsTable = 'pg_temp.destino_texts';
 
 /** The file's own text of each row of the table. */
 async function loadTexts(session: Session, file: OrderFile, staged: StagedTable): Promise<void> {
-  await session.query(`CREATE TEMPORARY TABLE ${textsTable.replace('pg_temp.', '')} (line bigint, doc text)`);
+  await session.query(`CREATE TEMPORARY TABLE ${textsTable} (line bigint, doc text)`);
   const wanted = file.tables.indexOf(staged.file);
   const copy = new CopyText();
   const input = await beginCopy(session, `COPY ${textsTable} (line, doc) FROM STDIN`);
