@@ -2,7 +2,7 @@
 import {spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {constants} from 'node:fs';
-import {access, chmod, chown, mkdir, open, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {access, chmod, chown, mkdir, open, readdir, readFile, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
@@ -55,8 +55,8 @@ export async function serverBinFolders(): Promise<{folder: string; major: number
 }
 
 /**
- * Makes and starts a cluster that listens on 127.0.0.1 and a free port only.
- * It is removed by `stop`, and by a keeper process when this process dies first, however it dies.
+ * Makes and starts a cluster that listens on 127.0.0.1 and a free port only; the path of a socket would be too long for some
+ * temporary folders. It is removed by `stop`, and by a keeper process when this process dies first, however it dies.
  * @throws NOT_SUPPORTED_HERE when it cannot be started
  */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
@@ -66,6 +66,8 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
   const passwordFile = join(folder, 'password');
   const data = join(folder, 'data');
   const logFile = join(folder, 'server.log');
+  // The server in a kept folder may be another process's until this one has started its own.
+  let stop = keepIn === undefined ? startKeeper(folder, false) : undefined;
   try {
     const known = await readFile(join(data, 'PG_VERSION')).then(
       () => readFile(passwordFile, 'utf8'),
@@ -87,7 +89,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
     }
     const port = await freePort();
     const settings = [
-      `port = ${port}`, "listen_addresses = '127.0.0.1'", `unix_socket_directories = '${folder}'`,
+      `port = ${port}`, "listen_addresses = '127.0.0.1'", "unix_socket_directories = ''",
       'fsync = off', 'full_page_writes = off', 'autovacuum_naptime = 1h', "lc_messages = 'C'",
       ...(options.settings ?? []),
     ]; // prettier-ignore
@@ -100,7 +102,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
       logFile,
       options.signal,
     );
-    const keeper = startKeeper(folder, keepIn !== undefined);
+    stop ??= startKeeper(folder, true);
     return {
       pid,
       folder,
@@ -116,11 +118,11 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
         isTransactionPooler: false,
         origin: 'a throw-away local server',
       },
-      stop: keeper,
+      stop,
     };
   } catch (error) {
     const log = await readFile(logFile, 'utf8').catch(() => '');
-    if (keepIn === undefined) await rm(folder, {recursive: true, force: true});
+    await stop?.();
     if (error instanceof AppError && error.code === 'INTERRUPTED') throw error;
     throw new AppError('NOT_SUPPORTED_HERE', `A local server could not be started: ${messageOf(error)}.`, {
       details: log.trim().split('\n').slice(-8),
