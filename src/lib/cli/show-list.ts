@@ -1,7 +1,7 @@
 /** The backups as a table, newest first, with what is wrong and what to do next. */
 import {countOf, formatAge, formatBytes, formatCount} from '../format.js';
 import type {BackupList, ListedBackup} from '../services/list-backups.js';
-import {columns, displayWidth, printable, type Style} from './style.js';
+import {columns, fitColumns, printable, type Style} from './style.js';
 
 /** @param isFiltered whether flags leave some of them out */
 export function showList(list: BackupList, style: Style, isFiltered = false): string[] {
@@ -24,7 +24,9 @@ export function showList(list: BackupList, style: Style, isFiltered = false): st
   const more = [...(hasPolicy ? ['KEPT'] : []), ...(list.places.length > 0 ? ['IN'] : [])];
   const table = [[...head, ...more].map((text) => style.bold(text)), ...rows];
   return [
-    ...(list.backups.length > 0 ? fitColumns(table, style) : emptyLines(list, isFiltered)),
+    ...(list.backups.length > 0
+      ? fitColumns(table, [5, 6], dispensable, style)
+      : emptyLines(list, isFiltered)),
     ...(list.backups.length > 0 ? ['', sumOf(list)] : []),
     ...orderLines(list, now, style),
     ...problemLines(list, style),
@@ -33,22 +35,6 @@ export function showList(list: BackupList, style: Style, isFiltered = false): st
 
 /** What a narrow terminal goes without, first what the id says too: time, database, format, rows, label. */
 const dispensable = [1, 3, 4, 6, 8];
-
-function fitColumns(table: readonly (readonly string[])[], {width = Infinity}: Style): string[] {
-  const without = (count: number): string[] => {
-    const dropped = dispensable.slice(0, count);
-    const kept = (_cell: unknown, index: number): boolean => !dropped.includes(index);
-    const right = [5, 6].filter((index) => !dropped.includes(index));
-    const moved = right.map((index) => index - dropped.filter((one) => one < index).length);
-    return columns(
-      table.map((row) => row.filter(kept)),
-      moved,
-    );
-  };
-  const counts = [...dispensable.keys(), dispensable.length];
-  const fitting = counts.map(without).find((lines) => lines.every((line) => displayWidth(line) <= width));
-  return fitting ?? without(dispensable.length);
-}
 
 /** "here" is the backups folder; a place that holds a damaged copy is not named. */
 function whereOf({places}: ListedBackup, {folder}: BackupList): string {

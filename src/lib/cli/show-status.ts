@@ -2,7 +2,7 @@
 import {formatBytes, formatCount, formatDuration} from '../format.js';
 import type {StatusResult} from '../services/check-status.js';
 import type {DatabaseStatus} from '../watch/status.js';
-import {columns, printable, type Style} from './style.js';
+import {fitColumns, printable, type Style} from './style.js';
 
 export function showStatus(result: StatusResult, style: Style): string[] {
   const {databases, findings, storage, checkedAt} = result;
@@ -20,7 +20,10 @@ export function showStatus(result: StatusResult, style: Style): string[] {
   return [
     ...(rows.length === 0
       ? []
-      : [...columns([header.map((text) => style.bold(text)), ...rows], [3, 4, 6]), '']),
+      : [
+          ...fitColumns([header.map((text) => style.bold(text)), ...rows], [3, 4, 6], dispensable, style),
+          '',
+        ]),
     ...findings.map(({severity, message}) => {
       const mark = severity === 'critical' ? style.red('CRITICAL') : style.bold('WARNING ');
       return `${mark} ${printable(message)}`;
@@ -30,6 +33,9 @@ export function showStatus(result: StatusResult, style: Style): string[] {
       : []),
   ];
 }
+
+/** What a narrow terminal goes without: rows, storage, size, proof, restore test. */
+const dispensable = [4, 6, 3, 2, 5];
 
 function describeTest({lastRestoreTest}: DatabaseStatus, checkedAt: string): string {
   if (!lastRestoreTest) return 'never';

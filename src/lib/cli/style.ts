@@ -49,6 +49,31 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
   );
 }
 
+/**
+ * The same, without as many of the columns in `dispensable`, the first of them first, as would make rows too wide for the
+ * terminal: rows that it breaks lose their header.
+ */
+export function fitColumns(
+  rows: readonly (readonly string[])[],
+  right: readonly number[],
+  dispensable: readonly number[],
+  {width = Infinity}: Style,
+): string[] {
+  const without = (count: number): string[] => {
+    const dropped = dispensable.slice(0, count);
+    const kept = (_cell: unknown, index: number): boolean => !dropped.includes(index);
+    const moved = right
+      .filter((index) => kept(undefined, index))
+      .map((index) => index - dropped.filter((one) => one < index).length);
+    return columns(
+      rows.map((row) => row.filter(kept)),
+      moved,
+    );
+  };
+  const fits = (lines: readonly string[]): boolean => lines.every((line) => displayWidth(line) <= width);
+  return [...dispensable.keys()].map(without).find(fits) ?? without(dispensable.length);
+}
+
 /** Columns that a text takes on a terminal, escape sequences not counted. */
 export function displayWidth(text: string): number {
   return [...text.replace(/\u001b\[[0-9;]*m/g, '')].length;
