@@ -1,5 +1,5 @@
 /** Makes and drops databases. */
-import {AppError} from '../errors.js';
+import {AppError, systemErrorCode} from '../errors.js';
 import {type Session, withSession} from './client.js';
 import {type Connection, withDatabase} from './connection.js';
 import type {DatabaseLocale} from './inspect-database.js';
@@ -53,6 +53,9 @@ function localeOptions(locale: DatabaseLocale, serverMajor: number): string[] {
   return options;
 }
 
+/** SQLSTATE (manual, appendix A). */
+const duplicateDatabase = '42P04';
+
 /** @throws TARGET_EXISTS, PERMISSION_DENIED, NOT_SUPPORTED_HERE when the server lacks the locale, DISK_FULL */
 export async function createDatabase(
   session: Session,
@@ -65,7 +68,7 @@ export async function createDatabase(
     await session.query(statement);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    if (/already exists/.test(error.message)) {
+    if (systemErrorCode(error.cause) === duplicateDatabase) {
       throw new AppError('TARGET_EXISTS', `The database "${name}" exists already; nothing was changed.`, {
         cause: error,
       });

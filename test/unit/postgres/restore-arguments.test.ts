@@ -1,6 +1,8 @@
 import {describe, expect, it} from 'vitest';
+import {AppError} from '../../../src/lib/errors.js';
 import {selectEntries} from '../../../src/lib/postgres/archive-list.js';
-import {createDatabaseStatement} from '../../../src/lib/postgres/create-database.js';
+import type {Session} from '../../../src/lib/postgres/client.js';
+import {createDatabase, createDatabaseStatement} from '../../../src/lib/postgres/create-database.js';
 import {aclStatements, settingStatement} from '../../../src/lib/postgres/database-properties.js';
 import {pgRestoreArguments, tellsTrouble} from '../../../src/lib/postgres/pg-restore.js';
 import {canRestrict, psqlArguments} from '../../../src/lib/postgres/psql.js';
@@ -140,6 +142,14 @@ it('makes databases from template0 with the options that the server version know
   expect(createDatabaseStatement('x', {locale: libc, owner: 'o'}, 13)).toBe(
     `CREATE DATABASE "x" TEMPLATE template0 OWNER "o" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`,
   );
+});
+
+it('knows a database that exists already in the language of any server', async () => {
+  const cause = Object.assign(new Error(), {code: '42P04'});
+  const error = new AppError('QUERY_FAILED', 'Datenbank »x« existiert bereits.', {cause});
+  const session = {query: () => Promise.reject(error)} as unknown as Session;
+  const made = createDatabase(session, 'x', {locale: null, owner: undefined}, 15);
+  await expect(made).rejects.toMatchObject({code: 'TARGET_EXISTS'});
 });
 
 describe('a psql that runs the commands of a dump', () => {
