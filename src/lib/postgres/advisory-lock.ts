@@ -6,7 +6,7 @@ import {AppError} from '../errors.js';
 import {formatDuration} from '../format.js';
 import {type Session, withSession} from './client.js';
 import type {Connection} from './connection.js';
-import {parseRows, pgBoolean} from './inspect-database.js';
+import {parseOnlyRow, parseRows, pgBoolean} from './inspect-database.js';
 
 /**
  * First key: the ASCII codes of "dst" and one of these. Runs of the same purpose exclude each other; `change` is for
@@ -82,11 +82,10 @@ export async function stillLocked<T>(
 }
 
 async function tryLock(session: Session, keys: [number, number]): Promise<boolean> {
-  const [row] = parseRows(
+  return parseOnlyRow(
     z.object({locked: pgBoolean}),
     await session.query('SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS locked', keys),
-  );
-  return row?.locked ?? false;
+  ).locked;
 }
 
 async function describeHolder(

@@ -1,15 +1,10 @@
 /** The columns of every table: what can be compared with a dump, and by which key. */
 import {z} from 'zod';
 import type {Session} from './client.js';
-import {parseRows} from './inspect-database.js';
+import {jsonText, parseRows} from './inspect-database.js';
 
-const tableRow = z.object({
-  schema: z.string(),
-  name: z.string(),
-  columns: z.string().transform((text) => z.array(z.string()).parse(JSON.parse(text))),
-  key: z.string().transform((text) => z.array(z.string()).parse(JSON.parse(text))),
-  times: z.string().transform((text) => z.array(z.string()).parse(JSON.parse(text))),
-});
+const names = jsonText(z.array(z.string()));
+const tableRow = z.object({schema: z.string(), name: z.string(), columns: names, key: names, times: names});
 
 export interface TableColumns {
   readonly schema: string;

@@ -12,6 +12,13 @@ export function parseRows<T extends z.ZodType>(schema: T, rows: readonly TextRow
   });
 }
 
+/** Parses the answer to a query that has one row, whatever the database holds. @throws UNEXPECTED for any other number of rows as well */
+export function parseOnlyRow<T extends z.ZodType>(schema: T, rows: readonly TextRow[]): z.infer<T> {
+  const [row, second] = parseRows(schema, rows);
+  if (row !== undefined && second === undefined) return row;
+  throw new AppError('UNEXPECTED', `The server answered a catalog query with ${rows.length} rows for one.`);
+}
+
 /** A boolean in the server's text form. */
 export const pgBoolean = z.enum(['t', 'f']).transform((text) => text === 't');
 /** A count or size that fits a JavaScript number exactly (below 2^53). */
@@ -20,6 +27,14 @@ export const pgCount = z
   .regex(/^-?\d+$/)
   .transform(Number)
   .pipe(z.int());
+
+/** A value that the server made JSON of. */
+export function jsonText<T extends z.ZodType>(schema: T): z.ZodType<z.infer<T>> {
+  return z
+    .string()
+    .transform((text): unknown => JSON.parse(text))
+    .pipe(schema);
+}
 
 const identityRow = z.object({
   database: z.string(),
@@ -63,7 +78,7 @@ export interface DatabaseLocale {
 }
 
 export async function inspectIdentity(session: Session): Promise<DatabaseIdentity> {
-  const [row] = parseRows(
+  const row = parseOnlyRow(
     identityRow,
     await session.query(`
       SELECT d.datname AS database, current_setting('server_version') AS version,
@@ -76,7 +91,6 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
              pg_catalog.pg_get_userbyid(d.datdba) AS owner
         FROM pg_catalog.pg_database d WHERE d.datname = current_database()`),
   );
-  if (!row) throw new AppError('UNEXPECTED', 'The server does not list the database it is connected to.');
   return {
     database: row.database,
     version: row.version,
@@ -95,25 +109,24 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
   };
 }
 
-const providerRow = z.object({row: z.string()});
 const providerColumns = z.object({
   datlocprovider: z.string().optional(),
   daticulocale: z.string().nullable().optional(),
   datlocale: z.string().nullable().optional(),
   daticurules: z.string().nullable().optional(),
 });
+const providerRow = z.object({row: jsonText(providerColumns)});
 
 /** The provider's columns came with 15 and were renamed in 17, so the row is read as JSON. */
 async function inspectProvider(
   session: Session,
 ): Promise<Pick<DatabaseLocale, 'provider' | 'providerLocale' | 'icuRules'>> {
-  const [row] = parseRows(
+  const {row: columns} = parseOnlyRow(
     providerRow,
     await session.query(
       'SELECT pg_catalog.row_to_json(d) AS row FROM pg_catalog.pg_database d WHERE d.datname = current_database()',
     ),
   );
-  const columns = providerColumns.parse(JSON.parse(row?.row ?? '{}'));
   const names: Readonly<Record<string, string>> = {c: 'libc', i: 'icu', b: 'builtin'};
   return {
     provider: names[columns.datlocprovider ?? 'c'] ?? 'libc',

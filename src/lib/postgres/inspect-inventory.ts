@@ -1,6 +1,7 @@
 /** What surrounds a database's own objects: the parts that a dump does not carry, or only if the target has them. */
 import {z} from 'zod';
 import type {Session} from './client.js';
+import {jsonText, parseOnlyRow} from './inspect-database.js';
 
 export const inventorySchema = z.object({
   /** Roles that own something, are granted something, or have settings here. */
@@ -51,10 +52,9 @@ SELECT pg_catalog.json_build_object(
   'largeObjects', (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata)
 ) AS inventory`;
 
-const rowSchema = z.object({inventory: z.string()});
+const inventoryRow = z.object({inventory: jsonText(inventorySchema)});
 
 /** Reads the inventory of the database that the session is connected to. */
 export async function inspectInventory(session: Session): Promise<Inventory> {
-  const [row] = await session.query(inventoryQuery);
-  return inventorySchema.parse(JSON.parse(rowSchema.parse(row).inventory));
+  return parseOnlyRow(inventoryRow, await session.query(inventoryQuery)).inventory;
 }

@@ -2,7 +2,7 @@
 import {z} from 'zod';
 import type {NamedTable} from './archive-list.js';
 import type {Session} from './client.js';
-import {parseRows, pgBoolean} from './inspect-database.js';
+import {parseOnlyRow, parseRows, pgBoolean} from './inspect-database.js';
 import {quoteQualified} from './quote.js';
 
 const nameRow = z.object({position: z.string().transform(Number)});
@@ -35,8 +35,7 @@ export async function findFilledTables<T extends NamedTable>(
     // Large objects stand as a catalog, which is never empty of use: their numbers do not collide with rows.
     if (table.schema === 'pg_catalog') continue;
     const sql = `SELECT EXISTS (SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}) AS filled`;
-    const [row] = parseRows(z.object({filled: pgBoolean}), await session.query(sql));
-    if (row?.filled === true) filled.push(table);
+    if (parseOnlyRow(z.object({filled: pgBoolean}), await session.query(sql)).filled) filled.push(table);
   }
   return filled;
 }

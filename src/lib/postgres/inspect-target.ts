@@ -1,7 +1,7 @@
 /** What stands in the database that a restore is to go into, and what the role may do with it. */
 import {z} from 'zod';
 import type {Session} from './client.js';
-import {parseRows, pgBoolean, pgCount} from './inspect-database.js';
+import {parseOnlyRow, parseRows, pgBoolean, pgCount} from './inspect-database.js';
 
 const objectCounts = z.object({
   tables: pgCount,
@@ -28,7 +28,7 @@ const relations = (kinds: string): string =>
 
 /** Counts what a restore would meet. */
 export async function countObjects(session: Session): Promise<ObjectCounts> {
-  const [row] = parseRows(
+  return parseOnlyRow(
     objectCounts,
     await session.query(`SELECT
       ${relations('{r,p,f}')} AS tables, ${relations('{v,m}')} AS views, ${relations('{S}')} AS sequences,
@@ -39,7 +39,6 @@ export async function countObjects(session: Session): Promise<ObjectCounts> {
           AND NOT ${extensionOwned('pg_namespace', 'n')}) AS schemas,
       (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata) AS large_objects`),
   );
-  return row ?? {tables: 0, views: 0, sequences: 0, functions: 0, types: 0, schemas: 0, large_objects: 0};
 }
 
 export function isEmptyDatabase(counts: ObjectCounts): boolean {
@@ -72,7 +71,7 @@ export interface RoleRights {
 
 /** What the session's role may do on the server. */
 export async function inspectRole(session: Session): Promise<RoleRights> {
-  const [row] = parseRows(
+  const row = parseOnlyRow(
     roleRow,
     await session.query(`
       SELECT rolname AS name, rolsuper AS is_superuser, rolcreatedb OR rolsuper AS can_create_databases,
@@ -80,10 +79,10 @@ export async function inspectRole(session: Session): Promise<RoleRights> {
         FROM pg_catalog.pg_roles WHERE rolname = current_user`),
   );
   return {
-    name: row?.name ?? '',
-    isSuperuser: row?.is_superuser ?? false,
-    canCreateDatabases: row?.can_create_databases ?? false,
-    serverMajor: row?.server_major ?? 0,
+    name: row.name,
+    isSuperuser: row.is_superuser,
+    canCreateDatabases: row.can_create_databases,
+    serverMajor: row.server_major,
   };
 }
 
