@@ -81,17 +81,24 @@ async function benchRestore({onServer, alternate, note, stock, run, dump, sendSe
   await onServer(`DROP DATABASE IF EXISTS ${target}`);
 }
 
-async function benchList({onServer, alternate, note, ours, run, store, daemons}) {
+async function benchList({onServer, alternate, note, ours, store, daemons, work}) {
   await onServer('DROP DATABASE IF EXISTS tiny_off_site');
   await onServer('CREATE DATABASE tiny_off_site');
   const tiny = JSON.parse((await ours(['backup', '--json', '--no-verify'], 'tiny_off_site')).stdout);
   await onServer('DROP DATABASE tiny_off_site');
   await fillWithBackups(store.client, 'many', await readFile(tiny.metadataPath, 'utf8'), 1000);
-  const lists = await alternate({
+  let lists = 0;
+  const list = (cache) => {
+    const env = {...store.env, XDG_CACHE_HOME: join(work, cache)};
+    return ours(['list', '--from=s3://bench/many'], 'postgres', {env, daemons});
+  };
+  await list('again');
+  const samples = await alternate({
     'node -e 0': () => measure(process.execPath, ['-e', '0'], {daemons}),
-    'list --from (1000 backups)': () => run('list', '--from=s3://bench/many'),
+    'list --from (1000 backups), for the first time': () => list(`first-${lists++}`),
+    'list --from (1000 backups), again': () => list('again'),
   });
-  note('off-site: list', lists, 'node -e 0');
+  note('off-site: list', samples, 'node -e 0');
 }
 
 /** Its storage daemon keeps everything in memory: the program is measured, not a disk. */

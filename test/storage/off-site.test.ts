@@ -11,7 +11,7 @@ import {createHash, randomBytes} from 'node:crypto';
 import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
-import {formatBackupRecord} from '../../src/lib/backups/backup-record.js';
+import {type BackupRecord, formatBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {AppError} from '../../src/lib/errors.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {withSession} from '../../src/lib/postgres/client.js';
@@ -371,6 +371,38 @@ it('lists more than a thousand backups of a bucket, newest first', async () => {
   expect(problems).toEqual([]);
   expect(backups).toHaveLength(1005);
   expect(backups[0]?.createdAt).toBe(newest);
+});
+
+it('asks for what has changed only, when it lists many backups again', async () => {
+  const client = storeClient();
+  const records = Array.from({length: 40}, (_, day) =>
+    sampleRecord(new Date(Date.UTC(2026, 0, 1 + day)).toISOString()),
+  );
+  const put = (record: BackupRecord) => {
+    const Key = `shop one/${record.id}.metadata.json`;
+    return client.send(new PutObjectCommand({Bucket: bucket, Key, Body: formatBackupRecord(record)}));
+  };
+  await Promise.all(records.map(put));
+  let asked: string[] = [];
+  const watched = await watchRequests(store.endpoint, ({url, stage}) => {
+    if (stage === 'begun' && !url.includes('list-type')) asked.push(url.replace(/.*one\/|\?.*/g, ''));
+    return undefined;
+  });
+  const env = {...storeEnvironment(), AWS_ENDPOINT_URL_S3: watched.endpoint};
+  const list = async () => {
+    asked = [];
+    const {backups} = await listBackups(testContext(folder, {env}), {from: place});
+    return {labels: backups.map(({label}) => label), asked};
+  };
+  expect((await list()).asked).toHaveLength(40);
+  expect(await list()).toEqual({labels: Array.from({length: 40}, () => null), asked: []});
+  const [first] = records;
+  await put({...(first as BackupRecord), label: 'proven'});
+  const changed = await list();
+  expect(changed.asked).toEqual([`${first?.id}.metadata.json`]);
+  expect(changed.labels.at(-1)).toBe('proven');
+  expect(await list()).toEqual({labels: changed.labels, asked: []});
+  await watched.close();
 });
 
 it('prunes by the policy, and tells what is locked until when', async () => {

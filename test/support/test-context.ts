@@ -31,7 +31,10 @@ export function testContext(
       cwd: folder,
       config: {},
       environment: environmentOf([
-        {origin: 'environment', values: {PATH: process.env['PATH'], ...changes.env}},
+        {
+          origin: 'environment',
+          values: {PATH: process.env['PATH'], XDG_CACHE_HOME: `${folder}/cache`, ...changes.env},
+        },
       ]),
       databaseUrl: undefined,
       urlPreference: ['DIRECT_URL', 'DATABASE_URL'],

@@ -13,6 +13,7 @@ import {
 import {newestFirst} from '../backups/retention.js';
 import {AppError, messageOf} from '../errors.js';
 import {isRemote} from '../place-name.js';
+import type {KnownTexts} from './known-texts.js';
 import type {Place, StoredObject} from './place.js';
 
 /** A backup in a place; `path` and `metadataPath` are for people, keys are for the place. */
@@ -30,7 +31,11 @@ const readsAtOnce = 32;
 
 /** Newest first. Metadata right in the place counts, whoever put it there. */
 export async function readPlace(place: Place, signal?: AbortSignal): Promise<PlaceCatalogue> {
-  return readAll(place, await metadataObjects(place, '', signal));
+  const objects = await metadataObjects(place, '', signal);
+  const known = objects.length > readsAtOnce ? await place.knownTexts?.() : undefined;
+  const catalogue = await readAll(place, objects, known);
+  await known?.save();
+  return catalogue;
 }
 
 /** At most the `count` newest backups of a database by its name, of all servers, newest first. */
@@ -58,7 +63,7 @@ async function metadataObjects(place: Place, begin: string, signal?: AbortSignal
   return objects;
 }
 
-async function readAll(place: Place, objects: StoredObject[]): Promise<PlaceCatalogue> {
+async function readAll(place: Place, objects: StoredObject[], known?: KnownTexts): Promise<PlaceCatalogue> {
   const backups: PlacedBackup[] = [];
   const problems: {path: string; reason: string}[] = [];
   const readNext = async (): Promise<void> => {
@@ -66,7 +71,9 @@ async function readAll(place: Place, objects: StoredObject[]): Promise<PlaceCata
       const {key, sizeBytes} = object;
       try {
         if (sizeBytes > longestMetadata) throw new AppError('METADATA_INVALID', `it has ${sizeBytes} bytes`);
-        backups.push(await readPlaced(place, key));
+        const text = known?.get(object) ?? (await place.readText(key));
+        backups.push(parsePlaced(place, key, text));
+        known?.add(object, text);
       } catch (error) {
         // Trouble with the place ends the reading; a file that tells no backup does not.
         if (
@@ -87,8 +94,12 @@ async function readAll(place: Place, objects: StoredObject[]): Promise<PlaceCata
 
 /** @throws METADATA_INVALID, BACKUP_INCOMPLETE when it is gone */
 export async function readPlaced(place: Place, metadataKey: string): Promise<PlacedBackup> {
+  return parsePlaced(place, metadataKey, await place.readText(metadataKey));
+}
+
+function parsePlaced(place: Place, metadataKey: string, text: string): PlacedBackup {
   const metadataPath = `${place.url}/${metadataKey}`;
-  const record = parseBackupRecord(metadataPath, await place.readText(metadataKey));
+  const record = parseBackupRecord(metadataPath, text);
   const path = `${place.url}/${folderOf(record)}${record.backupPath}`;
   return {...recordedBackup(record, {path, metadataPath}), metadataKey};
 }

@@ -1,10 +1,13 @@
 /** A place for backups, a folder or a bucket, behind one small interface; keys are relative paths with "/". */
 import type {Readable} from 'node:stream';
+import type {KnownTexts} from './known-texts.js';
 
 export interface StoredObject {
   readonly key: string;
   readonly sizeBytes: number;
   readonly modifiedAt: Date;
+  /** What changes when the content changes; undefined where the list does not tell. */
+  readonly tag?: string | undefined;
 }
 
 export interface ObjectStatus {
@@ -40,6 +43,8 @@ export interface Place {
   list(folder: string, isDeep: boolean, signal?: AbortSignal): AsyncIterable<StoredObject>;
   /** The object's bytes; an error in between destroys the stream. @throws BACKUP_INCOMPLETE when it does not exist */
   read(key: string, signal?: AbortSignal, range?: {start: number; end: number}): Promise<Readable>;
+  /** What was read of it before, for a list of many short objects; absent where reading them again costs nothing. */
+  readonly knownTexts?: () => Promise<KnownTexts>;
   /** A short object. @throws BACKUP_INCOMPLETE when it does not exist */
   readText(key: string): Promise<string>;
   /** The object appears whole or not at all. */

@@ -18,8 +18,7 @@ export async function makeClient(settings: Settings, timeoutMs: number): Promise
   const {NodeHttpHandler} = await import('@smithy/node-http-handler');
   const {environment} = settings;
   const config = settings.config.storage ?? {};
-  const endpoint =
-    config.endpoint ?? environment.get('AWS_ENDPOINT_URL_S3') ?? environment.get('AWS_ENDPOINT_URL');
+  const endpoint = endpointOf(settings);
   const region = config.region ?? environment.get('AWS_REGION') ?? environment.get('AWS_DEFAULT_REGION');
   const profile = config.profile ?? environment.get('AWS_PROFILE');
   const accessKeyId = environment.get('AWS_ACCESS_KEY_ID');
@@ -52,6 +51,13 @@ export async function makeClient(settings: Settings, timeoutMs: number): Promise
       httpAgent: {keepAlive: true, maxSockets: 64},
     }),
   });
+}
+
+/** URL of a server that is not Amazon's. */
+export function endpointOf({config, environment}: Settings): string | undefined {
+  return (
+    config.storage?.endpoint ?? environment.get('AWS_ENDPOINT_URL_S3') ?? environment.get('AWS_ENDPOINT_URL')
+  );
 }
 
 async function readAuthority(cwd: string, path: string | undefined): Promise<Buffer | undefined> {

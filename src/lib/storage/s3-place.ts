@@ -7,7 +7,8 @@ import {AppError} from '../errors.js';
 import type {Settings} from '../settings/settings.js';
 import {explainS3Error, statusOf} from './explain-s3-error.js';
 import type {ObjectStatus, Place} from './place.js';
-import {makeClient} from './s3-client.js';
+import {openKnownTexts} from './known-texts.js';
+import {endpointOf, makeClient} from './s3-client.js';
 import {upload} from './s3-upload.js';
 import {quickReader} from './s3-read.js';
 import {type OpenedObject, steadyRead} from './steady-read.js';
@@ -121,8 +122,8 @@ export async function s3Place(
         signal?.throwIfAborted();
         const page = await request('', () => iterator.next());
         if (page.done === true) return;
-        for (const {Key = '', Size = 0, LastModified = new Date(0)} of page.value.Contents ?? []) {
-          yield {key: Key.slice(folder.length), sizeBytes: Size, modifiedAt: LastModified};
+        for (const {Key = '', Size = 0, LastModified = new Date(0), ETag: tag} of page.value.Contents ?? []) {
+          yield {key: Key.slice(folder.length), sizeBytes: Size, modifiedAt: LastModified, tag};
         }
       }
     },
@@ -154,6 +155,8 @@ export async function s3Place(
         objectMode: false,
       });
     },
+
+    knownTexts: () => openKnownTexts(settings.environment, [endpointOf(settings) ?? '', base + prefix]),
 
     async readText(key) {
       quick ??= quickReader(client, bucket, timeoutMs);
