@@ -31,3 +31,26 @@ it('names neither where the backup is here and plain', () => {
     /^Next: destino-db verify --backup-file shop-\S+ --level restore {3}/,
   );
 });
+
+it('says of each backup whether it is proven, why not, and how many are', () => {
+  const show = showVerified({place: [], keys: []});
+  const bad = {
+    ...proven,
+    id: 'shop-2',
+    level: 'restore' as const,
+    ok: false,
+    findings: ['public.orders differs.'],
+    rows: null,
+  };
+  const good = {...proven, level: 'restore' as const, ok: true, restoreDuration: 500, notes: ['A note.']};
+  expect(show({results: [good, bad]}, style)).toEqual([
+    'ok    shop-2026-11-25T02-00-04: restored and found equal, 5 rows, in 1.0 s (restore 500 ms)',
+    '      Note: A note.',
+    'FAIL  shop-2: not proven by restore, after 1.0 s',
+    '      public.orders differs.',
+    '',
+    '1 of 2 backups proven.',
+    '',
+    'Next: destino-db list   (which backup is the newest good one?), then destino-db backup',
+  ]);
+});

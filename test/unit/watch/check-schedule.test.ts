@@ -4,8 +4,10 @@ import {checkSchedule} from '../../../src/lib/watch/check-schedule.js';
 import {checkScheduleHistory} from '../../../src/lib/services/check-schedule-history.js';
 import {showScheduleCheck} from '../../../src/lib/cli/show-schedule-check.js';
 import {createStyle} from '../../../src/lib/cli/style.js';
+import type {RunRecord} from '../../../src/lib/watch/run-record.js';
 import {parsePlan} from '../../../src/lib/watch/schedule-plan.js';
 import {tempFolder} from '../../support/run-cli.js';
+import {sampleRun} from '../../support/sample-run.js';
 import {simulateMonth, story, writeSimulatedMonth} from '../../support/simulated-month.js';
 import {testContext} from '../../support/test-context.js';
 
@@ -39,6 +41,22 @@ describe('checkSchedule', () => {
     ]);
   });
 
+  it('counts neither a test with an alarm nor a preview as done, but a backup that shrank', () => {
+    const state = (sentence: string, changes: Partial<RunRecord>) =>
+      checkSchedule(
+        parsePlan([sentence]),
+        'UTC',
+        [sampleRun(changes)],
+        new Date('2026-11-22T00:00:00Z'),
+        now,
+      )[0]?.runs[0]?.state;
+    const alarm = {outcome: 'alarm', exitCode: 4} as const;
+    expect(state('daily restore test', {command: 'verify', ...alarm})).toBe('failed');
+    expect(state('daily custom', alarm)).toBe('done');
+    expect(state('daily custom', {mode: 'preview'})).toBe('missed');
+    expect(state('daily custom', {})).toBe('done');
+  });
+
   it('waits two hours, of an hourly job half an hour, before it calls a run missed', () => {
     const at = (time: string, sentence = 'daily custom at 02:00') =>
       checkSchedule(parsePlan([sentence]), 'UTC', [], new Date('2026-11-09T00:00:00Z'), new Date(time))[0]
@@ -68,12 +86,14 @@ describe('checkScheduleHistory', () => {
     const lines = showScheduleCheck(result, createStyle(false, {})).join('\n');
     expect(lines).toContain('missed "daily custom at 02:00": 2026-11-09 02:00 UTC, 2026-11-10 02:00 UTC');
     expect(lines).toContain('2026-11-05 02:00 UTC (DISK_FULL)');
+    expect(lines.replace(/ +/g, ' ')).toContain('daily custom at 02:00 30 25 3 2 done\n');
   });
 
   it('is not content when the last due run was missed', async () => {
     const result = await check('2026-11-24T02:00:00Z');
     expect(result.ok).toBe(false);
     expect(result.jobs[0]?.last).toBe('missed');
+    expect(showScheduleCheck(result, createStyle(false, {}))[1]).toMatch(/ missed$/);
   });
 
   it('says that nothing can be said without a history', async () => {
