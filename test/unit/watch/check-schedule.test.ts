@@ -96,6 +96,16 @@ describe('checkScheduleHistory', () => {
     expect(showScheduleCheck(result, createStyle(false, {}))[1]).toMatch(/ missed$/);
   });
 
+  it('calls what was never due, and what may still be at work, by neither name', async () => {
+    const last = async (sentence: string, time = now.toISOString()) => {
+      const result = await check(time, [sentence]);
+      expect(result.ok).toBe(true);
+      return showScheduleCheck(result, createStyle(false, {}))[1]?.replace(/^.* {2}/, '');
+    };
+    expect(await last('monthly on 23 sql')).toBe('not due yet');
+    expect(await last('monthly on 23 sql', '2026-11-23T05:00:00Z')).toBe('pending');
+  });
+
   it('says that nothing can be said without a history', async () => {
     const result = await checkScheduleHistory(
       testContext(`${folder}/elsewhere`, {settings: {config: {schedule: {plan}}}}),
