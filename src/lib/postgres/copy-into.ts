@@ -20,8 +20,12 @@ export async function beginCopy(session: Session, sql: string): Promise<CopyInpu
   const stream = session.client.query(from(sql));
   const done = finished(stream);
   done.catch(() => undefined); // told by `write` or `end`
+  // The stream cannot be used once the server has refused the data: it would fail for want of a connection, and not say why.
+  let refusal: Error | undefined;
+  stream.once('error', (error: Error) => (refusal = error));
   const explained = async (work: () => Promise<unknown>): Promise<void> => {
     try {
+      if (refusal) throw refusal;
       await work();
     } catch (error) {
       throw error instanceof Error && 'severity' in error
@@ -32,7 +36,7 @@ export async function beginCopy(session: Session, sql: string): Promise<CopyInpu
   return {
     write: (data) =>
       explained(async () => {
-        if (!stream.write(data)) await Promise.race([once(stream, 'drain'), done]);
+        if (!stream.write(data)) await once(stream, 'drain'); // rejects with what the server says instead
       }),
     end: () =>
       explained(() => {
