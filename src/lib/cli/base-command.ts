@@ -229,7 +229,7 @@ function abortOnSignals(interruption: AbortController): () => void {
     process.stderr.write('\nStopping: ending the tools and clearing up; once more to force.\n');
     interruption.abort(error);
   };
-  const state = 'What had been begun was cleared up.';
+  const state = 'What had been begun was cleared up, but for what a warning names.';
   handlers.set('SIGINT', () => stop(new AppError('INTERRUPTED', `Interrupted. ${state}`)));
   handlers.set('SIGTERM', () => stop(new AppError('TERMINATED', `Terminated. ${state}`)));
   handlers.set('SIGHUP', () => stop(new AppError('TERMINATED', `The terminal was closed. ${state}`)));
