@@ -1,6 +1,6 @@
 /** The emergency checklist, with this installation's backups and commands that can be pasted. */
 import {dirname, join, resolve} from 'node:path';
-import {isGood, readCatalogue} from '../backups/catalogue.js';
+import {isGood, isWhole, readCatalogue} from '../backups/catalogue.js';
 import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import {AppError} from '../errors.js';
 import {type Connection, resolveConnection} from '../postgres/connection.js';
@@ -21,19 +21,21 @@ export interface RecoveryGuide {
 export async function recoveryGuide(context: RunContext, output?: string): Promise<RecoveryGuide> {
   const {settings, clock} = context;
   const {backups} = await readCatalogue(join(settings.backupsDir, 'database'));
-  const {runs} = await readHistory(settings.backupsDir, (run) =>
-    run.verifications.some((proof) => proof.level === 'restore' && proof.ok),
+  const connection = connectionOrNone(context);
+  const {runs} = await readHistory(
+    settings.backupsDir,
+    ({database, verifications}) =>
+      verifications.length > 0 && (connection === undefined || database?.name === connection.database),
   );
   const tests = runs.flatMap((run) =>
     run.verifications.flatMap(({level, ok, restoreDuration}) =>
       level === 'restore' && ok && restoreDuration !== null ? [{at: run.startedAt, restoreDuration}] : [],
     ),
   );
-  const connection = connectionOrNone(context);
   const good = backups.filter(
     (backup) => isGood(backup) && (connection === undefined || backup.database === connection.database),
   );
-  const newest = good.find((backup) => backup.record?.config.schemaOnly !== true) ?? good[0];
+  const newest = good.find(isWhole) ?? good[0];
   const markdown = recoveryMarkdown({
     now: clock.now(),
     tools: await stockToolPaths(context, newest?.record?.serverMajor),

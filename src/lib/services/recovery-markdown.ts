@@ -1,8 +1,9 @@
 /** The text of the emergency checklist: eight steps, and the way without this program. */
-import {relative} from 'node:path';
+import {join, relative} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
 import {proofOf} from '../backups/backup-record.js';
 import {formatAge, formatBytes, formatDuration} from '../format.js';
+import {orderBackupFolder} from '../orders/order-backup-name.js';
 import {type Connection, describeConnection} from '../postgres/connection.js';
 import {shellCommand} from '../shell-quote.js';
 import {ageSuffix} from '../storage/stored-record.js';
@@ -21,7 +22,7 @@ export interface RecoveryFacts {
   readonly connection: Connection | undefined;
   /** Good ones of the database, newest first. */
   readonly backups: readonly Backup[];
-  /** The newest of them with data, else the newest. */
+  /** The newest of them that is of the whole database, else the newest. */
   readonly newest: Backup | undefined;
   readonly tools: StockTools;
   readonly lastTest: {at: string; restoreDuration: number} | undefined;
@@ -64,7 +65,7 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
       'Save what is there before you change it, even when it is damaged:',
       shell(program('backup', '--label=before-recovery')),
     ],
-    ['Choose a strategy', ...strategies(newest, database, program), ...backupTable(backups, now)],
+    ['Choose a strategy', ...strategies(facts, database, program), ...backupTable(backups, now)],
     [
       'Test the restore on a separate database',
       `The database ${code(database)} is not touched. ${timeOf(facts)}`,
@@ -116,7 +117,7 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
 }
 
 function strategies(
-  newest: Backup | undefined,
+  {newest, folder, backupsDir}: RecoveryFacts,
   database: string,
   program: (...words: string[]) => string,
 ): string[] {
@@ -127,7 +128,13 @@ function strategies(
   }
   return [
     '- Testing orders were cleaned by mistake: put back those rows alone. No other data is touched.',
-    shell(program('orders:restore', '--backup-file', 'backups/order-cleanup/FILE.json')),
+    shell(
+      program(
+        'orders:restore',
+        '--backup-file',
+        relative(folder, join(backupsDir, orderBackupFolder, 'FILE.json')),
+      ),
+    ),
     '- The last restore was wrong: swap the database back that it set aside.',
     shell(program('undo', '--target-db', database)),
     '- Data was lost or spoilt at a known time: take the newest good backup from before it.',
