@@ -138,7 +138,7 @@ describe('a backup', () => {
 
   it('is compressed with zstd where server and pg_dump know it', async () => {
     const settings = context().settings;
-    const [tool] = (await installedTools('pg_dump', settings)).sort((a, b) => b.major - a.major);
+    const tool = (await installedTools('pg_dump', settings)).at(-1);
     const isKnown = tool !== undefined && (await supportsMethod(tool, 'zstd'));
     expect(isKnown).toBe((tool?.major ?? 0) >= 16);
     const {metadataPath, warnings} = await backup({excludeTables: ['orders']});

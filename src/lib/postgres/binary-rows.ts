@@ -14,7 +14,10 @@ const rowHeaderBytes = 6;
 /** Length (4 bytes) and value of an int8. */
 const numberBytes = 12;
 
-/** Nothing of a text is kept here, so a row may be as large as the server can make one. The numbers are summed. */
+/**
+ * Nothing of a text is kept here, so a row may be as large as the server can make one; none is null or empty. The numbers are
+ * summed.
+ */
 export class BinaryRows {
   private toSkip = headerBytes;
   private readonly head = Buffer.alloc(rowHeaderBytes);

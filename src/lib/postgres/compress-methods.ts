@@ -43,7 +43,7 @@ export async function findDumpTool(
 ): Promise<Tool> {
   const tool = await findTool('pg_dump', settings, serverMajor);
   if (method === undefined || method === 'gzip') return tool;
-  const tools = [...(await installedTools('pg_dump', settings))].sort((a, b) => a.major - b.major);
+  const tools = await installedTools('pg_dump', settings);
   for (const one of tools)
     if (one.major >= serverMajor && (await supportsMethod(one, method, signal))) return one;
   throw new AppError(

@@ -1,6 +1,7 @@
 /** Where the client tools are and which version of them fits a server. */
 import {access, constants, readdir, realpath} from 'node:fs/promises';
 import {basename, delimiter, join} from 'node:path';
+import {text} from 'node:stream/consumers';
 import {AppError, type ErrorCode} from '../errors.js';
 import type {Settings} from '../settings/settings.js';
 import {runTool} from './run-tool.js';
@@ -25,11 +26,11 @@ const notFoundCodes: Readonly<Record<ToolName, ErrorCode>> = {
 const executableSuffix = process.platform === 'win32' ? '.exe' : '';
 
 /**
- * Every installed copy of `name`: the folder of --pg-bin alone when given, else PATH and the usual places.
+ * Every installed copy of `name`, oldest major version first: the folder of --pg-bin alone when given, else PATH and the usual places.
  * Debian's pg_wrapper picks a version by itself, so it counts only where there is nothing else.
  */
-export function installedTools(name: ToolName, settings: Settings): Promise<Tool[]> {
-  const found = findings.get(settings) ?? new Map<ToolName, Promise<Tool[]>>();
+export function installedTools(name: ToolName, settings: Settings): Promise<readonly Tool[]> {
+  const found = findings.get(settings) ?? new Map<ToolName, Promise<readonly Tool[]>>();
   findings.set(settings, found);
   const tools = found.get(name) ?? lookForTools(name, settings);
   found.set(name, tools);
@@ -37,16 +38,16 @@ export function installedTools(name: ToolName, settings: Settings): Promise<Tool
 }
 
 /** Each look runs every copy once; a run that proves many backups asks for each of them. */
-const findings = new WeakMap<Settings, Map<ToolName, Promise<Tool[]>>>();
+const findings = new WeakMap<Settings, Map<ToolName, Promise<readonly Tool[]>>>();
 
-async function lookForTools(name: ToolName, settings: Settings): Promise<Tool[]> {
+async function lookForTools(name: ToolName, settings: Settings): Promise<readonly Tool[]> {
   const folders =
     settings.pgBin === undefined
       ? [...(settings.environment.get('PATH') ?? '').split(delimiter), ...(await usualFolders(settings))]
       : [settings.pgBin];
   // By real path, so that a tool reached through several links is asked once.
   const paths = new Map<string, string>();
-  for (const folder of folders.filter((text) => text !== '')) {
+  for (const folder of folders.filter((one) => one !== '')) {
     const path = join(folder, name + executableSuffix);
     try {
       await access(path, constants.X_OK);
@@ -64,14 +65,14 @@ async function lookForTools(name: ToolName, settings: Settings): Promise<Tool[]>
   return found.length > 0 ? found : askVersions(name, [...paths].filter(isWrapper).slice(0, 1));
 }
 
-async function askVersions(name: ToolName, paths: [string, string][]): Promise<Tool[]> {
+async function askVersions(name: ToolName, paths: [string, string][]): Promise<readonly Tool[]> {
   const tools = await Promise.all(
     paths.map(async ([, path]) => {
       const version = await readVersion(name, path);
       return version ? [{name, path, version: version.text, major: version.major}] : [];
     }),
   );
-  return tools.flat();
+  return tools.flat().sort((a, b) => a.major - b.major);
 }
 
 /**
@@ -80,7 +81,7 @@ async function askVersions(name: ToolName, paths: [string, string][]): Promise<T
  * @throws PG_DUMP_NOT_FOUND, PG_RESTORE_NOT_FOUND, PSQL_NOT_FOUND, TOOL_TOO_OLD, each with the command that installs it
  */
 export async function findTool(name: ToolName, settings: Settings, serverMajor?: number): Promise<Tool> {
-  const tools = [...(await installedTools(name, settings))].sort((a, b) => a.major - b.major);
+  const tools = await installedTools(name, settings);
   const newest = tools.at(-1);
   if (!newest) {
     const where = settings.pgBin === undefined ? 'in PATH or in the usual places' : `in ${settings.pgBin}`;
@@ -149,7 +150,7 @@ async function readVersion(name: ToolName, path: string): Promise<{text: string;
       environment: {},
       failureCode: 'TOOL_FAILED',
       readStdout: async (stdout) => {
-        for await (const chunk of stream(stdout)) output += chunk;
+        output = await text(stdout);
       },
     });
   } catch {
@@ -157,9 +158,4 @@ async function readVersion(name: ToolName, path: string): Promise<{text: string;
   }
   const match = /\(PostgreSQL\) (\d+)(\S*)/.exec(output);
   return match ? {text: `${match[1] ?? ''}${match[2] ?? ''}`, major: Number(match[1])} : undefined;
-}
-
-function stream(readable: NodeJS.ReadableStream): AsyncIterable<string> {
-  readable.setEncoding('utf8');
-  return readable as unknown as AsyncIterable<string>;
 }

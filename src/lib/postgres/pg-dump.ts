@@ -24,7 +24,7 @@ export interface DumpOptions {
 
 const formatLetters: Readonly<Record<BackupFormat, string>> = {custom: 'c', sql: 'p', directory: 'd'};
 
-/** Arguments for a dump to `output` (a file, or a folder that does not exist yet), or to stdout without it. */
+/** Arguments for a dump to `output` (a file or an empty folder), or to stdout without it. */
 export function dumpArguments(options: DumpOptions, output?: string): string[] {
   const several = (flag: string, values: readonly string[]): string[] =>
     values.map((value) => `${flag}=${value}`);

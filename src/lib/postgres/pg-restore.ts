@@ -2,6 +2,7 @@
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
+import {text} from 'node:stream/consumers';
 import {forProgram, type RemoteDump} from '../archive/remote-dump.js';
 import type {ErrorCode} from '../errors.js';
 import {type Connection, libpqEnvironment} from './connection.js';
@@ -181,7 +182,7 @@ export async function listArchive(
   signal?: AbortSignal,
   failureCode: ErrorCode = 'PG_RESTORE_FAILED',
 ): Promise<string[]> {
-  let text = '';
+  let contents = '';
   await withArchive(archive, false, async (input) => {
     await runTool({
       ...input,
@@ -192,12 +193,11 @@ export async function listArchive(
       failureCode,
       ...(signal ? {signal} : {}),
       readStdout: async (stdout) => {
-        stdout.setEncoding('utf8');
-        for await (const chunk of stdout as AsyncIterable<string>) text += chunk;
+        contents = await text(stdout);
       },
     });
   });
-  return text.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
+  return contents.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
 }
 
 /**

@@ -10,7 +10,7 @@ export interface ToolRun {
   /** Absolute path of the program. */
   path: string;
   args: readonly string[];
-  /** Variables beside PATH, HOME and the locale; nothing else is handed down. */
+  /** Variables beside what `passedOn` names and LC_ALL=C; nothing else is handed down. */
   environment: Readonly<Record<string, string>>;
   signal?: AbortSignal;
   /** What `signal` ends the program with: SIGTERM, and SIGKILL when that is not heeded, unless it is SIGKILL at once. */
@@ -21,8 +21,8 @@ export interface ToolRun {
   isTelling?: (line: string) => boolean;
   /** Consumes stdout as it comes; its rejection ends the program. Without it stdout is discarded. */
   readStdout?: (stdout: Readable) => Promise<void>;
-  /** A file (absolute path) or a stream for stdin; closed otherwise. */
-  stdin?: {file: string} | {stream: Readable};
+  /** A stream for stdin; closed otherwise. */
+  stdin?: {stream: Readable};
   /** The code of a failure that explain-failure does not know. */
   failureCode: ErrorCode;
   /** Exit statuses that are no failure; 0 alone by default. */
@@ -51,8 +51,8 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   const tail: string[] = [];
   const child = execa(run.path, [...run.args], {
     extendEnv: false,
-    env: {...passedOn(), LC_ALL: 'C', LC_MESSAGES: 'C', ...run.environment},
-    stdin: run.stdin && 'file' in run.stdin ? {file: run.stdin.file} : run.stdin ? 'pipe' : 'ignore',
+    env: {...passedOn(), LC_ALL: 'C', ...run.environment},
+    stdin: run.stdin ? 'pipe' : 'ignore',
     stdout: run.readStdout ? 'pipe' : 'ignore',
     stderr: 'pipe',
     buffer: false,
@@ -70,8 +70,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   };
   const reading =
     run.readStdout && child.stdout ? run.readStdout(kept(child.stdout)).catch(stop) : Promise.resolve();
-  const feeding =
-    run.stdin && 'stream' in run.stdin && child.stdin ? feed(run.stdin.stream, child.stdin, stop) : undefined;
+  const feeding = run.stdin && child.stdin ? feed(run.stdin.stream, child.stdin, stop) : undefined;
   const lines = eachLine(child.stderr, (line) => {
     if (run.isTelling?.(line) ?? true) tail.push(line);
     if (tail.length > keptLines) tail.shift();
@@ -79,7 +78,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   });
   const [result] = await Promise.all([child, reading, lines, feeding]);
 
-  if (run.signal?.aborted) run.signal.throwIfAborted();
+  run.signal?.throwIfAborted();
   if (readerError !== undefined) {
     // A tool that died takes its stream with it; its own words tell more than "premature close".
     if (tail.length > 0 && result.exitCode !== undefined && result.exitCode !== 0) {
@@ -133,7 +132,6 @@ function passedOn(): Record<string, string> {
     'TMP',
     'PGPASSFILE',
     'LD_LIBRARY_PATH',
-    'LANG',
   ];
   return Object.fromEntries(
     names.flatMap((name) => {
