@@ -9,6 +9,7 @@ import {redact, redactValues} from '../redact.js';
 import type {RunContext} from '../run-context.js';
 import type {RunRecorder} from '../services/record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
+import {isPreview, recordedCommands} from '../watch/recorded-commands.js';
 import {isAnswered} from './flag-answers.js';
 import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show-error.js';
@@ -33,23 +34,6 @@ interface PerformOptions<R> {
   /** The exit status that a result stands for, as 4 for backups that are too old; 0 without it. */
   exitCodeOf?: (result: R) => number;
 }
-
-/** Commands that do work and are therefore recorded; those that only look are not. */
-const recordedCommands = new Set([
-  'backup',
-  'restore',
-  'verify',
-  'prune',
-  'undo',
-  'recover',
-  'copy',
-  'orders:clean',
-  'orders:restore',
-  'workflow:safe-cleanup',
-]);
-
-/** Commands that change nothing unless --execute is given. */
-const previewsByDefault = new Set(['orders:clean', 'orders:restore', 'workflow:safe-cleanup']);
 
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
@@ -182,8 +166,14 @@ export abstract class BaseCommand extends Command {
     const command = this.id ?? '';
     if (!recordedCommands.has(command) || flags.guide === true) return undefined;
     const {startRun} = await import('../services/record-run.js');
-    const isPreview = flags['dry-run'] === true || (previewsByDefault.has(command) && flags.execute !== true);
-    return startRun({command, isPreview, settings, clock: systemClock, toolVersion: this.config.version});
+    const changes = {dryRun: flags['dry-run'] === true, execute: flags.execute === true};
+    return startRun({
+      command,
+      isPreview: isPreview(command, changes),
+      settings,
+      clock: systemClock,
+      toolVersion: this.config.version,
+    });
   }
 
   private async startProgress(isJson: boolean, isQuiet: boolean): Promise<Progress> {

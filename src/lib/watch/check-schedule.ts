@@ -1,4 +1,5 @@
 /** Compares a plan with the audit log: which due runs happened, failed or were missed. */
+import {isPreview, recordedCommands} from './recorded-commands.js';
 import {runsBetween} from './schedule.js';
 import type {Job} from './schedule-plan.js';
 import type {RunRecord} from './run-record.js';
@@ -20,8 +21,8 @@ export interface CheckedJob {
 const graceMs = {hour: 30 * 60_000, day: 2 * 3_600_000, week: 2 * 3_600_000, month: 2 * 3_600_000} as const;
 
 /**
- * The due runs of every job in [from, now). A run counts for the due time before it, until the next one; so a backup
- * made by hand some hours late makes up for a missed one.
+ * The due runs in [from, now) of every job that the audit log tells of: of commands that only look, and of previews, it does not.
+ * A run counts for the due time before it, until the next one; so a backup made by hand some hours late makes up for a missed one.
  */
 export function checkSchedule(
   jobs: readonly Job[],
@@ -30,7 +31,7 @@ export function checkSchedule(
   from: Date,
   now: Date,
 ): CheckedJob[] {
-  return jobs.map((job) => {
+  return jobs.filter(isRecorded).map((job) => {
     const due = runsBetween(job.every, zone, from, now);
     const tried = history.filter((run) => isRunOf(run, job.args));
     return {
@@ -45,6 +46,11 @@ export function checkSchedule(
       }),
     };
   });
+}
+
+function isRecorded({args: [command = '', ...flags]}: Job): boolean {
+  const changes = {dryRun: flags.includes('--dry-run'), execute: flags.includes('--execute')};
+  return recordedCommands.has(command) && !isPreview(command, changes);
 }
 
 function judge(runs: readonly RunRecord[], isRecent: boolean): Omit<DueRun, 'due'> {

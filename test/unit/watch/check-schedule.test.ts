@@ -57,6 +57,13 @@ describe('checkSchedule', () => {
     expect(state('daily custom', {})).toBe('done');
   });
 
+  it('leaves out what the audit log never tells of: commands that only look, and previews', () => {
+    const others = ['hourly status; weekly report', 'daily run status --notify', 'daily run orders:clean'];
+    const cleaning = 'weekly run orders:clean --execute --yes';
+    const checked = checkSchedule(parsePlan([...others, cleaning]), 'UTC', simulateMonth().runs, from, now);
+    expect(checked.map(({job}) => job.sentence)).toEqual([cleaning]);
+  });
+
   it('waits two hours, of an hourly job half an hour, before it calls a run missed', () => {
     const at = (time: string, sentence = 'daily custom at 02:00') =>
       checkSchedule(parsePlan([sentence]), 'UTC', [], new Date('2026-11-09T00:00:00Z'), new Date(time))[0]

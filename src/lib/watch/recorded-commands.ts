@@ -1,0 +1,25 @@
+/** Which runs the audit log tells of. */
+
+/** Commands that do work and are therefore recorded; those that only look are not. */
+export const recordedCommands: ReadonlySet<string> = new Set([
+  'backup',
+  'restore',
+  'verify',
+  'prune',
+  'undo',
+  'recover',
+  'copy',
+  'orders:clean',
+  'orders:restore',
+  'workflow:safe-cleanup',
+]);
+
+const previewsByDefault = new Set(['orders:clean', 'orders:restore', 'workflow:safe-cleanup']);
+
+/** Whether a run with these flags changes nothing. */
+export function isPreview(
+  command: string,
+  flags: {readonly dryRun: boolean; readonly execute: boolean},
+): boolean {
+  return flags.dryRun || (previewsByDefault.has(command) && !flags.execute);
+}
