@@ -5,6 +5,8 @@ import {AppError} from '../errors.js';
 import type {Backup} from './catalogue.js';
 import {digestFile, filesOfFolder, sizeOf} from './checksum.js';
 
+const hint = 'The backup is damaged: take another (destino-db list), or its copy elsewhere.';
+
 /**
  * Every byte is read. A backup of the old scripts has a size at most, which is all that can be compared then.
  * @throws CHECKSUM_MISMATCH naming the file, BACKUP_INCOMPLETE, READ_FAILED
@@ -24,9 +26,7 @@ export async function checkFiles(
     throw new AppError(
       'CHECKSUM_MISMATCH',
       `${backup.path} has ${size} bytes; its metadata says ${backup.sizeBytes}.`,
-      {
-        hint: 'The backup is damaged: take another (destino-db list), or its copy elsewhere.',
-      },
+      {hint},
     );
   }
   await checkRoles(backup, options.signal);
@@ -43,34 +43,39 @@ export async function checkFiles(
   for (const [name, sha256] of digests) {
     const path = name === '' ? backup.path : join(backup.path, name);
     const before = done;
-    const digest = await digestFile(path, {
+    done += await compareDigest(path, sha256, hint, {
       ...(options.signal ? {signal: options.signal} : {}),
       onBytes: (bytes) => options.onBytes?.(before + bytes, size),
     });
-    done += digest.sizeBytes;
-    if (digest.sha256 === sha256) continue;
-    throw new AppError(
-      'CHECKSUM_MISMATCH',
-      `${path} differs from what was written: its SHA-256 is another than in the metadata.`,
-      {
-        hint: 'The backup is damaged: take another (destino-db list), or its copy elsewhere.',
-      },
-    );
   }
 }
 
+/** @returns the bytes of the file */
+async function compareDigest(
+  path: string,
+  expected: string,
+  advice: string,
+  options: Parameters<typeof digestFile>[1],
+): Promise<number> {
+  const {sha256, sizeBytes} = await digestFile(path, options);
+  if (sha256 === expected) return sizeBytes;
+  throw new AppError(
+    'CHECKSUM_MISMATCH',
+    `${path} differs from what was written: its SHA-256 is another than in the metadata.`,
+    {hint: advice},
+  );
+}
+
 async function compareNames(folder: string, expected: readonly string[]): Promise<void> {
-  const present = await filesOfFolder(folder);
-  const missing = expected.filter((name) => !present.includes(name));
-  const foreign = present.filter((name) => !expected.includes(name));
+  const [present, wanted] = [new Set(await filesOfFolder(folder)), new Set(expected)];
+  const missing = expected.filter((name) => !present.has(name));
+  const foreign = [...present].filter((name) => !wanted.has(name));
   if (missing.length === 0 && foreign.length === 0) return;
   const parts = [
     ...(missing.length > 0 ? [`lacks ${missing.join(', ')}`] : []),
     ...(foreign.length > 0 ? [`has files that the backup did not write: ${foreign.join(', ')}`] : []),
   ];
-  throw new AppError('BACKUP_INCOMPLETE', `The folder ${folder} ${parts.join(' and ')}.`, {
-    hint: 'The backup is damaged: take another (destino-db list), or its copy elsewhere.',
-  });
+  throw new AppError('BACKUP_INCOMPLETE', `The folder ${folder} ${parts.join(' and ')}.`, {hint});
 }
 
 /** The roles beside a dump are bytes of the backup too. */
@@ -81,13 +86,6 @@ async function checkRoles(
   const roles = backup.record?.roles;
   if (!roles) return;
   const path = join(dirname(backup.path), roles.path);
-  const digest = await digestFile(path, signal ? {signal} : {});
-  if (digest.sha256 === roles.sha256) return;
-  throw new AppError(
-    'CHECKSUM_MISMATCH',
-    `${path} differs from what was written: its SHA-256 is another than in the metadata.`,
-    {
-      hint: 'The roles beside the dump are damaged: take the copy elsewhere.',
-    },
-  );
+  const advice = 'The roles beside the dump are damaged: take the copy elsewhere.';
+  await compareDigest(path, roles.sha256, advice, signal ? {signal} : {});
 }

@@ -12,7 +12,10 @@ export interface FileDigest {
   readonly sizeBytes: number;
 }
 
-/** @param onBytes called with the bytes read so far */
+/**
+ * @param options.onBytes called with the bytes read so far
+ * @throws READ_FAILED
+ */
 export async function digestFile(
   path: string,
   options: {signal?: AbortSignal; onBytes?: (bytes: number) => void} = {},
@@ -33,7 +36,7 @@ export async function digestFile(
     }
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+    return cannotBeRead(path)(error);
   } finally {
     await file?.close();
   }
@@ -42,10 +45,10 @@ export async function digestFile(
 
 /**
  * Names of the files of a dump folder, sorted; a dump in directory format has nothing else in it.
- * @throws BACKUP_INCOMPLETE when it has: a link would lead elsewhere, a pipe would never end
+ * @throws BACKUP_INCOMPLETE when it has: a link would lead elsewhere, a pipe would never end; READ_FAILED
  */
 export async function filesOfFolder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, {withFileTypes: true});
+  const entries = await readdir(folder, {withFileTypes: true}).catch(cannotBeRead(folder));
   const foreign = entries.find((entry) => !entry.isFile());
   if (foreign) {
     throw new AppError(
@@ -59,10 +62,16 @@ export async function filesOfFolder(folder: string): Promise<string[]> {
   return entries.map((entry) => entry.name).sort();
 }
 
-/** Bytes of a file, or of all files of a dump folder together. */
+/** Bytes of a file, or of all files of a dump folder together. @throws READ_FAILED, and what `filesOfFolder` throws */
 export async function sizeOf(path: string): Promise<number> {
-  const status = await stat(path);
+  const status = await stat(path).catch(cannotBeRead(path));
   if (!status.isDirectory()) return status.size;
-  const sizes = await Promise.all((await filesOfFolder(path)).map((name) => stat(join(path, name))));
-  return sizes.reduce((sum, entry) => sum + entry.size, 0);
+  const sizes = await Promise.all((await filesOfFolder(path)).map((name) => sizeOf(join(path, name))));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+function cannotBeRead(path: string): (error: unknown) => never {
+  return (cause) => {
+    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(cause)}.`, {cause});
+  };
 }

@@ -122,6 +122,15 @@ describe('readBackup', () => {
     expect(JSON.stringify(problems)).not.toContain('root:x');
   });
 
+  it('says that a dump which is gone by now cannot be read', async () => {
+    for (const format of ['directory', 'custom'] as const) {
+      const record = await writeSampleBackup(join(folder, format), '2026-01-01T00:00:00Z', {format});
+      const backup = await readBackup(join(folder, format, metadataName(record.id)));
+      await rm(backup.path, {recursive: true});
+      await expect(checkFiles(backup)).rejects.toMatchObject({code: 'READ_FAILED'});
+    }
+  });
+
   it('refuses a dump folder with anything but files in it', async () => {
     const record = await writeSampleBackup(folder, '2026-01-01T00:00:00Z', {format: 'directory'});
     const file = join(folder, record.backupPath, 'toc.dat');
