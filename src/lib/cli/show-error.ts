@@ -60,7 +60,7 @@ export function errorLines(error: AppError, style: Style, isVerbose: boolean): s
     `${style.red('Error')} ${error.code}: ${error.message.split('\n').map(printable).join('\n')}`,
     // Tools indent the rest of a message with tabs.
     ...details.map((line) => style.dim(`  ${printable(line.replaceAll('\t', '  '))}`)),
-    ...(error.hint === undefined ? [] : [`${style.bold('Next:')} ${error.hint}`]),
+    ...(error.hint === undefined ? [] : [`${style.bold('Next:')} ${printable(error.hint)}`]),
     ...(isVerbose ? stackLines(error) : []),
   ];
 }

@@ -19,11 +19,15 @@ it('the last lines of a tool are shown, for that is where it says why; with --ve
   );
 });
 
-it('neither a message nor a detail can move the cursor', () => {
-  const hostile = new AppError('QUERY_FAILED', 'bad \u001b[2J name\nsecond', {details: ['\u001b[1A\tx']});
+it('neither a message nor a detail nor a hint can move the cursor', () => {
+  const hostile = new AppError('QUERY_FAILED', 'bad \u001b[2J name\nsecond', {
+    details: ['\u001b[1A\tx'],
+    hint: 'See \u001b[2J.',
+  });
   expect(errorLines(hostile, style, false)).toEqual([
     'Error QUERY_FAILED: bad \\u001b[2J name\nsecond',
     '  \\u001b[1A  x',
+    'Next: See \\u001b[2J.',
   ]);
 });
 
