@@ -162,3 +162,10 @@ describe('the sections', () => {
     ]);
   });
 });
+
+it('the page forbids itself every script and everything from elsewhere', () => {
+  const policy = /<meta http-equiv="Content-Security-Policy" content="([^"]*)">/.exec(
+    reportPage(month, '1.0'),
+  )?.[1];
+  expect(policy).toBe("default-src 'none'; style-src 'unsafe-inline'; img-src data:");
+});
