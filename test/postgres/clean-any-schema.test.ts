@@ -204,6 +204,13 @@ describe('a schema with every kind of link', () => {
     expect(await content()).toEqual(before);
   });
 
+  it('keeps an excluded order by the columns of its key, and names an id that no order has', async () => {
+    const told = context();
+    const plan = await planClean(told, cleanRequest({selection: {excludeIds: ['US,1', 'US, 4']}}).selection);
+    expect(plan.guards).toEqual({excluded: 1});
+    expect(told.warnings).toEqual(['No order has the excluded id "US, 4".']);
+  });
+
   it('keeps an excluded order whatever the spelling of its id', async () => {
     await database.run(`CREATE TABLE ticket (id numeric PRIMARY KEY, mail text);
       INSERT INTO ticket VALUES (7.00, 'test@x.org'), (8, 'test@x.org')`);

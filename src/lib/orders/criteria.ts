@@ -6,7 +6,7 @@ import type {OrdersConfig} from '../settings/orders-config.js';
 import {isTimeZone} from '../time-zone.js';
 import {isDataException} from './data-exception.js';
 import type {Root} from './foreign-key-graph.js';
-import {columnType, type Criteria, relationSql} from './order-conditions.js';
+import {columnType, type Criteria, keyTextSql, relationSql} from './order-conditions.js';
 
 /** The flags that choose orders. */
 export interface SelectionFlags {
@@ -78,8 +78,12 @@ export async function resolveExcludedIds(
       const [column, ...others] = profile.key;
       if (column === undefined || others.length > 0) {
         isPossible = true; // the columns of a composite key are compared as text
-        isFound = true;
         resolved.add(id);
+        const [row] = await session.query(
+          `SELECT EXISTS (SELECT 1 FROM ${relationSql(table)} t WHERE ${keyTextSql('t', profile.key)} = $1) AS found`,
+          [id],
+        );
+        if (row?.['found'] === 't') isFound = true;
         continue;
       }
       const type = columnType(table, column);
