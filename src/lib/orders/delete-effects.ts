@@ -125,14 +125,13 @@ export async function refuseHiddenRows(
       .filter(condition)
       .map((row) => tables.find((table) => table.oid === row.oid)?.label ?? row.oid)
       .join(', ');
+  const hint = 'Connect as the owner of the tables, or grant SELECT, UPDATE and DELETE.';
   const unreadable = labels((row) => !row.can_read);
   if (unreadable !== '') {
     throw new AppError(
       'PERMISSION_DENIED',
       `The role may not read ${unreadable}, where rows of orders are; nothing was changed.`,
-      {
-        hint: 'Connect as the owner of the tables, or grant SELECT, UPDATE and DELETE.',
-      },
+      {hint},
     );
   }
   const hidden = labels((row) => row.has_policies);
@@ -148,8 +147,6 @@ export async function refuseHiddenRows(
   throw new AppError(
     'PERMISSION_DENIED',
     `The role may not delete the rows of orders in ${unchangeable}; nothing was changed.`,
-    {
-      hint: 'Connect as the owner of the tables, or grant SELECT, UPDATE and DELETE.',
-    },
+    {hint},
   );
 }

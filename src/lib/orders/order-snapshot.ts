@@ -37,18 +37,12 @@ const snapshotTable = z.object({
   schema: z.string(),
   name: z.string(),
   rows: count,
-  /** Over the texts of `row`. */
+  /** Over the texts of `row`; of rows that stayed over `"key":{...},"values":{...}`. */
   checksum,
+  /** Of rows that stayed those of `values`: of the link, and all others where a trigger could change the row as it is unlinked. */
   columns: z.array(snapshotColumn),
   /** The primary key's columns; empty for a table without one. */
   key: z.array(z.string()),
-});
-
-const relinkedTable = snapshotTable.extend({
-  /** Over the texts `"key":{...},"values":{...}`. */
-  checksum,
-  /** The columns of `values`: those of the link, and all others where a trigger could change the row as it is unlinked. */
-  columns: z.array(snapshotColumn),
 });
 
 export const snapshotMetadata = z.object({
@@ -92,7 +86,7 @@ export const snapshotMetadata = z.object({
   /** Tables of deleted rows in insert order: parents before children. */
   tables: z.array(snapshotTable),
   /** Tables whose rows stayed and lost a link (ON DELETE SET NULL, SET DEFAULT). */
-  relinked: z.array(relinkedTable),
+  relinked: z.array(snapshotTable),
   /** Lines in "rows". */
   totalRows: count,
 });
@@ -100,7 +94,6 @@ export const snapshotMetadata = z.object({
 export type SnapshotMetadata = z.infer<typeof snapshotMetadata>;
 export type SnapshotTable = z.infer<typeof snapshotTable>;
 export type SnapshotColumn = z.infer<typeof snapshotColumn>;
-export type RelinkedTable = z.infer<typeof relinkedTable>;
 
 export const snapshotMarks = {
   beforeMetadata: '{"metadata":',

@@ -6,7 +6,6 @@ import {readLines} from './file-lines.js';
 import type {FileTable, OrderFile, OrderFileSink} from './order-file.js';
 import {invalidOrderFile} from './order-file-error.js';
 import {
-  type RelinkedTable,
   relinkedLinePrefix,
   rowLinePrefix,
   snapshotMarks,
@@ -55,7 +54,7 @@ async function scan(
 
 /** A run of lines that belong to one table. */
 interface Section {
-  readonly table: SnapshotTable | RelinkedTable;
+  readonly table: SnapshotTable;
   readonly prefix: Buffer;
   readonly sum: RowHashSum;
 }
@@ -167,10 +166,7 @@ class SnapshotScanner {
     }
     this.metadata = parsed.data;
     this.checkMetadata(parsed.data);
-    const sections = (
-      tables: readonly (SnapshotTable | RelinkedTable)[],
-      prefix: (table: string) => string,
-    ): Section[] =>
+    const sections = (tables: readonly SnapshotTable[], prefix: (table: string) => string): Section[] =>
       tables.map((table) => ({table, prefix: Buffer.from(prefix(table.table)), sum: createRowHashSum()}));
     this.rowSections = sections(parsed.data.tables, rowLinePrefix);
     this.linkSections = sections(parsed.data.relinked, relinkedLinePrefix);
