@@ -43,7 +43,10 @@ const findings = new WeakMap<Settings, Map<ToolName, Promise<readonly Tool[]>>>(
 async function lookForTools(name: ToolName, settings: Settings): Promise<readonly Tool[]> {
   const folders =
     settings.pgBin === undefined
-      ? [...(settings.environment.get('PATH') ?? '').split(delimiter), ...(await usualFolders(settings))]
+      ? [
+          ...(settings.environment.get('PATH') ?? '').split(delimiter),
+          ...(await usualFolders(settings.environment.get('ProgramFiles'))),
+        ]
       : [settings.pgBin];
   // By real path, so that a tool reached through several links is asked once.
   const paths = new Map<string, string>();
@@ -111,9 +114,8 @@ export function installHint(major?: number): string {
   return `Install PostgreSQL's client tools: apt-get install postgresql-client${version}${pgdg}, or name their folder with --pg-bin.`;
 }
 
-/** Folders where packages put the tools when they are not in PATH. */
-async function usualFolders(settings: Settings): Promise<string[]> {
-  const programFiles = settings.environment.get('ProgramFiles') ?? 'C:\\Program Files';
+/** Folders where packages put the tools, and the server's programs, when they are not in PATH. */
+export async function usualFolders(programFiles = 'C:\\Program Files'): Promise<string[]> {
   const parents = [
     '/usr/lib/postgresql', // Debian, Ubuntu
     '/opt/homebrew/opt', '/usr/local/opt', '/home/linuxbrew/.linuxbrew/opt', // Homebrew

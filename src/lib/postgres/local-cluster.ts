@@ -2,13 +2,14 @@
 import {spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {constants} from 'node:fs';
-import {access, chmod, chown, mkdir, open, readdir, readFile, writeFile} from 'node:fs/promises';
+import {access, chmod, chown, mkdir, open, readFile, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {AppError, messageOf} from '../errors.js';
-import type {Connection} from './connection.js';
 import {makeTemporaryFolder} from '../temporary-folder.js';
+import type {Connection} from './connection.js';
+import {usualFolders} from './find-tools.js';
 
 export interface LocalCluster {
   /** As the superuser, to the database "postgres". */
@@ -38,18 +39,9 @@ const startLimitMs = 60_000;
 /** Folders with server programs, newest major version first. */
 export async function serverBinFolders(): Promise<{folder: string; major: number}[]> {
   const found: {folder: string; major: number}[] = [];
-  for (const parent of [
-    '/usr/lib/postgresql',
-    '/opt/homebrew/opt',
-    '/usr/local/opt',
-    '/Applications/Postgres.app/Contents/Versions',
-  ]) {
-    for (const child of await readdir(parent).catch(() => [])) {
-      const major = Number(/^(?:postgresql@)?(\d+)$/.exec(child)?.[1]);
-      const folder = join(parent, child, 'bin');
-      if (Number.isInteger(major) && (await isExecutable(join(folder, 'initdb'))))
-        found.push({folder, major});
-    }
+  for (const folder of await usualFolders()) {
+    const major = Number(/[/@-](\d+)\/bin$/.exec(folder)?.[1]);
+    if (Number.isInteger(major) && (await isExecutable(join(folder, 'initdb')))) found.push({folder, major});
   }
   return found.sort((a, b) => b.major - a.major);
 }
