@@ -61,7 +61,7 @@ export async function writeNewFile(path: string, text: string, mode = 0o600): Pr
   }
 }
 
-/** Renames and syncs the folder, so that the new name survives a power cut. */
+/** Renames and syncs the folder, so that the new name survives a power cut. @throws what `explainFileError` makes of a failure; it may be renamed then */
 export async function renameSafely(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
@@ -81,7 +81,7 @@ export async function removeSafely(path: string): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-/** Syncs a file, or a folder and every file right in it. */
+/** Syncs a file, or a folder with all that is in it. */
 export async function syncTree(path: string, isFolder: boolean): Promise<void> {
   if (isFolder) {
     for (const entry of await readdir(path, {withFileTypes: true})) {
@@ -100,6 +100,7 @@ export async function syncTree(path: string, isFolder: boolean): Promise<void> {
   }
 }
 
+/** Makes the names in the folder durable, where that can be done. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return; // folders cannot be opened there
   let handle: FileHandle;

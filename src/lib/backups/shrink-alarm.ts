@@ -1,7 +1,6 @@
 /** Tells when a backup holds far fewer rows than the one before: perhaps the data was lost, not the need for it. */
-import type {Backup} from './catalogue.js';
-import {databaseIdentity, isGood} from './catalogue.js';
 import type {BackupRecord, RecordedTable, Shrink} from './backup-record.js';
+import {type Backup, databaseIdentity, isGood} from './catalogue.js';
 
 export interface ShrinkLimits {
   /** Loss of a table's rows, in percent of what there were, that is still taken for normal: 0 to 100. */

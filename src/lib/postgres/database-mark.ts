@@ -1,6 +1,6 @@
 /** The comment on databases that this program makes for a while: tells what they are for and who is at work in them. */
 import {z} from 'zod';
-import {processIdentitySchema, type ProcessIdentity} from '../process-identity.js';
+import {processIdentitySchema} from '../process-identity.js';
 import type {Session} from './client.js';
 import {parseRows, pgBoolean, pgCount} from './inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from './quote.js';
@@ -20,13 +20,7 @@ const detailsSchema = z.object({
   comment: z.string().nullable().default(null),
 });
 
-export interface DatabaseMark {
-  readonly kind: MarkKind;
-  readonly database: string;
-  readonly at: string;
-  readonly owner: ProcessIdentity | null;
-  readonly comment: string | null;
-}
+export type DatabaseMark = Readonly<{kind: MarkKind} & z.infer<typeof detailsSchema>>;
 
 /** "destino-db staging {...}": the words are for people, the JSON for `parseMark`. */
 export function formatMark({kind, ...details}: DatabaseMark): string {

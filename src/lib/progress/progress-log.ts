@@ -1,5 +1,5 @@
 /** Keeps the last lines of what a run did, for whoever is told about it afterwards. */
-import type {Clock} from '../clock.js';
+import {type Clock, elapsedMs} from '../clock.js';
 import {messageOf} from '../errors.js';
 import {formatDuration} from '../format.js';
 import type {Progress} from './progress.js';
@@ -19,26 +19,25 @@ export function logProgress(
   return {
     lines,
     progress: {
-      plan: (titles) => progress.plan(titles),
-      close: () => progress.close(),
+      ...progress,
       step: (title, work) =>
         progress.step(title, async (step) => {
-          const begun = clock.now().getTime();
+          const startedMs = clock.now().getTime();
           let remark = '';
           add(`${title} ...`);
           try {
             const result = await work({
+              ...step,
               note: (text) => {
                 remark = `: ${text}`;
                 step.note(text);
               },
-              advance: (done, total, unit) => step.advance(done, total, unit),
               skip: (why) => {
                 remark = `: skipped, ${why}`;
                 step.skip(why);
               },
             });
-            add(`${title} done in ${formatDuration(clock.now().getTime() - begun)}${remark}`);
+            add(`${title} done in ${formatDuration(elapsedMs(clock, startedMs))}${remark}`);
             return result;
           } catch (error) {
             add(`${title} failed: ${messageOf(error)}`);
