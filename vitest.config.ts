@@ -45,6 +45,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'],
           testTimeout: 30_000,
+          // A hundred short files: loading the program anew for each takes longer than all their tests.
+          isolate: false,
         },
       },
       // Properties of the parsers; one of them asks the real psql. DESTINO_TEST_FUZZ=long tries many more.
