@@ -1,6 +1,6 @@
 /** libpq's password file (manual, 34.16) for the driver, which only looks for it in its usual place. */
 import {readFile, stat} from 'node:fs/promises';
-import {type Connection} from './connection.js';
+import type {Connection} from './connection.js';
 
 /**
  * The password for the connection in its `passfile`; undefined when there is no such file or no fitting line.

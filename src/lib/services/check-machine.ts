@@ -1,5 +1,5 @@
 /** The story of `doctor`: looks at everything the commands need and says how to mend what is missing. */
-import {resolveConnection} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import {serverBinFolders} from '../postgres/local-cluster.js';
 import type {RunContext} from '../run-context.js';
 import {checkFolders} from './check-folders.js';

@@ -1,13 +1,8 @@
 /** Doctor's look at the connection URL: which one, what is passed over, what is likely to go wrong. */
 import {AppError} from '../errors.js';
-import {
-  type Connection,
-  describeConnection,
-  findConnectionUrl,
-  foreignParametersOf,
-  refuseTransactionPooler,
-  resolveConnection,
-} from '../postgres/connection.js';
+import {type Connection, describeConnection, refuseTransactionPooler} from '../postgres/connection.js';
+import {foreignParametersOf} from '../postgres/connection-url.js';
+import {findConnectionUrl, resolveConnection} from '../postgres/resolve-connection.js';
 import {isProduction} from '../settings/production.js';
 import type {Settings} from '../settings/settings.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';

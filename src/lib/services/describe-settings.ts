@@ -2,7 +2,8 @@
 import {resolve} from 'node:path';
 import {ruleNames} from '../backups/retention.js';
 import {AppError} from '../errors.js';
-import {describeConnection, resolveConnection} from '../postgres/connection.js';
+import {describeConnection} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import type {Settings} from '../settings/settings.js';
 
 export interface ShownSetting {

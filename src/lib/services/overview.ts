@@ -1,6 +1,7 @@
 /** What is set up and what backups there are, and what to do first in view of that. Looks at files only. */
 import {join} from 'node:path';
-import {describeConnection, resolveConnection} from '../postgres/connection.js';
+import {describeConnection} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import {AppError} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import {leftoversNote} from '../watch/journal.js';

@@ -3,12 +3,8 @@ import {join, resolve} from 'node:path';
 import {type Backup, readCatalogue} from '../backups/catalogue.js';
 import {estimateDumpSize, requireSpace} from '../backups/disk-space.js';
 import {withSession} from '../postgres/client.js';
-import {
-  type Connection,
-  refuseTransactionPooler,
-  resolveConnection,
-  withDatabase,
-} from '../postgres/connection.js';
+import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
 import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../postgres/compress-methods.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';

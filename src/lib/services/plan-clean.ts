@@ -23,7 +23,8 @@ import {ordersProfile} from '../orders/profile.js';
 import {readCatalog} from '../orders/read-catalog.js';
 import {createCandidateTables, guardCustomers, selectCandidates} from '../orders/select-orders.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
-import {type Connection, refuseTransactionPooler, resolveConnection} from '../postgres/connection.js';
+import {type Connection, refuseTransactionPooler} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import type {RunContext} from '../run-context.js';
 

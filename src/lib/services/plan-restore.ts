@@ -3,12 +3,8 @@ import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import {type Session, withSession} from '../postgres/client.js';
 import type {NamedTable} from '../postgres/archive-list.js';
-import {
-  type Connection,
-  refuseTransactionPooler,
-  resolveConnection,
-  withDatabase,
-} from '../postgres/connection.js';
+import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import {findFilledTables, findMissingTables} from '../postgres/inspect-rows.js';

@@ -1,5 +1,6 @@
 /** Drops databases that a restore has set aside, all but the newest for each name. */
-import {type Connection, resolveConnection} from '../postgres/connection.js';
+import type {Connection} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseMark, type ListedDatabase, listDatabases} from '../postgres/database-mark.js';
 import {withMaintenanceSession} from '../postgres/maintenance.js';
 import {quoteIdentifier} from '../postgres/quote.js';

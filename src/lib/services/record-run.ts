@@ -6,7 +6,7 @@ import {type Clock, elapsedMs} from '../clock.js';
 import {type AppError, exitStatus, messageOf} from '../errors.js';
 import {logProgress} from '../progress/progress-log.js';
 import type {Progress} from '../progress/progress.js';
-import {resolveConnection} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import type {Settings} from '../settings/settings.js';
 import {formatMetrics} from '../watch/metrics.js';
 import {assessStatus} from '../watch/status.js';

@@ -3,7 +3,7 @@ import {basename, dirname, join, resolve} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
-import {resolveConnection} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import type {RunContext} from '../run-context.js';
 import type {OpeningKeys} from '../storage/age-keys.js';
 import {decryptStream} from '../storage/age-stream.js';

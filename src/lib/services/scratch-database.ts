@@ -5,11 +5,11 @@ import {type Session, withSession} from '../postgres/client.js';
 import {
   type Connection,
   describeConnection,
-  parseConnectionUrl,
   refuseTransactionPooler,
-  resolveConnection,
   withDatabase,
 } from '../postgres/connection.js';
+import {parseConnectionUrl} from '../postgres/connection-url.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import {createDatabase, dropWorkDatabase} from '../postgres/create-database.js';
 import {markStatement} from '../postgres/database-mark.js';
 import type {DatabaseLocale} from '../postgres/inspect-database.js';

@@ -3,12 +3,8 @@ import {AppError} from '../errors.js';
 import {formatAge, formatBytes} from '../format.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
-import {
-  type Connection,
-  refuseTransactionPooler,
-  resolveConnection,
-  withDatabase,
-} from '../postgres/connection.js';
+import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseMark, type ListedDatabase, listDatabases} from '../postgres/database-mark.js';
 import {isProduction} from '../settings/production.js';
 import type {RunContext} from '../run-context.js';

@@ -2,11 +2,11 @@ import {describe, expect, it} from 'vitest';
 import {
   describeConnection,
   libpqEnvironment,
-  parseConnectionUrl,
   refuseTransactionPooler,
-  resolveConnection,
   withDatabase,
 } from '../../../src/lib/postgres/connection.js';
+import {parseConnectionUrl} from '../../../src/lib/postgres/connection-url.js';
+import {resolveConnection} from '../../../src/lib/postgres/resolve-connection.js';
 import {environmentOf} from '../../../src/lib/settings/environment.js';
 import {testContext} from '../../support/test-context.js';
 

@@ -1,7 +1,7 @@
 import {chmod, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, it} from 'vitest';
-import {parseConnectionUrl} from '../../../src/lib/postgres/connection.js';
+import {parseConnectionUrl} from '../../../src/lib/postgres/connection-url.js';
 import {findPassword, passwordFromFile} from '../../../src/lib/postgres/password-file.js';
 import {tempFolder} from '../../support/run-cli.js';
 

@@ -1,7 +1,7 @@
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {resolveConnection} from '../../../src/lib/postgres/connection.js';
+import {resolveConnection} from '../../../src/lib/postgres/resolve-connection.js';
 import {parseServiceFile, readService} from '../../../src/lib/postgres/service-file.js';
 import {environmentOf} from '../../../src/lib/settings/environment.js';
 import {tempFolder} from '../../support/run-cli.js';
