@@ -244,6 +244,7 @@ function recordBackup(context: RunContext, record: BackupRecord): void {
   context.record({
     backupId: record.id,
     format: record.format,
+    schemaOnly: record.config.schemaOnly,
     size: record.size,
     rows: rowsOf(record),
     verifications:

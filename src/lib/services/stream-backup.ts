@@ -3,7 +3,7 @@ import type {Readable} from 'node:stream';
 import {branchStream} from '../archive/branch-stream.js';
 import type {DetectedDump} from '../archive/detect-format.js';
 import {backupExtension, backupId} from '../backups/backup-name.js';
-import {type BackupRecord, formatBackupRecord} from '../backups/backup-record.js';
+import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-record.js';
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
 import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
@@ -92,7 +92,13 @@ export async function streamBackup(
       metadataKey = dumped.metadataKey;
       await to.writeText(metadataKey, formatBackupRecord(record), null);
       await done();
-      context.record({backupId: id, format: record.format, size: record.size});
+      context.record({
+        backupId: id,
+        format: record.format,
+        schemaOnly: record.config.schemaOnly,
+        size: record.size,
+        rows: rowsOf(record),
+      });
       const path = `${to.url}/${staging}${record.backupPath}`;
       return {
         ...toResult(context.settings, record, placeOf(id, path), plan.warnings, []),

@@ -65,13 +65,14 @@ function isDone(run: RunRecord): boolean {
   return run.outcome === 'ok' || (run.outcome === 'alarm' && run.command === 'backup');
 }
 
-/** Whether the run is of the kind that the job starts: same command, same format, same level of proof. */
+/** Whether the run is of the kind that the job starts: same command, same format and part, same level of proof. */
 function isRunOf(run: RunRecord, args: readonly string[]): boolean {
   if (run.command !== args[0] || run.mode !== 'execute') return false;
   const value = (flag: string): string | undefined =>
     args.find((arg) => arg.startsWith(`--${flag}=`))?.slice(flag.length + 3);
   const format = value('format');
   if (format !== undefined && run.format !== null && run.format !== format) return false;
+  if (run.schemaOnly !== null && run.schemaOnly !== args.includes('--schema-only')) return false;
   const level = value('level');
   return (
     level === undefined ||

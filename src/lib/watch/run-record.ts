@@ -33,6 +33,8 @@ const factsShape = {
   database: runDatabaseSchema.nullable(),
   backupId: z.string().nullable(),
   format: z.enum(backupFormats).nullable(),
+  /** Whether the backup that was written holds definitions alone; null where none was written, or by a version that did not tell. */
+  schemaOnly: z.boolean().nullable().default(null),
   /** Bytes of the backup that was written or read. */
   size: count.nullable(),
   /** Bytes of the database on its server. */
@@ -81,6 +83,7 @@ export const noFacts: Required<RunFacts> = {
   database: null,
   backupId: null,
   format: null,
+  schemaOnly: null,
   size: null,
   databaseSize: null,
   rows: null,

@@ -57,6 +57,21 @@ describe('checkSchedule', () => {
     expect(state('daily custom', {})).toBe('done');
   });
 
+  it('does not take definitions alone for the backup in SQL, nor the other way round', () => {
+    const state = (sentence: string, schemaOnly: boolean | null) =>
+      checkSchedule(
+        parsePlan([sentence]),
+        'UTC',
+        [sampleRun({startedAt: '2026-11-22T03:00:00.000Z', format: 'sql', schemaOnly})],
+        new Date('2026-11-22T00:00:00Z'),
+        now,
+      )[0]?.runs[0]?.state;
+    expect([state('daily sql', true), state('daily sql', false)]).toEqual(['missed', 'done']);
+    expect([state('daily schema', true), state('daily schema', false)]).toEqual(['done', 'missed']);
+    // An older version did not write it down.
+    expect([state('daily sql', null), state('daily schema', null)]).toEqual(['done', 'done']);
+  });
+
   it('leaves out what the audit log never tells of: commands that only look, and previews', () => {
     const others = ['hourly status; weekly report', 'daily run status --notify', 'daily run orders:clean'];
     const cleaning = 'weekly run orders:clean --execute --yes';
