@@ -93,7 +93,10 @@ export async function withSession<T>(
   } finally {
     signal?.removeEventListener('abort', cancel);
     clearInterval(watch);
+    // Where the network lets nothing through any more, the server would never close its side.
+    const unheard = setTimeout(() => client.connection.stream.destroy(), silenceMs);
     await client.end().catch(() => undefined); // the connection may be gone already; there is nothing left to lose
+    clearTimeout(unheard);
   }
 }
 
@@ -197,7 +200,7 @@ async function open(
   return client;
 }
 
-/** The answer to a cancelled statement takes no longer than this, unless the network lets nothing through, ms. */
+/** The answer to a cancelled statement, and a farewell, take no longer than this, unless the network lets nothing through, ms. */
 const silenceMs = 5000;
 
 /** Breaks the connection when the statement that runs gets no answer, not even that it was cancelled. */

@@ -1,6 +1,6 @@
 import {once} from 'node:events';
 import {type AddressInfo, createServer, type Server} from 'node:net';
-import {expect, it} from 'vitest';
+import {expect, it, vi} from 'vitest';
 import {withSession} from '../../../src/lib/postgres/client.js';
 import type {Connection} from '../../../src/lib/postgres/connection.js';
 import {parseConnectionUrl} from '../../../src/lib/postgres/connection-url.js';
@@ -44,6 +44,23 @@ it('gives up an attempt to connect when the run is interrupted, and does no work
   const connection = await connectionTo(server);
   const session = withSession(connection, () => Promise.resolve('reached'), {signal: stop.signal});
   await expect(session).rejects.toThrow('Ctrl-C');
+  server.close();
+});
+
+it('ends a session whose server no longer closes the connection', async () => {
+  vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']});
+  const ready = message('Z', 'I');
+  const server = createServer({allowHalfOpen: true}, (socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.write(Buffer.concat([message('R', Buffer.alloc(4)), ready])));
+    socket.on('data', (data) => {
+      if (data.toString('latin1', 0, 1) === 'Q') socket.write(ready);
+    });
+    socket.once('end', () => vi.runAllTimers()); // the farewell, to which there is no answer
+  });
+  const connection = await connectionTo(server);
+  expect(await withSession(connection, () => Promise.resolve('reached'))).toBe('reached');
+  vi.useRealTimers();
   server.close();
 });
 
