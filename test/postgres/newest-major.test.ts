@@ -13,7 +13,10 @@ import {
 } from '../../src/lib/postgres/local-cluster.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import {checkMachine} from '../../src/lib/services/check-machine.js';
+import {cleanOrders} from '../../src/lib/services/clean-orders.js';
+import {restoreOrders} from '../../src/lib/services/restore-orders.js';
 import {verifyBackup} from '../../src/lib/services/verify-backup.js';
+import {cleanRequest} from '../support/clean-request.js';
 import {makeBackup} from '../support/make-backup.js';
 import {makeDump, testSettings} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -117,5 +120,34 @@ describe('the newest major version', () => {
       expect(rowsOf(contents)).toEqual(rowsOf(old));
     }
     expect(await fingerprintDatabase(connection, old.tables)).toEqual(rowsOf(old));
+  });
+
+  it('gets orders back whose key is one of time, as 18 has them', async () => {
+    await withSession(newest.connection, (session) =>
+      session.query('CREATE DATABASE tickets TEMPLATE template0'),
+    );
+    const connection = withDatabase(newest.connection, 'tickets');
+    const readRows = () => withSession(connection, (session) => session.query('SELECT * FROM ticket'));
+    const without = newestMajor >= 18 ? 'WITHOUT OVERLAPS' : '';
+    await withSession(connection, (session) =>
+      session.client.query(`
+        CREATE TABLE ticket (id int4range, during daterange, mail text, PRIMARY KEY (id, during ${without}));
+        INSERT INTO ticket VALUES ('[1,2)', '[2026-01-01,2026-02-01)', 'test@x.org')`),
+    );
+    const before = await readRows();
+    const root = {schema: 'public', table: 'ticket', key: ['id', 'during'], email: 'mail'};
+    const context = testContext(folder, {
+      env: {DIRECT_URL: urlOf(connection)},
+      settings: {config: {orders: {profile: {name: 'tickets', roots: [root]}}}},
+    });
+    const {backupPath} = await cleanOrders(context, cleanRequest());
+    expect(await readRows()).toEqual([]);
+    await restoreOrders(context, {
+      backupFile: String(backupPath),
+      execute: true,
+      failOnConflicts: true,
+      onlyOrders: [],
+    });
+    expect(await readRows()).toEqual(before);
   });
 });

@@ -83,7 +83,8 @@ const columnsSql = `
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped`;
 
-// Strategy 3 of a btree operator family is equality (manual, 38.16.2); exclusion constraints name their operators.
+// Strategy 3 of a btree operator family is equality (manual, 38.16.2); exclusion constraints, and from 18 on keys WITHOUT OVERLAPS, name
+// their operators.
 const exclusivesSql = `
   SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
            'name', i.relname, 'isPrimary', x.indisprimary, 'predicate', pg_catalog.pg_get_expr(x.indpred, x.indrelid),
@@ -97,7 +98,7 @@ const exclusivesSql = `
                   WHERE oc.oid = x.indclass[k - 1]) END) ORDER BY k)
              FROM pg_catalog.generate_series(1, x.indnkeyatts::int) k)) ORDER BY x.indisprimary DESC, i.relname)
     FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
-    LEFT JOIN pg_catalog.pg_constraint con ON con.conindid = x.indexrelid AND con.contype = 'x' AND con.conrelid = c.oid
+    LEFT JOIN pg_catalog.pg_constraint con ON con.conindid = x.indexrelid AND con.conexclop IS NOT NULL AND con.conrelid = c.oid
    WHERE x.indrelid = c.oid AND (x.indisunique OR x.indisexclusion) AND x.indislive`;
 
 const referencesSql = `
