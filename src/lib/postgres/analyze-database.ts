@@ -1,5 +1,6 @@
 /** Gathers the planner's statistics of a whole database over several sessions; dumps up to PostgreSQL 17 carry none. */
 import {z} from 'zod';
+import {AppError} from '../errors.js';
 import {type Session, withSession} from './client.js';
 import type {Connection} from './connection.js';
 import {parseRows} from './inspect-database.js';
@@ -10,7 +11,7 @@ const relationRow = z.object({schema: z.string(), name: z.string()});
 /**
  * Analyzes every table and materialized view, largest first. A partitioned table takes its partitions along
  * (manual, ANALYZE), so these are not named again. What the role may not analyze the server skips with a warning.
- * @param sessions how many tables are analyzed side by side
+ * @param sessions how many tables are analyzed side by side at most; fewer where the server has no more connections
  */
 export async function analyzeDatabase(
   connection: Connection,
@@ -37,9 +38,11 @@ export async function analyzeDatabase(
           queue.length = 0; // after an error the others stop too
         }
       };
-      const followers = Array.from({length: Math.min(sessions, queue.length) - 1}, () =>
-        withSession(connection, work, {signal}),
-      );
+      const follow = (): Promise<void> =>
+        withSession(connection, work, {signal}).catch((error: unknown) => {
+          if (!(error instanceof AppError && error.code === 'TOO_MANY_CONNECTIONS')) throw error;
+        });
+      const followers = Array.from({length: Math.min(sessions, queue.length) - 1}, follow);
       const outcomes = await Promise.allSettled([work(leader), ...followers]);
       const failed = outcomes.find((outcome) => outcome.status === 'rejected');
       if (failed) throw failed.reason;
