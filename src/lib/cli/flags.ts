@@ -8,7 +8,7 @@ import type {EncryptionFlags} from '../services/encryption.js';
 const helpGroup = 'GLOBAL';
 
 export const globalFlags = {
-  quiet: Flags.boolean({char: 'q', helpGroup, summary: 'Print errors only.'}),
+  quiet: Flags.boolean({char: 'q', helpGroup, summary: 'Print errors and alarms only.'}),
   verbose: Flags.boolean({
     helpGroup,
     summary: "Show the tools' messages and, on errors, their cause.",

@@ -61,6 +61,11 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         warnings.push(
           `Left out, as Supabase manages them: ${managed.join(', ')} (--preset none includes them).`,
         );
+      const schemas = [...asked.includeSchemas, ...asked.excludeSchemas];
+      if (asked.includeTables.length > 0 && schemas.length > 0)
+        warnings.push(
+          `Where tables are named, pg_dump looks at no schemas: ${schemas.join(', ')} changed nothing (write --include-table SCHEMA.TABLE).`,
+        );
       const patterns = {...asked, excludeSchemas: [...asked.excludeSchemas, ...managed]};
       const selection = await selectForDump(session, patterns);
       const options = fitBackupOptions(patterns, request, settings.config, {
