@@ -106,7 +106,11 @@ export function simulateMonth(until = new Date(`${story.lastDay}T12:00:00Z`)): S
         'backup',
         20_000,
         {format},
-        failed(130, 'INTERRUPTED', 'Interrupted. What had been begun was cleared up, but for what a warning names.'),
+        failed(
+          130,
+          'INTERRUPTED',
+          'Interrupted. What had been begun was cleared up, but for what a warning names.',
+        ),
       );
     }
     const isShrunk = format === 'custom' && day === story.shrunk;
