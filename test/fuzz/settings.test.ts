@@ -288,7 +288,7 @@ describe('plans', () => {
 
   it('come through cron and its shell as the words they are', () => {
     const words = fc.array(
-      anyText.filter((text) => !text.includes('\0') && !text.includes('\ud800')),
+      anyText.filter((text) => !/[\0\r\n\ud800]/.test(text)),
       {minLength: 1, maxLength: 5},
     );
     fc.assert(
@@ -300,8 +300,7 @@ describe('plans', () => {
           args: [],
           words: ['node', ...list],
         }));
-        const block = orRefusal(['NOT_SUPPORTED_HERE'], () => cronBlock(jobs, '/srv/a b'));
-        if (block === undefined) return;
+        const block = cronBlock(jobs, '/srv/a b');
         const commands = block
           .split('\n')
           .filter((line) => line.startsWith('0 * '))
