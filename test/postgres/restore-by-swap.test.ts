@@ -281,22 +281,38 @@ it('is asked for, and refused for a database that belongs to the server', async 
   await expect(undoRestore(context(), {})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
 });
 
-it('is refused for a database of somebody else before anything is made, with the way that is left', async () => {
-  const role = `maker_${Date.now()}`;
-  await onServer((session) => session.query(`CREATE ROLE ${role} LOGIN CREATEDB PASSWORD 'x'`));
-  try {
-    const url = target.url.replace(/\/\/[^@]+@/, `//${role}:x@`);
-    const stranger = testContext(folder, {settings: {databaseUrl: url}});
-    await expect(restoreDatabase(stranger, request)).rejects.toMatchObject({
-      code: 'NOT_SUPPORTED_HERE',
-      message: expect.stringContaining('this role is no member of that') as string,
-      hint: expect.stringContaining('--clean') as string,
-    });
-    expect(await related()).toEqual([name]);
-  } finally {
-    await onServer((session) => session.query(`DROP ROLE ${role}`));
-  }
-});
+it.each(['', 'GRANT swap_owner TO maker'])(
+  'is refused for a database of somebody else before anything is made, with the way that is left: %s',
+  async (grant) => {
+    // What the role does not inherit it could neither rename nor drop.
+    for (const sql of [
+      `CREATE ROLE maker LOGIN CREATEDB NOINHERIT PASSWORD 'x'`,
+      'CREATE ROLE swap_owner',
+      grant,
+    ])
+      if (sql !== '') await onServer((session) => session.query(sql));
+    const owned = (owner: string) =>
+      onServer((session) =>
+        session.query(`ALTER DATABASE "${name.replaceAll('"', '""')}" OWNER TO ${owner}`),
+      );
+    try {
+      await owned('swap_owner');
+      const url = target.url.replace(/\/\/[^@]+@/, '//maker:x@');
+      const stranger = testContext(folder, {settings: {databaseUrl: url}});
+      await expect(restoreDatabase(stranger, request)).rejects.toMatchObject({
+        code: 'NOT_SUPPORTED_HERE',
+        message: expect.stringContaining('this role may not act for that one') as string,
+        hint: expect.stringContaining('--clean') as string,
+      });
+      expect(await related()).toEqual([name]);
+    } finally {
+      for (const database of await related()) if (database !== name) await dropDatabase(database);
+      await owned('postgres');
+      for (const role of ['maker', 'swap_owner'])
+        await onServer((session) => session.query(`DROP ROLE ${role}`));
+    }
+  },
+);
 
 it('asks whoever replaces or brings back a production database for its name', async () => {
   const asked: boolean[] = [];

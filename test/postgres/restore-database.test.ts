@@ -10,6 +10,7 @@ import {afterAll, afterEach, beforeAll, describe, expect, inject, it} from 'vite
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {loadEveryType} from '../support/every-type.js';
+import {makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
   createTempDatabase,
@@ -301,6 +302,32 @@ describe('what cannot work', () => {
       expect(await databaseExists('r_weak_db')).toBe(false);
     } finally {
       await onServer((session) => session.query('DROP ROLE r_weak'));
+    }
+  });
+
+  it('leaves out owners that the role is a member of without their rights, which it could not go on with', async () => {
+    const target = await createTempDatabase('template0');
+    made.push(target.name);
+    const owned = await createTempDatabase('template0');
+    made.push(owned.name);
+    for (const sql of [`CREATE ROLE r_member LOGIN NOINHERIT PASSWORD 'x'`, 'CREATE ROLE r_owner', 'GRANT r_owner TO r_member', `GRANT CREATE ON DATABASE ${target.name} TO r_member`])
+      await onServer((session) => session.query(sql)); // prettier-ignore
+    try {
+      await owned.run(`CREATE SCHEMA own; CREATE TABLE own.state AS SELECT 1 AS id; ALTER TABLE own.state ADD PRIMARY KEY (id);
+        ALTER TABLE own.state OWNER TO r_owner; ALTER SCHEMA own OWNER TO r_owner`);
+      await makeDump(owned.connection, folder, 'custom', {name: 'owned.dump'});
+      const url = new URL(target.url);
+      [url.username, url.password] = ['r_member', 'x'];
+      const result = await restore({backupFile: 'owned.dump'}, url.href);
+      expect(result.warnings.join()).toContain('1 that "r_member" may not act for (r_owner)');
+      expect(await target.query(`SELECT tableowner FROM pg_tables WHERE schemaname = 'own'`)).toEqual([
+        {tableowner: 'r_member'},
+      ]);
+    } finally {
+      await owned.drop();
+      await target.drop();
+      await onServer((session) => session.query('DROP ROLE r_member'));
+      await onServer((session) => session.query('DROP ROLE r_owner'));
     }
   });
 });

@@ -86,22 +86,31 @@ export async function inspectRole(session: Session): Promise<RoleRights> {
   };
 }
 
+/**
+ * SQL: whether the session's role may both give things to the role with the oid and go on working on them as its own. From
+ * 16 on a membership may lack either (manual, GRANT); NOINHERIT has always kept the second one back.
+ */
+export const mayActFor = (
+  oid: string,
+): string => `(pg_catalog.pg_has_role(${oid}, 'USAGE') AND pg_catalog.pg_has_role(${oid},
+  CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))`;
+
 /** Which of `roles` do not exist, and which exist but the session's role may not act for. */
 export async function inspectRoleNames(
   session: Session,
   roles: readonly string[],
 ): Promise<{missing: string[]; foreign: string[]}> {
   const rows = parseRows(
-    z.object({name: z.string(), exists: pgBoolean, is_member: pgBoolean}),
+    z.object({name: z.string(), exists: pgBoolean, may_act: pgBoolean}),
     await session.query(
-      `SELECT wanted AS name, r.oid IS NOT NULL AS exists, coalesce(pg_catalog.pg_has_role(r.oid, 'MEMBER'), false) AS is_member
+      `SELECT wanted AS name, r.oid IS NOT NULL AS exists, coalesce(${mayActFor('r.oid')}, false) AS may_act
          FROM unnest($1::text[]) AS wanted LEFT JOIN pg_catalog.pg_roles r ON r.rolname = wanted ORDER BY 1`,
       [roles],
     ),
   );
   return {
     missing: rows.filter((row) => !row.exists).map((row) => row.name),
-    foreign: rows.filter((row) => row.exists && !row.is_member).map((row) => row.name),
+    foreign: rows.filter((row) => row.exists && !row.may_act).map((row) => row.name),
   };
 }
 

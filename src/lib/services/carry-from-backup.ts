@@ -34,9 +34,11 @@ async function usableOwner(
   maintenance: Connection,
   owner: string,
 ): Promise<string | undefined> {
-  const {missing, foreign} = await withSession(maintenance, (session) => inspectRoleNames(session, [owner]));
+  const {missing, foreign} = await withSession(maintenance, (session) => inspectRoleNames(session, [owner]), {
+    signal: context.signal,
+  });
   if (missing.length + foreign.length === 0) return owner;
-  const why = missing.length > 0 ? 'does not exist here' : 'is one that this role is no member of';
+  const why = missing.length > 0 ? 'does not exist here' : 'is one that this role may not act for';
   context.warn(`The database will belong to the connecting role: its owner "${owner}" ${why}.`);
   return undefined;
 }

@@ -72,7 +72,7 @@ export async function checkNeeds(
   if (noOwner) {
     const names = [...found.owners.missing, ...found.owners.foreign].join(', ');
     context.warn(
-      `Owners are not restored, everything will belong to "${rights.name}": ${countOf(found.owners.missing.length, 'role')} missing, ${found.owners.foreign.length} that "${rights.name}" is no member of (${names}).`,
+      `Owners are not restored, everything will belong to "${rights.name}": ${countOf(found.owners.missing.length, 'role')} missing, ${found.owners.foreign.length} that "${rights.name}" may not act for (${names}).`,
     );
   }
   if (noAcl) {

@@ -9,6 +9,7 @@ import type {NewDatabase} from '../postgres/create-database.js';
 import {parseMark} from '../postgres/database-mark.js';
 import type {DatabaseProperties} from '../postgres/database-properties.js';
 import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
+import {mayActFor} from '../postgres/inspect-target.js';
 import type {RunContext} from '../run-context.js';
 import type {PresentDatabase} from './plan-restore.js';
 
@@ -35,7 +36,7 @@ const targetRow = z.object({
 });
 
 const targetQuery = `
-  SELECT pg_catalog.pg_has_role(d.datdba, 'MEMBER') AS is_owner,
+  SELECT ${mayActFor('d.datdba')} AS is_owner,
          (SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS can_create,
          EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname IN ('supabase_admin', 'rdsadmin', 'cloudsqladmin', 'azuresu', 'neon_superuser'))
            AS is_hosted,
@@ -107,7 +108,7 @@ function findObstacle(row: z.infer<typeof targetRow>, database: string): string 
   }
   if (row.is_template) return 'it is a template';
   if (!row.can_create) return 'the role may not make databases (CREATEDB)';
-  if (!row.is_owner) return `it belongs to "${row.owner}", and this role is no member of that`;
+  if (!row.is_owner) return `it belongs to "${row.owner}", and this role may not act for that one`;
   if (row.prepared > 0) return 'it has prepared transactions, which no session can end';
   return undefined;
 }
