@@ -1,21 +1,32 @@
 /** Names in a dump are in the encoding that the dump sets. */
 
-// ASCII is the same in every encoding of a server.
+// ASCII is the same in every encoding of a server. Node.js knows none of EUC_TW and MULE_INTERNAL.
 const decoderNames: readonly (readonly [RegExp, string])[] = [
   [/^LATIN1$/, 'latin1'],
   [/^LATIN([2-4])$/, 'iso-8859-$1'],
+  [/^LATIN5$/, 'iso-8859-9'],
+  [/^LATIN6$/, 'iso-8859-10'],
+  [/^LATIN7$/, 'iso-8859-13'],
+  [/^LATIN8$/, 'iso-8859-14'],
   [/^LATIN9$/, 'iso-8859-15'],
-  [/^LATIN10$/, 'iso-8859-16'],
   [/^ISO_8859_(\d+)$/, 'iso-8859-$1'],
+  [/^WIN866$/, 'ibm866'],
   [/^WIN(\d+)$/, 'windows-$1'],
   [/^KOI8([RU])$/, 'koi8-$1'],
   [/^EUC_(JP|KR)$/, 'euc-$1'],
+  [/^EUC_JIS_2004$/, 'euc-jp'],
   [/^EUC_CN$/, 'gb18030'],
 ];
+
+/** ISO 8859-16 from 0xA0 on, which Node.js does not know. */
+const latin10 =
+  '\u00a0ĄąŁ€„Š§š©Ș«Ź\u00adźŻ°±ČłŽ”¶·žčș»ŒœŸżÀÁÂĂÄĆÆÇÈÉÊËÌÍÎÏĐŃÒÓÔŐÖŚŰÙÚÛÜĘȚßàáâăäćæçèéêëìíîïđńòóôőöśűùúûüęțÿ';
 
 /** @param latin1 the bytes as characters @param encoding PostgreSQL's name of the encoding (manual, 24.3.1) */
 export function textOf(latin1: string, encoding: string): string {
   if (/^[\u0000-\u007f]*$/.test(latin1)) return latin1;
+  if (encoding === 'LATIN10')
+    return latin1.replace(/[\u00a0-\u00ff]/g, (byte) => latin10.charAt(byte.charCodeAt(0) - 0xa0));
   const bytes = Buffer.from(latin1, 'latin1');
   const found = decoderNames.find(([pattern]) => pattern.test(encoding));
   if (!found) return bytes.toString('utf8');
