@@ -45,6 +45,10 @@ export function joinFingerprints(first: string, second: string): string {
   return fingerprintPrefix + sum.toString(16).padStart(32, '0');
 }
 
+/** One for all sums: each table of a dump has a sum, and one that kept the buffer it saw last would keep it to the end of the dump. */
+let viewed: Buffer = Buffer.alloc(0);
+let view = viewOf(viewed);
+
 /** Austin Appleby's MurmurHash3_x86_128 (smhasher, public domain), made incremental; allocates nothing per row. */
 class MurmurSum implements RowHashSum {
   rows = 0;
@@ -59,8 +63,6 @@ class MurmurSum implements RowHashSum {
   private pendingLength = 0;
   /** The sums of the rows' words, without carries between them. */
   private readonly sums = new Float64Array(4);
-  private buffer: Buffer = this.pending;
-  private view = this.pendingView;
 
   add(buffer: Buffer, start: number, end: number): void {
     this.append(buffer, start, end);
@@ -68,10 +70,7 @@ class MurmurSum implements RowHashSum {
   }
 
   append(buffer: Buffer, start: number, end: number): void {
-    if (buffer !== this.buffer) {
-      this.buffer = buffer;
-      this.view = viewOf(buffer);
-    }
+    if (buffer !== viewed) [viewed, view] = [buffer, viewOf(buffer)];
     this.length += end - start;
     let position = start;
     if (this.pendingLength > 0) {
@@ -84,7 +83,7 @@ class MurmurSum implements RowHashSum {
       this.pendingLength = 0;
     }
     const blocksEnd = end - ((end - position) & 15);
-    if (blocksEnd > position) this.mixBlocks(this.view, position, blocksEnd);
+    if (blocksEnd > position) this.mixBlocks(view, position, blocksEnd);
     for (position = blocksEnd; position < end; position++) {
       this.pending[this.pendingLength++] = buffer[position] ?? 0;
     }

@@ -1,3 +1,5 @@
+import {setFlagsFromString} from 'node:v8';
+import {runInNewContext} from 'node:vm';
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {createCopyStream} from '../../../src/lib/archive/copy-stream.js';
@@ -349,4 +351,21 @@ describe('refusing the text of a dump', () => {
       expect(() => read(text + more)).toThrow(/behind its closing line|psql command|NUL byte/);
     }
   });
+});
+
+it('keeps nothing of the rows of a table that is read, however many tables there are', () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const held = (): number => {
+    collectGarbage();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const stream = createCopyStream(true);
+  stream.write(Buffer.from(head));
+  const before = held();
+  for (let index = 0; index < 200; index++)
+    stream.write(Buffer.from(`COPY public.t${index} (a) FROM stdin;\n${'x'.repeat(1 << 18)}\n\\.\n\n`));
+  expect(held() - before).toBeLessThan(10 << 20);
+  stream.write(Buffer.from(tail));
+  expect(stream.end().tables).toHaveLength(200);
 });
