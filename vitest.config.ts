@@ -3,7 +3,7 @@ import {serverBinFolders} from './src/lib/postgres/local-cluster.js';
 
 // Unit and contract tests need no server; postgres and e2e tests share one throw-away cluster.
 const server = {
-  globalSetup: ['test/support/global-cluster.ts'],
+  globalSetup: ['test/support/temp-root.ts', 'test/support/global-cluster.ts'],
   testTimeout: 120_000,
   hookTimeout: 120_000,
   pool: 'forks' as const,
@@ -44,6 +44,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'],
+          globalSetup: ['test/support/temp-root.ts'],
           testTimeout: 30_000,
           // A hundred short files: loading the program anew for each takes longer than all their tests.
           isolate: false,

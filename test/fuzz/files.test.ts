@@ -1,6 +1,5 @@
 /** Files that somebody damaged or made up: metadata, order backups, journals, archives, dumps. */
-import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {buffer} from 'node:stream/consumers';
 import {setFlagsFromString} from 'node:v8';
@@ -27,13 +26,14 @@ import {sampleRecord, writeSampleBackup} from '../support/sample-backups.js';
 import {sampleRun} from '../support/sample-run.js';
 import {createTempDatabase} from '../support/temp-database.js';
 import {writeOrderBackup} from '../support/write-order-backup.js';
+import {tempFolder} from '../support/run-cli.js';
 
 let folder: string;
 const dumps = new Map<string, Buffer>();
 let orderBackup: Buffer;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'destino-db-test-'));
+  folder = await tempFolder();
   const shop = await createTempDatabase();
   try {
     for (const kind of dumpKinds) {

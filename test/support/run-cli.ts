@@ -1,7 +1,7 @@
 /** Runs the compiled program as a user's shell would. */
 import {type ChildProcess, spawn} from 'node:child_process';
 import {existsSync} from 'node:fs';
-import {mkdtemp, realpath} from 'node:fs/promises';
+import {mkdtemp} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -74,7 +74,7 @@ function coverageEnvironment(): Record<string, string> {
   return folder === undefined ? {} : {NODE_V8_COVERAGE: folder};
 }
 
-/** A folder of the test's own; the system's temporary folder is emptied by the system. */
+/** A folder of the test's own, in the one that goes when the run ends. */
 export async function tempFolder(): Promise<string> {
-  return realpath(await mkdtemp(join(tmpdir(), 'destino-db-test-')));
+  return mkdtemp(join(process.env['DESTINO_TEST_FOLDER'] ?? tmpdir(), 't-'));
 }

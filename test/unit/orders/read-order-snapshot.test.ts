@@ -1,6 +1,5 @@
 /** An order backup that is not exactly what was written is refused, whatever was done to it. */
-import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import fc from 'fast-check';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
@@ -8,6 +7,7 @@ import {createRowHashSum} from '../../../src/lib/archive/row-hash.js';
 import {AppError} from '../../../src/lib/errors.js';
 import type {OrderFile} from '../../../src/lib/orders/order-file.js';
 import {openOrderFile} from '../../../src/lib/orders/open-order-file.js';
+import {tempFolder} from '../../support/run-cli.js';
 
 const orders = ['{"id":1,"note":"a, }} \\" {"}', '{"id":2,"note":"ñ 🥟"}', '{"id":3,"note":null}'];
 const items = ['{"id":10,"order":1,"big":9007199254740993}', '{"id":11,"order":2,"big":1.10}'];
@@ -95,7 +95,7 @@ async function refusal(bytes: Buffer | string): Promise<string> {
 let original: string[];
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'destino-db-test-'));
+  folder = await tempFolder();
   path = join(folder, 'orders-backup.json');
   whole = Buffer.from(textOf());
   original = await read(whole);
