@@ -3,12 +3,14 @@ import {mkdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/errors.js';
+import type {FaultPoint} from '../../src/lib/fault-points.js';
 import {withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import type {ConfirmRequest} from '../../src/lib/run-context.js';
 import {type RestoreOrdersOptions, restoreOrders} from '../../src/lib/services/restore-orders.js';
 import {tempFolder} from '../support/run-cli.js';
-import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {startProxy} from '../support/server-proxy.js';
+import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 import {
   contentOf,
@@ -309,6 +311,30 @@ describe('a restore that must not go on', () => {
       {customerName: 'Somebody'},
     ]);
     expect(await database.query('SELECT 1 FROM refunds LIMIT 1')).toEqual([]);
+  });
+
+  it('does not say that it was rolled back when the answer to its COMMIT was lost', async () => {
+    await cleaned();
+    const place: {needle?: string} = {};
+    const proxy = await startProxy(database.connection, place, 'close');
+    const context = {
+      ...testContext(folder, {settings: {databaseUrl: urlOf(proxy.connection)}}),
+      reach: (point: FaultPoint) => {
+        if (point === 'orders.inserted') place.needle = 'COMMIT\0';
+        return Promise.resolve();
+      },
+    };
+    try {
+      const options = {backupFile: path, execute: true, failOnConflicts: false, onlyOrders: []};
+      const {code, message} = await failure(restoreOrders(context, options));
+      expect({code, message}).toEqual({
+        code: 'CONNECTION_LOST',
+        message: expect.stringMatching(/The orders were put back before that\.$/) as string,
+      });
+      expect((await run({execute: false})).tables['public.orders']?.restored).toBe(0);
+    } finally {
+      await proxy.close();
+    }
   });
 
   it('refuses tables whose rows are hidden from the role', async () => {

@@ -12,6 +12,7 @@ import {withReaderOf} from '../orders/read-before.js';
 import {guardCustomers, lockCandidates, selectCandidatesInParallel} from '../orders/select-orders.js';
 import type {LeafRows} from '../orders/write-order-snapshot.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
+import {transactionId} from '../postgres/transaction-fate.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
 import {openJournal} from '../watch/journal.js';
@@ -42,6 +43,9 @@ export interface CleanRequest {
   readonly waitMs: number | undefined;
   /** Of the order backup; plain without it. */
   readonly encryption?: Encryption | undefined;
+  /** Told, before the error, when the connection broke and the orders are deleted, or may be; with the order backup's path. */
+  readonly onDeletedAllTheSame?:
+    ((outcome: 'committed' | 'unknown', backupPath: string | null) => void) | undefined;
 }
 
 export interface CleanResult extends CleanPlan {
@@ -226,14 +230,16 @@ async function cleanInTransaction(
       backupPath = await sealOrders(context, backupPath, request.encryption);
     await context.reach('clean.file-named');
     context.signal.throwIfAborted();
-    const [row] = await session.query('SELECT pg_catalog.pg_current_xact_id()::text AS id');
-    transaction = row?.['id'] ?? null;
+    transaction = await transactionId(session);
     await session.query('COMMIT');
     await context.reach('clean.committed');
     return {mode: 'execute', ...plan, backupPath, sideEffects};
   } catch (error) {
     await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell
-    throw await settleClean(context, cleaning.connection, {error, transaction, backup, backupPath});
+    const failed = {error, transaction, backup, backupPath};
+    const settled = await settleClean(context, cleaning.connection, failed);
+    if (settled.outcome !== 'aborted') request.onDeletedAllTheSame?.(settled.outcome, backupPath);
+    throw settled.error;
   }
 }
 

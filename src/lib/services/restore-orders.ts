@@ -13,6 +13,7 @@ import {type Session, withSession, withTransaction} from '../postgres/client.js'
 import {type Connection, refuseTransactionPooler} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
+import {fateOfTransaction, type TransactionFate, transactionId} from '../postgres/transaction-fate.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
 import {planRestoreOrders, type RestorableOrders, type RestoreOrdersPlan} from './plan-restore-orders.js';
@@ -171,6 +172,7 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
   });
   return ctx.progress.step('Put the rows back and compare them', async (progress) => {
     let done = 0;
+    let transaction = null as string | null;
     try {
       const sequences = await withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', async () => {
         await session.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
@@ -178,6 +180,7 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
           inserted: (_table, rows) => progress.advance((done += rows), plan.rows, 'rows'),
         });
         await ctx.reach('orders.inserted');
+        transaction = await transactionId(session);
         return moved;
       });
       ctx.record({
@@ -187,14 +190,21 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
       await ctx.reach('orders.committed');
       return sequences;
     } catch (error) {
-      throw describeFailure(error);
+      const fate = transaction === null ? null : await fateOfTransaction(connection, transaction);
+      throw describeFailure(error, fate);
     }
   });
 }
 
-/** Whatever the server refuses is a failed restore, and the transaction is rolled back. */
-function describeFailure(error: unknown): unknown {
+/**
+ * Whatever the server refuses is a failed restore, and the transaction is rolled back.
+ * @param fate of the transaction, where the connection broke while it was committed
+ */
+function describeFailure(error: unknown, fate: TransactionFate | null): unknown {
   if (!(error instanceof AppError) || error.code === 'ORDERS_RESTORE_FAILED') return error;
+  if (fate === 'committed') return withState(error, 'The orders were put back before that.');
+  if (fate === 'unknown')
+    return withState(error, 'Whether the orders were put back is not known; a preview shows it.');
   const state = 'Everything was rolled back, nothing was changed.';
   if (error.code !== 'QUERY_FAILED') return withState(error, state);
   return new AppError(

@@ -1,10 +1,17 @@
 /** How a cleaning that failed ended: whether its orders were deleted, and what becomes of its order backup. */
 import {rm} from 'node:fs/promises';
 import {AppError, messageOf, withState} from '../errors.js';
-import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
+import {fateOfTransaction, type TransactionFate} from '../postgres/transaction-fate.js';
 import type {RunContext} from '../run-context.js';
 import type {OrderBackup} from './back-up-orders.js';
+
+export interface SettledClean {
+  /** The error to throw, with what state things are in. */
+  readonly error: unknown;
+  /** What became of the transaction that deletes. */
+  readonly outcome: TransactionFate;
+}
 
 interface FailedClean {
   readonly error: unknown;
@@ -16,25 +23,26 @@ interface FailedClean {
 }
 
 /**
- * The error of a transaction that did not end well, with what state things are in.
+ * How a transaction that did not end well ended.
  * A backup file claims that its rows were deleted, so it is removed when they were not. When the connection broke during
- * COMMIT only the server knows, and it is asked (manual, 9.27.8); where it cannot tell, the file stays.
+ * COMMIT only the server knows, and it is asked; where it cannot tell, the file stays.
  */
 export async function settleClean(
   context: RunContext,
   connection: Connection,
   {error, transaction, backup, backupPath}: FailedClean,
-): Promise<unknown> {
+): Promise<SettledClean> {
   const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
   if (outcome === 'aborted') {
     await backup?.discard();
     // Where it cannot be removed, it does no harm: putting back what is there changes nothing.
     if (backupPath !== null) await rm(backupPath, {force: true}).catch(() => undefined);
     if (error instanceof AppError && ['DISK_FULL', 'FOLDER_NOT_WRITABLE'].includes(error.code)) {
-      return withState(error, 'No order was deleted.');
+      return {error: withState(error, 'No order was deleted.'), outcome};
     }
-    if (context.signal.aborted || (error instanceof AppError && error.code !== 'QUERY_FAILED')) return error;
-    return new AppError(
+    if (context.signal.aborted || (error instanceof AppError && error.code !== 'QUERY_FAILED'))
+      return {error, outcome};
+    const failed = new AppError(
       'CLEAN_FAILED',
       `Everything was rolled back and nothing was changed. ${messageOf(error)}`,
       {
@@ -42,31 +50,14 @@ export async function settleClean(
         cause: error,
       },
     );
+    return {error: failed, outcome};
   }
   const failure =
     error instanceof AppError ? error : new AppError('CONNECTION_LOST', messageOf(error), {cause: error});
   const file = backupPath === null ? '' : ` The order backup is ${backupPath}.`;
-  return withState(
-    failure,
+  const state =
     outcome === 'committed'
       ? `The orders were deleted before that.${file}`
-      : `Whether the orders were deleted is not known.${file}`,
-  );
-}
-
-async function fateOfTransaction(
-  connection: Connection,
-  transaction: string,
-): Promise<'committed' | 'aborted' | 'unknown'> {
-  try {
-    return await withSession(connection, async (session) => {
-      const [row] = await session.query('SELECT pg_catalog.pg_xact_status($1::xid8) AS status', [
-        transaction,
-      ]);
-      const status = row?.['status'];
-      return status === 'committed' || status === 'aborted' ? status : 'unknown';
-    });
-  } catch {
-    return 'unknown'; // the server cannot be asked; the error that brought us here is told
-  }
+      : `Whether the orders were deleted is not known.${file}`;
+  return {error: withState(failure, state), outcome};
 }
