@@ -1,11 +1,13 @@
 /** The whole workflow on the sample shop: what it does in which order, what it writes, and where it stops. */
-import {readdir, readFile, truncate} from 'node:fs/promises';
+import {mkdir, readdir, readFile, truncate} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import type {FaultPoint} from '../../src/lib/fault-points.js';
 import {safeCleanup, type SafeCleanupRequest} from '../../src/lib/services/safe-cleanup.js';
 import type {Settings} from '../../src/lib/settings/settings.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';
-import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {startProxy} from '../support/server-proxy.js';
+import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
 let shop: TempDatabase;
@@ -136,6 +138,55 @@ describe('the safe cleanup', () => {
       message: expect.stringContaining('no order was deleted') as string,
     });
     expect(await orderCount()).toBe('404');
+  });
+
+  it('does not say that no order was deleted when the answer to the COMMIT was lost, and tells the way back', async () => {
+    const place: {needle?: string} = {};
+    const proxy = await startProxy(shop.connection, place, 'close');
+    const context = {
+      ...testContext(folder, {settings: {databaseUrl: urlOf(proxy.connection)}}),
+      reach: (point: FaultPoint) => {
+        if (point === 'clean.file-named') place.needle = 'COMMIT\0';
+        return Promise.resolve();
+      },
+    };
+    const request = {
+      clean: cleanRequest(),
+      fullBackup: undefined,
+      command: (id: string) => ['destino-db', id],
+      pause: undefined,
+    };
+    try {
+      const error = await safeCleanup(context, request).then(
+        () => expect.fail('it did not fail'),
+        (thrown: unknown) => thrown as Error,
+      );
+      expect(error.message).toContain('The orders were deleted before that. The order backup is ');
+      expect(error.message).toMatch(/The workflow stopped: no full backup was made\.$/);
+    } finally {
+      await proxy.close();
+    }
+    expect(await orderCount()).toBe('252');
+    const report = (await readdir(`${folder}/backups`)).find((name) => name.endsWith('.md'));
+    const text = await readFile(`${folder}/backups/${String(report)}`, 'utf8');
+    expect(text).toContain('## Orders deleted');
+    expect(text).toContain('\ndestino-db orders:restore --backup-file ');
+  });
+
+  it('ends well, and with the way back, when its report cannot be written', async () => {
+    const context = testContext(folder, {env: {DIRECT_URL: shop.url}, now: '2026-11-22T03:10:00.000Z'});
+    await mkdir(`${folder}/backups/safe-cleanup-2026-11-22T03-10-00.json`, {recursive: true});
+    const request = {
+      clean: cleanRequest(),
+      fullBackup: undefined,
+      command: (id: string) => [id],
+      pause: undefined,
+    };
+    const done = await safeCleanup(context, request);
+    expect(done).toMatchObject({reportPath: null, undo: [expect.stringContaining('orders:restore')]});
+    expect(context.warnings).toEqual([
+      expect.stringContaining('The report of the cleanup could not be written'),
+    ]);
   });
 
   it('leaves out the backups it is told to, and says so', async () => {

@@ -34,7 +34,7 @@ export function showSafeCleanup(repeat: (plan: string) => string) {
       '',
       `Full backup:  ${backup?.path == null ? 'none' : printable(backup.path)}`,
       `Order backup: ${orders.backupPath === null ? 'none' : printable(orders.backupPath)}`,
-      `Report:       ${printable(result.reportPath ?? '')}`,
+      `Report:       ${printable(result.reportPath ?? 'none')}`,
       ...(result.undo.length === 0
         ? []
         : [

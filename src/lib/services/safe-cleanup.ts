@@ -38,7 +38,7 @@ export interface SafeCleanupResult {
   /** In a preview, what would be backed up. */
   readonly backup: BackupResult | null;
   readonly orders: CleanResult;
-  /** The Markdown report; the same as JSON stands beside it. Null in a preview. */
+  /** The Markdown report; the same as JSON stands beside it. Null in a preview, and where it could not be written. */
   readonly reportPath: string | null;
   /** The commands that undo it: the whole database as it was before, and the deleted orders alone. */
   readonly undo: readonly string[];
@@ -49,6 +49,8 @@ export interface CleanupState {
   steps: StepOutcome[];
   backup: BackupResult | null;
   orders: CleanResult;
+  /** What is known of orders whose deletion was cut off when it was to take effect; their order backup is in `orders`. */
+  cutOff?: 'committed' | 'unknown';
   undo: string[];
 }
 
@@ -83,13 +85,22 @@ export async function safeCleanup(
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     const told = withState(error, whatWasDone(state));
-    await writeCleanupReport(context, state, told);
+    await report(context, state, told);
     throw told;
   }
-  const reportPath = await context.progress.step('Write the report', () =>
-    writeCleanupReport(context, state),
-  );
+  const reportPath = await context.progress.step('Write the report', () => report(context, state));
   return {mode: 'execute', ...state, reportPath};
+}
+
+/** A report that cannot be written must not hide what it would have told. */
+async function report(context: RunContext, state: CleanupState, error?: AppError): Promise<string | null> {
+  try {
+    return await writeCleanupReport(context, state, error);
+  } catch (failure) {
+    if (!(failure instanceof AppError)) throw failure;
+    context.warn(`The report of the cleanup could not be written: ${failure.message}`);
+    return null;
+  }
 }
 
 async function previewRest(
@@ -137,10 +148,20 @@ async function runPhases(
     skip(state.steps, ['Full backup']);
     await request.pause?.('Find the orders');
   }
-  state.orders = await cleanConfirmed(context, {...request.clean, encryption});
-  if (state.orders.backupPath !== null) {
-    state.undo.push(putBackCommand(context.settings, encryption, state.orders.backupPath, request.command));
-  }
+  const noteOrderBackup = ({backupPath}: CleanResult): void => {
+    if (backupPath === null) return;
+    state.undo.push(putBackCommand(context.settings, encryption, backupPath, request.command));
+  };
+  state.orders = await cleanConfirmed(context, {
+    ...request.clean,
+    encryption,
+    onDeletedAllTheSame: (outcome, backupPath) => {
+      state.cutOff = outcome;
+      state.orders = {...state.orders, backupPath};
+      noteOrderBackup(state.orders);
+    },
+  });
+  noteOrderBackup(state.orders);
   await request.pause?.('Clean');
   await checkResult(context, request, encryption, state.orders);
   if (state.orders.backupPath !== null) {
@@ -209,9 +230,14 @@ function skip(steps: StepOutcome[], names: readonly string[]): void {
   for (const name of names) steps.push({name, status: 'skipped', duration: 0});
 }
 
-function whatWasDone({backup, orders}: CleanupState): string {
+function whatWasDone({backup, orders, cutOff}: CleanupState): string {
   const full = backup?.path == null ? 'no full backup was made' : `the full backup is ${backup.path}`;
+  // Of a deletion that was cut off its own error tells.
   const deleted =
-    orders.mode === 'execute' ? `${countOf(ordersIn(orders), 'order')} deleted` : 'no order was deleted';
-  return `The workflow stopped: ${full}, ${deleted}.`;
+    cutOff !== undefined
+      ? ''
+      : orders.mode === 'execute'
+        ? `, ${countOf(ordersIn(orders), 'order')} deleted`
+        : ', no order was deleted';
+  return `The workflow stopped: ${full}${deleted}.`;
 }

@@ -37,11 +37,16 @@ export async function writeCleanupReport(
 
 /** The report as Markdown. */
 export function cleanupMarkdown(
-  {steps, backup, orders, undo}: CleanupState,
+  {steps, backup, orders, cutOff, undo}: CleanupState,
   at: Date,
   error?: AppError,
 ): string {
-  const isDone = orders.mode === 'execute';
+  const title =
+    orders.mode === 'execute' || cutOff === 'committed'
+      ? 'deleted'
+      : cutOff === 'unknown'
+        ? 'that may have been deleted'
+        : 'that would have been deleted';
   const table = (head: readonly string[], rows: readonly (readonly string[])[]): string[] =>
     rows.length === 0
       ? []
@@ -70,7 +75,7 @@ export function cleanupMarkdown(
       ? 'None.'
       : `\`${backup.path}\`, ${formatBytes(backup.size)}, ${backup.verification?.ok === true ? `verified (${backup.verification.level})` : 'not verified'}.`,
     '',
-    `## Orders ${isDone ? 'deleted' : 'that would have been deleted'}`,
+    `## Orders ${title}`,
     '',
     `Plan \`${orders.plan}\`, order backup: ${orders.backupPath === null ? 'none' : `\`${orders.backupPath}\``}.`,
     '',
