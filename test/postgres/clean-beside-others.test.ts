@@ -1,10 +1,13 @@
 /** Cleaning while others write: what waits, what stops, and that nothing is deleted that is not in the backup. */
+import {readdirSync, readFileSync} from 'node:fs';
 import {readdir, readFile} from 'node:fs/promises';
+import {basename} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
 import {type Session, withSession} from '../../src/lib/postgres/client.js';
 import {type Progress, silentProgress} from '../../src/lib/progress/progress.js';
 import {cleanOrders} from '../../src/lib/services/clean-orders.js';
+import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
 import type {OrdersConfig} from '../../src/lib/settings/orders-config.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -20,17 +23,23 @@ beforeEach(async () => {
 afterEach(() => shop.drop());
 
 /** Runs a cleaning; what has the name of a step or of a point (see fault-points.ts) is awaited as it begins or is reached. */
-function clean(at: Readonly<Record<string, () => Promise<void>>> = {}, orders: OrdersConfig = {}) {
+function clean(
+  at: Readonly<Record<string, () => Promise<void>>> = {},
+  orders: OrdersConfig = {},
+  request: Parameters<typeof cleanRequest>[0] = {},
+  whileSealing = (): void => undefined,
+) {
   const context = testContext(folder, {env: {DIRECT_URL: shop.url}, settings: {config: {orders}}});
   const progress: Progress = {
     ...silentProgress,
     step: async (title, work) => {
       await at[title]?.();
-      return silentProgress.step(title, work);
+      const advance = title.startsWith('Encrypt') ? whileSealing : (): void => undefined;
+      return silentProgress.step(title, (step) => work({...step, advance}));
     },
   };
   const reach = async (point: string): Promise<void> => at[point]?.();
-  return cleanOrders({...context, progress, reach}, cleanRequest());
+  return cleanOrders({...context, progress, reach}, cleanRequest(request));
 }
 
 const files = () => readdir(`${folder}/backups/order-cleanup`).catch(() => []);
@@ -69,6 +78,29 @@ const untilWaitedFor = (holder: Session) => until(`${holder.backendPid} = ANY (p
 
 /** Resolves when the session waits for a lock itself. */
 const untilBlocked = (session: Session) => until(`pid = ${session.backendPid} AND wait_event_type = 'Lock'`);
+
+it('keeps recover away from the files that it writes', async () => {
+  const recovered: unknown[] = [];
+  const left: string[] = [];
+  const seals: string[] = [];
+  const look = async (): Promise<void> => {
+    const found = await recoverLeftovers(testContext(folder), {dryRun: true});
+    recovered.push(...found.recovered);
+    left.push(...found.left.map(({what}) => basename(what)));
+  };
+  const whileSealing = (): void => {
+    const journals = `${folder}/backups/.journal`;
+    seals.push(...readdirSync(journals).map((name) => readFileSync(`${journals}/${name}`, 'utf8')));
+  };
+  const encryption = {to: {passphrase: 'open'}, isLocal: true, keys: {identities: [], passphrases: []}};
+  const {backupPath} = await clean({'clean.file-written': look}, {}, {encryption}, whileSealing);
+  expect(recovered).toEqual([]);
+  const name = basename(backupPath ?? '', '.age');
+  expect(left).toEqual([`${name}.partial`]);
+  expect(seals.join('')).toContain(`${name}.seal.partial`);
+  expect(await files()).toEqual([`${name}.age`]);
+  expect(await readdir(`${folder}/backups/.journal`)).toEqual([]);
+});
 
 describe('a cleaning beside other sessions', () => {
   it('waits for a child that is just being added, and then backs it up and deletes it', async () => {

@@ -16,6 +16,7 @@ import {
 } from '../orders/write-order-snapshot.js';
 import type {Session} from '../postgres/client.js';
 import type {RunContext} from '../run-context.js';
+import {openJournal} from '../watch/journal.js';
 import {type Cleaning, type CleanPlan, completePlan, type FoundPlan} from './plan-clean.js';
 
 export interface OrderBackup {
@@ -45,9 +46,14 @@ export async function backUpOrders(
   const at = context.clock.now();
   const path = await freePath(join(context.settings.backupsDir, 'order-cleanup'), at);
   const partial = `${path}${partialSuffix}`;
+  // Without it `recover` would take the file for one whose run has ended.
+  const journal = openJournal(context, 'orders:clean');
+  const named = await journal.begin({kind: 'partial', path: partial});
   const discard = async (): Promise<void> => {
     // What cannot be removed does no harm: `recover` finds a partial by its name, and putting back what is there changes nothing.
     for (const name of [partial, path]) await rm(name, {force: true}).catch(() => undefined);
+    await named();
+    await journal.close();
   };
   const planOf = (leaves: ReadonlyMap<string, RowDigest>): CleanPlan => completePlan(cleaning, found, leaves);
   const content: SnapshotContent = {
@@ -75,6 +81,8 @@ export async function backUpOrders(
       leaves,
       publish: async () => {
         await renameSafely(partial, path);
+        await named();
+        await journal.close();
         return path;
       },
       discard,

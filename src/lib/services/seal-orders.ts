@@ -8,6 +8,7 @@ import type {RunContext} from '../run-context.js';
 import {writeChecked} from '../storage/checked-files.js';
 import {localPlace} from '../storage/local-place.js';
 import {ageSuffix} from '../storage/stored-record.js';
+import {openJournal} from '../watch/journal.js';
 import {type Encryption, openFirstChunk} from './encryption.js';
 
 /**
@@ -25,6 +26,8 @@ export async function sealOrders(
   const sealed = path + ageSuffix;
   const staging = `${path}.seal${partialSuffix}`;
   return context.progress.step('Encrypt the order backup', async (step) => {
+    const journal = openJournal(context, 'orders:clean');
+    const removed = await journal.begin({kind: 'partial', path: staging});
     try {
       const place = localPlace(staging);
       const expectedBytes = (await stat(path)).size;
@@ -46,6 +49,8 @@ export async function sealOrders(
       throw explainFileError(error, sealed);
     } finally {
       await rm(staging, {recursive: true, force: true});
+      await removed();
+      await journal.close();
     }
   });
 }
