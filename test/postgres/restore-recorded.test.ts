@@ -149,6 +149,24 @@ it('restores over a database in use after a safety backup, in one transaction', 
   expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'kept'}]);
 });
 
+it('is refused when the config file keeps what would be replaced out of the safety backup, in a dry run too', async () => {
+  const target = await createTempDatabase('template0');
+  made.push(target.name);
+  await target.run(`CREATE TABLE state (id int PRIMARY KEY, note text); INSERT INTO state VALUES (1, 'kept');
+    CREATE TABLE unrelated (id int)`);
+  const run = (excludeTables: string[]) =>
+    testContext(folder, {settings: {databaseUrl: target.url, config: {backup: {excludeTables}}}});
+  const request = {backupFile: backup.id, clean: true};
+  for (const dryRun of [true, false])
+    await expect(restoreDatabase(run(['state']), {...request, dryRun})).rejects.toMatchObject({
+      code: 'GUARD',
+      message:
+        'The safety backup would not hold public.state, which the restore replaces; nothing was changed.',
+    });
+  expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'kept'}]);
+  await expect(restoreDatabase(run(['unrelated']), request)).resolves.toMatchObject({way: 'clean'});
+});
+
 it('tells of a database that holds other rows than the backup, and where its content before is', async () => {
   const target = await createTempDatabase('template0');
   made.push(target.name);

@@ -1,16 +1,19 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
 import {elapsedMs} from '../clock.js';
+import {AppError} from '../errors.js';
 import {stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
 import {describeObjects} from '../postgres/inspect-target.js';
 import {isProduction} from '../settings/production.js';
 import type {RunContext} from '../run-context.js';
 import {backupDatabase} from './backup-database.js';
+import type {BackupRequest} from './backup-options.js';
 import {carryFromBackup} from './carry-from-backup.js';
 import {compareWithLive, type LiveComparison} from './compare-with-live.js';
 import type {RestoredTable} from './compare-restored.js';
 import {analyzeAndCompare, asFailedRestore, expectedTables, requireEqual} from './load-and-compare.js';
 import {loadInto} from './load-into.js';
+import {planBackup} from './plan-backup.js';
 import {planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
 import {restoreBySwap} from './restore-by-swap.js';
 import type {RestoreRequest} from './restore-request.js';
@@ -78,6 +81,7 @@ async function planAndRestore(
 ): Promise<Omit<RestoreResult, 'warnings'>> {
   const startedMs = context.clock.now().getTime();
   const plan = await planRestore(context, request, given);
+  if (plan.way === 'clean') await refuseUncoveredTables(context, plan);
   const {database, host, port} = plan.target;
   const facts = {
     database: {name: database, systemIdentifier: null, host, port},
@@ -95,6 +99,30 @@ async function planAndRestore(
   // Once more: a safety backup tells of itself in between.
   context.record({...facts, rows: done.tables.reduce((sum, table) => sum + table.rows, 0)});
   return describe(context, plan, startedMs, done);
+}
+
+/** Of the target, before its objects are dropped. */
+function safetyRequest({target, request}: RestorePlan): BackupRequest {
+  return {label: 'safety', database: target.database, isPruning: false, waitMs: request.waitMs};
+}
+
+/** A safety backup that the config file makes smaller would not bring back all that is replaced. @throws GUARD, and what keeps a backup from being made */
+async function refuseUncoveredTables(context: RunContext, plan: RestorePlan): Promise<void> {
+  const {selection} = await planBackup(context, safetyRequest(plan));
+  const replaced = new Set(expectedTables(plan).map(({schema, name}) => `${schema}.${name}`));
+  // Rows of an extension's own tables come and go with the extension.
+  const missing = selection.leftOut.filter(
+    ({table, reason}) => reason.startsWith('--exclude') && replaced.has(table),
+  );
+  if (missing.length === 0) return;
+  throw new AppError(
+    'GUARD',
+    `The safety backup would not hold ${missing.map(({table}) => table).join(', ')}, which the restore replaces; nothing was changed.`,
+    {
+      hint: 'Use --drop-existing, which keeps the old database aside, or see backup.excludeTables and backup.excludeSchemas in the config.',
+      details: missing.map(({table, reason}) => `${table}: ${reason}`),
+    },
+  );
 }
 
 /** What a restore over a database that holds something would lose there. */
@@ -208,7 +236,7 @@ async function executeRestore(context: RunContext, plan: RestorePlan): Promise<R
     withAdvisoryLock(session, lock, async () => {
       if (plan.way !== 'clean')
         return {...(await restoreInPlace(context, plan)), setAside: null, safetyBackup: null};
-      const safety = await backupDatabase(context, {label: 'safety', database, isPruning: false});
+      const safety = await backupDatabase(context, safetyRequest(plan));
       const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;
       const restored = await stillLocked(plan.target, session, lock, () =>
         restoreInPlace(context, plan, undo),
