@@ -304,6 +304,39 @@ describe('verify', () => {
     expect(result.ok).toBe(true);
   });
 
+  it('proves there what only superusers may own, of one that has another name at home', async () => {
+    const owned = await createTempDatabase('template0');
+    try {
+      await onServer((session) => session.query('CREATE ROLE verify_boss SUPERUSER'));
+      await owned.run(`CREATE TABLE state AS SELECT 1 AS id;
+        CREATE FUNCTION look() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+        CREATE EVENT TRIGGER looks ON ddl_command_end EXECUTE FUNCTION look();
+        CREATE FOREIGN DATA WRAPPER elsewhere;
+        ALTER EVENT TRIGGER looks OWNER TO verify_boss; ALTER FOREIGN DATA WRAPPER elsewhere OWNER TO verify_boss`);
+      const away = testContext(await tempFolder());
+      const {path} = await makeBackup(away, owned.connection, 'custom', '2025-07-02T03:00:00.000Z');
+      const local = {level: 'restore', scratch: {kind: 'local'}} as const;
+      expect(await verify('custom', {backupFile: path, ...local}, away)).toMatchObject({ok: true});
+    } finally {
+      await owned.drop();
+      await onServer((session) => session.query('DROP ROLE verify_boss'));
+    }
+  });
+
+  it('opens no more sessions there than the server has, however many cores there are', async () => {
+    const wide = await createTempDatabase('template0');
+    try {
+      await wide.run(`DO $$ BEGIN
+        FOR i IN 1..80 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT generate_series(1, 1000) AS id', i); END LOOP; END $$`);
+      const many = testContext(await tempFolder(), {settings: {cores: 64}});
+      const {path} = await makeBackup(many, wide.connection, 'custom', '2025-07-03T03:00:00.000Z');
+      const local = {level: 'restore', scratch: {kind: 'local'}} as const;
+      expect(await verify('custom', {backupFile: path, ...local}, many)).toMatchObject({ok: true});
+    } finally {
+      await wide.drop();
+    }
+  });
+
   it('uses the server of a scratch URL', async () => {
     const url = urlOf({...database.connection, database: 'postgres'});
     const result = await verify(

@@ -3,6 +3,8 @@
 export interface DumpNeeds {
   /** Roles that own objects. */
   readonly owners: readonly string[];
+  /** Those that own what only a superuser may. */
+  readonly superusers: readonly string[];
   /** Roles in GRANT, REVOKE and default privileges. */
   readonly grantees: readonly string[];
   /** Roles that policies apply to. */
@@ -12,6 +14,8 @@ export interface DumpNeeds {
 
 const name = String.raw`("(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)`;
 const ownerLine = new RegExp(String.raw`^ALTER .* OWNER TO ${name};$`);
+/** Manual, ALTER EVENT TRIGGER and ALTER FOREIGN DATA WRAPPER: "the new owner must be a superuser". */
+const superuserLine = /^ALTER (?:EVENT TRIGGER|FOREIGN DATA WRAPPER) /;
 const grantLine = new RegExp(
   String.raw`^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .*? (?:TO|FROM) ${name}(?: WITH GRANT OPTION)?;$`,
 );
@@ -27,6 +31,7 @@ const keywords = new Set(['PUBLIC', 'public', 'CURRENT_USER', 'SESSION_USER', 'C
 /** Gathers from a dump's lines, one by one, row data left out. */
 export function collectDumpNeeds(): {read: (line: string) => void; needs: () => DumpNeeds} {
   const owners = new Set<string>();
+  const superusers = new Set<string>();
   const grantees = new Set<string>();
   const policyRoles = new Set<string>();
   const extensions = new Set<string>();
@@ -36,7 +41,11 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
   };
   return {
     read: (line) => {
-      if (line.startsWith('ALTER ')) add(owners, ownerLine.exec(line)?.[1]);
+      if (line.startsWith('ALTER ')) {
+        const owner = ownerLine.exec(line)?.[1];
+        add(owners, owner);
+        if (superuserLine.test(line)) add(superusers, owner);
+      }
       if (/^(?:GRANT|REVOKE|ALTER DEFAULT) /.test(line)) {
         add(grantees, grantLine.exec(line)?.[1]);
         add(grantees, defaultPrivilegeLine.exec(line)?.[1]);
@@ -49,6 +58,7 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
     },
     needs: () => ({
       owners: [...owners].sort(),
+      superusers: [...superusers].sort(),
       grantees: [...grantees].sort(),
       policyRoles: [...policyRoles].sort(),
       extensions: [...extensions].sort(),

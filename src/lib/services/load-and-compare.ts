@@ -24,6 +24,9 @@ export async function loadAndCompare(
   return {tables, ...loaded};
 }
 
+/** A machine of many cores would keep everybody else from a server in use. */
+const mostSessions = 4;
+
 /** Gathers the planner's statistics, which dumps lack, and compares every table. */
 export async function analyzeAndCompare(
   context: RunContext,
@@ -32,7 +35,8 @@ export async function analyzeAndCompare(
 ): Promise<{tables: RestoredTable[]; differences: string[]}> {
   const {signal} = context;
   const expected = expectedTables(plan);
-  await context.progress.step('Analyze', () => analyzeDatabase(target, context.settings.cores, signal));
+  const sessions = Math.min(context.settings.cores, mostSessions);
+  await context.progress.step('Analyze', () => analyzeDatabase(target, sessions, signal));
   return context.progress.step('Compare', async (step) =>
     compareRestored(target, expected, {
       encoding: plan.source.encoding,

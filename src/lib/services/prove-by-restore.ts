@@ -1,6 +1,7 @@
 /** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
 import type {DetectedDump} from '../archive/detect-format.js';
 import type {DumpContents} from '../archive/dump-contents.js';
+import type {DumpNeeds} from '../archive/dump-needs.js';
 import {fingerprintDatabase, type FingerprintedTable} from '../archive/fingerprint.js';
 import type {Backup} from '../backups/catalogue.js';
 import {elapsedMs} from '../clock.js';
@@ -32,6 +33,9 @@ export interface ReadBackup {
   readonly dump: DetectedDump;
   readonly contents: DumpContents;
 }
+
+/** More gain little; a machine of many cores would use up what its server, or a hosted one, has. */
+const mostSessions = 8;
 
 /**
  * Restores, fingerprints every table live, and looks at indexes, constraints, sequences, views and extensions.
@@ -91,7 +95,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   const source: RestoreSource = {...backup, backup, dump};
   if (scratch.isOwnServer) {
     const needs = await readDumpNeeds(source, pgRestore, signal);
-    await makeRoles(connection, [...needs.owners, ...needs.grantees, ...needs.policyRoles], signal);
+    await makeRoles(connection, needs, signal);
   }
   // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
   const quiet = {...context, warn: () => {}};
@@ -116,22 +120,32 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     target: connection,
     serverMajor: rights.serverMajor,
     isSuperuser: rights.isSuperuser,
-    options: {...readingOptions, ...possible, jobs: psql ? 1 : settings.cores, stopsOnError: true},
+    options: {
+      ...readingOptions,
+      ...possible,
+      jobs: psql ? 1 : Math.min(settings.cores, mostSessions),
+      stopsOnError: true,
+    },
     tables: contents.tables,
     onlyTables: [],
   };
 }
 
+/** Superusers only where nobody else may own what they own: functions of the others run with as few rights as where they come from. */
 async function makeRoles(
   connection: Connection,
-  names: readonly string[],
+  {owners, superusers, grantees, policyRoles}: DumpNeeds,
   signal: AbortSignal,
 ): Promise<void> {
   await withSession(
     connection,
     async (session) => {
-      const {missing} = await inspectRoleNames(session, [...new Set(names)]);
-      for (const name of missing) await session.query(`CREATE ROLE ${quoteIdentifier(name)}`);
+      const names = [...new Set([...owners, ...grantees, ...policyRoles])];
+      const {missing} = await inspectRoleNames(session, names);
+      for (const name of missing) {
+        const rights = superusers.includes(name) ? ' SUPERUSER' : '';
+        await session.query(`CREATE ROLE ${quoteIdentifier(name)}${rights}`);
+      }
     },
     {signal},
   );
@@ -182,7 +196,7 @@ async function compareRows(
   let live: FingerprintedTable[];
   try {
     live = await fingerprintDatabase(scratch, tables, {
-      sessions: settings.cores,
+      sessions: Math.min(settings.cores, mostSessions),
       encoding,
       signal,
       onBytes,
