@@ -1,7 +1,9 @@
 /** Compares two sets of keyed rows of any size: both are spread over files by their key, then compared file by file. */
 import {hash} from 'node:crypto';
-import {appendFile, readFile, rm} from 'node:fs/promises';
+import {createReadStream} from 'node:fs';
+import {appendFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
+import {systemErrorCode} from '../errors.js';
 
 export type Side = 'live' | 'backup';
 
@@ -15,10 +17,12 @@ export interface RowDifferences {
 /** Takes a difference's key; called for each one. */
 export type OnDifference = (kind: keyof RowDifferences, key: Buffer) => void;
 
-/** Rows of one file that are compared in memory, about 100 bytes each. */
+/** Rows of the backup in one file, which are held in memory to be compared, about 100 bytes each. */
 const rowsPerBucket = 50_000;
 const mostBuckets = 1024;
 const flushBytes = 1 << 16;
+/** Before each record, the length of its key. */
+const headBytes = 4;
 const hashBytes = 16;
 
 export interface RowBuckets {
@@ -32,7 +36,7 @@ export interface RowBuckets {
 
 /**
  * @param folder an empty folder of the caller's
- * @param expectedRows of the larger side; decides over how many files the rows are spread
+ * @param expectedRows of the backup's side; decides over how many files the rows are spread
  */
 export function createRowBuckets(folder: string, expectedRows: number): RowBuckets {
   const count = Math.min(mostBuckets, Math.max(1, Math.ceil(expectedRows / rowsPerBucket)));
@@ -55,12 +59,12 @@ export function createRowBuckets(folder: string, expectedRows: number): RowBucke
   return {
     add(side, key, row) {
       const name = `${side}-${bucketOf(key, count)}`;
-      const head = Buffer.alloc(4);
+      const head = Buffer.alloc(headBytes);
       head.writeUInt32LE(key.length);
       const record = [head, Buffer.from(key), hash('sha256', row, 'buffer').subarray(0, hashBytes)];
       const entry = waiting.get(name) ?? {parts: [], bytes: 0};
       entry.parts.push(...record);
-      entry.bytes += 4 + key.length + hashBytes;
+      entry.bytes += headBytes + key.length + hashBytes;
       waiting.set(name, entry);
       return entry.bytes >= bufferBytes ? flush(name) : undefined;
     },
@@ -69,13 +73,12 @@ export function createRowBuckets(folder: string, expectedRows: number): RowBucke
       await settle();
       const total = {onlyLive: 0, onlyBackup: 0, changed: 0};
       for (let bucket = 0; bucket < count; bucket++) {
-        const files = [pathOf(`live-${bucket}`), pathOf(`backup-${bucket}`)] as const;
-        const [live, backup] = await Promise.all(files.map(readOrEmpty));
-        compareBucket(live ?? Buffer.alloc(0), backup ?? Buffer.alloc(0), (kind, key) => {
+        const [live, backup] = [pathOf(`live-${bucket}`), pathOf(`backup-${bucket}`)];
+        await compareBucket(live, backup, (kind, key) => {
           total[kind]++;
           onDifference?.(kind, key);
         });
-        for (const file of files) await rm(file, {force: true});
+        for (const file of [live, backup]) await rm(file, {force: true});
       }
       return total;
     },
@@ -89,35 +92,60 @@ function bucketOf(key: Buffer, count: number): number {
   return (value >>> 0) % count;
 }
 
-async function readOrEmpty(path: string): Promise<Buffer> {
-  return readFile(path).catch(() => Buffer.alloc(0)); // no row fell into this file
-}
-
 /** Keys may repeat where the whole row is the key: then as many as are on both sides are equal. */
-function compareBucket(live: Buffer, backup: Buffer, onDifference: OnDifference): void {
+async function compareBucket(live: string, backup: string, onDifference: OnDifference): Promise<void> {
   const rows = new Map<string, string[]>();
-  for (const {key, digest} of recordsOf(backup)) {
-    const same = rows.get(key);
-    if (same) same.push(digest);
-    else rows.set(key, [digest]);
+  for await (const records of recordsOf(backup)) {
+    for (const {key, digest} of records) {
+      const same = rows.get(key);
+      if (same) same.push(digest);
+      else rows.set(key, [digest]);
+    }
   }
-  for (const {key, digest} of recordsOf(live)) {
-    const same = rows.get(key);
-    const found = same?.pop();
-    if (same?.length === 0) rows.delete(key);
-    if (found === undefined) onDifference('onlyLive', Buffer.from(key, 'latin1'));
-    else if (found !== digest) onDifference('changed', Buffer.from(key, 'latin1'));
+  for await (const records of recordsOf(live)) {
+    for (const {key, digest} of records) {
+      const same = rows.get(key);
+      const found = same?.pop();
+      if (same?.length === 0) rows.delete(key);
+      if (found === undefined) onDifference('onlyLive', Buffer.from(key, 'latin1'));
+      else if (found !== digest) onDifference('changed', Buffer.from(key, 'latin1'));
+    }
   }
   for (const [key, digests] of rows) {
     for (let left = digests.length; left > 0; left--) onDifference('onlyBackup', Buffer.from(key, 'latin1'));
   }
 }
 
-function* recordsOf(data: Buffer): Generator<{key: string; digest: string}> {
-  for (let position = 0; position < data.length;) {
-    const start = position + 4;
-    const end = start + data.readUInt32LE(position);
-    yield {key: data.toString('latin1', start, end), digest: data.toString('latin1', end, end + hashBytes)};
-    position = end + hashBytes;
+/** What was written to a file, those of a piece of it at a time; nothing where no row fell into it. */
+async function* recordsOf(path: string): AsyncGenerator<{key: string; digest: string}[]> {
+  let held: Buffer[] = [];
+  let bytes = 0;
+  let needed = headBytes;
+  try {
+    for await (const chunk of createReadStream(path, {highWaterMark: 1 << 20}) as AsyncIterable<Buffer>) {
+      held.push(chunk);
+      bytes += chunk.length;
+      if (bytes < needed) continue; // a long record is joined once
+      const data = Buffer.concat(held);
+      const records = [];
+      let position = 0;
+      for (;;) {
+        const start = position + headBytes;
+        const end = data.length < start ? start : start + data.readUInt32LE(position) + hashBytes;
+        needed = end - position;
+        if (data.length < end) break;
+        const digestAt = end - hashBytes;
+        records.push({
+          key: data.toString('latin1', start, digestAt),
+          digest: data.toString('latin1', digestAt, end),
+        });
+        position = end;
+      }
+      held = [data.subarray(position)];
+      bytes = data.length - position;
+      yield records;
+    }
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
   }
 }
