@@ -67,6 +67,9 @@ class Recompressor {
   private readonly rows: StreamedRows;
   private readonly blockBytes: number;
   private start: Buffer = Buffer.alloc(0);
+  /** What came since the head was looked for in vain. */
+  private unread: Buffer[] = [];
+  private unreadBytes = 0;
   private head: CustomHead | undefined;
   private readonly copies = new Map<number, CopyStatement>();
   private readonly offsets = new Map<number, number>();
@@ -98,18 +101,20 @@ class Recompressor {
 
   async *read(archive: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     try {
-      for await (const chunk of archive) {
-        const rest = this.head ? chunk : this.takeHead(chunk);
-        for (let position = 0; position < rest.length;) {
-          position = this.take(rest, position);
-          yield* this.ready(this.options.workers);
-        }
-      }
+      for await (const chunk of archive) yield* this.takeAll(this.head ? chunk : this.takeHead(chunk));
+      if (!this.head) yield* this.takeAll(this.findHead());
       yield* this.ready(0);
     } finally {
       // After an error blocks may still be at work, whose own errors are of no interest then.
       const blocks = this.outputs.filter((output) => output.kind === 'block');
       await Promise.allSettled(blocks.map((output) => output.deflated));
+    }
+  }
+
+  private async *takeAll(chunk: Buffer): AsyncGenerator<Buffer> {
+    for (let position = 0; position < chunk.length;) {
+      position = this.take(chunk, position);
+      yield* this.ready(this.options.workers);
     }
   }
 
@@ -125,9 +130,17 @@ class Recompressor {
     return {isWhole, tables: this.rows.contents(), head};
   }
 
-  /** Takes what may still belong to the head; returns what follows it. */
+  /** Takes what may still belong to the head; returns what follows it. A long one is looked for only when much more of it has come. */
   private takeHead(chunk: Buffer): Buffer {
-    this.start = Buffer.concat([this.start, chunk]);
+    this.unread.push(chunk);
+    this.unreadBytes += chunk.length;
+    return this.unreadBytes * 2 < this.start.length ? Buffer.alloc(0) : this.findHead();
+  }
+
+  private findHead(): Buffer {
+    this.start = Buffer.concat([this.start, ...this.unread]);
+    this.unread = [];
+    this.unreadBytes = 0;
     this.head = readCustomHead(this.start);
     if (!this.head) return Buffer.alloc(0);
     const {entries, minorVersion, length} = this.head;

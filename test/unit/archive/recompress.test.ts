@@ -153,6 +153,15 @@ describe('compressing an archive again', () => {
     );
   });
 
+  it('reads a long table of contents in time that grows with its length alone', async () => {
+    const archive = makeArchive(
+      16,
+      Array.from({length: 3000}, () => ({rows: [endOfRows]})),
+    );
+    const {isWhole, tables} = await run(archive, 16, 1 << 16);
+    expect([isWhole, tables.length]).toEqual([true, 3000]);
+  }, 15_000);
+
   it('says that an archive is not whole, wherever it ends', async () => {
     const archive = makeArchive(14, [
       {rows: [Buffer.from('one\n'), Buffer.from('two\n'), endOfRows]},
