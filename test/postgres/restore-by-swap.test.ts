@@ -1,18 +1,26 @@
 /** Replacing a database by a swap: the name always leads to all of the old or all of the new content. */
 import {rm} from 'node:fs/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, inject, it} from 'vitest';
-import type {FaultPoint} from '../../src/lib/fault-points.js';
+import {AppError} from '../../src/lib/errors.js';
+import {type FaultPoint, passBy} from '../../src/lib/fault-points.js';
 import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
 import {type Session, withSession} from '../../src/lib/postgres/client.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
-import {databaseNameWith} from '../../src/lib/services/swap-databases.js';
+import {databaseNameWith, swapDatabases} from '../../src/lib/services/swap-databases.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {undoRestore} from '../../src/lib/services/undo-restore.js';
 import {makeDump} from '../support/make-dump.js';
 import {losingRestore, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
-import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
+import {
+  clusterConnection,
+  createTempDatabase,
+  dropDatabase,
+  onServer,
+  type TempDatabase,
+  urlOf,
+} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
 const name = `swap "it's" é`;
@@ -78,6 +86,13 @@ it('puts the backup in place, keeps the old database aside, and undo brings it b
     expect(await content()).toBe('new');
   }
   expect((await related()).length).toBe(3);
+});
+
+it('tells the audit log which database an undo was of, where it is not the one of the URL', async () => {
+  await restoreDatabase(context(), request);
+  const elsewhere = testContext(folder, {settings: {databaseUrl: urlOf(clusterConnection())}});
+  await undoRestore(elsewhere, {targetDb: name});
+  expect(elsewhere.facts).toMatchObject([{database: {name}}]);
 });
 
 it('carries owner, settings, rights, limit, encoding and comment over, also to and fro', async () => {
@@ -168,6 +183,28 @@ it('changes nothing, and says who it is, when somebody cannot be made to leave',
   } finally {
     await target.run(`ROLLBACK PREPARED 'stays'`);
   }
+});
+
+it('knows that somebody stays connected in whatever language the server says so', async () => {
+  let attempts = 0;
+  const german: Session['query'] = (sql) => {
+    if (!sql.startsWith('ALTER')) return Promise.resolve([]);
+    attempts += 1;
+    const cause = Object.assign(new Error('auf Datenbank wird zugegriffen'), {code: '55006'});
+    return Promise.reject(new AppError('QUERY_FAILED', cause.message, {cause}));
+  };
+  const swap = {
+    name: 'no_such',
+    incoming: 'no_such_either',
+    setAside: null,
+    mark: {kind: 'set-aside', database: 'no_such', at: '2026-11-22T03:10:00Z', owner: null, comment: null},
+    comment: null,
+  } as const;
+  const swapping = onServer((session) =>
+    swapDatabases(passBy, clusterConnection(), {...session, query: german}, swap),
+  );
+  await expect(swapping).rejects.toMatchObject({code: 'RESTORE_FAILED'});
+  expect(attempts).toBe(3);
 });
 
 it('is not stopped by sessions that keep coming back, and they see old or new content at every moment', async () => {

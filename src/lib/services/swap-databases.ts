@@ -1,6 +1,6 @@
 /** Lets a database take the place of another by renaming both in one transaction. */
 import {setTimeout as delay} from 'node:timers/promises';
-import {AppError} from '../errors.js';
+import {AppError, systemErrorCode} from '../errors.js';
 import type {Reach} from '../fault-points.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
@@ -111,7 +111,7 @@ async function hasHappened(maintenance: Connection, swap: Swap): Promise<boolean
 }
 
 function isInUse(error: unknown): boolean {
-  return error instanceof AppError && error.message.includes('is being accessed by other users');
+  return error instanceof AppError && systemErrorCode(error.cause) === '55006'; // object_in_use, in whatever language
 }
 
 /** Ends the sessions in `databases` again and again while `work` runs. */

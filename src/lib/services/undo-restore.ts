@@ -55,6 +55,8 @@ export async function undoRestore(context: RunContext, request: UndoRequest): Pr
     broughtBack: plan.incoming.name,
     setAsideAt: plan.incoming.mark.at,
   };
+  const {database: name, host, port} = plan.target;
+  context.record({database: {name, systemIdentifier: null, host, port}});
   if (request.dryRun === true) {
     context.record({mode: 'preview'});
     return {...result, mode: 'dry-run', setAside: null};
