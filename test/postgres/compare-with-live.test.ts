@@ -2,6 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {type DumpKind, makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
@@ -24,6 +25,7 @@ const changes = `
   UPDATE widened SET a = 'changed' WHERE id = 2;
   DROP TABLE dropped;
   CREATE TABLE added (id int); INSERT INTO added VALUES (1), (2), (3);
+  INSERT INTO blanks VALUES ('');
   INSERT INTO _prisma_migrations VALUES ('b', '20260201_second');
 `;
 
@@ -38,6 +40,7 @@ beforeAll(async () => {
     CREATE TABLE keyless (n int); INSERT INTO keyless VALUES (1), (1), (1), (2), (NULL);
     CREATE TABLE widened (id int PRIMARY KEY, a text); INSERT INTO widened VALUES (1, 'a'), (2, 'b');
     CREATE TABLE dropped (id int); INSERT INTO dropped VALUES (1), (2);
+    CREATE TABLE blanks (word text); INSERT INTO blanks VALUES (''), ('');
     CREATE TABLE same (id int PRIMARY KEY); INSERT INTO same SELECT generate_series(1, 100);
     CREATE TABLE _prisma_migrations (id text PRIMARY KEY, migration_name text); INSERT INTO _prisma_migrations VALUES ('a', '20260101_first')`);
   for (const kind of kinds) await makeDump(live.connection, folder, kind, {name: `before.${kind}`});
@@ -66,6 +69,7 @@ it.each(kinds)('counts what differs, from a %s dump', async (kind) => {
     'public.widened': [0, 0, 1],
     'public.dropped': [0, 2, 0],
     'public.added': [3, 0, 0],
+    'public.blanks': [1, 0, 0],
     'public._prisma_migrations': [1, 0, 0],
   });
   expect(wouldLose.every((table) => table.keys === undefined)).toBe(true);
@@ -107,4 +111,56 @@ it('lists the keys with details, and writes nothing to the server', async () => 
     changed: ['back\\slash|2'],
   });
   expect(keysOf('public.keyless')).toMatchObject({key: [], onlyLive: ['9', '9'], onlyBackup: ['1', '1']});
+});
+
+const lossesOf = async (request: Partial<RestoreRequest>, database = live) => {
+  const context = testContext(folder, {settings: {databaseUrl: database.url}});
+  const {wouldLose, ...rest} = await restoreDatabase(context, {
+    backupFile: 'before.custom',
+    dryRun: true,
+    ...request,
+  });
+  const counts = wouldLose.map((table) => [table.table, table.onlyLive, table.onlyBackup, table.changed]);
+  return {counts, ...rest};
+};
+
+it('counts every row of the tables that a restore of the schema alone makes anew', async () => {
+  const {counts, schemaDifferences} = await lossesOf({clean: true, schemaOnly: true});
+  expect(counts).toEqual([
+    ['public._prisma_migrations', 2, 0, 0],
+    ['public.added', 3, 0, 0],
+    ['public.blanks', 3, 0, 0],
+    ['public.items', 59998, 0, 0],
+    ['public.keyless', 5, 0, 0],
+    ['public.odd "keys"', 3, 0, 0],
+    ['public.same', 100, 0, 0],
+    ['public.widened', 2, 0, 0],
+  ]);
+  expect(schemaDifferences).toContain('table public.dropped: only in the backup');
+});
+
+it('tells nothing of the tables that a restore of some others leaves alone', async () => {
+  const {counts, schemaDifferences} = await lossesOf({clean: true, includeTables: ['items', 'dropped']});
+  expect(counts).toEqual([
+    ['public.dropped', 0, 2, 0],
+    ['public.items', 5, 7, 2],
+  ]);
+  expect(schemaDifferences).toEqual(['table public.dropped: only in the backup']);
+});
+
+it('counts large objects, all of them where one differs', async () => {
+  const large = await createTempDatabase('template0');
+  try {
+    await large.run(`SELECT lo_from_bytea(9001, 'abc'), lo_from_bytea(9002, 'def')`);
+    await makeDump(large.connection, folder, 'custom', {name: 'large.custom'});
+    const counts = async () =>
+      (await lossesOf({backupFile: 'large.custom', dropExisting: true}, large)).counts;
+    expect(await counts()).toEqual([]);
+    await large.run(`SELECT lo_put(9002, 0, 'D')`);
+    expect(await counts()).toEqual([['pg_catalog.pg_largeobject', 2, 2, 0]]);
+    await large.run(`SELECT lo_unlink(9001), lo_unlink(9002)`);
+    expect(await counts()).toEqual([['pg_catalog.pg_largeobject', 0, 2, 0]]);
+  } finally {
+    await large.drop();
+  }
 });

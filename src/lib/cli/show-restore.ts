@@ -11,15 +11,19 @@ const ways: Readonly<Record<RestoreResult['way'], string>> = {
   swap: 'beside it, then the two change names; the old one stays aside',
 };
 
-/** @param repeat the command that does what was previewed, from the backup's id */
+/**
+ * @param repeat the command that does what was previewed, from the backup's id
+ * @param command program, id and the flags that name the same settings
+ */
 export function showRestore(
   now: Date,
   repeat: (backup: string) => string,
+  command: (id: string) => readonly string[],
 ): (result: RestoreResult, style: Style) => string[] {
   return (result, style) =>
     result.mode === 'dry-run'
       ? previewLines(result, style, now, repeat(result.backup))
-      : doneLines(result, style);
+      : doneLines(result, style, command);
 }
 
 function previewLines(result: RestoreResult, style: Style, now: Date, command: string): string[] {
@@ -76,7 +80,11 @@ function lossLines(result: RestoreResult, style: Style): string[] {
   const head = ['TABLE', 'LOST', 'COME BACK', 'CHANGED', 'NEWEST LIVE', 'NEWEST IN BACKUP'].map((text) =>
     style.bold(text),
   );
-  const kept = result.way === 'clean' ? ' (tables that the backup does not have stay as they are)' : '';
+  // A backup of definitions alone does not say which tables it has: it lists those with rows.
+  const kept =
+    result.way === 'clean' && result.tables.length > 0
+      ? ' (tables that the backup does not have stay as they are)'
+      : '';
   return [
     ...(rows.length === 0
       ? [style.bold('The live database has the same rows as the backup: nothing would be lost.')]
@@ -108,7 +116,11 @@ function keyLines({table, key, keys}: RestoreResult['wouldLose'][number]): strin
   );
 }
 
-function doneLines(result: RestoreResult, style: Style): string[] {
+function doneLines(
+  result: RestoreResult,
+  style: Style,
+  command: (id: string) => readonly string[],
+): string[] {
   const target = printable(result.target);
   const head = `Restored ${printable(result.backup)} into ${target}: ${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}, ${formatDuration(result.duration)}.`;
   return [
@@ -120,8 +132,8 @@ function doneLines(result: RestoreResult, style: Style): string[] {
       ? []
       : [
           `The database as it was before is kept as ${printable(result.setAside)}.`,
-          `Take it back:   ${printable(shellCommand(['destino-db', 'undo', '--target-db', result.target]))}`,
-          'Drop it later:  destino-db prune --set-aside',
+          `Take it back:   ${printable(shellCommand([...command('undo'), '--target-db', result.target]))}`,
+          `Drop it later:  ${printable(shellCommand([...command('prune'), '--set-aside']))}`,
         ]),
     ...(result.safetyBackup === null
       ? []

@@ -2,7 +2,7 @@
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {createLineSplitter, decodeFields, pickFields, readCopyRows} from '../archive/copy-rows.js';
-import type {DumpedTable} from '../archive/dump-contents.js';
+import {type DumpedTable, largeObjectTable} from '../archive/dump-contents.js';
 import {fingerprintDatabase, pinAsDump} from '../archive/fingerprint.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
 import {createRowBuckets, type RowBuckets, type RowDifferences, type Side} from '../archive/row-buckets.js';
@@ -42,6 +42,12 @@ export interface LiveComparison {
 
 export interface ComparisonInput {
   readonly source: ProvenSource;
+  /** The tables that the restore makes or fills, with the rows that they have afterwards. */
+  readonly tables: readonly DumpedTable[];
+  /** Whether it leaves everything else as it is. */
+  readonly isPart: boolean;
+  /** Whether it makes tables without their rows. */
+  readonly isWithoutRows: boolean;
   readonly pgRestore: Tool | null;
   readonly target: Connection;
   readonly hasDetails: boolean;
@@ -57,24 +63,45 @@ const mostKeys = 10_000;
  * nothing is written on the server.
  */
 export async function compareWithLive(input: ComparisonInput): Promise<LiveComparison> {
-  const {source, target, signal} = input;
-  const live = await withSession(target, inspectColumns, {signal});
-  const pairs = pairTables(live, source.tables);
-  const unequal = await findUnequal(target, pairs, signal);
-  const compared = await compareRows(input, unequal);
-  const missing = source.tables.filter((table) => !live.some((other) => isSame(table, other)));
-  const foreign = live.filter((table) => !source.tables.some((other) => isSame(table, other)));
+  const {tables, isPart, isWithoutRows, target, signal} = input;
+  const isChosen = (table: Named): boolean => tables.some((other) => isSame(table, other));
+  const there = await withSession(target, inspectColumns, {signal});
+  const live = isPart ? there.filter(isChosen) : there;
+  const {losses, migrations} = isWithoutRows
+    ? {losses: await countRows(target, live.filter(isChosen), signal), migrations: noMigrations}
+    : await compareRows(input, await findUnequal(target, pairTables(live, tables), signal));
+  const missing = tables.filter((table) => !live.some((other) => isSame(table, other)));
+  const foreign = live.filter((table) => !isChosen(table));
   return {
     wouldLose: [
-      ...compared.losses,
+      ...losses,
       ...missing
-        .filter((table) => table.schema !== 'pg_catalog')
+        .filter((table) => !isSame(table, largeObjectTable) && table.rows > 0)
         .map((table) => ({...emptyLoss(table), onlyBackup: table.rows})),
-      ...(await countForeign(target, foreign, signal)),
+      ...(await countRows(target, foreign, signal)),
+      ...(isPart || isWithoutRows ? [] : await compareLargeObjects(input)),
     ].sort((a, b) => (a.table < b.table ? -1 : 1)),
-    schemaDifferences: describeSchema(live, source.tables),
-    migrations: compared.migrations,
+    schemaDifferences: describeSchema(live, tables),
+    migrations,
   };
+}
+
+const noMigrations = {onlyLive: [], onlyBackup: []};
+
+/** All together: where any differs, each counts as one lost or one that comes back. */
+async function compareLargeObjects({target, tables, signal}: ComparisonInput): Promise<TableLoss[]> {
+  const dumped = tables.find((table) => isSame(table, largeObjectTable));
+  const [row] = await withSession(
+    target,
+    (session) => session.query('SELECT count(*) AS rows FROM pg_catalog.pg_largeobject_metadata'),
+    {signal},
+  );
+  const rows = Number(row?.['rows'] ?? 0);
+  if (rows === (dumped?.rows ?? 0)) {
+    const [found] = dumped ? await fingerprintDatabase(target, [dumped], {signal}) : [];
+    if (found?.fingerprint === dumped?.fingerprint) return [];
+  }
+  return [{...emptyLoss(largeObjectTable), onlyLive: rows, onlyBackup: dumped?.rows ?? 0}];
 }
 
 interface Pair {
@@ -128,7 +155,10 @@ async function findUnequal(target: Connection, pairs: readonly Pair[], signal: A
     {signal},
   );
   const equal = new Set(
-    comparable.filter((pair, index) => found[index]?.fingerprint === pair.dumped.fingerprint),
+    comparable.filter(({dumped}, index) => {
+      const {rows, fingerprint} = found[index] ?? {};
+      return fingerprint === dumped.fingerprint && rows === dumped.rows; // empty lines add nothing to a fingerprint
+    }),
   );
   return pairs.filter((pair) => !equal.has(pair));
 }
@@ -143,6 +173,7 @@ class TableComparison {
   constructor(
     readonly pair: Pair,
     readonly buckets: RowBuckets,
+    private readonly encoding: string,
   ) {
     const {live, dumped, columns} = pair;
     this.key = live.key.length > 0 && live.key.every((column) => columns.includes(column)) ? live.key : [];
@@ -168,7 +199,7 @@ class TableComparison {
       if (/^\d{4}-[^B]*$/.test(value) && value > (this.newest[side] ?? '')) this.newest[side] = value;
     }
     if (positions.migration >= 0) {
-      const [name] = decodeFields(pickFields(line, [positions.migration]));
+      const [name] = decodeFields(pickFields(line, [positions.migration]), this.encoding);
       if (name !== null && name !== undefined) this.migrations[side].add(name);
     }
     const row = pickFields(line, positions.row);
@@ -178,7 +209,7 @@ class TableComparison {
   async result(hasDetails: boolean): Promise<TableLoss> {
     const keys: Record<keyof RowDifferences, RowKey[]> = {onlyLive: [], onlyBackup: [], changed: []};
     const counts = await this.buckets.compare((kind, key) => {
-      if (hasDetails && keys[kind].length < mostKeys) keys[kind].push(decodeFields(key));
+      if (hasDetails && keys[kind].length < mostKeys) keys[kind].push(decodeFields(key, this.encoding));
     });
     return {
       table: nameOf(this.pair.live),
@@ -210,7 +241,8 @@ async function compareRows(
     for (const [index, pair] of pairs.entries()) {
       const own = join(folder, String(index));
       await mkdir(own, {mode: 0o700});
-      tables.push(new TableComparison(pair, createRowBuckets(own, pair.dumped.rows)));
+      const buckets = createRowBuckets(own, pair.dumped.rows);
+      tables.push(new TableComparison(pair, buckets, input.source.encoding));
     }
     await readBackupRows(input, tables);
     const losses: TableLoss[] = [];
@@ -218,9 +250,9 @@ async function compareRows(
       input.target,
       (session) =>
         withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
-          await session.client.query(pinAsDump);
+          const copyOf = await pinAsDump(session);
           for (const table of tables) {
-            await readLiveRows(session, table);
+            await readLiveRows(session, table, copyOf);
             losses.push(await table.result(input.hasDetails));
             onlyLive.push(...[...table.migrations.live].filter((name) => !table.migrations.backup.has(name)));
             onlyBackup.push(
@@ -254,15 +286,16 @@ async function readBackupRows(input: ComparisonInput, tables: readonly TableComp
   await streamArchive(input.pgRestore, input.source.dump, options, read, input.signal);
 }
 
-async function readLiveRows(session: Session, table: TableComparison): Promise<void> {
+async function readLiveRows(
+  session: Session,
+  table: TableComparison,
+  copyOf: (source: string) => string,
+): Promise<void> {
   const {live, columns} = table.pair;
   const list = columns.map(quoteIdentifier).join(', ');
   const source = quoteQualified(live.schema, live.name);
   // COPY of a table without columns would be a syntax error; its rows are as many empty lines.
-  const statement =
-    columns.length === 0
-      ? `COPY (SELECT FROM ONLY ${source}) TO STDOUT`
-      : `COPY ${source} (${list}) TO STDOUT`;
+  const statement = copyOf(columns.length === 0 ? `(SELECT FROM ONLY ${source})` : `${source} (${list})`);
   const splitter = createLineSplitter();
   await copyOut(session, statement, async (chunk) => {
     for (const line of splitter.lines(chunk)) {
@@ -272,8 +305,8 @@ async function readLiveRows(session: Session, table: TableComparison): Promise<v
   });
 }
 
-/** Tables that the backup does not have: a swap takes them away, a restore in place leaves them. */
-async function countForeign(
+/** What is lost of tables none of whose rows come back. */
+async function countRows(
   target: Connection,
   tables: readonly TableColumns[],
   signal: AbortSignal,
@@ -311,7 +344,7 @@ function describeSchema(live: readonly TableColumns[], dumped: readonly DumpedTa
     }
   }
   for (const table of dumped) {
-    if (table.schema !== 'pg_catalog' && !live.some((candidate) => isSame(candidate, table))) {
+    if (!isSame(table, largeObjectTable) && !live.some((candidate) => isSame(candidate, table))) {
       lines.push(`table ${nameOf(table)}: only in the backup`);
     }
   }

@@ -136,6 +136,9 @@ async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComp
   return context.progress.step('Compare with the live database', () =>
     compareWithLive({
       source: plan.source,
+      tables: expectedTables(plan),
+      isPart: plan.load.onlyTables.length > 0,
+      isWithoutRows: plan.load.options.schemaOnly,
       pgRestore: plan.load.pgRestore,
       target: plan.target,
       hasDetails: plan.request.details ?? false,
