@@ -1,5 +1,6 @@
 /** The rows in a stream of SQL, one by one, with the table that each belongs to. */
 import {type CopyStatement, readCopyStatement} from './sql-names.js';
+import {textOf} from './text-of.js';
 
 /**
  * Calls `onRow` with each row of a COPY block as its text line, without the newline; the buffer is valid during the call only.
@@ -10,9 +11,13 @@ export async function readCopyRows(
   onRow: (table: CopyStatement, row: Buffer) => Promise<void> | undefined,
 ): Promise<void> {
   let table: CopyStatement | undefined;
+  let encoding = 'UTF8';
   for await (const line of linesOf(sql)) {
     if (!table) {
-      if (line.subarray(0, 5).equals(copyWord)) table = readCopyStatement(line.toString('utf8'));
+      const isSetting = line.subarray(0, encodingWord.length).equals(encodingWord);
+      if (isSetting) encoding = /'(.*)'/.exec(line.toString('latin1'))?.[1] ?? encoding;
+      else if (line.subarray(0, copyWord.length).equals(copyWord))
+        table = readCopyStatement(textOf(line.toString('latin1'), encoding));
     } else if (line.length === 2 && line[0] === 0x5c && line[1] === 0x2e) {
       table = undefined;
     } else {
@@ -23,6 +28,7 @@ export async function readCopyRows(
 }
 
 const copyWord = Buffer.from('COPY ');
+const encodingWord = Buffer.from('SET client_encoding = ');
 
 async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const splitter = createLineSplitter();
@@ -75,11 +81,10 @@ export function pickFields(row: Buffer, positions: readonly number[] | 'all'): B
 
 const tab = Buffer.from('\t');
 
-/** The values of a row's text form; null where COPY writes \N (manual, COPY, "Text Format"). */
-export function decodeFields(row: Buffer): (string | null)[] {
+/** The values of a row's text form in the encoding; null where COPY writes \N (manual, COPY, "Text Format"). */
+export function decodeFields(row: Buffer, encoding: string): (string | null)[] {
   const escapes: Readonly<Record<string, string>> = {b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v'};
-  return row
-    .toString('utf8')
+  return textOf(row.toString('latin1'), encoding)
     .split('\t')
     .map((field) =>
       field === '\\N' ? null : field.replace(/\\(.)/gs, (_all, letter: string) => escapes[letter] ?? letter),

@@ -28,10 +28,19 @@ export interface FingerprintOptions {
 }
 
 /** What pg_dump sets, so that the same values have the same text (setup_connection in src/bin/pg_dump/pg_dump.c). */
-export const pinAsDump = `
-  SET LOCAL search_path = ''; SET LOCAL row_security = off; SET LOCAL synchronize_seqscans = off;
-  SELECT pg_catalog.set_config('client_encoding', pg_catalog.current_setting('server_encoding'), true);
-`;
+const pinned = `SET LOCAL search_path = ''; SET LOCAL row_security = off; SET LOCAL synchronize_seqscans = off;`;
+
+/**
+ * Pins what rows look like in the session's transaction.
+ * @param encoding what rows are to be read in; the database's own by default
+ * @returns what makes a COPY statement of a table or query. It tells the encoding of the rows, as the names in it are in that of the session
+ */
+export async function pinAsDump(session: Session, encoding?: string): Promise<(source: string) => string> {
+  await session.client.query(pinned);
+  const [row] = await session.query(`SELECT pg_catalog.current_setting('server_encoding') AS encoding`);
+  const options = `(ENCODING ${quoteLiteral(encoding ?? row?.['encoding'] ?? 'UTF8')})`;
+  return (source) => `COPY ${source} TO STDOUT ${options}`;
+}
 
 /**
  * Reads the tables in one snapshot, several at a time, and hashes their rows as `readDump` does.
@@ -52,13 +61,11 @@ export async function fingerprintDatabase(
     options.onBytes?.(bytes);
   };
   const work = async (session: Session): Promise<void> => {
-    await session.client.query(pinAsDump);
-    if (options.encoding !== undefined)
-      await session.query(`SELECT pg_catalog.set_config('client_encoding', $1, true)`, [options.encoding]);
+    const copyOf = await pinAsDump(session, options.encoding);
     for (let next = queue.shift(); next; next = queue.shift()) {
       results[next.index] = isLargeObjects(next.table)
-        ? await fingerprintLargeObjects(session, count)
-        : await fingerprintTable(session, next.table, count);
+        ? await fingerprintLargeObjects(session, copyOf, count)
+        : await fingerprintTable(session, next.table, copyOf, count);
     }
   };
   const mode = 'ISOLATION LEVEL REPEATABLE READ, READ ONLY';
@@ -103,11 +110,12 @@ function isLargeObjects(table: ObjectName): boolean {
 async function fingerprintTable(
   session: Session,
   table: TableToFingerprint,
+  copyOf: (source: string) => string,
   count: (chunk: Buffer) => void,
 ): Promise<FingerprintedTable> {
   const sum = createRowHashSum();
   const columns = table.columns.length === 0 ? '' : ` (${table.columns.map(quoteIdentifier).join(', ')})`;
-  await copyOut(session, `COPY ${quoteQualified(table.schema, table.name)}${columns} TO STDOUT`, (chunk) => {
+  await copyOut(session, copyOf(quoteQualified(table.schema, table.name) + columns), (chunk) => {
     count(chunk);
     let position = 0;
     for (;;) {
@@ -125,18 +133,18 @@ async function fingerprintTable(
 const pieceBytes = 262_144;
 
 /** pg_largeobject itself is for superusers; lo_get needs the right to read the object, as pg_dump does. */
-const copyLargeObjects = `
-  COPY (
+const largeObjects = `(
     SELECT m.oid, p.n, pg_catalog.lo_get(m.oid, p.n * ${pieceBytes}, ${pieceBytes})
       FROM pg_catalog.pg_largeobject_metadata m,
            LATERAL (SELECT pg_catalog.lo_lseek64(fd, 0, 2) + pg_catalog.lo_close(fd) AS size
                       FROM pg_catalog.lo_open(m.oid, 262144) AS fd) s,
            LATERAL pg_catalog.generate_series(0, greatest((s.size - 1) / ${pieceBytes}, 0)) AS p(n)
-  ) TO STDOUT`;
+  )`;
 
 /** Joins the pieces of each object to the row `loid TAB \\x<hex>`, as COPY would write (loid, lo_get(loid)). */
 async function fingerprintLargeObjects(
   session: Session,
+  copyOf: (source: string) => string,
   count: (chunk: Buffer) => void,
 ): Promise<FingerprintedTable> {
   const sum = createRowHashSum();
@@ -155,7 +163,7 @@ async function fingerprintLargeObjects(
     } else sum.append(line, value + 3, line.length); // the first piece has brought "\\x"
     previous = {oid, piece};
   };
-  await copyOut(session, copyLargeObjects, (chunk) => {
+  await copyOut(session, copyOf(largeObjects), (chunk) => {
     count(chunk);
     let position = 0;
     for (;;) {
