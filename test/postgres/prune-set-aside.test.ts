@@ -70,3 +70,31 @@ it('drops set-aside databases but the newest of each name, those in use, and tho
     (await prune(context(), {...options, dryRun: false})).setAside?.removed.map((one) => one.id),
   ).toEqual(['shop_before_1']);
 });
+
+it('keeps one that somebody connects to while the question is open, drops the others, and says so', async () => {
+  await withSession(cluster.connection, async (session) => {
+    for (const name of ['late_1', 'late_2', 'late_3']) {
+      await session.query(`CREATE DATABASE ${name}`);
+      const at = `2026-11-20T0${name.at(-1) ?? ''}:00:00.000Z`;
+      await session.query(markStatement(name, {kind: 'set-aside', database: 'late', at, owner: null, comment: null})); // prettier-ignore
+    }
+  });
+  let leave = (): void => undefined;
+  const stay = new Promise<void>((resolve) => (leave = resolve));
+  let visit: Promise<void> | undefined;
+  const run = context(
+    () =>
+      new Promise((resolve) => {
+        visit = withSession(withDatabase(cluster.connection, 'late_2'), () => (resolve(), stay));
+      }),
+  );
+  try {
+    const {setAside} = await prune(run, {...options, dryRun: false});
+    expect(setAside?.removed.map((one) => one.id)).toEqual(['late_1']);
+    expect(setAside?.kept.find((one) => one.id === 'late_2')?.reason).toBe('in use: 1 session');
+    expect(run.warnings).toEqual(['"late_2" was left alone: it is in use, or no longer set aside.']);
+  } finally {
+    leave();
+    await visit;
+  }
+});

@@ -4,7 +4,7 @@ import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseMark, type ListedDatabase, listDatabases} from '../postgres/database-mark.js';
 import {withMaintenanceSession} from '../postgres/maintenance.js';
 import {quoteIdentifier} from '../postgres/quote.js';
-import {AppError} from '../errors.js';
+import {AppError, withState} from '../errors.js';
 import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
@@ -26,7 +26,7 @@ export interface SetAsideResult {
 }
 
 /**
- * Finds them by their marks, asks, and drops; one that somebody is connected to is kept.
+ * Finds them by their marks, asks, and drops; one that somebody is connected to, by then too, is kept.
  * @throws NO_DATABASE_URL, NOT_CONFIRMED, PERMISSION_DENIED, ...
  */
 export async function pruneSetAside(ctx: RunContext, dryRun: boolean): Promise<SetAsideResult> {
@@ -42,23 +42,40 @@ export async function pruneSetAside(ctx: RunContext, dryRun: boolean): Promise<S
     isProduction: isProduction(ctx.settings, connection),
     plan: plan.removed.map((one) => `${one.id}: ${one.reason}`),
   });
-  await ctx.progress.step('Drop set-aside databases', () => dropEach(ctx, connection, plan));
-  return plan;
+  return ctx.progress.step('Drop set-aside databases', () => dropEach(ctx, connection, plan));
 }
 
-async function dropEach(ctx: RunContext, connection: Connection, plan: SetAsideResult): Promise<void> {
-  await withMaintenanceSession(
+/** Tries every one; what is in use by now, or was brought back, stays. @throws the first error after that */
+async function dropEach(
+  ctx: RunContext,
+  connection: Connection,
+  plan: SetAsideResult,
+): Promise<SetAsideResult> {
+  return withMaintenanceSession(
     connection,
     async (session) => {
-      for (const {id} of plan.removed) {
+      const removed: SetAsideDecision[] = [];
+      const failures: AppError[] = [];
+      for (const one of plan.removed) {
         ctx.signal.throwIfAborted();
-        // The mark is looked at again: undo may have brought the database back meanwhile.
+        // The mark is looked at again: undo may have brought the database back while the question was open.
         const now = decideSetAside(await listDatabases(session));
-        if (now.removed.some((one) => one.id === id))
-          await session.query(`DROP DATABASE ${quoteIdentifier(id)}`);
-        else
-          throw new AppError('PLAN_CHANGED', `"${id}" is no longer a database to drop; it was left alone.`);
+        if (!now.removed.some(({id}) => id === one.id)) {
+          ctx.warn(`"${one.id}" was left alone: it is in use, or no longer set aside.`);
+          continue;
+        }
+        try {
+          await session.query(`DROP DATABASE ${quoteIdentifier(one.id)}`);
+          removed.push(one);
+        } catch (error) {
+          if (!(error instanceof AppError)) throw error;
+          failures.push(error);
+        }
       }
+      const [first] = failures;
+      if (first)
+        throw withState(first, `${countOf(removed.length, 'database was', 'databases were')} dropped.`);
+      return {kept: decideSetAside(await listDatabases(session)).kept, removed};
     },
     {signal: ctx.signal},
   );
