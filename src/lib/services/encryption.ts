@@ -39,19 +39,20 @@ export async function keysOf(
   {settings, warn}: Pick<RunContext, 'settings' | 'warn'>,
   files: KeyFiles,
 ): Promise<OpeningKeys> {
-  const {identityFile, passphraseFile} = settings.config.encryption ?? {};
-  const named = {
-    identityFile: files.identityFile ?? identityFile,
-    passphraseFile: files.passphraseFile ?? passphraseFile,
-  };
-  try {
-    return await readOpeningKeys(settings.cwd, named);
-  } catch (error) {
-    const isOfFlag = files.identityFile !== undefined || files.passphraseFile !== undefined;
-    if (isOfFlag || !(error instanceof AppError) || error.code !== 'READ_FAILED') throw error;
-    warn(`${error.message} What is encrypted can be neither opened nor tried.`);
-    return {identities: [], passphrases: []};
+  const {identities, passphrases} = await readOpeningKeys(settings.cwd, files);
+  const keys = {identities: [...identities], passphrases: [...passphrases]};
+  for (const kind of ['identityFile', 'passphraseFile'] as const) {
+    const file = files[kind] === undefined ? settings.config.encryption?.[kind] : undefined;
+    try {
+      const configured = await readOpeningKeys(settings.cwd, {[kind]: file});
+      keys.identities.push(...configured.identities);
+      keys.passphrases.push(...configured.passphrases);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'READ_FAILED') throw error;
+      warn(`${error.message} What is encrypted to it can be neither opened nor tried.`);
+    }
   }
+  return keys;
 }
 
 /**

@@ -41,6 +41,13 @@ it('goes on without a key file of the config that is kept elsewhere, but never w
   expect(await encryptionOf(ctx, {})).toMatchObject({to: {recipients: [recipient]}, keys: {identities: []}});
   expect(ctx.warnings).toEqual([expect.stringMatching(/gone\.txt cannot be read.*neither opened nor tried/)]);
   await expect(keysOf(ctx, {identityFile: 'nowhere.txt'})).rejects.toMatchObject({code: 'READ_FAILED'});
+  // The key that a flag names opens what it opens, whatever else the config file wants.
+  const other = context({passphraseFile: 'gone.txt'});
+  expect(await keysOf(other, {identityFile: 'key.txt'})).toMatchObject({
+    identities: [expect.stringContaining('AGE-SECRET-KEY-1')],
+    passphrases: [],
+  });
+  expect(other.warnings).toHaveLength(1);
   await expect(encryptionOf(context({passphraseFile: 'gone.txt'}), {})).rejects.toMatchObject({
     code: 'READ_FAILED',
   });
