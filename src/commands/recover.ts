@@ -1,7 +1,8 @@
 /** destino-db recover */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {confirmFlags, settingsWords, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showRecoveryGuide} from '../lib/cli/show-recovery-guide.js';
 import {showRecover} from '../lib/cli/show-recover.js';
 import {recoveryGuide} from '../lib/services/recovery-guide.js';
@@ -41,13 +42,20 @@ export default class Recover extends BaseCommand {
 
   async run() {
     const {flags} = await this.parse(Recover);
+    const {bin} = this.config;
     if (flags.guide) {
-      return this.perform(flags, (context) => recoveryGuide(context, flags.output), showRecoveryGuide);
+      const command = (id: string): string[] => [bin, id, ...settingsWords(flags)];
+      return this.perform(
+        flags,
+        (context) => recoveryGuide(context, command, flags.output),
+        showRecoveryGuide,
+      );
     }
+    const argv = this.argv.filter((arg) => !['--yes', '-y', '--no-confirm'].includes(arg));
     return this.perform(
       flags,
       (context) => recoverLeftovers(context, {dryRun: flags['dry-run'], waitMs: waitMsOf(flags)}),
-      showRecover,
+      showRecover(repeatCommand(bin, 'recover', argv, ['--yes'])),
       {exitCodeOf: (result) => (result.failed.length > 0 ? 1 : 0)},
     );
   }

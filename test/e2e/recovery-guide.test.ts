@@ -74,17 +74,22 @@ describe('recover --guide', () => {
 
   it('gives previews that the program accepts as they stand', async () => {
     const markdown = await readFile(`${folder}/RECOVERY.md`, 'utf8');
-    const preview = blocks(markdown, '5. Execute')[0]?.split('\n')[0] ?? '';
+    const previews = [
+      blocks(markdown, '5. Execute')[0]?.split('\n')[0] ?? '',
+      blocks(markdown, '3. Choose a strategy')[2]?.trim() ?? '',
+    ];
     const program = new URL('../../bin/run.js', import.meta.url).pathname;
-    const {stdout} = await promisify(execFile)(
-      '/bin/sh',
-      ['-ec', preview.replace(/^destino-db/, `node ${program}`)],
-      {
-        cwd: folder,
-        env: {PATH: process.env['PATH'], HOME: folder, DIRECT_URL: shop.url},
-      },
-    );
-    expect(preview).toContain('--dry-run');
-    expect(stdout).toContain(shop.name);
+    for (const preview of previews) {
+      const {stdout} = await promisify(execFile)(
+        '/bin/sh',
+        ['-ec', preview.replace(/^destino-db/, `node ${program}`)],
+        {
+          cwd: folder,
+          env: {PATH: process.env['PATH'], HOME: folder, DIRECT_URL: shop.url},
+        },
+      );
+      expect(preview).toContain('--dry-run');
+      expect(stdout).toContain(shop.name);
+    }
   });
 });

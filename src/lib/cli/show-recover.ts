@@ -3,7 +3,12 @@ import {countOf} from '../format.js';
 import type {RecoverResult} from '../services/recover-leftovers.js';
 import {columns, printable, type Style} from './style.js';
 
-export function showRecover(result: RecoverResult, style: Style): string[] {
+/** @param repeat the command that does what a dry run shows */
+export function showRecover(repeat: string): (result: RecoverResult, style: Style) => string[] {
+  return (result, style) => linesOf(result, style, repeat);
+}
+
+function linesOf(result: RecoverResult, style: Style, repeat: string): string[] {
   const {recovered, left, failed, dryRun} = result;
   const rows = [
     ...recovered.map((one) => [dryRun ? `would ${one.action}` : `${one.action}: done`, one.what, one.reason]),
@@ -18,6 +23,6 @@ export function showRecover(result: RecoverResult, style: Style): string[] {
     '',
     `${countOf(recovered.length, 'thing')} ${dryRun ? 'to clear up' : 'cleared up'}, ${left.length} left alone${failed.length > 0 ? `, ${failed.length} failed` : ''}.`,
     ...server,
-    ...(dryRun && recovered.length > 0 ? [`${style.bold('Next:')} destino-db recover --yes`] : []),
+    ...(dryRun && recovered.length > 0 ? [`${style.bold('Next:')} ${repeat}`] : []),
   ];
 }

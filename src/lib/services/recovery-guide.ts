@@ -18,8 +18,15 @@ export interface RecoveryGuide {
   readonly path: string | null;
 }
 
-/** @throws READ_FAILED, FOLDER_NOT_WRITABLE, URL_INVALID */
-export async function recoveryGuide(context: RunContext, output?: string): Promise<RecoveryGuide> {
+/**
+ * @param command program, id and the flags that name the same settings, without a URL: the guide is kept
+ * @throws READ_FAILED, FOLDER_NOT_WRITABLE, URL_INVALID
+ */
+export async function recoveryGuide(
+  context: RunContext,
+  command: (id: string) => readonly string[],
+  output?: string,
+): Promise<RecoveryGuide> {
   const {settings, clock} = context;
   const {backups} = await readCatalogue(join(settings.backupsDir, 'database'));
   const connection = connectionOrNone(context);
@@ -39,6 +46,7 @@ export async function recoveryGuide(context: RunContext, output?: string): Promi
   const newest = good.find(isWhole) ?? good[0];
   const markdown = recoveryMarkdown({
     now: clock.now(),
+    command,
     tools: await stockToolPaths(context, newest?.record?.serverMajor),
     folder: settings.cwd,
     backupsDir: settings.backupsDir,

@@ -17,6 +17,8 @@ export interface StockTools {
 
 export interface RecoveryFacts {
   readonly now: Date;
+  /** Program, id and flags that name the same settings. */
+  readonly command: (id: string) => readonly string[];
   readonly folder: string;
   readonly backupsDir: string;
   readonly connection: Connection | undefined;
@@ -39,8 +41,8 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
   const database = connection?.database ?? newest?.database ?? 'DATABASE';
   const file = newest ? relative(facts.folder, newest.path) : 'BACKUP_FILE';
   const check = `${database}_check`;
-  const program = (...words: string[]): string => shellCommand(['destino-db', ...words]);
-  const replacing = ['restore', '--backup-file', file, ...key, '--target-db', database, '--drop-existing'];
+  const program = (id: string, ...words: string[]): string => shellCommand([...facts.command(id), ...words]);
+  const replacing = ['--backup-file', file, ...key, '--target-db', database, '--drop-existing'];
   const where = connection
     ? describeConnection(connection)
     : 'the database (no URL was set when this was written)';
@@ -78,7 +80,10 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
     [
       'Execute',
       'Preview, then restore. The old database stays under another name until the new one is complete and compared.',
-      shell(program(...replacing, '--dry-run'), program(...replacing, '--confirm-db', database)),
+      shell(
+        program('restore', ...replacing, '--dry-run'),
+        program('restore', ...replacing, '--confirm-db', database),
+      ),
       'If it was the wrong choice, this swaps the old database back:',
       shell(program('undo', '--target-db', database)),
       'If a run was interrupted:',
@@ -117,9 +122,9 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
 }
 
 function strategies(
-  {newest, folder, backupsDir}: RecoveryFacts,
+  {newest, folder, backupsDir, key}: RecoveryFacts,
   database: string,
-  program: (...words: string[]) => string,
+  program: (id: string, ...words: string[]) => string,
 ): string[] {
   if (!newest) {
     return [
@@ -138,9 +143,20 @@ function strategies(
     '- The last restore was wrong: swap the database back that it set aside.',
     shell(program('undo', '--target-db', database)),
     '- Data was lost or spoilt at a known time: take the newest good backup from before it.',
-    shell(program('restore', '--at', newest.createdAt.toISOString(), '--target-db', database, '--dry-run')),
+    shell(
+      program(
+        'restore',
+        '--at',
+        newest.createdAt.toISOString(),
+        ...key,
+        '--target-db',
+        database,
+        '--drop-existing',
+        '--dry-run',
+      ),
+    ),
     '- The whole database is gone: take the newest good backup.',
-    shell(program('restore', '--latest', '--target-db', database, '--dry-run')),
+    shell(program('restore', '--latest', ...key, '--target-db', database, '--create-db', '--dry-run')),
   ];
 }
 

@@ -13,7 +13,7 @@ const result = {
 } as const;
 
 it('tells what was done, what failed, what was left alone, and that the server was not looked at', () => {
-  expect(showRecover(result, style)).toEqual([
+  expect(showRecover('')(result, style)).toEqual([
     'remove: done  /b/a.partial  of a killed backup',
     'failed        shop          the server is away',
     'left alone    /b/c.partial  its run is at work',
@@ -24,13 +24,17 @@ it('tells what was done, what failed, what was left alone, and that the server w
 });
 
 it('says with --dry-run what it would do, and how', () => {
-  const lines = showRecover({...result, dryRun: true, failed: [], serverNotLookedAt: null}, style);
+  const repeat = showRecover('destino-db recover --backups-dir /b --yes');
+  const lines = repeat({...result, dryRun: true, failed: [], serverNotLookedAt: null}, style);
   expect(lines[0]).toBe('would remove  /b/a.partial  of a killed backup');
-  expect(lines.slice(-2)).toEqual(['1 thing to clear up, 1 left alone.', 'Next: destino-db recover --yes']);
+  expect(lines.slice(-2)).toEqual([
+    '1 thing to clear up, 1 left alone.',
+    'Next: destino-db recover --backups-dir /b --yes',
+  ]);
 });
 
 it('that finds nothing still says when it did not look at the server', () => {
-  expect(showRecover({...result, recovered: [], failed: [], left: []}, style)).toEqual([
+  expect(showRecover('')({...result, recovered: [], failed: [], left: []}, style)).toEqual([
     'Interrupted runs left nothing behind.',
     'The server was not looked at: no URL is set',
   ]);

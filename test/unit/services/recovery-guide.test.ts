@@ -23,10 +23,17 @@ it('never a newer one of some tables or of the rows alone, and order backups whe
   await writeSampleBackup(folder, '2026-11-22T02:00:00Z', {config: {...config, dataOnly: true}});
   const {markdown} = await recoveryGuide(
     testContext(home, {settings: {backupsDir: `${home}/elsewhere`}, now: '2026-11-22T12:00:00Z'}),
+    (id) => ['destino-db', id, `--backups-dir=${home}/elsewhere`],
   );
-  const restored = [...markdown.matchAll(/restore --backup-file (\S+) --target-db/g)].map(([, file]) => file);
+  const restored = [...markdown.matchAll(/restore --backups-dir=\S+ --backup-file (\S+) --target-db/g)].map(
+    ([, file]) => file,
+  );
   expect(new Set(restored)).toEqual(new Set([`elsewhere/database/${whole.backupPath}`]));
-  expect(markdown).toContain('orders:restore --backup-file elsewhere/order-cleanup/FILE.json');
+  const settings = `--backups-dir=${home}/elsewhere`;
+  expect(markdown).toContain(`orders:restore ${settings} --backup-file elsewhere/order-cleanup/FILE.json`);
+  // Without these flags the program would refuse a database that is there, or one that is gone.
+  expect(markdown).toMatch(/restore --backups-dir=\S+ --at \S+ --target-db shop --drop-existing --dry-run\n/);
+  expect(markdown).toContain(`restore ${settings} --latest --target-db shop --create-db --dry-run\n`);
 });
 
 it('takes the time of a restore from a test of this database', async () => {
@@ -43,6 +50,6 @@ it('takes the time of a restore from a test of this database', async () => {
   ])
     await appendRun(`${home}/backups`, run);
   const env = {DIRECT_URL: 'postgresql://u@db.example/shop'};
-  const {markdown} = await recoveryGuide(testContext(home, {env}));
+  const {markdown} = await recoveryGuide(testContext(home, {env}), (id) => ['destino-db', id]);
   expect(markdown).toContain('The last restore test (2026-11-20) took 1 min');
 });
