@@ -1,7 +1,15 @@
 /** destino-db backup */
+import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag, encryptFlags, encryptionFlagsOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {
+  countFlag,
+  encryptFlags,
+  encryptionFlagsOf,
+  sameSettings,
+  waitFlag,
+  waitMsOf,
+} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showBackup} from '../lib/cli/show-backup.js';
 import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup-to-places.js';
@@ -129,6 +137,9 @@ export default class Backup extends BaseCommand {
 
   async run(): Promise<CopiedBackupResult> {
     const {flags} = await this.parse(Backup);
+    const {bin} = this.config;
+    const folder = flags['output-dir'];
+    const place = folder === undefined ? [] : ['--from', resolve(folder)];
     return this.perform(
       flags,
       (context) =>
@@ -164,7 +175,12 @@ export default class Backup extends BaseCommand {
             isLocalEncrypted: flags['encrypt-local'],
           },
         ),
-      showBackup(repeatCommand(this.config.bin, 'backup', this.argv, [])),
+      showBackup(repeatCommand(bin, 'backup', this.argv, []), [
+        bin,
+        'verify',
+        ...sameSettings(flags),
+        ...place,
+      ]),
       {exitCodeOf: (result) => (result.shrink.length > 0 ? 4 : 0)},
     );
   }

@@ -1,7 +1,15 @@
 /** destino-db restore */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, countFlag, placeFlags, sourceOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {
+  confirmFlags,
+  countFlag,
+  placeFlags,
+  sameSettings,
+  sourceOf,
+  waitFlag,
+  waitMsOf,
+} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showRestore} from '../lib/cli/show-restore.js';
 import {AppError, exitStatus} from '../lib/errors.js';
@@ -132,7 +140,7 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
     return this.perform(
       flags,
       (context) => restoreFrom(context, sourceOf(flags), request),
-      showRestore(new Date(), repeat),
+      showRestore(new Date(), repeat, (id) => [this.config.bin, id, ...sameSettings(flags)]),
       {
         exitCodeOf: (result) => (result.errors.length === 0 ? 0 : exitStatus.failed),
       },

@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {proofLevels} from '../lib/backups/backup-record.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag, placeFlags, sourceOf} from '../lib/cli/flags.js';
+import {countFlag, placeFlags, sameSettings, sourceOf} from '../lib/cli/flags.js';
 import {showVerified} from '../lib/cli/show-verified.js';
 import {AppError, exitStatus} from '../lib/errors.js';
 import type {VerifyResult} from '../lib/services/verify-backup.js';
@@ -83,7 +83,7 @@ export default class Verify extends BaseCommand {
           scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
         }),
       showVerified({
-        place: wordsOf('--from', flags.from),
+        place: [...sameSettings(flags), ...wordsOf('--from', flags.from)],
         keys: [
           ...wordsOf('--identity', flags.identity),
           ...wordsOf('--passphrase-file', flags['passphrase-file']),

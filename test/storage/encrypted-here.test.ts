@@ -172,7 +172,7 @@ it('is encrypted with a passphrase, by flag or by the config file', async () => 
 /** What a new backup suggests to do next. */
 function lastLine(made: BackupResult): string {
   const style = createStyle(false, {}, false, 80);
-  return showBackup('destino-db backup')({...made, copies: []}, style).at(-1) ?? '';
+  return showBackup('destino-db backup', ['destino-db', 'verify'])({...made, copies: []}, style).at(-1) ?? '';
 }
 
 it('is not made when the identity at hand could not open it', async () => {

@@ -2,6 +2,7 @@
 import {createInterface} from 'node:readline/promises';
 import {AppError} from '../errors.js';
 import type {ConfirmRequest} from '../run-context.js';
+import {shellCommand} from '../shell-quote.js';
 import {type FlagAnswers, isAnswered, needsName} from './flag-answers.js';
 
 export interface ConfirmAnswers extends FlagAnswers {
@@ -28,9 +29,8 @@ export async function confirm(
   }
   const isNameNeeded = needsName(request);
   if (!answers.canAsk || answers.isYes) {
-    const flag = isNameNeeded
-      ? `--confirm-db ${request.database}`
-      : `--yes, or --confirm-db ${request.database}`;
+    const byName = shellCommand(['--confirm-db', request.database]);
+    const flag = isNameNeeded ? byName : `--yes, or ${byName}`;
     throw new AppError(
       'CONFIRMATION_NEEDED',
       `This would ${lowerFirst(request.action)} It was not confirmed${request.isProduction ? ', and the target is production' : request.isIrreversible === true ? ' by name' : ''}; nothing was changed.`,

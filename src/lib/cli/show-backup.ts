@@ -2,13 +2,19 @@
 import {countOf, formatBytes, formatCount, formatDuration} from '../format.js';
 import {isRemote} from '../place-name.js';
 import type {CopiedBackupResult} from '../services/backup-to-places.js';
-import {quoteForShell} from '../shell-quote.js';
+import {shellCommand} from '../shell-quote.js';
 import {columns, printable, type Style} from './style.js';
 
-/** @param repeat the command that makes the backup that was previewed */
-export function showBackup(repeat: string): (result: CopiedBackupResult, style: Style) => string[] {
+/**
+ * @param repeat the command that makes the backup that was previewed
+ * @param verify program, id and the flags that name the same settings, to prove it
+ */
+export function showBackup(
+  repeat: string,
+  verify: readonly string[],
+): (result: CopiedBackupResult, style: Style) => string[] {
   return (result, style) =>
-    result.mode === 'dry-run' ? previewLines(result, style, repeat) : doneLines(result, style);
+    result.mode === 'dry-run' ? previewLines(result, style, repeat) : doneLines(result, style, verify);
 }
 
 function previewLines(result: CopiedBackupResult, style: Style, command: string): string[] {
@@ -25,7 +31,7 @@ function previewLines(result: CopiedBackupResult, style: Style, command: string)
   ];
 }
 
-function doneLines(result: CopiedBackupResult, style: Style): string[] {
+function doneLines(result: CopiedBackupResult, style: Style, verify: readonly string[]): string[] {
   const rows = result.tables.reduce<number | null>(
     (sum, table) => (sum === null || table.rows === null ? null : sum + table.rows),
     0,
@@ -50,7 +56,7 @@ function doneLines(result: CopiedBackupResult, style: Style): string[] {
       (copy) => `  copy   ${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
     ),
     ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
-    `Prove it by a restore: destino-db verify${placeWords(result)} --backup-file ${result.id ?? ''} --level restore${result.keyFlags.map((word) => ` ${word}`).join('')}`,
+    `Prove it by a restore: ${printable(shellCommand([...verify, ...placeWords(result), '--level', 'restore', ...result.keyFlags]))}`,
   ];
 }
 
@@ -59,8 +65,10 @@ function isElsewhere({metadataPath}: CopiedBackupResult): boolean {
   return metadataPath !== null && isRemote(metadataPath);
 }
 
-function placeWords(result: CopiedBackupResult): string {
-  if (!isElsewhere(result) || result.metadataPath === null) return '';
-  const place = result.metadataPath.slice(0, result.metadataPath.lastIndexOf('/'));
-  return ` --from ${printable(quoteForShell(place))}`;
+/** With the place where that is not the backups folder. */
+function placeWords(result: CopiedBackupResult): string[] {
+  const {id, metadataPath} = result;
+  const words = ['--backup-file', id ?? ''];
+  if (!isElsewhere(result) || metadataPath === null) return words;
+  return ['--from', metadataPath.slice(0, metadataPath.lastIndexOf('/')), ...words];
 }

@@ -1,6 +1,7 @@
 /** What copy did, a line each, and how to look at it. */
 import {formatBytes, formatDuration} from '../format.js';
 import type {CopyResult} from '../services/copy-backups.js';
+import {shellCommand} from '../shell-quote.js';
 import {columns, printable, type Style} from './style.js';
 
 export function showCopy({copies}: CopyResult, style: Style): string[] {
@@ -17,6 +18,6 @@ export function showCopy({copies}: CopyResult, style: Style): string[] {
   return [
     ...columns(rows),
     '',
-    ...places.map((place) => `See them: destino-db list --from ${printable(place)}`),
+    ...places.map((place) => `See them: ${printable(shellCommand(['destino-db', 'list', '--from', place]))}`),
   ];
 }

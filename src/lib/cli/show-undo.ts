@@ -1,12 +1,15 @@
 /** What an undo did, or would do, as lines. */
 import type {UndoResult} from '../services/undo-restore.js';
-import {shellCommand} from '../shell-quote.js';
 import {printable, type Style} from './style.js';
 
-export function showUndo(result: UndoResult, style: Style): string[] {
+/** @param repeat the same command for the database of this name: what a dry run shows, or the way back */
+export function showUndo(repeat: (target: string) => string): (result: UndoResult, style: Style) => string[] {
+  return (result, style) => linesOf(result, style, printable(repeat(result.target)));
+}
+
+function linesOf(result: UndoResult, style: Style, undo: string): string[] {
   const target = printable(result.target);
   const incoming = printable(result.broughtBack);
-  const undo = printable(shellCommand(['destino-db', 'undo', '--target-db', result.target]));
   if (result.mode === 'dry-run') {
     return [
       style.bold('This would be done; nothing was changed.'),

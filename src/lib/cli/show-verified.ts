@@ -12,7 +12,7 @@ const proven = {
 
 /**
  * One line per backup, what is wrong below it, and what to do next.
- * @param from the flags that say where the backups are, and their keys
+ * @param from the flags that say where the backups are, the settings' among them, and their keys
  */
 export function showVerified(from: VerifiedFrom): (result: VerifyResult, style: Style) => string[] {
   return ({results}, style) => linesOf(results, from, style);

@@ -83,7 +83,7 @@ it('a list that flags leave nothing of does not say that there are no backups', 
 
 const screens: Record<string, (style: Style) => string[]> = {
   list: (style) => showList(list, style),
-  backup: (style) => showBackup('destino-db backup')(backup, style),
+  backup: (style) => showBackup('destino-db backup', ['destino-db', 'verify'])(backup, style),
   overview: (style) => showOverview('destino-db')(overview, style),
 };
 

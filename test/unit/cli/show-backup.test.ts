@@ -26,7 +26,10 @@ const result: CopiedBackupResult = {
   copies: [],
 };
 const show = (changes: Partial<CopiedBackupResult>) =>
-  showBackup('destino-db backup --format sql')({...result, ...changes}, createStyle(false, {}));
+  showBackup('destino-db backup --format sql', ['destino-db', 'verify'])(
+    {...result, ...changes},
+    createStyle(false, {}),
+  );
 
 it('of a plain backup says where it is, what it holds and how far it is proven', () => {
   expect(show({})).toEqual([

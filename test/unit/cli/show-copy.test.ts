@@ -31,12 +31,13 @@ it('undo says which database is which now', () => {
     setAsideAt: '2026-11-25T20:32:15.476Z',
     setAside: 'shop_before_2',
   } as const;
-  expect(showUndo(undone, style)).toEqual([
+  const show = showUndo((target) => `destino-db undo --env-file=/srv/.env --target-db ${target}`);
+  expect(show(undone, style)).toEqual([
     'shop is the database again that was set aside at 2026-11-25T20:32:15.476Z (shop_before_1).',
     'The newer content is kept as shop_before_2.',
-    'Take this back: destino-db undo --target-db shop',
+    'Take this back: destino-db undo --env-file=/srv/.env --target-db shop',
   ]);
-  expect(showUndo({...undone, mode: 'dry-run', setAside: null}, style)[0]).toBe(
+  expect(show({...undone, mode: 'dry-run', setAside: null}, style)[0]).toBe(
     'This would be done; nothing was changed.',
   );
 });

@@ -7,7 +7,11 @@ import type {RestoreResult} from '../../../src/lib/services/restore-database.js'
 const style = createStyle(false, {});
 const now = new Date('2026-11-25T12:00:04Z');
 const show = (result: RestoreResult) =>
-  showRestore(now, (id) => `destino-db restore --backup-file ${id} --yes`)(result, style);
+  showRestore(
+    now,
+    (id) => `destino-db restore --backup-file ${id} --yes`,
+    (id) => ['destino-db', id, '--env-file=/srv/.env'],
+  )(result, style);
 
 const done: RestoreResult = {
   mode: 'execute',
@@ -42,8 +46,8 @@ describe('a restore', () => {
       'Restored shop-2026-11-25T02-00-04 into shop: 2 tables, 1,234 rows, 3.0 s.',
       'Compared with the backup: equal.',
       'The database as it was before is kept as shop_before_20261125_120000.',
-      'Take it back:   destino-db undo --target-db shop',
-      'Drop it later:  destino-db prune --set-aside',
+      'Take it back:   destino-db undo --env-file=/srv/.env --target-db shop',
+      'Drop it later:  destino-db prune --env-file=/srv/.env --set-aside',
     ]);
   });
 
