@@ -1,5 +1,7 @@
 /** Changes a plain dump on its way to psql: leaves out sections and the few lines that would stop a restore. */
 
+import {textOf} from './text-of.js';
+
 /** What pg_dump's heading above each object says. */
 export interface DumpSection {
   /** "TABLE DATA", "SCHEMA", "FK CONSTRAINT", ... */
@@ -17,6 +19,7 @@ export interface PlainDumpRules {
 }
 
 const newline = 0x0a;
+const dash = 0x2d;
 /** Ends the rows of a COPY block: a line of its own. */
 const endOfRows = Buffer.from('\n\\.\n');
 
@@ -31,6 +34,7 @@ export async function* filterPlainDump(
   let section: DumpSection | null = null;
   let isKept = true;
   let isInRows = false;
+  let encoding = 'UTF8';
   let rest: Buffer[] = [];
   for await (const piece of source) {
     let chunk = rest.length === 0 ? piece : undefined;
@@ -59,12 +63,15 @@ export async function* filterPlainDump(
       const end = chunk.indexOf(newline, position);
       if (end === -1) break;
       const line = chunk.subarray(position, end);
-      const heading = sectionIn(line);
+      const isShort = line.length < longestKnownLine;
+      const text = isShort || line[0] === dash ? textOf(line.toString('latin1'), encoding) : '';
+      encoding = /^SET client_encoding = '(.*)';$/.exec(text)?.[1] ?? encoding;
+      const heading = sectionIn(text);
       if (heading) {
         section = heading;
         isKept = rules.keeps(heading);
       }
-      const isLeftOut = line.length < longestKnownLine && rules.leavesOut(line.toString('utf8'), section);
+      const isLeftOut = isShort && rules.leavesOut(text, section);
       isInRows = beginsRows(line);
       // The newline before the rows stays in front of them: "\." may be the very first line.
       const next = isInRows ? end : end + 1;
@@ -77,14 +84,11 @@ export async function* filterPlainDump(
   if (isKept) yield* rest;
 }
 
-/** Lines that rules look at are short; rows as INSERT commands are not. */
+/** Lines that rules look at are short, but for headings, which name the types of a function's arguments; rows as INSERT commands are not. */
 const longestKnownLine = 1024;
 
-function sectionIn(line: Buffer): DumpSection | null {
-  if (line[0] !== 0x2d || line[1] !== 0x2d) return null;
-  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: /.exec(
-    line.toString('utf8'),
-  );
+function sectionIn(line: string): DumpSection | null {
+  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: /.exec(line);
   return match ? {name: match[1] ?? '', type: match[2] ?? '', schema: match[3] ?? ''} : null;
 }
 

@@ -74,7 +74,7 @@ async function divide(
   options: ReadArchiveOptions,
 ): Promise<Share[]> {
   const list = async (): Promise<ListedEntry[]> =>
-    listedEntries(await listArchive(tool, {path}, options.signal, 'VERIFY_FAILED'));
+    listedEntries(await listArchive(tool, {path}, 'UTF8', options.signal, 'VERIFY_FAILED'));
   let entries: ListedEntry[];
   let sizes: ReadonlyMap<number, number> | undefined;
   if (format === 'directory') {

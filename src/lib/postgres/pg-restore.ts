@@ -2,8 +2,9 @@
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
-import {text} from 'node:stream/consumers';
+import {buffer} from 'node:stream/consumers';
 import {forProgram, type RemoteDump} from '../archive/remote-dump.js';
+import {textOf} from '../archive/text-of.js';
 import type {ErrorCode} from '../errors.js';
 import {type Connection, libpqEnvironment} from './connection.js';
 import type {Tool} from './find-tools.js';
@@ -173,12 +174,14 @@ export async function withListFile<T>(
 
 /**
  * The table of contents: one line per object, as --use-list takes it.
+ * @param encoding that of the names in it
  * @param failureCode of a failure that its words do not explain
  * @throws `failureCode`, TOOL_TOO_OLD
  */
 export async function listArchive(
   tool: Pick<Tool, 'path'>,
   archive: Archive,
+  encoding: string,
   signal?: AbortSignal,
   failureCode: ErrorCode = 'PG_RESTORE_FAILED',
 ): Promise<string[]> {
@@ -193,7 +196,7 @@ export async function listArchive(
       failureCode,
       ...(signal ? {signal} : {}),
       readStdout: async (stdout) => {
-        contents = await text(stdout);
+        contents = textOf((await buffer(stdout)).toString('latin1'), encoding);
       },
     });
   });

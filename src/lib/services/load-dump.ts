@@ -33,6 +33,8 @@ export interface DumpLoad {
   readonly options: PgRestoreOptions;
   /** All tables of the dump, to tell apart names that begin alike. */
   readonly tables: readonly NamedTable[];
+  /** What the names in it are encoded in, as PostgreSQL names it. */
+  readonly encoding: string;
   /** Only these tables; everything when empty. */
   readonly onlyTables: readonly NamedTable[];
 }
@@ -88,7 +90,8 @@ async function loadWithPgRestore(
   gathered: Gathered,
 ): Promise<void> {
   if (!load.pgRestore) return;
-  const {entries, left} = selectEntries(await listArchive(load.pgRestore, load.dump, signal), load);
+  const lines = await listArchive(load.pgRestore, load.dump, load.encoding, signal);
+  const {entries, left} = selectEntries(lines, load);
   for (const entry of left) gathered.leftOut.add(entry);
   let tables = 0;
   await runPgRestore({

@@ -127,6 +127,7 @@ export async function planRestore(
       isSuperuser: rights.isSuperuser,
       options: {...chooseOptions(context, request, way, source), ...ownership},
       tables: source.tables,
+      encoding: source.encoding,
       onlyTables,
     };
     step.note(

@@ -127,6 +127,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
       stopsOnError: true,
     },
     tables: contents.tables,
+    encoding: contents.encoding,
     onlyTables: [],
   };
 }
