@@ -1,7 +1,7 @@
 /** Writes what a project needs to use this program: config file, .gitignore line, package scripts. */
 import {existsSync} from 'node:fs';
 import {readFile, realpath, stat} from 'node:fs/promises';
-import {dirname, join, relative, sep} from 'node:path';
+import {dirname, isAbsolute, join, relative, resolve, sep} from 'node:path';
 import {explainFileError, writeFileSafely} from '../backups/safe-file.js';
 import {systemErrorCode} from '../errors.js';
 import type {RunContext} from '../run-context.js';
@@ -83,9 +83,11 @@ interface Change {
 export async function initProject(context: RunContext, options: InitOptions): Promise<InitResult> {
   const {cwd} = context.settings;
   await checkRecipients(options.answers.recipients ?? []);
+  const config = await planConfig(cwd, options);
+  const inForce = parseConfig(config.after ?? config.before ?? '{}', config.path);
   const changes = [
-    await planConfig(cwd, options),
-    await planGitignore(cwd, options.answers.backupsDir),
+    config,
+    await planGitignore(cwd, inForce.backupsDir ?? defaultAnswers.backupsDir),
     await planScripts(cwd, options.isForced),
   ].filter((change) => change !== undefined);
   const files = [];
@@ -135,8 +137,8 @@ function configOf(cwd: string, answers: InitAnswers): Config {
 
 /** Backups hold customer data; they must not get into the repository. */
 async function planGitignore(cwd: string, backupsDir: string): Promise<Change | undefined> {
-  const inside = relative(cwd, join(cwd, backupsDir)).split(sep).join('/');
-  if (backupsDir.startsWith('/') || inside.startsWith('..')) return undefined;
+  const inside = relative(cwd, resolve(cwd, backupsDir)).split(sep).join('/');
+  if (inside === '' || isAbsolute(inside) || /^\.\.(?:\/|$)/.test(inside)) return undefined;
   const path = join(cwd, '.gitignore');
   const before = await readIfThere(path);
   if (before === undefined && !isInRepository(cwd)) return undefined;

@@ -70,6 +70,18 @@ describe('initProject', () => {
     );
   });
 
+  it('ignores the folder that backups go to: by its whole path too, and that of a config that stays', async () => {
+    await mkdir(`${folder}/.git`);
+    await init({backupsDir: `${folder}/data/backups`});
+    expect(await read('.gitignore')).toBe('data/backups/\n');
+    await writeFile(`${folder}/destino-db.config.json`, '{"backupsDir": "mine"}');
+    await init();
+    expect(await read('.gitignore')).toBe('data/backups/\nmine/\n');
+    for (const elsewhere of ['/var/backups', '../mine', '.'])
+      await init({backupsDir: elsewhere}, {isForced: true});
+    expect(await read('.gitignore')).toBe('data/backups/\nmine/\n');
+  });
+
   it('leaves a config alone that is there, unless forced', async () => {
     await writeFile(`${folder}/destino-db.config.json`, '{"backupsDir": "mine"}');
     const kept = await init();
