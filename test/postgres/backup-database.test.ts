@@ -308,6 +308,21 @@ describe('a backup', () => {
   });
 });
 
+it('says that it was written when it is interrupted while it prunes', async () => {
+  for (const hour of [1, 2, 3]) await backup({schemaOnly: true}, {now: `2026-11-22T0${hour}:00:00.000Z`});
+  const interruption = new AbortController();
+  const made = context({now: '2026-11-22T04:00:00.000Z', signal: interruption.signal});
+  const reach = (point: string): Promise<void> => {
+    if (point === 'prune.removed') interruption.abort(new AppError('INTERRUPTED', 'Interrupted.'));
+    return Promise.resolve();
+  };
+  const settings = {...made.settings, config: {retention: {keepLast: 1, keepMin: 1}}};
+  await expect(backupDatabase({...made, settings, reach}, {schemaOnly: true})).rejects.toMatchObject({
+    code: 'INTERRUPTED',
+    message: expect.stringMatching(/The backup .*T04-00-00 was written before that\.$/) as string,
+  });
+});
+
 it('a backup that lost rows prunes nothing, even when the clock went back', async () => {
   const shrinking = await createTempDatabase('template0');
   try {

@@ -120,12 +120,14 @@ async function makeBackup(
       await named?.();
       await discarded?.();
     }
-    throw error instanceof AppError ? withState(error, stateAfter(remains, place)) : error;
+    throw withStateAfter(error, remains, place);
   } finally {
     await journal.close();
   }
   recordBackup(context, record);
-  const pruned = request.isPruning === false ? [] : await prune(context, request, plan, place);
+  const pruned = await prune(context, request, plan, place).catch((error: unknown) => {
+    throw withStateAfter(error, 'stands', place);
+  });
   await context.reach('backup.pruned');
   return toResult(context.settings, record, place, plan.warnings, pruned);
 }
@@ -140,10 +142,19 @@ async function seal(
   return context.progress.step('Encrypt', (step) => sealDump(context, dump, {to, ...encryption}, step));
 }
 
-function stateAfter(remains: Awaited<ReturnType<typeof discardDump>>, place: DumpPlace): string {
-  if (remains === 'stands') return `The backup ${place.id} was written before that.`;
-  const rest = `What had been written of it is still there; clear it up with: destino-db recover`;
-  return remains === 'removed' ? 'No backup was made.' : `No backup was made. ${rest}`;
+function withStateAfter(
+  error: unknown,
+  remains: Awaited<ReturnType<typeof discardDump>>,
+  place: DumpPlace,
+): unknown {
+  if (!(error instanceof AppError)) return error;
+  const rest = 'What had been written of it is still there; clear it up with: destino-db recover';
+  const states = {
+    stands: `The backup ${place.id} was written before that.`,
+    removed: 'No backup was made.',
+    stays: `No backup was made. ${rest}`,
+  };
+  return withState(error, states[remains]);
 }
 
 /** Runs pg_dump within one snapshot and reads the inventory in the same one. */
@@ -222,7 +233,7 @@ async function prune(context: RunContext, request: BackupRequest, plan: BackupPl
     ...context.settings.config.retention,
     ...(request.retentionDays === undefined ? {} : {keepDays: request.retentionDays}),
   };
-  if (ruleNames(policy).length === 0) return [];
+  if (request.isPruning === false || ruleNames(policy).length === 0) return [];
   const removed = await pruneAfterBackup(context, await readBackup(place.metadataPath), plan.folder, policy);
   return removed.map(({id, reason}) => ({id, reason}));
 }
