@@ -9,3 +9,10 @@ export function quoteForShell(word: string): string {
 export function shellCommand(words: readonly string[]): string {
   return words.map(quoteForShell).join(' ');
 }
+
+/** Variables before a command; a name in quotes would be taken for the command itself. */
+export function shellVariables(variables: Readonly<Record<string, string | number>>): string {
+  return Object.entries(variables)
+    .map(([name, value]) => `${name}=${quoteForShell(String(value))}`)
+    .join(' ');
+}

@@ -287,9 +287,15 @@ describe('a backup', () => {
   });
 
   it('writes nothing in a dry run, and tells the command', async () => {
-    const result = await backup({dryRun: true, format: 'directory'});
+    const result = await backup({dryRun: true, format: 'directory', excludeTables: ['pay*']});
     expect(result).toMatchObject({mode: 'dry-run', path: null});
-    expect(result.commands.join(' ')).toContain('--format=d');
+    const {port, database} = shop.connection;
+    expect(result.commands[0]).toMatch(
+      new RegExp(
+        `^PGHOST=127.0.0.1 PGPORT=${port} PGUSER=postgres PGDATABASE=${database} \\S+/pg_dump --format=d `,
+      ),
+    );
+    expect(result.commands[0]).toContain(` '--exclude-table=pay*' `);
     await expectNothingWritten();
   });
 

@@ -116,7 +116,7 @@ describe('restore into a new database', () => {
       const {commands} = await restore({
         backupFile, targetDb: 'packed', createDb: true, toastCompression: 'lz4',
       }); // prettier-ignore
-      expect(commands[0]).toContain('default_toast_compression=lz4');
+      expect(commands[0]).toContain(` PGOPTIONS='-c default_toast_compression=lz4' `);
       const [row] = await existingDatabase('packed').query(
         'SELECT pg_column_compression(text) AS how, md5(text) AS content FROM wide',
       );

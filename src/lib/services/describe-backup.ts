@@ -10,6 +10,7 @@ import type {BackupRequest} from './backup-options.js';
 import type {Settings} from '../settings/settings.js';
 import {keyWords} from './encryption.js';
 import {type BackupPlan, dumpOptions} from './plan-backup.js';
+import {shellCommand, shellVariables} from '../shell-quote.js';
 
 export interface BackupResult {
   readonly mode: 'dry-run' | 'execute';
@@ -156,7 +157,9 @@ export function toResult(
 }
 
 export function describePlan(plan: BackupPlan): BackupResult {
-  const output = join(plan.folder, '<name>');
+  const {host, port, user, database} = plan.connection;
+  const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, PGDATABASE: database});
+  const dump = [plan.tool.path, ...dumpArguments(dumpOptions(plan, undefined), join(plan.folder, 'NAME'))];
   return {
     mode: 'dry-run',
     id: null,
@@ -178,6 +181,6 @@ export function describePlan(plan: BackupPlan): BackupResult {
     pruned: [],
     shrink: [],
     warnings: plan.warnings,
-    commands: [[plan.tool.path, ...dumpArguments(dumpOptions(plan, undefined), output)].join(' ')],
+    commands: [`${server} ${shellCommand(dump)}`],
   };
 }

@@ -18,7 +18,7 @@ import {
 } from '../postgres/pg-restore.js';
 import {psqlArguments, runPsql} from '../postgres/psql.js';
 import {collectRestoreErrors} from '../postgres/restore-errors.js';
-import {shellCommand} from '../shell-quote.js';
+import {shellCommand, shellVariables} from '../shell-quote.js';
 import {restoreRules} from './restore-rules.js';
 
 export interface DumpLoad {
@@ -154,8 +154,8 @@ async function* asTransaction(
 /** The commands that `loadDump` runs, without secrets, as they would be typed. */
 export function loadCommands(load: DumpLoad): string[] {
   const {host, port, user, database} = load.target;
-  const session = Object.entries(sessionEnvironment(load.options)).map(([name, value]) => `${name}=${value}`);
-  const server = shellCommand([`PGHOST=${host}`, `PGPORT=${port}`, `PGUSER=${user}`, ...session]);
+  const session = sessionEnvironment(load.options);
+  const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, ...session});
   const path = shellCommand([load.dump.path]);
   // Typed by hand, psql's own flag does what the BEGIN and COMMIT around the stream do here.
   const oneTransaction = load.options.isSingleTransaction ? ['--single-transaction'] : [];
