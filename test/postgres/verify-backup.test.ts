@@ -215,6 +215,19 @@ describe('verify', () => {
     }
   });
 
+  it('holds where the outcome cannot be noted, which is told', async () => {
+    const locks = `${folder}/backups/.locks`;
+    await rm(locks, {recursive: true, force: true});
+    await writeFile(locks, 'a file in the way');
+    const reader = testContext(folder, {settings: {databaseUrl: database.url}});
+    try {
+      expect(await verify('custom', {level: 'checksum'}, reader)).toMatchObject({ok: true});
+      expect(reader.warnings).toEqual([expect.stringContaining('could not be noted in') as string]);
+    } finally {
+      await rm(locks);
+    }
+  });
+
   it('takes as many backups at random as are asked for', async () => {
     const sample = async (count: number): Promise<string[]> => {
       const {results} = await verifyBackup(context, {

@@ -2,6 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {beforeEach, expect, it} from 'vitest';
+import {type BackupRecord, formatBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {readCatalogue} from '../../src/lib/backups/catalogue.js';
 import {removeBackup} from '../../src/lib/backups/remove-backup.js';
 import {passBy} from '../../src/lib/fault-points.js';
@@ -14,6 +15,9 @@ import {restoreFrom} from '../../src/lib/services/restore-from.js';
 import {verifyFrom} from '../../src/lib/services/verify-from.js';
 import {writeReport} from '../../src/lib/services/write-report.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
+import {openPlace} from '../../src/lib/storage/open-place.js';
+import {readPlace} from '../../src/lib/storage/place-catalogue.js';
+import {makeKey} from '../support/age.js';
 import {createBucket, storeEnvironment} from '../support/bucket.js';
 import {tempFolder} from '../support/run-cli.js';
 import {sampleRecord, writeSampleBackup} from '../support/sample-backups.js';
@@ -131,6 +135,45 @@ it('verify notes damage of a copy, which then no longer counts as one', async ()
   expect((await verifyFrom(context(), {from: place}, checksum)).results).toMatchObject([{ok: true}]);
   const codes = await codesOf(context([place, join(folder, 'nas')]));
   expect([...codes].sort()).toEqual(['COPY_DAMAGED', 'COPY_MISSING', 'DAMAGED']);
+});
+
+it('verify of all in a bucket goes on after one that cannot be proven, and tells the audit log of each', async () => {
+  const [old, young] = [
+    await writeSampleBackup(here, '2026-11-21T03:00:00.000Z'),
+    await writeSampleBackup(here, '2026-11-22T03:00:00.000Z'),
+  ];
+  await copyBackups(context(), {to: [place], isAll: true, recipients: [makeKey(join(folder, 'key.txt'))]});
+  const archive = {level: 'archive', scratch: {kind: 'same'}, isAll: true} as const;
+  // Nothing here opens them.
+  const {results} = await verifyFrom(context(), {from: place}, archive);
+  expect(results.map(({id, ok}) => [id, ok])).toEqual([
+    [young.id, false],
+    [old.id, false],
+  ]);
+  const told = context();
+  await verifyFrom(told, {from: place}, {...archive, level: 'checksum'});
+  expect(told.facts).toMatchObject([
+    {verifications: [{backupId: young.id, level: 'checksum', ok: true}]},
+    {verifications: [{backupId: old.id, level: 'checksum', ok: true}]},
+  ]);
+});
+
+it('verify of a sample of a bucket without any good backup proves nothing, and says so', async () => {
+  const {id} = await writeSampleBackup(here, '2026-11-22T03:00:00.000Z');
+  await copyBackups(context(), {to: [place]});
+  const store = await openPlace(context().settings, place);
+  const [bad] = (await readPlace(store)).backups;
+  const proof = {level: 'checksum', at: '2026-11-22T04:00:00.000Z', ok: false, duration: 1, findings: ['x']};
+  const record = {...bad?.record, proofs: [proof]} as BackupRecord;
+  const key = bad?.metadataKey ?? '';
+  await store.writeText(key, formatBackupRecord(record), (await store.status(key))?.tag ?? null);
+  const sample = verifyFrom(
+    context(),
+    {from: place},
+    {level: 'checksum', scratch: {kind: 'same'}, sample: 2},
+  );
+  await expect(sample).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+  expect(id).toBe(bad?.id);
 });
 
 it('prune --from takes a folder as well as a bucket', async () => {

@@ -1,6 +1,6 @@
 /** The story of `verify`: choose backups, prove each as far as asked, note the outcome in its metadata. */
 import {stat} from 'node:fs/promises';
-import {basename, join, resolve} from 'node:path';
+import {basename, dirname, join, resolve} from 'node:path';
 import {detectDump} from '../archive/detect-format.js';
 import {compareTables, type ExpectedTable} from '../archive/compare-tables.js';
 import type {DumpContents} from '../archive/dump-contents.js';
@@ -58,15 +58,25 @@ export interface VerifyResult {
  */
 export async function verifyBackup(context: RunContext, request: VerifyRequest): Promise<VerifyResult> {
   const backups = await chooseBackups(context, request);
+  return proveEach(context, backups, request.level, (backup) => proveBackup(context, backup, request));
+}
+
+/** Proves one after the other. @throws what `prove` throws for a single one; of several, it is told in the result of that one */
+export async function proveEach<B extends Backup>(
+  context: RunContext,
+  backups: readonly B[],
+  level: ProofLevel,
+  prove: (backup: B) => Promise<VerifiedBackup>,
+): Promise<VerifyResult> {
   recordBackup(context, backups);
   const results: VerifiedBackup[] = [];
   for (const backup of backups) {
     try {
-      results.push(await proveBackup(context, backup, request));
+      results.push(await prove(backup));
     } catch (error) {
       // A proof that could not be made says nothing about the backup: it is told, not noted in its metadata.
       if (backups.length === 1 || !(error instanceof AppError) || context.signal.aborted) throw error;
-      results.push(outcomeOf(backup, request.level, [`It could not be proven: ${error.message}`], 0));
+      results.push(outcomeOf(backup, level, [`It could not be proven: ${error.message}`], 0));
     }
   }
   return {results};
@@ -90,13 +100,23 @@ async function chooseBackups(context: RunContext, request: VerifyRequest): Promi
   }
   const {backups, problems} = await readCatalogue(folder);
   for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
-  const candidates = request.isAll === true ? [...backups] : backups.filter(isGood);
+  return chooseSeveral(backups, request, folder);
+}
+
+/** All, or some of the good ones. @throws BACKUP_NOT_FOUND */
+export function chooseSeveral<B extends Backup>(
+  backups: readonly B[],
+  {isAll, sample}: Pick<VerifyRequest, 'isAll' | 'sample'>,
+  place: string,
+): B[] {
+  const candidates = isAll === true ? [...backups] : backups.filter(isGood);
   if (candidates.length === 0) {
-    throw new AppError('BACKUP_NOT_FOUND', `There is no backup in ${folder}.`, {
+    const what = backups.length === 0 ? 'backup' : 'good backup';
+    throw new AppError('BACKUP_NOT_FOUND', `There is no ${what} in ${place}.`, {
       hint: 'Make one: destino-db backup',
     });
   }
-  return request.isAll === true ? candidates : chooseAtRandom(candidates, request.sample ?? 1);
+  return isAll === true ? candidates : chooseAtRandom(candidates, sample ?? 1);
 }
 
 async function chooseOne(file: string | undefined, folder: string, cwd: string): Promise<Backup> {
@@ -123,16 +143,17 @@ async function chooseOne(file: string | undefined, folder: string, cwd: string):
   }
 }
 
-function chooseAtRandom(backups: Backup[], count: number): Backup[] {
+function chooseAtRandom<B>(backups: readonly B[], count: number): B[] {
   const rest = [...backups];
-  const chosen: Backup[] = [];
+  const chosen: B[] = [];
   while (chosen.length < count && rest.length > 0) {
     chosen.push(...rest.splice(Math.floor(Math.random() * rest.length), 1));
   }
   return chosen;
 }
 
-async function proveBackup(
+/** Proves it, and notes the outcome in its metadata. */
+export async function proveBackup(
   context: RunContext,
   backup: Backup,
   request: VerifyRequest,
@@ -146,7 +167,7 @@ async function proveBackup(
     verifications: [{backupId: backup.id, level: request.level, ok, duration, restoreDuration}],
   });
   if (backup.record) {
-    await addProof(context, backup.metadataPath, {
+    await noteProof(context, backup, {
       level: request.level,
       at: context.clock.now().toISOString(),
       ok,
@@ -158,7 +179,29 @@ async function proveBackup(
   return outcome;
 }
 
-function outcomeOf(
+/** Who may only read the folder, or finds another run in it, has proven the backup all the same. */
+async function noteProof(
+  context: RunContext,
+  {id, metadataPath}: Backup,
+  proof: Parameters<typeof addProof>[2],
+): Promise<void> {
+  try {
+    await addProof(context, metadataPath, proof);
+  } catch (error) {
+    const isInTheWay =
+      error instanceof AppError && ['FOLDER_NOT_WRITABLE', 'DISK_FULL', 'LOCKED'].includes(error.code);
+    if (!isInTheWay) throw error;
+    warnOfUnnoted(context, id, dirname(metadataPath), error);
+  }
+}
+
+export function warnOfUnnoted(context: RunContext, id: string, place: string, {message}: AppError): void {
+  context.warn(
+    `What was found of ${id} could not be noted in ${place}, so that list and status do not tell of it: ${message}`,
+  );
+}
+
+export function outcomeOf(
   backup: Backup,
   level: ProofLevel,
   findings: readonly string[],

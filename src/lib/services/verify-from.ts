@@ -1,6 +1,6 @@
 /** `verify` of backups in any place: fetched and proven as one made here, the outcome noted in the place. */
 import {readBackupRecord, formatBackupRecord} from '../backups/backup-record.js';
-import {isGood} from '../backups/catalogue.js';
+import {readBackup} from '../backups/catalogue.js';
 import {elapsedMs} from '../clock.js';
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
@@ -12,7 +12,17 @@ import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace, readPlaced} from '../storage/place-catalogue.js';
 import {type BackupSource, withFetched} from './backup-source.js';
 import {keysOf} from './encryption.js';
-import {type VerifiedBackup, verifyBackup, type VerifyRequest, type VerifyResult} from './verify-backup.js';
+import {
+  chooseSeveral,
+  outcomeOf,
+  proveBackup,
+  proveEach,
+  type VerifiedBackup,
+  verifyBackup,
+  type VerifyRequest,
+  type VerifyResult,
+  warnOfUnnoted,
+} from './verify-backup.js';
 
 /** @throws what `verifyBackup` throws, KEY_NEEDED and the codes of the stores; damage is a finding */
 export async function verifyFrom(
@@ -26,11 +36,13 @@ export async function verifyFrom(
   if (!isRemote(place.url)) return verifyBackup(context, {...request, keys, folder: place.url});
   const {backups, problems} = await readPlace(place, context.signal);
   for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
-  const results: VerifiedBackup[] = [];
-  for (const backup of choose(place, backups, request)) {
-    results.push(await proveRemote(context, place, backup, keys, request));
-  }
-  return {results};
+  const chosen =
+    request.isAll === true || request.sample !== undefined
+      ? chooseSeveral(backups, request, place.url)
+      : [choosePlaced(place, backups, {file: request.backupFile})];
+  return proveEach(context, chosen, request.level, (backup) =>
+    proveRemote(context, place, backup, keys, request),
+  );
 }
 
 /** Checksums are compared with the bytes as they come; for more, the backup is fetched and opened. */
@@ -44,22 +56,11 @@ async function proveRemote(
   if (request.level === 'checksum') return proveChecksums(context, place, backup);
   return findingDamage(context, place, backup, request, () =>
     withFetched(context, place, backup, keys, async (metadataPath) => {
-      const result = await proveOne(context, metadataPath, request);
+      const result = await proveBackup(context, await readBackup(metadataPath), request);
       await noteProof(context, place, backup, (await readBackupRecord(metadataPath)).proofs.at(-1));
       return {...result, path: backup.path};
     }),
   );
-}
-
-async function proveOne(
-  context: RunContext,
-  metadataPath: string,
-  {level, scratch}: VerifyRequest,
-): Promise<VerifiedBackup> {
-  const {results} = await verifyBackup(context, {level, scratch, backupFile: metadataPath});
-  const [result] = results;
-  if (!result) throw new AppError('UNEXPECTED', `Nothing was proven of ${metadataPath}.`);
-  return result;
 }
 
 async function proveChecksums(
@@ -74,44 +75,25 @@ async function proveChecksums(
         step.advance(done, backup.sizeBytes, 'bytes'),
       ),
     );
-    const proof = proofNow(context, 'checksum', [], elapsedMs(context.clock, startedMs));
-    await noteProof(context, place, backup, proof);
-    return provenBackup(backup, proof);
+    return tell(context, place, backup, 'checksum', [], elapsedMs(context.clock, startedMs));
   });
 }
 
-type Proof = PlacedBackup['record']['proofs'][number];
-
-function proofNow(
-  {clock}: RunContext,
+/** Tells the audit log and the place's metadata of a proof. */
+async function tell(
+  context: RunContext,
+  place: Place,
+  backup: PlacedBackup,
   level: VerifyRequest['level'],
   findings: readonly string[],
   duration: number,
-): Proof {
-  const at = clock.now().toISOString();
-  return {level, at, ok: findings.length === 0, duration, findings: [...findings]};
-}
-
-function provenBackup({id, path}: PlacedBackup, proof: Proof): VerifiedBackup {
-  const {level, ok, findings, duration} = proof;
-  return {id, path, level, ok, findings, notes: [], duration, restoreDuration: null, rows: null};
-}
-
-function choose(
-  place: Place,
-  backups: readonly PlacedBackup[],
-  request: VerifyRequest,
-): readonly PlacedBackup[] {
-  if (request.isAll !== true && request.sample === undefined)
-    return [choosePlaced(place, backups, {file: request.backupFile})];
-  if (backups.length === 0) throw new AppError('BACKUP_NOT_FOUND', `There is no backup in ${place.url}.`);
-  if (request.isAll === true) return backups;
-  const rest = backups.filter(isGood);
-  const chosen: PlacedBackup[] = [];
-  while (chosen.length < (request.sample ?? 1) && rest.length > 0) {
-    chosen.push(...rest.splice(Math.floor(Math.random() * rest.length), 1));
-  }
-  return chosen;
+): Promise<VerifiedBackup> {
+  const outcome = outcomeOf(backup, level, findings, duration);
+  const {ok, restoreDuration} = outcome;
+  context.record({verifications: [{backupId: backup.id, level, ok, duration, restoreDuration}]});
+  const at = context.clock.now().toISOString();
+  await noteProof(context, place, backup, {level, at, ok, duration, findings: [...findings]});
+  return outcome;
 }
 
 /** Damage that keeps a backup from being fetched is what a proof looks for. */
@@ -129,21 +111,19 @@ async function findingDamage(
       error instanceof AppError &&
       ['CHECKSUM_MISMATCH', 'DECRYPT_FAILED', 'BACKUP_INCOMPLETE'].includes(error.code);
     if (!isDamage) throw error;
-    const proof = proofNow(context, level, [error.message, ...error.details], 0);
-    await noteProof(context, place, backup, proof);
-    return provenBackup(backup, proof);
+    return tell(context, place, backup, level, [error.message, ...error.details], 0);
   }
 }
 
 /**
- * Read again right before it is written: another run may have noted something meanwhile, and then this one is refused. Who
- * may only read has proven it all the same.
+ * Read again right before it is written: another run may have noted something meanwhile, and then this one is refused. That
+ * one, and who may only read, has proven it all the same.
  */
 async function noteProof(
   context: RunContext,
   place: Place,
   {id, metadataKey}: PlacedBackup,
-  proof: Proof | undefined,
+  proof: PlacedBackup['record']['proofs'][number] | undefined,
 ): Promise<void> {
   const status = await place.status(metadataKey);
   if (!status || !proof) return;
@@ -152,9 +132,9 @@ async function noteProof(
   try {
     await place.writeText(metadataKey, text, status.tag);
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'STORAGE_DENIED') throw error;
-    context.warn(
-      `What was found of ${id} could not be noted in ${place.url}, so that list and status do not tell of it: ${error.message}`,
-    );
+    const isInTheWay =
+      error instanceof AppError && ['STORAGE_DENIED', 'STORAGE_CONFLICT'].includes(error.code);
+    if (!isInTheWay) throw error;
+    warnOfUnnoted(context, id, place.url, error);
   }
 }
