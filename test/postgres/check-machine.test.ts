@@ -79,6 +79,25 @@ describe('doctor', () => {
     for (const check of result.checks) expect(check.hint === null).toBe(check.ok);
   });
 
+  it('says that a database cannot be replaced by a role that may not act for its owner, and can by one that may', async () => {
+    const url = urlOf({...clusterConnection(), database: database.name, user: role, password: 'secret'});
+    const owner = `${role}_owner`;
+    await database.run(`ALTER ROLE ${role} CREATEDB; CREATE ROLE ${owner}`);
+    await onServer((session) => session.query(`ALTER DATABASE ${database.name} OWNER TO ${owner}`));
+    try {
+      const stranger = await checkMachine(withUrl(url));
+      expect(checkOf(stranger, 'role')).toMatchObject({ok: false});
+      expect(notWorking(stranger)).toContain('restore --drop-existing');
+      await database.run(`GRANT ${owner} TO ${role}`);
+      const member = await checkMachine(withUrl(url));
+      expect(checkOf(member, 'role')).toMatchObject({ok: true, hint: null});
+      expect(notWorking(member)).not.toContain('restore --drop-existing');
+    } finally {
+      await onServer((session) => session.query(`ALTER DATABASE ${database.name} OWNER TO postgres`));
+      await database.run(`ALTER ROLE ${role} NOCREATEDB; DROP ROLE ${owner}`);
+    }
+  });
+
   it('works without any connection and says what to mend', async () => {
     const cases: [string | undefined, string, RegExp][] = [
       [undefined, 'url', /DIRECT_URL/],

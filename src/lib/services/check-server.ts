@@ -11,7 +11,8 @@ import {
   inspectHiddenTables,
   inspectIdentity,
 } from '../postgres/inspect-database.js';
-import {inspectRole, type RoleRights} from '../postgres/inspect-target.js';
+import {inspectRole, inspectRoleNames, type RoleRights} from '../postgres/inspect-target.js';
+import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';
 
@@ -39,6 +40,7 @@ async function inspect(ctx: RunContext, connection: Connection, session: Session
   const identity = await inspectIdentity(session);
   const role = await inspectRole(session);
   const hidden = await inspectHiddenTables(session);
+  const {foreign} = await inspectRoleNames(session, [identity.owner]);
   return {
     major: identity.major,
     checks: [
@@ -49,7 +51,7 @@ async function inspect(ctx: RunContext, connection: Connection, session: Session
       checkVersion(identity),
       checkStandby(identity),
       ...checkRights(hidden),
-      checkRole(identity, role),
+      checkRole(identity, role, foreign.length === 0),
       checkCreateDatabases(role),
       await checkDiskSpace(join(ctx.settings.backupsDir, 'database'), identity.sizeBytes),
     ],
@@ -98,13 +100,15 @@ function checkRights(hidden: readonly HiddenTable[]): Check[] {
   ];
 }
 
-function checkRole({owner, database}: DatabaseIdentity, role: RoleRights): Check {
+function checkRole({owner, database}: DatabaseIdentity, role: RoleRights, mayActForOwner: boolean): Check {
   if (role.isSuperuser)
     return passed('role', `${role.name} is a superuser: a restore runs what the backup says with all rights`);
   if (role.name === owner) return passed('role', `${role.name} owns the database "${database}"`);
+  if (mayActForOwner)
+    return passed('role', `${role.name} may act for ${owner}, who owns the database "${database}"`);
   return failed(
     'role',
-    `${role.name} neither owns the database "${database}" (${owner} does) nor is a superuser`,
+    `${role.name} neither owns the database "${database}" (${owner} does), nor may act for its owner`,
     `For restore --drop-existing and undo use the role ${owner}.`,
     false,
   );
@@ -115,7 +119,7 @@ function checkCreateDatabases(role: RoleRights): Check {
   return failed(
     'create-databases',
     `${role.name} may not create databases: no restore by swap, no proof by restore on this server`,
-    `As a superuser: ALTER ROLE "${role.name}" CREATEDB; or verify with --scratch=local or --scratch-url.`,
+    `As a superuser: ALTER ROLE ${quoteIdentifier(role.name)} CREATEDB; or verify with --scratch=local or --scratch-url.`,
     false,
   );
 }
