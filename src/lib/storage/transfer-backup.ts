@@ -269,7 +269,12 @@ async function transferFiles(
       );
     }
   };
-  const workers = await Promise.allSettled(Array.from({length: filesAtOnce}, next));
+  const nextOrNone = (): Promise<void> =>
+    next().catch((error: unknown) => {
+      pending.length = 0; // what is on its way is waited for, as it would be written where others clear up
+      throw error;
+    });
+  const workers = await Promise.allSettled(Array.from({length: filesAtOnce}, nextOrNone));
   const failed = workers.find((worker) => worker.status === 'rejected');
   if (failed) throw failed.reason;
   return written;

@@ -1,5 +1,6 @@
 /** Copying into a folder on a disk that fails in the middle of giving files their names. */
-import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {createHash} from 'node:crypto';
+import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {AppError} from '../../../src/lib/errors.js';
@@ -38,6 +39,37 @@ it('takes a file away that had its name when the disk was found full', async () 
   await expect(copyOneTo({...place, settle})).rejects.toMatchObject({code: 'DISK_FULL'});
   expect(await readdir(target)).toEqual([]);
   expect(await journals()).toEqual([]);
+});
+
+it('sends no more files of a folder once one has failed', async () => {
+  const here = join(home, 'backups/database');
+  const names = Array.from({length: 50}, (_, number) => `${number}.dat`);
+  const sha256 = Object.fromEntries(
+    names.map((name) => [name, createHash('sha256').update(name).digest('hex')]),
+  );
+  const {id, backupPath} = await writeSampleBackup(here, '2026-11-22T03:10:00.000Z', {
+    format: 'directory',
+    sha256,
+  });
+  await rm(join(here, backupPath), {recursive: true, force: true});
+  await mkdir(join(here, backupPath));
+  for (const name of names)
+    await writeFile(join(here, backupPath, name), name === '0.dat' ? 'damaged' : name);
+  const backup = await readPlaced(localPlace(here), `${id}.metadata.json`);
+  const place = localPlace(target);
+  const written: string[] = [];
+  const to: Place = {
+    ...place,
+    write: (key, source, options) => {
+      written.push(key);
+      return place.write(key, source, options);
+    },
+  };
+  const keys = {identities: [], passphrases: []};
+  await expect(
+    transferBackup(testContext(home), {from: localPlace(here), backup, to, keys}),
+  ).rejects.toMatchObject({code: 'CHECKSUM_MISMATCH'});
+  expect(written.length).toBeLessThan(10);
 });
 
 it("leaves somebody else's file of the same name as it was", async () => {
