@@ -1,5 +1,5 @@
 /** A folder as a place for backups. */
-import {createReadStream, createWriteStream} from 'node:fs';
+import {createReadStream, createWriteStream, type ReadStream, type Stats} from 'node:fs';
 import {readdir, rename, rm, stat} from 'node:fs/promises';
 import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
@@ -14,7 +14,7 @@ import {
   syncFolder,
   writeFileSafely,
 } from '../backups/safe-file.js';
-import {AppError, systemErrorCode} from '../errors.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {ObjectStatus, Place, StoredObject, WriteOptions} from './place.js';
 
 /** @param folder absolute path; made when something is written */
@@ -31,20 +31,24 @@ export function localPlace(folder: string): Place {
     }
     for (const entry of entries) {
       if (!entry.isFile()) continue;
-      const path = join(entry.parentPath, entry.name);
-      const {size, mtime} = await stat(path);
-      yield {key: relative(folder, path).split(sep).join('/'), sizeBytes: size, modifiedAt: mtime};
+      const key = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/');
+      const found = await statusOf(key);
+      if (found) yield {key, sizeBytes: found.size, modifiedAt: found.mtime}; // else another run has removed it since
     }
   }
 
-  async function status(key: string): Promise<ObjectStatus | undefined> {
+  async function statusOf(key: string): Promise<Stats | undefined> {
     try {
-      const {size, mtimeMs, ino} = await stat(pathOf(key));
-      return {sizeBytes: size, tag: `${ino}-${mtimeMs}`, lockedUntil: null};
+      return await stat(pathOf(key));
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return undefined;
       throw explainFileError(error, pathOf(key));
     }
+  }
+
+  async function status(key: string): Promise<ObjectStatus | undefined> {
+    const found = await statusOf(key);
+    return found && {sizeBytes: found.size, tag: `${found.ino}-${found.mtimeMs}`, lockedUntil: null};
   }
 
   const place: Place = {
@@ -55,11 +59,13 @@ export function localPlace(folder: string): Place {
     async read(key, signal, range) {
       const path = pathOf(key);
       if (!(await status(key))) throw new AppError('BACKUP_INCOMPLETE', `${path} is missing.`);
-      return createReadStream(path, {
-        ...range,
-        highWaterMark: 1 << 20,
-        ...(signal === undefined ? {} : {signal}),
-      });
+      const abort = signal === undefined ? {} : {signal};
+      return Readable.from(
+        readOn(createReadStream(path, {...range, highWaterMark: 1 << 20, ...abort}), signal),
+        {
+          objectMode: false,
+        },
+      );
     },
     readText: async (key) => contentOf(await place.read(key)),
     async write(key, source, options: WriteOptions = {}) {
@@ -118,6 +124,18 @@ export function localPlace(folder: string): Place {
     abandonUpload: () => Promise.resolve(),
   };
   return place;
+}
+
+/** What cannot be read is told by its own name: whoever writes it elsewhere knows that place alone. */
+async function* readOn(file: ReadStream, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  try {
+    yield* file as AsyncIterable<Buffer>;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new AppError('READ_FAILED', `${String(file.path)} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

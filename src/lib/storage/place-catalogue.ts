@@ -11,7 +11,7 @@ import {
   recordedBackup,
 } from '../backups/catalogue.js';
 import {newestFirst} from '../backups/retention.js';
-import {AppError, messageOf} from '../errors.js';
+import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import {isRemote} from '../place-name.js';
 import type {KnownTexts} from './known-texts.js';
 import type {Place, StoredObject} from './place.js';
@@ -29,11 +29,14 @@ export interface PlaceCatalogue extends Catalogue {
 /** Enough to hide the latency of a store far away. */
 const readsAtOnce = 32;
 
+/** What is wrong with one file alone. */
+const ofOneFile: readonly ErrorCode[] = ['METADATA_INVALID', 'BACKUP_INCOMPLETE', 'READ_FAILED'];
+
 /** Newest first. Metadata right in the place counts, whoever put it there. */
 export async function readPlace(place: Place, signal?: AbortSignal): Promise<PlaceCatalogue> {
   const objects = await metadataObjects(place, '', signal);
   const known = objects.length > readsAtOnce ? await place.knownTexts?.() : undefined;
-  const catalogue = await readAll(place, objects, known);
+  const catalogue = await readAll(place, objects, signal, known);
   await known?.save();
   return catalogue;
 }
@@ -46,12 +49,12 @@ export async function readNewest(
   signal?: AbortSignal,
 ): Promise<readonly PlacedBackup[]> {
   const begin = `${fileNamePart(database)}-`;
-  // "shop-2" has the beginning of "shop" too; what follows here is the time.
+  // "shop-2" and "shop-2026-new" have the beginning of "shop" too; what follows here is the time.
   const objects = (await metadataObjects(place, begin, signal)).filter(({key}) =>
-    /^\d{4}-/.test(key.slice(begin.length)),
+    /^\d{4}-\d\d-\d\dT/.test(key.slice(begin.length)),
   );
   objects.sort((a, b) => (a.key < b.key ? -1 : 1));
-  return (await readAll(place, objects.slice(-count))).backups;
+  return (await readAll(place, objects.slice(-count), signal)).backups;
 }
 
 /** @param begin what the keys begin with */
@@ -63,12 +66,18 @@ async function metadataObjects(place: Place, begin: string, signal?: AbortSignal
   return objects;
 }
 
-async function readAll(place: Place, objects: StoredObject[], known?: KnownTexts): Promise<PlaceCatalogue> {
+async function readAll(
+  place: Place,
+  objects: StoredObject[],
+  signal?: AbortSignal,
+  known?: KnownTexts,
+): Promise<PlaceCatalogue> {
   const backups: PlacedBackup[] = [];
   const problems: {path: string; reason: string}[] = [];
   const readNext = async (): Promise<void> => {
     for (let object = objects.pop(); object !== undefined; object = objects.pop()) {
       const {key, sizeBytes} = object;
+      signal?.throwIfAborted();
       try {
         if (sizeBytes > longestMetadata) throw new AppError('METADATA_INVALID', `it has ${sizeBytes} bytes`);
         const text = known?.get(object) ?? (await place.readText(key));
@@ -76,12 +85,10 @@ async function readAll(place: Place, objects: StoredObject[], known?: KnownTexts
         known?.add(object, text);
       } catch (error) {
         // Trouble with the place ends the reading; a file that tells no backup does not.
-        if (
-          error instanceof AppError &&
-          error.code !== 'METADATA_INVALID' &&
-          error.code !== 'BACKUP_INCOMPLETE'
-        )
+        if (error instanceof AppError && !ofOneFile.includes(error.code)) {
+          objects.length = 0; // for the other readers
           throw error;
+        }
         problems.push({path: `${place.url}/${key}`, reason: messageOf(error)});
       }
     }

@@ -37,9 +37,9 @@ export interface UnfinishedUpload {
 export interface Place {
   /** As the user writes it: "s3://bucket/prefix" or an absolute path. */
   readonly url: string;
-  /** Where the files of a new backup are written until `commit`. */
+  /** Where the files of a new backup are written until `settle`. */
   stagingFolder(id: string): string;
-  /** Objects right below `folder` ("" or ending in "/"), or all below it with `isDeep`. */
+  /** Objects right below `folder` ("" or ending in "/"; in a bucket the beginning of a name as well), or all below it with `isDeep`. */
   list(folder: string, isDeep: boolean, signal?: AbortSignal): AsyncIterable<StoredObject>;
   /** The object's bytes; an error in between destroys the stream. @throws BACKUP_INCOMPLETE when it does not exist */
   read(key: string, signal?: AbortSignal, range?: {start: number; end: number}): Promise<Readable>;
