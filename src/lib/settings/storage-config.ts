@@ -15,7 +15,7 @@ export const storageConfig = z.strictObject({
     .optional()
     .describe('Where every finished backup is copied to: "s3://bucket/prefix", or a folder.'),
   endpoint: z
-    .url()
+    .url({protocol: /^https?$/})
     .optional()
     .describe('URL of the S3 server; without it Amazon S3. AWS_ENDPOINT_URL_S3 does the same.'),
   region: z.string().min(1).optional().describe('Region of the bucket; AWS_REGION does the same.'),

@@ -89,6 +89,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   TimeoutError: slow,
   RequestTimeout: slow,
   SlowDown: slow,
+  ServiceUnavailable: slow,
   ETIMEDOUT: slow,
   ECONNREFUSED: unreachable,
   ECONNRESET: unreachable,
@@ -102,12 +103,16 @@ const meanings: Readonly<Record<string, Meaning>> = {
   ConditionalRequestConflict: conflict,
 };
 
-/** Statuses of answers without a body (HEAD). */
+/** Statuses of answers without a body (HEAD), or with one of a proxy before the store. */
 const byStatus: Readonly<Record<number, Meaning>> = {
   301: region,
   307: region,
   403: denied,
   412: conflict,
+  429: slow,
+  502: slow,
+  503: slow,
+  504: slow,
   507: full,
 };
 

@@ -53,11 +53,15 @@ export async function makeClient(settings: Settings, timeoutMs: number): Promise
   });
 }
 
-/** URL of a server that is not Amazon's. */
+/** URL of a server that is not Amazon's. @throws CONFIG_INVALID for a variable with something else */
 export function endpointOf({config, environment}: Settings): string | undefined {
-  return (
-    config.storage?.endpoint ?? environment.get('AWS_ENDPOINT_URL_S3') ?? environment.get('AWS_ENDPOINT_URL')
-  );
+  if (config.storage?.endpoint !== undefined) return config.storage.endpoint;
+  const name = ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'].find((variable) => environment.get(variable));
+  const endpoint = name === undefined ? undefined : environment.get(name);
+  if (name === undefined || endpoint === undefined || /^https?:\/\/[^/]/i.test(endpoint)) return endpoint;
+  throw new AppError('CONFIG_INVALID', `${name} is "${endpoint}", which is no URL of a server.`, {
+    hint: 'Write it with its scheme: https://s3.example.com, or http://localhost:9000.',
+  });
 }
 
 async function readAuthority(cwd: string, path: string | undefined): Promise<Buffer | undefined> {

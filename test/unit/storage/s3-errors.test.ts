@@ -18,6 +18,9 @@ const answers: readonly [number, string, string][] = [
   [403, xml('InvalidAccessKeyId', 'The AWS Access Key Id you provided does not exist in our records.', '<AWSAccessKeyId>AKIA</AWSAccessKeyId>'), 'STORAGE_CREDENTIALS'],
   [403, xml('AccessDenied', 'Access Denied'), 'STORAGE_DENIED'],
   [503, xml('SlowDown', 'Please reduce your request rate.'), 'STORAGE_TIMEOUT'],
+  [503, xml('ServiceUnavailable', 'Service is unable to handle request.'), 'STORAGE_TIMEOUT'],
+  [503, '<html><body><h1>503 Service Unavailable</h1></body></html>', 'STORAGE_TIMEOUT'],
+  [502, '<html><body><h1>502 Bad Gateway</h1></body></html>', 'STORAGE_TIMEOUT'],
   [507, xml('InsufficientStorage', 'There is no room.'), 'STORAGE_FULL'],
 ]; // prettier-ignore
 
@@ -51,5 +54,16 @@ it.each(answers)(
       server.closeAllConnections();
       server.close();
     }
+  },
+);
+
+it.each(['localhost:9000', 'minio:9000', 's3.example.com', 'http://'])(
+  'an endpoint "%s" in the environment is named before anything is asked',
+  async (endpoint) => {
+    const {settings} = testContext(tmpdir(), {env: {AWS_ENDPOINT_URL_S3: endpoint}});
+    await expect(openPlace(settings, 's3://bucket/shop')).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: `AWS_ENDPOINT_URL_S3 is "${endpoint}", which is no URL of a server.`,
+    });
   },
 );
