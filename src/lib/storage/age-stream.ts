@@ -34,6 +34,14 @@ export async function* decryptStream(
   keys: OpeningKeys,
 ): AsyncGenerator<Buffer> {
   const iterator = source[Symbol.asyncIterator]();
+  try {
+    yield* decrypt(iterator, keys);
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+async function* decrypt(iterator: AsyncIterator<Buffer>, keys: OpeningKeys): AsyncGenerator<Buffer> {
   const {header, rest} = await readHeader(iterator);
   const fileKey = await openHeader(header, keys);
   const payload = readOn(rest.subarray(nonceBytes), iterator);
@@ -116,13 +124,9 @@ async function readHeader(iterator: AsyncIterator<Buffer>): Promise<{header: Buf
 
 async function* readOn(first: Buffer, iterator: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
   yield first;
-  try {
-    for (;;) {
-      const next: IteratorResult<Buffer, unknown> = await iterator.next();
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    await iterator.return?.();
+  for (;;) {
+    const next: IteratorResult<Buffer, unknown> = await iterator.next();
+    if (next.done === true) return;
+    yield next.value;
   }
 }
