@@ -6,8 +6,9 @@ const smallestPart = 8 * mebibyte;
 export const mostParts = 10_000;
 const largestPart = 5 * 1024 * mebibyte;
 const partsBeforeGrowth = 1000;
-/** A known size is an estimate at times; this many parts are kept for what it misses. */
+/** A known size is an estimate at times; what it misses goes in parts that double after each so many more. */
 const plannedParts = 9000;
+const partsOverPlan = 100;
 
 /**
  * Bytes of the part with this number (from 1). Parts of an object of known size are equal; of a stream of unknown
@@ -16,8 +17,10 @@ const plannedParts = 9000;
 export function partSize(number: number, expectedBytes = 0): number {
   const planned = Math.ceil(expectedBytes / plannedParts / mebibyte) * mebibyte;
   const base = Math.max(smallestPart, planned);
-  const isPlanned = planned > 0 && number <= plannedParts;
-  const doublings = isPlanned ? 0 : Math.floor((number - 1) / partsBeforeGrowth);
+  const doublings =
+    planned > 0
+      ? Math.max(0, Math.ceil((number - plannedParts) / partsOverPlan))
+      : Math.floor((number - 1) / partsBeforeGrowth);
   return Math.min(largestPart, base * 2 ** doublings);
 }
 

@@ -29,3 +29,10 @@ it('sends one part at a time when parts are large', () => {
 it('never asks for a part above 5 GiB', () => {
   expect(partSize(mostParts, 50 * tebibyte)).toBe(5 * 2 ** 30);
 });
+
+it('goes on in parts that grow little by little where more comes than was expected', () => {
+  const expected = 60 * 2 ** 30;
+  expect(partSize(9000, expected)).toBe(8 * 2 ** 20);
+  expect(partSize(9001, expected)).toBe(16 * 2 ** 20);
+  expect(capacity(expected)).toBeGreaterThan(10 * expected);
+});
