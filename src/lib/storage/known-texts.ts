@@ -65,7 +65,8 @@ function fileOf(environment: Environment, place: readonly string[]): string | un
   const name = `${digestOf(JSON.stringify(place)).slice(0, 16)}.json`;
   try {
     const folder = wanted !== undefined && isAbsolute(wanted) ? wanted : join(homedir(), '.cache');
-    return join(folder, 'destino-db', 'metadata', name);
+    // An empty HOME would be the working directory.
+    return isAbsolute(folder) ? join(folder, 'destino-db', 'metadata', name) : undefined;
   } catch {
     return undefined; // an account that has no home
   }

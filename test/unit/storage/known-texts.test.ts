@@ -1,7 +1,7 @@
 /** The catalogue of a place with many backups, of which the texts were read before. */
 import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {afterEach, beforeEach, expect, it} from 'vitest';
+import {afterEach, beforeEach, expect, it, vi} from 'vitest';
 import {environmentOf} from '../../../src/lib/settings/environment.js';
 import {type KnownTexts, openKnownTexts} from '../../../src/lib/storage/known-texts.js';
 import {localPlace} from '../../../src/lib/storage/local-place.js';
@@ -104,6 +104,15 @@ it('works where it can keep nothing', async () => {
   await writeBackups(33);
   await writeFile(home, 'a file where the folder should be');
   expect(await listing()).toEqual([33, 33]);
+});
+
+it('keeps nothing in the working directory where HOME is empty', async () => {
+  vi.stubEnv('HOME', '');
+  const texts = await openKnownTexts(environmentOf([]), ['homeless']);
+  texts.add({key: 'a', tag: 'a', sizeBytes: 1, modifiedAt: new Date(0)}, 'text');
+  await texts.save();
+  vi.unstubAllEnvs();
+  await expect(readdir('.cache/destino-db')).rejects.toMatchObject({code: 'ENOENT'});
 });
 
 it('keeps no texts of a place that is read in a moment', async () => {
