@@ -44,9 +44,14 @@ export async function readEnvironment(
         cause: error,
       });
     }
-    sources.push({origin: name, values: parseEnv(text)});
+    sources.push({origin: name, values: parseEnv(withoutMark(text))});
   }
   return environmentOf(sources);
+}
+
+/** Without the byte order mark that editors on Windows put before UTF-8: it would be part of the first name. */
+export function withoutMark(text: string): string {
+  return text.replace(/^\ufeff/, '');
 }
 
 /** An environment over the given sources, strongest first. */

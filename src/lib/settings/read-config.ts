@@ -5,6 +5,7 @@ import {z} from 'zod';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {nearest} from '../nearest.js';
 import {type Config, configSchema} from './config-schema.js';
+import {withoutMark} from './environment.js';
 
 export const defaultConfigName = 'destino-db.config.json';
 
@@ -33,7 +34,7 @@ export async function readConfig(cwd: string, path?: string): Promise<Config> {
 export function parseConfig(text: string, file: string): Config {
   let data: unknown;
   try {
-    data = JSON.parse(text);
+    data = JSON.parse(withoutMark(text));
   } catch (error) {
     throw new AppError('CONFIG_INVALID', `The config file ${file} is not valid JSON: ${messageOf(error)}.`);
   }

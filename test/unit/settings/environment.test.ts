@@ -40,6 +40,11 @@ describe('readEnvironment', () => {
     ]);
   });
 
+  it('reads a file of an editor that marks UTF-8', async () => {
+    await writeFile(join(folder, '.env'), '\ufeffDATABASE_URL=postgres://shop\n');
+    expect((await readEnvironment({}, folder)).get('DATABASE_URL')).toBe('postgres://shop');
+  });
+
   it('does not change the process environment', async () => {
     await writeFile(join(folder, '.env'), 'DESTINO_DB_NEVER_SET=1\n');
     await readEnvironment({}, folder);

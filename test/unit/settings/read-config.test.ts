@@ -39,6 +39,10 @@ describe('parseConfig', () => {
 });
 
 describe('readConfig', () => {
+  it('reads a file of an editor that marks UTF-8', () => {
+    expect(parseConfig('\ufeff{"backupsDir": "b"}', 'file')).toEqual({backupsDir: 'b'});
+  });
+
   it('takes an absent default file for an empty config, and a named one for an error', async () => {
     expect(await readConfig(folder)).toEqual({});
     await expect(readConfig(folder, 'gone.json')).rejects.toThrow(join(folder, 'gone.json'));
