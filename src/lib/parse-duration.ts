@@ -41,15 +41,26 @@ export function parseDuration(text: string, name: string): number {
  */
 export function parseSince(text: string, name: string, now: Date): Date {
   if (durationPattern.test(text)) return new Date(now.getTime() - parseDuration(text, name));
-  const iso = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/.exec(text);
-  const hasTime = text.length > 10;
-  const moment = iso
-    ? new Date(`${text.replace(' ', 'T')}${hasTime && iso[1] === undefined ? 'Z' : ''}`)
-    : undefined;
-  if (!moment || Number.isNaN(moment.getTime())) {
+  const moment = parseMoment(text);
+  if (!moment) {
     throw new AppError('USAGE', `${name} is "${text}", which is neither a duration nor a date.`, {
       hint: 'Write a duration (7d), a date (2026-11-22) or a time (2026-11-22T02:00Z).',
     });
   }
   return moment;
+}
+
+/** A date (its beginning in UTC) or time in ISO 8601, or as list shows it; a time without a zone is UTC. Undefined for anything else. */
+export function parseMoment(text: string): Date | undefined {
+  const iso = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/.exec(text);
+  const hasTime = text.length > 10;
+  const moment = iso
+    ? new Date(`${text.replace(' ', 'T')}${hasTime && iso[1] === undefined ? 'Z' : ''}`)
+    : undefined;
+  return moment && !Number.isNaN(moment.getTime()) && isDay(text.slice(0, 10)) ? moment : undefined;
+}
+
+/** JavaScript takes the 31st of February for the 3rd of March. */
+function isDay(date: string): boolean {
+  return new Date(date).toISOString().startsWith(date);
 }

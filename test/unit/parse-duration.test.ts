@@ -34,7 +34,10 @@ describe('a beginning', () => {
     expect(parseSince(text, '--since', now).toISOString()).toBe(iso);
   });
 
-  it.each(['yesterday', '2026-13-01', '11/22/2026'])('"%s" is refused', (text) => {
-    expect(() => parseSince(text, '--since', now)).toThrow('--since is');
-  });
+  it.each(['yesterday', '2026-13-01', '11/22/2026', '2026-02-29', '2026-06-31T02:00Z'])(
+    '"%s" is refused',
+    (text) => {
+      expect(() => parseSince(text, '--since', now)).toThrow('--since is');
+    },
+  );
 });
