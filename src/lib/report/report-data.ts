@@ -216,9 +216,8 @@ function largestTables(backups: readonly Backup[]): ReportData['tables'] {
   const seen = new Set<string>();
   return backups
     .flatMap((backup) => {
-      // Newest first; a backup without data tells nothing about sizes.
-      if (!backup.record || backup.record.config.schemaOnly || !isGood(backup) || seen.has(backup.database))
-        return [];
+      // Newest first.
+      if (!backup.record || !isWhole(backup) || !isGood(backup) || seen.has(backup.database)) return [];
       seen.add(backup.database);
       return backup.record.tables.map(({schema, name, rows, sizeBytes}) => ({
         database: backup.database,

@@ -101,7 +101,7 @@ it('knows backups that no audit log tells of', async () => {
   expect(old.backups).toMatchObject([{id, sizeBytes: 6, duration: null, isOnDisk: true}]);
 });
 
-it('takes for the newest good backup neither a damaged one nor one of definitions alone, as status does not', () => {
+it('takes for the newest good backup neither a damaged one nor one of a part, as status does not', () => {
   const proof: Verification = {
     level: 'archive',
     at: '2026-11-21T05:00:00.000Z',
@@ -117,7 +117,11 @@ it('takes for the newest good backup neither a damaged one nor one of definition
     tables: [{...orders, name: 'of the damaged one'}],
   });
   const schemaOnly = sampleRecord('2026-11-22T02:00:00.000Z', {config: {...whole.config, schemaOnly: true}});
-  const records = [whole, damaged, schemaOnly];
+  const oneTable = sampleRecord('2026-11-22T03:00:00.000Z', {
+    config: {...whole.config, includeTables: ['orders']},
+    tables: [orders],
+  });
+  const records = [whole, damaged, schemaOnly, oneTable];
   const {summary, tables} = reportData({
     backups: catalogueOf(records).backups,
     runs: [],
