@@ -13,6 +13,7 @@ import {
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showRestore} from '../lib/cli/show-restore.js';
 import {AppError, exitStatus} from '../lib/errors.js';
+import {parseMoment} from '../lib/parse-duration.js';
 import {toastCompressions} from '../lib/postgres/pg-restore.js';
 import {restoreFrom} from '../lib/services/restore-from.js';
 
@@ -150,8 +151,8 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
 
 /** A date alone means its end: a backup taken on that day counts. */
 function parseTime(text: string): Date {
-  const time = new Date(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T23:59:59.999Z` : text);
-  if (!Number.isNaN(time.getTime())) return time;
+  const time = parseMoment(text.length === 10 ? `${text}T23:59:59.999Z` : text);
+  if (time) return time;
   throw new AppError('USAGE', `--at: "${text}" is no time.`, {
     hint: 'Write it as 2026-11-22T03:00:00Z, or as 2026-11-22 for the whole day (UTC).',
   });
