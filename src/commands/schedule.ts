@@ -39,6 +39,8 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
 
   async run() {
     const {flags} = await this.parse(Schedule);
+    if (flags['unit-dir'] !== undefined && flags.as !== 'systemd')
+      throw new AppError('USAGE', '--unit-dir needs --as systemd: no other scheduler has units.');
     if (flags.check) {
       return this.perform(flags, checkScheduleHistory, showScheduleCheck, {
         exitCodeOf: (check) => (check.ok ? 0 : exitStatus.integrity),
@@ -52,11 +54,15 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
           ? 'show'
           : 'print';
     refuseUrl(flags['database-url']);
+    const metrics = flags['metrics-file'];
     const options: ScheduleOptions = {
       as: flags.as ?? (action === 'show' ? undefined : 'cron'),
       action,
       program: {node: process.execPath, script: join(this.config.root, 'bin/run.js')},
-      sharedFlags: settingsWords(flags),
+      sharedFlags: [
+        ...settingsWords(flags),
+        ...(metrics === undefined ? [] : [`--metrics-file=${resolve(metrics)}`]),
+      ],
       unitFolder: flags['unit-dir'] === undefined ? undefined : resolve(flags['unit-dir']),
     };
     return this.perform(flags, (context) => planSchedule(context, options), showSchedule(new Date()));

@@ -103,6 +103,22 @@ describe('schedule', () => {
     expect(stderr).toBe('');
   });
 
+  it('takes the metrics file along, and no folder for units that cron has not', async () => {
+    const printed = await runCli(['schedule', '--as', 'cron', '--metrics-file', '/var/m.prom'], {
+      cwd: folder,
+      env,
+    });
+    expect(printed.stdout).toContain(' --metrics-file=/var/m.prom');
+    const refused = await runCli(['schedule', '--unit-dir', folder, '--install', '--json'], {
+      cwd: folder,
+      env,
+    });
+    expect(refused.status).toBe(2);
+    expect(refused.json()).toMatchObject({
+      error: {code: 'USAGE', message: expect.stringContaining('--as systemd') as string},
+    });
+  });
+
   it('warns where the scheduler counts in another zone', async () => {
     const {stderr, stdout} = await runCli(['schedule', '--as', 'github'], {cwd: folder, env});
     expect(stderr).toContain('counts in UTC');
