@@ -28,7 +28,7 @@ export interface SafeCleanupRequest {
   /** The words that begin a command for the same database and folders: "destino-db", "--config=...". */
   readonly command: (id: string) => readonly string[];
   /** Waits until the next phase may begin. */
-  readonly pause: ((phase: string) => Promise<void>) | undefined;
+  readonly pause: ((phase: string, signal: AbortSignal) => Promise<void>) | undefined;
 }
 
 export interface SafeCleanupResult {
@@ -108,7 +108,7 @@ async function previewRest(
   request: SafeCleanupRequest,
   state: CleanupState,
 ): Promise<SafeCleanupResult> {
-  await request.pause?.('Find the orders');
+  await pauseAfter(context, request, 'Find the orders');
   const backup = request.fullBackup
     ? await backupDatabase(context, {...request.fullBackup, dryRun: true})
     : null;
@@ -130,7 +130,7 @@ async function runPhases(
   state: CleanupState,
 ): Promise<void> {
   if (request.fullBackup) {
-    await request.pause?.('Find the orders');
+    await pauseAfter(context, request, 'Find the orders');
     state.backup = await backupToPlaces(context, request.fullBackup, {
       ...request.encryption,
       isLocal: undefined,
@@ -143,10 +143,10 @@ async function runPhases(
       const words = ['--backup-file', state.backup.path, ...key, '--drop-existing'];
       state.undo.push(shellCommand([...request.command('restore'), ...words]));
     }
-    await request.pause?.('Full backup');
+    await pauseAfter(context, request, 'Full backup');
   } else {
     skip(state.steps, ['Full backup']);
-    await request.pause?.('Find the orders');
+    await pauseAfter(context, request, 'Find the orders');
   }
   const noteOrderBackup = ({backupPath}: CleanResult): void => {
     if (backupPath === null) return;
@@ -162,11 +162,21 @@ async function runPhases(
     },
   });
   noteOrderBackup(state.orders);
-  await request.pause?.('Clean');
+  await pauseAfter(context, request, 'Clean');
   await checkResult(context, request, encryption, state.orders);
   if (state.orders.backupPath !== null) {
     const deleted = `The ${countOf(ordersIn(state.orders), 'order')} had been deleted by then.`;
     await copyNewOrders(context, state.orders.backupPath, encryption, deleted);
+  }
+}
+
+async function pauseAfter({signal}: RunContext, {pause}: SafeCleanupRequest, phase: string): Promise<void> {
+  if (!pause) return;
+  try {
+    await pause(phase, signal);
+  } catch (error) {
+    signal.throwIfAborted(); // what was waited with says it in words of its own
+    throw error;
   }
 }
 
