@@ -1,4 +1,5 @@
 /** The rows in a stream of SQL, one by one, with the table that each belongs to. */
+import {RowsFinder} from './rows-finder.js';
 import {type CopyStatement, readCopyStatement} from './sql-names.js';
 import {textOf} from './text-of.js';
 
@@ -11,13 +12,11 @@ export async function readCopyRows(
   onRow: (table: CopyStatement, row: Buffer) => Promise<void> | undefined,
 ): Promise<void> {
   let table: CopyStatement | undefined;
-  let encoding = 'UTF8';
+  const finder = new RowsFinder();
   for await (const line of linesOf(sql)) {
     if (!table) {
-      const isSetting = line.subarray(0, encodingWord.length).equals(encodingWord);
-      if (isSetting) encoding = /'(.*)'/.exec(line.toString('latin1'))?.[1] ?? encoding;
-      else if (line.subarray(0, copyWord.length).equals(copyWord))
-        table = readCopyStatement(textOf(line.toString('latin1'), encoding));
+      const copy = finder.take(line);
+      if (copy !== undefined) table = readCopyStatement(textOf(copy, finder.encoding));
     } else if (line.length === 2 && line[0] === 0x5c && line[1] === 0x2e) {
       table = undefined;
     } else {
@@ -26,9 +25,6 @@ export async function readCopyRows(
     }
   }
 }
-
-const copyWord = Buffer.from('COPY ');
-const encodingWord = Buffer.from('SET client_encoding = ');
 
 async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const splitter = createLineSplitter();

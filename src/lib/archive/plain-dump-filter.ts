@@ -1,5 +1,6 @@
 /** Changes a plain dump on its way to psql: leaves out sections and the few lines that would stop a restore. */
 
+import {RowsFinder} from './rows-finder.js';
 import {textOf} from './text-of.js';
 
 /** What pg_dump's heading above each object says. */
@@ -14,7 +15,7 @@ export interface DumpSection {
 export interface PlainDumpRules {
   /** Whether a section is restored; what precedes the first one (SET commands) always is. */
   readonly keeps: (section: DumpSection) => boolean;
-  /** Whether a line outside of row data is left out. */
+  /** Whether a line outside of row data that begins a statement, or none, is left out. */
   readonly leavesOut: (line: string, section: DumpSection | null) => boolean;
 }
 
@@ -34,7 +35,7 @@ export async function* filterPlainDump(
   let section: DumpSection | null = null;
   let isKept = true;
   let isInRows = false;
-  let encoding = 'UTF8';
+  const finder = new RowsFinder();
   let rest: Buffer[] = [];
   for await (const piece of source) {
     let chunk = rest.length === 0 ? piece : undefined;
@@ -63,16 +64,15 @@ export async function* filterPlainDump(
       const end = chunk.indexOf(newline, position);
       if (end === -1) break;
       const line = chunk.subarray(position, end);
-      const isShort = line.length < longestKnownLine;
-      const text = isShort || line[0] === dash ? textOf(line.toString('latin1'), encoding) : '';
-      encoding = /^SET client_encoding = '(.*)';$/.exec(text)?.[1] ?? encoding;
+      const isKnown = finder.isBetweenStatements && (line.length < longestKnownLine || line[0] === dash);
+      const text = isKnown ? textOf(line.toString('latin1'), finder.encoding) : '';
       const heading = sectionIn(text);
       if (heading) {
         section = heading;
         isKept = rules.keeps(heading);
       }
-      const isLeftOut = isShort && rules.leavesOut(text, section);
-      isInRows = beginsRows(line);
+      const isLeftOut = isKnown && rules.leavesOut(text, section);
+      isInRows = finder.take(line) !== undefined;
       // The newline before the rows stays in front of them: "\." may be the very first line.
       const next = isInRows ? end : end + 1;
       if (isKept && !isLeftOut) kept.push(chunk.subarray(position, next));
@@ -90,11 +90,4 @@ const longestKnownLine = 1024;
 function sectionIn(line: string): DumpSection | null {
   const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: /.exec(line);
   return match ? {name: match[1] ?? '', type: match[2] ?? '', schema: match[3] ?? ''} : null;
-}
-
-function beginsRows(line: Buffer): boolean {
-  return (
-    line.subarray(0, 5).toString('latin1') === 'COPY ' &&
-    line.subarray(-12).toString('latin1') === ' FROM stdin;'
-  );
 }

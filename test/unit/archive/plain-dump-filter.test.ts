@@ -13,8 +13,8 @@ const dump = [
 ].join('\n'); // prettier-ignore
 
 /** Feeds the dump in pieces of `size` bytes. */
-async function filter(rules: Partial<PlainDumpRules>, size: number): Promise<string> {
-  const bytes = Buffer.from(dump);
+async function filter(rules: Partial<PlainDumpRules>, size: number, from = dump): Promise<string> {
+  const bytes = Buffer.from(from);
   async function* pieces(): AsyncGenerator<Buffer> {
     for (let at = 0; at < bytes.length; at += size)
       yield await Promise.resolve(bytes.subarray(at, at + size));
@@ -50,5 +50,30 @@ it('leaves out whole sections with their rows', async () => {
     expect(rest).not.toContain('\\.');
     expect(rest).toContain('CREATE TABLE public.notes');
     expect(rest).toContain('SELECT 1;');
+  }
+});
+
+it('knows a statement from what looks like one in a function, a comment or a name', async () => {
+  const looks = [
+    'CREATE SCHEMA public;',
+    '-- Name: x; Type: SCHEMA; Schema: -; Owner: -',
+    'COPY public.t (a) FROM stdin;',
+  ].join('\n');
+  const body = [
+    '-- Name: f(); Type: FUNCTION; Schema: public; Owner: shop', '',
+    `CREATE FUNCTION public.f() RETURNS text LANGUAGE plpgsql AS $$\n${looks}\n$$;`,
+    `COMMENT ON FUNCTION public.f() IS '\n${looks}\n';`,
+    '-- Data for Name: t; Type: TABLE DATA; Schema: public; Owner: shop', '',
+    'COPY public.t ("a\nb") FROM stdin;', 'CREATE SCHEMA public;', '\\.', '',
+  ].join('\n'); // prettier-ignore
+  const rules: Partial<PlainDumpRules> = {
+    keeps: (section) => section.type !== 'SCHEMA',
+    leavesOut: (line) => line === 'CREATE SCHEMA public;',
+  };
+  for (const size of [1, 7, body.length]) {
+    expect(await filter(rules, size, `${body}CREATE SCHEMA public;\n`)).toBe(body);
+    expect(await filter({keeps: ({type}) => type !== 'TABLE DATA'}, size, body)).not.toContain(
+      'COPY public.t ("a',
+    );
   }
 });
