@@ -350,6 +350,23 @@ describe('a dry run', () => {
 });
 
 describe('a part of a backup', () => {
+  it('says what does not come with chosen tables, and is refused where they would lose it', async () => {
+    const target = await createTempDatabase('template0');
+    made.push(target.name);
+    const request = {includeTables: ['plain'], dryRun: true};
+    const {warnings, commands} = await restore({backupFile: 'small.dump', ...request}, target.url);
+    expect(warnings.join()).toContain('keys, indexes, defaults, triggers, policies and rights are not');
+    expect(commands[0]).toContain('pg_restore --schema=public --table=plain ');
+    // psql has no such choice: what it would be given cannot be typed.
+    expect(await restore({backupFile: 'small.sql', ...request}, target.url)).toMatchObject({commands: []});
+    await expect(
+      restore({backupFile: 'small.dump', clean: true, includeTables: ['plain']}),
+    ).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringMatching(/--clean contradicts --include-table/) as string,
+    });
+  });
+
   it('is the schema alone, or the rows alone', async () => {
     for (const file of ['small.dump', 'small.sql']) {
       const target = await createTempDatabase('template0');

@@ -46,7 +46,7 @@ function previewLines(result: RestoreResult, style: Style, now: Date, command: s
     ...tableLines(result, style),
     ...lossLines(result, style),
     ...noteLines(result, style),
-    'It would run:',
+    ...(result.commands.length === 0 ? [] : ['It would run:']),
     ...result.commands.map((line) => `  ${printable(line)}`),
     '',
     `${style.bold('Next:')} ${command}`,

@@ -44,8 +44,6 @@ export interface ComparisonInput {
   readonly source: ProvenSource;
   /** The tables that the restore makes or fills, with the rows that they have afterwards. */
   readonly tables: readonly DumpedTable[];
-  /** Whether it leaves everything else as it is. */
-  readonly isPart: boolean;
   /** Whether it makes tables without their rows. */
   readonly isWithoutRows: boolean;
   readonly pgRestore: Tool | null;
@@ -63,10 +61,9 @@ const mostKeys = 10_000;
  * nothing is written on the server.
  */
 export async function compareWithLive(input: ComparisonInput): Promise<LiveComparison> {
-  const {tables, isPart, isWithoutRows, target, signal} = input;
+  const {tables, isWithoutRows, target, signal} = input;
   const isChosen = (table: Named): boolean => tables.some((other) => isSame(table, other));
-  const there = await withSession(target, inspectColumns, {signal});
-  const live = isPart ? there.filter(isChosen) : there;
+  const live = await withSession(target, inspectColumns, {signal});
   const {losses, migrations} = isWithoutRows
     ? {losses: await countRows(target, live.filter(isChosen), signal), migrations: noMigrations}
     : await compareRows(input, await findUnequal(target, pairTables(live, tables), signal));
@@ -79,7 +76,7 @@ export async function compareWithLive(input: ComparisonInput): Promise<LiveCompa
         .filter((table) => !isSame(table, largeObjectTable) && table.rows > 0)
         .map((table) => ({...emptyLoss(table), onlyBackup: table.rows})),
       ...(await countRows(target, foreign, signal)),
-      ...(isPart || isWithoutRows ? [] : await compareLargeObjects(input)),
+      ...(isWithoutRows ? [] : await compareLargeObjects(input)),
     ].sort((a, b) => (a.table < b.table ? -1 : 1)),
     schemaDifferences: describeSchema(live, tables),
     migrations,

@@ -151,8 +151,10 @@ async function* asTransaction(
   if (isSingleTransaction) yield Buffer.from('\nCOMMIT;\n');
 }
 
-/** The commands that `loadDump` runs, without secrets, as they would be typed. */
+/** The commands that `loadDump` runs, without secrets, as they would be typed; none where it takes a part of a plain dump, as psql cannot. */
 export function loadCommands(load: DumpLoad): string[] {
+  const {schemaOnly, dataOnly} = load.options;
+  if (load.dump.format === 'sql' && (schemaOnly || dataOnly || load.onlyTables.length > 0)) return [];
   const {host, port, user, database} = load.target;
   const session = sessionEnvironment(load.options);
   const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, ...session});
@@ -166,11 +168,12 @@ export function loadCommands(load: DumpLoad): string[] {
     const unpacked = load.dump.compressed ? 'gunzip -c' : 'cat';
     return [`${remote ? `${pipe}${unpacked}` : `${unpacked} ${path}`} | ${psql}`];
   }
-  const program = load.pgRestore?.path ?? 'pg_restore';
+  const only = load.onlyTables.flatMap(({schema, name}) => [`--schema=${schema}`, `--table=${name}`]);
+  const program = [load.pgRestore?.path ?? 'pg_restore', ...only];
   if (goesThroughPsql(load.dump, load.pgRestore, load.serverMajor)) {
     const script = pgRestoreArguments(asScript(load.options), archivePath(load.dump));
-    return [`${pipe}${shellCommand([program, ...script])} | ${psql}`];
+    return [`${pipe}${shellCommand([...program, ...script])} | ${psql}`];
   }
   const direct = pgRestoreArguments(load.options, archivePath(load.dump), database);
-  return [`${pipe}${server} ${shellCommand([program, ...direct])}`];
+  return [`${pipe}${server} ${shellCommand([...program, ...direct])}`];
 }

@@ -110,6 +110,10 @@ export async function planRestore(
       : null;
     if (psql) checkPsql(context, psql, request);
     const onlyTables = chooseTables(request, source.tables);
+    if (onlyTables.length > 0 && request.dataOnly !== true)
+      context.warn(
+        'Of chosen tables only the columns and rows are restored: keys, indexes, defaults, triggers, policies and rights are not.',
+      );
     if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
     const ownership = await checkNeeds(context, {
       source,

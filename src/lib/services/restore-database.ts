@@ -137,7 +137,6 @@ async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComp
     compareWithLive({
       source: plan.source,
       tables: expectedTables(plan),
-      isPart: plan.load.onlyTables.length > 0,
       isWithoutRows: plan.load.options.schemaOnly,
       pgRestore: plan.load.pgRestore,
       target: plan.target,

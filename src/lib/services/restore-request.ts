@@ -32,6 +32,11 @@ const contradictions: readonly [keyof RestoreRequest, keyof RestoreRequest, stri
   ['clean', 'createDb', 'a new database has nothing to clean'],
   ['clean', 'dataOnly', 'pg_restore drops no objects when it restores rows alone'],
   ['clean', 'skipErrors', 'a clean restore is one transaction, which the first error ends'],
+  [
+    'clean',
+    'includeTables',
+    'tables that are dropped and made anew by themselves would lose their keys, indexes, defaults, triggers, policies and rights; restore them into a new database and copy their rows from there',
+  ],
   ['clean', 'parallelJobs', 'a clean restore is one transaction, so one connection'],
   ['dropExisting', 'dataOnly', 'rows alone make no database'],
   ['dropExisting', 'schemaOnly', 'it would replace the database by an empty one'],
