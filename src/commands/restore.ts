@@ -76,7 +76,8 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       helpValue: 'T',
       multiple: true,
       multipleNonGreedy: true,
-      summary: 'Only this table, definition and rows (repeatable; schema.name, * and ? as wildcards).',
+      summary:
+        'Only the columns and rows of this table, without keys, indexes or rights (repeatable; schema.name, * and ? as wildcards).',
     }),
     'parallel-jobs': countFlag('Connections that load side by side into a fresh database.', {
       helpGroup: 'SPEED',
