@@ -353,10 +353,10 @@ describe('plain dumps', () => {
     );
   });
 
-  it('pass a filter that keeps everything unchanged, however they come in pieces', async () => {
+  it('pass a filter that keeps everything unchanged, however they come in pieces, where their reader takes them', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.constant(null).chain(() => damaged(dumpOf('sql').subarray(0, 60_000))),
+        fc.constant(null).chain(() => damaged(dumpOf('sql'))),
         sizes,
         async (bytes, pieces) => {
           const chunks = async function* (): AsyncGenerator<Buffer> {
@@ -366,10 +366,15 @@ describe('plain dumps', () => {
               at = end;
             }
           };
-          const passed: Buffer[] = [];
-          for await (const chunk of filterPlainDump(chunks(), {keeps: () => true, leavesOut: () => false}))
-            passed.push(Buffer.from(chunk));
-          expect(Buffer.concat(passed).equals(bytes)).toBe(true);
+          const passOn = async (): Promise<Buffer> => {
+            const passed: Buffer[] = [];
+            for await (const chunk of filterPlainDump(chunks(), {keeps: () => true, leavesOut: () => false}))
+              passed.push(Buffer.from(chunk));
+            return Buffer.concat(passed);
+          };
+          const isRead = orRefusal(refusals, () => readText(bytes, pieces)) !== undefined;
+          const passed = await orRefusalLater(isRead ? [] : refusals, passOn);
+          expect(passed?.equals(bytes)).not.toBe(false);
         },
       ),
       runs(60),
