@@ -367,6 +367,25 @@ describe('a part of a backup', () => {
     });
   });
 
+  it('needs no role that only what is left out names', async () => {
+    const guarded = await createTempDatabase('template0');
+    const target = await createTempDatabase('template0');
+    made.push(guarded.name, target.name);
+    await guarded.run(`CREATE ROLE r_gone; CREATE TABLE plain AS SELECT 1 AS id; CREATE TABLE guarded (id int);
+      CREATE POLICY mine ON guarded TO r_gone USING (true)`);
+    for (const kind of ['custom', 'sql'] as const)
+      await makeDump(guarded.connection, folder, kind, {name: `guarded.${kind}`});
+    await guarded.drop();
+    await onServer((session) => session.query('DROP ROLE r_gone'));
+    const whole = restore({backupFile: 'guarded.custom'}, target.url);
+    await expect(whole).rejects.toMatchObject({code: 'NOT_SUPPORTED_HERE'});
+    for (const kind of ['custom', 'sql']) {
+      await restore({backupFile: `guarded.${kind}`, includeTables: ['plain']}, target.url);
+      expect(await target.query('SELECT id FROM plain')).toEqual([{id: '1'}]);
+      await target.run('DROP TABLE plain');
+    }
+  });
+
   it('is the schema alone, or the rows alone', async () => {
     for (const file of ['small.dump', 'small.sql']) {
       const target = await createTempDatabase('template0');

@@ -32,7 +32,10 @@ export async function checkNeeds(
   const {request, rights} = check;
   const disablesTriggers = request.dataOnly === true && check.pgRestore !== null && rights.isSuperuser;
   if (request.dataOnly === true) return {noOwner: false, noAcl: false, disablesTriggers};
-  const needs = await readDumpNeeds(check.source, check.pgRestore, context.signal);
+  const all = await readDumpNeeds(check.source, check.pgRestore, context.signal);
+  // Of chosen tables neither rights nor policies are restored, nor are extensions.
+  const isPart = (request.includeTables?.length ?? 0) > 0;
+  const needs = isPart ? {owners: all.owners, grantees: [], policyRoles: [], extensions: []} : all;
   const found = await withSession(
     check.session,
     async (session) => ({
