@@ -130,13 +130,13 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
     };
     // The backup that was looked at, not whichever is the newest by then.
     const repeat = (id: string): string =>
-      flags['backup-file'] === undefined
+      flags['backup-file'] === undefined || flags['backup-file'] === 'latest'
         ? repeatCommand(
             this.config.bin,
             'restore',
             this.argv.filter((arg) => arg !== '--latest'),
             ['--backup-file', id],
-            ['--at'],
+            ['--at', '--backup-file'],
           )
         : repeatCommand(this.config.bin, 'restore', this.argv, []);
     return this.perform(

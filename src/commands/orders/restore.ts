@@ -63,6 +63,17 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
 
   async run() {
     const {flags} = await this.parse(OrdersRestore);
+    // The file that was looked at, not whichever is the newest by then.
+    const repeat = (path: string): string =>
+      flags['backup-file'] === 'latest'
+        ? repeatCommand(
+            this.config.bin,
+            'orders:restore',
+            this.argv,
+            ['--backup-file', path, '--execute'],
+            ['--backup-file'],
+          )
+        : repeatCommand(this.config.bin, 'orders:restore', this.argv, ['--execute']);
     return this.perform(
       flags,
       (context) =>
@@ -73,7 +84,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
           onlyOrders: flags['only-order'] ?? [],
           waitMs: waitMsOf(flags),
         }),
-      showRestoredOrders(repeatCommand(this.config.bin, 'orders:restore', this.argv, ['--execute'])),
+      showRestoredOrders(repeat),
     );
   }
 }

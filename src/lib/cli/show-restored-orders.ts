@@ -5,14 +5,16 @@ import {columns, printable, type Style} from './style.js';
 
 const shownConflicts = 10;
 
-/** @param command the command line that would execute what the preview shows */
-export function showRestoredOrders(command: string): (result: RestoreOrdersResult, style: Style) => string[] {
+/** @param repeat the command that executes what the preview shows, from the order backup's path */
+export function showRestoredOrders(
+  repeat: (path: string) => string,
+): (result: RestoreOrdersResult, style: Style) => string[] {
   return (result, style) => [
     ...headline(result, style),
     ...tableLines(result, style),
     ...conflictLines(result, style),
     ...noteLines(result, style),
-    ...nextLines(result, style, command),
+    ...nextLines(result, style, repeat(result.backupPath)),
   ];
 }
 

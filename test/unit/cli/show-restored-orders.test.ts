@@ -24,7 +24,10 @@ const result: RestoreOrdersResult = {
   duration: 373,
 };
 const show = (changes: Partial<RestoreOrdersResult>) =>
-  showRestoredOrders('destino-db orders:restore --execute')({...result, ...changes}, createStyle(false, {}));
+  showRestoredOrders((path) => `destino-db orders:restore --backup-file ${path} --execute`)(
+    {...result, ...changes},
+    createStyle(false, {}),
+  );
 
 it('counts orders, rows, links and what was skipped', () => {
   const lines = show({}).map((line) => line.trim().replace(/ +/g, ' '));
@@ -49,7 +52,7 @@ it('counts orders, rows, links and what was skipped', () => {
 it('a preview says what it would do, and how', () => {
   const lines = show({mode: 'preview', conflicts: [], conflictCount: 0, notes: [], sequences: []});
   expect(lines[0]).toBe('Preview: 3 orders with 3 rows in all and 4 links would be put back into shop.');
-  expect(lines.at(-1)).toBe('Next: destino-db orders:restore --execute');
+  expect(lines.at(-1)).toBe('Next: destino-db orders:restore --backup-file /b/orders.json --execute');
 });
 
 it('says that there is nothing to put back where everything was skipped, and suggests nothing', () => {
