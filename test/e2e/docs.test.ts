@@ -37,10 +37,10 @@ async function backUp(...flags: string[]): Promise<string> {
   return (result.json() as {id: string}).id;
 }
 
-/** Every row of every table of a database, whatever their order. */
+/** Every row of every table of a database, whatever their order; temporary ones may be those of a session that is just ending. */
 async function contentOf(database: string): Promise<string> {
   const tables = await server.run(
-    "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
+    "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(schemaname, 'pg_temp_') ORDER BY 1",
     database,
   );
   const digests: string[] = [];
