@@ -53,8 +53,11 @@ function localeOptions(locale: DatabaseLocale, serverMajor: number): string[] {
   return options;
 }
 
-/** SQLSTATE (manual, appendix A). */
+/** SQLSTATEs (manual, appendix A). */
 const duplicateDatabase = '42P04';
+const insufficientPrivilege = '42501';
+/** What the server says of a locale or provider that it does not have, and of an encoding that does not go with the locale. */
+const aboutLocale = new Set<string | undefined>(['42809', '22023', '0A000']);
 
 /** @throws TARGET_EXISTS, PERMISSION_DENIED, NOT_SUPPORTED_HERE when the server lacks the locale, DISK_FULL */
 export async function createDatabase(
@@ -68,18 +71,23 @@ export async function createDatabase(
     await session.query(statement);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    if (systemErrorCode(error.cause) === duplicateDatabase) {
+    const state = systemErrorCode(error.cause);
+    if (state === duplicateDatabase) {
       throw new AppError('TARGET_EXISTS', `The database "${name}" exists already; nothing was changed.`, {
         cause: error,
       });
     }
-    if (/permission denied to create database/.test(error.message)) {
-      throw new AppError('PERMISSION_DENIED', `The role may not create the database "${name}".`, {
-        hint: 'Use a role with CREATEDB, or restore into an empty database that somebody else made (--target-db).',
-        cause: error,
-      });
+    if (state === insufficientPrivilege) {
+      throw new AppError(
+        'PERMISSION_DENIED',
+        `The role may not create the database "${name}": ${error.message}`,
+        {
+          hint: 'Use a role with CREATEDB, or restore into an empty database that somebody else made (--target-db).',
+          cause: error,
+        },
+      );
     }
-    if (/locale|encoding|collation/i.test(error.message)) {
+    if (aboutLocale.has(state)) {
       throw new AppError(
         'NOT_SUPPORTED_HERE',
         `The server cannot make a database like the source: ${error.message}`,

@@ -144,12 +144,18 @@ it('makes databases from template0 with the options that the server version know
   );
 });
 
-it('knows a database that exists already in the language of any server', async () => {
-  const cause = Object.assign(new Error(), {code: '42P04'});
-  const error = new AppError('QUERY_FAILED', 'Datenbank »x« existiert bereits.', {cause});
+it.each([
+  ['42P04', 'Datenbank »x« existiert bereits', 'TARGET_EXISTS'],
+  ['42501', 'keine Berechtigung, um Datenbank zu erzeugen', 'PERMISSION_DENIED'],
+  ['42809', 'nombre de configuración regional no válido', 'NOT_SUPPORTED_HERE'],
+  ['0A000', 'ICU is not supported in this build', 'NOT_SUPPORTED_HERE'],
+  ['42704', 'Tablespace »locale« existiert nicht', 'QUERY_FAILED'],
+])('knows why a database cannot be made in the language of any server: %s', async (state, message, code) => {
+  const cause = Object.assign(new Error(), {code: state});
+  const error = new AppError('QUERY_FAILED', message, {cause});
   const session = {query: () => Promise.reject(error)} as unknown as Session;
   const made = createDatabase(session, 'x', {locale: null, owner: undefined}, 15);
-  await expect(made).rejects.toMatchObject({code: 'TARGET_EXISTS'});
+  await expect(made).rejects.toMatchObject({code});
 });
 
 describe('a psql that runs the commands of a dump', () => {
