@@ -30,6 +30,16 @@ describe('parseConfig', () => {
     );
   });
 
+  it.each(['{"lockDays": 30}', '{"lockMode": "COMPLIANCE"}'])(
+    'refuses half of an object lock: %s',
+    (storage) => {
+      expect(() => parseConfig(`{"storage": ${storage}}`, 'file')).toThrow(
+        'The config file file is wrong: storage: lockMode and lockDays go together.',
+      );
+      expect(() => parseConfig('{"storage": {"lockDay": 30}}', 'file')).toThrow('did you mean "lockDays"?');
+    },
+  );
+
   it('says that text is no JSON, and what a JSON of another kind is', () => {
     expect(() => parseConfig('{"a": 1,}', 'x.json')).toThrow(
       expect.objectContaining({code: 'CONFIG_INVALID', exitCode: 2}) as Error,
