@@ -9,7 +9,7 @@ import {recompress, type RecompressOptions} from './recompress.js';
 export interface CompressedDump {
   /** To be read to its end. @throws PG_DUMP_FAILED when pg_dump wrote what this program does not know */
   readonly stream: AsyncGenerator<Buffer>;
-  /** The tables that pg_dump wrote, once it is known to have succeeded. @throws PG_DUMP_FAILED when the dump broke off */
+  /** The tables that pg_dump wrote, once it is known to have succeeded. @throws PG_DUMP_FAILED, VERIFY_FAILED when the dump broke off */
   readonly tables: () => readonly DumpedTable[];
   /** What a file may begin with instead, so that its reader finds rows by their places; of the same length. */
   readonly head: () => Buffer;

@@ -65,13 +65,15 @@ async function isFolder(path: string): Promise<boolean> {
         hint: 'See what there is: destino-db list',
       });
     }
-    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+    throw cannotBeRead(path, error);
   }
   throw notABackup(path, 'is neither a file nor a folder', 'Write the dump to a file first.');
 }
 
 async function detectFolder(path: string): Promise<DetectedDump> {
-  const names = await readdir(path);
+  const names = await readdir(path).catch((error: unknown) => {
+    throw cannotBeRead(path, error);
+  });
   if (!names.includes('toc.dat')) {
     throw notABackup(
       path,
@@ -112,7 +114,7 @@ async function readStart(path: string): Promise<Buffer> {
     const {bytesRead} = await file.read(buffer, 0, startBytes, 0);
     return buffer.subarray(0, bytesRead);
   } catch (error) {
-    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+    throw cannotBeRead(path, error);
   } finally {
     await file?.close();
   }
@@ -131,6 +133,10 @@ async function inflateStart(path: string, start: Buffer): Promise<Buffer> {
 function majorOf(version: string | null): number | null {
   const match = /^\d+/.exec(version ?? '');
   return match ? Number(match[0]) : null;
+}
+
+function cannotBeRead(path: string, error: unknown): AppError {
+  return new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
 }
 
 function notABackup(path: string, why: string, hint?: string): AppError {

@@ -5,7 +5,7 @@ import type {Identity, Recipient, Stanza} from 'age-encryption';
 // The stanza's form: the age specification (C2SP age.md, "The scrypt recipient type").
 const label = 'age-encryption.org/v1/scrypt';
 const workFactor = 18;
-/** A file of a stranger could ask for any amount of memory; this is 1 GiB, as age itself allows. */
+/** A file of a stranger could ask for any amount of memory; this is 1 GiB, as the package allows. */
 const highestWorkFactor = 20;
 const saltBytes = 16;
 const tagBytes = 16;
