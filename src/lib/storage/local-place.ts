@@ -1,5 +1,5 @@
 /** A folder as a place for backups. */
-import {createReadStream, createWriteStream, type ReadStream, type Stats} from 'node:fs';
+import {createReadStream, createWriteStream, type Stats} from 'node:fs';
 import {readdir, rename, rm, stat} from 'node:fs/promises';
 import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
@@ -59,13 +59,7 @@ export function localPlace(folder: string): Place {
     async read(key, signal, range) {
       const path = pathOf(key);
       if (!(await status(key))) throw new AppError('BACKUP_INCOMPLETE', `${path} is missing.`);
-      const abort = signal === undefined ? {} : {signal};
-      return Readable.from(
-        readOn(createReadStream(path, {...range, highWaterMark: 1 << 20, ...abort}), signal),
-        {
-          objectMode: false,
-        },
-      );
+      return Readable.from(readFrom(path, signal, range), {objectMode: false});
     },
     readText: async (key) => contentOf(await place.read(key)),
     async write(key, source, options: WriteOptions = {}) {
@@ -127,14 +121,17 @@ export function localPlace(folder: string): Place {
 }
 
 /** What cannot be read is told by its own name: whoever writes it elsewhere knows that place alone. */
-async function* readOn(file: ReadStream, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+async function* readFrom(
+  path: string,
+  signal: AbortSignal | undefined,
+  range: {start: number; end: number} | undefined,
+): AsyncGenerator<Buffer> {
+  const abort = signal === undefined ? {} : {signal};
   try {
-    yield* file as AsyncIterable<Buffer>;
+    yield* createReadStream(path, {...range, ...abort, highWaterMark: 1 << 20}) as AsyncIterable<Buffer>;
   } catch (error) {
     signal?.throwIfAborted();
-    throw new AppError('READ_FAILED', `${String(file.path)} cannot be read: ${messageOf(error)}.`, {
-      cause: error,
-    });
+    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
   }
 }
 
