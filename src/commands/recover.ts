@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, settingsWords, waitFlag, waitMsOf} from '../lib/cli/flags.js';
-import {repeatCommand} from '../lib/cli/repeat-command.js';
+import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
 import {showRecoveryGuide} from '../lib/cli/show-recovery-guide.js';
 import {showRecover} from '../lib/cli/show-recover.js';
 import {recoveryGuide} from '../lib/services/recovery-guide.js';
@@ -51,11 +51,10 @@ export default class Recover extends BaseCommand {
         showRecoveryGuide,
       );
     }
-    const argv = this.argv.filter((arg) => !['--yes', '-y', '--no-confirm'].includes(arg));
     return this.perform(
       flags,
       (context) => recoverLeftovers(context, {dryRun: flags['dry-run'], waitMs: waitMsOf(flags)}),
-      showRecover(repeatCommand(bin, 'recover', argv, ['--yes'])),
+      showRecover(repeatCommand(bin, 'recover', withoutConsent(this.argv), ['--yes'])),
       {exitCodeOf: (result) => (result.failed.length > 0 ? 1 : 0)},
     );
   }

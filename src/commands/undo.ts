@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, waitFlag, waitMsOf} from '../lib/cli/flags.js';
-import {repeatCommand} from '../lib/cli/repeat-command.js';
+import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
 import {showUndo} from '../lib/cli/show-undo.js';
 import {undoRestore} from '../lib/services/undo-restore.js';
 
@@ -32,9 +32,14 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
       dryRun: flags['dry-run'],
       waitMs: waitMsOf(flags),
     };
-    const argv = this.argv.filter((arg) => !['--yes', '-y', '--no-confirm'].includes(arg));
     const repeat = (target: string): string =>
-      repeatCommand(this.config.bin, 'undo', argv, ['--target-db', target], ['--target-db', '--confirm-db']);
+      repeatCommand(
+        this.config.bin,
+        'undo',
+        withoutConsent(this.argv),
+        ['--target-db', target],
+        ['--target-db', '--confirm-db'],
+      );
     return this.perform(flags, (context) => undoRestore(context, request), showUndo(repeat));
   }
 }

@@ -36,3 +36,10 @@ export function repeatCommand(
   }
   return shellCommand([bin, id, ...kept, ...added]);
 }
+
+const consents = ['--yes', '-y', '--no-confirm'];
+
+/** The arguments without those that answer the question beforehand: whoever pastes what a preview printed is to be asked, or asks for it anew. */
+export function withoutConsent(args: readonly string[]): string[] {
+  return args.filter((word) => !consents.includes(word));
+}

@@ -3,24 +3,17 @@ import {beforeAll, describe, expect, it} from 'vitest';
 import type {Verification} from '../../../src/lib/backups/backup-record.js';
 import {readCatalogue} from '../../../src/lib/backups/catalogue.js';
 import {type ReportData, reportData} from '../../../src/lib/report/report-data.js';
-import {checkSchedule} from '../../../src/lib/watch/check-schedule.js';
-import {parsePlan} from '../../../src/lib/watch/schedule-plan.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {sampleRecord, writeOldScriptBackup} from '../../support/sample-backups.js';
 import {sampleRun} from '../../support/sample-run.js';
 import {catalogueOf} from '../../support/simulated-status.js';
-import {story, writeSimulatedMonth} from '../../support/simulated-month.js';
+import {story} from '../../support/simulated-month.js';
+import {reportedAt as now, simulatedReport} from '../../support/simulated-report.js';
 
-const now = new Date(`${story.lastDay}T12:00:00Z`);
 let data: ReportData;
 
 beforeAll(async () => {
-  const folder = await tempFolder();
-  const {runs} = await writeSimulatedMonth(folder);
-  const {backups} = await readCatalogue(`${folder}/database`);
-  const jobs = parsePlan(['daily custom at 02:00', 'weekly sql at 03:00']);
-  const plan = checkSchedule(jobs, 'UTC', runs, new Date(runs[0]?.startedAt ?? 0), now);
-  data = reportData({backups, runs, plan, now});
+  data = await simulatedReport();
 });
 
 describe('reportData of the simulated month', () => {

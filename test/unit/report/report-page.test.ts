@@ -1,23 +1,14 @@
 /** What the page of the report says of the simulated month, word by word: its figures, sentences and tables. */
 import {beforeAll, describe, expect, it} from 'vitest';
-import {readCatalogue} from '../../../src/lib/backups/catalogue.js';
 import {type ReportData, reportData} from '../../../src/lib/report/report-data.js';
 import {reportPage} from '../../../src/lib/report/report-page.js';
-import {checkSchedule} from '../../../src/lib/watch/check-schedule.js';
-import {parsePlan} from '../../../src/lib/watch/schedule-plan.js';
-import {tempFolder} from '../../support/run-cli.js';
-import {story, writeSimulatedMonth} from '../../support/simulated-month.js';
+import {story} from '../../support/simulated-month.js';
+import {reportedAt as now, simulatedReport} from '../../support/simulated-report.js';
 
-const now = new Date(`${story.lastDay}T12:00:00Z`);
 let month: ReportData;
 
 beforeAll(async () => {
-  const folder = await tempFolder();
-  const {runs} = await writeSimulatedMonth(folder);
-  const {backups} = await readCatalogue(`${folder}/database`);
-  const jobs = parsePlan(['daily custom at 02:00', 'weekly sql at 03:00']);
-  const plan = checkSchedule(jobs, 'UTC', runs, new Date(runs[0]?.startedAt ?? 0), now);
-  month = reportData({backups, runs, plan, now});
+  month = await simulatedReport();
 });
 
 /** The first figures, each with a mark where it needs somebody. */

@@ -1,0 +1,19 @@
+/** The simulated month as the report takes it, with the plan that its runs were to follow. */
+import {readCatalogue} from '../../src/lib/backups/catalogue.js';
+import {type ReportData, reportData} from '../../src/lib/report/report-data.js';
+import {checkSchedule} from '../../src/lib/watch/check-schedule.js';
+import {parsePlan} from '../../src/lib/watch/schedule-plan.js';
+import {tempFolder} from './run-cli.js';
+import {story, writeSimulatedMonth} from './simulated-month.js';
+
+/** Noon of the month's last day. */
+export const reportedAt = new Date(`${story.lastDay}T12:00:00Z`);
+
+export async function simulatedReport(): Promise<ReportData> {
+  const folder = await tempFolder();
+  const {runs} = await writeSimulatedMonth(folder);
+  const {backups} = await readCatalogue(`${folder}/database`);
+  const jobs = parsePlan(['daily custom at 02:00', 'weekly sql at 03:00']);
+  const plan = checkSchedule(jobs, 'UTC', runs, new Date(runs[0]?.startedAt ?? 0), reportedAt);
+  return reportData({backups, runs, plan, now: reportedAt});
+}
