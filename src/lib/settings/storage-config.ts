@@ -52,7 +52,11 @@ export const storageConfig = z
       .describe(
         'Object lock of everything that is written, for lockDays days; the bucket must have been made with it.',
       ),
-    lockDays: z.int().min(1).optional().describe('How many days nobody can delete what was written.'),
+    lockDays: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('How many days nobody can delete what was written; named together with lockMode.'),
   })
   // One alone would lock nothing, or for a day only, and nobody would notice.
   .refine(({lockMode, lockDays}) => (lockMode === undefined) === (lockDays === undefined), {
