@@ -41,7 +41,7 @@ const keep = values.keep === undefined ? undefined : resolve(values.keep);
 const servers = await serverBinFolders();
 const server =
   values.pg === undefined ? servers.at(-1) : servers.find(({major}) => String(major) === values.pg);
-if (!server) throw new Error('no such PostgreSQL server; scripts/install-postgres.sh installs one');
+if (!server) throw new Error('no such PostgreSQL server; scripts/install-programs.sh postgres installs one');
 const bin = (name) => join(server.folder, name);
 const work = await mkdtemp(join(tmpdir(), 'destino-db-bench-'));
 const cluster = await startLocalCluster({

@@ -3,7 +3,7 @@
 # Prints one line of JSON (endpoint, keys, folder) when it is ready, and runs until its stdin closes or it is ended.
 # Usage: ceph-rgw.sh < pipe
 set -euo pipefail
-bash "$(dirname "$0")/install-test-tools.sh" storage >&2
+bash "$(dirname "$0")/install-programs.sh" radosgw radosgw-admin ceph ceph-mon ceph-osd ceph-authtool monmaptool >&2
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ceph-rgw-XXXXXX")
 pids=()

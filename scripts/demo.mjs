@@ -16,7 +16,7 @@ const say = (text) => process.stdout.write(`\n${text}\n`);
 let [server] = await serverBinFolders();
 if (!server) {
   say('PostgreSQL is not installed; installing it.');
-  execFileSync('bash', [join(root, 'scripts/install-postgres.sh')], {stdio: 'inherit'});
+  execFileSync('bash', [join(root, 'scripts/install-programs.sh'), 'postgres'], {stdio: 'inherit'});
   [server] = await serverBinFolders();
   if (!server)
     throw new Error('PostgreSQL was installed, but its server programs are not where they are looked for.');

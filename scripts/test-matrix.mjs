@@ -9,7 +9,7 @@ const words = process.argv.slice(2);
 const projects = words.length > 0 ? words : ['postgres', 'e2e', 'faults'];
 const servers = (await serverBinFolders()).reverse();
 if (servers.length === 0)
-  throw new Error('no PostgreSQL server was found; scripts/install-postgres.sh installs one');
+  throw new Error('no PostgreSQL server was found; scripts/install-programs.sh postgres installs one');
 
 const failed = [];
 for (const {major, folder} of servers) {

@@ -1,10 +1,10 @@
 /** schedule on the compiled program: what it prints and installs. */
 import {execFile} from 'node:child_process';
-import {existsSync} from 'node:fs';
 import {chmod, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 
 const run = promisify(execFile);
@@ -133,17 +133,16 @@ describe('schedule', () => {
     expect(installed.json()).toMatchObject({isChanged: true});
     const names = await readdir(units);
     expect(names).toHaveLength(8);
-    if (existsSync('/usr/bin/systemd-analyze')) {
-      const paths = names.map((name) => join(units, name));
-      const {stdout, stderr} = await run('systemd-analyze', ['verify', ...paths]);
-      expect(stdout + stderr).toBe('');
-      const calendars = await Promise.all(
-        paths
-          .filter((path) => path.endsWith('.timer'))
-          .map(async (path) => /^OnCalendar=(.*)$/m.exec(await readFile(path, 'utf8'))?.[1] ?? ''),
-      );
-      for (const calendar of calendars) await run('systemd-analyze', ['calendar', calendar]);
-    }
+    requirePrograms('systemd-analyze');
+    const paths = names.map((name) => join(units, name));
+    const {stdout, stderr} = await run('systemd-analyze', ['verify', ...paths]);
+    expect(stdout + stderr).toBe('');
+    const calendars = await Promise.all(
+      paths
+        .filter((path) => path.endsWith('.timer'))
+        .map(async (path) => /^OnCalendar=(.*)$/m.exec(await readFile(path, 'utf8'))?.[1] ?? ''),
+    );
+    for (const calendar of calendars) await run('systemd-analyze', ['calendar', calendar]);
     await writeFile(join(units, 'destino-db-mine.timer'), '[Timer]\n');
     expect((await runCli([...args, '--install', '--json'], {cwd: folder, env})).json()).toMatchObject({
       isChanged: false,

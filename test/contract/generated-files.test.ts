@@ -3,6 +3,7 @@ import {execFileSync} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
+import {requirePrograms} from '../support/require-programs.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -11,7 +12,9 @@ it.each(['oclif.manifest.json', 'docs/configuration.md', 'docs/errors.md'])(
   (path) => {
     const built = readFileSync(root + path, 'utf8');
     // What is staged counts as committed. Outside a repository there is nothing to compare with but the file itself.
-    const committed = existsSync(`${root}.git`)
+    const isRepository = existsSync(`${root}.git`);
+    if (isRepository) requirePrograms('git');
+    const committed = isRepository
       ? execFileSync('git', ['show', `:${path}`], {cwd: root, encoding: 'utf8', maxBuffer: 50_000_000})
       : built;
     expect(built === committed, `run "npm run build" and commit ${path}`).toBe(true);

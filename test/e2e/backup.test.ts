@@ -5,6 +5,7 @@ import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {z} from 'zod';
 import {withSession} from '../../src/lib/postgres/client.js';
+import {requirePrograms} from '../support/require-programs.js';
 import {type CliResult, runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js';
 
@@ -13,6 +14,7 @@ let shop: TempDatabase;
 let folder: string;
 
 beforeAll(async () => {
+  requirePrograms('ps');
   shop = await createTempDatabase();
 });
 afterAll(() => shop.drop());

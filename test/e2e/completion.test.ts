@@ -2,12 +2,12 @@
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {requirePrograms} from '../support/require-programs.js';
 import {runCli, runProgram, tempFolder} from '../support/run-cli.js';
-import {requireTestTools} from '../support/test-tools.js';
 
 let folder: string;
 beforeAll(async () => {
-  requireTestTools();
+  requirePrograms('zsh', 'fish');
   folder = await tempFolder();
   for (const shell of ['bash', 'zsh', 'fish'])
     await writeFile(join(folder, shell), (await runCli(['completion', shell])).stdout);

@@ -6,9 +6,9 @@ import {withDatabase} from '../../src/lib/postgres/connection.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {loadTemplate} from '../support/global-cluster.js';
 import {openShell, readExamples} from '../support/help-examples.js';
+import {requirePrograms} from '../support/require-programs.js';
 import {type CliResult, tempFolder} from '../support/run-cli.js';
 import {urlOf} from '../support/temp-database.js';
-import {requireTestTools} from '../support/test-tools.js';
 
 const examples = (await readExamples()).filter(({line}) => !line.includes('s3://'));
 
@@ -18,7 +18,7 @@ let folder: string;
 let shell: (line: string, shell?: string) => Promise<CliResult>;
 
 beforeAll(async () => {
-  requireTestTools();
+  requirePrograms('jq', 'zsh', 'fish');
   folder = await tempFolder();
   cluster = await startLocalCluster({binFolder: inject('serverBin')});
   await loadTemplate(cluster.connection);

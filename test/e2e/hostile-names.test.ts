@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {quoteIdentifier, quoteLiteral} from '../../src/lib/postgres/quote.js';
 import {startLocalServer} from '../support/local-server.js';
+import {requirePrograms} from '../support/require-programs.js';
 import {type CliResult, runCli, tempFolder} from '../support/run-cli.js';
 import {
   clusterConnection,
@@ -28,6 +29,7 @@ let evil: Record<'database' | 'role' | 'schema' | 'table' | 'column' | 'items' |
 const password = `p%40'"\`$(id)\\ ;ñ✓:/?#@ end`;
 
 beforeAll(async () => {
+  requirePrograms('ps');
   folder = await tempFolder();
   outside = await tempFolder();
   proof = join(outside, 'ran');

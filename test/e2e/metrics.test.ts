@@ -4,10 +4,10 @@ import {copyFile, mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/p
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {writeSimulatedMonth} from '../support/simulated-month.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
-import {requireTestTools} from '../support/test-tools.js';
 
 const alerts = fileURLToPath(new URL('../../docs/alerts/', import.meta.url));
 
@@ -17,7 +17,7 @@ let textfiles: string;
 let file: string;
 
 beforeAll(async () => {
-  requireTestTools();
+  requirePrograms('promtool', 'prometheus-node-exporter');
   shop = await createTempDatabase('shop_template', `sh"op_${process.pid}`);
   folder = await tempFolder();
   textfiles = join(folder, 'textfiles');

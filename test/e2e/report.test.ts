@@ -1,11 +1,11 @@
 /** The report in a real browser: light and dark, wide and narrow, with names that try to break it. */
-import {existsSync} from 'node:fs';
 import {rm, stat} from 'node:fs/promises';
 import {type Browser, chromium} from 'playwright-core';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {noFacts} from '../../src/lib/watch/run-record.js';
 import {appendRun} from '../../src/lib/watch/history.js';
 import {writeReport} from '../../src/lib/services/write-report.js';
+import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';
 import {simulateMonth, story, writeSimulatedMonth} from '../support/simulated-month.js';
@@ -20,21 +20,13 @@ let hostile = '';
 let empty = '';
 let browser: Browser;
 
-/** The browser of the system; playwright-core brings none. */
-function chromiumPath(): string {
-  const found = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-    existsSync(path),
-  );
-  if (found === undefined) throw new Error('no Chromium: run scripts/install-test-tools.sh');
-  return found;
-}
-
 async function report(folder: string): Promise<string> {
   const settings = {config: {schedule: {plan, timeZone: 'UTC'}}};
   return (await writeReport(testContext(folder, {now, settings}))).path;
 }
 
 beforeAll(async () => {
+  requirePrograms('chromium');
   [month, hostile, empty] = await Promise.all([tempFolder(), tempFolder(), tempFolder()]);
   await writeSimulatedMonth(`${month}/backups`);
   const tables = [{schema: 'public', name: hostileName, rows: 3, fingerprint: null}];
@@ -53,7 +45,7 @@ beforeAll(async () => {
     errorCode: hostileName,
     database: {name: hostileName, systemIdentifier: null, host: 'h', port: 1},
   });
-  browser = await chromium.launch({executablePath: chromiumPath(), args: ['--no-sandbox']});
+  browser = await chromium.launch({executablePath: '/usr/bin/chromium', args: ['--no-sandbox']});
 });
 
 afterAll(async () => {

@@ -5,6 +5,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {makeDump} from '../support/make-dump.js';
+import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 
@@ -51,6 +52,7 @@ async function backendIs(pattern: string): Promise<boolean> {
 }
 
 beforeAll(async () => {
+  requirePrograms('ps');
   folder = await tempFolder();
   await onServer((session) => session.query(`CREATE ROLE killed_owner LOGIN CREATEDB PASSWORD 'owner'`));
   const source = await createTempDatabase('template0');

@@ -8,6 +8,7 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {createBucket, store, storeEnvironment} from '../support/bucket.js';
 import {administrate, clockAhead, type Gateway, startGateway} from '../support/gateway.js';
+import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 
 let folder: string;
@@ -54,6 +55,7 @@ function makeRole(): void {
 }
 
 function openssl(...args: string[]): void {
+  requirePrograms('openssl');
   execFileSync('openssl', args, {cwd: folder, stdio: 'ignore'});
 }
 

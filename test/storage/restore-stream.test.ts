@@ -1,6 +1,5 @@
 /** Restores straight from the bucket: proven first, loaded apart, thrown away when what is loaded is not what was proven. */
 import {GetObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
-import {execFileSync} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -8,6 +7,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
 import {restoreFrom} from '../../src/lib/services/restore-from.js';
 import type {Progress} from '../../src/lib/progress/progress.js';
+import {makeKey} from '../support/age.js';
 import {createBucket, keysIn, storeClient, storeEnvironment} from '../support/bucket.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, existingDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js'; // prettier-ignore
@@ -116,8 +116,7 @@ describe.each(['custom', 'sql'] as const)('a backup in %s format', (format) => {
   });
 
   it('that is encrypted is decrypted on the way, and refused when it is cut off', async () => {
-    execFileSync('age-keygen', ['-o', join(folder, 'key.txt')], {stdio: 'ignore'});
-    const recipient = execFileSync('age-keygen', ['-y', join(folder, 'key.txt')], {encoding: 'utf8'}).trim();
+    const recipient = makeKey(join(folder, 'key.txt'));
     await backUp(format, [recipient]);
     const source = {from: place, identityFile: 'key.txt'};
     const request = {isLatest: true, targetDb: target, createDb: true};

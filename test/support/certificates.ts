@@ -2,6 +2,7 @@
 import {execFileSync} from 'node:child_process';
 import {chmod, mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {requirePrograms} from './require-programs.js';
 
 export interface Certificates {
   /** Root certificate of the authority that signed `serverCert` and `clientCert`. */
@@ -21,6 +22,7 @@ export interface Certificates {
 
 /** @param user common name of the client certificate */
 export async function makeCertificates(folder: string, user: string): Promise<Certificates> {
+  requirePrograms('openssl');
   const path = (name: string): string => join(folder, name);
   const openssl = (...args: string[]): void => {
     execFileSync('openssl', args, {cwd: folder, stdio: 'pipe'});

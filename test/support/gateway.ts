@@ -5,6 +5,7 @@ import {closeSync, openSync} from 'node:fs';
 import {connect, createServer} from 'node:net';
 import {join} from 'node:path';
 import {store} from './bucket.js';
+import {requirePrograms} from './require-programs.js';
 
 export interface Gateway {
   readonly endpoint: string;
@@ -70,6 +71,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 /** Variables that move a program's clock, by libfaketime. */
 export function clockAhead(seconds: number): Record<string, string> {
   if (seconds === 0) return {};
+  requirePrograms('faketime');
   // The loader knows what $LIB stands for on this kind of machine.
   const library = '/usr/$LIB/faketime/libfaketimeMT.so.1';
   return {

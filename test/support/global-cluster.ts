@@ -1,5 +1,4 @@
 /** vitest global setup: one throw-away server for the whole run, with a template of the sample shop. */
-import {execFileSync} from 'node:child_process';
 import {readFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import type {TestProject} from 'vitest/node';
@@ -10,6 +9,7 @@ import {
 } from '../../src/lib/postgres/local-cluster.js';
 import {withDatabase, type Connection} from '../../src/lib/postgres/connection.js';
 import {withSession} from '../../src/lib/postgres/client.js';
+import {requirePrograms} from './require-programs.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -63,7 +63,7 @@ async function chooseServer(
   };
   const installed = await choose();
   if (installed) return installed;
-  execFileSync('bash', [`${root}scripts/install-postgres.sh`], {stdio: 'inherit'});
+  requirePrograms('postgres');
   const server = await choose();
   if (!server) throw new Error(`no PostgreSQL ${wanted ?? ''} server programs were found`);
   return server;

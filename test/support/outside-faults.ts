@@ -11,6 +11,7 @@ import type {Traces} from './check-promises.js';
 import {type FaultServer, needle} from './fault-server.js';
 import type {Begun, Fault, Story} from './fault-story.js';
 import {descendants, processState, until} from './observe.js';
+import {requirePrograms} from './require-programs.js';
 import {runCli, tempFolder} from './run-cli.js';
 import {type Break, startProxy} from './server-proxy.js';
 
@@ -246,6 +247,7 @@ export const fileCall = (happens: 'SIGKILL' | 'ENOSPC', number: number): Fault =
     ending: happens === 'SIGKILL' ? 'killed, or error of a killed tool' : 'error or success',
     mayComeFirst: true,
     begin: async () => {
+      requirePrograms('strace');
       const folder = await tempFolder();
       const trace = join(folder, 'trace');
       return {

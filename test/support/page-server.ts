@@ -6,7 +6,7 @@ import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {loadTemplate} from './global-cluster.js';
 import {tempFolder} from './run-cli.js';
-import {requireTestTools} from './test-tools.js';
+import {requirePrograms} from './require-programs.js';
 
 export interface PageServer {
   readonly cluster: LocalCluster;
@@ -24,7 +24,7 @@ export interface PageServer {
 export function beforeEachPage(begin: (server: PageServer, folder: string) => void): void {
   let server: PageServer;
   beforeAll(async () => {
-    requireTestTools();
+    requirePrograms('age', 'jq');
     server = await startPageServer();
   });
   beforeEach(async () => {
