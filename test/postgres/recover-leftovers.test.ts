@@ -95,6 +95,14 @@ describe('recover on the server', () => {
     expect(await databaseNames()).toEqual(['alive', 'elsewhere', 'postgres', 'set aside', 'shop']);
   });
 
+  it('drops a database that its run created closed and was killed before it marked it', async () => {
+    await onServer('CREATE DATABASE closed ALLOW_CONNECTIONS false');
+    await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'closed'});
+    expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['drop closed']);
+    expect(await databaseNames()).toEqual(['postgres']);
+    expect(await journals()).toEqual([]);
+  });
+
   it('ends what is still connected to a database of a dead run', async () => {
     await createMarked('busy', 'staging', dead);
     const orphan = withSession(withDatabase(cluster.connection, 'busy'), async (session) => {

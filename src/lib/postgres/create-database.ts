@@ -1,7 +1,9 @@
 /** Makes and drops databases. */
+import {setTimeout as delay} from 'node:timers/promises';
 import {AppError, systemErrorCode} from '../errors.js';
 import {type Session, withSession} from './client.js';
 import {type Connection, withDatabase} from './connection.js';
+import {type DatabaseMark, markStatement} from './database-mark.js';
 import type {DatabaseLocale} from './inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from './quote.js';
 
@@ -13,6 +15,8 @@ export interface NewDatabase {
   readonly tablespace?: string | undefined;
   /** -1 for no limit. */
   readonly connectionLimit?: number | undefined;
+  /** Accepts no connections until `openWorkDatabase`. */
+  readonly isClosed?: boolean;
 }
 
 /**
@@ -25,6 +29,7 @@ export function createDatabaseStatement(name: string, database: NewDatabase, ser
     ...(database.owner === undefined ? [] : [`OWNER ${quoteIdentifier(database.owner)}`]),
     ...(database.tablespace === undefined ? [] : [`TABLESPACE ${quoteIdentifier(database.tablespace)}`]),
     ...(database.connectionLimit === undefined ? [] : [`CONNECTION LIMIT ${database.connectionLimit}`]),
+    ...(database.isClosed === true ? ['ALLOW_CONNECTIONS false'] : []),
     ...(database.locale ? localeOptions(database.locale, serverMajor) : []),
   ].join(' ');
 }
@@ -101,9 +106,74 @@ export async function createDatabase(
   }
 }
 
-/** Drops the database with whatever is connected to it; one that does not exist is no error. */
+/** Whether there is something to drop: false until the server is asked to create it, and again when the server refuses. */
+export interface Existence {
+  isPossible: boolean;
+}
+
+/**
+ * Creates a database that accepts no connections until `openWorkDatabase`.
+ * @throws what `createDatabase` throws
+ */
+export async function createWorkDatabase(
+  session: Session,
+  name: string,
+  database: NewDatabase,
+  serverMajor: number,
+  existence: Existence,
+): Promise<void> {
+  existence.isPossible = true;
+  try {
+    await createDatabase(session, name, {...database, isClosed: true}, serverMajor);
+  } catch (error) {
+    existence.isPossible = !isRefusal(error);
+    throw error;
+  }
+}
+
+/** Whether the server itself said no; a statement whose connection broke may still run to its end. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof AppError) || error.code === 'CONNECTION_LOST') return false;
+  const cause = error.cause instanceof AppError ? error.cause.cause : error.cause;
+  return error.code === 'NOT_SUPPORTED_HERE' || systemErrorCode(cause) !== undefined;
+}
+
+/**
+ * Opens a database that was created closed, for its owner and superusers only: with the default rights every role of the server
+ * could read the rows that are restored into it. One implicit transaction, so a killed run leaves it either closed and empty or marked.
+ */
+export async function openWorkDatabase(session: Session, name: string, mark: DatabaseMark): Promise<void> {
+  const database = quoteIdentifier(name);
+  await session.query(
+    [
+      markStatement(name, mark),
+      `REVOKE CONNECT, TEMPORARY ON DATABASE ${database} FROM PUBLIC`,
+      `ALTER DATABASE ${database} WITH ALLOW_CONNECTIONS true`,
+    ].join('; '),
+  );
+}
+
+const dropAttempts = 6;
+/** SQLSTATEs of a DROP DATABASE that may succeed a moment later: "permission denied to terminate process", "is being accessed by other users". */
+const inTheWay = new Set<string | undefined>([insufficientPrivilege, '55006']);
+
+/**
+ * Drops the database with whatever is connected to it; one that does not exist is no error. FORCE fails while an autovacuum worker
+ * is there and the role may not end it; without FORCE the server ends the worker itself and waits up to 5 s (CountOtherDBBackends in
+ * src/backend/storage/ipc/procarray.c). So both are tried, at most 15 s together.
+ */
 export async function dropDatabase(session: Session, name: string): Promise<void> {
-  await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
+  for (let attempt = 1; ; attempt += 1) {
+    const option = attempt % 2 === 1 ? ' WITH (FORCE)' : '';
+    try {
+      await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)}${option}`);
+      return;
+    } catch (error) {
+      const state = error instanceof AppError ? systemErrorCode(error.cause) : undefined;
+      if (!inTheWay.has(state) || attempt === dropAttempts) throw error;
+      await delay(50 * attempt);
+    }
+  }
 }
 
 /**

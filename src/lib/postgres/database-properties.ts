@@ -58,12 +58,12 @@ export interface AclStatement {
 }
 
 /**
- * Statements that give the database exactly these access rights, from their defaults.
- * @param acl aclitem texts such as `app=CTc/owner`; null for the defaults, which need no statement
+ * Statements that give the database exactly these access rights, where only PUBLIC has others than a new database gives it.
+ * @param acl aclitem texts such as `app=CTc/owner`; null for the rights of a new database (manual, 5.8, table 5.2)
  */
 export function aclStatements(database: string, acl: readonly string[] | null): AclStatement[] {
-  if (acl === null) return [];
   const on = `ON DATABASE ${quoteIdentifier(database)}`;
+  if (acl === null) return [{role: null, sql: `GRANT CONNECT, TEMPORARY ${on} TO PUBLIC`}];
   const grants = acl.flatMap((item) => {
     const match = /^("(?:[^"]|"")*"|[^"=]*)=([A-Za-z*]*)\//.exec(item);
     const name = (match?.[1] ?? '').replace(/^"(.*)"$/s, '$1').replaceAll('""', '"');

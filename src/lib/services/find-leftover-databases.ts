@@ -225,8 +225,9 @@ function markSetAside(found: Found, name: string, target: string): Leftover {
   };
 }
 
+/** One that was never opened since it was created closed holds nothing. */
 async function isEmpty(found: Found, database: ListedDatabase): Promise<boolean> {
-  if (!database.allowsConnections) return false;
+  if (!database.allowsConnections) return true;
   const connection = withDatabase(found.connection, database.name);
   return withSession(connection, async (session) => (await inspectTables(session)).length === 0, {
     signal: found.ctx.signal,

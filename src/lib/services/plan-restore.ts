@@ -15,6 +15,7 @@ import {
   inspectRole,
   isEmptyDatabase,
   type ObjectCounts,
+  requireWritable,
   type RoleRights,
 } from '../postgres/inspect-target.js';
 import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
@@ -99,6 +100,11 @@ export async function planRestore(
     const rights = await withSession(
       maintenance ?? target,
       async (session) => {
+        await requireWritable(
+          session,
+          'Nothing can be restored on this server',
+          'Restore with the URL of a server that can be written to: the primary of a standby, or another role.',
+        );
         if (request.toastCompression !== undefined)
           await requireToastCompression(session, request.toastCompression);
         return inspectRole(session);

@@ -3,8 +3,13 @@ import {AppError, messageOf} from '../errors.js';
 import {type AdvisoryLock, stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession} from '../postgres/client.js';
 import {type Connection, withDatabase} from '../postgres/connection.js';
-import {createDatabase, dropWorkDatabase} from '../postgres/create-database.js';
-import {listDatabases, markStatement} from '../postgres/database-mark.js';
+import {
+  createWorkDatabase,
+  dropWorkDatabase,
+  type Existence,
+  openWorkDatabase,
+} from '../postgres/create-database.js';
+import {listDatabases} from '../postgres/database-mark.js';
 import {applyDatabaseProperties} from '../postgres/database-properties.js';
 import {describeProcess, fateOf, thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
@@ -84,8 +89,9 @@ async function fillAndSwap(
   const stagingDone = await journal.begin({kind: 'staging-database', server, database: staging, target});
   let loaded: LoadedAndCompared;
   let swapDone: (() => Promise<void>) | undefined;
+  const existence: Existence = {isPossible: false};
   try {
-    loaded = await fillStaging(context, plan, session, carried, staging);
+    loaded = await fillStaging(context, plan, session, carried, staging, existence);
     await stillLocked(maintenance, session, lock, async (locked) => {
       await carryOver(context, locked, staging, carried);
       context.signal.throwIfAborted();
@@ -112,12 +118,13 @@ async function fillAndSwap(
       });
     });
   } catch (error) {
-    await dropStaging(maintenance, staging, error);
+    if (existence.isPossible) await dropStaging(maintenance, staging, error);
     await swapDone?.();
     await stagingDone();
     await journal.close();
     const state = setAside === null ? `No database "${target}" was made.` : `"${target}" is as it was.`;
-    throw asFailedRestore(error, `${state} What had been restored was dropped again.`);
+    const dropped = existence.isPossible ? ' What had been restored was dropped again.' : '';
+    throw asFailedRestore(error, `${state}${dropped}`);
   }
   await swapDone?.();
   await stagingDone();
@@ -132,14 +139,15 @@ async function fillStaging(
   session: Session,
   carried: CarriedOver,
   staging: string,
+  existence: Existence,
 ): Promise<LoadedAndCompared> {
   const database = plan.target.database;
   const at = context.clock.now().toISOString();
   const owner = await thisProcess();
   await context.progress.step(`Make the database ${staging}`, async () => {
-    await createDatabase(session, staging, carried.database, plan.rights.serverMajor);
+    await createWorkDatabase(session, staging, carried.database, plan.rights.serverMajor, existence);
     await context.reach('staging.made');
-    await session.query(markStatement(staging, {kind: 'staging', database, at, owner, comment: null}));
+    await openWorkDatabase(session, staging, {kind: 'staging', database, at, owner, comment: null});
     await context.reach('staging.marked');
   });
   const loaded = await loadAndCompare(context, plan, withDatabase(plan.target, staging));

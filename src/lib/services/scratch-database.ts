@@ -1,6 +1,6 @@
 /** A database made for a proof by restore, gone afterwards whatever happens. */
 import {randomBytes} from 'node:crypto';
-import {AppError, withState} from '../errors.js';
+import {AppError, messageOf} from '../errors.js';
 import {type Session, withSession} from '../postgres/client.js';
 import {
   type Connection,
@@ -10,10 +10,14 @@ import {
 } from '../postgres/connection.js';
 import {parseConnectionUrl} from '../postgres/connection-url.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
-import {createDatabase, dropWorkDatabase} from '../postgres/create-database.js';
-import {markStatement} from '../postgres/database-mark.js';
+import {
+  createWorkDatabase,
+  dropWorkDatabase,
+  type Existence,
+  openWorkDatabase,
+} from '../postgres/create-database.js';
 import type {DatabaseLocale} from '../postgres/inspect-database.js';
-import {inspectRole, type RoleRights} from '../postgres/inspect-target.js';
+import {inspectRole, requireWritable, type RoleRights} from '../postgres/inspect-target.js';
 import {serverBinFolders, startLocalCluster} from '../postgres/local-cluster.js';
 import {thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
@@ -98,6 +102,7 @@ async function onServer<T>(
   work: (scratch: Scratch) => Promise<T>,
 ): Promise<T> {
   const name = `destino_scratch_${randomBytes(6).toString('hex')}`;
+  const rights = await withSession(server, inspectServer, {signal: context.signal});
   const journal = openJournal(context, 'verify');
   const done = isOwnServer
     ? async () => {}
@@ -106,21 +111,32 @@ async function onServer<T>(
         server: {host: server.host, port: server.port},
         database: name,
       });
+  const existence: Existence = {isPossible: false};
   try {
-    const rights = await withSession(server, (session) => makeScratch(context, session, name, source), {
+    await withSession(server, (session) => makeScratch(context, session, name, source, rights, existence), {
       signal: context.signal,
     });
     return await work({connection: withDatabase(server, name), rights, isOwnServer});
   } finally {
     // No signal: clearing up has to be done after an interruption too.
-    if (!isOwnServer) await dropScratch(server, name);
+    const isGone = isOwnServer || !existence.isPossible || (await dropScratch(context, server, name));
     try {
       await context.reach('verify.dropped');
     } finally {
-      await done();
+      if (isGone) await done();
       await journal.close();
     }
   }
+}
+
+/** What the role may do on a server where databases can be created. @throws NOT_SUPPORTED_HERE */
+async function inspectServer(session: Session): Promise<RoleRights> {
+  await requireWritable(
+    session,
+    'A scratch database cannot be created',
+    'Use --scratch local, or --scratch-url with the URL of another server.',
+  );
+  return inspectRole(session);
 }
 
 async function makeScratch(
@@ -128,32 +144,34 @@ async function makeScratch(
   session: Session,
   name: string,
   source: ScratchSource,
-): Promise<RoleRights> {
-  const rights = await inspectRole(session);
-  await createDatabase(session, name, {locale: source.locale, owner: undefined}, rights.serverMajor);
+  rights: RoleRights,
+  existence: Existence,
+): Promise<void> {
+  const {locale} = source;
+  await createWorkDatabase(session, name, {locale, owner: undefined}, rights.serverMajor, existence);
   await context.reach('verify.scratch-made');
-  const at = context.clock.now().toISOString();
-  const mark = {
-    kind: 'scratch' as const,
+  await openWorkDatabase(session, name, {
+    kind: 'scratch',
     database: source.database,
-    at,
+    at: context.clock.now().toISOString(),
     owner: await thisProcess(),
     comment: null,
-  };
-  await session.query(markStatement(name, mark));
+  });
   await context.reach('verify.scratch-marked');
-  return rights;
 }
 
-/** @throws what the server says, with the name of the database that stays */
-async function dropScratch(server: Connection, name: string): Promise<void> {
+/**
+ * The outcome of the proof stands whether or not this succeeds.
+ * @returns whether the database is gone; if not, its journal has to stay for `recover`
+ */
+async function dropScratch(context: RunContext, server: Connection, name: string): Promise<boolean> {
   try {
     await withSession(server, (session) => dropWorkDatabase(session, server, name));
+    return true;
   } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    throw withState(
-      error,
-      `The scratch database "${name}" on ${describeConnection(server)} could not be dropped and is still there.`,
+    context.warn(
+      `Could not drop the scratch database "${name}" on ${describeConnection(server)}: ${messageOf(error)} Drop it later: destino-db recover`,
     );
+    return false;
   }
 }
