@@ -30,10 +30,11 @@ export interface LocalClusterOptions {
   readonly settings?: readonly string[];
   /** Folder where the cluster stays after `stop` and is found by the next start; without it the cluster is thrown away. */
   readonly keepIn?: string;
+  /** Name of the superuser; "postgres" by default. */
+  readonly superuser?: string;
   readonly signal?: AbortSignal;
 }
 
-const superuser = 'postgres';
 const startLimitMs = 60_000;
 
 /** Folders with server programs, newest major version first. */
@@ -52,7 +53,7 @@ export async function serverBinFolders(): Promise<{folder: string; major: number
  * @throws NOT_SUPPORTED_HERE when it cannot be started
  */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
-  const {keepIn} = options;
+  const {keepIn, superuser = 'postgres'} = options;
   const folder = keepIn ?? (await makeTemporaryFolder('cluster'));
   const account = await unprivilegedAccount();
   const passwordFile = join(folder, 'password');

@@ -1,0 +1,124 @@
+/** Servers like a project's at Supabase: the platform's roles, schemas and extensions, and an application on them. */
+import {execFileSync} from 'node:child_process';
+import {chmod, copyFile, mkdir, readdir, readFile, symlink} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {inject} from 'vitest';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
+import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
+import {tempFolder} from './run-cli.js';
+
+/** What a database has: the platform with the application and its rows, or the platform alone as in a new project. */
+export type ProjectContent = 'application' | 'platform';
+
+export interface SupabaseServer {
+  readonly major: number;
+  /** As postgres, the role that users are given, to the project's database "postgres". */
+  readonly project: Connection;
+  /** As the superuser supabase_admin, to the project's database unless another is named. */
+  admin(database?: string): Connection;
+  /** Drops the database and makes it anew; as supabase_admin where nobody else may. */
+  reset(content: ProjectContent, database?: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const fixtures = fileURLToPath(new URL('../fixtures/supabase/', import.meta.url));
+const password = 'the password of the project';
+
+/** Major versions on which tests of Supabase run: the run's own server and, where it is installed, the newest. */
+export async function supabaseMajors(): Promise<number[]> {
+  const [newest] = await serverBinFolders();
+  return [...new Set([inject('serverMajor'), newest?.major ?? inject('serverMajor')])];
+}
+
+/**
+ * Starts a server with one project, whose database is called "postgres" as at the service.
+ * @param content "platform" for a new project, which also lacks the application's own role
+ */
+export async function startSupabaseServer(
+  major: number = inject('serverMajor'),
+  content: ProjectContent = 'application',
+): Promise<SupabaseServer> {
+  const server = (await serverBinFolders()).find((found) => found.major === major);
+  if (!server) throw new Error(`PostgreSQL ${major} is not installed`);
+  const cluster = await startLocalCluster({
+    binFolder: await installationWithStandIns(server.folder),
+    superuser: 'supabase_admin',
+    settings: ['max_connections = 100', 'shared_buffers = 64MB', 'jit = off', 'wal_level = logical'],
+  });
+  const admin = (database = 'postgres'): Connection => withDatabase(cluster.connection, database);
+  const as = (user: string, database: string): Connection =>
+    user === 'postgres' ? {...admin(database), user, password} : admin(database);
+  const load = async (connection: Connection, ...files: string[]): Promise<void> => {
+    for (const file of files) await run(connection, await readFile(`${fixtures}${file}.sql`, 'utf8'));
+  };
+  const reset = async (wanted: ProjectContent, database = 'postgres'): Promise<void> => {
+    // A database cannot be dropped from within.
+    await run(
+      admin('template1'),
+      `DROP DATABASE IF EXISTS ${quoteIdentifier(database)} WITH (FORCE)`,
+      `CREATE DATABASE ${quoteIdentifier(database)} TEMPLATE ${wanted}_template`,
+    );
+    await load(admin(database), 'database');
+    if (wanted === 'application') await load(as('postgres', database), 'application-database');
+  };
+  try {
+    await load(admin('template1'), 'roles');
+    await run(admin('template1'), `ALTER ROLE postgres PASSWORD '${password}'`);
+    await run(admin('template1'), 'CREATE DATABASE platform_template');
+    await load(admin('platform_template'), 'platform');
+    if (content === 'application') {
+      await load(as('postgres', 'template1'), 'application-roles');
+      await run(admin('template1'), 'CREATE DATABASE application_template TEMPLATE platform_template');
+      await run(admin('template1'), 'ALTER DATABASE application_template OWNER TO postgres');
+      await load(as('postgres', 'application_template'), 'application', 'application-rows');
+    }
+    await run(
+      admin('template1'),
+      `UPDATE pg_database SET datistemplate = true, datallowconn = false WHERE datname LIKE '%\\_template'`,
+    );
+    await reset(content);
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+  return {major, project: as('postgres', 'postgres'), admin, reset, stop: () => cluster.stop()};
+}
+
+async function run(connection: Connection, ...statements: string[]): Promise<void> {
+  await withSession(connection, async (session) => {
+    for (const statement of statements) await session.client.query(statement);
+  });
+}
+
+/**
+ * A copy of the server program in a folder tree of the same shape, so that it finds stand-ins for the platform's extensions
+ * beside the extensions that are installed: the server looks for its files from where its program is.
+ * @returns its folder of programs
+ */
+async function installationWithStandIns(binFolder: string): Promise<string> {
+  const ask = (what: string): string =>
+    execFileSync(join(binFolder, 'pg_config'), [`--${what}`], {encoding: 'utf8'}).trim();
+  const root = await tempFolder();
+  await chmod(root, 0o755); // the server runs under another account
+  const own = (path: string): string => join(root, path);
+  const [share, libraries] = [ask('sharedir'), ask('pkglibdir')];
+  const extensions = join(share, 'extension');
+  await mkdir(own(binFolder), {recursive: true});
+  await mkdir(own(extensions), {recursive: true});
+  await mkdir(dirname(own(libraries)), {recursive: true});
+  await symlink(libraries, own(libraries));
+  for (const name of ['postgres', 'initdb'])
+    await copyFile(join(binFolder, name), own(join(binFolder, name)));
+  const link = async (from: string, to: string): Promise<void> => {
+    for (const name of await readdir(from)) {
+      if (join(from, name) !== extensions) await symlink(join(from, name), join(to, name));
+    }
+  };
+  await link(share, own(share));
+  await link(extensions, own(extensions));
+  await link(join(fixtures, 'extension'), own(extensions));
+  return own(binFolder);
+}
