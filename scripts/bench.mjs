@@ -13,7 +13,7 @@ import {tmpdir} from 'node:os';
 import {dirname, join, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
-import {withSession} from '../dist/lib/postgres/client.js';
+import {withSession} from './app-session.mjs';
 import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/local-cluster.js';
 import {benchGrowth} from './bench/growth.mjs';
 import {measure, median, noisyCores, summarize} from './bench/measure.mjs';

@@ -4,7 +4,7 @@ import {execFileSync, spawnSync} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {withSession} from '../dist/lib/postgres/client.js';
+import {withSession} from './app-session.mjs';
 import {withDatabase} from '../dist/lib/postgres/connection.js';
 import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/local-cluster.js';
 import {quoteQualified} from '../dist/lib/postgres/quote.js';

@@ -1,6 +1,6 @@
 // The data of the benchmark: the same rows on every machine for the same scale, made by a seeded generator.
 import {beginCopy} from '../../dist/lib/postgres/copy-into.js';
-import {withSession} from '../../dist/lib/postgres/client.js';
+import {withSession} from '../app-session.mjs';
 
 const megabyte = 1 << 20;
 const words =

@@ -2,7 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {cpus} from 'node:os';
 import {join} from 'node:path';
-import {withSession} from '../../dist/lib/postgres/client.js';
+import {withSession} from '../app-session.mjs';
 import {withDatabase} from '../../dist/lib/postgres/connection.js';
 import {fill} from './data.mjs';
 import {megabytesOf, sizeOfBackup} from './files.mjs';

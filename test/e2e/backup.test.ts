@@ -4,8 +4,8 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {z} from 'zod';
-import {withSession} from '../../src/lib/postgres/client.js';
 import {requirePrograms} from '../support/require-programs.js';
+import {withAppSession} from '../support/app-session.js';
 import {type CliResult, runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js';
 
@@ -46,7 +46,7 @@ async function inShell(script: string): Promise<{status: unknown; stdout: string
 
 /** Holds an exclusive lock on a table while `work` runs, so that pg_dump waits at a known point. */
 async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
-  return withSession(shop.connection, async (session) => {
+  return withAppSession(shop.connection, async (session) => {
     await session.query('BEGIN');
     await session.query('LOCK TABLE refunds IN ACCESS EXCLUSIVE MODE');
     try {

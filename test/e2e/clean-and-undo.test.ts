@@ -4,7 +4,8 @@ import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
-import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import type {Session} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 import {contentOf} from '../support/write-order-backup.js';
@@ -57,8 +58,8 @@ describe('a cleaning that is killed', () => {
       CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$;
       CREATE CONSTRAINT TRIGGER last AFTER DELETE ON catering_orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stand_still();`);
     const before = await contentOf(database);
-    await withSession(database.connection, (holder) =>
-      withSession(database.connection, async (observer) => {
+    await withAppSession(database.connection, (holder) =>
+      withAppSession(database.connection, async (observer) => {
         await holder.query(`BEGIN; ${hold}`);
         let child: ChildProcess | undefined;
         const done = cli(['orders:clean', '--execute', '--yes'], (started) => (child = started));
@@ -75,7 +76,7 @@ describe('a cleaning that is killed', () => {
 
   it('as soon as the rows are gone leaves the whole backup of them', async () => {
     const before = await contentOf(database);
-    await withSession(database.connection, async (observer) => {
+    await withAppSession(database.connection, async (observer) => {
       let child: ChildProcess | undefined;
       const done = cli(['orders:clean', '--execute', '--yes'], (started) => (child = started));
       const count = async () => (await observer.query('SELECT count(*) AS n FROM orders'))[0]?.['n'];

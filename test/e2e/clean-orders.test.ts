@@ -3,7 +3,7 @@ import type {ChildProcess} from 'node:child_process';
 import {mkdir, readdir, readFile, stat, symlink, writeFile} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {program, runCli, runProgram, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 
@@ -76,7 +76,7 @@ describe('orders:clean', () => {
 
   /** Blocks the cleaning in its first DELETE, and interrupts it there. */
   async function interruptedBy(signal: NodeJS.Signals) {
-    return withSession(shop.connection, async (holder) => {
+    return withAppSession(shop.connection, async (holder) => {
       await holder.query('BEGIN');
       await holder.query('LOCK TABLE email_alerts, catering_order_items, order_items IN SHARE MODE');
       let child: ChildProcess | undefined;

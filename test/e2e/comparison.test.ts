@@ -3,7 +3,7 @@ import type {ChildProcess} from 'node:child_process';
 import {readdir, readFile, rm, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, inject, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {until} from '../support/observe.js';
 import {type CliResult, runCli, runProgram, tempFolder} from '../support/run-cli.js';
 import {
@@ -100,7 +100,7 @@ it('a dump that is killed', async () => {
     );
     return rows.length > 0;
   };
-  await withSession(database.connection, async (session) => {
+  await withAppSession(database.connection, async (session) => {
     await session.query('BEGIN');
     await session.query('LOCK TABLE orders IN ACCESS EXCLUSIVE MODE');
     const killed = async (start: (onStart: (child: ChildProcess) => void) => Promise<CliResult>) => {

@@ -1,7 +1,7 @@
 /** Every example that help shows does what it says, in a shop with some backups. Those with a bucket are in test/storage. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {withDatabase} from '../../src/lib/postgres/connection.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {loadTemplate} from '../support/global-cluster.js';
@@ -22,7 +22,7 @@ beforeAll(async () => {
   folder = await tempFolder();
   cluster = await startLocalCluster({binFolder: inject('serverBin')});
   await loadTemplate(cluster.connection);
-  await withSession(cluster.connection, (session) =>
+  await withAppSession(cluster.connection, (session) =>
     session.query('CREATE DATABASE shop TEMPLATE shop_template'),
   );
   shell = await openShell(folder, {DIRECT_URL: urlOf(withDatabase(cluster.connection, 'shop'))});

@@ -2,7 +2,7 @@ import {chmod, mkdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {readHistory} from '../../src/lib/watch/read-history.js';
 import type {RunRecord} from '../../src/lib/watch/run-record.js';
 import {type LocalServer, startLocalServer} from '../support/local-server.js';
@@ -100,7 +100,7 @@ describe('a run that does work', () => {
   });
 
   it('that is interrupted is recorded as such', async () => {
-    await withSession(shop.connection, async (session) => {
+    await withAppSession(shop.connection, async (session) => {
       await session.query('BEGIN');
       await session.query('LOCK TABLE orders IN ACCESS EXCLUSIVE MODE');
       const stopped = await run(['backup'], {

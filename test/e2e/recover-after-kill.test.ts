@@ -3,7 +3,8 @@ import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {readCatalogue} from '../../src/lib/backups/catalogue.js';
-import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import type {Session} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {listDatabases} from '../../src/lib/postgres/database-mark.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
@@ -19,8 +20,8 @@ beforeAll(async () => {
   home = await tempFolder();
   cluster = await startLocalCluster({binFolder: inject('serverBin')});
   shop = withDatabase(cluster.connection, 'shop');
-  await withSession(cluster.connection, (session) => session.query('CREATE DATABASE shop'));
-  await withSession(shop, async (session) => {
+  await withAppSession(cluster.connection, (session) => session.query('CREATE DATABASE shop'));
+  await withAppSession(shop, async (session) => {
     await session.query('CREATE TABLE orders AS SELECT id FROM generate_series(1, 100) id');
     // Building this index takes for ever anywhere but in the shop itself: a restore that waits to be killed.
     await session.query(`CREATE FUNCTION slow(id int) RETURNS int IMMUTABLE LANGUAGE sql AS
@@ -57,10 +58,10 @@ async function isWaiting(session: Session, what: string): Promise<boolean> {
 }
 
 it('a backup that was killed leaves nothing that looks like one; the next run says so, and recover clears it', async () => {
-  await withSession(shop, async (session) => {
+  await withAppSession(shop, async (session) => {
     await session.query('BEGIN');
     await session.query('LOCK TABLE orders IN ACCESS EXCLUSIVE MODE');
-    await withSession(cluster.connection, (watcher) =>
+    await withAppSession(cluster.connection, (watcher) =>
       killWhen(() => isWaiting(watcher, 'Lock'), 'backup', '--format', 'directory'),
     );
     await session.query('ROLLBACK');
@@ -95,7 +96,7 @@ it('a backup that was killed when only the name of its metadata was missing is f
 });
 
 it('the scratch database of a proof that was killed is dropped, with the restore that still runs in it', async () => {
-  await withSession(cluster.connection, async (watcher) => {
+  await withAppSession(cluster.connection, async (watcher) => {
     const scratch = async () =>
       (await listDatabases(watcher)).filter((one) => one.mark?.kind === 'scratch').map((one) => one.name);
     await killWhen(() => isWaiting(watcher, 'PgSleep'), 'verify', '--latest', '--level', 'restore');

@@ -3,7 +3,7 @@ import {type ChildProcess, execFileSync} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {setTimeout as delay} from 'node:timers/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {makeDump} from '../support/make-dump.js';
 import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
@@ -117,7 +117,7 @@ it('shows no password in the process list while it restores, not even one given 
 
 it('leaves the old content, open to everybody, when killed in the middle of the swap', async () => {
   // A superuser's session, which the owner cannot end, holds the rename up.
-  await withSession(target.connection, async () => {
+  await withAppSession(target.connection, async () => {
     await killWhen(() => backendIs(`ALTER DATABASE "${name}" RENAME%`));
   });
   while (await backendIs(`ALTER DATABASE "${name}" RENAME%`)) await delay(20);

@@ -2,7 +2,8 @@
 import type {ChildProcess} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import type {Session} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 import {contentOf} from '../support/write-order-backup.js';
@@ -52,8 +53,8 @@ describe('a restore of what orders:clean deleted', () => {
   it.each(['orders', 'order_items', 'refunds'])(
     'leaves everything as it was when it is killed before it fills %s',
     async (table) => {
-      await withSession(database.connection, (holder) =>
-        withSession(database.connection, async (observer) => {
+      await withAppSession(database.connection, (holder) =>
+        withAppSession(database.connection, async (observer) => {
           await holder.query(`BEGIN; LOCK TABLE ${table} IN SHARE MODE`);
           let child: ChildProcess | undefined;
           const done = cli([...restore, '--execute', '--yes'], (started) => (child = started));

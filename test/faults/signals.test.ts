@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {rm} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {withDatabase} from '../../src/lib/postgres/connection.js';
 import {checkPromises, noTraces} from '../support/check-promises.js';
 import {
@@ -95,11 +95,11 @@ it.each([
 /** In a session of its own: inside a transaction the server shows one moment of its activity only. */
 async function isWaiting(): Promise<boolean> {
   const sql = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
-  return withSession(host.server, async (session) => (await session.query(sql)).length > 0);
+  return withAppSession(host.server, async (session) => (await session.query(sql)).length > 0);
 }
 
 it('ends a statement of its own on the server that waits for somebody', async () => {
-  await withSession(host.at('shop'), async (other) => {
+  await withAppSession(host.at('shop'), async (other) => {
     await other.query('BEGIN');
     await other.query('LOCK TABLE dishes IN ACCESS EXCLUSIVE MODE');
     let child: ChildProcess | undefined;

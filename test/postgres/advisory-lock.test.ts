@@ -1,6 +1,6 @@
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {formatMark, listDatabases, markStatement, parseMark} from '../../src/lib/postgres/database-mark.js';
 import {thisProcess} from '../../src/lib/process-identity.js';
 import {
@@ -13,8 +13,8 @@ import {
 describe('withAdvisoryLock', () => {
   it('excludes runs of the same purpose on the same database only, and names who holds it', async () => {
     const connection = clusterConnection();
-    await withSession(connection, async (one) => {
-      await withSession(connection, async (two) => {
+    await withAppSession(connection, async (one) => {
+      await withAppSession(connection, async (two) => {
         const change = {purpose: 'change', database: 'shop'} as const;
         await withAdvisoryLock(one, change, async () => {
           const attempt = withAdvisoryLock(two, change, () => Promise.resolve());
@@ -38,9 +38,9 @@ describe('withAdvisoryLock', () => {
     const connection = clusterConnection();
     const lock = {purpose: 'change', database: 'waited for', waitMs: 60_000} as const;
     let waiting: Promise<string> | undefined;
-    await withSession(connection, async (one) => {
+    await withAppSession(connection, async (one) => {
       await withAdvisoryLock(one, lock, () => {
-        waiting = withSession(connection, (two) =>
+        waiting = withAppSession(connection, (two) =>
           withAdvisoryLock(two, lock, () => Promise.resolve('got it')),
         );
         return Promise.resolve();

@@ -8,7 +8,7 @@ import {checkFiles} from '../../src/lib/backups/check-files.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {digestFile} from '../../src/lib/backups/checksum.js';
 import {AppError, type ErrorCode} from '../../src/lib/errors.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';
 import type {Progress} from '../../src/lib/progress/progress.js';
 import type {RunContext} from '../../src/lib/run-context.js';
@@ -262,7 +262,7 @@ describe('a backup', () => {
   });
 
   it('sees one moment while others write', async () => {
-    const writer = withSession(shop.connection, async (session) => {
+    const writer = withAppSession(shop.connection, async (session) => {
       for (let index = 0; index < 40; index += 1) {
         await session.query('BEGIN');
         await session.query(

@@ -1,10 +1,10 @@
 import {expect, it} from 'vitest';
 import {chosenLines} from '../../src/lib/orders/chosen-lines.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {clusterConnection} from '../support/temp-database.js';
 
 it('tells the lines without a reason against them, of files of any length and of several tables', async () => {
-  const isChosen = await withSession(clusterConnection(), async (session) => {
+  const isChosen = await withAppSession(clusterConnection(), async (session) => {
     await session.query(
       `CREATE TEMP TABLE one AS SELECT n AS line, CASE WHEN n % 3 = 0 THEN 'there' END AS reason FROM generate_series(1, 5000) n`,
     );

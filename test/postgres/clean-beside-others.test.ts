@@ -4,7 +4,8 @@ import {readdir, readFile} from 'node:fs/promises';
 import {basename} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
-import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import type {Session} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {type Progress, silentProgress} from '../../src/lib/progress/progress.js';
 import {cleanOrders} from '../../src/lib/services/clean-orders.js';
 import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
@@ -105,7 +106,7 @@ it('keeps recover away from the files that it writes', async () => {
 describe('a cleaning beside other sessions', () => {
   it('waits for a child that is just being added, and then backs it up and deletes it', async () => {
     const order = await chosenOrder();
-    const done = await withSession(shop.connection, async (other) => {
+    const done = await withAppSession(shop.connection, async (other) => {
       await other.query('BEGIN');
       await other.query(paymentFor(order));
       const cleaning = clean();
@@ -121,7 +122,7 @@ describe('a cleaning beside other sessions', () => {
 
   it('makes a child wait that comes later, and it then has no parent', async () => {
     const order = await chosenOrder();
-    await withSession(shop.connection, async (other) => {
+    await withAppSession(shop.connection, async (other) => {
       let adding: Promise<unknown> = Promise.resolve();
       const done = await clean({
         'Delete the rows': async () => {
@@ -137,7 +138,7 @@ describe('a cleaning beside other sessions', () => {
 
   it('makes the child of a child wait as well', async () => {
     const order = await chosenOrder();
-    await withSession(shop.connection, async (other) => {
+    await withAppSession(shop.connection, async (other) => {
       let adding: Promise<unknown> = Promise.resolve();
       await clean({
         'clean.locked': async () => {
@@ -228,7 +229,7 @@ describe('a cleaning beside other sessions', () => {
 
   it('names the session that holds an order for too long', async () => {
     const order = await chosenOrder();
-    await withSession(shop.connection, async (other) => {
+    await withAppSession(shop.connection, async (other) => {
       await other.query('BEGIN');
       await other.query(`UPDATE orders SET notes = 'busy' WHERE id = '${order}'`);
       await expect(clean({}, {lockWaitSeconds: 1})).rejects.toMatchObject({

@@ -1,12 +1,13 @@
 /** Rows that are sent to the server: what it says of them is told, whenever that comes. */
 import {setImmediate} from 'node:timers/promises';
 import {expect, it} from 'vitest';
-import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import type {Session} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {beginCopy, type CopyInput} from '../../src/lib/postgres/copy-into.js';
 import {clusterConnection} from '../support/temp-database.js';
 
 async function intoNumbers(work: (input: CopyInput, session: Session) => Promise<void>): Promise<void> {
-  await withSession(clusterConnection(), async (session) => {
+  await withAppSession(clusterConnection(), async (session) => {
     await session.query('CREATE TEMP TABLE numbers (number int)');
     await work(await beginCopy(session, 'COPY numbers FROM STDIN'), session);
   });

@@ -4,7 +4,7 @@ import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
 import type {DumpContents} from '../../src/lib/archive/dump-contents.js';
 import {fingerprintDatabase} from '../../src/lib/archive/fingerprint.js';
 import {readDump} from '../../src/lib/archive/read-dump.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {withDatabase} from '../../src/lib/postgres/connection.js';
 import {
   type LocalCluster,
@@ -36,7 +36,7 @@ beforeAll(async () => {
   newest = await startLocalCluster({binFolder: server?.folder ?? inject('serverBin')});
   database = await createTempDatabase('template0');
   await database.run(await portableFixture());
-  await withSession(newest.connection, (session) => session.query('CREATE ROLE every_type_reader'));
+  await withAppSession(newest.connection, (session) => session.query('CREATE ROLE every_type_reader'));
 });
 
 /** The fixture without what depends on how a server was built. */
@@ -108,12 +108,12 @@ describe('the newest major version', () => {
       settings,
       fingerprints: true,
     });
-    await withSession(newest.connection, (session) =>
+    await withAppSession(newest.connection, (session) =>
       session.query('CREATE DATABASE every_type TEMPLATE template0'),
     );
     const connection = withDatabase(newest.connection, 'every_type');
     const fixture = await portableFixture();
-    await withSession(connection, (session) => session.client.query(fixture));
+    await withAppSession(connection, (session) => session.client.query(fixture));
     for (const kind of ['custom', 'directory'] as const) {
       const dump = await makeDump(connection, folder, kind, {name: `new.${kind}`, major: newestMajor});
       const contents = await readDump(dump, {settings, fingerprints: true});
@@ -123,13 +123,13 @@ describe('the newest major version', () => {
   });
 
   it('gets orders back whose key is one of time, as 18 has them', async () => {
-    await withSession(newest.connection, (session) =>
+    await withAppSession(newest.connection, (session) =>
       session.query('CREATE DATABASE tickets TEMPLATE template0'),
     );
     const connection = withDatabase(newest.connection, 'tickets');
-    const readRows = () => withSession(connection, (session) => session.query('SELECT * FROM ticket'));
+    const readRows = () => withAppSession(connection, (session) => session.query('SELECT * FROM ticket'));
     const without = newestMajor >= 18 ? 'WITHOUT OVERLAPS' : '';
-    await withSession(connection, (session) =>
+    await withAppSession(connection, (session) =>
       session.client.query(`
         CREATE TABLE ticket (id int4range, during daterange, mail text, PRIMARY KEY (id, during ${without}));
         INSERT INTO ticket VALUES ('[1,2)', '[2026-01-01,2026-02-01)', 'test@x.org')`),

@@ -1,6 +1,6 @@
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {withDatabase} from '../../src/lib/postgres/connection.js';
 import {listDatabases, markStatement} from '../../src/lib/postgres/database-mark.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
@@ -16,7 +16,7 @@ let home = '';
 beforeAll(async () => {
   home = await tempFolder();
   cluster = await startLocalCluster({binFolder: inject('serverBin')});
-  await withSession(cluster.connection, async (session) => {
+  await withAppSession(cluster.connection, async (session) => {
     const aside: [string, string, string][] = [
       ['shop_before_1', 'shop', '2026-11-20T03:10:00.000Z'],
       ['shop "before" 2', 'shop', '2026-11-21T03:10:00.000Z'],
@@ -38,7 +38,7 @@ afterAll(async () => {
 const options = {policy: {}, setAside: true};
 const context = (confirm = () => Promise.resolve()) =>
   testContext(home, {settings: {databaseUrl: urlOf(cluster.connection)}, confirm});
-const names = async () => (await withSession(cluster.connection, listDatabases)).map((one) => one.name);
+const names = async () => (await withAppSession(cluster.connection, listDatabases)).map((one) => one.name);
 
 it('drops set-aside databases but the newest of each name, those in use, and those without a mark', async () => {
   const before = await names();
@@ -54,7 +54,7 @@ it('drops set-aside databases but the newest of each name, those in use, and tho
     ),
   ).rejects.toThrow('no');
   expect(await names()).toEqual(before);
-  await withSession(withDatabase(cluster.connection, 'shop_before_1'), async () => {
+  await withAppSession(withDatabase(cluster.connection, 'shop_before_1'), async () => {
     const result = await prune(context(), {...options, dryRun: false});
     expect(result.setAside?.removed.map((one) => one.id)).toEqual(['shop "before" 2']);
     expect(result.setAside?.kept.find((one) => one.id === 'shop_before_1')?.reason).toBe('in use: 1 session');
@@ -72,7 +72,7 @@ it('drops set-aside databases but the newest of each name, those in use, and tho
 });
 
 it('keeps one that somebody connects to while the question is open, drops the others, and says so', async () => {
-  await withSession(cluster.connection, async (session) => {
+  await withAppSession(cluster.connection, async (session) => {
     for (const name of ['late_1', 'late_2', 'late_3']) {
       await session.query(`CREATE DATABASE ${name}`);
       const at = `2026-11-20T0${name.at(-1) ?? ''}:00:00.000Z`;
@@ -85,7 +85,7 @@ it('keeps one that somebody connects to while the question is open, drops the ot
   const run = context(
     () =>
       new Promise((resolve) => {
-        visit = withSession(withDatabase(cluster.connection, 'late_2'), () => (resolve(), stay));
+        visit = withAppSession(withDatabase(cluster.connection, 'late_2'), () => (resolve(), stay));
       }),
   );
   try {

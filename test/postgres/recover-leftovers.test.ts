@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {readCatalogue} from '../../src/lib/backups/catalogue.js';
 import {withFolderLock} from '../../src/lib/backups/lock.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {withDatabase} from '../../src/lib/postgres/connection.js';
 import {listDatabases, markStatement, type MarkKind} from '../../src/lib/postgres/database-mark.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
@@ -42,10 +42,10 @@ afterEach(async () => {
 });
 
 const onServer = (...statements: string[]) =>
-  withSession(cluster.connection, async (session) => {
+  withAppSession(cluster.connection, async (session) => {
     for (const statement of statements) await session.query(statement);
   });
-const databases = () => withSession(cluster.connection, listDatabases);
+const databases = () => withAppSession(cluster.connection, listDatabases);
 const databaseNames = async () => (await databases()).map((one) => one.name);
 const server = () => ({host: cluster.connection.host, port: cluster.connection.port});
 const context = (withServer = true) =>
@@ -105,7 +105,7 @@ describe('recover on the server', () => {
 
   it('ends what is still connected to a database of a dead run', async () => {
     await createMarked('busy', 'staging', dead);
-    const orphan = withSession(withDatabase(cluster.connection, 'busy'), async (session) => {
+    const orphan = withAppSession(withDatabase(cluster.connection, 'busy'), async (session) => {
       await session.query('SELECT pg_catalog.pg_advisory_lock(1)');
       expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['drop busy']);
     });
@@ -115,7 +115,7 @@ describe('recover on the server', () => {
 
   it('drops one into which a subscription was restored, without its slot', async () => {
     await createMarked('subscribed', 'staging', dead);
-    await withSession(withDatabase(cluster.connection, 'subscribed'), (session) =>
+    await withAppSession(withDatabase(cluster.connection, 'subscribed'), (session) =>
       session.query(
         `CREATE SUBSCRIPTION restored CONNECTION 'host=127.0.0.1 port=1 dbname=nowhere' PUBLICATION any_one WITH (connect = false)`,
       ),
@@ -152,7 +152,7 @@ describe('recover on the server', () => {
 
   it('does not believe a journal that names a database which holds something', async () => {
     await onServer('CREATE DATABASE shop', 'CREATE DATABASE fresh');
-    await withSession(withDatabase(cluster.connection, 'shop'), (session) =>
+    await withAppSession(withDatabase(cluster.connection, 'shop'), (session) =>
       session.query('CREATE TABLE orders (id int)'),
     );
     await writeJournal(
@@ -171,7 +171,7 @@ describe('recover on the server', () => {
   it('waits for a database that the server is still making for a program that was killed', async () => {
     await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'late'});
     let recovering: Promise<RecoverResult> | undefined;
-    await withSession(cluster.connection, async (session) => {
+    await withAppSession(cluster.connection, async (session) => {
       recovering = recoverLeftovers(context(), {dryRun: false});
       const isLooking = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%AS sessions' AND pid <> pg_backend_pid()`;
       await until('recover looks', async () => (await session.query(isLooking)).length > 0);
@@ -184,7 +184,7 @@ describe('recover on the server', () => {
 
   it('keeps the journal while a session may still make what it names', async () => {
     await writeJournal(dead, {kind: 'staging-database', server: server(), database: 'late', target: 'shop'});
-    await withSession(cluster.connection, async (session) => {
+    await withAppSession(cluster.connection, async (session) => {
       const {left} = await recoverLeftovers(context(), {dryRun: false});
       expect(left).toMatchObject([
         {what: 'late', reason: expect.stringContaining('may be made yet') as string},

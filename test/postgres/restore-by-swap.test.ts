@@ -4,7 +4,8 @@ import {afterAll, afterEach, beforeAll, beforeEach, expect, inject, it} from 'vi
 import {AppError} from '../../src/lib/errors.js';
 import {type FaultPoint, passBy} from '../../src/lib/fault-points.js';
 import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
-import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import type {Session} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {databaseNameWith, swapDatabases} from '../../src/lib/services/swap-databases.js';
@@ -156,7 +157,7 @@ it('leaves the target and no other database when what was restored is not what t
 });
 
 it('ends sessions that stay connected and do nothing', async () => {
-  await withSession(target.connection, async (idle) => {
+  await withAppSession(target.connection, async (idle) => {
     await idle.query('SELECT 1');
     await restoreDatabase(context(), request);
     await expect(idle.query('SELECT 1')).rejects.toMatchObject({code: 'CONNECTION_LOST'});
@@ -214,7 +215,7 @@ it('is not stopped by sessions that keep coming back, and they see old or new co
   const client = async (): Promise<void> => {
     for (let isLast = false; !isLast;) {
       isLast = isOver; // one more look when the restore has ended
-      await withSession(target.connection, async (session) => {
+      await withAppSession(target.connection, async (session) => {
         for (let n = 0; n < 20; n++) seen.add((await session.query('SELECT note FROM state'))[0]?.['note']);
       }).catch((error: unknown) => troubles.add((error as {code: string}).code));
     }

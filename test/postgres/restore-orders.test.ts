@@ -5,7 +5,7 @@ import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/errors.js';
 import type {FaultPoint} from '../../src/lib/fault-points.js';
 import {withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import type {ConfirmRequest} from '../../src/lib/run-context.js';
 import {type RestoreOrdersOptions, restoreOrders} from '../../src/lib/services/restore-orders.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -290,7 +290,7 @@ describe('a restore that must not go on', () => {
   it('does nothing while another run has the lock', async () => {
     await cleaned();
     const before = await contentOf(database);
-    await withSession(database.connection, (session) =>
+    await withAppSession(database.connection, (session) =>
       withAdvisoryLock(session, {purpose: 'change', database: database.name}, async () => {
         await expect(run()).rejects.toMatchObject({code: 'LOCKED', exitCode: 5});
         await expect(run({waitMs: 1})).rejects.toThrow('did not end within');

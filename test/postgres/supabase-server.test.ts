@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {databaseFacts, differences} from '../support/database-facts.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 
@@ -14,8 +14,8 @@ describe.each(await supabaseMajors())('a project as Supabase makes it, on Postgr
 
   afterAll(() => server.stop());
 
-  const asUser = (sql: string) => withSession(server.project, (session) => session.query(sql));
-  const asAdmin = (sql: string) => withSession(server.admin(), (session) => session.client.query(sql));
+  const asUser = (sql: string) => withAppSession(server.project, (session) => session.query(sql));
+  const asAdmin = (sql: string) => withAppSession(server.admin(), (session) => session.client.query(sql));
 
   it('gives its user no superuser and none of the rights of one', async () => {
     const [me] =

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import type {AppError} from '../../src/lib/errors.js';
 import {passBy, type FaultPoint} from '../../src/lib/fault-points.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
@@ -24,10 +24,10 @@ let folder: string;
 let backup: string;
 
 const run = (sql: string, connection: Connection = cluster.connection): Promise<void> =>
-  withSession(connection, async (session) => {
+  withAppSession(connection, async (session) => {
     await session.client.query(sql);
   });
-const query = (sql: string) => withSession(cluster.connection, (session) => session.query(sql));
+const query = (sql: string) => withAppSession(cluster.connection, (session) => session.query(sql));
 const as = (role: string): Connection => ({...cluster.connection, user: role, password: 'secret'});
 
 beforeAll(async () => {

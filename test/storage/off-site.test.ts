@@ -14,7 +14,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vit
 import {type BackupRecord, formatBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {AppError} from '../../src/lib/errors.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from '../support/app-session.js';
 import type {BackupRequest} from '../../src/lib/services/backup-options.js';
 import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
 import {copyBackups} from '../../src/lib/services/copy-backups.js';
@@ -64,7 +64,7 @@ function context(config: Config = {}, now?: string) {
 
 async function dropDatabase(name: string): Promise<void> {
   const server: Connection = withDatabase(database.connection, 'postgres');
-  await withSession(server, (session) => session.query(`DROP DATABASE IF EXISTS "${name}"`));
+  await withAppSession(server, (session) => session.query(`DROP DATABASE IF EXISTS "${name}"`));
 }
 
 const isRestoring = {level: 'checksum', scratch: {kind: 'same'}} as const;

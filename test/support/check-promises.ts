@@ -7,7 +7,7 @@ import {checkFiles} from '../../src/lib/backups/check-files.js';
 import {messageOf} from '../../src/lib/errors.js';
 import type {OrderFile} from '../../src/lib/orders/order-file.js';
 import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from './app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {listDatabases} from '../../src/lib/postgres/database-mark.js';
 import {until} from './observe.js';
@@ -83,7 +83,7 @@ async function checkJournals({backupsDir}: Watched, traces: Traces): Promise<str
 
 async function checkDatabases({server, databases}: Watched, traces: Traces): Promise<string[]> {
   const broken: string[] = [];
-  const listed = await withSession(server, listDatabases);
+  const listed = await withAppSession(server, listDatabases);
   for (const [name, allowed] of Object.entries(databases)) {
     const found = listed.find((database) => database.name === name);
     if (found?.allowsConnections === false) broken.push(`"${name}" lets nobody in`);
@@ -111,7 +111,7 @@ const standing = new Set([
 
 async function checkIndexes({server, temporaryIndexes}: Watched): Promise<string[]> {
   if (temporaryIndexes === undefined) return [];
-  const names = await withSession(withDatabase(server, temporaryIndexes), (session) =>
+  const names = await withAppSession(withDatabase(server, temporaryIndexes), (session) =>
     session.query(`SELECT relname FROM pg_class WHERE starts_with(relname, 'destino_db_')`),
   );
   return names.map(({relname}) => `the index ${relname ?? ''} was left behind`);
@@ -119,7 +119,7 @@ async function checkIndexes({server, temporaryIndexes}: Watched): Promise<string
 
 /** The server takes a moment to notice that a session's program has gone. */
 async function checkSessions({server}: Watched): Promise<string[]> {
-  return withSession(server, async (session) => {
+  return withAppSession(server, async (session) => {
     const look = async (): Promise<string[]> => {
       const rows = await session.query(
         `SELECT format('%s (%s) still runs: %s', application_name, state, left(query, 80)) AS who FROM pg_stat_activity
@@ -157,7 +157,7 @@ async function checkOrders({backupsDir, server, cleaned}: Watched, traces: Trace
 
 /** A digest of every row of every table, made by the server without this program's own fingerprints. */
 export async function contentOf(connection: Connection): Promise<string> {
-  return withSession(connection, async (session) => {
+  return withAppSession(connection, async (session) => {
     const tables = await session.query(
       `SELECT format('SELECT %L || coalesce(md5(string_agg(md5(t::text), '''' ORDER BY md5(t::text))), '''') AS part FROM %s t', c.oid::regclass, c.oid::regclass) AS sql
          FROM pg_class c WHERE relkind = 'r' AND relpersistence = 'p'

@@ -4,7 +4,7 @@ import {cp, open, readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {inject} from 'vitest';
 import {readCatalogue} from '../../src/lib/backups/catalogue.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from './app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {contentOf} from './check-promises.js';
@@ -46,7 +46,7 @@ export async function startFaultServer(): Promise<FaultServer> {
   const server = cluster.connection;
   const at = (database: string): Connection => withDatabase(server, database);
   const run = (sql: string, database = 'postgres'): Promise<void> =>
-    withSession(at(database), async (session) => {
+    withAppSession(at(database), async (session) => {
       await session.client.query(sql);
     });
   const postmaster = processOf(cluster, inject('serverBin'));
@@ -59,7 +59,7 @@ export async function startFaultServer(): Promise<FaultServer> {
     urlOf: (database) => urlOf(at(database)),
     contentOf: (database) => contentOf(at(database)),
     reset: async (databases) => {
-      await withSession(server, async (session) => {
+      await withAppSession(server, async (session) => {
         const old = await session.query(
           `SELECT format('DROP DATABASE %I WITH (FORCE)', datname) AS sql FROM pg_database
             WHERE NOT datistemplate AND datname <> 'postgres' AND NOT datname LIKE '%\\_template'`,

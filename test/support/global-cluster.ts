@@ -8,8 +8,8 @@ import {
   startLocalCluster,
 } from '../../src/lib/postgres/local-cluster.js';
 import {withDatabase, type Connection} from '../../src/lib/postgres/connection.js';
-import {withSession} from '../../src/lib/postgres/client.js';
 import {requirePrograms} from './require-programs.js';
+import {withAppSession} from './app-session.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -71,10 +71,10 @@ async function chooseServer(
 
 /** Makes the database "shop_template", which holds the sample shop. */
 export async function loadTemplate(connection: Connection): Promise<void> {
-  await withSession(connection, async (session) => {
+  await withAppSession(connection, async (session) => {
     await session.query('CREATE DATABASE shop_template');
   });
-  await withSession(withDatabase(connection, 'shop_template'), async (session) => {
+  await withAppSession(withDatabase(connection, 'shop_template'), async (session) => {
     for (const file of [
       'test/fixtures/shop-schema.sql',
       'scripts/seed-shop.sql',

@@ -5,7 +5,7 @@ import {readDump} from '../../src/lib/archive/read-dump.js';
 import {backupExtension, metadataName} from '../../src/lib/backups/backup-name.js';
 import {type BackupRecord, formatBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {digestFile, filesOfFolder, sizeOf} from '../../src/lib/backups/checksum.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from './app-session.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';
 import {inspectIdentity} from '../../src/lib/postgres/inspect-database.js';
 import type {RunContext} from '../../src/lib/run-context.js';
@@ -27,7 +27,7 @@ export async function makeBackup(
   const name = id + backupExtension(format, isCompressed);
   const dump = await makeDump(connection, folder, kind, {name});
   const contents = await readDump(dump, {settings: context.settings, fingerprints: true});
-  const identity = await withSession(connection, inspectIdentity);
+  const identity = await withAppSession(connection, inspectIdentity);
   const record = sampleRecord(at, {
     format,
     compressed: dump.compressed,

@@ -1,7 +1,7 @@
 /** A server of a test's own whose databases may have the names that the documentation shows. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, inject} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from './app-session.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {loadTemplate} from './global-cluster.js';
@@ -41,12 +41,12 @@ async function startPageServer(): Promise<PageServer> {
   await loadTemplate(cluster.connection);
   const {host, port, user, password} = cluster.connection;
   const run: PageServer['run'] = (sql, database = 'postgres') =>
-    withSession({...cluster.connection, database}, async (session) => [...(await session.query(sql))]);
+    withAppSession({...cluster.connection, database}, async (session) => [...(await session.query(sql))]);
   return {
     cluster,
     run,
     load: (sql, database) =>
-      withSession({...cluster.connection, database}, async (session) => {
+      withAppSession({...cluster.connection, database}, async (session) => {
         await session.client.query(sql);
       }),
     url: (database) => `postgresql://${user}:${password ?? ''}@${host}:${port}/${database}?sslmode=disable`,

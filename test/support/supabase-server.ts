@@ -4,7 +4,7 @@ import {chmod, copyFile, mkdir, readdir, readFile, symlink} from 'node:fs/promis
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {inject} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from './app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
@@ -88,7 +88,7 @@ export async function startSupabaseServer(
 }
 
 async function run(connection: Connection, ...statements: string[]): Promise<void> {
-  await withSession(connection, async (session) => {
+  await withAppSession(connection, async (session) => {
     for (const statement of statements) await session.client.query(statement);
   });
 }

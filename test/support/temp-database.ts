@@ -2,7 +2,8 @@
 import {randomBytes} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
 import {inject} from 'vitest';
-import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import type {Session} from '../../src/lib/postgres/client.js';
+import {withAppSession} from './app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 
@@ -24,7 +25,7 @@ export function clusterConnection(): Connection {
 
 /** Runs statements on the database "postgres" as superuser. */
 export async function onServer<T>(work: (session: Session) => Promise<T>): Promise<T> {
-  return withSession(clusterConnection(), work);
+  return withAppSession(clusterConnection(), work);
 }
 
 /** @param template "shop_template" for the sample shop, "template0" for an empty database */
@@ -44,10 +45,10 @@ export function existingDatabase(database: string): TempDatabase {
     url: urlOf(connection),
     name: database,
     run: (sql) =>
-      withSession(connection, async (session) => {
+      withAppSession(connection, async (session) => {
         await session.client.query(sql);
       }),
-    query: (sql) => withSession(connection, async (session) => [...(await session.query(sql))]),
+    query: (sql) => withAppSession(connection, async (session) => [...(await session.query(sql))]),
     drop: () => dropDatabase(database),
   };
 }

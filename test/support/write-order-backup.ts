@@ -3,7 +3,7 @@ import {writeFile} from 'node:fs/promises';
 import {createRowHashSum} from '../../src/lib/archive/row-hash.js';
 import {relinkedLinePrefix, rowLinePrefix, snapshotMarks} from '../../src/lib/orders/order-snapshot.js';
 import {carriedAsText, rowJsonExpression} from '../../src/lib/orders/row-json.js';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withAppSession} from './app-session.js';
 import {quoteLiteral, quoteQualified} from '../../src/lib/postgres/quote.js';
 import type {TempDatabase} from './temp-database.js';
 
@@ -112,7 +112,7 @@ export async function deleteTaken(database: TempDatabase, content: OrderBackupCo
 
 /** Every table's rows as the server's text of them, sorted. */
 export async function contentOf(database: TempDatabase): Promise<Record<string, string[]>> {
-  return withSession(database.connection, async (session) => {
+  return withAppSession(database.connection, async (session) => {
     const tables = await session.query(
       `SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1`,

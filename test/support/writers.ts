@@ -1,5 +1,6 @@
 /** Sessions that write to the shop as fast as they can, and remember what the server acknowledged. */
-import {type Session, withSession} from '../../src/lib/postgres/client.js';
+import type {Session} from '../../src/lib/postgres/client.js';
+import {withAppSession} from './app-session.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';
 import type {FaultServer} from './fault-server.js';
 import {until} from './observe.js';
@@ -22,7 +23,7 @@ export function startWriters(shop: Connection, count: number): Writers {
     let n = 0;
     while (!isOver) {
       // The swap ends sessions, and for a moment nobody gets in.
-      await withSession(shop, async (session) => {
+      await withAppSession(shop, async (session) => {
         while (!isOver) {
           n += 1;
           await writeOnce(session, writer, n);
@@ -69,7 +70,7 @@ export interface Look {
 
 /** What a database holds of the writes, and whether that is all of each and nothing between. */
 export async function lookAt(connection: Connection): Promise<Look> {
-  return withSession(connection, async (session) => {
+  return withAppSession(connection, async (session) => {
     const of = async (sql: string): Promise<Set<string>> =>
       new Set((await session.query(sql)).map(({write}) => write ?? ''));
     const a = await of(`SELECT writer || '-' || n AS write FROM ledger_a`);
@@ -84,7 +85,7 @@ export async function lookAt(connection: Connection): Promise<Look> {
 
 /** The shop, and the databases that a swap set aside. */
 export async function databasesOfShop(host: FaultServer): Promise<string[]> {
-  return withSession(host.server, async (session) => {
+  return withAppSession(host.server, async (session) => {
     const rows = await session.query(
       `SELECT datname FROM pg_database WHERE datname = 'shop' OR datname LIKE 'shop\\_before\\_%'`,
     );

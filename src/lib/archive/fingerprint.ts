@@ -28,7 +28,7 @@ export interface FingerprintOptions {
 }
 
 /** What pg_dump sets, so that the same values have the same text (setup_connection in src/bin/pg_dump/pg_dump.c). */
-const pinned = `SET LOCAL search_path = ''; SET LOCAL row_security = off; SET LOCAL synchronize_seqscans = off;`;
+const pinned = `SET LOCAL row_security = off; SET LOCAL synchronize_seqscans = off;`;
 
 /**
  * Pins what rows look like in the session's transaction.

@@ -11,12 +11,14 @@ import {
   addressSql,
   bitOf,
   columnType,
+  equalityOf,
   guards,
   guardsSql,
   isNoted,
   relationSql,
   type Selection,
 } from './order-conditions.js';
+import {compareSql} from './operators.js';
 import type {Table} from './read-catalog.js';
 import {
   candidatesTable,
@@ -230,7 +232,7 @@ export function notesOf(notes: Notes, table: Table): NotedRows {
   return found;
 }
 
-/** SQL condition: `t` refers by the link to the noted parent `p`. */
+/** SQL condition: `t` refers by the link to the noted parent `p`. Stands in statements under the role's own search_path too. */
 export function joinSql(link: Link, notes: Notes): string {
   const {stored} = notesOf(notes, link.parent);
   const pairs = link.childColumns.map((name, index) => {
@@ -238,13 +240,13 @@ export function joinSql(link: Link, notes: Notes): string {
     const child = `t.${quoteIdentifier(name)}`;
     const parent = `p.k${stored.indexOf(parentColumn)}`;
     // A soft link may hold the key as text.
-    return columnType(link.child, name) === columnType(link.parent, parentColumn) || !link.isSoft
-      ? `${child} = ${parent}`
-      : `${child}::pg_catalog.text = ${parent}::pg_catalog.text`;
+    if (link.isSoft && columnType(link.child, name) !== columnType(link.parent, parentColumn))
+      return `${child}::pg_catalog.text OPERATOR(pg_catalog.=) ${parent}::pg_catalog.text`;
+    return compareSql(link.operators[index] ?? equalityOf(link.parent, parentColumn), parent, child);
   });
   if (link.parentRelation !== link.parent) {
     pairs.push(
-      `p.part IN (SELECT relid::oid FROM pg_catalog.pg_partition_tree(${link.parentRelation.oid}) UNION ALL SELECT ${link.parentRelation.oid}::oid)`,
+      `p.part OPERATOR(pg_catalog.=) ANY (SELECT relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(${link.parentRelation.oid}) UNION ALL SELECT ${link.parentRelation.oid}::pg_catalog.oid)`,
     );
   }
   return pairs.join(' AND ');

@@ -6,7 +6,8 @@ import type {OrdersConfig} from '../settings/orders-config.js';
 import {isTimeZone} from '../time-zone.js';
 import {isDataException} from './data-exception.js';
 import type {Root} from './foreign-key-graph.js';
-import {columnType, type Criteria, keyTextSql, relationSql} from './order-conditions.js';
+import {compareSql} from './operators.js';
+import {columnType, type Criteria, equalityOf, keyTextSql, relationSql} from './order-conditions.js';
 
 /** The flags that choose orders. */
 export interface SelectionFlags {
@@ -93,7 +94,7 @@ export async function resolveExcludedIds(
         const rows = await session.query(
           `SELECT CAST($1::text AS ${type})::text AS id, false AS found
            UNION ALL SELECT ${quoteIdentifier(column)}::text, true
-             FROM ${relationSql(table)} WHERE ${quoteIdentifier(column)} = CAST($1::text AS ${type})`,
+             FROM ${relationSql(table)} WHERE ${compareSql(equalityOf(table, column), quoteIdentifier(column), `CAST($1::text AS ${type})`)}`,
           [id],
         );
         isPossible = true;

@@ -4,6 +4,7 @@ import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import type {Session} from '../postgres/client.js';
 import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
+import {withOwnSearchPath} from '../postgres/search-path.js';
 import type {FoundOrders} from './clean-plan.js';
 import {joinSql, type Leaf, type NotedRows, type Notes, notesOf} from './collect-rows.js';
 import type {OrderGraph} from './foreign-key-graph.js';
@@ -78,7 +79,12 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
     if (isTied) await deleteTogether(session, parts, count);
     else
       for (const batch of batches(first.table))
-        count(first.table.label, await session.execute(`${deleteSql(first)} AND ${within('s', batch)}`));
+        count(
+          first.table.label,
+          await withOwnSearchPath(session, () =>
+            session.execute(`${deleteSql(first)} AND ${within('s', batch)}`),
+          ),
+        );
     for (const {label} of group) {
       const wanted = found.deleted.get(label)?.rows ?? 0;
       const got = rowsOf.get(label) ?? 0;
@@ -86,7 +92,7 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
     }
   }
   // Deferred constraints and triggers speak now, while there is somebody to tell.
-  await session.query('SET CONSTRAINTS ALL IMMEDIATE');
+  await withOwnSearchPath(session, () => session.query('SET CONSTRAINTS ALL IMMEDIATE'));
   const expected = (label: string): Expected => ({
     deleted: rowsOf.get(label) ?? 0,
     // Each link that a row loses is an update of its own.
@@ -101,7 +107,7 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
 type Batch = readonly [number, number];
 
 const within = (alias: string, [from, to]: Batch): string =>
-  `${alias}.seq >= ${from} AND ${alias}.seq < ${to}`;
+  `${alias}.seq OPERATOR(pg_catalog.>=) ${from} AND ${alias}.seq OPERATOR(pg_catalog.<) ${to}`;
 
 const rangeRow = z.object({first: pgCount.nullable(), last: pgCount.nullable()});
 
@@ -138,11 +144,13 @@ async function deleteLeafRows(
 ): Promise<DeletedLeaf> {
   const [row] = parseRows(
     leafRow,
-    await session.query(`
+    await withOwnSearchPath(session, () =>
+      session.query(`
       WITH d AS (
         DELETE FROM ${relationSql(leaf.table)} t USING ${notesOf(notes, leaf.link.parent).sql} p
          WHERE ${joinSql(leaf.link, notes)} AND ${within('p', batch)} RETURNING ${versionHashSql} AS version)
-      SELECT count(*) AS rows, coalesce(sum(version), 0) AS versions FROM d`),
+      SELECT pg_catalog.count(*) AS rows, coalesce(pg_catalog.sum(version), 0) AS versions FROM d`),
+    ),
   );
   return row ?? {rows: 0, versions: 0n};
 }
@@ -153,8 +161,10 @@ async function deleteTogether(
   count: (label: string, rows: number) => void,
 ): Promise<void> {
   const statements = parts.map((noted, index) => `d${index} AS (${deleteSql(noted)} RETURNING 1)`);
-  const sums = parts.map((_noted, index) => `(SELECT count(*) FROM d${index}) AS c${index}`);
-  const [row] = await session.query(`WITH ${statements.join(', ')} SELECT ${sums.join(', ')}`);
+  const sums = parts.map((_noted, index) => `(SELECT pg_catalog.count(*) FROM d${index}) AS c${index}`);
+  const [row] = await withOwnSearchPath(session, () =>
+    session.query(`WITH ${statements.join(', ')} SELECT ${sums.join(', ')}`),
+  );
   for (const [index, {table}] of parts.entries()) count(table.label, Number(row?.[`c${index}`] ?? 0));
 }
 

@@ -3,6 +3,7 @@ import type {Session} from '../postgres/client.js';
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
 import {findLinkConflicts} from './find-link-conflicts.js';
 import {alreadyThere, findMissingParents, mark} from './mark-staged.js';
+import {compareSql} from './operators.js';
 import {fromRelation, type TargetExclusive} from './restore-target.js';
 import {rowJsonExpression} from './row-json.js';
 import type {StagedOrders} from './stage-orders.js';
@@ -97,8 +98,8 @@ async function findSameUnique(session: Session, staged: StagedTable, unique: Tar
     .map(({operator}, index) => {
       const [a, b] = [`a.destino_e${index}`, `b.destino_e${index}`];
       return unique.areNullsEqual
-        ? `(${a} ${operator} ${b} OR ${a} IS NULL AND ${b} IS NULL)`
-        : `${a} ${operator} ${b}`;
+        ? `(${compareSql(operator, a, b)} OR ${a} IS NULL AND ${b} IS NULL)`
+        : compareSql(operator, a, b);
     })
     .join(' AND ');
   await session.query(

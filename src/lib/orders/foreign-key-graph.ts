@@ -2,6 +2,7 @@
 import {AppError} from '../errors.js';
 import {nearest} from '../nearest.js';
 import {insertGroups} from './insert-groups.js';
+import type {Operator} from './operators.js';
 import type {OrdersProfile, RootProfile} from './profile.js';
 import type {Catalog, DeleteAction, ForeignKey, Table} from './read-catalog.js';
 
@@ -23,6 +24,8 @@ export interface Link {
   readonly parent: Table;
   readonly parentRelation: Table;
   readonly parentColumns: readonly string[];
+  /** Parent column on the left, child column on the right; empty for a soft link. */
+  readonly operators: readonly Operator[];
   readonly action: DeleteAction;
   readonly changedColumns: readonly string[];
   readonly hasIndex: boolean;
@@ -150,8 +153,8 @@ function foreignLinks(catalog: Catalog): Link[] {
     const child = catalog.tables.get(childRelation?.topOid ?? '');
     const parent = catalog.tables.get(parentRelation?.topOid ?? '');
     if (!childRelation || !parentRelation || !child || !parent) return []; // system tables
-    const {name, childColumns, parentColumns, action, changedColumns, hasIndex} = key;
-    const ends = {child, childRelation, childColumns, parent, parentRelation, parentColumns};
+    const {name, childColumns, parentColumns, operators, action, changedColumns, hasIndex} = key;
+    const ends = {child, childRelation, childColumns, parent, parentRelation, parentColumns, operators};
     return [{name, isSoft: false, ...ends, action, changedColumns, hasIndex}];
   });
 }
@@ -180,6 +183,7 @@ function softLinks(catalog: Catalog, profile: OrdersProfile, roots: readonly Roo
       parent: root.table,
       parentRelation: root.table,
       parentColumns: root.profile.key,
+      operators: [],
       action: 'no action' as const,
       changedColumns: [],
       hasIndex: true,

@@ -2,6 +2,7 @@
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
 import type {OrdersConfig} from '../settings/orders-config.js';
 import type {OrderGraph, Root} from './foreign-key-graph.js';
+import {builtInEquality, type Operator} from './operators.js';
 import type {RootProfile} from './profile.js';
 import type {Table} from './read-catalog.js';
 import {testAddressRules, testAddressSql} from './test-address.js';
@@ -42,8 +43,12 @@ export interface Selection {
 const oldAfterDays = 90;
 const defaultHighValue = 100;
 
-/** SQL condition: `t` is the row version that `s` notes. */
-export const isNoted = 't.tableoid = s.part AND t.ctid = s.tid AND t.xmin = s.ver';
+/** SQL condition: `t` is the row version that `s` notes. Stands in statements under the role's own search_path too. */
+export const isNoted = [
+  't.tableoid OPERATOR(pg_catalog.=) s.part',
+  't.ctid OPERATOR(pg_catalog.=) s.tid',
+  't.xmin OPERATOR(pg_catalog.=) s.ver',
+].join(' AND ');
 
 /** The table itself, without what inherits from it. */
 export function relationSql(table: Table): string {
@@ -52,6 +57,11 @@ export function relationSql(table: Table): string {
 
 export function columnType(table: Table, name: string): string {
   return table.columns.find((column) => column.name === name)?.type ?? 'text';
+}
+
+/** By which two values of the column are equal. */
+export function equalityOf(table: Table, name: string): Operator {
+  return table.columns.find((column) => column.name === name)?.equality ?? builtInEquality;
 }
 
 /** "CANCELLED/PAID": order status and payment status of the row `t`. */

@@ -1,6 +1,7 @@
 /** Puts the planned rows back, in the running transaction, and proves them before it may commit. */
 import type {Session} from '../postgres/client.js';
 import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
+import {withOwnSearchPath} from '../postgres/search-path.js';
 import {insertGroups} from './insert-groups.js';
 import {proveRows, type RestoredCounts} from './prove-rows.js';
 import {fromRelation} from './restore-target.js';
@@ -34,8 +35,8 @@ export async function putBackOrders(
       await insertGroup(session, group, staged);
       for (const each of group) progress.inserted(each.file.table, restored.get(each) ?? 0);
     }
-    for (const each of staged.links) await setLinks(session, each);
-    await session.query('SET CONSTRAINTS ALL IMMEDIATE');
+    for (const each of staged.links) await setLinks(session, each, restored.get(each) ?? 0);
+    await withOwnSearchPath(session, () => session.query('SET CONSTRAINTS ALL IMMEDIATE'));
     await proveRows(session, staged, restored);
     for (const each of staged.links) await proveLinks(session, each, restored.get(each) ?? 0);
     const moved: string[] = [];
@@ -76,17 +77,27 @@ async function insertGroup(
   });
   const [last = '', ...others] = inserts.toReversed();
   const before = others.map((insert, index) => `destino_i${index} AS (${insert})`);
-  await session.query(before.length === 0 ? last : `WITH ${before.join(', ')} ${last}`);
+  await withOwnSearchPath(session, () =>
+    session.query(before.length === 0 ? last : `WITH ${before.join(', ')} ${last}`),
+  );
 }
 
-/** Only where nobody has set the link since: the condition of the plan, once more. */
-async function setLinks(session: Session, staged: StagedTable): Promise<void> {
+/** Only where nobody has set the link since: the condition of the plan, once more, and then the row is locked. */
+async function setLinks(session: Session, staged: StagedTable, restored: number): Promise<void> {
   const set = linkColumns(staged).filter(({column}) => !column.generated);
   if (set.length === 0) return;
-  await session.query(
-    `UPDATE ${fromRelation(staged.target)} t SET ${set.map(({column}) => `${quoteIdentifier(column.name)} = s.c${column.number}`).join(', ')}
-       FROM ${staged.temp} s
-      WHERE s.reason IS NULL AND ${sameKey(staged, keyNumbers(staged))} AND ${stillUnlinked(staged)}`,
+  const key = sameKey(staged, keyNumbers(staged));
+  // Apart from the UPDATE, which runs under the role's own search_path: the condition contains expressions of defaults.
+  const [row] = await session.query(
+    `SELECT count(*) AS found FROM (SELECT 1 FROM ${fromRelation(staged.target)} t JOIN ${staged.temp} s ON ${key}
+        WHERE s.reason IS NULL AND ${stillUnlinked(staged)} FOR NO KEY UPDATE OF t) x`,
+  );
+  if (Number(row?.['found']) !== restored) throw different(staged, 'Links', []);
+  await withOwnSearchPath(session, () =>
+    session.query(
+      `UPDATE ${fromRelation(staged.target)} t SET ${set.map(({column}) => `${quoteIdentifier(column.name)} = s.c${column.number}`).join(', ')}
+         FROM ${staged.temp} s WHERE s.reason IS NULL AND ${key}`,
+    ),
   );
 }
 

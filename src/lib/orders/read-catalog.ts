@@ -1,7 +1,14 @@
 /** The tables, columns and foreign keys of a database, as the search for an order's rows needs them. */
 import {z} from 'zod';
 import type {Session} from '../postgres/client.js';
-import {parseRows, pgBoolean} from '../postgres/inspect-database.js';
+import {jsonText, parseRows, pgBoolean} from '../postgres/inspect-database.js';
+import {
+  builtInEquality,
+  equalityJsonSql,
+  type Operator,
+  operatorJsonSql,
+  operatorSchema,
+} from './operators.js';
 import {carriedAsText} from './row-json.js';
 
 export interface Column {
@@ -13,6 +20,8 @@ export interface Column {
   readonly identity: 'always' | 'by default' | null;
   /** See `carriedAsText`. */
   readonly asText: boolean;
+  /** By which two values of the column are equal. */
+  readonly equality: Operator;
   /** The labels, when the type is an enum. */
   readonly labels: readonly string[] | null;
 }
@@ -42,6 +51,8 @@ export interface ForeignKey {
   readonly childColumns: readonly string[];
   readonly parentOid: string;
   readonly parentColumns: readonly string[];
+  /** Parent column on the left, child column on the right, one for each. */
+  readonly operators: readonly Operator[];
   readonly action: DeleteAction;
   /** The columns that SET NULL and SET DEFAULT change. */
   readonly changedColumns: readonly string[];
@@ -74,6 +85,7 @@ const tableRow = z.object({
           generated: z.boolean(),
           identity: z.enum(['always', 'by default']).nullable(),
           asText: z.boolean(),
+          equality: operatorSchema.nullable().transform((own) => own ?? builtInEquality),
           labels: z.array(z.string()).nullable(),
         }),
       )
@@ -89,7 +101,7 @@ const tablesSql = `
          CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END::text AS top_oid,
          coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
              'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'notNull', a.attnotnull,
-             'generated', a.attgenerated <> '', 'asText', ${carriedAsText('ty')},
+             'generated', a.attgenerated <> '', 'asText', ${carriedAsText('ty')}, 'equality', ${equalityJsonSql('ty')},
              'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
              'labels', CASE WHEN ty.typtype = 'e' THEN (
                SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder)
@@ -117,6 +129,7 @@ const foreignKeyRow = z.object({
   action: z.enum(['no action', 'restrict', 'cascade', 'set null', 'set default']),
   child_columns: names,
   parent_columns: names,
+  operators: jsonText(z.array(operatorSchema)),
   changed_columns: names,
   has_index: pgBoolean,
 });
@@ -131,6 +144,8 @@ const foreignKeysSql = `
               WHEN 'n' THEN 'set null' ELSE 'set default' END AS action,
          ${attributeNames('con.conrelid', 'con.conkey')} AS child_columns,
          ${attributeNames('con.confrelid', 'con.confkey')} AS parent_columns,
+         (SELECT pg_catalog.json_agg(${operatorJsonSql('o.op')} ORDER BY o.position)
+            FROM pg_catalog.unnest(con.conpfeqop) WITH ORDINALITY o(op, position))::text AS operators,
          ${attributeNames('con.conrelid', 'coalesce(changed.columns, con.conkey)')} AS changed_columns,
          EXISTS (SELECT 1 FROM pg_catalog.pg_index i
                   WHERE i.indrelid = con.conrelid AND i.indisvalid AND i.indisready AND i.indpred IS NULL
@@ -154,10 +169,8 @@ function attributeNames(relation: string, numbers: string): string {
 
 /** Reads the whole catalog: some thousand tables are some hundred milliseconds. */
 export async function readCatalog(session: Session): Promise<Catalog> {
-  // Types are named with their schema, so that a name means the same whatever search_path reads or compares it.
-  await session.query(`SET search_path = ''`);
+  // With the session's empty search_path types are named with their schema, so that a name means the same wherever it is read.
   const tables = parseRows(tableRow, await session.query(tablesSql));
-  await session.query('RESET search_path');
   const foreignKeys = parseRows(foreignKeyRow, await session.query(foreignKeysSql));
   return {
     tables: new Map(
@@ -182,6 +195,7 @@ export async function readCatalog(session: Session): Promise<Catalog> {
       childColumns: row.child_columns,
       parentOid: row.parent_oid,
       parentColumns: row.parent_columns,
+      operators: row.operators,
       action: row.action,
       changedColumns: row.changed_columns,
       hasIndex: row.has_index,

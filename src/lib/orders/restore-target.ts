@@ -4,6 +4,7 @@ import {AppError} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {parseRows} from '../postgres/inspect-database.js';
 import {quoteQualified} from '../postgres/quote.js';
+import {builtInEquality, equalityJsonSql, operatorJsonSql, operatorSchema} from './operators.js';
 import {carriedAsText} from './row-json.js';
 
 const relation = z.object({
@@ -24,6 +25,7 @@ const column = z.object({
   fillsItself: z.boolean(),
   generated: z.boolean(),
   asText: z.boolean(),
+  equality: operatorSchema.nullable().transform((own) => own ?? builtInEquality),
   /** The default's expression, for ON DELETE SET DEFAULT. */
   default: z.string().nullable(),
 });
@@ -34,7 +36,7 @@ const exclusive = z.object({
   areNullsEqual: z.boolean(),
   predicate: z.string().nullable(),
   /** Key parts as the index has them: a column's name or an expression, and the operator by which two rows collide. */
-  parts: z.array(z.object({expression: z.string(), operator: z.string()})),
+  parts: z.array(z.object({expression: z.string(), operator: operatorSchema})),
 });
 
 const reference = z.object({
@@ -44,8 +46,8 @@ const reference = z.object({
   /** The topmost partitioned table above `parent`, or itself. */
   parentTop: z.string(),
   parentColumns: z.array(z.object({number: z.int(), name: z.string()})),
-  /** `parent column OPERATOR child column`, one for each. */
-  operators: z.array(z.string()),
+  /** Parent column on the left, child column on the right, one for each. */
+  operators: z.array(operatorSchema),
   setsDefault: z.boolean(),
   /** Declared in the profile, not in the database: it holds rows together, but no row needs it. */
   isSoft: z.boolean().default(false),
@@ -69,15 +71,11 @@ const relationFields = (alias: string, schema: string): string => `
   'oid', ${alias}.oid::text, 'schema', ${schema}.nspname, 'name', ${alias}.relname, 'kind', ${alias}.relkind,
   'hidesRows', pg_catalog.row_security_active(${alias}.oid)`;
 
-const operatorName = (oid: string): string =>
-  `(SELECT 'OPERATOR(' || pg_catalog.quote_ident(xn.nspname) || '.' || xo.oprname || ')'
-      FROM pg_catalog.pg_operator xo JOIN pg_catalog.pg_namespace xn ON xn.oid = xo.oprnamespace WHERE xo.oid = ${oid})`;
-
 const columnsSql = `
   SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
            'number', a.attnum, 'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
            'notNull', a.attnotnull, 'fillsItself', a.atthasdef OR a.attidentity <> '', 'generated', a.attgenerated <> '',
-           'asText', ${carriedAsText('ty')},
+           'asText', ${carriedAsText('ty')}, 'equality', ${equalityJsonSql('ty')},
            'default', CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END) ORDER BY a.attnum)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -91,8 +89,8 @@ const exclusivesSql = `
            'areNullsEqual', coalesce((pg_catalog.to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false),
            'parts', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                'expression', pg_catalog.pg_get_indexdef(x.indexrelid, k, false),
-               'operator', CASE WHEN x.indisexclusion THEN ${operatorName('con.conexclop[k]')} ELSE (
-                 SELECT ${operatorName('am.amopopr')} FROM pg_catalog.pg_opclass oc
+               'operator', CASE WHEN x.indisexclusion THEN ${operatorJsonSql('con.conexclop[k]')} ELSE (
+                 SELECT ${operatorJsonSql('am.amopopr')} FROM pg_catalog.pg_opclass oc
                    JOIN pg_catalog.pg_amop am ON am.amopfamily = oc.opcfamily AND am.amopstrategy = 3
                     AND am.amoplefttype = oc.opcintype AND am.amoprighttype = oc.opcintype
                   WHERE oc.oid = x.indclass[k - 1]) END) ORDER BY k)
@@ -109,7 +107,7 @@ const referencesSql = `
            'parentColumns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('number', pa.attnum, 'name', pa.attname) ORDER BY o.k)
                                FROM pg_catalog.unnest(f.confkey) WITH ORDINALITY o(num, k)
                                JOIN pg_catalog.pg_attribute pa ON pa.attrelid = p.oid AND pa.attnum = o.num),
-           'operators', (SELECT pg_catalog.json_agg(${operatorName('o.op')} ORDER BY o.k)
+           'operators', (SELECT pg_catalog.json_agg(${operatorJsonSql('o.op')} ORDER BY o.k)
                            FROM pg_catalog.unnest(f.conpfeqop) WITH ORDINALITY o(op, k))) ORDER BY f.conname)
     FROM pg_catalog.pg_constraint f
     JOIN pg_catalog.pg_class p ON p.oid = f.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
@@ -127,7 +125,7 @@ const targetSql = `
    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`;
 
 /**
- * The table as it is now, or undefined when there is none. Names in expressions come qualified: run it with an empty search_path.
+ * The table as it is now, or undefined when there is none. Names in expressions come qualified, as the session's search_path is empty.
  * @throws ROW_SECURITY when rows of it, or of a table that it refers to, are hidden from this role
  */
 export async function inspectTarget(

@@ -6,6 +6,7 @@ import {
   addressSql,
   bitOf,
   columnType,
+  equalityOf,
   guards,
   guardsSql,
   isChosenSql,
@@ -18,6 +19,7 @@ import {
   type Selection,
   statusSql,
 } from './order-conditions.js';
+import {compareSql} from './operators.js';
 import type {Table} from './read-catalog.js';
 
 /** Name of the temporary table of the candidates of the root at `index`. */
@@ -133,7 +135,11 @@ export async function lockCandidates(session: Session, selection: Selection): Pr
 /** SQL condition: the row `t` of the root has the key that `s` stores. */
 function hasKeyOf(graph: OrderGraph, {table, profile}: Root): string {
   const stored = storedColumns(graph, table);
-  return profile.key.map((name) => `t.${quoteIdentifier(name)} = s.k${stored.indexOf(name)}`).join(' AND ');
+  return profile.key
+    .map((name) =>
+      compareSql(equalityOf(table, name), `t.${quoteIdentifier(name)}`, `s.k${stored.indexOf(name)}`),
+    )
+    .join(' AND ');
 }
 
 /** Gives candidates the guard that keeps orders of customers. */

@@ -26,7 +26,6 @@ export async function stageOrders(
   file: OrderFile,
   softLinks: readonly SoftLink[],
 ): Promise<StagedOrders> {
-  await session.query(`SET LOCAL search_path = ''`);
   const stage = async (
     kind: 'rows' | 'links',
     tables: readonly FileTable[],
@@ -41,7 +40,6 @@ export async function stageOrders(
   const rows = await stage('rows', file.tables);
   const links = await stage('links', file.relinked);
   for (const link of softLinks) addSoftLink(rows, link);
-  await session.query('RESET search_path');
   await createTemporaryTables(session, [...rows, ...links]);
   // From here on the server itself sees to it that nothing but the temporary tables is written.
   await session.query('SET TRANSACTION READ ONLY');

@@ -1,5 +1,6 @@
 /** SQL conditions by which staged rows meet the rows of the database and one another. */
 import {quoteIdentifier} from '../postgres/quote.js';
+import {builtInEquality, compareSql} from './operators.js';
 import type {TargetReference} from './restore-target.js';
 import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
@@ -10,12 +11,12 @@ export function sameKey(staged: StagedTable, key: readonly number[] = staged.key
   const operators =
     key === staged.target.primaryKey ? primary?.parts.map((part) => part.operator) : undefined;
   return key
-    .map((number, index) => `t.${nameOf(staged, number)} ${operators?.[index] ?? '='} s.c${number}`)
+    .map((number, index) => {
+      const column = staged.target.columns.find((each) => each.number === number);
+      const operator = operators?.[index] ?? column?.equality ?? builtInEquality;
+      return compareSql(operator, `t.${quoteIdentifier(column?.name ?? '')}`, `s.c${number}`);
+    })
     .join(' AND ');
-}
-
-function nameOf(staged: StagedTable, number: number): string {
-  return quoteIdentifier(staged.target.columns.find((column) => column.number === number)?.name ?? '');
 }
 
 /** Numbers of the key's columns as the file names them. */
@@ -54,8 +55,8 @@ export function matches(
         where === 'staged' ? `p.c${parent?.number ?? 0}` : `t.${quoteIdentifier(parent?.name ?? '')}`;
       // The two ends of a soft link may differ in type.
       return isSoft
-        ? `${column}::text = s.c${number}::text`
-        : `${column} ${operators[index] ?? '='} s.c${number}`;
+        ? `${column}::pg_catalog.text = s.c${number}::pg_catalog.text`
+        : compareSql(operators[index] ?? builtInEquality, column, `s.c${number}`);
     })
     .join(' AND ');
 }

@@ -72,7 +72,7 @@ export function addSoftLink(staged: readonly (StagedTable | undefined)[], link: 
       name,
       number: parent.target.columns.find((column) => column.name === name)?.number ?? 0,
     })),
-    operators: link.columns.map(() => '='),
+    operators: [], // their texts are compared
     setsDefault: false,
     isSoft: true,
   });
@@ -111,7 +111,7 @@ export function describeStaged(
     ({parts, predicate}) =>
       predicate === null &&
       parts.every(
-        ({expression, operator}) => operator.endsWith('.=)') && numberOf(target, expression) !== undefined,
+        ({expression, operator}) => operator.name === '=' && numberOf(target, expression) !== undefined,
       ),
   );
   const uniqueKey = unique?.parts.map(({expression}) => numberOf(target, expression) ?? 0) ?? [];

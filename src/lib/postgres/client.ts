@@ -6,6 +6,7 @@ import {type Connection, describeConnection} from './connection.js';
 import {explainDatabaseError} from './explain-failure.js';
 import {guardAuthentication} from './guard-authentication.js';
 import {passwordFromFile} from './password-file.js';
+import {emptySearchPath, readOwnSearchPath} from './search-path.js';
 import {type Encryption, encryptionOrder, tlsOptions} from './tls.js';
 
 /** A row as the server sent it: every value as its text, null as null. */
@@ -29,17 +30,20 @@ export interface Session {
   readonly client: Client;
   /** Backend process id, for pg_cancel_backend and for naming blockers. */
   readonly backendPid: number;
+  /** The role's own search_path, as data: the session's is empty. Read once. */
+  ownSearchPath(): Promise<string>;
 }
 
 /**
- * The same text for the same value wherever it is read, and no timeout that would kill a long session
+ * No code of other roles under the names in our statements; the same text for the same value wherever it is read; and no timeout that would kill a long session
  * (manual, 20.11). The settings hold for the session only.
  */
 const pinSession = `
+  ${emptySearchPath};
   SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
   SET extra_float_digits = 3; SET bytea_output = 'hex'; SET client_min_messages = 'warning';
   SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
-  SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings
+  SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
    WHERE name IN ('idle_session_timeout', 'transaction_timeout');
 `;
 
@@ -128,12 +132,15 @@ function sessionOf(client: Client, connection: Connection, backendPid: number): 
       throw explainDatabaseError(error, `A query on ${describeConnection(connection)}`);
     }
   };
-  return {
+  let ownPath: Promise<string> | undefined;
+  const session: Session = {
     client,
     backendPid,
     query: async (sql, values) => (await run(sql, values)).rows,
     execute: async (sql, values) => (await run(sql, values)).rowCount ?? 0,
+    ownSearchPath: () => (ownPath ??= readOwnSearchPath(session)),
   };
+  return session;
 }
 
 async function connect(connection: Connection, signal?: AbortSignal): Promise<Client> {
@@ -223,7 +230,9 @@ async function cancelBackend(connection: Connection, pid: number): Promise<void>
   if (pid === 0) return;
   try {
     const client = await connect(connection);
-    await client.query('SELECT pg_catalog.pg_cancel_backend($1)', [pid]).finally(() => client.end());
+    await client
+      .query(`${emptySearchPath}; SELECT pg_catalog.pg_cancel_backend(${pid})`)
+      .finally(() => client.end());
   } catch {
     // The server may be the very thing that is gone; closing the session ends the statement then.
   }

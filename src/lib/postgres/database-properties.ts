@@ -3,6 +3,7 @@ import {z} from 'zod';
 import {AppError} from '../errors.js';
 import type {Session} from './client.js';
 import {quoteIdentifier, quoteLiteral} from './quote.js';
+import {splitNames} from './search-path.js';
 
 /** The part of a backup's inventory that is read here; backups of other versions may lack keys. */
 export const databasePropertiesSchema = z.object({
@@ -40,13 +41,6 @@ export function settingStatement(database: string, role: string | null, setting:
   // A name such as "app.tenant" has two parts, each an identifier.
   const name = key.split('.').map(quoteIdentifier).join('.');
   return `ALTER ${target} SET ${name} TO ${quoted}`;
-}
-
-/** `"$user", public` -> [`$user`, `public`] */
-function splitNames(list: string): string[] {
-  return [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,]+)/g)].map((match) =>
-    match[1] === undefined ? (match[2] ?? '') : match[1].replaceAll('""', '"'),
-  );
 }
 
 const privilegeLetters: Readonly<Record<string, string>> = {C: 'CREATE', T: 'TEMPORARY', c: 'CONNECT'};

@@ -9,6 +9,7 @@ import {
   pgBoolean,
   type TableSize,
 } from './inspect-database.js';
+import {isVisibleSql, searchedSchemas} from './search-path.js';
 import {matchesPattern, type NamedRelation, parseNamePattern} from './table-pattern.js';
 
 export interface SelectionPatterns {
@@ -35,10 +36,13 @@ const schemaRow = z.object({name: z.string()});
 export async function selectForDump(session: Session, patterns: SelectionPatterns): Promise<DumpSelection> {
   const relations: NamedRelation[] = parseRows(
     relationRow,
-    await session.query(`
-      SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_table_is_visible(c.oid) AS visible
+    await session.query(
+      `
+      SELECT n.nspname AS schema, c.relname AS name, ${isVisibleSql('$1::text[]')} AS visible
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind IN ('r', 'p', 'S', 'v', 'm', 'f') AND c.relpersistence <> 't'`),
+       WHERE c.relkind IN ('r', 'p', 'S', 'v', 'm', 'f') AND c.relpersistence <> 't'`,
+      [await searchedSchemas(session)],
+    ),
   ).map((row) => ({schema: row.schema, name: row.name, isVisible: row.visible}));
   const schemas = parseRows(
     schemaRow,

@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import {AppError} from '../errors.js';
 import type {Session, TextRow} from './client.js';
+import {isVisibleSql, searchedSchemas} from './search-path.js';
 
 /** Parses rows at the boundary. @throws UNEXPECTED when the server answers in another shape */
 export function parseRows<T extends z.ZodType>(schema: T, rows: readonly TextRow[]): z.infer<T>[] {
@@ -164,8 +165,9 @@ export interface TableSize {
 export async function inspectTables(session: Session): Promise<TableSize[]> {
   const rows = parseRows(
     tableRow,
-    await session.query(`
-      SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind, pg_catalog.pg_table_is_visible(c.oid) AS is_visible,
+    await session.query(
+      `
+      SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind, ${isVisibleSql('$1::text[]')} AS is_visible,
              (c.relpages + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint AS size,
              (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
                WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
@@ -174,7 +176,9 @@ export async function inspectTables(session: Session): Promise<TableSize[]> {
         LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-       ORDER BY size DESC, 1, 2`),
+       ORDER BY size DESC, 1, 2`,
+      [await searchedSchemas(session)],
+    ),
   );
   return rows.map((row) => ({
     schema: row.schema,

@@ -1,0 +1,60 @@
+/**
+ * The search_path of our sessions, and that of the role as data. With an empty one only pg_catalog is searched for
+ * functions and operators, so nobody who may create things in a schema can put code of theirs under a name that our
+ * statements use (CVE-2018-1058).
+ */
+import type {Session} from './client.js';
+
+/** The first statement of every session. It contains no name that another schema could take. */
+export const emptySearchPath = `SELECT pg_catalog.set_config('search_path', '', false)`;
+
+/** The value of the role's own search_path, as `SHOW search_path` would print it. */
+export async function readOwnSearchPath(session: Session): Promise<string> {
+  const [row] = await session.query(
+    `SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'`,
+  );
+  return row?.['reset_val'] ?? '';
+}
+
+/** The names in a list such as the value of search_path: `"$user", Shop` is [`$user`, `shop`]. */
+export function splitNames(list: string): string[] {
+  return [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,]+)/g)].map(([, quoted, bare = '']) =>
+    quoted === undefined
+      ? bare.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+      : quoted.replaceAll('""', '"'),
+  );
+}
+
+/** The schemas that the role searches for tables, in order; "$user" stands for the one with its name. */
+export async function searchedSchemas(session: Session): Promise<string[]> {
+  const names = splitNames(await session.ownSearchPath());
+  // Where it is not named it comes first (manual, 5.10.5).
+  return names.includes('pg_catalog') ? names : ['pg_catalog', ...names];
+}
+
+/**
+ * SQL condition: whether the relation `c` (pg_class) is found by its name alone, as pg_table_is_visible says under the
+ * role's own search_path.
+ * @param schemas SQL of type text[] with what `searchedSchemas` returned
+ */
+export function isVisibleSql(schemas: string): string {
+  return `coalesce(c.oid = (
+    SELECT o.oid FROM pg_catalog.unnest(${schemas}) WITH ORDINALITY p(name, position)
+      JOIN pg_catalog.pg_namespace pn ON pn.nspname = CASE WHEN p.name = '$user' THEN CURRENT_USER ELSE p.name END
+      JOIN pg_catalog.pg_class o ON o.relnamespace = pn.oid AND o.relname = c.relname
+     WHERE pg_catalog.has_schema_privilege(pn.oid, 'USAGE') ORDER BY p.position LIMIT 1), false)`;
+}
+
+/**
+ * Runs `work`, one statement that fires code of the user's (triggers, defaults, checks), under the role's own search_path,
+ * as the application would. Everything in the statement's own text must be qualified, operators too.
+ * @param session in a transaction, which must be rolled back when this rejects
+ */
+export async function withOwnSearchPath<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  await session.query(`SELECT pg_catalog.set_config('search_path', $1, true)`, [
+    await session.ownSearchPath(),
+  ]);
+  const result = await work();
+  await session.query(`SELECT pg_catalog.set_config('search_path', '', true)`);
+  return result;
+}
