@@ -14,7 +14,8 @@ if [ "${FRESH_MACHINE_INSIDE:-}" = '' ]; then
   rmdir "$machine"
   FRESH_MACHINE_INSIDE=1 exec unshare --mount --fork --pid --kill-child --mount-proc bash "$0" "$@"
 fi
-trap 'rm -rf --one-file-system "$machine"' EXIT
+chmod 755 "$machine" # the root folder of a machine is everybody's to enter
+trap 'umount -l "$machine/proc" "$machine/sys" "$machine/dev" 2>/dev/null; rm -rf --one-file-system "$machine"' EXIT
 
 started=$(date +%s)
 say() { printf '== %4d s  %s\n' "$(($(date +%s) - started))" "$*"; }
@@ -51,6 +52,8 @@ git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' 
 mount -t proc proc "$machine/proc"
 mount --rbind /sys "$machine/sys"
 mount --rbind /dev "$machine/dev"
+mount --make-rslave "$machine/sys"
+mount --make-rslave "$machine/dev"
 variables=(PATH="$prefix/bin:/usr/sbin:/usr/bin:/sbin:/bin" HOME=/root LANG=C.UTF-8 TERM=dumb)
 while IFS= read -r -d '' entry; do variables+=("$entry"); done < <(env -0 | grep -zEi '^(https?_proxy|no_proxy|node_extra_ca_certs|ssl_cert_(file|dir)|npm_config_(registry|cafile))=' || true)
 inside() { chroot "$machine" /usr/bin/env -i "${variables[@]}" /bin/bash -euo pipefail -c "cd /root/destino-db && $1" </dev/null; }

@@ -120,6 +120,7 @@ describe('schedule', () => {
   });
 
   it('warns where the scheduler counts in another zone', async () => {
+    await writeFile(join(folder, 'package-lock.json'), '{"packages": {"node_modules/destino-db": {}}}');
     const {stderr, stdout} = await runCli(['schedule', '--as', 'github'], {cwd: folder, env});
     expect(stderr).toContain('counts in UTC');
     expect(stdout).toContain('DIRECT_URL: ${{ secrets.DIRECT_URL }}');
@@ -159,7 +160,7 @@ describe('schedule', () => {
     expect([refused.status, await readFile(path, 'utf8')]).toEqual([5, 'name: mine\n']);
     await rm(path);
     expect((await runCli(['schedule', '--as', 'github', '--install'], {cwd: folder, env})).status).toBe(0);
-    expect(await readFile(path, 'utf8')).toContain('npx destino-db verify --latest --level=restore');
+    expect(await readFile(path, 'utf8')).toContain('destino-db verify --latest --level=restore');
   });
 
   it('refuses a URL on the command line, which would be stored in the clear', async () => {

@@ -2,7 +2,7 @@
 import {execFile} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
 import {mkdir, readdir, rm, stat, symlink, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {join, posix} from 'node:path';
 import {fileURLToPath, pathToFileURL} from 'node:url';
 import {promisify} from 'node:util';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
@@ -91,8 +91,13 @@ async function sizeOfTree(path: string): Promise<{size: number; files: number}> 
 describe('the package', () => {
   it('holds the program, its documents, and the types of its results, and nothing else', () => {
     const expected =
-      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.(?:md|svg)|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(?:bin\/run\.js|dist\/(?:commands|lib)\/[a-z0-9/-]+\.js|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.(?:md|svg)|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE)$/;
     expect(packed.filter((path) => !expected.test(path))).toEqual([]);
+    for (const page of packed.filter((path) => /^(?:[A-Z]+|docs\/[a-z0-9-]+)\.md$/.test(path))) {
+      const links = readFileSync(join(root, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g);
+      for (const [, link = ''] of links)
+        expect(packed, `${page} links to ${link}`).toContain(posix.join(posix.dirname(page), link));
+    }
     for (const path of [
       'bin/run.js',
       'oclif.manifest.json',

@@ -70,7 +70,7 @@ it('shows commands that run, and what they print', async () => {
       [shownFolder, folder],
     ],
     elsewhere: {
-      'npm pack': 'test/e2e/packed-program.test.ts',
+      'npm ci': 'test/e2e/packed-program.test.ts',
       'npm ci && npm run demo': 'below, and .ci/run',
     },
   });

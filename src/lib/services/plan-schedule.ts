@@ -1,6 +1,7 @@
 /** Shows, prints, installs or removes the backup plan of the config. */
 import {createHash} from 'node:crypto';
 import {existsSync} from 'node:fs';
+import {readFile} from 'node:fs/promises';
 import {homedir, userInfo} from 'node:os';
 import {basename, join} from 'node:path';
 import {AppError} from '../errors.js';
@@ -11,7 +12,13 @@ import {shellCommand} from '../shell-quote.js';
 import {isTimeZone} from '../time-zone.js';
 import {cronBlock, withCronBlock} from '../watch/cron-block.js';
 import {readCrontab, writeCrontab} from '../watch/crontab.js';
-import {githubWorkflow, workflowMark, workflowPath} from '../watch/github-workflow.js';
+import {
+  githubWorkflow,
+  type PackageManager,
+  packageManagers,
+  workflowMark,
+  workflowPath,
+} from '../watch/github-workflow.js';
 import {installUnits} from '../watch/install-units.js';
 import {replaceMarkedFile} from '../watch/marked-file.js';
 import {nextRuns} from '../watch/schedule.js';
@@ -144,18 +151,37 @@ async function asGithub(
   options: ScheduleOptions,
 ): Promise<Done> {
   const commands = jobs.map((job) => ({...job, words: job.args}));
-  const text = githubWorkflow(inZone(context, commands, zone, 'UTC'));
+  const isRemoving = options.action === 'remove';
+  const text = isRemoving
+    ? ''
+    : githubWorkflow(inZone(context, commands, zone, 'UTC'), await findPackageManager(context.settings.cwd));
   const path = join(context.settings.cwd, workflowPath);
   if (options.action === 'print') return {files: [{path, text}], isChanged: false, next: []};
-  const isChanged = await replaceMarkedFile(
-    path,
-    workflowMark,
-    options.action === 'install' ? text : undefined,
-  );
+  const isChanged = await replaceMarkedFile(path, workflowMark, isRemoving ? undefined : text);
   const next = isChanged
     ? [`git add ${workflowPath}`, 'git commit -m "Schedule database backups"', 'git push']
     : [];
   return {files: options.action === 'install' ? [{path, text}] : [], isChanged, next};
+}
+
+/**
+ * How the project of the folder installs this program: only from a lockfile that has it, as nobody may own its name in the registry.
+ * @throws USAGE without such a lockfile
+ */
+async function findPackageManager(folder: string): Promise<PackageManager> {
+  for (const manager of packageManagers) {
+    const text = await readFile(join(folder, manager.lockfile), 'utf8').catch(() => undefined);
+    // A key of package-lock.json ("node_modules/destino-db") or of pnpm-lock.yaml (destino-db: or destino-db@version:).
+    if (text !== undefined && /"node_modules\/destino-db"|^ +'?destino-db(?:@[^:]*)?'?:/m.test(text))
+      return manager;
+  }
+  throw new AppError(
+    'USAGE',
+    'The workflow would have nothing to install: no lockfile in this folder pins destino-db. Nothing was changed.',
+    {
+      hint: 'Add the package to the project: npm install --save-dev ./destino-db-0.1.0.tgz (npm pack makes the file), and commit it.',
+    },
+  );
 }
 
 async function asSystemd(
