@@ -128,7 +128,7 @@ describe('the outcome of a restore test', () => {
           }),
         );
         expect(result).toMatchObject({ok: true, findings: []});
-        expect(maker.warnings).toEqual([]);
+        expect(maker.warnings.join()).not.toContain('Could not drop');
         expect(await scratchDatabases()).toEqual([]);
         expect(await journals()).toEqual([]);
       }
@@ -178,7 +178,7 @@ describe('where nothing can be written', () => {
     const stranger = context(withDatabase(as('stranger'), 'source'));
     const error = await verify(stranger).catch((reason: unknown) => reason as AppError);
     expect(error).toMatchObject({code: 'PERMISSION_DENIED'});
-    expect(stranger.warnings).toEqual([]);
+    expect(stranger.warnings.join()).not.toContain('Could not drop');
     expect(await journals()).toEqual([]);
   });
 });

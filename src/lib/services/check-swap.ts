@@ -1,8 +1,6 @@
 /** Whether a database can be replaced by renaming, and what is carried over from it. */
-import {statfs} from 'node:fs/promises';
 import {z} from 'zod';
 import {AppError} from '../errors.js';
-import {formatBytes} from '../format.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import type {NewDatabase} from '../postgres/create-database.js';
@@ -32,7 +30,6 @@ const targetRow = z.object({
   settings: z.string(),
   prepared: pgCount,
   slots: z.string(),
-  data_directory: z.string().nullable(),
 });
 
 const targetQuery = `
@@ -47,15 +44,14 @@ const targetQuery = `
             FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c
             LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings,
          (SELECT count(*) FROM pg_catalog.pg_prepared_xacts WHERE database = d.datname) AS prepared,
-         (SELECT coalesce(string_agg(slot_name, ', '), '') FROM pg_catalog.pg_replication_slots WHERE database = d.datname) AS slots,
-         (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory') AS data_directory
+         (SELECT coalesce(string_agg(slot_name, ', '), '') FROM pg_catalog.pg_replication_slots WHERE database = d.datname) AS slots
     FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
    WHERE d.datname = current_database()`;
 
 /** The databases that servers and hosting services count on under their names. */
 const systemDatabases = new Set(['postgres', 'template0', 'template1']);
 
-/** @throws NOT_SUPPORTED_HERE with the in-place way, DISK_FULL */
+/** @throws NOT_SUPPORTED_HERE with the in-place way */
 export async function checkSwap(
   context: RunContext,
   target: Connection,
@@ -81,7 +77,6 @@ export async function checkSwap(
       `The replication slots ${row.slots} stay with the old database; subscribers must be set up anew.`,
     );
   }
-  await checkDisk(context, target, row.data_directory, present.identity.sizeBytes);
   const comment = parseMark(row.comment) ? null : row.comment;
   return {
     database: {
@@ -111,30 +106,4 @@ function findObstacle(row: z.infer<typeof targetRow>, database: string): string 
   if (!row.is_owner) return `it belongs to "${row.owner}", and this role may not act for that one`;
   if (row.prepared > 0) return 'it has prepared transactions, which no session can end';
   return undefined;
-}
-
-/** Both copies exist for a while. The server's disk can be seen only where the server is this machine. */
-async function checkDisk(
-  context: RunContext,
-  target: Connection,
-  dataDirectory: string | null,
-  neededBytes: number,
-): Promise<void> {
-  const isHere = target.host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(target.host);
-  const disk = isHere && dataDirectory !== null ? await statfs(dataDirectory).catch(() => null) : null;
-  if (!disk) {
-    context.warn(
-      `The server needs about ${formatBytes(neededBytes)} of free disk for the second copy, which cannot be seen from here.`,
-    );
-    return;
-  }
-  const freeBytes = disk.bavail * disk.bsize;
-  if (freeBytes >= neededBytes) return;
-  throw new AppError(
-    'DISK_FULL',
-    `The second copy of "${target.database}" needs about ${formatBytes(neededBytes)}; ${dataDirectory ?? ''} has ${formatBytes(freeBytes)} free. Nothing was changed.`,
-    {
-      hint: 'Free space (destino-db prune --set-aside drops databases set aside), or restore in place with --clean.',
-    },
-  );
 }

@@ -19,9 +19,11 @@ import {
   type RoleRights,
 } from '../postgres/inspect-target.js';
 import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
+import {estimateRestoredSize} from '../backups/restored-size.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
 import {checkPsql} from './check-psql.js';
+import {requireServerDisk} from './check-server-disk.js';
 import {type CarriedOver, checkSwap} from './check-swap.js';
 import {type DumpLoad, goesThroughPsql, loadCommands} from './load-dump.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
@@ -140,6 +142,7 @@ export async function planRestore(
       encoding: source.encoding,
       onlyTables,
     };
+    await requireSpace(context, {source, target, way, maintenance, onlyTables, request});
     step.note(
       present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`,
     );
@@ -159,6 +162,43 @@ export async function planRestore(
       ),
     };
   });
+}
+
+/** Whatever the strategy: the old rows stay until the new ones are committed. @throws DISK_FULL */
+async function requireSpace(
+  context: RunContext,
+  {
+    source,
+    target,
+    way,
+    maintenance,
+    onlyTables,
+    request,
+  }: Pick<RestorePlan, 'source' | 'target' | 'way' | 'maintenance' | 'request'> & {
+    readonly onlyTables: readonly NamedTable[];
+  },
+): Promise<void> {
+  const {signal} = context;
+  const {dump, sizeBytes, backup} = source;
+  const isCompressed = dump.format === 'sql' ? dump.compressed : true;
+  const size = estimateRestoredSize(
+    backup?.record ?? null,
+    {sizeBytes, isCompressed},
+    {schemaOnly: request.schemaOnly === true, onlyTables},
+  );
+  const isNew = way === 'create';
+  const session = isNew && maintenance ? maintenance : target;
+  await withSession(
+    session,
+    (open) =>
+      requireServerDisk(context, open, session, {
+        what: `Restoring into "${target.database}"`,
+        size,
+        isLikeCurrent: !isNew,
+        hint: 'Free space on the server (destino-db prune --set-aside drops databases set aside), or restore on another server.',
+      }),
+    {signal},
+  );
 }
 
 /** @throws TOOL_TOO_OLD when the dump is newer than every installed tool, PG_RESTORE_NOT_FOUND */

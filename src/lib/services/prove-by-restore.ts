@@ -4,6 +4,7 @@ import type {DumpContents} from '../archive/dump-contents.js';
 import type {DumpNeeds} from '../archive/dump-needs.js';
 import {fingerprintDatabase, type FingerprintedTable} from '../archive/fingerprint.js';
 import type {Backup} from '../backups/catalogue.js';
+import {estimateRestoredSize} from '../backups/restored-size.js';
 import {elapsedMs} from '../clock.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {formatDuration} from '../format.js';
@@ -61,6 +62,11 @@ export async function proveByRestore(
     database: backup.database,
     locale: backup.record?.source.locale ?? null,
     serverMajor: backup.record?.serverMajor ?? read.dump.dumpMajor,
+    size: estimateRestoredSize(
+      backup.record,
+      {sizeBytes: read.contents.textBytes, isCompressed: false},
+      {schemaOnly: false, onlyTables: []},
+    ),
   };
   return withScratchDatabase(context, place, source, async (scratch) => {
     const load = await planLoad(context, read, scratch);

@@ -1,4 +1,5 @@
 /** orders:restore: put back what orders:clean took away, or show what that would do. */
+import {stat} from 'node:fs/promises';
 import {elapsedMs} from '../clock.js';
 import {AppError, withState} from '../errors.js';
 import {countOf, formatCount} from '../format.js';
@@ -16,6 +17,7 @@ import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-databa
 import {fateOfTransaction, type TransactionFate, transactionId} from '../postgres/transaction-fate.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
+import {requireServerDisk} from './check-server-disk.js';
 import {planRestoreOrders, type RestorableOrders, type RestoreOrdersPlan} from './plan-restore-orders.js';
 
 export interface RestoreOrdersOptions {
@@ -74,6 +76,15 @@ export async function restoreOrders(
         },
       });
       for (const warning of originWarnings(file, identity)) ctx.warn(warning);
+      // The rows are in temporary tables first and in their own ones afterwards.
+      const bytes = 2 * (await stat(path)).size;
+      await requireServerDisk(ctx, session, connection, {
+        what: 'Restoring these orders',
+        size: {bytes, largestTableBytes: 0},
+        isLikeCurrent: true,
+        hint: 'Free space on the server, then run again.',
+        warnsFrom: 2 ** 30,
+      });
       const work = async (): Promise<RestoreOrdersResult> => {
         const {softLinks} = ordersProfile(ctx.settings.config.orders ?? {}, schema);
         const plan = await step('Compare with the database', () =>

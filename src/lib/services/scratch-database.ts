@@ -1,5 +1,6 @@
 /** A database made for a proof by restore, gone afterwards whatever happens. */
 import {randomBytes} from 'node:crypto';
+import type {RestoredSize} from '../backups/restored-size.js';
 import {AppError, messageOf} from '../errors.js';
 import {type Session, withSession} from '../postgres/client.js';
 import {
@@ -22,6 +23,7 @@ import {serverBinFolders, startLocalCluster} from '../postgres/local-cluster.js'
 import {thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
+import {requireServerDisk} from './check-server-disk.js';
 
 export type ScratchPlace =
   {readonly kind: 'same'} | {readonly kind: 'local'} | {readonly kind: 'url'; readonly url: string};
@@ -42,6 +44,8 @@ export interface ScratchSource {
   readonly locale: DatabaseLocale | null;
   /** Major version of the dumped server, where known. */
   readonly serverMajor: number | null;
+  /** What it will have on disk. */
+  readonly size: RestoredSize;
 }
 
 /**
@@ -102,7 +106,9 @@ async function onServer<T>(
   work: (scratch: Scratch) => Promise<T>,
 ): Promise<T> {
   const name = `destino_scratch_${randomBytes(6).toString('hex')}`;
-  const rights = await withSession(server, inspectServer, {signal: context.signal});
+  const rights = await withSession(server, (session) => inspectServer(context, session, server, source), {
+    signal: context.signal,
+  });
   const journal = openJournal(context, 'verify');
   const done = isOwnServer
     ? async () => {}
@@ -129,13 +135,21 @@ async function onServer<T>(
   }
 }
 
-/** What the role may do on a server where databases can be created. @throws NOT_SUPPORTED_HERE */
-async function inspectServer(session: Session): Promise<RoleRights> {
-  await requireWritable(
-    session,
-    'A scratch database cannot be created',
-    'Use --scratch local, or --scratch-url with the URL of another server.',
-  );
+/** What the role may do on a server where the database can be created. @throws NOT_SUPPORTED_HERE, DISK_FULL */
+async function inspectServer(
+  context: RunContext,
+  session: Session,
+  server: Connection,
+  {database, size}: ScratchSource,
+): Promise<RoleRights> {
+  const hint = 'Use --scratch local, or --scratch-url with the URL of another server.';
+  await requireWritable(session, 'A scratch database cannot be created', hint);
+  await requireServerDisk(context, session, server, {
+    what: `A restore test of "${database}"`,
+    size,
+    isLikeCurrent: false,
+    hint: 'Free space on the server, or restore on another one with --scratch-url.',
+  });
   return inspectRole(session);
 }
 
