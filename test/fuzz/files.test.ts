@@ -304,8 +304,9 @@ describe('archives', () => {
         fc.array(name),
         fc.boolean(),
         (lines, tables, onlyTables, isSuperuser) => {
+          const dump = {format: 'custom', dumpMajor: 15} as const;
           const {entries, left} = orRefusal([], () =>
-            selectEntries(lines, {isSuperuser, tables, onlyTables}),
+            selectEntries(lines, {dump, isSuperuser, tables, onlyTables}),
           ) ?? {entries: [], left: []};
           expect(entries.length + left.length).toBeLessThanOrEqual(lines.length);
         },

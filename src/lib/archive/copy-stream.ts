@@ -10,7 +10,7 @@ import {
   type ObjectName,
 } from './dump-contents.js';
 import {createRowHashSum, fingerprintText, type RowHashSum} from './row-hash.js';
-import {type CopyStatement, readCopyStatement, readIdentifier, readQualifiedName} from './sql-names.js';
+import {type CopyStatement, readCopyStatement, readQualifiedName} from './sql-names.js';
 import {longestToken, SqlLexer} from './sql-lexer.js';
 import {textOf} from './text-of.js';
 import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump.js';
@@ -40,10 +40,8 @@ interface CopiedTable extends CopyStatement {
 
 class CopyStreamReader implements CopyStream {
   private readonly tables = new Map<string, CopiedTable>();
-  private readonly extensions: string[] = [];
   private readonly refreshedViews: ObjectName[] = [];
   private readonly sequences: DumpedSequence[] = [];
-  private readonly unvalidatedConstraints: (ObjectName & {constraint: string})[] = [];
   private textBytes = 0;
   private encoding = 'UTF8';
 
@@ -93,10 +91,8 @@ class CopyStreamReader implements CopyStream {
     }
     return {
       tables: inOrder(this.tableList()),
-      extensions: this.extensions,
       refreshedViews: this.refreshedViews,
       sequences: this.sequences,
-      unvalidatedConstraints: this.unvalidatedConstraints,
       encoding: this.encoding,
       textBytes: this.textBytes,
     };
@@ -204,16 +200,11 @@ class CopyStreamReader implements CopyStream {
   }
 
   private takeDeclaration(statement: string): void {
-    const extension = /^CREATE EXTENSION (?:IF NOT EXISTS )?/.exec(statement);
     const view = /^REFRESH MATERIALIZED VIEW /.exec(statement);
-    const constraint = /^ALTER TABLE (?:ONLY )?/.exec(statement);
     const sequence = /^SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\);$/.exec(
       statement,
     );
-    if (extension) {
-      const name = readIdentifier(statement, extension[0].length);
-      if (name) this.extensions.push(name.name);
-    } else if (view) {
+    if (view) {
       const name = readQualifiedName(statement, view[0].length);
       if (name) this.refreshedViews.push({schema: name.schema, name: name.name});
     } else if (sequence) {
@@ -221,12 +212,6 @@ class CopyStreamReader implements CopyStream {
       const name = readQualifiedName(literal.replaceAll("''", "'"), 0);
       if (name)
         this.sequences.push({schema: name.schema, name: name.name, lastValue, isCalled: isCalled === 'true'});
-    } else if (constraint && / NOT (?:VALID|ENFORCED);$/.test(statement)) {
-      const table = readQualifiedName(statement, constraint[0].length);
-      const added = table && /^\s+ADD CONSTRAINT /.exec(statement.slice(table.end));
-      const name = added && readIdentifier(statement, table.end + added[0].length);
-      if (name)
-        this.unvalidatedConstraints.push({schema: table.schema, name: table.name, constraint: name.name});
     }
   }
 }

@@ -27,13 +27,9 @@ export interface DumpContents {
    * pg_catalog.pg_largeobject with one row each, at the end (see the documentation of fingerprints).
    */
   readonly tables: readonly DumpedTable[];
-  /** Names of the extensions that the dump creates. */
-  readonly extensions: readonly string[];
   /** Materialized views that the dump fills. */
   readonly refreshedViews: readonly ObjectName[];
   readonly sequences: readonly DumpedSequence[];
-  /** Constraints that the dump declares NOT VALID or NOT ENFORCED. */
-  readonly unvalidatedConstraints: readonly (ObjectName & {readonly constraint: string})[];
   /** What the text of its rows is encoded in, as PostgreSQL names it: "UTF8", "LATIN1". */
   readonly encoding: string;
   /** Length of the dump as plain SQL, in bytes; read in parts, it counts the heading of each. */
@@ -53,10 +49,8 @@ export function joinContents(parts: readonly DumpContents[]): DumpContents {
   }
   return {
     tables: inOrder([...tables.values()]),
-    extensions: parts.flatMap((part) => part.extensions),
     refreshedViews: parts.flatMap((part) => part.refreshedViews),
     sequences: parts.flatMap((part) => part.sequences),
-    unvalidatedConstraints: parts.flatMap((part) => part.unvalidatedConstraints),
     encoding: parts[0]?.encoding ?? 'UTF8',
     textBytes: parts.reduce((sum, part) => sum + part.textBytes, 0),
   };

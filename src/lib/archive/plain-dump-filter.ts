@@ -10,6 +10,8 @@ export interface DumpSection {
   /** "-" where the object is in no schema. */
   readonly schema: string;
   readonly name: string;
+  /** "" where nobody owns it; the tablespace follows where it is not the default one. */
+  readonly owner: string;
 }
 
 export interface PlainDumpRules {
@@ -17,6 +19,11 @@ export interface PlainDumpRules {
   readonly keeps: (section: DumpSection) => boolean;
   /** Whether a line outside of row data that begins a statement, or none, is left out. */
   readonly leavesOut: (line: string, section: DumpSection | null) => boolean;
+  /**
+   * Sees every line outside of row data, without its newline.
+   * @param isBetween whether it begins a statement, or none
+   */
+  readonly reads?: (line: Buffer, section: DumpSection | null, isBetween: boolean) => void;
 }
 
 const newline = 0x0a;
@@ -72,6 +79,7 @@ export async function* filterPlainDump(
         isKept = rules.keeps(heading);
       }
       const isLeftOut = isKnown && rules.leavesOut(text, section);
+      rules.reads?.(line, section, finder.isBetweenStatements);
       isInRows = finder.take(line) !== undefined;
       // The newline before the rows stays in front of them: "\." may be the very first line.
       const next = isInRows ? end : end + 1;
@@ -88,6 +96,8 @@ export async function* filterPlainDump(
 const longestKnownLine = 1024;
 
 function sectionIn(line: string): DumpSection | null {
-  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: /.exec(line);
-  return match ? {name: match[1] ?? '', type: match[2] ?? '', schema: match[3] ?? ''} : null;
+  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: (.*)$/.exec(line);
+  if (!match) return null;
+  const [, name = '', type = '', schema = '', owner = ''] = match;
+  return {name, type, schema, owner: owner === '-' ? '' : owner};
 }

@@ -22,8 +22,7 @@ export interface SqlListener {
 }
 
 /** Statements whose text is kept whole; of all others only the beginning is. */
-const interesting =
-  /^(?:copy\b|SELECT pg_catalog\.(?:lo|setval)|CREATE EXTENSION |REFRESH MATERIALIZED VIEW |ALTER TABLE |SET\s)/i;
+const interesting = /^(?:copy\b|SELECT pg_catalog\.(?:lo|setval)|REFRESH MATERIALIZED VIEW |SET\s)/i;
 const longestHead = 32;
 const longestComment = 128;
 /** A COPY statement with 1600 columns of the longest names has 210,000 characters. */

@@ -125,7 +125,7 @@ function doneLines(
   const head = `Restored ${printable(result.backup)} into ${target}: ${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}, ${formatDuration(result.duration)}.`;
   return [
     style.bold(head),
-    'Compared with the backup: equal.',
+    ...comparisonLines(result),
     ...noteLines(result, style),
     ...result.errors.map((error) => `  ${style.red('skipped error')}: ${printable(error)}`),
     ...(result.setAside === null
@@ -141,6 +141,21 @@ function doneLines(
     ...(result.way === 'create'
       ? [`${style.bold('Next:')} to use it, name ${target} in DIRECT_URL and DATABASE_URL.`]
       : []),
+  ];
+}
+
+/** "Equal" is said only where everything was compared; otherwise what was not is named. */
+function comparisonLines({differences, notCompared}: RestoreResult): string[] {
+  const verdict =
+    differences.length > 0
+      ? 'Compared with the backup: different, because errors were skipped:'
+      : notCompared.length > 0
+        ? 'Compared with the backup: equal, as far as it could be compared.'
+        : 'Compared with the backup: equal.';
+  return [
+    verdict,
+    ...differences.map((line) => `  ${printable(line)}`),
+    ...notCompared.map((what) => `  not compared: ${printable(what)}`),
   ];
 }
 

@@ -1,4 +1,4 @@
-/** Whether a restored database is whole beside its rows: indexes, constraints, sequences, views, extensions. */
+/** What definitions do not say of a restored database: whether indexes are valid, views filled, sequences where they were. */
 import {z} from 'zod';
 import type {DumpContents} from '../archive/dump-contents.js';
 import type {Session} from './client.js';
@@ -8,6 +8,9 @@ import {quoteIdentifier, quoteQualified} from './quote.js';
 const userSchema = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 const nameRow = z.object({schema: z.string(), name: z.string()});
 
+/** The part of what was read from a dump that a live database is compared with here. */
+export type DumpState = Pick<DumpContents, 'sequences' | 'refreshedViews'>;
+
 export interface HealthReport {
   /** What differs from what the dump says. */
   readonly findings: string[];
@@ -15,15 +18,10 @@ export interface HealthReport {
   readonly notes: string[];
 }
 
-/** Compares the catalogs of a freshly restored database with what its dump held. */
-export async function inspectHealth(session: Session, contents: DumpContents): Promise<HealthReport> {
+/** Compares the state of a freshly restored database with what its dump held. */
+export async function inspectHealth(session: Session, contents: DumpState): Promise<HealthReport> {
   const {findings, notes} = await checkSequences(session, contents);
-  findings.push(
-    ...(await invalidIndexes(session)),
-    ...(await unvalidatedConstraints(session, contents)),
-    ...(await emptyViews(session, contents)),
-    ...(await missingExtensions(session, contents)),
-  );
+  findings.push(...(await invalidIndexes(session)), ...(await emptyViews(session, contents)));
   return {findings, notes};
 }
 
@@ -40,27 +38,7 @@ async function invalidIndexes(session: Session): Promise<string[]> {
   return rows.map(({schema, name}) => `The index ${schema}.${name} is not valid.`);
 }
 
-async function unvalidatedConstraints(session: Session, contents: DumpContents): Promise<string[]> {
-  const rows = parseRows(
-    nameRow.extend({constraint: z.string()}),
-    await session.query(`
-      SELECT n.nspname AS schema, c.relname AS name, k.conname AS constraint
-        FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE NOT k.convalidated AND k.conislocal AND ${userSchema}
-         AND pg_catalog.to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false' ORDER BY 1, 2, 3`),
-  );
-  const key = (schema: string, name: string, constraint: string): string =>
-    JSON.stringify([schema, name, constraint]);
-  const declared = new Set(
-    contents.unvalidatedConstraints.map((item) => key(item.schema, item.name, item.constraint)),
-  );
-  return rows
-    .filter((row) => !declared.has(key(row.schema, row.name, row.constraint)))
-    .map((row) => `The constraint ${row.constraint} of ${row.schema}.${row.name} is not validated.`);
-}
-
-async function emptyViews(session: Session, contents: DumpContents): Promise<string[]> {
+async function emptyViews(session: Session, contents: DumpState): Promise<string[]> {
   const rows = parseRows(
     nameRow,
     await session.query(`
@@ -74,19 +52,8 @@ async function emptyViews(session: Session, contents: DumpContents): Promise<str
     .map(({schema, name}) => `The materialized view ${schema}.${name} is not filled.`);
 }
 
-async function missingExtensions(session: Session, contents: DumpContents): Promise<string[]> {
-  const rows = parseRows(
-    z.object({name: z.string()}),
-    await session.query('SELECT extname AS name FROM pg_catalog.pg_extension'),
-  );
-  const present = new Set(rows.map(({name}) => name));
-  return contents.extensions
-    .filter((name) => !present.has(name))
-    .map((name) => `The extension ${name} is missing.`);
-}
-
 /** A sequence must stand where the dump sets it; one that is behind the column it serves will hand out taken numbers. */
-async function checkSequences(session: Session, contents: DumpContents): Promise<HealthReport> {
+async function checkSequences(session: Session, contents: DumpState): Promise<HealthReport> {
   const states = await inspectSequences(session);
   const found = new Map(states.map((state) => [JSON.stringify([state.schema, state.name]), state]));
   const findings: string[] = [];

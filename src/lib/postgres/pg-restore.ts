@@ -31,6 +31,8 @@ export interface PgRestoreOptions {
   readonly stopsOnError: boolean;
   readonly noOwner: boolean;
   readonly noAcl: boolean;
+  /** Writes what belongs to the database itself as well: its settings, rights and comment. */
+  readonly hasDatabase?: boolean;
   /** How the server packs large values of new tables; its own setting when undefined. */
   readonly toastCompression?: ToastCompression | undefined;
 }
@@ -66,6 +68,7 @@ export function pgRestoreArguments(
     ...(options.jobs > 1 ? [`--jobs=${options.jobs}`] : []),
     ...(options.isSingleTransaction ? ['--single-transaction'] : []),
     ...(options.isCleaning ? ['--clean', '--if-exists'] : []),
+    ...(options.hasDatabase === true ? ['--create'] : []),
     ...(options.schemaOnly ? ['--schema-only'] : []),
     ...(options.dataOnly ? ['--data-only'] : []),
     ...(options.disablesTriggers ? ['--disable-triggers'] : []),

@@ -1,15 +1,35 @@
 /** Loads a dump as planned, then proves that the database holds what the dump held. */
 import {AppError, withState} from '../errors.js';
+import {countOf} from '../format.js';
 import {analyzeDatabase} from '../postgres/analyze-database.js';
+import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
+import {inspectHealth} from '../postgres/inspect-health.js';
 import type {RunContext} from '../run-context.js';
+import {compareCatalog, describeDifferences, limitsOf} from './compare-catalog.js';
 import {compareRestored, type RestoredTable} from './compare-restored.js';
 import {loadInto} from './load-into.js';
 import type {LoadOutcome} from './load-dump.js';
 import type {RestorePlan} from './plan-restore.js';
+import {readDumpDefinitions} from './restore-source.js';
 
 export interface LoadedAndCompared extends LoadOutcome {
   readonly tables: readonly RestoredTable[];
+  /** What differs from the backup where errors were skipped, a line each. */
+  readonly differences: readonly string[];
+  /** What of the database could not be compared with the backup, a line each. */
+  readonly notCompared: readonly string[];
+}
+
+/** A restored database beside its backup. */
+export interface RestoreComparison {
+  readonly tables: RestoredTable[];
+  /** Tables whose rows differ, a line each. */
+  readonly rows: readonly string[];
+  /** Objects, owners, grants and states that differ, a line each. */
+  readonly catalog: readonly string[];
+  readonly notes: readonly string[];
+  readonly notCompared: readonly string[];
 }
 
 /** Loads into a fresh database and compares. @throws RESTORED_DIFFERS */
@@ -19,31 +39,71 @@ export async function loadAndCompare(
   target: Connection,
 ): Promise<LoadedAndCompared> {
   const loaded = await loadInto(context, {...plan.load, target});
-  const {tables, differences} = await analyzeAndCompare(context, plan, target);
-  requireEqual(differences, loaded.errors, '');
-  return {tables, ...loaded};
+  const comparison = await analyzeAndCompare(context, plan, target);
+  return joinOutcomes(loaded, comparison, '');
 }
 
 /** A machine of many cores would keep everybody else from a server in use. */
 const mostSessions = 4;
 
-/** Gathers the planner's statistics, which dumps lack, and compares every table. */
+/** Gathers the planner's statistics, which dumps lack, and compares every table and the catalog. */
 export async function analyzeAndCompare(
   context: RunContext,
   plan: RestorePlan,
   target: Connection,
-): Promise<{tables: RestoredTable[]; differences: string[]}> {
+): Promise<RestoreComparison> {
   const {signal} = context;
   const expected = expectedTables(plan);
   const sessions = Math.min(context.settings.cores, mostSessions);
   await context.progress.step('Analyze', () => analyzeDatabase(target, sessions, signal));
-  return context.progress.step('Compare', async (step) =>
-    compareRestored(target, expected, {
+  return context.progress.step('Compare', async (step) => {
+    const {tables, differences: rows} = await compareRestored(target, expected, {
       encoding: plan.source.encoding,
       signal,
       onBytes: (bytes) => step.advance(bytes, undefined, 'bytes'),
-    }),
-  );
+    });
+    return {tables, rows, ...(await compareObjects(context, plan, target))};
+  });
+}
+
+async function compareObjects(
+  context: RunContext,
+  {load, source, way}: RestorePlan,
+  target: Connection,
+): Promise<Omit<RestoreComparison, 'tables' | 'rows'>> {
+  const {signal} = context;
+  const {schemaOnly, dataOnly} = load.options;
+  if (dataOnly)
+    return {
+      catalog: [],
+      notes: [],
+      notCompared: ['definitions, owners and grants (rows alone were restored)'],
+    };
+  const isPart = load.onlyTables.length > 0;
+  if (isPart)
+    return {
+      catalog: [],
+      notes: [],
+      notCompared: ['definitions, owners and grants (chosen tables alone were restored)'],
+    };
+  const state = schemaOnly ? {sequences: [], refreshedViews: []} : source;
+  const health = await withSession(target, (session) => inspectHealth(session, state), {signal});
+  const limits = limitsOf(load);
+  const {differences, notCompared} = await compareCatalog(context, {
+    dump: source.dump,
+    definitions: await readDumpDefinitions(source, load.pgRestore, signal),
+    encoding: source.encoding,
+    database: target,
+    serverMajor: load.serverMajor,
+    excludeSchemas: source.backup?.record?.config.excludeSchemas ?? [],
+    limits:
+      way === 'create' || way === 'swap' ? limits : {...limits, extras: 'what the backup does not have'},
+  });
+  return {
+    catalog: [...health.findings, ...describeDifferences(differences)],
+    notes: health.notes,
+    notCompared,
+  };
 }
 
 /** The tables of the dump that the restore fills, with the rows they must have afterwards. */
@@ -57,19 +117,29 @@ export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables
   return options.schemaOnly ? chosen.map((table) => ({...table, rows: 0, fingerprint: null})) : chosen;
 }
 
-/** @throws RESTORED_DIFFERS */
-export function requireEqual(
-  differences: readonly string[],
-  skipped: readonly string[],
+/**
+ * What was loaded and how it compares. Errors that were skipped explain differences, which are then only listed.
+ * @param state what state the database is in, for the message
+ * @throws RESTORED_DIFFERS
+ */
+export function joinOutcomes(
+  loaded: LoadOutcome,
+  {tables, rows, catalog, notes, notCompared}: RestoreComparison,
   state: string,
-): void {
-  if (differences.length === 0) return;
+): LoadedAndCompared {
+  const differences = [...rows, ...catalog];
+  if (differences.length === 0 || loaded.errors.length > 0)
+    return {...loaded, tables, differences, notCompared, notes: [...loaded.notes, ...notes]};
+  const what = [
+    ...(rows.length > 0 ? [`the rows of ${countOf(rows.length, 'table')}`] : []),
+    ...(catalog.length > 0 ? [`${countOf(catalog.length, 'object')} beside the rows`] : []),
+  ];
   throw new AppError(
     'RESTORED_DIFFERS',
-    `What was restored differs from the backup in ${differences.length} tables. ${state}`.trim(),
+    `What was restored differs from the backup in ${what.join(' and ')}. ${state}`.trim(),
     {
-      hint: 'Something changed rows while they were loaded, a trigger perhaps. Prove the backup by itself: destino-db verify --level restore',
-      details: [...differences, ...skipped.map((error) => `skipped error: ${error}`)],
+      hint: 'Something changed it while it was loaded: a trigger or an event trigger, perhaps. Check the backup alone: destino-db verify --level restore',
+      details: differences,
     },
   );
 }

@@ -15,9 +15,10 @@ import {inspectHealth} from '../postgres/inspect-health.js';
 import {inspectRoleNames} from '../postgres/inspect-target.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
+import {compareCatalog, describeDifferences, limitsOf} from './compare-catalog.js';
 import {checkNeeds} from './check-needs.js';
 import {type DumpLoad, goesThroughPsql, loadDump} from './load-dump.js';
-import {readDumpNeeds, readingOptions, type RestoreSource} from './restore-source.js';
+import {readDumpDefinitions, readDumpNeeds, readingOptions, type RestoreSource} from './restore-source.js';
 import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
 
 export interface RestoreProof {
@@ -85,7 +86,7 @@ export async function proveByRestore(
     await context.reach('verify.loaded');
     const restoreDuration = elapsedMs(context.clock, startedMs);
     if (failure) return {findings: [failure], notes: [], restoreDuration};
-    const compared = await compare(context, read, scratch.connection);
+    const compared = await compare(context, read, load);
     await context.reach('verify.compared');
     return {...compared, restoreDuration};
   });
@@ -178,17 +179,28 @@ async function restore(
 async function compare(
   context: RunContext,
   read: ReadBackup,
-  scratch: Connection,
+  load: DumpLoad,
 ): Promise<{findings: string[]; notes: string[]}> {
-  const {contents} = read;
+  const {contents, backup, dump} = read;
+  const {signal} = context;
   return context.progress.step('Compare', async (step) => {
-    const rows = await compareRows(context, read, scratch, (bytes) => {
+    const rows = await compareRows(context, read, load.target, (bytes) => {
       step.advance(bytes, Math.max(bytes, contents.textBytes), 'bytes');
     });
-    const health = await withSession(scratch, (session) => inspectHealth(session, contents), {
-      signal: context.signal,
+    const health = await withSession(load.target, (session) => inspectHealth(session, contents), {signal});
+    const {differences, notCompared} = await compareCatalog(context, {
+      dump,
+      definitions: await readDumpDefinitions({...backup, backup, dump}, load.pgRestore, signal),
+      encoding: contents.encoding,
+      database: load.target,
+      serverMajor: load.serverMajor,
+      excludeSchemas: [],
+      limits: limitsOf(load),
     });
-    return {findings: [...rows, ...health.findings], notes: health.notes};
+    return {
+      findings: [...rows, ...health.findings, ...describeDifferences(differences)],
+      notes: [...health.notes, ...notCompared.map((what) => `Not compared: ${what}.`)],
+    };
   });
 }
 

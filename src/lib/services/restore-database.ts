@@ -11,7 +11,13 @@ import type {BackupRequest} from './backup-options.js';
 import {carryFromBackup} from './carry-from-backup.js';
 import {compareWithLive, type LiveComparison} from './compare-with-live.js';
 import type {RestoredTable} from './compare-restored.js';
-import {analyzeAndCompare, asFailedRestore, expectedTables, requireEqual} from './load-and-compare.js';
+import {
+  analyzeAndCompare,
+  type LoadedAndCompared,
+  asFailedRestore,
+  expectedTables,
+  joinOutcomes,
+} from './load-and-compare.js';
 import {loadInto} from './load-into.js';
 import {planBackup} from './plan-backup.js';
 import {planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
@@ -42,6 +48,10 @@ export interface RestoreResult {
   /** Id of the backup that was made of the target before it was changed. */
   readonly safetyBackup: string | null;
   readonly notes: readonly string[];
+  /** What differs from the backup afterwards, a line each: where errors were skipped; otherwise it is an error. */
+  readonly differences: readonly string[];
+  /** What could not be compared with the backup afterwards, a line each; empty when everything is equal. */
+  readonly notCompared: readonly string[];
   readonly warnings: readonly string[];
   /** Errors that --skip-errors went over. */
   readonly errors: readonly string[];
@@ -146,10 +156,7 @@ async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComp
   );
 }
 
-interface RestoreOutcome {
-  readonly tables: readonly RestoredTable[];
-  readonly notes: readonly string[];
-  readonly errors: readonly string[];
+interface RestoreOutcome extends LoadedAndCompared {
   readonly setAside: string | null;
   readonly safetyBackup: string | null;
 }
@@ -182,6 +189,8 @@ function describe(
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
     notes: outcome.notes ?? (plan.rights.isSuperuser ? [superuserNote(plan)] : []),
+    differences: outcome.differences ?? [],
+    notCompared: outcome.notCompared ?? [],
     errors: outcome.errors ?? [],
     commands: plan.commands,
     wouldLose: outcome.comparison?.wouldLose ?? [],
@@ -249,11 +258,7 @@ async function executeRestore(context: RunContext, plan: RestorePlan): Promise<R
 }
 
 /** Into the database that exists, in one transaction (unless errors are skipped). */
-async function restoreInPlace(
-  context: RunContext,
-  plan: RestorePlan,
-  undo = '',
-): Promise<Pick<RestoreOutcome, 'tables' | 'notes' | 'errors'>> {
+async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = ''): Promise<LoadedAndCompared> {
   const {database} = plan.target;
   const state = plan.load.options.isSingleTransaction
     ? `Everything was rolled back: "${database}" is as it was.`
@@ -265,8 +270,7 @@ async function restoreInPlace(
     throw asFailedRestore(error, state);
   }
   await context.reach('restore.loaded');
-  const {tables, differences} = await analyzeAndCompare(context, plan, plan.target);
+  const comparison = await analyzeAndCompare(context, plan, plan.target);
   await context.reach('restore.compared');
-  requireEqual(differences, loaded.errors, `"${database}" holds what was restored. ${undo}`);
-  return {tables, ...loaded};
+  return joinOutcomes(loaded, comparison, `"${database}" holds what was restored. ${undo}`);
 }

@@ -1,12 +1,13 @@
 /** Finds the backup that a restore is to use, and proves that it is whole before any target is touched. */
 import {stat} from 'node:fs/promises';
 import {basename, join, resolve} from 'node:path';
-import type {DumpedTable} from '../archive/dump-contents.js';
+import type {DumpContents, DumpedTable} from '../archive/dump-contents.js';
 import {type DetectedDump, detectDump} from '../archive/detect-format.js';
+import {collectDefinitions, type DumpDefinition, readDefinitions} from '../archive/dump-definitions.js';
 import {collectDumpNeeds, type DumpNeeds} from '../archive/dump-needs.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
 import {filterPlainDump} from '../archive/plain-dump-filter.js';
-import {readDump} from '../archive/read-dump.js';
+import {readDump, type ReadDumpOptions} from '../archive/read-dump.js';
 import type {RemoteDump} from '../archive/remote-dump.js';
 import type {BackupRecord} from '../backups/backup-record.js';
 import {type Backup, chooseBackup, type OwnDatabase} from '../backups/catalogue.js';
@@ -14,7 +15,7 @@ import {checkFiles} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
 import {AppError} from '../errors.js';
 import type {Tool} from '../postgres/find-tools.js';
-import {streamArchive} from '../postgres/pg-restore.js';
+import {type PgRestoreOptions, streamArchive} from '../postgres/pg-restore.js';
 import type {RunContext} from '../run-context.js';
 import type {Settings} from '../settings/settings.js';
 import type {RestoreRequest} from './restore-request.js';
@@ -30,6 +31,8 @@ export interface RestoreSource {
   readonly sizeBytes: number;
   /** What the dump needs of a server, where it was found while the dump was read whole. */
   readonly needs?: DumpNeeds;
+  /** Its definitions, where they were read at the same time. */
+  readonly definitions?: readonly DumpDefinition[];
 }
 
 /** The source, read whole. */
@@ -38,6 +41,8 @@ export interface ProvenSource extends RestoreSource {
   readonly tables: readonly DumpedTable[];
   /** What their text is encoded in. */
   readonly encoding: string;
+  readonly sequences: DumpContents['sequences'];
+  readonly refreshedViews: DumpContents['refreshedViews'];
 }
 
 /**
@@ -122,14 +127,33 @@ export async function proveSource(
   if (source.dump.remote) return proveRemote(context, source, source.dump.remote, onBytes);
   const total = source.sizeBytes * 2;
   if (source.backup) await checkFiles(source.backup, {signal, onBytes: (done) => onBytes(done, total)});
+  const collector = headCollector();
   const contents = await readDump(source.dump, {
     settings,
     signal,
     fingerprints: true,
     onBytes: (done) => onBytes(source.sizeBytes + done, total),
+    ...alsoReading(source, collector, signal),
   });
   requireRecordedRows(source.backup?.record ?? null, contents.tables);
-  return {...source, tables: contents.tables, encoding: contents.encoding};
+  const {tables, encoding, sequences, refreshedViews} = contents;
+  return {...source, ...collected(source, collector), tables, encoding, sequences, refreshedViews};
+}
+
+/** An archive tells its needs and definitions in its head; a plain dump would have to be read once more for them. */
+function alsoReading(
+  {dump}: RestoreSource,
+  collector: HeadCollector,
+  signal: AbortSignal,
+): Pick<ReadDumpOptions, 'alsoRead'> {
+  return dump.format === 'sql' ? {alsoRead: (sql) => collector.readAll(sql, signal)} : {};
+}
+
+function collected(
+  {dump}: RestoreSource,
+  collector: HeadCollector,
+): Pick<RestoreSource, 'needs' | 'definitions'> {
+  return dump.format === 'sql' ? {needs: collector.needs(), definitions: collector.definitions()} : {};
 }
 
 /** Its bytes are compared with their digest while they are read. */
@@ -146,20 +170,19 @@ async function proveRemote(
       yield chunk;
     }
   }
-  const collector = needsCollector();
+  const collector = headCollector();
   const contents = await readDump(
     {...source.dump, remote: {...remote, open: counted}},
     {
       settings,
       signal,
       fingerprints: true,
-      // An archive tells its needs in its head; a plain dump would have to be fetched once more for them.
-      ...(source.dump.format === 'sql' ? {alsoRead: (sql) => collector.readAll(sql, signal)} : {}),
+      ...alsoReading(source, collector, signal),
     },
   );
   requireRecordedRows(source.backup?.record ?? null, contents.tables);
-  const needs = source.dump.format === 'sql' ? {needs: collector.needs()} : {};
-  return {...source, ...needs, tables: contents.tables, encoding: contents.encoding};
+  const {tables, encoding, sequences, refreshedViews} = contents;
+  return {...source, ...collected(source, collector), tables, encoding, sequences, refreshedViews};
 }
 
 /** @throws VERIFY_FAILED when the dump does not hold what its metadata says */
@@ -187,34 +210,61 @@ export async function readDumpNeeds(
   signal: AbortSignal,
 ): Promise<DumpNeeds> {
   if (source.needs) return source.needs;
-  const {readAll, needs} = needsCollector();
-  if (!pgRestore) {
-    await readAll(openPlainDump(source.dump), signal);
-  } else {
-    const options = {...readingOptions, schemaOnly: true};
-    await streamArchive(pgRestore, source.dump, options, (sql) => readAll(sql, signal), signal);
-  }
+  const {readAll, needs} = headCollector();
+  await readHead(source, pgRestore, {}, signal, (sql) => readAll(sql, signal));
   return needs();
 }
 
-function needsCollector(): {
-  readAll: (sql: AsyncIterable<Buffer>, signal: AbortSignal) => Promise<void>;
-  needs: () => DumpNeeds;
-} {
-  const collected = collectDumpNeeds();
+/** Reads what the dump defines, the database's own settings, rights and comment among it where it is an archive. */
+export async function readDumpDefinitions(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  signal: AbortSignal,
+): Promise<readonly DumpDefinition[]> {
+  if (source.definitions) return source.definitions;
+  let definitions: DumpDefinition[] = [];
+  await readHead(source, pgRestore, {hasDatabase: true}, signal, async (sql) => {
+    definitions = await readDefinitions(sql, signal);
+  });
+  return definitions;
+}
+
+async function readHead(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  choice: Pick<PgRestoreOptions, 'hasDatabase'>,
+  signal: AbortSignal,
+  read: (sql: AsyncIterable<Buffer>) => Promise<void>,
+): Promise<void> {
+  if (!pgRestore) return read(openPlainDump(source.dump));
+  const options = {...readingOptions, schemaOnly: true, ...choice};
+  await streamArchive(pgRestore, source.dump, options, read, signal);
+}
+
+interface HeadCollector {
+  readonly readAll: (sql: AsyncIterable<Buffer>, signal: AbortSignal) => Promise<void>;
+  readonly needs: () => DumpNeeds;
+  readonly definitions: () => DumpDefinition[];
+}
+
+function headCollector(): HeadCollector {
+  const needs = collectDumpNeeds();
+  const {reads, definitions} = collectDefinitions();
   const rules = {
     keeps: () => true,
     leavesOut: (line: string): boolean => {
-      collected.read(line);
+      needs.read(line);
       return true;
     },
+    reads,
   };
   return {
     async readAll(sql, signal) {
       const rest = filterPlainDump(sql, rules);
       while ((await rest.next()).done !== true) signal.throwIfAborted();
     },
-    needs: collected.needs,
+    needs: needs.needs,
+    definitions,
   };
 }
 

@@ -31,6 +31,8 @@ const done: RestoreResult = {
   setAside: 'shop_before_20261125_120000',
   safetyBackup: null,
   notes: [],
+  differences: [],
+  notCompared: [],
   warnings: [],
   errors: [],
   commands: ['pg_restore --dbname shop_restore'],

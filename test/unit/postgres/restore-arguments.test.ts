@@ -61,10 +61,12 @@ it('leaves out what every database has, and chooses tables by their whole name',
     {schema: 'public', name: 'orders'},
     {schema: 'public', name: 'orders archive'},
   ];
-  const all = selectEntries(lines, {isSuperuser: false, tables, onlyTables: []});
+  const dump = {format: 'custom', dumpMajor: 15} as const;
+  const all = selectEntries(lines, {dump, isSuperuser: false, tables, onlyTables: []});
   expect(all.entries).toEqual(lines.slice(2));
   expect(all.left.length).toBe(2);
   const one = selectEntries(lines, {
+    dump,
     isSuperuser: true,
     tables,
     onlyTables: [{schema: 'public', name: 'orders'}],

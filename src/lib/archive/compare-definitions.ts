@@ -1,0 +1,295 @@
+/** Compares the definitions that a dump holds with those of the database that it was restored into. */
+import {comparableStatement} from './comparable-statement.js';
+import type {DumpDefinition} from './dump-definitions.js';
+
+export interface CatalogDifference {
+  /** "TABLE", "FUNCTION", "POLICY": as pg_dump names it. */
+  readonly kind: string;
+  /** "shop.orders", "shop.orders new_rows" for what hangs on a table. */
+  readonly object: string;
+  readonly differs: 'missing' | 'extra' | 'owner' | 'grants' | 'definition' | 'state' | 'comment';
+  /** What is there and what the backup has, where that is short and no secret; '' otherwise. */
+  readonly detail: string;
+}
+
+/** What cannot be equal, or be compared, and is named instead. */
+export interface ComparisonLimits {
+  /** Why owners are not compared: of all, or of those that these roles own. */
+  readonly owners?: {readonly why: string; readonly roles?: ReadonlySet<string>} | undefined;
+  /** Why grants are not compared: any, or those to these roles. */
+  readonly grants?: {readonly why: string; readonly roles?: ReadonlySet<string>} | undefined;
+  /** Why objects that only the database has are no difference. */
+  readonly extras?: string | undefined;
+  /** Why the text of definitions may differ: another major version writes it. */
+  readonly texts?: string | undefined;
+  /** Why the object was not to be restored; undefined where it was. */
+  readonly leftOut?: (definition: DumpDefinition) => string | undefined;
+}
+
+export interface DefinitionComparison {
+  readonly differences: CatalogDifference[];
+  /** A line for each reason, with the names of the objects. */
+  readonly notCompared: string[];
+}
+
+/** What belongs to the database itself, and whether views are filled, is compared by rules of its own. */
+const otherTypes = new Set(['DATABASE', 'DATABASE PROPERTIES', 'MATERIALIZED VIEW DATA']);
+
+function isComparedElsewhere({type, name}: DumpDefinition): boolean {
+  return (
+    otherTypes.has(type) ||
+    (name.startsWith('DATABASE ') && ['ACL', 'COMMENT', 'SECURITY LABEL'].includes(type))
+  );
+}
+
+/** Entries of one key: overloaded names differ by their arguments, but default privileges by their owner alone. */
+interface Item {
+  readonly definition: DumpDefinition;
+  /** Comparable forms, sorted. */
+  readonly statements: string[];
+}
+
+function byKey(
+  definitions: readonly DumpDefinition[],
+  isTaken: (one: DumpDefinition) => boolean,
+): Map<string, Item> {
+  const items = new Map<string, Item>();
+  for (const definition of definitions) {
+    if (isComparedElsewhere(definition) || !isTaken(definition)) continue;
+    const key = JSON.stringify([definition.type, definition.schema, definition.name]);
+    const forms = definition.statements.map(isRights(definition) ? inOneLine : comparableStatement);
+    const statements = [...(items.get(key)?.statements ?? []), ...forms].sort();
+    items.set(key, {definition, statements});
+  }
+  return items;
+}
+
+/** Rights before all else: they decide who may read what. */
+const worstFirst: readonly CatalogDifference['differs'][] = [
+  'grants',
+  'owner',
+  'state',
+  'missing',
+  'extra',
+  'definition',
+  'comment',
+];
+
+/** What the backup has and the database lacks, has in addition, or has otherwise; rights first. */
+export function compareDefinitions(
+  expected: readonly DumpDefinition[],
+  found: readonly DumpDefinition[],
+  limits: ComparisonLimits,
+): DefinitionComparison {
+  const skipped = new Map<string, string[]>();
+  const skip = (why: string, name: string): void => {
+    skipped.set(why, [...(skipped.get(why) ?? []), name]);
+  };
+  const wanted = byKey(expected, (definition) => {
+    const why = limits.leftOut?.(definition);
+    if (why !== undefined) skip(why, nameOf(definition));
+    return why === undefined;
+  });
+  const present = byKey(found, (definition) => limits.leftOut?.(definition) === undefined);
+  const owners = ownersOf(wanted, present);
+  const differences: CatalogDifference[] = [];
+  for (const [key, item] of wanted) {
+    const other = present.get(key);
+    present.delete(key);
+    differences.push(...compareItem(item, other, limits, owners, skip));
+  }
+  for (const item of present.values()) {
+    if (limits.extras !== undefined && !isRights(item.definition))
+      skip(limits.extras, nameOf(item.definition));
+    else differences.push(...compareItem(undefined, item, limits, owners, skip));
+  }
+  const rank = ({differs}: CatalogDifference): number => worstFirst.indexOf(differs);
+  differences.sort((a, b) => rank(a) - rank(b));
+  return {
+    differences,
+    notCompared: [...skipped].map(([why, names]) => `${why}: ${inShort([...new Set(names)])}`),
+  };
+}
+
+/** Names listed in one line. */
+const mostNames = 8;
+
+function inShort(names: readonly string[]): string {
+  const more = names.length - mostNames;
+  return more > 0 ? `${names.slice(0, mostNames).join(', ')} and ${more} more` : names.join(', ');
+}
+
+function inOneLine(statement: string): string {
+  return statement.replace(/\s+/g, ' ');
+}
+
+function isRights({type}: DumpDefinition): boolean {
+  return type === 'ACL' || type === 'DEFAULT ACL';
+}
+
+/** Owners that differ between the two, whose own rights the grants then name differently. */
+function ownersOf(
+  wanted: ReadonlyMap<string, Item>,
+  present: ReadonlyMap<string, Item>,
+): ReadonlySet<string> {
+  const changed = new Set<string>();
+  for (const [key, {definition}] of wanted) {
+    const other = present.get(key)?.definition.owner;
+    if (other !== undefined && other !== definition.owner) changed.add(definition.owner).add(other);
+  }
+  return changed;
+}
+
+type Skip = (why: string, name: string) => void;
+
+function compareItem(
+  wanted: Item | undefined,
+  present: Item | undefined,
+  limits: ComparisonLimits,
+  changedOwners: ReadonlySet<string>,
+  skip: Skip,
+): CatalogDifference[] {
+  const definition = (wanted ?? present)?.definition;
+  if (!definition) return [];
+  const {type: kind} = definition;
+  const object = nameOf(definition);
+  if (isRights(definition)) return compareRights(object, kind, wanted, present, limits, changedOwners, skip);
+  const difference = (differs: CatalogDifference['differs'], detail = ''): CatalogDifference => ({
+    kind,
+    object,
+    differs,
+    detail,
+  });
+  if (kind === 'COMMENT') {
+    const isEqual = wanted && present && isSameText(wanted.statements, present.statements);
+    return isEqual ? [] : [difference('comment', wanted ? (present ? '' : 'missing') : 'extra')];
+  }
+  if (!present) return [difference('missing')];
+  if (!wanted) return [difference('extra')];
+  return [
+    ...compareOwners(wanted.definition, present.definition, limits, skip).map((detail) =>
+      difference('owner', detail),
+    ),
+    ...compareTexts(wanted, present, limits, skip).map((differs) => difference(differs)),
+  ];
+}
+
+/** What belongs to the owner of its table, or of its publication. */
+const dependentTypes = new Set([
+  'CHECK CONSTRAINT',
+  'CONSTRAINT',
+  'DEFAULT',
+  'FK CONSTRAINT',
+  'INDEX',
+  'INDEX ATTACH',
+  'POLICY',
+  'PUBLICATION TABLE',
+  'PUBLICATION TABLES IN SCHEMA',
+  'ROW SECURITY',
+  'RULE',
+  'SECURITY LABEL',
+  'SEQUENCE OWNED BY',
+  'TABLE ATTACH',
+  'TRIGGER',
+]);
+
+function compareOwners(
+  wanted: DumpDefinition,
+  present: DumpDefinition,
+  {owners}: ComparisonLimits,
+  skip: Skip,
+): string[] {
+  if (wanted.owner === present.owner || dependentTypes.has(wanted.type)) return [];
+  if (owners && (owners.roles?.has(wanted.owner) ?? true)) {
+    skip(`owners, ${owners.why}`, nameOf(wanted));
+    return [];
+  }
+  return [`${present.owner} instead of ${wanted.owner}`];
+}
+
+function compareTexts(
+  wanted: Item,
+  present: Item,
+  {texts}: ComparisonLimits,
+  skip: Skip,
+): ('definition' | 'state')[] {
+  if (isSameText(wanted.statements, present.statements)) return [];
+  const kind = wanted.definition.type;
+  if (!isSameText(stateOf(kind, wanted.statements), stateOf(kind, present.statements))) return ['state'];
+  if (texts === undefined) return ['definition'];
+  skip(texts, `${kind.toLowerCase()} ${nameOf(wanted.definition)}`);
+  return [];
+}
+
+/** What is the same in every version: switches beside the definition, and the words in it that decide about rights. */
+function stateOf(kind: string, statements: readonly string[]): string[] {
+  return statements.flatMap((statement) => {
+    if (/^ALTER (?!TABLE (?:ONLY )?\S+ (?:\. \S+ )?(?:ADD|ALTER COLUMN|ATTACH))/.test(statement))
+      return [statement];
+    const head = statement.replace(/ AS (?:'|\$)[^]*$/, '');
+    const words = [
+      ...head.matchAll(
+        /\b(?:SECURITY DEFINER|LEAKPROOF|NOT VALID|NOT ENFORCED|UNLOGGED|AS RESTRICTIVE|security_invoker = \S+|security_barrier = \S+)\b/g,
+      ),
+    ].map(([found]) => found);
+    const settings =
+      kind === 'FUNCTION' || kind === 'PROCEDURE'
+        ? [...head.matchAll(/\bSET \S+ TO [^]*?(?= (?:SET|AS|LANGUAGE)\b|$)/g)].map(([found]) => found)
+        : [];
+    const policy =
+      kind === 'POLICY'
+        ? [/^CREATE POLICY [^]*?(?= USING | WITH CHECK | ;$)/.exec(statement)?.[0] ?? '']
+        : [];
+    return [...words, ...settings, ...policy];
+  });
+}
+
+function isSameText(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, index) => text === b[index]);
+}
+
+const grantee = /(?:TO|FROM) ("(?:[^"]|"")*"|\S+)(?: WITH GRANT OPTION)?;$/;
+const grantor = /FOR ROLE ("(?:[^"]|"")*"|\S+) /;
+
+function rolesIn(statement: string): string[] {
+  return [grantee, grantor].flatMap((pattern) => {
+    const name = pattern.exec(statement)?.[1];
+    return name === undefined ? [] : [name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name];
+  });
+}
+
+function compareRights(
+  object: string,
+  kind: string,
+  wanted: Item | undefined,
+  present: Item | undefined,
+  {grants, owners}: ComparisonLimits,
+  changedOwners: ReadonlySet<string>,
+  skip: Skip,
+): CatalogDifference[] {
+  if (grants && !grants.roles) {
+    skip(`grants, ${grants.why}`, object);
+    return [];
+  }
+  // Where an owner could not be kept, what it and the one in its place may do is the owners' difference.
+  const isComparable = (statement: string): boolean =>
+    !rolesIn(statement).some(
+      (role) => grants?.roles?.has(role) === true || (owners !== undefined && changedOwners.has(role)),
+    );
+  const all = [...(wanted?.statements ?? []), ...(present?.statements ?? [])];
+  const isPart = all.some((statement) => !isComparable(statement));
+  if (isPart) skip(`grants, ${grants?.why ?? owners?.why ?? ''}`, object);
+  const wantedOnes = (wanted?.statements ?? []).filter(isComparable);
+  const presentOnes = (present?.statements ?? []).filter(isComparable);
+  if (isSameText(wantedOnes, presentOnes)) return [];
+  const lacks = wantedOnes.filter((statement) => !presentOnes.includes(statement));
+  const adds = presentOnes.filter((statement) => !wantedOnes.includes(statement));
+  const detail = [...lacks.map((one) => `lacks ${one}`), ...adds.map((one) => `has ${one}`)];
+  return [{kind, object, differs: 'grants', detail: detail.join(' ').slice(0, longestDetail)}];
+}
+
+const longestDetail = 400;
+
+function nameOf({schema, name}: DumpDefinition): string {
+  return schema === '-' || schema === '' ? name : `${schema}.${name}`;
+}

@@ -1,0 +1,135 @@
+/** Compares the catalog of a restored database with what its backup holds: pg_dump writes both. */
+import {
+  type CatalogDifference,
+  compareDefinitions,
+  type ComparisonLimits,
+  type DefinitionComparison,
+} from '../archive/compare-definitions.js';
+import type {DetectedDump} from '../archive/detect-format.js';
+import {type DumpDefinition, readDefinitions} from '../archive/dump-definitions.js';
+import {AppError} from '../errors.js';
+import {whyLeftOut} from '../postgres/archive-list.js';
+import type {Connection} from '../postgres/connection.js';
+import {findTool} from '../postgres/find-tools.js';
+import {runPgDump} from '../postgres/pg-dump.js';
+import type {RunContext} from '../run-context.js';
+import type {DumpLoad} from './load-dump.js';
+
+export interface CatalogToCompare {
+  readonly dump: Pick<DetectedDump, 'dumpMajor' | 'serverVersion'>;
+  /** What the backup holds. */
+  readonly definitions: readonly DumpDefinition[];
+  /** Of the backup's text. */
+  readonly encoding: string;
+  /** The restored database. */
+  readonly database: Connection;
+  readonly serverMajor: number;
+  /** Schemas that the backup left out by name: the role may not be able to look at them. */
+  readonly excludeSchemas: readonly string[];
+  readonly limits: ComparisonLimits;
+}
+
+/** Another session's lock on a table is waited for no longer than this, ms. */
+const lockWaitMs = 10_000;
+
+/**
+ * Runs `pg_dump --schema-only` of the version that made the backup, where that works with the server, and compares.
+ * What keeps pg_dump from reading the restored database is no difference: it is named in `notCompared`.
+ * @throws INTERRUPTED, CONNECTION_LOST
+ */
+export async function compareCatalog(
+  context: RunContext,
+  catalog: CatalogToCompare,
+): Promise<DefinitionComparison> {
+  let found: DumpDefinition[] = [];
+  let major: number;
+  try {
+    const tool = await findTool(
+      'pg_dump',
+      context.settings,
+      Math.max(catalog.dump.dumpMajor ?? 0, catalog.serverMajor),
+    );
+    major = tool.major;
+    await runPgDump({
+      tool,
+      connection: catalog.database,
+      options: {...schemaOnly, excludeSchemas: catalog.excludeSchemas},
+      environment: {PGCLIENTENCODING: catalog.encoding},
+      readStdout: async (sql) => {
+        found = await readDefinitions(sql as AsyncIterable<Buffer>, context.signal);
+      },
+      signal: context.signal,
+    });
+  } catch (error) {
+    const isFinal =
+      !(error instanceof AppError) || ['INTERRUPTED', 'TERMINATED', 'CONNECTION_LOST'].includes(error.code);
+    if (isFinal || context.signal.aborted) throw error;
+    return {differences: [], notCompared: [`definitions, owners and grants (${error.message})`]};
+  }
+  // Only pg_dump's headings name the objects of a plain dump; somebody may have taken them away.
+  if (catalog.definitions.length === 0 && found.length > 0)
+    return {
+      differences: [],
+      notCompared: ['definitions, owners and grants (the dump does not name its objects)'],
+    };
+  return compareDefinitions(catalog.definitions, found, {
+    ...catalog.limits,
+    texts: whyTextsDiffer(catalog, major),
+  });
+}
+
+const schemaOnly = {
+  format: 'sql',
+  compress: undefined,
+  schemaOnly: true,
+  dataOnly: false,
+  includeTables: [],
+  excludeTables: [],
+  includeSchemas: [],
+  jobs: 1,
+  lockWaitMs,
+  snapshot: undefined,
+} as const;
+
+/** What a load leaves out or cannot keep, as limits of the comparison afterwards. */
+export function limitsOf({
+  options,
+  dump,
+  isSuperuser,
+}: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser'>): ComparisonLimits {
+  return {
+    owners: options.noOwner ? {why: 'which were not restored'} : undefined,
+    grants: options.noAcl ? {why: 'which were not restored'} : undefined,
+    leftOut: (definition) => whyLeftOut(definition, {dump, isSuperuser}),
+  };
+}
+
+/** Each major version writes views, constraints and the like in its own words. */
+function whyTextsDiffer({dump, serverMajor}: CatalogToCompare, toolMajor: number): string | undefined {
+  const sourceMajor = Number(/^\d+/.exec(dump.serverVersion ?? '')?.[0] ?? serverMajor);
+  if (sourceMajor === serverMajor && (dump.dumpMajor ?? toolMajor) === toolMajor) return undefined;
+  return `the wording of definitions, which PostgreSQL ${serverMajor} writes otherwise than ${sourceMajor}`;
+}
+
+/** Differences that a message lists. */
+const mostListed = 20;
+
+/** A line for each difference: "TABLE shop.orders: owner, postgres instead of app". */
+export function describeDifferences(differences: readonly CatalogDifference[]): string[] {
+  const lines = differences.map(
+    ({kind, object, differs, detail}) =>
+      `${kind} ${object}: ${words[differs]}${detail === '' ? '' : `, ${detail}`}`,
+  );
+  const more = lines.length - mostListed;
+  return more > 0 ? [...lines.slice(0, mostListed), `and ${more} more`] : lines;
+}
+
+const words: Readonly<Record<CatalogDifference['differs'], string>> = {
+  missing: 'missing',
+  extra: 'not in the backup',
+  owner: 'another owner',
+  grants: 'other grants',
+  definition: 'another definition',
+  state: 'another state',
+  comment: 'another comment',
+};
