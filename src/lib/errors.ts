@@ -85,6 +85,7 @@ const codes = {
   PLAN_CHANGED: ['refused', 'what would be touched has changed since the preview'],
   CONFLICTS: ['refused', 'rows conflict with what the database holds'],
   GUARD: ['refused', 'a guard forbids this'],
+  FOREIGN_FILE: ['refused', 'a link, a pipe, a device or a file of another user has a name of this program'],
   STORAGE_CONFLICT: ['refused', 'the object store holds something else under that name'],
   // interrupted
   INTERRUPTED: ['interrupted', 'stopped by SIGINT (Ctrl-C)'],

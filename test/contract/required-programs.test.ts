@@ -12,6 +12,7 @@ const base = [
   'sh',
   'chown',
   'mkfifo',
+  'mknod',
   'diff',
   'gunzip',
   'mount',

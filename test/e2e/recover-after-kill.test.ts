@@ -95,14 +95,17 @@ it('a backup that was killed when only the name of its metadata was missing is f
   expect((await cli('verify', '--backup-file', backups[0]?.id ?? '')).status).toBe(0);
 });
 
-it('the scratch database of a proof that was killed is dropped, with the restore that still runs in it', async () => {
+it('the scratch database of a proof that was killed is dropped, with the restore that still runs in it and its temporary folder', async () => {
   await withAppSession(cluster.connection, async (watcher) => {
     const scratch = async () =>
       (await listDatabases(watcher)).filter((one) => one.mark?.kind === 'scratch').map((one) => one.name);
     await killWhen(() => isWaiting(watcher, 'PgSleep'), 'verify', '--latest', '--level', 'restore');
     expect(await scratch()).toHaveLength(1);
     const result = (await cli('recover', '--yes', '--json')).json() as RecoverResult;
-    expect(result.recovered).toEqual([expect.objectContaining({kind: 'scratch-database', action: 'drop'})]);
+    expect(result.recovered).toMatchObject([
+      {kind: 'partial', action: 'remove', what: expect.stringMatching(/\/destino-db-list-\w{6}$/) as string},
+      {kind: 'scratch-database', action: 'drop'},
+    ]);
     expect(await scratch()).toEqual([]);
     expect(await isWaiting(watcher, 'PgSleep')).toBe(false);
   });

@@ -148,7 +148,7 @@ describe('metadata', () => {
           .map((line) => `${JSON.stringify(line)}\n`)
           .join('');
         const content = cut ? text.slice(0, -5) : text;
-        await writeFile(join(folder, '.journal', 'x.jsonl'), content);
+        await writeFile(join(folder, '.journal', '2026-11-22T03-10-00-000Z-0123ab.jsonl'), content);
         await writeFile(join(folder, 'history.jsonl'), content);
         await readJournals(folder);
         await readHistory(folder);

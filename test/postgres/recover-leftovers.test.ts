@@ -1,5 +1,5 @@
 import {mkdir, readdir, rename, rm, symlink, truncate, utimes, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {readCatalogue} from '../../src/lib/backups/catalogue.js';
 import {withFolderLock} from '../../src/lib/backups/lock.js';
@@ -66,7 +66,7 @@ async function writeJournal(owner: ProcessIdentity, ...entries: JournalEntry[]):
   await mkdir(folder, {recursive: true});
   const head = {run: 'run', command: 'restore', startedAt: '2026-11-22T03:10:00.000Z', owner};
   const lines = [head, ...entries.map((entry, index) => ({begin: index + 1, entry}))];
-  const name = `run-${(await readdir(folder)).length}.jsonl`;
+  const name = `2026-11-22T03-10-00-000Z-00000${(await readdir(folder)).length}.jsonl`;
   await writeFile(join(folder, name), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
 }
 
@@ -225,13 +225,15 @@ describe('recover on the server', () => {
 });
 
 describe('recover in the folders', () => {
-  it('removes unfinished files and folders, links without what they lead to, and no backup', async () => {
+  it('removes unfinished files and folders of its own, and no link, no note of the user and no backup', async () => {
     const backup = await writeSampleBackup(database, '2026-11-22T03:10:00.000Z');
     await writeFile(join(database, 'shop-2026-11-23T03-10-00.dump.partial'), 'PGDMP');
     await mkdir(join(database, 'shop-2026-11-23T03-11-00.dir.partial'));
     await writeFile(join(database, 'shop-2026-11-23T03-11-00.dir.partial', 'toc.dat'), 'x');
     await writeFile(join(home, 'precious'), 'mine');
-    await symlink(join(home, 'precious'), join(database, 'link.partial'));
+    const link = join(database, 'shop-2026-11-23T03-12-00.dump.partial');
+    await symlink(join(home, 'precious'), link);
+    await writeFile(join(database, 'notes.partial'), 'mine');
     await mkdir(join(home, 'backups', 'order-cleanup'));
     await writeFile(
       join(home, 'backups', 'order-cleanup', 'orders-backup-2026-11-23T03-10-00.json.partial'),
@@ -240,9 +242,20 @@ describe('recover in the folders', () => {
     const fresh = join(database, 'shop-2026-11-22T03-10-00.metadata.json.0123abcd.partial');
     await writeFile(fresh, '{');
     const result = await recoverLeftovers(context(false), {dryRun: false});
-    expect(result.recovered).toHaveLength(4);
-    expect(result.left).toEqual([expect.objectContaining({what: fresh, reason: expect.stringContaining('within the last minute') as string})]); // prettier-ignore
-    expect((await readdir(database)).sort()).toEqual([backup.backupPath, `${backup.id}.metadata.json`, `${backup.id}.metadata.json.0123abcd.partial`]); // prettier-ignore
+    expect(result.recovered).toHaveLength(3);
+    expect(result.left).toMatchObject([
+      {what: fresh, reason: expect.stringContaining('within the last minute') as string},
+      {what: link, reason: 'it is a symbolic link'},
+    ]);
+    expect((await readdir(database)).sort()).toEqual(
+      [
+        backup.backupPath,
+        `${backup.id}.metadata.json`,
+        basename(fresh),
+        basename(link),
+        'notes.partial',
+      ].sort(),
+    );
     expect(await readdir(home)).toContain('precious');
     const longAgo = new Date(Date.now() - 3_600_000);
     await utimes(fresh, longAgo, longAgo);

@@ -1,7 +1,8 @@
-import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/errors.js';
+import {thisProcess} from '../../src/lib/process-identity.js';
 import {withTemporaryFolder} from '../../src/lib/temporary-folder.js';
 import {tempFolder} from '../support/run-cli.js';
 
@@ -29,6 +30,30 @@ it('is gone after its work, whatever that comes to', async () => {
   const failure = new AppError('QUERY_FAILED', 'No.');
   await expect(withTemporaryFolder('trial', () => Promise.reject(failure))).rejects.toBe(failure);
   expect(await readdir(home)).toEqual([]);
+});
+
+it('does not stay when its process was killed: the next one removes it, and nothing else', async () => {
+  const owner = {...(await thisProcess()), processStart: 'an earlier boot'};
+  for (const [name, content] of [
+    ['destino-db-list-Ab12cd', JSON.stringify(owner)],
+    ['destino-db-list-Ab12ce', JSON.stringify(await thisProcess())],
+    ['destino-db-list-Ab12cf', 'mine'],
+    ['destino-db-mine', JSON.stringify(owner)],
+  ] as const) {
+    await mkdir(join(home, name), {mode: 0o700});
+    await writeFile(join(home, name, '.owner'), content);
+  }
+  await mkdir(join(home, 'precious'));
+  await writeFile(join(home, 'precious', '.owner'), JSON.stringify(owner));
+  await symlink(join(home, 'precious'), join(home, 'destino-db-list-Ab12cg'));
+  await withTemporaryFolder('trial', () => Promise.resolve());
+  expect((await readdir(home)).sort()).toEqual([
+    'destino-db-list-Ab12ce',
+    'destino-db-list-Ab12cf',
+    'destino-db-list-Ab12cg',
+    'destino-db-mine',
+    'precious',
+  ]);
 });
 
 it('tells a full or closed folder by a code, and which variable names another', async () => {

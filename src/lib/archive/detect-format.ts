@@ -1,8 +1,9 @@
 /** Tells from its content what kind of dump a file or folder is; names and extensions are not looked at. */
-import {open, readdir, stat} from 'node:fs/promises';
+import {readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {constants, gunzip} from 'node:zlib';
+import {openRegularFile} from '../own-file.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import {archiveMagic, readArchiveHeader} from './archive-header.js';
@@ -109,7 +110,7 @@ function describePlain(path: string, start: Buffer, compressed: boolean): Detect
 async function readStart(path: string): Promise<Buffer> {
   let file;
   try {
-    file = await open(path, 'r');
+    file = await openRegularFile(path);
     const buffer = Buffer.alloc(startBytes);
     const {bytesRead} = await file.read(buffer, 0, startBytes, 0);
     return buffer.subarray(0, bytesRead);

@@ -34,6 +34,16 @@ export function backupExtension(format: BackupFormat, compressed: boolean): stri
 /** Ends the name of every work in progress; never taken for a backup. */
 export const partialSuffix = '.partial';
 
+/**
+ * Whether this program gives such a name to work in progress: that of a backup or of orders with its time, that of a file
+ * which is written or removed under a random ending, or that of a fetched backup.
+ */
+export function isPartialName(name: string): boolean {
+  return /(?:-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d[^.]*\..*|\.[0-9a-f]{8}|^fetched-[0-9a-f]{8})\.partial$/.test(
+    name,
+  );
+}
+
 export const metadataSuffix = '.metadata.json';
 
 /** The name of the file beside the dump that makes a backup of it. */

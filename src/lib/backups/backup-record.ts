@@ -1,9 +1,9 @@
 /** The metadata file beside a backup: without it there is no backup. */
-import {lstat, readFile} from 'node:fs/promises';
 import {basename} from 'node:path';
 import {z} from 'zod';
 import {AppError, messageOf} from '../errors.js';
 import {backupFormats} from '../settings/config-schema.js';
+import {openRegularFile} from '../own-file.js';
 
 export const proofLevels = ['checksum', 'archive', 'restore'] as const;
 /** How far a backup is proven: its bytes are those written; it can be read whole; it was restored and found equal. */
@@ -152,10 +152,14 @@ export const longestMetadata = 256 * 2 ** 20;
  */
 export async function readMetadata(path: string): Promise<unknown> {
   try {
-    const status = await lstat(path);
-    if (!status.isFile()) throw new Error(`it is ${status.isSymbolicLink() ? 'a link' : 'no file'}`);
-    if (status.size > longestMetadata) throw new Error(`it has ${status.size} bytes`);
-    return JSON.parse(await readFile(path, 'utf8'));
+    const file = await openRegularFile(path, false);
+    try {
+      const {size} = await file.stat();
+      if (size > longestMetadata) throw new Error(`it has ${size} bytes`);
+      return JSON.parse(await file.readFile('utf8'));
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     throw cannotBeRead(path, error);
   }

@@ -1,12 +1,12 @@
 /** The backups of a folder, as their metadata files tell them. */
-import {readdir, stat} from 'node:fs/promises';
+import {readdir, realpath, stat} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import {metadataName, metadataSuffix} from './backup-name.js';
 import {type BackupRecord, isKnownBad, proofOf, readMetadata, recordIn} from './backup-record.js';
 import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
-import {requireOwnFile} from './own-file.js';
+import {foreignFile, requireOwnDump, requireTrustedFolder, whyForeign} from '../own-file.js';
 import {newestFirst, type RetentionCandidate} from './retention.js';
 import {explainFileError} from './safe-file.js';
 
@@ -37,10 +37,16 @@ export interface Catalogue {
 /** Enough to hide the latency of a disk or a network folder; more only costs memory. */
 const readsAtOnce = 8;
 
-/** Reads every metadata file right in `folder`; a folder that does not exist holds no backups. */
-export async function readCatalogue(folder: string): Promise<Catalogue> {
+/**
+ * Reads every metadata file right in `folder`; a folder that does not exist holds no backups.
+ * Files of other users are problems: whoever can write the folder could otherwise choose what is restored.
+ * @param isOwn false for a folder that the user named as a source, as a disk of another machine
+ * @throws FOREIGN_FILE when the folder is a link that is not to be trusted; READ_FAILED
+ */
+export async function readCatalogue(folder: string, isOwn = true): Promise<Catalogue> {
   let names: string[];
   try {
+    await requireTrustedFolder(folder);
     names = await readdir(folder);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return {backups: [], problems: []};
@@ -53,7 +59,7 @@ export async function readCatalogue(folder: string): Promise<Catalogue> {
     for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
       const path = join(folder, name);
       try {
-        backups.push(await readBackup(path));
+        backups.push(isOwn ? await readOwnBackup(path) : await readBackup(path));
       } catch (error) {
         problems.push({path, reason: messageOf(error)});
       }
@@ -74,8 +80,19 @@ export async function readBackup(metadataPath: string): Promise<Backup> {
   if (isOldScriptMetadata(data)) return readOldScriptBackup(metadataPath, data);
   const record = recordIn(metadataPath, data);
   const path = join(dirname(metadataPath), record.backupPath);
-  await requireOwnFile(path);
+  await requireOwnDump(path);
   return recordedBackup(record, {path, metadataPath});
+}
+
+/** The same, for files of the running user alone. @throws also FOREIGN_FILE */
+async function readOwnBackup(metadataPath: string): Promise<Backup> {
+  const foreign = await whyForeign(metadataPath, 'file');
+  if (foreign !== undefined) throw foreignFile(metadataPath, foreign);
+  const backup = await readBackup(metadataPath);
+  const path = await realpath(backup.path); // a link within the folder is allowed
+  const reason = await whyForeign(path, (await stat(path)).isDirectory() ? 'folder' : 'file');
+  if (reason !== undefined) throw foreignFile(path, reason);
+  return backup;
 }
 
 /** The backup that a record tells, with the paths under which it is found. */
@@ -191,12 +208,15 @@ export function narrowToOwn<B extends Backup>(
  */
 export async function chooseBackup(folder: string, choice: BackupChoice, cwd: string): Promise<Backup> {
   if (choice.file !== undefined && choice.file !== 'latest') return findByName(folder, choice.file, cwd);
-  const {backups} = await readCatalogue(folder);
+  const {backups, problems} = await readCatalogue(folder);
   const newest = newestGood(backups, choice);
   if (newest) return newest;
   const moment = choice.at === undefined ? '' : ` taken at or before ${choice.at.toISOString()}`;
   throw new AppError('BACKUP_NOT_FOUND', `There is no good backup${moment} in ${folder}.`, {
-    hint: backups.length === 0 ? 'Make one: destino-db backup' : 'See what there is: destino-db list',
+    hint:
+      backups.length + problems.length === 0
+        ? 'Make one: destino-db backup'
+        : 'See what there is: destino-db list',
   });
 }
 
@@ -226,7 +246,8 @@ async function findByName(folder: string, name: string, cwd: string): Promise<Ba
     } catch {
       continue; // not named like this
     }
-    return readBackup(candidate);
+    // A path says which file is meant, whoever owns it; an id only that it is one of this program's backups.
+    return /[\\/]/.test(name) ? readBackup(candidate) : readOwnBackup(candidate);
   }
   throw new AppError(
     'BACKUP_NOT_FOUND',

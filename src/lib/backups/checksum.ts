@@ -1,8 +1,9 @@
 /** SHA-256 of files, read in one pass with one buffer. */
 import {createHash} from 'node:crypto';
-import {open, readdir, stat} from 'node:fs/promises';
+import {readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError, messageOf} from '../errors.js';
+import {openRegularFile} from '../own-file.js';
 
 const bufferBytes = 1 << 20;
 
@@ -25,7 +26,7 @@ export async function digestFile(
   let sizeBytes = 0;
   let file;
   try {
-    file = await open(path, 'r');
+    file = await openRegularFile(path);
     for (;;) {
       options.signal?.throwIfAborted();
       const {bytesRead} = await file.read(buffer, 0, bufferBytes);

@@ -1,6 +1,6 @@
 /** One writer per folder of backups: a lock file that is taken over when its owner is dead. */
 import {randomBytes} from 'node:crypto';
-import {open, readFile, realpath, rename, rm, stat, utimes} from 'node:fs/promises';
+import {lstat, lutimes, open, realpath, rename, rm} from 'node:fs/promises';
 import {basename, dirname, isAbsolute, join, relative, sep} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
@@ -8,6 +8,7 @@ import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {formatAge, formatDuration} from '../format.js';
 import {describeProcess, fateOf, processIdentitySchema, thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
+import {openOwnFile, requireOwnFolder, requireTrustedFolder, whyForeign} from '../own-file.js';
 import {explainFileError, makePrivateFolder} from './safe-file.js';
 
 const lockSchema = processIdentitySchema.extend({
@@ -35,7 +36,7 @@ const takeOverTries = 20;
 
 /**
  * Runs `work` while no other process on any machine does so for the same folder. Not re-entrant.
- * @throws LOCKED naming the other run, after `waitMs`; FOLDER_NOT_WRITABLE
+ * @throws LOCKED naming the other run, after `waitMs`; FOLDER_NOT_WRITABLE; FOREIGN_FILE where something else has the lock's name
  */
 export async function withFolderLock<T>(
   ctx: RunContext,
@@ -44,11 +45,14 @@ export async function withFolderLock<T>(
   options: LockOptions,
 ): Promise<T> {
   const path = await lockPath(ctx.settings.backupsDir, folder);
+  await requireTrustedFolder(ctx.settings.backupsDir);
+  await requireTrustedFolder(folder);
   await makePrivateFolder(dirname(path));
+  if (basename(dirname(path)) === locksFolder) await requireOwnFolder(dirname(path));
   const token = await acquire(ctx, path, folder, options);
   const heartbeat = setInterval(() => {
     // A lost heartbeat is no reason to stop: the next one may succeed, and the owner's process is visible on its machine.
-    utimes(path, new Date(), new Date()).catch(() => undefined);
+    lutimes(path, new Date(), new Date()).catch(() => undefined);
   }, heartbeatMs);
   heartbeat.unref();
   try {
@@ -88,8 +92,8 @@ async function lockPath(backupsDir: string, folder: string): Promise<string> {
   if (!inside.startsWith('..') && !isAbsolute(inside))
     return join(root, locksFolder, `${inside === '' ? 'all' : inside.split(sep).join('.')}.lock`);
   const ofOthers = join(dirname(real), locksFolder);
-  const isTheirs = await stat(ofOthers).then(
-    (found) => found.isDirectory(),
+  const isTheirs = await whyForeign(ofOthers, 'folder').then(
+    (reason) => reason === undefined,
     () => false, // it is nobody's backups folder
   );
   return isTheirs ? join(ofOthers, `${basename(real)}.lock`) : join(real, '.destino-db.lock');
@@ -180,8 +184,12 @@ async function create(path: string, owner: LockOwner): Promise<boolean> {
 
 async function readLock(path: string): Promise<FoundLock | undefined> {
   try {
-    const [text, status] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
-    return {owner: parseOwner(text), touchedAt: status.mtime};
+    const file = await openOwnFile(path);
+    try {
+      return {owner: parseOwner(await file.readFile('utf8')), touchedAt: (await file.stat()).mtime};
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw explainFileError(error, path);
@@ -211,7 +219,7 @@ async function isAbandoned(lock: FoundLock): Promise<boolean> {
 async function takeOver(path: string, found: FoundLock, owner: LockOwner): Promise<boolean> {
   const claim = `${path}.${found.owner?.token ?? 'unreadable'}.claim`;
   if (!(await create(claim, owner))) {
-    const status = await stat(claim).catch(() => undefined); // its maker may have finished
+    const status = await lstat(claim).catch(() => undefined); // its maker may have finished
     if (status && Date.now() - status.mtimeMs > heartbeatMs) await rm(claim, {force: true}); // its maker died
     return false;
   }

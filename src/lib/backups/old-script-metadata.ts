@@ -6,7 +6,7 @@ import {AppError} from '../errors.js';
 import {backupFormats} from '../settings/config-schema.js';
 import {metadataSuffix} from './backup-name.js';
 import type {Backup} from './catalogue.js';
-import {requireOwnFile} from './own-file.js';
+import {requireOwnDump} from '../own-file.js';
 
 const oldMetadata = z.object({
   timestamp: z.string(),
@@ -44,7 +44,7 @@ export async function readOldScriptBackup(metadataPath: string, data: unknown): 
     } catch {
       continue; // under the other name, or gone
     }
-    await requireOwnFile(path);
+    await requireOwnDump(path);
     const created = new Date(parsed.data.timestamp);
     return {
       id: basename(path).replace(/\.(?:dump|sql\.gz|sql|dir)$/, ''),

@@ -1,26 +1,25 @@
 /** Takes one backup away so that no moment of it looks like a backup that is still there. */
 import {randomBytes} from 'node:crypto';
-import {lstat, rename, rm} from 'node:fs/promises';
+import {rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {systemErrorCode} from '../errors.js';
 import type {Reach} from '../fault-points.js';
 import {backupExtension, metadataName, metadataSuffix, partialSuffix} from './backup-name.js';
 import type {Backup} from './catalogue.js';
+import {whyForeign} from '../own-file.js';
 import {explainFileError, syncFolder} from './safe-file.js';
 
 /**
  * Why the files of a backup are not this program's to remove, or undefined when they are: both must be named as this
- * program or the old scripts name them, be of the right kind and be no links.
+ * program or the old scripts name them, belong to the running user, be of the right kind and not be links.
  */
 export async function whyNotOurs(backup: Backup): Promise<string | undefined> {
   if (!isNamedByUs(backup)) return 'its files are not named as this program names them';
   for (const path of [backup.metadataPath, ...contentPaths(backup)]) {
-    const status = await lstat(path).catch(() => undefined); // whatever keeps it from being seen keeps it from being ours
-    if (!status) return `${basename(path)} is missing`;
-    if (status.isSymbolicLink()) return `${basename(path)} is a symbolic link`;
-    const isFolder = path === backup.path && backup.format === 'directory';
-    if (isFolder ? !status.isDirectory() : !status.isFile())
-      return `${basename(path)} is no ${isFolder ? 'folder' : 'file'}`;
+    const kind = path === backup.path && backup.format === 'directory' ? 'folder' : 'file';
+    // If it cannot be looked at, it cannot be shown to be ours.
+    const reason = await whyForeign(path, kind).catch(() => 'is missing');
+    if (reason !== undefined) return `${basename(path)} ${reason}`;
   }
   return undefined;
 }

@@ -1,9 +1,10 @@
 /** Files that are either whole or not there: written under another name, synced, renamed. */
 import {randomBytes} from 'node:crypto';
-import {constants, type FileHandle, mkdir, open, readdir, rename, rm} from 'node:fs/promises';
+import {constants, type FileHandle, lstat, mkdir, open, readdir, rename, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {partialSuffix} from './backup-name.js';
+import {foreignFile} from '../own-file.js';
 
 /**
  * Makes `folder` and its missing parents, for the owner alone (0700); those that it makes survive a power cut.
@@ -34,10 +35,14 @@ export async function createPrivateFile(path: string): Promise<FileHandle> {
 
 /**
  * Writes `text` so that `path` holds either the old or the whole new content, whenever the machine stops.
+ * A link, a pipe or a device of that name is not replaced.
  * @param mode for the owner alone unless others are meant to read it
+ * @throws FOREIGN_FILE, DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED
  */
 export async function writeFileSafely(path: string, text: string, mode = 0o600): Promise<void> {
   const partial = `${path}.${randomBytes(4).toString('hex')}${partialSuffix}`;
+  const present = await lstat(path).catch(() => undefined); // usually nothing
+  if (present && !present.isFile()) throw foreignFile(path, 'is not a regular file');
   try {
     await writeNewFile(partial, text, mode);
     await renameSafely(partial, path);

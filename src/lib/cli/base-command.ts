@@ -151,8 +151,10 @@ export abstract class BaseCommand extends Command {
     const command = this.id ?? '';
     if (!recordedCommands.has(command) || command === 'recover') return [];
     const {leftoversNote} = await import('../watch/journal.js');
-    const note = await leftoversNote({settings});
-    return note === undefined ? [] : [note];
+    const {foreignNote} = await import('../own-file.js');
+    let foreign: readonly string[] = [];
+    const note = await leftoversNote({settings}, (found) => (foreign = found));
+    return [...(note === undefined ? [] : [note]), ...foreignNote(foreign)];
   }
 
   private async noteOpenSecrets(settings: Settings, flags: PerformFlags): Promise<string[]> {

@@ -1,5 +1,6 @@
 /** Reads a file line by line as bytes, with memory bounded by the longest line. */
-import {type FileHandle, open} from 'node:fs/promises';
+import type {FileHandle} from 'node:fs/promises';
+import {openRegularFile} from '../own-file.js';
 import {explainReadError} from './order-file-error.js';
 
 const newline = 0x0a;
@@ -19,7 +20,7 @@ export interface LineTaker {
 /** @throws READ_FAILED, BACKUP_NOT_FOUND, and what `taker` throws */
 export async function readLines(path: string, taker: LineTaker, signal?: AbortSignal): Promise<void> {
   try {
-    const file = await open(path);
+    const file = await openRegularFile(path);
     try {
       await splitLines(file, taker, signal);
     } finally {

@@ -1,7 +1,8 @@
 /** Finds an order backup and reads it by its kind. */
-import {open, readdir} from 'node:fs/promises';
+import {readdir} from 'node:fs/promises';
 import {existsSync} from 'node:fs';
 import {basename, join, resolve} from 'node:path';
+import {openRegularFile, requireTrustedFolder, whyForeign} from '../own-file.js';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {Settings} from '../settings/settings.js';
 import {compareOrderBackups, orderBackupFolder, parseOrderBackupName} from './order-backup-name.js';
@@ -39,18 +40,24 @@ export async function findOrderBackup(settings: Settings, name: string | undefin
 async function newestOrderBackup(folder: string): Promise<string | undefined> {
   let names: string[];
   try {
+    await requireTrustedFolder(folder);
     names = await readdir(folder);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw explainReadError(error, folder);
   }
-  const [newest] = names
+  const newestFirst = names
     .flatMap((name) => {
       const parsed = parseOrderBackupName(name);
       return parsed ? [{name, id: parsed.id}] : [];
     })
     .sort(compareOrderBackups);
-  return newest && join(folder, newest.name);
+  for (const {name} of newestFirst) {
+    const path = join(folder, name);
+    // A file of somebody else would otherwise decide which rows are restored.
+    if ((await whyForeign(path, 'file').catch(() => 'is gone')) === undefined) return path;
+  }
+  return undefined;
 }
 
 /**
@@ -69,7 +76,7 @@ export async function openOrderFile(path: string, schema: string, signal?: Abort
 
 async function beginsWith(path: string, start: string): Promise<boolean> {
   try {
-    const file = await open(path);
+    const file = await openRegularFile(path);
     try {
       const head = Buffer.alloc(start.length);
       const {bytesRead} = await file.read(head, 0, head.length, 0);

@@ -4,12 +4,13 @@ import {hostname} from 'node:os';
 import {join} from 'node:path';
 import type {ProofLevel} from '../backups/backup-record.js';
 import {readCatalogue} from '../backups/catalogue.js';
+import {foreignNote} from '../own-file.js';
 import {parseDuration} from '../parse-duration.js';
 import type {RunContext} from '../run-context.js';
 import type {Settings} from '../settings/settings.js';
 import {staleNotice} from '../watch/notice.js';
 import {isOfKnownDatabase} from '../watch/database-groups.js';
-import {readHistory} from '../watch/read-history.js';
+import {type History, readHistory} from '../watch/read-history.js';
 import {assessStatus, type Status, type StatusLimits, type StatusSources} from '../watch/status.js';
 import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 
@@ -68,7 +69,8 @@ async function readSources(
     // The audit log tells of this machine, which may not be the one that writes there.
     return {sources: {catalogue, runs: [], now: clock.now(), freeBytes: null}, places: []};
   }
-  const {unreadableLines, ...here} = await readStatusSources(settings, clock.now());
+  const {unreadableLines, foreign, ...here} = await readStatusSources(settings, clock.now());
+  foreignNote(foreign).forEach(warn);
   if (unreadableLines > 0) warn(`Lines of the audit log that could not be read: ${unreadableLines}.`);
   if (hasPlaces === false) return {sources: here, places: []};
   const first = {place: backupFolder(settings), catalogue: here.catalogue};
@@ -82,7 +84,7 @@ async function readSources(
 export async function readStatusSources(
   settings: Settings,
   now: Date,
-): Promise<StatusSources & {unreadableLines: number}> {
+): Promise<StatusSources & Omit<History, 'runs'>> {
   return {
     ...(await readHistory(settings.backupsDir)),
     catalogue: await readCatalogue(backupFolder(settings)),

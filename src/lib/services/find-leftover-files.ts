@@ -1,12 +1,14 @@
 /** What interrupted runs left in the backups folders. */
 import {lstat, readdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {partialSuffix} from '../backups/backup-name.js';
+import {isPartialName, partialSuffix} from '../backups/backup-name.js';
 import {folderLockOwner} from '../backups/lock.js';
+import {whyForeign} from '../own-file.js';
 import {removeSafely} from '../backups/safe-file.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {describeProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
+import {staleTemporaryFolders} from '../temporary-folder.js';
 import type {LeftJournal} from '../watch/journal.js';
 import {finishLeftover, orphanLeftovers, readUnnamedBackup} from './find-orphan-dumps.js';
 import type {Leftover} from './recover-leftovers.js';
@@ -35,6 +37,7 @@ export async function findLeftoverFiles(
   const elsewhere = dead.flatMap((entry) =>
     entry.kind === 'partial' || entry.kind === 'dump-without-metadata' ? [dirname(entry.path)] : [],
   );
+  const journalled = new Set(dead.flatMap((entry) => (entry.kind === 'partial' ? [entry.path] : [])));
   const folders = new Set([
     backupsDir,
     join(backupsDir, 'database'),
@@ -47,7 +50,7 @@ export async function findLeftoverFiles(
     const unnamed = (await Promise.all(orphans.map(readUnnamedBackup))).flatMap((backup) => backup ?? []);
     const names = (await namesIn(folder)).filter(
       (name) =>
-        name.endsWith(partialSuffix) &&
+        (isPartialName(name) || (name.endsWith(partialSuffix) && journalled.has(join(folder, name)))) &&
         !inUse.has(join(folder, name)) &&
         !unnamed.some(({metadataPath}) => metadataPath === join(folder, name)),
     );
@@ -60,7 +63,9 @@ export async function findLeftoverFiles(
       const brief =
         briefName.test(name) && !isDeadRuns && (await isYoungerThan(path, briefMs, ctx.clock.now()));
       const obstacle =
-        busy ?? (brief ? 'it was written within the last minute and may be in use' : undefined);
+        busy ??
+        (await foreignReason(path)) ??
+        (brief ? 'it was written within the last minute and may be in use' : undefined);
       found.push(partialLeftover(path, obstacle));
     }
     for (const backup of unnamed) found.push(finishLeftover(ctx, backup, busy));
@@ -68,7 +73,15 @@ export async function findLeftoverFiles(
       if (!unnamed.some(({path}) => path === entry.path)) found.push(...(await orphanLeftovers(entry, busy)));
     }
   }
+  for (const path of await staleTemporaryFolders()) found.push(partialLeftover(path, undefined));
   return found;
+}
+
+/** A dump in directory format is a folder, everything else a file. */
+async function foreignReason(path: string): Promise<string | undefined> {
+  const asFile = await whyForeign(path, 'file').catch(() => undefined); // gone already
+  const reason = asFile === 'is a folder' ? await whyForeign(path, 'folder') : asFile;
+  return reason === undefined ? undefined : `it ${reason}`;
 }
 
 function partialLeftover(path: string, obstacle: string | undefined): Leftover {

@@ -1,10 +1,11 @@
 /** Dumps that bear their names while their metadata has none: of runs that were killed between the two. */
-import {lstat, stat} from 'node:fs/promises';
+import {lstat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {metadataSuffix, partialSuffix} from '../backups/backup-name.js';
 import {type Backup, readBackup} from '../backups/catalogue.js';
 import {checkFiles} from '../backups/check-files.js';
 import {unnamedMetadata} from '../backups/dump-place.js';
+import {whyForeign} from '../own-file.js';
 import {removeSafely, renameSafely} from '../backups/safe-file.js';
 import {AppError, messageOf} from '../errors.js';
 import type {RunContext} from '../run-context.js';
@@ -33,8 +34,9 @@ function idOf(metadataPath: string): string {
 /** The backup whose run was killed when its dump had its name, and its metadata, which was written before, had none yet; else undefined. */
 export async function readUnnamedBackup(entry: DumpEntry): Promise<Backup | undefined> {
   const partial = unnamedMetadata(entry);
-  const status = await lstat(partial).catch(() => undefined); // prune names them otherwise, and most runs end before
-  if (status?.isFile() !== true || !(await isOurOrphan(entry))) return undefined;
+  // Prune names them otherwise, and most runs end before.
+  const reason = await whyForeign(partial, 'file').catch(() => 'is missing');
+  if (reason !== undefined || !(await isOurOrphan(entry))) return undefined;
   try {
     const backup = await readBackup(partial);
     return backup.path === entry.path && backup.id === idOf(entry.metadataPath) ? backup : undefined;
@@ -86,8 +88,9 @@ export async function orphanLeftovers(entry: DumpEntry, busy: string | undefined
   const found: Leftover[] = [];
   const roles = join(dirname(path), `${id}.roles.sql`);
   for (const candidate of [path, roles, `${roles}.age`]) {
-    const status = await lstat(candidate).catch(() => undefined); // gone already: nothing to do
-    if (!status || status.isSymbolicLink()) continue;
+    const kind = candidate.endsWith('.dir') ? 'folder' : 'file';
+    const foreign = await whyForeign(candidate, kind).catch(() => 'is missing'); // nothing to do
+    if (foreign !== undefined) continue;
     const what = {kind: 'dump-without-metadata', what: candidate} as const;
     found.push(
       busy === undefined
@@ -111,7 +114,7 @@ async function removeOrphan(path: string, metadataPath: string): Promise<void> {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
+  return lstat(path).then(
     () => true,
     () => false,
   );

@@ -1,4 +1,5 @@
 /** The story of `history`: the recorded runs that fit the filters. */
+import {foreignNote} from '../own-file.js';
 import {parseSince} from '../parse-duration.js';
 import type {RunContext} from '../run-context.js';
 import {readHistory} from '../watch/read-history.js';
@@ -27,7 +28,7 @@ export interface HistoryResult {
 export async function listRuns(context: RunContext, request: HistoryRequest): Promise<HistoryResult> {
   const {since} = request;
   const from = since === undefined ? undefined : parseSince(since, '--since', context.clock.now());
-  const {runs, unreadableLines} = await readHistory(
+  const {runs, unreadableLines, foreign} = await readHistory(
     context.settings.backupsDir,
     (run) =>
       (request.command === undefined || run.command === request.command) &&
@@ -35,6 +36,7 @@ export async function listRuns(context: RunContext, request: HistoryRequest): Pr
       (request.failed !== true || run.outcome !== 'ok') &&
       (from === undefined || new Date(run.startedAt) >= from),
   );
+  foreignNote(foreign).forEach(context.warn);
   const {limit} = request;
   return {runs: limit === undefined ? runs : runs.slice(-limit), total: runs.length, unreadableLines};
 }

@@ -1,4 +1,5 @@
 /** The backups of several places as one catalogue. */
+import {sep} from 'node:path';
 import {isKnownBad, proofLevels, proofOf} from '../backups/backup-record.js';
 import {type Backup, type Catalogue, isGood, readCatalogue} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
@@ -31,7 +32,9 @@ export interface PlacesRead {
 /** The backups of a folder or a bucket; those of the old scripts too, in a folder. @throws the codes of the stores, READ_FAILED */
 export async function readFrom({settings, signal}: PlaceContext, name: string): Promise<Catalogue> {
   const place = await openPlace(settings, name);
-  return isRemote(place.url) ? readPlace(place, signal) : readCatalogue(place.url);
+  if (isRemote(place.url)) return readPlace(place, signal);
+  const isOwn = place.url.startsWith(`${settings.backupsDir}${sep}`);
+  return readCatalogue(place.url, isOwn);
 }
 
 /**

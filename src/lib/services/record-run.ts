@@ -80,10 +80,9 @@ export function startRun(start: RunStart): RunRecorder {
       ...facts,
       warnings: [],
     });
-    const untold = await recordKilledRuns(settings.backupsDir).then(
-      () => [],
-      (error: unknown) => [`A run that was killed is missing in the audit log: ${messageOf(error)}`],
-    );
+    const untold = await recordKilledRuns(settings.backupsDir, clock.now()).catch((error: unknown) => [
+      `A run that was killed is missing in the audit log: ${messageOf(error)}`,
+    ]);
     return {untold, done};
   }
 

@@ -1,6 +1,7 @@
 /** Finishes or reverts what interrupted runs left behind, in the folders and on the server. */
 import {rm} from 'node:fs/promises';
 import {withFolderLock} from '../backups/lock.js';
+import {foreignNote} from '../own-file.js';
 import {explainFileError} from '../backups/safe-file.js';
 import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import {countOf} from '../format.js';
@@ -106,7 +107,9 @@ interface RecoveryPlan {
 
 /** Reads folders and server; changes nothing. */
 async function planRecovery(ctx: RunContext): Promise<RecoveryPlan> {
-  const journals = await readJournals(ctx.settings.backupsDir);
+  const journals = await readJournals(ctx.settings.backupsDir, (foreign) =>
+    foreignNote(foreign).forEach(ctx.warn),
+  );
   const files = await findLeftoverFiles(ctx, journals);
   const unseen = journals.flatMap((journal) => entriesLeftAlone(journal));
   let connection: Connection | undefined;

@@ -1,5 +1,6 @@
 /** Writes the report: one page over the audit log and the backups on disk. */
 import {dirname, join, resolve} from 'node:path';
+import {foreignFile, foreignNote, requireTrustedFolder, whyForeign} from '../own-file.js';
 import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import {type ReportData, reportData, reportDays} from '../report/report-data.js';
 import {reportPage} from '../report/report-page.js';
@@ -28,12 +29,13 @@ export async function writeReport(
   const {settings, clock} = context;
   const now = clock.now();
   const earliest = new Date(now.getTime() - reportDays * 86_400_000);
-  const {runs, unreadableLines} = await readHistory(
+  const {runs, unreadableLines, foreign} = await readHistory(
     settings.backupsDir,
     ({startedAt}) => Date.parse(startedAt) >= earliest.getTime(),
   );
   if (unreadableLines > 0)
     context.warn(`${unreadableLines} lines of the audit log cannot be read and are not in the report.`);
+  foreignNote(foreign).forEach(context.warn);
   const {catalogue, places} = await readBackups(context, from, runs);
   for (const {path, reason} of catalogue.problems) context.warn(`${path} is not in the report: ${reason}`);
   const {jobs, zone} = readPlan(settings.config, false);
@@ -42,6 +44,11 @@ export async function writeReport(
     first && jobs.length > 0 ? checkSchedule(jobs, zone, runs, new Date(first.startedAt), now) : undefined;
   const data = reportData({backups: catalogue.backups, places, runs, plan, now});
   const path = resolve(settings.cwd, output ?? join(settings.backupsDir, 'report.html'));
+  if (output === undefined) {
+    await requireTrustedFolder(settings.backupsDir);
+    const reason = await whyForeign(path, 'file').catch(() => undefined); // usually there is none yet
+    if (reason !== undefined) throw foreignFile(path, reason);
+  }
   await makePrivateFolder(dirname(path));
   await writeFileSafely(path, reportPage(data, context.toolVersion));
   return {...data, path};

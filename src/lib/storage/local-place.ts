@@ -1,11 +1,12 @@
 /** A folder as a place for backups. */
-import {createReadStream, createWriteStream, type Stats} from 'node:fs';
-import {readdir, rename, rm, stat} from 'node:fs/promises';
+import {createWriteStream, type Stats} from 'node:fs';
+import {lstat, readdir, rename, rm} from 'node:fs/promises';
 import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
 import {partialSuffix} from '../backups/backup-name.js';
+import {openRegularFile} from '../own-file.js';
 import {
   createPrivateFile,
   explainFileError,
@@ -39,7 +40,7 @@ export function localPlace(folder: string): Place {
 
   async function statusOf(key: string): Promise<Stats | undefined> {
     try {
-      return await stat(pathOf(key));
+      return await lstat(pathOf(key));
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return undefined;
       throw explainFileError(error, pathOf(key));
@@ -128,15 +129,17 @@ async function* readFrom(
 ): AsyncGenerator<Buffer> {
   const abort = signal === undefined ? {} : {signal};
   try {
-    yield* createReadStream(path, {...range, ...abort, highWaterMark: 1 << 20}) as AsyncIterable<Buffer>;
+    const file = await openRegularFile(path, false);
+    yield* file.createReadStream({...range, ...abort, highWaterMark: 1 << 20}) as AsyncIterable<Buffer>;
   } catch (error) {
     signal?.throwIfAborted();
+    if (error instanceof AppError) throw error;
     throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
   }
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
+  return lstat(path).then(
     () => true,
     () => false,
   );

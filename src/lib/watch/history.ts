@@ -1,8 +1,9 @@
 /** Appends runs to the audit log, `history.jsonl`: one line a run, safe with any number of runs at once. */
 import {randomBytes} from 'node:crypto';
-import {constants, type FileHandle, open, rename, stat} from 'node:fs/promises';
+import {constants, type FileHandle, rename, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {timestampForName} from '../backups/backup-name.js';
+import {openOwnFile, requireTrustedFolder} from '../own-file.js';
 import {explainFileError, makePrivateFolder, syncFolder} from '../backups/safe-file.js';
 import {AppError, systemErrorCode} from '../errors.js';
 import {redactValues} from '../redact.js';
@@ -23,14 +24,15 @@ const rotationBytes = 8 * 1024 * 1024;
  * other runs wrote (POSIX write(), "File operations"); no lock is needed, so a stale one can never stop the log.
  * A line that a killed run left torn is ended first. A file that has grown past `rotateAt` bytes is renamed afterwards
  * to `history-<time>-<random>.jsonl`; a run that still has it open writes into the renamed file, which is read as well.
- * @throws DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED
+ * @throws DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED, FOREIGN_FILE
  */
 export async function appendRun(folder: string, record: RunRecord, rotateAt = rotationBytes): Promise<void> {
+  await requireTrustedFolder(folder);
   await makePrivateFolder(folder);
   const path = join(folder, historyName);
   let file: FileHandle | undefined;
   try {
-    file = await open(path, constants.O_CREAT | constants.O_APPEND | constants.O_RDWR, 0o600);
+    file = await openOwnFile(path, constants.O_CREAT | constants.O_APPEND | constants.O_RDWR);
     const sizeBefore = (await file.stat()).size;
     const line = Buffer.from(`${(await endsTorn(file, sizeBefore)) ? '\n' : ''}${formatLine(record)}`);
     const {bytesWritten} = await file.write(line);

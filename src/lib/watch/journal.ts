@@ -1,8 +1,9 @@
 /** The crash journal: what a run has begun and not yet finished, on disk before it is begun. */
 import {randomBytes} from 'node:crypto';
-import {lstat, open, readdir, readFile, rm} from 'node:fs/promises';
+import {constants, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {z} from 'zod';
+import {openOwnFile, type OwnEntries, ownEntries, readOwnFile, requireOwnFolder} from '../own-file.js';
 import {explainFileError, makePrivateFolder, syncFolder} from '../backups/safe-file.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {fateOf, processIdentitySchema, type ProcessIdentity, thisProcess} from '../process-identity.js';
@@ -49,6 +50,8 @@ export interface Journal {
 
 const folderName = '.journal';
 const suffix = '.jsonl';
+/** The time and a random part, as `openJournal` names them. */
+const ourName = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{6}\.jsonl$/;
 
 const headSchema = z.object({
   run: z.string(),
@@ -63,8 +66,9 @@ const lineSchema = z.union([
 
 /**
  * A journal for one run. The file is made by the first entry and gone after the last, so that a run which leaves
- * nothing behind leaves no journal either.
- * @throws FOLDER_NOT_WRITABLE, DISK_FULL from `begin`
+ * nothing behind leaves no journal either. Work on a server goes on where the journal cannot be written, with one
+ * warning: a restore from a read-only folder must be possible, and `recover` also finds databases by their comments.
+ * @throws FOLDER_NOT_WRITABLE, DISK_FULL, FOREIGN_FILE from `begin`, for files
  */
 export function openJournal(ctx: RunContext, command: string): Journal {
   const startedAt = ctx.clock.now().toISOString();
@@ -75,12 +79,13 @@ export function openJournal(ctx: RunContext, command: string): Journal {
   let last = 0;
   let queue = Promise.resolve();
   let isMade = false;
+  let isWarned = false;
 
   const append = (line: object, isDurable: boolean): Promise<void> => {
     const work = queue.then(async () => {
       try {
-        if (!isMade) await makePrivateFolder(folder);
-        const file = await open(path, 'a', 0o600);
+        if (!isMade) await makeOwnFolder(folder);
+        const file = await openOwnFile(path, constants.O_CREAT | constants.O_APPEND | constants.O_WRONLY);
         try {
           const head = isMade ? '' : JSON.stringify({run, command, startedAt, owner: await thisProcess()});
           // Every line begins with its newline: one that a full disk cut short must not swallow the next.
@@ -104,7 +109,18 @@ export function openJournal(ctx: RunContext, command: string): Journal {
     async begin(entry) {
       const number = (last += 1);
       unfinished.add(number);
-      await append({begin: number, entry}, true);
+      try {
+        await append({begin: number, entry}, true);
+      } catch (error) {
+        unfinished.delete(number);
+        if (!('server' in entry)) throw error;
+        if (!isWarned)
+          ctx.warn(
+            `The crash journal cannot be written, and the work goes on without it: ${messageOf(error)}`,
+          );
+        isWarned = true;
+        return () => Promise.resolve();
+      }
       return async () => {
         if (!unfinished.delete(number)) return;
         // Without this line `recover` looks at the thing once more and finds it finished; that is no reason to fail.
@@ -130,27 +146,34 @@ export interface LeftJournal {
   readonly unfinished: readonly JournalEntry[];
 }
 
+/** Makes the journal's folder. @throws FOREIGN_FILE where something else has its name */
+async function makeOwnFolder(folder: string): Promise<void> {
+  await makePrivateFolder(folder);
+  await requireOwnFolder(folder);
+}
+
 /**
- * Every journal in the backups folder; lines that a crash cut short are passed over.
+ * Every journal in the backups folder; lines that a crash cut short are skipped.
  * What others wrote is not believed: a journal says which files and databases to remove.
- * @param userId of whom journals are read; this process's user
+ * @param report is given what was left alone, as `ownEntries` says it
  * @throws READ_FAILED
  */
 export async function readJournals(
   backupsDir: string,
-  userId: number | undefined = process.getuid?.(),
+  report: (foreign: readonly string[]) => void = () => undefined,
 ): Promise<LeftJournal[]> {
   const folder = join(backupsDir, folderName);
   const journals: LeftJournal[] = [];
-  for (const name of await journalNames(folder)) {
+  const {names, foreign} = await journalEntries(folder);
+  report(foreign);
+  for (const name of names) {
     const path = join(folder, name);
     let text: string;
     try {
-      const status = await lstat(path);
-      if (!status.isFile() || (userId !== undefined && status.uid !== userId)) continue;
-      text = await readFile(path, 'utf8');
+      text = await readOwnFile(path);
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') continue; // its run ended just now
+      if (systemErrorCode(error) === 'EACCES') continue; // root's, which root's own recover reads
       throw new AppError('READ_FAILED', `The journal ${path} cannot be read: ${messageOf(error)}.`, {
         cause: error,
       });
@@ -186,11 +209,13 @@ function parseLine(line: string): unknown {
 
 /**
  * A sentence when interrupted runs left something behind, else undefined. Costs one look into a folder in the usual case.
+ * @param report as of `readJournals`
  */
-export async function leftoversNote(ctx: Pick<RunContext, 'settings'>): Promise<string | undefined> {
-  const folder = join(ctx.settings.backupsDir, folderName);
-  if ((await journalNames(folder)).length === 0) return undefined;
-  const left = (await readJournals(ctx.settings.backupsDir)).filter(
+export async function leftoversNote(
+  ctx: Pick<RunContext, 'settings'>,
+  report?: (foreign: readonly string[]) => void,
+): Promise<string | undefined> {
+  const left = (await readJournals(ctx.settings.backupsDir, report)).filter(
     (journal) => journal.fate === 'dead' && journal.unfinished.length > 0,
   );
   if (left.length === 0) return undefined;
@@ -198,12 +223,12 @@ export async function leftoversNote(ctx: Pick<RunContext, 'settings'>): Promise<
   return `An interrupted run (${commands}) left work half done; see it with: destino-db recover --dry-run`;
 }
 
-async function journalNames(folder: string): Promise<string[]> {
+async function journalEntries(folder: string): Promise<OwnEntries> {
   try {
-    return (await readdir(folder)).filter((name) => name.endsWith(suffix)).sort();
+    return await ownEntries(folder, (name) => ourName.test(name));
   } catch (error) {
-    // Without the folder there is no journal; an unreadable one is told by the commands that need it.
-    if (systemErrorCode(error) !== undefined) return [];
+    // Without the folder there is no journal; an unreadable one is reported by the commands that need it.
+    if (systemErrorCode(error) !== undefined) return {names: [], foreign: []};
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 /** Reads the audit log: the current file and those put aside, line by line. */
-import {type FileHandle, open, readdir, stat} from 'node:fs/promises';
+import {type FileHandle, lstat, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
+import {openOwnFile, whyForeign} from '../own-file.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {type RunRecord, runRecordSchema} from './run-record.js';
 
@@ -9,6 +10,8 @@ export interface History {
   readonly runs: readonly RunRecord[];
   /** Lines that are no record: torn by a kill or a full disk, or edited. */
   readonly unreadableLines: number;
+  /** Files with a name of the log that this program left alone, with the reason: "/x/history.jsonl is a pipe". */
+  readonly foreign: readonly string[];
 }
 
 const historyFile = /^history(-.+)?\.jsonl$/;
@@ -24,7 +27,7 @@ export async function readHistory(
 ): Promise<History> {
   const attempts = 5;
   for (let attempt = 1; ; attempt += 1) {
-    const before = await describeFiles(folder);
+    const {files: before, foreign} = await describeFiles(folder);
     const runs = new Map<string, RunRecord>();
     let unreadableLines = 0;
     for (const {name} of before) {
@@ -36,22 +39,29 @@ export async function readHistory(
       }
     }
     // A file put aside meanwhile may have been read twice or not at all; then everything is read again.
-    const isSteady = JSON.stringify(before) === JSON.stringify(await describeFiles(folder));
+    const isSteady = JSON.stringify(before) === JSON.stringify((await describeFiles(folder)).files);
     if (!isSteady && attempt < attempts) continue;
     const byStart = [...runs.values()].sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1));
-    return {runs: byStart, unreadableLines};
+    return {runs: byStart, unreadableLines, foreign};
   }
 }
 
 /** Names and inode numbers of the log's files; a rotation changes them, an append does not. */
-async function describeFiles(folder: string): Promise<{name: string; inode: number}[]> {
+async function describeFiles(
+  folder: string,
+): Promise<{files: {name: string; inode: number}[]; foreign: string[]}> {
+  const files: {name: string; inode: number}[] = [];
+  const foreign: string[] = [];
   try {
-    const names = (await readdir(folder)).filter((name) => historyFile.test(name)).sort();
-    return await Promise.all(
-      names.map(async (name) => ({name, inode: (await stat(join(folder, name))).ino})),
-    );
+    for (const name of (await readdir(folder)).filter((each) => historyFile.test(each)).sort()) {
+      const path = join(folder, name);
+      const reason = await whyForeign(path, 'file');
+      if (reason === undefined) files.push({name, inode: (await lstat(path)).ino});
+      else foreign.push(`${path} ${reason}`);
+    }
+    return {files, foreign};
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
+    if (systemErrorCode(error) === 'ENOENT') return {files, foreign};
     throw new AppError('READ_FAILED', `The audit log in ${folder} cannot be read: ${messageOf(error)}.`, {
       cause: error,
     });
@@ -61,7 +71,7 @@ async function describeFiles(folder: string): Promise<{name: string; inode: numb
 async function* linesOf(path: string): AsyncGenerator<string> {
   let file: FileHandle;
   try {
-    file = await open(path, 'r');
+    file = await openOwnFile(path);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return; // put aside meanwhile; the caller reads again
     throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});

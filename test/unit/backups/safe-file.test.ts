@@ -65,12 +65,12 @@ describe('writeFileSafely', () => {
     expect(await readdir(folder)).toEqual(['file']);
   });
 
-  it('replaces a link instead of what it leads to', async () => {
+  it('leaves a link and what it leads to alone', async () => {
     await writeFile(join(folder, 'victim'), 'precious');
     await symlink(join(folder, 'victim'), join(folder, 'file'));
-    await writeFileSafely(join(folder, 'file'), 'new');
+    await expect(writeFileSafely(join(folder, 'file'), 'new')).rejects.toMatchObject({code: 'FOREIGN_FILE'});
     expect(await readFile(join(folder, 'victim'), 'utf8')).toBe('precious');
-    expect(await readFile(join(folder, 'file'), 'utf8')).toBe('new');
+    expect((await readdir(folder)).sort()).toEqual(['file', 'victim']);
   });
 
   it('leaves the old content and no half file when it fails', async () => {

@@ -23,18 +23,18 @@ describe('the audit log', () => {
     const early = sampleRun({startedAt: '2026-11-22T02:00:00.000Z'});
     await appendRun(folder, late);
     await appendRun(folder, early);
-    expect(await readHistory(folder)).toEqual({runs: [early, late], unreadableLines: 0});
+    expect(await readHistory(folder)).toEqual({runs: [early, late], unreadableLines: 0, foreign: []});
     expect((await stat(current())).mode & 0o777).toBe(0o600);
   });
 
   it('tells lines apart by line feeds alone, not by the separators that JSON leaves as they are', async () => {
     const run = sampleRun({warnings: ['a label with \u2028 and \u2029 in it']});
     await appendRun(folder, run);
-    expect(await readHistory(folder)).toEqual({runs: [run], unreadableLines: 0});
+    expect(await readHistory(folder)).toEqual({runs: [run], unreadableLines: 0, foreign: []});
   });
 
   it('is empty where there is none', async () => {
-    expect(await readHistory(join(folder, 'nowhere'))).toEqual({runs: [], unreadableLines: 0});
+    expect(await readHistory(join(folder, 'nowhere'))).toEqual({runs: [], unreadableLines: 0, foreign: []});
   });
 
   it('ends a line that a killed run left torn, and counts it as unreadable', async () => {
@@ -44,7 +44,7 @@ describe('the audit log', () => {
     expect(await readHistory(folder)).toMatchObject({runs: [before], unreadableLines: 1});
     const after = sampleRun({startedAt: '2026-11-22T04:00:00.000Z'});
     await appendRun(folder, after);
-    expect(await readHistory(folder)).toEqual({runs: [before, after], unreadableLines: 1});
+    expect(await readHistory(folder)).toEqual({runs: [before, after], unreadableLines: 1, foreign: []});
   });
 
   it('keeps every run when files are put aside, and reads them all', async () => {

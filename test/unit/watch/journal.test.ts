@@ -1,4 +1,4 @@
-import {appendFile, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {appendFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {thisProcess} from '../../../src/lib/process-identity.js';
@@ -20,7 +20,7 @@ const partial = (name: string) => ({kind: 'partial', path: `/backups/${name}.par
 
 /** A journal as a process that is no more left it. */
 async function deadJournal(...lines: object[]): Promise<string> {
-  const path = join(folder, 'run.jsonl');
+  const path = join(folder, '2026-11-22T03-10-00-000Z-0123ab.jsonl');
   await mkdir(folder, {recursive: true});
   const owner = {...(await thisProcess()), processStart: 'an earlier boot'};
   const head = {run: 'run', command: 'backup', startedAt: '2026-11-22T03:10:00.000Z', owner};
@@ -58,9 +58,13 @@ describe('a journal', () => {
   });
 
   it('of somebody else is not believed', async () => {
-    await deadJournal({begin: 1, entry: partial('precious')});
+    const path = await deadJournal({begin: 1, entry: partial('precious')});
     expect(await readJournals(join(home, 'backups'))).toHaveLength(1);
-    expect(await readJournals(join(home, 'backups'), (process.getuid?.() ?? 0) + 1)).toEqual([]);
+    await rename(path, join(home, 'journal'));
+    await symlink(join(home, 'journal'), path);
+    const foreign: string[] = [];
+    expect(await readJournals(join(home, 'backups'), (found) => foreign.push(...found))).toEqual([]);
+    expect(foreign).toEqual([`${path} is a symbolic link`]);
   });
 
   it('makes no file for a run that begins nothing', async () => {
