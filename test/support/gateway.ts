@@ -2,9 +2,9 @@
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {closeSync, openSync} from 'node:fs';
-import {connect, createServer} from 'node:net';
 import {join} from 'node:path';
 import {store} from './bucket.js';
+import {answers, freePort} from './ports.js';
 import {requirePrograms} from './require-programs.js';
 
 export interface Gateway {
@@ -89,26 +89,4 @@ export function administrate(args: readonly string[], input = ''): string {
     input,
     stdio: ['pipe', 'pipe', 'ignore'],
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (typeof address !== 'object' || address === null) throw new Error('no free port');
-  return address.port;
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

@@ -6,6 +6,7 @@ import {type Connection, describeConnection} from './connection.js';
 import {explainDatabaseError} from './explain-failure.js';
 import {guardAuthentication} from './guard-authentication.js';
 import {passwordFromFile} from './password-file.js';
+import {keepsSessions, startOwnSession} from './pooler.js';
 import {emptySearchPath, readOwnSearchPath} from './search-path.js';
 import {type Encryption, encryptionOrder, tlsOptions} from './tls.js';
 
@@ -28,7 +29,7 @@ export interface Session {
   ): Promise<number>;
   /** The driver's client, for COPY streams only. */
   readonly client: Client;
-  /** Backend process id, for pg_cancel_backend and for naming blockers. */
+  /** Backend process id as the server says, for pg_cancel_backend and for naming blockers; a pooler gives its clients another one. */
   readonly backendPid: number;
   /** The role's own search_path, as data: the session's is empty. Read once. */
   ownSearchPath(): Promise<string>;
@@ -45,6 +46,7 @@ const pinSession = `
   SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
   SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
    WHERE name IN ('idle_session_timeout', 'transaction_timeout');
+  SELECT pg_catalog.pg_backend_pid() AS pid;
 `;
 
 export interface SessionOptions {
@@ -72,7 +74,7 @@ export async function withSession<T>(
   client.on('error', (error) => {
     broken = error;
   });
-  const backendPid = (client as Client & {processID?: number}).processID ?? 0;
+  let backendPid = (client as Client & {processID?: number}).processID ?? 0;
   let watch: NodeJS.Timeout | undefined;
   const cancel = (): void => {
     void cancelBackend(connection, backendPid);
@@ -82,9 +84,16 @@ export async function withSession<T>(
   try {
     signal?.throwIfAborted(); // since it was looked at last
     // The server may have ended the session before anybody listened; the driver says so here, in words of its own.
-    await client.query(pinSession).catch((error: unknown) => {
-      throw explainDatabaseError(error, `The session on ${describeConnection(connection)}`);
-    });
+    try {
+      if (!keepsSessions(connection))
+        await startOwnSession(client, connection, backendPid, () => connect(connection, signal));
+      const result = [await client.query<Record<string, unknown>>(pinSession)].flat().at(-1);
+      backendPid = Number(result?.rows[0]?.['pid']);
+    } catch (error) {
+      throw error instanceof AppError
+        ? error
+        : explainDatabaseError(error, `The session on ${describeConnection(connection)}`);
+    }
     return await work(sessionOf(client, connection, backendPid));
   } catch (error) {
     signal?.throwIfAborted();

@@ -44,11 +44,16 @@ export const libpqVariables: Readonly<Record<string, string>> = {
  * @throws TRANSACTION_POOLER
  */
 export function refuseTransactionPooler(connection: Connection): void {
-  if (!connection.isTransactionPooler) return;
-  const supabase = connection.host.endsWith('.pooler.supabase.com');
-  throw new AppError(
+  if (connection.isTransactionPooler)
+    throw transactionPooler(`${describeConnection(connection)} (${connection.origin})`, connection.host);
+}
+
+/** TRANSACTION_POOLER, with the way out that fits the host. */
+export function transactionPooler(described: string, host: string): AppError {
+  const supabase = host.endsWith('.pooler.supabase.com');
+  return new AppError(
     'TRANSACTION_POOLER',
-    `${describeConnection(connection)} (${connection.origin}) is a transaction pooler, which keeps no session; nothing was done.`,
+    `${described} is a transaction pooler, which keeps no session; nothing was done.`,
     {
       hint: supabase
         ? 'Set DIRECT_URL to the session pooler: the same host with port 5432 and without pgbouncer=true.'

@@ -31,7 +31,10 @@ export function checkUrl(settings: Settings): Check[] {
 function checkPooler(connection: Connection): Check {
   try {
     refuseTransactionPooler(connection);
-    return passed('pooler', 'the URL does not lead to a transaction pooler');
+    return passed(
+      'pooler',
+      'the URL does not name a transaction pooler; the connection shows whether it leads to one',
+    );
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return failed(

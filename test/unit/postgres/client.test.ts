@@ -14,6 +14,14 @@ function message(type: string, body: Buffer | string): Buffer {
   return Buffer.concat([head, content]);
 }
 
+/** The answer to a query for the backend's process id: no row of its own, as the server gave the client no key either. */
+const pidAnswer = Buffer.concat([
+  message('T', Buffer.concat([Buffer.from('\0\x01pid\0'), Buffer.alloc(18)])),
+  message('D', '\0\x01\0\0\0\x010'),
+  message('C', 'SELECT 1\0'),
+  message('Z', 'I'),
+]);
+
 async function connectionTo(server: Server): Promise<Connection> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const {port} = server.address() as AddressInfo;
@@ -54,7 +62,7 @@ it('ends a session whose server no longer closes the connection', async () => {
     socket.on('error', () => undefined);
     socket.once('data', () => socket.write(Buffer.concat([message('R', Buffer.alloc(4)), ready])));
     socket.on('data', (data) => {
-      if (data.toString('latin1', 0, 1) === 'Q') socket.write(ready);
+      if (data.toString('latin1', 0, 1) === 'Q') socket.write(pidAnswer);
     });
     socket.once('end', () => vi.runAllTimers()); // the farewell, to which there is no answer
   });
