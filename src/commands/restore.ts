@@ -48,7 +48,8 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
     at: Flags.string({
       helpGroup: 'SOURCE',
       helpValue: 'TIME',
-      summary: 'The newest good backup taken at or before TIME (ISO 8601).',
+      summary:
+        'The newest good backup taken at or before TIME (ISO 8601, or as list shows it; UTC without a zone).',
     }),
     ...placeFlags,
     'target-db': Flags.string({
@@ -150,11 +151,18 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
   }
 }
 
-/** A date alone means its end: a backup taken on that day counts. */
+/** What is left out means its end: a backup taken on that day, in that minute or second counts. */
 function parseTime(text: string): Date {
-  const time = parseMoment(text.length === 10 ? `${text}T23:59:59.999Z` : text);
-  if (time) return time;
+  const time = parseMoment(text);
+  if (time) return new Date(time.getTime() + leftOutMs(text) - 1);
   throw new AppError('USAGE', `--at: "${text}" is no time.`, {
     hint: 'Write it as 2026-11-22T03:00:00Z, or as 2026-11-22 for the whole day (UTC).',
   });
+}
+
+/** The length of what a time names: a day, a minute, a second; a fraction names a moment. */
+function leftOutMs(text: string): number {
+  if (text.length === 10) return 86_400_000;
+  if (/\d\.\d/.test(text)) return 1;
+  return /\d\d:\d\d:\d\d/.test(text.slice(11)) ? 1000 : 60_000;
 }

@@ -1,6 +1,6 @@
 /** destino-db status */
 import {Flags, type Interfaces} from '@oclif/core';
-import {proofLevels} from '../lib/backups/backup-record.js';
+import {proofLevels} from '../lib/backups/outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {asAppError} from '../lib/cli/show-error.js';
 import {nagiosStatus, nagiosUnknown, showNagios, showStatus} from '../lib/cli/show-status.js';

@@ -1,11 +1,11 @@
 /** destino-db verify */
 import {Flags} from '@oclif/core';
-import {proofLevels} from '../lib/backups/backup-record.js';
+import {proofLevels} from '../lib/backups/outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {countFlag, placeFlags, sameSettings, sourceOf} from '../lib/cli/flags.js';
 import {showVerified} from '../lib/cli/show-verified.js';
-import {AppError, exitStatus} from '../lib/errors.js';
-import type {VerifyResult} from '../lib/services/verify-backup.js';
+import {AppError} from '../lib/errors.js';
+import {exitCodeOfResults, type VerifyResult} from '../lib/services/verify-backup.js';
 import {verifyFrom} from '../lib/services/verify-from.js';
 
 const chooses = ['backup-file', 'latest', 'all', 'sample'];
@@ -17,8 +17,10 @@ export default class Verify extends BaseCommand {
     'checksum: every file has the size and SHA-256 that were written. archive: and the dump can be read to its end, with the\n' +
     'rows and fingerprints of its metadata. restore: and a scratch database restored from it is equal to it, table by table,\n' +
     'with valid indexes and constraints, its sequences, views and extensions; the scratch database is dropped again.\n' +
-    'The outcome goes into the metadata, where list, status and prune look.\n' +
-    'Exit codes: 0 proven, 2 usage, 3 environment, 4 a backup is damaged or differs, 130 interrupted.';
+    'passed: the backup is what was dumped. failed: its bytes, rows or objects are not. not-possible: the server, the role, the\n' +
+    'disk or the content of the backup did not allow the check, which says nothing about the backup.\n' +
+    'The outcome goes into the metadata, where list, status and prune look; a failure stands until the same or a stronger level passes.\n' +
+    'Exit codes: 0 passed, 2 usage, 3 not possible here, 4 failed, 130 interrupted.';
   static override examples = [
     '<%= config.bin %> verify --latest',
     '<%= config.bin %> verify --latest --level restore',
@@ -89,7 +91,7 @@ export default class Verify extends BaseCommand {
           ...wordsOf('--passphrase-file', flags['passphrase-file']),
         ],
       }),
-      {exitCodeOf: ({results}) => (results.every((result) => result.ok) ? 0 : exitStatus.integrity)},
+      {exitCodeOf: exitCodeOfResults},
     );
   }
 }

@@ -29,7 +29,9 @@ afterAll(async () => {
 it('takes a time without a zone as list shows times, which is UTC, and no day that there is not', async () => {
   const env = {DIRECT_URL: live.url, TZ: 'America/Los_Angeles'};
   const at = (time: string) => runCli(['restore', '--at', time], {cwd: folder, env});
-  expect((await at('2001-02-28 03:00')).stderr).toContain('at or before 2001-02-28T03:00:00.000Z');
+  expect((await at('2001-02-28 03:00')).stderr).toContain('at or before 2001-02-28T03:00:59.999Z');
+  expect((await at('2001-02-28 03:00:05')).stderr).toContain('at or before 2001-02-28T03:00:05.999Z');
+  expect((await at('2001-02-28T03:00:05.5Z')).stderr).toContain('at or before 2001-02-28T03:00:05.500Z');
   expect((await at('2001-02-28')).stderr).toContain('at or before 2001-02-28T23:59:59.999Z');
   expect((await at('2001-02-31')).status).toBe(2);
 });

@@ -4,6 +4,7 @@ import {
   type BackupRecord,
   formatBackupRecord,
   readBackupRecord,
+  standingOfRecord,
 } from '../../src/lib/backups/backup-record.js';
 import {AppError} from '../../src/lib/errors.js';
 import {silentProgress} from '../../src/lib/progress/progress.js';
@@ -114,6 +115,10 @@ async function withRecord<T>(
   } finally {
     await writeFile(metadataPath, before);
   }
+}
+
+async function standing(kind: DumpKind): Promise<ReturnType<typeof standingOfRecord>> {
+  return standingOfRecord(await readBackupRecord(backupOf(kind).metadataPath));
 }
 
 /** A context in which something happens to the scratch database when a step begins. */
@@ -243,10 +248,16 @@ describe('verify', () => {
 
   it('says which host does not answer when the scratch URL is wrong', async () => {
     const url = 'postgresql://nobody@127.0.0.1:9/x?sslmode=disable';
-    await expect(verify('custom', {level: 'restore', scratch: {kind: 'url', url}})).rejects.toMatchObject({
+    expect(await verify('custom', {level: 'restore', scratch: {kind: 'url', url}})).toMatchObject({
+      outcome: 'not-possible',
+      ok: false,
       code: 'CONNECTION_REFUSED',
     });
-    expect((await readBackupRecord(backupOf('custom').metadataPath)).proofs.at(-1)).toMatchObject({ok: true});
+    const record = await readBackupRecord(backupOf('custom').metadataPath);
+    expect(record.proofs.at(-1)).toMatchObject({level: 'archive', outcome: 'passed'});
+    expect(record.notPossible).toMatchObject([
+      {level: 'restore', outcome: 'not-possible', code: 'CONNECTION_REFUSED'},
+    ]);
   });
 
   it('names the table in which the last digit of one row is changed after the restore', async () => {
@@ -289,16 +300,73 @@ describe('verify', () => {
     );
   });
 
-  it('takes a dump that cannot be restored for a bad backup, and drops the scratch database', async () => {
+  it('never takes a backup for a bad one that this server does not let restore, and drops the scratch database', async () => {
     const within = during(/^Restore /, (scratch) => scratch.run('CREATE SCHEMA kinds'));
+    const before = standing('custom');
     const result = await verify('custom', {level: 'restore'}, within);
-    expect(result.findings).toHaveLength(1);
-    expect(result.findings[0]).toMatch(/^It cannot be restored: .*schema "kinds" already exists/);
+    expect(result).toMatchObject({outcome: 'not-possible', ok: false, hint: expect.any(String) as string});
+    expect(result.findings).toEqual([expect.stringMatching(/schema "kinds" already exists/)]);
+    expect((await standing('custom')).failure).toEqual((await before).failure);
     expect(await scratchDatabases()).toEqual([]);
   });
 
-  it('drops the scratch database after an interruption, and notes nothing', async () => {
-    const before = await readFile(backupOf('sql').metadataPath, 'utf8');
+  it.each(['custom', 'sql'] as const)(
+    'never takes a %s backup for a bad one where the connection of the restore is ended',
+    async (kind) => {
+      const within = during(/^Restore /, async (scratch) => {
+        // Every session that comes to the scratch database is ended, whatever it is about.
+        await scratch.run(`
+          CREATE FUNCTION end_session() RETURNS event_trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); END';
+          CREATE EVENT TRIGGER ends ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION end_session()`);
+      });
+      const result = await verify(kind, {level: 'restore'}, within);
+      expect(result).toMatchObject({outcome: 'not-possible', code: 'CONNECTION_LOST'});
+      expect(await scratchDatabases()).toEqual([]);
+    },
+  );
+
+  it.each(['custom', 'sql'] as const)(
+    'never takes a %s backup for a bad one where a limit of the server ends the restore',
+    async (kind) => {
+      const within = during(/^Restore /, (scratch) =>
+        scratch.run(`
+          CREATE FUNCTION is_full() RETURNS event_trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION USING ERRCODE = '53400', MESSAGE = 'temporary file size exceeds temp_file_limit'; END $$;
+          CREATE EVENT TRIGGER full_disk ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION is_full()`),
+      );
+      const result = await verify(kind, {level: 'restore'}, within);
+      expect(result.outcome).toBe('not-possible');
+      expect(result.findings[0]).toContain('temp_file_limit');
+    },
+  );
+
+  it('takes a backup whose rows the server refuses for a bad one', async () => {
+    const within = during(/^Restore /, (scratch) =>
+      scratch.run(`
+        CREATE FUNCTION no_rows() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN RAISE EXCEPTION USING ERRCODE = '23505', MESSAGE = 'duplicate key value violates unique constraint "x"'; END $$;
+        CREATE FUNCTION guard() RETURNS event_trigger LANGUAGE plpgsql AS $$
+          DECLARE made text;
+          BEGIN FOR made IN SELECT object_identity FROM pg_catalog.pg_event_trigger_ddl_commands()
+                             WHERE object_identity = 'kinds.numbers' LOOP
+            EXECUTE 'CREATE TRIGGER no_rows BEFORE INSERT ON ' || made || ' FOR EACH ROW EXECUTE FUNCTION public.no_rows()';
+          END LOOP; END $$;
+        CREATE EVENT TRIGGER guards ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION guard()`),
+    );
+    const result = await verify('custom', {level: 'restore'}, within);
+    expect(result).toMatchObject({outcome: 'failed', code: null});
+    expect(result.findings[0]).toContain('duplicate key');
+    expect((await standing('custom')).failure).toMatchObject({level: 'restore'});
+    // A weaker level proves nothing against it.
+    await verify('custom');
+    expect((await standing('custom')).failure).toMatchObject({level: 'restore'});
+    await verify('custom', {level: 'restore'});
+    expect(await standing('custom')).toMatchObject({failure: null, proof: {level: 'restore'}});
+  });
+
+  it('drops the scratch database after an interruption, which is no failure of the backup', async () => {
+    await verify('sql', {level: 'restore'});
     const interruption = new AbortController();
     const within = during(
       /^Restore /,
@@ -310,7 +378,11 @@ describe('verify', () => {
     );
     await expect(verify('sql', {level: 'restore'}, within)).rejects.toMatchObject({code: 'INTERRUPTED'});
     expect(await scratchDatabases()).toEqual([]);
-    expect(await readFile(backupOf('sql').metadataPath, 'utf8')).toBe(before);
+    expect((await readBackupRecord(backupOf('sql').metadataPath)).notPossible?.at(-1)).toMatchObject({
+      level: 'restore',
+      code: 'INTERRUPTED',
+    });
+    expect(await standing('sql')).toMatchObject({failure: null, proof: {level: 'restore'}});
   });
 
   it('proves on a throw-away server without any database URL', async () => {

@@ -80,7 +80,8 @@ describe.each(['custom', 'sql', 'directory'] as const)('a backup in %s format', 
 
     const latest = {level: 'checksum', scratch} as const;
     expect((await verifyFrom(context(), {}, latest)).results).toMatchObject([{ok: true}]);
-    await expect(verifyFrom(context(), {}, {...latest, level: 'archive'})).rejects.toMatchObject({
+    expect((await verifyFrom(context(), {}, {...latest, level: 'archive'})).results[0]).toMatchObject({
+      outcome: 'not-possible',
       code: 'KEY_NEEDED',
     });
     const proven = await verifyFrom(context(), key, {...latest, level: 'restore'});
@@ -158,7 +159,8 @@ it('is encrypted with a passphrase, by flag or by the config file', async () => 
   const words = {passphraseFile: 'words.txt'};
   const made = await backupDatabase(context({encryption: words}), {});
   expect(made).toMatchObject({encrypted: true, path: expect.stringMatching(/\.dump\.age$/) as string});
-  await expect(verifyFrom(context(), key, {level: 'archive', scratch})).rejects.toMatchObject({
+  expect((await verifyFrom(context(), key, {level: 'archive', scratch})).results[0]).toMatchObject({
+    outcome: 'not-possible',
     code: 'KEY_NEEDED',
   });
   const proven = await verifyFrom(context(), words, {level: 'archive', scratch});

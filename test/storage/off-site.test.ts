@@ -112,7 +112,7 @@ describe.each(['custom', 'sql'] as const)('a backup streamed in %s format', (for
     expect(made.path).toMatch(/^s3:\/\/.*\.age$/);
     // It was read on its way as a backup on a disk is read back.
     const here = await backupToPlaces(context(), {format}, {});
-    expect(made.verification).toEqual({level: 'archive', ok: true});
+    expect(made.verification).toEqual({level: 'archive', ok: true, outcome: 'passed'});
     expect(made.tables).toEqual(here.tables);
     await rm(join(folder, 'backups/database'), {recursive: true});
     expect((await readdir(join(folder, 'backups'))).filter((name) => !name.startsWith('.'))).toEqual([]);
@@ -325,16 +325,16 @@ it('keeps two machines apart in one bucket, though they made backups of one name
 });
 
 it('finds what was changed in the bucket, notes it, and restores nothing of it', async () => {
-  await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('what was written'));
+  const id = await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('what was written'));
   await copyBackups(context(), {to: [place]});
   const key = (await keysIn(bucket)).find((name) => name.endsWith('.dump')) ?? '';
   await storeClient().send(new PutObjectCommand({Bucket: bucket, Key: key, Body: 'what was wrotten'}));
   const latest = {from: place};
   await expect(
-    restoreFrom(context(), latest, {isLatest: true, targetDb: 'never', createDb: true}),
+    restoreFrom(context(), latest, {backupFile: id, targetDb: 'never', createDb: true}),
   ).rejects.toMatchObject({code: 'CHECKSUM_MISMATCH'});
-  const {results} = await verifyFrom(context(), latest, isRestoring);
-  expect(results).toMatchObject([{ok: false}]);
+  const {results} = await verifyFrom(context(), latest, {...isRestoring, backupFile: id});
+  expect(results).toMatchObject([{ok: false, outcome: 'failed'}]);
   const {backups} = await listBackups(context(), latest);
   expect(backups[0]?.verification?.ok).toBe(false);
 });
@@ -344,7 +344,7 @@ it('comes back from the bucket into a folder as it lies there, or decrypted when
   await copyBackups(context(), {to: [place], recipients: [recipient], identityFile: 'key.txt'});
   await copyBackups(context(), {from: place, to: ['sealed']});
   expect((await readdir(join(folder, 'sealed'))).sort()).toEqual([`${id}.dump.age`, `${id}.metadata.json`]);
-  const {results} = await verifyFrom(context(), {from: 'sealed'}, isRestoring);
+  const {results} = await verifyFrom(context(), {from: 'sealed'}, {...isRestoring, backupFile: id});
   expect(results).toMatchObject([{id, ok: true}]);
   const plain = {from: place, to: ['back'], isOpening: true};
   await expect(copyBackups(context(), plain)).rejects.toMatchObject({code: 'KEY_NEEDED'});

@@ -189,12 +189,13 @@ describe('with the rights to make backups', () => {
   it('but that to write, backups are proven and restored all the same', async () => {
     const bucket = await bucketWith(['backups']);
     const to = `s3://${bucket}/shop`;
-    await backupToPlaces(context(), {schemaOnly: true}, {to: [to]});
+    const made = await backupToPlaces(context(), {schemaOnly: true}, {to: [to]});
+    const backupFile = made.id ?? '';
     const Policy = policyOf(bucket, ['backups']).replace('"s3:PutObject",', '');
     await storeClient().send(new PutBucketPolicyCommand({Bucket: bucket, Policy}));
     for (const level of ['checksum', 'archive'] as const) {
       const reader = context();
-      const {results} = await verifyFrom(reader, {from: to}, {level, scratch});
+      const {results} = await verifyFrom(reader, {from: to}, {level, scratch, backupFile});
       expect(results).toMatchObject([{level, ok: true}]);
       expect(reader.warnings).toEqual([expect.stringContaining('could not be noted') as string]);
     }

@@ -1,5 +1,5 @@
 /** The status of the simulated month at any moment of it. */
-import type {BackupRecord} from '../../src/lib/backups/backup-record.js';
+import {type BackupRecord, contentOf} from '../../src/lib/backups/backup-record.js';
 import type {Catalogue} from '../../src/lib/backups/catalogue.js';
 import {assessStatus, type Status, type StatusLimits} from '../../src/lib/watch/status.js';
 import {simulateMonth} from './simulated-month.js';
@@ -20,6 +20,7 @@ export function catalogueOf(records: readonly BackupRecord[]): Catalogue {
     compressed: record.compressed,
     sizeBytes: record.size,
     label: record.label,
+    content: contentOf(record),
     record,
   }));
   return {backups: backups.reverse(), problems: []};

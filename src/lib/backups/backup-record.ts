@@ -4,10 +4,7 @@ import {z} from 'zod';
 import {AppError, messageOf} from '../errors.js';
 import {backupFormats} from '../settings/config-schema.js';
 import {openRegularFile} from '../own-file.js';
-
-export const proofLevels = ['checksum', 'archive', 'restore'] as const;
-/** How far a backup is proven: its bytes are those written; it can be read whole; it was restored and found equal. */
-export type ProofLevel = (typeof proofLevels)[number];
+import {type BackupContent, backupContents, proofLevels, type Standing, standingOf} from './outcome.js';
 
 const bytes = z.int().min(0);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -55,7 +52,10 @@ export type Shrink = z.infer<typeof shrinkSchema>;
 const verificationSchema = z.object({
   level: z.enum(proofLevels),
   at: z.iso.datetime(),
+  /** True for an outcome of "passed" alone. */
   ok: z.boolean(),
+  /** Missing in metadata of 0.1.0. */
+  outcome: z.enum(['passed', 'failed']).optional(),
   /** Duration of the proof, ms. */
   duration: z.int().min(0),
   /** What was found wrong, a line each. */
@@ -64,6 +64,22 @@ const verificationSchema = z.object({
   restoreDuration: z.int().min(0).optional(),
 });
 export type Verification = z.infer<typeof verificationSchema>;
+
+const notPossibleSchema = z.object({
+  level: z.enum(proofLevels),
+  at: z.iso.datetime(),
+  outcome: z.literal('not-possible'),
+  /** ms */
+  duration: z.int().min(0),
+  /** Code of the error that stood in the way. */
+  code: z.string(),
+  /** Why it was not possible, a line each. */
+  findings: z.array(z.string()),
+  /** What would make it possible. */
+  hint: z.string().nullable(),
+});
+/** A check that could not be made where it was tried, which says nothing about the backup. */
+export type NotPossible = z.infer<typeof notPossibleSchema>;
 
 /** That the files are encrypted, to whom, and what they hold: `sha256`, `size` and paths of the record are those of the stored files. */
 const encryptionSchema = z.object({
@@ -103,6 +119,8 @@ export const backupRecordSchema = z.object({
     excludeSchemas: z.array(z.string()),
     parallelJobs: z.int(),
   }),
+  /** Missing in metadata of 0.1.0, where `config` tells it. */
+  content: z.enum(backupContents).optional(),
   clientVersion: z.string(),
   serverMajor: z.int(),
   /** Which database this is a backup of: the cluster's number where it is readable, else host and port. */
@@ -110,6 +128,8 @@ export const backupRecordSchema = z.object({
     systemIdentifier: z.string().nullable(),
     host: z.string(),
     port: z.int(),
+    /** Reference of the Supabase project; absent for other servers, and in metadata of 0.1.0. */
+    project: z.string().optional(),
     owner: z.string(),
     locale: localeSchema,
     sizeBytes: bytes,
@@ -124,6 +144,8 @@ export const backupRecordSchema = z.object({
   verification: verificationSchema.nullable(),
   /** Proofs made later, oldest first. */
   proofs: z.array(verificationSchema),
+  /** Checks that could not be made: the newest of each level, beside the outcomes above and never in their place. */
+  notPossible: z.array(notPossibleSchema).optional(),
   label: z.string().nullable(),
   encryption: encryptionSchema.optional(),
   /** The folder of the files in an object store ("data/.../"); absent where they lie beside the metadata. */
@@ -198,19 +220,31 @@ export function formatBackupRecord(record: Readonly<Record<string, unknown>>): s
   return `${JSON.stringify(record, null, 2)}\n`;
 }
 
-/** The strongest proof that held, or null when there is none; a later proof that failed withdraws all before it. */
-export function proofOf(record: Pick<BackupRecord, 'verification' | 'proofs'>): Verification | null {
-  let best: Verification | null = null;
-  for (const proof of [...(record.verification ? [record.verification] : []), ...record.proofs]) {
-    if (!proof.ok) best = null;
-    else if (!best || proofLevels.indexOf(proof.level) >= proofLevels.indexOf(best.level)) best = proof;
-  }
-  return best;
+/** What the metadata's checks together say of the backup. */
+export function standingOfRecord(
+  record: Pick<BackupRecord, 'verification' | 'proofs' | 'notPossible' | 'content' | 'config'>,
+): Standing<Verification, NotPossible> {
+  return standingOf(record, contentOf(record));
 }
 
-/** Whether the newest proof that was tried failed. */
-export function isKnownBad(record: Pick<BackupRecord, 'verification' | 'proofs'>): boolean {
-  return !((record.proofs.at(-1) ?? record.verification)?.ok ?? true);
+/** What the backup contains of its database. Tables and schemas that were left out on purpose do not make it a part. */
+export function contentOf({
+  content,
+  config,
+}: {
+  readonly content?: BackupContent | undefined;
+  readonly config: {
+    readonly schemaOnly: boolean;
+    readonly dataOnly: boolean;
+    readonly includeTables: readonly string[];
+    readonly includeSchemas: readonly string[];
+  };
+}): BackupContent {
+  if (content !== undefined) return content;
+  const {schemaOnly, dataOnly, includeTables, includeSchemas} = config;
+  if (dataOnly) return 'data';
+  if (schemaOnly) return 'schema';
+  return includeTables.length + includeSchemas.length > 0 ? 'tables' : 'whole';
 }
 
 /** Rows of all tables together; null where they were not counted. */

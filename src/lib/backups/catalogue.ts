@@ -4,11 +4,13 @@ import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import {metadataName, metadataSuffix} from './backup-name.js';
-import {type BackupRecord, isKnownBad, proofOf, readMetadata, recordIn} from './backup-record.js';
+import {type BackupRecord, contentOf, readMetadata, recordIn, standingOfRecord} from './backup-record.js';
 import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
 import {foreignFile, requireOwnDump, requireTrustedFolder, whyForeign} from '../own-file.js';
+import type {BackupContent} from './outcome.js';
 import {newestFirst, type RetentionCandidate} from './retention.js';
 import {explainFileError} from './safe-file.js';
+import {supabaseProject} from '../supabase-project.js';
 
 export interface Backup {
   readonly id: string;
@@ -21,6 +23,7 @@ export interface Backup {
   readonly compressed: boolean;
   readonly sizeBytes: number;
   readonly label: string | null;
+  readonly content: BackupContent;
   /** The whole metadata; null for a backup that the old scripts made, of which nothing is proven. */
   readonly record: BackupRecord | null;
   /** Where good copies of it are, when several places were read together. */
@@ -109,47 +112,56 @@ export function recordedBackup(
     compressed: record.compressed,
     sizeBytes: record.size,
     label: record.label,
+    content: contentOf(record),
     record,
   };
 }
 
-/** A backup that may be used: it is not known to be damaged. */
-export function isGood(backup: Backup): boolean {
-  return backup.record === null || !isKnownBad(backup.record);
+/** Whether no failed check of it stands. */
+export function isGood({record}: Backup): boolean {
+  return record === null || standingOfRecord(record).failure === null;
 }
 
-/** Whether it is of the whole database: a dump of some tables, of rows or of definitions alone saves nobody. */
-export function isWhole({record}: Backup): boolean {
-  if (!record) return true;
-  const {schemaOnly, dataOnly, includeTables, includeSchemas} = record.config;
-  return !schemaOnly && !dataOnly && includeTables.length + includeSchemas.length === 0;
+/** The label of the backup that a restore makes of what it is about to replace. */
+export const safetyLabel = 'safety';
+
+/** Whether it is of the whole database as it was at work: neither a part of it nor the copy of what a restore replaced, which may be the damage itself. */
+export function isWhole({content, label}: Pick<Backup, 'content' | 'label'>): boolean {
+  return content === 'whole' && label !== safetyLabel;
+}
+
+/** Whether it may be proposed, or counted, where nobody named a backup. */
+export function isUsable(backup: Backup): boolean {
+  return isWhole(backup) && isGood(backup);
 }
 
 /** What retention decides by. */
 export function retentionCandidate(backup: Backup): RetentionCandidate & {readonly backup: Backup} {
   const {record} = backup;
+  const standing = record && standingOfRecord(record);
   return {
     backup,
     id: backup.id,
     identity: databaseIdentity(backup) + partOf(backup),
     createdAt: backup.createdAt,
     label: backup.label,
-    isGood: isGood(backup),
-    isProvenByRestore: record !== null && proofOf(record)?.level === 'restore',
+    isGood: !standing?.failure,
+    isProvenByRestore: standing?.proof?.level === 'restore',
     isShrunk: record !== null && record.shrink.length > 0,
   };
 }
 
-/** What was dumped of the database, where that is not all: many backups of a part must not push out those of the whole. */
+/** What was dumped of the database, where that is not all, or for what: such backups must not push out those of the whole. */
 function partOf(backup: Backup): string {
-  if (isWhole(backup) || !backup.record) return '';
-  const {schemaOnly, dataOnly, includeTables, includeSchemas} = backup.record.config;
-  return ` ${JSON.stringify({schemaOnly, dataOnly, includeTables, includeSchemas})}`;
+  if (isWhole(backup)) return '';
+  if (backup.content === 'whole') return ` ${safetyLabel}`;
+  const {includeTables = [], includeSchemas = []} = backup.record?.config ?? {};
+  return ` ${JSON.stringify({content: backup.content, includeTables, includeSchemas})}`;
 }
 
 /**
- * Which database a backup is of: the cluster's own number and the name; host and port where the role could not read
- * that number; the name alone for the old scripts' backups, which say no more.
+ * Which database a backup is of: the cluster's own number and the name; the Supabase project, or host and port, where the role
+ * could not read that number; the name alone for the old scripts' backups, which say no more.
  */
 export function databaseIdentity({
   record,
@@ -159,8 +171,17 @@ export function databaseIdentity({
   readonly database: string;
 }): string {
   if (record === null) return JSON.stringify(['old scripts', database]);
-  const {systemIdentifier, host, port} = record.source;
-  return JSON.stringify([systemIdentifier ?? `${host}:${port}`, database]);
+  return JSON.stringify([record.source.systemIdentifier ?? serverOf(record.source), database]);
+}
+
+/** The Supabase project, else host and port: what an address says of the server behind it. */
+export function serverOf(source: Pick<OwnDatabase, 'host' | 'port' | 'project'>): string {
+  return projectOf(source) ?? `${source.host.toLowerCase().replace(/\.$/, '')}:${source.port}`;
+}
+
+/** Metadata of 0.1.0 have no project; a pooler's host does not name it. */
+function projectOf({project, host}: Pick<OwnDatabase, 'host' | 'project'>): string | undefined {
+  return project ?? supabaseProject({host});
 }
 
 export interface BackupChoice {
@@ -169,36 +190,37 @@ export interface BackupChoice {
   readonly isLatest?: boolean | undefined;
   /** The newest good backup taken at or before this moment. */
   readonly at?: Date | undefined;
-  /** The database that `isLatest` and `at` mean where backups of several are found. */
+  /** The database that `isLatest` and `at` mean; without it all backups have to be of one. */
   readonly own?: OwnDatabase | undefined;
 }
 
+/** The database that the settings name, as far as it is known. */
 export interface OwnDatabase {
   readonly database: string;
   readonly host: string;
   readonly port: number;
+  /** Of Supabase. */
+  readonly project?: string | undefined;
+  /** The cluster's number; null or undefined where the server did not say. */
+  readonly systemIdentifier?: string | null | undefined;
 }
 
 /**
- * Backups of several databases in one place must not be mixed up: those of the name are taken then, and of several servers'
- * those of the own one where it has any. Of one database only, the name of the URL does not matter.
+ * The backups of one database. The cluster's number decides where both sides know it, else the project, else the address; a backup
+ * that was made by another way to the same server counts by the number of one that was made by this way. The old scripts' backups
+ * have a name only.
+ * @param backups newest first
  */
-export function narrowToOwn<B extends Backup>(
-  backups: readonly B[],
-  own: OwnDatabase | undefined,
-): readonly B[] {
-  if (!own || new Set(backups.map(databaseIdentity)).size < 2) return backups;
-  const isNamed = new Set(backups.map(({database}) => database)).size > 1;
-  const named = isNamed ? backups.filter(({database}) => database === own.database) : backups;
-  const identities = new Set(
-    named
-      .filter(({record}) => record?.source.host === own.host && record.source.port === own.port)
-      .map(databaseIdentity),
-  );
-  // The old scripts' backups do not tell their server.
-  return identities.size === 0
-    ? named
-    : named.filter((backup) => backup.record === null || identities.has(databaseIdentity(backup)));
+function ofDatabase<B extends Backup>(backups: readonly B[], own: OwnDatabase): B[] {
+  const named = backups.filter(({database}) => database === own.database);
+  const isHere = ({record}: B): boolean => record !== null && serverOf(record.source) === serverOf(own);
+  // Of several clusters that stood at one address, one after the other, the last.
+  const number = own.systemIdentifier ?? named.find(isHere)?.record?.source.systemIdentifier ?? null;
+  return named.filter((backup) => {
+    if (backup.record === null) return true;
+    const {systemIdentifier} = backup.record.source;
+    return number !== null && systemIdentifier !== null ? systemIdentifier === number : isHere(backup);
+  });
 }
 
 /**
@@ -209,26 +231,106 @@ export function narrowToOwn<B extends Backup>(
 export async function chooseBackup(folder: string, choice: BackupChoice, cwd: string): Promise<Backup> {
   if (choice.file !== undefined && choice.file !== 'latest') return findByName(folder, choice.file, cwd);
   const {backups, problems} = await readCatalogue(folder);
-  const newest = newestGood(backups, choice);
-  if (newest) return newest;
-  const moment = choice.at === undefined ? '' : ` taken at or before ${choice.at.toISOString()}`;
-  throw new AppError('BACKUP_NOT_FOUND', `There is no good backup${moment} in ${folder}.`, {
-    hint:
-      backups.length + problems.length === 0
-        ? 'Make one: destino-db backup'
-        : 'See what there is: destino-db list',
-  });
+  return newestUsable(backups, choice, folder, problems.length > 0);
 }
 
 /**
- * The newest good backup of the whole database; where there is none, the newest good one.
+ * What --latest and --at mean everywhere: the newest intact backup of the whole database that is the own one, and no safety backup.
  * @param backups newest first
+ * @param place for messages
+ * @param hasProblems whether there are metadata files that cannot be read
+ * @throws BACKUP_NOT_FOUND, which says what there is instead
  */
-export function newestGood<B extends Backup>(backups: readonly B[], {own, at}: BackupChoice): B | undefined {
-  const good = narrowToOwn(backups, own).filter(
-    (backup) => isGood(backup) && (at === undefined || backup.createdAt <= at),
+export function newestUsable<B extends Backup>(
+  backups: readonly B[],
+  {own, at}: BackupChoice,
+  place: string,
+  hasProblems = false,
+): B {
+  const ofOwn = own ? ofDatabase(backups, own) : ofOnlyDatabase(backups, place);
+  const usable = ofOwn.filter(isUsable);
+  const found = usable.find(({createdAt}) => at === undefined || createdAt <= at);
+  if (found) return found;
+  throw noneUsable(backups, {ofOwn, own, at, hasProblems}, place);
+}
+
+/** @throws BACKUP_NOT_FOUND where the backups are of several databases and nothing says which is meant */
+function ofOnlyDatabase<B extends Backup>(backups: readonly B[], place: string): readonly B[] {
+  const usable = backups.filter(isUsable);
+  if (new Set(usable.map(databaseIdentity)).size < 2) return backups;
+  throw new AppError(
+    'BACKUP_NOT_FOUND',
+    `${place} has backups of several databases, and no database was named.`,
+    {
+      hint: 'Name one by DIRECT_URL or --database-url, or a backup by --backup-file ID.',
+      details: newestOfEach(usable),
+    },
   );
-  return good.find(isWhole) ?? good[0];
+}
+
+function noneUsable(
+  backups: readonly Backup[],
+  {
+    ofOwn,
+    own,
+    at,
+    hasProblems,
+  }: {
+    ofOwn: readonly Backup[];
+    own: OwnDatabase | undefined;
+    at: Date | undefined;
+    hasProblems: boolean;
+  },
+  place: string,
+): AppError {
+  const moment = at === undefined ? '' : ` taken at or before ${at.toISOString()}`;
+  const whose = own && backups.length > 0 ? ` of ${nameWithHost(own)}` : '';
+  const none = `There is no good backup${whose}${moment} in ${place}.`;
+  const seeAll = 'See what there is: destino-db list';
+  if (backups.length === 0)
+    return new AppError('BACKUP_NOT_FOUND', none, {
+      hint: hasProblems ? seeAll : 'Make one: destino-db backup',
+    });
+  if (ofOwn.length > 0) {
+    const unusable = ofOwn.filter((backup) => !isUsable(backup)).map(whyNot);
+    return new AppError('BACKUP_NOT_FOUND', none, {hint: seeAll, details: unusable.slice(0, 8)});
+  }
+  const others = newestOfEach(backups.filter(isUsable));
+  const what = others.length > 0 ? 'Its backups are of other databases.' : '';
+  return new AppError('BACKUP_NOT_FOUND', `${none} ${what}`.trim(), {
+    hint: others.length > 0 ? `To use one of those, name it: --backup-file ID. ${seeAll}` : seeAll,
+    details: others,
+  });
+}
+
+function whyNot(backup: Backup): string {
+  if (!isGood(backup)) return `${backup.id}: a check of it failed`;
+  return `${backup.id}: ${isWhole(backup) ? 'taken later' : backup.content === 'whole' ? 'the safety copy of what a restore replaced' : contentWords[backup.content]}`;
+}
+
+/** What a backup contains, in words. */
+export const contentWords: Readonly<Record<BackupContent, string>> = {
+  whole: 'the whole database',
+  schema: 'definitions alone, without rows',
+  data: 'rows alone, without definitions',
+  tables: 'chosen tables or schemas',
+};
+
+/** "shop at db.example:5432: newest shop-2026-11-22T03-00-00", one for each database. */
+function newestOfEach(backups: readonly Backup[]): string[] {
+  const newest = new Map<string, Backup>();
+  for (const backup of backups) {
+    const identity = databaseIdentity(backup);
+    if (!newest.has(identity)) newest.set(identity, backup);
+  }
+  return [...newest.values()].map(
+    (backup) =>
+      `${backup.record ? nameWithHost({database: backup.database, ...backup.record.source}) : backup.database}: newest ${backup.id}`,
+  );
+}
+
+function nameWithHost(own: OwnDatabase): string {
+  return `${own.database} at ${serverOf(own)}`;
 }
 
 async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {

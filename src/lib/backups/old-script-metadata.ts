@@ -15,6 +15,13 @@ const oldMetadata = z.object({
   compressed: z.boolean().optional(),
   size: z.number().optional(),
   command: z.literal('backup-database.ts'),
+  config: z
+    .looseObject({
+      includeSchema: z.boolean().catch(true),
+      includeData: z.boolean().catch(true),
+      includeTables: z.array(z.unknown()).catch([]),
+    })
+    .catch({includeSchema: true, includeData: true, includeTables: []}),
 });
 
 /** Whether it was written by the old scripts: they named themselves, and gave no schemaVersion. */
@@ -46,6 +53,7 @@ export async function readOldScriptBackup(metadataPath: string, data: unknown): 
     }
     await requireOwnDump(path);
     const created = new Date(parsed.data.timestamp);
+    const {includeSchema, includeData, includeTables} = parsed.data.config;
     return {
       id: basename(path).replace(/\.(?:dump|sql\.gz|sql|dir)$/, ''),
       path,
@@ -56,6 +64,13 @@ export async function readOldScriptBackup(metadataPath: string, data: unknown): 
       compressed: path.endsWith('.gz') || (parsed.data.compressed ?? false),
       sizeBytes: parsed.data.size ?? status.size,
       label: null,
+      content: !includeSchema
+        ? 'data'
+        : !includeData
+          ? 'schema'
+          : includeTables.length > 0
+            ? 'tables'
+            : 'whole',
       record: null,
     };
   }

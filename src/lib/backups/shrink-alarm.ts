@@ -1,6 +1,6 @@
 /** Tells when a backup holds far fewer rows than the one before: perhaps the data was lost, not the need for it. */
 import type {BackupRecord, RecordedTable, Shrink} from './backup-record.js';
-import {type Backup, databaseIdentity, isGood} from './catalogue.js';
+import {type Backup, databaseIdentity, isGood, safetyLabel} from './catalogue.js';
 
 export interface ShrinkLimits {
   /** Loss of a table's rows, in percent of what there were, that is still taken for normal: 0 to 100. */
@@ -38,7 +38,7 @@ export function findShrinkage(
 
 /**
  * The backup to compare a new one with: the newest good one of the same database, taken with the same choice of tables,
- * that stands under no alarm itself. A backup without rows (schema only) is compared with nothing.
+ * that stands under no alarm itself and is no safety backup, which may hold the damage. A backup without rows (schema only) is compared with nothing.
  * @param backups newest first, without the new one
  */
 export function lastComparable(
@@ -52,6 +52,7 @@ export function lastComparable(
       backup.record !== null &&
       backup.record.verification !== null && // without it no rows were counted
       isGood(backup) &&
+      backup.label !== safetyLabel &&
       databaseIdentity(backup) === identity &&
       backup.record.shrink.length === 0 &&
       selectionOf(backup.record) === selectionOf(record),

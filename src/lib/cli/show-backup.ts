@@ -1,4 +1,5 @@
 /** The result of `backup` as lines for people. */
+import {contentWords} from '../backups/catalogue.js';
 import {countOf, formatBytes, formatCount, formatDuration} from '../format.js';
 import {isRemote} from '../place-name.js';
 import type {CopiedBackupResult} from '../services/backup-to-places.js';
@@ -56,8 +57,20 @@ function doneLines(result: CopiedBackupResult, style: Style, verify: readonly st
       (copy) => `  copy   ${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
     ),
     ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
-    `Prove it by a restore: ${printable(shellCommand([...verify, ...placeWords(result), '--level', 'restore', ...result.keyFlags]))}`,
+    ...(result.content === 'whole'
+      ? []
+      : [`It contains ${contentWords[result.content]}: restore --latest and status skip it.`]),
+    nextStep(result, verify),
   ];
+}
+
+/** Rows without tables, or tables without those that their keys refer to, cannot be restored by themselves. */
+function nextStep(result: CopiedBackupResult, verify: readonly string[]): string {
+  const command = (level: string): string =>
+    printable(shellCommand([...verify, ...placeWords(result), '--level', level, ...result.keyFlags]));
+  return result.content === 'whole' || result.content === 'schema'
+    ? `Prove it by a restore: ${command('restore')}`
+    : `Check it by reading every row of it: ${command('archive')}`;
 }
 
 /** Whether nothing of it is here: it was streamed to a bucket. */

@@ -32,9 +32,9 @@ export function showHistory(result: HistoryResult, style: Style): string[] {
 function describe(run: RunRecord): string {
   const failure =
     run.errorCode === null ? [] : [`${run.errorCode}: ${(run.errorMessage ?? '').split('\n')[0] ?? ''}`];
-  const proofs = run.verifications.map(({backupId, level, ok}) =>
+  const proofs = run.verifications.map(({backupId, level, ok, outcome}) =>
     run.command === 'verify'
-      ? `${backupId} ${level} ${ok ? 'holds' : 'FAILED'}`
+      ? `${backupId} ${level} ${ok ? 'holds' : outcome === 'not-possible' ? 'not possible here' : 'FAILED'}`
       : `${level} ${ok ? 'proven' : 'NOT proven'}`,
   );
   return [

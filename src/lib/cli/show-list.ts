@@ -8,6 +8,8 @@ export function showList(list: BackupList, style: Style, isFiltered = false): st
   const now = new Date(list.now);
   const hasPolicy = list.backups.some((backup) => backup.kept !== null);
   const head = ['ID', 'TIME (UTC)', 'AGE', 'DATABASE', 'FORMAT', 'SIZE', 'ROWS', 'PROVEN', 'LABEL'];
+  const hasServers = new Set(list.backups.map(({server}) => server)).size > 1;
+  const hasParts = list.backups.some(({content}) => content !== 'whole');
   const rows = list.backups.map((backup) => [
     printable(backup.id),
     timeOf(backup.createdAt),
@@ -18,10 +20,17 @@ export function showList(list: BackupList, style: Style, isFiltered = false): st
     backup.rows === null ? '-' : formatCount(backup.rows),
     proofText(backup, style),
     backup.label === null ? '-' : printable(backup.label),
+    ...(hasParts ? [backup.content] : []),
+    ...(hasServers ? [printable(backup.server ?? '-')] : []),
     ...(hasPolicy ? [printable(backup.kept ?? '-')] : []),
     ...(list.places.length > 0 ? [printable(whereOf(backup, list))] : []),
   ]);
-  const more = [...(hasPolicy ? ['KEPT'] : []), ...(list.places.length > 0 ? ['IN'] : [])];
+  const more = [
+    ...(hasParts ? ['CONTENT'] : []),
+    ...(hasServers ? ['SERVER'] : []),
+    ...(hasPolicy ? ['KEPT'] : []),
+    ...(list.places.length > 0 ? ['IN'] : []),
+  ];
   const table = [[...head, ...more].map((text) => style.bold(text)), ...rows];
   return [
     ...(list.backups.length > 0
@@ -57,11 +66,12 @@ function timeOf(iso: string): string {
   return iso.slice(0, 19).replace('T', ' ');
 }
 
-function proofText({verification, madeBy, shrunkTables}: ListedBackup, style: Style): string {
+function proofText({verification, notPossible, madeBy, shrunkTables}: ListedBackup, style: Style): string {
   const shrunk = shrunkTables.length > 0 ? ` ${style.bold('shrunk')}` : '';
-  if (!verification) return (madeBy === 'old scripts' ? 'no (old scripts)' : 'no') + shrunk;
+  const untested = notPossible ? ` (${notPossible.level} not possible)` : '';
+  if (!verification) return (madeBy === 'old scripts' ? 'no (old scripts)' : 'no') + untested + shrunk;
   const {level, at, ok} = verification;
-  return (ok ? `${level} ${at.slice(0, 10)}` : style.red(`DAMAGED (${level})`)) + shrunk;
+  return (ok ? `${level} ${at.slice(0, 10)}` : style.red(`DAMAGED (${level})`)) + untested + shrunk;
 }
 
 function orderLines(list: BackupList, now: Date, style: Style): string[] {

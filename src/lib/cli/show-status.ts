@@ -37,8 +37,8 @@ export function showStatus(result: StatusResult, style: Style): string[] {
 /** What a narrow terminal goes without: rows, storage, size, proof, restore test. */
 const dispensable = [4, 6, 3, 2, 5];
 
-function describeTest({lastRestoreTest}: DatabaseStatus, checkedAt: string): string {
-  if (!lastRestoreTest) return 'never';
+function describeTest({lastRestoreTest, restoreTestNotPossible}: DatabaseStatus, checkedAt: string): string {
+  if (!lastRestoreTest) return restoreTestNotPossible ? 'not possible' : 'never';
   const age = formatDuration(
     Math.max(0, new Date(checkedAt).getTime() - new Date(lastRestoreTest.at).getTime()),
   );

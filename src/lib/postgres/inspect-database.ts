@@ -78,14 +78,23 @@ export interface DatabaseLocale {
   readonly icuRules: string | null;
 }
 
+/** The cluster's own number; null where the role may not read it. */
+export async function inspectSystemIdentifier(session: Session): Promise<string | null> {
+  const [row] = await session.query(`SELECT ${systemIdentifierOf} AS system_identifier`);
+  return row?.['system_identifier'] ?? null;
+}
+
+const systemIdentifierOf = `
+  CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+       THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END`;
+
 export async function inspectIdentity(session: Session): Promise<DatabaseIdentity> {
   const row = parseOnlyRow(
     identityRow,
     await session.query(`
       SELECT d.datname AS database, current_setting('server_version') AS version,
              current_setting('server_version_num') AS version_num,
-             CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
-                  THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END AS system_identifier,
+             ${systemIdentifierOf} AS system_identifier,
              pg_catalog.pg_is_in_recovery() AS is_standby, d.datistemplate AS is_template,
              pg_catalog.pg_database_size(d.oid) AS size,
              pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collation, d.datctype AS ctype,

@@ -1,8 +1,9 @@
 /** What a report shows: the audit log and the backups on disk joined into series. Pure. */
 import {rowsOf} from '../backups/backup-record.js';
 import type {Backup} from '../backups/catalogue.js';
-import {isGood, isWhole} from '../backups/catalogue.js';
+import {isUsable} from '../backups/catalogue.js';
 import type {CheckedJob} from '../watch/check-schedule.js';
+import {loggedRestoreTests, type RestoreTest} from '../watch/restore-tests.js';
 import type {RunRecord} from '../watch/run-record.js';
 
 /** Times are ISO 8601 UTC, sizes bytes, durations ms. */
@@ -40,13 +41,7 @@ export interface ReportData {
   }[];
   /** Times without a new backup that were longer than usual, and due runs that never began; oldest first. */
   readonly gaps: readonly {from: string; until: string; duration: number; what: string}[];
-  readonly restoreTests: readonly {
-    at: string;
-    backupId: string;
-    ok: boolean;
-    /** Time that the restore itself took; null when it did not get that far. */
-    restoreDuration: number | null;
-  }[];
+  readonly restoreTests: readonly RestoreTest[];
   readonly orderRuns: readonly {
     at: string;
     command: string;
@@ -62,6 +57,7 @@ export interface ReportSummary {
   readonly backupsOnDisk: number;
   readonly storageBytes: number;
   readonly backupRuns: {ok: number; failed: number};
+  /** The last one that passed or failed. */
   readonly lastRestoreTest: {at: string; ok: boolean} | null;
   /** Median time of the restores that were tested; null without any. */
   readonly usualRestoreTime: number | null;
@@ -114,12 +110,12 @@ export function reportData(input: ReportInput): ReportData {
   const backups = joinBackups(runs, input.backups).filter(({at}) => Date.parse(at) >= earliest);
   const backupRuns = runs.filter((run) => run.command === 'backup');
   const failed = backupRuns.filter((run) => run.backupId === null || !['ok', 'alarm'].includes(run.outcome));
-  const restoreTests = findRestoreTests(runs);
+  const restoreTests = loggedRestoreTests(runs, input.backups);
   const from = Math.min(
     now.getTime(),
     ...[...runs.map((run) => run.startedAt), ...backups.map(({at}) => at)].map(Date.parse),
   );
-  const newest = input.backups.find((backup) => isWhole(backup) && isGood(backup) && backup.createdAt <= now);
+  const newest = input.backups.find((backup) => isUsable(backup) && backup.createdAt <= now);
   return {
     generatedAt: now.toISOString(),
     from: new Date(from).toISOString(),
@@ -130,7 +126,7 @@ export function reportData(input: ReportInput): ReportData {
       backupsOnDisk: input.backups.length,
       storageBytes: sum(input.backups.map((backup) => backup.sizeBytes)),
       backupRuns: {ok: backupRuns.length - failed.length, failed: failed.length},
-      lastRestoreTest: restoreTests.at(-1) ?? null,
+      lastRestoreTest: restoreTests.findLast(({outcome}) => outcome !== 'not-possible') ?? null,
       usualRestoreTime:
         median(restoreTests.flatMap((test) => (test.ok ? (test.restoreDuration ?? []) : []))) ?? null,
     },
@@ -204,20 +200,12 @@ function joinBackups(runs: readonly RunRecord[], onDisk: readonly Backup[]): Rep
   return [...byId.values()].sort((a, b) => (a.at < b.at ? -1 : 1));
 }
 
-function findRestoreTests(runs: readonly RunRecord[]): ReportData['restoreTests'] {
-  return runs.flatMap((run) =>
-    run.verifications
-      .filter((proof) => proof.level === 'restore')
-      .map(({backupId, ok, restoreDuration}) => ({at: run.startedAt, backupId, ok, restoreDuration})),
-  );
-}
-
 function largestTables(backups: readonly Backup[]): ReportData['tables'] {
   const seen = new Set<string>();
   return backups
     .flatMap((backup) => {
       // Newest first.
-      if (!backup.record || !isWhole(backup) || !isGood(backup) || seen.has(backup.database)) return [];
+      if (!backup.record || !isUsable(backup) || seen.has(backup.database)) return [];
       seen.add(backup.database);
       return backup.record.tables.map(({schema, name, rows, sizeBytes}) => ({
         database: backup.database,

@@ -361,13 +361,14 @@ function restoreSection(data: ReportData): PageSection {
   );
   const points = (ok: boolean) =>
     measured
-      .filter((test) => test.ok === ok)
+      .filter(({outcome}) => outcome === (ok ? 'passed' : 'failed'))
       .map((test) => ({
         at: new Date(test.at),
         value: test.duration,
         label: `${dateTime(test.at)}: ${formatDuration(test.duration)}, ${ok ? 'passed' : 'failed'}`,
       }));
-  const failed = tests.filter((test) => !test.ok).length;
+  const failed = tests.filter(({outcome}) => outcome === 'failed').length;
+  const untested = tests.filter(({outcome}) => outcome === 'not-possible').length;
   const usual = median(measured.map((test) => test.duration));
   const period = {from: new Date(data.from), until: new Date(data.generatedAt)};
   return {
@@ -375,7 +376,7 @@ function restoreSection(data: ReportData): PageSection {
     sentence:
       tests.length === 0
         ? 'No backup was restored to prove it: destino-db verify --latest --level=restore does that.'
-        : `${countOf(tests.length, 'restore test')}, ${failed === 0 ? 'none' : formatCount(failed)} of them failed${usual === undefined ? '' : `; restoring usually takes ${formatDuration(usual)}`}.`,
+        : `${countOf(tests.length, 'restore test')}, ${failed === 0 ? 'none' : formatCount(failed)} of them failed${untested === 0 ? '' : `, ${formatCount(untested)} could not be made`}${usual === undefined ? '' : `; restoring usually takes ${formatDuration(usual)}`}.`,
     picture:
       measured.length === 0
         ? undefined
@@ -399,10 +400,10 @@ function restoreSection(data: ReportData): PageSection {
       head: ['Test (UTC)', 'Backup', 'Result', 'Time to restore'],
       rows: tests
         .toReversed()
-        .map(({at, backupId, ok, restoreDuration}) => [
+        .map(({at, backupId, outcome, restoreDuration}) => [
           dateTime(at),
           backupId,
-          ok ? 'passed' : 'failed',
+          outcome === 'not-possible' ? 'not possible' : outcome,
           restoreDuration === null ? '' : formatDuration(restoreDuration),
         ]),
       right: [3],

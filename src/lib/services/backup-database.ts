@@ -71,13 +71,8 @@ async function makeBackup(
 ): Promise<BackupResult> {
   const {format, isCompressed} = plan.options;
   const journal = openJournal(context, 'backup');
-  let place = await reserveDumpPlace(
-    plan.folder,
-    plan.identity.database,
-    context.clock.now(),
-    format,
-    isCompressed,
-  );
+  const createdAt = context.clock.now();
+  let place = await reserveDumpPlace(plan.folder, plan.identity.database, createdAt, format, isCompressed);
   let record: BackupRecord;
   let discarded: (() => Promise<void>) | undefined;
   let named: (() => Promise<void>) | undefined;
@@ -94,7 +89,7 @@ async function makeBackup(
       request.withRoles === true
         ? await writeRoles(context, plan.connection, plan.identity.major, place)
         : null;
-    const parts = {context, plan, place, startedMs, ...digest, proof, inventory, roles, request};
+    const parts = {context, plan, place, createdAt, startedMs, ...digest, proof, inventory, roles, request};
     const earlier = async () => (await readCatalogue(plan.folder)).backups;
     const shrink = await findShrink(context, request, toRecord({...parts, shrink: []}), earlier);
     record = toRecord({...parts, shrink});
@@ -266,6 +261,7 @@ function recordBackup(context: RunContext, record: BackupRecord): void {
               backupId: record.id,
               level: verification.level,
               ok: verification.ok,
+              outcome: 'passed',
               duration: verification.duration,
               restoreDuration: null,
             },

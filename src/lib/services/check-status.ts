@@ -2,7 +2,7 @@
 import {statfs} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import {join} from 'node:path';
-import type {ProofLevel} from '../backups/backup-record.js';
+import type {ProofLevel} from '../backups/outcome.js';
 import {readCatalogue} from '../backups/catalogue.js';
 import {foreignNote} from '../own-file.js';
 import {parseDuration} from '../parse-duration.js';

@@ -1,5 +1,6 @@
 /** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
 import {join} from 'node:path';
+import {databaseIdentity} from '../backups/catalogue.js';
 import {elapsedMs} from '../clock.js';
 import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import {countOf} from '../format.js';
@@ -10,6 +11,7 @@ import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {transferBackup} from '../storage/transfer-backup.js';
 import {type Encryption, type EncryptionFlags, encryptionOf, requireOpening} from './encryption.js';
+import {findOwnDatabase} from './own-database.js';
 
 export interface CopyRequest extends EncryptionFlags {
   readonly from?: string | undefined;
@@ -55,7 +57,7 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
   const chosen =
     request.isAll === true
       ? backups
-      : (request.backupFiles ?? ['latest']).map((file) => choosePlaced(from, backups, {file}));
+      : await chooseNamed(context, from, backups, request.backupFiles ?? ['latest']);
   const encryptTo = isOpening ? undefined : encryption.to;
   const copies: CopiedBackup[] = [];
   const failures: AppError[] = [];
@@ -83,6 +85,18 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
       cause: first,
     },
   );
+}
+
+/** A copy of another database's backups harms nobody, so that the own database matters only where there are several. */
+async function chooseNamed(
+  context: RunContext,
+  from: Place,
+  backups: readonly PlacedBackup[],
+  files: readonly string[],
+): Promise<PlacedBackup[]> {
+  const isOfOne = new Set(backups.map(databaseIdentity)).size < 2;
+  const own = isOfOne ? undefined : await findOwnDatabase(context);
+  return files.map((file) => choosePlaced(from, backups, {file, own}));
 }
 
 /** What is wrong with one backup says nothing of the next one. */

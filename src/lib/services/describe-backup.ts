@@ -2,8 +2,15 @@
 import {join} from 'node:path';
 import type {DumpContents} from '../archive/dump-contents.js';
 import {elapsedMs} from '../clock.js';
-import type {BackupRecord, RecordedTable, Shrink, Verification} from '../backups/backup-record.js';
+import {
+  type BackupRecord,
+  contentOf,
+  type RecordedTable,
+  type Shrink,
+  type Verification,
+} from '../backups/backup-record.js';
 import type {DumpPlace} from '../backups/dump-place.js';
+import type {BackupContent, Outcome} from '../backups/outcome.js';
 import {dumpArguments} from '../postgres/pg-dump.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupRequest} from './backup-options.js';
@@ -11,6 +18,7 @@ import type {Settings} from '../settings/settings.js';
 import {keyWords} from './encryption.js';
 import {type BackupPlan, dumpOptions} from './plan-backup.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';
+import {supabaseProject} from '../supabase-project.js';
 
 export interface BackupResult {
   readonly mode: 'dry-run' | 'execute';
@@ -28,7 +36,8 @@ export interface BackupResult {
   /** Flags that open it, with a name to fill in; none where it is plain or the config file names the key. */
   readonly keyFlags: readonly string[];
   readonly tables: readonly {table: string; rows: number | null; fingerprint: string | null}[];
-  readonly verification: {level: string; ok: boolean} | null;
+  readonly content: BackupContent;
+  readonly verification: {level: string; ok: boolean; outcome: Outcome} | null;
   readonly pruned: readonly {id: string; reason: string}[];
   /** Tables that lost suspiciously many rows; the exit status is 4 then. */
   readonly shrink: readonly Shrink[];
@@ -47,6 +56,8 @@ export interface RecordParts {
   readonly context: RunContext;
   readonly plan: BackupPlan;
   readonly place: DumpPlace;
+  /** When its name was made and its data were about to be read. */
+  readonly createdAt: Date;
   readonly startedMs: number;
   readonly sha256: BackupRecord['sha256'];
   readonly size: number;
@@ -60,11 +71,12 @@ export interface RecordParts {
 export function toRecord(parts: RecordParts): BackupRecord {
   const {context, plan, place, proof} = parts;
   const {identity, options, connection} = plan;
+  const project = supabaseProject(connection);
   return {
     schemaVersion: 1,
     toolVersion: context.toolVersion,
     id: place.id,
-    timestamp: new Date(parts.startedMs).toISOString(),
+    timestamp: parts.createdAt.toISOString(),
     databaseName: identity.database,
     format: options.format,
     compressed: options.isCompressed,
@@ -85,12 +97,14 @@ export function toRecord(parts: RecordParts): BackupRecord {
       excludeSchemas: [...options.excludeSchemas],
       parallelJobs: options.format === 'directory' ? options.parallelJobs : 1,
     },
+    content: contentOf({config: options}),
     clientVersion: plan.tool.version,
     serverMajor: identity.major,
     source: {
       systemIdentifier: identity.systemIdentifier,
       host: connection.host,
       port: connection.port,
+      ...(project === undefined ? {} : {project}),
       owner: identity.owner,
       locale: identity.locale,
       sizeBytes: identity.sizeBytes,
@@ -148,7 +162,10 @@ export function toResult(
       rows: table.rows,
       fingerprint: table.fingerprint,
     })),
-    verification: record.verification ? {level: record.verification.level, ok: record.verification.ok} : null,
+    content: contentOf(record),
+    verification: record.verification
+      ? {level: record.verification.level, ok: record.verification.ok, outcome: 'passed'}
+      : null,
     pruned,
     shrink: record.shrink,
     warnings,
@@ -177,6 +194,7 @@ export function describePlan(plan: BackupPlan): BackupResult {
       rows: null,
       fingerprint: null,
     })),
+    content: contentOf({config: plan.options}),
     verification: null,
     pruned: [],
     shrink: [],

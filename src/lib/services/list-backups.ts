@@ -1,9 +1,9 @@
 /** What backups there are: of databases and of cleaned orders, newest first. */
 import {stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {Verification} from '../backups/backup-record.js';
-import {proofOf, rowsOf} from '../backups/backup-record.js';
-import {type Backup, type Catalogue, isGood, retentionCandidate} from '../backups/catalogue.js';
+import {rowsOf, standingOfRecord} from '../backups/backup-record.js';
+import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../backups/catalogue.js';
+import type {BackupContent, Outcome, ProofLevel} from '../backups/outcome.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {isRemote} from '../place-name.js';
@@ -18,18 +18,31 @@ export interface ListedBackup {
   /** Absolute path of the dump. */
   readonly path: string;
   readonly database: string;
+  /** Of the server, as the URL named it; null where the backup does not say (made by the old scripts). */
+  readonly host: string | null;
+  /** The Supabase project, else host and port. */
+  readonly server: string | null;
   readonly createdAt: string;
   readonly format: BackupFormat;
+  /** What it contains of the database. */
+  readonly content: BackupContent;
   /** Bytes. */
   readonly size: number;
   /** Rows of all tables together; null where the backup does not say (made by the old scripts). */
   readonly rows: number | null;
   readonly label: string | null;
-  /** The strongest proof that holds, or the failed one that damns it; null when nothing was proven. */
+  /** The failed check that stands, else the strongest one that passed; null when none did. */
   readonly verification: {
-    readonly level: Verification['level'];
+    readonly level: ProofLevel;
     readonly at: string;
     readonly ok: boolean;
+    readonly outcome: Outcome;
+  } | null;
+  /** The newest check that could not be made where it was tried, unless one as strong passed since. */
+  readonly notPossible: {
+    readonly level: ProofLevel;
+    readonly at: string;
+    readonly findings: readonly string[];
   } | null;
   /** Why the config file's retention keeps it; "would be removed: ..." when it does not; null without a policy. */
   readonly kept: string | null;
@@ -140,18 +153,25 @@ function retentionReasons(
 
 function listed(backup: Backup, kept: string | null): ListedBackup {
   const {record} = backup;
-  const failed = isGood(backup) ? undefined : (record?.proofs.at(-1) ?? record?.verification);
-  const proof = failed ?? (record && proofOf(record));
+  const standing = record && standingOfRecord(record);
+  const proof = standing?.failure ?? standing?.proof;
+  const untested = standing?.notPossible;
   return {
     id: backup.id,
     path: backup.path,
     database: backup.database,
+    host: record?.source.host ?? null,
+    server: record && serverOf(record.source),
     createdAt: backup.createdAt.toISOString(),
     format: backup.format,
+    content: backup.content,
     size: backup.sizeBytes,
     rows: record ? rowsOf(record) : null,
     label: backup.label,
-    verification: proof ? {level: proof.level, at: proof.at, ok: proof.ok} : null,
+    verification: proof
+      ? {level: proof.level, at: proof.at, ok: proof.ok, outcome: proof.ok ? 'passed' : 'failed'}
+      : null,
+    notPossible: untested ? {level: untested.level, at: untested.at, findings: untested.findings} : null,
     kept,
     madeBy: record ? 'destino-db' : 'old scripts',
     encrypted: record?.encryption !== undefined,

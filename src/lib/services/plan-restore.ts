@@ -81,7 +81,7 @@ export async function planRestore(
   refuseTransactionPooler(connection);
   const target = withDatabase(connection, request.targetDb ?? connection.database);
   const found = await context.progress.step('Find the backup', async (step) => {
-    const source = given ?? (await findRestoreSource(context, request, connection));
+    const source = given ?? (await findRestoreSource(context, request));
     step.note(source.id);
     return source;
   });

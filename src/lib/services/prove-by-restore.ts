@@ -6,7 +6,7 @@ import {fingerprintDatabase, type FingerprintedTable} from '../archive/fingerpri
 import type {Backup} from '../backups/catalogue.js';
 import {estimateRestoredSize} from '../backups/restored-size.js';
 import {elapsedMs} from '../clock.js';
-import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import {AppError, systemErrorCode} from '../errors.js';
 import {formatDuration} from '../format.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
@@ -41,8 +41,7 @@ const mostSessions = 8;
 
 /**
  * Restores, fingerprints every table live, and looks at indexes, constraints, sequences, views and extensions.
- * A restore that the tools refuse is a finding; what keeps the proof from being made is thrown.
- * @throws CONNECTION_REFUSED, PERMISSION_DENIED, NOT_SUPPORTED_HERE, DISK_FULL, PG_RESTORE_NOT_FOUND, INTERRUPTED, ...
+ * @throws what the tools say when they refuse the dump, and what keeps the proof from being made: CONNECTION_REFUSED, PERMISSION_DENIED, NOT_SUPPORTED_HERE, DISK_FULL, PG_RESTORE_NOT_FOUND, INTERRUPTED, ...
  */
 export async function proveByRestore(
   context: RunContext,
@@ -50,15 +49,6 @@ export async function proveByRestore(
   place: ScratchPlace,
 ): Promise<RestoreProof> {
   const {backup} = read;
-  if (backup.record?.config.dataOnly === true) {
-    throw new AppError(
-      'NOT_SUPPORTED_HERE',
-      `${backup.id} holds rows without tables, so it cannot be restored into an empty database.`,
-      {
-        hint: 'Prove it with --level archive.',
-      },
-    );
-  }
   const source = {
     database: backup.database,
     locale: backup.record?.source.locale ?? null,
@@ -72,20 +62,15 @@ export async function proveByRestore(
   return withScratchDatabase(context, place, source, async (scratch) => {
     const load = await planLoad(context, read, scratch);
     const startedMs = context.clock.now().getTime();
-    const failure = await context.progress.step(
-      `Restore ${backup.id} into a scratch database`,
-      async (step) => {
-        const failed = await restore(context, load, (done, unit) => {
-          if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
-          else step.advance(done, backup.sizeBytes, 'bytes');
-        });
-        step.note(formatDuration(elapsedMs(context.clock, startedMs)));
-        return failed;
-      },
-    );
+    await context.progress.step(`Restore ${backup.id} into a scratch database`, async (step) => {
+      await loadDump(load, context.signal, (done, unit) => {
+        if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
+        else step.advance(done, backup.sizeBytes, 'bytes');
+      });
+      step.note(formatDuration(elapsedMs(context.clock, startedMs)));
+    });
     await context.reach('verify.loaded');
     const restoreDuration = elapsedMs(context.clock, startedMs);
-    if (failure) return {findings: [failure], notes: [], restoreDuration};
     const compared = await compare(context, read, load);
     await context.reach('verify.compared');
     return {...compared, restoreDuration};
@@ -157,23 +142,6 @@ async function makeRoles(
     },
     {signal},
   );
-}
-
-/** @returns what the tool says when it refuses the dump */
-async function restore(
-  context: RunContext,
-  load: DumpLoad,
-  onProgress: (done: number, unit: 'tables' | 'bytes') => void,
-): Promise<string | undefined> {
-  try {
-    await loadDump(load, context.signal, onProgress);
-    return undefined;
-  } catch (error) {
-    if (error instanceof AppError && ['PG_RESTORE_FAILED', 'PSQL_FAILED'].includes(error.code)) {
-      return `It cannot be restored: ${messageOf(error)}`;
-    }
-    throw error;
-  }
 }
 
 async function compare(

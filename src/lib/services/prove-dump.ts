@@ -35,6 +35,7 @@ export async function proveDump(
       level: 'archive',
       at: context.clock.now().toISOString(),
       ok: true,
+      outcome: 'passed',
       duration: elapsedMs(context.clock, startedMs),
       findings: [],
     },

@@ -1,7 +1,8 @@
 /** The backups of several places as one catalogue. */
 import {sep} from 'node:path';
-import {isKnownBad, proofLevels, proofOf} from '../backups/backup-record.js';
-import {type Backup, type Catalogue, isGood, readCatalogue} from '../backups/catalogue.js';
+import {standingOfRecord} from '../backups/backup-record.js';
+import {type Backup, type Catalogue, isGood, isUsable, readCatalogue} from '../backups/catalogue.js';
+import {proofLevels} from '../backups/outcome.js';
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
@@ -82,13 +83,13 @@ async function readOther(context: PlaceContext, place: string): Promise<Reading>
 }
 
 function summarize({place, catalogue: {backups}, error}: Reading): PlaceSummary {
-  const newest = backups.find(isGood);
+  const newest = backups.find(isUsable);
   return {
     place,
     backups: backups.length,
     size: backups.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0),
     newestGood: newest ? {id: newest.id, createdAt: newest.createdAt.toISOString()} : null,
-    damaged: backups.filter(({record}) => record !== null && isKnownBad(record)).length,
+    damaged: backups.filter((backup) => !isGood(backup)).length,
     error,
   };
 }
@@ -116,7 +117,7 @@ export function mergeCopies(
 /** How far a copy is proven; below zero when it is damaged. */
 function standing({record}: Backup): number {
   if (!record) return 0;
-  if (isKnownBad(record)) return -1;
-  const level = proofOf(record)?.level;
-  return level === undefined ? 0 : proofLevels.indexOf(level) + 1;
+  const {failure, proof} = standingOfRecord(record);
+  if (failure) return -1;
+  return proof ? proofLevels.indexOf(proof.level) + 1 : 0;
 }

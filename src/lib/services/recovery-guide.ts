@@ -1,6 +1,6 @@
 /** The emergency checklist, with this installation's backups and commands that can be pasted. */
 import {dirname, join, resolve} from 'node:path';
-import {isGood, isWhole, readCatalogue} from '../backups/catalogue.js';
+import {isGood, isUsable, readCatalogue} from '../backups/catalogue.js';
 import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import {AppError} from '../errors.js';
 import type {Connection} from '../postgres/connection.js';
@@ -43,7 +43,7 @@ export async function recoveryGuide(
   const good = backups.filter(
     (backup) => isGood(backup) && (connection === undefined || backup.database === connection.database),
   );
-  const newest = good.find(isWhole) ?? good[0];
+  const newest = good.find(isUsable);
   const markdown = recoveryMarkdown({
     now: clock.now(),
     command,

@@ -1,7 +1,7 @@
 /** The text of the emergency checklist: eight steps, and the way without this program. */
 import {join, relative} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
-import {proofOf} from '../backups/backup-record.js';
+import {standingOfRecord} from '../backups/backup-record.js';
 import {formatAge, formatBytes, formatDuration} from '../format.js';
 import {orderBackupFolder} from '../orders/order-backup-name.js';
 import {type Connection, describeConnection} from '../postgres/connection.js';
@@ -24,7 +24,7 @@ export interface RecoveryFacts {
   readonly connection: Connection | undefined;
   /** Good ones of the database, newest first. */
   readonly backups: readonly Backup[];
-  /** The newest of them that is of the whole database, else the newest. */
+  /** The newest of them that is of the whole database and no safety backup. */
   readonly newest: Backup | undefined;
   readonly tools: StockTools;
   readonly lastTest: {at: string; restoreDuration: number} | undefined;
@@ -163,13 +163,13 @@ function strategies(
 function backupTable(backups: readonly Backup[], now: Date): string[] {
   if (backups.length === 0) return [];
   const rows = backups.slice(0, shownBackups).map((backup) => {
-    const proof = backup.record ? proofOf(backup.record) : null;
-    return `| ${inline(backup.id)} | ${backup.createdAt.toISOString().slice(0, 16).replace('T', ' ')} | ${formatAge(backup.createdAt, now)} | ${backup.format} | ${formatBytes(backup.sizeBytes)} | ${proof === null ? 'not proven' : proof.level} |`;
+    const proof = backup.record && standingOfRecord(backup.record).proof;
+    return `| ${inline(backup.id)} | ${backup.createdAt.toISOString().slice(0, 19).replace('T', ' ')} | ${formatAge(backup.createdAt, now)} | ${backup.format} | ${backup.content} | ${formatBytes(backup.sizeBytes)} | ${proof === null ? 'not proven' : proof.level} |`;
   });
   return [
     [
-      '| backup | taken (UTC) | age | format | size | proven by |',
-      '| --- | --- | --- | --- | --- | --- |',
+      '| backup | taken (UTC) | age | format | content | size | proven by |',
+      '| --- | --- | --- | --- | --- | --- | --- |',
       ...rows,
     ].join('\n'),
   ];

@@ -1,4 +1,5 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
+import {safetyLabel} from '../backups/catalogue.js';
 import {elapsedMs} from '../clock.js';
 import {AppError} from '../errors.js';
 import {stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
@@ -113,7 +114,7 @@ async function planAndRestore(
 
 /** Of the target, before its objects are dropped. */
 function safetyRequest({target, request}: RestorePlan): BackupRequest {
-  return {label: 'safety', database: target.database, isPruning: false, waitMs: request.waitMs};
+  return {label: safetyLabel, database: target.database, isPruning: false, waitMs: request.waitMs};
 }
 
 /** A safety backup that the config file makes smaller would not bring back all that is replaced. @throws GUARD, and what keeps a backup from being made */

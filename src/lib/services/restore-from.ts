@@ -3,21 +3,20 @@ import {basename, dirname, join, resolve} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
-import {resolveConnection} from '../postgres/resolve-connection.js';
 import type {RunContext} from '../run-context.js';
 import type {OpeningKeys} from '../storage/age-keys.js';
 import {decryptStream} from '../storage/age-stream.js';
 import {localPlace} from '../storage/local-place.js';
 import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
-import {choosePlaced, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
+import {type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {ageSuffix} from '../storage/stored-record.js';
 import {type BackupSource, isEncrypted, placedIn, withFetched, withFetchedFolder} from './backup-source.js';
 import {keysOf} from './encryption.js';
 import {ageFileSource, canStream, placedSource} from './remote-source.js';
 import {restoreDatabase, type RestoreResult} from './restore-database.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
-import {findLocalBackup} from './restore-source.js';
+import {choosePlacedOwn, findLocalBackup} from './restore-source.js';
 
 /** @throws what `restoreDatabase` throws, KEY_NEEDED, DECRYPT_FAILED and the codes of the stores; no database was touched then */
 export async function restoreFrom(
@@ -31,8 +30,8 @@ export async function restoreFrom(
   if (source.from !== undefined && isRemote(source.from)) {
     const place = await openPlace(settings, source.from);
     const {backups} = await readPlace(place, signal);
-    const choice = {file: request.backupFile, at: request.at, own: resolveConnection(settings)};
-    return restoreFetched(context, place, choosePlaced(place, backups, choice), keys, request);
+    const backup = await choosePlacedOwn(context, place, backups, request);
+    return restoreFetched(context, place, backup, keys, request);
   }
   const folder = source.from === undefined ? undefined : resolve(settings.cwd, source.from);
   const backup = await findHere(context, request, folder);
@@ -68,12 +67,12 @@ function asNamed(request: RestoreRequest, metadataPath: string): RestoreRequest 
 
 /** The backup that the flags name; that there is none in the backups folder is for `restoreDatabase` to tell. */
 async function findHere(
-  {settings}: RunContext,
+  context: RunContext,
   request: RestoreRequest,
   folder: string | undefined,
 ): Promise<Backup | undefined> {
   try {
-    return await findLocalBackup(settings, request, resolveConnection(settings), folder);
+    return await findLocalBackup(context, request, folder);
   } catch (error) {
     if (folder === undefined && error instanceof AppError && error.code === 'BACKUP_NOT_FOUND')
       return undefined;

@@ -10,14 +10,16 @@ import {filterPlainDump} from '../archive/plain-dump-filter.js';
 import {readDump, type ReadDumpOptions} from '../archive/read-dump.js';
 import type {RemoteDump} from '../archive/remote-dump.js';
 import type {BackupRecord} from '../backups/backup-record.js';
-import {type Backup, chooseBackup, type OwnDatabase} from '../backups/catalogue.js';
+import {type Backup, type BackupChoice, chooseBackup} from '../backups/catalogue.js';
 import {checkFiles} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
 import {AppError} from '../errors.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {type PgRestoreOptions, streamArchive} from '../postgres/pg-restore.js';
 import type {RunContext} from '../run-context.js';
-import type {Settings} from '../settings/settings.js';
+import type {Place} from '../storage/place.js';
+import {choosePlaced, type PlacedBackup} from '../storage/place-catalogue.js';
+import {findOwnDatabase} from './own-database.js';
 import type {RestoreRequest} from './restore-request.js';
 
 export interface RestoreSource {
@@ -47,17 +49,15 @@ export interface ProvenSource extends RestoreSource {
 
 /**
  * The backup that the flags name; a dump without metadata is taken too when its path is given.
- * @param own the URL's database: whose newest backup `--latest` and `--at` mean when there are several
  * @throws BACKUP_NOT_FOUND, NOT_A_BACKUP, METADATA_INVALID, BACKUP_INCOMPLETE
  */
 export async function findRestoreSource(
   context: RunContext,
   request: RestoreRequest,
-  own: OwnDatabase,
 ): Promise<RestoreSource> {
   const {settings} = context;
   try {
-    return await describeBackup(await findLocalBackup(settings, request, own));
+    return await describeBackup(await findLocalBackup(context, request));
   } catch (error) {
     const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
     const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
@@ -70,17 +70,37 @@ export async function findRestoreSource(
   }
 }
 
+/** Which backup a command is about: one that is named, or the newest usable one of the own database, also for `verify`. */
+type ChosenBackup = Pick<RestoreRequest, 'backupFile' | 'at'>;
+
 /**
  * The backup with metadata that the flags name, in a folder or by its path.
  * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
  */
 export async function findLocalBackup(
-  settings: Settings,
-  request: RestoreRequest,
-  own: OwnDatabase,
-  folder = join(settings.backupsDir, 'database'),
+  context: Pick<RunContext, 'settings' | 'signal'>,
+  request: ChosenBackup,
+  folder = join(context.settings.backupsDir, 'database'),
 ): Promise<Backup> {
-  return chooseBackup(folder, {file: request.backupFile, at: request.at, own}, settings.cwd);
+  return chooseBackup(folder, await choiceOf(context, request), context.settings.cwd);
+}
+
+/** The backup of another place that the flags name. @throws BACKUP_NOT_FOUND, USAGE */
+export async function choosePlacedOwn(
+  context: Pick<RunContext, 'settings' | 'signal'>,
+  place: Place,
+  backups: readonly PlacedBackup[],
+  request: ChosenBackup,
+): Promise<PlacedBackup> {
+  return choosePlaced(place, backups, await choiceOf(context, request));
+}
+
+async function choiceOf(
+  context: Pick<RunContext, 'settings' | 'signal'>,
+  {backupFile: file, at}: ChosenBackup,
+): Promise<BackupChoice> {
+  const isNamed = file !== undefined && file !== 'latest';
+  return isNamed ? {file} : {file, at, own: await findOwnDatabase(context)};
 }
 
 async function describeBackup(backup: Backup): Promise<RestoreSource> {

@@ -70,7 +70,8 @@ export async function streamBackup(
   const {database, systemIdentifier, sizeBytes} = plan.identity;
   const {host, port} = plan.connection;
   context.record({database: {name: database, systemIdentifier, host, port}, databaseSize: sizeBytes});
-  const id = backupId(database, context.clock.now());
+  const createdAt = context.clock.now();
+  const id = backupId(database, createdAt);
   const staging = to.stagingFolder(id);
   await requireReachable(to, staging);
   const journal = openJournal(context, 'backup');
@@ -85,6 +86,7 @@ export async function streamBackup(
         staging,
         id,
         encryption,
+        createdAt,
         startedMs,
       });
       const {record} = dumped;
@@ -124,6 +126,7 @@ interface DumpParts {
   readonly staging: string;
   readonly id: string;
   readonly encryption: Encryption;
+  readonly createdAt: Date;
   readonly startedMs: number;
 }
 
@@ -131,7 +134,7 @@ async function dumpTo(
   context: RunContext,
   parts: DumpParts,
 ): Promise<{record: BackupRecord; metadataKey: string}> {
-  const {request, plan, to, staging, id, encryption, startedMs} = parts;
+  const {request, plan, to, staging, id, encryption, createdAt, startedMs} = parts;
   const name = id + backupExtension(plan.options.format, plan.options.isCompressed);
   const {written, proof, inventory} = await context.progress.step('Dump and upload', async (step) =>
     withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
@@ -155,6 +158,7 @@ async function dumpTo(
     context,
     plan,
     place: placeOf(id, name),
+    createdAt,
     startedMs,
     sha256: plain.sha256,
     size: plain.sizeBytes,

@@ -1,21 +1,28 @@
 /** The story of `verify`: choose backups, prove each as far as asked, note the outcome in its metadata. */
 import {stat} from 'node:fs/promises';
-import {basename, dirname, join, resolve} from 'node:path';
+import {basename, join, resolve} from 'node:path';
 import {detectDump} from '../archive/detect-format.js';
 import {compareTables, type ExpectedTable} from '../archive/compare-tables.js';
 import type {DumpContents} from '../archive/dump-contents.js';
 import {readDump} from '../archive/read-dump.js';
-import {addProof} from '../backups/add-proof.js';
-import type {ProofLevel} from '../backups/backup-record.js';
-import {type Backup, chooseBackup, isGood, readCatalogue} from '../backups/catalogue.js';
-import {checkFiles} from '../backups/check-files.js';
+import {addProof, type CheckNotes} from '../backups/add-proof.js';
+import {type Backup, isGood, readCatalogue} from '../backups/catalogue.js';
+import {checkFiles as checkDigests} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
+import {
+  type BackupContent,
+  type Outcome,
+  outcomeOfError,
+  type ProofLevel,
+  proofLevels,
+} from '../backups/outcome.js';
 import {elapsedMs} from '../clock.js';
-import {AppError, exitStatus} from '../errors.js';
+import {AppError, type ErrorCode, exitStatus} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import type {OpeningKeys} from '../storage/age-keys.js';
 import {withPlain} from './backup-source.js';
 import {proveByRestore} from './prove-by-restore.js';
+import {findLocalBackup} from './restore-source.js';
 import type {ScratchPlace} from './scratch-database.js';
 
 export interface VerifyRequest {
@@ -35,10 +42,19 @@ export interface VerifyRequest {
 export interface VerifiedBackup {
   readonly id: string;
   readonly path: string;
+  /** What it contains of its database. */
+  readonly content: BackupContent;
+  /** The level that was asked for. */
   readonly level: ProofLevel;
+  readonly outcome: Outcome;
+  /** True for "passed" alone. */
   readonly ok: boolean;
-  /** What is wrong with it, a line each. */
+  /** What is wrong with it, or why it could not be checked, a line each. */
   readonly findings: readonly string[];
+  /** Code of the error that kept the check from being made; null for other outcomes. */
+  readonly code: ErrorCode | null;
+  /** What would make the check possible; null for other outcomes. */
+  readonly hint: string | null;
   /** What is worth knowing and does not make it a bad backup. */
   readonly notes: readonly string[];
   /** ms */
@@ -52,33 +68,31 @@ export interface VerifyResult {
   readonly results: readonly VerifiedBackup[];
 }
 
+/** The exit status that results stand for: a failure outweighs a check that was not possible. */
+export function exitCodeOfResults({results}: VerifyResult): number {
+  if (results.some(({outcome}) => outcome === 'failed')) return exitStatus.integrity;
+  return results.some(({outcome}) => outcome === 'not-possible') ? exitStatus.environment : 0;
+}
+
 /**
- * Proves one backup, several chosen at random, or all. One that fails does not keep the others from being looked at.
- * @throws BACKUP_NOT_FOUND; for a single backup also what kept the proof from being made (connection, tools, rights, disk)
+ * Checks one backup, several chosen at random, or all. One that fails, or cannot be checked here, does not keep the others from
+ * being looked at.
+ * @throws BACKUP_NOT_FOUND, INTERRUPTED
  */
 export async function verifyBackup(context: RunContext, request: VerifyRequest): Promise<VerifyResult> {
   const backups = await chooseBackups(context, request);
-  return proveEach(context, backups, request.level, (backup) => proveBackup(context, backup, request));
+  return proveEach(context, backups, (backup) => proveBackup(context, backup, request));
 }
 
-/** Proves one after the other. @throws what `prove` throws for a single one; of several, it is told in the result of that one */
+/** Checks one after the other. */
 export async function proveEach<B extends Backup>(
   context: RunContext,
   backups: readonly B[],
-  level: ProofLevel,
   prove: (backup: B) => Promise<VerifiedBackup>,
 ): Promise<VerifyResult> {
   recordBackup(context, backups);
   const results: VerifiedBackup[] = [];
-  for (const backup of backups) {
-    try {
-      results.push(await prove(backup));
-    } catch (error) {
-      // A proof that could not be made says nothing about the backup: it is told, not noted in its metadata.
-      if (backups.length === 1 || !(error instanceof AppError) || context.signal.aborted) throw error;
-      results.push(outcomeOf(backup, level, [`It could not be proven: ${error.message}`], 0));
-    }
-  }
+  for (const backup of backups) results.push(await prove(backup));
   return {results};
 }
 
@@ -96,7 +110,7 @@ async function chooseBackups(context: RunContext, request: VerifyRequest): Promi
   const {settings} = context;
   const folder = request.folder ?? join(settings.backupsDir, 'database');
   if (request.isAll !== true && request.sample === undefined) {
-    return [await chooseOne(request.backupFile, folder, settings.cwd)];
+    return [await chooseOne(context, request.backupFile, folder)];
   }
   const {backups, problems} = await readCatalogue(folder);
   for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
@@ -119,11 +133,13 @@ export function chooseSeveral<B extends Backup>(
   return isAll === true ? candidates : chooseAtRandom(candidates, sample ?? 1);
 }
 
-async function chooseOne(file: string | undefined, folder: string, cwd: string): Promise<Backup> {
+async function chooseOne(context: RunContext, file: string | undefined, folder: string): Promise<Backup> {
+  const {cwd} = context.settings;
   try {
-    return await chooseBackup(folder, {file, isLatest: file === undefined}, cwd);
+    return await findLocalBackup(context, {backupFile: file}, folder);
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'BACKUP_NOT_FOUND' || file === undefined) throw error;
+    const isNewest = file === undefined || file === 'latest';
+    if (!(error instanceof AppError) || error.code !== 'BACKUP_NOT_FOUND' || isNewest) throw error;
     const path = resolve(cwd, file);
     const found = await stat(path).catch(() => undefined); // then the first error tells what was looked for
     if (!found) throw error;
@@ -138,6 +154,7 @@ async function chooseOne(file: string | undefined, folder: string, cwd: string):
       compressed,
       sizeBytes: await sizeOf(path),
       label: null,
+      content: 'whole',
       record: null,
     };
   }
@@ -152,112 +169,222 @@ function chooseAtRandom<B>(backups: readonly B[], count: number): B[] {
   return chosen;
 }
 
-/** Proves it, and notes the outcome in its metadata. */
+/** Where the results of a check are noted: in the metadata beside the backup, unless it was fetched from elsewhere. */
+export type NoteCheck = (context: RunContext, notes: CheckNotes, waitMs?: number) => Promise<void>;
+
+/**
+ * Checks it, and notes the outcome.
+ * @throws INTERRUPTED once that is noted, and what says nothing about backup or place
+ */
 export async function proveBackup(
   context: RunContext,
   backup: Backup,
   request: VerifyRequest,
+  note: NoteCheck = (within, notes, waitMs) => addProof(within, backup.metadataPath, notes, waitMs),
 ): Promise<VerifiedBackup> {
-  const startedMs = context.clock.now().getTime();
-  const found = await findFaults(context, backup, request);
-  const duration = elapsedMs(context.clock, startedMs);
-  const outcome = {...outcomeOf(backup, request.level, found.findings, duration), ...found};
-  const {ok, findings, restoreDuration} = outcome;
-  context.record({
-    verifications: [{backupId: backup.id, level: request.level, ok, duration, restoreDuration}],
-  });
-  if (backup.record) {
-    await noteProof(context, backup, {
-      level: request.level,
-      at: context.clock.now().toISOString(),
-      ok,
-      duration,
-      findings: [...findings],
-      ...(restoreDuration === null ? {} : {restoreDuration}),
-    });
-  }
-  return outcome;
-}
-
-/** Who may only read the folder, or finds another run in it, has proven the backup all the same. */
-async function noteProof(
-  context: RunContext,
-  {id, metadataPath}: Backup,
-  proof: Parameters<typeof addProof>[2],
-): Promise<void> {
-  try {
-    await addProof(context, metadataPath, proof);
-  } catch (error) {
-    const isInTheWay =
-      error instanceof AppError && ['FOLDER_NOT_WRITABLE', 'DISK_FULL', 'LOCKED'].includes(error.code);
-    if (!isInTheWay) throw error;
-    warnOfUnnoted(context, id, dirname(metadataPath), error);
-  }
-}
-
-export function warnOfUnnoted(context: RunContext, id: string, place: string, {message}: AppError): void {
-  context.warn(
-    `What was found of ${id} could not be noted in ${place}, so that list and status do not tell of it: ${message}`,
+  return checkAndNote(context, backup, request.level, note, (found) =>
+    checkFiles(context, backup, request, found),
   );
 }
 
-export function outcomeOf(
+/** What a check has found so far; also what it had found when an error ended it. */
+export interface CheckState {
+  /** The strongest level that held. */
+  passed: ProofLevel | null;
+  findings: readonly string[];
+  notes: readonly string[];
+  restoreDuration: number | null;
+  rows: number | null;
+}
+
+/**
+ * Runs a check, decides on its outcome, records it in the audit log, and notes it.
+ * @param work fills the state; an error that ends it is one of the outcomes too, or passed on
+ */
+export async function checkAndNote(
+  context: RunContext,
   backup: Backup,
   level: ProofLevel,
-  findings: readonly string[],
-  duration: number,
-): VerifiedBackup {
-  const {id, path} = backup;
-  const ok = findings.length === 0;
-  return {id, path, level, ok, findings, notes: [], duration, restoreDuration: null, rows: null};
+  note: NoteCheck,
+  work: (found: CheckState) => Promise<void>,
+): Promise<VerifiedBackup> {
+  const startedMs = context.clock.now().getTime();
+  const found: CheckState = {passed: null, findings: [], notes: [], restoreDuration: null, rows: null};
+  let ending: AppError | undefined;
+  try {
+    await work(found);
+  } catch (error) {
+    // Whatever broke because of the interruption, the interruption is what happened.
+    ending = asEnding(context.signal.aborted ? context.signal.reason : error);
+  }
+  const duration = elapsedMs(context.clock, startedMs);
+  const error = ending && outcomeOfError(ending, backup.content);
+  if (ending && !error) throw ending;
+  const outcome = error ?? (found.findings.length > 0 ? 'failed' : 'passed');
+  const {id, path, content} = backup;
+  const {notes, restoreDuration, rows} = found;
+  const result: VerifiedBackup = {
+    id,
+    path,
+    content,
+    level,
+    outcome,
+    ok: outcome === 'passed',
+    findings: ending ? findingsOf(ending) : found.findings,
+    code: outcome === 'not-possible' ? (ending?.code ?? null) : null,
+    hint: outcome === 'not-possible' && ending ? wayOut(ending, found.passed) : null,
+    notes,
+    duration,
+    restoreDuration,
+    rows,
+  };
+  context.record({
+    verifications: [{backupId: id, level, ok: result.ok, outcome, duration, restoreDuration}],
+  });
+  if (backup.record) await noteCheck(context, backup, note, notesOf(context, result, found.passed));
+  context.signal.throwIfAborted();
+  return result;
 }
 
-type Faults = Pick<VerifiedBackup, 'findings' | 'notes' | 'restoreDuration' | 'rows'>;
+/** The lines of a tool can quote rows, which must not get into metadata. */
+function findingsOf({exitCode, message, details}: AppError): string[] {
+  return exitCode === exitStatus.integrity ? [message, ...details] : [message];
+}
+
+/** @throws what is no trouble that a user is told about: a defect */
+function asEnding(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  throw error;
+}
+
+/** A failure belongs to the level that failed; of a check that was not possible, what held until then is a result as well. */
+function notesOf(
+  {clock}: RunContext,
+  {level, outcome, ok, findings, duration, restoreDuration, code, hint}: VerifiedBackup,
+  passed: ProofLevel | null,
+): CheckNotes {
+  const at = clock.now().toISOString();
+  if (outcome === 'not-possible') {
+    return {
+      proofs:
+        passed === null ? [] : [{level: passed, at, ok: true, outcome: 'passed', duration, findings: []}],
+      notPossible: {level, at, outcome, duration, code: code ?? '', findings: [...findings], hint},
+    };
+  }
+  const failedAt = proofLevels[passed === null ? 0 : proofLevels.indexOf(passed) + 1];
+  const proof = {
+    level: ok ? level : (failedAt ?? level),
+    at,
+    ok,
+    outcome,
+    duration,
+    findings: [...findings],
+    ...(restoreDuration === null ? {} : {restoreDuration}),
+  };
+  return {proofs: [proof]};
+}
+
+/** What would make a check possible that could not be made. */
+function wayOut({code, hint}: AppError, passed: ProofLevel | null): string {
+  // Of the server of a restore test: hints of other commands name other places.
+  if (passed === 'archive') {
+    const elsewhere =
+      'Test it on another server (--scratch-url URL), or on a throw-away one here (--scratch local).';
+    if (code === 'DISK_FULL') return `Free space on that server. ${elsewhere}`;
+    if (code === 'PERMISSION_DENIED') return `Use a role that may do this there. ${elsewhere}`;
+    return hint === undefined ? elsewhere : hint;
+  }
+  return hint ?? 'Run it again once that is fixed.';
+}
+
+/** Longest wait for the folder when somebody waits for an interrupted run to end, ms. */
+const interruptedWaitMs = 1000;
+
+/** Who may only read the folder, or finds another run in it, has checked the backup all the same. */
+async function noteCheck(
+  context: RunContext,
+  {id, metadataPath}: Backup,
+  note: NoteCheck,
+  notes: CheckNotes,
+): Promise<void> {
+  const {aborted} = context.signal;
+  // An interruption is a result to be noted as well.
+  const within = aborted ? {...context, signal: new AbortController().signal} : context;
+  try {
+    await note(within, notes, aborted ? interruptedWaitMs : undefined);
+  } catch (error) {
+    const isInTheWay =
+      error instanceof AppError &&
+      (error.exitCode === exitStatus.environment ||
+        ['LOCKED', 'STORAGE_CONFLICT', 'STORAGE_TIMEOUT', 'STORAGE_FAILED'].includes(error.code));
+    if (!isInTheWay) throw error;
+    context.warn(
+      `What was found of ${id} could not be noted in ${placeOf(metadataPath)}, so that list and status do not tell of it: ${error.message}`,
+    );
+  }
+}
+
+function placeOf(metadataPath: string): string {
+  return metadataPath.slice(0, metadataPath.lastIndexOf('/'));
+}
 
 /** Goes on to the next level only while nothing was found. */
-async function findFaults(context: RunContext, backup: Backup, request: VerifyRequest): Promise<Faults> {
-  const notes = backup.record
-    ? []
-    : ['It has no checksums: made by other scripts, only its completeness can be told.'];
-  const none = {notes, restoreDuration: null, rows: null};
-  const damage = await asFindings(() => checksum(context, backup));
-  if (damage.findings) return {...none, findings: damage.findings};
-  if (request.level === 'checksum') return {...none, findings: []};
-  const content = await asFindings(() =>
-    withPlain(context, backup, request.keys ?? noKeys, (plain) =>
-      findFaultsOfContent(context, plain, request, notes),
-    ),
-  );
-  return content.findings ? {...none, findings: content.findings} : content.value;
-}
-
-async function findFaultsOfContent(
+export async function checkFiles(
   context: RunContext,
   backup: Backup,
   request: VerifyRequest,
-  notes: readonly string[],
-): Promise<Faults> {
-  const none = {notes, restoreDuration: null, rows: null};
-  const read = await asFindings(() => readWhole(context, backup, request.level === 'restore'));
-  if (read.findings) return {...none, findings: read.findings};
-  const contents = read.value;
-  const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
-  const expected = expectedTables(backup);
-  const differences = expected ? compareTables(expected, contents.tables, 'the metadata') : [];
-  if (differences.length > 0 || request.level === 'archive') return {...none, rows, findings: differences};
-  const proof = await proveByRestore(
-    context,
-    {backup, dump: await detectDump(backup.path), contents},
-    request.scratch,
+  found: CheckState,
+): Promise<void> {
+  if (!backup.record) {
+    found.notes = ['It has no checksums: made by other scripts, only its completeness can be told.'];
+  }
+  await checksum(context, backup);
+  found.passed = 'checksum';
+  if (request.level === 'checksum') return;
+  await withPlain(context, backup, request.keys ?? noKeys, (plain) =>
+    checkContent(context, plain, request, found),
   );
-  return {...proof, notes: [...notes, ...proof.notes], rows};
+}
+
+async function checkContent(
+  context: RunContext,
+  backup: Backup,
+  request: VerifyRequest,
+  found: CheckState,
+): Promise<void> {
+  const contents = await readWhole(context, backup, request.level === 'restore');
+  found.rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
+  const expected = expectedTables(backup);
+  found.findings = expected ? compareTables(expected, contents.tables, 'the metadata') : [];
+  if (found.findings.length > 0) return;
+  found.passed = 'archive';
+  if (request.level === 'archive') return;
+  refuseLoneRows(backup);
+  const dump = await detectDump(backup.path);
+  const proof = await proveByRestore(context, {backup, dump, contents}, request.scratch);
+  found.findings = proof.findings;
+  found.notes = [...found.notes, ...proof.notes];
+  found.restoreDuration = proof.restoreDuration;
+  if (proof.findings.length === 0) found.passed = 'restore';
+}
+
+/** @throws NOT_SUPPORTED_HERE */
+function refuseLoneRows({id, content}: Backup): void {
+  if (content !== 'data') return;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `${id} contains rows without their tables, so that it cannot be restored into an empty database.`,
+    {
+      hint: 'Check a backup of the whole database by a restore; this one by --level archive, which reads every row of it.',
+    },
+  );
 }
 
 const noKeys: OpeningKeys = {identities: [], passphrases: []};
 
 async function checksum(context: RunContext, backup: Backup): Promise<void> {
   await context.progress.step(`Checksum of ${backup.id}`, (step) =>
-    checkFiles(backup, {
+    checkDigests(backup, {
       signal: context.signal,
       onBytes: (done, total) => step.advance(done, total, 'bytes'),
     }),
@@ -280,16 +407,4 @@ async function readWhole(context: RunContext, backup: Backup, isRestoring: boole
 /** A dump without rows names its tables in the metadata only; metadata of the old scripts names none. */
 function expectedTables({record}: Backup): readonly ExpectedTable[] | null {
   return record && !record.config.schemaOnly ? record.tables : null;
-}
-
-type Looked<T> = {readonly value: T; readonly findings?: undefined} | {readonly findings: string[]};
-
-/** Damage is what is looked for; anything else that goes wrong is an error. */
-async function asFindings<T>(work: () => Promise<T>): Promise<Looked<T>> {
-  try {
-    return {value: await work()};
-  } catch (error) {
-    if (!(error instanceof AppError) || error.exitCode !== exitStatus.integrity) throw error;
-    return {findings: [error.message, ...error.details]};
-  }
 }

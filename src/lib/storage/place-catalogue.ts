@@ -7,7 +7,7 @@ import {
   type BackupChoice,
   type Catalogue,
   databaseIdentity,
-  newestGood,
+  newestUsable,
   recordedBackup,
 } from '../backups/catalogue.js';
 import {newestFirst} from '../backups/retention.js';
@@ -163,8 +163,5 @@ export function choosePlaced(
     if (found[0]) return found[0];
     throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}" in ${place.url}.`, {hint});
   }
-  const newest = newestGood(backups, choice);
-  if (newest) return newest;
-  const moment = choice.at === undefined ? '' : ` taken at or before ${choice.at.toISOString()}`;
-  throw new AppError('BACKUP_NOT_FOUND', `There is no good backup${moment} in ${place.url}.`, {hint});
+  return newestUsable(backups, choice, place.url);
 }

@@ -75,7 +75,11 @@ export function staleNotice(status: Pick<Status, 'findings'>, host: string): Not
 function failedProofs({verifications}: RunRecord): string[] {
   return verifications
     .filter(({ok}) => !ok)
-    .map(({backupId, level}) => `${backupId} is not proven by ${level}.`);
+    .map((check) =>
+      check.outcome === 'not-possible'
+        ? `${check.backupId} could not be checked by ${check.level} here, which says nothing about the backup.`
+        : `${check.backupId} is not proven by ${check.level}.`,
+    );
 }
 
 function noticeOf(

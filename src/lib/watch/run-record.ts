@@ -1,6 +1,6 @@
 /** One line of the audit log: what a run did, to which database, and how it ended. */
 import {z} from 'zod';
-import {proofLevels} from '../backups/backup-record.js';
+import {outcomes, proofLevels} from '../backups/outcome.js';
 import {backupFormats} from '../settings/config-schema.js';
 
 const count = z.int().min(0);
@@ -17,7 +17,10 @@ export type RunDatabase = z.infer<typeof runDatabaseSchema>;
 const runVerificationSchema = z.object({
   backupId: z.string(),
   level: z.enum(proofLevels),
+  /** True for an outcome of "passed" alone. */
   ok: z.boolean(),
+  /** Missing in lines of 0.1.0. */
+  outcome: z.enum(outcomes).optional(),
   /** Duration of the proof, ms. */
   duration: count,
   /** Duration of the restore in a proof by restore, ms: the measured time a recovery takes. */

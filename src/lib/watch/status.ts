@@ -1,8 +1,10 @@
 /** Whether the backups are as they should be: a pure look at the catalogue, the audit log and the clock. */
-import {isKnownBad, proofLevels, type ProofLevel, proofOf, rowsOf} from '../backups/backup-record.js';
-import {type Backup, type Catalogue, isGood, isWhole} from '../backups/catalogue.js';
+import {rowsOf, standingOfRecord} from '../backups/backup-record.js';
+import {type Backup, type Catalogue, isGood, isUsable, isWhole} from '../backups/catalogue.js';
+import {isAtLeast, proofLevels, type ProofLevel} from '../backups/outcome.js';
 import {countOf, formatBytes, formatDuration} from '../format.js';
 import {type DatabaseGroup, groupByDatabase, isBackupRun, type WatchedDatabase} from './database-groups.js';
+import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from './restore-tests.js';
 import type {RunRecord} from './run-record.js';
 
 export interface StatusLimits {
@@ -26,6 +28,7 @@ export interface Finding {
     | 'SHRUNK'
     | 'RUN_FAILED'
     | 'RESTORE_TEST_FAILED'
+    | 'RESTORE_TEST_NOT_POSSIBLE'
     | 'RESTORE_TEST_TOO_OLD'
     | 'UNREADABLE_METADATA'
     | 'COPY_MISSING'
@@ -50,21 +53,16 @@ export interface NewestBackup {
   readonly proof: ProofLevel | null;
 }
 
-export interface RestoreTest {
-  readonly at: string;
-  readonly backupId: string;
-  readonly ok: boolean;
-  /** ms; how long the restore took. */
-  readonly restoreDuration: number | null;
-}
-
 export const backupStates = ['unproven', ...proofLevels, 'damaged'] as const;
 
 export interface DatabaseStatus extends WatchedDatabase {
   readonly label: string;
   /** The newest backup of the whole database that is good by the limits' `require`. */
   readonly newest: NewestBackup | null;
+  /** The last one that passed or failed. */
   readonly lastRestoreTest: RestoreTest | null;
+  /** The last one, where that could not be made. */
+  readonly restoreTestNotPossible: RestoreTest | null;
   readonly lastGoodRestoreTest: RestoreTest | null;
   /** Runs of `backup` that failed or were interrupted since the newest good backup. */
   readonly failuresSince: number;
@@ -135,9 +133,7 @@ function describeDatabase(
   {now, copyPlaces = []}: StatusSources,
 ): DatabaseStatus {
   const {backups, runs} = group;
-  const newest = backups.find(
-    (backup) => isWhole(backup) && isGood(backup) && isProven(backup, limits.require),
-  );
+  const newest = backups.find((backup) => isUsable(backup) && isProven(backup, limits.require));
   const failures = runs.filter(
     (run) =>
       isBackupRun(run) &&
@@ -145,12 +141,15 @@ function describeDatabase(
       (!newest || new Date(run.startedAt) > newest.createdAt),
   );
   const lastFailure = failures.at(-1);
-  const tests = restoreTestsOf(group);
+  const tried = restoreTestsOf(group);
+  const tests = tried.filter(({outcome}) => outcome !== 'not-possible');
+  const last = tried.at(-1);
   return {
     ...group.database,
     label: group.label,
     newest: newest ? describeBackup(newest, now) : null,
     lastRestoreTest: tests.at(-1) ?? null,
+    restoreTestNotPossible: last?.outcome === 'not-possible' ? last : null,
     lastGoodRestoreTest: tests.findLast(({ok}) => ok) ?? null,
     failuresSince: failures.length,
     lastFailure: lastFailure
@@ -166,7 +165,7 @@ function describeDatabase(
     copies: copyPlaces
       .filter(({error}) => error === null)
       .map(({place}) => {
-        const copy = backups.find((backup) => isWhole(backup) && backup.places?.includes(place));
+        const copy = backups.find((backup) => isUsable(backup) && backup.places?.includes(place));
         return {place, newest: copy ? describeBackup(copy, now) : null};
       }),
   };
@@ -174,8 +173,13 @@ function describeDatabase(
 
 function isProven({record}: Backup, required: ProofLevel | null): boolean {
   if (required === null) return true;
-  const level = record ? proofOf(record)?.level : undefined;
-  return level !== undefined && proofLevels.indexOf(level) >= proofLevels.indexOf(required);
+  const level = levelOf(record);
+  return level !== null && isAtLeast(level, required);
+}
+
+/** How far it is proven, by what still holds. */
+function levelOf(record: Backup['record']): ProofLevel | null {
+  return (record && standingOfRecord(record).proof?.level) ?? null;
 }
 
 function describeBackup(backup: Backup, now: Date): NewestBackup {
@@ -185,23 +189,14 @@ function describeBackup(backup: Backup, now: Date): NewestBackup {
     age: now.getTime() - backup.createdAt.getTime(),
     size: backup.sizeBytes,
     rows: backup.record ? rowsOf(backup.record) : null,
-    proof: backup.record ? (proofOf(backup.record)?.level ?? null) : null,
+    proof: levelOf(backup.record),
   };
 }
 
-/** Oldest first; the metadata tells those of backups that are there, the audit log also those of backups since pruned. */
+/** Oldest first. */
 function restoreTestsOf({backups, runs}: DatabaseGroup): RestoreTest[] {
-  const recorded = backups.flatMap(({id, record}) =>
-    [...(record?.verification ? [record.verification] : []), ...(record?.proofs ?? [])]
-      .filter(({level}) => level === 'restore')
-      .map(({at, ok, restoreDuration}) => ({at, backupId: id, ok, restoreDuration: restoreDuration ?? null})),
-  );
-  const logged = runs.flatMap((run) =>
-    run.verifications
-      .filter(({level}) => level === 'restore')
-      .map(({backupId, ok, restoreDuration}) => ({at: run.startedAt, backupId, ok, restoreDuration})),
-  );
-  return [...recorded, ...logged].sort((a, b) => new Date(a.at).getTime() - new Date(b.at).getTime());
+  const tests = [...recordedRestoreTests(backups), ...loggedRestoreTests(runs, backups)];
+  return tests.sort((a, b) => new Date(a.at).getTime() - new Date(b.at).getTime());
 }
 
 function shrinkOf(newest: Backup | undefined): string[] {
@@ -213,9 +208,9 @@ function shrinkOf(newest: Backup | undefined): string[] {
 
 function countByState(backups: readonly Backup[]): DatabaseStatus['backups'] {
   const counts = {unproven: 0, checksum: 0, archive: 0, restore: 0, damaged: 0};
-  for (const {record} of backups) {
-    if (record && isKnownBad(record)) counts.damaged += 1;
-    else counts[(record ? proofOf(record)?.level : undefined) ?? 'unproven'] += 1;
+  for (const backup of backups) {
+    if (isGood(backup)) counts[levelOf(backup.record) ?? 'unproven'] += 1;
+    else counts.damaged += 1;
   }
   return counts;
 }
@@ -224,7 +219,7 @@ function countByState(backups: readonly Backup[]): DatabaseStatus['backups'] {
 const clockTolerance = 5 * 60_000;
 
 function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Finding[] {
-  const {label, newest, lastRestoreTest, lastGoodRestoreTest, lastFailure} = status;
+  const {label, newest, lastRestoreTest, restoreTestNotPossible, lastGoodRestoreTest, lastFailure} = status;
   const findings: Finding[] = [];
   const find = (severity: Finding['severity'], code: Finding['code'], message: string): void => {
     findings.push({severity, code, database: label, message: `${label}: ${message}`});
@@ -257,6 +252,14 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
   if (lastRestoreTest && !lastRestoreTest.ok) {
     const what = `of ${lastRestoreTest.backupId} at ${lastRestoreTest.at}`;
     find('critical', 'RESTORE_TEST_FAILED', `the last restore test (${what}) failed.`);
+  }
+  if (restoreTestNotPossible) {
+    const {backupId, at} = restoreTestNotPossible;
+    find(
+      'warning',
+      'RESTORE_TEST_NOT_POSSIBLE',
+      `the last restore test (of ${backupId} at ${at}) could not be made, which says nothing about the backup; see destino-db verify --level restore.`,
+    );
   }
   if (newest && status.backups.damaged > 0) {
     const count = countOf(status.backups.damaged, 'backup is', 'backups are');

@@ -25,7 +25,7 @@ const proof: Verification = {
 
 it('leaves everything else in the file as it is and where it is', async () => {
   await writeFile(path, '{"later":{"key":1},"proofs":[{"of":"a newer version"}],"label":null}');
-  await addProof(testContext(home), path, proof);
+  await addProof(testContext(home), path, {proofs: [proof]});
   const text = await readFile(path, 'utf8');
   const whole = {later: {key: 1}, proofs: [{of: 'a newer version'}, proof], label: null};
   expect(text).toBe(`${JSON.stringify(whole, null, 2)}\n`);
@@ -33,6 +33,27 @@ it('leaves everything else in the file as it is and where it is', async () => {
 
 it.each(['{"proofs":', '[]', '{"label":null}', '{"proofs":"none"}'])('refuses %s', async (text) => {
   await writeFile(path, text);
-  await expect(addProof(testContext(home), path, proof)).rejects.toMatchObject({code: 'METADATA_INVALID'});
+  await expect(addProof(testContext(home), path, {proofs: [proof]})).rejects.toMatchObject({
+    code: 'METADATA_INVALID',
+  });
   expect(await readFile(path, 'utf8')).toBe(text);
+});
+
+it('never puts a check that was not possible over an outcome, and keeps the newest of each level', async () => {
+  await writeFile(path, JSON.stringify({proofs: [proof]}));
+  const untested = (at: string, level: 'archive' | 'restore') => ({
+    level,
+    at,
+    outcome: 'not-possible' as const,
+    duration: 1,
+    code: 'DISK_FULL',
+    findings: ['The disk is full.'],
+    hint: null,
+  });
+  const first = untested('2026-01-02T00:00:00Z', 'restore');
+  const other = untested('2026-01-03T00:00:00Z', 'archive');
+  const newer = untested('2026-01-04T00:00:00Z', 'restore');
+  for (const notPossible of [first, other, newer])
+    await addProof(testContext(home), path, {proofs: [], notPossible});
+  expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({proofs: [proof], notPossible: [other, newer]});
 });

@@ -2,7 +2,12 @@ import {execFileSync} from 'node:child_process';
 import {mkdir, rename, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {chooseBackup, readBackup, readCatalogue} from '../../../src/lib/backups/catalogue.js';
+import {
+  chooseBackup,
+  type OwnDatabase,
+  readBackup,
+  readCatalogue,
+} from '../../../src/lib/backups/catalogue.js';
 import {metadataName} from '../../../src/lib/backups/backup-name.js';
 import {
   type BackupRecord,
@@ -177,13 +182,15 @@ describe('readBackup', () => {
 });
 
 describe('chooseBackup', () => {
+  const own = {database: 'shop', host: 'db.example', port: 5432};
+
   it('takes the newest good one, at or before the asked time, of the asked database', async () => {
     const first = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
     const second = await writeSampleBackup(folder, '2026-01-02T00:00:00Z');
     await writeSampleBackup(folder, '2026-01-03T00:00:00Z', {proofs: [bad]});
     await writeSampleBackup(folder, '2026-01-04T00:00:00Z', {databaseName: 'other'});
     const choose = async (choice: Parameters<typeof chooseBackup>[1]) =>
-      (await chooseBackup(folder, {own: {database: 'shop', host: 'h', port: 1}, ...choice}, '/')).id;
+      (await chooseBackup(folder, {own, ...choice}, '/')).id;
     expect(await choose({isLatest: true})).toBe(second.id);
     expect(await choose({file: 'latest'})).toBe(second.id);
     expect(await choose({at: new Date('2026-01-02T00:00:00Z')})).toBe(second.id);
@@ -191,39 +198,97 @@ describe('chooseBackup', () => {
     await expect(choose({at: new Date('2025-12-31T00:00:00Z')})).rejects.toThrow(
       'taken at or before 2025-12-31',
     );
-    await expect(choose({own: {database: 'none', host: 'h', port: 1}})).rejects.toThrow(
-      expect.objectContaining({code: 'BACKUP_NOT_FOUND', exitCode: 2}) as Error,
-    );
   });
 
-  it('takes a newer backup of a part of the database only where there is none of the whole', async () => {
+  it('never takes the safety copy of what a restore replaced', async () => {
+    const good = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
+    await writeSampleBackup(folder, '2026-01-02T00:00:00Z', {label: 'safety'});
+    expect((await chooseBackup(folder, {own, isLatest: true}, '/')).id).toBe(good.id);
+  });
+
+  it('never takes a part of the database where the whole is meant, not even when there is nothing else', async () => {
     const {config} = sampleRecord('2026-01-01T00:00:00Z');
     const write = (at: string, part: Partial<typeof config>) =>
       writeSampleBackup(folder, at, {config: {...config, ...part}});
-    const choose = async () => (await chooseBackup(folder, {isLatest: true}, '/')).id;
+    const choose = async () => (await chooseBackup(folder, {own, isLatest: true}, '/')).id;
     const schema = await write('2026-01-02T00:00:00Z', {schemaOnly: true});
-    expect(await choose()).toBe(schema.id);
+    await expect(choose()).rejects.toMatchObject({
+      code: 'BACKUP_NOT_FOUND',
+      details: [`${schema.id}: definitions alone, without rows`],
+    });
     const whole = await write('2026-01-01T00:00:00Z', {excludeTables: ['logs']});
     await write('2026-01-03T00:00:00Z', {dataOnly: true});
     await write('2026-01-04T00:00:00Z', {includeTables: ['orders']});
     await write('2026-01-05T00:00:00Z', {includeSchemas: ['public']});
+    await writeSampleBackup(folder, '2026-01-06T00:00:00Z', {content: 'tables'});
     expect(await choose()).toBe(whole.id);
   });
 
-  it("takes the own server's of several that have the name, where there are any", async () => {
-    const source = {...sampleRecord('2026-01-01T00:00:00Z').source, systemIdentifier: null};
-    const write = (below: string, host: string) =>
-      writeSampleBackup(folder, `2026-01-0${below}T00:00:00Z`, {source: {...source, host}});
-    const one = await write('1', 'one.example');
-    const two = await write('2', 'two.example');
-    const choose = async (host: string) =>
-      (await chooseBackup(folder, {own: {database: 'shop', host, port: 5432}}, '/')).id;
-    expect(await choose('one.example')).toBe(one.id);
-    expect(await choose('two.example')).toBe(two.id);
-    expect(await choose('new.example')).toBe(two.id);
+  it('never takes one of another database, host or cluster, and says whose there are', async () => {
+    const source = sampleRecord('2026-01-01T00:00:00Z').source;
+    const write = (below: string, changes: Partial<typeof source>) =>
+      writeSampleBackup(folder, `2026-01-0${below}T00:00:00Z`, {source: {...source, ...changes}});
+    const unknown = {systemIdentifier: null};
+    const one = await write('1', {...unknown, host: 'one.example'});
+    const two = await write('2', {...unknown, host: 'two.example'});
+    const choose = async (changes: Partial<OwnDatabase>) =>
+      (await chooseBackup(folder, {own: {...own, ...changes}, isLatest: true}, '/')).id;
+    expect(await choose({host: 'one.example'})).toBe(one.id);
+    expect(await choose({host: 'TWO.example.'})).toBe(two.id);
+    await expect(choose({host: 'new.example'})).rejects.toMatchObject({
+      code: 'BACKUP_NOT_FOUND',
+      exitCode: 2,
+      message: `There is no good backup of shop at new.example:5432 in ${folder}. Its backups are of other databases.`,
+      details: [`shop at two.example:5432: newest ${two.id}`, `shop at one.example:5432: newest ${one.id}`],
+    });
+    await expect(choose({database: 'none'})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+    // The cluster's number decides where it is known, whatever the address.
+    const cluster = await write('3', {host: 'three.example', systemIdentifier: '73'});
+    expect(await choose({host: '10.0.0.3', systemIdentifier: '73'})).toBe(cluster.id);
+    await expect(choose({host: 'three.example', systemIdentifier: '74'})).rejects.toMatchObject({
+      code: 'BACKUP_NOT_FOUND',
+    });
+    // By another address of the same server: a backup by this one tells the number.
+    const other = await write('4', {host: '10.0.0.3', systemIdentifier: '73'});
+    expect(await choose({host: 'three.example'})).toBe(other.id);
     // What the old scripts made tells no server, and is not left out for that.
-    const old = await writeOldScriptBackup(folder, '2026-01-03T00:00:00.000Z');
-    expect(await choose('one.example')).toBe(old);
+    const old = await writeOldScriptBackup(folder, '2026-01-05T00:00:00.000Z');
+    expect(await choose({host: 'one.example'})).toBe(old);
+  });
+
+  it('never takes another project behind the same pooler: every Supabase database is called postgres', async () => {
+    const source = {
+      ...sampleRecord('2026-01-01T00:00:00Z').source,
+      systemIdentifier: null,
+      host: 'aws-0-eu.pooler.supabase.com',
+    };
+    const write = (below: string, project: string) =>
+      writeSampleBackup(folder, `2026-01-0${below}T00:00:00Z`, {
+        databaseName: 'postgres',
+        source: {...source, project},
+      });
+    const mine = await write('1', 'mine');
+    await write('2', 'other');
+    const choose = async (host: string) =>
+      (
+        await chooseBackup(
+          folder,
+          {own: {database: 'postgres', host, port: 5432, project: 'mine'}, isLatest: true},
+          '/',
+        )
+      ).id;
+    expect(await choose(source.host)).toBe(mine.id);
+    expect(await choose('db.mine.supabase.co')).toBe(mine.id);
+  });
+
+  it('takes none at random of several databases where no URL says which is meant', async () => {
+    const one = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
+    expect((await chooseBackup(folder, {isLatest: true}, '/')).id).toBe(one.id);
+    await writeSampleBackup(folder, '2026-01-02T00:00:00Z', {databaseName: 'blog'});
+    await expect(chooseBackup(folder, {isLatest: true}, '/')).rejects.toMatchObject({
+      code: 'BACKUP_NOT_FOUND',
+      details: [expect.stringContaining('blog at'), expect.stringContaining('shop at')],
+    });
   });
 
   it('takes an id, a dump, or its metadata file, by absolute or relative path', async () => {

@@ -5,17 +5,21 @@ import {createStyle} from '../../../src/lib/cli/style.js';
 import type {BackupList, ListedBackup} from '../../../src/lib/services/list-backups.js';
 
 const style = createStyle(false, {});
-const verification = {level: 'archive', at: '2026-11-25T02:00:05.000Z', ok: true} as const;
+const verification = {level: 'archive', at: '2026-11-25T02:00:05.000Z', ok: true, outcome: 'passed'} as const;
 const backup: ListedBackup = {
   id: 'shop-2026-11-25T02-00-04',
   path: '/b/shop.dump',
   database: 'shop',
+  host: 'db.example',
+  server: 'db.example:5432',
+  content: 'whole',
   createdAt: '2026-11-25T02:00:04.000Z',
   format: 'custom',
   size: 1_500_000,
   rows: 1234,
   label: null,
   verification,
+  notPossible: null,
   kept: null,
   madeBy: 'destino-db',
   encrypted: false,
@@ -38,7 +42,9 @@ it.each<[string, Partial<ListedBackup>, string]>([
   ['a proven one', {}, 'archive 2026-11-25 -'],
   ['one that nobody proved', {verification: null}, 'no -'],
   ['one of the old scripts', {verification: null, madeBy: 'old scripts'}, 'no (old scripts) -'],
-  ['a damaged one', {verification: {...verification, ok: false}}, 'DAMAGED (archive) -'],
+  ['a damaged one', {verification: {...verification, ok: false, outcome: 'failed'}}, 'DAMAGED (archive) -'],
+  ['one that could not be restored here', {notPossible: {level: 'restore', at: '2026-11-26T00:00:00Z', findings: []}}, 'archive 2026-11-25 (restore not possible) -'],
+  ['a part of a database', {content: 'tables'}, 'archive 2026-11-25 - tables'],
   ['one that shrank', {shrunkTables: ['public.orders']}, 'archive 2026-11-25 shrunk -'],
   ['an unproven one that shrank', {verification: null, shrunkTables: ['public.orders']}, 'no shrunk -'],
   ['one that retention would remove', {kept: 'would be removed: too old'}, 'archive 2026-11-25 - would be removed: too old'],
@@ -70,4 +76,12 @@ it('sums up, and lists order backups', () => {
     'ORDER BACKUP TIME (UTC) AGE SIZE',
     'orders-backup-x (age) 2026-11-25 03:00:04 just now 4.0 kB',
   ]);
+});
+
+it('tells apart databases of one name by their servers, where they are of several', () => {
+  const other = {...backup, id: 'other', host: 'db.abcdefgh.supabase.co', server: 'abcdefgh'};
+  const [head, ...lines] = showList({...list, backups: [backup, other]}, style);
+  expect(head).toMatch(/ SERVER$/);
+  expect(lines[0]).toMatch(/ db\.example:5432$/);
+  expect(lines[1]).toMatch(/ abcdefgh$/);
 });

@@ -217,10 +217,11 @@ it('names the backup that a test found damaged, not those that held', () => {
     verifications: [
       {...proof, backupId: 'shop-2026-11-08T03-00-00', ok: true},
       {...proof, backupId: 'shop-2026-11-09T03-00-00', ok: false},
+      {...proof, backupId: 'shop-2026-11-10T03-00-00', ok: false, outcome: 'not-possible'},
     ],
   });
   expect(endNotice(run, []).summary).toBe(
-    'verify of shop (db.example:5432) on ops.example raised an alarm: shop-2026-11-09T03-00-00 is not proven by restore.',
+    'verify of shop (db.example:5432) on ops.example raised an alarm: shop-2026-11-09T03-00-00 is not proven by restore. shop-2026-11-10T03-00-00 could not be checked by restore here, which says nothing about the backup.',
   );
 });
 
