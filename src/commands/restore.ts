@@ -7,6 +7,8 @@ import {
   placeFlags,
   sameSettings,
   sourceOf,
+  lockWaitFlag,
+  lockWaitMsOf,
   waitFlag,
   waitMsOf,
 } from '../lib/cli/flags.js';
@@ -106,6 +108,7 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       dependsOn: ['dry-run'],
     }),
     ...waitFlag,
+    ...lockWaitFlag,
     ...confirmFlags,
   };
 
@@ -128,6 +131,7 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       dryRun: flags['dry-run'],
       details: flags.details,
       waitMs: waitMsOf(flags),
+      lockWaitMs: lockWaitMsOf(flags),
     };
     // The backup that was looked at, not whichever is the newest by then.
     const repeat = (id: string): string =>

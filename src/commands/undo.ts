@@ -1,7 +1,7 @@
 /** destino-db undo */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {confirmFlags, lockWaitFlag, lockWaitMsOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
 import {showUndo} from '../lib/cli/show-undo.js';
 import {undoRestore} from '../lib/services/undo-restore.js';
@@ -22,6 +22,7 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
       summary: 'Say what would come back; change nothing.',
     }),
     ...waitFlag,
+    ...lockWaitFlag,
     ...confirmFlags,
   };
 
@@ -31,6 +32,7 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
       targetDb: flags['target-db'],
       dryRun: flags['dry-run'],
       waitMs: waitMsOf(flags),
+      lockWaitMs: lockWaitMsOf(flags),
     };
     const repeat = (target: string): string =>
       repeatCommand(

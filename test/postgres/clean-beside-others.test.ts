@@ -236,7 +236,7 @@ describe('a cleaning beside other sessions', () => {
         code: 'LOCK_TIMEOUT',
         details: [
           expect.stringContaining(
-            `held by server process ${other.backendPid} (destino-db, idle in transaction)`,
+            `held by server process ${other.backendPid} (user postgres, destino-db, idle in transaction)`,
           ),
         ],
       });

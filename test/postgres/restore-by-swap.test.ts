@@ -177,7 +177,7 @@ it('changes nothing, and says who it is, when somebody cannot be made to leave',
     await expect(restoreDatabase(held, request)).rejects.toMatchObject({
       code: 'RESTORE_FAILED',
       message: expect.stringContaining('is as it was') as string,
-      details: [expect.stringContaining('prepared transaction "stays"') as string],
+      details: [expect.stringContaining(`prepared transaction 'stays'`) as string],
     });
     expect(await content()).toBe('new');
     expect(await related()).toEqual([name]);
@@ -200,6 +200,7 @@ it('knows that somebody stays connected in whatever language the server says so'
     setAside: null,
     mark: {kind: 'set-aside', database: 'no_such', at: '2026-11-22T03:10:00Z', owner: null, comment: null},
     comment: null,
+    lockWaitMs: 10_000,
   } as const;
   const swapping = onServer((session) =>
     swapDatabases(passBy, clusterConnection(), {...session, query: german}, swap),

@@ -7,6 +7,8 @@ import {
   encryptFlags,
   encryptionFlagsOf,
   sameSettings,
+  lockWaitFlag,
+  lockWaitMsOf,
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
@@ -67,6 +69,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
     }),
     ...encryptFlags,
     ...waitFlag,
+    ...lockWaitFlag,
     ...confirmFlags,
   };
 
@@ -80,6 +83,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
       batchSize: flags['batch-size'],
       createMissingIndexes: flags['create-missing-indexes'],
       waitMs: waitMsOf(flags),
+      lockWaitMs: lockWaitMsOf(flags),
     };
     const command = (id: string): string[] => [this.config.bin, id, ...sameSettings(flags)];
     const repeat = (plan: string): string =>

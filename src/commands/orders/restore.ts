@@ -1,7 +1,15 @@
 /** destino-db orders:restore */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {confirmFlags, placeFlags, sourceOf, waitFlag, waitMsOf} from '../../lib/cli/flags.js';
+import {
+  confirmFlags,
+  placeFlags,
+  sourceOf,
+  lockWaitFlag,
+  lockWaitMsOf,
+  waitFlag,
+  waitMsOf,
+} from '../../lib/cli/flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showRestoredOrders} from '../../lib/cli/show-restored-orders.js';
 import {restoreOrdersFrom} from '../../lib/services/restore-orders-from.js';
@@ -58,6 +66,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
       summary: 'Only this order, with its rows; may be repeated.',
     }),
     ...waitFlag,
+    ...lockWaitFlag,
     ...confirmFlags,
   };
 
@@ -83,6 +92,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
           failOnConflicts: flags['fail-on-conflicts'],
           onlyOrders: flags['only-order'] ?? [],
           waitMs: waitMsOf(flags),
+          lockWaitMs: lockWaitMsOf(flags),
         }),
       showRestoredOrders(repeat),
     );

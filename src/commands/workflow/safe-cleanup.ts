@@ -7,6 +7,8 @@ import {
   encryptFlags,
   encryptionFlagsOf,
   sameSettings,
+  lockWaitFlag,
+  lockWaitMsOf,
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
@@ -77,6 +79,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     'pause-steps': Flags.boolean({helpGroup: 'SAFETY', summary: 'Wait for Enter between the steps.'}),
     ...encryptFlags,
     ...waitFlag,
+    ...lockWaitFlag,
     ...confirmFlags,
   };
 
@@ -103,6 +106,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
         batchSize: undefined,
         createMissingIndexes: false,
         waitMs,
+        lockWaitMs: lockWaitMsOf(flags),
       },
       fullBackup: flags['full-backup']
         ? {

@@ -1,5 +1,5 @@
 /** The place of a dump in the making: a reserved id, its `.partial` path, and its final one. */
-import {access, chmod, mkdir, readdir, rm, stat} from 'node:fs/promises';
+import {access, chmod, mkdir, readdir, rm, stat, truncate} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
@@ -77,6 +77,12 @@ async function namesIn(folder: string): Promise<string[]> {
   } catch (error) {
     throw explainFileError(error, folder);
   }
+}
+
+/** Takes away what a dump that failed wrote; the place stays reserved. */
+export async function emptyDump({partialPath, isFolder}: DumpPlace): Promise<void> {
+  if (!isFolder) return truncate(partialPath);
+  for (const name of await readdir(partialPath)) await rm(join(partialPath, name), {force: true});
 }
 
 /** Makes the dump's files private and durable. */

@@ -2,6 +2,7 @@
 import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {AppError} from '../errors.js';
+import {parseDuration} from '../parse-duration.js';
 import {isAddress, placeProblem} from '../place-name.js';
 import type {EncryptionFlags} from '../services/encryption.js';
 
@@ -72,6 +73,15 @@ export const waitFlag = {
     min: 0,
     max: 86_400,
     summary: 'Wait for another run that is at work instead of refusing.',
+  }),
+};
+
+/** For commands that change a database: how long to wait for locks that others queue behind. */
+export const lockWaitFlag = {
+  'lock-wait': Flags.string({
+    helpGroup: 'SAFETY',
+    helpValue: 'DURATION',
+    summary: 'How long to wait for locks of other sessions before rolling back (10s).',
   }),
 };
 
@@ -148,6 +158,22 @@ export function sourceOf(flags: {
 /** What `waitFlag` says, in ms. */
 export function waitMsOf(flags: {wait?: number | undefined}): number {
   return (flags.wait ?? 0) * 1000;
+}
+
+/** PostgreSQL takes 0 for no limit. */
+const shortestLockWaitMs = 100;
+const longestLockWaitMs = 86_400_000;
+
+/**
+ * What `lockWaitFlag` says, in ms; undefined where it is not given.
+ * @throws USAGE
+ */
+export function lockWaitMsOf(flags: {'lock-wait'?: string | undefined}): number | undefined {
+  const text = flags['lock-wait'];
+  if (text === undefined) return undefined;
+  const ms = parseDuration(text, '--lock-wait');
+  if (ms >= shortestLockWaitMs && ms <= longestLockWaitMs) return Math.round(ms);
+  throw new AppError('USAGE', `--lock-wait is "${text}"; it takes 0.1s to 1d.`);
 }
 
 /** The global flags that say what is worked on, for a command that runs later or elsewhere: with absolute paths, without a URL. */

@@ -1,4 +1,5 @@
 /** Where and as whom to connect, for the driver and for libpq's programs. */
+import {randomBytes} from 'node:crypto';
 import {AppError} from '../errors.js';
 
 export interface Connection {
@@ -73,6 +74,9 @@ export function describeConnection(connection: Connection): string {
   return `${connection.user}@${host}:${connection.port}/${connection.database}`;
 }
 
+/** The application name of the client tools that this process runs: tells their sessions from those of other runs. */
+export const toolsName = `destino-db ${process.pid} ${randomBytes(4).toString('hex')}`;
+
 /**
  * The variables that give a libpq program this connection and stable, UTC, English output.
  * Everything goes by environment, so `ps` shows nothing; PGDATABASE also takes names that look like conninfo strings.
@@ -83,7 +87,7 @@ export function libpqEnvironment(connection: Connection): Record<string, string>
     PGPORT: String(connection.port),
     PGUSER: connection.user,
     PGDATABASE: connection.database,
-    PGAPPNAME: 'destino-db',
+    PGAPPNAME: toolsName,
     PGCONNECT_TIMEOUT: connection.options['connect_timeout'] ?? '15',
     // The text of timestamptz values follows the session's zone, in dumps too.
     PGTZ: 'UTC',

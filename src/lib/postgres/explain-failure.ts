@@ -48,6 +48,18 @@ const explanations: Explanation[] = [
     hint: 'Wait for the other session (ALTER TABLE, VACUUM FULL, ...) to end, then run again.',
   },
   {
+    pattern: /could not obtain lock on relation "([^\n]*?)"/,
+    code: 'LOCK_TIMEOUT',
+    message: 'Another session asked for the table "$1" for itself alone.',
+    hint: 'Wait for the other session (ALTER TABLE, VACUUM FULL, ...) to end, then run again.',
+  },
+  {
+    pattern: /deadlock detected/,
+    code: 'LOCK_TIMEOUT',
+    message: 'Another session and this run waited for each other.',
+    hint: 'Run again.',
+  },
+  {
     pattern: /canceling statement due to conflict with recovery/,
     code: 'CONNECTION_LOST',
     message: 'The standby server cancelled the query because replication had to go on.',
@@ -143,6 +155,7 @@ const sqlStates: Readonly<Record<string, ErrorCode>> = {
   '53100': 'DISK_FULL',
   '42501': 'PERMISSION_DENIED',
   '55P03': 'LOCK_TIMEOUT',
+  '40P01': 'LOCK_TIMEOUT', // deadlock_detected
   '57P01': 'CONNECTION_LOST',
   '57P02': 'CONNECTION_LOST',
   '57P03': 'CONNECTION_LOST',

@@ -1,6 +1,7 @@
 /** pg_dump: its arguments and the lines it prints. */
 import type {Readable} from 'node:stream';
 import type {BackupFormat} from '../settings/config-schema.js';
+import {AppError} from '../errors.js';
 import {type Connection, libpqEnvironment} from './connection.js';
 import type {Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';
@@ -73,6 +74,22 @@ export interface DumpRun {
   readonly signal?: AbortSignal;
   /** Variables beside the connection's. */
   readonly environment?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Whether pg_dump failed because another session dropped or altered something while it ran: it reads the catalogs of its
+ * snapshot, but functions of the server look at those of the moment, and parallel workers lock their tables anew without waiting.
+ */
+export function wasOvertaken(error: unknown): error is AppError {
+  return (
+    error instanceof AppError &&
+    ['PG_DUMP_FAILED', 'LOCK_TIMEOUT'].includes(error.code) &&
+    error.details.some((line) =>
+      /could not obtain lock on relation|cache lookup failed|could not open relation with OID|could not find (?:parent|function|block)|ERROR: {2}\w+ .*does not exist/.test(
+        line,
+      ),
+    )
+  );
 }
 
 /** @throws ROW_SECURITY, PERMISSION_DENIED, DISK_FULL, LOCK_TIMEOUT, ... or PG_DUMP_FAILED */

@@ -21,3 +21,14 @@ export async function withSnapshot<T>(
     {signal},
   );
 }
+
+/**
+ * Reads in the open transaction without keeping the locks on what was read: others could queue for these while this program
+ * waits for a tool that queues behind them.
+ */
+export async function readWithoutLocks<T>(session: Session, read: () => Promise<T>): Promise<T> {
+  await session.query('SAVEPOINT destino_db_read');
+  const result = await read();
+  await session.query('ROLLBACK TO SAVEPOINT destino_db_read');
+  return result;
+}

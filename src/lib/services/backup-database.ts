@@ -8,6 +8,7 @@ import {digestFile, filesOfFolder, sizeOf} from '../backups/checksum.js';
 import {
   discardDump,
   type DumpPlace,
+  emptyDump,
   publishDump,
   requireFreeName,
   reserveDumpPlace,
@@ -19,13 +20,16 @@ import {type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {renameSafely} from '../backups/safe-file.js';
 import {AppError, withState} from '../errors.js';
 import {countOf, formatBytes} from '../format.js';
+import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
 import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
-import {withSnapshot} from '../postgres/snapshot.js';
+import {withLockWatch} from '../postgres/lock-watch.js';
+import {readWithoutLocks, withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
+import {dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
 import {findShrink} from './find-shrink.js';
 import {proveDump, requireStreamedRows} from './prove-dump.js';
@@ -66,9 +70,10 @@ function stepTitles(request: BackupRequest): string[] {
 async function makeBackup(
   context: RunContext,
   request: BackupRequest,
-  plan: BackupPlan,
+  planned: BackupPlan,
   startedMs: number,
 ): Promise<BackupResult> {
+  let plan = planned;
   const {format, isCompressed} = plan.options;
   const journal = openJournal(context, 'backup');
   const createdAt = context.clock.now();
@@ -80,7 +85,8 @@ async function makeBackup(
   try {
     discarded = await journal.begin({kind: 'partial', path: place.partialPath});
     await context.reach('backup.reserved');
-    const {inventory, streamed} = await dump(context, plan, place);
+    const {selection, inventory, streamed} = await dump(context, planned, place);
+    plan = {...planned, selection};
     const digest = await context.progress.step('Checksum', () => digestDump(context, place));
     await context.reach('backup.digested');
     const proof = await verify(context, plan, place, streamed);
@@ -157,35 +163,53 @@ async function dump(
   context: RunContext,
   plan: BackupPlan,
   place: DumpPlace,
-): Promise<{inventory: BackupRecord['inventory']; streamed: readonly DumpedTable[] | undefined}> {
-  return context.progress.step('Dump', async (step) =>
-    withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
-      const inventory = await inspectInventory(session);
-      const tracker = trackDump(step, {
-        tables: plan.selection.tables,
-        outputPath: place.partialPath,
-        expectedBytes: plan.estimateBytes,
-        isMeasured: plan.isEstimateMeasured,
-      });
-      let streamed: readonly DumpedTable[] | undefined;
-      try {
-        streamed = await writeDump(context, {
-          tool: plan.tool,
-          connection: plan.connection,
-          options: dumpOptions(plan, snapshot),
-          recompressLevel: plan.options.recompressLevel,
-          fingerprints: plan.options.hasFingerprints,
-          output: place.partialPath,
-          onTable: tracker.onTable,
+): Promise<{
+  selection: DumpSelection;
+  inventory: BackupRecord['inventory'];
+  streamed: readonly DumpedTable[] | undefined;
+}> {
+  return context.progress.step('Dump', (step) =>
+    dumpAgainOnce(context, async (isSecond) => {
+      if (isSecond) await emptyDump(place);
+      return withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
+        const {selection, inventory, environment} = await readWithoutLocks(session, async () => ({
+          // Tables that came or went since the plan was made are in the dump, or not.
+          selection: await selectForDump(session, plan.options),
+          inventory: await inspectInventory(session),
           environment: await inspectDumpEnvironment(session),
+        }));
+        const tracker = trackDump(step, {
+          tables: selection.tables,
+          outputPath: place.partialPath,
+          expectedBytes: plan.estimateBytes,
+          isMeasured: plan.isEstimateMeasured,
         });
-      } finally {
-        tracker.stop();
-      }
-      await context.reach('backup.dumped');
-      await syncDump(place);
-      await context.reach('backup.synced');
-      return {inventory: {...inventory, leftOut: [...plan.selection.leftOut]}, streamed};
+        const options = dumpOptions(plan, snapshot);
+        let streamed: readonly DumpedTable[] | undefined;
+        try {
+          streamed = await withLockWatch(dumpWatch(context, plan), (signal) =>
+            writeDump(
+              {...context, signal},
+              {
+                tool: plan.tool,
+                connection: plan.connection,
+                options: isSecond ? {...options, jobs: 1} : options,
+                recompressLevel: plan.options.recompressLevel,
+                fingerprints: plan.options.hasFingerprints,
+                output: place.partialPath,
+                onTable: tracker.onTable,
+                environment,
+              },
+            ),
+          );
+        } finally {
+          tracker.stop();
+        }
+        await context.reach('backup.dumped');
+        await syncDump(place);
+        await context.reach('backup.synced');
+        return {selection, inventory: {...inventory, leftOut: [...selection.leftOut]}, streamed};
+      });
     }),
   );
 }

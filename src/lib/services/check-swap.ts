@@ -7,6 +7,7 @@ import type {NewDatabase} from '../postgres/create-database.js';
 import {parseMark} from '../postgres/database-mark.js';
 import type {DatabaseProperties} from '../postgres/database-properties.js';
 import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
+import {listPrepared, preparedHint} from '../postgres/prepared-transactions.js';
 import {mayActFor} from '../postgres/inspect-target.js';
 import type {RunContext} from '../run-context.js';
 import type {PresentDatabase} from './plan-restore.js';
@@ -28,7 +29,6 @@ const targetRow = z.object({
   acl: z.string().nullable(),
   comment: z.string().nullable(),
   settings: z.string(),
-  prepared: pgCount,
   slots: z.string(),
 });
 
@@ -43,7 +43,6 @@ const targetQuery = `
          (SELECT coalesce(json_agg(json_build_object('role', r.rolname, 'setting', c)), '[]')
             FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c
             LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings,
-         (SELECT count(*) FROM pg_catalog.pg_prepared_xacts WHERE database = d.datname) AS prepared,
          (SELECT coalesce(string_agg(slot_name, ', '), '') FROM pg_catalog.pg_replication_slots WHERE database = d.datname) AS slots
     FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
    WHERE d.datname = current_database()`;
@@ -57,9 +56,13 @@ export async function checkSwap(
   target: Connection,
   present: PresentDatabase,
 ): Promise<CarriedOver> {
-  const [row] = parseRows(
-    targetRow,
-    await withSession(target, (session) => session.query(targetQuery), {signal: context.signal}),
+  const {row, prepared} = await withSession(
+    target,
+    async (session) => ({
+      row: parseRows(targetRow, await session.query(targetQuery))[0],
+      prepared: await listPrepared(session, [target.database]),
+    }),
+    {signal: context.signal},
   );
   if (!row) throw new AppError('UNEXPECTED', 'The server does not list the database it is connected to.');
   const obstacle = findObstacle(row, target.database);
@@ -70,6 +73,14 @@ export async function checkSwap(
       {
         hint: 'Restore in place instead, in one transaction after a safety backup: the same command with --clean in place of --drop-existing.',
       },
+    );
+  }
+  if (prepared.length > 0) {
+    // In place they would be waited for as well.
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `"${target.database}" has prepared transactions, which hold locks without a session; nothing was changed.`,
+      {hint: preparedHint, details: prepared},
     );
   }
   if (row.slots !== '') {
@@ -104,6 +115,5 @@ function findObstacle(row: z.infer<typeof targetRow>, database: string): string 
   if (row.is_template) return 'it is a template';
   if (!row.can_create) return 'the role may not make databases (CREATEDB)';
   if (!row.is_owner) return `it belongs to "${row.owner}", and this role may not act for that one`;
-  if (row.prepared > 0) return 'it has prepared transactions, which no session can end';
   return undefined;
 }

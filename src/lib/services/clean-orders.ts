@@ -1,17 +1,19 @@
 /** The story of `orders:clean`: find testing orders, ask, back up every row that will change, delete, prove, commit. */
+import {elapsedMs} from '../clock.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
-import {namingBlockers} from '../orders/blockers.js';
 import {countLeaves} from '../orders/clean-plan.js';
 import {collectRows} from '../orders/collect-rows.js';
 import type {SelectionFlags} from '../orders/criteria.js';
 import {findSlowLinks} from '../orders/delete-effects.js';
 import {type DeletedLeaf, deleteRows, type Deletion, differs} from '../orders/delete-rows.js';
 import {refuseSlowLinks, withMissingIndexes} from '../orders/missing-indexes.js';
-import {withReaderOf} from '../orders/read-before.js';
+import {relationSql} from '../orders/order-conditions.js';
+import {type Reader, withReader} from '../orders/read-before.js';
 import {guardCustomers, lockCandidates, selectCandidatesInParallel} from '../orders/select-orders.js';
 import type {LeafRows} from '../orders/write-order-snapshot.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
+import {lockWaitMsFor, withLockWatch} from '../postgres/lock-watch.js';
 import {transactionId} from '../postgres/transaction-fate.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
@@ -25,6 +27,7 @@ import {
   describeFound,
   findOrders,
   type FoundPlan,
+  refuseOtherTables,
   withCleaning,
 } from './plan-clean.js';
 import {sealOrders} from './seal-orders.js';
@@ -41,6 +44,8 @@ export interface CleanRequest {
   readonly createMissingIndexes: boolean;
   /** How long to wait for another run on the same database, ms. */
   readonly waitMs: number | undefined;
+  /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
+  readonly lockWaitMs?: number | undefined;
   /** Of the order backup; plain without it. */
   readonly encryption?: Encryption | undefined;
   /** Told, before the error, when the connection broke and the orders are deleted, or may be; with the order backup's path. */
@@ -57,7 +62,6 @@ export interface CleanResult extends CleanPlan {
 }
 
 const defaultBatchSize = 10_000;
-const defaultLockWaitSeconds = 10;
 
 /**
  * Previews, or with `execute` asks and cleans.
@@ -200,19 +204,48 @@ async function executeClean(
   return result;
 }
 
+/**
+ * Sessions of ours never wait for each other: the one that deletes takes its locks on all tables first, waiting if it has to,
+ * while no other holds one; the reader then takes its own without waiting. Rows are locked after that, by the first alone.
+ * docs/architecture.md, "Locks", lists the order for every command.
+ */
 async function cleanInTransaction(
   context: RunContext,
   request: CleanRequest,
   cleaning: Cleaning,
   seen: CleanPlan | undefined,
 ): Promise<CleanResult> {
+  const {session, connection, notes, selection} = cleaning;
+  const limitMs = lockWaitMsFor(request.lockWaitMs, selection.config.lockWaitSeconds);
+  const watched = (reader: Reader | undefined): Promise<CleanResult> => {
+    const ours = [session, ...(reader ? [reader.session] : [])].map(({backendPid}) => backendPid);
+    const watch = {connection, ours, limitMs, givesWay: true, state: 'Nothing was changed.'};
+    return withLockWatch({...watch, signal: context.signal}, (signal) =>
+      cleanLocked({...context, signal}, request, {cleaning, seen, reader, limitMs}),
+    );
+  };
+  return request.backup ? withReader(connection, notes, context.signal, watched) : watched(undefined);
+}
+
+interface LockedCleaning {
+  readonly cleaning: Cleaning;
+  readonly seen: CleanPlan | undefined;
+  /** Undefined without an order backup. */
+  readonly reader: Reader | undefined;
+  readonly limitMs: number;
+}
+
+async function cleanLocked(
+  context: RunContext,
+  request: CleanRequest,
+  {cleaning, seen, reader, limitMs}: LockedCleaning,
+): Promise<CleanResult> {
   const {session} = cleaning;
   let backup: OrderBackup | undefined;
   let backupPath: string | null = null;
   let transaction: string | null = null;
-  await session.query('BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE');
   try {
-    const found = await lockOrders(context, cleaning, seen);
+    const found = await lockOrders(context, cleaning, {seen, reader, limitMs});
     if (ordersIn(found.found) === 0) {
       await session.query('ROLLBACK');
       const plan = completePlan(cleaning, found, new Map());
@@ -220,8 +253,8 @@ async function cleanInTransaction(
       return {mode: 'execute', ...plan, backupPath, sideEffects: []};
     }
     if (!seen && !request.createMissingIndexes) refuseSlowLinks(found.slowLinks, context.warn);
-    const {plan, sideEffects} = request.backup
-      ? await deleteWithBackup(context, request, cleaning, found, (made) => (backup = made))
+    const {plan, sideEffects} = reader
+      ? await deleteWithBackup(context, request, {cleaning, reader, found}, (made) => (backup = made))
       : await deleteWithoutBackup(context, request, cleaning, found);
     for (const effect of sideEffects) context.warn(`A trigger did more than the deletion: ${effect}.`);
     await context.reach('clean.deleted');
@@ -246,30 +279,48 @@ async function cleanInTransaction(
 async function lockOrders(
   context: RunContext,
   cleaning: Cleaning,
-  seen: CleanPlan | undefined,
+  {seen, reader, limitMs}: Pick<LockedCleaning, 'seen' | 'reader' | 'limitMs'>,
 ): Promise<FoundPlan> {
   const {session, selection, notes} = cleaning;
   return context.progress.step('Lock the orders', async (step) => {
-    await session.query(`SET LOCAL lock_timeout = ${lockWaitMs(cleaning)}`);
-    await waiting(cleaning, async () => {
-      if (!seen) await selectCandidatesInParallel(session, selection);
-      await lockCandidates(session, selection);
-      await guardCustomers(session, selection);
-      // Children are collected after their parents are locked, so none can slip in.
-      await collectRows(session, selection, notes, true);
-    });
+    await lockTables(context, cleaning, {reader, limitMs});
+    await refuseOtherTables(cleaning);
+    if (!seen) await selectCandidatesInParallel(session, selection);
+    await lockCandidates(session, selection);
+    await guardCustomers(session, selection);
+    // Children are collected after their parents are locked, so none can slip in.
+    await collectRows(session, selection, notes, true);
     const found = await describeFound(cleaning);
     step.note(countOf(ordersIn(found.found), 'order'));
     return found;
   });
 }
 
-const lockWaitMs = ({selection}: Cleaning): number =>
-  (selection.config.lockWaitSeconds ?? defaultLockWaitSeconds) * 1000;
-
-/** Runs what may wait for locks, so that a timeout names who held them. */
-function waiting<T>(cleaning: Cleaning, work: () => Promise<T>): Promise<T> {
-  return namingBlockers(cleaning.connection, cleaning.session, lockWaitMs(cleaning), work);
+/** Begins both transactions with locks on every table that rows are deleted from or unlinked in, parents first. */
+async function lockTables(
+  {clock}: RunContext,
+  {session, selection: {graph}}: Cleaning,
+  {reader, limitMs}: Pick<LockedCleaning, 'reader' | 'limitMs'>,
+): Promise<void> {
+  const tables = [...new Set([...graph.tables, ...graph.unlinks.map(({child}) => child)])].map(relationSql);
+  const startedMs = clock.now().getTime();
+  for (;;) {
+    await session.query('BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE');
+    await session.query(`SET LOCAL lock_timeout = ${limitMs}`);
+    await session.query(`LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`);
+    if (!reader) return;
+    try {
+      await reader.lock(tables);
+      await reader.session.query(`SET LOCAL lock_timeout = ${limitMs}`);
+      return;
+    } catch (error) {
+      const isInTheWay = error instanceof AppError && error.code === 'LOCK_TIMEOUT';
+      if (!isInTheWay || elapsedMs(clock, startedMs) > limitMs) throw error;
+    }
+    // A session that asked for a table between the two goes first.
+    await reader.unlock();
+    await session.query('ROLLBACK');
+  }
 }
 
 interface Deleted {
@@ -284,41 +335,37 @@ interface Deleted {
 async function deleteWithBackup(
   context: RunContext,
   request: CleanRequest,
-  cleaning: Cleaning,
-  found: FoundPlan,
+  {cleaning, reader, found}: {cleaning: Cleaning; reader: Reader; found: FoundPlan},
   onBackup: (backup: OrderBackup) => void,
 ): Promise<Deleted> {
-  const {session, connection, notes} = cleaning;
-  return withReaderOf(session, connection, notes, context.signal, async (reader) => {
-    await context.reach('clean.locked');
-    const stop = new AbortController();
-    const told: {onRows: (rows: number) => void} = {onRows: () => undefined};
-    const deleting = waiting(cleaning, () =>
-      deleteRows(session, {
-        ...deletionOf(request, cleaning, found),
-        signal: stop.signal,
-        onRows: (rows) => told.onRows(rows),
-      }),
-    );
-    deleting.catch((error: unknown) => stop.abort(error));
-    try {
-      const signal = AbortSignal.any([context.signal, stop.signal]);
-      const backup = await backUpOrders(context, cleaning, reader, found, signal);
-      onBackup(backup);
-      refuseChangedPlan(request, backup.plan);
-      const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) => {
-        told.onRows = (rows) => step.advance(rows, backup.plan.totalRows, 'rows');
-        return deleting;
-      });
-      refuseOtherRows(leaves, backup.leaves);
-      return {plan: backup.plan, sideEffects};
-    } catch (error) {
-      stop.abort(error);
-      await deleting.catch(() => undefined); // told already, or it was stopped because of what is told
-      const reason: unknown = stop.signal.reason;
-      throw reason instanceof Error ? reason : error;
-    }
+  const {session} = cleaning;
+  await reader.follow(session);
+  await context.reach('clean.locked');
+  const stop = new AbortController();
+  const signal = AbortSignal.any([context.signal, stop.signal]);
+  const told: {onRows: (rows: number) => void} = {onRows: () => undefined};
+  const deleting = deleteRows(session, {
+    ...deletionOf(request, cleaning, found),
+    signal,
+    onRows: (rows) => told.onRows(rows),
   });
+  deleting.catch((error: unknown) => stop.abort(error));
+  try {
+    const backup = await backUpOrders(context, cleaning, reader.session, found, signal);
+    onBackup(backup);
+    refuseChangedPlan(request, backup.plan);
+    const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) => {
+      told.onRows = (rows) => step.advance(rows, backup.plan.totalRows, 'rows');
+      return deleting;
+    });
+    refuseOtherRows(leaves, backup.leaves);
+    return {plan: backup.plan, sideEffects};
+  } catch (error) {
+    stop.abort(error);
+    await deleting.catch(() => undefined); // told already, or it was stopped because of what is told
+    const reason: unknown = stop.signal.reason;
+    throw reason instanceof Error ? reason : error;
+  }
 }
 
 async function deleteWithoutBackup(
@@ -332,13 +379,11 @@ async function deleteWithoutBackup(
   const plan = completePlan(cleaning, found, await countLeaves(session, notes));
   refuseChangedPlan(request, plan);
   const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) =>
-    waiting(cleaning, () =>
-      deleteRows(session, {
-        ...deletionOf(request, cleaning, found),
-        signal: context.signal,
-        onRows: (rows) => step.advance(rows, plan.totalRows, 'rows'),
-      }),
-    ),
+    deleteRows(session, {
+      ...deletionOf(request, cleaning, found),
+      signal: context.signal,
+      onRows: (rows) => step.advance(rows, plan.totalRows, 'rows'),
+    }),
   );
   for (const [label, {rows}] of leaves) refuseOtherCount(label, plan.tables[label]?.deleted ?? 0, rows);
   return {plan, sideEffects};

@@ -17,7 +17,7 @@ import {
   type SlowLink,
   type Trigger,
 } from '../orders/delete-effects.js';
-import {buildOrderGraph} from '../orders/foreign-key-graph.js';
+import {buildOrderGraph, type OrderGraph} from '../orders/foreign-key-graph.js';
 import type {Criteria, Selection} from '../orders/order-conditions.js';
 import {ordersProfile} from '../orders/profile.js';
 import {readCatalog} from '../orders/read-catalog.js';
@@ -27,6 +27,7 @@ import {type Connection, refuseTransactionPooler} from '../postgres/connection.j
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import type {RunContext} from '../run-context.js';
+import type {OrdersConfig} from '../settings/orders-config.js';
 
 export interface CleanPlan extends CleanCounts {
   readonly database: string;
@@ -129,10 +130,7 @@ export async function withCleaning<T>(
           },
         );
       }
-      const graph = buildOrderGraph(
-        await readCatalog(session),
-        ordersProfile(config, connection.schema ?? 'public'),
-      );
+      const graph = await readGraph(session, config, connection);
       refuseMissingColumns(parsed, graph.roots);
       await refuseHiddenRows(session, graph, isExecuting);
       const excludedIds = await resolveExcludedIds(session, graph.roots, flags.excludeIds, config, (id) => {
@@ -146,6 +144,30 @@ export async function withCleaning<T>(
       return work({session, connection, identity, selection, notes, databaseMark});
     },
     {signal: context.signal},
+  );
+}
+
+async function readGraph(
+  session: Session,
+  config: OrdersConfig,
+  connection: Connection,
+): Promise<OrderGraph> {
+  return buildOrderGraph(await readCatalog(session), ordersProfile(config, connection.schema ?? 'public'));
+}
+
+/**
+ * Once the tables are locked their columns, keys, triggers and rules stay as they are.
+ * @throws PLAN_CHANGED when they are not those that the cleaning was planned with
+ */
+export async function refuseOtherTables({session, connection, selection}: Cleaning): Promise<void> {
+  const {graph, config} = selection;
+  const textOf = (value: OrderGraph): string =>
+    JSON.stringify(value, (key, part: unknown) => (key === 'hasIndex' ? undefined : part)); // some are made for the duration
+  if (textOf(await readGraph(session, config, connection)) === textOf(graph)) return;
+  throw new AppError(
+    'PLAN_CHANGED',
+    'The tables of the orders were altered since the cleaning was planned. Nothing was changed.',
+    {hint: 'Run it again.'},
   );
 }
 

@@ -11,6 +11,7 @@ import {
 } from '../postgres/create-database.js';
 import {listDatabases} from '../postgres/database-mark.js';
 import {applyDatabaseProperties} from '../postgres/database-properties.js';
+import {lockWaitMsFor} from '../postgres/lock-watch.js';
 import {describeProcess, fateOf, thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
@@ -113,6 +114,7 @@ async function fillAndSwap(
           setAside,
           mark,
           comment,
+          lockWaitMs: lockWaitMsFor(plan.request.lockWaitMs),
         });
         if (setAside !== null) step.note(`the old one is ${setAside}`);
       });

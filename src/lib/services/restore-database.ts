@@ -4,6 +4,8 @@ import {elapsedMs} from '../clock.js';
 import {AppError} from '../errors.js';
 import {stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
+import {lockWaitMsFor, withLockWatch} from '../postgres/lock-watch.js';
+import {toolsName} from '../postgres/connection.js';
 import {describeObjects} from '../postgres/inspect-target.js';
 import {isProduction} from '../settings/production.js';
 import type {RunContext} from '../run-context.js';
@@ -266,7 +268,15 @@ async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = '')
     : `"${database}" holds a part of the backup.`;
   let loaded;
   try {
-    loaded = await loadInto(context, plan.load);
+    // pg_restore and psql run as plain dumps say, which begin with SET lock_timeout = 0.
+    const watch = {
+      connection: plan.target,
+      ours: toolsName,
+      limitMs: lockWaitMsFor(plan.request.lockWaitMs),
+      state: '',
+      signal: context.signal,
+    };
+    loaded = await withLockWatch(watch, (signal) => loadInto({...context, signal}, plan.load));
   } catch (error) {
     throw asFailedRestore(error, state);
   }

@@ -11,6 +11,8 @@ import type {StagedOrders} from '../orders/stage-orders.js';
 import {listFiringTriggers} from '../orders/user-triggers.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
+import {lockWaitMsFor, withLockWatch} from '../postgres/lock-watch.js';
+import {quoteQualified} from '../postgres/quote.js';
 import {type Connection, refuseTransactionPooler} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
@@ -29,6 +31,8 @@ export interface RestoreOrdersOptions {
   readonly onlyOrders: readonly string[];
   /** How long to wait for another run on the same database, ms. */
   readonly waitMs?: number;
+  /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
+  readonly lockWaitMs?: number | undefined;
 }
 
 export interface RestoreOrdersResult extends RestorableOrders {
@@ -39,8 +43,6 @@ export interface RestoreOrdersResult extends RestorableOrders {
   /** ms */
   readonly duration: number;
 }
-
-const lockTimeout = '30s';
 
 /**
  * @throws USAGE, BACKUP_NOT_FOUND, ORDER_BACKUP_INVALID before the database is touched; CONFLICTS with
@@ -185,15 +187,21 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
     let done = 0;
     let transaction = null as string | null;
     try {
-      const sequences = await withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', async () => {
-        await session.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
-        const moved = await putBackOrders(session, plan.staged, plan.restored, {
-          inserted: (_table, rows) => progress.advance((done += rows), plan.rows, 'rows'),
-        });
-        await ctx.reach('orders.inserted');
-        transaction = await transactionId(session);
-        return moved;
-      });
+      const limitMs = lockWaitMsFor(options.lockWaitMs, ctx.settings.config.orders?.lockWaitSeconds);
+      const watch = {connection, ours: [session.backendPid], limitMs, givesWay: true, state: rolledBack};
+      const sequences = await withLockWatch({...watch, signal: ctx.signal}, (signal) =>
+        withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', async () => {
+          await session.query(`SET LOCAL lock_timeout = ${limitMs}`);
+          await lockTables(session, plan.staged, triggers.length > 0);
+          const moved = await putBackOrders(session, plan.staged, plan.restored, {
+            inserted: (_table, rows) => progress.advance((done += rows), plan.rows, 'rows'),
+          });
+          await ctx.reach('orders.inserted');
+          signal.throwIfAborted();
+          transaction = await transactionId(session);
+          return moved;
+        }),
+      );
       ctx.record({
         restoredRows: plan.rows,
         orders: Object.values(plan.result.orders).reduce((a, b) => a + b, 0),
@@ -207,6 +215,20 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
   });
 }
 
+const rolledBack = 'Everything was rolled back, nothing was changed.';
+
+/** All locks at once, parents first, so that no row is locked while the run still waits for a table. */
+async function lockTables(
+  session: Session,
+  {tables, links}: StagedOrders,
+  hasTriggers: boolean,
+): Promise<void> {
+  const names = [...tables, ...links].map(({target: {schema, name}}) => quoteQualified(schema, name));
+  // Switching triggers off takes the stronger one (manual, 13.3.1).
+  const mode = hasTriggers ? 'SHARE ROW EXCLUSIVE' : 'ROW EXCLUSIVE';
+  await session.query(`LOCK TABLE ${[...new Set(names)].join(', ')} IN ${mode} MODE`);
+}
+
 /**
  * Whatever the server refuses is a failed restore, and the transaction is rolled back.
  * @param fate of the transaction, where the connection broke while it was committed
@@ -216,11 +238,11 @@ function describeFailure(error: unknown, fate: TransactionFate | null): unknown 
   if (fate === 'committed') return withState(error, 'The orders were put back before that.');
   if (fate === 'unknown')
     return withState(error, 'Whether the orders were put back is not known; a preview shows it.');
-  const state = 'Everything was rolled back, nothing was changed.';
-  if (error.code !== 'QUERY_FAILED') return withState(error, state);
+  if (error.code === 'LOCK_TIMEOUT' && error.message.endsWith(rolledBack)) return error;
+  if (error.code !== 'QUERY_FAILED') return withState(error, rolledBack);
   return new AppError(
     'ORDERS_RESTORE_FAILED',
-    `The orders could not be put back. ${error.message} ${state}`,
+    `The orders could not be put back. ${error.message} ${rolledBack}`,
     {
       hint: 'If another session changed these tables in the meantime, run the preview again: it shows the new conflicts.',
       details: error.details,

@@ -23,6 +23,8 @@ export interface RestoreRequest {
   readonly details?: boolean | undefined;
   /** How long to wait for another run that changes the same database, ms. */
   readonly waitMs?: number | undefined;
+  /** How long to wait for locks of other sessions, ms. */
+  readonly lockWaitMs?: number | undefined;
 }
 
 /** Pairs that cannot both be obeyed, with the reason. */

@@ -6,10 +6,12 @@ import {backupExtension, backupId} from '../backups/backup-name.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-record.js';
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
+import {selectForDump} from '../postgres/dump-selection.js';
 import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {runPgDump} from '../postgres/pg-dump.js';
-import {withSnapshot} from '../postgres/snapshot.js';
+import {withLockWatch} from '../postgres/lock-watch.js';
+import {readWithoutLocks, withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
 import {isAway} from '../storage/explain-s3-error.js';
 import {openPlace} from '../storage/open-place.js';
@@ -20,6 +22,7 @@ import {storedRecord, withFolder} from '../storage/stored-record.js';
 import {clearStaged, requireReachable} from '../storage/transfer-backup.js';
 import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
+import {dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
 import {type Encryption, requireOpening} from './encryption.js';
 import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
@@ -136,27 +139,36 @@ async function dumpTo(
 ): Promise<{record: BackupRecord; metadataKey: string}> {
   const {request, plan, to, staging, id, encryption, createdAt, startedMs} = parts;
   const name = id + backupExtension(plan.options.format, plan.options.isCompressed);
-  const {written, proof, inventory} = await context.progress.step('Dump and upload', async (step) =>
-    withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
-      const found = await inspectInventory(session);
-      const send = (source: AsyncIterable<Buffer>) =>
-        writeChecked(context, {
-          to,
-          key: staging + name,
-          source,
-          seal: encryption.to,
-          expectedBytes: plan.identity.sizeBytes,
-          onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
-        });
-      const environment = await inspectDumpEnvironment(session);
-      const sent = await sendDump(context, plan, {snapshot, environment}, send);
-      return {...sent, inventory: {...found, leftOut: [...plan.selection.leftOut]}};
-    }),
+  const {selection, written, proof, inventory} = await context.progress.step(
+    'Dump and upload',
+    async (step) =>
+      dumpAgainOnce(context, () =>
+        withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
+          const {selection, found, environment} = await readWithoutLocks(session, async () => ({
+            selection: await selectForDump(session, plan.options),
+            found: await inspectInventory(session),
+            environment: await inspectDumpEnvironment(session),
+          }));
+          const send = (source: AsyncIterable<Buffer>) =>
+            writeChecked(context, {
+              to,
+              key: staging + name,
+              source,
+              seal: encryption.to,
+              expectedBytes: plan.identity.sizeBytes,
+              onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
+            });
+          const sent = await withLockWatch(dumpWatch(context, plan), (signal) =>
+            sendDump({...context, signal}, {...plan, selection}, {snapshot, environment}, send),
+          );
+          return {...sent, selection, inventory: {...found, leftOut: [...selection.leftOut]}};
+        }),
+      ),
   );
   const {plain, stored} = written;
   const recorded = {
     context,
-    plan,
+    plan: {...plan, selection},
     place: placeOf(id, name),
     createdAt,
     startedMs,

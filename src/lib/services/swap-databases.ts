@@ -3,9 +3,11 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {Reach} from '../fault-points.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
+import {withLockWatch} from '../postgres/lock-watch.js';
 import type {Connection} from '../postgres/connection.js';
 import {formatMark, type DatabaseMark} from '../postgres/database-mark.js';
 import {databaseExists} from '../postgres/inspect-target.js';
+import {listPrepared, preparedHint} from '../postgres/prepared-transactions.js';
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
 
 export interface Swap {
@@ -19,6 +21,8 @@ export interface Swap {
   readonly mark: DatabaseMark;
   /** The comment that the incoming database has afterwards. */
   readonly comment: string | null;
+  /** How long clients that connect may wait for the names to change, ms. */
+  readonly lockWaitMs: number;
 }
 
 /** Longest identifier, in bytes (NAMEDATALEN - 1). */
@@ -59,7 +63,8 @@ export async function freeDatabaseName(
  * are open are ended from a second session. (ALLOW_CONNECTIONS false would have to be committed before, and a crash would
  * leave a database that answers nobody.)
  * @param session of `maintenance`; it holds the lock that keeps other runs away, and where it ends so does the transaction
- * @throws RESTORE_FAILED naming who could not be disconnected; nothing is changed then
+ * @throws RESTORE_FAILED naming who could not be disconnected, LOCK_TIMEOUT naming who alters one of the databases; nothing is
+ *   changed then
  */
 export async function swapDatabases(
   reach: Reach,
@@ -79,13 +84,27 @@ export async function swapDatabases(
     `COMMENT ON DATABASE ${quoteIdentifier(swap.name)} IS ${swap.comment === null ? 'NULL' : quoteLiteral(swap.comment)}`,
   ];
   await reach('swap.begun');
+  await refusePrepared(maintenance, names);
+  const limitMs = Math.ceil(swap.lockWaitMs);
+  const watch = {
+    connection: maintenance,
+    ours: [session.backendPid],
+    limitMs,
+    state: 'The databases keep their names.',
+    signal: new AbortController().signal, // a swap that has begun is finished
+  };
   for (let attempt = 1; ; attempt++) {
     try {
-      await withSessionsEnded(maintenance, names, () =>
-        withTransaction(session, '', async () => {
-          for (const statement of statements) await session.query(statement);
-          await reach('swap.renamed');
-        }),
+      await withLockWatch(watch, () =>
+        withSessionsEnded(maintenance, names, () =>
+          withTransaction(session, '', async () => {
+            await session.query(`SET LOCAL lock_timeout = ${Math.ceil(limitMs * 0.9)}`);
+            // A rename also waits for sessions to leave, and clients that connect wait for the rename.
+            await session.query(`SET LOCAL statement_timeout = ${limitMs}`);
+            for (const statement of statements) await session.query(statement);
+            await reach('swap.renamed');
+          }),
+        ),
       );
       await reach('swap.committed');
       return;
@@ -111,7 +130,8 @@ async function hasHappened(maintenance: Connection, swap: Swap): Promise<boolean
 }
 
 function isInUse(error: unknown): boolean {
-  return error instanceof AppError && systemErrorCode(error.cause) === '55006'; // object_in_use, in whatever language
+  // object_in_use, or query_canceled by statement_timeout, in whatever language
+  return error instanceof AppError && ['55006', '57014'].includes(systemErrorCode(error.cause) ?? '');
 }
 
 /** Ends the sessions in `databases` again and again while `work` runs. */
@@ -147,22 +167,33 @@ async function withSessionsEnded<T>(
   });
 }
 
+/** No session can end them; a rename would wait 5 s for that, and clients that connect for the rename. */
+async function refusePrepared(maintenance: Connection, databases: readonly string[]): Promise<void> {
+  const prepared = await withSession(maintenance, (session) => listPrepared(session, databases));
+  if (prepared.length === 0) return;
+  throw new AppError(
+    'RESTORE_FAILED',
+    'The databases cannot change names while they have prepared transactions.',
+    {hint: preparedHint, details: prepared},
+  );
+}
+
 async function explainInUse(
   maintenance: Connection,
   databases: readonly string[],
   cause: unknown,
 ): Promise<AppError> {
-  const rows = await withSession(maintenance, (session) =>
-    session.query(
-      `SELECT format('%s: session %s of %s (%s) from %s', datname, pid, usename, application_name, coalesce(client_addr::text, 'the server'))
-                AS who FROM pg_catalog.pg_stat_activity WHERE datname = ANY ($1)
-       UNION ALL SELECT format('%s: prepared transaction "%s" of %s', database, gid, owner)
-                   FROM pg_catalog.pg_prepared_xacts WHERE database = ANY ($1)`,
+  const lines = await withSession(maintenance, async (session) => {
+    const rows = await session.query(
+      `SELECT pg_catalog.format('%s: session %s of %s (%s) from %s', datname, pid, usename, application_name,
+                coalesce(client_addr::pg_catalog.text, 'the server')) AS who
+         FROM pg_catalog.pg_stat_activity WHERE datname = ANY ($1)`,
       [databases],
-    ),
-  );
+    );
+    return [...rows.map((row) => row['who'] ?? ''), ...(await listPrepared(session, databases))];
+  });
   return new AppError('RESTORE_FAILED', 'The databases could not change names: somebody stays connected.', {
-    details: rows.map((row) => row['who'] ?? ''),
+    details: lines,
     hint: 'End these sessions and prepared transactions (a superuser can), then run again.',
     cause,
   });

@@ -6,6 +6,7 @@ import {withSession} from '../postgres/client.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseMark, type ListedDatabase, listDatabases} from '../postgres/database-mark.js';
+import {lockWaitMsFor} from '../postgres/lock-watch.js';
 import {isProduction} from '../settings/production.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
@@ -17,6 +18,8 @@ export interface UndoRequest {
   readonly dryRun?: boolean | undefined;
   /** How long to wait for another run that changes the same database, ms. */
   readonly waitMs?: number | undefined;
+  /** How long to wait for locks of other sessions, ms. */
+  readonly lockWaitMs?: number | undefined;
 }
 
 export interface UndoResult {
@@ -75,7 +78,7 @@ export async function undoRestore(context: RunContext, request: UndoRequest): Pr
         : `set aside   nothing: no database is called ${plan.target.database}`,
     ],
   });
-  return {...result, mode: 'execute', setAside: await executeUndo(context, plan, request.waitMs)};
+  return {...result, mode: 'execute', setAside: await executeUndo(context, plan, request)};
 }
 
 async function planUndo(context: RunContext, request: UndoRequest): Promise<UndoPlan> {
@@ -112,7 +115,7 @@ function newestSetAside(
 async function executeUndo(
   context: RunContext,
   plan: UndoPlan,
-  waitMs: number | undefined,
+  {waitMs, lockWaitMs}: UndoRequest,
 ): Promise<string | null> {
   const {target, maintenance, incoming} = plan;
   const name = target.database;
@@ -146,6 +149,7 @@ async function executeUndo(
               setAside,
               mark: {kind: 'set-aside', database: name, at: now.toISOString(), owner: null, comment},
               comment: incoming.mark.comment,
+              lockWaitMs: lockWaitMsFor(lockWaitMs),
             }),
           );
         } finally {

@@ -68,7 +68,9 @@ export const ordersConfig = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe('How long orders:clean waits for another session to let go of an order; 10 without it.'),
+    .describe(
+      'How long orders:clean and orders:restore wait for locks of other sessions, and let others wait for theirs; 10 without it.',
+    ),
 });
 
 export type OrdersConfig = z.infer<typeof ordersConfig>;
