@@ -95,7 +95,7 @@ async function setLinks(session: Session, staged: StagedTable, restored: number)
   if (Number(row?.['found']) !== restored) throw different(staged, 'Links', []);
   await withOwnSearchPath(session, () =>
     session.query(
-      `UPDATE ${fromRelation(staged.target)} t SET ${set.map(({column}) => `${quoteIdentifier(column.name)} = s.c${column.number}`).join(', ')}
+      `UPDATE ${fromRelation(staged.target)} t SET (${set.map(({column}) => quoteIdentifier(column.name)).join(', ')}) = ROW(${set.map(({column}) => `s.c${column.number}`).join(', ')})
          FROM ${staged.temp} s WHERE s.reason IS NULL AND ${key}`,
     ),
   );

@@ -55,22 +55,26 @@ export function canRestrict({version, major}: Pick<Tool, 'version' | 'major'>): 
  * @throws DISK_FULL, PERMISSION_DENIED, ... or PSQL_FAILED
  */
 export async function runPsql(run: PsqlRun): Promise<void> {
-  const sql = canRestrict(run.tool) ? Readable.from(restricted(run.sql), {objectMode: false}) : run.sql;
+  const key = canRestrict(run.tool) ? randomBytes(24).toString('hex') : undefined;
   await runTool({
     tool: 'psql',
     path: run.tool.path,
     args: psqlArguments(run.options, run.connection.database),
     environment: {...libpqEnvironment(run.connection), ...sessionEnvironment(run.options)},
     failureCode: 'PSQL_FAILED',
-    stdin: {stream: sql},
+    stdin: {stream: Readable.from(guarded(run.sql, key), {objectMode: false})},
     ...(run.onLine ? {onLine: run.onLine} : {}),
     ...(run.signal ? {signal: run.signal} : {}),
   });
 }
 
-async function* restricted(sql: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const key = randomBytes(24).toString('hex');
-  yield Buffer.from(`\\restrict ${key}\n`);
+/**
+ * Before the dump sets its own search_path nobody else's is searched. That stands on the line of `\restrict`, or on the
+ * dump's first, and prints nothing.
+ */
+async function* guarded(sql: AsyncIterable<Buffer>, key: string | undefined): AsyncGenerator<Buffer> {
+  yield Buffer.from(`SET search_path = ''; `);
+  if (key !== undefined) yield Buffer.from(`\\restrict ${key}\n`);
   yield* sql;
-  yield Buffer.from(`\n\\unrestrict ${key}\n`);
+  if (key !== undefined) yield Buffer.from(`\n\\unrestrict ${key}\n`);
 }

@@ -61,7 +61,7 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
           tools,
           connection,
           database,
-          'SELECT pid, usename, application_name, state FROM pg_stat_activity WHERE datname = current_database()',
+          'SELECT pid, usename, application_name, state FROM pg_catalog.pg_stat_activity WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()',
         ),
       ),
       'Save what is there before you change it, even when it is damaged:',
