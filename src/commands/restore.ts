@@ -25,7 +25,7 @@ export default class Restore extends BaseCommand {
 compared with the backup afterwards. A database that holds something is refused unless --clean or --drop-existing is given.
 A custom or sql backup goes from a bucket (--from) straight into a database of its own (--create-db, --drop-existing) and is
 read twice; with --parallel-jobs, and in any other case, it is fetched into the backups folder first, once.
-Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 damaged backup or unequal result, 5 refused, 130 interrupted.`;
+Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment, 4 damaged backup or unequal result, 5 refused, 130 interrupted.`;
   static override examples = [
     {
       description: 'what would happen, and what would be lost',
@@ -95,7 +95,7 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
     }),
     'skip-errors': Flags.boolean({
       helpGroup: 'SAFETY',
-      summary: 'Go on after errors and list them; not in one transaction then.',
+      summary: 'Skip statements that fail, list them and the tables that differ for it, and keep the rest.',
     }),
     'dry-run': Flags.boolean({
       helpGroup: 'SAFETY',
@@ -149,7 +149,10 @@ Exit codes: 0 done, 1 failed or errors were skipped, 2 usage, 3 environment, 4 d
       (context) => restoreFrom(context, sourceOf(flags), request),
       showRestore(new Date(), repeat, (id) => [this.config.bin, id, ...sameSettings(flags)]),
       {
-        exitCodeOf: (result) => (result.errors.length === 0 ? 0 : exitStatus.failed),
+        exitCodeOf: ({errors, differences}) => {
+          if (differences.length > 0) return exitStatus.integrity;
+          return errors.length === 0 ? 0 : exitStatus.failed;
+        },
       },
     );
   }

@@ -18,7 +18,6 @@ const codes = {
   UNEXPECTED: ['failed', 'an error nobody foresaw; a defect of this program'],
   PG_DUMP_FAILED: ['failed', 'pg_dump ended with an error that has no code of its own'],
   PG_RESTORE_FAILED: ['failed', 'pg_restore ended with an error that has no code of its own'],
-  PSQL_FAILED: ['failed', 'psql ended with an error that has no code of its own'],
   TOOL_FAILED: ['failed', 'another program ended with an error'],
   TOOL_KILLED: ['failed', 'a client tool was ended by a signal, as by a machine that is out of memory'],
   QUERY_FAILED: ['failed', 'the server refused a query'],

@@ -23,8 +23,8 @@ const notParsed: readonly (readonly [file: string, start: string, reason: string
   ['lib/orders/order-conditions.ts', '|| ', 'what joins texts, with the empty search_path'],
 ];
 
-/** The files that may change search_path: that of our sessions, and that of psql before a dump sets its own. */
-const owners = ['lib/postgres/search-path.ts', 'lib/postgres/pooler.ts', 'lib/postgres/psql.ts'];
+/** The files that may change search_path. */
+const owners = ['lib/postgres/search-path.ts', 'lib/postgres/pooler.ts'];
 
 /** Files whose statements run before search_path is set. */
 const early = ['lib/postgres/pooler.ts'];

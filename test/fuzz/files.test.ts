@@ -10,6 +10,7 @@ import {readArchiveHeader} from '../../src/lib/archive/archive-header.js';
 import {createCopyStream} from '../../src/lib/archive/copy-stream.js';
 import {readCustomHead, UnknownLayout} from '../../src/lib/archive/custom-format.js';
 import {detectDump} from '../../src/lib/archive/detect-format.js';
+import {dumpStatements} from '../../src/lib/archive/dump-statements.js';
 import {filterPlainDump} from '../../src/lib/archive/plain-dump-filter.js';
 import {recompress} from '../../src/lib/archive/recompress.js';
 import {parseBackupRecord} from '../../src/lib/backups/backup-record.js';
@@ -376,6 +377,37 @@ describe('plain dumps', () => {
           const isRead = orRefusal(refusals, () => readText(bytes, pieces)) !== undefined;
           const passed = await orRefusalLater(isRead ? [] : refusals, passOn);
           expect(passed?.equals(bytes)).not.toBe(false);
+        },
+      ),
+      runs(60),
+    );
+  });
+
+  it('are the same statements and rows however they come in pieces, wherever their reader takes them', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constant(null).chain(() => damaged(dumpOf('sql'))),
+        sizes,
+        async (bytes, pieces) => {
+          const read = async (sizesOf: readonly number[]): Promise<string[]> => {
+            const chunks = async function* (): AsyncGenerator<Buffer> {
+              for (let at = 0, index = 0; at < bytes.length; index++) {
+                const end = at + (sizesOf[index % sizesOf.length] ?? 1);
+                yield await Promise.resolve(bytes.subarray(at, end));
+                at = end;
+              }
+            };
+            const found: string[] = [];
+            for await (const {sql, rows} of dumpStatements(chunks())) {
+              const taken: Buffer[] = [];
+              for await (const chunk of rows ?? []) taken.push(Buffer.from(chunk));
+              found.push(sql, Buffer.concat(taken).toString('latin1'));
+            }
+            return found;
+          };
+          const isRead = orRefusal(refusals, () => readText(bytes, pieces)) !== undefined;
+          const whole = await orRefusalLater(isRead ? [] : refusals, () => read([1 << 24]));
+          expect(await orRefusalLater(isRead ? [] : refusals, () => read(pieces))).toEqual(whole);
         },
       ),
       runs(60),

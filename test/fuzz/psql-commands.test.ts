@@ -6,7 +6,6 @@ import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {createCopyStream} from '../../src/lib/archive/copy-stream.js';
 import {AppError} from '../../src/lib/errors.js';
 import {libpqEnvironment} from '../../src/lib/postgres/connection.js';
-import {psqlArguments} from '../../src/lib/postgres/psql.js';
 import {runs} from '../support/fuzz.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 
@@ -61,13 +60,17 @@ function verdict(bytes: Buffer): string {
   }
 }
 
-/** What a psql says that stops at the first error, as the program runs it, but unrestricted. */
+/** What a psql says that stops at the first error, as somebody without this program would run it, unrestricted. */
 async function psqlOutput(sql: Buffer): Promise<string> {
   const {connection, name} = database;
-  const child = spawn(join(inject('serverBin'), 'psql'), psqlArguments({stopsOnError: true}, name), {
-    env: {PATH: process.env['PATH'], ...libpqEnvironment(connection)},
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
+  const child = spawn(
+    join(inject('serverBin'), 'psql'),
+    ['--no-psqlrc', '--quiet', '--no-password', `--dbname=${name}`, '--set=ON_ERROR_STOP=1', '--file=-'],
+    {
+      env: {PATH: process.env['PATH'], ...libpqEnvironment(connection)},
+      stdio: ['pipe', 'pipe', 'ignore'],
+    },
+  );
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   child.stdin.on('error', () => undefined); // psql ends at the first error, before it has read everything

@@ -78,12 +78,6 @@ it.each([
   }
 });
 
-it('keeps psql from running rows as commands when the table of the rows is missing and errors are skipped', async () => {
-  const rows = `COPY public.none (a) FROM stdin;\n\\! touch ${proof}\n\\.\nCOPY public.t (a, b) FROM stdin;\nx\t1\n\\.\n`;
-  await restore(rows, {skipErrors: true}).catch((error: unknown) => error);
-  expect(existsSync(proof)).toBe(false);
-});
-
 it('takes every kind of backslash in rows, names and literals', async () => {
   const result = await restore(
     `COMMENT ON TABLE public.t IS '\\! touch ${proof}

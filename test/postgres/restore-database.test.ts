@@ -11,6 +11,7 @@ import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {loadEveryType} from '../support/every-type.js';
 import {makeDump} from '../support/make-dump.js';
+import {replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
   createTempDatabase,
@@ -206,6 +207,79 @@ describe('restore into an existing database', () => {
       await source.run('DROP INDEX breaks; DROP FUNCTION wrap; DROP FUNCTION helper');
     }
   });
+});
+
+describe('a restore that skips errors', () => {
+  it('never drops what it could restore, and reports the tables that differ for the skipped statements', async () => {
+    const owner = await createTempDatabase('template0');
+    made.push(owner.name);
+    await owner.run(`CREATE TYPE status AS ENUM ('open'); CREATE TABLE orders (id int, status status); INSERT INTO orders VALUES (1, 'open');
+      CREATE TABLE people AS SELECT 1 AS id UNION SELECT 2`);
+    for (const format of ['custom', 'plain']) {
+      // The type does not come with the tables.
+      const path = join(folder, `partial.${format}`);
+      await run(tool('pg_dump'), [
+        `--format=${format}`,
+        '--table=orders',
+        '--table=people',
+        `--file=${path}`,
+        owner.url,
+      ]);
+      const created = {backupFile: path, skipErrors: true, createDb: true, targetDb: 'r_partial'};
+      const target = await createTempDatabase('template0');
+      made.push(target.name);
+      const results = [
+        await restore(created),
+        await restore({backupFile: path, skipErrors: true}, target.url),
+      ];
+      for (const [index, result] of results.entries()) {
+        expect(result.errors.join()).toMatch(
+          /type "public.status" does not exist.*relation "public.orders" does not exist/,
+        );
+        expect(result.differences[0]).toBe('public.orders: missing');
+        const people = await existingDatabase(index === 0 ? 'r_partial' : target.name).query(
+          'SELECT id FROM people ORDER BY id',
+        );
+        expect(people).toEqual([{id: '1'}, {id: '2'}]);
+      }
+      await dropDatabase('r_partial');
+    }
+  });
+
+  it('compares a table that lacks a column, and never fails for it', async () => {
+    const owner = await createTempDatabase('template0');
+    const target = await createTempDatabase('template0');
+    made.push(owner.name, target.name);
+    await owner.run(
+      'CREATE TABLE changed AS SELECT 1 AS id, 2 AS added; CREATE TABLE other AS SELECT 1 AS id',
+    );
+    const path = join(folder, 'changed.sql');
+    await run(tool('pg_dump'), ['--data-only', `--file=${path}`, owner.url]);
+    await target.run('CREATE TABLE changed (id int); CREATE TABLE other (id int)');
+    const result = await restore({backupFile: path, dataOnly: true, skipErrors: true}, target.url);
+    expect(result.errors).toEqual([expect.stringContaining('column "added"')]);
+    expect(result.differences).toContain('public.changed: the columns added are missing');
+    expect(await target.query('SELECT id FROM other')).toEqual([{id: '1'}]);
+  });
+});
+
+it('never commits a part of an archive when pg_restore is killed on the way', async () => {
+  const target = await createTempDatabase('template0');
+  made.push(target.name);
+  const before = await textOf(target.url);
+  // Ends between two statements, as a reader that looks at nothing else would take for the end.
+  const cut = '"$real" "$@" | awk \'/^-- Data for Name: plain/ {exit} {print}\'; kill -9 $$';
+  const pgBin = await replaceTools(folder, inject('serverBin'), {
+    pg_restore: `case "$*" in *--file=-*--use-list*) ${cut};; esac\nexec "$real" "$@"`,
+  });
+  const killed = restoreDatabase(testContext(folder, {settings: {databaseUrl: target.url, pgBin}}), {
+    backupFile: 'all.dump',
+  });
+  await expect(killed).rejects.toMatchObject({
+    code: 'RESTORE_FAILED',
+    message: expect.stringContaining('stopped before the end') as string,
+  });
+  expect(await textOf(target.url)).toBe(before);
 });
 
 describe('a damaged backup', () => {

@@ -101,7 +101,7 @@ async function byPsql(connection: Connection): Promise<string> {
     path: tool.path,
     args: ['-X', '-w', '-A', '-t', '-c', question],
     environment: libpqEnvironment(connection),
-    failureCode: 'PSQL_FAILED',
+    failureCode: 'TOOL_FAILED',
     readStdout: async (stdout) => {
       for await (const chunk of stdout.setEncoding('utf8') as AsyncIterable<string>) answer += chunk;
     },

@@ -149,7 +149,7 @@ export const killedInCopy = inCopy('SIGKILL', 'killed', 'hold', (child, _host, p
   proxy.release();
 });
 
-const tools = ['pg_dump', 'pg_restore', 'psql'] as const;
+const tools = ['pg_dump', 'pg_restore'] as const;
 
 /** As the kernel does when memory runs out. */
 export const toolKilled = inCopy(

@@ -27,7 +27,8 @@ const longestLine = 1 << 20;
 
 const newline = 0x0a;
 
-const closingComment = '-- PostgreSQL database dump complete';
+/** The last line of a plain dump but for that of a psql command, and of what pg_restore writes. */
+export const closingComment = '-- PostgreSQL database dump complete';
 
 /** @param fingerprints whether rows are hashed, or only counted */
 export function createCopyStream(fingerprints: boolean): CopyStream {

@@ -95,7 +95,8 @@ export async function* filterPlainDump(
 /** Lines that rules look at are short, but for headings, which name the types of a function's arguments; rows as INSERT commands are not. */
 const longestKnownLine = 1024;
 
-function sectionIn(line: string): DumpSection | null {
+/** The object that a heading is of; null for any other line. */
+export function sectionIn(line: string): DumpSection | null {
   const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: (.*)$/.exec(line);
   if (!match) return null;
   const [, name = '', type = '', schema = '', owner = ''] = match;

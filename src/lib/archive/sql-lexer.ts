@@ -9,6 +9,11 @@ import {
   unusualSetting,
 } from './unsafe-dump.js';
 
+export interface LexerOptions {
+  /** Reports every statement whole, with the comments inside it; otherwise only statements of interest, and of the parts of a compound one each by itself. */
+  readonly keepsAll?: boolean;
+}
+
 export interface SqlListener {
   /**
    * A statement of interest, from its first character to its semicolon.
@@ -24,7 +29,8 @@ export interface SqlListener {
 /** Statements whose text is kept whole; of all others only the beginning is. */
 const interesting = /^(?:copy\b|SELECT pg_catalog\.(?:lo|setval)|REFRESH MATERIALIZED VIEW |SET\s)/i;
 const longestHead = 32;
-const longestComment = 128;
+/** The heading of a function names the types of all its arguments. */
+const longestComment = 1 << 16;
 /** A COPY statement with 1600 columns of the longest names has 210,000 characters. */
 const longestStatement = 1 << 20;
 
@@ -38,7 +44,13 @@ export const longestToken = 128;
 export class SqlLexer {
   /** Whether the text so far ends outside quotes, comments and statements. */
   get isBetweenStatements(): boolean {
-    return this.quote === '' && this.commentDepth === 0 && !this.inLineComment && this.statement === '';
+    return (
+      this.quote === '' &&
+      this.commentDepth === 0 &&
+      !this.inLineComment &&
+      this.statement === '' &&
+      this.whole === ''
+    );
   }
 
   /** The quote that closes what is open: "'", '"', "$tag$"; '' outside. */
@@ -56,7 +68,13 @@ export class SqlLexer {
   private isCut = false;
   private standardStrings = true;
 
-  constructor(private readonly listener: SqlListener) {}
+  /** With keepsAll, all of the statement so far, comments inside it included. */
+  private whole = '';
+
+  constructor(
+    private readonly listener: SqlListener,
+    private readonly options: LexerOptions = {},
+  ) {}
 
   /** Whether the text at hand is the start of a line. */
   private isLineStart = true;
@@ -136,6 +154,7 @@ export class SqlLexer {
           return at;
         case '/*':
           this.keep(text, start, at);
+          this.keepComment(text, at, after);
           this.commentDepth = 1;
           return after;
         case '\\': {
@@ -199,9 +218,10 @@ export class SqlLexer {
     const token = /\/\*|\*\//g;
     token.lastIndex = start;
     const match = token.exec(text);
-    if (!match || match.index >= limit) return limit;
-    this.commentDepth += match[0] === '/*' ? 1 : -1;
-    return token.lastIndex;
+    const stop = !match || match.index >= limit ? limit : token.lastIndex;
+    this.keepComment(text, start, stop);
+    if (match && stop === token.lastIndex) this.commentDepth += match[0] === '/*' ? 1 : -1;
+    return stop;
   }
 
   private passLineComment(text: string, start: number, limit: number): number {
@@ -209,16 +229,23 @@ export class SqlLexer {
     const end = text.slice(start).search(/[\r\n]/);
     const stop = end === -1 ? limit : start + end;
     this.comment = (this.comment + text.slice(start, stop)).slice(0, longestComment);
+    this.keepComment(text, start, stop);
     if (end === -1) return limit;
     this.inLineComment = false;
     this.listener.onComment(this.comment.trimEnd());
     return stop;
   }
 
+  /** A comment inside a statement separates words, so it goes with it. */
+  private keepComment(text: string, start: number, end: number): void {
+    if (this.whole !== '') this.whole += text.slice(start, end);
+  }
+
   private keep(text: string, start: number, end: number): void {
-    if (this.isCut) return;
     let from = start;
     if (this.statement === '') while (from < end && text.charCodeAt(from) <= 32) from++;
+    if (this.options.keepsAll === true) this.whole += text.slice(this.whole === '' ? from : start, end);
+    if (this.isCut) return;
     this.statement += text.slice(from, end);
     if (this.statement.length < longestHead) return;
     if (!interesting.test(this.statement) || this.statement.length > longestStatement) {
@@ -232,14 +259,24 @@ export class SqlLexer {
     this.statement = '';
     this.isCut = false;
     const isInside = this.nesting.isInside;
+    const isOfInterest = !isCut && interesting.test(statement);
+    if (isOfInterest) this.check(statement, isInside);
     if (!isInside) this.nesting.reset();
-    if (isCut || !interesting.test(statement)) return;
+    if (this.options.keepsAll !== true) {
+      if (isOfInterest) this.listener.onStatement(statement, endsLine);
+    } else if (!isInside) {
+      const {whole} = this;
+      this.whole = '';
+      this.listener.onStatement(whole, endsLine);
+    }
+  }
+
+  private check(statement: string, isInside: boolean): void {
     // For psql this is still the statement before: what follows would be commands to it, not rows.
     if (isInside && /^copy\b/i.test(statement)) throw unusualCopy(statement);
     const strings = /^SET standard_conforming_strings = (on|off);$/.exec(statement);
     if (strings) this.standardStrings = strings[1] === 'on';
     else if (changesReading(statement)) throw unusualSetting(statement);
-    this.listener.onStatement(statement, endsLine);
   }
 }
 

@@ -23,7 +23,7 @@ export function isAtLeast(level: ProofLevel, other: ProofLevel): boolean {
 }
 
 /** The refusals of a server, which need a closer look: by itself the code says nothing about the backup. */
-const refusals: readonly ErrorCode[] = ['PG_RESTORE_FAILED', 'PSQL_FAILED', 'QUERY_FAILED', 'RESTORE_FAILED'];
+const refusals: readonly ErrorCode[] = ['PG_RESTORE_FAILED', 'QUERY_FAILED', 'RESTORE_FAILED'];
 
 /**
  * What an error of a check says of the backup; undefined when it says nothing of backup or place, as a wrong flag or a defect

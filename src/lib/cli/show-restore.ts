@@ -125,9 +125,8 @@ function doneLines(
   const head = `Restored ${printable(result.backup)} into ${target}: ${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}, ${formatDuration(result.duration)}.`;
   return [
     style.bold(head),
-    ...comparisonLines(result),
+    ...comparisonLines(result, style),
     ...noteLines(result, style),
-    ...result.errors.map((error) => `  ${style.red('skipped error')}: ${printable(error)}`),
     ...(result.setAside === null
       ? []
       : [
@@ -145,14 +144,22 @@ function doneLines(
 }
 
 /** "Equal" is said only where everything was compared; otherwise what was not is named. */
-function comparisonLines({differences, notCompared}: RestoreResult): string[] {
+function comparisonLines({errors, differences, notCompared}: RestoreResult, style: Style): string[] {
   const verdict =
     differences.length > 0
-      ? 'Compared with the backup: different, because errors were skipped:'
+      ? style.red('Compared with the backup: different, because statements were skipped:')
       : notCompared.length > 0
         ? 'Compared with the backup: equal, as far as it could be compared.'
         : 'Compared with the backup: equal.';
   return [
+    ...(errors.length === 0
+      ? []
+      : [
+          style.red(
+            `${countOf(errors.length, 'statement')} failed and ${errors.length === 1 ? 'was' : 'were'} skipped:`,
+          ),
+        ]),
+    ...errors.map((error) => `  ${printable(error)}`),
     verdict,
     ...differences.map((line) => `  ${printable(line)}`),
     ...notCompared.map((what) => `  not compared: ${printable(what)}`),

@@ -74,7 +74,7 @@ export function describeConnection(connection: Connection): string {
   return `${connection.user}@${host}:${connection.port}/${connection.database}`;
 }
 
-/** The application name of the client tools that this process runs: tells their sessions from those of other runs. */
+/** The application name of the client tools that this process runs, and of the session that loads a dump: tells them from those of other runs. */
 export const toolsName = `destino-db ${process.pid} ${randomBytes(4).toString('hex')}`;
 
 /**

@@ -25,6 +25,31 @@ export async function findMissingTables<T extends NamedTable>(
   return tables.filter((_table, index) => missing.has(index + 1));
 }
 
+/** For each of `tables`, which must exist, the columns that it lacks. */
+export async function findMissingColumns(
+  session: Session,
+  tables: readonly (NamedTable & {readonly columns: readonly string[]})[],
+): Promise<string[][]> {
+  const missing: string[][] = [];
+  for (const {schema, name, columns} of tables) {
+    // Large objects are compared by the columns of a row of this program's own.
+    const rows =
+      schema === 'pg_catalog'
+        ? []
+        : await session.query(
+            `SELECT wanted FROM pg_catalog.unnest($3::pg_catalog.text[]) AS wanted
+              WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+                JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+               WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2
+                 AND a.attname OPERATOR(pg_catalog.=) wanted AND NOT a.attisdropped)`,
+            [schema, name, [...columns]],
+          );
+    missing.push(rows.map((row) => row['wanted'] ?? ''));
+  }
+  return missing;
+}
+
 /** Those of `tables`, which must exist, that hold at least one row. */
 export async function findFilledTables<T extends NamedTable>(
   session: Session,

@@ -208,6 +208,7 @@ export async function listArchive(
 
 /**
  * Runs pg_restore so that it writes SQL, which `read` consumes.
+ * @param list lines of `pg_restore --list` to write; everything without it
  * @throws PG_RESTORE_FAILED, TOOL_TOO_OLD, and what `read` throws
  */
 export async function streamArchive(
@@ -216,6 +217,20 @@ export async function streamArchive(
   options: PgRestoreOptions,
   read: (sql: Readable) => Promise<void>,
   signal?: AbortSignal,
+  list?: readonly string[],
+): Promise<void> {
+  if (list)
+    return withListFile(list, (listFile) => streamEntries(tool, archive, options, read, signal, listFile));
+  return streamEntries(tool, archive, options, read, signal);
+}
+
+async function streamEntries(
+  tool: Tool,
+  archive: Archive,
+  options: PgRestoreOptions,
+  read: (sql: Readable) => Promise<void>,
+  signal?: AbortSignal,
+  listFile?: string,
 ): Promise<void> {
   // Definitions alone are in the head of an archive, which is not worth reading the rest of it.
   await withArchive(archive, !options.schemaOnly, async (input) => {
@@ -223,7 +238,7 @@ export async function streamArchive(
       ...input,
       tool: 'pg_restore',
       path: tool.path,
-      args: pgRestoreArguments(options, archivePath(archive)),
+      args: pgRestoreArguments(options, archivePath(archive), undefined, listFile),
       environment: {},
       failureCode: 'PG_RESTORE_FAILED',
       readStdout: read,

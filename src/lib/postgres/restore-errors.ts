@@ -1,4 +1,4 @@
-/** The errors that pg_restore and psql print while they go on, and the few that mean nothing. */
+/** The errors that pg_restore prints while it goes on, and the few that mean nothing. */
 
 /** Errors of a restore that change nothing about its result, each matched as a whole. */
 const harmless: readonly RegExp[] = [
@@ -20,7 +20,7 @@ export interface RestoreErrors {
 }
 
 /**
- * Reads lines such as `pg_restore: error: could not execute query: ERROR:  ...` and `psql:<stdin>:12: ERROR:  42P07: ...`.
+ * Reads lines such as `pg_restore: error: could not execute query: ERROR:  ...`.
  */
 export function collectRestoreErrors(): RestoreErrors {
   const notes: string[] = [];
@@ -34,9 +34,6 @@ export function collectRestoreErrors(): RestoreErrors {
   return {read, notes, errors};
 }
 
-/** The words for "error" and "warning" are in the server's language: psql's lines are told apart by their SQLSTATE (manual, appendix A). */
 function errorIn(line: string): string | undefined {
-  const fromPsql = /^psql:.*?:\d+: (?!WARNING:|NOTICE:)[^:]+: {2}(?!0[01])[0-9A-Z]{5}: (.*)$/.exec(line);
-  if (fromPsql) return fromPsql[1];
-  return /^(?:pg_restore|psql): error: (?:.*?(?:ERROR|FATAL): {2})?(.*)$/.exec(line)?.[1];
+  return /^pg_restore: error: (?:.*?(?:ERROR|FATAL): {2})?(.*)$/.exec(line)?.[1];
 }

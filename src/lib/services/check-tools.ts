@@ -5,7 +5,7 @@ import {type Check, failed, failedBy, passed} from './machine-check.js';
 
 /** @param serverMajor undefined when the server did not answer: then any version will do for now */
 export async function checkTools(settings: Settings, serverMajor: number | undefined): Promise<Check[]> {
-  const names: ToolName[] = ['pg_dump', 'pg_restore', 'psql'];
+  const names: ToolName[] = ['pg_dump', 'pg_restore'];
   return Promise.all(names.map((name) => checkTool(name, settings, serverMajor)));
 }
 

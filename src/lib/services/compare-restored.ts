@@ -3,7 +3,7 @@ import type {DumpedTable} from '../archive/dump-contents.js';
 import {fingerprintDatabase, type FingerprintOptions} from '../archive/fingerprint.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
-import {findMissingTables} from '../postgres/inspect-rows.js';
+import {findMissingColumns, findMissingTables} from '../postgres/inspect-rows.js';
 
 export interface RestoredTable {
   /** "schema.name" */
@@ -21,17 +21,31 @@ export async function compareRestored(
   expected: readonly DumpedTable[],
   options: Pick<FingerprintOptions, 'encoding' | 'signal' | 'onBytes'>,
 ): Promise<{tables: RestoredTable[]; differences: string[]}> {
-  const missing = await withSession(target, (session) => findMissingTables(session, expected), {
-    ...(options.signal ? {signal: options.signal} : {}),
-  });
-  const present = expected.filter((table) => !missing.includes(table));
+  const {missing, lacking} = await withSession(
+    target,
+    async (session) => {
+      const missing = await findMissingTables(session, expected);
+      const columns = await findMissingColumns(
+        session,
+        expected.filter((table) => !missing.includes(table)),
+      );
+      return {missing, lacking: columns};
+    },
+    {...(options.signal ? {signal: options.signal} : {})},
+  );
+  const there = expected.filter((table) => !missing.includes(table));
+  const present = there.filter((_table, index) => lacking[index]?.length === 0);
   const found = await fingerprintDatabase(target, present, options);
-  const differences = missing.map((table) => `${nameOf(table)}: not there`);
-  const tables = missing.map((table) => ({
-    table: nameOf(table),
-    rows: 0,
-    fingerprint: null as string | null,
-  }));
+  const differences = [
+    ...missing.map((table) => `${nameOf(table)}: missing`),
+    ...there.flatMap((table, index) => {
+      const columns = lacking[index] ?? [];
+      return columns.length === 0 ? [] : [`${nameOf(table)}: the columns ${columns.join(', ')} are missing`];
+    }),
+  ];
+  const tables = expected
+    .filter((table) => !present.includes(table))
+    .map((table) => ({table: nameOf(table), rows: 0, fingerprint: null as string | null}));
   present.forEach((table, index) => {
     const {rows = 0, fingerprint = null} = found[index] ?? {};
     tables.push({table: nameOf(table), rows, fingerprint});

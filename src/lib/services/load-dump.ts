@@ -1,13 +1,14 @@
-/** Loads a dump into one database with pg_restore or psql, and gathers what they say. */
-import {Readable} from 'node:stream';
+/** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
 import type {DetectedDump} from '../archive/detect-format.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
-import {filterPlainDump} from '../archive/plain-dump-filter.js';
+import {AppError} from '../errors.js';
 import {type NamedTable, selectEntries} from '../postgres/archive-list.js';
-import type {Connection} from '../postgres/connection.js';
+import {withSession, withTransaction} from '../postgres/client.js';
+import {type Connection, toolsName} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {
   archivePath,
+  conninfoValue,
   listArchive,
   pgRestoreArguments,
   type PgRestoreOptions,
@@ -16,8 +17,9 @@ import {
   sessionEnvironment,
   streamArchive,
 } from '../postgres/pg-restore.js';
-import {psqlArguments, runPsql} from '../postgres/psql.js';
+import {quoteLiteral} from '../postgres/quote.js';
 import {collectRestoreErrors} from '../postgres/restore-errors.js';
+import {runDumpScript} from '../postgres/run-dump-script.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';
 import {restoreRules} from './restore-rules.js';
 
@@ -25,8 +27,6 @@ export interface DumpLoad {
   readonly dump: DetectedDump;
   /** Needed for archives. */
   readonly pgRestore: Tool | null;
-  /** Needed for plain dumps, and for archives that go to a server older than pg_restore's own. */
-  readonly psql: Tool | null;
   readonly target: Connection;
   readonly serverMajor: number;
   readonly isSuperuser: boolean;
@@ -49,50 +49,37 @@ export interface LoadOutcome {
 /** How far the load is: tables for archives, bytes of the file for plain dumps. */
 export type LoadProgress = (done: number, unit: 'tables' | 'bytes', table?: string) => void;
 
-/** Gathers what a load tells while it runs. */
-interface Gathered {
-  readonly readLine: (line: string) => void;
-  readonly leftOut: Set<string>;
-}
-
 /** pg_restore from 17 on sets a parameter (transaction_timeout) that older servers refuse, which ends a strict restore. */
 const firstMajorWithTransactionTimeout = 17;
 
-/** Whether the load goes through psql: plain dumps, and archives that have to be turned into SQL and filtered. */
-export function goesThroughPsql(dump: DetectedDump, pgRestore: Tool | null, serverMajor: number): boolean {
-  const isNewerTool = (pgRestore?.major ?? 0) >= firstMajorWithTransactionTimeout;
-  return dump.format === 'sql' || (isNewerTool && serverMajor < firstMajorWithTransactionTimeout);
+/**
+ * Whether the statements go through a session of this program: plain dumps, what has to be one transaction with the program's own
+ * statements, and archives that an older server takes with changes only. Otherwise pg_restore talks to the server itself.
+ */
+export function goesThroughSession(
+  load: Pick<DumpLoad, 'dump' | 'pgRestore' | 'serverMajor' | 'options'>,
+): boolean {
+  const isNewerTool = (load.pgRestore?.major ?? 0) >= firstMajorWithTransactionTimeout;
+  return (
+    load.dump.format === 'sql' ||
+    load.options.isSingleTransaction ||
+    (isNewerTool && load.serverMajor < firstMajorWithTransactionTimeout)
+  );
 }
 
 /**
  * With a single transaction nothing of it stays after an error.
- * @throws PG_RESTORE_FAILED, PSQL_FAILED, PERMISSION_DENIED, DISK_FULL, INTERRUPTED, ...
+ * @throws PG_RESTORE_FAILED, RESTORE_FAILED, PERMISSION_DENIED, DISK_FULL, INTERRUPTED, ...
  */
 export async function loadDump(
   load: DumpLoad,
   signal: AbortSignal,
   onProgress: LoadProgress,
 ): Promise<LoadOutcome> {
+  if (goesThroughSession(load)) return loadThroughSession(load, signal, onProgress);
+  if (!load.pgRestore) return {notes: [], errors: []};
+  const {entries, left} = await chooseEntries(load, load.pgRestore, signal);
   const collected = collectRestoreErrors();
-  const gathered = {readLine: collected.read, leftOut: new Set<string>()};
-  if (goesThroughPsql(load.dump, load.pgRestore, load.serverMajor)) {
-    await loadThroughPsql(load, signal, onProgress, gathered);
-  } else {
-    await loadWithPgRestore(load, signal, onProgress, gathered);
-  }
-  return {notes: [...gathered.leftOut, ...collected.notes], errors: collected.errors};
-}
-
-async function loadWithPgRestore(
-  load: DumpLoad,
-  signal: AbortSignal,
-  onProgress: LoadProgress,
-  gathered: Gathered,
-): Promise<void> {
-  if (!load.pgRestore) return;
-  const lines = await listArchive(load.pgRestore, load.dump, load.encoding, signal);
-  const {entries, left} = selectEntries(lines, load);
-  for (const entry of left) gathered.leftOut.add(entry);
   let tables = 0;
   await runPgRestore({
     tool: load.pgRestore,
@@ -102,66 +89,93 @@ async function loadWithPgRestore(
     list: entries,
     signal,
     onLine: (line) => {
-      gathered.readLine(line);
+      collected.read(line);
       const table = restoredTable(line);
       if (table !== undefined) onProgress(++tables, 'tables', table);
     },
   });
+  return {notes: [...left, ...collected.notes], errors: collected.errors};
 }
 
-async function loadThroughPsql(
+async function chooseEntries(
+  load: DumpLoad,
+  pgRestore: Tool,
+  signal: AbortSignal,
+): Promise<{entries: string[]; left: string[]}> {
+  return selectEntries(await listArchive(pgRestore, load.dump, load.encoding, signal), load);
+}
+
+async function loadThroughSession(
   load: DumpLoad,
   signal: AbortSignal,
   onProgress: LoadProgress,
-  gathered: Gathered,
-): Promise<void> {
-  const {psql, pgRestore} = load;
-  if (!psql) return;
-  const rules = restoreRules(load, gathered.leftOut);
-  const feed = async (source: AsyncIterable<Buffer>): Promise<void> => {
-    const sql = asTransaction(filterPlainDump(source, rules), load.options.isSingleTransaction);
-    await runPsql({
-      tool: psql,
-      connection: load.target,
-      options: load.options,
-      sql: Readable.from(sql, {objectMode: false}),
-      onLine: gathered.readLine,
-      signal,
-    });
-  };
+): Promise<LoadOutcome> {
+  const {pgRestore, options} = load;
+  const leftOut = new Set<string>();
+  const errors: string[] = [];
+  let tables = 0;
+  const run = async (sql: AsyncIterable<Buffer>): Promise<void> =>
+    withSession(
+      load.target,
+      async (session) => {
+        await session.query(`SET application_name = ${quoteLiteral(toolsName)}`);
+        if (options.toastCompression !== undefined)
+          await session.query(`SET default_toast_compression = ${quoteLiteral(options.toastCompression)}`);
+        const restore = async (): Promise<void> => {
+          const skipped = await runDumpScript({
+            session,
+            sql,
+            edit: restoreRules(load, leftOut),
+            skipsErrors: !options.stopsOnError,
+            onRows: (table) => {
+              if (load.dump.format !== 'sql') onProgress(++tables, 'tables', table);
+            },
+            signal,
+          });
+          errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
+        };
+        if (options.isSingleTransaction) await withTransaction(session, '', restore);
+        else await restore();
+      },
+      {signal},
+    );
   if (load.dump.format === 'sql') {
-    await feed(openPlainDump(load.dump, (bytes) => onProgress(bytes, 'bytes')));
+    await run(openPlainDump(load.dump, (bytes) => onProgress(bytes, 'bytes')));
   } else if (pgRestore) {
-    await streamArchive(pgRestore, load.dump, asScript(load.options), (sql) => feed(sql), signal);
+    const {entries, left} = await chooseEntries(load, pgRestore, signal);
+    for (const entry of left) leftOut.add(entry);
+    const runAll = (sql: AsyncIterable<Buffer>): Promise<void> =>
+      run(sql).catch((error: unknown) => {
+        // The archive itself was read whole before.
+        if (!(error instanceof AppError) || error.code !== 'VERIFY_FAILED') throw error;
+        throw new AppError('PG_RESTORE_FAILED', 'pg_restore stopped before the end of the archive.', {
+          cause: error,
+        });
+      });
+    await streamArchive(pgRestore, load.dump, asScript(options), runAll, signal, entries);
   }
+  return {notes: [...leftOut], errors};
 }
 
-/** Options for pg_restore when it writes SQL: what concerns the session is psql's then. */
+/** Options for pg_restore when it writes SQL: what concerns the session is this program's then. */
 function asScript(options: PgRestoreOptions): PgRestoreOptions {
   return {...options, jobs: 1, isSingleTransaction: false, stopsOnError: false};
 }
 
-/** The COMMIT is sent only after the dump's last byte; without it the end of the input rolls back. */
-async function* asTransaction(
-  sql: AsyncIterable<Buffer>,
-  isSingleTransaction: boolean,
-): AsyncGenerator<Buffer> {
-  if (isSingleTransaction) yield Buffer.from('BEGIN;\n');
-  yield* sql;
-  if (isSingleTransaction) yield Buffer.from('\nCOMMIT;\n');
-}
-
-/** The commands that `loadDump` runs, without secrets, as they would be typed; none where it takes a part of a plain dump, as psql cannot. */
+/**
+ * The commands of the stock tools that do the same, without secrets, as they would be typed. None where no tool does it: psql takes no
+ * part of a plain dump, and behind an error that it skips it would take rows for SQL.
+ */
 export function loadCommands(load: DumpLoad): string[] {
-  const {schemaOnly, dataOnly} = load.options;
-  if (load.dump.format === 'sql' && (schemaOnly || dataOnly || load.onlyTables.length > 0)) return [];
+  const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
+  const isPart = schemaOnly || dataOnly || load.onlyTables.length > 0;
+  if (load.dump.format === 'sql' && (isPart || !stopsOnError)) return [];
   const {host, port, user, database} = load.target;
   const session = sessionEnvironment(load.options);
   const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, ...session});
   const path = shellCommand([load.dump.path]);
-  // Typed by hand, psql's own flag does what the BEGIN and COMMIT around the stream do here.
-  const oneTransaction = load.options.isSingleTransaction ? ['--single-transaction'] : [];
-  const psql = `${server} ${shellCommand([load.psql?.path ?? 'psql', ...psqlArguments(load.options, database), ...oneTransaction])}`;
+  const oneTransaction = isSingleTransaction && stopsOnError;
+  const psql = `${server} ${shellCommand(['psql', '--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', `--dbname=dbname=${conninfoValue(database)}`, ...(oneTransaction ? ['--single-transaction'] : []), '--file=-'])}`;
   const {remote} = load.dump;
   const pipe = remote ? `${remote.command} | ` : '';
   if (load.dump.format === 'sql') {
@@ -170,10 +184,7 @@ export function loadCommands(load: DumpLoad): string[] {
   }
   const only = load.onlyTables.flatMap(({schema, name}) => [`--schema=${schema}`, `--table=${name}`]);
   const program = [load.pgRestore?.path ?? 'pg_restore', ...only];
-  if (goesThroughPsql(load.dump, load.pgRestore, load.serverMajor)) {
-    const script = pgRestoreArguments(asScript(load.options), archivePath(load.dump));
-    return [`${pipe}${shellCommand([...program, ...script])} | ${psql}`];
-  }
-  const direct = pgRestoreArguments(load.options, archivePath(load.dump), database);
+  const options = {...load.options, isSingleTransaction: oneTransaction};
+  const direct = pgRestoreArguments(options, archivePath(load.dump), database);
   return [`${pipe}${server} ${shellCommand([...program, ...direct])}`];
 }

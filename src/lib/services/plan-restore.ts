@@ -22,10 +22,9 @@ import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js
 import {estimateRestoredSize} from '../backups/restored-size.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
-import {checkPsql} from './check-psql.js';
 import {requireServerDisk} from './check-server-disk.js';
 import {type CarriedOver, checkSwap} from './check-swap.js';
-import {type DumpLoad, goesThroughPsql, loadCommands} from './load-dump.js';
+import {type DumpLoad, loadCommands} from './load-dump.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
 import {findMaintenance} from './find-maintenance.js';
 import {findRestoreSource, proveSource, type ProvenSource, type RestoreSource} from './restore-source.js';
@@ -113,10 +112,6 @@ export async function planRestore(
       },
       {signal},
     );
-    const psql = goesThroughPsql(found.dump, tools.pgRestore, rights.serverMajor)
-      ? await findTool('psql', settings)
-      : null;
-    if (psql) checkPsql(context, psql, request);
     const onlyTables = chooseTables(request, source.tables);
     if (onlyTables.length > 0 && request.dataOnly !== true)
       context.warn(
@@ -133,7 +128,6 @@ export async function planRestore(
     const load: DumpLoad = {
       dump: source.dump,
       ...tools,
-      psql,
       target,
       serverMajor: rights.serverMajor,
       isSuperuser: rights.isSuperuser,
@@ -402,7 +396,7 @@ function chooseOptions(
       isFresh && isArchive && !source.dump.remote
         ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs))
         : 1,
-    isSingleTransaction: stopsOnError && !isFresh,
+    isSingleTransaction: !isFresh,
     isCleaning: way === 'clean',
     schemaOnly: request.schemaOnly ?? false,
     dataOnly: request.dataOnly ?? false,

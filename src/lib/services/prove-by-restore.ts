@@ -17,7 +17,7 @@ import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
 import {compareCatalog, describeDifferences, limitsOf} from './compare-catalog.js';
 import {checkNeeds} from './check-needs.js';
-import {type DumpLoad, goesThroughPsql, loadDump} from './load-dump.js';
+import {type DumpLoad, loadDump} from './load-dump.js';
 import {readDumpDefinitions, readDumpNeeds, readingOptions, type RestoreSource} from './restore-source.js';
 import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
 
@@ -83,7 +83,6 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   const {rights, connection} = scratch;
   const major = dump.dumpMajor ?? undefined;
   const pgRestore = dump.format === 'sql' ? null : await findTool('pg_restore', settings, major);
-  const psql = goesThroughPsql(dump, pgRestore, rights.serverMajor) ? await findTool('psql', settings) : null;
   const source: RestoreSource = {...backup, backup, dump};
   if (scratch.isOwnServer) {
     const needs = await readDumpNeeds(source, pgRestore, signal);
@@ -108,14 +107,13 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   return {
     dump,
     pgRestore,
-    psql,
     target: connection,
     serverMajor: rights.serverMajor,
     isSuperuser: rights.isSuperuser,
     options: {
       ...readingOptions,
       ...possible,
-      jobs: psql ? 1 : Math.min(settings.cores, mostSessions),
+      jobs: Math.min(settings.cores, mostSessions),
       stopsOnError: true,
     },
     tables: contents.tables,

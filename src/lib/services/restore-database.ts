@@ -56,7 +56,7 @@ export interface RestoreResult {
   /** What could not be compared with the backup afterwards, a line each; empty when everything is equal. */
   readonly notCompared: readonly string[];
   readonly warnings: readonly string[];
-  /** Errors that --skip-errors went over. */
+  /** Statements that failed and were skipped (--skip-errors). */
   readonly errors: readonly string[];
   readonly commands: readonly string[];
   /** Dry run over a database that holds something: tables whose rows differ. */
@@ -260,7 +260,7 @@ async function executeRestore(context: RunContext, plan: RestorePlan): Promise<R
   );
 }
 
-/** Into the database that exists, in one transaction (unless errors are skipped). */
+/** Into the database that exists, in one transaction. */
 async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = ''): Promise<LoadedAndCompared> {
   const {database} = plan.target;
   const state = plan.load.options.isSingleTransaction
@@ -268,7 +268,7 @@ async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = '')
     : `"${database}" holds a part of the backup.`;
   let loaded;
   try {
-    // pg_restore and psql run as plain dumps say, which begin with SET lock_timeout = 0.
+    // A dump begins with SET lock_timeout = 0.
     const watch = {
       connection: plan.target,
       ours: toolsName,

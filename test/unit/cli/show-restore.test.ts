@@ -53,17 +53,22 @@ describe('a restore', () => {
     ]);
   });
 
-  it('tells every error that was skipped, and the backup that was made before', () => {
+  it('reports every statement that was skipped and every table that differs for it, never equality', () => {
     const lines = show({
       ...done,
-      way: 'clean',
+      way: 'fill',
       setAside: null,
-      safetyBackup: 'shop-safe',
       errors: ['no role "a"', 'no role "b"'],
+      differences: ['public.orders: missing'],
     });
-    expect(lines.slice(2)).toEqual([
-      '  skipped error: no role "a"',
-      '  skipped error: no role "b"',
+    expect(lines.slice(1)).toEqual([
+      '2 statements failed and were skipped:',
+      '  no role "a"',
+      '  no role "b"',
+      'Compared with the backup: different, because statements were skipped:',
+      '  public.orders: missing',
+    ]);
+    expect(show({...done, way: 'clean', setAside: null, safetyBackup: 'shop-safe'}).slice(2)).toEqual([
       'The database as it was before is in the safety backup shop-safe.',
     ]);
   });

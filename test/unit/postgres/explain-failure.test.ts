@@ -70,7 +70,7 @@ describe('explainToolFailure', () => {
   });
 
   it('has a message without any line', () => {
-    expect(explainToolFailure('psql', [], 'PSQL_FAILED').message).toBe('psql failed.');
+    expect(explainToolFailure('psql', [], 'TOOL_FAILED').message).toBe('psql failed.');
   });
 });
 
