@@ -29,6 +29,13 @@ export const orderFlags = {
     multipleNonGreedy: true,
     summary: 'Never this order (repeatable).',
   }),
+  'allow-trigger': Flags.string({
+    helpGroup: 'SAFETY',
+    helpValue: 'NAME',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'Allow this rule or trigger, schema.table.name, whose effects cannot be seen (repeatable).',
+  }),
 };
 
 export const planFlag = {
@@ -48,6 +55,7 @@ export function selectionFlags(flags: {
   from?: string | undefined;
   to?: string | undefined;
   'exclude-id'?: string[] | undefined;
+  'allow-trigger'?: string[] | undefined;
 }): SelectionFlags {
   return {
     testEmailsOnly: flags['test-emails-only'] ?? false,
@@ -56,5 +64,6 @@ export function selectionFlags(flags: {
     from: flags.from,
     to: flags.to,
     excludeIds: flags['exclude-id'] ?? [],
+    allowTriggers: flags['allow-trigger'] ?? [],
   };
 }

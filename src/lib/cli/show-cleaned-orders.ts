@@ -119,7 +119,7 @@ function showSample({sample}: CleanPlan, style: Style): string[] {
   return section('Some of them', lines, style);
 }
 
-function showEffects({triggers, slowLinks, tables}: CleanPlan, style: Style): string[] {
+function showEffects({triggers, rules, unseen, slowLinks, tables}: CleanPlan, style: Style): string[] {
   const isTouched = (label: string): boolean =>
     (tables[label]?.deleted ?? 0) + (tables[label]?.relinked ?? 0) > 0;
   return [
@@ -131,6 +131,18 @@ function showEffects({triggers, slowLinks, tables}: CleanPlan, style: Style): st
           ({table, trigger, timing, event, function: name}) =>
             `${printable(trigger)} ${timing} ${event} on ${printable(table)}: ${printable(name)}`,
         ),
+      style,
+    ),
+    ...section(
+      'Rules that apply',
+      rules.map(
+        ({table, rule, timing, event}) => `${printable(rule)} ${timing} on ${event} of ${printable(table)}`,
+      ),
+      style,
+    ),
+    ...section(
+      'Not executed until allowed by name (--allow-trigger), as their effects cannot be seen',
+      unseen.map((name) => printable(name)),
       style,
     ),
     ...section(

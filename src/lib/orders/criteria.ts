@@ -17,6 +17,8 @@ export interface SelectionFlags {
   readonly from: string | undefined;
   readonly to: string | undefined;
   readonly excludeIds: readonly string[];
+  /** Triggers and rules whose effects need not be seen: "schema.table.name". */
+  readonly allowTriggers?: readonly string[] | undefined;
 }
 
 /** @throws USAGE naming the flag, CONFIG_INVALID for the time zone */

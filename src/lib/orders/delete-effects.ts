@@ -3,6 +3,7 @@ import {z} from 'zod';
 import {AppError} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
+import {shellCommand} from '../shell-quote.js';
 import type {Link, OrderGraph} from './foreign-key-graph.js';
 import type {Table} from './read-catalog.js';
 
@@ -20,6 +21,21 @@ const triggerRow = z.object({
   event: z.enum(['delete', 'update']),
   timing: z.enum(['before', 'after', 'instead of']),
   function: z.string(),
+});
+
+/** A rewrite rule (manual, chapter 41): what it does runs inside the statement that deletes or unlinks rows. */
+export interface Rule {
+  readonly table: string;
+  readonly rule: string;
+  readonly event: 'delete' | 'update';
+  readonly timing: 'also' | 'instead';
+}
+
+const ruleRow = z.object({
+  oid: z.string(),
+  rule: z.string(),
+  event: z.enum(['delete', 'update']),
+  timing: z.enum(['also', 'instead']),
 });
 
 /** The tables themselves and their partitions. */
@@ -47,6 +63,67 @@ export async function findTriggers(session: Session, graph: OrderGraph): Promise
   };
   const kept = [...new Set(graph.unlinks.map((link) => link.child))];
   return [...(await find(graph.tables, 'delete')), ...(await find(kept, 'update'))];
+}
+
+/** Rules that apply when rows are deleted, or unlinked from deleted ones. */
+export async function findRules(session: Session, graph: OrderGraph): Promise<Rule[]> {
+  const kept = graph.unlinks.map((link) => link.child);
+  const tables = [...new Set([...graph.tables, ...kept])];
+  const rows = parseRows(
+    ruleRow,
+    await session.query(
+      `SELECT DISTINCT r.top::text AS oid, w.rulename AS rule, CASE w.ev_type WHEN '4' THEN 'delete' ELSE 'update' END AS event,
+              CASE WHEN w.is_instead THEN 'instead' ELSE 'also' END AS timing
+         FROM ${withPartitions} r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
+        WHERE w.ev_enabled IN ('O', 'A') AND w.ev_type IN ('2', '4') ORDER BY 1, 2`,
+      [tables.map((table) => table.oid)],
+    ),
+  );
+  return rows.map(({oid, ...row}) => ({
+    table: tables.find((table) => table.oid === oid)?.label ?? oid,
+    ...row,
+  }));
+}
+
+/**
+ * Whether this session counts the rows that triggers change. The setting may be switched off on the server; only superusers,
+ * and roles that were granted it, can switch it on for themselves.
+ */
+export async function seesChanges(session: Session): Promise<boolean> {
+  const [row] = await session.query(`SELECT pg_catalog.current_setting('track_counts') AS setting`);
+  if (row?.['setting'] === 'on') return true;
+  try {
+    await session.query('SET track_counts = on');
+    return true;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'PERMISSION_DENIED') return false;
+    throw error;
+  }
+}
+
+/** Triggers and rules whose effects a cleaning cannot see and nobody has allowed: "schema.table.name". */
+export function unseenEffects(
+  {triggers, rules}: {readonly triggers: readonly Trigger[]; readonly rules: readonly Rule[]},
+  isCounting: boolean,
+  allowed: readonly string[],
+): string[] {
+  const names = [
+    ...rules.map(({table, rule}) => `${table}.${rule}`),
+    ...(isCounting ? [] : triggers.map(({table, trigger}) => `${table}.${trigger}`)),
+  ];
+  return [...new Set(names)].filter((name) => !allowed.includes(name));
+}
+
+/** @throws GUARD naming them */
+export function refuseUnseenEffects(unseen: readonly string[]): void {
+  if (unseen.length === 0) return;
+  throw new AppError(
+    'GUARD',
+    `Rules, or triggers on a server that does not count changed rows (track_counts), may delete rows that no backup holds: ${unseen.join(', ')}. Nothing was changed.`,
+    {
+      hint: `Read what they do, or switch them off meanwhile. What deletes nothing else is allowed by name: ${unseen.map((name) => shellCommand(['--allow-trigger', name])).join(' ')}`,
+    },
+  );
 }
 
 export interface SlowLink {

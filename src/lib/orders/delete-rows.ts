@@ -31,6 +31,8 @@ export interface Deletion {
   /** Parents whose rows one statement deletes or deletes the rows of. */
   readonly batchSize: number;
   readonly found: Pick<FoundOrders, 'deleted' | 'relinked'>;
+  /** Whether triggers or rules run as rows are deleted or unlinked. */
+  readonly runsCode: boolean;
   readonly onRows: (rows: number) => void;
   /** Looked at between two statements. */
   readonly signal: AbortSignal;
@@ -48,6 +50,7 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
   for (const method of ['hashjoin', 'mergejoin', 'seqscan'])
     await session.query(`SET LOCAL enable_${method} = off`);
   const before = await changesByTable(session);
+  const tables = deletion.runsCode ? await permanentTables(session) : new Map<string, string>();
   const rowsOf = new Map<string, number>();
   let total = 0;
   const count = (label: string, rows: number): void => {
@@ -100,6 +103,7 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
       (found.relinked.get(label)?.rows ?? 0) *
       graph.unlinks.filter(({child}) => child.label === label).length,
   });
+  await refuseSeizedTables(session, tables);
   return {leaves, sideEffects: compareChanges(before, await changesByTable(session), expected)};
 }
 
@@ -177,7 +181,7 @@ type Change = z.infer<typeof changeRow>;
 
 /**
  * Rows that this transaction changed so far, cascades and triggers included (manual, 28.2.2), partitions under their
- * topmost table; undefined where the server does not count.
+ * topmost table, and large objects; undefined where the server does not count.
  */
 async function changesByTable(session: Session): Promise<Map<string, Change> | undefined> {
   const [setting] = parseRows(
@@ -190,13 +194,46 @@ async function changesByTable(session: Session): Promise<Map<string, Change> | u
     await session.query(`
       SELECT n.nspname || '.' || top.relname AS label, sum(st.n_tup_del)::text AS deleted,
              sum(st.n_tup_upd)::text AS updated, sum(st.n_tup_ins)::text AS inserted
-        FROM pg_catalog.pg_stat_xact_user_tables st
+        FROM pg_catalog.pg_stat_xact_all_tables st
         JOIN pg_catalog.pg_class c ON c.oid = st.relid AND c.relpersistence <> 't'
         JOIN pg_catalog.pg_class top ON top.oid = CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid ELSE c.oid END
         JOIN pg_catalog.pg_namespace n ON n.oid = top.relnamespace
-       WHERE st.n_tup_del + st.n_tup_upd + st.n_tup_ins > 0 GROUP BY 1`),
+       WHERE st.n_tup_del + st.n_tup_upd + st.n_tup_ins > 0
+         AND (st.schemaname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') OR st.relname = 'pg_largeobject_metadata')
+       GROUP BY 1`),
   );
   return new Map(rows.map((row) => [row.label, row]));
+}
+
+/** Labels of all permanent tables, by oid. */
+async function permanentTables(session: Session): Promise<Map<string, string>> {
+  const rows = await session.query(
+    `SELECT c.oid::text AS oid, n.nspname || '.' || c.relname AS label
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.oid >= 16384`,
+  );
+  return new Map(rows.map(({oid, label}) => [oid ?? '', label ?? '']));
+}
+
+/**
+ * TRUNCATE, DROP and ALTER TABLE lose rows that nothing counts, and each keeps an ACCESS EXCLUSIVE lock until the transaction
+ * ends. A cleaning takes none itself.
+ * @throws CLEAN_FAILED naming the tables that a trigger or rule did this to
+ */
+async function refuseSeizedTables(session: Session, tables: ReadonlyMap<string, string>): Promise<void> {
+  if (tables.size === 0) return;
+  const rows = await session.query(
+    `SELECT DISTINCT relation::text AS oid FROM pg_catalog.pg_locks
+      WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND mode = 'AccessExclusiveLock' AND granted
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
+  );
+  const seized = rows.flatMap(({oid}) => tables.get(oid ?? '') ?? []);
+  if (seized.length === 0) return;
+  throw new AppError(
+    'CLEAN_FAILED',
+    `A trigger or rule truncated, dropped or altered ${seized.join(', ')}, whose rows are not in the backup. Everything was rolled back and nothing was changed.`,
+    {hint: 'Switch the trigger off for the cleaning (ALTER TABLE ... DISABLE TRIGGER), if that is right.'},
+  );
 }
 
 /** What the deletion itself does to a table. */

@@ -69,7 +69,7 @@ export function relinkedParts(
   graph: OrderGraph,
   notes: Notes,
   relinked: ReadonlyMap<string, RowDigest>,
-  triggers: readonly Trigger[],
+  triggers: readonly Pick<Trigger, 'table' | 'event'>[],
 ): RelinkedPart[] {
   return notes.unlinked.flatMap((noted) => {
     const {table} = noted;

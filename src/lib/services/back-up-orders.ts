@@ -65,7 +65,10 @@ export async function backUpOrders(
       const rows = found.found.deleted.get(table.label)?.rows ?? 0;
       return rows === 0 ? [] : [{noted: notesOf(notes, table), rows}];
     }),
-    relinked: relinkedParts(selection.graph, notes, found.found.relinked, found.triggers),
+    relinked: relinkedParts(selection.graph, notes, found.found.relinked, [
+      ...found.triggers,
+      ...found.rules,
+    ]),
   };
   try {
     const {metadata, leaves} = await context.progress.step('Back up the rows', (step) =>

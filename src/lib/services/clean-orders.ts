@@ -5,7 +5,7 @@ import {countOf} from '../format.js';
 import {countLeaves} from '../orders/clean-plan.js';
 import {collectRows} from '../orders/collect-rows.js';
 import type {SelectionFlags} from '../orders/criteria.js';
-import {findSlowLinks} from '../orders/delete-effects.js';
+import {findSlowLinks, refuseUnseenEffects} from '../orders/delete-effects.js';
 import {type DeletedLeaf, deleteRows, type Deletion, differs} from '../orders/delete-rows.js';
 import {refuseSlowLinks, withMissingIndexes} from '../orders/missing-indexes.js';
 import {relationSql} from '../orders/order-conditions.js';
@@ -114,6 +114,7 @@ export async function confirmClean(
 ): Promise<void> {
   refuseChangedPlan(request, plan);
   if (plan.totalRows === 0) return;
+  refuseUnseenEffects(plan.unseen);
   if (!request.createMissingIndexes) refuseSlowLinks(plan.slowLinks, context.warn);
   const orders = countOf(ordersIn(plan), 'order');
   const target = {
@@ -252,6 +253,7 @@ async function cleanLocked(
       refuseChangedPlan(request, plan);
       return {mode: 'execute', ...plan, backupPath, sideEffects: []};
     }
+    refuseUnseenEffects(found.unseen);
     if (!seen && !request.createMissingIndexes) refuseSlowLinks(found.slowLinks, context.warn);
     const {plan, sideEffects} = reader
       ? await deleteWithBackup(context, request, {cleaning, reader, found}, (made) => (backup = made))
@@ -392,9 +394,10 @@ async function deleteWithoutBackup(
 function deletionOf(
   request: CleanRequest,
   {selection: {graph}, notes}: Cleaning,
-  {found}: FoundPlan,
-): Pick<Deletion, 'graph' | 'notes' | 'batchSize' | 'found'> {
-  return {graph, notes, batchSize: request.batchSize ?? defaultBatchSize, found};
+  {found, triggers, rules}: FoundPlan,
+): Pick<Deletion, 'graph' | 'notes' | 'batchSize' | 'found' | 'runsCode'> {
+  const runsCode = triggers.length + rules.length > 0;
+  return {graph, notes, batchSize: request.batchSize ?? defaultBatchSize, found, runsCode};
 }
 
 /** @throws CLEAN_FAILED unless of every leaf the same versions of rows were deleted as are in the backup */

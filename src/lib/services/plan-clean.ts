@@ -11,11 +11,15 @@ import {
 import {collectRows, createNotes, type Notes, notesFor} from '../orders/collect-rows.js';
 import {parseCriteria, resolveExcludedIds, type SelectionFlags} from '../orders/criteria.js';
 import {
+  findRules,
   findSlowLinks,
   findTriggers,
   refuseHiddenRows,
+  type Rule,
+  seesChanges,
   type SlowLink,
   type Trigger,
+  unseenEffects,
 } from '../orders/delete-effects.js';
 import {buildOrderGraph, type OrderGraph} from '../orders/foreign-key-graph.js';
 import type {Criteria, Selection} from '../orders/order-conditions.js';
@@ -35,6 +39,9 @@ export interface CleanPlan extends CleanCounts {
   readonly profile: string;
   readonly criteria: Criteria;
   readonly triggers: readonly Trigger[];
+  readonly rules: readonly Rule[];
+  /** Triggers and rules, as --allow-trigger names them, that keep the orders from being deleted: their effects cannot be seen. */
+  readonly unseen: readonly string[];
   readonly slowLinks: readonly SlowLink[];
 }
 
@@ -45,6 +52,10 @@ export interface Cleaning {
   readonly identity: DatabaseIdentity;
   readonly selection: Selection;
   readonly notes: Notes;
+  /** Whether the session counts the rows that triggers change. */
+  readonly isCounting: boolean;
+  /** Triggers and rules that flag and config allow. */
+  readonly allowed: readonly string[];
   /** What tells this database from others, for plan hashes. */
   readonly databaseMark: string;
 }
@@ -70,17 +81,27 @@ export async function findOrders(cleaning: Cleaning): Promise<CleanPlan> {
 }
 
 /** What is noted in the session, and what deleting it would set off. */
-export interface FoundPlan extends Pick<CleanPlan, 'triggers' | 'slowLinks'> {
+export interface FoundPlan extends Pick<CleanPlan, 'triggers' | 'rules' | 'unseen' | 'slowLinks'> {
   readonly found: FoundOrders;
 }
 
-export async function describeFound({session, selection, notes}: Cleaning): Promise<FoundPlan> {
+export async function describeFound({
+  session,
+  selection,
+  notes,
+  isCounting,
+  allowed,
+}: Cleaning): Promise<FoundPlan> {
   const {graph} = selection;
   const found = await countFound(session, selection, notes);
   const slow = await findSlowLinks(session, graph, (label) => found.deleted.get(label)?.rows ?? 0);
+  const triggers = await findTriggers(session, graph);
+  const rules = await findRules(session, graph);
   return {
     found,
-    triggers: await findTriggers(session, graph),
+    triggers,
+    rules,
+    unseen: unseenEffects({triggers, rules}, isCounting, allowed),
     slowLinks: slow.map((each) => each.slow),
   };
 }
@@ -88,7 +109,7 @@ export async function describeFound({session, selection, notes}: Cleaning): Prom
 /** @param leaves the rows of the tables that are not noted */
 export function completePlan(
   {connection, selection: {graph, criteria}, databaseMark}: Cleaning,
-  {found, triggers, slowLinks}: FoundPlan,
+  {found, triggers, rules, unseen, slowLinks}: FoundPlan,
   leaves: ReadonlyMap<string, RowDigest>,
 ): CleanPlan {
   return {
@@ -98,6 +119,8 @@ export function completePlan(
     profile: graph.profile.name,
     criteria,
     triggers,
+    rules,
+    unseen,
     slowLinks,
   };
 }
@@ -141,7 +164,9 @@ export async function withCleaning<T>(
       await createCandidateTables(session, graph);
       await createNotes(session, notes);
       const databaseMark = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
-      return work({session, connection, identity, selection, notes, databaseMark});
+      const isCounting = await seesChanges(session);
+      const allowed = [...(config.allowTriggers ?? []), ...(flags.allowTriggers ?? [])];
+      return work({session, connection, identity, selection, notes, isCounting, allowed, databaseMark});
     },
     {signal: context.signal},
   );

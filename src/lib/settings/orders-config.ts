@@ -63,6 +63,12 @@ export const ordersConfig = z.strictObject({
     .min(0)
     .optional()
     .describe('Paid orders of more than this are never deleted; 100 without it.'),
+  allowTriggers: z
+    .array(z.string().min(1))
+    .optional()
+    .describe(
+      'Rules, and triggers where the server does not count changed rows, that a cleaning may set off although it cannot see what they change: "schema.table.name".',
+    ),
   timeZone: name.optional().describe('Time zone of --from and --to ("America/Los_Angeles"); UTC without it.'),
   lockWaitSeconds: z
     .int()

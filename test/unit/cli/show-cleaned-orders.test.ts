@@ -20,6 +20,8 @@ const result: CleanToPlacesResult = {
     timeZone: 'UTC',
     excludedIds: [],
   },
+  rules: [],
+  unseen: [],
   triggers: [
     {table: 'public.orders', trigger: 'audit', event: 'delete', timing: 'after', function: 'f'},
     {table: 'public.other', trigger: 'silent', event: 'delete', timing: 'after', function: 'f'},
