@@ -82,7 +82,8 @@ export default class Backup extends BaseCommand {
     }),
     preset: Flags.option({options: ['supabase', 'none'] as const})({
       helpGroup: 'CONTENT',
-      summary: 'Leave out the schemas that Supabase manages (found by itself) or nothing.',
+      hidden: true,
+      summary: 'Obsolete: a backup contains everything that the role may read.',
     }),
     'with-roles': Flags.boolean({
       helpGroup: 'CONTENT',

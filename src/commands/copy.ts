@@ -38,6 +38,7 @@ export default class Copy extends BaseCommand {
     all: Flags.boolean({summary: 'Every backup that is not there yet.'}),
     'encrypt-to': encryptFlags['encrypt-to'],
     'passphrase-file': encryptFlags['passphrase-file'],
+    'require-encryption': encryptFlags['require-encryption'],
     identity: encryptFlags.identity,
     decrypt: Flags.boolean({
       helpGroup: 'ENCRYPTION',

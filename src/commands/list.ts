@@ -44,7 +44,11 @@ export default class List extends BaseCommand {
           format: flags.format,
           hasPlaces: flags.places,
         }),
-      (list, style) => showList(list, style, flags.label !== undefined || flags.format !== undefined),
+      (list, style) =>
+        showList(list, style, {
+          isFiltered: flags.label !== undefined || flags.format !== undefined,
+          isVerbose: flags.verbose,
+        }),
     );
   }
 }

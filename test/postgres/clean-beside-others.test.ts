@@ -93,7 +93,12 @@ it('keeps recover away from the files that it writes', async () => {
     const journals = `${folder}/backups/.journal`;
     seals.push(...readdirSync(journals).map((name) => readFileSync(`${journals}/${name}`, 'utf8')));
   };
-  const encryption = {to: {passphrase: 'open'}, isLocal: true, keys: {identities: [], passphrases: []}};
+  const encryption = {
+    to: {passphrase: 'open'},
+    isLocal: true,
+    isRequired: false,
+    keys: {identities: [], passphrases: []},
+  };
   const {backupPath} = await clean({'clean.file-written': look}, {}, {encryption}, whileSealing);
   expect(recovered).toEqual([]);
   const name = basename(backupPath ?? '', '.age');

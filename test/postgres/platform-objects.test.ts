@@ -164,7 +164,7 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
     await run(
       server.admin(service.service),
       `SET SESSION AUTHORIZATION ${superuser};
-       CREATE EXTENSION citext; CREATE EXTENSION pg_stat_statements;
+       CREATE EXTENSION citext SCHEMA public; CREATE EXTENSION pg_stat_statements SCHEMA public;
        CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.state (id int);
        CREATE FUNCTION ${schema}.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
        CREATE EVENT TRIGGER watch_${service.service} ON ddl_command_end EXECUTE FUNCTION ${schema}.watch();`,
@@ -172,7 +172,7 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
     const app = `${service.service}_app`;
     await run(
       as(customer, service.service),
-      `CREATE TABLE public.people (mail citext); CREATE SCHEMA shop; CREATE TABLE shop.orders (id int); CREATE ROLE ${app};
+      `CREATE TABLE public.people (mail public.citext); CREATE SCHEMA shop; CREATE TABLE shop.orders (id int); CREATE ROLE ${app};
        GRANT ${app} TO CURRENT_USER; GRANT CREATE ON DATABASE ${service.service} TO ${app}; SET ROLE ${app};
        CREATE SCHEMA own_app; CREATE TABLE own_app.t (id int); RESET ROLE; REVOKE ${app} FROM CURRENT_USER`,
     );

@@ -94,6 +94,17 @@ const encryptionSchema = z.object({
   }),
 });
 
+/** Names of what belongs to the service that runs the server, not to its user; empty where a superuser made the backup. */
+const platformSchema = z.object({
+  roles: z.array(z.string()),
+  schemas: z.array(z.string()),
+  /** schema.name */
+  tables: z.array(z.string()),
+  extensions: z.array(z.string()),
+  eventTriggers: z.array(z.string()),
+  publications: z.array(z.string()),
+});
+
 /** Keys of the old scripts' metadata come first; the others are this program's. */
 export const backupRecordSchema = z.object({
   schemaVersion: z.literal(1),
@@ -138,7 +149,13 @@ export const backupRecordSchema = z.object({
   sha256: z.union([sha256, z.record(fileName, sha256)]),
   tables: z.array(dumpedTableSchema),
   /** What the database has and the file does not hold. */
-  inventory: z.looseObject({leftOut: z.array(z.object({table: z.string(), reason: z.string()}))}),
+  inventory: z.looseObject({
+    leftOut: z.array(z.object({table: z.string(), reason: z.string()})),
+    /** Of those, tables and sequences of the platform that the role may not read; missing in metadata of 0.1.0. */
+    unreadable: z.array(z.object({table: z.string(), reason: z.string()})).optional(),
+    /** Missing in metadata of 0.1.0. */
+    platform: platformSchema.optional(),
+  }),
   /** The roles of the cluster without passwords, as a plain dump of their own; null unless asked for. */
   roles: z.object({path: fileName, sha256, size: bytes}).nullable(),
   verification: verificationSchema.nullable(),

@@ -124,6 +124,10 @@ export const encryptFlags = {
     allowNo: true,
     summary: 'With --no-encrypt-local, encrypt copies only; what stays in the backups folder is plain.',
   }),
+  'require-encryption': Flags.boolean({
+    helpGroup: 'ENCRYPTION',
+    summary: 'Refuse to write a backup without a key to encrypt it with.',
+  }),
   identity: Flags.string({
     helpGroup: 'ENCRYPTION',
     helpValue: 'FILE',
@@ -136,6 +140,7 @@ export function encryptionFlagsOf(flags: {
   'encrypt-to'?: string[] | undefined;
   'passphrase-file'?: string | undefined;
   'encrypt-local'?: boolean | undefined;
+  'require-encryption'?: boolean | undefined;
   identity?: string | undefined;
 }): EncryptionFlags {
   return {
@@ -143,6 +148,7 @@ export function encryptionFlagsOf(flags: {
     passphraseFile: flags['passphrase-file'],
     identityFile: flags.identity,
     isLocal: flags['encrypt-local'],
+    isRequired: flags['require-encryption'],
   };
 }
 

@@ -50,6 +50,8 @@ function doneLines(result: CopiedBackupResult, style: Style, verify: readonly st
         '  holds',
         `${countOf(result.tables.length, 'table')}${rows === null ? '' : `, ${formatCount(rows)} rows`}`,
       ],
+      ...(result.outside.length > 0 ? [['  not in it', result.outside.join(', ')]] : []),
+      ...(result.unreadable.length > 0 ? [['  left out', unreadableText(result)]] : []),
       ['  proof', proof],
       ['  took', formatDuration(result.duration)],
     ]),
@@ -71,6 +73,11 @@ function nextStep(result: CopiedBackupResult, verify: readonly string[]): string
   return result.content === 'whole' || result.content === 'schema'
     ? `Prove it by a restore: ${command('restore')}`
     : `Check it by reading every row of it: ${command('archive')}`;
+}
+
+function unreadableText({unreadable}: CopiedBackupResult): string {
+  const names = unreadable.map(({table}) => printable(table)).join(', ');
+  return `${countOf(unreadable.length, 'table or sequence', 'tables or sequences')} that this role may not read: ${names}`;
 }
 
 /** Whether nothing of it is here: it was streamed to a bucket. */

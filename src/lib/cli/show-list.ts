@@ -3,8 +3,18 @@ import {countOf, formatAge, formatBytes, formatCount} from '../format.js';
 import type {BackupList, ListedBackup} from '../services/list-backups.js';
 import {columns, fitColumns, printable, type Style} from './style.js';
 
-/** @param isFiltered whether flags leave some of them out */
-export function showList(list: BackupList, style: Style, isFiltered = false): string[] {
+export interface ListView {
+  /** Whether flags leave some of the backups out. */
+  readonly isFiltered?: boolean;
+  /** Whether what each backup lacks is shown too. */
+  readonly isVerbose?: boolean;
+}
+
+export function showList(
+  list: BackupList,
+  style: Style,
+  {isFiltered = false, isVerbose = false}: ListView = {},
+): string[] {
   const now = new Date(list.now);
   const hasPolicy = list.backups.some((backup) => backup.kept !== null);
   const head = ['ID', 'TIME (UTC)', 'AGE', 'DATABASE', 'FORMAT', 'SIZE', 'ROWS', 'PROVEN', 'LABEL'];
@@ -37,6 +47,7 @@ export function showList(list: BackupList, style: Style, isFiltered = false): st
       ? fitColumns(table, [5, 6], dispensable, style)
       : emptyLines(list, isFiltered)),
     ...(list.backups.length > 0 ? ['', sumOf(list)] : []),
+    ...(isVerbose ? missingLines(list) : []),
     ...orderLines(list, now, style),
     ...problemLines(list, style),
   ];
@@ -72,6 +83,12 @@ function proofText({verification, notPossible, madeBy, shrunkTables}: ListedBack
   if (!verification) return (madeBy === 'old scripts' ? 'no (old scripts)' : 'no') + untested + shrunk;
   const {level, at, ok} = verification;
   return (ok ? `${level} ${at.slice(0, 10)}` : style.red(`DAMAGED (${level})`)) + untested + shrunk;
+}
+
+function missingLines({backups}: BackupList): string[] {
+  return backups.flatMap(({id, missing}) =>
+    missing.length > 0 ? [`${printable(id)} does not contain: ${missing.map(printable).join(', ')}`] : [],
+  );
 }
 
 function orderLines(list: BackupList, now: Date, style: Style): string[] {

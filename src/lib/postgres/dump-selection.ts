@@ -3,13 +3,14 @@ import {z} from 'zod';
 import {AppError} from '../errors.js';
 import type {Session} from './client.js';
 import {
+  type HiddenTable,
   inspectHiddenTables,
   inspectTables,
   parseRows,
-  pgBoolean,
   type TableSize,
 } from './inspect-database.js';
-import {isVisibleSql, searchedSchemas} from './search-path.js';
+import {inspectOwnership, type Ownership} from './platform-objects.js';
+import {quoteQualified} from './quote.js';
 import {matchesPattern, type NamedRelation, parseNamePattern} from './table-pattern.js';
 
 export interface SelectionPatterns {
@@ -20,30 +21,33 @@ export interface SelectionPatterns {
 }
 
 export interface DumpSelection {
+  /** What belongs to the service that runs the server. */
+  readonly ownership: Ownership;
   /** Tables whose rows the dump should hold, largest first. */
   readonly tables: readonly TableSize[];
   /** Tables that it does not hold, with the reason. */
   readonly leftOut: readonly {table: string; reason: string}[];
+  /** Tables and sequences of the platform that this role may not read; `leftOut` has the tables too. */
+  readonly unreadable: readonly {table: string; reason: string}[];
+  /** The same as patterns for pg_dump: what it may not even lock, and what it may read the definition of. */
+  readonly excluded: {readonly relations: readonly string[]; readonly rows: readonly string[]};
 }
 
-const relationRow = z.object({schema: z.string(), name: z.string(), visible: pgBoolean});
 const schemaRow = z.object({name: z.string()});
 
+const hiddenBy = {
+  rights: 'this role may not read it',
+  'row security': 'row security hides rows from this role',
+};
+
 /**
- * Compares the patterns with the catalog.
+ * Compares the patterns with the catalog. What the platform keeps from the role is left out by name; a table of the
+ * user's that cannot be read whole is an error.
  * @throws PATTERN_MATCHES_NOTHING; ROW_SECURITY or PERMISSION_DENIED when a chosen table cannot be read whole
  */
 export async function selectForDump(session: Session, patterns: SelectionPatterns): Promise<DumpSelection> {
-  const relations: NamedRelation[] = parseRows(
-    relationRow,
-    await session.query(
-      `
-      SELECT n.nspname AS schema, c.relname AS name, ${isVisibleSql('$1::text[]')} AS visible
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind IN ('r', 'p', 'S', 'v', 'm', 'f') AND c.relpersistence <> 't'`,
-      [await searchedSchemas(session)],
-    ),
-  ).map((row) => ({schema: row.schema, name: row.name, isVisible: row.visible}));
+  const ownership = await inspectOwnership(session);
+  const {relations, isManaged} = ownership;
   const schemas = parseRows(
     schemaRow,
     await session.query('SELECT nspname AS name FROM pg_catalog.pg_namespace'),
@@ -53,16 +57,58 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
     relations,
     schemas.map((row) => row.name),
   );
+  const platform = new Set(
+    relations.flatMap((relation) => (isManaged && relation.party === 'platform' ? [keyOf(relation)] : [])),
+  );
+  const hidden = new Map((await inspectHiddenTables(session)).map((table) => [keyOf(table), table.why]));
 
   const chosen: TableSize[] = [];
   const leftOut: {table: string; reason: string}[] = [];
+  const hiddenTables: HiddenTable[] = [];
   for (const table of await inspectTables(session)) {
+    const why = platform.has(keyOf(table)) ? hidden.get(keyOf(table)) : undefined;
     const reason = whyLeftOut(table, patterns);
-    if (reason === undefined) chosen.push(table);
-    else leftOut.push({table: `${table.schema}.${table.name}`, reason});
+    if (reason === undefined && why !== undefined) hiddenTables.push({...table, why});
+    else if (reason === undefined) chosen.push(table);
+    if (reason !== undefined || why !== undefined)
+      leftOut.push({table: `${table.schema}.${table.name}`, reason: reason ?? hiddenBy[why ?? 'rights']});
   }
-  await refuseHidden(session, chosen);
-  return {tables: chosen.filter((table) => !table.isPartitioned), leftOut};
+  const hiddenSequences = relations.filter(
+    (relation) =>
+      relation.kind === 'S' &&
+      relation.isDumped &&
+      !relation.isReadable &&
+      platform.has(keyOf(relation)) &&
+      whyLeftOut({...relation, extension: null}, patterns) === undefined,
+  );
+  refuseHidden(
+    chosen.flatMap((table) => {
+      const why = hidden.get(keyOf(table));
+      return why === undefined ? [] : [{...table, why}];
+    }),
+  );
+  const describe = ({schema, name, why}: HiddenTable) => ({
+    table: `${schema}.${name}`,
+    reason: hiddenBy[why],
+  });
+  const patternOf = ({schema, name}: {schema: string; name: string}): string => quoteQualified(schema, name);
+  return {
+    ownership,
+    tables: chosen.filter((table) => !table.isPartitioned),
+    leftOut,
+    unreadable: [...hiddenTables, ...hiddenSequences.map((one) => ({...one, why: 'rights' as const}))].map(
+      describe,
+    ),
+    excluded: {
+      relations: hiddenTables.filter(({why}) => why === 'rights').map(patternOf),
+      // A sequence comes along with the table that owns it, whether it is excluded or not; its value does not.
+      rows: [...hiddenTables.filter(({why}) => why === 'row security'), ...hiddenSequences].map(patternOf),
+    },
+  };
+}
+
+function keyOf({schema, name}: {schema: string; name: string}): string {
+  return JSON.stringify([schema, name]);
 }
 
 function requireMatches(
@@ -104,7 +150,10 @@ function matchesSchema(pattern: string, schema: string): boolean {
   return parseNamePattern(pattern).name.test(schema);
 }
 
-function whyLeftOut(table: TableSize, patterns: SelectionPatterns): string | undefined {
+function whyLeftOut(
+  table: NamedRelation & {readonly extension: string | null},
+  patterns: SelectionPatterns,
+): string | undefined {
   const matches = (value: string): boolean => matchesPattern(parseNamePattern(value), table);
   const isInSchema = (value: string): boolean => matchesSchema(value, table.schema);
   const excludedBy = patterns.excludeTables.find(matches);
@@ -121,10 +170,8 @@ function whyLeftOut(table: TableSize, patterns: SelectionPatterns): string | und
   return table.extension === null ? undefined : `belongs to the extension ${table.extension}`;
 }
 
-async function refuseHidden(session: Session, chosen: readonly TableSize[]): Promise<void> {
-  const keyOf = ({schema, name}: {schema: string; name: string}): string => JSON.stringify([schema, name]);
-  const wanted = new Set(chosen.map(keyOf));
-  const hidden = (await inspectHiddenTables(session)).filter((table) => wanted.has(keyOf(table)));
+/** @throws ROW_SECURITY or PERMISSION_DENIED naming the tables, if there are any */
+function refuseHidden(hidden: readonly HiddenTable[]): void {
   const [first] = hidden;
   if (!first) return;
   const names = hidden.map((table) => `${table.schema}.${table.name} (${table.why})`);

@@ -166,7 +166,7 @@ export interface TableSize {
   readonly isPartitioned: boolean;
   /** Whether it is found by its name alone. */
   readonly isVisible: boolean;
-  /** The extension that owns the table, if one does; pg_dump leaves out its rows unless it asks for them. */
+  /** The extension that owns the table and whose rows pg_dump leaves out; null where the extension asks for a dump of them. */
   readonly extension: string | null;
 }
 
@@ -180,7 +180,8 @@ export async function inspectTables(session: Session): Promise<TableSize[]> {
              (c.relpages + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint AS size,
              (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
                WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
-                 AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e') AS extension
+                 AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+                 AND NOT c.oid = ANY (coalesce(e.extconfig, '{}'))) AS extension
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'

@@ -14,6 +14,8 @@ export interface DumpOptions {
   readonly dataOnly: boolean;
   readonly includeTables: readonly string[];
   readonly excludeTables: readonly string[];
+  /** Tables whose definitions are dumped and whose rows are not. */
+  readonly excludeTableData?: readonly string[];
   readonly includeSchemas: readonly string[];
   readonly excludeSchemas: readonly string[];
   /** Connections that copy tables side by side; directory format only. */
@@ -38,6 +40,7 @@ export function dumpArguments(options: DumpOptions, output?: string): string[] {
     ...(options.dataOnly ? ['--data-only'] : []),
     ...several('--table', options.includeTables),
     ...several('--exclude-table', options.excludeTables),
+    ...several('--exclude-table-data', options.excludeTableData ?? []),
     ...several('--schema', options.includeSchemas),
     ...several('--exclude-schema', options.excludeSchemas),
     // A dump of chosen tables or schemas leaves large objects out by default; rows may point at them.

@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import type {Session} from './client.js';
 import {jsonText, parseOnlyRow} from './inspect-database.js';
+import {isVisibleSql, searchedSchemas} from './search-path.js';
 
 /** Who made an object and may remake it. */
 export type Party = 'user' | 'platform';
@@ -42,7 +43,13 @@ const factsSchema = z.object({
       kind: z.enum(['r', 'p', 'v', 'm', 'S', 'f']),
       owner: z.string(),
       extension: z.string().nullable(),
+      /** Whether pg_dump reads its rows: those of an extension's relation only if the extension asks for it. */
+      isDumped: z.boolean(),
       isReadable: z.boolean(),
+      /** Found by its name alone in the role's own search path. */
+      isVisible: z.boolean(),
+      /** Schemas with tables that refer to it by foreign keys. */
+      referencedFrom: z.array(z.string()),
     }),
   ),
   extensions: z.array(
@@ -112,7 +119,9 @@ export interface Ownership {
 /** Reads the catalog as the connected role and decides. */
 export async function inspectOwnership(session: Session): Promise<Ownership> {
   const row = z.object({facts: jsonText(factsSchema)});
-  return decideOwnership(parseOnlyRow(row, await session.query(factsQuery)).facts);
+  return decideOwnership(
+    parseOnlyRow(row, await session.query(factsQuery, [await searchedSchemas(session)])).facts,
+  );
 }
 
 /**
@@ -290,6 +299,12 @@ SELECT pg_catalog.json_build_object(
   )},
   'relations', ${list(
     `'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'owner', pg_catalog.pg_get_userbyid(c.relowner), 'extension', ${member('pg_class', 'c.oid')},
+     'isDumped', c.oid = ANY (coalesce((SELECT pg_catalog.array_agg(o) FROM pg_catalog.pg_extension e CROSS JOIN LATERAL pg_catalog.unnest(e.extconfig) o), '{}'))
+        OR NOT EXISTS (SELECT FROM member_of m WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND m.objid = c.oid),
+     'isVisible', ${isVisibleSql('$1::text[]')},
+     'referencedFrom', (SELECT coalesce(pg_catalog.json_agg(DISTINCT rn.nspname), '[]') FROM pg_catalog.pg_constraint k
+        JOIN pg_catalog.pg_class rc ON rc.oid = k.conrelid JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace
+       WHERE k.confrelid = c.oid AND k.contype = 'f'),
      'isReadable', pg_catalog.has_schema_privilege(n.oid, 'USAGE')
         AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END`,
     `pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

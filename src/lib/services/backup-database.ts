@@ -30,7 +30,7 @@ import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
 import {dumpAgainOnce, dumpWatch} from './dump-again.js';
-import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
+import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan-backup.js';
 import {findShrink} from './find-shrink.js';
 import {proveDump, requireStreamedRows} from './prove-dump.js';
 import {pruneAfterBackup} from './prune-backups.js';
@@ -97,7 +97,11 @@ async function makeBackup(
         : null;
     const parts = {context, plan, place, createdAt, startedMs, ...digest, proof, inventory, roles, request};
     const earlier = async () => (await readCatalogue(plan.folder)).backups;
-    const shrink = await findShrink(context, request, toRecord({...parts, shrink: []}), earlier);
+    const shrink = await findShrink(context, request, {
+      record: toRecord({...parts, shrink: []}),
+      earlier,
+      volatile: volatileTables(selection),
+    });
     record = toRecord({...parts, shrink});
     ({place, record} = await seal(context, plan, {place, record}));
     record = {...record, duration: elapsedMs(context.clock, startedMs)};
@@ -184,7 +188,7 @@ async function dump(
           expectedBytes: plan.estimateBytes,
           isMeasured: plan.isEstimateMeasured,
         });
-        const options = dumpOptions(plan, snapshot);
+        const options = dumpOptions({...plan, selection}, snapshot);
         let streamed: readonly DumpedTable[] | undefined;
         try {
           streamed = await withLockWatch(dumpWatch(context, plan), (signal) =>
@@ -208,7 +212,7 @@ async function dump(
         await context.reach('backup.dumped');
         await syncDump(place);
         await context.reach('backup.synced');
-        return {selection, inventory: {...inventory, leftOut: [...selection.leftOut]}, streamed};
+        return {selection, inventory: {...inventory, ...plannedInventory(selection)}, streamed};
       });
     }),
   );

@@ -20,7 +20,10 @@ export interface BackupRequest {
   readonly excludeTables?: readonly string[] | undefined;
   readonly includeSchemas?: readonly string[] | undefined;
   readonly excludeSchemas?: readonly string[] | undefined;
+  /** Obsolete; changes nothing. */
   readonly preset?: 'supabase' | 'none' | undefined;
+  /** Places off this machine that the backup goes to unencrypted. */
+  readonly plainPlaces?: readonly string[] | undefined;
   readonly withRoles?: boolean | undefined;
   readonly parallelJobs?: number | undefined;
   readonly retentionDays?: number | undefined;
@@ -33,7 +36,7 @@ export interface BackupRequest {
   readonly isStreamed?: boolean | undefined;
   /** Whether retention may remove older backups afterwards; true by default. */
   readonly isPruning?: boolean | undefined;
-  /** By default what the config file says. */
+  /** By default what the config file says, plain where it names no key. */
   readonly encryption?: Encryption | undefined;
   /** How long to wait for another run in the same folder, ms. */
   readonly waitMs?: number | undefined;

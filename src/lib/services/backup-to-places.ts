@@ -2,6 +2,7 @@
 import {basename, dirname} from 'node:path';
 import {metadataSuffix} from '../backups/backup-name.js';
 import {AppError} from '../errors.js';
+import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import {backupDatabase} from './backup-database.js';
 import type {BackupRequest} from './backup-options.js';
@@ -36,6 +37,7 @@ export async function backupToPlaces(
   // A wrong key is known before the dump is made, not after it.
   const encryption = await encryptionOf(context, {...flags, isLocal: flags.isLocalEncrypted});
   refusePlainOnly(flags, to);
+  const plainPlaces = encryption.to ? [] : to.filter(isRemote);
   const copy = (from: string, backupFile: string, place: string): Promise<readonly CopiedBackup[]> =>
     copyBackups(context, {from, to: [place], backupFiles: [backupFile], encryption}).then(
       ({copies}) => copies,
@@ -45,7 +47,7 @@ export async function backupToPlaces(
     if (first === undefined)
       throw new AppError('USAGE', '--no-local needs a bucket in --to (s3://bucket/prefix).');
     const {streamBackup} = await import('./stream-backup.js');
-    const streamed = await streamBackup(context, request, first, encryption);
+    const streamed = await streamBackup(context, {...request, plainPlaces}, first, encryption);
     const {metadataPath} = streamed;
     if (metadataPath === null) return {...streamed, copies: []};
     const copies = await toEachPlace(
@@ -55,7 +57,7 @@ export async function backupToPlaces(
     );
     return {...streamed, copies};
   }
-  const result = await backupDatabase(context, {...request, encryption});
+  const result = await backupDatabase(context, {...request, encryption, plainPlaces});
   const {metadataPath} = result;
   if (metadataPath === null) return {...result, copies: []};
   const folder = dirname(metadataPath);

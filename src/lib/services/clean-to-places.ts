@@ -4,7 +4,7 @@ import type {RunContext} from '../run-context.js';
 import {cleanOrders, type CleanRequest, type CleanResult, ordersIn} from './clean-orders.js';
 import type {CopiedBackup} from './copy-backups.js';
 import {copyNewOrders} from './copy-orders.js';
-import {type EncryptionFlags, encryptionOf} from './encryption.js';
+import {type EncryptionFlags, encryptionOf, requireEncryption} from './encryption.js';
 import {putBackCommand} from './put-back-command.js';
 
 export interface CleanToPlacesResult extends CleanResult {
@@ -25,6 +25,7 @@ export async function cleanToPlaces(
   command: (id: string) => readonly string[],
 ): Promise<CleanToPlacesResult> {
   const encryption = await encryptionOf(context, flags);
+  if (request.execute) requireEncryption(encryption);
   const result = await cleanOrders(context, {...request, encryption});
   const {backupPath} = result;
   if (result.mode === 'preview' || backupPath === null) return {...result, copies: [], undo: null};

@@ -3,14 +3,22 @@ import {join} from 'node:path';
 import {databaseIdentity} from '../backups/catalogue.js';
 import {elapsedMs} from '../clock.js';
 import {AppError, type ErrorCode, messageOf} from '../errors.js';
+import {passwordTables, plainPasswordsWarning} from '../backups/outside-database.js';
 import {countOf} from '../format.js';
+import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import type {EncryptTo, OpeningKeys} from '../storage/age-keys.js';
 import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {transferBackup} from '../storage/transfer-backup.js';
-import {type Encryption, type EncryptionFlags, encryptionOf, requireOpening} from './encryption.js';
+import {
+  type Encryption,
+  type EncryptionFlags,
+  encryptionOf,
+  requireEncryption,
+  requireOpening,
+} from './encryption.js';
 import {findOwnDatabase} from './own-database.js';
 
 export interface CopyRequest extends EncryptionFlags {
@@ -59,6 +67,10 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
       ? backups
       : await chooseNamed(context, from, backups, request.backupFiles ?? ['latest']);
   const encryptTo = isOpening ? undefined : encryption.to;
+  const isPlain = ({record}: PlacedBackup): boolean => !encryptTo && (isOpening || !record.encryption);
+  if (chosen.some(isPlain)) requireEncryption({to: undefined, isRequired: encryption.isRequired});
+  // A new backup was warned of before it was made.
+  if (request.encryption === undefined) warnOfPasswords(context, chosen.filter(isPlain), request.to);
   const copies: CopiedBackup[] = [];
   const failures: AppError[] = [];
   for (const name of request.to) {
@@ -97,6 +109,12 @@ async function chooseNamed(
   const isOfOne = new Set(backups.map(databaseIdentity)).size < 2;
   const own = isOfOne ? undefined : await findOwnDatabase(context);
   return files.map((file) => choosePlaced(from, backups, {file, own}));
+}
+
+function warnOfPasswords({warn}: RunContext, backups: readonly PlacedBackup[], to: readonly string[]): void {
+  const places = to.filter(isRemote);
+  const tables = [...new Set(backups.flatMap(({record}) => passwordTables(record)))];
+  if (tables.length > 0 && places.length > 0) warn(plainPasswordsWarning(tables, places));
 }
 
 /** What is wrong with one backup says nothing of the next one. */

@@ -15,7 +15,7 @@ import {choosePlacedOrders, listPlacedOrders, orderKey} from '../storage/placed-
 import {ageSuffix} from '../storage/stored-record.js';
 import {openJournal} from '../watch/journal.js';
 import type {CopiedBackup, CopyRequest, CopyResult} from './copy-backups.js';
-import {type Encryption, encryptionOf, openFirstChunk} from './encryption.js';
+import {type Encryption, encryptionOf, requireEncryption, openFirstChunk} from './encryption.js';
 import {toEachPlace} from './to-each-place.js';
 
 /** An order backup wherever it is. */
@@ -74,6 +74,9 @@ export async function copyOrders(context: RunContext, request: CopyRequest): Pro
     request.isAll === true
       ? backups
       : (request.backupFiles ?? ['latest']).map((name) => choosePlacedOrders(from, backups, name));
+  const isOpening = request.isOpening ?? false;
+  if (isOpening || (!encryption.to && chosen.some(({isEncrypted}) => !isEncrypted)))
+    requireEncryption({to: undefined, isRequired: encryption.isRequired});
   const copies: CopiedBackup[] = [];
   for (const name of request.to) {
     const to = await openPlace(settings, name);
@@ -82,7 +85,7 @@ export async function copyOrders(context: RunContext, request: CopyRequest): Pro
         ...backup,
         open: async (abort: AbortSignal) => (await from.read(backup.key, abort)) as AsyncIterable<Buffer>,
       };
-      copies.push(await copyOne(context, source, to, encryption, request.isOpening ?? false));
+      copies.push(await copyOne(context, source, to, encryption, isOpening));
     }
   }
   return {from: from.url, copies};

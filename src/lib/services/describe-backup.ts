@@ -11,12 +11,13 @@ import {
 } from '../backups/backup-record.js';
 import type {DumpPlace} from '../backups/dump-place.js';
 import type {BackupContent, Outcome} from '../backups/outcome.js';
+import {outsideDatabase} from '../backups/outside-database.js';
 import {dumpArguments} from '../postgres/pg-dump.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupRequest} from './backup-options.js';
 import type {Settings} from '../settings/settings.js';
 import {keyWords} from './encryption.js';
-import {type BackupPlan, dumpOptions} from './plan-backup.js';
+import {type BackupPlan, dumpOptions, plannedInventory} from './plan-backup.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';
 import {supabaseProject} from '../supabase-project.js';
 
@@ -38,6 +39,10 @@ export interface BackupResult {
   readonly tables: readonly {table: string; rows: number | null; fingerprint: string | null}[];
   readonly content: BackupContent;
   readonly verification: {level: string; ok: boolean; outcome: Outcome} | null;
+  /** Tables and sequences of the platform that this role may not read, with the reason. */
+  readonly unreadable: readonly {table: string; reason: string}[];
+  /** What the service keeps outside of the database, in words; the numbers are known once the backup was read back. */
+  readonly outside: readonly string[];
   readonly pruned: readonly {id: string; reason: string}[];
   /** Tables that lost suspiciously many rows; the exit status is 4 then. */
   readonly shrink: readonly Shrink[];
@@ -166,6 +171,8 @@ export function toResult(
     verification: record.verification
       ? {level: record.verification.level, ok: record.verification.ok, outcome: 'passed'}
       : null,
+    unreadable: record.inventory.unreadable ?? [],
+    outside: outsideDatabase(record),
     pruned,
     shrink: record.shrink,
     warnings,
@@ -195,6 +202,8 @@ export function describePlan(plan: BackupPlan): BackupResult {
       fingerprint: null,
     })),
     content: contentOf({config: plan.options}),
+    unreadable: plan.selection.unreadable,
+    outside: outsideDatabase({inventory: plannedInventory(plan.selection), tables: []}),
     verification: null,
     pruned: [],
     shrink: [],

@@ -19,6 +19,8 @@ export interface EncryptionFlags extends KeyFiles {
   readonly recipients?: readonly string[] | undefined;
   /** False leaves what stays in the backups folder plain. */
   readonly isLocal?: boolean | undefined;
+  /** True refuses to write anything that is not encrypted; by default what the config file says. */
+  readonly isRequired?: boolean | undefined;
 }
 
 export interface Encryption {
@@ -26,6 +28,7 @@ export interface Encryption {
   readonly to: EncryptTo | undefined;
   /** Whether what stays in the backups folder is encrypted too. */
   readonly isLocal: boolean;
+  readonly isRequired: boolean;
   /** What is tried on the first chunk of everything that is encrypted; perhaps none. */
   readonly keys: OpeningKeys;
 }
@@ -72,6 +75,7 @@ export async function encryptionOf(
   const {config} = context.settings;
   const keys = await keysOf(context, flags);
   const isLocal = flags.isLocal ?? config.encryption?.local ?? true;
+  const isRequired = flags.isRequired ?? config.encryption?.require ?? false;
   const recipients =
     flags.passphraseFile === undefined ? (flags.recipients ?? config.encryption?.recipients ?? []) : [];
   const [passphrase] = keys.passphrases;
@@ -81,11 +85,21 @@ export async function encryptionOf(
       throw new AppError('READ_FAILED', `${file} holds the passphrase for backups and cannot be read.`, {
         hint: 'Nothing was written, as it would have been plain. Check encryption.passphraseFile in the config file.',
       });
-    return {to: passphrase === undefined ? undefined : {passphrase}, isLocal, keys};
+    return {to: passphrase === undefined ? undefined : {passphrase}, isLocal, isRequired, keys};
   }
   await checkRecipients(recipients);
   await requireFittingIdentity(recipients, keys.identities);
-  return {to: {recipients}, isLocal, keys};
+  return {to: {recipients}, isLocal, isRequired, keys};
+}
+
+/** @throws GUARD where only encrypted files may be written and nothing says how to encrypt them */
+export function requireEncryption({to, isRequired}: Pick<Encryption, 'to' | 'isRequired'>): void {
+  if (!isRequired || to) return;
+  throw new AppError(
+    'GUARD',
+    'Only encrypted backups may be written (--require-encryption, or encryption.require in the config file), and no key is set; nothing was written.',
+    {hint: 'Name a public key with --encrypt-to AGE1..., or a passphrase with --passphrase-file FILE.'},
+  );
 }
 
 /** The flags by which a command opens such a backup, with a name to fill in where the config file knows no key. */

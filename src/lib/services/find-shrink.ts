@@ -6,21 +6,27 @@ import {formatCount} from '../format.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupRequest} from './backup-options.js';
 
-/**
- * The tables that lost suspiciously many rows since the last good backup, unless that was accepted; warned of and recorded.
- * @param earlier the backups where the new one goes, newest first
- */
+export interface NewBackup {
+  readonly record: BackupRecord;
+  /** The backups where the new one goes, newest first. */
+  readonly earlier: () => Promise<readonly Backup[]>;
+  /** Tables whose rows come and go: schema.name. */
+  readonly volatile: ReadonlySet<string>;
+}
+
+/** The tables that lost suspiciously many rows since the last good backup, unless that was accepted; warned of and recorded. */
 export async function findShrink(
   context: RunContext,
   request: BackupRequest,
-  record: BackupRecord,
-  earlier: () => Promise<readonly Backup[]>,
+  {record, earlier, volatile}: NewBackup,
 ): Promise<BackupRecord['shrink']> {
   if (request.acceptShrink === true || record.config.schemaOnly || record.verification === null) return [];
   const before = lastComparable(await earlier(), record);
   if (!before) return [];
   const limits = {...defaultShrinkLimits, ...context.settings.config.shrinkAlarm};
-  const shrink = findShrinkage(before.tables, record.tables, limits);
+  const shrink = findShrinkage(before.tables, record.tables, limits).filter(
+    ({table}) => !volatile.has(table),
+  );
   for (const {table, rowsBefore, rowsNow} of shrink) {
     const lost = `${table} has ${formatCount(rowsNow)} rows; ${before.id} had ${formatCount(rowsBefore)}`;
     context.warn(`${lost}. Nothing is pruned until a backup is made with --accept-shrink.`);

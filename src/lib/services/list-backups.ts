@@ -3,6 +3,7 @@ import {stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {rowsOf, standingOfRecord} from '../backups/backup-record.js';
 import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../backups/catalogue.js';
+import {outsideDatabase, unreadableTables} from '../backups/outside-database.js';
 import type {BackupContent, Outcome, ProofLevel} from '../backups/outcome.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
@@ -51,6 +52,8 @@ export interface ListedBackup {
   readonly encrypted: boolean;
   /** Tables that lost more rows than the shrink alarm allows. */
   readonly shrunkTables: readonly string[];
+  /** What the service keeps outside of the database, in words, and tables that the role could not read. */
+  readonly missing: readonly string[];
   /** Where good copies are, when several places were asked for. */
   readonly places: readonly string[];
 }
@@ -176,6 +179,7 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
     madeBy: record ? 'destino-db' : 'old scripts',
     encrypted: record?.encryption !== undefined,
     shrunkTables: (record?.shrink ?? []).map((one) => one.table),
+    missing: record ? [...outsideDatabase(record), ...unreadableTables(record)] : [],
     places: backup.places ?? [],
   };
 }

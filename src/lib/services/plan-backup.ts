@@ -1,6 +1,8 @@
 /** What a backup will be: looked up before anything is written. */
 import {join, resolve} from 'node:path';
 import {type Backup, readCatalogue} from '../backups/catalogue.js';
+import type {BackupRecord} from '../backups/backup-record.js';
+import {passwordTables, plainPasswordsWarning} from '../backups/outside-database.js';
 import {estimateDumpSize, requireSpace} from '../backups/disk-space.js';
 import {withSession} from '../postgres/client.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
@@ -9,8 +11,9 @@ import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
 import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../postgres/compress-methods.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
-import {findSupabaseSchemas} from '../postgres/managed-schemas.js';
+import type {Ownership, Party} from '../postgres/platform-objects.js';
 import type {DumpOptions} from '../postgres/pg-dump.js';
+import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
 import {
   type BackupOptions,
@@ -18,7 +21,7 @@ import {
   fitBackupOptions,
   resolveBackupOptions,
 } from './backup-options.js';
-import {type Encryption, encryptionOf} from './encryption.js';
+import {type Encryption, encryptionOf, requireEncryption} from './encryption.js';
 
 /** What was found out before anything is written. */
 export interface BackupPlan {
@@ -46,30 +49,34 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   refuseTransactionPooler(connection);
   const asked = resolveBackupOptions(request, settings.config, settings.cores);
   const folder = resolve(settings.cwd, request.outputDir ?? join(settings.backupsDir, 'database'));
-  const encryption = request.encryption ?? (await encryptionOf(context, {}));
+  const encryption = request.encryption ?? (await encryptionOf(context, {isRequired: false}));
+  requireEncryption(encryption);
   const warnings: string[] = [];
   return withSession(
     connection,
     async (session) => {
       const identity = await inspectIdentity(session);
       const tool = await findDumpTool(settings, identity.major, asked.compressMethod, signal);
-      const managed =
-        request.preset === 'none' || asked.includeSchemas.length + asked.includeTables.length > 0
-          ? []
-          : await findSupabaseSchemas(session);
-      if (managed.length > 0)
+      if (request.preset !== undefined)
         warnings.push(
-          `Left out, as Supabase manages them: ${managed.join(', ')} (--preset none includes them).`,
+          '--preset is obsolete and changes nothing: a backup contains everything that the role may read.',
         );
       const schemas = [...asked.includeSchemas, ...asked.excludeSchemas];
       if (asked.includeTables.length > 0 && schemas.length > 0)
         warnings.push(
           `Where tables are named, pg_dump looks at no schemas: ${schemas.join(', ')} changed nothing (write --include-table SCHEMA.TABLE).`,
         );
-      const patterns = {...asked, excludeSchemas: [...asked.excludeSchemas, ...managed]};
-      const selection = await selectForDump(session, patterns);
-      const options = fitBackupOptions(patterns, request, settings.config, {
-        hasZstd: await usesZstd(patterns, tool, identity.major, signal),
+      const selection = await selectForDump(session, asked);
+      if (selection.unreadable.length > 0)
+        warnings.push(describeUnreadable(selection.unreadable.map(({table}) => table)));
+      const hashes = passwordTables({
+        inventory: plannedInventory(selection),
+        tables: selection.tables.map((table) => ({...table, rows: null, fingerprint: null})),
+      });
+      if (hashes.length > 0 && (request.plainPlaces ?? []).length > 0 && !asked.schemaOnly)
+        warnings.push(plainPasswordsWarning(hashes, request.plainPlaces ?? []));
+      const options = fitBackupOptions(asked, request, settings.config, {
+        hasZstd: await usesZstd(asked, tool, identity.major, signal),
         toolMajor: tool.major,
         tables: selection.tables,
       });
@@ -112,6 +119,14 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   );
 }
 
+const namedTables = 10;
+
+function describeUnreadable(names: readonly string[]): string {
+  const shown = names.slice(0, namedTables).join(', ');
+  const rest = names.length > namedTables ? ` and ${names.length - namedTables} more` : '';
+  return `This role may not read ${countOf(names.length, 'table or sequence', 'tables or sequences')} of the service that runs the server; the backup does not contain ${shown}${rest}.`;
+}
+
 /** An older server's dump is likely to be read by the tools of its own version, which know gzip alone. */
 async function usesZstd(
   options: BackupOptions,
@@ -142,6 +157,45 @@ async function lastOfKind(
   );
 }
 
+/** What the metadata says about what the file lacks and about whose things it contains. */
+export function plannedInventory(selection: DumpSelection): BackupRecord['inventory'] {
+  const {ownership} = selection;
+  const names = (items: readonly {readonly party: Party; readonly name: string}[]): string[] =>
+    items.flatMap(({party, name}) => (party === 'platform' ? [name] : [])).sort();
+  return {
+    leftOut: [...selection.leftOut],
+    unreadable: [...selection.unreadable],
+    platform: {
+      // PostgreSQL itself brings those whose names begin with pg_.
+      roles: names(ownership.roles).filter((name) => !name.startsWith('pg_')),
+      schemas: names(ownership.schemas),
+      tables: names(tablesOf(ownership)),
+      extensions: names(ownership.extensions),
+      eventTriggers: names(ownership.eventTriggers),
+      publications: names(ownership.publications),
+    },
+  };
+}
+
+/** The platform's tables whose rows nothing of the user's refers to: sessions, tokens and messages come and go. */
+export function volatileTables({ownership}: DumpSelection): Set<string> {
+  const schemas = new Map(ownership.schemas.map(({name, party}) => [name, party]));
+  return new Set(
+    tablesOf(ownership).flatMap(({name, party, referencedFrom}) =>
+      party === 'platform' && !referencedFrom.some((schema) => schemas.get(schema) === 'user') ? [name] : [],
+    ),
+  );
+}
+
+/** With names in full. */
+function tablesOf({relations}: Ownership) {
+  return relations.flatMap((relation) =>
+    relation.kind === 'r' || relation.kind === 'p'
+      ? [{...relation, name: `${relation.schema}.${relation.name}`}]
+      : [],
+  );
+}
+
 /** The plan in pg_dump's terms. */
 export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): DumpOptions {
   const {options} = plan;
@@ -151,7 +205,8 @@ export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): Dum
     schemaOnly: options.schemaOnly,
     dataOnly: options.dataOnly,
     includeTables: options.includeTables,
-    excludeTables: options.excludeTables,
+    excludeTables: [...options.excludeTables, ...plan.selection.excluded.relations],
+    excludeTableData: plan.selection.excluded.rows,
     includeSchemas: options.includeSchemas,
     excludeSchemas: options.excludeSchemas,
     jobs: options.parallelJobs,

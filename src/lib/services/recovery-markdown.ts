@@ -2,6 +2,7 @@
 import {join, relative} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
 import {standingOfRecord} from '../backups/backup-record.js';
+import {outsideDatabase, unreadableTables} from '../backups/outside-database.js';
 import {formatAge, formatBytes, formatDuration} from '../format.js';
 import {orderBackupFolder} from '../orders/order-backup-name.js';
 import {type Connection, describeConnection} from '../postgres/connection.js';
@@ -67,7 +68,12 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
       'Save what is there before you change it, even when it is damaged:',
       shell(program('backup', '--label=before-recovery')),
     ],
-    ['Choose a strategy', ...strategies(facts, database, program), ...backupTable(backups, now)],
+    [
+      'Choose a strategy',
+      ...strategies(facts, database, program),
+      ...backupTable(backups, now),
+      ...missingFrom(newest),
+    ],
     [
       'Test the restore on a separate database',
       `The database ${code(database)} is not touched. ${timeOf(facts)}`,
@@ -172,6 +178,18 @@ function backupTable(backups: readonly Backup[], now: Date): string[] {
       '| --- | --- | --- | --- | --- | --- | --- |',
       ...rows,
     ].join('\n'),
+  ];
+}
+
+/** What no backup of the database brings back. */
+function missingFrom(newest: Backup | undefined): string[] {
+  const missing = newest?.record
+    ? [...outsideDatabase(newest.record), ...unreadableTables(newest.record)]
+    : [];
+  if (!newest || missing.length === 0) return [];
+  return [
+    `${inline(newest.id)} does not contain what is outside of the database or hidden from its role. Restore these by other means:`,
+    missing.map((one) => `- ${inline(one)}`).join('\n'),
   ];
 }
 

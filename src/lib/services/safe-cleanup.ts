@@ -14,7 +14,13 @@ import {cleanConfirmed, type CleanRequest, type CleanResult, confirmClean, order
 import type {BackupResult} from './describe-backup.js';
 import {copyNewOrders} from './copy-orders.js';
 import {putBackCommand} from './put-back-command.js';
-import {type Encryption, type EncryptionFlags, encryptionOf, keyWords} from './encryption.js';
+import {
+  type Encryption,
+  type EncryptionFlags,
+  encryptionOf,
+  keyWords,
+  requireEncryption,
+} from './encryption.js';
 import {withPlainOrders} from './restore-orders-from.js';
 import {planClean} from './plan-clean.js';
 import {writeCleanupReport} from './write-cleanup-report.js';
@@ -63,6 +69,7 @@ export async function safeCleanup(
   request: SafeCleanupRequest,
 ): Promise<SafeCleanupResult> {
   const encryption = await encryptionOf(parent, request.encryption ?? {});
+  if (request.clean.execute) requireEncryption(encryption);
   const steps: StepOutcome[] = [];
   const context = {...parent, progress: timedProgress(parent.progress, parent.clock, steps)};
   const plan = await context.progress.step('Find the orders', () =>

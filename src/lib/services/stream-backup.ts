@@ -25,7 +25,7 @@ import type {BackupRequest} from './backup-options.js';
 import {dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
 import {type Encryption, requireOpening} from './encryption.js';
-import {type BackupPlan, dumpOptions, planBackup} from './plan-backup.js';
+import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan-backup.js';
 import {findShrink} from './find-shrink.js';
 import {proveDump, requireStreamedRows} from './prove-dump.js';
 import {runCompressing} from './write-dump.js';
@@ -161,7 +161,7 @@ async function dumpTo(
           const sent = await withLockWatch(dumpWatch(context, plan), (signal) =>
             sendDump({...context, signal}, {...plan, selection}, {snapshot, environment}, send),
           );
-          return {...sent, selection, inventory: {...found, leftOut: [...selection.leftOut]}};
+          return {...sent, selection, inventory: {...found, ...plannedInventory(selection)}};
         }),
       ),
   );
@@ -181,7 +181,11 @@ async function dumpTo(
   };
   const {database} = plan.identity;
   const earlier = () => readNewest(to, database, earlierLookedAt, context.signal);
-  const shrink = await findShrink(context, request, toRecord({...recorded, shrink: []}), earlier);
+  const shrink = await findShrink(context, request, {
+    record: toRecord({...recorded, shrink: []}),
+    earlier,
+    volatile: volatileTables(selection),
+  });
   const made = toRecord({...recorded, shrink});
   const record = storedRecord({record: made, seal: encryption.to}, new Map([[name, stored]]));
   return {record: withFolder(record, staging), metadataKey: metadataKeyIn(to, made)};

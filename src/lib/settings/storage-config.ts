@@ -76,6 +76,10 @@ export const encryptionConfig = z.strictObject({
     .describe(
       'False leaves what is in the backups folder plain and encrypts the copies alone (default true).',
     ),
+  require: z
+    .boolean()
+    .optional()
+    .describe('Refuse to write a backup without a key to encrypt it with (default false).'),
   identityFile: z
     .string()
     .min(1)

@@ -42,6 +42,7 @@ const list = {
     madeBy: 'destino-db' as const,
     encrypted: false,
     shrunkTables: [],
+    missing: [],
     places: [],
   })),
   orderBackups: [],
@@ -66,6 +67,8 @@ const backup = {
   verification: {level: 'archive' as const, ok: true, outcome: 'passed' as const},
   pruned: [],
   shrink: [],
+  unreadable: [],
+  outside: [],
   warnings: [],
   commands: [],
   copies: [],
@@ -87,7 +90,7 @@ const overview = {
 it('a list that flags leave nothing of does not say that there are no backups', () => {
   const nothing = {...list, backups: []};
   const style = createStyle(false, {});
-  expect(showList(nothing, style, true)).toContain('See all: destino-db list');
+  expect(showList(nothing, style, {isFiltered: true})).toContain('See all: destino-db list');
   expect(showList(nothing, style)).toContain('Make one: destino-db backup');
 });
 

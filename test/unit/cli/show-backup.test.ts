@@ -22,6 +22,8 @@ const result: CopiedBackupResult = {
   verification: {level: 'archive', ok: true, outcome: 'passed'},
   pruned: [],
   shrink: [],
+  unreadable: [],
+  outside: [],
   warnings: [],
   commands: [],
   copies: [],

@@ -24,6 +24,7 @@ const backup: ListedBackup = {
   madeBy: 'destino-db',
   encrypted: false,
   shrunkTables: [],
+  missing: [],
   places: [],
 };
 const list: BackupList = {
