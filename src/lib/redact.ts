@@ -1,6 +1,17 @@
-/** The last gate before anything is shown or stored: passwords in URLs and conninfo strings are masked. */
+/** The last gate before anything is shown or stored: passwords in URLs and conninfo strings, and values of what is named like a secret, are masked. */
 
-/** Masks the password of every connection URL, `password=` and SQL's PASSWORD '...' in `text`; percent-encoded and bare ones alike. */
+/** Names of settings (ALTER DATABASE ... SET) and options (foreign servers, user mappings) whose value is a secret. */
+const secretName =
+  '[\\w.-]{0,64}(?:secret|passw|passphrase|token|jwt|api_?key|access_?key|private_?key|credential)[\\w.-]{0,64}';
+const secretSetting = new RegExp(
+  `((?:"${secretName}"|\\b${secretName})(?:\\s*=\\s*|\\s+(?:TO\\s+)?))E?'(?:[^'\\\\]|\\\\.|'')*'`,
+  'gi',
+);
+
+/**
+ * Masks the password of every connection URL, `password=` and SQL's PASSWORD '...' in `text`, percent-encoded and bare ones alike,
+ * and quoted values behind names such as "app.settings.jwt_secret" or api_key.
+ */
 export function redact(text: string): string {
   return (
     text
@@ -10,6 +21,7 @@ export function redact(text: string): string {
         /((?:^|[\s?&;"'])(?:PG)?(?:password|sslpassword)(?:\s*=\s*|\s+(?=')))(?:'(?:[^'\\]|\\.|'')*'|[^\s&"']+)/gi,
         '$1***',
       )
+      .replace(secretSetting, '$1***')
   );
 }
 

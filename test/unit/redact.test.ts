@@ -25,6 +25,12 @@ describe('redact', () => {
       'postgresql://db/shop?user=a&password=***&sslmode=require',
     ],
     ['postgresql://db/shop?sslpassword=s3cret', 'postgresql://db/shop?sslpassword=***'],
+    [
+      `ALTER DATABASE shop SET "app.settings.jwt_secret" TO E'it''s \\'s3cret';`,
+      'ALTER DATABASE shop SET "app.settings.jwt_secret" TO ***;',
+    ],
+    ["OPTIONS (user 'u', api_token 's3cret')", "OPTIONS (user 'u', api_token ***)"],
+    ["app.settings.api_key='s3cret'", 'app.settings.api_key=***'],
   ])('%s', (text, masked) => {
     expect(redact(text)).toBe(masked);
   });
@@ -34,6 +40,7 @@ describe('redact', () => {
     'password authentication failed for user "shop"',
     'mail a@b.example, see https://example.org/x@y',
     'table "passwords" has 3 rows',
+    "SET search_path TO 'tokens', 'public'",
   ])('leaves %s alone', (text) => {
     expect(redact(text)).toBe(text);
   });

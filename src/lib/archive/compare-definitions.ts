@@ -1,6 +1,6 @@
 /** Compares the definitions that a dump holds with those of the database that it was restored into. */
 import {comparableStatement} from './comparable-statement.js';
-import type {DumpDefinition} from './dump-definitions.js';
+import {type DumpDefinition, propertiesType} from './dump-definitions.js';
 
 export interface CatalogDifference {
   /** "TABLE", "FUNCTION", "POLICY": as pg_dump names it. */
@@ -33,7 +33,7 @@ export interface DefinitionComparison {
 }
 
 /** What belongs to the database itself, and whether views are filled, is compared by rules of its own. */
-const otherTypes = new Set(['DATABASE', 'DATABASE PROPERTIES', 'MATERIALIZED VIEW DATA']);
+const otherTypes = new Set(['DATABASE', 'DATABASE PROPERTIES', propertiesType, 'MATERIALIZED VIEW DATA']);
 
 function isComparedElsewhere({type, name}: DumpDefinition): boolean {
   return (

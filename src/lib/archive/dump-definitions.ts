@@ -8,6 +8,11 @@ export interface DumpDefinition extends DumpSection {
   readonly statements: readonly string[];
 }
 
+/** Begins the line behind a plain dump, a comment to everybody else; JSON without letters beyond ASCII follows. */
+export const propertiesMark = '-- destino-db: properties of the database: ';
+/** The type of the definition that stands for that line. */
+export const propertiesType = 'DATABASE PROPERTIES LINE';
+
 /** Kinds that hold rows, values of sequences or large objects (_tocEntryRequired in pg_backup_archiver.c). */
 const dataTypes = new Set([
   'TABLE DATA',
@@ -68,6 +73,15 @@ export function collectDefinitions(): {
   return {
     reads: (line, section, isBetween) => {
       if (isBetween && statement.length > 0) endStatement();
+      if (
+        isBetween &&
+        line[0] === dash &&
+        line.toString('latin1', 0, propertiesMark.length) === propertiesMark
+      ) {
+        const json = line.toString('latin1', propertiesMark.length);
+        found.push({type: propertiesType, schema: '-', name: '', owner: '', statements: [json]});
+        return;
+      }
       if (section !== current) {
         current = section;
         if (section && !isDataSection(section)) found.push(begin(section, accessMethod));

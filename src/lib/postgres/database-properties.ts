@@ -1,7 +1,8 @@
-/** What belongs to a database and is in no dump of it: settings and access rights, as statements that give them back. */
+/** What belongs to a database itself: settings, access rights and comment, and the statements that give them back. */
 import {z} from 'zod';
 import {AppError} from '../errors.js';
 import type {Session} from './client.js';
+import {jsonText, parseOnlyRow} from './inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from './quote.js';
 import {splitNames} from './search-path.js';
 
@@ -12,9 +13,40 @@ export const databasePropertiesSchema = z.object({
   databaseComment: z.string().nullable().default(null),
 });
 export type DatabaseProperties = z.infer<typeof databasePropertiesSchema>;
+/** The part that a dump holds; values of settings may be secrets. */
+export type HeldProperties = Pick<DatabaseProperties, 'databaseSettings' | 'databaseComment'>;
+
+const propertiesRow = z.object({properties: jsonText(databasePropertiesSchema)});
+
+/** Reads those of the session's database. */
+export async function inspectDatabaseProperties(session: Session): Promise<DatabaseProperties> {
+  const rows = await session.query(`
+    SELECT pg_catalog.json_build_object(
+      'databaseSettings', (
+        SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('role', r.rolname, 'setting', c) ORDER BY r.rolname NULLS FIRST, c), '[]')
+          FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c
+          LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid),
+      'databaseAcl', pg_catalog.to_json(d.datacl::text[]),
+      'databaseComment', pg_catalog.shobj_description(d.oid, 'pg_database')) AS properties
+      FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`);
+  return parseOnlyRow(propertiesRow, rows).properties;
+}
+
+/** The setting's name, of its text in pg_db_role_setting: "search_path=app, public". */
+export function settingName(setting: string): string {
+  return setting.split('=', 1)[0] ?? '';
+}
+
+/** For people: without the value, which may be a secret. */
+export function describeSetting({role, setting}: DatabaseProperties['databaseSettings'][number]): string {
+  const name = settingName(setting);
+  return role === null
+    ? `the setting ${name} of the database`
+    : `the setting ${name} of the role "${role}" in the database`;
+}
 
 /** Settings whose value is a list of names, which SET wants one by one (GUC_LIST_QUOTE in src/bin/pg_dump/dumputils.c). */
-const listSettings = new Set([
+export const listSettings: ReadonlySet<string> = new Set([
   'local_preload_libraries',
   'search_path',
   'session_preload_libraries',
@@ -74,8 +106,8 @@ export function aclStatements(database: string, acl: readonly string[] | null): 
 }
 
 /**
- * Gives the database these properties, each for itself: one that fails is left out and told.
- * @returns what could not be carried over, a line each
+ * Gives the database these properties, each by itself: one that fails is left out.
+ * @returns what could not be set and why, a line each, without values
  */
 export async function applyDatabaseProperties(
   session: Session,
@@ -83,20 +115,91 @@ export async function applyDatabaseProperties(
   properties: DatabaseProperties,
 ): Promise<string[]> {
   const statements = [
-    ...aclStatements(database, properties.databaseAcl).map(({sql}) => sql),
-    ...properties.databaseSettings.map(({role, setting}) => settingStatement(database, role, setting)),
+    ...aclStatements(database, properties.databaseAcl).map(({sql}) => ({sql, what: sql, value: ''})),
+    ...properties.databaseSettings.map((one) => ({
+      sql: settingStatement(database, one.role, one.setting),
+      what: describeSetting(one),
+      value: one.setting.slice(one.setting.indexOf('=') + 1),
+    })),
     ...(properties.databaseComment === null
       ? []
-      : [`COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(properties.databaseComment)}`]),
+      : [
+          {
+            sql: `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(properties.databaseComment)}`,
+            what: 'the comment of the database',
+            value: '',
+          },
+        ]),
   ];
   const failures: string[] = [];
-  for (const statement of statements) {
+  for (const {sql, what, value} of statements) {
     try {
-      await session.query(statement);
+      await session.query(sql);
     } catch (error) {
       if (!(error instanceof AppError) || error.code === 'CONNECTION_LOST') throw error;
-      failures.push(`${statement}: ${error.message}`);
+      // The server repeats a value that it refuses.
+      const reason = value === '' ? error.message : error.message.replaceAll(value, '***');
+      failures.push(`${what}: ${reason}`);
     }
   }
   return failures;
+}
+
+/**
+ * Adds what the database lacks of the wanted properties. What is there already stays: somebody may count on it, and rights could
+ * only become wider.
+ * @returns what is not as wanted afterwards, a line each, without values
+ */
+export async function addDatabaseProperties(
+  session: Session,
+  database: string,
+  wanted: DatabaseProperties,
+): Promise<string[]> {
+  const present = await inspectDatabaseProperties(session);
+  const missing = wanted.databaseSettings.filter(
+    (one) => !present.databaseSettings.some((other) => isSameSetting(one, other)),
+  );
+  const failures = await applyDatabaseProperties(session, database, {
+    databaseSettings: missing,
+    databaseAcl: null,
+    databaseComment: present.databaseComment === null ? wanted.databaseComment : null,
+  });
+  const after = {
+    ...present,
+    databaseSettings: [...present.databaseSettings, ...missing],
+    databaseComment: present.databaseComment ?? wanted.databaseComment,
+  };
+  return [...failures, ...comparedProperties(after, wanted)];
+}
+
+function isSameSetting(
+  one: DatabaseProperties['databaseSettings'][number],
+  other: DatabaseProperties['databaseSettings'][number],
+): boolean {
+  return one.role === other.role && settingName(one.setting) === settingName(other.setting);
+}
+
+/** What the database has otherwise than the backup, a line each, without values. */
+export function comparedProperties(present: DatabaseProperties, wanted: DatabaseProperties): string[] {
+  const settings = wanted.databaseSettings.flatMap((one) => {
+    const other = present.databaseSettings.find((found) => isSameSetting(one, found));
+    if (other && normalSetting(other.setting) === normalSetting(one.setting)) return [];
+    return [`${describeSetting(one)} is ${other ? 'another' : 'missing'} here, and stays so`];
+  });
+  const isOtherComment =
+    wanted.databaseComment !== null && present.databaseComment !== wanted.databaseComment;
+  return [
+    ...settings,
+    ...(isOtherComment ? ['the comment of the database is another here, and stays so'] : []),
+  ];
+}
+
+/** A list of names can be written with and without quotes. */
+function normalSetting(setting: string): string {
+  const name = settingName(setting);
+  return listSettings.has(name.toLowerCase())
+    ? `${name}=${splitNames(setting.slice(name.length + 1))
+        .map(quoteIdentifier)
+        .join(', ')}`
+    : setting;
 }

@@ -8,11 +8,13 @@ export const inventorySchema = z.object({
   roles: z.array(z.string()),
   /** Memberships among those roles: "member in role". */
   roleGrants: z.array(z.object({role: z.string(), member: z.string()})),
-  /** ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET; role is null for the former. */
+  /**
+   * Names of the settings by ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET; role is null for the former. Their values
+   * may be secrets and are in the dump alone, as is the comment of the database.
+   */
   databaseSettings: z.array(z.object({role: z.string().nullable(), setting: z.string()})),
   /** Access rights of the database in aclitem form; null when they are the defaults. */
   databaseAcl: z.array(z.string()).nullable(),
-  databaseComment: z.string().nullable(),
   extensions: z.array(z.object({name: z.string(), version: z.string(), schema: z.string()})),
   eventTriggers: z.array(z.string()),
   publications: z.array(z.string()),
@@ -37,12 +39,11 @@ SELECT pg_catalog.json_build_object(
                    FROM pg_catalog.pg_auth_members a
                    JOIN pg_catalog.pg_roles g ON g.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
                   WHERE a.member IN (SELECT role FROM named) AND m.rolname !~ '^pg_'),
-  'databaseSettings', (SELECT coalesce(json_agg(json_build_object('role', r.rolname, 'setting', c) ORDER BY r.rolname NULLS FIRST, c), '[]')
+  'databaseSettings', (SELECT coalesce(json_agg(json_build_object('role', r.rolname, 'setting', pg_catalog.split_part(c, '=', 1)) ORDER BY r.rolname NULLS FIRST, c), '[]')
                          FROM me JOIN pg_catalog.pg_db_role_setting s ON s.setdatabase = me.oid
                          CROSS JOIN LATERAL unnest(s.setconfig) AS c
                          LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole),
   'databaseAcl', (SELECT to_json(datacl::text[]) FROM me),
-  'databaseComment', (SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM me),
   'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion, 'schema', nspname) ORDER BY extname), '[]')
                    FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace),
   'eventTriggers', (SELECT coalesce(json_agg(evtname ORDER BY evtname), '[]') FROM pg_catalog.pg_event_trigger),

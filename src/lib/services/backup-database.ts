@@ -1,6 +1,7 @@
 /** The story of `backup`: look, dump, sync, checksum, verify, name, record, prune. */
 import {join} from 'node:path';
 import type {DumpedTable} from '../archive/dump-contents.js';
+import {propertiesLine} from '../archive/held-properties.js';
 import {elapsedMs} from '../clock.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-record.js';
 import {readBackup, readCatalogue} from '../backups/catalogue.js';
@@ -21,6 +22,8 @@ import {renameSafely} from '../backups/safe-file.js';
 import {AppError, withState} from '../errors.js';
 import {countOf, formatBytes} from '../format.js';
 import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
+import type {Session} from '../postgres/client.js';
+import {inspectDatabaseProperties} from '../postgres/database-properties.js';
 import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {withLockWatch} from '../postgres/lock-watch.js';
@@ -176,10 +179,11 @@ async function dump(
     dumpAgainOnce(context, async (isSecond) => {
       if (isSecond) await emptyDump(place);
       return withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
-        const {selection, inventory, environment} = await readWithoutLocks(session, async () => ({
+        const {selection, inventory, tail, environment} = await readWithoutLocks(session, async () => ({
           // Tables that came or went since the plan was made are in the dump, or not.
           selection: await selectForDump(session, plan.options),
           inventory: await inspectInventory(session),
+          tail: await tailOf(session, plan.options),
           environment: await inspectDumpEnvironment(session),
         }));
         const tracker = trackDump(step, {
@@ -200,6 +204,7 @@ async function dump(
                 options: isSecond ? {...options, jobs: 1} : options,
                 recompressLevel: plan.options.recompressLevel,
                 fingerprints: plan.options.hasFingerprints,
+                tail,
                 output: place.partialPath,
                 onTable: tracker.onTable,
                 environment,
@@ -216,6 +221,15 @@ async function dump(
       });
     }),
   );
+}
+
+/** pg_dump writes the database's own settings and comment into archives alone. */
+export async function tailOf(
+  session: Session,
+  {format, isCompressed}: BackupPlan['options'],
+): Promise<Buffer | undefined> {
+  if (format !== 'sql') return undefined;
+  return propertiesLine(await inspectDatabaseProperties(session), isCompressed);
 }
 
 async function digestDump(

@@ -1,31 +1,61 @@
 /** What a new database is made with: encoding, locale, owner, settings and rights of the backup's source. */
+import {heldProperties} from '../archive/held-properties.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
-import {databasePropertiesSchema} from '../postgres/database-properties.js';
+import {
+  type DatabaseProperties,
+  databasePropertiesSchema,
+  describeSetting,
+} from '../postgres/database-properties.js';
+import type {Tool} from '../postgres/find-tools.js';
 import {inspectRoleNames} from '../postgres/inspect-target.js';
 import type {RunContext} from '../run-context.js';
 import type {CarriedOver} from './check-swap.js';
-import type {RestoreSource} from './restore-source.js';
+import {readDumpDefinitions, type RestoreSource} from './restore-source.js';
 
-/** Without metadata the server's defaults are taken, with a warning. */
+/** Without metadata the server's encoding and locale are taken, with a warning. */
 export async function carryFromBackup(
   context: RunContext,
   maintenance: Connection,
   source: RestoreSource,
+  pgRestore: Tool | null,
 ): Promise<CarriedOver> {
   const record = source.backup?.record ?? null;
+  const {properties} = await backupProperties(source, pgRestore, context.signal);
   if (!record) {
     context.warn(
       "The backup does not tell encoding and locale of its source: the new database has the server's defaults.",
     );
-    return {database: {locale: null, owner: undefined}, properties: databasePropertiesSchema.parse({})};
+    return {database: {locale: null, owner: undefined}, properties};
   }
   return {
     database: {
       locale: record.source.locale,
       owner: await usableOwner(context, maintenance, record.source.owner),
     },
-    properties: databasePropertiesSchema.parse(record.inventory),
+    properties,
+  };
+}
+
+/**
+ * What the backup says of its database: settings and comment from the dump, which alone has their values, rights from the metadata.
+ * @returns also a line for each setting whose value is nowhere
+ */
+export async function backupProperties(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  signal: AbortSignal,
+): Promise<{properties: DatabaseProperties; unknown: string[]}> {
+  const recorded = databasePropertiesSchema.parse(source.backup?.record?.inventory ?? {});
+  const held = heldProperties(await readDumpDefinitions(source, pgRestore, signal));
+  if (held) return {properties: {...recorded, ...held}, unknown: []};
+  // Metadata of version 0.1.0 has the values.
+  const [known, unknown] = [true, false].map((isKnown) =>
+    recorded.databaseSettings.filter(({setting}) => setting.includes('=') === isKnown),
+  );
+  return {
+    properties: {...recorded, databaseSettings: known ?? []},
+    unknown: (unknown ?? []).map((one) => `${describeSetting(one)}: the dump does not have its value`),
   };
 }
 

@@ -5,7 +5,7 @@ import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import type {NewDatabase} from '../postgres/create-database.js';
 import {parseMark} from '../postgres/database-mark.js';
-import type {DatabaseProperties} from '../postgres/database-properties.js';
+import {type DatabaseProperties, inspectDatabaseProperties} from '../postgres/database-properties.js';
 import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
 import {listPrepared, preparedHint} from '../postgres/prepared-transactions.js';
 import {mayActFor} from '../postgres/inspect-target.js';
@@ -26,9 +26,6 @@ const targetRow = z.object({
   owner: z.string(),
   tablespace: z.string(),
   connection_limit: pgCount,
-  acl: z.string().nullable(),
-  comment: z.string().nullable(),
-  settings: z.string(),
   slots: z.string(),
 });
 
@@ -38,11 +35,7 @@ const targetQuery = `
          EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname IN ('supabase_admin', 'rdsadmin', 'cloudsqladmin', 'azuresu', 'neon_superuser'))
            AS is_hosted,
          d.datistemplate AS is_template, pg_catalog.pg_get_userbyid(d.datdba) AS owner, t.spcname AS tablespace,
-         d.datconnlimit AS connection_limit, pg_catalog.to_json(d.datacl::text[])::text AS acl,
-         pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
-         (SELECT coalesce(json_agg(json_build_object('role', r.rolname, 'setting', c)), '[]')
-            FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS c
-            LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings,
+         d.datconnlimit AS connection_limit,
          (SELECT coalesce(string_agg(slot_name, ', '), '') FROM pg_catalog.pg_replication_slots WHERE database = d.datname) AS slots
     FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
    WHERE d.datname = current_database()`;
@@ -56,11 +49,12 @@ export async function checkSwap(
   target: Connection,
   present: PresentDatabase,
 ): Promise<CarriedOver> {
-  const {row, prepared} = await withSession(
+  const {row, prepared, properties} = await withSession(
     target,
     async (session) => ({
       row: parseRows(targetRow, await session.query(targetQuery))[0],
       prepared: await listPrepared(session, [target.database]),
+      properties: await inspectDatabaseProperties(session),
     }),
     {signal: context.signal},
   );
@@ -88,7 +82,7 @@ export async function checkSwap(
       `The replication slots ${row.slots} stay with the old database; subscribers must be set up anew.`,
     );
   }
-  const comment = parseMark(row.comment) ? null : row.comment;
+  const isMark = parseMark(properties.databaseComment) !== undefined;
   return {
     database: {
       locale: present.identity.locale,
@@ -96,15 +90,9 @@ export async function checkSwap(
       tablespace: row.tablespace === 'pg_default' ? undefined : row.tablespace,
       connectionLimit: row.connection_limit,
     },
-    properties: {
-      databaseSettings: settingsSchema.parse(JSON.parse(row.settings)),
-      databaseAcl: row.acl === null ? null : z.array(z.string()).parse(JSON.parse(row.acl)),
-      databaseComment: comment,
-    },
+    properties: {...properties, databaseComment: isMark ? null : properties.databaseComment},
   };
 }
-
-const settingsSchema = z.array(z.object({role: z.string().nullable(), setting: z.string()}));
 
 function findObstacle(row: z.infer<typeof targetRow>, database: string): string | undefined {
   if (systemDatabases.has(database)) {

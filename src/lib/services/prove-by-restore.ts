@@ -1,8 +1,10 @@
 /** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
 import type {DetectedDump} from '../archive/detect-format.js';
 import type {DumpContents} from '../archive/dump-contents.js';
+import type {DumpDefinition} from '../archive/dump-definitions.js';
 import type {DumpNeeds} from '../archive/dump-needs.js';
 import {fingerprintDatabase, type FingerprintedTable} from '../archive/fingerprint.js';
+import {heldProperties} from '../archive/held-properties.js';
 import type {Backup} from '../backups/catalogue.js';
 import {estimateRestoredSize} from '../backups/restored-size.js';
 import {elapsedMs} from '../clock.js';
@@ -154,9 +156,10 @@ async function compare(
       step.advance(bytes, Math.max(bytes, contents.textBytes), 'bytes');
     });
     const health = await withSession(load.target, (session) => inspectHealth(session, contents), {signal});
+    const definitions = await readDumpDefinitions({...backup, backup, dump}, load.pgRestore, signal);
     const {differences, notCompared} = await compareCatalog(context, {
       dump,
-      definitions: await readDumpDefinitions({...backup, backup, dump}, load.pgRestore, signal),
+      definitions,
       encoding: contents.encoding,
       database: load.target,
       serverMajor: load.serverMajor,
@@ -165,9 +168,19 @@ async function compare(
     });
     return {
       findings: [...rows, ...health.findings, ...describeDifferences(differences)],
-      notes: [...health.notes, ...notCompared.map((what) => `Not compared: ${what}.`)],
+      notes: [
+        ...health.notes,
+        ...[...notCompared, ...ofDatabase(definitions)].map((what) => `Not compared: ${what}.`),
+      ],
     };
   });
+}
+
+/** A scratch database has a comment and rights of its own. */
+function ofDatabase(definitions: readonly DumpDefinition[]): string[] {
+  const held = heldProperties(definitions);
+  const has = held !== null && (held.databaseSettings.length > 0 || held.databaseComment !== null);
+  return has ? ['settings and comment of the database itself'] : [];
 }
 
 async function compareRows(

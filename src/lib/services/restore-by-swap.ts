@@ -10,11 +10,12 @@ import {
   openWorkDatabase,
 } from '../postgres/create-database.js';
 import {listDatabases} from '../postgres/database-mark.js';
-import {applyDatabaseProperties} from '../postgres/database-properties.js';
+import {applyDatabaseProperties, comparedProperties} from '../postgres/database-properties.js';
 import {lockWaitMsFor} from '../postgres/lock-watch.js';
 import {describeProcess, fateOf, thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
+import {backupProperties} from './carry-from-backup.js';
 import type {CarriedOver} from './check-swap.js';
 import {asFailedRestore, loadAndCompare, type LoadedAndCompared} from './load-and-compare.js';
 import type {RestorePlan} from './plan-restore.js';
@@ -90,11 +91,12 @@ async function fillAndSwap(
   const stagingDone = await journal.begin({kind: 'staging-database', server, database: staging, target});
   let loaded: LoadedAndCompared;
   let swapDone: (() => Promise<void>) | undefined;
+  const notCompared: string[] = [];
   const existence: Existence = {isPossible: false};
   try {
     loaded = await fillStaging(context, plan, session, carried, staging, existence);
     await stillLocked(maintenance, session, lock, async (locked) => {
-      await carryOver(context, locked, staging, carried);
+      notCompared.push(...(await carryOver(context, plan, locked, staging, carried)));
       context.signal.throwIfAborted();
       await context.reach('staging.finished');
       if (setAside !== null)
@@ -131,7 +133,7 @@ async function fillAndSwap(
   await swapDone?.();
   await stagingDone();
   await journal.close();
-  return {...loaded, setAside};
+  return {...loaded, notCompared: [...loaded.notCompared, ...notCompared], setAside};
 }
 
 /** Makes the database beside the target, loads and compares it. */
@@ -157,18 +159,22 @@ async function fillStaging(
   return loaded;
 }
 
-/** Gives the new database what belongs to the target's name. */
+/** Gives the new database what belongs to the target's name. @returns what it has otherwise than the backup, a line each */
 async function carryOver(
   context: RunContext,
+  {source, load, present}: RestorePlan,
   session: Session,
   staging: string,
   carried: CarriedOver,
-): Promise<void> {
+): Promise<string[]> {
   // The comment follows with the name; until then it is the mark.
   const properties = {...carried.properties, databaseComment: null};
-  for (const failure of await applyDatabaseProperties(session, staging, properties)) {
-    context.warn(`Not carried over: ${failure}`);
-  }
+  const failures = await applyDatabaseProperties(session, staging, properties);
+  for (const failure of failures) context.warn(`Not carried over: ${failure}`);
+  const backup = await backupProperties(source, load.pgRestore, context.signal);
+  // A database that is replaced hands on its own.
+  const kept = present ? comparedProperties(carried.properties, backup.properties) : [];
+  return [...backup.unknown, ...failures, ...kept];
 }
 
 async function dropStaging(maintenance: Connection, staging: string, cause: unknown): Promise<void> {

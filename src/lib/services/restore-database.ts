@@ -4,6 +4,7 @@ import {elapsedMs} from '../clock.js';
 import {AppError} from '../errors.js';
 import {stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
+import {addDatabaseProperties} from '../postgres/database-properties.js';
 import {lockWaitMsFor, withLockWatch} from '../postgres/lock-watch.js';
 import {toolsName} from '../postgres/connection.js';
 import {describeObjects} from '../postgres/inspect-target.js';
@@ -11,7 +12,7 @@ import {isProduction} from '../settings/production.js';
 import type {RunContext} from '../run-context.js';
 import {backupDatabase} from './backup-database.js';
 import type {BackupRequest} from './backup-options.js';
-import {carryFromBackup} from './carry-from-backup.js';
+import {backupProperties, carryFromBackup} from './carry-from-backup.js';
 import {compareWithLive, type LiveComparison} from './compare-with-live.js';
 import type {RestoredTable} from './compare-restored.js';
 import {
@@ -234,7 +235,8 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
 /** Carries the plan out. */
 async function executeRestore(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
   if (plan.maintenance) {
-    const carried = plan.carried ?? (await carryFromBackup(context, plan.maintenance, plan.source));
+    const carried =
+      plan.carried ?? (await carryFromBackup(context, plan.maintenance, plan.source, plan.load.pgRestore));
     const restored = await restoreBySwap(context, plan, plan.maintenance, carried);
     return {...restored, safetyBackup: null};
   }
@@ -282,6 +284,25 @@ async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = '')
   }
   await context.reach('restore.loaded');
   const comparison = await analyzeAndCompare(context, plan, plan.target);
+  const isWhole = !plan.load.options.dataOnly && plan.load.onlyTables.length === 0;
+  const kept = isWhole ? await addProperties(context, plan) : [];
   await context.reach('restore.compared');
-  return joinOutcomes(loaded, comparison, `"${database}" holds what was restored. ${undo}`);
+  const notCompared = [...comparison.notCompared, ...kept];
+  return joinOutcomes(loaded, {...comparison, notCompared}, `"${database}" holds what was restored. ${undo}`);
+}
+
+/** Gives an existing database the settings that it lacks. @returns what is otherwise than in the backup, a line each */
+async function addProperties(
+  {signal}: RunContext,
+  {source, load, target}: RestorePlan,
+): Promise<readonly string[]> {
+  const {properties, unknown} = await backupProperties(source, load.pgRestore, signal);
+  const kept = await withSession(
+    target,
+    (session) => addDatabaseProperties(session, target.database, properties),
+    {
+      signal,
+    },
+  );
+  return [...unknown, ...kept];
 }

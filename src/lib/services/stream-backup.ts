@@ -21,6 +21,7 @@ import {writeChecked} from '../storage/checked-files.js';
 import {storedRecord, withFolder} from '../storage/stored-record.js';
 import {clearStaged, requireReachable} from '../storage/transfer-backup.js';
 import {openJournal} from '../watch/journal.js';
+import {tailOf} from './backup-database.js';
 import type {BackupRequest} from './backup-options.js';
 import {dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
@@ -144,10 +145,11 @@ async function dumpTo(
     async (step) =>
       dumpAgainOnce(context, () =>
         withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
-          const {selection, found, environment} = await readWithoutLocks(session, async () => ({
+          const {selection, found, environment, tail} = await readWithoutLocks(session, async () => ({
             selection: await selectForDump(session, plan.options),
             found: await inspectInventory(session),
             environment: await inspectDumpEnvironment(session),
+            tail: await tailOf(session, plan.options),
           }));
           const send = (source: AsyncIterable<Buffer>) =>
             writeChecked(context, {
@@ -159,7 +161,7 @@ async function dumpTo(
               onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
             });
           const sent = await withLockWatch(dumpWatch(context, plan), (signal) =>
-            sendDump({...context, signal}, {...plan, selection}, {snapshot, environment}, send),
+            sendDump({...context, signal}, {...plan, selection}, {snapshot, environment, tail}, send),
           );
           return {...sent, selection, inventory: {...found, ...plannedInventory(selection)}};
         }),
@@ -200,13 +202,18 @@ type Written = Awaited<ReturnType<typeof writeChecked>>;
 async function sendDump(
   context: RunContext,
   plan: BackupPlan,
-  run: {readonly snapshot: string; readonly environment: Readonly<Record<string, string>>},
+  run: {
+    readonly snapshot: string;
+    readonly environment: Readonly<Record<string, string>>;
+    readonly tail: Buffer | undefined;
+  },
   send: (source: AsyncIterable<Buffer>) => Promise<Written>,
 ): Promise<{written: Written; proof: Proof | undefined}> {
   const {tool, connection, options} = plan;
   let written: Written | undefined;
   let proving: Promise<Proof> | undefined;
-  const take = async (dump: AsyncIterable<Buffer>): Promise<void> => {
+  const take = async (output: AsyncIterable<Buffer>): Promise<void> => {
+    const dump = run.tail ? followedBy(output, run.tail) : output;
     if (!options.isVerified) {
       written = await send(dump);
       return;
@@ -234,6 +241,11 @@ async function sendDump(
   const proof = await proving;
   if (streamed && proof) requireStreamedRows(streamed, proof.contents);
   return {written, proof};
+}
+
+async function* followedBy(dump: AsyncIterable<Buffer>, tail: Buffer): AsyncGenerator<Buffer> {
+  yield* dump;
+  yield tail;
 }
 
 /** What cannot be read is not sent to its end. @throws what `proving` rejects with */

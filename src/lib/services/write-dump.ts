@@ -1,5 +1,5 @@
 /** Runs pg_dump; where it was so planned, compresses what it writes on the way, on several cores. */
-import {open, writeFile} from 'node:fs/promises';
+import {appendFile, open, writeFile} from 'node:fs/promises';
 import {type CompressedDump, compressDump} from '../archive/compress-dump.js';
 import type {DumpedTable} from '../archive/dump-contents.js';
 import {explainFileError} from '../backups/safe-file.js';
@@ -15,6 +15,8 @@ export interface DumpToWrite extends Pick<
   readonly output: string;
   /** Gzip level of this program's own compression; undefined leaves the archive to pg_dump. */
   readonly recompressLevel: number | undefined;
+  /** What follows the dump in its file, in the same form. */
+  readonly tail?: Buffer | undefined;
   /** Whether rows that pass through here are hashed, or only counted. */
   readonly fingerprints: boolean;
 }
@@ -26,6 +28,19 @@ export interface DumpToWrite extends Pick<
 export async function writeDump(
   context: RunContext,
   dump: DumpToWrite,
+): Promise<readonly DumpedTable[] | undefined> {
+  const {tail, ...rest} = dump;
+  const tables = await writeFileOf(context, rest);
+  if (tail)
+    await appendFile(dump.output, tail).catch((error: unknown) => {
+      throw explainFileError(error, dump.output);
+    });
+  return tables;
+}
+
+async function writeFileOf(
+  context: RunContext,
+  dump: Omit<DumpToWrite, 'tail'>,
 ): Promise<readonly DumpedTable[] | undefined> {
   const {recompressLevel, output, fingerprints, ...run} = dump;
   if (recompressLevel === undefined) {
@@ -59,7 +74,11 @@ const mostWorkers = 4;
  */
 export async function runCompressing(
   {settings, signal}: RunContext,
-  {recompressLevel, fingerprints, ...run}: Omit<DumpToWrite, 'output'> & {readonly recompressLevel: number},
+  {
+    recompressLevel,
+    fingerprints,
+    ...run
+  }: Omit<DumpToWrite, 'output' | 'tail'> & {readonly recompressLevel: number},
   take: (dump: CompressedDump) => Promise<void>,
 ): Promise<readonly DumpedTable[]> {
   const format = run.options.format === 'sql' ? 'sql' : 'custom';
