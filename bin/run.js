@@ -15,16 +15,42 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
   enableCompileCache?.(); // Node 22 and newer
   // The AWS SDK says on stderr, at every use, which Node.js its future versions will need.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
-  const {execute, flush} = await import('@oclif/core');
+  const {flush, handle, run} = await import('@oclif/core');
+  args.push(...globalFlagsBefore(args));
   if (args.length === 0) args.push('overview');
   // "orders clean" is the same as "orders:clean"; oclif alone would print the topic's help and succeed.
   const [first, second] = args[0] === 'help' ? args.slice(1) : args;
   const isTopic = first === 'orders' || first === 'workflow';
   if (isTopic && second !== undefined && !second.startsWith('-'))
     args.splice(args.indexOf(first), 2, `${first}:${second}`);
-  await execute({dir: import.meta.url, args});
-  await flush();
+  // A command's own errors are shown by the command; these are of finding and loading it.
+  await run(args, import.meta.url).then(flush, async (error) => {
+    const {asAppError, errorLines} = await import('../dist/lib/cli/show-error.js').catch(() => ({}));
+    if (asAppError === undefined || error?.code === 'EEXIT') return handle(error);
+    const shown = asAppError(error);
+    if (shown.code === 'UNEXPECTED') return handle(error);
+    const plain = (text) => text;
+    process.stderr.write(`${errorLines(shown, {red: plain, dim: plain, bold: plain}, false).join('\n')}\n`);
+    process.exit(shown.exitCode);
+  });
   process.exit();
+}
+
+/** Takes the global flags before the command out of the words; oclif knows them behind it only. */
+function globalFlagsBefore(words) {
+  const withValue = ['--config', '--env-file', '--database-url', '--backups-dir'];
+  const flags = [
+    ...withValue,
+    '--json',
+    '--quiet',
+    '--verbose',
+    '--use-direct-url',
+    '--use-database-url',
+    '--no-color',
+  ];
+  let count = 0;
+  while (flags.includes(words[count]?.split('=')[0])) count += withValue.includes(words[count]) ? 2 : 1;
+  return words.length > count ? words.splice(0, count) : [];
 }
 
 /** The help page that the build wrote down for these words; a narrower terminal asks oclif. */

@@ -53,6 +53,8 @@ const codes = {
   TRANSACTION_POOLER: ['environment', 'the URL leads to a transaction pooler, which cannot do this'],
   PERMISSION_DENIED: ['environment', 'the role lacks a right that is needed'],
   ROW_SECURITY: ['environment', 'row level security hides rows from this role'],
+  WORKING_FOLDER_GONE: ['environment', 'the working directory does not exist any more'],
+  TOO_MANY_OPEN_FILES: ['environment', 'the limit of open files is too low'],
   FOLDER_NOT_WRITABLE: ['environment', 'a folder or file cannot be written'],
   DISK_FULL: ['environment', 'there is not enough disk space'],
   NOT_SUPPORTED_HERE: ['environment', 'the server cannot do this'],

@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {z} from 'zod';
+import {descendants, processState, until} from '../support/observe.js';
 import {requirePrograms} from '../support/require-programs.js';
 import {withAppSession} from '../support/app-session.js';
 import {type CliResult, runCli, tempFolder} from '../support/run-cli.js';
@@ -167,6 +168,25 @@ describe('destino-db backup', () => {
     expect(listing).toContain('pg_dump');
     expect(listing).not.toContain(shop.connection.password);
   });
+
+  it.each(['custom', 'sql', 'directory'])(
+    'leaves no pg_dump running after SIGKILL of the program (%s)',
+    async (format) => {
+      await whileLocked(async () => {
+        let child: ChildProcess | undefined;
+        const running = backup([`--format=${format}`], (started) => (child = started));
+        await untilDumpWaits(running);
+        const dumps = await descendants(child?.pid ?? 0, 'pg_dump');
+        expect(dumps.length).toBeGreaterThan(0);
+        child?.kill('SIGKILL');
+        const killedMs = performance.now();
+        for (const pid of dumps)
+          await until('pg_dump has ended', async () => [undefined, 'Z'].includes(await processState(pid)));
+        expect(performance.now() - killedMs).toBeLessThan(2000);
+        await running;
+      });
+    },
+  );
 
   it.each([
     ['SIGINT', 130],

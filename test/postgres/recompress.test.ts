@@ -43,7 +43,7 @@ describe('a backup compressed on several cores', () => {
       await (await open(output, 'w', 0o600)).close();
       const options = {
         format: 'custom', compress: undefined, schemaOnly: false, dataOnly: false, includeTables: [], excludeTables: [],
-        includeSchemas: [], excludeSchemas: [], jobs: 1, lockWaitMs: 10_000, snapshot: undefined,
+        includeSchemas: [], excludeSchemas: [], jobs: 1, lockWaitMs: 10_000, encoding: undefined, snapshot: undefined,
       } as const; // prettier-ignore
       await writeDump(context, {
         tool,

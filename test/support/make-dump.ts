@@ -46,6 +46,7 @@ export async function makeDump(
       excludeSchemas: [],
       jobs: 1,
       lockWaitMs: 10_000,
+      encoding: undefined,
       snapshot: undefined,
     },
     ...(kind === 'sql.gz'

@@ -1,5 +1,5 @@
 /** Errors as people and scripts see them. */
-import {AppError, messageOf} from '../errors.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {nearest} from '../nearest.js';
 import {printable, type Style} from './style.js';
 
@@ -18,10 +18,33 @@ export function asAppError(error: unknown, flags: readonly string[] = []): AppEr
       return new AppError('USAGE', unknownFlag(error, flags) ?? text.trim(), {hint});
     }
   }
+  const limit = limitError(error);
+  if (limit) return limit;
   return new AppError('UNEXPECTED', `Unexpected: ${messageOf(error)}`, {
     hint: 'This is a defect; run again with --verbose and report the output.',
     cause: error,
   });
+}
+
+/** Errors of the operating system that mean the same wherever they are thrown. */
+function limitError(error: unknown): AppError | undefined {
+  if (['EMFILE', 'ENFILE'].includes(systemErrorCode(error) ?? '')) {
+    return new AppError('TOO_MANY_OPEN_FILES', 'The limit of open files is too low for this command.', {
+      hint: 'Raise it for this shell or service (ulimit -n 1024, or LimitNOFILE=1024), and run the command again.',
+      cause: error,
+    });
+  }
+  // getcwd(2) fails when the folder was removed; Node names the function "uv_cwd".
+  const isGone = error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd';
+  if (!isGone) return undefined;
+  return new AppError(
+    'WORKING_FOLDER_GONE',
+    'The working directory does not exist any more; nothing was done.',
+    {
+      hint: 'Change into a folder that exists (cd /srv/shop) and run the command again.',
+      cause: error,
+    },
+  );
 }
 
 /** What to say of the first flag that oclif does not know; undefined when something else is wrong. */

@@ -177,12 +177,22 @@ function isAboutEncryption(failure: AppError): boolean {
   return failure.code === 'TLS_FAILED' || systemErrorCode(failure.cause) === '28000';
 }
 
+/**
+ * Node 20 has no navigator, which newer ones have. Without one the driver makes a Response to see whether it runs at Cloudflare, which loads
+ * all of fetch with its WebAssembly, and that needs 10 GB of address space.
+ */
+async function importDriver() {
+  if (!('navigator' in globalThis))
+    Object.defineProperty(globalThis, 'navigator', {value: {userAgent: 'Node.js'}, configurable: true});
+  return import('pg');
+}
+
 async function open(
   connection: Connection,
   encryption: Encryption,
   signal: AbortSignal | undefined,
 ): Promise<Client> {
-  const {default: pg} = await import('pg');
+  const {default: pg} = await importDriver();
   const {options} = connection;
   const socket = new Socket();
   const client = new pg.Client({

@@ -2,7 +2,7 @@
 import {access, constants, readdir, realpath} from 'node:fs/promises';
 import {basename, delimiter, join} from 'node:path';
 import {text} from 'node:stream/consumers';
-import {AppError, type ErrorCode} from '../errors.js';
+import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import type {Settings} from '../settings/settings.js';
 import {runTool} from './run-tool.js';
 
@@ -29,18 +29,28 @@ const executableSuffix = process.platform === 'win32' ? '.exe' : '';
  * Every installed copy of `name`, oldest major version first: the folder of --pg-bin alone when given, else PATH and the usual places.
  * Debian's pg_wrapper picks a version by itself, so it counts only where there is nothing else.
  */
-export function installedTools(name: ToolName, settings: Settings): Promise<readonly Tool[]> {
-  const found = findings.get(settings) ?? new Map<ToolName, Promise<readonly Tool[]>>();
+export async function installedTools(name: ToolName, settings: Settings): Promise<readonly Tool[]> {
+  return (await lookOnce(name, settings)).tools;
+}
+
+interface Found {
+  readonly tools: readonly Tool[];
+  /** Why copies that are there could not be run, a sentence each. */
+  readonly failures: readonly string[];
+}
+
+/** Each look runs every copy once; a run that proves many backups asks for each of them. */
+const findings = new WeakMap<Settings, Map<ToolName, Promise<Found>>>();
+
+function lookOnce(name: ToolName, settings: Settings): Promise<Found> {
+  const found = findings.get(settings) ?? new Map<ToolName, Promise<Found>>();
   findings.set(settings, found);
   const tools = found.get(name) ?? lookForTools(name, settings);
   found.set(name, tools);
   return tools;
 }
 
-/** Each look runs every copy once; a run that proves many backups asks for each of them. */
-const findings = new WeakMap<Settings, Map<ToolName, Promise<readonly Tool[]>>>();
-
-async function lookForTools(name: ToolName, settings: Settings): Promise<readonly Tool[]> {
+async function lookForTools(name: ToolName, settings: Settings): Promise<Found> {
   const folders =
     settings.pgBin === undefined
       ? [
@@ -65,17 +75,19 @@ async function lookForTools(name: ToolName, settings: Settings): Promise<readonl
     name,
     [...paths].filter((entry) => !isWrapper(entry)),
   );
-  return found.length > 0 ? found : askVersions(name, [...paths].filter(isWrapper).slice(0, 1));
+  if (found.tools.length > 0) return found;
+  const wrapped = await askVersions(name, [...paths].filter(isWrapper).slice(0, 1));
+  return {tools: wrapped.tools, failures: [...found.failures, ...wrapped.failures]};
 }
 
-async function askVersions(name: ToolName, paths: [string, string][]): Promise<readonly Tool[]> {
-  const tools = await Promise.all(
-    paths.map(async ([, path]) => {
-      const version = await readVersion(name, path);
-      return version ? [{name, path, version: version.text, major: version.major}] : [];
-    }),
-  );
-  return tools.flat().sort((a, b) => a.major - b.major);
+async function askVersions(name: ToolName, paths: [string, string][]): Promise<Found> {
+  const answers = await Promise.all(paths.map(([, path]) => readVersion(name, path)));
+  return {
+    tools: answers
+      .flatMap((answer) => (typeof answer === 'string' ? [] : [answer]))
+      .sort((a, b) => a.major - b.major),
+    failures: answers.flatMap((answer) => (typeof answer === 'string' ? [answer] : [])),
+  };
 }
 
 /**
@@ -84,8 +96,13 @@ async function askVersions(name: ToolName, paths: [string, string][]): Promise<r
  * @throws PG_DUMP_NOT_FOUND, PG_RESTORE_NOT_FOUND, PSQL_NOT_FOUND, TOOL_TOO_OLD, each with the command that installs it
  */
 export async function findTool(name: ToolName, settings: Settings, serverMajor?: number): Promise<Tool> {
-  const tools = await installedTools(name, settings);
+  const {tools, failures} = await lookOnce(name, settings);
   const newest = tools.at(-1);
+  if (!newest && failures.length > 0)
+    throw new AppError('TOOL_FAILED', `${name} is installed but could not be run.`, {
+      details: failures,
+      hint: `Run it yourself to see why: ${name} --version`,
+    });
   if (!newest) {
     const where = settings.pgBin === undefined ? 'in PATH or in the usual places' : `in ${settings.pgBin}`;
     throw new AppError(notFoundCodes[name], `${name} was not found ${where}.`, {
@@ -142,7 +159,8 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-async function readVersion(name: ToolName, path: string): Promise<{text: string; major: number} | undefined> {
+/** The tool with its version, or why it could not be run. */
+async function readVersion(name: ToolName, path: string): Promise<Tool | string> {
   let output = '';
   try {
     await runTool({
@@ -155,9 +173,11 @@ async function readVersion(name: ToolName, path: string): Promise<{text: string;
         output = await text(stdout);
       },
     });
-  } catch {
-    return undefined; // a wrapper without a version behind it is as good as absent
+  } catch (error) {
+    const lines = error instanceof AppError ? error.details : [];
+    return `${path}: ${[messageOf(error), ...lines].join(' ')}`;
   }
   const match = /\(PostgreSQL\) (\d+)(\S*)/.exec(output);
-  return match ? {text: `${match[1] ?? ''}${match[2] ?? ''}`, major: Number(match[1])} : undefined;
+  if (!match) return `${path}: "${output.trim().slice(0, 200)}" is not a version of PostgreSQL.`;
+  return {name, path, version: `${match[1] ?? ''}${match[2] ?? ''}`, major: Number(match[1])};
 }

@@ -21,6 +21,8 @@ export interface DumpOptions {
   /** Connections that copy tables side by side; directory format only. */
   readonly jobs: number;
   readonly lockWaitMs: number;
+  /** The database's own: one that the role prefers may lack letters that the rows have. */
+  readonly encoding: string | undefined;
   /** An exported snapshot (manual, 9.28.5), so that several readers see one moment. */
   readonly snapshot: string | undefined;
 }
@@ -50,6 +52,7 @@ export function dumpArguments(options: DumpOptions, output?: string): string[] {
     // A pattern that matches nothing must not give a smaller backup than was asked for.
     '--strict-names',
     `--lock-wait-timeout=${options.lockWaitMs}`,
+    ...(options.encoding === undefined ? [] : [`--encoding=${options.encoding}`]),
     ...(options.snapshot === undefined ? [] : [`--snapshot=${options.snapshot}`]),
     '--no-password',
     '--verbose',
@@ -103,6 +106,7 @@ export async function runPgDump(run: DumpRun): Promise<void> {
     args: dumpArguments(run.options, run.output),
     environment: {...libpqEnvironment(run.connection), ...run.environment},
     failureCode: 'PG_DUMP_FAILED',
+    endsWithUs: true,
     ...(run.signal ? {signal: run.signal} : {}),
     ...(run.readStdout ? {readStdout: run.readStdout} : {}),
     isTelling,

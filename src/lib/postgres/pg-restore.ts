@@ -151,6 +151,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       args: pgRestoreArguments(run.options, archivePath(run.archive), run.connection.database, listFile),
       environment: {...libpqEnvironment(run.connection), ...sessionEnvironment(run.options)},
       failureCode: 'PG_RESTORE_FAILED',
+      endsWithUs: true,
       // 1 stands for "errors ignored on restore" too; the caller reads them from the lines.
       acceptedExits: run.options.stopsOnError ? [0] : [0, 1],
       isTelling: tellsTrouble(),

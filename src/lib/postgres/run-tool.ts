@@ -25,6 +25,8 @@ export interface ToolRun {
   stdin?: {stream: Readable};
   /** The code of a failure that explain-failure does not know. */
   failureCode: ErrorCode;
+  /** Whether the program, with all that it starts, must end when this process is killed; one that writes to a pipe of ours ends by itself. */
+  endsWithUs?: boolean;
   /** Exit statuses that are no failure; 0 alone by default. */
   acceptedExits?: readonly number[];
 }
@@ -34,6 +36,9 @@ export interface ToolOutcome {
   /** The last lines of stderr, at most 50. */
   stderrTail: string[];
 }
+
+/** Waits for a word from this process. Its end, which closes the pipe, comes without one when it was killed. */
+const keeperScript = 'IFS= read -r word; [ "$word" = ended ] || kill -s KILL -- "-$1"';
 
 const keptLines = 50;
 const killAfterMs = 10_000;
@@ -61,7 +66,19 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     killSignal: run.killSignal ?? 'SIGTERM',
     forceKillAfterDelay: killAfterMs,
     windowsHide: true,
+    // A process group of its own, so that the workers of a parallel pg_dump or pg_restore can be ended with it.
+    detached: run.endsWithUs ?? false,
   });
+  const keeper =
+    run.endsWithUs && child.pid !== undefined
+      ? execa('/bin/sh', ['-c', keeperScript, 'sh', String(child.pid)], {
+          stdin: 'pipe',
+          stdout: 'ignore',
+          stderr: 'ignore',
+          reject: false,
+          detached: true, // a signal for this process's group is not for the keeper
+        })
+      : undefined;
 
   let readerError: Error | undefined;
   const stop = (error: unknown): void => {
@@ -77,6 +94,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     run.onLine?.(line);
   });
   const [result] = await Promise.all([child, reading, lines, feeding]);
+  keeper?.stdin.on('error', () => undefined).end('ended\n'); // it may be gone, as after `kill -9 -1`
 
   run.signal?.throwIfAborted();
   if (readerError !== undefined) {

@@ -88,6 +88,7 @@ const schemaOnly = {
   includeSchemas: [],
   jobs: 1,
   lockWaitMs,
+  encoding: undefined,
   snapshot: undefined,
 } as const;
 

@@ -211,6 +211,7 @@ export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): Dum
     excludeSchemas: options.excludeSchemas,
     jobs: options.parallelJobs,
     lockWaitMs: options.lockWaitMs,
+    encoding: plan.identity.locale.encoding,
     snapshot,
   };
 }

@@ -1,0 +1,93 @@
+/** Limits that shared hosts, services and odd roles set: the work is done, or one clear error says what to raise. */
+import {mkdir, rm} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterAll, beforeAll, expect, inject, it} from 'vitest';
+import {replaceTools} from '../support/replaced-tools.js';
+import {program, runCli, runProgram, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js';
+
+let folder: string;
+let shop: TempDatabase;
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  shop = await createTempDatabase();
+});
+afterAll(async () => {
+  await shop.drop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+const under = (limits: string): readonly string[] => ['bash', '-c', `${limits}; exec "$@"`, 'bash'];
+const env = () => ({DIRECT_URL: shop.url});
+
+it.each([
+  ['128 open files', 'ulimit -n 128'],
+  ['4 GB of address space', 'ulimit -v 4000000'],
+])('a backup needs no more than %s', async (_name, limits) => {
+  const made = await runCli(['backup', '--json'], {cwd: folder, env: env(), under: under(limits)});
+  expect(made.status, made.stderr).toBe(0);
+});
+
+it('a 64 MB heap is enough for a backup and its restore test', async () => {
+  const small = {...env(), NODE_OPTIONS: '--max-old-space-size=64'};
+  expect((await runCli(['backup', '--json'], {cwd: folder, env: small})).status).toBe(0);
+  const verified = await runCli(['verify', '--latest', '--level=restore', '--json'], {
+    cwd: folder,
+    env: small,
+  });
+  expect(verified.status, verified.stdout).toBe(0);
+});
+
+it('a limit that is too low for the program itself is one error with a code', async () => {
+  const made = await runCli(['backup'], {cwd: folder, env: env(), under: under('ulimit -n 64')});
+  expect([made.status, made.stdout]).toEqual([3, '']);
+  expect(made.stderr).toMatch(/^Error TOO_MANY_OPEN_FILES: .*\nNext: .*ulimit -n.*\n$/);
+});
+
+it('a working directory that was removed is told as such', async () => {
+  const gone = join(folder, 'gone');
+  await mkdir(gone);
+  const script = 'cd "$1" && rmdir "$1" && exec "$2" "$3" list';
+  const result = await runProgram('bash', ['-c', script, 'bash', gone, process.execPath, program]);
+  expect(result.status).toBe(3);
+  expect(result.stderr).toMatch(/^Error WORKING_FOLDER_GONE: /m);
+});
+
+it('global flags are understood before the command, topics included', async () => {
+  const before = await runCli(['--json', '--backups-dir', join(folder, 'none'), 'list'], {cwd: folder});
+  expect(before.json()).toMatchObject({backups: []});
+  const spaced = await runCli(['--json', 'orders', 'restore'], {cwd: folder, env: env()});
+  expect(spaced.json()).toMatchObject({
+    error: {message: expect.stringContaining('--backup-file') as string},
+  });
+});
+
+it('a role that prefers LATIN1 makes whole backups of a database in UTF8', async () => {
+  const role = `latin_${shop.name}`;
+  await onServer(async (session) => {
+    await session.query(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'x'`);
+    await session.query(`ALTER ROLE ${role} SET client_encoding = 'LATIN1'`);
+  });
+  await shop.run(`CREATE TABLE letters AS SELECT 'ж € 日' AS letter`);
+  const url = urlOf({...shop.connection, user: role, password: 'x'});
+  const made = await runCli(['backup', '--json'], {cwd: folder, env: {DIRECT_URL: url}});
+  await onServer((session) => session.query(`DROP ROLE ${role}`));
+  expect(made.status, made.stdout).toBe(0);
+});
+
+it('a pg_dump that is installed but cannot run is not told as missing', async () => {
+  const pgBin = await replaceTools(folder, inject('serverBin'), {});
+  await rm(join(pgBin, 'pg_dump'));
+  const script = `#!/bin/sh\\necho "libpq.so.5: version mismatch" >&2\\nexit 127\\n`;
+  await runProgram('bash', [
+    '-c',
+    `printf '${script}' >"$1" && chmod 755 "$1"`,
+    'bash',
+    join(pgBin, 'pg_dump'),
+  ]);
+  const made = await runCli(['backup', '--pg-bin', pgBin, '--json'], {cwd: folder, env: env()});
+  expect(made.json()).toMatchObject({
+    error: {code: 'TOOL_FAILED', details: [expect.stringContaining('version mismatch') as string]},
+  });
+});
