@@ -12,6 +12,8 @@ export default class Prune extends BaseCommand {
   static override description =
     'A backup stays when any rule keeps it. The newest good backup of each database always stays, as do the newest one\n' +
     'proven by restore and the last --keep-min good ones. Rules come from the flags, else from "retention" in the config file.\n' +
+    'For backups of production, --yes answers only where the rules come from the config file; for rules in flags and for\n' +
+    'set-aside databases of production, only --confirm-db does. Retention after a backup does not ask.\n' +
     'Exit codes: 0 done, 1 failed, 2 usage (also an empty policy), 3 environment, 5 refused, 130 interrupted.';
   static override examples = [
     '<%= config.bin %> prune --keep-days 30 --dry-run',
@@ -52,7 +54,28 @@ export default class Prune extends BaseCommand {
     'set-aside': Flags.boolean({
       helpGroup: 'WHAT',
       summary:
-        'Also drop databases that restore --drop-existing set aside, all but the newest; alone, only those.',
+        "Also drop databases that restore --drop-existing set aside for the URL's database, all but the newest; alone, only those.",
+    }),
+    'target-db': Flags.string({
+      helpGroup: 'WHAT',
+      helpValue: 'NAME',
+      summary: "With --set-aside, the database instead of the URL's.",
+      dependsOn: ['set-aside'],
+    }),
+    'all-of-them': Flags.boolean({
+      helpGroup: 'WHAT',
+      summary:
+        'With --set-aside, drop the newest too, after a question of its own; undo has nothing left then.',
+      dependsOn: ['set-aside'],
+    }),
+    'set-aside-db': Flags.string({
+      helpGroup: 'WHAT',
+      helpValue: 'NAME',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary:
+        'With --set-aside, drop these alone, also where the owner or the name is doubtful (repeatable).',
+      dependsOn: ['set-aside'],
     }),
     'dry-run': Flags.boolean({
       helpGroup: 'SAFETY',
@@ -61,6 +84,10 @@ export default class Prune extends BaseCommand {
     }),
     ...waitFlag,
     ...confirmFlags,
+    yes: Flags.boolean({
+      ...confirmFlags.yes,
+      summary: 'Answer the question with yes; for production only where the rules come from the config file.',
+    }),
   };
 
   async run(): Promise<PruneCommandResult> {
@@ -85,6 +112,11 @@ export default class Prune extends BaseCommand {
               ? undefined
               : resolve(context.settings.cwd, flags['output-dir']),
           setAside: flags['set-aside'],
+          setAsideChoice: {
+            targetDb: flags['target-db'],
+            isNewestToo: flags['all-of-them'],
+            names: flags['set-aside-db'],
+          },
           dryRun: flags['dry-run'],
           waitMs: waitMsOf(flags),
         }),

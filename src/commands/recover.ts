@@ -25,6 +25,13 @@ export default class Recover extends BaseCommand {
       char: 'n',
       summary: 'Say what was left and what would be done; do nothing.',
     }),
+    'drop-db': Flags.string({
+      helpValue: 'NAME',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Also drop this working database, whose owner or name is doubtful (repeatable).',
+      exclusive: ['guide'],
+    }),
     guide: Flags.boolean({
       summary:
         'Print the emergency checklist with the commands and backups of this installation; do nothing.',
@@ -53,7 +60,12 @@ export default class Recover extends BaseCommand {
     }
     return this.perform(
       flags,
-      (context) => recoverLeftovers(context, {dryRun: flags['dry-run'], waitMs: waitMsOf(flags)}),
+      (context) =>
+        recoverLeftovers(context, {
+          dryRun: flags['dry-run'],
+          dropDbs: flags['drop-db'],
+          waitMs: waitMsOf(flags),
+        }),
       showRecover(repeatCommand(bin, 'recover', withoutConsent(this.argv), ['--yes'])),
       {exitCodeOf: (result) => (result.failed.length > 0 ? 1 : 0)},
     );

@@ -16,6 +16,11 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
   ];
   static override flags = {
     'target-db': Flags.string({helpValue: 'NAME', summary: "Database instead of the URL's."}),
+    'set-aside-db': Flags.string({
+      helpValue: 'NAME',
+      summary:
+        'Bring back this set-aside database instead of the newest, also where its owner or name is doubtful.',
+    }),
     'dry-run': Flags.boolean({
       helpGroup: 'SAFETY',
       char: 'n',
@@ -30,17 +35,18 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
     const {flags} = await this.parse(Undo);
     const request = {
       targetDb: flags['target-db'],
+      setAsideDb: flags['set-aside-db'],
       dryRun: flags['dry-run'],
       waitMs: waitMsOf(flags),
       lockWaitMs: lockWaitMsOf(flags),
     };
-    const repeat = (target: string): string =>
+    const repeat = (target: string, isDone: boolean): string =>
       repeatCommand(
         this.config.bin,
         'undo',
         withoutConsent(this.argv),
         ['--target-db', target],
-        ['--target-db', '--confirm-db'],
+        ['--target-db', '--confirm-db', ...(isDone ? ['--set-aside-db'] : [])],
       );
     return this.perform(flags, (context) => undoRestore(context, request), showUndo(repeat));
   }

@@ -9,7 +9,10 @@ import type {RunFacts} from './watch/run-record.js';
 export interface ConfirmRequest {
   /** What will happen, in one sentence. */
   readonly action: string;
+  /** The server, or the folder or bucket that holds what goes. */
   readonly host: string;
+  /** What `host` is called: "host" without it, "folder" or "place" where no server is touched. */
+  readonly hostLabel?: 'folder' | 'place';
   readonly database: string;
   /** Whether only --confirm-db NAME answers (the target is production). */
   readonly isProduction: boolean;

@@ -5,7 +5,13 @@ import {readCatalogue} from '../../src/lib/backups/catalogue.js';
 import {withFolderLock} from '../../src/lib/backups/lock.js';
 import {withAppSession} from '../support/app-session.js';
 import {withDatabase} from '../../src/lib/postgres/connection.js';
-import {listDatabases, markStatement, type MarkKind} from '../../src/lib/postgres/database-mark.js';
+import {
+  listDatabases,
+  markStatement,
+  timeForDatabaseName,
+  timeInDatabaseName,
+  type MarkKind,
+} from '../../src/lib/postgres/database-mark.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {type ProcessIdentity, thisProcess} from '../../src/lib/process-identity.js';
@@ -57,7 +63,8 @@ async function createMarked(
   owner: ProcessIdentity | null,
   changes: {database?: string; at?: string; comment?: string} = {},
 ): Promise<void> {
-  const mark = {kind, database: 'shop', at: new Date().toISOString(), owner, comment: null, ...changes};
+  const at = (timeInDatabaseName(name) ?? new Date()).toISOString();
+  const mark = {kind, database: 'shop', at, owner, comment: null, ...changes};
   await onServer(`CREATE DATABASE ${quoteIdentifier(name)}`, markStatement(name, mark));
 }
 
@@ -70,17 +77,22 @@ async function writeJournal(owner: ProcessIdentity, ...entries: JournalEntry[]):
   await writeFile(join(folder, name), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
 }
 
+const abandoned = 'shop_restore_20260101_000000';
+
 const journals = () => readdir(join(home, 'backups', '.journal'));
 const done = (result: RecoverResult) => result.recovered.map((one) => `${one.action} ${one.what}`);
 
 describe('recover on the server', () => {
   it('drops working databases of runs that have ended, without any journal, and nothing else', async () => {
-    await createMarked('scratch of a "dead" run', 'scratch', dead);
-    await createMarked('staging', 'staging', dead);
-    await createMarked('alive', 'scratch', await thisProcess());
-    await createMarked('elsewhere', 'staging', {...dead, host: 'another'});
-    await createMarked('abandoned', 'staging', {...dead, host: 'another'}, {at: '2026-01-01T00:00:00.000Z'});
-    await createMarked('set aside', 'set-aside', null);
+    const [scratch, alive] = ['destino_scratch_0123456789ab', 'destino_scratch_0123456789ac'];
+    const staging = 'my "shop"_restore_20261122_031000';
+    const elsewhere = `shop_restore_${timeForDatabaseName(new Date())}`;
+    await createMarked(scratch, 'scratch', dead);
+    await createMarked(staging, 'staging', dead, {database: 'my "shop"'});
+    await createMarked(alive, 'scratch', await thisProcess());
+    await createMarked(elsewhere, 'staging', {...dead, host: 'another'});
+    await createMarked(abandoned, 'staging', {...dead, host: 'another'});
+    await createMarked('shop_before_20261122_031000', 'set-aside', null);
     await onServer(
       'CREATE DATABASE shop',
       `COMMENT ON DATABASE shop IS 'destino-db staging is what we test'`,
@@ -89,10 +101,12 @@ describe('recover on the server', () => {
     const dry = await recoverLeftovers(context(), {dryRun: true});
     expect(await databaseNames()).toEqual(before);
     const result = await recoverLeftovers(context(), {dryRun: false});
-    expect(done(result)).toEqual(['drop abandoned', 'drop scratch of a "dead" run', 'drop staging']);
-    expect(result.recovered).toEqual(dry.recovered);
-    expect(result.left.map((one) => one.what)).toEqual(['alive', 'elsewhere']);
-    expect(await databaseNames()).toEqual(['alive', 'elsewhere', 'postgres', 'set aside', 'shop']);
+    expect(done(result)).toEqual([`drop ${scratch}`, `drop ${staging}`, `drop ${abandoned}`]);
+    expect(result.recovered.map(({what}) => what)).toEqual(dry.recovered.map(({what}) => what));
+    expect(result.left.map((one) => one.what)).toEqual([alive, elsewhere]);
+    expect(await databaseNames()).toEqual(
+      [alive, 'postgres', 'shop', 'shop_before_20261122_031000', elsewhere].sort(),
+    );
   });
 
   it('drops a database that its run created closed and was killed before it marked it', async () => {
@@ -104,36 +118,36 @@ describe('recover on the server', () => {
   });
 
   it('ends what is still connected to a database of a dead run', async () => {
-    await createMarked('busy', 'staging', dead);
-    const orphan = withAppSession(withDatabase(cluster.connection, 'busy'), async (session) => {
+    await createMarked(abandoned, 'staging', dead);
+    const orphan = withAppSession(withDatabase(cluster.connection, abandoned), async (session) => {
       await session.query('SELECT pg_catalog.pg_advisory_lock(1)');
-      expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['drop busy']);
+      expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual([`drop ${abandoned}`]);
     });
     await orphan;
     expect(await databaseNames()).toEqual(['postgres']);
   });
 
   it('drops one into which a subscription was restored, without its slot', async () => {
-    await createMarked('subscribed', 'staging', dead);
-    await withAppSession(withDatabase(cluster.connection, 'subscribed'), (session) =>
+    await createMarked(abandoned, 'staging', dead);
+    await withAppSession(withDatabase(cluster.connection, abandoned), (session) =>
       session.query(
         `CREATE SUBSCRIPTION restored CONNECTION 'host=127.0.0.1 port=1 dbname=nowhere' PUBLICATION any_one WITH (connect = false)`,
       ),
     );
-    expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['drop subscribed']);
+    expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual([`drop ${abandoned}`]);
     expect(await databaseNames()).toEqual(['postgres']);
   });
 
   it('never drops the database that a staging database has become; it gets its own comment back', async () => {
     await createMarked('shop', 'staging', dead, {comment: "the shop's"});
-    await onServer('CREATE DATABASE shop_before_20261122');
-    const swap = {kind: 'swap', server: server(), target: 'shop', setAside: 'shop_before_20261122', staging: 'shop_staging'} as const; // prettier-ignore
+    await onServer('CREATE DATABASE shop_before_20261122_031000');
+    const swap = {kind: 'swap', server: server(), target: 'shop', setAside: 'shop_before_20261122_031000', staging: 'shop_staging'} as const; // prettier-ignore
     await writeJournal(dead, swap);
     const result = await recoverLeftovers(context(), {dryRun: false});
-    expect(done(result)).toEqual(['unmark shop', 'mark as set aside shop_before_20261122']);
+    expect(done(result)).toEqual(['unmark shop', 'mark as set aside shop_before_20261122_031000']);
     const listed = await databases();
     expect(listed.find((one) => one.name === 'shop')?.mark).toBeUndefined();
-    expect(listed.find((one) => one.name === 'shop_before_20261122')?.mark).toMatchObject({kind: 'set-aside', database: 'shop'}); // prettier-ignore
+    expect(listed.find((one) => one.name === 'shop_before_20261122_031000')?.mark).toMatchObject({kind: 'set-aside', database: 'shop', at: '2026-11-22T03:10:00.000Z'}); // prettier-ignore
     expect(await journals()).toEqual([]);
   });
 

@@ -8,7 +8,8 @@ import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from '../support/app-session.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
-import {databaseNameWith, swapDatabases} from '../../src/lib/services/swap-databases.js';
+import {databaseNameWith} from '../../src/lib/postgres/database-mark.js';
+import {swapDatabases} from '../../src/lib/services/swap-databases.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {undoRestore} from '../../src/lib/services/undo-restore.js';
 import {makeDump} from '../support/make-dump.js';
@@ -93,7 +94,12 @@ it('tells the audit log which database an undo was of, where it is not the one o
   await restoreDatabase(context(), request);
   const elsewhere = testContext(folder, {settings: {databaseUrl: urlOf(clusterConnection())}});
   await undoRestore(elsewhere, {targetDb: name});
-  expect(elsewhere.facts).toMatchObject([{database: {name}}]);
+  const {host, port} = clusterConnection();
+  expect(elsewhere.facts).toMatchObject([
+    {database: {name}},
+    {setAside: [{event: 'gone', database: name, host, port}]},
+    {setAside: [{event: 'made', database: name, host, port, size: expect.any(Number) as number}]},
+  ]);
 });
 
 it('carries owner, settings, rights, limit, encoding and comment over, also to and fro', async () => {

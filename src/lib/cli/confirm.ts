@@ -39,7 +39,7 @@ export async function confirm(
   }
   const lines = [
     request.action,
-    `  host      ${request.host}`,
+    `  ${(request.hostLabel ?? 'host').padEnd(8)}  ${request.host}`,
     `  database  ${request.database}${request.isProduction ? '  (production)' : ''}`,
     ...request.plan.map((line) => `  ${line}`),
     '',

@@ -1,6 +1,7 @@
 /** The backups as a table, newest first, with what is wrong and what to do next. */
 import {countOf, formatAge, formatBytes, formatCount} from '../format.js';
 import type {BackupList, ListedBackup} from '../services/list-backups.js';
+import {setAsideLines} from './show-set-aside.js';
 import {columns, fitColumns, printable, type Style} from './style.js';
 
 export interface ListView {
@@ -50,6 +51,7 @@ export function showList(
     ...(isVerbose ? missingLines(list) : []),
     ...orderLines(list, now, style),
     ...problemLines(list, style),
+    ...setAsideLines(list.setAside, now),
   ];
 }
 

@@ -66,11 +66,13 @@ function unfinishedLines({folder, partials, dryRun}: PruneResult, style: Style):
 }
 
 function setAsideLines({kept, removed}: SetAsideResult, dryRun: boolean, style: Style): string[] {
-  if (kept.length + removed.length === 0) return ['No database is set aside on this server.'];
+  if (kept.length + removed.length === 0) return ['No database is set aside for this one.'];
   const row = (word: string, one: SetAsideDecision): string[] => [
     word,
     printable(one.id),
     one.size === null ? '-' : formatBytes(one.size),
+    one.setAsideAt.slice(0, 16).replace('T', ' '),
+    printable(one.owner),
     printable(one.reason),
   ];
   const word = style.bold(dryRun ? 'would drop' : 'dropped');

@@ -132,7 +132,7 @@ function doneLines(
       : [
           `The database as it was before is kept as ${printable(result.setAside)}.`,
           `Take it back:   ${printable(shellCommand([...command('undo'), '--target-db', result.target]))}`,
-          `Drop it later:  ${printable(shellCommand([...command('prune'), '--set-aside']))}`,
+          `Drop it later:  ${printable(shellCommand([...command('prune'), '--set-aside', '--all-of-them', '--target-db', result.target]))}`,
         ]),
     ...(result.safetyBackup === null
       ? []

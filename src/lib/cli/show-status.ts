@@ -2,6 +2,7 @@
 import {formatBytes, formatCount, formatDuration} from '../format.js';
 import type {StatusResult} from '../services/check-status.js';
 import type {DatabaseStatus} from '../watch/status.js';
+import {setAsideLines} from './show-set-aside.js';
 import {fitColumns, printable, type Style} from './style.js';
 
 export function showStatus(result: StatusResult, style: Style): string[] {
@@ -31,6 +32,7 @@ export function showStatus(result: StatusResult, style: Style): string[] {
     ...(findings.length === 0
       ? [`${style.green('OK')} ${printable(result.folder)}: ${formatBytes(storage.used)} used${free}.`]
       : []),
+    ...setAsideLines(result.setAside, new Date(checkedAt)),
   ];
 }
 

@@ -2,9 +2,12 @@
 import type {UndoResult} from '../services/undo-restore.js';
 import {printable, type Style} from './style.js';
 
-/** @param repeat the same command for the database of this name: what a dry run shows, or the way back */
-export function showUndo(repeat: (target: string) => string): (result: UndoResult, style: Style) => string[] {
-  return (result, style) => linesOf(result, style, printable(repeat(result.target)));
+/** @param repeat the same command for the database of this name: what a dry run shows, or the way back once it is done */
+export function showUndo(
+  repeat: (target: string, isDone: boolean) => string,
+): (result: UndoResult, style: Style) => string[] {
+  return (result, style) =>
+    linesOf(result, style, printable(repeat(result.target, result.mode === 'execute')));
 }
 
 function linesOf(result: UndoResult, style: Style, undo: string): string[] {

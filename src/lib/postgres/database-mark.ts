@@ -47,8 +47,71 @@ export function markStatement(database: string, mark: DatabaseMark): string {
   return `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(formatMark(mark))}`;
 }
 
+/** Longest identifier, in bytes (NAMEDATALEN - 1). */
+const longestName = 63;
+
+/** `name` with `suffix`, cut between characters where the whole would be too long: "shop_before_20261122_031005". */
+export function databaseNameWith(name: string, suffix: string): string {
+  let cut = name;
+  while (Buffer.byteLength(cut + suffix) > longestName) cut = [...cut].slice(0, -1).join('');
+  return cut + suffix;
+}
+
+/** 2026-11-22T03:10:05Z -> "20261122_031005" */
+export function timeForDatabaseName(at: Date): string {
+  return at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '_');
+}
+
+/** The moment in a name like "shop_before_20261122_031005"; undefined for other names. */
+export function timeInDatabaseName(name: string): Date | undefined {
+  const [, year, month, day, hour, minute, second] =
+    /_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:_\d+)?$/.exec(name) ?? [];
+  if (second === undefined) return undefined;
+  const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(at.getTime()) ? undefined : at;
+}
+
+/** Clocks of machines that work on one server may differ by this, ms. */
+const clockSkewMs = 10 * 60_000;
+const scratchName = /^destino_scratch_[0-9a-f]{12}$/;
+
+/**
+ * Why a mark is not believed, as words behind "it": whoever owns a database can write any comment on it. A mark counts
+ * when the name has the form and the time that this program gives, the time has passed, and the database belongs to the
+ * running role, a superuser, or the owner of the database that it stands for.
+ * @param databases all of the server
+ */
+export function whyDoubtful(
+  database: ListedDatabase,
+  mark: DatabaseMark,
+  databases: readonly ListedDatabase[],
+  now: Date,
+): string | undefined {
+  if (!isNamedByUs(database.name, mark)) return 'is not named as this program names such a database';
+  if (Date.parse(mark.at) > now.getTime() + clockSkewMs) return `bears a time that has not come, ${mark.at}`;
+  const original = databases.find(({name}) => name === mark.database);
+  const isTrusted = database.isOwnedByAuthority || database.owner === original?.owner;
+  return isTrusted
+    ? undefined
+    : `belongs to "${database.owner}"${original ? `, and "${original.name}" to "${original.owner}"` : ''}`;
+}
+
+function isNamedByUs(name: string, {kind, database, at}: DatabaseMark): boolean {
+  if (kind === 'scratch') return scratchName.test(name);
+  const word = kind === 'set-aside' ? 'before' : 'restore';
+  const [suffix] = new RegExp(`_${word}_\\d{8}_\\d{6}(?:_\\d+)?$`).exec(name) ?? [];
+  if (suffix === undefined || databaseNameWith(database, suffix) !== name) return false;
+  // A staging database is named just before it is made and marked.
+  const named = timeInDatabaseName(name)?.getTime() ?? Number.NaN;
+  const marked = Math.floor(Date.parse(at) / 1000) * 1000;
+  return kind === 'set-aside' ? named === marked : Math.abs(marked - named) <= clockSkewMs;
+}
+
 export interface ListedDatabase {
   readonly name: string;
+  readonly owner: string;
+  /** Whether it belongs to the running role or to a superuser. */
+  readonly isOwnedByAuthority: boolean;
   readonly allowsConnections: boolean;
   readonly mark: DatabaseMark | undefined;
   /** Open sessions in it, whoever's. */
@@ -59,6 +122,8 @@ export interface ListedDatabase {
 
 const listedRow = z.object({
   name: z.string(),
+  owner: z.string(),
+  is_authority: pgBoolean,
   allows: pgBoolean,
   comment: z.string().nullable(),
   sessions: pgCount,
@@ -70,13 +135,15 @@ export async function listDatabases(session: Session): Promise<ListedDatabase[]>
   const rows = parseRows(
     listedRow,
     await session.query(`
-      SELECT d.datname AS name, d.datallowconn AS allows, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
+      SELECT d.datname AS name, r.rolname AS owner, r.rolsuper OR r.rolname OPERATOR(pg_catalog.=) current_user AS is_authority, d.datallowconn AS allows, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
              (SELECT count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid) AS sessions,
              CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) END AS size
-        FROM pg_catalog.pg_database d WHERE NOT d.datistemplate ORDER BY d.datname`),
+        FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) d.datdba WHERE NOT d.datistemplate ORDER BY d.datname`),
   );
   return rows.map((row) => ({
     name: row.name,
+    owner: row.owner,
+    isOwnedByAuthority: row.is_authority,
     allowsConnections: row.allows,
     mark: parseMark(row.comment),
     sessions: row.sessions,

@@ -29,7 +29,7 @@ export interface DoctorResult {
 export async function checkMachine(ctx: RunContext): Promise<DoctorResult> {
   const checks: Check[] = [checkConfig(ctx)];
   checks.push(...(await ctx.progress.step('Folders and files', () => checkFolders(ctx))));
-  const url = checkUrl(ctx.settings);
+  const url = await checkUrl(ctx.settings);
   checks.push(...url);
   const server = url.some((check) => check.name === 'url' && !check.ok)
     ? {checks: [], major: undefined}

@@ -11,6 +11,7 @@ import type {Settings} from '../settings/settings.js';
 import {staleNotice} from '../watch/notice.js';
 import {isOfKnownDatabase} from '../watch/database-groups.js';
 import {type History, readHistory} from '../watch/read-history.js';
+import {type KnownSetAside, knownSetAside} from '../watch/set-aside.js';
 import {assessStatus, type Status, type StatusLimits, type StatusSources} from '../watch/status.js';
 import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 
@@ -34,6 +35,8 @@ export interface StatusResult extends Status {
   readonly folder: string;
   /** The backups folder and the places of the config file, each by itself; empty with --from. */
   readonly places: readonly PlaceSummary[];
+  /** Databases that restores set aside, as the last runs recorded them; the server was not asked. */
+  readonly setAside: readonly KnownSetAside[];
   readonly checkedAt: string;
   readonly limits: StatusLimits;
 }
@@ -55,7 +58,8 @@ export async function checkStatus(
     for (const warning of untold) warn(warning);
   }
   const folder = request.from ?? backupFolder(settings);
-  return {...status, folder, places, checkedAt: sources.now.toISOString(), limits};
+  const setAside = knownSetAside(sources.runs);
+  return {...status, folder, places, setAside, checkedAt: sources.now.toISOString(), limits};
 }
 
 /** @throws the codes of the store that --from names, READ_FAILED */

@@ -7,7 +7,7 @@ import {isProduction} from '../settings/production.js';
 import type {Settings} from '../settings/settings.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';
 
-export function checkUrl(settings: Settings): Check[] {
+export async function checkUrl(settings: Settings): Promise<Check[]> {
   const named = findConnectionUrl(settings);
   let connection: Connection;
   try {
@@ -18,7 +18,7 @@ export function checkUrl(settings: Settings): Check[] {
     return [password === undefined ? check : {...check, hint: `${check.hint ?? ''} ${password}`.trim()}];
   }
   const dropped = named ? foreignParametersOf(named.url) : [];
-  const production = isProduction(settings, connection) ? '; it is production' : '';
+  const production = (await isProduction(settings, connection)) ? '; it is production' : '';
   const note = dropped.length === 0 ? '' : `; not passed on: ${dropped.join(', ')}`;
   return [
     passed('url', `${describeConnection(connection)} from ${connection.origin}${note}${production}`),

@@ -16,7 +16,8 @@ import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {lockWaitMsFor, withLockWatch} from '../postgres/lock-watch.js';
 import {transactionId} from '../postgres/transaction-fate.js';
 import type {RunContext} from '../run-context.js';
-import {isProduction} from '../settings/production.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
+import {isProductionDatabase} from './guard-production.js';
 import {openJournal} from '../watch/journal.js';
 import {backUpOrders, type OrderBackup} from './back-up-orders.js';
 import type {Encryption} from './encryption.js';
@@ -70,7 +71,7 @@ const defaultBatchSize = 10_000;
 export async function cleanOrders(context: RunContext, request: CleanRequest): Promise<CleanResult> {
   const {progress} = context;
   return withCleaning(context, request.selection, request.execute, async (cleaning) => {
-    if (request.execute && isAnswered(context, request, cleaning))
+    if (request.execute && (await isAnswered(context, request, cleaning)))
       return executeClean(context, request, cleaning, undefined);
     const plan = await progress.step('Find the orders', () => findOrders(cleaning));
     if (!request.execute) return {mode: 'preview', ...plan, backupPath: null, sideEffects: []};
@@ -83,13 +84,17 @@ export async function cleanOrders(context: RunContext, request: CleanRequest): P
  * Whether nobody has to see a plan before it is executed: flags answer every question, no plan is to be compared, and no
  * index is to be made beforehand. The orders are found once then, in the transaction that deletes them.
  */
-function isAnswered(context: RunContext, request: CleanRequest, {connection}: Cleaning): boolean {
+async function isAnswered(
+  context: RunContext,
+  request: CleanRequest,
+  {connection}: Cleaning,
+): Promise<boolean> {
   return (
     request.plan === undefined &&
     !request.createMissingIndexes &&
     context.isConfirmed({
       database: connection.database,
-      isProduction: isProduction(context.settings, connection),
+      isProduction: await isProductionDatabase(context, connection),
       isIrreversible: !request.backup,
     })
   );
@@ -120,7 +125,7 @@ export async function confirmClean(
   const target = {
     host: plan.host,
     database: plan.database,
-    isProduction: isProduction(context.settings, plan),
+    isProduction: await isProductionDatabase(context, resolveConnection(context.settings)),
   };
   await context.confirm({
     action: `Delete ${orders} with everything that belongs to them: ${countOf(plan.totalRows, 'row')}.`,

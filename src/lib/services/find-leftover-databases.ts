@@ -7,11 +7,14 @@ import {
   type ListedDatabase,
   listDatabases,
   markStatement,
+  timeInDatabaseName,
+  whyDoubtful,
 } from '../postgres/database-mark.js';
 import {dropWorkDatabase} from '../postgres/create-database.js';
 import {inspectTables} from '../postgres/inspect-database.js';
 import {withMaintenanceSession} from '../postgres/maintenance.js';
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
+import {formatAge, formatBytes} from '../format.js';
 import {describeProcess, fateOf} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import type {JournalEntry, LeftJournal} from '../watch/journal.js';
@@ -24,6 +27,8 @@ interface Found {
   readonly ctx: RunContext;
   readonly connection: Connection;
   readonly databases: ReadonlyMap<string, ListedDatabase>;
+  /** Working databases that are ours whatever their marks are worth: in a journal of this installation, or named by the user. */
+  readonly known: ReadonlySet<string>;
   /** Whether what is not there will not come any more. */
   readonly isSettled: boolean;
 }
@@ -31,12 +36,14 @@ interface Found {
 /**
  * Finds marked databases whether or not a journal knows of them, and looks up what journals of dead runs name.
  * The server's state decides; a journal only says where to look.
+ * @param named databases that the user vouches for
  * @throws what connecting fails with
  */
 export async function findLeftoverDatabases(
   ctx: RunContext,
   connection: Connection,
   journals: readonly LeftJournal[],
+  named: readonly string[] = [],
 ): Promise<Leftover[]> {
   const entries = journals
     .filter((journal) => journal.fate === 'dead')
@@ -54,6 +61,7 @@ export async function findLeftoverDatabases(
     ctx,
     connection,
     databases: new Map(listed.map((database) => [database.name, database])),
+    known: new Set([...named, ...entries.flatMap((entry) => (isMaking(entry) ? [entry.database] : []))]),
     isSettled,
   };
   const leftovers: Leftover[] = [];
@@ -129,7 +137,13 @@ async function leftoverOfMark(
       },
     ];
   }
-  const ageMs = found.ctx.clock.now().getTime() - Date.parse(mark.at);
+  const now = found.ctx.clock.now();
+  const doubt = whyDoubtful(database, mark, [...found.databases.values()], now);
+  if (doubt !== undefined && !found.known.has(database.name)) {
+    const reason = `it is marked as a working database, but it ${doubt}${factsOf(database, mark, now)}; if it is yours, name it with --drop-db`;
+    return [{...what, action: 'leave', reason}];
+  }
+  const ageMs = now.getTime() - Date.parse(mark.at);
   if (fate === 'elsewhere' && (database.sessions > 0 || ageMs < abandonedAfterMs)) {
     const who = mark.owner ? `its run belongs to ${mark.owner.host}, where it` : 'its run';
     return [
@@ -140,7 +154,13 @@ async function leftoverOfMark(
       },
     ];
   }
-  return [dropLeftover(found, what, database)];
+  return [dropLeftover(found, what, database, factsOf(database, mark, now))];
+}
+
+/** " (owner shop, 3 days old, 1.2 GB)" */
+function factsOf({owner, sizeBytes}: ListedDatabase, {at}: DatabaseMark, now: Date): string {
+  const size = sizeBytes === null ? 'size unknown' : formatBytes(sizeBytes);
+  return ` (owner ${owner}, made ${formatAge(new Date(at), now)}, ${size})`;
 }
 
 async function leftoverOfEntry(found: Found, entry: JournalEntry): Promise<Leftover[]> {
@@ -182,11 +202,12 @@ function dropLeftover(
   found: Found,
   what: {readonly kind: 'staging-database' | 'scratch-database'; readonly what: string},
   database: ListedDatabase,
+  facts = '',
 ): Leftover {
   return {
     ...what,
     action: 'drop',
-    reason: 'its run has ended',
+    reason: `its run has ended${facts}`,
     // The sessions of tools that outlived their run end with it.
     run: () =>
       withMaintenanceSession(
@@ -214,7 +235,8 @@ function reopen(found: Found, names: readonly string[]): Leftover[] {
 }
 
 function markSetAside(found: Found, name: string, target: string): Leftover {
-  const at = found.ctx.clock.now().toISOString();
+  // Its name says when; a mark with another time would not be believed.
+  const at = (timeInDatabaseName(name) ?? found.ctx.clock.now()).toISOString();
   const mark = {kind: 'set-aside', database: target, at, owner: null, comment: null} as const;
   return {
     kind: 'swap',

@@ -8,10 +8,13 @@ import type {BackupContent, Outcome, ProofLevel} from '../backups/outcome.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {isRemote} from '../place-name.js';
+import {foreignNote} from '../own-file.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupFormat} from '../settings/config-schema.js';
 import {openPlace} from '../storage/open-place.js';
 import {listPlacedOrders} from '../storage/placed-orders.js';
+import {readHistory} from '../watch/read-history.js';
+import {type KnownSetAside, knownSetAside} from '../watch/set-aside.js';
 import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 
 export interface ListedBackup {
@@ -75,6 +78,8 @@ export interface BackupList {
   readonly orderBackups: readonly ListedOrderBackup[];
   /** Metadata files that tell no backup. */
   readonly problems: readonly {readonly path: string; readonly reason: string}[];
+  /** Databases that restores set aside, as the last runs recorded them; the server was not asked. */
+  readonly setAside: readonly KnownSetAside[];
   /** Each place by itself; empty unless several were asked for. */
   readonly places: readonly PlaceSummary[];
 }
@@ -110,8 +115,22 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
       .map((backup) => listed(backup, reasons.get(backup) ?? null)),
     orderBackups,
     problems: catalogue.problems,
+    setAside: options.from === undefined ? await readSetAside(ctx) : [],
     places,
   };
+}
+
+/** What the audit log cannot say is missing in the list, with a warning; the backups are listed all the same. */
+async function readSetAside(ctx: RunContext): Promise<KnownSetAside[]> {
+  try {
+    const {runs, foreign} = await readHistory(ctx.settings.backupsDir, (run) => run.setAside.length > 0);
+    foreignNote(foreign).forEach(ctx.warn);
+    return knownSetAside(runs);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    ctx.warn(error.message);
+    return [];
+  }
 }
 
 async function readCopies(

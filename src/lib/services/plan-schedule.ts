@@ -144,6 +144,25 @@ async function asCron(
   };
 }
 
+/**
+ * "keep 30 days" becomes a prune with a rule in a flag there, which asks for the name of a production database.
+ * @throws USAGE
+ */
+function refuseGuardedRetention({settings}: RunContext, jobs: readonly Job[]): void {
+  const {hosts = [], databases = []} = settings.config.production ?? {};
+  const job = jobs.find(
+    ({args}) => args[0] === 'backup' && args.some((word) => word.startsWith('--retention-days=')),
+  );
+  if (job === undefined || hosts.length + databases.length === 0) return;
+  throw new AppError(
+    'USAGE',
+    `The job "${job.sentence}" would have to prune backups of production by a rule in a flag, which asks for a name.`,
+    {
+      hint: 'Write the rule into "retention" in the config file, take "keep ... days" out of the job, and add a job "weekly prune".',
+    },
+  );
+}
+
 async function asGithub(
   context: RunContext,
   jobs: Job[],
@@ -152,6 +171,7 @@ async function asGithub(
 ): Promise<Done> {
   const commands = jobs.map((job) => ({...job, words: job.args}));
   const isRemoving = options.action === 'remove';
+  if (!isRemoving) refuseGuardedRetention(context, jobs);
   const text = isRemoving
     ? ''
     : githubWorkflow(inZone(context, commands, zone, 'UTC'), await findPackageManager(context.settings.cwd));

@@ -10,7 +10,8 @@ import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {countOf} from '../format.js';
 import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
-import type {SetAsideResult} from './prune-set-aside.js';
+import {isProductionBackup} from './guard-production.js';
+import type {SetAsideRequest, SetAsideResult} from './prune-set-aside.js';
 import {openJournal} from '../watch/journal.js';
 
 export interface PruneDecision {
@@ -80,8 +81,9 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
   await ctx.confirm({
     action: `Remove ${countOf(plan.removable.length, 'backup')} for good.`,
     host: folder,
+    hostLabel: 'folder',
     database: [...new Set(plan.removable.map(({backup}) => backup.database))].sort().join(','),
-    isProduction: false,
+    isProduction: await needsProductionName(ctx, options.policy, plan.removable),
     plan: plan.removable.map(({backup, reason}) => `${backup.id}: ${reason}`),
   });
   const confirmed = new Set(plan.removable.map(({backup}) => backup.id));
@@ -101,13 +103,32 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
 }
 
 /**
+ * Whether only --confirm-db may remove these: backups of production, by rules of the command line. The rules of the config
+ * file are a decision that was made before; they remove backups after each `backup`, too.
+ */
+export async function needsProductionName(
+  ctx: RunContext,
+  flags: RetentionPolicy,
+  removable: readonly {readonly backup: Backup}[],
+): Promise<boolean> {
+  if (ruleNames(flags).length === 0) return false;
+  for (const {backup} of removable) if (await isProductionBackup(ctx, backup)) return true;
+  return false;
+}
+
+/**
  * `prune` as the command has it: backups by the policy, and set-aside databases with `setAside`. That alone, without a
  * rule among the flags, leaves backups as they are.
  * @throws what `pruneBackups` and `pruneSetAside` throw
  */
 export async function prune(
   ctx: RunContext,
-  options: PruneOptions & {readonly setAside: boolean; readonly from?: string | undefined},
+  options: PruneOptions & {
+    /** Whether set-aside databases are dropped; `setAsideChoice` says which. */
+    readonly setAside: boolean;
+    readonly setAsideChoice?: Omit<SetAsideRequest, 'dryRun'>;
+    readonly from?: string | undefined;
+  },
 ): Promise<PruneCommandResult> {
   if (options.from !== undefined) {
     if (!isRemote(options.from)) {
@@ -124,7 +145,10 @@ export async function prune(
   const backups = isOnlySetAside
     ? {dryRun: options.dryRun, folder, kept: [], removed: [], partials: [], problems: []}
     : await pruneBackups(ctx, options);
-  return {...backups, setAside: await pruneSetAside(ctx, options.dryRun)};
+  return {
+    ...backups,
+    setAside: await pruneSetAside(ctx, {...options.setAsideChoice, dryRun: options.dryRun}),
+  };
 }
 
 /** The flags' rules when there are any, else the config file's; the least number to keep counts from either. */

@@ -12,6 +12,7 @@ import {isOrderKey} from '../storage/placed-orders.js';
 import {removeStaged} from '../storage/transfer-backup.js';
 import {
   decisionOf,
+  needsProductionName,
   policyInForce,
   type PruneDecision,
   type PruneOptions,
@@ -37,8 +38,9 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
   await ctx.confirm({
     action: `Remove ${countOf(removable.length, 'backup')} and ${countOf(leftovers.length, 'unfinished copy', 'unfinished copies')} from ${place.url} for good.`,
     host: place.url,
-    database: 'prune',
-    isProduction: false,
+    hostLabel: 'place',
+    database: [...new Set(removable.map(({backup}) => backup.database))].sort().join(',') || 'prune',
+    isProduction: await needsProductionName(ctx, options.policy, removable),
     plan: [...removable.map(({backup, reason}) => `${backup.id}: ${reason}`), ...plan.partials],
   });
   // Another machine may have changed the place while the question was open: what stands now decides, too.

@@ -54,6 +54,8 @@ export interface RecoverResult {
 
 export interface RecoverOptions {
   readonly dryRun: boolean;
+  /** Working databases to drop even where their marks are doubtful. */
+  readonly dropDbs?: readonly string[] | undefined;
   readonly waitMs?: number | undefined;
 }
 
@@ -63,7 +65,7 @@ export interface RecoverOptions {
  * @throws LOCKED, NOT_CONFIRMED, READ_FAILED
  */
 export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions): Promise<RecoverResult> {
-  const plan = await ctx.progress.step('Look for leftovers', () => planRecovery(ctx));
+  const plan = await ctx.progress.step('Look for leftovers', () => planRecovery(ctx, options.dropDbs));
   const doable = plan.leftovers.filter((one) => one.action !== 'leave');
   const left = plan.leftovers.filter((one) => one.action === 'leave').map(thingOf);
   const {serverNotLookedAt} = plan;
@@ -106,7 +108,7 @@ interface RecoveryPlan {
 }
 
 /** Reads folders and server; changes nothing. */
-async function planRecovery(ctx: RunContext): Promise<RecoveryPlan> {
+async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promise<RecoveryPlan> {
   const journals = await readJournals(ctx.settings.backupsDir, (foreign) =>
     foreignNote(foreign).forEach(ctx.warn),
   );
@@ -118,7 +120,7 @@ async function planRecovery(ctx: RunContext): Promise<RecoveryPlan> {
   try {
     const resolved = resolveConnection(ctx.settings);
     databases = [
-      ...(await findLeftoverDatabases(ctx, resolved, journals)),
+      ...(await findLeftoverDatabases(ctx, resolved, journals, dropDbs)),
       ...(await findLeftoverIndexes(ctx, resolved, journals)),
     ];
     connection = resolved;

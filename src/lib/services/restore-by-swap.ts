@@ -1,4 +1,5 @@
 /** The story of `restore --drop-existing` and `--create-db`: fill a database under another name, prove it, then give it the name. */
+import {recordSetAside} from './record-set-aside.js';
 import {AppError, messageOf} from '../errors.js';
 import {type AdvisoryLock, stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {type Session, withSession} from '../postgres/client.js';
@@ -9,7 +10,7 @@ import {
   type Existence,
   openWorkDatabase,
 } from '../postgres/create-database.js';
-import {listDatabases} from '../postgres/database-mark.js';
+import {listDatabases, whyDoubtful} from '../postgres/database-mark.js';
 import {applyDatabaseProperties, comparedProperties} from '../postgres/database-properties.js';
 import {lockWaitMsFor} from '../postgres/lock-watch.js';
 import {describeProcess, fateOf, thisProcess} from '../process-identity.js';
@@ -55,8 +56,15 @@ async function dropStrays(
   session: Session,
   target: string,
 ): Promise<void> {
-  for (const {name, mark, sessions} of await listDatabases(session)) {
+  const databases = await listDatabases(session);
+  for (const database of databases) {
+    const {name, mark, sessions} = database;
     if (mark?.kind !== 'staging' || mark.database !== target) continue;
+    const doubt = whyDoubtful(database, mark, databases, context.clock.now());
+    if (doubt !== undefined) {
+      context.warn(`"${name}" is marked as left behind by a run, but it ${doubt}; it was left alone.`);
+      continue;
+    }
     const fate = mark.owner ? await fateOf(mark.owner) : 'dead';
     if (fate === 'dead' || (fate === 'elsewhere' && sessions === 0)) {
       await dropWorkDatabase(session, maintenance, name);
@@ -118,7 +126,10 @@ async function fillAndSwap(
           comment,
           lockWaitMs: lockWaitMsFor(plan.request.lockWaitMs),
         });
-        if (setAside !== null) step.note(`the old one is ${setAside}`);
+        if (setAside !== null) {
+          step.note(`the old one is ${setAside}`);
+          await recordSetAside(context, locked, plan.target, setAside);
+        }
       });
     });
   } catch (error) {

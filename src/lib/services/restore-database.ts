@@ -8,7 +8,7 @@ import {addDatabaseProperties} from '../postgres/database-properties.js';
 import {lockWaitMsFor, withLockWatch} from '../postgres/lock-watch.js';
 import {toolsName} from '../postgres/connection.js';
 import {describeObjects} from '../postgres/inspect-target.js';
-import {isProduction} from '../settings/production.js';
+import {isProductionDatabase} from './guard-production.js';
 import type {RunContext} from '../run-context.js';
 import {backupDatabase} from './backup-database.js';
 import type {BackupRequest} from './backup-options.js';
@@ -223,7 +223,7 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
     action: `Restore the backup ${plan.source.id} into the database "${database}".`,
     host,
     database,
-    isProduction: isProduction(context.settings, plan.target),
+    isProduction: await isProductionDatabase(context, plan.target),
     plan: [
       `backup    ${plan.source.path}, made ${plan.source.createdAt.toISOString()}`,
       `there now ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,

@@ -18,7 +18,7 @@ import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import {fateOfTransaction, type TransactionFate, transactionId} from '../postgres/transaction-fate.js';
 import type {RunContext} from '../run-context.js';
-import {isProduction} from '../settings/production.js';
+import {isProductionDatabase} from './guard-production.js';
 import {requireServerDisk} from './check-server-disk.js';
 import {planRestoreOrders, type RestorableOrders, type RestoreOrdersPlan} from './plan-restore-orders.js';
 
@@ -173,7 +173,7 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
     action: `Put back ${countOf(plan.rows, 'row')}${plan.links > 0 ? ` and ${countOf(plan.links, 'link')}` : ''} from ${plan.result.backupPath}.`,
     host: connection.host,
     database: identity.database,
-    isProduction: isProduction(ctx.settings, connection),
+    isProduction: await isProductionDatabase(ctx, connection),
     plan: [
       ...originWarnings(plan.staged.file, identity),
       ...Object.entries(plan.result.tables).map(

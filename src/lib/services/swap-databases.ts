@@ -5,7 +5,12 @@ import type {Reach} from '../fault-points.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import {withLockWatch} from '../postgres/lock-watch.js';
 import type {Connection} from '../postgres/connection.js';
-import {formatMark, type DatabaseMark} from '../postgres/database-mark.js';
+import {
+  databaseNameWith,
+  formatMark,
+  type DatabaseMark,
+  timeForDatabaseName,
+} from '../postgres/database-mark.js';
 import {databaseExists} from '../postgres/inspect-target.js';
 import {listPrepared, preparedHint} from '../postgres/prepared-transactions.js';
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
@@ -25,23 +30,9 @@ export interface Swap {
   readonly lockWaitMs: number;
 }
 
-/** Longest identifier, in bytes (NAMEDATALEN - 1). */
-const longestName = 63;
 const terminateEveryMs = 50;
 /** A rename waits 5 s for sessions to leave (CountOtherDBBackends in src/backend/storage/ipc/procarray.c). */
 const attempts = 3;
-
-/** `name` with `suffix`, cut between characters where the whole would be too long: "shop_before_20261122_031005". */
-export function databaseNameWith(name: string, suffix: string): string {
-  let cut = name;
-  while (Buffer.byteLength(cut + suffix) > longestName) cut = [...cut].slice(0, -1).join('');
-  return cut + suffix;
-}
-
-/** 2026-11-22T03:10:05Z -> "20261122_031005" */
-export function timeForDatabaseName(at: Date): string {
-  return at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '_');
-}
 
 /** A name like "shop_before_20261122_031005" that no database bears yet. */
 export async function freeDatabaseName(

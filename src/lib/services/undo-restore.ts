@@ -5,16 +5,25 @@ import {withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
-import {type DatabaseMark, type ListedDatabase, listDatabases} from '../postgres/database-mark.js';
+import {
+  type DatabaseMark,
+  type ListedDatabase,
+  listDatabases,
+  whyDoubtful,
+} from '../postgres/database-mark.js';
 import {lockWaitMsFor} from '../postgres/lock-watch.js';
-import {isProduction} from '../settings/production.js';
+import {isProductionDatabase} from './guard-production.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
 import {findMaintenance} from './find-maintenance.js';
+import {recordGone, recordSetAside} from './record-set-aside.js';
+import {setAsideFor} from './prune-set-aside.js';
 import {freeDatabaseName, swapDatabases} from './swap-databases.js';
 
 export interface UndoRequest {
   readonly targetDb?: string | undefined;
+  /** The set-aside database to bring back, even one whose mark is doubtful; the newest that is trusted without it. */
+  readonly setAsideDb?: string | undefined;
   readonly dryRun?: boolean | undefined;
   /** How long to wait for another run that changes the same database, ms. */
   readonly waitMs?: number | undefined;
@@ -64,17 +73,17 @@ export async function undoRestore(context: RunContext, request: UndoRequest): Pr
     context.record({mode: 'preview'});
     return {...result, mode: 'dry-run', setAside: null};
   }
-  const size = (bytes: number | null | undefined): string =>
-    bytes === null || bytes === undefined ? '' : `, ${formatBytes(bytes)}`;
+  const describe = ({owner, sizeBytes}: ListedDatabase): string =>
+    `owner ${owner}${sizeBytes === null ? '' : `, ${formatBytes(sizeBytes)}`}`;
   await context.confirm({
     action: `Bring back the database that was set aside as "${plan.incoming.name}".`,
     host: plan.target.host,
     database: plan.target.database,
-    isProduction: isProduction(context.settings, plan.target),
+    isProduction: await isProductionDatabase(context, plan.target),
     plan: [
-      `comes back  ${plan.incoming.name}, set aside ${formatAge(new Date(plan.incoming.mark.at), context.clock.now())}${size(plan.incoming.sizeBytes)}`,
+      `comes back  ${plan.incoming.name}, set aside ${formatAge(new Date(plan.incoming.mark.at), context.clock.now())}, ${describe(plan.incoming)}`,
       plan.present
-        ? `set aside   the present ${plan.target.database}${size(plan.present.sizeBytes)}; nothing is dropped`
+        ? `set aside   the present ${plan.target.database}, ${describe(plan.present)}; nothing is dropped`
         : `set aside   nothing: no database is called ${plan.target.database}`,
     ],
   });
@@ -87,35 +96,49 @@ async function planUndo(context: RunContext, request: UndoRequest): Promise<Undo
   const target = withDatabase(connection, request.targetDb ?? connection.database);
   const maintenance = await findMaintenance(connection, target, context.signal);
   const databases = await withSession(maintenance, listDatabases, {signal: context.signal});
-  const incoming = newestSetAside(databases, target.database);
+  const now = context.clock.now();
+  const incoming = newestSetAside(databases, target.database, now, request.setAsideDb);
+  const doubtful = setAsideFor(databases, target.database).flatMap(({database, mark}) => {
+    const doubt = whyDoubtful(database, mark, databases, now);
+    return doubt === undefined || database.name === incoming?.name
+      ? []
+      : [`"${database.name}" says that it was set aside, but it ${doubt}`];
+  });
   if (!incoming) {
+    const which = request.setAsideDb === undefined ? 'No database is' : `"${request.setAsideDb}" is not`;
     throw new AppError(
       'BACKUP_NOT_FOUND',
-      `No database is set aside for "${target.database}" on ${target.host}; nothing was changed.`,
+      `${which} set aside for "${target.database}" on ${target.host}; nothing was changed.`,
       {
-        hint: 'Only restore --drop-existing sets one aside. Restore a backup instead: destino-db restore --latest --drop-existing',
+        hint:
+          doubtful.length > 0
+            ? 'If one of these is yours, name it: destino-db undo --set-aside-db NAME'
+            : 'Only restore --drop-existing sets one aside. Restore a backup instead: destino-db restore --latest --drop-existing',
+        details: doubtful,
       },
     );
   }
+  for (const one of doubtful) context.warn(`${one}; it was left alone.`);
   return {target, maintenance, incoming, present: databases.find(({name}) => name === target.database)};
 }
 
+/** The named one, whatever its mark is worth; else the newest that is trusted. */
 function newestSetAside(
   databases: readonly ListedDatabase[],
   target: string,
+  now: Date,
+  name: string | undefined,
 ): UndoPlan['incoming'] | undefined {
-  return databases
-    .flatMap((database) => {
-      const {mark} = database;
-      return mark?.kind === 'set-aside' && mark.database === target ? [{...database, mark}] : [];
-    })
-    .sort((a, b) => (a.mark.at < b.mark.at ? 1 : a.mark.at > b.mark.at ? -1 : a.name < b.name ? 1 : -1))[0];
+  const found = setAsideFor(databases, target).find(({database, mark}) =>
+    name === undefined ? whyDoubtful(database, mark, databases, now) === undefined : database.name === name,
+  );
+  return found && {...found.database, mark: found.mark};
 }
 
 async function executeUndo(
   context: RunContext,
   plan: UndoPlan,
-  {waitMs, lockWaitMs}: UndoRequest,
+  {waitMs, lockWaitMs, setAsideDb}: UndoRequest,
 ): Promise<string | null> {
   const {target, maintenance, incoming} = plan;
   const name = target.database;
@@ -125,7 +148,7 @@ async function executeUndo(
       {purpose: 'change', database: name, waitMs, signal: context.signal},
       async () => {
         const databases = await listDatabases(session);
-        if (newestSetAside(databases, name)?.name !== incoming.name) {
+        if (newestSetAside(databases, name, context.clock.now(), setAsideDb)?.name !== incoming.name) {
           throw new AppError(
             'PLAN_CHANGED',
             'Another run swapped the databases meanwhile; nothing was changed.',
@@ -157,6 +180,8 @@ async function executeUndo(
           await done?.();
           await journal.close();
         }
+        recordGone(context, target, {id: incoming.name, setAsideAt: incoming.mark.at});
+        if (setAside !== null) await recordSetAside(context, session, target, setAside);
         return setAside;
       },
     ),

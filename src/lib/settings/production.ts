@@ -1,15 +1,110 @@
-/** Whether a target is production. */
+/** Whether a target is production, however its host is spelled. */
+import {lookup} from 'node:dns/promises';
+import {isIP} from 'node:net';
+import {networkInterfaces} from 'node:os';
+import {setTimeout as delay} from 'node:timers/promises';
+import {systemErrorCode} from '../errors.js';
 import type {Settings} from './settings.js';
 
-/** NODE_ENV is "production", or the config lists the host or the database under `production`. */
-export function isProduction(
-  settings: Settings,
-  target: {readonly host: string; readonly database: string},
-): boolean {
+export interface ProductionTarget {
+  /** Host name, address, or the folder of a unix socket. */
+  readonly host: string;
+  readonly database: string;
+  /** libpq's keywords; `hostaddr` says which address is really connected to. */
+  readonly options?: Readonly<Record<string, string>>;
+}
+
+/**
+ * NODE_ENV is "production", or the config lists the host or the database under `production`. Hosts are the same when their
+ * names are (case and a last dot do not matter) or when they share an address; `hostaddr` counts as a host.
+ * Where names cannot be resolved now, an address that may be a listed host counts as production. Targets on this machine
+ * do not: they must work without a network.
+ */
+export async function isProduction(settings: Settings, target: ProductionTarget): Promise<boolean> {
   const listed = settings.config.production ?? {};
-  return (
-    settings.environment.get('NODE_ENV') === 'production' ||
-    (listed.hosts ?? []).includes(target.host) ||
-    (listed.databases ?? []).includes(target.database)
+  if (settings.environment.get('NODE_ENV') === 'production') return true;
+  if ((listed.databases ?? []).includes(target.database)) return true;
+  return isListedHost(listed.hosts ?? [], target);
+}
+
+/** Whether the target's host is one of `hosts`. */
+export async function isListedHost(
+  hosts: readonly string[],
+  {host, options}: Pick<ProductionTarget, 'host' | 'options'>,
+): Promise<boolean> {
+  if (hosts.length === 0) return false;
+  const own = [host, options?.['hostaddr'] ?? ''].filter((name) => name !== '').map(nameOf);
+  const names = hosts.map(nameOf);
+  if (own.some((name) => names.includes(name))) return true;
+  const targets = await Promise.all(own.map(addressesOf));
+  const addresses = new Set(targets.flatMap((found) => found ?? []));
+  for (const name of names) {
+    const found = await addressesOf(name);
+    if (found?.some((address) => addresses.has(address)) === true) return true;
+    // A name that leads nowhere may still be the host whose address was written down.
+    const isUnknown = found === undefined || (found.length === 0 && own.some((one) => isIP(one) !== 0));
+    if (isUnknown && addresses.size > 0 && !addresses.has(thisMachine)) return true;
+  }
+  return false;
+}
+
+/** One spelling for a name: lower case, without the last dot, the brackets and the zone of an address. */
+function nameOf(host: string): string {
+  const bare = host
+    .trim()
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.+$/, '');
+  return isIP(bare) === 6 ? canonicalAddress(bare) : bare;
+}
+
+const thisMachine = 'this machine';
+const longestLookupMs = 3000;
+
+/**
+ * The addresses of a host, each spelled in one way; all that lead to this machine are one.
+ * @returns none for a name that does not exist, undefined where nobody could be asked
+ */
+async function addressesOf(host: string): Promise<string[] | undefined> {
+  const isSocket = host.startsWith('/') || host.startsWith('@');
+  if (isSocket || host === thisMachine) return [thisMachine];
+  const timeout = new AbortController();
+  try {
+    const found = await Promise.race([
+      lookup(host, {all: true}),
+      delay(longestLookupMs, undefined, {signal: timeout.signal}),
+    ]);
+    return found?.map(({address}) => canonicalAddress(address));
+  } catch (error) {
+    return systemErrorCode(error) === 'ENOTFOUND' ? [] : undefined;
+  } finally {
+    timeout.abort();
+  }
+}
+
+/** "::FFFF:10.0.0.5" -> "10.0.0.5"; addresses of this machine -> one word. */
+function canonicalAddress(address: string): string {
+  const bare = address.replace(/%.*$/, '');
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(spelled(bare));
+  const one = mapped?.[1] ?? spelled(bare);
+  const isOwn = /^127\./.test(one) || ['::1', '0.0.0.0', '::'].includes(one) || ownAddresses().has(one);
+  return isOwn ? thisMachine : one;
+}
+
+/** URLs spell an IPv6 address in the one short way (RFC 5952), but for addresses of IPv4 in it. */
+function spelled(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const short = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [, high, low] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short) ?? [];
+  if (high === undefined || low === undefined) return short;
+  const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return `::ffff:${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`;
+}
+
+function ownAddresses(): Set<string> {
+  return new Set(
+    Object.values(networkInterfaces()).flatMap((list) =>
+      (list ?? []).map(({address}) => spelled(address.replace(/%.*$/, ''))),
+    ),
   );
 }

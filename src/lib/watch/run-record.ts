@@ -28,6 +28,22 @@ const runVerificationSchema = z.object({
 });
 export type RunVerification = z.infer<typeof runVerificationSchema>;
 
+const setAsideEventSchema = z.object({
+  /** What the run did: set the database aside, or dropped it or brought it back, so that it is gone under this name. */
+  event: z.enum(['made', 'gone']),
+  name: z.string(),
+  /** The database in whose place it stood. */
+  database: z.string(),
+  host: z.string(),
+  port: z.int(),
+  /** When it was set aside. */
+  at: z.iso.datetime(),
+  owner: z.string().nullable(),
+  /** Bytes; null where the role could not see it. */
+  size: count.nullable(),
+});
+export type SetAsideEvent = z.infer<typeof setAsideEventSchema>;
+
 /** What a run tells of itself while it works: the part of the record that only the service knows. */
 const factsShape = {
   /** A preview or dry run changed nothing. */
@@ -53,6 +69,8 @@ const factsShape = {
   restoredRows: count.nullable(),
   /** What the shrink alarm found and nobody accepted, a line each. */
   alarms: z.array(z.string()),
+  /** Databases that a restore set aside, and what became of them; none in runs of a version that did not record it. */
+  setAside: z.array(setAsideEventSchema).default([]),
 };
 
 export const runRecordSchema = z.object({
@@ -96,6 +114,7 @@ export const noFacts: Required<RunFacts> = {
   deletedRows: null,
   restoredRows: null,
   alarms: [],
+  setAside: [],
 };
 
 /** Facts told later replace single values and add to lists. */
@@ -109,5 +128,6 @@ export function addFacts(facts: Required<RunFacts>, more: RunFacts): Required<Ru
     verifications: [...facts.verifications, ...(more.verifications ?? [])],
     pruned: [...facts.pruned, ...(more.pruned ?? [])],
     alarms: [...facts.alarms, ...(more.alarms ?? [])],
+    setAside: [...facts.setAside, ...(more.setAside ?? [])],
   };
 }

@@ -47,6 +47,7 @@ const list = {
   })),
   orderBackups: [],
   problems: [],
+  setAside: [],
   places: [],
 };
 

@@ -33,6 +33,7 @@ const list: BackupList = {
   backups: [backup, {...backup, size: 2_000_000}],
   orderBackups: [],
   problems: [],
+  setAside: [],
   places: [],
 };
 const lineOf = (changes: Partial<ListedBackup>, more: Partial<BackupList> = {}): string =>

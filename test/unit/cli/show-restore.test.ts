@@ -49,7 +49,7 @@ describe('a restore', () => {
       'Compared with the backup: equal.',
       'The database as it was before is kept as shop_before_20261125_120000.',
       'Take it back:   destino-db undo --env-file=/srv/.env --target-db shop',
-      'Drop it later:  destino-db prune --env-file=/srv/.env --set-aside',
+      'Drop it later:  destino-db prune --env-file=/srv/.env --set-aside --all-of-them --target-db shop',
     ]);
   });
 

@@ -13,6 +13,7 @@ function resultOf(status: Status, at: string, changes: Partial<StatusLimits> = {
     storage: {used: 1_500_000_000, free: 2_000_000_000},
     folder: '/backups/database',
     places: [],
+    setAside: [],
     checkedAt: at,
     limits: {...limits, ...changes},
   };

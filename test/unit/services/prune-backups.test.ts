@@ -22,6 +22,7 @@ import {
 } from '../../../src/lib/services/prune-backups.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {writeOldScriptBackup, writeSampleBackup} from '../../support/sample-backups.js';
+import type {ConfirmRequest} from '../../../src/lib/run-context.js';
 import {testContext} from '../../support/test-context.js';
 
 const now = '2026-11-23T02:00:00Z';
@@ -84,6 +85,22 @@ describe('pruneBackups', () => {
       pruneBackups(testContext(home, {now, confirm: refuse}), {policy: {keepDays: 30}, dryRun: false}),
     ).rejects.toMatchObject({code: 'NOT_CONFIRMED'});
     expect(await names()).toEqual(before);
+  });
+
+  it('removes backups of production by rules of the command line only after its name, and by those of the config file as after a backup', async () => {
+    for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
+    const asked: ConfirmRequest[] = [];
+    const refuse = (request: ConfirmRequest) => (asked.push(request), Promise.reject(new Error('no')));
+    const retention = {keepDays: 30};
+    for (const production of [{databases: ['shop']}, {hosts: ['DB.example.']}, {hosts: ['other.example']}]) {
+      for (const policy of [retention, {}]) {
+        const settings = {config: {production, retention}};
+        const context = testContext(home, {now, confirm: refuse, settings});
+        await expect(pruneBackups(context, {policy, dryRun: false})).rejects.toThrow('no');
+      }
+    }
+    expect(asked.map(({isProduction}) => isProduction)).toEqual([true, false, true, false, false, false]);
+    expect(asked[0]).toMatchObject({host: folder, hostLabel: 'folder'});
   });
 
   it('keeps what became the newest good backup while the question was open', async () => {

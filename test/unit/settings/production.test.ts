@@ -1,8 +1,16 @@
+import {networkInterfaces} from 'node:os';
 import {expect, it} from 'vitest';
 import {isProduction} from '../../../src/lib/settings/production.js';
 import {testContext} from '../../support/test-context.js';
 
 const target = {host: 'db.example.net', database: 'shop'};
+
+const isTarget = (
+  asked: {host: string; database: string; options?: Record<string, string>},
+  production: {hosts?: string[]; databases?: string[]},
+  env: Record<string, string> = {},
+): Promise<boolean> =>
+  isProduction(testContext('/nowhere', {env, settings: {config: {production}}}).settings, asked);
 
 it.each([
   ['nothing says so', {}, {}, false],
@@ -10,8 +18,46 @@ it.each([
   ['NODE_ENV says otherwise', {NODE_ENV: 'development'}, {}, false],
   ['its host is listed', {}, {hosts: ['db.example.net']}, true],
   ['its database is listed', {}, {databases: ['orders', 'shop']}, true],
-  ['others are listed', {}, {hosts: ['example.net'], databases: ['shop_copy']}, false],
-])('a target where %s', (_what, env, production, expected) => {
-  const {settings} = testContext('/nowhere', {env, settings: {config: {production}}});
-  expect(isProduction(settings, target)).toBe(expected);
+  ['another database is listed', {}, {databases: ['shop_copy']}, false],
+])('a target where %s', async (_what, env, production, expected) => {
+  expect(await isTarget(target, production, env)).toBe(expected);
+});
+
+const external = Object.values(networkInterfaces())
+  .flatMap((list) => list ?? [])
+  .find(({internal, family}) => !internal && family === 'IPv4')?.address;
+
+it.each([
+  ['another case', 'DB.Example.NET', 'db.example.net'],
+  ['a last dot', 'db.example.net.', 'db.example.net'],
+  ['a last dot in the list', 'db.example.net', 'db.example.net.'],
+  ['the loopback address for localhost', '127.0.0.1', 'localhost'],
+  ['the same in fewer parts', '127.1', 'localhost'],
+  ['the same as one number', '2130706433', 'localhost'],
+  ['the loopback address of IPv6', '::1', 'LOCALHOST'],
+  ['the address of IPv4 in one of IPv6', '::ffff:127.0.0.1', 'localhost'],
+  ['a socket', '/var/run/postgresql', 'localhost'],
+  ['localhost for a socket', 'localhost', '/var/run/postgresql'],
+  ['zeros written out', '2001:0db8:0:0:0:0:0:5', '2001:db8::5'],
+  ['brackets', '[2001:db8::5]', '2001:DB8::5'],
+  ...(external === undefined ? [] : [['an address of this machine', external, 'localhost']]),
+])('%s does not lead past the guard', async (_what, host = '', listed = '') => {
+  expect(await isTarget({host, database: 'shop'}, {hosts: [listed]})).toBe(true);
+});
+
+it('hostaddr counts as the host that is really reached', async () => {
+  const options = {hostaddr: '127.0.0.1'};
+  expect(await isTarget({host: 'harmless.example', database: 'shop', options}, {hosts: ['localhost']})).toBe(
+    true,
+  );
+});
+
+it('this machine can be worked on without a network, where a listed host cannot be resolved', async () => {
+  for (const host of ['localhost', '/var/run/postgresql', '127.0.0.1'])
+    expect(await isTarget({host, database: 'shop'}, {hosts: ['db.invalid']})).toBe(false);
+});
+
+it('an address may be the listed host that cannot be resolved, and counts as it', async () => {
+  expect(await isTarget({host: '192.0.2.5', database: 'shop'}, {hosts: ['db.invalid']})).toBe(true);
+  expect(await isTarget({host: '192.0.2.5', database: 'shop'}, {hosts: ['192.0.2.6']})).toBe(false);
 });
