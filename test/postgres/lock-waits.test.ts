@@ -14,7 +14,7 @@ import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
-const lockWaitMs = 1000;
+const lockWaitMs = 500;
 /** Beside the limit: what starting, rolling back and a busy machine take. */
 const overheadMs = 1500;
 

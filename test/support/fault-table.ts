@@ -1,4 +1,5 @@
 /** vitest global setup: after tests of the long form, writes what was held to docs/faults.md. */
+import {readMixPart} from './lock-page.js';
 import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {describeHeld} from './fault-page.js';
@@ -65,7 +66,9 @@ export async function teardown(): Promise<void> {
   const absent = parts.filter((name) => !found.has(name)).map((name) => `all of ${name}`);
   const failed = present.flatMap(({expected, held}) => expected.filter((name) => !(name in held)));
   const pairs = Object.keys(found.get('beside')?.held ?? {});
-  await writeFile(page, describeHeld({rows, damages, pairs, missing: [...failed, ...absent]}));
+  const mix = await readMixPart();
+  const held = describeHeld({rows, damages, pairs, missing: [...failed, ...absent]});
+  await writeFile(page, mix === '' ? held : `${held}\n${mix}`);
 }
 
 async function readParts(): Promise<[string, Part][]> {

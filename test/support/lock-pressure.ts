@@ -1,6 +1,8 @@
-/** An application whose statements are timed. */
-import {withAppSession} from './app-session.js';
+/** Sessions that lock the shop's tables in every way, an application among them, and a look at who waits for whom. */
+import {setTimeout as delay} from 'node:timers/promises';
+import type {Session} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';
+import {withAppSession} from './app-session.js';
 
 export interface Application {
   /** Of all statements so far, ms. */
@@ -37,6 +39,188 @@ export async function startApplication(
     stop: async () => {
       isOver = true;
       await Promise.all(running);
+    },
+  };
+}
+
+const tables = [
+  'orders', 'order_items', 'payments', 'refunds', 'catering_orders', 'catering_order_items', 'products', 'profiles',
+]; // prettier-ignore
+const modes = [
+  'ACCESS SHARE',
+  'ROW EXCLUSIVE',
+  'SHARE',
+  'SHARE ROW EXCLUSIVE',
+  'EXCLUSIVE',
+  'ACCESS EXCLUSIVE',
+];
+
+export type Random = () => number;
+
+function pick<T>(random: Random, values: readonly T[]): T {
+  const value = values[Math.floor(random() * values.length)];
+  if (value === undefined) throw new Error('nothing to pick from');
+  return value;
+}
+
+/** What others do to tables; each ends by itself, or waits for as long as the server lets it. */
+const disturbances: Readonly<
+  Record<string, (session: Session, table: string, random: Random) => Promise<unknown>>
+> = {
+  'ALTER TABLE': (session, table) => session.query(`ALTER TABLE ${table} ALTER COLUMN id SET NOT NULL`),
+  'ADD COLUMN': async (session, table) => {
+    await session.query(`ALTER TABLE ${table} ADD COLUMN pressure integer`);
+    await session.query(`ALTER TABLE ${table} DROP COLUMN pressure`);
+  },
+  'VACUUM FULL': (session, table) => session.query(`VACUUM FULL ${table}`),
+  'CREATE INDEX': async (session, table) => {
+    await session.query(`CREATE INDEX IF NOT EXISTS pressure_${table} ON ${table} (id)`);
+    await session.query(`DROP INDEX IF EXISTS pressure_${table}`);
+  },
+  REINDEX: (session, table) => session.query(`REINDEX TABLE ${table}`),
+  REFRESH: (session) => session.query('REFRESH MATERIALIZED VIEW totals'),
+  'LOCK TABLE': async (session, table, random) => {
+    await session.query('BEGIN');
+    await session.query(`LOCK TABLE ${table} IN ${pick(random, modes)} MODE`);
+    await session.query(`SELECT pg_sleep(${random() * 0.5})`);
+    await session.query('ROLLBACK');
+  },
+  'idle in transaction': async (session, table, random) => {
+    await session.query('BEGIN');
+    await session.query(`SELECT * FROM ${table} ORDER BY id LIMIT 3 FOR UPDATE`);
+    await session.query(`SELECT pg_sleep(${random() * 2})`);
+    await session.query('ROLLBACK');
+  },
+  'prepared transaction': async (session, table, random) => {
+    const gid = `pressure ${session.backendPid}`;
+    await session.query('BEGIN');
+    await session.query(`SELECT * FROM ${table} ORDER BY id LIMIT 3 FOR UPDATE`);
+    await session.query(`PREPARE TRANSACTION '${gid}'`);
+    await session.query(`SELECT pg_sleep(${random()})`);
+    await session.query(`ROLLBACK PREPARED '${gid}'`);
+  },
+};
+
+/** What a session that a swap ended had prepared would stand in the way of all later ones. */
+async function endPrepared(session: Session): Promise<void> {
+  for (const {gid} of await session.query(
+    'SELECT gid FROM pg_prepared_xacts WHERE database = current_database()',
+  ))
+    await session.query(`ROLLBACK PREPARED '${gid ?? ''}'`);
+}
+
+/** What the application does; each statement is timed. */
+const application: readonly ((random: Random) => string)[] = [
+  (random) => `SELECT count(*) FROM ${pick(random, tables)}`,
+  () =>
+    `UPDATE orders SET notes = 'seen' WHERE id = (SELECT id FROM orders WHERE email !~ 'test' ORDER BY id LIMIT 1)`,
+  () => `INSERT INTO orders (total, "customerName", email, phone, "updatedAt")
+         VALUES (10, 'Test', 'qa@test.com', '-', now())`,
+  () =>
+    `UPDATE orders SET notes = 'seen' WHERE id = (SELECT max(id::text)::uuid FROM orders WHERE email = 'qa@test.com')`,
+];
+
+/** Who waits because of a session of ours, through others too, and whether ours waits itself or works meanwhile. */
+const chainsSql = `
+  WITH RECURSIVE chain(waiter, pid) AS (
+    SELECT a.pid, b.pid FROM pg_stat_activity a, unnest(pg_blocking_pids(a.pid)) b(pid)
+     WHERE a.application_name = 'shop' AND a.wait_event_type = 'Lock'
+    UNION SELECT c.waiter, b.pid FROM chain c, unnest(pg_blocking_pids(c.pid)) b(pid))
+  SELECT c.waiter || ' ' || w.query_start AS statement, bool_or(a.wait_event_type = 'Lock') AS ours_waits
+    FROM chain c JOIN pg_stat_activity w ON w.pid = c.waiter JOIN pg_stat_activity a ON a.pid = c.pid
+   WHERE a.application_name LIKE 'destino-db%' GROUP BY 1`;
+
+export interface Felt {
+  /** Statements of the application. */
+  readonly statements: number;
+  /** The longest of them, whoever was in the way, ms. */
+  readonly longestMs: number;
+  /** The longest time that the application needed to connect, ms. */
+  readonly connectMs: number;
+  /** The longest time that one waited because of a session of ours that waited itself, ms. */
+  readonly behindWaitingMs: number;
+  /** The longest time that one waited because of a session of ours, waiting or working, by what ran then, ms. */
+  readonly behindUsMs: Readonly<Record<string, number>>;
+  /** How often each disturbance ran to its end. */
+  readonly disturbances: Readonly<Record<string, number>>;
+}
+
+export interface Pressure {
+  /** Says what runs from now on. */
+  running(command: string): void;
+  stop(): Promise<Felt>;
+}
+
+const lookEveryMs = 50;
+
+/** @param watched a connection to another database of the server, which no swap ends */
+export function startPressure(shop: Connection, watched: Connection, random: Random): Pressure {
+  let isOver = false;
+  let command = '';
+  let statements = 0;
+  let longestMs = 0;
+  let connectMs = 0;
+  let behindWaitingMs = 0;
+  const behindUsMs: Record<string, number> = {};
+  const counts: Record<string, number> = {};
+  const loop = async (name: string, step: (session: Session) => Promise<void>): Promise<void> => {
+    while (!isOver) {
+      // A swap ends sessions; a deadlock, a dropped table or a column that is there already are the disturber's own trouble.
+      await withAppSession(shop, async (session) => {
+        await session.query(`SET application_name = '${name}'`);
+        await session.query('SET lock_timeout = 0');
+        if (name === 'migration') await endPrepared(session);
+        while (!isOver) await step(session);
+      }).catch(() => undefined);
+    }
+  };
+  const disturb = () =>
+    loop('migration', async (session) => {
+      const name = pick(random, Object.keys(disturbances));
+      await disturbances[name]?.(session, pick(random, tables), random);
+      counts[name] = (counts[name] ?? 0) + 1;
+    });
+  const use = (statement: (random: Random) => string) =>
+    loop('shop', async (session) => {
+      const since = performance.now();
+      await session.query(statement(random));
+      longestMs = Math.max(longestMs, performance.now() - since);
+      statements += 1;
+      await session.query('SELECT pg_sleep(0.02)');
+    });
+  const connect = async (): Promise<void> => {
+    while (!isOver) {
+      const since = performance.now();
+      // Who waited for a swap may be ended by it.
+      await withAppSession(shop, async () => Promise.resolve()).catch(() => undefined);
+      connectMs = Math.max(connectMs, performance.now() - since);
+      await delay(lookEveryMs);
+    }
+  };
+  const look = withAppSession(watched, async (session) => {
+    const since = new Map<string, {any: number; waiting: number | undefined}>();
+    while (!isOver) {
+      const rows = await session.query(chainsSql);
+      const now = performance.now();
+      const found = new Map(rows.map((row) => [row['statement'] ?? '', row['ours_waits'] === 't']));
+      for (const statement of since.keys()) if (!found.has(statement)) since.delete(statement);
+      for (const [statement, isWaiting] of found) {
+        const before = since.get(statement) ?? {any: now, waiting: undefined};
+        const waiting = isWaiting ? (before.waiting ?? now) : undefined;
+        since.set(statement, {any: before.any, waiting});
+        behindUsMs[command] = Math.max(behindUsMs[command] ?? 0, now - before.any);
+        if (waiting !== undefined) behindWaitingMs = Math.max(behindWaitingMs, now - waiting);
+      }
+      await delay(lookEveryMs);
+    }
+  });
+  const all = [disturb(), disturb(), ...application.map(use), connect(), look];
+  return {
+    running: (name) => (command = name),
+    stop: async () => {
+      isOver = true;
+      await Promise.all(all);
+      return {statements, longestMs, connectMs, behindWaitingMs, behindUsMs, disturbances: counts};
     },
   };
 }

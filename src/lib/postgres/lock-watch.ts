@@ -136,6 +136,8 @@ async function keepWatch(
   const isNamed = typeof ours === 'string';
   const everyMs = Math.min(Math.max(limitMs / 20, 20), 1000);
   await session.query(`SET lock_timeout = ${Math.ceil(limitMs)}`);
+  // What ends the work then, and rolls back, takes a moment too.
+  const enoughMs = limitMs - 2 * everyMs;
   const waitingSince = new Map<string, number>();
   let spentMs = 0;
   let last = performance.now();
@@ -160,9 +162,9 @@ async function keepWatch(
     for (const {key} of others) if (!waitingSince.has(key)) waitingSince.set(key, now);
     const longest = Math.max(0, ...[...waitingSince.values()].map((since) => now - since));
     const failure =
-      spentMs > limitMs
+      spentMs > enoughMs
         ? blocked(watch, seen)
-        : watch.givesWay === true && longest > limitMs - everyMs
+        : watch.givesWay === true && longest > enoughMs
           ? gaveWay(watch, seen)
           : undefined;
     if (failure) {
