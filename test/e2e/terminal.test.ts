@@ -3,8 +3,8 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {program, runCli, tempFolder} from '../support/run-cli.js';
-import {createTempDatabase, dropDatabase, type TempDatabase} from '../support/temp-database.js';
-import {plainText, runInTerminal, screenOf} from '../support/terminal-picture.js';
+import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
+import {answerInTerminal, plainText, runInTerminal, screenOf} from '../support/terminal-picture.js';
 
 let folder: string;
 let database: TempDatabase;
@@ -150,3 +150,34 @@ it('NO_COLOR leaves no escape in what is printed', async () => {
   expect(await onTerminal(80, 'list', {NO_COLOR: '1'})).toMatch(/^[\x20-\x7e\r\n]*$/);
   expect(await onTerminal(80, 'list')).toContain('\u001b[1m');
 });
+
+it.each(['', ' --quiet'])(
+  'no warning that bears on a question is shown after it was answered: restore%s',
+  async (flag) => {
+    const shop = await createTempDatabase();
+    const cwd = await tempFolder();
+    try {
+      // An address of this machine that the program does not know as one: it cannot see the disk then.
+      const env = {DIRECT_URL: shop.url.replace('127.0.0.1', '127.1')};
+      await runCli(['backup'], {cwd, env});
+      await shop.run('TRUNCATE order_items CASCADE');
+      const shrunk = await runCli(['backup', '--verify'], {cwd, env});
+      expect(shrunk.status).toBe(4);
+      const {before, after} = await answerInTerminal(
+        `'${process.execPath}' '${program}' restore --latest --drop-existing${flag}`,
+        {cwd, env, question: 'to go ahead: ', answer: shop.name},
+      );
+      const lines = plain(before).split('\n').join(' ').replace(/ +/g, ' ');
+      expect(lines).toMatch(/Warning: \S+ lost rows against the backup before it.*Restore the backup/);
+      expect(lines).toMatch(/Warning: [^:]*whose free space cannot be seen from here.*Restore the backup/);
+      expect(after).not.toContain('Warning:');
+      if (flag === '') expect(plain(after)).toContain('Compared with the backup');
+    } finally {
+      const rows = await onServer((session) =>
+        session.query('SELECT datname FROM pg_database WHERE starts_with(datname, $1)', [shop.name]),
+      );
+      for (const row of rows) await dropDatabase(row['datname'] ?? '');
+      await rm(cwd, {recursive: true, force: true});
+    }
+  },
+);

@@ -1,4 +1,6 @@
 /** What commands show in a terminal, as lines of coloured text and as a picture. */
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
 import xterm from '@xterm/headless';
 import {runProgram} from './run-cli.js';
 
@@ -31,6 +33,47 @@ export async function runInTerminal(
   });
   if (status !== 0) throw new Error(`${command} ended with ${String(status)}: ${stdout}${stderr}`);
   return stdout;
+}
+
+/**
+ * Runs the command in a terminal and types an answer once the question is there.
+ * @returns all that the terminal was sent before the answer, and after it
+ */
+export async function answerInTerminal(
+  command: string,
+  options: {
+    cwd: string;
+    env: Readonly<Record<string, string>>;
+    question: string;
+    answer: string;
+  },
+): Promise<{before: string; after: string}> {
+  const child = spawn(
+    'script',
+    ['-qec', `stty cols ${pictureColumns} rows ${rows}; ${command}`, '/dev/null'],
+    {
+      cwd: options.cwd,
+      env: {
+        PATH: process.env['PATH'],
+        HOME: process.env['HOME'] ?? '/',
+        TERM: 'xterm-256color',
+        LANG: 'C.UTF-8',
+        SHELL: '/bin/sh',
+        ...options.env,
+      },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
+  let sent = '';
+  let asked: number | undefined;
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    sent += chunk;
+    if (asked !== undefined || !sent.includes(options.question)) return;
+    asked = sent.length;
+    child.stdin.write(`${options.answer}\n`);
+  });
+  await once(child, 'close');
+  return {before: sent.slice(0, asked ?? sent.length), after: sent.slice(asked ?? sent.length)};
 }
 
 /** The lines that are on a terminal in the end, by what it makes of everything that it was sent. */

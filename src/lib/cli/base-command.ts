@@ -15,6 +15,7 @@ import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show-error.js';
 import {printableProgress} from './printable-progress.js';
 import {printable, type Style} from './style.js';
+import {createWarnings, flushBetweenSteps} from './warnings.js';
 
 type PerformFlags = GlobalFlags & {
   json?: boolean;
@@ -66,23 +67,33 @@ export abstract class BaseCommand extends Command {
     const reach = createReach(process.env['DESTINO_DB_FAULT'], interruption.signal);
     const release = abortOnSignals(interruption);
     const progress = await this.startProgress(isJson, isQuiet);
-    const warnings: string[] = [];
+    const warnings = createWarnings((messages) =>
+      this.writeLines(
+        process.stderr,
+        messages.map((warning) => `Warning: ${printable(warning)}`),
+      ),
+    );
+    const isSilent = isQuiet || isJson;
     const run = await this.startRecording(flags, settings);
-    warnings.push(...(await this.noteLeftovers(settings)), ...(await this.noteOpenSecrets(settings, flags)));
+    warnings.add(...(await this.noteLeftovers(settings)), ...(await this.noteOpenSecrets(settings, flags)));
     const answers = {isYes: flags.yes ?? false, database: flags['confirm-db']};
     let outcome: {result: R; exitCode: number} | {error: unknown};
     try {
       const result = await work({
         settings,
-        progress: printableProgress(run?.follow(progress) ?? progress),
+        progress: printableProgress(
+          flushBetweenSteps(run?.follow(progress) ?? progress, isSilent ? noFlush : warnings.flush),
+        ),
         signal: interruption.signal,
         clock: systemClock,
         toolVersion: this.config.version,
-        warn: (message) => warnings.push(message),
+        warn: (message) => warnings.add(message),
         record: (facts) => run?.record(facts),
         reach,
         isConfirmed: (request) => isAnswered(request, answers),
         confirm: async (request) => {
+          // Whoever is asked has to know them, whatever --quiet says; whoever was not asked reads them before the deed.
+          if (!isSilent || !isAnswered(request, answers)) await warnings.flush();
           const {confirm} = await import('./confirm.js');
           await confirm(
             request,
@@ -105,16 +116,12 @@ export abstract class BaseCommand extends Command {
     if (run) {
       const error = 'error' in outcome ? asAppError(outcome.error) : undefined;
       const exitCode = 'error' in outcome ? asAppError(outcome.error).exitCode : outcome.exitCode;
-      warnings.push(...(await run.finish({error, exitCode, warnings})));
+      warnings.add(...(await run.finish({error, exitCode, warnings: warnings.all})));
     }
     release();
     // A damaged backup or an alarm is a result, and the only word of it that cron's mail can bring.
     const isFinding = 'result' in outcome && outcome.exitCode !== 0;
-    if ((!isQuiet || isFinding) && warnings.length > 0)
-      await this.writeLines(
-        process.stderr,
-        warnings.map((warning) => `Warning: ${printable(warning)}`),
-      );
+    if (!isQuiet || isFinding) await warnings.flush();
     if ('error' in outcome) throw outcome.error;
     const {result, exitCode} = outcome;
     process.exitCode = exitCode;
@@ -206,6 +213,8 @@ export abstract class BaseCommand extends Command {
     return createStyle(stream.isTTY, process.env, noColor, stream.columns);
   }
 }
+
+const noFlush = (): Promise<void> => Promise.resolve();
 
 /** The document for stdout; control characters and bidirectional overrides in names are escaped, as JSON allows and terminals need. */
 function jsonText(value: unknown): string {

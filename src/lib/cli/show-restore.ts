@@ -1,4 +1,5 @@
 /** What a restore did, or would do, as lines. */
+import {contentWords} from '../backups/catalogue.js';
 import {countOf, formatAge, formatBytes, formatCount, formatDuration} from '../format.js';
 import type {RestoreResult} from '../services/restore-database.js';
 import {shellCommand} from '../shell-quote.js';
@@ -33,7 +34,10 @@ function previewLines(result: RestoreResult, style: Style, now: Date, command: s
     ['file', printable(result.backupPath)],
     ['made', `${result.backupCreatedAt.replace(/\.\d+Z$/, 'Z')} (${formatAge(created, now)})`],
     ['size', formatBytes(result.backupSize)],
-    ['holds', `${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}`],
+    [
+      'holds',
+      `${result.content === null || result.content === 'whole' ? '' : `${contentWords[result.content]}: `}${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}`,
+    ],
     ['target', `${printable(result.target)} on ${printable(result.host)}`],
     ['there now', result.present ?? 'no such database; it would be made'],
     ['how', ways[result.way]],

@@ -1,8 +1,8 @@
 /** Takes a backup from any place into a folder here, where it can be read as if it had been made here. */
 import {randomBytes} from 'node:crypto';
-import {rm} from 'node:fs/promises';
+import {readdir, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
-import {metadataName, partialSuffix} from '../backups/backup-name.js';
+import {metadataName, metadataSuffix, partialSuffix} from '../backups/backup-name.js';
 import type {BackupRecord} from '../backups/backup-record.js';
 import {type Backup, readBackup} from '../backups/catalogue.js';
 import {makePrivateFolder} from '../backups/safe-file.js';
@@ -19,6 +19,13 @@ import type {KeyFiles} from './encryption.js';
 /** Where a backup is taken from, and the files of what opens it; undefined where not given. */
 export interface BackupSource extends KeyFiles {
   readonly from?: string | undefined;
+}
+
+/** The folder that --from means: itself, or the one for databases in it, where a whole backups folder is named. */
+export async function databaseFolder(path: string): Promise<string> {
+  const names: string[] = await readdir(path).catch(() => []); // what is not there is reported by who reads it
+  const isItself = names.some((name) => name.endsWith(metadataSuffix));
+  return !isItself && names.includes('database') ? join(path, 'database') : path;
 }
 
 /** A backup of a folder as a place has it. */

@@ -1,11 +1,11 @@
 /** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
-import {join} from 'node:path';
+import {join, resolve} from 'node:path';
 import {databaseIdentity} from '../backups/catalogue.js';
 import {elapsedMs} from '../clock.js';
 import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import {passwordTables, plainPasswordsWarning} from '../backups/outside-database.js';
 import {countOf} from '../format.js';
-import {isRemote} from '../place-name.js';
+import {isAddress, isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import type {EncryptTo, OpeningKeys} from '../storage/age-keys.js';
 import {openPlace} from '../storage/open-place.js';
@@ -19,6 +19,7 @@ import {
   requireEncryption,
   requireOpening,
 } from './encryption.js';
+import {databaseFolder} from './backup-source.js';
 import {findOwnDatabase} from './own-database.js';
 
 export interface CopyRequest extends EncryptionFlags {
@@ -57,7 +58,11 @@ export interface CopyResult {
  */
 export async function copyBackups(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings} = context;
-  const from = await openPlace(settings, request.from ?? join(settings.backupsDir, 'database'));
+  const named = request.from ?? join(settings.backupsDir, 'database');
+  const from = await openPlace(
+    settings,
+    isRemote(named) || isAddress(named) ? named : await databaseFolder(resolve(settings.cwd, named)),
+  );
   const {isOpening = false} = request;
   const encryption = request.encryption ?? (await encryptionOf(context, request));
   const {backups, problems} = await readPlace(from, context.signal);

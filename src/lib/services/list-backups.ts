@@ -15,6 +15,7 @@ import {openPlace} from '../storage/open-place.js';
 import {listPlacedOrders} from '../storage/placed-orders.js';
 import {readHistory} from '../watch/read-history.js';
 import {type KnownSetAside, knownSetAside} from '../watch/set-aside.js';
+import {databaseFolder} from './backup-source.js';
 import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 
 export interface ListedBackup {
@@ -98,7 +99,9 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
   const root = ctx.settings.backupsDir;
   const now = ctx.clock.now();
   if (options.from !== undefined && !isRemote(options.from)) await requireFolder(options.from);
-  const folder = options.from ?? join(root, 'database');
+  const from =
+    options.from === undefined || isRemote(options.from) ? options.from : await databaseFolder(options.from);
+  const folder = from ?? join(root, 'database');
   const [{catalogue, places}, orderBackups] = await Promise.all([
     readCopies(ctx, folder, options.hasPlaces ?? false),
     options.label === undefined && options.format === undefined

@@ -8,6 +8,7 @@ import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import {openPlace} from '../storage/open-place.js';
 import {markOf, readPlace} from '../storage/place-catalogue.js';
+import {databaseFolder} from './backup-source.js';
 
 type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
 
@@ -34,8 +35,9 @@ export interface PlacesRead {
 export async function readFrom({settings, signal}: PlaceContext, name: string): Promise<Catalogue> {
   const place = await openPlace(settings, name);
   if (isRemote(place.url)) return readPlace(place, signal);
-  const isOwn = place.url.startsWith(`${settings.backupsDir}${sep}`);
-  return readCatalogue(place.url, isOwn);
+  const folder = await databaseFolder(place.url);
+  const isOwn = folder.startsWith(`${settings.backupsDir}${sep}`);
+  return readCatalogue(folder, isOwn);
 }
 
 /**

@@ -1,7 +1,9 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
-import {safetyLabel} from '../backups/catalogue.js';
+import {contentWords, safetyLabel} from '../backups/catalogue.js';
+import type {BackupContent} from '../backups/outcome.js';
 import {elapsedMs} from '../clock.js';
 import {AppError} from '../errors.js';
+import {countOf} from '../format.js';
 import {stillLocked, withAdvisoryLock} from '../postgres/advisory-lock.js';
 import {withSession} from '../postgres/client.js';
 import {addDatabaseProperties} from '../postgres/database-properties.js';
@@ -24,6 +26,7 @@ import {
 } from './load-and-compare.js';
 import {loadInto} from './load-into.js';
 import {planBackup} from './plan-backup.js';
+import {warnOfRecentRestore} from './recent-restore.js';
 import {planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
 import {restoreBySwap} from './restore-by-swap.js';
 import type {RestoreRequest} from './restore-request.js';
@@ -36,6 +39,8 @@ export interface RestoreResult {
   readonly backup: string;
   readonly backupPath: string;
   readonly backupCreatedAt: string;
+  /** What the backup contains of its database; null for a dump without metadata. */
+  readonly content: BackupContent | null;
   /** Bytes. */
   readonly backupSize: number;
   /** The target database. */
@@ -96,6 +101,7 @@ async function planAndRestore(
   const startedMs = context.clock.now().getTime();
   const plan = await planRestore(context, request, given);
   if (plan.way === 'clean') await refuseUncoveredTables(context, plan);
+  await warnOfRecentRestore(context, plan);
   const {database, host, port} = plan.target;
   const facts = {
     database: {name: database, systemIdentifier: null, host, port},
@@ -178,6 +184,7 @@ function describe(
     backup: source.id,
     backupPath: source.path,
     backupCreatedAt: source.createdAt.toISOString(),
+    content: source.backup?.content ?? null,
     backupSize: source.sizeBytes,
     target: plan.target.database,
     host: plan.target.host,
@@ -226,10 +233,26 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
     isProduction: await isProductionDatabase(context, plan.target),
     plan: [
       `backup    ${plan.source.path}, made ${plan.source.createdAt.toISOString()}`,
+      `contains  ${describeContent(plan)}`,
       `there now ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,
       `how       ${steps[plan.way]}`,
     ],
   });
+}
+
+/** "the whole database, 1,975 rows", and what is missing in it. */
+function describeContent({source: {backup, tables}}: RestorePlan): string {
+  const rows = countOf(
+    tables.reduce((sum, table) => sum + table.rows, 0),
+    'row',
+  );
+  if (!backup) return `${rows}; without metadata nobody knows whether that is the whole database`;
+  const leftOut = (backup.record?.inventory.leftOut ?? []).filter(({reason}) =>
+    reason.startsWith('--exclude'),
+  );
+  const without = leftOut.length === 0 ? '' : ` without ${leftOut.map(({table}) => table).join(', ')}`;
+  const purpose = backup.label === safetyLabel ? ', as it was before an earlier restore' : '';
+  return `${contentWords[backup.content]}${without}${purpose}, ${rows}`;
 }
 
 /** Carries the plan out. */

@@ -11,7 +11,14 @@ import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {ageSuffix} from '../storage/stored-record.js';
-import {type BackupSource, isEncrypted, placedIn, withFetched, withFetchedFolder} from './backup-source.js';
+import {
+  type BackupSource,
+  databaseFolder,
+  isEncrypted,
+  placedIn,
+  withFetched,
+  withFetchedFolder,
+} from './backup-source.js';
 import {keysOf} from './encryption.js';
 import {ageFileSource, canStream, placedSource} from './remote-source.js';
 import {restoreDatabase, type RestoreResult} from './restore-database.js';
@@ -33,7 +40,8 @@ export async function restoreFrom(
     const backup = await choosePlacedOwn(context, place, backups, request);
     return restoreFetched(context, place, backup, keys, request);
   }
-  const folder = source.from === undefined ? undefined : resolve(settings.cwd, source.from);
+  const folder =
+    source.from === undefined ? undefined : await databaseFolder(resolve(settings.cwd, source.from));
   const backup = await findHere(context, request, folder);
   if (backup && isEncrypted(backup)) {
     const placed = placedIn(backup);

@@ -230,9 +230,9 @@ export async function checkAndNote(
     level,
     outcome,
     ok: outcome === 'passed',
-    findings: ending ? findingsOf(ending) : found.findings,
+    findings: ending ? [ending.message, ...ending.details] : found.findings,
     code: outcome === 'not-possible' ? (ending?.code ?? null) : null,
-    hint: outcome === 'not-possible' && ending ? wayOut(ending, found.passed) : null,
+    hint: outcome === 'not-possible' && ending ? wayOut(ending, found.passed, content) : null,
     notes,
     duration,
     restoreDuration,
@@ -241,13 +241,14 @@ export async function checkAndNote(
   context.record({
     verifications: [{backupId: id, level, ok: result.ok, outcome, duration, restoreDuration}],
   });
-  if (backup.record) await noteCheck(context, backup, note, notesOf(context, result, found.passed));
+  const noted = ending ? {...result, findings: lastingFindings(ending)} : result;
+  if (backup.record) await noteCheck(context, backup, note, notesOf(context, noted, found.passed));
   context.signal.throwIfAborted();
   return result;
 }
 
 /** The lines of a tool can quote rows, which must not get into metadata. */
-function findingsOf({exitCode, message, details}: AppError): string[] {
+function lastingFindings({exitCode, message, details}: AppError): string[] {
   return exitCode === exitStatus.integrity ? [message, ...details] : [message];
 }
 
@@ -285,14 +286,17 @@ function notesOf(
 }
 
 /** What would make a check possible that could not be made. */
-function wayOut({code, hint}: AppError, passed: ProofLevel | null): string {
+function wayOut({code, exitCode, hint}: AppError, passed: ProofLevel | null, content: BackupContent): string {
+  if (exitCode >= exitStatus.interrupted) return 'Run it again, and let it end.';
   // Of the server of a restore test: hints of other commands name other places.
   if (passed === 'archive') {
     const elsewhere =
       'Test it on another server (--scratch-url URL), or on a throw-away one here (--scratch local).';
     if (code === 'DISK_FULL') return `Free space on that server. ${elsewhere}`;
     if (code === 'PERMISSION_DENIED') return `Use a role that may do this there. ${elsewhere}`;
-    return hint === undefined ? elsewhere : hint;
+    if (content !== 'whole' && exitCode === exitStatus.failed)
+      return 'It lacks what its tables refer to: test a backup of the whole database, or restore this one (restore --target-db NAME) into a database that has the rest.';
+    return hint ?? elsewhere;
   }
   return hint ?? 'Run it again once that is fixed.';
 }

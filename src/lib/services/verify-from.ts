@@ -9,7 +9,7 @@ import {openPlace} from '../storage/open-place.js';
 import {checkPlacedFiles} from '../storage/checked-files.js';
 import type {Place} from '../storage/place.js';
 import {type PlacedBackup, readPlace, readPlaced} from '../storage/place-catalogue.js';
-import {type BackupSource, withFetched} from './backup-source.js';
+import {type BackupSource, databaseFolder, withFetched} from './backup-source.js';
 import {keysOf} from './encryption.js';
 import {choosePlacedOwn} from './restore-source.js';
 import {
@@ -33,7 +33,8 @@ export async function verifyFrom(
   const keys = await keysOf(context, source);
   if (source.from === undefined) return verifyBackup(context, {...request, keys});
   const place = await openPlace(context.settings, source.from);
-  if (!isRemote(place.url)) return verifyBackup(context, {...request, keys, folder: place.url});
+  if (!isRemote(place.url))
+    return verifyBackup(context, {...request, keys, folder: await databaseFolder(place.url)});
   const {backups, problems} = await readPlace(place, context.signal);
   for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
   const chosen =

@@ -18,6 +18,7 @@ const done: RestoreResult = {
   way: 'swap',
   backup: 'shop-2026-11-25T02-00-04',
   backupPath: '/backups/shop.dump',
+  content: 'whole' as const,
   backupCreatedAt: '2026-11-25T02:00:04.000Z',
   backupSize: 2_000_000,
   target: 'shop',
