@@ -23,13 +23,9 @@ const newest = isOneOfMany
       {
         test: {
           name: 'newest',
-          include: [
-            'backup-database',
-            'every-type',
-            'restore-database',
-            'clean-orders',
-            'restore-orders',
-          ].map((name) => `test/postgres/${name}.test.ts`),
+          include: ['backup-database', 'every-type', 'restore-database', 'clean-orders', 'restore-orders']
+            .map((name) => `test/postgres/${name}.test.ts`)
+            .concat('test/e2e/session-traps.test.ts'),
           ...server,
           env: {DESTINO_TEST_PG: installed[0]},
         },

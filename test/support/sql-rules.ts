@@ -51,11 +51,12 @@ export function namesOfQueries(tree: unknown): string[] {
   return collect(tree, 'CommonTableExpr').map((cte) => String(cte['ctename']));
 }
 
-/** Names of the functions and operators in a parsed text, as `kind:name`. */
+/** Names of the functions, operators, types and relations in a parsed text, as `kind:name`. */
 export function calledNames(tree: unknown): string[] {
   const names = new Set<string>();
   visit(tree, (kind, node) => {
     if (kind === 'FuncCall') names.add(`function:${namesOf(node['funcname']).at(-1) ?? ''}`);
+    if (kind === 'RangeVar') names.add(`relation:${String(node['relname'])}`);
     if (kind === 'TypeCast' && isNode(node['typeName']))
       names.add(`type:${namesOf(node['typeName']['names']).at(-1) ?? ''}`);
     for (const operator of operatorsOf(kind, node)) names.add(`operator:${operator.at(-1) ?? ''}`);

@@ -1,6 +1,7 @@
 /** Brings the rows of an order backup into temporary tables of the session, as the target's types. */
 import type {Session} from '../postgres/client.js';
 import {quoteIdentifier} from '../postgres/quote.js';
+import {refuseForeignCasts} from './foreign-casts.js';
 import {addSoftLink, describeStaged, lookupColumns, type StagedTable} from './staged-table.js';
 import {loadStaged} from './load-staged.js';
 import type {FileTable, OrderFile} from './order-file.js';
@@ -19,7 +20,7 @@ export interface StagedOrders {
 
 /**
  * Reads catalog and file in the running transaction, which afterwards can write to temporary tables only.
- * @throws ORDER_BACKUP_INVALID when the server cannot read a row, ROW_SECURITY
+ * @throws ORDER_BACKUP_INVALID when the server cannot read a row, ROW_SECURITY, GUARD
  */
 export async function stageOrders(
   session: Session,
@@ -40,6 +41,10 @@ export async function stageOrders(
   const rows = await stage('rows', file.tables);
   const links = await stage('links', file.relinked);
   for (const link of softLinks) addSoftLink(rows, link);
+  await refuseForeignCasts(
+    session,
+    [...rows, ...links].flatMap((each) => (each ? [each.target.oid] : [])),
+  );
   await createTemporaryTables(session, [...rows, ...links]);
   // From here on the server itself sees to it that nothing but the temporary tables is written.
   await session.query('SET TRANSACTION READ ONLY');

@@ -21,6 +21,7 @@ import {
   type Trigger,
   unseenEffects,
 } from '../orders/delete-effects.js';
+import {refuseForeignCasts} from '../orders/foreign-casts.js';
 import {buildOrderGraph, type OrderGraph} from '../orders/foreign-key-graph.js';
 import type {Criteria, Selection} from '../orders/order-conditions.js';
 import {ordersProfile} from '../orders/profile.js';
@@ -156,6 +157,11 @@ export async function withCleaning<T>(
       const graph = await readGraph(session, config, connection);
       refuseMissingColumns(parsed, graph.roots);
       await refuseHiddenRows(session, graph, isExecuting);
+      const tables = [...graph.tables, ...graph.unlinks.map(({child}) => child)];
+      await refuseForeignCasts(
+        session,
+        tables.map(({oid}) => oid),
+      );
       const excludedIds = await resolveExcludedIds(session, graph.roots, flags.excludeIds, config, (id) => {
         if (!isExecuting) context.warn(`No order has the excluded id "${id}".`);
       });
