@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {proofLevels} from '../lib/backups/outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag, placeFlags, sameSettings, sourceOf} from '../lib/cli/flags.js';
+import {confirmFlags, countFlag, placeFlags, sameSettings, sourceOf} from '../lib/cli/flags.js';
 import {showVerified} from '../lib/cli/show-verified.js';
 import {AppError} from '../lib/errors.js';
 import {exitCodeOfResults, type VerifyResult} from '../lib/services/verify-backup.js';
@@ -19,8 +19,9 @@ export default class Verify extends BaseCommand {
     'with valid indexes and constraints, its sequences, views and extensions; the scratch database is dropped again.\n' +
     'passed: the backup is what was dumped. failed: its bytes, rows or objects are not. not-possible: the server, the role, the\n' +
     'disk or the content of the backup did not allow the check, which says nothing about the backup.\n' +
+    'Code in the backup runs as a role without rights; where that is not possible, a superuser has to confirm (--yes, --confirm-db).\n' +
     'The outcome goes into the metadata, where list, status and prune look; a failure stands until the same or a stronger level passes.\n' +
-    'Exit codes: 0 passed, 2 usage, 3 not possible here, 4 failed, 130 interrupted.';
+    'Exit codes: 0 passed, 2 usage, 3 not possible here, 4 failed, 5 not confirmed, 130 interrupted.';
   static override examples = [
     '<%= config.bin %> verify --latest',
     '<%= config.bin %> verify --latest --level restore',
@@ -65,6 +66,7 @@ export default class Verify extends BaseCommand {
       helpValue: 'URL',
       summary: 'Another server to restore on; its database is only connected to.',
     }),
+    ...confirmFlags,
   };
 
   async run(): Promise<VerifyResult> {

@@ -16,6 +16,7 @@ export const faultPoints = [
   'prune.renamed',
   'prune.dump-removed',
   'prune.removed',
+  'verify.role-made',
   'verify.scratch-made',
   'verify.scratch-marked',
   'verify.loaded',

@@ -18,6 +18,17 @@ const notParsed: readonly (readonly [file: string, start: string, reason: string
   ['lib/services/restore-orders.ts', '${table}: ', 'a message'],
   ['lib/archive/dump-needs.ts', '', 'regular expressions that find statements in a list of contents'],
   ['lib/postgres/archive-list.ts', 'COMMENT - ', 'a regular expression for lists of contents'],
+  ['lib/postgres/archive-list.ts', 'COMMENT EXTENSION ', 'a line of a list of contents'],
+  [
+    'lib/services/prepare-scratch.ts',
+    'GRANT ALL ON %s',
+    'a format for the statements that the catalog names',
+  ],
+  [
+    'lib/services/prepare-scratch.ts',
+    'REVOKE ALL ON %s',
+    'a format for the statements that the catalog names',
+  ],
   ['lib/archive/copy-stream.ts', 'SET client_encoding', 'how a statement of a dump begins'],
   ['lib/postgres/create-database.ts', 'WITH (FORCE)', 'an option of DROP DATABASE'],
   ['lib/postgres/database-properties.ts', 'WITH GRANT OPTION', 'an option of GRANT'],

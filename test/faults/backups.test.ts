@@ -57,7 +57,14 @@ tellStories('backups', () => host, [
       prepare: (round, server) => situations.prepare.verify(round, server),
     },
     faults: faultsAt(
-      ['verify.scratch-made', 'verify.scratch-marked', 'verify.loaded', 'verify.compared', 'verify.dropped'],
+      [
+        'verify.role-made',
+        'verify.scratch-made',
+        'verify.scratch-marked',
+        'verify.loaded',
+        'verify.compared',
+        'verify.dropped',
+      ],
       [
         ['verify.scratch-made', 'error:QUERY_FAILED'],
         ['verify.loaded', 'SIGINT'],

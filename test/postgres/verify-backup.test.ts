@@ -68,10 +68,14 @@ async function verify(
   return result;
 }
 
-/** Databases that a proof left behind. */
-async function scratchDatabases(): Promise<string[]> {
+/** Scratch databases of this file's sources. */
+async function scratchDatabases(source = database.name): Promise<string[]> {
   const rows = await onServer((session) =>
-    session.query("SELECT datname FROM pg_database WHERE datname LIKE 'destino_scratch_%'"),
+    session.query(
+      `SELECT datname FROM pg_database WHERE datname LIKE 'destino_scratch_%'
+          AND shobj_description(oid, 'pg_database') LIKE '%' || $1 || '%'`,
+      [JSON.stringify({database: source}).slice(1, -1)],
+    ),
   );
   return rows.map((row) => row['datname'] ?? '');
 }
@@ -94,7 +98,7 @@ it('proves a backup with a subscription without touching the slot that it names,
   try {
     const proof = await verify('custom', {backupFile: made.path, level: 'restore'});
     expect(proof).toMatchObject({ok: true, level: 'restore'});
-    expect(await scratchDatabases()).toEqual([]);
+    expect(await scratchDatabases(subscribed.name)).toEqual([]);
   } finally {
     await rm(made.path);
     await rm(made.metadataPath);

@@ -9,6 +9,7 @@ import {type Connection, withDatabase} from '../../src/lib/postgres/connection.j
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {verifyBackup, type VerifiedBackup} from '../../src/lib/services/verify-backup.js';
 import {makeBackup} from '../support/make-backup.js';
 import {until} from '../support/observe.js';
@@ -151,33 +152,32 @@ describe('the outcome of a restore test', () => {
 });
 
 describe('where nothing can be written', () => {
-  it.each([
-    ['a restore test', (within: TestContext) => verify(within)],
-    [
-      'restore --create-db',
-      (within: TestContext) =>
-        restoreDatabase(within, {backupFile: backup, targetDb: 'made', createDb: true}),
-    ],
-    [
-      'restore --drop-existing',
-      (within: TestContext) => restoreDatabase(within, {backupFile: backup, dropExisting: true}),
-    ],
+  type Act = (within: TestContext) => Promise<VerifiedBackup | undefined>;
+  const restore =
+    (request: RestoreRequest): Act =>
+    async (within) => {
+      await restoreDatabase(within, {backupFile: backup, ...request});
+      return undefined;
+    };
+  it.each<[string, Act]>([
+    ['a restore test', verify],
+    ['restore --create-db', restore({targetDb: 'made', createDb: true})],
+    ['restore --drop-existing', restore({dropExisting: true})],
   ])('%s is refused before it begins, and nothing is "still there"', async (_what, act) => {
     const reader = context(withDatabase(as('reader'), 'source'));
-    const error = await act(reader).then(
-      () => undefined,
-      (reason: unknown) => reason as AppError,
+    const {code, text} = await act(reader).then(
+      (result) => ({code: result?.code, text: result?.findings.join() ?? ''}),
+      (reason: unknown) => ({code: (reason as AppError).code, text: (reason as AppError).message}),
     );
-    expect(error).toMatchObject({code: 'NOT_SUPPORTED_HERE'});
-    expect(error?.message).toContain('read-only');
-    expect(`${error?.message ?? ''} ${reader.warnings.join(' ')}`).not.toMatch(/still there|dropped/);
+    expect(code).toBe('NOT_SUPPORTED_HERE');
+    expect(text).toContain('read-only');
+    expect(`${text} ${reader.warnings.join(' ')}`).not.toMatch(/still there|dropped/);
     expect(await journals()).toEqual([]);
   });
 
   it('says nothing of a database that the server refused to create, and leaves no journal', async () => {
     const stranger = context(withDatabase(as('stranger'), 'source'));
-    const error = await verify(stranger).catch((reason: unknown) => reason as AppError);
-    expect(error).toMatchObject({code: 'PERMISSION_DENIED'});
+    expect(await verify(stranger)).toMatchObject({outcome: 'not-possible', code: 'PERMISSION_DENIED'});
     expect(stranger.warnings.join()).not.toContain('Could not drop');
     expect(await journals()).toEqual([]);
   });
@@ -202,6 +202,13 @@ describe('a role without CONNECT on the source', () => {
     await verify(at(maker, points, async (database) => void tried.push(await enter(database))));
     expect(tried).toHaveLength(points.length);
     expect(tried).not.toContain('entered');
+  });
+
+  it('does not enter a database that was closed to it before a restore filled it', async () => {
+    await run('CREATE DATABASE target OWNER maker');
+    await run('REVOKE CONNECT ON DATABASE target FROM PUBLIC');
+    await restoreDatabase(context(withDatabase(as('maker'), 'target')), {backupFile: backup});
+    expect(await enter('target')).toBe('PERMISSION_DENIED');
   });
 
   it.each([

@@ -10,6 +10,7 @@ import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
 import {withAppSession} from './app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
 import {listDatabases} from '../../src/lib/postgres/database-mark.js';
+import {listScratchRoles} from '../../src/lib/postgres/scratch-role.js';
 import {until} from './observe.js';
 
 export interface Watched {
@@ -96,6 +97,8 @@ async function checkDatabases({server, databases}: Watched, traces: Traces): Pro
     const isKnown = name in databases || mark?.kind === 'set-aside' || standing.has(name);
     if (!traces.onServer && (isWork || !isKnown)) broken.push(`the database "${name}" was left behind`);
   }
+  const roles = traces.onServer ? [] : await withAppSession(server, listScratchRoles);
+  for (const {name} of roles) broken.push(`the role "${name}" was left behind`);
   return broken;
 }
 

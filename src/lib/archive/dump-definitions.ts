@@ -6,6 +6,7 @@ import {textOf} from './text-of.js';
 export interface DumpDefinition extends DumpSection {
   /** As pg_dump wrote them, each without what surrounds it; the one that sets the owner is not among them. */
   readonly statements: readonly string[];
+  readonly ownerStatement?: string;
 }
 
 /** Begins the line behind a plain dump, a comment to everybody else; JSON without letters beyond ASCII follows. */
@@ -45,6 +46,7 @@ export async function readDefinitions(
 interface OpenDefinition extends DumpSection {
   statements: string[];
   owner: string;
+  ownerStatement?: string;
 }
 
 /** For a reader of a plain dump that passes it by. */
@@ -67,8 +69,12 @@ export function collectDefinitions(): {
     const open = found.at(-1);
     if (!open || /^(?:SET|SELECT pg_catalog\.set_config) ?/.test(text) || text === '') return;
     const owner = /^ALTER [^'$]* OWNER TO (.*);$/s.exec(text)?.[1];
-    if (owner === undefined) open.statements.push(text);
-    else open.owner = readIdentifier(owner, 0)?.name ?? owner;
+    if (owner === undefined) {
+      open.statements.push(text);
+      return;
+    }
+    open.owner = readIdentifier(owner, 0)?.name ?? owner;
+    open.ownerStatement = text;
   };
   return {
     reads: (line, section, isBetween) => {

@@ -10,6 +10,8 @@ export interface DumpNeeds {
   /** Roles that policies apply to. */
   readonly policyRoles: readonly string[];
   readonly extensions: readonly string[];
+  /** The same in the dump's order, with the schema of their objects. */
+  readonly installations: readonly {readonly extension: string; readonly schema: string | null}[];
 }
 
 const name = String.raw`("(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)`;
@@ -23,7 +25,9 @@ const defaultPrivilegeLine = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR
 const policyLine = new RegExp(
   String.raw`^CREATE POLICY .*? TO ((?:${name}(?:, )?)+)(?: USING | WITH CHECK |;)`,
 );
-const extensionLine = new RegExp(String.raw`^CREATE EXTENSION IF NOT EXISTS ${name} `);
+const extensionLine = new RegExp(
+  String.raw`^CREATE EXTENSION IF NOT EXISTS ${name}(?: WITH SCHEMA ${name})?`,
+);
 
 /** Pseudo-roles that every server has. */
 const keywords = new Set(['PUBLIC', 'public', 'CURRENT_USER', 'SESSION_USER', 'CURRENT_ROLE']);
@@ -34,10 +38,10 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
   const superusers = new Set<string>();
   const grantees = new Set<string>();
   const policyRoles = new Set<string>();
-  const extensions = new Set<string>();
+  const installations = new Map<string, string | null>();
   const add = (set: Set<string>, quoted: string | undefined): void => {
     if (quoted === undefined || keywords.has(quoted)) return;
-    set.add(quoted.startsWith('"') ? quoted.slice(1, -1).replaceAll('""', '"') : quoted);
+    set.add(unquoted(quoted));
   };
   return {
     read: (line) => {
@@ -54,14 +58,21 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
         for (const [role] of (policyLine.exec(line)?.[1] ?? '').matchAll(new RegExp(name, 'g')))
           add(policyRoles, role);
       }
-      if (line.startsWith('CREATE EXTENSION ')) add(extensions, extensionLine.exec(line)?.[1]);
+      const [, extension, schema] = extensionLine.exec(line) ?? [];
+      if (extension !== undefined)
+        installations.set(unquoted(extension), schema === undefined ? null : unquoted(schema));
     },
     needs: () => ({
       owners: [...owners].sort(),
       superusers: [...superusers].sort(),
       grantees: [...grantees].sort(),
       policyRoles: [...policyRoles].sort(),
-      extensions: [...extensions].sort(),
+      extensions: [...installations.keys()].sort(),
+      installations: [...installations].map(([extension, schema]) => ({extension, schema})),
     }),
   };
+}
+
+function unquoted(name: string): string {
+  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
 }

@@ -97,7 +97,8 @@ const longestKnownLine = 1024;
 
 /** The object that a heading is of; null for any other line. */
 export function sectionIn(line: string): DumpSection | null {
-  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: (.*)$/.exec(line);
+  // Of an object without an owner of its own, as a comment on an extension, the line may end behind "Owner:".
+  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner:(?: (.*))?$/.exec(line);
   if (!match) return null;
   const [, name = '', type = '', schema = '', owner = ''] = match;
   return {name, type, schema, owner: owner === '-' ? '' : owner};

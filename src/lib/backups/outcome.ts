@@ -36,10 +36,15 @@ export function outcomeOfError(
 ): Exclude<Outcome, 'passed'> | undefined {
   if (!(error instanceof AppError)) return undefined;
   if (error.exitCode === exitStatus.integrity) return 'failed';
-  if (error.exitCode === exitStatus.usage || error.code === 'UNEXPECTED') return undefined;
+  if (error.exitCode === exitStatus.usage || isAnswer(error.code)) return undefined;
   // The words of a tool decide before its code: that was chosen by patterns, which the text of a row can match as well.
   const lines = [...error.details, ...(refusals.includes(error.code) ? [error.message] : [])];
   return areDataRefused(lines, systemErrorCode(error.cause), content) ? 'failed' : 'not-possible';
+}
+
+/** A defect, or what somebody answered or could not be asked. */
+function isAnswer(code: ErrorCode): boolean {
+  return ['UNEXPECTED', 'CONFIRMATION_NEEDED', 'NOT_CONFIRMED'].includes(code);
 }
 
 /** Client-side errors of pg_restore about the archive itself (src/bin/pg_dump/pg_backup_custom.c, compress_*.c). */

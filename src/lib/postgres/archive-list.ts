@@ -2,15 +2,24 @@
 
 import type {DetectedDump} from '../archive/detect-format.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
+import {quoteIdentifier} from './quote.js';
 
 export interface NamedTable {
   readonly schema: string;
   readonly name: string;
 }
 
+/** Objects of the dump that exist before it is loaded. */
+export interface Prepared {
+  readonly schemas: readonly string[];
+  readonly extensions: readonly string[];
+}
+
 export interface EntrySelection {
   readonly isSuperuser: boolean;
   readonly dump: Pick<DetectedDump, 'dumpMajor' | 'format'>;
+  /** Where a role without rights restores: what a superuser created before. */
+  readonly prepared?: Prepared | undefined;
   /** All tables of the dump, to tell apart names that begin alike. */
   readonly tables: readonly NamedTable[];
   /** Only these tables; everything when empty. */
@@ -34,8 +43,10 @@ function keepsPublicSchema({dump, isSuperuser}: Pick<EntrySelection, 'dump' | 'i
 /** Why `selectEntries`, and what does the same for plain dumps, leave a definition out; undefined where they do not. */
 export function whyLeftOut(
   {type, name}: Pick<DumpSection, 'type' | 'name'>,
-  selection: Pick<EntrySelection, 'dump' | 'isSuperuser'>,
+  selection: Pick<EntrySelection, 'dump' | 'isSuperuser' | 'prepared'>,
 ): string | undefined {
+  const why = selection.prepared && whyNotByRole(`${type} ${name} `, selection.prepared);
+  if (why !== undefined) return why;
   const isOwnersOnly =
     type === 'COMMENT' && !selection.isSuperuser && /^(?:SCHEMA public|EXTENSION "?plpgsql"?)$/.test(name);
   const isPublic = type === 'SCHEMA' && name === 'public' && !keepsPublicSchema(selection);
@@ -60,6 +71,13 @@ export function selectEntries(
       left.push(`left out, the target has its own: ${line.replace(/^\d+; \d+ \d+ /, '')}`);
       return false;
     }
+    // "COMMENT - EVENT TRIGGER name owner": neither has a schema.
+    const object = line.replace(/^\d+; \d+ \d+ /, '').replace(' - ', ' ');
+    const why = selection.prepared && whyNotByRole(object, selection.prepared);
+    if (why !== undefined) {
+      left.push(`left out, ${why}: ${object}`);
+      return false;
+    }
     if (selection.onlyTables.length === 0) return true;
     const table = tableOf(line, selection.tables);
     return selection.onlyTables.some(
@@ -67,6 +85,23 @@ export function selectEntries(
     );
   });
   return {entries, left};
+}
+
+/** Nothing else in a dump depends on these, so a role without rights can restore the rest. */
+const superusersOnly = /^(?:COMMENT )?(?:EVENT TRIGGER|SUBSCRIPTION(?: TABLE)?) /;
+
+/**
+ * Why a role without rights does not restore an object itself; undefined where it does.
+ * @param object type and name, with a space behind each
+ */
+export function whyNotByRole(object: string, {schemas, extensions}: Prepared): string | undefined {
+  if (superusersOnly.test(object)) return 'which only a superuser may create';
+  const isPrepared =
+    schemas.some((name) => object.startsWith(`SCHEMA ${name} `)) ||
+    extensions.some((name) =>
+      [name, quoteIdentifier(name)].some((form) => object.startsWith(`COMMENT EXTENSION ${form} `)),
+    );
+  return isPrepared ? 'which were created before' : undefined;
 }
 
 /** The table whose definition or rows the entry is. */

@@ -78,7 +78,8 @@ const scratchName = /^destino_scratch_[0-9a-f]{12}$/;
 /**
  * Why a mark is not believed, as words behind "it": whoever owns a database can write any comment on it. A mark counts
  * when the name has the form and the time that this program gives, the time has passed, and the database belongs to the
- * running role, a superuser, or the owner of the database that it stands for.
+ * running role, a superuser, or the owner of the database that it stands for; a scratch database can belong to the role of its name,
+ * which only they can create.
  * @param databases all of the server
  */
 export function whyDoubtful(
@@ -90,7 +91,8 @@ export function whyDoubtful(
   if (!isNamedByUs(database.name, mark)) return 'is not named as this program names such a database';
   if (Date.parse(mark.at) > now.getTime() + clockSkewMs) return `bears a time that has not come, ${mark.at}`;
   const original = databases.find(({name}) => name === mark.database);
-  const isTrusted = database.isOwnedByAuthority || database.owner === original?.owner;
+  const isOfOwnRole = mark.kind === 'scratch' && database.owner === database.name;
+  const isTrusted = database.isOwnedByAuthority || isOfOwnRole || database.owner === original?.owner;
   return isTrusted
     ? undefined
     : `belongs to "${database.owner}"${original ? `, and "${original.name}" to "${original.owner}"` : ''}`;

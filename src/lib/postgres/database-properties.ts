@@ -77,6 +77,9 @@ export function settingStatement(database: string, role: string | null, setting:
 
 const privilegeLetters: Readonly<Record<string, string>> = {C: 'CREATE', T: 'TEMPORARY', c: 'CONNECT'};
 
+/** What PUBLIC may do with a new database (manual, 5.8, table 5.2); pg_database has null for it. */
+export const defaultDatabaseAcl: readonly string[] = ['=Tc/'];
+
 export interface AclStatement {
   /** The role that is granted something; null for PUBLIC. */
   readonly role: string | null;
@@ -85,11 +88,11 @@ export interface AclStatement {
 
 /**
  * Statements that give the database exactly these access rights, where only PUBLIC has others than a new database gives it.
- * @param acl aclitem texts such as `app=CTc/owner`; null for the rights of a new database (manual, 5.8, table 5.2)
+ * @param acl aclitem texts such as `app=CTc/owner`; null to leave them as they are
  */
 export function aclStatements(database: string, acl: readonly string[] | null): AclStatement[] {
+  if (acl === null) return [];
   const on = `ON DATABASE ${quoteIdentifier(database)}`;
-  if (acl === null) return [{role: null, sql: `GRANT CONNECT, TEMPORARY ${on} TO PUBLIC`}];
   const grants = acl.flatMap((item) => {
     const match = /^("(?:[^"]|"")*"|[^"=]*)=([A-Za-z*]*)\//.exec(item);
     const name = (match?.[1] ?? '').replace(/^"(.*)"$/s, '$1').replaceAll('""', '"');

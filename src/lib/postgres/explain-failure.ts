@@ -132,7 +132,7 @@ const explanations: Explanation[] = [
   },
   {
     pattern:
-      /permission denied|must be owner of|must be superuser|must be member of role|must be able to SET ROLE/,
+      /permission denied|must be owner of|must be superuser|must have privileges of|only superusers? |must be member of role|must be able to SET ROLE/,
     code: 'PERMISSION_DENIED',
     message: 'The role lacks a right.',
     hint: 'Use the owner of the objects or a more powerful role; destino-db doctor shows what is missing.',

@@ -1,12 +1,23 @@
 /** A PostgreSQL server of its own on this machine: for proofs by restore, the demo, the benchmark and the tests. */
 import {spawn} from 'node:child_process';
-import {randomBytes} from 'node:crypto';
+import {randomBytes, randomInt} from 'node:crypto';
 import {constants} from 'node:fs';
-import {access, chmod, chown, mkdir, open, readFile, writeFile} from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  chown,
+  lchown,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
-import {AppError, messageOf} from '../errors.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {makeTemporaryFolder} from '../temporary-folder.js';
 import type {Connection} from './connection.js';
 import {usualFolders} from './find-tools.js';
@@ -55,7 +66,6 @@ export async function serverBinFolders(): Promise<{folder: string; major: number
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   const {keepIn, superuser = 'postgres'} = options;
   const folder = keepIn ?? (await makeTemporaryFolder('cluster'));
-  const account = await unprivilegedAccount();
   const passwordFile = join(folder, 'password');
   const data = join(folder, 'data');
   const logFile = join(folder, 'server.log');
@@ -68,6 +78,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
     );
     const password = known?.trim() ?? randomBytes(12).toString('hex');
     if (known === undefined) {
+      const account = await initialAccount();
       await mkdir(folder, {recursive: true});
       await writeFile(passwordFile, `${password}\n`, {mode: 0o600});
       await chmod(folder, 0o700);
@@ -79,7 +90,9 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
         `--pgdata=${data}`, `--username=${superuser}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256',
         '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync',
       ], account, logFile); // prettier-ignore
+      if (account) await giveToNobodyElse(folder);
     }
+    const account = process.getuid?.() === 0 ? await stat(data) : undefined;
     const port = await freePort();
     const settings = [
       `port = ${port}`, "listen_addresses = '127.0.0.1'", "unix_socket_directories = ''",
@@ -129,16 +142,43 @@ interface Account {
   gid: number;
 }
 
-/** The server refuses to run as root; "postgres" or "nobody" runs it then. */
-async function unprivilegedAccount(): Promise<Account | undefined> {
+/** initdb refuses to run as root, and as an account without a name. */
+async function initialAccount(): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
-  const accounts = new Map(
+  const accounts = await knownAccounts();
+  return accounts.get('nobody') ?? accounts.get('postgres');
+}
+
+async function knownAccounts(): Promise<Map<string, Account>> {
+  return new Map(
     (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => {
       const [name = '', , uid, gid] = line.split(':');
       return [name, {uid: Number(uid), gid: Number(gid)}] as const;
     }),
   );
-  return accounts.get('postgres') ?? accounts.get('nobody');
+}
+
+/** Numbers for accounts that exist for a while (systemd, "Users, Groups, UIDs and GIDs": dynamic service users). */
+const passingAccounts = {first: 61_184, last: 65_519};
+
+/**
+ * The server runs the code of whatever is restored into it, so it runs under a number that no account has and that owns nothing but
+ * this folder: neither the files of other services nor their processes are its own. Where the number cannot be taken, as in a
+ * container with few of them, it stays with the account that it has.
+ */
+async function giveToNobodyElse(folder: string): Promise<void> {
+  const taken = new Set([...(await knownAccounts()).values()].map(({uid}) => uid));
+  let number: number;
+  do number = randomInt(passingAccounts.first, passingAccounts.last + 1);
+  while (taken.has(number));
+  try {
+    await chown(folder, number, number);
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return;
+  }
+  for (const entry of await readdir(folder, {recursive: true}))
+    await lchown(join(folder, entry), number, number);
 }
 
 /** initdb needs another account than this process's when that is root, which run-tool does not offer. */
@@ -151,7 +191,7 @@ async function asAccount(
   const log = await open(logFile, 'a');
   try {
     const child = spawn(path, args, {
-      ...account,
+      ...idsOf(account),
       cwd: '/',
       env: toolEnvironment(),
       stdio: ['ignore', log.fd, log.fd],
@@ -177,7 +217,7 @@ async function startServer(
   const log = await open(logFile, 'a');
   // Detached: a Ctrl-C at the terminal must reach this program first, which then stops the server in order.
   const child = spawn(path, ['-D', data], {
-    ...account, cwd: '/', env: toolEnvironment(), detached: true, stdio: ['ignore', log.fd, log.fd],
+    ...idsOf(account), cwd: '/', env: toolEnvironment(), detached: true, stdio: ['ignore', log.fd, log.fd],
   }); // prettier-ignore
   await log.close();
   let failure: string | undefined;
@@ -228,6 +268,10 @@ function startKeeper(folder: string, isKept: boolean): () => Promise<void> {
     })();
     return stopping;
   };
+}
+
+function idsOf(account: Account | undefined): Partial<Account> {
+  return account ? {uid: account.uid, gid: account.gid} : {};
 }
 
 function toolEnvironment(): NodeJS.ProcessEnv {

@@ -18,6 +18,8 @@ export interface NeedsCheck {
   readonly session: Connection;
   readonly rights: RoleRights;
   readonly request: RestoreRequest;
+  /** Neither owners nor grants are restored. */
+  readonly isWithoutOwners?: boolean;
 }
 
 /**
@@ -35,7 +37,9 @@ export async function checkNeeds(
   const all = await readDumpNeeds(check.source, check.pgRestore, context.signal);
   // Of chosen tables neither rights nor policies are restored, nor are extensions.
   const isPart = (request.includeTables?.length ?? 0) > 0;
-  const needs = isPart ? {owners: all.owners, grantees: [], policyRoles: [], extensions: []} : all;
+  const part = isPart ? {owners: all.owners, grantees: [], policyRoles: [], extensions: []} : all;
+  const isWithout = check.isWithoutOwners === true;
+  const needs = isWithout ? {...part, owners: [], grantees: []} : part;
   const found = await withSession(
     check.session,
     async (session) => ({
@@ -69,6 +73,7 @@ export async function checkNeeds(
     );
   }
   for (const line of fatal) context.warn(`${line}; what needs it will fail.`);
+  if (isWithout) return {noOwner: true, noAcl: true, disablesTriggers};
   if (isPlain) return {noOwner: false, noAcl: false, disablesTriggers};
   const noOwner = found.owners.missing.length + found.owners.foreign.length > 0;
   const noAcl = found.grantees.missing.length > 0;

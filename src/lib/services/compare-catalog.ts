@@ -92,16 +92,24 @@ const schemaOnly = {
   snapshot: undefined,
 } as const;
 
-/** What a load leaves out or cannot keep, as limits of the comparison afterwards. */
-export function limitsOf({
-  options,
-  dump,
-  isSuperuser,
-}: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser'>): ComparisonLimits {
+/**
+ * What a load leaves out or cannot keep, and what pg_dump does not show, as limits of the comparison afterwards.
+ * @param seesAll whether a superuser reads the restored database
+ */
+export function limitsOf(
+  {options, dump, isSuperuser, prepared}: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'prepared'>,
+  seesAll = isSuperuser,
+): ComparisonLimits {
+  const isPublic = (definition: DumpDefinition): boolean =>
+    definition.type === 'SCHEMA' && definition.name === 'public';
   return {
     owners: options.noOwner ? {why: 'which were not restored'} : undefined,
     grants: options.noAcl ? {why: 'which were not restored'} : undefined,
-    leftOut: (definition) => whyLeftOut(definition, {dump, isSuperuser}),
+    leftOut: (definition) =>
+      whyLeftOut(definition, {dump, isSuperuser, prepared}) ??
+      // It stands in a dump for its owner alone.
+      (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??
+      (definition.type === 'USER MAPPING' && !seesAll ? 'whose options this role cannot read' : undefined),
   };
 }
 

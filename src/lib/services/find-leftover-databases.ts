@@ -13,6 +13,7 @@ import {
 import {dropWorkDatabase} from '../postgres/create-database.js';
 import {inspectTables} from '../postgres/inspect-database.js';
 import {withMaintenanceSession} from '../postgres/maintenance.js';
+import {dropScratchRole, listScratchRoles} from '../postgres/scratch-role.js';
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
 import {formatAge, formatBytes} from '../format.js';
 import {describeProcess, fateOf} from '../process-identity.js';
@@ -49,11 +50,15 @@ export async function findLeftoverDatabases(
     .filter((journal) => journal.fate === 'dead')
     .flatMap((journal) => journal.unfinished)
     .filter((entry) => 'server' in entry && isSameServer(entry.server, connection));
-  const {listed, isSettled} = await withMaintenanceSession(
+  const {listed, roles, isSettled} = await withMaintenanceSession(
     connection,
     async (session) => {
       const settled = await settle(session, entries);
-      return {listed: await listDatabases(session), isSettled: settled};
+      return {
+        listed: await listDatabases(session),
+        roles: await listScratchRoles(session),
+        isSettled: settled,
+      };
     },
     {signal: ctx.signal},
   );
@@ -69,6 +74,11 @@ export async function findLeftoverDatabases(
     if (database.mark) leftovers.push(...(await leftoverOfMark(found, database, database.mark)));
   }
   for (const entry of entries) leftovers.push(...(await leftoverOfEntry(found, entry)));
+  for (const role of roles) {
+    // A role goes together with its database, or alone when that is gone or was never created.
+    if (!found.databases.has(role.name))
+      leftovers.push(...(await leftoverOfRole(found, role.name, role.mark)));
+  }
   const seen = new Set<string>();
   return leftovers.filter((one) => {
     const key = `${one.what} ${one.action}`;
@@ -212,10 +222,31 @@ function dropLeftover(
     run: () =>
       withMaintenanceSession(
         found.connection,
-        (session) => dropWorkDatabase(session, found.connection, database.name),
+        async (session) => {
+          await dropWorkDatabase(session, found.connection, database.name);
+          if (what.kind === 'scratch-database') await dropScratchRole(session, database.name);
+        },
         {signal: found.ctx.signal},
       ),
   };
+}
+
+async function leftoverOfRole(found: Found, name: string, mark: DatabaseMark): Promise<Leftover[]> {
+  const fate = mark.owner ? await fateOf(mark.owner) : 'elsewhere';
+  const ageMs = found.ctx.clock.now().getTime() - Date.parse(mark.at);
+  if (fate === 'alive' || (fate === 'elsewhere' && ageMs < abandonedAfterMs)) return [];
+  return [
+    {
+      kind: 'scratch-database',
+      what: `role ${name}`,
+      action: 'drop',
+      reason: 'its run has ended',
+      run: () =>
+        withMaintenanceSession(found.connection, (session) => dropScratchRole(session, name), {
+          signal: found.ctx.signal,
+        }),
+    },
+  ];
 }
 
 function reopen(found: Found, names: readonly string[]): Leftover[] {

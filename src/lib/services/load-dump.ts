@@ -2,7 +2,7 @@
 import type {DetectedDump} from '../archive/detect-format.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
 import {AppError} from '../errors.js';
-import {type NamedTable, selectEntries} from '../postgres/archive-list.js';
+import {type NamedTable, type Prepared, selectEntries} from '../postgres/archive-list.js';
 import {withSession, withTransaction} from '../postgres/client.js';
 import {type Connection, toolsName} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
@@ -37,6 +37,8 @@ export interface DumpLoad {
   readonly encoding: string;
   /** Only these tables; everything when empty. */
   readonly onlyTables: readonly NamedTable[];
+  /** Where a role without rights loads: what a superuser created before. */
+  readonly prepared?: Prepared | undefined;
 }
 
 export interface LoadOutcome {

@@ -19,7 +19,9 @@ import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
 import {compareCatalog, describeDifferences, limitsOf} from './compare-catalog.js';
 import {checkNeeds} from './check-needs.js';
+import {giveRights} from './give-rights.js';
 import {type DumpLoad, loadDump} from './load-dump.js';
+import {nothingPrepared, prepareScratch, withdrawGrants} from './prepare-scratch.js';
 import {readDumpDefinitions, readDumpNeeds, readingOptions, type RestoreSource} from './restore-source.js';
 import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
 
@@ -73,23 +75,33 @@ export async function proveByRestore(
     });
     await context.reach('verify.loaded');
     const restoreDuration = elapsedMs(context.clock, startedMs);
-    const compared = await compare(context, read, load);
+    const compared = await compare(context, read, load, scratch);
     await context.reach('verify.compared');
-    return {...compared, restoreDuration};
+    return {
+      findings: compared.findings,
+      notes: [...whoRan(scratch), ...compared.notes],
+      restoreDuration,
+    };
   });
 }
 
-async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch): Promise<DumpLoad> {
+type ScratchLoad = DumpLoad & {readonly needs: DumpNeeds};
+
+/** Code in the backup runs with the rights of the role that loads it. */
+function whoRan({creator, rights, isOwnServer}: Scratch): string[] {
+  return creator || isOwnServer ? [] : [`The code in the backup ran with the rights of "${rights.name}".`];
+}
+
+async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch): Promise<ScratchLoad> {
   const {settings, signal} = context;
   const {dump, backup, contents} = read;
   const {rights, connection} = scratch;
   const major = dump.dumpMajor ?? undefined;
   const pgRestore = dump.format === 'sql' ? null : await findTool('pg_restore', settings, major);
   const source: RestoreSource = {...backup, backup, dump};
-  if (scratch.isOwnServer) {
-    const needs = await readDumpNeeds(source, pgRestore, signal);
-    await makeRoles(connection, needs, signal);
-  }
+  const {creator} = scratch;
+  const needs = await readDumpNeeds(source, pgRestore, signal);
+  if (scratch.isOwnServer) await makeRoles(creator?.connection ?? connection, needs, signal);
   // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
   const quiet = {...context, warn: () => {}};
   const possible = await checkNeeds(quiet, {
@@ -98,6 +110,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     session: connection,
     rights,
     request: {},
+    isWithoutOwners: !rights.isSuperuser,
   }).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'NOT_SUPPORTED_HERE') throw error;
     throw new AppError(error.code, `No proof could be made: ${error.message}`, {
@@ -106,7 +119,12 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
       cause: error,
     });
   });
+  const prepared = creator?.rights.isSuperuser
+    ? await prepareScratch(creator.connection, rights.name, needs, signal)
+    : nothingPrepared;
   return {
+    needs,
+    prepared: rights.isSuperuser ? undefined : prepared,
     dump,
     pgRestore,
     target: connection,
@@ -147,7 +165,8 @@ async function makeRoles(
 async function compare(
   context: RunContext,
   read: ReadBackup,
-  load: DumpLoad,
+  load: ScratchLoad,
+  {creator, rights: role}: Scratch,
 ): Promise<{findings: string[]; notes: string[]}> {
   const {contents, backup, dump} = read;
   const {signal} = context;
@@ -157,14 +176,18 @@ async function compare(
     });
     const health = await withSession(load.target, (session) => inspectHealth(session, contents), {signal});
     const definitions = await readDumpDefinitions({...backup, backup, dump}, load.pgRestore, signal);
+    // pg_dump runs no code of the database that it reads, and shows a superuser more of it.
+    const reader = creator?.rights.isSuperuser === true ? creator.connection : null;
+    if (reader) await withdrawGrants(reader, role.name, signal);
+    const rights = reader ? await giveRights(reader, definitions, load.needs, signal) : {};
     const {differences, notCompared} = await compareCatalog(context, {
       dump,
       definitions,
       encoding: contents.encoding,
-      database: load.target,
+      database: reader ?? load.target,
       serverMajor: load.serverMajor,
       excludeSchemas: [],
-      limits: limitsOf(load),
+      limits: limitsOf({...load, options: {...load.options, ...rights}}, load.isSuperuser || reader !== null),
     });
     return {
       findings: [...rows, ...health.findings, ...describeDifferences(differences)],

@@ -11,7 +11,11 @@ import {
   openWorkDatabase,
 } from '../postgres/create-database.js';
 import {listDatabases, whyDoubtful} from '../postgres/database-mark.js';
-import {applyDatabaseProperties, comparedProperties} from '../postgres/database-properties.js';
+import {
+  applyDatabaseProperties,
+  comparedProperties,
+  defaultDatabaseAcl,
+} from '../postgres/database-properties.js';
 import {lockWaitMsFor} from '../postgres/lock-watch.js';
 import {describeProcess, fateOf, thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
@@ -179,7 +183,8 @@ async function carryOver(
   carried: CarriedOver,
 ): Promise<string[]> {
   // The comment follows with the name; until then it is the mark.
-  const properties = {...carried.properties, databaseComment: null};
+  const databaseAcl = carried.properties.databaseAcl ?? [...defaultDatabaseAcl];
+  const properties = {...carried.properties, databaseAcl, databaseComment: null};
   const failures = await applyDatabaseProperties(session, staging, properties);
   for (const failure of failures) context.warn(`Not carried over: ${failure}`);
   const backup = await backupProperties(source, load.pgRestore, context.signal);

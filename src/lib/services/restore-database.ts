@@ -236,6 +236,7 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
       `contains  ${describeContent(plan)}`,
       `there now ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,
       `how       ${steps[plan.way]}`,
+      ...(plan.rights.isSuperuser ? [`rights    ${superuserNote(plan)}`] : []),
     ],
   });
 }

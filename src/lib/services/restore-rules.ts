@@ -3,6 +3,7 @@ import {isDataSection} from '../archive/dump-definitions.js';
 import type {DumpStatement} from '../archive/dump-statements.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {textOf} from '../archive/text-of.js';
+import {whyNotByRole} from '../postgres/archive-list.js';
 import type {DumpLoad} from './load-dump.js';
 
 /**
@@ -10,20 +11,24 @@ import type {DumpLoad} from './load-dump.js';
  * @returns as `DumpScriptRun.edit`
  */
 export function restoreRules(
-  load: Pick<DumpLoad, 'dump' | 'options' | 'onlyTables' | 'serverMajor' | 'isSuperuser'>,
+  load: Pick<DumpLoad, 'dump' | 'options' | 'onlyTables' | 'serverMajor' | 'isSuperuser' | 'prepared'>,
   leftOut: Set<string>,
 ): (statement: DumpStatement) => string | null {
-  const {schemaOnly, dataOnly} = load.options;
+  const {schemaOnly, dataOnly, noOwner, noAcl} = load.options;
   const wanted = new Set(load.onlyTables.map((table) => `${table.schema}.${table.name}`));
   const keeps = (section: DumpSection): boolean => {
     // Of an archive pg_restore has left out the rest already.
     if (load.dump.format !== 'sql') return true;
     if (isDataSection(section) ? schemaOnly : dataOnly) return false;
+    if (noAcl && ['ACL', 'DEFAULT ACL'].includes(section.type)) return false;
+    if (load.prepared && whyNotByRole(`${section.type} ${section.name} `, load.prepared) !== undefined)
+      return false;
     if (wanted.size === 0) return true;
     return ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(`${section.schema}.${section.name}`);
   };
   return ({sql, section, encoding}) => {
     if (section && !keeps(section)) return null;
+    if (noOwner && /^ALTER [^'$]* OWNER TO [^;]*;$/s.test(sql)) return null;
     if (sql === 'SET transaction_timeout = 0;') return load.serverMajor < 17 ? null : sql;
     const isEverywhere =
       sql === 'CREATE SCHEMA public;' ||

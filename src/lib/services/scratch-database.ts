@@ -1,5 +1,4 @@
 /** A database made for a proof by restore, gone afterwards whatever happens. */
-import {randomBytes} from 'node:crypto';
 import type {RestoredSize} from '../backups/restored-size.js';
 import {AppError, messageOf} from '../errors.js';
 import {type Session, withSession} from '../postgres/client.js';
@@ -19,22 +18,26 @@ import {
 } from '../postgres/create-database.js';
 import type {DatabaseLocale} from '../postgres/inspect-database.js';
 import {inspectRole, requireWritable, type RoleRights} from '../postgres/inspect-target.js';
+import {createScratchRole, dropScratchRole, scratchName, type ScratchRole} from '../postgres/scratch-role.js';
 import {serverBinFolders, startLocalCluster} from '../postgres/local-cluster.js';
 import {thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
 import {requireServerDisk} from './check-server-disk.js';
+import {isProductionDatabase} from './guard-production.js';
 
 export type ScratchPlace =
   {readonly kind: 'same'} | {readonly kind: 'local'} | {readonly kind: 'url'; readonly url: string};
 
 export interface Scratch {
-  /** To the scratch database. */
+  /** To the scratch database, as the role that loads it. */
   readonly connection: Connection;
-  /** What the connection's role may do on the server. */
+  /** What that role may do on the server. */
   readonly rights: RoleRights;
   /** Whether the whole server is thrown away afterwards, so that roles may be made on it. */
   readonly isOwnServer: boolean;
+  /** To the scratch database as the role of the URL, where one without rights loads it; null where the URL's own role does. */
+  readonly creator: {readonly connection: Connection; readonly rights: RoleRights} | null;
 }
 
 export interface ScratchSource {
@@ -98,6 +101,17 @@ async function chooseServer(major: number | null): Promise<string> {
   );
 }
 
+/** Where the database is created, and with which rights. */
+interface Site {
+  readonly server: Connection;
+  /** Of the URL's role. */
+  readonly rights: RoleRights;
+  readonly isOwnServer: boolean;
+}
+
+/** Why no role without rights can load the database. */
+class NoScratchRole extends Error {}
+
 async function onServer<T>(
   context: RunContext,
   server: Connection,
@@ -105,10 +119,59 @@ async function onServer<T>(
   isOwnServer: boolean,
   work: (scratch: Scratch) => Promise<T>,
 ): Promise<T> {
-  const name = `destino_scratch_${randomBytes(6).toString('hex')}`;
   const rights = await withSession(server, (session) => inspectServer(context, session, server, source), {
     signal: context.signal,
   });
+  const site = {server, rights, isOwnServer};
+  try {
+    return await withDatabaseOn(context, site, source, true, work);
+  } catch (error) {
+    const why = whyOwnRights(error, rights);
+    if (why === undefined) throw error;
+    await agreeToOwnRights(context, site, source, why);
+  }
+  return withDatabaseOn(context, site, source, false, work);
+}
+
+/** Why the URL's role has to load the database itself; undefined for every other error. */
+function whyOwnRights(error: unknown, rights: RoleRights): string | undefined {
+  if (error instanceof NoScratchRole) return error.message;
+  const needsMore = error instanceof AppError && error.code === 'PERMISSION_DENIED' && rights.isSuperuser;
+  return needsMore ? `a role without rights may not restore all of it: ${error.message}` : undefined;
+}
+
+/**
+ * A superuser has to agree before code of others runs with all its rights, other than on a server that is thrown away and whose
+ * account owns nothing else.
+ * @throws CONFIRMATION_NEEDED, NOT_CONFIRMED
+ */
+async function agreeToOwnRights(
+  context: RunContext,
+  {server, rights, isOwnServer}: Site,
+  source: ScratchSource,
+  why: string,
+): Promise<void> {
+  if (!rights.isSuperuser || (isOwnServer && process.getuid?.() === 0)) return;
+  await context.confirm({
+    action: `Run the code in the backup of "${source.database}" (functions, triggers, checks) as the superuser "${rights.name}".`,
+    host: server.host,
+    database: server.database,
+    isProduction: !isOwnServer && (await isProductionDatabase(context, server)),
+    plan: [
+      `because   ${why}`,
+      'instead   use a URL with a role that has CREATEDB alone, or --scratch local: then the code has no rights here',
+    ],
+  });
+}
+
+async function withDatabaseOn<T>(
+  context: RunContext,
+  {server, rights, isOwnServer}: Site,
+  source: ScratchSource,
+  hasOwnRole: boolean,
+  work: (scratch: Scratch) => Promise<T>,
+): Promise<T> {
+  const name = scratchName();
   const journal = openJournal(context, 'verify');
   const done = isOwnServer
     ? async () => {}
@@ -118,11 +181,17 @@ async function onServer<T>(
         database: name,
       });
   const existence: Existence = {isPossible: false};
+  const scratch = {connection: withDatabase(server, name), rights, isOwnServer};
   try {
-    await withSession(server, (session) => makeScratch(context, session, name, source, rights, existence), {
-      signal: context.signal,
-    });
-    return await work({connection: withDatabase(server, name), rights, isOwnServer});
+    const role = await withSession(
+      server,
+      (session) => makeScratch(context, session, {name, rights, source, hasOwnRole}, existence),
+      {signal: context.signal},
+    );
+    if (!role) return await work({...scratch, creator: null});
+    const connection = await logInAs(scratch.connection, role, rights, context.signal);
+    const own = {...rights, name: role.name, isSuperuser: false, canCreateDatabases: false};
+    return await work({connection, rights: own, isOwnServer, creator: scratch});
   } finally {
     // No signal: clearing up has to be done after an interruption too.
     const isGone = isOwnServer || !existence.isPossible || (await dropScratch(context, server, name));
@@ -133,6 +202,30 @@ async function onServer<T>(
       await journal.close();
     }
   }
+}
+
+/** @throws NoScratchRole where the server does not take its password */
+async function logInAs(
+  scratch: Connection,
+  role: ScratchRole,
+  rights: RoleRights,
+  signal: AbortSignal,
+): Promise<Connection> {
+  // Poolers of Supabase take "role.project" as the user.
+  const suffix = scratch.user.startsWith(`${rights.name}.`) ? scratch.user.slice(rights.name.length) : '';
+  const connection = {...scratch, user: role.name + suffix, password: role.password};
+  try {
+    const [row] = await withSession(connection, (session) => session.query('SELECT session_user AS name'), {
+      signal,
+    });
+    if (row?.['name'] === role.name) return connection;
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'AUTHENTICATION_FAILED') throw error;
+    throw new NoScratchRole(
+      `the server does not let a role with a password in (pg_hba.conf): ${error.message}`,
+    );
+  }
+  throw new NoScratchRole('the server does not log a role in by its own name');
 }
 
 /** What the role may do on a server where the database can be created. @throws NOT_SUPPORTED_HERE, DISK_FULL */
@@ -153,25 +246,46 @@ async function inspectServer(
   return inspectRole(session);
 }
 
+/** @returns the role that owns the database, where it is not the session's own @throws NoScratchRole */
 async function makeScratch(
   context: RunContext,
   session: Session,
-  name: string,
-  source: ScratchSource,
-  rights: RoleRights,
+  {
+    name,
+    rights,
+    source,
+    hasOwnRole,
+  }: {
+    readonly name: string;
+    readonly rights: RoleRights;
+    readonly source: ScratchSource;
+    readonly hasOwnRole: boolean;
+  },
   existence: Existence,
-): Promise<void> {
-  const {locale} = source;
-  await createWorkDatabase(session, name, {locale, owner: undefined}, rights.serverMajor, existence);
+): Promise<ScratchRole | undefined> {
+  const {locale, database} = source;
+  const at = context.clock.now().toISOString();
+  const mark = {kind: 'scratch', database, at, owner: await thisProcess(), comment: null} as const;
+  let role: ScratchRole | undefined;
+  if (hasOwnRole) {
+    existence.isPossible = true;
+    role = await createScratchRole(session, name, mark, rights.serverMajor);
+    if (!role) {
+      existence.isPossible = false;
+      throw new NoScratchRole('the role may not create another one without rights (CREATEROLE)');
+    }
+    await context.reach('verify.role-made');
+  }
+  const owned = {isPossible: false};
+  try {
+    await createWorkDatabase(session, name, {locale, owner: role?.name}, rights.serverMajor, owned);
+  } finally {
+    existence.isPossible = owned.isPossible || role !== undefined;
+  }
   await context.reach('verify.scratch-made');
-  await openWorkDatabase(session, name, {
-    kind: 'scratch',
-    database: source.database,
-    at: context.clock.now().toISOString(),
-    owner: await thisProcess(),
-    comment: null,
-  });
+  await openWorkDatabase(session, name, mark);
   await context.reach('verify.scratch-marked');
+  return role;
 }
 
 /**
@@ -180,7 +294,10 @@ async function makeScratch(
  */
 async function dropScratch(context: RunContext, server: Connection, name: string): Promise<boolean> {
   try {
-    await withSession(server, (session) => dropWorkDatabase(session, server, name));
+    await withSession(server, async (session) => {
+      await dropWorkDatabase(session, server, name);
+      await dropScratchRole(session, name);
+    });
     return true;
   } catch (error) {
     context.warn(

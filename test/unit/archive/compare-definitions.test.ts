@@ -64,8 +64,19 @@ it('reads definitions with their owners, and no heading or row that only looks s
       ),
   );
   expect(found).toEqual([
-    {type: 'FUNCTION', schema: 'public', name: 'f()', owner: 'app one', statements: [body]},
-    {...definition('TABLE', 'ä'), statements: ['CREATE TABLE public."ä" (\n    id integer\n);']},
+    {
+      type: 'FUNCTION',
+      schema: 'public',
+      name: 'f()',
+      owner: 'app one',
+      ownerStatement: 'ALTER FUNCTION public.f() OWNER TO "app one";',
+      statements: [body],
+    },
+    {
+      ...definition('TABLE', 'ä'),
+      ownerStatement: 'ALTER TABLE public."ä" OWNER TO app;',
+      statements: ['CREATE TABLE public."ä" (\n    id integer\n);'],
+    },
     definition(
       'ACL',
       'TABLE t',

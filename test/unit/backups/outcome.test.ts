@@ -94,6 +94,8 @@ describe('an error of a check', () => {
     ['TOOL_TOO_OLD', 'not-possible'],
     ['USAGE', undefined],
     ['UNEXPECTED', undefined],
+    ['CONFIRMATION_NEEDED', undefined],
+    ['NOT_CONFIRMED', undefined],
   ])('%s', (code, outcome) => {
     expect(outcomeOfError(new AppError(code, 'x'), 'whole')).toBe(outcome);
   });

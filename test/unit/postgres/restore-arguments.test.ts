@@ -103,9 +103,7 @@ it('writes settings and rights of a database back as they were', () => {
   expect(settingStatement('shop', "o'r", "app.tenant=it's; DROP TABLE x")).toBe(
     `ALTER ROLE "o'r" IN DATABASE "shop" SET "app"."tenant" TO 'it''s; DROP TABLE x'`,
   );
-  expect(aclStatements('shop', null)).toEqual([
-    {role: null, sql: 'GRANT CONNECT, TEMPORARY ON DATABASE "shop" TO PUBLIC'},
-  ]);
+  expect(aclStatements('shop', null)).toEqual([]);
   expect(aclStatements('shop', ['=T/shop', '"od""d"=c*C/shop']).map(({sql}) => sql)).toEqual([
     'REVOKE ALL ON DATABASE "shop" FROM PUBLIC',
     'GRANT TEMPORARY ON DATABASE "shop" TO PUBLIC',
