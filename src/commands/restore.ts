@@ -80,7 +80,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       multiple: true,
       multipleNonGreedy: true,
       summary:
-        'Only the columns and rows of this table, without keys, indexes or rights (repeatable; schema.name, * and ? as wildcards).',
+        'Only this table and what it needs, without triggers, policies or grants (repeatable; schema.name, * and ? as wildcards).',
     }),
     'parallel-jobs': countFlag('Connections that load side by side into a fresh database.', {
       helpGroup: 'SPEED',

@@ -429,9 +429,9 @@ describe('a part of a backup', () => {
     made.push(target.name);
     const request = {includeTables: ['plain'], dryRun: true};
     const {warnings, commands} = await restore({backupFile: 'small.dump', ...request}, target.url);
-    expect(warnings.join()).toContain('keys, indexes, defaults, triggers, policies and rights are not');
-    expect(commands[0]).toContain('pg_restore --schema=public --table=plain ');
-    // psql has no such choice: what it would be given cannot be typed.
+    expect(warnings.join()).not.toContain('Chosen tables come');
+    // No tool takes with a table what it needs: that cannot be typed.
+    expect(commands).toEqual([]);
     expect(await restore({backupFile: 'small.sql', ...request}, target.url)).toMatchObject({commands: []});
     await expect(
       restore({backupFile: 'small.dump', clean: true, includeTables: ['plain']}),

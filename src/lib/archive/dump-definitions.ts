@@ -110,15 +110,13 @@ const dash = 0x2d;
 const backslash = 0x5c;
 
 function begin(section: DumpSection, accessMethod: string): OpenDefinition {
-  const tablespace = /; Tablespace: (.*)$/.exec(section.owner);
-  const owner = tablespace ? section.owner.slice(0, tablespace.index) : section.owner;
   const extras = [
-    ...(tablespace ? [`TABLESPACE ${tablespace[1] ?? ''}`] : []),
+    ...(section.tablespace === undefined ? [] : [`TABLESPACE ${section.tablespace}`]),
     ...(accessMethod !== '' &&
     accessMethod !== 'heap' &&
     ['TABLE', 'MATERIALIZED VIEW'].includes(section.type)
       ? [`ACCESS METHOD ${accessMethod}`]
       : []),
   ];
-  return {...section, owner, statements: extras};
+  return {...section, statements: extras};
 }

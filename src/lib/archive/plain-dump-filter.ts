@@ -10,8 +10,10 @@ export interface DumpSection {
   /** "-" where the object is in no schema. */
   readonly schema: string;
   readonly name: string;
-  /** "" where nobody owns it; the tablespace follows where it is not the default one. */
+  /** "" where nobody owns it. */
   readonly owner: string;
+  /** Where it is not the default one. */
+  readonly tablespace?: string;
 }
 
 export interface PlainDumpRules {
@@ -100,6 +102,13 @@ export function sectionIn(line: string): DumpSection | null {
   // Of an object without an owner of its own, as a comment on an extension, the line may end behind "Owner:".
   const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner:(?: (.*))?$/.exec(line);
   if (!match) return null;
-  const [, name = '', type = '', schema = '', owner = ''] = match;
-  return {name, type, schema, owner: owner === '-' ? '' : owner};
+  const [, name = '', type = '', schema = '', rest = ''] = match;
+  const [, owner = '', tablespace] = /^(.*?)(?:; Tablespace: (.*))?$/.exec(rest) ?? [];
+  return {
+    name,
+    type,
+    schema,
+    owner: owner === '-' ? '' : owner,
+    ...(tablespace === undefined ? {} : {tablespace}),
+  };
 }

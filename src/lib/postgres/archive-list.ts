@@ -24,6 +24,8 @@ export interface EntrySelection {
   readonly tables: readonly NamedTable[];
   /** Only these tables; everything when empty. */
   readonly onlyTables: readonly NamedTable[];
+  /** What of the dump the tables come with, as `listedName` names it; the tables' own entries alone without it. */
+  readonly selected?: ReadonlySet<string> | undefined;
 }
 
 const entry = (pattern: string): RegExp => new RegExp(`^\\d+; \\d+ \\d+ (?:${pattern}) `);
@@ -79,6 +81,7 @@ export function selectEntries(
       return false;
     }
     if (selection.onlyTables.length === 0) return true;
+    if (selection.selected) return selection.selected.has(line.replace(/^\d+; \d+ \d+ /, ''));
     const table = tableOf(line, selection.tables);
     return selection.onlyTables.some(
       (wanted) => wanted.schema === table?.schema && wanted.name === table.name,

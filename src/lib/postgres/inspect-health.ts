@@ -18,10 +18,18 @@ export interface HealthReport {
   readonly notes: string[];
 }
 
-/** Compares the state of a freshly restored database with what its dump held. */
-export async function inspectHealth(session: Session, contents: DumpState): Promise<HealthReport> {
-  const {findings, notes} = await checkSequences(session, contents);
-  findings.push(...(await invalidIndexes(session)), ...(await emptyViews(session, contents)));
+/**
+ * Compares the state of a freshly restored database with what its dump held.
+ * @param hasOthers whether objects that are not from the dump were there before: what is wrong with them is only noted
+ */
+export async function inspectHealth(
+  session: Session,
+  contents: DumpState,
+  hasOthers = false,
+): Promise<HealthReport> {
+  const {findings, notes} = await checkSequences(session, contents, hasOthers);
+  (hasOthers ? notes : findings).push(...(await invalidIndexes(session)));
+  findings.push(...(await emptyViews(session, contents)));
   return {findings, notes};
 }
 
@@ -53,7 +61,11 @@ async function emptyViews(session: Session, contents: DumpState): Promise<string
 }
 
 /** A sequence must stand where the dump sets it; one that is behind the column it serves will hand out taken numbers. */
-async function checkSequences(session: Session, contents: DumpState): Promise<HealthReport> {
+async function checkSequences(
+  session: Session,
+  contents: DumpState,
+  hasOthers: boolean,
+): Promise<HealthReport> {
   const states = await inspectSequences(session);
   const found = new Map(states.map((state) => [JSON.stringify([state.schema, state.name]), state]));
   const findings: string[] = [];
@@ -69,7 +81,9 @@ async function checkSequences(session: Session, contents: DumpState): Promise<He
   for (const {schema, name} of states.filter((state) => state.isBehind)) {
     const text = `The sequence ${schema}.${name} is behind the column that it serves, so that it will hand out numbers already taken.`;
     const isAsDumped = dumped.has(JSON.stringify([schema, name]));
-    (isAsDumped ? notes : findings).push(isAsDumped ? `${text} It was so in the source too.` : text);
+    (isAsDumped || hasOthers ? notes : findings).push(
+      isAsDumped ? `${text} It was so in the source too.` : text,
+    );
   }
   return {findings, notes};
 }

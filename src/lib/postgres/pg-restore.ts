@@ -177,7 +177,8 @@ export async function withListFile<T>(
 }
 
 /**
- * The table of contents: one line per object, as --use-list takes it.
+ * The table of contents: one line per object, as --use-list takes it. What an object depends on follows in a comment when asked for:
+ * `;	depends on: 218 219` (PrintTOCSummary in pg_backup_archiver.c).
  * @param encoding that of the names in it
  * @param failureCode of a failure that its words do not explain
  * @throws `failureCode`, TOOL_TOO_OLD
@@ -188,6 +189,7 @@ export async function listArchive(
   encoding: string,
   signal?: AbortSignal,
   failureCode: ErrorCode = 'PG_RESTORE_FAILED',
+  hasDependencies = false,
 ): Promise<string[]> {
   let contents = '';
   await withArchive(archive, false, async (input) => {
@@ -195,7 +197,7 @@ export async function listArchive(
       ...input,
       tool: 'pg_restore',
       path: tool.path,
-      args: ['--list', ...(archive.remote ? [] : [archive.path])],
+      args: ['--list', ...(hasDependencies ? ['--verbose'] : []), ...(archive.remote ? [] : [archive.path])],
       environment: {},
       failureCode,
       ...(signal ? {signal} : {}),
@@ -204,7 +206,9 @@ export async function listArchive(
       },
     });
   });
-  return contents.split('\n').filter((line) => line !== '' && !line.startsWith(';'));
+  return contents
+    .split('\n')
+    .filter((line) => line !== '' && (!line.startsWith(';') || line.startsWith(';\tdepends on:')));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Compares what a dump needs of the server (roles, extensions) with what there is, before anything starts. */
+import type {TableSelection} from '../archive/select-tables.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import {withSession} from '../postgres/client.js';
@@ -20,6 +21,8 @@ export interface NeedsCheck {
   readonly request: RestoreRequest;
   /** Neither owners nor grants are restored. */
   readonly isWithoutOwners?: boolean;
+  /** Where chosen tables are restored: what comes with them. */
+  readonly selection?: TableSelection | null;
 }
 
 /**
@@ -35,9 +38,17 @@ export async function checkNeeds(
   const disablesTriggers = request.dataOnly === true && check.pgRestore !== null && rights.isSuperuser;
   if (request.dataOnly === true) return {noOwner: false, noAcl: false, disablesTriggers};
   const all = await readDumpNeeds(check.source, check.pgRestore, context.signal);
-  // Of chosen tables neither rights nor policies are restored, nor are extensions.
+  // Of chosen tables neither rights nor policies are restored.
   const isPart = (request.includeTables?.length ?? 0) > 0;
-  const part = isPart ? {owners: all.owners, grantees: [], policyRoles: [], extensions: []} : all;
+  const chosen = check.selection?.chosen ?? [];
+  const part = isPart
+    ? {
+        owners: all.owners.filter((owner) => chosen.some((one) => one.owner === owner)),
+        grantees: [],
+        policyRoles: [],
+        extensions: chosen.filter(({type}) => type === 'EXTENSION').map(({name}) => name),
+      }
+    : all;
   const isWithout = check.isWithoutOwners === true;
   const needs = isWithout ? {...part, owners: [], grantees: []} : part;
   const found = await withSession(

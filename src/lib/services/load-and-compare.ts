@@ -4,8 +4,9 @@ import {countOf} from '../format.js';
 import {analyzeDatabase} from '../postgres/analyze-database.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
-import {inspectHealth} from '../postgres/inspect-health.js';
+import {type DumpState, inspectHealth} from '../postgres/inspect-health.js';
 import type {RunContext} from '../run-context.js';
+import {listDefinitions} from '../archive/compare-definitions.js';
 import {compareCatalog, describeDifferences, limitsOf} from './compare-catalog.js';
 import {compareRestored, type RestoredTable} from './compare-restored.js';
 import {loadInto} from './load-into.js';
@@ -68,42 +69,52 @@ export async function analyzeAndCompare(
 
 async function compareObjects(
   context: RunContext,
-  {load, source, way}: RestorePlan,
+  {load, source, way, selection}: RestorePlan,
   target: Connection,
 ): Promise<Omit<RestoreComparison, 'tables' | 'rows'>> {
   const {signal} = context;
-  const {schemaOnly, dataOnly} = load.options;
-  if (dataOnly)
+  if (load.options.dataOnly)
     return {
       catalog: [],
       notes: [],
       notCompared: ['definitions, owners and grants (rows alone were restored)'],
     };
-  const isPart = load.onlyTables.length > 0;
-  if (isPart)
-    return {
-      catalog: [],
-      notes: [],
-      notCompared: ['definitions, owners and grants (chosen tables alone were restored)'],
-    };
-  const state = schemaOnly ? {sequences: [], refreshedViews: []} : source;
-  const health = await withSession(target, (session) => inspectHealth(session, state), {signal});
+  const isNew = way === 'create' || way === 'swap';
+  const state = expectedState(load, source);
+  const health = await withSession(target, (session) => inspectHealth(session, state, !isNew), {signal});
   const limits = limitsOf(load);
   const {differences, notCompared} = await compareCatalog(context, {
     dump: source.dump,
-    definitions: await readDumpDefinitions(source, load.pgRestore, signal),
+    definitions: selection?.chosen ?? (await readDumpDefinitions(source, load.pgRestore, signal)),
     encoding: source.encoding,
     database: target,
     serverMajor: load.serverMajor,
     excludeSchemas: source.backup?.record?.config.excludeSchemas ?? [],
-    limits:
-      way === 'create' || way === 'swap' ? limits : {...limits, extras: 'what the backup does not have'},
+    limits: {
+      ...limits,
+      ...(isNew ? {} : {extras: 'what the backup does not have'}),
+      ...(selection ? {grants: {why: 'which chosen tables come without'}} : {}),
+    },
   });
+  const left = selection?.left.filter(({type}) => type !== 'ACL') ?? [];
   return {
     catalog: [...health.findings, ...describeDifferences(differences)],
     notes: health.notes,
-    notCompared,
+    notCompared: [
+      ...notCompared,
+      ...(left.length > 0 ? [`what chosen tables come without: ${listDefinitions(left)}`] : []),
+    ],
   };
+}
+
+/** Where sequences and materialized views must be; definitions alone make them anew. */
+function expectedState({options, selected}: RestorePlan['load'], source: RestorePlan['source']): DumpState {
+  if (options.schemaOnly) return {sequences: [], refreshedViews: []};
+  if (!selected) return source;
+  const sequences = source.sequences.filter(({schema, name}) =>
+    [...selected].some((listed) => listed.startsWith(`SEQUENCE SET ${schema} ${name} `)),
+  );
+  return {sequences, refreshedViews: []};
 }
 
 /** The tables of the dump that the restore fills, with the rows they must have afterwards. */

@@ -39,6 +39,8 @@ export interface DumpLoad {
   readonly onlyTables: readonly NamedTable[];
   /** Where a role without rights loads: what a superuser created before. */
   readonly prepared?: Prepared | undefined;
+  /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
+  readonly selected?: ReadonlySet<string> | undefined;
 }
 
 export interface LoadOutcome {
@@ -172,6 +174,8 @@ export function loadCommands(load: DumpLoad): string[] {
   const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
   const isPart = schemaOnly || dataOnly || load.onlyTables.length > 0;
   if (load.dump.format === 'sql' && (isPart || !stopsOnError)) return [];
+  // Neither does pg_restore take with a table what it needs.
+  if (load.selected) return [];
   const {host, port, user, database} = load.target;
   const session = sessionEnvironment(load.options);
   const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, ...session});

@@ -1,4 +1,6 @@
 /** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
+import {listDefinitions} from '../archive/compare-definitions.js';
+import {namesOfSelection, type TableSelection} from '../archive/select-tables.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import {type Session, withSession} from '../postgres/client.js';
@@ -27,7 +29,13 @@ import {type CarriedOver, checkSwap} from './check-swap.js';
 import {type DumpLoad, loadCommands} from './load-dump.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
 import {findMaintenance} from './find-maintenance.js';
-import {findRestoreSource, proveSource, type ProvenSource, type RestoreSource} from './restore-source.js';
+import {
+  findRestoreSource,
+  proveSource,
+  readTableSelection,
+  type ProvenSource,
+  type RestoreSource,
+} from './restore-source.js';
 
 /** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
 export type RestoreWay = 'create' | 'fill' | 'clean' | 'swap';
@@ -39,6 +47,8 @@ export interface PresentDatabase {
 
 export interface RestorePlan {
   readonly request: RestoreRequest;
+  /** What comes with chosen tables; null where everything is restored, or rows alone. */
+  readonly selection: TableSelection | null;
   readonly source: ProvenSource;
   readonly way: RestoreWay;
   readonly target: Connection;
@@ -113,10 +123,11 @@ export async function planRestore(
       {signal},
     );
     const onlyTables = chooseTables(request, source.tables);
-    if (onlyTables.length > 0 && request.dataOnly !== true)
-      context.warn(
-        'Of chosen tables only the columns and rows are restored: keys, indexes, defaults, triggers, policies and rights are not.',
-      );
+    const selection =
+      onlyTables.length > 0 && request.dataOnly !== true
+        ? await readTableSelection(source, tools.pgRestore, onlyTables, signal)
+        : null;
+    if (selection) warnOfLeft(context, selection);
     if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
     const ownership = await checkNeeds(context, {
       source,
@@ -124,6 +135,7 @@ export async function planRestore(
       session: maintenance ?? target,
       rights,
       request,
+      selection,
     });
     const load: DumpLoad = {
       dump: source.dump,
@@ -135,6 +147,7 @@ export async function planRestore(
       tables: source.tables,
       encoding: source.encoding,
       onlyTables,
+      selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
     };
     await requireSpace(context, {source, target, way, maintenance, onlyTables, request});
     step.note(
@@ -142,6 +155,7 @@ export async function planRestore(
     );
     return {
       request,
+      selection,
       source,
       way,
       target,
@@ -192,6 +206,13 @@ async function requireSpace(
         hint: 'Free space on the server (destino-db prune --set-aside drops databases set aside), or restore on another server.',
       }),
     {signal},
+  );
+}
+
+function warnOfLeft({warn}: RunContext, {left}: TableSelection): void {
+  if (left.length === 0) return;
+  warn(
+    `Chosen tables come with the types, sequences, functions and extensions that they need, and without ${listDefinitions(left)}.`,
   );
 }
 

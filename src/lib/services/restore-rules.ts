@@ -2,6 +2,7 @@
 import {isDataSection} from '../archive/dump-definitions.js';
 import type {DumpStatement} from '../archive/dump-statements.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
+import {listedName} from '../archive/select-tables.js';
 import {textOf} from '../archive/text-of.js';
 import {whyNotByRole} from '../postgres/archive-list.js';
 import type {DumpLoad} from './load-dump.js';
@@ -11,7 +12,10 @@ import type {DumpLoad} from './load-dump.js';
  * @returns as `DumpScriptRun.edit`
  */
 export function restoreRules(
-  load: Pick<DumpLoad, 'dump' | 'options' | 'onlyTables' | 'serverMajor' | 'isSuperuser' | 'prepared'>,
+  load: Pick<
+    DumpLoad,
+    'dump' | 'options' | 'onlyTables' | 'selected' | 'serverMajor' | 'isSuperuser' | 'prepared'
+  >,
   leftOut: Set<string>,
 ): (statement: DumpStatement) => string | null {
   const {schemaOnly, dataOnly, noOwner, noAcl} = load.options;
@@ -24,6 +28,7 @@ export function restoreRules(
     if (load.prepared && whyNotByRole(`${section.type} ${section.name} `, load.prepared) !== undefined)
       return false;
     if (wanted.size === 0) return true;
+    if (load.selected) return load.selected.has(listedName(section));
     return ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(`${section.schema}.${section.name}`);
   };
   return ({sql, section, encoding}) => {

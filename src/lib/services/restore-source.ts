@@ -1,7 +1,7 @@
 /** Finds the backup that a restore is to use, and proves that it is whole before any target is touched. */
 import {stat} from 'node:fs/promises';
 import {basename, join, resolve} from 'node:path';
-import type {DumpContents, DumpedTable} from '../archive/dump-contents.js';
+import type {DumpContents, DumpedTable, ObjectName} from '../archive/dump-contents.js';
 import {type DetectedDump, detectDump} from '../archive/detect-format.js';
 import {collectDefinitions, type DumpDefinition, readDefinitions} from '../archive/dump-definitions.js';
 import {collectDumpNeeds, type DumpNeeds} from '../archive/dump-needs.js';
@@ -9,13 +9,19 @@ import {openPlainDump} from '../archive/open-plain-dump.js';
 import {filterPlainDump} from '../archive/plain-dump-filter.js';
 import {readDump, type ReadDumpOptions} from '../archive/read-dump.js';
 import type {RemoteDump} from '../archive/remote-dump.js';
+import {
+  dependenciesByName,
+  dependenciesInList,
+  selectTables,
+  type TableSelection,
+} from '../archive/select-tables.js';
 import type {BackupRecord} from '../backups/backup-record.js';
 import {type Backup, type BackupChoice, chooseBackup} from '../backups/catalogue.js';
 import {checkFiles} from '../backups/check-files.js';
 import {sizeOf} from '../backups/checksum.js';
 import {AppError} from '../errors.js';
 import type {Tool} from '../postgres/find-tools.js';
-import {type PgRestoreOptions, streamArchive} from '../postgres/pg-restore.js';
+import {listArchive, type PgRestoreOptions, streamArchive} from '../postgres/pg-restore.js';
 import type {RunContext} from '../run-context.js';
 import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup} from '../storage/place-catalogue.js';
@@ -247,6 +253,23 @@ export async function readDumpDefinitions(
     definitions = await readDefinitions(sql, signal);
   });
   return definitions;
+}
+
+/** What comes with these tables, from what the dump records of dependencies. */
+export async function readTableSelection(
+  source: ProvenSource,
+  pgRestore: Tool | null,
+  tables: readonly ObjectName[],
+  signal: AbortSignal,
+): Promise<TableSelection> {
+  const definitions = await readDumpDefinitions(source, pgRestore, signal);
+  const dependencies = pgRestore
+    ? dependenciesInList(
+        definitions,
+        await listArchive(pgRestore, source.dump, source.encoding, signal, 'PG_RESTORE_FAILED', true),
+      )
+    : dependenciesByName(definitions);
+  return selectTables(definitions, dependencies, tables);
 }
 
 async function readHead(
