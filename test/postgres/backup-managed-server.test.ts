@@ -1,4 +1,4 @@
-import {readdir, rm} from 'node:fs/promises';
+import {readdir, readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
@@ -75,6 +75,13 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
       expect(inventory.platform?.tables).not.toContain('storage.upload_notes');
     },
   );
+
+  it('never writes the value of a secret setting into metadata or result', async () => {
+    const result = await backup({schemaOnly: true});
+    const metadata = await readFile(result.metadataPath ?? '', 'utf8');
+    expect(metadata).toContain('app.settings.jwt_secret');
+    expect(metadata + JSON.stringify([result, context.warnings])).not.toContain('a-secret-of-the-fixture');
+  });
 
   it('says that --preset is obsolete, and leaves out nothing for it', async () => {
     const result = await backup({preset: 'supabase', dryRun: true});
