@@ -164,9 +164,11 @@ async function endOf(command: Promise<unknown>): Promise<{code: string; unexpect
     () => ({code: 'done'}),
     (error: unknown) => {
       const code = error instanceof AppError ? error.code : 'UNEXPECTED';
-      if (refusals.includes(code)) return {code};
       const details = error instanceof AppError ? error.details.join('; ') : '';
-      return {code, unexpected: `${String(error)} ${details}`};
+      const text = `${String(error)} ${details}`;
+      if (!refusals.includes(code)) return {code, unexpected: text};
+      if (isLong) process.stdout.write(`${code}: ${text}\n`);
+      return {code};
     },
   );
   return Promise.race([ended, hang]).finally(() => clearTimeout(timer));

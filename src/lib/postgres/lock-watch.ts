@@ -33,10 +33,9 @@ export interface LockWatch {
   readonly signal: AbortSignal;
 }
 
-/** Who stands in the way of a run, or waited for it, as lines. */
+/** Who stands in the way of a run, as lines. */
 interface Seen {
   blockers: string[];
-  waiters: string[];
 }
 
 /**
@@ -46,9 +45,9 @@ interface Seen {
  */
 export async function withLockWatch<T>(
   watch: LockWatch,
-  work: (signal: AbortSignal, seen: Readonly<Seen>) => Promise<T>,
+  work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const seen: Seen = {blockers: [], waiters: []};
+  const seen: Seen = {blockers: []};
   const stop = new AbortController();
   const over = new AbortController();
   // Opened beforehand: where the system catalogs are locked, no new session gets in. The limits of the sessions hold without it.
@@ -61,7 +60,7 @@ export async function withLockWatch<T>(
     .finally(() => ready());
   await isReady;
   try {
-    return await work(AbortSignal.any([watch.signal, stop.signal]), seen);
+    return await work(AbortSignal.any([watch.signal, stop.signal]));
   } catch (error) {
     watch.signal.throwIfAborted();
     if (stop.signal.aborted) throw stop.signal.reason;
@@ -77,10 +76,9 @@ function named(watch: LockWatch, seen: Readonly<Seen>, error: unknown): unknown 
   if (!(error instanceof AppError) || error.code !== 'LOCK_TIMEOUT') return error;
   const isWait = systemErrorCode(error.cause) === '55P03'; // lock_not_available
   if (isWait) return blocked(watch, seen, error);
-  const lines = seen.blockers.length > 0 ? seen.blockers : seen.waiters;
   return new AppError('LOCK_TIMEOUT', error.message, {
     hint: error.hint,
-    details: [...lines, ...error.details],
+    details: [...seen.blockers, ...error.details],
     cause: error.cause,
   });
 }
@@ -140,6 +138,7 @@ async function keepWatch(
   const enoughMs = limitMs - 2 * everyMs;
   const waitingSince = new Map<string, number>();
   let spentMs = 0;
+  let described = '';
   let last = performance.now();
   while (!over.aborted) {
     const rows = parseRows(
@@ -149,26 +148,24 @@ async function keepWatch(
     ready();
     const now = performance.now();
     const mine = rows.filter((row) => row.is_ours);
-    if (mine.length > 0) {
-      spentMs += now - last;
+    const keys = mine.map((row) => row.key).join('\n');
+    if (mine.length > 0) spentMs += now - last;
+    if (keys !== '' && keys !== described) {
       const lines = await describe(session, blockersSql, mine);
       if (lines.length > 0) seen.blockers = lines;
     }
+    described = keys;
     last = now;
     const others = rows.filter((row) => !row.is_ours);
-    if (others.length > 0) seen.waiters = await describe(session, waitersSql, others);
     for (const key of waitingSince.keys())
       if (!others.some((row) => row.key === key)) waitingSince.delete(key);
     for (const {key} of others) if (!waitingSince.has(key)) waitingSince.set(key, now);
     const longest = Math.max(0, ...[...waitingSince.values()].map((since) => now - since));
-    const failure =
-      spentMs > enoughMs
-        ? blocked(watch, seen)
-        : watch.givesWay === true && longest > enoughMs
-          ? gaveWay(watch, seen)
-          : undefined;
-    if (failure) {
-      stop.abort(failure);
+    const isBlocked = spentMs > enoughMs;
+    if (isBlocked || (watch.givesWay === true && longest > enoughMs)) {
+      stop.abort(
+        isBlocked ? blocked(watch, seen) : gaveWay(watch, await describe(session, waitersSql, others)),
+      );
       if (!isNamed)
         await session.query(
           'SELECT pg_catalog.pg_cancel_backend(p) FROM pg_catalog.unnest($1::pg_catalog.int4[]) p',
@@ -180,13 +177,13 @@ async function keepWatch(
   }
 }
 
-function gaveWay(watch: LockWatch, seen: Readonly<Seen>): AppError {
+function gaveWay(watch: LockWatch, waiters: readonly string[]): AppError {
   return new AppError(
     'LOCK_TIMEOUT',
     `Another session waited for longer than ${formatDuration(watch.limitMs)} for what this run had locked, so the run gave way. ${watch.state}`,
     {
       hint: 'Run it at a quieter time or for fewer orders (--from, --to), or let others wait longer: --lock-wait 1m.',
-      details: seen.waiters,
+      details: waiters,
     },
   );
 }

@@ -303,6 +303,9 @@ async function lockOrders(
   });
 }
 
+/** 0 would be no limit. */
+const shortestWaitMs = 100;
+
 /** Begins both transactions with locks on every table that rows are deleted from or unlinked in, parents first. */
 async function lockTables(
   {clock}: RunContext,
@@ -315,10 +318,13 @@ async function lockTables(
     await session.query('BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE');
     await session.query(`SET LOCAL lock_timeout = ${limitMs}`);
     await session.query(`LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`);
+    // Others may have waited for these tables meanwhile; what is left is for locks on rows.
+    const leftMs = Math.max(shortestWaitMs, limitMs - elapsedMs(clock, startedMs));
+    await session.query(`SET LOCAL lock_timeout = ${leftMs}`);
     if (!reader) return;
     try {
       await reader.lock(tables);
-      await reader.session.query(`SET LOCAL lock_timeout = ${limitMs}`);
+      await reader.session.query(`SET LOCAL lock_timeout = ${leftMs}`);
       return;
     } catch (error) {
       const isInTheWay = error instanceof AppError && error.code === 'LOCK_TIMEOUT';
