@@ -93,6 +93,14 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
         'How the server packs large values of the restored tables (PostgreSQL 14 or newer). lz4 loads wide text and JSON ' +
         "much faster than the server's usual pglz and needs a little more room; narrow tables gain nothing.",
     }),
+    'allow-owner-change': Flags.string({
+      helpGroup: 'SAFETY',
+      helpValue: 'NAME',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary:
+        'Let this SECURITY DEFINER function or view run with the rights of another owner where its own cannot be kept (repeatable; schema.name, or all).',
+    }),
     'skip-errors': Flags.boolean({
       helpGroup: 'SAFETY',
       summary: 'Skip statements that fail, list them and the tables that differ for it, and keep the rest.',
@@ -128,6 +136,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       parallelJobs: flags['parallel-jobs'],
       toastCompression: flags['toast-compression'],
       skipErrors: flags['skip-errors'],
+      allowOwnerChange: flags['allow-owner-change'],
       dryRun: flags['dry-run'],
       details: flags.details,
       waitMs: waitMsOf(flags),

@@ -393,7 +393,9 @@ describe('what cannot work', () => {
       const url = new URL(target.url);
       [url.username, url.password] = ['r_member', 'x'];
       const result = await restore({backupFile: 'owned.dump'}, url.href);
-      expect(result.warnings.join()).toContain('1 that "r_member" may not act for (r_owner)');
+      expect(result.warnings.join()).toContain(
+        'will belong to "r_member": r_owner (0 roles missing, 1 that "r_member" may not act for)',
+      );
       expect(await target.query(`SELECT tableowner FROM pg_tables WHERE schemaname = 'own'`)).toEqual([
         {tableowner: 'r_member'},
       ]);

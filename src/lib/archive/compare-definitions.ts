@@ -1,6 +1,7 @@
 /** Compares the definitions that a dump holds with those of the database that it was restored into. */
 import {comparableStatement} from './comparable-statement.js';
 import {type DumpDefinition, propertiesType} from './dump-definitions.js';
+import {readRightsStatement} from './rights-statement.js';
 
 export interface CatalogDifference {
   /** "TABLE", "FUNCTION", "POLICY": as pg_dump names it. */
@@ -16,8 +17,14 @@ export interface CatalogDifference {
 export interface ComparisonLimits {
   /** Why owners are not compared: of all, or of those that these roles own. */
   readonly owners?: {readonly why: string; readonly roles?: ReadonlySet<string>} | undefined;
-  /** Why grants are not compared: any, or those to these roles. */
-  readonly grants?: {readonly why: string; readonly roles?: ReadonlySet<string>} | undefined;
+  /** Why grants are not compared: any, or those to some roles. What the grantors granted may come from the owner instead. */
+  readonly grants?:
+    | {
+        readonly why: string;
+        readonly roles?: ReadonlySet<string>;
+        readonly grantors?: ReadonlySet<string>;
+      }
+    | undefined;
   /** Why objects that only the database has are no difference. */
   readonly extras?: string | undefined;
   /** Why the text of definitions may differ: another major version writes it. */
@@ -42,7 +49,7 @@ function isComparedElsewhere({type, name}: DumpDefinition): boolean {
   );
 }
 
-/** Entries of one key: overloaded names differ by their arguments, but default privileges by their owner alone. */
+/** Entries of one key. Default privileges have their owner in it. */
 interface Item {
   readonly definition: DumpDefinition;
   /** Comparable forms, sorted. */
@@ -56,8 +63,11 @@ function byKey(
   const items = new Map<string, Item>();
   for (const definition of definitions) {
     if (isComparedElsewhere(definition) || !isTaken(definition)) continue;
-    const key = JSON.stringify([definition.type, definition.schema, definition.name]);
-    const forms = definition.statements.map(isRights(definition) ? inOneLine : comparableStatement);
+    const {type, schema, name, owner} = definition;
+    const key = JSON.stringify([type, schema, name, type === 'DEFAULT ACL' ? owner : '']);
+    const forms = isRights(definition)
+      ? withGrantors(definition.statements)
+      : definition.statements.map(comparableStatement);
     const statements = [...(items.get(key)?.statements ?? []), ...forms].sort();
     items.set(key, {definition, statements});
   }
@@ -99,7 +109,7 @@ export function compareDefinitions(
     differences.push(...compareItem(item, other, limits, owners, skip));
   }
   for (const item of present.values()) {
-    if (limits.extras !== undefined && !isRights(item.definition))
+    if (limits.extras !== undefined && item.definition.type !== 'ACL')
       skip(limits.extras, nameOf(item.definition));
     else differences.push(...compareItem(undefined, item, limits, owners, skip));
   }
@@ -124,8 +134,16 @@ export function listDefinitions(definitions: readonly DumpDefinition[]): string 
   return inShort(definitions.map((one) => `${one.type.toLowerCase()} ${nameOf(one)}`));
 }
 
-function inOneLine(statement: string): string {
-  return statement.replace(/\s+/g, ' ');
+/** Each in one line; pg_dump acts as the grantor where that is not the owner. */
+function withGrantors(statements: readonly string[]): string[] {
+  const forms: string[] = [];
+  let by = '';
+  for (const statement of statements) {
+    const rights = readRightsStatement(statement);
+    if (rights?.kind === 'grantor') by = rights.role === null ? '' : `AS ${rights.role}: `;
+    else forms.push(by + statement.replace(/\s+/g, ' '));
+  }
+  return forms;
 }
 
 function isRights({type}: DumpDefinition): boolean {
@@ -255,14 +273,12 @@ function isSameText(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((text, index) => text === b[index]);
 }
 
-const grantee = /(?:TO|FROM) ("(?:[^"]|"")*"|\S+)(?: WITH GRANT OPTION)?;$/;
-const grantor = /FOR ROLE ("(?:[^"]|"")*"|\S+) /;
+const grantor = /^AS (.*?): (?=GRANT |REVOKE )/;
 
 function rolesIn(statement: string): string[] {
-  return [grantee, grantor].flatMap((pattern) => {
-    const name = pattern.exec(statement)?.[1];
-    return name === undefined ? [] : [name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name];
-  });
+  const rights = readRightsStatement(statement.replace(grantor, ''));
+  if (rights?.kind !== 'grant') return [];
+  return [rights.role, rights.privilegesOf].filter((role) => role !== null);
 }
 
 function compareRights(
@@ -286,8 +302,14 @@ function compareRights(
   const all = [...(wanted?.statements ?? []), ...(present?.statements ?? [])];
   const isPart = all.some((statement) => !isComparable(statement));
   if (isPart) skip(`grants, ${grants?.why ?? owners?.why ?? ''}`, object);
-  const wantedOnes = (wanted?.statements ?? []).filter(isComparable);
-  const presentOnes = (present?.statements ?? []).filter(isComparable);
+  const comparable = (item: Item | undefined): string[] => {
+    const ones = (item?.statements ?? []).filter(isComparable).map((statement) => {
+      const isReplaced = grants?.grantors?.has(grantor.exec(statement)?.[1] ?? '') === true;
+      return isReplaced ? statement.replace(grantor, '') : statement;
+    });
+    return [...new Set(ones)].sort();
+  };
+  const [wantedOnes, presentOnes] = [comparable(wanted), comparable(present)];
   if (isSameText(wantedOnes, presentOnes)) return [];
   const lacks = wantedOnes.filter((statement) => !presentOnes.includes(statement));
   const adds = presentOnes.filter((statement) => !wantedOnes.includes(statement));

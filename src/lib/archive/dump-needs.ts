@@ -7,6 +7,8 @@ export interface DumpNeeds {
   readonly superusers: readonly string[];
   /** Roles in GRANT, REVOKE and default privileges. */
   readonly grantees: readonly string[];
+  /** Roles for whom something is granted: those of default privileges, and those that granted in place of an owner. */
+  readonly grantors: readonly string[];
   /** Roles that policies apply to. */
   readonly policyRoles: readonly string[];
   readonly extensions: readonly string[];
@@ -22,6 +24,7 @@ const grantLine = new RegExp(
   String.raw`^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .*? (?:TO|FROM) ${name}(?: WITH GRANT OPTION)?;$`,
 );
 const defaultPrivilegeLine = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
+const grantorLine = new RegExp(String.raw`^SET SESSION AUTHORIZATION ${name};$`);
 const policyLine = new RegExp(
   String.raw`^CREATE POLICY .*? TO ((?:${name}(?:, )?)+)(?: USING | WITH CHECK |;)`,
 );
@@ -37,6 +40,7 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
   const owners = new Set<string>();
   const superusers = new Set<string>();
   const grantees = new Set<string>();
+  const grantors = new Set<string>();
   const policyRoles = new Set<string>();
   const installations = new Map<string, string | null>();
   const add = (set: Set<string>, quoted: string | undefined): void => {
@@ -52,8 +56,9 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
       }
       if (/^(?:GRANT|REVOKE|ALTER DEFAULT) /.test(line)) {
         add(grantees, grantLine.exec(line)?.[1]);
-        add(grantees, defaultPrivilegeLine.exec(line)?.[1]);
+        add(grantors, defaultPrivilegeLine.exec(line)?.[1]);
       }
+      if (line.startsWith('SET SESSION ')) add(grantors, grantorLine.exec(line)?.[1]);
       if (line.startsWith('CREATE POLICY ')) {
         for (const [role] of (policyLine.exec(line)?.[1] ?? '').matchAll(new RegExp(name, 'g')))
           add(policyRoles, role);
@@ -66,6 +71,7 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
       owners: [...owners].sort(),
       superusers: [...superusers].sort(),
       grantees: [...grantees].sort(),
+      grantors: [...grantors].sort(),
       policyRoles: [...policyRoles].sort(),
       extensions: [...installations.keys()].sort(),
       installations: [...installations].map(([extension, schema]) => ({extension, schema})),

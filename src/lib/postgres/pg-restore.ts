@@ -29,6 +29,8 @@ export interface PgRestoreOptions {
   readonly disablesTriggers: boolean;
   /** Stops at the first error; otherwise goes on and counts them. */
   readonly stopsOnError: boolean;
+  /** These parts of the archive alone (manual, pg_restore --section). */
+  readonly sections?: readonly ('pre-data' | 'data' | 'post-data')[] | undefined;
   readonly noOwner: boolean;
   readonly noAcl: boolean;
   /** Writes what belongs to the database itself as well: its settings, rights and comment. */
@@ -73,6 +75,7 @@ export function pgRestoreArguments(
     ...(options.dataOnly ? ['--data-only'] : []),
     ...(options.disablesTriggers ? ['--disable-triggers'] : []),
     ...(options.stopsOnError ? ['--exit-on-error'] : []),
+    ...(options.sections ?? []).map((section) => `--section=${section}`),
     ...(options.noOwner ? ['--no-owner'] : []),
     ...(options.noAcl ? ['--no-acl'] : []),
     ...(listFile === undefined ? [] : [`--use-list=${listFile}`]),

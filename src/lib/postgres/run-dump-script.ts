@@ -21,7 +21,7 @@ export interface DumpScriptRun {
   /** A plain dump, unpacked, or what `pg_restore --file=-` writes. */
   readonly sql: AsyncIterable<Buffer>;
   /** What to run in place of the statement, a character a byte as `DumpStatement.sql` is; null leaves it out, with its rows. */
-  readonly edit?: (statement: DumpStatement) => string | null;
+  readonly edit?: (statement: DumpStatement) => string | null | Promise<string | null>;
   /**
    * A failed statement is left out and recorded. In an open transaction each statement has a savepoint; without one each is a transaction.
    * Otherwise the first failure ends the run.
@@ -32,6 +32,7 @@ export interface DumpScriptRun {
   readonly signal?: AbortSignal;
 }
 
+const utf8 = Buffer.from("SET client_encoding = 'UTF8'");
 const savepoint = Buffer.from('SAVEPOINT destino_statement');
 const release = Buffer.from('RELEASE SAVEPOINT destino_statement');
 const rollBack = Buffer.from('ROLLBACK TO SAVEPOINT destino_statement');
@@ -49,7 +50,7 @@ export async function runDumpScript(run: DumpScriptRun): Promise<SkippedStatemen
   for await (const statement of dumpStatements(run.sql)) {
     signal?.throwIfAborted();
     if (isInTransaction && /^(?:BEGIN|COMMIT);$/.test(statement.sql)) continue;
-    const sql = run.edit ? run.edit(statement) : statement.sql;
+    const sql = run.edit ? await run.edit(statement) : statement.sql;
     if (sql === null) continue;
     const hasSavepoint = isInTransaction && run.skipsErrors;
     if (hasSavepoint) await send(session, savepoint, null);
@@ -67,6 +68,8 @@ export async function runDumpScript(run: DumpScriptRun): Promise<SkippedStatemen
     if (isInTransaction && !inTransaction(session))
       throw unsafe(`a statement that ends the transaction: ${sql.slice(0, 60)}`);
   }
+  // The dump sets its own; the driver's is UTF8.
+  await send(session, utf8, null);
   return skipped;
 }
 

@@ -10,7 +10,8 @@ import type {PgRestoreOptions} from '../postgres/pg-restore.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
 import type {RestoreRequest} from './restore-request.js';
-import {readDumpNeeds, type RestoreSource} from './restore-source.js';
+import {readDumpDefinitions, readDumpNeeds, type RestoreSource} from './restore-source.js';
+import {findOwnedCode, isLimited, keepsOwner, noLimits, type RoleLimits} from './role-limits.js';
 
 export interface NeedsCheck {
   readonly source: RestoreSource;
@@ -25,18 +26,23 @@ export interface NeedsCheck {
   readonly selection?: TableSelection | null;
 }
 
+export interface NeedsFound {
+  readonly limits: RoleLimits;
+  /** Whether this role, which is no superuser, gives objects to others. */
+  readonly hasOtherOwners: boolean;
+  readonly options: Pick<PgRestoreOptions, 'noOwner' | 'noAcl' | 'disablesTriggers'>;
+}
+
 /**
- * Owners and grants are restored when all their roles are there and this role may act for them; otherwise they are left out
- * where the tools can do that, with a warning.
- * @throws NOT_SUPPORTED_HERE when the restore could only fail
+ * Owners and grants whose role is missing, or whom this role may not act for, are left out one by one, with a warning.
+ * @throws NOT_SUPPORTED_HERE when the restore could only fail, OWNER_NOT_KEPT when code would run with the rights of another role
  */
-export async function checkNeeds(
-  context: RunContext,
-  check: NeedsCheck,
-): Promise<Pick<PgRestoreOptions, 'noOwner' | 'noAcl' | 'disablesTriggers'>> {
+export async function checkNeeds(context: RunContext, check: NeedsCheck): Promise<NeedsFound> {
   const {request, rights} = check;
+  const isWithout = check.isWithoutOwners === true;
   const disablesTriggers = request.dataOnly === true && check.pgRestore !== null && rights.isSuperuser;
-  if (request.dataOnly === true) return {noOwner: false, noAcl: false, disablesTriggers};
+  const options = {noOwner: isWithout, noAcl: isWithout, disablesTriggers};
+  if (request.dataOnly === true) return {limits: noLimits, hasOtherOwners: false, options};
   const all = await readDumpNeeds(check.source, check.pgRestore, context.signal);
   // Of chosen tables neither rights nor policies are restored.
   const isPart = (request.includeTables?.length ?? 0) > 0;
@@ -45,17 +51,18 @@ export async function checkNeeds(
     ? {
         owners: all.owners.filter((owner) => chosen.some((one) => one.owner === owner)),
         grantees: [],
+        grantors: [],
         policyRoles: [],
         extensions: chosen.filter(({type}) => type === 'EXTENSION').map(({name}) => name),
       }
     : all;
-  const isWithout = check.isWithoutOwners === true;
-  const needs = isWithout ? {...part, owners: [], grantees: []} : part;
+  const needs = isWithout ? {...part, owners: [], grantees: [], grantors: []} : part;
   const found = await withSession(
     check.session,
     async (session) => ({
       owners: await inspectRoleNames(session, needs.owners),
       grantees: await inspectRoleNames(session, needs.grantees),
+      grantors: await inspectRoleNames(session, needs.grantors),
       policyRoles: await inspectRoleNames(session, needs.policyRoles),
       extensions: await findMissingExtensions(session, needs.extensions),
     }),
@@ -67,39 +74,71 @@ export async function checkNeeds(
       (name) => `the role "${name}", which a row security policy names, does not exist`,
     ),
   ];
-  // A plain dump has no switch to leave out owners or grants.
-  const isPlain = check.source.dump.format === 'sql';
-  const missing = [...new Set([...found.owners.missing, ...found.grantees.missing])].sort();
-  if (isPlain) fatal.push(...missing.map((name) => `the role "${name}" does not exist`));
-  if (isPlain)
-    fatal.push(...found.owners.foreign.map((name) => `this role may not give objects to "${name}"`));
   if (fatal.length > 0 && request.skipErrors !== true) {
     throw new AppError(
       'NOT_SUPPORTED_HERE',
       `The server lacks what the backup needs; nothing was changed: ${fatal.join('; ')}.`,
       {
-        hint: hintFor(found.extensions, [...new Set([...missing, ...found.policyRoles.missing])]),
+        hint: hintFor(found.extensions, found.policyRoles.missing),
         details: fatal,
       },
     );
   }
   for (const line of fatal) context.warn(`${line}; what needs it will fail.`);
-  if (isWithout) return {noOwner: true, noAcl: true, disablesTriggers};
-  if (isPlain) return {noOwner: false, noAcl: false, disablesTriggers};
-  const noOwner = found.owners.missing.length + found.owners.foreign.length > 0;
-  const noAcl = found.grantees.missing.length > 0;
-  if (noOwner) {
-    const names = [...found.owners.missing, ...found.owners.foreign].join(', ');
+  const limits = {
+    missing: new Set([...found.owners.missing, ...found.grantees.missing, ...found.grantors.missing]),
+    foreign: new Set([...found.owners.foreign, ...found.grantors.foreign]),
+  };
+  await requireKeptCode(context, check, limits);
+  const unkept = [...found.owners.missing, ...found.owners.foreign];
+  if (unkept.length > 0) {
     context.warn(
-      `Owners are not restored, everything will belong to "${rights.name}": ${countOf(found.owners.missing.length, 'role')} missing, ${found.owners.foreign.length} that "${rights.name}" may not act for (${names}).`,
+      `What these roles own will belong to "${rights.name}": ${unkept.join(', ')} (${countOf(found.owners.missing.length, 'role')} missing, ${found.owners.foreign.length} that "${rights.name}" may not act for). All other owners are restored.`,
     );
   }
-  if (noAcl) {
+  if (found.grantees.missing.length > 0) {
     context.warn(
-      `Grants are not restored: these roles do not exist on the server: ${found.grantees.missing.join(', ')}.`,
+      `Grants to these roles are not restored, as the server does not have them: ${found.grantees.missing.join(', ')}. All other grants are restored.`,
     );
   }
-  return {noOwner, noAcl, disablesTriggers};
+  if (found.grantors.foreign.length > 0) {
+    context.warn(
+      `"${rights.name}" may not act for ${found.grantors.foreign.join(', ')}, so their default privileges are not restored, and what they granted is granted by the owners.`,
+    );
+  }
+  const hasOtherOwners =
+    !rights.isSuperuser && needs.owners.some((owner) => owner !== rights.name && keepsOwner(limits, owner));
+  return {limits, hasOtherOwners, options};
+}
+
+/** @throws OWNER_NOT_KEPT */
+async function requireKeptCode(
+  context: RunContext,
+  {source, pgRestore, rights, request, selection}: NeedsCheck,
+  limits: RoleLimits,
+): Promise<void> {
+  const allowed = new Set(request.allowOwnerChange ?? []);
+  if (!isLimited(limits) || allowed.has('all')) return;
+  const definitions = selection?.chosen ?? (await readDumpDefinitions(source, pgRestore, context.signal));
+  const changed = findOwnedCode(definitions).filter(
+    ({name, owner}) =>
+      !keepsOwner(limits, owner) && !allowed.has(name) && !allowed.has(name.replace(/\(.*/s, '')),
+  );
+  if (changed.length === 0) return;
+  const missing = [...new Set(changed.map(({owner}) => owner))].filter((owner) => limits.missing.has(owner));
+  throw new AppError(
+    'OWNER_NOT_KEPT',
+    `${countOf(changed.length, 'object')} would run with the rights of "${rights.name}", as the owner cannot be kept; nothing was changed.`,
+    {
+      hint: [
+        ...(missing.length > 0
+          ? [hintFor([], missing).replace(/ Or go on .*/, '')]
+          : ['Restore as a member of the owner.']),
+        'Or accept it: --allow-owner-change=NAME (repeatable), or =all.',
+      ].join(' '),
+      details: changed.map(({name, owner}) => `${name}, which belongs to ${owner}`),
+    },
+  );
 }
 
 function hintFor(extensions: readonly string[], roles: readonly string[]): string {

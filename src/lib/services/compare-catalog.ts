@@ -14,6 +14,7 @@ import {findTool} from '../postgres/find-tools.js';
 import {runPgDump} from '../postgres/pg-dump.js';
 import type {RunContext} from '../run-context.js';
 import type {DumpLoad} from './load-dump.js';
+import {keepsOwner} from './role-limits.js';
 
 export interface CatalogToCompare {
   readonly dump: Pick<DetectedDump, 'dumpMajor' | 'serverVersion'>;
@@ -97,15 +98,37 @@ const schemaOnly = {
  * @param seesAll whether a superuser reads the restored database
  */
 export function limitsOf(
-  {options, dump, isSuperuser, prepared}: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'prepared'>,
+  {
+    options,
+    dump,
+    isSuperuser,
+    prepared,
+    limits,
+  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'prepared' | 'limits'>,
   seesAll = isSuperuser,
 ): ComparisonLimits {
   const isPublic = (definition: DumpDefinition): boolean =>
     definition.type === 'SCHEMA' && definition.name === 'public';
+  const unkept = new Set([...limits.missing, ...limits.foreign]);
   return {
-    owners: options.noOwner ? {why: 'which were not restored'} : undefined,
-    grants: options.noAcl ? {why: 'which were not restored'} : undefined,
+    owners: options.noOwner
+      ? {why: 'which were not restored'}
+      : unkept.size > 0
+        ? {why: 'which could not be kept', roles: unkept}
+        : undefined,
+    grants: options.noAcl
+      ? {why: 'which were not restored'}
+      : unkept.size > 0
+        ? {
+            why: 'to roles that do not exist here',
+            roles: limits.missing,
+            grantors: unkept,
+          }
+        : undefined,
     leftOut: (definition) =>
+      (definition.type === 'DEFAULT ACL' && !keepsOwner(limits, definition.owner)
+        ? 'default privileges of roles that this role may not act for'
+        : undefined) ??
       whyLeftOut(definition, {dump, isSuperuser, prepared}) ??
       // It stands in a dump for its owner alone.
       (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??

@@ -1,11 +1,17 @@
 /** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
 import type {DetectedDump} from '../archive/detect-format.js';
+import type {DumpStatement} from '../archive/dump-statements.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
+import type {DumpSection} from '../archive/plain-dump-filter.js';
+import {readRightsStatement} from '../archive/rights-statement.js';
+import {textOf} from '../archive/text-of.js';
 import {AppError} from '../errors.js';
 import {type NamedTable, type Prepared, selectEntries} from '../postgres/archive-list.js';
-import {withSession, withTransaction} from '../postgres/client.js';
+import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import {type Connection, toolsName} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
+import {suspendDefaultPrivileges} from '../postgres/default-privileges.js';
+import {lendSchemas} from '../postgres/lend-schemas.js';
 import {
   archivePath,
   conninfoValue,
@@ -22,6 +28,7 @@ import {collectRestoreErrors} from '../postgres/restore-errors.js';
 import {runDumpScript} from '../postgres/run-dump-script.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';
 import {restoreRules} from './restore-rules.js';
+import {editRights, isLimited, type RoleLimits} from './role-limits.js';
 
 export interface DumpLoad {
   readonly dump: DetectedDump;
@@ -30,6 +37,12 @@ export interface DumpLoad {
   readonly target: Connection;
   readonly serverMajor: number;
   readonly isSuperuser: boolean;
+  /** The restoring role. */
+  readonly me: string;
+  /** Whose owners and grants are left out. */
+  readonly limits: RoleLimits;
+  /** Whether a restoring role that is no superuser gives objects to others. */
+  readonly hasOtherOwners: boolean;
   readonly options: PgRestoreOptions;
   /** All tables of the dump, to tell apart names that begin alike. */
   readonly tables: readonly NamedTable[];
@@ -52,6 +65,13 @@ export interface LoadOutcome {
 
 /** How far the load is: tables for archives, bytes of the file for plain dumps. */
 export type LoadProgress = (done: number, unit: 'tables' | 'bytes', table?: string) => void;
+
+/** Gathers what happens while a load runs. */
+interface Gathered {
+  readonly notes: Set<string>;
+  readonly errors: string[];
+  readonly onTable: (table: string) => void;
+}
 
 /** pg_restore from 17 on sets a parameter (transaction_timeout) that older servers refuse, which ends a strict restore. */
 const firstMajorWithTransactionTimeout = 17;
@@ -80,85 +100,213 @@ export async function loadDump(
   signal: AbortSignal,
   onProgress: LoadProgress,
 ): Promise<LoadOutcome> {
-  if (goesThroughSession(load)) return loadThroughSession(load, signal, onProgress);
-  if (!load.pgRestore) return {notes: [], errors: []};
-  const {entries, left} = await chooseEntries(load, load.pgRestore, signal);
-  const collected = collectRestoreErrors();
+  const {pgRestore} = load;
   let tables = 0;
+  const gathered: Gathered = {
+    notes: new Set(),
+    errors: [],
+    onTable: (table) => onProgress(++tables, 'tables', table),
+  };
+  if (!pgRestore) {
+    await inSession(load, signal, (session) => {
+      const sql = openPlainDump(load.dump, (bytes) => onProgress(bytes, 'bytes'));
+      return withBuiltInDefaults(load, session, everything(load, gathered), (edit) =>
+        runStatements(load, session, sql, edit, {...gathered, onTable: () => undefined}, signal),
+      );
+    });
+  } else {
+    const lines = await listArchive(pgRestore, load.dump, load.encoding, signal);
+    const {entries, left} = selectEntries(lines, load);
+    for (const entry of left) gathered.notes.add(entry);
+    const archive = {load, pgRestore, entries, gathered, signal};
+    if (goesThroughSession(load)) {
+      await inSession(load, signal, (session) =>
+        withBuiltInDefaults(load, session, everything(load, gathered), (edit) =>
+          runScript(archive, session, load.options, entries, edit),
+        ),
+      );
+    } else if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(archive);
+    else await loadDirectly(archive, load.options, entries);
+  }
+  return {notes: [...gathered.notes], errors: gathered.errors};
+}
+
+interface ArchiveLoad {
+  readonly load: DumpLoad;
+  readonly pgRestore: Tool;
+  /** Lines of `pg_restore --list`. */
+  readonly entries: readonly string[];
+  readonly gathered: Gathered;
+  readonly signal: AbortSignal;
+}
+
+/** As `DumpScriptRun.edit`. */
+type Edit = (statement: DumpStatement) => string | null;
+
+/** Everything that is to be restored. */
+function everything(load: DumpLoad, gathered: Gathered): Edit {
+  const rules = restoreRules(load, gathered.notes);
+  const {noOwner, noAcl} = load.options;
+  const rights = editRights({noOwner, noAcl, limits: load.limits});
+  return (statement) => (rules(statement) === null ? null : rights(statement));
+}
+
+/** pg_restore itself loads these entries, over several connections. */
+async function loadDirectly(
+  {load, pgRestore, gathered, signal}: ArchiveLoad,
+  options: PgRestoreOptions,
+  list: readonly string[],
+): Promise<void> {
+  const collected = collectRestoreErrors();
   await runPgRestore({
-    tool: load.pgRestore,
+    tool: pgRestore,
     connection: load.target,
-    options: load.options,
+    options,
     archive: load.dump,
-    list: entries,
+    list,
     signal,
     onLine: (line) => {
       collected.read(line);
       const table = restoredTable(line);
-      if (table !== undefined) onProgress(++tables, 'tables', table);
+      if (table !== undefined) gathered.onTable(table);
     },
   });
-  return {notes: [...left, ...collected.notes], errors: collected.errors};
+  for (const note of collected.notes) gathered.notes.add(note);
+  gathered.errors.push(...collected.errors);
 }
 
-async function chooseEntries(
-  load: DumpLoad,
-  pgRestore: Tool,
-  signal: AbortSignal,
-): Promise<{entries: string[]; left: string[]}> {
-  return selectEntries(await listArchive(pgRestore, load.dump, load.encoding, signal), load);
+/** What pg_restore restores behind all grants, as it may need them (RestorePass in pg_backup_archiver.h). */
+const afterGrants =
+  /^\d+; \d+ \d+ (?:MATERIALIZED VIEW DATA|EVENT TRIGGER|(?:COMMENT|SECURITY LABEL) - EVENT TRIGGER) /;
+const isAfterGrants = ({type, name}: DumpSection): boolean =>
+  type === 'MATERIALIZED VIEW DATA' || type === 'EVENT TRIGGER' || name.startsWith('EVENT TRIGGER ');
+
+/** Owners of these are set behind the data, as they are made there. */
+const ownedAfterData = new Set(['EVENT TRIGGER', 'PUBLICATION', 'STATISTICS', 'SUBSCRIPTION']);
+const isGrant = ({type}: DumpSection): boolean => type === 'ACL' || type === 'DEFAULT ACL';
+
+/**
+ * pg_restore leaves out all owners or none, all grants or none. So this program runs the definitions, with the owners that can be kept, as
+ * code in indexes and views runs with their rights; pg_restore loads rows and builds indexes and keys side by side;
+ * and the grants follow, which could keep the restoring role itself from loading rows.
+ */
+async function loadInPhases(archive: ArchiveLoad): Promise<void> {
+  const {load, entries, gathered, signal} = archive;
+  const {options} = load;
+  const edit = everything(load, gathered);
+  await inSession(load, signal, (session) =>
+    runScript(archive, session, {...options, sections: ['pre-data']}, entries, (statement) =>
+      statement.section && isGrant(statement.section) ? null : edit(statement),
+    ),
+  );
+  if (!options.schemaOnly) await loadDirectly(archive, {...options, sections: ['data']}, entries);
+  await loadDirectly(
+    archive,
+    {...options, sections: ['post-data'], noOwner: true, noAcl: true},
+    entries.filter((line) => !afterGrants.test(line)),
+  );
+  await inSession(load, signal, (session) =>
+    runScript(archive, session, {...options, sections: ['pre-data', 'post-data']}, entries, (statement) => {
+      const {section, sql, encoding} = statement;
+      const isLeft =
+        section === null ||
+        isGrant(section) ||
+        isAfterGrants(section) ||
+        (ownedAfterData.has(section.type) && readRightsStatement(textOf(sql, encoding))?.kind === 'owner');
+      return isLeft ? edit(statement) : null;
+    }),
+  );
 }
 
-async function loadThroughSession(
-  load: DumpLoad,
-  signal: AbortSignal,
-  onProgress: LoadProgress,
-): Promise<LoadOutcome> {
-  const {pgRestore, options} = load;
-  const leftOut = new Set<string>();
-  const errors: string[] = [];
-  let tables = 0;
-  const run = async (sql: AsyncIterable<Buffer>): Promise<void> =>
-    withSession(
-      load.target,
-      async (session) => {
-        await session.query(`SET application_name = ${quoteLiteral(toolsName)}`);
-        if (options.toastCompression !== undefined)
-          await session.query(`SET default_toast_compression = ${quoteLiteral(options.toastCompression)}`);
-        const restore = async (): Promise<void> => {
-          const skipped = await runDumpScript({
-            session,
-            sql,
-            edit: restoreRules(load, leftOut),
-            skipsErrors: !options.stopsOnError,
-            onRows: (table) => {
-              if (load.dump.format !== 'sql') onProgress(++tables, 'tables', table);
-            },
-            signal,
-          });
-          errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
-        };
-        if (options.isSingleTransaction) await withTransaction(session, '', restore);
-        else await restore();
-      },
-      {signal},
-    );
-  if (load.dump.format === 'sql') {
-    await run(openPlainDump(load.dump, (bytes) => onProgress(bytes, 'bytes')));
-  } else if (pgRestore) {
-    const {entries, left} = await chooseEntries(load, pgRestore, signal);
-    for (const entry of left) leftOut.add(entry);
-    const runAll = (sql: AsyncIterable<Buffer>): Promise<void> =>
-      run(sql).catch((error: unknown) => {
-        // The archive itself was read whole before.
-        if (!(error instanceof AppError) || error.code !== 'VERIFY_FAILED') throw error;
-        throw new AppError('PG_RESTORE_FAILED', 'pg_restore stopped before the end of the archive.', {
-          cause: error,
-        });
+/** Runs the entries as SQL that pg_restore writes. */
+async function runScript(
+  {load, pgRestore, gathered, signal}: ArchiveLoad,
+  session: Session,
+  options: PgRestoreOptions,
+  list: readonly string[],
+  edit: Edit,
+): Promise<void> {
+  const read = async (sql: AsyncIterable<Buffer>): Promise<void> => {
+    try {
+      await runStatements(load, session, sql, edit, gathered, signal);
+    } catch (error) {
+      // The archive itself was read whole before.
+      if (!(error instanceof AppError) || error.code !== 'VERIFY_FAILED') throw error;
+      throw new AppError('PG_RESTORE_FAILED', 'pg_restore stopped before the end of the archive.', {
+        cause: error,
       });
-    await streamArchive(pgRestore, load.dump, asScript(options), runAll, signal, entries);
-  }
-  return {notes: [...leftOut], errors};
+    }
+  };
+  // Owners and grants are chosen statement by statement.
+  const script = {...asScript(options), noOwner: false, noAcl: false};
+  await streamArchive(pgRestore, load.dump, script, read, signal, list);
+}
+
+async function runStatements(
+  load: DumpLoad,
+  session: Session,
+  sql: AsyncIterable<Buffer>,
+  edit: Edit,
+  {errors, onTable}: Pick<Gathered, 'errors' | 'onTable'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const lent = lendSchemas(session);
+  const skipped = await runDumpScript({
+    session,
+    sql,
+    edit: async (statement) => {
+      const edited = edit(statement);
+      if (edited !== null && !load.isSuperuser) await lent.before(statement);
+      return edited;
+    },
+    skipsErrors: !load.options.stopsOnError,
+    onRows: onTable,
+    signal,
+  });
+  await lent.takeBack();
+  errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
+}
+
+/**
+ * Default privileges of the target would open what a dump has closed, as it relies on PostgreSQL's own. Into a database that exists, they are
+ * taken away meanwhile; those that the dump does not set are given back. A new database has none.
+ */
+async function withBuiltInDefaults(
+  {options, me}: DumpLoad,
+  session: Session,
+  edit: Edit,
+  work: (edit: Edit) => Promise<void>,
+): Promise<void> {
+  if (!options.isSingleTransaction || options.dataOnly) return work(edit);
+  const suspended = await suspendDefaultPrivileges(session);
+  const set = new Set<string>();
+  await work((statement) => {
+    const {section} = statement;
+    const sql = edit(statement);
+    if (sql !== null && section?.type === 'DEFAULT ACL' && section.owner === me)
+      set.add(`${section.name} ${section.schema}`);
+    return sql;
+  });
+  await suspended.resume((schema, objects) => set.has(`DEFAULT PRIVILEGES FOR ${objects} ${schema ?? '-'}`));
+}
+
+/** A session for the statements of a dump; in one transaction where the load says so. */
+async function inSession(
+  {target, options}: DumpLoad,
+  signal: AbortSignal,
+  work: (session: Session) => Promise<void>,
+): Promise<void> {
+  await withSession(
+    target,
+    async (session) => {
+      await session.query(`SET application_name = ${quoteLiteral(toolsName)}`);
+      if (options.toastCompression !== undefined)
+        await session.query(`SET default_toast_compression = ${quoteLiteral(options.toastCompression)}`);
+      if (options.isSingleTransaction) await withTransaction(session, '', () => work(session));
+      else await work(session);
+    },
+    {signal},
+  );
 }
 
 /** Options for pg_restore when it writes SQL: what concerns the session is this program's then. */
@@ -168,14 +316,14 @@ function asScript(options: PgRestoreOptions): PgRestoreOptions {
 
 /**
  * The commands of the stock tools that do the same, without secrets, as they would be typed. None where no tool does it: psql takes no
- * part of a plain dump, and behind an error that it skips it would take rows for SQL.
+ * part of a plain dump, and behind an error that it skips it would take rows for SQL; pg_restore leaves out all grants or none.
  */
 export function loadCommands(load: DumpLoad): string[] {
   const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
   const isPart = schemaOnly || dataOnly || load.onlyTables.length > 0;
-  if (load.dump.format === 'sql' && (isPart || !stopsOnError)) return [];
   // Neither does pg_restore take with a table what it needs.
   if (load.selected) return [];
+  if (isLimited(load.limits) || (load.dump.format === 'sql' && (isPart || !stopsOnError))) return [];
   const {host, port, user, database} = load.target;
   const session = sessionEnvironment(load.options);
   const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, ...session});

@@ -129,7 +129,7 @@ export async function planRestore(
         : null;
     if (selection) warnOfLeft(context, selection);
     if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
-    const ownership = await checkNeeds(context, {
+    const {limits, hasOtherOwners, disablesTriggers} = await checkNeeds(context, {
       source,
       pgRestore: tools.pgRestore,
       session: maintenance ?? target,
@@ -143,7 +143,15 @@ export async function planRestore(
       target,
       serverMajor: rights.serverMajor,
       isSuperuser: rights.isSuperuser,
-      options: {...chooseOptions(context, request, way, source), ...ownership},
+      me: rights.name,
+      limits,
+      hasOtherOwners,
+      options: {
+        ...chooseOptions(context, request, way, source),
+        noOwner: false,
+        noAcl: false,
+        disablesTriggers,
+      },
       tables: source.tables,
       encoding: source.encoding,
       onlyTables,

@@ -109,7 +109,8 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     pgRestore,
     session: connection,
     rights,
-    request: {},
+    // Nobody but this program calls anything there.
+    request: {allowOwnerChange: ['all']},
     isWithoutOwners: !rights.isSuperuser,
   }).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'NOT_SUPPORTED_HERE') throw error;
@@ -130,9 +131,12 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     target: connection,
     serverMajor: rights.serverMajor,
     isSuperuser: rights.isSuperuser,
+    me: rights.name,
+    limits: possible.limits,
+    hasOtherOwners: possible.hasOtherOwners,
     options: {
       ...readingOptions,
-      ...possible,
+      disablesTriggers: possible.disablesTriggers,
       jobs: Math.min(settings.cores, mostSessions),
       stopsOnError: true,
     },
@@ -145,13 +149,13 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
 /** Superusers only where nobody else may own what they own: functions of the others run with as few rights as where they come from. */
 async function makeRoles(
   connection: Connection,
-  {owners, superusers, grantees, policyRoles}: DumpNeeds,
+  {owners, superusers, grantees, grantors, policyRoles}: DumpNeeds,
   signal: AbortSignal,
 ): Promise<void> {
   await withSession(
     connection,
     async (session) => {
-      const names = [...new Set([...owners, ...grantees, ...policyRoles])];
+      const names = [...new Set([...owners, ...grantees, ...grantors, ...policyRoles])];
       const {missing} = await inspectRoleNames(session, names);
       for (const name of missing) {
         const rights = superusers.includes(name) ? ' SUPERUSER' : '';

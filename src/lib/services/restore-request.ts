@@ -16,6 +16,8 @@ export interface RestoreRequest {
   readonly includeTables?: readonly string[] | undefined;
   readonly parallelJobs?: number | undefined;
   readonly skipErrors?: boolean | undefined;
+  /** Functions and views ("schema.name") that may run with the rights of another owner; "all" for every one. */
+  readonly allowOwnerChange?: readonly string[] | undefined;
   /** How the server packs large values of the tables that the restore makes. */
   readonly toastCompression?: ToastCompression | undefined;
   readonly dryRun?: boolean | undefined;
