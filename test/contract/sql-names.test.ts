@@ -32,6 +32,19 @@ const notParsed: readonly (readonly [file: string, start: string, reason: string
   ['lib/archive/copy-stream.ts', 'SET client_encoding', 'how a statement of a dump begins'],
   ['lib/postgres/create-database.ts', 'WITH (FORCE)', 'an option of DROP DATABASE'],
   ['lib/postgres/database-properties.ts', 'WITH GRANT OPTION', 'an option of GRANT'],
+  ['lib/postgres/default-privileges.ts', 'WITH GRANT OPTION', 'an option of GRANT'],
+  [
+    'lib/postgres/default-privileges.ts',
+    'ALTER DEFAULT PRIVILEGES',
+    'the beginning of statements, which follow in the same function',
+  ],
+  ['lib/archive/rights-statement.ts', 'ALTER DEFAULT PRIVILEGES', 'how a statement of a dump begins'],
+  ['lib/archive/rights-statement.ts', 'FROM', 'a word of a statement of a dump'],
+  [
+    'lib/services/role-limits.ts',
+    'SET ROLE',
+    'what takes the place of the beginning of a statement of a dump',
+  ],
   ['lib/orders/order-conditions.ts', '|| ', 'what joins texts, with the empty search_path'],
 ];
 

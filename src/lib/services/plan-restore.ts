@@ -129,7 +129,7 @@ export async function planRestore(
         : null;
     if (selection) warnOfLeft(context, selection);
     if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
-    const {limits, hasOtherOwners, disablesTriggers} = await checkNeeds(context, {
+    const {limits, hasOtherOwners, options} = await checkNeeds(context, {
       source,
       pgRestore: tools.pgRestore,
       session: maintenance ?? target,
@@ -146,12 +146,7 @@ export async function planRestore(
       me: rights.name,
       limits,
       hasOtherOwners,
-      options: {
-        ...chooseOptions(context, request, way, source),
-        noOwner: false,
-        noAcl: false,
-        disablesTriggers,
-      },
+      options: {...chooseOptions(context, request, way, source), ...options},
       tables: source.tables,
       encoding: source.encoding,
       onlyTables,

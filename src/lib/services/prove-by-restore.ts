@@ -136,7 +136,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     hasOtherOwners: possible.hasOtherOwners,
     options: {
       ...readingOptions,
-      disablesTriggers: possible.disablesTriggers,
+      ...possible.options,
       jobs: Math.min(settings.cores, mostSessions),
       stopsOnError: true,
     },
