@@ -369,7 +369,10 @@ describe('what cannot work', () => {
       weak.username = 'r_weak';
       weak.password = 'weak';
       await expect(
-        restore({backupFile: 'all.dump', targetDb: 'r_weak_db', createDb: true}, weak.href),
+        restore(
+          {backupFile: 'all.dump', targetDb: 'r_weak_db', createDb: true, allowOwnerChange: ['all']},
+          weak.href,
+        ),
       ).rejects.toMatchObject({
         code: 'PERMISSION_DENIED',
       });

@@ -309,7 +309,7 @@ describe('verify', () => {
     const before = standing('custom');
     const result = await verify('custom', {level: 'restore'}, within);
     expect(result).toMatchObject({outcome: 'not-possible', ok: false, hint: expect.any(String) as string});
-    expect(result.findings).toEqual([expect.stringMatching(/schema "kinds" already exists/)]);
+    expect(result.findings[0]).toMatch(/schema "kinds" already exists/);
     expect((await standing('custom')).failure).toEqual((await before).failure);
     expect(await scratchDatabases()).toEqual([]);
   });
