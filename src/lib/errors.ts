@@ -86,7 +86,10 @@ const codes = {
   PLAN_CHANGED: ['refused', 'what would be touched has changed since the preview'],
   CONFLICTS: ['refused', 'rows conflict with what the database holds'],
   GUARD: ['refused', 'a guard forbids this'],
-  OWNER_NOT_KEPT: ['refused', 'a function or view would run with the rights of another owner than in the backup'],
+  OWNER_NOT_KEPT: [
+    'refused',
+    'a function or view would run with the rights of another owner than in the backup',
+  ],
   FOREIGN_FILE: ['refused', 'a link, a pipe, a device or a file of another user has a name of this program'],
   STORAGE_CONFLICT: ['refused', 'the object store holds something else under that name'],
   // interrupted

@@ -67,7 +67,8 @@ export function collectDefinitions(): {
     if (setting?.[1] === 'client_encoding') encoding = (setting[2] ?? '').replaceAll("'", '');
     else if (setting) accessMethod = setting[2] ?? '';
     const open = found.at(-1);
-    if (!open || /^(?:SET (?!SESSION AUTHORIZATION)|SELECT pg_catalog\.set_config)/.test(text) || text === '') return;
+    if (!open || /^(?:SET (?!SESSION AUTHORIZATION)|SELECT pg_catalog\.set_config)/.test(text) || text === '')
+      return;
     const owner = /^ALTER [^'$]* OWNER TO (.*);$/s.exec(text)?.[1];
     if (owner === undefined) {
       open.statements.push(text);
