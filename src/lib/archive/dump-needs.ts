@@ -9,7 +9,7 @@ export interface DumpNeeds {
   readonly grantees: readonly string[];
   /** Roles for whom something is granted: those of default privileges, and those that granted in place of an owner. */
   readonly grantors: readonly string[];
-  /** Roles that policies apply to. */
+  /** Roles that policies and user mappings are for; neither can be made without them. */
   readonly policyRoles: readonly string[];
   readonly extensions: readonly string[];
   /** The same in the dump's order, with the schema of their objects. */
@@ -28,6 +28,7 @@ const grantorLine = new RegExp(String.raw`^SET SESSION AUTHORIZATION ${name};$`)
 const policyLine = new RegExp(
   String.raw`^CREATE POLICY .*? TO ((?:${name}(?:, )?)+)(?: USING | WITH CHECK |;)`,
 );
+const userMappingLine = new RegExp(String.raw`^CREATE USER MAPPING FOR ${name} SERVER `);
 const extensionLine = new RegExp(
   String.raw`^CREATE EXTENSION IF NOT EXISTS ${name}(?: WITH SCHEMA ${name})?`,
 );
@@ -63,6 +64,7 @@ export function collectDumpNeeds(): {read: (line: string) => void; needs: () => 
         for (const [role] of (policyLine.exec(line)?.[1] ?? '').matchAll(new RegExp(name, 'g')))
           add(policyRoles, role);
       }
+      if (line.startsWith('CREATE USER MAPPING ')) add(policyRoles, userMappingLine.exec(line)?.[1]);
       const [, extension, schema] = extensionLine.exec(line) ?? [];
       if (extension !== undefined)
         installations.set(unquoted(extension), schema === undefined ? null : unquoted(schema));

@@ -5,7 +5,7 @@ import {type Backup, databaseIdentity, isGood, safetyLabel} from './catalogue.js
 export interface ShrinkLimits {
   /** Loss of a table's rows, in percent of what there were, that is still taken for normal: 0 to 100. */
   readonly maxLossPercent: number;
-  /** In smaller tables a large share is a few rows: only their becoming empty counts. */
+  /** In smaller tables a large share is a few rows: they count only together, when so many rows are gone that they are empty. */
   readonly minRows: number;
 }
 
@@ -13,7 +13,8 @@ export const defaultShrinkLimits: ShrinkLimits = {maxLossPercent: 50, minRows: 1
 
 /**
  * Tables that lost more than the limit, became empty or are gone, compared with an earlier backup.
- * Tables that are only in `now` are new and never a finding.
+ * Tables that are only in `now` are new and never a finding. Small tables that became empty are a finding when they held
+ * `minRows` rows together, or when nothing at all is left: one work table that comes and goes is neither.
  * @returns largest loss first
  */
 export function findShrinkage(
@@ -22,7 +23,7 @@ export function findShrinkage(
   limits: ShrinkLimits,
 ): Shrink[] {
   const rowsNow = new Map(now.map((table) => [nameOf(table), table.rows]));
-  return before
+  const losses = before
     .map((table) => ({
       table: `${table.schema}.${table.name}`,
       rowsBefore: table.rows ?? 0,
@@ -34,6 +35,11 @@ export function findShrinkage(
         (rowsBefore >= limits.minRows && (rowsBefore - rows) * 100 > limits.maxLossPercent * rowsBefore),
     )
     .sort((a, b) => b.rowsBefore - b.rowsNow - (a.rowsBefore - a.rowsNow));
+  const small = losses.filter(({rowsBefore}) => rowsBefore < limits.minRows);
+  const rowsOfSmall = small.reduce((sum, {rowsBefore}) => sum + rowsBefore, 0);
+  const isAllGone = now.every(({rows}) => rows === 0 || rows === null);
+  const doSmallCount = rowsOfSmall >= limits.minRows || isAllGone;
+  return doSmallCount ? losses : losses.filter((loss) => !small.includes(loss));
 }
 
 /**

@@ -19,9 +19,10 @@ export const transactionPoolerPort = 6543;
 /**
  * The connection a URL describes. Percent-encoding is undone in every part.
  * @param origin where the URL came from, for messages; the URL itself never appears in one.
+ * @param defaultUser the role where the URL names none, as libpq takes it: PGUSER, else the account's name
  * @throws URL_INVALID
  */
-export function parseConnectionUrl(url: string, origin: string): Connection {
+export function parseConnectionUrl(url: string, origin: string, defaultUser = ''): Connection {
   const invalid = (why: string, hint?: string): AppError =>
     new AppError('URL_INVALID', `The connection URL (${origin}) cannot be used: ${why}.`, {
       hint: hint ?? 'A URL reads postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require.',
@@ -96,7 +97,7 @@ export function parseConnectionUrl(url: string, origin: string): Connection {
     );
   }
 
-  const user = parameters.get('user') ?? decode(rawUser, 'user');
+  const user = parameters.get('user') ?? (rawUser === '' ? defaultUser : decode(rawUser, 'user'));
   const database = parameters.get('dbname') ?? decode(path, 'database name');
   const host = parameters.get('host') ?? (urlHost === '' ? 'localhost' : urlHost);
   if (user === '') throw invalid('it names no user');

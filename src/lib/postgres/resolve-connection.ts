@@ -1,4 +1,5 @@
 /** Which database the settings name: by a URL, or by libpq's own variables. */
+import {userInfo} from 'node:os';
 import {AppError} from '../errors.js';
 import type {Environment} from '../settings/environment.js';
 import type {Settings} from '../settings/settings.js';
@@ -13,7 +14,9 @@ import {readService} from './service-file.js';
  */
 export function resolveConnection(settings: Settings): Connection {
   const named = findConnectionUrl(settings);
-  if (named) return withLibpqDefaults(parseConnectionUrl(named.url, named.origin), settings.environment);
+  const user = settings.environment.get('PGUSER') ?? accountName();
+  if (named)
+    return withLibpqDefaults(parseConnectionUrl(named.url, named.origin, user), settings.environment);
   const fromLibpq = connectionFromLibpqVariables(settings.environment);
   if (fromLibpq) return fromLibpq;
   throw new AppError(
@@ -36,6 +39,15 @@ export function findConnectionUrl(settings: Settings): {url: string; origin: str
     }
   }
   return undefined;
+}
+
+/** What the operating system calls this account; empty where it has no name. */
+function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return ''; // no entry in the password file, as in some containers
+  }
 }
 
 function connectionFromLibpqVariables(environment: Environment): Connection | undefined {

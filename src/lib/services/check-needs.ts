@@ -71,7 +71,7 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   const fatal = [
     ...found.extensions.map((name) => `the extension "${name}" is not installed on the server`),
     ...found.policyRoles.missing.map(
-      (name) => `the role "${name}", which a row security policy names, does not exist`,
+      (name) => `the role "${name}", which a row security policy or a user mapping names, does not exist`,
     ),
   ];
   if (fatal.length > 0 && request.skipErrors !== true) {

@@ -49,7 +49,12 @@ export const configSchema = z.strictObject({
     .describe('Folder of pg_dump, pg_restore and psql; without it those that fit the server are found.'),
   production: z
     .strictObject({
-      hosts: z.array(z.string()).optional().describe('Host names of production servers.'),
+      hosts: z
+        .array(z.string())
+        .optional()
+        .describe(
+          'Host names or addresses of production servers; every spelling of a host and every address that it resolves to count.',
+        ),
       databases: z.array(z.string()).optional().describe('Names of production databases.'),
     })
     .optional()
@@ -130,7 +135,9 @@ export const configSchema = z.strictObject({
         ),
       minRows: count
         .optional()
-        .describe('Tables with fewer rows count only when they become empty (default 10).'),
+        .describe(
+          'Tables with fewer rows count only when so many rows of them are gone that they are empty, all of them together, or when nothing is left (default 10).',
+        ),
     })
     .optional()
     .describe('When a backup counts as suspiciously smaller than the one before.'),

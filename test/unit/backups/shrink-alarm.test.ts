@@ -28,8 +28,27 @@ describe('findShrinkage', () => {
     expect(findShrinkage(before, now, defaultShrinkLimits)).toEqual([
       {table: 'public.lost', rowsBefore: 1000, rowsNow: 499},
       {table: 'public.gone', rowsBefore: 500, rowsNow: 0},
-      {table: 'public.emptied', rowsBefore: 3, rowsNow: 0},
-    ]); // prettier-ignore
+    ]);
+  });
+
+  it('is not raised by a work table of a few rows that comes and goes', () => {
+    for (const rows of [1, 9]) {
+      const before = [table('orders', 1000), table('work', rows)];
+      expect(findShrinkage(before, [table('orders', 1000)], defaultShrinkLimits)).toEqual([]);
+      expect(findShrinkage(before, [table('orders', 1000), table('work', 0)], defaultShrinkLimits)).toEqual(
+        [],
+      );
+    }
+  });
+
+  it('is raised by small tables that lose many rows together, and when nothing is left', () => {
+    const small = ['a', 'b', 'c'].map((name) => table(name, 4));
+    const empty = small.map(({name}) => table(name, 0));
+    expect(
+      findShrinkage([table('kept', 50), ...small], [table('kept', 50), ...empty], defaultShrinkLimits),
+    ).toHaveLength(3);
+    expect(findShrinkage([table('only', 1)], [table('only', 0)], defaultShrinkLimits)).toHaveLength(1);
+    expect(findShrinkage([table('only', 1)], [], defaultShrinkLimits)).toHaveLength(1);
   });
 
   it('does not mix up tables whose names hold dots', () => {

@@ -1,3 +1,4 @@
+import {userInfo} from 'node:os';
 import {describe, expect, it} from 'vitest';
 import {
   describeConnection,
@@ -60,6 +61,22 @@ describe('parseConnectionUrl', () => {
     ['postgresql://u@h/d?sslaccept=strict&sslmode=verify-full', {options: {sslmode: 'verify-full'}}],
   ])('reads %s', (url, expected) => {
     expect(parse(url)).toMatchObject(expected);
+  });
+
+  it('takes the socket of a URL without a host, and the role of libpq where it names none', () => {
+    const from = (url: string, env: Record<string, string> = {}) =>
+      resolveConnection(testContext('/nowhere', {env: {...env, DIRECT_URL: url}}).settings);
+    const url = 'postgresql:///shop?host=/var/run/postgresql';
+    expect(from(url)).toMatchObject({
+      host: '/var/run/postgresql',
+      database: 'shop',
+      user: userInfo().username,
+    });
+    expect(from(url, {PGUSER: 'app'})).toMatchObject({user: 'app', database: 'shop'});
+    expect(from('postgresql://me@/shop?host=/tmp', {PGUSER: 'app'})).toMatchObject({
+      user: 'me',
+      host: '/tmp',
+    });
   });
 
   it.each([
