@@ -189,6 +189,7 @@ it('monitoring', async () => {
 
 it('scheduling', async () => {
   await backUp();
+  await writeFile(join(folder, 'package-lock.json'), '{"packages": {"node_modules/destino-db": {}}}');
   await writeFile(
     join(folder, 'destino-db.config.json'),
     JSON.stringify({schedule: {plan: ['daily custom at 02:00 keep 30 days', 'monthly restore test']}}),

@@ -249,7 +249,9 @@ export async function readDumpDefinitions(
 ): Promise<readonly DumpDefinition[]> {
   if (source.definitions) return source.definitions;
   let definitions: DumpDefinition[] = [];
-  await readHead(source, pgRestore, {hasDatabase: true}, signal, async (sql) => {
+  // pg_restore refuses to write such a name, as a \connect could end in the middle of it (CVE-2025-8715); the settings of that database are not compared then.
+  const hasDatabase = !/[\r\n]/.test(source.backup?.database ?? '');
+  await readHead(source, pgRestore, {hasDatabase}, signal, async (sql) => {
     definitions = await readDefinitions(sql, signal);
   });
   return definitions;
