@@ -51,13 +51,15 @@ it.each(['transaction', 'statement'] as const)(
     const pooler = await startPooler(clusterConnection(), mode);
     const env = {DIRECT_URL: pooler.url(shop.name)};
     const run = (...args: string[]): Promise<CliResult> => runCli([...args, '--json'], {cwd: folder, env});
+    const made = await runCli(['backup', '--json'], {cwd: folder, env: {DIRECT_URL: shop.url}});
+    const {id} = made.json() as {id: string};
     try {
       // pgbench needs transactions, which a pooler of statements refuses to it.
       const refuse = async (): Promise<void> => {
         for (const args of [
           ['backup'],
-          ['restore', '--latest', '--drop-existing', '--yes'],
-          ['verify', '--latest', '--level=restore'],
+          ['restore', `--backup-file=${id}`, '--drop-existing', '--yes'],
+          ['verify', `--backup-file=${id}`, '--level=restore'],
           ['orders:clean', '--execute', '--yes'],
           ['undo', '--yes'],
         ]) {
@@ -79,7 +81,6 @@ it.each(['transaction', 'statement'] as const)(
           }),
         );
       };
-      await runCli(['backup'], {cwd: folder, env: {DIRECT_URL: shop.url}});
       if (mode === 'statement') await refuse();
       else {
         const said = await besideApplication(pooler.url(shop.name), refuse);
