@@ -69,7 +69,7 @@ it.each(['transaction', 'statement'] as const)(
             {error: {code: 'TRANSACTION_POOLER'}},
           ]);
         }
-        const proof = await run('verify', `--backup-file=${id}`, '--level=restore');
+        const proof = await run(...['verify', `--backup-file=${id}`, '--level=restore']);
         expect([proof.status, proof.json()]).toMatchObject([
           3,
           {results: [{outcome: 'not-possible', findings: [expect.stringContaining('transaction pooler')]}]},
