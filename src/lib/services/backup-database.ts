@@ -41,6 +41,7 @@ import {sealDump} from './seal-dump.js';
 import {trackDump} from './track-dump.js';
 import {writeDump} from './write-dump.js';
 import {writeRoles} from './write-roles.js';
+import {supabaseProject} from '../supabase-project.js';
 
 /**
  * Makes a backup of the database that the settings name.
@@ -276,12 +277,14 @@ async function prune(context: RunContext, request: BackupRequest, plan: BackupPl
 }
 
 function recordDatabase(context: RunContext, {identity, connection}: BackupPlan): void {
+  const project = supabaseProject(connection);
   context.record({
     database: {
       name: identity.database,
       systemIdentifier: identity.systemIdentifier,
       host: connection.host,
       port: connection.port,
+      ...(project === undefined ? {} : {project}),
     },
     databaseSize: identity.sizeBytes,
   });

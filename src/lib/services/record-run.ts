@@ -16,6 +16,7 @@ import {writeFileSafely} from '../backups/safe-file.js';
 import {appendRun} from '../watch/history.js';
 import {noteStart, recordKilledRuns} from '../watch/started-runs.js';
 import {addFacts, noFacts, type RunDatabase, type RunFacts, type RunRecord} from '../watch/run-record.js';
+import {supabaseProject} from '../supabase-project.js';
 
 export interface RunStart {
   readonly command: string;
@@ -183,8 +184,16 @@ function outcomeOf(ending: RunEnding): RunRecord['outcome'] {
 
 function databaseOf(settings: Settings): RunDatabase | null {
   try {
-    const {database, host, port} = resolveConnection(settings);
-    return {name: database, systemIdentifier: null, host, port};
+    const connection = resolveConnection(settings);
+    const {database, host, port} = connection;
+    const project = supabaseProject(connection);
+    return {
+      name: database,
+      systemIdentifier: null,
+      host,
+      port,
+      ...(project === undefined ? {} : {project}),
+    };
   } catch {
     return null; // the command itself fails by this and says why
   }

@@ -30,6 +30,7 @@ import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTabl
 import {findShrink} from './find-shrink.js';
 import {proveDump, requireStreamedRows} from './prove-dump.js';
 import {runCompressing} from './write-dump.js';
+import {supabaseProject} from '../supabase-project.js';
 
 /**
  * Whatever goes wrong, the metadata is not written, so that no list shows the backup. What is stored is read back and
@@ -73,7 +74,11 @@ export async function streamBackup(
   if (request.dryRun === true) return describePlan(plan);
   const {database, systemIdentifier, sizeBytes} = plan.identity;
   const {host, port} = plan.connection;
-  context.record({database: {name: database, systemIdentifier, host, port}, databaseSize: sizeBytes});
+  const project = supabaseProject(plan.connection);
+  context.record({
+    database: {name: database, systemIdentifier, host, port, ...(project === undefined ? {} : {project})},
+    databaseSize: sizeBytes,
+  });
   const createdAt = context.clock.now();
   const id = backupId(database, createdAt);
   const staging = to.stagingFolder(id);

@@ -102,8 +102,16 @@ function recordBackup(context: RunContext, backups: readonly Backup[]): void {
   if (!backup || backups.length > 1) return;
   context.record({backupId: backup.id, format: backup.format, size: backup.sizeBytes});
   if (!backup.record) return;
-  const {systemIdentifier, host, port} = backup.record.source;
-  context.record({database: {name: backup.database, systemIdentifier, host, port}});
+  const {systemIdentifier, host, port, project} = backup.record.source;
+  context.record({
+    database: {
+      name: backup.database,
+      systemIdentifier,
+      host,
+      port,
+      ...(project === undefined ? {} : {project}),
+    },
+  });
 }
 
 async function chooseBackups(context: RunContext, request: VerifyRequest): Promise<Backup[]> {

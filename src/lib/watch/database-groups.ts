@@ -9,6 +9,8 @@ export interface WatchedDatabase {
   /** null for a database that only the old scripts backed up. */
   readonly host: string | null;
   readonly port: number | null;
+  /** Reference of the Supabase project: many stand behind one pooler, each with a database "postgres". */
+  readonly project?: string | undefined;
 }
 
 export interface DatabaseGroup {
@@ -70,8 +72,8 @@ export function groupByDatabase(backups: readonly Backup[], runs: readonly RunRe
 }
 
 /** From short to unmistakable. */
-function labelsOf({name, host, port, systemIdentifier}: WatchedDatabase): string[] {
-  const address = `${name}@${host ?? '?'}:${port ?? '?'}`;
+function labelsOf({name, host, port, project, systemIdentifier}: WatchedDatabase): string[] {
+  const address = `${name}@${project ?? `${host ?? '?'}:${port ?? '?'}`}`;
   return [name, address, `${address} (cluster ${systemIdentifier ?? '?'})`];
 }
 
@@ -95,8 +97,8 @@ export function isOfKnownDatabase(
 
 function identityOf({record, database}: Backup): WatchedDatabase {
   if (!record) return {name: database, systemIdentifier: null, host: null, port: null};
-  const {systemIdentifier, host, port} = record.source;
-  return {name: database, systemIdentifier, host, port};
+  const {systemIdentifier, host, port, project} = record.source;
+  return {name: database, systemIdentifier, host, port, ...(project === undefined ? {} : {project})};
 }
 
 /** Whether both are the same database, as far as they tell. */
@@ -105,11 +107,17 @@ function isSame(a: WatchedDatabase, b: WatchedDatabase): boolean {
   if (a.systemIdentifier !== null && b.systemIdentifier !== null) {
     return a.systemIdentifier === b.systemIdentifier;
   }
+  if (a.project !== undefined && b.project !== undefined) return a.project === b.project;
   return a.host === null || b.host === null || (a.host === b.host && a.port === b.port);
 }
 
 function isEqual(a: WatchedDatabase, b: WatchedDatabase): boolean {
-  return a.systemIdentifier === b.systemIdentifier && a.host === b.host && a.port === b.port;
+  return (
+    a.systemIdentifier === b.systemIdentifier &&
+    a.host === b.host &&
+    a.port === b.port &&
+    a.project === b.project
+  );
 }
 
 /** The group's identity, as the way that knows most tells it. */

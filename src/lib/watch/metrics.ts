@@ -85,7 +85,10 @@ function labelsByDatabase(databases: readonly DatabaseStatus[]): Map<DatabaseSta
       const isAlone = databases.every(
         (other) => other === database || !isDeepStrictEqual(labelsOf(other), labels),
       );
-      return [database, isAlone ? labels : {...labels, cluster: database.systemIdentifier ?? ''}];
+      return [
+        database,
+        isAlone ? labels : {...labels, cluster: database.systemIdentifier ?? database.project ?? ''},
+      ];
     }),
   );
 }

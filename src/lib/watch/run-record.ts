@@ -11,6 +11,8 @@ const runDatabaseSchema = z.object({
   systemIdentifier: z.string().nullable(),
   host: z.string(),
   port: z.int(),
+  /** Reference of the Supabase project. */
+  project: z.string().optional(),
 });
 export type RunDatabase = z.infer<typeof runDatabaseSchema>;
 

@@ -162,6 +162,70 @@ describe('the status', () => {
     ]);
   });
 
+  it('never takes two Supabase projects behind one pooler for one database', () => {
+    const {source} = sampleRecord(fresh);
+    const behind = (project: string) =>
+      sampleRecord(fresh, {
+        id: `postgres-${project}`,
+        databaseName: 'postgres',
+        source: {...source, systemIdentifier: null, host: 'aws-0-eu.pooler.supabase.com', project},
+      });
+    const catalogue = catalogueOf([behind('abc'), behind('xyz')]);
+    const {databases} = assessStatus({catalogue, runs: [], now, freeBytes: null}, limits);
+    expect(databases.map(({label}) => label)).toEqual(['postgres@abc', 'postgres@xyz']);
+  });
+
+  it('never calls a backup damaged because of the place where its restore was tried, nor by what 0.1.0 noted of that', () => {
+    const at = '2026-11-22T03:00:00.000Z';
+    const refused = {
+      level: 'restore',
+      at,
+      ok: false,
+      duration: 1,
+      findings: [
+        'It cannot be restored: pg_restore failed: pg_restore: error: could not execute query: ERROR:  extension "x" is not available.',
+      ],
+    } as const;
+    const untested = {...refused, outcome: 'not-possible', code: 'PG_RESTORE_FAILED', hint: null} as const;
+    const old = sampleRecord(fresh, {proofs: [{...refused, findings: [...refused.findings]}]});
+    const current = sampleRecord(fresh, {notPossible: [{...untested, findings: [...untested.findings]}]});
+    const logged = {
+      backupId: old.id,
+      level: 'restore',
+      ok: false,
+      duration: 1,
+      restoreDuration: null,
+    } as const;
+    const run = sampleRun({
+      command: 'verify',
+      outcome: 'alarm',
+      exitCode: 4,
+      startedAt: at,
+      verifications: [logged],
+    });
+    for (const [record, runs] of [
+      [old, [run]],
+      [current, []],
+    ] as const) {
+      const status = assessStatus({catalogue: catalogueOf([record]), runs, now, freeBytes: null}, limits);
+      expect(status.findings.map(({code, severity}) => [code, severity])).toEqual([
+        ['RESTORE_TEST_NOT_POSSIBLE', 'warning'],
+      ]);
+      expect(status.databases[0]).toMatchObject({newest: {id: record.id}, backups: {damaged: 0}});
+    }
+  });
+
+  it('never counts the safety copy of what a restore replaced, or a part, as the newest good backup', () => {
+    const good = sampleRecord('2026-11-22T01:00:00Z');
+    const records = [
+      good,
+      sampleRecord('2026-11-22T02:00:00Z', {label: 'safety'}),
+      sampleRecord('2026-11-22T03:00:00Z', {content: 'tables'}),
+    ];
+    const sources = {catalogue: catalogueOf(records), runs: [], now, freeBytes: null};
+    expect(assessStatus(sources, limits).databases[0]?.newest?.id).toBe(good.id);
+  });
+
   it('tells a backup from the future, a full disk and metadata that cannot be read', () => {
     expect(codes([sampleRecord('2026-11-22T13:00:00Z')])).toEqual(['FROM_THE_FUTURE']);
     const catalogue = {
