@@ -47,7 +47,7 @@ describe('the safe cleanup', () => {
       'Lock the orders done', 'Back up the rows done', 'Check the order backup done', 'Delete the rows done',
       'Check the result done', 'Write the report done',
     ]); // prettier-ignore
-    expect(done.backup?.verification).toEqual({level: 'archive', ok: true});
+    expect(done.backup?.verification).toEqual({level: 'archive', ok: true, outcome: 'passed'});
     expect(done.backup?.tables).toContainEqual(expect.objectContaining({table: 'public.orders', rows: 404}));
     expect(done.undo).toEqual([
       `destino-db restore --backup-file ${String(done.backup?.path)} --drop-existing`,
