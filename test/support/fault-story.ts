@@ -94,6 +94,7 @@ export async function suffer(host: FaultServer, story: Story, fault: Fault, roun
     if (round === 0) {
       const recover = await runCli(['recover', '--yes', '--json'], {
         ...begun.options,
+        account: undefined,
         under: [],
         cwd: home,
         env: {DIRECT_URL: url},

@@ -361,19 +361,27 @@ export const folderReadOnly = (point: FaultPoint, rights: Rights): Fault => ({
   ending: 'error or success',
   begin: () => {
     let backups = '';
+    let owned = '';
     const setMode = async (mode: number): Promise<void> => {
       for (const folder of await foldersOf(backups)) await chmod(folder, mode);
+    };
+    const giveTo = (uid: number, gid: number): void => {
+      execFileSync('chown', ['-R', `${uid}:${gid}`, owned]);
     };
     return {
       options: {env: {...stopAt(point).env, HOME: '/'}, ...rights},
       arrange: async ({home, watched}) => {
         backups = watched.backupsDir;
-        const {uid, gid} = rights.account ?? {};
-        if (uid !== undefined && gid !== undefined) execFileSync('chown', ['-R', `${uid}:${gid}`, home]);
+        owned = home;
+        if (rights.account) giveTo(rights.account.uid, rights.account.gid);
         return Promise.resolve();
       },
       strike: (child) => whileStopped(child, () => setMode(0o500)),
-      mend: () => setMode(0o700),
+      mend: async () => {
+        await setMode(0o700);
+        // The program believes files of the user who runs it alone, and the promises are checked as root.
+        if (rights.account) giveTo(0, 0);
+      },
       leaves: {inFolder: true, onServer: false},
     };
   },

@@ -35,7 +35,7 @@ export interface ComparisonLimits {
 
 export interface DefinitionComparison {
   readonly differences: CatalogDifference[];
-  /** A line for each reason, with the names of the objects. */
+  /** A line for each reason, with the names of the objects; of the roles where no owner was compared. */
   readonly notCompared: string[];
 }
 
@@ -226,7 +226,7 @@ function compareOwners(
 ): string[] {
   if (wanted.owner === present.owner || dependentTypes.has(wanted.type)) return [];
   if (owners && (owners.roles?.has(wanted.owner) ?? true)) {
-    skip(`owners, ${owners.why}`, nameOf(wanted));
+    skip(`owners, ${owners.why}`, owners.roles ? nameOf(wanted) : wanted.owner);
     return [];
   }
   return [`${present.owner} instead of ${wanted.owner}`];
