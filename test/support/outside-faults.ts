@@ -159,8 +159,8 @@ export const toolKilled = inCopy(
   async (child, _host, proxy) => {
     const pids = await Promise.all(tools.map((tool) => descendants(child.pid ?? 0, tool)));
     for (const pid of pids.flat()) process.kill(pid, 'SIGKILL');
-    if (pids.flat().length === 0) throw new Error('no tool was at work');
     proxy.release();
+    if (pids.flat().length === 0) throw new Error('no tool was at work');
   },
 );
 
