@@ -85,7 +85,9 @@ it('leaves the old content when killed while the new database is filled, and the
   await killWhen(async () => {
     const marked = await onServer((session) =>
       session.query(
-        `SELECT 1 FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE 'destino-db staging%'`,
+        `SELECT 1 FROM pg_database
+          WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database') LIKE 'destino-db staging%'`,
+        [`${name}_restore_`],
       ),
     );
     return marked.length > 0;
