@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import {readFileSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
 
 // A password in --database-url must not stay in what `ps` shows.
 process.title = 'destino-db';
@@ -24,7 +25,8 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
   if (isTopic && second !== undefined && !second.startsWith('-'))
     args.splice(args.indexOf(first), 2, `${first}:${second}`);
   // A command's own errors are shown by the command; these are of finding and loading it.
-  await run(args, import.meta.url).then(flush, async (error) => {
+  // No plugins of the user's: the program has none, and a home folder that cannot be read would be reported at every run.
+  await run(args, {root: fileURLToPath(import.meta.url), userPlugins: false}).then(flush, async (error) => {
     const {asAppError, errorLines} = await import('../dist/lib/cli/show-error.js').catch(() => ({}));
     if (asAppError === undefined || error?.code === 'EEXIT') return handle(error);
     const shown = asAppError(error);

@@ -91,3 +91,14 @@ it('a pg_dump that is installed but cannot run is not told as missing', async ()
     error: {code: 'TOOL_FAILED', details: [expect.stringContaining('version mismatch') as string]},
   });
 });
+
+it('a home folder that cannot be read is no warning at every run', async () => {
+  const home = join(folder, 'home');
+  // For root, too, this is a file that cannot be read.
+  await mkdir(join(home, '.local/share/destino-db/package.json'), {recursive: true});
+  const {status, stderr} = await runCli(['list'], {
+    cwd: folder,
+    env: {...env(), HOME: home, XDG_DATA_HOME: ''},
+  });
+  expect([status, stderr]).toEqual([0, '']);
+});
