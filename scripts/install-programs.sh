@@ -24,6 +24,8 @@ packages_of() {
     faketime) echo libfaketime ;;
     ps) echo procps ;;
     ip) echo iproute2 ;;
+    ceph | radosgw-admin | ceph-authtool) echo ceph-common ;;
+    monmaptool) echo ceph-base ;;
     *) echo "$1" ;;
   esac
 }
