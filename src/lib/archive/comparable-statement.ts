@@ -47,8 +47,18 @@ export function comparableStatement(statement: string): string {
     if (found !== '(' && found !== ')') tokens.push(found);
     at += found.length;
   }
+  if (statement.startsWith('CREATE POLICY ')) sortRoles(tokens);
   const text = tokens.join(' ');
   return inheritance.test(statement) ? inAnyOrder(statement) : text;
+}
+
+/** pg_dump names the roles of a policy in the order in which the server's catalog has them (getPolicies in pg_dump.c). */
+function sortRoles(tokens: string[]): void {
+  const first = tokens.indexOf('TO') + 1;
+  const end = tokens.findIndex((found, index) => index >= first && ['USING', 'WITH', ';'].includes(found));
+  if (first === 0 || end === -1) return;
+  const roles = tokens.slice(first, end).filter((found) => found !== ',');
+  tokens.splice(first, end - first, roles.sort().join(' , '));
 }
 
 const inheritance = /^CREATE (?:UNLOGGED |FOREIGN )?TABLE [^]*\nINHERITS \(/;

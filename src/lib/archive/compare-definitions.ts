@@ -294,14 +294,20 @@ function compareRights(
     skip(`grants, ${grants.why}`, object);
     return [];
   }
-  // Where an owner could not be kept, what it and the one in its place may do is the owners' difference.
+  // Where an owner could not be kept, what it and the one in its place may do is the owners' difference. What an extension created belongs to
+  // who installed it, and pg_dump writes no owner for it.
+  const [was, is] = [wanted?.definition.owner, present?.definition.owner];
+  const isAnotherOwner = was !== undefined && is !== undefined && was !== is;
   const isComparable = (statement: string): boolean =>
     !rolesIn(statement).some(
-      (role) => grants?.roles?.has(role) === true || (owners !== undefined && changedOwners.has(role)),
+      (role) =>
+        grants?.roles?.has(role) === true ||
+        (owners !== undefined && changedOwners.has(role)) ||
+        (isAnotherOwner && (role === was || role === is)),
     );
   const all = [...(wanted?.statements ?? []), ...(present?.statements ?? [])];
   const isPart = all.some((statement) => !isComparable(statement));
-  if (isPart) skip(`grants, ${grants?.why ?? owners?.why ?? ''}`, object);
+  if (isPart) skip(`grants, ${grants?.why ?? owners?.why ?? 'to an owner that is another here'}`, object);
   const comparable = (item: Item | undefined): string[] => {
     const ones = (item?.statements ?? []).filter(isComparable).map((statement) => {
       const isReplaced = grants?.grantors?.has(grantor.exec(statement)?.[1] ?? '') === true;

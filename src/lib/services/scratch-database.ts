@@ -136,7 +136,10 @@ async function onServer<T>(
 /** Why the URL's role has to load the database itself; undefined for every other error. */
 function whyOwnRights(error: unknown, rights: RoleRights): string | undefined {
   if (error instanceof NoScratchRole) return error.message;
-  const needsMore = error instanceof AppError && error.code === 'PERMISSION_DENIED' && rights.isSuperuser;
+  if (!(error instanceof AppError)) return undefined;
+  // Before 16 a role with BYPASSRLS cannot pass it on, and FORCE ROW LEVEL SECURITY hides rows even from their owner.
+  const needsMore =
+    error.code === 'ROW_SECURITY' || (error.code === 'PERMISSION_DENIED' && rights.isSuperuser);
   return needsMore ? `a role without rights may not restore all of it: ${error.message}` : undefined;
 }
 

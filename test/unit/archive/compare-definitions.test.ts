@@ -31,6 +31,10 @@ it('takes what a server writes otherwise once it was restored for the same', () 
       'CREATE TABLE public.c (\n    b integer,\n    a integer\n)\nINHERITS (public.p);',
       'CREATE TABLE public.c (\n    a integer,\n    b integer\n)\nINHERITS (public.p);',
     ],
+    [
+      'CREATE POLICY p ON public.t FOR SELECT TO b, "a TO", c USING (x TO y);',
+      'CREATE POLICY p ON public.t FOR SELECT TO c, b, "a TO" USING (x TO y);',
+    ],
   ];
   for (const [one = '', other = ''] of pairs)
     expect(comparableStatement(one)).toBe(comparableStatement(other));
@@ -119,6 +123,23 @@ it('names what roles that are missing keep from being compared, and compares all
       differs: 'grants',
       detail: expect.stringContaining('has GRANT ALL ON TABLE public.t TO reader;') as string,
     },
+  ]);
+});
+
+it('takes no grant for another because an extension belongs to who installed it, and compares the grants to all others', () => {
+  const acl = (owner: string, ...statements: string[]): DumpDefinition => ({
+    ...definition('ACL', 'FUNCTION citextin(cstring)', ...statements),
+    owner,
+  });
+  const before = acl('admin', 'GRANT ALL ON FUNCTION public.citextin(cstring) TO root WITH GRANT OPTION;');
+  const own = 'REVOKE ALL ON FUNCTION public.citextin(cstring) FROM root;';
+  const opened = 'GRANT ALL ON FUNCTION public.citextin(cstring) TO anon;';
+  expect(compareDefinitions([before], [acl('root', own)], {})).toEqual({
+    differences: [],
+    notCompared: ['grants, to an owner that is another here: public.FUNCTION citextin(cstring)'],
+  });
+  expect(compareDefinitions([before], [acl('root', own, opened)], {}).differences).toMatchObject([
+    {differs: 'grants', detail: expect.stringContaining('anon') as string},
   ]);
 });
 
