@@ -15,7 +15,7 @@ if [ "${FRESH_MACHINE_INSIDE:-}" = '' ]; then
   FRESH_MACHINE_INSIDE=1 exec unshare --mount --fork --pid --kill-child --mount-proc bash "$0" "$@"
 fi
 chmod 755 "$machine" # the root folder of a machine is everybody's to enter
-trap 'umount -l "$machine/proc" "$machine/sys" "$machine/dev" 2>/dev/null; rm -rf --one-file-system "$machine"' EXIT
+trap 'umount -l "$machine/proc" "$machine/sys" "$machine/dev" "$machine" 2>/dev/null; rm -rf --one-file-system "$machine"' EXIT
 
 started=$(date +%s)
 say() { printf '== %4d s  %s\n' "$(($(date +%s) - started))" "$*"; }
@@ -49,6 +49,8 @@ mkdir -p "$machine/root/destino-db"
 git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do [ -e "$file" ] && printf '%s\0' "$file"; done |
   tar --null -T - -cf - | tar -xf - -C "$machine/root/destino-db"
 
+# A root of its own, which programs in it may make mount namespaces of.
+mount --bind "$machine" "$machine"
 mount -t proc proc "$machine/proc"
 mount --rbind /sys "$machine/sys"
 mount --rbind /dev "$machine/dev"

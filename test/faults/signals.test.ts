@@ -131,7 +131,8 @@ it('ends at once on the second Ctrl-C, even while the network is silent, and rec
   }
   child.kill('SIGINT');
   expect((await ended).status).toBe(130);
-  process.kill(tool, 'SIGKILL');
+  // The program's end has ended it, within two seconds.
+  await until('the tool is gone', async () => ['Z', undefined].includes(await processState(tool)));
   through.release();
   await mustRun(home, host.urlOf('shop'), 'recover', '--yes');
   await expectNothingLost();

@@ -157,8 +157,9 @@ export function dependenciesByName(definitions: readonly DumpDefinition[]): Depe
     if (type === 'SCHEMA') schemas.set(name, index);
     else if (type === 'EXTENSION') {
       extensionsByName.set(name, index);
-      const where = / WITH SCHEMA (.*);$/.exec(statements[0] ?? '')?.[1] ?? '';
-      add(extensions, readIdentifier(where, 0)?.name ?? '', index);
+      const where = readIdentifier(/ WITH SCHEMA (.*);$/.exec(statements[0] ?? '')?.[1] ?? '', 0)?.name ?? '';
+      // What is named there is PostgreSQL's own, whatever extension says that it is installed there.
+      if (where !== 'pg_catalog') add(extensions, where, index);
     } else if (namedTypes.has(type)) add(byName, keyOf({schema, name: name.replace(/\(.*$/s, '')}), index);
   });
   const needs = new Map<number, readonly number[]>();

@@ -1,6 +1,7 @@
 /** Chooses what to restore of an archive from its table of contents. */
 
 import type {DetectedDump} from '../archive/detect-format.js';
+import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {quoteIdentifier} from './quote.js';
 
@@ -18,8 +19,10 @@ export interface Prepared {
 export interface EntrySelection {
   readonly isSuperuser: boolean;
   readonly dump: Pick<DetectedDump, 'dumpMajor' | 'format'>;
-  /** Where a role without rights restores: what a superuser created before. */
+  /** What was created before. */
   readonly prepared?: Prepared | undefined;
+  /** What else is not restored. */
+  readonly leftOut?: LeftOutEntries | undefined;
   /** All tables of the dump, to tell apart names that begin alike. */
   readonly tables: readonly NamedTable[];
   /** Only these tables; everything when empty. */
@@ -44,10 +47,13 @@ function keepsPublicSchema({dump, isSuperuser}: Pick<EntrySelection, 'dump' | 'i
 
 /** Why `selectEntries`, and what does the same for plain dumps, leave a definition out; undefined where they do not. */
 export function whyLeftOut(
-  {type, name}: Pick<DumpSection, 'type' | 'name'>,
-  selection: Pick<EntrySelection, 'dump' | 'isSuperuser' | 'prepared'>,
+  {type, schema, name}: Pick<DumpSection, 'type' | 'schema' | 'name'>,
+  selection: Pick<EntrySelection, 'dump' | 'isSuperuser' | 'prepared' | 'leftOut'>,
 ): string | undefined {
-  const why = selection.prepared && whyNotByRole(`${type} ${name} `, selection.prepared);
+  const chosen = selection.leftOut?.why({type, schema, name});
+  if (chosen !== undefined) return chosen;
+  const why =
+    selection.prepared && whyNotByRole(`${type} ${name} `, selection.prepared, selection.isSuperuser);
   if (why !== undefined) return why;
   const isOwnersOnly =
     type === 'COMMENT' && !selection.isSuperuser && /^(?:SCHEMA public|EXTENSION "?plpgsql"?)$/.test(name);
@@ -75,7 +81,9 @@ export function selectEntries(
     }
     // "COMMENT - EVENT TRIGGER name owner": neither has a schema.
     const object = line.replace(/^\d+; \d+ \d+ /, '').replace(' - ', ' ');
-    const why = selection.prepared && whyNotByRole(object, selection.prepared);
+    const why =
+      selection.leftOut?.whyListed(line.replace(/^\d+; \d+ \d+ /, '')) ??
+      (selection.prepared && whyNotByRole(object, selection.prepared, selection.isSuperuser));
     if (why !== undefined) {
       left.push(`left out, ${why}: ${object}`);
       return false;
@@ -94,11 +102,15 @@ export function selectEntries(
 const superusersOnly = /^(?:COMMENT )?(?:EVENT TRIGGER|SUBSCRIPTION(?: TABLE)?) /;
 
 /**
- * Why a role without rights does not restore an object itself; undefined where it does.
+ * Why the role does not restore an object itself; undefined where it does.
  * @param object type and name, with a space behind each
  */
-export function whyNotByRole(object: string, {schemas, extensions}: Prepared): string | undefined {
-  if (superusersOnly.test(object)) return 'which only a superuser may create';
+export function whyNotByRole(
+  object: string,
+  {schemas, extensions}: Prepared,
+  isSuperuser: boolean,
+): string | undefined {
+  if (!isSuperuser && superusersOnly.test(object)) return 'which only a superuser may create';
   const isPrepared =
     schemas.some((name) => object.startsWith(`SCHEMA ${name} `)) ||
     extensions.some((name) =>

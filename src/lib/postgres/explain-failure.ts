@@ -194,7 +194,9 @@ export function explainDatabaseError(error: unknown, what: string): AppError {
   const message = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error);
   const state = systemErrorCode(error);
   const found = explanations.find((explanation) => explanation.pattern.test(`${message} ${state ?? ''}`));
-  const code = (state === undefined ? undefined : sqlStates[state]) ?? found?.code ?? 'QUERY_FAILED';
+  // Row level security has no SQLSTATE of its own.
+  const known = found?.code === 'ROW_SECURITY' ? found.code : sqlStates[state ?? ''];
+  const code = known ?? found?.code ?? 'QUERY_FAILED';
   const position =
     error instanceof Error && 'detail' in error && typeof error.detail === 'string' ? [error.detail] : [];
   return new AppError(code, `${what} failed: ${message}.`.replace(/\.\.$/, '.'), {

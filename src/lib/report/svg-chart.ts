@@ -90,7 +90,8 @@ export function barChart(
   const rows = bars.map(({name, value, text}, index) => {
     const y = index * rowHeight;
     const length = Math.max(1, (value / top) * (width - valueRoom));
-    const room = Math.floor(width / 7);
+    // Letters of the widest usual font, 12 px: the page takes whatever the system has.
+    const room = Math.floor(width / 9);
     const shown = name.length > room ? `${name.slice(0, room - 1)}…` : name;
     return (
       `<text x="0" y="${y + 14}">${escapeHtml(shown)}</text>` +

@@ -22,6 +22,8 @@ export interface NeedsCheck {
   readonly request: RestoreRequest;
   /** Neither owners nor grants are restored. */
   readonly isWithoutOwners?: boolean;
+  /** Extensions that the restore goes without. */
+  readonly without?: readonly string[];
   /** Where chosen tables are restored: what comes with them. */
   readonly selection?: TableSelection | null;
 }
@@ -64,7 +66,10 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
       grantees: await inspectRoleNames(session, needs.grantees),
       grantors: await inspectRoleNames(session, needs.grantors),
       policyRoles: await inspectRoleNames(session, needs.policyRoles),
-      extensions: await findMissingExtensions(session, needs.extensions),
+      extensions: await findMissingExtensions(
+        session,
+        needs.extensions.filter((name) => check.without?.includes(name) !== true),
+      ),
     }),
     {signal: context.signal},
   );

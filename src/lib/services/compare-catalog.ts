@@ -103,8 +103,9 @@ export function limitsOf(
     dump,
     isSuperuser,
     prepared,
+    leftOut,
     limits,
-  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'prepared' | 'limits'>,
+  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'prepared' | 'leftOut' | 'limits'>,
   seesAll = isSuperuser,
 ): ComparisonLimits {
   const isPublic = (definition: DumpDefinition): boolean =>
@@ -129,7 +130,7 @@ export function limitsOf(
       (definition.type === 'DEFAULT ACL' && !keepsOwner(limits, definition.owner)
         ? 'default privileges of roles that this role may not act for'
         : undefined) ??
-      whyLeftOut(definition, {dump, isSuperuser, prepared}) ??
+      whyLeftOut(definition, {dump, isSuperuser, prepared, leftOut}) ??
       // It stands in a dump for its owner alone.
       (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??
       (definition.type === 'USER MAPPING' && !seesAll ? 'whose options this role cannot read' : undefined),

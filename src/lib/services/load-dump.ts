@@ -1,6 +1,7 @@
 /** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
 import type {DetectedDump} from '../archive/detect-format.js';
 import type {DumpStatement} from '../archive/dump-statements.js';
+import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {readRightsStatement} from '../archive/rights-statement.js';
@@ -50,8 +51,10 @@ export interface DumpLoad {
   readonly encoding: string;
   /** Only these tables; everything when empty. */
   readonly onlyTables: readonly NamedTable[];
-  /** Where a role without rights loads: what a superuser created before. */
+  /** In a scratch database: what was created before. */
   readonly prepared?: Prepared | undefined;
+  /** What else is not restored. */
+  readonly leftOut?: LeftOutEntries | undefined;
   /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
   readonly selected?: ReadonlySet<string> | undefined;
 }

@@ -1,4 +1,4 @@
-/** What a superuser creates in a scratch database before a role without rights loads it: extensions, before any code of the backup runs. */
+/** What is created in a scratch database before it is loaded: extensions, before any code of the backup runs. */
 import {z} from 'zod';
 import type {DumpNeeds} from '../archive/dump-needs.js';
 import {AppError} from '../errors.js';
@@ -8,62 +8,67 @@ import type {Connection} from '../postgres/connection.js';
 import {parseRows} from '../postgres/inspect-database.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 
-export const nothingPrepared: Prepared = {schemas: [], extensions: []};
+export interface PreparedScratch extends Prepared {
+  /** Extensions that could not be installed, each with what the server says. */
+  readonly missing: readonly {readonly name: string; readonly why: string}[];
+}
 
 /** Schemas that every database has. */
 const everywhere = new Set(['public', 'pg_catalog']);
 
 /**
- * Installs the dump's extensions and gives the role what it needs of their own objects, whose rows and servers are part of a dump.
- * @param scratch as a superuser; empty as yet
- * @throws NOT_SUPPORTED_HERE when an extension cannot be installed
+ * Installs those of the dump's extensions that can be, and, as a superuser, gives the role what it needs of their own objects, whose rows and
+ * servers are part of a dump.
+ * @param scratch as a superuser or as the role itself; empty as yet
+ * @param role loads the database
  */
 export async function prepareScratch(
   scratch: Connection,
   role: string,
+  isSuperuser: boolean,
   {installations}: DumpNeeds,
   signal: AbortSignal,
-): Promise<Prepared> {
+): Promise<PreparedScratch> {
   const owner = quoteIdentifier(role);
   const schemas = new Set<string>();
   const extensions: string[] = [];
+  const missing: {name: string; why: string}[] = [];
   await withSession(
     scratch,
     async (session) => {
       for (const {extension, schema} of installations) {
         if (extension === 'plpgsql') continue;
-        await install(session, extension, schema, owner);
-        extensions.push(extension);
-        if (schema !== null && !everywhere.has(schema)) schemas.add(schema);
+        if (schema !== null && !everywhere.has(schema)) {
+          await session.query(
+            `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)} AUTHORIZATION ${owner}`,
+          );
+          schemas.add(schema);
+        }
+        const why = await install(session, extension, schema);
+        if (why === undefined) extensions.push(extension);
+        else missing.push({name: extension, why});
       }
-      await changeGrants(session, 'GRANT ALL ON %s %s TO %s', owner);
+      if (isSuperuser) await changeGrants(session, 'GRANT ALL ON %s %s TO %s', owner);
     },
     {signal},
   );
-  return {schemas: [...schemas], extensions};
+  return {schemas: [...schemas], extensions, missing};
 }
 
+/** @returns why it cannot be installed */
 async function install(
   session: Session,
   extension: string,
   schema: string | null,
-  owner: string,
-): Promise<void> {
+): Promise<string | undefined> {
   const into = schema === null ? '' : ` SCHEMA ${quoteIdentifier(schema)}`;
   try {
-    if (schema !== null && !everywhere.has(schema))
-      await session.query(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)} AUTHORIZATION ${owner}`);
     await session.query(`CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(extension)}${into}`);
+    return undefined;
   } catch (error) {
-    if (!(error instanceof AppError) || ['CONNECTION_LOST', 'DISK_FULL'].includes(error.code)) throw error;
-    throw new AppError(
-      'NOT_SUPPORTED_HERE',
-      `The extension "${extension}" cannot be installed in a scratch database: ${error.message}`,
-      {
-        hint: 'Test the restore on a server that has it: --scratch local, or --scratch-url URL.',
-        cause: error,
-      },
-    );
+    if (!(error instanceof AppError) || ['CONNECTION_LOST', 'DISK_FULL', 'INTERRUPTED'].includes(error.code))
+      throw error;
+    return error.message;
   }
 }
 

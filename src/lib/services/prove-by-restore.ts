@@ -1,15 +1,16 @@
 /** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
 import type {DetectedDump} from '../archive/detect-format.js';
-import type {DumpContents} from '../archive/dump-contents.js';
+import type {DumpContents, ObjectName} from '../archive/dump-contents.js';
 import type {DumpDefinition} from '../archive/dump-definitions.js';
 import type {DumpNeeds} from '../archive/dump-needs.js';
+import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import {fingerprintDatabase, type FingerprintedTable} from '../archive/fingerprint.js';
 import {heldProperties} from '../archive/held-properties.js';
 import type {Backup} from '../backups/catalogue.js';
 import {estimateRestoredSize} from '../backups/restored-size.js';
 import {elapsedMs} from '../clock.js';
 import {AppError, systemErrorCode} from '../errors.js';
-import {formatDuration} from '../format.js';
+import {countOf, formatDuration} from '../format.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import {findTool} from '../postgres/find-tools.js';
@@ -21,8 +22,15 @@ import {compareCatalog, describeDifferences, limitsOf} from './compare-catalog.j
 import {checkNeeds} from './check-needs.js';
 import {giveRights} from './give-rights.js';
 import {type DumpLoad, loadDump} from './load-dump.js';
-import {nothingPrepared, prepareScratch, withdrawGrants} from './prepare-scratch.js';
-import {readDumpDefinitions, readDumpNeeds, readingOptions, type RestoreSource} from './restore-source.js';
+import {leaveOutExtensions} from './leave-out-extensions.js';
+import {type PreparedScratch, prepareScratch, withdrawGrants} from './prepare-scratch.js';
+import {
+  readDependencies,
+  readDumpDefinitions,
+  readDumpNeeds,
+  readingOptions,
+  type RestoreSource,
+} from './restore-source.js';
 import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
 
 export interface RestoreProof {
@@ -85,7 +93,13 @@ export async function proveByRestore(
   });
 }
 
-type ScratchLoad = DumpLoad & {readonly needs: DumpNeeds};
+interface ScratchLoad extends DumpLoad {
+  readonly needs: DumpNeeds;
+  readonly definitions: readonly DumpDefinition[];
+  readonly leftOut: LeftOutEntries;
+  /** Extensions that could not be installed. */
+  readonly without: readonly string[];
+}
 
 /** Code in the backup runs with the rights of the role that loads it. */
 function whoRan({creator, rights, isOwnServer}: Scratch): string[] {
@@ -102,6 +116,27 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   const {creator} = scratch;
   const needs = await readDumpNeeds(source, pgRestore, signal);
   if (scratch.isOwnServer) await makeRoles(creator?.connection ?? connection, needs, signal);
+  const definitions = await readDumpDefinitions(source, pgRestore, signal);
+  const isPreparedBySuperuser = creator?.rights.isSuperuser === true;
+  const prepared = await prepareScratch(
+    isPreparedBySuperuser ? creator.connection : connection,
+    rights.name,
+    isPreparedBySuperuser,
+    needs,
+    signal,
+  );
+  const without = prepared.missing.map(({name}) => name);
+  const {leftOut, tables: unproven} = leaveOutExtensions({
+    extensions: without,
+    definitions,
+    dependencies:
+      without.length > 0
+        ? await readDependencies(source, pgRestore, definitions, contents.encoding, signal)
+        : new Map(),
+    isExact: pgRestore !== null,
+    contents,
+  });
+  if (unproven.length > 0) throw needsExtensions(prepared.missing, unproven);
   // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
   const quiet = {...context, warn: () => {}};
   const possible = await checkNeeds(quiet, {
@@ -112,6 +147,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     // Nobody but this program calls anything there.
     request: {allowOwnerChange: ['all']},
     isWithoutOwners: !rights.isSuperuser,
+    without,
   }).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'NOT_SUPPORTED_HERE') throw error;
     throw new AppError(error.code, `No proof could be made: ${error.message}`, {
@@ -120,12 +156,12 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
       cause: error,
     });
   });
-  const prepared = creator?.rights.isSuperuser
-    ? await prepareScratch(creator.connection, rights.name, needs, signal)
-    : nothingPrepared;
   return {
     needs,
-    prepared: rights.isSuperuser ? undefined : prepared,
+    definitions,
+    prepared,
+    leftOut,
+    without,
     dump,
     pgRestore,
     target: connection,
@@ -144,6 +180,18 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     encoding: contents.encoding,
     onlyTables: [],
   };
+}
+
+/** Without its tables a proof would say little. */
+function needsExtensions(missing: PreparedScratch['missing'], tables: readonly string[]): AppError {
+  return new AppError(
+    'NOT_SUPPORTED_HERE',
+    `${countOf(tables.length, 'table')} of the backup need extensions that cannot be installed in a scratch database: ${tables.join(', ')}.`,
+    {
+      hint: 'Test the restore on a server that has them: --scratch local, or --scratch-url URL.',
+      details: missing.map(({name, why}) => `${name}: ${why}`),
+    },
+  );
 }
 
 /** Superusers only where nobody else may own what they own: functions of the others run with as few rights as where they come from. */
@@ -172,18 +220,26 @@ async function compare(
   load: ScratchLoad,
   {creator, rights: role}: Scratch,
 ): Promise<{findings: string[]; notes: string[]}> {
-  const {contents, backup, dump} = read;
+  const {dump} = read;
+  const contents = withoutLeft(read.contents, load.leftOut);
   const {signal} = context;
   return context.progress.step('Compare', async (step) => {
-    const rows = await compareRows(context, read, load.target, (bytes) => {
+    const rows = await compareRows(context, {...read, contents}, load.target, (bytes) => {
       step.advance(bytes, Math.max(bytes, contents.textBytes), 'bytes');
     });
     const health = await withSession(load.target, (session) => inspectHealth(session, contents), {signal});
-    const definitions = await readDumpDefinitions({...backup, backup, dump}, load.pgRestore, signal);
+    const {definitions} = load;
     // pg_dump runs no code of the database that it reads, and shows a superuser more of it.
     const reader = creator?.rights.isSuperuser === true ? creator.connection : null;
     if (reader) await withdrawGrants(reader, role.name, signal);
-    const rights = reader ? await giveRights(reader, definitions, load.needs, signal) : {};
+    const rights = reader
+      ? await giveRights(
+          reader,
+          definitions.filter((one) => load.leftOut.why(one) === undefined),
+          load.needs,
+          signal,
+        )
+      : {};
     const {differences, notCompared} = await compareCatalog(context, {
       dump,
       definitions,
@@ -196,11 +252,38 @@ async function compare(
     return {
       findings: [...rows, ...health.findings, ...describeDifferences(differences)],
       notes: [
+        ...whatIsLeft(read.contents, load.leftOut, load.without),
         ...health.notes,
         ...[...notCompared, ...ofDatabase(definitions)].map((what) => `Not compared: ${what}.`),
       ],
     };
   });
+}
+
+/** What the scratch database holds of the backup. */
+function withoutLeft(contents: DumpContents, {why}: LeftOutEntries): DumpContents {
+  const kept =
+    (type: string) =>
+    (one: ObjectName): boolean =>
+      why({type, ...one}) === undefined;
+  return {
+    ...contents,
+    tables: contents.tables.filter(kept('TABLE DATA')),
+    sequences: contents.sequences.filter(kept('SEQUENCE SET')),
+    refreshedViews: contents.refreshedViews.filter(kept('MATERIALIZED VIEW DATA')),
+  };
+}
+
+/** Extensions, and rows that no comparison saw; definitions are named with what was not compared. */
+function whatIsLeft({tables}: DumpContents, {why}: LeftOutEntries, extensions: readonly string[]): string[] {
+  if (extensions.length === 0) return [];
+  const left = tables.filter(({schema, name}) => why({type: 'TABLE DATA', schema, name}) !== undefined);
+  const rows = left.reduce((sum, table) => sum + table.rows, 0);
+  const names = left.map(({schema, name}) => `${schema}.${name}`).join(', ');
+  const ofRows = left.length > 0 ? `, with ${countOf(rows, 'row')} of ${names}` : '';
+  return [
+    `Left out, as the scratch server cannot have ${extensions.length === 1 ? 'it' : 'them'}: ${countOf(extensions.length, 'extension')} (${extensions.join(', ')})${ofRows}.`,
+  ];
 }
 
 /** A scratch database has a comment and rights of its own. */

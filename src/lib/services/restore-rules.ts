@@ -14,7 +14,7 @@ import type {DumpLoad} from './load-dump.js';
 export function restoreRules(
   load: Pick<
     DumpLoad,
-    'dump' | 'options' | 'onlyTables' | 'selected' | 'serverMajor' | 'isSuperuser' | 'prepared'
+    'dump' | 'options' | 'onlyTables' | 'selected' | 'serverMajor' | 'isSuperuser' | 'prepared' | 'leftOut'
   >,
   leftOut: Set<string>,
 ): (statement: DumpStatement) => string | null {
@@ -25,7 +25,11 @@ export function restoreRules(
     if (load.dump.format !== 'sql') return true;
     if (isDataSection(section) ? schemaOnly : dataOnly) return false;
     if (noAcl && ['ACL', 'DEFAULT ACL'].includes(section.type)) return false;
-    if (load.prepared && whyNotByRole(`${section.type} ${section.name} `, load.prepared) !== undefined)
+    if (load.leftOut?.why(section) !== undefined) return false;
+    if (
+      load.prepared &&
+      whyNotByRole(`${section.type} ${section.name} `, load.prepared, load.isSuperuser) !== undefined
+    )
       return false;
     if (wanted.size === 0) return true;
     if (load.selected) return load.selected.has(listedName(section));

@@ -10,6 +10,7 @@ import {filterPlainDump} from '../archive/plain-dump-filter.js';
 import {readDump, type ReadDumpOptions} from '../archive/read-dump.js';
 import type {RemoteDump} from '../archive/remote-dump.js';
 import {
+  type Dependencies,
   dependenciesByName,
   dependenciesInList,
   selectTables,
@@ -265,13 +266,21 @@ export async function readTableSelection(
   signal: AbortSignal,
 ): Promise<TableSelection> {
   const definitions = await readDumpDefinitions(source, pgRestore, signal);
-  const dependencies = pgRestore
-    ? dependenciesInList(
-        definitions,
-        await listArchive(pgRestore, source.dump, source.encoding, signal, 'PG_RESTORE_FAILED', true),
-      )
-    : dependenciesByName(definitions);
+  const dependencies = await readDependencies(source, pgRestore, definitions, source.encoding, signal);
   return selectTables(definitions, dependencies, tables);
+}
+
+/** What the dump's definitions need: as an archive records it, or by the names in a plain dump. */
+export async function readDependencies(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  definitions: readonly DumpDefinition[],
+  encoding: string,
+  signal: AbortSignal,
+): Promise<Dependencies> {
+  if (!pgRestore) return dependenciesByName(definitions);
+  const lines = await listArchive(pgRestore, source.dump, encoding, signal, 'PG_RESTORE_FAILED', true);
+  return dependenciesInList(definitions, lines);
 }
 
 async function readHead(
