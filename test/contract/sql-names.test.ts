@@ -39,6 +39,7 @@ const notParsed: readonly (readonly [file: string, start: string, reason: string
     'the beginning of statements, which follow in the same function',
   ],
   ['lib/archive/rights-statement.ts', 'ALTER DEFAULT PRIVILEGES', 'how a statement of a dump begins'],
+  ['lib/archive/comparable-statement.ts', 'CREATE POLICY', 'how a statement of a dump begins'],
   ['lib/archive/rights-statement.ts', 'FROM', 'a word of a statement of a dump'],
   [
     'lib/services/role-limits.ts',
