@@ -105,6 +105,12 @@ const platformSchema = z.object({
   publications: z.array(z.string()),
 });
 
+/** Whether a service runs the server of the backup: its database cannot be replaced by another, and is restored over (--clean). */
+export function isOfPlatform(record: BackupRecord | null | undefined): boolean {
+  const platform = record?.inventory.platform;
+  return platform !== undefined && platform.schemas.length + platform.extensions.length > 0;
+}
+
 /** Keys of the old scripts' metadata come first; the others are this program's. */
 export const backupRecordSchema = z.object({
   schemaVersion: z.literal(1),

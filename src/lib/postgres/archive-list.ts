@@ -3,6 +3,7 @@
 import type {DetectedDump} from '../archive/detect-format.js';
 import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
+import {countOf} from '../format.js';
 import {quoteIdentifier} from './quote.js';
 
 export interface NamedTable {
@@ -47,10 +48,11 @@ function keepsPublicSchema({dump, isSuperuser}: Pick<EntrySelection, 'dump' | 'i
 
 /** Why `selectEntries`, and what does the same for plain dumps, leave a definition out; undefined where they do not. */
 export function whyLeftOut(
-  {type, schema, name}: Pick<DumpSection, 'type' | 'schema' | 'name'>,
+  definition: DumpSection,
   selection: Pick<EntrySelection, 'dump' | 'isSuperuser' | 'prepared' | 'leftOut'>,
 ): string | undefined {
-  const chosen = selection.leftOut?.why({type, schema, name});
+  const {type, name} = definition;
+  const chosen = selection.leftOut?.why(definition);
   if (chosen !== undefined) return chosen;
   const why =
     selection.prepared && whyNotByRole(`${type} ${name} `, selection.prepared, selection.isSuperuser);
@@ -70,6 +72,7 @@ export function selectEntries(
   selection: EntrySelection,
 ): {entries: string[]; left: string[]} {
   const left: string[] = [];
+  const counts = new Map<string, number>();
   const entries = lines.filter((line) => {
     const isEverywhere =
       procedural.test(line) ||
@@ -81,9 +84,12 @@ export function selectEntries(
     }
     // "COMMENT - EVENT TRIGGER name owner": neither has a schema.
     const object = line.replace(/^\d+; \d+ \d+ /, '').replace(' - ', ' ');
-    const why =
-      selection.leftOut?.whyListed(line.replace(/^\d+; \d+ \d+ /, '')) ??
-      (selection.prepared && whyNotByRole(object, selection.prepared, selection.isSuperuser));
+    const chosen = selection.leftOut?.whyListed(line.replace(/^\d+; \d+ \d+ /, ''));
+    if (chosen !== undefined) {
+      counts.set(chosen, (counts.get(chosen) ?? 0) + 1);
+      return false;
+    }
+    const why = selection.prepared && whyNotByRole(object, selection.prepared, selection.isSuperuser);
     if (why !== undefined) {
       left.push(`left out, ${why}: ${object}`);
       return false;
@@ -95,6 +101,7 @@ export function selectEntries(
       (wanted) => wanted.schema === table?.schema && wanted.name === table.name,
     );
   });
+  for (const [why, count] of counts) left.push(`left out, ${why}: ${countOf(count, 'object')}`);
   return {entries, left};
 }
 

@@ -149,6 +149,24 @@ export async function findMissingExtensions(
   return rows.map((row) => row.name);
 }
 
+/** Which of `extensions` the role cannot install into a new database: manual, CREATE EXTENSION, "trusted". */
+export async function findUninstallableExtensions(
+  session: Session,
+  extensions: readonly string[],
+): Promise<string[]> {
+  const rows = parseRows(
+    z.object({name: z.string()}),
+    await session.query(
+      `SELECT w.name FROM unnest($1::text[]) AS w(name)
+        WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_available_extension_versions v
+               WHERE v.name = w.name AND (v.trusted OR NOT v.superuser OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)))
+        ORDER BY 1`,
+      [extensions],
+    ),
+  );
+  return rows.map((row) => row.name);
+}
+
 /** Whether the server has a database of that name. */
 export async function databaseExists(session: Session, name: string): Promise<boolean> {
   return (await session.query('SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1', [name])).length > 0;

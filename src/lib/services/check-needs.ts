@@ -1,4 +1,6 @@
 /** Compares what a dump needs of the server (roles, extensions) with what there is, before anything starts. */
+import {collectDumpNeeds, type DumpNeeds} from '../archive/dump-needs.js';
+import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {TableSelection} from '../archive/select-tables.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
@@ -22,6 +24,8 @@ export interface NeedsCheck {
   readonly request: RestoreRequest;
   /** Neither owners nor grants are restored. */
   readonly isWithoutOwners?: boolean;
+  /** What is not restored, and needs nothing. */
+  readonly leftOut?: LeftOutEntries | undefined;
   /** Extensions that the restore goes without. */
   readonly without?: readonly string[];
   /** Where chosen tables are restored: what comes with them. */
@@ -45,7 +49,9 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   const disablesTriggers = request.dataOnly === true && check.pgRestore !== null && rights.isSuperuser;
   const options = {noOwner: isWithout, noAcl: isWithout, disablesTriggers};
   if (request.dataOnly === true) return {limits: noLimits, hasOtherOwners: false, options};
-  const all = await readDumpNeeds(check.source, check.pgRestore, context.signal);
+  const all = check.leftOut
+    ? await needsOfKept(check, check.leftOut, context.signal)
+    : await readDumpNeeds(check.source, check.pgRestore, context.signal);
   // Of chosen tables neither rights nor policies are restored.
   const isPart = (request.includeTables?.length ?? 0) > 0;
   const chosen = check.selection?.chosen ?? [];
@@ -116,16 +122,31 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   return {limits, hasOtherOwners, options};
 }
 
+async function needsOfKept(
+  {source, pgRestore}: NeedsCheck,
+  {why}: LeftOutEntries,
+  signal: AbortSignal,
+): Promise<DumpNeeds> {
+  const {read, needs} = collectDumpNeeds();
+  for (const definition of await readDumpDefinitions(source, pgRestore, signal)) {
+    if (why(definition) !== undefined) continue;
+    for (const statement of [...definition.statements, definition.ownerStatement ?? ''])
+      for (const line of statement.split('\n')) read(line);
+  }
+  return needs();
+}
+
 /** @throws OWNER_NOT_KEPT */
 async function requireKeptCode(
   context: RunContext,
-  {source, pgRestore, rights, request, selection}: NeedsCheck,
+  {source, pgRestore, rights, request, selection, leftOut}: NeedsCheck,
   limits: RoleLimits,
 ): Promise<void> {
   const allowed = new Set(request.allowOwnerChange ?? []);
   if (!isLimited(limits) || allowed.has('all')) return;
   const definitions = selection?.chosen ?? (await readDumpDefinitions(source, pgRestore, context.signal));
-  const changed = findOwnedCode(definitions).filter(
+  const kept = definitions.filter((definition) => leftOut?.why(definition) === undefined);
+  const changed = findOwnedCode(kept).filter(
     ({name, owner}) =>
       !keepsOwner(limits, owner) && !allowed.has(name) && !allowed.has(name.replace(/\(.*/s, '')),
   );

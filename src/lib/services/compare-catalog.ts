@@ -105,7 +105,8 @@ export function limitsOf(
     prepared,
     leftOut,
     limits,
-  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'prepared' | 'leftOut' | 'limits'>,
+    me,
+  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'prepared' | 'leftOut' | 'limits' | 'me'>,
   seesAll = isSuperuser,
 ): ComparisonLimits {
   const isPublic = (definition: DumpDefinition): boolean =>
@@ -123,7 +124,8 @@ export function limitsOf(
         ? {
             why: 'to roles that do not exist here',
             roles: limits.missing,
-            grantors: unkept,
+            // What they granted, the restoring role has granted instead.
+            grantors: new Set([...unkept, me]),
           }
         : undefined,
     leftOut: (definition) =>

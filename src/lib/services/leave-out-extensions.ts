@@ -64,8 +64,8 @@ export function leaveOutExtensions({
   );
   const named = new Set(
     indexes.filter(isKept).flatMap((index) => {
-      const {type = '', schema, name} = definitions[index] ?? {};
-      return isRight({type}) ? [] : [`${type === 'SCHEMA' ? '-' : schema} ${name}`];
+      const {type = '', schema, name = ''} = definitions[index] ?? {};
+      return isRight({type}) ? [] : [`${type === 'SCHEMA' ? '-' : schema} ${withoutArguments(name)}`];
     }),
   );
   const leftOut = leaveOut([...definitions, ...dataEntries(contents)], (entry) => {
@@ -102,7 +102,14 @@ function isForDefined(
   const [, kind = '', object = ''] = /^((?:FOREIGN )?[A-Z]+(?: DATA WRAPPER)?) (.*)$/s.exec(name) ?? [];
   if (kind === 'SCHEMA') return isSchema(object);
   if (!inSchemas.has(kind)) return true;
-  return named.has(`${schema} ${kind === 'COLUMN' ? object.replace(/\.[^.]*$/, '') : object}`);
+  return named.has(
+    `${schema} ${withoutArguments(kind === 'COLUMN' ? object.replace(/\.[^.]*$/, '') : object)}`,
+  );
+}
+
+/** A grant is listed with the names of a function's arguments, its definition without them. */
+function withoutArguments(name: string): string {
+  return name.replace(/\(.*$/s, '');
 }
 
 /** Kinds that an extension can create. */

@@ -6,6 +6,7 @@ import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import {type DumpState, inspectHealth} from '../postgres/inspect-health.js';
 import type {RunContext} from '../run-context.js';
+import type {ObjectName} from '../archive/dump-contents.js';
 import {listDefinitions} from '../archive/compare-definitions.js';
 import {compareCatalog, describeDifferences, limitsOf} from './compare-catalog.js';
 import {compareRestored, type RestoredTable} from './compare-restored.js';
@@ -108,9 +109,17 @@ async function compareObjects(
 }
 
 /** Where sequences and materialized views must be; definitions alone make them anew. */
-function expectedState({options, selected}: RestorePlan['load'], source: RestorePlan['source']): DumpState {
+function expectedState(
+  {options, selected, leftOut}: RestorePlan['load'],
+  source: RestorePlan['source'],
+): DumpState {
   if (options.schemaOnly) return {sequences: [], refreshedViews: []};
-  if (!selected) return source;
+  const isKept = (type: string) => (one: ObjectName) => leftOut?.why({type, ...one}) === undefined;
+  if (!selected)
+    return {
+      sequences: source.sequences.filter(isKept('SEQUENCE SET')),
+      refreshedViews: source.refreshedViews.filter(isKept('MATERIALIZED VIEW DATA')),
+    };
   const sequences = source.sequences.filter(({schema, name}) =>
     [...selected].some((listed) => listed.startsWith(`SEQUENCE SET ${schema} ${name} `)),
   );
@@ -119,11 +128,13 @@ function expectedState({options, selected}: RestorePlan['load'], source: Restore
 
 /** The tables of the dump that the restore fills, with the rows they must have afterwards. */
 export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables'] {
-  const {onlyTables, options} = plan.load;
+  const {onlyTables, options, leftOut, managed = []} = plan.load;
   const chosen = plan.source.tables.filter(
     (table) =>
-      onlyTables.length === 0 ||
-      onlyTables.some(({schema, name}) => schema === table.schema && name === table.name),
+      !managed.includes(table) &&
+      leftOut?.why({...table, type: 'TABLE DATA'}) === undefined &&
+      (onlyTables.length === 0 ||
+        onlyTables.some(({schema, name}) => schema === table.schema && name === table.name)),
   );
   return options.schemaOnly ? chosen.map((table) => ({...table, rows: 0, fingerprint: null})) : chosen;
 }

@@ -1,5 +1,6 @@
 /** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
 import type {DetectedDump} from '../archive/detect-format.js';
+import type {DumpedTable} from '../archive/dump-contents.js';
 import type {DumpStatement} from '../archive/dump-statements.js';
 import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
@@ -11,6 +12,7 @@ import {type NamedTable, type Prepared, selectEntries} from '../postgres/archive
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import {type Connection, toolsName} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
+import {addManagedRows, type AddedRows} from '../postgres/add-managed-rows.js';
 import {suspendDefaultPrivileges} from '../postgres/default-privileges.js';
 import {lendSchemas} from '../postgres/lend-schemas.js';
 import {
@@ -55,6 +57,8 @@ export interface DumpLoad {
   readonly prepared?: Prepared | undefined;
   /** What else is not restored. */
   readonly leftOut?: LeftOutEntries | undefined;
+  /** Tables of the platform's that rows are added to, in one transaction. */
+  readonly managed?: readonly DumpedTable[] | undefined;
   /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
   readonly selected?: ReadonlySet<string> | undefined;
 }
@@ -250,14 +254,17 @@ async function runStatements(
   session: Session,
   sql: AsyncIterable<Buffer>,
   edit: Edit,
-  {errors, onTable}: Pick<Gathered, 'errors' | 'onTable'>,
+  {errors, notes, onTable}: Gathered,
   signal: AbortSignal,
 ): Promise<void> {
   const lent = lendSchemas(session);
+  const managed = load.managed ? addManagedRows(session, load.managed) : undefined;
   const skipped = await runDumpScript({
     session,
     sql,
     edit: async (statement) => {
+      const instead = await managed?.before(statement);
+      if (instead !== undefined) return instead;
       const edited = edit(statement);
       if (edited !== null && !load.isSuperuser) await lent.before(statement);
       return edited;
@@ -266,8 +273,14 @@ async function runStatements(
     onRows: onTable,
     signal,
   });
+  const added = (await managed?.finish()) ?? [];
+  if (added.length > 0) notes.add(`rows of the platform's tables: ${added.map(describeAdded).join('; ')}`);
   await lent.takeBack();
   errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
+}
+
+function describeAdded({table, added, kept}: AddedRows): string {
+  return `${table} ${added} added, ${kept} there`;
 }
 
 /**
@@ -325,7 +338,7 @@ export function loadCommands(load: DumpLoad): string[] {
   const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
   const isPart = schemaOnly || dataOnly || load.onlyTables.length > 0;
   // Neither does pg_restore take with a table what it needs.
-  if (load.selected) return [];
+  if (load.selected || load.leftOut) return [];
   if (isLimited(load.limits) || (load.dump.format === 'sql' && (isPart || !stopsOnError))) return [];
   const {host, port, user, database} = load.target;
   const session = sessionEnvironment(load.options);

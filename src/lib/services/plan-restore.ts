@@ -1,5 +1,7 @@
 /** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
 import {listDefinitions} from '../archive/compare-definitions.js';
+import type {DumpedTable} from '../archive/dump-contents.js';
+import {dataEntries, leaveOut, type LeftOutEntries} from '../archive/left-out-entries.js';
 import {namesOfSelection, type TableSelection} from '../archive/select-tables.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
@@ -9,8 +11,9 @@ import {type Connection, refuseTransactionPooler, withDatabase} from '../postgre
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
-import {findFilledTables, findMissingTables} from '../postgres/inspect-rows.js';
+import {findFilledTables, findMissingColumns, findMissingTables} from '../postgres/inspect-rows.js';
 import {
+  findUninstallableExtensions,
   countObjects,
   databaseExists,
   describeObjects,
@@ -20,18 +23,25 @@ import {
   requireWritable,
   type RoleRights,
 } from '../postgres/inspect-target.js';
+import {inspectOwnership, type Ownership} from '../postgres/platform-objects.js';
 import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
+import {isOfPlatform} from '../backups/backup-record.js';
 import {estimateRestoredSize} from '../backups/restored-size.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
 import {requireServerDisk} from './check-server-disk.js';
 import {type CarriedOver, checkSwap} from './check-swap.js';
+import {leaveOutExtensions} from './leave-out-extensions.js';
+import {leaveOutPlatform, reasons} from './leave-out-platform.js';
 import {type DumpLoad, loadCommands} from './load-dump.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
 import {findMaintenance} from './find-maintenance.js';
 import {
   findRestoreSource,
   proveSource,
+  readDependencies,
+  readDumpDefinitions,
+  readDumpNeeds,
   readTableSelection,
   type ProvenSource,
   type RestoreSource,
@@ -43,6 +53,8 @@ export type RestoreWay = 'create' | 'fill' | 'clean' | 'swap';
 export interface PresentDatabase {
   readonly identity: DatabaseIdentity;
   readonly objects: ObjectCounts;
+  /** Who owns what, on a server that somebody else runs; null elsewhere. */
+  readonly ownership: Ownership | null;
 }
 
 export interface RestorePlan {
@@ -129,6 +141,23 @@ export async function planRestore(
         : null;
     if (selection) warnOfLeft(context, selection);
     if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
+    const isBeside = (way === 'fill' || way === 'clean') && request.dataOnly !== true && !selection;
+    const beside =
+      isBeside && present?.ownership
+        ? leaveOutPlatform(
+            present.ownership,
+            rights.name,
+            await readDumpDefinitions(source, tools.pgRestore, signal),
+            source,
+          )
+        : null;
+    const elsewhere =
+      !present?.ownership && way !== 'clean' && request.dataOnly !== true && !selection
+        ? await leaveOutElsewhere(context, {source, tools, session: maintenance ?? target, rights})
+        : null;
+    const leftOut = beside?.leftOut ?? elsewhere?.leftOut;
+    const managed = request.schemaOnly === true ? [] : (beside?.managed ?? []);
+    if (managed.length > 0) await requireManagedColumns(target, managed, signal);
     const {limits, hasOtherOwners, options} = await checkNeeds(context, {
       source,
       pgRestore: tools.pgRestore,
@@ -136,6 +165,8 @@ export async function planRestore(
       rights,
       request,
       selection,
+      leftOut,
+      without: elsewhere?.extensions ?? [],
     });
     const load: DumpLoad = {
       dump: source.dump,
@@ -150,6 +181,8 @@ export async function planRestore(
       tables: source.tables,
       encoding: source.encoding,
       onlyTables,
+      leftOut,
+      managed: managed.length > 0 ? managed : undefined,
       selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
     };
     await requireSpace(context, {source, target, way, maintenance, onlyTables, request});
@@ -251,7 +284,15 @@ async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<Pr
   try {
     return await withSession(
       target,
-      async (session) => ({identity: await inspectIdentity(session), objects: await countObjects(session)}),
+      async (session) => {
+        const ownership = await inspectOwnership(session);
+        const hasPlatform = ownership.isManaged && ownership.schemas.some(({party}) => party === 'platform');
+        return {
+          identity: await inspectIdentity(session),
+          objects: await countObjects(session),
+          ownership: hasPlatform ? ownership : null,
+        };
+      },
       {signal},
     );
   } catch (error) {
@@ -285,7 +326,7 @@ function chooseWay(request: RestoreRequest, database: string, present: PresentDa
       hint: 'Name another with --target-db, or replace this one with --drop-existing.',
     });
   }
-  if (isEmptyDatabase(present.objects)) return 'fill';
+  if (isEmptyDatabase(present.objects) || hasPlatformOnly(present)) return 'fill';
   if (request.clean === true) return 'clean';
   if (request.dataOnly === true) return 'fill';
   throw new AppError(
@@ -293,6 +334,103 @@ function chooseWay(request: RestoreRequest, database: string, present: PresentDa
     `The database "${database}" is not empty (${describeObjects(present.objects)}); nothing was changed.`,
     {
       hint: `Restore into a new one (--target-db ${database}_restored --create-db), replace it, keeping the old one aside (--drop-existing), or restore over it (--clean).`,
+    },
+  );
+}
+
+/** A new project: what the service itself put there is no content. */
+function hasPlatformOnly({ownership}: PresentDatabase): boolean {
+  if (!ownership) return false;
+  const isUsers = ({party}: {readonly party: string}): boolean => party === 'user';
+  // Only a superuser makes event triggers, so what they call was there before as well.
+  const fired = new Set(
+    ownership.eventTriggers.map(({function: called}) => `${called.schema}.${called.signature}`),
+  );
+  return (
+    !ownership.relations.some(isUsers) &&
+    !ownership.functions.some((one) => isUsers(one) && !fired.has(`${one.schema}.${one.signature}`))
+  );
+}
+
+/**
+ * A backup of a project at a service names extensions and event triggers that nobody else may make. Where no table needs them, the rest is restored
+ * without them.
+ */
+async function leaveOutElsewhere(
+  context: RunContext,
+  {
+    source,
+    tools,
+    session,
+    rights,
+  }: {
+    readonly source: ProvenSource;
+    readonly tools: {readonly pgRestore: Tool | null};
+    readonly session: Connection;
+    readonly rights: RoleRights;
+  },
+): Promise<{readonly leftOut: LeftOutEntries; readonly extensions: readonly string[]} | null> {
+  if (!isOfPlatform(source.backup?.record)) return null;
+  const {signal} = context;
+  const needs = await readDumpNeeds(source, tools.pgRestore, signal);
+  const extensions = await withSession(
+    session,
+    (open) => findUninstallableExtensions(open, needs.extensions),
+    {signal},
+  );
+  const definitions = await readDumpDefinitions(source, tools.pgRestore, signal);
+  const without = leaveOutExtensions({
+    extensions,
+    definitions,
+    dependencies: await readDependencies(source, tools.pgRestore, definitions, source.encoding, signal),
+    isExact: tools.pgRestore !== null,
+    contents: source,
+  });
+  if (without.tables.length > 0) {
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `${countOf(without.tables.length, 'table')} of the backup need extensions that the role cannot install here: ${without.tables.join(', ')}; nothing was changed.`,
+      {
+        hint: 'Restore with a role that may install them, on a server that has them.',
+        details: extensions,
+      },
+    );
+  }
+  const leftOut = leaveOut([...definitions, ...dataEntries(source)], (entry) => {
+    const isTrigger = entry.type === 'EVENT TRIGGER' || entry.name.startsWith('EVENT TRIGGER ');
+    return isTrigger && !rights.isSuperuser ? reasons.superusers : without.leftOut.why(entry);
+  });
+  return {leftOut, extensions};
+}
+
+/** What is not restored beside a platform, or elsewhere, a line each. */
+export function describeLeftOut({load: {leftOut, managed = []}}: Pick<RestorePlan, 'load'>): string[] {
+  const rows = managed.map((table) => `${table.schema}.${table.name} ${table.rows}`);
+  return [
+    ...[...(leftOut?.counts ?? [])].map(([why, count]) => `left out: ${countOf(count, 'object')} ${why}`),
+    ...(rows.length > 0
+      ? [`rows of the platform's tables: missing ones are added, present ones stay (${rows.join(', ')})`]
+      : []),
+  ];
+}
+
+/** @throws NOT_SUPPORTED_HERE: rows that came without a column would be others */
+async function requireManagedColumns(
+  target: Connection,
+  tables: readonly DumpedTable[],
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = await withSession(target, (session) => findMissingColumns(session, tables), {signal});
+  const lacking = tables.flatMap(({schema, name}, index) =>
+    (missing[index] ?? []).map((column) => `${schema}.${name}.${column}`),
+  );
+  if (lacking.length === 0) return;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `The platform's tables in the target lack ${countOf(lacking.length, 'column')} of the backup: ${lacking.join(', ')}; nothing was changed.`,
+    {
+      hint: 'Bring the project to the version of the service that the backup is from, or restore beside it: --target-db NAME --create-db.',
+      details: lacking,
     },
   );
 }

@@ -1,7 +1,7 @@
 /** The text of the emergency checklist: eight steps, and the way without this program. */
 import {join, relative} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
-import {standingOfRecord} from '../backups/backup-record.js';
+import {isOfPlatform, standingOfRecord} from '../backups/backup-record.js';
 import {outsideDatabase, unreadableTables} from '../backups/outside-database.js';
 import {formatAge, formatBytes, formatDuration} from '../format.js';
 import {orderBackupFolder} from '../orders/order-backup-name.js';
@@ -36,6 +36,10 @@ export interface RecoveryFacts {
 
 const shownBackups = 10;
 
+/** A service's database belongs to the server, so that no other can take its name. */
+const replacingFlag = (newest: Backup | undefined): string =>
+  isOfPlatform(newest?.record) ? '--clean' : '--drop-existing';
+
 /** The guide as Markdown. */
 export function recoveryMarkdown(facts: RecoveryFacts): string {
   const {backups, connection, newest, now, tools, key} = facts;
@@ -43,7 +47,7 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
   const file = newest ? relative(facts.folder, newest.path) : 'BACKUP_FILE';
   const check = `${database}_check`;
   const program = (id: string, ...words: string[]): string => shellCommand([...facts.command(id), ...words]);
-  const replacing = ['--backup-file', file, ...key, '--target-db', database, '--drop-existing'];
+  const replacing = ['--backup-file', file, ...key, '--target-db', database, replacingFlag(newest)];
   const where = connection
     ? describeConnection(connection)
     : 'the database (no URL was set when this was written)';
@@ -85,13 +89,22 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
     ],
     [
       'Execute',
-      'Preview, then restore. The old database stays under another name until the new one is complete and compared.',
+      isOfPlatform(newest?.record)
+        ? 'Preview, then restore over the database: a safety backup is made first, and everything is one transaction.'
+        : 'Preview, then restore. The old database stays under another name until the new one is complete and compared.',
       shell(
         program('restore', ...replacing, '--dry-run'),
         program('restore', ...replacing, '--confirm-db', database),
       ),
-      'If it was the wrong choice, this swaps the old database back:',
-      shell(program('undo', '--target-db', database)),
+      ...(isOfPlatform(newest?.record)
+        ? [
+            'If it was the wrong choice, restore the safety backup in the same way; its ID is in the result, and in the list:',
+            shell(program('list')),
+          ]
+        : [
+            'If it was the wrong choice, this swaps the old database back:',
+            shell(program('undo', '--target-db', database)),
+          ]),
       'If a run was interrupted:',
       shell(program('recover', '--dry-run'), program('recover')),
     ],
@@ -146,8 +159,12 @@ function strategies(
         relative(folder, join(backupsDir, orderBackupFolder, 'FILE.json')),
       ),
     ),
-    '- The last restore was wrong: swap the database back that it set aside.',
-    shell(program('undo', '--target-db', database)),
+    ...(isOfPlatform(newest.record)
+      ? []
+      : [
+          '- The last restore was wrong: swap the database back that it set aside.',
+          shell(program('undo', '--target-db', database)),
+        ]),
     '- Data was lost or spoilt at a known time: take the newest good backup from before it.',
     shell(
       program(
@@ -157,7 +174,7 @@ function strategies(
         ...key,
         '--target-db',
         database,
-        '--drop-existing',
+        replacingFlag(newest),
         '--dry-run',
       ),
     ),

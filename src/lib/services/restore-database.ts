@@ -27,7 +27,7 @@ import {
 import {loadInto} from './load-into.js';
 import {planBackup} from './plan-backup.js';
 import {warnOfRecentRestore} from './recent-restore.js';
-import {planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
+import {describeLeftOut, planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
 import {restoreBySwap} from './restore-by-swap.js';
 import type {RestoreRequest} from './restore-request.js';
 import type {RestoreSource} from './restore-source.js';
@@ -199,7 +199,10 @@ function describe(
     duration: elapsedMs(context.clock, startedMs),
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
-    notes: outcome.notes ?? (plan.rights.isSuperuser ? [superuserNote(plan)] : []),
+    notes: outcome.notes ?? [
+      ...describeLeftOut(plan),
+      ...(plan.rights.isSuperuser ? [superuserNote(plan)] : []),
+    ],
     differences: outcome.differences ?? [],
     notCompared: outcome.notCompared ?? [],
     errors: outcome.errors ?? [],
@@ -236,6 +239,7 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
       `contains  ${describeContent(plan)}`,
       `there now ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,
       `how       ${steps[plan.way]}`,
+      ...describeLeftOut(plan).map((line) => `          ${line}`),
       ...(plan.rights.isSuperuser ? [`rights    ${superuserNote(plan)}`] : []),
     ],
   });
