@@ -221,7 +221,10 @@ describe('a swap', () => {
         {timeout: 20_000, interval: 20},
       );
       const since = performance.now();
-      await withAppSession(shop.connection, () => Promise.resolve());
+      // The swap may end the session at once; it got in all the same.
+      await withAppSession(shop.connection, () => Promise.resolve()).catch((error: unknown) => {
+        if (!String(error).includes('terminating connection')) throw error;
+      });
       expect(performance.now() - since).toBeLessThan(lockWaitMs + overheadMs);
       await expect(swap).rejects.toMatchObject(named(`server process ${other.backendPid} `));
     });
