@@ -13,7 +13,7 @@ export default class Recover extends BaseCommand {
   static override description =
     'Looks into the backups folders and, where a URL is set, on the server: unfinished files, backups without their last name, scratch and staging databases,\n' +
     'half a change of names, databases closed to sessions. What belongs to a run at work is left alone.\n' +
-    'Exit codes: 0 done, 1 something could not be cleared up, 2 usage, 3 environment, 5 refused, 130 interrupted.';
+    'Exit codes: 0 done, 1 something could not be cleared up, 2 usage, 3 environment (the server could not be looked at), 5 refused, 130 interrupted.';
   static override examples = [
     '<%= config.bin %> recover --dry-run',
     '<%= config.bin %> recover --yes',
@@ -67,7 +67,7 @@ export default class Recover extends BaseCommand {
           waitMs: waitMsOf(flags),
         }),
       showRecover(repeatCommand(bin, 'recover', withoutConsent(this.argv), ['--yes'])),
-      {exitCodeOf: (result) => (result.failed.length > 0 ? 1 : 0)},
+      {exitCodeOf: ({failed, serverError}) => (failed.length > 0 ? 1 : serverError === null ? 0 : 3)},
     );
   }
 }

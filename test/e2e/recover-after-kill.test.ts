@@ -110,3 +110,16 @@ it('the scratch database of a proof that was killed is dropped, with the restore
     expect(await isWaiting(watcher, 'PgSleep')).toBe(false);
   });
 });
+
+it('recover does not say that all is well where the server cannot be looked at', async () => {
+  const elsewhere = await tempFolder();
+  const unreachable = await runCli(['recover', '--yes'], {
+    cwd: elsewhere,
+    env: {DIRECT_URL: 'postgresql://u:p@127.0.0.1:1/shop'},
+  });
+  expect([unreachable.status, unreachable.stdout]).toEqual([
+    3,
+    expect.stringContaining('The server was not looked at: '),
+  ]);
+  expect((await runCli(['recover', '--yes'], {cwd: elsewhere})).status).toBe(0);
+});

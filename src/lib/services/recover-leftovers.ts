@@ -50,6 +50,8 @@ export interface RecoverResult {
   readonly failed: readonly FailedThing[];
   /** Why the server was not looked at, or null when it was. */
   readonly serverNotLookedAt: string | null;
+  /** Code of the error for which it was not, where a URL names it; null otherwise. */
+  readonly serverError: ErrorCode | null;
 }
 
 export interface RecoverOptions {
@@ -68,9 +70,10 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
   const plan = await ctx.progress.step('Look for leftovers', () => planRecovery(ctx, options.dropDbs));
   const doable = plan.leftovers.filter((one) => one.action !== 'leave');
   const left = plan.leftovers.filter((one) => one.action === 'leave').map(thingOf);
-  const {serverNotLookedAt} = plan;
+  const {serverNotLookedAt, serverError} = plan;
   if (options.dryRun) {
-    return {dryRun: true, recovered: doable.map(recoveredThing), left, failed: [], serverNotLookedAt};
+    const recovered = doable.map(recoveredThing);
+    return {dryRun: true, recovered, left, failed: [], serverNotLookedAt, serverError};
   }
   if (doable.length > 0) {
     await ctx.confirm({
@@ -96,7 +99,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
     if (journal.fate === 'dead' && journal.unfinished.every((entry) => isResolved(entry, unresolved, plan)))
       await removeJournal(journal.path);
   }
-  return {dryRun: false, recovered, left, failed, serverNotLookedAt};
+  return {dryRun: false, recovered, left, failed, serverNotLookedAt, serverError};
 }
 
 interface RecoveryPlan {
@@ -105,6 +108,7 @@ interface RecoveryPlan {
   /** The server that was looked at. */
   readonly connection: Connection | undefined;
   readonly serverNotLookedAt: string | null;
+  readonly serverError: ErrorCode | null;
 }
 
 /** Reads folders and server; changes nothing. */
@@ -117,6 +121,7 @@ async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promi
   let connection: Connection | undefined;
   let databases: Leftover[] = [];
   let serverNotLookedAt: string | null = null;
+  let serverError: ErrorCode | null = null;
   try {
     const resolved = resolveConnection(ctx.settings);
     databases = [
@@ -128,6 +133,7 @@ async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promi
     ctx.signal.throwIfAborted();
     if (!(error instanceof AppError)) throw error;
     serverNotLookedAt = error.message;
+    if (error.code !== 'NO_DATABASE_URL') serverError = error.code;
   }
   const foreign = journals
     .filter((journal) => journal.fate === 'dead')
@@ -137,6 +143,7 @@ async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promi
     leftovers: [...files, ...databases, ...findLeftoverUploads(ctx, journals), ...unseen, ...foreign],
     connection,
     serverNotLookedAt,
+    serverError,
   };
 }
 

@@ -10,6 +10,7 @@ const result = {
   failed: [{kind: 'swap', what: 'shop', reason: 'the server is away'}],
   left: [{kind: 'partial', what: '/b/c.partial', reason: 'its run is at work'}],
   serverNotLookedAt: 'no URL is set',
+  serverError: null,
 } as const;
 
 it('tells what was done, what failed, what was left alone, and that the server was not looked at', () => {
