@@ -14,6 +14,7 @@ import {
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import {checkMachine} from '../../src/lib/services/check-machine.js';
 import {cleanOrders} from '../../src/lib/services/clean-orders.js';
+import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import {restoreOrders} from '../../src/lib/services/restore-orders.js';
 import {verifyBackup} from '../../src/lib/services/verify-backup.js';
 import {cleanRequest} from '../support/clean-request.js';
@@ -55,6 +56,20 @@ const rowsOf = (contents: DumpContents) =>
   contents.tables.map(({schema, name, rows, fingerprint}) => ({schema, name, rows, fingerprint}));
 
 describe('the newest major version', () => {
+  it('is never restored into an older one without a word before', async () => {
+    const of = (url: string) => testContext(join(folder, 'newer'), {settings: {databaseUrl: url}});
+    const {id} = await backupDatabase(of(urlOf(newest.connection)), {});
+    const context = of(database.url);
+    const request = {backupFile: id ?? '', targetDb: 'older_target', createDb: true, dryRun: true};
+    await restoreDatabase(context, request);
+    const older = inject('serverMajor');
+    expect(context.warnings.filter((text) => text.includes('the target runs'))).toEqual(
+      newestMajor > older
+        ? [expect.stringContaining(`PostgreSQL ${newestMajor}, the target runs ${older}`)]
+        : [],
+    );
+  });
+
   it('is refused to client tools that are older, with the way out', async () => {
     const [oldest] = (await serverBinFolders()).reverse();
     const pgBin = join(folder, 'older');

@@ -134,6 +134,7 @@ export async function planRestore(
       },
       {signal},
     );
+    warnOfOlderTarget(context, source, rights.serverMajor);
     const onlyTables = chooseTables(request, source.tables);
     const selection =
       onlyTables.length > 0 && request.dataOnly !== true
@@ -242,6 +243,15 @@ async function requireSpace(
         hint: 'Free space on the server (destino-db prune --set-aside drops databases set aside), or restore on another server.',
       }),
     {signal},
+  );
+}
+
+/** What pg_dump writes for a newer server may be what an older one does not know (manual, pg_dump, Notes). */
+function warnOfOlderTarget({warn}: RunContext, {dump}: RestoreSource, targetMajor: number): void {
+  const major = Number.parseInt(dump.serverVersion ?? '', 10);
+  if (!(major > targetMajor)) return;
+  warn(
+    `The backup is of PostgreSQL ${major}, the target runs ${targetMajor}: what only ${major} knows is refused there, usually as a syntax error, and the restore is rolled back.`,
   );
 }
 
