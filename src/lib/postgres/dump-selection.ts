@@ -67,7 +67,7 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
   const hiddenTables: HiddenTable[] = [];
   for (const table of await inspectTables(session)) {
     const why = platform.has(keyOf(table)) ? hidden.get(keyOf(table)) : undefined;
-    const reason = whyLeftOut(table, patterns);
+    const reason = whyLeftOut(table, patterns) ?? (table.isWithoutRows ? unloggedOnStandby : undefined);
     if (reason === undefined && why !== undefined) hiddenTables.push({...table, why});
     else if (reason === undefined) chosen.push(table);
     if (reason !== undefined || why !== undefined)
@@ -106,6 +106,9 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
     },
   };
 }
+
+/** Why the rows of an unlogged table are not in a backup from a standby. */
+export const unloggedOnStandby = 'unlogged: a standby has no rows of it';
 
 function keyOf({schema, name}: {schema: string; name: string}): string {
   return JSON.stringify([schema, name]);

@@ -152,6 +152,7 @@ const tableRow = z.object({
   kind: z.string(),
   is_visible: pgBoolean,
   extension: z.string().nullable(),
+  is_without_rows: pgBoolean,
 });
 
 export interface TableSize {
@@ -168,6 +169,8 @@ export interface TableSize {
   readonly isVisible: boolean;
   /** The extension that owns the table and whose rows pg_dump leaves out; null where the extension asks for a dump of them. */
   readonly extension: string | null;
+  /** An unlogged table on a standby, where it has no rows and cannot be read (manual, CREATE TABLE); pg_dump takes its definition alone there. */
+  readonly isWithoutRows: boolean;
 }
 
 /** Every table of the user's schemas, largest first. Waits for no lock. */
@@ -181,7 +184,8 @@ export async function inspectTables(session: Session): Promise<TableSize[]> {
              (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
                WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
                  AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
-                 AND NOT c.oid = ANY (coalesce(e.extconfig, '{}'))) AS extension
+                 AND NOT c.oid = ANY (coalesce(e.extconfig, '{}'))) AS extension,
+             c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() AS is_without_rows
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
@@ -197,6 +201,7 @@ export async function inspectTables(session: Session): Promise<TableSize[]> {
     isPartitioned: row.kind === 'p',
     isVisible: row.is_visible,
     extension: row.extension,
+    isWithoutRows: row.is_without_rows,
   }));
 }
 

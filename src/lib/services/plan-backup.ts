@@ -4,10 +4,10 @@ import {type Backup, readCatalogue} from '../backups/catalogue.js';
 import type {BackupRecord} from '../backups/backup-record.js';
 import {passwordTables, plainPasswordsWarning} from '../backups/outside-database.js';
 import {estimateDumpSize, requireSpace} from '../backups/disk-space.js';
-import {withSession} from '../postgres/client.js';
+import {type Session, withSession} from '../postgres/client.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
-import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
+import {type DumpSelection, selectForDump, unloggedOnStandby} from '../postgres/dump-selection.js';
 import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../postgres/compress-methods.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
@@ -87,7 +87,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         warnings.push(
           `Compressed with ${options.compression}: only a pg_restore ${firstMajorWithMethods} or newer that was built with it reads this (--compress-method gzip is read by all).`,
         );
-      if (identity.isStandby) warnings.push('The server is a standby: replication may cancel the dump.');
+      if (identity.isStandby) warnings.push(...(await describeStandby(session, selection.leftOut)));
       const previous = await lastOfKind(folder, identity, options);
       const estimate = estimateDumpSize(
         identity.sizeBytes,
@@ -117,6 +117,26 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
     },
     {signal},
   );
+}
+
+/** What a backup from a standby is of, and lacks. */
+async function describeStandby(
+  session: Session,
+  leftOut: readonly {readonly table: string; readonly reason: string}[],
+): Promise<string[]> {
+  const [row] = await session.query(
+    `SELECT to_char(pg_catalog.pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS as_of`,
+  );
+  const asOf = row?.['as_of'] ?? null;
+  const unlogged = leftOut.filter(({reason}) => reason === unloggedOnStandby).map(({table}) => table);
+  return [
+    `The server is a standby${asOf === null ? '' : `, as of ${asOf}`}: replication may cancel the dump; hot_standby_feedback = on on the standby, or a greater max_standby_streaming_delay, keeps it from that.`,
+    ...(unlogged.length > 0
+      ? [
+          `${countOf(unlogged.length, 'unlogged table')} ${unlogged.length === 1 ? 'has' : 'have'} no rows on a standby, so the backup has the definition alone: ${unlogged.join(', ')}.`,
+        ]
+      : []),
+  ];
 }
 
 const namedTables = 10;

@@ -11,7 +11,15 @@ function fit(
 ) {
   const tables = (found.sizes ?? [100]).map((sizeBytes, index) => {
     const name = `t${index}`;
-    return {schema: 'public', name, sizeBytes, isPartitioned: false, isVisible: true, extension: null};
+    return {
+      schema: 'public',
+      name,
+      sizeBytes,
+      isPartitioned: false,
+      isVisible: true,
+      extension: null,
+      isWithoutRows: false,
+    };
   });
   const options = resolveBackupOptions(request, {}, found.cores ?? 8);
   return fitBackupOptions(
