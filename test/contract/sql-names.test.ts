@@ -13,6 +13,7 @@ const notParsed: readonly (readonly [file: string, start: string, reason: string
   ['lib/postgres/local-cluster.ts', 'if [ -n', 'a shell script'],
   ['lib/postgres/run-tool.ts', 'IFS= read', 'a shell script'],
   ['lib/services/scratch-database.ts', 'max_wal_size', 'a line of postgresql.conf'],
+  ['lib/services/plan-backup.ts', 'The server is a standby', 'a message'],
   ['lib/services/check-folders.ts', '${countOf', 'a message'],
   ['lib/services/restore-orders.ts', 'Put back', 'a message'],
   ['lib/services/restore-orders.ts', '${table}: ', 'a message'],

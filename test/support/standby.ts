@@ -1,6 +1,6 @@
 /** A server that replays what another one writes. */
 import {execFileSync} from 'node:child_process';
-import {chown, copyFile, mkdir, stat} from 'node:fs/promises';
+import {chmod, chown, copyFile, mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {conninfoValue} from '../../src/lib/postgres/pg-restore.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
@@ -22,7 +22,7 @@ export async function startStandby(primary: LocalCluster, binFolder: string): Pr
   if (process.getuid?.() === 0) {
     execFileSync('chown', ['-R', `${uid}:${gid}`, folder]);
     // Every folder above it has to let that account through.
-    execFileSync('chmod', ['755', join(folder, '..')]);
+    await chmod(join(folder, '..'), 0o755);
   }
   await chown(folder, uid, gid);
   const conninfo = [
