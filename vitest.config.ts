@@ -23,7 +23,7 @@ const newest = isOneOfMany
       {
         test: {
           name: 'newest',
-          include: ['backup-database', 'every-type', 'restore-database', 'clean-orders', 'restore-orders']
+          include: ['every-type', 'restore-database', 'clean-orders']
             .map((name) => `test/postgres/${name}.test.ts`)
             .concat('test/e2e/session-traps.test.ts'),
           ...server,

@@ -34,7 +34,7 @@ async function onTerminal(
 /** Without colours, and lines ended as in a file. */
 const plain = (sent: string): string => sent.replace(/\u001b\[[0-9;]*m/g, '').replaceAll('\r\n', '\n');
 
-describe.each([80, 40])('on %i columns', (width) => {
+describe.each([80])('on %i columns', (width) => {
   it.each([
     'backup',
     'list',
