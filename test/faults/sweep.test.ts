@@ -58,8 +58,8 @@ const parts = isLong ? 3 : 1;
 const talking: readonly (readonly [Story, number])[] = isLong
   ? [[backup, 20], [verify, 20], [swap, 40], [undo, 14], [clean, 35], [putBack, 35]] // prettier-ignore
   : [
-      [swap, 6],
-      [clean, 4],
+      [swap, 3],
+      [clean, 2],
     ];
 const talkingParts = inParts(talking, parts);
 
