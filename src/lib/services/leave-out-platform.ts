@@ -23,6 +23,9 @@ const relationTypes = new Set(['TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE',
 const routineTypes = new Set(['FUNCTION', 'PROCEDURE', 'AGGREGATE']);
 const dataTypes = new Set(['TABLE DATA', 'SEQUENCE SET', 'MATERIALIZED VIEW DATA']);
 
+/** "f" of "f(integer)": entries of definitions and of grants write arguments differently. */
+const withoutArguments = (signature: string): string => signature.replace(/\(.*$/s, '');
+
 /** What a service keeps of the state of its own schema. */
 const isHistory = (table: string): boolean => /(?:^|_)migrations$/.test(table);
 
@@ -44,8 +47,14 @@ export function leaveOutPlatform(
     owner === me || owner === 'pg_database_owner' || roles.get(owner ?? '')?.party === 'user';
   const isPlatformRole = (owner: string | undefined): boolean =>
     owner !== me && roles.get(owner ?? '')?.party === 'platform';
-  const routine = (schema: string, name: string) =>
-    ownership.functions.find((one) => one.schema === schema && one.signature.startsWith(`${name}(`));
+  const routines = new Map(
+    ownership.functions.map((one) => [key({schema: one.schema, name: withoutArguments(one.signature)}), one]),
+  );
+  const routine = (schema: string, name: string) => routines.get(key({schema, name}));
+  const byEntry = new Map(definitions.map((one) => [`${one.type} ${key(one)}`, one]));
+  const holders = new Map(
+    definitions.flatMap((one) => (relationTypes.has(one.type) ? [[key(one), one] as const] : [])),
+  );
   // A schema that the target lacks is the platform's where its owner is.
   const lacking = new Set(
     definitions.flatMap(({type, name, owner}) =>
@@ -63,10 +72,12 @@ export function leaveOutPlatform(
     return found !== undefined && (found.party === 'platform' || fired.has(`${schema}.${found.signature}`));
   };
   /** Dropping it would take an extension along. */
-  const hasExtension = (name: string): boolean =>
-    [...ownership.functions, ...ownership.relations].some(
-      (one) => one.schema === name && one.extension !== null,
-    );
+  const schemasOfExtensions = new Set(
+    [...ownership.functions, ...ownership.relations].flatMap((one) =>
+      one.extension === null ? [] : [one.schema],
+    ),
+  );
+  const hasExtension = (name: string): boolean => schemasOfExtensions.has(name);
 
   function whySchema(name: string): string | undefined {
     if (isPlatformSchema(name)) return reasons.platform;
@@ -80,7 +91,7 @@ export function leaveOutPlatform(
   }
 
   function whyRoutine(schema: string, signature: string, owner: string | undefined): string | undefined {
-    const found = routine(schema, signature.replace(/\(.*$/s, ''));
+    const found = routine(schema, withoutArguments(signature));
     return !isUsers(owner) || found?.party === 'platform' ? reasons.platform : undefined;
   }
 
@@ -113,15 +124,12 @@ export function leaveOutPlatform(
     if (isPlatformRole(entry.owner) && kind !== 'TRIGGER' && kind !== 'POLICY') return reasons.platform;
     if (kind === 'TRIGGER' || kind === 'POLICY') {
       const [name, table] = object.split(' ON ');
-      const on = definitions.find(
-        (one) =>
-          one.type === kind && one.schema === entry.schema && one.name === `${table ?? ''} ${name ?? ''}`,
-      );
+      const on = byEntry.get(`${kind} ${key({schema: entry.schema, name: `${table ?? ''} ${name ?? ''}`})}`);
       return on ? whyOnTable(on) : reasons.platform;
     }
     if (routineTypes.has(kind)) {
-      const found = routine(entry.schema, object.replace(/\(.*$/s, ''));
-      if (found && isPlatformRoutine(entry.schema, object.replace(/\(.*$/s, '')))
+      const found = routine(entry.schema, withoutArguments(object));
+      if (found && isPlatformRoutine(entry.schema, withoutArguments(object)))
         return found.extension === null ? reasons.platform : reasons.present;
       return isPlatformSchema(entry.schema) ? whyRoutine(entry.schema, object, entry.owner) : undefined;
     }
@@ -151,17 +159,14 @@ export function leaveOutPlatform(
         : undefined;
     }
     if (dataTypes.has(type)) {
-      const holder = definitions.find(
-        (one) => relationTypes.has(one.type) && one.schema === schema && one.name === name,
-      );
+      const holder = holders.get(key(entry));
       const isKept = isPlatformSchema(schema)
         ? whyRelation({...entry, owner: holder?.owner ?? ''}) === undefined
         : relations.get(key(entry))?.party !== 'platform';
       if (isKept) return undefined;
       return managedKeys.has(key({schema, name})) && type === 'TABLE DATA' ? undefined : reasons.rows;
     }
-    if (routineTypes.has(type) && isPlatformRoutine(schema, name.replace(/\(.*$/s, '')))
-      return reasons.platform;
+    if (routineTypes.has(type) && isPlatformRoutine(schema, withoutArguments(name))) return reasons.platform;
     if (!isPlatformSchema(schema))
       return isPlatformRole(owner) && hasExtension(schema) ? reasons.platform : undefined;
     if (relationTypes.has(type)) return whyRelation(entry);
