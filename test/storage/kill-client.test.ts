@@ -122,10 +122,10 @@ describe.each(Object.entries(ways))('an upload (%s)', (_name, way) => {
   }, 600_000);
 });
 
-/** All of them in the long form; otherwise six of one way, and of the others the one before the last request. */
+/** All of them in the long form; otherwise four of one way, and of the others the one before the last request. */
 function chosenMoments({format, isStreamed}: Way, moments: number): number[] {
   const all = Array.from({length: moments}, (_, moment) => moment);
   if (isLong) return all;
   if (format !== 'custom' || !isStreamed) return [moments - 4];
-  return Array.from({length: 6}, (_, index) => Math.round((index * (moments - 1)) / 5));
+  return Array.from({length: 4}, (_, index) => Math.round((index * (moments - 1)) / 3));
 }
