@@ -13,7 +13,7 @@ export default class Status extends BaseCommand {
   static override description =
     'Looks at the backups folder, the audit log and the places of the config; needs no database. A line for everything that is not as\n' +
     'it should be.\n' +
-    'Exit codes: 0 all is well, 4 something was found, 2 usage, 1 or 3 the folder cannot be read.\n' +
+    'Exit codes: 0 all is well or --forget is done, 4 something was found, 2 usage, 1 or 3 the folder cannot be read.\n' +
     'With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.';
   static override examples = [
     '<%= config.bin %> status --max-age 26h --require archive --max-restore-test-age 35d',
@@ -45,6 +45,13 @@ export default class Status extends BaseCommand {
       allowNo: true,
       summary: 'Also look whether the places in the config have copies (the default).',
     }),
+    forget: Flags.string({
+      helpValue: 'NAME',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Stop watching this database until there is a new backup of it (repeatable).',
+      exclusive: ['database', 'from', 'notify', 'nagios'],
+    }),
     notify: Flags.boolean({summary: 'Tell the targets in the config when something is found (event stale).'}),
     nagios: Flags.boolean({
       summary: 'One line and the exit statuses of a Nagios plugin.',
@@ -62,12 +69,20 @@ export default class Status extends BaseCommand {
           require: flags.require,
           maxRestoreTestAge: flags['max-restore-test-age'],
           databases: flags.database,
+          forget: flags.forget,
           from: flags.from,
           hasPlaces: flags.places,
           notify: flags.notify,
         }),
       flags.nagios ? showNagios : showStatus,
-      {exitCodeOf: (result) => (flags.nagios ? nagiosStatus(result) : result.ok ? 0 : exitStatus.integrity)},
+      {
+        exitCodeOf: (result) =>
+          flags.nagios
+            ? nagiosStatus(result)
+            : result.ok || flags.forget !== undefined
+              ? 0
+              : exitStatus.integrity,
+      },
     );
   }
 

@@ -29,6 +29,7 @@ type PerformFlags = GlobalFlags & {
   identity?: string;
   'passphrase-file'?: string;
   execute?: boolean;
+  forget?: string[];
 };
 
 interface PerformOptions<R> {
@@ -173,12 +174,14 @@ export abstract class BaseCommand extends Command {
   /** Runs that do work are recorded; the code for it is loaded for them alone. */
   private async startRecording(flags: PerformFlags, settings: Settings): Promise<RunRecorder | undefined> {
     const command = this.id ?? '';
-    if (!recordedCommands.has(command) || flags.guide === true) return undefined;
+    const isRecorded = recordedCommands.has(command) || flags.forget !== undefined;
+    if (!isRecorded || flags.guide === true) return undefined;
     const {startRun} = await import('../services/record-run.js');
     const changes = {dryRun: flags['dry-run'] === true, execute: flags.execute === true};
     return startRun({
       command,
       isPreview: isPreview(command, changes),
+      isAttended: process.stdin.isTTY || process.stderr.isTTY,
       settings,
       clock: systemClock,
       toolVersion: this.config.version,

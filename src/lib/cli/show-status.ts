@@ -19,6 +19,9 @@ export function showStatus(result: StatusResult, style: Style): string[] {
   const header = ['DATABASE', 'NEWEST GOOD', 'PROOF', 'SIZE', 'ROWS', 'RESTORE TEST', 'STORAGE'];
   const free = storage.free === null ? '' : `, ${formatBytes(storage.free)} free`;
   return [
+    ...result.forgotten.map(
+      (name) => `${printable(name)} is not watched any more; a new backup of it brings it back.`,
+    ),
     ...(rows.length === 0
       ? []
       : [

@@ -3,8 +3,9 @@ import {rowsOf} from '../backups/backup-record.js';
 import type {Backup} from '../backups/catalogue.js';
 import {isUsable} from '../backups/catalogue.js';
 import type {CheckedJob} from '../watch/check-schedule.js';
+import {groupByDatabase} from '../watch/database-groups.js';
 import {loggedRestoreTests, type RestoreTest} from '../watch/restore-tests.js';
-import type {RunRecord} from '../watch/run-record.js';
+import {isIncident, type RunRecord, type WatchedDatabase} from '../watch/run-record.js';
 
 /** Times are ISO 8601 UTC, sizes bytes, durations ms. */
 export interface ReportData {
@@ -90,8 +91,10 @@ export interface ReportedPlace {
 export interface ReportInput {
   readonly backups: readonly Backup[];
   readonly places?: readonly ReportedPlace[] | undefined;
-  /** Oldest first. */
+  /** All of the audit log, oldest first. */
   readonly runs: readonly RunRecord[];
+  /** Databases that config and plan name. */
+  readonly named?: readonly WatchedDatabase[] | undefined;
   /** The plan against the audit log; undefined without a plan. */
   readonly plan: readonly CheckedJob[] | undefined;
   readonly now: Date;
@@ -108,7 +111,11 @@ export function reportData(input: ReportInput): ReportData {
     mode === 'execute' && Date.parse(startedAt) >= earliest && Date.parse(startedAt) <= now.getTime();
   const runs = input.runs.filter(inPeriod);
   const backups = joinBackups(runs, input.backups).filter(({at}) => Date.parse(at) >= earliest);
-  const backupRuns = runs.filter((run) => run.command === 'backup');
+  const groups = groupByDatabase(input);
+  const ofWatched = new Set(groups.flatMap((group) => group.runs));
+  const isCounted = (run: RunRecord): boolean =>
+    run.backupId !== null || (isIncident(run) && (run.database === null || ofWatched.has(run)));
+  const backupRuns = runs.filter((run) => run.command === 'backup' && isCounted(run));
   const failed = backupRuns.filter((run) => run.backupId === null || !['ok', 'alarm'].includes(run.outcome));
   const restoreTests = loggedRestoreTests(runs, input.backups);
   const from = Math.min(
@@ -147,7 +154,10 @@ export function reportData(input: ReportInput): ReportData {
       newestAt: newestGood?.createdAt ?? null,
       error: error?.message ?? null,
     })),
-    gaps: [...longGaps(backups, now), ...missedRuns(plan)].sort((a, b) => (a.from < b.from ? -1 : 1)),
+    gaps: [
+      ...longGaps(backups, new Set(groups.map(({database}) => database.name)), now),
+      ...missedRuns(plan),
+    ].sort((a, b) => (a.from < b.from ? -1 : 1)),
     restoreTests,
     orderRuns: runs
       .filter((run) => run.command.startsWith('orders:') || run.command.startsWith('workflow:'))
@@ -269,8 +279,12 @@ function storageByAge(backups: readonly Backup[], now: Date): ReportData['storag
   });
 }
 
-/** Stretches between backups of a database that are more than half as long again as the usual one. */
-function longGaps(backups: readonly ReportedBackup[], now: Date): ReportData['gaps'] {
+/** Stretches between backups of a database that are more than half as long again as the usual one; the last one is open while the database is watched. */
+function longGaps(
+  backups: readonly ReportedBackup[],
+  watched: ReadonlySet<string>,
+  now: Date,
+): ReportData['gaps'] {
   return [...new Set(backups.map((backup) => backup.database))].flatMap((database) => {
     const times = backups.filter((backup) => backup.database === database).map(({at}) => Date.parse(at));
     const ends = [...times.slice(1), now.getTime()];
@@ -283,7 +297,8 @@ function longGaps(backups: readonly ReportedBackup[], now: Date): ReportData['ga
     if (usual === undefined) return [];
     return times.flatMap((start, index) => {
       const end = ends[index] ?? now.getTime();
-      if (end - start <= usual * 1.5) return [];
+      const isOpen = index === times.length - 1;
+      if (end - start <= usual * 1.5 || (isOpen && !watched.has(database))) return [];
       return [
         {from: iso(start), until: iso(end), duration: end - start, what: `no new backup of ${database}`},
       ];

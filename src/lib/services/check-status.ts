@@ -2,17 +2,27 @@
 import {statfs} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import {join} from 'node:path';
+import {isDeepStrictEqual} from 'node:util';
 import type {ProofLevel} from '../backups/outcome.js';
 import {readCatalogue} from '../backups/catalogue.js';
+import {AppError} from '../errors.js';
+import {nearest} from '../nearest.js';
 import {foreignNote} from '../own-file.js';
 import {parseDuration} from '../parse-duration.js';
 import type {RunContext} from '../run-context.js';
 import type {Settings} from '../settings/settings.js';
 import {staleNotice} from '../watch/notice.js';
-import {isOfKnownDatabase} from '../watch/database-groups.js';
+import {
+  databaseNamed,
+  type DatabaseGroup,
+  groupByDatabase,
+  isOfKnownDatabase,
+} from '../watch/database-groups.js';
 import {type History, readHistory} from '../watch/read-history.js';
+import type {WatchedDatabase} from '../watch/run-record.js';
 import {type KnownSetAside, knownSetAside} from '../watch/set-aside.js';
 import {assessStatus, type Status, type StatusLimits, type StatusSources} from '../watch/status.js';
+import {namedDatabases} from './named-databases.js';
 import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
 
 export interface StatusRequest {
@@ -22,6 +32,8 @@ export interface StatusRequest {
   readonly maxRestoreTestAge?: string | undefined;
   /** Only databases of these names; all without it. */
   readonly databases?: readonly string[] | undefined;
+  /** Databases, by name or label, that are watched no longer until there is a new backup of them. */
+  readonly forget?: readonly string[] | undefined;
   /** "s3://bucket/prefix" or a folder, whose backups are judged instead of those of the backups folder. */
   readonly from?: string | undefined;
   /** Whether the places of the config file are read too; true by default. */
@@ -39,17 +51,23 @@ export interface StatusResult extends Status {
   readonly setAside: readonly KnownSetAside[];
   readonly checkedAt: string;
   readonly limits: StatusLimits;
+  /** Labels of the databases that this run has forgotten. */
+  readonly forgotten: readonly string[];
 }
 
-/** @throws USAGE for a limit that is no duration, READ_FAILED, the codes of the store that --from names */
+type StatusContext = Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal' | 'record'>;
+
+/** @throws USAGE for a limit that is no duration or a database that cannot be forgotten, READ_FAILED, the codes of the store that --from names */
 export async function checkStatus(
-  context: Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal'>,
+  context: StatusContext,
   request: StatusRequest = {},
 ): Promise<StatusResult> {
   const {settings, warn} = context;
   const limits = resolveLimits(settings, request);
   const {sources, places} = await readSources(context, request);
-  const status = assessStatus({...sources, databases: request.databases}, limits);
+  const forgetting = forget(context, sources, request.forget ?? []);
+  const {databases} = request;
+  const status = assessStatus({...sources, databases, forgetting}, limits);
   if (request.notify === true && !status.ok) {
     const {notify} = await import('../watch/notify.js');
     const {config, environment} = settings;
@@ -59,19 +77,65 @@ export async function checkStatus(
   }
   const folder = request.from ?? backupFolder(settings);
   const setAside = knownSetAside(sources.runs);
-  return {...status, folder, places, setAside, checkedAt: sources.now.toISOString(), limits};
+  const checkedAt = sources.now.toISOString();
+  return {...status, folder, places, setAside, checkedAt, limits, forgotten: request.forget ?? []};
+}
+
+/**
+ * Records that databases are watched no longer.
+ * @throws USAGE for one that is not watched, or that config or plan name
+ */
+function forget(
+  {record}: StatusContext,
+  {catalogue: {backups}, runs, now, named}: StatusSources,
+  names: readonly string[],
+): StatusSources['forgetting'] {
+  if (names.length === 0) return undefined;
+  const groups = groupByDatabase({backups, runs, named});
+  const forgotten = names.map((name) => chooseWatched(groups, name));
+  const forgetting = {startedAt: now.toISOString(), forgotten};
+  const [kept] = groupByDatabase({backups, runs, named, forgetting}).filter(({database}) =>
+    forgotten.some((one) => isDeepStrictEqual(one, database)),
+  );
+  if (kept) {
+    throw new AppError('USAGE', `${kept.label} is named in the config file and stays watched.`, {
+      hint: 'Take it out of status.databases, or its backups out of schedule.plan, then forget it.',
+    });
+  }
+  record({forgotten});
+  return forgetting;
+}
+
+/** @throws USAGE */
+function chooseWatched(groups: readonly DatabaseGroup[], name: string): WatchedDatabase {
+  const labels = groups.map(({label}) => label);
+  const alike = groups.filter(({database, label}) => label === name || database.name === name);
+  const [one, ...others] = alike.filter(({label}) => label === name).concat(alike);
+  if (!one) {
+    const guess = nearest(name, labels);
+    throw new AppError(
+      'USAGE',
+      `No database "${name}" is watched; nothing was forgotten.${guess === undefined ? '' : ` Did you mean ${guess}?`}`,
+      {hint: `Watched are: ${labels.join(', ') || 'none'}.`},
+    );
+  }
+  if (one.label === name || others.length === 0) return one.database;
+  throw new AppError('USAGE', `Several databases are called "${name}"; nothing was forgotten.`, {
+    hint: `Name one of: ${alike.map(({label}) => label).join(', ')}.`,
+  });
 }
 
 /** @throws the codes of the store that --from names, READ_FAILED */
 async function readSources(
-  context: Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal'>,
+  context: StatusContext,
   {from, hasPlaces}: StatusRequest,
 ): Promise<{sources: StatusSources; places: readonly PlaceSummary[]}> {
   const {settings, clock, warn} = context;
   if (from !== undefined) {
     const catalogue = await readFrom(context, from);
-    // The audit log tells of this machine, which may not be the one that writes there.
-    return {sources: {catalogue, runs: [], now: clock.now(), freeBytes: null}, places: []};
+    // Audit log and plan are of this machine, which may not be the one that writes there.
+    const named = (settings.config.status?.databases ?? []).map(databaseNamed);
+    return {sources: {catalogue, runs: [], now: clock.now(), freeBytes: null, named}, places: []};
   }
   const {unreadableLines, foreign, ...here} = await readStatusSources(settings, clock.now());
   foreignNote(foreign).forEach(warn);
@@ -79,7 +143,7 @@ async function readSources(
   if (hasPlaces === false) return {sources: here, places: []};
   const first = {place: backupFolder(settings), catalogue: here.catalogue};
   const {catalogue, places} = await withCopies(context, first, (backup) =>
-    isOfKnownDatabase(backup, here.catalogue.backups, here.runs),
+    isOfKnownDatabase(backup, here.catalogue.backups, here.runs, here.named),
   );
   return {sources: {...here, catalogue, copyPlaces: places.slice(1)}, places};
 }
@@ -93,6 +157,7 @@ export async function readStatusSources(
     ...(await readHistory(settings.backupsDir)),
     catalogue: await readCatalogue(backupFolder(settings)),
     now,
+    named: await namedDatabases(settings),
     freeBytes: await freeBytesOf(settings.backupsDir),
   };
 }

@@ -30,7 +30,7 @@ export interface Overview {
 
 /** @throws READ_FAILED when the backups folder exists and cannot be read */
 export async function overview(
-  context: Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal'>,
+  context: Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal' | 'record'>,
 ): Promise<Overview> {
   const {settings, clock} = context;
   const {database, problem} = nameDatabase(context);

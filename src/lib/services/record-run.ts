@@ -6,21 +6,22 @@ import {type Clock, elapsedMs} from '../clock.js';
 import {type AppError, exitStatus, messageOf} from '../errors.js';
 import {logProgress} from '../progress/progress-log.js';
 import type {Progress} from '../progress/progress.js';
-import {resolveConnection} from '../postgres/resolve-connection.js';
 import type {Settings} from '../settings/settings.js';
-import {formatMetrics} from '../watch/metrics.js';
+import {countedRuns, formatMetrics} from '../watch/metrics.js';
 import {assessStatus} from '../watch/status.js';
 import {endNotice, type Notice, startNotice} from '../watch/notice.js';
 import {readStatusSources, resolveLimits} from './check-status.js';
+import {databaseOf} from './named-databases.js';
 import {writeFileSafely} from '../backups/safe-file.js';
 import {appendRun} from '../watch/history.js';
 import {noteStart, recordKilledRuns} from '../watch/started-runs.js';
-import {addFacts, noFacts, type RunDatabase, type RunFacts, type RunRecord} from '../watch/run-record.js';
-import {supabaseProject} from '../supabase-project.js';
+import {addFacts, isIncident, noFacts, type RunFacts, type RunRecord} from '../watch/run-record.js';
 
 export interface RunStart {
   readonly command: string;
   readonly isPreview: boolean;
+  /** Whether somebody at a terminal sees how it ends. */
+  readonly isAttended: boolean;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly toolVersion: string;
@@ -67,7 +68,10 @@ export function startRun(start: RunStart): RunRecorder {
   });
   // Beside the work, which does not wait for it.
   const noted = start.isPreview ? Promise.resolve({untold: [], done: () => Promise.resolve()}) : note();
-  const begun = tell(start, () => startNotice({...identity, database: facts.database}));
+  // At a terminal it may turn out to be a refusal, which is no incident: a start without an end would look like one.
+  const begun = start.isAttended
+    ? Promise.resolve([])
+    : tell(start, () => startNotice({...identity, database: facts.database}));
   async function note(): Promise<{untold: string[]; done: () => Promise<void>}> {
     const done = await noteStart(settings.backupsDir, {
       schemaVersion: 1,
@@ -104,6 +108,7 @@ export function startRun(start: RunStart): RunRecorder {
         duration: elapsedMs(clock, new Date(identity.startedAt).getTime()),
         outcome: outcomeOf(ending),
         exitCode: ending.exitCode,
+        incident: isIncidentEnding(ending, start.isAttended),
         errorCode: ending.error?.code ?? null,
         errorMessage: ending.error?.message ?? null,
         ...facts,
@@ -114,6 +119,7 @@ export function startRun(start: RunStart): RunRecorder {
       await done();
       // Only now, as a slow target must not cost the record; the start goes first, or it would hide the end.
       const untold = await begun;
+      if (run.outcome !== 'ok' && !isIncident(run)) return [...unwritten, ...untold];
       const details = ending.error?.details ?? [];
       const hurry = run.outcome === 'interrupted' ? interruptedTimeoutMs : undefined;
       return [
@@ -159,8 +165,9 @@ async function writeMetrics({settings, clock, toolVersion}: RunStart): Promise<s
   try {
     const sources = await readStatusSources(settings, clock.now());
     const status = assessStatus(sources, resolveLimits(settings));
+    const runs = countedRuns({...sources, backups: sources.catalogue.backups});
     // The exporter runs as another user, so others may read the file; there is no secret in it.
-    await writeFileSafely(metricsFile, formatMetrics(status, sources.runs, toolVersion), 0o644);
+    await writeFileSafely(metricsFile, formatMetrics(status, runs, toolVersion), 0o644);
     return [];
   } catch (error) {
     return [`The metrics file ${metricsFile} was not written: ${messageOf(error)}`];
@@ -182,21 +189,11 @@ function outcomeOf(ending: RunEnding): RunRecord['outcome'] {
   return ending.exitCode === 0 ? 'ok' : 'alarm';
 }
 
-function databaseOf(settings: Settings): RunDatabase | null {
-  try {
-    const connection = resolveConnection(settings);
-    const {database, host, port} = connection;
-    const project = supabaseProject(connection);
-    return {
-      name: database,
-      systemIdentifier: null,
-      host,
-      port,
-      ...(project === undefined ? {} : {project}),
-    };
-  } catch {
-    return null; // the command itself fails by this and says why
-  }
+/** Somebody who mistyped a flag or was refused reads that on the terminal; from cron the same is a job that does not work. */
+function isIncidentEnding(ending: RunEnding, isAttended: boolean): boolean {
+  if (outcomeOf(ending) === 'ok') return false;
+  const isForTheKeyboard = [exitStatus.usage, exitStatus.refused].some((code) => code === ending.exitCode);
+  return !(isAttended && isForTheKeyboard);
 }
 
 function userName(): string {

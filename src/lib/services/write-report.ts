@@ -8,7 +8,8 @@ import type {RunContext} from '../run-context.js';
 import {checkSchedule} from '../watch/check-schedule.js';
 import {readHistory} from '../watch/read-history.js';
 import {isOfKnownDatabase} from '../watch/database-groups.js';
-import type {RunRecord} from '../watch/run-record.js';
+import type {RunRecord, WatchedDatabase} from '../watch/run-record.js';
+import {namedDatabases} from './named-databases.js';
 import {readPlan} from './plan-schedule.js';
 import {type PlacesRead, readFrom, withCopies} from './read-places.js';
 
@@ -29,20 +30,19 @@ export async function writeReport(
   const {settings, clock} = context;
   const now = clock.now();
   const earliest = new Date(now.getTime() - reportDays * 86_400_000);
-  const {runs, unreadableLines, foreign} = await readHistory(
-    settings.backupsDir,
-    ({startedAt}) => Date.parse(startedAt) >= earliest.getTime(),
-  );
+  const {runs, unreadableLines, foreign} = await readHistory(settings.backupsDir);
   if (unreadableLines > 0)
     context.warn(`${unreadableLines} lines of the audit log cannot be read and are not in the report.`);
   foreignNote(foreign).forEach(context.warn);
-  const {catalogue, places} = await readBackups(context, from, runs);
+  const named = await namedDatabases(settings);
+  const {catalogue, places} = await readBackups(context, from, runs, named);
   for (const {path, reason} of catalogue.problems) context.warn(`${path} is not in the report: ${reason}`);
   const {jobs, zone} = readPlan(settings.config, false);
-  const [first] = runs;
+  const recent = runs.filter(({startedAt}) => Date.parse(startedAt) >= earliest.getTime());
+  const [first] = recent;
   const plan =
-    first && jobs.length > 0 ? checkSchedule(jobs, zone, runs, new Date(first.startedAt), now) : undefined;
-  const data = reportData({backups: catalogue.backups, places, runs, plan, now});
+    first && jobs.length > 0 ? checkSchedule(jobs, zone, recent, new Date(first.startedAt), now) : undefined;
+  const data = reportData({backups: catalogue.backups, places, runs, named, plan, now});
   const path = resolve(settings.cwd, output ?? join(settings.backupsDir, 'report.html'));
   if (output === undefined) {
     await requireTrustedFolder(settings.backupsDir);
@@ -58,12 +58,13 @@ async function readBackups(
   context: RunContext,
   from: string | undefined,
   runs: readonly RunRecord[],
+  named: readonly WatchedDatabase[],
 ): Promise<PlacesRead> {
   const place = from ?? join(context.settings.backupsDir, 'database');
   const catalogue = await readFrom(context, place);
   if (from !== undefined) return {catalogue, places: []};
   const read = await withCopies(context, {place, catalogue}, (backup) =>
-    isOfKnownDatabase(backup, catalogue.backups, runs),
+    isOfKnownDatabase(backup, catalogue.backups, runs, named),
   );
   for (const {place: other, error} of read.places)
     if (error) context.warn(`${other} is not in the report: ${error.message}`);

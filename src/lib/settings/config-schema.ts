@@ -156,6 +156,12 @@ export const configSchema = z.strictObject({
       maxRestoreTestAge: duration
         .optional()
         .describe('How old the last restore test that held may be: "35d"; without it no test is asked for.'),
+      databases: z
+        .array(z.string().min(1))
+        .optional()
+        .describe(
+          'Databases that must have a backup; those of the plan, and those that have one, are watched without being named.',
+        ),
     })
     .optional()
     .describe('Limits of the status command.'),

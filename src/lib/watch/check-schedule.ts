@@ -2,7 +2,7 @@
 import {isPreview, recordedCommands} from './recorded-commands.js';
 import {runsBetween} from './schedule.js';
 import type {Job} from './schedule-plan.js';
-import type {RunRecord} from './run-record.js';
+import {isIncident, type RunRecord} from './run-record.js';
 
 export interface DueRun {
   readonly due: Date;
@@ -33,7 +33,7 @@ export function checkSchedule(
 ): CheckedJob[] {
   return jobs.filter(isRecorded).map((job) => {
     const due = runsBetween(job.every, zone, from, now);
-    const tried = history.filter((run) => isRunOf(run, job.args));
+    const tried = history.filter((run) => isRunOf(run, job.args) && (isDone(run) || isIncident(run)));
     return {
       job,
       runs: due.map((start, index) => {

@@ -1,17 +1,6 @@
 /** Which backups and runs belong to the same database. */
 import type {Backup} from '../backups/catalogue.js';
-import type {RunRecord} from './run-record.js';
-
-export interface WatchedDatabase {
-  readonly name: string;
-  /** null where no backup or run ever learned it. */
-  readonly systemIdentifier: string | null;
-  /** null for a database that only the old scripts backed up. */
-  readonly host: string | null;
-  readonly port: number | null;
-  /** Reference of the Supabase project: many stand behind one pooler, each with a database "postgres". */
-  readonly project?: string | undefined;
-}
+import type {RunRecord, WatchedDatabase} from './run-record.js';
 
 export interface DatabaseGroup {
   readonly database: WatchedDatabase;
@@ -23,6 +12,16 @@ export interface DatabaseGroup {
   readonly runs: readonly RunRecord[];
 }
 
+export interface GroupSources {
+  readonly backups: readonly Backup[];
+  /** Newest last. */
+  readonly runs: readonly RunRecord[];
+  /** By config and plan. */
+  readonly named?: readonly WatchedDatabase[] | undefined;
+  /** Those that the current run forgets. */
+  readonly forgetting?: Pick<RunRecord, 'startedAt' | 'forgotten'> | undefined;
+}
+
 interface OpenGroup {
   readonly identities: WatchedDatabase[];
   readonly backups: Backup[];
@@ -30,11 +29,12 @@ interface OpenGroup {
 }
 
 /**
- * Sorts backups and runs by database, in the order of the labels.
+ * The databases to watch with their backups and runs, in the order of the labels: those that have or had a backup, unless they were
+ * forgotten since, and those of `named`. A run that failed makes no database one to watch, as its URL may be mistyped.
  * The cluster's number decides where both sides know it, else host and port; a backup of the old scripts tells its
  * name alone and joins the database of that name. A run of `verify` without a database belongs to that of its backup.
  */
-export function groupByDatabase(backups: readonly Backup[], runs: readonly RunRecord[]): DatabaseGroup[] {
+export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSources): DatabaseGroup[] {
   const groups: OpenGroup[] = [];
   const find = (identity: WatchedDatabase): OpenGroup | undefined =>
     groups.find(({identities}) => identities.some((known) => isSame(known, identity)));
@@ -49,18 +49,30 @@ export function groupByDatabase(backups: readonly Backup[], runs: readonly RunRe
   const ofBackup = new Map<string, OpenGroup>();
   const own = backups.filter(({record}) => record !== null);
   for (const backup of own) ofBackup.set(backup.id, findOrAdd(identityOf(backup)));
-  for (const {database, backupId} of runs.filter(isBackupRun)) {
+  for (const {database, backupId} of runs.filter(madeBackup)) {
     const group = database && findOrAdd(database);
     if (group && backupId !== null) ofBackup.set(backupId, group);
   }
+  for (const {database} of runs.filter(isBackupRun)) if (database && find(database)) findOrAdd(database);
   for (const backup of backups) findOrAdd(identityOf(backup)).backups.push(backup);
+  const wanted = new Set<OpenGroup>();
+  for (const database of named) {
+    const alike = groups.filter(({identities}) => identities.some((known) => mayBe(database, known)));
+    const group = find(database) ?? (alike.length === 1 ? alike[0] : undefined);
+    // Where the settings lead to another host now, runs there are still runs of the database.
+    if (group && database.host !== null) group.identities.push(database);
+    for (const one of group ? [group] : alike) wanted.add(one);
+    if (alike.length === 0) wanted.add(findOrAdd(database));
+  }
   for (const run of runs) {
-    // Only backups make a database one to watch; the target of a test restore is none.
+    // The target of a test restore is no database to watch.
     const tested = run.backupId ?? run.verifications[0]?.backupId ?? '';
     (run.database ? find(run.database) : ofBackup.get(tested))?.runs.push(run);
   }
-  const labels = groups.map((group) => labelsOf(describe(group)));
-  return groups
+  const forgetful = forgetting ? [...runs, forgetting] : runs;
+  const watched = groups.filter((group) => wanted.has(group) || !isForgotten(group, forgetful));
+  const labels = watched.map((group) => labelsOf(describe(group)));
+  return watched
     .map((group) => {
       const database = describe(group);
       const label = labelsOf(database).find(
@@ -69,6 +81,27 @@ export function groupByDatabase(backups: readonly Backup[], runs: readonly RunRe
       return {database, label: label ?? database.name, backups: group.backups, runs: group.runs};
     })
     .sort((a, b) => (a.label < b.label ? -1 : 1));
+}
+
+/** Whether somebody took the database out, and no backup of it was made since. */
+function isForgotten(
+  {identities, backups, runs}: OpenGroup,
+  forgetful: readonly Pick<RunRecord, 'startedAt' | 'forgotten'>[],
+): boolean {
+  const last = forgetful.findLast(({forgotten}) =>
+    forgotten.some((database) => identities.some((known) => isSame(known, database))),
+  );
+  if (!last) return false;
+  const at = Date.parse(last.startedAt);
+  return (
+    backups.every(({createdAt}) => createdAt.getTime() <= at) &&
+    runs.every((run) => !madeBackup(run) || Date.parse(run.startedAt) <= at)
+  );
+}
+
+/** A database of which only the name is known. */
+export function databaseNamed(name: string): WatchedDatabase {
+  return {name, systemIdentifier: null, host: null, port: null};
 }
 
 /** From short to unmistakable. */
@@ -82,17 +115,27 @@ export function isBackupRun(run: RunRecord): boolean {
   return run.command === 'backup' && run.mode === 'execute';
 }
 
-/** Whether a backup is one of a database that these backups and runs are of; without any of them every database is one. */
+function madeBackup(run: RunRecord): boolean {
+  return isBackupRun(run) && run.backupId !== null;
+}
+
+/**
+ * Whether a backup is one of a database that these backups and runs are of, or that config or plan name; without any of them every
+ * database is one.
+ */
 export function isOfKnownDatabase(
   backup: Backup,
   backups: readonly Backup[],
   runs: readonly RunRecord[],
+  named: readonly WatchedDatabase[] = [],
 ): boolean {
   const known = [
     ...backups.map(identityOf),
-    ...runs.filter(isBackupRun).flatMap(({database}) => (database ? [database] : [])),
+    ...runs.filter(madeBackup).flatMap(({database}) => (database ? [database] : [])),
   ];
-  return known.length === 0 || known.some((identity) => isSame(identity, identityOf(backup)));
+  if (known.length + named.length === 0) return true;
+  const identity = identityOf(backup);
+  return known.some((one) => isSame(one, identity)) || named.some((one) => mayBe(one, identity));
 }
 
 function identityOf({record, database}: Backup): WatchedDatabase {
@@ -111,6 +154,13 @@ function isSame(a: WatchedDatabase, b: WatchedDatabase): boolean {
   return a.host === null || b.host === null || (a.host === b.host && a.port === b.port);
 }
 
+/** Whether a database that config or plan name may be this one: by another host too, as hosts have several names. */
+function mayBe(named: WatchedDatabase, {name, project}: WatchedDatabase): boolean {
+  return (
+    named.name === name && (named.project === undefined || project === undefined || named.project === project)
+  );
+}
+
 function isEqual(a: WatchedDatabase, b: WatchedDatabase): boolean {
   return (
     a.systemIdentifier === b.systemIdentifier &&
@@ -126,5 +176,5 @@ function describe({identities}: OpenGroup): WatchedDatabase {
     identities.find(({systemIdentifier}) => systemIdentifier !== null) ??
     identities.find(({host}) => host !== null) ??
     identities[0];
-  return best ?? {name: '', systemIdentifier: null, host: null, port: null};
+  return best ?? databaseNamed('');
 }

@@ -1,6 +1,7 @@
 /** The state of the backups and the last runs as a Prometheus textfile. */
 import {isDeepStrictEqual} from 'node:util';
-import type {RunRecord} from './run-record.js';
+import {groupByDatabase, type GroupSources, isBackupRun} from './database-groups.js';
+import {isIncident, type RunRecord} from './run-record.js';
 import {backupStates, type DatabaseStatus, type Status} from './status.js';
 
 type Labels = Readonly<Record<string, string>>;
@@ -44,6 +45,16 @@ export function formatMetrics(status: Status, runs: readonly RunRecord[], toolVe
     metric('storage_bytes', 'Size of all backups of a database.', of(({storage}) => storage)),
     metric('storage_free_bytes', 'Free space where backups are written.', [{labels: {}, value: status.storage.free ?? undefined}]),
   ].join(''); // prettier-ignore
+}
+
+/** The runs that metrics are made of: without refusals at a terminal, and without backups of databases that are not watched. */
+export function countedRuns(sources: GroupSources): RunRecord[] {
+  const ofWatched = new Set(groupByDatabase(sources).flatMap(({runs}) => runs));
+  return sources.runs.filter(
+    (run) =>
+      (run.outcome === 'ok' || isIncident(run)) &&
+      (!isBackupRun(run) || run.database === null || ofWatched.has(run)),
+  );
 }
 
 interface LastRun {

@@ -46,6 +46,16 @@ const setAsideEventSchema = z.object({
 });
 export type SetAsideEvent = z.infer<typeof setAsideEventSchema>;
 
+/**
+ * A database as it is told apart from others. The host is null for one that only the old scripts backed up, or that is known by name
+ * alone. Many Supabase projects stand behind one pooler, each with a database "postgres".
+ */
+const watchedDatabaseSchema = runDatabaseSchema.extend({
+  host: z.string().nullable(),
+  port: z.int().nullable(),
+});
+export type WatchedDatabase = z.infer<typeof watchedDatabaseSchema>;
+
 /** What a run tells of itself while it works: the part of the record that only the service knows. */
 const factsShape = {
   /** A preview or dry run changed nothing. */
@@ -73,6 +83,8 @@ const factsShape = {
   alarms: z.array(z.string()),
   /** Databases that a restore set aside, and what became of them; none in runs of a version that did not record it. */
   setAside: z.array(setAsideEventSchema).default([]),
+  /** Databases that are watched no longer, until there is a new backup of them. */
+  forgotten: z.array(watchedDatabaseSchema).default([]),
 };
 
 export const runRecordSchema = z.object({
@@ -90,6 +102,8 @@ export const runRecordSchema = z.object({
   /** "alarm": the work was done, and what it found needs somebody (exit code 4 with a result). */
   outcome: z.enum(['ok', 'failed', 'interrupted', 'alarm']),
   exitCode: count,
+  /** Whether it counts as a failed run and somebody is notified; missing in lines of versions that did not decide it. */
+  incident: z.boolean().optional(),
   errorCode: z.string().nullable(),
   errorMessage: z.string().nullable(),
   ...factsShape,
@@ -98,6 +112,11 @@ export const runRecordSchema = z.object({
   omitted: z.record(z.string(), count).optional(),
 });
 export type RunRecord = z.infer<typeof runRecordSchema>;
+
+/** Whether the run ended otherwise than well and counts as failed. A refusal or a typing error at a terminal does not. */
+export function isIncident({incident, outcome}: Pick<RunRecord, 'incident' | 'outcome'>): boolean {
+  return incident ?? outcome !== 'ok';
+}
 
 export type RunFacts = Partial<Pick<RunRecord, keyof typeof factsShape>>;
 
@@ -117,6 +136,7 @@ export const noFacts: Required<RunFacts> = {
   restoredRows: null,
   alarms: [],
   setAside: [],
+  forgotten: [],
 };
 
 /** Facts told later replace single values and add to lists. */
@@ -131,5 +151,6 @@ export function addFacts(facts: Required<RunFacts>, more: RunFacts): Required<Ru
     pruned: [...facts.pruned, ...(more.pruned ?? [])],
     alarms: [...facts.alarms, ...(more.alarms ?? [])],
     setAside: [...facts.setAside, ...(more.setAside ?? [])],
+    forgotten: [...facts.forgotten, ...(more.forgotten ?? [])],
   };
 }

@@ -3,9 +3,16 @@ import {rowsOf, standingOfRecord} from '../backups/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable, isWhole} from '../backups/catalogue.js';
 import {isAtLeast, proofLevels, type ProofLevel} from '../backups/outcome.js';
 import {countOf, formatBytes, formatDuration} from '../format.js';
-import {type DatabaseGroup, groupByDatabase, isBackupRun, type WatchedDatabase} from './database-groups.js';
+import {nearest} from '../nearest.js';
+import {
+  databaseNamed,
+  type DatabaseGroup,
+  groupByDatabase,
+  type GroupSources,
+  isBackupRun,
+} from './database-groups.js';
 import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from './restore-tests.js';
-import type {RunRecord} from './run-record.js';
+import {isIncident, type RunRecord, type WatchedDatabase} from './run-record.js';
 
 export interface StatusLimits {
   /** ms; the newest good backup must not be older. */
@@ -92,7 +99,11 @@ export interface StatusSources {
   readonly now: Date;
   /** Bytes free where backups are written. */
   readonly freeBytes: number | null;
-  /** Only databases of these names are looked at; all without it. */
+  /** Databases that config and plan name: they are watched also without a backup. */
+  readonly named?: readonly WatchedDatabase[] | undefined;
+  /** Databases that the current run forgets. */
+  readonly forgetting?: GroupSources['forgetting'];
+  /** Only databases of these names or labels are looked at; all without it. */
   readonly databases?: readonly string[] | undefined;
   /** Where every backup is copied to; the catalogue holds the backups of all of them. */
   readonly copyPlaces?: readonly CopyPlace[] | undefined;
@@ -105,18 +116,31 @@ export interface CopyPlace {
 }
 
 export function assessStatus(sources: StatusSources, limits: StatusLimits): Status {
-  const {catalogue, runs, now, freeBytes} = sources;
-  const groups = groupByDatabase(catalogue.backups, runs);
-  const wanted = sources.databases;
+  const {catalogue, runs, now, freeBytes, named = [], databases: wanted} = sources;
+  // Who asks for a database that was forgotten is told of it.
+  const {backups} = catalogue;
+  const asked = backups.flatMap(({database}) =>
+    wanted?.includes(database) === true ? [databaseNamed(database)] : [],
+  );
+  const groups = groupByDatabase({
+    backups,
+    runs,
+    named: [...named, ...asked],
+    forgetting: sources.forgetting,
+  });
   const databases = groups
-    .filter(({database}) => wanted === undefined || wanted.includes(database.name))
+    .filter(
+      ({database, label}) => wanted === undefined || wanted.includes(database.name) || wanted.includes(label),
+    )
     .map((group) => describeDatabase(group, limits, sources));
   const findings = [
     ...databases.flatMap((database) => [
       ...findingsOf(database, limits, now),
       ...copyFindings(database, limits),
     ]),
+    ...(wanted ?? []).flatMap((name) => unknownFindings(name, groups)),
     ...(sources.copyPlaces ?? []).flatMap(placeFindings),
+    ...(groups.length === 0 && wanted === undefined ? [nothingWatched(catalogue)] : []),
     ...folderFindings(catalogue, databases, freeBytes),
   ];
   return {
@@ -138,6 +162,7 @@ function describeDatabase(
     (run) =>
       isBackupRun(run) &&
       (run.outcome === 'failed' || run.outcome === 'interrupted') &&
+      isIncident(run) &&
       (!newest || new Date(run.startedAt) > newest.createdAt),
   );
   const lastFailure = failures.at(-1);
@@ -318,19 +343,26 @@ function folderFindings(
   }));
   const largest = Math.max(0, ...databases.map(({newest}) => newest?.size ?? 0));
   const isLow = freeBytes !== null && freeBytes < largest;
-  return [
-    ...(databases.length === 0 ? [noBackupAtAll] : []),
-    ...unreadable,
-    ...(isLow ? [diskLow(freeBytes, largest)] : []),
-  ];
+  return [...unreadable, ...(isLow ? [diskLow(freeBytes, largest)] : [])];
 }
 
-const noBackupAtAll: Finding = {
-  severity: 'critical',
-  code: 'NO_BACKUP',
-  database: null,
-  message: 'There is no backup at all.',
-};
+/** A monitor that looks at nothing must not find all well. */
+function nothingWatched({backups}: Catalogue): Finding {
+  const message =
+    backups.length === 0
+      ? 'There is no backup at all.'
+      : 'No database is watched: those that have a backup were forgotten.';
+  return {severity: 'critical', code: 'NO_BACKUP', database: null, message};
+}
+
+/** A database that was asked for and is not among the watched ones: its name may be mistyped. */
+function unknownFindings(name: string, groups: readonly DatabaseGroup[]): Finding[] {
+  const known = groups.flatMap(({database, label}) => [database.name, label]);
+  if (known.includes(name)) return [];
+  const guess = nearest(name, known);
+  const message = `${name}: there is no backup.${guess === undefined ? '' : ` Did you mean ${guess}?`}`;
+  return [{severity: 'critical', code: 'NO_BACKUP', database: name, message}];
+}
 
 function diskLow(freeBytes: number, neededBytes: number): Finding {
   return {

@@ -16,6 +16,7 @@ function resultOf(status: Status, at: string, changes: Partial<StatusLimits> = {
     setAside: [],
     checkedAt: at,
     limits: {...limits, ...changes},
+    forgotten: [],
   };
 }
 const at = (time: string, changes: Partial<StatusLimits> = {}) =>

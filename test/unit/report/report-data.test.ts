@@ -151,3 +151,21 @@ it('takes the usual time to restore from the tests that held', () => {
   const runs = [test(100, true), test(1, false), test(2, false)];
   expect(reportData({backups: [], runs, plan: undefined, now}).summary.usualRestoreTime).toBe(100);
 });
+
+it('counts neither a backup by a mistyped URL nor a refusal at a terminal as a failure, and ends the gaps of a forgotten database', () => {
+  const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
+  const failed = {outcome: 'failed', exitCode: 3, errorCode: 'DATABASE_NOT_FOUND'} as const;
+  const runs = [
+    sampleRun({...failed, database: {...database, name: 'shopp'}}),
+    sampleRun({...failed, exitCode: 5, incident: false, database}),
+    sampleRun({...failed, database}),
+  ];
+  const {backups} = catalogueOf(
+    ['2026-11-01', '2026-11-02', '2026-11-03'].map((day) => sampleRecord(`${day}T02:00:00Z`)),
+  );
+  const report = reportData({backups, runs, plan: undefined, now});
+  expect(report.summary.backupRuns).toEqual({ok: 0, failed: 1});
+  expect(report.gaps.map(({what}) => what)).toEqual(['no new backup of shop']);
+  const forgot = sampleRun({command: 'status', startedAt: '2026-11-22T03:00:00.000Z', forgotten: [database]});
+  expect(reportData({backups, runs: [...runs, forgot], plan: undefined, now}).gaps).toEqual([]);
+});

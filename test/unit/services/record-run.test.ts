@@ -22,10 +22,10 @@ afterEach(async () => {
 });
 
 /** A run of `backup` in the folder, with one target. */
-function begin(target: object, isPreview = false) {
+function begin(target: object, {isPreview = false, isAttended = false} = {}) {
   const notifications = notificationsConfig.parse({timeoutSeconds: 60, targets: [target]});
   const {settings, clock} = testContext(folder, {settings: {config: {notifications}}});
-  return startRun({command: 'backup', isPreview, settings, clock, toolVersion: '0.1.0'});
+  return startRun({command: 'backup', isPreview, isAttended, settings, clock, toolVersion: '0.1.0'});
 }
 
 const failure = new AppError('PG_DUMP_FAILED', 'pg_dump ended with 1.', {
@@ -73,7 +73,30 @@ it('whoever pressed Ctrl-C does not wait for a target that hangs as long as the 
 
 it('a preview is told to nobody', async () => {
   server = await startLocalServer();
-  const run = begin({type: 'ping', url: server.url}, true);
+  const run = begin({type: 'ping', url: server.url}, {isPreview: true});
   await run.finish({error: failure, exitCode: 1, warnings: []});
   expect(server.received).toEqual([]);
+});
+
+it.each([
+  ['LOCKED', true, false],
+  ['USAGE', true, false],
+  ['LOCKED', false, true],
+  ['CONNECTION_REFUSED', true, true],
+] as const)('%s with somebody at a terminal (%s) is an incident: %s', async (code, isAttended, incident) => {
+  server = await startLocalServer();
+  const run = begin({type: 'ping', url: server.url}, {isAttended});
+  const error = new AppError(code, 'It failed.');
+  expect(await run.finish({error, exitCode: error.exitCode, warnings: []})).toEqual([]);
+  const told = server.received.map(({line}) => line.replace(/\?.*/, ''));
+  expect(told).toEqual([...(isAttended ? [] : ['POST /start']), ...(incident ? ['POST /fail'] : [])]);
+  const {runs} = await readHistory(join(folder, 'backups'));
+  expect(runs.map((one) => one.incident)).toEqual(code === 'USAGE' ? [] : [incident]);
+});
+
+it('a backup that somebody makes at a terminal is told when it is done', async () => {
+  server = await startLocalServer();
+  const run = begin({type: 'ping', url: server.url}, {isAttended: true});
+  await run.finish({error: undefined, exitCode: 0, warnings: []});
+  expect(server.received.map(({line}) => line.replace(/\?.*/, ''))).toEqual(['POST /']);
 });

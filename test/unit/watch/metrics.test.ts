@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import {formatMetrics} from '../../../src/lib/watch/metrics.js';
+import {countedRuns, formatMetrics} from '../../../src/lib/watch/metrics.js';
 import {assessStatus} from '../../../src/lib/watch/status.js';
 import {sampleRecord} from '../../support/sample-backups.js';
 import {sampleRun} from '../../support/sample-run.js';
@@ -126,5 +126,18 @@ describe('metrics', () => {
     );
     expect(text).toContain(`destino_db_last_failure_timestamp_seconds{command="backup",${server}}`);
     expect(text).not.toContain('orders:clean');
+  });
+
+  it('tell neither of a backup by a mistyped URL nor of a refusal at a terminal', () => {
+    const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
+    const failed = {outcome: 'failed', exitCode: 3} as const;
+    const runs = [
+      sampleRun({...failed, database: {...database, name: 'shopp'}}),
+      sampleRun({...failed, exitCode: 5, incident: false, database}),
+      sampleRun({...failed, command: 'restore', database: {...database, name: 'copy'}}),
+    ];
+    const {backups} = catalogueOf([sampleRecord('2026-11-22T02:00:00Z')]);
+    expect(countedRuns({backups, runs})).toEqual(runs.slice(2));
+    expect(countedRuns({backups, runs, named: [{...database, name: 'shopp'}]})).toHaveLength(2);
   });
 });

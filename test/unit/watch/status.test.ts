@@ -1,4 +1,6 @@
 import {describe, expect, it} from 'vitest';
+import {databaseNamed} from '../../../src/lib/watch/database-groups.js';
+import type {RunRecord, WatchedDatabase} from '../../../src/lib/watch/run-record.js';
 import {assessStatus} from '../../../src/lib/watch/status.js';
 import {sampleRecord} from '../../support/sample-backups.js';
 import {sampleRun} from '../../support/sample-run.js';
@@ -102,15 +104,85 @@ describe('the status', () => {
     assess(...given).findings.map(({code}) => code);
   const fresh = '2026-11-22T02:00:00Z';
 
-  it('finds a database whose every backup failed, and a folder with nothing at all', () => {
-    const failed = sampleRun({
-      outcome: 'failed',
-      exitCode: 3,
-      errorCode: 'CONNECTION_REFUSED',
-      errorMessage: 'No answer.',
-    });
-    expect(codes([], [failed])).toEqual(['NO_BACKUP', 'RUN_FAILED']);
+  const failed = sampleRun({
+    outcome: 'failed',
+    exitCode: 3,
+    errorCode: 'CONNECTION_REFUSED',
+    errorMessage: 'No answer.',
+    startedAt: '2026-11-22T05:00:00.000Z',
+  });
+  const reached = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
+  const sourcesOf = (records: Parameters<typeof catalogueOf>[0], runs: RunRecord[] = []) => ({
+    catalogue: catalogueOf(records),
+    runs,
+    now,
+    freeBytes: 1e12,
+  });
+
+  it('finds a named database whose every backup failed, and a folder with nothing at all', () => {
+    const named = [databaseNamed('shop')];
+    const {findings} = assessStatus({...sourcesOf([], [failed]), named}, limits);
+    expect(findings.map(({code}) => code)).toEqual(['NO_BACKUP', 'RUN_FAILED']);
     expect(codes([], [])).toEqual(['NO_BACKUP']);
+  });
+
+  it('watches no database that a mistyped URL alone named, and calls the others as before', () => {
+    const at = (changes: Partial<WatchedDatabase>) =>
+      sampleRun({...failed, database: {...reached, ...changes} as RunRecord['database']});
+    for (const mistyped of [at({name: 'shopp'}), at({host: 'db.exampel'}), at({port: 5433})]) {
+      const status = assess([sampleRecord(fresh)], [mistyped]);
+      expect(status).toMatchObject({ok: true, databases: [{label: 'shop', failuresSince: 0}]});
+    }
+  });
+
+  it('counts failures by another host where plan or config lead there, and founds one database for each name', () => {
+    const moved = {...reached, host: 'new.example'};
+    const run = sampleRun({...failed, database: {...moved}});
+    const named = [moved, databaseNamed('shop'), databaseNamed('crm'), databaseNamed('crm')];
+    const {databases, findings} = assessStatus({...sourcesOf([sampleRecord(fresh)], [run]), named}, limits);
+    expect(databases.map(({label, failuresSince}) => [label, failuresSince])).toEqual([
+      ['crm', 0],
+      ['shop', 1],
+    ]);
+    expect(findings.map(({message}) => message.split(',')[0])).toEqual([
+      'crm: there is no backup.',
+      'shop: 1 backup run failed since the newest good backup',
+    ]);
+  });
+
+  it('forgets a database until there is a new backup of it, unless plan or config name it', () => {
+    const retired = sampleRecord('2026-01-01T00:00:00Z', {databaseName: 'retired'});
+    const database = {...reached, name: 'retired', systemIdentifier: '7300000000000000001'};
+    const forgetting = {startedAt: '2026-11-21T00:00:00.000Z', forgotten: [database]};
+    const forgot = sampleRun({command: 'status', database: null, ...forgetting});
+    const labels = (...given: Parameters<typeof sourcesOf>): string[] =>
+      assessStatus(sourcesOf(...given), limits).databases.map(({label}) => label);
+    expect(labels([retired, sampleRecord(fresh)], [forgot])).toEqual(['shop']);
+    const again = sampleRecord('2026-11-21T00:00:01Z', {databaseName: 'retired'});
+    expect(labels([retired, again], [forgot])).toEqual(['retired']);
+    const made = sampleRun({database, backupId: again.id, startedAt: '2026-11-21T00:00:01.000Z'});
+    expect(labels([retired], [forgot, made])).toEqual(['retired']);
+    const sources = {...sourcesOf([retired]), forgetting};
+    expect(assessStatus(sources, limits).findings).toMatchObject([
+      {code: 'NO_BACKUP', message: 'No database is watched: those that have a backup were forgotten.'},
+    ]);
+    expect(assessStatus({...sources, databases: ['retired']}, limits).findings).toMatchObject([
+      {code: 'TOO_OLD'},
+    ]);
+    expect(assessStatus({...sources, named: [databaseNamed('retired')]}, limits).databases).toHaveLength(1);
+  });
+
+  it('does not count what is no incident as a failed backup', () => {
+    const run = sampleRun({...failed, database: reached, incident: false});
+    expect(codes([sampleRecord(fresh)], [run])).toEqual([]);
+    expect(codes([sampleRecord(fresh)], [{...run, incident: true}])).toEqual(['RUN_FAILED']);
+  });
+
+  it('says that a database which was asked for has no backup, with the nearest name', () => {
+    const sources = {...sourcesOf([sampleRecord(fresh)]), databases: ['shopp']};
+    expect(assessStatus(sources, limits).findings).toMatchObject([
+      {severity: 'critical', code: 'NO_BACKUP', message: 'shopp: there is no backup. Did you mean shop?'},
+    ]);
   });
 
   it('takes neither definitions alone nor some tables for a backup of the database', () => {
@@ -136,15 +208,9 @@ describe('the status', () => {
 
   it('puts a run that got no connection down to the database of that host, and previews to none', () => {
     const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
-    const failed = sampleRun({database, outcome: 'failed', exitCode: 3, startedAt: '2026-11-22T05:00:00Z'});
-    expect(codes([sampleRecord(fresh)], [failed])).toEqual(['RUN_FAILED']);
-    expect(codes([sampleRecord(fresh)], [{...failed, mode: 'preview'}])).toEqual([]);
-    const elsewhere = {...failed, database: {...database, host: 'other.example'}};
-    const status = assess([sampleRecord(fresh)], [elsewhere]);
-    expect(status.databases.map(({label}) => label)).toEqual([
-      'shop@db.example:5432',
-      'shop@other.example:5432',
-    ]);
+    const run = sampleRun({database, outcome: 'failed', exitCode: 3, startedAt: '2026-11-22T05:00:00Z'});
+    expect(codes([sampleRecord(fresh)], [run])).toEqual(['RUN_FAILED']);
+    expect(codes([sampleRecord(fresh)], [{...run, mode: 'preview'}])).toEqual([]);
   });
 
   it('tells two clusters apart that were at the same address, as after an upgrade', () => {

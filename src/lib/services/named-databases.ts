@@ -1,0 +1,76 @@
+/** The databases that the settings, the config file and its plan name, whether or not they have a backup. */
+import {resolve} from 'node:path';
+import {parseArgs} from 'node:util';
+import {AppError} from '../errors.js';
+import {resolveConnection} from '../postgres/resolve-connection.js';
+import {loadSettings, type Settings} from '../settings/settings.js';
+import {supabaseProject} from '../supabase-project.js';
+import {databaseNamed} from '../watch/database-groups.js';
+import type {RunDatabase, WatchedDatabase} from '../watch/run-record.js';
+import {parsePlan} from '../watch/schedule-plan.js';
+
+/** The database that the settings name; null where they name none that could be understood. */
+export function databaseOf(settings: Settings): RunDatabase | null {
+  try {
+    const connection = resolveConnection(settings);
+    const {database, host, port} = connection;
+    const project = supabaseProject(connection);
+    return {
+      name: database,
+      systemIdentifier: null,
+      host,
+      port,
+      ...(project === undefined ? {} : {project}),
+    };
+  } catch {
+    return null; // the command itself fails by this and says why
+  }
+}
+
+/** Those of `status.databases`, and those that the plan backs up into this backups folder. */
+export async function namedDatabases(settings: Settings): Promise<WatchedDatabase[]> {
+  const listed = (settings.config.status?.databases ?? []).map(databaseNamed);
+  const planned = await Promise.all(plannedArguments(settings).map((args) => databaseOfJob(settings, args)));
+  return [...planned.filter((database) => database !== null), ...listed];
+}
+
+/** Arguments of the plan's backups of whole databases. */
+function plannedArguments({config}: Settings): (readonly string[])[] {
+  try {
+    const jobs = parsePlan(config.schedule?.plan ?? []);
+    return jobs.map(({args}) => args).filter(([command]) => command === 'backup');
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return []; // schedule and doctor report what is wrong with the plan
+  }
+}
+
+/** The database of a scheduled backup, which is started without the flags and the shell of the current run. */
+async function databaseOfJob(settings: Settings, args: readonly string[]): Promise<WatchedDatabase | null> {
+  const text = {type: 'string'} as const;
+  const options = {'database-url': text, 'env-file': text, 'backups-dir': text, 'output-dir': text} as const;
+  const partial = ['schema-only', 'data-only', 'include-table', 'include-schema'];
+  const {values} = parseArgs({args: [...args], options, strict: false});
+  const folder = values['backups-dir'];
+  const isElsewhere =
+    values['output-dir'] !== undefined ||
+    (typeof folder === 'string' && resolve(settings.cwd, folder) !== settings.backupsDir);
+  if (isElsewhere || partial.some((flag) => values[flag] !== undefined)) return null;
+  const {'database-url': url, 'env-file': envFile} = values;
+  const [shell] = settings.environment.sources;
+  try {
+    const own =
+      typeof envFile === 'string'
+        ? await loadSettings({'env-file': envFile}, settings.cwd, shell?.values ?? {})
+        : settings;
+    return databaseOf({
+      ...own,
+      databaseUrl: typeof url === 'string' ? url : undefined,
+      urlPreference:
+        values['use-database-url'] === undefined ? ['DIRECT_URL', 'DATABASE_URL'] : ['DATABASE_URL'],
+    });
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return null; // that run itself reports what is wrong with its settings
+  }
+}
