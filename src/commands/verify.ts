@@ -2,7 +2,15 @@
 import {Flags} from '@oclif/core';
 import {proofLevels} from '../lib/backups/outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, countFlag, placeFlags, sameSettings, sourceOf} from '../lib/cli/flags.js';
+import {
+  confirmFlags,
+  countFlag,
+  placeFlags,
+  sameSettings,
+  sourceOf,
+  waitFlag,
+  waitMsOf,
+} from '../lib/cli/flags.js';
 import {showVerified} from '../lib/cli/show-verified.js';
 import {AppError} from '../lib/errors.js';
 import {exitCodeOfResults, type VerifyResult} from '../lib/services/verify-backup.js';
@@ -66,6 +74,7 @@ export default class Verify extends BaseCommand {
       helpValue: 'URL',
       summary: 'Another server to restore on; its database is only connected to.',
     }),
+    ...waitFlag,
     ...confirmFlags,
   };
 
@@ -84,6 +93,7 @@ export default class Verify extends BaseCommand {
           isAll: flags.all,
           sample: flags.sample,
           level: flags.level,
+          waitMs: flags.wait === undefined ? undefined : waitMsOf(flags),
           scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
         }),
       showVerified({

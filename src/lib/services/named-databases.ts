@@ -3,6 +3,7 @@ import {resolve} from 'node:path';
 import {parseArgs} from 'node:util';
 import {AppError} from '../errors.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
+import {environmentOf} from '../settings/environment.js';
 import {loadSettings, type Settings} from '../settings/settings.js';
 import {supabaseProject} from '../supabase-project.js';
 import {databaseNamed} from '../watch/database-groups.js';
@@ -34,6 +35,9 @@ export async function namedDatabases(settings: Settings): Promise<WatchedDatabas
   return [...planned.filter((database) => database !== null), ...listed];
 }
 
+const directUrlFirst = ['DIRECT_URL', 'DATABASE_URL'] as const;
+const databaseUrlOnly = ['DATABASE_URL'] as const;
+
 /** Arguments of the plan's backups of whole databases. */
 function plannedArguments({config}: Settings): (readonly string[])[] {
   try {
@@ -45,7 +49,7 @@ function plannedArguments({config}: Settings): (readonly string[])[] {
   }
 }
 
-/** The database of a scheduled backup, which is started without the flags and the shell of the current run. */
+/** The database of a scheduled backup, which is started without the flags and, by cron, without the shell of the current run. */
 async function databaseOfJob(settings: Settings, args: readonly string[]): Promise<WatchedDatabase | null> {
   const text = {type: 'string'} as const;
   const options = {'database-url': text, 'env-file': text, 'backups-dir': text, 'output-dir': text} as const;
@@ -57,18 +61,15 @@ async function databaseOfJob(settings: Settings, args: readonly string[]): Promi
     (typeof folder === 'string' && resolve(settings.cwd, folder) !== settings.backupsDir);
   if (isElsewhere || partial.some((flag) => values[flag] !== undefined)) return null;
   const {'database-url': url, 'env-file': envFile} = values;
-  const [shell] = settings.environment.sources;
+  const named = {
+    databaseUrl: typeof url === 'string' ? url : undefined,
+    urlPreference: values['use-database-url'] === undefined ? directUrlFirst : databaseUrlOnly,
+  };
   try {
-    const own =
-      typeof envFile === 'string'
-        ? await loadSettings({'env-file': envFile}, settings.cwd, shell?.values ?? {})
-        : settings;
-    return databaseOf({
-      ...own,
-      databaseUrl: typeof url === 'string' ? url : undefined,
-      urlPreference:
-        values['use-database-url'] === undefined ? ['DIRECT_URL', 'DATABASE_URL'] : ['DATABASE_URL'],
-    });
+    if (typeof envFile === 'string')
+      return databaseOf({...(await loadSettings({'env-file': envFile}, settings.cwd, {})), ...named});
+    const files = environmentOf(settings.environment.sources.slice(1));
+    return databaseOf({...settings, ...named, environment: files}) ?? databaseOf({...settings, ...named});
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return null; // that run itself reports what is wrong with its settings

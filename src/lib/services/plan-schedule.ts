@@ -21,6 +21,8 @@ import {
 } from '../watch/github-workflow.js';
 import {installUnits} from '../watch/install-units.js';
 import {replaceMarkedFile} from '../watch/marked-file.js';
+import {startTogether} from '../watch/due-time.js';
+import {canWait} from '../watch/recorded-commands.js';
 import {nextRuns} from '../watch/schedule.js';
 import {type Job, parsePlan} from '../watch/schedule-plan.js';
 import type {ScheduledCommand} from '../watch/scheduled-command.js';
@@ -83,6 +85,7 @@ export async function planSchedule(context: RunContext, options: ScheduleOptions
   ) {
     throw new AppError('USAGE', 'A path with a line break cannot be written into a schedule.');
   }
+  if (options.action !== 'remove') collisionWarnings(jobs).forEach(context.warn);
   const done =
     options.as === undefined || options.action === 'show'
       ? {files: [], isChanged: false, next: []}
@@ -119,8 +122,32 @@ function inZone(
   return shifted.map(({job, every}) => ({...job, every}));
 }
 
+/** How long a job waits for another one that has the folder, in seconds: the next morning it is done, not refused. */
+const waitSeconds = 6 * 3600;
+
+/** The arguments of a job, which waits for another run instead of failing because of it. */
+function patientArgs({args}: Job): string[] {
+  const [command = ''] = args;
+  const hasWait = args.some((word) => word === '--wait' || word.startsWith('--wait='));
+  return [...args, ...(canWait(command) && !hasWait ? [`--wait=${waitSeconds}`] : [])];
+}
+
 function programWords(job: Job, {program, sharedFlags}: ScheduleOptions): ScheduledCommand {
-  return {...job, words: [program.node, program.script, ...job.args, '--quiet', ...sharedFlags]};
+  return {...job, words: [program.node, program.script, ...patientArgs(job), '--quiet', ...sharedFlags]};
+}
+
+/** @returns a warning of jobs that start at the same minute */
+export function collisionWarnings(jobs: readonly Job[]): string[] {
+  const pairs = jobs.flatMap((job, index) =>
+    jobs
+      .slice(0, index)
+      .filter((other) => startTogether(job.every, other.every))
+      .map((other) => `"${other.sentence}" and "${job.sentence}"`),
+  );
+  if (pairs.length === 0) return [];
+  return [
+    `Jobs of the plan start at the same minute, and one waits for the other: ${pairs.join('; ')}. Leave out "at" to have times chosen that leave room.`,
+  ];
 }
 
 async function asCron(
@@ -169,7 +196,7 @@ async function asGithub(
   zone: string,
   options: ScheduleOptions,
 ): Promise<Done> {
-  const commands = jobs.map((job) => ({...job, words: job.args}));
+  const commands = jobs.map((job) => ({...job, words: patientArgs(job)}));
   const isRemoving = options.action === 'remove';
   if (!isRemoving) refuseGuardedRetention(context, jobs);
   const text = isRemoving

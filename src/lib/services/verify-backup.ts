@@ -37,6 +37,8 @@ export interface VerifyRequest {
   readonly folder?: string | undefined;
   /** What opens encrypted backups; without it only their checksums can be compared. */
   readonly keys?: OpeningKeys | undefined;
+  /** How long to wait for another run before the outcome is noted, ms; a moment without it. */
+  readonly waitMs?: number | undefined;
 }
 
 export interface VerifiedBackup {
@@ -188,7 +190,8 @@ export async function proveBackup(
   context: RunContext,
   backup: Backup,
   request: VerifyRequest,
-  note: NoteCheck = (within, notes, waitMs) => addProof(within, backup.metadataPath, notes, waitMs),
+  note: NoteCheck = (within, notes, waitMs = request.waitMs) =>
+    addProof(within, backup.metadataPath, notes, waitMs),
 ): Promise<VerifiedBackup> {
   return checkAndNote(context, backup, request.level, note, (found) =>
     checkFiles(context, backup, request, found),

@@ -14,6 +14,11 @@ export const recordedCommands: ReadonlySet<string> = new Set([
   'workflow:safe-cleanup',
 ]);
 
+/** Whether the command works where one run at a time may, and so has the flag --wait. */
+export function canWait(command: string): boolean {
+  return recordedCommands.has(command) && command !== 'copy';
+}
+
 const previewsByDefault = new Set(['orders:clean', 'orders:restore', 'workflow:safe-cleanup']);
 
 /** Whether a run with these flags changes nothing. */

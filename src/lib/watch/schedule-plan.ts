@@ -1,13 +1,7 @@
 /** A backup plan in words: "daily custom at 02:00 keep 30 days; weekly sql; monthly restore test". */
 import {AppError} from '../errors.js';
 import {nearest} from '../nearest.js';
-
-/** When a job runs, by the clocks of the plan's time zone; weekday 0 (Sunday) to 6, day 1 to 28. */
-export type Every =
-  | {readonly unit: 'hour'; readonly minute: number}
-  | {readonly unit: 'day'; readonly hour: number; readonly minute: number}
-  | {readonly unit: 'week'; readonly weekday: number; readonly hour: number; readonly minute: number}
-  | {readonly unit: 'month'; readonly day: number; readonly hour: number; readonly minute: number};
+import {type Every, freeTime} from './due-time.js';
 
 export interface Job {
   /** The sentence of the plan, tidied. */
@@ -15,6 +9,8 @@ export interface Job {
   /** Unique in the plan, fit for file names: "daily-custom". */
   readonly name: string;
   readonly every: Every;
+  /** Whether the sentence names the time; otherwise one was chosen that leaves room for the other jobs. */
+  readonly isTimed: boolean;
   /** Command and flags for destino-db. */
   readonly args: readonly string[];
 }
@@ -40,16 +36,24 @@ const usage =
   'restore test | archive test | checksum test | prune | status | report | run COMMAND, then [at 02:00] [keep 30 days].';
 
 /**
- * The jobs of a plan; one text may hold several sentences, parted by ";".
+ * The jobs of a plan; one text may hold several sentences, parted by ";". Jobs without a time of their own get one that leaves room for
+ * the others, those with a time first.
  * @throws CONFIG_INVALID naming the sentence that is not understood
  */
 export function parsePlan(plan: readonly string[]): Job[] {
   const used = new Map<string, number>();
-  return splitPlan(plan).map((sentence) => {
+  const jobs = splitPlan(plan).map((sentence) => {
     const job = parseSentence(sentence);
     const count = (used.get(job.name) ?? 0) + 1;
     used.set(job.name, count);
     return count === 1 ? job : {...job, name: `${job.name}-${count}`};
+  });
+  const taken = jobs.filter(({isTimed}) => isTimed).map(({every}) => every);
+  return jobs.map((job) => {
+    if (job.isTimed) return job;
+    const every = freeTime(job.every, taken);
+    taken.push(every);
+    return {...job, every};
   });
 }
 
@@ -94,7 +98,7 @@ function parseSentence(sentence: string): Job {
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '')
     .slice(0, 40);
-  return {sentence, name: slug, every, args};
+  return {sentence, name: slug, every, isTimed: time !== undefined, args};
 }
 
 function readEvery(

@@ -1,5 +1,5 @@
 /** The moments at which a plan's jobs are due. */
-import type {Every} from './schedule-plan.js';
+import type {Every} from './due-time.js';
 import {instantAt, wallTimeAt} from './zoned-time.js';
 
 /** The first `count` moments after `after` at which the job is due. */

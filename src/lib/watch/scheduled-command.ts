@@ -1,5 +1,5 @@
 /** A job of the plan as a scheduler is told it. */
-import type {Every} from './schedule-plan.js';
+import type {Every} from './due-time.js';
 
 export interface ScheduledCommand {
   /** Unique, fit for file names: "daily-custom". */

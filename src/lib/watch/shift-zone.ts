@@ -1,6 +1,6 @@
 /** Times of a plan moved to the zone of a scheduler that knows no other: cron (the machine's) and GitHub (UTC). */
 import {nextRuns} from './schedule.js';
-import type {Every} from './schedule-plan.js';
+import type {Every} from './due-time.js';
 import {offsetMinutes} from './zoned-time.js';
 
 /** The day of the month and of the week that a due time is bound to. */

@@ -1,5 +1,5 @@
 /** A plan as systemd service and timer units. */
-import type {Every} from './schedule-plan.js';
+import type {Every} from './due-time.js';
 import type {ScheduledCommand} from './scheduled-command.js';
 
 export interface UnitFile {
@@ -53,7 +53,7 @@ export function systemdUnits(
       '',
       '[Timer]',
       `OnCalendar=${calendar(job.every)}${zone === '' ? '' : ` ${zone}`}`,
-      '# A run that was missed while the machine was off is made up for at the next start.',
+      '# A run that was missed while the machine was off is made up for at the next start; jobs that start together wait for one another.',
       'Persistent=true',
       '',
       '[Install]',

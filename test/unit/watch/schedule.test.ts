@@ -43,8 +43,8 @@ describe('parsePlan', () => {
       {unit: 'week', weekday: 1, hour: 23, minute: 59},
       {unit: 'month', day: 15, hour: 0, minute: 5},
       {unit: 'hour', minute: 15},
-      {unit: 'hour', minute: 0},
-      {unit: 'hour', minute: 0},
+      {unit: 'hour', minute: 30},
+      {unit: 'hour', minute: 45},
       {unit: 'day', hour: 2, minute: 0},
     ]);
     expect(jobs[0]?.args).toEqual(['backup', '--format=directory', '--retention-days=7']);
