@@ -1,7 +1,9 @@
 /** destino-db doctor */
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {showDoctor} from '../lib/cli/show-doctor.js';
+import {commandLineCheck} from '../lib/cli/check-command-line.js';
 import {exitStatus} from '../lib/errors.js';
+import type {RunContext} from '../lib/run-context.js';
 import {checkMachine, type DoctorResult} from '../lib/services/check-machine.js';
 
 export default class Doctor extends BaseCommand {
@@ -16,7 +18,8 @@ export default class Doctor extends BaseCommand {
 
   async run(): Promise<DoctorResult> {
     const {flags} = await this.parse(Doctor);
-    return this.perform(flags, checkMachine, showDoctor, {
+    const work = (context: RunContext) => checkMachine(context, commandLineCheck(this.config));
+    return this.perform(flags, work, showDoctor, {
       exitCodeOf: (result) => (result.ok ? 0 : exitStatus.environment),
     });
   }

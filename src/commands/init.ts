@@ -2,6 +2,7 @@
 import {Flags} from '@oclif/core';
 import {askInit} from '../lib/cli/ask-init.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
+import {commandLineCheck} from '../lib/cli/check-command-line.js';
 import {countFlag} from '../lib/cli/flags.js';
 import {showInit} from '../lib/cli/show-init.js';
 import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/init-project.js';
@@ -86,6 +87,7 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
           answers: await askInit(offered, mayAsk, context.signal),
           isDryRun: flags['dry-run'],
           isForced: flags.force,
+          checkCommandLine: commandLineCheck(this.config),
         }),
       showInit,
     );

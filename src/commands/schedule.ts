@@ -2,10 +2,12 @@
 import {join, resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
+import {commandLineCheck} from '../lib/cli/check-command-line.js';
 import {settingsWords} from '../lib/cli/flags.js';
 import {AppError, exitStatus} from '../lib/errors.js';
 import {showScheduleCheck} from '../lib/cli/show-schedule-check.js';
 import {showSchedule} from '../lib/cli/show-schedule.js';
+import type {RunContext} from '../lib/run-context.js';
 import {checkScheduleHistory} from '../lib/services/check-schedule-history.js';
 import {planSchedule, type ScheduleOptions, schedulers} from '../lib/services/plan-schedule.js';
 
@@ -41,8 +43,10 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
     const {flags} = await this.parse(Schedule);
     if (flags['unit-dir'] !== undefined && flags.as !== 'systemd')
       throw new AppError('USAGE', '--unit-dir needs --as systemd: no other scheduler has units.');
+    const checkCommandLine = commandLineCheck(this.config);
     if (flags.check) {
-      return this.perform(flags, checkScheduleHistory, showScheduleCheck, {
+      const work = (context: RunContext) => checkScheduleHistory(context, checkCommandLine);
+      return this.perform(flags, work, showScheduleCheck, {
         exitCodeOf: (check) => (check.ok ? 0 : exitStatus.integrity),
       });
     }
@@ -58,6 +62,7 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
     const options: ScheduleOptions = {
       as: flags.as ?? (action === 'show' ? undefined : 'cron'),
       action,
+      checkCommandLine,
       program: {node: process.execPath, script: join(this.config.root, 'bin/run.js')},
       sharedFlags: [
         ...settingsWords(flags),

@@ -175,9 +175,20 @@ describe('schedule', () => {
 
   it('names the sentence of the plan that is not understood', async () => {
     const config = join(root, 'bad.json');
-    await writeFile(config, JSON.stringify({schedule: {plan: ['dialy custom']}}));
-    const {status, stderr} = await runCli(['schedule', '--config', config], {cwd: folder, env});
-    expect([status, stderr]).toEqual([2, expect.stringContaining('did you mean "daily"')]);
+    for (const [sentence, why] of [
+      ['dialy custom', 'did you mean "daily"'],
+      ['daily run bakup', 'Did you mean "backup"?'],
+      ['daily run orders claen --execute', 'There is no command "orders"'],
+      ['daily run backup --formt sql', 'There is no flag --formt. Did you mean --format?'],
+      ['daily run backup --format zip', 'Expected --format=zip to be one of'],
+    ]) {
+      await writeFile(
+        config,
+        JSON.stringify({schedule: {plan: [sentence, 'weekly run orders clean --yes']}}),
+      );
+      const {status, stderr} = await runCli(['schedule', '--config', config], {cwd: folder, env});
+      expect([status, stderr]).toEqual([2, expect.stringContaining(why ?? '')]);
+    }
   });
 
   it('ends with 4 when --check finds that a run was missed', async () => {

@@ -155,6 +155,22 @@ describe('doctor', () => {
     ]);
   });
 
+  it('compares the profile of orders with the tables', async () => {
+    const profileOf = async (table: string) => {
+      const config = {orders: {profile: {name: 'shop', roots: [{table, email: 'id'}]}}};
+      return checkOf(await checkMachine(withUrl(database.url, {config})), 'orders-profile');
+    };
+    expect(await profileOf('open')).toMatchObject({
+      ok: true,
+      message: '"shop" chooses orders in public.open',
+    });
+    expect(await profileOf('opne')).toMatchObject({
+      ok: false,
+      needed: false,
+      message: expect.stringContaining('did you mean') as string,
+    });
+  });
+
   it('tells a file where the backups folder should be', async () => {
     await writeFile(join(home, 'backups'), 'x');
     const result = await checkMachine(withUrl(database.url));

@@ -9,7 +9,7 @@ import {redact, redactValues} from '../redact.js';
 import type {RunContext} from '../run-context.js';
 import type {RunRecorder} from '../services/record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
-import {isPreview, recordedCommands} from '../watch/recorded-commands.js';
+import {isPreview, recordedCommands} from '../recorded-commands.js';
 import {isAnswered} from './flag-answers.js';
 import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show-error.js';

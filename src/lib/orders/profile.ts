@@ -1,5 +1,5 @@
 /** What an order is: the tables that hold orders, their columns, and what their statuses mean. */
-import type {OrdersConfig} from '../settings/orders-config.js';
+import {defaultStatuses, type OrdersConfig} from '../settings/orders-config.js';
 
 export interface RootProfile {
   readonly schema: string;
@@ -51,9 +51,9 @@ function destinoProfile(schema: string): OrdersProfile {
       {...root, table: 'orders', total: 'total'},
       {...root, table: 'catering_orders', total: 'totalAmount'},
     ],
-    failedPayments: ['FAILED'],
-    cancelledStatuses: ['CANCELLED'],
-    paidPayments: ['PAID', 'COMPLETED'],
+    failedPayments: defaultStatuses.failed,
+    cancelledStatuses: defaultStatuses.cancelled,
+    paidPayments: defaultStatuses.paid,
     setNull: {email_alerts: 'delete'},
     softLinks: [],
   };

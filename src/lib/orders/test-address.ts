@@ -1,9 +1,6 @@
 /** What a test address is: one SQL expression, and the examples that show it. */
 import {quoteLiteral} from '../postgres/quote.js';
-import type {OrdersConfig} from '../settings/orders-config.js';
-
-/** Words that mark a test wherever they stand alone. */
-const builtInWords = ['test', 'testing', 'demo', 'example', 'temp', 'fake', 'dummy', 'sample'] as const;
+import {builtInTestWords, type OrdersConfig} from '../settings/orders-config.js';
 
 /** Last labels that no real domain has: RFC 2606 and RFC 6761. */
 const reservedLabels = ['test', 'example', 'invalid', 'localhost'] as const;
@@ -25,7 +22,7 @@ export interface TestAddressRules {
 /** The built-in rules with what the config adds and removes. */
 export function testAddressRules(config: OrdersConfig = {}): TestAddressRules {
   const removed = new Set((config.testWords?.remove ?? []).map((word) => word.toLowerCase()));
-  const words = [...builtInWords, ...(config.testWords?.add ?? []).map((word) => word.toLowerCase())];
+  const words = [...builtInTestWords, ...(config.testWords?.add ?? []).map((word) => word.toLowerCase())];
   return {
     words: [...new Set(words)].filter((word) => !removed.has(word)),
     throwAwayDomains: [

@@ -9,6 +9,7 @@ import type {BackupRequest} from './backup-options.js';
 import {type CopiedBackup, copyBackups} from './copy-backups.js';
 import type {BackupResult} from './describe-backup.js';
 import {type EncryptionFlags, encryptionOf} from './encryption.js';
+import {requirePlaces} from '../storage/open-place.js';
 import {toEachPlace} from './to-each-place.js';
 
 export interface CopyFlags extends Omit<EncryptionFlags, 'isLocal'> {
@@ -34,7 +35,8 @@ export async function backupToPlaces(
   flags: CopyFlags,
 ): Promise<CopiedBackupResult> {
   const to = flags.to ?? context.settings.config.storage?.places ?? [];
-  // A wrong key is known before the dump is made, not after it.
+  // A wrong place or key is known before the dump is made, not after it.
+  await requirePlaces(context.settings, to);
   const encryption = await encryptionOf(context, {...flags, isLocal: flags.isLocalEncrypted});
   refusePlainOnly(flags, to);
   const plainPlaces = encryption.to ? [] : to.filter(isRemote);

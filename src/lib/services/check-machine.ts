@@ -7,6 +7,8 @@ import {checkPlaces} from './check-places.js';
 import {checkServer} from './check-server.js';
 import {checkTools} from './check-tools.js';
 import {checkUrl} from './check-url.js';
+import {checkWatching} from './check-watching.js';
+import type {CheckCommandLine} from './plan-schedule.js';
 import {type Check, passed} from './machine-check.js';
 import {describeSettings, type ShownSetting} from './describe-settings.js';
 
@@ -26,7 +28,10 @@ export interface DoctorResult {
 }
 
 /** Never throws for what it finds: every trouble is a check with its mend. */
-export async function checkMachine(ctx: RunContext): Promise<DoctorResult> {
+export async function checkMachine(
+  ctx: RunContext,
+  checkCommandLine: CheckCommandLine = () => Promise.resolve(undefined),
+): Promise<DoctorResult> {
   const checks: Check[] = [checkConfig(ctx)];
   checks.push(...(await ctx.progress.step('Folders and files', () => checkFolders(ctx))));
   const url = await checkUrl(ctx.settings);
@@ -37,6 +42,7 @@ export async function checkMachine(ctx: RunContext): Promise<DoctorResult> {
   checks.push(...server.checks);
   checks.push(...(await ctx.progress.step('Client tools', () => checkTools(ctx.settings, server.major))));
   checks.push(...(await checkPlaces(ctx)));
+  checks.push(...(await checkWatching(ctx, checkCommandLine)));
   const canStartServer = (await serverBinFolders()).length > 0;
   return {
     ok: checks.every((check) => check.ok || !check.needed),

@@ -5,7 +5,8 @@ import {checkRecipients, readOpeningKeys} from '../storage/age-keys.js';
 import {openPlace} from '../storage/open-place.js';
 import {readPlace} from '../storage/place-catalogue.js';
 import {countOf} from '../format.js';
-import {requireFittingIdentity} from './encryption.js';
+import {isGood} from '../backups/catalogue.js';
+import {keysOf, requireFittingIdentity, requireOpening} from './encryption.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';
 
 export async function checkPlaces(ctx: RunContext): Promise<Check[]> {
@@ -33,7 +34,10 @@ async function checkPlace(ctx: RunContext, name: string): Promise<Check> {
   try {
     const place = await openPlace(ctx.settings, name);
     const {backups} = await readPlace(place, ctx.signal);
-    return passed('place', `${place.url} answers: ${countOf(backups.length, 'backup')}`);
+    await place.checkWritable();
+    const newest = backups.find(isGood);
+    if (newest) await requireOpening(place, newest.record, await keysOf(ctx, {}));
+    return passed('place', `${place.url} answers and can be written: ${countOf(backups.length, 'backup')}`);
   } catch (error) {
     ctx.signal.throwIfAborted();
     return failedBy('place', error, 'Check storage in the config file.', false);

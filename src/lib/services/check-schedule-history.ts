@@ -2,7 +2,7 @@
 import type {RunContext} from '../run-context.js';
 import {checkSchedule} from '../watch/check-schedule.js';
 import {readHistory} from '../watch/read-history.js';
-import {readPlan} from './plan-schedule.js';
+import {type CheckCommandLine, readPlan, requireCommands} from './plan-schedule.js';
 
 export interface ScheduleCheck {
   /** Whether the last due run of every job is done or still pending. */
@@ -24,8 +24,12 @@ export interface ScheduleCheck {
 const longestLookMs = 31 * 86_400_000;
 
 /** @throws CONFIG_INVALID, USAGE, READ_FAILED */
-export async function checkScheduleHistory({settings, clock}: RunContext): Promise<ScheduleCheck> {
+export async function checkScheduleHistory(
+  {settings, clock}: RunContext,
+  checkCommandLine: CheckCommandLine,
+): Promise<ScheduleCheck> {
   const {jobs, zone} = readPlan(settings.config);
+  await requireCommands(jobs, checkCommandLine);
   const now = clock.now();
   const earliest = new Date(now.getTime() - longestLookMs);
   const {runs} = await readHistory(settings.backupsDir);

@@ -3,6 +3,9 @@ import {join} from 'node:path';
 import {freeBytes} from '../backups/disk-space.js';
 import {systemErrorCode} from '../errors.js';
 import {countOf, formatBytes} from '../format.js';
+import {buildOrderGraph} from '../orders/foreign-key-graph.js';
+import {ordersProfile} from '../orders/profile.js';
+import {readCatalog} from '../orders/read-catalog.js';
 import {type Session, withSession} from '../postgres/client.js';
 import {type Connection, describeConnection} from '../postgres/connection.js';
 import {
@@ -51,11 +54,30 @@ async function inspect(ctx: RunContext, connection: Connection, session: Session
       checkVersion(identity),
       checkStandby(identity),
       ...checkRights(hidden),
+      ...(await checkOrdersProfile(ctx, connection, session)),
       checkRole(identity, role, foreign.length === 0),
       checkCreateDatabases(role),
       await checkDiskSpace(join(ctx.settings.backupsDir, 'database'), identity.sizeBytes),
     ],
   };
+}
+
+/** Only one of the config file: not every database has orders. */
+async function checkOrdersProfile(
+  ctx: RunContext,
+  connection: Connection,
+  session: Session,
+): Promise<Check[]> {
+  const {orders} = ctx.settings.config;
+  if (orders?.profile === undefined) return [];
+  try {
+    const profile = ordersProfile(orders, connection.schema ?? 'public');
+    const {roots} = buildOrderGraph(await readCatalog(session), profile);
+    const tables = roots.map(({table}) => table.label).join(', ');
+    return [passed('orders-profile', `"${profile.name}" chooses orders in ${tables}`)];
+  } catch (error) {
+    return [failedBy('orders-profile', error, 'Correct orders.profile in the config file.', false)];
+  }
 }
 
 function checkVersion({version, major}: DatabaseIdentity): Check {

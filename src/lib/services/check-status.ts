@@ -113,10 +113,11 @@ function chooseWatched(groups: readonly DatabaseGroup[], name: string): WatchedD
   const [one, ...others] = alike.filter(({label}) => label === name).concat(alike);
   if (!one) {
     const guess = nearest(name, labels);
+    const list = labels.length === 0 ? 'none' : labels.join(', ');
     throw new AppError(
       'USAGE',
       `No database "${name}" is watched; nothing was forgotten.${guess === undefined ? '' : ` Did you mean ${guess}?`}`,
-      {hint: `Watched are: ${labels.join(', ') || 'none'}.`},
+      {hint: `Watched databases: ${list}.`},
     );
   }
   if (one.label === name || others.length === 0) return one.database;

@@ -5,6 +5,7 @@ import {cleanOrders, type CleanRequest, type CleanResult, ordersIn} from './clea
 import type {CopiedBackup} from './copy-backups.js';
 import {copyNewOrders} from './copy-orders.js';
 import {type EncryptionFlags, encryptionOf, requireEncryption} from './encryption.js';
+import {requirePlaces} from '../storage/open-place.js';
 import {putBackCommand} from './put-back-command.js';
 
 export interface CleanToPlacesResult extends CleanResult {
@@ -25,7 +26,10 @@ export async function cleanToPlaces(
   command: (id: string) => readonly string[],
 ): Promise<CleanToPlacesResult> {
   const encryption = await encryptionOf(context, flags);
-  if (request.execute) requireEncryption(encryption);
+  if (request.execute) {
+    requireEncryption(encryption);
+    await requirePlaces(context.settings, context.settings.config.storage?.places ?? []);
+  }
   const result = await cleanOrders(context, {...request, encryption});
   const {backupPath} = result;
   if (result.mode === 'preview' || backupPath === null) return {...result, copies: [], undo: null};

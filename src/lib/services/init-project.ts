@@ -10,7 +10,7 @@ import {addPackageScripts} from '../settings/package-scripts.js';
 import {defaultConfigName, parseConfig} from '../settings/read-config.js';
 import {checkRecipients} from '../storage/age-keys.js';
 import {splitPlan} from '../watch/schedule-plan.js';
-import {readPlan} from './plan-schedule.js';
+import {type CheckCommandLine, readPlan, requireCommands} from './plan-schedule.js';
 
 /** Package scripts under the names of the old scripts; each says with flags what its name says. */
 export const packageScripts: Readonly<Record<string, string>> = {
@@ -60,6 +60,7 @@ export interface InitOptions {
   readonly isDryRun: boolean;
   /** Replace a config file and scripts that are there and differ. */
   readonly isForced: boolean;
+  readonly checkCommandLine: CheckCommandLine;
 }
 
 export interface InitResult {
@@ -100,12 +101,12 @@ export async function initProject(context: RunContext, options: InitOptions): Pr
   return {mode: options.isDryRun ? 'dry-run' : 'execute', files};
 }
 
-async function planConfig(cwd: string, {answers, isForced}: InitOptions): Promise<Change> {
+async function planConfig(cwd: string, {answers, isForced, checkCommandLine}: InitOptions): Promise<Change> {
   const path = join(cwd, defaultConfigName);
   const before = await readIfThere(path);
   const after = `${JSON.stringify(configOf(cwd, answers), null, 2)}\n`;
   const config = parseConfig(after, path);
-  readPlan(config, false);
+  await requireCommands(readPlan(config, false).jobs, checkCommandLine);
   if (before === undefined || before === after || isForced) return {path, before, after, notes: []};
   return {
     path,

@@ -22,7 +22,7 @@ import {
 import {installUnits} from '../watch/install-units.js';
 import {replaceMarkedFile} from '../watch/marked-file.js';
 import {startTogether} from '../watch/due-time.js';
-import {canWait} from '../watch/recorded-commands.js';
+import {canWait} from '../recorded-commands.js';
 import {nextRuns} from '../watch/schedule.js';
 import {type Job, parsePlan} from '../watch/schedule-plan.js';
 import type {ScheduledCommand} from '../watch/scheduled-command.js';
@@ -33,7 +33,11 @@ import {machineZone} from '../watch/zoned-time.js';
 export const schedulers = ['cron', 'systemd', 'github'] as const;
 export type Scheduler = (typeof schedulers)[number];
 
+/** What is wrong with the words of a command line; undefined where nothing is. */
+export type CheckCommandLine = (words: readonly string[]) => Promise<AppError | undefined>;
+
 export interface ScheduleOptions {
+  readonly checkCommandLine: CheckCommandLine;
   readonly as: Scheduler | undefined;
   readonly action: 'show' | 'print' | 'install' | 'remove';
   /** Absolute paths of node and of this program. */
@@ -74,6 +78,18 @@ export function readPlan(config: Config, isNeeded = true): {jobs: Job[]; zone: s
   return {jobs, zone};
 }
 
+/** @throws CONFIG_INVALID naming the first sentence whose command or flags do not exist */
+export async function requireCommands(jobs: readonly Job[], check: CheckCommandLine): Promise<void> {
+  for (const {sentence, args} of jobs) {
+    const problem = await check(args);
+    if (problem === undefined) continue;
+    throw new AppError('CONFIG_INVALID', `The schedule's "${sentence}" cannot run: ${problem.message}`, {
+      hint: problem.hint ?? 'Correct the sentence.',
+      cause: problem,
+    });
+  }
+}
+
 /** @throws CONFIG_INVALID, USAGE, GUARD, TOOL_FAILED, FOLDER_NOT_WRITABLE */
 export async function planSchedule(context: RunContext, options: ScheduleOptions): Promise<ScheduleResult> {
   const {settings, clock} = context;
@@ -85,7 +101,10 @@ export async function planSchedule(context: RunContext, options: ScheduleOptions
   ) {
     throw new AppError('USAGE', 'A path with a line break cannot be written into a schedule.');
   }
-  if (options.action !== 'remove') collisionWarnings(jobs).forEach(context.warn);
+  if (options.action !== 'remove') {
+    await requireCommands(jobs, options.checkCommandLine);
+    collisionWarnings(jobs).forEach(context.warn);
+  }
   const done =
     options.as === undefined || options.action === 'show'
       ? {files: [], isChanged: false, next: []}

@@ -1,5 +1,6 @@
 /** The config's section on who is told about runs. */
 import {z} from 'zod';
+import {commandProblem} from '../recorded-commands.js';
 
 export const noticeEvents = ['start', 'success', 'failure', 'alarm', 'stale'] as const;
 export type NoticeEvent = (typeof noticeEvents)[number];
@@ -13,7 +14,11 @@ const common = {
       'Events to tell: start, success, failure, alarm (a backup that shrank, or another result with exit code 4), stale (status --notify found something).',
     ),
   commands: z
-    .array(z.string().min(1))
+    .array(
+      z.string().refine((command) => commandProblem(command) === undefined, {
+        error: ({input}) => commandProblem(String(input)),
+      }),
+    )
     .optional()
     .describe('Runs of which commands to tell about; for a ping backup alone by default, else all.'),
 };

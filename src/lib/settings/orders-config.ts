@@ -24,28 +24,75 @@ const softLinkConfig = z.strictObject({
   root: name.describe('The table of orders that they point to.'),
 });
 
+/** Words that mark a test wherever they stand alone. */
+export const builtInTestWords = [
+  'test',
+  'testing',
+  'demo',
+  'example',
+  'temp',
+  'fake',
+  'dummy',
+  'sample',
+] as const;
+
+/** A word that is mistyped here would go on marking test addresses. */
+function removalProblem(given: string): string | undefined {
+  const known: readonly string[] = builtInTestWords;
+  if (known.includes(given.toLowerCase())) return undefined;
+  return `"${given}" is no built-in word; these are ${known.join(', ')}`;
+}
+
+/** Statuses for profiles that name none. */
+export const defaultStatuses = {failed: ['FAILED'], cancelled: ['CANCELLED'], paid: ['PAID', 'COMPLETED']};
+
+const profileConfig = z
+  .strictObject({
+    name: name.describe('Name of the profile, written into order backups.'),
+    roots: z.array(rootConfig).min(1).describe('The tables that hold orders.'),
+    failedPayments: statuses.describe('Payment statuses of failed orders; "FAILED" without it.'),
+    cancelledStatuses: statuses.describe('Order statuses of cancelled orders; "CANCELLED" without it.'),
+    paidPayments: statuses.describe('Payment statuses of paid orders; "PAID", "COMPLETED" without it.'),
+    setNull: z
+      .record(name, z.enum(['delete', 'keep']))
+      .optional()
+      .describe(
+        'Tables that point to orders with ON DELETE SET NULL or SET DEFAULT: whether their rows are deleted too or stay ("keep", the default) and lose the link.',
+      ),
+    softLinks: z.array(softLinkConfig).optional().describe('Links to orders that are no foreign keys.'),
+  })
+  .superRefine((profile, context) => {
+    const find = (message: string): void => context.addIssue({code: 'custom', message});
+    const has = (column: 'email' | 'status' | 'paymentStatus'): boolean =>
+      profile.roots.some((root) => root[column] !== undefined);
+    if (!has('email') && !has('status') && !has('paymentStatus'))
+      find('no order can ever be chosen: name email, status or paymentStatus of a root');
+    for (const rule of ['failedPayments', 'paidPayments'] as const) {
+      if (profile[rule] !== undefined && !has('paymentStatus'))
+        find(`${rule} has no effect, as no root names its paymentStatus`);
+    }
+    if (profile.cancelledStatuses !== undefined && !has('status'))
+      find('cancelledStatuses has no effect, as no root names its status');
+    const {failedPayments = defaultStatuses.failed, paidPayments = defaultStatuses.paid} = profile;
+    const both = failedPayments.find((status) => paidPayments.includes(status));
+    if (both !== undefined) find(`"${both}" cannot be a status of failed and of paid payments`);
+  });
+
 export const ordersConfig = z.strictObject({
-  profile: z
-    .strictObject({
-      name: name.describe('Name of the profile, written into order backups.'),
-      roots: z.array(rootConfig).min(1).describe('The tables that hold orders.'),
-      failedPayments: statuses.describe('Payment statuses of failed orders; "FAILED" without it.'),
-      cancelledStatuses: statuses.describe('Order statuses of cancelled orders; "CANCELLED" without it.'),
-      paidPayments: statuses.describe('Payment statuses of paid orders; "PAID", "COMPLETED" without it.'),
-      setNull: z
-        .record(name, z.enum(['delete', 'keep']))
-        .optional()
-        .describe(
-          'Tables that point to orders with ON DELETE SET NULL or SET DEFAULT: whether their rows are deleted too or stay ("keep", the default) and lose the link.',
-        ),
-      softLinks: z.array(softLinkConfig).optional().describe('Links to orders that are no foreign keys.'),
-    })
+  profile: profileConfig
     .optional()
     .describe("What an order is; without it Destino's tables orders and catering_orders."),
   testWords: z
     .strictObject({
       add: z.array(word).optional().describe('More words that mark a test address.'),
-      remove: z.array(word).optional().describe('Built-in words that do not.'),
+      remove: z
+        .array(
+          word.refine((given) => removalProblem(given) === undefined, {
+            error: ({input}) => removalProblem(String(input)),
+          }),
+        )
+        .optional()
+        .describe('Built-in words that do not.'),
     })
     .optional()
     .describe('Words that mark a test address: test, testing, demo, example, temp, fake, dummy, sample.'),
@@ -54,7 +101,14 @@ export const ordersConfig = z.strictObject({
     .optional()
     .describe('Domains of throw-away addresses, beside the built-in ones.'),
   protected: z
-    .array(z.string().min(1))
+    .array(
+      z
+        .string()
+        .min(1)
+        .refine((pattern) => !/^[*@]*$/.test(pattern.trim()), {
+          error: 'protects every address, so that no order with one is ever chosen',
+        }),
+    )
     .optional()
     .describe('Addresses whose orders are never deleted; * stands for any text ("*@destinosf.com").'),
   excludedIds: z.array(z.string().min(1)).optional().describe('Orders that are never deleted.'),

@@ -1,6 +1,6 @@
 /** A folder as a place for backups. */
-import {createWriteStream, type Stats} from 'node:fs';
-import {lstat, readdir, rename, rm} from 'node:fs/promises';
+import {constants, createWriteStream, type Stats} from 'node:fs';
+import {access, lstat, readdir, rename, rm} from 'node:fs/promises';
 import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
@@ -89,6 +89,11 @@ export function localPlace(folder: string): Place {
       await makePrivateFolder(dirname(pathOf(key)));
       await writeFileSafely(pathOf(key), text);
     },
+    async checkWritable() {
+      await access(await nearestExisting(folder), constants.W_OK | constants.X_OK).catch((error: unknown) => {
+        throw explainFileError(error, folder);
+      });
+    },
     async settle(staging) {
       const from = pathOf(staging);
       try {
@@ -136,6 +141,10 @@ async function* readFrom(
     if (error instanceof AppError) throw error;
     throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
   }
+}
+
+async function nearestExisting(path: string): Promise<string> {
+  return (await exists(path)) || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
 async function exists(path: string): Promise<boolean> {

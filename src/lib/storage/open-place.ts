@@ -9,7 +9,7 @@ import type {Place} from './place.js';
 /**
  * No request is made yet.
  * @param name "s3://bucket/prefix", or a folder relative to the working directory
- * @throws USAGE for what can be neither, CONFIG_INVALID for a certificate file that cannot be read
+ * @throws USAGE for what can be neither, CONFIG_INVALID for a certificate file that cannot be read, STORAGE_WRONG_REGION
  */
 export async function openPlace(settings: Settings, name: string): Promise<Place> {
   const problem = placeProblem(name);
@@ -18,4 +18,9 @@ export async function openPlace(settings: Settings, name: string): Promise<Place
   if (!inBucket) return localPlace(resolve(settings.cwd, name));
   const {s3Place} = await import('./s3-place.js');
   return s3Place(settings, inBucket);
+}
+
+/** That copies can go there as far as settings tell, before there is something to copy. @throws what `openPlace` throws */
+export async function requirePlaces(settings: Settings, names: readonly string[]): Promise<void> {
+  for (const name of names) await openPlace(settings, name);
 }

@@ -51,6 +51,8 @@ export interface Place {
   write(key: string, source: AsyncIterable<Buffer>, options?: WriteOptions): Promise<void>;
   /** Writes a small object if there is none (null), or none but the one with this tag. @throws STORAGE_CONFLICT */
   writeText(key: string, text: string, replaces: string | null): Promise<void>;
+  /** Tries whether something could be written, and leaves nothing. @throws the codes of `write` */
+  checkWritable(): Promise<void>;
   /** Gives the staged files of a backup their last names: what is left to do before its metadata is written. @returns their folder */
   settle(staging: string): Promise<string>;
   status(key: string): Promise<ObjectStatus | undefined>;

@@ -18,7 +18,7 @@ const defaultTimeoutSeconds = 30;
 /**
  * No request is made yet.
  * @param where as `parseBucketUrl` gives it
- * @throws CONFIG_INVALID for a certificate file that cannot be read
+ * @throws CONFIG_INVALID for a certificate file that cannot be read, STORAGE_WRONG_REGION where none is known
  */
 export async function s3Place(
   settings: Settings,
@@ -30,6 +30,10 @@ export async function s3Place(
   const timeoutMs = (config.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
   const client = await makeClient(settings, timeoutMs);
   const base = `s3://${bucket}/`;
+  // Now, and not once a dump is made that has nowhere to go.
+  await client.config.region().catch((error: unknown) => {
+    throw explainS3Error(error, base + prefix);
+  });
   const at = (key: string): {Bucket: string; Key: string} => ({Bucket: bucket, Key: folder + key});
 
   async function request<T>(key: string, work: () => Promise<T>): Promise<T> {
@@ -191,6 +195,17 @@ export async function s3Place(
           if (!isVersioned || replaces === null || ETag?.replaceAll('"', '') !== replaces) throw error;
           await put({});
         }
+      });
+    },
+
+    async checkWritable() {
+      // An upload that is begun and given up leaves nothing behind, and needs the right to write.
+      const {Bucket, Key} = at('data/write-check');
+      await request('', async () => {
+        await requireLocking();
+        const upload = {Bucket, Key, ...properties(), ...storageClass};
+        const {UploadId} = await client.send(new sdk.CreateMultipartUploadCommand(upload));
+        await client.send(new sdk.AbortMultipartUploadCommand({Bucket, Key, UploadId}));
       });
     },
 

@@ -1,5 +1,5 @@
 /** Compares a plan with the audit log: which due runs happened, failed or were missed. */
-import {isPreview, recordedCommands} from './recorded-commands.js';
+import {isPreview, recordedCommands} from '../recorded-commands.js';
 import {runsBetween} from './schedule.js';
 import type {Job} from './schedule-plan.js';
 import {isIncident, type RunRecord} from './run-record.js';

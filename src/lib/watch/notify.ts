@@ -61,7 +61,7 @@ async function tell(
       await Promise.race([runHook(target.argv, notice, signal), rejectOn(signal)]);
       return undefined;
     }
-    const url = new URL(target.url ?? requireVariable(target.urlEnv ?? '', environment));
+    const url = targetAddress(target, environment);
     address = ` (${url.origin}/***)`;
     if (target.type === 'ping')
       await post(pingUrl(url, notice), pingBody(notice), 'text/plain; charset=utf-8', signal);
@@ -71,6 +71,14 @@ async function tell(
     const why = error instanceof AppError ? error.message.replace(/\.$/, '') : late;
     return `The notification "${target.name ?? target.type}"${address} of ${notice.event} was not delivered: ${why}.`;
   }
+}
+
+/** Where a ping or a webhook goes. @throws CONFIG_INVALID for a variable that is not set or holds no address */
+export function targetAddress(
+  target: Exclude<NoticeTarget, {type: 'command'}>,
+  environment: Environment,
+): URL {
+  return new URL(target.url ?? requireVariable(target.urlEnv ?? '', environment));
 }
 
 function requireVariable(name: string, environment: Environment): string {

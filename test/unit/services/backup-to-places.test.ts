@@ -25,6 +25,16 @@ it.each<[string, Parameters<typeof backupToPlaces>[2], RegExp]>([
   }
 });
 
+it('refuses a bucket without a region before the dump', async () => {
+  const folder = await tempFolder();
+  const context = testContext(folder, {env: {AWS_ACCESS_KEY_ID: 'k', AWS_SECRET_ACCESS_KEY: 's'}});
+  // Without this the database, which nobody named, would be asked for first.
+  await expect(backupToPlaces(context, {}, {to: ['s3://bucket/shop']})).rejects.toMatchObject({
+    code: 'STORAGE_WRONG_REGION',
+  });
+  await rm(folder, {recursive: true, force: true});
+});
+
 it('tries every place, and tells which have it and which do not', async () => {
   const tried: string[] = [];
   const work = toEachPlace(['one', 'two', 'three'], 'It is whole here.', (place) => {

@@ -53,5 +53,5 @@ it('finds an identity that opens nothing of what is encrypted', async () => {
 it('looks into folders among the places', async () => {
   await mkdir(join(folder, 'nas'));
   const {lines} = await check({storage: {places: ['nas']}});
-  expect(lines).toEqual([`ok place: ${join(folder, 'nas')} answers: 0 backups`]);
+  expect(lines).toEqual([`ok place: ${join(folder, 'nas')} answers and can be written: 0 backups`]);
 });

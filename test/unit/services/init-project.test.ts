@@ -19,6 +19,7 @@ const init = (changes: Partial<typeof defaultAnswers> = {}, options = {}) =>
     answers: {...defaultAnswers, ...changes},
     isDryRun: false,
     isForced: false,
+    checkCommandLine: () => Promise.resolve(undefined),
     ...options,
   });
 const read = (name: string) => readFile(`${folder}/${name}`, 'utf8');

@@ -7,6 +7,7 @@ const print = {
   action: 'print',
   program: {node: '/usr/bin/node', script: '/opt/run.js'},
   sharedFlags: [],
+  checkCommandLine: () => Promise.resolve(undefined),
 } as const;
 
 async function printed(as: ScheduleOptions['as'], ...plan: string[]) {

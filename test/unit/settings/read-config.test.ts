@@ -40,6 +40,37 @@ describe('parseConfig', () => {
     },
   );
 
+  const root = {table: 'orders', email: 'mail', status: 'state', paymentStatus: 'paid'};
+  const profile = (changes: object, roots: object[] = [root]) => ({
+    orders: {profile: {name: 'shop', roots, ...changes}},
+  });
+  it.each([
+    [
+      profile({}, [{table: 'orders', total: 'sum'}]),
+      'no order can ever be chosen: name email, status or paymentStatus',
+    ],
+    [profile({paidPayments: ['DONE']}, [{table: 'orders', email: 'mail'}]), 'paidPayments has no effect'],
+    [
+      profile({cancelledStatuses: ['GONE']}, [{table: 'orders', email: 'mail'}]),
+      'cancelledStatuses has no effect',
+    ],
+    [profile({failedPayments: ['PAID']}), '"PAID" cannot be a status of failed and of paid payments'],
+    [{orders: {protected: ['*@*']}}, 'protects every address'],
+    [{orders: {testWords: {remove: ['tset']}}}, '"tset" is no built-in word'],
+    [
+      {notifications: {targets: [{type: 'ping', url: 'https://a.b', commands: ['bakup']}]}},
+      '"bakup" is no command that is recorded (did you mean "backup"?)',
+    ],
+  ])('refuses what can never have the effect that it names: %j', (wrong, message) => {
+    expect(() => parse(wrong)).toThrow(message);
+  });
+
+  it('takes profiles that choose by one column alone', () => {
+    for (const column of ['email', 'status', 'paymentStatus'])
+      expect(() => parse(profile({}, [{table: 'orders', [column]: 'x'}]))).not.toThrow();
+    expect(() => parse(profile({failedPayments: ['LOST'], paidPayments: ['DONE']}))).not.toThrow();
+  });
+
   it('says that text is no JSON, and what a JSON of another kind is', () => {
     expect(() => parseConfig('{"a": 1,}', 'x.json')).toThrow(
       expect.objectContaining({code: 'CONFIG_INVALID', exitCode: 2}) as Error,

@@ -90,6 +90,8 @@ describe('checkSchedule', () => {
   });
 });
 
+const noProblem = () => Promise.resolve(undefined);
+
 describe('checkScheduleHistory', () => {
   let folder = '';
   beforeAll(async () => {
@@ -99,6 +101,7 @@ describe('checkScheduleHistory', () => {
   const check = (time: string, plans = plan) =>
     checkScheduleHistory(
       testContext(folder, {now: time, settings: {config: {schedule: {plan: plans, timeZone: 'UTC'}}}}),
+      noProblem,
     );
 
   it('is content when the last run of each job went well, and still names what was missed before', async () => {
@@ -131,6 +134,7 @@ describe('checkScheduleHistory', () => {
   it('says that nothing can be said without a history', async () => {
     const result = await checkScheduleHistory(
       testContext(`${folder}/elsewhere`, {settings: {config: {schedule: {plan}}}}),
+      noProblem,
     );
     expect(result).toMatchObject({ok: false, from: null, jobs: []});
     expect(showScheduleCheck(result, createStyle(false, {}))[0]).toContain('no run on record');

@@ -1,4 +1,5 @@
 /** Which runs the audit log tells of. */
+import {nearest} from './nearest.js';
 
 /** Commands that do work and are therefore recorded; those that only look are not. */
 export const recordedCommands: ReadonlySet<string> = new Set([
@@ -13,6 +14,14 @@ export const recordedCommands: ReadonlySet<string> = new Set([
   'orders:restore',
   'workflow:safe-cleanup',
 ]);
+
+/** What is wrong with a name that should be of a command in the audit log; undefined for one that is. `status` is there when it forgets. */
+export function commandProblem(name: string): string | undefined {
+  const known = [...recordedCommands, 'status'];
+  if (known.includes(name)) return undefined;
+  const guess = nearest(name, known);
+  return `"${name}" is no command that is recorded${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`;
+}
 
 /** Whether the command works where one run at a time may, and so has the flag --wait. */
 export function canWait(command: string): boolean {
