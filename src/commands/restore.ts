@@ -72,7 +72,10 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       helpGroup: 'TARGET',
       summary: 'Drop the objects of the backup in the target first; one transaction, after a safety backup.',
     }),
-    'data-only': Flags.boolean({helpGroup: 'CONTENT', summary: 'Rows only, into empty tables that exist.'}),
+    'data-only': Flags.boolean({
+      helpGroup: 'CONTENT',
+      summary: 'Rows only, into empty tables that exist, in the order of their foreign keys.',
+    }),
     'schema-only': Flags.boolean({helpGroup: 'CONTENT', summary: 'No rows.'}),
     'include-table': Flags.string({
       helpGroup: 'CONTENT',

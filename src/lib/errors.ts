@@ -58,6 +58,10 @@ const codes = {
   FOLDER_NOT_WRITABLE: ['environment', 'a folder or file cannot be written'],
   DISK_FULL: ['environment', 'there is not enough disk space'],
   NOT_SUPPORTED_HERE: ['environment', 'the server cannot do this'],
+  KEY_CIRCLE: [
+    'environment',
+    'rows alone cannot be loaded: foreign keys that are checked at once lead in a circle',
+  ],
   STORAGE_UNREACHABLE: ['environment', 'the object store cannot be reached'],
   STORAGE_CREDENTIALS: ['environment', 'the object store refused the credentials, or there are none'],
   STORAGE_DENIED: ['environment', 'the object store denies a right that is needed'],

@@ -28,7 +28,7 @@ export async function putBackOrders(
   progress: PutBackProgress,
 ): Promise<string[]> {
   const touched = [...staged.tables, ...staged.links].map(({target}) => target.oid);
-  return withoutUserTriggers(session, [...new Set(touched)], async () => {
+  return withoutUserTriggers(session, [...new Set(touched)], 'ORDERS_RESTORE_FAILED', async () => {
     await session.query('SET CONSTRAINTS ALL DEFERRED');
     await session.query(`SET LOCAL work_mem = '64MB'`); // for the sorts
     for (const group of groupsOf(staged.tables)) {

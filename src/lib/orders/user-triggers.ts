@@ -1,6 +1,6 @@
 /** Switches a table's own triggers off for a transaction and back to exactly what they were. */
 import {z} from 'zod';
-import {AppError} from '../errors.js';
+import {AppError, type ErrorCode} from '../errors.js';
 import type {Session} from '../postgres/client.js';
 import {parseRows, pgBoolean} from '../postgres/inspect-database.js';
 import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
@@ -52,10 +52,12 @@ export async function listFiringTriggers(
 /**
  * Runs `work` with the user triggers of the tables (by oid) off, as far as this role owns them; inside a transaction.
  * The foreign keys' own triggers stay on. Writers on the tables wait meanwhile.
+ * @throws `failureCode` when a trigger could not be set back
  */
 export async function withoutUserTriggers<T>(
   session: Session,
   tables: readonly string[],
+  failureCode: ErrorCode,
   work: () => Promise<T>,
 ): Promise<T> {
   const before = await readTriggers(session, tables);
@@ -73,7 +75,7 @@ export async function withoutUserTriggers<T>(
   const changed = before.find(({id, state}) => after.get(id) !== state);
   if (changed) {
     throw new AppError(
-      'ORDERS_RESTORE_FAILED',
+      failureCode,
       `The trigger ${changed.name} of ${changed.schema}.${changed.table} could not be set back; nothing was changed.`,
     );
   }

@@ -73,6 +73,7 @@ export function selectEntries(
 ): {entries: string[]; left: string[]} {
   const left: string[] = [];
   const counts = new Map<string, number>();
+  const tableOf = tableFinder(selection.tables);
   const entries = lines.filter((line) => {
     const isEverywhere =
       procedural.test(line) ||
@@ -96,7 +97,7 @@ export function selectEntries(
     }
     if (selection.onlyTables.length === 0) return true;
     if (selection.selected) return selection.selected.has(line.replace(/^\d+; \d+ \d+ /, ''));
-    const table = tableOf(line, selection.tables);
+    const table = tableOf(line);
     return selection.onlyTables.some(
       (wanted) => wanted.schema === table?.schema && wanted.name === table.name,
     );
@@ -126,11 +127,38 @@ export function whyNotByRole(
   return isPrepared ? 'which were created before' : undefined;
 }
 
-/** The table whose definition or rows the entry is. */
-function tableOf(line: string, tables: readonly NamedTable[]): NamedTable | undefined {
-  const rest = /^\d+; \d+ \d+ TABLE (?:DATA )?(.*)$/.exec(line)?.[1];
-  if (rest === undefined) return undefined;
-  return tables
-    .filter((table) => rest.startsWith(`${table.schema} ${table.name} `))
-    .sort((a, b) => b.name.length + b.schema.length - (a.name.length + a.schema.length))[0];
+/**
+ * Finds the table whose definition or rows an entry is.
+ * @param kinds pattern of the entries that count
+ */
+function tableFinder(
+  tables: readonly NamedTable[],
+  kinds = 'TABLE (?:DATA )?',
+): (line: string) => NamedTable | undefined {
+  const byName = new Map(tables.map((table) => [`${table.schema} ${table.name}`, table]));
+  const pattern = new RegExp(`^\\d+; \\d+ \\d+ ${kinds}(.*)$`, 's');
+  return (line) => {
+    const rest = pattern.exec(line)?.[1] ?? '';
+    for (let end = rest.lastIndexOf(' '); end > 0; end = rest.lastIndexOf(' ', end - 1)) {
+      const table = byName.get(rest.slice(0, end));
+      if (table) return table;
+    }
+    return undefined;
+  };
+}
+
+/**
+ * Sorts the entries into passes.
+ * @param queue whether the rows of a table, or what is none, come in this pass; whether another is needed
+ */
+export function orderEntries(
+  lines: readonly string[],
+  tables: readonly NamedTable[],
+  queue: {allows(table: NamedTable | null): boolean; next(): boolean},
+): string[] {
+  const tableOf = tableFinder(tables, 'TABLE DATA ');
+  const ordered: string[] = [];
+  do ordered.push(...lines.filter((line) => queue.allows(tableOf(line) ?? null)));
+  while (queue.next());
+  return ordered;
 }

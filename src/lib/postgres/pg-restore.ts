@@ -25,8 +25,6 @@ export interface PgRestoreOptions {
   readonly isCleaning: boolean;
   readonly schemaOnly: boolean;
   readonly dataOnly: boolean;
-  /** Data without its schema can break foreign keys for a moment; needs a superuser. */
-  readonly disablesTriggers: boolean;
   /** Stops at the first error; otherwise goes on and counts them. */
   readonly stopsOnError: boolean;
   /** These parts of the archive alone (manual, pg_restore --section). */
@@ -73,7 +71,6 @@ export function pgRestoreArguments(
     ...(options.hasDatabase === true ? ['--create'] : []),
     ...(options.schemaOnly ? ['--schema-only'] : []),
     ...(options.dataOnly ? ['--data-only'] : []),
-    ...(options.disablesTriggers ? ['--disable-triggers'] : []),
     ...(options.stopsOnError ? ['--exit-on-error'] : []),
     ...(options.sections ?? []).map((section) => `--section=${section}`),
     ...(options.noOwner ? ['--no-owner'] : []),

@@ -36,7 +36,7 @@ export interface NeedsFound {
   readonly limits: RoleLimits;
   /** Whether this role, which is no superuser, gives objects to others. */
   readonly hasOtherOwners: boolean;
-  readonly options: Pick<PgRestoreOptions, 'noOwner' | 'noAcl' | 'disablesTriggers'>;
+  readonly options: Pick<PgRestoreOptions, 'noOwner' | 'noAcl'>;
 }
 
 /**
@@ -46,8 +46,7 @@ export interface NeedsFound {
 export async function checkNeeds(context: RunContext, check: NeedsCheck): Promise<NeedsFound> {
   const {request, rights} = check;
   const isWithout = check.isWithoutOwners === true;
-  const disablesTriggers = request.dataOnly === true && check.pgRestore !== null && rights.isSuperuser;
-  const options = {noOwner: isWithout, noAcl: isWithout, disablesTriggers};
+  const options = {noOwner: isWithout, noAcl: isWithout};
   if (request.dataOnly === true) return {limits: noLimits, hasOtherOwners: false, options};
   const all = check.leftOut
     ? await needsOfKept(check, check.leftOut, context.signal)

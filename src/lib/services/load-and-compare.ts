@@ -169,7 +169,7 @@ export function joinOutcomes(
 /** A tool's failure as a failed restore, with what state things are in; errors with a telling code keep it. */
 export function asFailedRestore(error: unknown, state: string): unknown {
   if (!(error instanceof AppError)) return error;
-  const isGeneral = error.code === 'PG_RESTORE_FAILED';
+  const isGeneral = error.code === 'PG_RESTORE_FAILED' || error.code === 'QUERY_FAILED';
   if (!isGeneral) return withState(error, state);
   return new AppError('RESTORE_FAILED', `${error.message} ${state}`, {
     hint: error.hint,

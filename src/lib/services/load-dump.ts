@@ -6,9 +6,10 @@ import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {readRightsStatement} from '../archive/rights-statement.js';
+import {readCopyStatement} from '../archive/sql-names.js';
 import {textOf} from '../archive/text-of.js';
 import {AppError} from '../errors.js';
-import {type NamedTable, type Prepared, selectEntries} from '../postgres/archive-list.js';
+import {type NamedTable, orderEntries, type Prepared, selectEntries} from '../postgres/archive-list.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import {type Connection, toolsName} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
@@ -30,6 +31,7 @@ import {quoteLiteral} from '../postgres/quote.js';
 import {collectRestoreErrors} from '../postgres/restore-errors.js';
 import {runDumpScript} from '../postgres/run-dump-script.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';
+import {inKeyOrder, type KeyOrder, type LoadQueue, startQueue} from './key-order.js';
 import {restoreRules} from './restore-rules.js';
 import {editRights, isLimited, type RoleLimits} from './role-limits.js';
 
@@ -61,6 +63,8 @@ export interface DumpLoad {
   readonly managed?: readonly DumpedTable[] | undefined;
   /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
   readonly selected?: ReadonlySet<string> | undefined;
+  /** Where rows alone are loaded, in one transaction. */
+  readonly keyOrder?: KeyOrder | undefined;
 }
 
 export interface LoadOutcome {
@@ -114,7 +118,9 @@ export async function loadDump(
     errors: [],
     onTable: (table) => onProgress(++tables, 'tables', table),
   };
-  if (!pgRestore) {
+  for (const note of load.keyOrder?.notes ?? []) gathered.notes.add(note);
+  if (!pgRestore && load.keyOrder) await loadPlainRows(load, load.keyOrder, gathered, signal);
+  else if (!pgRestore) {
     await inSession(load, signal, (session) => {
       const sql = openPlainDump(load.dump, (bytes) => onProgress(bytes, 'bytes'));
       return withBuiltInDefaults(load, session, everything(load, gathered), (edit) =>
@@ -126,7 +132,8 @@ export async function loadDump(
     const {entries, left} = selectEntries(lines, load);
     for (const entry of left) gathered.notes.add(entry);
     const archive = {load, pgRestore, entries, gathered, signal};
-    if (goesThroughSession(load)) {
+    if (load.keyOrder) await loadArchiveRows(archive, load.keyOrder);
+    else if (goesThroughSession(load)) {
       await inSession(load, signal, (session) =>
         withBuiltInDefaults(load, session, everything(load, gathered), (edit) =>
           runScript(archive, session, load.options, entries, edit),
@@ -180,6 +187,44 @@ async function loadDirectly(
   });
   for (const note of collected.notes) gathered.notes.add(note);
   gathered.errors.push(...collected.errors);
+}
+
+/** pg_restore writes the rows in the order of the list that it is given. */
+async function loadArchiveRows(archive: ArchiveLoad, order: KeyOrder): Promise<void> {
+  const {load, entries, gathered, signal} = archive;
+  const list = orderEntries(entries, load.tables, startQueue(order));
+  await inSession(load, signal, (session) =>
+    inKeyOrder(session, order, () =>
+      runScript(archive, session, load.options, list, everything(load, gathered)),
+    ),
+  );
+}
+
+/** A plain dump has one order. It is read as often as rows come before those that they refer to. */
+async function loadPlainRows(
+  load: DumpLoad,
+  order: KeyOrder,
+  gathered: Gathered,
+  signal: AbortSignal,
+): Promise<void> {
+  const edit = everything(load, gathered);
+  const queue = startQueue(order);
+  const now: Edit = (statement) => (isInPass(queue, statement) ? edit(statement) : null);
+  await inSession(load, signal, (session) =>
+    inKeyOrder(session, order, async () => {
+      do await runStatements(load, session, openPlainDump(load.dump), now, gathered, signal);
+      while (queue.next());
+    }),
+  );
+}
+
+/** What stands under no heading are settings, which rows need each time. */
+function isInPass(queue: LoadQueue, {section, rows, sql, encoding}: DumpStatement): boolean {
+  if (section?.type === 'TABLE DATA') return queue.allows(section);
+  return (
+    (section === null && !rows) ||
+    queue.allows(rows ? (readCopyStatement(textOf(sql, encoding)) ?? null) : null)
+  );
 }
 
 /** What pg_restore restores behind all grants, as it may need them (RestorePass in pg_backup_archiver.h). */
@@ -293,7 +338,7 @@ async function withBuiltInDefaults(
   edit: Edit,
   work: (edit: Edit) => Promise<void>,
 ): Promise<void> {
-  if (!options.isSingleTransaction || options.dataOnly) return work(edit);
+  if (!options.isSingleTransaction) return work(edit);
   const suspended = await suspendDefaultPrivileges(session);
   const set = new Set<string>();
   await work((statement) => {
@@ -332,13 +377,15 @@ function asScript(options: PgRestoreOptions): PgRestoreOptions {
 
 /**
  * The commands of the stock tools that do the same, without secrets, as they would be typed. None where no tool does it: psql takes no
- * part of a plain dump, and behind an error that it skips it would take rows for SQL; pg_restore leaves out all grants or none.
+ * part of a plain dump, and behind an error that it skips it would take rows for SQL; pg_restore leaves out all grants or none, and knows no
+ * foreign keys when it loads rows alone.
  */
 export function loadCommands(load: DumpLoad): string[] {
   const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
   const isPart = schemaOnly || dataOnly || load.onlyTables.length > 0;
   // Neither does pg_restore take with a table what it needs.
   if (load.selected || load.leftOut) return [];
+  if (load.keyOrder && !load.keyOrder.isAnyOrder) return [];
   if (isLimited(load.limits) || (load.dump.format === 'sql' && (isPart || !stopsOnError))) return [];
   const {host, port, user, database} = load.target;
   const session = sessionEnvironment(load.options);

@@ -33,6 +33,7 @@ import {requireServerDisk} from './check-server-disk.js';
 import {type CarriedOver, checkSwap} from './check-swap.js';
 import {leaveOutExtensions} from './leave-out-extensions.js';
 import {leaveOutPlatform, reasons} from './leave-out-platform.js';
+import {type KeyOrder, planKeyOrder} from './key-order.js';
 import {type DumpLoad, loadCommands} from './load-dump.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
 import {findMaintenance} from './find-maintenance.js';
@@ -141,7 +142,10 @@ export async function planRestore(
         ? await readTableSelection(source, tools.pgRestore, onlyTables, signal)
         : null;
     if (selection) warnOfLeft(context, selection);
-    if (request.dataOnly === true) await requireEmptyTables(target, source.tables, onlyTables, signal);
+    const keyOrder =
+      request.dataOnly === true
+        ? await orderRows(context, target, onlyTables.length > 0 ? onlyTables : source.tables, rights)
+        : undefined;
     const isBeside = (way === 'fill' || way === 'clean') && request.dataOnly !== true && !selection;
     const beside =
       isBeside && present?.ownership
@@ -185,6 +189,7 @@ export async function planRestore(
       leftOut,
       managed: managed.length > 0 ? managed : undefined,
       selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
+      keyOrder,
     };
     await requireSpace(context, {source, target, way, maintenance, onlyTables, request});
     step.note(
@@ -413,14 +418,17 @@ async function leaveOutElsewhere(
   return {leftOut, extensions};
 }
 
-/** What is not restored beside a platform, or elsewhere, a line each. */
-export function describeLeftOut({load: {leftOut, managed = []}}: Pick<RestorePlan, 'load'>): string[] {
+/** What is not restored beside a platform, or elsewhere, and how rows alone are loaded, a line each. */
+export function describeLeftOut({
+  load: {leftOut, managed = [], keyOrder},
+}: Pick<RestorePlan, 'load'>): string[] {
   const rows = managed.map((table) => `${table.schema}.${table.name} ${table.rows}`);
   return [
     ...[...(leftOut?.counts ?? [])].map(([why, count]) => `left out: ${countOf(count, 'object')} ${why}`),
     ...(rows.length > 0
       ? [`rows of the platform's tables: missing ones are added, present ones stay (${rows.join(', ')})`]
       : []),
+    ...(keyOrder?.notes ?? []),
   ];
 }
 
@@ -496,22 +504,27 @@ function wildcard(pattern: string): RegExp {
   return new RegExp(`^${source}$`, 's');
 }
 
-/** @throws TARGET_NOT_EMPTY, RESTORE_FAILED when a table is not there */
-async function requireEmptyTables(
+/** How rows alone go into `tables`. @throws TARGET_NOT_EMPTY, KEY_CIRCLE, RESTORE_FAILED when a table is not there */
+async function orderRows(
+  context: RunContext,
   target: Connection,
   tables: readonly NamedTable[],
-  onlyTables: readonly NamedTable[],
-  signal: AbortSignal,
-): Promise<void> {
-  const wanted = onlyTables.length > 0 ? onlyTables : tables;
-  const {filled, missing} = await withSession(
+  rights: RoleRights,
+): Promise<KeyOrder> {
+  return withSession(
     target,
     async (session) => {
-      const missing = await findMissingTables(session, wanted);
-      return {missing, filled: missing.length > 0 ? [] : await findFilledTables(session, wanted)};
+      await requireEmptyTables(session, tables);
+      return planKeyOrder(context, session, tables, rights);
     },
-    {signal},
+    {signal: context.signal},
   );
+}
+
+/** @throws TARGET_NOT_EMPTY, RESTORE_FAILED when a table is not there */
+async function requireEmptyTables(session: Session, wanted: readonly NamedTable[]): Promise<void> {
+  const missing = await findMissingTables(session, wanted);
+  const filled = missing.length > 0 ? [] : await findFilledTables(session, wanted);
   const names = (list: readonly NamedTable[]): string[] =>
     list.map((table) => `${table.schema}.${table.name}`);
   if (missing.length > 0) {
@@ -543,7 +556,7 @@ function chooseOptions(
   request: RestoreRequest,
   way: RestoreWay,
   source: ProvenSource,
-): Omit<PgRestoreOptions, 'noOwner' | 'noAcl' | 'disablesTriggers'> {
+): Omit<PgRestoreOptions, 'noOwner' | 'noAcl'> {
   const isFresh = way === 'create' || way === 'swap';
   const isArchive = source.dump.format !== 'sql';
   if (way === 'clean' && !isArchive) {

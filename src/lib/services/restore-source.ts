@@ -329,7 +329,6 @@ export const readingOptions = {
   isCleaning: false,
   schemaOnly: false,
   dataOnly: false,
-  disablesTriggers: false,
   stopsOnError: false,
   noOwner: false,
   noAcl: false,

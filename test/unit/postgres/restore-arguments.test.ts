@@ -13,7 +13,6 @@ const options = {
   isCleaning: false,
   schemaOnly: false,
   dataOnly: false,
-  disablesTriggers: false,
   stopsOnError: true,
   noOwner: false,
   noAcl: false,
