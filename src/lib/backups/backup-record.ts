@@ -105,7 +105,7 @@ const platformSchema = z.object({
   publications: z.array(z.string()),
 });
 
-/** Whether a service runs the server of the backup: its database cannot be replaced by another, and is restored over (--clean). */
+/** Whether a service runs the server of the backup. */
 export function isOfPlatform(record: BackupRecord | null | undefined): boolean {
   const platform = record?.inventory.platform;
   return platform !== undefined && platform.schemas.length + platform.extensions.length > 0;

@@ -1,6 +1,7 @@
 /** Doctor's look at the server: connection, version, rights, and whether the backup will find room. */
 import {join} from 'node:path';
 import {freeBytes} from '../backups/disk-space.js';
+import {isSystemDatabase} from '../backups/replacing-flags.js';
 import {systemErrorCode} from '../errors.js';
 import {countOf, formatBytes} from '../format.js';
 import {buildOrderGraph} from '../orders/foreign-key-graph.js';
@@ -131,7 +132,9 @@ function checkRole({owner, database}: DatabaseIdentity, role: RoleRights, mayAct
   return failed(
     'role',
     `${role.name} neither owns the database "${database}" (${owner} does), nor may act for its owner`,
-    `For restore --drop-existing and undo use the role ${owner}.`,
+    isSystemDatabase(database)
+      ? `For restore --clean use the role ${owner}, or one that owns what is in the database.`
+      : `For restore --drop-existing and undo use the role ${owner}.`,
     false,
   );
 }

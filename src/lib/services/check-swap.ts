@@ -1,5 +1,6 @@
 /** Whether a database can be replaced by renaming, and what is carried over from it. */
 import {z} from 'zod';
+import {isSystemDatabase} from '../backups/replacing-flags.js';
 import {AppError} from '../errors.js';
 import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
@@ -39,9 +40,6 @@ const targetQuery = `
          (SELECT coalesce(string_agg(slot_name, ', '), '') FROM pg_catalog.pg_replication_slots WHERE database = d.datname) AS slots
     FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
    WHERE d.datname = current_database()`;
-
-/** The databases that servers and hosting services count on under their names. */
-const systemDatabases = new Set(['postgres', 'template0', 'template1']);
 
 /** @throws NOT_SUPPORTED_HERE with the in-place way */
 export async function checkSwap(
@@ -95,7 +93,7 @@ export async function checkSwap(
 }
 
 function findObstacle(row: z.infer<typeof targetRow>, database: string): string | undefined {
-  if (systemDatabases.has(database)) {
+  if (isSystemDatabase(database)) {
     return row.is_hosted
       ? 'the hosting service is tied to the database of this name'
       : "it is the server's own database, which tools count on under this name";

@@ -1,5 +1,6 @@
 /** What is set up and what backups there are, and what to do first in view of that. Looks at files only. */
 import {join} from 'node:path';
+import {isSystemDatabase} from '../backups/replacing-flags.js';
 import {describeConnection} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {AppError} from '../errors.js';
@@ -36,7 +37,7 @@ export async function overview(
   const {database, problem} = nameDatabase(context);
   const {databases, findings} = await checkStatus(context, {hasPlaces: false});
   const [newest] = databases
-    .flatMap((one) => (one.newest ? [one.newest] : []))
+    .flatMap((one) => (one.newest ? [{...one.newest, database: one.name}] : []))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
   const backups = databases
     .flatMap((one) => Object.values(one.backups))
@@ -65,7 +66,8 @@ export async function overview(
   add(newest !== undefined && !isTested, 'verify --latest --level restore', 'prove it by restoring it');
   add(backups > 0 && found.size > 0, 'status', 'all that is not as it should be');
   add(newest !== undefined && settings.config.schedule?.plan === undefined, 'init', 'back up by a plan');
-  add(newest !== undefined, 'restore --latest --drop-existing --dry-run', 'what a restore would do and lose');
+  const replacing = isSystemDatabase(newest?.database ?? '') ? '--clean' : '--drop-existing';
+  add(newest !== undefined, `restore --latest ${replacing} --dry-run`, 'what a restore would do and lose');
   add(backups > 0 && newest !== undefined, 'list', 'the backups there are');
   return {
     database,

@@ -26,6 +26,7 @@ import {
 import {inspectOwnership, type Ownership} from '../postgres/platform-objects.js';
 import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
 import {isOfPlatform} from '../backups/backup-record.js';
+import {isSystemDatabase} from '../backups/replacing-flags.js';
 import {estimateRestoredSize} from '../backups/restored-size.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
@@ -182,7 +183,7 @@ export async function planRestore(
       me: rights.name,
       limits,
       hasOtherOwners,
-      options: {...chooseOptions(context, request, way, source), ...options},
+      options: {...chooseOptions(context, request, {way, source, target, present}), ...options},
       tables: source.tables,
       encoding: source.encoding,
       onlyTables,
@@ -336,9 +337,10 @@ function chooseWay(request: RestoreRequest, database: string, present: PresentDa
     );
   }
   if (request.dropExisting === true) return 'swap';
+  const isKept = isTied(database, present);
   if (request.createDb === true) {
     throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`, {
-      hint: 'Name another with --target-db, or replace this one with --drop-existing.',
+      hint: `Name another with --target-db, or ${isKept ? 'restore over this one with --clean' : 'replace this one with --drop-existing'}.`,
     });
   }
   if (isEmptyDatabase(present.objects) || hasPlatformOnly(present)) return 'fill';
@@ -348,9 +350,14 @@ function chooseWay(request: RestoreRequest, database: string, present: PresentDa
     'TARGET_NOT_EMPTY',
     `The database "${database}" is not empty (${describeObjects(present.objects)}); nothing was changed.`,
     {
-      hint: `Restore into a new one (--target-db ${database}_restored --create-db), replace it, keeping the old one aside (--drop-existing), or restore over it (--clean).`,
+      hint: `Restore into a new one (--target-db ${database}_restored --create-db), ${isKept ? '' : 'replace it, keeping the old one aside (--drop-existing), '}or restore over it (--clean).`,
     },
   );
+}
+
+/** Whether a service or the server counts on the database under its name, so that it cannot be swapped. */
+export function isTied(database: string, present: PresentDatabase | null): boolean {
+  return isSystemDatabase(database) || present?.ownership != null;
 }
 
 /** A new project: what the service itself put there is no content. */
@@ -543,7 +550,7 @@ async function requireEmptyTables(session: Session, wanted: readonly NamedTable[
       `${countOf(filled.length, 'table')} of the target hold rows already; nothing was changed.`,
       {
         details: names(filled),
-        hint: 'Empty them first, or restore the whole backup with --drop-existing.',
+        hint: `Empty them first, or restore the whole backup with ${isSystemDatabase(target.database) ? '--clean' : '--drop-existing'}.`,
       },
     );
   }
@@ -554,8 +561,7 @@ const mostDefaultJobs = 4;
 function chooseOptions(
   context: RunContext,
   request: RestoreRequest,
-  way: RestoreWay,
-  source: ProvenSource,
+  {way, source, target: {database}, present}: Pick<RestorePlan, 'way' | 'source' | 'target' | 'present'>,
 ): Omit<PgRestoreOptions, 'noOwner' | 'noAcl'> {
   const isFresh = way === 'create' || way === 'swap';
   const isArchive = source.dump.format !== 'sql';
@@ -564,7 +570,9 @@ function chooseOptions(
       'USAGE',
       '--clean needs a backup in custom or directory format: a plain dump does not say what to drop.',
       {
-        hint: 'Use --drop-existing, which keeps the old database aside.',
+        hint: isTied(database, present)
+          ? `Restore it beside this one (--target-db ${database}_restored --create-db) and copy from there.`
+          : 'Use --drop-existing, which keeps the old database aside.',
       },
     );
   }

@@ -1,8 +1,9 @@
 /** The text of the emergency checklist: eight steps, and the way without this program. */
 import {join, relative} from 'node:path';
 import type {Backup} from '../backups/catalogue.js';
-import {isOfPlatform, standingOfRecord} from '../backups/backup-record.js';
+import {standingOfRecord} from '../backups/backup-record.js';
 import {outsideDatabase, unreadableTables} from '../backups/outside-database.js';
+import {isSwappable, replacingFlags} from '../backups/replacing-flags.js';
 import {formatAge, formatBytes, formatDuration} from '../format.js';
 import {orderBackupFolder} from '../orders/order-backup-name.js';
 import {type Connection, describeConnection} from '../postgres/connection.js';
@@ -36,10 +37,6 @@ export interface RecoveryFacts {
 
 const shownBackups = 10;
 
-/** A service's database belongs to the server, so that no other can take its name. */
-const replacingFlag = (newest: Backup | undefined): string =>
-  isOfPlatform(newest?.record) ? '--clean' : '--drop-existing';
-
 /** The guide as Markdown. */
 export function recoveryMarkdown(facts: RecoveryFacts): string {
   const {backups, connection, newest, now, tools, key} = facts;
@@ -47,7 +44,9 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
   const file = newest ? relative(facts.folder, newest.path) : 'BACKUP_FILE';
   const check = `${database}_check`;
   const program = (id: string, ...words: string[]): string => shellCommand([...facts.command(id), ...words]);
-  const replacing = ['--backup-file', file, ...key, '--target-db', database, replacingFlag(newest)];
+  const flags = replacingFlags(database, newest, ['--target-db', database]);
+  const replacing = ['--backup-file', file, ...key, ...flags];
+  const isBeside = flags.includes('--create-db');
   const where = connection
     ? describeConnection(connection)
     : 'the database (no URL was set when this was written)';
@@ -89,18 +88,22 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
     ],
     [
       'Execute',
-      isOfPlatform(newest?.record)
-        ? 'Preview, then restore over the database: a safety backup is made first, and everything is one transaction.'
-        : 'Preview, then restore. The old database stays under another name until the new one is complete and compared.',
+      isBeside
+        ? 'A plain dump cannot replace this database. Preview, restore beside it, then copy from there.'
+        : flags.includes('--clean')
+          ? 'Preview, then restore over the database: a safety backup is made first, and everything is one transaction.'
+          : 'Preview, then restore. The old database stays under another name until the new one is complete and compared.',
       shell(
         program('restore', ...replacing, '--dry-run'),
-        program('restore', ...replacing, '--confirm-db', database),
+        program('restore', ...replacing, ...(isBeside ? [] : ['--confirm-db', database])),
       ),
-      ...(isOfPlatform(newest?.record)
-        ? [
-            'If it was the wrong choice, restore the safety backup in the same way; its ID is in the result, and in the list:',
-            shell(program('list')),
-          ]
+      ...(!isSwappable(database, newest)
+        ? isBeside
+          ? []
+          : [
+              'If it was the wrong choice, restore the safety backup in the same way; its ID is in the result, and in the list:',
+              shell(program('list')),
+            ]
         : [
             'If it was the wrong choice, this swaps the old database back:',
             shell(program('undo', '--target-db', database)),
@@ -159,7 +162,7 @@ function strategies(
         relative(folder, join(backupsDir, orderBackupFolder, 'FILE.json')),
       ),
     ),
-    ...(isOfPlatform(newest.record)
+    ...(!isSwappable(database, newest)
       ? []
       : [
           '- The last restore was wrong: swap the database back that it set aside.',
@@ -172,9 +175,7 @@ function strategies(
         '--at',
         newest.createdAt.toISOString(),
         ...key,
-        '--target-db',
-        database,
-        replacingFlag(newest),
+        ...replacingFlags(database, newest, ['--target-db', database]),
         '--dry-run',
       ),
     ),
@@ -218,6 +219,7 @@ function timeOf({lastTest}: RecoveryFacts): string {
 
 function withStockTools(facts: RecoveryFacts, target: string): string[] {
   const {tools, newest: backup, connection} = facts;
+  const database = backup?.database ?? connection?.database ?? 'DATABASE';
   const login = connection ? loginOf(connection) : ['--host', 'HOST', '--port', '5432', '--username', 'USER'];
   const stored = backup?.path ?? '/PATH/TO/BACKUP.dump';
   const path = plainPath(backup) ?? stored;
@@ -247,8 +249,14 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
     ...decryption(facts, stored, path),
     'The tools ask for the password, or take it from `~/.pgpass`.',
     shell(shellCommand([tools.createdb, ...login, '--template=template0', target]), load),
-    'When it is complete and looked at, swap the names (nobody may be connected; the old database stays):',
-    shell(...renames(tools, login, backup?.database ?? connection?.database ?? 'DATABASE', target)),
+    ...(isSwappable(database, backup)
+      ? [
+          'When it is complete and looked at, swap the names (nobody may be connected; the old database stays):',
+          shell(...renames(tools, login, database, target)),
+        ]
+      : [
+          'This database keeps its name: when the copy is complete and looked at, copy from there what is missing.',
+        ]),
   ];
 }
 

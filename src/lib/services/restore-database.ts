@@ -27,7 +27,7 @@ import {
 import {loadInto} from './load-into.js';
 import {planBackup} from './plan-backup.js';
 import {warnOfRecentRestore} from './recent-restore.js';
-import {describeLeftOut, planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
+import {describeLeftOut, isTied, planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
 import {restoreBySwap} from './restore-by-swap.js';
 import type {RestoreRequest} from './restore-request.js';
 import type {RestoreSource} from './restore-source.js';
@@ -139,7 +139,7 @@ async function refuseUncoveredTables(context: RunContext, plan: RestorePlan): Pr
     'GUARD',
     `The safety backup would not hold ${missing.map(({table}) => table).join(', ')}, which the restore replaces; nothing was changed.`,
     {
-      hint: 'Use --drop-existing, which keeps the old database aside, or see backup.excludeTables and backup.excludeSchemas in the config.',
+      hint: `${isTied(plan.target.database, plan.present) ? 'See' : 'Use --drop-existing, which keeps the old database aside, or see'} backup.excludeTables and backup.excludeSchemas in the config.`,
       details: missing.map(({table, reason}) => `${table}: ${reason}`),
     },
   );

@@ -1,5 +1,6 @@
 /** The story of `workflow:safe-cleanup`: find, ask, back up all, verify, back up and delete the orders, check, report. */
 import {readBackupRecord} from '../backups/backup-record.js';
+import {replacingFlags} from '../backups/replacing-flags.js';
 import {AppError, withState} from '../errors.js';
 import {countOf} from '../format.js';
 import {readOrderSnapshot} from '../orders/read-order-snapshot.js';
@@ -146,8 +147,7 @@ async function runPhases(
     refuseUnprovenBackup(state.backup);
     refuseUncoveredTables(state.backup, state.orders);
     if (state.backup.path !== null) {
-      const key = state.backup.encrypted ? await keyOf(context, state.backup) : [];
-      const words = ['--backup-file', state.backup.path, ...key, '--drop-existing'];
+      const words = ['--backup-file', state.backup.path, ...(await wordsBack(context, state.backup))];
       state.undo.push(shellCommand([...request.command('restore'), ...words]));
     }
     await pauseAfter(context, request, 'Full backup');
@@ -187,8 +187,12 @@ async function pauseAfter({signal}: RunContext, {pause}: SafeCleanupRequest, pha
   }
 }
 
-async function keyOf({settings}: RunContext, {metadataPath}: BackupResult): Promise<string[]> {
-  return metadataPath === null ? [] : keyWords(settings, await readBackupRecord(metadataPath));
+/** The flags that open the backup and put it in the place of its database. */
+async function wordsBack({settings}: RunContext, {metadataPath}: BackupResult): Promise<string[]> {
+  if (metadataPath === null) return [];
+  const record = await readBackupRecord(metadataPath);
+  const {databaseName, format} = record;
+  return [...keyWords(settings, record), ...replacingFlags(databaseName, {format, record})];
 }
 
 /** @throws VERIFY_FAILED unless the full backup was read back whole */

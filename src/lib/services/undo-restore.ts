@@ -1,4 +1,5 @@
 /** The story of `undo`: the database that the last swap set aside gets its name back. */
+import {isSystemDatabase} from '../backups/replacing-flags.js';
 import {AppError} from '../errors.js';
 import {formatAge, formatBytes} from '../format.js';
 import {withAdvisoryLock} from '../postgres/advisory-lock.js';
@@ -113,7 +114,9 @@ async function planUndo(context: RunContext, request: UndoRequest): Promise<Undo
         hint:
           doubtful.length > 0
             ? 'If one of these is yours, name it: destino-db undo --set-aside-db NAME'
-            : 'Only restore --drop-existing sets one aside. Restore a backup instead: destino-db restore --latest --drop-existing',
+            : isSystemDatabase(target.database)
+              ? 'This database is restored in place and is never set aside. Restore a backup instead, the safety backup of the last restore (destino-db list) or the newest: destino-db restore --latest --clean'
+              : 'Only restore --drop-existing sets one aside. Restore a backup instead: destino-db restore --latest --drop-existing',
         details: doubtful,
       },
     );

@@ -53,3 +53,18 @@ it('takes the time of a restore from a test of this database', async () => {
   const {markdown} = await recoveryGuide(testContext(home, {env}), (id) => ['destino-db', id]);
   expect(markdown).toContain('The last restore test (2026-11-20) took 1 min');
 });
+
+it.each([
+  ['custom', '--target-db postgres --clean'],
+  ['sql', '--target-db postgres_restored --create-db'],
+] as const)('names a way that works for a database that keeps its name, from %s', async (format, way) => {
+  await writeSampleBackup(`${home}/backups/database`, '2026-11-20T02:00:00Z', {
+    databaseName: 'postgres',
+    format,
+  });
+  const env = {DIRECT_URL: 'postgresql://u@db.example/postgres'};
+  const {markdown} = await recoveryGuide(testContext(home, {env}), (id) => ['destino-db', id]);
+  expect(markdown).toMatch(new RegExp(`restore --backup-file \\S+ ${way} --dry-run\n`));
+  expect(markdown).toMatch(new RegExp(`restore --at \\S+ ${way} --dry-run\n`));
+  expect(markdown).not.toMatch(/--drop-existing|destino-db undo|RENAME TO/);
+});
