@@ -16,3 +16,9 @@ export function supabaseProject({
   if (!/\.pooler\.supabase\.com\.?$/i.test(host)) return undefined;
   return /^[^.]+\.([a-z0-9]+)$/i.exec(user ?? '')?.[1]?.toLowerCase();
 }
+
+/** What names of backups begin with: of Supabase's projects, whose databases are all called alike, with the reference. */
+export function databaseInNames(database: string, connection: Parameters<typeof supabaseProject>[0]): string {
+  const project = supabaseProject(connection);
+  return project === undefined ? database : `${database}-${project}`;
+}

@@ -41,7 +41,6 @@ const identityRow = z.object({
   database: z.string(),
   version: z.string(),
   version_num: pgCount,
-  system_identifier: z.string().nullable(),
   is_standby: pgBoolean,
   is_template: pgBoolean,
   size: pgCount,
@@ -80,13 +79,14 @@ export interface DatabaseLocale {
 
 /** The cluster's own number; null where the role may not read it. */
 export async function inspectSystemIdentifier(session: Session): Promise<string | null> {
-  const [row] = await session.query(`SELECT ${systemIdentifierOf} AS system_identifier`);
+  // In one statement the server would ask for the right even where the answer is not needed.
+  const [right] = await session.query(
+    "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask",
+  );
+  if (right?.['may_ask'] !== 't') return null;
+  const [row] = await session.query('SELECT system_identifier::text FROM pg_catalog.pg_control_system()');
   return row?.['system_identifier'] ?? null;
 }
-
-const systemIdentifierOf = `
-  CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
-       THEN (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) END`;
 
 export async function inspectIdentity(session: Session): Promise<DatabaseIdentity> {
   const row = parseOnlyRow(
@@ -94,7 +94,6 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
     await session.query(`
       SELECT d.datname AS database, current_setting('server_version') AS version,
              current_setting('server_version_num') AS version_num,
-             ${systemIdentifierOf} AS system_identifier,
              pg_catalog.pg_is_in_recovery() AS is_standby, d.datistemplate AS is_template,
              pg_catalog.pg_database_size(d.oid) AS size,
              pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collation, d.datctype AS ctype,
@@ -105,7 +104,7 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
     database: row.database,
     version: row.version,
     major: Math.floor(row.version_num / 10_000),
-    systemIdentifier: row.system_identifier,
+    systemIdentifier: await inspectSystemIdentifier(session),
     isStandby: row.is_standby,
     isTemplate: row.is_template,
     sizeBytes: row.size,

@@ -41,7 +41,7 @@ import {sealDump} from './seal-dump.js';
 import {trackDump} from './track-dump.js';
 import {writeDump} from './write-dump.js';
 import {writeRoles} from './write-roles.js';
-import {supabaseProject} from '../supabase-project.js';
+import {databaseInNames, supabaseProject} from '../supabase-project.js';
 
 /**
  * Makes a backup of the database that the settings name.
@@ -81,7 +81,8 @@ async function makeBackup(
   const {format, isCompressed} = plan.options;
   const journal = openJournal(context, 'backup');
   const createdAt = context.clock.now();
-  let place = await reserveDumpPlace(plan.folder, plan.identity.database, createdAt, format, isCompressed);
+  const name = databaseInNames(plan.identity.database, plan.connection);
+  let place = await reserveDumpPlace(plan.folder, name, createdAt, format, isCompressed);
   let record: BackupRecord;
   let discarded: (() => Promise<void>) | undefined;
   let named: (() => Promise<void>) | undefined;

@@ -30,7 +30,7 @@ import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTabl
 import {findShrink} from './find-shrink.js';
 import {proveDump, requireStreamedRows} from './prove-dump.js';
 import {runCompressing} from './write-dump.js';
-import {supabaseProject} from '../supabase-project.js';
+import {databaseInNames, supabaseProject} from '../supabase-project.js';
 
 /**
  * Whatever goes wrong, the metadata is not written, so that no list shows the backup. What is stored is read back and
@@ -80,7 +80,7 @@ export async function streamBackup(
     databaseSize: sizeBytes,
   });
   const createdAt = context.clock.now();
-  const id = backupId(database, createdAt);
+  const id = backupId(databaseInNames(database, plan.connection), createdAt);
   const staging = to.stagingFolder(id);
   await requireReachable(to, staging);
   const journal = openJournal(context, 'backup');
