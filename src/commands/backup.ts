@@ -87,7 +87,8 @@ export default class Backup extends BaseCommand {
     }),
     'with-roles': Flags.boolean({
       helpGroup: 'CONTENT',
-      summary: "Also write the cluster's roles, without passwords.",
+      summary:
+        "Also write all roles of the cluster as a file for psql, without passwords; the database's own are in the metadata anyway.",
     }),
     verify: Flags.boolean({
       helpGroup: 'SAFETY',

@@ -104,6 +104,13 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       summary:
         'Let this SECURITY DEFINER function or view run with the rights of another owner where its own cannot be kept (repeatable; schema.name, or all).',
     }),
+    roles: Flags.boolean({
+      helpGroup: 'SAFETY',
+      default: true,
+      allowNo: true,
+      summary:
+        "Into another server, first make the backup's own roles that it lacks, without passwords (default); --no-roles leaves out what they own and may do.",
+    }),
     'skip-errors': Flags.boolean({
       helpGroup: 'SAFETY',
       summary: 'Skip statements that fail, list them and the tables that differ for it, and keep the rest.',
@@ -140,6 +147,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       toastCompression: flags['toast-compression'],
       skipErrors: flags['skip-errors'],
       allowOwnerChange: flags['allow-owner-change'],
+      roles: flags.roles,
       dryRun: flags['dry-run'],
       details: flags.details,
       waitMs: waitMsOf(flags),

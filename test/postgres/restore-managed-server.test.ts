@@ -1,16 +1,19 @@
 /** Restores of a project at Supabase: over itself after damage, into a new project, and beside it on the same server. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {AppError} from '../../src/lib/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
+import {listBackups} from '../../src/lib/services/list-backups.js';
 import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
+import {accessOf} from '../support/access-of.js';
 import {databaseFacts, differences} from '../support/database-facts.js';
 import {tempFolder} from '../support/run-cli.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
-import {testContext} from '../support/test-context.js';
+import {type TestContext, testContext} from '../support/test-context.js';
 
 /** What a new project has of its own, and what is tied to one: migrations of the services, jobs, secrets, settings. */
 const tiedToProject = [
@@ -33,9 +36,17 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   let fresh: SupabaseServer;
   let folder: string;
   let before: string[];
+  let access: string[];
+  const who = {
+    roles: ['anon', 'authenticated', 'service_role', 'reporting'],
+    schemas: ['public', 'app', 'auth', 'storage', 'supabase_migrations'],
+    claims:
+      '{"sub": "00000000-0000-4000-8000-000000000002", "email": "member2@club.example", "role": "authenticated"}',
+  };
 
   beforeAll(async () => {
     [server, fresh] = await Promise.all([startSupabaseServer(major), startSupabaseServer(major, 'platform')]);
+    access = await accessOf(server.admin(), who);
   });
   afterAll(() => Promise.all([server.stop(), fresh.stop()]));
   beforeEach(async () => {
@@ -65,6 +76,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
         DROP TRIGGER on_auth_user_created ON auth.users; ALTER FUNCTION app.count_payments() OWNER TO postgres`);
       const {notCompared} = await restore({backupFile, clean: true});
       expect(differences(before, await databaseFacts(server.admin()))).toEqual([]);
+      expect(differences(access, await accessOf(server.admin(), who))).toEqual([]);
       expect(notCompared.join('\n')).toMatch(/which are the platform's: .*auth/);
     },
   );
@@ -114,25 +126,93 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(differences(earlier, await databaseFacts(server.admin()))).toEqual([]);
   });
 
-  it.each(['custom', 'sql'] as const)(
-    'brings a new project all that is the user’s, from %s',
-    async (format) => {
-      await fresh.reset('platform');
+  const roleOf = (connection: Connection): Promise<unknown[]> =>
+    withSession(connection, async (session) => [
+      ...(await session.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'reporting'")),
+    ]);
+  const emptyProject = async (): Promise<void> => {
+    await fresh.reset('platform');
+    if ((await roleOf(fresh.admin())).length > 0)
       await withSession(fresh.admin(), (session) =>
-        session.client.query('DROP OWNED BY reporting; DROP ROLE reporting').catch(() => undefined),
+        session.client.query('DROP OWNED BY reporting; DROP ROLE reporting'),
       );
-      await withSession(fresh.project, (session) =>
-        session.client.query(
-          'CREATE ROLE reporting LOGIN NOINHERIT; GRANT reporting TO postgres; GRANT reporting TO authenticator; ALTER ROLE reporting SET search_path = app',
-        ),
-      );
+  };
+
+  it.each(['custom', 'sql'] as const)(
+    'brings a new project all that is the user’s, its own roles too, from %s',
+    async (format) => {
+      await emptyProject();
       const backupFile = await backUp(format);
-      const {way} = await restore({backupFile}, fresh.project);
+      const {way, notes} = await restore({backupFile}, fresh.project);
       expect(way).toBe('fill');
-      const found = withoutTied(await databaseFacts(fresh.admin()));
-      expect(differences(withoutTied(before), found)).toEqual([]);
+      expect(notes.join('\n')).toMatch(
+        /made first: 1 role that the server lacks, without passwords: reporting \(LOGIN NOINHERIT\); give them passwords: ALTER ROLE "reporting" PASSWORD/,
+      );
+      const found = await databaseFacts(fresh.admin());
+      expect(differences(withoutTied(before), withoutTied(found))).toEqual([]);
+      const ofRole = (facts: readonly string[]) =>
+        facts.filter((line) => line.startsWith('setting | reporting'));
+      expect(ofRole(found)).toEqual(ofRole(before));
+      expect(differences(access, await accessOf(fresh.admin(), who))).toEqual([]);
     },
   );
+
+  it('makes no role unasked, or where the restore fails, and none with --no-roles', async () => {
+    await emptyProject();
+    const backupFile = await backUp('custom');
+    const questions: string[] = [];
+    const refusing = testContext(folder, {
+      settings: {databaseUrl: urlOf(fresh.project)},
+      confirm: ({plan}) => {
+        questions.push(...plan);
+        return Promise.reject(new AppError('NOT_CONFIRMED', 'no'));
+      },
+    });
+    await expect(restoreDatabase(refusing, {backupFile})).rejects.toMatchObject({code: 'NOT_CONFIRMED'});
+    expect(questions.join('\n')).toMatch(/made first: 1 role .* reporting/);
+    await expect(restore({backupFile, roles: false}, fresh.project)).rejects.toMatchObject({
+      code: 'OWNER_NOT_KEPT',
+    });
+    await withSession(fresh.admin(), (session) =>
+      session.client
+        .query(`CREATE FUNCTION extensions.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
+        CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION extensions.refuse()`),
+    );
+    await expect(restore({backupFile}, fresh.project)).rejects.toMatchObject({code: 'RESTORE_FAILED'});
+    expect(await roleOf(fresh.admin())).toEqual([]);
+  });
+
+  it('tells projects apart in one folder, whose databases are all called "postgres"', async () => {
+    const at = (reference: string, {project}: SupabaseServer): TestContext => {
+      const url = new URL(urlOf(project));
+      url.searchParams.set('hostaddr', url.hostname);
+      url.hostname = `db.${reference}.supabase.co`;
+      return testContext(folder, {settings: {databaseUrl: url.href}});
+    };
+    await fresh.reset('platform');
+    // As where the service does not tell the cluster's number.
+    for (const {admin} of [server, fresh])
+      await withSession(admin(), (session) =>
+        session.query('REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC'),
+      );
+    const [first, second] = [at('abcdefghijkl', server), at('mnopqrstuvwx', fresh)];
+    await backupDatabase(first, {});
+    await backupDatabase(second, {});
+    const {backups} = await listBackups(second, {});
+    expect(backups.map(({id, server: where}) => `${id.slice(0, -20)} at ${where ?? ''}`)).toEqual([
+      'postgres-mnopqrstuvwx at mnopqrstuvwx',
+      'postgres-abcdefghijkl at abcdefghijkl',
+    ]);
+    for (const context of [first, second]) {
+      const {backup} = await restoreDatabase(context, {
+        isLatest: true,
+        createDb: true,
+        targetDb: 'x',
+        dryRun: true,
+      });
+      expect(backup).toContain(context === first ? 'abcdefghijkl' : 'mnopqrstuvwx');
+    }
+  });
 
   it('restores beside itself on the same server, without what only the platform may make', async () => {
     const backupFile = await backUp('custom');

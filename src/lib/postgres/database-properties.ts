@@ -60,13 +60,23 @@ export const listSettings: ReadonlySet<string> = new Set([
  * @param setting as in pg_db_role_setting: "search_path=app, public"
  */
 export function settingStatement(database: string, role: string | null, setting: string): string {
+  return setStatement(
+    role === null
+      ? `DATABASE ${quoteIdentifier(database)}`
+      : `ROLE ${quoteIdentifier(role)} IN DATABASE ${quoteIdentifier(database)}`,
+    setting,
+  );
+}
+
+/** `ALTER ROLE role SET ...`, in every database. */
+export function roleSettingStatement(role: string, setting: string): string {
+  return setStatement(`ROLE ${quoteIdentifier(role)}`, setting);
+}
+
+function setStatement(target: string, setting: string): string {
   const index = setting.indexOf('=');
   const key = setting.slice(0, index);
   const value = setting.slice(index + 1);
-  const target =
-    role === null
-      ? `DATABASE ${quoteIdentifier(database)}`
-      : `ROLE ${quoteIdentifier(role)} IN DATABASE ${quoteIdentifier(database)}`;
   const quoted = listSettings.has(key.toLowerCase())
     ? splitNames(value).map(quoteLiteral).join(', ') || "''"
     : quoteLiteral(value);

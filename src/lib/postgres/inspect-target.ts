@@ -60,6 +60,7 @@ const roleRow = z.object({
   name: z.string(),
   is_superuser: pgBoolean,
   can_create_databases: pgBoolean,
+  can_create_roles: pgBoolean,
   server_major: pgCount,
 });
 
@@ -67,6 +68,7 @@ export interface RoleRights {
   readonly name: string;
   readonly isSuperuser: boolean;
   readonly canCreateDatabases: boolean;
+  readonly canCreateRoles: boolean;
   readonly serverMajor: number;
 }
 
@@ -75,7 +77,7 @@ export async function inspectRole(session: Session): Promise<RoleRights> {
   const row = parseOnlyRow(
     roleRow,
     await session.query(`
-      SELECT rolname AS name, rolsuper AS is_superuser, rolcreatedb OR rolsuper AS can_create_databases,
+      SELECT rolname AS name, rolsuper AS is_superuser, rolcreatedb OR rolsuper AS can_create_databases, rolcreaterole OR rolsuper AS can_create_roles,
              current_setting('server_version_num')::int / 10000 AS server_major
         FROM pg_catalog.pg_roles WHERE rolname = current_user`),
   );
@@ -83,6 +85,7 @@ export async function inspectRole(session: Session): Promise<RoleRights> {
     name: row.name,
     isSuperuser: row.is_superuser,
     canCreateDatabases: row.can_create_databases,
+    canCreateRoles: row.can_create_roles,
     serverMajor: row.server_major,
   };
 }

@@ -4,13 +4,15 @@ import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {TableSelection} from '../archive/select-tables.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
-import {withSession} from '../postgres/client.js';
+import {type Session, withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {findMissingExtensions, inspectRoleNames, type RoleRights} from '../postgres/inspect-target.js';
+import type {RolesToMake} from '../postgres/make-roles.js';
 import type {PgRestoreOptions} from '../postgres/pg-restore.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {RunContext} from '../run-context.js';
+import {planRoles} from './plan-roles.js';
 import type {RestoreRequest} from './restore-request.js';
 import {readDumpDefinitions, readDumpNeeds, type RestoreSource} from './restore-source.js';
 import {findOwnedCode, isLimited, keepsOwner, noLimits, type RoleLimits} from './role-limits.js';
@@ -30,6 +32,8 @@ export interface NeedsCheck {
   readonly without?: readonly string[];
   /** Where chosen tables are restored: what comes with them. */
   readonly selection?: TableSelection | null;
+  /** Whether missing roles may be made. */
+  readonly makesRoles?: boolean;
 }
 
 export interface NeedsFound {
@@ -37,6 +41,8 @@ export interface NeedsFound {
   /** Whether this role, which is no superuser, gives objects to others. */
   readonly hasOtherOwners: boolean;
   readonly options: Pick<PgRestoreOptions, 'noOwner' | 'noAcl'>;
+  /** What is to be made before the restore. */
+  readonly roles?: RolesToMake | undefined;
 }
 
 /**
@@ -64,20 +70,9 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
       }
     : all;
   const needs = isWithout ? {...part, owners: [], grantees: [], grantors: []} : part;
-  const found = await withSession(
-    check.session,
-    async (session) => ({
-      owners: await inspectRoleNames(session, needs.owners),
-      grantees: await inspectRoleNames(session, needs.grantees),
-      grantors: await inspectRoleNames(session, needs.grantors),
-      policyRoles: await inspectRoleNames(session, needs.policyRoles),
-      extensions: await findMissingExtensions(
-        session,
-        needs.extensions.filter((name) => check.without?.includes(name) !== true),
-      ),
-    }),
-    {signal: context.signal},
-  );
+  const {roles, ...found} = await withSession(check.session, (session) => askServer(session, check, needs), {
+    signal: context.signal,
+  });
   const fatal = [
     ...found.extensions.map((name) => `the extension "${name}" is not installed on the server`),
     ...found.policyRoles.missing.map(
@@ -118,7 +113,41 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   }
   const hasOtherOwners =
     !rights.isSuperuser && needs.owners.some((owner) => owner !== rights.name && keepsOwner(limits, owner));
-  return {limits, hasOtherOwners, options};
+  return {limits, hasOtherOwners, options, roles};
+}
+
+type NeededHere = Pick<DumpNeeds, 'owners' | 'grantees' | 'grantors' | 'policyRoles' | 'extensions'>;
+
+/** Which roles and extensions the server lacks, those left out that are to be made. */
+async function askServer(session: Session, check: NeedsCheck, needs: NeededHere) {
+  const {owners, grantees, grantors, policyRoles} = needs;
+  const all = {owners, grantees, grantors, policyRoles};
+  const missing = (await inspectRoleNames(session, Object.values(all).flat())).missing;
+  const roles =
+    check.makesRoles === true
+      ? await planRoles(session, check.source.backup?.record, needs, {
+          missing,
+          connection: check.session,
+          rights: check.rights,
+        })
+      : undefined;
+  const made = new Set(roles?.roles.map(({name}) => name));
+  const ask = (names: readonly string[]) =>
+    inspectRoleNames(
+      session,
+      names.filter((name) => !made.has(name)),
+    );
+  return {
+    roles,
+    owners: await ask(owners),
+    grantees: await ask(grantees),
+    grantors: await ask(grantors),
+    policyRoles: await ask(policyRoles),
+    extensions: await findMissingExtensions(
+      session,
+      needs.extensions.filter((name) => check.without?.includes(name) !== true),
+    ),
+  };
 }
 
 async function needsOfKept(

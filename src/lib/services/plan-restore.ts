@@ -23,6 +23,7 @@ import {
   requireWritable,
   type RoleRights,
 } from '../postgres/inspect-target.js';
+import type {RolesToMake} from '../postgres/make-roles.js';
 import {inspectOwnership, type Ownership} from '../postgres/platform-objects.js';
 import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
 import {isOfPlatform} from '../backups/backup-record.js';
@@ -36,6 +37,7 @@ import {leaveOutExtensions} from './leave-out-extensions.js';
 import {leaveOutPlatform, reasons} from './leave-out-platform.js';
 import {type KeyOrder, planKeyOrder} from './key-order.js';
 import {type DumpLoad, loadCommands} from './load-dump.js';
+import {describeRoles} from './plan-roles.js';
 import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
 import {findMaintenance} from './find-maintenance.js';
 import {
@@ -73,6 +75,8 @@ export interface RestorePlan {
   readonly present: PresentDatabase | null;
   /** What a swap carries over from the target; null for other ways. */
   readonly carried: CarriedOver | null;
+  /** What the server lacks and the restore makes first. */
+  readonly roles: RolesToMake | undefined;
   readonly load: DumpLoad;
   /** The command lines, without secrets. */
   readonly commands: readonly string[];
@@ -164,7 +168,7 @@ export async function planRestore(
     const leftOut = beside?.leftOut ?? elsewhere?.leftOut;
     const managed = request.schemaOnly === true ? [] : (beside?.managed ?? []);
     if (managed.length > 0) await requireManagedColumns(target, managed, signal);
-    const {limits, hasOtherOwners, options} = await checkNeeds(context, {
+    const {limits, hasOtherOwners, options, roles} = await checkNeeds(context, {
       source,
       pgRestore: tools.pgRestore,
       session: maintenance ?? target,
@@ -173,6 +177,7 @@ export async function planRestore(
       selection,
       leftOut,
       without: elsewhere?.extensions ?? [],
+      makesRoles: request.roles !== false,
     });
     const load: DumpLoad = {
       dump: source.dump,
@@ -206,6 +211,7 @@ export async function planRestore(
       rights,
       present,
       carried,
+      roles,
       load,
       // Both ways fill a database under a name of its own, which the target's becomes at the end.
       commands: loadCommands(
@@ -425,12 +431,14 @@ async function leaveOutElsewhere(
   return {leftOut, extensions};
 }
 
-/** What is not restored beside a platform, or elsewhere, and how rows alone are loaded, a line each. */
+/** What is made first, what is not restored beside a platform, or elsewhere, and how rows alone are loaded, a line each. */
 export function describeLeftOut({
   load: {leftOut, managed = [], keyOrder},
-}: Pick<RestorePlan, 'load'>): string[] {
+  roles,
+}: Pick<RestorePlan, 'load' | 'roles'>): string[] {
   const rows = managed.map((table) => `${table.schema}.${table.name} ${table.rows}`);
   return [
+    ...(roles ? [`made first: ${describeRoles(roles)}`] : []),
     ...[...(leftOut?.counts ?? [])].map(([why, count]) => `left out: ${countOf(count, 'object')} ${why}`),
     ...(rows.length > 0
       ? [`rows of the platform's tables: missing ones are added, present ones stay (${rows.join(', ')})`]
@@ -550,7 +558,7 @@ async function requireEmptyTables(session: Session, wanted: readonly NamedTable[
       `${countOf(filled.length, 'table')} of the target hold rows already; nothing was changed.`,
       {
         details: names(filled),
-        hint: `Empty them first, or restore the whole backup with ${isSystemDatabase(target.database) ? '--clean' : '--drop-existing'}.`,
+        hint: 'Empty them first, or restore the whole backup instead.',
       },
     );
   }

@@ -26,6 +26,7 @@ import {
 } from './load-and-compare.js';
 import {loadInto} from './load-into.js';
 import {planBackup} from './plan-backup.js';
+import {withMadeRoles} from './plan-roles.js';
 import {warnOfRecentRestore} from './recent-restore.js';
 import {describeLeftOut, isTied, planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
 import {restoreBySwap} from './restore-by-swap.js';
@@ -221,11 +222,12 @@ function superuserNote({target}: RestorePlan): string {
 /** Anything that changes a database with something in it is asked for first. */
 async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void> {
   const isHarmless = plan.way === 'create' || (plan.way === 'fill' && plan.request.dataOnly !== true);
-  if (isHarmless) return;
+  // Roles belong to the whole server.
+  if (isHarmless && !plan.roles) return;
   const {database, host} = plan.target;
   const steps: Readonly<Record<RestoreWay, string>> = {
-    create: '',
-    fill: 'rows are added to its empty tables, in one transaction',
+    create: 'the database is made, filled and compared; then it gets its name',
+    fill: `${isHarmless ? 'everything is restored' : 'rows are added to its empty tables'}, in one transaction`,
     clean: 'a safety backup is made first; then its objects are dropped and made anew, in one transaction',
     swap: 'the backup is restored beside it and compared; then they change names, and the old one stays as it is',
   };
@@ -262,6 +264,12 @@ function describeContent({source: {backup, tables}}: RestorePlan): string {
 
 /** Carries the plan out. */
 async function executeRestore(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
+  const made = {wanted: plan.roles, connection: plan.maintenance ?? plan.target};
+  const {result, notes} = await withMadeRoles(context, made, () => restorePlanned(context, plan));
+  return {...result, notes: [...notes, ...result.notes]};
+}
+
+async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
   if (plan.maintenance) {
     const carried =
       plan.carried ?? (await carryFromBackup(context, plan.maintenance, plan.source, plan.load.pgRestore));

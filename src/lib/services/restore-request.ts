@@ -18,6 +18,8 @@ export interface RestoreRequest {
   readonly skipErrors?: boolean | undefined;
   /** Functions and views ("schema.name") that may run with the rights of another owner; "all" for every one. */
   readonly allowOwnerChange?: readonly string[] | undefined;
+  /** False where roles that the server lacks are not made; their owners and grants are left out then. */
+  readonly roles?: boolean | undefined;
   /** How the server packs large values of the tables that the restore makes. */
   readonly toastCompression?: ToastCompression | undefined;
   readonly dryRun?: boolean | undefined;
