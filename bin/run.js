@@ -16,7 +16,11 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
   enableCompileCache?.(); // Node 22 and newer
   // The AWS SDK says on stderr, at every use, which Node.js its future versions will need.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
-  const {flush, handle, run} = await import('@oclif/core');
+  // Stacks name the files of the source; reading the maps takes time that only those who look at stacks should spend.
+  if (args.includes('--verbose')) process.setSourceMapsEnabled(true);
+  const {flush, handle, run} = await import('../dist/program/cli/oclif.js');
+  // Before the command: a module that could not be opened with it cannot be loaded again to tell so.
+  const {asAppError, errorLines} = await import('../dist/program/cli/show-error.js');
   args.push(...globalFlagsBefore(args));
   if (args.length === 0) args.push('overview');
   // "orders clean" is the same as "orders:clean"; oclif alone would print the topic's help and succeed.
@@ -27,8 +31,7 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
   // A command's own errors are shown by the command; these are of finding and loading it.
   // No plugins of the user's: the program has none, and a home folder that cannot be read would be reported at every run.
   await run(args, {root: fileURLToPath(import.meta.url), userPlugins: false}).then(flush, async (error) => {
-    const {asAppError, errorLines} = await import('../dist/lib/cli/show-error.js').catch(() => ({}));
-    if (asAppError === undefined || error?.code === 'EEXIT') return handle(error);
+    if (error?.code === 'EEXIT') return handle(error);
     const shown = asAppError(error);
     if (shown.code === 'UNEXPECTED') return handle(error);
     const plain = (text) => text;
@@ -69,7 +72,7 @@ async function showPreparedHelp() {
   } catch {
     return false; // no such command, or a topic
   }
-  const {pageWidth, widthOf, writePage} = await import('../dist/lib/cli/write-page.js');
+  const {pageWidth, widthOf, writePage} = await import('../dist/program/cli/write-page.js');
   if (widthOf(process.stdout) < pageWidth) return false;
   writePage(page);
   return true;

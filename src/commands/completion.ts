@@ -1,5 +1,6 @@
 /** destino-db completion SHELL */
 import {readFile} from 'node:fs/promises';
+import {join} from 'node:path';
 import {Args} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {shells} from '../lib/cli/completion-scripts.js';
@@ -26,7 +27,7 @@ export default class Completion extends BaseCommand {
   /** Shells ask this whenever they start, so it looks at no settings. */
   async run() {
     const {args} = await this.parse(Completion);
-    const script = await readFile(new URL(`../completion/${args.shell}`, import.meta.url), 'utf8');
+    const script = await readFile(join(this.config.root, 'dist/completion', args.shell), 'utf8');
     if (!this.jsonEnabled()) process.stdout.write(script);
     return {schemaVersion: 1, shell: args.shell, script};
   }

@@ -22,7 +22,7 @@ const under = (limits: string): readonly string[] => ['bash', '-c', `${limits}; 
 const env = () => ({DIRECT_URL: shop.url});
 
 it.each([
-  ['128 open files', 'ulimit -n 128'],
+  ['64 open files', 'ulimit -n 64'],
   ['4 GB of address space', 'ulimit -v 4000000'],
 ])('a backup needs no more than %s', async (_name, limits) => {
   const made = await runCli(['backup', '--json'], {cwd: folder, env: env(), under: under(limits)});
@@ -40,7 +40,7 @@ it('a 64 MB heap is enough for a backup and its restore test', async () => {
 });
 
 it('a limit that is too low for the program itself is one error with a code', async () => {
-  const made = await runCli(['backup'], {cwd: folder, env: env(), under: under('ulimit -n 64')});
+  const made = await runCli(['backup'], {cwd: folder, env: env(), under: under('ulimit -n 28')});
   expect([made.status, made.stdout]).toEqual([3, '']);
   expect(made.stderr).toMatch(/^Error TOO_MANY_OPEN_FILES: .*\nNext: .*ulimit -n.*\n$/);
 });
