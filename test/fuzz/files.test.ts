@@ -160,7 +160,11 @@ describe('metadata', () => {
 });
 
 describe('order backups', () => {
-  const noSink: OrderFileSink = {row: () => undefined, link: () => undefined, drain: () => Promise.resolve()};
+  const noSink: OrderFileSink = {
+    row: (_table, _line, _buffer, _start, end) => end,
+    link: (_table, _line, _buffer, _start, end) => end,
+    drain: () => Promise.resolve(),
+  };
   const read = async (bytes: Buffer | string): Promise<boolean> => {
     const path = join(folder, 'fuzzed.json');
     await writeFile(path, bytes);

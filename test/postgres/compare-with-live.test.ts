@@ -139,6 +139,32 @@ it('counts every row of the tables that a restore of the schema alone makes anew
   expect(schemaDifferences).toContain('table public.dropped: only in the backup');
 });
 
+it('compares values of any size without holding them, and lists them by length and hash', async () => {
+  const wide = await createTempDatabase('template0');
+  try {
+    const value = (end: string): string => `repeat('0123456789', 400000) || '${end}'`;
+    await wide.run(`CREATE TABLE wide (id int PRIMARY KEY, body text, more text); CREATE TABLE keyless (body text);
+      INSERT INTO wide VALUES (1, ${value('a')}, 'm'), (2, ${value('b')}, ${value('c')}), (3, 'short', NULL);
+      INSERT INTO keyless SELECT body FROM wide`);
+    for (const kind of ['custom', 'sql.gz'] as const)
+      await makeDump(wide.connection, folder, kind, {name: `wide.${kind}`});
+    await wide.run(`ALTER TABLE wide ADD COLUMN added text; UPDATE wide SET more = ${value('d')} WHERE id = 2;
+      UPDATE keyless SET body = ${value('e')} WHERE body LIKE '%a'`);
+    for (const backupFile of ['wide.custom', 'wide.sql.gz']) {
+      const request = {backupFile, dropExisting: true, dryRun: true, details: true};
+      const context = testContext(folder, {settings: {databaseUrl: wide.url}});
+      const {wouldLose} = await restoreDatabase(context, request);
+      const long = [expect.stringMatching(/^\(4000001 bytes, SHA-256 [0-9a-f]{64}\)$/)];
+      expect(wouldLose.map(({table, keys}) => [table, keys])).toEqual([
+        ['public.keyless', {onlyLive: [long], onlyBackup: [long], changed: []}],
+        ['public.wide', {onlyLive: [], onlyBackup: [], changed: [['2']]}],
+      ]);
+    }
+  } finally {
+    await wide.drop();
+  }
+});
+
 it('counts large objects, all of them where one differs', async () => {
   const large = await createTempDatabase('template0');
   try {

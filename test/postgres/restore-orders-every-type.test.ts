@@ -132,6 +132,20 @@ it('puts back two tables that point at each other by keys that cannot wait', asy
   );
 });
 
+it('puts back rows and links that are too long to be held whole', async () => {
+  await database.run(`
+    CREATE TABLE kinds.stories (id int PRIMARY KEY, words text, raw bytea, doc jsonb, short text);
+    CREATE TABLE kinds.readers (id int, part int, story int REFERENCES kinds.stories ON DELETE SET NULL, remarks text, PRIMARY KEY (part, id));
+    INSERT INTO kinds.stories SELECT n, repeat(E'"é\\\\ \n}},', 150000), decode(repeat('00ff5c', 300000), 'hex'),
+      jsonb_build_object('a', repeat(E'"\\\\', 200000)), 'end' FROM generate_series(1, 2) n;
+    INSERT INTO kinds.readers VALUES (1, 2, 1, repeat(E'x\t"', 700000))`);
+  const readers = {table: 'kinds.readers', where: 'true', columns: ['story', 'remarks']};
+  const content = {roots: ['kinds.stories'], tables: [whole('kinds.stories')], relinked: [readers]};
+  const result = await roundTrip(content, 'stories');
+  expect(result.tables['kinds.stories']?.restored).toBe(2);
+  expect(result.tables['kinds.readers']?.relinked).toBe(1);
+});
+
 it('brings a sequence forward that has fallen behind the restored ids, and no other', async () => {
   const path = join(folder, 'orders-backup-sequences.json');
   const content = {roots: ['kinds.serials'], tables: [whole('kinds.serials'), whole('kinds.identities')]};

@@ -1,5 +1,4 @@
 /** The rows of one table as they stand behind a COPY statement, in bytes that may be cut anywhere. */
-import type {RowHashSum} from './row-hash.js';
 import {unsafe} from './unsafe-dump.js';
 
 const newline = 0x0a;
@@ -8,6 +7,24 @@ const dot = 0x2e;
 const carriageReturn = 0x0d;
 /** The line that ends the rows, and what only looks like it: all but the newline. */
 const endOfRows = Buffer.from('\\.\r');
+
+/** Takes rows that may be cut anywhere; a buffer is valid during the call only. */
+export interface RowTaker {
+  /** Takes the row `buffer[start..end)`, or its last part. */
+  add(buffer: Buffer, start: number, end: number): void;
+  /** Takes a part of a row that is completed by `add`. */
+  append(buffer: Buffer, start: number, end: number): void;
+}
+
+/** Hands over the rows of a piece of what COPY ... TO STDOUT sends. */
+export function takeRows(chunk: Buffer, taker: RowTaker): void {
+  let position = 0;
+  for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, position)) {
+    taker.add(chunk, position, end);
+    position = end + 1;
+  }
+  taker.append(chunk, position, chunk.length);
+}
 
 export class CopyBlock {
   rows = 0;
@@ -18,8 +35,8 @@ export class CopyBlock {
   /** What may become the line that ends the rows, at the end of a chunk. */
   private held: Buffer | undefined;
 
-  /** @param sum takes the rows; without it they are counted only */
-  constructor(readonly sum: RowHashSum | undefined) {}
+  /** @param taker takes the rows; without it they are counted only */
+  constructor(private readonly taker: RowTaker | undefined) {}
 
   /** More rows of the same table follow, behind another COPY statement. */
   reopen(): void {
@@ -28,7 +45,7 @@ export class CopyBlock {
 
   /** Takes rows from `start` on; returns the position behind the end of the rows, or the end of the chunk. */
   take(chunk: Buffer, start: number): number {
-    const {sum} = this;
+    const {taker} = this;
     let position = start;
     if (this.held) {
       // Three bytes at most, seen before: with what follows it shows whether the rows end here.
@@ -48,7 +65,7 @@ export class CopyBlock {
         if (end - position === 3 && chunk[position + 2] === carriageReturn)
           throw unsafe('rows that end for psql before they end for the server');
       }
-      sum?.add(chunk, position, end);
+      taker?.add(chunk, position, end);
       this.rowBytes = 0;
       this.rows++;
       position = end + 1;
@@ -58,7 +75,7 @@ export class CopyBlock {
     if (this.rowBytes === 0 && endOfRows.subarray(0, rest).equals(chunk.subarray(position))) {
       this.held = Buffer.from(chunk.subarray(position));
     } else {
-      sum?.append(chunk, position, chunk.length);
+      taker?.append(chunk, position, chunk.length);
       this.rowBytes += chunk.length - position;
     }
     return chunk.length;

@@ -1,71 +1,86 @@
-/** The rows in a stream of SQL, one by one, with the table that each belongs to. */
-import {RowsFinder} from './rows-finder.js';
-import {type CopyStatement, readCopyStatement} from './sql-names.js';
+/** Rows as COPY writes them: in memory that no value of theirs can fill, and taken apart into fields. */
+import {createHash, type Hash} from 'node:crypto';
+import type {RowTaker} from './copy-block.js';
 import {textOf} from './text-of.js';
 
+/** Bytes of a value that are kept as they are. */
+const longestValue = 1 << 14;
+const tabByte = 0x09;
+const tab = Buffer.of(tabByte);
+
 /**
- * Calls `onRow` with each row of a COPY block as its text line, without the newline; the buffer is valid during the call only.
- * Memory: one buffer and the longest row.
+ * Joins rows that come in pieces. A value of more than 16 KiB becomes its length and SHA-256, so that equal rows stay equal
+ * while a value of any size takes no memory. COPY never writes a backslash before a bracket, so no value looks like that.
  */
-export async function readCopyRows(
-  sql: AsyncIterable<Buffer>,
-  onRow: (table: CopyStatement, row: Buffer) => Promise<void> | undefined,
-): Promise<void> {
-  let table: CopyStatement | undefined;
-  const finder = new RowsFinder();
-  for await (const line of linesOf(sql)) {
-    if (!table) {
-      const copy = finder.take(line);
-      if (copy !== undefined) table = readCopyStatement(textOf(copy, finder.encoding));
-    } else if (line.length === 2 && line[0] === 0x5c && line[1] === 0x2e) {
-      table = undefined;
-    } else {
-      const pending = onRow(table, line);
-      if (pending) await pending;
+export class RowShortener implements RowTaker {
+  private row: Buffer[] = [];
+  private value: Buffer[] = [];
+  private valueBytes = 0;
+  private hash: Hash | undefined;
+
+  /** @param onRow takes the row as its text line; the buffer is valid during the call only */
+  constructor(private readonly onRow: (row: Buffer) => void) {}
+
+  add(buffer: Buffer, start: number, end: number): void {
+    const isWhole = this.row.length === 0 && this.valueBytes === 0;
+    if (isWhole && end - start <= longestValue) return this.onRow(buffer.subarray(start, end));
+    this.append(buffer, start, end);
+    this.endValue();
+    const row = Buffer.concat(this.row);
+    this.row = [];
+    this.onRow(row);
+  }
+
+  append(buffer: Buffer, start: number, end: number): void {
+    const piece = buffer.subarray(start, end);
+    let position = 0;
+    for (let at = piece.indexOf(tabByte); at !== -1; at = piece.indexOf(tabByte, position)) {
+      this.takeValue(piece.subarray(position, at));
+      this.endValue();
+      this.row.push(tab);
+      position = at + 1;
     }
+    this.takeValue(piece.subarray(position));
+  }
+
+  private takeValue(piece: Buffer): void {
+    this.valueBytes += piece.length;
+    if (!this.hash && this.valueBytes > longestValue) {
+      this.hash = createHash('sha256');
+      for (const part of this.value) this.hash.update(part);
+      this.value = [];
+    }
+    if (this.hash) this.hash.update(piece);
+    else if (piece.length > 0) this.value.push(Buffer.from(piece));
+  }
+
+  private endValue(): void {
+    this.row.push(...(this.hash ? [shortened(this.valueBytes, this.hash)] : this.value));
+    this.value = [];
+    this.valueBytes = 0;
+    this.hash = undefined;
   }
 }
 
-async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const splitter = createLineSplitter();
-  for await (const chunk of stream) yield* splitter.lines(chunk);
-  yield* splitter.rest();
+/** Bytes of a key that are kept as they are. */
+const longestKey = 1 << 10;
+
+/** The key, or where it is long its beginning, length and hash: as different from other keys, and short. */
+export function shortKey(key: Buffer): Buffer {
+  if (key.length <= longestKey) return key;
+  const hash = createHash('sha256').update(key);
+  return Buffer.concat([key.subarray(0, longestKey / 4), shortened(key.length, hash)]);
 }
 
-export interface LineSplitter {
-  /** The lines that end in this chunk, without their newline. */
-  lines(chunk: Buffer): Generator<Buffer>;
-  /** What follows the last newline. */
-  rest(): Generator<Buffer>;
-}
-
-/** Cuts a stream that comes in any pieces into lines; a long line is joined once. */
-export function createLineSplitter(): LineSplitter {
-  let held: Buffer[] = [];
-  return {
-    *lines(chunk) {
-      let position = 0;
-      for (;;) {
-        const end = chunk.indexOf(0x0a, position);
-        if (end === -1) break;
-        const part = chunk.subarray(position, end);
-        yield held.length === 0 ? part : Buffer.concat([...held, part]);
-        held = [];
-        position = end + 1;
-      }
-      if (position < chunk.length) held.push(Buffer.from(chunk.subarray(position)));
-    },
-    *rest() {
-      if (held.length > 0) yield Buffer.concat(held);
-    },
-  };
+function shortened(bytes: number, hash: Hash): Buffer {
+  return Buffer.from(`\\(${bytes} bytes, SHA-256 ${hash.digest('hex')})`);
 }
 
 /** The fields of a row at the given positions, joined as COPY does; the row itself when that is all of it. */
 export function pickFields(row: Buffer, positions: readonly number[] | 'all'): Buffer {
   if (positions === 'all') return row;
   const ends: number[] = [];
-  for (let end = row.indexOf(0x09); end !== -1; end = row.indexOf(0x09, end + 1)) ends.push(end);
+  for (let end = row.indexOf(tabByte); end !== -1; end = row.indexOf(tabByte, end + 1)) ends.push(end);
   ends.push(row.length);
   const fields = positions.map((position) =>
     row.subarray(position === 0 ? 0 : (ends[position - 1] ?? row.length) + 1, ends[position] ?? row.length),
@@ -74,8 +89,6 @@ export function pickFields(row: Buffer, positions: readonly number[] | 'all'): B
     ? fields[0]
     : Buffer.concat(fields.flatMap((field, index) => (index === 0 ? [field] : [tab, field])));
 }
-
-const tab = Buffer.from('\t');
 
 /** The values of a row's text form in the encoding; null where COPY writes \N (manual, COPY, "Text Format"). */
 export function decodeFields(row: Buffer, encoding: string): (string | null)[] {

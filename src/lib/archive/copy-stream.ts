@@ -1,6 +1,6 @@
 /** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
 import {AppError} from '../errors.js';
-import {CopyBlock} from './copy-block.js';
+import {CopyBlock, type RowTaker} from './copy-block.js';
 import {
   type DumpContents,
   type DumpedSequence,
@@ -30,13 +30,20 @@ const newline = 0x0a;
 /** The last line of a plain dump but for that of a psql command, and of what pg_restore writes. */
 export const closingComment = '-- PostgreSQL database dump complete';
 
-/** @param fingerprints whether rows are hashed, or only counted */
-export function createCopyStream(fingerprints: boolean): CopyStream {
-  return new CopyStreamReader(fingerprints);
+/**
+ * @param fingerprints whether rows are hashed, or only counted
+ * @param takerOf without fingerprints, what takes the rows of a table; called once for each table
+ */
+export function createCopyStream(
+  fingerprints: boolean,
+  takerOf?: (table: CopyStatement) => RowTaker | undefined,
+): CopyStream {
+  return new CopyStreamReader(fingerprints, takerOf);
 }
 
 interface CopiedTable extends CopyStatement {
   readonly block: CopyBlock;
+  readonly sum: RowHashSum | undefined;
 }
 
 class CopyStreamReader implements CopyStream {
@@ -68,7 +75,10 @@ class CopyStreamReader implements CopyStream {
     onMetaCommand: (line) => this.takeMetaCommand(line),
   });
 
-  constructor(private readonly fingerprints: boolean) {}
+  constructor(
+    private readonly fingerprints: boolean,
+    private readonly takerOf?: (table: CopyStatement) => RowTaker | undefined,
+  ) {}
 
   write(chunk: Buffer): void {
     // psql overlooks the rest of a line behind a NUL; no text of PostgreSQL holds one.
@@ -100,8 +110,8 @@ class CopyStreamReader implements CopyStream {
   }
 
   private tableList(): DumpedTable[] {
-    const tables: DumpedTable[] = [...this.tables.values()].map(({schema, name, columns, block}) => {
-      return {schema, name, columns, rows: block.rows, fingerprint: fingerprintOf(block.sum)};
+    const tables: DumpedTable[] = [...this.tables.values()].map(({schema, name, columns, block, sum}) => {
+      return {schema, name, columns, rows: block.rows, fingerprint: fingerprintOf(sum)};
     });
     if (this.largeObjectCount > 0) {
       const fingerprint = fingerprintOf(this.largeObjects);
@@ -165,13 +175,15 @@ class CopyStreamReader implements CopyStream {
       throw unusualCopy(statement);
     }
     const key = JSON.stringify([copy.schema, copy.name]);
-    const table = this.tables.get(key) ?? {
-      ...copy,
-      block: new CopyBlock(this.fingerprints ? createRowHashSum() : undefined),
-    };
+    const table = this.tables.get(key) ?? this.newTable(copy);
     table.block.reopen();
     this.tables.set(key, table);
     this.copying = table;
+  }
+
+  private newTable(copy: CopyStatement): CopiedTable {
+    const sum = this.fingerprints ? createRowHashSum() : undefined;
+    return {...copy, sum, block: new CopyBlock(sum ?? this.takerOf?.(copy))};
   }
 
   /** lo_open begins an object, lowrite adds to it, lo_close ends it: the row `loid TAB \\x<hex>`, whatever its pieces. */

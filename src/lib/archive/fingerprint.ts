@@ -4,6 +4,7 @@ import {type Session, withSession, withTransaction} from '../postgres/client.js'
 import type {Connection} from '../postgres/connection.js';
 import {copyOut} from '../postgres/copy-out.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
+import {takeRows} from './copy-block.js';
 import {largeObjectTable, type ObjectName} from './dump-contents.js';
 import {createRowHashSum, fingerprintText} from './row-hash.js';
 
@@ -117,14 +118,7 @@ async function fingerprintTable(
   const columns = table.columns.length === 0 ? '' : ` (${table.columns.map(quoteIdentifier).join(', ')})`;
   await copyOut(session, copyOf(quoteQualified(table.schema, table.name) + columns), (chunk) => {
     count(chunk);
-    let position = 0;
-    for (;;) {
-      const end = chunk.indexOf(0x0a, position);
-      if (end === -1) break;
-      sum.add(chunk, position, end);
-      position = end + 1;
-    }
-    sum.append(chunk, position, chunk.length);
+    takeRows(chunk, sum);
   });
   return {schema: table.schema, name: table.name, rows: sum.rows, fingerprint: fingerprintText(sum)};
 }

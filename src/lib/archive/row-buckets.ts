@@ -26,9 +26,11 @@ const headBytes = 4;
 const hashBytes = 16;
 
 export interface RowBuckets {
-  /** Adds a row; resolves when it may be forgotten. Undefined when nothing has to be waited for. */
-  add(side: Side, key: Buffer, row: Buffer): Promise<void> | undefined;
-  /** Writes out what is held in memory; worth it when other rows come next. */
+  /** Adds a row; it is held in memory until `flush`. */
+  add(side: Side, key: Buffer, row: Buffer): void;
+  /** Writes out files of which much is held in memory. */
+  flush(): Promise<void>;
+  /** Writes out all that is held in memory; worth it when other rows come next. */
   settle(): Promise<void>;
   /** Compares everything that was added, and removes the files. */
   compare(onDifference?: OnDifference): Promise<RowDifferences>;
@@ -44,17 +46,17 @@ export function createRowBuckets(folder: string, expectedRows: number): RowBucke
   const bufferBytes = Math.max(1024, Math.floor((flushBytes * 64) / count));
   const pathOf = (name: string): string => join(folder, name);
 
-  const flush = async (name: string): Promise<void> => {
-    const entry = waiting.get(name);
-    if (!entry || entry.bytes === 0) return;
-    const data = Buffer.concat(entry.parts);
-    waiting.delete(name);
-    await appendFile(pathOf(name), data, {mode: 0o600});
-  };
+  const full = new Set<string>();
 
-  const settle = async (): Promise<void> => {
-    for (const name of [...waiting.keys()]) await flush(name);
+  const write = async (names: Iterable<string>): Promise<void> => {
+    for (const name of [...names]) {
+      const data = Buffer.concat(waiting.get(name)?.parts ?? []);
+      waiting.delete(name);
+      full.delete(name);
+      await appendFile(pathOf(name), data, {mode: 0o600});
+    }
   };
+  const settle = (): Promise<void> => write(waiting.keys());
 
   return {
     add(side, key, row) {
@@ -66,8 +68,9 @@ export function createRowBuckets(folder: string, expectedRows: number): RowBucke
       entry.parts.push(...record);
       entry.bytes += headBytes + key.length + hashBytes;
       waiting.set(name, entry);
-      return entry.bytes >= bufferBytes ? flush(name) : undefined;
+      if (entry.bytes >= bufferBytes) full.add(name);
     },
+    flush: () => write(full),
     settle,
     async compare(onDifference) {
       await settle();

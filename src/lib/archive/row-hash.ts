@@ -1,4 +1,5 @@
 /** The order-independent hash of a table's rows: the sum of the rows' MurmurHash3 values. */
+import type {RowTaker} from './copy-block.js';
 
 /**
  * A running sum over rows.
@@ -7,11 +8,8 @@
  * in Python). The sum is taken modulo 2^128, so neither the order of the rows nor how they were cut into chunks matters,
  * while a row that is missing, doubled or changed does. It detects damage and difference; it is no defence against forgery.
  */
-export interface RowHashSum {
-  /** Adds the whole row `buffer[start..end)`. */
-  add(buffer: Buffer, start: number, end: number): void;
-  /** Takes a part of a row that arrives in several buffers; `endRow` completes it. */
-  append(buffer: Buffer, start: number, end: number): void;
+export interface RowHashSum extends RowTaker {
+  /** Completes the row that `append` has taken. */
   endRow(): void;
   /** Rows added so far. */
   readonly rows: number;

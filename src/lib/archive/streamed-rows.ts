@@ -9,8 +9,14 @@ import type {CopyStatement} from './sql-names.js';
 const pieceBytes = 1 << 16;
 const newline = 0x0a;
 
+interface StreamedTable {
+  readonly copy: CopyStatement;
+  readonly block: CopyBlock;
+  readonly sum: RowHashSum | undefined;
+}
+
 export class StreamedRows {
-  private readonly tables = new Map<string, {readonly copy: CopyStatement; readonly block: CopyBlock}>();
+  private readonly tables = new Map<string, StreamedTable>();
   private readonly largeObjects: RowHashSum | undefined;
   private largeObjectCount = 0;
   /** The table whose rows are being taken; undefined within a large object. */
@@ -23,11 +29,15 @@ export class StreamedRows {
 
   beginTable(copy: CopyStatement): void {
     const key = JSON.stringify([copy.schema, copy.name]);
-    const block =
-      this.tables.get(key)?.block ?? new CopyBlock(this.fingerprints ? createRowHashSum() : undefined);
-    block.reopen();
-    this.tables.set(key, {copy, block});
-    this.block = block;
+    const table = this.tables.get(key) ?? this.newTable(copy);
+    table.block.reopen();
+    this.tables.set(key, table);
+    this.block = table.block;
+  }
+
+  private newTable(copy: CopyStatement): StreamedTable {
+    const sum = this.fingerprints ? createRowHashSum() : undefined;
+    return {copy, sum, block: new CopyBlock(sum)};
   }
 
   beginLargeObject(oid: number): void {
@@ -60,8 +70,8 @@ export class StreamedRows {
   /** The same as a full read of the archive tells. */
   contents(): DumpedTable[] {
     const asText = (sum: RowHashSum | undefined): string | null => (sum ? fingerprintText(sum) : null);
-    const tables: DumpedTable[] = [...this.tables.values()].map(({copy, block}) => {
-      return {...copy, rows: block.rows, fingerprint: asText(block.sum)};
+    const tables: DumpedTable[] = [...this.tables.values()].map(({copy, block, sum}) => {
+      return {...copy, rows: block.rows, fingerprint: asText(sum)};
     });
     if (this.largeObjectCount > 0) {
       const fingerprint = asText(this.largeObjects);

@@ -30,36 +30,56 @@ const newline = 0x0a;
 /** Bytes that COPY wants as a backslash and a letter. */
 const letters = new Map([[0x08, 0x62], [0x09, 0x74], [0x0a, 0x6e], [0x0b, 0x76], [0x0c, 0x66], [0x0d, 0x72]]); // prettier-ignore
 
+/** An escape takes twelve bytes at most: two halves of a character. */
+const longestEscape = 12;
+
 /** Rows of one COPY: `begin`, then each column's value in order, then `endRow`. */
 export class CopyText {
   private full: Buffer[] = [];
   private block: Buffer = Buffer.allocUnsafeSlow(blockBytes);
   private length = 0;
+  /** The line of the row that has begun and not ended. */
+  line: number | undefined;
+  /** The kind of the value whose end `rest` has not seen: `raw` is a string that stays JSON. */
+  private opened: 'string' | 'raw' | 'word' | undefined;
 
-  /** @param jsonBytes length of all values of the row together; @param fields how many it has at most */
-  begin(line: number, jsonBytes: number, fields: number): void {
+  /**
+   * Makes room for a row, or for a part of one.
+   * @param jsonBytes length of all its values together; @param fields how many it has at most
+   */
+  reserve(jsonBytes: number, fields: number): void {
     const needed = room(jsonBytes, fields);
-    if (this.length + needed > this.block.length) {
-      if (this.length > 0) this.full.push(this.block.subarray(0, this.length));
-      this.block = Buffer.allocUnsafeSlow(Math.max(blockBytes, needed));
-      this.length = 0;
-    }
+    if (this.length + needed <= this.block.length) return;
+    if (this.length > 0) this.full.push(this.block.subarray(0, this.length));
+    this.block = Buffer.allocUnsafeSlow(Math.max(blockBytes, needed));
+    this.length = 0;
+  }
+
+  begin(line: number): void {
+    this.reserve(0, 0);
+    this.line = line;
+    this.opened = undefined;
     this.length += this.block.write(String(line), this.length, 'latin1');
   }
 
+  /** Whether the value that was begun last has not ended. */
+  get isOpen(): boolean {
+    return this.opened !== undefined;
+  }
+
   /**
-   * The value that starts at `start`; returns the position after it.
+   * The value that starts at `start`, all of it there; returns the position after it.
    * @throws JsonTextError where it is no JSON value
    */
   value(json: Buffer, start: number, form: ColumnForm): number {
-    this.block[this.length++] = tab;
     const byte = json[start];
-    if (byte === 0x6e) {
-      this.putNull();
-      return start + 4;
+    if (byte !== openBrace && byte !== openBracket) {
+      const end = this.rest(json, this.open(json, start, form), json.length, true);
+      if (this.opened === 'string' || this.opened === 'raw')
+        throw new JsonTextError(end, 'a string does not end');
+      return end;
     }
-    if (byte === quote && form !== 'json') return this.string(json, start + 1);
-    if (byte !== openBrace && byte !== openBracket && form !== 'json') return this.word(json, start);
+    this.tab();
     const end = skipJsonValue(json, start);
     if (form === 'array' && byte === openBracket) {
       const literal = Buffer.from(arrayLiteral(json, start));
@@ -70,18 +90,49 @@ export class CopyText {
     return end;
   }
 
-  /** Bytes that are a column's text as they are. */
-  whole(bytes: Buffer, start: number, end: number): void {
+  /**
+   * Begins the string, number or word at `start`, of which four bytes must be there; `rest` takes what follows.
+   * @throws JsonTextError where it is something else
+   */
+  open(json: Buffer, start: number, form: ColumnForm): number {
+    this.tab();
+    const byte = json[start] ?? 0;
+    if (byte === 0x6e) {
+      this.putNull();
+      return start + 4;
+    }
+    if (byte === quote) {
+      this.opened = form === 'json' ? 'raw' : 'string';
+      if (form === 'json') this.byte(quote);
+      return start + 1;
+    }
+    if (!isWordByte(byte)) throw new JsonTextError(start, 'a value was expected');
+    this.opened = 'word';
+    return start;
+  }
+
+  /**
+   * What there is of an opened value; returns the position up to which it was taken. Of an escape all must be there.
+   * @param isLast whether nothing follows after `end`
+   * @throws JsonTextError where the value does not go on as JSON does
+   */
+  rest(json: Buffer, start: number, end: number, isLast: boolean): number {
+    if (this.opened === undefined) return start;
+    return this.opened === 'word' ? this.word(json, start, end) : this.string(json, start, end, isLast);
+  }
+
+  /** Goes on to the next column. */
+  tab(): void {
     this.block[this.length++] = tab;
-    this.text(bytes, start, end);
   }
 
   null(): void {
-    this.block[this.length++] = tab;
+    this.tab();
     this.putNull();
   }
 
   endRow(): void {
+    this.line = undefined;
     this.block[this.length++] = newline;
   }
 
@@ -101,28 +152,42 @@ export class CopyText {
   }
 
   /** A number, true or false. */
-  private word(json: Buffer, start: number): number {
+  private word(json: Buffer, start: number, end: number): number {
     const {block} = this;
     let {length} = this;
     let at = start;
-    for (let byte = json[at] ?? 0; isWordByte(byte); byte = json[++at] ?? 0) block[length++] = byte;
-    if (at === start) throw new JsonTextError(at, 'a value was expected');
+    for (; at < end; at++) {
+      const byte = json[at] ?? 0;
+      if (!isWordByte(byte)) {
+        this.opened = undefined;
+        break;
+      }
+      block[length++] = byte;
+    }
     this.length = length;
     return at;
   }
 
   /** From behind the opening quote to behind the closing one. */
-  private string(json: Buffer, start: number): number {
+  private string(json: Buffer, start: number, end: number, isLast: boolean): number {
     const {block} = this;
+    const isRaw = this.opened === 'raw';
     let {length} = this;
     let at = start;
-    for (;;) {
+    for (; at < end;) {
       const byte = json[at] ?? 0;
-      if (byte === quote) break;
+      if (byte === quote) {
+        this.opened = undefined;
+        this.length = length;
+        if (isRaw) this.byte(quote);
+        return at + 1;
+      }
       if (byte < 0x20) throw new JsonTextError(at, 'a string holds a control character or does not end');
       if (byte === backslash) {
+        if (!isLast && end - at < longestEscape) break;
         this.length = length;
-        at = this.escape(json, at + 1);
+        if (isRaw) this.text(json, at, at + 2);
+        at = isRaw ? at + 2 : this.escape(json, at + 1);
         length = this.length;
       } else {
         block[length++] = byte;
@@ -130,7 +195,7 @@ export class CopyText {
       }
     }
     this.length = length;
-    return at + 1;
+    return at;
   }
 
   /** From behind a backslash to behind the escape. */
@@ -157,7 +222,8 @@ export class CopyText {
     return end;
   }
 
-  private text(bytes: Buffer, start: number, end: number): void {
+  /** Bytes that are a column's text as they are. */
+  text(bytes: Buffer, start: number, end: number): void {
     for (let at = start; at < end; at++) this.byte(bytes[at] ?? 0);
   }
 

@@ -4,10 +4,11 @@ import {beginCopy, type CopyInput} from '../postgres/copy-into.js';
 import type {Session} from '../postgres/client.js';
 import {CopyText} from './copy-text.js';
 import {isDataException} from './data-exception.js';
-import {jsonMembers, JsonTextError, memberName} from './json-text.js';
+import {JsonTextError} from './json-text.js';
 import type {OrderFile} from './order-file.js';
 import {invalidOrderFile} from './order-file-error.js';
-import {changedTypes, type StagedField, type StagedTable} from './staged-table.js';
+import {LayoutRows, LinkRows, MemberRows, type RowPart, type RowWriter} from './row-writers.js';
+import {changedTypes, type StagedTable} from './staged-table.js';
 
 type Tables = readonly (StagedTable | undefined)[];
 
@@ -22,29 +23,17 @@ export async function loadStaged(
   links: Tables,
 ): Promise<void> {
   const loads = new Loads(session, file);
-  const writers = rows.map(
-    (staged) => staged && (file.isFromOldScripts ? byMembers(staged) : byLayout(staged)),
+  const rowWriters = rows.map(
+    (staged) =>
+      staged && (file.isFromOldScripts ? new MemberRows(staged.fields) : new LayoutRows(staged.fields)),
   );
+  const linkWriters = links.map((staged) => staged && new LinkRows(staged));
   try {
     await file.send({
-      row: (table, line, json, start, end) => {
-        const [staged, write] = [rows[table], writers[table]];
-        if (!staged || !write) return;
-        loads.add(staged, line, (copy) => {
-          copy.begin(line, end - start, staged.fields.length);
-          write(copy, json, start, end);
-        });
-      },
-      link: (table, line, json) => {
-        const staged = links[table];
-        if (!staged) return;
-        loads.add(staged, line, (copy) => {
-          copy.begin(line, json.length, staged.keyFields.length + staged.fields.length);
-          const parts = membersOf(json, 0);
-          writeMembers(copy, json, parts.get('key'), staged.keyFields);
-          writeMembers(copy, json, parts.get('values'), staged.fields);
-        });
-      },
+      row: (table, line, json, start, end, isLast) =>
+        loads.add(rows[table], rowWriters[table], {line, json, start, end, isLast}),
+      link: (table, line, json, start, end, isLast) =>
+        loads.add(links[table], linkWriters[table], {line, json, start, end, isLast}),
       drain: () => loads.drain(),
     });
     await loads.drain();
@@ -53,57 +42,6 @@ export async function loadStaged(
     await loads.abandon();
     throw error;
   }
-}
-
-/** Makes the columns of one row of a COPY out of the JSON text `json[start..end)`. */
-type RowWriter = (copy: CopyText, json: Buffer, start: number, end: number) => void;
-
-/** Rows as the server wrote them: the columns in the order of the metadata, and no spaces. */
-function byLayout({fields}: StagedTable): RowWriter {
-  const steps = fields.map(({name, form}, index) => ({
-    before: Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`),
-    form,
-  }));
-  const after = Buffer.from(fields.length === 0 ? '{}' : '}');
-  return (copy, json, start, end) => {
-    let at = start;
-    for (const {before, form} of steps) at = copy.value(json, expect(json, at, before), form);
-    if (expect(json, at, after) !== end) throw new JsonTextError(at, 'something follows after its end');
-  };
-}
-
-/** The position after `text`, which must stand at `at`. */
-function expect(json: Buffer, at: number, text: Buffer): number {
-  const {length} = text;
-  for (let index = 0; index < length; index++) {
-    if (json[at + index] !== text[index]) throw new JsonTextError(at, `${text.toString()} was expected`);
-  }
-  return at + length;
-}
-
-/** Rows whose members may stand in any order. */
-function byMembers({fields}: StagedTable): RowWriter {
-  return (copy, json, start) => writeMembers(copy, json, start, fields);
-}
-
-function writeMembers(
-  copy: CopyText,
-  json: Buffer,
-  start: number | undefined,
-  fields: readonly StagedField[],
-): void {
-  const values = start === undefined ? new Map<string, number>() : membersOf(json, start);
-  for (const {name, form} of fields) {
-    const at = values.get(name);
-    if (at === undefined) copy.null();
-    else copy.value(json, at, form);
-  }
-}
-
-/** Where the values of an object begin. */
-function membersOf(json: Buffer, start: number): Map<string, number> {
-  const {members} = jsonMembers(json, start);
-  return new Map(members.map((member) => [memberName(json, member), member.valueStart]));
 }
 
 /** The COPY statements, one after the other; as a rule the lines of a table stand together and need but one. */
@@ -116,16 +54,22 @@ class Loads {
     private readonly file: OrderFile,
   ) {}
 
-  /** @param write makes one row */
-  add(staged: StagedTable, line: number, write: (copy: CopyText) => void): void {
+  /** Takes a row, or a part of one; returns the position up to which it was taken. */
+  add(staged: StagedTable | undefined, writer: RowWriter | undefined, part: RowPart): number {
+    if (!staged || !writer) return part.end;
     let copy = this.waiting.get(staged);
     if (!copy) this.waiting.set(staged, (copy = new CopyText()));
     try {
-      write(copy);
-      copy.endRow();
+      const taken = writer.take(copy, part);
+      if (part.isLast) copy.endRow();
+      return taken;
     } catch (error) {
       if (!(error instanceof JsonTextError)) throw error;
-      throw invalidOrderFile(this.file.path, `line ${line}`, `the row cannot be read (${error.message})`);
+      throw invalidOrderFile(
+        this.file.path,
+        `line ${part.line}`,
+        `the row cannot be read (${error.message})`,
+      );
     }
   }
 
@@ -133,8 +77,8 @@ class Loads {
   async drain(): Promise<void> {
     for (const [staged, copy] of this.waiting) {
       const blocks = copy.take();
-      if (blocks.length === 0) this.waiting.delete(staged);
-      else await this.send(staged, blocks);
+      if (blocks.length === 0 && copy.line === undefined) this.waiting.delete(staged);
+      else if (blocks.length > 0) await this.send(staged, blocks);
     }
   }
 

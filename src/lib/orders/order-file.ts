@@ -1,11 +1,15 @@
 /** What both kinds of order backups look like to a restore: tables with rows, and links to set again. */
 
-/** Takes what a file holds, in the order of the file; buffers are valid until `drain` has ended. */
+/** Takes what a file holds, in the order of the file, long rows in parts; buffers are valid until `drain` has ended. */
 export interface OrderFileSink {
-  /** A row of `tables[table]`: its JSON text is `buffer[start..end)`; `line` counts from 1 over the whole file. */
-  row(table: number, line: number, buffer: Buffer, start: number, end: number): void;
-  /** A link of `relinked[table]`: JSON text with the members `key` and `values`. */
-  link(table: number, line: number, json: Buffer): void;
+  /**
+   * A row of `tables[table]`, or a part of it: its JSON text is `buffer[start..end)`; `line` counts from 1 over the whole file.
+   * @returns the position up to which the part was taken; what is left comes again with what follows, but the last part, `isLast`, is
+   *   taken whole
+   */
+  row(table: number, line: number, buffer: Buffer, start: number, end: number, isLast: boolean): number;
+  /** A link of `relinked[table]` in the same manner: the JSON text of its members `key` and `values`, in this order. */
+  link(table: number, line: number, buffer: Buffer, start: number, end: number, isLast: boolean): number;
   /** Waits until what was given is taken; called after every piece of the file. */
   drain(): Promise<void>;
 }

@@ -58,10 +58,13 @@ async function expectedSums(
     parts.map((each) => [file.tables.indexOf(each.file), {each, sum: createRowHashSum()}]),
   );
   await file.send({
-    row: (table, line, json, start, end) => {
-      if (isChosen(line)) running.get(table)?.sum.add(json, start, end);
+    row: (table, line, json, start, end, isLast) => {
+      const sum = isChosen(line) ? running.get(table)?.sum : undefined;
+      sum?.append(json, start, end);
+      if (isLast) sum?.endRow();
+      return end;
     },
-    link: () => undefined,
+    link: (_table, _line, _json, _start, end) => end,
     drain: () => Promise.resolve(),
   });
   for (const {each, sum} of running.values()) sums.set(each, `${sum.rows} ${sum.digest()}`);

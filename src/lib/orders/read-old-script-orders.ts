@@ -229,7 +229,7 @@ class Sender implements TopLevelTaker {
 
   private send(name: string, text: Buffer, start: number, end: number, isWanted: boolean): void {
     const table = this.indexOf(name);
-    if (isWanted && table !== undefined) this.sink.row(table, ++this.rows, text, start, end);
+    if (isWanted && table !== undefined) this.sink.row(table, ++this.rows, text, start, end, true);
     if (this.fromNested.size === 0) return;
     for (const {target, elements} of nestedRows(text, jsonMembers(text, start).members, name)) {
       for (const element of elements) {

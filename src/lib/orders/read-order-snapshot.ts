@@ -59,6 +59,18 @@ interface Section {
   readonly sum: RowHashSum;
 }
 
+/** A line, or what there is of it. */
+interface LinePart {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+  readonly line: number;
+  readonly isLast: boolean;
+}
+
+/** Bytes that can stand behind the text of an entry: a brace, and a comma; and the brace that ends the text. */
+const longestEntryEnd = 3;
+
 type Place = 'metadata' | 'rows' | 'row lines' | 'relinked' | 'link lines' | 'end';
 
 const comma = 0x2c;
@@ -75,6 +87,8 @@ class SnapshotScanner {
   /** Index of the section that the next line may belong to. */
   private current = 0;
   private hasComma = true;
+  /** The line of which a part was read. */
+  private openLine = 0;
   private lastLine = 0;
 
   constructor(
@@ -90,8 +104,19 @@ class SnapshotScanner {
     throw this.invalid(line, `the file ends inside a line, or the line is too long (${bytes} bytes)`);
   }
 
-  line(buffer: Buffer, start: number, end: number, line: number): void {
+  line(buffer: Buffer, start: number, end: number, line: number, isLast: boolean): number {
     this.lastLine = line;
+    const isEntry = line === this.openLine || buffer[start] === openingBrace;
+    if (isEntry && this.place === 'row lines')
+      return this.readEntry(this.rowSections, {buffer, start, end, line, isLast});
+    if (isEntry && this.place === 'link lines')
+      return this.readEntry(this.linkSections, {buffer, start, end, line, isLast});
+    if (this.place === 'metadata' && !isLast) return start;
+    this.takeWhole(buffer, start, end, line);
+    return end;
+  }
+
+  private takeWhole(buffer: Buffer, start: number, end: number, line: number): void {
     switch (this.place) {
       case 'metadata':
         this.readMetadata(buffer.subarray(start, end));
@@ -102,10 +127,6 @@ class SnapshotScanner {
         this.place = 'row lines';
         return;
       case 'row lines':
-        if (buffer[start] === openingBrace) {
-          this.readEntry(this.rowSections, buffer, start, end, line);
-          return;
-        }
         this.endOfList(this.rowSections, line);
         this.expect(buffer, start, end, line, endOfRows);
         this.place = 'relinked';
@@ -117,10 +138,6 @@ class SnapshotScanner {
         this.hasComma = true;
         return;
       case 'link lines':
-        if (buffer[start] === openingBrace) {
-          this.readEntry(this.linkSections, buffer, start, end, line);
-          return;
-        }
         this.endOfList(this.linkSections, line);
         this.expect(buffer, start, end, line, lineOf(snapshotMarks.end));
         this.place = 'end';
@@ -200,34 +217,41 @@ class SnapshotScanner {
     }
   }
 
-  private readEntry(sections: Section[], buffer: Buffer, start: number, lineEnd: number, line: number): void {
-    if (!this.hasComma) throw this.invalid(line, 'the line before has no comma at its end');
-    let end = lineEnd;
-    this.hasComma = buffer[end - 1] === comma;
-    if (this.hasComma) end -= 1;
-    const section = this.sectionOf(sections, buffer, start, end, line);
-    const textStart = start + section.prefix.length;
-    const textEnd = end - 1;
-    if (textEnd <= textStart || buffer[textEnd] !== closingBrace || buffer[textEnd - 1] !== closingBrace) {
-      throw this.invalid(line, 'the line is cut');
+  /** A line of a list, or a part of one; returns the position up to which it was taken. */
+  private readEntry(sections: Section[], {buffer, start, end, line, isLast}: LinePart): number {
+    const isFirst = line !== this.openLine;
+    this.openLine = line;
+    let section = sections[this.current];
+    let textStart = start;
+    if (isFirst) {
+      if (!this.hasComma) throw this.invalid(line, 'the line before has no comma at its end');
+      section = this.sectionOf(sections, buffer, start, end, line);
+      textStart = start + section.prefix.length;
     }
-    section.sum.add(buffer, textStart, textEnd);
+    if (!section) throw this.invalid(line, 'the line is cut');
+    let textEnd = end - longestEntryEnd;
+    if (isLast) {
+      this.hasComma = buffer[end - 1] === comma;
+      textEnd = this.hasComma ? end - 2 : end - 1;
+      if (textEnd <= textStart || buffer[textEnd] !== closingBrace || buffer[textEnd - 1] !== closingBrace)
+        throw this.invalid(line, 'the line is cut');
+    }
+    const kind = sections === this.rowSections ? 'row' : 'link';
+    const taken = this.sink?.[kind](this.current, line, buffer, textStart, textEnd, isLast) ?? textEnd;
+    if (isFirst && !isLast && taken === textStart) {
+      this.openLine = 0; // it comes again from its beginning
+      return start;
+    }
+    section.sum.append(buffer, textStart, taken);
+    if (!isLast) return taken;
+    section.sum.endRow();
     if (section.sum.rows > section.table.rows) {
       throw this.invalid(
         line,
         `${section.table.table} has more rows than the ${section.table.rows} that were written`,
       );
     }
-    if (!this.sink) return;
-    if (sections === this.rowSections) {
-      this.sink.row(this.current, line, buffer, textStart, textEnd);
-    } else {
-      this.sink.link(
-        this.current,
-        line,
-        Buffer.concat([brace, buffer.subarray(textStart, textEnd), closing]),
-      );
-    }
+    return end;
   }
 
   /** The section a line belongs to; sections follow each other in the order of the metadata. */
@@ -280,6 +304,3 @@ class SnapshotScanner {
     return invalidOrderFile(this.path, `line ${line}`, what);
   }
 }
-
-const brace = Buffer.from('{');
-const closing = Buffer.from('}');

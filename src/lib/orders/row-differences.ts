@@ -27,7 +27,7 @@ export async function refuseDifference(
     ? [`JOIN ${textsTable} x ON x.line = s.line`, 'x.doc']
     : ['', rowJsonExpression('s', json.staged)];
   const rows = await session.query(
-    `SELECT s.line, CASE WHEN t.ctid IS NULL THEN 'be missing' ELSE 'read ' || ${stored} END AS now, count(*) OVER () AS count
+    `SELECT s.line, CASE WHEN t.ctid IS NULL THEN 'be missing' ELSE 'read ' || pg_catalog.left(${stored}, ${shownCharacters}) END AS now, count(*) OVER () AS count
        FROM ${temp} s ${texts} LEFT JOIN ${fromRelation(target)} t ON ${sameKey(staged)}
       WHERE s.reason IS NULL AND (t.ctid IS NULL OR ${stored} <> ${wanted}) ORDER BY s.line LIMIT 3`,
   );
@@ -36,7 +36,7 @@ export async function refuseDifference(
   throw different(
     staged,
     `${rows[0]?.['count'] ?? ''} of ${restored} rows`,
-    rows.map((row) => `line ${row['line'] ?? ''} would ${(row['now'] ?? '').slice(0, 400)}`),
+    rows.map((row) => `line ${row['line'] ?? ''} would ${row['now'] ?? ''}`),
   );
 }
 
@@ -52,6 +52,9 @@ export function different({file}: StagedTable, what: string, details: readonly s
   );
 }
 
+/** Of a row that differs. */
+const shownCharacters = 400;
+
 const textsTable = 'pg_temp.destino_texts';
 
 /** The file's own text of each row of the table. */
@@ -62,13 +65,18 @@ async function loadTexts(session: Session, file: OrderFile, staged: StagedTable)
   const input = await beginCopy(session, `COPY ${textsTable} (line, doc) FROM STDIN`);
   try {
     await file.send({
-      row: (table, line, json, start, end) => {
-        if (table !== wanted) return;
-        copy.begin(line, end - start, 1);
-        copy.whole(json, start, end);
-        copy.endRow();
+      row: (table, line, json, start, end, isLast) => {
+        if (table !== wanted) return end;
+        copy.reserve(end - start, 1);
+        if (copy.line !== line) {
+          copy.begin(line);
+          copy.tab();
+        }
+        copy.text(json, start, end);
+        if (isLast) copy.endRow();
+        return end;
       },
-      link: () => undefined,
+      link: (_table, _line, _json, _start, end) => end,
       drain: async () => {
         for (const block of copy.take()) await input.write(block);
       },

@@ -1,7 +1,9 @@
 /** What a restore over a live database would cost: rows and columns that only one side has, table by table. */
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {createLineSplitter, decodeFields, pickFields, readCopyRows} from '../archive/copy-rows.js';
+import {takeRows} from '../archive/copy-block.js';
+import {decodeFields, pickFields, RowShortener, shortKey} from '../archive/copy-rows.js';
+import {createCopyStream} from '../archive/copy-stream.js';
 import {type DumpedTable, largeObjectTable} from '../archive/dump-contents.js';
 import {fingerprintDatabase, pinAsDump} from '../archive/fingerprint.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
@@ -62,12 +64,14 @@ const mostKeys = 10_000;
  */
 export async function compareWithLive(input: ComparisonInput): Promise<LiveComparison> {
   const {tables, isWithoutRows, target, signal} = input;
-  const isChosen = (table: Named): boolean => tables.some((other) => isSame(table, other));
+  const chosen = new Set(tables.map(keyOf));
+  const isChosen = (table: Named): boolean => chosen.has(keyOf(table));
   const live = await withSession(target, inspectColumns, {signal});
   const {losses, migrations} = isWithoutRows
     ? {losses: await countRows(target, live.filter(isChosen), signal), migrations: noMigrations}
     : await compareRows(input, await findUnequal(target, pairTables(live, tables), signal));
-  const missing = tables.filter((table) => !live.some((other) => isSame(table, other)));
+  const present = new Set(live.map(keyOf));
+  const missing = tables.filter((table) => !present.has(keyOf(table)));
   const foreign = live.filter((table) => !isChosen(table));
   return {
     wouldLose: [
@@ -113,6 +117,7 @@ interface Named {
   readonly name: string;
 }
 
+const keyOf = ({schema, name}: Named): string => JSON.stringify([schema, name]);
 const isSame = (a: Named, b: Named): boolean => a.schema === b.schema && a.name === b.name;
 const nameOf = (table: Named): string => `${table.schema}.${table.name}`;
 
@@ -129,8 +134,9 @@ function emptyLoss(table: Named): TableLoss {
 }
 
 function pairTables(live: readonly TableColumns[], dumped: readonly DumpedTable[]): Pair[] {
+  const byName = new Map(live.map((table) => [keyOf(table), table]));
   return dumped.flatMap((table) => {
-    const found = live.find((other) => isSame(table, other));
+    const found = byName.get(keyOf(table));
     if (!found) return [];
     return [
       {live: found, dumped: table, columns: table.columns.filter((column) => found.columns.includes(column))},
@@ -188,7 +194,7 @@ class TableComparison {
     };
   }
 
-  add(side: Side, line: Buffer): Promise<void> | undefined {
+  add(side: Side, line: Buffer): void {
     const positions = this.positions[side];
     for (const position of positions.times) {
       const value = pickFields(line, [position]).toString('latin1');
@@ -200,7 +206,8 @@ class TableComparison {
       if (name !== null && name !== undefined) this.migrations[side].add(name);
     }
     const row = pickFields(line, positions.row);
-    return this.buckets.add(side, positions.key.length === 0 ? row : pickFields(line, positions.key), row);
+    const key = positions.key.length === 0 ? row : pickFields(line, positions.key);
+    this.buckets.add(side, shortKey(key), row);
   }
 
   async result(hasDetails: boolean): Promise<TableLoss> {
@@ -265,19 +272,26 @@ async function compareRows(
 }
 
 async function readBackupRows(input: ComparisonInput, tables: readonly TableComparison[]): Promise<void> {
-  const byName = new Map(
-    tables.map((table) => [JSON.stringify([table.pair.dumped.schema, table.pair.dumped.name]), table]),
-  );
-  let current: {of: object; table: TableComparison | undefined} | undefined;
-  const read = (sql: AsyncIterable<Buffer>): Promise<void> =>
-    readCopyRows(sql, (statement, row) => {
-      if (current?.of === statement) return current.table?.add('backup', row);
-      const previous = current?.table;
-      const table = byName.get(JSON.stringify([statement.schema, statement.name]));
-      current = {of: statement, table};
-      const first = table?.add('backup', row);
-      return previous ? Promise.all([previous.buckets.settle(), first]).then(() => undefined) : first;
-    });
+  const byName = new Map(tables.map((table) => [keyOf(table.pair.dumped), table]));
+  let current: TableComparison | undefined;
+  let previous: TableComparison[] = [];
+  const take = (table: TableComparison, row: Buffer): void => {
+    if (current && current !== table) previous.push(current);
+    current = table;
+    table.add('backup', row);
+  };
+  const rows = createCopyStream(false, (statement) => {
+    const table = byName.get(keyOf(statement));
+    return table && new RowShortener((row) => take(table, row));
+  });
+  const read = async (sql: AsyncIterable<Buffer>): Promise<void> => {
+    for await (const chunk of sql) {
+      rows.write(chunk);
+      for (const table of previous) await table.buckets.settle();
+      previous = [];
+      await current?.buckets.flush();
+    }
+  };
   if (!input.pgRestore) return read(openPlainDump(input.source.dump));
   const options = {...readingOptions, dataOnly: true};
   await streamArchive(input.pgRestore, input.source.dump, options, read, input.signal);
@@ -293,12 +307,10 @@ async function readLiveRows(
   const source = quoteQualified(live.schema, live.name);
   // COPY of a table without columns would be a syntax error; its rows are as many empty lines.
   const statement = copyOf(columns.length === 0 ? `(SELECT FROM ONLY ${source})` : `${source} (${list})`);
-  const splitter = createLineSplitter();
-  await copyOut(session, statement, async (chunk) => {
-    for (const line of splitter.lines(chunk)) {
-      const pending = table.add('live', line);
-      if (pending) await pending;
-    }
+  const rows = new RowShortener((row) => table.add('live', row));
+  await copyOut(session, statement, (chunk) => {
+    takeRows(chunk, rows);
+    return table.buckets.flush();
   });
 }
 
@@ -327,8 +339,10 @@ async function countRows(
 
 function describeSchema(live: readonly TableColumns[], dumped: readonly DumpedTable[]): string[] {
   const lines: string[] = [];
+  const byName = new Map(dumped.map((table) => [keyOf(table), table]));
+  const present = new Set(live.map(keyOf));
   for (const table of live) {
-    const other = dumped.find((candidate) => isSame(candidate, table));
+    const other = byName.get(keyOf(table));
     if (!other) {
       lines.push(`table ${nameOf(table)}: only live`);
       continue;
@@ -341,7 +355,7 @@ function describeSchema(live: readonly TableColumns[], dumped: readonly DumpedTa
     }
   }
   for (const table of dumped) {
-    if (!isSame(table, largeObjectTable) && !live.some((candidate) => isSame(candidate, table))) {
+    if (!isSame(table, largeObjectTable) && !present.has(keyOf(table))) {
       lines.push(`table ${nameOf(table)}: only in the backup`);
     }
   }

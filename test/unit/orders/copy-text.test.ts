@@ -8,7 +8,8 @@ import {JsonTextError} from '../../../src/lib/orders/json-text.js';
 function copied(json: string, form: ColumnForm = 'text'): {line: string; end: number} {
   const bytes = Buffer.from(`${json},`);
   const copy = new CopyText();
-  copy.begin(7, bytes.length, 1);
+  copy.begin(7);
+  copy.reserve(bytes.length, 1);
   const end = copy.value(bytes, 0, form);
   copy.endRow();
   return {line: Buffer.concat(copy.take()).toString(), end};
@@ -112,10 +113,12 @@ describe('a JSON value as the text of a column', () => {
     const lines: string[] = [];
     for (const [index, json] of rows.entries()) {
       const bytes = Buffer.from(json);
-      copy.begin(index, 2 * bytes.length, 3);
+      copy.begin(index);
+      copy.reserve(2 * bytes.length, 3);
       copy.value(bytes, 0, 'text');
       copy.null();
-      copy.whole(bytes, 0, bytes.length);
+      copy.tab();
+      copy.text(bytes, 0, bytes.length);
       copy.endRow();
       if (index % 700 === 0) lines.push(Buffer.concat(copy.take()).toString());
     }

@@ -5,13 +5,13 @@ import fc from 'fast-check';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {createRowHashSum} from '../../../src/lib/archive/row-hash.js';
 import {AppError} from '../../../src/lib/errors.js';
-import type {OrderFile} from '../../../src/lib/orders/order-file.js';
+import type {OrderFile, OrderFileSink} from '../../../src/lib/orders/order-file.js';
 import {openOrderFile} from '../../../src/lib/orders/open-order-file.js';
 import {tempFolder} from '../../support/run-cli.js';
 
 const orders = ['{"id":1,"note":"a, }} \\" {"}', '{"id":2,"note":"ñ 🥟"}', '{"id":3,"note":null}'];
 const items = ['{"id":10,"order":1,"big":9007199254740993}', '{"id":11,"order":2,"big":1.10}'];
-const links = ['"key":{"id":7},"values":{"order":1}'];
+const link = '"key":{"id":7},"values":{"order":1}';
 
 let folder: string;
 let path: string;
@@ -23,11 +23,12 @@ function checksum(rows: readonly string[]): string {
   return sum.digest();
 }
 
+const column = (name: string) => ({name, type: 'integer', generated: false, identity: null, asText: false});
+const table = (name: string, rows: readonly string[], columns: string[], key: string[]) => ({
+  table: `public.${name}`, schema: 'public', name, rows: rows.length, checksum: checksum(rows), columns: columns.map(column), key,
+}); // prettier-ignore
+
 function metadata(change: Record<string, unknown> = {}): Record<string, unknown> {
-  const column = (name: string) => ({name, type: 'integer', generated: false, identity: null, asText: false});
-  const table = (name: string, rows: readonly string[], columns: string[], key: string[]) => ({
-    table: `public.${name}`, schema: 'public', name, rows: rows.length, checksum: checksum(rows), columns: columns.map(column), key,
-  }); // prettier-ignore
   return {
     schemaVersion: 1,
     kind: 'order-backup',
@@ -50,31 +51,40 @@ function metadata(change: Record<string, unknown> = {}): Record<string, unknown>
       table('orders', orders, ['id', 'note'], ['id']),
       table('items', items, ['id', 'order', 'big'], ['id']),
     ],
-    relinked: [table('reviews', links, ['order'], ['id'])],
+    relinked: [table('reviews', [link], ['order'], ['id'])],
     totalRows: 5,
     ...change,
   };
 }
 
-function textOf(head: Record<string, unknown> = metadata()): string {
+function textOf(head = metadata(), orderRows = orders, links = [link]): string {
   const lines = [
-    ...orders.map((row) => `{"table":"public.orders","row":${row}}`),
+    ...orderRows.map((row) => `{"table":"public.orders","row":${row}}`),
     ...items.map((row) => `{"table":"public.items","row":${row}}`),
   ];
-  const relinked = links.map((link) => `{"table":"public.reviews",${link}}`);
+  const relinked = links.map((text) => `{"table":"public.reviews",${text}}`);
   return `{"metadata":${JSON.stringify(head)}  ,\n"rows":[\n${lines.join(',\n')}\n],\n"relinked":[\n${relinked.join(',\n')}\n]}\n`;
 }
 
 async function contentOf(file: OrderFile): Promise<string[]> {
   const content: string[] = [];
-  await file.send({
-    row: (table, _line, buffer, start, end) =>
-      void content.push(`${table} ${buffer.toString('utf8', start, end)}`),
-    link: (table, _line, json) => void content.push(`link ${table} ${json.toString()}`),
-    drain: () => Promise.resolve(),
-  });
+  let parts: string[] = [];
+  const sink =
+    (kind: string): OrderFileSink['row'] =>
+    (table, _line, buffer, start, end, isLast) => {
+      const taken = takes(buffer, start, end, isLast);
+      parts.push(buffer.toString('latin1', start, taken));
+      if (isLast) content.push(`${kind}${table} ${Buffer.from(parts.join(''), 'latin1').toString()}`);
+      if (isLast) parts = [];
+      return taken;
+    };
+  await file.send({row: sink(''), link: sink('link '), drain: () => Promise.resolve()});
   return content;
 }
+
+/** Of long rows a part, and of some parts all but 100 bytes, as one would that cannot take half of what stands there. */
+const takes = (buffer: Buffer, start: number, end: number, isLast: boolean): number =>
+  isLast || buffer[start] === 0x78 ? end : end - 100;
 
 async function read(bytes: Buffer | string): Promise<string[]> {
   await writeFile(path, bytes);
@@ -115,8 +125,28 @@ describe('the reader of order backups', () => {
     expect(original).toEqual([
       ...orders.map((row) => `0 ${row}`),
       ...items.map((row) => `1 ${row}`),
-      `link 0 {${links[0] ?? ''}}`,
+      `link 0 ${link}`,
     ]);
+  });
+
+  it('hands over rows and links that are too long to be held whole in parts, and refuses what is wrong in them', async () => {
+    const long = (id: number): string => `{"id":${id},"note":"${'é }}, \\"'.repeat(400_000)}"}`;
+    const rows = [long(1), '{"id":2,"note":""}', long(3)];
+    const longLink = `"key":{"id":7},"values":${long(4)}`;
+    const tables = [table('orders', rows, ['id', 'note'], ['id']), metadata()['tables']]
+      .flat()
+      .toSpliced(1, 1);
+    const relinked = [table('reviews', [longLink], ['id', 'note'], ['id'])];
+    const text = textOf(metadata({tables, relinked}), rows, [longLink]);
+    const wanted = [
+      ...rows.map((row) => `0 ${row}`),
+      ...items.map((row) => `1 ${row}`),
+      `link 0 ${longLink}`,
+    ];
+    expect((await read(text)).map((row) => row.length)).toEqual(wanted.map((row) => row.length));
+    expect(await read(text)).toEqual(wanted);
+    expect(await refusal(text.replace('é }}', 'è }}'))).toContain('their checksum differs');
+    expect(await refusal(text.replace('"}},\n', '",\n'))).toContain('the line is cut');
   });
 
   it('reads valid JSON', () => {
