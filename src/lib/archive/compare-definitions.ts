@@ -108,8 +108,10 @@ export function compareDefinitions(
     present.delete(key);
     differences.push(...compareItem(item, other, limits, owners, skip));
   }
+  const named = new Set(expected.map(({schema, name}) => JSON.stringify([schema, name])));
   for (const item of present.values()) {
-    if (limits.extras !== undefined && item.definition.type !== 'ACL')
+    // A dump writes no rights where they are PostgreSQL's own, so those on its objects count.
+    if (limits.extras !== undefined && !areRightsOn(named, item.definition))
       skip(limits.extras, nameOf(item.definition));
     else differences.push(...compareItem(undefined, item, limits, owners, skip));
   }
@@ -119,6 +121,17 @@ export function compareDefinitions(
     differences,
     notCompared: [...skipped].map(([why, names]) => `${why}: ${inShort([...new Set(names)])}`),
   };
+}
+
+/** Whether they are rights on one of the objects, or on the schema that every database has. */
+function areRightsOn(named: ReadonlySet<string>, {type, schema, name}: DumpDefinition): boolean {
+  if (type !== 'ACL') return false;
+  if (name === 'SCHEMA public') return true;
+  const object = name.replace(/^(?:FOREIGN DATA WRAPPER|FOREIGN SERVER|LARGE OBJECT|[A-Z]+) /, '');
+  const ends = [object.length];
+  if (name.startsWith('COLUMN '))
+    for (let end = object.lastIndexOf('.'); end > 0; end = object.lastIndexOf('.', end - 1)) ends.push(end);
+  return ends.some((end) => named.has(JSON.stringify([schema, object.slice(0, end)])));
 }
 
 /** Names listed in one line. */

@@ -78,12 +78,21 @@ async function compareObjects(
     return {
       catalog: [],
       notes: [],
-      notCompared: ['definitions, owners and grants (rows alone were restored)'],
+      notCompared: [
+        'definitions, owners and grants (rows alone were restored)',
+        ...(load.onlyTables.length > 0 ? ['sequences, which stay as they were (chosen tables)'] : []),
+        ...(source.refreshedViews.length > 0
+          ? [
+              `materialized views, which show the rows of before until REFRESH MATERIALIZED VIEW: ${source.refreshedViews.map(({schema, name}) => `${schema}.${name}`).join(', ')}`,
+            ]
+          : []),
+      ],
     };
   const isNew = way === 'create' || way === 'swap';
   const state = expectedState(load, source);
   const health = await withSession(target, (session) => inspectHealth(session, state, !isNew), {signal});
   const limits = limitsOf(load);
+  const isPart = source.backup?.content === 'tables';
   const {differences, notCompared} = await compareCatalog(context, {
     dump: source.dump,
     definitions: selection?.chosen ?? (await readDumpDefinitions(source, load.pgRestore, signal)),
@@ -95,6 +104,13 @@ async function compareObjects(
       ...limits,
       ...(isNew ? {} : {extras: 'what the backup does not have'}),
       ...(selection ? {grants: {why: 'which chosen tables come without'}} : {}),
+      ...(isPart
+        ? {
+            leftOut: (one) =>
+              limits.leftOut?.(one) ??
+              (one.name === 'SCHEMA public' ? 'what a backup of chosen tables does not have' : undefined),
+          }
+        : {}),
     },
   });
   const left = selection?.left.filter(({type}) => type !== 'ACL') ?? [];
@@ -166,13 +182,16 @@ export function joinOutcomes(
   );
 }
 
+const whatToSkip =
+  'See what fails, and keep the rest, in a database of its own: --target-db NAME --create-db --skip-errors (rows alone: --skip-errors in the same target).';
+
 /** A tool's failure as a failed restore, with what state things are in; errors with a telling code keep it. */
 export function asFailedRestore(error: unknown, state: string): unknown {
   if (!(error instanceof AppError)) return error;
-  const isGeneral = error.code === 'PG_RESTORE_FAILED' || error.code === 'QUERY_FAILED';
+  const isGeneral = ['PG_RESTORE_FAILED', 'QUERY_FAILED', 'RESTORE_FAILED'].includes(error.code);
   if (!isGeneral) return withState(error, state);
   return new AppError('RESTORE_FAILED', `${error.message} ${state}`, {
-    hint: error.hint,
+    hint: error.hint ?? whatToSkip,
     details: error.details,
     cause: error,
   });

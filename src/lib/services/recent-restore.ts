@@ -13,7 +13,8 @@ const recentMs = 24 * 3_600_000;
 
 /** Names both backups with their times and row counts. */
 export async function warnOfRecentRestore(context: RunContext, plan: RestorePlan): Promise<void> {
-  if (!plan.present || plan.way === 'create') return;
+  // Into an empty database, or into empty tables, nothing is replaced.
+  if (plan.way !== 'swap' && plan.way !== 'clean') return;
   const {settings, clock, warn} = context;
   const before = await lastRestore(context, plan);
   if (!before) return;

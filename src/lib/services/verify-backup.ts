@@ -306,7 +306,7 @@ function wayOut({code, exitCode, hint}: AppError, passed: ProofLevel | null, con
     if (code === 'DISK_FULL') return `Free space on that server. ${elsewhere}`;
     if (code === 'PERMISSION_DENIED') return `Use a role that may do this there. ${elsewhere}`;
     if (content !== 'whole' && exitCode === exitStatus.failed)
-      return 'It lacks what its tables refer to: test a backup of the whole database, or restore this one (restore --target-db NAME) into a database that has the rest.';
+      return 'It lacks what its tables refer to: test a backup of the whole database by a restore; this one by --level archive, which reads every row of it.';
     return hint ?? elsewhere;
   }
   return hint ?? 'Run it again once that is fixed.';

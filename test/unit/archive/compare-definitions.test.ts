@@ -165,3 +165,28 @@ it('lets the wording differ between major versions, never what decides about rig
       compareDefinitions([definition(type, 'x', one)], [definition(type, 'x', other)], {texts}).differences,
     ).toMatchObject([{differs: 'state'}]);
 });
+
+it('takes rights on what only the database has for no difference, and those on what the backup has for one', () => {
+  const table = definition('TABLE', 'orders', 'CREATE TABLE public.orders (id integer);');
+  const grant = (kind: string, name: string): DumpDefinition =>
+    definition('ACL', `${kind} ${name}`, `GRANT ALL ON ${kind} ${name} TO reader;`);
+  const found = [
+    table,
+    definition('TABLE', 'later', 'CREATE TABLE public.later (id integer);'),
+    grant('TABLE', 'later'),
+    grant('COLUMN', 'later.id'),
+    {...grant('SCHEMA', 'side'), schema: '-'},
+    grant('TABLE', 'orders'),
+    grant('COLUMN', 'orders.id'),
+    {...grant('SCHEMA', 'public'), schema: '-'},
+  ];
+  const {differences, notCompared} = compareDefinitions([table], found, {extras: 'only there'});
+  expect(differences.map(({object}) => object)).toEqual([
+    'public.TABLE orders',
+    'public.COLUMN orders.id',
+    'SCHEMA public',
+  ]);
+  expect(notCompared).toEqual([
+    'only there: public.later, public.TABLE later, public.COLUMN later.id, SCHEMA side',
+  ]);
+});
