@@ -17,8 +17,7 @@ import {type TestContext, testContext} from '../support/test-context.js';
 
 /** What a new project has of its own, and what is tied to one: migrations of the services, jobs, secrets, settings. */
 const tiedToProject = [
-  'rows | auth.schema_migrations', 'rows | storage.migrations', 'rows | realtime.', 'rows | cron.job', 'sequence | cron.jobid_seq',
-  'rows | vault.secrets', 'setting |', 'database |', 'sequence | realtime.',
+  'rows | auth.schema_migrations', 'rows | storage.migrations', 'rows | realtime.', 'rows | vault.secrets', 'setting |', 'database |', 'sequence | realtime.',
 ]; // prettier-ignore
 const withoutTied = (facts: readonly string[]): string[] =>
   facts.filter((line) => !tiedToProject.some((start) => line.startsWith(start)));
@@ -180,6 +179,28 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     );
     await expect(restore({backupFile}, fresh.project)).rejects.toMatchObject({code: 'RESTORE_FAILED'});
     expect(await roleOf(fresh.admin())).toEqual([]);
+  });
+
+  it('makes jobs of pg_cron anew in a new project, and keeps those that are there', async () => {
+    await emptyProject();
+    const jobsOf = ({admin}: SupabaseServer) =>
+      withSession(admin(), (session) =>
+        session.query('SELECT jobname, schedule, database, username, active FROM cron.job ORDER BY jobid'),
+      );
+    const run = ({project}: SupabaseServer, sql: string) =>
+      withSession(project, (session) => session.client.query(sql));
+    await run(
+      server,
+      `SELECT cron.schedule('*/5 * * * *', 'SELECT 1'), cron.schedule_in_database('paused', '0 4 * * *', 'VACUUM', 'postgres', NULL, false)`,
+    );
+    await asAdmin(`SELECT cron.schedule('theirs', '0 5 * * *', 'SELECT 2')`);
+    await run(fresh, `SELECT cron.schedule('nightly', '0 9 * * *', 'SELECT 3')`);
+    const backupFile = await backUp('custom');
+    const {notes} = await restore({backupFile}, fresh.project);
+    expect(notes.join('\n')).toMatch(/cron\.job 2 added, 1 there/);
+    expect(notes.join('\n')).toMatch(/the job "theirs" of pg_cron was not made: .*must be superuser/);
+    const [nightly, ...others] = await jobsOf(server);
+    expect(await jobsOf(fresh)).toEqual([{...nightly, schedule: '0 9 * * *'}, ...others.slice(0, 2)]);
   });
 
   it('tells projects apart in one folder, whose databases are all called "postgres"', async () => {

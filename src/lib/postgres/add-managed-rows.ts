@@ -5,6 +5,7 @@ import type {DumpStatement} from '../archive/dump-statements.js';
 import type {Session} from './client.js';
 import {jsonText, parseRows, pgBoolean} from './inspect-database.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from './quote.js';
+import {isJobTable, scheduleJobs} from './schedule-jobs.js';
 
 export interface AddedRows {
   /** "auth.users" */
@@ -12,6 +13,8 @@ export interface AddedRows {
   readonly added: number;
   /** Rows of the backup that were not added: their key, or another unique value, is there, or what they refer to is not. */
   readonly kept: number;
+  /** Why jobs were not made, a line each. */
+  readonly refused?: readonly string[];
 }
 
 export interface ManagedRows {
@@ -32,12 +35,19 @@ const afterRows = new Set([
   'PUBLICATION TABLE', 'PUBLICATION TABLES IN SCHEMA', 'ROW SECURITY', 'RULE', 'STATISTICS', 'TRIGGER',
 ]); // prettier-ignore
 
-/** Rows arrive in temporary tables; before keys of the user's tables refer to them, they are added. Meant for an open transaction. */
-export function addManagedRows(session: Session, tables: readonly DumpedTable[]): ManagedRows {
+/**
+ * Rows arrive in temporary tables; before keys of the user's tables refer to them, they are added. Meant for an open transaction.
+ * @param source name of the database that the rows are of
+ */
+export function addManagedRows(
+  session: Session,
+  tables: readonly DumpedTable[],
+  source?: string,
+): ManagedRows {
   const byName = new Map(tables.map((table) => [`${table.schema} ${table.name}`, table]));
   const arrived: Arrived[] = [];
   let added: AddedRows[] | undefined;
-  const finish = async (): Promise<AddedRows[]> => (added ??= await add(session, arrived));
+  const finish = async (): Promise<AddedRows[]> => (added ??= await add(session, arrived, source));
   return {
     finish,
     async before({section}) {
@@ -89,7 +99,11 @@ const factsSql = `
     FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[], $3::pg_catalog.text[]) AS w(place, schema, name)
     JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name`;
 
-async function add(session: Session, arrived: readonly Arrived[]): Promise<AddedRows[]> {
+async function add(
+  session: Session,
+  arrived: readonly Arrived[],
+  source: string | undefined,
+): Promise<AddedRows[]> {
   const facts = new Map(
     parseRows(
       factsRow,
@@ -103,6 +117,16 @@ async function add(session: Session, arrived: readonly Arrived[]): Promise<Added
   const results: AddedRows[] = [];
   for (const one of parentsFirst(arrived, facts)) {
     const {table, temporary} = one;
+    if (isJobTable(table)) {
+      const {added, refused} = await scheduleJobs(session, temporary, source);
+      results.push({
+        table: `${table.schema}.${table.name}`,
+        added,
+        kept: table.rows - added - refused.length,
+        refused,
+      });
+      continue;
+    }
     const fact = facts.get(temporary);
     const added = fact?.may_insert === true ? await insert(session, one, fact) : 0;
     results.push({table: `${table.schema}.${table.name}`, added, kept: table.rows - added});

@@ -4,6 +4,7 @@ import type {DumpDefinition} from '../archive/dump-definitions.js';
 import {dataEntries, type Entry, leaveOut, type LeftOutEntries} from '../archive/left-out-entries.js';
 import {readIdentifier} from '../archive/sql-names.js';
 import type {Ownership} from '../postgres/platform-objects.js';
+import {isJobTable} from '../postgres/schedule-jobs.js';
 
 export interface BesidePlatform {
   readonly leftOut: LeftOutEntries;
@@ -181,7 +182,10 @@ export function leaveOutPlatform(
   const managed = contents.tables.filter((table) => {
     const found = relations.get(key(table));
     return (
-      found?.party === 'platform' && found.extension === null && table.rows > 0 && !isHistory(table.name)
+      found?.party === 'platform' &&
+      (found.extension === null || (found.extension === 'pg_cron' && isJobTable(table))) &&
+      table.rows > 0 &&
+      !isHistory(table.name)
     );
   });
   const managedKeys = new Set(managed.map(key));

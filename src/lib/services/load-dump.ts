@@ -61,6 +61,8 @@ export interface DumpLoad {
   readonly leftOut?: LeftOutEntries | undefined;
   /** Tables of the platform's that rows are added to, in one transaction. */
   readonly managed?: readonly DumpedTable[] | undefined;
+  /** Name of the database that the dump is of. */
+  readonly sourceDatabase?: string | undefined;
   /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
   readonly selected?: ReadonlySet<string> | undefined;
   /** Where rows alone are loaded, in one transaction. */
@@ -303,7 +305,7 @@ async function runStatements(
   signal: AbortSignal,
 ): Promise<void> {
   const lent = lendSchemas(session);
-  const managed = load.managed ? addManagedRows(session, load.managed) : undefined;
+  const managed = load.managed ? addManagedRows(session, load.managed, load.sourceDatabase) : undefined;
   const skipped = await runDumpScript({
     session,
     sql,
@@ -320,6 +322,7 @@ async function runStatements(
   });
   const added = (await managed?.finish()) ?? [];
   if (added.length > 0) notes.add(`rows of the platform's tables: ${added.map(describeAdded).join('; ')}`);
+  for (const line of added.flatMap(({refused = []}) => refused)) notes.add(line);
   await lent.takeBack();
   errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
 }

@@ -191,6 +191,7 @@ export async function planRestore(
       options: {...chooseOptions(context, request, {way, source, target, present}), ...options},
       tables: source.tables,
       encoding: source.encoding,
+      sourceDatabase: source.backup?.database,
       onlyTables,
       leftOut,
       managed: managed.length > 0 ? managed : undefined,
