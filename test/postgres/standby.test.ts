@@ -1,17 +1,31 @@
 /** Backups from a standby, where unlogged tables have no rows, and what a standby cannot do. */
 import {rm} from 'node:fs/promises';
+import {join} from 'node:path';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {withSession} from '../../src/lib/postgres/client.js';
+import {withDatabase} from '../../src/lib/postgres/connection.js';
+import {markStatement} from '../../src/lib/postgres/database-mark.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {thisProcess} from '../../src/lib/process-identity.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
+import {checkMachine} from '../../src/lib/services/check-machine.js';
+import {cleanOrders} from '../../src/lib/services/clean-orders.js';
+import {pruneSetAside} from '../../src/lib/services/prune-set-aside.js';
+import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import {restoreOrders} from '../../src/lib/services/restore-orders.js';
+import {safeCleanup} from '../../src/lib/services/safe-cleanup.js';
+import {undoRestore} from '../../src/lib/services/undo-restore.js';
 import {verifyBackup} from '../../src/lib/services/verify-backup.js';
+import {withAppSession} from '../support/app-session.js';
+import {cleanRequest} from '../support/clean-request.js';
 import {until} from '../support/observe.js';
 import {tempFolder} from '../support/run-cli.js';
 import {startStandby} from '../support/standby.js';
 import {urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {writeOrderBackup} from '../support/write-order-backup.js';
 
 const binFolder = inject('serverBin');
 let primary: LocalCluster;
@@ -24,8 +38,25 @@ beforeAll(async () => {
   await withSession(primary.connection, (session) =>
     session.client
       .query(`CREATE TABLE public.orders (id int PRIMARY KEY); INSERT INTO public.orders SELECT generate_series(1, 500);
-      CREATE UNLOGGED TABLE public.cache (id int); INSERT INTO public.cache SELECT generate_series(1, 100)`),
+      CREATE UNLOGGED TABLE public.cache (id int); INSERT INTO public.cache SELECT generate_series(1, 100);
+      CREATE ROLE reader SUPERUSER LOGIN PASSWORD 'x'; ALTER ROLE reader SET default_transaction_read_only = on`),
   );
+  const dead = {...(await thisProcess()), processStart: 'an earlier boot'};
+  const mark = {
+    kind: 'scratch',
+    database: 'x',
+    at: '2026-11-22T03:10:00.000Z',
+    owner: dead,
+    comment: null,
+  } as const;
+  const scratch = 'destino_scratch_0123456789ab';
+  for (const statement of [
+    'CREATE DATABASE frozen',
+    'ALTER DATABASE frozen SET default_transaction_read_only = yes',
+    `CREATE DATABASE ${scratch}`,
+    markStatement(scratch, mark),
+  ])
+    await queryOn(primary, statement);
   standby = await startStandby(primary, binFolder);
   // The time of what was replayed last is known from the first transaction on.
   await withSession(primary.connection, (session) =>
@@ -70,20 +101,87 @@ it.each(['custom', 'directory', 'sql'] as const)(
   },
 );
 
-it('never begins on a standby what has to write', async () => {
-  const {id} = await backupDatabase(contextOf(primary), {});
-  const refusal = {code: 'NOT_SUPPORTED_HERE', message: expect.stringContaining('standby') as string};
-  const request = {backupFile: id ?? '', targetDb: 'copy', createDb: true};
-  await expect(restoreDatabase(contextOf(standby), {...request, dryRun: true})).rejects.toMatchObject(
-    refusal,
+// The primary's role "reader" and its database "frozen" are read-only by default; a standby is always so.
+const circumstances: readonly (readonly [name: string, url: () => string, why: string])[] = [
+  ['on a standby', () => urlOf(standby.connection), 'standby'],
+  ['as a role', () => urlOf({...primary.connection, user: 'reader', password: 'x'}), 'for this role'],
+  ['in a database', () => urlOf(withDatabase(primary.connection, 'frozen')), 'database'],
+  [
+    'with options of the URL',
+    () => `${urlOf(primary.connection)}&options=-c%20default_transaction_read_only%3Dtrue`,
+    'in the options of the URL',
+  ],
+];
+
+it.each(circumstances)(
+  'refuses what has to write before it begins, in dry runs too, and doctor says it: %s',
+  async (_name, url, why) => {
+    const context = testContext(folder, {settings: {databaseUrl: url()}});
+    const {id} = await backupDatabase(contextOf(primary), {});
+    const orders = join(folder, 'orders-backup-2026-11-22T03-10-00.json');
+    await writeOrderBackup({name: 'postgres', query: (sql) => queryOn(primary, sql)}, orders, {
+      roots: ['public.orders'],
+      tables: [{table: 'public.orders', where: 't.id = 1'}],
+    });
+    const before = await stateOf(primary);
+    const backupFile = id ?? '';
+    const restores = [{dropExisting: true}, {clean: true}, {}, {dataOnly: true}, {schemaOnly: true}];
+    const onlyOrders: readonly string[] = [];
+    const attempts = [
+      ...restores.flatMap((way) => [
+        () => restoreDatabase(context, {backupFile, ...way, dryRun: true}),
+        () => restoreDatabase(context, {backupFile, ...way}),
+      ]),
+      // Beside a database that is read-only another one may be made.
+      ...(_name === 'in a database'
+        ? []
+        : [() => restoreDatabase(context, {backupFile, targetDb: 'copy', createDb: true})]),
+      () => undoRestore(context, {dryRun: true}),
+      () => undoRestore(context, {}),
+      () => pruneSetAside(context, {dryRun: true}),
+      () => pruneSetAside(context, {dryRun: false}),
+      () => cleanOrders(context, cleanRequest({execute: false})),
+      () => cleanOrders(context, cleanRequest()),
+      () =>
+        safeCleanup(context, {
+          clean: cleanRequest(),
+          fullBackup: {},
+          command: () => [],
+          pause: undefined,
+        }),
+      () => restoreOrders(context, {backupFile: orders, execute: false, failOnConflicts: false, onlyOrders}),
+      () => restoreOrders(context, {backupFile: orders, execute: true, failOnConflicts: false, onlyOrders}),
+    ];
+    for (const attempt of attempts)
+      await expect(attempt(), String(attempt)).rejects.toMatchObject({
+        code: 'NOT_SUPPORTED_HERE',
+        message: expect.stringMatching(`${why}.*Nothing was changed`) as string,
+      });
+    const {results} = await verifyBackup(context, {backupFile, level: 'restore', scratch: {kind: 'same'}});
+    expect(results).toMatchObject([
+      {outcome: 'not-possible', findings: [expect.stringContaining(why) as string]},
+    ]);
+    for (const dryRun of [true, false])
+      expect(await recoverLeftovers(context, {dryRun})).toMatchObject({
+        recovered: [],
+        serverNotLookedAt: expect.stringContaining(why) as string,
+        serverError: 'NOT_SUPPORTED_HERE',
+      });
+    const {commands} = await checkMachine(context);
+    const bad = why === 'standby' ? 'standby' : 'writable';
+    for (const command of ['restore', 'restore --drop-existing', 'verify --level=restore', 'orders:clean'])
+      expect(commands).toContainEqual({command, works: false, because: [bad]});
+    expect(await stateOf(primary)).toEqual(before);
+  },
+);
+
+const queryOn = (server: LocalCluster, sql: string) =>
+  withAppSession(server.connection, async (session) => [...(await session.query(sql))]);
+
+/** Databases, their comments and the orders. */
+const stateOf = (server: LocalCluster) =>
+  queryOn(
+    server,
+    `SELECT datname AS name, shobj_description(oid, 'pg_database') AS text FROM pg_database
+     UNION ALL SELECT rolname, '' FROM pg_roles UNION ALL SELECT id::text, '' FROM orders ORDER BY 1`,
   );
-  await expect(restoreDatabase(contextOf(standby), request)).rejects.toMatchObject(refusal);
-  const {results} = await verifyBackup(contextOf(standby), {
-    backupFile: id ?? '',
-    level: 'restore',
-    scratch: {kind: 'same'},
-  });
-  expect(results).toMatchObject([
-    {outcome: 'not-possible', findings: [expect.stringContaining('standby') as string]},
-  ]);
-});

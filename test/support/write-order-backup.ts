@@ -33,7 +33,7 @@ type DescribedTable = Awaited<ReturnType<typeof describe>> & {rows: number; chec
 
 /** The file as orders:clean would leave it; nothing is deleted. */
 export async function writeOrderBackup(
-  database: TempDatabase,
+  database: Pick<TempDatabase, 'name' | 'query'>,
   path: string,
   content: OrderBackupContent,
 ): Promise<void> {
@@ -133,7 +133,7 @@ export function quoted(table: string): string {
   return quoteQualified(schema, name.join('.'));
 }
 
-async function describe(database: TempDatabase, table: string) {
+async function describe(database: Pick<TempDatabase, 'query'>, table: string) {
   const [schema = '', ...rest] = table.split('.');
   const columns = await database.query(
     `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attgenerated <> '' AS generated,
@@ -158,7 +158,11 @@ async function describe(database: TempDatabase, table: string) {
   };
 }
 
-async function textsOf(database: TempDatabase, {table, where}: TakenTable, text: string): Promise<string[]> {
+async function textsOf(
+  database: Pick<TempDatabase, 'query'>,
+  {table, where}: TakenTable,
+  text: string,
+): Promise<string[]> {
   const rows = await database.query(`SELECT ${text} AS text FROM ${quoted(table)} t WHERE ${where}`);
   return rows.map((row) => row['text'] ?? '');
 }

@@ -206,6 +206,7 @@ async function open(
     sslnegotiation: encryption === 'tls' && options['sslnegotiation'] === 'direct' ? 'direct' : 'postgres',
     enableChannelBinding: encryption === 'tls' && options['channel_binding'] === 'require',
     application_name: 'destino-db',
+    options: options['options'],
     connectionTimeoutMillis: Number(options['connect_timeout'] ?? '15') * 1000,
     keepAlive: true,
     // Every value stays the server's own text: JavaScript numbers and dates would lose data.

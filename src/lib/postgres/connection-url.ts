@@ -8,7 +8,7 @@ const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-
 const foreignParameters = new Set([
   'schema', 'pgbouncer', 'connection_limit', 'pool_timeout', 'statement_cache_size', 'socket_timeout',
   'sslaccept', 'sslidentity', 'sslpassword', 'prepare', 'prepareThreshold', 'workaround', 'supa',
-  'pool', 'pool_mode', 'uselibpqcompat', 'options', 'application_name', 'fallback_application_name',
+  'pool', 'pool_mode', 'uselibpqcompat', 'application_name', 'fallback_application_name',
   'single_use_connections', 'max_idle_connection_lifetime', 'max_connection_lifetime', 'keepalives',
   'keepalives_idle', 'keepalives_interval', 'keepalives_count', 'tcp_user_timeout', 'client_encoding',
 ]); // prettier-ignore

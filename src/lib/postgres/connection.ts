@@ -38,6 +38,7 @@ export const libpqVariables: Readonly<Record<string, string>> = {
   require_auth: 'PGREQUIREAUTH',
   target_session_attrs: 'PGTARGETSESSIONATTRS',
   connect_timeout: 'PGCONNECT_TIMEOUT',
+  options: 'PGOPTIONS',
 };
 
 /**
@@ -80,8 +81,12 @@ export const toolsName = `destino-db ${process.pid} ${randomBytes(4).toString('h
 /**
  * The variables that give a libpq program this connection and stable, UTC, English output.
  * Everything goes by environment, so `ps` shows nothing; PGDATABASE also takes names that look like conninfo strings.
+ * @param more variables beside these; its PGOPTIONS follow the connection's own
  */
-export function libpqEnvironment(connection: Connection): Record<string, string> {
+export function libpqEnvironment(
+  connection: Connection,
+  more: Readonly<Record<string, string>> = {},
+): Record<string, string> {
   const variables: Record<string, string> = {
     PGHOST: connection.host,
     PGPORT: String(connection.port),
@@ -98,5 +103,6 @@ export function libpqEnvironment(connection: Connection): Record<string, string>
     if (variable !== undefined) variables[variable] = value;
   }
   if (connection.password !== undefined) variables['PGPASSWORD'] = connection.password;
-  return variables;
+  const settings = [variables['PGOPTIONS'], more['PGOPTIONS']].filter((each) => each !== undefined);
+  return {...variables, ...more, ...(settings.length > 0 ? {PGOPTIONS: settings.join(' ')} : {})};
 }

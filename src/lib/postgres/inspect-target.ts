@@ -1,6 +1,5 @@
 /** What stands in the database that a restore is to go into, and what the role may do with it. */
 import {z} from 'zod';
-import {AppError} from '../errors.js';
 import type {Session} from './client.js';
 import {parseOnlyRow, parseRows, pgBoolean, pgCount} from './inspect-database.js';
 
@@ -88,23 +87,6 @@ export async function inspectRole(session: Session): Promise<RoleRights> {
     canCreateRoles: row.can_create_roles,
     serverMajor: row.server_major,
   };
-}
-
-/**
- * Refuses a server where nothing can be written: a standby, or a role whose sessions are read-only.
- * @param what cannot be done then: "A scratch database cannot be created"
- * @throws NOT_SUPPORTED_HERE
- */
-export async function requireWritable(session: Session, what: string, hint: string): Promise<void> {
-  const [row] = await session.query(
-    "SELECT pg_catalog.pg_is_in_recovery() AS is_standby, pg_catalog.current_setting('transaction_read_only') AS read_only",
-  );
-  if (row?.['is_standby'] !== 't' && row?.['read_only'] !== 'on') return;
-  const why =
-    row['is_standby'] === 't'
-      ? 'the server is a standby'
-      : 'the sessions of this role are read-only (default_transaction_read_only)';
-  throw new AppError('NOT_SUPPORTED_HERE', `${what}: ${why}; nothing was changed.`, {hint});
 }
 
 /**

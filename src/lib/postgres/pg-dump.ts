@@ -104,7 +104,7 @@ export async function runPgDump(run: DumpRun): Promise<void> {
     tool: 'pg_dump',
     path: run.tool.path,
     args: dumpArguments(run.options, run.output),
-    environment: {...libpqEnvironment(run.connection), ...run.environment},
+    environment: libpqEnvironment(run.connection, run.environment),
     failureCode: 'PG_DUMP_FAILED',
     endsWithUs: true,
     ...(run.signal ? {signal: run.signal} : {}),

@@ -149,7 +149,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       tool: 'pg_restore',
       path: run.tool.path,
       args: pgRestoreArguments(run.options, archivePath(run.archive), run.connection.database, listFile),
-      environment: {...libpqEnvironment(run.connection), ...sessionEnvironment(run.options)},
+      environment: libpqEnvironment(run.connection, sessionEnvironment(run.options)),
       failureCode: 'PG_RESTORE_FAILED',
       endsWithUs: true,
       // 1 stands for "errors ignored on restore" too; the caller reads them from the lines.

@@ -64,11 +64,11 @@ function checkConfig({settings}: RunContext): Check {
 /** What each command cannot do without; a check that was not made has not failed. */
 const needs: Readonly<Record<string, readonly string[]>> = {
   backup: ['url', 'pooler', 'connection', 'server-version', 'pg_dump', 'pg_restore', 'table-rights', 'row-security', 'backups-folder', 'disk-space'],
-  restore: ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby'],
-  'restore --drop-existing': ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'role', 'create-databases'],
+  restore: ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable'],
+  'restore --drop-existing': ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'role', 'create-databases'],
   verify: ['pg_restore', 'backups-folder'],
-  'verify --level=restore': ['url', 'pooler', 'connection', 'pg_restore', 'standby', 'create-databases'],
-  'orders:clean': ['url', 'pooler', 'connection', 'standby', 'table-rights', 'row-security', 'backups-folder'],
+  'verify --level=restore': ['url', 'pooler', 'connection', 'pg_restore', 'standby', 'writable', 'create-databases'],
+  'orders:clean': ['url', 'pooler', 'connection', 'standby', 'writable', 'table-rights', 'row-security', 'backups-folder'],
   'list, prune, status': ['backups-folder'],
 }; // prettier-ignore
 

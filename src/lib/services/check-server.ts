@@ -17,6 +17,7 @@ import {
 } from '../postgres/inspect-database.js';
 import {inspectRole, inspectRoleNames, type RoleRights} from '../postgres/inspect-target.js';
 import {quoteIdentifier} from '../postgres/quote.js';
+import {type ReadOnly, whyReadOnly} from '../postgres/writable.js';
 import type {RunContext} from '../run-context.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';
 
@@ -53,7 +54,7 @@ async function inspect(ctx: RunContext, connection: Connection, session: Session
         `connected to ${describeConnection(connection)}, ${formatBytes(identity.sizeBytes)}`,
       ),
       checkVersion(identity),
-      checkStandby(identity),
+      ...checkWritable(await whyReadOnly(session)),
       ...checkRights(hidden),
       ...(await checkOrdersProfile(ctx, connection, session)),
       checkRole(identity, role, foreign.length === 0),
@@ -90,14 +91,22 @@ function checkVersion({version, major}: DatabaseIdentity): Check {
   );
 }
 
-function checkStandby({isStandby}: DatabaseIdentity): Check {
-  if (!isStandby) return passed('standby', 'the server is a primary');
-  return failed(
-    'standby',
-    'the server is a standby: long reads may be cancelled there, and nothing can be changed',
-    'Use the URL of the primary, or raise max_standby_streaming_delay on the standby for backups.',
-    false,
-  );
+function checkWritable(readOnly: ReadOnly | undefined): Check[] {
+  const primary = passed('standby', 'the server is a primary');
+  if (!readOnly) return [primary];
+  if (!readOnly.isStandby)
+    return [
+      primary,
+      failed('writable', `${readOnly.why}: nothing can be restored or cleaned`, readOnly.hint, false),
+    ];
+  return [
+    failed(
+      'standby',
+      'the server is a standby: long reads may be cancelled there, and nothing can be changed',
+      'Use the URL of the primary, or raise max_standby_streaming_delay on the standby for backups.',
+      false,
+    ),
+  ];
 }
 
 function checkRights(hidden: readonly HiddenTable[]): Check[] {

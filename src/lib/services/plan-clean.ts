@@ -31,6 +31,7 @@ import {type Session, withSession, withTransaction} from '../postgres/client.js'
 import {type Connection, refuseTransactionPooler} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
+import {requireWritable} from '../postgres/writable.js';
 import type {RunContext} from '../run-context.js';
 import type {OrdersConfig} from '../settings/orders-config.js';
 
@@ -145,15 +146,8 @@ export async function withCleaning<T>(
     async (session) => {
       await session.query('SET jit = off'); // it costs more than it gains on these statements
       const identity = await inspectIdentity(session);
-      if (identity.isStandby) {
-        throw new AppError(
-          'NOT_SUPPORTED_HERE',
-          'The server is a standby, where nothing can be deleted or noted.',
-          {
-            hint: 'Use the URL of the primary server.',
-          },
-        );
-      }
+      // Temporary tables are needed for a preview too.
+      await requireWritable(session, 'Orders can be neither found nor deleted here');
       const graph = await readGraph(session, config, connection);
       refuseMissingColumns(parsed, graph.roots);
       await refuseHiddenRows(session, graph, isExecuting);

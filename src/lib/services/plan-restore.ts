@@ -20,12 +20,12 @@ import {
   inspectRole,
   isEmptyDatabase,
   type ObjectCounts,
-  requireWritable,
   type RoleRights,
 } from '../postgres/inspect-target.js';
 import type {RolesToMake} from '../postgres/make-roles.js';
 import {inspectOwnership, type Ownership} from '../postgres/platform-objects.js';
 import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
+import {requireWritable} from '../postgres/writable.js';
 import {isOfPlatform} from '../backups/backup-record.js';
 import {isSystemDatabase} from '../backups/replacing-flags.js';
 import {estimateRestoredSize} from '../backups/restored-size.js';
@@ -129,11 +129,7 @@ export async function planRestore(
     const rights = await withSession(
       maintenance ?? target,
       async (session) => {
-        await requireWritable(
-          session,
-          'Nothing can be restored on this server',
-          'Restore with the URL of a server that can be written to: the primary of a standby, or another role.',
-        );
+        await requireWritable(session, cannotRestore);
         if (request.toastCompression !== undefined)
           await requireToastCompression(session, request.toastCompression);
         return inspectRole(session);
@@ -303,11 +299,14 @@ function majorForArchive(version: string): number {
   return minor === 15 ? 16 : 12;
 }
 
+const cannotRestore = 'Nothing can be restored here';
+
 async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<PresentDatabase | null> {
   try {
     return await withSession(
       target,
       async (session) => {
+        await requireWritable(session, cannotRestore);
         const ownership = await inspectOwnership(session);
         const hasPlatform = ownership.isManaged && ownership.schemas.some(({party}) => party === 'platform');
         return {

@@ -11,6 +11,7 @@ import {
 import {withMaintenanceSession} from '../postgres/maintenance.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
+import {requireWritable} from '../postgres/writable.js';
 import type {RunContext} from '../run-context.js';
 import {isProduction} from '../settings/production.js';
 import {isProductionDatabase} from './guard-production.js';
@@ -55,7 +56,16 @@ export async function pruneSetAside(ctx: RunContext, request: SetAsideRequest): 
   const {database} = connection;
   const decide = (databases: readonly ListedDatabase[]): SetAsidePlan =>
     decideSetAside(databases, database, ctx.clock.now(), request);
-  const plan = decide(await withMaintenanceSession(connection, listDatabases, {signal}));
+  const plan = decide(
+    await withMaintenanceSession(
+      connection,
+      async (session) => {
+        await requireWritable(session, 'No database can be dropped here', {database});
+        return listDatabases(session);
+      },
+      {signal},
+    ),
+  );
   refuseUnknown(request.names ?? [], plan, connection);
   if (request.dryRun || plan.removed.length === 0) return {kept: plan.kept, removed: plan.removed};
   const isGuarded =

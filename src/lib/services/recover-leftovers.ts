@@ -6,7 +6,9 @@ import {explainFileError} from '../backups/safe-file.js';
 import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import {countOf} from '../format.js';
 import type {Connection} from '../postgres/connection.js';
+import {withMaintenanceSession} from '../postgres/maintenance.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
+import {requireWritable} from '../postgres/writable.js';
 import {describeProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {type JournalEntry, type LeftJournal, readJournals} from '../watch/journal.js';
@@ -124,10 +126,18 @@ async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promi
   let serverError: ErrorCode | null = null;
   try {
     const resolved = resolveConnection(ctx.settings);
-    databases = [
+    const found = [
       ...(await findLeftoverDatabases(ctx, resolved, journals, dropDbs)),
       ...(await findLeftoverIndexes(ctx, resolved, journals)),
     ];
+    if (found.some(({action}) => action !== 'leave'))
+      await withMaintenanceSession(
+        resolved,
+        (session) =>
+          requireWritable(session, 'Nothing can be cleared up on the server', {database: resolved.database}),
+        {signal: ctx.signal},
+      );
+    databases = found;
     connection = resolved;
   } catch (error) {
     ctx.signal.throwIfAborted();

@@ -17,6 +17,7 @@ import {type Connection, refuseTransactionPooler} from '../postgres/connection.j
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
 import {fateOfTransaction, type TransactionFate, transactionId} from '../postgres/transaction-fate.js';
+import {requireWritable} from '../postgres/writable.js';
 import type {RunContext} from '../run-context.js';
 import {isProductionDatabase} from './guard-production.js';
 import {requireServerDisk} from './check-server-disk.js';
@@ -78,6 +79,8 @@ export async function restoreOrders(
         },
       });
       for (const warning of originWarnings(file, identity)) ctx.warn(warning);
+      // Temporary tables are needed for a preview too.
+      await requireWritable(session, 'Orders cannot be put back here');
       // The rows are in temporary tables first and in their own ones afterwards.
       const bytes = 2 * (await stat(path)).size;
       await requireServerDisk(ctx, session, connection, {

@@ -17,9 +17,10 @@ import {
   openWorkDatabase,
 } from '../postgres/create-database.js';
 import type {DatabaseLocale} from '../postgres/inspect-database.js';
-import {inspectRole, requireWritable, type RoleRights} from '../postgres/inspect-target.js';
+import {inspectRole, type RoleRights} from '../postgres/inspect-target.js';
 import {createScratchRole, dropScratchRole, scratchName, type ScratchRole} from '../postgres/scratch-role.js';
 import {serverBinFolders, startLocalCluster} from '../postgres/local-cluster.js';
+import {requireWritable} from '../postgres/writable.js';
 import {thisProcess} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
@@ -239,7 +240,7 @@ async function inspectServer(
   {database, size}: ScratchSource,
 ): Promise<RoleRights> {
   const hint = 'Use --scratch local, or --scratch-url with the URL of another server.';
-  await requireWritable(session, 'A scratch database cannot be created', hint);
+  await requireWritable(session, 'A scratch database cannot be created', {hint});
   await requireServerDisk(context, session, server, {
     what: `A restore test of "${database}"`,
     size,

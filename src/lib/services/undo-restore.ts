@@ -13,6 +13,7 @@ import {
   whyDoubtful,
 } from '../postgres/database-mark.js';
 import {lockWaitMsFor} from '../postgres/lock-watch.js';
+import {requireWritable} from '../postgres/writable.js';
 import {isProductionDatabase} from './guard-production.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
@@ -96,7 +97,14 @@ async function planUndo(context: RunContext, request: UndoRequest): Promise<Undo
   refuseTransactionPooler(connection);
   const target = withDatabase(connection, request.targetDb ?? connection.database);
   const maintenance = await findMaintenance(connection, target, context.signal);
-  const databases = await withSession(maintenance, listDatabases, {signal: context.signal});
+  const databases = await withSession(
+    maintenance,
+    async (session) => {
+      await requireWritable(session, 'Nothing can be brought back here', {database: target.database});
+      return listDatabases(session);
+    },
+    {signal: context.signal},
+  );
   const now = context.clock.now();
   const incoming = newestSetAside(databases, target.database, now, request.setAsideDb);
   const doubtful = setAsideFor(databases, target.database).flatMap(({database, mark}) => {
