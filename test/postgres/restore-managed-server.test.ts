@@ -212,8 +212,8 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     };
     await fresh.reset('platform');
     // As where the service does not tell the cluster's number.
-    for (const {admin} of [server, fresh])
-      await withSession(admin(), (session) =>
+    for (const cluster of [server, fresh])
+      await withSession(cluster.admin(), (session) =>
         session.query('REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC'),
       );
     const [first, second] = [at('abcdefghijkl', server), at('mnopqrstuvwx', fresh)];
