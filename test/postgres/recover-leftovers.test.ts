@@ -109,6 +109,13 @@ describe('recover on the server', () => {
     );
   });
 
+  it('refuses to drop a database that no run left, as its name may be mistyped', async () => {
+    await expect(recoverLeftovers(context(), {dryRun: false, dropDbs: ['no_such']})).rejects.toMatchObject({
+      code: 'USAGE',
+      message: '--drop-db: no run left a database "no_such"; nothing was done.',
+    });
+  });
+
   it('drops a database that its run created closed and was killed before it marked it', async () => {
     await onServer('CREATE DATABASE closed ALLOW_CONNECTIONS false');
     await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'closed'});

@@ -1,5 +1,6 @@
 /** Which backups a retention policy keeps, and why: pure, so that a dry run and the real one cannot differ. */
 import {AppError} from '../errors.js';
+import {nearest} from '../nearest.js';
 
 /** Rules are joined by "or": a backup that any of them keeps is kept. */
 export interface RetentionPolicy {
@@ -91,6 +92,27 @@ export function ruleNames(policy: RetentionPolicy): string[] {
     ...counted.flatMap(([name, count]) => (count === undefined || count === 0 ? [] : [`${name} ${count}`])),
     ...(policy.keepLabels ?? []).map((label) => `keep-label ${label}`),
   ];
+}
+
+/**
+ * A mistyped label would keep nothing, and what it was meant to keep would go.
+ * @param labels those that backups have
+ * @throws USAGE for a rule whose label no backup has and that is near to one that some have
+ */
+export function refuseMistypedLabels(
+  {keepLabels = []}: RetentionPolicy,
+  labels: readonly (string | null)[],
+): void {
+  const known = labels.filter((label) => label !== null);
+  for (const label of keepLabels) {
+    const guess = known.includes(label) ? undefined : nearest(label, known);
+    if (guess === undefined) continue;
+    throw new AppError(
+      'USAGE',
+      `--keep-label: no backup has the label "${label}"; nothing was removed. Did you mean "${guess}"?`,
+      {hint: 'See the labels: destino-db list'},
+    );
+  }
 }
 
 const dayMs = 86_400_000;

@@ -51,6 +51,7 @@ function describe(run: RunRecord): string {
     ...(run.restoredRows === null
       ? []
       : [`${countOf(run.restoredRows, 'row')} ${run.mode === 'preview' ? 'to put back' : 'put back'}`]),
+    ...run.forgotten.map(({name}) => `${name} not watched any more`),
     ...(run.pruned.length === 0 ? [] : [`${countOf(run.pruned.length, 'backup')} pruned`]),
   ].join(', ');
 }

@@ -2,6 +2,7 @@
 import type {RunContext} from '../run-context.js';
 import {checkSchedule} from '../watch/check-schedule.js';
 import {readHistory} from '../watch/read-history.js';
+import {databasesOfJobs} from './named-databases.js';
 import {type CheckCommandLine, readPlan, requireCommands} from './plan-schedule.js';
 
 export interface ScheduleCheck {
@@ -35,7 +36,9 @@ export async function checkScheduleHistory(
   const {runs} = await readHistory(settings.backupsDir);
   const [first] = runs;
   const from = first ? new Date(Math.max(earliest.getTime(), Date.parse(first.startedAt))) : undefined;
-  const checked = from ? checkSchedule(jobs, zone, runs, from, now) : [];
+  const checked = from
+    ? checkSchedule(jobs, zone, runs, from, now, await databasesOfJobs(settings, jobs))
+    : [];
   const results = checked.map(({job, runs: due}) => {
     const times = (state: string) => due.filter((run) => run.state === state);
     return {

@@ -1,12 +1,11 @@
 /** What backups there are: of databases and of cleaned orders, newest first. */
-import {stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {rowsOf, standingOfRecord} from '../backups/backup-record.js';
 import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../backups/catalogue.js';
 import {outsideDatabase, unreadableTables} from '../backups/outside-database.js';
 import type {BackupContent, Outcome, ProofLevel} from '../backups/outcome.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../backups/retention.js';
-import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
 import {foreignNote} from '../own-file.js';
 import type {RunContext} from '../run-context.js';
@@ -16,7 +15,7 @@ import {listPlacedOrders} from '../storage/placed-orders.js';
 import {readHistory} from '../watch/read-history.js';
 import {type KnownSetAside, knownSetAside} from '../watch/set-aside.js';
 import {databaseFolder} from './backup-source.js';
-import {type PlaceSummary, readFrom, withCopies} from './read-places.js';
+import {type PlaceSummary, readFrom, requireFolder, withCopies} from './read-places.js';
 
 export interface ListedBackup {
   readonly id: string;
@@ -147,18 +146,6 @@ async function readCopies(
   for (const {place, error} of read.places)
     if (error) ctx.warn(`${place} is not in the list: ${error.message}`);
   return read;
-}
-
-async function requireFolder(folder: string): Promise<void> {
-  try {
-    if ((await stat(folder)).isDirectory()) return;
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT')
-      throw new AppError('READ_FAILED', `${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
-  }
-  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {
-    hint: 'Check the path given with --from.',
-  });
 }
 
 /** Why each backup is kept or would go; empty when the config file has no policy. */

@@ -8,7 +8,7 @@ import {loadSettings, type Settings} from '../settings/settings.js';
 import {supabaseProject} from '../supabase-project.js';
 import {databaseNamed} from '../watch/database-groups.js';
 import type {RunDatabase, WatchedDatabase} from '../watch/run-record.js';
-import {parsePlan} from '../watch/schedule-plan.js';
+import {type Job, parsePlan} from '../watch/schedule-plan.js';
 
 /** The database that the settings name; null where they name none that could be understood. */
 export function databaseOf(settings: Settings): RunDatabase | null {
@@ -38,6 +38,22 @@ export async function namedDatabases(settings: Settings): Promise<WatchedDatabas
 const directUrlFirst = ['DIRECT_URL', 'DATABASE_URL'] as const;
 const databaseUrlOnly = ['DATABASE_URL'] as const;
 
+/**
+ * The databases of a plan's backups by the sentence of the job, where they are several: a run of one is none of another.
+ * A job whose settings cannot be understood has none.
+ */
+export async function databasesOfJobs(
+  settings: Settings,
+  jobs: readonly Job[],
+): Promise<ReadonlyMap<string, string>> {
+  const names = new Map<string, string>();
+  for (const {sentence, args} of jobs) {
+    const database = args[0] === 'backup' ? await databaseBySettings(settings, args) : null;
+    if (database) names.set(sentence, database.name);
+  }
+  return new Set(names.values()).size > 1 ? names : new Map();
+}
+
 /** Arguments of the plan's backups of whole databases. */
 function plannedArguments({config}: Settings): (readonly string[])[] {
   try {
@@ -49,17 +65,31 @@ function plannedArguments({config}: Settings): (readonly string[])[] {
   }
 }
 
-/** The database of a scheduled backup, which is started without the flags and, by cron, without the shell of the current run. */
+/** The database of which a job makes whole backups in this backups folder. */
 async function databaseOfJob(settings: Settings, args: readonly string[]): Promise<WatchedDatabase | null> {
-  const text = {type: 'string'} as const;
-  const options = {'database-url': text, 'env-file': text, 'backups-dir': text, 'output-dir': text} as const;
   const partial = ['schema-only', 'data-only', 'include-table', 'include-schema'];
-  const {values} = parseArgs({args: [...args], options, strict: false});
+  const values = valuesOf(args);
   const folder = values['backups-dir'];
   const isElsewhere =
     values['output-dir'] !== undefined ||
     (typeof folder === 'string' && resolve(settings.cwd, folder) !== settings.backupsDir);
-  if (isElsewhere || partial.some((flag) => values[flag] !== undefined)) return null;
+  return isElsewhere || partial.some((flag) => values[flag] !== undefined)
+    ? null
+    : databaseBySettings(settings, args);
+}
+
+function valuesOf(args: readonly string[]): Readonly<Record<string, unknown>> {
+  const text = {type: 'string'} as const;
+  const options = {'database-url': text, 'env-file': text, 'backups-dir': text, 'output-dir': text} as const;
+  return parseArgs({args: [...args], options, strict: false}).values;
+}
+
+/** The database of a scheduled backup, which is started without the flags and, by cron, without the shell of the current run. */
+async function databaseBySettings(
+  settings: Settings,
+  args: readonly string[],
+): Promise<WatchedDatabase | null> {
+  const values = valuesOf(args);
   const {'database-url': url, 'env-file': envFile} = values;
   const named = {
     databaseUrl: typeof url === 'string' ? url : undefined,

@@ -5,13 +5,20 @@ import {type Backup, databaseIdentity, readCatalogue, retentionCandidate} from '
 import {partialSuffix} from '../backups/backup-name.js';
 import {withFolderLock} from '../backups/lock.js';
 import {removeBackup, whyNotOurs} from '../backups/remove-backup.js';
-import {applyRetention, refuseEmptyPolicy, type RetentionPolicy, ruleNames} from '../backups/retention.js';
+import {
+  applyRetention,
+  refuseEmptyPolicy,
+  refuseMistypedLabels,
+  type RetentionPolicy,
+  ruleNames,
+} from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {countOf} from '../format.js';
 import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import {isProductionBackup} from './guard-production.js';
 import type {SetAsideRequest, SetAsideResult} from './prune-set-aside.js';
+import {requireFolder} from './read-places.js';
 import {openJournal} from '../watch/journal.js';
 
 export interface PruneDecision {
@@ -25,6 +32,8 @@ export interface PruneDecision {
 
 export interface PrunePlan {
   readonly folder: string;
+  /** Of all backups. */
+  readonly labels: readonly (string | null)[];
   /** Newest first. */
   readonly kept: readonly PruneDecision[];
   readonly removable: readonly {readonly backup: Backup; readonly reason: string}[];
@@ -67,6 +76,7 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
   const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
   const policy = policyInForce(options.policy, ctx.settings.config.retention ?? {});
   const plan = await planPrune(folder, policy, ctx.clock.now());
+  refuseMistypedLabels(options.policy, plan.labels);
   const {kept, partials, problems} = plan;
   if (options.dryRun || plan.removable.length === 0) {
     return {
@@ -130,6 +140,8 @@ export async function prune(
     readonly from?: string | undefined;
   },
 ): Promise<PruneCommandResult> {
+  const named = options.from ?? options.folder;
+  if (named !== undefined && !isRemote(named)) await requireFolder(resolve(ctx.settings.cwd, named));
   if (options.from !== undefined) {
     if (!isRemote(options.from)) {
       const folder = resolve(ctx.settings.cwd, options.from);
@@ -174,7 +186,8 @@ export async function planPrune(folder: string, policy: RetentionPolicy, now: Da
     else if (obstacle !== undefined) kept.push(decisionOf({backup, reason: `left alone: ${obstacle}`}));
     else removable.push({backup, reason});
   }
-  return {folder, kept, removable, partials: await findPartials(folder), problems};
+  const labels = backups.map(({label}) => label);
+  return {folder, labels, kept, removable, partials: await findPartials(folder), problems};
 }
 
 /**

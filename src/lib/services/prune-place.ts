@@ -1,6 +1,11 @@
 /** Applies a retention policy to a bucket, and removes what copies that were cut off left there. */
 import {retentionCandidate} from '../backups/catalogue.js';
-import {applyRetention, refuseEmptyPolicy, type RetentionPolicy} from '../backups/retention.js';
+import {
+  applyRetention,
+  refuseEmptyPolicy,
+  refuseMistypedLabels,
+  type RetentionPolicy,
+} from '../backups/retention.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
@@ -30,7 +35,8 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
   const policy = policyInForce(options.policy, ctx.settings.config.retention ?? {});
   refuseEmptyPolicy(policy);
   const place = await openPlace(ctx.settings, from);
-  const {kept, removable, leftovers, problems} = await planPrune(ctx, place, policy);
+  const {labels, kept, removable, leftovers, problems} = await planPrune(ctx, place, policy);
+  refuseMistypedLabels(options.policy, labels);
   const plan = {folder: place.url, kept, problems, partials: leftovers.map((key) => `${place.url}/${key}`)};
   if (options.dryRun || removable.length + leftovers.length === 0) {
     return {...plan, dryRun: options.dryRun, removed: removable.map(decisionOf)};
@@ -68,6 +74,7 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
 }
 
 interface PlacePlan {
+  readonly labels: readonly (string | null)[];
   readonly kept: readonly PruneDecision[];
   /** Newest first. */
   readonly removable: readonly {readonly backup: PlacedBackup; readonly reason: string}[];
@@ -95,7 +102,7 @@ async function planPrune(ctx: RunContext, place: Place, policy: RetentionPolicy)
   }
   // A file that tells no backup may be the metadata of any of them, written by a newer version.
   const leftovers = problems.length > 0 ? [] : await findLeftovers(place, backups, ctx.clock.now());
-  return {kept, removable, leftovers, problems};
+  return {labels: backups.map(({label}) => label), kept, removable, leftovers, problems};
 }
 
 async function removePlaced(place: Place, {metadataKey, record}: PlacedBackup): Promise<void> {

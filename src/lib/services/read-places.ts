@@ -1,9 +1,10 @@
 /** The backups of several places as one catalogue. */
+import {stat} from 'node:fs/promises';
 import {sep} from 'node:path';
 import {standingOfRecord} from '../backups/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable, readCatalogue} from '../backups/catalogue.js';
 import {proofLevels} from '../backups/outcome.js';
-import {AppError} from '../errors.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import {openPlace} from '../storage/open-place.js';
@@ -122,4 +123,17 @@ function standing({record}: Backup): number {
   const {failure, proof} = standingOfRecord(record);
   if (failure) return -1;
   return proof ? proofLevels.indexOf(proof.level) + 1 : 0;
+}
+
+/** @throws BACKUP_NOT_FOUND where the folder that somebody named does not exist, READ_FAILED */
+export async function requireFolder(folder: string): Promise<void> {
+  try {
+    if ((await stat(folder)).isDirectory()) return;
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT')
+      throw new AppError('READ_FAILED', `${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
+  }
+  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {
+    hint: 'Check the path; a bucket is named s3://bucket/prefix.',
+  });
 }

@@ -5,6 +5,7 @@ import {foreignNote} from '../own-file.js';
 import {explainFileError} from '../backups/safe-file.js';
 import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import {countOf} from '../format.js';
+import {nearest} from '../nearest.js';
 import type {Connection} from '../postgres/connection.js';
 import {withMaintenanceSession} from '../postgres/maintenance.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
@@ -70,6 +71,7 @@ export interface RecoverOptions {
  */
 export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions): Promise<RecoverResult> {
   const plan = await ctx.progress.step('Look for leftovers', () => planRecovery(ctx, options.dropDbs));
+  refuseUnknown(options.dropDbs ?? [], plan);
   const doable = plan.leftovers.filter((one) => one.action !== 'leave');
   const left = plan.leftovers.filter((one) => one.action === 'leave').map(thingOf);
   const {serverNotLookedAt, serverError} = plan;
@@ -102,6 +104,19 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
       await removeJournal(journal.path);
   }
   return {dryRun: false, recovered, left, failed, serverNotLookedAt, serverError};
+}
+
+/** @throws USAGE for a database of --drop-db that no run left; not where the server could not be looked at */
+function refuseUnknown(names: readonly string[], {leftovers, connection}: RecoveryPlan): void {
+  const known = leftovers.map(({what}) => what);
+  const unknown = connection && names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const guess = nearest(unknown, known);
+  throw new AppError(
+    'USAGE',
+    `--drop-db: no run left a database "${unknown}"; nothing was done.${guess === undefined ? '' : ` Did you mean ${guess}?`}`,
+    {hint: 'See what is left: destino-db recover --dry-run'},
+  );
 }
 
 interface RecoveryPlan {

@@ -4,14 +4,15 @@ import {foreignFile, foreignNote, requireTrustedFolder, whyForeign} from '../own
 import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import {type ReportData, reportData, reportDays} from '../report/report-data.js';
 import {reportPage} from '../report/report-page.js';
+import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import {checkSchedule} from '../watch/check-schedule.js';
 import {readHistory} from '../watch/read-history.js';
 import {isOfKnownDatabase} from '../watch/database-groups.js';
 import type {RunRecord, WatchedDatabase} from '../watch/run-record.js';
-import {namedDatabases} from './named-databases.js';
+import {databasesOfJobs, namedDatabases} from './named-databases.js';
 import {readPlan} from './plan-schedule.js';
-import {type PlacesRead, readFrom, withCopies} from './read-places.js';
+import {type PlacesRead, readFrom, requireFolder, withCopies} from './read-places.js';
 
 export interface ReportResult extends ReportData {
   /** Absolute path of the page. */
@@ -41,7 +42,16 @@ export async function writeReport(
   const recent = runs.filter(({startedAt}) => Date.parse(startedAt) >= earliest.getTime());
   const [first] = recent;
   const plan =
-    first && jobs.length > 0 ? checkSchedule(jobs, zone, recent, new Date(first.startedAt), now) : undefined;
+    first && jobs.length > 0
+      ? checkSchedule(
+          jobs,
+          zone,
+          recent,
+          new Date(first.startedAt),
+          now,
+          await databasesOfJobs(settings, jobs),
+        )
+      : undefined;
   const data = reportData({backups: catalogue.backups, places, runs, named, plan, now});
   const path = resolve(settings.cwd, output ?? join(settings.backupsDir, 'report.html'));
   if (output === undefined) {
@@ -61,6 +71,7 @@ async function readBackups(
   named: readonly WatchedDatabase[],
 ): Promise<PlacesRead> {
   const place = from ?? join(context.settings.backupsDir, 'database');
+  if (from !== undefined && !isRemote(from)) await requireFolder(resolve(context.settings.cwd, from));
   const catalogue = await readFrom(context, place);
   if (from !== undefined) return {catalogue, places: []};
   const read = await withCopies(context, {place, catalogue}, (backup) =>

@@ -23,6 +23,7 @@ const graceMs = {hour: 30 * 60_000, day: 2 * 3_600_000, week: 2 * 3_600_000, mon
 /**
  * The due runs in [from, now) of every job that the audit log tells of: of commands that only look, and of previews, it does not.
  * A run counts for the due time before it, until the next one; so a backup made by hand some hours late makes up for a missed one.
+ * @param databases of backups, by the sentence of the job, where the plan has several
  */
 export function checkSchedule(
   jobs: readonly Job[],
@@ -30,10 +31,16 @@ export function checkSchedule(
   history: readonly RunRecord[],
   from: Date,
   now: Date,
+  databases: ReadonlyMap<string, string> = new Map(),
 ): CheckedJob[] {
   return jobs.filter(isRecorded).map((job) => {
     const due = runsBetween(job.every, zone, from, now);
-    const tried = history.filter((run) => isRunOf(run, job.args) && (isDone(run) || isIncident(run)));
+    const database = databases.get(job.sentence);
+    const isOfDatabase = (run: RunRecord): boolean =>
+      database === undefined || run.database === null || run.database.name === database;
+    const tried = history.filter(
+      (run) => isRunOf(run, job.args) && isOfDatabase(run) && (isDone(run) || isIncident(run)),
+    );
     return {
       job,
       runs: due.map((start, index) => {

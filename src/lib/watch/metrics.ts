@@ -52,6 +52,7 @@ export function countedRuns(sources: GroupSources): RunRecord[] {
   const ofWatched = new Set(groupByDatabase(sources).flatMap(({runs}) => runs));
   return sources.runs.filter(
     (run) =>
+      run.command !== 'status' && // it forgets databases only
       (run.outcome === 'ok' || isIncident(run)) &&
       (!isBackupRun(run) || run.database === null || ofWatched.has(run)),
   );

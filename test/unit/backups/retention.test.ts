@@ -3,6 +3,7 @@ import {describe, expect, it} from 'vitest';
 import type {AppError} from '../../../src/lib/errors.js';
 import {
   applyRetention,
+  refuseMistypedLabels,
   type RetentionCandidate,
   type RetentionPolicy,
   ruleNames,
@@ -92,6 +93,18 @@ describe('golden decisions', () => {
     const backups = twins.map((id) => ({...candidate('2026-11-22T03:10'), id}));
     const policy = {keepLast: 1, keepMin: 1};
     await expect(table(backups, policy)).toMatchFileSnapshot('../../fixtures/retention/equal-times.txt');
+  });
+});
+
+describe('a label that no backup has', () => {
+  const labels = ['release', null];
+  it('is refused where it is near to one that some have, as what it was meant to keep would go', () => {
+    expect(() => refuseMistypedLabels({keepLabels: ['release', 'relase']}, labels)).toThrow(
+      '--keep-label: no backup has the label "relase"; nothing was removed. Did you mean "release"?',
+    );
+  });
+  it('is taken where it is like no other: the first backup with it is yet to come', () => {
+    expect(() => refuseMistypedLabels({keepLabels: ['release', 'audit']}, labels)).not.toThrow();
   });
 });
 

@@ -2,7 +2,8 @@
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, it} from 'vitest';
-import {namedDatabases} from '../../../src/lib/services/named-databases.js';
+import {databasesOfJobs, namedDatabases} from '../../../src/lib/services/named-databases.js';
+import {parsePlan} from '../../../src/lib/watch/schedule-plan.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {testContext} from '../../support/test-context.js';
 
@@ -41,4 +42,19 @@ it('names those of status.databases by name alone', async () => {
   expect(await namedDatabases(settings)).toEqual([
     {name: 'crm', systemIdentifier: null, host: null, port: null},
   ]);
+});
+
+it('knows the database of each backup of a plan that has several, and of none else', async () => {
+  const folder = await tempFolder();
+  await writeFile(join(folder, 'crm.env'), 'DIRECT_URL=postgresql://u@crm.example:5433/crm\n');
+  const {settings} = testContext(folder, {env: {DIRECT_URL: 'postgresql://u@db.example/shop'}});
+  const several = parsePlan(['daily schema', 'daily run backup --env-file crm.env', 'weekly prune']);
+  expect(await databasesOfJobs(settings, several)).toEqual(
+    new Map([
+      ['daily schema', 'shop'],
+      ['daily run backup --env-file crm.env', 'crm'],
+    ]),
+  );
+  expect(await databasesOfJobs(settings, parsePlan(['daily custom', 'daily sql']))).toEqual(new Map());
+  await rm(folder, {recursive: true});
 });

@@ -17,6 +17,7 @@ import {AppError} from '../../../src/lib/errors.js';
 import {
   executePrune,
   planPrune,
+  prune,
   pruneAfterBackup,
   pruneBackups,
 } from '../../../src/lib/services/prune-backups.js';
@@ -39,6 +40,14 @@ afterEach(async () => {
 });
 
 const names = async (): Promise<string[]> => (await readdir(folder)).sort();
+
+it.each([{from: 'gone'}, {folder: '/nowhere/gone'}])(
+  'refuses a folder that is not there: %j',
+  async (named) => {
+    const options = {policy: {keepDays: 30}, dryRun: true, setAside: false, ...named};
+    await expect(prune(testContext(home, {now}), options)).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+  },
+);
 
 describe('pruneBackups', () => {
   it('removes what no rule keeps, in every format, and leaves the rest byte for byte', async () => {

@@ -1,8 +1,10 @@
 import {expect, it} from 'vitest';
 import type {Verification} from '../../../src/lib/backups/backup-record.js';
 import {mergeCopies} from '../../../src/lib/services/read-places.js';
+import {writeReport} from '../../../src/lib/services/write-report.js';
 import {sampleRecord} from '../../support/sample-backups.js';
 import {catalogueOf} from '../../support/simulated-status.js';
+import {testContext} from '../../support/test-context.js';
 
 const at = '2026-11-22T03:00:00.000Z';
 const proof = (level: Verification['level'], ok: boolean): Verification => ({
@@ -42,4 +44,9 @@ it('keeps backups of other content or of other servers apart, though they have o
   ];
   const readings = others.map((record, index) => ({place: String(index), catalogue: catalogueOf([record])}));
   expect(mergeCopies([copy('here'), ...readings])).toHaveLength(3);
+});
+
+it('reports on no folder that is not there', async () => {
+  const context = testContext('/nowhere');
+  await expect(writeReport(context, {from: 'gone'})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
 });

@@ -35,6 +35,18 @@ describe('checkSchedule', () => {
     expect(missing?.runs.map((run) => run.state)).toEqual(Array(5).fill('missed'));
   });
 
+  it('takes no backup of one database for that of another', () => {
+    const jobs = parsePlan(['daily custom at 02:00', 'daily run backup --env-file crm.env at 03:00']);
+    const databases = new Map([
+      ['daily custom at 02:00', 'shop'],
+      ['daily run backup --env-file crm.env at 03:00', 'crm'],
+    ]);
+    const run = sampleRun({startedAt: '2026-11-22T03:10:00.000Z', format: 'custom'});
+    const since = new Date('2026-11-22T00:00:00Z');
+    const states = checkSchedule(jobs, 'UTC', [run], since, now, databases).map(({runs}) => runs[0]?.state);
+    expect(states).toEqual(['done', 'missed']);
+  });
+
   it('counts a restore test that found damage as failed', () => {
     expect(days(tests?.runs.filter((run) => run.state === 'failed') ?? [])).toEqual([
       story.restoreTestFailed,
