@@ -22,38 +22,51 @@ export default class Status extends BaseCommand {
   ];
   static override flags = {
     'max-age': Flags.string({
+      helpGroup: 'LIMITS',
       helpValue: 'TIME',
       summary: 'How old the newest good backup may be (default 26h).',
     }),
-    require: Flags.option({options: proofLevels})({summary: 'Count only backups proven at least so far.'}),
+    require: Flags.option({options: proofLevels})({
+      helpGroup: 'LIMITS',
+      summary: 'Count only backups proven at least so far.',
+    }),
     'max-restore-test-age': Flags.string({
+      helpGroup: 'LIMITS',
       helpValue: 'TIME',
       summary: 'How old the last restore test that held may be, such as 35d.',
     }),
     database: Flags.string({
+      helpGroup: 'WHAT',
       helpValue: 'NAME',
       multiple: true,
       multipleNonGreedy: true,
       summary: 'Only this database (repeatable).',
     }),
     from: Flags.string({
+      helpGroup: 'WHAT',
       helpValue: 'PLACE',
       summary: 'Judge the backups in s3://bucket/prefix, or in a folder, instead.',
       exclusive: ['places'],
     }),
     places: Flags.boolean({
+      helpGroup: 'WHAT',
       allowNo: true,
       summary: 'Also look whether the places in the config have copies (the default).',
     }),
     forget: Flags.string({
+      helpGroup: 'WHAT',
       helpValue: 'NAME',
       multiple: true,
       multipleNonGreedy: true,
       summary: 'Stop watching this database until there is a new backup of it (repeatable).',
       exclusive: ['database', 'from', 'notify', 'nagios'],
     }),
-    notify: Flags.boolean({summary: 'Tell the targets in the config when something is found (event stale).'}),
+    notify: Flags.boolean({
+      helpGroup: 'OUTPUT',
+      summary: 'Tell the targets in the config when something is found (event stale).',
+    }),
     nagios: Flags.boolean({
+      helpGroup: 'OUTPUT',
       summary: 'One line and the exit statuses of a Nagios plugin.',
       exclusive: ['json'],
     }),
