@@ -5,7 +5,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, countFlag, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showPrune} from '../lib/cli/show-prune.js';
-import {prune, type PruneCommandResult} from '../lib/services/prune-backups.js';
+import {prune, type PruneCommandResult} from '../lib/services/prune.js';
 
 export default class Prune extends BaseCommand {
   static override summary = 'remove old backups by policy, with the reason for each';

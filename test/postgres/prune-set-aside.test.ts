@@ -5,7 +5,7 @@ import {withDatabase} from '../../src/lib/postgres/connection.js';
 import {listDatabases, type MarkKind, markStatement} from '../../src/lib/postgres/database-mark.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
-import {prune} from '../../src/lib/services/prune-backups.js';
+import {prune} from '../../src/lib/services/prune.js';
 import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
 import {undoRestore} from '../../src/lib/services/undo-restore.js';
 import type {ConfirmRequest, RunContext} from '../../src/lib/run-context.js';

@@ -19,7 +19,7 @@ import type {BackupRequest} from '../../src/lib/services/backup-options.js';
 import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
 import {copyBackups} from '../../src/lib/services/copy-backups.js';
 import {listBackups} from '../../src/lib/services/list-backups.js';
-import {prune} from '../../src/lib/services/prune-backups.js';
+import {prune} from '../../src/lib/services/prune.js';
 import {restoreFrom} from '../../src/lib/services/restore-from.js';
 import {verifyFrom} from '../../src/lib/services/verify-from.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';

@@ -10,7 +10,7 @@ import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
 import {checkStatus} from '../../src/lib/services/check-status.js';
 import {copyBackups} from '../../src/lib/services/copy-backups.js';
 import {listBackups} from '../../src/lib/services/list-backups.js';
-import {prune} from '../../src/lib/services/prune-backups.js';
+import {prune} from '../../src/lib/services/prune.js';
 import {restoreFrom} from '../../src/lib/services/restore-from.js';
 import {verifyFrom} from '../../src/lib/services/verify-from.js';
 import {writeReport} from '../../src/lib/services/write-report.js';

@@ -8,7 +8,7 @@ import {AppError} from '../../src/lib/errors.js';
 import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
 import {copyBackups} from '../../src/lib/services/copy-backups.js';
 import {listBackups} from '../../src/lib/services/list-backups.js';
-import {prune} from '../../src/lib/services/prune-backups.js';
+import {prune} from '../../src/lib/services/prune.js';
 import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
 import {restoreFrom} from '../../src/lib/services/restore-from.js';
 import {verifyFrom} from '../../src/lib/services/verify-from.js';

@@ -3,9 +3,9 @@ import {stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {z} from 'zod';
 import {AppError} from '../errors.js';
-import {backupFormats} from '../settings/config-schema.js';
+import {type BackupFormat, backupFormats} from '../settings/config-schema.js';
 import {metadataSuffix} from './backup-name.js';
-import type {Backup} from './catalogue.js';
+import type {BackupContent} from './outcome.js';
 import {requireOwnDump} from '../own-file.js';
 
 const oldMetadata = z.object({
@@ -24,6 +24,21 @@ const oldMetadata = z.object({
     .catch({includeSchema: true, includeData: true, includeTables: []}),
 });
 
+/** What such a backup tells of itself: the part of `Backup` that needs no record. */
+interface OldScriptBackup {
+  readonly id: string;
+  readonly path: string;
+  readonly metadataPath: string;
+  readonly createdAt: Date;
+  readonly database: string;
+  readonly format: BackupFormat;
+  readonly compressed: boolean;
+  readonly sizeBytes: number;
+  readonly label: null;
+  readonly content: BackupContent;
+  readonly record: null;
+}
+
 /** Whether it was written by the old scripts: they named themselves, and gave no schemaVersion. */
 export function isOldScriptMetadata(data: unknown): boolean {
   return typeof data === 'object' && data !== null && !('schemaVersion' in data) && 'command' in data;
@@ -33,7 +48,7 @@ export function isOldScriptMetadata(data: unknown): boolean {
  * @param data what is in the metadata file
  * @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone
  */
-export async function readOldScriptBackup(metadataPath: string, data: unknown): Promise<Backup> {
+export async function readOldScriptBackup(metadataPath: string, data: unknown): Promise<OldScriptBackup> {
   const parsed = oldMetadata.safeParse(data);
   if (!parsed.success) {
     throw new AppError(

@@ -1,7 +1,8 @@
 /** What prune tells: a line for every backup with the reason, then the sum. */
 import {countOf, formatBytes} from '../format.js';
 import {isRemote} from '../place-name.js';
-import type {PruneCommandResult, PruneDecision, PruneResult} from '../services/prune-backups.js';
+import type {PruneCommandResult} from '../services/prune.js';
+import type {PruneDecision, PruneResult} from '../services/prune-backups.js';
 import type {SetAsideDecision, SetAsideResult} from '../services/prune-set-aside.js';
 import {columns, printable, type Style} from './style.js';
 

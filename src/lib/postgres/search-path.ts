@@ -3,13 +3,18 @@
  * functions and operators, so nobody who may create things in a schema can put code of theirs under a name that our
  * statements use (CVE-2018-1058).
  */
-import type {Session} from './client.js';
+
+/** What is asked of a session here. */
+interface Asked {
+  query(sql: string, values?: readonly string[]): Promise<readonly Readonly<Record<string, string | null>>[]>;
+  ownSearchPath(): Promise<string>;
+}
 
 /** The first statement of every session. It contains no name that another schema could take. */
 export const emptySearchPath = `SELECT pg_catalog.set_config('search_path', '', false)`;
 
 /** The value of the role's own search_path, as `SHOW search_path` would print it. */
-export async function readOwnSearchPath(session: Session): Promise<string> {
+export async function readOwnSearchPath(session: Pick<Asked, 'query'>): Promise<string> {
   const [row] = await session.query(
     `SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'`,
   );
@@ -26,7 +31,7 @@ export function splitNames(list: string): string[] {
 }
 
 /** The schemas that the role searches for tables, in order; "$user" stands for the one with its name. */
-export async function searchedSchemas(session: Session): Promise<string[]> {
+export async function searchedSchemas(session: Pick<Asked, 'ownSearchPath'>): Promise<string[]> {
   const names = splitNames(await session.ownSearchPath());
   // Where it is not named it comes first (manual, 5.10.5).
   return names.includes('pg_catalog') ? names : ['pg_catalog', ...names];
@@ -50,7 +55,7 @@ export function isVisibleSql(schemas: string): string {
  * as the application would. Everything in the statement's own text must be qualified, operators too.
  * @param session in a transaction, which must be rolled back when this rejects
  */
-export async function withOwnSearchPath<T>(session: Session, work: () => Promise<T>): Promise<T> {
+export async function withOwnSearchPath<T>(session: Asked, work: () => Promise<T>): Promise<T> {
   await session.query(`SELECT pg_catalog.set_config('search_path', $1, true)`, [
     await session.ownSearchPath(),
   ]);

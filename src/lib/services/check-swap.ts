@@ -7,11 +7,18 @@ import type {Connection} from '../postgres/connection.js';
 import type {NewDatabase} from '../postgres/create-database.js';
 import {parseMark} from '../postgres/database-mark.js';
 import {type DatabaseProperties, inspectDatabaseProperties} from '../postgres/database-properties.js';
-import {parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
+import {type DatabaseIdentity, parseRows, pgBoolean, pgCount} from '../postgres/inspect-database.js';
 import {listPrepared, preparedHint} from '../postgres/prepared-transactions.js';
-import {mayActFor} from '../postgres/inspect-target.js';
+import {mayActFor, type ObjectCounts} from '../postgres/inspect-target.js';
+import type {Ownership} from '../postgres/platform-objects.js';
 import type {RunContext} from '../run-context.js';
-import type {PresentDatabase} from './plan-restore.js';
+
+export interface PresentDatabase {
+  readonly identity: DatabaseIdentity;
+  readonly objects: ObjectCounts;
+  /** Who owns what, on a server that somebody else runs; null elsewhere. */
+  readonly ownership: Ownership | null;
+}
 
 /** What the new database takes over from the one whose name it gets. */
 export interface CarriedOver {

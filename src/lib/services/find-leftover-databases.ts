@@ -19,7 +19,7 @@ import {formatAge, formatBytes} from '../format.js';
 import {describeProcess, fateOf} from '../process-identity.js';
 import type {RunContext} from '../run-context.js';
 import type {JournalEntry, LeftJournal} from '../watch/journal.js';
-import type {Leftover} from './recover-leftovers.js';
+import type {Leftover} from './leftover.js';
 
 /** A working database of another machine, without a session in it, has lost its run after this time. */
 const abandonedAfterMs = 24 * 3_600_000;

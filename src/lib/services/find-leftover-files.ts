@@ -11,7 +11,7 @@ import type {RunContext} from '../run-context.js';
 import {staleTemporaryFolders} from '../temporary-folder.js';
 import type {LeftJournal} from '../watch/journal.js';
 import {finishLeftover, orphanLeftovers, readUnnamedBackup} from './find-orphan-dumps.js';
-import type {Leftover} from './recover-leftovers.js';
+import type {Leftover} from './leftover.js';
 
 /** A small file under a temporary name lives for milliseconds; one without a journal that is older has no owner. */
 const briefMs = 60_000;

@@ -9,7 +9,7 @@ import {temporaryIndexPrefix} from '../orders/missing-indexes.js';
 import type {RunContext} from '../run-context.js';
 import type {LeftJournal} from '../watch/journal.js';
 import {isSameServer} from './find-leftover-databases.js';
-import type {Leftover} from './recover-leftovers.js';
+import type {Leftover} from './leftover.js';
 
 /**
  * Looks in the database of the settings, and in those that journals of dead runs name. The indexes are known by their

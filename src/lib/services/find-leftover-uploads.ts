@@ -5,7 +5,7 @@ import {openPlace} from '../storage/open-place.js';
 import {folderOf, readPlace} from '../storage/place-catalogue.js';
 import {removeStaged} from '../storage/transfer-backup.js';
 import type {LeftJournal} from '../watch/journal.js';
-import type {Leftover} from './recover-leftovers.js';
+import type {Leftover} from './leftover.js';
 
 /** Told by the journals of runs that have ended; the store is asked when they are cleared up. */
 export function findLeftoverUploads(ctx: RunContext, journals: readonly LeftJournal[]): Leftover[] {

@@ -10,7 +10,7 @@ import {removeSafely, renameSafely} from '../backups/safe-file.js';
 import {AppError, messageOf} from '../errors.js';
 import type {RunContext} from '../run-context.js';
 import type {JournalEntry} from '../watch/journal.js';
-import type {Leftover} from './recover-leftovers.js';
+import type {Leftover} from './leftover.js';
 
 type DumpEntry = Extract<JournalEntry, {kind: 'dump-without-metadata'}>;
 

@@ -1,15 +1,13 @@
 /** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
-import type {DetectedDump} from '../archive/detect-format.js';
 import type {DumpedTable} from '../archive/dump-contents.js';
 import type {DumpStatement} from '../archive/dump-statements.js';
-import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import {openPlainDump} from '../archive/open-plain-dump.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {readRightsStatement} from '../archive/rights-statement.js';
 import {readCopyStatement} from '../archive/sql-names.js';
 import {textOf} from '../archive/text-of.js';
 import {AppError} from '../errors.js';
-import {type NamedTable, orderEntries, type Prepared, selectEntries} from '../postgres/archive-list.js';
+import {type NamedTable, orderEntries, selectEntries} from '../postgres/archive-list.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import {type Connection, toolsName} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
@@ -32,39 +30,27 @@ import {collectRestoreErrors} from '../postgres/restore-errors.js';
 import {runDumpScript} from '../postgres/run-dump-script.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';
 import {inKeyOrder, type KeyOrder, type LoadQueue, startQueue} from './key-order.js';
-import {restoreRules} from './restore-rules.js';
+import {type RestoredParts, restoreRules} from './restore-rules.js';
 import {editRights, isLimited, type RoleLimits} from './role-limits.js';
 
-export interface DumpLoad {
-  readonly dump: DetectedDump;
+export interface DumpLoad extends RestoredParts {
   /** Needed for archives. */
   readonly pgRestore: Tool | null;
   readonly target: Connection;
-  readonly serverMajor: number;
-  readonly isSuperuser: boolean;
   /** The restoring role. */
   readonly me: string;
   /** Whose owners and grants are left out. */
   readonly limits: RoleLimits;
   /** Whether a restoring role that is no superuser gives objects to others. */
   readonly hasOtherOwners: boolean;
-  readonly options: PgRestoreOptions;
   /** All tables of the dump, to tell apart names that begin alike. */
   readonly tables: readonly NamedTable[];
   /** What the names in it are encoded in, as PostgreSQL names it. */
   readonly encoding: string;
-  /** Only these tables; everything when empty. */
-  readonly onlyTables: readonly NamedTable[];
-  /** In a scratch database: what was created before. */
-  readonly prepared?: Prepared | undefined;
-  /** What else is not restored. */
-  readonly leftOut?: LeftOutEntries | undefined;
   /** Tables of the platform's that rows are added to, in one transaction. */
   readonly managed?: readonly DumpedTable[] | undefined;
   /** Name of the database that the dump is of. */
   readonly sourceDatabase?: string | undefined;
-  /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
-  readonly selected?: ReadonlySet<string> | undefined;
   /** Where rows alone are loaded, in one transaction. */
   readonly keyOrder?: KeyOrder | undefined;
 }

@@ -10,7 +10,7 @@ import type {NamedTable} from '../postgres/archive-list.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';
-import {type DatabaseIdentity, inspectIdentity} from '../postgres/inspect-database.js';
+import {inspectIdentity} from '../postgres/inspect-database.js';
 import {findFilledTables, findMissingColumns, findMissingTables} from '../postgres/inspect-rows.js';
 import {
   findUninstallableExtensions,
@@ -19,11 +19,10 @@ import {
   describeObjects,
   inspectRole,
   isEmptyDatabase,
-  type ObjectCounts,
   type RoleRights,
 } from '../postgres/inspect-target.js';
 import type {RolesToMake} from '../postgres/make-roles.js';
-import {inspectOwnership, type Ownership} from '../postgres/platform-objects.js';
+import {inspectOwnership} from '../postgres/platform-objects.js';
 import type {PgRestoreOptions, ToastCompression} from '../postgres/pg-restore.js';
 import {requireWritable} from '../postgres/writable.js';
 import {isOfPlatform} from '../backups/backup-record.js';
@@ -32,7 +31,7 @@ import {estimateRestoredSize} from '../backups/restored-size.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
 import {requireServerDisk} from './check-server-disk.js';
-import {type CarriedOver, checkSwap} from './check-swap.js';
+import {type CarriedOver, checkSwap, type PresentDatabase} from './check-swap.js';
 import {leaveOutExtensions} from './leave-out-extensions.js';
 import {leaveOutPlatform, reasons} from './leave-out-platform.js';
 import {type KeyOrder, planKeyOrder} from './key-order.js';
@@ -53,13 +52,6 @@ import {
 
 /** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
 export type RestoreWay = 'create' | 'fill' | 'clean' | 'swap';
-
-export interface PresentDatabase {
-  readonly identity: DatabaseIdentity;
-  readonly objects: ObjectCounts;
-  /** Who owns what, on a server that somebody else runs; null elsewhere. */
-  readonly ownership: Ownership | null;
-}
 
 export interface RestorePlan {
   readonly request: RestoreRequest;

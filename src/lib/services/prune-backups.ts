@@ -1,6 +1,6 @@
 /** Applies a retention policy to a folder of backups. */
 import {lstat, readdir} from 'node:fs/promises';
-import {basename, join, resolve} from 'node:path';
+import {basename, join} from 'node:path';
 import {type Backup, databaseIdentity, readCatalogue, retentionCandidate} from '../backups/catalogue.js';
 import {partialSuffix} from '../backups/backup-name.js';
 import {withFolderLock} from '../backups/lock.js';
@@ -14,11 +14,8 @@ import {
 } from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {countOf} from '../format.js';
-import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import {isProductionBackup} from './guard-production.js';
-import type {SetAsideRequest, SetAsideResult} from './prune-set-aside.js';
-import {requireFolder} from './read-places.js';
 import {openJournal} from '../watch/journal.js';
 
 export interface PruneDecision {
@@ -51,11 +48,6 @@ export interface PruneResult {
   readonly removed: readonly PruneDecision[];
   readonly partials: readonly string[];
   readonly problems: readonly {readonly path: string; readonly reason: string}[];
-}
-
-export interface PruneCommandResult extends PruneResult {
-  /** Databases that a restore set aside; null when they were not asked for. */
-  readonly setAside: SetAsideResult | null;
 }
 
 export interface PruneOptions {
@@ -124,43 +116,6 @@ export async function needsProductionName(
   if (ruleNames(flags).length === 0) return false;
   for (const {backup} of removable) if (await isProductionBackup(ctx, backup)) return true;
   return false;
-}
-
-/**
- * `prune` as the command has it: backups by the policy, and set-aside databases with `setAside`. That alone, without a
- * rule among the flags, leaves backups as they are.
- * @throws what `pruneBackups` and `pruneSetAside` throw
- */
-export async function prune(
-  ctx: RunContext,
-  options: PruneOptions & {
-    /** Whether set-aside databases are dropped; `setAsideChoice` says which. */
-    readonly setAside: boolean;
-    readonly setAsideChoice?: Omit<SetAsideRequest, 'dryRun'>;
-    readonly from?: string | undefined;
-  },
-): Promise<PruneCommandResult> {
-  const named = options.from ?? options.folder;
-  if (named !== undefined && !isRemote(named)) await requireFolder(resolve(ctx.settings.cwd, named));
-  if (options.from !== undefined) {
-    if (!isRemote(options.from)) {
-      const folder = resolve(ctx.settings.cwd, options.from);
-      return {...(await pruneBackups(ctx, {...options, folder})), setAside: null};
-    }
-    const {prunePlace} = await import('./prune-place.js');
-    return {...(await prunePlace(ctx, options.from, options)), setAside: null};
-  }
-  if (!options.setAside) return {...(await pruneBackups(ctx, options)), setAside: null};
-  const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
-  const isOnlySetAside = ruleNames(options.policy).length === 0;
-  const {pruneSetAside} = await import('./prune-set-aside.js');
-  const backups = isOnlySetAside
-    ? {dryRun: options.dryRun, folder, kept: [], removed: [], partials: [], problems: []}
-    : await pruneBackups(ctx, options);
-  return {
-    ...backups,
-    setAside: await pruneSetAside(ctx, {...options.setAsideChoice, dryRun: options.dryRun}),
-  };
 }
 
 /** The flags' rules when there are any, else the config file's; the least number to keep counts from either. */

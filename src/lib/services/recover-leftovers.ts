@@ -17,22 +17,7 @@ import {findLeftoverDatabases, isSameServer} from './find-leftover-databases.js'
 import {findLeftoverIndexes} from './find-leftover-indexes.js';
 import {findLeftoverFiles} from './find-leftover-files.js';
 import {findLeftoverUploads} from './find-leftover-uploads.js';
-
-interface LeftoverThing {
-  readonly kind: JournalEntry['kind'];
-  /** Path of a file or folder, or name of a database. */
-  readonly what: string;
-  readonly reason: string;
-}
-
-export type Leftover = LeftoverThing &
-  (
-    | {readonly action: 'leave'}
-    | {
-        readonly action: 'remove' | 'finish' | 'drop' | 'allow connections' | 'unmark' | 'mark as set aside';
-        readonly run: () => Promise<void>;
-      }
-  );
+import type {Leftover, LeftoverThing} from './leftover.js';
 
 export interface RecoveredThing extends LeftoverThing {
   readonly action: string;

@@ -1,21 +1,36 @@
 /** What is left out of a dump's statements when they are restored. */
+import type {DetectedDump} from '../archive/detect-format.js';
 import {isDataSection} from '../archive/dump-definitions.js';
 import type {DumpStatement} from '../archive/dump-statements.js';
+import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {listedName} from '../archive/select-tables.js';
 import {textOf} from '../archive/text-of.js';
-import {whyNotByRole} from '../postgres/archive-list.js';
-import type {DumpLoad} from './load-dump.js';
+import {type NamedTable, type Prepared, whyNotByRole} from '../postgres/archive-list.js';
+import type {PgRestoreOptions} from '../postgres/pg-restore.js';
+
+/** What a restore takes of a dump, and what it finds there. */
+export interface RestoredParts {
+  readonly dump: DetectedDump;
+  readonly serverMajor: number;
+  readonly isSuperuser: boolean;
+  readonly options: PgRestoreOptions;
+  /** Only these tables; everything when empty. */
+  readonly onlyTables: readonly NamedTable[];
+  /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
+  readonly selected?: ReadonlySet<string> | undefined;
+  /** In a scratch database: what was created before. */
+  readonly prepared?: Prepared | undefined;
+  /** What else is not restored. */
+  readonly leftOut?: LeftOutEntries | undefined;
+}
 
 /**
  * @param leftOut takes a line about each thing that every database has already
  * @returns as `DumpScriptRun.edit`
  */
 export function restoreRules(
-  load: Pick<
-    DumpLoad,
-    'dump' | 'options' | 'onlyTables' | 'selected' | 'serverMajor' | 'isSuperuser' | 'prepared' | 'leftOut'
-  >,
+  load: RestoredParts,
   leftOut: Set<string>,
 ): (statement: DumpStatement) => string | null {
   const {schemaOnly, dataOnly, noOwner, noAcl} = load.options;

@@ -24,7 +24,7 @@ import {
 } from './encryption.js';
 import {withPlainOrders} from './restore-orders-from.js';
 import {planClean} from './plan-clean.js';
-import {writeCleanupReport} from './write-cleanup-report.js';
+import {type CleanupState, writeCleanupReport} from './write-cleanup-report.js';
 
 export interface SafeCleanupRequest {
   readonly clean: CleanRequest;
@@ -49,16 +49,6 @@ export interface SafeCleanupResult {
   readonly reportPath: string | null;
   /** The commands that undo it: the whole database as it was before, and the deleted orders alone. */
   readonly undo: readonly string[];
-}
-
-/** What a cleaning has to show when it ends, well or not. */
-export interface CleanupState {
-  steps: StepOutcome[];
-  backup: BackupResult | null;
-  orders: CleanResult;
-  /** What is known of orders whose deletion was cut off when it was to take effect; their order backup is in `orders`. */
-  cutOff?: 'committed' | 'unknown';
-  undo: string[];
 }
 
 /**

@@ -5,8 +5,20 @@ import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import type {AppError} from '../errors.js';
 import {formatBytes, formatCount, formatDuration} from '../format.js';
 import {redact} from '../redact.js';
+import type {StepOutcome} from '../progress/timed-progress.js';
 import type {RunContext} from '../run-context.js';
-import type {CleanupState} from './safe-cleanup.js';
+import type {CleanResult} from './clean-orders.js';
+import type {BackupResult} from './describe-backup.js';
+
+/** What a cleaning has to show when it ends, well or not. */
+export interface CleanupState {
+  steps: StepOutcome[];
+  backup: BackupResult | null;
+  orders: CleanResult;
+  /** What is known of orders whose deletion was cut off when it was to take effect; their order backup is in `orders`. */
+  cutOff?: 'committed' | 'unknown';
+  undo: string[];
+}
 
 /**
  * Writes `safe-cleanup-<time>.md` and `.json` into the backups folder.

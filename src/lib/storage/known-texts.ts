@@ -6,16 +6,7 @@ import {dirname, isAbsolute, join} from 'node:path';
 import {z} from 'zod';
 import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import type {Environment} from '../settings/environment.js';
-import type {StoredObject} from './place.js';
-
-export interface KnownTexts {
-  /** The text of a listed object, if it was read when it was the same one as now. */
-  get(object: StoredObject): string | undefined;
-  /** Keeps it for the next time. */
-  add(object: StoredObject, text: string): void;
-  /** Writes down what was added since it was opened, and nothing else. */
-  save(): Promise<void>;
-}
+import type {KnownTexts, StoredObject} from './place.js';
 
 /** Characters of one text, and of all together: what is larger is read anew each time. */
 const longestText = 64 * 1024;

@@ -13,8 +13,7 @@ import {
 import {newestFirst} from '../backups/retention.js';
 import {AppError, type ErrorCode, messageOf} from '../errors.js';
 import {isRemote} from '../place-name.js';
-import type {KnownTexts} from './known-texts.js';
-import type {Place, StoredObject} from './place.js';
+import type {KnownTexts, Place, StoredObject} from './place.js';
 
 /** A backup in a place; `path` and `metadataPath` are for people, keys are for the place. */
 export interface PlacedBackup extends Backup {

@@ -1,6 +1,5 @@
 /** A place for backups, a folder or a bucket, behind one small interface; keys are relative paths with "/". */
 import type {Readable} from 'node:stream';
-import type {KnownTexts} from './known-texts.js';
 
 export interface StoredObject {
   readonly key: string;
@@ -32,6 +31,16 @@ export interface UnfinishedUpload {
   readonly key: string;
   readonly uploadId: string;
   readonly startedAt: Date;
+}
+
+/** Texts of short objects that were read before. */
+export interface KnownTexts {
+  /** The text of a listed object, if it was read when it was the same one as now. */
+  get(object: StoredObject): string | undefined;
+  /** Keeps it for the next time. */
+  add(object: StoredObject, text: string): void;
+  /** Writes down what was added since it was opened, and nothing else. */
+  save(): Promise<void>;
 }
 
 export interface Place {

@@ -17,10 +17,10 @@ import {AppError} from '../../../src/lib/errors.js';
 import {
   executePrune,
   planPrune,
-  prune,
   pruneAfterBackup,
   pruneBackups,
 } from '../../../src/lib/services/prune-backups.js';
+import {prune} from '../../../src/lib/services/prune.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {writeOldScriptBackup, writeSampleBackup} from '../../support/sample-backups.js';
 import type {ConfirmRequest} from '../../../src/lib/run-context.js';

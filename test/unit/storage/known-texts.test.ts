@@ -3,10 +3,10 @@ import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it, vi} from 'vitest';
 import {environmentOf} from '../../../src/lib/settings/environment.js';
-import {type KnownTexts, openKnownTexts} from '../../../src/lib/storage/known-texts.js';
+import {openKnownTexts} from '../../../src/lib/storage/known-texts.js';
 import {localPlace} from '../../../src/lib/storage/local-place.js';
 import {readPlace} from '../../../src/lib/storage/place-catalogue.js';
-import type {Place} from '../../../src/lib/storage/place.js';
+import type {KnownTexts, Place} from '../../../src/lib/storage/place.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {writeSampleBackup} from '../../support/sample-backups.js';
 
