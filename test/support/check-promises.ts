@@ -1,7 +1,8 @@
 /** Looks at a backups folder and a server after whatever happened, and tells which promises are broken. */
 import {lstat, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {metadataSuffix, partialSuffix} from '../../src/lib/backups/backup-name.js';
+import {metadataSuffix} from '../../src/lib/backups/backup-name.js';
+import {partialSuffix} from '../../src/lib/file-names.js';
 import {isGood, readCatalogue} from '../../src/lib/backups/catalogue.js';
 import {checkFiles} from '../../src/lib/backups/check-files.js';
 import {messageOf} from '../../src/lib/errors.js';

@@ -1,10 +1,6 @@
 /** Names of backups: `<db>-<YYYY-MM-DDTHH-mm-ss>[-N]` and the extensions that tell the format. */
+import {timestampForName} from '../file-names.js';
 import type {BackupFormat} from '../settings/config-schema.js';
-
-/** 2026-11-22T03:10:05.123Z -> "2026-11-22T03-10-05", UTC. */
-export function timestampForName(at: Date): string {
-  return at.toISOString().slice(0, 19).replaceAll(':', '-');
-}
 
 /**
  * A database name as part of a file name: letters, digits, "_", "." and "-" stay, the rest is percent-encoded
@@ -30,9 +26,6 @@ export function backupExtension(format: BackupFormat, compressed: boolean): stri
   if (format === 'directory') return '.dir';
   return compressed ? '.sql.gz' : '.sql';
 }
-
-/** Ends the name of every work in progress; never taken for a backup. */
-export const partialSuffix = '.partial';
 
 /**
  * Whether this program gives such a name to work in progress: that of a backup or of orders with its time, that of a file

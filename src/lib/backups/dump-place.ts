@@ -3,7 +3,8 @@ import {access, chmod, mkdir, readdir, rm, stat, truncate} from 'node:fs/promise
 import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {BackupFormat} from '../settings/config-schema.js';
-import {backupExtension, backupId, metadataName, partialSuffix} from './backup-name.js';
+import {backupExtension, backupId, metadataName} from './backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import {
   createPrivateFile,
   explainFileError,

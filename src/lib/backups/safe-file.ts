@@ -3,7 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {constants, type FileHandle, lstat, mkdir, open, readdir, rename, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
-import {partialSuffix} from './backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import {foreignFile} from '../own-file.js';
 
 /**

@@ -1,5 +1,6 @@
 /** What an order is: the tables that hold orders, their columns, and what their statuses mean. */
 import {defaultStatuses, type OrdersConfig} from '../settings/orders-config.js';
+import type {SoftLink} from './read-catalog.js';
 
 export interface RootProfile {
   readonly schema: string;
@@ -10,15 +11,6 @@ export interface RootProfile {
   readonly paymentStatus: string | undefined;
   readonly total: string | undefined;
   readonly createdAt: string | undefined;
-}
-
-/** A link to an order that is no foreign key. */
-export interface SoftLink {
-  readonly schema: string;
-  readonly table: string;
-  readonly columns: readonly string[];
-  /** The root's table name, bare or with its schema. */
-  readonly root: string;
 }
 
 export interface OrdersProfile {

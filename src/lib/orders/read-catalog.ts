@@ -45,6 +45,15 @@ export interface Table {
 /** What happens to the referring row: the letters of pg_constraint.confdeltype. */
 export type DeleteAction = 'no action' | 'restrict' | 'cascade' | 'set null' | 'set default';
 
+/** A link to a root that is no foreign key. */
+export interface SoftLink {
+  readonly schema: string;
+  readonly table: string;
+  readonly columns: readonly string[];
+  /** The root's table name, bare or with its schema. */
+  readonly root: string;
+}
+
 export interface ForeignKey {
   readonly name: string;
   readonly childOid: string;

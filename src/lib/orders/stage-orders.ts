@@ -6,7 +6,7 @@ import {addSoftLink, describeStaged, lookupColumns, type StagedTable} from './st
 import {loadStaged} from './load-staged.js';
 import type {FileTable, OrderFile} from './order-file.js';
 import {invalidOrderFile} from './order-file-error.js';
-import type {SoftLink} from './profile.js';
+import type {SoftLink} from './read-catalog.js';
 import {fromRelation, inspectTarget} from './restore-target.js';
 
 export interface StagedOrders {

@@ -2,7 +2,7 @@
 import {quoteIdentifier} from '../postgres/quote.js';
 import type {ColumnForm} from './copy-text.js';
 import type {FileTable, OrderFile} from './order-file.js';
-import type {SoftLink} from './profile.js';
+import type {SoftLink} from './read-catalog.js';
 import type {TargetColumn, TargetTable} from './restore-target.js';
 import type {RowColumn} from './row-json.js';
 import {snakeCase} from './snake-case.js';

@@ -4,12 +4,7 @@ import type {DetectedDump} from '../archive/detect-format.js';
 import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {countOf} from '../format.js';
-import {quoteIdentifier} from './quote.js';
-
-export interface NamedTable {
-  readonly schema: string;
-  readonly name: string;
-}
+import {type NamedTable, quoteIdentifier} from './quote.js';
 
 /** Objects of the dump that exist before it is loaded. */
 export interface Prepared {

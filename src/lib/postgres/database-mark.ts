@@ -152,3 +152,18 @@ export async function listDatabases(session: Session): Promise<ListedDatabase[]>
     sizeBytes: row.size,
   }));
 }
+
+/** What says that it was set aside for `target`, newest first, believed or not. */
+export function setAsideFor(
+  databases: readonly ListedDatabase[],
+  target: string,
+): {readonly database: ListedDatabase; readonly mark: DatabaseMark}[] {
+  return databases
+    .flatMap((database) => {
+      const {mark} = database;
+      return mark?.kind === 'set-aside' && mark.database === target ? [{database, mark}] : [];
+    })
+    .sort(
+      (a, b) => Date.parse(b.mark.at) - Date.parse(a.mark.at) || (a.database.name < b.database.name ? 1 : -1),
+    );
+}

@@ -1,9 +1,8 @@
 /** Which of the tables that a dump names are in a database, and which of them hold rows. */
 import {z} from 'zod';
-import type {NamedTable} from './archive-list.js';
+import {type NamedTable, quoteQualified} from './quote.js';
 import type {Session} from './client.js';
 import {parseOnlyRow, parseRows, pgBoolean} from './inspect-database.js';
-import {quoteQualified} from './quote.js';
 
 const nameRow = z.object({position: z.string().transform(Number)});
 

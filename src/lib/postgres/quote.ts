@@ -1,5 +1,10 @@
 /** Quoting of SQL identifiers and literals (manual, 4.1). */
 
+export interface NamedTable {
+  readonly schema: string;
+  readonly name: string;
+}
+
 /** An identifier in double quotes, safe for any name. */
 export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;

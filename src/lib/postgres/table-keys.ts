@@ -1,6 +1,6 @@
 /** The foreign keys of tables; a partitioned table and its partitions are one table here, named by the topmost's oid. */
 import {z} from 'zod';
-import type {NamedTable} from './archive-list.js';
+import type {NamedTable} from './quote.js';
 import type {Session} from './client.js';
 import {parseRows, pgBoolean} from './inspect-database.js';
 

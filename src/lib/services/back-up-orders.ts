@@ -1,7 +1,7 @@
 /** The order backup of a cleaning: written and read back while the rows are being deleted, and named before that is committed. */
 import {access, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {partialSuffix, timestampForName} from '../backups/backup-name.js';
+import {partialSuffix, timestampForName} from '../file-names.js';
 import {makePrivateFolder, renameSafely} from '../backups/safe-file.js';
 import {AppError, systemErrorCode} from '../errors.js';
 import type {RowDigest} from '../orders/clean-plan.js';

@@ -2,7 +2,8 @@
 import {randomBytes} from 'node:crypto';
 import {readdir, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
-import {metadataName, metadataSuffix, partialSuffix} from '../backups/backup-name.js';
+import {metadataName, metadataSuffix} from '../backups/backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import type {BackupRecord} from '../backups/backup-record.js';
 import {type Backup, readBackup} from '../backups/catalogue.js';
 import {makePrivateFolder} from '../backups/safe-file.js';

@@ -6,7 +6,8 @@ import {openPlace} from '../storage/open-place.js';
 import {readPlace} from '../storage/place-catalogue.js';
 import {countOf} from '../format.js';
 import {isGood} from '../backups/catalogue.js';
-import {keysOf, requireFittingIdentity, requireOpening} from './encryption.js';
+import {requireOpening} from '../storage/try-keys.js';
+import {keysOf, requireFittingIdentity} from './encryption.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';
 
 export async function checkPlaces(ctx: RunContext): Promise<Check[]> {

@@ -12,13 +12,8 @@ import {openPlace} from '../storage/open-place.js';
 import type {Place} from '../storage/place.js';
 import {choosePlaced, type PlacedBackup, readPlace} from '../storage/place-catalogue.js';
 import {transferBackup} from '../storage/transfer-backup.js';
-import {
-  type Encryption,
-  type EncryptionFlags,
-  encryptionOf,
-  requireEncryption,
-  requireOpening,
-} from './encryption.js';
+import {type Encryption, type EncryptionFlags, encryptionOf, requireEncryption} from './encryption.js';
+import {requireOpening} from '../storage/try-keys.js';
 import {databaseFolder} from './backup-source.js';
 import {findOwnDatabase} from './own-database.js';
 

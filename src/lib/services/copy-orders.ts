@@ -15,7 +15,8 @@ import {choosePlacedOrders, listPlacedOrders, orderKey} from '../storage/placed-
 import {ageSuffix} from '../storage/stored-record.js';
 import {openJournal} from '../watch/journal.js';
 import type {CopiedBackup, CopyRequest, CopyResult} from './copy-backups.js';
-import {type Encryption, encryptionOf, requireEncryption, openFirstChunk} from './encryption.js';
+import {type Encryption, encryptionOf, requireEncryption} from './encryption.js';
+import {openFirstChunk} from '../storage/try-keys.js';
 import {toEachPlace} from './to-each-place.js';
 
 /** An order backup wherever it is. */

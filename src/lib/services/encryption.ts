@@ -4,10 +4,7 @@ import type {RunContext} from '../run-context.js';
 import type {Settings} from '../settings/settings.js';
 import {checkRecipients, type EncryptTo, type OpeningKeys, readOpeningKeys} from '../storage/age-keys.js';
 import {decryptStream, encryptStream} from '../storage/age-stream.js';
-import type {Place} from '../storage/place.js';
-import {folderOf} from '../storage/place-catalogue.js';
 import type {BackupRecord} from '../backups/backup-record.js';
-import {filesOf} from '../storage/stored-record.js';
 
 /** Files of what opens a backup; undefined where not given. */
 export interface KeyFiles {
@@ -139,25 +136,4 @@ export async function requireFittingIdentity(
 // eslint-disable-next-line @typescript-eslint/require-await -- the form that the stream takes
 async function* nothing(): AsyncGenerator<Buffer> {
   yield* [];
-}
-
-/**
- * That a key at hand opens what was just encrypted: the first chunk is decrypted. Without a key of the right kind nothing is tried.
- * @throws KEY_NEEDED, DECRYPT_FAILED
- */
-export async function requireOpening(place: Place, record: BackupRecord, keys: OpeningKeys): Promise<void> {
-  const [first] = filesOf(record);
-  const isToKeys = (record.encryption?.recipients.length ?? 0) > 0;
-  const hasKey = (isToKeys ? keys.identities : keys.passphrases).length > 0;
-  if (first && record.encryption && hasKey) await openFirstChunk(place, folderOf(record) + first.name, keys);
-}
-
-/** @throws KEY_NEEDED, DECRYPT_FAILED */
-export async function openFirstChunk(place: Place, key: string, keys: OpeningKeys): Promise<void> {
-  const stream = await place.read(key);
-  try {
-    await decryptStream(stream as AsyncIterable<Buffer>, keys).next();
-  } finally {
-    stream.destroy();
-  }
 }

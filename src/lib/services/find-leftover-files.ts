@@ -1,7 +1,8 @@
 /** What interrupted runs left in the backups folders. */
 import {lstat, readdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {isPartialName, partialSuffix} from '../backups/backup-name.js';
+import {isPartialName} from '../backups/backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import {folderLockOwner} from '../backups/lock.js';
 import {whyForeign} from '../own-file.js';
 import {removeSafely} from '../backups/safe-file.js';

@@ -1,7 +1,8 @@
 /** Dumps that bear their names while their metadata has none: of runs that were killed between the two. */
 import {lstat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
-import {metadataSuffix, partialSuffix} from '../backups/backup-name.js';
+import {metadataSuffix} from '../backups/backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import {type Backup, readBackup} from '../backups/catalogue.js';
 import {checkFiles} from '../backups/check-files.js';
 import {unnamedMetadata} from '../backups/dump-place.js';

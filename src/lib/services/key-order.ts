@@ -3,7 +3,7 @@ import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import {insertGroups} from '../orders/insert-groups.js';
 import {listFiringTriggers, withoutUserTriggers} from '../orders/user-triggers.js';
-import type {NamedTable} from '../postgres/archive-list.js';
+import type {NamedTable} from '../postgres/quote.js';
 import type {Session} from '../postgres/client.js';
 import type {RoleRights} from '../postgres/inspect-target.js';
 import {withOwnSearchPath} from '../postgres/search-path.js';

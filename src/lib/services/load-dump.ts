@@ -7,7 +7,8 @@ import {readRightsStatement} from '../archive/rights-statement.js';
 import {readCopyStatement} from '../archive/sql-names.js';
 import {textOf} from '../archive/text-of.js';
 import {AppError} from '../errors.js';
-import {type NamedTable, orderEntries, selectEntries} from '../postgres/archive-list.js';
+import {orderEntries, selectEntries} from '../postgres/archive-list.js';
+import {type NamedTable, quoteLiteral} from '../postgres/quote.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import {type Connection, toolsName} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
@@ -25,7 +26,6 @@ import {
   sessionEnvironment,
   streamArchive,
 } from '../postgres/pg-restore.js';
-import {quoteLiteral} from '../postgres/quote.js';
 import {collectRestoreErrors} from '../postgres/restore-errors.js';
 import {runDumpScript} from '../postgres/run-dump-script.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';

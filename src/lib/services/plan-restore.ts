@@ -6,7 +6,7 @@ import {namesOfSelection, type TableSelection} from '../archive/select-tables.js
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
 import {type Session, withSession} from '../postgres/client.js';
-import type {NamedTable} from '../postgres/archive-list.js';
+import type {NamedTable} from '../postgres/quote.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../postgres/connection.js';
 import {resolveConnection} from '../postgres/resolve-connection.js';
 import {findTool, type Tool} from '../postgres/find-tools.js';

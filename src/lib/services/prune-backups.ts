@@ -2,7 +2,7 @@
 import {lstat, readdir} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {type Backup, databaseIdentity, readCatalogue, retentionCandidate} from '../backups/catalogue.js';
-import {partialSuffix} from '../backups/backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import {withFolderLock} from '../backups/lock.js';
 import {removeBackup, whyNotOurs} from '../backups/remove-backup.js';
 import {

@@ -6,6 +6,7 @@ import {
   type DatabaseMark,
   type ListedDatabase,
   listDatabases,
+  setAsideFor,
   whyDoubtful,
 } from '../postgres/database-mark.js';
 import {withMaintenanceSession} from '../postgres/maintenance.js';
@@ -187,21 +188,6 @@ export function decideSetAside(
     (reason === undefined ? removed : kept).push(one);
   }
   return {kept, removed, newest};
-}
-
-/** What says that it was set aside for `target`, newest first, believed or not. */
-export function setAsideFor(
-  databases: readonly ListedDatabase[],
-  target: string,
-): {readonly database: ListedDatabase; readonly mark: DatabaseMark}[] {
-  return databases
-    .flatMap((database) => {
-      const {mark} = database;
-      return mark?.kind === 'set-aside' && mark.database === target ? [{database, mark}] : [];
-    })
-    .sort(
-      (a, b) => Date.parse(b.mark.at) - Date.parse(a.mark.at) || (a.database.name < b.database.name ? 1 : -1),
-    );
 }
 
 function decisionOf(database: ListedDatabase, mark: DatabaseMark, reason: string): SetAsideDecision {

@@ -6,7 +6,8 @@ import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {listedName} from '../archive/select-tables.js';
 import {textOf} from '../archive/text-of.js';
-import {type NamedTable, type Prepared, whyNotByRole} from '../postgres/archive-list.js';
+import {type Prepared, whyNotByRole} from '../postgres/archive-list.js';
+import type {NamedTable} from '../postgres/quote.js';
 import type {PgRestoreOptions} from '../postgres/pg-restore.js';
 
 /** What a restore takes of a dump, and what it finds there. */

@@ -2,7 +2,7 @@
 import {createReadStream} from 'node:fs';
 import {rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
-import {partialSuffix} from '../backups/backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import type {BackupRecord} from '../backups/backup-record.js';
 import type {DumpPlace} from '../backups/dump-place.js';
 import {explainFileError, syncFolder} from '../backups/safe-file.js';
@@ -13,7 +13,8 @@ import type {EncryptTo} from '../storage/age-keys.js';
 import {localPlace} from '../storage/local-place.js';
 import {writeChecked} from '../storage/checked-files.js';
 import {filesOf, storedRecord} from '../storage/stored-record.js';
-import {type Encryption, requireOpening} from './encryption.js';
+import type {Encryption} from './encryption.js';
+import {requireOpening} from '../storage/try-keys.js';
 
 /**
  * The dump's files are encrypted beside it, read back, and take its place; the plain ones are removed.

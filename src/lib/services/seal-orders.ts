@@ -2,14 +2,15 @@
 import {createReadStream} from 'node:fs';
 import {rename, rm, stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
-import {partialSuffix} from '../backups/backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import {explainFileError, syncFolder} from '../backups/safe-file.js';
 import type {RunContext} from '../run-context.js';
 import {writeChecked} from '../storage/checked-files.js';
 import {localPlace} from '../storage/local-place.js';
 import {ageSuffix} from '../storage/stored-record.js';
 import {openJournal} from '../watch/journal.js';
-import {type Encryption, openFirstChunk} from './encryption.js';
+import type {Encryption} from './encryption.js';
+import {openFirstChunk} from '../storage/try-keys.js';
 
 /**
  * The encrypted file is synced, read back and named before the plain one goes, so that at every moment one of them is whole.

@@ -11,6 +11,7 @@ import {
   type ListedDatabase,
   listDatabases,
   whyDoubtful,
+  setAsideFor,
 } from '../postgres/database-mark.js';
 import {lockWaitMsFor} from '../postgres/lock-watch.js';
 import {requireWritable} from '../postgres/writable.js';
@@ -19,7 +20,6 @@ import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
 import {findMaintenance} from './find-maintenance.js';
 import {recordGone, recordSetAside} from './record-set-aside.js';
-import {setAsideFor} from './prune-set-aside.js';
 import {freeDatabaseName, swapDatabases} from './swap-databases.js';
 
 export interface UndoRequest {

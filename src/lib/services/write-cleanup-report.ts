@@ -1,6 +1,6 @@
 /** The report of a safe cleanup, as JSON for programs and as Markdown for people, beside the backups. */
 import {join} from 'node:path';
-import {timestampForName} from '../backups/backup-name.js';
+import {timestampForName} from '../file-names.js';
 import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
 import type {AppError} from '../errors.js';
 import {formatBytes, formatCount, formatDuration} from '../format.js';

@@ -174,8 +174,3 @@ export function statusOf(error: unknown): number | undefined {
   const isTold = typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata;
   return isTold && typeof metadata.httpStatusCode === 'number' ? metadata.httpStatusCode : undefined;
 }
-
-/** Whether the store gives no answers at all, so that nothing can be cleared up there now. */
-export function isAway(error: unknown): boolean {
-  return error instanceof AppError && ['STORAGE_UNREACHABLE', 'STORAGE_TIMEOUT'].includes(error.code);
-}

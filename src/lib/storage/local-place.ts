@@ -5,7 +5,7 @@ import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
-import {partialSuffix} from '../backups/backup-name.js';
+import {partialSuffix} from '../file-names.js';
 import {openRegularFile} from '../own-file.js';
 import {
   createPrivateFile,

@@ -1,5 +1,6 @@
 /** A place for backups, a folder or a bucket, behind one small interface; keys are relative paths with "/". */
 import type {Readable} from 'node:stream';
+import {AppError} from '../errors.js';
 
 export interface StoredObject {
   readonly key: string;
@@ -69,4 +70,9 @@ export interface Place {
   remove(key: string): Promise<void>;
   unfinishedUploads(): AsyncIterable<UnfinishedUpload>;
   abandonUpload(upload: Pick<UnfinishedUpload, 'key' | 'uploadId'>): Promise<void>;
+}
+
+/** Whether the store gives no answers at all, so that nothing can be cleared up there now. */
+export function isAway(error: unknown): boolean {
+  return error instanceof AppError && ['STORAGE_UNREACHABLE', 'STORAGE_TIMEOUT'].includes(error.code);
 }

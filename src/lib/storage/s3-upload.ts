@@ -6,9 +6,9 @@ import type {
   S3Client,
 } from '@aws-sdk/client-s3';
 import {AppError} from '../errors.js';
-import {explainS3Error, isAway} from './explain-s3-error.js';
+import {explainS3Error} from './explain-s3-error.js';
+import {isAway, type WriteOptions} from './place.js';
 import {mostParts, partsAtOnce, partSize} from './part-size.js';
-import type {WriteOptions} from './place.js';
 
 export interface UploadTarget {
   readonly client: S3Client;

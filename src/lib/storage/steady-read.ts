@@ -1,7 +1,7 @@
 /** Reads an object to its end though the connection breaks: goes on where it was. */
 import type {Readable} from 'node:stream';
 import type {AppError} from '../errors.js';
-import {isAway} from './explain-s3-error.js';
+import {isAway} from './place.js';
 import {withoutStall} from './without-stall.js';
 
 export interface OpenedObject {

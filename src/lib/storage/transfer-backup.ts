@@ -10,8 +10,7 @@ import {type Journal, openJournal} from '../watch/journal.js';
 import type {EncryptTo, OpeningKeys} from './age-keys.js';
 import {decryptStream} from './age-stream.js';
 import {digested, mismatch, writeChecked} from './checked-files.js';
-import {isAway} from './explain-s3-error.js';
-import type {Place} from './place.js';
+import {isAway, type Place} from './place.js';
 import {folderOf, markOf, metadataKeyIn, type PlacedBackup, readPlaced} from './place-catalogue.js';
 import {isOrderKey} from './placed-orders.js';
 import {

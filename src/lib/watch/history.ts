@@ -2,7 +2,7 @@
 import {randomBytes} from 'node:crypto';
 import {constants, type FileHandle, rename, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {timestampForName} from '../backups/backup-name.js';
+import {timestampForName} from '../file-names.js';
 import {openOwnFile, requireTrustedFolder} from '../own-file.js';
 import {explainFileError, makePrivateFolder, syncFolder} from '../backups/safe-file.js';
 import {AppError, systemErrorCode} from '../errors.js';

@@ -1,11 +1,7 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {
-  backupExtension,
-  backupId,
-  fileNamePart,
-  timestampForName,
-} from '../../../src/lib/backups/backup-name.js';
+import {backupExtension, backupId, fileNamePart} from '../../../src/lib/backups/backup-name.js';
+import {timestampForName} from '../../../src/lib/file-names.js';
 
 const at = new Date('2026-11-22T03:10:05.987Z');
 

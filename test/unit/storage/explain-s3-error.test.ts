@@ -1,7 +1,8 @@
 /** What each way in which a store can fail is told as: by its name, by what Node.js says of the connection, or by its status alone. */
 import {describe, expect, it} from 'vitest';
 import type {AppError} from '../../../src/lib/errors.js';
-import {explainS3Error, isAway} from '../../../src/lib/storage/explain-s3-error.js';
+import {explainS3Error} from '../../../src/lib/storage/explain-s3-error.js';
+import {isAway} from '../../../src/lib/storage/place.js';
 
 /** As the SDK throws it. */
 function failure(name: string, more: {code?: string; status?: number; message?: string} = {}): Error {

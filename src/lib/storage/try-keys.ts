@@ -1,0 +1,28 @@
+/** Tries the keys at hand on what a place has, so that one that does not fit is found out now. */
+import type {BackupRecord} from '../backups/backup-record.js';
+import type {OpeningKeys} from './age-keys.js';
+import {decryptStream} from './age-stream.js';
+import type {Place} from './place.js';
+import {folderOf} from './place-catalogue.js';
+import {filesOf} from './stored-record.js';
+
+/**
+ * That a key at hand opens what was just encrypted: the first chunk is decrypted. Without a key of the right kind nothing is tried.
+ * @throws KEY_NEEDED, DECRYPT_FAILED
+ */
+export async function requireOpening(place: Place, record: BackupRecord, keys: OpeningKeys): Promise<void> {
+  const [first] = filesOf(record);
+  const isToKeys = (record.encryption?.recipients.length ?? 0) > 0;
+  const hasKey = (isToKeys ? keys.identities : keys.passphrases).length > 0;
+  if (first && record.encryption && hasKey) await openFirstChunk(place, folderOf(record) + first.name, keys);
+}
+
+/** @throws KEY_NEEDED, DECRYPT_FAILED */
+export async function openFirstChunk(place: Place, key: string, keys: OpeningKeys): Promise<void> {
+  const stream = await place.read(key);
+  try {
+    await decryptStream(stream as AsyncIterable<Buffer>, keys).next();
+  } finally {
+    stream.destroy();
+  }
+}
