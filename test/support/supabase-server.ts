@@ -18,7 +18,7 @@ export interface SupabaseServer {
   /** As postgres, the role that users are given, to the project's database "postgres". */
   readonly project: Connection;
   /** As the superuser supabase_admin, to the project's database unless another is named. */
-  admin(database?: string): Connection;
+  readonly admin: (database?: string) => Connection;
   /** Drops the database and makes it anew; as supabase_admin where nobody else may. */
   reset(content: ProjectContent, database?: string): Promise<void>;
   stop(): Promise<void>;
