@@ -4,11 +4,12 @@ import {systemClock} from '../clock.js';
 import {AppError} from '../errors.js';
 import {createReach} from '../fault-points.js';
 import {chooseProgress} from '../progress/choose-progress.js';
-import {type Progress, silentProgress} from '../progress/progress.js';
+import {type PausableProgress, pauseLines, silentProgress} from '../progress/progress.js';
 import {redact, redactValues} from '../redact.js';
 import type {RunContext} from '../run-context.js';
 import type {RunRecorder} from '../services/record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
+import {createTypedPasswords} from '../settings/typed-passwords.js';
 import {isPreview, recordedCommands} from '../recorded-commands.js';
 import {isAnswered} from './flag-answers.js';
 import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
@@ -63,11 +64,23 @@ export abstract class BaseCommand extends Command {
     turnSignalsIntoErrors();
     refuseEmptyFlags(flags);
     refuseBadPlaces(flags);
-    const settings = await loadSettings(flags, process.cwd(), process.env);
+    const loaded = await loadSettings(flags, process.cwd(), process.env);
     const interruption = new AbortController();
     const reach = createReach(process.env['DESTINO_DB_FAULT'], interruption.signal);
     const release = abortOnSignals(interruption);
+    const canAsk = !isJson && process.stdin.isTTY && process.stderr.isTTY;
     const progress = await this.startProgress(isJson, isQuiet);
+    const settings = canAsk
+      ? {
+          ...loaded,
+          typedPasswords: createTypedPasswords(async (question) => {
+            const {askPassword} = await import('./ask-password.js');
+            return progress.pause((write) =>
+              askPassword(printable(question), process.stdin, write, interruption.signal),
+            );
+          }),
+        }
+      : loaded;
     const warnings = createWarnings((messages) =>
       this.writeLines(
         process.stderr,
@@ -98,10 +111,7 @@ export abstract class BaseCommand extends Command {
           const {confirm} = await import('./confirm.js');
           await confirm(
             request,
-            {
-              ...answers,
-              canAsk: !isJson && process.stdin.isTTY && process.stderr.isTTY,
-            },
+            {...answers, canAsk},
             {input: process.stdin, output: process.stderr},
             interruption.signal,
           );
@@ -188,7 +198,7 @@ export abstract class BaseCommand extends Command {
     });
   }
 
-  private async startProgress(isJson: boolean, isQuiet: boolean): Promise<Progress> {
+  private async startProgress(isJson: boolean, isQuiet: boolean): Promise<PausableProgress> {
     const kind = chooseProgress({
       isJson,
       isQuiet,
@@ -196,10 +206,12 @@ export abstract class BaseCommand extends Command {
       columns: process.stderr.columns,
       environment: process.env,
     });
-    if (kind === 'silent') return silentProgress;
+    const pause: PausableProgress['pause'] = (ask) => pauseLines(process.stderr, ask);
+    if (kind === 'silent') return {...silentProgress, pause};
     if (kind === 'lines') {
       const {createLineProgress} = await import('../progress/line-progress.js');
-      return createLineProgress((line) => process.stderr.write(`${redact(line)}\n`), systemClock);
+      const writeLine = (line: string): boolean => process.stderr.write(`${redact(line)}\n`);
+      return {...createLineProgress(writeLine, systemClock), pause};
     }
     const {createListrProgress} = await import('../progress/listr-progress.js');
     return createListrProgress(process.stderr, systemClock);

@@ -5,7 +5,7 @@ import {AppError, systemErrorCode} from '../errors.js';
 import {type Connection, describeConnection} from './connection.js';
 import {explainDatabaseError} from './explain-failure.js';
 import {guardAuthentication} from './guard-authentication.js';
-import {passwordFromFile} from './password-file.js';
+import {PasswordMissing, passwordOf} from './missing-password.js';
 import {keepsSessions, startOwnSession} from './pooler.js';
 import {emptySearchPath, readOwnSearchPath} from './search-path.js';
 import {type Encryption, encryptionOrder, tlsOptions} from './tls.js';
@@ -156,6 +156,17 @@ function sessionOf(client: Client, connection: Connection, backendPid: number): 
 }
 
 async function connect(connection: Connection, signal?: AbortSignal): Promise<Client> {
+  try {
+    return await connectAsKnown(connection, signal);
+  } catch (error) {
+    // The server is left meanwhile: it does not wait for somebody who types.
+    if (!(error instanceof PasswordMissing) || !(await connection.typedPasswords?.ask(connection)))
+      throw error;
+  }
+  return connectAsKnown(connection, signal);
+}
+
+async function connectAsKnown(connection: Connection, signal?: AbortSignal): Promise<Client> {
   const [first, second] = encryptionOrder(connection);
   const explain = (error: unknown): AppError =>
     explainDatabaseError(error, `Connecting to ${describeConnection(connection)} (${connection.origin})`);
@@ -170,6 +181,14 @@ async function connect(connection: Connection, signal?: AbortSignal): Promise<Cl
   } catch (error) {
     throw explain(error);
   }
+}
+
+function refusedPassword(error: unknown, connection: Connection, source: string): AppError {
+  const {message} = explainDatabaseError(error, `Connecting to ${describeConnection(connection)}`);
+  return new AppError('AUTHENTICATION_FAILED', message, {
+    hint: `Check user and password; the password came from ${source}. In a URL special characters must be percent-encoded (@ is %40).`,
+    cause: error,
+  });
 }
 
 /** Whether libpq would try the other way under sslmode allow and prefer: no TLS came about, or pg_hba.conf wants the other. */
@@ -195,13 +214,19 @@ async function open(
   const {default: pg} = await importDriver();
   const {options} = connection;
   const socket = new Socket();
+  let passwordSource: string | undefined;
   const client = new pg.Client({
     stream: () => socket,
     host: options['hostaddr'] ?? connection.host,
     port: connection.port,
     user: connection.user,
     database: connection.database,
-    password: connection.password ?? (await passwordFromFile(connection)),
+    password: async () => {
+      // Called only where the server asks for a password.
+      const {password, source} = await passwordOf(connection);
+      passwordSource = source;
+      return password;
+    },
     ssl: encryption === 'tls' ? await tlsOptions(connection) : false,
     sslnegotiation: encryption === 'tls' && options['sslnegotiation'] === 'direct' ? 'direct' : 'postgres',
     enableChannelBinding: encryption === 'tls' && options['channel_binding'] === 'require',
@@ -223,6 +248,8 @@ async function open(
   } catch (error) {
     // The driver's own end() waits for ever where TLS fails after its handshake, as with a client certificate that is refused.
     socket.destroy();
+    if (systemErrorCode(error) === '28P01' && passwordSource !== undefined)
+      throw refusedPassword(error, connection, passwordSource);
     throw error;
   } finally {
     signal?.removeEventListener('abort', giveUp);

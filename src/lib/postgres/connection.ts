@@ -1,6 +1,7 @@
 /** Where and as whom to connect, for the driver and for libpq's programs. */
 import {randomBytes} from 'node:crypto';
 import {AppError} from '../errors.js';
+import type {TypedPasswords} from '../settings/typed-passwords.js';
 
 export interface Connection {
   /** Host name, address, or the folder of a unix socket (starts with "/"). */
@@ -10,6 +11,8 @@ export interface Connection {
   readonly database: string;
   /** Decoded; undefined means that libpq looks into its password file. */
   readonly password: string | undefined;
+  /** Passwords that were typed in; absent where nobody can be asked. */
+  readonly typedPasswords?: TypedPasswords | undefined;
   /** libpq connection keywords that the URL carried beside the ones above (sslmode, sslrootcert, ...). */
   readonly options: Readonly<Record<string, string>>;
   /** Prisma's `schema` parameter, which libpq does not know. */
@@ -102,7 +105,8 @@ export function libpqEnvironment(
     const variable = libpqVariables[key];
     if (variable !== undefined) variables[variable] = value;
   }
-  if (connection.password !== undefined) variables['PGPASSWORD'] = connection.password;
+  const password = connection.password ?? connection.typedPasswords?.known(connection);
+  if (password !== undefined) variables['PGPASSWORD'] = password;
   const settings = [variables['PGOPTIONS'], more['PGOPTIONS']].filter((each) => each !== undefined);
   return {...variables, ...more, ...(settings.length > 0 ? {PGOPTIONS: settings.join(' ')} : {})};
 }

@@ -15,10 +15,13 @@ import {readService} from './service-file.js';
 export function resolveConnection(settings: Settings): Connection {
   const named = findConnectionUrl(settings);
   const user = settings.environment.get('PGUSER') ?? accountName();
-  if (named)
-    return withLibpqDefaults(parseConnectionUrl(named.url, named.origin, user), settings.environment);
+  const {typedPasswords} = settings;
+  if (named) {
+    const parsed = parseConnectionUrl(named.url, named.origin, user);
+    return {...withLibpqDefaults(parsed, settings.environment), typedPasswords};
+  }
   const fromLibpq = connectionFromLibpqVariables(settings.environment);
-  if (fromLibpq) return fromLibpq;
+  if (fromLibpq) return {...fromLibpq, typedPasswords};
   throw new AppError(
     'NO_DATABASE_URL',
     `No database was named: ${settings.urlPreference.join(' and ')} are not set.`,
@@ -26,6 +29,18 @@ export function resolveConnection(settings: Settings): Connection {
       hint: `Set ${settings.urlPreference[0]} in the environment or in ${settings.cwd}/.env.local, or use --env-file FILE.`,
     },
   );
+}
+
+/** The connection of --scratch-url, of which libpq's variables give the password alone: the others are about the database of the settings. */
+export function scratchConnection({environment, typedPasswords}: Settings, url: string): Connection {
+  const connection = parseConnectionUrl(url, '--scratch-url');
+  const passfile = connection.options['passfile'] ?? environment.get('PGPASSFILE');
+  return {
+    ...connection,
+    options: {...connection.options, ...(passfile === undefined ? {} : {passfile})},
+    password: connection.password ?? environment.get('PGPASSWORD'),
+    typedPasswords,
+  };
 }
 
 /** The URL in force and where it comes from; undefined when only libpq's variables may name a database. */

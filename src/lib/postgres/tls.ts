@@ -1,10 +1,10 @@
 /** What libpq's sslmode and ssl* keywords ask for (manual, 34.19), in the terms of Node's TLS: as strict as the client tools. */
 import {readFile, stat} from 'node:fs/promises';
 import {isIP} from 'node:net';
-import {homedir} from 'node:os';
 import {join} from 'node:path';
 import {checkServerIdentity, type ConnectionOptions, rootCertificates, type SecureVersion} from 'node:tls';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import {homeFolder} from '../home-folder.js';
 import type {Connection} from './connection.js';
 
 /** How to try to connect: encrypted or plain, and when. */
@@ -84,7 +84,7 @@ async function clientCertificate(
 ): Promise<{cert?: string; key?: string}> {
   const cert = await readPem(certificatePath, 'postgresql.crt', 'if there');
   if (cert === undefined) return {};
-  const path = keyPath ?? inHome('postgresql.key');
+  const path = keyPath ?? inHome('postgresql.key') ?? '';
   const key = await readPem(path, 'postgresql.key');
   const {mode, uid} = await stat(path);
   const forbidden = uid === 0 && process.getuid?.() !== 0 ? 0o027 : 0o077;
@@ -103,6 +103,7 @@ async function readPem(
   whenAbsent: 'if there' | 'must be there' = 'must be there',
 ): Promise<string | undefined> {
   const file = path ?? inHome(fallback);
+  if (file === undefined) return undefined;
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
@@ -115,6 +116,7 @@ async function readPem(
   }
 }
 
-function inHome(name: string): string {
-  return join(homedir(), '.postgresql', name);
+function inHome(name: string): string | undefined {
+  const home = homeFolder();
+  return home === undefined ? undefined : join(home, '.postgresql', name);
 }

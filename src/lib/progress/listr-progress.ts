@@ -2,18 +2,21 @@
 import type {DefaultRenderer, ListrTaskWrapper, SimpleRenderer} from 'listr2';
 import {type Clock, elapsedMs} from '../clock.js';
 import {formatBytes, formatCount, formatDuration} from '../format.js';
-import type {Progress, Step} from './progress.js';
+import {type PausableProgress, pauseLines, type Step} from './progress.js';
 import {createRate} from './rate.js';
 
 type Task = ListrTaskWrapper<unknown, typeof DefaultRenderer, typeof SimpleRenderer>;
 
 /**
  * A live list on `stream` for each step: the step, and below it those that are planned after it. Nothing else may write to the
- * terminal while a step is at work; between steps a question can be asked.
+ * terminal while a step is at work, unless the list is paused; between steps a question can be asked.
  */
-export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): Progress {
+export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): PausableProgress {
   // listr2 runs the tasks it was begun with, in their order; which steps come, and when, is known here one by one only.
   let planned: readonly string[] = [];
+  /** Writes below the list of the running step. */
+  let writeBelow: ((text: string) => void) | undefined;
+  let isPaused = false;
   return {
     plan(titles) {
       planned = titles;
@@ -22,6 +25,13 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
       planned = planned.slice(planned.indexOf(title) + 1);
       const {Listr, ListrDefaultRendererLogLevels, ListrLogger, ProcessOutput} = await import('listr2');
       const plain = (text = ''): string => text;
+      const output = new ProcessOutput(stream, stream);
+      const {stdout} = output;
+      const writeNow = (text: string): boolean => stdout.write(text);
+      // What the list draws goes through here; a redraw while somebody types would erase the question.
+      Object.defineProperty(output, 'stdout', {
+        value: {...stdout, write: (text: string) => isPaused || writeNow(text)},
+      });
       const results: T[] = [];
       const run = async (_context: unknown, task: Task): Promise<void> => {
         const startedMs = clock.now().getTime();
@@ -45,7 +55,7 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
           registerSignalListeners: false,
           renderer: 'default',
           rendererOptions: {
-            logger: new ListrLogger({processOutput: new ProcessOutput(stream, stream)}),
+            logger: new ListrLogger({processOutput: output}),
             showErrorMessage: false,
             collapseErrors: false,
             collapseSubtasks: false,
@@ -58,13 +68,33 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
           },
         },
       );
-      await list.run();
+      writeBelow = writeNow;
+      await list.run().finally(() => (writeBelow = undefined));
       return results[0] as T;
+    },
+    async pause(ask) {
+      const write = writeBelow;
+      if (!write) return pauseLines(stream, ask);
+      let shown = '';
+      isPaused = true;
+      write(showCursor);
+      try {
+        return await ask((text) => {
+          shown += text;
+          write(text);
+        });
+      } finally {
+        // The list goes on where it stood: the next redraw counts its lines from here.
+        const rows = Math.floor(Math.max(0, shown.length - 1) / (stream.columns || 80));
+        write(`\r${rows > 0 ? `\u001b[${rows}A` : ''}${clearBelow}${hideCursor}`);
+        isPaused = false;
+      }
     },
     close: () => Promise.resolve(),
   };
 }
 
+const [showCursor, hideCursor, clearBelow] = ['\u001b[?25h', '\u001b[?25l', '\u001b[J'];
 const redrawMs = 100;
 
 function liveStep(task: Task, clock: Clock, skip: (why: string) => void): Step {

@@ -18,6 +18,12 @@ export interface Progress {
   close(): Promise<void>;
 }
 
+/** A display that stands still while somebody is asked. */
+export interface PausableProgress extends Progress {
+  /** @param ask is handed what shows its question on the terminal */
+  pause<T>(ask: (write: (text: string) => void) => Promise<T>): Promise<T>;
+}
+
 const silentStep: Step = {note: () => {}, advance: () => {}, skip: () => {}};
 
 export const silentProgress: Progress = {
@@ -25,3 +31,11 @@ export const silentProgress: Progress = {
   step: (_title, work) => work(silentStep),
   close: () => Promise.resolve(),
 };
+
+/** The pause of a display that draws nothing anew. */
+export async function pauseLines<T>(
+  stream: NodeJS.WritableStream,
+  ask: (write: (text: string) => void) => Promise<T>,
+): Promise<T> {
+  return ask((text) => void stream.write(text)).finally(() => stream.write('\n'));
+}

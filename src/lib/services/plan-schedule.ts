@@ -2,9 +2,9 @@
 import {createHash} from 'node:crypto';
 import {existsSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
-import {homedir, userInfo} from 'node:os';
 import {basename, join} from 'node:path';
 import {AppError} from '../errors.js';
+import {homeFolder} from '../home-folder.js';
 import {runTool} from '../postgres/run-tool.js';
 import type {RunContext} from '../run-context.js';
 import type {Config} from '../settings/config-schema.js';
@@ -257,12 +257,12 @@ async function asSystemd(
   options: ScheduleOptions,
 ): Promise<Done> {
   const {cwd, environment, config} = context.settings;
-  const isRoot = userInfo().uid === 0;
+  const isRoot = process.getuid?.() === 0;
   const folder =
     options.unitFolder ??
     (isRoot
       ? '/etc/systemd/system'
-      : join(environment.get('XDG_CONFIG_HOME') ?? join(homedir(), '.config'), 'systemd/user'));
+      : join(environment.get('XDG_CONFIG_HOME') ?? join(homeFolder() ?? cwd, '.config'), 'systemd/user'));
   const commands = jobs.map((job) => programWords(job, options));
   const units = systemdUnits(
     commands,

@@ -8,8 +8,7 @@ import {
   refuseTransactionPooler,
   withDatabase,
 } from '../postgres/connection.js';
-import {parseConnectionUrl} from '../postgres/connection-url.js';
-import {resolveConnection} from '../postgres/resolve-connection.js';
+import {resolveConnection, scratchConnection} from '../postgres/resolve-connection.js';
 import {
   createWorkDatabase,
   dropWorkDatabase,
@@ -80,7 +79,7 @@ export async function withScratchDatabase<T>(
 function scratchServer(context: RunContext, place: ScratchPlace): Connection {
   const connection =
     place.kind === 'url'
-      ? parseConnectionUrl(place.url, '--scratch-url')
+      ? scratchConnection(context.settings, place.url)
       : resolveConnection(context.settings);
   refuseTransactionPooler(connection);
   return connection;

@@ -1,7 +1,7 @@
 /** Files with secrets that other users of the machine can read. */
 import {readFile, stat} from 'node:fs/promises';
-import {homedir} from 'node:os';
 import {join, resolve} from 'node:path';
+import {homeFolder} from '../home-folder.js';
 import {defaultConfigName} from './read-config.js';
 import type {Settings} from './settings.js';
 
@@ -22,12 +22,13 @@ const secret = /:\/\/[^\s:/@]*:[^\s@]+@|(?:password|passwd|secret|token|(?<!")ke
 export async function warnOfOpenSecrets(settings: Settings, named: NamedSecrets): Promise<string[]> {
   if (process.platform === 'win32') return [];
   const {environment, config, cwd} = settings;
+  const home = homeFolder();
   const always = [
     named.identity,
     named['passphrase-file'],
     config.encryption?.identityFile,
     config.encryption?.passphraseFile,
-    environment.get('PGPASSFILE') ?? join(homedir(), '.pgpass'),
+    environment.get('PGPASSFILE') ?? (home === undefined ? undefined : join(home, '.pgpass')),
   ];
   const perhaps = [
     ...environment.sources.slice(1).map((source) => source.origin),

@@ -4,6 +4,7 @@ import {resolve} from 'node:path';
 import type {Config} from './config-schema.js';
 import {type Environment, readEnvironment} from './environment.js';
 import {readConfig} from './read-config.js';
+import type {TypedPasswords} from './typed-passwords.js';
 
 /** The global flags, as the command line gave them. */
 export interface GlobalFlags {
@@ -31,6 +32,8 @@ export interface Settings {
   /** Absolute path of the Prometheus textfile, if one is wanted. */
   readonly metricsFile: string | undefined;
   readonly cores: number;
+  /** Passwords that somebody types in; absent where nobody can be asked. */
+  readonly typedPasswords?: TypedPasswords;
 }
 
 /**

@@ -1,10 +1,10 @@
 /** The texts of a bucket's metadata as they were read last: a list asks only for what is new since then. */
 import {createHash} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
-import {homedir} from 'node:os';
 import {dirname, isAbsolute, join} from 'node:path';
 import {z} from 'zod';
 import {makePrivateFolder, writeFileSafely} from '../backups/safe-file.js';
+import {homeFolder} from '../home-folder.js';
 import type {Environment} from '../settings/environment.js';
 import type {KnownTexts, StoredObject} from './place.js';
 
@@ -54,13 +54,10 @@ function nameOf({key, tag = '', sizeBytes, modifiedAt}: StoredObject): string {
 function fileOf(environment: Environment, place: readonly string[]): string | undefined {
   const wanted = environment.get('XDG_CACHE_HOME');
   const name = `${digestOf(JSON.stringify(place)).slice(0, 16)}.json`;
-  try {
-    const folder = wanted !== undefined && isAbsolute(wanted) ? wanted : join(homedir(), '.cache');
-    // An empty HOME would be the working directory.
-    return isAbsolute(folder) ? join(folder, 'destino-db', 'metadata', name) : undefined;
-  } catch {
-    return undefined; // an account that has no home
-  }
+  const home = homeFolder();
+  const own = home === undefined ? undefined : join(home, '.cache');
+  const folder = wanted !== undefined && isAbsolute(wanted) ? wanted : own;
+  return folder === undefined ? undefined : join(folder, 'destino-db', 'metadata', name);
 }
 
 async function readTexts(file: string): Promise<Map<string, string>> {
