@@ -4,12 +4,12 @@ import {askInit} from '../lib/cli/ask-init.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {commandLineCheck} from '../lib/cli/check-command-line.js';
 import {countFlag} from '../lib/cli/flags.js';
-import {showInit} from '../lib/cli/show-init.js';
+import {initCommand, showInit} from '../lib/cli/show-init.js';
 import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/init-project.js';
 import {backupFormats} from '../lib/settings/config-schema.js';
 
 export default class Init extends BaseCommand {
-  static override summary = 'write a config file, .gitignore line, package scripts';
+  static override summary = 'write a config file, .gitignore lines, package scripts';
   static override description = `Asks on a terminal; elsewhere, and with --yes, flags and defaults answer.
 Nothing that is there is changed without --force, but for the lines added to .gitignore and package.json.
 Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file cannot be written.`;
@@ -61,7 +61,7 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
     'dry-run': Flags.boolean({
       helpGroup: 'SAFETY',
       char: 'n',
-      summary: 'Say what would be written, and write nothing.',
+      summary: 'Show what would be written, line by line, and write nothing.',
     }),
     yes: Flags.boolean({helpGroup: 'SAFETY', char: 'y', summary: 'Ask nothing.'}),
   };
@@ -79,17 +79,21 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
       places: flags.to,
       recipients: flags['encrypt-to'],
     };
+    let answers = offered;
     const mayAsk = !flags.yes && !flags.quiet && !this.jsonEnabled();
     return this.perform(
       flags,
-      async (context) =>
-        initProject(context, {
-          answers: await askInit(offered, mayAsk, context.signal),
+      async (context) => {
+        answers = await askInit(offered, mayAsk, context.signal);
+        return initProject(context, {
+          answers,
           isDryRun: flags['dry-run'],
           isForced: flags.force,
           checkCommandLine: commandLineCheck(this.config),
-        }),
-      showInit,
+        });
+      },
+      (result, style) =>
+        showInit(result, initCommand(this.config.bin, answers, defaultAnswers, flags.force), style),
     );
   }
 }

@@ -10,7 +10,7 @@ import {parsePlan, splitPlan} from '../watch/schedule-plan.js';
 /**
  * @param offered what an empty answer means, and the answers where nobody can be asked
  * @param mayAsk false when flags say that nothing is to be asked
- * @throws NOT_CONFIRMED at the end of input
+ * @throws NOT_CONFIRMED at the end of input, INTERRUPTED on Ctrl-C
  */
 export async function askInit(
   offered: InitAnswers,
@@ -21,12 +21,17 @@ export async function askInit(
   if (!mayAsk || !streams.input.isTTY || !streams.output.isTTY) return offered;
   const prompt = createInterface(streams);
   let isClosed = false;
-  const closed = new Promise<undefined>((resolve) => {
+  let isDone = false;
+  const closed = new Promise<undefined>((resolve, reject) => {
     prompt.once('close', () => {
+      if (!isDone) streams.output.write('\n'); // the cursor stands behind the question
       isClosed = true;
       resolve(undefined);
     });
+    // While it asks, the terminal gives Ctrl-C to readline as a key instead of sending the signal.
+    prompt.once('SIGINT', () => reject(new AppError('INTERRUPTED', 'Interrupted; nothing was written.')));
   });
+  closed.catch(() => undefined); // whoever asks hears of it
   /** Asks again until `read` accepts the answer. */
   const ask = async <T>(question: string, shown: string, read: (answer: string) => T): Promise<T> => {
     for (;;) {
@@ -44,7 +49,7 @@ export async function askInit(
     }
   };
   try {
-    return {
+    const answers = {
       ...offered,
       backupsDir: await ask('Folder for backups', offered.backupsDir, (text) => text),
       format: await ask('Format: custom, sql or directory', offered.format, readFormat),
@@ -54,6 +59,8 @@ export async function askInit(
       plan: await ask('Plan', offered.plan.join('; '), readPlan),
       timeZone: await ask('Time zone of the plan', offered.timeZone ?? machineZone(), readZone),
     };
+    isDone = true;
+    return answers;
   } finally {
     prompt.close();
   }

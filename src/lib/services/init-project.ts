@@ -1,4 +1,4 @@
-/** Writes what a project needs to use this program: config file, .gitignore line, package scripts. */
+/** Writes what a project needs to use this program: config file, .gitignore lines, package scripts. */
 import {existsSync} from 'node:fs';
 import {readFile, realpath, stat} from 'node:fs/promises';
 import {dirname, isAbsolute, join, relative, resolve, sep} from 'node:path';
@@ -70,6 +70,8 @@ export interface InitResult {
     state: 'created' | 'changed' | 'unchanged';
     /** What was done to it, or why nothing, a line each. */
     notes: readonly string[];
+    /** The lines that come ("+ ") and go ("- "), in their order. */
+    changes: readonly string[];
   }[];
 }
 
@@ -86,19 +88,37 @@ export async function initProject(context: RunContext, options: InitOptions): Pr
   await checkRecipients(options.answers.recipients ?? []);
   const config = await planConfig(cwd, options);
   const inForce = parseConfig(config.after ?? config.before ?? '{}', config.path);
-  const changes = [
+  const planned = [
     config,
     await planGitignore(cwd, inForce.backupsDir ?? defaultAnswers.backupsDir),
     await planScripts(cwd, options.isForced),
   ].filter((change) => change !== undefined);
   const files = [];
-  for (const {path, before, after, notes} of changes) {
+  for (const {path, before, after, notes} of planned) {
     const isChanged = after !== undefined && after !== before;
     if (isChanged && !options.isDryRun) await writeProjectFile(path, after);
     const state = !isChanged ? 'unchanged' : before === undefined ? 'created' : 'changed';
-    files.push({path, state, notes} as const);
+    const changes = isChanged ? changedLines(before, after) : [];
+    files.push({path, state, notes, changes} as const);
   }
   return {mode: options.isDryRun ? 'dry-run' : 'execute', files};
+}
+
+/** What lies between the lines that both texts begin and end with. */
+function changedLines(before: string | undefined, after: string): string[] {
+  const [old, now] = [before ?? '', after].map((text) =>
+    text === '' ? [] : text.replace(/\r?\n$/, '').split(/\r?\n/),
+  );
+  if (!old || !now) return [];
+  const most = Math.min(old.length, now.length);
+  let same = 0;
+  while (same < most && old[same] === now[same]) same += 1;
+  let sameEnd = 0;
+  while (sameEnd < most - same && old.at(-1 - sameEnd) === now.at(-1 - sameEnd)) sameEnd += 1;
+  return [
+    ...old.slice(same, old.length - sameEnd).map((line) => `- ${line}`),
+    ...now.slice(same, now.length - sameEnd).map((line) => `+ ${line}`),
+  ];
 }
 
 async function planConfig(cwd: string, {answers, isForced, checkCommandLine}: InitOptions): Promise<Change> {
@@ -136,27 +156,42 @@ function configOf(cwd: string, answers: InitAnswers): Config {
   };
 }
 
-/** Backups hold customer data; they must not get into the repository. */
+/** Backups hold customer data, and environment files passwords; they must not get into the repository. */
 async function planGitignore(cwd: string, backupsDir: string): Promise<Change | undefined> {
-  const inside = relative(cwd, resolve(cwd, backupsDir)).split(sep).join('/');
-  if (inside === '' || isAbsolute(inside) || /^\.\.(?:\/|$)/.test(inside)) return undefined;
   const path = join(cwd, '.gitignore');
   const before = await readIfThere(path);
   if (before === undefined && !isInRepository(cwd)) return undefined;
-  const known = [
-    inside,
-    `/${inside}`,
-    `${inside}/`,
-    `/${inside}/`,
-    `${inside}/*`,
-    `/${inside}/*`,
-    `${inside}/**`,
-  ];
   const lines = (before ?? '').split(/\r?\n/).map((line) => line.trim());
-  if (lines.some((line) => known.includes(line))) return {path, before, after: before, notes: []};
+  const inside = relative(cwd, resolve(cwd, backupsDir)).split(sep).join('/');
+  const isOutside = inside === '' || isAbsolute(inside) || /^\.\.(?:\/|$)/.test(inside);
+  const wanted = [
+    ...(isOutside || isIgnored(lines, inside, true) ? [] : [`${inside}/`]),
+    ...['.env', '.env.local'].filter((name) => !isIgnored(lines, name, false)),
+  ];
+  if (wanted.length === 0) return {path, before, after: before, notes: []};
   const eol = before?.includes('\r\n') === true ? '\r\n' : '\n';
   const gap = before === undefined || before === '' || before.endsWith('\n') ? '' : eol;
-  return {path, before, after: `${before ?? ''}${gap}${inside}/${eol}`, notes: [`${inside}/ is ignored`]};
+  const after = `${before ?? ''}${gap}${wanted.map((line) => `${line}${eol}`).join('')}`;
+  return {path, before, after, notes: [`Git ignores ${wanted.join(', ')}`]};
+}
+
+/** Whether a line ignores the path or a folder above it; lines that Git reads in a way of its own ([a-z], !) do not count. */
+function isIgnored(lines: readonly string[], path: string, isFolder: boolean): boolean {
+  const names = path.split('/');
+  return names.some((name, index) => {
+    const upTo = names.slice(0, index + 1).join('/');
+    const isFile = !isFolder && index === names.length - 1;
+    return lines.some((line) => {
+      if (line === '' || (isFile && line.endsWith('/'))) return false;
+      const bare = line.replace(/^\*\*\//, '').replace(/\/(?:\*\*?)?$/, '');
+      const texts = bare.replace(/^\//, '').split('*');
+      const pattern = new RegExp(
+        `^${texts.map((text) => text.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('[^/]*')}$`,
+      );
+      // A pattern without a slash is about a name at any depth.
+      return pattern.test(bare.includes('/') ? upTo : name);
+    });
+  });
 }
 
 async function planScripts(cwd: string, isForced: boolean): Promise<Change | undefined> {

@@ -3,6 +3,8 @@ import {mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {PassThrough} from 'node:stream';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {askInit} from '../../../src/lib/cli/ask-init.js';
+import {initCommand, showInit} from '../../../src/lib/cli/show-init.js';
+import {createStyle} from '../../../src/lib/cli/style.js';
 import {defaultAnswers, initProject, packageScripts} from '../../../src/lib/services/init-project.js';
 import {readConfig} from '../../../src/lib/settings/read-config.js';
 import {tempFolder} from '../../support/run-cli.js';
@@ -40,7 +42,7 @@ describe('initProject', () => {
       retention: {keepDays: 30},
       schedule: {plan: defaultAnswers.plan},
     });
-    expect(await read('.gitignore')).toBe('backups/\n');
+    expect(await read('.gitignore')).toBe('backups/\n.env\n.env.local\n');
     const scripts = (JSON.parse(await read('package.json')) as {scripts: Record<string, string>}).scripts;
     expect(scripts).toEqual({...packageScripts, 'backup-db': 'tsx old.ts'});
     expect((await stat(`${folder}/package.json`)).mode & 0o777).toBe(0o644);
@@ -73,14 +75,15 @@ describe('initProject', () => {
 
   it('ignores the folder that backups go to: by its whole path too, and that of a config that stays', async () => {
     await mkdir(`${folder}/.git`);
+    await writeFile(`${folder}/.gitignore`, '.env*\n');
     await init({backupsDir: `${folder}/data/backups`});
-    expect(await read('.gitignore')).toBe('data/backups/\n');
+    expect(await read('.gitignore')).toBe('.env*\ndata/backups/\n');
     await writeFile(`${folder}/destino-db.config.json`, '{"backupsDir": "mine"}');
     await init();
-    expect(await read('.gitignore')).toBe('data/backups/\nmine/\n');
+    expect(await read('.gitignore')).toBe('.env*\ndata/backups/\nmine/\n');
     for (const elsewhere of ['/var/backups', '../mine', '.'])
       await init({backupsDir: elsewhere}, {isForced: true});
-    expect(await read('.gitignore')).toBe('data/backups/\nmine/\n');
+    expect(await read('.gitignore')).toBe('.env*\ndata/backups/\nmine/\n');
   });
 
   it('leaves a config alone that is there, unless forced', async () => {
@@ -91,13 +94,17 @@ describe('initProject', () => {
     expect(states(await init({}, {isForced: true}))).toEqual(['changed']);
   });
 
-  it('adds to a .gitignore without a newline at its end, and sees a line that is there', async () => {
-    await writeFile(`${folder}/.gitignore`, 'node_modules');
+  it.each([
+    ['node_modules', 'node_modules\nbackups/\n.env\n.env.local\n'],
+    ['/backups\n.env\n*.local\n', undefined],
+    ['/backups/**\r\n**/.env*\r\n', undefined],
+    // A pattern for folders ignores no file, one that only begins so ignores nothing else.
+    ['backups/*\n.env/\n.env.local', 'backups/*\n.env/\n.env.local\n.env\n'],
+    ['back*\r\n.env.example\r\n', 'back*\r\n.env.example\r\n.env\r\n.env.local\r\n'],
+  ])('adds to %j only what Git does not ignore yet', async (before, after = before) => {
+    await writeFile(`${folder}/.gitignore`, before);
     await init();
-    expect(await read('.gitignore')).toBe('node_modules\nbackups/\n');
-    await writeFile(`${folder}/.gitignore`, '/backups\n');
-    await init();
-    expect(await read('.gitignore')).toBe('/backups\n');
+    expect(await read('.gitignore')).toBe(after);
   });
 
   it('writes nothing at all when one of the files cannot be understood', async () => {
@@ -110,6 +117,59 @@ describe('initProject', () => {
     await expect(init({plan: ['dialy custom']})).rejects.toMatchObject({code: 'CONFIG_INVALID'});
     await expect(init({timeZone: 'Mars/Olympus'})).rejects.toMatchObject({code: 'CONFIG_INVALID'});
   });
+});
+
+it('a dry run shows each line that would come and go, and the command that writes them', async () => {
+  await mkdir(`${folder}/.git`);
+  await writeFile(`${folder}/.gitignore`, 'dist\n');
+  await writeFile(`${folder}/destino-db.config.json`, '{\n  "backupsDir": "mine"\n}\n');
+  const answers = {
+    ...defaultAnswers,
+    keepDays: 30,
+    productionHosts: ['db.example.net'],
+    plan: ['daily sql', 'weekly restore test'],
+  };
+  const result = await init(answers, {isDryRun: true, isForced: true});
+  const lines = showInit(
+    result,
+    initCommand('destino-db', answers, defaultAnswers, true),
+    createStyle(false, {}),
+  );
+  expect(lines.map((line) => line.replace(folder, '/srv/shop'))).toEqual([
+    'would be changed  /srv/shop/destino-db.config.json',
+    '  -   "backupsDir": "mine"',
+    '  +   "backupsDir": "backups",',
+    '  +   "production": {',
+    '  +     "hosts": [',
+    '  +       "db.example.net"',
+    '  +     ],',
+    '  +     "databases": []',
+    '  +   },',
+    '  +   "backup": {',
+    '  +     "format": "custom"',
+    '  +   },',
+    '  +   "retention": {',
+    '  +     "keepDays": 30,',
+    '  +     "keepMin": 2',
+    '  +   },',
+    '  +   "schedule": {',
+    '  +     "plan": [',
+    '  +       "daily sql",',
+    '  +       "weekly restore test"',
+    '  +     ]',
+    '  +   }',
+    'would be changed  /srv/shop/.gitignore',
+    '  Git ignores backups/, .env, .env.local',
+    '  + backups/',
+    '  + .env',
+    '  + .env.local',
+    '',
+    'Next:',
+    "  destino-db init --yes --force --keep-days=30 --production-host=db.example.net '--plan=daily sql; weekly restore test'",
+    '  destino-db doctor     # is everything there: connection, tools, rights, disk',
+    '  destino-db backup     # the first backup',
+    '  destino-db schedule   # the plan and how to install it',
+  ]);
 });
 
 describe('askInit', () => {
@@ -144,6 +204,16 @@ describe('askInit', () => {
     (input as unknown as PassThrough).end('backups\n');
     await expect(askInit(defaultAnswers, true, signal, {input, output})).rejects.toMatchObject({
       code: 'NOT_CONFIRMED',
+    });
+  });
+
+  it('is interrupted by Ctrl-C at a question', async () => {
+    const {input, output} = terminal();
+    output.on('data', (chunk: Buffer) => {
+      if (chunk.toString().endsWith(']: ')) (input as unknown as PassThrough).write('\u0003');
+    });
+    await expect(askInit(defaultAnswers, true, signal, {input, output})).rejects.toMatchObject({
+      code: 'INTERRUPTED',
     });
   });
 
