@@ -88,6 +88,11 @@ export default class Prune extends BaseCommand {
       ...confirmFlags.yes,
       summary: 'Answer the question with yes; for production only where the rules come from the config file.',
     }),
+    'confirm-db': Flags.string({
+      helpGroup: 'SAFETY',
+      helpValue: 'NAME',
+      summary: "Answer the question by the database's name, or by several with commas between them.",
+    }),
   };
 
   async run(): Promise<PruneCommandResult> {

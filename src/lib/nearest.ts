@@ -7,3 +7,20 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   const candidate = closest(word, [...known]);
   return distance(word, candidate) <= Math.max(1, Math.ceil(candidate.length / 3)) ? candidate : undefined;
 }
+
+/** The names of tables, the nearest to `word` first; a word without a schema is compared with names without theirs. */
+export function nearestFirst(word: string, names: readonly string[]): string[] {
+  const far = new Map(names.map((name) => [name, distance(word, comparable(word, name))]));
+  return [...names].sort((a, b) => (far.get(a) ?? 0) - (far.get(b) ?? 0));
+}
+
+/** ` Did you mean "shop.orders"?`, or nothing where no name is near enough. */
+export function didYouMean(word: string, names: readonly string[]): string {
+  const [first] = nearestFirst(word, names);
+  if (first === undefined || nearest(word, [comparable(word, first)]) === undefined) return '';
+  return ` Did you mean "${first}"?`;
+}
+
+function comparable(word: string, name: string): string {
+  return word.includes('.') ? name : name.slice(name.lastIndexOf('.') + 1);
+}

@@ -7,6 +7,7 @@ import {type FileHandle, lstat, open, readdir, realpath, stat, statfs} from 'nod
 import {userInfo} from 'node:os';
 import {dirname, join} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from './errors.js';
+import {someOf} from './some-of.js';
 
 /**
  * File systems that report one owner for every file, or another one than who wrote it: NFS, CIFS, SMB2, FUSE, 9P (WSL, gVisor),
@@ -213,9 +214,7 @@ export async function ownEntries(folder: string, isOurName: (name: string) => bo
 /** One warning for all that was left alone, or none. */
 export function foreignNote(foreign: readonly string[]): string[] {
   if (foreign.length === 0) return [];
-  const most = 5;
-  const more = foreign.length > most ? ` and ${foreign.length - most} more` : '';
-  return [`Left alone, as this program did not make it: ${foreign.slice(0, most).join(', ')}${more}.`];
+  return [`Left alone, as this program did not make it: ${someOf(foreign, 5).join(', ')}.`];
 }
 
 /**

@@ -13,7 +13,10 @@ export interface ConfirmRequest {
   readonly host: string;
   /** What `host` is called: "host" without it, "folder" or "place" where no server is touched. */
   readonly hostLabel?: 'folder' | 'place';
+  /** What confirms the step; where there are several databases, their names with commas between them. */
   readonly database: string;
+  /** What `database` is where it is not the name of one database. */
+  readonly databaseLabel?: 'databases' | 'word';
   /** Whether only --confirm-db NAME answers (the target is production). */
   readonly isProduction: boolean;
   /** Whether nothing can undo it, so that only the database's name answers as well. */
@@ -32,7 +35,7 @@ export interface RunContext {
   readonly confirm: (request: ConfirmRequest) => Promise<void>;
   /** Whether flags have answered already what `confirm` would ask. */
   readonly isConfirmed: (
-    request: Pick<ConfirmRequest, 'database' | 'isProduction' | 'isIrreversible'>,
+    request: Pick<ConfirmRequest, 'database' | 'databaseLabel' | 'isProduction' | 'isIrreversible'>,
   ) => boolean;
   /** Tells the user something that does not stop the work; also part of JSON results. */
   readonly warn: (message: string) => void;

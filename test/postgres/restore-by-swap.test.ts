@@ -142,7 +142,11 @@ it('carries owner, settings, rights, limit, encoding and comment over, also to a
 it('leaves the target and no other database when the restore fails', async () => {
   await expect(restoreDatabase(context(), {...request, backupFile: 'breaks.dump'})).rejects.toMatchObject({
     code: 'RESTORE_FAILED',
-    message: expect.stringContaining('is as it was') as string,
+    message: expect.stringMatching(
+      new RegExp(
+        `"${name}" is as it was\\. "${name}_restore_\\w+", which was made for it, was dropped again\\.$`,
+      ),
+    ) as string,
   });
   expect(await content()).toBe('new');
   expect(await related()).toEqual([name]);

@@ -272,6 +272,9 @@ describe('--only-order', () => {
     await expect(run({onlyOrders: ['00000000-0000-4000-8000-00000000dead']})).rejects.toMatchObject({
       code: 'USAGE',
       message: expect.stringContaining('00000000-0000-4000-8000-00000000dead') as string,
+      details: expect.arrayContaining([
+        expect.stringMatching(/^public\.orders: [0-9a-f-]{36}, .*, and \d+ more$/),
+      ]) as unknown,
     });
     expect(await contentOf(database)).toEqual(before);
   });

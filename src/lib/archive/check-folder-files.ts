@@ -3,6 +3,7 @@ import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError} from '../errors.js';
 import type {ListedEntry} from './share-entries.js';
+import {someOf} from '../some-of.js';
 
 /** Endings that pg_dump gives to compressed files (15: gz; 16 and newer: also lz4 and zst). */
 const compressions = /\.(?:gz|lz4|zst)$/;
@@ -30,8 +31,8 @@ export async function checkFolderFiles(folder: string, entries: readonly ListedE
   });
   if (missing.length + extra.length === 0) return;
   const problems = [
-    ...(missing.length > 0 ? [`missing: ${missing.slice(0, 5).join(', ')}`] : []),
-    ...(extra.length > 0 ? [`not part of the dump: ${extra.slice(0, 5).join(', ')}`] : []),
+    ...(missing.length > 0 ? [`missing: ${someOf(missing, 5).join(', ')}`] : []),
+    ...(extra.length > 0 ? [`not part of the dump: ${someOf(extra, 5).join(', ')}`] : []),
   ];
   throw new AppError('VERIFY_FAILED', `${folder} is damaged: ${problems.join('; ')}.`, {
     hint: 'Make a new backup; this one cannot be trusted.',

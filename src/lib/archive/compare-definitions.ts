@@ -2,6 +2,7 @@
 import {comparableStatement} from './comparable-statement.js';
 import {type DumpDefinition, propertiesType} from './dump-definitions.js';
 import {readRightsStatement} from './rights-statement.js';
+import {someOf} from '../some-of.js';
 
 export interface CatalogDifference {
   /** "TABLE", "FUNCTION", "POLICY": as pg_dump names it. */
@@ -119,7 +120,7 @@ export function compareDefinitions(
   differences.sort((a, b) => rank(a) - rank(b));
   return {
     differences,
-    notCompared: [...skipped].map(([why, names]) => `${why}: ${inShort([...new Set(names)])}`),
+    notCompared: [...skipped].map(([why, names]) => `${why}: ${someOf([...new Set(names)], 8).join(', ')}`),
   };
 }
 
@@ -134,17 +135,10 @@ function areRightsOn(named: ReadonlySet<string>, {type, schema, name}: DumpDefin
   return ends.some((end) => named.has(JSON.stringify([schema, object.slice(0, end)])));
 }
 
-/** Names listed in one line. */
-const mostNames = 8;
-
-function inShort(names: readonly string[]): string {
-  const more = names.length - mostNames;
-  return more > 0 ? `${names.slice(0, mostNames).join(', ')} and ${more} more` : names.join(', ');
-}
-
 /** Kinds and names in one line, the first of many. */
 export function listDefinitions(definitions: readonly DumpDefinition[]): string {
-  return inShort(definitions.map((one) => `${one.type.toLowerCase()} ${nameOf(one)}`));
+  const names = definitions.map((one) => `${one.type.toLowerCase()} ${nameOf(one)}`);
+  return someOf(names, 8).join(', ');
 }
 
 /** Each in one line; pg_dump acts as the grantor where that is not the owner. */

@@ -11,6 +11,7 @@ import type {BackupContent} from './outcome.js';
 import {newestFirst, type RetentionCandidate} from './retention.js';
 import {explainFileError} from './safe-file.js';
 import {supabaseProject} from '../supabase-project.js';
+import {didYouMean, nearestFirst} from '../nearest.js';
 
 export interface Backup {
   readonly id: string;
@@ -293,7 +294,7 @@ function noneUsable(
     });
   if (ofOwn.length > 0) {
     const unusable = ofOwn.filter((backup) => !isUsable(backup)).map(whyNot);
-    return new AppError('BACKUP_NOT_FOUND', none, {hint: seeAll, details: unusable.slice(0, 8)});
+    return new AppError('BACKUP_NOT_FOUND', none, {hint: seeAll, details: unusable});
   }
   const others = newestOfEach(backups.filter(isUsable));
   const what = others.length > 0 ? 'Its backups are of other databases.' : '';
@@ -351,11 +352,14 @@ async function findByName(folder: string, name: string, cwd: string): Promise<Ba
     // A path says which file is meant, whoever owns it; an id only that it is one of this program's backups.
     return /[\\/]/.test(name) ? readBackup(candidate) : readOwnBackup(candidate);
   }
+  const {backups} = await readCatalogue(folder);
+  const ids = backups.map(({id}) => id);
   throw new AppError(
     'BACKUP_NOT_FOUND',
-    `There is no backup "${name}" in ${folder}, nor a file of that name with metadata beside it.`,
+    `There is no backup "${name}" in ${folder}, nor a file of that name with metadata beside it.${didYouMean(name, ids)}`,
     {
       hint: 'See what there is: destino-db list',
+      details: nearestFirst(name, ids),
     },
   );
 }

@@ -1,4 +1,5 @@
 /** Tells when a backup holds far fewer rows than the one before: perhaps the data was lost, not the need for it. */
+import {countOf, formatCount} from '../format.js';
 import type {BackupRecord, RecordedTable, Shrink} from './backup-record.js';
 import {type Backup, databaseIdentity, isGood, safetyLabel} from './catalogue.js';
 
@@ -40,6 +41,16 @@ export function findShrinkage(
   const isAllGone = now.every(({rows}) => rows === 0 || rows === null);
   const doSmallCount = rowsOfSmall >= limits.minRows || isAllGone;
   return doSmallCount ? losses : losses.filter((loss) => !small.includes(loss));
+}
+
+/** "shop.orders has 0 rows, 120 before"; a table that the backup does not contain any more is gone. */
+export function describeLosses({shrink, tables}: Pick<BackupRecord, 'shrink' | 'tables'>): string[] {
+  const names = new Set(tables.map(({schema, name}) => `${schema}.${name}`));
+  return shrink.map(({table, rowsBefore, rowsNow}) =>
+    names.has(table)
+      ? `${table} has ${countOf(rowsNow, 'row')}, ${formatCount(rowsBefore)} before`
+      : `${table} is gone, with ${countOf(rowsBefore, 'row')}`,
+  );
 }
 
 /**

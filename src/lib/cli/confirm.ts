@@ -3,7 +3,7 @@ import {createInterface} from 'node:readline/promises';
 import {AppError} from '../errors.js';
 import type {ConfirmRequest} from '../run-context.js';
 import {shellCommand} from '../shell-quote.js';
-import {type FlagAnswers, isAnswered, needsName} from './flag-answers.js';
+import {confirms, type FlagAnswers, isAnswered, needsName} from './flag-answers.js';
 
 export interface ConfirmAnswers extends FlagAnswers {
   /** Whether somebody can be asked: stdin and stderr are terminals and there is no --json. */
@@ -24,7 +24,7 @@ export async function confirm(
   if (answers.database !== undefined) {
     throw new AppError(
       'NOT_CONFIRMED',
-      `--confirm-db names "${answers.database}", but the target is "${request.database}"; nothing was changed.`,
+      `--confirm-db names "${answers.database}", but ${request.databaseLabel === 'databases' ? 'the targets are' : 'the target is'} "${request.database}"; nothing was changed.`,
     );
   }
   const isNameNeeded = needsName(request);
@@ -37,10 +37,12 @@ export async function confirm(
       {hint: `To go ahead, add ${flag}.`, details: request.plan},
     );
   }
+  const {hostLabel = 'host', databaseLabel = 'database'} = request;
+  const width = Math.max(hostLabel.length, databaseLabel.length);
   const lines = [
     request.action,
-    `  ${(request.hostLabel ?? 'host').padEnd(8)}  ${request.host}`,
-    `  database  ${request.database}${request.isProduction ? '  (production)' : ''}`,
+    `  ${hostLabel.padEnd(width)}  ${request.host}`,
+    `  ${databaseLabel.padEnd(width)}  ${request.database}${request.isProduction ? '  (production)' : ''}`,
     ...request.plan.map((line) => `  ${line}`),
     '',
   ];
@@ -56,14 +58,19 @@ export async function confirm(
       // While it asks, the terminal gives Ctrl-C to readline as a key instead of sending the signal.
       prompt.once('SIGINT', () => reject(new AppError('INTERRUPTED', 'Interrupted; nothing was changed.')));
     });
-    const question = 'Type the name of the database to go ahead: ';
-    answer = await Promise.race([prompt.question(question, signal ? {signal} : {}), closed]);
+    answer = await Promise.race([prompt.question(questionOf(request), signal ? {signal} : {}), closed]);
   } finally {
     prompt.close();
   }
-  if (answer.trim() !== request.database) {
+  if (!confirms(request, answer.trim())) {
     throw new AppError('NOT_CONFIRMED', 'The name was not confirmed; nothing was changed.');
   }
+}
+
+function questionOf({database, databaseLabel}: ConfirmRequest): string {
+  if (databaseLabel === 'word') return `Type "${database}" to go ahead: `;
+  const names = databaseLabel === 'databases' ? 'names of the databases' : 'name of the database';
+  return `Type the ${names} to go ahead: `;
 }
 
 function lowerFirst(text: string): string {

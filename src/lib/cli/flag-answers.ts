@@ -10,12 +10,28 @@ export interface FlagAnswers {
 
 /** Whether the flags alone confirm the step. */
 export function isAnswered(
-  request: Pick<ConfirmRequest, 'database' | 'isProduction' | 'isIrreversible'>,
+  request: Pick<ConfirmRequest, 'database' | 'databaseLabel' | 'isProduction' | 'isIrreversible'>,
   answers: FlagAnswers,
 ): boolean {
   return answers.database === undefined
     ? answers.isYes && !needsName(request)
-    : answers.database === request.database;
+    : confirms(request, answers.database);
+}
+
+/** Whether the text is what has to be typed; several names may be in any order, with spaces between them. */
+export function confirms(
+  {database, databaseLabel}: Pick<ConfirmRequest, 'database' | 'databaseLabel'>,
+  text: string,
+): boolean {
+  if (databaseLabel !== 'databases') return text === database;
+  const names = (list: string): string =>
+    JSON.stringify(
+      list
+        .split(',')
+        .map((name) => name.trim())
+        .sort(),
+    );
+  return names(text) === names(database);
 }
 
 /** Whether only the name of the database confirms the step. */

@@ -2,6 +2,7 @@
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {nearest} from '../nearest.js';
 import {printable, type Style} from './style.js';
+import {countOf} from '../format.js';
 
 /**
  * Any thrown value as an AppError; oclif's own usage errors become USAGE.
@@ -78,11 +79,15 @@ const shownDetails = 8;
 
 /** The lines on stderr: what happened, material, what to do next; the stack only when `isVerbose`. */
 export function errorLines(error: AppError, style: Style, isVerbose: boolean): string[] {
-  const details = isVerbose ? error.details : error.details.slice(-shownDetails);
+  const details = isVerbose ? error.details : error.details.slice(0, shownDetails);
+  const more = error.details.length - details.length;
   return [
     `${style.red('Error')} ${error.code}: ${error.message.split('\n').map(printable).join('\n')}`,
     // Tools indent the rest of a message with tabs.
     ...details.map((line) => style.dim(`  ${printable(line.replaceAll('\t', '  '))}`)),
+    ...(more > 0
+      ? [style.dim(`  and ${countOf(more, 'more line', 'more lines')}; --verbose shows all`)]
+      : []),
     ...(error.hint === undefined ? [] : [`${style.bold('Next:')} ${printable(error.hint)}`]),
     ...(isVerbose ? stackLines(error) : []),
   ];

@@ -13,6 +13,7 @@ import {
   snapshotMetadata,
   type SnapshotTable,
 } from './order-snapshot.js';
+import {someOf} from '../some-of.js';
 
 /**
  * Reads the whole file once.
@@ -179,7 +180,7 @@ class SnapshotScanner {
       const problems = parsed.error.issues.map(
         (issue) => `${issue.path.map(String).join('.')}: ${issue.message}`,
       );
-      throw this.invalid(1, `the metadata is wrong (${problems.slice(0, 5).join('; ')})`);
+      throw this.invalid(1, `the metadata is wrong (${someOf(problems, 5).join('; ')})`);
     }
     this.metadata = parsed.data;
     this.checkMetadata(parsed.data);

@@ -1,6 +1,7 @@
 /** Narrows a restore to single orders and what hangs on them. */
 import {AppError} from '../errors.js';
 import type {Session} from '../postgres/client.js';
+import {someOf} from '../some-of.js';
 import type {StagedOrders} from './stage-orders.js';
 import {matches, referencesInside} from './staged-conditions.js';
 
@@ -15,10 +16,7 @@ export async function selectOrders(
 ): Promise<void> {
   const every = [...staged.tables, ...staged.links];
   const found = new Set<string>();
-  for (const root of staged.tables.filter(({file}) => staged.file.roots.includes(file.table))) {
-    const key = root.key.map((number) => `s.c${number}::text`);
-    if (key.length === 0) continue;
-    const id = key.length === 1 ? (key[0] ?? '') : `pg_catalog.concat_ws(',', ${key.join(', ')})`;
+  for (const {root, id} of rootIds(staged)) {
     const rows = await session.query(
       `UPDATE ${root.temp} s SET selected = true WHERE pg_catalog.lower(${id}) = ANY ($1::text[]) RETURNING pg_catalog.lower(${id}) AS id`,
       [ids.map((each) => each.toLowerCase())],
@@ -28,7 +26,8 @@ export async function selectOrders(
   const unknown = ids.filter((id) => !found.has(id.toLowerCase()));
   if (unknown.length > 0) {
     throw new AppError('USAGE', `No order of the file has the id ${unknown.join(', ')} (--only-order).`, {
-      hint: 'Without --only-order, the preview lists what is in the file.',
+      hint: 'An order is named by its primary key. Without --only-order all orders of the file are restored.',
+      details: await idsInFile(session, staged),
     });
   }
   const pairs = every.flatMap((child) =>
@@ -48,4 +47,29 @@ export async function selectOrders(
     await session.query(`DELETE FROM ${temp} WHERE selected IS NULL`);
     await session.query(`ANALYZE ${temp}`);
   }
+}
+
+/** The tables that orders are in, each with the expression for an order's id in the alias "s". */
+function rootIds({tables, file: {roots}}: StagedOrders) {
+  return tables
+    .filter(({file, key}) => roots.includes(file.table) && key.length > 0)
+    .map((root) => {
+      const key = root.key.map((number) => `s.c${number}::text`);
+      return {root, id: key.length === 1 ? (key[0] ?? '') : `pg_catalog.concat_ws(',', ${key.join(', ')})`};
+    });
+}
+
+const listedIds = 5;
+
+/** "public.orders: 1, 2, 3, and 171 more", a line for each table that orders are in. */
+async function idsInFile(session: Session, staged: StagedOrders): Promise<string[]> {
+  const lines: string[] = [];
+  for (const {root, id} of rootIds(staged)) {
+    const rows = await session.query(
+      `SELECT ${id} AS id, pg_catalog.count(*) OVER () AS count FROM ${root.temp} s ORDER BY s.line LIMIT ${listedIds}`,
+    );
+    const ids = rows.map((row) => row['id'] ?? '');
+    lines.push(`${root.file.table}: ${someOf(ids, listedIds, Number(rows[0]?.['count'] ?? 0)).join(', ')}`);
+  }
+  return lines;
 }

@@ -12,6 +12,7 @@ import {
 import {inspectOwnership, type Ownership} from './platform-objects.js';
 import {quoteQualified} from './quote.js';
 import {matchesPattern, type NamedRelation, parseNamePattern} from './table-pattern.js';
+import {didYouMean, nearestFirst} from '../nearest.js';
 
 export interface SelectionPatterns {
   readonly includeTables: readonly string[];
@@ -127,23 +128,26 @@ function requireMatches(
     ['--include-schema', patterns.includeSchemas],
     ['--exclude-schema', patterns.excludeSchemas],
   ] as const;
+  const tables = relations.map(({schema, name}) => `${schema}.${name}`);
   const missing = [
     ...tableFlags.flatMap(([flag, values]) =>
       values
         .filter((value) => !relations.some((relation) => matchesPattern(parseNamePattern(value), relation)))
-        .map((value) => `${flag} ${value}`),
+        .map((value) => ({flag, value, names: tables})),
     ),
     ...schemaFlags.flatMap(([flag, values]) =>
       values
         .filter((value) => !schemas.some((name) => matchesSchema(value, name)))
-        .map((value) => `${flag} ${value}`),
+        .map((value) => ({flag, value, names: schemas})),
     ),
   ];
-  if (missing.length === 0) return;
+  const [first] = missing;
+  if (!first) return;
   throw new AppError(
     'PATTERN_MATCHES_NOTHING',
-    `Nothing in the database matches ${missing.join(', ')}; no backup was made.`,
+    `Nothing in the database matches ${missing.map(({flag, value}) => `${flag} ${value}`).join(', ')}; no backup was made.${didYouMean(first.value, first.names)}`,
     {
+      details: nearestFirst(first.value, first.names),
       hint: 'A table outside the search path needs its schema (shop.orders); capital letters need double quotes (\'"Orders"\').',
     },
   );

@@ -69,14 +69,13 @@ const explanations: Explanation[] = [
     pattern: /password authentication failed for user "([^\n]*)"/,
     code: 'AUTHENTICATION_FAILED',
     message: 'The server refused the password of user "$1".',
-    hint: 'Check the password in the URL; special characters must be percent-encoded (@ is %40).',
+    hint: 'Check the password in the URL, in PGPASSWORD or in the password file; in a URL special characters must be percent-encoded (@ is %40).',
   },
   {
-    pattern:
-      /no password supplied|fe_sendauth|SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string/,
+    pattern: /no password supplied|fe_sendauth/,
     code: 'AUTHENTICATION_FAILED',
-    message: 'The server wants a password and none was given.',
-    hint: 'Put it into the URL, into PGPASSWORD, or into a file named by PGPASSFILE (mode 0600).',
+    message: 'The server wants a password, and none is known.',
+    hint: 'Write it into ~/.pgpass (mode 0600), set PGPASSWORD, or write it into the URL.',
   },
   {
     pattern: /no pg_hba\.conf entry[^\n]*(?:no encryption|SSL off)/,
@@ -170,18 +169,21 @@ const sqlStates: Readonly<Record<string, ErrorCode>> = {
 export function explainToolFailure(tool: string, lines: readonly string[], fallback: ErrorCode): AppError {
   // The statement that failed may have any words in it.
   const text = lines.filter((line) => !line.startsWith('Command was: ')).join('\n');
-  const telling = lines.find((line) => /error:|fatal:|ERROR:|FATAL:/i.test(line)) ?? lines.at(-1) ?? '';
+  const first = lines.findIndex((line) => /error:|fatal:/i.test(line));
+  const telling = lines.at(first) ?? '';
+  // What a tool said before it met trouble explains nothing.
+  const details = lines.slice(Math.max(0, first));
   const found = explanations.find((explanation) => explanation.pattern.test(text));
   if (!found) {
     return new AppError(fallback, `${tool} failed${telling === '' ? '' : `: ${telling.trim()}`}.`, {
-      details: lines,
+      details,
     });
   }
   const match = found.pattern.exec(text);
   const message = found.message.replace(/\$(\d)/g, (_all, index: string) => match?.[Number(index)] ?? '');
   return new AppError(found.code, `${message} (${tool}: ${telling.trim()})`, {
     hint: found.hint,
-    details: lines,
+    details,
   });
 }
 

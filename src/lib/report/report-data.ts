@@ -6,6 +6,7 @@ import type {CheckedJob} from '../watch/check-schedule.js';
 import {groupByDatabase} from '../watch/database-groups.js';
 import {loggedRestoreTests, type RestoreTest} from '../watch/restore-tests.js';
 import {isIncident, type RunRecord, type WatchedDatabase} from '../watch/run-record.js';
+import {describeLosses} from '../backups/shrink-alarm.js';
 
 /** Times are ISO 8601 UTC, sizes bytes, durations ms. */
 export interface ReportData {
@@ -185,9 +186,7 @@ function joinBackups(runs: readonly RunRecord[], onDisk: readonly Backup[]): Rep
       duration: record?.duration ?? null,
       databaseBytes: record?.source.sizeBytes ?? null,
       rows: record && rowsOf(record),
-      alarms: (record?.shrink ?? []).map(
-        ({table, rowsBefore, rowsNow}) => `${table}: ${rowsNow} rows, ${rowsBefore} before`,
-      ),
+      alarms: record ? describeLosses(record) : [],
       isOnDisk: true,
     });
   }

@@ -6,6 +6,7 @@ import {countOf} from '../format.js';
 import type {RunContext} from '../run-context.js';
 import {leftoversNote} from '../watch/journal.js';
 import {type Check, failed, passed} from './machine-check.js';
+import {someOf} from '../some-of.js';
 
 export async function checkFolders(ctx: RunContext): Promise<Check[]> {
   const {backupsDir, cwd, environment} = ctx.settings;
@@ -57,7 +58,7 @@ async function checkPrivate(backupsDir: string): Promise<Check> {
   if (open.length === 0) return passed('backups-private', 'only this user can read the backups');
   return failed(
     'backups-private',
-    `${countOf(open.length, 'file or folder', 'files and folders')} of the backups can be read by other users: ${open.slice(0, 3).join(', ')}${open.length > 3 ? ', ...' : ''}`,
+    `${countOf(open.length, 'file or folder', 'files and folders')} of the backups can be read by other users: ${someOf(open, 3).join(', ')}`,
     `chmod -R go-rwx '${backupsDir.replaceAll("'", `'\\''`)}'`,
     false,
   );

@@ -20,6 +20,7 @@ import {quoteIdentifier} from '../postgres/quote.js';
 import {type ReadOnly, whyReadOnly} from '../postgres/writable.js';
 import type {RunContext} from '../run-context.js';
 import {type Check, failed, failedBy, passed} from './machine-check.js';
+import {someOf} from '../some-of.js';
 
 const oldestSupported = 13;
 
@@ -119,14 +120,14 @@ function checkRights(hidden: readonly HiddenTable[]): Check[] {
       ? passed('table-rights', 'every table can be read')
       : failed(
           'table-rights',
-          `${countOf(unreadable.length, 'table')} cannot be read: ${someOf(unreadable)}`,
+          `${countOf(unreadable.length, 'table')} cannot be read: ${someOf(unreadable, 5).join(', ')}`,
           'Use the owner of the tables, or GRANT pg_read_all_data to the role (PostgreSQL 14 and newer), or leave them out with --exclude-table.',
         ),
     secured.length === 0
       ? passed('row-security', 'row level security hides nothing from this role')
       : failed(
           'row-security',
-          `row level security hides rows of ${countOf(secured.length, 'table')}: ${someOf(secured)}`,
+          `row level security hides rows of ${countOf(secured.length, 'table')}: ${someOf(secured, 5).join(', ')}`,
           'Connect as the owner of the tables or as a role with BYPASSRLS.',
         ),
   ];
@@ -180,11 +181,4 @@ async function checkDiskSpace(folder: string, databaseBytes: number): Promise<Ch
     'Free space, prune (destino-db prune), or name another disk with --backups-dir.',
     isHopeless,
   );
-}
-
-const shownNames = 5;
-
-function someOf(names: readonly string[]): string {
-  const more = names.length - shownNames;
-  return names.slice(0, shownNames).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }

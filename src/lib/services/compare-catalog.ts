@@ -146,17 +146,12 @@ function whyTextsDiffer({dump, serverMajor}: CatalogToCompare, toolMajor: number
   return `the wording of definitions, which PostgreSQL ${serverMajor} writes otherwise than ${sourceMajor}`;
 }
 
-/** Differences that a message lists. */
-const mostListed = 20;
-
 /** A line for each difference: "TABLE shop.orders: owner, postgres instead of app". */
 export function describeDifferences(differences: readonly CatalogDifference[]): string[] {
-  const lines = differences.map(
+  return differences.map(
     ({kind, object, differs, detail}) =>
       `${kind} ${object}: ${words[differs]}${detail === '' ? '' : `, ${detail}`}`,
   );
-  const more = lines.length - mostListed;
-  return more > 0 ? [...lines.slice(0, mostListed), `and ${more} more`] : lines;
 }
 
 const words: Readonly<Record<CatalogDifference['differs'], string>> = {

@@ -1,8 +1,7 @@
 /** The alarm for a new backup that holds far fewer rows than the one before. */
 import type {BackupRecord} from '../backups/backup-record.js';
 import type {Backup} from '../backups/catalogue.js';
-import {defaultShrinkLimits, findShrinkage, lastComparable} from '../backups/shrink-alarm.js';
-import {formatCount} from '../format.js';
+import {defaultShrinkLimits, describeLosses, findShrinkage, lastComparable} from '../backups/shrink-alarm.js';
 import type {RunContext} from '../run-context.js';
 import type {BackupRequest} from './backup-options.js';
 
@@ -27,8 +26,8 @@ export async function findShrink(
   const shrink = findShrinkage(before.tables, record.tables, limits).filter(
     ({table}) => !volatile.has(table),
   );
-  for (const {table, rowsBefore, rowsNow} of shrink) {
-    const lost = `${table} has ${formatCount(rowsNow)} rows; ${before.id} had ${formatCount(rowsBefore)}`;
+  for (const loss of describeLosses({shrink, tables: record.tables})) {
+    const lost = `${loss} (${before.id})`;
     context.warn(`${lost}. Nothing is pruned until a backup is made with --accept-shrink.`);
     context.record({alarms: [lost]});
   }

@@ -49,6 +49,8 @@ import {
   type ProvenSource,
   type RestoreSource,
 } from './restore-source.js';
+import {didYouMean, nearestFirst} from '../nearest.js';
+import {describeLosses} from '../backups/shrink-alarm.js';
 
 /** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
 export type RestoreWay = 'create' | 'fill' | 'clean' | 'swap';
@@ -76,11 +78,10 @@ export interface RestorePlan {
 
 /** A backup that was made after the damage is the newest good one all the same. */
 function warnOfShrinkage({warn}: RunContext, {id, backup}: RestoreSource): void {
-  const shrink = backup?.record?.shrink ?? [];
-  if (shrink.length === 0) return;
-  const tables = shrink.map(({table, rowsBefore, rowsNow}) => `${table} ${rowsBefore} -> ${rowsNow}`);
+  const losses = backup?.record ? describeLosses(backup.record) : [];
+  if (losses.length === 0) return;
   warn(
-    `${id} lost rows against the backup before it, and nobody accepted that (${tables.join(', ')}). To take one from before the loss: --at TIME, or its ID.`,
+    `${id} lost rows against the backup before it, and nobody accepted that (${losses.join('; ')}). To take one from before the loss: --at TIME, or its ID.`,
   );
 }
 
@@ -490,12 +491,11 @@ function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): N
       (table) => expression.test(table.name) || expression.test(`${table.schema}.${table.name}`),
     );
     if (matching.length === 0) {
+      const names = tables.map((table) => `${table.schema}.${table.name}`);
       throw new AppError(
         'PATTERN_MATCHES_NOTHING',
-        `The backup has no table "${pattern}"; nothing was changed.`,
-        {
-          details: tables.map((table) => `${table.schema}.${table.name}`),
-        },
+        `The backup has no table "${pattern}"; nothing was changed.${didYouMean(pattern, names)}`,
+        {details: nearestFirst(pattern, names)},
       );
     }
     for (const table of matching) chosen.set(JSON.stringify([table.schema, table.name]), table);

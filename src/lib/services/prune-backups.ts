@@ -14,7 +14,7 @@ import {
 } from '../backups/retention.js';
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
 import {countOf} from '../format.js';
-import type {RunContext} from '../run-context.js';
+import type {ConfirmRequest, RunContext} from '../run-context.js';
 import {isProductionBackup} from './guard-production.js';
 import {openJournal} from '../watch/journal.js';
 
@@ -84,7 +84,7 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
     action: `Remove ${countOf(plan.removable.length, 'backup')} for good.`,
     host: folder,
     hostLabel: 'folder',
-    database: [...new Set(plan.removable.map(({backup}) => backup.database))].sort().join(','),
+    ...namesToConfirm(plan.removable),
     isProduction: await needsProductionName(ctx, options.policy, plan.removable),
     plan: plan.removable.map(({backup, reason}) => `${backup.id}: ${reason}`),
   });
@@ -102,6 +102,15 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
     {command: 'prune', waitMs: options.waitMs},
   );
   return {dryRun: false, folder, kept, removed, partials, problems};
+}
+
+/** What the question asks for: the databases whose backups go, or a word where unfinished copies alone do. */
+export function namesToConfirm(
+  removable: readonly {readonly backup: Backup}[],
+): Pick<ConfirmRequest, 'database' | 'databaseLabel'> {
+  const names = [...new Set(removable.map(({backup}) => backup.database))].sort();
+  if (names.length === 0) return {database: 'prune', databaseLabel: 'word'};
+  return {database: names.join(','), ...(names.length > 1 ? {databaseLabel: 'databases'} : {})};
 }
 
 /**

@@ -22,6 +22,7 @@ import {
   type PruneDecision,
   type PruneOptions,
   type PruneResult,
+  namesToConfirm,
 } from './prune-backups.js';
 
 /** A copy that takes longer than this is taken for one that was cut off. */
@@ -45,7 +46,7 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
     action: `Remove ${countOf(removable.length, 'backup')} and ${countOf(leftovers.length, 'unfinished copy', 'unfinished copies')} from ${place.url} for good.`,
     host: place.url,
     hostLabel: 'place',
-    database: [...new Set(removable.map(({backup}) => backup.database))].sort().join(',') || 'prune',
+    ...namesToConfirm(removable),
     isProduction: await needsProductionName(ctx, options.policy, removable),
     plan: [...removable.map(({backup, reason}) => `${backup.id}: ${reason}`), ...plan.partials],
   });

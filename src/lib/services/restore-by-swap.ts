@@ -142,7 +142,7 @@ async function fillAndSwap(
     await stagingDone();
     await journal.close();
     const state = setAside === null ? `No database "${target}" was made.` : `"${target}" is as it was.`;
-    const dropped = existence.isPossible ? ' What had been restored was dropped again.' : '';
+    const dropped = existence.isPossible ? ` "${staging}", which was made for it, was dropped again.` : '';
     throw asFailedRestore(error, `${state}${dropped}`);
   }
   await swapDone?.();

@@ -22,6 +22,7 @@ import type {RunContext} from '../run-context.js';
 import {isProductionDatabase} from './guard-production.js';
 import {requireServerDisk} from './check-server-disk.js';
 import {planRestoreOrders, type RestorableOrders, type RestoreOrdersPlan} from './plan-restore-orders.js';
+import {someOf} from '../some-of.js';
 
 export interface RestoreOrdersOptions {
   /** A path, the name of a file in the backups folder, or "latest". */
@@ -167,7 +168,11 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
       `${countOf(conflictCount, 'row')} of the order backup cannot be put back; nothing was changed.`,
       {
         hint: 'Without --fail-on-conflicts they are skipped, with everything that hangs on them.',
-        details: conflicts.slice(0, 20).map(({table, key, reason}) => `${table} ${key}: ${reason}`),
+        details: someOf(
+          conflicts.map(({table, key, reason}) => `${table} ${key}: ${reason}`),
+          20,
+          conflictCount,
+        ),
       },
     );
   }

@@ -13,6 +13,7 @@ import {
 } from './database-groups.js';
 import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from './restore-tests.js';
 import {isIncident, type RunRecord, type WatchedDatabase} from './run-record.js';
+import {describeLosses} from '../backups/shrink-alarm.js';
 
 export interface StatusLimits {
   /** ms; the newest good backup must not be older. */
@@ -225,10 +226,7 @@ function restoreTestsOf({backups, runs}: DatabaseGroup): RestoreTest[] {
 }
 
 function shrinkOf(newest: Backup | undefined): string[] {
-  return (newest?.record?.shrink ?? []).map(
-    ({table, rowsBefore, rowsNow}) =>
-      `${table} has ${countOf(rowsNow, 'row')}, ${countOf(rowsBefore, 'row')} before`,
-  );
+  return newest?.record ? describeLosses(newest.record) : [];
 }
 
 function countByState(backups: readonly Backup[]): DatabaseStatus['backups'] {

@@ -1,6 +1,11 @@
 import {describe, expect, it} from 'vitest';
 import {readCatalogue} from '../../../src/lib/backups/catalogue.js';
-import {defaultShrinkLimits, findShrinkage, lastComparable} from '../../../src/lib/backups/shrink-alarm.js';
+import {
+  defaultShrinkLimits,
+  describeLosses,
+  findShrinkage,
+  lastComparable,
+} from '../../../src/lib/backups/shrink-alarm.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {sampleRecord, writeSampleBackup} from '../../support/sample-backups.js';
 import {rm} from 'node:fs/promises';
@@ -25,9 +30,14 @@ describe('findShrinkage', () => {
       table('few', 1),
       table('new', 0),
     ];
-    expect(findShrinkage(before, now, defaultShrinkLimits)).toEqual([
+    const shrink = findShrinkage(before, now, defaultShrinkLimits);
+    expect(shrink).toEqual([
       {table: 'public.lost', rowsBefore: 1000, rowsNow: 499},
       {table: 'public.gone', rowsBefore: 500, rowsNow: 0},
+    ]);
+    expect(describeLosses({shrink, tables: now})).toEqual([
+      'public.lost has 499 rows, 1000 before',
+      'public.gone is gone, with 500 rows',
     ]);
   });
 

@@ -50,6 +50,7 @@ function byFlags(flags: Partial<FlagAnswers>, changes: Partial<ConfirmRequest> =
 }
 
 const production = {isProduction: true};
+const several = {database: 'chinook,shop', databaseLabel: 'databases'} as const;
 const irreversible = {isIrreversible: true};
 it.each([
   ['--yes', {isYes: true}, {}, 'confirmed'],
@@ -70,6 +71,8 @@ it.each([
   ['the name for what has no way back', {database: 'shop'}, irreversible, 'confirmed'],
   ['another name', {database: 'shop2'}, {}, 'NOT_CONFIRMED: '],
   ['another name and --yes', {database: 'shop2', isYes: true}, {}, 'NOT_CONFIRMED: '],
+  ['the names of several', {database: 'shop, chinook'}, several, 'confirmed'],
+  ['one name of several', {database: 'shop'}, several, 'NOT_CONFIRMED: '],
   ['nothing', {}, {}, 'CONFIRMATION_NEEDED: To go ahead, add --yes, or --confirm-db shop.'],
   ['nothing for production', {}, production, 'CONFIRMATION_NEEDED: To go ahead, add --confirm-db shop.'],
 ])('without a terminal, %s', async (_what, flags, changes, outcome) => {

@@ -8,10 +8,11 @@ const style = createStyle(false, {});
 const details = Array.from({length: 10}, (_, index) => `line ${index}`);
 const error = new AppError('PG_DUMP_FAILED', 'It failed.', {details, hint: 'Look at it.'});
 
-it('the last lines of a tool are shown, for that is where it says why; with --verbose all of them', () => {
+it('the first details are shown, and how many more there are; with --verbose all of them', () => {
   expect(errorLines(error, style, false)).toEqual([
     'Error PG_DUMP_FAILED: It failed.',
-    ...details.slice(2).map((line) => `  ${line}`),
+    ...details.slice(0, 8).map((line) => `  ${line}`),
+    '  and 2 more lines; --verbose shows all',
     'Next: Look at it.',
   ]);
   expect(errorLines(error, style, true)).toEqual(

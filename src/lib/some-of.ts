@@ -1,0 +1,8 @@
+/** Long lists in messages: cut, but never without a word. */
+
+/** The first `most` of a list of `total`, and how many more there are. */
+export function someOf(items: readonly string[], most: number, total = items.length): string[] {
+  const shown = items.slice(0, most);
+  const more = total - shown.length;
+  return more > 0 ? [...shown, `and ${more} more`] : shown;
+}
