@@ -1,4 +1,7 @@
-#!/usr/bin/env node
+#!/bin/sh
+true /* The shell runs the next line, JavaScript reads a comment: without "--" Node.js takes --env-file for its own.
+exec node -- "$0" "$@"
+*/ || 0;
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 
@@ -21,8 +24,9 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
   const {flush, handle, run} = await import('../dist/program/cli/oclif.js');
   // Before the command: a module that could not be opened with it cannot be loaded again to tell so.
   const {asAppError, errorLines} = await import('../dist/program/cli/show-error.js');
-  args.push(...globalFlagsBefore(args));
+  const globalFlags = globalFlagsBefore(args);
   if (args.length === 0) args.push('overview');
+  args.push(...globalFlags);
   // "orders clean" is the same as "orders:clean"; oclif alone would print the topic's help and succeed.
   const [first, second] = args[0] === 'help' ? args.slice(1) : args;
   const isTopic = first === 'orders' || first === 'workflow';
@@ -43,11 +47,19 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
 
 /** Takes the global flags before the command out of the words; oclif knows them behind it only. */
 function globalFlagsBefore(words) {
-  const withValue = ['--config', '--env-file', '--database-url', '--backups-dir'];
+  const withValue = [
+    '--config',
+    '--env-file',
+    '--database-url',
+    '--backups-dir',
+    '--pg-bin',
+    '--metrics-file',
+  ];
   const flags = [
     ...withValue,
     '--json',
     '--quiet',
+    '-q',
     '--verbose',
     '--use-direct-url',
     '--use-database-url',
@@ -55,7 +67,7 @@ function globalFlagsBefore(words) {
   ];
   let count = 0;
   while (flags.includes(words[count]?.split('=')[0])) count += withValue.includes(words[count]) ? 2 : 1;
-  return words.length > count ? words.splice(0, count) : [];
+  return words.splice(0, count);
 }
 
 /** The help page that the build wrote down for these words; a narrower terminal asks oclif. */

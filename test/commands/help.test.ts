@@ -3,7 +3,7 @@ import {readFileSync} from 'node:fs';
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {runCli, tempFolder} from '../support/run-cli.js';
+import {program, runCli, runProgram, tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';
 
 const manifest = JSON.parse(readFileSync(new URL('../../oclif.manifest.json', import.meta.url), 'utf8')) as {
@@ -209,5 +209,29 @@ describe('what people read', () => {
     });
     const made = await text('init', '--yes');
     expect(made).toMatchObject({status: 0, out: expect.stringContaining('destino-db.config.json') as string});
+  });
+});
+
+describe('flags that are of the program, not of Node.js', () => {
+  it.each([
+    ['list', '--env-file', 'nope.env'],
+    ['--env-file=nope.env', 'list'],
+  ])('a missing environment file is an error of ours: %s %s %s', async (...args) => {
+    const {status, stderr} = await runProgram(program, args, {cwd: folder});
+    expect({status, stderr}).toEqual({
+      status: 2,
+      stderr: `Error CONFIG_INVALID: The environment file ${join(folder, 'nope.env')} does not exist.\nNext: Check the path given with --env-file, and the rights of the file.\n`,
+    });
+  });
+
+  it('every global flag may stand before the command, and without one is for the overview', async () => {
+    const start = readFileSync(program, 'utf8');
+    const globals = Object.entries(manifest.commands['list']?.flags ?? {}).filter(
+      ([, flag]) => flag.helpGroup === 'GLOBAL',
+    );
+    for (const [name] of globals) expect(start).toContain(`'--${name}'`);
+    const plain = await text();
+    expect(await text('-q', '--pg-bin', folder, 'list')).toEqual({status: 0, out: '', err: ''});
+    expect(await text('--no-color')).toEqual(plain);
   });
 });

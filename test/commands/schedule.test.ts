@@ -179,8 +179,8 @@ describe('schedule', () => {
       ['dialy custom', 'did you mean "daily"'],
       ['daily run bakup', 'Did you mean "backup"?'],
       ['daily run orders claen --execute', 'There is no command "orders"'],
-      ['daily run backup --formt sql', 'There is no flag --formt. Did you mean --format?'],
-      ['daily run backup --format zip', 'Expected --format=zip to be one of'],
+      ['daily run backup --formt sql', 'backup has no flag --formt. Did you mean --format?'],
+      ['daily run backup --format zip', '--format is "zip"; it takes custom, sql, directory.'],
     ]) {
       await writeFile(
         config,

@@ -3,6 +3,7 @@ import {readCatalogue} from '../../src/lib/backups/catalogue.js';
 import {type ReportData, reportData} from '../../src/lib/report/report-data.js';
 import {checkSchedule} from '../../src/lib/watch/check-schedule.js';
 import {parsePlan} from '../../src/lib/watch/schedule-plan.js';
+import {assessStatus} from '../../src/lib/watch/status.js';
 import {tempFolder} from './run-cli.js';
 import {story, writeSimulatedMonth} from './simulated-month.js';
 
@@ -15,5 +16,8 @@ export async function simulatedReport(): Promise<ReportData> {
   const {backups} = await readCatalogue(`${folder}/database`);
   const jobs = parsePlan(['daily custom at 02:00', 'weekly sql at 03:00']);
   const plan = checkSchedule(jobs, 'UTC', runs, new Date(runs[0]?.startedAt ?? 0), reportedAt);
-  return reportData({backups, runs, plan, now: reportedAt});
+  const catalogue = {backups, problems: []};
+  const limits = {maxAge: 26 * 3_600_000, require: null, maxRestoreTestAge: null};
+  const {findings} = assessStatus({catalogue, runs, now: reportedAt, freeBytes: null}, limits);
+  return reportData({backups, findings, runs, plan, now: reportedAt});
 }

@@ -146,7 +146,11 @@ export abstract class BaseCommand extends Command {
 
   override async catch(error: Interfaces.CommandError): Promise<void> {
     const {flags, baseFlags} = this.ctor;
-    const failure = asAppError(error, [...Object.keys({...flags, ...baseFlags}), 'json']);
+    const failure = asAppError(error, {
+      bin: this.config.bin,
+      id: this.id ?? '',
+      flags: [...Object.keys({...flags, ...baseFlags}), 'json'],
+    });
     process.exitCode = failure.exitCode;
     if (this.jsonEnabled()) {
       process.stdout.write(jsonText(errorDocument(failure)));

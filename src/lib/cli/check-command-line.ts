@@ -19,7 +19,7 @@ export function commandLineCheck(config: Interfaces.Config): CheckCommandLine {
       await Parser.parse([...argv], {flags: all, args, strict});
       return undefined;
     } catch (error) {
-      return asAppError(error, Object.keys(all)) satisfies AppError;
+      return asAppError(error, {bin: config.bin, id, flags: Object.keys(all)}) satisfies AppError;
     }
   };
 }

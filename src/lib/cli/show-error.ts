@@ -1,23 +1,15 @@
 /** Errors as people and scripts see them. */
 import {AppError, messageOf, systemErrorCode} from '../errors.js';
-import {nearest} from '../nearest.js';
 import {printable, type Style} from './style.js';
+import {usageError, type UsedCommand} from './usage-error.js';
 import {countOf} from '../format.js';
 
-/**
- * Any thrown value as an AppError; oclif's own usage errors become USAGE.
- * @param flags names of the command's flags, of which the nearest to an unknown one is suggested
- */
-export function asAppError(error: unknown, flags: readonly string[] = []): AppError {
+/** Any thrown value as an AppError; oclif's own usage errors become USAGE, with what fits the command. */
+export function asAppError(error: unknown, command?: UsedCommand): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof Error && 'oclif' in error) {
     const exit = (error.oclif as {exit?: unknown} | undefined)?.exit;
-    if (exit === 2) {
-      // oclif repeats the command's help hint in the message; the first lines say what is wrong.
-      const text = error.message.replace(/\nSee more help with --help$/, '').replaceAll('\t', '  ');
-      const hint = 'See the flags with --help.';
-      return new AppError('USAGE', unknownFlag(error, flags) ?? text.trim(), {hint});
-    }
+    if (exit === 2) return usageError(error, command);
   }
   const limit = limitError(error);
   if (limit) return limit;
@@ -46,19 +38,6 @@ function limitError(error: unknown): AppError | undefined {
       cause: error,
     },
   );
-}
-
-/** What to say of the first flag that oclif does not know; undefined when something else is wrong. */
-function unknownFlag(error: Error, known: readonly string[]): string | undefined {
-  // oclif's NonExistentFlagsError, which it does not export: the words as they were typed.
-  const [word] = 'flags' in error && Array.isArray(error.flags) ? (error.flags as unknown[]) : [];
-  if (typeof word !== 'string' || !word.startsWith('-')) return undefined;
-  const [name = ''] = word.split('=');
-  const guess = nearest(
-    name,
-    known.map((flag) => `--${flag}`),
-  );
-  return `There is no flag ${name}.${guess === undefined ? '' : ` Did you mean ${guess}?`}`;
 }
 
 /** The document on stdout under --json. */

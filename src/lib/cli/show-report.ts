@@ -1,5 +1,6 @@
 /** The report in short, as lines with sparklines. */
 import {countOf, formatAge, formatBytes, formatDuration} from '../format.js';
+import {verdictOf} from '../report/report-page.js';
 import type {ReportResult} from '../services/write-report.js';
 import {isUtf8Locale, sparkline} from './sparkline.js';
 import {columns, printable, type Style} from './style.js';
@@ -50,7 +51,15 @@ export function showReport(result: ReportResult, style: Style, isUtf8 = isUtf8Lo
       spark(restoreTests.map(({restoreDuration}) => restoreDuration)),
     ],
   ];
-  return [...columns(rows), '', `Written: ${printable(result.path)}`];
+  const isBad = result.findings.length > 0;
+  return [
+    isBad ? style.red(verdictOf(result)) : style.bold(verdictOf(result)),
+    ...result.findings.map(({severity, message}) => `  ${severity}: ${printable(message)}`),
+    '',
+    ...columns(rows),
+    '',
+    `Written: ${printable(result.path)}`,
+  ];
 }
 
 /** Backups by database and format, each oldest first. */

@@ -31,6 +31,8 @@ export interface PageTable {
 export interface Page {
   readonly title: string;
   readonly subtitle: string;
+  /** Whether all is as it should be, in a sentence, and what is not, a line each. */
+  readonly verdict: {readonly text: string; readonly lines: readonly string[]};
   /** The most important figures: a name and a value each, and whether it needs attention. */
   readonly figures: readonly {name: string; value: string; isBad: boolean}[];
   readonly sections: readonly PageSection[];
@@ -58,6 +60,7 @@ export function htmlPage(page: Page): string {
 <main>
 <h1>${escapeHtml(page.title)}</h1>
 <p class="dim">${escapeHtml(page.subtitle)}</p>
+${verdictBox(page.verdict)}
 <dl class="figures">
 ${page.figures.map(figure).join('\n')}
 </dl>
@@ -67,6 +70,12 @@ ${page.sections.map(section).join('\n')}
 </body>
 </html>
 `;
+}
+
+function verdictBox({text, lines}: Page['verdict']): string {
+  const items = lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('');
+  const list = items === '' ? '' : `<ul>${items}</ul>`;
+  return `<div class="verdict${items === '' ? '' : ' bad'}"><p>${escapeHtml(text)}</p>${list}</div>`;
 }
 
 function figure({name, value, isBad}: Page['figures'][number]): string {

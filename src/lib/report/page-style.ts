@@ -18,6 +18,11 @@ h1{font-size:26px;line-height:1.25;margin:0 0 4px}
 h2{font-size:19px;margin:36px 0 4px}
 p{margin:0 0 12px}
 .dim{color:var(--dim);font-size:14px}
+.verdict{border:1px solid var(--rule);border-left:6px solid var(--ok);border-radius:6px;padding:10px 14px;margin:16px 0}
+.verdict.bad{border-color:var(--bad)}
+.verdict p{margin:0;font-weight:600}
+.verdict.bad p{color:var(--bad)}
+.verdict ul{margin:6px 0 0;padding-left:20px}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:12px;margin:20px 0}
 .figures div{border:1px solid var(--rule);border-radius:6px;padding:10px 12px}
 .figures dt{color:var(--dim);font-size:13px}

@@ -1,11 +1,11 @@
 /** What a report shows: the audit log and the backups on disk joined into series. Pure. */
 import {rowsOf} from '../backups/backup-record.js';
-import type {Backup} from '../backups/catalogue.js';
-import {isUsable} from '../backups/catalogue.js';
+import {type Backup, isGood, isUsable} from '../backups/catalogue.js';
 import type {CheckedJob} from '../watch/check-schedule.js';
 import {groupByDatabase} from '../watch/database-groups.js';
 import {loggedRestoreTests, type RestoreTest} from '../watch/restore-tests.js';
 import {isIncident, type RunRecord, type WatchedDatabase} from '../watch/run-record.js';
+import type {Finding} from '../watch/status.js';
 import {describeLosses} from '../backups/shrink-alarm.js';
 
 /** Times are ISO 8601 UTC, sizes bytes, durations ms. */
@@ -13,6 +13,8 @@ export interface ReportData {
   readonly generatedAt: string;
   readonly from: string;
   readonly summary: ReportSummary;
+  /** What `status` finds by the limits of the config file; empty when all is as it should be. */
+  readonly findings: readonly Finding[];
   /** Backups made, also those that retention has removed since; oldest first. */
   readonly backups: readonly ReportedBackup[];
   /** Backup runs that made none. */
@@ -57,6 +59,8 @@ export interface ReportSummary {
   /** Of a whole database, as `status` counts it. */
   readonly newestGoodBackup: {id: string; at: string; sizeBytes: number} | null;
   readonly backupsOnDisk: number;
+  /** Of these, the ones of which a check failed. */
+  readonly damagedBackups: number;
   readonly storageBytes: number;
   readonly backupRuns: {ok: number; failed: number};
   /** The last one that passed or failed. */
@@ -78,6 +82,8 @@ export interface ReportedBackup {
   /** What the shrink alarm found. */
   readonly alarms: readonly string[];
   readonly isOnDisk: boolean;
+  /** Whether a check of it failed. */
+  readonly isDamaged: boolean;
 }
 
 /** A place as the report takes it. */
@@ -91,6 +97,7 @@ export interface ReportedPlace {
 
 export interface ReportInput {
   readonly backups: readonly Backup[];
+  readonly findings: readonly Finding[];
   readonly places?: readonly ReportedPlace[] | undefined;
   /** All of the audit log, oldest first. */
   readonly runs: readonly RunRecord[];
@@ -132,12 +139,14 @@ export function reportData(input: ReportInput): ReportData {
         ? {id: newest.id, at: newest.createdAt.toISOString(), sizeBytes: newest.sizeBytes}
         : null,
       backupsOnDisk: input.backups.length,
+      damagedBackups: input.backups.filter((backup) => !isGood(backup)).length,
       storageBytes: sum(input.backups.map((backup) => backup.sizeBytes)),
       backupRuns: {ok: backupRuns.length - failed.length, failed: failed.length},
       lastRestoreTest: restoreTests.findLast(({outcome}) => outcome !== 'not-possible') ?? null,
       usualRestoreTime:
         median(restoreTests.flatMap((test) => (test.ok ? (test.restoreDuration ?? []) : []))) ?? null,
     },
+    findings: input.findings,
     backups,
     failures: failed.map((run) => ({
       at: run.startedAt,
@@ -176,7 +185,8 @@ export function reportData(input: ReportInput): ReportData {
 function joinBackups(runs: readonly RunRecord[], onDisk: readonly Backup[]): ReportedBackup[] {
   const byId = new Map<string, ReportedBackup>();
   const ids = new Set(onDisk.map((backup) => backup.id));
-  for (const {id, createdAt, database, format, sizeBytes, record} of onDisk) {
+  for (const backup of onDisk) {
+    const {id, createdAt, database, format, sizeBytes, record} = backup;
     byId.set(id, {
       id,
       at: createdAt.toISOString(),
@@ -188,6 +198,7 @@ function joinBackups(runs: readonly RunRecord[], onDisk: readonly Backup[]): Rep
       rows: record && rowsOf(record),
       alarms: record ? describeLosses(record) : [],
       isOnDisk: true,
+      isDamaged: !isGood(backup),
     });
   }
   for (const run of runs) {
@@ -204,6 +215,7 @@ function joinBackups(runs: readonly RunRecord[], onDisk: readonly Backup[]): Rep
       rows: run.rows ?? known?.rows ?? null,
       alarms: run.alarms,
       isOnDisk: ids.has(run.backupId),
+      isDamaged: known?.isDamaged ?? false,
     });
   }
   return [...byId.values()].sort((a, b) => (a.at < b.at ? -1 : 1));
@@ -325,6 +337,6 @@ function sum(values: readonly number[]): number {
 }
 
 /** The middle value, of two the larger; undefined of none. */
-export function median(values: readonly number[]): number | undefined {
+function median(values: readonly number[]): number | undefined {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }

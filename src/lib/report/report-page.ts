@@ -1,8 +1,9 @@
 /** The report as a page: which sections there are and what their sentences say. */
 import {countOf, formatAge, formatBytes, formatCount, formatDuration} from '../format.js';
+import {someOf} from '../some-of.js';
 import {axisBytes, axisDuration, byteSteps, durationSteps} from './axis-marks.js';
 import {htmlPage, type LegendEntry, type PageSection} from './html-page.js';
-import {median, type ReportData, type ReportedBackup, reportDays} from './report-data.js';
+import {type ReportData, type ReportedBackup, reportDays} from './report-data.js';
 import {barChart, columnChart, shortDate, timeChart, type TimeSeries} from './svg-chart.js';
 
 /** The page of the report. */
@@ -15,11 +16,15 @@ export function reportPage(data: ReportData, toolVersion: string): string {
   return htmlPage({
     title: 'Database backups',
     subtitle: `${dateTime(data.generatedAt)}, looking back to ${data.from.slice(0, 10)} (at most ${reportDays} days). All times are UTC.`,
+    verdict: {
+      text: verdictOf(data),
+      lines: data.findings.map(({severity, message}) => `${severity.toUpperCase()}: ${message}`),
+    },
     figures: [
       {
         name: 'Newest good backup',
         value: newest ? formatAge(new Date(newest.at), now) : 'none',
-        isBad: newest === null,
+        isBad: newest === null || data.findings.some(({code}) => code === 'TOO_OLD'),
       },
       {
         name: 'Backup runs that worked',
@@ -28,8 +33,8 @@ export function reportPage(data: ReportData, toolVersion: string): string {
       },
       {
         name: 'Storage used',
-        value: `${formatBytes(summary.storageBytes)}, ${countOf(summary.backupsOnDisk, 'backup')}`,
-        isBad: false,
+        value: `${formatBytes(summary.storageBytes)}, ${countOf(summary.backupsOnDisk, 'backup')}${summary.damagedBackups === 0 ? '' : `, ${summary.damagedBackups} DAMAGED`}`,
+        isBad: summary.damagedBackups > 0,
       },
       {
         name: 'Last restore test',
@@ -58,6 +63,15 @@ export function reportPage(data: ReportData, toolVersion: string): string {
   });
 }
 
+/** "3 problems need attention, 1 of them critical.", as `status` finds them. */
+export function verdictOf({findings}: Pick<ReportData, 'findings'>): string {
+  const critical = findings.filter(({severity}) => severity === 'critical').length;
+  if (findings.length === 0) return 'Nothing needs attention.';
+  const [count, need] = [countOf(findings.length, 'problem'), findings.length === 1 ? 'needs' : 'need'];
+  if (critical === 0) return `${count} ${need} attention.`;
+  return `${count} ${need} attention, ${critical === findings.length ? 'critical' : `${critical} of them critical`}.`;
+}
+
 const dateTime = (at: string): string => at.slice(0, 16).replace('T', ' ');
 const percent = (part: number, whole: number): string => `${Math.floor((100 * part) / whole)} %`;
 
@@ -68,7 +82,10 @@ interface BackupSection {
   format: (value: number) => string;
   axis: (value: number) => string;
   steps: readonly number[];
-  sentence: (first: number, last: number, count: number) => string;
+  /** What the curve is about, before "went from ..."; `count` is that of all backups. */
+  subject: (count: number) => string;
+  /** A sentence behind it. */
+  remark?: string;
   empty: string;
   /** What parts the backups into series. */
   nameOf: (backup: ReportedBackup) => string;
@@ -92,13 +109,17 @@ function backupSection(data: ReportData, part: BackupSection): PageSection {
       })),
   }));
   const period = {from: new Date(data.from), until: new Date(data.generatedAt)};
-  // The largest series tells the story; others would mix formats in one comparison.
-  const main = [...series].sort((a, b) => b.points.length - a.points.length)[0];
-  const [first, last] = [main?.points[0]?.value, main?.points.at(-1)?.value];
+  // One curve each: formats in one comparison would tell of neither.
+  const curves = [...series]
+    .sort((a, b) => b.points.length - a.points.length)
+    .map(({name, points}) =>
+      series.length === 1 ? curveOf(points, part.format) : `"${name}" ${curveOf(points, part.format)}`,
+    );
+  const told = someOf(curves, 3).join('; ');
+  const sentence = `${part.subject(measured.length)}${series.length === 1 ? ' ' : ': '}${told}.`;
   return {
     title: part.title,
-    sentence:
-      first === undefined || last === undefined ? part.empty : part.sentence(first, last, measured.length),
+    sentence: measured.length === 0 ? part.empty : [sentence, part.remark ?? ''].join(' ').trim(),
     picture:
       measured.length === 0
         ? undefined
@@ -110,7 +131,9 @@ function backupSection(data: ReportData, part: BackupSection): PageSection {
         .toReversed()
         .map(({backup, value}) => [
           dateTime(backup.at),
-          part.nameOf(backup) + (backup.alarms.length > 0 ? ` (alarm: ${backup.alarms.join(', ')})` : ''),
+          part.nameOf(backup) +
+            (backup.isDamaged ? ' DAMAGED' : '') +
+            (backup.alarms.length > 0 ? ` (alarm: ${backup.alarms.join(', ')})` : ''),
           part.format(value),
         ]),
       right: [2],
@@ -119,15 +142,40 @@ function backupSection(data: ReportData, part: BackupSection): PageSection {
   };
 }
 
+/** How a curve runs, with its ends and what lies beyond them: "went from 163 kB to 170 kB, with 235 kB at most (2026-11-20)". */
+function curveOf(points: TimeSeries['points'], format: (value: number) => string): string {
+  const byValue = points.toSorted((a, b) => a.value - b.value);
+  const [first, last, lowest, highest] = [points[0], points.at(-1), byValue[0], byValue.at(-1)];
+  if (!first || !last || !lowest || !highest) return '';
+  if (points.length === 1) return `was ${format(first.value)}`;
+  if (isNear(lowest.value, highest.value)) return `stayed at about ${format(last.value)}`;
+  const beyond = ({value}: {value: number}): boolean =>
+    !isNear(value, first.value) && !isNear(value, last.value);
+  const extremes = [
+    ...(beyond(highest) ? [`${format(highest.value)} at most (${dayOf(highest.at)})`] : []),
+    ...(beyond(lowest) ? [`${format(lowest.value)} at least (${dayOf(lowest.at)})`] : []),
+  ];
+  const between = extremes.length === 0 ? '' : `, with ${extremes.join(' and ')}`;
+  return `went from ${format(first.value)} to ${format(last.value)}${change(first.value, last.value)}${between}`;
+}
+
+/** Within 5 %, which a picture hardly shows. */
+function isNear(a: number, b: number): boolean {
+  return Math.abs(a - b) <= 0.05 * Math.max(a, b);
+}
+
+const dayOf = (at: Date): string => at.toISOString().slice(0, 10);
+
 function change(first: number, last: number): string {
   if (first === 0) return '';
   const grown = Math.round(((last - first) / first) * 100);
-  return grown === 0 ? ', about the same' : `, ${Math.abs(grown)} % ${grown > 0 ? 'more' : 'less'}`;
+  return grown === 0 ? '' : `, ${Math.abs(grown)} % ${grown > 0 ? 'more' : 'less'}`;
 }
 
 const nameWithFormat = (backup: ReportedBackup): string => `${backup.database}, ${backup.format}`;
 
 function sizeSection(data: ReportData): PageSection {
+  const alarms = data.backups.filter((backup) => backup.alarms.length > 0).length;
   return backupSection(data, {
     title: 'Size of backups',
     valueName: 'Size',
@@ -136,12 +184,10 @@ function sizeSection(data: ReportData): PageSection {
     axis: axisBytes,
     steps: byteSteps,
     nameOf: nameWithFormat,
-    sentence: (first, last, count) => {
-      const alarms = data.backups.filter((backup) => backup.alarms.length > 0).length;
-      const alarm =
-        alarms === 0 ? '' : ` ${countOf(alarms, 'backup')} held far fewer rows than the one before.`;
-      return `${countOf(count, 'backup')}; they went from ${formatBytes(first)} to ${formatBytes(last)}${change(first, last)}.${alarm}`;
-    },
+    subject: (count) => `${countOf(count, 'backup')}; ${count === 1 ? 'its size' : 'their size'}`,
+    ...(alarms === 0
+      ? {}
+      : {remark: `${countOf(alarms, 'backup')} held far fewer rows than the one before.`}),
     empty: 'No backup was made in this time.',
   });
 }
@@ -155,8 +201,7 @@ function durationSection(data: ReportData): PageSection {
     axis: axisDuration,
     steps: durationSteps,
     nameOf: nameWithFormat,
-    sentence: (first, last) =>
-      `A backup took ${formatDuration(first)} at first and ${formatDuration(last)} at the end${change(first, last)}.`,
+    subject: () => 'The time for a backup',
     empty: 'No backup was timed.',
   });
 }
@@ -170,8 +215,7 @@ function databaseSection(data: ReportData): PageSection {
     axis: axisBytes,
     steps: byteSteps,
     nameOf: (backup) => backup.database,
-    sentence: (first, last) =>
-      `On the server it went from ${formatBytes(first)} to ${formatBytes(last)}${change(first, last)}.`,
+    subject: () => 'Its size on the server',
     empty: 'No backup tells the size of its database.',
   });
 }
@@ -369,14 +413,14 @@ function restoreSection(data: ReportData): PageSection {
       }));
   const failed = tests.filter(({outcome}) => outcome === 'failed').length;
   const untested = tests.filter(({outcome}) => outcome === 'not-possible').length;
-  const usual = median(measured.map((test) => test.duration));
+  const usual = data.summary.usualRestoreTime;
   const period = {from: new Date(data.from), until: new Date(data.generatedAt)};
   return {
     title: 'Restore tests',
     sentence:
       tests.length === 0
         ? 'No backup was restored to prove it: destino-db verify --latest --level=restore does that.'
-        : `${countOf(tests.length, 'restore test')}, ${failed === 0 ? 'none' : formatCount(failed)} of them failed${untested === 0 ? '' : `, ${formatCount(untested)} could not be made`}${usual === undefined ? '' : `; restoring usually takes ${formatDuration(usual)}`}.`,
+        : `${countOf(tests.length, 'restore test')}, ${failed === 0 ? 'none' : formatCount(failed)} of them failed${untested === 0 ? '' : `, ${formatCount(untested)} could not be made`}${usual === null ? '' : `; restoring usually takes ${formatDuration(usual)}`}.`,
     picture:
       measured.length === 0
         ? undefined

@@ -179,7 +179,7 @@ export function resolveLimits({config}: Settings, request: StatusRequest = {}): 
 }
 
 /** Bytes; null where there is no folder yet, or where the system does not tell. */
-async function freeBytesOf(folder: string): Promise<number | null> {
+export async function freeBytesOf(folder: string): Promise<number | null> {
   try {
     const {bavail, bsize} = await statfs(folder);
     return bavail * bsize;

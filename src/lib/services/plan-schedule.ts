@@ -152,7 +152,10 @@ function patientArgs({args}: Job): string[] {
 }
 
 function programWords(job: Job, {program, sharedFlags}: ScheduleOptions): ScheduledCommand {
-  return {...job, words: [program.node, program.script, ...patientArgs(job), '--quiet', ...sharedFlags]};
+  // Without it Node.js would take --env-file for its own, and end in its own words where the file is missing.
+  const dashes = sharedFlags.some((flag) => flag.startsWith('--env-file')) ? ['--'] : [];
+  const start = [program.node, ...dashes, program.script];
+  return {...job, words: [...start, ...patientArgs(job), '--quiet', ...sharedFlags]};
 }
 
 /** @returns a warning of jobs that start at the same minute */

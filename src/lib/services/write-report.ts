@@ -8,9 +8,11 @@ import {isRemote} from '../place-name.js';
 import type {RunContext} from '../run-context.js';
 import {checkSchedule} from '../watch/check-schedule.js';
 import {readHistory} from '../watch/read-history.js';
-import {isOfKnownDatabase} from '../watch/database-groups.js';
+import {databaseNamed, isOfKnownDatabase} from '../watch/database-groups.js';
 import type {RunRecord, WatchedDatabase} from '../watch/run-record.js';
 import {databasesOfJobs, namedDatabases} from './named-databases.js';
+import {assessStatus} from '../watch/status.js';
+import {freeBytesOf, resolveLimits} from './check-status.js';
 import {readPlan} from './plan-schedule.js';
 import {type PlacesRead, readFrom, requireFolder, withCopies} from './read-places.js';
 
@@ -52,7 +54,17 @@ export async function writeReport(
           await databasesOfJobs(settings, jobs),
         )
       : undefined;
-  const data = reportData({backups: catalogue.backups, places, runs, named, plan, now});
+  const sources = {
+    catalogue,
+    copyPlaces: places.slice(1),
+    // The audit log, the named databases and the disk are this machine's.
+    ...(from === undefined
+      ? {runs, named, freeBytes: await freeBytesOf(settings.backupsDir)}
+      : {runs: [], named: (settings.config.status?.databases ?? []).map(databaseNamed), freeBytes: null}),
+    now,
+  };
+  const {findings} = assessStatus(sources, resolveLimits(settings));
+  const data = reportData({backups: catalogue.backups, findings, places, runs, named, plan, now});
   const path = resolve(settings.cwd, output ?? join(settings.backupsDir, 'report.html'));
   if (output === undefined) {
     await requireTrustedFolder(settings.backupsDir);

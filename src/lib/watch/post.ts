@@ -1,6 +1,6 @@
 /** One HTTP POST that is tried again within a budget of time. */
 import {setTimeout as wait} from 'node:timers/promises';
-import {AppError, systemErrorCode} from '../errors.js';
+import {AppError, messageOf, systemErrorCode} from '../errors.js';
 
 const firstPauseMs = 200;
 
@@ -38,8 +38,11 @@ export async function post(
   throw new AppError('TOOL_FAILED', trouble ?? 'no answer');
 }
 
-/** fetch says "fetch failed" and keeps the reason in `cause`. */
+/** fetch says "fetch failed" and keeps the reason in `cause`, whose words may contain the address. */
 function explain(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
-  return systemErrorCode(cause) ?? (cause instanceof Error ? cause.name : 'the request failed');
+  const words = messageOf(cause)
+    .replace(/:?\s*\S*\w+:\/\/[^]*$/, '')
+    .replace(/\.$/, '');
+  return systemErrorCode(cause) ?? (words === '' ? 'the request failed' : words);
 }

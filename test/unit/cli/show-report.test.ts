@@ -9,13 +9,24 @@ import {simulateMonth, story} from '../../support/simulated-month.js';
 const now = new Date(`${story.restoreTestFailed}T12:00:00Z`);
 const {runs, backups} = simulateMonth(now);
 const data = {
-  ...reportData({runs, backups: catalogueOf(backups).backups, plan: undefined, now}),
+  ...reportData({
+    runs,
+    backups: catalogueOf(backups).backups,
+    plan: undefined,
+    findings: [
+      {severity: 'warning', code: 'DAMAGED', database: 'shop', message: 'shop: 1 backup is damaged.'},
+    ],
+    now,
+  }),
   path: '/b/report.html',
 };
 
 it('tells runs, the longest gap, storage and the last restore test', () => {
   const lines = showReport(data, createStyle(false, {}), false).map((line) => line.replace(/ +/g, ' '));
   expect(lines).toEqual([
+    '1 problem needs attention.',
+    ' warning: shop: 1 backup is damaged.',
+    '',
     'Newest good 9 h ago',
     expect.stringMatching(/^Size shop custom 122 MB [#*]{15,}$/),
     expect.stringMatching(/^Time shop custom 1 min 11 s [#*]{15,}$/),

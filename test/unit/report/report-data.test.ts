@@ -74,10 +74,11 @@ describe('reportData of the simulated month', () => {
 });
 
 it('reports nothing as nothing', () => {
-  const empty = reportData({backups: [], runs: [], plan: undefined, now});
+  const empty = reportData({backups: [], runs: [], plan: undefined, findings: [], now});
   expect(empty.summary).toEqual({
     newestGoodBackup: null,
     backupsOnDisk: 0,
+    damagedBackups: 0,
     storageBytes: 0,
     backupRuns: {ok: 0, failed: 0},
     lastRestoreTest: null,
@@ -90,7 +91,7 @@ it('knows backups that no audit log tells of', async () => {
   const folder = await tempFolder();
   const id = await writeOldScriptBackup(folder, '2026-11-20T02:00:00.000Z');
   const {backups} = await readCatalogue(folder);
-  const old = reportData({backups, runs: [], plan: undefined, now});
+  const old = reportData({backups, runs: [], plan: undefined, findings: [], now});
   expect(old.backups).toMatchObject([{id, sizeBytes: 6, duration: null, isOnDisk: true}]);
 });
 
@@ -119,6 +120,7 @@ it('takes for the newest good backup neither a damaged one nor one of a part, as
     backups: catalogueOf(records).backups,
     runs: [],
     plan: undefined,
+    findings: [],
     now,
   });
   expect(summary.newestGoodBackup?.id).toBe(whole.id);
@@ -130,14 +132,14 @@ it('looks back a quarter, and neither further nor into the future of a wrong clo
   const runs = days.map((day) =>
     sampleRun({startedAt: `${day}T02:00:00.000Z`, backupId: `shop-${day}`, rows: 5}),
   );
-  const report = reportData({backups: [], runs, plan: undefined, now});
+  const report = reportData({backups: [], runs, plan: undefined, findings: [], now});
   expect(report.summary.backupRuns).toEqual({ok: 2, failed: 0});
   expect(report.backups.map(({id, rows}) => [id, rows])).toEqual([
     ['shop-2026-08-30', 5],
     ['shop-2026-11-21', 5],
   ]);
   const {backups} = catalogueOf(days.map((day) => sampleRecord(`${day}T02:00:00.000Z`)));
-  expect(reportData({backups, runs: [], plan: undefined, now}).backups[0]?.at).toBe(
+  expect(reportData({backups, runs: [], plan: undefined, findings: [], now}).backups[0]?.at).toBe(
     '2026-08-30T02:00:00.000Z',
   );
 });
@@ -149,7 +151,9 @@ it('takes the usual time to restore from the tests that held', () => {
       verifications: [{backupId: 'a', level: 'restore', ok, duration: 1, restoreDuration}],
     });
   const runs = [test(100, true), test(1, false), test(2, false)];
-  expect(reportData({backups: [], runs, plan: undefined, now}).summary.usualRestoreTime).toBe(100);
+  expect(reportData({backups: [], runs, plan: undefined, findings: [], now}).summary.usualRestoreTime).toBe(
+    100,
+  );
 });
 
 it('counts neither a backup by a mistyped URL nor a refusal at a terminal as a failure, and ends the gaps of a forgotten database', () => {
@@ -163,9 +167,9 @@ it('counts neither a backup by a mistyped URL nor a refusal at a terminal as a f
   const {backups} = catalogueOf(
     ['2026-11-01', '2026-11-02', '2026-11-03'].map((day) => sampleRecord(`${day}T02:00:00Z`)),
   );
-  const report = reportData({backups, runs, plan: undefined, now});
+  const report = reportData({backups, runs, plan: undefined, findings: [], now});
   expect(report.summary.backupRuns).toEqual({ok: 0, failed: 1});
   expect(report.gaps.map(({what}) => what)).toEqual(['no new backup of shop']);
   const forgot = sampleRun({command: 'status', startedAt: '2026-11-22T03:00:00.000Z', forgotten: [database]});
-  expect(reportData({backups, runs: [...runs, forgot], plan: undefined, now}).gaps).toEqual([]);
+  expect(reportData({backups, runs: [...runs, forgot], plan: undefined, findings: [], now}).gaps).toEqual([]);
 });

@@ -38,7 +38,7 @@ describe('the first figures', () => {
     expect(figuresOf(month)).toEqual([
       'ok Newest good backup: 9 h ago',
       'BAD Backup runs that worked: ! 90 % of 33',
-      expect.stringMatching(/^ok Storage used: [\d.]+ GB, 14 backups$/),
+      expect.stringMatching(/^BAD Storage used: ! [\d.]+ GB, 14 backups, 1 DAMAGED$/),
       'ok Last restore test: passed 8 h ago',
       'ok Usual time to restore: 1 min 45 s',
     ]);
@@ -55,7 +55,7 @@ describe('the first figures', () => {
   });
 
   it('mark that there is nothing', () => {
-    const empty = reportData({backups: [], runs: [], plan: undefined, now});
+    const empty = reportData({backups: [], runs: [], plan: undefined, findings: [], now});
     expect(figuresOf(empty)).toEqual([
       'BAD Newest good backup: ! none',
       'ok Backup runs that worked: no runs',
@@ -66,11 +66,89 @@ describe('the first figures', () => {
   });
 });
 
+/** The verdict's sentence and its lines. */
+function verdictOf(data: ReportData) {
+  const [, bad, text, list = ''] =
+    /<div class="verdict( bad)?"><p>(.*?)<\/p>(?:<ul>(.*?)<\/ul>)?<\/div>/.exec(reportPage(data, '1.0')) ??
+    [];
+  return [
+    bad === undefined ? 'ok' : 'BAD',
+    text,
+    ...[...list.matchAll(/<li>(.*?)<\/li>/g)].map(([, line]) => line),
+  ];
+}
+
+describe('the verdict', () => {
+  it('says that nothing needs attention only where status finds nothing', () => {
+    expect(verdictOf({...month, findings: []})).toEqual(['ok', 'Nothing needs attention.']);
+    expect(verdictOf(month)).toEqual([
+      'BAD',
+      '1 problem needs attention.',
+      'WARNING: shop: 1 backup is damaged; see destino-db list.',
+    ]);
+    const findings = [
+      {severity: 'critical', code: 'TOO_OLD', database: 'shop', message: 'shop: too old.'},
+      {severity: 'warning', code: 'DAMAGED', database: 'shop', message: 'shop: 1 backup is damaged.'},
+    ] as const;
+    const bad = {...month, findings};
+    expect(verdictOf(bad)).toEqual([
+      'BAD',
+      '2 problems need attention, 1 of them critical.',
+      'CRITICAL: shop: too old.',
+      'WARNING: shop: 1 backup is damaged.',
+    ]);
+    expect(figuresOf(bad)[0]).toBe('BAD Newest good backup: ! 9 h ago');
+  });
+
+  it('has DAMAGED beside every backup of which a check failed', () => {
+    const [newest] = month.backups.slice(-1);
+    if (!newest) throw new Error('the month has no backups');
+    const damaged = {...month, backups: [...month.backups.slice(0, -1), {...newest, isDamaged: true}]};
+    expect(sectionOf(damaged, 'Size of backups').rows[0]?.[1]).toBe('shop, sql DAMAGED');
+  });
+});
+
+describe('curves', () => {
+  /** The sentence about backups of these sizes, in kB. */
+  const about = (...sizes: readonly (readonly [kB: number, format?: string])[]) => {
+    const [one] = month.backups;
+    if (!one) throw new Error('the month has no backups');
+    const backups = sizes.map(([kB, format = 'custom'], index) => ({
+      ...one,
+      at: `2026-11-${String(index + 1).padStart(2, '0')}T02:00:00.000Z`,
+      sizeBytes: kB * 1000,
+      format,
+      alarms: [],
+    }));
+    return sectionOf({...month, backups}, 'Size of backups').sentence;
+  };
+
+  it.each([
+    [[[163]], '1 backup; its size was 163 kB.'],
+    [[[163], [165], [163]], '3 backups; their size stayed at about 163 kB.'],
+    [[[100], [120], [129]], '3 backups; their size went from 100 kB to 129 kB, 29 % more.'],
+    [
+      [[163], [235], [163]],
+      '3 backups; their size went from 163 kB to 163 kB, with 235 kB at most (2026-11-02).',
+    ],
+    [
+      [[100], [50], [300], [110]],
+      '4 backups; their size went from 100 kB to 110 kB, 10 % more, with 300 kB at most (2026-11-03) and 50.0 kB at least (2026-11-02).',
+    ],
+    [
+      [[100], [400, 'sql'], [120], [800, 'sql'], [130]],
+      '5 backups; their size: &quot;shop, custom&quot; went from 100 kB to 130 kB, 30 % more; &quot;shop, sql&quot; went from 400 kB to 800 kB, 100 % more.',
+    ],
+  ] as const)('%j', (sizes, sentence) => {
+    expect(about(...sizes)).toBe(sentence);
+  });
+});
+
 describe('the sections', () => {
   it('tell growth as growth, alarms beside their backup, and how many rows a table is cut by', () => {
     const {sentence, rows, rest} = sectionOf(month, 'Size of backups');
     expect(sentence).toBe(
-      '30 backups; they went from 100 MB to 129 MB, 29 % more. 1 backup held far fewer rows than the one before.',
+      '30 backups; their size: &quot;shop, custom&quot; went from 100 MB to 129 MB, 29 % more, with 24.8 MB at least (2026-11-17); &quot;shop, sql&quot; went from 131 MB to 168 MB, 28 % more. 1 backup held far fewer rows than the one before.',
     );
     expect(rows.find(([at]) => at === `${story.shrunk} 02:00`)?.[1]).toMatch(
       /^shop, custom \(alarm: public\.orders has 1440 rows, 14300 before\.\)$/,
@@ -78,7 +156,7 @@ describe('the sections', () => {
     expect(rows).toHaveLength(12);
     expect(rest).toBe('and 18 more; destino-db report --json has them all');
     const shrinking = {...month, backups: month.backups.toReversed()};
-    expect(sectionOf(shrinking, 'Size of backups').sentence).toContain('from 129 MB to 100 MB, 22 % less.');
+    expect(sectionOf(shrinking, 'Size of backups').sentence).toContain('from 129 MB to 100 MB, 22 % less,');
   });
 
   it('tell failed runs among the gaps, with their codes', () => {
@@ -101,6 +179,9 @@ describe('the sections', () => {
   it('tell restore tests that failed in the sentence and in the table', () => {
     const {sentence, rows} = sectionOf(month, 'Restore tests');
     expect(sentence).toBe('5 restore tests, 1 of them failed; restoring usually takes 1 min 45 s.');
+    // The one figure, also where a test that failed took longer.
+    const summary = {...month.summary, usualRestoreTime: 592};
+    expect(sectionOf({...month, summary}, 'Restore tests').sentence).toContain('usually takes 592 ms.');
     expect(rows.map(([at, , result]) => [at?.slice(0, 10), result])).toContainEqual([
       story.restoreTestFailed,
       'failed',
@@ -142,6 +223,7 @@ describe('the sections', () => {
       backups: [],
       runs: [],
       plan: undefined,
+      findings: [],
       now,
       places: [{...here, error: null}, away],
     });

@@ -250,6 +250,16 @@ describe('a command', () => {
     ).toEqual([]);
   });
 
+  it.each([
+    ['http://127.0.0.1:9/secret', 'bad port'],
+    ['http://user:secret@127.0.0.1/x', 'Request cannot be constructed from a URL that includes credentials'],
+  ])('that fetch refuses is a warning with its reason, without the address: %s', async (url, why) => {
+    const targets = [{type: 'webhook', url}];
+    const [warning] = await send(endNotice(failed, []), {timeoutSeconds: 0.3, targets});
+    expect(warning).toContain(`was not delivered: ${why}.`);
+    expect(warning).not.toContain('secret');
+  });
+
   it('that fails, hangs or does not exist is a warning, and is not left running', async () => {
     const folder = await tempFolder();
     const pidFile = join(folder, 'pid');
