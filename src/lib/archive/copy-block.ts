@@ -1,4 +1,5 @@
 /** The rows of one table as they stand behind a COPY statement, in bytes that may be cut anywhere. */
+import type {RowTaker} from '../postgres/take-rows.js';
 import {unsafe} from './unsafe-dump.js';
 
 const newline = 0x0a;
@@ -7,24 +8,6 @@ const dot = 0x2e;
 const carriageReturn = 0x0d;
 /** The line that ends the rows, and what only looks like it: all but the newline. */
 const endOfRows = Buffer.from('\\.\r');
-
-/** Takes rows that may be cut anywhere; a buffer is valid during the call only. */
-export interface RowTaker {
-  /** Takes the row `buffer[start..end)`, or its last part. */
-  add(buffer: Buffer, start: number, end: number): void;
-  /** Takes a part of a row that is completed by `add`. */
-  append(buffer: Buffer, start: number, end: number): void;
-}
-
-/** Hands over the rows of a piece of what COPY ... TO STDOUT sends. */
-export function takeRows(chunk: Buffer, taker: RowTaker): void {
-  let position = 0;
-  for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, position)) {
-    taker.add(chunk, position, end);
-    position = end + 1;
-  }
-  taker.append(chunk, position, chunk.length);
-}
 
 export class CopyBlock {
   rows = 0;

@@ -1,6 +1,6 @@
 /** Rows as COPY writes them: in memory that no value of theirs can fill, and taken apart into fields. */
 import {createHash, type Hash} from 'node:crypto';
-import type {RowTaker} from './copy-block.js';
+import type {RowTaker} from '../postgres/take-rows.js';
 import {textOf} from './text-of.js';
 
 /** Bytes of a value that are kept as they are. */

@@ -1,6 +1,7 @@
 /** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
 import {AppError} from '../errors.js';
-import {CopyBlock, type RowTaker} from './copy-block.js';
+import type {RowTaker} from '../postgres/take-rows.js';
+import {CopyBlock} from './copy-block.js';
 import {
   type DumpContents,
   type DumpedSequence,

@@ -4,7 +4,7 @@ import {type Session, withSession, withTransaction} from '../postgres/client.js'
 import type {Connection} from '../postgres/connection.js';
 import {copyOut} from '../postgres/copy-out.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
-import {takeRows} from './copy-block.js';
+import {takeRows} from '../postgres/take-rows.js';
 import {largeObjectTable, type ObjectName} from './dump-contents.js';
 import {createRowHashSum, fingerprintText} from './row-hash.js';
 

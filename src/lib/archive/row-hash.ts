@@ -1,5 +1,5 @@
 /** The order-independent hash of a table's rows: the sum of the rows' MurmurHash3 values. */
-import type {RowTaker} from './copy-block.js';
+import type {RowTaker} from '../postgres/take-rows.js';
 
 /**
  * A running sum over rows.

@@ -1,7 +1,7 @@
 /** What a restore over a live database would cost: rows and columns that only one side has, table by table. */
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {takeRows} from '../archive/copy-block.js';
+import {takeRows} from '../postgres/take-rows.js';
 import {decodeFields, pickFields, RowShortener, shortKey} from '../archive/copy-rows.js';
 import {createCopyStream} from '../archive/copy-stream.js';
 import {type DumpedTable, largeObjectTable} from '../archive/dump-contents.js';

@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
 import {expect, it} from 'vitest';
-import {takeRows} from '../../../src/lib/archive/copy-block.js';
+import {takeRows} from '../../../src/lib/postgres/take-rows.js';
 import {decodeFields, RowShortener, shortKey} from '../../../src/lib/archive/copy-rows.js';
 import {createCopyStream} from '../../../src/lib/archive/copy-stream.js';
 
