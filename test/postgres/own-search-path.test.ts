@@ -1,7 +1,8 @@
 /** Code of the user's runs under the role's own search_path, ours never: triggers, defaults, casts, types of extensions. */
 import {afterEach, beforeEach, expect, it} from 'vitest';
-import {withSession} from '../../src/lib/postgres/client.js';
+import {withSession, withTransaction} from '../../src/lib/postgres/client.js';
 import {selectForDump} from '../../src/lib/postgres/dump-selection.js';
+import {inspectOwnership} from '../../src/lib/postgres/platform-objects.js';
 import {cleanOrders} from '../../src/lib/services/clean-orders.js';
 import {planClean} from '../../src/lib/services/plan-clean.js';
 import {restoreOrders} from '../../src/lib/services/restore-orders.js';
@@ -162,3 +163,21 @@ it.each(['other, app', 'app, other', '"$user", app', 'nowhere, app'])(
     );
   },
 );
+
+it('looks foreign keys up once for all relations', async () => {
+  await database.run(`DO $$ BEGIN FOR n IN 1..30 LOOP
+    EXECUTE format('CREATE TABLE app.t%s (code app.citext REFERENCES app.orders)', n); END LOOP; END $$`);
+  await withSession(database.connection, (session) =>
+    withTransaction(session, '', async () => {
+      const {relations} = await inspectOwnership(session);
+      expect(relations.filter(({isVisible}) => isVisible).length).toBeGreaterThan(30);
+      expect(relations.filter(({referencedFrom}) => referencedFrom.length > 0)).toMatchObject([
+        {name: 'orders', referencedFrom: ['app']},
+      ]);
+      const scans = await session.query(
+        `SELECT seq_scan AS scans FROM pg_catalog.pg_stat_xact_sys_tables WHERE relname = 'pg_constraint'`,
+      );
+      expect(Number(scans[0]?.['scans'])).toBeLessThan(10);
+    }),
+  );
+});

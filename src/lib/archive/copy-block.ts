@@ -21,11 +21,6 @@ export class CopyBlock {
   /** @param taker takes the rows; without it they are counted only */
   constructor(private readonly taker: RowTaker | undefined) {}
 
-  /** More rows of the same table follow, behind another COPY statement. */
-  reopen(): void {
-    this.hasEnded = false;
-  }
-
   /** Takes rows from `start` on; returns the position behind the end of the rows, or the end of the chunk. */
   take(chunk: Buffer, start: number): number {
     const {taker} = this;

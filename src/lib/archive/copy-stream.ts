@@ -9,6 +9,7 @@ import {
   inOrder,
   largeObjectTable,
   type ObjectName,
+  TableList,
 } from './dump-contents.js';
 import {createRowHashSum, fingerprintText, type RowHashSum} from './row-hash.js';
 import {type CopyStatement, readCopyStatement, readQualifiedName} from './sql-names.js';
@@ -33,7 +34,7 @@ export const closingComment = '-- PostgreSQL database dump complete';
 
 /**
  * @param fingerprints whether rows are hashed, or only counted
- * @param takerOf without fingerprints, what takes the rows of a table; called once for each table
+ * @param takerOf without fingerprints, what takes the rows of a table; called for each COPY statement
  */
 export function createCopyStream(
   fingerprints: boolean,
@@ -42,20 +43,20 @@ export function createCopyStream(
   return new CopyStreamReader(fingerprints, takerOf);
 }
 
-interface CopiedTable extends CopyStatement {
+/** The table whose rows are being read. Only what came of it is kept, as there may be very many. */
+interface OpenTable extends CopyStatement {
   readonly block: CopyBlock;
   readonly sum: RowHashSum | undefined;
 }
 
 class CopyStreamReader implements CopyStream {
-  private readonly tables = new Map<string, CopiedTable>();
+  private readonly tables = new TableList();
   private readonly refreshedViews: ObjectName[] = [];
   private readonly sequences: DumpedSequence[] = [];
   private textBytes = 0;
   private encoding = 'UTF8';
 
-  /** The table whose rows are being read. */
-  private copying: CopiedTable | undefined;
+  private copying: OpenTable | undefined;
   /** The beginning of a line outside COPY blocks that came in earlier chunks. */
   private line: Buffer[] = [];
   private lineBytes = 0;
@@ -87,9 +88,11 @@ class CopyStreamReader implements CopyStream {
     this.textBytes += chunk.length;
     let position = 0;
     while (position < chunk.length) {
-      const block = this.copying?.block;
-      position = block ? block.take(chunk, position) : this.takeLine(chunk, position);
-      if (block?.hasEnded === true) this.copying = undefined;
+      const {copying} = this;
+      position = copying ? copying.block.take(chunk, position) : this.takeLine(chunk, position);
+      if (copying?.block.hasEnded !== true) continue;
+      this.tables.add(copying, copying.block.rows, copying.sum);
+      this.copying = undefined;
     }
   }
 
@@ -111,11 +114,9 @@ class CopyStreamReader implements CopyStream {
   }
 
   private tableList(): DumpedTable[] {
-    const tables: DumpedTable[] = [...this.tables.values()].map(({schema, name, columns, block, sum}) => {
-      return {schema, name, columns, rows: block.rows, fingerprint: fingerprintOf(sum)};
-    });
+    const tables = this.tables.all();
     if (this.largeObjectCount > 0) {
-      const fingerprint = fingerprintOf(this.largeObjects);
+      const fingerprint = this.largeObjects ? fingerprintText(this.largeObjects) : null;
       tables.push({...largeObjectTable, columns: ['loid', 'data'], rows: this.largeObjectCount, fingerprint});
     }
     return tables;
@@ -175,16 +176,8 @@ class CopyStreamReader implements CopyStream {
     if (!copy || !endsLine) {
       throw unusualCopy(statement);
     }
-    const key = JSON.stringify([copy.schema, copy.name]);
-    const table = this.tables.get(key) ?? this.newTable(copy);
-    table.block.reopen();
-    this.tables.set(key, table);
-    this.copying = table;
-  }
-
-  private newTable(copy: CopyStatement): CopiedTable {
     const sum = this.fingerprints ? createRowHashSum() : undefined;
-    return {...copy, sum, block: new CopyBlock(sum ?? this.takerOf?.(copy))};
+    this.copying = {...copy, sum, block: new CopyBlock(sum ?? this.takerOf?.(copy))};
   }
 
   /** lo_open begins an object, lowrite adds to it, lo_close ends it: the row `loid TAB \\x<hex>`, whatever its pieces. */
@@ -228,10 +221,6 @@ class CopyStreamReader implements CopyStream {
         this.sequences.push({schema: name.schema, name: name.name, lastValue, isCalled: isCalled === 'true'});
     }
   }
-}
-
-function fingerprintOf(sum: RowHashSum | undefined): string | null {
-  return sum ? fingerprintText(sum) : null;
 }
 
 function displayName(table: ObjectName): string {

@@ -1,5 +1,5 @@
 /** What a full read of a dump tells. */
-import {joinFingerprints} from './row-hash.js';
+import {fingerprintText, joinFingerprints, type RowHashSum} from './row-hash.js';
 
 export interface ObjectName {
   readonly schema: string;
@@ -54,6 +54,31 @@ export function joinContents(parts: readonly DumpContents[]): DumpContents {
     encoding: parts[0]?.encoding ?? 'UTF8',
     textBytes: parts.reduce((sum, part) => sum + part.textBytes, 0),
   };
+}
+
+/** The tables of a dump as they are read; the rows of one may stand behind several COPY statements. */
+export class TableList {
+  private readonly tables = new Map<string, DumpedTable>();
+
+  get size(): number {
+    return this.tables.size;
+  }
+
+  /** Nothing of `sum` is kept but its result. */
+  add(
+    {schema, name, columns}: Omit<DumpedTable, 'rows' | 'fingerprint'>,
+    rows: number,
+    sum: RowHashSum | undefined,
+  ): void {
+    const key = JSON.stringify([schema, name]);
+    const before = this.tables.get(key);
+    const table = {schema, name, columns, rows, fingerprint: sum ? fingerprintText(sum) : null};
+    this.tables.set(key, before ? joinTables(before, table) : table);
+  }
+
+  all(): DumpedTable[] {
+    return [...this.tables.values()];
+  }
 }
 
 function joinTables(first: DumpedTable, second: DumpedTable): DumpedTable {

@@ -35,7 +35,6 @@ export async function withReader<T>(
   return withSession(
     connection,
     async (session) => {
-      await session.query('SET jit = off');
       await createNotes(session, notes);
       return work({
         session,

@@ -39,14 +39,14 @@ export interface Session {
 const longestLockWaitMs = 60_000;
 
 /**
- * No code of other roles under the names in our statements; the same text for the same value wherever it is read; a limit for
- * each wait for a lock; and no timeout that would kill a long session (manual, 20.11). The settings hold for the session only.
+ * No code of other roles under the names in our statements; the same text for the same value wherever it is read; nothing compiled,
+ * which takes longer than our statements do; a limit for each wait for a lock; and no timeout that would kill a long session (manual, 20.11). The settings hold for the session only.
  */
 const pinSession = `
   ${emptySearchPath};
   SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
   SET extra_float_digits = 3; SET bytea_output = 'hex'; SET client_min_messages = 'warning';
-  SET statement_timeout = 0; SET lock_timeout = ${longestLockWaitMs}; SET idle_in_transaction_session_timeout = 0;
+  SET jit = off; SET statement_timeout = 0; SET lock_timeout = ${longestLockWaitMs}; SET idle_in_transaction_session_timeout = 0;
   SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
    WHERE name IN ('idle_session_timeout', 'transaction_timeout');
   SELECT pg_catalog.pg_backend_pid() AS pid;

@@ -274,6 +274,11 @@ WITH member_of AS MATERIALIZED (
     JOIN pg_catalog.pg_namespace n ON n.oid = coalesce(c.relnamespace, p.pronamespace, t.typnamespace)
    WHERE NOT EXISTS (SELECT FROM member_of x WHERE x.classid = d.classid AND x.objid = d.objid)
      AND NOT EXISTS (SELECT FROM member_of x WHERE x.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND x.objid = c.oid)
+), referenced AS (
+  SELECT k.confrelid, pg_catalog.json_agg(DISTINCT n.nspname) AS schemas
+    FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE k.contype = 'f' GROUP BY k.confrelid
 )
 SELECT pg_catalog.json_build_object(
   'me', (SELECT pg_catalog.json_build_object('name', r.rolname, 'isSuperuser', r.rolsuper,
@@ -302,12 +307,10 @@ SELECT pg_catalog.json_build_object(
      'isDumped', c.oid = ANY (coalesce((SELECT pg_catalog.array_agg(o) FROM pg_catalog.pg_extension e CROSS JOIN LATERAL pg_catalog.unnest(e.extconfig) o), '{}'))
         OR NOT EXISTS (SELECT FROM member_of m WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND m.objid = c.oid),
      'isVisible', ${isVisibleSql('$1::text[]')},
-     'referencedFrom', (SELECT coalesce(pg_catalog.json_agg(DISTINCT rn.nspname), '[]') FROM pg_catalog.pg_constraint k
-        JOIN pg_catalog.pg_class rc ON rc.oid = k.conrelid JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace
-       WHERE k.confrelid = c.oid AND k.contype = 'f'),
+     'referencedFrom', coalesce(f.schemas, '[]'),
      'isReadable', pg_catalog.has_schema_privilege(n.oid, 'USAGE')
         AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END`,
-    `pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    `pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN referenced f ON f.confrelid = c.oid
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.relpersistence <> 't' AND ${isUsers}`,
   )},
   'extensions', ${list(

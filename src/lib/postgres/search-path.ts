@@ -43,11 +43,14 @@ export async function searchedSchemas(session: Pick<Asked, 'ownSearchPath'>): Pr
  * @param schemas SQL of type text[] with what `searchedSchemas` returned
  */
 export function isVisibleSql(schemas: string): string {
-  return `coalesce(c.oid = (
-    SELECT o.oid FROM pg_catalog.unnest(${schemas}) WITH ORDINALITY p(name, position)
-      JOIN pg_catalog.pg_namespace pn ON pn.nspname = CASE WHEN p.name = '$user' THEN CURRENT_USER ELSE p.name END
-      JOIN pg_catalog.pg_class o ON o.relnamespace = pn.oid AND o.relname = c.relname
-     WHERE pg_catalog.has_schema_privilege(pn.oid, 'USAGE') ORDER BY p.position LIMIT 1), false)`;
+  // Does not depend on the relation, so the server looks the schemas up once.
+  const path = `(SELECT pg_catalog.array_agg(pn.oid ORDER BY p.position)
+       FROM pg_catalog.unnest(${schemas}) WITH ORDINALITY p(name, position)
+       JOIN pg_catalog.pg_namespace pn ON pn.nspname = CASE WHEN p.name = '$user' THEN CURRENT_USER ELSE p.name END
+      WHERE pg_catalog.has_schema_privilege(pn.oid, 'USAGE'))::pg_catalog.oid[]`;
+  return `coalesce(c.relnamespace = ANY (${path}) AND c.oid = (
+    SELECT o.oid FROM pg_catalog.pg_class o WHERE o.relname = c.relname AND o.relnamespace = ANY (${path})
+     ORDER BY pg_catalog.array_position(${path}, o.relnamespace) LIMIT 1), false)`;
 }
 
 /**

@@ -144,7 +144,6 @@ export async function withCleaning<T>(
   return withSession(
     connection,
     async (session) => {
-      await session.query('SET jit = off'); // it costs more than it gains on these statements
       const identity = await inspectIdentity(session);
       // Temporary tables are needed for a preview too.
       await requireWritable(session, 'Orders can be neither found nor deleted here');
