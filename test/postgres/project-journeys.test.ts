@@ -2,7 +2,11 @@
 import {readFile, rm} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, beforeEach, expect, it} from 'vitest';
+import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
 import {safeCleanup} from '../../src/lib/services/safe-cleanup.js';
 import {undoRestore} from '../../src/lib/services/undo-restore.js';
 import {withAppSession} from '../support/app-session.js';
@@ -60,4 +64,52 @@ it('undoes a safe cleanup with the command that it prints', async () => {
     await expect(restoreDatabase(context, {backupFile: path, ...request})).rejects.toMatchObject({
       hint: expect.stringMatching(/^(?!.*--drop-existing).*--clean/) as string,
     });
+});
+
+/** What is the user's of a database with or without the service around it. */
+const ofUser = (facts: readonly string[]): string[] =>
+  facts.filter(
+    (line) =>
+      /\| "?(public|app|supabase_migrations)"?[.| ]/.test(line) &&
+      !/^(?:member|comment|setting|extension|default right \| supabase_admin)/.test(line),
+  );
+const asAdmin = (sql: string) => withSession(server.admin(), (session) => session.client.query(sql));
+
+it('takes the ways of the old restore-db: deletion, corruption, another environment, the nearest moment', async () => {
+  await server.reset('application');
+  const before = await databaseFacts(server.admin());
+  const restore = (request: RestoreRequest) => restoreDatabase(context, request);
+  const {id, path, metadataPath} = await backupDatabase(context, {});
+  const backupFile = path ?? '';
+  const facts = (database?: string) => databaseFacts(server.admin(database));
+  // Accidental deletion: --target-db recovery --create-db, then the rows are copied from there.
+  await asAdmin('SET session_replication_role = replica; DELETE FROM public.payments WHERE id <= 10');
+  await restore({backupFile, targetDb: 'recovery', createDb: true});
+  const rows = await withSession(server.admin('recovery'), (session) =>
+    session.query('SELECT pg_catalog.row_to_json(p)::text AS row FROM public.payments p WHERE id <= 10'),
+  );
+  for (const {row} of rows)
+    await withSession(server.admin(), (session) =>
+      session.query(
+        'INSERT INTO public.payments SELECT (pg_catalog.json_populate_record(NULL::public.payments, $1::json)).*',
+        [row ?? ''],
+      ),
+    );
+  expect(differences(before, await facts())).toEqual([]);
+  // Another environment: the same under its own name has all that is the user's.
+  expect(differences(ofUser(before), ofUser(await facts('recovery')))).toEqual([]);
+  // Corruption: --clean over the damaged database, its safety backup first.
+  await asAdmin('DROP TABLE public.messages CASCADE; DROP FUNCTION public.is_member CASCADE');
+  const {safetyBackup} = await restore({backupFile, clean: true});
+  expect(safetyBackup).not.toBeNull();
+  expect(differences(before, await facts())).toEqual([]);
+  // The nearest moment: --at names the backup before the damage, where --latest is of the damaged database.
+  await asAdmin('DELETE FROM public.payments');
+  await backupDatabase(context, {acceptShrink: true});
+  const metadata = await readBackupRecord(metadataPath ?? '');
+  const chosen = await restore({at: new Date(metadata.timestamp), clean: true, dryRun: true});
+  expect(chosen).toMatchObject({
+    backup: id,
+    wouldLose: expect.arrayContaining([expect.objectContaining({table: 'public.payments'})]) as unknown,
+  });
 });
