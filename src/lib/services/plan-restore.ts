@@ -37,7 +37,7 @@ import {leaveOutPlatform, reasons} from './leave-out-platform.js';
 import {type KeyOrder, planKeyOrder} from './key-order.js';
 import {type DumpLoad, loadCommands} from './load-dump.js';
 import {describeRoles} from './plan-roles.js';
-import {checkRestoreRequest, type RestoreRequest} from './restore-request.js';
+import {checkContent, checkRestoreRequest, type RestoreRequest} from './restore-request.js';
 import {findMaintenance} from './find-maintenance.js';
 import {
   findRestoreSource,
@@ -105,6 +105,7 @@ export async function planRestore(
     step.note(source.id);
     return source;
   });
+  if (found.backup) checkContent(request, found.id, found.backup.content);
   warnOfShrinkage(context, found);
   const tools = await findRestoreTools(context, found);
   const source = await context.progress.step('Check the backup', async (step) => {
@@ -114,7 +115,8 @@ export async function planRestore(
   });
   return context.progress.step('Look at the target', async (step) => {
     const present = await lookAtTarget(target, signal);
-    const way = chooseWay(request, target.database, present);
+    const isPart = found.backup !== null && found.backup.content !== 'whole';
+    const way = chooseWay(request, target.database, present, isPart);
     const carried = way === 'swap' && present ? await checkSwap(context, target, present) : null;
     const maintenance =
       way === 'create' || way === 'swap' ? await findMaintenance(connection, target, signal) : null;
@@ -317,7 +319,12 @@ async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<Pr
 }
 
 /** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, DATABASE_NOT_FOUND, NOT_SUPPORTED_HERE */
-function chooseWay(request: RestoreRequest, database: string, present: PresentDatabase | null): RestoreWay {
+function chooseWay(
+  request: RestoreRequest,
+  database: string,
+  present: PresentDatabase | null,
+  isPart: boolean,
+): RestoreWay {
   if (!present) {
     if (request.createDb === true) return 'create';
     throw new AppError(
@@ -336,7 +343,7 @@ function chooseWay(request: RestoreRequest, database: string, present: PresentDa
     );
   }
   if (request.dropExisting === true) return 'swap';
-  const isKept = isTied(database, present);
+  const isKept = isPart || isTied(database, present);
   if (request.createDb === true) {
     throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`, {
       hint: `Name another with --target-db, or ${isKept ? 'restore over this one with --clean' : 'replace this one with --drop-existing'}.`,
@@ -570,9 +577,10 @@ function chooseOptions(
       'USAGE',
       '--clean needs a backup in custom or directory format: a plain dump does not say what to drop.',
       {
-        hint: isTied(database, present)
-          ? `Restore it beside this one (--target-db ${database}_restored --create-db) and copy from there.`
-          : 'Use --drop-existing, which keeps the old database aside.',
+        hint:
+          isTied(database, present) || (source.backup !== null && source.backup.content !== 'whole')
+            ? `Restore it beside this one (--target-db ${database}_restored --create-db) and copy from there.`
+            : 'Use --drop-existing, which keeps the old database aside.',
       },
     );
   }

@@ -1,6 +1,6 @@
 /** The text of the emergency checklist: eight steps, and the way without this program. */
 import {join, relative} from 'node:path';
-import type {Backup} from '../backups/catalogue.js';
+import {type Backup, safetyLabel} from '../backups/catalogue.js';
 import {standingOfRecord} from '../backups/backup-record.js';
 import {outsideDatabase, unreadableTables} from '../backups/outside-database.js';
 import {isSwappable, replacingFlags} from '../backups/replacing-flags.js';
@@ -188,7 +188,7 @@ function backupTable(backups: readonly Backup[], now: Date): string[] {
   if (backups.length === 0) return [];
   const rows = backups.slice(0, shownBackups).map((backup) => {
     const proof = backup.record && standingOfRecord(backup.record).proof;
-    return `| ${inline(backup.id)} | ${backup.createdAt.toISOString().slice(0, 19).replace('T', ' ')} | ${formatAge(backup.createdAt, now)} | ${backup.format} | ${backup.content} | ${formatBytes(backup.sizeBytes)} | ${proof === null ? 'not proven' : proof.level} |`;
+    return `| ${inline(backup.id)} | ${backup.createdAt.toISOString().slice(0, 19).replace('T', ' ')} | ${formatAge(backup.createdAt, now)} | ${backup.format} | ${backup.content}${backup.label === safetyLabel ? ', of before a restore' : ''} | ${formatBytes(backup.sizeBytes)} | ${proof === null ? 'not proven' : proof.level} |`;
   });
   return [
     [

@@ -1,4 +1,5 @@
 /** What a restore is asked to do, checked for flags that contradict each other. */
+import type {BackupContent} from '../backups/outcome.js';
 import {AppError} from '../errors.js';
 import type {ToastCompression} from '../postgres/pg-restore.js';
 
@@ -65,14 +66,40 @@ const flagNames: Partial<Record<keyof RestoreRequest, string>> = {
   at: '--at',
 };
 
+function isGivenIn(request: RestoreRequest, key: keyof RestoreRequest): boolean {
+  const value = request[key];
+  if (Array.isArray(value)) return value.length > 0;
+  return value !== undefined && value !== false && !(key === 'parallelJobs' && value === 1);
+}
+
+const nameOf = (key: keyof RestoreRequest): string => flagNames[key] ?? key;
+
+/** Refuses what a backup of a part cannot be restored by, or would replace a whole database with. @throws USAGE */
+export function checkContent(request: RestoreRequest, id: string, content: BackupContent): void {
+  const refuse = (message: string, hint: string): never => {
+    throw new AppError('USAGE', `${id} ${message}; nothing was changed.`, {hint});
+  };
+  if (content === 'data' && request.dataOnly !== true) {
+    const unfit = (['clean', 'createDb', 'dropExisting', 'schemaOnly'] as const).filter((key) =>
+      isGivenIn(request, key),
+    );
+    refuse(
+      'contains rows without their tables',
+      `Use --data-only${unfit.length > 0 ? ` in place of ${unfit.map(nameOf).join(' and ')}` : ''}: it fills empty tables that exist. A backup of the whole database makes them, with --schema-only.`,
+    );
+  }
+  if (content === 'schema' && request.dataOnly === true)
+    refuse('contains definitions without rows', 'Leave out --data-only, or name a backup with rows.');
+  if (content !== 'whole' && request.dropExisting === true)
+    refuse(
+      `contains ${content === 'schema' ? 'no rows' : 'chosen tables or schemas alone'}, and --drop-existing would replace the whole database by them`,
+      'Restore it into a database of its own: --target-db NAME --create-db.',
+    );
+}
+
 /** @throws USAGE naming both flags of a contradiction, or that no backup was named */
 export function checkRestoreRequest(request: RestoreRequest): void {
-  const isGiven = (key: keyof RestoreRequest): boolean => {
-    const value = request[key];
-    if (Array.isArray(value)) return value.length > 0;
-    return value !== undefined && value !== false && !(key === 'parallelJobs' && value === 1);
-  };
-  const nameOf = (key: keyof RestoreRequest): string => flagNames[key] ?? key;
+  const isGiven = (key: keyof RestoreRequest): boolean => isGivenIn(request, key);
   const sources = (['backupFile', 'isLatest', 'at'] as const).filter(isGiven);
   if (sources.length === 0) {
     throw new AppError('USAGE', 'No backup was named.', {

@@ -21,6 +21,7 @@ it('never a newer one of some tables or of the rows alone, and order backups whe
   const part = {config: {...config, includeTables: ['public.orders']}};
   await writeSampleBackup(folder, '2026-11-21T02:00:00Z', part);
   await writeSampleBackup(folder, '2026-11-22T02:00:00Z', {config: {...config, dataOnly: true}});
+  await writeSampleBackup(folder, '2026-11-22T03:00:00Z', {label: 'safety'});
   const {markdown} = await recoveryGuide(
     testContext(home, {settings: {backupsDir: `${home}/elsewhere`}, now: '2026-11-22T12:00:00Z'}),
     (id) => ['destino-db', id, `--backups-dir=${home}/elsewhere`],
@@ -29,6 +30,7 @@ it('never a newer one of some tables or of the rows alone, and order backups whe
     ([, file]) => file,
   );
   expect(new Set(restored)).toEqual(new Set([`elsewhere/database/${whole.backupPath}`]));
+  expect(markdown).toContain(' | whole, of before a restore | ');
   const settings = `--backups-dir=${home}/elsewhere`;
   expect(markdown).toContain(`orders:restore ${settings} --backup-file elsewhere/order-cleanup/FILE.json`);
   // Without these flags the program would refuse a database that is there, or one that is gone.
