@@ -1,4 +1,4 @@
-// Runs the tests that have a server against each major version of PostgreSQL that is installed, oldest first; words name other projects.
+// Runs the tests that have a server against each major version of PostgreSQL that is installed, oldest first; words name other projects, or files.
 // scripts/install-postgres18.sh puts 18 beside what the distribution has.
 import {spawnSync} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
@@ -6,7 +6,9 @@ import {serverBinFolders} from '../dist/lib/postgres/local-cluster.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const words = process.argv.slice(2);
-const projects = words.length > 0 ? words : ['postgres', 'e2e', 'faults'];
+const files = words.filter((word) => word.includes('/'));
+const named = words.filter((word) => !word.includes('/'));
+const projects = named.length > 0 ? named : ['postgres', 'e2e', 'faults'];
 const servers = (await serverBinFolders()).reverse();
 if (servers.length === 0)
   throw new Error('no PostgreSQL server was found; scripts/install-programs.sh postgres installs one');
@@ -14,11 +16,15 @@ if (servers.length === 0)
 const failed = [];
 for (const {major, folder} of servers) {
   process.stdout.write(`\nPostgreSQL ${major} (${folder})\n`);
-  const {status} = spawnSync('npx', ['vitest', 'run', ...projects.map((name) => `--project=${name}`)], {
-    cwd: root,
-    env: {...process.env, DESTINO_TEST_PG: String(major)},
-    stdio: 'inherit',
-  });
+  const {status} = spawnSync(
+    'npx',
+    ['vitest', 'run', ...projects.map((name) => `--project=${name}`), ...files],
+    {
+      cwd: root,
+      env: {...process.env, DESTINO_TEST_PG: String(major)},
+      stdio: 'inherit',
+    },
+  );
   if (status !== 0) failed.push(major);
 }
 process.stdout.write(

@@ -6,6 +6,7 @@ import {type Connection, describeConnection} from './connection.js';
 import {explainDatabaseError} from './explain-failure.js';
 import {guardAuthentication} from './guard-authentication.js';
 import {PasswordMissing, passwordOf} from './missing-password.js';
+import {pinnedSettings} from './pinned-settings.js';
 import {keepsSessions, startOwnSession} from './pooler.js';
 import {emptySearchPath, readOwnSearchPath} from './search-path.js';
 import {type Encryption, encryptionOrder, tlsOptions} from './tls.js';
@@ -39,16 +40,15 @@ export interface Session {
 const longestLockWaitMs = 60_000;
 
 /**
- * No code of other roles under the names in our statements; the same text for the same value wherever it is read; nothing compiled,
- * which takes longer than our statements do; a limit for each wait for a lock; and no timeout that would kill a long session (manual, 20.11). The settings hold for the session only.
+ * No code of other roles under the names in our statements, the settings that they rely on, nothing compiled, which takes longer than they
+ * do, a limit for each wait for a lock, and no timeout that would kill a long session (manual, 20.11). All of it holds for the session only.
  */
 const pinSession = `
   ${emptySearchPath};
-  SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
-  SET extra_float_digits = 3; SET bytea_output = 'hex'; SET client_min_messages = 'warning';
-  SET jit = off; SET statement_timeout = 0; SET lock_timeout = ${longestLockWaitMs}; SET idle_in_transaction_session_timeout = 0;
-  SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
-   WHERE name IN ('idle_session_timeout', 'transaction_timeout');
+  SET jit = off; SET statement_timeout = 0; SET lock_timeout = ${longestLockWaitMs};
+  SELECT pg_catalog.set_config(s.name, p.value, false)
+    FROM pg_catalog.pg_settings s JOIN ${pinnedSettings} ON p.name = s.name
+   WHERE s.setting <> p.value AND (s.context <> 'superuser' OR current_setting('is_superuser') = 'on');
   SELECT pg_catalog.pg_backend_pid() AS pid;
 `;
 

@@ -84,11 +84,11 @@ export const toolsName = `destino-db ${process.pid} ${randomBytes(4).toString('h
 /**
  * The variables that give a libpq program this connection and stable, UTC, English output.
  * Everything goes by environment, so `ps` shows nothing; PGDATABASE also takes names that look like conninfo strings.
- * @param more variables beside these; its PGOPTIONS follow the connection's own
+ * @param more variables beside these; their PGOPTIONS follow the connection's own
  */
 export function libpqEnvironment(
   connection: Connection,
-  more: Readonly<Record<string, string>> = {},
+  ...more: readonly (Readonly<Record<string, string>> | undefined)[]
 ): Record<string, string> {
   const variables: Record<string, string> = {
     PGHOST: connection.host,
@@ -107,6 +107,8 @@ export function libpqEnvironment(
   }
   const password = connection.password ?? connection.typedPasswords?.known(connection);
   if (password !== undefined) variables['PGPASSWORD'] = password;
-  const settings = [variables['PGOPTIONS'], more['PGOPTIONS']].filter((each) => each !== undefined);
-  return {...variables, ...more, ...(settings.length > 0 ? {PGOPTIONS: settings.join(' ')} : {})};
+  const settings = [variables, ...more].flatMap((each) => each?.['PGOPTIONS'] ?? []);
+  for (const each of more) Object.assign(variables, each);
+  if (settings.length > 0) variables['PGOPTIONS'] = settings.join(' ');
+  return variables;
 }

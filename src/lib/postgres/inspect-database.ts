@@ -229,15 +229,3 @@ export async function inspectHiddenTables(session: Session): Promise<HiddenTable
        ORDER BY 1, 2`),
   );
 }
-
-/**
- * What pg_dump must be told so that values have the same text wherever they are dumped: it pins every such setting
- * itself but bytea_output, which a database or role may have set to "escape". Poolers refuse PGOPTIONS, so it is
- * given only where it is needed.
- */
-export async function inspectDumpEnvironment(session: Session): Promise<Record<string, string>> {
-  const [row] = await session.query(
-    "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'bytea_output'",
-  );
-  return row?.['reset_val'] === 'hex' ? {} : {PGOPTIONS: '-c bytea_output=hex'};
-}

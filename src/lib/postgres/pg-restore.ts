@@ -136,6 +136,8 @@ export interface PgRestoreRun {
   readonly list?: readonly string[] | undefined;
   readonly onLine?: (line: string) => void;
   readonly signal?: AbortSignal;
+  /** Variables beside the connection's and those of the options. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -149,7 +151,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       tool: 'pg_restore',
       path: run.tool.path,
       args: pgRestoreArguments(run.options, archivePath(run.archive), run.connection.database, listFile),
-      environment: libpqEnvironment(run.connection, sessionEnvironment(run.options)),
+      environment: libpqEnvironment(run.connection, run.environment, sessionEnvironment(run.options)),
       failureCode: 'PG_RESTORE_FAILED',
       endsWithUs: true,
       // 1 stands for "errors ignored on restore" too; the caller reads them from the lines.

@@ -17,6 +17,8 @@ const row = z.object({
   /** As pg_settings names it. */
   source: z.string().nullable(),
   is_database_read_only: pgBoolean,
+  /** As the session has it, which sets it itself where it may. */
+  replication_role: z.string(),
 });
 
 /** Where the setting comes from, by its source in pg_settings. */
@@ -36,6 +38,7 @@ export async function whyReadOnly(session: Session, database?: string): Promise<
     await session.query(
       `SELECT pg_catalog.pg_is_in_recovery() AS is_standby,
               current_setting('transaction_read_only')::bool AS is_read_only,
+              current_setting('session_replication_role') AS replication_role,
               (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') AS source,
               coalesce((SELECT pg_catalog.split_part(line, '=', 2)::bool
                  FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.datname = $1, unnest(s.setconfig) line
@@ -51,6 +54,12 @@ export async function whyReadOnly(session: Session, database?: string): Promise<
       isStandby: true,
       why: 'the server is a standby',
       hint: 'Use the URL of the primary server.',
+    };
+  if (found.replication_role === 'replica')
+    return {
+      isStandby: false,
+      why: 'session_replication_role is replica for this role, so foreign keys and triggers do not act',
+      hint: 'As a superuser: ALTER ROLE ... RESET session_replication_role; or use the URL of another role.',
     };
   if (!found.is_read_only && !found.is_database_read_only) return undefined;
   const place = found.is_read_only

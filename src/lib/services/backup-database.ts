@@ -24,9 +24,9 @@ import {countOf, formatBytes} from '../format.js';
 import {type DumpSelection, selectForDump} from '../postgres/dump-selection.js';
 import type {Session} from '../postgres/client.js';
 import {inspectDatabaseProperties} from '../postgres/database-properties.js';
-import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {withLockWatch} from '../postgres/lock-watch.js';
+import {inspectToolEnvironment} from '../postgres/pinned-settings.js';
 import {readWithoutLocks, withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
@@ -186,7 +186,7 @@ async function dump(
           selection: await selectForDump(session, plan.options),
           inventory: await inspectInventory(session),
           tail: await tailOf(session, plan.options),
-          environment: await inspectDumpEnvironment(session),
+          environment: await inspectToolEnvironment(session),
         }));
         const tracker = trackDump(step, {
           tables: selection.tables,

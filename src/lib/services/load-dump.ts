@@ -26,6 +26,7 @@ import {
   sessionEnvironment,
   streamArchive,
 } from '../postgres/pg-restore.js';
+import {inspectToolEnvironment} from '../postgres/pinned-settings.js';
 import {collectRestoreErrors} from '../postgres/restore-errors.js';
 import {runDumpScript} from '../postgres/run-dump-script.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';
@@ -160,7 +161,9 @@ async function loadDirectly(
   list: readonly string[],
 ): Promise<void> {
   const collected = collectRestoreErrors();
+  const environment = await withSession(load.target, inspectToolEnvironment, {signal});
   await runPgRestore({
+    environment,
     tool: pgRestore,
     connection: load.target,
     options,

@@ -7,10 +7,10 @@ import {type BackupRecord, formatBackupRecord, rowsOf} from '../backups/backup-r
 import {AppError} from '../errors.js';
 import {isRemote} from '../place-name.js';
 import {selectForDump} from '../postgres/dump-selection.js';
-import {inspectDumpEnvironment} from '../postgres/inspect-database.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {runPgDump} from '../postgres/pg-dump.js';
 import {withLockWatch} from '../postgres/lock-watch.js';
+import {inspectToolEnvironment} from '../postgres/pinned-settings.js';
 import {readWithoutLocks, withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
 import {isAway, type Place} from '../storage/place.js';
@@ -153,7 +153,7 @@ async function dumpTo(
           const {selection, found, environment, tail} = await readWithoutLocks(session, async () => ({
             selection: await selectForDump(session, plan.options),
             found: await inspectInventory(session),
-            environment: await inspectDumpEnvironment(session),
+            environment: await inspectToolEnvironment(session),
             tail: await tailOf(session, plan.options),
           }));
           const send = (source: AsyncIterable<Buffer>) =>
