@@ -22,6 +22,7 @@ import {withAppSession} from '../support/app-session.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {until} from '../support/observe.js';
 import {tempFolder} from '../support/run-cli.js';
+import {startProxy} from '../support/server-proxy.js';
 import {startStandby} from '../support/standby.js';
 import {urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -57,23 +58,31 @@ beforeAll(async () => {
     markStatement(scratch, mark),
   ])
     await queryOn(primary, statement);
-  standby = await startStandby(primary, binFolder);
+  // Replication waits for nobody.
+  standby = await startStandby(primary, binFolder, ['max_standby_streaming_delay = 0']);
   // The time of what was replayed last is known from the first transaction on.
   await withSession(primary.connection, (session) =>
     session.client.query('INSERT INTO public.orders VALUES (501)'),
   );
-  await until('the standby has replayed it', async () => {
-    const rows = await withSession(standby.connection, (session) =>
-      session.query('SELECT 1 FROM public.orders WHERE id = 501'),
-    );
-    return rows.length > 0;
-  });
+  await caughtUp();
 });
 afterAll(async () => {
   await standby.stop();
   await primary.stop();
   await rm(folder, {recursive: true, force: true});
 });
+
+/** Waits until the standby has replayed what the primary has written. */
+async function caughtUp(): Promise<void> {
+  const [row] = await queryOn(primary, 'SELECT pg_current_wal_lsn() AS lsn');
+  await until('the standby has replayed it', async () => {
+    const [replayed] = await queryOn(
+      standby,
+      `SELECT pg_last_wal_replay_lsn() >= '${row?.['lsn'] ?? ''}' AS is_there`,
+    );
+    return replayed?.['is_there'] === 't';
+  });
+}
 
 const contextOf = (server: LocalCluster) =>
   testContext(folder, {settings: {databaseUrl: urlOf(server.connection)}});
@@ -97,6 +106,31 @@ it.each(['custom', 'directory', 'sql'] as const)(
     ] as const) {
       const {results} = await verifyBackup(contextOf(at), {...proof, scratch: {kind}});
       expect(results).toMatchObject([{outcome: 'passed', findings: []}]);
+    }
+  },
+);
+
+it.each(['custom', 'directory'] as const)(
+  'makes a backup anew that replication cancelled: %s',
+  async (format) => {
+    // pg_dump has its snapshot, and is held back in the middle of asking for the rows.
+    const proxy = await startProxy(standby.connection, {needle: 'COPY public.orders (id'}, 'hold');
+    const context = testContext(folder, {settings: {databaseUrl: urlOf(proxy.connection)}});
+    try {
+      const made = backupDatabase(context, {format});
+      await Promise.race([proxy.reached, made]);
+      await queryOn(primary, 'DELETE FROM orders WHERE id > 100');
+      await queryOn(primary, 'VACUUM orders');
+      await queryOn(primary, 'INSERT INTO orders SELECT generate_series(101, 501)');
+      await caughtUp();
+      proxy.release();
+      const {tables} = await made;
+      expect(tables).toMatchObject([{table: 'public.orders', rows: 501}]);
+      expect(context.warnings.join('\n')).toContain(
+        'The standby cancelled the dump, as replication had to go on, so it runs once more.',
+      );
+    } finally {
+      await proxy.close();
     }
   },
 );

@@ -124,3 +124,43 @@ function cutAt({needle, piece}: Place, before: Buffer, data: Buffer, number: num
   const at = Buffer.concat([before, data]).indexOf(needle);
   return at < 0 ? -1 : Math.max(0, at + needle.length - before.length);
 }
+
+export interface Balancer {
+  readonly connection: Connection;
+  /** Connections so far. */
+  readonly count: () => number;
+  close(): Promise<void>;
+}
+
+/** One port for several servers. @param choose where the n-th connection goes, from 1 */
+export async function startBalancer(choose: (count: number) => Connection): Promise<Balancer> {
+  let count = 0;
+  const sockets = new Set<Socket>();
+  const listener = createServer((program) => {
+    const {host, port} = choose((count += 1));
+    const upstream = connect(port, host);
+    for (const [from, to] of [
+      [program, upstream],
+      [upstream, program],
+    ] as const) {
+      sockets.add(from);
+      from.setNoDelay(true);
+      from.pipe(to);
+      from.once('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+      from.on('error', () => to.destroy());
+    }
+  });
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  return {
+    connection: {...choose(0), host: '127.0.0.1', port: (listener.address() as AddressInfo).port},
+    count: () => count,
+    close: async () => {
+      const closed = new Promise((resolve) => listener.close(resolve));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}

@@ -6,8 +6,12 @@ import {conninfoValue} from '../../src/lib/postgres/pg-restore.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {tempFolder} from './run-cli.js';
 
-/** Copies the primary with pg_basebackup and starts the copy as its standby. */
-export async function startStandby(primary: LocalCluster, binFolder: string): Promise<LocalCluster> {
+/** Copies the primary with pg_basebackup and starts the copy as its standby. @param settings lines for postgresql.conf */
+export async function startStandby(
+  primary: LocalCluster,
+  binFolder: string,
+  settings: readonly string[] = [],
+): Promise<LocalCluster> {
   const {host, port, user, password = ''} = primary.connection;
   const folder = join(await tempFolder(), 'standby');
   const data = join(folder, 'data');
@@ -34,6 +38,10 @@ export async function startStandby(primary: LocalCluster, binFolder: string): Pr
   return startLocalCluster({
     binFolder,
     keepIn: folder,
-    settings: ['max_connections = 100', `primary_conninfo = '${conninfo.replaceAll("'", "''")}'`],
+    settings: [
+      ...settings,
+      'max_connections = 100',
+      `primary_conninfo = '${conninfo.replaceAll("'", "''")}'`,
+    ],
   });
 }

@@ -6,6 +6,7 @@ import {type Connection, describeConnection} from './connection.js';
 import {explainDatabaseError} from './explain-failure.js';
 import {guardAuthentication} from './guard-authentication.js';
 import {PasswordMissing, passwordOf} from './missing-password.js';
+import {enterServer, serverColumns, type ServerRow, startedAt} from './one-server.js';
 import {pinnedSettings} from './pinned-settings.js';
 import {keepsSessions, startOwnSession} from './pooler.js';
 import {emptySearchPath, readOwnSearchPath} from './search-path.js';
@@ -49,7 +50,7 @@ const pinSession = `
   SELECT pg_catalog.set_config(s.name, p.value, false)
     FROM pg_catalog.pg_settings s JOIN ${pinnedSettings} ON p.name = s.name
    WHERE s.setting <> p.value AND (s.context <> 'superuser' OR current_setting('is_superuser') = 'on');
-  SELECT pg_catalog.pg_backend_pid() AS pid;
+  SELECT pg_catalog.pg_backend_pid() AS pid, ${serverColumns};
 `;
 
 export interface SessionOptions {
@@ -79,8 +80,9 @@ export async function withSession<T>(
   });
   let backendPid = (client as Client & {processID?: number}).processID ?? 0;
   let watch: NodeJS.Timeout | undefined;
+  let server: ServerRow | undefined;
   const cancel = (): void => {
-    void cancelBackend(connection, backendPid);
+    void cancelBackend(connection, backendPid, server);
     watch = breakWhenSilent(client);
   };
   signal?.addEventListener('abort', cancel, {once: true});
@@ -92,6 +94,7 @@ export async function withSession<T>(
         await startOwnSession(client, connection, backendPid, () => connect(connection, signal));
       const result = [await client.query<Record<string, unknown>>(pinSession)].flat().at(-1);
       backendPid = Number(result?.rows[0]?.['pid']);
+      server = enterServer(client, connection, result?.rows[0]);
     } catch (error) {
       throw error instanceof AppError
         ? error
@@ -100,7 +103,8 @@ export async function withSession<T>(
     return await work(sessionOf(client, connection, backendPid));
   } catch (error) {
     signal?.throwIfAborted();
-    if (broken && !(error instanceof AppError)) {
+    // What ended the session says more than the query that found it ended.
+    if (broken && (!(error instanceof AppError) || error.code === 'CONNECTION_LOST')) {
       throw explainDatabaseError(broken, `The session on ${describeConnection(connection)}`);
     }
     throw error instanceof Error && 'severity' in error
@@ -276,12 +280,15 @@ function breakWhenSilent(client: Client): NodeJS.Timeout | undefined {
   return watch;
 }
 
-async function cancelBackend(connection: Connection, pid: number): Promise<void> {
+/** @param server where the session is; another one under its name may have another process with that number */
+async function cancelBackend(connection: Connection, pid: number, server?: ServerRow): Promise<void> {
   if (pid === 0) return;
   try {
     const client = await connect(connection);
     await client
-      .query(`${emptySearchPath}; SELECT pg_catalog.pg_cancel_backend(${pid})`)
+      .query(
+        `${emptySearchPath}; SELECT pg_catalog.pg_cancel_backend(${pid}) WHERE ${server ? startedAt(server) : 'true'}`,
+      )
       .finally(() => client.end());
   } catch {
     // The server may be the very thing that is gone; closing the session ends the statement then.

@@ -13,6 +13,9 @@ const foreignParameters = new Set([
   'keepalives_idle', 'keepalives_interval', 'keepalives_count', 'tcp_user_timeout', 'client_encoding',
 ]); // prettier-ignore
 
+/** Other sessions of the run, and the client tools, could each end up on another one of several. */
+export const oneHost = 'Name the one server that is meant.';
+
 /** Supabase's and PgBouncer's usual port in transaction mode. */
 export const transactionPoolerPort = 6543;
 
@@ -63,12 +66,13 @@ export function parseConnectionUrl(url: string, origin: string, defaultUser = ''
   }
 
   const hostMatch = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(hostport);
-  if (!hostMatch || hostport.includes(',')) {
-    throw invalid(
-      hostport.includes(',') ? 'it names several hosts' : 'its host part cannot be read',
-      hostport.includes(',') ? 'Name one host.' : undefined,
-    );
-  }
+  if (
+    [hostport, ...['host', 'hostaddr', 'port'].map((key) => parameters.get(key))].some((part) =>
+      part?.includes(','),
+    )
+  )
+    throw invalid('it names several hosts or ports', oneHost);
+  if (!hostMatch) throw invalid('its host part cannot be read');
   const urlHost = decode((hostMatch[1] ?? '').replace(/^\[|\]$/g, ''), 'host');
   const portText = parameters.get('port') ?? hostMatch[2] ?? '';
   const port = portText === '' ? 5432 : Number(portText);

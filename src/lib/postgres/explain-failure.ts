@@ -60,10 +60,10 @@ const explanations: Explanation[] = [
     hint: 'Run again.',
   },
   {
-    pattern: /canceling statement due to conflict with recovery/,
-    code: 'CONNECTION_LOST',
-    message: 'The standby server cancelled the query because replication had to go on.',
-    hint: 'Back up from the primary, or raise max_standby_streaming_delay on the standby.',
+    pattern: /(?:canceling statement|terminating connection) due to conflict with recovery/,
+    code: 'REPLAY_CONFLICT',
+    message: 'The standby cancelled the query because replication had to go on.',
+    hint: 'Switch hot_standby_feedback on at the standby or raise max_standby_streaming_delay there, or back up from the primary.',
   },
   {
     pattern: /password authentication failed for user "([^\n]*)"/,

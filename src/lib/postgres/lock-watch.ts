@@ -53,12 +53,16 @@ export async function withLockWatch<T>(
   // Opened beforehand: where the system catalogs are locked, no new session gets in. The limits of the sessions hold without it.
   let ready = (): void => undefined;
   const isReady = new Promise<void>((resolve) => (ready = resolve));
+  let astray: AppError | undefined;
   const watching = withSession(watch.connection, (session) =>
     keepWatch(session, watch, {seen, stop, over: over.signal, ready}),
   )
-    .catch(() => undefined)
+    .catch((error: unknown) => {
+      if (error instanceof AppError && error.code === 'SEVERAL_SERVERS') astray = error;
+    })
     .finally(() => ready());
   await isReady;
+  if (astray) throw astray;
   try {
     return await work(AbortSignal.any([watch.signal, stop.signal]));
   } catch (error) {

@@ -89,8 +89,8 @@ export interface DumpRun {
 export function wasOvertaken(error: unknown): error is AppError {
   return (
     error instanceof AppError &&
-    ['PG_DUMP_FAILED', 'LOCK_TIMEOUT'].includes(error.code) &&
-    error.details.some((line) =>
+    ['PG_DUMP_FAILED', 'LOCK_TIMEOUT', 'QUERY_FAILED'].includes(error.code) &&
+    [error.message, ...error.details].some((line) =>
       /could not obtain lock on relation|cache lookup failed|could not open relation with OID|could not find (?:parent|function|block)|ERROR: {2}\w+ .*does not exist/.test(
         line,
       ),

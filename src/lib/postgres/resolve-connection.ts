@@ -4,7 +4,7 @@ import {AppError} from '../errors.js';
 import type {Environment} from '../settings/environment.js';
 import type {Settings} from '../settings/settings.js';
 import {type Connection, libpqVariables} from './connection.js';
-import {checkedForSystemRoots, parseConnectionUrl, transactionPoolerPort} from './connection-url.js';
+import {checkedForSystemRoots, oneHost, parseConnectionUrl, transactionPoolerPort} from './connection-url.js';
 import {readService} from './service-file.js';
 
 /**
@@ -72,13 +72,17 @@ function connectionFromLibpqVariables(environment: Environment): Connection | un
   if (serviceName === undefined && get('PGDATABASE') === undefined && get('PGHOST') === undefined)
     return undefined;
   const user = service['user'] ?? get('PGUSER') ?? get('USER') ?? 'postgres';
-  const port = Number(service['port'] ?? get('PGPORT') ?? '5432');
+  const host = service['host'] ?? get('PGHOST') ?? 'localhost';
+  const portText = service['port'] ?? get('PGPORT') ?? '5432';
+  if (host.includes(',') || portText.includes(','))
+    throw new AppError('URL_INVALID', 'PGHOST or PGPORT names several hosts or ports.', {hint: oneHost});
+  const port = Number(portText);
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
     throw new AppError('URL_INVALID', 'PGPORT is no number from 1 to 65535.');
   }
   const serviceOptions = Object.entries(service).filter(([key]) => Object.hasOwn(libpqVariables, key));
   const connection: Connection = {
-    host: service['host'] ?? get('PGHOST') ?? 'localhost',
+    host,
     port,
     user,
     database: service['dbname'] ?? get('PGDATABASE') ?? user,
@@ -98,6 +102,8 @@ function withLibpqDefaults(connection: Connection, environment: Environment): Co
     const value = connection.options[key] ?? environment.get(variable);
     if (value !== undefined) options[key] = value;
   }
+  if (options['hostaddr']?.includes(','))
+    throw new AppError('URL_INVALID', 'PGHOSTADDR names several addresses.', {hint: oneHost});
   return {
     ...connection,
     options: checkedForSystemRoots(options, connection.origin),

@@ -32,7 +32,7 @@ import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';
 import type {BackupRequest} from './backup-options.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
-import {dumpAgainOnce, dumpWatch} from './dump-again.js';
+import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan-backup.js';
 import {findShrink} from './find-shrink.js';
 import {proveDump, requireStreamedRows} from './prove-dump.js';
@@ -197,20 +197,22 @@ async function dump(
         const options = dumpOptions({...plan, selection}, snapshot);
         let streamed: readonly DumpedTable[] | undefined;
         try {
-          streamed = await withLockWatch(dumpWatch(context, plan), (signal) =>
-            writeDump(
-              {...context, signal},
-              {
-                tool: plan.tool,
-                connection: plan.connection,
-                options: isSecond ? {...options, jobs: 1} : options,
-                recompressLevel: plan.options.recompressLevel,
-                fingerprints: plan.options.hasFingerprints,
-                tail,
-                output: place.partialPath,
-                onTable: tracker.onTable,
-                environment,
-              },
+          streamed = await besideSnapshot(session, plan, () =>
+            withLockWatch(dumpWatch(context, plan), (signal) =>
+              writeDump(
+                {...context, signal},
+                {
+                  tool: plan.tool,
+                  connection: plan.connection,
+                  options: isSecond ? {...options, jobs: 1} : options,
+                  recompressLevel: plan.options.recompressLevel,
+                  fingerprints: plan.options.hasFingerprints,
+                  tail,
+                  output: place.partialPath,
+                  onTable: tracker.onTable,
+                  environment,
+                },
+              ),
             ),
           );
         } finally {

@@ -22,7 +22,7 @@ import {clearStaged, requireReachable} from '../storage/transfer-backup.js';
 import {openJournal} from '../watch/journal.js';
 import {tailOf} from './backup-database.js';
 import type {BackupRequest} from './backup-options.js';
-import {dumpAgainOnce, dumpWatch} from './dump-again.js';
+import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './describe-backup.js';
 import type {Encryption} from './encryption.js';
 import {requireOpening} from '../storage/try-keys.js';
@@ -165,8 +165,10 @@ async function dumpTo(
               expectedBytes: plan.identity.sizeBytes,
               onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
             });
-          const sent = await withLockWatch(dumpWatch(context, plan), (signal) =>
-            sendDump({...context, signal}, {...plan, selection}, {snapshot, environment, tail}, send),
+          const sent = await besideSnapshot(session, plan, () =>
+            withLockWatch(dumpWatch(context, plan), (signal) =>
+              sendDump({...context, signal}, {...plan, selection}, {snapshot, environment, tail}, send),
+            ),
           );
           return {...sent, selection, inventory: {...found, ...plannedInventory(selection)}};
         }),

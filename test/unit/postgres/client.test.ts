@@ -14,10 +14,38 @@ function message(type: string, body: Buffer | string): Buffer {
   return Buffer.concat([head, content]);
 }
 
-/** The answer to a query for the backend's process id: no row of its own, as the server gave the client no key either. */
-const pidAnswer = Buffer.concat([
-  message('T', Buffer.concat([Buffer.from('\0\x01pid\0'), Buffer.alloc(18)])),
-  message('D', '\0\x01\0\0\0\x010'),
+/** What the program asks of each session; the server gave the client no key either. */
+const row = {
+  pid: '0',
+  started: '2026-11-22T03:10:00.000001Z',
+  seen: '2026-11-22T03:10:05.000001Z',
+  address: '127.0.0.1',
+  port: '5432',
+  is_standby: 'false',
+  is_read_only: 'off',
+};
+
+const counted = (parts: readonly Buffer[]): Buffer => {
+  const count = Buffer.alloc(2);
+  count.writeInt16BE(parts.length);
+  return Buffer.concat([count, ...parts]);
+};
+
+const rowAnswer = Buffer.concat([
+  message(
+    'T',
+    counted(Object.keys(row).map((name) => Buffer.concat([Buffer.from(`${name}\0`), Buffer.alloc(18)]))),
+  ),
+  message(
+    'D',
+    counted(
+      Object.values(row).map((value) => {
+        const length = Buffer.alloc(4);
+        length.writeInt32BE(value.length);
+        return Buffer.concat([length, Buffer.from(value)]);
+      }),
+    ),
+  ),
   message('C', 'SELECT 1\0'),
   message('Z', 'I'),
 ]);
@@ -62,7 +90,7 @@ it('ends a session whose server no longer closes the connection', async () => {
     socket.on('error', () => undefined);
     socket.once('data', () => socket.write(Buffer.concat([message('R', Buffer.alloc(4)), ready])));
     socket.on('data', (data) => {
-      if (data.toString('latin1', 0, 1) === 'Q') socket.write(pidAnswer);
+      if (data.toString('latin1', 0, 1) === 'Q') socket.write(rowAnswer);
     });
     socket.once('end', () => vi.runAllTimers()); // the farewell, to which there is no answer
   });

@@ -91,6 +91,9 @@ describe('parseConnectionUrl', () => {
     ['postgresql://u:secret@h:65536/d', 'its port'],
     ['postgresql://u:secret@::1:5432/d', 'its port'],
     ['postgresql://u:secret@a,b/d', 'several hosts'],
+    ['postgresql://u:secret@/d?host=a,b&target_session_attrs=read-write', 'several hosts'],
+    ['postgresql://u:secret@h/d?hostaddr=10.0.0.1,10.0.0.2', 'several hosts'],
+    ['postgresql://u:secret@h/d?port=1,2', 'several hosts'],
     ['postgresql://u:secret%zz@h/d', 'its password has a "%"'],
     ['postgresql://u:secret%00@h/d', 'its password contains a NUL'],
     ['postgresql://u:secret@h/d?sslmode=verify', 'its sslmode is none of'],
@@ -147,6 +150,14 @@ describe('libpqEnvironment', () => {
     });
   });
 
+  it('carries settings for the session from the URL, and more behind them', () => {
+    const connection = parse('postgresql://u@h/d?options=-c%20work_mem%3D8MB');
+    expect(libpqEnvironment(connection)).toMatchObject({PGOPTIONS: '-c work_mem=8MB'});
+    expect(libpqEnvironment(connection, {PGOPTIONS: '-c bytea_output=hex'})).toMatchObject({
+      PGOPTIONS: '-c work_mem=8MB -c bytea_output=hex',
+    });
+  });
+
   it('leaves the password out when there is none, so that libpq reads its password file', () => {
     expect(libpqEnvironment(parse('postgresql://u@h/d'))).not.toHaveProperty('PGPASSWORD');
   });
@@ -164,6 +175,14 @@ describe('resolveConnection', () => {
       },
     }).settings;
   const [direct, pooled] = ['postgresql://u@direct/d', 'postgresql://u@pooled:6543/d'];
+
+  it.each<Record<string, string>>([
+    {PGHOST: 'a,b'},
+    {PGHOST: 'a', PGPORT: '1,2'},
+    {PGHOST: 'a', PGHOSTADDR: '10.0.0.1,10.0.0.2'},
+  ])('refuses several hosts in the variables: %o', (environment) => {
+    expect(() => resolveConnection(settings({environment}))).toThrow(/several/);
+  });
 
   it('prefers --database-url, then DIRECT_URL, then DATABASE_URL of the strongest source', () => {
     const both = {environment: {DATABASE_URL: pooled, DIRECT_URL: direct}};
