@@ -247,7 +247,7 @@ const member = (catalog: string, oid: string): string =>
        AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e')`;
 
 const named = (oid: string): string =>
-  `(SELECT pg_catalog.json_build_object('schema', n.nspname, 'signature', p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')')
+  `(SELECT pg_catalog.json_build_object('schema', n.nspname, 'signature', p.proname || '(' || coalesce(pg_catalog.pg_get_function_identity_arguments(p.oid), '') || ')')
       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = ${oid})`;
 
 const list = (fields: string, from: string): string =>
@@ -297,7 +297,7 @@ SELECT pg_catalog.json_build_object(
     'pg_catalog.pg_roles r',
   )},
   'schemas', ${list(
-    `'name', n.nspname, 'owner', pg_catalog.pg_get_userbyid(n.nspowner), 'mayCreate', pg_catalog.has_schema_privilege(n.oid, 'CREATE'),
+    `'name', n.nspname, 'owner', pg_catalog.pg_get_userbyid(n.nspowner), 'mayCreate', coalesce(pg_catalog.has_schema_privilege(n.oid, 'CREATE'), false),
      'hasTables', EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')),
      'extension', ${member('pg_namespace', 'n.oid')}`,
     `pg_catalog.pg_namespace n WHERE ${isUsers}`,
@@ -308,8 +308,8 @@ SELECT pg_catalog.json_build_object(
         OR NOT EXISTS (SELECT FROM member_of m WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND m.objid = c.oid),
      'isVisible', ${isVisibleSql('$1::text[]')},
      'referencedFrom', coalesce(f.schemas, '[]'),
-     'isReadable', pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-        AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END`,
+     'isReadable', coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+        AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END, true)`,
     `pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN referenced f ON f.confrelid = c.oid
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.relpersistence <> 't' AND ${isUsers}`,
   )},
@@ -324,7 +324,7 @@ SELECT pg_catalog.json_build_object(
     'pg_catalog.pg_event_trigger t',
   )},
   'functions', ${list(
-    `'schema', n.nspname, 'signature', p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
+    `'schema', n.nspname, 'signature', p.proname || '(' || coalesce(pg_catalog.pg_get_function_identity_arguments(p.oid), '') || ')',
      'owner', pg_catalog.pg_get_userbyid(p.proowner), 'extension', ${member('pg_proc', 'p.oid')}`,
     `pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ${isUsers}`,
   )},
