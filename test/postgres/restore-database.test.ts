@@ -159,6 +159,17 @@ describe('restore into an existing database', () => {
     expect(await textOf(target.url)).toBe(sourceText);
   });
 
+  it.each(['all.dump', 'all.sql.gz'])('makes everything anew over itself from %s', async (file) => {
+    const target = await createTempDatabase('template0');
+    made.push(target.name);
+    await restore({backupFile: file}, target.url);
+    await target.run(`DELETE FROM public.plain; ALTER TABLE public.plain ADD UNIQUE (note)`);
+    const {way, commands} = await restore({backupFile: file, clean: true}, target.url);
+    expect(way).toBe('clean');
+    expect(commands).toHaveLength(file === 'all.dump' ? 1 : 0);
+    expect(await textOf(target.url)).toBe(sourceText);
+  });
+
   it('refuses one that holds something', async () => {
     const target = await createTempDatabase('template0');
     made.push(target.name);

@@ -66,7 +66,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     restoreDatabase(contextOf(connection), request);
   const asAdmin = (sql: string) => withSession(server.admin(), (session) => session.client.query(sql));
 
-  it.each(['custom', 'directory'] as const)(
+  it.each(['custom', 'directory', 'sql'] as const)(
     'leaves no fact different, and opens no right, when it is restored over itself after damage, from %s',
     async (format) => {
       const backupFile = await backUp(format);
@@ -94,7 +94,9 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     );
     const preview = await restore({backupFile, clean: true, dryRun: true});
     expect(preview.notes.join('\n')).toMatch(/event triggers?|which the target has already/);
-    expect(preview.notes.join('\n')).toMatch(/missing ones are added, present ones stay \(.*auth\.users 12/);
+    expect(preview.notes.join('\n')).toMatch(/present ones stay \(.*auth\.users 1 missing, 11 there/);
+    expect(preview.wouldLose).toEqual([]);
+    expect(preview.schemaDifferences).toEqual([]);
     const {notes} = await restore({backupFile, clean: true});
     expect(notes.join('\n')).toMatch(/auth\.users 1 added, 11 there/);
     expect(await extensions()).toEqual(earlier);
@@ -234,6 +236,54 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       expect(backup).toContain(context === first ? 'abcdefghijkl' : 'mnopqrstuvwx');
     }
   });
+
+  it.each(['sql'] as const)(
+    'brings a new project the definitions alone, then the rows alone, from %s',
+    async (format) => {
+      await emptyProject();
+      const backupFile = await backUp(format);
+      await restore({backupFile, schemaOnly: true}, fresh.project);
+      const {notes} = await restore({backupFile, dataOnly: true}, fresh.project);
+      expect(notes.join('\n')).toMatch(/auth\.users 12 added, 0 there/);
+      await withSession(fresh.project, (session) =>
+        session.query('REFRESH MATERIALIZED VIEW app.room_activity'),
+      );
+      expect(differences(withoutTied(before), withoutTied(await databaseFacts(fresh.admin())))).toEqual([]);
+    },
+  );
+
+  it('adds the rows of chosen tables to those that were emptied, in place', async () => {
+    const backupFile = await backUp('custom');
+    await asAdmin(`TRUNCATE public.payments, public.messages, public.room_members, public.rooms;
+      SET session_replication_role = replica; DELETE FROM auth.users WHERE email = 'member3@club.example'`);
+    await restore({
+      backupFile,
+      dataOnly: true,
+      includeTables: ['rooms', 'room_members', 'messages', 'payments', 'auth.users', 'auth.identities'],
+    });
+    expect(differences(before, await databaseFacts(server.admin()))).toEqual([]);
+  });
+
+  it.each(['custom'] as const)(
+    'brings a new project, and a new database, chosen tables with what they need, from %s',
+    async (format) => {
+      await emptyProject();
+      const backupFile = await backUp(format);
+      const includeTables = ['public.profiles', 'public.payments', 'app.settings'];
+      const {notCompared} = await restore({backupFile, includeTables}, fresh.project);
+      expect(notCompared.join('\n')).toMatch(/fk constraint public.payments payments_user_id_fkey/);
+      await restore({backupFile, includeTables, createDb: true, targetDb: 'part'}, fresh.project);
+      const rows = before.filter((line) =>
+        /^rows \| (?:public\.p(?:rofiles|ayments)|app\.settings) /.test(line),
+      );
+      expect(rows).toHaveLength(3);
+      for (const admin of [fresh.admin(), fresh.admin('part')])
+        expect(await databaseFacts(admin)).toEqual(expect.arrayContaining(rows));
+      await withSession(fresh.admin('template1'), (session) =>
+        session.query('DROP DATABASE part WITH (FORCE)'),
+      );
+    },
+  );
 
   it('restores beside itself on the same server, without what only the platform may make', async () => {
     const backupFile = await backUp('custom');

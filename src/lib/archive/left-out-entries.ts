@@ -18,6 +18,8 @@ export interface LeftOutEntries {
   readonly whyListed: (listed: string) => string | undefined;
   /** How many entries are not restored for each reason. */
   readonly counts: ReadonlyMap<string, number>;
+  /** How many entries are restored. */
+  readonly restored: number;
 }
 
 /**
@@ -36,6 +38,7 @@ export function leaveOut(
     if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
   return {
     counts,
+    restored: [...reasons.values()].filter((reason) => reason === undefined).length,
     why: (entry) => (reasons.has(keyOf(entry)) ? reasons.get(keyOf(entry)) : whyOther(entry)),
     whyListed: (listed) => {
       // Names are unquoted and may have spaces; the owner stands last. The longest known entry is meant.

@@ -148,6 +148,7 @@ const qualified = new RegExp(String.raw`(${part})\.(${part})`, 'g');
 export function dependenciesByName(definitions: readonly DumpDefinition[]): Dependencies {
   const byName = new Map<string, number[]>();
   const schemas = new Map<string, number>();
+  const homes = new Map<number, string>();
   const extensionsByName = new Map<string, number>();
   const extensions = new Map<string, number[]>();
   const add = <K>(map: Map<K, number[]>, key: K, index: number): void => {
@@ -158,6 +159,7 @@ export function dependenciesByName(definitions: readonly DumpDefinition[]): Depe
     else if (type === 'EXTENSION') {
       extensionsByName.set(name, index);
       const where = readIdentifier(/ WITH SCHEMA (.*);$/.exec(statements[0] ?? '')?.[1] ?? '', 0)?.name ?? '';
+      homes.set(index, where);
       // What is named there is PostgreSQL's own, whatever extension says that it is installed there.
       if (where !== 'pg_catalog') add(extensions, where, index);
     } else if (namedTypes.has(type)) add(byName, keyOf({schema, name: name.replace(/\(.*$/s, '')}), index);
@@ -165,7 +167,7 @@ export function dependenciesByName(definitions: readonly DumpDefinition[]): Depe
   const needs = new Map<number, readonly number[]>();
   definitions.forEach(({type, schema, name: own, statements}, index) => {
     const found = new Set<number>();
-    const schemaAt = schemas.get(schema);
+    const schemaAt = schemas.get(homes.get(index) ?? schema);
     if (schemaAt !== undefined) found.add(schemaAt);
     const commented =
       type === 'COMMENT' && own.startsWith('EXTENSION ')

@@ -6,6 +6,7 @@ import type {Session} from './client.js';
 import {jsonText, parseRows, pgBoolean} from './inspect-database.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from './quote.js';
 import {isJobTable, scheduleJobs} from './schedule-jobs.js';
+import {setTriggers, silenceTriggers} from './silence-triggers.js';
 
 export interface AddedRows {
   /** "auth.users" */
@@ -76,6 +77,7 @@ const factsRow = z.object({
       z.object({schema: z.string(), name: z.string(), columns: z.array(z.tuple([z.string(), z.string()]))}),
     ),
   ),
+  refers_to_itself: pgBoolean,
   sequences: jsonText(z.array(z.object({sequence: z.string(), column: z.string()}))),
 });
 type Facts = z.infer<typeof factsRow>;
@@ -90,6 +92,7 @@ const factsSql = `
                 JOIN pg_catalog.pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.other))), '[]')
             FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
            WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid) AS references,
+         EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.confrelid = c.oid) AS refers_to_itself,
          (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('sequence', pg_catalog.format('%I.%I', sn.nspname, s.relname), 'column', a.attname)), '[]')
             FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
             JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
@@ -104,6 +107,7 @@ async function add(
   arrived: readonly Arrived[],
   source: string | undefined,
 ): Promise<AddedRows[]> {
+  if (arrived.length === 0) return [];
   const facts = new Map(
     parseRows(
       factsRow,
@@ -115,8 +119,13 @@ async function add(
     ).map((row) => [row.place, row]),
   );
   const results: AddedRows[] = [];
+  const isSilent = await silenceTriggers(session);
   for (const one of parentsFirst(arrived, facts)) {
     const {table, temporary} = one;
+    const fact = facts.get(temporary);
+    // Without triggers nothing checks foreign keys; those to other tables are conditions of the statement. A trigger of pg_cron's starts a job.
+    const needsTriggers = fact?.refers_to_itself === true || isJobTable(table);
+    if (isSilent) await setTriggers(session, needsTriggers ? 'origin' : 'replica');
     if (isJobTable(table)) {
       const {added, refused} = await scheduleJobs(session, temporary, source);
       results.push({
@@ -127,10 +136,10 @@ async function add(
       });
       continue;
     }
-    const fact = facts.get(temporary);
     const added = fact?.may_insert === true ? await insert(session, one, fact) : 0;
     results.push({table: `${table.schema}.${table.name}`, added, kept: table.rows - added});
   }
+  if (isSilent) await setTriggers(session, 'DEFAULT');
   return results.sort((a, b) => (a.table < b.table ? -1 : 1));
 }
 

@@ -4,19 +4,11 @@ import type {DetectedDump} from '../archive/detect-format.js';
 import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {countOf} from '../format.js';
-import {type NamedTable, quoteIdentifier} from './quote.js';
-
-/** Objects of the dump that exist before it is loaded. */
-export interface Prepared {
-  readonly schemas: readonly string[];
-  readonly extensions: readonly string[];
-}
+import type {NamedTable} from './quote.js';
 
 export interface EntrySelection {
   readonly isSuperuser: boolean;
   readonly dump: Pick<DetectedDump, 'dumpMajor' | 'format'>;
-  /** What was created before. */
-  readonly prepared?: Prepared | undefined;
   /** What else is not restored. */
   readonly leftOut?: LeftOutEntries | undefined;
   /** All tables of the dump, to tell apart names that begin alike. */
@@ -44,14 +36,11 @@ function keepsPublicSchema({dump, isSuperuser}: Pick<EntrySelection, 'dump' | 'i
 /** Why `selectEntries`, and what does the same for plain dumps, leave a definition out; undefined where they do not. */
 export function whyLeftOut(
   definition: DumpSection,
-  selection: Pick<EntrySelection, 'dump' | 'isSuperuser' | 'prepared' | 'leftOut'>,
+  selection: Pick<EntrySelection, 'dump' | 'isSuperuser' | 'leftOut'>,
 ): string | undefined {
   const {type, name} = definition;
   const chosen = selection.leftOut?.why(definition);
   if (chosen !== undefined) return chosen;
-  const why =
-    selection.prepared && whyNotByRole(`${type} ${name} `, selection.prepared, selection.isSuperuser);
-  if (why !== undefined) return why;
   const isOwnersOnly =
     type === 'COMMENT' && !selection.isSuperuser && /^(?:SCHEMA public|EXTENSION "?plpgsql"?)$/.test(name);
   const isPublic = type === 'SCHEMA' && name === 'public' && !keepsPublicSchema(selection);
@@ -78,20 +67,14 @@ export function selectEntries(
       left.push(`left out, the target has its own: ${line.replace(/^\d+; \d+ \d+ /, '')}`);
       return false;
     }
-    // "COMMENT - EVENT TRIGGER name owner": neither has a schema.
-    const object = line.replace(/^\d+; \d+ \d+ /, '').replace(' - ', ' ');
-    const chosen = selection.leftOut?.whyListed(line.replace(/^\d+; \d+ \d+ /, ''));
+    const listed = line.replace(/^\d+; \d+ \d+ /, '');
+    const chosen = selection.leftOut?.whyListed(listed);
     if (chosen !== undefined) {
       counts.set(chosen, (counts.get(chosen) ?? 0) + 1);
       return false;
     }
-    const why = selection.prepared && whyNotByRole(object, selection.prepared, selection.isSuperuser);
-    if (why !== undefined) {
-      left.push(`left out, ${why}: ${object}`);
-      return false;
-    }
     if (selection.onlyTables.length === 0) return true;
-    if (selection.selected) return selection.selected.has(line.replace(/^\d+; \d+ \d+ /, ''));
+    if (selection.selected) return selection.selected.has(listed);
     const table = tableOf(line);
     return selection.onlyTables.some(
       (wanted) => wanted.schema === table?.schema && wanted.name === table.name,
@@ -99,27 +82,6 @@ export function selectEntries(
   });
   for (const [why, count] of counts) left.push(`left out, ${why}: ${countOf(count, 'object')}`);
   return {entries, left};
-}
-
-/** Nothing else in a dump depends on these, so a role without rights can restore the rest. */
-const superusersOnly = /^(?:COMMENT )?(?:EVENT TRIGGER|SUBSCRIPTION(?: TABLE)?) /;
-
-/**
- * Why the role does not restore an object itself; undefined where it does.
- * @param object type and name, with a space behind each
- */
-export function whyNotByRole(
-  object: string,
-  {schemas, extensions}: Prepared,
-  isSuperuser: boolean,
-): string | undefined {
-  if (!isSuperuser && superusersOnly.test(object)) return 'which only a superuser may create';
-  const isPrepared =
-    schemas.some((name) => object.startsWith(`SCHEMA ${name} `)) ||
-    extensions.some((name) =>
-      [name, quoteIdentifier(name)].some((form) => object.startsWith(`COMMENT EXTENSION ${form} `)),
-    );
-  return isPrepared ? 'which were created before' : undefined;
 }
 
 /**

@@ -27,9 +27,7 @@ export interface NeedsCheck {
   /** Neither owners nor grants are restored. */
   readonly isWithoutOwners?: boolean;
   /** What is not restored, and needs nothing. */
-  readonly leftOut?: LeftOutEntries | undefined;
-  /** Extensions that the restore goes without. */
-  readonly without?: readonly string[];
+  readonly leftOut: LeftOutEntries;
   /** Where chosen tables are restored: what comes with them. */
   readonly selection?: TableSelection | null;
   /** Whether missing roles may be made. */
@@ -54,9 +52,10 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   const isWithout = check.isWithoutOwners === true;
   const options = {noOwner: isWithout, noAcl: isWithout};
   if (request.dataOnly === true) return {limits: noLimits, hasOtherOwners: false, options};
-  const all = check.leftOut
-    ? await needsOfKept(check, check.leftOut, context.signal)
-    : await readDumpNeeds(check.source, check.pgRestore, context.signal);
+  const all =
+    check.leftOut.counts.size > 0
+      ? await needsOfKept(check, context.signal)
+      : await readDumpNeeds(check.source, check.pgRestore, context.signal);
   // Of chosen tables neither rights nor policies are restored.
   const isPart = (request.includeTables?.length ?? 0) > 0;
   const chosen = check.selection?.chosen ?? [];
@@ -145,19 +144,20 @@ async function askServer(session: Session, check: NeedsCheck, needs: NeededHere)
     policyRoles: await ask(policyRoles),
     extensions: await findMissingExtensions(
       session,
-      needs.extensions.filter((name) => check.without?.includes(name) !== true),
+      needs.extensions.filter(
+        (name) => check.leftOut.why({type: 'EXTENSION', schema: '-', name}) === undefined,
+      ),
     ),
   };
 }
 
 async function needsOfKept(
-  {source, pgRestore}: NeedsCheck,
-  {why}: LeftOutEntries,
+  {source, pgRestore, leftOut}: NeedsCheck,
   signal: AbortSignal,
 ): Promise<DumpNeeds> {
   const {read, needs} = collectDumpNeeds();
   for (const definition of await readDumpDefinitions(source, pgRestore, signal)) {
-    if (why(definition) !== undefined) continue;
+    if (leftOut.why(definition) !== undefined || definition.type.startsWith('DATABASE')) continue;
     for (const statement of [...definition.statements, definition.ownerStatement ?? ''])
       for (const line of statement.split('\n')) read(line);
   }
@@ -173,7 +173,7 @@ async function requireKeptCode(
   const allowed = new Set(request.allowOwnerChange ?? []);
   if (!isLimited(limits) || allowed.has('all')) return;
   const definitions = selection?.chosen ?? (await readDumpDefinitions(source, pgRestore, context.signal));
-  const kept = definitions.filter((definition) => leftOut?.why(definition) === undefined);
+  const kept = definitions.filter((definition) => leftOut.why(definition) === undefined);
   const changed = findOwnedCode(kept).filter(
     ({name, owner}) =>
       !keepsOwner(limits, owner) && !allowed.has(name) && !allowed.has(name.replace(/\(.*/s, '')),

@@ -102,11 +102,10 @@ export function limitsOf(
     options,
     dump,
     isSuperuser,
-    prepared,
     leftOut,
     limits,
     me,
-  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'prepared' | 'leftOut' | 'limits' | 'me'>,
+  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'leftOut' | 'limits' | 'me'>,
   seesAll = isSuperuser,
 ): ComparisonLimits {
   const isPublic = (definition: DumpDefinition): boolean =>
@@ -132,7 +131,7 @@ export function limitsOf(
       (definition.type === 'DEFAULT ACL' && !keepsOwner(limits, definition.owner)
         ? 'default privileges of roles that this role may not act for'
         : undefined) ??
-      whyLeftOut(definition, {dump, isSuperuser, prepared, leftOut}) ??
+      whyLeftOut(definition, {dump, isSuperuser, leftOut}) ??
       // It stands in a dump for its owner alone.
       (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??
       (definition.type === 'USER MAPPING' && !seesAll ? 'whose options this role cannot read' : undefined),

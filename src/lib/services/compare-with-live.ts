@@ -10,10 +10,11 @@ import {openPlainDump} from '../archive/open-plain-dump.js';
 import {createRowBuckets, type RowBuckets, type RowDifferences, type Side} from '../archive/row-buckets.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
+import {selectEntries} from '../postgres/archive-list.js';
 import {copyOut} from '../postgres/copy-out.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {inspectColumns, type TableColumns} from '../postgres/inspect-columns.js';
-import {streamArchive} from '../postgres/pg-restore.js';
+import {listArchive, streamArchive} from '../postgres/pg-restore.js';
 import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
 import {type ProvenSource, readingOptions} from './restore-source.js';
 import {withTemporaryFolder} from '../temporary-folder.js';
@@ -42,16 +43,21 @@ export interface LiveComparison {
   readonly migrations: {readonly onlyLive: readonly string[]; readonly onlyBackup: readonly string[]};
 }
 
-export interface ComparisonInput {
-  readonly source: ProvenSource;
-  /** The tables that the restore makes or fills, with the rows that they have afterwards. */
-  readonly tables: readonly DumpedTable[];
-  /** Whether it makes tables without their rows. */
-  readonly isWithoutRows: boolean;
+interface RowSources {
+  readonly source: Pick<ProvenSource, 'dump' | 'encoding' | 'tables'>;
   readonly pgRestore: Tool | null;
   readonly target: Connection;
-  readonly hasDetails: boolean;
   readonly signal: AbortSignal;
+}
+
+export interface ComparisonInput extends RowSources {
+  /** The tables that the restore makes or fills, with the rows that they have afterwards. */
+  readonly tables: readonly DumpedTable[];
+  /** Whether the restore leaves a table of the target alone: then nothing is lost of it. */
+  readonly isLeftAlone: (table: Named) => boolean;
+  /** Whether it makes tables without their rows. */
+  readonly isWithoutRows: boolean;
+  readonly hasDetails: boolean;
 }
 
 /** Keys of one kind that a table lists at most. */
@@ -66,7 +72,8 @@ export async function compareWithLive(input: ComparisonInput): Promise<LiveCompa
   const {tables, isWithoutRows, target, signal} = input;
   const chosen = new Set(tables.map(keyOf));
   const isChosen = (table: Named): boolean => chosen.has(keyOf(table));
-  const live = await withSession(target, inspectColumns, {signal});
+  const found = await withSession(target, inspectColumns, {signal});
+  const live = found.filter((table) => !input.isLeftAlone(table));
   const {losses, migrations} = isWithoutRows
     ? {losses: await countRows(target, live.filter(isChosen), signal), migrations: noMigrations}
     : await compareRows(input, await findUnequal(target, pairTables(live, tables), signal));
@@ -85,6 +92,20 @@ export async function compareWithLive(input: ComparisonInput): Promise<LiveCompa
     schemaDifferences: describeSchema(live, tables),
     migrations,
   };
+}
+
+/** How many rows of each table, "schema.name", the backup has and the target lacks, by their keys; tables of extensions are not counted. */
+export async function countMissingRows(
+  sources: RowSources,
+  tables: readonly DumpedTable[],
+): Promise<ReadonlyMap<string, number>> {
+  const {target, signal} = sources;
+  const live = await withSession(target, inspectColumns, {signal});
+  const pairs = await findUnequal(target, pairTables(live, tables), signal);
+  const {losses} = await compareRows({...sources, hasDetails: false}, pairs);
+  const counts = new Map(pairTables(live, tables).map(({dumped}) => [nameOf(dumped), 0]));
+  for (const {table, onlyBackup} of losses) counts.set(table, onlyBackup);
+  return counts;
 }
 
 const noMigrations = {onlyLive: [], onlyBackup: []};
@@ -234,7 +255,7 @@ interface SidePositions {
 }
 
 async function compareRows(
-  input: ComparisonInput,
+  input: RowSources & Pick<ComparisonInput, 'hasDetails'>,
   pairs: readonly Pair[],
 ): Promise<{losses: TableLoss[]; migrations: LiveComparison['migrations']}> {
   const onlyLive: string[] = [];
@@ -271,7 +292,7 @@ async function compareRows(
   });
 }
 
-async function readBackupRows(input: ComparisonInput, tables: readonly TableComparison[]): Promise<void> {
+async function readBackupRows(input: RowSources, tables: readonly TableComparison[]): Promise<void> {
   const byName = new Map(tables.map((table) => [keyOf(table.pair.dumped), table]));
   let current: TableComparison | undefined;
   let previous: TableComparison[] = [];
@@ -293,8 +314,11 @@ async function readBackupRows(input: ComparisonInput, tables: readonly TableComp
     }
   };
   if (!input.pgRestore) return read(openPlainDump(input.source.dump));
-  const options = {...readingOptions, dataOnly: true};
-  await streamArchive(input.pgRestore, input.source.dump, options, read, input.signal);
+  const {source, pgRestore, signal} = input;
+  const lines = await listArchive(pgRestore, source.dump, source.encoding, signal);
+  const onlyTables = tables.map(({pair}) => pair.dumped);
+  const {entries} = selectEntries(lines, {...source, isSuperuser: true, onlyTables});
+  await streamArchive(pgRestore, source.dump, {...readingOptions, dataOnly: true}, read, signal, entries);
 }
 
 async function readLiveRows(

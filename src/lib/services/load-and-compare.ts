@@ -130,7 +130,7 @@ function expectedState(
   source: RestorePlan['source'],
 ): DumpState {
   if (options.schemaOnly) return {sequences: [], refreshedViews: []};
-  const isKept = (type: string) => (one: ObjectName) => leftOut?.why({type, ...one}) === undefined;
+  const isKept = (type: string) => (one: ObjectName) => leftOut.why({type, ...one}) === undefined;
   if (!selected)
     return {
       sequences: source.sequences.filter(isKept('SEQUENCE SET')),
@@ -144,11 +144,11 @@ function expectedState(
 
 /** The tables of the dump that the restore fills, with the rows they must have afterwards. */
 export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables'] {
-  const {onlyTables, options, leftOut, managed = []} = plan.load;
+  const {onlyTables, options, leftOut, managed} = plan.load;
   const chosen = plan.source.tables.filter(
     (table) =>
       !managed.includes(table) &&
-      leftOut?.why({...table, type: 'TABLE DATA'}) === undefined &&
+      leftOut.why({...table, type: 'TABLE DATA'}) === undefined &&
       (onlyTables.length === 0 ||
         onlyTables.some(({schema, name}) => schema === table.schema && name === table.name)),
   );

@@ -14,6 +14,7 @@ import {type Connection, toolsName} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
 import {addManagedRows, type AddedRows} from '../postgres/add-managed-rows.js';
 import {suspendDefaultPrivileges} from '../postgres/default-privileges.js';
+import {findInheritedConstraints} from '../postgres/inherited-constraints.js';
 import {lendSchemas} from '../postgres/lend-schemas.js';
 import {
   archivePath,
@@ -48,8 +49,10 @@ export interface DumpLoad extends RestoredParts {
   readonly tables: readonly NamedTable[];
   /** What the names in it are encoded in, as PostgreSQL names it. */
   readonly encoding: string;
+  /** Statements in front of a plain dump that drop what it makes anew. */
+  readonly drops?: Buffer | undefined;
   /** Tables of the platform's that rows are added to, in one transaction. */
-  readonly managed?: readonly DumpedTable[] | undefined;
+  readonly managed: readonly DumpedTable[];
   /** Name of the database that the dump is of. */
   readonly sourceDatabase?: string | undefined;
   /** Where rows alone are loaded, in one transaction. */
@@ -111,7 +114,7 @@ export async function loadDump(
   if (!pgRestore && load.keyOrder) await loadPlainRows(load, load.keyOrder, gathered, signal);
   else if (!pgRestore) {
     await inSession(load, signal, (session) => {
-      const sql = openPlainDump(load.dump, (bytes) => onProgress(bytes, 'bytes'));
+      const sql = plainDump(load, (bytes) => onProgress(bytes, 'bytes'));
       return withBuiltInDefaults(load, session, everything(load, gathered), (edit) =>
         runStatements(load, session, sql, edit, {...gathered, onTable: () => undefined}, signal),
       );
@@ -132,6 +135,11 @@ export async function loadDump(
     else await loadDirectly(archive, load.options, entries);
   }
   return {notes: [...gathered.notes], errors: gathered.errors};
+}
+
+async function* plainDump({dump, drops}: DumpLoad, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
+  if (drops) yield drops;
+  yield* openPlainDump(dump, onBytes) as AsyncIterable<Buffer>;
 }
 
 interface ArchiveLoad {
@@ -180,14 +188,22 @@ async function loadDirectly(
   gathered.errors.push(...collected.errors);
 }
 
-/** pg_restore writes the rows in the order of the list that it is given. */
+/** pg_restore writes the rows in the order of the list that it is given: first what rows of the user's may refer to in the platform's tables. */
 async function loadArchiveRows(archive: ArchiveLoad, order: KeyOrder): Promise<void> {
   const {load, entries, gathered, signal} = archive;
-  const list = orderEntries(entries, load.tables, startQueue(order));
+  const edit = everything(load, gathered);
+  const {entries: first} = selectEntries(entries, {...load, onlyTables: load.managed});
+  const rest = {...archive, load: {...load, managed: []}};
+  const list = orderEntries(
+    entries.filter((entry) => load.managed.length === 0 || !first.includes(entry)),
+    load.tables,
+    startQueue(order),
+  );
   await inSession(load, signal, (session) =>
-    inKeyOrder(session, order, () =>
-      runScript(archive, session, load.options, list, everything(load, gathered)),
-    ),
+    inKeyOrder(session, order, async () => {
+      if (load.managed.length > 0) await runScript(archive, session, load.options, first, edit);
+      await runScript(rest, session, load.options, list, edit);
+    }),
   );
 }
 
@@ -203,7 +219,12 @@ async function loadPlainRows(
   const now: Edit = (statement) => (isInPass(queue, statement) ? edit(statement) : null);
   await inSession(load, signal, (session) =>
     inKeyOrder(session, order, async () => {
-      do await runStatements(load, session, openPlainDump(load.dump), now, gathered, signal);
+      if (load.managed.length > 0) {
+        const settings: Edit = ({section, rows, sql}) => (section === null && !rows ? sql : null);
+        await runStatements(load, session, openPlainDump(load.dump), settings, gathered, signal);
+      }
+      const rest = {...load, managed: []};
+      do await runStatements(rest, session, openPlainDump(load.dump), now, gathered, signal);
       while (queue.next());
     }),
   );
@@ -294,26 +315,40 @@ async function runStatements(
   signal: AbortSignal,
 ): Promise<void> {
   const lent = lendSchemas(session);
-  const managed = load.managed ? addManagedRows(session, load.managed, load.sourceDatabase) : undefined;
+  const tables = load.options.schemaOnly ? [] : load.managed;
+  const managed = addManagedRows(session, tables, load.sourceDatabase);
+  const isInherited = load.options.isCleaning ? await findInheritedConstraints(session) : () => false;
   const skipped = await runDumpScript({
     session,
     sql,
     edit: async (statement) => {
-      const instead = await managed?.before(statement);
+      const instead = await managed.before(statement);
       if (instead !== undefined) return instead;
+      if (isInherited(statement)) return null;
       const edited = edit(statement);
       if (edited !== null && !load.isSuperuser) await lent.before(statement);
+      if (load.drops) await dropLargeObject(session, statement);
       return edited;
     },
     skipsErrors: !load.options.stopsOnError,
     onRows: onTable,
     signal,
   });
-  const added = (await managed?.finish()) ?? [];
+  const added = await managed.finish();
   if (added.length > 0) notes.add(`rows of the platform's tables: ${added.map(describeAdded).join('; ')}`);
   for (const line of added.flatMap(({refused = []}) => refused)) notes.add(line);
   await lent.takeBack();
   errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
+}
+
+/** Definitions alone do not list large objects. */
+async function dropLargeObject(session: Session, {sql}: DumpStatement): Promise<void> {
+  const oid = /^SELECT pg_catalog\.lo_create\('(\d+)'\);$/.exec(sql)?.[1];
+  if (oid === undefined) return;
+  await session.query(
+    'SELECT pg_catalog.lo_unlink(l.oid) FROM pg_catalog.pg_largeobject_metadata l WHERE l.oid = $1::pg_catalog.oid',
+    [oid],
+  );
 }
 
 function describeAdded({table, added, kept}: AddedRows): string {
@@ -374,9 +409,9 @@ function asScript(options: PgRestoreOptions): PgRestoreOptions {
  */
 export function loadCommands(load: DumpLoad): string[] {
   const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
-  const isPart = schemaOnly || dataOnly || load.onlyTables.length > 0;
+  const isPart = schemaOnly || dataOnly || load.options.isCleaning || load.onlyTables.length > 0;
   // Neither does pg_restore take with a table what it needs.
-  if (load.selected || load.leftOut) return [];
+  if (load.selected || load.leftOut.counts.size > 0) return [];
   if (load.keyOrder && !load.keyOrder.isAnyOrder) return [];
   if (isLimited(load.limits) || (load.dump.format === 'sql' && (isPart || !stopsOnError))) return [];
   const {host, port, user, database} = load.target;

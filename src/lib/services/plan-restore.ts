@@ -1,7 +1,6 @@
 /** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
 import {listDefinitions} from '../archive/compare-definitions.js';
 import type {DumpedTable} from '../archive/dump-contents.js';
-import {dataEntries, leaveOut, type LeftOutEntries} from '../archive/left-out-entries.js';
 import {namesOfSelection, type TableSelection} from '../archive/select-tables.js';
 import {AppError} from '../errors.js';
 import {countOf} from '../format.js';
@@ -13,6 +12,7 @@ import {findTool, type Tool} from '../postgres/find-tools.js';
 import {inspectIdentity} from '../postgres/inspect-database.js';
 import {findFilledTables, findMissingColumns, findMissingTables} from '../postgres/inspect-rows.js';
 import {
+  findMissingExtensions,
   findUninstallableExtensions,
   countObjects,
   databaseExists,
@@ -30,19 +30,17 @@ import {isSystemDatabase} from '../backups/replacing-flags.js';
 import {estimateRestoredSize} from '../backups/restored-size.js';
 import type {RunContext} from '../run-context.js';
 import {checkNeeds} from './check-needs.js';
+import {countMissingRows} from './compare-with-live.js';
 import {requireServerDisk} from './check-server-disk.js';
 import {type CarriedOver, checkSwap, type PresentDatabase} from './check-swap.js';
-import {leaveOutExtensions} from './leave-out-extensions.js';
-import {leaveOutPlatform, reasons} from './leave-out-platform.js';
 import {type KeyOrder, planKeyOrder} from './key-order.js';
 import {type DumpLoad, loadCommands} from './load-dump.js';
-import {describeRoles} from './plan-roles.js';
 import {checkContent, checkRestoreRequest, type RestoreRequest} from './restore-request.js';
+import {decideWhatToRestore} from './what-to-restore.js';
 import {findMaintenance} from './find-maintenance.js';
 import {
   findRestoreSource,
   proveSource,
-  readDependencies,
   readDumpDefinitions,
   readDumpNeeds,
   readTableSelection,
@@ -72,6 +70,8 @@ export interface RestorePlan {
   /** What the server lacks and the restore makes first. */
   readonly roles: RolesToMake | undefined;
   readonly load: DumpLoad;
+  /** How many rows of each of the platform's tables, "schema.name", the target lacks and gets; null where none are added. */
+  readonly missing: ReadonlyMap<string, number> | null;
   /** The command lines, without secrets. */
   readonly commands: readonly string[];
 }
@@ -111,7 +111,11 @@ export async function planRestore(
   const source = await context.progress.step('Check the backup', async (step) => {
     const proven = await proveSource(context, found, (done, total) => step.advance(done, total, 'bytes'));
     step.note(countOf(proven.tables.length, 'table'));
-    return proven;
+    return {
+      ...proven,
+      definitions: await readDumpDefinitions(proven, tools.pgRestore, signal),
+      needs: await readDumpNeeds(proven, tools.pgRestore, signal),
+    };
   });
   return context.progress.step('Look at the target', async (step) => {
     const present = await lookAtTarget(target, signal);
@@ -138,27 +142,45 @@ export async function planRestore(
         ? await readTableSelection(source, tools.pgRestore, onlyTables, signal)
         : null;
     if (selection) warnOfLeft(context, selection);
+    const isInPlace = way === 'fill' || way === 'clean';
+    const {
+      leftOut,
+      impossible,
+      managed: ofPlatform,
+    } = await decideWhatToRestore(
+      {source, pgRestore: tools.pgRestore, contents: source},
+      {
+        me: rights.name,
+        isSuperuser: rights.isSuperuser,
+        ownership: isInPlace ? (present?.ownership ?? null) : null,
+        unavailable: await findUnavailable(context, source, tools.pgRestore, maintenance ?? target, present),
+      },
+      signal,
+    );
+    requirePossible(impossible, selection);
+    const isChosen = (table: NamedTable): boolean =>
+      onlyTables.length === 0 || onlyTables.some(isSame(table));
+    const managed = ofPlatform.filter(isChosen);
+    const added = request.schemaOnly === true ? [] : managed;
+    if (added.length > 0) await requireManagedColumns(target, added, signal);
+    const missing =
+      added.length > 0
+        ? await countMissingRows({source, pgRestore: tools.pgRestore, target, signal}, added)
+        : null;
     const keyOrder =
       request.dataOnly === true
-        ? await orderRows(context, target, onlyTables.length > 0 ? onlyTables : source.tables, rights)
-        : undefined;
-    const isBeside = (way === 'fill' || way === 'clean') && request.dataOnly !== true && !selection;
-    const beside =
-      isBeside && present?.ownership
-        ? leaveOutPlatform(
-            present.ownership,
-            rights.name,
-            await readDumpDefinitions(source, tools.pgRestore, signal),
-            source,
+        ? await orderRows(
+            context,
+            target,
+            source.tables.filter(
+              (table) =>
+                isChosen(table) &&
+                !managed.includes(table) &&
+                leftOut.why({...table, type: 'TABLE DATA'}) === undefined,
+            ),
+            rights,
           )
-        : null;
-    const elsewhere =
-      !present?.ownership && way !== 'clean' && request.dataOnly !== true && !selection
-        ? await leaveOutElsewhere(context, {source, tools, session: maintenance ?? target, rights})
-        : null;
-    const leftOut = beside?.leftOut ?? elsewhere?.leftOut;
-    const managed = request.schemaOnly === true ? [] : (beside?.managed ?? []);
-    if (managed.length > 0) await requireManagedColumns(target, managed, signal);
+        : undefined;
     const {limits, hasOtherOwners, options, roles} = await checkNeeds(context, {
       source,
       pgRestore: tools.pgRestore,
@@ -167,7 +189,6 @@ export async function planRestore(
       request,
       selection,
       leftOut,
-      without: elsewhere?.extensions ?? [],
       makesRoles: request.roles !== false,
     });
     const load: DumpLoad = {
@@ -179,13 +200,13 @@ export async function planRestore(
       me: rights.name,
       limits,
       hasOtherOwners,
-      options: {...chooseOptions(context, request, {way, source, target, present}), ...options},
+      options: {...chooseOptions(context, request, {way, source}), ...options},
       tables: source.tables,
       encoding: source.encoding,
       sourceDatabase: source.backup?.database,
       onlyTables,
       leftOut,
-      managed: managed.length > 0 ? managed : undefined,
+      managed,
       selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
       keyOrder,
     };
@@ -205,6 +226,7 @@ export async function planRestore(
       carried,
       roles,
       load,
+      missing,
       // Both ways fill a database under a name of its own, which the target's becomes at the end.
       commands: loadCommands(
         maintenance ? {...load, target: withDatabase(target, `${target.database}_restore_TIME`)} : load,
@@ -380,71 +402,31 @@ function hasPlatformOnly({ownership}: PresentDatabase): boolean {
   );
 }
 
-/**
- * A backup of a project at a service names extensions and event triggers that nobody else may make. Where no table needs them, the rest is restored
- * without them.
- */
-async function leaveOutElsewhere(
-  context: RunContext,
-  {
-    source,
-    tools,
-    session,
-    rights,
-  }: {
-    readonly source: ProvenSource;
-    readonly tools: {readonly pgRestore: Tool | null};
-    readonly session: Connection;
-    readonly rights: RoleRights;
-  },
-): Promise<{readonly leftOut: LeftOutEntries; readonly extensions: readonly string[]} | null> {
-  if (!isOfPlatform(source.backup?.record)) return null;
-  const {signal} = context;
-  const needs = await readDumpNeeds(source, tools.pgRestore, signal);
-  const extensions = await withSession(
-    session,
-    (open) => findUninstallableExtensions(open, needs.extensions),
-    {signal},
-  );
-  const definitions = await readDumpDefinitions(source, tools.pgRestore, signal);
-  const without = leaveOutExtensions({
-    extensions,
-    definitions,
-    dependencies: await readDependencies(source, tools.pgRestore, definitions, source.encoding, signal),
-    isExact: tools.pgRestore !== null,
-    contents: source,
-  });
-  if (without.tables.length > 0) {
-    throw new AppError(
-      'NOT_SUPPORTED_HERE',
-      `${countOf(without.tables.length, 'table')} of the backup need extensions that the role cannot install here: ${without.tables.join(', ')}; nothing was changed.`,
-      {
-        hint: 'Restore with a role that may install them, on a server that has them.',
-        details: extensions,
-      },
-    );
-  }
-  const leftOut = leaveOut([...definitions, ...dataEntries(source)], (entry) => {
-    const isTrigger = entry.type === 'EVENT TRIGGER' || entry.name.startsWith('EVENT TRIGGER ');
-    return isTrigger && !rights.isSuperuser ? reasons.superusers : without.leftOut.why(entry);
-  });
-  return {leftOut, extensions};
+/** Of a backup of a project at a service, which extensions nobody but the service can create here. */
+async function findUnavailable(
+  {signal}: RunContext,
+  source: ProvenSource,
+  pgRestore: Tool | null,
+  session: Connection,
+  present: PresentDatabase | null,
+): Promise<string[]> {
+  if (!isOfPlatform(source.backup?.record)) return [];
+  const {extensions} = await readDumpNeeds(source, pgRestore, signal);
+  // A service may let its users create what elsewhere only superusers create.
+  const find = present?.ownership ? findMissingExtensions : findUninstallableExtensions;
+  return withSession(session, (open) => find(open, extensions), {signal});
 }
 
-/** What is made first, what is not restored beside a platform, or elsewhere, and how rows alone are loaded, a line each. */
-export function describeLeftOut({
-  load: {leftOut, managed = [], keyOrder},
-  roles,
-}: Pick<RestorePlan, 'load' | 'roles'>): string[] {
-  const rows = managed.map((table) => `${table.schema}.${table.name} ${table.rows}`);
-  return [
-    ...(roles ? [`made first: ${describeRoles(roles)}`] : []),
-    ...[...(leftOut?.counts ?? [])].map(([why, count]) => `left out: ${countOf(count, 'object')} ${why}`),
-    ...(rows.length > 0
-      ? [`rows of the platform's tables: missing ones are added, present ones stay (${rows.join(', ')})`]
-      : []),
-    ...(keyOrder?.notes ?? []),
-  ];
+/** @throws NOT_SUPPORTED_HERE */
+function requirePossible(impossible: readonly string[], selection: TableSelection | null): void {
+  const chosen = selection && new Set(selection.chosen.map(({schema, name}) => `${schema}.${name}`));
+  const tables = impossible.filter((table) => chosen?.has(table) !== false);
+  if (tables.length === 0) return;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `${countOf(tables.length, 'table')} of the backup need extensions that the role cannot install here: ${tables.join(', ')}; nothing was changed.`,
+    {hint: 'Restore with a role that may install them, on a server that has them.'},
+  );
 }
 
 /** @throws NOT_SUPPORTED_HERE: rows that came without a column would be others */
@@ -467,6 +449,11 @@ async function requireManagedColumns(
     },
   );
 }
+
+const isSame =
+  (one: NamedTable) =>
+  (other: NamedTable): boolean =>
+    one.schema === other.schema && one.name === other.name;
 
 async function refuseExisting(maintenance: Connection, database: string, signal: AbortSignal): Promise<void> {
   // Connecting to it failed with "does not exist", which a database that refuses connections does not say.
@@ -568,22 +555,10 @@ const mostDefaultJobs = 4;
 function chooseOptions(
   context: RunContext,
   request: RestoreRequest,
-  {way, source, target: {database}, present}: Pick<RestorePlan, 'way' | 'source' | 'target' | 'present'>,
+  {way, source}: Pick<RestorePlan, 'way' | 'source'>,
 ): Omit<PgRestoreOptions, 'noOwner' | 'noAcl'> {
   const isFresh = way === 'create' || way === 'swap';
   const isArchive = source.dump.format !== 'sql';
-  if (way === 'clean' && !isArchive) {
-    throw new AppError(
-      'USAGE',
-      '--clean needs a backup in custom or directory format: a plain dump does not say what to drop.',
-      {
-        hint:
-          isTied(database, present) || (source.backup !== null && source.backup.content !== 'whole')
-            ? `Restore it beside this one (--target-db ${database}_restored --create-db) and copy from there.`
-            : 'Use --drop-existing, which keeps the old database aside.',
-      },
-    );
-  }
   if ((request.parallelJobs ?? 1) > 1 && !(isFresh && isArchive)) {
     context.warn(
       isArchive

@@ -2,13 +2,15 @@
 import {z} from 'zod';
 import type {DumpNeeds} from '../archive/dump-needs.js';
 import {AppError} from '../errors.js';
-import type {Prepared} from '../postgres/archive-list.js';
 import {type Session, withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import {parseRows} from '../postgres/inspect-database.js';
 import {quoteIdentifier} from '../postgres/quote.js';
 
-export interface PreparedScratch extends Prepared {
+export interface PreparedScratch {
+  /** Objects of the dump that exist before it is loaded. */
+  readonly schemas: readonly string[];
+  readonly extensions: readonly string[];
   /** Extensions that could not be installed, each with what the server says. */
   readonly missing: readonly {readonly name: string; readonly why: string}[];
 }

@@ -22,15 +22,9 @@ import {compareCatalog, describeDifferences, limitsOf} from './compare-catalog.j
 import {checkNeeds} from './check-needs.js';
 import {giveRights} from './give-rights.js';
 import {type DumpLoad, loadDump} from './load-dump.js';
-import {leaveOutExtensions} from './leave-out-extensions.js';
 import {type PreparedScratch, prepareScratch, withdrawGrants} from './prepare-scratch.js';
-import {
-  readDependencies,
-  readDumpDefinitions,
-  readDumpNeeds,
-  readingOptions,
-  type RestoreSource,
-} from './restore-source.js';
+import {readDumpDefinitions, readDumpNeeds, readingOptions, type RestoreSource} from './restore-source.js';
+import {decideWhatToRestore} from './what-to-restore.js';
 import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
 
 export interface RestoreProof {
@@ -96,7 +90,6 @@ export async function proveByRestore(
 interface ScratchLoad extends DumpLoad {
   readonly needs: DumpNeeds;
   readonly definitions: readonly DumpDefinition[];
-  readonly leftOut: LeftOutEntries;
   /** Extensions that could not be installed. */
   readonly without: readonly string[];
 }
@@ -112,11 +105,12 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   const {rights, connection} = scratch;
   const major = dump.dumpMajor ?? undefined;
   const pgRestore = dump.format === 'sql' ? null : await findTool('pg_restore', settings, major);
-  const source: RestoreSource = {...backup, backup, dump};
+  const found: RestoreSource = {...backup, backup, dump};
   const {creator} = scratch;
-  const needs = await readDumpNeeds(source, pgRestore, signal);
+  const needs = await readDumpNeeds(found, pgRestore, signal);
   if (scratch.isOwnServer) await makeRoles(creator?.connection ?? connection, needs, signal);
-  const definitions = await readDumpDefinitions(source, pgRestore, signal);
+  const definitions = await readDumpDefinitions(found, pgRestore, signal);
+  const source = {...found, needs, definitions};
   const isPreparedBySuperuser = creator?.rights.isSuperuser === true;
   const prepared = await prepareScratch(
     isPreparedBySuperuser ? creator.connection : connection,
@@ -126,17 +120,15 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     signal,
   );
   const without = prepared.missing.map(({name}) => name);
-  const {leftOut, tables: unproven} = leaveOutExtensions({
-    extensions: without,
-    definitions,
-    dependencies:
-      without.length > 0
-        ? await readDependencies(source, pgRestore, definitions, contents.encoding, signal)
-        : new Map(),
-    isExact: pgRestore !== null,
-    contents,
-  });
-  if (unproven.length > 0) throw needsExtensions(prepared.missing, unproven);
+  const target = {
+    me: rights.name,
+    isSuperuser: rights.isSuperuser,
+    ownership: null,
+    unavailable: without,
+    prepared,
+  };
+  const {leftOut, impossible} = await decideWhatToRestore({source, pgRestore, contents}, target, signal);
+  if (impossible.length > 0) throw needsExtensions(prepared.missing, impossible);
   // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
   const quiet = {...context, warn: () => {}};
   const possible = await checkNeeds(quiet, {
@@ -147,7 +139,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     // Nobody but this program calls anything there.
     request: {allowOwnerChange: ['all']},
     isWithoutOwners: !rights.isSuperuser,
-    without,
+    leftOut,
   }).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'NOT_SUPPORTED_HERE') throw error;
     throw new AppError(error.code, `No proof could be made: ${error.message}`, {
@@ -159,7 +151,6 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   return {
     needs,
     definitions,
-    prepared,
     leftOut,
     without,
     dump,
@@ -179,6 +170,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     tables: contents.tables,
     encoding: contents.encoding,
     onlyTables: [],
+    managed: [],
   };
 }
 

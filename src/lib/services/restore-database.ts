@@ -26,12 +26,14 @@ import {
 } from './load-and-compare.js';
 import {loadInto} from './load-into.js';
 import {planBackup} from './plan-backup.js';
-import {withMadeRoles} from './plan-roles.js';
+import {describeRoles, withMadeRoles} from './plan-roles.js';
 import {warnOfRecentRestore} from './recent-restore.js';
-import {describeLeftOut, isTied, planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
+import {readDropStatements} from './drop-statements.js';
+import {isTied, planRestore, type RestorePlan, type RestoreWay} from './plan-restore.js';
+import {describeLeftOut} from './what-to-restore.js';
 import {restoreBySwap} from './restore-by-swap.js';
 import type {RestoreRequest} from './restore-request.js';
-import type {RestoreSource} from './restore-source.js';
+import {readDumpDefinitions, type RestoreSource} from './restore-source.js';
 
 export interface RestoreResult {
   readonly mode: 'dry-run' | 'execute';
@@ -158,6 +160,9 @@ async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComp
     compareWithLive({
       source: plan.source,
       tables: expectedTables(plan),
+      // The old database is replaced as a whole by a swap alone.
+      isLeftAlone: (table) =>
+        plan.way === 'clean' && plan.load.leftOut.why({...table, type: 'TABLE'}) !== undefined,
       isWithoutRows: plan.load.options.schemaOnly,
       pgRestore: plan.load.pgRestore,
       target: plan.target,
@@ -201,7 +206,7 @@ function describe(
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
     notes: outcome.notes ?? [
-      ...describeLeftOut(plan),
+      ...describeContents(plan),
       ...(plan.rights.isSuperuser ? [superuserNote(plan)] : []),
     ],
     differences: outcome.differences ?? [],
@@ -212,6 +217,15 @@ function describe(
     schemaDifferences: outcome.comparison?.schemaDifferences ?? [],
     migrations: outcome.comparison?.migrations ?? {onlyLive: [], onlyBackup: []},
   };
+}
+
+/** What is made first, what is left out and why, and how rows alone are loaded, a line each. */
+function describeContents({load, roles, missing}: RestorePlan): string[] {
+  return [
+    ...(roles ? [`made first: ${describeRoles(roles)}`] : []),
+    ...describeLeftOut(load, missing),
+    ...(load.keyOrder?.notes ?? []),
+  ];
 }
 
 /** A dump's SQL runs with the rights of whoever restores it: functions, triggers and defaults of strangers too. */
@@ -241,7 +255,7 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
       `contains  ${describeContent(plan)}`,
       `there now ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,
       `how       ${steps[plan.way]}`,
-      ...describeLeftOut(plan).map((line) => `          ${line}`),
+      ...describeContents(plan).map((line) => `          ${line}`),
       ...(plan.rights.isSuperuser ? [`rights    ${superuserNote(plan)}`] : []),
     ],
   });
@@ -290,11 +304,25 @@ async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<R
         return {...(await restoreInPlace(context, plan)), setAside: null, safetyBackup: null};
       const safety = await backupDatabase(context, safetyRequest(plan));
       const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;
+      const load = {...plan.load, drops: await findDrops(context, plan)};
       const restored = await stillLocked(plan.target, session, lock, () =>
-        restoreInPlace(context, plan, undo),
+        restoreInPlace(context, {...plan, load}, undo),
       );
       return {...restored, setAside: null, safetyBackup: safety.id};
     }),
+  );
+}
+
+/** pg_restore drops what an archive makes anew. Read before the restore holds any lock. */
+async function findDrops(context: RunContext, plan: RestorePlan): Promise<Buffer | undefined> {
+  const {source, load} = plan;
+  if (load.pgRestore) return undefined;
+  const definitions = await readDumpDefinitions(source, null, context.signal);
+  return readDropStatements(
+    context,
+    await planBackup(context, safetyRequest(plan)),
+    definitions,
+    load.leftOut,
   );
 }
 

@@ -6,7 +6,6 @@ import type {LeftOutEntries} from '../archive/left-out-entries.js';
 import type {DumpSection} from '../archive/plain-dump-filter.js';
 import {listedName} from '../archive/select-tables.js';
 import {textOf} from '../archive/text-of.js';
-import {type Prepared, whyNotByRole} from '../postgres/archive-list.js';
 import type {NamedTable} from '../postgres/quote.js';
 import type {PgRestoreOptions} from '../postgres/pg-restore.js';
 
@@ -20,10 +19,8 @@ export interface RestoredParts {
   readonly onlyTables: readonly NamedTable[];
   /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
   readonly selected?: ReadonlySet<string> | undefined;
-  /** In a scratch database: what was created before. */
-  readonly prepared?: Prepared | undefined;
-  /** What else is not restored. */
-  readonly leftOut?: LeftOutEntries | undefined;
+  /** What is not restored. */
+  readonly leftOut: LeftOutEntries;
 }
 
 /**
@@ -41,12 +38,7 @@ export function restoreRules(
     if (load.dump.format !== 'sql') return true;
     if (isDataSection(section) ? schemaOnly : dataOnly) return false;
     if (noAcl && ['ACL', 'DEFAULT ACL'].includes(section.type)) return false;
-    if (load.leftOut?.why(section) !== undefined) return false;
-    if (
-      load.prepared &&
-      whyNotByRole(`${section.type} ${section.name} `, load.prepared, load.isSuperuser) !== undefined
-    )
-      return false;
+    if (load.leftOut.why(section) !== undefined) return false;
     if (wanted.size === 0) return true;
     if (load.selected) return load.selected.has(listedName(section));
     return ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(`${section.schema}.${section.name}`);

@@ -1,24 +1,121 @@
-/** What of a backup goes back into a database on a server that somebody else runs: what is the user's, beside what the platform keeps. */
-import type {DumpContents, DumpedTable, ObjectName} from '../archive/dump-contents.js';
+/**
+ * What of a backup goes back into a target, what the target has already, and what is left out and why: one answer for `restore`, its dry run,
+ * `doctor` and `verify --level restore`.
+ */
+import {
+  type DumpContents,
+  type DumpedTable,
+  largeObjectTable,
+  type ObjectName,
+} from '../archive/dump-contents.js';
 import type {DumpDefinition} from '../archive/dump-definitions.js';
 import {dataEntries, type Entry, leaveOut, type LeftOutEntries} from '../archive/left-out-entries.js';
+import type {Dependencies} from '../archive/select-tables.js';
 import {readIdentifier} from '../archive/sql-names.js';
+import {countOf} from '../format.js';
+import type {Tool} from '../postgres/find-tools.js';
 import type {Ownership} from '../postgres/platform-objects.js';
 import {isJobTable} from '../postgres/schedule-jobs.js';
+import {readDependencies, readDumpDefinitions, type RestoreSource} from './restore-source.js';
 
-export interface BesidePlatform {
-  readonly leftOut: LeftOutEntries;
-  /** Tables of the platform whose rows are added where they are missing, as users and files. */
-  readonly managed: readonly DumpedTable[];
+export interface RestoreTarget {
+  /** The restoring role. */
+  readonly me: string;
+  readonly isSuperuser: boolean;
+  /** Who owns what in a database that holds a service's own objects; null for every other one. */
+  readonly ownership: Ownership | null;
+  /** Extensions that the server does not have, or does not let the role install. */
+  readonly unavailable: readonly string[];
+  /** What was created in it before. */
+  readonly prepared?: {readonly schemas: readonly string[]; readonly extensions: readonly string[]};
 }
 
-/** Reasons, as `LeftOutEntries` has them. */
-export const reasons = {
+export interface DumpToRestore {
+  readonly source: RestoreSource;
+  /** Null for a plain dump. */
+  readonly pgRestore: Tool | null;
+  readonly contents: Pick<DumpContents, 'tables' | 'sequences' | 'refreshedViews' | 'encoding'>;
+}
+
+export interface WhatToRestore {
+  readonly leftOut: LeftOutEntries;
+  /** Tables of the platform's whose rows are added where they are missing, as users and files. */
+  readonly managed: readonly DumpedTable[];
+  /** Tables that cannot be made without what is missing: "public.places". */
+  readonly impossible: readonly string[];
+}
+
+/** Why an entry is not restored: a phrase, as `LeftOutEntries` has it; undefined where it is. */
+type Rule = (entry: Entry) => string | undefined;
+
+const reasons = {
   platform: "which are the platform's",
   present: 'which the target has already',
+  prepared: 'which were created before',
   superusers: 'which only a superuser may create',
+  missing: 'which need extensions that this server does not have',
   rows: "rows that are tied to the platform's own installation",
 };
+
+/** @throws what pg_restore says of the archive */
+export async function decideWhatToRestore(
+  {source, pgRestore, contents}: DumpToRestore,
+  target: RestoreTarget,
+  signal: AbortSignal,
+): Promise<WhatToRestore> {
+  const definitions = await readDumpDefinitions(source, pgRestore, signal);
+  const dependencies =
+    target.unavailable.length > 0
+      ? await readDependencies(source, pgRestore, definitions, contents.encoding, signal)
+      : new Map<number, readonly number[]>();
+  const isExact = pgRestore !== null;
+  const gone = findDependents(target.unavailable, definitions, dependencies, isExact);
+  const ofMissing = missingRule(gone, definitions);
+  const {rule: ofPlatform, managed} = target.ownership
+    ? platformRule(target.ownership, target.me, definitions, contents)
+    : {rule: () => undefined, managed: []};
+  const ofRole = roleRule(target);
+  const why: Rule = (entry) => ofPlatform(entry) ?? ofMissing(entry) ?? ofRole(entry);
+  return {
+    leftOut: leaveOut([...definitions, ...dataEntries(contents)], why, why),
+    managed,
+    impossible: [...gone].flatMap((index) => {
+      const {type, schema, name} = definitions[index] ?? {};
+      return type === 'TABLE' ? [`${schema}.${name}`] : [];
+    }),
+  };
+}
+
+/** What is left out and why, a line each. @param missing how many rows of the platform's tables the target lacks, by "schema.name"; null where none are added */
+export function describeLeftOut(
+  {leftOut: {counts, restored}, managed}: Pick<WhatToRestore, 'leftOut' | 'managed'>,
+  missing: ReadonlyMap<string, number> | null,
+): string[] {
+  const rows = (missing ? managed : []).map(({schema, name, rows: all}) => {
+    const added = missing?.get(`${schema}.${name}`);
+    return `${schema}.${name} ${added === undefined ? all : `${added} missing, ${all - added} there`}`;
+  });
+  return [
+    ...(counts.size > 0 ? [`restored: ${countOf(restored, 'object')}`] : []),
+    ...[...counts].map(([why, count]) => `left out: ${countOf(count, 'object')} ${why}`),
+    ...(rows.length > 0
+      ? [`rows of the platform's tables: missing ones are added, present ones stay (${rows.join('; ')})`]
+      : []),
+  ];
+}
+
+/** Nothing else in a dump depends on what only superusers may create, so a role without rights can restore the rest. */
+function roleRule({isSuperuser, prepared}: RestoreTarget): Rule {
+  return ({type, name}) => {
+    if (!isSuperuser && /^(?:\S+ )?(?:EVENT TRIGGER|SUBSCRIPTION) /.test(`${type} ${name}`))
+      return reasons.superusers;
+    const isPrepared =
+      (type === 'SCHEMA' && prepared?.schemas.includes(name)) ||
+      (type === 'COMMENT' &&
+        prepared?.extensions.some((one) => readIdentifier(name, 'EXTENSION '.length)?.name === one));
+    return isPrepared === true ? reasons.prepared : undefined;
+  };
+}
 
 const relationTypes = new Set(['TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE', 'FOREIGN TABLE']);
 const routineTypes = new Set(['FUNCTION', 'PROCEDURE', 'AGGREGATE']);
@@ -30,16 +127,13 @@ const withoutArguments = (signature: string): string => signature.replace(/\(.*$
 /** What a service keeps of the state of its own schema. */
 const isHistory = (table: string): boolean => /(?:^|_)migrations$/.test(table);
 
-/**
- * Decides by who owns what in the target, and for what the target does not have, by who owned it when it was backed up.
- * @param me the restoring role
- */
-export function leaveOutPlatform(
+/** Decides by who owns what in the target, and for what the target does not have, by who owned it when it was backed up. */
+function platformRule(
   ownership: Ownership,
   me: string,
   definitions: readonly DumpDefinition[],
-  contents: Pick<DumpContents, 'tables' | 'sequences' | 'refreshedViews'>,
-): BesidePlatform {
+  contents: Pick<DumpContents, 'tables'>,
+): {readonly rule: Rule; readonly managed: readonly DumpedTable[]} {
   const key = ({schema, name}: ObjectName): string => JSON.stringify([schema, name]);
   const schemas = new Map(ownership.schemas.map((one) => [one.name, one]));
   const relations = new Map(ownership.relations.map((one) => [key(one), one]));
@@ -189,5 +283,98 @@ export function leaveOutPlatform(
     );
   });
   const managedKeys = new Set(managed.map(key));
-  return {leftOut: leaveOut([...definitions, ...dataEntries(contents)], why, why), managed};
+  return {rule: why, managed};
+}
+
+/** The extensions and all that needs them; by their places among the definitions. */
+function findDependents(
+  extensions: readonly string[],
+  definitions: readonly DumpDefinition[],
+  dependencies: Dependencies,
+  isExact: boolean,
+): ReadonlySet<number> {
+  const isExtension = (index: number): boolean => definitions[index]?.type === 'EXTENSION';
+  const indexes = definitions.map((_, index) => index);
+  const gone = new Set(
+    indexes.filter((index) => isExtension(index) && extensions.includes(definitions[index]?.name ?? '')),
+  );
+  const needsGone = (index: number): boolean => {
+    const needs = dependencies.get(index) ?? [];
+    if (!needs.some((need) => gone.has(need))) return false;
+    // A name in a schema of several extensions may be of any of them; rights on the members of one that is there are lost, no more.
+    const isAmbiguous = !isExact && needs.some((need) => isExtension(need) && !gone.has(need));
+    return !isAmbiguous || ['ACL', 'COMMENT'].includes(definitions[index]?.type ?? '');
+  };
+  for (let before = -1; before !== gone.size;) {
+    before = gone.size;
+    for (const index of indexes) if (!gone.has(index) && needsGone(index)) gone.add(index);
+  }
+  return gone;
+}
+
+/** What is gone, rows of tables that an extension itself creates, and grants on what it creates. */
+function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefinition[]): Rule {
+  if (gone.size === 0) return () => undefined;
+  const kept = definitions.filter((_, index) => !gone.has(index));
+  const keyOf = ({type, schema, name}: Pick<DumpDefinition, 'type' | 'schema' | 'name'>): string =>
+    `${type} ${schema} ${name}`;
+  const keys = new Set(definitions.filter((_, index) => gone.has(index)).map(keyOf));
+  const filled = new Set(
+    kept.flatMap(({type, schema, name}) => (relationTypes.has(type) ? [`${schema} ${name}`] : [])),
+  );
+  const schemasOfOthers = new Set(kept.filter(({type}) => type === 'EXTENSION').map(schemaOf));
+  const named = new Set(
+    kept.flatMap((one) =>
+      isRight(one) ? [] : [`${one.type === 'SCHEMA' ? '-' : one.schema} ${withoutArguments(one.name)}`],
+    ),
+  );
+  return (entry) => {
+    if (keys.has(keyOf(entry))) return reasons.missing;
+    // Nothing records which extension created what a grant without a definition is for.
+    if (isRight(entry) && !isForDefined(entry, named)) return reasons.missing;
+    // Rows without a definition are those of a table that an extension creates, or large objects.
+    const isOfExtension =
+      dataTypes.has(entry.type) &&
+      !filled.has(`${entry.schema} ${entry.name}`) &&
+      entry.schema !== largeObjectTable.schema &&
+      !schemasOfOthers.has(entry.schema);
+    return isOfExtension ? reasons.missing : undefined;
+  };
+}
+
+function isRight({type}: {readonly type: string}): boolean {
+  return type === 'ACL' || type === 'DEFAULT ACL';
+}
+
+/** Whether the dump makes what a grant is for: "FUNCTION armor(bytea)", "SCHEMA cron", "COLUMN orders.total"; for default privileges, the schema. */
+function isForDefined(
+  {type, schema, name}: Pick<DumpDefinition, 'type' | 'schema' | 'name'>,
+  named: ReadonlySet<string>,
+): boolean {
+  const isSchema = (one: string): boolean => named.has(`- ${one}`) || one === 'public';
+  if (type === 'DEFAULT ACL') return schema === '-' || schema === '' || isSchema(schema);
+  const [, kind = '', object = ''] = /^((?:FOREIGN )?[A-Z]+(?: DATA WRAPPER)?) (.*)$/s.exec(name) ?? [];
+  if (kind === 'SCHEMA') return isSchema(object);
+  if (!inSchemas.has(kind)) return true;
+  return named.has(
+    `${schema} ${withoutArguments(kind === 'COLUMN' ? object.replace(/\.[^.]*$/, '') : object)}`,
+  );
+}
+
+/** Kinds that an extension can create. */
+const inSchemas = new Set([
+  'AGGREGATE',
+  'COLUMN',
+  'DOMAIN',
+  'FUNCTION',
+  'PROCEDURE',
+  'SEQUENCE',
+  'TABLE',
+  'TYPE',
+]);
+
+/** Where an extension puts its objects, as far as its entry says. */
+function schemaOf(extension: DumpDefinition | undefined): string | undefined {
+  const named = / WITH SCHEMA (.*);$/.exec(extension?.statements[0] ?? '')?.[1] ?? '';
+  return readIdentifier(named, 0)?.name;
 }
