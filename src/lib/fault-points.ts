@@ -22,6 +22,8 @@ export const faultPoints = [
   'verify.loaded',
   'verify.compared',
   'verify.dropped',
+  'restore.prepared',
+  'restore.rows-added',
   'restore.loaded',
   'restore.compared',
   'staging.made',

@@ -4,6 +4,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connection.js';
+import {checkMachine} from '../../src/lib/services/check-machine.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import {listBackups} from '../../src/lib/services/list-backups.js';
 import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore-database.js';
@@ -101,6 +102,18 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(notes.join('\n')).toMatch(/auth\.users 1 added, 11 there/);
     expect(await extensions()).toEqual(earlier);
     expect(differences(before, await databaseFacts(server.admin()))).toEqual([]);
+  });
+
+  it('is what doctor says of the newest backup, by the same plan', async () => {
+    await backUp('custom');
+    const {checks, commands} = await checkMachine(contextOf());
+    const checkOf = (name: string) => checks.find((check) => check.name === name);
+    expect(checkOf('swap')).toMatchObject({ok: false, message: expect.stringContaining('tied to') as string});
+    expect(checkOf('restore-plan')?.message).toMatch(
+      /over "postgres": \d+ objects; left out: \d+ objects which are the platform's/,
+    );
+    const worksOf = (name: string) => commands.find(({command}) => command === name)?.works;
+    expect([worksOf('restore'), worksOf('restore --drop-existing')]).toEqual([true, false]);
   });
 
   it('is rolled back where rows refer to a user whose address is somebody else’s by now', async () => {

@@ -110,6 +110,8 @@ const standing = new Set([
   'shop_template',
   'small_template',
   'changed_template',
+  'platform_template',
+  'application_template',
   'cleaned_template',
 ]);
 

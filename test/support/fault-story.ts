@@ -29,7 +29,10 @@ export interface Story {
   readonly prepare: (round: number, server: Connection) => Promise<Situation>;
 }
 
-export interface Fault {
+/** What every story needs of a server; faults from outside need more. */
+export type FaultHost = Pick<FaultServer, 'server'>;
+
+export interface Fault<Host extends FaultHost = FaultServer> {
   /** Where it happens: a point, or in words. */
   readonly at: string;
   /** What happens. */
@@ -43,7 +46,7 @@ export interface Fault {
     | 'error or success'
     | 'error'
     | 'success';
-  readonly begin: (host: FaultServer) => Promise<Begun> | Begun;
+  readonly begin: (host: Host) => Promise<Begun> | Begun;
   /** Whether it may happen before the run has noted that it began, so that a kill leaves no trace in the audit log. */
   readonly mayComeFirst?: boolean;
 }
@@ -71,7 +74,12 @@ const patienceMs = 120_000;
 /** What a fault came to: a run that ended before the place was reached shows nothing. */
 export type Outcome = 'killed' | 'ended' | 'not struck';
 
-export async function suffer(host: FaultServer, story: Story, fault: Fault, round: number): Promise<Outcome> {
+export async function suffer<Host extends FaultHost>(
+  host: Host,
+  story: Story,
+  fault: Fault<Host>,
+  round: number,
+): Promise<Outcome> {
   const begun = await fault.begin(host);
   const situation = await story.prepare(round, begun.server ?? host.server);
   const {home, url, watched, isDone} = situation;
@@ -145,7 +153,7 @@ async function strike(
   return {run, hasStruck: hasHappened?.() ?? hasStruck};
 }
 
-function checkEnding({ending}: Fault, run: CliResult): void {
+function checkEnding({ending}: Pick<Fault, 'ending'>, run: CliResult): void {
   const said = `${run.stdout}\n${run.stderr}`;
   if (ending === 'killed, or error of a killed tool' && run.signal === 'SIGKILL') return;
   if (ending === 'killed') {

@@ -32,7 +32,7 @@ export const pointRounds = isLong ? 10 : 1;
 const folder = fileURLToPath(new URL('../../test-results/faults/', import.meta.url));
 const page = fileURLToPath(new URL('../../docs/faults.md', import.meta.url));
 const parts = [
-  'backups', 'databases', 'orders', 'outside-backups', 'outside-databases', 'sweep', 'beside', 'damages',
+  'backups', 'databases', 'orders', 'outside-backups', 'outside-databases', 'project', 'sweep', 'beside', 'damages',
 ]; // prettier-ignore
 
 /** Notes what held in a file of the long form, beside what other tests of the file have held before. */

@@ -2,12 +2,11 @@
 import {afterAll, expect, it} from 'vitest';
 import {errorCodeTable} from '../../src/lib/errors.js';
 import type {FaultPoint} from '../../src/lib/fault-points.js';
-import type {FaultServer} from './fault-server.js';
-import {type Fault, type Story, suffer} from './fault-story.js';
+import {type Fault, type FaultHost, type Story, suffer} from './fault-story.js';
 import {type FaultRow, isLong, writeHeld} from './fault-table.js';
 
 /** A fault inside the program, as src/lib/fault-points.ts makes it. */
-export function atPoint(point: FaultPoint, name: string): Fault {
+export function atPoint(point: FaultPoint, name: string): Fault<FaultHost> {
   const options = {env: {DESTINO_DB_FAULT: `${point}=${name}`}};
   const ending =
     name === 'SIGKILL'
@@ -29,7 +28,7 @@ const everyFault = ['SIGKILL', 'SIGTERM', 'SIGINT', 'error:DISK_FULL'];
 export function faultsAt(
   points: readonly FaultPoint[],
   alsoInShort: readonly (readonly [FaultPoint, string])[],
-): Fault[] {
+): Fault<FaultHost>[] {
   if (isLong) return points.flatMap((point) => everyFault.map((name) => atPoint(point, name)));
   return [
     ...points.map((point) => atPoint(point, 'SIGKILL')),
@@ -37,14 +36,18 @@ export function faultsAt(
   ];
 }
 
-export interface Chapter {
+export interface Chapter<Host extends FaultHost> {
   readonly story: Story;
-  readonly faults: readonly Fault[];
+  readonly faults: readonly Fault<Host>[];
   readonly rounds: number;
 }
 
 /** Makes a test of every story and fault; what held is noted under `name` for the table. */
-export function tellStories(name: string, host: () => FaultServer, chapters: readonly Chapter[]): void {
+export function tellStories<Host extends FaultHost>(
+  name: string,
+  host: () => Host,
+  chapters: readonly Chapter<Host>[],
+): void {
   const held = new Map<string, FaultRow[]>();
   const expected: string[] = [];
   for (const {story, faults: all, rounds} of chapters) {

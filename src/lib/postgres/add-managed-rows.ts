@@ -39,16 +39,23 @@ const afterRows = new Set([
 /**
  * Rows arrive in temporary tables; before keys of the user's tables refer to them, they are added. Meant for an open transaction.
  * @param source name of the database that the rows are of
+ * @param onAdded called when they are
  */
 export function addManagedRows(
   session: Session,
   tables: readonly DumpedTable[],
-  source?: string,
+  source: string | undefined,
+  onAdded: () => Promise<void>,
 ): ManagedRows {
   const byName = new Map(tables.map((table) => [`${table.schema} ${table.name}`, table]));
   const arrived: Arrived[] = [];
   let added: AddedRows[] | undefined;
-  const finish = async (): Promise<AddedRows[]> => (added ??= await add(session, arrived, source));
+  const finish = async (): Promise<AddedRows[]> => {
+    if (added) return added;
+    added = await add(session, arrived, source);
+    if (added.length > 0) await onAdded();
+    return added;
+  };
   return {
     finish,
     async before({section}) {

@@ -4,6 +4,7 @@ import {serverBinFolders} from '../postgres/local-cluster.js';
 import type {RunContext} from '../run-context.js';
 import {checkFolders} from './check-folders.js';
 import {checkPlaces} from './check-places.js';
+import {checkRestore} from './check-restore.js';
 import {checkServer} from './check-server.js';
 import {checkTools} from './check-tools.js';
 import {checkUrl} from './check-url.js';
@@ -41,6 +42,10 @@ export async function checkMachine(
     : await ctx.progress.step('Server', () => checkServer(ctx, resolveConnection(ctx.settings)));
   checks.push(...server.checks);
   checks.push(...(await ctx.progress.step('Client tools', () => checkTools(ctx.settings, server.major))));
+  if (server.major !== undefined && !checks.some(({name, ok}) => name === 'pg_restore' && !ok))
+    checks.push(
+      ...(await ctx.progress.step('Restore', () => checkRestore(ctx, resolveConnection(ctx.settings)))),
+    );
   checks.push(...(await checkPlaces(ctx)));
   checks.push(...(await checkWatching(ctx, checkCommandLine)));
   const canStartServer = (await serverBinFolders()).length > 0;
@@ -64,8 +69,8 @@ function checkConfig({settings}: RunContext): Check {
 /** What each command cannot do without; a check that was not made has not failed. */
 const needs: Readonly<Record<string, readonly string[]>> = {
   backup: ['url', 'pooler', 'connection', 'server-version', 'pg_dump', 'pg_restore', 'table-rights', 'row-security', 'backups-folder', 'disk-space'],
-  restore: ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable'],
-  'restore --drop-existing': ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'role', 'create-databases'],
+  restore: ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'restore-plan'],
+  'restore --drop-existing': ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'role', 'create-databases', 'swap', 'restore-plan'],
   verify: ['pg_restore', 'backups-folder'],
   'verify --level=restore': ['url', 'pooler', 'connection', 'pg_restore', 'standby', 'writable', 'create-databases'],
   'orders:clean': ['url', 'pooler', 'connection', 'standby', 'writable', 'table-rights', 'row-security', 'backups-folder'],

@@ -30,6 +30,8 @@ import {
 import {inspectToolEnvironment} from '../postgres/pinned-settings.js';
 import {collectRestoreErrors} from '../postgres/restore-errors.js';
 import {runDumpScript} from '../postgres/run-dump-script.js';
+import type {Reach} from '../fault-points.js';
+import type {RunContext} from '../run-context.js';
 import {shellCommand, shellVariables} from '../shell-quote.js';
 import {inKeyOrder, type KeyOrder, type LoadQueue, startQueue} from './key-order.js';
 import {type RestoredParts, restoreRules} from './restore-rules.js';
@@ -74,6 +76,7 @@ interface Gathered {
   readonly notes: Set<string>;
   readonly errors: string[];
   readonly onTable: (table: string) => void;
+  readonly reach: Reach;
 }
 
 /** pg_restore from 17 on sets a parameter (transaction_timeout) that older servers refuse, which ends a strict restore. */
@@ -100,7 +103,7 @@ export function goesThroughSession(
  */
 export async function loadDump(
   load: DumpLoad,
-  signal: AbortSignal,
+  {signal, reach}: Pick<RunContext, 'signal' | 'reach'>,
   onProgress: LoadProgress,
 ): Promise<LoadOutcome> {
   const {pgRestore} = load;
@@ -109,13 +112,14 @@ export async function loadDump(
     notes: new Set(),
     errors: [],
     onTable: (table) => onProgress(++tables, 'tables', table),
+    reach,
   };
   for (const note of load.keyOrder?.notes ?? []) gathered.notes.add(note);
   if (!pgRestore && load.keyOrder) await loadPlainRows(load, load.keyOrder, gathered, signal);
   else if (!pgRestore) {
     await inSession(load, signal, (session) => {
       const sql = plainDump(load, (bytes) => onProgress(bytes, 'bytes'));
-      return withBuiltInDefaults(load, session, everything(load, gathered), (edit) =>
+      return withBuiltInDefaults(load, session, gathered, (edit) =>
         runStatements(load, session, sql, edit, {...gathered, onTable: () => undefined}, signal),
       );
     });
@@ -127,7 +131,7 @@ export async function loadDump(
     if (load.keyOrder) await loadArchiveRows(archive, load.keyOrder);
     else if (goesThroughSession(load)) {
       await inSession(load, signal, (session) =>
-        withBuiltInDefaults(load, session, everything(load, gathered), (edit) =>
+        withBuiltInDefaults(load, session, gathered, (edit) =>
           runScript(archive, session, load.options, entries, edit),
         ),
       );
@@ -311,12 +315,12 @@ async function runStatements(
   session: Session,
   sql: AsyncIterable<Buffer>,
   edit: Edit,
-  {errors, notes, onTable}: Gathered,
+  {errors, notes, onTable, reach}: Gathered,
   signal: AbortSignal,
 ): Promise<void> {
   const lent = lendSchemas(session);
   const tables = load.options.schemaOnly ? [] : load.managed;
-  const managed = addManagedRows(session, tables, load.sourceDatabase);
+  const managed = addManagedRows(session, tables, load.sourceDatabase, () => reach('restore.rows-added'));
   const isInherited = load.options.isCleaning ? await findInheritedConstraints(session) : () => false;
   const skipped = await runDumpScript({
     session,
@@ -360,13 +364,16 @@ function describeAdded({table, added, kept}: AddedRows): string {
  * taken away meanwhile; those that the dump does not set are given back. A new database has none.
  */
 async function withBuiltInDefaults(
-  {options, me}: DumpLoad,
+  load: DumpLoad,
   session: Session,
-  edit: Edit,
+  gathered: Gathered,
   work: (edit: Edit) => Promise<void>,
 ): Promise<void> {
+  const {options, me} = load;
+  const edit = everything(load, gathered);
   if (!options.isSingleTransaction) return work(edit);
   const suspended = await suspendDefaultPrivileges(session);
+  await gathered.reach('restore.prepared');
   const set = new Set<string>();
   await work((statement) => {
     const {section} = statement;

@@ -9,7 +9,7 @@ export async function loadInto(context: RunContext, load: DumpLoad): Promise<Loa
     const {format, path, remote} = load.dump;
     const fileBytes = format === 'sql' ? (remote?.sizeBytes ?? (await sizeOf(path))) : 0;
     const tables = load.onlyTables.length > 0 ? load.onlyTables.length : load.tables.length;
-    return loadDump(load, context.signal, (done, unit, table) => {
+    return loadDump(load, context, (done, unit, table) => {
       if (unit === 'bytes') step.advance(done, fileBytes, 'bytes');
       else step.advance(Math.min(done, tables), tables, 'tables');
       if (table !== undefined) step.note(table);

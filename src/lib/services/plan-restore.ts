@@ -29,14 +29,14 @@ import {isOfPlatform} from '../backups/backup-record.js';
 import {isSystemDatabase} from '../backups/replacing-flags.js';
 import {estimateRestoredSize} from '../backups/restored-size.js';
 import type {RunContext} from '../run-context.js';
-import {checkNeeds} from './check-needs.js';
+import {checkNeeds, type NeedsFound} from './check-needs.js';
 import {countMissingRows} from './compare-with-live.js';
 import {requireServerDisk} from './check-server-disk.js';
 import {type CarriedOver, checkSwap, type PresentDatabase} from './check-swap.js';
 import {type KeyOrder, planKeyOrder} from './key-order.js';
 import {type DumpLoad, loadCommands} from './load-dump.js';
 import {checkContent, checkRestoreRequest, type RestoreRequest} from './restore-request.js';
-import {decideWhatToRestore} from './what-to-restore.js';
+import {decideWhatToRestore, type DumpToRestore, type WhatToRestore} from './what-to-restore.js';
 import {findMaintenance} from './find-maintenance.js';
 import {
   findRestoreSource,
@@ -142,22 +142,18 @@ export async function planRestore(
         ? await readTableSelection(source, tools.pgRestore, onlyTables, signal)
         : null;
     if (selection) warnOfLeft(context, selection);
-    const isInPlace = way === 'fill' || way === 'clean';
-    const {
-      leftOut,
-      impossible,
-      managed: ofPlatform,
-    } = await decideWhatToRestore(
-      {source, pgRestore: tools.pgRestore, contents: source},
-      {
-        me: rights.name,
-        isSuperuser: rights.isSuperuser,
-        ownership: isInPlace ? (present?.ownership ?? null) : null,
-        unavailable: await findUnavailable(context, source, tools.pgRestore, maintenance ?? target, present),
-      },
-      signal,
-    );
-    requirePossible(impossible, selection);
+    const contents = await planContents(context, {
+      source,
+      contents: source,
+      pgRestore: tools.pgRestore,
+      way,
+      present,
+      session: maintenance ?? target,
+      rights,
+      request,
+      selection,
+    });
+    const {leftOut, managed: ofPlatform, limits, hasOtherOwners, options, roles} = contents;
     const isChosen = (table: NamedTable): boolean =>
       onlyTables.length === 0 || onlyTables.some(isSame(table));
     const managed = ofPlatform.filter(isChosen);
@@ -181,16 +177,6 @@ export async function planRestore(
             rights,
           )
         : undefined;
-    const {limits, hasOtherOwners, options, roles} = await checkNeeds(context, {
-      source,
-      pgRestore: tools.pgRestore,
-      session: maintenance ?? target,
-      rights,
-      request,
-      selection,
-      leftOut,
-      makesRoles: request.roles !== false,
-    });
     const load: DumpLoad = {
       dump: source.dump,
       ...tools,
@@ -289,7 +275,7 @@ function warnOfLeft({warn}: RunContext, {left}: TableSelection): void {
 }
 
 /** @throws TOOL_TOO_OLD when the dump is newer than every installed tool, PG_RESTORE_NOT_FOUND */
-async function findRestoreTools(
+export async function findRestoreTools(
   context: RunContext,
   source: RestoreSource,
 ): Promise<{pgRestore: Tool | null}> {
@@ -318,7 +304,8 @@ function majorForArchive(version: string): number {
 
 const cannotRestore = 'Nothing can be restored here';
 
-async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<PresentDatabase | null> {
+/** @returns null where the database does not exist */
+export async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<PresentDatabase | null> {
   try {
     return await withSession(
       target,
@@ -402,10 +389,56 @@ function hasPlatformOnly({ownership}: PresentDatabase): boolean {
   );
 }
 
+export interface ContentsToPlan extends DumpToRestore {
+  readonly way: RestoreWay;
+  readonly present: PresentDatabase | null;
+  /** Any database of the server. */
+  readonly session: Connection;
+  readonly rights: RoleRights;
+  readonly request: RestoreRequest;
+  /** Where chosen tables are restored: what comes with them. */
+  readonly selection: TableSelection | null;
+}
+
+/**
+ * What of the backup goes back into this target as this role.
+ * @throws NOT_SUPPORTED_HERE when the restore could only fail, OWNER_NOT_KEPT
+ */
+export async function planContents(
+  context: RunContext,
+  plan: ContentsToPlan,
+): Promise<WhatToRestore & NeedsFound> {
+  const {source, pgRestore, way, present, session, rights, request, selection} = plan;
+  const isInPlace = way === 'fill' || way === 'clean';
+  const what = await decideWhatToRestore(
+    plan,
+    {
+      me: rights.name,
+      isSuperuser: rights.isSuperuser,
+      ownership: isInPlace ? (present?.ownership ?? null) : null,
+      unavailable: await findUnavailable(context, source, pgRestore, session, present),
+    },
+    context.signal,
+  );
+  requirePossible(what.impossible, selection);
+  const {leftOut} = what;
+  const needs = await checkNeeds(context, {
+    source,
+    pgRestore,
+    session,
+    rights,
+    request,
+    selection,
+    leftOut,
+    makesRoles: request.roles !== false,
+  });
+  return {...what, ...needs};
+}
+
 /** Of a backup of a project at a service, which extensions nobody but the service can create here. */
 async function findUnavailable(
   {signal}: RunContext,
-  source: ProvenSource,
+  source: RestoreSource,
   pgRestore: Tool | null,
   session: Connection,
   present: PresentDatabase | null,

@@ -69,7 +69,7 @@ export async function proveByRestore(
     const load = await planLoad(context, read, scratch);
     const startedMs = context.clock.now().getTime();
     await context.progress.step(`Restore ${backup.id} into a scratch database`, async (step) => {
-      await loadDump(load, context.signal, (done, unit) => {
+      await loadDump(load, context, (done, unit) => {
         if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
         else step.advance(done, backup.sizeBytes, 'bytes');
       });
