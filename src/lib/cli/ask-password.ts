@@ -14,9 +14,10 @@ export async function askPassword(
   signal: AbortSignal,
 ): Promise<string> {
   signal.throwIfAborted();
-  write(question);
   input.setEncoding('utf8');
+  // Before the question: what is typed at its sight must not be shown.
   input.setRawMode(true);
+  write(question);
   let release = (): void => undefined;
   try {
     return await new Promise<string>((resolve, reject) => {

@@ -40,8 +40,14 @@ function textOf(error: Error, command: UsedCommand | undefined): string {
     .replace(/\nSee more help with --help$/, '')
     .replace(/^The following errors? occurred:\s*/, '');
   const unexpected = /^Unexpected arguments?: ([^]*)$/.exec(text)?.[1];
-  if (unexpected !== undefined)
-    return `${command?.id ?? 'The command'} does not take "${unexpected.split(', ').join('" and "')}".`;
+  if (unexpected !== undefined) {
+    const words = unexpected.split(', ');
+    const guess = nearest(
+      `--${words[0] ?? ''}`,
+      (command?.flags ?? []).map((flag) => `--${flag}`),
+    );
+    return `${command?.id ?? 'The command'} does not take "${words.join('" and "')}".${guess === undefined ? '' : ` Did you mean ${guess}?`}`;
+  }
   // Where several rules are broken, each has a line.
   const parts = text.startsWith('Parsing ') || text.startsWith('Missing ') ? [text] : text.split('\n');
   return parts.map((part) => ownWords(part.trim())).join('\n');

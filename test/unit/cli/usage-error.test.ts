@@ -18,6 +18,7 @@ it.each([
   ['prune', ['--keep-day=3'], 'prune has no flag --keep-day. Did you mean --keep-days?'],
   ['backup', ['--format=zip'], '--format is "zip"; it takes custom, sql, directory.'],
   ['backup', ['shop', 'now'], 'backup does not take "shop" and "now".'],
+  ['restore', ['latest'], 'restore does not take "latest". Did you mean --latest?'],
   ['backup', ['--verbose', '--quiet'], '--quiet cannot be used with --verbose.'],
 ] as const)('%s %j', async (id, argv, message) => {
   const flags = {...globalFlags, ...commands[id].flags};
