@@ -70,7 +70,7 @@ const dangerous = [
 ]; // prettier-ignore
 
 /** Those that only what is restored shows. */
-const shownByRestore = ['array_nulls', 'transform_null_equals'];
+const shownByRestore = ['array_nulls', 'quote_all_identifiers', 'transform_null_equals'];
 
 interface Parameter {
   readonly name: string;

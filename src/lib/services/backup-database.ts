@@ -26,7 +26,7 @@ import type {Session} from '../postgres/client.js';
 import {inspectDatabaseProperties} from '../postgres/database-properties.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {withLockWatch} from '../postgres/lock-watch.js';
-import {inspectToolEnvironment} from '../postgres/pinned-settings.js';
+import {inspectToolEnvironment} from '../postgres/tool-environment.js';
 import {readWithoutLocks, withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
 import {openJournal} from '../watch/journal.js';

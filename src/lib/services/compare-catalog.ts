@@ -9,9 +9,11 @@ import type {DetectedDump} from '../archive/detect-format.js';
 import {type DumpDefinition, readDefinitions} from '../archive/dump-definitions.js';
 import {AppError} from '../errors.js';
 import {whyLeftOut} from '../postgres/archive-list.js';
+import {withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import {findTool} from '../postgres/find-tools.js';
 import {runPgDump} from '../postgres/pg-dump.js';
+import {inspectToolEnvironment} from '../postgres/tool-environment.js';
 import type {RunContext} from '../run-context.js';
 import type {DumpLoad} from './load-dump.js';
 import {keepsOwner} from './role-limits.js';
@@ -51,11 +53,12 @@ export async function compareCatalog(
       Math.max(catalog.dump.dumpMajor ?? 0, catalog.serverMajor),
     );
     major = tool.major;
+    const settings = await withSession(catalog.database, inspectToolEnvironment, {signal: context.signal});
     await runPgDump({
       tool,
       connection: catalog.database,
       options: {...schemaOnly, excludeSchemas: catalog.excludeSchemas},
-      environment: {PGCLIENTENCODING: catalog.encoding},
+      environment: {...settings, PGCLIENTENCODING: catalog.encoding},
       readStdout: async (sql) => {
         found = await readDefinitions(sql as AsyncIterable<Buffer>, context.signal);
       },

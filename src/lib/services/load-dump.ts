@@ -27,7 +27,7 @@ import {
   sessionEnvironment,
   streamArchive,
 } from '../postgres/pg-restore.js';
-import {inspectToolEnvironment} from '../postgres/pinned-settings.js';
+import {inspectToolEnvironment} from '../postgres/tool-environment.js';
 import {collectRestoreErrors} from '../postgres/restore-errors.js';
 import {runDumpScript} from '../postgres/run-dump-script.js';
 import type {Reach} from '../fault-points.js';

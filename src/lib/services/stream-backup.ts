@@ -10,7 +10,7 @@ import {selectForDump} from '../postgres/dump-selection.js';
 import {inspectInventory} from '../postgres/inspect-inventory.js';
 import {runPgDump} from '../postgres/pg-dump.js';
 import {withLockWatch} from '../postgres/lock-watch.js';
-import {inspectToolEnvironment} from '../postgres/pinned-settings.js';
+import {inspectToolEnvironment} from '../postgres/tool-environment.js';
 import {readWithoutLocks, withSnapshot} from '../postgres/snapshot.js';
 import type {RunContext} from '../run-context.js';
 import {isAway, type Place} from '../storage/place.js';
