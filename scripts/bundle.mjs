@@ -20,7 +20,8 @@ const bundle = await rolldown({
     ...commands.map((name) => [name, `src/${name}.ts`]),
     ...cli.map((name) => [`cli/${name}`, `src/lib/cli/${name}.ts`]),
   ]),
-  resolve: {extensionAlias: {'.js': ['.ts', '.js']}},
+  // "module" first: what jsonc-parser names as "main" looks for its parts while it runs.
+  resolve: {extensionAlias: {'.js': ['.ts', '.js']}, mainFields: ['module', 'main']},
   external: [/^@aws-sdk\//, /^@smithy\//, 'pg-native', 'typescript'],
   transform: {define: {__dirname: 'import.meta.dirname', __filename: 'import.meta.filename'}},
 });
