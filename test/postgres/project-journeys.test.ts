@@ -4,6 +4,7 @@ import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, beforeEach, expect, it} from 'vitest';
 import {readBackupRecord} from '../../src/lib/backups/backup-record.js';
 import {withSession} from '../../src/lib/postgres/client.js';
+import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
 import {backupDatabase} from '../../src/lib/services/backup-database.js';
 import {restoreDatabase} from '../../src/lib/services/restore-database.js';
 import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
@@ -112,4 +113,21 @@ it('takes the ways of the old restore-db: deletion, corruption, another environm
     backup: id,
     wouldLose: expect.arrayContaining([expect.objectContaining({table: 'public.payments'})]) as unknown,
   });
+});
+
+it('restores onto a server of one’s own what is the user’s, and counts what it leaves out', async () => {
+  await server.reset('application');
+  const {path} = await backupDatabase(context, {});
+  const installed = (await serverBinFolders()).find(({major}) => major === server.major);
+  const plain = await startLocalCluster({binFolder: installed?.folder ?? '', superuser: 'owner'});
+  try {
+    const there = testContext(folder, {settings: {databaseUrl: urlOf(plain.connection)}});
+    const request = {backupFile: path ?? '', targetDb: 'club', createDb: true};
+    // Rows and catalog are compared by the restore itself.
+    const {notes} = await restoreDatabase(there, request);
+    expect(notes.join('\n')).toMatch(/made first: \d+ roles .*anon \(NOLOGIN INHERIT\)/);
+    expect(notes.join('\n')).toMatch(/which need extensions that this server does not have: \d+ objects/);
+  } finally {
+    await plain.stop();
+  }
 });

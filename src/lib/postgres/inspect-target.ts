@@ -117,6 +117,15 @@ export async function inspectRoleNames(
   };
 }
 
+/** Which of `roles` exist and are no superusers. */
+export async function findWeakRoles(session: Session, roles: readonly string[]): Promise<string[]> {
+  const rows = await session.query(
+    'SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname = ANY ($1::text[]) AND NOT rolsuper ORDER BY 1',
+    [roles],
+  );
+  return rows.map((row) => row['name'] ?? '');
+}
+
 /** Which of `extensions` the server cannot install. */
 export async function findMissingExtensions(
   session: Session,

@@ -7,7 +7,12 @@ import {countOf} from '../format.js';
 import {type Session, withSession} from '../postgres/client.js';
 import type {Connection} from '../postgres/connection.js';
 import type {Tool} from '../postgres/find-tools.js';
-import {findMissingExtensions, inspectRoleNames, type RoleRights} from '../postgres/inspect-target.js';
+import {
+  findMissingExtensions,
+  findWeakRoles,
+  inspectRoleNames,
+  type RoleRights,
+} from '../postgres/inspect-target.js';
 import type {RolesToMake} from '../postgres/make-roles.js';
 import type {PgRestoreOptions} from '../postgres/pg-restore.js';
 import {quoteIdentifier} from '../postgres/quote.js';
@@ -62,13 +67,14 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   const part = isPart
     ? {
         owners: all.owners.filter((owner) => chosen.some((one) => one.owner === owner)),
+        superusers: [],
         grantees: [],
         grantors: [],
         policyRoles: [],
         extensions: chosen.filter(({type}) => type === 'EXTENSION').map(({name}) => name),
       }
     : all;
-  const needs = isWithout ? {...part, owners: [], grantees: [], grantors: []} : part;
+  const needs = isWithout ? {...part, owners: [], superusers: [], grantees: [], grantors: []} : part;
   const {roles, ...found} = await withSession(check.session, (session) => askServer(session, check, needs), {
     signal: context.signal,
   });
@@ -92,6 +98,7 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   const limits = {
     missing: new Set([...found.owners.missing, ...found.grantees.missing, ...found.grantors.missing]),
     foreign: new Set([...found.owners.foreign, ...found.grantors.foreign]),
+    weak: new Set(found.weak),
   };
   await requireKeptCode(context, check, limits);
   const unkept = [...found.owners.missing, ...found.owners.foreign];
@@ -115,7 +122,10 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   return {limits, hasOtherOwners, options, roles};
 }
 
-type NeededHere = Pick<DumpNeeds, 'owners' | 'grantees' | 'grantors' | 'policyRoles' | 'extensions'>;
+type NeededHere = Pick<
+  DumpNeeds,
+  'owners' | 'superusers' | 'grantees' | 'grantors' | 'policyRoles' | 'extensions'
+>;
 
 /** Which roles and extensions the server lacks, those left out that are to be made. */
 async function askServer(session: Session, check: NeedsCheck, needs: NeededHere) {
@@ -136,8 +146,10 @@ async function askServer(session: Session, check: NeedsCheck, needs: NeededHere)
       session,
       names.filter((name) => !made.has(name)),
     );
+  const {superusers} = needs;
   return {
     roles,
+    weak: superusers.filter((name) => made.has(name)).concat(await findWeakRoles(session, superusers)),
     owners: await ask(owners),
     grantees: await ask(grantees),
     grantors: await ask(grantors),

@@ -134,6 +134,9 @@ export function limitsOf(
       (definition.type === 'DEFAULT ACL' && !keepsOwner(limits, definition.owner)
         ? 'default privileges of roles that this role may not act for'
         : undefined) ??
+      (['EVENT TRIGGER', 'FOREIGN DATA WRAPPER'].includes(definition.type) && (limits.weak?.size ?? 0) > 0
+        ? 'whose owner is no superuser here'
+        : undefined) ??
       whyLeftOut(definition, {dump, isSuperuser, leftOut}) ??
       // It stands in a dump for its owner alone.
       (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??

@@ -9,13 +9,18 @@ export interface RoleLimits {
   readonly missing: ReadonlySet<string>;
   /** Roles that exist, but that the restoring role may not act for. */
   readonly foreign: ReadonlySet<string>;
+  /** Roles that are no superusers here, and to whom the dump gives what only superusers may own. */
+  readonly weak?: ReadonlySet<string>;
 }
+
+/** Manual, ALTER EVENT TRIGGER and ALTER FOREIGN DATA WRAPPER: "the new owner must be a superuser". */
+const ownedBySuperusers = /^ALTER (?:EVENT TRIGGER|FOREIGN DATA WRAPPER) /;
 
 export const noLimits: RoleLimits = {missing: new Set(), foreign: new Set()};
 
 /** Whether anything has to be left out. */
-export function isLimited({missing, foreign}: RoleLimits): boolean {
-  return missing.size + foreign.size > 0;
+export function isLimited({missing, foreign, weak}: RoleLimits): boolean {
+  return missing.size + foreign.size + (weak?.size ?? 0) > 0;
 }
 
 /** Whether what the role owns keeps its owner. */
@@ -45,6 +50,8 @@ export function editRights({
     const rights = readRightsStatement(textOf(sql, encoding));
     switch (rights?.kind) {
       case 'owner':
+        if (limits.weak?.has(rights.role) === true && ownedBySuperusers.test(textOf(sql, encoding)))
+          return null;
         return !noOwner && keepsOwner(limits, rights.role) ? sql : null;
       case 'grant': {
         const isKept =
