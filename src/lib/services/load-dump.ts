@@ -220,7 +220,11 @@ async function loadPlainRows(
 ): Promise<void> {
   const edit = everything(load, gathered);
   const queue = startQueue(order);
-  const now: Edit = (statement) => (isInPass(queue, statement) ? edit(statement) : null);
+  const isAdded = ({section}: DumpStatement): boolean =>
+    section?.type === 'TABLE DATA' &&
+    load.managed.some(({schema, name}) => schema === section.schema && name === section.name);
+  const now: Edit = (statement) =>
+    !isAdded(statement) && isInPass(queue, statement) ? edit(statement) : null;
   await inSession(load, signal, (session) =>
     inKeyOrder(session, order, async () => {
       if (load.managed.length > 0) {
