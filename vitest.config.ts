@@ -1,6 +1,6 @@
 import {defineConfig} from 'vitest/config';
 import {BaseSequencer, type TestSpecification} from 'vitest/node';
-import {serverBinFolders} from './src/lib/postgres/local-cluster.js';
+import {serverBinFolders} from './src/lib/postgres/tools/local-cluster.js';
 
 // Unit and contract tests need no server; postgres and e2e tests share one throw-away cluster.
 const server = {

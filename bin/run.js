@@ -23,7 +23,7 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
   if (args.includes('--verbose')) process.setSourceMapsEnabled(true);
   const {flush, handle, run} = await import('../dist/program/cli/oclif.js');
   // Before the command: a module that could not be opened with it cannot be loaded again to tell so.
-  const {asAppError, errorLines} = await import('../dist/program/cli/show-error.js');
+  const {asAppError, errorLines} = await import('../dist/program/cli/show/show-error.js');
   const globalFlags = globalFlagsBefore(args);
   if (args.length === 0) args.push('overview');
   args.push(...globalFlags);
@@ -84,7 +84,7 @@ async function showPreparedHelp() {
   } catch {
     return false; // no such command, or a topic
   }
-  const {pageWidth, widthOf, writePage} = await import('../dist/program/cli/write-page.js');
+  const {pageWidth, widthOf, writePage} = await import('../dist/program/cli/help/write-page.js');
   if (widthOf(process.stdout) < pageWidth) return false;
   writePage(page);
   return true;

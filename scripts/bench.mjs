@@ -14,7 +14,7 @@ import {dirname, join, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {withSession} from './app-session.mjs';
-import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/local-cluster.js';
+import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/tools/local-cluster.js';
 import {benchGrowth} from './bench/growth.mjs';
 import {measure, median, noisyCores, summarize} from './bench/measure.mjs';
 import {benchOffSite, offSiteParts} from './bench/off-site.mjs';

@@ -11,7 +11,7 @@ const commands = readdirSync(join(root, 'src/commands'), {recursive: true})
   .filter((path) => path.endsWith('.ts'))
   .map((path) => `commands/${path.slice(0, -'.ts'.length)}`);
 // What bin/run.js and oclif load by their paths.
-const cli = ['oclif', 'help', 'command-not-found', 'show-error', 'write-page'];
+const cli = ['oclif', 'help/help', 'help/command-not-found', 'show/show-error', 'help/write-page'];
 
 const bundle = await rolldown({
   cwd: root,

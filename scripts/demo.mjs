@@ -5,8 +5,8 @@ import {existsSync, readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {withSession} from './app-session.mjs';
-import {withDatabase} from '../dist/lib/postgres/connection.js';
-import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/local-cluster.js';
+import {withDatabase} from '../dist/lib/postgres/connect/connection.js';
+import {serverBinFolders, startLocalCluster} from '../dist/lib/postgres/tools/local-cluster.js';
 import {quoteQualified} from '../dist/lib/postgres/quote.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');

@@ -2,7 +2,7 @@
 // scripts/install-postgres18.sh puts 18 beside what the distribution has.
 import {spawnSync} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
-import {serverBinFolders} from '../dist/lib/postgres/local-cluster.js';
+import {serverBinFolders} from '../dist/lib/postgres/tools/local-cluster.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const words = process.argv.slice(2);

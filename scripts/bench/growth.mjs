@@ -1,7 +1,7 @@
 // Time must grow no faster than the data, and memory not at all.
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {withDatabase} from '../../dist/lib/postgres/connection.js';
+import {withDatabase} from '../../dist/lib/postgres/connect/connection.js';
 import {fill} from './data.mjs';
 
 /** @param sizes multiples of a fifth of the scale: 20 MB at scale 1 */

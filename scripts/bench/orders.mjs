@@ -3,7 +3,7 @@ import {cp, mkdir, readdir, rm, stat, writeFile} from 'node:fs/promises';
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {withSession} from '../app-session.mjs';
-import {withDatabase} from '../../dist/lib/postgres/connection.js';
+import {withDatabase} from '../../dist/lib/postgres/connect/connection.js';
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 

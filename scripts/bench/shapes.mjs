@@ -3,7 +3,7 @@ import {rm} from 'node:fs/promises';
 import {cpus} from 'node:os';
 import {join} from 'node:path';
 import {withSession} from '../app-session.mjs';
-import {withDatabase} from '../../dist/lib/postgres/connection.js';
+import {withDatabase} from '../../dist/lib/postgres/connect/connection.js';
 import {fill} from './data.mjs';
 import {megabytesOf, sizeOfBackup} from './files.mjs';
 

@@ -11,8 +11,8 @@ import {
   waitMsOf,
 } from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
-import {showBackup} from '../lib/cli/show-backup.js';
-import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup-to-places.js';
+import {showBackup} from '../lib/cli/show/show-backup.js';
+import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup/backup.js';
 import {backupFormats, compressMethods} from '../lib/settings/config-schema.js';
 
 export default class Backup extends BaseCommand {

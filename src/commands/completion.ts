@@ -3,7 +3,7 @@ import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {Args} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {shells} from '../lib/cli/completion-scripts.js';
+import {shells} from '../lib/cli/help/completion-scripts.js';
 
 export default class Completion extends BaseCommand {
   static override summary = 'print what completes commands in bash, zsh or fish';

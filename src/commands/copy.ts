@@ -2,9 +2,9 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {encryptFlags, encryptionFlagsOf} from '../lib/cli/flags.js';
-import {showCopy} from '../lib/cli/show-copy.js';
-import {copyBackups, type CopyResult} from '../lib/services/copy-backups.js';
-import {copyOrders} from '../lib/services/copy-orders.js';
+import {showCopy} from '../lib/cli/show/show-copy.js';
+import {copyBackups, type CopyResult} from '../lib/services/copy/copy-backups.js';
+import {copyOrders} from '../lib/services/copy/copy-orders.js';
 
 export default class Copy extends BaseCommand {
   static override summary = 'copy backups to and from other folders and S3 buckets';

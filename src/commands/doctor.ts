@@ -1,10 +1,10 @@
 /** destino-db doctor */
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {showDoctor} from '../lib/cli/show-doctor.js';
-import {commandLineCheck} from '../lib/cli/check-command-line.js';
-import {exitStatus} from '../lib/errors.js';
-import type {RunContext} from '../lib/run-context.js';
-import {checkMachine, type DoctorResult} from '../lib/services/check-machine.js';
+import {showDoctor} from '../lib/cli/show/show-doctor.js';
+import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
+import {exitStatus} from '../lib/base/errors.js';
+import type {RunContext} from '../lib/run/run-context.js';
+import {checkMachine, type DoctorResult} from '../lib/services/doctor/doctor.js';
 
 export default class Doctor extends BaseCommand {
   static override summary = 'say what is missing here, and how to mend it';

@@ -2,8 +2,8 @@
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {countFlag} from '../lib/cli/flags.js';
-import {showHistory} from '../lib/cli/show-history.js';
-import {type HistoryResult, listRuns} from '../lib/services/list-runs.js';
+import {showHistory} from '../lib/cli/show/show-history.js';
+import {type HistoryResult, listRuns} from '../lib/services/status/list-runs.js';
 
 export default class History extends BaseCommand {
   static override summary = 'the audit log: every run that did work, newest last';

@@ -2,10 +2,10 @@
 import {Flags} from '@oclif/core';
 import {askInit} from '../lib/cli/ask-init.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {commandLineCheck} from '../lib/cli/check-command-line.js';
+import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
 import {countFlag} from '../lib/cli/flags.js';
-import {initCommand, showInit} from '../lib/cli/show-init.js';
-import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/init-project.js';
+import {initCommand, showInit} from '../lib/cli/show/show-init.js';
+import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/init/init-project.js';
 import {backupFormats} from '../lib/settings/config-schema.js';
 
 export default class Init extends BaseCommand {

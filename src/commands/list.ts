@@ -2,9 +2,9 @@
 import {Flags} from '@oclif/core';
 import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {showList} from '../lib/cli/show-list.js';
-import {isRemote} from '../lib/place-name.js';
-import {type BackupList, listBackups} from '../lib/services/list-backups.js';
+import {showList} from '../lib/cli/show/show-list.js';
+import {isRemote} from '../lib/base/place-name.js';
+import {type BackupList, listBackups} from '../lib/services/status/list-backups.js';
 import {backupFormats} from '../lib/settings/config-schema.js';
 
 export default class List extends BaseCommand {

@@ -1,7 +1,7 @@
 /** destino-db without a word: what is there, and what to do first. Not in the list of commands, as it needs no name. */
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {showOverview} from '../lib/cli/show-overview.js';
-import {overview} from '../lib/services/overview.js';
+import {showOverview} from '../lib/cli/show/show-overview.js';
+import {overview} from '../lib/services/status/overview.js';
 
 export default class OverviewCommand extends BaseCommand {
   static override hidden = true;

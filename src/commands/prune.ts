@@ -4,8 +4,8 @@ import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, countFlag, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
-import {showPrune} from '../lib/cli/show-prune.js';
-import {prune, type PruneCommandResult} from '../lib/services/prune.js';
+import {showPrune} from '../lib/cli/show/show-prune.js';
+import {prune, type PruneCommandResult} from '../lib/services/prune/prune.js';
 
 export default class Prune extends BaseCommand {
   static override summary = 'remove old backups by policy, with the reason for each';

@@ -3,10 +3,10 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, settingsWords, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
-import {showRecoveryGuide} from '../lib/cli/show-recovery-guide.js';
-import {showRecover} from '../lib/cli/show-recover.js';
-import {recoveryGuide} from '../lib/services/recovery-guide.js';
-import {recoverLeftovers} from '../lib/services/recover-leftovers.js';
+import {showRecoveryGuide} from '../lib/cli/show/show-recovery-guide.js';
+import {showRecover} from '../lib/cli/show/show-recover.js';
+import {recoveryGuide} from '../lib/services/recover/guide.js';
+import {recoverLeftovers} from '../lib/services/recover/recover.js';
 
 export default class Recover extends BaseCommand {
   static override summary = 'finish or revert what an interrupted run left behind';

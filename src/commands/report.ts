@@ -1,8 +1,8 @@
 /** destino-db report */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {showReport} from '../lib/cli/show-report.js';
-import {writeReport} from '../lib/services/write-report.js';
+import {showReport} from '../lib/cli/show/show-report.js';
+import {writeReport} from '../lib/services/report/write-report.js';
 
 export default class Report extends BaseCommand {
   static override summary = 'write an HTML page with trends of backups and tests';

@@ -13,11 +13,11 @@ import {
   waitMsOf,
 } from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
-import {showRestore} from '../lib/cli/show-restore.js';
-import {AppError, exitStatus} from '../lib/errors.js';
-import {parseMoment} from '../lib/parse-duration.js';
-import {toastCompressions} from '../lib/postgres/pg-restore.js';
-import {restoreFrom} from '../lib/services/restore-from.js';
+import {showRestore} from '../lib/cli/show/show-restore.js';
+import {AppError, exitStatus} from '../lib/base/errors.js';
+import {parseMoment} from '../lib/base/parse-duration.js';
+import {toastCompressions} from '../lib/postgres/tools/pg-restore.js';
+import {restoreFrom} from '../lib/services/restore/restore.js';
 
 export default class Restore extends BaseCommand {
   static override summary = 'restore a backup into a new, empty or existing database';

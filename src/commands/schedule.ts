@@ -2,14 +2,14 @@
 import {join, resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {commandLineCheck} from '../lib/cli/check-command-line.js';
+import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
 import {settingsWords} from '../lib/cli/flags.js';
-import {AppError, exitStatus} from '../lib/errors.js';
-import {showScheduleCheck} from '../lib/cli/show-schedule-check.js';
-import {showSchedule} from '../lib/cli/show-schedule.js';
-import type {RunContext} from '../lib/run-context.js';
-import {checkScheduleHistory} from '../lib/services/check-schedule-history.js';
-import {planSchedule, type ScheduleOptions, schedulers} from '../lib/services/plan-schedule.js';
+import {AppError, exitStatus} from '../lib/base/errors.js';
+import {showScheduleCheck} from '../lib/cli/show/show-schedule-check.js';
+import {showSchedule} from '../lib/cli/show/show-schedule.js';
+import type {RunContext} from '../lib/run/run-context.js';
+import {checkScheduleHistory} from '../lib/services/schedule/check-history.js';
+import {planSchedule, type ScheduleOptions, schedulers} from '../lib/services/schedule/schedule.js';
 
 export default class Schedule extends BaseCommand {
   static override summary = 'print or install a backup plan: cron, systemd, GitHub';

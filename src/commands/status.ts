@@ -1,12 +1,12 @@
 /** destino-db status */
 import {Flags, type Interfaces} from '@oclif/core';
-import {proofLevels} from '../lib/backups/outcome.js';
+import {proofLevels} from '../lib/run/outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {asAppError} from '../lib/cli/show-error.js';
-import {nagiosStatus, nagiosUnknown, showNagios, showStatus} from '../lib/cli/show-status.js';
-import {exitStatus} from '../lib/errors.js';
-import {redact} from '../lib/redact.js';
-import {checkStatus, type StatusResult} from '../lib/services/check-status.js';
+import {asAppError} from '../lib/cli/show/show-error.js';
+import {nagiosStatus, nagiosUnknown, showNagios, showStatus} from '../lib/cli/show/show-status.js';
+import {exitStatus} from '../lib/base/errors.js';
+import {redact} from '../lib/base/redact.js';
+import {checkStatus, type StatusResult} from '../lib/services/status/check-status.js';
 
 export default class Status extends BaseCommand {
   static override summary = 'is the newest good backup young enough? for monitors';

@@ -3,8 +3,8 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, lockWaitFlag, lockWaitMsOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
-import {showUndo} from '../lib/cli/show-undo.js';
-import {undoRestore} from '../lib/services/undo-restore.js';
+import {showUndo} from '../lib/cli/show/show-undo.js';
+import {undoRestore} from '../lib/services/restore/undo.js';
 
 export default class Undo extends BaseCommand {
   static override summary = 'bring back the database that the last restore replaced';

@@ -1,6 +1,6 @@
 /** destino-db verify */
 import {Flags} from '@oclif/core';
-import {proofLevels} from '../lib/backups/outcome.js';
+import {proofLevels} from '../lib/run/outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {
   confirmFlags,
@@ -11,10 +11,10 @@ import {
   waitFlag,
   waitMsOf,
 } from '../lib/cli/flags.js';
-import {showVerified} from '../lib/cli/show-verified.js';
-import {AppError} from '../lib/errors.js';
-import {exitCodeOfResults, type VerifyResult} from '../lib/services/verify-backup.js';
-import {verifyFrom} from '../lib/services/verify-from.js';
+import {showVerified} from '../lib/cli/show/show-verified.js';
+import {AppError} from '../lib/base/errors.js';
+import {exitCodeOfResults, type VerifyResult} from '../lib/services/verify/verify-local.js';
+import {verifyFrom} from '../lib/services/verify/verify.js';
 
 const chooses = ['backup-file', 'latest', 'all', 'sample'];
 const others = (name: string): string[] => chooses.filter((other) => other !== name);

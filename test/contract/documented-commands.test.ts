@@ -4,7 +4,7 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
 import {z} from 'zod';
-import {packageScripts} from '../../src/lib/services/init-project.js';
+import {packageScripts} from '../../src/lib/services/init/init-project.js';
 import {blocksOf} from '../support/doc-page.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

@@ -2,10 +2,10 @@
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
-import {backupRecordSchema} from '../../src/lib/backups/backup-record.js';
-import {snapshotMetadata} from '../../src/lib/orders/order-snapshot.js';
-import {processIdentitySchema} from '../../src/lib/process-identity.js';
-import {journalEntrySchema} from '../../src/lib/watch/journal.js';
+import {backupRecordSchema} from '../../src/lib/catalog/backup-record.js';
+import {snapshotMetadata} from '../../src/lib/rows/file/format.js';
+import {processIdentitySchema} from '../../src/lib/base/process-identity.js';
+import {journalEntrySchema} from '../../src/lib/run/journal.js';
 
 const page = readFileSync(fileURLToPath(new URL('../../docs/file-formats.md', import.meta.url)), 'utf8');
 

@@ -65,7 +65,7 @@ function readSource(path: string): Source {
 function layerOf(path: string): string {
   const [top, folder, ...rest] = path.split('/');
   if (top === 'commands') return 'commands';
-  if (path === 'lib/run-context.ts') return 'context';
+  if (path === 'lib/run/run-context.ts') return 'context';
   return rest.length === 0 ? 'root' : (folder ?? 'root');
 }
 
@@ -80,15 +80,15 @@ const levels = [
 const levelOf = (layer: string): number => levels.findIndex((level) => level.includes(layer));
 
 const owners: Readonly<Record<string, RegExp>> = {
-  execa: /^lib\/postgres\/run-tool\.ts$/,
+  execa: /^lib\/postgres\/tools\/run-tool\.ts$/,
   pg: /^lib\/postgres\/client\.ts$/,
   'pg-copy-streams': /^lib\/postgres\/copy-[a-z-]+\.ts$/,
   listr2: /^lib\/progress\/listr-progress\.ts$/,
   '@aws-sdk/client-s3': /^lib\/storage\/s3-[a-z]+\.ts$/,
-  '@smithy/node-http-handler': /^lib\/storage\/s3-client\.ts$/,
+  '@smithy/node-http-handler': /^lib\/storage\/s3\/s3-client\.ts$/,
   'age-encryption': /^lib\/storage\/age-(?:keys|passphrase)\.ts$/,
-  chalk: /^lib\/cli\/style\.ts$/,
-  'fastest-levenshtein': /^lib\/nearest\.ts$/,
+  chalk: /^lib\/cli\/show\/style\.ts$/,
+  'fastest-levenshtein': /^lib\/base\/nearest\.ts$/,
   '@oclif/core': /^(?:commands|lib\/cli)\//,
   'node:readline': /^lib\/cli\//,
 };

@@ -6,16 +6,16 @@ import {readFileSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
 import {z} from 'zod';
-import {backupExtension, backupId, isPartialName, metadataName} from '../../src/lib/backups/backup-name.js';
-import {errorCodeTable} from '../../src/lib/errors.js';
-import {partialSuffix} from '../../src/lib/file-names.js';
-import {orderBackupFolder, parseOrderBackupName} from '../../src/lib/orders/order-backup-name.js';
-import {type DumpOptions, dumpArguments} from '../../src/lib/postgres/pg-dump.js';
+import {backupExtension, backupId, isPartialName, metadataName} from '../../src/lib/catalog/backup-name.js';
+import {errorCodeTable} from '../../src/lib/base/errors.js';
+import {partialSuffix} from '../../src/lib/base/file-names.js';
+import {orderBackupFolder, parseOrderBackupName} from '../../src/lib/catalog/order-backup-name.js';
+import {type DumpOptions, dumpArguments} from '../../src/lib/postgres/tools/pg-dump.js';
 import {
   type PgRestoreOptions,
   pgRestoreArguments,
   sessionEnvironment,
-} from '../../src/lib/postgres/pg-restore.js';
+} from '../../src/lib/postgres/tools/pg-restore.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 

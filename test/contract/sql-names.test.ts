@@ -8,54 +8,58 @@ import {namesOfQueries, unsafeNames} from '../support/sql-rules.js';
 
 /** Looks like SQL and is not, or cannot be parsed alone: how the text begins, and the reason. */
 const notParsed: readonly (readonly [file: string, start: string, reason: string])[] = [
-  ['lib/postgres/local-cluster.ts', 'autovacuum_naptime', 'a line of postgresql.conf'],
-  ['lib/postgres/local-cluster.ts', 'cat >/dev/null', 'a shell script'],
-  ['lib/postgres/local-cluster.ts', 'if [ -n', 'a shell script'],
-  ['lib/postgres/run-tool.ts', 'IFS= read', 'a shell script'],
-  ['lib/services/scratch-database.ts', 'max_wal_size', 'a line of postgresql.conf'],
-  ['lib/services/plan-backup.ts', 'The server is a standby', 'a message'],
-  ['lib/services/check-folders.ts', '${countOf', 'a message'],
-  ['lib/services/restore-orders.ts', 'Put back', 'a message'],
-  ['lib/services/restore-orders.ts', '${table}: ', 'a message'],
-  ['lib/archive/dump-needs.ts', '', 'regular expressions that find statements in a list of contents'],
-  ['lib/postgres/archive-list.ts', 'COMMENT - ', 'a regular expression for lists of contents'],
-  ['lib/postgres/archive-list.ts', 'COMMENT EXTENSION ', 'a line of a list of contents'],
+  ['lib/postgres/tools/local-cluster.ts', 'autovacuum_naptime', 'a line of postgresql.conf'],
+  ['lib/postgres/tools/local-cluster.ts', 'cat >/dev/null', 'a shell script'],
+  ['lib/postgres/tools/local-cluster.ts', 'if [ -n', 'a shell script'],
+  ['lib/postgres/tools/run-tool.ts', 'IFS= read', 'a shell script'],
+  ['lib/services/verify/scratch-database.ts', 'max_wal_size', 'a line of postgresql.conf'],
+  ['lib/services/backup/plan.ts', 'The server is a standby', 'a message'],
+  ['lib/services/doctor/folders.ts', '${countOf', 'a message'],
+  ['lib/services/orders/restore/execute.ts', 'Put back', 'a message'],
+  ['lib/services/orders/restore/execute.ts', '${table}: ', 'a message'],
+  ['lib/dump/dump-needs.ts', '', 'regular expressions that find statements in a list of contents'],
+  ['lib/dump/archive-list.ts', 'COMMENT - ', 'a regular expression for lists of contents'],
+  ['lib/dump/archive-list.ts', 'COMMENT EXTENSION ', 'a line of a list of contents'],
   [
-    'lib/services/prepare-scratch.ts',
+    'lib/services/verify/prepare-scratch.ts',
     'GRANT ALL ON %s',
     'a format for the statements that the catalog names',
   ],
   [
-    'lib/services/prepare-scratch.ts',
+    'lib/services/verify/prepare-scratch.ts',
     'REVOKE ALL ON %s',
     'a format for the statements that the catalog names',
   ],
-  ['lib/archive/copy-stream.ts', 'SET client_encoding', 'how a statement of a dump begins'],
-  ['lib/postgres/make-roles.ts', 'CREATE ROLE', 'followed by attributes, each quoted or a word of this file'],
-  ['lib/postgres/create-database.ts', 'WITH (FORCE)', 'an option of DROP DATABASE'],
-  ['lib/postgres/database-properties.ts', 'WITH GRANT OPTION', 'an option of GRANT'],
-  ['lib/postgres/default-privileges.ts', 'WITH GRANT OPTION', 'an option of GRANT'],
+  ['lib/dump/sql/copy-stream.ts', 'SET client_encoding', 'how a statement of a dump begins'],
   [
-    'lib/postgres/default-privileges.ts',
+    'lib/postgres/databases/make-roles.ts',
+    'CREATE ROLE',
+    'followed by attributes, each quoted or a word of this file',
+  ],
+  ['lib/postgres/databases/create-database.ts', 'WITH (FORCE)', 'an option of DROP DATABASE'],
+  ['lib/postgres/databases/database-properties.ts', 'WITH GRANT OPTION', 'an option of GRANT'],
+  ['lib/postgres/databases/default-privileges.ts', 'WITH GRANT OPTION', 'an option of GRANT'],
+  [
+    'lib/postgres/databases/default-privileges.ts',
     'ALTER DEFAULT PRIVILEGES',
     'the beginning of statements, which follow in the same function',
   ],
-  ['lib/archive/rights-statement.ts', 'ALTER DEFAULT PRIVILEGES', 'how a statement of a dump begins'],
-  ['lib/archive/comparable-statement.ts', 'CREATE POLICY', 'how a statement of a dump begins'],
-  ['lib/archive/rights-statement.ts', 'FROM', 'a word of a statement of a dump'],
+  ['lib/dump/sql/rights-statement.ts', 'ALTER DEFAULT PRIVILEGES', 'how a statement of a dump begins'],
+  ['lib/dump/sql/comparable-statement.ts', 'CREATE POLICY', 'how a statement of a dump begins'],
+  ['lib/dump/sql/rights-statement.ts', 'FROM', 'a word of a statement of a dump'],
   [
-    'lib/services/role-limits.ts',
+    'lib/services/restore/load/role-limits.ts',
     'SET ROLE',
     'what takes the place of the beginning of a statement of a dump',
   ],
-  ['lib/orders/order-conditions.ts', '|| ', 'what joins texts, with the empty search_path'],
+  ['lib/services/orders/rules/order-conditions.ts', '|| ', 'what joins texts, with the empty search_path'],
 ];
 
 /** The files that may change search_path. */
-const owners = ['lib/postgres/search-path.ts', 'lib/postgres/pooler.ts'];
+const owners = ['lib/postgres/search-path.ts', 'lib/postgres/connect/pooler.ts'];
 
 /** Files whose statements run before search_path is set. */
-const early = ['lib/postgres/pooler.ts'];
+const early = ['lib/postgres/connect/pooler.ts'];
 
 const texts = readSqlTexts();
 

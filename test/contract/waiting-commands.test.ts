@@ -3,7 +3,7 @@ import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
 import {z} from 'zod';
-import {canWait} from '../../src/lib/recorded-commands.js';
+import {canWait} from '../../src/lib/base/recorded-commands.js';
 
 const manifest = z
   .object({commands: z.record(z.string(), z.object({flags: z.record(z.string(), z.unknown())}))})

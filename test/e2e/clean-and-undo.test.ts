@@ -3,7 +3,7 @@ import type {ChildProcess} from 'node:child_process';
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
+import {readOrderSnapshot} from '../../src/lib/rows/file/read-order-snapshot.js';
 import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from '../support/app-session.js';
 import {runCli, tempFolder} from '../support/run-cli.js';

@@ -2,7 +2,7 @@
 import type {ChildProcess} from 'node:child_process';
 import {mkdir, readdir, readFile, stat, symlink, writeFile} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
-import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
+import {readOrderSnapshot} from '../../src/lib/rows/file/read-order-snapshot.js';
 import {withAppSession} from '../support/app-session.js';
 import {program, runCli, runProgram, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';

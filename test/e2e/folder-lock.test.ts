@@ -4,11 +4,11 @@ import {mkdir, readdir, readFile, rm, utimes, writeFile} from 'node:fs/promises'
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {folderLockOwner, withFolderLock} from '../../src/lib/backups/lock.js';
+import {folderLockOwner, withFolderLock} from '../../src/lib/run/lock.js';
 import {tempFolder} from '../support/run-cli.js';
 import {testContext} from '../support/test-context.js';
 
-const lockModule = fileURLToPath(new URL('../../dist/lib/backups/lock.js', import.meta.url));
+const lockModule = fileURLToPath(new URL('../../dist/lib/run/lock.js', import.meta.url));
 
 let home = '';
 let folder = '';

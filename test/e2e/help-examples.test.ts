@@ -2,8 +2,8 @@
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {withAppSession} from '../support/app-session.js';
-import {withDatabase} from '../../src/lib/postgres/connection.js';
-import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {loadTemplate} from '../support/global-cluster.js';
 import {openShell, readExamples} from '../support/help-examples.js';
 import {requirePrograms} from '../support/require-programs.js';

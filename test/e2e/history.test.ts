@@ -2,11 +2,11 @@ import {spawn} from 'node:child_process';
 import {appendFile, readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {readHistory} from '../../src/lib/watch/read-history.js';
+import {readHistory} from '../../src/lib/run/read-history.js';
 import {tempFolder} from '../support/run-cli.js';
 import {sampleRun} from '../support/sample-run.js';
 
-const compiled = new URL('../../dist/lib/watch/history.js', import.meta.url).href;
+const compiled = new URL('../../dist/lib/run/append-history.js', import.meta.url).href;
 
 /** Appends `count` runs, one after the other, in a process of its own; says "ready" first and waits for its stdin to end. */
 const appender = `

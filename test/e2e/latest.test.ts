@@ -2,7 +2,7 @@
 import {cp, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import type {BackupList} from '../../src/lib/services/list-backups.js';
+import type {BackupList} from '../../src/lib/services/status/list-backups.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 

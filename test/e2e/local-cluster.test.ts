@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterEach, beforeEach, expect, inject, it, vi} from 'vitest';
 
-const built = fileURLToPath(new URL('../../dist/lib/postgres/local-cluster.js', import.meta.url));
+const built = fileURLToPath(new URL('../../dist/lib/postgres/tools/local-cluster.js', import.meta.url));
 
 let folder: string;
 beforeEach(async () => {

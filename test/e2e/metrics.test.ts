@@ -135,7 +135,10 @@ describe('the alert rules', () => {
 
   it('name only metrics that exist', async () => {
     const rules = await readFile(join(alerts, 'destino-db.rules.yml'), 'utf8');
-    const source = await readFile(new URL('../../src/lib/watch/metrics.ts', import.meta.url), 'utf8');
+    const source = await readFile(
+      new URL('../../src/lib/services/status/metrics.ts', import.meta.url),
+      'utf8',
+    );
     for (const [, name] of rules.matchAll(/destino_db_(\w+)/g)) expect(source).toContain(`'${name ?? ''}'`);
   });
 });

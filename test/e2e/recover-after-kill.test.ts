@@ -2,13 +2,13 @@ import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
-import {readCatalogue} from '../../src/lib/backups/catalogue.js';
+import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
 import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from '../support/app-session.js';
-import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
-import {listDatabases} from '../../src/lib/postgres/database-mark.js';
-import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
-import type {RecoverResult} from '../../src/lib/services/recover-leftovers.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
+import {listDatabases} from '../../src/lib/postgres/databases/database-mark.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
+import type {RecoverResult} from '../../src/lib/services/recover/recover.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {urlOf} from '../support/temp-database.js';
 

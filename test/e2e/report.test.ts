@@ -2,9 +2,9 @@
 import {rm, stat} from 'node:fs/promises';
 import {type Browser, chromium} from 'playwright-core';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {noFacts} from '../../src/lib/watch/run-record.js';
-import {appendRun} from '../../src/lib/watch/history.js';
-import {writeReport} from '../../src/lib/services/write-report.js';
+import {noFacts} from '../../src/lib/run/run-record.js';
+import {appendRun} from '../../src/lib/run/append-history.js';
+import {writeReport} from '../../src/lib/services/report/write-report.js';
 import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';

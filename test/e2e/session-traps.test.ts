@@ -5,8 +5,8 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
-import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
-import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {withAppSession} from '../support/app-session.js';
 import {loadTemplate} from '../support/global-cluster.js';
 import {runCli, tempFolder} from '../support/run-cli.js';

@@ -5,7 +5,7 @@ import {rm} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
 import {withAppSession} from '../support/app-session.js';
-import {withDatabase} from '../../src/lib/postgres/connection.js';
+import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {checkPromises, noTraces} from '../support/check-promises.js';
 import {
   backupIds,

@@ -4,7 +4,7 @@ import {rm} from 'node:fs/promises';
 import {type Command, Parser} from '@oclif/core';
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {asAppError} from '../../src/lib/cli/show-error.js';
+import {asAppError} from '../../src/lib/cli/show/show-error.js';
 import {anyText, runs} from '../support/fuzz.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 

@@ -6,8 +6,8 @@ import {gzipSync} from 'node:zlib';
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {withSession, withTransaction} from '../../src/lib/postgres/client.js';
-import {runDumpScript} from '../../src/lib/postgres/run-dump-script.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import {runDumpScript} from '../../src/lib/services/restore/load/run-dump-script.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {runs} from '../support/fuzz.js';
 import {tempFolder} from '../support/run-cli.js';
 import {

@@ -3,9 +3,9 @@ import {spawn} from 'node:child_process';
 import {join} from 'node:path';
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
-import {createCopyStream} from '../../src/lib/archive/copy-stream.js';
-import {AppError} from '../../src/lib/errors.js';
-import {libpqEnvironment} from '../../src/lib/postgres/connection.js';
+import {createCopyStream} from '../../src/lib/dump/sql/copy-stream.js';
+import {AppError} from '../../src/lib/base/errors.js';
+import {libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
 import {runs} from '../support/fuzz.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 

@@ -1,8 +1,13 @@
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
+import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/databases/advisory-lock.js';
 import {withAppSession} from '../support/app-session.js';
-import {formatMark, listDatabases, markStatement, parseMark} from '../../src/lib/postgres/database-mark.js';
-import {thisProcess} from '../../src/lib/process-identity.js';
+import {
+  formatMark,
+  listDatabases,
+  markStatement,
+  parseMark,
+} from '../../src/lib/postgres/databases/database-mark.js';
+import {thisProcess} from '../../src/lib/base/process-identity.js';
 import {
   clusterConnection,
   createTempDatabase,

@@ -1,6 +1,6 @@
 /** Statistics after a restore, also where connections are few. */
 import {afterEach, expect, it} from 'vitest';
-import {analyzeDatabase} from '../../src/lib/postgres/analyze-database.js';
+import {analyzeDatabase} from '../../src/lib/postgres/databases/analyze-database.js';
 import {createTempDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 
 const role = 'analyze_limited';

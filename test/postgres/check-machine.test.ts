@@ -1,10 +1,10 @@
 import {chmod, mkdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
-import {showDoctor} from '../../src/lib/cli/show-doctor.js';
-import {createStyle} from '../../src/lib/cli/style.js';
-import {checkMachine, type DoctorResult} from '../../src/lib/services/check-machine.js';
-import type {Check} from '../../src/lib/services/machine-check.js';
+import {showDoctor} from '../../src/lib/cli/show/show-doctor.js';
+import {createStyle} from '../../src/lib/cli/show/style.js';
+import {checkMachine, type DoctorResult} from '../../src/lib/services/doctor/doctor.js';
+import type {Check} from '../../src/lib/services/doctor/check.js';
 import {loadSettings} from '../../src/lib/settings/settings.js';
 import {tempFolder} from '../support/run-cli.js';
 import {

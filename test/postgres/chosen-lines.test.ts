@@ -1,5 +1,5 @@
 import {expect, it} from 'vitest';
-import {chosenLines} from '../../src/lib/orders/chosen-lines.js';
+import {chosenLines} from '../../src/lib/rows/staging/chosen-lines.js';
 import {withAppSession} from '../support/app-session.js';
 import {clusterConnection} from '../support/temp-database.js';
 

@@ -1,9 +1,9 @@
 /** Cleaning a database of another shape: composite keys, self references, partitions, cycles, links that stay, soft links. */
 import {readdir} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {cleanOrders} from '../../src/lib/services/clean-orders.js';
-import {planClean} from '../../src/lib/services/plan-clean.js';
-import {restoreOrders} from '../../src/lib/services/restore-orders.js';
+import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {planClean} from '../../src/lib/services/orders/clean/plan.js';
+import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import type {OrdersConfig} from '../../src/lib/settings/orders-config.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';

@@ -1,7 +1,7 @@
 /** What triggers and rules do beside a cleaning: rows that no order backup holds are never lost. */
 import {readdir} from 'node:fs/promises';
 import {afterEach, beforeEach, expect, it} from 'vitest';
-import {cleanOrders} from '../../src/lib/services/clean-orders.js';
+import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';

@@ -1,7 +1,7 @@
 /** What is cleaned comes back byte for byte: the sample shop, and every type, key and reference that PostgreSQL has. */
 import {afterEach, beforeEach, expect, it} from 'vitest';
-import {cleanOrders} from '../../src/lib/services/clean-orders.js';
-import {restoreOrders} from '../../src/lib/services/restore-orders.js';
+import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import type {OrdersConfig} from '../../src/lib/settings/orders-config.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {loadEveryType} from '../support/every-type.js';

@@ -2,11 +2,11 @@
 import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
-import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
-import {snapshotMetadata} from '../../src/lib/orders/order-snapshot.js';
-import type {ConfirmRequest} from '../../src/lib/run-context.js';
-import {type CleanRequest, cleanOrders} from '../../src/lib/services/clean-orders.js';
-import {planClean} from '../../src/lib/services/plan-clean.js';
+import {readOrderSnapshot} from '../../src/lib/rows/file/read-order-snapshot.js';
+import {snapshotMetadata} from '../../src/lib/rows/file/format.js';
+import type {ConfirmRequest} from '../../src/lib/run/run-context.js';
+import {type CleanRequest, cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {planClean} from '../../src/lib/services/orders/clean/plan.js';
 import type {OrdersConfig} from '../../src/lib/settings/orders-config.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';

@@ -1,16 +1,16 @@
 /** "Equal" is said of the catalog as well as of the rows: whatever differs is found, and nothing that does not. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
-import {detectDump} from '../../src/lib/archive/detect-format.js';
-import {type DumpDefinition, readDefinitions} from '../../src/lib/archive/dump-definitions.js';
-import {findTool} from '../../src/lib/postgres/find-tools.js';
-import {streamArchive} from '../../src/lib/postgres/pg-restore.js';
+import {detectDump} from '../../src/lib/dump/detect-format.js';
+import {type DumpDefinition, readDefinitions} from '../../src/lib/dump/dump-definitions.js';
+import {findTool} from '../../src/lib/postgres/tools/find-tools.js';
+import {streamArchive} from '../../src/lib/postgres/tools/pg-restore.js';
 import {silentProgress} from '../../src/lib/progress/progress.js';
-import type {RunContext} from '../../src/lib/run-context.js';
-import {compareCatalog, describeDifferences} from '../../src/lib/services/compare-catalog.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import {readingOptions} from '../../src/lib/services/restore-source.js';
-import {verifyBackup} from '../../src/lib/services/verify-backup.js';
+import type {RunContext} from '../../src/lib/run/run-context.js';
+import {compareCatalog, describeDifferences} from '../../src/lib/services/restore/compare/compare-catalog.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {readingOptions} from '../../src/lib/services/restore/source.js';
+import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';

@@ -1,8 +1,8 @@
 /** The preview of a restore over a live database: exactly the rows that would be lost, come back or change. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
 import {type DumpKind, makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';

@@ -1,11 +1,11 @@
 import {cp, readdir, readFile, rename, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {AppError} from '../../src/lib/errors.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import {type BackupRecord, formatBackupRecord} from '../../src/lib/backups/backup-record.js';
-import {sizeOf} from '../../src/lib/backups/checksum.js';
-import {verifyBackup, type VerifiedBackup} from '../../src/lib/services/verify-backup.js';
+import {AppError} from '../../src/lib/base/errors.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {type BackupRecord, formatBackupRecord} from '../../src/lib/catalog/backup-record.js';
+import {sizeOf} from '../../src/lib/base/checksum.js';
+import {verifyBackup, type VerifiedBackup} from '../../src/lib/services/verify/verify-local.js';
 import {writeDamages} from '../support/fault-table.js';
 import {digestsOf, makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';

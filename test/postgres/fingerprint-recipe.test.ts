@@ -3,7 +3,7 @@ import {mkdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
-import {fingerprintDatabase} from '../../src/lib/archive/fingerprint.js';
+import {fingerprintDatabase} from '../../src/lib/fingerprint/fingerprint.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 

@@ -1,8 +1,8 @@
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {inspectIdentity} from '../../src/lib/postgres/inspect-database.js';
-import {isProductionDatabase} from '../../src/lib/services/guard-production.js';
+import {inspectIdentity} from '../../src/lib/postgres/inspect/inspect-database.js';
+import {isProductionDatabase} from '../../src/lib/services/guards/production.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {withAppSession} from '../support/app-session.js';
 import {sampleRecord, writeSampleBackup} from '../support/sample-backups.js';

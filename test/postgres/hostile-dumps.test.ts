@@ -3,8 +3,8 @@ import {existsSync} from 'node:fs';
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, expect, it} from 'vitest';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
   clusterConnection,

@@ -3,7 +3,7 @@ import {readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, it} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
-import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 
 const isRoot = process.getuid?.() === 0;
 const installed = await serverBinFolders();

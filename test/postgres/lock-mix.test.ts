@@ -3,13 +3,13 @@
  * nobody waits for a session of ours that waits itself for longer than the limit. `npm run test:locks` runs it for two hours.
  */
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {AppError, type ErrorCode} from '../../src/lib/errors.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import {cleanOrders} from '../../src/lib/services/clean-orders.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import {restoreOrders} from '../../src/lib/services/restore-orders.js';
-import {safeCleanup} from '../../src/lib/services/safe-cleanup.js';
-import {undoRestore} from '../../src/lib/services/undo-restore.js';
+import {AppError, type ErrorCode} from '../../src/lib/base/errors.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
+import {safeCleanup} from '../../src/lib/services/orders/workflow/safe-cleanup.js';
+import {undoRestore} from '../../src/lib/services/restore/undo.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {describeMix, writeMix} from '../support/lock-page.js';
 import {startPressure} from '../support/lock-pressure.js';

@@ -1,11 +1,11 @@
 /** Commands beside sessions that lock their tables: nothing hangs, who is in the way is named, and nobody waits because of us for longer than the limit. */
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import type {Session} from '../../src/lib/postgres/client.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import {cleanOrders} from '../../src/lib/services/clean-orders.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import {restoreOrders} from '../../src/lib/services/restore-orders.js';
-import {undoRestore} from '../../src/lib/services/undo-restore.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
+import {undoRestore} from '../../src/lib/services/restore/undo.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {withAppSession} from '../support/app-session.js';
 import {cleanRequest} from '../support/clean-request.js';

@@ -1,22 +1,22 @@
 import {mkdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
-import type {DumpContents} from '../../src/lib/archive/dump-contents.js';
-import {fingerprintDatabase} from '../../src/lib/archive/fingerprint.js';
-import {readDump} from '../../src/lib/archive/read-dump.js';
+import type {DumpContents} from '../../src/lib/fingerprint/table-contents.js';
+import {fingerprintDatabase} from '../../src/lib/fingerprint/fingerprint.js';
+import {readDump} from '../../src/lib/dump/read-dump.js';
 import {withAppSession} from '../support/app-session.js';
-import {withDatabase} from '../../src/lib/postgres/connection.js';
+import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {
   type LocalCluster,
   serverBinFolders,
   startLocalCluster,
-} from '../../src/lib/postgres/local-cluster.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import {checkMachine} from '../../src/lib/services/check-machine.js';
-import {cleanOrders} from '../../src/lib/services/clean-orders.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import {restoreOrders} from '../../src/lib/services/restore-orders.js';
-import {verifyBackup} from '../../src/lib/services/verify-backup.js';
+} from '../../src/lib/postgres/tools/local-cluster.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {checkMachine} from '../../src/lib/services/doctor/doctor.js';
+import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
+import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {makeBackup} from '../support/make-backup.js';
 import {makeDump, testSettings} from '../support/make-dump.js';

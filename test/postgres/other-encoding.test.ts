@@ -1,9 +1,9 @@
 /** Databases that are not in UTF-8, with names that are not in ASCII. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import {verifyBackup} from '../../src/lib/services/verify-backup.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, existingDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';

@@ -1,11 +1,11 @@
 /** Code of the user's runs under the role's own search_path, ours never: triggers, defaults, casts, types of extensions. */
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {withSession, withTransaction} from '../../src/lib/postgres/client.js';
-import {selectForDump} from '../../src/lib/postgres/dump-selection.js';
-import {inspectOwnership} from '../../src/lib/postgres/platform-objects.js';
-import {cleanOrders} from '../../src/lib/services/clean-orders.js';
-import {planClean} from '../../src/lib/services/plan-clean.js';
-import {restoreOrders} from '../../src/lib/services/restore-orders.js';
+import {selectForDump} from '../../src/lib/postgres/inspect/dump-selection.js';
+import {inspectOwnership} from '../../src/lib/postgres/inspect/platform-objects.js';
+import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {planClean} from '../../src/lib/services/orders/clean/plan.js';
+import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import type {OrdersConfig} from '../../src/lib/settings/orders-config.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';

@@ -1,7 +1,11 @@
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
-import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
-import {inspectOwnership, type Ownership, type Party} from '../../src/lib/postgres/platform-objects.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
+import {
+  inspectOwnership,
+  type Ownership,
+  type Party,
+} from '../../src/lib/postgres/inspect/platform-objects.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 
 /** What the public documents of the services say of their roles; names play no part in the decision. */

@@ -2,8 +2,8 @@
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
-import {AppError} from '../../src/lib/errors.js';
-import {restoreOrders} from '../../src/lib/services/restore-orders.js';
+import {AppError} from '../../src/lib/base/errors.js';
+import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';

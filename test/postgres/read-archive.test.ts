@@ -2,9 +2,9 @@
 import {copyFile, readdir, readFile, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
-import {readCustomHead} from '../../src/lib/archive/custom-format.js';
-import {readArchive} from '../../src/lib/archive/read-archive.js';
-import {findTool, type Tool} from '../../src/lib/postgres/find-tools.js';
+import {readCustomHead} from '../../src/lib/dump/compress/custom-format.js';
+import {readArchive} from '../../src/lib/dump/read-archive.js';
+import {findTool, type Tool} from '../../src/lib/postgres/tools/find-tools.js';
 import {makeDump, testSettings} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, loadFixture, type TempDatabase} from '../support/temp-database.js';

@@ -1,9 +1,9 @@
 import {appendFile, rm} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import type {DumpContents} from '../../src/lib/archive/dump-contents.js';
-import {detectDump} from '../../src/lib/archive/detect-format.js';
-import {fingerprintDatabase} from '../../src/lib/archive/fingerprint.js';
-import {readDump} from '../../src/lib/archive/read-dump.js';
+import type {DumpContents} from '../../src/lib/fingerprint/table-contents.js';
+import {detectDump} from '../../src/lib/dump/detect-format.js';
+import {fingerprintDatabase} from '../../src/lib/fingerprint/fingerprint.js';
+import {readDump} from '../../src/lib/dump/read-dump.js';
 import {quoteQualified} from '../../src/lib/postgres/quote.js';
 import {dumpKinds, makeDump, testSettings} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';

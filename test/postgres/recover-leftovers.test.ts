@@ -1,22 +1,22 @@
 import {mkdir, readdir, rename, rm, symlink, truncate, utimes, writeFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
-import {readCatalogue} from '../../src/lib/backups/catalogue.js';
-import {withFolderLock} from '../../src/lib/backups/lock.js';
+import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
+import {withFolderLock} from '../../src/lib/run/lock.js';
 import {withAppSession} from '../support/app-session.js';
-import {withDatabase} from '../../src/lib/postgres/connection.js';
+import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {
   listDatabases,
   markStatement,
   timeForDatabaseName,
   timeInDatabaseName,
   type MarkKind,
-} from '../../src/lib/postgres/database-mark.js';
-import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+} from '../../src/lib/postgres/databases/database-mark.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
-import {type ProcessIdentity, thisProcess} from '../../src/lib/process-identity.js';
-import {recoverLeftovers, type RecoverResult} from '../../src/lib/services/recover-leftovers.js';
-import type {JournalEntry} from '../../src/lib/watch/journal.js';
+import {type ProcessIdentity, thisProcess} from '../../src/lib/base/process-identity.js';
+import {recoverLeftovers, type RecoverResult} from '../../src/lib/services/recover/recover.js';
+import type {JournalEntry} from '../../src/lib/run/journal.js';
 import {until} from '../support/observe.js';
 import {tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';

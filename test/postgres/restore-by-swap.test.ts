@@ -1,17 +1,17 @@
 /** Replacing a database by a swap: the name always leads to all of the old or all of the new content. */
 import {rm} from 'node:fs/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, inject, it} from 'vitest';
-import {AppError} from '../../src/lib/errors.js';
-import {type FaultPoint, passBy} from '../../src/lib/fault-points.js';
-import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
+import {AppError} from '../../src/lib/base/errors.js';
+import {type FaultPoint, passBy} from '../../src/lib/run/fault-points.js';
+import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/databases/advisory-lock.js';
 import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from '../support/app-session.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
-import {databaseNameWith} from '../../src/lib/postgres/database-mark.js';
-import {swapDatabases} from '../../src/lib/services/swap-databases.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
+import {databaseNameWith} from '../../src/lib/postgres/databases/database-mark.js';
+import {swapDatabases} from '../../src/lib/services/restore/swap-databases.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
-import {undoRestore} from '../../src/lib/services/undo-restore.js';
+import {undoRestore} from '../../src/lib/services/restore/undo.js';
 import {makeDump} from '../support/make-dump.js';
 import {losingRestore, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';

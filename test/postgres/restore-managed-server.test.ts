@@ -1,14 +1,14 @@
 /** Restores of a project at Supabase: over itself after damage, into a new project, and beside it on the same server. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
-import {AppError} from '../../src/lib/errors.js';
+import {AppError} from '../../src/lib/base/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
-import type {Connection} from '../../src/lib/postgres/connection.js';
-import {checkMachine} from '../../src/lib/services/check-machine.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import {listBackups} from '../../src/lib/services/list-backups.js';
-import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore-database.js';
-import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
+import {checkMachine} from '../../src/lib/services/doctor/doctor.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {listBackups} from '../../src/lib/services/status/list-backups.js';
+import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore/execute.js';
+import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
 import {accessOf} from '../support/access-of.js';
 import {databaseFacts, differences} from '../support/database-facts.js';
 import {tempFolder} from '../support/run-cli.js';

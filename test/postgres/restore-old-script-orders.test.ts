@@ -2,7 +2,7 @@
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {type RestoreOrdersOptions, restoreOrders} from '../../src/lib/services/restore-orders.js';
+import {type RestoreOrdersOptions, restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';

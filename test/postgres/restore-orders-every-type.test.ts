@@ -2,7 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {restoreOrders} from '../../src/lib/services/restore-orders.js';
+import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import {loadEveryType} from '../support/every-type.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';

@@ -2,12 +2,12 @@
 import {mkdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {AppError} from '../../src/lib/errors.js';
-import type {FaultPoint} from '../../src/lib/fault-points.js';
-import {withAdvisoryLock} from '../../src/lib/postgres/advisory-lock.js';
+import {AppError} from '../../src/lib/base/errors.js';
+import type {FaultPoint} from '../../src/lib/run/fault-points.js';
+import {withAdvisoryLock} from '../../src/lib/postgres/databases/advisory-lock.js';
 import {withAppSession} from '../support/app-session.js';
-import type {ConfirmRequest} from '../../src/lib/run-context.js';
-import {type RestoreOrdersOptions, restoreOrders} from '../../src/lib/services/restore-orders.js';
+import type {ConfirmRequest} from '../../src/lib/run/run-context.js';
+import {type RestoreOrdersOptions, restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import {tempFolder} from '../support/run-cli.js';
 import {startProxy} from '../support/server-proxy.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';

@@ -2,10 +2,10 @@
 import {open, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, expect, inject, it} from 'vitest';
-import {readCatalogue} from '../../src/lib/backups/catalogue.js';
-import type {AppError} from '../../src/lib/errors.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
+import type {AppError} from '../../src/lib/base/errors.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
 import {

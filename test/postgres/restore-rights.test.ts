@@ -2,9 +2,9 @@
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
-import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore-database.js';
-import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
+import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore/execute.js';
+import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {

@@ -2,8 +2,8 @@
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
-import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore-database.js';
-import type {RestoreRequest} from '../../src/lib/services/restore-request.js';
+import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore/execute.js';
+import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
 import {makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js';

@@ -1,7 +1,7 @@
 /** --include-table brings what the tables need, from every format, and nothing else. */
 import {rm} from 'node:fs/promises';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';

@@ -4,13 +4,13 @@
  */
 import {readFile, rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {AppError} from '../../src/lib/errors.js';
+import {AppError} from '../../src/lib/base/errors.js';
 import type {Session} from '../../src/lib/postgres/client.js';
 import {quoteLiteral} from '../../src/lib/postgres/quote.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import type {BackupResult} from '../../src/lib/services/describe-backup.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
-import {verifyBackup} from '../../src/lib/services/verify-backup.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import type {BackupResult} from '../../src/lib/services/backup/result.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, loadFixture, onServer, type TempDatabase, urlOf} from '../support/temp-database.js'; // prettier-ignore
 import {testContext} from '../support/test-context.js';

@@ -1,8 +1,8 @@
 /** The whole workflow on the sample shop: what it does in which order, what it writes, and where it stops. */
 import {mkdir, readdir, readFile, truncate} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import type {FaultPoint} from '../../src/lib/fault-points.js';
-import {safeCleanup, type SafeCleanupRequest} from '../../src/lib/services/safe-cleanup.js';
+import type {FaultPoint} from '../../src/lib/run/fault-points.js';
+import {safeCleanup, type SafeCleanupRequest} from '../../src/lib/services/orders/workflow/safe-cleanup.js';
 import type {Settings} from '../../src/lib/settings/settings.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';

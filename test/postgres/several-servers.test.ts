@@ -2,11 +2,11 @@
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
-import type {Connection} from '../../src/lib/postgres/connection.js';
-import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import {checkMachine} from '../../src/lib/services/check-machine.js';
-import {restoreDatabase} from '../../src/lib/services/restore-database.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {checkMachine} from '../../src/lib/services/doctor/doctor.js';
+import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {withAppSession} from '../support/app-session.js';
 import {tempFolder} from '../support/run-cli.js';
 import {startBalancer} from '../support/server-proxy.js';

@@ -1,7 +1,11 @@
 /** The rule of test addresses, on the server, by its table of examples. */
 import {readFile} from 'node:fs/promises';
 import {describe, expect, it} from 'vitest';
-import {testAddressExamples, testAddressRules, testAddressSql} from '../../src/lib/orders/test-address.js';
+import {
+  testAddressExamples,
+  testAddressRules,
+  testAddressSql,
+} from '../../src/lib/services/orders/rules/test-address.js';
 import {quoteLiteral} from '../../src/lib/postgres/quote.js';
 import {onServer} from '../support/temp-database.js';
 

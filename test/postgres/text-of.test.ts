@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, expect, it} from 'vitest';
-import {textOf} from '../../src/lib/archive/text-of.js';
+import {textOf} from '../../src/lib/postgres/client-encoding.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 
 let database: TempDatabase;

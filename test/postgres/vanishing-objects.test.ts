@@ -1,9 +1,9 @@
 /** Functions of the server look at the present, while a session reads the catalog as of its snapshot. */
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {withSession, withTransaction} from '../../src/lib/postgres/client.js';
-import {selectForDump} from '../../src/lib/postgres/dump-selection.js';
-import {inspectInventory} from '../../src/lib/postgres/inspect-inventory.js';
-import {countObjects} from '../../src/lib/postgres/inspect-target.js';
+import {selectForDump} from '../../src/lib/postgres/inspect/dump-selection.js';
+import {inspectInventory} from '../../src/lib/postgres/inspect/inspect-inventory.js';
+import {countObjects} from '../../src/lib/postgres/inspect/inspect-target.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 
 let database: TempDatabase;

@@ -5,11 +5,15 @@ import {
   formatBackupRecord,
   readBackupRecord,
   standingOfRecord,
-} from '../../src/lib/backups/backup-record.js';
-import {AppError} from '../../src/lib/errors.js';
+} from '../../src/lib/catalog/backup-record.js';
+import {AppError} from '../../src/lib/base/errors.js';
 import {silentProgress} from '../../src/lib/progress/progress.js';
-import {verifyBackup, type VerifyRequest, type VerifiedBackup} from '../../src/lib/services/verify-backup.js';
-import {addFacts, noFacts} from '../../src/lib/watch/run-record.js';
+import {
+  verifyBackup,
+  type VerifyRequest,
+  type VerifiedBackup,
+} from '../../src/lib/services/verify/verify-local.js';
+import {addFacts, noFacts} from '../../src/lib/run/run-record.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';

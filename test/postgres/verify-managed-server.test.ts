@@ -2,9 +2,9 @@
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
-import {backupDatabase} from '../../src/lib/services/backup-database.js';
-import type {ScratchPlace} from '../../src/lib/services/scratch-database.js';
-import {type VerifiedBackup, verifyBackup} from '../../src/lib/services/verify-backup.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import type {ScratchPlace} from '../../src/lib/services/verify/scratch-database.js';
+import {type VerifiedBackup, verifyBackup} from '../../src/lib/services/verify/verify-local.js';
 import {tempFolder} from '../support/run-cli.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';

@@ -5,8 +5,8 @@ import {createReadStream} from 'node:fs';
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {checkRecipients, type OpeningKeys, readOpeningKeys} from '../../src/lib/storage/age-keys.js';
-import {decryptStream, encryptStream} from '../../src/lib/storage/age-stream.js';
+import {checkRecipients, type OpeningKeys, readOpeningKeys} from '../../src/lib/encryption/age-keys.js';
+import {decryptStream, encryptStream} from '../../src/lib/encryption/age-stream.js';
 import {makeKey} from '../support/age.js';
 import {tempFolder} from '../support/run-cli.js';
 

@@ -2,11 +2,11 @@
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
-import {AppError} from '../../src/lib/errors.js';
-import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
-import {listBackups} from '../../src/lib/services/list-backups.js';
-import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
-import {verifyFrom} from '../../src/lib/services/verify-from.js';
+import {AppError} from '../../src/lib/base/errors.js';
+import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
+import {listBackups} from '../../src/lib/services/status/list-backups.js';
+import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
+import {verifyFrom} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {createBucket, keysIn, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {administrate, type Gateway, startGateway} from '../support/gateway.js';

@@ -2,11 +2,11 @@
 import type {ChildProcess} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
-import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
-import {copyBackups} from '../../src/lib/services/copy-backups.js';
-import {listBackups} from '../../src/lib/services/list-backups.js';
-import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
-import {verifyFrom} from '../../src/lib/services/verify-from.js';
+import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
+import {copyBackups} from '../../src/lib/services/copy/copy-backups.js';
+import {listBackups} from '../../src/lib/services/status/list-backups.js';
+import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
+import {verifyFrom} from '../../src/lib/services/verify/verify.js';
 import type {BackupFormat} from '../../src/lib/settings/config-schema.js';
 import {createBucket, keysIn, store, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {runCli, tempFolder} from '../support/run-cli.js';

@@ -2,10 +2,10 @@
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
-import type {BackupRequest} from '../../src/lib/services/backup-options.js';
-import {backupToPlaces} from '../../src/lib/services/backup-to-places.js';
-import type {BackupResult} from '../../src/lib/services/describe-backup.js';
-import {verifyFrom} from '../../src/lib/services/verify-from.js';
+import type {BackupRequest} from '../../src/lib/services/backup/options.js';
+import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
+import type {BackupResult} from '../../src/lib/services/backup/result.js';
+import {verifyFrom} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {createBucket, keysIn, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {replaceTools} from '../support/replaced-tools.js';

@@ -1,6 +1,6 @@
 /** What roles may really do in a database: every statement is tried as the role, and rolled back. */
 import {withSession} from '../../src/lib/postgres/client.js';
-import type {Connection} from '../../src/lib/postgres/connection.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 
 const attempt = `
   CREATE FUNCTION pg_temp.attempt(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$

@@ -1,6 +1,6 @@
 /** Sessions as applications have them. */
 import {type Session, type SessionOptions, withSession} from '../../src/lib/postgres/client.js';
-import type {Connection} from '../../src/lib/postgres/connection.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 
 /** Like the program's own sessions, but names are looked up in the role's search_path: tables of "public" need no schema. */
 export async function withAppSession<T>(

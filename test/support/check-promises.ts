@@ -1,17 +1,17 @@
 /** Looks at a backups folder and a server after whatever happened, and tells which promises are broken. */
 import {lstat, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {metadataSuffix} from '../../src/lib/backups/backup-name.js';
-import {partialSuffix} from '../../src/lib/file-names.js';
-import {isGood, readCatalogue} from '../../src/lib/backups/catalogue.js';
-import {checkFiles} from '../../src/lib/backups/check-files.js';
-import {messageOf} from '../../src/lib/errors.js';
-import type {OrderFile} from '../../src/lib/orders/order-file.js';
-import {readOrderSnapshot} from '../../src/lib/orders/read-order-snapshot.js';
+import {metadataSuffix} from '../../src/lib/catalog/backup-name.js';
+import {partialSuffix} from '../../src/lib/base/file-names.js';
+import {isGood, readCatalogue} from '../../src/lib/catalog/catalogue.js';
+import {checkFiles} from '../../src/lib/catalog/check-files.js';
+import {messageOf} from '../../src/lib/base/errors.js';
+import type {OrderFile} from '../../src/lib/rows/file/order-file.js';
+import {readOrderSnapshot} from '../../src/lib/rows/file/read-order-snapshot.js';
 import {withAppSession} from './app-session.js';
-import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
-import {listDatabases} from '../../src/lib/postgres/database-mark.js';
-import {listScratchRoles} from '../../src/lib/postgres/scratch-role.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
+import {listDatabases} from '../../src/lib/postgres/databases/database-mark.js';
+import {listScratchRoles} from '../../src/lib/postgres/databases/scratch-role.js';
 import {until} from './observe.js';
 
 export interface Watched {

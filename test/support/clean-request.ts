@@ -1,5 +1,5 @@
 /** Requests for cleanings, as the flags of the command make them. */
-import type {CleanRequest} from '../../src/lib/services/clean-orders.js';
+import type {CleanRequest} from '../../src/lib/services/orders/clean/execute.js';
 
 export function cleanRequest(
   changes: Partial<Omit<CleanRequest, 'selection'>> & {selection?: Partial<CleanRequest['selection']>} = {},

@@ -1,6 +1,6 @@
 /** Facts of a database as sorted lines: definitions, owners, rights, settings and rows. Equal databases have equal facts. */
 import {withSession} from '../../src/lib/postgres/client.js';
-import type {Connection} from '../../src/lib/postgres/connection.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 import {quoteLiteral, quoteQualified} from '../../src/lib/postgres/quote.js';
 
 /** Rights in full: where none are recorded, PostgreSQL's defaults apply (manual, 5.8). */

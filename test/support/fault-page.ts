@@ -42,7 +42,7 @@ ${matrix(rows, (row) => row.fault, 'fault')}
 
 ## Places between two steps
 
-The program is stopped or made to fail at a point (\`src/lib/fault-points.ts\`); the last step done is in the point's name.
+The program is stopped or made to fail at a point (\`src/lib/run/fault-points.ts\`); the last step done is in the point's name.
 
 ${places(inside)}
 

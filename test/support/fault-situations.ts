@@ -2,7 +2,7 @@
 import {generateX25519Identity, identityToRecipient} from 'age-encryption';
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {backupIds, type FaultServer, freshHome, mustRun, needle} from './fault-server.js';
 import type {Situation, Story} from './fault-story.js';
 import {loadTemplate} from './global-cluster.js';

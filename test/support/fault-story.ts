@@ -2,9 +2,9 @@
 import type {ChildProcess} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {expect} from 'vitest';
-import type {Connection} from '../../src/lib/postgres/connection.js';
-import {recoverLeftovers} from '../../src/lib/services/recover-leftovers.js';
-import {readHistory} from '../../src/lib/watch/read-history.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
+import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
+import {readHistory} from '../../src/lib/run/read-history.js';
 import {checkPromises, noTraces, type Traces, type Watched} from './check-promises.js';
 import type {FaultServer} from './fault-server.js';
 import {type CliOptions, type CliResult, runCli} from './run-cli.js';

@@ -1,7 +1,7 @@
 /** How long properties are tried: some 200 runs with a fixed seed in `npm test`, many with a new one in `npm run test:fuzz`. */
 import fc from 'fast-check';
 import {expect} from 'vitest';
-import {AppError, type ErrorCode} from '../../src/lib/errors.js';
+import {AppError, type ErrorCode} from '../../src/lib/base/errors.js';
 
 const isLong = process.env['DESTINO_TEST_FUZZ'] === 'long';
 const given = process.env['DESTINO_TEST_FUZZ_SEED'];

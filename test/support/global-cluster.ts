@@ -6,8 +6,8 @@ import {
   type LocalCluster,
   serverBinFolders,
   startLocalCluster,
-} from '../../src/lib/postgres/local-cluster.js';
-import {withDatabase, type Connection} from '../../src/lib/postgres/connection.js';
+} from '../../src/lib/postgres/tools/local-cluster.js';
+import {withDatabase, type Connection} from '../../src/lib/postgres/connect/connection.js';
 import {requirePrograms} from './require-programs.js';
 import {withAppSession} from './app-session.js';
 

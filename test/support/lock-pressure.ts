@@ -1,7 +1,7 @@
 /** Sessions that lock the shop's tables in every way, an application among them, and a look at who waits for whom. */
 import {setTimeout as delay} from 'node:timers/promises';
 import type {Session} from '../../src/lib/postgres/client.js';
-import type {Connection} from '../../src/lib/postgres/connection.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 import {withAppSession} from './app-session.js';
 
 export interface Application {

@@ -1,14 +1,14 @@
 /** Real backups for tests of what reads them: a dump by the stock pg_dump and the metadata that belongs to it. */
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {readDump} from '../../src/lib/archive/read-dump.js';
-import {backupExtension, metadataName} from '../../src/lib/backups/backup-name.js';
-import {type BackupRecord, formatBackupRecord} from '../../src/lib/backups/backup-record.js';
-import {digestFile, filesOfFolder, sizeOf} from '../../src/lib/backups/checksum.js';
+import {readDump} from '../../src/lib/dump/read-dump.js';
+import {backupExtension, metadataName} from '../../src/lib/catalog/backup-name.js';
+import {type BackupRecord, formatBackupRecord} from '../../src/lib/catalog/backup-record.js';
+import {digestFile, filesOfFolder, sizeOf} from '../../src/lib/base/checksum.js';
 import {withAppSession} from './app-session.js';
-import type {Connection} from '../../src/lib/postgres/connection.js';
-import {inspectIdentity} from '../../src/lib/postgres/inspect-database.js';
-import type {RunContext} from '../../src/lib/run-context.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
+import {inspectIdentity} from '../../src/lib/postgres/inspect/inspect-database.js';
+import type {RunContext} from '../../src/lib/run/run-context.js';
 import {type DumpKind, makeDump} from './make-dump.js';
 import {sampleRecord} from './sample-backups.js';
 

@@ -4,10 +4,10 @@ import {join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {createGzip} from 'node:zlib';
 import {inject} from 'vitest';
-import type {DumpFile} from '../../src/lib/archive/read-dump.js';
-import type {Connection} from '../../src/lib/postgres/connection.js';
-import {findTool} from '../../src/lib/postgres/find-tools.js';
-import {runPgDump} from '../../src/lib/postgres/pg-dump.js';
+import type {DumpFile} from '../../src/lib/dump/read-dump.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
+import {findTool} from '../../src/lib/postgres/tools/find-tools.js';
+import {runPgDump} from '../../src/lib/postgres/tools/pg-dump.js';
 import {loadSettings, type Settings} from '../../src/lib/settings/settings.js';
 
 /** The four kinds of dump that the program makes. */

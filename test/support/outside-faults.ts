@@ -6,7 +6,7 @@ import {chmod, cp, mkdir, open, readdir, readFile, rm, writeFile} from 'node:fs/
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {inject} from 'vitest';
-import type {FaultPoint} from '../../src/lib/fault-points.js';
+import type {FaultPoint} from '../../src/lib/run/fault-points.js';
 import type {Traces} from './check-promises.js';
 import {type FaultServer, needle} from './fault-server.js';
 import type {Begun, Fault, Story} from './fault-story.js';

@@ -2,7 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, inject} from 'vitest';
 import {withAppSession} from './app-session.js';
-import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {loadTemplate} from './global-cluster.js';
 import {tempFolder} from './run-cli.js';

@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {chown, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {tmpdir, userInfo} from 'node:os';
-import type {Connection} from '../../src/lib/postgres/connection.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 import {answers, freePort} from './ports.js';
 import {requirePrograms} from './require-programs.js';
 

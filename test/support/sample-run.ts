@@ -1,6 +1,6 @@
 /** A recorded run for tests; `changes` replace whole keys. */
 import {randomUUID} from 'node:crypto';
-import {noFacts, type RunRecord} from '../../src/lib/watch/run-record.js';
+import {noFacts, type RunRecord} from '../../src/lib/run/run-record.js';
 
 export function sampleRun(changes: Partial<RunRecord> = {}): RunRecord {
   return {

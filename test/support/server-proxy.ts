@@ -1,6 +1,6 @@
 /** Stands between the program and its server and breaks one connection at a chosen byte. */
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
-import type {Connection} from '../../src/lib/postgres/connection.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 
 /** What happens to the connection in which the place is reached; the bytes up to it have arrived. */
 export type Break =

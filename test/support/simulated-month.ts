@@ -1,9 +1,9 @@
 /** A month of runs of the shop's backups, 24 October to 22 November 2026, as the audit log and the folder tell it. */
 import {createHash} from 'node:crypto';
 import {join} from 'node:path';
-import type {BackupRecord, Verification} from '../../src/lib/backups/backup-record.js';
-import {appendRun} from '../../src/lib/watch/history.js';
-import {noFacts, type RunFacts, type RunRecord} from '../../src/lib/watch/run-record.js';
+import type {BackupRecord, Verification} from '../../src/lib/catalog/backup-record.js';
+import {appendRun} from '../../src/lib/run/append-history.js';
+import {noFacts, type RunFacts, type RunRecord} from '../../src/lib/run/run-record.js';
 import {sampleRecord, writeSampleBackup} from './sample-backups.js';
 
 /**

@@ -1,9 +1,9 @@
 /** The simulated month as the report takes it, with the plan that its runs were to follow. */
-import {readCatalogue} from '../../src/lib/backups/catalogue.js';
-import {type ReportData, reportData} from '../../src/lib/report/report-data.js';
-import {checkSchedule} from '../../src/lib/watch/check-schedule.js';
-import {parsePlan} from '../../src/lib/watch/schedule-plan.js';
-import {assessStatus} from '../../src/lib/watch/status.js';
+import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
+import {type ReportData, reportData} from '../../src/lib/services/report/report-data.js';
+import {checkSchedule} from '../../src/lib/services/schedule/check-schedule.js';
+import {parsePlan} from '../../src/lib/services/schedule/plan.js';
+import {assessStatus} from '../../src/lib/services/status/assess.js';
 import {tempFolder} from './run-cli.js';
 import {story, writeSimulatedMonth} from './simulated-month.js';
 

@@ -1,7 +1,7 @@
 /** The status of the simulated month at any moment of it. */
-import {type BackupRecord, contentOf} from '../../src/lib/backups/backup-record.js';
-import type {Catalogue} from '../../src/lib/backups/catalogue.js';
-import {assessStatus, type Status, type StatusLimits} from '../../src/lib/watch/status.js';
+import {type BackupRecord, contentOf} from '../../src/lib/catalog/backup-record.js';
+import type {Catalogue} from '../../src/lib/catalog/catalogue.js';
+import {assessStatus, type Status, type StatusLimits} from '../../src/lib/services/status/assess.js';
 import {simulateMonth} from './simulated-month.js';
 
 const hour = 3_600_000;

@@ -8,7 +8,7 @@ import {parseSql, placeholder, type SearchPath} from './sql-rules.js';
 const root = fileURLToPath(new URL('../../src/', import.meta.url));
 
 export interface SqlText {
-  /** "lib/orders/criteria.ts:95" */
+  /** "lib/services/orders/rules/criteria.ts:95" */
   readonly where: string;
   /** Below src. */
   readonly file: string;

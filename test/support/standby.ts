@@ -2,8 +2,8 @@
 import {execFileSync} from 'node:child_process';
 import {chmod, chown, copyFile, mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {conninfoValue} from '../../src/lib/postgres/pg-restore.js';
-import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {conninfoValue} from '../../src/lib/postgres/tools/pg-restore.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {tempFolder} from './run-cli.js';
 
 /** Copies the primary with pg_basebackup and starts the copy as its standby. @param settings lines for postgresql.conf */

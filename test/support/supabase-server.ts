@@ -5,8 +5,8 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {inject} from 'vitest';
 import {withAppSession} from './app-session.js';
-import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
-import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/local-cluster.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
+import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {tempFolder} from './run-cli.js';
 

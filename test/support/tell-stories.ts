@@ -1,11 +1,11 @@
 /** Makes the tests of stories and faults, and notes what held for the table. */
 import {afterAll, expect, it} from 'vitest';
-import {errorCodeTable} from '../../src/lib/errors.js';
-import type {FaultPoint} from '../../src/lib/fault-points.js';
+import {errorCodeTable} from '../../src/lib/base/errors.js';
+import type {FaultPoint} from '../../src/lib/run/fault-points.js';
 import {type Fault, type FaultHost, type Story, suffer} from './fault-story.js';
 import {type FaultRow, isLong, writeHeld} from './fault-table.js';
 
-/** A fault inside the program, as src/lib/fault-points.ts makes it. */
+/** A fault inside the program, as src/lib/run/fault-points.ts makes it. */
 export function atPoint(point: FaultPoint, name: string): Fault<FaultHost> {
   const options = {env: {DESTINO_DB_FAULT: `${point}=${name}`}};
   const ending =

@@ -4,7 +4,7 @@ import {readFile} from 'node:fs/promises';
 import {inject} from 'vitest';
 import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from './app-session.js';
-import {type Connection, withDatabase} from '../../src/lib/postgres/connection.js';
+import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 
 export interface TempDatabase {

@@ -1,10 +1,10 @@
 /** A run context for tests of services: silent, confirmed, with a clock that can be set. */
-import {passBy} from '../../src/lib/fault-points.js';
-import {type RunContext} from '../../src/lib/run-context.js';
+import {passBy} from '../../src/lib/run/fault-points.js';
+import {type RunContext} from '../../src/lib/run/run-context.js';
 import {silentProgress} from '../../src/lib/progress/progress.js';
 import {environmentOf} from '../../src/lib/settings/environment.js';
 import type {Settings} from '../../src/lib/settings/settings.js';
-import type {RunFacts} from '../../src/lib/watch/run-record.js';
+import type {RunFacts} from '../../src/lib/run/run-record.js';
 
 export interface TestContext extends RunContext {
   readonly warnings: string[];

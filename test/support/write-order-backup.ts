@@ -1,8 +1,8 @@
 /** Writes order backups and deletes what they hold, by the shortest way there is: tests of the restore need nothing else. */
 import {writeFile} from 'node:fs/promises';
-import {createRowHashSum} from '../../src/lib/archive/row-hash.js';
-import {relinkedLinePrefix, rowLinePrefix, snapshotMarks} from '../../src/lib/orders/order-snapshot.js';
-import {carriedAsText, rowJsonExpression} from '../../src/lib/orders/row-json.js';
+import {createRowHashSum} from '../../src/lib/fingerprint/row-hash.js';
+import {relinkedLinePrefix, rowLinePrefix, snapshotMarks} from '../../src/lib/rows/file/format.js';
+import {carriedAsText, rowJsonExpression} from '../../src/lib/rows/model/row-json.js';
 import {withAppSession} from './app-session.js';
 import {quoteLiteral, quoteQualified} from '../../src/lib/postgres/quote.js';
 import type {TempDatabase} from './temp-database.js';

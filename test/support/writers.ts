@@ -1,7 +1,7 @@
 /** Sessions that write to the shop as fast as they can, and remember what the server acknowledged. */
 import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from './app-session.js';
-import type {Connection} from '../../src/lib/postgres/connection.js';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 import type {FaultServer} from './fault-server.js';
 import {until} from './observe.js';
 

@@ -14,8 +14,8 @@ import {
 } from '../../lib/cli/flags.js';
 import {orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
-import {showCleanedOrders} from '../../lib/cli/show-cleaned-orders.js';
-import {cleanToPlaces} from '../../lib/services/clean-to-places.js';
+import {showCleanedOrders} from '../../lib/cli/show/show-cleaned-orders.js';
+import {cleanToPlaces} from '../../lib/services/orders/clean/clean.js';
 
 export default class OrdersClean extends BaseCommand {
   static override summary = 'preview or delete testing orders, backing up every row';

@@ -11,8 +11,8 @@ import {
   waitMsOf,
 } from '../../lib/cli/flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
-import {showRestoredOrders} from '../../lib/cli/show-restored-orders.js';
-import {restoreOrdersFrom} from '../../lib/services/restore-orders-from.js';
+import {showRestoredOrders} from '../../lib/cli/show/show-restored-orders.js';
+import {restoreOrdersFrom} from '../../lib/services/orders/restore/restore.js';
 
 export default class OrdersRestore extends BaseCommand {
   static override summary = 'put back the orders that orders:clean took away';

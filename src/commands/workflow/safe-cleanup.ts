@@ -12,12 +12,12 @@ import {
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
-import {AppError} from '../../lib/errors.js';
+import {AppError} from '../../lib/base/errors.js';
 import {orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
 import {pauseForEnter} from '../../lib/cli/pause.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
-import {showSafeCleanup} from '../../lib/cli/show-safe-cleanup.js';
-import {safeCleanup} from '../../lib/services/safe-cleanup.js';
+import {showSafeCleanup} from '../../lib/cli/show/show-safe-cleanup.js';
+import {safeCleanup} from '../../lib/services/orders/workflow/safe-cleanup.js';
 import {backupFormats} from '../../lib/settings/config-schema.js';
 
 export default class WorkflowSafeCleanup extends BaseCommand {

@@ -1,11 +1,11 @@
 /** The questions of init, asked on a terminal; an empty answer takes what is in brackets. */
 import {createInterface} from 'node:readline/promises';
-import {AppError} from '../errors.js';
-import type {InitAnswers} from '../services/init-project.js';
+import {AppError} from '../base/errors.js';
+import type {InitAnswers} from '../services/init/init-project.js';
 import {backupFormats} from '../settings/config-schema.js';
-import {isTimeZone} from '../time-zone.js';
-import {machineZone} from '../watch/zoned-time.js';
-import {parsePlan, splitPlan} from '../watch/schedule-plan.js';
+import {isTimeZone} from '../base/time-zone.js';
+import {machineZone} from '../services/schedule/zoned-time.js';
+import {parsePlan, splitPlan} from '../services/schedule/plan.js';
 
 /**
  * @param offered what an empty answer means, and the answers where nobody can be asked

@@ -1,5 +1,5 @@
 /** Asks for a password, which is not shown. */
-import {AppError} from '../errors.js';
+import {AppError} from '../base/errors.js';
 
 /**
  * Reads keys until Enter. Backspace and Ctrl-U correct, as on every terminal.

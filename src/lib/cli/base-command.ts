@@ -1,21 +1,21 @@
 /** What every command shares: settings, progress, signals, confirmation, results and errors. */
 import {Command, type Interfaces} from '@oclif/core';
-import {systemClock} from '../clock.js';
-import {AppError} from '../errors.js';
-import {createReach} from '../fault-points.js';
+import {systemClock} from '../base/clock.js';
+import {AppError} from '../base/errors.js';
+import {createReach} from '../run/fault-points.js';
 import {chooseProgress} from '../progress/choose-progress.js';
 import {type PausableProgress, pauseLines, silentProgress} from '../progress/progress.js';
-import {redact, redactValues} from '../redact.js';
-import type {RunContext} from '../run-context.js';
-import type {RunRecorder} from '../services/record-run.js';
+import {redact, redactValues} from '../base/redact.js';
+import type {RunContext} from '../run/run-context.js';
+import type {RunRecorder} from './record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
 import {createTypedPasswords} from '../settings/typed-passwords.js';
-import {isPreview, recordedCommands} from '../recorded-commands.js';
+import {isPreview, recordedCommands} from '../base/recorded-commands.js';
 import {isAnswered} from './flag-answers.js';
 import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
-import {asAppError, errorDocument, errorLines} from './show-error.js';
-import {printableProgress} from './printable-progress.js';
-import {printable, type Style} from './style.js';
+import {asAppError, errorDocument, errorLines} from './show/show-error.js';
+import {printableProgress} from './show/printable-progress.js';
+import {printable, type Style} from './show/style.js';
 import {createWarnings, flushBetweenSteps} from './warnings.js';
 
 type PerformFlags = GlobalFlags & {
@@ -172,8 +172,8 @@ export abstract class BaseCommand extends Command {
   private async noteLeftovers(settings: Settings): Promise<string[]> {
     const command = this.id ?? '';
     if (!recordedCommands.has(command) || command === 'recover') return [];
-    const {leftoversNote} = await import('../watch/journal.js');
-    const {foreignNote} = await import('../own-file.js');
+    const {leftoversNote} = await import('../run/journal.js');
+    const {foreignNote} = await import('../base/own-file.js');
     let foreign: readonly string[] = [];
     const note = await leftoversNote({settings}, (found) => (foreign = found));
     return [...(note === undefined ? [] : [note]), ...foreignNote(foreign)];
@@ -190,7 +190,7 @@ export abstract class BaseCommand extends Command {
     const command = this.id ?? '';
     const isRecorded = recordedCommands.has(command) || flags.forget !== undefined;
     if (!isRecorded || flags.guide === true) return undefined;
-    const {startRun} = await import('../services/record-run.js');
+    const {startRun} = await import('./record-run.js');
     const changes = {dryRun: flags['dry-run'] === true, execute: flags.execute === true};
     return startRun({
       command,
@@ -222,13 +222,13 @@ export abstract class BaseCommand extends Command {
   }
 
   private async writeLines(stream: NodeJS.WriteStream, lines: readonly string[]): Promise<void> {
-    const {fitLines} = await import('./fit-lines.js');
+    const {fitLines} = await import('./show/fit-lines.js');
     const width = stream.isTTY && stream.columns > 0 ? stream.columns : undefined;
     stream.write(`${fitLines(lines.map(redact), width, this.config.bin).join('\n')}\n`);
   }
 
   private async styleFor(stream: NodeJS.WriteStream, noColor: boolean): Promise<Style> {
-    const {createStyle} = await import('./style.js');
+    const {createStyle} = await import('./show/style.js');
     return createStyle(stream.isTTY, process.env, noColor, stream.columns);
   }
 }

@@ -1,8 +1,8 @@
 /** The question before a destructive step. */
 import {createInterface} from 'node:readline/promises';
-import {AppError} from '../errors.js';
-import type {ConfirmRequest} from '../run-context.js';
-import {shellCommand} from '../shell-quote.js';
+import {AppError} from '../base/errors.js';
+import type {ConfirmRequest} from '../run/run-context.js';
+import {shellCommand} from '../base/shell-quote.js';
 import {confirms, type FlagAnswers, isAnswered, needsName} from './flag-answers.js';
 
 export interface ConfirmAnswers extends FlagAnswers {

@@ -1,5 +1,5 @@
 /** What flags say to the question before a destructive step. */
-import type {ConfirmRequest} from '../run-context.js';
+import type {ConfirmRequest} from '../run/run-context.js';
 
 export interface FlagAnswers {
   /** --yes or --no-confirm */

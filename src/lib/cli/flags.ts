@@ -1,10 +1,10 @@
 /** Flags that several commands share; the same name means the same everywhere. */
 import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
-import {AppError} from '../errors.js';
-import {parseDuration} from '../parse-duration.js';
-import {isAddress, placeProblem} from '../place-name.js';
-import type {EncryptionFlags} from '../services/encryption.js';
+import {AppError} from '../base/errors.js';
+import {parseDuration} from '../base/parse-duration.js';
+import {isAddress, placeProblem} from '../base/place-name.js';
+import type {EncryptionFlags} from '../encryption/settings.js';
 
 const helpGroup = 'GLOBAL';
 

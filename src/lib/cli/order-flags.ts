@@ -1,6 +1,6 @@
 /** Flags that choose orders, shared by orders:clean and workflow:safe-cleanup. */
 import {Flags} from '@oclif/core';
-import type {SelectionFlags} from '../orders/criteria.js';
+import type {SelectionFlags} from '../services/orders/rules/criteria.js';
 
 export const orderFlags = {
   'test-emails-only': Flags.boolean({

@@ -1,6 +1,6 @@
 /** Waits for Enter between the phases of a workflow. */
 import {createInterface} from 'node:readline/promises';
-import {AppError} from '../errors.js';
+import {AppError} from '../base/errors.js';
 
 /**
  * @param streams the terminal; questions go to `output`

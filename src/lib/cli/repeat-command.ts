@@ -1,5 +1,5 @@
 /** The command line that was given, changed a little, so that it can be pasted for the next step. */
-import {shellCommand} from '../shell-quote.js';
+import {shellCommand} from '../base/shell-quote.js';
 
 /** Flags of one run only: how much it says, and the flags that make it a preview. */
 const passingFlags = new Set([

@@ -1,16 +1,16 @@
 /** Sessions on the server: the only file that uses pg. */
 import {Socket} from 'node:net';
 import type {Client} from 'pg';
-import {AppError, systemErrorCode} from '../errors.js';
-import {type Connection, describeConnection} from './connection.js';
+import {AppError, systemErrorCode} from '../base/errors.js';
+import {type Connection, describeConnection} from './connect/connection.js';
 import {explainDatabaseError} from './explain-failure.js';
-import {guardAuthentication} from './guard-authentication.js';
-import {PasswordMissing, passwordOf} from './missing-password.js';
-import {enterServer, serverColumns, type ServerRow, startedAt} from './one-server.js';
+import {guardAuthentication} from './connect/guard-authentication.js';
+import {PasswordMissing, passwordOf} from './connect/missing-password.js';
+import {enterServer, serverColumns, type ServerRow, startedAt} from './connect/one-server.js';
 import {pinnedSettings} from './pinned-settings.js';
-import {keepsSessions, startOwnSession} from './pooler.js';
+import {keepsSessions, startOwnSession} from './connect/pooler.js';
 import {emptySearchPath, readOwnSearchPath} from './search-path.js';
-import {type Encryption, encryptionOrder, tlsOptions} from './tls.js';
+import {type Encryption, encryptionOrder, tlsOptions} from './connect/tls.js';
 
 /** A row as the server sent it: every value as its text, null as null. */
 export type TextRow = Readonly<Record<string, string | null>>;

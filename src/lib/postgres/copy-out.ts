@@ -1,5 +1,5 @@
 /** COPY ... TO STDOUT: rows as the server writes them into dumps. */
-import {messageOf} from '../errors.js';
+import {messageOf} from '../base/errors.js';
 import type {Session} from './client.js';
 import {explainDatabaseError} from './explain-failure.js';
 

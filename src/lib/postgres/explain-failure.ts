@@ -1,5 +1,5 @@
 /** Turns what a client tool or the server says into an error code and a hint. */
-import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../errors.js';
+import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../base/errors.js';
 
 interface Explanation {
   pattern: RegExp;

@@ -1,6 +1,6 @@
 /** One moment of a database, shared by several readers (manual, 9.28.5). */
 import {type Session, withSession} from './client.js';
-import type {Connection} from './connection.js';
+import type {Connection} from './connect/connection.js';
 
 /**
  * Opens a read-only transaction that sees one moment and keeps it open while `work` runs.

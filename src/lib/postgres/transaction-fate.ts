@@ -1,6 +1,6 @@
 /** What became of a transaction whose COMMIT got no answer. */
 import {type Session, withSession} from './client.js';
-import type {Connection} from './connection.js';
+import type {Connection} from './connect/connection.js';
 
 export type TransactionFate = 'committed' | 'aborted' | 'unknown';
 

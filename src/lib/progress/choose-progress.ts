@@ -1,5 +1,5 @@
 /** Which form of progress fits the flags and the streams. */
-import {charsetOf} from '../locale.js';
+import {charsetOf} from '../base/locale.js';
 
 export interface ProgressSituation {
   readonly isJson: boolean;

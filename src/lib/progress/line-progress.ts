@@ -1,6 +1,6 @@
 /** Progress where nobody watches (cron, pipes, CI): dated lines, each step once, no escape codes. */
-import {type Clock, elapsedMs} from '../clock.js';
-import {formatDuration} from '../format.js';
+import {type Clock, elapsedMs} from '../base/clock.js';
+import {formatDuration} from '../base/format.js';
 import type {Progress} from './progress.js';
 
 /** @param write takes one line without its newline */

@@ -1,7 +1,7 @@
 /** Progress on a terminal: the only file that uses listr2. */
 import type {DefaultRenderer, ListrTaskWrapper, SimpleRenderer} from 'listr2';
-import {type Clock, elapsedMs} from '../clock.js';
-import {formatBytes, formatCount, formatDuration} from '../format.js';
+import {type Clock, elapsedMs} from '../base/clock.js';
+import {formatBytes, formatCount, formatDuration} from '../base/format.js';
 import {type PausableProgress, pauseLines, type Step} from './progress.js';
 import {createRate} from './rate.js';
 

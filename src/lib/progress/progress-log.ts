@@ -1,7 +1,7 @@
 /** Keeps the last lines of what a run did, for whoever is told about it afterwards. */
-import {type Clock, elapsedMs} from '../clock.js';
-import {messageOf} from '../errors.js';
-import {formatDuration} from '../format.js';
+import {type Clock, elapsedMs} from '../base/clock.js';
+import {messageOf} from '../base/errors.js';
+import {formatDuration} from '../base/format.js';
 import type {Progress} from './progress.js';
 
 const keptLines = 50;

@@ -1,5 +1,5 @@
 /** Keeps what the steps of a run came to, for its report. */
-import {type Clock, elapsedMs} from '../clock.js';
+import {type Clock, elapsedMs} from '../base/clock.js';
 import type {Progress} from './progress.js';
 
 export interface StepOutcome {

@@ -1,6 +1,6 @@
 /** The shape of the config file. Every key is optional; unknown keys are errors. Descriptions become its documentation. */
 import {z} from 'zod';
-import {durationPattern} from '../parse-duration.js';
+import {durationPattern} from '../base/parse-duration.js';
 import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
 import {encryptionConfig, storageConfig} from './storage-config.js';

@@ -2,7 +2,7 @@
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {parseEnv} from 'node:util';
-import {AppError, messageOf, systemErrorCode} from '../errors.js';
+import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 
 export interface Environment {
   /** The value in force: the process, then the env files in order. Empty strings count as unset. */

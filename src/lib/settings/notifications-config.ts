@@ -1,6 +1,6 @@
 /** The config's section on who is told about runs. */
 import {z} from 'zod';
-import {commandProblem} from '../recorded-commands.js';
+import {commandProblem} from '../base/recorded-commands.js';
 
 export const noticeEvents = ['start', 'success', 'failure', 'alarm', 'stale'] as const;
 export type NoticeEvent = (typeof noticeEvents)[number];

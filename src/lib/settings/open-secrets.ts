@@ -1,7 +1,7 @@
 /** Files with secrets that other users of the machine can read. */
 import {readFile, stat} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
-import {homeFolder} from '../home-folder.js';
+import {homeFolder} from '../base/home-folder.js';
 import {defaultConfigName} from './read-config.js';
 import type {Settings} from './settings.js';
 

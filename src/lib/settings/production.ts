@@ -3,7 +3,7 @@ import {lookup} from 'node:dns/promises';
 import {isIP} from 'node:net';
 import {networkInterfaces} from 'node:os';
 import {setTimeout as delay} from 'node:timers/promises';
-import {systemErrorCode} from '../errors.js';
+import {systemErrorCode} from '../base/errors.js';
 import type {Settings} from './settings.js';
 
 export interface ProductionTarget {

@@ -2,8 +2,8 @@
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {z} from 'zod';
-import {AppError, messageOf, systemErrorCode} from '../errors.js';
-import {nearest} from '../nearest.js';
+import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
+import {nearest} from '../base/nearest.js';
 import {type Config, configSchema} from './config-schema.js';
 import {withoutMark} from './environment.js';
 

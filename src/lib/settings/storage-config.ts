@@ -1,6 +1,6 @@
 /** The config sections about places off this machine and about encryption. */
 import {z} from 'zod';
-import {placeProblem} from '../place-name.js';
+import {placeProblem} from '../base/place-name.js';
 
 export const storageConfig = z
   .strictObject({

@@ -1,9 +1,9 @@
 /** Files written to places and read back, or read and compared with what was written once. */
 import {createHash} from 'node:crypto';
-import {AppError} from '../errors.js';
-import type {RunContext} from '../run-context.js';
-import type {EncryptTo} from './age-keys.js';
-import {encryptStream} from './age-stream.js';
+import {AppError} from '../base/errors.js';
+import type {RunContext} from '../run/run-context.js';
+import type {EncryptTo} from '../encryption/age-keys.js';
+import {encryptStream} from '../encryption/age-stream.js';
 import type {Place} from './place.js';
 import {folderOf, type PlacedBackup} from './place-catalogue.js';
 import {ageSuffix, filesOf} from './stored-record.js';

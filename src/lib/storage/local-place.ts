@@ -5,8 +5,8 @@ import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
-import {partialSuffix} from '../file-names.js';
-import {openRegularFile} from '../own-file.js';
+import {partialSuffix} from '../base/file-names.js';
+import {openRegularFile} from '../base/own-file.js';
 import {
   createPrivateFile,
   explainFileError,
@@ -14,8 +14,8 @@ import {
   renameSafely,
   syncFolder,
   writeFileSafely,
-} from '../backups/safe-file.js';
-import {AppError, messageOf, systemErrorCode} from '../errors.js';
+} from '../base/safe-file.js';
+import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import type {ObjectStatus, Place, StoredObject, WriteOptions} from './place.js';
 
 /** @param folder absolute path; made when something is written */

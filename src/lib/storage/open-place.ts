@@ -1,7 +1,7 @@
 /** The place that a flag or the config file names. */
 import {resolve} from 'node:path';
-import {AppError} from '../errors.js';
-import {parseBucketUrl, placeProblem} from '../place-name.js';
+import {AppError} from '../base/errors.js';
+import {parseBucketUrl, placeProblem} from '../base/place-name.js';
 import type {Settings} from '../settings/settings.js';
 import {localPlace} from './local-place.js';
 import type {Place} from './place.js';
@@ -16,7 +16,7 @@ export async function openPlace(settings: Settings, name: string): Promise<Place
   if (problem !== undefined) throw new AppError('USAGE', problem, {hint: 'Write it as s3://bucket/prefix.'});
   const inBucket = parseBucketUrl(name);
   if (!inBucket) return localPlace(resolve(settings.cwd, name));
-  const {s3Place} = await import('./s3-place.js');
+  const {s3Place} = await import('./s3/s3-place.js');
   return s3Place(settings, inBucket);
 }
 

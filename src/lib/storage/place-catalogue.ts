@@ -1,7 +1,7 @@
 /** The backups of any place, as their metadata tell them. */
 import {createHash} from 'node:crypto';
-import {fileNamePart, metadataName, metadataSuffix} from '../backups/backup-name.js';
-import {type BackupRecord, longestMetadata, parseBackupRecord} from '../backups/backup-record.js';
+import {fileNamePart, metadataName, metadataSuffix} from '../catalog/backup-name.js';
+import {type BackupRecord, longestMetadata, parseBackupRecord} from '../catalog/backup-record.js';
 import {
   type Backup,
   type BackupChoice,
@@ -9,10 +9,10 @@ import {
   databaseIdentity,
   newestUsable,
   recordedBackup,
-} from '../backups/catalogue.js';
-import {newestFirst} from '../backups/retention.js';
-import {AppError, type ErrorCode, messageOf} from '../errors.js';
-import {isRemote} from '../place-name.js';
+} from '../catalog/catalogue.js';
+import {newestFirst} from '../catalog/retention.js';
+import {AppError, type ErrorCode, messageOf} from '../base/errors.js';
+import {isRemote} from '../base/place-name.js';
 import type {KnownTexts, Place, StoredObject} from './place.js';
 
 /** A backup in a place; `path` and `metadataPath` are for people, keys are for the place. */

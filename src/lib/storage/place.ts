@@ -1,6 +1,6 @@
 /** A place for backups, a folder or a bucket, behind one small interface; keys are relative paths with "/". */
 import type {Readable} from 'node:stream';
-import {AppError} from '../errors.js';
+import {AppError} from '../base/errors.js';
 
 export interface StoredObject {
   readonly key: string;

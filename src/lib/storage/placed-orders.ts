@@ -1,7 +1,7 @@
 /** Order backups in places: one file each, whole or not there. */
 import {createHash} from 'node:crypto';
-import {compareOrderBackups, orderBackupFolder, parseOrderBackupName} from '../orders/order-backup-name.js';
-import {AppError} from '../errors.js';
+import {compareOrderBackups, orderBackupFolder, parseOrderBackupName} from '../catalog/order-backup-name.js';
+import {AppError} from '../base/errors.js';
 import type {Place} from './place.js';
 
 export interface PlacedOrders {

@@ -1,6 +1,6 @@
 /** What the record of a backup says of its files, plain or encrypted, and where they are in a place. */
-import type {BackupRecord} from '../backups/backup-record.js';
-import type {EncryptTo} from './age-keys.js';
+import type {BackupRecord} from '../catalog/backup-record.js';
+import type {EncryptTo} from '../encryption/age-keys.js';
 
 export interface StoredFile {
   /** The file's name below the folder of the backup: "x.dump", "x.dir/toc.dat". */

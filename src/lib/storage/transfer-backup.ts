@@ -1,14 +1,14 @@
 /** Brings one backup from a place to another, checked on the way and read back there; its metadata is written last. */
-import type {BackupRecord} from '../backups/backup-record.js';
-import {formatBackupRecord} from '../backups/backup-record.js';
-import {freeBytes} from '../backups/disk-space.js';
-import {AppError, messageOf} from '../errors.js';
-import {formatBytes} from '../format.js';
-import {isRemote} from '../place-name.js';
-import type {RunContext} from '../run-context.js';
-import {type Journal, openJournal} from '../watch/journal.js';
-import type {EncryptTo, OpeningKeys} from './age-keys.js';
-import {decryptStream} from './age-stream.js';
+import type {BackupRecord} from '../catalog/backup-record.js';
+import {formatBackupRecord} from '../catalog/backup-record.js';
+import {freeBytes} from '../base/disk-space.js';
+import {AppError, messageOf} from '../base/errors.js';
+import {formatBytes} from '../base/format.js';
+import {isRemote} from '../base/place-name.js';
+import type {RunContext} from '../run/run-context.js';
+import {type Journal, openJournal} from '../run/journal.js';
+import type {EncryptTo, OpeningKeys} from '../encryption/age-keys.js';
+import {decryptStream} from '../encryption/age-stream.js';
 import {digested, mismatch, writeChecked} from './checked-files.js';
 import {isAway, type Place} from './place.js';
 import {folderOf, markOf, metadataKeyIn, type PlacedBackup, readPlaced} from './place-catalogue.js';

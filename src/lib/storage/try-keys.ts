@@ -1,7 +1,7 @@
 /** Tries the keys at hand on what a place has, so that one that does not fit is found out now. */
-import type {BackupRecord} from '../backups/backup-record.js';
-import type {OpeningKeys} from './age-keys.js';
-import {decryptStream} from './age-stream.js';
+import type {BackupRecord} from '../catalog/backup-record.js';
+import type {OpeningKeys} from '../encryption/age-keys.js';
+import {decryptStream} from '../encryption/age-stream.js';
 import type {Place} from './place.js';
 import {folderOf} from './place-catalogue.js';
 import {filesOf} from './stored-record.js';

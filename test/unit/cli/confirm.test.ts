@@ -3,8 +3,8 @@ import {PassThrough} from 'node:stream';
 import {expect, it} from 'vitest';
 import {confirm} from '../../../src/lib/cli/confirm.js';
 import type {FlagAnswers} from '../../../src/lib/cli/flag-answers.js';
-import type {AppError} from '../../../src/lib/errors.js';
-import type {ConfirmRequest} from '../../../src/lib/run-context.js';
+import type {AppError} from '../../../src/lib/base/errors.js';
+import type {ConfirmRequest} from '../../../src/lib/run/run-context.js';
 
 const request: ConfirmRequest = {
   action: 'Restore x into the database "shop".',

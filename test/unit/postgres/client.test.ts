@@ -2,8 +2,8 @@ import {once} from 'node:events';
 import {type AddressInfo, createServer, type Server} from 'node:net';
 import {expect, it, vi} from 'vitest';
 import {withSession} from '../../../src/lib/postgres/client.js';
-import type {Connection} from '../../../src/lib/postgres/connection.js';
-import {parseConnectionUrl} from '../../../src/lib/postgres/connection-url.js';
+import type {Connection} from '../../../src/lib/postgres/connect/connection.js';
+import {parseConnectionUrl} from '../../../src/lib/postgres/connect/connection-url.js';
 
 /** A message of the server (manual, 55.7): its type, its length with the four bytes of the length itself, its body. */
 function message(type: string, body: Buffer | string): Buffer {

@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import {AppError} from '../../../src/lib/errors.js';
+import {AppError} from '../../../src/lib/base/errors.js';
 import {explainDatabaseError, explainToolFailure} from '../../../src/lib/postgres/explain-failure.js';
 
 describe('explainToolFailure', () => {

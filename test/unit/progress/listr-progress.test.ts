@@ -1,7 +1,7 @@
 /** A step of the live list may come whenever a service has one: no plan may keep it waiting. */
 import {Writable} from 'node:stream';
 import {expect, it} from 'vitest';
-import {systemClock} from '../../../src/lib/clock.js';
+import {systemClock} from '../../../src/lib/base/clock.js';
 import {createListrProgress} from '../../../src/lib/progress/listr-progress.js';
 
 function listOn() {

@@ -3,7 +3,7 @@ import {createHash} from 'node:crypto';
 import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
-import {AppError} from '../../../src/lib/errors.js';
+import {AppError} from '../../../src/lib/base/errors.js';
 import {localPlace} from '../../../src/lib/storage/local-place.js';
 import type {Place} from '../../../src/lib/storage/place.js';
 import {readPlaced} from '../../../src/lib/storage/place-catalogue.js';

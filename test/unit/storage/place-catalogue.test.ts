@@ -2,7 +2,7 @@
 import {mkdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
-import {AppError} from '../../../src/lib/errors.js';
+import {AppError} from '../../../src/lib/base/errors.js';
 import {localPlace} from '../../../src/lib/storage/local-place.js';
 import {readNewest, readPlace} from '../../../src/lib/storage/place-catalogue.js';
 import type {Place} from '../../../src/lib/storage/place.js';

@@ -1,0 +1,78 @@
+/** SHA-256 of files, read in one pass with one buffer. */
+import {createHash} from 'node:crypto';
+import {readdir, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {AppError, messageOf} from './errors.js';
+import {openRegularFile} from './own-file.js';
+
+const bufferBytes = 1 << 20;
+
+export interface FileDigest {
+  /** SHA-256, lower-case hexadecimal. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/**
+ * @param options.onBytes called with the bytes read so far
+ * @throws READ_FAILED
+ */
+export async function digestFile(
+  path: string,
+  options: {signal?: AbortSignal; onBytes?: (bytes: number) => void} = {},
+): Promise<FileDigest> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafe(bufferBytes);
+  let sizeBytes = 0;
+  let file;
+  try {
+    file = await openRegularFile(path);
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const {bytesRead} = await file.read(buffer, 0, bufferBytes);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+      sizeBytes += bytesRead;
+      options.onBytes?.(sizeBytes);
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    return cannotBeRead(path)(error);
+  } finally {
+    await file?.close();
+  }
+  return {sha256: hash.digest('hex'), sizeBytes};
+}
+
+/**
+ * Names of the files of a dump folder, sorted; a dump in directory format has nothing else in it.
+ * @throws BACKUP_INCOMPLETE when it has: a link would lead elsewhere, a pipe would never end; READ_FAILED
+ */
+export async function filesOfFolder(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, {withFileTypes: true}).catch(cannotBeRead(folder));
+  const foreign = entries.find((entry) => !entry.isFile());
+  if (foreign) {
+    throw new AppError(
+      'BACKUP_INCOMPLETE',
+      `${join(folder, foreign.name)} is no file, as all files of a dump are.`,
+      {
+        hint: 'Somebody changed the folder: take another backup (destino-db list), or its copy elsewhere.',
+      },
+    );
+  }
+  return entries.map((entry) => entry.name).sort();
+}
+
+/** Bytes of a file, or of all files of a dump folder together. @throws READ_FAILED, and what `filesOfFolder` throws */
+export async function sizeOf(path: string): Promise<number> {
+  const status = await stat(path).catch(cannotBeRead(path));
+  if (!status.isDirectory()) return status.size;
+  const sizes = await Promise.all((await filesOfFolder(path)).map((name) => sizeOf(join(path, name))));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+function cannotBeRead(path: string): (error: unknown) => never {
+  return (cause) => {
+    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(cause)}.`, {cause});
+  };
+}

@@ -1,0 +1,45 @@
+/** Names of backups: `<db>-<YYYY-MM-DDTHH-mm-ss>[-N]` and the extensions that tell the format. */
+import {timestampForName} from '../base/file-names.js';
+import type {BackupFormat} from '../settings/config-schema.js';
+
+/**
+ * A database name as part of a file name: letters, digits, "_", "." and "-" stay, the rest is percent-encoded
+ * byte by byte, so that no name can leave the folder, hide itself, or look like a flag; different names stay different.
+ */
+export function fileNamePart(database: string): string {
+  return [...Buffer.from(database, 'utf8')]
+    .map((byte, index) => {
+      const character = String.fromCharCode(byte);
+      const plain = index === 0 ? /[A-Za-z0-9_]/ : /[A-Za-z0-9_.-]/;
+      return plain.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+    })
+    .join('');
+}
+
+/** The id of the `attempt`-th backup (from 1) of `database` in that second. */
+export function backupId(database: string, at: Date, attempt = 1): string {
+  return `${fileNamePart(database)}-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}`;
+}
+
+export function backupExtension(format: BackupFormat, compressed: boolean): string {
+  if (format === 'custom') return '.dump';
+  if (format === 'directory') return '.dir';
+  return compressed ? '.sql.gz' : '.sql';
+}
+
+/**
+ * Whether this program gives such a name to work in progress: that of a backup or of orders with its time, that of a file
+ * which is written or removed under a random ending, or that of a fetched backup.
+ */
+export function isPartialName(name: string): boolean {
+  return /(?:-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d[^.]*\..*|\.[0-9a-f]{8}|^fetched-[0-9a-f]{8})\.partial$/.test(
+    name,
+  );
+}
+
+export const metadataSuffix = '.metadata.json';
+
+/** The name of the file beside the dump that makes a backup of it. */
+export function metadataName(id: string): string {
+  return id + metadataSuffix;
+}

@@ -1,0 +1,365 @@
+/** The backups of a folder, as their metadata files tell them. */
+import {readdir, realpath, stat} from 'node:fs/promises';
+import {dirname, join, resolve} from 'node:path';
+import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
+import type {BackupFormat} from '../settings/config-schema.js';
+import {metadataName, metadataSuffix} from './backup-name.js';
+import {type BackupRecord, contentOf, readMetadata, recordIn, standingOfRecord} from './backup-record.js';
+import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
+import {foreignFile, requireOwnDump, requireTrustedFolder, whyForeign} from '../base/own-file.js';
+import type {BackupContent} from '../run/outcome.js';
+import {newestFirst, type RetentionCandidate} from './retention.js';
+import {explainFileError} from '../base/safe-file.js';
+import {supabaseProject} from '../postgres/connect/supabase-project.js';
+import {didYouMean, nearestFirst} from '../base/nearest.js';
+
+export interface Backup {
+  readonly id: string;
+  /** Absolute path of the dump (a file or a folder). */
+  readonly path: string;
+  readonly metadataPath: string;
+  readonly createdAt: Date;
+  readonly database: string;
+  readonly format: BackupFormat;
+  readonly compressed: boolean;
+  readonly sizeBytes: number;
+  readonly label: string | null;
+  readonly content: BackupContent;
+  /** The whole metadata; null for a backup that the old scripts made, of which nothing is proven. */
+  readonly record: BackupRecord | null;
+  /** Where good copies of it are, when several places were read together. */
+  readonly places?: readonly string[];
+}
+
+export interface Catalogue {
+  /** Newest first. */
+  readonly backups: readonly Backup[];
+  /** Metadata files that tell no backup, with the reason. */
+  readonly problems: readonly {path: string; reason: string}[];
+}
+
+/** Enough to hide the latency of a disk or a network folder; more only costs memory. */
+const readsAtOnce = 8;
+
+/**
+ * Reads every metadata file right in `folder`; a folder that does not exist holds no backups.
+ * Files of other users are problems: whoever can write the folder could otherwise choose what is restored.
+ * @param isOwn false for a folder that the user named as a source, as a disk of another machine
+ * @throws FOREIGN_FILE when the folder is a link that is not to be trusted; READ_FAILED
+ */
+export async function readCatalogue(folder: string, isOwn = true): Promise<Catalogue> {
+  let names: string[];
+  try {
+    await requireTrustedFolder(folder);
+    names = await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return {backups: [], problems: []};
+    throw explainFileError(error, folder);
+  }
+  const backups: Backup[] = [];
+  const problems: {path: string; reason: string}[] = [];
+  const pending = names.filter((entry) => entry.endsWith(metadataSuffix)).sort();
+  const readNext = async (): Promise<void> => {
+    for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+      const path = join(folder, name);
+      try {
+        backups.push(isOwn ? await readOwnBackup(path) : await readBackup(path));
+      } catch (error) {
+        problems.push({path, reason: messageOf(error)});
+      }
+    }
+  };
+  await Promise.all(Array.from({length: readsAtOnce}, readNext));
+  problems.sort((a, b) => (a.path < b.path ? -1 : 1));
+  backups.sort(newestFirst);
+  return {backups, problems};
+}
+
+/**
+ * The backup that a metadata file tells.
+ * @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone or is a link that leads elsewhere
+ */
+export async function readBackup(metadataPath: string): Promise<Backup> {
+  const data = await readMetadata(metadataPath);
+  if (isOldScriptMetadata(data)) return readOldScriptBackup(metadataPath, data);
+  const record = recordIn(metadataPath, data);
+  const path = join(dirname(metadataPath), record.backupPath);
+  await requireOwnDump(path);
+  return recordedBackup(record, {path, metadataPath});
+}
+
+/** The same, for files of the running user alone. @throws also FOREIGN_FILE */
+async function readOwnBackup(metadataPath: string): Promise<Backup> {
+  const foreign = await whyForeign(metadataPath, 'file');
+  if (foreign !== undefined) throw foreignFile(metadataPath, foreign);
+  const backup = await readBackup(metadataPath);
+  const path = await realpath(backup.path); // a link within the folder is allowed
+  const reason = await whyForeign(path, (await stat(path)).isDirectory() ? 'folder' : 'file');
+  if (reason !== undefined) throw foreignFile(path, reason);
+  return backup;
+}
+
+/** The backup that a record tells, with the paths under which it is found. */
+export function recordedBackup(
+  record: BackupRecord,
+  paths: Pick<Backup, 'path' | 'metadataPath'>,
+): Backup & {readonly record: BackupRecord} {
+  return {
+    ...paths,
+    id: record.id,
+    createdAt: new Date(record.timestamp),
+    database: record.databaseName,
+    format: record.format,
+    compressed: record.compressed,
+    sizeBytes: record.size,
+    label: record.label,
+    content: contentOf(record),
+    record,
+  };
+}
+
+/** Whether no failed check of it stands. */
+export function isGood({record}: Backup): boolean {
+  return record === null || standingOfRecord(record).failure === null;
+}
+
+/** The label of the backup that a restore makes of what it is about to replace. */
+export const safetyLabel = 'safety';
+
+/** Whether it is of the whole database as it was at work: neither a part of it nor the copy of what a restore replaced, which may be the damage itself. */
+export function isWhole({content, label}: Pick<Backup, 'content' | 'label'>): boolean {
+  return content === 'whole' && label !== safetyLabel;
+}
+
+/** Whether it may be proposed, or counted, where nobody named a backup. */
+export function isUsable(backup: Backup): boolean {
+  return isWhole(backup) && isGood(backup);
+}
+
+/** What retention decides by. */
+export function retentionCandidate(backup: Backup): RetentionCandidate & {readonly backup: Backup} {
+  const {record} = backup;
+  const standing = record && standingOfRecord(record);
+  return {
+    backup,
+    id: backup.id,
+    identity: databaseIdentity(backup) + partOf(backup),
+    createdAt: backup.createdAt,
+    label: backup.label,
+    isGood: !standing?.failure,
+    isProvenByRestore: standing?.proof?.level === 'restore',
+    isShrunk: record !== null && record.shrink.length > 0,
+  };
+}
+
+/** What was dumped of the database, where that is not all, or for what: such backups must not push out those of the whole. */
+function partOf(backup: Backup): string {
+  if (isWhole(backup)) return '';
+  if (backup.content === 'whole') return ` ${safetyLabel}`;
+  const {includeTables = [], includeSchemas = []} = backup.record?.config ?? {};
+  return ` ${JSON.stringify({content: backup.content, includeTables, includeSchemas})}`;
+}
+
+/**
+ * Which database a backup is of: the cluster's own number and the name; the Supabase project, or host and port, where the role
+ * could not read that number; the name alone for the old scripts' backups, which say no more.
+ */
+export function databaseIdentity({
+  record,
+  database,
+}: {
+  readonly record: Pick<BackupRecord, 'source'> | null;
+  readonly database: string;
+}): string {
+  if (record === null) return JSON.stringify(['old scripts', database]);
+  return JSON.stringify([record.source.systemIdentifier ?? serverOf(record.source), database]);
+}
+
+/** The Supabase project, else host and port: what an address says of the server behind it. */
+export function serverOf(source: Pick<OwnDatabase, 'host' | 'port' | 'project'>): string {
+  return projectOf(source) ?? `${source.host.toLowerCase().replace(/\.$/, '')}:${source.port}`;
+}
+
+/** Metadata of 0.1.0 have no project; a pooler's host does not name it. */
+function projectOf({project, host}: Pick<OwnDatabase, 'host' | 'project'>): string | undefined {
+  return project ?? supabaseProject({host});
+}
+
+export interface BackupChoice {
+  /** Path of a dump or of its metadata file, or an id. */
+  readonly file?: string | undefined;
+  readonly isLatest?: boolean | undefined;
+  /** The newest good backup taken at or before this moment. */
+  readonly at?: Date | undefined;
+  /** The database that `isLatest` and `at` mean; without it all backups have to be of one. */
+  readonly own?: OwnDatabase | undefined;
+}
+
+/** The database that the settings name, as far as it is known. */
+export interface OwnDatabase {
+  readonly database: string;
+  readonly host: string;
+  readonly port: number;
+  /** Of Supabase. */
+  readonly project?: string | undefined;
+  /** The cluster's number; null or undefined where the server did not say. */
+  readonly systemIdentifier?: string | null | undefined;
+}
+
+/**
+ * The backups of one database. The cluster's number decides where both sides know it, else the project, else the address; a backup
+ * that was made by another way to the same server counts by the number of one that was made by this way. The old scripts' backups
+ * have a name only.
+ * @param backups newest first
+ */
+function ofDatabase<B extends Backup>(backups: readonly B[], own: OwnDatabase): B[] {
+  const named = backups.filter(({database}) => database === own.database);
+  const isHere = ({record}: B): boolean => record !== null && serverOf(record.source) === serverOf(own);
+  // Of several clusters that stood at one address, one after the other, the last.
+  const number = own.systemIdentifier ?? named.find(isHere)?.record?.source.systemIdentifier ?? null;
+  return named.filter((backup) => {
+    if (backup.record === null) return true;
+    const {systemIdentifier} = backup.record.source;
+    return number !== null && systemIdentifier !== null ? systemIdentifier === number : isHere(backup);
+  });
+}
+
+/**
+ * The backup that the user named.
+ * @param folder where ids, `isLatest` and `at` look
+ * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
+ */
+export async function chooseBackup(folder: string, choice: BackupChoice, cwd: string): Promise<Backup> {
+  if (choice.file !== undefined && choice.file !== 'latest') return findByName(folder, choice.file, cwd);
+  const {backups, problems} = await readCatalogue(folder);
+  return newestUsable(backups, choice, folder, problems.length > 0);
+}
+
+/**
+ * What --latest and --at mean everywhere: the newest intact backup of the whole database that is the own one, and no safety backup.
+ * @param backups newest first
+ * @param place for messages
+ * @param hasProblems whether there are metadata files that cannot be read
+ * @throws BACKUP_NOT_FOUND, which says what there is instead
+ */
+export function newestUsable<B extends Backup>(
+  backups: readonly B[],
+  {own, at}: BackupChoice,
+  place: string,
+  hasProblems = false,
+): B {
+  const ofOwn = own ? ofDatabase(backups, own) : ofOnlyDatabase(backups, place);
+  const usable = ofOwn.filter(isUsable);
+  const found = usable.find(({createdAt}) => at === undefined || createdAt <= at);
+  if (found) return found;
+  throw noneUsable(backups, {ofOwn, own, at, hasProblems}, place);
+}
+
+/** @throws BACKUP_NOT_FOUND where the backups are of several databases and nothing says which is meant */
+function ofOnlyDatabase<B extends Backup>(backups: readonly B[], place: string): readonly B[] {
+  const usable = backups.filter(isUsable);
+  if (new Set(usable.map(databaseIdentity)).size < 2) return backups;
+  throw new AppError(
+    'BACKUP_NOT_FOUND',
+    `${place} has backups of several databases, and no database was named.`,
+    {
+      hint: 'Name one by DIRECT_URL or --database-url, or a backup by --backup-file ID.',
+      details: newestOfEach(usable),
+    },
+  );
+}
+
+function noneUsable(
+  backups: readonly Backup[],
+  {
+    ofOwn,
+    own,
+    at,
+    hasProblems,
+  }: {
+    ofOwn: readonly Backup[];
+    own: OwnDatabase | undefined;
+    at: Date | undefined;
+    hasProblems: boolean;
+  },
+  place: string,
+): AppError {
+  const moment = at === undefined ? '' : ` taken at or before ${at.toISOString()}`;
+  const whose = own && backups.length > 0 ? ` of ${nameWithHost(own)}` : '';
+  const none = `There is no good backup${whose}${moment} in ${place}.`;
+  const seeAll = 'See what there is: destino-db list';
+  if (backups.length === 0)
+    return new AppError('BACKUP_NOT_FOUND', none, {
+      hint: hasProblems ? seeAll : 'Make one: destino-db backup',
+    });
+  if (ofOwn.length > 0) {
+    const unusable = ofOwn.filter((backup) => !isUsable(backup)).map(whyNot);
+    return new AppError('BACKUP_NOT_FOUND', none, {hint: seeAll, details: unusable});
+  }
+  const others = newestOfEach(backups.filter(isUsable));
+  const what = others.length > 0 ? 'Its backups are of other databases.' : '';
+  return new AppError('BACKUP_NOT_FOUND', `${none} ${what}`.trim(), {
+    hint: others.length > 0 ? `To use one of those, name it: --backup-file ID. ${seeAll}` : seeAll,
+    details: others,
+  });
+}
+
+function whyNot(backup: Backup): string {
+  if (!isGood(backup)) return `${backup.id}: a check of it failed`;
+  return `${backup.id}: ${isWhole(backup) ? 'taken later' : backup.content === 'whole' ? 'the safety copy of what a restore replaced' : contentWords[backup.content]}`;
+}
+
+/** What a backup contains, in words. */
+export const contentWords: Readonly<Record<BackupContent, string>> = {
+  whole: 'the whole database',
+  schema: 'definitions alone, without rows',
+  data: 'rows alone, without definitions',
+  tables: 'chosen tables or schemas',
+};
+
+/** "shop at db.example:5432: newest shop-2026-11-22T03-00-00", one for each database. */
+function newestOfEach(backups: readonly Backup[]): string[] {
+  const newest = new Map<string, Backup>();
+  for (const backup of backups) {
+    const identity = databaseIdentity(backup);
+    if (!newest.has(identity)) newest.set(identity, backup);
+  }
+  return [...newest.values()].map(
+    (backup) =>
+      `${backup.record ? nameWithHost({database: backup.database, ...backup.record.source}) : backup.database}: newest ${backup.id}`,
+  );
+}
+
+function nameWithHost(own: OwnDatabase): string {
+  return `${own.database} at ${serverOf(own)}`;
+}
+
+async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {
+  const candidates = [resolve(cwd, name), join(folder, name)].flatMap((path) => {
+    const bare = path.replace(/[\\/]$/, '');
+    const base = bare.endsWith(metadataSuffix) ? bare.slice(0, -metadataSuffix.length) : bare;
+    const id = base.replace(/\.(?:dump|sql\.gz|sql|dir)(?:\.age)?$/, '');
+    // Names of the old scripts' metadata have the dump's extension in them, but its ".gz".
+    const old = base === id ? ['.dump', '.sql', '.dir'].map((end) => id + end) : [base.replace(/\.gz$/, '')];
+    return [base, id, ...old].map(metadataName);
+  });
+  for (const candidate of new Set(candidates)) {
+    try {
+      await stat(candidate);
+    } catch {
+      continue; // not named like this
+    }
+    // A path says which file is meant, whoever owns it; an id only that it is one of this program's backups.
+    return /[\\/]/.test(name) ? readBackup(candidate) : readOwnBackup(candidate);
+  }
+  const {backups} = await readCatalogue(folder);
+  const ids = backups.map(({id}) => id);
+  throw new AppError(
+    'BACKUP_NOT_FOUND',
+    `There is no backup "${name}" in ${folder}, nor a file of that name with metadata beside it.${didYouMean(name, ids)}`,
+    {
+      hint: 'See what there is: destino-db list',
+      details: nearestFirst(name, ids),
+    },
+  );
+}

@@ -1,0 +1,180 @@
+/** Which backups and runs belong to the same database. */
+import type {Backup} from './catalogue.js';
+import type {RunRecord, WatchedDatabase} from '../run/run-record.js';
+
+export interface DatabaseGroup {
+  readonly database: WatchedDatabase;
+  /** Name, with host and port where two databases share it, and the cluster's number where they share these too. */
+  readonly label: string;
+  /** Newest first. */
+  readonly backups: readonly Backup[];
+  /** Newest last. */
+  readonly runs: readonly RunRecord[];
+}
+
+export interface GroupSources {
+  readonly backups: readonly Backup[];
+  /** Newest last. */
+  readonly runs: readonly RunRecord[];
+  /** By config and plan. */
+  readonly named?: readonly WatchedDatabase[] | undefined;
+  /** Those that the current run forgets. */
+  readonly forgetting?: Pick<RunRecord, 'startedAt' | 'forgotten'> | undefined;
+}
+
+interface OpenGroup {
+  readonly identities: WatchedDatabase[];
+  readonly backups: Backup[];
+  readonly runs: RunRecord[];
+}
+
+/**
+ * The databases to watch with their backups and runs, in the order of the labels: those that have or had a backup, unless they were
+ * forgotten since, and those of `named`. A run that failed makes no database one to watch, as its URL may be mistyped.
+ * The cluster's number decides where both sides know it, else host and port; a backup of the old scripts tells its
+ * name alone and joins the database of that name. A run of `verify` without a database belongs to that of its backup.
+ */
+export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSources): DatabaseGroup[] {
+  const groups: OpenGroup[] = [];
+  const find = (identity: WatchedDatabase): OpenGroup | undefined =>
+    groups.find(({identities}) => identities.some((known) => isSame(known, identity)));
+  const findOrAdd = (identity: WatchedDatabase): OpenGroup => {
+    const group = find(identity) ?? {identities: [], backups: [], runs: []};
+    if (!groups.includes(group)) groups.push(group);
+    // Every way to the same database is remembered: another run may know only one of them.
+    if (!group.identities.some((known) => isEqual(known, identity))) group.identities.push(identity);
+    return group;
+  };
+
+  const ofBackup = new Map<string, OpenGroup>();
+  const own = backups.filter(({record}) => record !== null);
+  for (const backup of own) ofBackup.set(backup.id, findOrAdd(identityOf(backup)));
+  for (const {database, backupId} of runs.filter(madeBackup)) {
+    const group = database && findOrAdd(database);
+    if (group && backupId !== null) ofBackup.set(backupId, group);
+  }
+  for (const {database} of runs.filter(isBackupRun)) if (database && find(database)) findOrAdd(database);
+  for (const backup of backups) findOrAdd(identityOf(backup)).backups.push(backup);
+  const wanted = new Set<OpenGroup>();
+  for (const database of named) {
+    const alike = groups.filter(({identities}) => identities.some((known) => mayBe(database, known)));
+    const group = find(database) ?? (alike.length === 1 ? alike[0] : undefined);
+    // Where the settings lead to another host now, runs there are still runs of the database.
+    if (group && database.host !== null) group.identities.push(database);
+    for (const one of group ? [group] : alike) wanted.add(one);
+    if (alike.length === 0) wanted.add(findOrAdd(database));
+  }
+  for (const run of runs) {
+    // The target of a test restore is no database to watch.
+    const tested = run.backupId ?? run.verifications[0]?.backupId ?? '';
+    (run.database ? find(run.database) : ofBackup.get(tested))?.runs.push(run);
+  }
+  const forgetful = forgetting ? [...runs, forgetting] : runs;
+  const watched = groups.filter((group) => wanted.has(group) || !isForgotten(group, forgetful));
+  const labels = watched.map((group) => labelsOf(describe(group)));
+  return watched
+    .map((group) => {
+      const database = describe(group);
+      const label = labelsOf(database).find(
+        (text, detail) => labels.filter((others) => others[detail] === text).length === 1,
+      );
+      return {database, label: label ?? database.name, backups: group.backups, runs: group.runs};
+    })
+    .sort((a, b) => (a.label < b.label ? -1 : 1));
+}
+
+/** Whether somebody took the database out, and no backup of it was made since. */
+function isForgotten(
+  {identities, backups, runs}: OpenGroup,
+  forgetful: readonly Pick<RunRecord, 'startedAt' | 'forgotten'>[],
+): boolean {
+  const last = forgetful.findLast(({forgotten}) =>
+    forgotten.some((database) => identities.some((known) => isSame(known, database))),
+  );
+  if (!last) return false;
+  const at = Date.parse(last.startedAt);
+  return (
+    backups.every(({createdAt}) => createdAt.getTime() <= at) &&
+    runs.every((run) => !madeBackup(run) || Date.parse(run.startedAt) <= at)
+  );
+}
+
+/** A database of which only the name is known. */
+export function databaseNamed(name: string): WatchedDatabase {
+  return {name, systemIdentifier: null, host: null, port: null};
+}
+
+/** From short to unmistakable. */
+function labelsOf({name, host, port, project, systemIdentifier}: WatchedDatabase): string[] {
+  const address = `${name}@${project ?? `${host ?? '?'}:${port ?? '?'}`}`;
+  return [name, address, `${address} (cluster ${systemIdentifier ?? '?'})`];
+}
+
+/** A run that meant to make a backup, whether or not it did. */
+export function isBackupRun(run: RunRecord): boolean {
+  return run.command === 'backup' && run.mode === 'execute';
+}
+
+function madeBackup(run: RunRecord): boolean {
+  return isBackupRun(run) && run.backupId !== null;
+}
+
+/**
+ * Whether a backup is one of a database that these backups and runs are of, or that config or plan name; without any of them every
+ * database is one.
+ */
+export function isOfKnownDatabase(
+  backup: Backup,
+  backups: readonly Backup[],
+  runs: readonly RunRecord[],
+  named: readonly WatchedDatabase[] = [],
+): boolean {
+  const known = [
+    ...backups.map(identityOf),
+    ...runs.filter(madeBackup).flatMap(({database}) => (database ? [database] : [])),
+  ];
+  if (known.length + named.length === 0) return true;
+  const identity = identityOf(backup);
+  return known.some((one) => isSame(one, identity)) || named.some((one) => mayBe(one, identity));
+}
+
+function identityOf({record, database}: Backup): WatchedDatabase {
+  if (!record) return {name: database, systemIdentifier: null, host: null, port: null};
+  const {systemIdentifier, host, port, project} = record.source;
+  return {name: database, systemIdentifier, host, port, ...(project === undefined ? {} : {project})};
+}
+
+/** Whether both are the same database, as far as they tell. */
+function isSame(a: WatchedDatabase, b: WatchedDatabase): boolean {
+  if (a.name !== b.name) return false;
+  if (a.systemIdentifier !== null && b.systemIdentifier !== null) {
+    return a.systemIdentifier === b.systemIdentifier;
+  }
+  if (a.project !== undefined && b.project !== undefined) return a.project === b.project;
+  return a.host === null || b.host === null || (a.host === b.host && a.port === b.port);
+}
+
+/** Whether a database that config or plan name may be this one: by another host too, as hosts have several names. */
+function mayBe(named: WatchedDatabase, {name, project}: WatchedDatabase): boolean {
+  return (
+    named.name === name && (named.project === undefined || project === undefined || named.project === project)
+  );
+}
+
+function isEqual(a: WatchedDatabase, b: WatchedDatabase): boolean {
+  return (
+    a.systemIdentifier === b.systemIdentifier &&
+    a.host === b.host &&
+    a.port === b.port &&
+    a.project === b.project
+  );
+}
+
+/** The group's identity, as the way that knows most tells it. */
+function describe({identities}: OpenGroup): WatchedDatabase {
+  const best =
+    identities.find(({systemIdentifier}) => systemIdentifier !== null) ??
+    identities.find(({host}) => host !== null) ??
+    identities[0];
+  return best ?? databaseNamed('');
+}

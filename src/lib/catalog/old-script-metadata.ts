@@ -1,0 +1,93 @@
+/** Metadata that the scripts before this program wrote: `<dump>.metadata.json`, without checksums. */
+import {stat} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
+import {z} from 'zod';
+import {AppError} from '../base/errors.js';
+import {type BackupFormat, backupFormats} from '../settings/config-schema.js';
+import {metadataSuffix} from './backup-name.js';
+import type {BackupContent} from '../run/outcome.js';
+import {requireOwnDump} from '../base/own-file.js';
+
+const oldMetadata = z.object({
+  timestamp: z.string(),
+  databaseName: z.string(),
+  format: z.enum(backupFormats),
+  compressed: z.boolean().optional(),
+  size: z.number().optional(),
+  command: z.literal('backup-database.ts'),
+  config: z
+    .looseObject({
+      includeSchema: z.boolean().catch(true),
+      includeData: z.boolean().catch(true),
+      includeTables: z.array(z.unknown()).catch([]),
+    })
+    .catch({includeSchema: true, includeData: true, includeTables: []}),
+});
+
+/** What such a backup tells of itself: the part of `Backup` that needs no record. */
+interface OldScriptBackup {
+  readonly id: string;
+  readonly path: string;
+  readonly metadataPath: string;
+  readonly createdAt: Date;
+  readonly database: string;
+  readonly format: BackupFormat;
+  readonly compressed: boolean;
+  readonly sizeBytes: number;
+  readonly label: null;
+  readonly content: BackupContent;
+  readonly record: null;
+}
+
+/** Whether it was written by the old scripts: they named themselves, and gave no schemaVersion. */
+export function isOldScriptMetadata(data: unknown): boolean {
+  return typeof data === 'object' && data !== null && !('schemaVersion' in data) && 'command' in data;
+}
+
+/**
+ * @param data what is in the metadata file
+ * @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone
+ */
+export async function readOldScriptBackup(metadataPath: string, data: unknown): Promise<OldScriptBackup> {
+  const parsed = oldMetadata.safeParse(data);
+  if (!parsed.success) {
+    throw new AppError(
+      'METADATA_INVALID',
+      `The metadata file ${metadataPath} of the old scripts cannot be understood.`,
+    );
+  }
+  // Their sql.gz lay beside a metadata file that was named without the .gz.
+  const named = join(dirname(metadataPath), basename(metadataPath).slice(0, -metadataSuffix.length));
+  const candidates = [named, `${named}.gz`];
+  for (const path of candidates) {
+    let status;
+    try {
+      status = await stat(path);
+    } catch {
+      continue; // under the other name, or gone
+    }
+    await requireOwnDump(path);
+    const created = new Date(parsed.data.timestamp);
+    const {includeSchema, includeData, includeTables} = parsed.data.config;
+    return {
+      id: basename(path).replace(/\.(?:dump|sql\.gz|sql|dir)$/, ''),
+      path,
+      metadataPath,
+      createdAt: Number.isNaN(created.getTime()) ? status.mtime : created,
+      database: parsed.data.databaseName,
+      format: parsed.data.format,
+      compressed: path.endsWith('.gz') || (parsed.data.compressed ?? false),
+      sizeBytes: parsed.data.size ?? status.size,
+      label: null,
+      content: !includeSchema
+        ? 'data'
+        : !includeData
+          ? 'schema'
+          : includeTables.length > 0
+            ? 'tables'
+            : 'whole',
+      record: null,
+    };
+  }
+  throw new AppError('BACKUP_INCOMPLETE', `The dump of ${metadataPath} is missing.`);
+}

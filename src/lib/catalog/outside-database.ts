@@ -1,0 +1,47 @@
+/** What a service keeps for a project outside of its database, so that no backup of the database contains it. */
+import {countOf} from '../base/format.js';
+import type {BackupRecord} from './backup-record.js';
+
+type Recorded = Pick<BackupRecord, 'inventory' | 'tables'>;
+
+/**
+ * Such things in words, with numbers where the backup knows them; empty where no service is known. Tables that belong
+ * to the platform say which service it is; the names only choose the words.
+ */
+export function outsideDatabase(record: Recorded): string[] {
+  const hasStorage = isPlatformTable(record, 'storage.objects') && isPlatformTable(record, 'storage.buckets');
+  if (!hasStorage || !isPlatformTable(record, 'auth.users')) return [];
+  return [storageFiles(record), 'edge functions', 'settings of the dashboard and of sign-in providers'];
+}
+
+function storageFiles(record: Recorded): string {
+  const [objects, buckets] = [rowsOf(record, 'storage.objects'), rowsOf(record, 'storage.buckets')];
+  if (objects === null || buckets === null) return 'files in Storage';
+  return `files in Storage (${countOf(objects, 'object')} in ${countOf(buckets, 'bucket')})`;
+}
+
+/** Tables and sequences of the platform that the backup lacks, as the role could not read them. */
+export function unreadableTables({inventory}: Recorded): string[] {
+  return (inventory.unreadable ?? []).map(({table, reason}) => `${table} (${reason})`);
+}
+
+/** The platform's tables among the recorded ones that contain people's password hashes. */
+export function passwordTables(record: Recorded): string[] {
+  return record.tables.flatMap(({schema, name, rows}) => {
+    const table = `${schema}.${name}`;
+    return table === 'auth.users' && rows !== 0 && isPlatformTable(record, table) ? [table] : [];
+  });
+}
+
+/** What is said where such a backup is stored unencrypted off this machine. */
+export function plainPasswordsWarning(tables: readonly string[], places: readonly string[]): string {
+  return `The backup contains personal data with password hashes (${tables.join(', ')}), and it is not encrypted in ${places.join(', ')}. Encrypt backups with --encrypt-to AGE1..., or refuse others with --require-encryption.`;
+}
+
+function isPlatformTable({inventory}: Recorded, table: string): boolean {
+  return inventory.platform?.tables.includes(table) === true;
+}
+
+function rowsOf({tables}: Recorded, table: string): number | null {
+  return tables.find(({schema, name}) => `${schema}.${name}` === table)?.rows ?? null;
+}

@@ -1,0 +1,214 @@
+/** Which backups a retention policy keeps, and why: pure, so that a dry run and the real one cannot differ. */
+import {AppError} from '../base/errors.js';
+import {nearest} from '../base/nearest.js';
+
+/** Rules are joined by "or": a backup that any of them keeps is kept. */
+export interface RetentionPolicy {
+  /** Everything of the last N times 24 hours. */
+  readonly keepDays?: number | undefined;
+  /** The newest N. */
+  readonly keepLast?: number | undefined;
+  /** The newest of each of the last N days (weeks, months, years) that have a backup; UTC, ISO 8601 weeks. */
+  readonly keepDaily?: number | undefined;
+  readonly keepWeekly?: number | undefined;
+  readonly keepMonthly?: number | undefined;
+  readonly keepYearly?: number | undefined;
+  /** Every backup with one of these labels. */
+  readonly keepLabels?: readonly string[] | undefined;
+  /** However old, never fewer good backups of a database than this; 2 unless told otherwise. */
+  readonly keepMin?: number | undefined;
+}
+
+export const defaultKeepMin = 2;
+
+/** What retention has to know of a backup. */
+export interface RetentionCandidate {
+  readonly id: string;
+  /** Which database it is a backup of; those of different ones never influence each other. */
+  readonly identity: string;
+  readonly createdAt: Date;
+  readonly label: string | null;
+  /** Not known to be damaged. Only good ones are counted. */
+  readonly isGood: boolean;
+  /** Whether a restore has shown it to hold what it should. */
+  readonly isProvenByRestore: boolean;
+  /** Whether its tables lost more rows than the shrink alarm allows, and nobody accepted that. */
+  readonly isShrunk: boolean;
+}
+
+export interface RetentionDecision<T extends RetentionCandidate> {
+  readonly backup: T;
+  readonly isKept: boolean;
+  /** What keeps it, or why nothing does. */
+  readonly reason: string;
+}
+
+/**
+ * Decides on every backup. Whatever the policy: the newest good one and the newest one proven by restore of each
+ * database stay, as do `keepMin` good ones; nothing of a database goes while its newest good backup stands under the
+ * shrink alarm; backups dated in the future stay and are not counted.
+ * @returns newest first
+ * @throws USAGE when no rule of the policy keeps anything
+ */
+export function applyRetention<T extends RetentionCandidate>(
+  backups: readonly T[],
+  policy: RetentionPolicy,
+  now: Date,
+): RetentionDecision<T>[] {
+  refuseEmptyPolicy(policy);
+  const groups = new Map<string, T[]>();
+  for (const backup of [...backups].sort(newestFirst)) {
+    const group = groups.get(backup.identity);
+    if (group) group.push(backup);
+    else groups.set(backup.identity, [backup]);
+  }
+  const decisions = [...groups.values()].flatMap((group) => decideGroup(group, policy, now));
+  return decisions.sort((a, b) => newestFirst(a.backup, b.backup));
+}
+
+/** @throws USAGE */
+export function refuseEmptyPolicy(policy: RetentionPolicy): void {
+  if (ruleNames(policy).length > 0) return;
+  throw new AppError(
+    'USAGE',
+    'The retention policy is empty: no rule keeps anything, so nothing was removed.',
+    {
+      hint: 'Name at least one rule, such as --keep-days 30 or --keep-daily 7 --keep-weekly 4, or "retention" in the config file.',
+    },
+  );
+}
+
+/** The rules in force, as flags are spelled: "keep-days 30", "keep-label release". */
+export function ruleNames(policy: RetentionPolicy): string[] {
+  const counted: [string, number | undefined][] = [
+    ['keep-days', policy.keepDays],
+    ['keep-last', policy.keepLast],
+    ['keep-daily', policy.keepDaily],
+    ['keep-weekly', policy.keepWeekly],
+    ['keep-monthly', policy.keepMonthly],
+    ['keep-yearly', policy.keepYearly],
+  ];
+  return [
+    ...counted.flatMap(([name, count]) => (count === undefined || count === 0 ? [] : [`${name} ${count}`])),
+    ...(policy.keepLabels ?? []).map((label) => `keep-label ${label}`),
+  ];
+}
+
+/**
+ * A mistyped label would keep nothing, and what it was meant to keep would go.
+ * @param labels those that backups have
+ * @throws USAGE for a rule whose label no backup has and that is near to one that some have
+ */
+export function refuseMistypedLabels(
+  {keepLabels = []}: RetentionPolicy,
+  labels: readonly (string | null)[],
+): void {
+  const known = labels.filter((label) => label !== null);
+  for (const label of keepLabels) {
+    const guess = known.includes(label) ? undefined : nearest(label, known);
+    if (guess === undefined) continue;
+    throw new AppError(
+      'USAGE',
+      `--keep-label: no backup has the label "${label}"; nothing was removed. Did you mean "${guess}"?`,
+      {hint: 'See the labels: destino-db list'},
+    );
+  }
+}
+
+const dayMs = 86_400_000;
+
+/** @param group all backups of one database, newest first */
+function decideGroup<T extends RetentionCandidate>(
+  group: readonly T[],
+  policy: RetentionPolicy,
+  now: Date,
+): RetentionDecision<T>[] {
+  const reasons = new Map<T, string[]>(group.map((backup) => [backup, []]));
+  const keep = (backup: T, reason: string): void => void reasons.get(backup)?.push(reason);
+  const isFuture = (backup: T): boolean => backup.createdAt > now;
+  const counted = group.filter((backup) => backup.isGood && !isFuture(backup));
+  const [newestGood] = counted;
+  const newestProven = counted.find((backup) => backup.isProvenByRestore);
+  const youngerThan = now.getTime() - (policy.keepDays ?? 0) * dayMs;
+
+  for (const backup of group) {
+    if (isFuture(backup)) keep(backup, 'dated in the future');
+    if (backup === newestGood) keep(backup, 'newest good backup');
+    if (backup === newestProven) keep(backup, 'newest proven by restore');
+    if (backup.label !== null && policy.keepLabels?.includes(backup.label))
+      keep(backup, `label ${backup.label}`);
+    if (!isFuture(backup) && backup.createdAt.getTime() > youngerThan)
+      keep(backup, `within ${policy.keepDays ?? 0} days`);
+    if (!backup.isGood && !(newestGood && newestGood.createdAt > backup.createdAt))
+      keep(backup, 'damaged, but no good one is newer');
+    if (newestGood?.isShrunk)
+      keep(backup, 'the newest backup shrank and nobody accepted that (backup --accept-shrink)');
+  }
+  counted.slice(0, policy.keepLast ?? 0).forEach((backup, index) => keep(backup, `last ${index + 1}`));
+  const periods: [number | undefined, string, (at: Date) => string][] = [
+    [policy.keepDaily, 'daily', dayOf],
+    [policy.keepWeekly, 'weekly', weekOf],
+    [policy.keepMonthly, 'monthly', (at) => dayOf(at).slice(0, 7)],
+    [policy.keepYearly, 'yearly', (at) => dayOf(at).slice(0, 4)],
+  ];
+  for (const [count, name, periodOf] of periods) {
+    for (const [period, backup] of newestOfEach(counted, count ?? 0, periodOf))
+      keep(backup, `${name} ${period}`);
+  }
+  const keepMin = policy.keepMin ?? defaultKeepMin;
+  const isUnkept = (backup: T): boolean => reasons.get(backup)?.length === 0;
+  let missing = keepMin - counted.filter((backup) => !isUnkept(backup)).length;
+  for (const backup of counted) {
+    if (missing <= 0) break;
+    if (!isUnkept(backup)) continue;
+    keep(backup, `keep-min ${keepMin}`);
+    missing -= 1;
+  }
+  const rules = ruleNames(policy).join(', ');
+  return group.map((backup) => {
+    const kept = reasons.get(backup) ?? [];
+    const why = backup.isGood ? `no rule keeps it (${rules})` : 'damaged, and a newer good one is kept';
+    return {backup, isKept: kept.length > 0, reason: kept.length > 0 ? kept.join(', ') : why};
+  });
+}
+
+/** The newest backup of each of the newest `count` periods, with the period's name. */
+function newestOfEach<T extends RetentionCandidate>(
+  backups: readonly T[],
+  count: number,
+  periodOf: (at: Date) => string,
+): Map<string, T> {
+  const chosen = new Map<string, T>();
+  for (const backup of backups) {
+    const period = periodOf(backup.createdAt);
+    if (chosen.has(period)) continue;
+    if (chosen.size === count) break;
+    chosen.set(period, backup);
+  }
+  return chosen;
+}
+
+/** "2026-11-22" */
+function dayOf(at: Date): string {
+  return at.toISOString().slice(0, 10);
+}
+
+/** "2026-W47": ISO 8601 weeks begin on Monday and belong to the year of their Thursday. */
+function weekOf(at: Date): string {
+  const thursday = new Date(at);
+  thursday.setUTCDate(at.getUTCDate() + 4 - (at.getUTCDay() || 7));
+  const dayOfYear = (Date.UTC(thursday.getUTCFullYear(), thursday.getUTCMonth(), thursday.getUTCDate()) - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / dayMs; // prettier-ignore
+  return `${thursday.getUTCFullYear()}-W${String(Math.floor(dayOfYear / 7) + 1).padStart(2, '0')}`;
+}
+
+/** Equal times happen within one second; the longer id (-2, -10) is the later one then. */
+export function newestFirst(
+  a: Pick<RetentionCandidate, 'id' | 'createdAt'>,
+  b: Pick<RetentionCandidate, 'id' | 'createdAt'>,
+): number {
+  return (
+    b.createdAt.getTime() - a.createdAt.getTime() ||
+    b.id.length - a.id.length ||
+    (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
+  );
+}

@@ -1,0 +1,41 @@
+/** Build step: writes oclif.manifest.json from the compiled commands, the help pages and the completion of shells, so that these need no code of theirs, nor oclif. */
+import {mkdir, writeFile} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
+import {Config, Plugin} from '@oclif/core';
+import {completionScript, shells} from './completion-scripts.js';
+import {commandPage, rootPage, shortCommandPage} from './help-pages.js';
+import {pageWidth} from './write-page.js';
+
+const root = fileURLToPath(new URL('../../../../', import.meta.url));
+const plugin = new Plugin({
+  root,
+  type: 'core',
+  ignoreManifest: true,
+  errorOnManifestCreate: true,
+  respectNoCacheDefault: true,
+});
+await plugin.load();
+const {manifest} = plugin;
+// In order of their ids, as the order of files in a folder differs from machine to machine.
+const sorted = Object.fromEntries(Object.entries(manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1)));
+await writeFile(
+  `${root}/oclif.manifest.json`,
+  `${JSON.stringify({...manifest, commands: sorted}, null, 2)}\n`,
+);
+
+const config = await Config.load(root);
+const {bin, commands} = config;
+const pages = `${root}/dist/help`;
+await mkdir(pages);
+const shown = commands.filter(({hidden}) => !hidden).sort((a, b) => (a.id < b.id ? -1 : 1));
+await writeFile(`${pages}/help.txt`, rootPage(shown, config, pageWidth));
+await writeFile(`${pages}/--help.txt`, rootPage(shown, config, pageWidth, true));
+for (const command of shown) {
+  const name = command.id.replace(':', ' ');
+  await writeFile(`${pages}/help ${name}.txt`, commandPage(command, bin, pageWidth));
+  await writeFile(`${pages}/${name} --help.txt`, shortCommandPage(command, bin, pageWidth));
+}
+
+const completion = `${root}/dist/completion`;
+await mkdir(completion);
+for (const shell of shells) await writeFile(`${completion}/${shell}`, completionScript(shell, bin, shown));

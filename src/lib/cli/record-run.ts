@@ -1,0 +1,205 @@
+/** What happens around a run that does work: its facts are gathered, and its end is written to the audit log. */
+import {randomUUID} from 'node:crypto';
+import {stat} from 'node:fs/promises';
+import {hostname, userInfo} from 'node:os';
+import {type Clock, elapsedMs} from '../base/clock.js';
+import {type AppError, exitStatus, messageOf} from '../base/errors.js';
+import {logProgress} from '../progress/progress-log.js';
+import type {Progress} from '../progress/progress.js';
+import type {Settings} from '../settings/settings.js';
+import {countedRuns, formatMetrics} from '../services/status/metrics.js';
+import {assessStatus} from '../services/status/assess.js';
+import {endNotice, type Notice, startNotice} from '../services/status/notice.js';
+import {readStatusSources, resolveLimits} from '../services/status/check-status.js';
+import {databaseOf} from '../services/schedule/named-databases.js';
+import {writeFileSafely} from '../base/safe-file.js';
+import {appendRun} from '../run/append-history.js';
+import {noteStart, recordKilledRuns} from '../run/started-runs.js';
+import {addFacts, isIncident, noFacts, type RunFacts, type RunRecord} from '../run/run-record.js';
+
+export interface RunStart {
+  readonly command: string;
+  readonly isPreview: boolean;
+  /** Whether somebody at a terminal sees how it ends. */
+  readonly isAttended: boolean;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly toolVersion: string;
+}
+
+export interface RunEnding {
+  /** What the run failed with; undefined when it gave a result. */
+  readonly error: AppError | undefined;
+  readonly exitCode: number;
+  readonly warnings: readonly string[];
+}
+
+export interface RunRecorder {
+  readonly record: (facts: RunFacts) => void;
+  /** The progress to work with: the given one, followed so that a notification can carry the last lines. */
+  readonly follow: (progress: Progress) => Progress;
+  /** Writes down how the run ended. Never throws: what could not be done comes back as warnings. */
+  readonly finish: (ending: RunEnding) => Promise<string[]>;
+}
+
+/** Commands whose database is the one that the settings name, even where the run ended before it was asked. */
+const databaseCommands = new Set([
+  'backup',
+  'restore',
+  'undo',
+  'orders:clean',
+  'orders:restore',
+  'workflow:safe-cleanup',
+]);
+
+export function startRun(start: RunStart): RunRecorder {
+  const {settings, clock, command} = start;
+  const identity = {
+    runId: randomUUID(),
+    command,
+    user: userName(),
+    host: hostname(),
+    startedAt: clock.now().toISOString(),
+  };
+  let log: readonly string[] = [];
+  let facts = addFacts(noFacts, {
+    mode: start.isPreview ? 'preview' : 'execute',
+    database: databaseCommands.has(command) ? databaseOf(settings) : null,
+  });
+  // Beside the work, which does not wait for it.
+  const noted = start.isPreview ? Promise.resolve({untold: [], done: () => Promise.resolve()}) : note();
+  // At a terminal it may turn out to be a refusal, which is no incident: a start without an end would look like one.
+  const begun = start.isAttended
+    ? Promise.resolve([])
+    : tell(start, () => startNotice({...identity, database: facts.database}));
+  async function note(): Promise<{untold: string[]; done: () => Promise<void>}> {
+    const done = await noteStart(settings.backupsDir, {
+      schemaVersion: 1,
+      ...identity,
+      toolVersion: start.toolVersion,
+      duration: 0,
+      outcome: 'interrupted',
+      exitCode: 137,
+      errorCode: null,
+      errorMessage: 'It ended without a word: it was killed, or the machine stopped.',
+      ...facts,
+      warnings: [],
+    });
+    const untold = await recordKilledRuns(settings.backupsDir, clock.now()).catch((error: unknown) => [
+      `A run that was killed is missing in the audit log: ${messageOf(error)}`,
+    ]);
+    return {untold, done};
+  }
+
+  return {
+    record: (more) => {
+      facts = addFacts(facts, more);
+    },
+    follow: (progress) => {
+      const followed = logProgress(progress, clock);
+      log = followed.lines;
+      return followed.progress;
+    },
+    finish: async (ending) => {
+      const run: RunRecord = {
+        schemaVersion: 1,
+        ...identity,
+        toolVersion: start.toolVersion,
+        duration: elapsedMs(clock, new Date(identity.startedAt).getTime()),
+        outcome: outcomeOf(ending),
+        exitCode: ending.exitCode,
+        incident: isIncidentEnding(ending, start.isAttended),
+        errorCode: ending.error?.code ?? null,
+        errorMessage: ending.error?.message ?? null,
+        ...facts,
+        warnings: [...ending.warnings],
+      };
+      const {untold: killed, done} = await noted;
+      const unwritten = [...killed, ...(await writeRun(settings, run)), ...(await writeMetrics(start))];
+      await done();
+      // Only now, as a slow target must not cost the record; the start goes first, or it would hide the end.
+      const untold = await begun;
+      if (run.outcome !== 'ok' && !isIncident(run)) return [...unwritten, ...untold];
+      const details = ending.error?.details ?? [];
+      const hurry = run.outcome === 'interrupted' ? interruptedTimeoutMs : undefined;
+      return [
+        ...unwritten,
+        ...untold,
+        ...(await tell(start, () => endNotice(run, [...log, ...details]), hurry)),
+      ];
+    },
+  };
+}
+
+/** Whoever pressed Ctrl-C waits for the end. */
+const interruptedTimeoutMs = 3000;
+
+/** Sends nothing about previews. */
+async function tell(
+  {settings, isPreview}: RunStart,
+  notice: () => Notice,
+  maxTimeoutMs?: number,
+): Promise<string[]> {
+  const config = settings.config.notifications;
+  if (isPreview || config === undefined) return [];
+  const {notify} = await import('../services/status/notify.js');
+  return notify(notice(), {config, environment: settings.environment, maxTimeoutMs});
+}
+
+async function writeRun(settings: Settings, run: RunRecord): Promise<string[]> {
+  // A preview or a mistyped command in some folder is no reason to make a backups folder there.
+  const isWorthAFolder = run.mode === 'execute' && run.exitCode !== exitStatus.usage;
+  if (!isWorthAFolder && !(await exists(settings.backupsDir))) return [];
+  try {
+    await appendRun(settings.backupsDir, run);
+    return [];
+  } catch (error) {
+    return [`The run is missing in the audit log: ${messageOf(error)}`];
+  }
+}
+
+/** After previews as well: the state may have changed since the last run, as backups may have been removed by hand. */
+async function writeMetrics({settings, clock, toolVersion}: RunStart): Promise<string[]> {
+  const {metricsFile} = settings;
+  if (metricsFile === undefined) return [];
+  try {
+    const sources = await readStatusSources(settings, clock.now());
+    const status = assessStatus(sources, resolveLimits(settings));
+    const runs = countedRuns({...sources, backups: sources.catalogue.backups});
+    // The exporter runs as another user, so others may read the file; there is no secret in it.
+    await writeFileSafely(metricsFile, formatMetrics(status, runs, toolVersion), 0o644);
+    return [];
+  } catch (error) {
+    return [`The metrics file ${metricsFile} was not written: ${messageOf(error)}`];
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false; // not there, or not for us to see: the same to the caller
+  }
+}
+
+function outcomeOf(ending: RunEnding): RunRecord['outcome'] {
+  if (ending.exitCode >= exitStatus.interrupted) return 'interrupted';
+  if (ending.error) return 'failed';
+  return ending.exitCode === 0 ? 'ok' : 'alarm';
+}
+
+/** Somebody who mistyped a flag or was refused reads that on the terminal; from cron the same is a job that does not work. */
+function isIncidentEnding(ending: RunEnding, isAttended: boolean): boolean {
+  if (outcomeOf(ending) === 'ok') return false;
+  const isForTheKeyboard = [exitStatus.usage, exitStatus.refused].some((code) => code === ending.exitCode);
+  return !(isAttended && isForTheKeyboard);
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}`; // no entry in the password file, as in some containers
+  }
+}

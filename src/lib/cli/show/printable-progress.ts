@@ -1,0 +1,19 @@
+/** Progress whose texts may hold names from outside: what a terminal would obey is shown instead. */
+import type {Progress} from '../../progress/progress.js';
+import {printable} from './style.js';
+
+/** The same progress with every title, note and reason made printable. */
+export function printableProgress(progress: Progress): Progress {
+  return {
+    plan: (titles) => progress.plan(titles.map(printable)),
+    close: () => progress.close(),
+    step: (title, work) =>
+      progress.step(printable(title), (step) =>
+        work({
+          note: (text) => step.note(printable(text)),
+          advance: (done, total, unit) => step.advance(done, total, unit),
+          skip: (why) => step.skip(printable(why)),
+        }),
+      ),
+  };
+}

@@ -1,0 +1,94 @@
+/** The result of `backup` as lines for people. */
+import {contentWords} from '../../catalog/catalogue.js';
+import {countOf, formatBytes, formatCount, formatDuration} from '../../base/format.js';
+import {isRemote} from '../../base/place-name.js';
+import type {CopiedBackupResult} from '../../services/backup/backup.js';
+import {shellCommand} from '../../base/shell-quote.js';
+import {columns, printable, type Style} from './style.js';
+
+/**
+ * @param repeat the command that makes the backup that was previewed
+ * @param verify program, id and the flags that name the same settings, to prove it
+ */
+export function showBackup(
+  repeat: string,
+  verify: readonly string[],
+): (result: CopiedBackupResult, style: Style) => string[] {
+  return (result, style) =>
+    result.mode === 'dry-run' ? previewLines(result, style, repeat) : doneLines(result, style, verify);
+}
+
+function previewLines(result: CopiedBackupResult, style: Style, command: string): string[] {
+  return [
+    `Would back up ${style.bold(printable(result.database))}: ${countOf(result.tables.length, 'table')}, format ${result.format}, about ${formatBytes(result.size)} (estimate).`,
+    'Nothing was written.',
+    '',
+    ...result.tables.map((table) => `  ${printable(table.table)}`),
+    '',
+    'It would run:',
+    ...result.commands.map((line) => `  ${printable(line)}`),
+    '',
+    `${style.bold('Next:')} ${command}`,
+  ];
+}
+
+function doneLines(result: CopiedBackupResult, style: Style, verify: readonly string[]): string[] {
+  const rows = result.tables.reduce<number | null>(
+    (sum, table) => (sum === null || table.rows === null ? null : sum + table.rows),
+    0,
+  );
+  const proof = result.verification
+    ? `read back whole (${result.verification.level})`
+    : style.bold(isElsewhere(result) ? 'its bytes read back, its rows not looked at' : 'not verified');
+  const headline = result.shrink.length > 0 ? style.red('Backup, with a shrink alarm:') : 'Backup';
+  return [
+    `${headline} ${style.bold(result.id ?? '')} written.`,
+    ...columns([
+      ['  file', `${printable(result.path ?? '')}${result.encrypted ? ', encrypted' : ''}`],
+      ['  size', formatBytes(result.size)],
+      [
+        '  holds',
+        `${countOf(result.tables.length, 'table')}${rows === null ? '' : `, ${formatCount(rows)} rows`}`,
+      ],
+      ...(result.outside.length > 0 ? [['  not in it', result.outside.join(', ')]] : []),
+      ...(result.unreadable.length > 0 ? [['  left out', unreadableText(result)]] : []),
+      ['  proof', proof],
+      ['  took', formatDuration(result.duration)],
+    ]),
+    ...result.copies.map(
+      (copy) => `  copy   ${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
+    ),
+    ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
+    ...(result.content === 'whole'
+      ? []
+      : [`It contains ${contentWords[result.content]}: restore --latest and status skip it.`]),
+    nextStep(result, verify),
+  ];
+}
+
+/** Rows without tables, or tables without those that their keys refer to, cannot be restored by themselves. */
+function nextStep(result: CopiedBackupResult, verify: readonly string[]): string {
+  const command = (level: string): string =>
+    printable(shellCommand([...verify, ...placeWords(result), '--level', level, ...result.keyFlags]));
+  return result.content === 'whole' || result.content === 'schema'
+    ? `Prove it by a restore: ${command('restore')}`
+    : `Check it by reading every row of it: ${command('archive')}`;
+}
+
+function unreadableText({unreadable}: CopiedBackupResult): string {
+  const names = unreadable.map(({table}) => printable(table)).join(', ');
+  return `${countOf(unreadable.length, 'table or sequence', 'tables or sequences')} that this role may not read: ${names}`;
+}
+
+/** Whether nothing of it is here: it was streamed to a bucket. */
+function isElsewhere({metadataPath}: CopiedBackupResult): boolean {
+  return metadataPath !== null && isRemote(metadataPath);
+}
+
+/** With the place where that is not the backups folder. */
+function placeWords(result: CopiedBackupResult): string[] {
+  const {id, metadataPath} = result;
+  const words = ['--backup-file', id ?? ''];
+  if (!isElsewhere(result) || metadataPath === null) return words;
+  return ['--from', metadataPath.slice(0, metadataPath.lastIndexOf('/')), ...words];
+}

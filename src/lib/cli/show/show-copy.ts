@@ -1,0 +1,23 @@
+/** What copy did, a line each, and how to look at it. */
+import {formatBytes, formatDuration} from '../../base/format.js';
+import type {CopyResult} from '../../services/copy/copy-backups.js';
+import {shellCommand} from '../../base/shell-quote.js';
+import {columns, printable, type Style} from './style.js';
+
+export function showCopy({copies}: CopyResult, style: Style): string[] {
+  if (copies.length === 0) return ['There was nothing to copy.'];
+  const rows = copies.map((copy) => [
+    copy.outcome === 'copied' ? style.green('copied') : 'was there',
+    printable(copy.id),
+    printable(copy.to),
+    formatBytes(copy.size),
+    copy.encrypted ? 'encrypted' : 'not encrypted',
+    formatDuration(copy.duration),
+  ]);
+  const places = [...new Set(copies.map(({to}) => to))];
+  return [
+    ...columns(rows),
+    '',
+    ...places.map((place) => `See them: ${printable(shellCommand(['destino-db', 'list', '--from', place]))}`),
+  ];
+}

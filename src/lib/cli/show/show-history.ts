@@ -1,0 +1,63 @@
+/** The audit log as a table, newest last. */
+import {countOf, formatBytes, formatDuration} from '../../base/format.js';
+import type {HistoryResult} from '../../services/status/list-runs.js';
+import type {RunRecord} from '../../run/run-record.js';
+import {columns, printable, type Style} from './style.js';
+
+export function showHistory(result: HistoryResult, style: Style): string[] {
+  const {runs, total, unreadableLines} = result;
+  if (total === 0) return ['No run fits.', ...unreadable(unreadableLines)];
+  const colour = {ok: style.green, failed: style.red, interrupted: style.bold, alarm: style.bold};
+  const rows = runs.map((run) => [
+    `${run.startedAt.slice(0, 16)}Z`,
+    run.command,
+    printable(run.database?.name ?? '-'),
+    colour[run.outcome](run.outcome),
+    formatDuration(run.duration),
+    printable(describe(run)),
+  ]);
+  const header = ['STARTED', 'COMMAND', 'DATABASE', 'OUTCOME', 'TOOK', 'WHAT'].map((text) =>
+    style.bold(text),
+  );
+  return [
+    ...columns([header, ...rows], [4]),
+    ...(total > runs.length
+      ? [`${countOf(total - runs.length, 'older run')} not shown; --limit shows more.`]
+      : []),
+    ...unreadable(unreadableLines),
+  ];
+}
+
+/** What the run did, in a few words; of a failure the first line of its message. */
+function describe(run: RunRecord): string {
+  const failure =
+    run.errorCode === null ? [] : [`${run.errorCode}: ${(run.errorMessage ?? '').split('\n')[0] ?? ''}`];
+  const proofs = run.verifications.map(({backupId, level, ok, outcome}) =>
+    run.command === 'verify'
+      ? `${backupId} ${level} ${ok ? 'holds' : outcome === 'not-possible' ? 'not possible here' : 'FAILED'}`
+      : `${level} ${ok ? 'proven' : 'NOT proven'}`,
+  );
+  return [
+    ...(run.mode === 'preview' ? ['preview'] : []),
+    ...failure,
+    ...run.alarms,
+    ...(run.size === null ? [] : [formatBytes(run.size)]),
+    ...(run.rows === null ? [] : [countOf(run.rows, 'row')]),
+    ...proofs,
+    ...(run.orders === null ? [] : [countOf(run.orders, 'order')]),
+    ...(run.deletedRows === null
+      ? []
+      : [`${countOf(run.deletedRows, 'row')} ${run.mode === 'preview' ? 'to delete' : 'deleted'}`]),
+    ...(run.restoredRows === null
+      ? []
+      : [`${countOf(run.restoredRows, 'row')} ${run.mode === 'preview' ? 'to put back' : 'put back'}`]),
+    ...run.forgotten.map(({name}) => `${name} not watched any more`),
+    ...(run.pruned.length === 0 ? [] : [`${countOf(run.pruned.length, 'backup')} pruned`]),
+  ].join(', ');
+}
+
+function unreadable(lines: number): string[] {
+  return lines === 0
+    ? []
+    : [`${countOf(lines, 'line')} could not be read: torn by a kill or a full disk, or edited.`];
+}

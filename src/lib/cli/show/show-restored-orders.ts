@@ -1,0 +1,93 @@
+/** What orders:restore did or would do, as lines. */
+import {countOf, formatCount, formatDuration} from '../../base/format.js';
+import type {RestoreOrdersResult} from '../../services/orders/restore/execute.js';
+import {columns, printable, type Style} from './style.js';
+
+const shownConflicts = 10;
+
+/** @param repeat the command that executes what the preview shows, from the order backup's path */
+export function showRestoredOrders(
+  repeat: (path: string) => string,
+): (result: RestoreOrdersResult, style: Style) => string[] {
+  return (result, style) => [
+    ...headline(result, style),
+    ...tableLines(result, style),
+    ...conflictLines(result, style),
+    ...noteLines(result, style),
+    ...nextLines(result, style, repeat(result.backupPath)),
+  ];
+}
+
+function totals({tables}: RestoreOrdersResult) {
+  const counts = Object.values(tables);
+  const sum = (pick: (count: (typeof counts)[number]) => number): number =>
+    counts.reduce((total, count) => total + pick(count), 0);
+  return {restored: sum((c) => c.restored), relinked: sum((c) => c.relinked), skipped: sum((c) => c.skipped)};
+}
+
+function headline(result: RestoreOrdersResult, style: Style): string[] {
+  const {restored, relinked} = totals(result);
+  const orders = Object.values(result.orders).reduce((sum, count) => sum + count, 0);
+  const what = `${countOf(orders, 'order')} with ${countOf(restored, 'row')} in all${relinked > 0 ? ` and ${countOf(relinked, 'link')}` : ''}`;
+  const from = `  from ${printable(result.backupPath)}, written ${printable(result.backupTimestamp)}`;
+  if (restored + relinked === 0) {
+    return [style.bold(`There is nothing to put back into ${printable(result.database)}.`), from, ''];
+  }
+  return result.mode === 'preview'
+    ? [style.bold(`Preview: ${what} would be put back into ${printable(result.database)}.`), from, '']
+    : [
+        style.bold(
+          `${what} were put back into ${printable(result.database)} and compared with the file (${formatDuration(result.duration)}).`,
+        ),
+        from,
+        '',
+      ];
+}
+
+function tableLines({mode, tables}: RestoreOrdersResult, style: Style): string[] {
+  const rows = Object.entries(tables).map(([table, {restored, relinked, skipped}]) => [
+    printable(table),
+    ...[restored, relinked, skipped].map(formatCount),
+  ]);
+  if (rows.length === 0) return [];
+  const head = [
+    'TABLE',
+    mode === 'preview' ? 'TO RESTORE' : 'RESTORED',
+    mode === 'preview' ? 'TO RELINK' : 'RELINKED',
+    'SKIPPED',
+  ].map((text) => style.bold(text));
+  return [...columns([head, ...rows], [1, 2, 3]), ''];
+}
+
+function conflictLines({conflicts, conflictCount, reasons}: RestoreOrdersResult, style: Style): string[] {
+  if (conflictCount === 0) return [];
+  const counted = reasons.map(({table, reason, rows}) => [
+    formatCount(rows),
+    printable(table),
+    printable(reason),
+  ]);
+  const shown = conflicts.slice(0, shownConflicts);
+  return [
+    style.bold(`${countOf(conflictCount, 'row')} skipped:`),
+    ...columns(counted, [0]).map((line) => `  ${line}`),
+    `The first ${countOf(shown.length, 'row')}:`,
+    ...columns(
+      shown.map(({table, key, reason}) => [printable(table), printable(key), printable(reason)]),
+    ).map((line) => `  ${line}`),
+    '',
+  ];
+}
+
+function noteLines({notes, sequences}: RestoreOrdersResult, style: Style): string[] {
+  const lines = [
+    ...notes,
+    ...(sequences.length > 0 ? [`Sequences brought forward: ${sequences.join(', ')}.`] : []),
+  ];
+  return lines.length === 0 ? [] : [...lines.map((line) => `${style.bold('Note:')} ${printable(line)}`), ''];
+}
+
+function nextLines(result: RestoreOrdersResult, style: Style, command: string): string[] {
+  const {restored, relinked} = totals(result);
+  if (result.mode === 'execute' || restored + relinked === 0) return [];
+  return [`${style.bold('Next:')} ${command}`];
+}

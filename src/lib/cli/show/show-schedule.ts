@@ -1,0 +1,61 @@
+/** The backup plan, and what was printed or installed of it, as lines. */
+import {formatDuration} from '../../base/format.js';
+import type {ScheduleResult} from '../../services/schedule/schedule.js';
+import {columns, printable, type Style} from './style.js';
+
+export function showSchedule(now: Date): (result: ScheduleResult, style: Style) => string[] {
+  return (result, style) => {
+    // Printed to be piped into a file: nothing but the text.
+    if (result.action === 'print') return printedFiles(result);
+    return [...headline(result, style), ...planLines(result, style, now), ...nextLines(result, style)];
+  };
+}
+
+function printedFiles({files}: ScheduleResult): string[] {
+  if (files.length === 1) return [files[0]?.text.trimEnd() ?? ''];
+  return files.flatMap(({path, text}, index) => [
+    ...(index === 0 ? [] : ['']),
+    `# ${path ?? ''}`,
+    text.trimEnd(),
+  ]);
+}
+
+function headline(result: ScheduleResult, style: Style): string[] {
+  if (result.action === 'show') return [];
+  const where = {cron: 'the crontab', systemd: 'systemd', github: 'the GitHub workflow'}[result.as ?? 'cron'];
+  const verb = result.action === 'install' ? 'installed in' : 'removed from';
+  const what = result.isChanged
+    ? style.bold(`The plan was ${verb} ${where}.`)
+    : `Nothing to change in ${where}.`;
+  return [what, ...result.files.flatMap(({path}) => (path === null ? [] : [`  ${printable(path)}`])), ''];
+}
+
+function planLines(result: ScheduleResult, style: Style, now: Date): string[] {
+  if (result.action === 'remove') return [];
+  const rows = result.jobs.map((job) => {
+    const next = job.nextRuns[0];
+    const until = next === undefined ? '' : `in ${formatDuration(new Date(next).getTime() - now.getTime())}`;
+    return [
+      printable(job.sentence),
+      next?.slice(0, 16).replace('T', ' ') ?? '',
+      until,
+      printable(job.command),
+    ];
+  });
+  return [
+    ...columns([['PLAN', 'NEXT RUN (UTC)', '', 'COMMAND'].map((title) => style.bold(title)), ...rows]),
+    style.dim(`Times of the plan are in ${result.timeZone}.`),
+  ];
+}
+
+function nextLines(result: ScheduleResult, style: Style): string[] {
+  const next =
+    result.action === 'show'
+      ? [
+          'destino-db schedule --as cron',
+          'destino-db schedule --as cron --install',
+          'destino-db schedule --check',
+        ]
+      : result.next;
+  return next.length === 0 ? [] : ['', style.bold('Next:'), ...next.map((line) => `  ${line}`)];
+}

@@ -1,0 +1,71 @@
+/** The outcome of `verify` as lines. */
+import {countOf, formatDuration} from '../../base/format.js';
+import type {VerifiedBackup, VerifyResult} from '../../services/verify/verify-local.js';
+import {shellCommand} from '../../base/shell-quote.js';
+import {printable, type Style} from './style.js';
+
+const proven: Readonly<Record<VerifiedBackup['level'], string>> = {
+  checksum: 'every byte is as written',
+  archive: 'read to its end, rows and fingerprints as recorded',
+  restore: 'restored and found equal',
+};
+
+/**
+ * One line per backup, what is wrong below it, and what to do next.
+ * @param from the flags that say where the backups are, the settings' among them, and their keys
+ */
+export function showVerified(from: VerifiedFrom): (result: VerifyResult, style: Style) => string[] {
+  return ({results}, style) => linesOf(results, from, style);
+}
+
+export interface VerifiedFrom {
+  readonly place: readonly string[];
+  readonly keys: readonly string[];
+}
+
+function linesOf(results: readonly VerifiedBackup[], from: VerifiedFrom, style: Style): string[] {
+  const passed = results.filter(({ok}) => ok).length;
+  const untested = results.filter(({outcome}) => outcome === 'not-possible').length;
+  const rest = untested === 0 ? '' : `, ${untested} could not be checked here`;
+  return [
+    ...results.flatMap((result) => describe(result, style)),
+    ...(results.length > 1 ? ['', `${passed} of ${countOf(results.length, 'backup')} proven${rest}.`] : []),
+    ...next(results, from, style),
+  ];
+}
+
+function describe(result: VerifiedBackup, style: Style): string[] {
+  return [
+    headOf(result, style),
+    ...result.findings.map((finding) => `      ${printable(finding)}`),
+    ...(result.hint === null
+      ? []
+      : [`      ${style.bold('To make it possible:')} ${printable(result.hint)}`]),
+    ...result.notes.map((note) => `      ${style.bold('Note:')} ${printable(note)}`),
+  ];
+}
+
+function headOf({id, level, outcome, duration, rows, restoreDuration}: VerifiedBackup, style: Style): string {
+  const took = formatDuration(duration);
+  const read = rows === null ? '' : `, ${countOf(rows, 'row')}`;
+  const restored = restoreDuration === null ? '' : ` (restore ${formatDuration(restoreDuration)})`;
+  if (outcome === 'passed')
+    return `${style.green('ok')}    ${id}: ${proven[level]}${read}, in ${took}${restored}`;
+  if (outcome === 'failed') return `${style.red('FAIL')}  ${id}: not proven by ${level}, after ${took}`;
+  return `${style.bold('skip')}  ${id}: not possible here by ${level}, which says nothing about the backup`;
+}
+
+function next(results: readonly VerifiedBackup[], {place, keys}: VerifiedFrom, style: Style): string[] {
+  if (results.some(({outcome}) => outcome === 'failed'))
+    return [
+      '',
+      `${style.bold('Next:')} ${printable(shellCommand(['destino-db', 'list', ...place]))}   (which backup is the newest good one?), then destino-db backup`,
+    ];
+  const [only] = results;
+  if (results.length !== 1 || !only?.ok || only.level === 'restore' || only.content !== 'whole') return [];
+  const words = ['verify', ...place, '--backup-file', only.id, '--level', 'restore', ...keys];
+  return [
+    '',
+    `${style.bold('Next:')} ${printable(shellCommand(['destino-db', ...words]))}   (proves that it restores)`,
+  ];
+}

@@ -1,0 +1,123 @@
+/** Reads the definitions in a dump's SQL, object by object, with their owners. */
+import {filterPlainDump, type DumpSection} from './plain-dump-filter.js';
+import {readIdentifier} from './sql/sql-names.js';
+import {textOf} from '../postgres/client-encoding.js';
+
+export interface DumpDefinition extends DumpSection {
+  /** As pg_dump wrote them, each without what surrounds it; the one that sets the owner is not among them. */
+  readonly statements: readonly string[];
+  readonly ownerStatement?: string;
+}
+
+/** Begins the line behind a plain dump, a comment to everybody else; JSON without letters beyond ASCII follows. */
+export const propertiesMark = '-- destino-db: properties of the database: ';
+/** The type of the definition that stands for that line. */
+export const propertiesType = 'DATABASE PROPERTIES LINE';
+
+/** Kinds that hold rows, values of sequences or large objects (_tocEntryRequired in pg_backup_archiver.c). */
+const dataTypes = new Set([
+  'TABLE DATA',
+  'SEQUENCE SET',
+  'BLOBS',
+  'BLOB',
+  'BLOB METADATA',
+  'STATISTICS DATA',
+]);
+
+/** Whether it is a section of rows, of values of sequences, or about large objects, with their rights and comments. */
+export function isDataSection(section: Pick<DumpSection, 'type' | 'name'>): boolean {
+  return dataTypes.has(section.type) || section.name.startsWith('LARGE OBJECT');
+}
+
+/**
+ * Reads a plain dump, or what pg_restore writes of an archive, to its end; rows are passed over.
+ * Memory: the definitions.
+ */
+export async function readDefinitions(
+  sql: AsyncIterable<Buffer>,
+  signal?: AbortSignal,
+): Promise<DumpDefinition[]> {
+  const {reads, definitions} = collectDefinitions();
+  const rest = filterPlainDump(sql, {keeps: () => false, leavesOut: () => true, reads});
+  while ((await rest.next()).done !== true) signal?.throwIfAborted();
+  return definitions();
+}
+
+interface OpenDefinition extends DumpSection {
+  statements: string[];
+  owner: string;
+  ownerStatement?: string;
+}
+
+/** For a reader of a plain dump that passes it by. */
+export function collectDefinitions(): {
+  readonly reads: (line: Buffer, section: DumpSection | null, isBetween: boolean) => void;
+  readonly definitions: () => DumpDefinition[];
+} {
+  const found: OpenDefinition[] = [];
+  let encoding = 'UTF8';
+  let current: DumpSection | null = null;
+  let statement: string[] = [];
+  // Written once, before the first table that it concerns.
+  let accessMethod = '';
+  const endStatement = (): void => {
+    const text = textOf(statement.join('\n'), encoding).trim();
+    statement = [];
+    const setting = /^SET (client_encoding|default_table_access_method) = (.*);$/.exec(text);
+    if (setting?.[1] === 'client_encoding') encoding = (setting[2] ?? '').replaceAll("'", '');
+    else if (setting) accessMethod = setting[2] ?? '';
+    const open = found.at(-1);
+    if (!open || /^(?:SET (?!SESSION AUTHORIZATION)|SELECT pg_catalog\.set_config)/.test(text) || text === '')
+      return;
+    const owner = /^ALTER [^'$]* OWNER TO (.*);$/s.exec(text)?.[1];
+    if (owner === undefined) {
+      open.statements.push(text);
+      return;
+    }
+    open.owner = readIdentifier(owner, 0)?.name ?? owner;
+    open.ownerStatement = text;
+  };
+  return {
+    reads: (line, section, isBetween) => {
+      if (isBetween && statement.length > 0) endStatement();
+      if (
+        isBetween &&
+        line[0] === dash &&
+        line.toString('latin1', 0, propertiesMark.length) === propertiesMark
+      ) {
+        const json = line.toString('latin1', propertiesMark.length);
+        found.push({type: propertiesType, schema: '-', name: '', owner: '', statements: [json]});
+        return;
+      }
+      if (section !== current) {
+        current = section;
+        if (section && !isDataSection(section)) found.push(begin(section, accessMethod));
+        return; // the line is its heading
+      }
+      // Behind rows may stand settings for the definition that follows.
+      if (section && isDataSection(section) && !(isBetween && line.toString('latin1', 0, 4) === 'SET '))
+        return;
+      if (isBetween && (line.length === 0 || line[0] === dash || line[0] === backslash)) return;
+      statement.push(line.toString('latin1'));
+    },
+    definitions: () => {
+      if (statement.length > 0) endStatement();
+      return found;
+    },
+  };
+}
+
+const dash = 0x2d;
+const backslash = 0x5c;
+
+function begin(section: DumpSection, accessMethod: string): OpenDefinition {
+  const extras = [
+    ...(section.tablespace === undefined ? [] : [`TABLESPACE ${section.tablespace}`]),
+    ...(accessMethod !== '' &&
+    accessMethod !== 'heap' &&
+    ['TABLE', 'MATERIALIZED VIEW'].includes(section.type)
+      ? [`ACCESS METHOD ${accessMethod}`]
+      : []),
+  ];
+  return {...section, statements: extras};
+}

@@ -1,0 +1,71 @@
+/** Entries of a dump that are not restored, each with the reason. */
+import type {ObjectName} from '../fingerprint/table-contents.js';
+import type {DumpSection} from './plain-dump-filter.js';
+
+/** As far as it is known: owner and statements of what has none are missing. */
+export interface Entry extends Pick<DumpSection, 'type' | 'schema' | 'name'> {
+  readonly owner?: string;
+  readonly statements?: readonly string[];
+}
+
+/** "TABLE public orders" */
+type Key = string;
+
+export interface LeftOutEntries {
+  /** Why the entry is not restored; undefined where it is. A phrase: "which the server does not have". */
+  readonly why: (entry: Entry) => string | undefined;
+  /** The same for "TABLE public orders shop", as `pg_restore --list` writes an entry behind its numbers. */
+  readonly whyListed: (listed: string) => string | undefined;
+  /** How many entries are not restored for each reason. */
+  readonly counts: ReadonlyMap<string, number>;
+  /** How many entries are restored. */
+  readonly restored: number;
+}
+
+/**
+ * @param entries all of the dump
+ * @param why decides about each of them
+ * @param whyOther decides about what is not in the dump
+ */
+export function leaveOut(
+  entries: readonly Entry[],
+  why: (entry: Entry) => string | undefined,
+  whyOther: (entry: Entry) => string | undefined = () => undefined,
+): LeftOutEntries {
+  const reasons = new Map<Key, string | undefined>(entries.map((entry) => [keyOf(entry), why(entry)]));
+  const counts = new Map<string, number>();
+  for (const reason of reasons.values())
+    if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return {
+    counts,
+    restored: [...reasons.values()].filter((reason) => reason === undefined).length,
+    why: (entry) => (reasons.has(keyOf(entry)) ? reasons.get(keyOf(entry)) : whyOther(entry)),
+    whyListed: (listed) => {
+      // Names are unquoted and may have spaces; the owner stands last. The longest known entry is meant.
+      for (let end = listed.length; end > 0; end = listed.lastIndexOf(' ', end - 1)) {
+        const key = listed.slice(0, end);
+        if (reasons.has(key)) return reasons.get(key);
+      }
+      return undefined;
+    },
+  };
+}
+
+/** Default privileges are told apart by whose they are alone. */
+const keyOf = ({type, schema, name, owner = ''}: Entry): Key =>
+  `${type} ${schema === '' ? '-' : schema} ${name}${type === 'DEFAULT ACL' ? ` ${owner}` : ''}`;
+
+/** The entries of rows and of values of sequences. */
+export function dataEntries(contents: {
+  readonly tables: readonly ObjectName[];
+  readonly sequences: readonly ObjectName[];
+  readonly refreshedViews: readonly ObjectName[];
+}): Entry[] {
+  const of = (type: string, objects: readonly ObjectName[]): Entry[] =>
+    objects.map(({schema, name}) => ({type, schema, name}));
+  return [
+    ...of('TABLE DATA', contents.tables),
+    ...of('SEQUENCE SET', contents.sequences),
+    ...of('MATERIALIZED VIEW DATA', contents.refreshedViews),
+  ];
+}

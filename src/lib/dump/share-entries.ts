@@ -1,0 +1,104 @@
+/** Divides the entries of an archive among several readers, so that each has about as many bytes to read. */
+import {open, readdir, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {readCustomHead} from './compress/custom-format.js';
+
+/** An entry of the table of contents, as `pg_restore --list` tells it. */
+export interface ListedEntry {
+  readonly id: number;
+  /** "TABLE DATA", "BLOBS", or another type, of which only the first word is certain. */
+  readonly type: string;
+}
+
+/** @param lines of `pg_restore --list`: `3345; 0 16390 TABLE DATA public orders postgres` */
+export function listedEntries(lines: readonly string[]): ListedEntry[] {
+  return lines.flatMap((line) => {
+    const [, id, type] = /^(\d+); \d+ \d+ (TABLE DATA|\S+) /.exec(line) ?? [];
+    return id === undefined || type === undefined ? [] : [{id: Number(id), type}];
+  });
+}
+
+/** Whether an entry has rows or large objects, which is where nearly all of an archive's bytes are. */
+export function hasData({type}: ListedEntry): boolean {
+  return type === 'TABLE DATA' || type === 'BLOBS';
+}
+
+/**
+ * Every entry is in exactly one share, in the order of the list; all without data are in the first share.
+ * @param sizes bytes by entry id; entries that are not in it count as empty
+ * @param count shares at most; none is empty
+ */
+export function shareEntries(
+  entries: readonly ListedEntry[],
+  sizes: ReadonlyMap<number, number>,
+  count: number,
+): ListedEntry[][] {
+  const shares = Array.from({length: count}, () => ({bytes: 0, ids: new Set<number>()}));
+  const sizeOf = ({id}: ListedEntry): number => sizes.get(id) ?? 0;
+  for (const entry of entries.filter(hasData).sort((a, b) => sizeOf(b) - sizeOf(a))) {
+    const lightest = shares.reduce((least, share) => (share.bytes < least.bytes ? share : least));
+    lightest.bytes += sizeOf(entry);
+    lightest.ids.add(entry.id);
+  }
+  return shares
+    .map(({ids}, index) => entries.filter((entry) => (hasData(entry) ? ids.has(entry.id) : index === 0)))
+    .filter((share) => share.length > 0);
+}
+
+/** A table of contents longer than this is not looked into. */
+const longestHead = 64 << 20;
+
+/**
+ * Bytes that the data of each entry takes in a custom archive, by entry id.
+ * @returns undefined when the archive does not tell, or is of a kind or in a state that only pg_restore may judge
+ */
+export async function entrySizesOfFile(path: string): Promise<Map<number, number> | undefined> {
+  const file = await open(path, 'r');
+  try {
+    const {size} = await file.stat();
+    for (let length = 1 << 20; length <= longestHead; length *= 4) {
+      const start = Buffer.alloc(Math.min(length, size));
+      const {bytesRead} = await file.read(start, 0, start.length, 0);
+      const head = readCustomHead(start.subarray(0, bytesRead));
+      if (!head && bytesRead < size) continue;
+      return head && sizesBetween(head.entries, size);
+    }
+    return undefined;
+  } catch {
+    return undefined; // pg_restore tells what is wrong with it
+  } finally {
+    await file.close();
+  }
+}
+
+/** Data lies in the archive one entry behind the other. */
+function sizesBetween(
+  entries: readonly {dumpId: number; offset: number | undefined}[],
+  end: number,
+): Map<number, number> | undefined {
+  const places: {dumpId: number; offset: number}[] = [];
+  for (const {dumpId, offset} of entries) {
+    if (offset === undefined) return undefined;
+    places.push({dumpId, offset});
+  }
+  places.sort((a, b) => a.offset - b.offset);
+  return new Map(
+    places.map(({dumpId, offset}, index) => [dumpId, (places[index + 1]?.offset ?? end) - offset]),
+  );
+}
+
+/** Bytes of the files of each entry in a directory archive, by entry id; those of large objects count for their first list. */
+export async function entrySizesOfFolder(
+  folder: string,
+  entries: readonly ListedEntry[],
+): Promise<Map<number, number>> {
+  const sizes = new Map<number, number>();
+  const firstBlobs = entries.find(({type}) => type === 'BLOBS')?.id;
+  for (const name of await readdir(folder)) {
+    const [, number] = /^(?:(\d+)|blob_\d+)\.dat/.exec(name) ?? [];
+    const id = number === undefined ? (name.startsWith('blob_') ? firstBlobs : undefined) : Number(number);
+    if (id === undefined) continue;
+    sizes.set(id, (sizes.get(id) ?? 0) + (await stat(join(folder, name))).size);
+  }
+  return sizes;
+}

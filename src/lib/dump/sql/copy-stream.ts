@@ -1,0 +1,234 @@
+/** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
+import {AppError} from '../../base/errors.js';
+import type {RowTaker} from '../../postgres/take-rows.js';
+import {CopyBlock} from './copy-block.js';
+import {
+  type DumpContents,
+  type DumpedSequence,
+  type DumpedTable,
+  inOrder,
+  largeObjectTable,
+  type ObjectName,
+  TableList,
+} from '../../fingerprint/table-contents.js';
+import {createRowHashSum, fingerprintText, type RowHashSum} from '../../fingerprint/row-hash.js';
+import {type CopyStatement, readCopyStatement, readQualifiedName} from './sql-names.js';
+import {longestToken, SqlLexer} from './sql-lexer.js';
+import {textOf} from '../../postgres/client-encoding.js';
+import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump.js';
+
+export interface CopyStream {
+  /** Takes the next bytes; they may be cut anywhere. @throws UNSAFE_DUMP, VERIFY_FAILED */
+  write(chunk: Buffer): void;
+  /** What was found. @throws VERIFY_FAILED when the dump is not complete */
+  end(): DumpContents;
+}
+
+/** A line outside COPY blocks is taken in pieces when it is longer. */
+const longestLine = 1 << 20;
+
+const newline = 0x0a;
+
+/** The last line of a plain dump but for that of a psql command, and of what pg_restore writes. */
+export const closingComment = '-- PostgreSQL database dump complete';
+
+/**
+ * @param fingerprints whether rows are hashed, or only counted
+ * @param takerOf without fingerprints, what takes the rows of a table; called for each COPY statement
+ */
+export function createCopyStream(
+  fingerprints: boolean,
+  takerOf?: (table: CopyStatement) => RowTaker | undefined,
+): CopyStream {
+  return new CopyStreamReader(fingerprints, takerOf);
+}
+
+/** The table whose rows are being read. Only what came of it is kept, as there may be very many. */
+interface OpenTable extends CopyStatement {
+  readonly block: CopyBlock;
+  readonly sum: RowHashSum | undefined;
+}
+
+class CopyStreamReader implements CopyStream {
+  private readonly tables = new TableList();
+  private readonly refreshedViews: ObjectName[] = [];
+  private readonly sequences: DumpedSequence[] = [];
+  private textBytes = 0;
+  private encoding = 'UTF8';
+
+  private copying: OpenTable | undefined;
+  /** The beginning of a line outside COPY blocks that came in earlier chunks. */
+  private line: Buffer[] = [];
+  private lineBytes = 0;
+
+  private largeObjects: RowHashSum | undefined;
+  private largeObjectCount = 0;
+  private openLargeObject = false;
+
+  private isComplete = false;
+  private restrictKey: string | undefined;
+  private unrestrictKey: string | undefined;
+
+  private readonly lexer = new SqlLexer({
+    onStatement: (statement, endsLine) => this.takeStatement(statement, endsLine),
+    onComment: (comment) => {
+      if (comment === closingComment) this.isComplete = true;
+    },
+    onMetaCommand: (line) => this.takeMetaCommand(line),
+  });
+
+  constructor(
+    private readonly fingerprints: boolean,
+    private readonly takerOf?: (table: CopyStatement) => RowTaker | undefined,
+  ) {}
+
+  write(chunk: Buffer): void {
+    // psql overlooks the rest of a line behind a NUL; no text of PostgreSQL holds one.
+    if (chunk.includes(0)) throw unsafe('a NUL byte');
+    this.textBytes += chunk.length;
+    let position = 0;
+    while (position < chunk.length) {
+      const {copying} = this;
+      position = copying ? copying.block.take(chunk, position) : this.takeLine(chunk, position);
+      if (copying?.block.hasEnded !== true) continue;
+      this.tables.add(copying, copying.block.rows, copying.sum);
+      this.copying = undefined;
+    }
+  }
+
+  end(): DumpContents {
+    if (this.copying) throw incomplete(`it ends among the rows of ${displayName(this.copying)}`);
+    if (this.lineBytes > 0) this.lexLine(Buffer.concat(this.line), true);
+    if (!this.isComplete) throw incomplete(`its closing line "${closingComment}" is missing`);
+    if (!this.lexer.isBetweenStatements) throw incomplete('it ends inside a statement');
+    if (this.restrictKey !== this.unrestrictKey) {
+      throw incomplete('its closing \\unrestrict line is missing or does not match the opening \\restrict');
+    }
+    return {
+      tables: inOrder(this.tableList()),
+      refreshedViews: this.refreshedViews,
+      sequences: this.sequences,
+      encoding: this.encoding,
+      textBytes: this.textBytes,
+    };
+  }
+
+  private tableList(): DumpedTable[] {
+    const tables = this.tables.all();
+    if (this.largeObjectCount > 0) {
+      const fingerprint = this.largeObjects ? fingerprintText(this.largeObjects) : null;
+      tables.push({...largeObjectTable, columns: ['loid', 'data'], rows: this.largeObjectCount, fingerprint});
+    }
+    return tables;
+  }
+
+  /** Takes one line outside COPY blocks, or what there is of it; returns the position behind. */
+  private takeLine(chunk: Buffer, start: number): number {
+    const end = chunk.indexOf(newline, start);
+    const stop = end === -1 ? chunk.length : end + 1;
+    const part = chunk.subarray(start, stop);
+    if (end !== -1 && this.lineBytes === 0) {
+      this.lexLine(part, true);
+      return stop;
+    }
+    // A copy: the chunk's memory may be used again.
+    this.line.push(Buffer.from(part));
+    this.lineBytes += part.length;
+    if (end !== -1) this.lexLine(Buffer.concat(this.line), true);
+    else if (this.lineBytes > longestLine + longestToken) this.lexLine(Buffer.concat(this.line), false);
+    return stop;
+  }
+
+  private lexLine(line: Buffer, isWhole: boolean): void {
+    const text = line.toString('latin1');
+    if (this.isComplete && !/^(?:--.*|\\.*)?\r?\n?$/.test(text)) {
+      throw new AppError('VERIFY_FAILED', 'The dump goes on behind its closing line.', {
+        details: [text.slice(0, 60).trimEnd()],
+      });
+    }
+    const taken = this.lexer.take(text, isWhole);
+    const rest = line.subarray(taken);
+    this.line = rest.length > 0 ? [rest] : [];
+    this.lineBytes = rest.length;
+  }
+
+  private takeMetaCommand(line: string): void {
+    const [, command, key] = /^\\(restrict|unrestrict) ([A-Za-z0-9]+)\r?$/.exec(line) ?? [];
+    const closing = `\\unrestrict ${this.restrictKey ?? ''}`;
+    if (command === 'restrict' && this.restrictKey === undefined && this.tables.size === 0)
+      this.restrictKey = key;
+    else if (command === 'unrestrict' && this.isComplete && key === this.restrictKey)
+      this.unrestrictKey = key;
+    // A closing line that is cut short is told at the end: the dump is not complete.
+    else if (!this.isComplete || !closing.startsWith(line)) throw unsafeCommand(line);
+  }
+
+  private takeStatement(statement: string, endsLine: boolean): void {
+    if (/^copy\b/i.test(statement)) this.beginRows(statement, endsLine);
+    else if (statement.startsWith('SELECT pg_catalog.lo')) this.takeLargeObject(statement);
+    else if (statement.startsWith('SET client_encoding')) {
+      this.encoding = /^SET client_encoding = '(.*)';$/.exec(statement)?.[1] ?? this.encoding;
+    } else this.takeDeclaration(textOf(statement, this.encoding));
+  }
+
+  private beginRows(statement: string, endsLine: boolean): void {
+    const copy = readCopyStatement(textOf(statement, this.encoding));
+    if (!copy || !endsLine) {
+      throw unusualCopy(statement);
+    }
+    const sum = this.fingerprints ? createRowHashSum() : undefined;
+    this.copying = {...copy, sum, block: new CopyBlock(sum ?? this.takerOf?.(copy))};
+  }
+
+  /** lo_open begins an object, lowrite adds to it, lo_close ends it: the row `loid TAB \\x<hex>`, whatever its pieces. */
+  private takeLargeObject(statement: string): void {
+    const call =
+      /^SELECT pg_catalog\.(lo_open|lowrite|lo_close)\((?:'(\d+)', \d+|0, E?'\\{1,2}x([0-9a-f]*)'|0)\);$/.exec(
+        statement,
+      );
+    if (!call) return;
+    const [, name, oid, hex] = call;
+    if (this.fingerprints) this.largeObjects ??= createRowHashSum();
+    if (name === 'lo_open' && oid !== undefined) {
+      this.openLargeObject = true;
+      this.append(`${oid}\t\\\\x`);
+    } else if (name === 'lowrite' && hex !== undefined) this.append(hex);
+    else if (name === 'lo_close' && this.openLargeObject) {
+      this.openLargeObject = false;
+      this.largeObjects?.endRow();
+      this.largeObjectCount++;
+    }
+  }
+
+  private append(text: string): void {
+    if (!this.largeObjects) return;
+    const bytes = Buffer.from(text, 'latin1');
+    this.largeObjects.append(bytes, 0, bytes.length);
+  }
+
+  private takeDeclaration(statement: string): void {
+    const view = /^REFRESH MATERIALIZED VIEW /.exec(statement);
+    const sequence = /^SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\);$/.exec(
+      statement,
+    );
+    if (view) {
+      const name = readQualifiedName(statement, view[0].length);
+      if (name) this.refreshedViews.push({schema: name.schema, name: name.name});
+    } else if (sequence) {
+      const [, literal = '', lastValue = '', isCalled] = sequence;
+      const name = readQualifiedName(literal.replaceAll("''", "'"), 0);
+      if (name)
+        this.sequences.push({schema: name.schema, name: name.name, lastValue, isCalled: isCalled === 'true'});
+    }
+  }
+}
+
+function displayName(table: ObjectName): string {
+  return table.schema === '' ? table.name : `${table.schema}.${table.name}`;
+}
+
+function incomplete(why: string): AppError {
+  return new AppError('VERIFY_FAILED', `The dump is not complete: ${why}.`, {
+    hint: 'Make a new backup; this one cannot be trusted.',
+  });
+}

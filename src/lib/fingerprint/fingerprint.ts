@@ -1,0 +1,175 @@
+/** Fingerprints of a live database's tables, equal to those of a dump with the same rows. */
+import {AppError} from '../base/errors.js';
+import {type Session, withSession, withTransaction} from '../postgres/client.js';
+import type {Connection} from '../postgres/connect/connection.js';
+import {copyOut} from '../postgres/copy-out.js';
+import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
+import {takeRows} from '../postgres/take-rows.js';
+import {largeObjectTable, type ObjectName} from './table-contents.js';
+import {createRowHashSum, fingerprintText} from './row-hash.js';
+
+export interface FingerprintedTable extends ObjectName {
+  readonly rows: number;
+  readonly fingerprint: string;
+}
+
+export interface TableToFingerprint extends ObjectName {
+  /** In the order of the dump's COPY statement. */
+  readonly columns: readonly string[];
+}
+
+export interface FingerprintOptions {
+  /** Sessions that read side by side; 2 by default. */
+  readonly sessions?: number;
+  readonly signal?: AbortSignal;
+  /** What the rows are read in: that of the dump they are compared with, the database's own by default. */
+  readonly encoding?: string;
+  /** Called with the bytes of row text read so far, of all tables together. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** What pg_dump sets, so that the same values have the same text (setup_connection in src/bin/pg_dump/pg_dump.c). */
+const pinned = `SET LOCAL row_security = off; SET LOCAL synchronize_seqscans = off;`;
+
+/**
+ * Pins what rows look like in the session's transaction.
+ * @param encoding what rows are to be read in; the database's own by default
+ * @returns what makes a COPY statement of a table or query. It tells the encoding of the rows, as the names in it are in that of the session
+ */
+export async function pinAsDump(session: Session, encoding?: string): Promise<(source: string) => string> {
+  await session.client.query(pinned);
+  const [row] = await session.query(`SELECT pg_catalog.current_setting('server_encoding') AS encoding`);
+  const options = `(ENCODING ${quoteLiteral(encoding ?? row?.['encoding'] ?? 'UTF8')})`;
+  return (source) => `COPY ${source} TO STDOUT ${options}`;
+}
+
+/**
+ * Reads the tables in one snapshot, several at a time, and hashes their rows as `readDump` does.
+ * @returns one result for each table, in the same order
+ * @throws QUERY_FAILED when a table or column does not exist, PERMISSION_DENIED, ROW_SECURITY, CONNECTION_LOST, ...
+ */
+export async function fingerprintDatabase(
+  connection: Connection,
+  tables: readonly TableToFingerprint[],
+  options: FingerprintOptions = {},
+): Promise<FingerprintedTable[]> {
+  const results: FingerprintedTable[] = [];
+  const queue = tables.map((table, index) => ({table, index}));
+  const sessionOptions = options.signal ? {signal: options.signal} : {};
+  let bytes = 0;
+  const count = (chunk: Buffer): void => {
+    bytes += chunk.length;
+    options.onBytes?.(bytes);
+  };
+  const work = async (session: Session): Promise<void> => {
+    const copyOf = await pinAsDump(session, options.encoding);
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      results[next.index] = isLargeObjects(next.table)
+        ? await fingerprintLargeObjects(session, copyOf, count)
+        : await fingerprintTable(session, next.table, copyOf, count);
+    }
+  };
+  const mode = 'ISOLATION LEVEL REPEATABLE READ, READ ONLY';
+  await withSession(
+    connection,
+    (leader) =>
+      withTransaction(leader, mode, async () => {
+        const followers = Math.min(options.sessions ?? 2, tables.length) - 1;
+        const [row] = followers > 0 ? await leader.query('SELECT pg_catalog.pg_export_snapshot() AS id') : [];
+        const follow = (): Promise<void> =>
+          withSession(
+            connection,
+            (session) =>
+              withTransaction(session, mode, async () => {
+                await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(row?.['id'] ?? '')}`);
+                await work(session);
+              }),
+            sessionOptions,
+          );
+        // The snapshot lasts as long as the leader's transaction, so all must have ended before it does.
+        const all = [work(leader), ...Array.from({length: Math.max(0, followers)}, follow)];
+        const outcomes = await Promise.allSettled(
+          all.map((part) =>
+            part.catch((error: unknown) => {
+              queue.length = 0;
+              throw error;
+            }),
+          ),
+        );
+        const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+        if (failed) throw failed.reason;
+      }),
+    sessionOptions,
+  );
+  return results;
+}
+
+function isLargeObjects(table: ObjectName): boolean {
+  return table.schema === largeObjectTable.schema && table.name === largeObjectTable.name;
+}
+
+async function fingerprintTable(
+  session: Session,
+  table: TableToFingerprint,
+  copyOf: (source: string) => string,
+  count: (chunk: Buffer) => void,
+): Promise<FingerprintedTable> {
+  const sum = createRowHashSum();
+  const columns = table.columns.length === 0 ? '' : ` (${table.columns.map(quoteIdentifier).join(', ')})`;
+  await copyOut(session, copyOf(quoteQualified(table.schema, table.name) + columns), (chunk) => {
+    count(chunk);
+    takeRows(chunk, sum);
+  });
+  return {schema: table.schema, name: table.name, rows: sum.rows, fingerprint: fingerprintText(sum)};
+}
+
+/** Bytes of a large object that are read at once. */
+const pieceBytes = 262_144;
+
+/** pg_largeobject itself is for superusers; lo_get needs the right to read the object, as pg_dump does. */
+const largeObjects = `(
+    SELECT m.oid, p.n, pg_catalog.lo_get(m.oid, p.n * ${pieceBytes}, ${pieceBytes})
+      FROM pg_catalog.pg_largeobject_metadata m,
+           LATERAL (SELECT pg_catalog.lo_lseek64(fd, 0, 2) + pg_catalog.lo_close(fd) AS size
+                      FROM pg_catalog.lo_open(m.oid, 262144) AS fd) s,
+           LATERAL pg_catalog.generate_series(0, greatest((s.size - 1) / ${pieceBytes}, 0)) AS p(n)
+  )`;
+
+/** Joins the pieces of each object to the row `loid TAB \\x<hex>`, as COPY would write (loid, lo_get(loid)). */
+async function fingerprintLargeObjects(
+  session: Session,
+  copyOf: (source: string) => string,
+  count: (chunk: Buffer) => void,
+): Promise<FingerprintedTable> {
+  const sum = createRowHashSum();
+  let previous = {oid: '', piece: 0};
+  let rest: Buffer[] = [];
+  const takeLine = (line: Buffer): void => {
+    const [, oid = '', number = ''] = /^(\d+)\t(\d+)\t/.exec(line.toString('latin1', 0, 32)) ?? [];
+    const piece = Number(number);
+    const isNext = oid === previous.oid ? piece === previous.piece + 1 : piece === 0;
+    if (!isNext) throw new AppError('UNEXPECTED', `The pieces of large object ${oid} came out of order.`);
+    const value = oid.length + number.length + 2;
+    if (piece === 0) {
+      if (previous.oid !== '') sum.endRow();
+      sum.append(line, 0, oid.length + 1);
+      sum.append(line, value, line.length);
+    } else sum.append(line, value + 3, line.length); // the first piece has brought "\\x"
+    previous = {oid, piece};
+  };
+  await copyOut(session, copyOf(largeObjects), (chunk) => {
+    count(chunk);
+    let position = 0;
+    for (;;) {
+      const end = chunk.indexOf(0x0a, position);
+      if (end === -1) break;
+      const line = chunk.subarray(position, end);
+      takeLine(rest.length === 0 ? line : Buffer.concat([...rest, line]));
+      rest = [];
+      position = end + 1;
+    }
+    if (position < chunk.length) rest.push(Buffer.from(chunk.subarray(position)));
+  });
+  if (previous.oid !== '') sum.endRow();
+  return {...largeObjectTable, rows: sum.rows, fingerprint: fingerprintText(sum)};
+}

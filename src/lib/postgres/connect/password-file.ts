@@ -1,0 +1,73 @@
+/** libpq's password file (manual, "The Password File"), for the program's own sessions: the driver's reading of it is deprecated. */
+import {readFile, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {messageOf, systemErrorCode} from '../../base/errors.js';
+import {homeFolder} from '../../base/home-folder.js';
+import type {Connection} from './connection.js';
+
+export interface FileLookup {
+  /** The file that was looked at; undefined for an account without a home folder. */
+  readonly file: string | undefined;
+  readonly password?: string;
+  /** Why there is no password: "does not exist". */
+  readonly problem?: string;
+}
+
+/**
+ * Looks for the connection's password in the file that `passfile` or PGPASSFILE names, else in ~/.pgpass.
+ * Like libpq, ignores a file that the group or others may access.
+ */
+export async function lookUpPassword(connection: Connection): Promise<FileLookup> {
+  const home = homeFolder();
+  const file = connection.options['passfile'] ?? (home === undefined ? undefined : join(home, '.pgpass'));
+  if (file === undefined) return {file};
+  try {
+    const status = await stat(file);
+    if (!status.isFile()) return {file, problem: 'is not a regular file'};
+    if (process.platform !== 'win32' && (status.mode & 0o077) !== 0)
+      return {file, problem: `is ignored, as other users can access it (chmod 600 ${file})`};
+    const password = findPassword(await readFile(file, 'utf8'), connection);
+    return password === undefined ? {file, problem: 'has no line for it'} : {file, password};
+  } catch (error) {
+    const isAbsent = systemErrorCode(error) === 'ENOENT';
+    return {file, problem: isAbsent ? 'does not exist' : `cannot be read: ${messageOf(error)}`};
+  }
+}
+
+/** Where the sockets of upstream's and of the distributions' builds are: libpq looks for its own default under "localhost". */
+const defaultSocketFolders = ['/tmp', '/var/run/postgresql'];
+
+/** The password of the first line host:port:database:user:password that fits; undefined without one, or where it is empty. */
+export function findPassword(text: string, connection: Connection): string | undefined {
+  const {host, port, database, user} = connection;
+  const hosts = defaultSocketFolders.includes(host) ? ['localhost', host] : [host];
+  for (const line of text.split(/\r*\n/)) {
+    if (line.startsWith('#')) continue;
+    const [lineHost = '', linePort = '', lineDatabase = '', lineUser = '', password] = fieldsOf(line);
+    const fits =
+      hosts.some((one) => matches(lineHost, one)) &&
+      matches(linePort, String(port)) &&
+      matches(lineDatabase, database) &&
+      matches(lineUser, user);
+    if (fits && password !== undefined) return unescapeField(password) || undefined;
+  }
+  return undefined;
+}
+
+/** The line of a password file for the connection, with PASSWORD in the place of the password. */
+export function passwordLine({host, port, database, user}: Connection): string {
+  const fields = [host, String(port), database, user].map((field) => field.replaceAll(/[\\:]/g, '\\$&'));
+  return [...fields, 'PASSWORD'].join(':');
+}
+
+function fieldsOf(line: string): string[] {
+  return [...line.matchAll(/((?:[^:\\]|\\.|\\$)*)(?::|$)/g)].map(([, field = '']) => field);
+}
+
+function matches(field: string, value: string): boolean {
+  return field === '*' || unescapeField(field) === value;
+}
+
+function unescapeField(field: string): string {
+  return field.replace(/\\(.)/g, '$1');
+}

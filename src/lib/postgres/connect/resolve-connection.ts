@@ -1,0 +1,112 @@
+/** Which database the settings name: by a URL, or by libpq's own variables. */
+import {userInfo} from 'node:os';
+import {AppError} from '../../base/errors.js';
+import type {Environment} from '../../settings/environment.js';
+import type {Settings} from '../../settings/settings.js';
+import {type Connection, libpqVariables} from './connection.js';
+import {checkedForSystemRoots, oneHost, parseConnectionUrl, transactionPoolerPort} from './connection-url.js';
+import {readService} from './service-file.js';
+
+/**
+ * The connection that the settings name: `--database-url`, else the preferred variable of the strongest source
+ * (process environment, .env.local, .env), else libpq's own PGSERVICE and PGHOST, PGDATABASE, ...
+ * @throws NO_DATABASE_URL, URL_INVALID
+ */
+export function resolveConnection(settings: Settings): Connection {
+  const named = findConnectionUrl(settings);
+  const user = settings.environment.get('PGUSER') ?? accountName();
+  const {typedPasswords} = settings;
+  if (named) {
+    const parsed = parseConnectionUrl(named.url, named.origin, user);
+    return {...withLibpqDefaults(parsed, settings.environment), typedPasswords};
+  }
+  const fromLibpq = connectionFromLibpqVariables(settings.environment);
+  if (fromLibpq) return {...fromLibpq, typedPasswords};
+  throw new AppError(
+    'NO_DATABASE_URL',
+    `No database was named: ${settings.urlPreference.join(' and ')} are not set.`,
+    {
+      hint: `Set ${settings.urlPreference[0]} in the environment or in ${settings.cwd}/.env.local, or use --env-file FILE.`,
+    },
+  );
+}
+
+/** The connection of --scratch-url, of which libpq's variables give the password alone: the others are about the database of the settings. */
+export function scratchConnection({environment, typedPasswords}: Settings, url: string): Connection {
+  const connection = parseConnectionUrl(url, '--scratch-url');
+  const passfile = connection.options['passfile'] ?? environment.get('PGPASSFILE');
+  return {
+    ...connection,
+    options: {...connection.options, ...(passfile === undefined ? {} : {passfile})},
+    password: connection.password ?? environment.get('PGPASSWORD'),
+    typedPasswords,
+  };
+}
+
+/** The URL in force and where it comes from; undefined when only libpq's variables may name a database. */
+export function findConnectionUrl(settings: Settings): {url: string; origin: string} | undefined {
+  if (settings.databaseUrl !== undefined) return {url: settings.databaseUrl, origin: '--database-url'};
+  for (const source of settings.environment.sources) {
+    for (const name of settings.urlPreference) {
+      const url = source.values[name];
+      if (url !== undefined && url !== '')
+        return {url, origin: source.origin === 'environment' ? name : `${name} from ${source.origin}`};
+    }
+  }
+  return undefined;
+}
+
+/** What the operating system calls this account; empty where it has no name. */
+function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return ''; // no entry in the password file, as in some containers
+  }
+}
+
+function connectionFromLibpqVariables(environment: Environment): Connection | undefined {
+  const get = (name: string): string | undefined => environment.get(name);
+  const service = readService(environment); // a service file wins over the variables (manual, 34.17)
+  const serviceName = get('PGSERVICE');
+  if (serviceName === undefined && get('PGDATABASE') === undefined && get('PGHOST') === undefined)
+    return undefined;
+  const user = service['user'] ?? get('PGUSER') ?? get('USER') ?? 'postgres';
+  const host = service['host'] ?? get('PGHOST') ?? 'localhost';
+  const portText = service['port'] ?? get('PGPORT') ?? '5432';
+  if (host.includes(',') || portText.includes(','))
+    throw new AppError('URL_INVALID', 'PGHOST or PGPORT names several hosts or ports.', {hint: oneHost});
+  const port = Number(portText);
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new AppError('URL_INVALID', 'PGPORT is no number from 1 to 65535.');
+  }
+  const serviceOptions = Object.entries(service).filter(([key]) => Object.hasOwn(libpqVariables, key));
+  const connection: Connection = {
+    host,
+    port,
+    user,
+    database: service['dbname'] ?? get('PGDATABASE') ?? user,
+    password: service['password'],
+    options: Object.fromEntries(serviceOptions),
+    schema: undefined,
+    isTransactionPooler: port === transactionPoolerPort,
+    origin: serviceName === undefined ? 'PGHOST, PGDATABASE and the like' : `PGSERVICE=${serviceName}`,
+  };
+  return withLibpqDefaults(connection, environment);
+}
+
+/** What a connection leaves open is taken from libpq's variables, as libpq itself does (manual, 34.15). */
+function withLibpqDefaults(connection: Connection, environment: Environment): Connection {
+  const options: Record<string, string> = {};
+  for (const [key, variable] of Object.entries(libpqVariables)) {
+    const value = connection.options[key] ?? environment.get(variable);
+    if (value !== undefined) options[key] = value;
+  }
+  if (options['hostaddr']?.includes(','))
+    throw new AppError('URL_INVALID', 'PGHOSTADDR names several addresses.', {hint: oneHost});
+  return {
+    ...connection,
+    options: checkedForSystemRoots(options, connection.origin),
+    password: connection.password ?? environment.get('PGPASSWORD'),
+  };
+}

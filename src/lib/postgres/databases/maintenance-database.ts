@@ -1,0 +1,36 @@
+/** Finds a database to work from when others are made or renamed. */
+import {AppError} from '../../base/errors.js';
+import {withSession} from '../client.js';
+import {type Connection, withDatabase} from '../connect/connection.js';
+
+/** A database to connect to that is not the target: databases cannot be made or renamed from within. @throws NOT_SUPPORTED_HERE */
+export async function findMaintenance(
+  connection: Connection,
+  target: Connection,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const names = [...new Set(['postgres', connection.database, 'template1'])].filter(
+    (name) => name !== target.database,
+  );
+  let failure: unknown;
+  for (const name of names) {
+    const candidate = withDatabase(connection, name);
+    try {
+      await withSession(candidate, async (session) => session.query('SELECT 1'), {signal});
+      return candidate;
+    } catch (error) {
+      failure ??= error;
+      const isOfThisDatabase =
+        error instanceof AppError &&
+        ['DATABASE_NOT_FOUND', 'PERMISSION_DENIED', 'AUTHENTICATION_FAILED'].includes(error.code);
+      if (!isOfThisDatabase) throw error;
+    }
+  }
+  throw failure instanceof AppError && failure.code === 'AUTHENTICATION_FAILED'
+    ? failure
+    : new AppError(
+        'NOT_SUPPORTED_HERE',
+        `A database beside "${target.database}" is needed to work from, and none of ${names.join(', ')} lets this role in.`,
+        {hint: 'Restore in place: into an empty database, or over this one with --clean.', cause: failure},
+      );
+}

@@ -1,0 +1,36 @@
+/** A session on the server that needs no particular database: to look at databases, drop and change them. */
+import {AppError, type ErrorCode} from '../../base/errors.js';
+import {type Session, type SessionOptions, withSession} from '../client.js';
+import {type Connection, withDatabase} from '../connect/connection.js';
+
+/** Every server has them unless somebody dropped them; then the named database has to do. */
+const candidates = ['postgres', 'template1'];
+/** Another database may still be open to this role. */
+const closedDoors = new Set<ErrorCode>(['DATABASE_NOT_FOUND', 'PERMISSION_DENIED', 'AUTHENTICATION_FAILED']);
+
+/**
+ * Runs `work` in a session on `postgres`, else `template1`, else the connection's own database.
+ * @throws what the last attempt to connect failed with; what `work` throws
+ */
+export async function withMaintenanceSession<T>(
+  connection: Connection,
+  work: (session: Session) => Promise<T>,
+  options: SessionOptions = {},
+): Promise<T> {
+  const progress = {isConnected: false};
+  for (const database of candidates) {
+    try {
+      return await withSession(
+        withDatabase(connection, database),
+        (session) => {
+          progress.isConnected = true;
+          return work(session);
+        },
+        options,
+      );
+    } catch (error) {
+      if (progress.isConnected || !(error instanceof AppError) || !closedDoors.has(error.code)) throw error;
+    }
+  }
+  return withSession(connection, work, options);
+}

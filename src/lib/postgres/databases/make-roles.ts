@@ -1,0 +1,139 @@
+/** Roles that a server lacks, made as they were elsewhere, without passwords. */
+import {AppError, messageOf} from '../../base/errors.js';
+import type {Session} from '../client.js';
+import {roleSettingStatement, settingName} from './database-properties.js';
+import type {Membership, RoleDetails} from '../inspect/inspect-inventory.js';
+import {inspectRoleNames} from '../inspect/inspect-target.js';
+import {quoteIdentifier, quoteLiteral} from '../quote.js';
+
+export interface RolesToMake {
+  readonly roles: readonly RoleDetails[];
+  /** Of these roles and in them. */
+  readonly memberships: readonly Membership[];
+  /** Those that own things which the session's role is to give them. */
+  readonly owners: readonly string[];
+  readonly me: string;
+  readonly serverMajor: number;
+}
+
+/**
+ * Makes roles, then their memberships and settings. What the session's role may not give is left out, as nothing is opened by that.
+ * @returns what was left out and why, a line each
+ * @throws PERMISSION_DENIED and what else keeps a role from being made; those that were made are dropped again
+ */
+export async function makeRoles(session: Session, wanted: RolesToMake): Promise<string[]> {
+  const made: string[] = [];
+  const notes: string[] = [];
+  const attempt = async (sql: string, what: string): Promise<void> => {
+    try {
+      await session.query(sql);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      notes.push(`${what}: ${error.message}`);
+    }
+  };
+  try {
+    for (const role of wanted.roles) {
+      const without = await create(session, role);
+      made.push(role.name);
+      if (without !== undefined) notes.push(without);
+    }
+    for (const one of wanted.memberships)
+      await attempt(membershipStatement(one, wanted), `the membership of "${one.member}" in "${one.role}"`);
+    for (const {name, settings} of wanted.roles)
+      for (const setting of settings) {
+        const what = `the setting ${settingName(setting)} of the role "${name}"`;
+        if (setting.includes('=')) await attempt(roleSettingStatement(name, setting), what);
+        else notes.push(`${what}: its value may be a secret, and no backup has it`);
+      }
+    const {foreign} = await inspectRoleNames(session, wanted.owners);
+    for (const name of foreign) await session.query(`GRANT ${quoteIdentifier(name)} TO CURRENT_USER`);
+  } catch (error) {
+    const left = await dropRoles(session, made);
+    throw left.length === 0 || !(error instanceof AppError)
+      ? error
+      : new AppError(
+          'RESTORE_FAILED',
+          `${error.message} These roles were made and are still there: ${left.join(', ')}.`,
+          {
+            cause: error,
+          },
+        );
+  }
+  return notes;
+}
+
+/** @returns those that could not be dropped */
+export async function dropRoles(session: Session, names: readonly string[]): Promise<string[]> {
+  const left: string[] = [];
+  for (const name of [...names].reverse()) {
+    try {
+      await session.query(`DROP ROLE ${quoteIdentifier(name)}`);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw new Error(messageOf(error), {cause: error});
+      left.push(name);
+    }
+  }
+  return left;
+}
+
+const isRefusal = (error: unknown): error is AppError =>
+  error instanceof AppError && !['CONNECTION_LOST', 'INTERRUPTED', 'DISK_FULL'].includes(error.code);
+
+/** What only a superuser may give, or since PostgreSQL 16 who has it. */
+const reserved = ['REPLICATION', 'BYPASSRLS', 'CREATEDB', 'CREATEROLE'];
+
+/** @returns what it was made without */
+async function create(session: Session, role: RoleDetails): Promise<string | undefined> {
+  const all = attributesOf(role);
+  try {
+    await session.query(statementOf(role, all));
+    return undefined;
+  } catch (error) {
+    const fewer = all.filter((one) => !reserved.includes(one));
+    if (!isRefusal(error) || error.code !== 'PERMISSION_DENIED' || fewer.length === all.length) throw error;
+    await session.query(statementOf(role, fewer));
+    const missing = all.filter((one) => reserved.includes(one));
+    return `the role "${role.name}" is made without ${missing.join(', ')}: ${error.message}`;
+  }
+}
+
+function attributesOf(role: RoleDetails): string[] {
+  return [
+    role.canLogin ? 'LOGIN' : 'NOLOGIN',
+    role.inherits ? 'INHERIT' : 'NOINHERIT',
+    ...(role.createsRoles ? ['CREATEROLE'] : []),
+    ...(role.createsDatabases ? ['CREATEDB'] : []),
+    ...(role.replicates ? ['REPLICATION'] : []),
+    ...(role.bypassesRowSecurity ? ['BYPASSRLS'] : []),
+  ];
+}
+
+function statementOf(
+  {name, connectionLimit, validUntil}: RoleDetails,
+  attributes: readonly string[],
+): string {
+  const limit = connectionLimit < 0 ? '' : ` CONNECTION LIMIT ${connectionLimit}`;
+  const until = validUntil === null ? '' : ` VALID UNTIL ${quoteLiteral(validUntil)}`;
+  return `CREATE ROLE ${quoteIdentifier(name)} ${attributes.join(' ')}${limit}${until}`;
+}
+
+function membershipStatement(
+  {role, member, isAdmin, inherits, sets}: Membership,
+  {me, serverMajor}: RolesToMake,
+): string {
+  const hasOptions = serverMajor >= 16; // manual, GRANT; there who makes a role administers it already
+  const options = [
+    ...(isAdmin && !(hasOptions && member === me) ? ['ADMIN OPTION'] : []),
+    ...(hasOptions && inherits !== null ? [`INHERIT ${String(inherits)}`] : []),
+    ...(hasOptions && sets !== null ? [`SET ${String(sets)}`] : []),
+  ];
+  const suffix = options.length === 0 ? '' : ` WITH ${options.join(', ')}`;
+  return `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${suffix}`;
+}
+
+/** "reporting (LOGIN NOINHERIT; in staff)" */
+export function describeRole(role: RoleDetails, memberships: readonly Membership[]): string {
+  const groups = memberships.filter(({member}) => member === role.name).map((one) => one.role);
+  return `${role.name} (${attributesOf(role).join(' ')}${groups.length > 0 ? `; in ${groups.join(', ')}` : ''})`;
+}

@@ -1,0 +1,103 @@
+/** The role that owns a scratch database and loads it: code in a backup runs with its rights, so it has none elsewhere. */
+import {createHash, createHmac, pbkdf2Sync, randomBytes} from 'node:crypto';
+import {z} from 'zod';
+import type {Session} from '../client.js';
+import {type DatabaseMark, formatMark, parseMark} from './database-mark.js';
+import {parseOnlyRow, parseRows, pgBoolean} from '../inspect/inspect-database.js';
+import {quoteIdentifier, quoteLiteral} from '../quote.js';
+
+/** Name of a scratch database and of its role. */
+export const scratchName = (): string => `destino_scratch_${randomBytes(6).toString('hex')}`;
+const nameForm = /^destino_scratch_[0-9a-f]{12}$/;
+
+export interface ScratchRole {
+  readonly name: string;
+  readonly password: string;
+}
+
+const creatorRow = z.object({may_create: pgBoolean, is_superuser: pgBoolean, bypasses: pgBoolean});
+
+/**
+ * Creates the role with a random password: it has to log in itself, as code that is loaded after SET ROLE could RESET it. It may pass
+ * over row level security where the creator may, so that it sees all rows of the tables that it owns itself.
+ * @returns undefined where the session's role may not create roles
+ */
+export async function createScratchRole(
+  session: Session,
+  name: string,
+  mark: DatabaseMark,
+  serverMajor: number,
+): Promise<ScratchRole | undefined> {
+  const creator = parseOnlyRow(
+    creatorRow,
+    await session.query(`
+      SELECT r.rolsuper OR r.rolcreaterole AS may_create, r.rolsuper AS is_superuser, r.rolbypassrls AS bypasses
+        FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`),
+  );
+  if (!creator.may_create) return undefined;
+  // Before 16 only a superuser may give BYPASSRLS (manual, CREATE ROLE).
+  const bypasses = creator.is_superuser || (creator.bypasses && serverMajor >= 16);
+  const password = randomBytes(24).toString('base64url');
+  const role = quoteIdentifier(name);
+  const tablespaces = creator.is_superuser ? await listTablespaces(session) : [];
+  await session.query(
+    [
+      `CREATE ROLE ${role} LOGIN ${bypasses ? 'BYPASSRLS' : 'NOBYPASSRLS'} PASSWORD ${quoteLiteral(scramVerifier(password))}`,
+      `COMMENT ON ROLE ${role} IS ${quoteLiteral(formatMark(mark))}`,
+      // pg_restore passes on what the server says; that a right is missing is read from it.
+      ...(creator.is_superuser ? [`ALTER ROLE ${role} SET lc_messages = 'C'`] : []),
+      // Only a member may give a database to the role and drop it afterwards.
+      ...(creator.is_superuser ? [] : [`GRANT ${role} TO CURRENT_USER`]),
+      ...tablespaces.map(
+        (tablespace) => `GRANT CREATE ON TABLESPACE ${quoteIdentifier(tablespace)} TO ${role}`,
+      ),
+    ].join('; '),
+  );
+  return {name, password};
+}
+
+async function listTablespaces(session: Session): Promise<string[]> {
+  const rows = parseRows(
+    z.object({name: z.string()}),
+    await session.query(
+      "SELECT t.spcname AS name FROM pg_catalog.pg_tablespace t WHERE t.spcname NOT IN ('pg_default', 'pg_global')",
+    ),
+  );
+  return rows.map(({name}) => name);
+}
+
+/** Drops the role with what it was granted; one that does not exist is no error. */
+export async function dropScratchRole(session: Session, name: string): Promise<void> {
+  const found = await session.query('SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1', [name]);
+  if (found.length === 0) return;
+  const role = quoteIdentifier(name);
+  await session.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+}
+
+/** Roles of scratch databases, by the form of their name and their comment. */
+export async function listScratchRoles(
+  session: Session,
+): Promise<{readonly name: string; readonly mark: DatabaseMark}[]> {
+  const rows = parseRows(
+    z.object({name: z.string(), comment: z.string().nullable()}),
+    await session.query(`
+      SELECT r.rolname AS name, pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment
+        FROM pg_catalog.pg_roles r
+       WHERE pg_catalog.starts_with(r.rolname::text, 'destino_scratch_') AND NOT r.rolsuper`),
+  );
+  return rows.flatMap(({name, comment}) => {
+    const mark = parseMark(comment);
+    return mark?.kind === 'scratch' && nameForm.test(name) ? [{name, mark}] : [];
+  });
+}
+
+const iterations = 4096;
+
+/** What the server stores of a password (RFC 5803), so that the password itself is in no statement that a log keeps. */
+function scramVerifier(password: string): string {
+  const salt = randomBytes(16);
+  const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256');
+  const hmac = (text: string): Buffer => createHmac('sha256', salted).update(text).digest();
+  const storedKey = createHash('sha256').update(hmac('Client Key')).digest('base64');
+  return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${storedKey}:${hmac('Server Key').toString('base64')}`;
+}

@@ -1,0 +1,65 @@
+/** Which of the tables that a dump names are in a database, and which of them hold rows. */
+import {z} from 'zod';
+import {type NamedTable, quoteQualified} from '../quote.js';
+import type {Session} from '../client.js';
+import {parseOnlyRow, parseRows, pgBoolean} from './inspect-database.js';
+
+const nameRow = z.object({position: z.string().transform(Number)});
+
+/** Those of `tables` that do not exist. Large objects (pg_catalog.pg_largeobject) always have their place. */
+export async function findMissingTables<T extends NamedTable>(
+  session: Session,
+  tables: readonly T[],
+): Promise<T[]> {
+  const rows = parseRows(
+    nameRow,
+    await session.query(
+      `SELECT wanted.position FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (schema, name, position)
+        WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                           WHERE n.nspname = wanted.schema AND c.relname = wanted.name AND c.relkind IN ('r', 'p', 'm'))`,
+      [tables.map((table) => table.schema), tables.map((table) => table.name)],
+    ),
+  );
+  const missing = new Set(rows.map((row) => row.position));
+  return tables.filter((_table, index) => missing.has(index + 1));
+}
+
+/** For each of `tables`, which must exist, the columns that it lacks. */
+export async function findMissingColumns(
+  session: Session,
+  tables: readonly (NamedTable & {readonly columns: readonly string[]})[],
+): Promise<string[][]> {
+  const missing: string[][] = [];
+  for (const {schema, name, columns} of tables) {
+    // Large objects are compared by the columns of a row of this program's own.
+    const rows =
+      schema === 'pg_catalog'
+        ? []
+        : await session.query(
+            `SELECT wanted FROM pg_catalog.unnest($3::pg_catalog.text[]) AS wanted
+              WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+                JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+               WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2
+                 AND a.attname OPERATOR(pg_catalog.=) wanted AND NOT a.attisdropped)`,
+            [schema, name, [...columns]],
+          );
+    missing.push(rows.map((row) => row['wanted'] ?? ''));
+  }
+  return missing;
+}
+
+/** Those of `tables`, which must exist, that hold at least one row. */
+export async function findFilledTables<T extends NamedTable>(
+  session: Session,
+  tables: readonly T[],
+): Promise<T[]> {
+  const filled: T[] = [];
+  for (const table of tables) {
+    // Large objects stand as a catalog, which is never empty of use: their numbers do not collide with rows.
+    if (table.schema === 'pg_catalog') continue;
+    const sql = `SELECT EXISTS (SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}) AS filled`;
+    if (parseOnlyRow(z.object({filled: pgBoolean}), await session.query(sql)).filled) filled.push(table);
+  }
+  return filled;
+}

@@ -1,0 +1,118 @@
+/** pg_dump: its arguments and the lines it prints. */
+import type {Readable} from 'node:stream';
+import type {BackupFormat} from '../../settings/config-schema.js';
+import {AppError} from '../../base/errors.js';
+import {type Connection, libpqEnvironment} from '../connect/connection.js';
+import type {Tool} from './find-tools.js';
+import {runTool} from './run-tool.js';
+
+export interface DumpOptions {
+  readonly format: BackupFormat;
+  /** pg_dump's --compress: 0 to 9, or "zstd:3" and the like; undefined for the format's default. */
+  readonly compress: string | undefined;
+  readonly schemaOnly: boolean;
+  readonly dataOnly: boolean;
+  readonly includeTables: readonly string[];
+  readonly excludeTables: readonly string[];
+  /** Tables whose definitions are dumped and whose rows are not. */
+  readonly excludeTableData?: readonly string[];
+  readonly includeSchemas: readonly string[];
+  readonly excludeSchemas: readonly string[];
+  /** Connections that copy tables side by side; directory format only. */
+  readonly jobs: number;
+  readonly lockWaitMs: number;
+  /** The database's own: one that the role prefers may lack letters that the rows have. */
+  readonly encoding: string | undefined;
+  /** An exported snapshot (manual, 9.28.5), so that several readers see one moment. */
+  readonly snapshot: string | undefined;
+}
+
+const formatLetters: Readonly<Record<BackupFormat, string>> = {custom: 'c', sql: 'p', directory: 'd'};
+
+/** Arguments for a dump to `output` (a file or an empty folder), or to stdout without it. */
+export function dumpArguments(options: DumpOptions, output?: string): string[] {
+  const several = (flag: string, values: readonly string[]): string[] =>
+    values.map((value) => `${flag}=${value}`);
+  return [
+    `--format=${formatLetters[options.format]}`,
+    ...(output === undefined ? [] : [`--file=${output}`]),
+    ...(options.compress === undefined ? [] : [`--compress=${options.compress}`]),
+    ...(options.format === 'directory' ? [`--jobs=${options.jobs}`] : []),
+    ...(options.schemaOnly ? ['--schema-only'] : []),
+    ...(options.dataOnly ? ['--data-only'] : []),
+    ...several('--table', options.includeTables),
+    ...several('--exclude-table', options.excludeTables),
+    ...several('--exclude-table-data', options.excludeTableData ?? []),
+    ...several('--schema', options.includeSchemas),
+    ...several('--exclude-schema', options.excludeSchemas),
+    // A dump of chosen tables or schemas leaves large objects out by default; rows may point at them.
+    ...(options.includeTables.length + options.includeSchemas.length > 0 && !options.schemaOnly
+      ? ['--blobs']
+      : []),
+    // A pattern that matches nothing must not give a smaller backup than was asked for.
+    '--strict-names',
+    `--lock-wait-timeout=${options.lockWaitMs}`,
+    ...(options.encoding === undefined ? [] : [`--encoding=${options.encoding}`]),
+    ...(options.snapshot === undefined ? [] : [`--snapshot=${options.snapshot}`]),
+    '--no-password',
+    '--verbose',
+  ];
+}
+
+/** Whether a line is more than the running commentary of --verbose. */
+function isTelling(line: string): boolean {
+  return !line.startsWith('pg_dump: ') || /^pg_dump: (?:error|warning|detail|hint|fatal): /.test(line);
+}
+
+/** The table named by a line such as `pg_dump: dumping contents of table "public.orders"`, if it names one. */
+export function dumpedTable(line: string): string | undefined {
+  return /dumping contents of table "(.*)"$/.exec(line)?.[1];
+}
+
+export interface DumpRun {
+  readonly tool: Tool;
+  readonly connection: Connection;
+  readonly options: DumpOptions;
+  /** Where pg_dump writes by itself; without it `readStdout` takes the dump. */
+  readonly output?: string;
+  readonly readStdout?: (stdout: Readable) => Promise<void>;
+  readonly onTable?: (qualifiedName: string) => void;
+  readonly signal?: AbortSignal;
+  /** Variables beside the connection's. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Whether pg_dump failed because another session dropped or altered something while it ran: it reads the catalogs of its
+ * snapshot, but functions of the server look at those of the moment, and parallel workers lock their tables anew without waiting.
+ */
+export function wasOvertaken(error: unknown): error is AppError {
+  return (
+    error instanceof AppError &&
+    ['PG_DUMP_FAILED', 'LOCK_TIMEOUT', 'QUERY_FAILED'].includes(error.code) &&
+    [error.message, ...error.details].some((line) =>
+      /could not obtain lock on relation|cache lookup failed|could not open relation with OID|could not find (?:parent|function|block)|ERROR: {2}\w+ .*does not exist/.test(
+        line,
+      ),
+    )
+  );
+}
+
+/** @throws ROW_SECURITY, PERMISSION_DENIED, DISK_FULL, LOCK_TIMEOUT, ... or PG_DUMP_FAILED */
+export async function runPgDump(run: DumpRun): Promise<void> {
+  await runTool({
+    tool: 'pg_dump',
+    path: run.tool.path,
+    args: dumpArguments(run.options, run.output),
+    environment: libpqEnvironment(run.connection, run.environment),
+    failureCode: 'PG_DUMP_FAILED',
+    endsWithUs: true,
+    ...(run.signal ? {signal: run.signal} : {}),
+    ...(run.readStdout ? {readStdout: run.readStdout} : {}),
+    isTelling,
+    onLine: (line) => {
+      const table = dumpedTable(line);
+      if (table !== undefined) run.onTable?.(table);
+    },
+  });
+}

@@ -1,0 +1,57 @@
+/** Encrypts a finished order backup in its place. */
+import {createReadStream} from 'node:fs';
+import {rename, rm, stat} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
+import {partialSuffix} from '../../base/file-names.js';
+import {explainFileError, syncFolder} from '../../base/safe-file.js';
+import type {RunContext} from '../../run/run-context.js';
+import {writeChecked} from '../../storage/checked-files.js';
+import {localPlace} from '../../storage/local-place.js';
+import {ageSuffix} from '../../storage/stored-record.js';
+import {openJournal} from '../../run/journal.js';
+import type {Encryption} from '../../encryption/settings.js';
+import {openFirstChunk} from '../../storage/try-keys.js';
+
+/**
+ * The encrypted file is synced, read back and named before the plain one goes, so that at every moment one of them is whole.
+ * @param path of the finished order backup
+ * @returns the path of the encrypted one; `path` itself where backups here are plain
+ * @throws DISK_FULL, CHECKSUM_MISMATCH, KEY_NEEDED; the plain one is there then
+ */
+export async function sealOrders(
+  context: RunContext,
+  path: string,
+  {to, isLocal, keys}: Encryption,
+): Promise<string> {
+  if (!to || !isLocal) return path;
+  const sealed = path + ageSuffix;
+  const staging = `${path}.seal${partialSuffix}`;
+  return context.progress.step('Encrypt the order backup', async (step) => {
+    const journal = openJournal(context, 'orders:clean');
+    const removed = await journal.begin({kind: 'partial', path: staging});
+    try {
+      const place = localPlace(staging);
+      const expectedBytes = (await stat(path)).size;
+      await writeChecked(context, {
+        to: place,
+        key: basename(path),
+        source: createReadStream(path, {highWaterMark: 1 << 20}),
+        seal: to,
+        expectedBytes,
+        onBytes: (bytes) => step.advance(bytes, expectedBytes, 'bytes'),
+      });
+      if (('recipients' in to ? keys.identities : keys.passphrases).length > 0)
+        await openFirstChunk(place, basename(sealed), keys);
+      await rename(join(staging, basename(sealed)), sealed);
+      await syncFolder(dirname(path));
+      await rm(path);
+      return sealed;
+    } catch (error) {
+      throw explainFileError(error, sealed);
+    } finally {
+      await rm(staging, {recursive: true, force: true});
+      await removed();
+      await journal.close();
+    }
+  });
+}

@@ -1,0 +1,94 @@
+/** Finds an order backup and reads it by its kind. */
+import {readdir} from 'node:fs/promises';
+import {existsSync} from 'node:fs';
+import {basename, join, resolve} from 'node:path';
+import {openRegularFile, requireTrustedFolder, whyForeign} from '../../base/own-file.js';
+import {AppError, systemErrorCode} from '../../base/errors.js';
+import type {Settings} from '../../settings/settings.js';
+import {
+  compareOrderBackups,
+  orderBackupFolder,
+  parseOrderBackupName,
+} from '../../catalog/order-backup-name.js';
+import type {OrderFile} from './order-file.js';
+import {explainReadError} from './order-file-error.js';
+import {snapshotMarks} from './format.js';
+
+/**
+ * The absolute path that --backup-file means: a path, the bare name of a file in the backups folder, or "latest".
+ * @throws USAGE without a name, BACKUP_NOT_FOUND
+ */
+export async function findOrderBackup(settings: Settings, name: string | undefined): Promise<string> {
+  const folder = join(settings.backupsDir, orderBackupFolder);
+  const newest = name === undefined || name === 'latest' ? await newestOrderBackup(folder) : undefined;
+  if (name === undefined) {
+    throw new AppError('USAGE', 'Which order backup? --backup-file is missing.', {
+      hint:
+        newest === undefined
+          ? `Name one with --backup-file; there is none in ${folder}.`
+          : `The newest is --backup-file ${newest}; --backup-file latest takes it.`,
+    });
+  }
+  if (name === 'latest') {
+    if (newest !== undefined) return newest;
+    throw new AppError('BACKUP_NOT_FOUND', `There is no order backup in ${folder}.`, {
+      hint: 'destino-db orders:clean --execute writes one; name another folder with --backups-dir.',
+    });
+  }
+  const path = resolve(settings.cwd, name);
+  if (basename(name) !== name || existsSync(path)) return path;
+  const inFolder = ['', '.json', '.json.age'].map((extension) => join(folder, name + extension));
+  return inFolder.find((candidate) => existsSync(candidate)) ?? path;
+}
+
+async function newestOrderBackup(folder: string): Promise<string | undefined> {
+  let names: string[];
+  try {
+    await requireTrustedFolder(folder);
+    names = await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw explainReadError(error, folder);
+  }
+  const newestFirst = names
+    .flatMap((name) => {
+      const parsed = parseOrderBackupName(name);
+      return parsed ? [{name, id: parsed.id}] : [];
+    })
+    .sort(compareOrderBackups);
+  for (const {name} of newestFirst) {
+    const path = join(folder, name);
+    // A file of somebody else would otherwise decide which rows are restored.
+    if ((await whyForeign(path, 'file').catch(() => 'is gone')) === undefined) return path;
+  }
+  return undefined;
+}
+
+/**
+ * Reads and proves an order backup of either kind.
+ * @param schema the schema that the tables of an old script's file are looked for in
+ * @throws ORDER_BACKUP_INVALID, BACKUP_NOT_FOUND, READ_FAILED
+ */
+export async function openOrderFile(path: string, schema: string, signal?: AbortSignal): Promise<OrderFile> {
+  if (await beginsWith(path, snapshotMarks.beforeMetadata)) {
+    const {readOrderSnapshot} = await import('./read-order-snapshot.js');
+    return readOrderSnapshot(path, signal);
+  }
+  const {readOldScriptOrders} = await import('./read-old-script-orders.js');
+  return readOldScriptOrders(path, schema, signal);
+}
+
+async function beginsWith(path: string, start: string): Promise<boolean> {
+  try {
+    const file = await openRegularFile(path);
+    try {
+      const head = Buffer.alloc(start.length);
+      const {bytesRead} = await file.read(head, 0, head.length, 0);
+      return head.toString('latin1', 0, bytesRead) === start;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw explainReadError(error, path);
+  }
+}

@@ -1,0 +1,117 @@
+/** Named places between two steps, where a test can have the program killed, interrupted or fail; passed by otherwise. */
+import {AppError, type ErrorCode, errorCodeTable} from '../base/errors.js';
+
+/** Every place, by story; what comes after the dot is what has just been done. */
+export const faultPoints = [
+  'backup.reserved',
+  'backup.dumped',
+  'backup.synced',
+  'backup.digested',
+  'backup.verified',
+  'backup.sealed',
+  'backup.published',
+  'backup.recorded',
+  'backup.pruned',
+  'prune.metadata-renamed',
+  'prune.renamed',
+  'prune.dump-removed',
+  'prune.removed',
+  'verify.role-made',
+  'verify.scratch-made',
+  'verify.scratch-marked',
+  'verify.loaded',
+  'verify.compared',
+  'verify.dropped',
+  'restore.prepared',
+  'restore.rows-added',
+  'restore.loaded',
+  'restore.compared',
+  'staging.made',
+  'staging.marked',
+  'staging.filled',
+  'staging.finished',
+  'swap.begun',
+  'swap.renamed',
+  'swap.committed',
+  'clean.indexed',
+  'clean.locked',
+  'clean.file-written',
+  'clean.file-named',
+  'clean.deleted',
+  'clean.committed',
+  'orders.staged',
+  'orders.inserted',
+  'orders.committed',
+  'recover.planned',
+  'recover.one-done',
+  'recover.all-done',
+] as const;
+
+export type FaultPoint = (typeof faultPoints)[number];
+
+/** Called where a step ends; returns at once unless a fault was asked for at this point. */
+export type Reach = (point: FaultPoint) => Promise<void>;
+
+/** No faults: what every run has that nobody tests. */
+export const passBy: Reach = () => Promise.resolve();
+
+const signals = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGSTOP'] as const;
+
+/**
+ * @param setting "POINT=SIGKILL", "POINT=SIGTERM", "POINT=SIGINT", "POINT=SIGSTOP" (then something else can be broken
+ *   while the program stands still, until SIGCONT) or "POINT=error:CODE"; undefined for no fault
+ * @param interruption aborted by the program's own handlers; a signal has arrived when it is
+ * @throws USAGE for a point, signal or code that does not exist
+ */
+export function createReach(setting: string | undefined, interruption: AbortSignal): Reach {
+  if (setting === undefined || setting === '') return passBy;
+  const [point = '', action = ''] = setting.split('=');
+  if (!faultPoints.some((known) => known === point)) throw unknown(setting, `no point "${point}"`);
+  const act = actionOf(setting, action, interruption);
+  return (reached) => (reached === point ? act(point) : Promise.resolve());
+}
+
+function actionOf(
+  setting: string,
+  action: string,
+  interruption: AbortSignal,
+): (point: string) => Promise<void> {
+  const signal = signals.find((name) => name === action);
+  if (signal === 'SIGSTOP') return once(() => void process.kill(process.pid, signal));
+  if (signal !== undefined) return () => sendToItself(signal, interruption);
+  const code = errorCodeTable().find((row) => `error:${row.code}` === action)?.code;
+  if (code === undefined) throw unknown(setting, `no action "${action}"`);
+  return (point) => Promise.reject(faultAt(point, code));
+}
+
+function once(act: () => void): () => Promise<void> {
+  let isOver = false;
+  return () => {
+    if (!isOver) act();
+    isOver = true;
+    return Promise.resolve();
+  };
+}
+
+/** Once only: a point that is passed again after the first signal would force the end with the second. */
+async function sendToItself(
+  signal: Exclude<(typeof signals)[number], 'SIGSTOP'>,
+  interruption: AbortSignal,
+): Promise<void> {
+  if (interruption.aborted) return;
+  const arrived = new Promise<void>((resolve) => {
+    interruption.addEventListener('abort', () => resolve(), {once: true});
+  });
+  const awake = setInterval(() => {}, 1000); // a handler for a signal does not keep the process alive
+  process.kill(process.pid, signal);
+  await arrived;
+  clearInterval(awake);
+}
+
+function faultAt(point: string, code: ErrorCode): AppError {
+  return new AppError(code, `The fault asked for at ${point} happened.`);
+}
+
+function unknown(setting: string, reason: string): AppError {
+  return new AppError('USAGE', `The fault "${setting}" is not known: ${reason}.`);
+}

@@ -1,0 +1,238 @@
+/** One writer per folder of backups: a lock file that is taken over when its owner is dead. */
+import {randomBytes} from 'node:crypto';
+import {lstat, lutimes, open, realpath, rename, rm} from 'node:fs/promises';
+import {basename, dirname, isAbsolute, join, relative, sep} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
+import {z} from 'zod';
+import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
+import {formatAge, formatDuration} from '../base/format.js';
+import {describeProcess, fateOf, processIdentitySchema, thisProcess} from '../base/process-identity.js';
+import type {RunContext} from './run-context.js';
+import {openOwnFile, requireOwnFolder, requireTrustedFolder, whyForeign} from '../base/own-file.js';
+import {explainFileError, makePrivateFolder} from '../base/safe-file.js';
+
+const lockSchema = processIdentitySchema.extend({
+  /** "backup": the command at work. */
+  command: z.string(),
+  startedAt: z.iso.datetime(),
+  /** Tells this lock from every other one; the name of a file is made of it. */
+  token: z.string().regex(/^[0-9a-f]{1,64}$/),
+});
+export type LockOwner = z.infer<typeof lockSchema>;
+
+export interface LockOptions {
+  /** The command at work, for whoever finds the folder locked. */
+  readonly command: string;
+  /** How long to wait for another run, ms; 0 (the default) refuses at once. */
+  readonly waitMs?: number | undefined;
+}
+
+/** The owner touches its lock this often. */
+const heartbeatMs = 10_000;
+/** A lock of another machine that was not touched for so long has lost its owner. */
+const deadAfterMs = 5 * 60_000;
+const pollMs = 200;
+const takeOverTries = 20;
+
+/**
+ * Runs `work` while no other process on any machine does so for the same folder. Not re-entrant.
+ * @throws LOCKED naming the other run, after `waitMs`; FOLDER_NOT_WRITABLE; FOREIGN_FILE where something else has the lock's name
+ */
+export async function withFolderLock<T>(
+  ctx: RunContext,
+  folder: string,
+  work: () => Promise<T>,
+  options: LockOptions,
+): Promise<T> {
+  const path = await lockPath(ctx.settings.backupsDir, folder);
+  await requireTrustedFolder(ctx.settings.backupsDir);
+  await requireTrustedFolder(folder);
+  await makePrivateFolder(dirname(path));
+  if (basename(dirname(path)) === locksFolder) await requireOwnFolder(dirname(path));
+  const token = await acquire(ctx, path, folder, options);
+  const heartbeat = setInterval(() => {
+    // A lost heartbeat is no reason to stop: the next one may succeed, and the owner's process is visible on its machine.
+    lutimes(path, new Date(), new Date()).catch(() => undefined);
+  }, heartbeatMs);
+  heartbeat.unref();
+  try {
+    return await work();
+  } finally {
+    clearInterval(heartbeat);
+    await release(ctx, path, folder, token);
+  }
+}
+
+/** What stays behind is told and harms nobody: it is taken over once this process has ended. */
+async function release(ctx: RunContext, path: string, folder: string, token: string): Promise<void> {
+  try {
+    if ((await readLock(path))?.owner?.token === token) await rm(path, {force: true});
+    else ctx.warn(`The lock of ${folder} was taken over by another run while this one was at work.`);
+  } catch (error) {
+    ctx.warn(`The lock of ${folder} could not be removed: ${messageOf(error)}.`);
+  }
+}
+
+/**
+ * Who works in the folder now; undefined when nobody does or the owner is dead.
+ * For decisions that must not wait; only `withFolderLock` makes sure.
+ */
+export async function folderLockOwner(backupsDir: string, folder: string): Promise<LockOwner | undefined> {
+  const found = await readLock(await lockPath(backupsDir, folder));
+  return found?.owner && !(await isAbandoned(found)) ? found.owner : undefined;
+}
+
+/**
+ * Folders inside the backups folder are locked beside it, so that they hold backups only; others hold their lock. What
+ * links lead to counts, and a folder inside the backups folder of others is locked where they look for it.
+ */
+async function lockPath(backupsDir: string, folder: string): Promise<string> {
+  const [root, real] = [await realPath(backupsDir), await realPath(folder)];
+  const inside = relative(root, real);
+  if (!inside.startsWith('..') && !isAbsolute(inside))
+    return join(root, locksFolder, `${inside === '' ? 'all' : inside.split(sep).join('.')}.lock`);
+  const ofOthers = join(dirname(real), locksFolder);
+  const isTheirs = await whyForeign(ofOthers, 'folder').then(
+    (reason) => reason === undefined,
+    () => false, // it is nobody's backups folder
+  );
+  return isTheirs ? join(ofOthers, `${basename(real)}.lock`) : join(real, '.destino-db.lock');
+}
+
+const locksFolder = '.locks';
+
+/** Without links, as far as there is something already. */
+async function realPath(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    const parent = dirname(path); // the rest is yet to be made, or the work itself will meet the trouble
+    return parent === path ? path : join(await realPath(parent), basename(path));
+  }
+}
+
+async function acquire(ctx: RunContext, path: string, folder: string, options: LockOptions): Promise<string> {
+  const token = randomBytes(8).toString('hex');
+  const owner: LockOwner = {
+    ...(await thisProcess()),
+    command: options.command,
+    startedAt: ctx.clock.now().toISOString(),
+    token,
+  };
+  const waitMs = options.waitMs ?? 0;
+  const now = (): Date => ctx.clock.now();
+  let holder = await attempt(path, owner);
+  if (holder && waitMs > 0) {
+    holder = await ctx.progress.step('Wait for another run', async (step) => {
+      const end = performance.now() + waitMs;
+      for (;;) {
+        const found = await attempt(path, owner);
+        if (!found || performance.now() >= end) return found;
+        step.note(describeHolder(found, now()));
+        await delay(pollMs, undefined, {signal: ctx.signal}).catch(() => ctx.signal.throwIfAborted());
+      }
+    });
+  }
+  if (!holder) return token;
+  const waited = waitMs > 0 ? `, and did not end within ${formatDuration(waitMs)}` : '';
+  throw new AppError(
+    'LOCKED',
+    `Another run is at work in ${folder}: ${describeHolder(holder, now())}${waited}; nothing was done.`,
+    {hint: 'Run again when it has ended, or wait for it with --wait SECONDS.'},
+  );
+}
+
+/** @returns undefined when the lock is ours now, else who has it */
+async function attempt(path: string, owner: LockOwner): Promise<FoundLock | undefined> {
+  for (let tries = 1; ; tries += 1) {
+    if (await create(path, owner)) return undefined;
+    const found = await readLock(path);
+    if (!found) continue; // it was released between the two looks
+    if (!(await isAbandoned(found))) return found;
+    if (await takeOver(path, found, owner)) return undefined;
+    if (tries >= takeOverTries) return found;
+    await delay(pollMs / 4); // somebody else is taking it over
+  }
+}
+
+interface FoundLock {
+  /** Undefined while the owner is still writing its name, or after it was stopped doing so. */
+  readonly owner: LockOwner | undefined;
+  readonly touchedAt: Date;
+}
+
+/** @returns whether the lock is ours now */
+async function create(path: string, owner: LockOwner): Promise<boolean> {
+  let file;
+  try {
+    file = await open(path, 'wx', 0o600);
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST') return false;
+    throw explainFileError(error, path);
+  }
+  try {
+    await file.writeFile(`${JSON.stringify(owner)}\n`);
+    await file.sync();
+    return true;
+  } catch (error) {
+    await rm(path, {force: true}).catch(() => undefined); // the first error is the one to tell
+    throw explainFileError(error, path);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readLock(path: string): Promise<FoundLock | undefined> {
+  try {
+    const file = await openOwnFile(path);
+    try {
+      return {owner: parseOwner(await file.readFile('utf8')), touchedAt: (await file.stat()).mtime};
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw explainFileError(error, path);
+  }
+}
+
+function parseOwner(text: string): LockOwner | undefined {
+  try {
+    return lockSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined; // cut short: the owner was stopped while writing, or is at it
+  }
+}
+
+async function isAbandoned(lock: FoundLock): Promise<boolean> {
+  const untouchedMs = Date.now() - lock.touchedAt.getTime();
+  if (!lock.owner) return untouchedMs > heartbeatMs;
+  const fate = await fateOf(lock.owner);
+  return fate === 'dead' || (fate === 'elsewhere' && untouchedMs > deadAfterMs);
+}
+
+/**
+ * Replaces an abandoned lock. Of several processes that found it, the one that creates the claim on that very lock may;
+ * the claim is looked at again after it was made, because its maker may have been the last to notice.
+ * @returns whether the lock is ours now
+ */
+async function takeOver(path: string, found: FoundLock, owner: LockOwner): Promise<boolean> {
+  const claim = `${path}.${found.owner?.token ?? 'unreadable'}.claim`;
+  if (!(await create(claim, owner))) {
+    const status = await lstat(claim).catch(() => undefined); // its maker may have finished
+    if (status && Date.now() - status.mtimeMs > heartbeatMs) await rm(claim, {force: true}); // its maker died
+    return false;
+  }
+  const current = await readLock(path);
+  if (current?.owner?.token !== found.owner?.token) {
+    await rm(claim, {force: true});
+    return false;
+  }
+  await rename(claim, path);
+  return true;
+}
+
+function describeHolder({owner, touchedAt}: FoundLock, now: Date): string {
+  if (!owner) return `a run that began ${formatAge(touchedAt, now)}`;
+  return `"${owner.command}" (${describeProcess(owner)}), begun ${formatAge(new Date(owner.startedAt), now)}`;
+}

@@ -1,0 +1,99 @@
+/** Reads the audit log: the current file and those put aside, line by line. */
+import {type FileHandle, lstat, readdir} from 'node:fs/promises';
+import {join} from 'node:path';
+import {openOwnFile, whyForeign} from '../base/own-file.js';
+import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
+import {type RunRecord, runRecordSchema} from './run-record.js';
+
+export interface History {
+  /** By start, newest last. */
+  readonly runs: readonly RunRecord[];
+  /** Lines that are no record: torn by a kill or a full disk, or edited. */
+  readonly unreadableLines: number;
+  /** Files with a name of the log that this program left alone, with the reason: "/x/history.jsonl is a pipe". */
+  readonly foreign: readonly string[];
+}
+
+const historyFile = /^history(-.+)?\.jsonl$/;
+
+/**
+ * The runs recorded in `folder` that `wanted` picks; a folder without a log has none.
+ * Only the picked runs are held in memory.
+ * @throws READ_FAILED
+ */
+export async function readHistory(
+  folder: string,
+  wanted: (run: RunRecord) => boolean = () => true,
+): Promise<History> {
+  const attempts = 5;
+  for (let attempt = 1; ; attempt += 1) {
+    const {files: before, foreign} = await describeFiles(folder);
+    const runs = new Map<string, RunRecord>();
+    let unreadableLines = 0;
+    for (const {name} of before) {
+      for await (const line of linesOf(join(folder, name))) {
+        if (line === '') continue; // left by two runs that both ended a torn line
+        const run = parseLine(line);
+        if (!run) unreadableLines += 1;
+        else if (wanted(run)) runs.set(run.runId, run);
+      }
+    }
+    // A file put aside meanwhile may have been read twice or not at all; then everything is read again.
+    const isSteady = JSON.stringify(before) === JSON.stringify((await describeFiles(folder)).files);
+    if (!isSteady && attempt < attempts) continue;
+    const byStart = [...runs.values()].sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1));
+    return {runs: byStart, unreadableLines, foreign};
+  }
+}
+
+/** Names and inode numbers of the log's files; a rotation changes them, an append does not. */
+async function describeFiles(
+  folder: string,
+): Promise<{files: {name: string; inode: number}[]; foreign: string[]}> {
+  const files: {name: string; inode: number}[] = [];
+  const foreign: string[] = [];
+  try {
+    for (const name of (await readdir(folder)).filter((each) => historyFile.test(each)).sort()) {
+      const path = join(folder, name);
+      const reason = await whyForeign(path, 'file');
+      if (reason === undefined) files.push({name, inode: (await lstat(path)).ino});
+      else foreign.push(`${path} ${reason}`);
+    }
+    return {files, foreign};
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return {files, foreign};
+    throw new AppError('READ_FAILED', `The audit log in ${folder} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
+}
+
+async function* linesOf(path: string): AsyncGenerator<string> {
+  let file: FileHandle;
+  try {
+    file = await openOwnFile(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return; // put aside meanwhile; the caller reads again
+    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+  }
+  try {
+    // Not readLines, which from Node 24 on also ends a line at U+2028, as it may stand in JSON.
+    let rest = '';
+    for await (const chunk of file.createReadStream({encoding: 'utf8'})) {
+      const lines = (rest + (chunk as string)).split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+    if (rest !== '') yield rest;
+  } finally {
+    await file.close();
+  }
+}
+
+function parseLine(line: string): RunRecord | undefined {
+  try {
+    return runRecordSchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined; // no JSON: counted by the caller
+  }
+}

@@ -1,0 +1,31 @@
+/** Records in the audit log which database was set aside, so that `status` and `list` can name it without a connection. */
+import type {Session} from '../postgres/client.js';
+import type {Connection} from '../postgres/connect/connection.js';
+import {type ListedDatabase, listDatabases} from '../postgres/databases/database-mark.js';
+import type {RunContext} from './run-context.js';
+
+/** Call once the swap is done; it never fails for that. @param target the connection to the database whose name was taken over */
+export async function recordSetAside(
+  context: RunContext,
+  session: Session,
+  target: Connection,
+  name: string,
+): Promise<void> {
+  // The swap has happened: a server that does not answer now only leaves the record out.
+  const databases = await listDatabases(session).catch((): ListedDatabase[] => []);
+  const found = databases.find((database) => database.name === name);
+  if (!found?.mark) return;
+  const {database, host, port} = target;
+  const {owner, sizeBytes: size} = found;
+  context.record({setAside: [{event: 'made', name, database, host, port, at: found.mark.at, owner, size}]});
+}
+
+/** Call once it was dropped or brought back. */
+export function recordGone(
+  context: RunContext,
+  {database, host, port}: Connection,
+  {id, setAsideAt}: {readonly id: string; readonly setAsideAt: string},
+): void {
+  const at = new Date(setAsideAt).toISOString();
+  context.record({setAside: [{event: 'gone', name: id, database, host, port, at, owner: null, size: null}]});
+}

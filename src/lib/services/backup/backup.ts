@@ -1,0 +1,82 @@
+/** `backup` with copies: the finished backup goes to every place that was named. */
+import {basename, dirname} from 'node:path';
+import {metadataSuffix} from '../../catalog/backup-name.js';
+import {AppError} from '../../base/errors.js';
+import {isRemote} from '../../base/place-name.js';
+import type {RunContext} from '../../run/run-context.js';
+import {backupDatabase} from './local-backup.js';
+import type {BackupRequest} from './options.js';
+import {type CopiedBackup, copyBackups} from '../copy/copy-backups.js';
+import type {BackupResult} from './result.js';
+import {type EncryptionFlags, encryptionOf} from '../../encryption/settings.js';
+import {requirePlaces} from '../../storage/open-place.js';
+import {toEachPlace} from '../copy/each-location.js';
+
+export interface CopyFlags extends Omit<EncryptionFlags, 'isLocal'> {
+  /** Places; those of the config file by default. */
+  readonly to?: readonly string[] | undefined;
+  /** False streams to the first place and copies from there to the others. */
+  readonly isLocal?: boolean | undefined;
+  /** False leaves the backup in the backups folder plain and encrypts the copies alone. */
+  readonly isLocalEncrypted?: boolean | undefined;
+}
+
+export interface CopiedBackupResult extends BackupResult {
+  readonly copies: readonly CopiedBackup[];
+}
+
+/**
+ * Every place is tried, also after one that failed.
+ * @throws what `backupDatabase` and `copyBackups` throw; when a copy fails the backup itself is whole, and the message says so
+ */
+export async function backupToPlaces(
+  context: RunContext,
+  request: BackupRequest,
+  flags: CopyFlags,
+): Promise<CopiedBackupResult> {
+  const to = flags.to ?? context.settings.config.storage?.places ?? [];
+  // A wrong place or key is known before the dump is made, not after it.
+  await requirePlaces(context.settings, to);
+  const encryption = await encryptionOf(context, {...flags, isLocal: flags.isLocalEncrypted});
+  refusePlainOnly(flags, to);
+  const plainPlaces = encryption.to ? [] : to.filter(isRemote);
+  const copy = (from: string, backupFile: string, place: string): Promise<readonly CopiedBackup[]> =>
+    copyBackups(context, {from, to: [place], backupFiles: [backupFile], encryption}).then(
+      ({copies}) => copies,
+    );
+  if (flags.isLocal === false) {
+    const [first, ...others] = to;
+    if (first === undefined)
+      throw new AppError('USAGE', '--no-local needs a bucket in --to (s3://bucket/prefix).');
+    const {streamBackup} = await import('./stream-backup.js');
+    const streamed = await streamBackup(context, {...request, plainPlaces}, first, encryption);
+    const {metadataPath} = streamed;
+    if (metadataPath === null) return {...streamed, copies: []};
+    const copies = await toEachPlace(
+      others,
+      `The backup ${streamed.id ?? ''} is whole in ${first}.`,
+      (place) => copy(first, basename(metadataPath), place),
+    );
+    return {...streamed, copies};
+  }
+  const result = await backupDatabase(context, {...request, encryption, plainPlaces});
+  const {metadataPath} = result;
+  if (metadataPath === null) return {...result, copies: []};
+  const folder = dirname(metadataPath);
+  const copies = await toEachPlace(
+    to,
+    `The backup ${result.id ?? ''} itself is whole in ${folder}.`,
+    (place) => copy(folder, basename(metadataPath, metadataSuffix), place),
+  );
+  return {...result, copies};
+}
+
+/** @throws USAGE when encryption was asked for and nothing would be encrypted */
+function refusePlainOnly(flags: CopyFlags, to: readonly string[]): void {
+  if (to.length > 0 || flags.isLocalEncrypted !== false) return;
+  if (flags.recipients === undefined && flags.passphraseFile === undefined) return;
+  const name = flags.recipients === undefined ? '--passphrase-file' : '--encrypt-to';
+  throw new AppError('USAGE', `${name} contradicts --no-encrypt-local: no place for a copy was named.`, {
+    hint: 'Add --to s3://bucket/prefix, or leave out --no-encrypt-local.',
+  });
+}

@@ -1,0 +1,48 @@
+/** The cluster's roles, which pg_dump does not carry, as a file beside the dump. */
+import {createWriteStream} from 'node:fs';
+import {basename} from 'node:path';
+import {pipeline} from 'node:stream/promises';
+import type {BackupRecord} from '../../catalog/backup-record.js';
+import {digestFile} from '../../base/checksum.js';
+import type {DumpPlace} from '../../catalog/dump-place.js';
+import {createPrivateFile} from '../../base/safe-file.js';
+import {type Connection, libpqEnvironment} from '../../postgres/connect/connection.js';
+import {findTool} from '../../postgres/tools/find-tools.js';
+import {runTool} from '../../postgres/tools/run-tool.js';
+import type {RunContext} from '../../run/run-context.js';
+
+/**
+ * Writes the roles' partial file with pg_dumpall --roles-only --no-role-passwords, which needs no superuser (manual, pg_dumpall).
+ * Roles have no snapshot: the file may be a moment younger than the dump.
+ */
+export async function writeRoles(
+  context: RunContext,
+  connection: Connection,
+  serverMajor: number,
+  place: DumpPlace,
+): Promise<NonNullable<BackupRecord['roles']>> {
+  const tool = await findTool('pg_dumpall', context.settings, serverMajor);
+  const file = await createPrivateFile(place.rolesPartialPath);
+  const environment = libpqEnvironment(connection);
+  await runTool({
+    tool: 'pg_dumpall',
+    path: tool.path,
+    args: [
+      '--roles-only',
+      '--no-role-passwords',
+      '--no-password',
+      `--database=${quoteConninfo(connection.database)}`,
+    ],
+    environment,
+    failureCode: 'PG_DUMP_FAILED',
+    signal: context.signal,
+    readStdout: async (stdout) => pipeline(stdout, createWriteStream('', {fd: file, flush: true})),
+  });
+  const digest = await digestFile(place.rolesPartialPath);
+  return {path: basename(place.rolesPath), sha256: digest.sha256, size: digest.sizeBytes};
+}
+
+/** A conninfo string that names the database literally (manual, 34.1.1.1). */
+function quoteConninfo(database: string): string {
+  return `dbname='${database.replace(/['\\]/g, '\\$&')}'`;
+}

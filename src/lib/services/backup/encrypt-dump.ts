@@ -1,0 +1,89 @@
+/** Encrypts a dump in the making, before it gets its name. */
+import {createReadStream} from 'node:fs';
+import {rename, rm} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
+import {partialSuffix} from '../../base/file-names.js';
+import type {BackupRecord} from '../../catalog/backup-record.js';
+import type {DumpPlace} from '../../catalog/dump-place.js';
+import {explainFileError, syncFolder} from '../../base/safe-file.js';
+import {AppError} from '../../base/errors.js';
+import type {Step} from '../../progress/progress.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {EncryptTo} from '../../encryption/age-keys.js';
+import {localPlace} from '../../storage/local-place.js';
+import {writeChecked} from '../../storage/checked-files.js';
+import {filesOf, storedRecord} from '../../storage/stored-record.js';
+import type {Encryption} from '../../encryption/settings.js';
+import {requireOpening} from '../../storage/try-keys.js';
+
+/**
+ * The dump's files are encrypted beside it, read back, and take its place; the plain ones are removed.
+ * @param record of the plain dump
+ * @returns the dump's place and record as encrypted files have them
+ * @throws CHECKSUM_MISMATCH when the dump changed since it was verified, KEY_NEEDED, DISK_FULL, INTERRUPTED; the plain dump may be gone then
+ */
+export async function sealDump(
+  context: RunContext,
+  dump: {readonly place: DumpPlace; readonly record: BackupRecord},
+  encryption: Encryption & {readonly to: EncryptTo},
+  step: Step,
+): Promise<{place: DumpPlace; record: BackupRecord}> {
+  const {place, record} = dump;
+  const folder = localPlace(dirname(place.finalPath));
+  const staging = folder.stagingFolder(place.id);
+  const written = new Map<string, {sha256: string; sizeBytes: number}>();
+  try {
+    let sealedBytes = 0;
+    for (const {name, sha256} of filesOf(record)) {
+      const before = sealedBytes;
+      const {plain, stored} = await writeChecked(context, {
+        to: folder,
+        key: staging + name,
+        source: createReadStream(partialPathOf(place, name), {highWaterMark: 1 << 20}),
+        seal: encryption.to,
+        expectedBytes: record.size,
+        onBytes: (bytes) => step.advance(before + bytes, record.size, 'bytes'),
+      });
+      if (plain.sha256 !== sha256)
+        throw new AppError('CHECKSUM_MISMATCH', `${name} changed after it was verified.`);
+      written.set(name, stored);
+      sealedBytes += stored.sizeBytes;
+    }
+    const sealed = storedRecord({record, seal: encryption.to}, written);
+    await requireOpening(localPlace(join(folder.url, staging)), sealed, encryption.keys);
+    return {place: await takePlace(place, sealed, join(folder.url, staging)), record: sealed};
+  } finally {
+    await rm(join(folder.url, staging), {recursive: true, force: true});
+  }
+}
+
+/** @param name as `filesOf` gives it: "x.dump", "x.dir/toc.dat", "x.roles.sql" */
+function partialPathOf(place: DumpPlace, name: string): string {
+  if (place.isFolder && dirname(name) !== '.') return join(place.partialPath, basename(name));
+  return name === place.finalName ? place.partialPath : place.rolesPartialPath;
+}
+
+/** Puts the encrypted files where the plain ones were, still under names that end in ".partial". */
+async function takePlace(place: DumpPlace, sealed: BackupRecord, staging: string): Promise<DumpPlace> {
+  const folder = dirname(place.finalPath);
+  const finalPath = join(folder, sealed.backupPath);
+  const rolesPath = sealed.roles ? join(folder, sealed.roles.path) : place.rolesPath;
+  const taken: DumpPlace = {
+    ...place,
+    finalName: sealed.backupPath,
+    finalPath,
+    partialPath: finalPath + partialSuffix,
+    rolesPath,
+    rolesPartialPath: rolesPath + partialSuffix,
+  };
+  try {
+    await rm(place.partialPath, {recursive: true});
+    await rm(place.rolesPartialPath, {force: true});
+    await rename(join(staging, sealed.backupPath), taken.partialPath);
+    if (sealed.roles) await rename(join(staging, sealed.roles.path), taken.rolesPartialPath);
+    await syncFolder(folder);
+  } catch (error) {
+    throw explainFileError(error, taken.finalPath);
+  }
+  return taken;
+}

@@ -1,0 +1,318 @@
+/** The story of `backup`: look, dump, sync, checksum, verify, name, record, prune. */
+import {join} from 'node:path';
+import type {DumpedTable} from '../../fingerprint/table-contents.js';
+import {propertiesLine} from '../../dump/held-properties.js';
+import {elapsedMs} from '../../base/clock.js';
+import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
+import {readBackup, readCatalogue} from '../../catalog/catalogue.js';
+import {digestFile, filesOfFolder, sizeOf} from '../../base/checksum.js';
+import {
+  discardDump,
+  type DumpPlace,
+  emptyDump,
+  publishDump,
+  requireFreeName,
+  reserveDumpPlace,
+  syncDump,
+  unnamedMetadata,
+} from '../../catalog/dump-place.js';
+import {withFolderLock} from '../../run/lock.js';
+import {type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
+import {renameSafely} from '../../base/safe-file.js';
+import {AppError, withState} from '../../base/errors.js';
+import {countOf, formatBytes} from '../../base/format.js';
+import {type DumpSelection, selectForDump} from '../../postgres/inspect/dump-selection.js';
+import type {Session} from '../../postgres/client.js';
+import {inspectDatabaseProperties} from '../../postgres/databases/database-properties.js';
+import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
+import {withLockWatch} from '../../postgres/databases/lock-watch.js';
+import {inspectToolEnvironment} from '../../postgres/tools/tool-environment.js';
+import {readWithoutLocks, withSnapshot} from '../../postgres/snapshot.js';
+import type {RunContext} from '../../run/run-context.js';
+import {openJournal} from '../../run/journal.js';
+import type {BackupRequest} from './options.js';
+import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './result.js';
+import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
+import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
+import {findShrink} from './shrink-check.js';
+import {proveDump, requireStreamedRows} from './verify-dump.js';
+import {pruneAfterBackup} from '../prune/prune-backups.js';
+import {sealDump} from './encrypt-dump.js';
+import {trackDump} from './dump-progress.js';
+import {writeDump} from './run-dump.js';
+import {writeRoles} from './dump-roles.js';
+import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
+
+/**
+ * Makes a backup of the database that the settings name.
+ * Whatever goes wrong, nothing is left that looks like a backup, and no older backup is touched.
+ * @throws the codes of connection, tools and disk; PATTERN_MATCHES_NOTHING, ROW_SECURITY, PG_DUMP_FAILED, VERIFY_FAILED, LOCKED
+ */
+export async function backupDatabase(context: RunContext, request: BackupRequest): Promise<BackupResult> {
+  const startedMs = context.clock.now().getTime();
+  context.progress.plan(stepTitles(request));
+  const plan = await context.progress.step('Look at the database', async (step) => {
+    const made = await planBackup(context, request);
+    const {database, sizeBytes} = made.identity;
+    step.note(`${database}, ${formatBytes(sizeBytes)}, ${countOf(made.selection.tables.length, 'table')}`);
+    return made;
+  });
+  recordDatabase(context, plan);
+  for (const warning of plan.warnings) context.warn(warning);
+  if (request.dryRun === true) return describePlan(plan);
+  return withFolderLock(context, plan.folder, () => makeBackup(context, request, plan, startedMs), {
+    command: 'backup',
+    waitMs: request.waitMs,
+  });
+}
+
+function stepTitles(request: BackupRequest): string[] {
+  if (request.dryRun === true) return ['Look at the database'];
+  return ['Look at the database', 'Dump', 'Checksum', ...(request.verify === false ? [] : ['Verify'])];
+}
+
+async function makeBackup(
+  context: RunContext,
+  request: BackupRequest,
+  planned: BackupPlan,
+  startedMs: number,
+): Promise<BackupResult> {
+  let plan = planned;
+  const {format, isCompressed} = plan.options;
+  const journal = openJournal(context, 'backup');
+  const createdAt = context.clock.now();
+  const name = databaseInNames(plan.identity.database, plan.connection);
+  let place = await reserveDumpPlace(plan.folder, name, createdAt, format, isCompressed);
+  let record: BackupRecord;
+  let discarded: (() => Promise<void>) | undefined;
+  let named: (() => Promise<void>) | undefined;
+  let isPublished = false;
+  try {
+    discarded = await journal.begin({kind: 'partial', path: place.partialPath});
+    await context.reach('backup.reserved');
+    const {selection, inventory, streamed} = await dump(context, planned, place);
+    plan = {...planned, selection};
+    const digest = await context.progress.step('Checksum', () => digestDump(context, place));
+    await context.reach('backup.digested');
+    const proof = await verify(context, plan, place, streamed);
+    await context.reach('backup.verified');
+    const roles =
+      request.withRoles === true
+        ? await writeRoles(context, plan.connection, plan.identity.major, place)
+        : null;
+    const parts = {context, plan, place, createdAt, startedMs, ...digest, proof, inventory, roles, request};
+    const earlier = async () => (await readCatalogue(plan.folder)).backups;
+    const shrink = await findShrink(context, request, {
+      record: toRecord({...parts, shrink: []}),
+      earlier,
+      volatile: volatileTables(selection),
+    });
+    record = toRecord({...parts, shrink});
+    ({place, record} = await seal(context, plan, {place, record}));
+    record = {...record, duration: elapsedMs(context.clock, startedMs)};
+    await context.reach('backup.sealed');
+    named = await journal.begin({
+      kind: 'dump-without-metadata',
+      path: place.finalPath,
+      metadataPath: place.metadataPath,
+    });
+    await requireFreeName(place);
+    isPublished = true;
+    await publishDump(place, formatBackupRecord(record), roles !== null);
+    await context.reach('backup.published');
+    await renameSafely(unnamedMetadata(place), place.metadataPath);
+    await context.reach('backup.recorded');
+    await named();
+    await discarded();
+  } catch (error) {
+    const remains = await discardDump(place, isPublished);
+    if (remains !== 'stays') {
+      await named?.();
+      await discarded?.();
+    }
+    throw withStateAfter(error, remains, place);
+  } finally {
+    await journal.close();
+  }
+  recordBackup(context, record);
+  const pruned = await prune(context, request, plan, place).catch((error: unknown) => {
+    throw withStateAfter(error, 'stands', place);
+  });
+  await context.reach('backup.pruned');
+  return toResult(context.settings, record, place, plan.warnings, pruned);
+}
+
+/** Encrypts the dump where backups in the backups folder are to be. */
+async function seal(
+  context: RunContext,
+  {encryption: {to, ...encryption}}: BackupPlan,
+  dump: {readonly place: DumpPlace; readonly record: BackupRecord},
+): Promise<{place: DumpPlace; record: BackupRecord}> {
+  if (!to || !encryption.isLocal) return dump;
+  return context.progress.step('Encrypt', (step) => sealDump(context, dump, {to, ...encryption}, step));
+}
+
+function withStateAfter(
+  error: unknown,
+  remains: Awaited<ReturnType<typeof discardDump>>,
+  place: DumpPlace,
+): unknown {
+  if (!(error instanceof AppError)) return error;
+  const rest = 'What had been written of it is still there; clear it up with: destino-db recover';
+  const states = {
+    stands: `The backup ${place.id} was written before that.`,
+    removed: 'No backup was made.',
+    stays: `No backup was made. ${rest}`,
+  };
+  return withState(error, states[remains]);
+}
+
+/** Runs pg_dump within one snapshot and reads the inventory in the same one. */
+async function dump(
+  context: RunContext,
+  plan: BackupPlan,
+  place: DumpPlace,
+): Promise<{
+  selection: DumpSelection;
+  inventory: BackupRecord['inventory'];
+  streamed: readonly DumpedTable[] | undefined;
+}> {
+  return context.progress.step('Dump', (step) =>
+    dumpAgainOnce(context, async (isSecond) => {
+      if (isSecond) await emptyDump(place);
+      return withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
+        const {selection, inventory, tail, environment} = await readWithoutLocks(session, async () => ({
+          // Tables that came or went since the plan was made are in the dump, or not.
+          selection: await selectForDump(session, plan.options),
+          inventory: await inspectInventory(session),
+          tail: await tailOf(session, plan.options),
+          environment: await inspectToolEnvironment(session),
+        }));
+        const tracker = trackDump(step, {
+          tables: selection.tables,
+          outputPath: place.partialPath,
+          expectedBytes: plan.estimateBytes,
+          isMeasured: plan.isEstimateMeasured,
+        });
+        const options = dumpOptions({...plan, selection}, snapshot);
+        let streamed: readonly DumpedTable[] | undefined;
+        try {
+          streamed = await besideSnapshot(session, plan, () =>
+            withLockWatch(dumpWatch(context, plan), (signal) =>
+              writeDump(
+                {...context, signal},
+                {
+                  tool: plan.tool,
+                  connection: plan.connection,
+                  options: isSecond ? {...options, jobs: 1} : options,
+                  recompressLevel: plan.options.recompressLevel,
+                  fingerprints: plan.options.hasFingerprints,
+                  tail,
+                  output: place.partialPath,
+                  onTable: tracker.onTable,
+                  environment,
+                },
+              ),
+            ),
+          );
+        } finally {
+          tracker.stop();
+        }
+        await context.reach('backup.dumped');
+        await syncDump(place);
+        await context.reach('backup.synced');
+        return {selection, inventory: {...inventory, ...plannedInventory(selection)}, streamed};
+      });
+    }),
+  );
+}
+
+/** pg_dump writes the database's own settings and comment into archives alone. */
+export async function tailOf(
+  session: Session,
+  {format, isCompressed}: BackupPlan['options'],
+): Promise<Buffer | undefined> {
+  if (format !== 'sql') return undefined;
+  return propertiesLine(await inspectDatabaseProperties(session), isCompressed);
+}
+
+async function digestDump(
+  context: RunContext,
+  place: DumpPlace,
+): Promise<Pick<BackupRecord, 'sha256' | 'size'>> {
+  const {signal} = context;
+  if (!place.isFolder) {
+    const digest = await digestFile(place.partialPath, {signal});
+    return {sha256: digest.sha256, size: digest.sizeBytes};
+  }
+  const digests: Record<string, string> = {};
+  for (const name of await filesOfFolder(place.partialPath)) {
+    digests[name] = (await digestFile(join(place.partialPath, name), {signal})).sha256;
+  }
+  return {sha256: digests, size: await sizeOf(place.partialPath)};
+}
+
+/** @param streamed the tables as pg_dump wrote them, where they passed through this program */
+async function verify(
+  context: RunContext,
+  plan: BackupPlan,
+  place: DumpPlace,
+  streamed: readonly DumpedTable[] | undefined,
+): Promise<Proof | undefined> {
+  const {format, isCompressed, isVerified} = plan.options;
+  if (!isVerified) return undefined;
+  return context.progress.step('Verify', async (step) => {
+    const dump = {path: place.partialPath, format, compressed: isCompressed};
+    const proof = await proveDump(context, plan, dump, (bytes) => step.advance(bytes));
+    if (streamed) requireStreamedRows(streamed, proof.contents);
+    return proof;
+  });
+}
+
+async function prune(context: RunContext, request: BackupRequest, plan: BackupPlan, place: DumpPlace) {
+  const policy: RetentionPolicy = {
+    ...context.settings.config.retention,
+    ...(request.retentionDays === undefined ? {} : {keepDays: request.retentionDays}),
+  };
+  if (request.isPruning === false || ruleNames(policy).length === 0) return [];
+  const removed = await pruneAfterBackup(context, await readBackup(place.metadataPath), plan.folder, policy);
+  return removed.map(({id, reason}) => ({id, reason}));
+}
+
+function recordDatabase(context: RunContext, {identity, connection}: BackupPlan): void {
+  const project = supabaseProject(connection);
+  context.record({
+    database: {
+      name: identity.database,
+      systemIdentifier: identity.systemIdentifier,
+      host: connection.host,
+      port: connection.port,
+      ...(project === undefined ? {} : {project}),
+    },
+    databaseSize: identity.sizeBytes,
+  });
+}
+
+function recordBackup(context: RunContext, record: BackupRecord): void {
+  const {verification} = record;
+  context.record({
+    backupId: record.id,
+    format: record.format,
+    schemaOnly: record.config.schemaOnly,
+    size: record.size,
+    rows: rowsOf(record),
+    verifications:
+      verification === null
+        ? []
+        : [
+            {
+              backupId: record.id,
+              level: verification.level,
+              ok: verification.ok,
+              outcome: 'passed',
+              duration: verification.duration,
+              restoreDuration: null,
+            },
+          ],
+  });
+}

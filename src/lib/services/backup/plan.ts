@@ -1,0 +1,232 @@
+/** What a backup will be: looked up before anything is written. */
+import {join, resolve} from 'node:path';
+import {type Backup, readCatalogue} from '../../catalog/catalogue.js';
+import type {BackupRecord} from '../../catalog/backup-record.js';
+import {passwordTables, plainPasswordsWarning} from '../../catalog/outside-database.js';
+import {estimateDumpSize, requireSpace} from '../../base/disk-space.js';
+import {type Session, withSession} from '../../postgres/client.js';
+import {type Connection, refuseTransactionPooler, withDatabase} from '../../postgres/connect/connection.js';
+import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
+import {type DumpSelection, selectForDump, unloggedOnStandby} from '../../postgres/inspect/dump-selection.js';
+import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../../postgres/tools/compress-methods.js';
+import {findTool, type Tool} from '../../postgres/tools/find-tools.js';
+import {type DatabaseIdentity, inspectIdentity} from '../../postgres/inspect/inspect-database.js';
+import type {Ownership, Party} from '../../postgres/inspect/platform-objects.js';
+import type {DumpOptions} from '../../postgres/tools/pg-dump.js';
+import {countOf} from '../../base/format.js';
+import type {RunContext} from '../../run/run-context.js';
+import {type BackupOptions, type BackupRequest, fitBackupOptions, resolveBackupOptions} from './options.js';
+import {type Encryption, encryptionOf, requireEncryption} from '../../encryption/settings.js';
+
+/** What was found out before anything is written. */
+export interface BackupPlan {
+  readonly connection: Connection;
+  readonly options: BackupOptions;
+  readonly folder: string;
+  readonly identity: DatabaseIdentity;
+  readonly selection: DumpSelection;
+  readonly tool: Tool;
+  readonly estimateBytes: number;
+  readonly isEstimateMeasured: boolean;
+  readonly previous: Backup | undefined;
+  readonly encryption: Encryption;
+  readonly warnings: string[];
+}
+
+/**
+ * Asks the server and the disk.
+ * @throws the codes of connection, tools and disk; PATTERN_MATCHES_NOTHING, ROW_SECURITY, PERMISSION_DENIED
+ */
+export async function planBackup(context: RunContext, request: BackupRequest): Promise<BackupPlan> {
+  const {settings, signal} = context;
+  const named = resolveConnection(settings);
+  const connection = withDatabase(named, request.database ?? named.database);
+  refuseTransactionPooler(connection);
+  const asked = resolveBackupOptions(request, settings.config, settings.cores);
+  const folder = resolve(settings.cwd, request.outputDir ?? join(settings.backupsDir, 'database'));
+  const encryption = request.encryption ?? (await encryptionOf(context, {isRequired: false}));
+  requireEncryption(encryption);
+  const warnings: string[] = [];
+  return withSession(
+    connection,
+    async (session) => {
+      const identity = await inspectIdentity(session);
+      const tool = await findDumpTool(settings, identity.major, asked.compressMethod, signal);
+      if (request.preset !== undefined)
+        warnings.push(
+          '--preset is obsolete and changes nothing: a backup contains everything that the role may read.',
+        );
+      const schemas = [...asked.includeSchemas, ...asked.excludeSchemas];
+      if (asked.includeTables.length > 0 && schemas.length > 0)
+        warnings.push(
+          `Where tables are named, pg_dump looks at no schemas: ${schemas.join(', ')} changed nothing (write --include-table SCHEMA.TABLE).`,
+        );
+      const selection = await selectForDump(session, asked);
+      if (selection.unreadable.length > 0)
+        warnings.push(describeUnreadable(selection.unreadable.map(({table}) => table)));
+      const hashes = passwordTables({
+        inventory: plannedInventory(selection),
+        tables: selection.tables.map((table) => ({...table, rows: null, fingerprint: null})),
+      });
+      if (hashes.length > 0 && (request.plainPlaces ?? []).length > 0 && !asked.schemaOnly)
+        warnings.push(plainPasswordsWarning(hashes, request.plainPlaces ?? []));
+      const options = fitBackupOptions(asked, request, settings.config, {
+        hasZstd: await usesZstd(asked, tool, identity.major, signal),
+        toolMajor: tool.major,
+        tables: selection.tables,
+      });
+      // Found missing only when the dump is to be read, it would cost a whole dump.
+      if (options.isVerified && options.format !== 'sql') await findTool('pg_restore', settings, tool.major);
+      // The tools that belong to a newer server can all read it, and a warning with every run is soon read no more.
+      if (identity.major < firstMajorWithMethods && /^(?:lz4|zstd)/.test(options.compression ?? ''))
+        warnings.push(
+          `Compressed with ${options.compression}: only a pg_restore ${firstMajorWithMethods} or newer that was built with it reads this (--compress-method gzip is read by all).`,
+        );
+      if (identity.isStandby) warnings.push(...(await describeStandby(session, selection.leftOut)));
+      const previous = await lastOfKind(folder, identity, options);
+      const estimate = estimateDumpSize(
+        identity.sizeBytes,
+        options.isCompressed,
+        previous?.record
+          ? {sizeBytes: previous.sizeBytes, databaseBytes: previous.record.source.sizeBytes}
+          : undefined,
+      );
+      if (!options.schemaOnly && request.isStreamed !== true) {
+        // The plain dump lies beside the encrypted one until that is read back.
+        const copies = encryption.to && encryption.isLocal ? 2 : 1;
+        await requireSpace(folder, {...estimate, bytes: estimate.bytes * copies});
+      }
+      return {
+        connection,
+        options,
+        folder,
+        identity,
+        selection,
+        tool,
+        estimateBytes: estimate.bytes,
+        isEstimateMeasured: estimate.basis === 'measured',
+        previous,
+        encryption,
+        warnings,
+      };
+    },
+    {signal},
+  );
+}
+
+/** What a backup from a standby is of, and lacks. */
+async function describeStandby(
+  session: Session,
+  leftOut: readonly {readonly table: string; readonly reason: string}[],
+): Promise<string[]> {
+  const [row] = await session.query(
+    `SELECT to_char(pg_catalog.pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS as_of`,
+  );
+  const asOf = row?.['as_of'] ?? null;
+  const unlogged = leftOut.filter(({reason}) => reason === unloggedOnStandby).map(({table}) => table);
+  return [
+    `The server is a standby${asOf === null ? '' : `, as of ${asOf}`}: replication may cancel the dump; hot_standby_feedback = on on the standby, or a greater max_standby_streaming_delay, keeps it from that.`,
+    ...(unlogged.length > 0
+      ? [
+          `${countOf(unlogged.length, 'unlogged table')} ${unlogged.length === 1 ? 'has' : 'have'} no rows on a standby, so the backup has the definition alone: ${unlogged.join(', ')}.`,
+        ]
+      : []),
+  ];
+}
+
+const namedTables = 10;
+
+function describeUnreadable(names: readonly string[]): string {
+  const shown = names.slice(0, namedTables).join(', ');
+  const rest = names.length > namedTables ? ` and ${names.length - namedTables} more` : '';
+  return `This role may not read ${countOf(names.length, 'table or sequence', 'tables or sequences')} of the service that runs the server; the backup does not contain ${shown}${rest}.`;
+}
+
+/** An older server's dump is likely to be read by the tools of its own version, which know gzip alone. */
+async function usesZstd(
+  options: BackupOptions,
+  tool: Tool,
+  serverMajor: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const {format, compressMethod, compression, schemaOnly} = options;
+  const isOpen = format !== 'sql' && compressMethod === undefined && compression === undefined && !schemaOnly;
+  return isOpen && serverMajor >= firstMajorWithMethods && (await supportsMethod(tool, 'zstd', signal));
+}
+
+/** The newest backup of the same database in the same form, whose size tells about the next one's. */
+async function lastOfKind(
+  folder: string,
+  identity: DatabaseIdentity,
+  options: BackupOptions,
+): Promise<Backup | undefined> {
+  const {backups} = await readCatalogue(folder);
+  return backups.find(
+    ({record, database, format, compressed}) =>
+      record !== null &&
+      database === identity.database &&
+      record.source.systemIdentifier === identity.systemIdentifier &&
+      format === options.format &&
+      compressed === options.isCompressed &&
+      record.config.schemaOnly === options.schemaOnly,
+  );
+}
+
+/** What the metadata says about what the file lacks and about whose things it contains. */
+export function plannedInventory(selection: DumpSelection): BackupRecord['inventory'] {
+  const {ownership} = selection;
+  const names = (items: readonly {readonly party: Party; readonly name: string}[]): string[] =>
+    items.flatMap(({party, name}) => (party === 'platform' ? [name] : [])).sort();
+  return {
+    leftOut: [...selection.leftOut],
+    unreadable: [...selection.unreadable],
+    platform: {
+      // PostgreSQL itself brings those whose names begin with pg_.
+      roles: names(ownership.roles).filter((name) => !name.startsWith('pg_')),
+      schemas: names(ownership.schemas),
+      tables: names(tablesOf(ownership)),
+      extensions: names(ownership.extensions),
+      eventTriggers: names(ownership.eventTriggers),
+      publications: names(ownership.publications),
+    },
+  };
+}
+
+/** The platform's tables whose rows nothing of the user's refers to: sessions, tokens and messages come and go. */
+export function volatileTables({ownership}: DumpSelection): Set<string> {
+  const schemas = new Map(ownership.schemas.map(({name, party}) => [name, party]));
+  return new Set(
+    tablesOf(ownership).flatMap(({name, party, referencedFrom}) =>
+      party === 'platform' && !referencedFrom.some((schema) => schemas.get(schema) === 'user') ? [name] : [],
+    ),
+  );
+}
+
+/** With names in full. */
+function tablesOf({relations}: Ownership) {
+  return relations.flatMap((relation) =>
+    relation.kind === 'r' || relation.kind === 'p'
+      ? [{...relation, name: `${relation.schema}.${relation.name}`}]
+      : [],
+  );
+}
+
+/** The plan in pg_dump's terms. */
+export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): DumpOptions {
+  const {options} = plan;
+  return {
+    format: options.format,
+    compress: options.compression,
+    schemaOnly: options.schemaOnly,
+    dataOnly: options.dataOnly,
+    includeTables: options.includeTables,
+    excludeTables: [...options.excludeTables, ...plan.selection.excluded.relations],
+    excludeTableData: plan.selection.excluded.rows,
+    includeSchemas: options.includeSchemas,
+    excludeSchemas: options.excludeSchemas,
+    jobs: options.parallelJobs,
+    lockWaitMs: options.lockWaitMs,
+    encoding: plan.identity.locale.encoding,
+    snapshot,
+  };
+}

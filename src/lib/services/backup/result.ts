@@ -1,0 +1,213 @@
+/** A finished backup as its metadata and as the result of the run. */
+import {join} from 'node:path';
+import type {DumpContents} from '../../fingerprint/table-contents.js';
+import {elapsedMs} from '../../base/clock.js';
+import {
+  type BackupRecord,
+  contentOf,
+  type RecordedTable,
+  type Shrink,
+  type Verification,
+} from '../../catalog/backup-record.js';
+import type {DumpPlace} from '../../catalog/dump-place.js';
+import type {BackupContent, Outcome} from '../../run/outcome.js';
+import {outsideDatabase} from '../../catalog/outside-database.js';
+import {dumpArguments} from '../../postgres/tools/pg-dump.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {BackupRequest} from './options.js';
+import type {Settings} from '../../settings/settings.js';
+import {keyWords} from '../../encryption/settings.js';
+import {type BackupPlan, dumpOptions, plannedInventory} from './plan.js';
+import {shellCommand, shellVariables} from '../../base/shell-quote.js';
+import {supabaseProject} from '../../postgres/connect/supabase-project.js';
+
+export interface BackupResult {
+  readonly mode: 'dry-run' | 'execute';
+  readonly id: string | null;
+  readonly path: string | null;
+  readonly metadataPath: string | null;
+  readonly database: string;
+  readonly format: string;
+  /** Bytes; in a dry run the estimate. */
+  readonly size: number;
+  /** ms */
+  readonly duration: number;
+  readonly sha256: BackupRecord['sha256'] | null;
+  readonly encrypted: boolean;
+  /** Flags that open it, with a name to fill in; none where it is plain or the config file names the key. */
+  readonly keyFlags: readonly string[];
+  readonly tables: readonly {table: string; rows: number | null; fingerprint: string | null}[];
+  readonly content: BackupContent;
+  readonly verification: {level: string; ok: boolean; outcome: Outcome} | null;
+  /** Tables and sequences of the platform that this role may not read, with the reason. */
+  readonly unreadable: readonly {table: string; reason: string}[];
+  /** What the service keeps outside of the database, in words; the numbers are known once the backup was read back. */
+  readonly outside: readonly string[];
+  readonly pruned: readonly {id: string; reason: string}[];
+  /** Tables that lost suspiciously many rows; the exit status is 4 then. */
+  readonly shrink: readonly Shrink[];
+  readonly warnings: readonly string[];
+  /** The pg_dump command line, without secrets; dry run only. */
+  readonly commands: readonly string[];
+}
+
+/** That a dump was read back, and what it holds. */
+export interface Proof {
+  readonly verification: Verification;
+  readonly contents: DumpContents;
+}
+
+export interface RecordParts {
+  readonly context: RunContext;
+  readonly plan: BackupPlan;
+  readonly place: DumpPlace;
+  /** When its name was made and its data were about to be read. */
+  readonly createdAt: Date;
+  readonly startedMs: number;
+  readonly sha256: BackupRecord['sha256'];
+  readonly size: number;
+  readonly proof: Proof | undefined;
+  readonly inventory: BackupRecord['inventory'];
+  readonly roles: BackupRecord['roles'];
+  readonly shrink: readonly Shrink[];
+  readonly request: BackupRequest;
+}
+
+export function toRecord(parts: RecordParts): BackupRecord {
+  const {context, plan, place, proof} = parts;
+  const {identity, options, connection} = plan;
+  const project = supabaseProject(connection);
+  return {
+    schemaVersion: 1,
+    toolVersion: context.toolVersion,
+    id: place.id,
+    timestamp: parts.createdAt.toISOString(),
+    databaseName: identity.database,
+    format: options.format,
+    compressed: options.isCompressed,
+    size: parts.size,
+    duration: elapsedMs(context.clock, parts.startedMs),
+    postgresVersion: identity.version,
+    backupPath: place.finalName,
+    config: {
+      compression:
+        options.recompressLevel === undefined
+          ? (options.compression ?? null)
+          : `gzip:${options.recompressLevel}`,
+      schemaOnly: options.schemaOnly,
+      dataOnly: options.dataOnly,
+      includeTables: [...options.includeTables],
+      excludeTables: [...options.excludeTables],
+      includeSchemas: [...options.includeSchemas],
+      excludeSchemas: [...options.excludeSchemas],
+      parallelJobs: options.format === 'directory' ? options.parallelJobs : 1,
+    },
+    content: contentOf({config: options}),
+    clientVersion: plan.tool.version,
+    serverMajor: identity.major,
+    source: {
+      systemIdentifier: identity.systemIdentifier,
+      host: connection.host,
+      port: connection.port,
+      ...(project === undefined ? {} : {project}),
+      owner: identity.owner,
+      locale: identity.locale,
+      sizeBytes: identity.sizeBytes,
+    },
+    sha256: parts.sha256,
+    tables: recordedTables(plan, proof?.contents),
+    inventory: parts.inventory,
+    roles: parts.roles,
+    verification: proof?.verification ?? null,
+    proofs: [],
+    shrink: [...parts.shrink],
+    label: parts.request.label ?? null,
+    warnings: plan.warnings,
+  };
+}
+
+function recordedTables(plan: BackupPlan, contents: DumpContents | undefined): RecordedTable[] {
+  const tables =
+    contents?.tables ?? plan.selection.tables.map((table) => ({...table, rows: null, fingerprint: null}));
+  const sizes = new Map(
+    plan.selection.tables.map((table) => [`${table.schema}.${table.name}`, table.sizeBytes]),
+  );
+  return tables
+    .map(({schema, name, rows, fingerprint}) => {
+      return {schema, name, rows, fingerprint, sizeBytes: sizes.get(`${schema}.${name}`)};
+    })
+    .sort((a, b) => compareText(a.schema, b.schema) || compareText(a.name, b.name));
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+export function toResult(
+  settings: Settings,
+  record: BackupRecord,
+  place: DumpPlace,
+  warnings: readonly string[],
+  pruned: BackupResult['pruned'],
+): BackupResult {
+  return {
+    mode: 'execute',
+    id: record.id,
+    path: place.finalPath,
+    metadataPath: place.metadataPath,
+    database: record.databaseName,
+    format: record.format,
+    size: record.size,
+    duration: record.duration,
+    sha256: record.sha256,
+    encrypted: record.encryption !== undefined,
+    keyFlags: keyWords(settings, record),
+    tables: record.tables.map((table) => ({
+      table: `${table.schema}.${table.name}`,
+      rows: table.rows,
+      fingerprint: table.fingerprint,
+    })),
+    content: contentOf(record),
+    verification: record.verification
+      ? {level: record.verification.level, ok: record.verification.ok, outcome: 'passed'}
+      : null,
+    unreadable: record.inventory.unreadable ?? [],
+    outside: outsideDatabase(record),
+    pruned,
+    shrink: record.shrink,
+    warnings,
+    commands: [],
+  };
+}
+
+export function describePlan(plan: BackupPlan): BackupResult {
+  const {host, port, user, database} = plan.connection;
+  const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, PGDATABASE: database});
+  const dump = [plan.tool.path, ...dumpArguments(dumpOptions(plan, undefined), join(plan.folder, 'NAME'))];
+  return {
+    mode: 'dry-run',
+    id: null,
+    path: null,
+    metadataPath: null,
+    database: plan.identity.database,
+    format: plan.options.format,
+    size: plan.estimateBytes,
+    duration: 0,
+    sha256: null,
+    encrypted: plan.encryption.to !== undefined && plan.encryption.isLocal,
+    keyFlags: [],
+    tables: plan.selection.tables.map((table) => ({
+      table: `${table.schema}.${table.name}`,
+      rows: null,
+      fingerprint: null,
+    })),
+    content: contentOf({config: plan.options}),
+    unreadable: plan.selection.unreadable,
+    outside: outsideDatabase({inventory: plannedInventory(plan.selection), tables: []}),
+    verification: null,
+    pruned: [],
+    shrink: [],
+    warnings: plan.warnings,
+    commands: [`${server} ${shellCommand(dump)}`],
+  };
+}

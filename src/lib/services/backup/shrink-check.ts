@@ -1,0 +1,40 @@
+/** The alarm for a new backup that holds far fewer rows than the one before. */
+import type {BackupRecord} from '../../catalog/backup-record.js';
+import type {Backup} from '../../catalog/catalogue.js';
+import {
+  defaultShrinkLimits,
+  describeLosses,
+  findShrinkage,
+  lastComparable,
+} from '../../catalog/shrink-alarm.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {BackupRequest} from './options.js';
+
+export interface NewBackup {
+  readonly record: BackupRecord;
+  /** The backups where the new one goes, newest first. */
+  readonly earlier: () => Promise<readonly Backup[]>;
+  /** Tables whose rows come and go: schema.name. */
+  readonly volatile: ReadonlySet<string>;
+}
+
+/** The tables that lost suspiciously many rows since the last good backup, unless that was accepted; warned of and recorded. */
+export async function findShrink(
+  context: RunContext,
+  request: BackupRequest,
+  {record, earlier, volatile}: NewBackup,
+): Promise<BackupRecord['shrink']> {
+  if (request.acceptShrink === true || record.config.schemaOnly || record.verification === null) return [];
+  const before = lastComparable(await earlier(), record);
+  if (!before) return [];
+  const limits = {...defaultShrinkLimits, ...context.settings.config.shrinkAlarm};
+  const shrink = findShrinkage(before.tables, record.tables, limits).filter(
+    ({table}) => !volatile.has(table),
+  );
+  for (const loss of describeLosses({shrink, tables: record.tables})) {
+    const lost = `${loss} (${before.id})`;
+    context.warn(`${lost}. Nothing is pruned until a backup is made with --accept-shrink.`);
+    context.record({alarms: [lost]});
+  }
+  return shrink;
+}

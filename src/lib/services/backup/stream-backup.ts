@@ -1,0 +1,297 @@
+/** `backup --no-local`: pg_dump's output goes to a place as it comes, and never lies on a disk here. */
+import type {Readable} from 'node:stream';
+import {branchStream} from '../../dump/branch-stream.js';
+import type {DetectedDump} from '../../dump/detect-format.js';
+import {backupExtension, backupId} from '../../catalog/backup-name.js';
+import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
+import {AppError} from '../../base/errors.js';
+import {isRemote} from '../../base/place-name.js';
+import {selectForDump} from '../../postgres/inspect/dump-selection.js';
+import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
+import {runPgDump} from '../../postgres/tools/pg-dump.js';
+import {withLockWatch} from '../../postgres/databases/lock-watch.js';
+import {inspectToolEnvironment} from '../../postgres/tools/tool-environment.js';
+import {readWithoutLocks, withSnapshot} from '../../postgres/snapshot.js';
+import type {RunContext} from '../../run/run-context.js';
+import {isAway, type Place} from '../../storage/place.js';
+import {openPlace} from '../../storage/open-place.js';
+import {metadataKeyIn, readNewest} from '../../storage/place-catalogue.js';
+import {writeChecked} from '../../storage/checked-files.js';
+import {storedRecord, withFolder} from '../../storage/stored-record.js';
+import {clearStaged, requireReachable} from '../../storage/transfer-backup.js';
+import {openJournal} from '../../run/journal.js';
+import {tailOf} from './local-backup.js';
+import type {BackupRequest} from './options.js';
+import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
+import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './result.js';
+import type {Encryption} from '../../encryption/settings.js';
+import {requireOpening} from '../../storage/try-keys.js';
+import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
+import {findShrink} from './shrink-check.js';
+import {proveDump, requireStreamedRows} from './verify-dump.js';
+import {runCompressing} from './run-dump.js';
+import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
+
+/**
+ * Whatever goes wrong, the metadata is not written, so that no list shows the backup. What is stored is read back and
+ * compared with what was sent, which was read to its end on the way.
+ * @throws USAGE, the codes of connection, tools and stores, CHECKSUM_MISMATCH, VERIFY_FAILED
+ */
+export async function streamBackup(
+  context: RunContext,
+  request: BackupRequest,
+  url: string,
+  encryption: Encryption,
+): Promise<BackupResult> {
+  if (!isRemote(url)) throw new AppError('USAGE', '--no-local needs a bucket in --to (s3://bucket/prefix).');
+  const contradiction =
+    request.withRoles === true
+      ? '--with-roles'
+      : request.retentionDays === undefined
+        ? undefined
+        : '--retention-days';
+  if (contradiction !== undefined) {
+    throw new AppError(
+      'USAGE',
+      `--no-local contradicts ${contradiction}, which works in the backups folder.`,
+      {
+        hint: 'Old backups in a bucket: destino-db prune --from PLACE.',
+      },
+    );
+  }
+  const startedMs = context.clock.now().getTime();
+  const to = await openPlace(context.settings, url);
+  const plan = await context.progress.step('Look at the database', () =>
+    planBackup(context, {...request, isStreamed: true}),
+  );
+  if (plan.options.format === 'directory') {
+    throw new AppError(
+      'USAGE',
+      '--no-local contradicts --format directory: pg_dump writes folders to a disk only.',
+    );
+  }
+  for (const warning of plan.warnings) context.warn(warning);
+  if (request.dryRun === true) return describePlan(plan);
+  const {database, systemIdentifier, sizeBytes} = plan.identity;
+  const {host, port} = plan.connection;
+  const project = supabaseProject(plan.connection);
+  context.record({
+    database: {name: database, systemIdentifier, host, port, ...(project === undefined ? {} : {project})},
+    databaseSize: sizeBytes,
+  });
+  const createdAt = context.clock.now();
+  const id = backupId(databaseInNames(database, plan.connection), createdAt);
+  const staging = to.stagingFolder(id);
+  await requireReachable(to, staging);
+  const journal = openJournal(context, 'backup');
+  let metadataKey: string | undefined;
+  try {
+    const done = await journal.begin({kind: 'upload', place: to.url, key: staging, uploadId: ''});
+    try {
+      const dumped = await dumpTo(context, {
+        request,
+        plan,
+        to,
+        staging,
+        id,
+        encryption,
+        createdAt,
+        startedMs,
+      });
+      const {record} = dumped;
+      await requireOpening(to, record, encryption.keys);
+      metadataKey = dumped.metadataKey;
+      await to.writeText(metadataKey, formatBackupRecord(record), null);
+      await done();
+      context.record({
+        backupId: id,
+        format: record.format,
+        schemaOnly: record.config.schemaOnly,
+        size: record.size,
+        rows: rowsOf(record),
+      });
+      const path = `${to.url}/${staging}${record.backupPath}`;
+      return {
+        ...toResult(context.settings, record, placeOf(id, path), plan.warnings, []),
+        metadataPath: `${to.url}/${metadataKey}`,
+      };
+    } catch (error) {
+      await clearStaged(context, {to, staging, metadataKey, isAway: isAway(error)}, error);
+      await done();
+      throw error;
+    }
+  } finally {
+    await journal.close();
+  }
+}
+
+/** Backups of the same name that the shrink alarm looks through for one to compare with. */
+const earlierLookedAt = 20;
+
+interface DumpParts {
+  readonly request: BackupRequest;
+  readonly plan: BackupPlan;
+  readonly to: Place;
+  readonly staging: string;
+  readonly id: string;
+  readonly encryption: Encryption;
+  readonly createdAt: Date;
+  readonly startedMs: number;
+}
+
+async function dumpTo(
+  context: RunContext,
+  parts: DumpParts,
+): Promise<{record: BackupRecord; metadataKey: string}> {
+  const {request, plan, to, staging, id, encryption, createdAt, startedMs} = parts;
+  const name = id + backupExtension(plan.options.format, plan.options.isCompressed);
+  const {selection, written, proof, inventory} = await context.progress.step(
+    'Dump and upload',
+    async (step) =>
+      dumpAgainOnce(context, () =>
+        withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
+          const {selection, found, environment, tail} = await readWithoutLocks(session, async () => ({
+            selection: await selectForDump(session, plan.options),
+            found: await inspectInventory(session),
+            environment: await inspectToolEnvironment(session),
+            tail: await tailOf(session, plan.options),
+          }));
+          const send = (source: AsyncIterable<Buffer>) =>
+            writeChecked(context, {
+              to,
+              key: staging + name,
+              source,
+              seal: encryption.to,
+              expectedBytes: plan.identity.sizeBytes,
+              onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
+            });
+          const sent = await besideSnapshot(session, plan, () =>
+            withLockWatch(dumpWatch(context, plan), (signal) =>
+              sendDump({...context, signal}, {...plan, selection}, {snapshot, environment, tail}, send),
+            ),
+          );
+          return {...sent, selection, inventory: {...found, ...plannedInventory(selection)}};
+        }),
+      ),
+  );
+  const {plain, stored} = written;
+  const recorded = {
+    context,
+    plan: {...plan, selection},
+    place: placeOf(id, name),
+    createdAt,
+    startedMs,
+    sha256: plain.sha256,
+    size: plain.sizeBytes,
+    proof,
+    inventory,
+    roles: null,
+    request,
+  };
+  const {database} = plan.identity;
+  const earlier = () => readNewest(to, database, earlierLookedAt, context.signal);
+  const shrink = await findShrink(context, request, {
+    record: toRecord({...recorded, shrink: []}),
+    earlier,
+    volatile: volatileTables(selection),
+  });
+  const made = toRecord({...recorded, shrink});
+  const record = storedRecord({record: made, seal: encryption.to}, new Map([[name, stored]]));
+  return {record: withFolder(record, staging), metadataKey: metadataKeyIn(to, made)};
+}
+
+type Written = Awaited<ReturnType<typeof writeChecked>>;
+
+/**
+ * Runs pg_dump and sends what it writes; the same bytes are read to their end by what will restore them, as nobody may
+ * be able to open them once they are encrypted.
+ */
+async function sendDump(
+  context: RunContext,
+  plan: BackupPlan,
+  run: {
+    readonly snapshot: string;
+    readonly environment: Readonly<Record<string, string>>;
+    readonly tail: Buffer | undefined;
+  },
+  send: (source: AsyncIterable<Buffer>) => Promise<Written>,
+): Promise<{written: Written; proof: Proof | undefined}> {
+  const {tool, connection, options} = plan;
+  let written: Written | undefined;
+  let proving: Promise<Proof> | undefined;
+  const take = async (output: AsyncIterable<Buffer>): Promise<void> => {
+    const dump = run.tail ? followedBy(output, run.tail) : output;
+    if (!options.isVerified) {
+      written = await send(dump);
+      return;
+    }
+    const {main, branch} = branchStream(dump);
+    proving = proveDump(context, plan, streamedDump(plan, branch));
+    proving.catch(() => undefined); // told once pg_dump is known to have succeeded
+    try {
+      written = await send(untilFailed(main, proving));
+    } catch (error) {
+      branch.destroy(); // the upload may have failed before it read anything
+      throw error;
+    } finally {
+      await Promise.allSettled([proving]);
+    }
+  };
+  const dump = {tool, connection, options: dumpOptions(plan, run.snapshot), environment: run.environment};
+  const {recompressLevel, hasFingerprints: fingerprints} = options;
+  const streamed =
+    recompressLevel === undefined
+      ? await runPgDump({...dump, readStdout: take, signal: context.signal})
+      : await runCompressing(context, {...dump, recompressLevel, fingerprints}, ({stream}) => take(stream));
+  if (!written || written.plain.sizeBytes === 0)
+    throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
+  const proof = await proving;
+  if (streamed && proof) requireStreamedRows(streamed, proof.contents);
+  return {written, proof};
+}
+
+async function* followedBy(dump: AsyncIterable<Buffer>, tail: Buffer): AsyncGenerator<Buffer> {
+  yield* dump;
+  yield tail;
+}
+
+/** What cannot be read is not sent to its end. @throws what `proving` rejects with */
+async function* untilFailed(dump: AsyncIterable<Buffer>, proving: Promise<unknown>): AsyncGenerator<Buffer> {
+  const state: {failure?: Error} = {};
+  proving.catch(
+    (error: unknown) => (state.failure = error instanceof Error ? error : new Error(String(error))),
+  );
+  for await (const chunk of dump) {
+    if (state.failure) throw state.failure;
+    yield chunk;
+  }
+}
+
+/** The dump that passes by, as its readers take one that lies elsewhere. */
+function streamedDump({options, tool, identity}: BackupPlan, bytes: Readable): DetectedDump {
+  return {
+    path: "pg_dump's output",
+    format: options.format,
+    compressed: options.isCompressed,
+    archiveVersion: null,
+    databaseName: identity.database,
+    serverVersion: identity.version,
+    dumpVersion: tool.version,
+    dumpMajor: tool.major,
+    remote: {sizeBytes: 0, command: '', open: () => bytes, isUnchecked: true},
+  };
+}
+
+/** What the record needs of a place on disk: the names. */
+function placeOf(id: string, path: string) {
+  return {
+    id,
+    partialPath: path,
+    finalPath: path,
+    finalName: path,
+    metadataPath: '',
+    rolesPath: '',
+    rolesPartialPath: '',
+    isFolder: false,
+  };
+}

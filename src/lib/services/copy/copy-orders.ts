@@ -1,0 +1,163 @@
+/** Order backups from one place to others: what `orders:clean` does with a new one, and `copy --orders` with any. */
+import {createReadStream} from 'node:fs';
+import {stat} from 'node:fs/promises';
+import {basename} from 'node:path';
+import {elapsedMs} from '../../base/clock.js';
+import {AppError} from '../../base/errors.js';
+import {parseOrderBackupName} from '../../catalog/order-backup-name.js';
+import {isRemote} from '../../base/place-name.js';
+import type {RunContext} from '../../run/run-context.js';
+import {decryptStream} from '../../encryption/age-stream.js';
+import {writeChecked} from '../../storage/checked-files.js';
+import {openPlace} from '../../storage/open-place.js';
+import type {Place} from '../../storage/place.js';
+import {choosePlacedOrders, listPlacedOrders, orderKey} from '../../storage/placed-orders.js';
+import {ageSuffix} from '../../storage/stored-record.js';
+import {openJournal} from '../../run/journal.js';
+import type {CopiedBackup, CopyRequest, CopyResult} from './copy-backups.js';
+import {type Encryption, encryptionOf, requireEncryption} from '../../encryption/settings.js';
+import {openFirstChunk} from '../../storage/try-keys.js';
+import {toEachPlace} from './each-location.js';
+
+/** An order backup wherever it is. */
+interface OrderSource {
+  readonly id: string;
+  readonly mark: string | undefined;
+  readonly isEncrypted: boolean;
+  readonly sizeBytes: number;
+  open(signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
+}
+
+/**
+ * A new order backup goes to every place of the config file.
+ * @param path of the order backup here
+ * @param state what was done with its orders, as a sentence
+ * @throws the first failure, after every place was tried; the message says that the orders are deleted and where their backup is
+ */
+export async function copyNewOrders(
+  context: RunContext,
+  path: string,
+  encryption: Encryption,
+  state: string,
+): Promise<CopiedBackup[]> {
+  const places = context.settings.config.storage?.places ?? [];
+  const source = await localSource(path);
+  try {
+    return await toEachPlace(places, `${state} Their order backup is whole: ${path}.`, async (name) => [
+      await copyOne(context, source, await openPlace(context.settings, name), encryption, false),
+    ]);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const again = `When the place is well again: destino-db copy --orders --backup-file ${basename(path)} --to PLACE`;
+    const {code, message, details, hint} = error;
+    const told = hint === undefined ? again : `${hint} ${again}`;
+    throw new AppError(code, message, {details, cause: error, hint: told});
+  }
+}
+
+async function localSource(path: string): Promise<OrderSource> {
+  const name = parseOrderBackupName(basename(path));
+  if (!name) throw new AppError('UNEXPECTED', `${path} is not named as order backups are.`);
+  return {
+    ...name,
+    sizeBytes: (await stat(path)).size,
+    open: (signal) => Promise.resolve(createReadStream(path, {highWaterMark: 1 << 20, signal})),
+  };
+}
+
+/** @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; copies made before stay */
+export async function copyOrders(context: RunContext, request: CopyRequest): Promise<CopyResult> {
+  const {settings, signal} = context;
+  const encryption = request.encryption ?? (await encryptionOf(context, request));
+  const from = await openPlace(settings, request.from ?? settings.backupsDir);
+  const backups = await listPlacedOrders(from, signal);
+  const chosen =
+    request.isAll === true
+      ? backups
+      : (request.backupFiles ?? ['latest']).map((name) => choosePlacedOrders(from, backups, name));
+  const isOpening = request.isOpening ?? false;
+  if (isOpening || (!encryption.to && chosen.some(({isEncrypted}) => !isEncrypted)))
+    requireEncryption({to: undefined, isRequired: encryption.isRequired});
+  const copies: CopiedBackup[] = [];
+  for (const name of request.to) {
+    const to = await openPlace(settings, name);
+    for (const backup of chosen) {
+      const source = {
+        ...backup,
+        open: async (abort: AbortSignal) => (await from.read(backup.key, abort)) as AsyncIterable<Buffer>,
+      };
+      copies.push(await copyOne(context, source, to, encryption, isOpening));
+    }
+  }
+  return {from: from.url, copies};
+}
+
+async function copyOne(
+  context: RunContext,
+  source: OrderSource,
+  to: Place,
+  {to: encryptTo, keys}: Encryption,
+  isOpening: boolean,
+): Promise<CopiedBackup> {
+  const {signal} = context;
+  const startedMs = context.clock.now().getTime();
+  const key = await orderKey(source, () => source.open(signal));
+  const seal = source.isEncrypted || isOpening ? undefined : encryptTo;
+  const isStoredEncrypted = (source.isEncrypted && !isOpening) || seal !== undefined;
+  const stored = isStoredEncrypted ? key + ageSuffix : key;
+  const isPresent = (await to.status(stored)) !== undefined;
+  if (!isPresent) {
+    await context.progress.step(`Copy ${source.id} to ${to.url}`, async (step) => {
+      const isOpened = source.isEncrypted && isOpening;
+      const content = await source.open(signal);
+      await withJournal(context, to, stored, () =>
+        writeChecked(context, {
+          to,
+          key: seal ? key : stored,
+          source: isOpened ? decryptStream(content, keys) : content,
+          seal,
+          expectedBytes: source.sizeBytes,
+          onBytes: (bytes) => step.advance(bytes, source.sizeBytes, 'bytes'),
+        }),
+      );
+      if (seal && ('recipients' in seal ? keys.identities : keys.passphrases).length > 0)
+        await openFirstChunk(to, stored, keys);
+    });
+  }
+  return {
+    id: source.id,
+    to: to.url,
+    metadataPath: `${to.url}/${stored}`,
+    size: (await to.status(stored))?.sizeBytes ?? 0,
+    encrypted: isStoredEncrypted,
+    outcome: isPresent ? 'present' : 'copied',
+    duration: elapsedMs(context.clock, startedMs),
+  };
+}
+
+/** What reads back otherwise is removed; the journal knows of the upload until it is done. */
+async function withJournal(
+  context: RunContext,
+  to: Place,
+  key: string,
+  write: () => Promise<unknown>,
+): Promise<void> {
+  const journal = openJournal(context, 'copy');
+  try {
+    const done = await journal.begin(
+      isRemote(to.url)
+        ? {kind: 'upload', place: to.url, key, uploadId: ''}
+        : {kind: 'partial', path: `${to.url}/${key}.partial`},
+    );
+    try {
+      await write();
+      await done();
+    } catch (error) {
+      // The store may be away: the entry stays in the journal then, for recover.
+      await to.remove(key).then(done, () => undefined);
+      throw error;
+    }
+  } finally {
+    await journal.close();
+  }
+}

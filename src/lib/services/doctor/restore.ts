@@ -1,0 +1,86 @@
+/** Doctor's look at a restore of the newest backup over the database that the URL names: by the plan of the restore itself. */
+import {AppError} from '../../base/errors.js';
+import {countOf} from '../../base/format.js';
+import {withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import {inspectRole} from '../../postgres/inspect/inspect-target.js';
+import type {RunContext} from '../../run/run-context.js';
+import {checkSwap, type PresentDatabase} from '../restore/can-swap.js';
+import {type Check, failedBy, passed} from './check.js';
+import {findRestoreTools, lookAtTarget, planContents} from '../restore/plan.js';
+import {findRestoreSource, type RestoreSource} from '../restore/source.js';
+import {describeLeftOut} from '../restore/what-to-restore.js';
+
+const hint = 'See what a restore says: destino-db restore --latest --clean --dry-run';
+
+/** Reads the catalog and the head of the backup; a plain dump has no head and is not looked at. */
+export async function checkRestore(ctx: RunContext, target: Connection): Promise<Check[]> {
+  // The restore itself warns; here the outcome counts.
+  const context = {...ctx, warn: () => {}};
+  try {
+    const present = await lookAtTarget(target, ctx.signal);
+    if (!present) return [];
+    return [
+      await checkSwapping(context, target, present),
+      ...(await checkContents(context, target, present)),
+    ];
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    return [failedBy('restore-plan', error, hint, false)];
+  }
+}
+
+async function checkSwapping(
+  context: RunContext,
+  target: Connection,
+  present: PresentDatabase,
+): Promise<Check> {
+  try {
+    await checkSwap(context, target, present);
+    return passed('swap', `"${target.database}" can be replaced by a database beside it`);
+  } catch (error) {
+    return failedBy('swap', error, 'Restore in place: restore --clean', false);
+  }
+}
+
+async function checkContents(
+  context: RunContext,
+  target: Connection,
+  present: PresentDatabase,
+): Promise<Check[]> {
+  const source = await findNewest(context);
+  const record = source?.backup?.record;
+  if (!source || !record || source.dump.format === 'sql') return [];
+  const rights = await withSession(target, inspectRole, {signal: context.signal});
+  const {pgRestore} = await findRestoreTools(context, source);
+  const plan = await planContents(context, {
+    source,
+    pgRestore,
+    contents: {
+      tables: record.tables.map((table) => ({...table, rows: table.rows ?? 0, columns: []})),
+      sequences: [],
+      refreshedViews: [],
+      encoding: record.source.locale.encoding,
+    },
+    way: 'clean',
+    present,
+    session: target,
+    rights,
+    request: {},
+    selection: null,
+  });
+  const {counts, restored} = plan.leftOut;
+  const what = `the newest backup, ${source.id}, restores over "${target.database}": ${countOf(restored, 'object')}`;
+  const left = counts.size === 0 ? '' : `; ${describeLeftOut(plan, null).slice(1).join('; ')}`;
+  return [passed('restore-plan', what + left)];
+}
+
+/** Null where there is none that can be read here. */
+async function findNewest(context: RunContext): Promise<RestoreSource | null> {
+  try {
+    return await findRestoreSource(context, {isLatest: true});
+  } catch (error) {
+    if (error instanceof AppError && ['BACKUP_NOT_FOUND', 'NOT_A_BACKUP'].includes(error.code)) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,100 @@
+/** What `doctor` says about the plan and about who is notified; silent where neither is configured. */
+import {access, constants} from 'node:fs/promises';
+import {connect} from 'node:net';
+import {delimiter, join, resolve} from 'node:path';
+import {systemErrorCode} from '../../base/errors.js';
+import {countOf} from '../../base/format.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {NoticeTarget} from '../../settings/notifications-config.js';
+import {targetAddress} from '../status/notify.js';
+import {type Check, failed, failedBy, passed} from './check.js';
+import {type CheckCommandLine, collisionWarnings, readPlan, requireCommands} from '../schedule/schedule.js';
+
+/** The plan, and each target of notifications. Nobody is notified. */
+export async function checkWatching(ctx: RunContext, checkCommandLine: CheckCommandLine): Promise<Check[]> {
+  const {schedule, notifications} = ctx.settings.config;
+  const plan = schedule?.plan === undefined ? [] : [await checkPlan(ctx, checkCommandLine)];
+  const targets = (notifications?.targets ?? []).map((target) => checkTarget(ctx, target));
+  return [...plan, ...(await Promise.all(targets))];
+}
+
+async function checkPlan({settings}: RunContext, checkCommandLine: CheckCommandLine): Promise<Check> {
+  const hint = 'Correct schedule.plan in the config file, then: destino-db schedule';
+  try {
+    const {jobs, zone} = readPlan(settings.config, false);
+    await requireCommands(jobs, checkCommandLine);
+    const [warning] = collisionWarnings(jobs);
+    if (warning !== undefined) return failed('plan', warning, hint, false);
+    return passed('plan', `${countOf(jobs.length, 'job')}, times in ${zone}`);
+  } catch (error) {
+    return failedBy('plan', error, hint);
+  }
+}
+
+async function checkTarget({settings, signal}: RunContext, target: NoticeTarget): Promise<Check> {
+  const name = `"${target.name ?? target.type}"`;
+  const fail = (why: string, hint: string): Check => failed('notification', `${name}: ${why}`, hint, false);
+  if (target.type === 'command') {
+    const [program = ''] = target.argv;
+    const path = await findProgram(program, settings.cwd, settings.environment.get('PATH') ?? '');
+    return path === undefined
+      ? fail(
+          `${program} cannot be run`,
+          'Check notifications.targets in the config file: name the program by its full path.',
+        )
+      : passed('notification', `${name} runs ${path}`);
+  }
+  let url: URL;
+  try {
+    url = targetAddress(target, settings.environment);
+  } catch (error) {
+    const {message, hint} = failedBy(
+      '',
+      error,
+      'Set it in .env.local, which runs that cron or systemd start read too.',
+    );
+    return fail(message, hint ?? '');
+  }
+  // The path holds a token.
+  const trouble = await connectTo(url, signal);
+  return trouble === undefined
+    ? passed('notification', `${name}: ${url.origin} can be reached; nothing was sent`)
+    : fail(
+        `${url.origin} cannot be reached (${trouble})`,
+        'Check the address, and the network from this machine.',
+      );
+}
+
+async function findProgram(name: string, cwd: string, path: string): Promise<string | undefined> {
+  const folders = path.split(delimiter).filter((folder) => folder !== '');
+  const places = name.includes('/') ? [resolve(cwd, name)] : folders.map((folder) => join(folder, name));
+  for (const place of places) {
+    const isProgram = await access(place, constants.X_OK).then(
+      () => true,
+      () => false, // not there, or not to be run: the next folder may have it
+    );
+    if (isProgram) return place;
+  }
+  return undefined;
+}
+
+const longestConnectMs = 5000;
+
+/** @returns what went wrong, as a word; undefined where the host accepts connections */
+async function connectTo(url: URL, signal: AbortSignal): Promise<string | undefined> {
+  const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
+  const socket = connect({host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port, timeout: longestConnectMs});
+  const stop = (): void => void socket.destroy();
+  signal.addEventListener('abort', stop, {once: true});
+  try {
+    return await new Promise((done) => {
+      socket.once('connect', () => done(undefined));
+      socket.once('timeout', () => done('no answer'));
+      socket.once('error', (error) => done(systemErrorCode(error) ?? error.message));
+      socket.once('close', () => done('interrupted'));
+    });
+  } finally {
+    signal.removeEventListener('abort', stop);
+    socket.destroy();
+  }
+}

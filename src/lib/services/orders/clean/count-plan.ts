@@ -1,0 +1,242 @@
+/** What a cleaning would touch: counted on the server, and condensed into one hash. */
+import {createHash} from 'node:crypto';
+import {z} from 'zod';
+import type {Session} from '../../../postgres/client.js';
+import {parseRows, pgCount} from '../../../postgres/inspect/inspect-database.js';
+import {quoteIdentifier} from '../../../postgres/quote.js';
+import {leafRowsSql, type NotedRows, type Notes, notesOf} from './collect-rows.js';
+import {
+  bitOf,
+  guards,
+  isNoted,
+  keyTextSql,
+  reasons,
+  relationSql,
+  type Selection,
+  statusSql,
+  wordsOf,
+} from '../rules/order-conditions.js';
+import type {Table} from '../../../rows/model/read-schema.js';
+import {candidatesTable} from './select-orders.js';
+
+/** An order as text, as the server wrote it. */
+export interface SampleOrder {
+  readonly table: string;
+  readonly key: string;
+  readonly email: string | null;
+  readonly status: string | null;
+  readonly paymentStatus: string | null;
+  readonly total: string | null;
+  readonly createdAt: string | null;
+  readonly reasons: readonly string[];
+}
+
+export interface CleanCounts {
+  /** Identifies the rows that would be touched. */
+  readonly plan: string;
+  /** Orders to delete by table. */
+  readonly roots: Readonly<Record<string, number>>;
+  readonly tables: Readonly<Record<string, {deleted: number; relinked: number}>>;
+  readonly reasons: Readonly<Record<string, number>>;
+  readonly guards: Readonly<Record<string, number>>;
+  /** Orders to delete by table and "status/payment status". */
+  readonly statuses: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly sample: readonly SampleOrder[];
+  /** Rows to delete in all tables. */
+  readonly totalRows: number;
+}
+
+/** How many rows, and a sum over their keys that does not depend on their order. */
+export interface RowDigest {
+  readonly rows: number;
+  readonly keys: string;
+}
+
+/** What is known from the noted rows alone, before those of the leaves are looked at. */
+export interface FoundOrders extends Pick<
+  CleanCounts,
+  'roots' | 'reasons' | 'guards' | 'statuses' | 'sample'
+> {
+  /** By table label. */
+  readonly deleted: ReadonlyMap<string, RowDigest>;
+  readonly relinked: ReadonlyMap<string, RowDigest>;
+}
+
+/** Characters of a plan's hash. */
+export const planLength = 16;
+const sampleSize = 5;
+const noRows: RowDigest = {rows: 0, keys: '0'};
+
+const digestRow = z.object({rows: pgCount, keys: z.string()});
+const countRow = z.object({name: z.string(), count: pgCount});
+const sampleRow = z.object({
+  key: z.string(),
+  email: z.string().nullable(),
+  status: z.string().nullable(),
+  payment_status: z.string().nullable(),
+  total: z.string().nullable(),
+  created_at: z.string().nullable(),
+  reasons: pgCount.transform((bits) => wordsOf(reasons, bits)),
+});
+
+export async function countFound(session: Session, selection: Selection, notes: Notes): Promise<FoundOrders> {
+  const digest = async (noted: readonly NotedRows[]): Promise<Map<string, RowDigest>> => {
+    const digests = new Map<string, RowDigest>();
+    for (const rows of noted) digests.set(rows.table.label, await digestNotes(session, rows));
+    return digests;
+  };
+  const deleted = await digest(notes.deleted);
+  return {
+    deleted,
+    relinked: await digest(notes.unlinked),
+    roots: Object.fromEntries(
+      selection.graph.roots.map(({table}) => [table.label, deleted.get(table.label)?.rows ?? 0]),
+    ),
+    ...(await countWords(session, selection, notes)),
+    statuses: await countStatuses(session, selection, notes),
+    sample: await sampleOrders(session, selection, notes),
+  };
+}
+
+/** The rows of the leaves, by table label. */
+export async function countLeaves(session: Session, notes: Notes): Promise<Map<string, RowDigest>> {
+  const digests = new Map<string, RowDigest>();
+  for (const leaf of notes.leaves)
+    digests.set(
+      leaf.table.label,
+      await digestRows(session, keyHashSql(leaf.table), leafRowsSql(leaf, notes)),
+    );
+  return digests;
+}
+
+/**
+ * @param leaves the rows of the leaves
+ * @param database what tells databases apart, so that a plan of one is never taken for a plan of another
+ */
+export function completeCounts(
+  {deleted, relinked, ...found}: FoundOrders,
+  leaves: ReadonlyMap<string, RowDigest>,
+  order: readonly Table[],
+  database: string,
+): CleanCounts {
+  const labels = [...new Set([...order.map(({label}) => label), ...relinked.keys()])];
+  const digests: unknown[] = [database];
+  const tables: Record<string, {deleted: number; relinked: number}> = {};
+  for (const label of labels) {
+    const gone = deleted.get(label) ?? leaves.get(label) ?? noRows;
+    const kept = relinked.get(label) ?? noRows;
+    tables[label] = {deleted: gone.rows, relinked: kept.rows};
+    if (gone.rows > 0) digests.push([label, gone.rows, gone.keys]);
+    if (kept.rows > 0) digests.push([label, 'relinked', kept.rows, kept.keys]);
+  }
+  return {
+    ...found,
+    plan: createHash('sha256').update(JSON.stringify(digests)).digest('hex').slice(0, planLength),
+    tables,
+    totalRows: Object.values(tables).reduce((sum, table) => sum + table.deleted, 0),
+  };
+}
+
+/** SQL: a number from the key of the row `t`, or from its content where there is no key. */
+export function keyHashSql(table: Table): string {
+  return hashSql(table.key.map((name) => `t.${quoteIdentifier(name)}`));
+}
+
+function hashSql(keys: readonly string[]): string {
+  const [first = 't', ...others] = keys;
+  const text = others.length === 0 ? first : `ROW(${keys.join(', ')})`;
+  return `pg_catalog.hashtextextended(${text}::pg_catalog.text, 0)`;
+}
+
+function digestNotes(session: Session, {table, sql, stored}: NotedRows): Promise<RowDigest> {
+  const keys = table.key.map((name) => `s.k${stored.indexOf(name)}`);
+  return keys.length > 0
+    ? digestRows(session, hashSql(keys), `${sql} s`)
+    : digestRows(session, keyHashSql(table), `${sql} s JOIN ${relationSql(table)} t ON ${isNoted}`);
+}
+
+async function digestRows(session: Session, hash: string, from: string): Promise<RowDigest> {
+  const [row] = parseRows(
+    digestRow,
+    await session.query(`SELECT count(*) AS rows, coalesce(sum(${hash}), 0) AS keys FROM ${from}`),
+  );
+  return row ?? noRows;
+}
+
+const bitsRow = z.object({reasons: pgCount, guards: pgCount, count: pgCount});
+
+async function countWords(
+  session: Session,
+  {graph}: Selection,
+  notes: Notes,
+): Promise<Pick<CleanCounts, 'reasons' | 'guards'>> {
+  const chosen = new Map<string, number>();
+  const kept = new Map<string, number>();
+  const add = (counts: Map<string, number>, words: readonly string[], count: number): void => {
+    for (const word of words) counts.set(word, (counts.get(word) ?? 0) + count);
+  };
+  for (const [index, {table}] of graph.roots.entries()) {
+    const groups = await session.query(
+      `SELECT reasons, guards, count(*) AS count FROM ${candidatesTable(index)} GROUP BY 1, 2`,
+    );
+    for (const group of parseRows(bitsRow, groups)) {
+      if (group.guards === 0) add(chosen, wordsOf(reasons, group.reasons), group.count);
+      else add(kept, wordsOf(guards, group.guards), group.count);
+    }
+    const linked = await session.query(
+      `SELECT 'linked' AS name, count(*) AS count FROM ${notesOf(notes, table).sql} s WHERE s.round > 0 HAVING count(*) > 0`,
+    );
+    for (const {name, count} of parseRows(countRow, linked)) add(chosen, [name], count);
+  }
+  return {reasons: mostFirst(chosen), guards: mostFirst(kept)};
+}
+
+function mostFirst(counts: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries(
+    [...counts].sort(([name, one], [otherName, other]) => other - one || (name < otherName ? -1 : 1)),
+  );
+}
+
+async function countStatuses(
+  session: Session,
+  {graph}: Selection,
+  notes: Notes,
+): Promise<CleanCounts['statuses']> {
+  const statuses: Record<string, Record<string, number>> = {};
+  for (const [index, {table, profile}] of graph.roots.entries()) {
+    const rows = parseRows(
+      countRow,
+      await session.query(`
+        SELECT name, count(*) AS count
+          FROM (SELECT status AS name FROM ${candidatesTable(index)} WHERE guards = 0
+                UNION ALL SELECT ${statusSql(profile)}
+                  FROM ${relationSql(table)} t JOIN ${notesOf(notes, table).sql} s ON ${isNoted} WHERE s.round > 0) x
+         GROUP BY 1 ORDER BY 2 DESC, 1`),
+    );
+    statuses[table.label] = Object.fromEntries(rows.map(({name, count}) => [name, count]));
+  }
+  return statuses;
+}
+
+async function sampleOrders(session: Session, {graph}: Selection, notes: Notes): Promise<SampleOrder[]> {
+  const sample: SampleOrder[] = [];
+  for (const [index, {table, profile}] of graph.roots.entries()) {
+    const text = (name: string | undefined): string =>
+      name === undefined ? 'NULL' : `t.${quoteIdentifier(name)}::pg_catalog.text`;
+    const rows = parseRows(
+      sampleRow,
+      await session.query(`
+        SELECT ${keyTextSql('t', profile.key)} AS key, ${text(profile.email)} AS email, ${text(profile.status)} AS status,
+               ${text(profile.paymentStatus)} AS payment_status, ${text(profile.total)} AS total, ${text(profile.createdAt)} AS created_at,
+               coalesce(d.reasons, ${bitOf(reasons, 'linked')}) AS reasons
+          FROM (SELECT * FROM ${notesOf(notes, table).sql} ORDER BY seq LIMIT ${sampleSize}) s
+          JOIN ${relationSql(table)} t ON ${isNoted}
+          LEFT JOIN ${candidatesTable(index)} d ON d.part = s.part AND d.tid = s.tid AND s.round = 0
+         ORDER BY s.seq`),
+    );
+    for (const {payment_status, created_at, ...row} of rows) {
+      sample.push({table: table.label, ...row, paymentStatus: payment_status, createdAt: created_at});
+    }
+  }
+  return sample;
+}

@@ -1,0 +1,433 @@
+/** The story of `orders:clean`: find testing orders, ask, back up every row that will change, delete, prove, commit. */
+import {elapsedMs} from '../../../base/clock.js';
+import {AppError} from '../../../base/errors.js';
+import {countOf} from '../../../base/format.js';
+import {countLeaves} from './count-plan.js';
+import {collectRows} from './collect-rows.js';
+import type {SelectionFlags} from '../rules/criteria.js';
+import {findSlowLinks, refuseUnseenEffects} from './delete-effects.js';
+import {type DeletedLeaf, deleteRows, type Deletion, differs} from './delete-rows.js';
+import {refuseSlowLinks, withMissingIndexes} from './missing-indexes.js';
+import {relationSql} from '../rules/order-conditions.js';
+import {type Reader, withReader} from './snapshot-reader.js';
+import {guardCustomers, lockCandidates, selectCandidatesInParallel} from './select-orders.js';
+import type {LeafRows} from './write-order-snapshot.js';
+import {withAdvisoryLock} from '../../../postgres/databases/advisory-lock.js';
+import {lockWaitMsFor, withLockWatch} from '../../../postgres/databases/lock-watch.js';
+import {transactionId} from '../../../postgres/transaction-fate.js';
+import type {RunContext} from '../../../run/run-context.js';
+import {resolveConnection} from '../../../postgres/connect/resolve-connection.js';
+import {isProductionDatabase} from '../../guards/production.js';
+import {openJournal} from '../../../run/journal.js';
+import {backUpOrders, type OrderBackup} from './write-order-backup.js';
+import type {Encryption} from '../../../encryption/settings.js';
+import {
+  type Cleaning,
+  type CleanPlan,
+  completePlan,
+  describeFound,
+  findOrders,
+  type FoundPlan,
+  refuseOtherTables,
+  withCleaning,
+} from './plan.js';
+import {sealOrders} from '../../../rows/file/encrypt.js';
+import {settleClean} from './commit-outcome.js';
+
+export interface CleanRequest {
+  readonly selection: SelectionFlags;
+  readonly execute: boolean;
+  /** The hash of a preview; execution refuses when what would be touched has another. */
+  readonly plan: string | undefined;
+  readonly backup: boolean;
+  /** Rows of a table that one statement deletes, and so at most as many orders. */
+  readonly batchSize: number | undefined;
+  readonly createMissingIndexes: boolean;
+  /** How long to wait for another run on the same database, ms. */
+  readonly waitMs: number | undefined;
+  /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
+  readonly lockWaitMs?: number | undefined;
+  /** Of the order backup; plain without it. */
+  readonly encryption?: Encryption | undefined;
+  /** Told, before the error, when the connection broke and the orders are deleted, or may be; with the order backup's path. */
+  readonly onDeletedAllTheSame?:
+    ((outcome: 'committed' | 'unknown', backupPath: string | null) => void) | undefined;
+}
+
+export interface CleanResult extends CleanPlan {
+  readonly mode: 'preview' | 'execute';
+  /** The order backup, absolute; null for a preview, without a backup, and when nothing matched. */
+  readonly backupPath: string | null;
+  /** What triggers changed beside the orders. */
+  readonly sideEffects: readonly string[];
+}
+
+const defaultBatchSize = 10_000;
+
+/**
+ * Previews, or with `execute` asks and cleans.
+ * @throws what `planClean` and `executeClean` throw; NOT_CONFIRMED, CONFIRMATION_NEEDED
+ */
+export async function cleanOrders(context: RunContext, request: CleanRequest): Promise<CleanResult> {
+  const {progress} = context;
+  return withCleaning(context, request.selection, request.execute, async (cleaning) => {
+    if (request.execute && (await isAnswered(context, request, cleaning)))
+      return executeClean(context, request, cleaning, undefined);
+    const plan = await progress.step('Find the orders', () => findOrders(cleaning));
+    if (!request.execute) return {mode: 'preview', ...plan, backupPath: null, sideEffects: []};
+    await confirmClean(context, request, plan);
+    return executeClean(context, request, cleaning, plan);
+  });
+}
+
+/**
+ * Whether nobody has to see a plan before it is executed: flags answer every question, no plan is to be compared, and no
+ * index is to be made beforehand. The orders are found once then, in the transaction that deletes them.
+ */
+async function isAnswered(
+  context: RunContext,
+  request: CleanRequest,
+  {connection}: Cleaning,
+): Promise<boolean> {
+  return (
+    request.plan === undefined &&
+    !request.createMissingIndexes &&
+    context.isConfirmed({
+      database: connection.database,
+      isProduction: await isProductionDatabase(context, connection),
+      isIrreversible: !request.backup,
+    })
+  );
+}
+
+/** Finds the orders anew and cleans without asking: for a plan that was confirmed some time ago. */
+export async function cleanConfirmed(context: RunContext, request: CleanRequest): Promise<CleanResult> {
+  return withCleaning(context, request.selection, true, (cleaning) =>
+    executeClean(context, request, cleaning, undefined),
+  );
+}
+
+/**
+ * Asks; a second time, for the name, when nothing could bring the orders back.
+ * @throws PLAN_CHANGED, GUARD, NOT_CONFIRMED, CONFIRMATION_NEEDED
+ */
+export async function confirmClean(
+  context: RunContext,
+  request: CleanRequest,
+  plan: CleanPlan,
+  hasBackup = request.backup,
+): Promise<void> {
+  refuseChangedPlan(request, plan);
+  if (plan.totalRows === 0) return;
+  refuseUnseenEffects(plan.unseen);
+  if (!request.createMissingIndexes) refuseSlowLinks(plan.slowLinks, context.warn);
+  const orders = countOf(ordersIn(plan), 'order');
+  const target = {
+    host: plan.host,
+    database: plan.database,
+    isProduction: await isProductionDatabase(context, resolveConnection(context.settings)),
+  };
+  await context.confirm({
+    action: `Delete ${orders} with everything that belongs to them: ${countOf(plan.totalRows, 'row')}.`,
+    ...target,
+    plan: planLines(plan),
+  });
+  if (request.backup || hasBackup) return;
+  await context.confirm({
+    action: `Delete ${orders} WITHOUT an order backup: they cannot be put back.`,
+    ...target,
+    isIrreversible: true,
+    plan: [],
+  });
+}
+
+/** Orders that a plan deletes, of all kinds. */
+export function ordersIn(plan: Pick<CleanPlan, 'roots'>): number {
+  return Object.values(plan.roots).reduce((sum, count) => sum + count, 0);
+}
+
+function planLines(plan: CleanPlan): string[] {
+  const tables = Object.entries(plan.tables).flatMap(([label, {deleted, relinked}]) => [
+    ...(deleted > 0 ? [`${label}: ${countOf(deleted, 'row')} deleted`] : []),
+    ...(relinked > 0 ? [`${label}: ${countOf(relinked, 'row')} kept, without their link`] : []),
+  ]);
+  return [`plan      ${plan.plan}`, ...tables];
+}
+
+function refuseChangedPlan(request: CleanRequest, found: Pick<CleanPlan, 'plan'>): void {
+  if (request.plan === undefined || request.plan === found.plan) return;
+  throw new AppError(
+    'PLAN_CHANGED',
+    `The plan is now ${found.plan}, not ${request.plan}: what would be touched has changed since the preview. Nothing was changed.`,
+    {hint: 'Preview again with the same flags and look at what is new.'},
+  );
+}
+
+/**
+ * Does everything in one transaction; on any error the database is as it was.
+ * @param seen the plan of what is noted in the session, when it was looked at before
+ * @throws LOCKED, LOCK_TIMEOUT naming the blocker, PLAN_CHANGED, GUARD, CLEAN_FAILED, DISK_FULL and the codes of connections
+ */
+async function executeClean(
+  context: RunContext,
+  request: CleanRequest,
+  cleaning: Cleaning,
+  seen: CleanPlan | undefined,
+): Promise<CleanResult> {
+  if (seen && ordersIn(seen) === 0) return {mode: 'execute', ...seen, backupPath: null, sideEffects: []};
+  const {session, connection, selection} = cleaning;
+  context.progress.plan([
+    'Lock the orders',
+    ...(request.backup ? ['Back up the rows', 'Check the order backup'] : []),
+    'Delete the rows',
+  ]);
+  const lock = {
+    purpose: 'change',
+    database: connection.database,
+    waitMs: request.waitMs,
+    signal: context.signal,
+  } as const;
+  const result = await withAdvisoryLock(session, lock, async () => {
+    const slow =
+      seen && request.createMissingIndexes
+        ? await findSlowLinks(session, selection.graph, (label) => seen.tables[label]?.deleted ?? 0)
+        : [];
+    const links = slow.map(({link}) => link);
+    const journal = openJournal(context, 'orders:clean');
+    const server = {host: connection.host, port: connection.port};
+    const begin = (index: string) =>
+      journal.begin({kind: 'temporary-index', server, database: connection.database, index});
+    try {
+      return await withMissingIndexes(session, links, {warn: context.warn, begin}, async () => {
+        await context.reach('clean.indexed');
+        return cleanInTransaction(context, request, cleaning, seen);
+      });
+    } finally {
+      await journal.close();
+    }
+  });
+  context.record({orders: ordersIn(result), deletedRows: result.totalRows});
+  return result;
+}
+
+/**
+ * Sessions of ours never wait for each other: the one that deletes takes its locks on all tables first, waiting if it has to,
+ * while no other holds one; the reader then takes its own without waiting. Rows are locked after that, by the first alone.
+ * docs/architecture.md, "Locks", lists the order for every command.
+ */
+async function cleanInTransaction(
+  context: RunContext,
+  request: CleanRequest,
+  cleaning: Cleaning,
+  seen: CleanPlan | undefined,
+): Promise<CleanResult> {
+  const {session, connection, notes, selection} = cleaning;
+  const limitMs = lockWaitMsFor(request.lockWaitMs, selection.config.lockWaitSeconds);
+  const watched = (reader: Reader | undefined): Promise<CleanResult> => {
+    const ours = [session, ...(reader ? [reader.session] : [])].map(({backendPid}) => backendPid);
+    const watch = {connection, ours, limitMs, givesWay: true, state: 'Nothing was changed.'};
+    return withLockWatch({...watch, signal: context.signal}, (signal) =>
+      cleanLocked({...context, signal}, request, {cleaning, seen, reader, limitMs}),
+    );
+  };
+  return request.backup ? withReader(connection, notes, context.signal, watched) : watched(undefined);
+}
+
+interface LockedCleaning {
+  readonly cleaning: Cleaning;
+  readonly seen: CleanPlan | undefined;
+  /** Undefined without an order backup. */
+  readonly reader: Reader | undefined;
+  readonly limitMs: number;
+}
+
+async function cleanLocked(
+  context: RunContext,
+  request: CleanRequest,
+  {cleaning, seen, reader, limitMs}: LockedCleaning,
+): Promise<CleanResult> {
+  const {session} = cleaning;
+  let backup: OrderBackup | undefined;
+  let backupPath: string | null = null;
+  let transaction: string | null = null;
+  try {
+    const found = await lockOrders(context, cleaning, {seen, reader, limitMs});
+    if (ordersIn(found.found) === 0) {
+      await session.query('ROLLBACK');
+      const plan = completePlan(cleaning, found, new Map());
+      refuseChangedPlan(request, plan);
+      return {mode: 'execute', ...plan, backupPath, sideEffects: []};
+    }
+    refuseUnseenEffects(found.unseen);
+    if (!seen && !request.createMissingIndexes) refuseSlowLinks(found.slowLinks, context.warn);
+    const {plan, sideEffects} = reader
+      ? await deleteWithBackup(context, request, {cleaning, reader, found}, (made) => (backup = made))
+      : await deleteWithoutBackup(context, request, cleaning, found);
+    for (const effect of sideEffects) context.warn(`A trigger did more than the deletion: ${effect}.`);
+    await context.reach('clean.deleted');
+    if (backup) backupPath = await backup.publish();
+    if (backupPath !== null && request.encryption)
+      backupPath = await sealOrders(context, backupPath, request.encryption);
+    await context.reach('clean.file-named');
+    context.signal.throwIfAborted();
+    transaction = await transactionId(session);
+    await session.query('COMMIT');
+    await context.reach('clean.committed');
+    return {mode: 'execute', ...plan, backupPath, sideEffects};
+  } catch (error) {
+    await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell
+    const failed = {error, transaction, backup, backupPath};
+    const settled = await settleClean(context, cleaning.connection, failed);
+    if (settled.outcome !== 'aborted') request.onDeletedAllTheSame?.(settled.outcome, backupPath);
+    throw settled.error;
+  }
+}
+
+async function lockOrders(
+  context: RunContext,
+  cleaning: Cleaning,
+  {seen, reader, limitMs}: Pick<LockedCleaning, 'seen' | 'reader' | 'limitMs'>,
+): Promise<FoundPlan> {
+  const {session, selection, notes} = cleaning;
+  return context.progress.step('Lock the orders', async (step) => {
+    await lockTables(context, cleaning, {reader, limitMs});
+    await refuseOtherTables(cleaning);
+    if (!seen) await selectCandidatesInParallel(session, selection);
+    await lockCandidates(session, selection);
+    await guardCustomers(session, selection);
+    // Children are collected after their parents are locked, so none can slip in.
+    await collectRows(session, selection, notes, true);
+    const found = await describeFound(cleaning);
+    step.note(countOf(ordersIn(found.found), 'order'));
+    return found;
+  });
+}
+
+/** 0 would be no limit. */
+const shortestWaitMs = 100;
+
+/** Begins both transactions with locks on every table that rows are deleted from or unlinked in, parents first. */
+async function lockTables(
+  {clock}: RunContext,
+  {session, selection: {graph}}: Cleaning,
+  {reader, limitMs}: Pick<LockedCleaning, 'reader' | 'limitMs'>,
+): Promise<void> {
+  const tables = [...new Set([...graph.tables, ...graph.unlinks.map(({child}) => child)])].map(relationSql);
+  const startedMs = clock.now().getTime();
+  for (;;) {
+    await session.query('BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE');
+    await session.query(`SET LOCAL lock_timeout = ${limitMs}`);
+    await session.query(`LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`);
+    // Others may have waited for these tables meanwhile; what is left is for locks on rows.
+    const leftMs = Math.max(shortestWaitMs, limitMs - elapsedMs(clock, startedMs));
+    await session.query(`SET LOCAL lock_timeout = ${leftMs}`);
+    if (!reader) return;
+    try {
+      await reader.lock(tables);
+      await reader.session.query(`SET LOCAL lock_timeout = ${leftMs}`);
+      return;
+    } catch (error) {
+      const isInTheWay = error instanceof AppError && error.code === 'LOCK_TIMEOUT';
+      if (!isInTheWay || elapsedMs(clock, startedMs) > limitMs) throw error;
+    }
+    // A session that asked for a table between the two goes first.
+    await reader.unlock();
+    await session.query('ROLLBACK');
+  }
+}
+
+interface Deleted {
+  readonly plan: CleanPlan;
+  readonly sideEffects: readonly string[];
+}
+
+/**
+ * Backs up and deletes at the same time: a second session reads the rows as they were before, so nothing waits for the file
+ * but the commit. The noted rows are the same versions in both; of the leaves the versions are compared.
+ */
+async function deleteWithBackup(
+  context: RunContext,
+  request: CleanRequest,
+  {cleaning, reader, found}: {cleaning: Cleaning; reader: Reader; found: FoundPlan},
+  onBackup: (backup: OrderBackup) => void,
+): Promise<Deleted> {
+  const {session} = cleaning;
+  await reader.follow(session);
+  await context.reach('clean.locked');
+  const stop = new AbortController();
+  const signal = AbortSignal.any([context.signal, stop.signal]);
+  const told: {onRows: (rows: number) => void} = {onRows: () => undefined};
+  const deleting = deleteRows(session, {
+    ...deletionOf(request, cleaning, found),
+    signal,
+    onRows: (rows) => told.onRows(rows),
+  });
+  deleting.catch((error: unknown) => stop.abort(error));
+  try {
+    const backup = await backUpOrders(context, cleaning, reader.session, found, signal);
+    onBackup(backup);
+    refuseChangedPlan(request, backup.plan);
+    const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) => {
+      told.onRows = (rows) => step.advance(rows, backup.plan.totalRows, 'rows');
+      return deleting;
+    });
+    refuseOtherRows(leaves, backup.leaves);
+    return {plan: backup.plan, sideEffects};
+  } catch (error) {
+    stop.abort(error);
+    await deleting.catch(() => undefined); // told already, or it was stopped because of what is told
+    const reason: unknown = stop.signal.reason;
+    throw reason instanceof Error ? reason : error;
+  }
+}
+
+async function deleteWithoutBackup(
+  context: RunContext,
+  request: CleanRequest,
+  cleaning: Cleaning,
+  found: FoundPlan,
+): Promise<Deleted> {
+  const {session, notes} = cleaning;
+  await context.reach('clean.locked');
+  const plan = completePlan(cleaning, found, await countLeaves(session, notes));
+  refuseChangedPlan(request, plan);
+  const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) =>
+    deleteRows(session, {
+      ...deletionOf(request, cleaning, found),
+      signal: context.signal,
+      onRows: (rows) => step.advance(rows, plan.totalRows, 'rows'),
+    }),
+  );
+  for (const [label, {rows}] of leaves) refuseOtherCount(label, plan.tables[label]?.deleted ?? 0, rows);
+  return {plan, sideEffects};
+}
+
+function deletionOf(
+  request: CleanRequest,
+  {selection: {graph}, notes}: Cleaning,
+  {found, triggers, rules}: FoundPlan,
+): Pick<Deletion, 'graph' | 'notes' | 'batchSize' | 'found' | 'runsCode'> {
+  const runsCode = triggers.length + rules.length > 0;
+  return {graph, notes, batchSize: request.batchSize ?? defaultBatchSize, found, runsCode};
+}
+
+/** @throws CLEAN_FAILED unless of every leaf the same versions of rows were deleted as are in the backup */
+function refuseOtherRows(
+  deleted: ReadonlyMap<string, DeletedLeaf>,
+  backedUp: ReadonlyMap<string, LeafRows>,
+): void {
+  for (const [label, {rows, versions}] of deleted) {
+    const saved = backedUp.get(label);
+    refuseOtherCount(label, saved?.rows ?? 0, rows);
+    if (saved?.versions === versions || rows === 0) continue;
+    throw new AppError(
+      'CLEAN_FAILED',
+      `${label}: another session changed rows while they were backed up and deleted; everything was rolled back and nothing was changed.`,
+      {hint: 'Run it again.'},
+    );
+  }
+}
+
+function refuseOtherCount(label: string, wanted: number, got: number): void {
+  if (got !== wanted) throw differs(label, wanted, got);
+}

@@ -1,0 +1,210 @@
+/** What `orders:clean` would do: found and counted without changing anything. */
+import {AppError} from '../../../base/errors.js';
+import {
+  type CleanCounts,
+  completeCounts,
+  countFound,
+  countLeaves,
+  type FoundOrders,
+  type RowDigest,
+} from './count-plan.js';
+import {collectRows, createNotes, type Notes, notesFor} from './collect-rows.js';
+import {parseCriteria, resolveExcludedIds, type SelectionFlags} from '../rules/criteria.js';
+import {
+  findRules,
+  findSlowLinks,
+  findTriggers,
+  refuseHiddenRows,
+  type Rule,
+  seesChanges,
+  type SlowLink,
+  type Trigger,
+  unseenEffects,
+} from './delete-effects.js';
+import {refuseForeignCasts} from '../../../rows/model/foreign-casts.js';
+import {buildOrderGraph, type OrderGraph} from '../rules/order-graph.js';
+import type {Criteria, Selection} from '../rules/order-conditions.js';
+import {ordersProfile} from '../rules/profile.js';
+import {readCatalog} from '../../../rows/model/read-schema.js';
+import {createCandidateTables, guardCustomers, selectCandidates} from './select-orders.js';
+import {type Session, withSession, withTransaction} from '../../../postgres/client.js';
+import {type Connection, refuseTransactionPooler} from '../../../postgres/connect/connection.js';
+import {resolveConnection} from '../../../postgres/connect/resolve-connection.js';
+import {type DatabaseIdentity, inspectIdentity} from '../../../postgres/inspect/inspect-database.js';
+import {requireWritable} from '../../../postgres/inspect/writable.js';
+import type {RunContext} from '../../../run/run-context.js';
+import type {OrdersConfig} from '../../../settings/orders-config.js';
+
+export interface CleanPlan extends CleanCounts {
+  readonly database: string;
+  readonly host: string;
+  readonly profile: string;
+  readonly criteria: Criteria;
+  readonly triggers: readonly Trigger[];
+  readonly rules: readonly Rule[];
+  /** Triggers and rules, as --allow-trigger names them, that keep the orders from being deleted: their effects cannot be seen. */
+  readonly unseen: readonly string[];
+  readonly slowLinks: readonly SlowLink[];
+}
+
+/** A session in which rows can be chosen and noted. */
+export interface Cleaning {
+  readonly session: Session;
+  readonly connection: Connection;
+  readonly identity: DatabaseIdentity;
+  readonly selection: Selection;
+  readonly notes: Notes;
+  /** Whether the session counts the rows that triggers change. */
+  readonly isCounting: boolean;
+  /** Triggers and rules that flag and config allow. */
+  readonly allowed: readonly string[];
+  /** What tells this database from others, for plan hashes. */
+  readonly databaseMark: string;
+}
+
+/**
+ * Counts what a cleaning would touch, in one read-only snapshot.
+ * @throws USAGE, CONFIG_INVALID, TRANSACTION_POOLER, ROW_SECURITY, PERMISSION_DENIED, NOT_SUPPORTED_HERE and the codes of connections
+ */
+export async function planClean(context: RunContext, flags: SelectionFlags): Promise<CleanPlan> {
+  return withCleaning(context, flags, false, findOrders);
+}
+
+/** Fills the temporary tables of the session and counts what is in them. */
+export async function findOrders(cleaning: Cleaning): Promise<CleanPlan> {
+  const {session, selection, notes} = cleaning;
+  // Temporary tables can be filled here; nothing else can be written.
+  return withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
+    await selectCandidates(session, selection);
+    await guardCustomers(session, selection);
+    await collectRows(session, selection, notes, false);
+    return completePlan(cleaning, await describeFound(cleaning), await countLeaves(session, notes));
+  });
+}
+
+/** What is noted in the session, and what deleting it would set off. */
+export interface FoundPlan extends Pick<CleanPlan, 'triggers' | 'rules' | 'unseen' | 'slowLinks'> {
+  readonly found: FoundOrders;
+}
+
+export async function describeFound({
+  session,
+  selection,
+  notes,
+  isCounting,
+  allowed,
+}: Cleaning): Promise<FoundPlan> {
+  const {graph} = selection;
+  const found = await countFound(session, selection, notes);
+  const slow = await findSlowLinks(session, graph, (label) => found.deleted.get(label)?.rows ?? 0);
+  const triggers = await findTriggers(session, graph);
+  const rules = await findRules(session, graph);
+  return {
+    found,
+    triggers,
+    rules,
+    unseen: unseenEffects({triggers, rules}, isCounting, allowed),
+    slowLinks: slow.map((each) => each.slow),
+  };
+}
+
+/** @param leaves the rows of the tables that are not noted */
+export function completePlan(
+  {connection, selection: {graph, criteria}, databaseMark}: Cleaning,
+  {found, triggers, rules, unseen, slowLinks}: FoundPlan,
+  leaves: ReadonlyMap<string, RowDigest>,
+): CleanPlan {
+  return {
+    ...completeCounts(found, leaves, graph.tables, databaseMark),
+    database: connection.database,
+    host: connection.host,
+    profile: graph.profile.name,
+    criteria,
+    triggers,
+    rules,
+    unseen,
+    slowLinks,
+  };
+}
+
+/**
+ * Opens a session, finds what hangs on orders and makes the temporary tables for it.
+ * @param isExecuting asks for the rights to delete as well
+ */
+export async function withCleaning<T>(
+  context: RunContext,
+  flags: SelectionFlags,
+  isExecuting: boolean,
+  work: (cleaning: Cleaning) => Promise<T>,
+): Promise<T> {
+  const config = context.settings.config.orders ?? {};
+  const parsed = parseCriteria(flags, config);
+  const connection = resolveConnection(context.settings);
+  refuseTransactionPooler(connection);
+  return withSession(
+    connection,
+    async (session) => {
+      const identity = await inspectIdentity(session);
+      // Temporary tables are needed for a preview too.
+      await requireWritable(session, 'Orders can be neither found nor deleted here');
+      const graph = await readGraph(session, config, connection);
+      refuseMissingColumns(parsed, graph.roots);
+      await refuseHiddenRows(session, graph, isExecuting);
+      const tables = [...graph.tables, ...graph.unlinks.map(({child}) => child)];
+      await refuseForeignCasts(
+        session,
+        tables.map(({oid}) => oid),
+      );
+      const excludedIds = await resolveExcludedIds(session, graph.roots, flags.excludeIds, config, (id) => {
+        if (!isExecuting) context.warn(`No order has the excluded id "${id}".`);
+      });
+      const selection = {graph, criteria: {...parsed, excludedIds}, config, now: context.clock.now()};
+      const notes = notesFor(graph);
+      await createCandidateTables(session, graph);
+      await createNotes(session, notes);
+      const databaseMark = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
+      const isCounting = await seesChanges(session);
+      const allowed = [...(config.allowTriggers ?? []), ...(flags.allowTriggers ?? [])];
+      return work({session, connection, identity, selection, notes, isCounting, allowed, databaseMark});
+    },
+    {signal: context.signal},
+  );
+}
+
+async function readGraph(
+  session: Session,
+  config: OrdersConfig,
+  connection: Connection,
+): Promise<OrderGraph> {
+  return buildOrderGraph(await readCatalog(session), ordersProfile(config, connection.schema ?? 'public'));
+}
+
+/**
+ * Once the tables are locked their columns, keys, triggers and rules stay as they are.
+ * @throws PLAN_CHANGED when they are not those that the cleaning was planned with
+ */
+export async function refuseOtherTables({session, connection, selection}: Cleaning): Promise<void> {
+  const {graph, config} = selection;
+  const textOf = (value: OrderGraph): string =>
+    JSON.stringify(value, (key, part: unknown) => (key === 'hasIndex' ? undefined : part)); // some are made for the duration
+  if (textOf(await readGraph(session, config, connection)) === textOf(graph)) return;
+  throw new AppError(
+    'PLAN_CHANGED',
+    'The tables of the orders were altered since the cleaning was planned. Nothing was changed.',
+    {hint: 'Run it again.'},
+  );
+}
+
+/** A range that is asked for and cannot be looked at would keep nothing. */
+function refuseMissingColumns(criteria: Criteria, roots: Selection['graph']['roots']): void {
+  const flag = criteria.from !== null ? '--from' : criteria.to !== null ? '--to' : undefined;
+  const root = roots.find(({profile}) => profile.createdAt === undefined);
+  if (flag === undefined || root === undefined) return;
+  throw new AppError(
+    'USAGE',
+    `${flag} cannot be used: the profile names no createdAt column of ${root.table.label}.`,
+    {
+      hint: 'Name it under orders.profile.roots in destino-db.config.json.',
+    },
+  );
+}

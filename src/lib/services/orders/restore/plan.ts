@@ -1,0 +1,148 @@
+/** What of an order backup can be put back, row for row compared with the database, and why the rest cannot. */
+import {
+  countReasons,
+  countRows,
+  listConflicts,
+  type RestoreConflict,
+} from '../../../rows/staging/count-staged.js';
+import {findConflicts} from '../../../rows/staging/find-conflicts.js';
+import type {OrderFile} from '../../../rows/file/order-file.js';
+import type {RestoredCounts} from '../../../rows/staging/verify-rows.js';
+import {selectOrders} from '../../../rows/staging/select-staged-orders.js';
+import {type StagedOrders, stageOrders} from '../../../rows/staging/stage-orders.js';
+import {keyNumbers} from '../../../rows/staging/staged-conditions.js';
+import {changedTypes, type StagedTable} from '../../../rows/staging/staged-table.js';
+import {type Session, withTransaction} from '../../../postgres/client.js';
+
+export interface OrderTableCounts {
+  /** Rows put back, or with a preview those that would be. */
+  readonly restored: number;
+  /** Rows that were there and got their link back. */
+  readonly relinked: number;
+  readonly skipped: number;
+}
+
+export interface RestorableOrders {
+  readonly backupPath: string;
+  /** When the backup was written. */
+  readonly backupTimestamp: string;
+  /** Orders put back, by table. */
+  readonly orders: Readonly<Record<string, number>>;
+  readonly tables: Readonly<Record<string, OrderTableCounts>>;
+  /** Rows that are skipped, at most `conflictsListed` of them. */
+  readonly conflicts: readonly RestoreConflict[];
+  readonly conflictCount: number;
+  /** Skipped rows by table and reason: all of them. */
+  readonly reasons: readonly {readonly table: string; readonly reason: string; readonly rows: number}[];
+  /** What the file cannot give back exactly, and what has changed since. */
+  readonly notes: readonly string[];
+}
+
+export interface RestoreOrdersPlan {
+  readonly staged: StagedOrders;
+  readonly result: RestorableOrders;
+  readonly restored: RestoredCounts;
+  /** Rows to insert and links to set. */
+  readonly rows: number;
+  readonly links: number;
+}
+
+/** So many conflicts are named one by one; the rest is counted. */
+const conflictsListed = 1000;
+
+/** Everything in one snapshot; the transaction can write to temporary tables only. */
+export async function planRestoreOrders(
+  session: Session,
+  file: OrderFile,
+  softLinks: Parameters<typeof stageOrders>[2],
+  onlyOrders: readonly string[],
+): Promise<RestoreOrdersPlan> {
+  return withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ', async () => {
+    const staged = await stageOrders(session, file, softLinks);
+    if (onlyOrders.length > 0) await selectOrders(session, staged, onlyOrders);
+    await findConflicts(session, staged);
+    return summarize(session, staged, onlyOrders.length > 0);
+  });
+}
+
+async function summarize(
+  session: Session,
+  staged: StagedOrders,
+  isSelection: boolean,
+): Promise<RestoreOrdersPlan> {
+  const tables: Record<string, OrderTableCounts> = {};
+  const conflicts: RestoreConflict[] = [];
+  const reasons: {table: string; reason: string; rows: number}[] = [];
+  const counts = new Map<StagedTable, number>();
+  const totals = {rows: 0, links: 0};
+  const add = (table: string, more: OrderTableCounts): void => {
+    const {restored, relinked, skipped} = tables[table] ?? {restored: 0, relinked: 0, skipped: 0};
+    tables[table] = {
+      restored: restored + more.restored,
+      relinked: relinked + more.relinked,
+      skipped: skipped + more.skipped,
+    };
+  };
+  const list = async (each: StagedTable, key: readonly number[]): Promise<void> => {
+    for (const reason of await countReasons(session, each)) reasons.push({table: each.file.table, ...reason});
+    const room = conflictsListed - conflicts.length;
+    if (room > 0) conflicts.push(...(await listConflicts(session, each, key, room)));
+  };
+  for (const each of staged.tables) {
+    const {restored, skipped} = await countRows(session, each);
+    counts.set(each, restored);
+    totals.rows += restored;
+    add(each.file.table, {restored, relinked: 0, skipped});
+    if (skipped > 0) await list(each, each.key);
+  }
+  for (const each of staged.links) {
+    const {restored, skipped} = await countRows(session, each);
+    counts.set(each, restored);
+    totals.links += restored;
+    add(each.file.table, {restored: 0, relinked: restored, skipped});
+    if (skipped > 0) await list(each, keyNumbers(each));
+  }
+  for (const {table, rows} of isSelection ? [] : [...staged.gone, ...staged.goneLinks]) {
+    if (rows === 0) continue;
+    add(table, {restored: 0, relinked: 0, skipped: rows});
+    reasons.push({table, reason: 'table gone', rows});
+    conflicts.push({table, key: 'all rows', reason: 'table gone'});
+  }
+  const {file} = staged;
+  return {
+    staged,
+    restored: counts,
+    ...totals,
+    result: {
+      backupPath: file.path,
+      backupTimestamp: file.timestamp,
+      orders: Object.fromEntries(file.roots.map((root) => [root, tables[root]?.restored ?? 0])),
+      tables,
+      conflicts,
+      conflictCount: reasons.reduce((sum, {rows}) => sum + rows, 0),
+      reasons,
+      notes: [...file.notes, ...changeNotes(staged)],
+    },
+  };
+}
+
+/** Columns that are not what they were when the file was written. */
+function changeNotes({tables, links}: StagedOrders): string[] {
+  return [...tables, ...links].flatMap((each) => {
+    const {file, gone, added} = each;
+    return [
+      ...(gone.length === 0
+        ? []
+        : [`${file.table} no longer has the column ${gone.map(({name}) => name).join(', ')}.`]),
+      ...changedTypes(each).map(
+        ({name, before, now}) =>
+          `${file.table}: the column ${name} was ${before} and is ${now}; its values must read the same.`,
+      ),
+      ...(added.length === 0 || links.some((link) => link.file === file)
+        ? []
+        : [
+            `${file.table} has columns that the file does not have; they get their default: ${added.map(({name}) => name).join(', ')}.`,
+          ]),
+    ];
+  });
+}

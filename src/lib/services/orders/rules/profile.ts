@@ -1,0 +1,87 @@
+/** What an order is: the tables that hold orders, their columns, and what their statuses mean. */
+import {defaultStatuses, type OrdersConfig} from '../../../settings/orders-config.js';
+import type {SoftLink} from '../../../rows/model/read-schema.js';
+
+export interface RootProfile {
+  readonly schema: string;
+  readonly table: string;
+  readonly key: readonly string[];
+  readonly email: string | undefined;
+  readonly status: string | undefined;
+  readonly paymentStatus: string | undefined;
+  readonly total: string | undefined;
+  readonly createdAt: string | undefined;
+}
+
+export interface OrdersProfile {
+  readonly name: string;
+  /** Whether it is Destino's, whose rules may name tables that a database lacks. */
+  readonly isBuiltIn: boolean;
+  readonly roots: readonly RootProfile[];
+  readonly failedPayments: readonly string[];
+  readonly cancelledStatuses: readonly string[];
+  readonly paidPayments: readonly string[];
+  /** By table ("email_alerts" or "audit.notes"): whether rows that would lose their link are deleted or stay. */
+  readonly setNull: Readonly<Record<string, 'delete' | 'keep'>>;
+  readonly softLinks: readonly SoftLink[];
+}
+
+/** Destino's: the tables of its orders and of its catering orders; the alerts about an order go with it. */
+function destinoProfile(schema: string): OrdersProfile {
+  const root = {
+    schema,
+    key: ['id'],
+    email: 'email',
+    status: 'status',
+    paymentStatus: 'paymentStatus',
+    createdAt: 'createdAt',
+  };
+  return {
+    name: 'destino',
+    isBuiltIn: true,
+    roots: [
+      {...root, table: 'orders', total: 'total'},
+      {...root, table: 'catering_orders', total: 'totalAmount'},
+    ],
+    failedPayments: defaultStatuses.failed,
+    cancelledStatuses: defaultStatuses.cancelled,
+    paidPayments: defaultStatuses.paid,
+    setNull: {email_alerts: 'delete'},
+    softLinks: [],
+  };
+}
+
+/**
+ * The profile of the config, or Destino's.
+ * @param schema where tables are that the profile names without a schema
+ */
+export function ordersProfile(config: OrdersConfig, schema = 'public'): OrdersProfile {
+  const {profile} = config;
+  const builtIn = destinoProfile(schema);
+  if (profile === undefined) return builtIn;
+  const list = (columns: string | string[]): string[] => (Array.isArray(columns) ? columns : [columns]);
+  return {
+    name: profile.name,
+    isBuiltIn: false,
+    roots: profile.roots.map((root) => ({
+      schema: root.schema ?? schema,
+      table: root.table,
+      key: list(root.key ?? 'id'),
+      email: root.email,
+      status: root.status,
+      paymentStatus: root.paymentStatus,
+      total: root.total,
+      createdAt: root.createdAt,
+    })),
+    failedPayments: profile.failedPayments ?? builtIn.failedPayments,
+    cancelledStatuses: profile.cancelledStatuses ?? builtIn.cancelledStatuses,
+    paidPayments: profile.paidPayments ?? builtIn.paidPayments,
+    setNull: profile.setNull ?? {},
+    softLinks: (profile.softLinks ?? []).map((link) => ({
+      schema: link.schema ?? schema,
+      table: link.table,
+      columns: list(link.columns),
+      root: link.root,
+    })),
+  };
+}

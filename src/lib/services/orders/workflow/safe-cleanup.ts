@@ -1,0 +1,260 @@
+/** The story of `workflow:safe-cleanup`: find, ask, back up all, verify, back up and delete the orders, check, report. */
+import {readBackupRecord} from '../../../catalog/backup-record.js';
+import {replacingFlags} from '../../../catalog/replacing-flags.js';
+import {AppError, withState} from '../../../base/errors.js';
+import {countOf} from '../../../base/format.js';
+import {readOrderSnapshot} from '../../../rows/file/read-order-snapshot.js';
+import {type StepOutcome, timedProgress} from '../../../progress/timed-progress.js';
+import type {RunContext} from '../../../run/run-context.js';
+import {shellCommand} from '../../../base/shell-quote.js';
+import {ageSuffix} from '../../../storage/stored-record.js';
+import {backupDatabase} from '../../backup/local-backup.js';
+import {backupToPlaces} from '../../backup/backup.js';
+import type {BackupRequest} from '../../backup/options.js';
+import {
+  cleanConfirmed,
+  type CleanRequest,
+  type CleanResult,
+  confirmClean,
+  ordersIn,
+} from '../clean/execute.js';
+import type {BackupResult} from '../../backup/result.js';
+import {copyNewOrders} from '../../copy/copy-orders.js';
+import {putBackCommand} from '../../../rows/file/restore-command.js';
+import {
+  type Encryption,
+  type EncryptionFlags,
+  encryptionOf,
+  keyWords,
+  requireEncryption,
+} from '../../../encryption/settings.js';
+import {withPlainOrders} from '../restore/restore.js';
+import {planClean} from '../clean/plan.js';
+import {type CleanupState, writeCleanupReport} from './cleanup-report.js';
+
+export interface SafeCleanupRequest {
+  readonly clean: CleanRequest;
+  /** Undefined for no full backup. */
+  readonly fullBackup: BackupRequest | undefined;
+  /** Of the full backup and of the order backup. */
+  readonly encryption?: EncryptionFlags | undefined;
+  /** The words that begin a command for the same database and folders: "destino-db", "--config=...". */
+  readonly command: (id: string) => readonly string[];
+  /** Waits until the next phase may begin. */
+  readonly pause: ((phase: string, signal: AbortSignal) => Promise<void>) | undefined;
+}
+
+export interface SafeCleanupResult {
+  readonly mode: 'preview' | 'execute';
+  /** In the order they ended. */
+  readonly steps: readonly StepOutcome[];
+  /** In a preview, what would be backed up. */
+  readonly backup: BackupResult | null;
+  readonly orders: CleanResult;
+  /** The Markdown report; the same as JSON stands beside it. Null in a preview, and where it could not be written. */
+  readonly reportPath: string | null;
+  /** The commands that undo it: the whole database as it was before, and the deleted orders alone. */
+  readonly undo: readonly string[];
+}
+
+/**
+ * Runs the phases one after the other and stops at the first that fails; nothing is deleted before the full backup is verified.
+ * @throws what the phases throw, with what had been done by then
+ */
+export async function safeCleanup(
+  parent: RunContext,
+  request: SafeCleanupRequest,
+): Promise<SafeCleanupResult> {
+  const encryption = await encryptionOf(parent, request.encryption ?? {});
+  if (request.clean.execute) requireEncryption(encryption);
+  const steps: StepOutcome[] = [];
+  const context = {...parent, progress: timedProgress(parent.progress, parent.clock, steps)};
+  const plan = await context.progress.step('Find the orders', () =>
+    planClean(context, request.clean.selection),
+  );
+  const state: CleanupState = {
+    steps,
+    backup: null,
+    orders: {mode: 'preview', ...plan, backupPath: null, sideEffects: []},
+    undo: [],
+  };
+  if (!request.clean.execute) return previewRest(context, request, state);
+  await confirmClean(context, request.clean, plan, request.fullBackup !== undefined);
+  if (ordersIn(plan) === 0) {
+    skip(steps, ['Full backup', 'Delete the rows', 'Check the result']);
+    return {mode: 'execute', ...state, orders: {...state.orders, mode: 'execute'}, reportPath: null};
+  }
+  try {
+    await runPhases(context, request, encryption, state);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const told = withState(error, whatWasDone(state));
+    await report(context, state, told);
+    throw told;
+  }
+  const reportPath = await context.progress.step('Write the report', () => report(context, state));
+  return {mode: 'execute', ...state, reportPath};
+}
+
+/** A report that cannot be written must not hide what it would have told. */
+async function report(context: RunContext, state: CleanupState, error?: AppError): Promise<string | null> {
+  try {
+    return await writeCleanupReport(context, state, error);
+  } catch (failure) {
+    if (!(failure instanceof AppError)) throw failure;
+    context.warn(`The report of the cleanup could not be written: ${failure.message}`);
+    return null;
+  }
+}
+
+async function previewRest(
+  context: RunContext,
+  request: SafeCleanupRequest,
+  state: CleanupState,
+): Promise<SafeCleanupResult> {
+  await pauseAfter(context, request, 'Find the orders');
+  const backup = request.fullBackup
+    ? await backupDatabase(context, {...request.fullBackup, dryRun: true})
+    : null;
+  if (backup) refuseUncoveredTables(backup, state.orders);
+  skip(state.steps, [
+    ...(backup ? ['Dump', 'Checksum', 'Verify'] : ['Full backup']),
+    'Lock the orders',
+    'Back up the rows',
+    'Delete the rows',
+    'Check the result',
+  ]);
+  return {mode: 'preview', ...state, backup, reportPath: null};
+}
+
+async function runPhases(
+  context: RunContext,
+  request: SafeCleanupRequest,
+  encryption: Encryption,
+  state: CleanupState,
+): Promise<void> {
+  if (request.fullBackup) {
+    await pauseAfter(context, request, 'Find the orders');
+    state.backup = await backupToPlaces(context, request.fullBackup, {
+      ...request.encryption,
+      isLocal: undefined,
+      isLocalEncrypted: request.encryption?.isLocal,
+    });
+    refuseUnprovenBackup(state.backup);
+    refuseUncoveredTables(state.backup, state.orders);
+    if (state.backup.path !== null) {
+      const words = ['--backup-file', state.backup.path, ...(await wordsBack(context, state.backup))];
+      state.undo.push(shellCommand([...request.command('restore'), ...words]));
+    }
+    await pauseAfter(context, request, 'Full backup');
+  } else {
+    skip(state.steps, ['Full backup']);
+    await pauseAfter(context, request, 'Find the orders');
+  }
+  const noteOrderBackup = ({backupPath}: CleanResult): void => {
+    if (backupPath === null) return;
+    state.undo.push(putBackCommand(context.settings, encryption, backupPath, request.command));
+  };
+  state.orders = await cleanConfirmed(context, {
+    ...request.clean,
+    encryption,
+    onDeletedAllTheSame: (outcome, backupPath) => {
+      state.cutOff = outcome;
+      state.orders = {...state.orders, backupPath};
+      noteOrderBackup(state.orders);
+    },
+  });
+  noteOrderBackup(state.orders);
+  await pauseAfter(context, request, 'Clean');
+  await checkResult(context, request, encryption, state.orders);
+  if (state.orders.backupPath !== null) {
+    const deleted = `The ${countOf(ordersIn(state.orders), 'order')} had been deleted by then.`;
+    await copyNewOrders(context, state.orders.backupPath, encryption, deleted);
+  }
+}
+
+async function pauseAfter({signal}: RunContext, {pause}: SafeCleanupRequest, phase: string): Promise<void> {
+  if (!pause) return;
+  try {
+    await pause(phase, signal);
+  } catch (error) {
+    signal.throwIfAborted(); // what was waited with says it in words of its own
+    throw error;
+  }
+}
+
+/** The flags that open the backup and put it in the place of its database. */
+async function wordsBack({settings}: RunContext, {metadataPath}: BackupResult): Promise<string[]> {
+  if (metadataPath === null) return [];
+  const record = await readBackupRecord(metadataPath);
+  const {databaseName, format} = record;
+  return [...keyWords(settings, record), ...replacingFlags(databaseName, {format, record})];
+}
+
+/** @throws VERIFY_FAILED unless the full backup was read back whole */
+function refuseUnprovenBackup(backup: BackupResult): void {
+  if (backup.verification?.ok === true) return;
+  throw new AppError(
+    'VERIFY_FAILED',
+    `The full backup ${backup.id ?? ''} is not verified; no order was deleted.`,
+    {
+      hint: 'See what is wrong with it: destino-db verify --latest',
+    },
+  );
+}
+
+/** A full backup that the config made smaller would not bring the orders back. @throws GUARD */
+function refuseUncoveredTables(backup: BackupResult, orders: CleanResult): void {
+  const held = new Set(backup.tables.map(({table}) => table));
+  const missing = Object.entries(orders.tables).filter(
+    ([label, {deleted, relinked}]) => deleted + relinked > 0 && !held.has(label),
+  );
+  if (missing.length === 0) return;
+  const names = missing.map(([label]) => label).join(', ');
+  throw new AppError(
+    'GUARD',
+    `The full backup does not hold ${names}, where rows are to be deleted; no order was deleted.`,
+    {
+      hint: 'See backup.excludeTables and backup.excludeSchemas in the config, or use --no-full-backup.',
+    },
+  );
+}
+
+/** Reads the order backup once more and looks whether orders match that ought to be gone. @throws ORDER_BACKUP_INVALID */
+async function checkResult(
+  context: RunContext,
+  request: SafeCleanupRequest,
+  encryption: Encryption,
+  orders: CleanResult,
+): Promise<void> {
+  await context.progress.step('Check the result', async (step) => {
+    if (orders.backupPath !== null) await readBackOrders(context, orders.backupPath, encryption);
+    const left = ordersIn(await planClean(context, {...request.clean.selection}));
+    step.note(left === 0 ? 'no order matches any more' : `${countOf(left, 'order')} came in meanwhile`);
+    if (left > 0)
+      context.warn(`${countOf(left, 'order')} match by now: they came in while the cleaning ran.`);
+  });
+}
+
+/** What no key here opens was read back before it was encrypted, and its bytes after. */
+async function readBackOrders(context: RunContext, path: string, {to, keys}: Encryption): Promise<void> {
+  const hasKey = (to && 'passphrase' in to ? keys.passphrases : keys.identities).length > 0;
+  if (path.endsWith(ageSuffix) && !hasKey) return;
+  await withPlainOrders(context, path, keys, (plain) => readOrderSnapshot(plain, context.signal));
+}
+
+function skip(steps: StepOutcome[], names: readonly string[]): void {
+  for (const name of names) steps.push({name, status: 'skipped', duration: 0});
+}
+
+function whatWasDone({backup, orders, cutOff}: CleanupState): string {
+  const full = backup?.path == null ? 'no full backup was made' : `the full backup is ${backup.path}`;
+  // Of a deletion that was cut off its own error tells.
+  const deleted =
+    cutOff !== undefined
+      ? ''
+      : orders.mode === 'execute'
+        ? `, ${countOf(ordersIn(orders), 'order')} deleted`
+        : ', no order was deleted';
+  return `The workflow stopped: ${full}${deleted}.`;
+}

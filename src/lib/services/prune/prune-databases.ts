@@ -1,0 +1,202 @@
+/** Drops databases that restores set aside: all but the newest, and the newest too where that is asked for by its own flag. */
+import {AppError, withState} from '../../base/errors.js';
+import {countOf, formatAge, formatBytes} from '../../base/format.js';
+import {type Connection, withDatabase} from '../../postgres/connect/connection.js';
+import {
+  type DatabaseMark,
+  type ListedDatabase,
+  listDatabases,
+  setAsideFor,
+  whyDoubtful,
+} from '../../postgres/databases/database-mark.js';
+import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
+import {quoteIdentifier} from '../../postgres/quote.js';
+import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
+import {requireWritable} from '../../postgres/inspect/writable.js';
+import type {RunContext} from '../../run/run-context.js';
+import {isProduction} from '../../settings/production.js';
+import {isProductionDatabase} from '../guards/production.js';
+import {recordGone} from '../../run/record-set-aside.js';
+
+export interface SetAsideDecision {
+  /** Name of the database. */
+  readonly id: string;
+  /** The database in whose place it stood. */
+  readonly database: string;
+  readonly owner: string;
+  readonly setAsideAt: string;
+  /** Bytes; null where the role may not see it. */
+  readonly size: number | null;
+  readonly reason: string;
+}
+
+export interface SetAsideResult {
+  readonly kept: readonly SetAsideDecision[];
+  readonly removed: readonly SetAsideDecision[];
+}
+
+export interface SetAsideRequest {
+  readonly dryRun: boolean;
+  /** The database for which they were set aside, instead of the URL's. */
+  readonly targetDb?: string | undefined;
+  /** Whether the newest goes too; `undo` has nothing left then. */
+  readonly isNewestToo?: boolean | undefined;
+  /** These alone, whoever owns them; all that are trusted without it. */
+  readonly names?: readonly string[] | undefined;
+}
+
+/**
+ * Finds those of the URL's database by their marks, asks, and drops; one that somebody is connected to, by then too, is kept.
+ * The newest is asked for separately.
+ * @throws NO_DATABASE_URL, BACKUP_NOT_FOUND for a name that is not set aside, NOT_CONFIRMED, PERMISSION_DENIED, ...
+ */
+export async function pruneSetAside(ctx: RunContext, request: SetAsideRequest): Promise<SetAsideResult> {
+  const named = resolveConnection(ctx.settings);
+  const connection = withDatabase(named, request.targetDb ?? named.database);
+  const {signal} = ctx;
+  const {database} = connection;
+  const decide = (databases: readonly ListedDatabase[]): SetAsidePlan =>
+    decideSetAside(databases, database, ctx.clock.now(), request);
+  const plan = decide(
+    await withMaintenanceSession(
+      connection,
+      async (session) => {
+        await requireWritable(session, 'No database can be dropped here', {database});
+        return listDatabases(session);
+      },
+      {signal},
+    ),
+  );
+  refuseUnknown(request.names ?? [], plan, connection);
+  if (request.dryRun || plan.removed.length === 0) return {kept: plan.kept, removed: plan.removed};
+  const isGuarded =
+    (await isProductionDatabase(ctx, connection)) ||
+    (
+      await Promise.all(plan.removed.map(({id}) => isProduction(ctx.settings, {...connection, database: id})))
+    ).some(Boolean);
+  const ask = async (action: string, goes: readonly SetAsideDecision[]): Promise<void> => {
+    const at = {host: `${connection.host}:${connection.port}`, database, isProduction: isGuarded};
+    await ctx.confirm({action, ...at, plan: goes.map((one) => `drop  ${describe(one, ctx.clock.now())}`)});
+  };
+  const older = plan.removed.filter((one) => one !== plan.newest);
+  if (older.length > 0)
+    await ask(`Drop ${countOf(older.length, 'database')} that a restore set aside for "${database}".`, older);
+  if (plan.newest && plan.removed.includes(plan.newest))
+    await ask(
+      `Drop the newest database that a restore set aside for "${database}": undo cannot bring anything back afterwards.`,
+      [plan.newest],
+    );
+  return ctx.progress.step('Drop set-aside databases', () => dropEach(ctx, connection, plan, decide));
+}
+
+/** "shop_before_20261122_031005: 1.2 GB, owner shop, set aside 3 days ago" */
+export function describe(
+  one: Pick<SetAsideDecision, 'id' | 'owner' | 'setAsideAt' | 'size'>,
+  now: Date,
+): string {
+  const size = one.size === null ? 'size unknown' : formatBytes(one.size);
+  return `${one.id}: ${size}, owner ${one.owner}, set aside ${formatAge(new Date(one.setAsideAt), now)}`;
+}
+
+function refuseUnknown(names: readonly string[], plan: SetAsidePlan, {host, database}: Connection): void {
+  const known = new Set([...plan.kept, ...plan.removed].map(({id}) => id));
+  const unknown = names.find((name) => !known.has(name));
+  if (unknown === undefined) return;
+  throw new AppError(
+    'BACKUP_NOT_FOUND',
+    `"${unknown}" is not set aside for "${database}" on ${host}; nothing was dropped.`,
+    {hint: 'See what is: destino-db prune --set-aside --dry-run'},
+  );
+}
+
+/** Tries every one; what is in use by now, or was brought back, stays. @throws the first error after that */
+async function dropEach(
+  ctx: RunContext,
+  connection: Connection,
+  plan: SetAsidePlan,
+  decide: (databases: readonly ListedDatabase[]) => SetAsidePlan,
+): Promise<SetAsideResult> {
+  return withMaintenanceSession(
+    connection,
+    async (session) => {
+      const removed: SetAsideDecision[] = [];
+      const failures: AppError[] = [];
+      const newest = plan.newest?.id;
+      // The newest goes last: an interruption leaves what undo needs.
+      for (const one of plan.removed.toSorted((a, b) => Number(a.id === newest) - Number(b.id === newest))) {
+        ctx.signal.throwIfAborted();
+        // The mark is read again: undo may have brought the database back while the question was open.
+        const now = decide(await listDatabases(session));
+        if (!now.removed.some(({id}) => id === one.id)) {
+          ctx.warn(`"${one.id}" was left alone: it is in use, or no longer set aside.`);
+          continue;
+        }
+        try {
+          await session.query(`DROP DATABASE ${quoteIdentifier(one.id)}`);
+          removed.push(one);
+          recordGone(ctx, connection, one);
+        } catch (error) {
+          if (!(error instanceof AppError)) throw error;
+          failures.push(error);
+        }
+      }
+      const [first] = failures;
+      if (first)
+        throw withState(first, `${countOf(removed.length, 'database was', 'databases were')} dropped.`);
+      return {kept: decide(await listDatabases(session)).kept, removed};
+    },
+    {signal: ctx.signal},
+  );
+}
+
+interface SetAsidePlan extends SetAsideResult {
+  /** The one that `undo` would bring back. */
+  readonly newest: SetAsideDecision | undefined;
+}
+
+/** Of one database, newest first. The newest stays unless it is asked for; one whose mark is doubtful, unless it is named. */
+export function decideSetAside(
+  databases: readonly ListedDatabase[],
+  target: string,
+  now: Date,
+  {isNewestToo, names}: Omit<SetAsideRequest, 'dryRun'> = {},
+): SetAsidePlan {
+  const kept: SetAsideDecision[] = [];
+  const removed: SetAsideDecision[] = [];
+  let newest: SetAsideDecision | undefined;
+  for (const {database, mark} of setAsideFor(databases, target)) {
+    const decision = (reason: string): SetAsideDecision => decisionOf(database, mark, reason);
+    const doubt = whyDoubtful(database, mark, databases, now);
+    const isNamed = names?.includes(database.name) === true;
+    const isNewest = doubt === undefined && newest === undefined;
+    let reason: string | undefined;
+    if (names !== undefined && !isNamed) reason = 'not named';
+    else if (doubt !== undefined && !isNamed)
+      reason = `left alone: it ${doubt}; name it with --set-aside-db to drop it`;
+    else if (database.sessions > 0) reason = `in use: ${countOf(database.sessions, 'session')}`;
+    else if (isNewest && isNewestToo !== true)
+      reason = `the newest of "${target}": undo can bring it back; --all-of-them drops it too`;
+    const one = decision(
+      reason ??
+        (isNewest
+          ? 'the newest, with --all-of-them'
+          : isNamed
+            ? 'named'
+            : `a newer one of "${target}" is kept`),
+    );
+    if (isNewest) newest = one;
+    (reason === undefined ? removed : kept).push(one);
+  }
+  return {kept, removed, newest};
+}
+
+function decisionOf(database: ListedDatabase, mark: DatabaseMark, reason: string): SetAsideDecision {
+  return {
+    id: database.name,
+    database: mark.database,
+    owner: database.owner,
+    setAsideAt: mark.at,
+    size: database.sizeBytes,
+    reason,
+  };
+}

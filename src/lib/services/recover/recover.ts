@@ -1,0 +1,237 @@
+/** Finishes or reverts what interrupted runs left behind, in the folders and on the server. */
+import {rm} from 'node:fs/promises';
+import {withFolderLock} from '../../run/lock.js';
+import {foreignNote} from '../../base/own-file.js';
+import {explainFileError} from '../../base/safe-file.js';
+import {AppError, type ErrorCode, messageOf} from '../../base/errors.js';
+import {countOf} from '../../base/format.js';
+import {nearest} from '../../base/nearest.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
+import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
+import {requireWritable} from '../../postgres/inspect/writable.js';
+import {describeProcess} from '../../base/process-identity.js';
+import type {RunContext} from '../../run/run-context.js';
+import {type JournalEntry, type LeftJournal, readJournals} from '../../run/journal.js';
+import {findLeftoverDatabases, isSameServer} from './databases.js';
+import {findLeftoverIndexes} from './indexes.js';
+import {findLeftoverFiles} from './files.js';
+import {findLeftoverUploads} from './uploads.js';
+import type {Leftover, LeftoverThing} from './leftover.js';
+
+export interface RecoveredThing extends LeftoverThing {
+  readonly action: string;
+}
+
+export interface FailedThing extends LeftoverThing {
+  /** Of the error; undefined for one that nobody foresaw. */
+  readonly code?: ErrorCode;
+}
+
+export interface RecoverResult {
+  readonly dryRun: boolean;
+  /** Done, or with a dry run what would be. */
+  readonly recovered: readonly RecoveredThing[];
+  /** Seen and not touched, with the reason. */
+  readonly left: readonly LeftoverThing[];
+  /** Tried in vain. */
+  readonly failed: readonly FailedThing[];
+  /** Why the server was not looked at, or null when it was. */
+  readonly serverNotLookedAt: string | null;
+  /** Code of the error for which it was not, where a URL names it; null otherwise. */
+  readonly serverError: ErrorCode | null;
+}
+
+export interface RecoverOptions {
+  readonly dryRun: boolean;
+  /** Working databases to drop even where their marks are doubtful. */
+  readonly dropDbs?: readonly string[] | undefined;
+  readonly waitMs?: number | undefined;
+}
+
+/**
+ * Looks for leftovers of runs that have ended, with and without their journals, and clears them up after asking.
+ * What belongs to a run that is still at work is left alone.
+ * @throws LOCKED, NOT_CONFIRMED, READ_FAILED
+ */
+export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions): Promise<RecoverResult> {
+  const plan = await ctx.progress.step('Look for leftovers', () => planRecovery(ctx, options.dropDbs));
+  refuseUnknown(options.dropDbs ?? [], plan);
+  const doable = plan.leftovers.filter((one) => one.action !== 'leave');
+  const left = plan.leftovers.filter((one) => one.action === 'leave').map(thingOf);
+  const {serverNotLookedAt, serverError} = plan;
+  if (options.dryRun) {
+    const recovered = doable.map(recoveredThing);
+    return {dryRun: true, recovered, left, failed: [], serverNotLookedAt, serverError};
+  }
+  if (doable.length > 0) {
+    await ctx.confirm({
+      action: `Clear up ${countOf(doable.length, 'thing')} that interrupted runs left.`,
+      host: plan.connection?.host ?? ctx.settings.backupsDir,
+      database: plan.connection?.database ?? 'recover',
+      isProduction: false,
+      plan: doable.map((one) => `${one.action} ${one.what}: ${one.reason}`),
+    });
+  }
+  await ctx.reach('recover.planned');
+  const clearUp = () => ctx.progress.step('Clear up', () => executeRecovery(ctx, doable));
+  const {recovered, failed} =
+    doable.length === 0
+      ? {recovered: [], failed: []}
+      : await withFolderLock(ctx, ctx.settings.backupsDir, clearUp, {
+          command: 'recover',
+          waitMs: options.waitMs,
+        });
+  await ctx.reach('recover.all-done');
+  const unresolved = new Set([...left, ...failed].map((one) => one.what));
+  for (const journal of plan.journals) {
+    if (journal.fate === 'dead' && journal.unfinished.every((entry) => isResolved(entry, unresolved, plan)))
+      await removeJournal(journal.path);
+  }
+  return {dryRun: false, recovered, left, failed, serverNotLookedAt, serverError};
+}
+
+/** @throws USAGE for a database of --drop-db that no run left; not where the server could not be looked at */
+function refuseUnknown(names: readonly string[], {leftovers, connection}: RecoveryPlan): void {
+  const known = leftovers.map(({what}) => what);
+  const unknown = connection && names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const guess = nearest(unknown, known);
+  throw new AppError(
+    'USAGE',
+    `--drop-db: no run left a database "${unknown}"; nothing was done.${guess === undefined ? '' : ` Did you mean ${guess}?`}`,
+    {hint: 'See what is left: destino-db recover --dry-run'},
+  );
+}
+
+interface RecoveryPlan {
+  readonly journals: readonly LeftJournal[];
+  readonly leftovers: readonly Leftover[];
+  /** The server that was looked at. */
+  readonly connection: Connection | undefined;
+  readonly serverNotLookedAt: string | null;
+  readonly serverError: ErrorCode | null;
+}
+
+/** Reads folders and server; changes nothing. */
+async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promise<RecoveryPlan> {
+  const journals = await readJournals(ctx.settings.backupsDir, (foreign) =>
+    foreignNote(foreign).forEach(ctx.warn),
+  );
+  const files = await findLeftoverFiles(ctx, journals);
+  const unseen = journals.flatMap((journal) => entriesLeftAlone(journal));
+  let connection: Connection | undefined;
+  let databases: Leftover[] = [];
+  let serverNotLookedAt: string | null = null;
+  let serverError: ErrorCode | null = null;
+  try {
+    const resolved = resolveConnection(ctx.settings);
+    const found = [
+      ...(await findLeftoverDatabases(ctx, resolved, journals, dropDbs)),
+      ...(await findLeftoverIndexes(ctx, resolved, journals)),
+    ];
+    if (found.some(({action}) => action !== 'leave'))
+      await withMaintenanceSession(
+        resolved,
+        (session) =>
+          requireWritable(session, 'Nothing can be cleared up on the server', {database: resolved.database}),
+        {signal: ctx.signal},
+      );
+    databases = found;
+    connection = resolved;
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    if (!(error instanceof AppError)) throw error;
+    serverNotLookedAt = error.message;
+    if (error.code !== 'NO_DATABASE_URL') serverError = error.code;
+  }
+  const foreign = journals
+    .filter((journal) => journal.fate === 'dead')
+    .flatMap((journal) => journal.unfinished.flatMap((entry) => outOfReach(entry, connection)));
+  return {
+    journals,
+    leftovers: [...files, ...databases, ...findLeftoverUploads(ctx, journals), ...unseen, ...foreign],
+    connection,
+    serverNotLookedAt,
+    serverError,
+  };
+}
+
+/** What runs that are at work, or of other machines, have begun. */
+function entriesLeftAlone(journal: LeftJournal): Leftover[] {
+  if (journal.fate === 'dead') return [];
+  const who = `"${journal.command}" (${describeProcess(journal.owner)})`;
+  const reason =
+    journal.fate === 'alive' ? `${who} is at work` : `${who} may be at work; run recover on that machine`;
+  return journal.unfinished.map((entry) => ({
+    kind: entry.kind,
+    what: nameOf(entry),
+    action: 'leave',
+    reason,
+  }));
+}
+
+/** Entries of dead runs that nothing here can look up. */
+function outOfReach(entry: JournalEntry, connection: Connection | undefined): Leftover[] {
+  const what = {kind: entry.kind, what: nameOf(entry), action: 'leave'} as const;
+  if (!('server' in entry) || (connection && isSameServer(entry.server, connection))) return [];
+  const server = `${entry.server.host}:${entry.server.port}`;
+  return [{...what, reason: `it is on the server ${server}: run recover with the URL of that server`}];
+}
+
+async function executeRecovery(
+  ctx: RunContext,
+  leftovers: readonly Leftover[],
+): Promise<Pick<RecoverResult, 'recovered' | 'failed'>> {
+  const recovered: RecoveredThing[] = [];
+  const failed: FailedThing[] = [];
+  for (const one of leftovers) {
+    if (one.action === 'leave') continue;
+    ctx.signal.throwIfAborted();
+    try {
+      await one.run();
+      recovered.push(recoveredThing(one));
+      await ctx.reach('recover.one-done');
+    } catch (error) {
+      ctx.signal.throwIfAborted();
+      failed.push({...thingOf(one), ...failureOf(error)});
+    }
+  }
+  return {recovered, failed};
+}
+
+/** Whether nothing of the entry is left that somebody still has to look after. */
+function isResolved(entry: JournalEntry, unresolved: ReadonlySet<string>, plan: RecoveryPlan): boolean {
+  if ('server' in entry && !plan.connection) return false;
+  if (entry.kind === 'swap')
+    return ![entry.target, entry.setAside, entry.staging].some((name) => unresolved.has(name));
+  return !unresolved.has(nameOf(entry));
+}
+
+async function removeJournal(path: string): Promise<void> {
+  try {
+    await rm(path, {force: true});
+  } catch (error) {
+    throw explainFileError(error, path);
+  }
+}
+
+function nameOf(entry: JournalEntry): string {
+  if ('path' in entry) return entry.path;
+  if (entry.kind === 'temporary-index') return entry.index;
+  if ('database' in entry) return entry.database;
+  return entry.kind === 'swap' ? entry.target : entry.key;
+}
+
+function failureOf(error: unknown): Pick<FailedThing, 'reason' | 'code'> {
+  if (!(error instanceof AppError)) return {reason: messageOf(error)};
+  return {reason: [error.message, error.hint ?? ''].join(' ').trimEnd(), code: error.code};
+}
+
+function thingOf({kind, what, reason}: Leftover): LeftoverThing {
+  return {kind, what, reason};
+}
+
+function recoveredThing(one: Leftover): RecoveredThing {
+  return {...thingOf(one), action: one.action};
+}

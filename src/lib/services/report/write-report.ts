@@ -1,0 +1,95 @@
+/** Writes the report: one page over the audit log and the backups on disk. */
+import {dirname, join, resolve} from 'node:path';
+import {foreignFile, foreignNote, requireTrustedFolder, whyForeign} from '../../base/own-file.js';
+import {makePrivateFolder, writeFileSafely} from '../../base/safe-file.js';
+import {type ReportData, reportData, reportDays} from './report-data.js';
+import {reportPage} from './report-page.js';
+import {isRemote} from '../../base/place-name.js';
+import type {RunContext} from '../../run/run-context.js';
+import {checkSchedule} from '../schedule/check-schedule.js';
+import {readHistory} from '../../run/read-history.js';
+import {databaseNamed, isOfKnownDatabase} from '../../catalog/database-groups.js';
+import type {RunRecord, WatchedDatabase} from '../../run/run-record.js';
+import {databasesOfJobs, namedDatabases} from '../schedule/named-databases.js';
+import {assessStatus} from '../status/assess.js';
+import {freeBytesOf, resolveLimits} from '../status/check-status.js';
+import {readPlan} from '../schedule/schedule.js';
+import {type PlacesRead, readFrom, requireFolder, withCopies} from '../../storage/all-locations.js';
+
+export interface ReportResult extends ReportData {
+  /** Absolute path of the page. */
+  readonly path: string;
+}
+
+/**
+ * @param output where the page goes; `report.html` in the backups folder by default
+ * @param from the place whose backups are reported on, instead of those here and their copies in the places of the config file
+ * @throws the codes of the store that `from` names, READ_FAILED, FOLDER_NOT_WRITABLE, DISK_FULL, CONFIG_INVALID
+ */
+export async function writeReport(
+  context: RunContext,
+  {output, from}: {readonly output?: string | undefined; readonly from?: string | undefined} = {},
+): Promise<ReportResult> {
+  const {settings, clock} = context;
+  const now = clock.now();
+  const earliest = new Date(now.getTime() - reportDays * 86_400_000);
+  const {runs, unreadableLines, foreign} = await readHistory(settings.backupsDir);
+  if (unreadableLines > 0)
+    context.warn(`${unreadableLines} lines of the audit log cannot be read and are not in the report.`);
+  foreignNote(foreign).forEach(context.warn);
+  const named = await namedDatabases(settings);
+  const {catalogue, places} = await readBackups(context, from, runs, named);
+  for (const {path, reason} of catalogue.problems) context.warn(`${path} is not in the report: ${reason}`);
+  const {jobs, zone} = readPlan(settings.config, false);
+  const recent = runs.filter(({startedAt}) => Date.parse(startedAt) >= earliest.getTime());
+  const [first] = recent;
+  const plan =
+    first && jobs.length > 0
+      ? checkSchedule(
+          jobs,
+          zone,
+          recent,
+          new Date(first.startedAt),
+          now,
+          await databasesOfJobs(settings, jobs),
+        )
+      : undefined;
+  const sources = {
+    catalogue,
+    copyPlaces: places.slice(1),
+    // The audit log, the named databases and the disk are this machine's.
+    ...(from === undefined
+      ? {runs, named, freeBytes: await freeBytesOf(settings.backupsDir)}
+      : {runs: [], named: (settings.config.status?.databases ?? []).map(databaseNamed), freeBytes: null}),
+    now,
+  };
+  const {findings} = assessStatus(sources, resolveLimits(settings));
+  const data = reportData({backups: catalogue.backups, findings, places, runs, named, plan, now});
+  const path = resolve(settings.cwd, output ?? join(settings.backupsDir, 'report.html'));
+  if (output === undefined) {
+    await requireTrustedFolder(settings.backupsDir);
+    const reason = await whyForeign(path, 'file').catch(() => undefined); // usually there is none yet
+    if (reason !== undefined) throw foreignFile(path, reason);
+  }
+  await makePrivateFolder(dirname(path));
+  await writeFileSafely(path, reportPage(data, context.toolVersion));
+  return {...data, path};
+}
+
+async function readBackups(
+  context: RunContext,
+  from: string | undefined,
+  runs: readonly RunRecord[],
+  named: readonly WatchedDatabase[],
+): Promise<PlacesRead> {
+  const place = from ?? join(context.settings.backupsDir, 'database');
+  if (from !== undefined && !isRemote(from)) await requireFolder(resolve(context.settings.cwd, from));
+  const catalogue = await readFrom(context, place);
+  if (from !== undefined) return {catalogue, places: []};
+  const read = await withCopies(context, {place, catalogue}, (backup) =>
+    isOfKnownDatabase(backup, catalogue.backups, runs, named),
+  );
+  for (const {place: other, error} of read.places)
+    if (error) context.warn(`${other} is not in the report: ${error.message}`);
+  return read;
+}

@@ -1,0 +1,74 @@
+/** What a new database is made with: encoding, locale, owner, settings and rights of the backup's source. */
+import {heldProperties} from '../../dump/held-properties.js';
+import {withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import {
+  type DatabaseProperties,
+  databasePropertiesSchema,
+  describeSetting,
+} from '../../postgres/databases/database-properties.js';
+import type {Tool} from '../../postgres/tools/find-tools.js';
+import {inspectRoleNames} from '../../postgres/inspect/inspect-target.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {CarriedOver} from './can-swap.js';
+import {readDumpDefinitions, type RestoreSource} from './source.js';
+
+/** Without metadata the server's encoding and locale are taken, with a warning. */
+export async function carryFromBackup(
+  context: RunContext,
+  maintenance: Connection,
+  source: RestoreSource,
+  pgRestore: Tool | null,
+): Promise<CarriedOver> {
+  const record = source.backup?.record ?? null;
+  const {properties} = await backupProperties(source, pgRestore, context.signal);
+  if (!record) {
+    context.warn(
+      "The backup does not tell encoding and locale of its source: the new database has the server's defaults.",
+    );
+    return {database: {locale: null, owner: undefined}, properties};
+  }
+  return {
+    database: {
+      locale: record.source.locale,
+      owner: await usableOwner(context, maintenance, record.source.owner),
+    },
+    properties,
+  };
+}
+
+/**
+ * What the backup says of its database: settings and comment from the dump, which alone has their values, rights from the metadata.
+ * @returns also a line for each setting whose value is nowhere
+ */
+export async function backupProperties(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  signal: AbortSignal,
+): Promise<{properties: DatabaseProperties; unknown: string[]}> {
+  const recorded = databasePropertiesSchema.parse(source.backup?.record?.inventory ?? {});
+  const held = heldProperties(await readDumpDefinitions(source, pgRestore, signal));
+  if (held) return {properties: {...recorded, ...held}, unknown: []};
+  // Metadata of version 0.1.0 has the values.
+  const [known, unknown] = [true, false].map((isKnown) =>
+    recorded.databaseSettings.filter(({setting}) => setting.includes('=') === isKnown),
+  );
+  return {
+    properties: {...recorded, databaseSettings: known ?? []},
+    unknown: (unknown ?? []).map((one) => `${describeSetting(one)}: the dump does not have its value`),
+  };
+}
+
+async function usableOwner(
+  context: RunContext,
+  maintenance: Connection,
+  owner: string,
+): Promise<string | undefined> {
+  const {missing, foreign} = await withSession(maintenance, (session) => inspectRoleNames(session, [owner]), {
+    signal: context.signal,
+  });
+  if (missing.length + foreign.length === 0) return owner;
+  const why = missing.length > 0 ? 'does not exist here' : 'is one that this role may not act for';
+  context.warn(`The database will belong to the connecting role: its owner "${owner}" ${why}.`);
+  return undefined;
+}

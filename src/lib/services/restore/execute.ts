@@ -1,0 +1,372 @@
+/** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
+import {contentWords, safetyLabel} from '../../catalog/catalogue.js';
+import type {BackupContent} from '../../run/outcome.js';
+import {elapsedMs} from '../../base/clock.js';
+import {AppError} from '../../base/errors.js';
+import {countOf} from '../../base/format.js';
+import {stillLocked, withAdvisoryLock} from '../../postgres/databases/advisory-lock.js';
+import {withSession} from '../../postgres/client.js';
+import {addDatabaseProperties} from '../../postgres/databases/database-properties.js';
+import {lockWaitMsFor, withLockWatch} from '../../postgres/databases/lock-watch.js';
+import {toolsName} from '../../postgres/connect/connection.js';
+import {describeObjects} from '../../postgres/inspect/inspect-target.js';
+import {isProductionDatabase} from '../guards/production.js';
+import type {RunContext} from '../../run/run-context.js';
+import {backupDatabase} from '../backup/local-backup.js';
+import type {BackupRequest} from '../backup/options.js';
+import {backupProperties, carryFromBackup} from './database-defaults.js';
+import {compareWithLive, type LiveComparison} from './diff-live.js';
+import type {RestoredTable} from './compare/compare-restored.js';
+import {
+  analyzeAndCompare,
+  type LoadedAndCompared,
+  asFailedRestore,
+  expectedTables,
+  joinOutcomes,
+} from './load-and-compare.js';
+import {loadInto} from './load/load-dump-step.js';
+import {planBackup} from '../backup/plan.js';
+import {describeRoles, withMadeRoles} from './plan-roles.js';
+import {warnOfRecentRestore} from './recent-restore.js';
+import {readDropStatements} from './drop-statements.js';
+import {isTied, planRestore, type RestorePlan, type RestoreWay} from './plan.js';
+import {describeLeftOut} from './what-to-restore.js';
+import {restoreBySwap} from './replace-database.js';
+import type {RestoreRequest} from './options.js';
+import {readDumpDefinitions, type RestoreSource} from './source.js';
+
+export interface RestoreResult {
+  readonly mode: 'dry-run' | 'execute';
+  readonly way: RestoreWay;
+  /** The backup's id. */
+  readonly backup: string;
+  readonly backupPath: string;
+  readonly backupCreatedAt: string;
+  /** What the backup contains of its database; null for a dump without metadata. */
+  readonly content: BackupContent | null;
+  /** Bytes. */
+  readonly backupSize: number;
+  /** The target database. */
+  readonly target: string;
+  readonly host: string;
+  /** What stood there before, in words; null when the database did not exist. */
+  readonly present: string | null;
+  /** In a dry run the tables of the backup, otherwise those of the target afterwards. */
+  readonly tables: readonly RestoredTable[];
+  /** ms */
+  readonly duration: number;
+  /** The database that the old content was set aside as. */
+  readonly setAside: string | null;
+  /** Id of the backup that was made of the target before it was changed. */
+  readonly safetyBackup: string | null;
+  readonly notes: readonly string[];
+  /** What differs from the backup afterwards, a line each: where errors were skipped; otherwise it is an error. */
+  readonly differences: readonly string[];
+  /** What could not be compared with the backup afterwards, a line each; empty when everything is equal. */
+  readonly notCompared: readonly string[];
+  readonly warnings: readonly string[];
+  /** Statements that failed and were skipped (--skip-errors). */
+  readonly errors: readonly string[];
+  readonly commands: readonly string[];
+  /** Dry run over a database that holds something: tables whose rows differ. */
+  readonly wouldLose: LiveComparison['wouldLose'];
+  readonly schemaDifferences: LiveComparison['schemaDifferences'];
+  readonly migrations: LiveComparison['migrations'];
+}
+
+/**
+ * Restores a backup, or with `dryRun` tells what would be done.
+ * @param given the backup, where it was found elsewhere than in the backups folder
+ * @throws USAGE, BACKUP_NOT_FOUND, VERIFY_FAILED, CHECKSUM_MISMATCH, TARGET_NOT_EMPTY, RESTORE_FAILED, RESTORED_DIFFERS
+ *   and the codes of connection, tools and disk; the message says what state the target is in
+ */
+export async function restoreDatabase(
+  outer: RunContext,
+  request: RestoreRequest,
+  given?: RestoreSource,
+): Promise<RestoreResult> {
+  const warnings: string[] = [];
+  const context = {
+    ...outer,
+    warn: (message: string) => {
+      warnings.push(message);
+      outer.warn(message);
+    },
+  };
+  return {...(await planAndRestore(context, request, given)), warnings};
+}
+
+async function planAndRestore(
+  context: RunContext,
+  request: RestoreRequest,
+  given: RestoreSource | undefined,
+): Promise<Omit<RestoreResult, 'warnings'>> {
+  const startedMs = context.clock.now().getTime();
+  const plan = await planRestore(context, request, given);
+  if (plan.way === 'clean') await refuseUncoveredTables(context, plan);
+  await warnOfRecentRestore(context, plan);
+  const {database, host, port} = plan.target;
+  const facts = {
+    database: {name: database, systemIdentifier: null, host, port},
+    backupId: plan.source.id,
+    format: plan.source.dump.format,
+    size: plan.source.sizeBytes,
+  };
+  if (request.dryRun === true) {
+    context.record({...facts, mode: 'preview'});
+    return describe(context, plan, startedMs, {comparison: await compare(context, plan)});
+  }
+  context.record(facts);
+  await confirmPlan(context, plan);
+  const done = await executeRestore(context, plan);
+  // Once more: a safety backup tells of itself in between.
+  context.record({...facts, rows: done.tables.reduce((sum, table) => sum + table.rows, 0)});
+  return describe(context, plan, startedMs, done);
+}
+
+/** Of the target, before its objects are dropped. */
+function safetyRequest({target, request}: RestorePlan): BackupRequest {
+  return {label: safetyLabel, database: target.database, isPruning: false, waitMs: request.waitMs};
+}
+
+/** A safety backup that the config file makes smaller would not bring back all that is replaced. @throws GUARD, and what keeps a backup from being made */
+async function refuseUncoveredTables(context: RunContext, plan: RestorePlan): Promise<void> {
+  const {selection} = await planBackup(context, safetyRequest(plan));
+  const replaced = new Set(expectedTables(plan).map(({schema, name}) => `${schema}.${name}`));
+  // Rows of an extension's own tables come and go with the extension.
+  const missing = selection.leftOut.filter(
+    ({table, reason}) => reason.startsWith('--exclude') && replaced.has(table),
+  );
+  if (missing.length === 0) return;
+  throw new AppError(
+    'GUARD',
+    `The safety backup would not hold ${missing.map(({table}) => table).join(', ')}, which the restore replaces; nothing was changed.`,
+    {
+      hint: `${isTied(plan.target.database, plan.present) ? 'See' : 'Use --drop-existing, which keeps the old database aside, or see'} backup.excludeTables and backup.excludeSchemas in the config.`,
+      details: missing.map(({table, reason}) => `${table}: ${reason}`),
+    },
+  );
+}
+
+/** What a restore over a database that holds something would lose there. */
+async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComparison | undefined> {
+  if (plan.way !== 'swap' && plan.way !== 'clean') return undefined;
+  const encoding = plan.present?.identity.locale.encoding;
+  if (encoding !== undefined && encoding !== plan.source.encoding)
+    context.warn(
+      `The backup's text is in ${plan.source.encoding}, that of "${plan.target.database}" in ${encoding}: rows with letters beyond ASCII count as changed here; the restore converts them.`,
+    );
+  return context.progress.step('Compare with the live database', () =>
+    compareWithLive({
+      source: plan.source,
+      tables: expectedTables(plan),
+      // The old database is replaced as a whole by a swap alone.
+      isLeftAlone: (table) =>
+        plan.way === 'clean' && plan.load.leftOut.why({...table, type: 'TABLE'}) !== undefined,
+      isWithoutRows: plan.load.options.schemaOnly,
+      pgRestore: plan.load.pgRestore,
+      target: plan.target,
+      hasDetails: plan.request.details ?? false,
+      signal: context.signal,
+    }),
+  );
+}
+
+interface RestoreOutcome extends LoadedAndCompared {
+  readonly setAside: string | null;
+  readonly safetyBackup: string | null;
+}
+
+function describe(
+  context: RunContext,
+  plan: RestorePlan,
+  startedMs: number,
+  outcome: Partial<RestoreOutcome> & {readonly comparison?: LiveComparison | undefined},
+): Omit<RestoreResult, 'warnings'> {
+  const {source, present} = plan;
+  return {
+    mode: plan.request.dryRun === true ? 'dry-run' : 'execute',
+    way: plan.way,
+    backup: source.id,
+    backupPath: source.path,
+    backupCreatedAt: source.createdAt.toISOString(),
+    content: source.backup?.content ?? null,
+    backupSize: source.sizeBytes,
+    target: plan.target.database,
+    host: plan.target.host,
+    present: present ? describeObjects(present.objects) : null,
+    tables:
+      outcome.tables ??
+      expectedTables(plan).map(({schema, name, rows, fingerprint}) => ({
+        table: `${schema}.${name}`,
+        rows,
+        fingerprint,
+      })),
+    duration: elapsedMs(context.clock, startedMs),
+    setAside: outcome.setAside ?? null,
+    safetyBackup: outcome.safetyBackup ?? null,
+    notes: outcome.notes ?? [
+      ...describeContents(plan),
+      ...(plan.rights.isSuperuser ? [superuserNote(plan)] : []),
+    ],
+    differences: outcome.differences ?? [],
+    notCompared: outcome.notCompared ?? [],
+    errors: outcome.errors ?? [],
+    commands: plan.commands,
+    wouldLose: outcome.comparison?.wouldLose ?? [],
+    schemaDifferences: outcome.comparison?.schemaDifferences ?? [],
+    migrations: outcome.comparison?.migrations ?? {onlyLive: [], onlyBackup: []},
+  };
+}
+
+/** What is made first, what is left out and why, and how rows alone are loaded, a line each. */
+function describeContents({load, roles, missing}: RestorePlan): string[] {
+  return [
+    ...(roles ? [`made first: ${describeRoles(roles)}`] : []),
+    ...describeLeftOut(load, missing),
+    ...(load.keyOrder?.notes ?? []),
+  ];
+}
+
+/** A dump's SQL runs with the rights of whoever restores it: functions, triggers and defaults of strangers too. */
+function superuserNote({target}: RestorePlan): string {
+  return `"${target.user}" is a superuser: everything in the backup runs with all rights on the server, programs and files of its machine included; restore what others made with a lesser role`;
+}
+
+/** Anything that changes a database with something in it is asked for first. */
+async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void> {
+  const isHarmless = plan.way === 'create' || (plan.way === 'fill' && plan.request.dataOnly !== true);
+  // Roles belong to the whole server.
+  if (isHarmless && !plan.roles) return;
+  const {database, host} = plan.target;
+  const steps: Readonly<Record<RestoreWay, string>> = {
+    create: 'the database is made, filled and compared; then it gets its name',
+    fill: `${isHarmless ? 'everything is restored' : 'rows are added to its empty tables'}, in one transaction`,
+    clean: 'a safety backup is made first; then its objects are dropped and made anew, in one transaction',
+    swap: 'the backup is restored beside it and compared; then they change names, and the old one stays as it is',
+  };
+  await context.confirm({
+    action: `Restore the backup ${plan.source.id} into the database "${database}".`,
+    host,
+    database,
+    isProduction: await isProductionDatabase(context, plan.target),
+    plan: [
+      `backup    ${plan.source.path}, made ${plan.source.createdAt.toISOString()}`,
+      `contains  ${describeContent(plan)}`,
+      `there now ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,
+      `how       ${steps[plan.way]}`,
+      ...describeContents(plan).map((line) => `          ${line}`),
+      ...(plan.rights.isSuperuser ? [`rights    ${superuserNote(plan)}`] : []),
+    ],
+  });
+}
+
+/** "the whole database, 1,975 rows", and what is missing in it. */
+function describeContent({source: {backup, tables}}: RestorePlan): string {
+  const rows = countOf(
+    tables.reduce((sum, table) => sum + table.rows, 0),
+    'row',
+  );
+  if (!backup) return `${rows}; without metadata nobody knows whether that is the whole database`;
+  const leftOut = (backup.record?.inventory.leftOut ?? []).filter(({reason}) =>
+    reason.startsWith('--exclude'),
+  );
+  const without = leftOut.length === 0 ? '' : ` without ${leftOut.map(({table}) => table).join(', ')}`;
+  const purpose = backup.label === safetyLabel ? ', as it was before an earlier restore' : '';
+  return `${contentWords[backup.content]}${without}${purpose}, ${rows}`;
+}
+
+/** Carries the plan out. */
+async function executeRestore(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
+  const made = {wanted: plan.roles, connection: plan.maintenance ?? plan.target};
+  const {result, notes} = await withMadeRoles(context, made, () => restorePlanned(context, plan));
+  return {...result, notes: [...notes, ...result.notes]};
+}
+
+async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
+  if (plan.maintenance) {
+    const carried =
+      plan.carried ?? (await carryFromBackup(context, plan.maintenance, plan.source, plan.load.pgRestore));
+    const restored = await restoreBySwap(context, plan, plan.maintenance, carried);
+    return {...restored, safetyBackup: null};
+  }
+  // Whatever changes rows of the same database waits or refuses meanwhile.
+  const {database} = plan.target;
+  const lock = {
+    purpose: 'change',
+    database,
+    waitMs: plan.request.waitMs,
+    signal: context.signal,
+  } as const;
+  return withSession(plan.target, (session) =>
+    withAdvisoryLock(session, lock, async () => {
+      if (plan.way !== 'clean')
+        return {...(await restoreInPlace(context, plan)), setAside: null, safetyBackup: null};
+      const safety = await backupDatabase(context, safetyRequest(plan));
+      const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;
+      const load = {...plan.load, drops: await findDrops(context, plan)};
+      const restored = await stillLocked(plan.target, session, lock, () =>
+        restoreInPlace(context, {...plan, load}, undo),
+      );
+      return {...restored, setAside: null, safetyBackup: safety.id};
+    }),
+  );
+}
+
+/** pg_restore drops what an archive makes anew. Read before the restore holds any lock. */
+async function findDrops(context: RunContext, plan: RestorePlan): Promise<Buffer | undefined> {
+  const {source, load} = plan;
+  if (load.pgRestore) return undefined;
+  const definitions = await readDumpDefinitions(source, null, context.signal);
+  return readDropStatements(
+    context,
+    await planBackup(context, safetyRequest(plan)),
+    definitions,
+    load.leftOut,
+  );
+}
+
+/** Into the database that exists, in one transaction. */
+async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = ''): Promise<LoadedAndCompared> {
+  const {database} = plan.target;
+  const state = plan.load.options.isSingleTransaction
+    ? `Everything was rolled back: "${database}" is as it was.`
+    : `"${database}" holds a part of the backup.`;
+  let loaded;
+  try {
+    // A dump begins with SET lock_timeout = 0.
+    const watch = {
+      connection: plan.target,
+      ours: toolsName,
+      limitMs: lockWaitMsFor(plan.request.lockWaitMs),
+      state: '',
+      signal: context.signal,
+    };
+    loaded = await withLockWatch(watch, (signal) => loadInto({...context, signal}, plan.load));
+  } catch (error) {
+    throw asFailedRestore(error, state);
+  }
+  await context.reach('restore.loaded');
+  const comparison = await analyzeAndCompare(context, plan, plan.target);
+  const isWhole = !plan.load.options.dataOnly && plan.load.onlyTables.length === 0;
+  const kept = isWhole ? await addProperties(context, plan) : [];
+  await context.reach('restore.compared');
+  const notCompared = [...comparison.notCompared, ...kept];
+  return joinOutcomes(loaded, {...comparison, notCompared}, `"${database}" holds what was restored. ${undo}`);
+}
+
+/** Gives an existing database the settings that it lacks. @returns what is otherwise than in the backup, a line each */
+async function addProperties(
+  {signal}: RunContext,
+  {source, load, target}: RestorePlan,
+): Promise<readonly string[]> {
+  const {properties, unknown} = await backupProperties(source, load.pgRestore, signal);
+  const kept = await withSession(
+    target,
+    (session) => addDatabaseProperties(session, target.database, properties),
+    {
+      signal,
+    },
+  );
+  return [...unknown, ...kept];
+}

@@ -1,0 +1,198 @@
+/** Loads a dump as planned, then proves that the database holds what the dump held. */
+import {AppError, withState} from '../../base/errors.js';
+import {countOf} from '../../base/format.js';
+import {analyzeDatabase} from '../../postgres/databases/analyze-database.js';
+import {withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import {type DumpState, inspectHealth} from './compare/inspect-health.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {ObjectName} from '../../fingerprint/table-contents.js';
+import {listDefinitions} from '../../dump/compare-definitions.js';
+import {compareCatalog, describeDifferences, limitsOf} from './compare/compare-catalog.js';
+import {compareRestored, type RestoredTable} from './compare/compare-restored.js';
+import {loadInto} from './load/load-dump-step.js';
+import type {LoadOutcome} from './load/load-dump.js';
+import type {RestorePlan} from './plan.js';
+import {readDumpDefinitions} from './source.js';
+
+export interface LoadedAndCompared extends LoadOutcome {
+  readonly tables: readonly RestoredTable[];
+  /** What differs from the backup where errors were skipped, a line each. */
+  readonly differences: readonly string[];
+  /** What of the database could not be compared with the backup, a line each. */
+  readonly notCompared: readonly string[];
+}
+
+/** A restored database beside its backup. */
+export interface RestoreComparison {
+  readonly tables: RestoredTable[];
+  /** Tables whose rows differ, a line each. */
+  readonly rows: readonly string[];
+  /** Objects, owners, grants and states that differ, a line each. */
+  readonly catalog: readonly string[];
+  readonly notes: readonly string[];
+  readonly notCompared: readonly string[];
+}
+
+/** Loads into a fresh database and compares. @throws RESTORED_DIFFERS */
+export async function loadAndCompare(
+  context: RunContext,
+  plan: RestorePlan,
+  target: Connection,
+): Promise<LoadedAndCompared> {
+  const loaded = await loadInto(context, {...plan.load, target});
+  const comparison = await analyzeAndCompare(context, plan, target);
+  return joinOutcomes(loaded, comparison, '');
+}
+
+/** A machine of many cores would keep everybody else from a server in use. */
+const mostSessions = 4;
+
+/** Gathers the planner's statistics, which dumps lack, and compares every table and the catalog. */
+export async function analyzeAndCompare(
+  context: RunContext,
+  plan: RestorePlan,
+  target: Connection,
+): Promise<RestoreComparison> {
+  const {signal} = context;
+  const expected = expectedTables(plan);
+  const sessions = Math.min(context.settings.cores, mostSessions);
+  await context.progress.step('Analyze', () => analyzeDatabase(target, sessions, signal));
+  return context.progress.step('Compare', async (step) => {
+    const {tables, differences: rows} = await compareRestored(target, expected, {
+      encoding: plan.source.encoding,
+      signal,
+      onBytes: (bytes) => step.advance(bytes, undefined, 'bytes'),
+    });
+    return {tables, rows, ...(await compareObjects(context, plan, target))};
+  });
+}
+
+async function compareObjects(
+  context: RunContext,
+  {load, source, way, selection}: RestorePlan,
+  target: Connection,
+): Promise<Omit<RestoreComparison, 'tables' | 'rows'>> {
+  const {signal} = context;
+  if (load.options.dataOnly)
+    return {
+      catalog: [],
+      notes: [],
+      notCompared: [
+        'definitions, owners and grants (rows alone were restored)',
+        ...(load.onlyTables.length > 0 ? ['sequences, which stay as they were (chosen tables)'] : []),
+        ...(source.refreshedViews.length > 0
+          ? [
+              `materialized views, which show the rows of before until REFRESH MATERIALIZED VIEW: ${source.refreshedViews.map(({schema, name}) => `${schema}.${name}`).join(', ')}`,
+            ]
+          : []),
+      ],
+    };
+  const isNew = way === 'create' || way === 'swap';
+  const state = expectedState(load, source);
+  const health = await withSession(target, (session) => inspectHealth(session, state, !isNew), {signal});
+  const limits = limitsOf(load);
+  const isPart = source.backup?.content === 'tables';
+  const {differences, notCompared} = await compareCatalog(context, {
+    dump: source.dump,
+    definitions: selection?.chosen ?? (await readDumpDefinitions(source, load.pgRestore, signal)),
+    encoding: source.encoding,
+    database: target,
+    serverMajor: load.serverMajor,
+    excludeSchemas: source.backup?.record?.config.excludeSchemas ?? [],
+    limits: {
+      ...limits,
+      ...(isNew ? {} : {extras: 'what the backup does not have'}),
+      ...(selection ? {grants: {why: 'which chosen tables come without'}} : {}),
+      ...(isPart
+        ? {
+            leftOut: (one) =>
+              limits.leftOut?.(one) ??
+              (one.name === 'SCHEMA public' ? 'what a backup of chosen tables does not have' : undefined),
+          }
+        : {}),
+    },
+  });
+  const left = selection?.left.filter(({type}) => type !== 'ACL') ?? [];
+  return {
+    catalog: [...health.findings, ...describeDifferences(differences)],
+    notes: health.notes,
+    notCompared: [
+      ...notCompared,
+      ...(left.length > 0 ? [`what chosen tables come without: ${listDefinitions(left)}`] : []),
+    ],
+  };
+}
+
+/** Where sequences and materialized views must be; definitions alone make them anew. */
+function expectedState(
+  {options, selected, leftOut}: RestorePlan['load'],
+  source: RestorePlan['source'],
+): DumpState {
+  if (options.schemaOnly) return {sequences: [], refreshedViews: []};
+  const isKept = (type: string) => (one: ObjectName) => leftOut.why({type, ...one}) === undefined;
+  if (!selected)
+    return {
+      sequences: source.sequences.filter(isKept('SEQUENCE SET')),
+      refreshedViews: source.refreshedViews.filter(isKept('MATERIALIZED VIEW DATA')),
+    };
+  const sequences = source.sequences.filter(({schema, name}) =>
+    [...selected].some((listed) => listed.startsWith(`SEQUENCE SET ${schema} ${name} `)),
+  );
+  return {sequences, refreshedViews: []};
+}
+
+/** The tables of the dump that the restore fills, with the rows they must have afterwards. */
+export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables'] {
+  const {onlyTables, options, leftOut, managed} = plan.load;
+  const chosen = plan.source.tables.filter(
+    (table) =>
+      !managed.includes(table) &&
+      leftOut.why({...table, type: 'TABLE DATA'}) === undefined &&
+      (onlyTables.length === 0 ||
+        onlyTables.some(({schema, name}) => schema === table.schema && name === table.name)),
+  );
+  return options.schemaOnly ? chosen.map((table) => ({...table, rows: 0, fingerprint: null})) : chosen;
+}
+
+/**
+ * What was loaded and how it compares. Errors that were skipped explain differences, which are then only listed.
+ * @param state what state the database is in, for the message
+ * @throws RESTORED_DIFFERS
+ */
+export function joinOutcomes(
+  loaded: LoadOutcome,
+  {tables, rows, catalog, notes, notCompared}: RestoreComparison,
+  state: string,
+): LoadedAndCompared {
+  const differences = [...rows, ...catalog];
+  if (differences.length === 0 || loaded.errors.length > 0)
+    return {...loaded, tables, differences, notCompared, notes: [...loaded.notes, ...notes]};
+  const what = [
+    ...(rows.length > 0 ? [`the rows of ${countOf(rows.length, 'table')}`] : []),
+    ...(catalog.length > 0 ? [`${countOf(catalog.length, 'object')} beside the rows`] : []),
+  ];
+  throw new AppError(
+    'RESTORED_DIFFERS',
+    `What was restored differs from the backup in ${what.join(' and ')}. ${state}`.trim(),
+    {
+      hint: 'Something changed it while it was loaded: a trigger or an event trigger, perhaps. Check the backup alone: destino-db verify --level restore',
+      details: differences,
+    },
+  );
+}
+
+const whatToSkip =
+  'See what fails, and keep the rest, in a database of its own: --target-db NAME --create-db --skip-errors (rows alone: --skip-errors in the same target).';
+
+/** A tool's failure as a failed restore, with what state things are in; errors with a telling code keep it. */
+export function asFailedRestore(error: unknown, state: string): unknown {
+  if (!(error instanceof AppError)) return error;
+  const isGeneral = ['PG_RESTORE_FAILED', 'QUERY_FAILED', 'RESTORE_FAILED'].includes(error.code);
+  if (!isGeneral) return withState(error, state);
+  return new AppError('RESTORE_FAILED', `${error.message} ${state}`, {
+    hint: error.hint ?? whatToSkip,
+    details: error.details,
+    cause: error,
+  });
+}

@@ -1,0 +1,77 @@
+/** The right to create in a schema, lent to the owners of a dump's objects until the dump grants what they have. */
+import {z} from 'zod';
+import type {DumpStatement} from '../../../dump/dump-statements.js';
+import {readRightsStatement} from '../../../dump/sql/rights-statement.js';
+import {textOf} from '../../../postgres/client-encoding.js';
+import type {Session} from '../../../postgres/client.js';
+import {parseOnlyRow, pgBoolean} from '../../../postgres/inspect/inspect-database.js';
+import {quoteIdentifier, quoteLiteral} from '../../../postgres/quote.js';
+
+export interface LentSchemas {
+  /** Lends what the statement needs, and takes everything back before the first grant. */
+  before(statement: DumpStatement): Promise<void>;
+  takeBack(): Promise<void>;
+}
+
+/**
+ * Who is no superuser can give an object only to a role that may create in its schema (manual, ALTER TABLE), and a dump's grants stand behind
+ * all objects.
+ * @param session where the dump's statements run
+ */
+export function lendSchemas(session: Session): LentSchemas {
+  const seen = new Set<string>();
+  const lent: {readonly schema: string; readonly role: string}[] = [];
+  let encoding = 'UTF8';
+  /** The dump sets its own encoding, the driver's is UTF8. */
+  const inUtf8 = async (work: () => Promise<void>): Promise<void> => {
+    if (encoding === 'UTF8') return work();
+    await session.query(`SET client_encoding = 'UTF8'`);
+    await work();
+    await session.query(`SET client_encoding = ${quoteLiteral(encoding)}`);
+  };
+  const takeBack = async (): Promise<void> => {
+    const all = lent.splice(0);
+    if (all.length === 0) return;
+    await inUtf8(async () => {
+      for (const {schema, role} of all)
+        await session.query(
+          `REVOKE CREATE ON SCHEMA ${quoteIdentifier(schema)} FROM ${quoteIdentifier(role)}`,
+        );
+    });
+  };
+  return {
+    takeBack,
+    before: async (statement) => {
+      const {section, sql} = statement;
+      ({encoding} = statement);
+      if (!section) return;
+      if (section.type === 'ACL') return takeBack();
+      const rights = section.schema === '-' ? undefined : readRightsStatement(textOf(sql, encoding));
+      if (rights?.kind !== 'owner') return;
+      const {schema} = section;
+      const {role} = rights;
+      const key = JSON.stringify([schema, role]);
+      if (seen.has(key)) return;
+      seen.add(key);
+      await inUtf8(async () => {
+        if (!(await isLendable(session, schema, role))) return;
+        await session.query(`GRANT CREATE ON SCHEMA ${quoteIdentifier(schema)} TO ${quoteIdentifier(role)}`);
+        lent.push({schema, role});
+      });
+    },
+  };
+}
+
+async function isLendable(session: Session, schema: string, role: string): Promise<boolean> {
+  const row = parseOnlyRow(
+    z.object({is_lendable: pgBoolean}),
+    await session.query(
+      `SELECT coalesce(pg_catalog.bool_or(
+                NOT pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')
+                AND pg_catalog.has_schema_privilege(n.oid, 'CREATE WITH GRANT OPTION')), false) AS is_lendable
+         FROM pg_catalog.pg_namespace n, pg_catalog.pg_roles r WHERE n.nspname = $1 AND r.rolname = $2`,
+      [schema, role],
+    ),
+  );
+  return row.is_lendable;
+}

@@ -1,0 +1,445 @@
+/** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
+import type {DumpedTable} from '../../../fingerprint/table-contents.js';
+import type {DumpStatement} from '../../../dump/dump-statements.js';
+import {openPlainDump} from '../../../dump/open-plain-dump.js';
+import type {DumpSection} from '../../../dump/plain-dump-filter.js';
+import {readRightsStatement} from '../../../dump/sql/rights-statement.js';
+import {readCopyStatement} from '../../../dump/sql/sql-names.js';
+import {textOf} from '../../../postgres/client-encoding.js';
+import {AppError} from '../../../base/errors.js';
+import {orderEntries, selectEntries} from '../../../dump/archive-list.js';
+import {type NamedTable, quoteLiteral} from '../../../postgres/quote.js';
+import {type Session, withSession, withTransaction} from '../../../postgres/client.js';
+import {type Connection, toolsName} from '../../../postgres/connect/connection.js';
+import type {Tool} from '../../../postgres/tools/find-tools.js';
+import {addManagedRows, type AddedRows} from './add-managed-rows.js';
+import {suspendDefaultPrivileges} from '../../../postgres/databases/default-privileges.js';
+import {findInheritedConstraints} from './inherited-constraints.js';
+import {lendSchemas} from './lend-schemas.js';
+import {
+  archivePath,
+  conninfoValue,
+  listArchive,
+  pgRestoreArguments,
+  type PgRestoreOptions,
+  restoredTable,
+  runPgRestore,
+  sessionEnvironment,
+  streamArchive,
+} from '../../../postgres/tools/pg-restore.js';
+import {inspectToolEnvironment} from '../../../postgres/tools/tool-environment.js';
+import {collectRestoreErrors} from '../../../postgres/tools/restore-errors.js';
+import {runDumpScript} from './run-dump-script.js';
+import type {Reach} from '../../../run/fault-points.js';
+import type {RunContext} from '../../../run/run-context.js';
+import {shellCommand, shellVariables} from '../../../base/shell-quote.js';
+import {inKeyOrder, type KeyOrder, type LoadQueue, startQueue} from './key-order.js';
+import {type RestoredParts, restoreRules} from './plain-dump-rules.js';
+import {editRights, isLimited, type RoleLimits} from './role-limits.js';
+
+export interface DumpLoad extends RestoredParts {
+  /** Needed for archives. */
+  readonly pgRestore: Tool | null;
+  readonly target: Connection;
+  /** The restoring role. */
+  readonly me: string;
+  /** Whose owners and grants are left out. */
+  readonly limits: RoleLimits;
+  /** Whether a restoring role that is no superuser gives objects to others. */
+  readonly hasOtherOwners: boolean;
+  /** All tables of the dump, to tell apart names that begin alike. */
+  readonly tables: readonly NamedTable[];
+  /** What the names in it are encoded in, as PostgreSQL names it. */
+  readonly encoding: string;
+  /** Statements in front of a plain dump that drop what it makes anew. */
+  readonly drops?: Buffer | undefined;
+  /** Tables of the platform's that rows are added to, in one transaction. */
+  readonly managed: readonly DumpedTable[];
+  /** Name of the database that the dump is of. */
+  readonly sourceDatabase?: string | undefined;
+  /** Where rows alone are loaded, in one transaction. */
+  readonly keyOrder?: KeyOrder | undefined;
+}
+
+export interface LoadOutcome {
+  /** What was left out because it says nothing, and errors known to be without consequence. */
+  readonly notes: readonly string[];
+  /** Errors that were skipped. */
+  readonly errors: readonly string[];
+}
+
+/** How far the load is: tables for archives, bytes of the file for plain dumps. */
+export type LoadProgress = (done: number, unit: 'tables' | 'bytes', table?: string) => void;
+
+/** Gathers what happens while a load runs. */
+interface Gathered {
+  readonly notes: Set<string>;
+  readonly errors: string[];
+  readonly onTable: (table: string) => void;
+  readonly reach: Reach;
+}
+
+/** pg_restore from 17 on sets a parameter (transaction_timeout) that older servers refuse, which ends a strict restore. */
+const firstMajorWithTransactionTimeout = 17;
+
+/**
+ * Whether the statements go through a session of this program: plain dumps, what has to be one transaction with the program's own
+ * statements, and archives that an older server takes with changes only. Otherwise pg_restore talks to the server itself.
+ */
+export function goesThroughSession(
+  load: Pick<DumpLoad, 'dump' | 'pgRestore' | 'serverMajor' | 'options'>,
+): boolean {
+  const isNewerTool = (load.pgRestore?.major ?? 0) >= firstMajorWithTransactionTimeout;
+  return (
+    load.dump.format === 'sql' ||
+    load.options.isSingleTransaction ||
+    (isNewerTool && load.serverMajor < firstMajorWithTransactionTimeout)
+  );
+}
+
+/**
+ * With a single transaction nothing of it stays after an error.
+ * @throws PG_RESTORE_FAILED, RESTORE_FAILED, PERMISSION_DENIED, DISK_FULL, INTERRUPTED, ...
+ */
+export async function loadDump(
+  load: DumpLoad,
+  {signal, reach}: Pick<RunContext, 'signal' | 'reach'>,
+  onProgress: LoadProgress,
+): Promise<LoadOutcome> {
+  const {pgRestore} = load;
+  let tables = 0;
+  const gathered: Gathered = {
+    notes: new Set(),
+    errors: [],
+    onTable: (table) => onProgress(++tables, 'tables', table),
+    reach,
+  };
+  for (const note of load.keyOrder?.notes ?? []) gathered.notes.add(note);
+  if (!pgRestore && load.keyOrder) await loadPlainRows(load, load.keyOrder, gathered, signal);
+  else if (!pgRestore) {
+    await inSession(load, signal, (session) => {
+      const sql = plainDump(load, (bytes) => onProgress(bytes, 'bytes'));
+      return withBuiltInDefaults(load, session, gathered, (edit) =>
+        runStatements(load, session, sql, edit, {...gathered, onTable: () => undefined}, signal),
+      );
+    });
+  } else {
+    const lines = await listArchive(pgRestore, load.dump, load.encoding, signal);
+    const {entries, left} = selectEntries(lines, load);
+    for (const entry of left) gathered.notes.add(entry);
+    const archive = {load, pgRestore, entries, gathered, signal};
+    if (load.keyOrder) await loadArchiveRows(archive, load.keyOrder);
+    else if (goesThroughSession(load)) {
+      await inSession(load, signal, (session) =>
+        withBuiltInDefaults(load, session, gathered, (edit) =>
+          runScript(archive, session, load.options, entries, edit),
+        ),
+      );
+    } else if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(archive);
+    else await loadDirectly(archive, load.options, entries);
+  }
+  return {notes: [...gathered.notes], errors: gathered.errors};
+}
+
+async function* plainDump({dump, drops}: DumpLoad, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
+  if (drops) yield drops;
+  yield* openPlainDump(dump, onBytes) as AsyncIterable<Buffer>;
+}
+
+interface ArchiveLoad {
+  readonly load: DumpLoad;
+  readonly pgRestore: Tool;
+  /** Lines of `pg_restore --list`. */
+  readonly entries: readonly string[];
+  readonly gathered: Gathered;
+  readonly signal: AbortSignal;
+}
+
+/** As `DumpScriptRun.edit`. */
+type Edit = (statement: DumpStatement) => string | null;
+
+/** Everything that is to be restored. */
+function everything(load: DumpLoad, gathered: Gathered): Edit {
+  const rules = restoreRules(load, gathered.notes);
+  const {noOwner, noAcl} = load.options;
+  const rights = editRights({noOwner, noAcl, limits: load.limits});
+  return (statement) => (rules(statement) === null ? null : rights(statement));
+}
+
+/** pg_restore itself loads these entries, over several connections. */
+async function loadDirectly(
+  {load, pgRestore, gathered, signal}: ArchiveLoad,
+  options: PgRestoreOptions,
+  list: readonly string[],
+): Promise<void> {
+  const collected = collectRestoreErrors();
+  const environment = await withSession(load.target, inspectToolEnvironment, {signal});
+  await runPgRestore({
+    environment,
+    tool: pgRestore,
+    connection: load.target,
+    options,
+    archive: load.dump,
+    list,
+    signal,
+    onLine: (line) => {
+      collected.read(line);
+      const table = restoredTable(line);
+      if (table !== undefined) gathered.onTable(table);
+    },
+  });
+  for (const note of collected.notes) gathered.notes.add(note);
+  gathered.errors.push(...collected.errors);
+}
+
+/** pg_restore writes the rows in the order of the list that it is given: first what rows of the user's may refer to in the platform's tables. */
+async function loadArchiveRows(archive: ArchiveLoad, order: KeyOrder): Promise<void> {
+  const {load, entries, gathered, signal} = archive;
+  const edit = everything(load, gathered);
+  const {entries: first} = selectEntries(entries, {...load, onlyTables: load.managed});
+  const rest = {...archive, load: {...load, managed: []}};
+  const list = orderEntries(
+    entries.filter((entry) => load.managed.length === 0 || !first.includes(entry)),
+    load.tables,
+    startQueue(order),
+  );
+  await inSession(load, signal, (session) =>
+    inKeyOrder(session, order, async () => {
+      if (load.managed.length > 0) await runScript(archive, session, load.options, first, edit);
+      await runScript(rest, session, load.options, list, edit);
+    }),
+  );
+}
+
+/** A plain dump has one order. It is read as often as rows come before those that they refer to. */
+async function loadPlainRows(
+  load: DumpLoad,
+  order: KeyOrder,
+  gathered: Gathered,
+  signal: AbortSignal,
+): Promise<void> {
+  const edit = everything(load, gathered);
+  const queue = startQueue(order);
+  const isAdded = ({section}: DumpStatement): boolean =>
+    section?.type === 'TABLE DATA' &&
+    load.managed.some(({schema, name}) => schema === section.schema && name === section.name);
+  const now: Edit = (statement) =>
+    !isAdded(statement) && isInPass(queue, statement) ? edit(statement) : null;
+  await inSession(load, signal, (session) =>
+    inKeyOrder(session, order, async () => {
+      if (load.managed.length > 0) {
+        const settings: Edit = ({section, rows, sql}) => (section === null && !rows ? sql : null);
+        await runStatements(load, session, openPlainDump(load.dump), settings, gathered, signal);
+      }
+      const rest = {...load, managed: []};
+      do await runStatements(rest, session, openPlainDump(load.dump), now, gathered, signal);
+      while (queue.next());
+    }),
+  );
+}
+
+/** What stands under no heading are settings, which rows need each time. */
+function isInPass(queue: LoadQueue, {section, rows, sql, encoding}: DumpStatement): boolean {
+  if (section?.type === 'TABLE DATA') return queue.allows(section);
+  return (
+    (section === null && !rows) ||
+    queue.allows(rows ? (readCopyStatement(textOf(sql, encoding)) ?? null) : null)
+  );
+}
+
+/** What pg_restore restores behind all grants, as it may need them (RestorePass in pg_backup_archiver.h). */
+const afterGrants =
+  /^\d+; \d+ \d+ (?:MATERIALIZED VIEW DATA|EVENT TRIGGER|(?:COMMENT|SECURITY LABEL) - EVENT TRIGGER) /;
+const isAfterGrants = ({type, name}: DumpSection): boolean =>
+  type === 'MATERIALIZED VIEW DATA' || type === 'EVENT TRIGGER' || name.startsWith('EVENT TRIGGER ');
+
+/** Owners of these are set behind the data, as they are made there. */
+const ownedAfterData = new Set(['EVENT TRIGGER', 'PUBLICATION', 'STATISTICS', 'SUBSCRIPTION']);
+const isGrant = ({type}: DumpSection): boolean => type === 'ACL' || type === 'DEFAULT ACL';
+
+/**
+ * pg_restore leaves out all owners or none, all grants or none. So this program runs the definitions, with the owners that can be kept, as
+ * code in indexes and views runs with their rights; pg_restore loads rows and builds indexes and keys side by side;
+ * and the grants follow, which could keep the restoring role itself from loading rows.
+ */
+async function loadInPhases(archive: ArchiveLoad): Promise<void> {
+  const {load, entries, gathered, signal} = archive;
+  const {options} = load;
+  const edit = everything(load, gathered);
+  await inSession(load, signal, (session) =>
+    runScript(archive, session, {...options, sections: ['pre-data']}, entries, (statement) =>
+      statement.section && isGrant(statement.section) ? null : edit(statement),
+    ),
+  );
+  if (!options.schemaOnly) await loadDirectly(archive, {...options, sections: ['data']}, entries);
+  await loadDirectly(
+    archive,
+    {...options, sections: ['post-data'], noOwner: true, noAcl: true},
+    entries.filter((line) => !afterGrants.test(line)),
+  );
+  await inSession(load, signal, (session) =>
+    runScript(archive, session, {...options, sections: ['pre-data', 'post-data']}, entries, (statement) => {
+      const {section, sql, encoding} = statement;
+      const isLeft =
+        section === null ||
+        isGrant(section) ||
+        isAfterGrants(section) ||
+        (ownedAfterData.has(section.type) && readRightsStatement(textOf(sql, encoding))?.kind === 'owner');
+      return isLeft ? edit(statement) : null;
+    }),
+  );
+}
+
+/** Runs the entries as SQL that pg_restore writes. */
+async function runScript(
+  {load, pgRestore, gathered, signal}: ArchiveLoad,
+  session: Session,
+  options: PgRestoreOptions,
+  list: readonly string[],
+  edit: Edit,
+): Promise<void> {
+  const read = async (sql: AsyncIterable<Buffer>): Promise<void> => {
+    try {
+      await runStatements(load, session, sql, edit, gathered, signal);
+    } catch (error) {
+      // The archive itself was read whole before.
+      if (!(error instanceof AppError) || error.code !== 'VERIFY_FAILED') throw error;
+      throw new AppError('PG_RESTORE_FAILED', 'pg_restore stopped before the end of the archive.', {
+        cause: error,
+      });
+    }
+  };
+  // Owners and grants are chosen statement by statement.
+  const script = {...asScript(options), noOwner: false, noAcl: false};
+  await streamArchive(pgRestore, load.dump, script, read, signal, list);
+}
+
+async function runStatements(
+  load: DumpLoad,
+  session: Session,
+  sql: AsyncIterable<Buffer>,
+  edit: Edit,
+  {errors, notes, onTable, reach}: Gathered,
+  signal: AbortSignal,
+): Promise<void> {
+  const lent = lendSchemas(session);
+  const tables = load.options.schemaOnly ? [] : load.managed;
+  const managed = addManagedRows(session, tables, load.sourceDatabase, () => reach('restore.rows-added'));
+  const isInherited = load.options.isCleaning ? await findInheritedConstraints(session) : () => false;
+  const skipped = await runDumpScript({
+    session,
+    sql,
+    edit: async (statement) => {
+      const instead = await managed.before(statement);
+      if (instead !== undefined) return instead;
+      if (isInherited(statement)) return null;
+      const edited = edit(statement);
+      if (edited !== null && !load.isSuperuser) await lent.before(statement);
+      if (load.drops) await dropLargeObject(session, statement);
+      return edited;
+    },
+    skipsErrors: !load.options.stopsOnError,
+    onRows: onTable,
+    signal,
+  });
+  const added = await managed.finish();
+  if (added.length > 0) notes.add(`rows of the platform's tables: ${added.map(describeAdded).join('; ')}`);
+  for (const line of added.flatMap(({refused = []}) => refused)) notes.add(line);
+  await lent.takeBack();
+  errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
+}
+
+/** Definitions alone do not list large objects. */
+async function dropLargeObject(session: Session, {sql}: DumpStatement): Promise<void> {
+  const oid = /^SELECT pg_catalog\.lo_create\('(\d+)'\);$/.exec(sql)?.[1];
+  if (oid === undefined) return;
+  await session.query(
+    'SELECT pg_catalog.lo_unlink(l.oid) FROM pg_catalog.pg_largeobject_metadata l WHERE l.oid = $1::pg_catalog.oid',
+    [oid],
+  );
+}
+
+function describeAdded({table, added, kept}: AddedRows): string {
+  return `${table} ${added} added, ${kept} there`;
+}
+
+/**
+ * Default privileges of the target would open what a dump has closed, as it relies on PostgreSQL's own. Into a database that exists, they are
+ * taken away meanwhile; those that the dump does not set are given back. A new database has none.
+ */
+async function withBuiltInDefaults(
+  load: DumpLoad,
+  session: Session,
+  gathered: Gathered,
+  work: (edit: Edit) => Promise<void>,
+): Promise<void> {
+  const {options, me} = load;
+  const edit = everything(load, gathered);
+  if (!options.isSingleTransaction) return work(edit);
+  const suspended = await suspendDefaultPrivileges(session);
+  await gathered.reach('restore.prepared');
+  const set = new Set<string>();
+  await work((statement) => {
+    const {section} = statement;
+    const sql = edit(statement);
+    if (sql !== null && section?.type === 'DEFAULT ACL' && section.owner === me)
+      set.add(`${section.name} ${section.schema}`);
+    return sql;
+  });
+  await suspended.resume((schema, objects) => set.has(`DEFAULT PRIVILEGES FOR ${objects} ${schema ?? '-'}`));
+}
+
+/** A session for the statements of a dump; in one transaction where the load says so. */
+async function inSession(
+  {target, options}: DumpLoad,
+  signal: AbortSignal,
+  work: (session: Session) => Promise<void>,
+): Promise<void> {
+  await withSession(
+    target,
+    async (session) => {
+      await session.query(`SET application_name = ${quoteLiteral(toolsName)}`);
+      if (options.toastCompression !== undefined)
+        await session.query(`SET default_toast_compression = ${quoteLiteral(options.toastCompression)}`);
+      if (options.isSingleTransaction) await withTransaction(session, '', () => work(session));
+      else await work(session);
+    },
+    {signal},
+  );
+}
+
+/** Options for pg_restore when it writes SQL: what concerns the session is this program's then. */
+function asScript(options: PgRestoreOptions): PgRestoreOptions {
+  return {...options, jobs: 1, isSingleTransaction: false, stopsOnError: false};
+}
+
+/**
+ * The commands of the stock tools that do the same, without secrets, as they would be typed. None where no tool does it: psql takes no
+ * part of a plain dump, and behind an error that it skips it would take rows for SQL; pg_restore leaves out all grants or none, and knows no
+ * foreign keys when it loads rows alone.
+ */
+export function loadCommands(load: DumpLoad): string[] {
+  const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
+  const isPart = schemaOnly || dataOnly || load.options.isCleaning || load.onlyTables.length > 0;
+  // Neither does pg_restore take with a table what it needs.
+  if (load.selected || load.leftOut.counts.size > 0) return [];
+  if (load.keyOrder && !load.keyOrder.isAnyOrder) return [];
+  if (isLimited(load.limits) || (load.dump.format === 'sql' && (isPart || !stopsOnError))) return [];
+  const {host, port, user, database} = load.target;
+  const session = sessionEnvironment(load.options);
+  const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, ...session});
+  const path = shellCommand([load.dump.path]);
+  const oneTransaction = isSingleTransaction && stopsOnError;
+  const psql = `${server} ${shellCommand(['psql', '--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', `--dbname=dbname=${conninfoValue(database)}`, ...(oneTransaction ? ['--single-transaction'] : []), '--file=-'])}`;
+  const {remote} = load.dump;
+  const pipe = remote ? `${remote.command} | ` : '';
+  if (load.dump.format === 'sql') {
+    const unpacked = load.dump.compressed ? 'gunzip -c' : 'cat';
+    return [`${remote ? `${pipe}${unpacked}` : `${unpacked} ${path}`} | ${psql}`];
+  }
+  const only = load.onlyTables.flatMap(({schema, name}) => [`--schema=${schema}`, `--table=${name}`]);
+  const program = [load.pgRestore?.path ?? 'pg_restore', ...only];
+  const options = {...load.options, isSingleTransaction: oneTransaction};
+  const direct = pgRestoreArguments(options, archivePath(load.dump), database);
+  return [`${pipe}${server} ${shellCommand([...program, ...direct])}`];
+}

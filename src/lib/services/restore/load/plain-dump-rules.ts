@@ -1,0 +1,56 @@
+/** What is left out of a dump's statements when they are restored. */
+import type {DetectedDump} from '../../../dump/detect-format.js';
+import {isDataSection} from '../../../dump/dump-definitions.js';
+import type {DumpStatement} from '../../../dump/dump-statements.js';
+import type {LeftOutEntries} from '../../../dump/left-out-entries.js';
+import type {DumpSection} from '../../../dump/plain-dump-filter.js';
+import {listedName} from '../../../dump/select-tables.js';
+import {textOf} from '../../../postgres/client-encoding.js';
+import type {NamedTable} from '../../../postgres/quote.js';
+import type {PgRestoreOptions} from '../../../postgres/tools/pg-restore.js';
+
+/** What a restore takes of a dump, and what it finds there. */
+export interface RestoredParts {
+  readonly dump: DetectedDump;
+  readonly serverMajor: number;
+  readonly isSuperuser: boolean;
+  readonly options: PgRestoreOptions;
+  /** Only these tables; everything when empty. */
+  readonly onlyTables: readonly NamedTable[];
+  /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
+  readonly selected?: ReadonlySet<string> | undefined;
+  /** What is not restored. */
+  readonly leftOut: LeftOutEntries;
+}
+
+/**
+ * @param leftOut takes a line about each thing that every database has already
+ * @returns as `DumpScriptRun.edit`
+ */
+export function restoreRules(
+  load: RestoredParts,
+  leftOut: Set<string>,
+): (statement: DumpStatement) => string | null {
+  const {schemaOnly, dataOnly, noOwner, noAcl} = load.options;
+  const wanted = new Set(load.onlyTables.map((table) => `${table.schema}.${table.name}`));
+  const keeps = (section: DumpSection): boolean => {
+    // Of an archive pg_restore has left out the rest already.
+    if (load.dump.format !== 'sql') return true;
+    if (isDataSection(section) ? schemaOnly : dataOnly) return false;
+    if (noAcl && ['ACL', 'DEFAULT ACL'].includes(section.type)) return false;
+    if (load.leftOut.why(section) !== undefined) return false;
+    if (wanted.size === 0) return true;
+    if (load.selected) return load.selected.has(listedName(section));
+    return ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(`${section.schema}.${section.name}`);
+  };
+  return ({sql, section, encoding}) => {
+    if (section && !keeps(section)) return null;
+    if (noOwner && /^ALTER [^'$]* OWNER TO [^;]*;$/s.test(sql)) return null;
+    if (sql === 'SET transaction_timeout = 0;') return load.serverMajor < 17 ? null : sql;
+    const isEverywhere =
+      sql === 'CREATE SCHEMA public;' ||
+      (!load.isSuperuser && /^COMMENT ON (?:EXTENSION plpgsql|SCHEMA public) IS '[^']*';$/.test(sql));
+    if (isEverywhere) leftOut.add(`left out, the target has its own: ${textOf(sql, encoding)}`);
+    return isEverywhere ? null : sql;
+  };
+}

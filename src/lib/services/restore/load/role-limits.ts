@@ -1,0 +1,104 @@
+/** Which owners and grants of a dump can be restored: decided role by role, so that one that is missing costs only its own. */
+import type {DumpDefinition} from '../../../dump/dump-definitions.js';
+import type {DumpStatement} from '../../../dump/dump-statements.js';
+import {readRightsStatement} from '../../../dump/sql/rights-statement.js';
+import {textOf} from '../../../postgres/client-encoding.js';
+
+export interface RoleLimits {
+  /** Roles that the dump names and the server does not have. */
+  readonly missing: ReadonlySet<string>;
+  /** Roles that exist, but that the restoring role may not act for. */
+  readonly foreign: ReadonlySet<string>;
+  /** Roles that are no superusers here, and to whom the dump gives what only superusers may own. */
+  readonly weak?: ReadonlySet<string>;
+}
+
+/** Manual, ALTER EVENT TRIGGER and ALTER FOREIGN DATA WRAPPER: "the new owner must be a superuser". */
+const ownedBySuperusers = /^ALTER (?:EVENT TRIGGER|FOREIGN DATA WRAPPER) /;
+
+export const noLimits: RoleLimits = {missing: new Set(), foreign: new Set()};
+
+/** Whether anything has to be left out. */
+export function isLimited({missing, foreign, weak}: RoleLimits): boolean {
+  return missing.size + foreign.size + (weak?.size ?? 0) > 0;
+}
+
+/** Whether what the role owns keeps its owner. */
+export function keepsOwner({missing, foreign}: RoleLimits, role: string): boolean {
+  return !missing.has(role) && !foreign.has(role);
+}
+
+/** What of owners and grants is not restored. */
+export interface RightsChoice {
+  readonly noOwner: boolean;
+  readonly noAcl: boolean;
+  readonly limits: RoleLimits;
+}
+
+/**
+ * Leaves out the owners, grants and default privileges that cannot be restored, one by one. What a role granted whom the restoring role
+ * may not act for is granted by the restoring role instead: the rights are the same.
+ * @returns as `DumpScriptRun.edit`, for the statements of a dump in their order
+ */
+export function editRights({
+  noOwner,
+  noAcl,
+  limits,
+}: RightsChoice): (statement: DumpStatement) => string | null {
+  let isActing = false;
+  return ({sql, encoding}) => {
+    const rights = readRightsStatement(textOf(sql, encoding));
+    switch (rights?.kind) {
+      case 'owner':
+        if (limits.weak?.has(rights.role) === true && ownedBySuperusers.test(textOf(sql, encoding)))
+          return null;
+        return !noOwner && keepsOwner(limits, rights.role) ? sql : null;
+      case 'grant': {
+        const isKept =
+          !noAcl &&
+          (rights.role === null || !limits.missing.has(rights.role)) &&
+          (rights.privilegesOf === null || keepsOwner(limits, rights.privilegesOf));
+        return isKept ? sql : null;
+      }
+      case 'grantor':
+        if (noAcl) return null;
+        // RESET is of use behind the SET alone.
+        if (rights.role === null && !isActing) return null;
+        isActing = rights.role !== null && keepsOwner(limits, rights.role);
+        if (rights.role !== null && !isActing) return null;
+        // SET SESSION AUTHORIZATION is for superusers; acting as a member does the same for a grant.
+        return rights.role === null ? 'RESET ROLE;' : sql.replace(/^SET SESSION AUTHORIZATION/, 'SET ROLE');
+      default:
+        return sql;
+    }
+  };
+}
+
+/** What runs with its owner's rights. */
+export interface OwnedCode {
+  /** "public.f(integer)" */
+  readonly name: string;
+  readonly owner: string;
+}
+
+const quoted =
+  /\$((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[^]*?\$\1\$|E'(?:[^'\\]|''|\\[^])*'|'(?:[^']|'')*'|"(?:[^"]|"")*"/g;
+
+const invokedView = /^CREATE VIEW [^\n]* WITH \([^\n]*\bsecurity_invoker='?(?:true|on|yes|1)\b[^\n]*\) AS$/m;
+
+/**
+ * Code that runs with its owner's rights: SECURITY DEFINER functions and procedures (manual, CREATE FUNCTION), and views, where row level security
+ * decides what their owner sees (manual, CREATE VIEW, security_invoker).
+ */
+export function findOwnedCode(definitions: readonly DumpDefinition[]): OwnedCode[] {
+  const hasPolicies = definitions.some(({type}) => type === 'POLICY');
+  const isOwned = ({type, statements}: DumpDefinition): boolean => {
+    const text = statements.join('\n');
+    if (type === 'VIEW') return hasPolicies && !invokedView.test(text);
+    return (
+      (type === 'FUNCTION' || type === 'PROCEDURE') &&
+      /\bSECURITY DEFINER\b/.test(text.replaceAll(quoted, "''"))
+    );
+  };
+  return definitions.filter(isOwned).map(({schema, name, owner}) => ({name: `${schema}.${name}`, owner}));
+}

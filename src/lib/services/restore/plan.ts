@@ -1,0 +1,619 @@
+/** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
+import {listDefinitions} from '../../dump/compare-definitions.js';
+import type {DumpedTable} from '../../fingerprint/table-contents.js';
+import {namesOfSelection, type TableSelection} from '../../dump/select-tables.js';
+import {AppError} from '../../base/errors.js';
+import {countOf} from '../../base/format.js';
+import {type Session, withSession} from '../../postgres/client.js';
+import type {NamedTable} from '../../postgres/quote.js';
+import {type Connection, refuseTransactionPooler, withDatabase} from '../../postgres/connect/connection.js';
+import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
+import {findTool, type Tool} from '../../postgres/tools/find-tools.js';
+import {inspectIdentity} from '../../postgres/inspect/inspect-database.js';
+import {
+  findFilledTables,
+  findMissingColumns,
+  findMissingTables,
+} from '../../postgres/inspect/inspect-rows.js';
+import {
+  findMissingExtensions,
+  findUninstallableExtensions,
+  countObjects,
+  databaseExists,
+  describeObjects,
+  inspectRole,
+  isEmptyDatabase,
+  type RoleRights,
+} from '../../postgres/inspect/inspect-target.js';
+import type {RolesToMake} from '../../postgres/databases/make-roles.js';
+import {inspectOwnership} from '../../postgres/inspect/platform-objects.js';
+import type {PgRestoreOptions, ToastCompression} from '../../postgres/tools/pg-restore.js';
+import {requireWritable} from '../../postgres/inspect/writable.js';
+import {isOfPlatform} from '../../catalog/backup-record.js';
+import {isSystemDatabase} from '../../catalog/replacing-flags.js';
+import {estimateRestoredSize} from '../../catalog/restored-size.js';
+import type {RunContext} from '../../run/run-context.js';
+import {checkNeeds, type NeedsFound} from './requirements.js';
+import {countMissingRows} from './diff-live.js';
+import {requireServerDisk} from '../guards/server-disk.js';
+import {type CarriedOver, checkSwap, type PresentDatabase} from './can-swap.js';
+import {type KeyOrder, planKeyOrder} from './load/key-order.js';
+import {type DumpLoad, loadCommands} from './load/load-dump.js';
+import {checkContent, checkRestoreRequest, type RestoreRequest} from './options.js';
+import {decideWhatToRestore, type DumpToRestore, type WhatToRestore} from './what-to-restore.js';
+import {findMaintenance} from '../../postgres/databases/maintenance-database.js';
+import {
+  findRestoreSource,
+  proveSource,
+  readDumpDefinitions,
+  readDumpNeeds,
+  readTableSelection,
+  type ProvenSource,
+  type RestoreSource,
+} from './source.js';
+import {didYouMean, nearestFirst} from '../../base/nearest.js';
+import {describeLosses} from '../../catalog/shrink-alarm.js';
+
+/** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
+export type RestoreWay = 'create' | 'fill' | 'clean' | 'swap';
+
+export interface RestorePlan {
+  readonly request: RestoreRequest;
+  /** What comes with chosen tables; null where everything is restored, or rows alone. */
+  readonly selection: TableSelection | null;
+  readonly source: ProvenSource;
+  readonly way: RestoreWay;
+  readonly target: Connection;
+  /** Another database of the same server, to make and rename databases from; null when it is not needed. */
+  readonly maintenance: Connection | null;
+  readonly rights: RoleRights;
+  /** What stands in the target now; null when it does not exist. */
+  readonly present: PresentDatabase | null;
+  /** What a swap carries over from the target; null for other ways. */
+  readonly carried: CarriedOver | null;
+  /** What the server lacks and the restore makes first. */
+  readonly roles: RolesToMake | undefined;
+  readonly load: DumpLoad;
+  /** How many rows of each of the platform's tables, "schema.name", the target lacks and gets; null where none are added. */
+  readonly missing: ReadonlyMap<string, number> | null;
+  /** The command lines, without secrets. */
+  readonly commands: readonly string[];
+}
+
+/** A backup that was made after the damage is the newest good one all the same. */
+function warnOfShrinkage({warn}: RunContext, {id, backup}: RestoreSource): void {
+  const losses = backup?.record ? describeLosses(backup.record) : [];
+  if (losses.length === 0) return;
+  warn(
+    `${id} lost rows against the backup before it, and nobody accepted that (${losses.join('; ')}). To take one from before the loss: --at TIME, or its ID.`,
+  );
+}
+
+/**
+ * Reads source and target and decides.
+ * @param given the backup, where it was found elsewhere already
+ * @throws whatever would make the restore fail, with its own code
+ */
+export async function planRestore(
+  context: RunContext,
+  request: RestoreRequest,
+  given?: RestoreSource,
+): Promise<RestorePlan> {
+  checkRestoreRequest(request);
+  const {settings, signal} = context;
+  const connection = resolveConnection(settings);
+  refuseTransactionPooler(connection);
+  const target = withDatabase(connection, request.targetDb ?? connection.database);
+  const found = await context.progress.step('Find the backup', async (step) => {
+    const source = given ?? (await findRestoreSource(context, request));
+    step.note(source.id);
+    return source;
+  });
+  if (found.backup) checkContent(request, found.id, found.backup.content);
+  warnOfShrinkage(context, found);
+  const tools = await findRestoreTools(context, found);
+  const source = await context.progress.step('Check the backup', async (step) => {
+    const proven = await proveSource(context, found, (done, total) => step.advance(done, total, 'bytes'));
+    step.note(countOf(proven.tables.length, 'table'));
+    return {
+      ...proven,
+      definitions: await readDumpDefinitions(proven, tools.pgRestore, signal),
+      needs: await readDumpNeeds(proven, tools.pgRestore, signal),
+    };
+  });
+  return context.progress.step('Look at the target', async (step) => {
+    const present = await lookAtTarget(target, signal);
+    const isPart = found.backup !== null && found.backup.content !== 'whole';
+    const way = chooseWay(request, target.database, present, isPart);
+    const carried = way === 'swap' && present ? await checkSwap(context, target, present) : null;
+    const maintenance =
+      way === 'create' || way === 'swap' ? await findMaintenance(connection, target, signal) : null;
+    if (way === 'create' && maintenance) await refuseExisting(maintenance, target.database, signal);
+    const rights = await withSession(
+      maintenance ?? target,
+      async (session) => {
+        await requireWritable(session, cannotRestore);
+        if (request.toastCompression !== undefined)
+          await requireToastCompression(session, request.toastCompression);
+        return inspectRole(session);
+      },
+      {signal},
+    );
+    warnOfOlderTarget(context, source, rights.serverMajor);
+    const onlyTables = chooseTables(request, source.tables);
+    const selection =
+      onlyTables.length > 0 && request.dataOnly !== true
+        ? await readTableSelection(source, tools.pgRestore, onlyTables, signal)
+        : null;
+    if (selection) warnOfLeft(context, selection);
+    const contents = await planContents(context, {
+      source,
+      contents: source,
+      pgRestore: tools.pgRestore,
+      way,
+      present,
+      session: maintenance ?? target,
+      rights,
+      request,
+      selection,
+    });
+    const {leftOut, managed: ofPlatform, limits, hasOtherOwners, options, roles} = contents;
+    const isChosen = (table: NamedTable): boolean =>
+      onlyTables.length === 0 || onlyTables.some(isSame(table));
+    const managed = ofPlatform.filter(isChosen);
+    const added = request.schemaOnly === true ? [] : managed;
+    if (added.length > 0) await requireManagedColumns(target, added, signal);
+    const missing =
+      added.length > 0
+        ? await countMissingRows({source, pgRestore: tools.pgRestore, target, signal}, added)
+        : null;
+    const keyOrder =
+      request.dataOnly === true
+        ? await orderRows(
+            context,
+            target,
+            source.tables.filter(
+              (table) =>
+                isChosen(table) &&
+                !managed.includes(table) &&
+                leftOut.why({...table, type: 'TABLE DATA'}) === undefined,
+            ),
+            rights,
+          )
+        : undefined;
+    const load: DumpLoad = {
+      dump: source.dump,
+      ...tools,
+      target,
+      serverMajor: rights.serverMajor,
+      isSuperuser: rights.isSuperuser,
+      me: rights.name,
+      limits,
+      hasOtherOwners,
+      options: {...chooseOptions(context, request, {way, source}), ...options},
+      tables: source.tables,
+      encoding: source.encoding,
+      sourceDatabase: source.backup?.database,
+      onlyTables,
+      leftOut,
+      managed,
+      selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
+      keyOrder,
+    };
+    await requireSpace(context, {source, target, way, maintenance, onlyTables, request});
+    step.note(
+      present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`,
+    );
+    return {
+      request,
+      selection,
+      source,
+      way,
+      target,
+      maintenance,
+      rights,
+      present,
+      carried,
+      roles,
+      load,
+      missing,
+      // Both ways fill a database under a name of its own, which the target's becomes at the end.
+      commands: loadCommands(
+        maintenance ? {...load, target: withDatabase(target, `${target.database}_restore_TIME`)} : load,
+      ),
+    };
+  });
+}
+
+/** Whatever the strategy: the old rows stay until the new ones are committed. @throws DISK_FULL */
+async function requireSpace(
+  context: RunContext,
+  {
+    source,
+    target,
+    way,
+    maintenance,
+    onlyTables,
+    request,
+  }: Pick<RestorePlan, 'source' | 'target' | 'way' | 'maintenance' | 'request'> & {
+    readonly onlyTables: readonly NamedTable[];
+  },
+): Promise<void> {
+  const {signal} = context;
+  const {dump, sizeBytes, backup} = source;
+  const isCompressed = dump.format === 'sql' ? dump.compressed : true;
+  const size = estimateRestoredSize(
+    backup?.record ?? null,
+    {sizeBytes, isCompressed},
+    {schemaOnly: request.schemaOnly === true, onlyTables},
+  );
+  const isNew = way === 'create';
+  const session = isNew && maintenance ? maintenance : target;
+  await withSession(
+    session,
+    (open) =>
+      requireServerDisk(context, open, session, {
+        what: `Restoring into "${target.database}"`,
+        size,
+        isLikeCurrent: !isNew,
+        hint: 'Free space on the server (destino-db prune --set-aside drops databases set aside), or restore on another server.',
+      }),
+    {signal},
+  );
+}
+
+/** What pg_dump writes for a newer server may be what an older one does not know (manual, pg_dump, Notes). */
+function warnOfOlderTarget({warn}: RunContext, {dump}: RestoreSource, targetMajor: number): void {
+  const major = Number.parseInt(dump.serverVersion ?? '', 10);
+  if (!(major > targetMajor)) return;
+  warn(
+    `The backup is of PostgreSQL ${major}, the target runs ${targetMajor}: what only ${major} knows is refused there, usually as a syntax error, and the restore is rolled back.`,
+  );
+}
+
+function warnOfLeft({warn}: RunContext, {left}: TableSelection): void {
+  if (left.length === 0) return;
+  warn(
+    `Chosen tables come with the types, sequences, functions and extensions that they need, and without ${listDefinitions(left)}.`,
+  );
+}
+
+/** @throws TOOL_TOO_OLD when the dump is newer than every installed tool, PG_RESTORE_NOT_FOUND */
+export async function findRestoreTools(
+  context: RunContext,
+  source: RestoreSource,
+): Promise<{pgRestore: Tool | null}> {
+  if (source.dump.format === 'sql') return {pgRestore: null};
+  const needed = Math.max(majorForArchive(source.dump.archiveVersion ?? '1.14'), source.dump.dumpMajor ?? 0);
+  try {
+    return {pgRestore: await findTool('pg_restore', context.settings, needed)};
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'TOOL_TOO_OLD') throw error;
+    const writer = source.dump.dumpVersion === null ? '' : ` (pg_dump ${source.dump.dumpVersion})`;
+    throw new AppError(
+      'TOOL_TOO_OLD',
+      `The backup was written by a newer pg_dump${writer}, archive version ${source.dump.archiveVersion ?? '?'}, than any installed pg_restore reads; the target was not touched.`,
+      {hint: error.hint, details: [error.message], cause: error},
+    );
+  }
+}
+
+/** The oldest major version whose pg_restore reads the archive (K_VERS_1_* in src/bin/pg_dump/pg_backup_archiver.h). */
+function majorForArchive(version: string): number {
+  const minor = Number(version.split('.')[1] ?? '0');
+  if (minor >= 17) return 19;
+  if (minor === 16) return 17;
+  return minor === 15 ? 16 : 12;
+}
+
+const cannotRestore = 'Nothing can be restored here';
+
+/** @returns null where the database does not exist */
+export async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<PresentDatabase | null> {
+  try {
+    return await withSession(
+      target,
+      async (session) => {
+        await requireWritable(session, cannotRestore);
+        const ownership = await inspectOwnership(session);
+        const hasPlatform = ownership.isManaged && ownership.schemas.some(({party}) => party === 'platform');
+        return {
+          identity: await inspectIdentity(session),
+          objects: await countObjects(session),
+          ownership: hasPlatform ? ownership : null,
+        };
+      },
+      {signal},
+    );
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'DATABASE_NOT_FOUND') return null;
+    throw error;
+  }
+}
+
+/** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, DATABASE_NOT_FOUND, NOT_SUPPORTED_HERE */
+function chooseWay(
+  request: RestoreRequest,
+  database: string,
+  present: PresentDatabase | null,
+  isPart: boolean,
+): RestoreWay {
+  if (!present) {
+    if (request.createDb === true) return 'create';
+    throw new AppError(
+      'DATABASE_NOT_FOUND',
+      `The database "${database}" does not exist; nothing was changed.`,
+      {
+        hint: 'Add --create-db to make it.',
+      },
+    );
+  }
+  if (present.identity.isTemplate) {
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `"${database}" is a template: every new database would hold what is restored into it; nothing was changed.`,
+      {hint: 'Name another database with --target-db.'},
+    );
+  }
+  if (request.dropExisting === true) return 'swap';
+  const isKept = isPart || isTied(database, present);
+  if (request.createDb === true) {
+    throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`, {
+      hint: `Name another with --target-db, or ${isKept ? 'restore over this one with --clean' : 'replace this one with --drop-existing'}.`,
+    });
+  }
+  if (isEmptyDatabase(present.objects) || hasPlatformOnly(present)) return 'fill';
+  if (request.clean === true) return 'clean';
+  if (request.dataOnly === true) return 'fill';
+  throw new AppError(
+    'TARGET_NOT_EMPTY',
+    `The database "${database}" is not empty (${describeObjects(present.objects)}); nothing was changed.`,
+    {
+      hint: `Restore into a new one (--target-db ${database}_restored --create-db), ${isKept ? '' : 'replace it, keeping the old one aside (--drop-existing), '}or restore over it (--clean).`,
+    },
+  );
+}
+
+/** Whether a service or the server counts on the database under its name, so that it cannot be swapped. */
+export function isTied(database: string, present: PresentDatabase | null): boolean {
+  return isSystemDatabase(database) || present?.ownership != null;
+}
+
+/** A new project: what the service itself put there is no content. */
+function hasPlatformOnly({ownership}: PresentDatabase): boolean {
+  if (!ownership) return false;
+  const isUsers = ({party}: {readonly party: string}): boolean => party === 'user';
+  // Only a superuser makes event triggers, so what they call was there before as well.
+  const fired = new Set(
+    ownership.eventTriggers.map(({function: called}) => `${called.schema}.${called.signature}`),
+  );
+  return (
+    !ownership.relations.some(isUsers) &&
+    !ownership.functions.some((one) => isUsers(one) && !fired.has(`${one.schema}.${one.signature}`))
+  );
+}
+
+export interface ContentsToPlan extends DumpToRestore {
+  readonly way: RestoreWay;
+  readonly present: PresentDatabase | null;
+  /** Any database of the server. */
+  readonly session: Connection;
+  readonly rights: RoleRights;
+  readonly request: RestoreRequest;
+  /** Where chosen tables are restored: what comes with them. */
+  readonly selection: TableSelection | null;
+}
+
+/**
+ * What of the backup goes back into this target as this role.
+ * @throws NOT_SUPPORTED_HERE when the restore could only fail, OWNER_NOT_KEPT
+ */
+export async function planContents(
+  context: RunContext,
+  plan: ContentsToPlan,
+): Promise<WhatToRestore & NeedsFound> {
+  const {source, pgRestore, way, present, session, rights, request, selection} = plan;
+  const isInPlace = way === 'fill' || way === 'clean';
+  const what = await decideWhatToRestore(
+    plan,
+    {
+      me: rights.name,
+      isSuperuser: rights.isSuperuser,
+      ownership: isInPlace ? (present?.ownership ?? null) : null,
+      unavailable: await findUnavailable(context, source, pgRestore, session, present),
+    },
+    context.signal,
+  );
+  requirePossible(what.impossible, selection);
+  const {leftOut} = what;
+  const needs = await checkNeeds(context, {
+    source,
+    pgRestore,
+    session,
+    rights,
+    request,
+    selection,
+    leftOut,
+    makesRoles: request.roles !== false,
+  });
+  return {...what, ...needs};
+}
+
+/** Of a backup of a project at a service, which extensions nobody but the service can create here. */
+async function findUnavailable(
+  {signal}: RunContext,
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  session: Connection,
+  present: PresentDatabase | null,
+): Promise<string[]> {
+  if (!isOfPlatform(source.backup?.record)) return [];
+  const {extensions} = await readDumpNeeds(source, pgRestore, signal);
+  // A service may let its users create what elsewhere only superusers create.
+  const find = present?.ownership ? findMissingExtensions : findUninstallableExtensions;
+  return withSession(session, (open) => find(open, extensions), {signal});
+}
+
+/** @throws NOT_SUPPORTED_HERE */
+function requirePossible(impossible: readonly string[], selection: TableSelection | null): void {
+  const chosen = selection && new Set(selection.chosen.map(({schema, name}) => `${schema}.${name}`));
+  const tables = impossible.filter((table) => chosen?.has(table) !== false);
+  if (tables.length === 0) return;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `${countOf(tables.length, 'table')} of the backup need extensions that the role cannot install here: ${tables.join(', ')}; nothing was changed.`,
+    {hint: 'Restore with a role that may install them, on a server that has them.'},
+  );
+}
+
+/** @throws NOT_SUPPORTED_HERE: rows that came without a column would be others */
+async function requireManagedColumns(
+  target: Connection,
+  tables: readonly DumpedTable[],
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = await withSession(target, (session) => findMissingColumns(session, tables), {signal});
+  const lacking = tables.flatMap(({schema, name}, index) =>
+    (missing[index] ?? []).map((column) => `${schema}.${name}.${column}`),
+  );
+  if (lacking.length === 0) return;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `The platform's tables in the target lack ${countOf(lacking.length, 'column')} of the backup: ${lacking.join(', ')}; nothing was changed.`,
+    {
+      hint: 'Bring the project to the version of the service that the backup is from, or restore beside it: --target-db NAME --create-db.',
+      details: lacking,
+    },
+  );
+}
+
+const isSame =
+  (one: NamedTable) =>
+  (other: NamedTable): boolean =>
+    one.schema === other.schema && one.name === other.name;
+
+async function refuseExisting(maintenance: Connection, database: string, signal: AbortSignal): Promise<void> {
+  // Connecting to it failed with "does not exist", which a database that refuses connections does not say.
+  if (await withSession(maintenance, (session) => databaseExists(session, database), {signal})) {
+    throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`);
+  }
+}
+
+/** @throws NOT_SUPPORTED_HERE: PostgreSQL before 14 has no choice, and a server can be built without lz4 */
+async function requireToastCompression(session: Session, wanted: ToastCompression): Promise<void> {
+  const [row] = await session.query(
+    `SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression' AND $1 = ANY (enumvals)`,
+    [wanted],
+  );
+  if (row) return;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `The server does not offer ${wanted} for large values; nothing was changed.`,
+    {hint: 'Leave out --toast-compression.'},
+  );
+}
+
+/** The tables of the dump that --include-table names: "name", "schema.name", with * and ? as wildcards. @throws PATTERN_MATCHES_NOTHING */
+function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): NamedTable[] {
+  const chosen = new Map<string, NamedTable>();
+  for (const pattern of request.includeTables ?? []) {
+    const expression = wildcard(pattern);
+    const matching = tables.filter(
+      (table) => expression.test(table.name) || expression.test(`${table.schema}.${table.name}`),
+    );
+    if (matching.length === 0) {
+      const names = tables.map((table) => `${table.schema}.${table.name}`);
+      throw new AppError(
+        'PATTERN_MATCHES_NOTHING',
+        `The backup has no table "${pattern}"; nothing was changed.${didYouMean(pattern, names)}`,
+        {details: nearestFirst(pattern, names)},
+      );
+    }
+    for (const table of matching) chosen.set(JSON.stringify([table.schema, table.name]), table);
+  }
+  return [...chosen.values()];
+}
+
+function wildcard(pattern: string): RegExp {
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${source}$`, 's');
+}
+
+/** How rows alone go into `tables`. @throws TARGET_NOT_EMPTY, KEY_CIRCLE, RESTORE_FAILED when a table is not there */
+async function orderRows(
+  context: RunContext,
+  target: Connection,
+  tables: readonly NamedTable[],
+  rights: RoleRights,
+): Promise<KeyOrder> {
+  return withSession(
+    target,
+    async (session) => {
+      await requireEmptyTables(session, tables);
+      return planKeyOrder(context, session, tables, rights);
+    },
+    {signal: context.signal},
+  );
+}
+
+/** @throws TARGET_NOT_EMPTY, RESTORE_FAILED when a table is not there */
+async function requireEmptyTables(session: Session, wanted: readonly NamedTable[]): Promise<void> {
+  const missing = await findMissingTables(session, wanted);
+  const filled = missing.length > 0 ? [] : await findFilledTables(session, wanted);
+  const names = (list: readonly NamedTable[]): string[] =>
+    list.map((table) => `${table.schema}.${table.name}`);
+  if (missing.length > 0) {
+    throw new AppError(
+      'RESTORE_FAILED',
+      `The target lacks ${countOf(missing.length, 'table')} for the rows; nothing was changed.`,
+      {
+        details: names(missing),
+        hint: 'Restore the schema first (--schema-only), or choose tables with --include-table.',
+      },
+    );
+  }
+  if (filled.length > 0) {
+    throw new AppError(
+      'TARGET_NOT_EMPTY',
+      `${countOf(filled.length, 'table')} of the target hold rows already; nothing was changed.`,
+      {
+        details: names(filled),
+        hint: 'Empty them first, or restore the whole backup instead.',
+      },
+    );
+  }
+}
+
+const mostDefaultJobs = 4;
+
+function chooseOptions(
+  context: RunContext,
+  request: RestoreRequest,
+  {way, source}: Pick<RestorePlan, 'way' | 'source'>,
+): Omit<PgRestoreOptions, 'noOwner' | 'noAcl'> {
+  const isFresh = way === 'create' || way === 'swap';
+  const isArchive = source.dump.format !== 'sql';
+  if ((request.parallelJobs ?? 1) > 1 && !(isFresh && isArchive)) {
+    context.warn(
+      isArchive
+        ? '--parallel-jobs is left out: into a database that exists, everything goes in one transaction, so that a failure leaves it as it was.'
+        : '--parallel-jobs is left out: a plain dump goes through one connection.',
+    );
+  }
+  const stopsOnError = request.skipErrors !== true;
+  return {
+    jobs:
+      isFresh && isArchive && !source.dump.remote
+        ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs))
+        : 1,
+    isSingleTransaction: !isFresh,
+    isCleaning: way === 'clean',
+    schemaOnly: request.schemaOnly ?? false,
+    dataOnly: request.dataOnly ?? false,
+    stopsOnError,
+    toastCompression: request.toastCompression,
+  };
+}

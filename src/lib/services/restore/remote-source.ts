@@ -1,0 +1,96 @@
+/** A backup that is restored straight from a bucket, or decrypted on the way: read twice, to be proven and to be loaded, and written to no disk here. */
+import {basename} from 'node:path';
+import {stat} from 'node:fs/promises';
+import {detectStart, type DetectedDump, startBytes} from '../../dump/detect-format.js';
+import type {RemoteDump} from '../../postgres/tools/archive-input.js';
+import {AppError} from '../../base/errors.js';
+import {isRemote} from '../../base/place-name.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {OpeningKeys} from '../../encryption/age-keys.js';
+import {decryptStream} from '../../encryption/age-stream.js';
+import type {Place} from '../../storage/place.js';
+import {folderOf, type PlacedBackup} from '../../storage/place-catalogue.js';
+import {digested, mismatch} from '../../storage/checked-files.js';
+import {ageSuffix, filesOf} from '../../storage/stored-record.js';
+import type {RestoreRequest} from './options.js';
+import type {RestoreSource} from './source.js';
+
+/**
+ * Whether the restore can do without a copy here: what is loaded is compared once more, and thrown away if it differs, only
+ * in a database of its own; one connection reads a pipe; a folder dump is many files.
+ */
+export function canStream(format: DetectedDump['format'], request: RestoreRequest): boolean {
+  const isApart = request.createDb === true || request.dropExisting === true;
+  return format !== 'directory' && isApart && (request.parallelJobs ?? 1) === 1;
+}
+
+/** @throws CHECKSUM_MISMATCH, DECRYPT_FAILED, KEY_NEEDED, NOT_A_BACKUP, VERIFY_FAILED, the codes of the stores */
+export async function placedSource(
+  context: RunContext,
+  place: Place,
+  backup: PlacedBackup,
+  keys: OpeningKeys,
+): Promise<RestoreSource> {
+  const {record, createdAt, sizeBytes} = backup;
+  const [file] = filesOf({...record, roles: null});
+  if (!file) throw new AppError('METADATA_INVALID', `${backup.metadataPath} names no file.`);
+  const key = folderOf(record) + file.name;
+  async function* open(): AsyncGenerator<Buffer> {
+    const stored = digested((await place.read(key, context.signal)) as AsyncIterable<Buffer>);
+    const plain = record.encryption ? decryptStream(stored.stream, keys) : stored.stream;
+    let held: Buffer | undefined;
+    for await (const chunk of plain) {
+      if (held) yield held;
+      held = chunk;
+    }
+    if (stored.sha256() !== file?.sha256) throw mismatch(place, key);
+    if (held) yield held;
+  }
+  const path = `'${backup.path.replaceAll("'", `'\\''`)}'`;
+  const fetch = isRemote(place.url) ? `aws s3 cp ${path} -` : `cat ${path}`;
+  const remote = {
+    sizeBytes: record.encryption?.plain.size ?? record.size,
+    command: record.encryption ? `${fetch} | age -d -i KEY` : fetch,
+    open,
+  };
+  const dump = await detectRemote(backup.path, remote);
+  if (dump.format !== record.format)
+    throw new AppError('VERIFY_FAILED', `${backup.path} is not the kind of dump that its metadata says.`);
+  return {id: backup.id, path: backup.path, backup, dump, createdAt, sizeBytes};
+}
+
+/** A file that somebody encrypted with age; its chunks vouch for themselves. @throws READ_FAILED, and as `placedSource` */
+export async function ageFileSource(
+  context: RunContext,
+  place: Place,
+  path: string,
+  keys: OpeningKeys,
+): Promise<RestoreSource> {
+  const name = basename(path);
+  async function* open(): AsyncGenerator<Buffer> {
+    yield* decryptStream((await place.read(name, context.signal)) as AsyncIterable<Buffer>, keys);
+  }
+  // What of it is no content (header, seals) is less than one in a thousand.
+  const {size, mtime} = await stat(path);
+  const remote = {sizeBytes: size, command: `age -d -i KEY '${path.replaceAll("'", `'\\''`)}'`, open};
+  const dump = await detectRemote(path, remote);
+  return {id: basename(name, ageSuffix), path, backup: null, dump, createdAt: mtime, sizeBytes: size};
+}
+
+async function detectRemote(path: string, remote: RemoteDump): Promise<DetectedDump> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of remote.open()) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= startBytes) break;
+  }
+  try {
+    return {...(await detectStart(path, Buffer.concat(chunks).subarray(0, startBytes))), remote};
+  } catch (error) {
+    // What is no dump may be one that was damaged: reading it to its end tells.
+    const rest = remote.open()[Symbol.asyncIterator]();
+    while ((await rest.next()).done !== true);
+    throw error;
+  }
+}

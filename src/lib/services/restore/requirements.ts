@@ -1,0 +1,219 @@
+/** Compares what a dump needs of the server (roles, extensions) with what there is, before anything starts. */
+import {collectDumpNeeds, type DumpNeeds} from '../../dump/dump-needs.js';
+import type {LeftOutEntries} from '../../dump/left-out-entries.js';
+import type {TableSelection} from '../../dump/select-tables.js';
+import {AppError} from '../../base/errors.js';
+import {countOf} from '../../base/format.js';
+import {type Session, withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import type {Tool} from '../../postgres/tools/find-tools.js';
+import {
+  findMissingExtensions,
+  findWeakRoles,
+  inspectRoleNames,
+  type RoleRights,
+} from '../../postgres/inspect/inspect-target.js';
+import type {RolesToMake} from '../../postgres/databases/make-roles.js';
+import type {PgRestoreOptions} from '../../postgres/tools/pg-restore.js';
+import {quoteIdentifier} from '../../postgres/quote.js';
+import type {RunContext} from '../../run/run-context.js';
+import {planRoles} from './plan-roles.js';
+import type {RestoreRequest} from './options.js';
+import {readDumpDefinitions, readDumpNeeds, type RestoreSource} from './source.js';
+import {findOwnedCode, isLimited, keepsOwner, noLimits, type RoleLimits} from './load/role-limits.js';
+
+export interface NeedsCheck {
+  readonly source: RestoreSource;
+  readonly pgRestore: Tool | null;
+  /** Any database of the server. */
+  readonly session: Connection;
+  readonly rights: RoleRights;
+  readonly request: RestoreRequest;
+  /** Neither owners nor grants are restored. */
+  readonly isWithoutOwners?: boolean;
+  /** What is not restored, and needs nothing. */
+  readonly leftOut: LeftOutEntries;
+  /** Where chosen tables are restored: what comes with them. */
+  readonly selection?: TableSelection | null;
+  /** Whether missing roles may be made. */
+  readonly makesRoles?: boolean;
+}
+
+export interface NeedsFound {
+  readonly limits: RoleLimits;
+  /** Whether this role, which is no superuser, gives objects to others. */
+  readonly hasOtherOwners: boolean;
+  readonly options: Pick<PgRestoreOptions, 'noOwner' | 'noAcl'>;
+  /** What is to be made before the restore. */
+  readonly roles?: RolesToMake | undefined;
+}
+
+/**
+ * Owners and grants whose role is missing, or whom this role may not act for, are left out one by one, with a warning.
+ * @throws NOT_SUPPORTED_HERE when the restore could only fail, OWNER_NOT_KEPT when code would run with the rights of another role
+ */
+export async function checkNeeds(context: RunContext, check: NeedsCheck): Promise<NeedsFound> {
+  const {request, rights} = check;
+  const isWithout = check.isWithoutOwners === true;
+  const options = {noOwner: isWithout, noAcl: isWithout};
+  if (request.dataOnly === true) return {limits: noLimits, hasOtherOwners: false, options};
+  const all =
+    check.leftOut.counts.size > 0
+      ? await needsOfKept(check, context.signal)
+      : await readDumpNeeds(check.source, check.pgRestore, context.signal);
+  // Of chosen tables neither rights nor policies are restored.
+  const isPart = (request.includeTables?.length ?? 0) > 0;
+  const chosen = check.selection?.chosen ?? [];
+  const part = isPart
+    ? {
+        owners: all.owners.filter((owner) => chosen.some((one) => one.owner === owner)),
+        superusers: [],
+        grantees: [],
+        grantors: [],
+        policyRoles: [],
+        extensions: chosen.filter(({type}) => type === 'EXTENSION').map(({name}) => name),
+      }
+    : all;
+  const needs = isWithout ? {...part, owners: [], superusers: [], grantees: [], grantors: []} : part;
+  const {roles, ...found} = await withSession(check.session, (session) => askServer(session, check, needs), {
+    signal: context.signal,
+  });
+  const fatal = [
+    ...found.extensions.map((name) => `the extension "${name}" is not installed on the server`),
+    ...found.policyRoles.missing.map(
+      (name) => `the role "${name}", which a row security policy or a user mapping names, does not exist`,
+    ),
+  ];
+  if (fatal.length > 0 && request.skipErrors !== true) {
+    throw new AppError(
+      'NOT_SUPPORTED_HERE',
+      `The server lacks what the backup needs; nothing was changed: ${fatal.join('; ')}.`,
+      {
+        hint: hintFor(found.extensions, found.policyRoles.missing),
+        details: fatal,
+      },
+    );
+  }
+  for (const line of fatal) context.warn(`${line}; what needs it will fail.`);
+  const limits = {
+    missing: new Set([...found.owners.missing, ...found.grantees.missing, ...found.grantors.missing]),
+    foreign: new Set([...found.owners.foreign, ...found.grantors.foreign]),
+    weak: new Set(found.weak),
+  };
+  await requireKeptCode(context, check, limits);
+  const unkept = [...found.owners.missing, ...found.owners.foreign];
+  if (unkept.length > 0) {
+    context.warn(
+      `What these roles own will belong to "${rights.name}": ${unkept.join(', ')} (${countOf(found.owners.missing.length, 'role')} missing, ${found.owners.foreign.length} that "${rights.name}" may not act for). All other owners are restored.`,
+    );
+  }
+  if (found.grantees.missing.length > 0) {
+    context.warn(
+      `Grants to these roles are not restored, as the server does not have them: ${found.grantees.missing.join(', ')}. All other grants are restored.`,
+    );
+  }
+  if (found.grantors.foreign.length > 0) {
+    context.warn(
+      `"${rights.name}" may not act for ${found.grantors.foreign.join(', ')}, so their default privileges are not restored, and what they granted is granted by the owners.`,
+    );
+  }
+  const hasOtherOwners =
+    !rights.isSuperuser && needs.owners.some((owner) => owner !== rights.name && keepsOwner(limits, owner));
+  return {limits, hasOtherOwners, options, roles};
+}
+
+type NeededHere = Pick<
+  DumpNeeds,
+  'owners' | 'superusers' | 'grantees' | 'grantors' | 'policyRoles' | 'extensions'
+>;
+
+/** Which roles and extensions the server lacks, those left out that are to be made. */
+async function askServer(session: Session, check: NeedsCheck, needs: NeededHere) {
+  const {owners, grantees, grantors, policyRoles} = needs;
+  const all = {owners, grantees, grantors, policyRoles};
+  const missing = (await inspectRoleNames(session, Object.values(all).flat())).missing;
+  const roles =
+    check.makesRoles === true
+      ? await planRoles(session, check.source.backup?.record, needs, {
+          missing,
+          connection: check.session,
+          rights: check.rights,
+        })
+      : undefined;
+  const made = new Set(roles?.roles.map(({name}) => name));
+  const ask = (names: readonly string[]) =>
+    inspectRoleNames(
+      session,
+      names.filter((name) => !made.has(name)),
+    );
+  const {superusers} = needs;
+  return {
+    roles,
+    weak: superusers.filter((name) => made.has(name)).concat(await findWeakRoles(session, superusers)),
+    owners: await ask(owners),
+    grantees: await ask(grantees),
+    grantors: await ask(grantors),
+    policyRoles: await ask(policyRoles),
+    extensions: await findMissingExtensions(
+      session,
+      needs.extensions.filter(
+        (name) => check.leftOut.why({type: 'EXTENSION', schema: '-', name}) === undefined,
+      ),
+    ),
+  };
+}
+
+async function needsOfKept(
+  {source, pgRestore, leftOut}: NeedsCheck,
+  signal: AbortSignal,
+): Promise<DumpNeeds> {
+  const {read, needs} = collectDumpNeeds();
+  for (const definition of await readDumpDefinitions(source, pgRestore, signal)) {
+    if (leftOut.why(definition) !== undefined || definition.type.startsWith('DATABASE')) continue;
+    for (const statement of [...definition.statements, definition.ownerStatement ?? ''])
+      for (const line of statement.split('\n')) read(line);
+  }
+  return needs();
+}
+
+/** @throws OWNER_NOT_KEPT */
+async function requireKeptCode(
+  context: RunContext,
+  {source, pgRestore, rights, request, selection, leftOut}: NeedsCheck,
+  limits: RoleLimits,
+): Promise<void> {
+  const allowed = new Set(request.allowOwnerChange ?? []);
+  if (!isLimited(limits) || allowed.has('all')) return;
+  const definitions = selection?.chosen ?? (await readDumpDefinitions(source, pgRestore, context.signal));
+  const kept = definitions.filter((definition) => leftOut.why(definition) === undefined);
+  const changed = findOwnedCode(kept).filter(
+    ({name, owner}) =>
+      !keepsOwner(limits, owner) && !allowed.has(name) && !allowed.has(name.replace(/\(.*/s, '')),
+  );
+  if (changed.length === 0) return;
+  const missing = [...new Set(changed.map(({owner}) => owner))].filter((owner) => limits.missing.has(owner));
+  throw new AppError(
+    'OWNER_NOT_KEPT',
+    `${countOf(changed.length, 'object')} would run with the rights of "${rights.name}", as the owner cannot be kept; nothing was changed.`,
+    {
+      hint: [
+        ...(missing.length > 0
+          ? [hintFor([], missing).replace(/ Or go on .*/, '')]
+          : ['Restore as a member of the owner.']),
+        'Or accept it: --allow-owner-change=NAME (repeatable), or =all.',
+      ].join(' '),
+      details: changed.map(({name, owner}) => `${name}, which belongs to ${owner}`),
+    },
+  );
+}
+
+function hintFor(extensions: readonly string[], roles: readonly string[]): string {
+  const create = roles.map((name) => `CREATE ROLE ${quoteIdentifier(name)};`).join(' ');
+  return [
+    ...(extensions.length > 0
+      ? [`Install the packages of the extensions ${extensions.join(', ')} on the server.`]
+      : []),
+    ...(roles.length > 0 ? [`Make the roles first: ${create}`] : []),
+    'Or go on in spite of errors with --skip-errors.',
+  ].join(' ');
+}

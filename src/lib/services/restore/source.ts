@@ -1,0 +1,335 @@
+/** Finds the backup that a restore is to use, and proves that it is whole before any target is touched. */
+import {stat} from 'node:fs/promises';
+import {basename, join, resolve} from 'node:path';
+import type {DumpContents, DumpedTable, ObjectName} from '../../fingerprint/table-contents.js';
+import {type DetectedDump, detectDump} from '../../dump/detect-format.js';
+import {collectDefinitions, type DumpDefinition, readDefinitions} from '../../dump/dump-definitions.js';
+import {collectDumpNeeds, type DumpNeeds} from '../../dump/dump-needs.js';
+import {openPlainDump} from '../../dump/open-plain-dump.js';
+import {filterPlainDump} from '../../dump/plain-dump-filter.js';
+import {readDump, type ReadDumpOptions} from '../../dump/read-dump.js';
+import type {RemoteDump} from '../../postgres/tools/archive-input.js';
+import {
+  type Dependencies,
+  dependenciesByName,
+  dependenciesInList,
+  selectTables,
+  type TableSelection,
+} from '../../dump/select-tables.js';
+import type {BackupRecord} from '../../catalog/backup-record.js';
+import {type Backup, type BackupChoice, chooseBackup} from '../../catalog/catalogue.js';
+import {checkFiles} from '../../catalog/check-files.js';
+import {sizeOf} from '../../base/checksum.js';
+import {AppError} from '../../base/errors.js';
+import type {Tool} from '../../postgres/tools/find-tools.js';
+import {listArchive, type PgRestoreOptions, streamArchive} from '../../postgres/tools/pg-restore.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {Place} from '../../storage/place.js';
+import {choosePlaced, type PlacedBackup} from '../../storage/place-catalogue.js';
+import {findOwnDatabase} from '../../catalog/own-database.js';
+import type {RestoreRequest} from './options.js';
+
+export interface RestoreSource {
+  /** The backup's id, or the file's name where it has no metadata. */
+  readonly id: string;
+  readonly path: string;
+  /** Null for a file without metadata. */
+  readonly backup: Backup | null;
+  readonly dump: DetectedDump;
+  readonly createdAt: Date;
+  readonly sizeBytes: number;
+  /** What the dump needs of a server, where it was found while the dump was read whole. */
+  readonly needs?: DumpNeeds;
+  /** Its definitions, where they were read at the same time. */
+  readonly definitions?: readonly DumpDefinition[];
+}
+
+/** The source, read whole. */
+export interface ProvenSource extends RestoreSource {
+  /** The tables with rows in the dump, counted and fingerprinted. */
+  readonly tables: readonly DumpedTable[];
+  /** What their text is encoded in. */
+  readonly encoding: string;
+  readonly sequences: DumpContents['sequences'];
+  readonly refreshedViews: DumpContents['refreshedViews'];
+}
+
+/**
+ * The backup that the flags name; a dump without metadata is taken too when its path is given.
+ * @throws BACKUP_NOT_FOUND, NOT_A_BACKUP, METADATA_INVALID, BACKUP_INCOMPLETE
+ */
+export async function findRestoreSource(
+  context: RunContext,
+  request: RestoreRequest,
+): Promise<RestoreSource> {
+  const {settings} = context;
+  try {
+    return await describeBackup(await findLocalBackup(context, request));
+  } catch (error) {
+    const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
+    const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
+    const path = resolve(settings.cwd, request.backupFile ?? '');
+    if (!isUnknown || isNewest || !(await exists(path))) throw error;
+    context.warn(
+      `${path} has no metadata: whether it is what was once written cannot be proven, only that it is complete.`,
+    );
+    return describeBareDump(path);
+  }
+}
+
+/** Which backup a command is about: one that is named, or the newest usable one of the own database, also for `verify`. */
+type ChosenBackup = Pick<RestoreRequest, 'backupFile' | 'at'>;
+
+/**
+ * The backup with metadata that the flags name, in a folder or by its path.
+ * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
+ */
+export async function findLocalBackup(
+  context: Pick<RunContext, 'settings' | 'signal'>,
+  request: ChosenBackup,
+  folder = join(context.settings.backupsDir, 'database'),
+): Promise<Backup> {
+  return chooseBackup(folder, await choiceOf(context, request), context.settings.cwd);
+}
+
+/** The backup of another place that the flags name. @throws BACKUP_NOT_FOUND, USAGE */
+export async function choosePlacedOwn(
+  context: Pick<RunContext, 'settings' | 'signal'>,
+  place: Place,
+  backups: readonly PlacedBackup[],
+  request: ChosenBackup,
+): Promise<PlacedBackup> {
+  return choosePlaced(place, backups, await choiceOf(context, request));
+}
+
+async function choiceOf(
+  context: Pick<RunContext, 'settings' | 'signal'>,
+  {backupFile: file, at}: ChosenBackup,
+): Promise<BackupChoice> {
+  const isNamed = file !== undefined && file !== 'latest';
+  return isNamed ? {file} : {file, at, own: await findOwnDatabase(context)};
+}
+
+async function describeBackup(backup: Backup): Promise<RestoreSource> {
+  return {
+    id: backup.id,
+    path: backup.path,
+    backup,
+    dump: await detectDump(backup.path),
+    createdAt: backup.createdAt,
+    sizeBytes: await sizeOf(backup.path),
+  };
+}
+
+async function describeBareDump(path: string): Promise<RestoreSource> {
+  return {
+    id: basename(path),
+    path,
+    backup: null,
+    dump: await detectDump(path),
+    createdAt: (await stat(path)).mtime,
+    sizeBytes: await sizeOf(path),
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false; // the caller tells what was looked for
+  }
+}
+
+/**
+ * Compares every file with its digest and reads the dump to its end.
+ * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE, VERIFY_FAILED, UNSAFE_DUMP
+ */
+export async function proveSource(
+  context: RunContext,
+  source: RestoreSource,
+  onBytes: (done: number, total: number) => void,
+): Promise<ProvenSource> {
+  const {signal, settings} = context;
+  if (source.dump.remote) return proveRemote(context, source, source.dump.remote, onBytes);
+  const total = source.sizeBytes * 2;
+  if (source.backup) await checkFiles(source.backup, {signal, onBytes: (done) => onBytes(done, total)});
+  const collector = headCollector();
+  const contents = await readDump(source.dump, {
+    settings,
+    signal,
+    fingerprints: true,
+    onBytes: (done) => onBytes(source.sizeBytes + done, total),
+    ...alsoReading(source, collector, signal),
+  });
+  requireRecordedRows(source.backup?.record ?? null, contents.tables);
+  const {tables, encoding, sequences, refreshedViews} = contents;
+  return {...source, ...collected(source, collector), tables, encoding, sequences, refreshedViews};
+}
+
+/** An archive tells its needs and definitions in its head; a plain dump would have to be read once more for them. */
+function alsoReading(
+  {dump}: RestoreSource,
+  collector: HeadCollector,
+  signal: AbortSignal,
+): Pick<ReadDumpOptions, 'alsoRead'> {
+  return dump.format === 'sql' ? {alsoRead: (sql) => collector.readAll(sql, signal)} : {};
+}
+
+function collected(
+  {dump}: RestoreSource,
+  collector: HeadCollector,
+): Pick<RestoreSource, 'needs' | 'definitions'> {
+  return dump.format === 'sql' ? {needs: collector.needs(), definitions: collector.definitions()} : {};
+}
+
+/** Its bytes are compared with their digest while they are read. */
+async function proveRemote(
+  {signal, settings}: RunContext,
+  source: RestoreSource,
+  remote: RemoteDump,
+  onBytes: (done: number, total: number) => void,
+): Promise<ProvenSource> {
+  async function* counted(): AsyncGenerator<Buffer> {
+    let done = 0;
+    for await (const chunk of remote.open()) {
+      onBytes((done += chunk.length), remote.sizeBytes);
+      yield chunk;
+    }
+  }
+  const collector = headCollector();
+  const contents = await readDump(
+    {...source.dump, remote: {...remote, open: counted}},
+    {
+      settings,
+      signal,
+      fingerprints: true,
+      ...alsoReading(source, collector, signal),
+    },
+  );
+  requireRecordedRows(source.backup?.record ?? null, contents.tables);
+  const {tables, encoding, sequences, refreshedViews} = contents;
+  return {...source, ...collected(source, collector), tables, encoding, sequences, refreshedViews};
+}
+
+/** @throws VERIFY_FAILED when the dump does not hold what its metadata says */
+function requireRecordedRows(record: BackupRecord | null, tables: readonly DumpedTable[]): void {
+  if (!record) return;
+  const read = new Map(tables.map((table) => [JSON.stringify([table.schema, table.name]), table]));
+  const differing = record.tables.flatMap(({schema, name, rows, fingerprint}) => {
+    const found = read.get(JSON.stringify([schema, name]));
+    if (rows === null || record.config.schemaOnly) return [];
+    if (!found) return [`${schema}.${name}: not in the dump`];
+    if (found.rows !== rows) return [`${schema}.${name}: ${found.rows} rows, the metadata says ${rows}`];
+    const isOther = fingerprint !== null && found.fingerprint !== null && fingerprint !== found.fingerprint;
+    return isOther ? [`${schema}.${name}: other rows than the metadata says`] : [];
+  });
+  if (differing.length === 0) return;
+  throw new AppError('VERIFY_FAILED', `The backup ${record.id} does not hold what its metadata says.`, {
+    details: differing,
+  });
+}
+
+/** Reads which roles and extensions the dump names. */
+export async function readDumpNeeds(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  signal: AbortSignal,
+): Promise<DumpNeeds> {
+  if (source.needs) return source.needs;
+  const {readAll, needs} = headCollector();
+  await readHead(source, pgRestore, {}, signal, (sql) => readAll(sql, signal));
+  return needs();
+}
+
+/** Reads what the dump defines, the database's own settings, rights and comment among it where it is an archive. */
+export async function readDumpDefinitions(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  signal: AbortSignal,
+): Promise<readonly DumpDefinition[]> {
+  if (source.definitions) return source.definitions;
+  let definitions: DumpDefinition[] = [];
+  // pg_restore refuses to write such a name, as a \connect could end in the middle of it (CVE-2025-8715); the settings of that database are not compared then.
+  const hasDatabase = !/[\r\n]/.test(source.backup?.database ?? '');
+  await readHead(source, pgRestore, {hasDatabase}, signal, async (sql) => {
+    definitions = await readDefinitions(sql, signal);
+  });
+  return definitions;
+}
+
+/** What comes with these tables, from what the dump records of dependencies. */
+export async function readTableSelection(
+  source: ProvenSource,
+  pgRestore: Tool | null,
+  tables: readonly ObjectName[],
+  signal: AbortSignal,
+): Promise<TableSelection> {
+  const definitions = await readDumpDefinitions(source, pgRestore, signal);
+  const dependencies = await readDependencies(source, pgRestore, definitions, source.encoding, signal);
+  return selectTables(definitions, dependencies, tables);
+}
+
+/** What the dump's definitions need: as an archive records it, or by the names in a plain dump. */
+export async function readDependencies(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  definitions: readonly DumpDefinition[],
+  encoding: string,
+  signal: AbortSignal,
+): Promise<Dependencies> {
+  if (!pgRestore) return dependenciesByName(definitions);
+  const lines = await listArchive(pgRestore, source.dump, encoding, signal, 'PG_RESTORE_FAILED', true);
+  return dependenciesInList(definitions, lines);
+}
+
+async function readHead(
+  source: RestoreSource,
+  pgRestore: Tool | null,
+  choice: Pick<PgRestoreOptions, 'hasDatabase'>,
+  signal: AbortSignal,
+  read: (sql: AsyncIterable<Buffer>) => Promise<void>,
+): Promise<void> {
+  if (!pgRestore) return read(openPlainDump(source.dump));
+  const options = {...readingOptions, schemaOnly: true, ...choice};
+  await streamArchive(pgRestore, source.dump, options, read, signal);
+}
+
+interface HeadCollector {
+  readonly readAll: (sql: AsyncIterable<Buffer>, signal: AbortSignal) => Promise<void>;
+  readonly needs: () => DumpNeeds;
+  readonly definitions: () => DumpDefinition[];
+}
+
+function headCollector(): HeadCollector {
+  const needs = collectDumpNeeds();
+  const {reads, definitions} = collectDefinitions();
+  const rules = {
+    keeps: () => true,
+    leavesOut: (line: string): boolean => {
+      needs.read(line);
+      return true;
+    },
+    reads,
+  };
+  return {
+    async readAll(sql, signal) {
+      const rest = filterPlainDump(sql, rules);
+      while ((await rest.next()).done !== true) signal.throwIfAborted();
+    },
+    needs: needs.needs,
+    definitions,
+  };
+}
+
+/** Options that change nothing about the SQL that pg_restore writes. */
+export const readingOptions = {
+  jobs: 1,
+  isSingleTransaction: false,
+  isCleaning: false,
+  schemaOnly: false,
+  dataOnly: false,
+  stopsOnError: false,
+  noOwner: false,
+  noAcl: false,
+};

@@ -1,0 +1,89 @@
+/** Compares a plan with the audit log: which due runs happened, failed or were missed. */
+import {isPreview, recordedCommands} from '../../base/recorded-commands.js';
+import {runsBetween} from './next-runs.js';
+import type {Job} from './plan.js';
+import {isIncident, type RunRecord} from '../../run/run-record.js';
+
+export interface DueRun {
+  readonly due: Date;
+  /** "pending": due a moment ago, and the run may still be at work. */
+  readonly state: 'done' | 'failed' | 'missed' | 'pending';
+  /** Error code of the last failure, when failed. */
+  readonly errorCode: string | null;
+}
+
+export interface CheckedJob {
+  readonly job: Job;
+  readonly runs: readonly DueRun[];
+}
+
+/** How long after its time a run may be late before it counts as missed, ms. */
+const graceMs = {hour: 30 * 60_000, day: 2 * 3_600_000, week: 2 * 3_600_000, month: 2 * 3_600_000} as const;
+
+/**
+ * The due runs in [from, now) of every job that the audit log tells of: of commands that only look, and of previews, it does not.
+ * A run counts for the due time before it, until the next one; so a backup made by hand some hours late makes up for a missed one.
+ * @param databases of backups, by the sentence of the job, where the plan has several
+ */
+export function checkSchedule(
+  jobs: readonly Job[],
+  zone: string,
+  history: readonly RunRecord[],
+  from: Date,
+  now: Date,
+  databases: ReadonlyMap<string, string> = new Map(),
+): CheckedJob[] {
+  return jobs.filter(isRecorded).map((job) => {
+    const due = runsBetween(job.every, zone, from, now);
+    const database = databases.get(job.sentence);
+    const isOfDatabase = (run: RunRecord): boolean =>
+      database === undefined || run.database === null || run.database.name === database;
+    const tried = history.filter(
+      (run) => isRunOf(run, job.args) && isOfDatabase(run) && (isDone(run) || isIncident(run)),
+    );
+    return {
+      job,
+      runs: due.map((start, index) => {
+        const end = due[index + 1] ?? now;
+        const inWindow = tried.filter((run) => {
+          const startedAt = new Date(run.startedAt);
+          return startedAt >= start && (startedAt < end || end === now);
+        });
+        return {due: start, ...judge(inWindow, now.getTime() - start.getTime() < graceMs[job.every.unit])};
+      }),
+    };
+  });
+}
+
+function isRecorded({args: [command = '', ...flags]}: Job): boolean {
+  const changes = {dryRun: flags.includes('--dry-run'), execute: flags.includes('--execute')};
+  return recordedCommands.has(command) && !isPreview(command, changes);
+}
+
+function judge(runs: readonly RunRecord[], isRecent: boolean): Omit<DueRun, 'due'> {
+  if (runs.some(isDone)) return {state: 'done', errorCode: null};
+  const last = runs.at(-1);
+  if (last) return {state: 'failed', errorCode: last.errorCode};
+  return {state: isRecent ? 'pending' : 'missed', errorCode: null};
+}
+
+/** A backup with an alarm exists all the same; a test with an alarm did not prove what it should. */
+function isDone(run: RunRecord): boolean {
+  return run.outcome === 'ok' || (run.outcome === 'alarm' && run.command === 'backup');
+}
+
+/** Whether the run is of the kind that the job starts: same command, same format and part, same level of proof. */
+function isRunOf(run: RunRecord, args: readonly string[]): boolean {
+  if (run.command !== args[0] || run.mode !== 'execute') return false;
+  const value = (flag: string): string | undefined =>
+    args.find((arg) => arg.startsWith(`--${flag}=`))?.slice(flag.length + 3);
+  const format = value('format');
+  if (format !== undefined && run.format !== null && run.format !== format) return false;
+  if (run.schemaOnly !== null && run.schemaOnly !== args.includes('--schema-only')) return false;
+  const level = value('level');
+  return (
+    level === undefined ||
+    run.verifications.length === 0 ||
+    run.verifications.some((proof) => proof.level === level)
+  );
+}

@@ -1,0 +1,119 @@
+/** A plan as a GitHub Actions workflow. */
+import {AppError} from '../../base/errors.js';
+import {shellCommand} from '../../base/shell-quote.js';
+import {cronTime} from './cron-block.js';
+import type {ScheduledCommand} from './scheduled-command.js';
+
+export const workflowPath = '.github/workflows/destino-db.yml';
+
+/** First line of the workflow: what --install and --remove recognise as theirs. */
+export const workflowMark = '# made by destino-db schedule --as github, which replaces it';
+
+/** How a project installs its packages: from its lockfile, so that no other package can take this program's name. */
+export interface PackageManager {
+  readonly lockfile: string;
+  /** Shell lines that install what the lockfile pins. */
+  readonly install: readonly string[];
+  /** Words before `destino-db`: they run what is installed and never download anything. */
+  readonly run: readonly string[];
+}
+
+export const packageManagers: readonly PackageManager[] = [
+  {lockfile: 'package-lock.json', install: ['npm ci'], run: ['npm', 'exec', '--no', '--']},
+  {
+    lockfile: 'pnpm-lock.yaml',
+    install: ['corepack enable', 'pnpm install --frozen-lockfile'],
+    run: ['pnpm', 'exec'],
+  },
+];
+
+/**
+ * The text of the workflow. Each run gets a new machine, so that backups are written to, and looked for in, the location in the repository
+ * variable DESTINO_DB_PLACE. Secrets are set in the steps that need them, never while packages are installed.
+ * JSON strings are YAML strings (YAML 1.2, section 1.3).
+ * @throws USAGE for a job that would work on the machine's own backups folder, which is always empty
+ */
+export function githubWorkflow(jobs: readonly ScheduledCommand[], manager: PackageManager): string {
+  const text = (value: string): string => JSON.stringify(value);
+  const crons = [...new Set(jobs.map(cronTime))];
+  const steps = jobs.flatMap((job) => [
+    `      - name: ${text(job.sentence)}`,
+    `        if: ${text(`github.event_name == 'workflow_dispatch' || github.event.schedule == '${cronTime(job)}'`)}`,
+    '        env:',
+    '          DIRECT_URL: ${{ secrets.DIRECT_URL }}',
+    '          AWS_ACCESS_KEY_ID: ${{ secrets.AWS_ACCESS_KEY_ID }}',
+    '          AWS_SECRET_ACCESS_KEY: ${{ secrets.AWS_SECRET_ACCESS_KEY }}',
+    '          AWS_REGION: ${{ vars.AWS_REGION }}',
+    '          DESTINO_DB_PLACE: ${{ vars.DESTINO_DB_PLACE }}',
+    '        run: |',
+    ...onNewMachine(job).map((command) => `          ${shellCommand(manager.run)} ${command}`),
+  ]);
+  return [
+    workflowMark,
+    '# Secrets to set (Settings, Secrets and variables, Actions): DIRECT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.',
+    '# Variables to set: DESTINO_DB_PLACE (s3://BUCKET/FOLDER), AWS_REGION. Times are UTC, and GitHub may start late.',
+    'name: Database backups',
+    'on:',
+    '  workflow_dispatch:',
+    '  schedule:',
+    ...crons.map((cron) => `    - cron: ${text(cron)}`),
+    'permissions:',
+    '  contents: read',
+    'concurrency: destino-db',
+    'jobs:',
+    '  backup:',
+    '    runs-on: ubuntu-latest',
+    '    steps:',
+    '      - uses: actions/checkout@v4',
+    '        with:',
+    '          persist-credentials: false',
+    '      - uses: actions/setup-node@v4',
+    '        with:',
+    '          node-version: 22',
+    '      - name: Install the newest PostgreSQL client tools',
+    '        run: |',
+    '          sudo apt-get install -y postgresql-common',
+    '          sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y',
+    '          sudo apt-get install -y postgresql-client',
+    `      - name: Install what ${manager.lockfile} pins`,
+    '        run: |',
+    ...manager.install.map((line) => `          ${line}`),
+    ...steps,
+    '',
+  ].join('\n');
+}
+
+const place = '"$DESTINO_DB_PLACE"';
+
+/** Commands that look at finished backups, and take the location of these in --from. */
+const readers = ['verify', 'status', 'prune', 'list', 'restore'];
+
+/** The shell words of a job on a machine that has no backups of its own; one command or two. */
+function onNewMachine({sentence, words}: ScheduledCommand): string[] {
+  const [command = ''] = words;
+  const has = (flag: string): boolean => words.some((word) => word === flag || word.startsWith(`${flag}=`));
+  if (command === 'backup') {
+    const keep = words.find((word) => word.startsWith('--retention-days='));
+    const backup = line(
+      words.filter((word) => word !== keep),
+      has('--to') ? '' : ` --to ${place}`,
+    );
+    // Retention of the backups folder would look at an empty one.
+    const prune = `${line(['prune'], ` --from ${place}`)} --keep-days=${keep?.split('=')[1] ?? ''} --yes`;
+    return keep === undefined ? [backup] : [backup, prune];
+  }
+  if (readers.includes(command)) return [line(words, has('--from') ? '' : ` --from ${place}`)];
+  const leavesNothingHere = command === 'doctor' || has('--to') || has('--from');
+  if (leavesNothingHere) return [line(words)];
+  throw new AppError(
+    'USAGE',
+    `The job "${sentence}" cannot run under GitHub Actions: each run gets a new machine, and what ${command} reads or writes there is lost.`,
+    {
+      hint: 'Run this job by cron or systemd, name a bucket in it ("run COMMAND --from s3://BUCKET/FOLDER"), or take it out of the plan.',
+    },
+  );
+}
+
+function line(words: readonly string[], more = ''): string {
+  return `${shellCommand(['destino-db', ...words])}${more}`;
+}

@@ -1,0 +1,107 @@
+/** The databases that the settings, the config file and its plan name, whether or not they have a backup. */
+import {resolve} from 'node:path';
+import {parseArgs} from 'node:util';
+import {AppError} from '../../base/errors.js';
+import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
+import {environmentOf} from '../../settings/environment.js';
+import {loadSettings, type Settings} from '../../settings/settings.js';
+import {supabaseProject} from '../../postgres/connect/supabase-project.js';
+import {databaseNamed} from '../../catalog/database-groups.js';
+import type {RunDatabase, WatchedDatabase} from '../../run/run-record.js';
+import {type Job, parsePlan} from './plan.js';
+
+/** The database that the settings name; null where they name none that could be understood. */
+export function databaseOf(settings: Settings): RunDatabase | null {
+  try {
+    const connection = resolveConnection(settings);
+    const {database, host, port} = connection;
+    const project = supabaseProject(connection);
+    return {
+      name: database,
+      systemIdentifier: null,
+      host,
+      port,
+      ...(project === undefined ? {} : {project}),
+    };
+  } catch {
+    return null; // the command itself fails by this and says why
+  }
+}
+
+/** Those of `status.databases`, and those that the plan backs up into this backups folder. */
+export async function namedDatabases(settings: Settings): Promise<WatchedDatabase[]> {
+  const listed = (settings.config.status?.databases ?? []).map(databaseNamed);
+  const planned = await Promise.all(plannedArguments(settings).map((args) => databaseOfJob(settings, args)));
+  return [...planned.filter((database) => database !== null), ...listed];
+}
+
+const directUrlFirst = ['DIRECT_URL', 'DATABASE_URL'] as const;
+const databaseUrlOnly = ['DATABASE_URL'] as const;
+
+/**
+ * The databases of a plan's backups by the sentence of the job, where they are several: a run of one is none of another.
+ * A job whose settings cannot be understood has none.
+ */
+export async function databasesOfJobs(
+  settings: Settings,
+  jobs: readonly Job[],
+): Promise<ReadonlyMap<string, string>> {
+  const names = new Map<string, string>();
+  for (const {sentence, args} of jobs) {
+    const database = args[0] === 'backup' ? await databaseBySettings(settings, args) : null;
+    if (database) names.set(sentence, database.name);
+  }
+  return new Set(names.values()).size > 1 ? names : new Map();
+}
+
+/** Arguments of the plan's backups of whole databases. */
+function plannedArguments({config}: Settings): (readonly string[])[] {
+  try {
+    const jobs = parsePlan(config.schedule?.plan ?? []);
+    return jobs.map(({args}) => args).filter(([command]) => command === 'backup');
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return []; // schedule and doctor report what is wrong with the plan
+  }
+}
+
+/** The database of which a job makes whole backups in this backups folder. */
+async function databaseOfJob(settings: Settings, args: readonly string[]): Promise<WatchedDatabase | null> {
+  const partial = ['schema-only', 'data-only', 'include-table', 'include-schema'];
+  const values = valuesOf(args);
+  const folder = values['backups-dir'];
+  const isElsewhere =
+    values['output-dir'] !== undefined ||
+    (typeof folder === 'string' && resolve(settings.cwd, folder) !== settings.backupsDir);
+  return isElsewhere || partial.some((flag) => values[flag] !== undefined)
+    ? null
+    : databaseBySettings(settings, args);
+}
+
+function valuesOf(args: readonly string[]): Readonly<Record<string, unknown>> {
+  const text = {type: 'string'} as const;
+  const options = {'database-url': text, 'env-file': text, 'backups-dir': text, 'output-dir': text} as const;
+  return parseArgs({args: [...args], options, strict: false}).values;
+}
+
+/** The database of a scheduled backup, which is started without the flags and, by cron, without the shell of the current run. */
+async function databaseBySettings(
+  settings: Settings,
+  args: readonly string[],
+): Promise<WatchedDatabase | null> {
+  const values = valuesOf(args);
+  const {'database-url': url, 'env-file': envFile} = values;
+  const named = {
+    databaseUrl: typeof url === 'string' ? url : undefined,
+    urlPreference: values['use-database-url'] === undefined ? directUrlFirst : databaseUrlOnly,
+  };
+  try {
+    if (typeof envFile === 'string')
+      return databaseOf({...(await loadSettings({'env-file': envFile}, settings.cwd, {})), ...named});
+    const files = environmentOf(settings.environment.sources.slice(1));
+    return databaseOf({...settings, ...named, environment: files}) ?? databaseOf({...settings, ...named});
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return null; // that run itself reports what is wrong with its settings
+  }
+}

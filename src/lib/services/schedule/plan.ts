@@ -1,0 +1,157 @@
+/** A backup plan in words: "daily custom at 02:00 keep 30 days; weekly sql; monthly restore test". */
+import {AppError} from '../../base/errors.js';
+import {nearest} from '../../base/nearest.js';
+import {type Every, freeTime} from './due-time.js';
+
+export interface Job {
+  /** The sentence of the plan, tidied. */
+  readonly sentence: string;
+  /** Unique in the plan, fit for file names: "daily-custom". */
+  readonly name: string;
+  readonly every: Every;
+  /** Whether the sentence names the time; otherwise one was chosen that leaves room for the other jobs. */
+  readonly isTimed: boolean;
+  /** Command and flags for destino-db. */
+  readonly args: readonly string[];
+}
+
+const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
+
+/** What a plan can name in words; anything else is written `run COMMAND FLAGS`. */
+const tasks: Readonly<Record<string, readonly string[]>> = {
+  custom: ['backup', '--format=custom'],
+  sql: ['backup', '--format=sql'],
+  directory: ['backup', '--format=directory'],
+  schema: ['backup', '--schema-only', '--format=sql'],
+  'restore test': ['verify', '--latest', '--level=restore'],
+  'archive test': ['verify', '--latest', '--level=archive'],
+  'checksum test': ['verify', '--latest', '--level=checksum'],
+  prune: ['prune', '--yes'],
+  status: ['status'],
+  report: ['report'],
+};
+
+const usage =
+  'A sentence reads: hourly | daily | weekly [on sunday] | monthly [on 1], then custom | sql | directory | schema | ' +
+  'restore test | archive test | checksum test | prune | status | report | run COMMAND, then [at 02:00] [keep 30 days].';
+
+/**
+ * The jobs of a plan; one text may hold several sentences, parted by ";". Jobs without a time of their own get one that leaves room for
+ * the others, those with a time first.
+ * @throws CONFIG_INVALID naming the sentence that is not understood
+ */
+export function parsePlan(plan: readonly string[]): Job[] {
+  const used = new Map<string, number>();
+  const jobs = splitPlan(plan).map((sentence) => {
+    const job = parseSentence(sentence);
+    const count = (used.get(job.name) ?? 0) + 1;
+    used.set(job.name, count);
+    return count === 1 ? job : {...job, name: `${job.name}-${count}`};
+  });
+  const taken = jobs.filter(({isTimed}) => isTimed).map(({every}) => every);
+  return jobs.map((job) => {
+    if (job.isTimed) return job;
+    const every = freeTime(job.every, taken);
+    taken.push(every);
+    return {...job, every};
+  });
+}
+
+/** The sentences of a plan, one each, without superfluous blanks. */
+export function splitPlan(plan: readonly string[]): string[] {
+  return plan
+    .flatMap((text) => text.split(';'))
+    .map((text) => text.trim().replace(/\s+/g, ' '))
+    .filter((sentence) => sentence !== '');
+}
+
+const defaultTimes = {daily: '02:00', weekly: '03:00', monthly: '04:00'} as const;
+
+function parseSentence(sentence: string): Job {
+  const wrong = (why: string): AppError =>
+    new AppError('CONFIG_INVALID', `The schedule's "${sentence}" is not understood: ${why}.`, {hint: usage});
+  const [everyWord = '', ...rest] = sentence.split(' ');
+  const unit = everyWord.toLowerCase();
+  let text = rest.join(' ');
+
+  /** Takes the words that `pattern` matches out of the text. */
+  const take = (pattern: RegExp): string | undefined => {
+    const match = pattern.exec(text);
+    if (!match) return undefined;
+    text = `${text.slice(0, match.index)} ${text.slice(match.index + match[0].length)}`
+      .replace(/\s+/g, ' ')
+      .trim();
+    return match[1] ?? '';
+  };
+  const keep = take(/(?:^|\s)keep (\d+) days?$/i) ?? take(/(?:^|\s)keep (\d+) days?(?=\s+at )/i);
+  const time = take(/(?:^|\s)at (\S+)$/i) ?? take(/^at (\S+)(?=\s)/i);
+  const on = take(/^on (?:the )?(\S+)(?=\s|$)/i) ?? take(/\son (?:the )?(\S+)$/i);
+
+  const every = readEvery(unit, time, on, wrong);
+  const args = readTask(text, wrong);
+  if (keep !== undefined) {
+    if (args[0] !== 'backup') throw wrong('only a backup can keep days');
+    args.push(`--retention-days=${keep}`);
+  }
+  const slug = `${unit}-${text}`
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 40);
+  return {sentence, name: slug, every, isTimed: time !== undefined, args};
+}
+
+function readEvery(
+  unit: string,
+  time: string | undefined,
+  on: string | undefined,
+  wrong: (why: string) => AppError,
+): Every {
+  if (unit === 'hourly') {
+    const minute = time === undefined ? 0 : Number(/^:(\d\d)$/.exec(time)?.[1] ?? NaN);
+    if (!(minute <= 59)) throw wrong(`"${time ?? ''}" is no minute; write hourly ... at :15`);
+    if (on !== undefined) throw wrong('an hourly job has no day');
+    return {unit: 'hour', minute};
+  }
+  if (unit !== 'daily' && unit !== 'weekly' && unit !== 'monthly') {
+    const guess = nearest(unit, ['hourly', 'daily', 'weekly', 'monthly']);
+    throw wrong(`it begins with "${unit}"${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`);
+  }
+  const match = /^(\d{1,2}):(\d{2})$/.exec(time ?? defaultTimes[unit]);
+  const [hour, minute] = [Number(match?.[1] ?? NaN), Number(match?.[2] ?? NaN)];
+  if (!(hour <= 23 && minute <= 59)) throw wrong(`"${time ?? ''}" is no time from 00:00 to 23:59`);
+  if (unit === 'daily') {
+    if (on !== undefined) throw wrong('a daily job has no day');
+    return {unit: 'day', hour, minute};
+  }
+  if (unit === 'weekly') {
+    const weekday = weekdays.indexOf((on ?? 'sunday').toLowerCase());
+    if (weekday === -1) throw wrong(`"${on ?? ''}" is no day of the week`);
+    return {unit: 'week', weekday, hour, minute};
+  }
+  const day = Number(/^(\d{1,2})(?:st|nd|rd|th)?$/i.exec(on ?? '1')?.[1] ?? NaN);
+  if (!(day >= 1 && day <= 28)) throw wrong(`"${on ?? ''}" is no day that every month has (1 to 28)`);
+  return {unit: 'month', day, hour, minute};
+}
+
+function readTask(text: string, wrong: (why: string) => AppError): string[] {
+  const command = /^run (.+)$/i.exec(text)?.[1];
+  if (command !== undefined) {
+    const quoted = /"([^"]*)"|'([^']*)'/g;
+    if (/["']/.test(command.replace(quoted, ''))) throw wrong('a quote does not end');
+    const words = command.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
+    return words.map((word) => word.replace(quoted, '$1$2'));
+  }
+  const key = text
+    .toLowerCase()
+    .replace(/ backup$/, '')
+    .replace(/^backup$/, 'custom');
+  const args = Object.hasOwn(tasks, key) ? tasks[key] : undefined;
+  if (args) return [...args];
+  const guess = nearest(key, Object.keys(tasks));
+  throw wrong(
+    text === ''
+      ? 'it says when, but not what'
+      : `"${text}" is no task${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`,
+  );
+}

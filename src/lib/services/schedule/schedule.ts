@@ -1,0 +1,319 @@
+/** Shows, prints, installs or removes the backup plan of the config. */
+import {createHash} from 'node:crypto';
+import {existsSync} from 'node:fs';
+import {readFile} from 'node:fs/promises';
+import {basename, join} from 'node:path';
+import {AppError} from '../../base/errors.js';
+import {homeFolder} from '../../base/home-folder.js';
+import {runTool} from '../../postgres/tools/run-tool.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {Config} from '../../settings/config-schema.js';
+import {shellCommand} from '../../base/shell-quote.js';
+import {isTimeZone} from '../../base/time-zone.js';
+import {cronBlock, withCronBlock} from './cron-block.js';
+import {readCrontab, writeCrontab} from './crontab.js';
+import {
+  githubWorkflow,
+  type PackageManager,
+  packageManagers,
+  workflowMark,
+  workflowPath,
+} from './github-workflow.js';
+import {installUnits} from './install-units.js';
+import {replaceMarkedFile} from './marked-file.js';
+import {startTogether} from './due-time.js';
+import {canWait} from '../../base/recorded-commands.js';
+import {nextRuns} from './next-runs.js';
+import {type Job, parsePlan} from './plan.js';
+import type {ScheduledCommand} from './scheduled-command.js';
+import {shiftToZone} from './shift-zone.js';
+import {systemdUnits} from './systemd-units.js';
+import {machineZone} from './zoned-time.js';
+
+export const schedulers = ['cron', 'systemd', 'github'] as const;
+export type Scheduler = (typeof schedulers)[number];
+
+/** What is wrong with the words of a command line; undefined where nothing is. */
+export type CheckCommandLine = (words: readonly string[]) => Promise<AppError | undefined>;
+
+export interface ScheduleOptions {
+  readonly checkCommandLine: CheckCommandLine;
+  readonly as: Scheduler | undefined;
+  readonly action: 'show' | 'print' | 'install' | 'remove';
+  /** Absolute paths of node and of this program. */
+  readonly program: {readonly node: string; readonly script: string};
+  /** Flags that every scheduled command gets, so that it works on what this one was called for. */
+  readonly sharedFlags: readonly string[];
+  /** Folder for units instead of systemd's own. */
+  readonly unitFolder?: string | undefined;
+}
+
+export interface ScheduleResult {
+  readonly timeZone: string;
+  readonly jobs: readonly {name: string; sentence: string; command: string; nextRuns: string[]}[];
+  readonly as: Scheduler | null;
+  readonly action: ScheduleOptions['action'];
+  /** What is or would be written; `path` is null for the crontab. */
+  readonly files: readonly {path: string | null; text: string}[];
+  /** Whether anything had to be changed. */
+  readonly isChanged: boolean;
+  /** What is left to do, as commands. */
+  readonly next: readonly string[];
+}
+
+/** The jobs of the config's plan and the zone of their times. @throws CONFIG_INVALID, USAGE when a plan is needed and absent */
+export function readPlan(config: Config, isNeeded = true): {jobs: Job[]; zone: string} {
+  const jobs = parsePlan(config.schedule?.plan ?? []);
+  const zone = config.schedule?.timeZone ?? machineZone();
+  if (!isTimeZone(zone)) {
+    throw new AppError('CONFIG_INVALID', `The schedule's time zone "${zone}" is not known.`, {
+      hint: 'Zones are named like "America/Los_Angeles" or "UTC".',
+    });
+  }
+  if (isNeeded && jobs.length === 0) {
+    throw new AppError('USAGE', 'There is no backup plan in the config file.', {
+      hint: 'Write one: destino-db init, or add "schedule": {"plan": ["daily custom at 02:00 keep 30 days"]}.',
+    });
+  }
+  return {jobs, zone};
+}
+
+/** @throws CONFIG_INVALID naming the first sentence whose command or flags do not exist */
+export async function requireCommands(jobs: readonly Job[], check: CheckCommandLine): Promise<void> {
+  for (const {sentence, args} of jobs) {
+    const problem = await check(args);
+    if (problem === undefined) continue;
+    throw new AppError('CONFIG_INVALID', `The schedule's "${sentence}" cannot run: ${problem.message}`, {
+      hint: problem.hint ?? 'Correct the sentence.',
+      cause: problem,
+    });
+  }
+}
+
+/** @throws CONFIG_INVALID, USAGE, GUARD, TOOL_FAILED, FOLDER_NOT_WRITABLE */
+export async function planSchedule(context: RunContext, options: ScheduleOptions): Promise<ScheduleResult> {
+  const {settings, clock} = context;
+  const {jobs, zone} = readPlan(settings.config, options.action !== 'remove');
+  if (
+    /[\r\n]/.test(
+      [settings.cwd, options.program.node, options.program.script, ...options.sharedFlags].join(''),
+    )
+  ) {
+    throw new AppError('USAGE', 'A path with a line break cannot be written into a schedule.');
+  }
+  if (options.action !== 'remove') {
+    await requireCommands(jobs, options.checkCommandLine);
+    collisionWarnings(jobs).forEach(context.warn);
+  }
+  const done =
+    options.as === undefined || options.action === 'show'
+      ? {files: [], isChanged: false, next: []}
+      : await {cron: asCron, systemd: asSystemd, github: asGithub}[options.as](context, jobs, zone, options);
+  return {
+    timeZone: zone,
+    jobs: jobs.map((job) => ({
+      name: job.name,
+      sentence: job.sentence,
+      command: shellCommand(['destino-db', ...job.args]),
+      nextRuns: nextRuns(job.every, zone, clock.now(), 3).map((run) => run.toISOString()),
+    })),
+    as: options.as ?? null,
+    action: options.action,
+    ...done,
+  };
+}
+
+type Done = Pick<ScheduleResult, 'files' | 'isChanged' | 'next'>;
+
+function inZone(
+  context: RunContext,
+  jobs: readonly ScheduledCommand[],
+  from: string,
+  to: string,
+): ScheduledCommand[] {
+  const shifted = jobs.map((job) => ({job, ...shiftToZone(job.every, from, to, context.clock.now())}));
+  const moving = shifted.filter(({isExact}) => !isExact).map(({job}) => `"${job.sentence}"`);
+  if (moving.length > 0) {
+    context.warn(
+      `The plan's times are meant in ${from}, but this scheduler counts in ${to}: at other times of the year ${moving.join(', ')} may run at another hour or day. systemd knows time zones.`,
+    );
+  }
+  return shifted.map(({job, every}) => ({...job, every}));
+}
+
+/** How long a job waits for another one that has the folder, in seconds: the next morning it is done, not refused. */
+const waitSeconds = 6 * 3600;
+
+/** The arguments of a job, which waits for another run instead of failing because of it. */
+function patientArgs({args}: Job): string[] {
+  const [command = ''] = args;
+  const hasWait = args.some((word) => word === '--wait' || word.startsWith('--wait='));
+  return [...args, ...(canWait(command) && !hasWait ? [`--wait=${waitSeconds}`] : [])];
+}
+
+function programWords(job: Job, {program, sharedFlags}: ScheduleOptions): ScheduledCommand {
+  // Without it Node.js would take --env-file for its own, and end in its own words where the file is missing.
+  const dashes = sharedFlags.some((flag) => flag.startsWith('--env-file')) ? ['--'] : [];
+  const start = [program.node, ...dashes, program.script];
+  return {...job, words: [...start, ...patientArgs(job), '--quiet', ...sharedFlags]};
+}
+
+/** @returns a warning of jobs that start at the same minute */
+export function collisionWarnings(jobs: readonly Job[]): string[] {
+  const pairs = jobs.flatMap((job, index) =>
+    jobs
+      .slice(0, index)
+      .filter((other) => startTogether(job.every, other.every))
+      .map((other) => `"${other.sentence}" and "${job.sentence}"`),
+  );
+  if (pairs.length === 0) return [];
+  return [
+    `Jobs of the plan start at the same minute, and one waits for the other: ${pairs.join('; ')}. Leave out "at" to have times chosen that leave room.`,
+  ];
+}
+
+async function asCron(
+  context: RunContext,
+  jobs: Job[],
+  zone: string,
+  options: ScheduleOptions,
+): Promise<Done> {
+  const {cwd} = context.settings;
+  const commands = jobs.map((job) => programWords(job, options));
+  const block = cronBlock(inZone(context, commands, zone, machineZone()), cwd);
+  const files = [{path: null, text: block}];
+  if (options.action === 'print') return {files, isChanged: false, next: []};
+  const before = await readCrontab(context.signal);
+  const after = withCronBlock(before, cwd, options.action === 'install' ? block : undefined);
+  if (after !== before) await writeCrontab(after, context.signal);
+  return {
+    files: options.action === 'install' ? files : [],
+    isChanged: after !== before,
+    next: ['crontab -l'],
+  };
+}
+
+/**
+ * "keep 30 days" becomes a prune with a rule in a flag there, which asks for the name of a production database.
+ * @throws USAGE
+ */
+function refuseGuardedRetention({settings}: RunContext, jobs: readonly Job[]): void {
+  const {hosts = [], databases = []} = settings.config.production ?? {};
+  const job = jobs.find(
+    ({args}) => args[0] === 'backup' && args.some((word) => word.startsWith('--retention-days=')),
+  );
+  if (job === undefined || hosts.length + databases.length === 0) return;
+  throw new AppError(
+    'USAGE',
+    `The job "${job.sentence}" would have to prune backups of production by a rule in a flag, which asks for a name.`,
+    {
+      hint: 'Write the rule into "retention" in the config file, take "keep ... days" out of the job, and add a job "weekly prune".',
+    },
+  );
+}
+
+async function asGithub(
+  context: RunContext,
+  jobs: Job[],
+  zone: string,
+  options: ScheduleOptions,
+): Promise<Done> {
+  const commands = jobs.map((job) => ({...job, words: patientArgs(job)}));
+  const isRemoving = options.action === 'remove';
+  if (!isRemoving) refuseGuardedRetention(context, jobs);
+  const text = isRemoving
+    ? ''
+    : githubWorkflow(inZone(context, commands, zone, 'UTC'), await findPackageManager(context.settings.cwd));
+  const path = join(context.settings.cwd, workflowPath);
+  if (options.action === 'print') return {files: [{path, text}], isChanged: false, next: []};
+  const isChanged = await replaceMarkedFile(path, workflowMark, isRemoving ? undefined : text);
+  const next = isChanged
+    ? [`git add ${workflowPath}`, 'git commit -m "Schedule database backups"', 'git push']
+    : [];
+  return {files: options.action === 'install' ? [{path, text}] : [], isChanged, next};
+}
+
+/**
+ * How the project of the folder installs this program: only from a lockfile that has it, as nobody may own its name in the registry.
+ * @throws USAGE without such a lockfile
+ */
+async function findPackageManager(folder: string): Promise<PackageManager> {
+  for (const manager of packageManagers) {
+    const text = await readFile(join(folder, manager.lockfile), 'utf8').catch(() => undefined);
+    // A key of package-lock.json ("node_modules/destino-db") or of pnpm-lock.yaml (destino-db: or destino-db@version:).
+    if (text !== undefined && /"node_modules\/destino-db"|^ +'?destino-db(?:@[^:]*)?'?:/m.test(text))
+      return manager;
+  }
+  throw new AppError(
+    'USAGE',
+    'The workflow would have nothing to install: no lockfile in this folder pins destino-db. Nothing was changed.',
+    {
+      hint: 'Add the package to the project: npm install --save-dev ./destino-db-0.1.0.tgz (npm pack makes the file), and commit it.',
+    },
+  );
+}
+
+async function asSystemd(
+  context: RunContext,
+  jobs: Job[],
+  zone: string,
+  options: ScheduleOptions,
+): Promise<Done> {
+  const {cwd, environment, config} = context.settings;
+  const isRoot = process.getuid?.() === 0;
+  const folder =
+    options.unitFolder ??
+    (isRoot
+      ? '/etc/systemd/system'
+      : join(environment.get('XDG_CONFIG_HOME') ?? join(homeFolder() ?? cwd, '.config'), 'systemd/user'));
+  const commands = jobs.map((job) => programWords(job, options));
+  const units = systemdUnits(
+    commands,
+    cwd,
+    projectName(cwd),
+    config.schedule?.timeZone === undefined ? '' : zone,
+  );
+  const files = units.map((unit) => ({path: join(folder, unit.name), text: unit.text}));
+  if (options.action === 'print') return {files, isChanged: false, next: []};
+
+  const {isChanged, removed} = await installUnits(folder, cwd, options.action === 'install' ? units : []);
+  const scope = isRoot ? [] : ['--user'];
+  const timersOf = (names: readonly string[]): string[] => names.filter((name) => name.endsWith('.timer'));
+  const started = options.action === 'install' ? timersOf(units.map((unit) => unit.name)) : [];
+  const stopped = timersOf(removed);
+  const steps = [
+    ['systemctl', ...scope, 'daemon-reload'],
+    ...(stopped.length > 0 ? [['systemctl', ...scope, 'stop', ...stopped]] : []),
+    ...(started.length > 0 ? [['systemctl', ...scope, 'enable', '--now', ...started]] : []),
+  ];
+  const linger = isRoot || options.action === 'remove' ? [] : ['loginctl enable-linger'];
+  // sd_booted(3): this folder exists where systemd is the init system.
+  const canStart = options.unitFolder === undefined && existsSync('/run/systemd/system');
+  if (!canStart) {
+    return {
+      files: options.action === 'install' ? files : [],
+      isChanged,
+      next: [...steps.map(shellCommand), ...linger],
+    };
+  }
+  for (const [tool = '', ...args] of steps) {
+    await runTool({
+      tool,
+      path: tool,
+      args,
+      environment: {XDG_RUNTIME_DIR: environment.get('XDG_RUNTIME_DIR') ?? ''},
+      signal: context.signal,
+      failureCode: 'TOOL_FAILED',
+    });
+  }
+  return {files: options.action === 'install' ? files : [], isChanged, next: linger};
+}
+
+/** The folder's name as part of unit names, with a few digits that tell folders of the same name apart. */
+function projectName(folder: string): string {
+  const name = basename(folder)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
+  return `${name === '' ? 'project' : name}-${createHash('sha256').update(folder).digest('hex').slice(0, 6)}`;
+}

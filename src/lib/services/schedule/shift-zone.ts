@@ -1,0 +1,43 @@
+/** Times of a plan moved to the zone of a scheduler that knows no other: cron (the machine's) and GitHub (UTC). */
+import {nextRuns} from './next-runs.js';
+import type {Every} from './due-time.js';
+import {offsetMinutes} from './zoned-time.js';
+
+/** The day of the month and of the week that a due time is bound to. */
+export function dayAndHour(every: Exclude<Every, {unit: 'hour'}>): {day?: number; weekday?: number} {
+  if (every.unit === 'week') return {weekday: every.weekday};
+  return every.unit === 'month' ? {day: every.day} : {};
+}
+
+export interface ShiftedTime {
+  readonly every: Every;
+  /** Whether it is the same moment all year; not so when one zone changes its clocks and the other does not. */
+  readonly isExact: boolean;
+}
+
+/** The same time by the clocks of `to`, as they stand at the next run. */
+export function shiftToZone(every: Every, from: string, to: string, now: Date): ShiftedTime {
+  const ahead = (at: Date): number => offsetMinutes(at, to) - offsetMinutes(at, from);
+  const minutes = ahead(nextRuns(every, from, now, 1)[0] ?? now);
+  const months = Array.from({length: 12}, (_, month) => new Date(now.getTime() + month * 30.5 * 86_400_000));
+  const isSteady = months.every((month) => ahead(month) === minutes);
+  if (every.unit === 'hour') {
+    const isSameMinute = months.every((month) => modulo(ahead(month) - minutes, 60) === 0);
+    return {every: {unit: 'hour', minute: modulo(every.minute + minutes, 60)}, isExact: isSameMinute};
+  }
+  const total = every.hour * 60 + every.minute + minutes;
+  const time = {hour: Math.floor(modulo(total, 1440) / 60), minute: modulo(total, 60)};
+  const days = Math.floor(total / 1440);
+  if (every.unit === 'day') return {every: {...every, ...time}, isExact: isSteady};
+  if (every.unit === 'week') {
+    return {every: {...every, ...time, weekday: modulo(every.weekday + days, 7)}, isExact: isSteady};
+  }
+  // The day before the 1st has a number of its own in every month: the 1st is kept, a day late.
+  const day = every.day + days;
+  const fits = day >= 1 && day <= 28;
+  return {every: {...every, ...time, day: fits ? day : every.day}, isExact: isSteady && fits};
+}
+
+function modulo(value: number, by: number): number {
+  return ((value % by) + by) % by;
+}

@@ -1,0 +1,372 @@
+/** Whether the backups are as they should be: a pure look at the catalogue, the audit log and the clock. */
+import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
+import {type Backup, type Catalogue, isGood, isUsable, isWhole} from '../../catalog/catalogue.js';
+import {isAtLeast, proofLevels, type ProofLevel} from '../../run/outcome.js';
+import {countOf, formatBytes, formatDuration} from '../../base/format.js';
+import {nearest} from '../../base/nearest.js';
+import {
+  databaseNamed,
+  type DatabaseGroup,
+  groupByDatabase,
+  type GroupSources,
+  isBackupRun,
+} from '../../catalog/database-groups.js';
+import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from './restore-tests.js';
+import {isIncident, type RunRecord, type WatchedDatabase} from '../../run/run-record.js';
+import {describeLosses} from '../../catalog/shrink-alarm.js';
+
+export interface StatusLimits {
+  /** ms; the newest good backup must not be older. */
+  readonly maxAge: number;
+  /** A backup counts as good only when it is proven at least so far. */
+  readonly require: ProofLevel | null;
+  /** ms; the last restore test that held must not be older. */
+  readonly maxRestoreTestAge: number | null;
+}
+
+export interface Finding {
+  /** "critical": data would be lost today; "warning": it soon might. */
+  readonly severity: 'warning' | 'critical';
+  readonly code:
+    | 'NO_BACKUP'
+    | 'NOT_PROVEN'
+    | 'TOO_OLD'
+    | 'FROM_THE_FUTURE'
+    | 'DAMAGED'
+    | 'SHRUNK'
+    | 'RUN_FAILED'
+    | 'RESTORE_TEST_FAILED'
+    | 'RESTORE_TEST_NOT_POSSIBLE'
+    | 'RESTORE_TEST_TOO_OLD'
+    | 'UNREADABLE_METADATA'
+    | 'COPY_MISSING'
+    | 'COPY_TOO_OLD'
+    | 'COPY_DAMAGED'
+    | 'PLACE_UNREADABLE'
+    | 'DISK_LOW';
+  /** The database's label; null for what concerns the folder. */
+  readonly database: string | null;
+  readonly message: string;
+}
+
+export interface NewestBackup {
+  readonly id: string;
+  readonly createdAt: string;
+  /** ms */
+  readonly age: number;
+  /** Bytes. */
+  readonly size: number;
+  /** null for backups of the old scripts. */
+  readonly rows: number | null;
+  readonly proof: ProofLevel | null;
+}
+
+export const backupStates = ['unproven', ...proofLevels, 'damaged'] as const;
+
+export interface DatabaseStatus extends WatchedDatabase {
+  readonly label: string;
+  /** The newest backup of the whole database that is good by the limits' `require`. */
+  readonly newest: NewestBackup | null;
+  /** The last one that passed or failed. */
+  readonly lastRestoreTest: RestoreTest | null;
+  /** The last one, where that could not be made. */
+  readonly restoreTestNotPossible: RestoreTest | null;
+  readonly lastGoodRestoreTest: RestoreTest | null;
+  /** Runs of `backup` that failed or were interrupted since the newest good backup. */
+  readonly failuresSince: number;
+  readonly lastFailure: {readonly at: string; readonly code: string; readonly message: string} | null;
+  /** Tables whose loss of rows nobody accepted, a line each. */
+  readonly shrink: readonly string[];
+  /** Number of backups by how far they are proven. */
+  readonly backups: Readonly<Record<(typeof backupStates)[number], number>>;
+  /** Bytes of all backups of this database. */
+  readonly storage: number;
+  /** The newest good copy of the whole database in each place that copies go to. */
+  readonly copies: readonly {readonly place: string; readonly newest: NewestBackup | null}[];
+}
+
+export interface Status {
+  readonly ok: boolean;
+  readonly findings: readonly Finding[];
+  readonly databases: readonly DatabaseStatus[];
+  /** Bytes; `free` is null where the system does not tell. */
+  readonly storage: {readonly used: number; readonly free: number | null};
+}
+
+export interface StatusSources {
+  readonly catalogue: Catalogue;
+  /** Newest last. */
+  readonly runs: readonly RunRecord[];
+  readonly now: Date;
+  /** Bytes free where backups are written. */
+  readonly freeBytes: number | null;
+  /** Databases that config and plan name: they are watched also without a backup. */
+  readonly named?: readonly WatchedDatabase[] | undefined;
+  /** Databases that the current run forgets. */
+  readonly forgetting?: GroupSources['forgetting'];
+  /** Only databases of these names or labels are looked at; all without it. */
+  readonly databases?: readonly string[] | undefined;
+  /** Where every backup is copied to; the catalogue holds the backups of all of them. */
+  readonly copyPlaces?: readonly CopyPlace[] | undefined;
+}
+
+export interface CopyPlace {
+  readonly place: string;
+  readonly damaged: number;
+  readonly error: {readonly message: string} | null;
+}
+
+export function assessStatus(sources: StatusSources, limits: StatusLimits): Status {
+  const {catalogue, runs, now, freeBytes, named = [], databases: wanted} = sources;
+  // Who asks for a database that was forgotten is told of it.
+  const {backups} = catalogue;
+  const asked = backups.flatMap(({database}) =>
+    wanted?.includes(database) === true ? [databaseNamed(database)] : [],
+  );
+  const groups = groupByDatabase({
+    backups,
+    runs,
+    named: [...named, ...asked],
+    forgetting: sources.forgetting,
+  });
+  const databases = groups
+    .filter(
+      ({database, label}) => wanted === undefined || wanted.includes(database.name) || wanted.includes(label),
+    )
+    .map((group) => describeDatabase(group, limits, sources));
+  const findings = [
+    ...databases.flatMap((database) => [
+      ...findingsOf(database, limits, now),
+      ...copyFindings(database, limits),
+    ]),
+    ...(wanted ?? []).flatMap((name) => unknownFindings(name, groups)),
+    ...(sources.copyPlaces ?? []).flatMap(placeFindings),
+    ...(groups.length === 0 && wanted === undefined ? [nothingWatched(catalogue)] : []),
+    ...folderFindings(catalogue, databases, freeBytes),
+  ];
+  return {
+    ok: findings.length === 0,
+    findings,
+    databases,
+    storage: {used: databases.reduce((sum, {storage}) => sum + storage, 0), free: freeBytes},
+  };
+}
+
+function describeDatabase(
+  group: DatabaseGroup,
+  limits: StatusLimits,
+  {now, copyPlaces = []}: StatusSources,
+): DatabaseStatus {
+  const {backups, runs} = group;
+  const newest = backups.find((backup) => isUsable(backup) && isProven(backup, limits.require));
+  const failures = runs.filter(
+    (run) =>
+      isBackupRun(run) &&
+      (run.outcome === 'failed' || run.outcome === 'interrupted') &&
+      isIncident(run) &&
+      (!newest || new Date(run.startedAt) > newest.createdAt),
+  );
+  const lastFailure = failures.at(-1);
+  const tried = restoreTestsOf(group);
+  const tests = tried.filter(({outcome}) => outcome !== 'not-possible');
+  const last = tried.at(-1);
+  return {
+    ...group.database,
+    label: group.label,
+    newest: newest ? describeBackup(newest, now) : null,
+    lastRestoreTest: tests.at(-1) ?? null,
+    restoreTestNotPossible: last?.outcome === 'not-possible' ? last : null,
+    lastGoodRestoreTest: tests.findLast(({ok}) => ok) ?? null,
+    failuresSince: failures.length,
+    lastFailure: lastFailure
+      ? {
+          at: lastFailure.startedAt,
+          code: lastFailure.errorCode ?? '',
+          message: lastFailure.errorMessage ?? '',
+        }
+      : null,
+    shrink: shrinkOf(backups.find(isWhole)),
+    backups: countByState(backups),
+    storage: backups.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0),
+    copies: copyPlaces
+      .filter(({error}) => error === null)
+      .map(({place}) => {
+        const copy = backups.find((backup) => isUsable(backup) && backup.places?.includes(place));
+        return {place, newest: copy ? describeBackup(copy, now) : null};
+      }),
+  };
+}
+
+function isProven({record}: Backup, required: ProofLevel | null): boolean {
+  if (required === null) return true;
+  const level = levelOf(record);
+  return level !== null && isAtLeast(level, required);
+}
+
+/** How far it is proven, by what still holds. */
+function levelOf(record: Backup['record']): ProofLevel | null {
+  return (record && standingOfRecord(record).proof?.level) ?? null;
+}
+
+function describeBackup(backup: Backup, now: Date): NewestBackup {
+  return {
+    id: backup.id,
+    createdAt: backup.createdAt.toISOString(),
+    age: now.getTime() - backup.createdAt.getTime(),
+    size: backup.sizeBytes,
+    rows: backup.record ? rowsOf(backup.record) : null,
+    proof: levelOf(backup.record),
+  };
+}
+
+/** Oldest first. */
+function restoreTestsOf({backups, runs}: DatabaseGroup): RestoreTest[] {
+  const tests = [...recordedRestoreTests(backups), ...loggedRestoreTests(runs, backups)];
+  return tests.sort((a, b) => new Date(a.at).getTime() - new Date(b.at).getTime());
+}
+
+function shrinkOf(newest: Backup | undefined): string[] {
+  return newest?.record ? describeLosses(newest.record) : [];
+}
+
+function countByState(backups: readonly Backup[]): DatabaseStatus['backups'] {
+  const counts = {unproven: 0, checksum: 0, archive: 0, restore: 0, damaged: 0};
+  for (const backup of backups) {
+    if (isGood(backup)) counts[levelOf(backup.record) ?? 'unproven'] += 1;
+    else counts.damaged += 1;
+  }
+  return counts;
+}
+
+/** Clocks of two machines are rarely further apart. */
+const clockTolerance = 5 * 60_000;
+
+function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Finding[] {
+  const {label, newest, lastRestoreTest, restoreTestNotPossible, lastGoodRestoreTest, lastFailure} = status;
+  const findings: Finding[] = [];
+  const find = (severity: Finding['severity'], code: Finding['code'], message: string): void => {
+    findings.push({severity, code, database: label, message: `${label}: ${message}`});
+  };
+  const proven = limits.require === null ? '' : ` proven by ${limits.require}`;
+  const total = backupStates.reduce((sum, state) => sum + status.backups[state], 0);
+  if (!newest) {
+    if (total === 0) find('critical', 'NO_BACKUP', 'there is no backup.');
+    else if (total === status.backups.damaged) find('critical', 'DAMAGED', 'every backup is damaged.');
+    else if (limits.require === null)
+      find('critical', 'NO_BACKUP', 'there is no good backup of the whole database.');
+    else find('critical', 'NOT_PROVEN', `no backup is${proven}.`);
+  } else if (newest.age < -clockTolerance) {
+    find(
+      'warning',
+      'FROM_THE_FUTURE',
+      `the newest backup ${newest.id} is dated in the future; is a clock wrong?`,
+    );
+  } else if (newest.age > limits.maxAge) {
+    const age = `${formatDuration(newest.age)} old, limit ${formatDuration(limits.maxAge)}`;
+    find('critical', 'TOO_OLD', `the newest good backup${proven} is ${age} (${newest.id}).`);
+  }
+  if (status.shrink.length > 0)
+    find('critical', 'SHRUNK', `the newest backup shrank: ${status.shrink.join('; ')}.`);
+  if (lastFailure) {
+    const since = newest ? 'since the newest good backup' : 'and no good backup is there';
+    const last = `the last at ${lastFailure.at} with ${lastFailure.code}: ${lastFailure.message}`;
+    find('warning', 'RUN_FAILED', `${countOf(status.failuresSince, 'backup run')} failed ${since}, ${last}`);
+  }
+  if (lastRestoreTest && !lastRestoreTest.ok) {
+    const what = `of ${lastRestoreTest.backupId} at ${lastRestoreTest.at}`;
+    find('critical', 'RESTORE_TEST_FAILED', `the last restore test (${what}) failed.`);
+  }
+  if (restoreTestNotPossible) {
+    const {backupId, at} = restoreTestNotPossible;
+    find(
+      'warning',
+      'RESTORE_TEST_NOT_POSSIBLE',
+      `the last restore test (of ${backupId} at ${at}) could not be made, which says nothing about the backup; see destino-db verify --level restore.`,
+    );
+  }
+  if (newest && status.backups.damaged > 0) {
+    const count = countOf(status.backups.damaged, 'backup is', 'backups are');
+    find('warning', 'DAMAGED', `${count} damaged; see destino-db list.`);
+  }
+  if (limits.maxRestoreTestAge !== null) {
+    const age = lastGoodRestoreTest ? now.getTime() - new Date(lastGoodRestoreTest.at).getTime() : Infinity;
+    const limit = `limit ${formatDuration(limits.maxRestoreTestAge)}`;
+    if (!lastGoodRestoreTest)
+      find('warning', 'RESTORE_TEST_TOO_OLD', `no restore test has held yet (${limit}).`);
+    else if (age > limits.maxRestoreTestAge) {
+      find(
+        'warning',
+        'RESTORE_TEST_TOO_OLD',
+        `the last restore test that held is ${formatDuration(age)} old, ${limit}.`,
+      );
+    }
+  }
+  return findings;
+}
+
+/** Copies that lag behind; one as old as the newest backup there is says nothing new. */
+function copyFindings({label, newest, copies}: DatabaseStatus, {maxAge}: StatusLimits): Finding[] {
+  return copies.flatMap(({place, newest: copy}): Finding[] => {
+    if (!newest || copy?.id === newest.id) return [];
+    const finding = {severity: 'warning', database: label} as const;
+    if (!copy)
+      return [{...finding, code: 'COPY_MISSING', message: `${label}: there is no good copy in ${place}.`}];
+    if (copy.age <= maxAge) return [];
+    const age = `${formatDuration(copy.age)} old, limit ${formatDuration(maxAge)}`;
+    const message = `${label}: the newest good copy in ${place} is ${age} (${copy.id}).`;
+    return [{...finding, code: 'COPY_TOO_OLD', message}];
+  });
+}
+
+function placeFindings({place, damaged, error}: CopyPlace): Finding[] {
+  const finding = {severity: 'warning', database: null} as const;
+  if (error) return [{...finding, code: 'PLACE_UNREADABLE', message: `${place}: ${error.message}`}];
+  if (damaged === 0) return [];
+  const count = countOf(damaged, 'copy is', 'copies are');
+  const message = `${place}: ${count} damaged; see destino-db list --from ${place}.`;
+  return [{...finding, code: 'COPY_DAMAGED', message}];
+}
+
+/** What cannot be put down to one database. */
+function folderFindings(
+  {problems}: Catalogue,
+  databases: readonly DatabaseStatus[],
+  freeBytes: number | null,
+): Finding[] {
+  const unreadable: Finding[] = problems.map(({path, reason}) => ({
+    severity: 'warning',
+    code: 'UNREADABLE_METADATA',
+    database: null,
+    message: `${path} tells no backup: ${reason}`,
+  }));
+  const largest = Math.max(0, ...databases.map(({newest}) => newest?.size ?? 0));
+  const isLow = freeBytes !== null && freeBytes < largest;
+  return [...unreadable, ...(isLow ? [diskLow(freeBytes, largest)] : [])];
+}
+
+/** A monitor that looks at nothing must not find all well. */
+function nothingWatched({backups}: Catalogue): Finding {
+  const message =
+    backups.length === 0
+      ? 'There is no backup at all.'
+      : 'No database is watched: those that have a backup were forgotten.';
+  return {severity: 'critical', code: 'NO_BACKUP', database: null, message};
+}
+
+/** A database that was asked for and is not among the watched ones: its name may be mistyped. */
+function unknownFindings(name: string, groups: readonly DatabaseGroup[]): Finding[] {
+  const known = groups.flatMap(({database, label}) => [database.name, label]);
+  if (known.includes(name)) return [];
+  const guess = nearest(name, known);
+  const message = `${name}: there is no backup.${guess === undefined ? '' : ` Did you mean ${guess}?`}`;
+  return [{severity: 'critical', code: 'NO_BACKUP', database: name, message}];
+}
+
+function diskLow(freeBytes: number, neededBytes: number): Finding {
+  return {
+    severity: 'warning',
+    code: 'DISK_LOW',
+    database: null,
+    message: `${formatBytes(freeBytes)} are free, less than the ${formatBytes(neededBytes)} of one more backup.`,
+  };
+}

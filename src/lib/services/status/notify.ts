@@ -1,0 +1,156 @@
+/** Tells the configured targets what happened: pings, webhooks and commands, all at once and within a time limit. */
+import {AppError} from '../../base/errors.js';
+import {runTool} from '../../postgres/tools/run-tool.js';
+import type {Environment} from '../../settings/environment.js';
+import type {NoticeEvent, NotificationsConfig, NoticeTarget} from '../../settings/notifications-config.js';
+import type {Notice} from './notice.js';
+import {post} from './post.js';
+
+export interface NotifyOptions {
+  readonly config: NotificationsConfig | undefined;
+  /** Where `urlEnv` is looked up. */
+  readonly environment: Environment;
+  /** Shortens the config's time limit, ms. */
+  readonly maxTimeoutMs?: number | undefined;
+}
+
+const defaultTimeoutSeconds = 10;
+
+const defaultEvents: Readonly<Record<NoticeTarget['type'], readonly NoticeEvent[]>> = {
+  ping: ['start', 'success', 'failure', 'alarm'],
+  webhook: ['failure', 'alarm', 'stale'],
+  command: ['success', 'failure', 'alarm', 'stale'],
+};
+
+/**
+ * Tells every target that wants the event. Never throws, and never takes longer than the time limit.
+ * @returns a warning for each target that was not reached
+ */
+export async function notify(notice: Notice, options: NotifyOptions): Promise<string[]> {
+  const targets = (options.config?.targets ?? []).filter((target) => wants(target, notice));
+  if (targets.length === 0) return [];
+  const configuredMs = (options.config?.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
+  const timeoutMs = Math.min(configuredMs, options.maxTimeoutMs ?? Infinity);
+  const results = await Promise.all(
+    targets.map((target) => tell(target, notice, options.environment, timeoutMs)),
+  );
+  return results.filter((warning) => warning !== undefined);
+}
+
+function wants(target: NoticeTarget, {event, facts}: Notice): boolean {
+  if (!(target.on ?? defaultEvents[target.type]).includes(event)) return false;
+  if (event === 'stale') return true;
+  // A ping stands for one job: a restore that ended well must not hide a backup that never ran.
+  const commands = target.commands ?? (target.type === 'ping' ? ['backup'] : undefined);
+  return commands === undefined || commands.includes(facts['command'] ?? '');
+}
+
+async function tell(
+  target: NoticeTarget,
+  notice: Notice,
+  environment: Environment,
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  const late = `no answer within ${timeoutMs / 1000} s`;
+  let address = '';
+  try {
+    if (target.type === 'command') {
+      address = ` (${target.argv[0] ?? ''})`;
+      // What the command has started itself may live on with its output open, and is not waited for.
+      await Promise.race([runHook(target.argv, notice, signal), rejectOn(signal)]);
+      return undefined;
+    }
+    const url = targetAddress(target, environment);
+    address = ` (${url.origin}/***)`;
+    if (target.type === 'ping')
+      await post(pingUrl(url, notice), pingBody(notice), 'text/plain; charset=utf-8', signal);
+    else await post(url.href, webhookBody(target.template, notice), 'application/json', signal);
+    return undefined;
+  } catch (error) {
+    const why = error instanceof AppError ? error.message.replace(/\.$/, '') : late;
+    return `The notification "${target.name ?? target.type}"${address} of ${notice.event} was not delivered: ${why}.`;
+  }
+}
+
+/** Where a ping or a webhook goes. @throws CONFIG_INVALID for a variable that is not set or holds no address */
+export function targetAddress(
+  target: Exclude<NoticeTarget, {type: 'command'}>,
+  environment: Environment,
+): URL {
+  return new URL(target.url ?? requireVariable(target.urlEnv ?? '', environment));
+}
+
+function requireVariable(name: string, environment: Environment): string {
+  const value = environment.get(name);
+  if (value !== undefined && URL.canParse(value) && /^https?:/i.test(value)) return value;
+  throw new AppError(
+    'CONFIG_INVALID',
+    value === undefined ? `${name} is not set` : `${name} holds no http or https address`,
+  );
+}
+
+/** The addresses of healthchecks.io: /start, none, /fail, and the run's id, which joins start and end. */
+function pingUrl(base: URL, {event, facts}: Notice): string {
+  const url = new URL(base);
+  const suffix = event === 'start' ? '/start' : event === 'success' ? '' : '/fail';
+  url.pathname = url.pathname.replace(/\/$/, '') + suffix;
+  if (facts['runId'] !== undefined) url.searchParams.set('rid', facts['runId']);
+  return url.href;
+}
+
+const longestBody = 10_000;
+
+function pingBody({summary, log}: Notice): string {
+  return [...log, summary].join('\n').slice(-longestBody);
+}
+
+/** Slack reads "&", "<" and ">" as markup, so they are escaped as its documentation says. */
+function webhookBody(template: Readonly<Record<string, unknown>> | undefined, notice: Notice): string {
+  if (template) return JSON.stringify(fill(template, {...notice.facts, log: notice.log.join('\n')}));
+  const tail = notice.event === 'failure' ? notice.log.slice(-10) : [];
+  const text = [notice.summary, ...(tail.length === 0 ? [] : ['```', ...tail, '```'])].join('\n');
+  const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  return JSON.stringify({text: escaped});
+}
+
+/** Replaces {{fact}} in every text of the template; an unknown fact becomes nothing. */
+function fill(value: unknown, facts: Readonly<Record<string, string>>): unknown {
+  if (typeof value === 'string')
+    return value.replace(/\{\{(\w+)\}\}/g, (_, name: string) => facts[name] ?? '');
+  if (Array.isArray(value)) return value.map((entry) => fill(entry, facts));
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, fill(entry, facts)]));
+  }
+  return value;
+}
+
+/** UTF-16 units, of three bytes at most: Linux starts no program with a variable of 128 KiB (execve(2), "Limits"). */
+const longestVariable = 40_000;
+
+async function runHook(argv: readonly string[], notice: Notice, signal: AbortSignal): Promise<void> {
+  const [path = '', ...args] = argv;
+  const log = notice.log.join('\n').slice(-longestVariable);
+  const facts = Object.entries({...notice.facts, log});
+  await runTool({
+    tool: path,
+    path,
+    args,
+    // errorCode -> DESTINO_DB_RUN_ERROR_CODE; the environment cannot hold NUL.
+    environment: Object.fromEntries(
+      facts.map(([name, value]) => [
+        `DESTINO_DB_RUN_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`,
+        value.slice(0, longestVariable).replaceAll('\0', ''),
+      ]),
+    ),
+    signal,
+    killSignal: 'SIGKILL', // nobody would be there any more to end a command that does not heed a request
+    failureCode: 'TOOL_FAILED',
+  });
+}
+
+function rejectOn(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), {once: true});
+  });
+}

@@ -1,0 +1,95 @@
+/** What is set up and what backups there are, and what to do first in view of that. Looks at files only. */
+import {join} from 'node:path';
+import {isSystemDatabase} from '../../catalog/replacing-flags.js';
+import {describeConnection} from '../../postgres/connect/connection.js';
+import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
+import {AppError} from '../../base/errors.js';
+import type {RunContext} from '../../run/run-context.js';
+import {leftoversNote} from '../../run/journal.js';
+import {checkStatus} from './check-status.js';
+
+export interface NextStep {
+  /** The words behind the program's name. */
+  readonly command: string;
+  readonly why: string;
+}
+
+export interface Overview {
+  /** "user@host:port/database", never with the password, and where it is named; null when no database is. */
+  readonly database: {readonly name: string; readonly origin: string} | null;
+  /** What is wrong with the way the database is named; null when nothing is. */
+  readonly problem: {readonly code: string; readonly message: string; readonly hint: string | null} | null;
+  readonly folder: string;
+  /** Whole backups of all databases. */
+  readonly backups: number;
+  /** The youngest good one of all databases. */
+  readonly newest: {readonly id: string; readonly createdAt: string; readonly proof: string | null} | null;
+  readonly now: string;
+  /** Most urgent first; never empty. */
+  readonly next: readonly NextStep[];
+}
+
+/** @throws READ_FAILED when the backups folder exists and cannot be read */
+export async function overview(
+  context: Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal' | 'record'>,
+): Promise<Overview> {
+  const {settings, clock} = context;
+  const {database, problem} = nameDatabase(context);
+  const {databases, findings} = await checkStatus(context, {hasPlaces: false});
+  const [newest] = databases
+    .flatMap((one) => (one.newest ? [{...one.newest, database: one.name}] : []))
+    .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+  const backups = databases
+    .flatMap((one) => Object.values(one.backups))
+    .reduce((sum, count) => sum + count, 0);
+  const found = new Set(findings.map(({code}) => code));
+  const isTested = databases.some((one) => one.lastGoodRestoreTest !== null);
+  const next: NextStep[] = [];
+  const add = (isNeeded: boolean, command: string, why: string): void => {
+    if (isNeeded) next.push({command, why});
+  };
+  add(
+    (await leftoversNote({settings})) !== undefined,
+    'recover --dry-run',
+    'an interrupted run left work half done',
+  );
+  add(database === null, 'doctor', 'what is missing, and how to mend it');
+  add(database === null && backups === 0, 'init', 'write a config file and package scripts');
+  add(database !== null && backups === 0, 'doctor', 'whether a backup can be made');
+  add(database !== null && backups === 0, 'backup', 'make the first backup');
+  add(
+    database !== null && newest !== undefined && found.has('TOO_OLD'),
+    'backup',
+    'the newest good backup is too old',
+  );
+  add(backups > 0 && newest === undefined, 'list', 'there is no good backup');
+  add(newest !== undefined && !isTested, 'verify --latest --level restore', 'prove it by restoring it');
+  add(backups > 0 && found.size > 0, 'status', 'all that is not as it should be');
+  add(newest !== undefined && settings.config.schedule?.plan === undefined, 'init', 'back up by a plan');
+  const replacing = isSystemDatabase(newest?.database ?? '') ? '--clean' : '--drop-existing';
+  add(newest !== undefined, `restore --latest ${replacing} --dry-run`, 'what a restore would do and lose');
+  add(backups > 0 && newest !== undefined, 'list', 'the backups there are');
+  return {
+    database,
+    problem,
+    folder: join(settings.backupsDir, 'database'),
+    backups,
+    newest: newest ? {id: newest.id, createdAt: newest.createdAt, proof: newest.proof} : null,
+    now: clock.now().toISOString(),
+    next: next.slice(0, mostSteps),
+  };
+}
+
+const mostSteps = 4;
+
+/** A URL that is missing or wrong is what this page is there to tell, not a reason to fail. */
+function nameDatabase({settings}: Pick<RunContext, 'settings'>): Pick<Overview, 'database' | 'problem'> {
+  try {
+    const connection = resolveConnection(settings);
+    return {database: {name: describeConnection(connection), origin: connection.origin}, problem: null};
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const {code, message, hint} = error;
+    return {database: null, problem: {code, message, hint: hint ?? null}};
+  }
+}

@@ -1,0 +1,52 @@
+/** The restore tests that metadata and the audit log tell of. */
+import type {Backup} from '../../catalog/catalogue.js';
+import {type Outcome, outcomeOfResult} from '../../run/outcome.js';
+import type {RunRecord, RunVerification} from '../../run/run-record.js';
+
+export interface RestoreTest {
+  readonly at: string;
+  readonly backupId: string;
+  /** True for an outcome of "passed" alone. */
+  readonly ok: boolean;
+  readonly outcome: Outcome;
+  /** ms; how long the restore took. */
+  readonly restoreDuration: number | null;
+}
+
+/** Those in the audit log, also of backups that were removed since; in the order of the runs. */
+export function loggedRestoreTests(runs: readonly RunRecord[], backups: readonly Backup[]): RestoreTest[] {
+  const existing = new Map(backups.map((backup) => [backup.id, backup]));
+  return runs.flatMap((run) =>
+    run.verifications
+      .filter(({level}) => level === 'restore')
+      .map((check) => {
+        const {backupId, ok, restoreDuration} = check;
+        const outcome = loggedOutcome(check, existing.get(backupId));
+        return {at: run.startedAt, backupId, ok, outcome, restoreDuration};
+      }),
+  );
+}
+
+/** A failure in a line of 0.1.0 may be a refusal of the server: the metadata have its findings. */
+function loggedOutcome({ok, outcome}: RunVerification, backup: Backup | undefined): Outcome {
+  if (outcome !== undefined) return outcome;
+  if (ok) return 'passed';
+  return backup && !recordedRestoreTests([backup]).some((test) => test.outcome === 'failed')
+    ? 'not-possible'
+    : 'failed';
+}
+
+/** Those in the metadata of the backups that exist. */
+export function recordedRestoreTests(backups: readonly Backup[]): RestoreTest[] {
+  return backups.flatMap(({id, content, record}) => [
+    ...[...(record?.verification ? [record.verification] : []), ...(record?.proofs ?? [])]
+      .filter(({level}) => level === 'restore')
+      .map((result) => {
+        const {at, ok, restoreDuration = null} = result;
+        return {at, backupId: id, ok, outcome: outcomeOfResult(result, content), restoreDuration};
+      }),
+    ...(record?.notPossible ?? [])
+      .filter(({level}) => level === 'restore')
+      .map(({at, outcome}) => ({at, backupId: id, ok: false, outcome, restoreDuration: null})),
+  ]);
+}

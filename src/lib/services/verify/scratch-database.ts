@@ -1,0 +1,316 @@
+/** A database made for a proof by restore, gone afterwards whatever happens. */
+import type {RestoredSize} from '../../catalog/restored-size.js';
+import {AppError, messageOf} from '../../base/errors.js';
+import {type Session, withSession} from '../../postgres/client.js';
+import {
+  type Connection,
+  describeConnection,
+  refuseTransactionPooler,
+  withDatabase,
+} from '../../postgres/connect/connection.js';
+import {resolveConnection, scratchConnection} from '../../postgres/connect/resolve-connection.js';
+import {
+  createWorkDatabase,
+  dropWorkDatabase,
+  type Existence,
+  openWorkDatabase,
+} from '../../postgres/databases/create-database.js';
+import type {DatabaseLocale} from '../../postgres/inspect/inspect-database.js';
+import {inspectRole, type RoleRights} from '../../postgres/inspect/inspect-target.js';
+import {
+  createScratchRole,
+  dropScratchRole,
+  scratchName,
+  type ScratchRole,
+} from '../../postgres/databases/scratch-role.js';
+import {serverBinFolders, startLocalCluster} from '../../postgres/tools/local-cluster.js';
+import {requireWritable} from '../../postgres/inspect/writable.js';
+import {thisProcess} from '../../base/process-identity.js';
+import type {RunContext} from '../../run/run-context.js';
+import {openJournal} from '../../run/journal.js';
+import {requireServerDisk} from '../guards/server-disk.js';
+import {isProductionDatabase} from '../guards/production.js';
+
+export type ScratchPlace =
+  {readonly kind: 'same'} | {readonly kind: 'local'} | {readonly kind: 'url'; readonly url: string};
+
+export interface Scratch {
+  /** To the scratch database, as the role that loads it. */
+  readonly connection: Connection;
+  /** What that role may do on the server. */
+  readonly rights: RoleRights;
+  /** Whether the whole server is thrown away afterwards, so that roles may be made on it. */
+  readonly isOwnServer: boolean;
+  /** To the scratch database as the role of the URL, where one without rights loads it; null where the URL's own role does. */
+  readonly creator: {readonly connection: Connection; readonly rights: RoleRights} | null;
+}
+
+export interface ScratchSource {
+  /** Name of the database that the backup is of. */
+  readonly database: string;
+  /** Null when the dump does not tell: then the server's default is taken. */
+  readonly locale: DatabaseLocale | null;
+  /** Major version of the dumped server, where known. */
+  readonly serverMajor: number | null;
+  /** What it will have on disk. */
+  readonly size: RestoredSize;
+}
+
+/**
+ * Makes an empty database with the source's encoding and locale, hands it to `work` and drops it, also after errors
+ * and interruption; a killed process leaves a journal and a mark from which `recover` does so.
+ * @throws PERMISSION_DENIED without CREATEDB, NOT_SUPPORTED_HERE without the locale or without server programs,
+ *   CONNECTION_REFUSED, ..., and what `work` throws
+ */
+export async function withScratchDatabase<T>(
+  context: RunContext,
+  place: ScratchPlace,
+  source: ScratchSource,
+  work: (scratch: Scratch) => Promise<T>,
+): Promise<T> {
+  if (place.kind !== 'local') return onServer(context, scratchServer(context, place), source, false, work);
+  const cluster = await startLocalCluster({
+    binFolder: await chooseServer(source.serverMajor),
+    settings: ['max_connections = 50', 'max_wal_size = 4GB', 'autovacuum = off', 'jit = off'],
+    signal: context.signal,
+  });
+  try {
+    return await onServer(context, cluster.connection, source, true, work);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+function scratchServer(context: RunContext, place: ScratchPlace): Connection {
+  const connection =
+    place.kind === 'url'
+      ? scratchConnection(context.settings, place.url)
+      : resolveConnection(context.settings);
+  refuseTransactionPooler(connection);
+  return connection;
+}
+
+/** The oldest installed server that is not older than the dumped one. */
+async function chooseServer(major: number | null): Promise<string> {
+  const servers = await serverBinFolders();
+  const fitting = servers.filter((server) => server.major >= (major ?? 0)).at(-1);
+  if (fitting) return fitting.folder;
+  const found =
+    servers.length === 0
+      ? 'none is installed'
+      : `installed: ${servers.map((server) => server.major).join(', ')}`;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `A local server for the proof needs the server programs of PostgreSQL ${major ?? ''} or newer; ${found}.`,
+    {hint: 'Install a server (apt-get install postgresql), or use --scratch same or --scratch-url URL.'},
+  );
+}
+
+/** Where the database is created, and with which rights. */
+interface Site {
+  readonly server: Connection;
+  /** Of the URL's role. */
+  readonly rights: RoleRights;
+  readonly isOwnServer: boolean;
+}
+
+/** Why no role without rights can load the database. */
+class NoScratchRole extends Error {}
+
+async function onServer<T>(
+  context: RunContext,
+  server: Connection,
+  source: ScratchSource,
+  isOwnServer: boolean,
+  work: (scratch: Scratch) => Promise<T>,
+): Promise<T> {
+  const rights = await withSession(server, (session) => inspectServer(context, session, server, source), {
+    signal: context.signal,
+  });
+  const site = {server, rights, isOwnServer};
+  try {
+    return await withDatabaseOn(context, site, source, true, work);
+  } catch (error) {
+    const why = whyOwnRights(error, rights);
+    if (why === undefined) throw error;
+    await agreeToOwnRights(context, site, source, why);
+  }
+  return withDatabaseOn(context, site, source, false, work);
+}
+
+/** Why the URL's role has to load the database itself; undefined for every other error. */
+function whyOwnRights(error: unknown, rights: RoleRights): string | undefined {
+  if (error instanceof NoScratchRole) return error.message;
+  if (!(error instanceof AppError)) return undefined;
+  // Before 16 a role with BYPASSRLS cannot pass it on, and FORCE ROW LEVEL SECURITY hides rows even from their owner.
+  const needsMore =
+    error.code === 'ROW_SECURITY' || (error.code === 'PERMISSION_DENIED' && rights.isSuperuser);
+  return needsMore ? `a role without rights may not restore all of it: ${error.message}` : undefined;
+}
+
+/**
+ * A superuser has to agree before code of others runs with all its rights, other than on a server that is thrown away and whose
+ * account owns nothing else.
+ * @throws CONFIRMATION_NEEDED, NOT_CONFIRMED
+ */
+async function agreeToOwnRights(
+  context: RunContext,
+  {server, rights, isOwnServer}: Site,
+  source: ScratchSource,
+  why: string,
+): Promise<void> {
+  if (!rights.isSuperuser || (isOwnServer && process.getuid?.() === 0)) return;
+  await context.confirm({
+    action: `Run the code in the backup of "${source.database}" (functions, triggers, checks) as the superuser "${rights.name}".`,
+    host: server.host,
+    database: server.database,
+    isProduction: !isOwnServer && (await isProductionDatabase(context, server)),
+    plan: [
+      `because   ${why}`,
+      'instead   use a URL with a role that has CREATEDB alone, or --scratch local: then the code has no rights here',
+    ],
+  });
+}
+
+async function withDatabaseOn<T>(
+  context: RunContext,
+  {server, rights, isOwnServer}: Site,
+  source: ScratchSource,
+  hasOwnRole: boolean,
+  work: (scratch: Scratch) => Promise<T>,
+): Promise<T> {
+  const name = scratchName();
+  const journal = openJournal(context, 'verify');
+  const done = isOwnServer
+    ? async () => {}
+    : await journal.begin({
+        kind: 'scratch-database',
+        server: {host: server.host, port: server.port},
+        database: name,
+      });
+  const existence: Existence = {isPossible: false};
+  const scratch = {connection: withDatabase(server, name), rights, isOwnServer};
+  try {
+    const role = await withSession(
+      server,
+      (session) => makeScratch(context, session, {name, rights, source, hasOwnRole}, existence),
+      {signal: context.signal},
+    );
+    if (!role) return await work({...scratch, creator: null});
+    const connection = await logInAs(scratch.connection, role, rights, context.signal);
+    const own = {...rights, name: role.name, isSuperuser: false, canCreateDatabases: false};
+    return await work({connection, rights: own, isOwnServer, creator: scratch});
+  } finally {
+    // No signal: clearing up has to be done after an interruption too.
+    const isGone = isOwnServer || !existence.isPossible || (await dropScratch(context, server, name));
+    try {
+      await context.reach('verify.dropped');
+    } finally {
+      if (isGone) await done();
+      await journal.close();
+    }
+  }
+}
+
+/** @throws NoScratchRole where the server does not take its password */
+async function logInAs(
+  scratch: Connection,
+  role: ScratchRole,
+  rights: RoleRights,
+  signal: AbortSignal,
+): Promise<Connection> {
+  // Poolers of Supabase take "role.project" as the user.
+  const suffix = scratch.user.startsWith(`${rights.name}.`) ? scratch.user.slice(rights.name.length) : '';
+  const connection = {...scratch, user: role.name + suffix, password: role.password};
+  try {
+    const [row] = await withSession(connection, (session) => session.query('SELECT session_user AS name'), {
+      signal,
+    });
+    if (row?.['name'] === role.name) return connection;
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'AUTHENTICATION_FAILED') throw error;
+    throw new NoScratchRole(
+      `the server does not let a role with a password in (pg_hba.conf): ${error.message}`,
+    );
+  }
+  throw new NoScratchRole('the server does not log a role in by its own name');
+}
+
+/** What the role may do on a server where the database can be created. @throws NOT_SUPPORTED_HERE, DISK_FULL */
+async function inspectServer(
+  context: RunContext,
+  session: Session,
+  server: Connection,
+  {database, size}: ScratchSource,
+): Promise<RoleRights> {
+  const hint = 'Use --scratch local, or --scratch-url with the URL of another server.';
+  await requireWritable(session, 'A scratch database cannot be created', {hint});
+  await requireServerDisk(context, session, server, {
+    what: `A restore test of "${database}"`,
+    size,
+    isLikeCurrent: false,
+    hint: 'Free space on the server, or restore on another one with --scratch-url.',
+  });
+  return inspectRole(session);
+}
+
+/** @returns the role that owns the database, where it is not the session's own @throws NoScratchRole */
+async function makeScratch(
+  context: RunContext,
+  session: Session,
+  {
+    name,
+    rights,
+    source,
+    hasOwnRole,
+  }: {
+    readonly name: string;
+    readonly rights: RoleRights;
+    readonly source: ScratchSource;
+    readonly hasOwnRole: boolean;
+  },
+  existence: Existence,
+): Promise<ScratchRole | undefined> {
+  const {locale, database} = source;
+  const at = context.clock.now().toISOString();
+  const mark = {kind: 'scratch', database, at, owner: await thisProcess(), comment: null} as const;
+  let role: ScratchRole | undefined;
+  if (hasOwnRole) {
+    existence.isPossible = true;
+    role = await createScratchRole(session, name, mark, rights.serverMajor);
+    if (!role) {
+      existence.isPossible = false;
+      throw new NoScratchRole('the role may not create another one without rights (CREATEROLE)');
+    }
+    await context.reach('verify.role-made');
+  }
+  const owned = {isPossible: false};
+  try {
+    await createWorkDatabase(session, name, {locale, owner: role?.name}, rights.serverMajor, owned);
+  } finally {
+    existence.isPossible = owned.isPossible || role !== undefined;
+  }
+  await context.reach('verify.scratch-made');
+  await openWorkDatabase(session, name, mark);
+  await context.reach('verify.scratch-marked');
+  return role;
+}
+
+/**
+ * The outcome of the proof stands whether or not this succeeds.
+ * @returns whether the database is gone; if not, its journal has to stay for `recover`
+ */
+async function dropScratch(context: RunContext, server: Connection, name: string): Promise<boolean> {
+  try {
+    await withSession(server, async (session) => {
+      await dropWorkDatabase(session, server, name);
+      await dropScratchRole(session, name);
+    });
+    return true;
+  } catch (error) {
+    context.warn(
+      `Could not drop the scratch database "${name}" on ${describeConnection(server)}: ${messageOf(error)} Drop it later: destino-db recover`,
+    );
+    return false;
+  }
+}

@@ -1,0 +1,330 @@
+/** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
+import type {DetectedDump} from '../../dump/detect-format.js';
+import type {DumpContents, ObjectName} from '../../fingerprint/table-contents.js';
+import type {DumpDefinition} from '../../dump/dump-definitions.js';
+import type {DumpNeeds} from '../../dump/dump-needs.js';
+import type {LeftOutEntries} from '../../dump/left-out-entries.js';
+import {fingerprintDatabase, type FingerprintedTable} from '../../fingerprint/fingerprint.js';
+import {heldProperties} from '../../dump/held-properties.js';
+import type {Backup} from '../../catalog/catalogue.js';
+import {estimateRestoredSize} from '../../catalog/restored-size.js';
+import {elapsedMs} from '../../base/clock.js';
+import {AppError, systemErrorCode} from '../../base/errors.js';
+import {countOf, formatDuration} from '../../base/format.js';
+import {withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import {findTool} from '../../postgres/tools/find-tools.js';
+import {inspectHealth} from '../restore/compare/inspect-health.js';
+import {inspectRoleNames} from '../../postgres/inspect/inspect-target.js';
+import {quoteIdentifier} from '../../postgres/quote.js';
+import type {RunContext} from '../../run/run-context.js';
+import {compareCatalog, describeDifferences, limitsOf} from '../restore/compare/compare-catalog.js';
+import {checkNeeds} from '../restore/requirements.js';
+import {giveRights} from './give-rights.js';
+import {type DumpLoad, loadDump} from '../restore/load/load-dump.js';
+import {type PreparedScratch, prepareScratch, withdrawGrants} from './prepare-scratch.js';
+import {readDumpDefinitions, readDumpNeeds, readingOptions, type RestoreSource} from '../restore/source.js';
+import {decideWhatToRestore} from '../restore/what-to-restore.js';
+import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
+
+export interface RestoreProof {
+  /** What differs; empty when the restored database is equal to the dump. */
+  readonly findings: string[];
+  readonly notes: string[];
+  /** ms that the restore itself took. */
+  readonly restoreDuration: number;
+}
+
+/** What the proof knows of the backup already. */
+export interface ReadBackup {
+  readonly backup: Backup;
+  readonly dump: DetectedDump;
+  readonly contents: DumpContents;
+}
+
+/** More gain little; a machine of many cores would use up what its server, or a hosted one, has. */
+const mostSessions = 8;
+
+/**
+ * Restores, fingerprints every table live, and looks at indexes, constraints, sequences, views and extensions.
+ * @throws what the tools say when they refuse the dump, and what keeps the proof from being made: CONNECTION_REFUSED, PERMISSION_DENIED, NOT_SUPPORTED_HERE, DISK_FULL, PG_RESTORE_NOT_FOUND, INTERRUPTED, ...
+ */
+export async function proveByRestore(
+  context: RunContext,
+  read: ReadBackup,
+  place: ScratchPlace,
+): Promise<RestoreProof> {
+  const {backup} = read;
+  const source = {
+    database: backup.database,
+    locale: backup.record?.source.locale ?? null,
+    serverMajor: backup.record?.serverMajor ?? read.dump.dumpMajor,
+    size: estimateRestoredSize(
+      backup.record,
+      {sizeBytes: read.contents.textBytes, isCompressed: false},
+      {schemaOnly: false, onlyTables: []},
+    ),
+  };
+  return withScratchDatabase(context, place, source, async (scratch) => {
+    const load = await planLoad(context, read, scratch);
+    const startedMs = context.clock.now().getTime();
+    await context.progress.step(`Restore ${backup.id} into a scratch database`, async (step) => {
+      await loadDump(load, context, (done, unit) => {
+        if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
+        else step.advance(done, backup.sizeBytes, 'bytes');
+      });
+      step.note(formatDuration(elapsedMs(context.clock, startedMs)));
+    });
+    await context.reach('verify.loaded');
+    const restoreDuration = elapsedMs(context.clock, startedMs);
+    const compared = await compare(context, read, load, scratch);
+    await context.reach('verify.compared');
+    return {
+      findings: compared.findings,
+      notes: [...whoRan(scratch), ...compared.notes],
+      restoreDuration,
+    };
+  });
+}
+
+interface ScratchLoad extends DumpLoad {
+  readonly needs: DumpNeeds;
+  readonly definitions: readonly DumpDefinition[];
+  /** Extensions that could not be installed. */
+  readonly without: readonly string[];
+}
+
+/** Code in the backup runs with the rights of the role that loads it. */
+function whoRan({creator, rights, isOwnServer}: Scratch): string[] {
+  return creator || isOwnServer ? [] : [`The code in the backup ran with the rights of "${rights.name}".`];
+}
+
+async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch): Promise<ScratchLoad> {
+  const {settings, signal} = context;
+  const {dump, backup, contents} = read;
+  const {rights, connection} = scratch;
+  const major = dump.dumpMajor ?? undefined;
+  const pgRestore = dump.format === 'sql' ? null : await findTool('pg_restore', settings, major);
+  const found: RestoreSource = {...backup, backup, dump};
+  const {creator} = scratch;
+  const needs = await readDumpNeeds(found, pgRestore, signal);
+  if (scratch.isOwnServer) await makeRoles(creator?.connection ?? connection, needs, signal);
+  const definitions = await readDumpDefinitions(found, pgRestore, signal);
+  const source = {...found, needs, definitions};
+  const isPreparedBySuperuser = creator?.rights.isSuperuser === true;
+  const prepared = await prepareScratch(
+    isPreparedBySuperuser ? creator.connection : connection,
+    rights.name,
+    isPreparedBySuperuser,
+    needs,
+    signal,
+  );
+  const without = prepared.missing.map(({name}) => name);
+  const target = {
+    me: rights.name,
+    isSuperuser: rights.isSuperuser,
+    ownership: null,
+    unavailable: without,
+    prepared,
+  };
+  const {leftOut, impossible} = await decideWhatToRestore({source, pgRestore, contents}, target, signal);
+  if (impossible.length > 0) throw needsExtensions(prepared.missing, impossible);
+  // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
+  const quiet = {...context, warn: () => {}};
+  const possible = await checkNeeds(quiet, {
+    source,
+    pgRestore,
+    session: connection,
+    rights,
+    // Nobody but this program calls anything there.
+    request: {allowOwnerChange: ['all']},
+    isWithoutOwners: !rights.isSuperuser,
+    leftOut,
+  }).catch((error: unknown) => {
+    if (!(error instanceof AppError) || error.code !== 'NOT_SUPPORTED_HERE') throw error;
+    throw new AppError(error.code, `No proof could be made: ${error.message}`, {
+      hint: 'Make them there first, or use --scratch local: on that server the roles are made.',
+      details: error.details,
+      cause: error,
+    });
+  });
+  return {
+    needs,
+    definitions,
+    leftOut,
+    without,
+    dump,
+    pgRestore,
+    target: connection,
+    serverMajor: rights.serverMajor,
+    isSuperuser: rights.isSuperuser,
+    me: rights.name,
+    limits: possible.limits,
+    hasOtherOwners: possible.hasOtherOwners,
+    options: {
+      ...readingOptions,
+      ...possible.options,
+      jobs: Math.min(settings.cores, mostSessions),
+      stopsOnError: true,
+    },
+    tables: contents.tables,
+    encoding: contents.encoding,
+    onlyTables: [],
+    managed: [],
+  };
+}
+
+/** Without its tables a proof would say little. */
+function needsExtensions(missing: PreparedScratch['missing'], tables: readonly string[]): AppError {
+  return new AppError(
+    'NOT_SUPPORTED_HERE',
+    `${countOf(tables.length, 'table')} of the backup need extensions that cannot be installed in a scratch database: ${tables.join(', ')}.`,
+    {
+      hint: 'Test the restore on a server that has them: --scratch local, or --scratch-url URL.',
+      details: missing.map(({name, why}) => `${name}: ${why}`),
+    },
+  );
+}
+
+/** Superusers only where nobody else may own what they own: functions of the others run with as few rights as where they come from. */
+async function makeRoles(
+  connection: Connection,
+  {owners, superusers, grantees, grantors, policyRoles}: DumpNeeds,
+  signal: AbortSignal,
+): Promise<void> {
+  await withSession(
+    connection,
+    async (session) => {
+      const names = [...new Set([...owners, ...grantees, ...grantors, ...policyRoles])];
+      const {missing} = await inspectRoleNames(session, names);
+      for (const name of missing) {
+        const rights = superusers.includes(name) ? ' SUPERUSER' : '';
+        await session.query(`CREATE ROLE ${quoteIdentifier(name)}${rights}`);
+      }
+    },
+    {signal},
+  );
+}
+
+async function compare(
+  context: RunContext,
+  read: ReadBackup,
+  load: ScratchLoad,
+  {creator, rights: role}: Scratch,
+): Promise<{findings: string[]; notes: string[]}> {
+  const {dump} = read;
+  const contents = withoutLeft(read.contents, load.leftOut);
+  const {signal} = context;
+  return context.progress.step('Compare', async (step) => {
+    const rows = await compareRows(context, {...read, contents}, load.target, (bytes) => {
+      step.advance(bytes, Math.max(bytes, contents.textBytes), 'bytes');
+    });
+    const health = await withSession(load.target, (session) => inspectHealth(session, contents), {signal});
+    const {definitions} = load;
+    // pg_dump runs no code of the database that it reads, and shows a superuser more of it.
+    const reader = creator?.rights.isSuperuser === true ? creator.connection : null;
+    if (reader) await withdrawGrants(reader, role.name, signal);
+    const rights = reader
+      ? await giveRights(
+          reader,
+          definitions.filter((one) => load.leftOut.why(one) === undefined),
+          load.needs,
+          signal,
+        )
+      : {};
+    const {differences, notCompared} = await compareCatalog(context, {
+      dump,
+      definitions,
+      encoding: contents.encoding,
+      database: reader ?? load.target,
+      serverMajor: load.serverMajor,
+      excludeSchemas: [],
+      limits: limitsOf({...load, options: {...load.options, ...rights}}, load.isSuperuser || reader !== null),
+    });
+    return {
+      findings: [...rows, ...health.findings, ...describeDifferences(differences)],
+      notes: [
+        ...whatIsLeft(read.contents, load.leftOut, load.without),
+        ...health.notes,
+        ...[...notCompared, ...ofDatabase(definitions)].map((what) => `Not compared: ${what}.`),
+      ],
+    };
+  });
+}
+
+/** What the scratch database holds of the backup. */
+function withoutLeft(contents: DumpContents, {why}: LeftOutEntries): DumpContents {
+  const kept =
+    (type: string) =>
+    (one: ObjectName): boolean =>
+      why({type, ...one}) === undefined;
+  return {
+    ...contents,
+    tables: contents.tables.filter(kept('TABLE DATA')),
+    sequences: contents.sequences.filter(kept('SEQUENCE SET')),
+    refreshedViews: contents.refreshedViews.filter(kept('MATERIALIZED VIEW DATA')),
+  };
+}
+
+/** Extensions, and rows that no comparison saw; definitions are named with what was not compared. */
+function whatIsLeft({tables}: DumpContents, {why}: LeftOutEntries, extensions: readonly string[]): string[] {
+  if (extensions.length === 0) return [];
+  const left = tables.filter(({schema, name}) => why({type: 'TABLE DATA', schema, name}) !== undefined);
+  const rows = left.reduce((sum, table) => sum + table.rows, 0);
+  const names = left.map(({schema, name}) => `${schema}.${name}`).join(', ');
+  const ofRows = left.length > 0 ? `, with ${countOf(rows, 'row')} of ${names}` : '';
+  return [
+    `Left out, as the scratch server cannot have ${extensions.length === 1 ? 'it' : 'them'}: ${countOf(extensions.length, 'extension')} (${extensions.join(', ')})${ofRows}.`,
+  ];
+}
+
+/** A scratch database has a comment and rights of its own. */
+function ofDatabase(definitions: readonly DumpDefinition[]): string[] {
+  const held = heldProperties(definitions);
+  const has = held !== null && (held.databaseSettings.length > 0 || held.databaseComment !== null);
+  return has ? ['settings and comment of the database itself'] : [];
+}
+
+async function compareRows(
+  context: RunContext,
+  read: ReadBackup,
+  scratch: Connection,
+  onBytes: (bytes: number) => void,
+): Promise<string[]> {
+  const {settings, signal} = context;
+  const {tables, encoding} = read.contents;
+  let live: FingerprintedTable[];
+  try {
+    live = await fingerprintDatabase(scratch, tables, {
+      sessions: Math.min(settings.cores, mostSessions),
+      encoding,
+      signal,
+      onBytes,
+    });
+  } catch (error) {
+    // Whatever else ends a query says nothing about the backup.
+    if (error instanceof AppError && error.code === 'QUERY_FAILED' && isAboutNames(error))
+      return [`The rows cannot be compared: ${error.message}`];
+    throw error;
+  }
+  return tables.flatMap((table, index) => {
+    const found = live[index];
+    const name = `${table.schema}.${table.name}`;
+    if (found?.rows !== table.rows) {
+      return [`${name} has ${found?.rows ?? 0} rows after the restore, ${table.rows} in the backup.`];
+    }
+    return isComparable(read) && found.fingerprint !== table.fingerprint
+      ? [`${name} has other values after the restore.`]
+      : [];
+  });
+}
+
+/** SQLSTATE class 42: a table or column is not there. */
+function isAboutNames(error: AppError): boolean {
+  return systemErrorCode(error.cause)?.startsWith('42') === true;
+}
+
+/** The text of times in a dump that other tools made follows the time zone of whoever made it. */
+function isComparable(read: ReadBackup): boolean {
+  return read.backup.record !== null;
+}

@@ -1,0 +1,139 @@
+/** The backups of several places as one catalogue. */
+import {stat} from 'node:fs/promises';
+import {sep} from 'node:path';
+import {standingOfRecord} from '../catalog/backup-record.js';
+import {type Backup, type Catalogue, isGood, isUsable, readCatalogue} from '../catalog/catalogue.js';
+import {proofLevels} from '../run/outcome.js';
+import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
+import {isRemote} from '../base/place-name.js';
+import type {RunContext} from '../run/run-context.js';
+import {openPlace} from './open-place.js';
+import {markOf, readPlace} from './place-catalogue.js';
+import {databaseFolder} from './fetch-backup.js';
+
+type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
+
+/** One place by itself. */
+export interface PlaceSummary {
+  readonly place: string;
+  readonly backups: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly newestGood: {readonly id: string; readonly createdAt: string} | null;
+  readonly damaged: number;
+  /** Why it could not be read; the numbers are 0 then. */
+  readonly error: {readonly code: string; readonly message: string} | null;
+}
+
+export interface PlacesRead {
+  /** Each backup once, however many copies there are; its `places` are those of good ones. */
+  readonly catalogue: Catalogue;
+  /** The place itself first, then those of the config file. */
+  readonly places: readonly PlaceSummary[];
+}
+
+/** The backups of a folder or a bucket; those of the old scripts too, in a folder. @throws the codes of the stores, READ_FAILED */
+export async function readFrom({settings, signal}: PlaceContext, name: string): Promise<Catalogue> {
+  const place = await openPlace(settings, name);
+  if (isRemote(place.url)) return readPlace(place, signal);
+  const folder = await databaseFolder(place.url);
+  const isOwn = folder.startsWith(`${settings.backupsDir}${sep}`);
+  return readCatalogue(folder, isOwn);
+}
+
+/**
+ * The backups of a place, with their copies in the places of the config file. One of those that cannot be read is told in its summary.
+ * @param isWanted which backups of the other places count
+ */
+export async function withCopies(
+  context: PlaceContext,
+  first: {readonly place: string; readonly catalogue: Catalogue},
+  isWanted: (backup: Backup) => boolean = () => true,
+): Promise<PlacesRead> {
+  const names = context.settings.config.storage?.places ?? [];
+  const others = await Promise.all(names.map((name) => readOther(context, name)));
+  const read: Reading[] = [
+    {...first, error: null},
+    ...others.map((other) => ({
+      ...other,
+      catalogue: {...other.catalogue, backups: other.catalogue.backups.filter(isWanted)},
+    })),
+  ];
+  return {
+    catalogue: {
+      backups: mergeCopies(read),
+      problems: read.flatMap(({catalogue}) => catalogue.problems),
+    },
+    places: read.map(summarize),
+  };
+}
+
+interface Reading {
+  readonly place: string;
+  readonly catalogue: Catalogue;
+  readonly error: PlaceSummary['error'];
+}
+
+async function readOther(context: PlaceContext, place: string): Promise<Reading> {
+  try {
+    return {place, catalogue: await readFrom(context, place), error: null};
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (!(error instanceof AppError)) throw error;
+    const {code, message} = error;
+    return {place, catalogue: {backups: [], problems: []}, error: {code, message}};
+  }
+}
+
+function summarize({place, catalogue: {backups}, error}: Reading): PlaceSummary {
+  const newest = backups.find(isUsable);
+  return {
+    place,
+    backups: backups.length,
+    size: backups.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0),
+    newestGood: newest ? {id: newest.id, createdAt: newest.createdAt.toISOString()} : null,
+    damaged: backups.filter((backup) => !isGood(backup)).length,
+    error,
+  };
+}
+
+/** Newest first. Of the copies of a backup the one stands for all that is proven best. */
+export function mergeCopies(
+  readings: readonly {readonly place: string; readonly catalogue: Catalogue}[],
+): Backup[] {
+  const copies = new Map<string, {place: string; backup: Backup}[]>();
+  for (const {place, catalogue} of readings) {
+    for (const backup of catalogue.backups) {
+      const {record} = backup;
+      const key = record ? JSON.stringify([record.id, markOf(record)]) : backup.metadataPath;
+      copies.set(key, [...(copies.get(key) ?? []), {place, backup}]);
+    }
+  }
+  const merged = [...copies.values()].flatMap((all) => {
+    const [best] = [...all].sort((a, b) => standing(b.backup) - standing(a.backup));
+    const places = all.filter(({backup}) => isGood(backup)).map(({place}) => place);
+    return best ? [{...best.backup, places}] : [];
+  });
+  return merged.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
+}
+
+/** How far a copy is proven; below zero when it is damaged. */
+function standing({record}: Backup): number {
+  if (!record) return 0;
+  const {failure, proof} = standingOfRecord(record);
+  if (failure) return -1;
+  return proof ? proofLevels.indexOf(proof.level) + 1 : 0;
+}
+
+/** @throws BACKUP_NOT_FOUND where the folder that somebody named does not exist, READ_FAILED */
+export async function requireFolder(folder: string): Promise<void> {
+  try {
+    if ((await stat(folder)).isDirectory()) return;
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT')
+      throw new AppError('READ_FAILED', `${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
+  }
+  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {
+    hint: 'Check the path; a bucket is named s3://bucket/prefix.',
+  });
+}

@@ -1,0 +1,59 @@
+/** A proof is added to the metadata as it is; metadata that cannot take it is an error of its own. */
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {afterEach, beforeEach, expect, it} from 'vitest';
+import {addProof} from '../../../src/lib/catalog/add-proof.js';
+import type {Verification} from '../../../src/lib/catalog/backup-record.js';
+import {tempFolder} from '../../support/run-cli.js';
+import {testContext} from '../../support/test-context.js';
+
+let home = '';
+let path = '';
+beforeEach(async () => {
+  home = await tempFolder();
+  path = join(home, 'x.metadata.json');
+});
+afterEach(() => rm(home, {recursive: true}));
+
+const proof: Verification = {
+  level: 'archive',
+  at: '2026-01-01T00:00:00Z',
+  ok: true,
+  duration: 1,
+  findings: [],
+};
+
+it('leaves everything else in the file as it is and where it is', async () => {
+  await writeFile(path, '{"later":{"key":1},"proofs":[{"of":"a newer version"}],"label":null}');
+  await addProof(testContext(home), path, {proofs: [proof]});
+  const text = await readFile(path, 'utf8');
+  const whole = {later: {key: 1}, proofs: [{of: 'a newer version'}, proof], label: null};
+  expect(text).toBe(`${JSON.stringify(whole, null, 2)}\n`);
+});
+
+it.each(['{"proofs":', '[]', '{"label":null}', '{"proofs":"none"}'])('refuses %s', async (text) => {
+  await writeFile(path, text);
+  await expect(addProof(testContext(home), path, {proofs: [proof]})).rejects.toMatchObject({
+    code: 'METADATA_INVALID',
+  });
+  expect(await readFile(path, 'utf8')).toBe(text);
+});
+
+it('never puts a check that was not possible over an outcome, and keeps the newest of each level', async () => {
+  await writeFile(path, JSON.stringify({proofs: [proof]}));
+  const untested = (at: string, level: 'archive' | 'restore') => ({
+    level,
+    at,
+    outcome: 'not-possible' as const,
+    duration: 1,
+    code: 'DISK_FULL',
+    findings: ['The disk is full.'],
+    hint: null,
+  });
+  const first = untested('2026-01-02T00:00:00Z', 'restore');
+  const other = untested('2026-01-03T00:00:00Z', 'archive');
+  const newer = untested('2026-01-04T00:00:00Z', 'restore');
+  for (const notPossible of [first, other, newer])
+    await addProof(testContext(home), path, {proofs: [], notPossible});
+  expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({proofs: [proof], notPossible: [other, newer]});
+});

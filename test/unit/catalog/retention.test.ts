@@ -1,0 +1,213 @@
+import fc from 'fast-check';
+import {describe, expect, it} from 'vitest';
+import type {AppError} from '../../../src/lib/base/errors.js';
+import {
+  applyRetention,
+  refuseMistypedLabels,
+  type RetentionCandidate,
+  type RetentionPolicy,
+  ruleNames,
+} from '../../../src/lib/catalog/retention.js';
+
+const now = new Date('2026-11-23T02:00:00Z');
+
+/** "2026-11-22T03:10 [shop] [!] [proven] [shrunk] [#label]" */
+function candidate(text: string): RetentionCandidate {
+  const [at = '', ...words] = text.split(' ');
+  const database =
+    words.find((word) => /^[a-z]+$/.test(word) && word !== 'proven' && word !== 'shrunk') ?? 'shop';
+  return {
+    id: `${database}-${at.replaceAll(':', '-')}`,
+    identity: database,
+    createdAt: new Date(`${at}Z`),
+    label: words.find((word) => word.startsWith('#'))?.slice(1) ?? null,
+    isGood: !words.includes('!'),
+    isProvenByRestore: words.includes('proven'),
+    isShrunk: words.includes('shrunk'),
+  };
+}
+
+/** Nightly for seven weeks, weekly for a year before, then yearly; two on some days; borders of weeks, months and years. */
+const history = [
+  ...Array.from({length: 50}, (_, day) => new Date(Date.UTC(2026, 10, 22 - day, 3, 10)).toISOString().slice(0, 16)),
+  ...Array.from({length: 45}, (_, week) => new Date(Date.UTC(2026, 9, 1 - 7 * week, 3, 10)).toISOString().slice(0, 16)),
+  '2026-11-22T15:00', '2026-11-21T23:59', '2026-11-16T00:00', '2026-11-15T23:59', '2026-11-01T00:00', '2026-10-31T23:59',
+  '2026-01-01T00:00', '2025-12-31T23:59', '2024-12-30T12:00', '2023-01-01T12:00', '2022-07-01T12:00', '2019-07-01T12:00',
+].map((at) => candidate(at)); // prettier-ignore
+
+const policies: Record<string, RetentionPolicy> = {
+  'days-30': {keepDays: 30},
+  'days-1': {keepDays: 1},
+  'last-5': {keepLast: 5},
+  'daily-7': {keepDaily: 7},
+  'weekly-8': {keepWeekly: 8},
+  'monthly-6': {keepMonthly: 6},
+  'yearly-10': {keepYearly: 10},
+  'grandfather-father-son': {keepDaily: 7, keepWeekly: 4, keepMonthly: 12, keepYearly: 3},
+  'everything-together': {
+    keepDays: 2,
+    keepLast: 3,
+    keepDaily: 4,
+    keepWeekly: 3,
+    keepMonthly: 2,
+    keepYearly: 2,
+  },
+  'last-1-min-4': {keepLast: 1, keepMin: 4},
+  'last-1-min-1': {keepLast: 1, keepMin: 1},
+};
+
+function table(backups: readonly RetentionCandidate[], policy: RetentionPolicy): string {
+  const decisions = applyRetention(backups, policy, now);
+  const kept = decisions.filter((decision) => decision.isKept).length;
+  return [
+    `policy: ${ruleNames(policy).join(', ')}${policy.keepMin === undefined ? '' : `, keep-min ${policy.keepMin}`}`,
+    `now: ${now.toISOString()}`,
+    `kept ${kept}, removed ${decisions.length - kept}`,
+    '',
+    ...decisions.map(
+      ({backup, isKept, reason}) => `${isKept ? 'keep  ' : 'remove'}  ${backup.id}  ${reason}`,
+    ),
+    '',
+  ].join('\n');
+}
+
+describe('golden decisions', () => {
+  it.each(Object.entries(policies))('%s', async (name, policy) => {
+    await expect(table(history, policy)).toMatchFileSnapshot(`../../fixtures/retention/${name}.txt`);
+  });
+
+  it('damaged, proven, labelled, shrunk and future backups of several databases', async () => {
+    const backups = [
+      '2026-11-24T00:00 shop', '2026-11-22T03:10 shop !', '2026-11-21T03:10 shop', '2026-11-20T03:10 shop !',
+      '2026-11-19T03:10 shop', '2026-10-19T03:10 shop', '2026-10-18T03:10 shop !', '2026-09-19T03:10 shop proven',
+      '2026-08-19T03:10 shop proven', '2025-08-19T03:10 shop #release', '2025-08-18T03:10 shop #other',
+      '2026-11-20T04:00 blog shrunk', '2026-10-20T04:00 blog', '2026-09-20T04:00 blog',
+      '2020-01-03T04:00 archive !', '2020-01-02T04:00 archive', '2020-01-01T04:00 archive', '2019-12-31T04:00 archive',
+    ].map(candidate); // prettier-ignore
+    const policy = {keepDays: 7, keepLabels: ['release']};
+    await expect(table(backups, policy)).toMatchFileSnapshot('../../fixtures/retention/mixed.txt');
+  });
+
+  it('equal times: the later of one second counts as the newer', async () => {
+    const twins = ['shop-2026-11-22T03-10-00', 'shop-2026-11-22T03-10-00-2', 'shop-2026-11-22T03-10-00-10'];
+    const backups = twins.map((id) => ({...candidate('2026-11-22T03:10'), id}));
+    const policy = {keepLast: 1, keepMin: 1};
+    await expect(table(backups, policy)).toMatchFileSnapshot('../../fixtures/retention/equal-times.txt');
+  });
+});
+
+describe('a label that no backup has', () => {
+  const labels = ['release', null];
+  it('is refused where it is near to one that some have, as what it was meant to keep would go', () => {
+    expect(() => refuseMistypedLabels({keepLabels: ['release', 'relase']}, labels)).toThrow(
+      '--keep-label: no backup has the label "relase"; nothing was removed. Did you mean "release"?',
+    );
+  });
+  it('is taken where it is like no other: the first backup with it is yet to come', () => {
+    expect(() => refuseMistypedLabels({keepLabels: ['release', 'audit']}, labels)).not.toThrow();
+  });
+});
+
+describe('an empty policy', () => {
+  it.each([{}, {keepMin: 5}, {keepDays: 0, keepLast: 0}, {keepLabels: []}])('%j is refused', (policy) => {
+    expect(() => applyRetention(history, policy, now)).toThrow(
+      expect.objectContaining({code: 'USAGE', exitCode: 2}) as AppError,
+    );
+  });
+});
+
+const someCandidate = fc.record({
+  id: fc.integer({min: 1, max: 99_999}).map((number) => `backup-${number}`),
+  identity: fc.constantFrom('shop', 'blog', 'archive'),
+  createdAt: fc.oneof(
+    fc.date({min: new Date('2025-06-01'), max: new Date('2026-12-31'), noInvalidDate: true}),
+    fc.constantFrom(new Date('2026-11-22T00:00:00Z'), new Date('2026-11-16T00:00:00Z'), now),
+  ),
+  label: fc.constantFrom(null, 'release', 'other'),
+  isGood: fc.boolean(),
+  isProvenByRestore: fc.boolean(),
+  isShrunk: fc.nat(9).map((number) => number === 0),
+});
+const someBackups = fc.uniqueArray(someCandidate, {selector: (backup) => backup.id, maxLength: 60});
+const rule = fc.option(fc.nat(12), {nil: undefined});
+const somePolicy = fc
+  .record({
+    keepDays: rule, keepLast: rule, keepDaily: rule, keepWeekly: rule, keepMonthly: rule, keepYearly: rule,
+    keepLabels: fc.option(fc.constant(['release']), {nil: undefined}),
+    keepMin: fc.option(fc.integer({min: 1, max: 6}), {nil: undefined}),
+  })
+  .filter((policy) => ruleNames(policy).length > 0); // prettier-ignore
+
+/** Newest first, as far as time tells. */
+function goodOnes(backups: readonly RetentionCandidate[], identity: string): RetentionCandidate[] {
+  return backups
+    .filter((backup) => backup.identity === identity && backup.isGood && backup.createdAt <= now)
+    .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
+}
+
+describe('whatever the backups and the policy', () => {
+  const always = (
+    check: (backups: RetentionCandidate[], policy: RetentionPolicy, kept: Set<string>) => void,
+  ): void => {
+    fc.assert(
+      fc.property(someBackups, somePolicy, (backups, policy) => {
+        const decisions = applyRetention(backups, policy, now);
+        expect(decisions).toHaveLength(backups.length);
+        check(backups, policy, new Set(decisions.filter((one) => one.isKept).map((one) => one.backup.id)));
+      }),
+      {numRuns: 500},
+    );
+  };
+  const identities = ['shop', 'blog', 'archive'];
+
+  it('a newest good backup of each database is kept', () => {
+    always((backups, _policy, kept) => {
+      for (const identity of identities) {
+        const good = goodOnes(backups, identity);
+        const newest = good.filter((backup) => backup.createdAt.getTime() === good[0]?.createdAt.getTime());
+        if (newest.length > 0) expect(newest.some((backup) => kept.has(backup.id))).toBe(true);
+      }
+    });
+  });
+
+  it('a newest one proven by restore is kept', () => {
+    always((backups, _policy, kept) => {
+      for (const identity of identities) {
+        const proven = goodOnes(backups, identity).filter((backup) => backup.isProvenByRestore);
+        const newest = proven.filter(
+          (backup) => backup.createdAt.getTime() === proven[0]?.createdAt.getTime(),
+        );
+        if (newest.length > 0) expect(newest.some((backup) => kept.has(backup.id))).toBe(true);
+      }
+    });
+  });
+
+  it('no database falls below keep-min good backups', () => {
+    always((backups, policy, kept) => {
+      for (const identity of identities) {
+        const good = goodOnes(backups, identity);
+        const keptGood = good.filter((backup) => kept.has(backup.id)).length;
+        expect(keptGood).toBeGreaterThanOrEqual(Math.min(good.length, policy.keepMin ?? 2));
+      }
+    });
+  });
+
+  it('the backups of one database decide nothing about those of another', () => {
+    always((backups, policy, kept) => {
+      const shop = backups.filter((backup) => backup.identity === 'shop');
+      const alone = applyRetention(shop, policy, now).filter((one) => one.isKept);
+      expect(new Set(alone.map((one) => one.backup.id))).toEqual(
+        new Set(shop.map((backup) => backup.id).filter((id) => kept.has(id))),
+      );
+    });
+  });
+
+  it('pruning again removes nothing more, and the order of the list does not matter', () => {
+    always((backups, policy, kept) => {
+      const left = backups.filter((backup) => kept.has(backup.id));
+      expect(applyRetention(left, policy, now).filter((one) => !one.isKept)).toEqual([]);
+      const reversed = applyRetention([...backups].reverse(), policy, now).filter((one) => one.isKept);
+      expect(new Set(reversed.map((one) => one.backup.id))).toEqual(kept);
+    });
+  });
+});

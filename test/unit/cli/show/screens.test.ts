@@ -1,0 +1,113 @@
+/** What people see on terminals of 120, 80 and 40 columns, kept as it was once found good (test/golden). */
+import {describe, expect, it} from 'vitest';
+import {fitLines} from '../../../../src/lib/cli/show/fit-lines.js';
+import {showBackup} from '../../../../src/lib/cli/show/show-backup.js';
+import {showList} from '../../../../src/lib/cli/show/show-list.js';
+import {showOverview} from '../../../../src/lib/cli/show/show-overview.js';
+import {createStyle, type Style} from '../../../../src/lib/cli/show/style.js';
+
+const list = {
+  folder: '/srv/shop/backups/database',
+  now: '2026-11-25T17:30:00.000Z',
+  backups: [
+    [
+      'shop-2026-11-25T02-00-04',
+      '2026-11-25T02:00:04.000Z',
+      1_304_000_000,
+      2_392_000,
+      'before-release',
+      'restore',
+    ],
+    ['shop-2026-11-24T02-00-03', '2026-11-24T02:00:03.000Z', 1_290_000_000, 2_391_000, null, 'archive'],
+  ].map(([id, createdAt, size, rows, label, level]) => ({
+    id: String(id),
+    path: `/srv/shop/backups/database/${id}.dump`,
+    database: 'shop',
+    host: 'db.example.net',
+    server: 'db.example.net:5432',
+    content: 'whole' as const,
+    createdAt: String(createdAt),
+    format: 'custom' as const,
+    size: Number(size),
+    rows: Number(rows),
+    label: label === null || label === undefined ? null : String(label),
+    verification: {
+      level: level as 'archive' | 'restore',
+      at: String(createdAt),
+      ok: true,
+      outcome: 'passed' as const,
+    },
+    notPossible: null,
+    kept: null,
+    madeBy: 'destino-db' as const,
+    encrypted: false,
+    shrunkTables: [],
+    missing: [],
+    places: [],
+  })),
+  orderBackups: [],
+  problems: [],
+  setAside: [],
+  places: [],
+};
+
+const backup = {
+  mode: 'execute' as const,
+  id: 'shop-2026-11-25T02-00-04',
+  path: '/srv/shop/backups/database/shop-2026-11-25T02-00-04.dump',
+  metadataPath: '/srv/shop/backups/database/shop-2026-11-25T02-00-04.metadata.json',
+  database: 'shop',
+  format: 'custom' as const,
+  size: 1_304_000_000,
+  duration: 252_000,
+  sha256: 'ab',
+  encrypted: false,
+  keyFlags: [],
+  tables: [{table: 'public.orders', rows: 2_392_000, fingerprint: null}],
+  content: 'whole' as const,
+  verification: {level: 'archive' as const, ok: true, outcome: 'passed' as const},
+  pruned: [],
+  shrink: [],
+  unreadable: [],
+  outside: [],
+  warnings: [],
+  commands: [],
+  copies: [],
+};
+
+const overview = {
+  database: {name: 'shop@db.example.net:5432/shop', origin: 'DIRECT_URL from .env.local'},
+  problem: null,
+  folder: '/srv/shop/backups/database',
+  backups: 14,
+  newest: {id: 'shop-2026-11-25T02-00-04', createdAt: '2026-11-25T02:00:04.000Z', proof: 'archive'},
+  now: '2026-11-25T17:30:00.000Z',
+  next: [
+    {command: 'verify --latest --level restore', why: 'prove it by restoring it'},
+    {command: 'list', why: 'the backups there are'},
+  ],
+};
+
+it('a list that flags leave nothing of does not say that there are no backups', () => {
+  const nothing = {...list, backups: []};
+  const style = createStyle(false, {});
+  expect(showList(nothing, style, {isFiltered: true})).toContain('See all: destino-db list');
+  expect(showList(nothing, style)).toContain('Make one: destino-db backup');
+});
+
+const screens: Record<string, (style: Style) => string[]> = {
+  list: (style) => showList(list, style),
+  backup: (style) => showBackup('destino-db backup', ['destino-db', 'verify'])(backup, style),
+  overview: (style) => showOverview('destino-db')(overview, style),
+};
+
+describe.each(Object.entries(screens))('the screen of %s', (name, show) => {
+  it.each([120, 80, 40])('of %i columns', async (width) => {
+    const style = createStyle(true, {NO_COLOR: '1'}, false, width);
+    const lines = fitLines(show(style), width, 'destino-db');
+    await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot(`../../../golden/${name}-${width}.txt`);
+    // Commands and paths are left whole, so that they can be pasted.
+    const wide = lines.filter((line) => line.length > width && !/destino-db |\//.test(line));
+    expect(wide).toEqual([]);
+  });
+});

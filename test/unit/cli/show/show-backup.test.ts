@@ -1,0 +1,101 @@
+/** The result of a backup: alarms, what was not proven, copies, and the command that proves it. */
+import {expect, it} from 'vitest';
+import {showBackup} from '../../../../src/lib/cli/show/show-backup.js';
+import {createStyle} from '../../../../src/lib/cli/show/style.js';
+import type {CopiedBackupResult} from '../../../../src/lib/services/backup/backup.js';
+
+const id = 'shop-2026-11-25T02-00-04';
+const result: CopiedBackupResult = {
+  mode: 'execute',
+  id,
+  path: `/backups/database/${id}.dump`,
+  metadataPath: `/backups/database/${id}.metadata.json`,
+  database: 'shop',
+  format: 'custom',
+  size: 2_000_000,
+  duration: 1200,
+  sha256: 'ab',
+  encrypted: false,
+  keyFlags: [],
+  tables: [{table: 'public.orders', rows: 1234, fingerprint: null}],
+  content: 'whole',
+  verification: {level: 'archive', ok: true, outcome: 'passed'},
+  pruned: [],
+  shrink: [],
+  unreadable: [],
+  outside: [],
+  warnings: [],
+  commands: [],
+  copies: [],
+};
+const show = (changes: Partial<CopiedBackupResult>) =>
+  showBackup('destino-db backup --format sql', ['destino-db', 'verify'])(
+    {...result, ...changes},
+    createStyle(false, {}),
+  );
+
+it('of a plain backup says where it is, what it holds and how far it is proven', () => {
+  expect(show({})).toEqual([
+    `Backup ${id} written.`,
+    `  file   /backups/database/${id}.dump`,
+    '  size   2.0 MB',
+    '  holds  1 table, 1,234 rows',
+    '  proof  read back whole (archive)',
+    '  took   1.2 s',
+    `Prove it by a restore: destino-db verify --backup-file ${id} --level restore`,
+  ]);
+});
+
+it('says of one that shrank, and of one that nobody read back, that it is so', () => {
+  expect(show({shrink: [{table: 'public.orders', rowsBefore: 12, rowsNow: 0}]})[0]).toBe(
+    `Backup, with a shrink alarm: ${id} written.`,
+  );
+  const unproven = show({
+    verification: null,
+    tables: [{table: 'public.orders', rows: null, fingerprint: null}],
+  });
+  expect(unproven).toContain('  proof  not verified');
+  expect(unproven).toContain('  holds  1 table');
+});
+
+it('says what is encrypted and what is not, and with which key it is proven', () => {
+  const copy = {id, size: 1, duration: 1, outcome: 'copied', from: '/backups', to: 's3://b'} as const;
+  const lines = show({
+    encrypted: true,
+    keyFlags: ['--identity', 'KEY.txt'],
+    copies: [
+      {...copy, metadataPath: 's3://b/x.metadata.json', encrypted: true},
+      {...copy, metadataPath: '/disk/x.metadata.json', encrypted: false},
+    ],
+    pruned: [{id: 'shop-old', reason: 'older than 30 days'}],
+  });
+  expect(lines).toContain(`  file   /backups/database/${id}.dump, encrypted`);
+  expect(lines.slice(-4)).toEqual([
+    '  copy   s3://b/x.metadata.json, encrypted',
+    '  copy   /disk/x.metadata.json',
+    '  pruned shop-old: older than 30 days',
+    `Prove it by a restore: destino-db verify --backup-file ${id} --level restore --identity KEY.txt`,
+  ]);
+});
+
+it('of one that is in a bucket alone names the bucket to prove it from', () => {
+  const lines = show({metadataPath: `s3://b/my shop/${id}.metadata.json`, verification: null});
+  expect(lines).toContain('  proof  its bytes read back, its rows not looked at');
+  expect(lines.at(-1)).toContain(`destino-db verify --from 's3://b/my shop' --backup-file ${id}`);
+});
+
+it('previews without a word of having written anything', () => {
+  expect(
+    show({mode: 'dry-run', id: null, path: null, metadataPath: null, commands: ['pg_dump -Fp']}),
+  ).toEqual([
+    'Would back up shop: 1 table, format custom, about 2.0 MB (estimate).',
+    'Nothing was written.',
+    '',
+    '  public.orders',
+    '',
+    'It would run:',
+    '  pg_dump -Fp',
+    '',
+    'Next: destino-db backup --format sql',
+  ]);
+});

@@ -1,0 +1,85 @@
+/** What `verify` suggests next. */
+import {expect, it} from 'vitest';
+import {showVerified} from '../../../../src/lib/cli/show/show-verified.js';
+import {createStyle} from '../../../../src/lib/cli/show/style.js';
+
+const proven = {
+  id: 'shop-2026-11-25T02-00-04',
+  path: 'x',
+  content: 'whole' as const,
+  code: null,
+  hint: null,
+  level: 'archive' as const,
+  findings: [],
+  notes: [],
+  duration: 1000,
+  restoreDuration: null,
+  rows: 5,
+};
+const style = createStyle(false, {}, false, 200);
+
+it('names the place and the key that were named', () => {
+  const show = showVerified({place: ['--from', 's3://bucket/my shop'], keys: ['--identity', 'key.txt']});
+  expect(show({results: [{...proven, ok: true, outcome: 'passed'}]}, style).at(-1)).toBe(
+    "Next: destino-db verify --from 's3://bucket/my shop' --backup-file shop-2026-11-25T02-00-04 --level restore --identity key.txt   (proves that it restores)",
+  );
+  expect(show({results: [{...proven, ok: false, outcome: 'failed'}]}, style).at(-1)).toMatch(
+    /^Next: destino-db list --from 's3:\/\/bucket\/my shop' /,
+  );
+});
+
+it('names neither where the backup is here and plain', () => {
+  const show = showVerified({place: [], keys: []});
+  expect(show({results: [{...proven, ok: true, outcome: 'passed'}]}, style).at(-1)).toMatch(
+    /^Next: destino-db verify --backup-file shop-\S+ --level restore {3}/,
+  );
+});
+
+it('says of each backup whether it is proven, why not, and how many are', () => {
+  const show = showVerified({place: [], keys: []});
+  const bad = {
+    ...proven,
+    id: 'shop-2',
+    level: 'restore' as const,
+    ok: false,
+    outcome: 'failed' as const,
+    findings: ['public.orders differs.'],
+    rows: null,
+  };
+  const good = {
+    ...proven,
+    level: 'restore' as const,
+    ok: true,
+    outcome: 'passed' as const,
+    restoreDuration: 500,
+    notes: ['A note.'],
+  };
+  expect(show({results: [good, bad]}, style)).toEqual([
+    'ok    shop-2026-11-25T02-00-04: restored and found equal, 5 rows, in 1.0 s (restore 500 ms)',
+    '      Note: A note.',
+    'FAIL  shop-2: not proven by restore, after 1.0 s',
+    '      public.orders differs.',
+    '',
+    '1 of 2 backups proven.',
+    '',
+    'Next: destino-db list   (which backup is the newest good one?), then destino-db backup',
+  ]);
+});
+
+it('does not call a backup bad that could not be checked here, and says what would make it possible', () => {
+  const untested = {
+    ...proven,
+    level: 'restore' as const,
+    ok: false,
+    outcome: 'not-possible' as const,
+    code: 'NOT_SUPPORTED_HERE' as const,
+    findings: ['The extension "postgis" is not available.'],
+    hint: 'Install it.',
+  };
+  const show = showVerified({place: [], keys: []});
+  expect(show({results: [untested]}, style)).toEqual([
+    'skip  shop-2026-11-25T02-00-04: not possible here by restore, which says nothing about the backup',
+    '      The extension "postgis" is not available.',
+    '      To make it possible: Install it.',
+  ]);
+});

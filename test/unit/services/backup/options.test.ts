@@ -1,0 +1,94 @@
+import {describe, expect, it} from 'vitest';
+import {
+  type BackupRequest,
+  fitBackupOptions,
+  resolveBackupOptions,
+} from '../../../../src/lib/services/backup/options.js';
+
+function fit(
+  request: BackupRequest,
+  found: {hasZstd?: boolean; toolMajor?: number; sizes?: number[]; cores?: number} = {},
+) {
+  const tables = (found.sizes ?? [100]).map((sizeBytes, index) => {
+    const name = `t${index}`;
+    return {
+      schema: 'public',
+      name,
+      sizeBytes,
+      isPartitioned: false,
+      isVisible: true,
+      extension: null,
+      isWithoutRows: false,
+    };
+  });
+  const options = resolveBackupOptions(request, {}, found.cores ?? 8);
+  return fitBackupOptions(
+    options,
+    request,
+    {},
+    {
+      hasZstd: found.hasZstd ?? false,
+      toolMajor: found.toolMajor ?? 15,
+      tables,
+    },
+  );
+}
+
+describe('the compression of a dump', () => {
+  it.each([
+    ['custom', false, undefined],
+    ['custom', true, 'zstd:3'],
+    ['directory', false, '4'],
+    ['directory', true, 'zstd:3'],
+    ['sql', true, '6'],
+  ] as const)('%s, with zstd %s, is %s by default', (format, hasZstd, compression) => {
+    expect(fit({format}, {hasZstd}).compression).toBe(compression);
+  });
+
+  it('is what was asked for, whatever pg_dump could do', () => {
+    expect(fit({compressLevel: 9}, {hasZstd: true}).compression).toBe('9');
+    expect(fit({compress: false, format: 'directory'}, {hasZstd: true}).compression).toBe('0');
+    expect(fit({compressMethod: 'lz4'}).compression).toBe('lz4');
+    expect(fit({compressMethod: 'zstd', compressLevel: 19}).compression).toBe('zstd:19');
+    expect(fit({compressMethod: 'gzip', compressLevel: 9}).compression).toBe('9');
+  });
+});
+
+describe("the program's own compression", () => {
+  it.each([
+    ['a custom dump that is read back', {}, {}, 5],
+    ['one that is not read back', {verify: false}, {}, undefined],
+    ['one with a level of its own', {compressLevel: 6}, {}, undefined],
+    ['one that shall be gzip', {compressMethod: 'gzip'}, {}, 5],
+    ['one that shall be lz4', {compressMethod: 'lz4'}, {}, undefined],
+    ['one without compression', {compress: false}, {}, undefined],
+    ['one that pg_dump packs with zstd', {}, {hasZstd: true}, undefined],
+    ['one of a pg_dump that is not known', {}, {toolMajor: 19}, undefined],
+    ['definitions alone', {schemaOnly: true}, {}, undefined],
+    ['a folder', {format: 'directory'}, {}, undefined],
+    ['plain SQL', {format: 'sql'}, {hasZstd: true}, 5],
+    ['plain SQL with a level of its own', {format: 'sql', compressLevel: 6}, {}, undefined],
+    ['plain SQL without compression', {format: 'sql', compress: false}, {}, undefined],
+    ['what goes to a bucket as it comes', {isStreamed: true}, {}, 5],
+  ] as const)('of %s', (_what, request, found, level) => {
+    expect(fit(request, found).recompressLevel).toBe(level);
+  });
+});
+
+describe('the connections of a dump', () => {
+  it.each([
+    ['as many as the tables beside the largest keep busy', [100, 60, 40], 2],
+    ['two where one table is nearly everything', [950, 30, 20], 2],
+    ['one for a single table', [100], 1],
+    ['at most four', [1, 1, 1, 1, 1, 1, 1, 1], 4],
+    ['no more than tables where no size is known', [0, 0, 0], 3],
+    ['one where there is no table', [], 1],
+  ])('are %s', (_what, sizes, jobs) => {
+    expect(fit({format: 'directory'}, {sizes}).parallelJobs).toBe(jobs);
+  });
+
+  it('are as many as asked for, and no more than cores by default', () => {
+    expect(fit({format: 'directory', parallelJobs: 7}, {sizes: [100]}).parallelJobs).toBe(7);
+    expect(fit({format: 'directory'}, {sizes: [1, 1, 1, 1], cores: 2}).parallelJobs).toBe(2);
+  });
+});

@@ -1,0 +1,154 @@
+/** The plan of the simulated month against its audit log. */
+import {beforeAll, describe, expect, it} from 'vitest';
+import {checkSchedule} from '../../../../src/lib/services/schedule/check-schedule.js';
+import {checkScheduleHistory} from '../../../../src/lib/services/schedule/check-history.js';
+import {showScheduleCheck} from '../../../../src/lib/cli/show/show-schedule-check.js';
+import {createStyle} from '../../../../src/lib/cli/show/style.js';
+import type {RunRecord} from '../../../../src/lib/run/run-record.js';
+import {parsePlan} from '../../../../src/lib/services/schedule/plan.js';
+import {tempFolder} from '../../../support/run-cli.js';
+import {sampleRun} from '../../../support/sample-run.js';
+import {simulateMonth, story, writeSimulatedMonth} from '../../../support/simulated-month.js';
+import {testContext} from '../../../support/test-context.js';
+
+const plan = ['daily custom at 02:00', 'weekly sql at 03:00', 'weekly restore test at 04:00'];
+const from = new Date(`${story.firstDay}T00:00:00Z`);
+const now = new Date(`${story.lastDay}T12:00:00Z`);
+const days = (runs: readonly {due: Date}[]): string[] =>
+  runs.map((run) => run.due.toISOString().slice(0, 10));
+
+describe('checkSchedule', () => {
+  const [daily, weekly, tests] = checkSchedule(parsePlan(plan), 'UTC', simulateMonth().runs, from, now);
+
+  it('finds the runs that failed, with their codes, and those that never began', () => {
+    const failed = daily?.runs.filter((run) => run.state === 'failed') ?? [];
+    expect(days(failed)).toEqual([story.connectionRefused, story.diskFull, story.interrupted]);
+    expect(failed.map((run) => run.errorCode)).toEqual(['CONNECTION_REFUSED', 'DISK_FULL', 'INTERRUPTED']);
+    expect(days(daily?.runs.filter((run) => run.state === 'missed') ?? [])).toEqual([...story.missed]);
+    expect(daily?.runs).toHaveLength(30);
+  });
+
+  it('does not take a custom backup for the sql one of the same day', () => {
+    expect(weekly?.runs.map((run) => run.state)).toEqual(['done', 'done', 'done', 'done', 'done']);
+    const withoutSql = simulateMonth().runs.filter((run) => run.format !== 'sql');
+    const [, missing] = checkSchedule(parsePlan(plan), 'UTC', withoutSql, from, now);
+    expect(missing?.runs.map((run) => run.state)).toEqual(Array(5).fill('missed'));
+  });
+
+  it('takes no backup of one database for that of another', () => {
+    const jobs = parsePlan(['daily custom at 02:00', 'daily run backup --env-file crm.env at 03:00']);
+    const databases = new Map([
+      ['daily custom at 02:00', 'shop'],
+      ['daily run backup --env-file crm.env at 03:00', 'crm'],
+    ]);
+    const run = sampleRun({startedAt: '2026-11-22T03:10:00.000Z', format: 'custom'});
+    const since = new Date('2026-11-22T00:00:00Z');
+    const states = checkSchedule(jobs, 'UTC', [run], since, now, databases).map(({runs}) => runs[0]?.state);
+    expect(states).toEqual(['done', 'missed']);
+  });
+
+  it('counts a restore test that found damage as failed', () => {
+    expect(days(tests?.runs.filter((run) => run.state === 'failed') ?? [])).toEqual([
+      story.restoreTestFailed,
+    ]);
+  });
+
+  it('counts neither a test with an alarm nor a preview as done, but a backup that shrank', () => {
+    const state = (sentence: string, changes: Partial<RunRecord>) =>
+      checkSchedule(
+        parsePlan([sentence]),
+        'UTC',
+        [sampleRun(changes)],
+        new Date('2026-11-22T00:00:00Z'),
+        now,
+      )[0]?.runs[0]?.state;
+    const alarm = {outcome: 'alarm', exitCode: 4} as const;
+    expect(state('daily restore test', {command: 'verify', ...alarm})).toBe('failed');
+    expect(state('daily custom', alarm)).toBe('done');
+    expect(state('daily custom', {mode: 'preview'})).toBe('missed');
+    expect(state('daily custom', {})).toBe('done');
+  });
+
+  it('does not take definitions alone for the backup in SQL, nor the other way round', () => {
+    const state = (sentence: string, schemaOnly: boolean | null) =>
+      checkSchedule(
+        parsePlan([sentence]),
+        'UTC',
+        [sampleRun({startedAt: '2026-11-22T03:00:00.000Z', format: 'sql', schemaOnly})],
+        new Date('2026-11-22T00:00:00Z'),
+        now,
+      )[0]?.runs[0]?.state;
+    expect([state('daily sql', true), state('daily sql', false)]).toEqual(['missed', 'done']);
+    expect([state('daily schema', true), state('daily schema', false)]).toEqual(['done', 'missed']);
+    // An older version did not write it down.
+    expect([state('daily sql', null), state('daily schema', null)]).toEqual(['done', 'done']);
+  });
+
+  it('leaves out what the audit log never tells of: commands that only look, and previews', () => {
+    const others = ['hourly status; weekly report', 'daily run status --notify', 'daily run orders:clean'];
+    const cleaning = 'weekly run orders:clean --execute --yes';
+    const checked = checkSchedule(parsePlan([...others, cleaning]), 'UTC', simulateMonth().runs, from, now);
+    expect(checked.map(({job}) => job.sentence)).toEqual([cleaning]);
+  });
+
+  it('waits two hours, of an hourly job half an hour, before it calls a run missed', () => {
+    const at = (time: string, sentence = 'daily custom at 02:00') =>
+      checkSchedule(parsePlan([sentence]), 'UTC', [], new Date('2026-11-09T00:00:00Z'), new Date(time))[0]
+        ?.runs[0]?.state;
+    expect(at('2026-11-09T03:59:00Z')).toBe('pending');
+    expect(at('2026-11-09T04:00:00Z')).toBe('missed');
+    expect(at('2026-11-09T00:29:59Z', 'hourly custom')).toBe('pending');
+    expect(at('2026-11-09T00:30:00Z', 'hourly custom')).toBe('missed');
+  });
+});
+
+const noProblem = () => Promise.resolve(undefined);
+
+describe('checkScheduleHistory', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await tempFolder();
+    await writeSimulatedMonth(`${folder}/backups`);
+  });
+  const check = (time: string, plans = plan) =>
+    checkScheduleHistory(
+      testContext(folder, {now: time, settings: {config: {schedule: {plan: plans, timeZone: 'UTC'}}}}),
+      noProblem,
+    );
+
+  it('is content when the last run of each job went well, and still names what was missed before', async () => {
+    const result = await check(now.toISOString());
+    expect(result).toMatchObject({ok: true, from: '2026-10-24T02:00:00.000Z'});
+    expect(result.jobs[0]).toMatchObject({due: 30, done: 25, last: 'done'});
+    const lines = showScheduleCheck(result, createStyle(false, {})).join('\n');
+    expect(lines).toContain('missed "daily custom at 02:00": 2026-11-09 02:00 UTC, 2026-11-10 02:00 UTC');
+    expect(lines).toContain('2026-11-05 02:00 UTC (DISK_FULL)');
+    expect(lines.replace(/ +/g, ' ')).toContain('daily custom at 02:00 30 25 3 2 done\n');
+  });
+
+  it('is not content when the last due run was missed', async () => {
+    const result = await check('2026-11-24T02:00:00Z');
+    expect(result.ok).toBe(false);
+    expect(result.jobs[0]?.last).toBe('missed');
+    expect(showScheduleCheck(result, createStyle(false, {}))[1]).toMatch(/ missed$/);
+  });
+
+  it('calls what was never due, and what may still be at work, by neither name', async () => {
+    const last = async (sentence: string, time = now.toISOString()) => {
+      const result = await check(time, [sentence]);
+      expect(result.ok).toBe(true);
+      return showScheduleCheck(result, createStyle(false, {}))[1]?.replace(/^.* {2}/, '');
+    };
+    expect(await last('monthly on 23 sql')).toBe('not due yet');
+    expect(await last('monthly on 23 sql', '2026-11-23T05:00:00Z')).toBe('pending');
+  });
+
+  it('says that nothing can be said without a history', async () => {
+    const result = await checkScheduleHistory(
+      testContext(`${folder}/elsewhere`, {settings: {config: {schedule: {plan}}}}),
+      noProblem,
+    );
+    expect(result).toMatchObject({ok: false, from: null, jobs: []});
+    expect(showScheduleCheck(result, createStyle(false, {}))[0]).toContain('no run on record');
+  });
+});

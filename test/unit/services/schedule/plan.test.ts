@@ -1,0 +1,86 @@
+/** What each word of a plan runs: nobody is there to answer a question or to see that it ran something else. */
+import {expect, it} from 'vitest';
+import {startTogether} from '../../../../src/lib/services/schedule/due-time.js';
+import {parsePlan} from '../../../../src/lib/services/schedule/plan.js';
+import {calendar} from '../../../../src/lib/services/schedule/systemd-units.js';
+
+it.each([
+  ['custom', 'backup --format=custom'],
+  ['sql', 'backup --format=sql'],
+  ['directory', 'backup --format=directory'],
+  ['schema', 'backup --schema-only --format=sql'],
+  ['restore test', 'verify --latest --level=restore'],
+  ['archive test', 'verify --latest --level=archive'],
+  ['checksum test', 'verify --latest --level=checksum'],
+  ['prune', 'prune --yes'],
+  ['status', 'status'],
+  ['report', 'report'],
+])('%s is destino-db %s', (words, command) => {
+  expect(parsePlan([`daily ${words}`])[0]?.args.join(' ')).toBe(command);
+});
+
+const timesOf = (...plan: string[]): string[] => parsePlan(plan).map((job) => calendar(job.every));
+
+it.each([
+  [
+    ['daily custom keep 30 days', 'weekly sql', 'monthly restore test'],
+    ['02:00', 'Sun 03:00', '01 04:00'],
+  ],
+  [
+    ['daily custom', 'daily sql'],
+    ['02:00', '02:30'],
+  ],
+  [
+    ['weekly restore test', 'weekly prune'],
+    ['Sun 03:00', 'Sun 03:30'],
+  ],
+  [
+    ['weekly restore test', 'weekly prune on monday'],
+    ['Sun 03:00', 'Mon 03:00'],
+  ],
+  [
+    ['monthly report', 'monthly prune on 2', 'monthly sql'],
+    ['01 04:00', '02 04:00', '01 04:30'],
+  ],
+  [
+    ['weekly sql', 'daily custom at 03:10'],
+    ['Sun 04:00', '03:10'],
+  ],
+  [
+    ['daily status', 'weekly sql', 'daily custom at 02:00', 'monthly prune'],
+    ['02:30', 'Sun 03:00', '02:00', '01 04:00'],
+  ],
+  [
+    ['hourly status', 'daily custom', 'hourly schema'],
+    [':00', '02:30', ':15'],
+  ],
+  [
+    ['hourly status', 'hourly schema at :00', 'daily custom at 02:15'],
+    [':30', ':00', '02:15'],
+  ],
+])('%j leaves room between the jobs: %j', (plan, expected) => {
+  const short = (text: string): string =>
+    text.replace(/:00$/, '').replace('*-*-* *', '').replace('*-*-* ', '').replace('*-*-', '');
+  expect(timesOf(...plan).map(short)).toEqual(expected);
+});
+
+it('lets no two jobs without a time start together, however many there are', () => {
+  const plan = ['hourly', 'daily', 'weekly', 'monthly'].flatMap((unit) =>
+    Array.from({length: 12}, () => `${unit} status`),
+  );
+  const jobs = parsePlan(plan);
+  for (const [index, {every}] of jobs.entries())
+    for (const other of jobs.slice(0, index)) expect(startTogether(every, other.every)).toBe(false);
+});
+
+it.each([
+  ['daily custom at 02:00', 'weekly sql at 02:00', true],
+  ['hourly custom at :15', 'monthly sql at 02:15', true],
+  ['weekly custom on monday at 02:00', 'weekly sql on tuesday at 02:00', false],
+  ['weekly custom on monday at 02:00', 'monthly sql at 02:00', true],
+  ['monthly custom on 1 at 02:00', 'monthly sql on 2 at 02:00', false],
+  ['daily custom at 02:00', 'daily sql at 02:01', false],
+])('%s and %s start together: %s', (one, other, expected) => {
+  const [a, b] = parsePlan([one, other]);
+  expect(a && b && startTogether(a.every, b.every)).toBe(expected);
+});

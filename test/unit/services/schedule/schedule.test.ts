@@ -1,0 +1,48 @@
+/** What is written for a scheduler: lines that wait for one another, and a warning where they have to. */
+import {expect, it} from 'vitest';
+import {planSchedule, type ScheduleOptions} from '../../../../src/lib/services/schedule/schedule.js';
+import {testContext} from '../../../support/test-context.js';
+
+const print = {
+  action: 'print',
+  program: {node: '/usr/bin/node', script: '/opt/run.js'},
+  sharedFlags: [],
+  checkCommandLine: () => Promise.resolve(undefined),
+} as const;
+
+async function printed(as: ScheduleOptions['as'], ...plan: string[]) {
+  const context = testContext('/srv/shop', {settings: {config: {schedule: {plan}}}});
+  const {files} = await planSchedule(context, {...print, as});
+  return {text: files.map(({text}) => text).join('\n'), warnings: context.warnings};
+}
+
+it.each(['cron', 'systemd'] as const)(
+  '%s lines wait for another run, but where nothing can wait or the plan says how long',
+  async (as) => {
+    const plan = [
+      'daily custom',
+      'weekly restore test',
+      'weekly prune',
+      'daily status',
+      'weekly run copy --to nas',
+      'daily run backup --wait 60',
+    ];
+    const {text, warnings} = await printed(as, ...plan);
+    const commands = text.split('\n').filter((line) => line.includes('/opt/run.js'));
+    expect(commands.map((line) => line.replace(/^.*run\.js /, ''))).toEqual([
+      'backup --format=custom --wait=21600 --quiet',
+      'verify --latest --level=restore --wait=21600 --quiet',
+      'prune --yes --wait=21600 --quiet',
+      'status --quiet',
+      'copy --to nas --quiet',
+      'backup --wait 60 --quiet',
+    ]);
+    expect(warnings).toEqual([]);
+  },
+);
+
+it('warns of times in the plan that collide, and not of those that were chosen', async () => {
+  expect((await printed('cron', 'daily custom at 02:00', 'daily sql at 02:00')).warnings).toEqual([
+    'Jobs of the plan start at the same minute, and one waits for the other: "daily custom at 02:00" and "daily sql at 02:00". Leave out "at" to have times chosen that leave room.',
+  ]);
+});

@@ -1,0 +1,317 @@
+import {describe, expect, it} from 'vitest';
+import {databaseNamed} from '../../../../src/lib/catalog/database-groups.js';
+import type {RunRecord, WatchedDatabase} from '../../../../src/lib/run/run-record.js';
+import {assessStatus} from '../../../../src/lib/services/status/assess.js';
+import {sampleRecord} from '../../../support/sample-backups.js';
+import {sampleRun} from '../../../support/sample-run.js';
+import {simulateMonth, story} from '../../../support/simulated-month.js';
+import {catalogueOf, limits, statusAt} from '../../../support/simulated-status.js';
+
+const day = 86_400_000;
+const now = new Date('2026-11-22T12:00:00Z');
+
+/** The codes found at noon of each day of the month, days with none left out. */
+function storyByStatus(): Record<string, string[]> {
+  const days: Record<string, string[]> = {};
+  for (let at = Date.parse(`${story.firstDay}T12:00:00Z`); at <= now.getTime(); at += day) {
+    const noon = new Date(at).toISOString();
+    const codes = statusAt(noon).findings.map(({code}) => code);
+    if (codes.length > 0) days[noon.slice(0, 10)] = codes;
+  }
+  return days;
+}
+
+describe('the status over a simulated month', () => {
+  it('tells the failures, the gap, the shrink and the failed restore test on the days they stand, and nothing else', () => {
+    const testFailed = ['RESTORE_TEST_FAILED', 'DAMAGED'];
+    expect(storyByStatus()).toEqual({
+      [story.connectionRefused]: ['TOO_OLD', 'RUN_FAILED'],
+      [story.diskFull]: ['TOO_OLD', 'RUN_FAILED'],
+      [story.missed[0]]: ['TOO_OLD'],
+      [story.missed[1]]: ['TOO_OLD'],
+      [story.interrupted]: ['TOO_OLD', 'RUN_FAILED'],
+      [story.restoreTestFailed]: testFailed,
+      '2026-11-16': testFailed,
+      [story.shrunk]: ['SHRUNK', ...testFailed],
+      '2026-11-18': testFailed,
+      '2026-11-19': testFailed,
+      '2026-11-20': testFailed,
+      '2026-11-21': testFailed,
+      [story.lastDay]: ['DAMAGED'],
+    });
+  });
+
+  it('is well just before a limit and not just after it', () => {
+    const lastGood = `${story.ordersRestored}T03:00:00.000Z`;
+    const at = (ms: number): string => new Date(Date.parse(lastGood) + limits.maxAge + ms).toISOString();
+    expect(statusAt(at(0))).toMatchObject({ok: true, findings: []});
+    expect(statusAt(at(1))).toMatchObject({ok: false, findings: [{code: 'TOO_OLD', severity: 'critical'}]});
+  });
+
+  it('counts the age from the newest backup that is proven as far as required', () => {
+    const status = statusAt(`${story.lastDay}T12:00:00Z`, {require: 'restore'});
+    expect(status.databases[0]?.newest).toMatchObject({id: 'shop-2026-11-22T02-00-00', proof: 'restore'});
+    const before = statusAt('2026-11-21T12:00:00Z', {require: 'restore'});
+    expect(before.databases[0]?.newest).toMatchObject({
+      id: 'shop-2026-11-08T02-00-00',
+      age: 13 * day + 10 * 3_600_000,
+    });
+    expect(before.findings[0]?.message).toBe(
+      'shop: the newest good backup proven by restore is 13 d 10 h old, limit 26 h (shop-2026-11-08T02-00-00).',
+    );
+  });
+
+  it('looks at the age of the last restore test that held, also of a backup pruned since', () => {
+    const maxRestoreTestAge = 9 * day;
+    expect(
+      statusAt('2026-11-17T03:00:00Z', {maxRestoreTestAge}).findings.map(({code}) => code),
+    ).not.toContain('RESTORE_TEST_TOO_OLD');
+    expect(statusAt('2026-11-17T05:00:00Z', {maxRestoreTestAge}).findings.map(({code}) => code)).toContain(
+      'RESTORE_TEST_TOO_OLD',
+    );
+    const {runs} = simulateMonth(now);
+    const pruned = assessStatus(
+      {catalogue: catalogueOf([sampleRecord('2026-11-22T02:00:00Z')]), runs, now, freeBytes: null},
+      limits,
+    );
+    expect(pruned.databases[0]?.lastGoodRestoreTest).toMatchObject({
+      at: '2026-11-22T04:00:00.000Z',
+      restoreDuration: 119_000,
+    });
+  });
+
+  it('adds up what there is', () => {
+    const {backups} = simulateMonth(now);
+    const status = statusAt(now.toISOString());
+    expect(status.storage.used).toBe(backups.reduce((sum, {size}) => sum + size, 0));
+    expect(status.databases).toMatchObject([
+      {
+        label: 'shop',
+        host: 'db.example',
+        failuresSince: 0,
+        backups: {archive: 12, restore: 1, damaged: 1, unproven: 0},
+      },
+    ]);
+  });
+});
+
+describe('the status', () => {
+  const assess = (
+    records: Parameters<typeof catalogueOf>[0],
+    runs = [sampleRun({startedAt: '2026-11-01T00:00:00Z'})],
+  ) => assessStatus({catalogue: catalogueOf(records), runs, now, freeBytes: 1e12}, limits);
+  const codes = (...given: Parameters<typeof assess>): string[] =>
+    assess(...given).findings.map(({code}) => code);
+  const fresh = '2026-11-22T02:00:00Z';
+
+  const failed = sampleRun({
+    outcome: 'failed',
+    exitCode: 3,
+    errorCode: 'CONNECTION_REFUSED',
+    errorMessage: 'No answer.',
+    startedAt: '2026-11-22T05:00:00.000Z',
+  });
+  const reached = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
+  const sourcesOf = (records: Parameters<typeof catalogueOf>[0], runs: RunRecord[] = []) => ({
+    catalogue: catalogueOf(records),
+    runs,
+    now,
+    freeBytes: 1e12,
+  });
+
+  it('finds a named database whose every backup failed, and a folder with nothing at all', () => {
+    const named = [databaseNamed('shop')];
+    const {findings} = assessStatus({...sourcesOf([], [failed]), named}, limits);
+    expect(findings.map(({code}) => code)).toEqual(['NO_BACKUP', 'RUN_FAILED']);
+    expect(codes([], [])).toEqual(['NO_BACKUP']);
+  });
+
+  it('watches no database that a mistyped URL alone named, and calls the others as before', () => {
+    const at = (changes: Partial<WatchedDatabase>) =>
+      sampleRun({...failed, database: {...reached, ...changes} as RunRecord['database']});
+    for (const mistyped of [at({name: 'shopp'}), at({host: 'db.exampel'}), at({port: 5433})]) {
+      const status = assess([sampleRecord(fresh)], [mistyped]);
+      expect(status).toMatchObject({ok: true, databases: [{label: 'shop', failuresSince: 0}]});
+    }
+  });
+
+  it('counts failures by another host where plan or config lead there, and founds one database for each name', () => {
+    const moved = {...reached, host: 'new.example'};
+    const run = sampleRun({...failed, database: {...moved}});
+    const named = [moved, databaseNamed('shop'), databaseNamed('crm'), databaseNamed('crm')];
+    const {databases, findings} = assessStatus({...sourcesOf([sampleRecord(fresh)], [run]), named}, limits);
+    expect(databases.map(({label, failuresSince}) => [label, failuresSince])).toEqual([
+      ['crm', 0],
+      ['shop', 1],
+    ]);
+    expect(findings.map(({message}) => message.split(',')[0])).toEqual([
+      'crm: there is no backup.',
+      'shop: 1 backup run failed since the newest good backup',
+    ]);
+  });
+
+  it('forgets a database until there is a new backup of it, unless plan or config name it', () => {
+    const retired = sampleRecord('2026-01-01T00:00:00Z', {databaseName: 'retired'});
+    const database = {...reached, name: 'retired', systemIdentifier: '7300000000000000001'};
+    const forgetting = {startedAt: '2026-11-21T00:00:00.000Z', forgotten: [database]};
+    const forgot = sampleRun({command: 'status', database: null, ...forgetting});
+    const labels = (...given: Parameters<typeof sourcesOf>): string[] =>
+      assessStatus(sourcesOf(...given), limits).databases.map(({label}) => label);
+    expect(labels([retired, sampleRecord(fresh)], [forgot])).toEqual(['shop']);
+    const again = sampleRecord('2026-11-21T00:00:01Z', {databaseName: 'retired'});
+    expect(labels([retired, again], [forgot])).toEqual(['retired']);
+    const made = sampleRun({database, backupId: again.id, startedAt: '2026-11-21T00:00:01.000Z'});
+    expect(labels([retired], [forgot, made])).toEqual(['retired']);
+    const sources = {...sourcesOf([retired]), forgetting};
+    expect(assessStatus(sources, limits).findings).toMatchObject([
+      {code: 'NO_BACKUP', message: 'No database is watched: those that have a backup were forgotten.'},
+    ]);
+    expect(assessStatus({...sources, databases: ['retired']}, limits).findings).toMatchObject([
+      {code: 'TOO_OLD'},
+    ]);
+    expect(assessStatus({...sources, named: [databaseNamed('retired')]}, limits).databases).toHaveLength(1);
+  });
+
+  it('does not count what is no incident as a failed backup', () => {
+    const run = sampleRun({...failed, database: reached, incident: false});
+    expect(codes([sampleRecord(fresh)], [run])).toEqual([]);
+    expect(codes([sampleRecord(fresh)], [{...run, incident: true}])).toEqual(['RUN_FAILED']);
+  });
+
+  it('says that a database which was asked for has no backup, with the nearest name', () => {
+    const sources = {...sourcesOf([sampleRecord(fresh)]), databases: ['shopp']};
+    expect(assessStatus(sources, limits).findings).toMatchObject([
+      {severity: 'critical', code: 'NO_BACKUP', message: 'shopp: there is no backup. Did you mean shop?'},
+    ]);
+  });
+
+  it('takes neither definitions alone nor some tables for a backup of the database', () => {
+    const config = sampleRecord(fresh).config;
+    expect(codes([sampleRecord(fresh, {config: {...config, schemaOnly: true}})])).toEqual(['NO_BACKUP']);
+    expect(codes([sampleRecord(fresh, {config: {...config, includeTables: ['orders']}})])).toEqual([
+      'NO_BACKUP',
+    ]);
+    expect(codes([sampleRecord(fresh, {config: {...config, excludeTables: ['logs']}})])).toEqual([]);
+  });
+
+  it('finds nothing good where a later proof failed', () => {
+    const proofs = [{level: 'checksum' as const, at: fresh, ok: false, duration: 1, findings: ['differs']}];
+    expect(codes([sampleRecord(fresh, {proofs})])).toEqual(['DAMAGED']);
+  });
+
+  it('takes no damaged backup for the newest one', () => {
+    const proofs = [{level: 'checksum' as const, at: fresh, ok: false, duration: 1, findings: ['differs']}];
+    const records = [sampleRecord('2026-11-19T02:00:00Z'), sampleRecord(fresh, {proofs})];
+    expect(assess(records).databases[0]?.newest?.id).toBe('shop-2026-11-19T02-00-00');
+    expect(codes(records)).toEqual(['TOO_OLD', 'DAMAGED']);
+  });
+
+  it('puts a run that got no connection down to the database of that host, and previews to none', () => {
+    const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
+    const run = sampleRun({database, outcome: 'failed', exitCode: 3, startedAt: '2026-11-22T05:00:00Z'});
+    expect(codes([sampleRecord(fresh)], [run])).toEqual(['RUN_FAILED']);
+    expect(codes([sampleRecord(fresh)], [{...run, mode: 'preview'}])).toEqual([]);
+  });
+
+  it('tells two clusters apart that were at the same address, as after an upgrade', () => {
+    const newer = sampleRecord('2026-11-22T02:00:00Z');
+    const older = sampleRecord('2026-11-20T02:00:00Z', {
+      source: {...newer.source, systemIdentifier: '7200000000000000001'},
+    });
+    const status = assessStatus(
+      {catalogue: catalogueOf([older, newer]), runs: [], now, freeBytes: null},
+      limits,
+    );
+    expect(status.databases.map(({label}) => label)).toEqual([
+      'shop@db.example:5432 (cluster 7200000000000000001)',
+      'shop@db.example:5432 (cluster 7300000000000000001)',
+    ]);
+  });
+
+  it('never takes two Supabase projects behind one pooler for one database', () => {
+    const {source} = sampleRecord(fresh);
+    const behind = (project: string) =>
+      sampleRecord(fresh, {
+        id: `postgres-${project}`,
+        databaseName: 'postgres',
+        source: {...source, systemIdentifier: null, host: 'aws-0-eu.pooler.supabase.com', project},
+      });
+    const catalogue = catalogueOf([behind('abc'), behind('xyz')]);
+    const {databases} = assessStatus({catalogue, runs: [], now, freeBytes: null}, limits);
+    expect(databases.map(({label}) => label)).toEqual(['postgres@abc', 'postgres@xyz']);
+  });
+
+  it('never calls a backup damaged because of the place where its restore was tried, nor by what 0.1.0 noted of that', () => {
+    const at = '2026-11-22T03:00:00.000Z';
+    const refused = {
+      level: 'restore',
+      at,
+      ok: false,
+      duration: 1,
+      findings: [
+        'It cannot be restored: pg_restore failed: pg_restore: error: could not execute query: ERROR:  extension "x" is not available.',
+      ],
+    } as const;
+    const untested = {...refused, outcome: 'not-possible', code: 'PG_RESTORE_FAILED', hint: null} as const;
+    const old = sampleRecord(fresh, {proofs: [{...refused, findings: [...refused.findings]}]});
+    const current = sampleRecord(fresh, {notPossible: [{...untested, findings: [...untested.findings]}]});
+    const logged = {
+      backupId: old.id,
+      level: 'restore',
+      ok: false,
+      duration: 1,
+      restoreDuration: null,
+    } as const;
+    const run = sampleRun({
+      command: 'verify',
+      outcome: 'alarm',
+      exitCode: 4,
+      startedAt: at,
+      verifications: [logged],
+    });
+    for (const [record, runs] of [
+      [old, [run]],
+      [current, []],
+    ] as const) {
+      const status = assessStatus({catalogue: catalogueOf([record]), runs, now, freeBytes: null}, limits);
+      expect(status.findings.map(({code, severity}) => [code, severity])).toEqual([
+        ['RESTORE_TEST_NOT_POSSIBLE', 'warning'],
+      ]);
+      expect(status.databases[0]).toMatchObject({newest: {id: record.id}, backups: {damaged: 0}});
+    }
+  });
+
+  it('never counts the safety copy of what a restore replaced, or a part, as the newest good backup', () => {
+    const good = sampleRecord('2026-11-22T01:00:00Z');
+    const records = [
+      good,
+      sampleRecord('2026-11-22T02:00:00Z', {label: 'safety'}),
+      sampleRecord('2026-11-22T03:00:00Z', {content: 'tables'}),
+    ];
+    const sources = {catalogue: catalogueOf(records), runs: [], now, freeBytes: null};
+    expect(assessStatus(sources, limits).databases[0]?.newest?.id).toBe(good.id);
+  });
+
+  it('tells a backup from the future, a full disk and metadata that cannot be read', () => {
+    expect(codes([sampleRecord('2026-11-22T13:00:00Z')])).toEqual(['FROM_THE_FUTURE']);
+    const catalogue = {
+      ...catalogueOf([sampleRecord(fresh, {size: 5000})]),
+      problems: [{path: '/b/x', reason: 'no JSON'}],
+    };
+    const found = assessStatus({catalogue, runs: [], now, freeBytes: 4999}, limits).findings;
+    expect(found.map(({code, severity}) => [code, severity])).toEqual([
+      ['UNREADABLE_METADATA', 'warning'],
+      ['DISK_LOW', 'warning'],
+    ]);
+  });
+
+  it('looks only at the databases it is asked for', () => {
+    const records = [sampleRecord('2026-01-01T00:00:00Z', {databaseName: 'retired'}), sampleRecord(fresh)];
+    const sources = {catalogue: catalogueOf(records), runs: [], now, freeBytes: null};
+    expect(assessStatus(sources, limits).findings.map(({database}) => database)).toEqual(['retired']);
+    expect(assessStatus({...sources, databases: ['shop']}, limits)).toMatchObject({
+      ok: true,
+      databases: [{label: 'shop'}],
+    });
+  });
+});
