@@ -4,23 +4,19 @@ import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
 import {blocksOf} from '../support/doc-page.js';
+import {floors, roomOf} from '../support/rooms.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const src = join(root, 'src');
 
-const picture =
-  blocksOf(readFileSync(join(root, 'docs/architecture.md'), 'utf8')).find(({lang}) => lang === 'mermaid')
-    ?.text ?? '';
-const drawn = [...picture.matchAll(/^ *(\w+) (<?)--> (\w+)$/gm)].flatMap(([, from = '', back, to = '']) => [
-  `${from} -> ${to}`,
-  ...(back === '<' ? [`${to} -> ${from}`] : []),
-]);
+const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+const picture = blocksOf(page).find(({lang}) => lang === 'mermaid')?.text ?? '';
+const drawn = [...picture.matchAll(/^ *(\w+) --> (\w+)$/gm)].map(
+  ([, from = '', to = '']) => `${from} -> ${to}`,
+);
 
-/** "postgres" for src/lib/postgres/client.ts; undefined for files outside of folders. */
-function folderOf(path: string): string | undefined {
-  const [top, folder, file] = path.split('/');
-  return top === 'commands' ? top : file === undefined ? undefined : folder;
-}
+/** "services" for src/lib/services/backup/plan.ts: the picture shows the floors, the table below it what is on them. */
+const topOf = (path: string): string => roomOf(path).split('/')[0] ?? '';
 
 const imports = new Set(
   readdirSync(src, {recursive: true, encoding: 'utf8'})
@@ -28,19 +24,26 @@ const imports = new Set(
     .flatMap((path) =>
       [...readFileSync(join(src, path), 'utf8').matchAll(/(?:from|import\() ?'(\.[^']*)'/g)].flatMap(
         ([, to = '']) => {
-          const [from, target] = [folderOf(path), folderOf(relative(src, join(src, dirname(path), to)))];
-          return from === undefined || target === undefined || from === target
-            ? []
-            : [`${from} -> ${target}`];
+          const [from, target] = [topOf(path), topOf(relative(src, join(src, dirname(path), to)))];
+          return from === target ? [] : [`${from} -> ${target}`];
         },
       ),
     ),
 );
 
-it('has a box for every folder', () => {
+it('has a box for every room, and so has the list of floors', () => {
   const folders = readdirSync(join(src, 'lib'), {withFileTypes: true}).filter((entry) => entry.isDirectory());
-  const boxes = new Set(drawn.flatMap((arrow) => arrow.split(' -> ')));
-  expect([...boxes].sort()).toEqual([...folders.map(({name}) => name), 'commands'].sort());
+  const rooms = [...folders.map(({name}) => name), 'commands'].sort();
+  expect([...new Set(drawn.flatMap((arrow) => arrow.split(' -> ')))].sort()).toEqual(rooms);
+  expect(floors.flat().sort()).toEqual(rooms);
+});
+
+it('has a line for every room in the map below it', () => {
+  const map = page.split('\n').flatMap((line) => /^src\/(?:lib\/)?([a-z0-9/-]+)\/ /.exec(line)?.[1] ?? []);
+  const rooms = readdirSync(join(src, 'lib'), {recursive: true, encoding: 'utf8'})
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => roomOf(`lib/${path}`));
+  expect(map.sort()).toEqual([...new Set([...rooms, 'commands'])].sort());
 });
 
 it('draws only arrows that are imports', () => {

@@ -4,6 +4,7 @@ import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import ts from 'typescript';
 import {describe, expect, it} from 'vitest';
+import {floors, roomOf, withinRooms} from '../support/rooms.js';
 
 const src = fileURLToPath(new URL('../../src/', import.meta.url));
 
@@ -16,7 +17,7 @@ interface Import {
 interface Source {
   /** Below src: "lib/postgres/client.ts" */
   path: string;
-  layer: string;
+  room: string;
   imports: Import[];
   /** Every a.b in the code, comments left out. */
   members: Set<string>;
@@ -30,7 +31,7 @@ const sources = readdirSync(src, {recursive: true, encoding: 'utf8'})
 
 function readSource(path: string): Source {
   const file = ts.createSourceFile(path, readFileSync(join(src, path), 'utf8'), ts.ScriptTarget.Latest, true);
-  const found: Source = {path, layer: layerOf(path), imports: [], members: new Set(), created: new Set()};
+  const found: Source = {path, room: roomOf(path), imports: [], members: new Set(), created: new Set()};
   const add = (specifier: string, kind: Import['kind']): void => {
     const target = specifier.startsWith('.')
       ? relative(src, join(src, dirname(path), specifier)).replace(/\.js$/, '.ts')
@@ -61,32 +62,23 @@ function readSource(path: string): Source {
   return found;
 }
 
-/** "commands"; "context" for what services are handed; "root" for the other files right in src/lib; else the folder below src/lib. */
-function layerOf(path: string): string {
-  const [top, folder, ...rest] = path.split('/');
-  if (top === 'commands') return 'commands';
-  if (path === 'lib/run/run-context.ts') return 'context';
-  return rest.length === 0 ? 'root' : (folder ?? 'root');
-}
+const topOf = (room: string): string => room.split('/')[0] ?? room;
+const floorOf = (room: string): number => floors.findIndex((floor) => floor.includes(topOf(room)));
 
-/** Layers from the outside to the inside; a file imports only from its own level and those after it. */
-const levels = [
-  ['commands'],
-  ['cli'],
-  ['services'],
-  ['orders', 'backups', 'storage', 'archive', 'watch', 'report', 'postgres', 'context'],
-  ['settings', 'progress', 'root'],
-];
-const levelOf = (layer: string): number => levels.findIndex((level) => level.includes(layer));
+function mayImport(from: string, to: string): boolean {
+  if (from === to) return true;
+  if (topOf(from) === topOf(to)) return withinRooms[from]?.includes(to) ?? false;
+  return floorOf(from) < floorOf(to);
+}
 
 const owners: Readonly<Record<string, RegExp>> = {
   execa: /^lib\/postgres\/tools\/run-tool\.ts$/,
   pg: /^lib\/postgres\/client\.ts$/,
   'pg-copy-streams': /^lib\/postgres\/copy-[a-z-]+\.ts$/,
   listr2: /^lib\/progress\/listr-progress\.ts$/,
-  '@aws-sdk/client-s3': /^lib\/storage\/s3-[a-z]+\.ts$/,
+  '@aws-sdk/client-s3': /^lib\/storage\/s3\/s3-[a-z]+\.ts$/,
   '@smithy/node-http-handler': /^lib\/storage\/s3\/s3-client\.ts$/,
-  'age-encryption': /^lib\/storage\/age-(?:keys|passphrase)\.ts$/,
+  'age-encryption': /^lib\/encryption\/age-(?:keys|passphrase)\.ts$/,
   chalk: /^lib\/cli\/show\/style\.ts$/,
   'fastest-levenshtein': /^lib\/base\/nearest\.ts$/,
   '@oclif/core': /^(?:commands|lib\/cli)\//,
@@ -108,7 +100,7 @@ const globals: readonly {name: string; what: RegExp; where: RegExp}[] = [
   {
     name: 'the environment in settings, cli and where PATH is passed on',
     what: /^process\.env$/,
-    where: /^lib\/(?:settings|cli)\/|^lib\/postgres\/(?:run-tool|local-cluster)\.ts$/,
+    where: /^lib\/(?:settings|cli)\/|^lib\/postgres\/tools\/(?:run-tool|local-cluster)\.ts$/,
   },
   {
     name: 'the standard streams in cli and commands',
@@ -131,17 +123,26 @@ const globals: readonly {name: string; what: RegExp; where: RegExp}[] = [
 describe('the source files', () => {
   it('are found', () => {
     expect(sources.length).toBeGreaterThan(40);
-    expect(sources.filter((source) => levelOf(source.layer) === -1).map((source) => source.path)).toEqual([]);
+    expect(sources.filter((source) => floorOf(source.room) === -1).map(({path}) => path)).toEqual([]);
   });
 
-  it('import only from their own layer and those further in', () => {
+  it('import only from their own room and those that the table gives it', () => {
     const wrong = sources.flatMap((source) =>
       source.imports
-        .filter(({target}) => target.endsWith('.ts'))
-        .filter(({target}) => levelOf(layerOf(target)) < levelOf(source.layer))
+        .filter(({target}) => target.endsWith('.ts') && !mayImport(source.room, roomOf(target)))
         .map(({target}) => `${source.path} -> ${target}`),
     );
     expect(wrong).toEqual([]);
+  });
+
+  it('need every line of the table', () => {
+    const given = Object.entries(withinRooms).flatMap(([from, rooms]) =>
+      rooms.map((to) => `${from} -> ${to}`),
+    );
+    const used = new Set(
+      sources.flatMap(({room, imports}) => imports.map(({target}) => `${room} -> ${roomOf(target)}`)),
+    );
+    expect(given.filter((arrow) => !used.has(arrow))).toEqual([]);
   });
 
   it.each(Object.entries(owners))('leave %s to its owner', (name, owner) => {
@@ -166,7 +167,7 @@ describe('the source files', () => {
   it('of services take the time from the clock they are handed', () => {
     const users = sources.filter(
       (source) =>
-        source.layer === 'services' &&
+        topOf(source.room) === 'services' &&
         (source.created.has('Date') ||
           source.members.has('Date.now') ||
           source.members.has('performance.now')),

@@ -84,9 +84,10 @@ function isWhole(node: Literal): boolean {
 
 function isSql(node: Literal): boolean {
   const text = node.getText().slice(1, -1);
-  const isProse = /\/src\/(?:commands|lib\/(?:cli|progress|report|settings|storage|watch))\//.test(
-    node.getSourceFile().fileName,
-  );
+  const isProse =
+    /\/src\/(?:commands|lib\/(?:cli|encryption|progress|settings|storage|services\/(?:report|schedule|status)))\//.test(
+      node.getSourceFile().fileName,
+    );
   return isWhole(node) || keyword.test(text) || (!isProse && fragment.test(text));
 }
 

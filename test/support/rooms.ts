@@ -1,0 +1,66 @@
+/** The rooms of the source, and which of them may import from which: what docs/architecture.md draws and the contract tests hold. */
+import {dirname} from 'node:path';
+
+/** From the outside to the inside; a room imports from those on the floors below its own. */
+export const floors: readonly (readonly string[])[] = [
+  ['commands'],
+  ['cli'],
+  ['services'],
+  ['rows'],
+  ['storage'],
+  ['dump', 'encryption'],
+  ['catalog', 'fingerprint'],
+  ['run'],
+  ['postgres'],
+  ['progress', 'settings'],
+  ['base'],
+];
+
+/** What a room may import besides of the floor that it is on. */
+export const withinRooms: Readonly<Record<string, readonly string[]>> = {
+  cli: ['cli/show'],
+  'cli/help': ['cli', 'cli/show'],
+  'services/backup': ['services/copy', 'services/prune'],
+  'services/doctor': ['services/orders/rules', 'services/restore', 'services/schedule', 'services/status'],
+  'services/init': ['services/schedule'],
+  'services/orders/clean': ['services/orders/rules', 'services/copy', 'services/guards'],
+  'services/orders/restore': ['services/orders/rules', 'services/guards'],
+  'services/orders/workflow': [
+    'services/backup',
+    'services/copy',
+    'services/orders/clean',
+    'services/orders/restore',
+  ],
+  'services/prune': ['services/guards'],
+  'services/recover': ['services/orders/clean'],
+  'services/report': ['services/schedule', 'services/status'],
+  'services/restore': [
+    'services/restore/compare',
+    'services/restore/load',
+    'services/backup',
+    'services/guards',
+  ],
+  'services/restore/compare': ['services/restore/load'],
+  'services/status': ['services/schedule'],
+  'services/verify': [
+    'services/restore',
+    'services/restore/compare',
+    'services/restore/load',
+    'services/guards',
+  ],
+  'rows/staging': ['rows/file', 'rows/model'],
+  // The one place that knows which kinds of store there are opens them; they keep the interface.
+  storage: ['storage/s3'],
+  'storage/s3': ['storage'],
+  dump: ['dump/compress', 'dump/sql'],
+  'dump/compress': ['dump/sql'],
+  postgres: ['postgres/connect'],
+  'postgres/databases': ['postgres', 'postgres/connect', 'postgres/inspect'],
+  'postgres/inspect': ['postgres'],
+  'postgres/tools': ['postgres', 'postgres/connect'],
+};
+
+/** "commands", or the folder below src/lib: "services/orders/clean". @param path below src */
+export function roomOf(path: string): string {
+  return path.startsWith('commands/') ? 'commands' : dirname(path).replace(/^lib\/?/, '');
+}
