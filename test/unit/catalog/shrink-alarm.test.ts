@@ -36,7 +36,7 @@ describe('findShrinkage', () => {
       {table: 'public.gone', rowsBefore: 500, rowsNow: 0},
     ]);
     expect(describeLosses({shrink, tables: now})).toEqual([
-      'public.lost has 499 rows, 1000 before',
+      'public.lost has 499 rows, 1,000 before',
       'public.gone is gone, with 500 rows',
     ]);
   });
