@@ -155,7 +155,8 @@ it('never calls a restore equal whose catalog is not the one of the backup, and 
   // PostgreSQL 15 writes a constraint that was validated into its table, and NOT VALID ones apart.
   expect(details[0]).toContain('The sequence shop.numbers stands at 40');
   expect(details[2]).toContain('ACL ');
-  expect(details.at(-1)).toMatch(/^and \d+ more$/);
+  // All of them; the screen shows the first and counts the others.
+  expect(details.length).toBeGreaterThan(10);
   expect(await databaseExists('catalog_new')).toBe(false);
 });
 

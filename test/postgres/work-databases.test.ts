@@ -170,7 +170,7 @@ describe('where nothing can be written', () => {
       (reason: unknown) => ({code: (reason as AppError).code, text: (reason as AppError).message}),
     );
     expect(code).toBe('NOT_SUPPORTED_HERE');
-    expect(text).toContain('read-only');
+    expect(text).toContain('default_transaction_read_only is on');
     expect(`${text} ${reader.warnings.join(' ')}`).not.toMatch(/still there|dropped/);
     expect(await journals()).toEqual([]);
   });

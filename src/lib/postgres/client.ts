@@ -100,11 +100,10 @@ export async function withSession<T>(
         ? error
         : explainDatabaseError(error, `The session on ${describeConnection(connection)}`);
     }
-    return await work(sessionOf(client, connection, backendPid));
+    return await work(sessionOf(client, connection, backendPid, () => broken));
   } catch (error) {
     signal?.throwIfAborted();
-    // What ended the session says more than the query that found it ended.
-    if (broken && (!(error instanceof AppError) || error.code === 'CONNECTION_LOST')) {
+    if (broken && !(error instanceof AppError)) {
       throw explainDatabaseError(broken, `The session on ${describeConnection(connection)}`);
     }
     throw error instanceof Error && 'severity' in error
@@ -137,7 +136,13 @@ export async function withTransaction<T>(session: Session, mode: string, work: (
   return result;
 }
 
-function sessionOf(client: Client, connection: Connection, backendPid: number): Session {
+/** @param ended what ended the session, once something did */
+function sessionOf(
+  client: Client,
+  connection: Connection,
+  backendPid: number,
+  ended: () => Error | undefined,
+): Session {
   const run = async (sql: string, values?: readonly unknown[]) => {
     try {
       return await client.query<Record<string, string | null>>({
@@ -145,7 +150,11 @@ function sessionOf(client: Client, connection: Connection, backendPid: number): 
         values: values ? [...values] : undefined,
       });
     } catch (error) {
-      throw explainDatabaseError(error, `A query on ${describeConnection(connection)}`);
+      // What ended the session says more than the query that found it ended.
+      const broken = error instanceof Error && 'severity' in error ? undefined : ended();
+      throw broken === undefined
+        ? explainDatabaseError(error, `A query on ${describeConnection(connection)}`)
+        : explainDatabaseError(broken, `The session on ${describeConnection(connection)}`);
     }
   };
   let ownPath: Promise<string> | undefined;

@@ -42,7 +42,9 @@ export async function checkMachine(
     : await ctx.progress.step('Server', () => checkServer(ctx, resolveConnection(ctx.settings)));
   checks.push(...server.checks);
   checks.push(...(await ctx.progress.step('Client tools', () => checkTools(ctx.settings, server.major))));
-  if (server.major !== undefined && !checks.some(({name, ok}) => name === 'pg_restore' && !ok))
+  // What stops every restore is told once.
+  const stopped = checks.some(({name, ok}) => !ok && ['pg_restore', 'standby', 'writable'].includes(name));
+  if (server.major !== undefined && !stopped)
     checks.push(
       ...(await ctx.progress.step('Restore', () => checkRestore(ctx, resolveConnection(ctx.settings)))),
     );
