@@ -5,8 +5,13 @@ import {fileURLToPath} from 'node:url';
 import {expect, inject, it} from 'vitest';
 import {makeKey} from '../support/age.js';
 import {beforeEachPage, type PageServer} from '../support/page-server.js';
-import {runCli} from '../support/run-cli.js';
+import {withAppSession} from '../support/app-session.js';
+import {databaseFacts, differences} from '../support/database-facts.js';
+import {libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
+import {runCli, runProgram} from '../support/run-cli.js';
 import {runPage} from '../support/run-page.js';
+import {startSupabaseServer, type SupabaseServer} from '../support/supabase-server.js';
+import {urlOf} from '../support/temp-database.js';
 
 let server: PageServer;
 let folder: string;
@@ -164,18 +169,95 @@ it('large databases', async () => {
   await runPage('docs/large-databases.md', {folder, env: shop()});
 });
 
-it('Supabase and managed servers', async () => {
-  await backUp();
-  await runPage('docs/managed-servers.md', {folder, env: shop()});
-  // The database that services are tied to.
-  const swap = ['restore', '--latest', '--target-db', 'postgres', '--drop-existing', '--yes', '--json'];
-  await server.run('CREATE TABLE here (id int)');
-  const refused = await runCli(swap, {cwd: folder, env: shop()});
-  await server.run('DROP TABLE here');
-  expect(refused.json()).toMatchObject({
-    error: {code: 'NOT_SUPPORTED_HERE', hint: expect.stringContaining('--clean') as string},
-  });
-});
+it('Supabase and managed servers, on a project as the service makes it and a new one', async () => {
+  const [project, fresh] = await Promise.all([
+    startSupabaseServer(),
+    startSupabaseServer(undefined, 'platform'),
+  ]);
+  try {
+    const before = await databaseFacts(project.admin());
+    const env = {DIRECT_URL: urlOf(project.project)};
+    const {id} = (await runCli(['backup', '--json'], {cwd: folder, env})).json() as {id: string};
+    await showWhatTheServicesDumpLacks(project);
+    const asAdmin = (server: SupabaseServer, sql: string) =>
+      withAppSession(server.admin(), (session) => session.client.query(sql));
+    await asAdmin(
+      project,
+      'DELETE FROM public.payments; GRANT ALL ON public.payments TO anon; DROP TABLE public.promo_codes',
+    );
+    const {host, port, user, password} = fresh.project;
+    await runPage('docs/managed-servers.md', {
+      folder,
+      env: {
+        ...stockEnvironment(),
+        ...env,
+        NEW_PROJECT_URL: urlOf(fresh.project),
+        PGHOST: host,
+        PGPORT: String(port),
+        PGUSER: user,
+        PGPASSWORD: password ?? '',
+        PGDATABASE: 'postgres',
+      },
+      shown: [
+        ['postgres-2026-11-25T02-00-04', id],
+        ['/srv/shop', folder],
+      ],
+      before: async (script) => {
+        if (script.includes('shop_copy')) {
+          expect(differences(before, await databaseFacts(project.admin()))).toEqual([]);
+          expect(await compared(before, fresh)).toEqual([]);
+        }
+        if (script.includes('CREATE ROLE reporting')) {
+          await fresh.reset('platform');
+          await asAdmin(fresh, 'DROP OWNED BY reporting; DROP ROLE reporting');
+        }
+      },
+    });
+    // The service is tied to the database's name.
+    const swap = ['restore', '--backup-file', id, '--drop-existing', '--yes', '--json'];
+    expect((await runCli(swap, {cwd: folder, env})).json()).toMatchObject({
+      error: {code: 'NOT_SUPPORTED_HERE', hint: expect.stringContaining('--clean') as string},
+    });
+    const left = await compared(before, fresh);
+    expect(left.filter((line) => !/upload_notes|member \| |role \| reporting/.test(line))).toEqual([]);
+  } finally {
+    await Promise.all([project.stop(), fresh.stop()]);
+  }
+}, 300_000);
+
+/** What `supabase db dump` writes: pg_dump without these schemas (pkg/migration/dump.go of supabase/cli). */
+async function showWhatTheServicesDumpLacks({project}: SupabaseServer): Promise<void> {
+  const dump = async (flag: string, schemas: readonly string[]): Promise<string> => {
+    const flags = [flag, ...schemas.map((schema) => `--exclude-schema=${schema}`)];
+    const env = {...stockEnvironment(), ...libpqEnvironment(project)};
+    const {status, stdout} = await runProgram(join(inject('serverBin'), 'pg_dump'), flags, {
+      cwd: folder,
+      env,
+    });
+    expect(status).toBe(0);
+    return stdout;
+  };
+  const both = 'extensions graphql graphql_public pgbouncer realtime supabase_migrations vault'.split(' ');
+  const definitions = await dump('--schema-only', [...both, 'auth', 'cron', 'net', 'storage']);
+  expect(definitions).toContain('CREATE TABLE public.payments');
+  expect(definitions).not.toMatch(
+    /on_auth_user_created|room files are read|upload_notes|supabase_migrations|default_statistics_target/,
+  );
+  // In a new project its default privileges open the table to anon, and nothing closes it.
+  expect(definitions).toMatch(/GRANT .* ON TABLE public\.payments TO reporting/);
+  expect(definitions).not.toMatch(/REVOKE .* ON TABLE public\.payments/);
+  const rows = await dump('--data-only', both);
+  expect(rows).toMatch(/COPY auth\.users[^]*COPY cron\.job [^]*COPY storage\.upload_notes/);
+  expect(rows).not.toContain('supabase_migrations');
+}
+
+/** What differs in a new project, but for what is tied to one. */
+async function compared(before: readonly string[], {admin}: SupabaseServer): Promise<string[]> {
+  const tied =
+    /^(?:rows \| (?:auth\.schema_migrations|storage\.migrations|realtime\.|cron\.job|vault\.)|sequence \| (?:realtime|cron)\.|setting|database) ?/;
+  const isOwn = (line: string): boolean => !tied.test(line);
+  return differences(before.filter(isOwn), (await databaseFacts(admin())).filter(isOwn));
+}
 
 it('monitoring', async () => {
   await backUp();
