@@ -155,6 +155,19 @@ it('orders:restore names who holds a table, and rolls back', async () => {
   expect((await restore()).tables['public.orders']?.restored).toBe(152);
 });
 
+it('orders:restore changes nothing where a column goes while it looks', async () => {
+  const {backupPath} = await clean();
+  const request = {backupFile: backupPath ?? '', execute: true, failOnConflicts: false, onlyOrders: []};
+  await beside('ALTER TABLE payments DROP COLUMN "createdAt"', async (holder) => {
+    const restored = restoreOrders(contextOf(), request);
+    restored.catch(() => undefined);
+    await untilWaitedFor(holder);
+    await holder.query('COMMIT');
+    await expect(restored).rejects.toMatchObject({code: 'PLAN_CHANGED'});
+  });
+  expect((await restoreOrders(contextOf(), request)).tables['public.orders']?.restored).toBe(152);
+});
+
 describe('restore --clean', () => {
   it.each([
     ['a session', 'held by server process'],

@@ -3,7 +3,7 @@ import {messageOf, withState} from '../../base/errors.js';
 import {beginCopy, type CopyInput} from '../../postgres/copy-into.js';
 import type {Session} from '../../postgres/client.js';
 import {CopyText} from './copy-text.js';
-import {isDataException} from '../model/data-exception.js';
+import {hasSqlState} from '../../postgres/sql-state.js';
 import {JsonTextError} from '../file/json-scanner.js';
 import type {OrderFile} from '../file/order-file.js';
 import {invalidOrderFile} from '../file/order-file-error.js';
@@ -117,7 +117,7 @@ class Loads {
 
 /** Data that the server refuses is the file's fault or that of a column whose type changed. */
 function unreadable(file: OrderFile, error: unknown, staged: StagedTable): unknown {
-  if (!isDataException(error)) return error;
+  if (!hasSqlState(error, '22')) return error;
   const types = changedTypes(staged).map(({name, before, now}) => `${name} was ${before} and is ${now}`);
   return withState(
     invalidOrderFile(

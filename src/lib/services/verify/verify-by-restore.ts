@@ -9,9 +9,10 @@ import {heldProperties} from '../../dump/held-properties.js';
 import type {Backup} from '../../catalog/catalogue.js';
 import {estimateRestoredSize} from '../../catalog/restored-size.js';
 import {elapsedMs} from '../../base/clock.js';
-import {AppError, systemErrorCode} from '../../base/errors.js';
+import {AppError} from '../../base/errors.js';
 import {countOf, formatDuration} from '../../base/format.js';
 import {withSession} from '../../postgres/client.js';
+import {hasSqlState} from '../../postgres/sql-state.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {findTool} from '../../postgres/tools/find-tools.js';
 import {inspectHealth} from '../restore/compare/inspect-health.js';
@@ -303,7 +304,7 @@ async function compareRows(
     });
   } catch (error) {
     // Whatever else ends a query says nothing about the backup.
-    if (error instanceof AppError && error.code === 'QUERY_FAILED' && isAboutNames(error))
+    if (hasSqlState(error, '42') && error.code === 'QUERY_FAILED')
       return [`The rows cannot be compared: ${error.message}`];
     throw error;
   }
@@ -317,11 +318,6 @@ async function compareRows(
       ? [`${name} has other values after the restore.`]
       : [];
   });
-}
-
-/** SQLSTATE class 42: a table or column is not there. */
-function isAboutNames(error: AppError): boolean {
-  return systemErrorCode(error.cause)?.startsWith('42') === true;
 }
 
 /** The text of times in a dump that other tools made follows the time zone of whoever made it. */

@@ -13,6 +13,8 @@ import {type StagedOrders, stageOrders} from '../../../rows/staging/stage-orders
 import {keyNumbers} from '../../../rows/staging/staged-conditions.js';
 import {changedTypes, type StagedTable} from '../../../rows/staging/staged-table.js';
 import {type Session, withTransaction} from '../../../postgres/client.js';
+import {hasSqlState} from '../../../postgres/sql-state.js';
+import {AppError} from '../../../base/errors.js';
 
 export interface OrderTableCounts {
   /** Rows put back, or with a preview those that would be. */
@@ -50,7 +52,10 @@ export interface RestoreOrdersPlan {
 /** So many conflicts are named one by one; the rest is counted. */
 const conflictsListed = 1000;
 
-/** Everything in one snapshot; the transaction can write to temporary tables only. */
+/**
+ * Everything in one snapshot; the transaction can write to temporary tables only.
+ * @throws PLAN_CHANGED when a column or a table of the orders goes meanwhile
+ */
 export async function planRestoreOrders(
   session: Session,
   file: OrderFile,
@@ -62,7 +67,20 @@ export async function planRestoreOrders(
     if (onlyOrders.length > 0) await selectOrders(session, staged, onlyOrders);
     await findConflicts(session, staged);
     return summarize(session, staged, onlyOrders.length > 0);
+  }).catch((error: unknown) => {
+    throw hasSqlState(error, ...vanished) ? alteredMeanwhile(error) : error;
   });
+}
+
+/** No such column, table or schema: the catalog had them when this transaction looked. */
+const vanished = ['42703', '42P01', '3F000'];
+
+function alteredMeanwhile(cause: AppError): AppError {
+  return new AppError(
+    'PLAN_CHANGED',
+    'The tables of the orders were altered while they were compared with the order backup. Nothing was changed.',
+    {hint: 'Run it again.', details: [cause.message], cause},
+  );
 }
 
 async function summarize(

@@ -4,7 +4,7 @@ import type {Session} from '../../../postgres/client.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
 import type {OrdersConfig} from '../../../settings/orders-config.js';
 import {isTimeZone} from '../../../base/time-zone.js';
-import {isDataException} from '../../../rows/model/data-exception.js';
+import {hasSqlState} from '../../../postgres/sql-state.js';
 import type {Root} from './order-graph.js';
 import {compareSql} from '../../../rows/model/operators.js';
 import {columnType, type Criteria, equalityOf, keyTextSql, relationSql} from './order-conditions.js';
@@ -103,7 +103,7 @@ export async function resolveExcludedIds(
         if (rows.some((row) => row['found'] === 't')) isFound = true;
         for (const row of rows) resolved.add(row['id'] ?? id);
       } catch (error) {
-        if (!isDataException(error)) throw error;
+        if (!hasSqlState(error, '22')) throw error; // text that is no uuid
       }
     }
     if (!isPossible) {
