@@ -181,6 +181,8 @@ describe('schedule', () => {
       ['daily run orders claen --execute', 'There is no command "orders"'],
       ['daily run backup --formt sql', 'backup has no flag --formt. Did you mean --format?'],
       ['daily run backup --format zip', '--format is "zip"; it takes custom, sql, directory.'],
+      ['daily run copy --to s3//b/x', '"s3//b/x" is neither s3://bucket/prefix nor a folder'],
+      ['daily run backup --env-file nope.env', '--env-file: there is no file nope.env.'],
     ]) {
       await writeFile(
         config,

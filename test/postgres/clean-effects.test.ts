@@ -5,7 +5,8 @@ import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
-import {testContext} from '../support/test-context.js';
+import {testContext, type TestContext} from '../support/test-context.js';
+import type {OrdersConfig} from '../../src/lib/settings/orders-config.js';
 
 let shop: TempDatabase;
 let folder: string;
@@ -20,13 +21,14 @@ interface Changes {
   readonly url?: string;
   readonly execute?: boolean;
   readonly allowTriggers?: readonly string[];
+  readonly context?: TestContext;
 }
 
-const clean = ({url = shop.url, execute = true, allowTriggers}: Changes = {}) =>
-  cleanOrders(
-    testContext(folder, {env: {DIRECT_URL: url}}),
-    cleanRequest({execute, selection: {allowTriggers}}),
-  );
+const contextOf = (url: string, orders: OrdersConfig = {}): TestContext =>
+  testContext(folder, {settings: {databaseUrl: url, config: {orders}}});
+
+const clean = ({url = shop.url, execute = true, allowTriggers, context = contextOf(url)}: Changes = {}) =>
+  cleanOrders(context, cleanRequest({execute, selection: {allowTriggers}}));
 
 const trigger = (body: string): Promise<void> =>
   shop.run(`
@@ -72,6 +74,23 @@ it('loses no rows to a trigger that it cannot watch, unless it is allowed by nam
   } finally {
     await shop.run(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   }
+});
+
+it('knows every name that is to be allowed', async () => {
+  await trigger(deletesLedger);
+  await shop.run('CREATE RULE other AS ON INSERT TO ledger DO ALSO NOTIFY other');
+  const allowTriggers = ['public.orders.effect', 'public.ledger.other'];
+  const execute = false;
+  const context = contextOf(shop.url, {allowTriggers: ['public.orders.efect']});
+  await clean({execute, allowTriggers, context});
+  expect(context.warnings).toEqual([
+    'orders.allowTriggers: the database has no trigger or rule "public.orders.efect". Did you mean "public.orders.effect"?',
+  ]);
+  await expect(clean({execute, allowTriggers: ['efect']})).rejects.toMatchObject({
+    code: 'USAGE',
+    message:
+      '--allow-trigger: the database has no trigger or rule "efect"; nothing was changed. Did you mean "public.orders.effect"?',
+  });
 });
 
 it('loses no rows to a rule, allowed by name or not', async () => {

@@ -132,6 +132,29 @@ it('drops the newest only with its own flag, after a question of its own', async
   expect(await names()).toEqual(expect.arrayContaining(blogs));
 });
 
+it('refuses a database that the server does not have, with the name that was meant', async () => {
+  const choose = (setAsideChoice: {targetDb?: string; names?: string[]}) =>
+    prune(context(), {...options, setAsideChoice, dryRun: true});
+  await expect(choose({targetDb: 'shpo'})).rejects.toMatchObject({
+    code: 'DATABASE_NOT_FOUND',
+    message: expect.stringContaining('nothing was dropped. Did you mean "shop"?') as string,
+  });
+  await expect(
+    choose({targetDb: 'shop_copy', names: ['shop_copy_before_20260101_03100']}),
+  ).rejects.toMatchObject({
+    code: 'BACKUP_NOT_FOUND',
+    message: expect.stringContaining(`Did you mean "${blogs[0] ?? ''}"?`) as string,
+  });
+  // "shop_copy" itself is gone; what was set aside for it is there.
+  expect((await choose({targetDb: 'shop_copy'})).setAside?.kept).toHaveLength(1);
+  await expect(undoRestore(context(), {targetDb: 'shop_cpy'})).rejects.toMatchObject({
+    message: expect.stringContaining('nothing was changed. Did you mean "shop_copy"?') as string,
+  });
+  await expect(
+    undoRestore(context(), {targetDb: 'shop_copy', setAsideDb: 'shop_copy_before_20260101_03100'}),
+  ).rejects.toMatchObject({message: expect.stringContaining(`Did you mean "${blogs[0] ?? ''}"?`) as string});
+});
+
 it('asks for the name where the database is production', async () => {
   await make('shop_before_20261123_031000', 'shop', '2026-11-23T03:10:00.000Z');
   const asked: boolean[] = [];

@@ -184,6 +184,13 @@ describe.each(['custom', 'sql'] as const)('a restore of a %s dump', (kind) => {
         restore(asMe(target), {...request, allowOwnerChange: ['app.as_app']}),
       ).rejects.toMatchObject({code: 'OWNER_NOT_KEPT'});
     }
+    await expect(
+      restore(asMe(target), {...created, allowOwnerChange: ['app.as_othr']}),
+    ).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('nothing was changed. Did you mean "app.as_other"?') as string,
+      details: expect.arrayContaining(['app.as_other', 'app.all_products']) as string[],
+    });
     const allowed = {allowOwnerChange: ['app.as_other', 'app.all_products']};
     try {
       await restore(asMe(target), {backupFile: path, ...allowed});

@@ -11,7 +11,7 @@ import type {BackupContent} from '../run/outcome.js';
 import {newestFirst, type RetentionCandidate} from './retention.js';
 import {explainFileError} from '../base/safe-file.js';
 import {supabaseProject} from '../postgres/connect/supabase-project.js';
-import {didYouMean, nearestFirst} from '../base/nearest.js';
+import {unknownName} from '../base/unknown-name.js';
 
 export interface Backup {
   readonly id: string;
@@ -354,12 +354,11 @@ async function findByName(folder: string, name: string, cwd: string): Promise<Ba
   }
   const {backups} = await readCatalogue(folder);
   const ids = backups.map(({id}) => id);
-  throw new AppError(
+  throw unknownName(
     'BACKUP_NOT_FOUND',
-    `There is no backup "${name}" in ${folder}, nor a file of that name with metadata beside it.${didYouMean(name, ids)}`,
-    {
-      hint: 'See what there is: destino-db list',
-      details: nearestFirst(name, ids),
-    },
+    `There is no backup "${name}" in ${folder}, nor a file of that name with metadata beside it.`,
+    name,
+    ids,
+    'See what there is: destino-db list',
   );
 }

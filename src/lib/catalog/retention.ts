@@ -95,24 +95,41 @@ export function ruleNames(policy: RetentionPolicy): string[] {
 }
 
 /**
- * A mistyped label would keep nothing, and what it was meant to keep would go.
+ * A mistyped label would keep nothing, and what it was meant to keep would go. One of the config file is only warned of: its first
+ * backup may be yet to come, and retention after a backup must not stop for it.
  * @param labels those that backups have
- * @throws USAGE for a rule whose label no backup has and that is near to one that some have
+ * @throws USAGE for a label among the flags that no backup has and that is near to one that some have
  */
-export function refuseMistypedLabels(
-  {keepLabels = []}: RetentionPolicy,
+export function checkLabels(
+  flags: RetentionPolicy,
+  config: RetentionPolicy,
   labels: readonly (string | null)[],
+  warn: (message: string) => void,
 ): void {
-  const known = labels.filter((label) => label !== null);
-  for (const label of keepLabels) {
-    const guess = known.includes(label) ? undefined : nearest(label, known);
-    if (guess === undefined) continue;
-    throw new AppError(
-      'USAGE',
-      `--keep-label: no backup has the label "${label}"; nothing was removed. Did you mean "${guess}"?`,
-      {hint: 'See the labels: destino-db list'},
-    );
+  const known = [...new Set(labels.filter((label) => label !== null))];
+  const unknown = (named: readonly string[] = []): {label: string; guess: string | undefined}[] =>
+    named
+      .filter((label) => !known.includes(label))
+      .map((label) => ({
+        label,
+        guess: nearest(
+          label,
+          known.filter((other) => !named.includes(other)),
+        ),
+      }));
+  for (const {label, guess} of unknown(flags.keepLabels)) {
+    const problem = `--keep-label: no backup has the label "${label}"`;
+    if (guess === undefined) warn(`${problem}.`);
+    else {
+      throw new AppError('USAGE', `${problem}; nothing was removed. Did you mean "${guess}"?`, {
+        hint: 'See the labels: destino-db list',
+      });
+    }
   }
+  if (ruleNames(flags).length > 0) return;
+  for (const {label, guess} of unknown(config.keepLabels))
+    if (guess !== undefined)
+      warn(`retention.keepLabels: no backup has the label "${label}". Did you mean "${guess}"?`);
 }
 
 const dayMs = 86_400_000;

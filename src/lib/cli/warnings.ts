@@ -4,6 +4,7 @@ import type {Progress} from '../progress/progress.js';
 export interface Warnings {
   /** All of the run, printed or not. */
   readonly all: readonly string[];
+  /** One that was added before is not said again. */
   readonly add: (...messages: readonly string[]) => void;
   /** Prints those that were not printed yet. */
   readonly flush: () => Promise<void>;
@@ -11,10 +12,17 @@ export interface Warnings {
 
 export function createWarnings(print: (warnings: readonly string[]) => Promise<void>): Warnings {
   const all: string[] = [];
+  const known = new Set<string>();
   let printed = 0;
   return {
     all,
-    add: (...messages) => void all.push(...messages),
+    add: (...messages) => {
+      for (const message of messages) {
+        if (known.has(message)) continue;
+        known.add(message);
+        all.push(message);
+      }
+    },
     flush: async () => {
       const pending = all.slice(printed);
       printed = all.length;

@@ -48,8 +48,10 @@ export function parseConfig(text: string, file: string): Config {
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {
   const where = issue.path.map(String).join('.');
-  if (issue.code !== 'unrecognized_keys')
-    return [where === '' ? issue.message : `${where}: ${issue.message}`];
+  if (issue.code !== 'unrecognized_keys') {
+    const message = issue.message.replace(/\.$/, '');
+    return [where === '' ? message : `${where}: ${message}`];
+  }
   const known = keysAt(configSchema, issue.path);
   return issue.keys.map((key) => {
     const guess = nearest(key, known);

@@ -33,6 +33,7 @@ describe('a place', () => {
   it.each([
     'S3://bucket/shop',
     's3:/bucket/shop',
+    's3//bucket/shop',
     'gs://bucket',
     'https://s3.example.com/bucket',
     'file:///backups',

@@ -3,7 +3,7 @@ import {describe, expect, it} from 'vitest';
 import type {AppError} from '../../../src/lib/base/errors.js';
 import {
   applyRetention,
-  refuseMistypedLabels,
+  checkLabels,
   type RetentionCandidate,
   type RetentionPolicy,
   ruleNames,
@@ -97,14 +97,30 @@ describe('golden decisions', () => {
 });
 
 describe('a label that no backup has', () => {
-  const labels = ['release', null];
+  const warningsOf = (flags: RetentionPolicy, config: RetentionPolicy = {}): string[] => {
+    const warnings: string[] = [];
+    checkLabels(flags, config, ['release', 'v1', null], (message) => warnings.push(message));
+    return warnings;
+  };
   it('is refused where it is near to one that some have, as what it was meant to keep would go', () => {
-    expect(() => refuseMistypedLabels({keepLabels: ['release', 'relase']}, labels)).toThrow(
+    expect(() => warningsOf({keepLabels: ['relase']})).toThrow(
       '--keep-label: no backup has the label "relase"; nothing was removed. Did you mean "release"?',
     );
   });
-  it('is taken where it is like no other: the first backup with it is yet to come', () => {
-    expect(() => refuseMistypedLabels({keepLabels: ['release', 'audit']}, labels)).not.toThrow();
+  it('is warned of where it is like no other, or stands beside the one that it is like', () => {
+    const policy = {keepLabels: ['release', 'audit', 'v1', 'v2']};
+    expect(warningsOf(policy)).toEqual([
+      '--keep-label: no backup has the label "audit".',
+      '--keep-label: no backup has the label "v2".',
+    ]);
+    expect(warningsOf({}, policy)).toEqual([]);
+  });
+  it('is warned of in the config file, unless flags have replaced its rules', () => {
+    const config = {keepLabels: ['relase']};
+    expect(warningsOf({}, config)).toEqual([
+      'retention.keepLabels: no backup has the label "relase". Did you mean "release"?',
+    ]);
+    expect(warningsOf({keepLast: 3}, config)).toEqual([]);
   });
 });
 

@@ -13,6 +13,7 @@ export interface UsedCommand {
 /** Forms of oclif's sentences (its parser's errors.js, validate.js and parse.js) and what is said instead; $1 and so on are groups. */
 const sentences: readonly (readonly [RegExp, string])[] = [
   [/^Expected --([\w-]+)=(.*) to be one of: (.*)$/, '--$1 is "$2"; it takes $3.'],
+  [/^Expected (.*) to be one of: (.*)$/, '"$1" is none of $2.'],
   [/^Parsing --([\w-]+) *\n\s*Expected (.*) but received: (.*)$/, '--$1 is "$3"; it takes $2.'],
   [/^Parsing --([\w-]+) *\n\s*([^]*)$/, '--$1: $2'],
   [/^Flag --([\w-]+) expects (a value|one of these values: .*)$/, '--$1 needs $2.'],

@@ -12,7 +12,7 @@ import {
 import {inspectOwnership, type Ownership} from './platform-objects.js';
 import {quoteQualified} from '../quote.js';
 import {matchesPattern, type NamedRelation, parseNamePattern} from './table-pattern.js';
-import {didYouMean, nearestFirst} from '../../base/nearest.js';
+import {unknownName} from '../../base/unknown-name.js';
 
 export interface SelectionPatterns {
   readonly includeTables: readonly string[];
@@ -143,13 +143,12 @@ function requireMatches(
   ];
   const [first] = missing;
   if (!first) return;
-  throw new AppError(
+  throw unknownName(
     'PATTERN_MATCHES_NOTHING',
-    `Nothing in the database matches ${missing.map(({flag, value}) => `${flag} ${value}`).join(', ')}; no backup was made.${didYouMean(first.value, first.names)}`,
-    {
-      details: nearestFirst(first.value, first.names),
-      hint: 'A table outside the search path needs its schema (shop.orders); capital letters need double quotes (\'"Orders"\').',
-    },
+    `Nothing in the database matches ${missing.map(({flag, value}) => `${flag} ${value}`).join(', ')}; no backup was made.`,
+    first.value,
+    first.names,
+    'A table outside the search path needs its schema (shop.orders); capital letters need double quotes (\'"Orders"\').',
   );
 }
 

@@ -20,6 +20,7 @@ import {
 } from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';
 import {databaseFolder} from '../../storage/fetch-backup.js';
+import {requireFolder} from '../../storage/all-locations.js';
 import {findOwnDatabase} from '../../catalog/own-database.js';
 
 export interface CopyRequest extends EncryptionFlags {
@@ -58,6 +59,8 @@ export interface CopyResult {
  */
 export async function copyBackups(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings} = context;
+  if (request.from !== undefined && !isRemote(request.from) && !isAddress(request.from))
+    await requireFolder(resolve(settings.cwd, request.from));
   const named = request.from ?? join(settings.backupsDir, 'database');
   const from = await openPlace(
     settings,

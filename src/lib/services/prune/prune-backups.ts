@@ -7,8 +7,8 @@ import {withFolderLock} from '../../run/lock.js';
 import {removeBackup, whyNotOurs} from '../../catalog/remove-backup.js';
 import {
   applyRetention,
+  checkLabels,
   refuseEmptyPolicy,
-  refuseMistypedLabels,
   type RetentionPolicy,
   ruleNames,
 } from '../../catalog/retention.js';
@@ -66,9 +66,10 @@ export interface PruneOptions {
  */
 export async function pruneBackups(ctx: RunContext, options: PruneOptions): Promise<PruneResult> {
   const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
-  const policy = policyInForce(options.policy, ctx.settings.config.retention ?? {});
+  const {retention = {}} = ctx.settings.config;
+  const policy = policyInForce(options.policy, retention);
   const plan = await planPrune(folder, policy, ctx.clock.now());
-  refuseMistypedLabels(options.policy, plan.labels);
+  checkLabels(options.policy, retention, plan.labels, ctx.warn);
   const {kept, partials, problems} = plan;
   if (options.dryRun || plan.removable.length === 0) {
     return {
@@ -219,6 +220,7 @@ export async function pruneAfterBackup(
   policy: RetentionPolicy,
 ): Promise<PruneDecision[]> {
   const plan = await planPrune(folder, policy, ctx.clock.now());
+  checkLabels({}, policy, plan.labels, ctx.warn);
   const identity = databaseIdentity(backup);
   const ofSameDatabase = plan.removable.filter((item) => databaseIdentity(item.backup) === identity);
   const {removed, failures} = await removeEach(ctx, ofSameDatabase);

@@ -1,6 +1,7 @@
 /** Drops databases that restores set aside: all but the newest, and the newest too where that is asked for by its own flag. */
 import {AppError, withState} from '../../base/errors.js';
 import {countOf, formatAge, formatBytes} from '../../base/format.js';
+import {unknownName} from '../../base/unknown-name.js';
 import {type Connection, withDatabase} from '../../postgres/connect/connection.js';
 import {
   type DatabaseMark,
@@ -48,7 +49,7 @@ export interface SetAsideRequest {
 /**
  * Finds those of the URL's database by their marks, asks, and drops; one that somebody is connected to, by then too, is kept.
  * The newest is asked for separately.
- * @throws NO_DATABASE_URL, BACKUP_NOT_FOUND for a name that is not set aside, NOT_CONFIRMED, PERMISSION_DENIED, ...
+ * @throws NO_DATABASE_URL, DATABASE_NOT_FOUND, BACKUP_NOT_FOUND for a name that is not set aside, NOT_CONFIRMED, PERMISSION_DENIED, ...
  */
 export async function pruneSetAside(ctx: RunContext, request: SetAsideRequest): Promise<SetAsideResult> {
   const named = resolveConnection(ctx.settings);
@@ -57,16 +58,16 @@ export async function pruneSetAside(ctx: RunContext, request: SetAsideRequest): 
   const {database} = connection;
   const decide = (databases: readonly ListedDatabase[]): SetAsidePlan =>
     decideSetAside(databases, database, ctx.clock.now(), request);
-  const plan = decide(
-    await withMaintenanceSession(
-      connection,
-      async (session) => {
-        await requireWritable(session, 'No database can be dropped here', {database});
-        return listDatabases(session);
-      },
-      {signal},
-    ),
+  const databases = await withMaintenanceSession(
+    connection,
+    async (session) => {
+      await requireWritable(session, 'No database can be dropped here', {database});
+      return listDatabases(session);
+    },
+    {signal},
   );
+  const plan = decide(databases);
+  refuseUnknownTarget(databases, connection);
   refuseUnknown(request.names ?? [], plan, connection);
   if (request.dryRun || plan.removed.length === 0) return {kept: plan.kept, removed: plan.removed};
   const isGuarded =
@@ -98,14 +99,28 @@ export function describe(
   return `${one.id}: ${size}, owner ${one.owner}, set aside ${formatAge(new Date(one.setAsideAt), now)}`;
 }
 
+/** A database that is gone may have left some; a name that was mistyped has neither. @throws DATABASE_NOT_FOUND */
+function refuseUnknownTarget(databases: readonly ListedDatabase[], {host, database}: Connection): void {
+  const names = databases.map(({name}) => name);
+  if (names.includes(database) || setAsideFor(databases, database).length > 0) return;
+  throw unknownName(
+    'DATABASE_NOT_FOUND',
+    `${host} has no database "${database}", nor one that was set aside for it; nothing was dropped.`,
+    database,
+    names,
+  );
+}
+
 function refuseUnknown(names: readonly string[], plan: SetAsidePlan, {host, database}: Connection): void {
-  const known = new Set([...plan.kept, ...plan.removed].map(({id}) => id));
-  const unknown = names.find((name) => !known.has(name));
+  const known = [...plan.kept, ...plan.removed].map(({id}) => id);
+  const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  throw new AppError(
+  throw unknownName(
     'BACKUP_NOT_FOUND',
     `"${unknown}" is not set aside for "${database}" on ${host}; nothing was dropped.`,
-    {hint: 'See what is: destino-db prune --set-aside --dry-run'},
+    unknown,
+    known,
+    'See what is: destino-db prune --set-aside --dry-run',
   );
 }
 

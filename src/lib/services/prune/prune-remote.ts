@@ -2,8 +2,8 @@
 import {retentionCandidate} from '../../catalog/catalogue.js';
 import {
   applyRetention,
+  checkLabels,
   refuseEmptyPolicy,
-  refuseMistypedLabels,
   type RetentionPolicy,
 } from '../../catalog/retention.js';
 import {AppError} from '../../base/errors.js';
@@ -33,11 +33,12 @@ const leftoverAfterMs = 24 * 3_600_000;
  * @throws USAGE for an empty policy, NOT_CONFIRMED, the codes of the stores
  */
 export async function prunePlace(ctx: RunContext, from: string, options: PruneOptions): Promise<PruneResult> {
-  const policy = policyInForce(options.policy, ctx.settings.config.retention ?? {});
+  const {retention = {}} = ctx.settings.config;
+  const policy = policyInForce(options.policy, retention);
   refuseEmptyPolicy(policy);
   const place = await openPlace(ctx.settings, from);
   const {labels, kept, removable, leftovers, problems} = await planPrune(ctx, place, policy);
-  refuseMistypedLabels(options.policy, labels);
+  checkLabels(options.policy, retention, labels, ctx.warn);
   const plan = {folder: place.url, kept, problems, partials: leftovers.map((key) => `${place.url}/${key}`)};
   if (options.dryRun || removable.length + leftovers.length === 0) {
     return {...plan, dryRun: options.dryRun, removed: removable.map(decisionOf)};

@@ -5,7 +5,7 @@ import {foreignNote} from '../../base/own-file.js';
 import {explainFileError} from '../../base/safe-file.js';
 import {AppError, type ErrorCode, messageOf} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
-import {nearest} from '../../base/nearest.js';
+import {unknownName} from '../../base/unknown-name.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
@@ -96,11 +96,12 @@ function refuseUnknown(names: readonly string[], {leftovers, connection}: Recove
   const known = leftovers.map(({what}) => what);
   const unknown = connection && names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  const guess = nearest(unknown, known);
-  throw new AppError(
+  throw unknownName(
     'USAGE',
-    `--drop-db: no run left a database "${unknown}"; nothing was done.${guess === undefined ? '' : ` Did you mean ${guess}?`}`,
-    {hint: 'See what is left: destino-db recover --dry-run'},
+    `--drop-db: no run left a database "${unknown}"; nothing was done.`,
+    unknown,
+    known,
+    'See what is left: destino-db recover --dry-run',
   );
 }
 

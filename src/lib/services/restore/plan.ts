@@ -51,7 +51,7 @@ import {
   type ProvenSource,
   type RestoreSource,
 } from './source.js';
-import {didYouMean, nearestFirst} from '../../base/nearest.js';
+import {unknownName} from '../../base/unknown-name.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
 
 /** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
@@ -344,7 +344,7 @@ function chooseWay(
       'DATABASE_NOT_FOUND',
       `The database "${database}" does not exist; nothing was changed.`,
       {
-        hint: 'Add --create-db to make it.',
+        hint: 'Check the name, or add --create-db to make it.',
       },
     );
   }
@@ -523,10 +523,11 @@ function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): N
     );
     if (matching.length === 0) {
       const names = tables.map((table) => `${table.schema}.${table.name}`);
-      throw new AppError(
+      throw unknownName(
         'PATTERN_MATCHES_NOTHING',
-        `The backup has no table "${pattern}"; nothing was changed.${didYouMean(pattern, names)}`,
-        {details: nearestFirst(pattern, names)},
+        `The backup has no table "${pattern}"; nothing was changed.`,
+        pattern,
+        names,
       );
     }
     for (const table of matching) chosen.set(JSON.stringify([table.schema, table.name]), table);

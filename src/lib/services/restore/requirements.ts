@@ -4,6 +4,7 @@ import type {LeftOutEntries} from '../../dump/left-out-entries.js';
 import type {TableSelection} from '../../dump/select-tables.js';
 import {AppError} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
+import {unknownName} from '../../base/unknown-name.js';
 import {type Session, withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
@@ -20,7 +21,14 @@ import type {RunContext} from '../../run/run-context.js';
 import {planRoles} from './plan-roles.js';
 import type {RestoreRequest} from './options.js';
 import {readDumpDefinitions, readDumpNeeds, type RestoreSource} from './source.js';
-import {findOwnedCode, isLimited, keepsOwner, noLimits, type RoleLimits} from './load/role-limits.js';
+import {
+  findOwnedCode,
+  isLimited,
+  keepsOwner,
+  noLimits,
+  type OwnedCode,
+  type RoleLimits,
+} from './load/role-limits.js';
 
 export interface NeedsCheck {
   readonly source: RestoreSource;
@@ -176,19 +184,37 @@ async function needsOfKept(
   return needs();
 }
 
-/** @throws OWNER_NOT_KEPT */
+/** "public.f(integer)" -> "public.f" */
+function bareName(name: string): string {
+  return name.replace(/\(.*/s, '');
+}
+
+function refuseUnknownCode(allowed: ReadonlySet<string>, code: readonly OwnedCode[]): void {
+  const names = [...new Set(code.map(({name}) => bareName(name)))];
+  const known = new Set([...names, ...code.map(({name}) => name)]);
+  const unknown = [...allowed].find((name) => !known.has(name));
+  if (unknown === undefined) return;
+  throw unknownName(
+    'USAGE',
+    `--allow-owner-change: no SECURITY DEFINER function and no view of the backup that needs it is called "${unknown}"; nothing was changed.`,
+    unknown,
+    names,
+  );
+}
+
+/** @throws OWNER_NOT_KEPT, USAGE for a name of --allow-owner-change that the backup does not have */
 async function requireKeptCode(
   context: RunContext,
   {source, pgRestore, rights, request, selection, leftOut}: NeedsCheck,
   limits: RoleLimits,
 ): Promise<void> {
   const allowed = new Set(request.allowOwnerChange ?? []);
-  if (!isLimited(limits) || allowed.has('all')) return;
+  if (allowed.has('all') || (!isLimited(limits) && allowed.size === 0)) return;
   const definitions = selection?.chosen ?? (await readDumpDefinitions(source, pgRestore, context.signal));
+  refuseUnknownCode(allowed, findOwnedCode(definitions));
   const kept = definitions.filter((definition) => leftOut.why(definition) === undefined);
   const changed = findOwnedCode(kept).filter(
-    ({name, owner}) =>
-      !keepsOwner(limits, owner) && !allowed.has(name) && !allowed.has(name.replace(/\(.*/s, '')),
+    ({name, owner}) => !keepsOwner(limits, owner) && !allowed.has(name) && !allowed.has(bareName(name)),
   );
   if (changed.length === 0) return;
   const missing = [...new Set(changed.map(({owner}) => owner))].filter((owner) => limits.missing.has(owner));

@@ -2,6 +2,7 @@
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {AppError} from '../../base/errors.js';
 import {formatAge, formatBytes} from '../../base/format.js';
+import {didYouMean} from '../../base/nearest.js';
 import {withAdvisoryLock} from '../../postgres/databases/advisory-lock.js';
 import {withSession} from '../../postgres/client.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../../postgres/connect/connection.js';
@@ -114,10 +115,15 @@ async function planUndo(context: RunContext, request: UndoRequest): Promise<Undo
       : [`"${database.name}" says that it was set aside, but it ${doubt}`];
   });
   if (!incoming) {
-    const which = request.setAsideDb === undefined ? 'No database is' : `"${request.setAsideDb}" is not`;
+    const named = request.setAsideDb;
+    const which = named === undefined ? 'No database is' : `"${named}" is not`;
+    const guess =
+      named === undefined
+        ? didYouMean(target.database, databasesWithOne(databases))
+        : didYouMean(named, namesOf(setAsideFor(databases, target.database)));
     throw new AppError(
       'BACKUP_NOT_FOUND',
-      `${which} set aside for "${target.database}" on ${target.host}; nothing was changed.`,
+      `${which} set aside for "${target.database}" on ${target.host}; nothing was changed.${guess}`,
       {
         hint:
           doubtful.length > 0
@@ -131,6 +137,15 @@ async function planUndo(context: RunContext, request: UndoRequest): Promise<Undo
   }
   for (const one of doubtful) context.warn(`${one}; it was left alone.`);
   return {target, maintenance, incoming, present: databases.find(({name}) => name === target.database)};
+}
+
+function namesOf(setAside: ReturnType<typeof setAsideFor>): string[] {
+  return setAside.map(({database}) => database.name);
+}
+
+/** The databases for which one is set aside. */
+function databasesWithOne(databases: readonly ListedDatabase[]): string[] {
+  return databases.flatMap(({mark}) => (mark?.kind === 'set-aside' ? [mark.database] : []));
 }
 
 /** The named one, whatever its mark is worth; else the newest that is trusted. */

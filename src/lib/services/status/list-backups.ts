@@ -6,6 +6,7 @@ import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.
 import type {BackupContent, Outcome, ProofLevel} from '../../run/outcome.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
 import {AppError} from '../../base/errors.js';
+import {didYouMean} from '../../base/nearest.js';
 import {isRemote} from '../../base/place-name.js';
 import {foreignNote} from '../../base/own-file.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -107,6 +108,9 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
       ? listOrderBackups(ctx, options.from ?? root)
       : [],
   ]);
+  const labels = catalogue.backups.flatMap(({label}) => label ?? []);
+  if (options.label !== undefined && !labels.includes(options.label))
+    ctx.warn(`No backup has the label "${options.label}".${didYouMean(options.label, labels)}`);
   const reasons = retentionReasons(catalogue.backups, ctx.settings.config.retention ?? {}, now);
   return {
     folder,

@@ -2,12 +2,13 @@
 import {Parser} from '@oclif/core';
 import {expect, it} from 'vitest';
 import Backup from '../../../../src/commands/backup.js';
+import Completion from '../../../../src/commands/completion.js';
 import Prune from '../../../../src/commands/prune.js';
 import Restore from '../../../../src/commands/restore.js';
 import {globalFlags} from '../../../../src/lib/cli/flags.js';
 import {asAppError} from '../../../../src/lib/cli/show/show-error.js';
 
-const commands = {backup: Backup, prune: Prune, restore: Restore};
+const commands = {backup: Backup, completion: Completion, prune: Prune, restore: Restore};
 
 it.each([
   ['prune', ['--all-of-them'], '--all-of-them needs --set-aside.'],
@@ -17,12 +18,14 @@ it.each([
   ['prune', ['--keep-days'], '--keep-days needs a value.'],
   ['prune', ['--keep-day=3'], 'prune has no flag --keep-day. Did you mean --keep-days?'],
   ['backup', ['--format=zip'], '--format is "zip"; it takes custom, sql, directory.'],
+  ['completion', ['bas'], '"bas" is none of bash, zsh, fish.'],
   ['backup', ['shop', 'now'], 'backup does not take "shop" and "now".'],
   ['restore', ['latest'], 'restore does not take "latest". Did you mean --latest?'],
   ['backup', ['--verbose', '--quiet'], '--quiet cannot be used with --verbose.'],
 ] as const)('%s %j', async (id, argv, message) => {
-  const flags = {...globalFlags, ...commands[id].flags};
-  const parsing = Parser.parse([...argv], {flags, strict: true} as Parameters<typeof Parser.parse>[1]);
+  const {args, flags: own} = commands[id];
+  const flags = {...globalFlags, ...own};
+  const parsing = Parser.parse([...argv], {args, flags, strict: true} as Parameters<typeof Parser.parse>[1]);
   const error = await parsing.then(
     () => undefined,
     (thrown: unknown) => asAppError(thrown, {bin: 'destino-db', id, flags: Object.keys(flags)}),

@@ -91,6 +91,9 @@ describe('listBackups', () => {
     expect(await list({label: 'weekly'})).toEqual(['22']);
     expect(await list({format: 'directory'})).toEqual(['21']);
     expect(await list({from: elsewhere})).toEqual(['20']);
+    const context = testContext(home, {now});
+    expect((await listBackups(context, {label: 'weeky'})).backups).toEqual([]);
+    expect(context.warnings).toEqual(['No backup has the label "weeky". Did you mean "weekly"?']);
     await expect(list({from: join(home, 'nowhere')})).rejects.toMatchObject({
       code: 'BACKUP_NOT_FOUND',
       exitCode: 2,

@@ -1,6 +1,8 @@
 /** What deleting would set off beside the deletion: triggers, slow constraint checks, rights and policies in the way. */
 import {z} from 'zod';
 import {AppError} from '../../../base/errors.js';
+import {didYouMean} from '../../../base/nearest.js';
+import {unknownName} from '../../../base/unknown-name.js';
 import type {Session} from '../../../postgres/client.js';
 import {parseRows, pgBoolean, pgCount} from '../../../postgres/inspect/inspect-database.js';
 import {shellCommand} from '../../../base/shell-quote.js';
@@ -99,6 +101,44 @@ export async function seesChanges(session: Session): Promise<boolean> {
     if (error instanceof AppError && error.code === 'PERMISSION_DENIED') return false;
     throw error;
   }
+}
+
+/**
+ * Checks names of --allow-trigger and of the config file against all triggers and rules of the database and of the orders' partitions.
+ * @throws USAGE for one of the flag that there is not; a config file may be for several databases, so that it is only warned of
+ */
+export async function checkAllowed(
+  session: Session,
+  graph: OrderGraph,
+  flags: readonly string[],
+  config: readonly string[],
+  warn: (message: string) => void,
+): Promise<void> {
+  if (flags.length + config.length === 0) return;
+  const rows = await session.query(
+    `SELECT n.nspname || '.' || c.relname || '.' || e.name AS name
+       FROM (SELECT tgrelid AS oid, tgname AS name FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
+             UNION SELECT ev_class, rulename FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN') e
+       JOIN pg_catalog.pg_class c ON c.oid = e.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname <> 'pg_catalog' ORDER BY 1`,
+  );
+  const effects = [
+    ...(await findTriggers(session, graph)).map(({table, trigger}) => `${table}.${trigger}`),
+    ...(await findRules(session, graph)).map(({table, rule}) => `${table}.${rule}`),
+  ];
+  const known = [...new Set([...effects, ...rows.flatMap(({name}) => name ?? [])])];
+  const message = (name: string): string => `the database has no trigger or rule "${name}"`;
+  for (const name of config.filter((each) => !known.includes(each)))
+    warn(`orders.allowTriggers: ${message(name)}.${didYouMean(name, known)}`);
+  const unknown = flags.find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw unknownName(
+      'USAGE',
+      `--allow-trigger: ${message(unknown)}; nothing was changed.`,
+      unknown,
+      known,
+      'A name reads schema.table.trigger.',
+    );
 }
 
 /** Triggers and rules whose effects a cleaning cannot see and nobody has allowed: "schema.table.name". */

@@ -11,6 +11,7 @@ import {
 import {collectRows, createNotes, type Notes, notesFor} from './collect-rows.js';
 import {parseCriteria, resolveExcludedIds, type SelectionFlags} from '../rules/criteria.js';
 import {
+  checkAllowed,
   findRules,
   findSlowLinks,
   findTriggers,
@@ -155,16 +156,18 @@ export async function withCleaning<T>(
         session,
         tables.map(({oid}) => oid),
       );
-      const excludedIds = await resolveExcludedIds(session, graph.roots, flags.excludeIds, config, (id) => {
-        if (!isExecuting) context.warn(`No order has the excluded id "${id}".`);
-      });
+      const excludedIds = await resolveExcludedIds(session, graph.roots, flags.excludeIds, config, (id) =>
+        context.warn(`No order has the excluded id "${id}".`),
+      );
+      const {allowTriggers = []} = flags;
+      await checkAllowed(session, graph, allowTriggers, config.allowTriggers ?? [], context.warn);
       const selection = {graph, criteria: {...parsed, excludedIds}, config, now: context.clock.now()};
       const notes = notesFor(graph);
       await createCandidateTables(session, graph);
       await createNotes(session, notes);
       const databaseMark = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
       const isCounting = await seesChanges(session);
-      const allowed = [...(config.allowTriggers ?? []), ...(flags.allowTriggers ?? [])];
+      const allowed = [...(config.allowTriggers ?? []), ...allowTriggers];
       return work({session, connection, identity, selection, notes, isCounting, allowed, databaseMark});
     },
     {signal: context.signal},
