@@ -1,10 +1,13 @@
 /** The place that a flag or the config file names. */
 import {resolve} from 'node:path';
 import {AppError} from '../base/errors.js';
-import {parseBucketUrl, placeProblem} from '../base/place-name.js';
+import {isRemote, parseBucketUrl, placeProblem} from '../base/place-name.js';
+import type {RunContext} from '../run/run-context.js';
 import type {Settings} from '../settings/settings.js';
 import {localPlace} from './local-place.js';
 import type {Place} from './place.js';
+
+type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
 
 /**
  * No request is made yet.
@@ -20,7 +23,28 @@ export async function openPlace(settings: Settings, name: string): Promise<Place
   return s3Place(settings, inBucket);
 }
 
-/** That copies can go there as far as settings tell, before there is something to copy. @throws what `openPlace` throws */
-export async function requirePlaces(settings: Settings, names: readonly string[]): Promise<void> {
-  for (const name of names) await openPlace(settings, name);
+/** How long a store may take to answer before there is something to copy, ms. */
+const askMs = 10_000;
+
+/**
+ * That copies can go there, before there is something to copy. A store that is away or denies the question may take the copy
+ * later, and a backup here is worth more than none: a bucket in another region never does.
+ * @throws what `openPlace` throws
+ */
+export async function requirePlaces(
+  {settings, signal}: PlaceContext,
+  names: readonly string[],
+): Promise<void> {
+  const places = await Promise.all(names.map((name) => openPlace(settings, name)));
+  await Promise.all(places.filter(({url}) => isRemote(url)).map((place) => requireRegion(place, signal)));
+}
+
+async function requireRegion(place: Place, signal: AbortSignal): Promise<void> {
+  const within = AbortSignal.any([signal, AbortSignal.timeout(askMs)]);
+  try {
+    await place.list('region-check/', false, within)[Symbol.asyncIterator]().next();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof AppError && error.code === 'STORAGE_WRONG_REGION') throw error;
+  }
 }

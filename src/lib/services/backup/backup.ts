@@ -36,7 +36,7 @@ export async function backupToPlaces(
 ): Promise<CopiedBackupResult> {
   const to = flags.to ?? context.settings.config.storage?.places ?? [];
   // A wrong place or key is known before the dump is made, not after it.
-  await requirePlaces(context.settings, to);
+  await requirePlaces(context, to);
   const encryption = await encryptionOf(context, {...flags, isLocal: flags.isLocalEncrypted});
   refusePlainOnly(flags, to);
   const plainPlaces = encryption.to ? [] : to.filter(isRemote);

@@ -1,4 +1,5 @@
 /** The error that an answer, or no answer, of an object store stands for. */
+import {z} from 'zod';
 import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../../base/errors.js';
 
 interface Meaning {
@@ -35,6 +36,12 @@ const region: Meaning = {
   what: 'keeps this bucket in another region',
   hint: 'Set AWS_REGION, or storage.region in the config file, to the region of the bucket.',
 };
+/** The same, where the answer names the region. */
+const regionNamed = (name: string): Meaning => ({
+  code: region.code,
+  what: `keeps this bucket in the region ${name}`,
+  hint: `Set AWS_REGION, or storage.region in the config file, to ${name}.`,
+});
 const noRegion: Meaning = {
   code: 'STORAGE_WRONG_REGION',
   what: 'was not asked: no region is known',
@@ -136,13 +143,15 @@ export function explainS3Error(error: unknown, what: string): AppError {
   }
   const byCode = meanings[systemErrorCode(error) ?? ''];
   // The SDK calls a connection that broke a time-out too.
-  const meaning =
+  const found =
     (name === 'TimeoutError' ? byCode : undefined) ??
     meanings[name] ??
     byCode ??
     (messageOf(error) === 'Region is missing' ? noRegion : undefined) ??
     certificate(error) ??
     byStatus[statusOf(error) ?? 0];
+  const right = found === region ? regionIn(error) : undefined;
+  const meaning = right === undefined ? found : regionNamed(right);
   if (!meaning) {
     return new AppError('STORAGE_FAILED', `${what}: the store answered "${name}: ${messageOf(error)}".`, {
       cause,
@@ -165,6 +174,26 @@ function wordOf(error: unknown, name: string): string {
 
 function certificate(error: unknown): Meaning | undefined {
   return /CERT|SELF_SIGNED|UNABLE_TO_VERIFY/.test(systemErrorCode(error) ?? '') ? unreachable : undefined;
+}
+
+/** As Amazon names it: in a header of every such answer, in <Region>, and as part of the host name in <Endpoint>. */
+const answer = z.object({
+  Region: z.string().optional().catch(undefined),
+  Endpoint: z.string().optional().catch(undefined),
+  $response: z
+    .object({headers: z.object({'x-amz-bucket-region': z.string().optional()})})
+    .optional()
+    .catch(undefined),
+});
+
+/** The region that an answer names as the bucket's own. */
+function regionIn(error: unknown): string | undefined {
+  const {data} = answer.safeParse(error);
+  const named =
+    data?.$response?.headers['x-amz-bucket-region'] ??
+    data?.Region ??
+    /\bs3[.-]([a-z0-9-]+)\.amazonaws\.com/.exec(data?.Endpoint ?? '')?.[1];
+  return /^[a-z0-9-]+$/.test(named ?? '') ? named : undefined;
 }
 
 /** The HTTP status of an SDK error, if it has one. */

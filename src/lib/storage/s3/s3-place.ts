@@ -120,11 +120,15 @@ export async function s3Place(
       const pages = sdk.paginateListObjectsV2(
         {client},
         {Bucket: bucket, Prefix: folder + below, ...(isDeep ? {} : {Delimiter: '/'})},
+        signal === undefined ? {} : {abortSignal: signal},
       );
       const iterator = pages[Symbol.asyncIterator]();
       for (;;) {
         signal?.throwIfAborted();
-        const page = await request('', () => iterator.next());
+        const page = await request('', () => iterator.next()).catch((error: unknown) => {
+          signal?.throwIfAborted();
+          throw error;
+        });
         if (page.done === true) return;
         for (const {Key = '', Size = 0, LastModified = new Date(0), ETag: tag} of page.value.Contents ?? []) {
           yield {key: Key.slice(folder.length), sizeBytes: Size, modifiedAt: LastModified, tag};

@@ -35,6 +35,19 @@ it('refuses a bucket without a region before the dump', async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
+it('makes a backup here while the store is away', async () => {
+  const folder = await tempFolder();
+  const env = {
+    AWS_ACCESS_KEY_ID: 'k',
+    AWS_SECRET_ACCESS_KEY: 's',
+    AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:1',
+  };
+  await expect(
+    backupToPlaces(testContext(folder, {env}), {}, {to: ['s3://bucket/shop']}),
+  ).rejects.toMatchObject({code: 'NO_DATABASE_URL'});
+  await rm(folder, {recursive: true, force: true});
+});
+
 it('tries every place, and tells which have it and which do not', async () => {
   const tried: string[] = [];
   const work = toEachPlace(['one', 'two', 'three'], 'It is whole here.', (place) => {

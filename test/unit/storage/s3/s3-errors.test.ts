@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import {createServer} from 'node:http';
 import {tmpdir} from 'node:os';
 import {expect, it} from 'vitest';
-import {openPlace} from '../../../../src/lib/storage/open-place.js';
+import {openPlace, requirePlaces} from '../../../../src/lib/storage/open-place.js';
 import type {AppError} from '../../../../src/lib/base/errors.js';
 import {testContext} from '../../../support/test-context.js';
 
@@ -56,6 +56,36 @@ it.each(answers)(
     }
   },
 );
+
+/** Status, body and headers of what Amazon answers where the request went to another region, with or without a body. */
+const elsewhere: readonly [string, number, string, Record<string, string>][] = [
+  ['a redirect without a body', 301, '', {'x-amz-bucket-region': 'eu-west-1'}],
+  ['a redirect', 301, xml('PermanentRedirect', 'Please send all future requests to this endpoint.', '<Endpoint>b.s3.eu-west-1.amazonaws.com</Endpoint>'), {}],
+  ['a signature for another region', 400, xml('AuthorizationHeaderMalformed', "the region 'us-east-1' is wrong; expecting 'eu-west-1'", '<Region>eu-west-1</Region>'), {}],
+]; // prettier-ignore
+
+it.each(elsewhere)('the region that %s names is told', async (_what, status, body, headers) => {
+  const server = createServer((_request, answer) => {
+    answer.writeHead(status, {'content-type': 'application/xml', ...headers});
+    answer.end(body);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const endpoint = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  const env = {AWS_ENDPOINT_URL_S3: endpoint, AWS_ACCESS_KEY_ID: 'AKIA', AWS_SECRET_ACCESS_KEY: 'secret'};
+  try {
+    await expect(requirePlaces(testContext(tmpdir(), {env}), ['s3://bucket/shop'])).rejects.toMatchObject({
+      code: 'STORAGE_WRONG_REGION',
+      message: expect.stringContaining(
+        's3://bucket/shop: the store keeps this bucket in the region eu-west-1',
+      ) as string,
+      hint: 'Set AWS_REGION, or storage.region in the config file, to eu-west-1.',
+    });
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
 
 it.each(['localhost:9000', 'minio:9000', 's3.example.com', 'http://'])(
   'an endpoint "%s" in the environment is named before anything is asked',

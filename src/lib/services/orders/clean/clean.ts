@@ -28,7 +28,7 @@ export async function cleanToPlaces(
   const encryption = await encryptionOf(context, flags);
   if (request.execute) {
     requireEncryption(encryption);
-    await requirePlaces(context.settings, context.settings.config.storage?.places ?? []);
+    await requirePlaces(context, context.settings.config.storage?.places ?? []);
   }
   const result = await cleanOrders(context, {...request, encryption});
   const {backupPath} = result;

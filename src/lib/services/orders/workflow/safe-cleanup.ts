@@ -7,6 +7,7 @@ import {readOrderSnapshot} from '../../../rows/file/read-order-snapshot.js';
 import {type StepOutcome, timedProgress} from '../../../progress/timed-progress.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {shellCommand} from '../../../base/shell-quote.js';
+import {requirePlaces} from '../../../storage/open-place.js';
 import {ageSuffix} from '../../../storage/stored-record.js';
 import {backupDatabase} from '../../backup/local-backup.js';
 import {backupToPlaces} from '../../backup/backup.js';
@@ -66,7 +67,10 @@ export async function safeCleanup(
   request: SafeCleanupRequest,
 ): Promise<SafeCleanupResult> {
   const encryption = await encryptionOf(parent, request.encryption ?? {});
-  if (request.clean.execute) requireEncryption(encryption);
+  if (request.clean.execute) {
+    requireEncryption(encryption);
+    await requirePlaces(parent, parent.settings.config.storage?.places ?? []);
+  }
   const steps: StepOutcome[] = [];
   const context = {...parent, progress: timedProgress(parent.progress, parent.clock, steps)};
   const plan = await context.progress.step('Find the orders', () =>
