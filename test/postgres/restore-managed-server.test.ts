@@ -298,6 +298,40 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     },
   );
 
+  it('brings a backup of one schema elsewhere, and names beforehand what it lacks there', async () => {
+    await emptyProject();
+    const {id} = await backupDatabase(contextOf(), {includeSchemas: ['public']});
+    const rows = before.filter((line) => line.startsWith('rows | public.'));
+    expect(rows).toHaveLength(7);
+    const restoreInto = async (request: RestoreRequest, database?: string): Promise<string> => {
+      const asked = {...request, backupFile: id ?? ''};
+      const preview = await restore({...asked, dryRun: true}, fresh.project);
+      const {notes} = await restore(asked, fresh.project);
+      const told = preview.notes.filter((note) => /^(?:left out|foreign keys)/.test(note));
+      expect(notes).toEqual(expect.arrayContaining(told));
+      expect(await databaseFacts(fresh.admin(database))).toEqual(expect.arrayContaining(rows));
+      return notes.join('\n');
+    };
+    const inProject = await restoreInto({});
+    expect(inProject).toMatch(/nor the target has: trigger public.profiles touch_profile$/m);
+    expect(inProject).toMatch(/^NOT VALID, .* foreign key public.payments payments_user_id_fkey/m);
+    const inDatabase = await restoreInto({createDb: true, targetDb: 'part'}, 'part');
+    expect(inDatabase).toMatch(
+      /left out: 10 objects .* nor the target has: .*fk constraint public.payments payments_user_id_fkey/,
+    );
+    await withSession(fresh.admin('template1'), (session) =>
+      session.query('DROP DATABASE part WITH (FORCE)'),
+    );
+    await asAdmin('CREATE TYPE app.mood AS ENUM (); ALTER TABLE public.rooms ADD COLUMN mood app.mood');
+    const {id: incomplete} = await backupDatabase(contextOf(), {includeSchemas: ['public']});
+    await expect(
+      restore({backupFile: incomplete ?? '', createDb: true, targetDb: 'part', dryRun: true}, fresh.project),
+    ).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED_HERE',
+      message: expect.stringContaining('public.rooms (app.mood); nothing was changed') as string,
+    });
+  });
+
   it('restores beside itself on the same server, without what only the platform may make', async () => {
     const backupFile = await backUp('custom');
     await restore({backupFile, createDb: true, targetDb: 'copy'});

@@ -159,6 +159,8 @@ export const backupRecordSchema = z.object({
     leftOut: z.array(z.object({table: z.string(), reason: z.string()})),
     /** Of those, tables and sequences of the platform that the role may not read; missing in metadata of 0.1.0. */
     unreadable: z.array(z.object({table: z.string(), reason: z.string()})).optional(),
+    /** All schemas of the database; missing in metadata of 0.1.0. */
+    schemas: z.array(z.string()).optional(),
     /** Missing in metadata of 0.1.0. */
     platform: platformSchema.optional(),
   }),
@@ -248,6 +250,12 @@ export function standingOfRecord(
   record: Pick<BackupRecord, 'verification' | 'proofs' | 'notPossible' | 'content' | 'config'>,
 ): Standing<Verification, NotPossible> {
   return standingOf(record, contentOf(record));
+}
+
+/** Whether tables or schemas were chosen or left out. */
+export function isSelection({config}: Pick<BackupRecord, 'config'>): boolean {
+  const {includeTables, excludeTables, includeSchemas, excludeSchemas} = config;
+  return [includeTables, excludeTables, includeSchemas, excludeSchemas].some((list) => list.length > 0);
 }
 
 /** What the backup contains of its database. Tables and schemas that were left out on purpose do not make it a part. */

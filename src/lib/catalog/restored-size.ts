@@ -1,5 +1,5 @@
 /** How large a backup becomes once it is restored. */
-import type {BackupRecord} from './backup-record.js';
+import {type BackupRecord, isSelection} from './backup-record.js';
 
 export interface RestoredSize {
   /** Rows, indexes and catalogs on the server's disk, bytes. */
@@ -43,15 +43,10 @@ export function estimateRestoredSize(
   const sizes = record.tables.filter(isChosen).map(({sizeBytes}) => sizeBytes ?? 0);
   const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
   const tableBytes = sizes.reduce((sum, size) => sum + size, 0);
-  const isPart = onlyTables.length > 0 || isPartial(record);
+  const isPart = onlyTables.length > 0 || isSelection(record);
   const bytes =
     isPart && tableBytes > 0
       ? Math.min(record.source.sizeBytes, emptyDatabaseBytes + Math.round(tableBytes * withIndexes))
       : record.source.sizeBytes;
   return {bytes, largestTableBytes: largest > 0 ? largest : null};
-}
-
-function isPartial({config}: BackupRecord): boolean {
-  const {includeTables, excludeTables, includeSchemas, excludeSchemas} = config;
-  return [includeTables, excludeTables, includeSchemas, excludeSchemas].some((list) => list.length > 0);
 }

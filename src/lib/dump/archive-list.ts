@@ -3,7 +3,6 @@
 import type {DetectedDump} from './detect-format.js';
 import type {LeftOutEntries} from './left-out-entries.js';
 import type {DumpSection} from './plain-dump-filter.js';
-import {countOf} from '../base/format.js';
 import type {NamedTable} from '../postgres/quote.js';
 
 export interface EntrySelection {
@@ -56,7 +55,6 @@ export function selectEntries(
   selection: EntrySelection,
 ): {entries: string[]; left: string[]} {
   const left: string[] = [];
-  const counts = new Map<string, number>();
   const tableOf = tableFinder(selection.tables);
   const entries = lines.filter((line) => {
     const isEverywhere =
@@ -68,11 +66,7 @@ export function selectEntries(
       return false;
     }
     const listed = line.replace(/^\d+; \d+ \d+ /, '');
-    const chosen = selection.leftOut?.whyListed(listed);
-    if (chosen !== undefined) {
-      counts.set(chosen, (counts.get(chosen) ?? 0) + 1);
-      return false;
-    }
+    if (selection.leftOut?.whyListed(listed) !== undefined) return false;
     if (selection.onlyTables.length === 0) return true;
     if (selection.selected) return selection.selected.has(listed);
     const table = tableOf(line);
@@ -80,7 +74,6 @@ export function selectEntries(
       (wanted) => wanted.schema === table?.schema && wanted.name === table.name,
     );
   });
-  for (const [why, count] of counts) left.push(`left out, ${why}: ${countOf(count, 'object')}`);
   return {entries, left};
 }
 

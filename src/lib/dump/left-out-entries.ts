@@ -18,6 +18,8 @@ export interface LeftOutEntries {
   readonly whyListed: (listed: string) => string | undefined;
   /** How many entries are not restored for each reason. */
   readonly counts: ReadonlyMap<string, number>;
+  /** Which objects those are, "extension pg_cron", "policy public.orders own rows"; without their rights, comments and rows. */
+  readonly names: ReadonlyMap<string, readonly string[]>;
   /** How many entries are restored. */
   readonly restored: number;
 }
@@ -36,8 +38,14 @@ export function leaveOut(
   const counts = new Map<string, number>();
   for (const reason of reasons.values())
     if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  const names = new Map<string, string[]>();
+  for (const entry of entries) {
+    const reason = unnamedTypes.has(entry.type) ? undefined : reasons.get(keyOf(entry));
+    if (reason !== undefined) names.set(reason, [...(names.get(reason) ?? []), nameOf(entry)]);
+  }
   return {
     counts,
+    names,
     restored: [...reasons.values()].filter((reason) => reason === undefined).length,
     why: (entry) => (reasons.has(keyOf(entry)) ? reasons.get(keyOf(entry)) : whyOther(entry)),
     whyListed: (listed) => {
@@ -49,6 +57,19 @@ export function leaveOut(
       return undefined;
     },
   };
+}
+
+const unnamedTypes = new Set([
+  'ACL',
+  'COMMENT',
+  'MATERIALIZED VIEW DATA',
+  'SECURITY LABEL',
+  'SEQUENCE SET',
+  'TABLE DATA',
+]);
+
+function nameOf({type, schema, name}: Entry): string {
+  return `${type.toLowerCase()} ${schema === '' || schema === '-' ? name : `${schema}.${name}`}`;
 }
 
 /** Default privileges are told apart by whose they are alone. */

@@ -141,6 +141,15 @@ export function dependenciesInList(
 const part = String.raw`(?:"(?:[^"]|"")*"|[^\s"'.,;:()[\]=<>!+*/|&%^~-]+)`;
 const qualified = new RegExp(String.raw`(${part})\.(${part})`, 'g');
 
+/** Every `schema.name` in a text, and what looks like one. */
+export function qualifiedNames(text: string): ObjectName[] {
+  const nameOf = (quoted: string): string => readIdentifier(quoted, 0)?.name ?? '';
+  return [...text.matchAll(qualified)].map(([, first = '', second = '']) => ({
+    schema: nameOf(first),
+    name: nameOf(second),
+  }));
+}
+
 /**
  * Finds what definitions need by the names in their text, as a plain dump records nothing else. pg_dump qualifies every name outside of
  * functions' bodies. Who made a name that no definition has is not known: then all extensions of its schema are needed.
@@ -178,10 +187,9 @@ export function dependenciesByName(definitions: readonly DumpDefinition[]): Depe
     for (const statement of statements) {
       const head =
         type === 'COMMENT' ? statement.replace(/ IS [^]*$/, '') : statement.replace(functionBody, '');
-      for (const [, first = '', second = ''] of head.matchAll(qualified)) {
-        const [inSchema, name] = [first, second].map((text) => readIdentifier(text, 0)?.name ?? '');
-        const objects = byName.get(keyOf({schema: inSchema ?? '', name: name ?? ''}));
-        for (const need of objects ?? extensions.get(inSchema ?? '') ?? []) found.add(need);
+      for (const named of qualifiedNames(head)) {
+        const objects = byName.get(keyOf(named));
+        for (const need of objects ?? extensions.get(named.schema) ?? []) found.add(need);
       }
     }
     found.delete(index);

@@ -30,6 +30,8 @@ export interface DumpSelection {
   readonly leftOut: readonly {table: string; reason: string}[];
   /** Tables and sequences of the platform that this role may not read; `leftOut` has the tables too. */
   readonly unreadable: readonly {table: string; reason: string}[];
+  /** Extensions that chosen schemas use, which pg_dump brings with a whole database alone. */
+  readonly extensions: readonly string[];
   /** The same as patterns for pg_dump: what it may not even lock, and what it may read the definition of. */
   readonly excluded: {readonly relations: readonly string[]; readonly rows: readonly string[]};
 }
@@ -100,12 +102,19 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
     unreadable: [...hiddenTables, ...hiddenSequences.map((one) => ({...one, why: 'rights' as const}))].map(
       describe,
     ),
+    extensions: patterns.includeTables.length > 0 ? [] : extensionsOf(ownership, patterns),
     excluded: {
       relations: hiddenTables.filter(({why}) => why === 'rights').map(patternOf),
       // A sequence comes along with the table that owns it, whether it is excluded or not; its value does not.
       rows: [...hiddenTables.filter(({why}) => why === 'row security'), ...hiddenSequences].map(patternOf),
     },
   };
+}
+
+/** Every database has plpgsql. */
+function extensionsOf({extensions}: Ownership, {includeSchemas}: SelectionPatterns): string[] {
+  const isChosen = (schema: string): boolean => includeSchemas.some((value) => matchesSchema(value, schema));
+  return extensions.flatMap(({name, usedIn}) => (name !== 'plpgsql' && usedIn.some(isChosen) ? [name] : []));
 }
 
 /** Why the rows of an unlogged table are not in a backup from a standby. */

@@ -165,3 +165,37 @@ export async function findUninstallableExtensions(
 export async function databaseExists(session: Session, name: string): Promise<boolean> {
   return (await session.query('SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1', [name])).length > 0;
 }
+
+/** Those of `names` that nothing in the database has: neither a table, view or sequence nor a function, type, collation, operator class or the like. */
+export async function findMissingNames<T extends {readonly schema: string; readonly name: string}>(
+  session: Session,
+  names: readonly T[],
+): Promise<T[]> {
+  const named = (catalog: string, prefix: string): string =>
+    `SELECT ${prefix}namespace AS schema, ${prefix}name::text AS name FROM pg_catalog.${catalog}`;
+  const catalogs = [
+    ['pg_class', 'rel'], ['pg_proc', 'pro'], ['pg_type', 'typ'], ['pg_collation', 'coll'], ['pg_opclass', 'opc'], ['pg_opfamily', 'opf'],
+    ['pg_ts_config', 'cfg'], ['pg_ts_dict', 'dict'],
+  ]; // prettier-ignore
+  const rows = parseRows(
+    z.object({place: pgCount}),
+    await session.query(
+      `SELECT w.place FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, place)
+        WHERE (w.schema, w.name) NOT IN (
+          SELECT n.nspname::text, o.name FROM pg_catalog.pg_namespace n
+            JOIN (${catalogs.map(([catalog = '', prefix = '']) => named(catalog, prefix)).join(' UNION ALL ')}) o ON o.schema = n.oid)`,
+      [names.map(({schema}) => schema), names.map(({name}) => name)],
+    ),
+  );
+  const missing = new Set(rows.map(({place}) => place));
+  return names.filter((_name, index) => missing.has(index + 1));
+}
+
+/** Those of `schemas` that the database does not have. */
+export async function findMissingSchemas(session: Session, schemas: readonly string[]): Promise<string[]> {
+  const rows = await session.query(
+    'SELECT w AS name FROM unnest($1::text[]) AS w WHERE w NOT IN (SELECT nspname::text FROM pg_catalog.pg_namespace)',
+    [schemas],
+  );
+  return rows.map((row) => row['name'] ?? '');
+}

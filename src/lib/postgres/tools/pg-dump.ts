@@ -18,6 +18,8 @@ export interface DumpOptions {
   readonly excludeTableData?: readonly string[];
   readonly includeSchemas: readonly string[];
   readonly excludeSchemas: readonly string[];
+  /** Extensions that come along with chosen schemas; with a whole database all come. */
+  readonly extensions?: readonly string[];
   /** Connections that copy tables side by side; directory format only. */
   readonly jobs: number;
   readonly lockWaitMs: number;
@@ -45,6 +47,7 @@ export function dumpArguments(options: DumpOptions, output?: string): string[] {
     ...several('--exclude-table-data', options.excludeTableData ?? []),
     ...several('--schema', options.includeSchemas),
     ...several('--exclude-schema', options.excludeSchemas),
+    ...several('--extension', options.extensions ?? []),
     // A dump of chosen tables or schemas leaves large objects out by default; rows may point at them.
     ...(options.includeTables.length + options.includeSchemas.length > 0 && !options.schemaOnly
       ? ['--blobs']

@@ -12,6 +12,7 @@ import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../../postgre
 import {findTool, type Tool} from '../../postgres/tools/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../../postgres/inspect/inspect-database.js';
 import type {Ownership, Party} from '../../postgres/inspect/platform-objects.js';
+import {quoteIdentifier} from '../../postgres/quote.js';
 import type {DumpOptions} from '../../postgres/tools/pg-dump.js';
 import {countOf} from '../../base/format.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -179,6 +180,7 @@ export function plannedInventory(selection: DumpSelection): BackupRecord['invent
     items.flatMap(({party, name}) => (party === 'platform' ? [name] : [])).sort();
   return {
     leftOut: [...selection.leftOut],
+    schemas: ownership.schemas.map(({name}) => name).sort(),
     unreadable: [...selection.unreadable],
     platform: {
       // PostgreSQL itself brings those whose names begin with pg_.
@@ -224,6 +226,8 @@ export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): Dum
     excludeTableData: plan.selection.excluded.rows,
     includeSchemas: options.includeSchemas,
     excludeSchemas: options.excludeSchemas,
+    // pg_dump before 14 knows no --extension.
+    extensions: plan.tool.major < 14 ? [] : plan.selection.extensions.map(quoteIdentifier),
     jobs: options.parallelJobs,
     lockWaitMs: options.lockWaitMs,
     encoding: plan.identity.locale.encoding,

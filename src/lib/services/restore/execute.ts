@@ -205,10 +205,9 @@ function describe(
     duration: elapsedMs(context.clock, startedMs),
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
-    notes: outcome.notes ?? [
-      ...describeContents(plan),
-      ...(plan.rights.isSuperuser ? [superuserNote(plan)] : []),
-    ],
+    notes: outcome.notes
+      ? [...describeLeftOut(plan.load, null), ...outcome.notes]
+      : [...describeContents(plan), ...(plan.rights.isSuperuser ? [superuserNote(plan)] : [])],
     differences: outcome.differences ?? [],
     notCompared: outcome.notCompared ?? [],
     errors: outcome.errors ?? [],

@@ -157,7 +157,16 @@ export async function planRestore(
       request,
       selection,
     });
-    const {leftOut, managed: ofPlatform, limits, hasOtherOwners, options, roles} = contents;
+    const {
+      leftOut,
+      managed: ofPlatform,
+      schemas,
+      outsideKeys,
+      limits,
+      hasOtherOwners,
+      options,
+      roles,
+    } = contents;
     const isChosen = (table: NamedTable): boolean =>
       onlyTables.length === 0 || onlyTables.some(isSame(table));
     const managed = ofPlatform.filter(isChosen);
@@ -196,6 +205,8 @@ export async function planRestore(
       sourceDatabase: source.backup?.database,
       onlyTables,
       leftOut,
+      schemas,
+      outsideKeys,
       managed,
       selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
       keyOrder,
@@ -414,6 +425,7 @@ export async function planContents(
 ): Promise<WhatToRestore & NeedsFound> {
   const {source, pgRestore, way, present, session, rights, request, selection} = plan;
   const isInPlace = way === 'fill' || way === 'clean';
+  const database = request.dataOnly === true ? {} : {database: isInPlace ? session : null};
   const what = await decideWhatToRestore(
     plan,
     {
@@ -421,10 +433,11 @@ export async function planContents(
       isSuperuser: rights.isSuperuser,
       ownership: isInPlace ? (present?.ownership ?? null) : null,
       unavailable: await findUnavailable(context, source, pgRestore, session, present),
+      ...database,
     },
     context.signal,
   );
-  requirePossible(what.impossible, selection);
+  requirePossible(what, selection);
   const {leftOut} = what;
   const needs = await checkNeeds(context, {
     source,
@@ -455,14 +468,32 @@ async function findUnavailable(
 }
 
 /** @throws NOT_SUPPORTED_HERE */
-function requirePossible(impossible: readonly string[], selection: TableSelection | null): void {
+function requirePossible(
+  {impossible, incomplete}: Pick<WhatToRestore, 'impossible' | 'incomplete'>,
+  selection: TableSelection | null,
+): void {
   const chosen = selection && new Set(selection.chosen.map(({schema, name}) => `${schema}.${name}`));
-  const tables = impossible.filter((table) => chosen?.has(table) !== false);
+  const isChosen = (table: string): boolean => chosen?.has(table.replace(/ \(.*$/, '')) !== false;
+  const tables = impossible.filter(isChosen);
+  requireComplete(incomplete.filter(isChosen));
   if (tables.length === 0) return;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
     `${countOf(tables.length, 'table')} of the backup need extensions that the role cannot install here: ${tables.join(', ')}; nothing was changed.`,
     {hint: 'Restore with a role that may install them, on a server that has them.'},
+  );
+}
+
+/** @throws NOT_SUPPORTED_HERE */
+export function requireComplete(tables: readonly string[]): void {
+  if (tables.length === 0) return;
+  throw new AppError(
+    'NOT_SUPPORTED_HERE',
+    `${countOf(tables.length, 'table')} of the backup, which is of a part of its database, cannot be made without what neither it nor the target has: ${tables.join(', ')}; nothing was changed.`,
+    {
+      hint: 'Create that first, or restore a backup of the whole database with --include-table, which brings what tables need.',
+      details: tables,
+    },
   );
 }
 

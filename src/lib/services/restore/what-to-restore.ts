@@ -11,12 +11,18 @@ import {
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import {dataEntries, type Entry, leaveOut, type LeftOutEntries} from '../../dump/left-out-entries.js';
 import type {Dependencies} from '../../dump/select-tables.js';
+import {keyOfConstraint, namesOutside, policyTable} from '../../dump/outside-names.js';
 import {readIdentifier} from '../../dump/sql/sql-names.js';
 import {countOf} from '../../base/format.js';
+import {someOf} from '../../base/some-of.js';
+import {type BackupRecord, isSelection} from '../../catalog/backup-record.js';
+import {withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import {findMissingNames, findMissingSchemas} from '../../postgres/inspect/inspect-target.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import type {Ownership} from '../../postgres/inspect/platform-objects.js';
 import {isJobTable} from './load/schedule-jobs.js';
-import {readDependencies, readDumpDefinitions, type RestoreSource} from './source.js';
+import {readDependencies, readDumpDefinitions, readDumpNeeds, type RestoreSource} from './source.js';
 
 export interface RestoreTarget {
   /** The restoring role. */
@@ -26,6 +32,8 @@ export interface RestoreTarget {
   readonly ownership: Ownership | null;
   /** Extensions that the server does not have, or does not let the role install. */
   readonly unavailable: readonly string[];
+  /** Where what the backup refers to and does not hold may be; null for a database that is made for it, absent for rows alone. */
+  readonly database?: Connection | null;
   /** What was created in it before. */
   readonly prepared?: {readonly schemas: readonly string[]; readonly extensions: readonly string[]};
 }
@@ -41,8 +49,14 @@ export interface WhatToRestore {
   readonly leftOut: LeftOutEntries;
   /** Tables of the platform's whose rows are added where they are missing, as users and files. */
   readonly managed: readonly DumpedTable[];
-  /** Tables that cannot be made without what is missing: "public.places". */
+  /** Tables that cannot be made without extensions that are missing: "public.places". */
   readonly impossible: readonly string[];
+  /** The same without what a part of a database refers to: "public.places (extensions.citext)". */
+  readonly incomplete: readonly string[];
+  /** Schemas for extensions, which the backup does not make and the target lacks. */
+  readonly schemas: readonly string[];
+  /** Foreign keys to tables that the target has and the backup does not, as `keyOfConstraint` names them. */
+  readonly outsideKeys: ReadonlySet<string>;
 }
 
 /** Why an entry is not restored: a phrase, as `LeftOutEntries` has it; undefined where it is. */
@@ -54,6 +68,9 @@ const reasons = {
   prepared: 'which were created before',
   superusers: 'which only a superuser may create',
   missing: 'which need extensions that this server does not have',
+  outside: 'which need what neither the backup nor the target has',
+  members: 'which are rights on what extensions create',
+  everywhere: 'which every database has already',
   rows: "rows that are tied to the platform's own installation",
 };
 
@@ -64,31 +81,156 @@ export async function decideWhatToRestore(
   signal: AbortSignal,
 ): Promise<WhatToRestore> {
   const definitions = await readDumpDefinitions(source, pgRestore, signal);
+  const outside = await lookOutside({source, pgRestore, contents}, definitions, target, signal);
   const dependencies =
-    target.unavailable.length > 0
+    target.unavailable.length + outside.lacking.size > 0
       ? await readDependencies(source, pgRestore, definitions, contents.encoding, signal)
       : new Map<number, readonly number[]>();
-  const isExact = pgRestore !== null;
-  const gone = findDependents(target.unavailable, definitions, dependencies, isExact);
+  const dependents = (seeds: readonly number[]): ReadonlySet<number> =>
+    findDependents(seeds, definitions, dependencies, pgRestore !== null);
+  const gone = dependents(
+    definitions.flatMap(({type, name}, index) =>
+      type === 'EXTENSION' && target.unavailable.includes(name) ? [index] : [],
+    ),
+  );
   const ofMissing = missingRule(gone, definitions);
+  const lost = withPolicies(dependents([...outside.lacking.keys()]), definitions);
+  const ofOutside = outsideRule(lost, definitions, source.backup?.record);
   const {rule: ofPlatform, managed} = target.ownership
     ? platformRule(target.ownership, target.me, definitions, contents)
     : {rule: () => undefined, managed: []};
-  const ofRole = roleRule(target);
-  const why: Rule = (entry) => ofPlatform(entry) ?? ofMissing(entry) ?? ofRole(entry);
+  const {prepared} = target;
+  const ofRole = roleRule({
+    ...target,
+    prepared: {
+      schemas: [...(prepared?.schemas ?? []), ...outside.schemas],
+      extensions: prepared?.extensions ?? [],
+    },
+  });
+  const why: Rule = (entry) => ofPlatform(entry) ?? ofMissing(entry) ?? ofOutside(entry) ?? ofRole(entry);
+  const tables = (places: ReadonlySet<number>) =>
+    [...places].flatMap((index) => {
+      const {type, schema, name} = definitions[index] ?? {};
+      return type === 'TABLE' ? [{index, table: `${schema}.${name}`}] : [];
+    });
   return {
     leftOut: leaveOut([...definitions, ...dataEntries(contents)], why, why),
     managed,
-    impossible: [...gone].flatMap((index) => {
-      const {type, schema, name} = definitions[index] ?? {};
-      return type === 'TABLE' ? [`${schema}.${name}`] : [];
+    impossible: tables(gone).map(({table}) => table),
+    incomplete: tables(lost).map(({index, table}) => {
+      const names = (outside.lacking.get(index) ?? []).map(({schema, name}) => `${schema}.${name}`);
+      return names.length > 0 ? `${table} (${[...new Set(names)].join(', ')})` : table;
     }),
+    schemas: outside.schemas,
+    outsideKeys: new Set(outside.keys.filter((one) => why(one) === undefined).map(keyOfConstraint)),
   };
 }
 
+interface Outside {
+  /** What definitions need and neither the backup nor the target has, by the places of the definitions. */
+  readonly lacking: ReadonlyMap<number, readonly ObjectName[]>;
+  /** Foreign keys to tables that the backup does not have. */
+  readonly keys: readonly DumpDefinition[];
+  readonly schemas: readonly string[];
+}
+
+/** What a backup of a part of a database counts on. */
+async function lookOutside(
+  {source, pgRestore}: DumpToRestore,
+  definitions: readonly DumpDefinition[],
+  {database, unavailable}: RestoreTarget,
+  signal: AbortSignal,
+): Promise<Outside> {
+  const record = source.backup?.record;
+  if (!record || !isSelection(record) || database === undefined)
+    return {lacking: new Map(), keys: [], schemas: []};
+  const {inventory} = record;
+  const made = new Set(definitions.flatMap(({type, name}) => (type === 'SCHEMA' ? [name] : [])));
+  const schemas = new Set(
+    (inventory.schemas ?? inventory.platform?.schemas ?? []).filter((name) => !made.has(name)),
+  );
+  const tables = new Set(
+    inventory.leftOut.flatMap(({table, reason}) => (/^(?:--exclude|not in)/.test(reason) ? [table] : [])),
+  );
+  const isLeftTable = ({schema, name}: ObjectName): boolean => tables.has(`${schema}.${name}`);
+  const named = namesOutside(definitions, (one) => schemas.has(one.schema) || isLeftTable(one));
+  const {installations} = await readDumpNeeds(source, pgRestore, signal);
+  const homes = installations.flatMap(({extension, schema}) =>
+    schema === null || unavailable.includes(extension) ? [] : [schema],
+  );
+  // What an extension brings with it, nobody can know before it is there.
+  const wanted = [...named.values()].flat().filter((one) => isLeftTable(one) || !homes.includes(one.schema));
+  const newSchemas = [...new Set(homes)].filter((name) => !made.has(name) && !isEverywhere(name));
+  const [missing, missingSchemas] = database
+    ? await withSession(
+        database,
+        async (session) => [
+          await findMissingNames(session, wanted),
+          await findMissingSchemas(session, newSchemas),
+        ],
+        {signal},
+      )
+    : [wanted, newSchemas];
+  const lacks = new Set(missing);
+  const lacking = new Map(
+    [...named].flatMap(([index, names]) => {
+      const ones = names.filter((name) => lacks.has(name));
+      return ones.length > 0 ? [[index, ones] as const] : [];
+    }),
+  );
+  const keys = definitions.filter((one, index) => one.type === 'FK CONSTRAINT' && named.has(index));
+  return {lacking, keys, schemas: missingSchemas};
+}
+
+const isEverywhere = (schema: string): boolean => schema === 'public' || schema === 'pg_catalog';
+
+/** A policy that takes rows away does not go alone: those that show rows would show more. */
+function withPolicies(
+  lost: ReadonlySet<number>,
+  definitions: readonly DumpDefinition[],
+): ReadonlySet<number> {
+  const open = new Set(
+    [...lost].flatMap((index) => {
+      const one = definitions[index];
+      return (one && policyTable(one, true)) ?? [];
+    }),
+  );
+  const closed = definitions.flatMap((one, index) =>
+    open.has(policyTable(one, false) ?? '') ? [index] : [],
+  );
+  return new Set([...lost, ...closed]);
+}
+
+/** What is lost, and the rows of views among it; and of the extensions that come with a part of a database, the rights on what they create. */
+function outsideRule(
+  lost: ReadonlySet<number>,
+  definitions: readonly DumpDefinition[],
+  record: BackupRecord | null | undefined,
+): Rule {
+  const keys = new Set(definitions.filter((_, index) => lost.has(index)).map(keyOfEntry));
+  const named = namesOf(definitions);
+  const homes = new Set(
+    record && isSelection(record) ? definitions.filter(({type}) => type === 'EXTENSION').map(schemaOf) : [],
+  );
+  return (entry) => {
+    if (keys.has(keyOfEntry({...entry, type: entry.type.replace(/ (?:DATA|SET)$/, '')})))
+      return reasons.outside;
+    const isOfMember = entry.type === 'ACL' && homes.has(entry.schema) && !isForDefined(entry, named);
+    return isOfMember ? reasons.members : undefined;
+  };
+}
+
+/** What is the target's own, as the platform's things, is only counted. */
+const isNamed: ReadonlySet<string> = new Set([reasons.superusers, reasons.missing, reasons.outside]);
+const mostNames = 20;
+
 /** What is left out and why, a line each. @param missing how many rows of the platform's tables the target lacks, by "schema.name"; null where none are added */
 export function describeLeftOut(
-  {leftOut: {counts, restored}, managed}: Pick<WhatToRestore, 'leftOut' | 'managed'>,
+  {
+    leftOut: {counts, names, restored},
+    managed,
+    outsideKeys,
+  }: Pick<WhatToRestore, 'leftOut' | 'managed' | 'outsideKeys'>,
   missing: ReadonlyMap<string, number> | null,
 ): string[] {
   const rows = (missing ? managed : []).map(({schema, name, rows: all}) => {
@@ -97,7 +239,16 @@ export function describeLeftOut(
   });
   return [
     ...(counts.size > 0 ? [`restored: ${countOf(restored, 'object')}`] : []),
-    ...[...counts].map(([why, count]) => `left out: ${countOf(count, 'object')} ${why}`),
+    ...[...counts].map(([why, count]) => {
+      const ones = isNamed.has(why) ? (names.get(why) ?? []) : [];
+      const which = ones.length > 0 ? `: ${someOf(ones, mostNames).join(', ')}` : '';
+      return `left out: ${countOf(count, 'object')} ${why}${which}`;
+    }),
+    ...(outsideKeys.size > 0
+      ? [
+          `foreign keys to tables that the backup does not have (each is NOT VALID where rows that it refers to are missing): ${[...outsideKeys].map((key) => key.replace(' ', '.')).join(', ')}`,
+        ]
+      : []),
     ...(rows.length > 0
       ? [`rows of the platform's tables: missing ones are added, present ones stay (${rows.join('; ')})`]
       : []),
@@ -106,7 +257,10 @@ export function describeLeftOut(
 
 /** Nothing else in a dump depends on what only superusers may create, so a role without rights can restore the rest. */
 function roleRule({isSuperuser, prepared}: RestoreTarget): Rule {
-  return ({type, name}) => {
+  return ({type, name, statements = []}) => {
+    // From 15 on pg_dump makes it where it was chosen by its name.
+    if (type === 'SCHEMA' && name === 'public' && statements.includes('CREATE SCHEMA public;'))
+      return reasons.everywhere;
     if (!isSuperuser && /^(?:\S+ )?(?:EVENT TRIGGER|SUBSCRIPTION) /.test(`${type} ${name}`))
       return reasons.superusers;
     const isPrepared =
@@ -286,18 +440,16 @@ function platformRule(
   return {rule: why, managed};
 }
 
-/** The extensions and all that needs them; by their places among the definitions. */
+/** These and all that needs them; by their places among the definitions. */
 function findDependents(
-  extensions: readonly string[],
+  seeds: readonly number[],
   definitions: readonly DumpDefinition[],
   dependencies: Dependencies,
   isExact: boolean,
 ): ReadonlySet<number> {
   const isExtension = (index: number): boolean => definitions[index]?.type === 'EXTENSION';
   const indexes = definitions.map((_, index) => index);
-  const gone = new Set(
-    indexes.filter((index) => isExtension(index) && extensions.includes(definitions[index]?.name ?? '')),
-  );
+  const gone = new Set(seeds);
   const needsGone = (index: number): boolean => {
     const needs = dependencies.get(index) ?? [];
     if (!needs.some((need) => gone.has(need))) return false;
@@ -312,24 +464,22 @@ function findDependents(
   return gone;
 }
 
+function keyOfEntry({type, schema, name}: Entry): string {
+  return `${type} ${schema} ${name}`;
+}
+
 /** What is gone, rows of tables that an extension itself creates, and grants on what it creates. */
 function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefinition[]): Rule {
   if (gone.size === 0) return () => undefined;
   const kept = definitions.filter((_, index) => !gone.has(index));
-  const keyOf = ({type, schema, name}: Pick<DumpDefinition, 'type' | 'schema' | 'name'>): string =>
-    `${type} ${schema} ${name}`;
-  const keys = new Set(definitions.filter((_, index) => gone.has(index)).map(keyOf));
+  const keys = new Set(definitions.filter((_, index) => gone.has(index)).map(keyOfEntry));
   const filled = new Set(
     kept.flatMap(({type, schema, name}) => (relationTypes.has(type) ? [`${schema} ${name}`] : [])),
   );
   const schemasOfOthers = new Set(kept.filter(({type}) => type === 'EXTENSION').map(schemaOf));
-  const named = new Set(
-    kept.flatMap((one) =>
-      isRight(one) ? [] : [`${one.type === 'SCHEMA' ? '-' : one.schema} ${withoutArguments(one.name)}`],
-    ),
-  );
+  const named = namesOf(kept);
   return (entry) => {
-    if (keys.has(keyOf(entry))) return reasons.missing;
+    if (keys.has(keyOfEntry(entry))) return reasons.missing;
     // Nothing records which extension created what a grant without a definition is for.
     if (isRight(entry) && !isForDefined(entry, named)) return reasons.missing;
     // Rows without a definition are those of a table that an extension creates, or large objects.
@@ -340,6 +490,15 @@ function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefini
       !schemasOfOthers.has(entry.schema);
     return isOfExtension ? reasons.missing : undefined;
   };
+}
+
+/** What definitions make, as `isForDefined` looks it up. */
+function namesOf(definitions: readonly DumpDefinition[]): ReadonlySet<string> {
+  return new Set(
+    definitions.flatMap((one) =>
+      isRight(one) ? [] : [`${one.type === 'SCHEMA' ? '-' : one.schema} ${withoutArguments(one.name)}`],
+    ),
+  );
 }
 
 function isRight({type}: {readonly type: string}): boolean {

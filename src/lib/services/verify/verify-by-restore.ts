@@ -20,6 +20,7 @@ import {inspectRoleNames} from '../../postgres/inspect/inspect-target.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 import type {RunContext} from '../../run/run-context.js';
 import {compareCatalog, describeDifferences, limitsOf} from '../restore/compare/compare-catalog.js';
+import {requireComplete} from '../restore/plan.js';
 import {checkNeeds} from '../restore/requirements.js';
 import {giveRights} from './give-rights.js';
 import {type DumpLoad, loadDump} from '../restore/load/load-dump.js';
@@ -126,10 +127,16 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     isSuperuser: rights.isSuperuser,
     ownership: null,
     unavailable: without,
+    database: connection,
     prepared,
   };
-  const {leftOut, impossible} = await decideWhatToRestore({source, pgRestore, contents}, target, signal);
+  const {leftOut, impossible, incomplete, schemas, outsideKeys} = await decideWhatToRestore(
+    {source, pgRestore, contents},
+    target,
+    signal,
+  );
   if (impossible.length > 0) throw needsExtensions(prepared.missing, impossible);
+  requireComplete(incomplete);
   // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
   const quiet = {...context, warn: () => {}};
   const possible = await checkNeeds(quiet, {
@@ -153,6 +160,8 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     needs,
     definitions,
     leftOut,
+    schemas,
+    outsideKeys,
     without,
     dump,
     pgRestore,

@@ -7,6 +7,7 @@ import {
 } from '../../../dump/compare-definitions.js';
 import type {DetectedDump} from '../../../dump/detect-format.js';
 import {type DumpDefinition, readDefinitions} from '../../../dump/dump-definitions.js';
+import {keyOfConstraint} from '../../../dump/outside-names.js';
 import {AppError} from '../../../base/errors.js';
 import {whyLeftOut} from '../../../dump/archive-list.js';
 import {withSession} from '../../../postgres/client.js';
@@ -108,7 +109,8 @@ export function limitsOf(
     leftOut,
     limits,
     me,
-  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'leftOut' | 'limits' | 'me'>,
+    outsideKeys,
+  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'leftOut' | 'limits' | 'me' | 'outsideKeys'>,
   seesAll = isSuperuser,
 ): ComparisonLimits {
   const isPublic = (definition: DumpDefinition): boolean =>
@@ -138,6 +140,9 @@ export function limitsOf(
         ? 'whose owner is no superuser here'
         : undefined) ??
       whyLeftOut(definition, {dump, isSuperuser, leftOut}) ??
+      (definition.type === 'FK CONSTRAINT' && outsideKeys.has(keyOfConstraint(definition))
+        ? 'foreign keys to tables that the backup does not have'
+        : undefined) ??
       // It stands in a dump for its owner alone.
       (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??
       (definition.type === 'USER MAPPING' && !seesAll ? 'whose options this role cannot read' : undefined),

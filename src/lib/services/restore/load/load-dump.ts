@@ -1,6 +1,7 @@
 /** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
+import {keyOfConstraint} from '../../../dump/outside-names.js';
 import {openPlainDump} from '../../../dump/open-plain-dump.js';
 import type {DumpSection} from '../../../dump/plain-dump-filter.js';
 import {readRightsStatement} from '../../../dump/sql/rights-statement.js';
@@ -8,7 +9,7 @@ import {readCopyStatement} from '../../../dump/sql/sql-names.js';
 import {textOf} from '../../../postgres/client-encoding.js';
 import {AppError} from '../../../base/errors.js';
 import {orderEntries, selectEntries} from '../../../dump/archive-list.js';
-import {type NamedTable, quoteLiteral} from '../../../postgres/quote.js';
+import {type NamedTable, quoteIdentifier, quoteLiteral} from '../../../postgres/quote.js';
 import {type Session, withSession, withTransaction} from '../../../postgres/client.js';
 import {type Connection, toolsName} from '../../../postgres/connect/connection.js';
 import type {Tool} from '../../../postgres/tools/find-tools.js';
@@ -29,7 +30,7 @@ import {
 } from '../../../postgres/tools/pg-restore.js';
 import {inspectToolEnvironment} from '../../../postgres/tools/tool-environment.js';
 import {collectRestoreErrors} from '../../../postgres/tools/restore-errors.js';
-import {runDumpScript} from './run-dump-script.js';
+import {type DumpScriptRun, runDumpScript} from './run-dump-script.js';
 import type {Reach} from '../../../run/fault-points.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {shellCommand, shellVariables} from '../../../base/shell-quote.js';
@@ -53,6 +54,10 @@ export interface DumpLoad extends RestoredParts {
   readonly encoding: string;
   /** Statements in front of a plain dump that drop what it makes anew. */
   readonly drops?: Buffer | undefined;
+  /** Schemas to be made first, for the dump's extensions. */
+  readonly schemas: readonly string[];
+  /** Foreign keys, "public orders orders_user_id_fkey", whose rows in other tables may be missing in the target. */
+  readonly outsideKeys: ReadonlySet<string>;
   /** Tables of the platform's that rows are added to, in one transaction. */
   readonly managed: readonly DumpedTable[];
   /** Name of the database that the dump is of. */
@@ -115,6 +120,9 @@ export async function loadDump(
     reach,
   };
   for (const note of load.keyOrder?.notes ?? []) gathered.notes.add(note);
+  // A new database; into one that exists, they are made in the same transaction.
+  if (load.schemas.length > 0 && !load.options.isSingleTransaction)
+    await withSession(load.target, (session) => makeSchemas(session, load), {signal});
   if (!pgRestore && load.keyOrder) await loadPlainRows(load, load.keyOrder, gathered, signal);
   else if (!pgRestore) {
     await inSession(load, signal, (session) => {
@@ -319,9 +327,10 @@ async function runStatements(
   session: Session,
   sql: AsyncIterable<Buffer>,
   edit: Edit,
-  {errors, notes, onTable, reach}: Gathered,
+  gathered: Gathered,
   signal: AbortSignal,
 ): Promise<void> {
+  const {errors, notes, onTable, reach} = gathered;
   const lent = lendSchemas(session);
   const tables = load.options.schemaOnly ? [] : load.managed;
   const managed = addManagedRows(session, tables, load.sourceDatabase, () => reach('restore.rows-added'));
@@ -339,6 +348,7 @@ async function runStatements(
       return edited;
     },
     skipsErrors: !load.options.stopsOnError,
+    orElse: keyOrElse(load, gathered),
     onRows: onTable,
     signal,
   });
@@ -391,22 +401,56 @@ async function withBuiltInDefaults(
 
 /** A session for the statements of a dump; in one transaction where the load says so. */
 async function inSession(
-  {target, options}: DumpLoad,
+  load: DumpLoad,
   signal: AbortSignal,
   work: (session: Session) => Promise<void>,
 ): Promise<void> {
+  const {target, options} = load;
   await withSession(
     target,
     async (session) => {
       await session.query(`SET application_name = ${quoteLiteral(toolsName)}`);
       if (options.toastCompression !== undefined)
         await session.query(`SET default_toast_compression = ${quoteLiteral(options.toastCompression)}`);
-      if (options.isSingleTransaction) await withTransaction(session, '', () => work(session));
-      else await work(session);
+      if (!options.isSingleTransaction) return work(session);
+      await withTransaction(session, '', async () => {
+        await makeSchemas(session, load);
+        await work(session);
+      });
     },
     {signal},
   );
 }
+
+async function makeSchemas(session: Session, {schemas, options}: DumpLoad): Promise<void> {
+  for (const name of options.dataOnly ? [] : schemas)
+    await session.query(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(name)}`);
+}
+
+/**
+ * A foreign key to a table that the dump does not have stays NOT VALID where rows that it refers to are missing; on a partitioned table, which
+ * cannot have such a key (manual, ALTER TABLE), it is left out.
+ */
+function keyOrElse({outsideKeys}: DumpLoad, {notes}: Gathered): DumpScriptRun['orElse'] {
+  return ({section, sql}) => {
+    if (section?.type !== 'FK CONSTRAINT' || !outsideKeys.has(keyOfConstraint(section))) return undefined;
+    const name = `${section.schema}.${section.name}`;
+    const isPartitioned = !/^ALTER TABLE ONLY /.test(sql);
+    return {
+      sqlState: foreignKeyViolation,
+      instead: () => {
+        notes.add(
+          isPartitioned
+            ? `left out, as rows that it refers to are missing in the target: foreign key ${name}`
+            : `NOT VALID, as rows that it refers to are missing in the target: foreign key ${name} (ALTER TABLE ... VALIDATE CONSTRAINT once they are there)`,
+        );
+        return isPartitioned ? null : sql.replace(/;$/, ' NOT VALID;');
+      },
+    };
+  };
+}
+
+const foreignKeyViolation = '23503';
 
 /** Options for pg_restore when it writes SQL: what concerns the session is this program's then. */
 function asScript(options: PgRestoreOptions): PgRestoreOptions {
@@ -422,7 +466,7 @@ export function loadCommands(load: DumpLoad): string[] {
   const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
   const isPart = schemaOnly || dataOnly || load.options.isCleaning || load.onlyTables.length > 0;
   // Neither does pg_restore take with a table what it needs.
-  if (load.selected || load.leftOut.counts.size > 0) return [];
+  if (load.selected || load.leftOut.counts.size + load.outsideKeys.size + load.schemas.length > 0) return [];
   if (load.keyOrder && !load.keyOrder.isAnyOrder) return [];
   if (isLimited(load.limits) || (load.dump.format === 'sql' && (isPart || !stopsOnError))) return [];
   const {host, port, user, database} = load.target;

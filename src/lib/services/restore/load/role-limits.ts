@@ -1,5 +1,6 @@
 /** Which owners and grants of a dump can be restored: decided role by role, so that one that is missing costs only its own. */
 import type {DumpDefinition} from '../../../dump/dump-definitions.js';
+import {quotedParts} from '../../../dump/outside-names.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
 import {readRightsStatement} from '../../../dump/sql/rights-statement.js';
 import {textOf} from '../../../postgres/client-encoding.js';
@@ -81,9 +82,6 @@ export interface OwnedCode {
   readonly owner: string;
 }
 
-const quoted =
-  /\$((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[^]*?\$\1\$|E'(?:[^'\\]|''|\\[^])*'|'(?:[^']|'')*'|"(?:[^"]|"")*"/g;
-
 const invokedView = /^CREATE VIEW [^\n]* WITH \([^\n]*\bsecurity_invoker='?(?:true|on|yes|1)\b[^\n]*\) AS$/m;
 
 /**
@@ -97,7 +95,7 @@ export function findOwnedCode(definitions: readonly DumpDefinition[]): OwnedCode
     if (type === 'VIEW') return hasPolicies && !invokedView.test(text);
     return (
       (type === 'FUNCTION' || type === 'PROCEDURE') &&
-      /\bSECURITY DEFINER\b/.test(text.replaceAll(quoted, "''"))
+      /\bSECURITY DEFINER\b/.test(text.replaceAll(quotedParts, "''"))
     );
   };
   return definitions.filter(isOwned).map(({schema, name, owner}) => ({name: `${schema}.${name}`, owner}));

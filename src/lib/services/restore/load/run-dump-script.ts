@@ -16,6 +16,12 @@ export interface SkippedStatement {
   readonly message: string;
 }
 
+export interface OrElse {
+  readonly sqlState: string;
+  /** As `edit` returns it. */
+  readonly instead: () => string | null;
+}
+
 export interface DumpScriptRun {
   readonly session: Session;
   /** A plain dump, unpacked, or what `pg_restore --file=-` writes. */
@@ -27,6 +33,8 @@ export interface DumpScriptRun {
    * Otherwise the first failure ends the run.
    */
   readonly skipsErrors: boolean;
+  /** In an open transaction: what to run in place of a statement that the server refuses with this SQLSTATE; null leaves it out. */
+  readonly orElse?: (statement: DumpStatement) => OrElse | undefined;
   /** Called with "schema.table" when its rows follow. */
   readonly onRows?: (table: string) => void;
   readonly signal?: AbortSignal;
@@ -52,7 +60,8 @@ export async function runDumpScript(run: DumpScriptRun): Promise<SkippedStatemen
     if (isInTransaction && /^(?:BEGIN|COMMIT);$/.test(statement.sql)) continue;
     const sql = run.edit ? await run.edit(statement) : statement.sql;
     if (sql === null) continue;
-    const hasSavepoint = isInTransaction && run.skipsErrors;
+    const orElse = isInTransaction ? run.orElse?.(statement) : undefined;
+    const hasSavepoint = isInTransaction && (run.skipsErrors || orElse !== undefined);
     if (hasSavepoint) await send(session, savepoint, null);
     try {
       if (statement.rows && run.onRows) run.onRows(tableOf(statement));
@@ -61,6 +70,13 @@ export async function runDumpScript(run: DumpScriptRun): Promise<SkippedStatemen
     } catch (error) {
       signal?.throwIfAborted();
       if (!isRefusal(error)) throw explained(error, statement);
+      if (orElse && systemErrorCode(error) === orElse.sqlState) {
+        await send(session, rollBack, null);
+        await send(session, release, null);
+        const instead = orElse.instead();
+        if (instead !== null) await send(session, Buffer.from(instead, 'latin1'), null);
+        continue;
+      }
       if (!run.skipsErrors) throw explained(error, statement);
       skipped.push({object: objectOf(statement), message: error.message});
       if (hasSavepoint) await send(session, rollBack, null);
