@@ -62,6 +62,7 @@ export function leaveOut(
 const unnamedTypes = new Set([
   'ACL',
   'COMMENT',
+  'DEFAULT ACL',
   'MATERIALIZED VIEW DATA',
   'SECURITY LABEL',
   'SEQUENCE SET',
