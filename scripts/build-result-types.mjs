@@ -2,7 +2,7 @@
 import {readdirSync, writeFileSync} from 'node:fs';
 import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import ts from 'typescript';
+import ts from 'typescript-api';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = join(root, 'src/commands');

@@ -2,7 +2,7 @@
 import {readdirSync, readFileSync} from 'node:fs';
 import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import ts from 'typescript';
+import ts from 'typescript-api';
 import {describe, expect, it} from 'vitest';
 import {floors, roomOf, withinRooms} from '../support/rooms.js';
 

@@ -2,7 +2,7 @@
 import {readdirSync} from 'node:fs';
 import {join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import ts from 'typescript';
+import ts from 'typescript-api';
 import {parseSql, placeholder, type SearchPath} from './sql-rules.js';
 
 const root = fileURLToPath(new URL('../../src/', import.meta.url));

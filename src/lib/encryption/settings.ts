@@ -133,7 +133,7 @@ export async function requireFittingIdentity(
   }
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- the form that the stream takes
+// oxlint-disable-next-line typescript/require-await -- the form that the stream takes
 async function* nothing(): AsyncGenerator<Buffer> {
   yield* [];
 }

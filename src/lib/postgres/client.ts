@@ -294,11 +294,13 @@ async function cancelBackend(connection: Connection, pid: number, server?: Serve
   if (pid === 0) return;
   try {
     const client = await connect(connection);
-    await client
-      .query(
+    try {
+      await client.query(
         `${emptySearchPath}; SELECT pg_catalog.pg_cancel_backend(${pid}) WHERE ${server ? startedAt(server) : 'true'}`,
-      )
-      .finally(() => client.end());
+      );
+    } finally {
+      await client.end();
+    }
   } catch {
     // The server may be the very thing that is gone; closing the session ends the statement then.
   }

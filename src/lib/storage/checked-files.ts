@@ -37,7 +37,7 @@ export async function writeChecked(
   const sent = digested(seal ? encryptStream(plain.stream, seal) : plain.stream);
   await to.write(key, sent.stream, {expectedBytes, signal, onBytes});
   const back = digested((await to.read(key, signal)) as AsyncIterable<Buffer>);
-  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- read for its digest alone
+  // oxlint-disable-next-line typescript/no-unused-vars -- read for its digest alone
   for await (const _ of back.stream) signal.throwIfAborted();
   if (back.sha256() !== sent.sha256()) {
     throw new AppError(
@@ -71,7 +71,7 @@ export async function checkPlacedFiles(
       done += bytes;
       onBytes(done);
     });
-    // eslint-disable-next-line @typescript-eslint/no-unused-vars -- read for its digest alone
+    // oxlint-disable-next-line typescript/no-unused-vars -- read for its digest alone
     for await (const _ of read.stream) signal.throwIfAborted();
     if (read.sha256() !== sha256) throw mismatch(place, key);
   }

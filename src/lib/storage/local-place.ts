@@ -117,7 +117,7 @@ export function localPlace(folder: string): Place {
     async remove(key) {
       await rm(pathOf(key), {force: true, recursive: true});
     },
-    // eslint-disable-next-line @typescript-eslint/require-await -- files have no uploads in parts
+    // oxlint-disable-next-line typescript/require-await -- files have no uploads in parts
     async *unfinishedUploads() {
       yield* [];
     },
