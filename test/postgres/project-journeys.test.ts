@@ -1,11 +1,14 @@
 /** What people do with a project at Supabase, from the damage to the way back, with the commands that the program itself prints. */
+import {execFile} from 'node:child_process';
 import {readFile, rm} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
 import {afterAll, beforeAll, beforeEach, expect, it} from 'vitest';
 import {readBackupRecord} from '../../src/lib/catalog/backup-record.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {recoveryGuide} from '../../src/lib/services/recover/guide.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
 import {safeCleanup} from '../../src/lib/services/orders/workflow/safe-cleanup.js';
@@ -137,4 +140,52 @@ it('restores onto a server of one’s own what is the user’s, and counts what 
   } finally {
     await plain.stop();
   }
+});
+
+it('restores with PostgreSQL’s own tools as the emergency guide says, over the project, into a new one and beside', async () => {
+  await server.reset('application');
+  const before = await databaseFacts(server.admin());
+  /** The commands of the guide's last part for the newest backup. */
+  const guide = async (): Promise<string[]> => {
+    const {markdown} = await recoveryGuide(context, (id) => ['destino-db', id]);
+    const [, part = ''] = markdown.split('## Without this program');
+    return [...part.matchAll(/```sh\n([^]*?)```/g)].map(([, commands = '']) => commands);
+  };
+  const env = {PATH: process.env['PATH'], PGPASSWORD: server.project.password, PGSSLMODE: 'disable'};
+  const run = async (...commands: string[]): Promise<string> =>
+    (
+      await promisify(execFile)('/bin/bash', ['-euo', 'pipefail', '-c', commands.join('')], {
+        cwd: folder,
+        env,
+      })
+    ).stdout;
+  const changed = async (): Promise<string[]> =>
+    differences(before, await databaseFacts(server.admin())).filter(
+      (line) => !line.includes('count_payments'),
+    );
+  await backupDatabase(context, {format: 'sql'});
+  const [, beside = ''] = await guide();
+  await run(beside);
+  const rows = await withSession(server.admin('postgres_check'), (session) =>
+    session.query(
+      'SELECT (SELECT count(*) FROM public.payments) AS payments, (SELECT count(*) FROM auth.users) AS users',
+    ),
+  );
+  expect(rows).toEqual([{payments: '1040', users: '12'}]);
+  await backupDatabase(context, {});
+  const [checksum = '', list = '', over = '', owners = '', anew = '', clear = ''] = await guide();
+  await asAdmin(
+    'DELETE FROM public.payments; GRANT ALL ON public.payments TO anon; DROP TABLE public.promo_codes; DROP POLICY "buckets are seen" ON storage.buckets',
+  );
+  expect(await run(checksum, list, over)).toContain(': OK');
+  expect(await run(owners)).toMatch(/^[^\n]* FUNCTION app count_payments\(\) reporting\n$/);
+  expect(await changed()).toEqual([]);
+  await server.reset('platform');
+  await asAdmin('ALTER ROLE reporting RENAME TO reporting_of_the_old_project');
+  const {host, port, user} = server.project;
+  await run(anew.replace('NEW_HOST --port 5432', `${host} --port ${port}`).replace('NEW_USER', user), clear);
+  // What no backup brings into a new project with these tools alone.
+  const tied =
+    /^. (?:setting|member|role|rows \| (?:cron\.job|realtime\.|storage\.migrations|vault\.)|sequence \| cron\.)/;
+  expect((await changed()).filter((line) => !tied.test(line))).toEqual([]);
 });

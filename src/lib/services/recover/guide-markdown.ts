@@ -1,18 +1,20 @@
 /** The text of the emergency checklist: eight steps, and the way without this program. */
 import {join, relative} from 'node:path';
 import {type Backup, safetyLabel} from '../../catalog/catalogue.js';
-import {standingOfRecord} from '../../catalog/backup-record.js';
 import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
 import {isSwappable, replacingFlags} from '../../catalog/replacing-flags.js';
 import {formatAge, formatBytes, formatDuration} from '../../base/format.js';
 import {orderBackupFolder} from '../../catalog/order-backup-name.js';
 import {type Connection, describeConnection} from '../../postgres/connect/connection.js';
 import {shellCommand} from '../../base/shell-quote.js';
+import {type BackupRecord, isOfPlatform, standingOfRecord} from '../../catalog/backup-record.js';
 import {ageSuffix} from '../../storage/stored-record.js';
+import {managedCommands, plainDumpFilter} from './managed-restore.js';
 
 /** How each of PostgreSQL's own tools is called in a command line. */
 export interface StockTools {
   readonly psql: string;
+  readonly pgDump: string;
   readonly pgRestore: string;
   readonly createdb: string;
 }
@@ -219,15 +221,38 @@ function timeOf({lastTest}: RecoveryFacts): string {
 
 function withStockTools(facts: RecoveryFacts, target: string): string[] {
   const {tools, newest: backup, connection} = facts;
+  const record = isOfPlatform(backup?.record) ? backup?.record : undefined;
   const database = backup?.database ?? connection?.database ?? 'DATABASE';
   const login = connection ? loginOf(connection) : ['--host', 'HOST', '--port', '5432', '--username', 'USER'];
   const stored = backup?.path ?? '/PATH/TO/BACKUP.dump';
   const path = plainPath(backup) ?? stored;
   const sha256 = backup?.record?.sha256;
   const format = backup?.format ?? 'custom';
+  const before = [
+    ...(typeof sha256 === 'string'
+      ? [
+          'Is the file as it was written? This prints OK:',
+          shell(`${shellCommand(['echo', `${sha256}  ${stored}`])} | sha256sum --check`),
+        ]
+      : []),
+    ...decryption(facts, stored, path),
+    'The tools ask for the password, or take it from `~/.pgpass`.',
+  ];
+  if (record && format !== 'sql') return [...before, ...overManaged(facts, record, path, login)];
+  const create = shellCommand([tools.createdb, ...login, '--template=template0', target]);
+  const psqlTo = (...flags: string[]): string =>
+    shellCommand([tools.psql, ...login, '-X', ...flags, '--dbname', target]);
+  const read = shellCommand([...(path.endsWith('.gz') ? ['gunzip', '-c'] : ['cat']), path]);
+  if (record)
+    return [
+      ...before,
+      "A plain dump cannot be restored in parts. Load it into another database, without owners. The errors name the service's extensions and event triggers; your tables are complete:",
+      shell(create, `${read} | ${plainDumpFilter(record)} | ${psqlTo('-q')}`),
+      `The service needs the database under its name: copy what is missing from ${code(target)}.`,
+    ];
   const load =
     format === 'sql'
-      ? `${shellCommand([path.endsWith('.gz') ? 'gunzip' : 'cat', ...(path.endsWith('.gz') ? ['-c'] : []), path])} | ${shellCommand([tools.psql, ...login, '-X', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '--dbname', target])}`
+      ? `${read} | ${psqlTo('-v', 'ON_ERROR_STOP=1', '--single-transaction')}`
       : shellCommand([
           tools.pgRestore,
           ...login,
@@ -240,15 +265,8 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
           path,
         ]);
   return [
-    ...(typeof sha256 === 'string'
-      ? [
-          'Is the file as it was written? This prints OK:',
-          shell(`${shellCommand(['echo', `${sha256}  ${stored}`])} | sha256sum --check`),
-        ]
-      : []),
-    ...decryption(facts, stored, path),
-    'The tools ask for the password, or take it from `~/.pgpass`.',
-    shell(shellCommand([tools.createdb, ...login, '--template=template0', target]), load),
+    ...before,
+    shell(create, load),
     ...(isSwappable(database, backup)
       ? [
           'When it is complete and looked at, swap the names (nobody may be connected; the old database stays):',
@@ -257,6 +275,40 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
       : [
           'This database keeps its name: when the copy is complete and looked at, copy from there what is missing.',
         ]),
+  ];
+}
+
+/** At a service: over the same project, or into a new one. */
+function overManaged(
+  {tools, connection, newest}: RecoveryFacts,
+  record: BackupRecord,
+  path: string,
+  login: readonly string[],
+): string[] {
+  const database = connection?.database ?? newest?.database ?? 'DATABASE';
+  const to = (name: string): string[] => ['--dbname', name];
+  const commands = managedCommands(record, path, {
+    psql: [tools.psql, ...login, ...to(database)],
+    pgDump: [tools.pgDump, ...login, ...to(database)],
+    pgRestore: tools.pgRestore,
+    newPsql: [
+      tools.psql,
+      ...['--host', 'NEW_HOST', '--port', '5432', '--username', 'NEW_USER'],
+      ...to(database),
+    ],
+  });
+  const hasUsers = record.inventory.platform?.schemas.includes('auth') === true;
+  return [
+    'The service keeps its own schemas, extensions and event triggers. `yours.txt` lists everything else; read it before you go on:',
+    shell(...commands.list),
+    `Restore it over ${code(database)}. The first command saves the present state. The last one is one transaction: after an error nothing has changed. Remove a line that cannot be restored from \`yours.txt\`, and run the last two again.${hasUsers ? ' A foreign key to `auth.users` fails where users were deleted since.' : ''}`,
+    shell(...commands.over),
+    'Everything belongs to your role now. This command prints the objects of other roles. Give them back with `ALTER … OWNER TO`: a `SECURITY DEFINER` function runs with your rights until then.',
+    shell(commands.owners),
+    'Or restore it into a new project. Write its host and user in place of `NEW_HOST` and `NEW_USER`. Roles come back without passwords:',
+    shell(...commands.anew),
+    'Remove the files afterwards. They contain your rows in plain text:',
+    shell(shellCommand(['rm', '-f', 'contents.txt', 'yours.txt', 'yours.sql', 'rows.txt', 'rows.sql'])),
   ];
 }
 

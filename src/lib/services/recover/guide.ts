@@ -87,7 +87,11 @@ async function stockToolPaths({settings}: RunContext, serverMajor: number | unde
       throw error;
     }
   };
-  const [psqlPath, pgRestore] = await Promise.all([pathOf('psql'), pathOf('pg_restore')]);
+  const [psqlPath, pgDump, pgRestore] = await Promise.all([
+    pathOf('psql'),
+    pathOf('pg_dump'),
+    pathOf('pg_restore'),
+  ]);
   // Packages put createdb beside psql.
-  return {psql: psqlPath, pgRestore, createdb: join(dirname(psqlPath), 'createdb')};
+  return {psql: psqlPath, pgDump, pgRestore, createdb: join(dirname(psqlPath), 'createdb')};
 }
