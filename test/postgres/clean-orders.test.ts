@@ -309,6 +309,27 @@ describe('a cleaning', () => {
     expect(await readdir(join(folder, 'backups/order-cleanup'))).toEqual([]);
   });
 
+  it('refuses a row that the server cannot give, in preview and execution alike, and looks at its length alone', async () => {
+    const id = await plant({email: "'test@x.org'"});
+    const big = `(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) n)`;
+    await shop.run(`
+      CREATE TABLE order_files (id integer PRIMARY KEY, order_id uuid NOT NULL REFERENCES orders ON DELETE CASCADE, scan bytea, note varchar);
+      INSERT INTO order_files VALUES (7, '${id}', convert_to(${big}, 'UTF8'), ${big}), (8, '${id}', NULL, 'short')`);
+    const length = 3 * 6400; // a byte is two digits as text
+    const refused = {
+      code: 'NOT_SUPPORTED_HERE',
+      message: expect.stringMatching(
+        /^public\.order_files: the row 7 has .* as text \(19,200 bytes\).*Nothing was changed\.$/,
+      ) as string,
+    };
+    const rowLimit = length - 1;
+    await expect(clean({execute: false, rowLimit})).rejects.toMatchObject(refused);
+    await expect(clean({rowLimit})).rejects.toMatchObject(refused);
+    expect(await isThere(id)).toBe(true);
+    expect(await clean({execute: false, rowLimit: length})).toMatchObject({mode: 'preview'});
+    expect(await clean({execute: false, rowLimit, backup: false})).toMatchObject({mode: 'preview'});
+  });
+
   it('writes the file for its owner alone', async () => {
     const done = await clean({selection: {testEmailsOnly: true}});
     expect(((await stat(String(done.backupPath))).mode & 0o777).toString(8)).toBe('600');

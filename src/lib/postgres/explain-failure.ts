@@ -22,6 +22,14 @@ const explanations: Explanation[] = [
     hint: 'Free space, or choose another place with --output-dir or --backups-dir.',
   },
   {
+    // Of ten digits: one beyond all bounds tells of damaged rows.
+    pattern:
+      /invalid memory alloc request size \d{10}\b|Cannot enlarge string buffer|string buffer exceeds maximum allowed length|out of memory 54000/,
+    code: 'NOT_SUPPORTED_HERE',
+    message: 'A row is larger as text than the 1,073,741,823 bytes that the server gives at once.',
+    hint: 'Shorten the value, or leave out its table or its order.',
+  },
+  {
     pattern:
       /server version: ([\d.]+).*?; pg_dump version: ([\d.]+)|aborting because of server version mismatch/is,
     code: 'TOOL_TOO_OLD',

@@ -47,6 +47,14 @@ describe('explainToolFailure', () => {
       'pg_dump: error: Dumping the contents of table "a" failed: PQgetCopyData() failed.\npg_dump: detail: server closed the connection unexpectedly',
       'CONNECTION_LOST',
     ],
+    [
+      'pg_dump: error: Dumping the contents of table "a" failed: PQgetResult() failed.\npg_dump: detail: Error message from server: ERROR:  invalid memory alloc request size 1258291203',
+      'NOT_SUPPORTED_HERE',
+    ],
+    [
+      'pg_dump: error: Error message from server: ERROR:  invalid memory alloc request size 18446744073709551613',
+      'PG_DUMP_FAILED',
+    ],
     ['pg_dump: error: something nobody has seen', 'PG_DUMP_FAILED'],
     ['pg_restore: error: could not execute query: ERROR:  role "app" does not exist', 'PG_DUMP_FAILED'],
     ['pg_restore: error: could not execute query: ERROR:  relation "cert_orders" exists', 'PG_DUMP_FAILED'],

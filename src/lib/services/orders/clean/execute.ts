@@ -9,6 +9,7 @@ import {findSlowLinks, refuseUnseenEffects} from './delete-effects.js';
 import {type DeletedLeaf, deleteRows, type Deletion, differs} from './delete-rows.js';
 import {refuseSlowLinks, withMissingIndexes} from './missing-indexes.js';
 import {relationSql} from '../rules/order-conditions.js';
+import {mostRowBytes} from './row-size.js';
 import {type Reader, withReader} from './snapshot-reader.js';
 import {guardCustomers, lockCandidates, selectCandidatesInParallel} from './select-orders.js';
 import type {LeafRows} from './write-order-snapshot.js';
@@ -47,6 +48,8 @@ export interface CleanRequest {
   readonly waitMs: number | undefined;
   /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
   readonly lockWaitMs?: number | undefined;
+  /** The longest row that an order backup can have, bytes: what the server gives, less in tests. */
+  readonly rowLimit?: number | undefined;
   /** Of the order backup; plain without it. */
   readonly encryption?: Encryption | undefined;
   /** Told, before the error, when the connection broke and the orders are deleted, or may be; with the order backup's path. */
@@ -70,7 +73,8 @@ const defaultBatchSize = 10_000;
  */
 export async function cleanOrders(context: RunContext, request: CleanRequest): Promise<CleanResult> {
   const {progress} = context;
-  return withCleaning(context, request.selection, request.execute, async (cleaning) => {
+  const options = {isExecuting: request.execute, rowLimit: rowLimitOf(request)};
+  return withCleaning(context, request.selection, options, async (cleaning) => {
     if (request.execute && (await isAnswered(context, request, cleaning)))
       return executeClean(context, request, cleaning, undefined);
     const plan = await progress.step('Find the orders', () => findOrders(cleaning));
@@ -100,9 +104,18 @@ async function isAnswered(
   );
 }
 
+/** For `planClean`: without an order backup any row can be deleted. */
+export function rowLimitOf({
+  backup,
+  rowLimit = mostRowBytes,
+}: Pick<CleanRequest, 'backup' | 'rowLimit'>): number | undefined {
+  return backup ? rowLimit : undefined;
+}
+
 /** Finds the orders anew and cleans without asking: for a plan that was confirmed some time ago. */
 export async function cleanConfirmed(context: RunContext, request: CleanRequest): Promise<CleanResult> {
-  return withCleaning(context, request.selection, true, (cleaning) =>
+  const options = {isExecuting: true, rowLimit: rowLimitOf(request)};
+  return withCleaning(context, request.selection, options, (cleaning) =>
     executeClean(context, request, cleaning, undefined),
   );
 }

@@ -27,6 +27,8 @@ import {buildOrderGraph, type OrderGraph} from '../rules/order-graph.js';
 import type {Criteria, Selection} from '../rules/order-conditions.js';
 import {ordersProfile} from '../rules/profile.js';
 import {readCatalog} from '../../../rows/model/read-schema.js';
+import {refuseOversizedRows} from './row-size.js';
+import {rowsToSave, type SnapshotRows} from './write-order-snapshot.js';
 import {createCandidateTables, guardCustomers, selectCandidates} from './select-orders.js';
 import {type Session, withSession, withTransaction} from '../../../postgres/client.js';
 import {type Connection, refuseTransactionPooler} from '../../../postgres/connect/connection.js';
@@ -61,14 +63,21 @@ export interface Cleaning {
   readonly allowed: readonly string[];
   /** What tells this database from others, for plan hashes. */
   readonly databaseMark: string;
+  /** The longest row that the order backup can have, bytes; undefined where none is made. */
+  readonly rowLimit: number | undefined;
 }
 
 /**
  * Counts what a cleaning would touch, in one read-only snapshot.
+ * @param rowLimit of the order backup that the cleaning is to make
  * @throws USAGE, CONFIG_INVALID, TRANSACTION_POOLER, ROW_SECURITY, PERMISSION_DENIED, NOT_SUPPORTED_HERE and the codes of connections
  */
-export async function planClean(context: RunContext, flags: SelectionFlags): Promise<CleanPlan> {
-  return withCleaning(context, flags, false, findOrders);
+export async function planClean(
+  context: RunContext,
+  flags: SelectionFlags,
+  rowLimit?: number,
+): Promise<CleanPlan> {
+  return withCleaning(context, flags, {isExecuting: false, rowLimit}, findOrders);
 }
 
 /** Fills the temporary tables of the session and counts what is in them. */
@@ -86,22 +95,28 @@ export async function findOrders(cleaning: Cleaning): Promise<CleanPlan> {
 /** What is noted in the session, and what deleting it would set off. */
 export interface FoundPlan extends Pick<CleanPlan, 'triggers' | 'rules' | 'unseen' | 'slowLinks'> {
   readonly found: FoundOrders;
+  readonly rows: SnapshotRows;
 }
 
+/** @throws NOT_SUPPORTED_HERE when a row is larger than an order backup can have */
 export async function describeFound({
   session,
   selection,
   notes,
   isCounting,
   allowed,
+  rowLimit,
 }: Cleaning): Promise<FoundPlan> {
   const {graph} = selection;
   const found = await countFound(session, selection, notes);
   const slow = await findSlowLinks(session, graph, (label) => found.deleted.get(label)?.rows ?? 0);
   const triggers = await findTriggers(session, graph);
   const rules = await findRules(session, graph);
+  const rows = rowsToSave(graph, notes, found, [...triggers, ...rules]);
+  if (rowLimit !== undefined) await refuseOversizedRows(session, rows, rowLimit);
   return {
     found,
+    rows,
     triggers,
     rules,
     unseen: unseenEffects({triggers, rules}, isCounting, allowed),
@@ -130,12 +145,12 @@ export function completePlan(
 
 /**
  * Opens a session, finds what hangs on orders and makes the temporary tables for it.
- * @param isExecuting asks for the rights to delete as well
+ * @param options `isExecuting` asks for the rights to delete as well
  */
 export async function withCleaning<T>(
   context: RunContext,
   flags: SelectionFlags,
-  isExecuting: boolean,
+  {isExecuting, rowLimit}: Pick<Cleaning, 'rowLimit'> & {readonly isExecuting: boolean},
   work: (cleaning: Cleaning) => Promise<T>,
 ): Promise<T> {
   const config = context.settings.config.orders ?? {};
@@ -168,7 +183,8 @@ export async function withCleaning<T>(
       const databaseMark = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
       const isCounting = await seesChanges(session);
       const allowed = [...(config.allowTriggers ?? []), ...allowTriggers];
-      return work({session, connection, identity, selection, notes, isCounting, allowed, databaseMark});
+      const chosen = {selection, notes, allowed, databaseMark, rowLimit};
+      return work({session, connection, identity, isCounting, ...chosen});
     },
     {signal: context.signal},
   );

@@ -5,15 +5,9 @@ import {partialSuffix, timestampForName} from '../../../base/file-names.js';
 import {makePrivateFolder, renameSafely} from '../../../base/safe-file.js';
 import {AppError, systemErrorCode} from '../../../base/errors.js';
 import type {RowDigest} from './count-plan.js';
-import {notesOf} from './collect-rows.js';
 import type {SnapshotMetadata} from '../../../rows/file/format.js';
 import {readOrderSnapshot} from '../../../rows/file/read-order-snapshot.js';
-import {
-  type LeafRows,
-  relinkedParts,
-  type SnapshotContent,
-  writeOrderSnapshot,
-} from './write-order-snapshot.js';
+import {type LeafRows, type SnapshotContent, writeOrderSnapshot} from './write-order-snapshot.js';
 import type {Session} from '../../../postgres/client.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {openJournal} from '../../../run/journal.js';
@@ -42,7 +36,6 @@ export async function backUpOrders(
   found: FoundPlan,
   signal: AbortSignal,
 ): Promise<OrderBackup> {
-  const {notes, selection} = cleaning;
   const at = context.clock.now();
   const path = await freePath(join(context.settings.backupsDir, 'order-cleanup'), at);
   const partial = `${path}${partialSuffix}`;
@@ -57,18 +50,8 @@ export async function backUpOrders(
   };
   const planOf = (leaves: ReadonlyMap<string, RowDigest>): CleanPlan => completePlan(cleaning, found, leaves);
   const content: SnapshotContent = {
-    notes,
+    ...found.rows,
     facts: (leaves) => snapshotFacts(context, cleaning, planOf(leaves), at),
-    deleted: selection.graph.tables.flatMap((table): SnapshotContent['deleted'] => {
-      const leaf = notes.leaves.find((candidate) => candidate.table === table);
-      if (leaf) return [{leaf}];
-      const rows = found.found.deleted.get(table.label)?.rows ?? 0;
-      return rows === 0 ? [] : [{noted: notesOf(notes, table), rows}];
-    }),
-    relinked: relinkedParts(selection.graph, notes, found.found.relinked, [
-      ...found.triggers,
-      ...found.rules,
-    ]),
   };
   try {
     const {metadata, leaves} = await context.progress.step('Back up the rows', (step) =>

@@ -5,8 +5,8 @@ import {AppError} from '../../../base/errors.js';
 import {BinaryRows} from '../../../postgres/binary-rows.js';
 import type {Session} from '../../../postgres/client.js';
 import {copyOut} from '../../../postgres/copy-out.js';
-import {keyHashSql, type RowDigest} from './count-plan.js';
-import {type Leaf, leafRowsSql, type NotedRows, type Notes} from './collect-rows.js';
+import {type FoundOrders, keyHashSql, type RowDigest} from './count-plan.js';
+import {type Leaf, leafRowsSql, type NotedRows, type Notes, notesOf} from './collect-rows.js';
 import type {Trigger} from './delete-effects.js';
 import type {OrderGraph} from '../rules/order-graph.js';
 import {LineFile} from '../../../rows/file/line-writer.js';
@@ -37,11 +37,15 @@ export interface RelinkedPart extends NotedPart {
   readonly columns: readonly Column[];
 }
 
-export interface SnapshotContent {
+/** What is saved. */
+export interface SnapshotRows {
   readonly notes: Notes;
   /** In insert order. */
   readonly deleted: readonly (NotedPart | LeafPart)[];
   readonly relinked: readonly RelinkedPart[];
+}
+
+export interface SnapshotContent extends SnapshotRows {
   /** Everything but the tables; called again when the rows of the leaves are known, with texts of the same length. */
   readonly facts: (
     leaves: ReadonlyMap<string, LeafRows>,
@@ -61,11 +65,30 @@ export interface LeafRows extends RowDigest {
 export const versionHashSql =
   'pg_catalog.hashtextextended(t.ctid::pg_catalog.text, t.xmin::pg_catalog.text::pg_catalog.int8)';
 
+/** The rows of a plan, as the order backup gets them. */
+export function rowsToSave(
+  graph: OrderGraph,
+  notes: Notes,
+  found: Pick<FoundOrders, 'deleted' | 'relinked'>,
+  triggers: readonly Pick<Trigger, 'table' | 'event'>[],
+): SnapshotRows {
+  return {
+    notes,
+    deleted: graph.tables.flatMap((table): SnapshotRows['deleted'] => {
+      const leaf = notes.leaves.find((candidate) => candidate.table === table);
+      if (leaf) return [{leaf}];
+      const rows = found.deleted.get(table.label)?.rows ?? 0;
+      return rows === 0 ? [] : [{noted: notesOf(notes, table), rows}];
+    }),
+    relinked: relinkedParts(graph, notes, found.relinked, triggers),
+  };
+}
+
 /**
  * What is saved of the rows that stay: the columns of their links, and where a trigger may change the row as it is
  * unlinked, all columns that can be put back.
  */
-export function relinkedParts(
+function relinkedParts(
   graph: OrderGraph,
   notes: Notes,
   relinked: ReadonlyMap<string, RowDigest>,

@@ -18,6 +18,7 @@ import {
   type CleanResult,
   confirmClean,
   ordersIn,
+  rowLimitOf,
 } from '../clean/execute.js';
 import type {BackupResult} from '../../backup/result.js';
 import {copyNewOrders} from '../../copy/copy-orders.js';
@@ -74,7 +75,7 @@ export async function safeCleanup(
   const steps: StepOutcome[] = [];
   const context = {...parent, progress: timedProgress(parent.progress, parent.clock, steps)};
   const plan = await context.progress.step('Find the orders', () =>
-    planClean(context, request.clean.selection),
+    planClean(context, request.clean.selection, rowLimitOf(request.clean)),
   );
   const state: CleanupState = {
     steps,
