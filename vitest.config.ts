@@ -1,6 +1,6 @@
 import {defineConfig} from 'vitest/config';
-import {BaseSequencer, type TestSpecification} from 'vitest/node';
 import {serverBinFolders} from './src/lib/postgres/tools/local-cluster.js';
+import {isLongForm} from './test/support/long-form.js';
 
 // Unit and contract tests need no server; postgres and e2e tests share one throw-away cluster.
 const server = {
@@ -13,6 +13,18 @@ const server = {
 const fuzzTimeout = process.env['DESTINO_TEST_FUZZ'] === 'long' ? 3_600_000 : 120_000;
 
 const isLongStorage = process.env['DESTINO_TEST_STORAGE'] === 'long';
+const isLongFaults = process.env['DESTINO_TEST_FAULTS'] === 'long';
+
+/** What takes minutes and is run by a script of its own: see CONTRIBUTING.md. */
+const longFiles = {
+  e2e: isLongForm ? [] : ['test/e2e/docs.test.ts', 'test/e2e/comparison.test.ts'],
+  faults: isLongFaults ? [] : ['test/faults/sweep.test.ts'],
+  storage: isLongStorage
+    ? []
+    : ['gateway-faults', 'github-workflow', 'kill-client', 'managed-server'].map(
+        (name) => `test/storage/${name}.test.ts`,
+      ),
+};
 
 // Where several versions are installed, all tests run on the oldest, and what touches the tools most on the newest too;
 // `npm run test:matrix` runs everything on each.
@@ -32,19 +44,9 @@ const newest = isOneOfMany
     ]
   : [];
 
-/** vitest begins with the largest files; this one is small and takes a minute, which at the end it would take alone. */
-class LongestFirst extends BaseSequencer {
-  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({moduleId}: TestSpecification): boolean => moduleId.endsWith('kill-client.test.ts');
-    const sorted = await super.sort(files);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
-  }
-}
-
 export default defineConfig({
   test: {
     maxWorkers: 3,
-    sequence: {sequencer: LongestFirst},
     projects: [
       {
         test: {
@@ -65,8 +67,7 @@ export default defineConfig({
         test: {
           name: 'storage',
           include: ['test/storage/**/*.test.ts'],
-          // Gateways that are stopped and started take a minute, so this file is of the long form.
-          exclude: isLongStorage ? [] : ['test/storage/gateway-faults.test.ts'],
+          exclude: longFiles.storage,
           ...server,
           globalSetup: [...server.globalSetup, 'test/support/object-store.ts'],
         },
@@ -75,11 +76,19 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
+          exclude: longFiles.faults,
           ...server,
           globalSetup: [...server.globalSetup, 'test/support/fault-table.ts'],
         },
       },
-      {test: {name: 'e2e', include: ['test/commands/**/*.test.ts', 'test/e2e/**/*.test.ts'], ...server}},
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/commands/**/*.test.ts', 'test/e2e/**/*.test.ts'],
+          exclude: longFiles.e2e,
+          ...server,
+        },
+      },
     ],
   },
 });

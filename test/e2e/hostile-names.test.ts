@@ -16,6 +16,7 @@ import {
   onServer,
   urlOf,
 } from '../support/temp-database.js';
+import {cases} from '../support/long-form.js';
 
 let folder: string;
 let outside: string;
@@ -128,7 +129,7 @@ const rowsOf = async (database: string): Promise<unknown> =>
 describe('hostile names', () => {
   let backupId: string;
 
-  it.each(['custom', 'directory', 'sql'])(
+  it.each(cases(['sql', 'directory', 'custom']))(
     'are backed up, listed and proven by restore as %s',
     async (format) => {
       const made = await ok(['backup', `--format=${format}`, `--label=${evil.label}`]);

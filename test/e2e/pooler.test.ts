@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {startPooler} from '../support/pooler.js';
 import {type CliResult, runCli, runProgram, tempFolder} from '../support/run-cli.js';
+import {cases} from '../support/long-form.js';
 import {clusterConnection, createTempDatabase, databaseExists, dropDatabase, type TempDatabase} from '../support/temp-database.js'; // prettier-ignore
 
 let folder: string;
@@ -45,7 +46,7 @@ async function besideApplication(url: string, work: () => Promise<void>): Promis
   return said;
 }
 
-it.each(['transaction', 'statement'] as const)(
+it.each(cases(['transaction', 'statement'] as const))(
   'a pooler in %s mode is refused on any port, and no client of it gets an error',
   async (mode) => {
     const pooler = await startPooler(clusterConnection(), mode);

@@ -5,6 +5,7 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {program, runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 import {answerInTerminal, plainText, runInTerminal, screenOf} from '../support/terminal-picture.js';
+import {cases} from '../support/long-form.js';
 
 let folder: string;
 let database: TempDatabase;
@@ -83,7 +84,7 @@ describe('what is on the screen in the end', () => {
       .replace(/[\d.]+ ([MG]B)/g, '1.2 $1')
       .replace(/\b[0-9a-f]{16}\b/, '1509044230e1693d');
 
-  describe.each([120, 80, 40])('of %i columns', (width) => {
+  describe.each(cases([80, 40, 120], 2))('of %i columns', (width) => {
     it.each([
       ['restore-preview', 'restore --latest --drop-existing --dry-run'],
       ['restore', 'restore --latest --target-db eshop_new --create-db'],

@@ -48,12 +48,10 @@ type Name = keyof typeof commands;
 
 const names = Object.keys(commands) as Name[];
 const pairs = names.flatMap((one, index) => names.slice(index).map((other) => [one, other] as const));
-/** In the short form each command meets the swap, which disturbs most, and each kind of change meets a backup. */
+/** In the short form a backup and a cleaning meet the swap, which disturbs most. */
 const told = isLong
   ? pairs
-  : pairs.filter(
-      ([one, other]) => one !== other && (other === 'swap' || (one === 'backup' && other === 'clean')),
-    );
+  : pairs.filter(([one, other]) => (one === 'backup' || one === 'clean') && other === 'swap');
 
 const nameOf = ([one, other]: (typeof pairs)[number]): string => `${one} and ${other}`;
 const held = new Map<string, readonly FaultRow[]>();

@@ -22,6 +22,7 @@ import {
   type TempDatabase,
 } from '../support/temp-database.js';
 import {type TestContext, testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 const run = promisify(execFile);
 const tool = (name: string): string => join(inject('serverBin'), name);
@@ -83,7 +84,7 @@ afterAll(async () => {
 });
 
 describe('restore into a new database', () => {
-  it.each(['all.dump', 'all.sql', 'all.sql.gz', 'all.dir'])(
+  it.each(cases(['all.dump', 'all.sql', 'all.sql.gz', 'all.dir'], 2))(
     'gives back every object and row of %s',
     async (file) => {
       const result = await restore({backupFile: file, targetDb: 'r_new', createDb: true});
@@ -152,14 +153,14 @@ describe('restore into a new database', () => {
 });
 
 describe('restore into an existing database', () => {
-  it.each(['all.dump', 'all.sql', 'all.dir'])('fills an empty one from %s', async (file) => {
+  it.each(cases(['all.dir', 'all.dump', 'all.sql']))('fills an empty one from %s', async (file) => {
     const target = await createTempDatabase('template0');
     made.push(target.name);
     await restore({backupFile: file}, target.url);
     expect(await textOf(target.url)).toBe(sourceText);
   });
 
-  it.each(['all.dump', 'all.sql.gz'])('makes everything anew over itself from %s', async (file) => {
+  it.each(cases(['all.sql.gz', 'all.dump']))('makes everything anew over itself from %s', async (file) => {
     const target = await createTempDatabase('template0');
     made.push(target.name);
     await restore({backupFile: file}, target.url);

@@ -8,6 +8,7 @@ import {makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 const role = 'rows_owner';
 const made: TempDatabase[] = [];
@@ -67,43 +68,49 @@ afterAll(async () => {
 });
 
 describe('rows alone', () => {
-  it.each(['custom', 'directory', 'sql'] as const)('do not fail on keys between tables: %s', async (kind) => {
-    const source = await database(definitions + rows);
-    const {path} = await makeDump(source.connection, folder, kind, {name: `keys.${kind}`});
-    const target = await database(definitions);
-    const request = {backupFile: path};
-    const dryRun = await restore(ownersUrl(target), {...request, dryRun: true});
-    expect(dryRun.notes).toEqual(['tables are loaded in the order of their foreign keys']);
-    expect(dryRun.commands).toEqual([]);
-    const result = await restore(ownersUrl(target), request);
-    expect(result).toMatchObject({errors: [], differences: []});
-    expect(result.notes).toContain('tables are loaded in the order of their foreign keys');
-    expect(result.tables.reduce((sum, table) => sum + table.rows, 0)).toBe(10);
-  });
+  it.each(cases(['sql', 'directory', 'custom'] as const))(
+    'do not fail on keys between tables: %s',
+    async (kind) => {
+      const source = await database(definitions + rows);
+      const {path} = await makeDump(source.connection, folder, kind, {name: `keys.${kind}`});
+      const target = await database(definitions);
+      const request = {backupFile: path};
+      const dryRun = await restore(ownersUrl(target), {...request, dryRun: true});
+      expect(dryRun.notes).toEqual(['tables are loaded in the order of their foreign keys']);
+      expect(dryRun.commands).toEqual([]);
+      const result = await restore(ownersUrl(target), request);
+      expect(result).toMatchObject({errors: [], differences: []});
+      expect(result.notes).toContain('tables are loaded in the order of their foreign keys');
+      expect(result.tables.reduce((sum, table) => sum + table.rows, 0)).toBe(10);
+    },
+  );
 
-  it.each(['custom', 'sql.gz'] as const)('do not fire triggers, whose states stay: %s', async (kind) => {
-    const triggers = `
+  it.each(cases(['custom', 'sql.gz'] as const))(
+    'do not fire triggers, whose states stay: %s',
+    async (kind) => {
+      const triggers = `
       CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO public.d_log VALUES (TG_NAME); NEW.note = 'x'; RETURN NEW; END$$;
       CREATE TRIGGER t_on BEFORE INSERT ON c_customer FOR EACH ROW EXECUTE FUNCTION log();
       CREATE TRIGGER t_always BEFORE INSERT ON c_customer FOR EACH ROW EXECUTE FUNCTION log();
       CREATE TRIGGER t_off BEFORE INSERT ON c_customer FOR EACH ROW EXECUTE FUNCTION log();
       ALTER TABLE c_customer ENABLE ALWAYS TRIGGER t_always, DISABLE TRIGGER t_off;`;
-    const source = await database(definitions + rows);
-    const {path} = await makeDump(source.connection, folder, kind, {name: `triggers.${kind}`});
-    for (const urlFor of [ownersUrl, ({url}: TempDatabase) => url]) {
-      const target = await database(definitions + triggers);
-      const result = await restore(urlFor(target), {backupFile: path});
-      expect(result.notes).toContain('off meanwhile: public.c_customer: t_always, public.c_customer: t_on');
-      expect(
-        await target.query(`SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1`),
-      ).toEqual([
-        {tgname: 't_always', tgenabled: 'A'},
-        {tgname: 't_off', tgenabled: 'D'},
-        {tgname: 't_on', tgenabled: 'O'},
-      ]);
-      expect(await countIn(target, 'd_log')).toBe('0');
-    }
-  });
+      const source = await database(definitions + rows);
+      const {path} = await makeDump(source.connection, folder, kind, {name: `triggers.${kind}`});
+      for (const urlFor of [ownersUrl, ({url}: TempDatabase) => url]) {
+        const target = await database(definitions + triggers);
+        const result = await restore(urlFor(target), {backupFile: path});
+        expect(result.notes).toContain('off meanwhile: public.c_customer: t_always, public.c_customer: t_on');
+        expect(
+          await target.query(`SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1`),
+        ).toEqual([
+          {tgname: 't_always', tgenabled: 'A'},
+          {tgname: 't_off', tgenabled: 'D'},
+          {tgname: 't_on', tgenabled: 'O'},
+        ]);
+        expect(await countIn(target, 'd_log')).toBe('0');
+      }
+    },
+  );
 
   it('warn of triggers that fire, as the tables are not the role’s', async () => {
     const source = await database(definitions + rows);
@@ -137,7 +144,7 @@ describe('rows alone', () => {
 });
 
 describe('keys that lead in a circle', () => {
-  it.each(['custom', 'sql'] as const)('are refused before anything is touched: %s', async (kind) => {
+  it.each(cases(['sql', 'custom'] as const))('are refused before anything is touched: %s', async (kind) => {
     const source = await database(`${circle}; ${circleRows}`);
     const {path} = await makeDump(source.connection, folder, kind, {name: `circle.${kind}`});
     const target = await database(circle);
@@ -158,7 +165,7 @@ describe('keys that lead in a circle', () => {
     expect(await countIn(target, 'f_person')).toBe('1');
   });
 
-  it.each(['custom', 'sql'] as const)('are checked at the end where they may be: %s', async (kind) => {
+  it.each(cases(['custom', 'sql'] as const))('are checked at the end where they may be: %s', async (kind) => {
     const source = await database(`${circle}; ${circleRows}`);
     const {path} = await makeDump(source.connection, folder, kind, {name: `deferred.${kind}`});
     const target = await database(`${circle}; ALTER TABLE e_team ALTER CONSTRAINT lead_key DEFERRABLE`);

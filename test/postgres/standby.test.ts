@@ -27,6 +27,7 @@ import {startStandby} from '../support/standby.js';
 import {urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 import {writeOrderBackup} from '../support/write-order-backup.js';
+import {cases} from '../support/long-form.js';
 
 const binFolder = inject('serverBin');
 let primary: LocalCluster;
@@ -87,7 +88,7 @@ async function caughtUp(): Promise<void> {
 const contextOf = (server: LocalCluster) =>
   testContext(folder, {settings: {databaseUrl: urlOf(server.connection)}});
 
-it.each(['custom', 'directory', 'sql'] as const)(
+it.each(cases(['directory', 'custom', 'sql'] as const))(
   'a backup is good although unlogged tables have no rows there, which it says: %s',
   async (format) => {
     const context = contextOf(standby);
@@ -110,7 +111,7 @@ it.each(['custom', 'directory', 'sql'] as const)(
   },
 );
 
-it.each(['custom', 'directory'] as const)(
+it.each(cases(['custom', 'directory'] as const))(
   'makes a backup anew that replication cancelled: %s',
   async (format) => {
     // pg_dump has its snapshot, and is held back in the middle of asking for the rows.
@@ -147,7 +148,7 @@ const circumstances: readonly (readonly [name: string, url: () => string, why: s
   ],
 ];
 
-it.each(circumstances)(
+it.each(cases(circumstances, 2))(
   'refuses what has to write before it begins, in dry runs too, and doctor says it: %s',
   async (_name, url, why) => {
     const context = testContext(folder, {settings: {databaseUrl: url()}});

@@ -26,6 +26,7 @@ import {
   urlOf,
 } from '../support/temp-database.js';
 import {testContext, type TestContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 let database: TempDatabase;
 let folder: string;
@@ -318,7 +319,7 @@ describe('verify', () => {
     expect(await scratchDatabases()).toEqual([]);
   });
 
-  it.each(['custom', 'sql'] as const)(
+  it.each(cases(['custom', 'sql'] as const))(
     'never takes a %s backup for a bad one where the connection of the restore is ended',
     async (kind) => {
       const within = during(/^Restore /, async (scratch) => {
@@ -334,7 +335,7 @@ describe('verify', () => {
     },
   );
 
-  it.each(['custom', 'sql'] as const)(
+  it.each(cases(['custom', 'sql'] as const))(
     'never takes a %s backup for a bad one where a limit of the server ends the restore',
     async (kind) => {
       const within = during(/^Restore /, (scratch) =>

@@ -9,6 +9,7 @@ import {tempFolder} from '../support/run-cli.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 describe.each(await supabaseMajors())(
   'a restore test of a project at Supabase, on PostgreSQL %i',
@@ -37,12 +38,13 @@ describe.each(await supabaseMajors())(
       return results[0];
     };
 
-    it.each([
-      ['custom', 'same'],
+    const places = [
       ['sql', 'same'],
       ['directory', 'local'],
+      ['custom', 'same'],
       ['sql', 'local'],
-    ] as const)(
+    ] as const;
+    it.each(cases(places, 2))(
       'never fails for what the scratch server cannot have: format %s, %s',
       async (format, kind) => {
         const result = await prove(format, kind);

@@ -25,6 +25,7 @@ import {
   urlOf,
 } from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 let database: TempDatabase;
 let folder: string;
@@ -56,7 +57,7 @@ const namesHere = async (): Promise<string[]> =>
     (name) => !name.startsWith('.'),
   );
 
-describe.each(['custom', 'sql', 'directory'] as const)('a backup in %s format', (format) => {
+describe.each(cases(['directory', 'custom', 'sql'] as const))('a backup in %s format', (format) => {
   it('lies here encrypted only, and is listed, verified, restored and pruned', async () => {
     const config = {encryption: {recipients: [recipient]}};
     const made = await backupDatabase(context(config), {
