@@ -298,6 +298,31 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     },
   );
 
+  it('restores one schema over itself and leaves what depends on it from outside as it was', async () => {
+    await asAdmin(`SET ROLE postgres; CREATE VIEW app.payers AS SELECT user_id FROM public.payments; GRANT SELECT ON app.payers TO reporting;
+      CREATE VIEW app.first_payer AS SELECT * FROM app.payers LIMIT 1; CREATE TABLE app.visits (room uuid REFERENCES public.rooms)`);
+    before = await databaseFacts(server.admin());
+    const {id} = await backupDatabase(contextOf(), {includeSchemas: ['public']});
+    const request = {backupFile: id ?? '', clean: true};
+    await asAdmin(`DELETE FROM public.payments WHERE id < 500; DROP POLICY "own payments" ON public.payments; GRANT SELECT ON public.payments TO anon;
+      INSERT INTO public.rooms (id, name) VALUES (gen_random_uuid(), 'of after the backup'); INSERT INTO app.visits SELECT id FROM public.rooms`);
+    const {notes} = await restore({...request, dryRun: true});
+    const told = notes.filter((note) => note.startsWith('dropped and made anew'));
+    expect(told.join('')).toMatch(
+      /: 10 objects outside of the backup: .*materialized view app.room_activity, policy room files .*trigger on_auth_user_created.*view app.payers$/,
+    );
+    const done = await restore(request);
+    expect(done.notes).toEqual(expect.arrayContaining(told));
+    expect(done.notes.join('\n')).toMatch(/^NOT VALID, .* foreign key app.visits visits_room_fkey/m);
+    await asAdmin('TRUNCATE app.visits; ALTER TABLE app.visits VALIDATE CONSTRAINT visits_room_fkey');
+    expect(differences(before, await databaseFacts(server.admin()))).toEqual([]);
+    await asAdmin('CREATE TABLE app.log (role public.member_role)');
+    await expect(restore({...request, dryRun: true})).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED_HERE',
+      message: expect.stringContaining('table app.log; nothing was changed') as string,
+    });
+  });
+
   it('brings a backup of one schema elsewhere, and names beforehand what it lacks there', async () => {
     await emptyProject();
     const {id} = await backupDatabase(contextOf(), {includeSchemas: ['public']});

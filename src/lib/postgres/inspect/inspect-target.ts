@@ -199,3 +199,15 @@ export async function findMissingSchemas(session: Session, schemas: readonly str
   );
   return rows.map((row) => row['name'] ?? '');
 }
+
+/** Those of `extensions` that are installed in the database. */
+export async function findInstalledExtensions(
+  session: Session,
+  extensions: readonly string[],
+): Promise<string[]> {
+  const rows = await session.query(
+    'SELECT extname AS name FROM pg_catalog.pg_extension WHERE extname = ANY ($1::text[]) ORDER BY 1',
+    [extensions],
+  );
+  return rows.map((row) => row['name'] ?? '');
+}

@@ -1,5 +1,7 @@
-/** A plain dump does not say what to drop. The definitions of the target do: pg_restore writes the statements from them. */
+/** What neither a plain dump nor one of a part says: what to drop, and how what depends on it was made. pg_restore writes it from the target's definitions. */
 import {join} from 'node:path';
+import type {Readable} from 'node:stream';
+import {buffer} from 'node:stream/consumers';
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import {dumpStatements} from '../../dump/dump-statements.js';
 import {leaveOut, type LeftOutEntries} from '../../dump/left-out-entries.js';
@@ -11,24 +13,29 @@ import {withTemporaryFolder} from '../../base/temporary-folder.js';
 import {type BackupPlan, dumpOptions} from '../backup/plan.js';
 import {readingOptions} from './source.js';
 
+export interface TargetStatements {
+  /** For a plain dump, as its beginning with --clean: settings of the session, then a statement for each object that the target and the dump both have. */
+  readonly drops?: Buffer;
+  /** What pg_restore writes with --clean of what depends on replaced objects. */
+  readonly dependents?: Buffer;
+}
+
 /**
- * The beginning of a plain dump made with --clean, as a character a byte: settings of the session, then a statement for each object that the
- * target and the dump both have.
+ * What the target's own definitions say of it.
  * @param present the safety backup of the target
- * @param definitions those of the dump
+ * @param definitions those of a plain dump; null for an archive, of which pg_restore drops what it makes
+ * @param dependents entries of a list of contents, "3256 17154"
  * @throws what pg_dump and pg_restore say
  */
-export async function readDropStatements(
+export async function readTargetStatements(
   {settings, signal}: RunContext,
   present: BackupPlan,
-  definitions: readonly DumpDefinition[],
+  definitions: readonly DumpDefinition[] | null,
   leftOut: LeftOutEntries,
-): Promise<Buffer> {
+  dependents: readonly string[],
+): Promise<TargetStatements> {
   const {tool, connection, identity} = present;
   const pgRestore = await findTool('pg_restore', settings, tool.major);
-  const isReplaced = leaveOut(definitions, (entry) =>
-    isPublicSchema(entry) || leftOut.why(entry) !== undefined ? undefined : 'replaced',
-  ).whyListed;
   return withTemporaryFolder('drop', async (folder) => {
     const path = join(folder, 'target.dump');
     await runPgDump({
@@ -38,22 +45,60 @@ export async function readDropStatements(
       output: path,
       signal,
     });
-    const entries = await listArchive(pgRestore, {path}, identity.locale.encoding, signal);
-    const replaced = entries.filter((entry) => isReplaced(entry.replace(/^\d+; \d+ \d+ /, '')) !== undefined);
-    const statements: string[] = [];
-    const read = async (sql: AsyncIterable<Buffer>): Promise<void> => {
-      for await (const statement of dumpStatements(sql))
-        if (statement.section === null) statements.push(statement.sql);
-    };
-    await streamArchive(
+    const lines = await listArchive(
       pgRestore,
       {path},
-      {...readingOptions, isCleaning: true, schemaOnly: true},
-      read,
+      identity.locale.encoding,
       signal,
-      replaced,
+      'PG_RESTORE_FAILED',
+      true,
     );
-    return Buffer.from(`${statements.join('\n')}\n`, 'latin1');
+    const write = (entries: readonly string[], read: (sql: Readable) => Promise<void>) =>
+      streamArchive(
+        pgRestore,
+        {path},
+        {...readingOptions, isCleaning: true, schemaOnly: true},
+        read,
+        signal,
+        entries,
+      );
+    const statements: string[] = [];
+    if (definitions) {
+      const isReplaced = leaveOut(definitions, (entry) =>
+        isPublicSchema(entry) || leftOut.why(entry) !== undefined ? undefined : 'replaced',
+      ).whyListed;
+      const replaced = lines.filter((line) => isReplaced(line.replace(/^\d+; \d+ \d+ /, '')) !== undefined);
+      await write(replaced, async (sql) => {
+        for await (const statement of dumpStatements(sql))
+          if (statement.section === null) statements.push(statement.sql);
+      });
+    }
+    let remade: Buffer | undefined;
+    if (dependents.length > 0)
+      await write(entriesWithRights(lines, new Set(dependents)), async (sql) => {
+        remade = await buffer(sql);
+      });
+    return {
+      ...(definitions ? {drops: Buffer.from(`${statements.join('\n')}\n`, 'latin1')} : {}),
+      ...(remade ? {dependents: remade} : {}),
+    };
+  });
+}
+
+/** @param lines of `pg_restore --list --verbose` */
+function entriesWithRights(lines: readonly string[], wanted: ReadonlySet<string>): string[] {
+  const entry = /^(\d+); (\d+ \d+) (ACL |COMMENT |SECURITY LABEL )?/;
+  const ids = new Set(
+    lines.flatMap((line) => {
+      const [, id = '', place = ''] = entry.exec(line) ?? [];
+      return wanted.has(place) ? [id] : [];
+    }),
+  );
+  return lines.filter((line, index) => {
+    const [, id = '', , about] = entry.exec(line) ?? [];
+    if (about === undefined) return ids.has(id);
+    const needs = lines[index + 1] ?? '';
+    return needs.startsWith(';') && (needs.match(/\d+/g) ?? []).some((need) => ids.has(need));
   });
 }
 

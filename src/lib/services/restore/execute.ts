@@ -28,7 +28,8 @@ import {loadInto} from './load/load-dump-step.js';
 import {planBackup} from '../backup/plan.js';
 import {describeRoles, withMadeRoles} from './plan-roles.js';
 import {warnOfRecentRestore} from './recent-restore.js';
-import {readDropStatements} from './drop-statements.js';
+import {describeDependents} from './dependents.js';
+import {readTargetStatements} from './drop-statements.js';
 import {isTied, planRestore, type RestorePlan, type RestoreWay} from './plan.js';
 import {describeLeftOut} from './what-to-restore.js';
 import {restoreBySwap} from './replace-database.js';
@@ -206,7 +207,7 @@ function describe(
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
     notes: outcome.notes
-      ? [...describeLeftOut(plan.load, null), ...outcome.notes]
+      ? [...describeLeftOut(plan.load, null), ...describeDependents(plan.dependents), ...outcome.notes]
       : [...describeContents(plan), ...(plan.rights.isSuperuser ? [superuserNote(plan)] : [])],
     differences: outcome.differences ?? [],
     notCompared: outcome.notCompared ?? [],
@@ -219,10 +220,11 @@ function describe(
 }
 
 /** What is made first, what is left out and why, and how rows alone are loaded, a line each. */
-function describeContents({load, roles, missing}: RestorePlan): string[] {
+function describeContents({load, roles, missing, dependents}: RestorePlan): string[] {
   return [
     ...(roles ? [`made first: ${describeRoles(roles)}`] : []),
     ...describeLeftOut(load, missing),
+    ...describeDependents(dependents),
     ...(load.keyOrder?.notes ?? []),
   ];
 }
@@ -303,7 +305,7 @@ async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<R
         return {...(await restoreInPlace(context, plan)), setAside: null, safetyBackup: null};
       const safety = await backupDatabase(context, safetyRequest(plan));
       const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;
-      const load = {...plan.load, drops: await findDrops(context, plan)};
+      const load = {...plan.load, ...(await readTarget(context, plan))};
       const restored = await stillLocked(plan.target, session, lock, () =>
         restoreInPlace(context, {...plan, load}, undo),
       );
@@ -312,17 +314,20 @@ async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<R
   );
 }
 
-/** pg_restore drops what an archive makes anew. Read before the restore holds any lock. */
-async function findDrops(context: RunContext, plan: RestorePlan): Promise<Buffer | undefined> {
-  const {source, load} = plan;
-  if (load.pgRestore) return undefined;
-  const definitions = await readDumpDefinitions(source, null, context.signal);
-  return readDropStatements(
+/** Read before the restore holds any lock. */
+async function readTarget(context: RunContext, plan: RestorePlan): Promise<Partial<RestorePlan['load']>> {
+  const {source, load, dependents} = plan;
+  if (load.pgRestore && dependents.length === 0) return {};
+  const {drops, dependents: script} = await readTargetStatements(
     context,
     await planBackup(context, safetyRequest(plan)),
-    definitions,
+    load.pgRestore ? null : await readDumpDefinitions(source, null, context.signal),
     load.leftOut,
+    dependents.map(({entry}) => entry),
   );
+  const filled = dependents.flatMap((one) => one.filled ?? []);
+  const keys = new Set(dependents.flatMap((one) => one.key ?? []));
+  return {drops, dependents: script && {script, filled, keys}};
 }
 
 /** Into the database that exists, in one transaction. */

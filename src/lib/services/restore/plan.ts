@@ -26,10 +26,11 @@ import {
   type RoleRights,
 } from '../../postgres/inspect/inspect-target.js';
 import type {RolesToMake} from '../../postgres/databases/make-roles.js';
+import type {Dependent} from '../../postgres/inspect/inspect-dependents.js';
 import {inspectOwnership} from '../../postgres/inspect/platform-objects.js';
 import type {PgRestoreOptions, ToastCompression} from '../../postgres/tools/pg-restore.js';
 import {requireWritable} from '../../postgres/inspect/writable.js';
-import {isOfPlatform} from '../../catalog/backup-record.js';
+import {isOfPlatform, isSelection} from '../../catalog/backup-record.js';
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {estimateRestoredSize} from '../../catalog/restored-size.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -37,6 +38,7 @@ import {checkNeeds, type NeedsFound} from './requirements.js';
 import {countMissingRows} from './diff-live.js';
 import {requireServerDisk} from '../guards/server-disk.js';
 import {type CarriedOver, checkSwap, type PresentDatabase} from './can-swap.js';
+import {planDependents} from './dependents.js';
 import {type KeyOrder, planKeyOrder} from './load/key-order.js';
 import {type DumpLoad, loadCommands} from './load/load-dump.js';
 import {checkContent, checkRestoreRequest, type RestoreRequest} from './options.js';
@@ -76,6 +78,8 @@ export interface RestorePlan {
   readonly load: DumpLoad;
   /** How many rows of each of the platform's tables, "schema.name", the target lacks and gets; null where none are added. */
   readonly missing: ReadonlyMap<string, number> | null;
+  /** What outside of a backup of a part depends on what is replaced. */
+  readonly dependents: readonly Dependent[];
   /** The command lines, without secrets. */
   readonly commands: readonly string[];
 }
@@ -176,6 +180,19 @@ export async function planRestore(
       added.length > 0
         ? await countMissingRows({source, pgRestore: tools.pgRestore, target, signal}, added)
         : null;
+    const isPartOver =
+      way === 'clean' &&
+      request.dataOnly !== true &&
+      found.backup?.record != null &&
+      isSelection(found.backup.record);
+    const dependents = isPartOver
+      ? await planDependents(
+          target,
+          await readDumpDefinitions(source, tools.pgRestore, signal),
+          leftOut,
+          signal,
+        )
+      : [];
     const keyOrder =
       request.dataOnly === true
         ? await orderRows(
@@ -228,6 +245,7 @@ export async function planRestore(
       roles,
       load,
       missing,
+      dependents,
       // Both ways fill a database under a name of its own, which the target's becomes at the end.
       commands: loadCommands(
         maintenance ? {...load, target: withDatabase(target, `${target.database}_restore_TIME`)} : load,

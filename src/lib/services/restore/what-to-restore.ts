@@ -15,10 +15,14 @@ import {keyOfConstraint, namesOutside, policyTable} from '../../dump/outside-nam
 import {readIdentifier} from '../../dump/sql/sql-names.js';
 import {countOf} from '../../base/format.js';
 import {someOf} from '../../base/some-of.js';
-import {type BackupRecord, isSelection} from '../../catalog/backup-record.js';
+import {isSelection} from '../../catalog/backup-record.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
-import {findMissingNames, findMissingSchemas} from '../../postgres/inspect/inspect-target.js';
+import {
+  findInstalledExtensions,
+  findMissingNames,
+  findMissingSchemas,
+} from '../../postgres/inspect/inspect-target.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import type {Ownership} from '../../postgres/inspect/platform-objects.js';
 import {isJobTable} from './load/schedule-jobs.js';
@@ -95,7 +99,7 @@ export async function decideWhatToRestore(
   );
   const ofMissing = missingRule(gone, definitions);
   const lost = withPolicies(dependents([...outside.lacking.keys()]), definitions);
-  const ofOutside = outsideRule(lost, definitions, source.backup?.record);
+  const ofOutside = outsideRule(lost, definitions, outside);
   const {rule: ofPlatform, managed} = target.ownership
     ? platformRule(target.ownership, target.me, definitions, contents)
     : {rule: () => undefined, managed: []};
@@ -132,6 +136,10 @@ interface Outside {
   /** Foreign keys to tables that the backup does not have. */
   readonly keys: readonly DumpDefinition[];
   readonly schemas: readonly string[];
+  /** Extensions of the backup that are installed. */
+  readonly installed: readonly string[];
+  /** Where the backup's extensions put what they create. */
+  readonly homes: ReadonlySet<string>;
 }
 
 /** What a backup of a part of a database counts on. */
@@ -143,7 +151,7 @@ async function lookOutside(
 ): Promise<Outside> {
   const record = source.backup?.record;
   if (!record || !isSelection(record) || database === undefined)
-    return {lacking: new Map(), keys: [], schemas: []};
+    return {lacking: new Map(), keys: [], schemas: [], installed: [], homes: new Set()};
   const {inventory} = record;
   const made = new Set(definitions.flatMap(({type, name}) => (type === 'SCHEMA' ? [name] : [])));
   const schemas = new Set(
@@ -161,16 +169,20 @@ async function lookOutside(
   // What an extension brings with it, nobody can know before it is there.
   const wanted = [...named.values()].flat().filter((one) => isLeftTable(one) || !homes.includes(one.schema));
   const newSchemas = [...new Set(homes)].filter((name) => !made.has(name) && !isEverywhere(name));
-  const [missing, missingSchemas] = database
+  const [missing, missingSchemas, installed] = database
     ? await withSession(
         database,
         async (session) => [
           await findMissingNames(session, wanted),
           await findMissingSchemas(session, newSchemas),
+          await findInstalledExtensions(
+            session,
+            installations.map(({extension}) => extension),
+          ),
         ],
         {signal},
       )
-    : [wanted, newSchemas];
+    : [wanted, newSchemas, []];
   const lacks = new Set(missing);
   const lacking = new Map(
     [...named].flatMap(([index, names]) => {
@@ -179,7 +191,7 @@ async function lookOutside(
     }),
   );
   const keys = definitions.filter((one, index) => one.type === 'FK CONSTRAINT' && named.has(index));
-  return {lacking, keys, schemas: missingSchemas};
+  return {lacking, keys, schemas: missingSchemas, installed, homes: new Set(homes)};
 }
 
 const isEverywhere = (schema: string): boolean => schema === 'public' || schema === 'pg_catalog';
@@ -201,21 +213,24 @@ function withPolicies(
   return new Set([...lost, ...closed]);
 }
 
-/** What is lost, and the rows of views among it; and of the extensions that come with a part of a database, the rights on what they create. */
+/** What is lost, and the rows of views among it; of the extensions that come with a part of a database, those that are there, and rights on what they create. */
 function outsideRule(
   lost: ReadonlySet<number>,
   definitions: readonly DumpDefinition[],
-  record: BackupRecord | null | undefined,
+  {installed, homes}: Outside,
 ): Rule {
   const keys = new Set(definitions.filter((_, index) => lost.has(index)).map(keyOfEntry));
   const named = namesOf(definitions);
-  const homes = new Set(
-    record && isSelection(record) ? definitions.filter(({type}) => type === 'EXTENSION').map(schemaOf) : [],
-  );
   return (entry) => {
-    if (keys.has(keyOfEntry({...entry, type: entry.type.replace(/ (?:DATA|SET)$/, '')})))
-      return reasons.outside;
-    const isOfMember = entry.type === 'ACL' && homes.has(entry.schema) && !isForDefined(entry, named);
+    const {type, schema, name} = entry;
+    if (keys.has(keyOfEntry({...entry, type: type.replace(/ (?:DATA|SET)$/, '')}))) return reasons.outside;
+    const isThere = installed.some((one) =>
+      type === 'COMMENT'
+        ? readIdentifier(name, 'EXTENSION '.length)?.name === one && name.startsWith('EXTENSION ')
+        : type === 'EXTENSION' && name === one,
+    );
+    if (isThere) return reasons.present;
+    const isOfMember = type === 'ACL' && homes.has(schema) && !isForDefined(entry, named);
     return isOfMember ? reasons.members : undefined;
   };
 }

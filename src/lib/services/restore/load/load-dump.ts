@@ -36,7 +36,7 @@ import type {RunContext} from '../../../run/run-context.js';
 import {shellCommand, shellVariables} from '../../../base/shell-quote.js';
 import {inKeyOrder, type KeyOrder, type LoadQueue, startQueue} from './key-order.js';
 import {type RestoredParts, restoreRules} from './plain-dump-rules.js';
-import {editRights, isLimited, type RoleLimits} from './role-limits.js';
+import {editRights, isLimited, noLimits, type RoleLimits} from './role-limits.js';
 
 export interface DumpLoad extends RestoredParts {
   /** Needed for archives. */
@@ -58,12 +58,23 @@ export interface DumpLoad extends RestoredParts {
   readonly schemas: readonly string[];
   /** Foreign keys, "public orders orders_user_id_fkey", whose rows in other tables may be missing in the target. */
   readonly outsideKeys: ReadonlySet<string>;
+  readonly dependents?: RemadeDependents | undefined;
   /** Tables of the platform's that rows are added to, in one transaction. */
   readonly managed: readonly DumpedTable[];
   /** Name of the database that the dump is of. */
   readonly sourceDatabase?: string | undefined;
   /** Where rows alone are loaded, in one transaction. */
   readonly keyOrder?: KeyOrder | undefined;
+}
+
+/** What depends on replaced objects: dropped before them, and made anew behind them. */
+interface RemadeDependents {
+  /** What pg_restore writes of it with --clean. */
+  readonly script: Buffer;
+  /** The materialized views among it that are filled, quoted. */
+  readonly filled: readonly string[];
+  /** The foreign keys among it, as `outsideKeys` has them. */
+  readonly keys: ReadonlySet<string>;
 }
 
 export interface LoadOutcome {
@@ -127,7 +138,7 @@ export async function loadDump(
   else if (!pgRestore) {
     await inSession(load, signal, (session) => {
       const sql = plainDump(load, (bytes) => onProgress(bytes, 'bytes'));
-      return withBuiltInDefaults(load, session, gathered, (edit) =>
+      return withBuiltInDefaults(load, session, gathered, signal, (edit) =>
         runStatements(load, session, sql, edit, {...gathered, onTable: () => undefined}, signal),
       );
     });
@@ -139,7 +150,7 @@ export async function loadDump(
     if (load.keyOrder) await loadArchiveRows(archive, load.keyOrder);
     else if (goesThroughSession(load)) {
       await inSession(load, signal, (session) =>
-        withBuiltInDefaults(load, session, gathered, (edit) =>
+        withBuiltInDefaults(load, session, gathered, signal, (edit) =>
           runScript(archive, session, load.options, entries, edit),
         ),
       );
@@ -381,6 +392,7 @@ async function withBuiltInDefaults(
   load: DumpLoad,
   session: Session,
   gathered: Gathered,
+  signal: AbortSignal,
   work: (edit: Edit) => Promise<void>,
 ): Promise<void> {
   const {options, me} = load;
@@ -389,6 +401,7 @@ async function withBuiltInDefaults(
   const suspended = await suspendDefaultPrivileges(session);
   await gathered.reach('restore.prepared');
   const set = new Set<string>();
+  await runDependents(load, session, gathered, signal, ({section, sql}) => (section === null ? sql : null));
   await work((statement) => {
     const {section} = statement;
     const sql = edit(statement);
@@ -396,7 +409,34 @@ async function withBuiltInDefaults(
       set.add(`${section.name} ${section.schema}`);
     return sql;
   });
+  await runDependents(load, session, gathered, signal, ({section, sql}) =>
+    section !== null || /^(?:SET|SELECT pg_catalog\.set_config)\b/.test(sql) ? sql : null,
+  );
+  for (const view of load.dependents?.filled ?? []) await session.query(`REFRESH MATERIALIZED VIEW ${view}`);
   await suspended.resume((schema, objects) => set.has(`DEFAULT PRIVILEGES FOR ${objects} ${schema ?? '-'}`));
+}
+
+/** Runs what `takes` chooses of the script of what depends on replaced objects: what drops it, then what makes it. */
+async function runDependents(
+  load: DumpLoad,
+  session: Session,
+  gathered: Gathered,
+  signal: AbortSignal,
+  takes: Edit,
+): Promise<void> {
+  const {dependents, serverMajor} = load;
+  if (!dependents) return;
+  const rights = editRights({noOwner: false, noAcl: false, limits: noLimits});
+  const sql = (async function* () {
+    yield Promise.resolve(dependents.script);
+  })();
+  const edit: Edit = (statement) => {
+    if (statement.sql === 'SET transaction_timeout = 0;' && serverMajor < firstMajorWithTransactionTimeout)
+      return null;
+    return takes(statement) === null ? null : rights(statement);
+  };
+  const own = {...load, managed: [], drops: undefined, outsideKeys: dependents.keys};
+  await runStatements(own, session, sql, edit, gathered, signal);
 }
 
 /** A session for the statements of a dump; in one transaction where the load says so. */
