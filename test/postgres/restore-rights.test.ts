@@ -267,3 +267,31 @@ describe('default privileges of the target', () => {
     expect(await target.query(defaultsSql)).toEqual(defaults);
   });
 });
+
+it('says before anything is touched that forced row security hides what it would restore', async () => {
+  const source = await newDatabase();
+  await source.run(`SET ROLE r_me; CREATE TABLE public.notes (who text); INSERT INTO public.notes VALUES ('r_app');
+    ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY; ALTER TABLE public.notes FORCE ROW LEVEL SECURITY`);
+  const path = await dumped(source, 'custom', 'forced.custom');
+  const target = await newDatabase();
+  await expect(
+    backupDatabase(testContext(folder, {settings: {databaseUrl: asMe(source)}}), {}),
+  ).rejects.toMatchObject({
+    code: 'ROW_SECURITY',
+    details: ['public.notes (row security)'],
+    hint: expect.stringContaining('NO FORCE') as string,
+  });
+  const refusal = {
+    code: 'ROW_SECURITY',
+    details: ['public.notes'],
+    hint: expect.stringContaining('NO FORCE') as string,
+    message: expect.stringContaining('nothing was changed') as string,
+  };
+  for (const dryRun of [true, false])
+    await expect(restore(asMe(target), {backupFile: path, dryRun})).rejects.toMatchObject(refusal);
+  expect(await target.query('SELECT pg_catalog.to_regclass($$public.notes$$)::text AS found')).toEqual([
+    {found: null},
+  ]);
+  await source.run('TRUNCATE public.notes');
+  await expect(restore(asMe(source), {backupFile: path, dataOnly: true})).rejects.toMatchObject(refusal);
+});

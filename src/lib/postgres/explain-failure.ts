@@ -1,5 +1,6 @@
 /** Turns what a client tool or the server says into an error code and a hint. */
 import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../base/errors.js';
+import {rowSecurityHint} from './row-security.js';
 
 interface Explanation {
   pattern: RegExp;
@@ -46,7 +47,7 @@ const explanations: Explanation[] = [
     pattern: /query would be affected by row-level security policy for table "([^\n]*)"/,
     code: 'ROW_SECURITY',
     message: 'Row level security hides rows of the table "$1" from this role.',
-    hint: 'Connect as the owner of the tables or as a role with BYPASSRLS.',
+    hint: rowSecurityHint,
   },
   {
     pattern:

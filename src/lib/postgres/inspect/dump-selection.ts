@@ -11,6 +11,7 @@ import {
 } from './inspect-database.js';
 import {inspectOwnership, type Ownership} from './platform-objects.js';
 import {quoteQualified} from '../quote.js';
+import {rowSecurityHint} from '../row-security.js';
 import {matchesPattern, type NamedRelation, parseNamePattern} from './table-pattern.js';
 import {unknownName} from '../../base/unknown-name.js';
 
@@ -196,7 +197,7 @@ function refuseHidden(hidden: readonly HiddenTable[]): void {
     `This role cannot read every row of ${names.length === 1 ? 'a table' : `${names.length} tables`}; no backup was made.`,
     {
       details: names,
-      hint: "Connect as the tables' owner or a role with BYPASSRLS, or leave them out with --exclude-table or --exclude-schema.",
+      hint: `${byPolicy ? rowSecurityHint : "Connect as the tables' owner."} Or leave them out with --exclude-table or --exclude-schema.`,
     },
   );
 }

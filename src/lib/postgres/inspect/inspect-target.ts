@@ -60,6 +60,7 @@ const roleRow = z.object({
   is_superuser: pgBoolean,
   can_create_databases: pgBoolean,
   can_create_roles: pgBoolean,
+  bypasses_row_security: pgBoolean,
   server_major: pgCount,
 });
 
@@ -68,6 +69,8 @@ export interface RoleRights {
   readonly isSuperuser: boolean;
   readonly canCreateDatabases: boolean;
   readonly canCreateRoles: boolean;
+  /** Whether it sees all rows whatever policies say. */
+  readonly bypassesRowSecurity: boolean;
   readonly serverMajor: number;
 }
 
@@ -76,7 +79,7 @@ export async function inspectRole(session: Session): Promise<RoleRights> {
   const row = parseOnlyRow(
     roleRow,
     await session.query(`
-      SELECT rolname AS name, rolsuper AS is_superuser, rolcreatedb OR rolsuper AS can_create_databases, rolcreaterole OR rolsuper AS can_create_roles,
+      SELECT rolname AS name, rolsuper AS is_superuser, rolcreatedb OR rolsuper AS can_create_databases, rolcreaterole OR rolsuper AS can_create_roles, rolbypassrls OR rolsuper AS bypasses_row_security,
              current_setting('server_version_num')::int / 10000 AS server_major
         FROM pg_catalog.pg_roles WHERE rolname = current_user`),
   );
@@ -85,6 +88,7 @@ export async function inspectRole(session: Session): Promise<RoleRights> {
     isSuperuser: row.is_superuser,
     canCreateDatabases: row.can_create_databases,
     canCreateRoles: row.can_create_roles,
+    bypassesRowSecurity: row.bypasses_row_security,
     serverMajor: row.server_major,
   };
 }

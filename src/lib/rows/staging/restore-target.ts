@@ -6,6 +6,7 @@ import {parseRows} from '../../postgres/inspect/inspect-database.js';
 import {quoteQualified} from '../../postgres/quote.js';
 import {builtInEquality, equalityJsonSql, operatorJsonSql, operatorSchema} from '../model/operators.js';
 import {carriedAsText} from '../model/row-json.js';
+import {rowSecurityHint} from '../../postgres/row-security.js';
 
 const relation = z.object({
   oid: z.string(),
@@ -144,7 +145,7 @@ export async function inspectTarget(
     throw new AppError(
       'ROW_SECURITY',
       `Row level security hides rows of ${where}.${what} from this role, so conflicts could not be seen. Nothing was changed.`,
-      {hint: 'Connect as the owner of the tables or as a role with BYPASSRLS.'},
+      {hint: rowSecurityHint},
     );
   }
   return target;

@@ -21,6 +21,7 @@ import {type ReadOnly, whyReadOnly} from '../../postgres/inspect/writable.js';
 import type {RunContext} from '../../run/run-context.js';
 import {type Check, failed, failedBy, passed} from './check.js';
 import {someOf} from '../../base/some-of.js';
+import {rowSecurityHint} from '../../postgres/row-security.js';
 
 const oldestSupported = 13;
 
@@ -128,7 +129,7 @@ function checkRights(hidden: readonly HiddenTable[]): Check[] {
       : failed(
           'row-security',
           `row level security hides rows of ${countOf(secured.length, 'table')}: ${someOf(secured, 5).join(', ')}`,
-          'Connect as the owner of the tables or as a role with BYPASSRLS.',
+          rowSecurityHint,
         ),
   ];
 }

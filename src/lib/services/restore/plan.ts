@@ -54,6 +54,7 @@ import {
   type RestoreSource,
 } from './source.js';
 import {unknownName} from '../../base/unknown-name.js';
+import {requireVisibleRows} from './visible-rows.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
 
 /** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
@@ -180,6 +181,13 @@ export async function planRestore(
       added.length > 0
         ? await countMissingRows({source, pgRestore: tools.pgRestore, target, signal}, added)
         : null;
+    await requireVisibleRows(target, rights, {
+      definitions: selection?.chosen ?? (await readDumpDefinitions(source, tools.pgRestore, signal)),
+      tables: source.tables.filter((table) => isChosen(table) && !managed.includes(table)),
+      leftOut,
+      isRowsAlone: request.dataOnly === true,
+      signal,
+    });
     const isPartOver =
       way === 'clean' &&
       request.dataOnly !== true &&

@@ -8,6 +8,7 @@ import {parseRows, pgBoolean, pgCount} from '../../../postgres/inspect/inspect-d
 import {shellCommand} from '../../../base/shell-quote.js';
 import type {Link, OrderGraph} from '../rules/order-graph.js';
 import type {Table} from '../../../rows/model/read-schema.js';
+import {rowSecurityHint} from '../../../postgres/row-security.js';
 
 export interface Trigger {
   readonly table: string;
@@ -256,7 +257,7 @@ export async function refuseHiddenRows(
     throw new AppError(
       'ROW_SECURITY',
       `Row level security hides rows of ${hidden} from this role, so not all rows of an order would be found; nothing was changed.`,
-      {hint: 'Connect as the owner of the tables or as a role with BYPASSRLS.'},
+      {hint: rowSecurityHint},
     );
   }
   const unchangeable = isExecuting ? labels((row) => !row.can_change) : '';

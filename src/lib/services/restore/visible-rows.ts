@@ -1,0 +1,51 @@
+/** Whether the restoring role sees the rows that it restores. */
+import type {DumpDefinition} from '../../dump/dump-definitions.js';
+import type {LeftOutEntries} from '../../dump/left-out-entries.js';
+import {AppError} from '../../base/errors.js';
+import {countOf} from '../../base/format.js';
+import {withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import {inspectHiddenTables} from '../../postgres/inspect/inspect-database.js';
+import type {RoleRights} from '../../postgres/inspect/inspect-target.js';
+import type {NamedTable} from '../../postgres/quote.js';
+import {rowSecurityHint} from '../../postgres/row-security.js';
+
+interface RowsToSee {
+  /** What is made anew; with rows alone, the tables of the target count. */
+  readonly definitions: readonly DumpDefinition[];
+  readonly tables: readonly NamedTable[];
+  readonly leftOut: LeftOutEntries;
+  readonly isRowsAlone: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** @throws ROW_SECURITY where the role could not compare, or not even load, rows that FORCE ROW LEVEL SECURITY hides from their owner too */
+export async function requireVisibleRows(
+  target: Connection,
+  {name, bypassesRowSecurity}: RoleRights,
+  {definitions, tables, leftOut, isRowsAlone, signal}: RowsToSee,
+): Promise<void> {
+  if (bypassesRowSecurity) return;
+  const forced = new Set(
+    definitions.flatMap((one) =>
+      one.statements.some((text) => text.endsWith(' FORCE ROW LEVEL SECURITY;')) &&
+      leftOut.why(one) === undefined
+        ? [`${one.schema}.${one.name}`]
+        : [],
+    ),
+  );
+  const hidden = isRowsAlone
+    ? (await withSession(target, inspectHiddenTables, {signal})).filter(
+        (one) =>
+          one.why === 'row security' &&
+          tables.some(({schema, name: table}) => schema === one.schema && table === one.name),
+      )
+    : definitions.filter((one) => one.type === 'ROW SECURITY' && forced.has(`${one.schema}.${one.name}`));
+  if (hidden.length === 0) return;
+  const names = hidden.map((one) => `${one.schema}.${one.name}`);
+  throw new AppError(
+    'ROW_SECURITY',
+    `Row level security would hide rows of ${countOf(names.length, 'table')} from "${name}", so that they could not be ${isRowsAlone ? 'loaded' : 'compared with the backup'}: ${names.join(', ')}; nothing was changed.`,
+    {hint: rowSecurityHint, details: names},
+  );
+}
