@@ -105,15 +105,22 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   });
 
   it('is what doctor says of the newest backup, by the same plan', async () => {
-    await backUp('custom');
-    const {checks, commands} = await checkMachine(contextOf());
-    const checkOf = (name: string) => checks.find((check) => check.name === name);
-    expect(checkOf('swap')).toMatchObject({ok: false, message: expect.stringContaining('tied to') as string});
-    expect(checkOf('restore-plan')?.message).toMatch(
-      /over "postgres": \d+ objects; left out: \d+ objects which are the platform's/,
-    );
-    const worksOf = (name: string) => commands.find(({command}) => command === name)?.works;
-    expect([worksOf('restore'), worksOf('restore --drop-existing')]).toEqual([true, false]);
+    for (const format of ['custom', 'sql'] as const) {
+      const id = await backUp(format);
+      const {checks, commands} = await checkMachine(contextOf());
+      const checkOf = (name: string) => checks.find((check) => check.name === name);
+      expect(checkOf('swap')).toMatchObject({
+        ok: false,
+        message: expect.stringContaining('tied to') as string,
+      });
+      expect(checkOf('restore-plan')?.message).toMatch(
+        new RegExp(
+          `${id}, restores over "postgres": \\d+ objects; left out: \\d+ objects which are the platform's`,
+        ),
+      );
+      const worksOf = (name: string) => commands.find(({command}) => command === name)?.works;
+      expect([worksOf('restore'), worksOf('restore --drop-existing')]).toEqual([true, false]);
+    }
   });
 
   it('is rolled back where rows refer to a user whose address is somebody else’s by now', async () => {

@@ -8,12 +8,12 @@ import type {RunContext} from '../../run/run-context.js';
 import {checkSwap, type PresentDatabase} from '../restore/can-swap.js';
 import {type Check, failedBy, passed} from './check.js';
 import {findRestoreTools, lookAtTarget, planContents} from '../restore/plan.js';
-import {findRestoreSource, type RestoreSource} from '../restore/source.js';
+import {findRestoreSource, type RestoreSource, withDefinitions} from '../restore/source.js';
 import {describeLeftOut} from '../restore/what-to-restore.js';
 
 const hint = 'See what a restore says: destino-db restore --latest --clean --dry-run';
 
-/** Reads the catalog and the head of the backup; a plain dump has no head and is not looked at. */
+/** Reads the catalog and the head of the backup, or a plain dump whole. */
 export async function checkRestore(ctx: RunContext, target: Connection): Promise<Check[]> {
   // The restore itself warns; here the outcome counts.
   const context = {...ctx, warn: () => {}};
@@ -48,9 +48,10 @@ async function checkContents(
   target: Connection,
   present: PresentDatabase,
 ): Promise<Check[]> {
-  const source = await findNewest(context);
-  const record = source?.backup?.record;
-  if (!source || !record || source.dump.format === 'sql') return [];
+  const found = await findNewest(context);
+  const record = found?.backup?.record;
+  if (!found || !record) return [];
+  const source = await withDefinitions(found, context.signal);
   const rights = await withSession(target, inspectRole, {signal: context.signal});
   const {pgRestore} = await findRestoreTools(context, source);
   const plan = await planContents(context, {

@@ -295,6 +295,14 @@ async function readHead(
   await streamArchive(pgRestore, source.dump, options, read, signal);
 }
 
+/** A plain dump has no head: it is read whole, once, for its needs and definitions. */
+export async function withDefinitions(source: RestoreSource, signal: AbortSignal): Promise<RestoreSource> {
+  if (source.dump.format !== 'sql') return source;
+  const collector = headCollector();
+  await collector.readAll(openPlainDump(source.dump), signal);
+  return {...source, ...collected(source, collector)};
+}
+
 interface HeadCollector {
   readonly readAll: (sql: AsyncIterable<Buffer>, signal: AbortSignal) => Promise<void>;
   readonly needs: () => DumpNeeds;
