@@ -108,7 +108,7 @@ it('a dump that is killed', async () => {
       const run = start((started) => (child = started));
       await until('the dump waits for the lock', waiting);
       child?.kill('SIGKILL');
-      // The program's own pg_dump outlives it, and holds the pipe that tells its end.
+      // The server waits for the lock whether or not pg_dump is still there.
       // In a session of its own: a transaction sees the list of sessions as it was at first.
       await database.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",

@@ -4,6 +4,7 @@ import {rm} from 'node:fs/promises';
 import {setTimeout as delay} from 'node:timers/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
 import {withAppSession} from '../support/app-session.js';
+import {descendants, processState, until} from '../support/observe.js';
 import {makeDump} from '../support/make-dump.js';
 import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
@@ -99,6 +100,39 @@ it('leaves the old content when killed while the new database is filled, and the
   expect(await content()).toBe('old');
   const {setAside} = next.json() as {setAside: string};
   expect(await related()).toEqual([name, setAside].sort());
+});
+
+it.each([
+  ['custom', []],
+  ['directory', ['--parallel-jobs=2']],
+] as const)('leaves no pg_restore running after SIGKILL of the program (%s)', async (format, args) => {
+  const source = await createTempDatabase('template0');
+  // In the source the index is made of no rows, so that nothing waits.
+  await source.run(`CREATE TABLE slow (id int);
+    CREATE FUNCTION late(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN
+      IF pg_catalog.starts_with(pg_catalog.current_database(), '${name}') THEN PERFORM pg_catalog.pg_sleep(60); END IF;
+      RETURN $1; END$$;
+    CREATE INDEX ON slow (public.late(id)); INSERT INTO slow VALUES (1)`);
+  const file = `slow.${format}`;
+  await makeDump(source.connection, folder, format, {name: file});
+  await source.drop();
+  let child: ChildProcess | undefined;
+  const run = runCli(
+    ['restore', '--backup-file', file, '--target-db', `${name}_new`, '--create-db', '--yes', ...args],
+    {cwd: folder, env: {DIRECT_URL: ownerUrl}, onStart: (started) => (child = started)},
+  );
+  const waits = () => backendIs('CREATE INDEX%late%');
+  await until('the index is made', () =>
+    Promise.race([waits(), run.then(({stderr}) => Promise.reject(new Error(stderr)))]),
+  );
+  const tools = await descendants(child?.pid ?? 0, 'pg_restore');
+  expect(tools.length).toBeGreaterThan(0);
+  child?.kill('SIGKILL');
+  const killedMs = performance.now();
+  for (const pid of tools)
+    await until('pg_restore has ended', async () => [undefined, 'Z'].includes(await processState(pid)));
+  expect(performance.now() - killedMs).toBeLessThan(2000);
+  expect((await run).signal).toBe('SIGKILL');
 });
 
 it('shows no password in the process list while it restores, not even one given as a flag', async () => {
