@@ -47,6 +47,16 @@ describe('checkSchedule', () => {
     expect(states).toEqual(['done', 'missed']);
   });
 
+  it('takes a refusal at a terminal for no run of a job', () => {
+    const refused = {startedAt: '2026-11-22T02:10:00.000Z', outcome: 'failed', exitCode: 5} as const;
+    const stateWith = (incident: boolean) => {
+      const run = sampleRun({...refused, format: 'custom', errorCode: 'LOCKED', incident});
+      const since = new Date('2026-11-22T00:00:00Z');
+      return checkSchedule(parsePlan(['daily custom']), 'UTC', [run], since, now)[0]?.runs[0]?.state;
+    };
+    expect([stateWith(true), stateWith(false)]).toEqual(['failed', 'missed']);
+  });
+
   it('counts a restore test that found damage as failed', () => {
     expect(days(tests?.runs.filter((run) => run.state === 'failed') ?? [])).toEqual([
       story.restoreTestFailed,

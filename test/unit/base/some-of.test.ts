@@ -1,0 +1,8 @@
+import {expect, it} from 'vitest';
+import {someOf} from '../../../src/lib/base/some-of.js';
+
+it('never cuts a list without a word', () => {
+  expect(someOf(['a', 'b', 'c'], 3)).toEqual(['a', 'b', 'c']);
+  expect(someOf(['a', 'b', 'c'], 2)).toEqual(['a', 'b', 'and 1 more']);
+  expect(someOf(['a', 'b'], 2, 44)).toEqual(['a', 'b', 'and 42 more']);
+});
