@@ -119,11 +119,20 @@ describe('help', () => {
     [['help', 'bakcup'], 'backup'],
     [['orders', 'claen'], 'orders:clean'],
     [['orders:restor', '--execute'], 'orders:restore'],
+    [['clean-orders'], 'orders:clean'],
+    [['safe-cleanup'], 'workflow:safe-cleanup'],
   ])('is refused for %j, which nobody knows, with the nearest command', async (words, guess) => {
     expect(await text(...words)).toMatchObject({
       status: 2,
       out: '',
       err: expect.stringContaining(`Did you mean "${guess}"?`) as string,
+    });
+  });
+
+  it('is asked for where a flag stands before it', async () => {
+    expect(await text('--dry-run', 'backup')).toMatchObject({
+      status: 2,
+      err: expect.stringContaining('No command stands before --dry-run.') as string,
     });
   });
 

@@ -171,7 +171,9 @@ describe('status --notify', () => {
     const stale = await run(['status', '--notify', '--json']);
     expect(stale.status).toBe(4);
     expect(stale.json()).toMatchObject({ok: false, findings: [{code: 'NO_BACKUP'}], databases: []});
-    expect(await readFile(join(folder, 'out'), 'utf8')).toBe('stale: critical: There is no backup at all.\n');
+    expect(await readFile(join(folder, 'out'), 'utf8')).toBe(
+      `stale: critical: There is no backup at all in ${join(folder, 'backups/database')}.\n`,
+    );
     await run(['backup', '--quiet']);
     const well = await run(['status', '--notify', '--require', 'archive', '--nagios']);
     expect(well).toMatchObject({status: 0, stderr: ''});

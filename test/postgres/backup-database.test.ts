@@ -459,7 +459,11 @@ describe('a backup that cannot be made whole', () => {
   it('is refused when the tools are missing or too old, with the command that installs them', async () => {
     const bin = join(folder, 'bin');
     await mkdir(bin);
-    expect(await failure(backup({}, {pgBin: bin}))).toMatchObject({code: 'PG_DUMP_NOT_FOUND', exitCode: 3});
+    expect(await failure(backup({}, {pgBin: bin}))).toMatchObject({
+      code: 'PG_DUMP_NOT_FOUND',
+      exitCode: 3,
+      hint: expect.stringContaining('--pg-bin') as string,
+    });
     await writeFile(join(bin, 'pg_dump'), '#!/bin/sh\necho "pg_dump (PostgreSQL) 9.6.24"\n');
     await chmod(join(bin, 'pg_dump'), 0o755);
     const old = await failure(backup({}, {pgBin: bin}));

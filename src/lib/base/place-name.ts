@@ -15,8 +15,8 @@ export function parseBucketUrl(url: string): {readonly bucket: string; readonly 
 /** Why something cannot be a place, as a sentence; undefined for one that may be there. */
 export function placeProblem(name: string): string | undefined {
   if (!isRemote(name)) {
-    // "gs://b", "S3://b", "s3:/b", "s3//b": as folders they would be made, and the backup would stay on this machine.
-    return isAddress(name) || /^s3:?\/\//i.test(name)
+    // "gs://b", "S3://b", "s3:b", "s3//b": as folders they would be made, and the backup would stay on this machine.
+    return isAddress(name) || /^s3(?::|\/\/)/i.test(name)
       ? `"${name}" is neither s3://bucket/prefix nor a folder.`
       : undefined;
   }

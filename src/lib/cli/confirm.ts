@@ -62,8 +62,10 @@ export async function confirm(
   } finally {
     prompt.close();
   }
-  if (!confirms(request, answer.trim())) {
-    throw new AppError('NOT_CONFIRMED', 'The name was not confirmed; nothing was changed.');
+  const typed = answer.trim();
+  if (!confirms(request, typed)) {
+    const what = typed === '' ? 'The name was not confirmed' : `"${typed}" is not "${request.database}"`;
+    throw new AppError('NOT_CONFIRMED', `${what}; nothing was changed.`);
   }
 }
 

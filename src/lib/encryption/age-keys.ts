@@ -1,7 +1,7 @@
 /** Headers of the age format (age-encryption.org/v1): who can open a file. The only file that loads age-encryption. */
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
-import {AppError, messageOf} from '../base/errors.js';
+import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {passphraseIdentity, passphraseRecipient} from './age-passphrase.js';
 
 /** Whom a backup is encrypted to: public keys, or one passphrase. */
@@ -126,7 +126,10 @@ async function readSecret(cwd: string, file: string): Promise<string> {
   try {
     return await readFile(resolve(cwd, file), 'utf8');
   } catch (error) {
-    throw new AppError('READ_FAILED', `The key file ${file} cannot be read: ${messageOf(error)}.`, {
+    const isAbsent = systemErrorCode(error) === 'ENOENT';
+    const why = isAbsent ? 'it does not exist' : messageOf(error);
+    throw new AppError('READ_FAILED', `The key file ${file} cannot be read: ${why}.`, {
+      hint: 'Check --identity or --passphrase-file, or "encryption" in the config file.',
       cause: error,
     });
   }

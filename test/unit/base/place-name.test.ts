@@ -34,6 +34,7 @@ describe('a place', () => {
     'S3://bucket/shop',
     's3:/bucket/shop',
     's3//bucket/shop',
+    's3:bucket/shop',
     'gs://bucket',
     'https://s3.example.com/bucket',
     'file:///backups',

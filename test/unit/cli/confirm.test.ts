@@ -22,16 +22,16 @@ async function answer(keys: string): Promise<string> {
   input.write(keys);
   return asked.then(
     () => 'confirmed',
-    (error: unknown) => (error as {code: string}).code,
+    (error: unknown) => `${(error as AppError).code}: ${(error as AppError).message}`,
   );
 }
 
 it.each([
   ['the name', 'shop\r', 'confirmed'],
-  ['another name', 'shops\r', 'NOT_CONFIRMED'],
-  ['nothing', '\r', 'NOT_CONFIRMED'],
-  ['the end of input', '\u0004', 'NOT_CONFIRMED'],
-  ['Ctrl-C', '\u0003', 'INTERRUPTED'],
+  ['another name', 'shops\r', 'NOT_CONFIRMED: "shops" is not "shop"; nothing was changed.'],
+  ['nothing', '\r', 'NOT_CONFIRMED: The name was not confirmed; nothing was changed.'],
+  ['the end of input', '\u0004', 'NOT_CONFIRMED: The name was not confirmed; nothing was changed.'],
+  ['Ctrl-C', '\u0003', 'INTERRUPTED: Interrupted; nothing was changed.'],
 ])('takes %s for what it is', async (_what, keys, outcome) => {
   expect(await answer(keys)).toBe(outcome);
 });

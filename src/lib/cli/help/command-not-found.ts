@@ -21,11 +21,26 @@ export function unknownCommand(id: string, argv: readonly string[], config: Inte
 
 /** What is said of a command that does not exist. */
 export function unknownCommandError(id: string, config: Interfaces.Config): AppError {
+  const {bin} = config;
+  if (id.startsWith('-'))
+    return new AppError('USAGE', `No command stands before ${id}.`, {
+      hint: `Begin with the command: ${bin} COMMAND FLAGS. ${bin} --help lists the commands.`,
+    });
   const known = config.commands.filter(({hidden}) => !hidden).map((command) => command.id);
-  const guess = nearest(id, known);
+  const guess = nearest(id, known) ?? known.find((command) => isOtherSpelling(id, command));
   return new AppError(
     'USAGE',
     `There is no command "${id}".${guess === undefined ? '' : ` Did you mean "${guess}"?`}`,
-    {hint: `${config.bin} --help lists the commands.`},
+    {hint: `${bin} --help lists the commands.`},
   );
+}
+
+/** "clean-orders" and "clean" for "orders:clean": the old scripts' names, and the command without its topic. */
+function isOtherSpelling(id: string, command: string): boolean {
+  const words = (text: string): string =>
+    text
+      .split(/[^a-z]+/)
+      .sort()
+      .join(' ');
+  return command.endsWith(`:${id}`) || words(command) === words(id);
 }

@@ -43,15 +43,24 @@ function textOf(error: Error, command: UsedCommand | undefined): string {
   const unexpected = /^Unexpected arguments?: ([^]*)$/.exec(text)?.[1];
   if (unexpected !== undefined) {
     const words = unexpected.split(', ');
-    const guess = nearest(
-      `--${words[0] ?? ''}`,
-      (command?.flags ?? []).map((flag) => `--${flag}`),
-    );
+    const [first = ''] = words;
+    const known = (command?.flags ?? []).map((flag) => `--${flag}`);
+    // What looks like a flag stands behind "--", which ends the flags.
+    const guess = first.startsWith('-') ? undefined : nearest(`--${first}`, known);
     return `${command?.id ?? 'The command'} does not take "${words.join('" and "')}".${guess === undefined ? '' : ` Did you mean ${guess}?`}`;
   }
   // Where several rules are broken, each has a line.
   const parts = text.startsWith('Parsing ') || text.startsWith('Missing ') ? [text] : text.split('\n');
-  return parts.map((part) => ownWords(part.trim())).join('\n');
+  const said = parts.map((part) => ownWords(part.trim()));
+  // Of two flags that exclude each other oclif says so twice.
+  return said
+    .filter((line, index) => !said.slice(0, index).some((other) => isMirrored(line, other)))
+    .join('\n');
+}
+
+function isMirrored(line: string, other: string): boolean {
+  const [, one, two] = /^--([\w-]+) cannot be used with --([\w-]+)\.$/.exec(line) ?? [];
+  return one !== undefined && two !== undefined && other === `--${two} cannot be used with --${one}.`;
 }
 
 function ownWords(sentence: string): string {

@@ -31,6 +31,8 @@ export function parseConnectionUrl(url: string, origin: string, defaultUser = ''
       hint: hint ?? 'A URL reads postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require.',
     });
   const match = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(url.trim());
+  // Docker's --env-file and systemd's Environment= hand quotes on that a shell takes away.
+  if (/^["']/.test(url.trim())) throw invalid('it begins with a quotation mark');
   if (!match) throw invalid('it has no scheme');
   const scheme = (match[1] ?? '').toLowerCase();
   if (scheme.startsWith('prisma')) {

@@ -106,7 +106,10 @@ export async function findTool(name: ToolName, settings: Settings, serverMajor?:
   if (!newest) {
     const where = settings.pgBin === undefined ? 'in PATH or in the usual places' : `in ${settings.pgBin}`;
     throw new AppError(notFoundCodes[name], `${name} was not found ${where}.`, {
-      hint: installHint(serverMajor),
+      hint:
+        settings.pgBin === undefined
+          ? installHint(serverMajor)
+          : 'Check --pg-bin, or pgBin in the config file; without either, PATH and the usual places are searched.',
     });
   }
   if (serverMajor === undefined) return newest;

@@ -100,6 +100,8 @@ export interface StatusSources {
   readonly now: Date;
   /** Bytes free where backups are written. */
   readonly freeBytes: number | null;
+  /** Where the backups were looked for, for messages. */
+  readonly place?: string | undefined;
   /** Databases that config and plan name: they are watched also without a backup. */
   readonly named?: readonly WatchedDatabase[] | undefined;
   /** Databases that the current run forgets. */
@@ -141,7 +143,7 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
     ]),
     ...(wanted ?? []).flatMap((name) => unknownFindings(name, groups)),
     ...(sources.copyPlaces ?? []).flatMap(placeFindings),
-    ...(groups.length === 0 && wanted === undefined ? [nothingWatched(catalogue)] : []),
+    ...(groups.length === 0 && wanted === undefined ? [nothingWatched(catalogue, sources.place)] : []),
     ...folderFindings(catalogue, databases, freeBytes),
   ];
   return {
@@ -345,10 +347,10 @@ function folderFindings(
 }
 
 /** A monitor that looks at nothing must not find all well. */
-function nothingWatched({backups}: Catalogue): Finding {
+function nothingWatched({backups}: Catalogue, place: string | undefined): Finding {
   const message =
     backups.length === 0
-      ? 'There is no backup at all.'
+      ? `There is no backup at all${place === undefined ? '' : ` in ${place}`}.`
       : 'No database is watched: those that have a backup were forgotten.';
   return {severity: 'critical', code: 'NO_BACKUP', database: null, message};
 }

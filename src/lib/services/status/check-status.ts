@@ -136,7 +136,10 @@ async function readSources(
     const catalogue = await readFrom(context, from);
     // Audit log and plan are of this machine, which may not be the one that writes there.
     const named = (settings.config.status?.databases ?? []).map(databaseNamed);
-    return {sources: {catalogue, runs: [], now: clock.now(), freeBytes: null, named}, places: []};
+    return {
+      sources: {catalogue, runs: [], now: clock.now(), freeBytes: null, named, place: from},
+      places: [],
+    };
   }
   const {unreadableLines, foreign, ...here} = await readStatusSources(settings, clock.now());
   foreignNote(foreign).forEach(warn);
@@ -160,6 +163,7 @@ export async function readStatusSources(
     now,
     named: await namedDatabases(settings),
     freeBytes: await freeBytesOf(settings.backupsDir),
+    place: backupFolder(settings),
   };
 }
 

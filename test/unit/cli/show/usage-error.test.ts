@@ -5,10 +5,11 @@ import Backup from '../../../../src/commands/backup.js';
 import Completion from '../../../../src/commands/completion.js';
 import Prune from '../../../../src/commands/prune.js';
 import Restore from '../../../../src/commands/restore.js';
+import Verify from '../../../../src/commands/verify.js';
 import {globalFlags} from '../../../../src/lib/cli/flags.js';
 import {asAppError} from '../../../../src/lib/cli/show/show-error.js';
 
-const commands = {backup: Backup, completion: Completion, prune: Prune, restore: Restore};
+const commands = {backup: Backup, completion: Completion, prune: Prune, restore: Restore, verify: Verify};
 
 it.each([
   ['prune', ['--all-of-them'], '--all-of-them needs --set-aside.'],
@@ -19,6 +20,8 @@ it.each([
   ['prune', ['--keep-day=3'], 'prune has no flag --keep-day. Did you mean --keep-days?'],
   ['backup', ['--format=zip'], '--format is "zip"; it takes custom, sql, directory.'],
   ['completion', ['bas'], '"bas" is none of bash, zsh, fish.'],
+  ['verify', ['--all', '--latest'], '--all cannot be used with --latest.'],
+  ['backup', ['--', '--dry-run'], 'backup does not take "--dry-run".'],
   ['backup', ['shop', 'now'], 'backup does not take "shop" and "now".'],
   ['restore', ['latest'], 'restore does not take "latest". Did you mean --latest?'],
   ['backup', ['--verbose', '--quiet'], '--quiet cannot be used with --verbose.'],

@@ -83,6 +83,7 @@ describe('parseConnectionUrl', () => {
     ['shop', 'no scheme'],
     ['', 'no scheme'],
     ['jdbc:postgresql://h/d', 'no scheme'],
+    ['"postgresql://u:secret@h/d"', 'begins with a quotation mark'],
     ['mysql://u:secret@h/d', '"mysql" is no PostgreSQL scheme'],
     ['prisma+postgres://accelerate.prisma-data.net/?api_key=secret', 'Prisma service'],
     ['postgresql://h/d', 'names no user'],

@@ -47,7 +47,9 @@ it('finds an identity that opens nothing of what is encrypted', async () => {
   const other = await check({encryption: {recipients: recipients.slice(1), identityFile: 'one.txt'}});
   expect(other.lines[1]).toMatch(/^NOT OK identity: The identity at hand opens nothing/);
   const gone = await check({encryption: {recipients, identityFile: 'gone.txt'}});
-  expect(gone.lines[1]).toMatch(/^NOT OK identity: The key file gone\.txt cannot be read/);
+  expect(gone.lines[1]).toMatch(
+    /^NOT OK identity: The key file gone\.txt cannot be read: it does not exist\./,
+  );
 });
 
 it('looks into folders among the places', async () => {
