@@ -225,6 +225,24 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(await jobsOf(fresh)).toEqual([{...nightly, schedule: '0 9 * * *'}, ...others.slice(0, 2)]);
   });
 
+  it('names the jobs that wait for pg_cron where a new project has not enabled it, and a way that makes them', async () => {
+    await emptyProject();
+    const asFreshAdmin = (sql: string) => withSession(fresh.admin(), (session) => session.client.query(sql));
+    await asFreshAdmin('DROP EXTENSION pg_cron');
+    const backupFile = await backUp('custom');
+    const preview = await restore({backupFile, dryRun: true}, fresh.project);
+    expect(preview.notes.join('\n')).toMatch(
+      /^enabled where the service lets this role, .*: extension pg_cron$/m,
+    );
+    const {notes} = await restore({backupFile}, fresh.project);
+    expect(notes.join('\n')).toMatch(
+      /^not created, as "postgres" may not here: extension pg_cron$[^]*^1 row of cron.job not restored, .* --data-only --include-table cron.job$/m,
+    );
+    await asFreshAdmin('CREATE EXTENSION pg_cron');
+    const jobs = await restore({backupFile, dataOnly: true, includeTables: ['cron.job']}, fresh.project);
+    expect(jobs.notes.join('\n')).toMatch(/cron\.job 1 added, 0 there/);
+  });
+
   it('tells projects apart in one folder, whose databases are all called "postgres"', async () => {
     const at = (reference: string, {project}: SupabaseServer): TestContext => {
       const url = new URL(urlOf(project));

@@ -72,7 +72,7 @@ async function checkContents(
   });
   const {counts, restored} = plan.leftOut;
   const what = `the newest backup, ${source.id}, restores over "${target.database}": ${countOf(restored, 'object')}`;
-  const left = counts.size === 0 ? '' : `; ${describeLeftOut(plan, null).slice(1).join('; ')}`;
+  const left = counts.size === 0 ? '' : `; ${describeLeftOut(plan, null).join('; ')}`;
   return [passed('restore-plan', what + left)];
 }
 

@@ -207,7 +207,7 @@ function describe(
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
     notes: outcome.notes
-      ? [...describeLeftOut(plan.load, null), ...describeDependents(plan.dependents), ...outcome.notes]
+      ? [...describeParts(plan, null), ...outcome.notes]
       : [...describeContents(plan), ...(plan.rights.isSuperuser ? [superuserNote(plan)] : [])],
     differences: outcome.differences ?? [],
     notCompared: outcome.notCompared ?? [],
@@ -220,12 +220,23 @@ function describe(
 }
 
 /** What is made first, what is left out and why, and how rows alone are loaded, a line each. */
-function describeContents({load, roles, missing, dependents}: RestorePlan): string[] {
+function describeContents(plan: RestorePlan): string[] {
+  const {load, roles, missing} = plan;
   return [
     ...(roles ? [`made first: ${describeRoles(roles)}`] : []),
+    ...describeParts(plan, missing),
+    ...(load.keyOrder?.notes ?? []),
+  ];
+}
+
+/** @param missing as `describeLeftOut` takes it */
+function describeParts({load, dependents}: RestorePlan, missing: RestorePlan['missing']): string[] {
+  const {leftOut, onlyTables, options} = load;
+  const isPart = onlyTables.length > 0 || options.dataOnly || options.schemaOnly;
+  return [
+    ...(leftOut.counts.size > 0 && !isPart ? [`restored: ${countOf(leftOut.restored, 'object')}`] : []),
     ...describeLeftOut(load, missing),
     ...describeDependents(dependents),
-    ...(load.keyOrder?.notes ?? []),
   ];
 }
 

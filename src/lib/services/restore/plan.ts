@@ -16,6 +16,7 @@ import {
   findMissingTables,
 } from '../../postgres/inspect/inspect-rows.js';
 import {
+  findInstalledExtensions,
   findMissingExtensions,
   findUninstallableExtensions,
   countObjects,
@@ -167,6 +168,7 @@ export async function planRestore(
       managed: ofPlatform,
       schemas,
       outsideKeys,
+      doubtful,
       limits,
       hasOtherOwners,
       options,
@@ -232,6 +234,7 @@ export async function planRestore(
       leftOut,
       schemas,
       outsideKeys,
+      doubtful,
       managed,
       selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
       keyOrder,
@@ -458,7 +461,7 @@ export async function planContents(
       me: rights.name,
       isSuperuser: rights.isSuperuser,
       ownership: isInPlace ? (present?.ownership ?? null) : null,
-      unavailable: await findUnavailable(context, source, pgRestore, session, present),
+      ...(await findUnavailable(context, source, pgRestore, session, present)),
       ...database,
     },
     context.signal,
@@ -478,19 +481,28 @@ export async function planContents(
   return {...what, ...needs};
 }
 
-/** Of a backup of a project at a service, which extensions nobody but the service can create here. */
+/** Of a backup of a project at a service, which extensions nobody but the service can create here, and which it may refuse. */
 async function findUnavailable(
   {signal}: RunContext,
   source: RestoreSource,
   pgRestore: Tool | null,
   session: Connection,
   present: PresentDatabase | null,
-): Promise<string[]> {
-  if (!isOfPlatform(source.backup?.record)) return [];
+): Promise<{unavailable: string[]; doubtful: string[]}> {
+  if (!isOfPlatform(source.backup?.record)) return {unavailable: [], doubtful: []};
   const {extensions} = await readDumpNeeds(source, pgRestore, signal);
-  // A service may let its users create what elsewhere only superusers create.
-  const find = present?.ownership ? findMissingExtensions : findUninstallableExtensions;
-  return withSession(session, (open) => find(open, extensions), {signal});
+  return withSession(
+    session,
+    async (open) => {
+      const uninstallable = await findUninstallableExtensions(open, extensions);
+      if (!present?.ownership) return {unavailable: uninstallable, doubtful: []};
+      // A service may let its users create what elsewhere only superusers create.
+      const unavailable = await findMissingExtensions(open, extensions);
+      const there = [...unavailable, ...(await findInstalledExtensions(open, extensions))];
+      return {unavailable, doubtful: uninstallable.filter((name) => !there.includes(name))};
+    },
+    {signal},
+  );
 }
 
 /** @throws NOT_SUPPORTED_HERE */
@@ -529,8 +541,16 @@ async function requireManagedColumns(
   tables: readonly DumpedTable[],
   signal: AbortSignal,
 ): Promise<void> {
-  const missing = await withSession(target, (session) => findMissingColumns(session, tables), {signal});
-  const lacking = tables.flatMap(({schema, name}, index) =>
+  const [there, missing] = await withSession(
+    target,
+    async (session) => {
+      const absent = await findMissingTables(session, tables);
+      const ones = tables.filter((table) => !absent.includes(table));
+      return [ones, await findMissingColumns(session, ones)] as const;
+    },
+    {signal},
+  );
+  const lacking = there.flatMap(({schema, name}, index) =>
     (missing[index] ?? []).map((column) => `${schema}.${name}.${column}`),
   );
   if (lacking.length === 0) return;

@@ -15,7 +15,7 @@ import {keyOfConstraint, namesOutside, policyTable} from '../../dump/outside-nam
 import {readIdentifier} from '../../dump/sql/sql-names.js';
 import {countOf} from '../../base/format.js';
 import {someOf} from '../../base/some-of.js';
-import {isSelection} from '../../catalog/backup-record.js';
+import {isOfPlatform, isSelection} from '../../catalog/backup-record.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {
@@ -34,6 +34,8 @@ export interface RestoreTarget {
   readonly isSuperuser: boolean;
   /** Who owns what in a database that holds a service's own objects; null for every other one. */
   readonly ownership: Ownership | null;
+  /** Extensions that it lacks and that, by the catalog, only a superuser installs: a service may let its users do it all the same. */
+  readonly doubtful?: readonly string[];
   /** Extensions that the server does not have, or does not let the role install. */
   readonly unavailable: readonly string[];
   /** Where what the backup refers to and does not hold may be; null for a database that is made for it, absent for rows alone. */
@@ -61,6 +63,8 @@ export interface WhatToRestore {
   readonly schemas: readonly string[];
   /** Foreign keys to tables that the target has and the backup does not, as `keyOfConstraint` names them. */
   readonly outsideKeys: ReadonlySet<string>;
+  /** Extensions that are left out where the service refuses them to the role. */
+  readonly doubtful: readonly string[];
 }
 
 /** Why an entry is not restored: a phrase, as `LeftOutEntries` has it; undefined where it is. */
@@ -101,7 +105,7 @@ export async function decideWhatToRestore(
   const lost = withPolicies(dependents([...outside.lacking.keys()]), definitions);
   const ofOutside = outsideRule(lost, definitions, outside);
   const {rule: ofPlatform, managed} = target.ownership
-    ? platformRule(target.ownership, target.me, definitions, contents)
+    ? platformRule(target.ownership, target.me, definitions, contents, target.unavailable)
     : {rule: () => undefined, managed: []};
   const {prepared} = target;
   const ofRole = roleRule({
@@ -126,6 +130,7 @@ export async function decideWhatToRestore(
       return names.length > 0 ? `${table} (${[...new Set(names)].join(', ')})` : table;
     }),
     schemas: outside.schemas,
+    doubtful: target.doubtful ?? [],
     outsideKeys: new Set(outside.keys.filter((one) => why(one) === undefined).map(keyOfConstraint)),
   };
 }
@@ -138,7 +143,7 @@ interface Outside {
   readonly schemas: readonly string[];
   /** Extensions of the backup that are installed. */
   readonly installed: readonly string[];
-  /** Where the backup's extensions put what they create. */
+  /** Where extensions put what the service grants rights on. */
   readonly homes: ReadonlySet<string>;
 }
 
@@ -191,7 +196,9 @@ async function lookOutside(
     }),
   );
   const keys = definitions.filter((one, index) => one.type === 'FK CONSTRAINT' && named.has(index));
-  return {lacking, keys, schemas: missingSchemas, installed, homes: new Set(homes)};
+  // What a service grants on what its extensions create, nobody else can; from a server of one's own such rights come back.
+  const isServices = isOfPlatform(record) && record.config.includeSchemas.length > 0;
+  return {lacking, keys, schemas: missingSchemas, installed, homes: new Set(isServices ? homes : [])};
 }
 
 const isEverywhere = (schema: string): boolean => schema === 'public' || schema === 'pg_catalog';
@@ -242,10 +249,11 @@ const mostNames = 20;
 /** What is left out and why, a line each. @param missing how many rows of the platform's tables the target lacks, by "schema.name"; null where none are added */
 export function describeLeftOut(
   {
-    leftOut: {counts, names, restored},
+    leftOut: {counts, names},
     managed,
     outsideKeys,
-  }: Pick<WhatToRestore, 'leftOut' | 'managed' | 'outsideKeys'>,
+    doubtful,
+  }: Pick<WhatToRestore, 'leftOut' | 'managed' | 'outsideKeys' | 'doubtful'>,
   missing: ReadonlyMap<string, number> | null,
 ): string[] {
   const rows = (missing ? managed : []).map(({schema, name, rows: all}) => {
@@ -253,12 +261,16 @@ export function describeLeftOut(
     return `${schema}.${name} ${added === undefined ? all : `${added} missing, ${all - added} there`}`;
   });
   return [
-    ...(counts.size > 0 ? [`restored: ${countOf(restored, 'object')}`] : []),
     ...[...counts].map(([why, count]) => {
       const ones = isNamed.has(why) ? (names.get(why) ?? []) : [];
       const which = ones.length > 0 ? `: ${someOf(ones, mostNames).join(', ')}` : '';
       return `left out: ${countOf(count, 'object')} ${why}${which}`;
     }),
+    ...(doubtful.length > 0
+      ? [
+          `enabled where the service lets this role, else left out: ${doubtful.map((name) => `extension ${name}`).join(', ')}`,
+        ]
+      : []),
     ...(outsideKeys.size > 0
       ? [
           `foreign keys to tables that the backup does not have (each is NOT VALID where rows that it refers to are missing): ${[...outsideKeys].map((key) => key.replace(' ', '.')).join(', ')}`,
@@ -302,6 +314,7 @@ function platformRule(
   me: string,
   definitions: readonly DumpDefinition[],
   contents: Pick<DumpContents, 'tables'>,
+  unavailable: readonly string[],
 ): {readonly rule: Rule; readonly managed: readonly DumpedTable[]} {
   const key = ({schema, name}: ObjectName): string => JSON.stringify([schema, name]);
   const schemas = new Map(ownership.schemas.map((one) => [one.name, one]));
@@ -327,6 +340,10 @@ function platformRule(
   );
   const isPlatformSchema = (name: string): boolean =>
     schemas.get(name)?.party === 'platform' || lacking.has(name);
+  const made = new Set(definitions.flatMap(({type, name}) => (type === 'SCHEMA' ? [name] : [])));
+  /** A schema that an extension of the backup makes, and that the target lacks with the extension. */
+  const isMadeByExtension = (name: string): boolean =>
+    !['', '-', 'public'].includes(name) && !schemas.has(name) && !made.has(name);
   /** Event triggers stay, so what they call stays too. */
   const fired = new Set(
     ownership.eventTriggers.map(({function: called}) => `${called.schema}.${called.signature}`),
@@ -381,8 +398,9 @@ function platformRule(
   /** Grants, comments and security labels: "TABLE users", "FUNCTION uid()", "POLICY p ON users". */
   function whyAbout(entry: Entry): string | undefined {
     const [, kind = '', object = ''] = /^(\S+) (.*)$/s.exec(entry.name) ?? [];
-    if (kind === 'SCHEMA') return isPlatformSchema(object) ? reasons.platform : undefined;
     if (kind === 'EXTENSION') return reasons.present;
+    if (isMadeByExtension(kind === 'SCHEMA' ? object : entry.schema)) return reasons.members;
+    if (kind === 'SCHEMA') return isPlatformSchema(object) ? reasons.platform : undefined;
     if (entry.name.startsWith('EVENT TRIGGER ')) return reasons.platform;
     if (!isPlatformSchema(entry.schema) && !hasExtension(entry.schema)) return undefined;
     if (isPlatformRole(entry.owner) && kind !== 'TRIGGER' && kind !== 'POLICY') return reasons.platform;
@@ -424,9 +442,13 @@ function platformRule(
     }
     if (dataTypes.has(type)) {
       const holder = holders.get(key(entry));
-      const isKept = isPlatformSchema(schema)
-        ? whyRelation({...entry, owner: holder?.owner ?? ''}) === undefined
-        : relations.get(key(entry))?.party !== 'platform';
+      // Nothing else of pg_cron's comes back than jobs, whether it is there already or not.
+      const isOfCron = bringsJobs && schema === 'cron' && !holder;
+      const isKept = isOfCron
+        ? false
+        : isPlatformSchema(schema)
+          ? whyRelation({...entry, owner: holder?.owner ?? ''}) === undefined
+          : relations.get(key(entry))?.party !== 'platform';
       if (isKept) return undefined;
       return managedKeys.has(key({schema, name})) && type === 'TABLE DATA' ? undefined : reasons.rows;
     }
@@ -442,11 +464,15 @@ function platformRule(
         : reasons.platform;
   }
 
+  // Where it is not installed yet, its entry comes before the rows.
+  const bringsJobs =
+    !unavailable.includes('pg_cron') &&
+    definitions.some(({type, name}) => type === 'EXTENSION' && name === 'pg_cron');
   const managed = contents.tables.filter((table) => {
     const found = relations.get(key(table));
     return (
-      found?.party === 'platform' &&
-      (found.extension === null || (found.extension === 'pg_cron' && isJobTable(table))) &&
+      (found ? found.party === 'platform' : bringsJobs && isJobTable(table)) &&
+      (!found?.extension || (found.extension === 'pg_cron' && isJobTable(table))) &&
       table.rows > 0 &&
       !isHistory(table.name)
     );

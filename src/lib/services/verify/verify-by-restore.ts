@@ -162,6 +162,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
     leftOut,
     schemas,
     outsideKeys,
+    doubtful: [],
     without,
     dump,
     pgRestore,

@@ -110,7 +110,11 @@ export function limitsOf(
     limits,
     me,
     outsideKeys,
-  }: Pick<DumpLoad, 'options' | 'dump' | 'isSuperuser' | 'leftOut' | 'limits' | 'me' | 'outsideKeys'>,
+    doubtful,
+  }: Pick<
+    DumpLoad,
+    'options' | 'dump' | 'isSuperuser' | 'leftOut' | 'limits' | 'me' | 'outsideKeys' | 'doubtful'
+  >,
   seesAll = isSuperuser,
 ): ComparisonLimits {
   const isPublic = (definition: DumpDefinition): boolean =>
@@ -142,6 +146,9 @@ export function limitsOf(
       whyLeftOut(definition, {dump, isSuperuser, leftOut}) ??
       (definition.type === 'FK CONSTRAINT' && outsideKeys.has(keyOfConstraint(definition))
         ? 'foreign keys to tables that the backup does not have'
+        : undefined) ??
+      (definition.type === 'EXTENSION' && doubtful.includes(definition.name)
+        ? 'extensions that the service may refuse'
         : undefined) ??
       // It stands in a dump for its owner alone.
       (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??

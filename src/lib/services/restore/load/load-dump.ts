@@ -58,6 +58,8 @@ export interface DumpLoad extends RestoredParts {
   readonly schemas: readonly string[];
   /** Foreign keys, "public orders orders_user_id_fkey", whose rows in other tables may be missing in the target. */
   readonly outsideKeys: ReadonlySet<string>;
+  /** Extensions that are left out where the role may not create them. */
+  readonly doubtful: readonly string[];
   readonly dependents?: RemadeDependents | undefined;
   /** Tables of the platform's that rows are added to, in one transaction. */
   readonly managed: readonly DumpedTable[];
@@ -359,7 +361,7 @@ async function runStatements(
       return edited;
     },
     skipsErrors: !load.options.stopsOnError,
-    orElse: keyOrElse(load, gathered),
+    orElse: orElseOf(load, gathered),
     onRows: onTable,
     signal,
   });
@@ -471,8 +473,16 @@ async function makeSchemas(session: Session, {schemas, options}: DumpLoad): Prom
  * A foreign key to a table that the dump does not have stays NOT VALID where rows that it refers to are missing; on a partitioned table, which
  * cannot have such a key (manual, ALTER TABLE), it is left out.
  */
-function keyOrElse({outsideKeys}: DumpLoad, {notes}: Gathered): DumpScriptRun['orElse'] {
+function orElseOf({outsideKeys, doubtful, me}: DumpLoad, {notes}: Gathered): DumpScriptRun['orElse'] {
   return ({section, sql}) => {
+    if (section?.type === 'EXTENSION' && doubtful.includes(section.name))
+      return {
+        sqlState: insufficientPrivilege,
+        instead: () => {
+          notes.add(`not created, as "${me}" may not here: extension ${section.name}`);
+          return null;
+        },
+      };
     if (section?.type !== 'FK CONSTRAINT' || !outsideKeys.has(keyOfConstraint(section))) return undefined;
     const name = `${section.schema}.${section.name}`;
     const isPartitioned = !/^ALTER TABLE ONLY /.test(sql);
@@ -491,6 +501,7 @@ function keyOrElse({outsideKeys}: DumpLoad, {notes}: Gathered): DumpScriptRun['o
 }
 
 const foreignKeyViolation = '23503';
+const insufficientPrivilege = '42501';
 
 /** Options for pg_restore when it writes SQL: what concerns the session is this program's then. */
 function asScript(options: PgRestoreOptions): PgRestoreOptions {
