@@ -352,9 +352,10 @@ describe('what cannot work', () => {
       code: 'AUTHENTICATION_FAILED',
       exitCode: 3,
     });
-    await expect(restore({...request, targetDb: 'r_missing'})).rejects.toMatchObject({
+    await expect(restore({...request, targetDb: `${source.name}x`})).rejects.toMatchObject({
       code: 'DATABASE_NOT_FOUND',
       exitCode: 3,
+      message: `The database "${source.name}x" does not exist; nothing was changed. Did you mean "${source.name}"?`,
     });
     await expect(restore(request, 'postgresql://x@127.0.0.1:1/x')).rejects.toMatchObject({
       code: 'CONNECTION_REFUSED',

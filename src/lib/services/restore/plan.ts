@@ -44,6 +44,7 @@ import {type KeyOrder, planKeyOrder} from './load/key-order.js';
 import {type DumpLoad, loadCommands} from './load/load-dump.js';
 import {checkContent, checkRestoreRequest, type RestoreRequest} from './options.js';
 import {decideWhatToRestore, type DumpToRestore, type WhatToRestore} from './what-to-restore.js';
+import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {findMaintenance} from '../../postgres/databases/maintenance-database.js';
 import {
   findRestoreSource,
@@ -130,6 +131,7 @@ export async function planRestore(
   return context.progress.step('Look at the target', async (step) => {
     const present = await lookAtTarget(target, signal);
     const isPart = found.backup !== null && found.backup.content !== 'whole';
+    if (!present && request.createDb !== true) throw await noSuchDatabase(target, signal);
     const way = chooseWay(request, target.database, present, isPart);
     const carried = way === 'swap' && present ? await checkSwap(context, target, present) : null;
     const maintenance =
@@ -371,23 +373,30 @@ export async function lookAtTarget(target: Connection, signal: AbortSignal): Pro
   }
 }
 
-/** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, DATABASE_NOT_FOUND, NOT_SUPPORTED_HERE */
+async function noSuchDatabase(target: Connection, signal: AbortSignal): Promise<AppError> {
+  const rows = await withMaintenanceSession(
+    target,
+    (session) =>
+      session.query('SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate'),
+    {signal},
+  );
+  return unknownName(
+    'DATABASE_NOT_FOUND',
+    `The database "${target.database}" does not exist; nothing was changed.`,
+    target.database,
+    rows.flatMap(({datname}) => datname ?? []),
+    'Check the name, or add --create-db to make it.',
+  );
+}
+
+/** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, NOT_SUPPORTED_HERE */
 function chooseWay(
   request: RestoreRequest,
   database: string,
   present: PresentDatabase | null,
   isPart: boolean,
 ): RestoreWay {
-  if (!present) {
-    if (request.createDb === true) return 'create';
-    throw new AppError(
-      'DATABASE_NOT_FOUND',
-      `The database "${database}" does not exist; nothing was changed.`,
-      {
-        hint: 'Check the name, or add --create-db to make it.',
-      },
-    );
-  }
+  if (!present) return 'create';
   if (present.identity.isTemplate) {
     throw new AppError(
       'NOT_SUPPORTED_HERE',
