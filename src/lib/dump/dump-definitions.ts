@@ -1,12 +1,13 @@
 /** Reads the definitions in a dump's SQL, object by object, with their owners. */
 import {filterPlainDump, type DumpSection} from './plain-dump-filter.js';
 import {readIdentifier} from './sql/sql-names.js';
+import {keptText, TextPool} from '../base/kept-text.js';
 import {textOf} from '../postgres/client-encoding.js';
 
 export interface DumpDefinition extends DumpSection {
   /** As pg_dump wrote them, each without what surrounds it; the one that sets the owner is not among them. */
   readonly statements: readonly string[];
-  readonly ownerStatement?: string;
+  readonly ownerStatement?: string | undefined;
 }
 
 /** Begins the line behind a plain dump, a comment to everybody else; JSON without letters beyond ASCII follows. */
@@ -46,7 +47,7 @@ export async function readDefinitions(
 interface OpenDefinition extends DumpSection {
   statements: string[];
   owner: string;
-  ownerStatement?: string;
+  ownerStatement?: string | undefined;
 }
 
 /** For a reader of a plain dump that passes it by. */
@@ -55,6 +56,7 @@ export function collectDefinitions(): {
   readonly definitions: () => DumpDefinition[];
 } {
   const found: OpenDefinition[] = [];
+  const pool = new TextPool();
   let encoding = 'UTF8';
   let current: DumpSection | null = null;
   let statement: string[] = [];
@@ -71,11 +73,12 @@ export function collectDefinitions(): {
       return;
     const owner = /^ALTER [^'$]* OWNER TO (.*);$/s.exec(text)?.[1];
     if (owner === undefined) {
-      open.statements.push(text);
+      // Not `push`, nor by spreading: an array that grows by those has room for sixteen more.
+      open.statements = open.statements.concat(keptText(text));
       return;
     }
-    open.owner = readIdentifier(owner, 0)?.name ?? owner;
-    open.ownerStatement = text;
+    open.owner = pool.take(readIdentifier(owner, 0)?.name ?? owner);
+    open.ownerStatement = keptText(text);
   };
   return {
     reads: (line, section, isBetween) => {
@@ -91,7 +94,7 @@ export function collectDefinitions(): {
       }
       if (section !== current) {
         current = section;
-        if (section && !isDataSection(section)) found.push(begin(section, accessMethod));
+        if (section && !isDataSection(section)) found.push(begin(section, accessMethod, pool));
         return; // the line is its heading
       }
       // Behind rows may stand settings for the definition that follows.
@@ -110,7 +113,7 @@ export function collectDefinitions(): {
 const dash = 0x2d;
 const backslash = 0x5c;
 
-function begin(section: DumpSection, accessMethod: string): OpenDefinition {
+function begin(section: DumpSection, accessMethod: string, pool: TextPool): OpenDefinition {
   const extras = [
     ...(section.tablespace === undefined ? [] : [`TABLESPACE ${section.tablespace}`]),
     ...(accessMethod !== '' &&
@@ -119,5 +122,13 @@ function begin(section: DumpSection, accessMethod: string): OpenDefinition {
       ? [`ACCESS METHOD ${accessMethod}`]
       : []),
   ];
-  return {...section, statements: extras};
+  // Written out: each object that is spread into a new one has a description of its own in V8, larger than itself.
+  return {
+    type: pool.take(section.type),
+    schema: pool.take(section.schema),
+    name: keptText(section.name),
+    owner: pool.take(section.owner),
+    statements: extras,
+    ownerStatement: undefined,
+  };
 }

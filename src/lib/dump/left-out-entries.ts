@@ -28,13 +28,16 @@ export interface LeftOutEntries {
  * @param entries all of the dump
  * @param why decides about each of them
  * @param whyOther decides about what is not in the dump
+ * @param isByName whether `whyOther` says of what is in the dump the same as `why`, without its owner and statements: where nothing is left out, nothing is remembered then
  */
 export function leaveOut(
   entries: readonly Entry[],
   why: (entry: Entry) => string | undefined,
   whyOther: (entry: Entry) => string | undefined = () => undefined,
+  isByName = false,
 ): LeftOutEntries {
-  const reasons = new Map<Key, string | undefined>(entries.map((entry) => [keyOf(entry), why(entry)]));
+  const reasons = new Map<Key, string | undefined>();
+  for (const entry of entries) reasons.set(keyOf(entry), why(entry));
   const counts = new Map<string, number>();
   for (const reason of reasons.values())
     if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
@@ -43,10 +46,12 @@ export function leaveOut(
     const reason = unnamedTypes.has(entry.type) ? undefined : reasons.get(keyOf(entry));
     if (reason !== undefined) names.set(reason, [...(names.get(reason) ?? []), nameOf(entry)]);
   }
+  const restored = reasons.size - [...counts.values()].reduce((sum, count) => sum + count, 0);
+  if (counts.size === 0 && isByName) return everything(restored, whyOther);
   return {
     counts,
     names,
-    restored: [...reasons.values()].filter((reason) => reason === undefined).length,
+    restored,
     why: (entry) => (reasons.has(keyOf(entry)) ? reasons.get(keyOf(entry)) : whyOther(entry)),
     whyListed: (listed) => {
       // Names are unquoted and may have spaces; the owner stands last. The longest known entry is meant.
@@ -57,6 +62,11 @@ export function leaveOut(
       return undefined;
     },
   };
+}
+
+/** Made here, apart from the entries: what a function has at hand is kept as long as the functions that it returns. */
+function everything(restored: number, why: LeftOutEntries['why']): LeftOutEntries {
+  return {counts: new Map(), names: new Map(), restored, why, whyListed: () => undefined};
 }
 
 const unnamedTypes = new Set([

@@ -1,4 +1,5 @@
 /** What a full read of a dump tells. */
+import {keptText, TextPool} from '../base/kept-text.js';
 import {fingerprintText, joinFingerprints, type RowHashSum} from './row-hash.js';
 
 export interface ObjectName {
@@ -59,6 +60,7 @@ export function joinContents(parts: readonly DumpContents[]): DumpContents {
 /** The tables of a dump as they are read; the rows of one may stand behind several COPY statements. */
 export class TableList {
   private readonly tables = new Map<string, DumpedTable>();
+  private readonly pool = new TextPool();
 
   get size(): number {
     return this.tables.size;
@@ -72,7 +74,13 @@ export class TableList {
   ): void {
     const key = JSON.stringify([schema, name]);
     const before = this.tables.get(key);
-    const table = {schema, name, columns, rows, fingerprint: sum ? fingerprintText(sum) : null};
+    const table = {
+      schema: this.pool.take(schema),
+      name: keptText(name),
+      columns: columns.map((column) => this.pool.take(column)),
+      rows,
+      fingerprint: sum ? fingerprintText(sum) : null,
+    };
     this.tables.set(key, before ? joinTables(before, table) : table);
   }
 

@@ -248,7 +248,8 @@ export async function planRestore(
     return {
       request,
       selection,
-      source,
+      // Nobody asks for them any more, and of very many tables they are what takes most memory.
+      source: request.dryRun === true ? {...source, definitions: undefined} : source,
       way,
       target,
       maintenance,

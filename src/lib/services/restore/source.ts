@@ -41,7 +41,7 @@ export interface RestoreSource {
   /** What the dump needs of a server, where it was found while the dump was read whole. */
   readonly needs?: DumpNeeds;
   /** Its definitions, where they were read at the same time. */
-  readonly definitions?: readonly DumpDefinition[];
+  readonly definitions?: readonly DumpDefinition[] | undefined;
 }
 
 /** The source, read whole. */

@@ -115,14 +115,14 @@ export async function decideWhatToRestore(
       extensions: prepared?.extensions ?? [],
     },
   });
-  const why: Rule = (entry) => ofPlatform(entry) ?? ofMissing(entry) ?? ofOutside(entry) ?? ofRole(entry);
+  const why = firstOf([ofPlatform, ofMissing, ofOutside, ofRole]);
   const tables = (places: ReadonlySet<number>) =>
     [...places].flatMap((index) => {
       const {type, schema, name} = definitions[index] ?? {};
       return type === 'TABLE' ? [{index, table: `${schema}.${name}`}] : [];
     });
   return {
-    leftOut: leaveOut([...definitions, ...dataEntries(contents)], why, why),
+    leftOut: leaveOut([...definitions, ...dataEntries(contents)], why, why, target.ownership === null),
     managed,
     impossible: tables(gone).map(({table}) => table),
     incomplete: tables(lost).map(({index, table}) => {
@@ -132,6 +132,17 @@ export async function decideWhatToRestore(
     schemas: outside.schemas,
     doubtful: target.doubtful ?? [],
     outsideKeys: new Set(outside.keys.filter((one) => why(one) === undefined).map(keyOfConstraint)),
+  };
+}
+
+/** Made outside of the function above, whose variables it would keep: the definitions, for as long as the plan is kept. */
+function firstOf(rules: readonly Rule[]): Rule {
+  return (entry) => {
+    for (const rule of rules) {
+      const why = rule(entry);
+      if (why !== undefined) return why;
+    }
+    return undefined;
   };
 }
 
@@ -227,7 +238,7 @@ function outsideRule(
   {installed, homes}: Outside,
 ): Rule {
   const keys = new Set(definitions.filter((_, index) => lost.has(index)).map(keyOfEntry));
-  const named = namesOf(definitions);
+  const named = homes.size > 0 ? namesOf(definitions) : new Set<string>();
   return (entry) => {
     const {type, schema, name} = entry;
     if (keys.has(keyOfEntry({...entry, type: type.replace(/ (?:DATA|SET)$/, '')}))) return reasons.outside;
