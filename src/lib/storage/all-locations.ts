@@ -1,12 +1,13 @@
 /** The backups of several places as one catalogue. */
 import {stat} from 'node:fs/promises';
-import {sep} from 'node:path';
+import {resolve, sep} from 'node:path';
 import {standingOfRecord} from '../catalog/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable, readCatalogue} from '../catalog/catalogue.js';
 import {proofLevels} from '../run/outcome.js';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
-import {isRemote} from '../base/place-name.js';
+import {isAddress, isRemote} from '../base/place-name.js';
 import type {RunContext} from '../run/run-context.js';
+import type {Settings} from '../settings/settings.js';
 import {openPlace} from './open-place.js';
 import {markOf, readPlace} from './place-catalogue.js';
 import {databaseFolder} from './fetch-backup.js';
@@ -125,8 +126,16 @@ function standing({record}: Backup): number {
   return proof ? proofLevels.indexOf(proof.level) + 1 : 0;
 }
 
+/**
+ * That the folder is there which --from names, where it names one.
+ * @throws BACKUP_NOT_FOUND, READ_FAILED
+ */
+export async function requireFrom({cwd}: Pick<Settings, 'cwd'>, from: string | undefined): Promise<void> {
+  if (from !== undefined && !isRemote(from) && !isAddress(from)) await requireFolder(resolve(cwd, from));
+}
+
 /** @throws BACKUP_NOT_FOUND where the folder that somebody named does not exist, READ_FAILED */
-export async function requireFolder(folder: string): Promise<void> {
+async function requireFolder(folder: string): Promise<void> {
   try {
     if ((await stat(folder)).isDirectory()) return;
   } catch (error) {

@@ -20,7 +20,7 @@ import {
 } from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';
 import {databaseFolder} from '../../storage/fetch-backup.js';
-import {requireFolder} from '../../storage/all-locations.js';
+import {requireFrom} from '../../storage/all-locations.js';
 import {findOwnDatabase} from '../../catalog/own-database.js';
 
 export interface CopyRequest extends EncryptionFlags {
@@ -59,8 +59,7 @@ export interface CopyResult {
  */
 export async function copyBackups(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings} = context;
-  if (request.from !== undefined && !isRemote(request.from) && !isAddress(request.from))
-    await requireFolder(resolve(settings.cwd, request.from));
+  await requireFrom(settings, request.from);
   const named = request.from ?? join(settings.backupsDir, 'database');
   const from = await openPlace(
     settings,
@@ -156,6 +155,10 @@ async function copyOne(
         onBytes: (done, total) => step.advance(done, total, 'bytes'),
       }),
   );
+  if (isPresent && parts.encryptTo && !record.encryption)
+    context.warn(
+      `${backup.id} is in ${to.url} already, unencrypted, and stays so: what is there is never replaced.`,
+    );
   return {
     id: backup.id,
     to: to.url,

@@ -1,7 +1,7 @@
 /** Order backups from one place to others: what `orders:clean` does with a new one, and `copy --orders` with any. */
 import {createReadStream} from 'node:fs';
 import {stat} from 'node:fs/promises';
-import {basename, resolve} from 'node:path';
+import {basename} from 'node:path';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
 import {parseOrderBackupName} from '../../catalog/order-backup-name.js';
@@ -9,7 +9,7 @@ import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {decryptStream} from '../../encryption/age-stream.js';
 import {writeChecked} from '../../storage/checked-files.js';
-import {requireFolder} from '../../storage/all-locations.js';
+import {requireFrom} from '../../storage/all-locations.js';
 import {openPlace} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';
 import {choosePlacedOrders, listPlacedOrders, orderKey} from '../../storage/placed-orders.js';
@@ -69,8 +69,7 @@ async function localSource(path: string): Promise<OrderSource> {
 /** @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; copies made before stay */
 export async function copyOrders(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings, signal} = context;
-  if (request.from !== undefined && !isRemote(request.from))
-    await requireFolder(resolve(settings.cwd, request.from));
+  await requireFrom(settings, request.from);
   const encryption = request.encryption ?? (await encryptionOf(context, request));
   const from = await openPlace(settings, request.from ?? settings.backupsDir);
   const backups = await listPlacedOrders(from, signal);

@@ -5,7 +5,7 @@ import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {pruneBackups, type PruneOptions, type PruneResult} from './prune-backups.js';
 import type {SetAsideRequest, SetAsideResult} from './prune-databases.js';
-import {requireFolder} from '../../storage/all-locations.js';
+import {requireFrom} from '../../storage/all-locations.js';
 
 export interface PruneCommandResult extends PruneResult {
   /** Databases that a restore set aside; null when they were not asked for. */
@@ -26,8 +26,7 @@ export async function prune(
     readonly from?: string | undefined;
   },
 ): Promise<PruneCommandResult> {
-  const named = options.from ?? options.folder;
-  if (named !== undefined && !isRemote(named)) await requireFolder(resolve(ctx.settings.cwd, named));
+  await requireFrom(ctx.settings, options.from ?? options.folder);
   if (options.from !== undefined) {
     if (!isRemote(options.from)) {
       const folder = resolve(ctx.settings.cwd, options.from);

@@ -4,7 +4,6 @@ import {foreignFile, foreignNote, requireTrustedFolder, whyForeign} from '../../
 import {makePrivateFolder, writeFileSafely} from '../../base/safe-file.js';
 import {type ReportData, reportData, reportDays} from './report-data.js';
 import {reportPage} from './report-page.js';
-import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {checkSchedule} from '../schedule/check-schedule.js';
 import {readHistory} from '../../run/read-history.js';
@@ -14,7 +13,7 @@ import {databasesOfJobs, namedDatabases} from '../schedule/named-databases.js';
 import {assessStatus} from '../status/assess.js';
 import {freeBytesOf, resolveLimits} from '../status/check-status.js';
 import {readPlan} from '../schedule/schedule.js';
-import {type PlacesRead, readFrom, requireFolder, withCopies} from '../../storage/all-locations.js';
+import {type PlacesRead, readFrom, requireFrom, withCopies} from '../../storage/all-locations.js';
 
 export interface ReportResult extends ReportData {
   /** Absolute path of the page. */
@@ -83,7 +82,7 @@ async function readBackups(
   named: readonly WatchedDatabase[],
 ): Promise<PlacesRead> {
   const place = from ?? join(context.settings.backupsDir, 'database');
-  if (from !== undefined && !isRemote(from)) await requireFolder(resolve(context.settings.cwd, from));
+  await requireFrom(context.settings, from);
   const catalogue = await readFrom(context, place);
   if (from !== undefined) return {catalogue, places: []};
   const read = await withCopies(context, {place, catalogue}, (backup) =>

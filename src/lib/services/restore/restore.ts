@@ -7,6 +7,7 @@ import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {decryptStream} from '../../encryption/age-stream.js';
 import {localPlace} from '../../storage/local-place.js';
+import {requireFrom} from '../../storage/all-locations.js';
 import {openPlace} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';
 import {type PlacedBackup, readPlace} from '../../storage/place-catalogue.js';
@@ -40,6 +41,7 @@ export async function restoreFrom(
     const backup = await choosePlacedOwn(context, place, backups, request);
     return restoreFetched(context, place, backup, keys, request);
   }
+  await requireFrom(settings, source.from);
   const folder =
     source.from === undefined ? undefined : await databaseFolder(resolve(settings.cwd, source.from));
   const backup = await findHere(context, request, folder);

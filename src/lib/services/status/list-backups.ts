@@ -16,7 +16,7 @@ import {listPlacedOrders} from '../../storage/placed-orders.js';
 import {readHistory} from '../../run/read-history.js';
 import {type KnownSetAside, knownSetAside} from '../../run/set-aside.js';
 import {databaseFolder} from '../../storage/fetch-backup.js';
-import {type PlaceSummary, readFrom, requireFolder, withCopies} from '../../storage/all-locations.js';
+import {type PlaceSummary, readFrom, requireFrom, withCopies} from '../../storage/all-locations.js';
 
 export interface ListedBackup {
   readonly id: string;
@@ -98,7 +98,7 @@ export interface ListOptions {
 export async function listBackups(ctx: RunContext, options: ListOptions): Promise<BackupList> {
   const root = ctx.settings.backupsDir;
   const now = ctx.clock.now();
-  if (options.from !== undefined && !isRemote(options.from)) await requireFolder(options.from);
+  await requireFrom(ctx.settings, options.from);
   const from =
     options.from === undefined || isRemote(options.from) ? options.from : await databaseFolder(options.from);
   const folder = from ?? join(root, 'database');

@@ -5,6 +5,7 @@ import {readBackup} from '../../catalog/catalogue.js';
 import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
+import {requireFrom} from '../../storage/all-locations.js';
 import {openPlace} from '../../storage/open-place.js';
 import {checkPlacedFiles} from '../../storage/checked-files.js';
 import type {Place} from '../../storage/place.js';
@@ -32,6 +33,7 @@ export async function verifyFrom(
 ): Promise<VerifyResult> {
   const keys = await keysOf(context, source);
   if (source.from === undefined) return verifyBackup(context, {...request, keys});
+  await requireFrom(context.settings, source.from);
   const place = await openPlace(context.settings, source.from);
   if (!isRemote(place.url))
     return verifyBackup(context, {...request, keys, folder: await databaseFolder(place.url)});
