@@ -1,17 +1,27 @@
 /** Pages of the documentation, followed to the letter on a server of their own. DESTINO_TEST_RECORD=1 writes what they show anew. */
-import {readFile, writeFile} from 'node:fs/promises';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {expect, inject, it} from 'vitest';
+import {beforeAll, describe, expect, inject, it} from 'vitest';
+import {digestFile} from '../../src/lib/base/checksum.js';
+import {type BackupRecord, readBackupRecord, standingOfRecord} from '../../src/lib/catalog/backup-record.js';
+import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
+import {encryptionOf} from '../../src/lib/encryption/settings.js';
+import {type Connection, libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import type {BackupRequest} from '../../src/lib/services/backup/options.js';
+import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
 import {makeKey} from '../support/age.js';
-import {beforeEachPage, type PageServer} from '../support/page-server.js';
 import {withAppSession} from '../support/app-session.js';
+import {cleanRequest} from '../support/clean-request.js';
 import {databaseFacts, differences} from '../support/database-facts.js';
-import {libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
-import {runCli, runProgram} from '../support/run-cli.js';
+import {beforeEachPage, type PageServer} from '../support/page-server.js';
+import {runCli, runProgram, tempFolder} from '../support/run-cli.js';
 import {runPage} from '../support/run-page.js';
 import {startSupabaseServer, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
 
 let server: PageServer;
 let folder: string;
@@ -23,130 +33,183 @@ beforeEachPage((given, made) => {
 
 const shop = () => ({DIRECT_URL: server.url('shop')});
 
-/** What the stock tools are told, with those of the server's own version first in PATH. */
-const stockEnvironment = () => {
-  const {host, port, user, password} = server.cluster.connection;
-  return {
-    PGHOST: host,
-    PGPORT: String(port),
-    PGUSER: user,
-    PGPASSWORD: password ?? '',
-    PATH: `${inject('serverBin')}:${process.env['PATH'] ?? ''}`,
-  };
-};
+/** The stock tools of the server's own version come first. */
+const withTools = () => ({PATH: `${inject('serverBin')}:${process.env['PATH'] ?? ''}`});
 
-/** Makes a backup as somebody did before the page begins, and returns its id. */
-async function backUp(...flags: string[]): Promise<string> {
-  const result = await runCli(['backup', '--json', ...flags], {cwd: folder, env: shop()});
-  expect(result.status).toBe(0);
-  return (result.json() as {id: string}).id;
+/** Makes a backup as somebody did before the page begins. */
+async function backUp(
+  from: string,
+  {into = folder, ...request}: BackupRequest & {into?: string} = {},
+): Promise<BackupRecord> {
+  const context = testContext(into, {settings: {databaseUrl: from}});
+  const {metadataPath} = await backupDatabase(context, request);
+  return readBackupRecord(metadataPath ?? '');
 }
 
 /** Every row of every table of a database, whatever their order; temporary ones may be those of a session that is just ending. */
 async function contentOf(database: string): Promise<string> {
-  const tables = await server.run(
-    "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(schemaname, 'pg_temp_') ORDER BY 1",
+  const [tables] = await server.run(
+    `SELECT string_agg(format($$SELECT %L AS name, count(*) || coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') AS content FROM %I.%I AS t$$,
+        tablename, schemaname, tablename), ' UNION ALL ' ORDER BY schemaname, tablename) AS query
+       FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(schemaname, 'pg_temp_')`,
     database,
   );
-  const digests: string[] = [];
-  for (const {name} of tables) {
-    const [row] = await server.run(
-      `SELECT count(*) || coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') AS content FROM ${name ?? ''} AS t`,
-      database,
-    );
-    digests.push(`${name ?? ''} ${row?.['content'] ?? ''}`);
-  }
-  return digests.join('\n');
+  return JSON.stringify(await server.run(tables?.['query'] ?? '', database));
 }
 
-it('getting started: a proven backup in three commands, with the .env of a Prisma project at Supabase', async () => {
-  // As at Supabase: no superuser, and a pooler in front.
-  await server.run(`CREATE ROLE "postgres.abcdefghijkl" LOGIN CREATEDB CREATEROLE PASSWORD 'PASSWORD'`);
-  await server.run('ALTER DATABASE shop OWNER TO "postgres.abcdefghijkl"');
-  await server.run(
-    `DO $$ DECLARE t text; BEGIN
-       FOR t IN SELECT format('TABLE %I', tablename) FROM pg_tables WHERE schemaname = 'public'
-          UNION ALL SELECT format('TYPE %s', oid::regtype) FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd')
-          UNION ALL SELECT format('ROUTINE %s', oid::regprocedure) FROM pg_proc WHERE pronamespace = 'public'::regnamespace LOOP
-         EXECUTE 'ALTER ' || t || ' OWNER TO "postgres.abcdefghijkl"';
-       END LOOP; END $$`,
-    'shop',
-  );
-  const here = `${server.cluster.connection.host}:${server.cluster.connection.port}/shop`;
-  try {
+describe('a project at Supabase, and a new one', () => {
+  let project: SupabaseServer;
+  let fresh: SupabaseServer;
+
+  beforeAll(async () => {
+    [project, fresh] = await Promise.all([startSupabaseServer(), startSupabaseServer(undefined, 'platform')]);
+    return () => Promise.all([project.stop(), fresh.stop()]);
+  });
+
+  const asAdmin = (to: SupabaseServer, sql: string): Promise<unknown> =>
+    withAppSession(to.admin(), async (session) => (await session.client.query(sql)).rows);
+  const damage = (): Promise<unknown> =>
+    asAdmin(
+      project,
+      'DELETE FROM public.payments; GRANT ALL ON public.payments TO anon; DROP TABLE public.promo_codes',
+    );
+  /** Ids of backups begin with the project, which the test's server does not have. */
+  const ofProject = ['postgres-abcdefghijkl-20', 'postgres-20'] as const;
+
+  it('getting started: a proven backup in three commands, with the .env of a Prisma project', async () => {
+    const address = urlOf(project.project).replace(/^postgresql:\/\/|\?.*$/g, '');
+    const pooler = 'postgres.abcdefghijkl:PASSWORD@aws-0-us-west-1.pooler.supabase.com';
     await runPage('docs/getting-started.md', {
       folder,
       shown: [
-        ['aws-0-us-west-1.pooler.supabase.com:6543/postgres', here],
-        ['aws-0-us-west-1.pooler.supabase.com:5432/postgres', here],
-        ['/srv/shop', folder],
+        [`${pooler}:6543/postgres`, address],
+        [`${pooler}:5432/postgres`, address],
+        ofProject,
+        ['/srv/club', folder],
       ],
       elsewhere: {'npm install --global ./destino-db-0.1.0.tgz': 'test/e2e/packed-program.test.ts'},
     });
-    const listed = (await runCli(['list', '--json'], {cwd: folder})).json();
-    expect(listed).toMatchObject({backups: [{verification: {level: 'restore', ok: true}}]});
-  } finally {
-    await server.run('DROP DATABASE shop WITH (FORCE)');
-    await server.run('DROP ROLE "postgres.abcdefghijkl"');
-  }
+    const {backups} = await readCatalogue(join(folder, 'backups', 'database'));
+    const [{record = null} = {}] = backups;
+    expect(record && standingOfRecord(record).proof).toMatchObject({level: 'restore', ok: true});
+  });
+
+  it('restoring at 3 a.m., and the four ways of the old restore-db', async () => {
+    const before = await databaseFacts(project.admin());
+    const paid =
+      'SELECT count(*) AS payments, md5(string_agg(p::text, chr(10) ORDER BY id)) AS rows FROM public.payments p';
+    const payments = await asAdmin(project, paid);
+    const {id, timestamp} = await backUp(urlOf(project.project));
+    await showWhatTheServicesDumpLacks(project);
+    await damage();
+    await writeFile(join(folder, '.env'), `DIRECT_URL=${urlOf(project.project)}\n`, {mode: 0o600});
+    const into = await tempFolder();
+    await writeFile(join(into, '.env'), `DIRECT_URL=${server.url('shop')}\n`, {mode: 0o600});
+    const whole = await contentOf('shop');
+    await backUp(server.url('shop'), {into});
+    await server.run('DELETE FROM refunds', 'shop');
+    const damaged = await contentOf('shop');
+    const {host, port, user, password} = project.project;
+    await runPage('docs/restore.md', {
+      folder,
+      env: {
+        ...withTools(),
+        ...{PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password ?? ''},
+        NEW_PROJECT_URL: urlOf(fresh.project),
+      },
+      shown: [
+        ['postgres-abcdefghijkl-2026-11-25T02-00-04', id],
+        ofProject,
+        ['2026-11-25T02:30:00Z', timestamp],
+        ['/srv/club', folder],
+        ['/srv/shop', into],
+      ],
+      statuses: {'destino-db backup --label before-restore': 4},
+      before: async (script) => {
+        if (script.includes('--target-db recovery')) {
+          expect(differences(before, await databaseFacts(project.admin()))).toEqual([]);
+          await asAdmin(project, 'DELETE FROM public.payments WHERE id <= 10');
+        }
+        if (script.includes('NEW_PROJECT_URL')) expect(await asAdmin(project, paid)).toEqual(payments);
+        if (script.includes('cd /srv/shop')) expect(await compared(before, fresh)).toEqual([]);
+        if (script.includes('destino-db undo')) expect(await contentOf('shop')).toBe(whole);
+      },
+    });
+    expect(await contentOf('shop')).toBe(damaged);
+    await rm(into, {recursive: true});
+  }, 300_000);
+
+  it('restoring without this tool', async () => {
+    await fresh.reset('platform');
+    // Another page may have made it.
+    await asAdmin(
+      fresh,
+      `DO $$ BEGIN IF to_regrole('reporting') IS NOT NULL THEN DROP OWNED BY reporting; DROP ROLE reporting; END IF; END $$`,
+    );
+    const before = await databaseFacts(project.admin());
+    const {id} = await backUp(urlOf(project.project));
+    await damage();
+    const url = server.url('shop');
+    const context = testContext(folder, {settings: {databaseUrl: url}});
+    const encryption = await encryptionOf(context, {recipients: [makeKey(join(folder, 'key.txt'))]});
+    const encrypted = await backUp(url, {encryption});
+    const ids = [
+      ['shop-2026-11-25T02-00-04', (await backUp(url)).id],
+      ['shop-2026-11-25T02-10-04', (await backUp(url, {format: 'directory'})).id],
+      ['shop-2026-11-25T02-20-04', (await backUp(url, {format: 'sql'})).id],
+      ['shop-2026-11-25T02-30-04', encrypted.id],
+    ] as const;
+    const whole = await contentOf('shop');
+    const {backupPath} = await cleanOrders(context, cleanRequest());
+    const cleaned = await contentOf('shop');
+    await runPage('docs/without-this-tool.md', {
+      folder,
+      env: withTools(),
+      shown: [
+        service('aws-0-us-west-1.pooler.supabase.com', 'postgres.abcdefghijkl', project.project),
+        service('aws-0-eu-central-1.pooler.supabase.com', 'postgres.mnopqrstuvwx', fresh.project),
+        service('db.shop.example', 'shop', {...server.cluster.connection, database: 'shop'}),
+        ['postgres-abcdefghijkl-2026-11-25T02-00-04', id],
+        ...ids,
+        ['orders-backup-2026-11-25T02-40-04.json', basename(backupPath ?? '')],
+        ['/srv/club', folder],
+        ['/srv/shop', folder],
+      ],
+      before: async (script) => {
+        if (script.includes('service=new-project'))
+          expect(differences(before, await databaseFacts(project.admin()))).toEqual([]);
+        if (script.includes('createdb --template=template0 shop_custom')) {
+          const left = await compared(before, fresh);
+          expect(left.filter((line) => !/member \| |role \| reporting/.test(line))).toEqual([]);
+        }
+        if (!script.includes('put-back-orders')) return;
+        for (const format of ['directory', 'sql']) expect(await contentOf(`shop_${format}`)).toBe(whole);
+        // The page has swapped the names: the shop has all of its orders, and the cleaned one is aside.
+        expect(await contentOf('shop')).toBe(whole);
+        await server.run('DROP DATABASE shop WITH (FORCE)');
+        await server.run('ALTER DATABASE shop_old RENAME TO shop');
+        expect(await contentOf('shop')).toBe(cleaned);
+      },
+    });
+    expect(await contentOf('shop')).toBe(whole);
+    const decrypted = await digestFile(join(folder, 'backups', 'database', 'plain.dump'));
+    expect(decrypted).toMatchObject({sha256: encrypted.encryption?.plain.sha256});
+  }, 300_000);
 });
 
-it('restoring at 3 a.m.', async () => {
-  const before = await contentOf('shop');
-  const id = await backUp();
-  await server.run('DELETE FROM refunds', 'shop');
-  await server.run(`UPDATE orders SET notes = 'lost' WHERE total > 100`, 'shop');
-  await runPage('docs/restore.md', {
-    folder,
-    env: shop(),
-    shown: [
-      ['shop-2026-11-25T02-00-04', id],
-      ['/srv/shop', folder],
-    ],
-    statuses: {'destino-db backup --label before-restore': 4},
-    before: async (script) => {
-      if (!script.includes('--dry-run')) return;
-      // The newest is of the damaged database by now, and whoever takes it is told.
-      const latest = ['restore', '--latest', '--drop-existing', '--dry-run'];
-      const {stderr} = await runCli(latest, {cwd: folder, env: shop()});
-      expect(stderr).toMatch(/lost rows against the backup before it.*public\.refunds has 0 rows, 38 before/);
-    },
-  });
-  expect(await contentOf('shop')).toBe(before);
-});
-
-it('restoring without this tool', async () => {
-  const before = await contentOf('shop');
-  const identity = join(folder, 'key.txt');
-  const recipient = makeKey(identity);
-  const flags = [
-    ['shop-2026-11-25T02-00-04', '--format=custom'],
-    ['shop-2026-11-25T02-10-04', '--format=directory'],
-    ['shop-2026-11-25T02-20-04', '--format=sql'],
-    ['shop-2026-11-25T02-30-04', `--encrypt-to=${recipient}`],
-  ] as const;
-  const ids: [string, string][] = [];
-  for (const [shown, flag] of flags) ids.push([shown, await backUp(flag)]);
-  const cleaned = await runCli(['orders:clean', '--execute', '--yes', '--json'], {cwd: folder, env: shop()});
-  expect(cleaned.status).toBe(0);
-  const {backupPath} = cleaned.json() as {backupPath: string};
-  await runPage('docs/without-this-tool.md', {
-    folder,
-    env: stockEnvironment(),
-    shown: [...ids, ['orders-backup-2026-11-25T02-40-04.json', basename(backupPath)], ['/srv/shop', folder]],
-    before: async (script) => {
-      if (!script.includes('put-back-orders')) return;
-      for (const format of ['directory', 'sql', 'decrypted'])
-        expect(await contentOf(`shop_${format}`)).toBe(before);
-      // The page has swapped the names: the shop has all of its orders, and the cleaned one is aside.
-      expect(await contentOf('shop')).toBe(before);
-      await server.run('DROP DATABASE shop WITH (FORCE)');
-      await server.run('ALTER DATABASE shop_old RENAME TO shop');
-      expect(await contentOf('shop')).not.toBe(before);
-    },
-  });
-  expect(await contentOf('shop')).toBe(before);
-});
+/** A section of a service file as the page shows it, and as it is here. */
+function service(host: string, user: string, real: Connection): [string, string] {
+  const section = (
+    at: Pick<Connection, 'host' | 'port' | 'user'>,
+    password: string,
+    sslmode: string,
+  ): string =>
+    `host=${at.host}\nport=${at.port}\nuser=${at.user}\npassword=${password}\ndbname=${real.database}\nsslmode=${sslmode}\n`;
+  return [
+    section({host, port: 5432, user}, 'PASSWORD', 'require'),
+    section(real, real.password ?? '', 'disable'),
+  ];
+}
 
 it('orders in other schemas', async () => {
   const markdown = await readFile(
@@ -166,70 +229,23 @@ it('orders in other schemas', async () => {
 });
 
 it('large databases', async () => {
-  await runPage('docs/large-databases.md', {folder, env: shop()});
+  await runPage('docs/large-databases.md', {
+    folder,
+    env: shop(),
+    elsewhere: {
+      "destino-db backup --exclude-table 'public.email_*' --label without-mails":
+        'test/postgres/backup-database.test.ts',
+      'destino-db restore --latest --target-db shop_copy --create-db --parallel-jobs 4 --toast-compression lz4':
+        'test/postgres/restore-database.test.ts',
+    },
+  });
 });
-
-it('Supabase and managed servers, on a project as the service makes it and a new one', async () => {
-  const [project, fresh] = await Promise.all([
-    startSupabaseServer(),
-    startSupabaseServer(undefined, 'platform'),
-  ]);
-  try {
-    const before = await databaseFacts(project.admin());
-    const env = {DIRECT_URL: urlOf(project.project)};
-    const {id} = (await runCli(['backup', '--json'], {cwd: folder, env})).json() as {id: string};
-    await showWhatTheServicesDumpLacks(project);
-    const asAdmin = (server: SupabaseServer, sql: string) =>
-      withAppSession(server.admin(), (session) => session.client.query(sql));
-    await asAdmin(
-      project,
-      'DELETE FROM public.payments; GRANT ALL ON public.payments TO anon; DROP TABLE public.promo_codes',
-    );
-    const {host, port, user, password} = fresh.project;
-    await runPage('docs/managed-servers.md', {
-      folder,
-      env: {
-        ...stockEnvironment(),
-        ...env,
-        NEW_PROJECT_URL: urlOf(fresh.project),
-        PGHOST: host,
-        PGPORT: String(port),
-        PGUSER: user,
-        PGPASSWORD: password ?? '',
-        PGDATABASE: 'postgres',
-      },
-      shown: [
-        ['postgres-2026-11-25T02-00-04', id],
-        ['/srv/shop', folder],
-      ],
-      before: async (script) => {
-        if (script.includes('shop_copy')) {
-          expect(differences(before, await databaseFacts(project.admin()))).toEqual([]);
-          expect(await compared(before, fresh)).toEqual([]);
-        }
-        if (script.includes('CREATE ROLE reporting')) {
-          await fresh.reset('platform');
-          await asAdmin(fresh, 'DROP OWNED BY reporting; DROP ROLE reporting');
-        }
-      },
-    });
-    // The service is tied to the database's name.
-    const swap = ['restore', '--backup-file', id, '--drop-existing', '--yes', '--json'];
-    expect((await runCli(swap, {cwd: folder, env})).json()).toMatchObject({
-      error: {code: 'NOT_SUPPORTED_HERE', hint: expect.stringContaining('--clean') as string},
-    });
-    const left = await compared(before, fresh);
-    expect(left.filter((line) => !/upload_notes|member \| |role \| reporting/.test(line))).toEqual([]);
-  } finally {
-    await Promise.all([project.stop(), fresh.stop()]);
-  }
-}, 300_000);
 
 /** What `supabase db dump` writes: pg_dump without these schemas (pkg/migration/dump.go of supabase/cli). */
 async function showWhatTheServicesDumpLacks({project}: SupabaseServer): Promise<void> {
   const dump = async (flag: string, schemas: readonly string[]): Promise<string> => {
     const flags = [flag, ...schemas.map((schema) => `--exclude-schema=${schema}`)];
-    const env = {...stockEnvironment(), ...libpqEnvironment(project)};
+    const env = {...withTools(), ...libpqEnvironment(project)};
     const {status, stdout} = await runProgram(join(inject('serverBin'), 'pg_dump'), flags, {
       cwd: folder,
       env,
@@ -260,8 +276,10 @@ async function compared(before: readonly string[], {admin}: SupabaseServer): Pro
 }
 
 it('monitoring', async () => {
-  await backUp();
-  expect((await runCli(['verify', '--level=restore'], {cwd: folder, env: shop()})).status).toBe(0);
+  expect((await runCli(['backup'], {cwd: folder, env: shop()})).status).toBe(0);
+  const context = testContext(folder, {settings: {databaseUrl: server.url('shop')}});
+  const verified = await verifyBackup(context, {level: 'restore', scratch: {kind: 'same'}});
+  expect(verified).toMatchObject({results: [{ok: true}]});
   await runPage('docs/monitoring.md', {
     folder,
     env: shop(),
@@ -270,7 +288,7 @@ it('monitoring', async () => {
 });
 
 it('scheduling', async () => {
-  await backUp();
+  expect((await runCli(['backup'], {cwd: folder, env: shop()})).status).toBe(0);
   await writeFile(join(folder, 'package-lock.json'), '{"packages": {"node_modules/destino-db": {}}}');
   await writeFile(
     join(folder, 'destino-db.config.json'),
