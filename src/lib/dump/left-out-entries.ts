@@ -44,7 +44,10 @@ export function leaveOut(
   const names = new Map<string, string[]>();
   for (const entry of entries) {
     const reason = unnamedTypes.has(entry.type) ? undefined : reasons.get(keyOf(entry));
-    if (reason !== undefined) names.set(reason, [...(names.get(reason) ?? []), nameOf(entry)]);
+    if (reason === undefined) continue;
+    const ones = names.get(reason) ?? [];
+    ones.push(nameOf(entry));
+    names.set(reason, ones);
   }
   const restored = reasons.size - [...counts.values()].reduce((sum, count) => sum + count, 0);
   if (counts.size === 0 && isByName) return everything(restored, whyOther);

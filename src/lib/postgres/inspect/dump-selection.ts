@@ -33,6 +33,8 @@ export interface DumpSelection {
   readonly unreadable: readonly {table: string; reason: string}[];
   /** Extensions that chosen schemas use, which pg_dump brings with a whole database alone. */
   readonly extensions: readonly string[];
+  /** Tables of other schemas whose rows chosen schemas refer to by foreign keys. */
+  readonly referenced: readonly string[];
   /** The same as patterns for pg_dump: what it may not even lock, and what it may read the definition of. */
   readonly excluded: {readonly relations: readonly string[]; readonly rows: readonly string[]};
 }
@@ -103,7 +105,9 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
     unreadable: [...hiddenTables, ...hiddenSequences.map((one) => ({...one, why: 'rights' as const}))].map(
       describe,
     ),
-    extensions: patterns.includeTables.length > 0 ? [] : extensionsOf(ownership, patterns),
+    ...(patterns.includeTables.length > 0
+      ? {extensions: [], referenced: []}
+      : usedByChosen(ownership, patterns)),
     excluded: {
       relations: hiddenTables.filter(({why}) => why === 'rights').map(patternOf),
       // A sequence comes along with the table that owns it, whether it is excluded or not; its value does not.
@@ -112,10 +116,20 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
   };
 }
 
-/** Every database has plpgsql. */
-function extensionsOf({extensions}: Ownership, {includeSchemas}: SelectionPatterns): string[] {
+/** What chosen schemas use of the rest of the database; every one has plpgsql. */
+function usedByChosen(
+  {extensions, relations}: Ownership,
+  {includeSchemas}: SelectionPatterns,
+): Pick<DumpSelection, 'extensions' | 'referenced'> {
   const isChosen = (schema: string): boolean => includeSchemas.some((value) => matchesSchema(value, schema));
-  return extensions.flatMap(({name, usedIn}) => (name !== 'plpgsql' && usedIn.some(isChosen) ? [name] : []));
+  return {
+    extensions: extensions.flatMap(({name, usedIn}) =>
+      name !== 'plpgsql' && usedIn.some(isChosen) ? [name] : [],
+    ),
+    referenced: relations.flatMap(({schema, name, referencedFrom}) =>
+      !isChosen(schema) && referencedFrom.some(isChosen) ? [`${schema}.${name}`] : [],
+    ),
+  };
 }
 
 /** Why the rows of an unlogged table are not in a backup from a standby. */

@@ -51,21 +51,24 @@ function quotedName({schema, name}: NamedObject): string {
 const catalog = (name: string): string => `'pg_catalog.${name}'::pg_catalog.regclass::pg_catalog.oid`;
 
 const dependentsSql = `
-WITH RECURSIVE replaced AS MATERIALIZED (
+WITH RECURSIVE named AS (
   SELECT ${catalog('pg_class')} AS classid, pg_catalog.to_regclass(w)::pg_catalog.oid AS objid FROM unnest($1::text[]) AS w
   UNION ALL SELECT ${catalog('pg_proc')}, pg_catalog.to_regprocedure(w)::pg_catalog.oid FROM unnest($2::text[]) AS w
   UNION ALL SELECT ${catalog('pg_type')}, pg_catalog.to_regtype(w)::pg_catalog.oid FROM unnest($3::text[]) AS w
+), replaced AS MATERIALIZED (
+  SELECT classid, objid FROM named WHERE objid IS NOT NULL
 ), found AS (
-  SELECT r.classid, r.objid, false AS is_outside FROM replaced r WHERE r.objid IS NOT NULL
+  SELECT r.classid, r.objid, false AS is_outside FROM replaced r
   UNION
   SELECT o.classid, o.objid, o.is_member OR NOT o.is_inside AND (o.is_blocking OR f.is_outside)
     FROM found f
     JOIN LATERAL (
       SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE ${catalog('pg_class')} END AS classid, coalesce(w.ev_class, d.objid) AS objid,
              d.classid = ${catalog('pg_publication_rel')} AS is_member, d.deptype = 'n' AS is_blocking,
-             EXISTS (SELECT FROM replaced r WHERE (r.classid, r.objid) IN (
-               (d.classid, d.objid), (${catalog('pg_class')}, coalesce(w.ev_class, u.ev_class, k.conrelid, t.tgrelid, p.polrelid, a.adrelid, i.indrelid, s.stxrelid, y.typrelid)),
-               (${catalog('pg_type')}, y.typelem))) AS is_inside
+             (d.classid, d.objid) IN (SELECT r.classid, r.objid FROM replaced r)
+               OR (${catalog('pg_class')}, coalesce(w.ev_class, u.ev_class, k.conrelid, t.tgrelid, p.polrelid, a.adrelid, i.indrelid, s.stxrelid, y.typrelid, 0))
+                  IN (SELECT r.classid, r.objid FROM replaced r)
+               OR (${catalog('pg_type')}, coalesce(y.typelem, 0)) IN (SELECT r.classid, r.objid FROM replaced r) AS is_inside
         FROM pg_catalog.pg_depend d
         LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = ${catalog('pg_rewrite')} AND w.oid = d.objid AND w.rulename = '_RETURN'
         LEFT JOIN pg_catalog.pg_rewrite u ON d.classid = ${catalog('pg_rewrite')} AND u.oid = d.objid

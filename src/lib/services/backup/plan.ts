@@ -65,6 +65,10 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
       const selection = await selectForDump(session, asked);
       if (selection.unreadable.length > 0)
         warnings.push(describeUnreadable(selection.unreadable.map(({table}) => table)));
+      if (selection.referenced.length > 0)
+        warnings.push(
+          `Foreign keys refer to rows that the backup does not contain: ${selection.referenced.join(', ')}. Where a restore does not find them, it says so and leaves such keys NOT VALID, or out.`,
+        );
       const hashes = passwordTables({
         inventory: plannedInventory(selection),
         tables: selection.tables.map((table) => ({...table, rows: null, fingerprint: null})),

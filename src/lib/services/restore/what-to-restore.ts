@@ -284,7 +284,7 @@ export function describeLeftOut(
       : []),
     ...(outsideKeys.size > 0
       ? [
-          `foreign keys to tables that the backup does not have (each is NOT VALID where rows that it refers to are missing): ${[...outsideKeys].map((key) => key.replace(' ', '.')).join(', ')}`,
+          `${countOf(outsideKeys.size, 'foreign key')} to tables that the backup does not have, NOT VALID where rows that they refer to are missing: ${[...outsideKeys].map((key) => key.replace(' ', '.')).join(', ')}`,
         ]
       : []),
     ...(rows.length > 0
