@@ -297,7 +297,7 @@ describe('refusing the text of a dump', () => {
         expect(() => read(text, [1 << 16])).toThrow(expect.objectContaining({code: 'UNSAFE_DUMP'}) as Error);
       }
     }
-  });
+  }, 120_000);
 
   const table = 'COPY public.t (a) FROM stdin;\n1\n2\n\\.\n\n';
 
