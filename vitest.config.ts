@@ -5,8 +5,8 @@ import {isLongForm} from './test/support/long-form.js';
 // Unit and contract tests need no server; postgres and e2e tests share one throw-away cluster.
 const server = {
   globalSetup: ['test/support/temp-root.ts', 'test/support/global-cluster.ts'],
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
   pool: 'forks' as const,
 };
 
