@@ -17,7 +17,7 @@ const isLongFaults = process.env['DESTINO_TEST_FAULTS'] === 'long';
 
 /** What takes minutes and is run by a script of its own: see CONTRIBUTING.md. */
 const longFiles = {
-  e2e: isLongForm ? [] : ['test/e2e/docs.test.ts', 'test/e2e/comparison.test.ts'],
+  e2e: isLongForm ? [] : ['docs', 'comparison', 'help-examples'].map((name) => `test/e2e/${name}.test.ts`),
   faults: isLongFaults ? [] : ['test/faults/sweep.test.ts'],
   storage: isLongStorage
     ? []

@@ -84,7 +84,7 @@ describe('what is on the screen in the end', () => {
       .replace(/[\d.]+ ([MG]B)/g, '1.2 $1')
       .replace(/\b[0-9a-f]{16}\b/, '1509044230e1693d');
 
-  describe.each(cases([80, 40, 120], 2))('of %i columns', (width) => {
+  describe.each(cases([80, 40, 120]))('of %i columns', (width) => {
     it.each([
       ['restore-preview', 'restore --latest --drop-existing --dry-run'],
       ['restore', 'restore --latest --target-db eshop_new --create-db'],
@@ -101,17 +101,18 @@ describe('what is on the screen in the end', () => {
   // Whichever theme: yellow and cyan are lost on white, blue on black, grey and the bright ones on one of the two.
   const readable = ['bold 1', 'dim 2', 'usual weight 22', 'red 31', 'green 32', 'usual colour 39'];
 
-  it.each([
+  const coloured = [
     'list',
+    'doctor',
+    'restore --latest || true',
     'list --colour || true',
     'status --max-age 1s --require restore || true',
-    'doctor',
     'verify --latest',
     'prune --keep-last 1 --dry-run',
     'orders:clean',
     'restore --latest --drop-existing --dry-run',
-    'restore --latest || true',
-  ])('%s: the same on white, on black and without colours', async (command) => {
+  ];
+  it.each(cases(coloured, 3))('%s: the same on white, on black and without colours', async (command) => {
     const env = {...clock, DIRECT_URL: shop.url};
     const sent = await onTerminal(100, command, env, srv);
     const codes = new Set([...sent.matchAll(/\u001b\[([\d;]*)m/g)].map(([, code]) => code));
@@ -152,7 +153,7 @@ it('NO_COLOR leaves no escape in what is printed', async () => {
   expect(await onTerminal(80, 'list')).toContain('\u001b[1m');
 });
 
-it.each(['', ' --quiet'])(
+it.each(cases([' --quiet', '']))(
   'no warning that bears on a question is shown after it was answered: restore%s',
   async (flag) => {
     const shop = await createTempDatabase();

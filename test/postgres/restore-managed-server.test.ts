@@ -15,6 +15,7 @@ import {tempFolder} from '../support/run-cli.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
 import {type TestContext, testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 /** What a new project has of its own, and what is tied to one: migrations of the services, jobs, secrets, settings. */
 const tiedToProject = [
@@ -67,7 +68,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     restoreDatabase(contextOf(connection), request);
   const asAdmin = (sql: string) => withSession(server.admin(), (session) => session.client.query(sql));
 
-  it.each(['custom', 'directory', 'sql'] as const)(
+  it.each(cases(['custom', 'sql', 'directory'] as const))(
     'leaves no fact different, and opens no right, when it is restored over itself after damage, from %s',
     async (format) => {
       const backupFile = await backUp(format);
@@ -159,7 +160,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       );
   };
 
-  it.each(['custom', 'sql'] as const)(
+  it.each(cases(['sql', 'custom'] as const))(
     'brings a new project all that is the user’s, its own roles too, from %s',
     async (format) => {
       await emptyProject();
