@@ -124,9 +124,9 @@ describe('doctor', () => {
     );
   });
 
-  it('tells missing client tools with the command that installs them', async () => {
+  it('tells missing client tools, and what to check where their folder was named', async () => {
     const result = await checkMachine(withUrl(database.url, {pgBin: home}));
-    expect(checkOf(result, 'pg_dump')).toMatchObject({ok: false, needed: true, hint: expect.stringContaining('apt-get install postgresql-client') as string}); // prettier-ignore
+    expect(checkOf(result, 'pg_dump')).toMatchObject({ok: false, needed: true, hint: expect.stringContaining('Check --pg-bin') as string}); // prettier-ignore
     expect(notWorking(result)).toEqual(expect.arrayContaining(['backup', 'restore', 'verify']));
   });
 
