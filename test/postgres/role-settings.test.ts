@@ -48,6 +48,8 @@ const chosenValues: Readonly<Record<string, readonly string[]>> = {
   session_preload_libraries: ['auto_explain'],
   // Where a library is missing, no program can connect.
   local_preload_libraries: [''],
+  // Debian's; where the folder is missing, the server cannot tell which extensions there are.
+  extension_destdir: [''],
   createrole_self_grant: ['set', 'inherit', 'set, inherit'],
   'plpgsql.extra_errors': ['all'],
   'plpgsql.extra_warnings': ['all'],
@@ -112,7 +114,16 @@ function oddValues({
 async function backUp(format: 'sql' | 'custom'): Promise<{result: BackupResult; text: string}> {
   const result = await backupDatabase(context(), {format, compress: false});
   const text = await readFile(result.path ?? '', 'latin1');
-  return {result, text: text.replace(/^-- (?:Started|Completed) on .*$|^\\(?:un)?restrict .*$/gm, '')};
+  return {
+    result,
+    text: inOneOrder(text.replace(/^-- (?:Started|Completed) on .*$|^\\(?:un)?restrict .*$/gm, '')),
+  };
+}
+
+/** pg_dump leaves the order of equal names, such as overloaded functions, to the planner. */
+function inOneOrder(dump: string): string {
+  const entries = dump.split(/^-- TOC entry \d+ \(class \d+ OID \d+\)$/m);
+  return entries.sort().join('');
 }
 
 const context = () =>
@@ -124,6 +135,7 @@ const context = () =>
 async function troubleOf(
   expected: Awaited<ReturnType<typeof backUp>>,
   isRestored: boolean,
+  isReadOnly: boolean,
 ): Promise<string | undefined> {
   const {result, text} = await backUp('sql');
   if (text !== expected.text) return `another dump: ${differenceOf(expected.text, text)}`;
@@ -132,7 +144,12 @@ async function troubleOf(
   const {results} = await verifyBackup(context(), {backupFile, level: 'archive', scratch: {kind: 'same'}});
   if (results[0]?.outcome !== 'passed') return `verify: ${results[0]?.findings.join(' ') ?? ''}`;
   const targetDb = `${database.name}_copy`;
-  await restoreDatabase(context(), {backupFile, targetDb, createDb: true, dryRun: true});
+  const dryRun = restoreDatabase(context(), {backupFile, targetDb, createDb: true, dryRun: true});
+  if (isReadOnly) {
+    await expect(dryRun).rejects.toMatchObject({code: 'NOT_SUPPORTED_HERE'});
+    return undefined;
+  }
+  await dryRun;
   if (!isRestored) return undefined;
   for (const format of ['sql', 'custom'] as const) {
     const file = format === 'sql' ? backupFile : ((await backUp(format)).result.id ?? '');
@@ -171,7 +188,11 @@ it(
           }
           counts.values += 1;
           try {
-            const trouble = await troubleOf(expected, isLong || shownByRestore.includes(name));
+            const trouble = await troubleOf(
+              expected,
+              isLong || shownByRestore.includes(name),
+              setting === 'default_transaction_read_only = on',
+            );
             if (trouble !== undefined) failures.push(`${setting}: ${trouble}`);
           } catch (error) {
             failures.push(
