@@ -13,7 +13,8 @@ import {
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showBackup} from '../lib/cli/show/show-backup.js';
 import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup/backup.js';
-import {backupFormats, compressMethods} from '../lib/settings/config-schema.js';
+import {backupFormats} from '../lib/base/formats.js';
+import {compressMethods} from '../lib/settings/config-schema.js';
 
 export default class Backup extends BaseCommand {
   static override summary = 'make a verified backup of one database';

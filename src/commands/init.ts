@@ -6,7 +6,7 @@ import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
 import {countFlag} from '../lib/cli/flags.js';
 import {initCommand, showInit} from '../lib/cli/show/show-init.js';
 import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/init/init-project.js';
-import {backupFormats} from '../lib/settings/config-schema.js';
+import {backupFormats} from '../lib/base/formats.js';
 
 export default class Init extends BaseCommand {
   static override summary = 'write a config file, .gitignore lines, package scripts';

@@ -5,7 +5,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {showList} from '../lib/cli/show/show-list.js';
 import {isRemote} from '../lib/base/place-name.js';
 import {type BackupList, listBackups} from '../lib/services/status/list-backups.js';
-import {backupFormats} from '../lib/settings/config-schema.js';
+import {backupFormats} from '../lib/base/formats.js';
 
 export default class List extends BaseCommand {
   static override summary = 'show the backups: when, how big, proven how, kept why';

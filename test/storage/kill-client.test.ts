@@ -7,7 +7,7 @@ import {copyBackups} from '../../src/lib/services/copy/copy-backups.js';
 import {listBackups} from '../../src/lib/services/status/list-backups.js';
 import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
 import {verifyFrom} from '../../src/lib/services/verify/verify.js';
-import type {BackupFormat} from '../../src/lib/settings/config-schema.js';
+import type {BackupFormat} from '../../src/lib/base/formats.js';
 import {createBucket, keysIn, store, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';

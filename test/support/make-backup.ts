@@ -2,7 +2,8 @@
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {readDump} from '../../src/lib/dump/read-dump.js';
-import {backupExtension, metadataName} from '../../src/lib/catalog/backup-name.js';
+import {backupExtension} from '../../src/lib/base/formats.js';
+import {metadataName} from '../../src/lib/catalog/backup-name.js';
 import {type BackupRecord, formatBackupRecord} from '../../src/lib/catalog/backup-record.js';
 import {digestFile, filesOfFolder, sizeOf} from '../../src/lib/base/checksum.js';
 import {withAppSession} from './app-session.js';

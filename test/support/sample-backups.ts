@@ -2,7 +2,8 @@
 import {createHash} from 'node:crypto';
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {backupExtension, backupId, metadataName} from '../../src/lib/catalog/backup-name.js';
+import {backupExtension} from '../../src/lib/base/formats.js';
+import {backupId, metadataName} from '../../src/lib/catalog/backup-name.js';
 import {type BackupRecord, formatBackupRecord} from '../../src/lib/catalog/backup-record.js';
 
 /** A record of the database "shop" with two tables; `changes` replace whole keys. */

@@ -18,7 +18,7 @@ import {pauseForEnter} from '../../lib/cli/pause.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showSafeCleanup} from '../../lib/cli/show/show-safe-cleanup.js';
 import {safeCleanup} from '../../lib/services/orders/workflow/safe-cleanup.js';
-import {backupFormats} from '../../lib/settings/config-schema.js';
+import {backupFormats} from '../../lib/base/formats.js';
 
 export default class WorkflowSafeCleanup extends BaseCommand {
   static override summary = 'full backup, check, order backup, cleaning and report';

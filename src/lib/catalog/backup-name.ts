@@ -1,6 +1,5 @@
 /** Names of backups: `<db>-<YYYY-MM-DDTHH-mm-ss>[-N]` and the extensions that tell the format. */
 import {timestampForName} from '../base/file-names.js';
-import type {BackupFormat} from '../settings/config-schema.js';
 
 /**
  * A database name as part of a file name: letters, digits, "_", "." and "-" stay, the rest is percent-encoded
@@ -19,12 +18,6 @@ export function fileNamePart(database: string): string {
 /** The id of the `attempt`-th backup (from 1) of `database` in that second. */
 export function backupId(database: string, at: Date, attempt = 1): string {
   return `${fileNamePart(database)}-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}`;
-}
-
-export function backupExtension(format: BackupFormat, compressed: boolean): string {
-  if (format === 'custom') return '.dump';
-  if (format === 'directory') return '.dir';
-  return compressed ? '.sql.gz' : '.sql';
 }
 
 /**

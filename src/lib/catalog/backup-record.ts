@@ -2,7 +2,7 @@
 import {basename} from 'node:path';
 import {z} from 'zod';
 import {AppError, messageOf} from '../base/errors.js';
-import {backupFormats} from '../settings/config-schema.js';
+import {backupFormats} from '../base/formats.js';
 import {openRegularFile} from '../base/own-file.js';
 import {type BackupContent, backupContents, proofLevels, type Standing, standingOf} from '../run/outcome.js';
 

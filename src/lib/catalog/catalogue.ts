@@ -2,7 +2,7 @@
 import {readdir, realpath, stat} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
-import type {BackupFormat} from '../settings/config-schema.js';
+import {type BackupFormat, backupFormats, formats, withoutExtension} from '../base/formats.js';
 import {metadataName, metadataSuffix} from './backup-name.js';
 import {type BackupRecord, contentOf, readMetadata, recordIn, standingOfRecord} from './backup-record.js';
 import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
@@ -338,9 +338,12 @@ async function findByName(folder: string, name: string, cwd: string): Promise<Ba
   const candidates = [resolve(cwd, name), join(folder, name)].flatMap((path) => {
     const bare = path.replace(/[\\/]$/, '');
     const base = bare.endsWith(metadataSuffix) ? bare.slice(0, -metadataSuffix.length) : bare;
-    const id = base.replace(/\.(?:dump|sql\.gz|sql|dir)(?:\.age)?$/, '');
+    const id = withoutExtension(base.replace(/\.age$/, '')) ?? base;
     // Names of the old scripts' metadata have the dump's extension in them, but its ".gz".
-    const old = base === id ? ['.dump', '.sql', '.dir'].map((end) => id + end) : [base.replace(/\.gz$/, '')];
+    const old =
+      base === id
+        ? backupFormats.map((format) => id + formats[format].extension)
+        : [base.replace(/\.gz$/, '')];
     return [base, id, ...old].map(metadataName);
   });
   for (const candidate of new Set(candidates)) {

@@ -2,8 +2,8 @@
 import {access, chmod, mkdir, readdir, rm, stat, truncate} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../base/errors.js';
-import type {BackupFormat} from '../settings/config-schema.js';
-import {backupExtension, backupId, metadataName} from './backup-name.js';
+import {backupExtension, type BackupFormat, formats} from '../base/formats.js';
+import {backupId, metadataName} from './backup-name.js';
 import {partialSuffix} from '../base/file-names.js';
 import {
   createPrivateFile,
@@ -54,7 +54,7 @@ export async function reserveDumpPlace(
       metadataPath: join(folder, metadataName(id)),
       rolesPath: join(folder, `${id}.roles.sql`),
       rolesPartialPath: join(folder, `${id}.roles.sql${partialSuffix}`),
-      isFolder: format === 'directory',
+      isFolder: formats[format].isFolder,
     };
     try {
       // An exclusive create decides between two runs that chose the same id at the same moment.

@@ -3,7 +3,7 @@ import {stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {z} from 'zod';
 import {AppError} from '../base/errors.js';
-import {type BackupFormat, backupFormats} from '../settings/config-schema.js';
+import {type BackupFormat, backupFormats, withoutExtension} from '../base/formats.js';
 import {metadataSuffix} from './backup-name.js';
 import type {BackupContent} from '../run/outcome.js';
 import {requireOwnDump} from '../base/own-file.js';
@@ -70,7 +70,7 @@ export async function readOldScriptBackup(metadataPath: string, data: unknown): 
     const created = new Date(parsed.data.timestamp);
     const {includeSchema, includeData, includeTables} = parsed.data.config;
     return {
-      id: basename(path).replace(/\.(?:dump|sql\.gz|sql|dir)$/, ''),
+      id: withoutExtension(basename(path)) ?? basename(path),
       path,
       metadataPath,
       createdAt: Number.isNaN(created.getTime()) ? status.mtime : created,

@@ -4,7 +4,8 @@ import {rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {systemErrorCode} from '../base/errors.js';
 import type {Reach} from '../run/fault-points.js';
-import {backupExtension, metadataName, metadataSuffix} from './backup-name.js';
+import {backupExtension, formats, withoutExtension} from '../base/formats.js';
+import {metadataName, metadataSuffix} from './backup-name.js';
 import {partialSuffix} from '../base/file-names.js';
 import type {Backup} from './catalogue.js';
 import {whyForeign} from '../base/own-file.js';
@@ -17,7 +18,7 @@ import {explainFileError, syncFolder} from '../base/safe-file.js';
 export async function whyNotOurs(backup: Backup): Promise<string | undefined> {
   if (!isNamedByUs(backup)) return 'its files are not named as this program names them';
   for (const path of [backup.metadataPath, ...contentPaths(backup)]) {
-    const kind = path === backup.path && backup.format === 'directory' ? 'folder' : 'file';
+    const kind = path === backup.path && formats[backup.format].isFolder ? 'folder' : 'file';
     // If it cannot be looked at, it cannot be shown to be ours.
     const reason = await whyForeign(path, kind).catch(() => 'is missing');
     if (reason !== undefined) return `${basename(path)} ${reason}`;
@@ -31,12 +32,12 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
   if (record) {
     // Of a folder it is the files in it whose names say so.
     const sealed = record.encryption ? '.age' : '';
-    const name = id + backupExtension(format, compressed) + (format === 'directory' ? '' : sealed);
+    const name = id + backupExtension(format, compressed) + (formats[format].isFolder ? '' : sealed);
     const hasOurRoles = !record.roles || record.roles.path === `${id}.roles.sql${sealed}`;
     return metadata === metadataName(id) && dump === name && hasOurRoles;
   }
   const named = metadata.slice(0, -metadataSuffix.length);
-  return (dump === named || dump === `${named}.gz`) && /\.(?:dump|sql|sql\.gz|dir)$/.test(dump);
+  return (dump === named || dump === `${named}.gz`) && withoutExtension(dump) !== undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** With which flags a backup takes the place of its database: where databases can change names, and where they cannot. */
+import {formats} from '../base/formats.js';
 import type {Backup} from './catalogue.js';
 import {isOfPlatform} from './backup-record.js';
 
@@ -27,6 +28,6 @@ export function replacingFlags(
   target: readonly string[] = [],
 ): readonly string[] {
   if (isSwappable(database, backup)) return [...target, '--drop-existing'];
-  if (backup?.format !== 'sql') return [...target, '--clean'];
+  if (!backup || formats[backup.format].isArchive) return [...target, '--clean'];
   return ['--target-db', `${database}_restored`, '--create-db'];
 }

@@ -2,7 +2,7 @@
 import {createInterface} from 'node:readline/promises';
 import {AppError} from '../base/errors.js';
 import type {InitAnswers} from '../services/init/init-project.js';
-import {backupFormats} from '../settings/config-schema.js';
+import {backupFormats} from '../base/formats.js';
 import {isTimeZone} from '../base/time-zone.js';
 import {machineZone} from '../services/schedule/zoned-time.js';
 import {parsePlan, splitPlan} from '../services/schedule/plan.js';

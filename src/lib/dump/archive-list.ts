@@ -1,5 +1,6 @@
 /** Chooses what to restore of an archive from its table of contents. */
 
+import {formats} from '../base/formats.js';
 import type {DetectedDump} from './detect-format.js';
 import type {LeftOutEntries} from './left-out-entries.js';
 import type {DumpSection} from './plain-dump-filter.js';
@@ -29,7 +30,7 @@ const firstMajorWithoutPublic = 15;
 
 /** Whether the owner of the schema "public" is restored: every database has the schema, and not everybody may give it away. */
 function keepsPublicSchema({dump, isSuperuser}: Pick<EntrySelection, 'dump' | 'isSuperuser'>): boolean {
-  return dump.format === 'sql' || (isSuperuser && (dump.dumpMajor ?? 0) >= firstMajorWithoutPublic);
+  return !formats[dump.format].isArchive || (isSuperuser && (dump.dumpMajor ?? 0) >= firstMajorWithoutPublic);
 }
 
 /** Why `selectEntries`, and what does the same for plain dumps, leave a definition out; undefined where they do not. */

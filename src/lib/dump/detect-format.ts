@@ -5,7 +5,7 @@ import {promisify} from 'node:util';
 import {constants, gunzip} from 'node:zlib';
 import {openRegularFile} from '../base/own-file.js';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
-import type {BackupFormat} from '../settings/config-schema.js';
+import type {BackupFormat} from '../base/formats.js';
 import {archiveMagic, readArchiveHeader} from './compress/archive-header.js';
 import type {RemoteDump} from '../postgres/tools/archive-input.js';
 

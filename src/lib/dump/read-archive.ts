@@ -1,5 +1,6 @@
 /** Reads an archive to its end with the stock pg_restore, several of them side by side where it is large. */
 import {stat} from 'node:fs/promises';
+import {type BackupFormat, formats} from '../base/formats.js';
 import {AppError} from '../base/errors.js';
 import type {Tool} from '../postgres/tools/find-tools.js';
 import {listArchive, withListFile} from '../postgres/tools/pg-restore.js';
@@ -28,6 +29,11 @@ export interface ReadArchiveOptions {
   readonly input?: ProgramInput;
 }
 
+interface Archive {
+  readonly path: string;
+  readonly format: BackupFormat;
+}
+
 /** Below this many bytes for each reader, starting another costs more than it saves. */
 const leastShareBytes = 4 << 20;
 
@@ -36,7 +42,7 @@ const leastShareBytes = 4 << 20;
  * @throws VERIFY_FAILED, UNSAFE_DUMP, TOOL_TOO_OLD, INTERRUPTED
  */
 export async function readArchive(
-  archive: {readonly path: string; readonly format: 'custom' | 'directory'},
+  archive: Archive,
   tool: Tool,
   options: ReadArchiveOptions,
 ): Promise<DumpContents> {
@@ -68,16 +74,12 @@ export async function readArchive(
 /** What each reader reads; undefined stands for everything. */
 type Share = readonly ListedEntry[] | undefined;
 
-async function divide(
-  {path, format}: {readonly path: string; readonly format: 'custom' | 'directory'},
-  tool: Tool,
-  options: ReadArchiveOptions,
-): Promise<Share[]> {
+async function divide({path, format}: Archive, tool: Tool, options: ReadArchiveOptions): Promise<Share[]> {
   const list = async (): Promise<ListedEntry[]> =>
     listedEntries(await listArchive(tool, {path}, 'UTF8', options.signal, 'VERIFY_FAILED'));
   let entries: ListedEntry[];
   let sizes: ReadonlyMap<number, number> | undefined;
-  if (format === 'directory') {
+  if (formats[format].isFolder) {
     entries = await list();
     await checkFolderFiles(path, entries);
     sizes = await entrySizesOfFolder(path, entries);

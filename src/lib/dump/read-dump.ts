@@ -5,7 +5,7 @@ import {addAbortSignal, type Readable} from 'node:stream';
 import {createGunzip} from 'node:zlib';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {findTool} from '../postgres/tools/find-tools.js';
-import type {BackupFormat} from '../settings/config-schema.js';
+import {type BackupFormat, formats} from '../base/formats.js';
 import type {Settings} from '../settings/settings.js';
 import {createCopyStream} from './sql/copy-stream.js';
 import {detectDump, type DetectedDump} from './detect-format.js';
@@ -67,14 +67,15 @@ async function readFrom(
   input: ProgramInput | undefined,
 ): Promise<DumpContents> {
   const detected = 'remote' in dump && dump.remote ? dump : await detectDump(dump.path);
-  if (detected.format !== dump.format || (dump.format === 'sql' && detected.compressed !== dump.compressed)) {
+  const {isArchive} = formats[dump.format];
+  if (detected.format !== dump.format || (!isArchive && detected.compressed !== dump.compressed)) {
     throw new AppError('VERIFY_FAILED', `${dump.path} is no longer the kind of dump that was written.`);
   }
-  if (dump.format === 'sql') return readPlain(detected, options, input);
+  if (!isArchive) return readPlain(detected, options, input);
   const tool = await findTool('pg_restore', options.settings, detected.dumpMajor ?? undefined);
   const {settings, ...reading} = options;
   try {
-    return await readArchive({path: dump.path, format: dump.format}, tool, {
+    return await readArchive(dump, tool, {
       ...reading,
       ...(input ? {input} : {}),
       readers: Math.min(settings.cores, mostReaders),

@@ -1,7 +1,7 @@
 /** One line of the audit log: what a run did, to which database, and how it ended. */
 import {z} from 'zod';
 import {outcomes, proofLevels} from './outcome.js';
-import {backupFormats} from '../settings/config-schema.js';
+import {backupFormats} from '../base/formats.js';
 
 const count = z.int().min(0);
 

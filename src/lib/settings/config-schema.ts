@@ -1,12 +1,11 @@
 /** The shape of the config file. Every key is optional; unknown keys are errors. Descriptions become its documentation. */
 import {z} from 'zod';
+import {backupFormats} from '../base/formats.js';
 import {durationPattern} from '../base/parse-duration.js';
 import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
 import {encryptionConfig, storageConfig} from './storage-config.js';
 
-export const backupFormats = ['custom', 'sql', 'directory'] as const;
-export type BackupFormat = (typeof backupFormats)[number];
 /** Of pg_dump, by its own names. */
 export const compressMethods = ['gzip', 'lz4', 'zstd'] as const;
 export type CompressMethod = (typeof compressMethods)[number];

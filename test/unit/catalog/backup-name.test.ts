@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {backupExtension, backupId, fileNamePart} from '../../../src/lib/catalog/backup-name.js';
+import {backupId, fileNamePart} from '../../../src/lib/catalog/backup-name.js';
 import {timestampForName} from '../../../src/lib/base/file-names.js';
 
 const at = new Date('2026-11-22T03:10:05.987Z');
@@ -35,18 +35,4 @@ describe('backupId', () => {
       }),
     );
   });
-});
-
-it('the extension tells the format', () => {
-  expect(
-    [
-      ['custom', true],
-      ['custom', false],
-      ['directory', true],
-      ['sql', true],
-      ['sql', false],
-    ].map(([format, compressed]) =>
-      backupExtension(format as 'custom' | 'directory' | 'sql', compressed as boolean),
-    ),
-  ).toEqual(['.dump', '.dump', '.dir', '.sql.gz', '.sql']);
 });

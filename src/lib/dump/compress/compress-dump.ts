@@ -15,13 +15,13 @@ export interface CompressedDump {
   readonly head: () => Buffer;
 }
 
-/** @param dump a custom archive, or plain SQL, which becomes one gzip member */
+/** @param isArchive a custom archive, else plain SQL, which becomes one gzip member */
 export function compressDump(
   dump: AsyncIterable<Buffer>,
-  format: 'custom' | 'sql',
+  isArchive: boolean,
   options: RecompressOptions,
 ): CompressedDump {
-  return format === 'sql' ? compressSql(dump, options) : compressArchive(dump, options);
+  return isArchive ? compressArchive(dump, options) : compressSql(dump, options);
 }
 
 function compressArchive(archive: AsyncIterable<Buffer>, options: RecompressOptions): CompressedDump {

@@ -1,6 +1,6 @@
 /** pg_dump: its arguments and the lines it prints. */
 import type {Readable} from 'node:stream';
-import type {BackupFormat} from '../../settings/config-schema.js';
+import {type BackupFormat, formats} from '../../base/formats.js';
 import {AppError} from '../../base/errors.js';
 import {type Connection, libpqEnvironment} from '../connect/connection.js';
 import type {Tool} from './find-tools.js';
@@ -29,17 +29,15 @@ export interface DumpOptions {
   readonly snapshot: string | undefined;
 }
 
-const formatLetters: Readonly<Record<BackupFormat, string>> = {custom: 'c', sql: 'p', directory: 'd'};
-
 /** Arguments for a dump to `output` (a file or an empty folder), or to stdout without it. */
 export function dumpArguments(options: DumpOptions, output?: string): string[] {
   const several = (flag: string, values: readonly string[]): string[] =>
     values.map((value) => `${flag}=${value}`);
   return [
-    `--format=${formatLetters[options.format]}`,
+    `--format=${formats[options.format].letter}`,
     ...(output === undefined ? [] : [`--file=${output}`]),
     ...(options.compress === undefined ? [] : [`--compress=${options.compress}`]),
-    ...(options.format === 'directory' ? [`--jobs=${options.jobs}`] : []),
+    ...(formats[options.format].takesJobs ? [`--jobs=${options.jobs}`] : []),
     ...(options.schemaOnly ? ['--schema-only'] : []),
     ...(options.dataOnly ? ['--data-only'] : []),
     ...several('--table', options.includeTables),

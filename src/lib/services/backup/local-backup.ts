@@ -1,5 +1,6 @@
 /** The story of `backup`: look, dump, sync, checksum, verify, name, record, prune. */
 import {join} from 'node:path';
+import {formats} from '../../base/formats.js';
 import type {DumpedTable} from '../../fingerprint/table-contents.js';
 import {propertiesLine} from '../../dump/held-properties.js';
 import {elapsedMs} from '../../base/clock.js';
@@ -232,7 +233,7 @@ export async function tailOf(
   session: Session,
   {format, isCompressed}: BackupPlan['options'],
 ): Promise<Buffer | undefined> {
-  if (format !== 'sql') return undefined;
+  if (formats[format].isArchive) return undefined;
   return propertiesLine(await inspectDatabaseProperties(session), isCompressed);
 }
 

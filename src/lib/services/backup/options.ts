@@ -2,7 +2,8 @@
 import {knownDumpMajors} from '../../dump/compress/custom-format.js';
 import {AppError} from '../../base/errors.js';
 import type {TableSize} from '../../postgres/inspect/inspect-database.js';
-import type {BackupFormat, CompressMethod, Config} from '../../settings/config-schema.js';
+import {type BackupFormat, formats} from '../../base/formats.js';
+import type {CompressMethod, Config} from '../../settings/config-schema.js';
 import type {Encryption} from '../../encryption/settings.js';
 
 /** The flags of `backup`, undefined where not given. */
@@ -66,9 +67,6 @@ export interface BackupOptions {
 const defaultLockWaitSeconds = 60;
 /** More connections than this gain nothing and may exhaust a hosted server. */
 const mostDefaultJobs = 4;
-const gzipDefaultLevel = 6;
-/** Measured: 40 % less time than level 6 for 5 % more bytes, which several connections only multiply (docs/performance.md). */
-const gzipDirectoryLevel = 4;
 /** Measured: half the time of gzip's default and 15 % fewer bytes. */
 const zstdDefault = 'zstd:3';
 /** src/common/compression.c of PostgreSQL */
@@ -84,7 +82,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     request.compressLevel ?? (request.compress === undefined ? defaults.compressLevel : undefined);
   const isCompressed = request.compress ?? (level !== undefined ? level > 0 : (defaults.compress ?? true));
   // Plain SQL is compressed by gzip alone, whatever the config file wants for archives.
-  const method = request.compressMethod ?? (format === 'sql' ? undefined : defaults.compressMethod);
+  const method = request.compressMethod ?? (formats[format].isArchive ? defaults.compressMethod : undefined);
   if (request.compress === false && request.compressLevel !== undefined && request.compressLevel > 0) {
     throw usage('--no-compress contradicts --compress-level.');
   }
@@ -92,7 +90,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     throw usage(
       `${request.compress === false ? '--no-compress' : 'Level 0'} contradicts --compress-method ${request.compressMethod}.`,
     );
-  if (format === 'sql' && method !== undefined && method !== 'gzip')
+  if (!formats[format].isArchive && method !== undefined && method !== 'gzip')
     throw usage(`--compress-method ${method} needs --format custom or directory; plain SQL is gzip.`);
   const highest = highestLevels[method ?? 'gzip'];
   if (level !== undefined && level > highest)
@@ -101,7 +99,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     throw usage('--compress contradicts --compress-level 0.');
   if (request.schemaOnly === true && request.dataOnly === true)
     throw usage('--schema-only contradicts --data-only.');
-  if (request.parallelJobs !== undefined && request.parallelJobs > 1 && format !== 'directory') {
+  if (request.parallelJobs !== undefined && request.parallelJobs > 1 && !formats[format].takesJobs) {
     throw usage(
       '--parallel-jobs needs --format directory: pg_dump writes other formats through one connection.',
     );
@@ -152,10 +150,8 @@ export function fitBackupOptions(
 
 /** pg_dump's --compress; undefined for its own default. */
 function defaultCompression(format: BackupFormat, hasZstd: boolean): string | undefined {
-  // Plain dumps are not compressed unless pg_dump is told to.
-  if (format === 'sql') return String(gzipDefaultLevel);
-  if (hasZstd) return zstdDefault;
-  return format === 'directory' ? String(gzipDirectoryLevel) : undefined;
+  const {isArchive, gzipLevel} = formats[format];
+  return isArchive && hasZstd ? zstdDefault : gzipLevel?.toString();
 }
 
 /** Only what is read whole afterwards is compressed outside of pg_dump, and of archives only what is known. */
@@ -164,8 +160,9 @@ function isRecompressed(
   found: {readonly hasZstd: boolean; readonly toolMajor: number},
 ): boolean {
   if (compression !== undefined || !isVerified) return false;
-  if (format === 'sql') return true;
-  return format === 'custom' && !found.hasZstd && !schemaOnly && knownDumpMajors.includes(found.toolMajor);
+  const {canRecompress, isArchive} = formats[format];
+  const isKnown = !found.hasZstd && !schemaOnly && knownDumpMajors.includes(found.toolMajor);
+  return canRecompress && (!isArchive || isKnown);
 }
 
 /** The largest table takes one connection its whole time; more than the others fill beside it would be idle. */

@@ -1,5 +1,6 @@
 /** What a backup will be: looked up before anything is written. */
 import {join, resolve} from 'node:path';
+import {formats} from '../../base/formats.js';
 import {type Backup, readCatalogue} from '../../catalog/catalogue.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
 import {passwordTables, plainPasswordsWarning} from '../../catalog/outside-database.js';
@@ -81,7 +82,8 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         tables: selection.tables,
       });
       // Found missing only when the dump is to be read, it would cost a whole dump.
-      if (options.isVerified && options.format !== 'sql') await findTool('pg_restore', settings, tool.major);
+      if (options.isVerified && formats[options.format].isArchive)
+        await findTool('pg_restore', settings, tool.major);
       // The tools that belong to a newer server can all read it, and a warning with every run is soon read no more.
       if (identity.major < firstMajorWithMethods && /^(?:lz4|zstd)/.test(options.compression ?? ''))
         warnings.push(
@@ -155,7 +157,8 @@ async function usesZstd(
   signal: AbortSignal,
 ): Promise<boolean> {
   const {format, compressMethod, compression, schemaOnly} = options;
-  const isOpen = format !== 'sql' && compressMethod === undefined && compression === undefined && !schemaOnly;
+  const isOpen =
+    formats[format].isArchive && compressMethod === undefined && compression === undefined && !schemaOnly;
   return isOpen && serverMajor >= firstMajorWithMethods && (await supportsMethod(tool, 'zstd', signal));
 }
 

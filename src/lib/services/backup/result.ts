@@ -1,5 +1,6 @@
 /** A finished backup as its metadata and as the result of the run. */
 import {join} from 'node:path';
+import {formats} from '../../base/formats.js';
 import type {DumpContents} from '../../fingerprint/table-contents.js';
 import {elapsedMs} from '../../base/clock.js';
 import {
@@ -100,7 +101,7 @@ export function toRecord(parts: RecordParts): BackupRecord {
       excludeTables: [...options.excludeTables],
       includeSchemas: [...options.includeSchemas],
       excludeSchemas: [...options.excludeSchemas],
-      parallelJobs: options.format === 'directory' ? options.parallelJobs : 1,
+      parallelJobs: formats[options.format].takesJobs ? options.parallelJobs : 1,
     },
     content: contentOf({config: options}),
     clientVersion: plan.tool.version,

@@ -1,5 +1,6 @@
 /** Runs pg_dump; where it was so planned, compresses what it writes on the way, on several cores. */
 import {appendFile, open, writeFile} from 'node:fs/promises';
+import {formats} from '../../base/formats.js';
 import {type CompressedDump, compressDump} from '../../dump/compress/compress-dump.js';
 import type {DumpedTable} from '../../fingerprint/table-contents.js';
 import {explainFileError} from '../../base/safe-file.js';
@@ -81,14 +82,14 @@ export async function runCompressing(
   }: Omit<DumpToWrite, 'output' | 'tail'> & {readonly recompressLevel: number},
   take: (dump: CompressedDump) => Promise<void>,
 ): Promise<readonly DumpedTable[]> {
-  const format = run.options.format === 'sql' ? 'sql' : 'custom';
+  const {isArchive} = formats[run.options.format];
   const workers = Math.min(settings.cores, mostWorkers);
   let dump: CompressedDump | undefined;
   await runPgDump({
     ...run,
     options: {...run.options, compress: '0'},
     readStdout: (stdout) =>
-      take((dump = compressDump(stdout, format, {level: recompressLevel, workers, fingerprints}))),
+      take((dump = compressDump(stdout, isArchive, {level: recompressLevel, workers, fingerprints}))),
     signal,
   });
   if (!dump) throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');

@@ -1,8 +1,9 @@
 /** `backup --no-local`: pg_dump's output goes to a place as it comes, and never lies on a disk here. */
 import type {Readable} from 'node:stream';
+import {backupExtension, formats} from '../../base/formats.js';
 import {branchStream} from '../../dump/branch-stream.js';
 import type {DetectedDump} from '../../dump/detect-format.js';
-import {backupExtension, backupId} from '../../catalog/backup-name.js';
+import {backupId} from '../../catalog/backup-name.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {AppError} from '../../base/errors.js';
 import {isRemote} from '../../base/place-name.js';
@@ -64,7 +65,7 @@ export async function streamBackup(
   const plan = await context.progress.step('Look at the database', () =>
     planBackup(context, {...request, isStreamed: true}),
   );
-  if (plan.options.format === 'directory') {
+  if (!formats[plan.options.format].canStream) {
     throw new AppError(
       'USAGE',
       '--no-local contradicts --format directory: pg_dump writes folders to a disk only.',

@@ -2,6 +2,7 @@
 import {existsSync} from 'node:fs';
 import {readFile, realpath, stat} from 'node:fs/promises';
 import {dirname, isAbsolute, join, relative, resolve, sep} from 'node:path';
+import type {BackupFormat} from '../../base/formats.js';
 import {explainFileError, writeFileSafely} from '../../base/safe-file.js';
 import {systemErrorCode} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -32,7 +33,7 @@ export const packageScripts: Readonly<Record<string, string>> = {
 
 export interface InitAnswers {
   readonly backupsDir: string;
-  readonly format: 'custom' | 'sql' | 'directory';
+  readonly format: BackupFormat;
   /** Days that backups are kept; undefined keeps all. */
   readonly keepDays: number | undefined;
   readonly productionHosts: readonly string[];

@@ -1,5 +1,6 @@
 /** The text of the emergency checklist: eight steps, and the way without this program. */
 import {join, relative} from 'node:path';
+import {formats} from '../../base/formats.js';
 import {type Backup, safetyLabel} from '../../catalog/catalogue.js';
 import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
 import {isSwappable, replacingFlags} from '../../catalog/replacing-flags.js';
@@ -227,7 +228,7 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
   const stored = backup?.path ?? '/PATH/TO/BACKUP.dump';
   const path = plainPath(backup) ?? stored;
   const sha256 = backup?.record?.sha256;
-  const format = backup?.format ?? 'custom';
+  const {isArchive, takesJobs} = formats[backup?.format ?? 'custom'];
   const before = [
     ...(typeof sha256 === 'string'
       ? [
@@ -238,7 +239,7 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
     ...decryption(facts, stored, path),
     'The tools ask for the password, or take it from `~/.pgpass`.',
   ];
-  if (record && format !== 'sql') return [...before, ...overManaged(facts, record, path, login)];
+  if (record && isArchive) return [...before, ...overManaged(facts, record, path, login)];
   const create = shellCommand([tools.createdb, ...login, '--template=template0', target]);
   const psqlTo = (...flags: string[]): string =>
     shellCommand([tools.psql, ...login, '-X', ...flags, '--dbname', target]);
@@ -250,20 +251,19 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
       shell(create, `${read} | ${plainDumpFilter(record)} | ${psqlTo('-q')}`),
       `The service needs the database under its name: copy what is missing from ${code(target)}.`,
     ];
-  const load =
-    format === 'sql'
-      ? `${read} | ${psqlTo('-v', 'ON_ERROR_STOP=1', '--single-transaction')}`
-      : shellCommand([
-          tools.pgRestore,
-          ...login,
-          '--no-owner',
-          '--no-privileges',
-          '--exit-on-error',
-          ...(format === 'directory' ? ['--jobs=4'] : ['--single-transaction']),
-          '--dbname',
-          target,
-          path,
-        ]);
+  const load = !isArchive
+    ? `${read} | ${psqlTo('-v', 'ON_ERROR_STOP=1', '--single-transaction')}`
+    : shellCommand([
+        tools.pgRestore,
+        ...login,
+        '--no-owner',
+        '--no-privileges',
+        '--exit-on-error',
+        ...(takesJobs ? ['--jobs=4'] : ['--single-transaction']),
+        '--dbname',
+        target,
+        path,
+      ]);
   return [
     ...before,
     shell(create, load),
@@ -315,7 +315,7 @@ function overManaged(
 /** Where the decrypted dump is put; undefined for one that is plain. */
 function plainPath(backup: Backup | undefined): string | undefined {
   if (!backup?.record?.encryption) return undefined;
-  return backup.format === 'directory' ? `${backup.path}.plain` : backup.path.slice(0, -ageSuffix.length);
+  return formats[backup.format].isFolder ? `${backup.path}.plain` : backup.path.slice(0, -ageSuffix.length);
 }
 
 /** With the age tool, which asks for a passphrase itself. */
@@ -323,13 +323,12 @@ function decryption({newest, identityFile}: RecoveryFacts, stored: string, path:
   const encryption = newest?.record?.encryption;
   if (!newest || !encryption) return [];
   const age = ['age', '-d', ...(encryption.recipients.length > 0 ? ['-i', identityFile] : []), '-o'];
-  const commands =
-    newest.format === 'directory'
-      ? [
-          shellCommand(['mkdir', path]),
-          `for file in ${shellCommand([`${stored}/`])}*.age; do ${shellCommand(age)} ${shellCommand([`${path}/`])}"$(basename "$file" .age)" "$file"; done`,
-        ]
-      : [shellCommand([...age, path, stored])];
+  const commands = formats[newest.format].isFolder
+    ? [
+        shellCommand(['mkdir', path]),
+        `for file in ${shellCommand([`${stored}/`])}*.age; do ${shellCommand(age)} ${shellCommand([`${path}/`])}"$(basename "$file" .age)" "$file"; done`,
+      ]
+    : [shellCommand([...age, path, stored])];
   return [
     'It is encrypted: [age](https://age-encryption.org) opens it. Remove the plain files afterwards.',
     shell(...commands),

@@ -1,6 +1,7 @@
 /** Dumps that bear their names while their metadata has none: of runs that were killed between the two. */
 import {lstat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
+import {formats, withoutExtension} from '../../base/formats.js';
 import {metadataSuffix} from '../../catalog/backup-name.js';
 import {partialSuffix} from '../../base/file-names.js';
 import {type Backup, readBackup} from '../../catalog/catalogue.js';
@@ -22,14 +23,13 @@ async function isOurOrphan({path, metadataPath}: DumpEntry): Promise<boolean> {
     metadataPath.endsWith(metadataSuffix) &&
     dirname(metadataPath) === dirname(path) &&
     /-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d/.test(id) &&
-    new RegExp(`^${escapeForRegExp(id)}\\.(?:(?:dump|sql|sql\\.gz)(?:\\.age)?|dir)$`).test(basename(path));
+    withoutExtension(basename(path).replace(/\.age$/, '')) === id;
   return isOurs && !(await exists(metadataPath));
 }
 
 function idOf(metadataPath: string): string {
-  return basename(metadataPath)
-    .slice(0, -metadataSuffix.length)
-    .replace(/\.(?:dump|sql|sql\.gz|dir)$/, '');
+  const name = basename(metadataPath).slice(0, -metadataSuffix.length);
+  return withoutExtension(name) ?? name;
 }
 
 /** The backup whose run was killed when its dump had its name, and its metadata, which was written before, had none yet; else undefined. */
@@ -89,7 +89,7 @@ export async function orphanLeftovers(entry: DumpEntry, busy: string | undefined
   const found: Leftover[] = [];
   const roles = join(dirname(path), `${id}.roles.sql`);
   for (const candidate of [path, roles, `${roles}.age`]) {
-    const kind = candidate.endsWith('.dir') ? 'folder' : 'file';
+    const kind = candidate.endsWith(formats.directory.extension) ? 'folder' : 'file';
     const foreign = await whyForeign(candidate, kind).catch(() => 'is missing'); // nothing to do
     if (foreign !== undefined) continue;
     const what = {kind: 'dump-without-metadata', what: candidate} as const;
@@ -119,8 +119,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-function escapeForRegExp(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

@@ -1,4 +1,5 @@
 /** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
+import {formats} from '../../base/formats.js';
 import {listDefinitions} from '../../dump/compare-definitions.js';
 import type {DumpedTable} from '../../fingerprint/table-contents.js';
 import {namesOfSelection, type TableSelection} from '../../dump/select-tables.js';
@@ -284,7 +285,7 @@ async function requireSpace(
 ): Promise<void> {
   const {signal} = context;
   const {dump, sizeBytes, backup} = source;
-  const isCompressed = dump.format === 'sql' ? dump.compressed : true;
+  const isCompressed = formats[dump.format].isArchive || dump.compressed;
   const size = estimateRestoredSize(
     backup?.record ?? null,
     {sizeBytes, isCompressed},
@@ -326,7 +327,7 @@ export async function findRestoreTools(
   context: RunContext,
   source: RestoreSource,
 ): Promise<{pgRestore: Tool | null}> {
-  if (source.dump.format === 'sql') return {pgRestore: null};
+  if (!formats[source.dump.format].isArchive) return {pgRestore: null};
   const needed = Math.max(majorForArchive(source.dump.archiveVersion ?? '1.14'), source.dump.dumpMajor ?? 0);
   try {
     return {pgRestore: await findTool('pg_restore', context.settings, needed)};
@@ -683,7 +684,7 @@ function chooseOptions(
   {way, source}: Pick<RestorePlan, 'way' | 'source'>,
 ): Omit<PgRestoreOptions, 'noOwner' | 'noAcl'> {
   const isFresh = way === 'create' || way === 'swap';
-  const isArchive = source.dump.format !== 'sql';
+  const {isArchive} = formats[source.dump.format];
   if ((request.parallelJobs ?? 1) > 1 && !(isFresh && isArchive)) {
     context.warn(
       isArchive

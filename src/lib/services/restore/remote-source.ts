@@ -1,6 +1,7 @@
 /** A backup that is restored straight from a bucket, or decrypted on the way: read twice, to be proven and to be loaded, and written to no disk here. */
 import {basename} from 'node:path';
 import {stat} from 'node:fs/promises';
+import {formats} from '../../base/formats.js';
 import {detectStart, type DetectedDump, startBytes} from '../../dump/detect-format.js';
 import type {RemoteDump} from '../../postgres/tools/archive-input.js';
 import {AppError} from '../../base/errors.js';
@@ -21,7 +22,7 @@ import type {RestoreSource} from './source.js';
  */
 export function canStream(format: DetectedDump['format'], request: RestoreRequest): boolean {
   const isApart = request.createDb === true || request.dropExisting === true;
-  return format !== 'directory' && isApart && (request.parallelJobs ?? 1) === 1;
+  return formats[format].canStream && isApart && (request.parallelJobs ?? 1) === 1;
 }
 
 /** @throws CHECKSUM_MISMATCH, DECRYPT_FAILED, KEY_NEEDED, NOT_A_BACKUP, VERIFY_FAILED, the codes of the stores */

@@ -1,6 +1,7 @@
 /** Finds the backup that a restore is to use, and proves that it is whole before any target is touched. */
 import {stat} from 'node:fs/promises';
 import {basename, join, resolve} from 'node:path';
+import {formats} from '../../base/formats.js';
 import type {DumpContents, DumpedTable, ObjectName} from '../../fingerprint/table-contents.js';
 import {type DetectedDump, detectDump} from '../../dump/detect-format.js';
 import {collectDefinitions, type DumpDefinition, readDefinitions} from '../../dump/dump-definitions.js';
@@ -173,14 +174,16 @@ function alsoReading(
   collector: HeadCollector,
   signal: AbortSignal,
 ): Pick<ReadDumpOptions, 'alsoRead'> {
-  return dump.format === 'sql' ? {alsoRead: (sql) => collector.readAll(sql, signal)} : {};
+  return formats[dump.format].isArchive ? {} : {alsoRead: (sql) => collector.readAll(sql, signal)};
 }
 
 function collected(
   {dump}: RestoreSource,
   collector: HeadCollector,
 ): Pick<RestoreSource, 'needs' | 'definitions'> {
-  return dump.format === 'sql' ? {needs: collector.needs(), definitions: collector.definitions()} : {};
+  return formats[dump.format].isArchive
+    ? {}
+    : {needs: collector.needs(), definitions: collector.definitions()};
 }
 
 /** Its bytes are compared with their digest while they are read. */
@@ -297,7 +300,7 @@ async function readHead(
 
 /** A plain dump has no head: it is read whole, once, for its needs and definitions. */
 export async function withDefinitions(source: RestoreSource, signal: AbortSignal): Promise<RestoreSource> {
-  if (source.dump.format !== 'sql') return source;
+  if (formats[source.dump.format].isArchive) return source;
   const collector = headCollector();
   await collector.readAll(openPlainDump(source.dump), signal);
   return {...source, ...collected(source, collector)};

@@ -10,7 +10,7 @@ import {didYouMean} from '../../base/nearest.js';
 import {isRemote} from '../../base/place-name.js';
 import {foreignNote} from '../../base/own-file.js';
 import type {RunContext} from '../../run/run-context.js';
-import type {BackupFormat} from '../../settings/config-schema.js';
+import type {BackupFormat} from '../../base/formats.js';
 import {openPlace} from '../../storage/open-place.js';
 import {listPlacedOrders} from '../../storage/placed-orders.js';
 import {readHistory} from '../../run/read-history.js';

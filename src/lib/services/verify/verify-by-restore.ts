@@ -1,4 +1,5 @@
 /** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
+import {formats} from '../../base/formats.js';
 import type {DetectedDump} from '../../dump/detect-format.js';
 import type {DumpContents, ObjectName} from '../../fingerprint/table-contents.js';
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
@@ -106,7 +107,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   const {dump, backup, contents} = read;
   const {rights, connection} = scratch;
   const major = dump.dumpMajor ?? undefined;
-  const pgRestore = dump.format === 'sql' ? null : await findTool('pg_restore', settings, major);
+  const pgRestore = formats[dump.format].isArchive ? await findTool('pg_restore', settings, major) : null;
   const found: RestoreSource = {...backup, backup, dump};
   const {creator} = scratch;
   const needs = await readDumpNeeds(found, pgRestore, signal);

@@ -1,4 +1,5 @@
 /** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
+import {formats} from '../../../base/formats.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
 import {keyOfConstraint} from '../../../dump/outside-names.js';
@@ -109,7 +110,7 @@ export function goesThroughSession(
 ): boolean {
   const isNewerTool = (load.pgRestore?.major ?? 0) >= firstMajorWithTransactionTimeout;
   return (
-    load.dump.format === 'sql' ||
+    !formats[load.dump.format].isArchive ||
     load.options.isSingleTransaction ||
     (isNewerTool && load.serverMajor < firstMajorWithTransactionTimeout)
   );
@@ -515,11 +516,12 @@ function asScript(options: PgRestoreOptions): PgRestoreOptions {
  */
 export function loadCommands(load: DumpLoad): string[] {
   const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
+  const {isArchive} = formats[load.dump.format];
   const isPart = schemaOnly || dataOnly || load.options.isCleaning || load.onlyTables.length > 0;
   // Neither does pg_restore take with a table what it needs.
   if (load.selected || load.leftOut.counts.size + load.outsideKeys.size + load.schemas.length > 0) return [];
   if (load.keyOrder && !load.keyOrder.isAnyOrder) return [];
-  if (isLimited(load.limits) || (load.dump.format === 'sql' && (isPart || !stopsOnError))) return [];
+  if (isLimited(load.limits) || (!isArchive && (isPart || !stopsOnError))) return [];
   const {host, port, user, database} = load.target;
   const session = sessionEnvironment(load.options);
   const server = shellVariables({PGHOST: host, PGPORT: port, PGUSER: user, ...session});
@@ -528,7 +530,7 @@ export function loadCommands(load: DumpLoad): string[] {
   const psql = `${server} ${shellCommand(['psql', '--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', `--dbname=dbname=${conninfoValue(database)}`, ...(oneTransaction ? ['--single-transaction'] : []), '--file=-'])}`;
   const {remote} = load.dump;
   const pipe = remote ? `${remote.command} | ` : '';
-  if (load.dump.format === 'sql') {
+  if (!isArchive) {
     const unpacked = load.dump.compressed ? 'gunzip -c' : 'cat';
     return [`${remote ? `${pipe}${unpacked}` : `${unpacked} ${path}`} | ${psql}`];
   }

@@ -1,4 +1,5 @@
 /** What is left out of a dump's statements when they are restored. */
+import {formats} from '../../../base/formats.js';
 import type {DetectedDump} from '../../../dump/detect-format.js';
 import {isDataSection} from '../../../dump/dump-definitions.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
@@ -35,7 +36,7 @@ export function restoreRules(
   const wanted = new Set(load.onlyTables.map((table) => `${table.schema}.${table.name}`));
   const keeps = (section: DumpSection): boolean => {
     // Of an archive pg_restore has left out the rest already.
-    if (load.dump.format !== 'sql') return true;
+    if (formats[load.dump.format].isArchive) return true;
     if (isDataSection(section) ? schemaOnly : dataOnly) return false;
     if (noAcl && ['ACL', 'DEFAULT ACL'].includes(section.type)) return false;
     if (load.leftOut.why(section) !== undefined) return false;
