@@ -1,7 +1,9 @@
 /** A plan as a GitHub Actions workflow. */
 import {AppError} from '../../base/errors.js';
+import {isRemote} from '../../base/place-name.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {cronTime} from './cron-block.js';
+import type {Config} from '../../settings/config-schema.js';
 import type {ScheduledCommand} from './scheduled-command.js';
 
 export const workflowPath = '.github/workflows/destino-db.yml';
@@ -31,26 +33,29 @@ export const packageManagers: readonly PackageManager[] = [
  * The text of the workflow. Each run gets a new machine, so that backups are written to, and looked for in, the location in the repository
  * variable DESTINO_DB_PLACE. Secrets are set in the steps that need them, never while packages are installed.
  * JSON strings are YAML strings (YAML 1.2, section 1.3).
- * @throws USAGE for a job that would work on the machine's own backups folder, which is always empty
+ * @throws USAGE for a job that would work on folders of the machine, which are always empty, or needs a key that is not there
  */
-export function githubWorkflow(jobs: readonly ScheduledCommand[], manager: PackageManager): string {
+export function githubWorkflow(
+  jobs: readonly ScheduledCommand[],
+  manager: PackageManager,
+  config: Config = {},
+): string {
   const text = (value: string): string => JSON.stringify(value);
+  const secrets = ['DIRECT_URL', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', ...addressVariables(config)];
   const crons = [...new Set(jobs.map(cronTime))];
   const steps = jobs.flatMap((job) => [
     `      - name: ${text(job.sentence)}`,
     `        if: ${text(`github.event_name == 'workflow_dispatch' || github.event.schedule == '${cronTime(job)}'`)}`,
     '        env:',
-    '          DIRECT_URL: ${{ secrets.DIRECT_URL }}',
-    '          AWS_ACCESS_KEY_ID: ${{ secrets.AWS_ACCESS_KEY_ID }}',
-    '          AWS_SECRET_ACCESS_KEY: ${{ secrets.AWS_SECRET_ACCESS_KEY }}',
+    ...[...new Set(secrets)].map((name) => `          ${name}: \${{ secrets.${name} }}`),
     '          AWS_REGION: ${{ vars.AWS_REGION }}',
     '          DESTINO_DB_PLACE: ${{ vars.DESTINO_DB_PLACE }}',
     '        run: |',
-    ...onNewMachine(job).map((command) => `          ${shellCommand(manager.run)} ${command}`),
+    ...onNewMachine(job, config).map((command) => `          ${shellCommand(manager.run)} ${command}`),
   ]);
   return [
     workflowMark,
-    '# Secrets to set (Settings, Secrets and variables, Actions): DIRECT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.',
+    `# Secrets to set (Settings, Secrets and variables, Actions): ${[...new Set(secrets)].join(', ')}.`,
     '# Variables to set: DESTINO_DB_PLACE (s3://BUCKET/FOLDER), AWS_REGION. Times are UTC, and GitHub may start late.',
     'name: Database backups',
     'on:',
@@ -85,13 +90,32 @@ export function githubWorkflow(jobs: readonly ScheduledCommand[], manager: Packa
 
 const place = '"$DESTINO_DB_PLACE"';
 
+/** Variables with addresses of notifications. Secrets of GitHub have no other names. */
+function addressVariables({notifications}: Config): string[] {
+  return (notifications?.targets ?? [])
+    .flatMap((target) => ('urlEnv' in target && target.urlEnv !== undefined ? [target.urlEnv] : []))
+    .filter((name) => /^(?!GITHUB_)[a-z_]\w*$/i.test(name));
+}
+
 /** Commands that look at finished backups, and take the location of these in --from. */
 const readers = ['verify', 'status', 'prune', 'list', 'restore'];
 
-/** The shell words of a job on a machine that has no backups of its own; one command or two. */
-function onNewMachine({sentence, words}: ScheduledCommand): string[] {
+/** The shell words of a job on a machine that has no backups of its own; one command or two. @throws USAGE */
+function onNewMachine(job: ScheduledCommand, config: Config): string[] {
+  const {words} = job;
   const [command = ''] = words;
-  const has = (flag: string): boolean => words.some((word) => word === flag || word.startsWith(`${flag}=`));
+  const valuesOf = (flag: string): string[] =>
+    words.flatMap((word, index) => {
+      if (word === flag) return words.slice(index + 1, index + 2);
+      return word.startsWith(`${flag}=`) ? [word.slice(flag.length + 1)] : [];
+    });
+  const has = (flag: string): boolean => valuesOf(flag).length > 0;
+  const places = [...valuesOf('--from'), ...valuesOf('--to')];
+  const hasFolder = places.some((name) => !isRemote(name));
+  if (hasFolder || !(command === 'copy' ? has('--from') : canLeaveNothing(command, has)))
+    throw refusal(job, `, and what ${command} reads or writes there is lost`, lostHint);
+  if (needsKey(command, valuesOf('--level'), has, config))
+    throw refusal(job, ` without the secret key that ${command} needs`, keyHint);
   if (command === 'backup') {
     const keep = words.find((word) => word.startsWith('--retention-days='));
     const backup = line(
@@ -102,15 +126,39 @@ function onNewMachine({sentence, words}: ScheduledCommand): string[] {
     const prune = `${line(['prune'], ` --from ${place}`)} --keep-days=${keep?.split('=')[1] ?? ''} --yes`;
     return keep === undefined ? [backup] : [backup, prune];
   }
-  if (readers.includes(command)) return [line(words, has('--from') ? '' : ` --from ${place}`)];
-  const leavesNothingHere = command === 'doctor' || has('--to') || has('--from');
-  if (leavesNothingHere) return [line(words)];
-  throw new AppError(
+  return [line(words, readers.includes(command) && !has('--from') ? ` --from ${place}` : '')];
+}
+
+function canLeaveNothing(command: string, has: (flag: string) => boolean): boolean {
+  // The page of a report is a file of the machine, wherever the backups are.
+  if (command === 'report') return false;
+  return command === 'backup' || command === 'doctor' || readers.includes(command) || has('--from');
+}
+
+/** Whether a job opens encrypted backups. A backup tries the key of the config on what it wrote. */
+function needsKey(
+  command: string,
+  levels: readonly string[],
+  has: (flag: string) => boolean,
+  {encryption = {}}: Config,
+): boolean {
+  const hasKeyFile = encryption.identityFile !== undefined || encryption.passphraseFile !== undefined;
+  if (has('--identity') || has('--passphrase-file')) return true;
+  if (command === 'backup') return hasKeyFile;
+  const isOpening = command === 'restore' || (command === 'verify' && !levels.includes('checksum'));
+  return isOpening && (hasKeyFile || (encryption.recipients ?? []).length > 0);
+}
+
+const lostHint =
+  'Run this job by cron or systemd, name a bucket in it ("run COMMAND --from s3://BUCKET/FOLDER"), or take it out of the plan.';
+const keyHint =
+  'Run this job by cron or systemd where the key is kept. Backups need "recipients" alone: name the key file in --identity where you open them, not in the config file.';
+
+function refusal({sentence}: ScheduledCommand, reason: string, hint: string): AppError {
+  return new AppError(
     'USAGE',
-    `The job "${sentence}" cannot run under GitHub Actions: each run gets a new machine, and what ${command} reads or writes there is lost.`,
-    {
-      hint: 'Run this job by cron or systemd, name a bucket in it ("run COMMAND --from s3://BUCKET/FOLDER"), or take it out of the plan.',
-    },
+    `The job "${sentence}" cannot run under GitHub Actions: each run gets a new machine${reason}.`,
+    {hint},
   );
 }
 

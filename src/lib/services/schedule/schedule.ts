@@ -223,7 +223,11 @@ async function asGithub(
   if (!isRemoving) refuseGuardedRetention(context, jobs);
   const text = isRemoving
     ? ''
-    : githubWorkflow(inZone(context, commands, zone, 'UTC'), await findPackageManager(context.settings.cwd));
+    : githubWorkflow(
+        inZone(context, commands, zone, 'UTC'),
+        await findPackageManager(context.settings.cwd),
+        context.settings.config,
+      );
   const path = join(context.settings.cwd, workflowPath);
   if (options.action === 'print') return {files: [{path, text}], isChanged: false, next: []};
   const isChanged = await replaceMarkedFile(path, workflowMark, isRemoving ? undefined : text);

@@ -3,15 +3,17 @@ import {expect, it} from 'vitest';
 import {parse} from 'yaml';
 import {z} from 'zod';
 import {githubWorkflow, packageManagers} from '../../../../src/lib/services/schedule/github-workflow.js';
+import type {Config} from '../../../../src/lib/settings/config-schema.js';
 import {parsePlan} from '../../../../src/lib/services/schedule/plan.js';
 
 const [npm, pnpm] = packageManagers;
 if (!npm || !pnpm) throw new Error('no package managers');
 
-const workflow = (plan: string, manager = npm): string =>
+const workflow = (plan: string, manager = npm, config: Config = {}): string =>
   githubWorkflow(
     parsePlan([plan]).map((job) => ({...job, words: job.args})),
     manager,
+    config,
   );
 const plan = 'daily custom at 02:00 keep 30 days; monthly restore test; weekly status';
 
@@ -37,12 +39,56 @@ it('writes backups to the location of the repository, and tests, watches and pru
   ]);
 });
 
-it.each(['daily report', 'daily run history', 'daily run orders:clean --execute --yes'])(
-  'refuses a job that would work on an empty folder: %s',
+it.each([
+  'daily report',
+  'daily run report --from s3://shop/db',
+  'daily run history',
+  'daily run orders:clean --execute --yes',
+  'daily run copy --to s3://shop/db',
+  'daily run copy --from backups/database --to s3://shop/db',
+  'daily run copy --from=s3://shop/db --to=/mnt/disk',
+  'daily run backup --to /mnt/disk',
+  'daily run status --from /mnt/disk',
+])('refuses a job whose files are on the machine: %s', (sentence) => {
+  expect(() => workflow(sentence)).toThrow(/cannot run under GitHub Actions: .* is lost/);
+});
+
+it('takes a copy from one bucket to another', () => {
+  const copy = 'copy --from s3://shop/db --to s3://other/db';
+  expect(linesOf(workflow(`daily run ${copy}`)).at(-1)).toEqual([`npm exec --no -- destino-db ${copy}`]);
+});
+
+it.each([
+  ['daily restore test', {recipients: ['age1']}],
+  ['daily archive test', {recipients: ['age1']}],
+  ['daily run restore --latest --yes', {recipients: ['age1']}],
+  ['daily custom', {recipients: ['age1'], identityFile: 'key.txt'}],
+  ['daily custom', {passphraseFile: 'phrase.txt'}],
+  ['daily run verify --latest --identity key.txt', {}],
+])('refuses %s with the encryption %j, as the machine has no secret key', (sentence, encryption) => {
+  expect(() => workflow(sentence, npm, {encryption})).toThrow(/without the secret key/);
+});
+
+it.each(['daily custom', 'daily checksum test', 'daily status', 'daily prune'])(
+  'takes %s of encrypted backups, which needs no key',
   (sentence) => {
-    expect(() => workflow(sentence)).toThrow(/cannot run under GitHub Actions/);
+    expect(stepsOf(workflow(sentence, npm, {encryption: {recipients: ['age1']}}))).toHaveLength(5);
   },
 );
+
+it('hands on the addresses of notifications as secrets, in the steps of the jobs alone', () => {
+  const targets: NonNullable<Config['notifications']>['targets'] = [
+    {type: 'ping', urlEnv: 'PING_URL'},
+    {type: 'webhook', urlEnv: 'PING_URL'},
+    {type: 'webhook', urlEnv: 'no name: x'},
+  ];
+  const text = workflow('daily status', npm, {notifications: {targets}});
+  expect(stepsOf(text).flatMap(({env}) => (env === undefined ? [] : [env]))).toEqual([
+    expect.objectContaining({PING_URL: '${{ secrets.PING_URL }}'}),
+  ]);
+  expect(text).toContain('AWS_SECRET_ACCESS_KEY, PING_URL.\n');
+  expect(text).not.toContain('no name');
+});
 
 it('installs from the lockfile alone, and never downloads a package by its name', () => {
   for (const manager of [npm, pnpm]) {
