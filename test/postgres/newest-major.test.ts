@@ -20,7 +20,7 @@ import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {makeBackup} from '../support/make-backup.js';
 import {makeDump, testSettings} from '../support/make-dump.js';
-import {tempFolder} from '../support/run-cli.js';
+import {runProgram, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
@@ -67,6 +67,18 @@ describe('the newest major version', () => {
       newestMajor > older
         ? [expect.stringContaining(`PostgreSQL ${newestMajor}, the target runs ${older}`)]
         : [],
+    );
+  });
+
+  it('is named before a plain dump of it goes into an older server, whichever versions are installed', async () => {
+    const path = join(folder, 'of-newer.sql');
+    const {stdout} = await runProgram(join(inject('serverBin'), 'pg_dump'), [database.url]);
+    await writeFile(path, stdout.replace(/^(?<start>-- Dumped from database version ).*$/m, '$<start>99.1'));
+    const context = testContext(join(folder, 'foreign'), {settings: {databaseUrl: database.url}});
+    const request = {backupFile: path, targetDb: 'older_target', createDb: true, dryRun: true};
+    const {warnings} = await restoreDatabase(context, request);
+    expect(warnings).toContainEqual(
+      expect.stringContaining(`PostgreSQL 99, the target runs ${inject('serverMajor')}`),
     );
   });
 
