@@ -2,7 +2,12 @@
 
 /** `word` as the shell reads it back: as it is when it is harmless, else in single quotes. */
 export function quoteForShell(word: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : quoted(word);
+}
+
+/** `word` in single quotes, harmless or not. */
+export function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** A command line that can be pasted. */

@@ -7,7 +7,6 @@ import {partialSuffix} from '../base/file-names.js';
 import type {BackupRecord} from '../catalog/backup-record.js';
 import {type Backup, readBackup} from '../catalog/catalogue.js';
 import {makePrivateFolder} from '../base/safe-file.js';
-import {isRemote} from '../base/place-name.js';
 import type {RunContext} from '../run/run-context.js';
 import type {OpeningKeys} from '../encryption/age-keys.js';
 import {localPlace} from './local-place.js';
@@ -71,7 +70,7 @@ export async function withFetched<T>(
   keys: OpeningKeys,
   work: (metadataPath: string) => Promise<T>,
 ): Promise<T> {
-  const isHere = !isRemote(place.url);
+  const isHere = place.isOnThisMachine;
   if (isHere && !backup.record.encryption) return work(backup.metadataPath);
   return withFetchedFolder(context, async (folder) => {
     await context.progress.step(`${isHere ? 'Decrypt' : 'Fetch'} ${backup.id}`, (step) =>

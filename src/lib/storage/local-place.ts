@@ -5,6 +5,7 @@ import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
+import {freeBytes} from '../base/disk-space.js';
 import {partialSuffix} from '../base/file-names.js';
 import {openRegularFile} from '../base/own-file.js';
 import {
@@ -16,10 +17,13 @@ import {
   writeFileSafely,
 } from '../base/safe-file.js';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
+import {quoted} from '../base/shell-quote.js';
 import type {ObjectStatus, Place, StoredObject, WriteOptions} from './place.js';
 
+type LocalPlace = Place & Required<Pick<Place, 'settle'>>;
+
 /** @param folder absolute path; made when something is written */
-export function localPlace(folder: string): Place {
+export function localPlace(folder: string): LocalPlace {
   const pathOf = (key: string): string => join(folder, ...key.split('/'));
 
   async function* list(below: string, isDeep: boolean): AsyncGenerator<StoredObject> {
@@ -52,8 +56,16 @@ export function localPlace(folder: string): Place {
     return found && {sizeBytes: found.size, tag: `${found.ino}-${found.mtimeMs}`, lockedUntil: null};
   }
 
-  const place: Place = {
+  const place: LocalPlace = {
     url: folder,
+    isOnThisMachine: true,
+    isShared: false,
+    readCommand: (key) => `cat ${quoted(`${folder}/${key}`)}`,
+    journalEntry: (key) => ({
+      kind: 'partial',
+      path: key.endsWith('/') ? join(folder, key).slice(0, -1) : `${pathOf(key)}${partialSuffix}`,
+    }),
+    freeBytes: () => freeBytes(folder),
     stagingFolder: (id) => `${id}.copy${partialSuffix}/`,
     list,
     status,
@@ -112,7 +124,6 @@ export function localPlace(folder: string): Place {
       } catch (error) {
         throw explainFileError(error, from);
       }
-      return '';
     },
     async remove(key) {
       await rm(pathOf(key), {force: true, recursive: true});

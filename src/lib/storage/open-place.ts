@@ -1,7 +1,7 @@
 /** The place that a flag or the config file names. */
 import {resolve} from 'node:path';
 import {AppError} from '../base/errors.js';
-import {isRemote, parseBucketUrl, placeProblem} from '../base/place-name.js';
+import {parseBucketUrl, placeProblem} from '../base/place-name.js';
 import type {RunContext} from '../run/run-context.js';
 import type {Settings} from '../settings/settings.js';
 import {localPlace} from './local-place.js';
@@ -36,7 +36,7 @@ export async function requirePlaces(
   names: readonly string[],
 ): Promise<void> {
   const places = await Promise.all(names.map((name) => openPlace(settings, name)));
-  await Promise.all(places.filter(({url}) => isRemote(url)).map((place) => requireRegion(place, signal)));
+  await Promise.all(places.map((place) => requireRegion(place, signal)));
 }
 
 async function requireRegion(place: Place, signal: AbortSignal): Promise<void> {

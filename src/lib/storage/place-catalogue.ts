@@ -12,7 +12,6 @@ import {
 } from '../catalog/catalogue.js';
 import {newestFirst} from '../catalog/retention.js';
 import {AppError, type ErrorCode, messageOf} from '../base/errors.js';
-import {isRemote} from '../base/place-name.js';
 import type {KnownTexts, Place, StoredObject} from './place.js';
 
 /** A backup in a place; `path` and `metadataPath` are for people, keys are for the place. */
@@ -115,11 +114,11 @@ export function folderOf(record: BackupRecord): string {
 }
 
 /**
- * The key of the metadata in a place. In a bucket that several machines share, it also holds a mark made of the
- * database's identity and the content, so that equal names do not meet, and a backup copied twice is known.
+ * The key of the metadata in a place. Where several machines write, it also holds a mark made of the database's identity
+ * and the content, so that equal names do not meet, and a backup copied twice is known.
  */
 export function metadataKeyIn(place: Place, record: BackupRecord): string {
-  return metadataName(isRemote(place.url) ? `${record.id}.${markOf(record)}` : record.id);
+  return metadataName(place.isShared ? `${record.id}.${markOf(record)}` : record.id);
 }
 
 /** Equal for the copies of one backup in all places, encrypted or not, and for no others. */

@@ -1,6 +1,7 @@
 /** A place for backups, a folder or a bucket, behind one small interface; keys are relative paths with "/". */
 import type {Readable} from 'node:stream';
 import {AppError} from '../base/errors.js';
+import type {JournalEntry} from '../run/journal.js';
 
 export interface StoredObject {
   readonly key: string;
@@ -47,7 +48,17 @@ export interface KnownTexts {
 export interface Place {
   /** As the user writes it: "s3://bucket/prefix" or an absolute path. */
   readonly url: string;
-  /** Where the files of a new backup are written until `settle`. */
+  /** Whether programs here can open its objects by their paths, "URL/KEY". */
+  readonly isOnThisMachine: boolean;
+  /** Whether several machines may write there, so that an id alone does not name a backup. */
+  readonly isShared: boolean;
+  /** The command that writes an object to its standard output, for people. */
+  readCommand(key: string): string;
+  /** What the journal says while an object, or all of a folder ("x/"), is being written. */
+  journalEntry(key: string): JournalEntry;
+  /** Free bytes; absent where there is no such limit. */
+  readonly freeBytes?: () => Promise<number>;
+  /** Where the files of a new backup are written; they stay there where there is no `settle`. */
   stagingFolder(id: string): string;
   /** Objects right below `folder` ("" or ending in "/"; in a bucket the beginning of a name as well), or all below it with `isDeep`. */
   list(folder: string, isDeep: boolean, signal?: AbortSignal): AsyncIterable<StoredObject>;
@@ -63,10 +74,10 @@ export interface Place {
   writeText(key: string, text: string, replaces: string | null): Promise<void>;
   /** Tries whether something could be written, and leaves nothing. @throws the codes of `write` */
   checkWritable(): Promise<void>;
-  /** Gives the staged files of a backup their last names: what is left to do before its metadata is written. @returns their folder */
-  settle(staging: string): Promise<string>;
+  /** Moves the staged files of a backup beside its metadata; absent where nothing can be renamed. */
+  readonly settle?: (staging: string) => Promise<void>;
   status(key: string): Promise<ObjectStatus | undefined>;
-  /** With all its versions, where the store keeps them. An object that is not there is no error. */
+  /** With all its versions, where the store keeps them; a folder with all that is in it, where there are folders. A missing object is not an error. */
   remove(key: string): Promise<void>;
   unfinishedUploads(): AsyncIterable<UnfinishedUpload>;
   abandonUpload(upload: Pick<UnfinishedUpload, 'key' | 'uploadId'>): Promise<void>;

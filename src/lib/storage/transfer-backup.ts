@@ -1,10 +1,8 @@
 /** Brings one backup from a place to another, checked on the way and read back there; its metadata is written last. */
 import type {BackupRecord} from '../catalog/backup-record.js';
 import {formatBackupRecord} from '../catalog/backup-record.js';
-import {freeBytes} from '../base/disk-space.js';
 import {AppError, messageOf} from '../base/errors.js';
 import {formatBytes} from '../base/format.js';
-import {isRemote} from '../base/place-name.js';
 import type {RunContext} from '../run/run-context.js';
 import {type Journal, openJournal} from '../run/journal.js';
 import type {EncryptTo, OpeningKeys} from '../encryption/age-keys.js';
@@ -54,7 +52,7 @@ const filesAtOnce = 3;
  * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE, KEY_NEEDED, DECRYPT_FAILED, DISK_FULL, the codes of the stores, INTERRUPTED
  */
 export async function transferBackup(context: RunContext, transfer: Transfer): Promise<Transferred> {
-  const {backup, to} = transfer;
+  const {from, backup, to} = transfer;
   const {record} = backup;
   const metadataKey = metadataKeyIn(to, record);
   const present = await findPresent(to, metadataKey, record);
@@ -65,11 +63,7 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
   await requireReachable(to, staging);
   const journal = openJournal(context, 'copy');
   try {
-    const done = await journal.begin(
-      isRemote(to.url)
-        ? {kind: 'upload', place: to.url, key: staging, uploadId: ''}
-        : {kind: 'partial', path: `${to.url}/${staging}`.replace(/\/$/, '')},
-    );
+    const done = await journal.begin(to.journalEntry(staging));
     try {
       const written = await transferFiles(context, transfer, staging, isOpening);
       const made = isOpening
@@ -79,7 +73,7 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
       await done();
       return {metadataKey, record: stored, isPresent: false};
     } catch (error) {
-      const isGone = !isRemote(backup.path) && isAway(error);
+      const isGone = from.isOnThisMachine && isAway(error);
       await clearStaged(context, {to, staging, metadataKey, isAway: isGone}, error);
       await done();
       // Another run that copied the same backup meanwhile was done first.
@@ -105,14 +99,15 @@ async function name(
     await to.writeText(metadataKey, formatBackupRecord(stored), null);
     return stored;
   };
-  if (isRemote(to.url)) return write(await to.settle(staging));
+  if (!to.settle) return write(staging);
   const done = await journal.begin({
     kind: 'dump-without-metadata',
     path: `${to.url}/${made.backupPath}`,
     metadataPath: `${to.url}/${metadataKey}`,
   });
   try {
-    const stored = await write(await to.settle(staging));
+    await to.settle(staging);
+    const stored = await write('');
     await done();
     return stored;
   } catch (error) {
@@ -168,7 +163,7 @@ async function readPresent(to: Place, metadataKey: string): Promise<BackupRecord
 
 /** A wrong key or bucket is found out before anything is begun. @throws the codes of the stores */
 export async function requireReachable(to: Place, staging: string): Promise<void> {
-  if (isRemote(to.url)) await to.list(staging, true)[Symbol.asyncIterator]().next();
+  await to.list(staging, true)[Symbol.asyncIterator]().next();
 }
 
 /**
@@ -194,7 +189,7 @@ export async function clearStaged(
     context.warn(
       `What was sent so far stays in ${to.url}/${staging}, which no list shows${why}. Remove it later: destino-db recover`,
     );
-  if (isRemote(to.url) && staged.isAway) {
+  if (staged.isAway) {
     stays('');
     throw cause;
   }
@@ -212,7 +207,7 @@ export async function clearStaged(
 
 /** Whether the metadata is there, though its writing seemed to fail: the answer may have been lost. */
 async function isCommitted(to: Place, metadataKey: string, staging: string): Promise<boolean> {
-  if (!isRemote(to.url) || !(await to.status(metadataKey))) return false;
+  if (to.settle || !(await to.status(metadataKey))) return false;
   return folderOf((await readPlaced(to, metadataKey)).record) === staging;
 }
 
@@ -243,7 +238,7 @@ export async function removeStaged(place: Place, staging: string): Promise<void>
       `${place.url}/${staging} is locked until ${lockedUntil.toISOString()}; it can be removed then.`,
     );
   }
-  if (!isRemote(place.url)) await place.remove(staging);
+  await place.remove(staging);
 }
 
 async function transferFiles(
@@ -312,9 +307,8 @@ function sealingOf({backup, encryptTo}: Transfer): EncryptTo | undefined {
 
 /** @throws DISK_FULL when a folder has not the room for the backup */
 async function requireRoom(to: Place, record: BackupRecord): Promise<void> {
-  if (isRemote(to.url)) return;
   const needed = record.size;
-  const free = await freeBytes(to.url);
+  const free = (await to.freeBytes?.()) ?? Infinity;
   if (free >= needed) return;
   throw new AppError(
     'DISK_FULL',

@@ -32,7 +32,7 @@ const journals = (): Promise<string[]> => readdir(join(home, 'backups/.journal')
 
 it('takes a file away that had its name when the disk was found full', async () => {
   const place = localPlace(target);
-  const settle = async (staging: string): Promise<string> => {
+  const settle = async (staging: string): Promise<void> => {
     await place.settle(staging);
     throw new AppError('DISK_FULL', 'The folder could not be synced.');
   };
@@ -75,9 +75,9 @@ it('sends no more files of a folder once one has failed', async () => {
 it("leaves somebody else's file of the same name as it was", async () => {
   const place = localPlace(target);
   const foreign = 'shop-2026-11-22T03-10-00.dump';
-  const settle = async (staging: string): Promise<string> => {
+  const settle = async (staging: string): Promise<void> => {
     await writeFile(join(target, foreign), 'mine');
-    return place.settle(staging);
+    await place.settle(staging);
   };
   await expect(copyOneTo({...place, settle})).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
   expect(await readdir(target)).toEqual([foreign]);

@@ -5,7 +5,6 @@ import {basename} from 'node:path';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
 import {parseOrderBackupName} from '../../catalog/order-backup-name.js';
-import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {decryptStream} from '../../encryption/age-stream.js';
 import {writeChecked} from '../../storage/checked-files.js';
@@ -146,11 +145,7 @@ async function withJournal(
 ): Promise<void> {
   const journal = openJournal(context, 'copy');
   try {
-    const done = await journal.begin(
-      isRemote(to.url)
-        ? {kind: 'upload', place: to.url, key, uploadId: ''}
-        : {kind: 'partial', path: `${to.url}/${key}.partial`},
-    );
+    const done = await journal.begin(to.journalEntry(key));
     try {
       await write();
       await done();

@@ -5,7 +5,7 @@ import {formats} from '../../base/formats.js';
 import {detectStart, type DetectedDump, startBytes} from '../../dump/detect-format.js';
 import type {RemoteDump} from '../../postgres/tools/archive-input.js';
 import {AppError} from '../../base/errors.js';
-import {isRemote} from '../../base/place-name.js';
+import {quoted} from '../../base/shell-quote.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {decryptStream} from '../../encryption/age-stream.js';
@@ -47,8 +47,7 @@ export async function placedSource(
     if (stored.sha256() !== file?.sha256) throw mismatch(place, key);
     if (held) yield held;
   }
-  const path = `'${backup.path.replaceAll("'", `'\\''`)}'`;
-  const fetch = isRemote(place.url) ? `aws s3 cp ${path} -` : `cat ${path}`;
+  const fetch = place.readCommand(key);
   const remote = {
     sizeBytes: record.encryption?.plain.size ?? record.size,
     command: record.encryption ? `${fetch} | age -d -i KEY` : fetch,
@@ -73,7 +72,7 @@ export async function ageFileSource(
   }
   // What of it is no content (header, seals) is less than one in a thousand.
   const {size, mtime} = await stat(path);
-  const remote = {sizeBytes: size, command: `age -d -i KEY '${path.replaceAll("'", `'\\''`)}'`, open};
+  const remote = {sizeBytes: size, command: `age -d -i KEY ${quoted(path)}`, open};
   const dump = await detectRemote(path, remote);
   return {id: basename(name, ageSuffix), path, backup: null, dump, createdAt: mtime, sizeBytes: size};
 }

@@ -4,6 +4,7 @@ import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
 import type {PutObjectCommandInput} from '@aws-sdk/client-s3';
 import {AppError} from '../../base/errors.js';
+import {quoted} from '../../base/shell-quote.js';
 import type {Settings} from '../../settings/settings.js';
 import {explainS3Error, statusOf} from './explain-s3-error.js';
 import type {ObjectStatus, Place} from '../place.js';
@@ -113,8 +114,11 @@ export async function s3Place(
 
   const place: Place = {
     url: base + prefix,
+    isOnThisMachine: false,
+    isShared: true,
+    readCommand: (key) => `aws s3 cp ${quoted(`${place.url}/${key}`)} -`,
+    journalEntry: (key) => ({kind: 'upload', place: place.url, key, uploadId: ''}),
     stagingFolder: (id) => `data/${id}.${randomBytes(6).toString('hex')}/`,
-    settle: (staging) => Promise.resolve(staging),
 
     async *list(below, isDeep, signal) {
       const pages = sdk.paginateListObjectsV2(
@@ -231,6 +235,7 @@ export async function s3Place(
       }),
 
     async remove(key) {
+      if (key.endsWith('/')) return; // a folder is gone with the last object in it
       await request(key, async () => {
         const {Versions = [], DeleteMarkers = []} = await client.send(
           new sdk.ListObjectVersionsCommand({Bucket: bucket, Prefix: folder + key}),
