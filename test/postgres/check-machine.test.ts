@@ -4,8 +4,11 @@ import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from '
 import {showDoctor} from '../../src/lib/cli/show/show-doctor.js';
 import {createStyle} from '../../src/lib/cli/show/style.js';
 import {checkMachine, type DoctorResult} from '../../src/lib/services/doctor/doctor.js';
+import {checkProduction} from '../../src/lib/services/doctor/production.js';
+import type {Config} from '../../src/lib/settings/config-schema.js';
 import type {Check} from '../../src/lib/services/doctor/check.js';
 import {loadSettings} from '../../src/lib/settings/settings.js';
+import {writeSampleBackup} from '../support/sample-backups.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
   clusterConnection,
@@ -57,6 +60,44 @@ describe('doctor', () => {
     expect(checkOf(result, 'server-version')?.message).toMatch(/^PostgreSQL \d/);
     expect(checkOf(result, 'pg_dump')?.message).toMatch(/fit for PostgreSQL \d/);
     expect(showDoctor(result, plain).at(-1)).toBe('All that is needed is there. Next: destino-db backup');
+  });
+
+  it('warns of production names that nothing has, with the nearest one', async () => {
+    const check = (production: NonNullable<Config['production']>, isMissing?: (host: string) => boolean) =>
+      checkProduction(
+        withUrl(database.url, {config: {production}}),
+        database.connection,
+        isMissing && ((host) => Promise.resolve(isMissing(host))),
+      );
+    const misspelt = `${database.name}x`;
+    expect(await check({databases: [misspelt, database.name]})).toEqual([
+      expect.objectContaining({
+        ok: false,
+        needed: false,
+        message: `production.databases names "${misspelt}", which neither the server nor a backup has. Did you mean "${database.name}"?`,
+      }),
+    ]);
+    await writeSampleBackup(join(home, 'backups', 'database'), '2026-11-22T03:10:00.000Z', {
+      databaseName: 'sold_shop',
+    });
+    expect(await check({databases: ['sold_shop', database.name], hosts: ['127.0.0.1']})).toEqual([
+      expect.objectContaining({ok: true, message: `127.0.0.1, sold_shop, ${database.name}`}),
+    ]);
+    const host = database.connection.host;
+    expect(await check({hosts: [`${host}x`, 'xyz']}, () => true)).toEqual([
+      expect.objectContaining({
+        ok: false,
+        message: `production.hosts names "${host}x", which does not exist. Did you mean "${host}"?`,
+      }),
+      expect.objectContaining({message: 'production.hosts names "xyz", which does not exist.'}),
+    ]);
+    const result = await checkMachine(withUrl(database.url, {config: {production: {databases: [misspelt]}}}));
+    expect([result.ok, checkOf(result, 'production')?.ok]).toEqual([true, false]);
+    // Nobody can say which databases a server has that does not answer.
+    const unreachable = withUrl(urlOf({...database.connection, port: 1}), {
+      config: {production: {databases: [misspelt]}},
+    });
+    expect(checkOf(await checkMachine(unreachable), 'production')).toMatchObject({ok: true});
   });
 
   it('names tables that the role cannot read, or not wholly, and the rights it lacks', async () => {

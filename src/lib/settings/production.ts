@@ -48,6 +48,11 @@ export async function isListedHost(
   return false;
 }
 
+/** Whether no host has this name; false where nobody could be asked, and for addresses and sockets. */
+export async function isMissingHost(host: string): Promise<boolean> {
+  return (await addressesOf(nameOf(host)))?.length === 0;
+}
+
 /** One spelling for a name: lower case, without the last dot, the brackets and the zone of an address. */
 function nameOf(host: string): string {
   const bare = host

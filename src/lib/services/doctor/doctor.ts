@@ -4,6 +4,7 @@ import {serverBinFolders} from '../../postgres/tools/local-cluster.js';
 import type {RunContext} from '../../run/run-context.js';
 import {checkFolders} from './folders.js';
 import {checkPlaces} from './locations.js';
+import {checkProduction} from './production.js';
 import {checkRestore} from './restore.js';
 import {checkServer} from './server.js';
 import {checkTools} from './tools.js';
@@ -48,6 +49,8 @@ export async function checkMachine(
     checks.push(
       ...(await ctx.progress.step('Restore', () => checkRestore(ctx, resolveConnection(ctx.settings)))),
     );
+  const answering = server.major === undefined ? undefined : resolveConnection(ctx.settings);
+  checks.push(...(await checkProduction(ctx, answering)));
   checks.push(...(await checkPlaces(ctx)));
   checks.push(...(await checkWatching(ctx, checkCommandLine)));
   const canStartServer = (await serverBinFolders()).length > 0;
