@@ -11,7 +11,7 @@ import {backupId, isPartialName, metadataName} from '../../src/lib/catalog/backu
 import {errorCodeTable} from '../../src/lib/base/errors.js';
 import {partialSuffix} from '../../src/lib/base/file-names.js';
 import {orderBackupFolder, parseOrderBackupName} from '../../src/lib/catalog/order-backup-name.js';
-import {type DumpOptions, dumpArguments} from '../../src/lib/postgres/tools/pg-dump.js';
+import {dumpArguments, type DumpRunOptions} from '../../src/lib/postgres/tools/pg-dump.js';
 import {
   type PgRestoreOptions,
   pgRestoreArguments,
@@ -57,22 +57,21 @@ function* commandLines(): Generator<string> {
   }
 }
 
-const dump: DumpOptions = {
+const dump: DumpRunOptions = {
   format: 'custom',
-  compress: undefined,
   schemaOnly: false,
   dataOnly: false,
   includeTables: [],
   excludeTables: [],
   includeSchemas: [],
   excludeSchemas: [],
-  jobs: 2,
+  parallelJobs: 2,
   lockWaitMs: 60_000,
   encoding: 'UTF8',
   snapshot: '00000003-0000001B-1',
 };
 const dumps: Readonly<Record<string, string[]>> = {
-  custom: dumpArguments({...dump, compress: 'zstd:3'}),
+  custom: dumpArguments({...dump, compressMethod: 'zstd', compressLevel: 3}),
   sql: dumpArguments({...dump, format: 'sql', schemaOnly: true, excludeSchemas: ['audit']}, 'FILE'),
   directory: dumpArguments({...dump, format: 'directory', dataOnly: true, encoding: undefined}, 'FOLDER'),
   chosen: dumpArguments({

@@ -23,8 +23,8 @@ beforeAll(async () => {
       `CREATE TABLE bulk_${name} AS SELECT n, repeat(md5('${name}' || n), 3) AS text FROM generate_series(1, 60000) AS n`,
     );
   tool = await findTool('pg_restore', await testSettings(folder), inject('serverMajor'));
-  await makeDump(database.connection, folder, 'custom', {name: 'custom', compress: '0'});
-  await makeDump(database.connection, folder, 'directory', {name: 'directory', compress: '0'});
+  await makeDump(database.connection, folder, 'custom', {name: 'custom', compressLevel: 0});
+  await makeDump(database.connection, folder, 'directory', {name: 'directory', compressLevel: 0});
 });
 
 afterAll(async () => {

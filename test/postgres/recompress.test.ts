@@ -42,8 +42,8 @@ describe('a backup compressed on several cores', () => {
       const output = join(folder, `${tool.major}.dump`);
       await (await open(output, 'w', 0o600)).close();
       const options = {
-        format: 'custom', compress: undefined, schemaOnly: false, dataOnly: false, includeTables: [], excludeTables: [],
-        includeSchemas: [], excludeSchemas: [], jobs: 1, lockWaitMs: 10_000, encoding: undefined, snapshot: undefined,
+        format: 'custom', schemaOnly: false, dataOnly: false, includeTables: [], excludeTables: [],
+        includeSchemas: [], excludeSchemas: [], parallelJobs: 1, lockWaitMs: 10_000, encoding: undefined, snapshot: undefined,
       } as const; // prettier-ignore
       await writeDump(context, {
         tool,

@@ -27,7 +27,7 @@ export async function makeDump(
   connection: Connection,
   folder: string,
   kind: DumpKind,
-  options: {name?: string; compress?: string; major?: number} = {},
+  options: {name?: string; compressLevel?: number; major?: number} = {},
 ): Promise<DumpFile> {
   const format = kind === 'sql.gz' ? 'sql' : kind;
   const path = join(folder, options.name ?? `shop.${kind}`);
@@ -37,14 +37,14 @@ export async function makeDump(
     connection,
     options: {
       format,
-      compress: format === 'sql' ? undefined : options.compress,
+      compressLevel: format === 'sql' ? undefined : options.compressLevel,
       schemaOnly: false,
       dataOnly: false,
       includeTables: [],
       excludeTables: [],
       includeSchemas: [],
       excludeSchemas: [],
-      jobs: 1,
+      parallelJobs: 1,
       lockWaitMs: 10_000,
       encoding: undefined,
       snapshot: undefined,

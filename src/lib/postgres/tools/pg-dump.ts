@@ -1,27 +1,35 @@
 /** pg_dump: its arguments and the lines it prints. */
 import type {Readable} from 'node:stream';
 import {type BackupFormat, formats} from '../../base/formats.js';
+import type {CompressMethod} from '../../settings/config-schema.js';
 import {AppError} from '../../base/errors.js';
 import {type Connection, libpqEnvironment} from '../connect/connection.js';
 import type {Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';
 
+/** What a dump is to be: the flags of `backup` and the keys of the config file have the same names. */
 export interface DumpOptions {
   readonly format: BackupFormat;
-  /** pg_dump's --compress: 0 to 9, or "zstd:3" and the like; undefined for the format's default. */
-  readonly compress: string | undefined;
+  /** Undefined for pg_dump's own. */
+  readonly compressMethod?: CompressMethod | undefined;
+  /** 0 for none; undefined for pg_dump's own. */
+  readonly compressLevel?: number | undefined;
+  /** Connections that copy tables side by side, where the format takes several. */
+  readonly parallelJobs: number;
   readonly schemaOnly: boolean;
   readonly dataOnly: boolean;
   readonly includeTables: readonly string[];
   readonly excludeTables: readonly string[];
-  /** Tables whose definitions are dumped and whose rows are not. */
-  readonly excludeTableData?: readonly string[];
   readonly includeSchemas: readonly string[];
   readonly excludeSchemas: readonly string[];
+}
+
+/** What one run of pg_dump is told besides. */
+export interface DumpRunOptions extends DumpOptions {
+  /** Tables whose definitions are dumped and whose rows are not. */
+  readonly excludeTableData?: readonly string[];
   /** Extensions that come along with chosen schemas; with a whole database all come. */
   readonly extensions?: readonly string[];
-  /** Connections that copy tables side by side; directory format only. */
-  readonly jobs: number;
   readonly lockWaitMs: number;
   /** The database's own: one that the role prefers may lack letters that the rows have. */
   readonly encoding: string | undefined;
@@ -29,15 +37,25 @@ export interface DumpOptions {
   readonly snapshot: string | undefined;
 }
 
+/** pg_dump's --compress: "0" to "9", or "zstd:3" and the like; undefined for its own default. */
+export function compressArgument(
+  options: Pick<DumpOptions, 'compressMethod' | 'compressLevel'>,
+): string | undefined {
+  const {compressMethod, compressLevel: level} = options;
+  if (level === 0 || compressMethod === undefined || compressMethod === 'gzip') return level?.toString();
+  return level === undefined ? compressMethod : `${compressMethod}:${level}`;
+}
+
 /** Arguments for a dump to `output` (a file or an empty folder), or to stdout without it. */
-export function dumpArguments(options: DumpOptions, output?: string): string[] {
+export function dumpArguments(options: DumpRunOptions, output?: string): string[] {
   const several = (flag: string, values: readonly string[]): string[] =>
     values.map((value) => `${flag}=${value}`);
+  const compress = compressArgument(options);
   return [
     `--format=${formats[options.format].letter}`,
     ...(output === undefined ? [] : [`--file=${output}`]),
-    ...(options.compress === undefined ? [] : [`--compress=${options.compress}`]),
-    ...(formats[options.format].takesJobs ? [`--jobs=${options.jobs}`] : []),
+    ...(compress === undefined ? [] : [`--compress=${compress}`]),
+    ...(formats[options.format].takesJobs ? [`--jobs=${options.parallelJobs}`] : []),
     ...(options.schemaOnly ? ['--schema-only'] : []),
     ...(options.dataOnly ? ['--data-only'] : []),
     ...several('--table', options.includeTables),
@@ -73,7 +91,7 @@ export function dumpedTable(line: string): string | undefined {
 export interface DumpRun {
   readonly tool: Tool;
   readonly connection: Connection;
-  readonly options: DumpOptions;
+  readonly options: DumpRunOptions;
   /** Where pg_dump writes by itself; without it `readStdout` takes the dump. */
   readonly output?: string;
   readonly readStdout?: (stdout: Readable) => Promise<void>;

@@ -205,7 +205,7 @@ async function dump(
                 {
                   tool: plan.tool,
                   connection: plan.connection,
-                  options: isSecond ? {...options, jobs: 1} : options,
+                  options: isSecond ? {...options, parallelJobs: 1} : options,
                   recompressLevel: plan.options.recompressLevel,
                   fingerprints: plan.options.hasFingerprints,
                   tail,

@@ -2,31 +2,22 @@
 import {knownDumpMajors} from '../../dump/compress/custom-format.js';
 import {AppError} from '../../base/errors.js';
 import type {TableSize} from '../../postgres/inspect/inspect-database.js';
-import {type BackupFormat, formats} from '../../base/formats.js';
+import {formats} from '../../base/formats.js';
+import {compressArgument, type DumpOptions} from '../../postgres/tools/pg-dump.js';
 import type {CompressMethod, Config} from '../../settings/config-schema.js';
 import type {Encryption} from '../../encryption/settings.js';
 
 /** The flags of `backup`, undefined where not given. */
-export interface BackupRequest {
-  readonly format?: BackupFormat | undefined;
+export interface BackupRequest extends Partial<DumpOptions> {
   readonly compress?: boolean | undefined;
-  readonly compressMethod?: CompressMethod | undefined;
-  readonly compressLevel?: number | undefined;
   readonly verify?: boolean | undefined;
   readonly fingerprint?: boolean | undefined;
   readonly outputDir?: string | undefined;
-  readonly schemaOnly?: boolean | undefined;
-  readonly dataOnly?: boolean | undefined;
-  readonly includeTables?: readonly string[] | undefined;
-  readonly excludeTables?: readonly string[] | undefined;
-  readonly includeSchemas?: readonly string[] | undefined;
-  readonly excludeSchemas?: readonly string[] | undefined;
   /** Obsolete; changes nothing. */
   readonly preset?: 'supabase' | 'none' | undefined;
   /** Places off this machine that the backup goes to unencrypted. */
   readonly plainPlaces?: readonly string[] | undefined;
   readonly withRoles?: boolean | undefined;
-  readonly parallelJobs?: number | undefined;
   readonly retentionDays?: number | undefined;
   readonly label?: string | undefined;
   readonly acceptShrink?: boolean | undefined;
@@ -43,24 +34,12 @@ export interface BackupRequest {
   readonly waitMs?: number | undefined;
 }
 
-export interface BackupOptions {
-  readonly format: BackupFormat;
+export interface BackupOptions extends DumpOptions {
   readonly isCompressed: boolean;
-  /** As it was asked for. */
-  readonly compressMethod: CompressMethod | undefined;
-  /** pg_dump's --compress, undefined for the format's own default. */
-  readonly compression: string | undefined;
   /** The gzip level at which this program compresses what pg_dump writes uncompressed; undefined where pg_dump does it. */
   readonly recompressLevel: number | undefined;
   readonly isVerified: boolean;
   readonly hasFingerprints: boolean;
-  readonly schemaOnly: boolean;
-  readonly dataOnly: boolean;
-  readonly includeTables: readonly string[];
-  readonly excludeTables: readonly string[];
-  readonly includeSchemas: readonly string[];
-  readonly excludeSchemas: readonly string[];
-  readonly parallelJobs: number;
   readonly lockWaitMs: number;
 }
 
@@ -68,7 +47,7 @@ const defaultLockWaitSeconds = 60;
 /** More connections than this gain nothing and may exhaust a hosted server. */
 const mostDefaultJobs = 4;
 /** Measured: half the time of gzip's default and 15 % fewer bytes. */
-const zstdDefault = 'zstd:3';
+const zstdLevel = 3;
 /** src/common/compression.c of PostgreSQL */
 const highestLevels: Readonly<Record<CompressMethod, number>> = {gzip: 9, lz4: 12, zstd: 22};
 /** Measured: the size of pg_dump's own default. */
@@ -110,7 +89,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     format,
     isCompressed,
     compressMethod: method,
-    compression: compressionArgument(isCompressed, method, level),
+    compressLevel: isCompressed ? (level ?? (method === 'zstd' ? zstdLevel : undefined)) : 0,
     recompressLevel: undefined,
     isVerified: request.verify ?? true,
     hasFingerprints: (request.verify ?? true) && (request.fingerprint ?? true),
@@ -136,10 +115,9 @@ export function fitBackupOptions(
   config: Config,
   found: {readonly hasZstd: boolean; readonly toolMajor: number; readonly tables: readonly TableSize[]},
 ): BackupOptions {
-  const {format, compression} = options;
   return {
     ...options,
-    compression: compression ?? defaultCompression(format, found.hasZstd),
+    ...(compressArgument(options) === undefined ? defaultCompression(options, found.hasZstd) : {}),
     recompressLevel: isRecompressed(options, found) ? recompressLevel : undefined,
     parallelJobs:
       (request.parallelJobs ?? config.backup?.parallelJobs) === undefined
@@ -148,18 +126,20 @@ export function fitBackupOptions(
   };
 }
 
-/** pg_dump's --compress; undefined for its own default. */
-function defaultCompression(format: BackupFormat, hasZstd: boolean): string | undefined {
+function defaultCompression({format}: BackupOptions, hasZstd: boolean): Partial<BackupOptions> {
   const {isArchive, gzipLevel} = formats[format];
-  return isArchive && hasZstd ? zstdDefault : gzipLevel?.toString();
+  return isArchive && hasZstd
+    ? {compressMethod: 'zstd', compressLevel: zstdLevel}
+    : {compressLevel: gzipLevel};
 }
 
 /** Only what is read whole afterwards is compressed outside of pg_dump, and of archives only what is known. */
 function isRecompressed(
-  {format, compression, isVerified, schemaOnly}: BackupOptions,
+  options: BackupOptions,
   found: {readonly hasZstd: boolean; readonly toolMajor: number},
 ): boolean {
-  if (compression !== undefined || !isVerified) return false;
+  const {format, isVerified, schemaOnly} = options;
+  if (compressArgument(options) !== undefined || !isVerified) return false;
   const {canRecompress, isArchive} = formats[format];
   const isKnown = !found.hasZstd && !schemaOnly && knownDumpMajors.includes(found.toolMajor);
   return canRecompress && (!isArchive || isKnown);
@@ -171,18 +151,6 @@ function usefulJobs(tables: readonly TableSize[]): number {
   const largest = Math.max(0, ...sizes);
   if (largest === 0) return Math.max(1, tables.length); // never analyzed: nothing is known of their sizes
   return Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / largest);
-}
-
-/** What was asked for; the default is fitted later. */
-function compressionArgument(
-  isCompressed: boolean,
-  method: CompressMethod | undefined,
-  level: number | undefined,
-): string | undefined {
-  if (!isCompressed) return '0';
-  if (method === undefined || method === 'gzip') return level === undefined ? undefined : String(level);
-  if (level !== undefined) return `${method}:${level}`;
-  return method === 'zstd' ? zstdDefault : method;
 }
 
 function usage(message: string): AppError {

@@ -14,7 +14,7 @@ import {findTool, type Tool} from '../../postgres/tools/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../../postgres/inspect/inspect-database.js';
 import type {Ownership, Party} from '../../postgres/inspect/platform-objects.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
-import type {DumpOptions} from '../../postgres/tools/pg-dump.js';
+import {compressArgument, type DumpRunOptions} from '../../postgres/tools/pg-dump.js';
 import {countOf} from '../../base/format.js';
 import type {RunContext} from '../../run/run-context.js';
 import {type BackupOptions, type BackupRequest, fitBackupOptions, resolveBackupOptions} from './options.js';
@@ -85,9 +85,9 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
       if (options.isVerified && formats[options.format].isArchive)
         await findTool('pg_restore', settings, tool.major);
       // The tools that belong to a newer server can all read it, and a warning with every run is soon read no more.
-      if (identity.major < firstMajorWithMethods && /^(?:lz4|zstd)/.test(options.compression ?? ''))
+      if (identity.major < firstMajorWithMethods && /^(?:lz4|zstd)/.test(compressArgument(options) ?? ''))
         warnings.push(
-          `Compressed with ${options.compression}: only a pg_restore ${firstMajorWithMethods} or newer that was built with it reads this (--compress-method gzip is read by all).`,
+          `Compressed with ${compressArgument(options)}: only a pg_restore ${firstMajorWithMethods} or newer that was built with it reads this (--compress-method gzip is read by all).`,
         );
       if (identity.isStandby) warnings.push(...(await describeStandby(session, selection.leftOut)));
       const previous = await lastOfKind(folder, identity, options);
@@ -156,9 +156,9 @@ async function usesZstd(
   serverMajor: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const {format, compressMethod, compression, schemaOnly} = options;
-  const isOpen =
-    formats[format].isArchive && compressMethod === undefined && compression === undefined && !schemaOnly;
+  const {format, compressMethod, schemaOnly} = options;
+  const isAsked = compressMethod !== undefined || compressArgument(options) !== undefined;
+  const isOpen = formats[format].isArchive && !isAsked && !schemaOnly;
   return isOpen && serverMajor >= firstMajorWithMethods && (await supportsMethod(tool, 'zstd', signal));
 }
 
@@ -221,22 +221,14 @@ function tablesOf({relations}: Ownership) {
 }
 
 /** The plan in pg_dump's terms. */
-export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): DumpOptions {
+export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): DumpRunOptions {
   const {options} = plan;
   return {
-    format: options.format,
-    compress: options.compression,
-    schemaOnly: options.schemaOnly,
-    dataOnly: options.dataOnly,
-    includeTables: options.includeTables,
+    ...options,
     excludeTables: [...options.excludeTables, ...plan.selection.excluded.relations],
     excludeTableData: plan.selection.excluded.rows,
-    includeSchemas: options.includeSchemas,
-    excludeSchemas: options.excludeSchemas,
     // pg_dump before 14 knows no --extension.
     extensions: plan.tool.major < 14 ? [] : plan.selection.extensions.map(quoteIdentifier),
-    jobs: options.parallelJobs,
-    lockWaitMs: options.lockWaitMs,
     encoding: plan.identity.locale.encoding,
     snapshot,
   };

@@ -13,7 +13,7 @@ import {
 import type {DumpPlace} from '../../catalog/dump-place.js';
 import type {BackupContent, Outcome} from '../../run/outcome.js';
 import {outsideDatabase} from '../../catalog/outside-database.js';
-import {dumpArguments} from '../../postgres/tools/pg-dump.js';
+import {compressArgument, dumpArguments} from '../../postgres/tools/pg-dump.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {BackupRequest} from './options.js';
 import type {Settings} from '../../settings/settings.js';
@@ -93,7 +93,7 @@ export function toRecord(parts: RecordParts): BackupRecord {
     config: {
       compression:
         options.recompressLevel === undefined
-          ? (options.compression ?? null)
+          ? (compressArgument(options) ?? null)
           : `gzip:${options.recompressLevel}`,
       schemaOnly: options.schemaOnly,
       dataOnly: options.dataOnly,

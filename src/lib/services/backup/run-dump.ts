@@ -87,7 +87,7 @@ export async function runCompressing(
   let dump: CompressedDump | undefined;
   await runPgDump({
     ...run,
-    options: {...run.options, compress: '0'},
+    options: {...run.options, compressLevel: 0},
     readStdout: (stdout) =>
       take((dump = compressDump(stdout, isArchive, {level: recompressLevel, workers, fingerprints}))),
     signal,

@@ -41,7 +41,7 @@ export async function readTargetStatements(
     await runPgDump({
       tool,
       connection,
-      options: {...dumpOptions(present, undefined), format: 'custom', compress: undefined, schemaOnly: true},
+      options: {...dumpOptions(present, undefined), format: 'custom', compressLevel: 0, schemaOnly: true},
       output: path,
       signal,
     });

@@ -1,4 +1,5 @@
 import {describe, expect, it} from 'vitest';
+import {compressArgument} from '../../../../src/lib/postgres/tools/pg-dump.js';
 import {
   type BackupRequest,
   fitBackupOptions,
@@ -42,15 +43,15 @@ describe('the compression of a dump', () => {
     ['directory', true, 'zstd:3'],
     ['sql', true, '6'],
   ] as const)('%s, with zstd %s, is %s by default', (format, hasZstd, compression) => {
-    expect(fit({format}, {hasZstd}).compression).toBe(compression);
+    expect(compressArgument(fit({format}, {hasZstd}))).toBe(compression);
   });
 
   it('is what was asked for, whatever pg_dump could do', () => {
-    expect(fit({compressLevel: 9}, {hasZstd: true}).compression).toBe('9');
-    expect(fit({compress: false, format: 'directory'}, {hasZstd: true}).compression).toBe('0');
-    expect(fit({compressMethod: 'lz4'}).compression).toBe('lz4');
-    expect(fit({compressMethod: 'zstd', compressLevel: 19}).compression).toBe('zstd:19');
-    expect(fit({compressMethod: 'gzip', compressLevel: 9}).compression).toBe('9');
+    expect(compressArgument(fit({compressLevel: 9}, {hasZstd: true}))).toBe('9');
+    expect(compressArgument(fit({compress: false, format: 'directory'}, {hasZstd: true}))).toBe('0');
+    expect(compressArgument(fit({compressMethod: 'lz4'}))).toBe('lz4');
+    expect(compressArgument(fit({compressMethod: 'zstd', compressLevel: 19}))).toBe('zstd:19');
+    expect(compressArgument(fit({compressMethod: 'gzip', compressLevel: 9}))).toBe('9');
   });
 });
 

@@ -85,13 +85,12 @@ export async function compareCatalog(
 
 const schemaOnly = {
   format: 'sql',
-  compress: undefined,
   schemaOnly: true,
   dataOnly: false,
   includeTables: [],
   excludeTables: [],
   includeSchemas: [],
-  jobs: 1,
+  parallelJobs: 1,
   lockWaitMs,
   encoding: undefined,
   snapshot: undefined,
