@@ -8,6 +8,7 @@ import {promisify} from 'node:util';
 import {createGzip} from 'node:zlib';
 import {afterAll, afterEach, beforeAll, describe, expect, inject, it} from 'vitest';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {restoreFrom} from '../../src/lib/services/restore/restore.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
 import {loadEveryType} from '../support/every-type.js';
 import {makeDump} from '../support/make-dump.js';
@@ -369,7 +370,8 @@ describe('what cannot work', () => {
       code: 'NOT_SUPPORTED_HERE',
       message: expect.stringContaining('template') as string,
     });
-    await expect(restore({...request, clean: true, dropExisting: true})).rejects.toMatchObject({
+    const both = {...request, clean: true, dropExisting: true};
+    await expect(restoreFrom(context(source.url), {}, both)).rejects.toMatchObject({
       code: 'USAGE',
       exitCode: 2,
     });
@@ -451,9 +453,8 @@ describe('a part of a backup', () => {
     // No tool takes with a table what it needs: that cannot be typed.
     expect(commands).toEqual([]);
     expect(await restore({backupFile: 'small.sql', ...request}, target.url)).toMatchObject({commands: []});
-    await expect(
-      restore({backupFile: 'small.dump', clean: true, includeTables: ['plain']}),
-    ).rejects.toMatchObject({
+    const chosen = {backupFile: 'small.dump', clean: true, includeTables: ['plain']};
+    await expect(restoreFrom(context(source.url), {}, chosen)).rejects.toMatchObject({
       code: 'USAGE',
       message: expect.stringMatching(/--clean contradicts --include-table/) as string,
     });

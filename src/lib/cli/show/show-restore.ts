@@ -2,6 +2,7 @@
 import {contentWords} from '../../catalog/catalogue.js';
 import {countOf, formatAge, formatBytes, formatCount, formatDuration} from '../../base/format.js';
 import type {RestoreResult} from '../../services/restore/execute.js';
+import {strategies} from '../../services/restore/strategy.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {columns, printable, type Style} from './style.js';
 
@@ -71,7 +72,7 @@ function noteLines({notes}: RestoreResult, style: Style): string[] {
 
 /** What is in the live database and not in the backup, or the other way round. */
 function lossLines(result: RestoreResult, style: Style): string[] {
-  if (result.way !== 'swap' && result.way !== 'clean') return [];
+  if (!strategies[result.way].replaces) return [];
   const {wouldLose, schemaDifferences, migrations} = result;
   const rows = wouldLose.map((table) => [
     printable(table.table),

@@ -63,7 +63,7 @@ async function checkContents(
       refreshedViews: [],
       encoding: record.source.locale.encoding,
     },
-    way: 'clean',
+    strategy: 'clean',
     present,
     session: target,
     rights,

@@ -30,7 +30,8 @@ import {describeRoles, withMadeRoles} from './plan-roles.js';
 import {warnOfRecentRestore} from './recent-restore.js';
 import {describeDependents} from './dependents.js';
 import {readTargetStatements} from './drop-statements.js';
-import {isTied, planRestore, type RestorePlan, type RestoreWay} from './plan.js';
+import {planRestore, type RestorePlan} from './plan.js';
+import {isTied, type RestoreStrategy, strategies} from './strategy.js';
 import {describeLeftOut} from './what-to-restore.js';
 import {restoreBySwap} from './replace-database.js';
 import type {RestoreRequest} from './options.js';
@@ -38,7 +39,7 @@ import {readDumpDefinitions, type RestoreSource} from './source.js';
 
 export interface RestoreResult {
   readonly mode: 'dry-run' | 'execute';
-  readonly way: RestoreWay;
+  readonly way: RestoreStrategy;
   /** The backup's id. */
   readonly backup: string;
   readonly backupPath: string;
@@ -104,7 +105,7 @@ async function planAndRestore(
 ): Promise<Omit<RestoreResult, 'warnings'>> {
   const startedMs = context.clock.now().getTime();
   const plan = await planRestore(context, request, given);
-  if (plan.way === 'clean') await refuseUncoveredTables(context, plan);
+  if (plan.strategy === 'clean') await refuseUncoveredTables(context, plan);
   await warnOfRecentRestore(context, plan);
   const {database, host, port} = plan.target;
   const facts = {
@@ -151,7 +152,7 @@ async function refuseUncoveredTables(context: RunContext, plan: RestorePlan): Pr
 
 /** What a restore over a database that holds something would lose there. */
 async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComparison | undefined> {
-  if (plan.way !== 'swap' && plan.way !== 'clean') return undefined;
+  if (!strategies[plan.strategy].replaces) return undefined;
   const encoding = plan.present?.identity.locale.encoding;
   if (encoding !== undefined && encoding !== plan.source.encoding)
     context.warn(
@@ -163,7 +164,7 @@ async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComp
       tables: expectedTables(plan),
       // The old database is replaced as a whole by a swap alone.
       isLeftAlone: (table) =>
-        plan.way === 'clean' && plan.load.leftOut.why({...table, type: 'TABLE'}) !== undefined,
+        plan.strategy === 'clean' && plan.load.leftOut.why({...table, type: 'TABLE'}) !== undefined,
       isWithoutRows: plan.load.options.schemaOnly,
       pgRestore: plan.load.pgRestore,
       target: plan.target,
@@ -187,7 +188,7 @@ function describe(
   const {source, present} = plan;
   return {
     mode: plan.request.dryRun === true ? 'dry-run' : 'execute',
-    way: plan.way,
+    way: plan.strategy,
     backup: source.id,
     backupPath: source.path,
     backupCreatedAt: source.createdAt.toISOString(),
@@ -247,11 +248,11 @@ function superuserNote({target}: RestorePlan): string {
 
 /** Anything that changes a database with something in it is asked for first. */
 async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void> {
-  const isHarmless = plan.way === 'create' || (plan.way === 'fill' && plan.request.dataOnly !== true);
+  const isHarmless = !strategies[plan.strategy].replaces && plan.request.dataOnly !== true;
   // Roles belong to the whole server.
   if (isHarmless && !plan.roles) return;
   const {database, host} = plan.target;
-  const steps: Readonly<Record<RestoreWay, string>> = {
+  const steps: Readonly<Record<RestoreStrategy, string>> = {
     create: 'the database is made, filled and compared; then it gets its name',
     fill: `${isHarmless ? 'everything is restored' : 'rows are added to its empty tables'}, in one transaction`,
     clean: 'a safety backup is made first; then its objects are dropped and made anew, in one transaction',
@@ -266,7 +267,7 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
       `backup    ${plan.source.path}, made ${plan.source.createdAt.toISOString()}`,
       `contains  ${describeContent(plan)}`,
       `there now ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,
-      `how       ${steps[plan.way]}`,
+      `how       ${steps[plan.strategy]}`,
       ...describeContents(plan).map((line) => `          ${line}`),
       ...(plan.rights.isSuperuser ? [`rights    ${superuserNote(plan)}`] : []),
     ],
@@ -290,17 +291,17 @@ function describeContent({source: {backup, tables}}: RestorePlan): string {
 
 /** Carries the plan out. */
 async function executeRestore(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
-  const made = {wanted: plan.roles, connection: plan.maintenance ?? plan.target};
+  const made = {wanted: plan.roles, connection: plan.beside?.maintenance ?? plan.target};
   const {result, notes} = await withMadeRoles(context, made, () => restorePlanned(context, plan));
   return {...result, notes: [...notes, ...result.notes]};
 }
 
 async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
-  if (plan.maintenance) {
+  if (plan.beside) {
+    const {maintenance} = plan.beside;
     const carried =
-      plan.carried ?? (await carryFromBackup(context, plan.maintenance, plan.source, plan.load.pgRestore));
-    const restored = await restoreBySwap(context, plan, plan.maintenance, carried);
-    return {...restored, safetyBackup: null};
+      plan.beside.carried ?? (await carryFromBackup(context, maintenance, plan.source, plan.load.pgRestore));
+    return {...(await restoreBySwap(context, plan, maintenance, carried)), safetyBackup: null};
   }
   // Whatever changes rows of the same database waits or refuses meanwhile.
   const {database} = plan.target;
@@ -312,7 +313,7 @@ async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<R
   } as const;
   return withSession(plan.target, (session) =>
     withAdvisoryLock(session, lock, async () => {
-      if (plan.way !== 'clean')
+      if (plan.strategy !== 'clean')
         return {...(await restoreInPlace(context, plan)), setAside: null, safetyBackup: null};
       const safety = await backupDatabase(context, safetyRequest(plan));
       const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;

@@ -13,6 +13,7 @@ import {compareRestored, type RestoredTable} from './compare/compare-restored.js
 import {loadInto} from './load/load-dump-step.js';
 import type {LoadOutcome} from './load/load-dump.js';
 import type {RestorePlan} from './plan.js';
+import {strategies} from './strategy.js';
 import {readDumpDefinitions} from './source.js';
 
 export interface LoadedAndCompared extends LoadOutcome {
@@ -70,7 +71,7 @@ export async function analyzeAndCompare(
 
 async function compareObjects(
   context: RunContext,
-  {load, source, way, selection}: RestorePlan,
+  {load, source, strategy, selection}: RestorePlan,
   target: Connection,
 ): Promise<Omit<RestoreComparison, 'tables' | 'rows'>> {
   const {signal} = context;
@@ -88,7 +89,7 @@ async function compareObjects(
           : []),
       ],
     };
-  const isNew = way === 'create' || way === 'swap';
+  const {isBeside: isNew} = strategies[strategy];
   const state = expectedState(load, source);
   const health = await withSession(target, (session) => inspectHealth(session, state, !isNew), {signal});
   const limits = limitsOf(load);

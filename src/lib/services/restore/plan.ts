@@ -24,7 +24,6 @@ import {
   databaseExists,
   describeObjects,
   inspectRole,
-  isEmptyDatabase,
   type RoleRights,
 } from '../../postgres/inspect/inspect-target.js';
 import type {RolesToMake} from '../../postgres/databases/make-roles.js';
@@ -33,7 +32,6 @@ import {inspectOwnership} from '../../postgres/inspect/platform-objects.js';
 import type {PgRestoreOptions, ToastCompression} from '../../postgres/tools/pg-restore.js';
 import {requireWritable} from '../../postgres/inspect/writable.js';
 import {isOfPlatform, isSelection} from '../../catalog/backup-record.js';
-import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {estimateRestoredSize} from '../../catalog/restored-size.js';
 import type {RunContext} from '../../run/run-context.js';
 import {checkNeeds, type NeedsFound} from './requirements.js';
@@ -43,7 +41,8 @@ import {type CarriedOver, checkSwap, type PresentDatabase} from './can-swap.js';
 import {planDependents} from './dependents.js';
 import {type KeyOrder, planKeyOrder} from './load/key-order.js';
 import {type DumpLoad, loadCommands} from './load/load-dump.js';
-import {checkContent, checkRestoreRequest, type RestoreRequest} from './options.js';
+import {checkContent, type RestoreRequest} from './options.js';
+import {chooseStrategy, type RestoreStrategy, strategies} from './strategy.js';
 import {decideWhatToRestore, type DumpToRestore, type WhatToRestore} from './what-to-restore.js';
 import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {findMaintenance} from '../../postgres/databases/maintenance-database.js';
@@ -60,23 +59,23 @@ import {unknownName} from '../../base/unknown-name.js';
 import {requireVisibleRows} from './visible-rows.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
 
-/** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
-export type RestoreWay = 'create' | 'fill' | 'clean' | 'swap';
-
 export interface RestorePlan {
   readonly request: RestoreRequest;
   /** What comes with chosen tables; null where everything is restored, or rows alone. */
   readonly selection: TableSelection | null;
   readonly source: ProvenSource;
-  readonly way: RestoreWay;
+  readonly strategy: RestoreStrategy;
   readonly target: Connection;
-  /** Another database of the same server, to make and rename databases from; null when it is not needed. */
-  readonly maintenance: Connection | null;
+  /** For the strategies that fill a database beside the target; null for the others. */
+  readonly beside: {
+    /** Another database of the same server, to make and rename databases from. */
+    readonly maintenance: Connection;
+    /** Carried over from the database that is replaced; null where there is none. */
+    readonly carried: CarriedOver | null;
+  } | null;
   readonly rights: RoleRights;
   /** What stands in the target now; null when it does not exist. */
   readonly present: PresentDatabase | null;
-  /** What a swap carries over from the target; null for other ways. */
-  readonly carried: CarriedOver | null;
   /** What the server lacks and the restore makes first. */
   readonly roles: RolesToMake | undefined;
   readonly load: DumpLoad;
@@ -107,7 +106,6 @@ export async function planRestore(
   request: RestoreRequest,
   given?: RestoreSource,
 ): Promise<RestorePlan> {
-  checkRestoreRequest(request);
   const {settings, signal} = context;
   const connection = resolveConnection(settings);
   refuseTransactionPooler(connection);
@@ -133,18 +131,22 @@ export async function planRestore(
     const present = await lookAtTarget(target, signal);
     const isPart = found.backup !== null && found.backup.content !== 'whole';
     if (!present && request.createDb !== true) throw await noSuchDatabase(target, signal);
-    const way = chooseWay(request, target.database, present, isPart);
-    const carried = way === 'swap' && present ? await checkSwap(context, target, present) : null;
-    const maintenance =
-      way === 'create' || way === 'swap' ? await findMaintenance(connection, target, signal) : null;
-    if (way === 'create' && maintenance) await refuseExisting(maintenance, target.database, signal);
+    const strategy = chooseStrategy(request, target.database, present, isPart);
+    const beside = strategies[strategy].isBeside
+      ? {
+          carried: present ? await checkSwap(context, target, present) : null,
+          maintenance: await findMaintenance(connection, target, signal),
+        }
+      : null;
+    if (beside && !present) await refuseExisting(beside.maintenance, target.database, signal);
+    const session = beside?.maintenance ?? target;
     const rights = await withSession(
-      maintenance ?? target,
-      async (session) => {
-        await requireWritable(session, cannotRestore);
+      session,
+      async (open) => {
+        await requireWritable(open, cannotRestore);
         if (request.toastCompression !== undefined)
-          await requireToastCompression(session, request.toastCompression);
-        return inspectRole(session);
+          await requireToastCompression(open, request.toastCompression);
+        return inspectRole(open);
       },
       {signal},
     );
@@ -159,9 +161,9 @@ export async function planRestore(
       source,
       contents: source,
       pgRestore: tools.pgRestore,
-      way,
+      strategy,
       present,
-      session: maintenance ?? target,
+      session,
       rights,
       request,
       selection,
@@ -194,7 +196,7 @@ export async function planRestore(
       signal,
     });
     const isPartOver =
-      way === 'clean' &&
+      strategy === 'clean' &&
       request.dataOnly !== true &&
       found.backup?.record != null &&
       isSelection(found.backup.record);
@@ -229,7 +231,7 @@ export async function planRestore(
       me: rights.name,
       limits,
       hasOtherOwners,
-      options: {...chooseOptions(context, request, {way, source}), ...options},
+      options: {...chooseOptions(context, request, {strategy, source}), ...options},
       tables: source.tables,
       encoding: source.encoding,
       sourceDatabase: source.backup?.database,
@@ -242,7 +244,7 @@ export async function planRestore(
       selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
       keyOrder,
     };
-    await requireSpace(context, {source, target, way, maintenance, onlyTables, request});
+    await requireSpace(context, {source, target, present, session, onlyTables, request});
     step.note(
       present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`,
     );
@@ -251,19 +253,18 @@ export async function planRestore(
       selection,
       // Nobody asks for them any more, and of very many tables they are what takes most memory.
       source: request.dryRun === true ? {...source, definitions: undefined} : source,
-      way,
+      strategy,
       target,
-      maintenance,
+      beside,
       rights,
       present,
-      carried,
       roles,
       load,
       missing,
       dependents,
-      // Both ways fill a database under a name of its own, which the target's becomes at the end.
+      // Both strategies fill a database under a name of its own, which the target's becomes at the end.
       commands: loadCommands(
-        maintenance ? {...load, target: withDatabase(target, `${target.database}_restore_TIME`)} : load,
+        beside ? {...load, target: withDatabase(target, `${target.database}_restore_TIME`)} : load,
       ),
     };
   });
@@ -275,11 +276,12 @@ async function requireSpace(
   {
     source,
     target,
-    way,
-    maintenance,
+    present,
+    session,
     onlyTables,
     request,
-  }: Pick<RestorePlan, 'source' | 'target' | 'way' | 'maintenance' | 'request'> & {
+  }: Pick<RestorePlan, 'source' | 'target' | 'present' | 'request'> & {
+    readonly session: Connection;
     readonly onlyTables: readonly NamedTable[];
   },
 ): Promise<void> {
@@ -291,15 +293,14 @@ async function requireSpace(
     {sizeBytes, isCompressed},
     {schemaOnly: request.schemaOnly === true, onlyTables},
   );
-  const isNew = way === 'create';
-  const session = isNew && maintenance ? maintenance : target;
+  const where = present ? target : session;
   await withSession(
-    session,
+    where,
     (open) =>
-      requireServerDisk(context, open, session, {
+      requireServerDisk(context, open, where, {
         what: `Restoring into "${target.database}"`,
         size,
-        isLikeCurrent: !isNew,
+        isLikeCurrent: present !== null,
         hint: 'Free space on the server (destino-db prune --set-aside drops databases set aside), or restore on another server.',
       }),
     {signal},
@@ -391,61 +392,8 @@ async function noSuchDatabase(target: Connection, signal: AbortSignal): Promise<
   );
 }
 
-/** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, NOT_SUPPORTED_HERE */
-function chooseWay(
-  request: RestoreRequest,
-  database: string,
-  present: PresentDatabase | null,
-  isPart: boolean,
-): RestoreWay {
-  if (!present) return 'create';
-  if (present.identity.isTemplate) {
-    throw new AppError(
-      'NOT_SUPPORTED_HERE',
-      `"${database}" is a template: every new database would hold what is restored into it; nothing was changed.`,
-      {hint: 'Name another database with --target-db.'},
-    );
-  }
-  if (request.dropExisting === true) return 'swap';
-  const isKept = isPart || isTied(database, present);
-  if (request.createDb === true) {
-    throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`, {
-      hint: `Name another with --target-db, or ${isKept ? 'restore over this one with --clean' : 'replace this one with --drop-existing'}.`,
-    });
-  }
-  if (isEmptyDatabase(present.objects) || hasPlatformOnly(present)) return 'fill';
-  if (request.clean === true) return 'clean';
-  if (request.dataOnly === true) return 'fill';
-  throw new AppError(
-    'TARGET_NOT_EMPTY',
-    `The database "${database}" is not empty (${describeObjects(present.objects)}); nothing was changed.`,
-    {
-      hint: `Restore into a new one (--target-db ${database}_restored --create-db), ${isKept ? '' : 'replace it, keeping the old one aside (--drop-existing), '}or restore over it (--clean).`,
-    },
-  );
-}
-
-/** Whether a service or the server counts on the database under its name, so that it cannot be swapped. */
-export function isTied(database: string, present: PresentDatabase | null): boolean {
-  return isSystemDatabase(database) || present?.ownership != null;
-}
-
-/** A new project: what the service itself put there is no content. */
-function hasPlatformOnly({ownership}: PresentDatabase): boolean {
-  if (!ownership) return false;
-  const isUsers = ({party}: {readonly party: string}): boolean => party === 'user';
-  // Only a superuser makes event triggers, so what they call was there before as well.
-  const fired = new Set(
-    ownership.eventTriggers.map(({function: called}) => `${called.schema}.${called.signature}`),
-  );
-  return (
-    !ownership.relations.some(isUsers) &&
-    !ownership.functions.some((one) => isUsers(one) && !fired.has(`${one.schema}.${one.signature}`))
-  );
-}
-
 export interface ContentsToPlan extends DumpToRestore {
-  readonly way: RestoreWay;
+  readonly strategy: RestoreStrategy;
   readonly present: PresentDatabase | null;
   /** Any database of the server. */
   readonly session: Connection;
@@ -463,8 +411,8 @@ export async function planContents(
   context: RunContext,
   plan: ContentsToPlan,
 ): Promise<WhatToRestore & NeedsFound> {
-  const {source, pgRestore, way, present, session, rights, request, selection} = plan;
-  const isInPlace = way === 'fill' || way === 'clean';
+  const {source, pgRestore, strategy, present, session, rights, request, selection} = plan;
+  const isInPlace = !strategies[strategy].isBeside;
   const database = request.dataOnly === true ? {} : {database: isInPlace ? session : null};
   const what = await decideWhatToRestore(
     plan,
@@ -681,9 +629,9 @@ const mostDefaultJobs = 4;
 function chooseOptions(
   context: RunContext,
   request: RestoreRequest,
-  {way, source}: Pick<RestorePlan, 'way' | 'source'>,
+  {strategy, source}: Pick<RestorePlan, 'strategy' | 'source'>,
 ): Omit<PgRestoreOptions, 'noOwner' | 'noAcl'> {
-  const isFresh = way === 'create' || way === 'swap';
+  const {isBeside: isFresh} = strategies[strategy];
   const {isArchive} = formats[source.dump.format];
   if ((request.parallelJobs ?? 1) > 1 && !(isFresh && isArchive)) {
     context.warn(
@@ -699,7 +647,7 @@ function chooseOptions(
         ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs))
         : 1,
     isSingleTransaction: !isFresh,
-    isCleaning: way === 'clean',
+    isCleaning: strategy === 'clean',
     schemaOnly: request.schemaOnly ?? false,
     dataOnly: request.dataOnly ?? false,
     stopsOnError,

@@ -7,6 +7,7 @@ import type {RunContext} from '../../run/run-context.js';
 import {readHistory} from '../../run/read-history.js';
 import type {RunRecord} from '../../run/run-record.js';
 import type {RestorePlan} from './plan.js';
+import {strategies} from './strategy.js';
 
 /** How long a restore counts as just made, ms. */
 const recentMs = 24 * 3_600_000;
@@ -14,7 +15,7 @@ const recentMs = 24 * 3_600_000;
 /** Names both backups with their times and row counts. */
 export async function warnOfRecentRestore(context: RunContext, plan: RestorePlan): Promise<void> {
   // Into an empty database, or into empty tables, nothing is replaced.
-  if (plan.way !== 'swap' && plan.way !== 'clean') return;
+  if (!strategies[plan.strategy].replaces) return;
   const {settings, clock, warn} = context;
   const before = await lastRestore(context, plan);
   if (!before) return;

@@ -15,14 +15,14 @@ import {digested, mismatch} from '../../storage/checked-files.js';
 import {ageSuffix, filesOf} from '../../storage/stored-record.js';
 import type {RestoreRequest} from './options.js';
 import type {RestoreSource} from './source.js';
+import {isBesideTarget} from './strategy.js';
 
 /**
  * Whether the restore can do without a copy here: what is loaded is compared once more, and thrown away if it differs, only
  * in a database of its own; one connection reads a pipe; a folder dump is many files.
  */
 export function canStream(format: DetectedDump['format'], request: RestoreRequest): boolean {
-  const isApart = request.createDb === true || request.dropExisting === true;
-  return formats[format].canStream && isApart && (request.parallelJobs ?? 1) === 1;
+  return formats[format].canStream && isBesideTarget(request) && (request.parallelJobs ?? 1) === 1;
 }
 
 /** @throws CHECKSUM_MISMATCH, DECRYPT_FAILED, KEY_NEEDED, NOT_A_BACKUP, VERIFY_FAILED, the codes of the stores */
