@@ -17,6 +17,8 @@ import {backupFormats} from '../lib/base/formats.js';
 import {compressMethods} from '../lib/settings/config-schema.js';
 
 export default class Backup extends BaseCommand {
+  static override isRecorded = true;
+  static override hasDatabase = true;
   static override summary = 'make a verified backup of one database';
   static override description =
     'Dumps with pg_dump, reads every byte back, and names the backup only when all of it is good.\n' +

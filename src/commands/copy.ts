@@ -7,6 +7,7 @@ import {copyBackups, type CopyResult} from '../lib/services/copy/copy-backups.js
 import {copyOrders} from '../lib/services/copy/copy-orders.js';
 
 export default class Copy extends BaseCommand {
+  static override isRecorded = true;
   static override summary = 'copy backups to and from other folders and S3 buckets';
   static override description =
     'Each file is compared with its checksum on the way and read back where it went; the metadata follows last, so that a copy\n' +

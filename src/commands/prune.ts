@@ -8,6 +8,7 @@ import {showPrune} from '../lib/cli/show/show-prune.js';
 import {prune, type PruneCommandResult} from '../lib/services/prune/prune.js';
 
 export default class Prune extends BaseCommand {
+  static override isRecorded = true;
   static override summary = 'remove old backups by policy, with the reason for each';
   static override description =
     'A backup stays when any rule keeps it. The newest good backup of each database always stays, as do the newest one\n' +

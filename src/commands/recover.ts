@@ -9,6 +9,7 @@ import {recoveryGuide} from '../lib/services/recover/guide.js';
 import {recoverLeftovers} from '../lib/services/recover/recover.js';
 
 export default class Recover extends BaseCommand {
+  static override isRecorded = true;
   static override summary = 'finish or revert what an interrupted run left behind';
   static override description =
     'Looks into the backups folders and, where a URL is set, on the server: unfinished files, backups without their last name, scratch and staging databases,\n' +

@@ -20,6 +20,8 @@ import {toastCompressions} from '../lib/postgres/tools/pg-restore.js';
 import {restoreFrom} from '../lib/services/restore/restore.js';
 
 export default class Restore extends BaseCommand {
+  static override isRecorded = true;
+  static override hasDatabase = true;
   static override summary = 'restore a backup into a new, empty or existing database';
   static override description = `The backup is read whole and compared with its checksums before the target is touched, and the target is
 compared with the backup afterwards. A database that holds something is refused unless --clean or --drop-existing is given.

@@ -7,6 +7,8 @@ import {showUndo} from '../lib/cli/show/show-undo.js';
 import {undoRestore} from '../lib/services/restore/undo.js';
 
 export default class Undo extends BaseCommand {
+  static override isRecorded = true;
+  static override hasDatabase = true;
   static override summary = 'bring back the database that the last restore replaced';
   static override description = `Nothing is dropped: the newer content is set aside in turn, so a second undo takes the first one back.
 Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 refused, 130 interrupted.`;

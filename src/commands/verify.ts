@@ -20,6 +20,7 @@ const chooses = ['backup-file', 'latest', 'all', 'sample'];
 const others = (name: string): string[] => chooses.filter((other) => other !== name);
 
 export default class Verify extends BaseCommand {
+  static override isRecorded = true;
   static override summary = 'prove a backup: its bytes, its content, or by a restore';
   static override description =
     'checksum: every file has the size and SHA-256 that were written. archive: and the dump can be read to its end, with the\n' +

@@ -7,7 +7,7 @@ import {requirePrograms} from '../support/require-programs.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-it.each(['oclif.manifest.json', 'docs/configuration.md', 'docs/errors.md'])(
+it.each(['oclif.manifest.json', 'src/lib/base/command-facts.ts', 'docs/configuration.md', 'docs/errors.md'])(
   '%s is in step with the code',
   (path) => {
     const built = readFileSync(root + path, 'utf8');

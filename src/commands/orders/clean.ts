@@ -18,6 +18,8 @@ import {showCleanedOrders} from '../../lib/cli/show/show-cleaned-orders.js';
 import {cleanToPlaces} from '../../lib/services/orders/clean/clean.js';
 
 export default class OrdersClean extends BaseCommand {
+  static override isRecorded = true;
+  static override hasDatabase = true;
   static override summary = 'preview or delete testing orders, backing up every row';
   static override description = `Testing orders have a test address, a failed payment or were cancelled. Paid orders of high value, orders of customers who
 ever paid, protected addresses and excluded ids are never deleted. Without --execute nothing is changed.

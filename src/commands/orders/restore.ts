@@ -15,6 +15,8 @@ import {showRestoredOrders} from '../../lib/cli/show/show-restored-orders.js';
 import {restoreOrdersFrom} from '../../lib/services/orders/restore/restore.js';
 
 export default class OrdersRestore extends BaseCommand {
+  static override isRecorded = true;
+  static override hasDatabase = true;
   static override summary = 'put back the orders that orders:clean took away';
   static override description = `Without --execute it shows what is in the file, what is already there and what conflicts; nothing is changed.
 With it, all rows go back in one transaction, which commits only if every row reads as it does in the file.

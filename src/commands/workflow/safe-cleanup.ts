@@ -21,6 +21,8 @@ import {safeCleanup} from '../../lib/services/orders/workflow/safe-cleanup.js';
 import {backupFormats} from '../../lib/base/formats.js';
 
 export default class WorkflowSafeCleanup extends BaseCommand {
+  static override isRecorded = true;
+  static override hasDatabase = true;
   static override summary = 'full backup, check, order backup, cleaning and report';
   static override description = `Nothing is deleted before the full backup is made and verified. Without --execute every step that changes nothing is run.
 Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5 refused (not confirmed, locked, guard, plan changed), 130 interrupted.`;

@@ -10,7 +10,7 @@ import type {RunContext} from '../run/run-context.js';
 import type {RunRecorder} from './record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
 import {createTypedPasswords} from '../settings/typed-passwords.js';
-import {isPreview, recordedCommands} from '../base/recorded-commands.js';
+import {isPreview} from '../base/recorded-commands.js';
 import {isAnswered} from './flag-answers.js';
 import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show/show-error.js';
@@ -41,8 +41,16 @@ interface PerformOptions<R> {
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
   static override baseFlags = globalFlags;
+  /** Whether it does work, so that its runs are in the audit log; others only look. */
+  static isRecorded = false;
+  /** Whether it works on the database that the settings name, which a run that ended early is then of. */
+  static hasDatabase = false;
 
   private isVerbose = false;
+
+  private get facts(): typeof BaseCommand {
+    return this.ctor as typeof BaseCommand;
+  }
 
   /**
    * Runs a service and shows its result.
@@ -170,8 +178,7 @@ export abstract class BaseCommand extends Command {
 
   /** What an earlier run left half done is told by the next one that does work. */
   private async noteLeftovers(settings: Settings): Promise<string[]> {
-    const command = this.id ?? '';
-    if (!recordedCommands.has(command) || command === 'recover') return [];
+    if (!this.facts.isRecorded || this.id === 'recover') return [];
     const {leftoversNote} = await import('../run/journal.js');
     const {foreignNote} = await import('../base/own-file.js');
     let foreign: readonly string[] = [];
@@ -180,7 +187,7 @@ export abstract class BaseCommand extends Command {
   }
 
   private async noteOpenSecrets(settings: Settings, flags: PerformFlags): Promise<string[]> {
-    if (!recordedCommands.has(this.id ?? '')) return [];
+    if (!this.facts.isRecorded) return [];
     const {warnOfOpenSecrets} = await import('../settings/open-secrets.js');
     return warnOfOpenSecrets(settings, flags);
   }
@@ -188,12 +195,13 @@ export abstract class BaseCommand extends Command {
   /** Runs that do work are recorded; the code for it is loaded for them alone. */
   private async startRecording(flags: PerformFlags, settings: Settings): Promise<RunRecorder | undefined> {
     const command = this.id ?? '';
-    const isRecorded = recordedCommands.has(command) || flags.forget !== undefined;
-    if (!isRecorded || flags.guide === true) return undefined;
+    const {isRecorded, hasDatabase} = this.facts;
+    if (!(isRecorded || flags.forget !== undefined) || flags.guide === true) return undefined;
     const {startRun} = await import('./record-run.js');
     const changes = {dryRun: flags['dry-run'] === true, execute: flags.execute === true};
     return startRun({
       command,
+      hasDatabase,
       isPreview: isPreview(command, changes),
       isAttended: process.stdin.isTTY || process.stderr.isTTY,
       settings,

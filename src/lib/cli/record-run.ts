@@ -19,6 +19,8 @@ import {addFacts, isIncident, noFacts, type RunFacts, type RunRecord} from '../r
 
 export interface RunStart {
   readonly command: string;
+  /** Whether it works on the database that the settings name. */
+  readonly hasDatabase: boolean;
   readonly isPreview: boolean;
   /** Whether somebody at a terminal sees how it ends. */
   readonly isAttended: boolean;
@@ -42,16 +44,6 @@ export interface RunRecorder {
   readonly finish: (ending: RunEnding) => Promise<string[]>;
 }
 
-/** Commands whose database is the one that the settings name, even where the run ended before it was asked. */
-const databaseCommands = new Set([
-  'backup',
-  'restore',
-  'undo',
-  'orders:clean',
-  'orders:restore',
-  'workflow:safe-cleanup',
-]);
-
 export function startRun(start: RunStart): RunRecorder {
   const {settings, clock, command} = start;
   const identity = {
@@ -64,7 +56,7 @@ export function startRun(start: RunStart): RunRecorder {
   let log: readonly string[] = [];
   let facts = addFacts(noFacts, {
     mode: start.isPreview ? 'preview' : 'execute',
-    database: databaseCommands.has(command) ? databaseOf(settings) : null,
+    database: start.hasDatabase ? databaseOf(settings) : null,
   });
   // Beside the work, which does not wait for it.
   const noted = start.isPreview ? Promise.resolve({untold: [], done: () => Promise.resolve()}) : note();

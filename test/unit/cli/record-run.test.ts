@@ -25,7 +25,8 @@ afterEach(async () => {
 function begin(target: object, {isPreview = false, isAttended = false} = {}) {
   const notifications = notificationsConfig.parse({timeoutSeconds: 60, targets: [target]});
   const {settings, clock} = testContext(folder, {settings: {config: {notifications}}});
-  return startRun({command: 'backup', isPreview, isAttended, settings, clock, toolVersion: '0.1.0'});
+  const start = {command: 'backup', hasDatabase: true, toolVersion: '0.1.0'};
+  return startRun({...start, isPreview, isAttended, settings, clock});
 }
 
 const failure = new AppError('PG_DUMP_FAILED', 'pg_dump ended with 1.', {

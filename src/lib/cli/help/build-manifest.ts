@@ -1,4 +1,4 @@
-/** Build step: writes oclif.manifest.json from the compiled commands, the help pages and the completion of shells, so that these need no code of theirs, nor oclif. */
+/** Build step: writes oclif.manifest.json and src/lib/base/command-facts.ts from the compiled commands, the help pages and the completion of shells, so that these need no code of theirs, nor oclif. */
 import {mkdir, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {Config, Plugin} from '@oclif/core';
@@ -21,6 +21,28 @@ const sorted = Object.fromEntries(Object.entries(manifest.commands).sort(([a], [
 await writeFile(
   `${root}/oclif.manifest.json`,
   `${JSON.stringify({...manifest, commands: sorted}, null, 2)}\n`,
+);
+
+// Settings and services know the recorded commands from here, as they import none.
+const facts = Object.entries(sorted).flatMap(([id, {flags, isRecorded}]) =>
+  isRecorded === true
+    ? `  ${id.includes(':') ? `'${id}'` : id}: {canWait: ${'wait' in flags}, isPreviewByDefault: ${'execute' in flags}},\n`
+    : [],
+);
+await writeFile(
+  `${root}/src/lib/base/command-facts.ts`,
+  `/** The commands whose runs are recorded. The build writes this from their classes (cli/help/build-manifest.ts). */
+
+interface CommandFacts {
+  /** Whether it works where one run at a time may, and so has the flag --wait. */
+  readonly canWait: boolean;
+  /** Whether it changes something only with --execute. */
+  readonly isPreviewByDefault: boolean;
+}
+
+export const commandFacts: Readonly<Record<string, CommandFacts>> = {
+${facts.join('')}};
+`,
 );
 
 const config = await Config.load(root);
