@@ -2,7 +2,7 @@
 import {execFileSync} from 'node:child_process';
 import {chmod, chown, copyFile, mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {conninfoValue} from '../../src/lib/postgres/tools/pg-restore.js';
+import {conninfoValue} from '../../src/lib/postgres/quote.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {tempFolder} from './run-cli.js';
 

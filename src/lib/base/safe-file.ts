@@ -153,3 +153,11 @@ export function explainFileError(error: unknown, path: string): AppError {
       return new AppError('WRITE_FAILED', `${path}: ${messageOf(error)}.`, {cause: error});
   }
 }
+
+/** Whether something has the name, a link that leads nowhere too; false as well where nobody may look. */
+export async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
+}

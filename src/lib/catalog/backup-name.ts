@@ -1,4 +1,5 @@
 /** Names of backups: `<db>-<YYYY-MM-DDTHH-mm-ss>[-N]` and the extensions that tell the format. */
+import {join} from 'node:path';
 import {timestampForName} from '../base/file-names.js';
 
 /**
@@ -31,6 +32,16 @@ export function isPartialName(name: string): boolean {
 }
 
 export const metadataSuffix = '.metadata.json';
+
+/** Folder of the backups, in the backups folder of the settings. */
+export function backupFolder({backupsDir}: {readonly backupsDir: string}): string {
+  return join(backupsDir, 'database');
+}
+
+/** The name of the file beside the dump with the cluster's roles. */
+export function rolesName(id: string): string {
+  return `${id}.roles.sql`;
+}
 
 /** The name of the file beside the dump that makes a backup of it. */
 export function metadataName(id: string): string {

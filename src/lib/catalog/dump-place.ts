@@ -1,12 +1,13 @@
 /** The place of a dump in the making: a reserved id, its `.partial` path, and its final one. */
-import {access, chmod, mkdir, readdir, rm, stat, truncate} from 'node:fs/promises';
+import {chmod, mkdir, readdir, rm, stat, truncate} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../base/errors.js';
 import {backupExtension, type BackupFormat, formats} from '../base/formats.js';
-import {backupId, metadataName} from './backup-name.js';
+import {backupId, metadataName, rolesName} from './backup-name.js';
 import {partialSuffix} from '../base/file-names.js';
 import {
   createPrivateFile,
+  exists,
   explainFileError,
   makePrivateFolder,
   renameSafely,
@@ -52,8 +53,8 @@ export async function reserveDumpPlace(
       finalPath: join(folder, finalName),
       partialPath: join(folder, finalName + partialSuffix),
       metadataPath: join(folder, metadataName(id)),
-      rolesPath: join(folder, `${id}.roles.sql`),
-      rolesPartialPath: join(folder, `${id}.roles.sql${partialSuffix}`),
+      rolesPath: join(folder, rolesName(id)),
+      rolesPartialPath: join(folder, rolesName(id) + partialSuffix),
       isFolder: formats[format].isFolder,
     };
     try {
@@ -117,15 +118,6 @@ export async function publishDump(place: DumpPlace, metadata: string, hasRoles: 
   await writeNewFile(unnamedMetadata(place), metadata);
   if (hasRoles) await renameSafely(place.rolesPartialPath, place.rolesPath);
   await renameSafely(place.partialPath, place.finalPath);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**

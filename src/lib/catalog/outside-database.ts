@@ -1,4 +1,5 @@
 /** What a service keeps for a project outside of its database, so that no backup of the database contains it. */
+import {qualifiedName} from '../base/qualified-name.js';
 import {countOf} from '../base/format.js';
 import type {BackupRecord} from './backup-record.js';
 
@@ -28,7 +29,7 @@ export function unreadableTables({inventory}: Recorded): string[] {
 /** The platform's tables among the recorded ones that contain people's password hashes. */
 export function passwordTables(record: Recorded): string[] {
   return record.tables.flatMap(({schema, name, rows}) => {
-    const table = `${schema}.${name}`;
+    const table = qualifiedName({schema, name});
     return table === 'auth.users' && rows !== 0 && isPlatformTable(record, table) ? [table] : [];
   });
 }
@@ -43,5 +44,5 @@ function isPlatformTable({inventory}: Recorded, table: string): boolean {
 }
 
 function rowsOf({tables}: Recorded, table: string): number | null {
-  return tables.find(({schema, name}) => `${schema}.${name}` === table)?.rows ?? null;
+  return tables.find((one) => qualifiedName(one) === table)?.rows ?? null;
 }

@@ -5,7 +5,7 @@ import {basename, dirname, join} from 'node:path';
 import {systemErrorCode} from '../base/errors.js';
 import type {Reach} from '../run/fault-points.js';
 import {backupExtension, formats, withoutExtension} from '../base/formats.js';
-import {metadataName, metadataSuffix} from './backup-name.js';
+import {metadataName, metadataSuffix, rolesName} from './backup-name.js';
 import {partialSuffix} from '../base/file-names.js';
 import type {Backup} from './catalogue.js';
 import {whyForeign} from '../base/own-file.js';
@@ -33,7 +33,7 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
     // Of a folder it is the files in it whose names say so.
     const sealed = record.encryption ? '.age' : '';
     const name = id + backupExtension(format, compressed) + (formats[format].isFolder ? '' : sealed);
-    const hasOurRoles = !record.roles || record.roles.path === `${id}.roles.sql${sealed}`;
+    const hasOurRoles = !record.roles || record.roles.path === rolesName(id) + sealed;
     return metadata === metadataName(id) && dump === name && hasOurRoles;
   }
   const named = metadata.slice(0, -metadataSuffix.length);

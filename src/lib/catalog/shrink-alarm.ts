@@ -1,4 +1,5 @@
 /** Tells when a backup holds far fewer rows than the one before: perhaps the data was lost, not the need for it. */
+import {qualifiedName} from '../base/qualified-name.js';
 import {countOf, formatCount} from '../base/format.js';
 import type {BackupRecord, RecordedTable, Shrink} from './backup-record.js';
 import {type Backup, databaseIdentity, isGood, safetyLabel} from './catalogue.js';
@@ -26,7 +27,7 @@ export function findShrinkage(
   const rowsNow = new Map(now.map((table) => [nameOf(table), table.rows]));
   const losses = before
     .map((table) => ({
-      table: `${table.schema}.${table.name}`,
+      table: qualifiedName(table),
       rowsBefore: table.rows ?? 0,
       rowsNow: rowsNow.get(nameOf(table)) ?? 0,
     }))
@@ -45,7 +46,7 @@ export function findShrinkage(
 
 /** "shop.orders has 0 rows, 120 before"; a table that the backup does not contain any more is gone. */
 export function describeLosses({shrink, tables}: Pick<BackupRecord, 'shrink' | 'tables'>): string[] {
-  const names = new Set(tables.map(({schema, name}) => `${schema}.${name}`));
+  const names = new Set(tables.map(qualifiedName));
   return shrink.map(({table, rowsBefore, rowsNow}) =>
     names.has(table)
       ? `${table} has ${countOf(rowsNow, 'row')}, ${formatCount(rowsBefore)} before`

@@ -1,6 +1,5 @@
 /** What happens around a run that does work: its facts are gathered, and its end is written to the audit log. */
 import {randomUUID} from 'node:crypto';
-import {stat} from 'node:fs/promises';
 import {hostname, userInfo} from 'node:os';
 import {type Clock, elapsedMs} from '../base/clock.js';
 import {type AppError, exitStatus, messageOf} from '../base/errors.js';
@@ -12,7 +11,7 @@ import {assessStatus} from '../services/status/assess.js';
 import {endNotice, type Notice, startNotice} from '../services/status/notice.js';
 import {readStatusSources, resolveLimits} from '../services/status/check-status.js';
 import {databaseOf} from '../services/schedule/named-databases.js';
-import {writeFileSafely} from '../base/safe-file.js';
+import {exists, writeFileSafely} from '../base/safe-file.js';
 import {appendRun} from '../run/append-history.js';
 import {noteStart, recordKilledRuns} from '../run/started-runs.js';
 import {addFacts, isIncident, noFacts, type RunFacts, type RunRecord} from '../run/run-record.js';
@@ -163,15 +162,6 @@ async function writeMetrics({settings, clock, toolVersion}: RunStart): Promise<s
     return [];
   } catch (error) {
     return [`The metrics file ${metricsFile} was not written: ${messageOf(error)}`];
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false; // not there, or not for us to see: the same to the caller
   }
 }
 

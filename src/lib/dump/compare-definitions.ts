@@ -1,4 +1,5 @@
 /** Compares the definitions that a dump holds with those of the database that it was restored into. */
+import {qualifiedName} from '../base/qualified-name.js';
 import {comparableStatement} from './sql/comparable-statement.js';
 import {type DumpDefinition, propertiesType} from './dump-definitions.js';
 import {readRightsStatement} from './sql/rights-statement.js';
@@ -333,5 +334,5 @@ function compareRights(
 const longestDetail = 400;
 
 function nameOf({schema, name}: DumpDefinition): string {
-  return schema === '-' || schema === '' ? name : `${schema}.${name}`;
+  return schema === '-' || schema === '' ? name : qualifiedName({schema, name});
 }

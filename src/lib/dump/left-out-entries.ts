@@ -1,4 +1,5 @@
 /** Entries of a dump that are not restored, each with the reason. */
+import {qualifiedName} from '../base/qualified-name.js';
 import type {ObjectName} from '../fingerprint/table-contents.js';
 import type {DumpSection} from './plain-dump-filter.js';
 
@@ -83,7 +84,7 @@ const unnamedTypes = new Set([
 ]);
 
 function nameOf({type, schema, name}: Entry): string {
-  return `${type.toLowerCase()} ${schema === '' || schema === '-' ? name : `${schema}.${name}`}`;
+  return `${type.toLowerCase()} ${schema === '' || schema === '-' ? name : qualifiedName({schema, name})}`;
 }
 
 /** Default privileges are told apart by whose they are alone. */

@@ -20,3 +20,8 @@ export function quoteLiteral(value: string): string {
   const quoted = `'${value.replaceAll("'", "''")}'`;
   return value.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }
+
+/** A value in a conninfo string, single-quoted (manual, 34.1.1.1). */
+export function conninfoValue(value: string): string {
+  return `'${value.replace(/['\\]/g, '\\$&')}'`;
+}

@@ -10,6 +10,7 @@ import {partialSuffix} from '../base/file-names.js';
 import {openRegularFile} from '../base/own-file.js';
 import {
   createPrivateFile,
+  exists,
   explainFileError,
   makePrivateFolder,
   renameSafely,
@@ -156,13 +157,6 @@ async function* readFrom(
 
 async function nearestExisting(path: string): Promise<string> {
   return (await exists(path)) || dirname(path) === path ? path : nearestExisting(dirname(path));
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function* counted(

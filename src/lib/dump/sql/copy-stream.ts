@@ -1,4 +1,5 @@
 /** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
 import type {RowTaker} from '../../postgres/take-rows.js';
 import {CopyBlock} from './copy-block.js';
@@ -224,7 +225,7 @@ class CopyStreamReader implements CopyStream {
 }
 
 function displayName(table: ObjectName): string {
-  return table.schema === '' ? table.name : `${table.schema}.${table.name}`;
+  return table.schema === '' ? table.name : qualifiedName(table);
 }
 
 function incomplete(why: string): AppError {

@@ -1,5 +1,6 @@
 /** Which tables a dump with the given patterns holds, and why others are left out. */
 import {z} from 'zod';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
 import type {Session} from '../client.js';
 import {
@@ -77,7 +78,7 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
     if (reason === undefined && why !== undefined) hiddenTables.push({...table, why});
     else if (reason === undefined) chosen.push(table);
     if (reason !== undefined || why !== undefined)
-      leftOut.push({table: `${table.schema}.${table.name}`, reason: reason ?? hiddenBy[why ?? 'rights']});
+      leftOut.push({table: qualifiedName(table), reason: reason ?? hiddenBy[why ?? 'rights']});
   }
   const hiddenSequences = relations.filter(
     (relation) =>
@@ -94,7 +95,7 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
     }),
   );
   const describe = ({schema, name, why}: HiddenTable) => ({
-    table: `${schema}.${name}`,
+    table: qualifiedName({schema, name}),
     reason: hiddenBy[why],
   });
   const patternOf = ({schema, name}: {schema: string; name: string}): string => quoteQualified(schema, name);
@@ -127,7 +128,7 @@ function usedByChosen(
       name !== 'plpgsql' && usedIn.some(isChosen) ? [name] : [],
     ),
     referenced: relations.flatMap(({schema, name, referencedFrom}) =>
-      !isChosen(schema) && referencedFrom.some(isChosen) ? [`${schema}.${name}`] : [],
+      !isChosen(schema) && referencedFrom.some(isChosen) ? [qualifiedName({schema, name})] : [],
     ),
   };
 }
@@ -152,7 +153,7 @@ function requireMatches(
     ['--include-schema', patterns.includeSchemas],
     ['--exclude-schema', patterns.excludeSchemas],
   ] as const;
-  const tables = relations.map(({schema, name}) => `${schema}.${name}`);
+  const tables = relations.map(qualifiedName);
   const missing = [
     ...tableFlags.flatMap(([flag, values]) =>
       values
@@ -204,7 +205,7 @@ function whyLeftOut(
 function refuseHidden(hidden: readonly HiddenTable[]): void {
   const [first] = hidden;
   if (!first) return;
-  const names = hidden.map((table) => `${table.schema}.${table.name} (${table.why})`);
+  const names = hidden.map((table) => `${qualifiedName(table)} (${table.why})`);
   const byPolicy = hidden.some((table) => table.why === 'row security');
   throw new AppError(
     byPolicy ? 'ROW_SECURITY' : 'PERMISSION_DENIED',

@@ -3,6 +3,7 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
 import {buffer} from 'node:stream/consumers';
+import {conninfoValue} from '../quote.js';
 import {forProgram, type RemoteDump} from './archive-input.js';
 import {textOf} from '../client-encoding.js';
 import type {ErrorCode} from '../../base/errors.js';
@@ -100,11 +101,6 @@ async function withArchive(
   } finally {
     await input.close();
   }
-}
-
-/** A value in a conninfo string, single-quoted. */
-export function conninfoValue(value: string): string {
-  return `'${value.replace(/['\\]/g, '\\$&')}'`;
 }
 
 /** The table named by a line such as `pg_restore: processing data for table "public.orders"`. */

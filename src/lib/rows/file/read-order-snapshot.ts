@@ -1,5 +1,6 @@
 /** Reads the order backups of orders:clean and proves them: structure, counts and checksums of every table. */
 import {isUtf8} from 'node:buffer';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {createRowHashSum, type RowHashSum} from '../../fingerprint/row-hash.js';
 import type {AppError} from '../../base/errors.js';
 import {readLines} from './line-reader.js';
@@ -197,7 +198,7 @@ class SnapshotScanner {
       if (names.size < tables.length) throw this.invalid(1, 'the metadata names a table twice');
       for (const {table, schema, name, columns, key} of tables) {
         const columnNames = new Set(columns.map((column) => column.name));
-        if (table !== `${schema}.${name}`)
+        if (table !== qualifiedName({schema, name}))
           throw this.invalid(1, `the metadata names a table "${table}" in two ways`);
         if (columnNames.size < columns.length)
           throw this.invalid(1, `the metadata names a column of ${table} twice`);

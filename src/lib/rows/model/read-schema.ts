@@ -1,5 +1,6 @@
 /** The tables, columns and foreign keys of a database, as the search for an order's rows needs them. */
 import {z} from 'zod';
+import {qualifiedName} from '../../base/qualified-name.js';
 import type {Session} from '../../postgres/client.js';
 import {jsonText, parseRows, pgBoolean} from '../../postgres/inspect/inspect-database.js';
 import {
@@ -189,7 +190,7 @@ export async function readCatalog(session: Session): Promise<Catalog> {
           oid: row.oid,
           schema: row.schema,
           name: row.name,
-          label: `${row.schema}.${row.name}`,
+          label: qualifiedName(row),
           isPartitioned: row.is_partitioned,
           isPlain: row.is_plain,
           topOid: row.top_oid,

@@ -1,5 +1,6 @@
 /** Keeps sequences ahead of ids that were put back. */
 import {z} from 'zod';
+import {qualifiedName} from '../../base/qualified-name.js';
 import type {Session} from '../../postgres/client.js';
 import {parseRows, pgBoolean} from '../../postgres/inspect/inspect-database.js';
 import {quoteLiteral, quoteQualified} from '../../postgres/quote.js';
@@ -45,7 +46,7 @@ export async function advanceSequences(session: Session, {temp, target}: StagedT
     // ALTER SEQUENCE makes other sessions' nextval wait, so that the value cannot go back under them.
     if (row.is_owner) await session.query(`ALTER SEQUENCE ${sequence} INCREMENT BY ${row.increment}`);
     await session.query(`SELECT pg_catalog.setval(${quoteLiteral(sequence)}, ${furthest}) WHERE ${isBehind}`);
-    moved.push(`${row.schema}.${row.name}`);
+    moved.push(qualifiedName(row));
   }
   return moved;
 }

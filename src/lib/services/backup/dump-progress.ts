@@ -1,6 +1,7 @@
 /** How far a running pg_dump is: by the tables it names and by the bytes it has written. */
 import {readdirSync, statSync} from 'node:fs';
 import {join} from 'node:path';
+import {qualifiedName} from '../../base/qualified-name.js';
 import type {TableSize} from '../../postgres/inspect/inspect-database.js';
 import type {Step} from '../../progress/progress.js';
 
@@ -20,7 +21,7 @@ export function trackDump(
   step: Step,
   plan: {tables: readonly TableSize[]; outputPath: string; expectedBytes: number; isMeasured: boolean},
 ): DumpTracker {
-  const sizes = new Map(plan.tables.map((table) => [`${table.schema}.${table.name}`, table.sizeBytes]));
+  const sizes = new Map(plan.tables.map((table) => [qualifiedName(table), table.sizeBytes]));
   const total = plan.tables.reduce((sum, table) => sum + table.sizeBytes, 0);
   let current = '';
   let begun = 0;

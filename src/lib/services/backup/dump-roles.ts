@@ -2,6 +2,7 @@
 import {createWriteStream} from 'node:fs';
 import {basename} from 'node:path';
 import {pipeline} from 'node:stream/promises';
+import {conninfoValue} from '../../postgres/quote.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
 import {digestFile} from '../../base/checksum.js';
 import type {DumpPlace} from '../../catalog/dump-place.js';
@@ -31,7 +32,7 @@ export async function writeRoles(
       '--roles-only',
       '--no-role-passwords',
       '--no-password',
-      `--database=${quoteConninfo(connection.database)}`,
+      `--database=dbname=${conninfoValue(connection.database)}`,
     ],
     environment,
     failureCode: 'PG_DUMP_FAILED',
@@ -40,9 +41,4 @@ export async function writeRoles(
   });
   const digest = await digestFile(place.rolesPartialPath);
   return {path: basename(place.rolesPath), sha256: digest.sha256, size: digest.sizeBytes};
-}
-
-/** A conninfo string that names the database literally (manual, 34.1.1.1). */
-function quoteConninfo(database: string): string {
-  return `dbname='${database.replace(/['\\]/g, '\\$&')}'`;
 }

@@ -1,5 +1,7 @@
 /** What a backup will be: looked up before anything is written. */
-import {join, resolve} from 'node:path';
+import {resolve} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
 import {type Backup, readCatalogue} from '../../catalog/catalogue.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
@@ -45,7 +47,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   const connection = withDatabase(named, request.database ?? named.database);
   refuseTransactionPooler(connection);
   const asked = resolveBackupOptions(request, settings.config, settings.cores);
-  const folder = resolve(settings.cwd, request.outputDir ?? join(settings.backupsDir, 'database'));
+  const folder = resolve(settings.cwd, request.outputDir ?? backupFolder(settings));
   const encryption = request.encryption ?? (await encryptionOf(context, {isRequired: false}));
   requireEncryption(encryption);
   const warnings: string[] = [];
@@ -214,9 +216,7 @@ export function volatileTables({ownership}: DumpSelection): Set<string> {
 /** With names in full. */
 function tablesOf({relations}: Ownership) {
   return relations.flatMap((relation) =>
-    relation.kind === 'r' || relation.kind === 'p'
-      ? [{...relation, name: `${relation.schema}.${relation.name}`}]
-      : [],
+    relation.kind === 'r' || relation.kind === 'p' ? [{...relation, name: qualifiedName(relation)}] : [],
   );
 }
 

@@ -1,5 +1,6 @@
 /** A finished backup as its metadata and as the result of the run. */
 import {join} from 'node:path';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
 import type {DumpContents} from '../../fingerprint/table-contents.js';
 import {elapsedMs} from '../../base/clock.js';
@@ -130,12 +131,10 @@ export function toRecord(parts: RecordParts): BackupRecord {
 function recordedTables(plan: BackupPlan, contents: DumpContents | undefined): RecordedTable[] {
   const tables =
     contents?.tables ?? plan.selection.tables.map((table) => ({...table, rows: null, fingerprint: null}));
-  const sizes = new Map(
-    plan.selection.tables.map((table) => [`${table.schema}.${table.name}`, table.sizeBytes]),
-  );
+  const sizes = new Map(plan.selection.tables.map((table) => [qualifiedName(table), table.sizeBytes]));
   return tables
     .map(({schema, name, rows, fingerprint}) => {
-      return {schema, name, rows, fingerprint, sizeBytes: sizes.get(`${schema}.${name}`)};
+      return {schema, name, rows, fingerprint, sizeBytes: sizes.get(qualifiedName({schema, name}))};
     })
     .sort((a, b) => compareText(a.schema, b.schema) || compareText(a.name, b.name));
 }
@@ -164,7 +163,7 @@ export function toResult(
     encrypted: record.encryption !== undefined,
     keyFlags: keyWords(settings, record),
     tables: record.tables.map((table) => ({
-      table: `${table.schema}.${table.name}`,
+      table: qualifiedName(table),
       rows: table.rows,
       fingerprint: table.fingerprint,
     })),
@@ -198,7 +197,7 @@ export function describePlan(plan: BackupPlan): BackupResult {
     encrypted: plan.encryption.to !== undefined && plan.encryption.isLocal,
     keyFlags: [],
     tables: plan.selection.tables.map((table) => ({
-      table: `${table.schema}.${table.name}`,
+      table: qualifiedName(table),
       rows: null,
       fingerprint: null,
     })),

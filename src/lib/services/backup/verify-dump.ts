@@ -1,4 +1,5 @@
 /** Reads a dump that was just made to its end: the proof that its metadata tell of. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {compareTables} from '../../dump/compare-tables.js';
 import type {DetectedDump} from '../../dump/detect-format.js';
 import type {DumpContents, DumpedTable} from '../../fingerprint/table-contents.js';
@@ -44,10 +45,8 @@ export async function proveDump(
 
 /** @throws VERIFY_FAILED when a table that was chosen is not in the dump, however it came about */
 function requireEveryTable(selection: DumpSelection, contents: DumpContents): void {
-  const held = new Set(contents.tables.map((table) => `${table.schema}.${table.name}`));
-  const missing = selection.tables
-    .map((table) => `${table.schema}.${table.name}`)
-    .filter((name) => !held.has(name));
+  const held = new Set(contents.tables.map(qualifiedName));
+  const missing = selection.tables.map(qualifiedName).filter((name) => !held.has(name));
   if (missing.length === 0) return;
   throw new AppError(
     'VERIFY_FAILED',

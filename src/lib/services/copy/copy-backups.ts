@@ -1,5 +1,6 @@
 /** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
-import {join, resolve} from 'node:path';
+import {resolve} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {databaseIdentity} from '../../catalog/catalogue.js';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError, type ErrorCode, messageOf} from '../../base/errors.js';
@@ -60,7 +61,7 @@ export interface CopyResult {
 export async function copyBackups(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings} = context;
   await requireFrom(settings, request.from);
-  const named = request.from ?? join(settings.backupsDir, 'database');
+  const named = request.from ?? backupFolder(settings);
   const from = await openPlace(
     settings,
     isRemote(named) || isAddress(named) ? named : await databaseFolder(resolve(settings.cwd, named)),

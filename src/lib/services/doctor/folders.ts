@@ -1,6 +1,8 @@
 /** Doctor's look at the backups folder and at files that hold secrets: there, writable, and closed to others. */
 import {access, constants, readdir, stat} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
+import {orderBackupFolder} from '../../catalog/order-backup-name.js';
 import {systemErrorCode} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -45,7 +47,7 @@ async function checkWritable(folder: string): Promise<Check> {
 /** Backups hold all of the data: neither the folders nor the files in them are for others. */
 async function checkPrivate(backupsDir: string): Promise<Check> {
   const open: string[] = [];
-  for (const folder of [backupsDir, join(backupsDir, 'database'), join(backupsDir, 'order-cleanup')]) {
+  for (const folder of [backupsDir, backupFolder({backupsDir}), join(backupsDir, orderBackupFolder)]) {
     const mode = await modeOf(folder);
     if (mode === undefined) continue;
     if (isOpenToOthers(mode)) open.push(folder);

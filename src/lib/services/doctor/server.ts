@@ -1,5 +1,6 @@
 /** Doctor's look at the server: connection, version, rights, and whether the backup will find room. */
-import {join} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {freeBytes} from '../../base/disk-space.js';
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {systemErrorCode} from '../../base/errors.js';
@@ -61,7 +62,7 @@ async function inspect(ctx: RunContext, connection: Connection, session: Session
       ...(await checkOrdersProfile(ctx, connection, session)),
       checkRole(identity, role, foreign.length === 0),
       checkCreateDatabases(role),
-      await checkDiskSpace(join(ctx.settings.backupsDir, 'database'), identity.sizeBytes),
+      await checkDiskSpace(backupFolder(ctx.settings), identity.sizeBytes),
     ],
   };
 }
@@ -113,7 +114,7 @@ function checkWritable(readOnly: ReadOnly | undefined): Check[] {
 
 function checkRights(hidden: readonly HiddenTable[]): Check[] {
   const names = (why: HiddenTable['why']): string[] =>
-    hidden.filter((table) => table.why === why).map((table) => `${table.schema}.${table.name}`);
+    hidden.filter((table) => table.why === why).map(qualifiedName);
   const unreadable = names('rights');
   const secured = names('row security');
   return [

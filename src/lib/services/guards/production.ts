@@ -1,5 +1,5 @@
 /** Whether a database, or a backup of one, is production: by its name and host, and by what earlier runs learned of production servers. */
-import {join} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {type Backup, readCatalogue} from '../../catalog/catalogue.js';
 import {AppError} from '../../base/errors.js';
 import {withSession} from '../../postgres/client.js';
@@ -48,7 +48,7 @@ async function productionSystems({settings}: GuardContext): Promise<ReadonlySet<
   try {
     const {runs} = await readHistory(settings.backupsDir, ({database}) => database !== null);
     for (const {database} of runs) if (database) note(database.host, database.systemIdentifier);
-    const {backups} = await readCatalogue(join(settings.backupsDir, 'database'));
+    const {backups} = await readCatalogue(backupFolder(settings));
     for (const {record} of backups) if (record) note(record.source.host, record.source.systemIdentifier);
   } catch (error) {
     if (!(error instanceof AppError)) throw error; // what cannot be read is reported by the commands that need it

@@ -1,6 +1,8 @@
 /** Applies a retention policy to a folder of backups. */
-import {lstat, readdir} from 'node:fs/promises';
+import {readdir} from 'node:fs/promises';
 import {basename, join} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
+import {exists} from '../../base/safe-file.js';
 import {type Backup, databaseIdentity, readCatalogue, retentionCandidate} from '../../catalog/catalogue.js';
 import {partialSuffix} from '../../base/file-names.js';
 import {withFolderLock} from '../../run/lock.js';
@@ -65,7 +67,7 @@ export interface PruneOptions {
  * @throws USAGE for an empty policy; LOCKED; what `executePrune` throws
  */
 export async function pruneBackups(ctx: RunContext, options: PruneOptions): Promise<PruneResult> {
-  const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
+  const folder = options.folder ?? backupFolder(ctx.settings);
   const {retention = {}} = ctx.settings.config;
   const policy = policyInForce(options.policy, retention);
   const plan = await planPrune(folder, policy, ctx.clock.now());
@@ -200,13 +202,6 @@ async function removeEach(
     await journal.close();
   }
   return {removed, failures};
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The command `prune`: backups here or in another place, and databases that restores set aside. */
-import {join, resolve} from 'node:path';
+import {resolve} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {ruleNames} from '../../catalog/retention.js';
 import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -36,7 +37,7 @@ export async function prune(
     return {...(await prunePlace(ctx, options.from, options)), setAside: null};
   }
   if (!options.setAside) return {...(await pruneBackups(ctx, options)), setAside: null};
-  const folder = options.folder ?? join(ctx.settings.backupsDir, 'database');
+  const folder = options.folder ?? backupFolder(ctx.settings);
   const isOnlySetAside = ruleNames(options.policy).length === 0;
   const {pruneSetAside} = await import('./prune-databases.js');
   const backups = isOnlySetAside

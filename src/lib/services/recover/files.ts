@@ -1,7 +1,8 @@
 /** What interrupted runs left in the backups folders. */
 import {lstat, readdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {isPartialName} from '../../catalog/backup-name.js';
+import {backupFolder, isPartialName} from '../../catalog/backup-name.js';
+import {orderBackupFolder} from '../../catalog/order-backup-name.js';
 import {partialSuffix} from '../../base/file-names.js';
 import {folderLockOwner} from '../../run/lock.js';
 import {whyForeign} from '../../base/own-file.js';
@@ -41,8 +42,8 @@ export async function findLeftoverFiles(
   const journalled = new Set(dead.flatMap((entry) => (entry.kind === 'partial' ? [entry.path] : [])));
   const folders = new Set([
     backupsDir,
-    join(backupsDir, 'database'),
-    join(backupsDir, 'order-cleanup'),
+    backupFolder({backupsDir}),
+    join(backupsDir, orderBackupFolder),
     ...elsewhere,
   ]);
   const found: Leftover[] = [];

@@ -1,5 +1,6 @@
 /** The emergency checklist, with this installation's backups and commands that can be pasted. */
 import {dirname, join, resolve} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {isGood, isUsable, readCatalogue} from '../../catalog/catalogue.js';
 import {makePrivateFolder, writeFileSafely} from '../../base/safe-file.js';
 import {AppError} from '../../base/errors.js';
@@ -28,7 +29,7 @@ export async function recoveryGuide(
   output?: string,
 ): Promise<RecoveryGuide> {
   const {settings, clock} = context;
-  const {backups} = await readCatalogue(join(settings.backupsDir, 'database'));
+  const {backups} = await readCatalogue(backupFolder(settings));
   const connection = connectionOrNone(context);
   const {runs} = await readHistory(
     settings.backupsDir,

@@ -1,4 +1,5 @@
 /** Restoring at a service with PostgreSQL's own tools: the service's objects stay, and a list of the archive chooses the user's. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
 import {inventorySchema} from '../../postgres/inspect/inspect-inventory.js';
@@ -143,7 +144,7 @@ function rowsPattern({inventory, tables}: BackupRecord): string | null {
         schema === wanted &&
         rows !== 0 &&
         !/(?:^|_)migrations$/.test(name) &&
-        inventory.platform?.tables.includes(`${schema}.${name}`) === true
+        inventory.platform?.tables.includes(qualifiedName({schema, name})) === true
           ? [name]
           : [],
       ),

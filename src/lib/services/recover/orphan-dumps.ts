@@ -1,14 +1,13 @@
 /** Dumps that bear their names while their metadata has none: of runs that were killed between the two. */
-import {lstat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {formats, withoutExtension} from '../../base/formats.js';
-import {metadataSuffix} from '../../catalog/backup-name.js';
+import {metadataSuffix, rolesName} from '../../catalog/backup-name.js';
 import {partialSuffix} from '../../base/file-names.js';
 import {type Backup, readBackup} from '../../catalog/catalogue.js';
 import {checkFiles} from '../../catalog/check-files.js';
 import {unnamedMetadata} from '../../catalog/dump-place.js';
 import {whyForeign} from '../../base/own-file.js';
-import {removeSafely, renameSafely} from '../../base/safe-file.js';
+import {exists, removeSafely, renameSafely} from '../../base/safe-file.js';
 import {AppError, messageOf} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {JournalEntry} from '../../run/journal.js';
@@ -87,7 +86,7 @@ export async function orphanLeftovers(entry: DumpEntry, busy: string | undefined
   if (!(await isOurOrphan(entry))) return [];
   const id = idOf(metadataPath);
   const found: Leftover[] = [];
-  const roles = join(dirname(path), `${id}.roles.sql`);
+  const roles = join(dirname(path), rolesName(id));
   for (const candidate of [path, roles, `${roles}.age`]) {
     const kind = candidate.endsWith(formats.directory.extension) ? 'folder' : 'file';
     const foreign = await whyForeign(candidate, kind).catch(() => 'is missing'); // nothing to do
@@ -112,11 +111,4 @@ async function removeOrphan(path: string, metadataPath: string): Promise<void> {
   const partial = `${path}${partialSuffix}`;
   await renameSafely(path, partial);
   await removeSafely(partial);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,4 +1,5 @@
 /** What a report shows: the audit log and the backups on disk joined into series. Pure. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {rowsOf} from '../../catalog/backup-record.js';
 import {type Backup, isGood, isUsable} from '../../catalog/catalogue.js';
 import type {CheckedJob} from '../schedule/check-schedule.js';
@@ -230,7 +231,7 @@ function largestTables(backups: readonly Backup[]): ReportData['tables'] {
       seen.add(backup.database);
       return backup.record.tables.map(({schema, name, rows, sizeBytes}) => ({
         database: backup.database,
-        table: `${schema}.${name}`,
+        table: qualifiedName({schema, name}),
         rows,
         sizeBytes: sizeBytes ?? null,
       }));

@@ -1,5 +1,6 @@
 /** Writes the report: one page over the audit log and the backups on disk. */
 import {dirname, join, resolve} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {foreignFile, foreignNote, requireTrustedFolder, whyForeign} from '../../base/own-file.js';
 import {makePrivateFolder, writeFileSafely} from '../../base/safe-file.js';
 import {type ReportData, reportData, reportDays} from './report-data.js';
@@ -81,7 +82,7 @@ async function readBackups(
   runs: readonly RunRecord[],
   named: readonly WatchedDatabase[],
 ): Promise<PlacesRead> {
-  const place = from ?? join(context.settings.backupsDir, 'database');
+  const place = from ?? backupFolder(context.settings);
   await requireFrom(context.settings, from);
   const catalogue = await readFrom(context, place);
   if (from !== undefined) return {catalogue, places: []};

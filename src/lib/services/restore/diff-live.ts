@@ -1,6 +1,7 @@
 /** What a restore over a live database would cost: rows and columns that only one side has, table by table. */
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {takeRows} from '../../postgres/take-rows.js';
 import {decodeFields, pickFields, RowShortener, shortKey} from '../../dump/sql/copy-rows.js';
 import {createCopyStream} from '../../dump/sql/copy-stream.js';
@@ -108,7 +109,7 @@ export async function countMissingRows(
   const live = await withSession(target, inspectColumns, {signal});
   const pairs = await findUnequal(target, pairTables(live, tables), signal);
   const {losses} = await compareRows({...sources, hasDetails: false}, pairs);
-  const counts = new Map(pairTables(live, tables).map(({dumped}) => [nameOf(dumped), 0]));
+  const counts = new Map(pairTables(live, tables).map(({dumped}) => [qualifiedName(dumped), 0]));
   for (const {table, onlyBackup} of losses) counts.set(table, onlyBackup);
   return counts;
 }
@@ -145,11 +146,10 @@ interface Named {
 
 const keyOf = ({schema, name}: Named): string => JSON.stringify([schema, name]);
 const isSame = (a: Named, b: Named): boolean => a.schema === b.schema && a.name === b.name;
-const nameOf = (table: Named): string => `${table.schema}.${table.name}`;
 
 function emptyLoss(table: Named): TableLoss {
   return {
-    table: nameOf(table),
+    table: qualifiedName(table),
     onlyLive: 0,
     onlyBackup: 0,
     changed: 0,
@@ -242,7 +242,7 @@ class TableComparison {
       if (hasDetails && keys[kind].length < mostKeys) keys[kind].push(decodeFields(key, this.encoding));
     });
     return {
-      table: nameOf(this.pair.live),
+      table: qualifiedName(this.pair.live),
       ...counts,
       key: this.key,
       newestLive: this.newest.live,
@@ -373,19 +373,19 @@ function describeSchema(live: readonly TableColumns[], dumped: readonly DumpedTa
   for (const table of live) {
     const other = byName.get(keyOf(table));
     if (!other) {
-      lines.push(`table ${nameOf(table)}: only live`);
+      lines.push(`table ${qualifiedName(table)}: only live`);
       continue;
     }
     for (const column of table.columns.filter((name) => !other.columns.includes(name))) {
-      lines.push(`column ${nameOf(table)}.${column}: only live`);
+      lines.push(`column ${qualifiedName(table)}.${column}: only live`);
     }
     for (const column of other.columns.filter((name) => !table.columns.includes(name))) {
-      lines.push(`column ${nameOf(table)}.${column}: only in the backup`);
+      lines.push(`column ${qualifiedName(table)}.${column}: only in the backup`);
     }
   }
   for (const table of dumped) {
     if (!isSame(table, largeObjectTable) && !present.has(keyOf(table))) {
-      lines.push(`table ${nameOf(table)}: only in the backup`);
+      lines.push(`table ${qualifiedName(table)}: only in the backup`);
     }
   }
   return lines;

@@ -1,4 +1,5 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {contentWords, safetyLabel} from '../../catalog/catalogue.js';
 import type {BackupContent} from '../../run/outcome.js';
 import {elapsedMs} from '../../base/clock.js';
@@ -134,7 +135,7 @@ function safetyRequest({target, request}: RestorePlan): BackupRequest {
 /** A safety backup that the config file makes smaller would not bring back all that is replaced. @throws GUARD, and what keeps a backup from being made */
 async function refuseUncoveredTables(context: RunContext, plan: RestorePlan): Promise<void> {
   const {selection} = await planBackup(context, safetyRequest(plan));
-  const replaced = new Set(expectedTables(plan).map(({schema, name}) => `${schema}.${name}`));
+  const replaced = new Set(expectedTables(plan).map(qualifiedName));
   // Rows of an extension's own tables come and go with the extension.
   const missing = selection.leftOut.filter(
     ({table, reason}) => reason.startsWith('--exclude') && replaced.has(table),
@@ -200,7 +201,7 @@ function describe(
     tables:
       outcome.tables ??
       expectedTables(plan).map(({schema, name, rows, fingerprint}) => ({
-        table: `${schema}.${name}`,
+        table: qualifiedName({schema, name}),
         rows,
         fingerprint,
       })),

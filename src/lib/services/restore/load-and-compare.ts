@@ -1,4 +1,5 @@
 /** Loads a dump as planned, then proves that the database holds what the dump held. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError, withState} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import {analyzeDatabase} from '../../postgres/databases/analyze-database.js';
@@ -84,7 +85,7 @@ async function compareObjects(
         ...(load.onlyTables.length > 0 ? ['sequences, which stay as they were (chosen tables)'] : []),
         ...(source.refreshedViews.length > 0
           ? [
-              `materialized views, which show the rows of before until REFRESH MATERIALIZED VIEW: ${source.refreshedViews.map(({schema, name}) => `${schema}.${name}`).join(', ')}`,
+              `materialized views, which show the rows of before until REFRESH MATERIALIZED VIEW: ${source.refreshedViews.map(qualifiedName).join(', ')}`,
             ]
           : []),
       ],

@@ -1,4 +1,5 @@
 /** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
 import {listDefinitions} from '../../dump/compare-definitions.js';
 import type {DumpedTable} from '../../fingerprint/table-contents.js';
@@ -469,7 +470,7 @@ function requirePossible(
   {impossible, incomplete}: Pick<WhatToRestore, 'impossible' | 'incomplete'>,
   selection: TableSelection | null,
 ): void {
-  const chosen = selection && new Set(selection.chosen.map(({schema, name}) => `${schema}.${name}`));
+  const chosen = selection && new Set(selection.chosen.map(qualifiedName));
   const isChosen = (table: string): boolean => chosen?.has(table.replace(/ \(.*$/, '')) !== false;
   const tables = impossible.filter(isChosen);
   requireComplete(incomplete.filter(isChosen));
@@ -555,10 +556,10 @@ function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): N
   for (const pattern of request.includeTables ?? []) {
     const expression = wildcard(pattern);
     const matching = tables.filter(
-      (table) => expression.test(table.name) || expression.test(`${table.schema}.${table.name}`),
+      (table) => expression.test(table.name) || expression.test(qualifiedName(table)),
     );
     if (matching.length === 0) {
-      const names = tables.map((table) => `${table.schema}.${table.name}`);
+      const names = tables.map(qualifiedName);
       throw unknownName(
         'PATTERN_MATCHES_NOTHING',
         `The backup has no table "${pattern}"; nothing was changed.`,
@@ -600,8 +601,7 @@ async function orderRows(
 async function requireEmptyTables(session: Session, wanted: readonly NamedTable[]): Promise<void> {
   const missing = await findMissingTables(session, wanted);
   const filled = missing.length > 0 ? [] : await findFilledTables(session, wanted);
-  const names = (list: readonly NamedTable[]): string[] =>
-    list.map((table) => `${table.schema}.${table.name}`);
+  const names = (list: readonly NamedTable[]): string[] => list.map(qualifiedName);
   if (missing.length > 0) {
     throw new AppError(
       'RESTORE_FAILED',

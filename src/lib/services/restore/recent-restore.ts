@@ -1,5 +1,5 @@
 /** Warns of a restore over one that was just made: what was written since is lost, and the second may bring the damage back. */
-import {join} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {readCatalogue} from '../../catalog/catalogue.js';
 import {AppError} from '../../base/errors.js';
 import {countOf, formatAge} from '../../base/format.js';
@@ -19,7 +19,7 @@ export async function warnOfRecentRestore(context: RunContext, plan: RestorePlan
   const {settings, clock, warn} = context;
   const before = await lastRestore(context, plan);
   if (!before) return;
-  const {backups} = await readCatalogue(join(settings.backupsDir, 'database'));
+  const {backups} = await readCatalogue(backupFolder(settings));
   const earlier = backups.find(({id}) => id === before.backupId);
   const rows = plan.source.tables.reduce((sum, table) => sum + table.rows, 0);
   const was = describe(before.backupId ?? 'a backup', earlier?.createdAt, before.rows);

@@ -1,6 +1,8 @@
 /** Finds the backup that a restore is to use, and proves that it is whole before any target is touched. */
 import {stat} from 'node:fs/promises';
-import {basename, join, resolve} from 'node:path';
+import {basename, resolve} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
+import {exists} from '../../base/safe-file.js';
 import {formats} from '../../base/formats.js';
 import type {DumpContents, DumpedTable, ObjectName} from '../../fingerprint/table-contents.js';
 import {type DetectedDump, detectDump} from '../../dump/detect-format.js';
@@ -88,7 +90,7 @@ type ChosenBackup = Pick<RestoreRequest, 'backupFile' | 'at'>;
 export async function findLocalBackup(
   context: Pick<RunContext, 'settings' | 'signal'>,
   request: ChosenBackup,
-  folder = join(context.settings.backupsDir, 'database'),
+  folder = backupFolder(context.settings),
 ): Promise<Backup> {
   return chooseBackup(folder, await choiceOf(context, request), context.settings.cwd);
 }
@@ -131,15 +133,6 @@ async function describeBareDump(path: string): Promise<RestoreSource> {
     createdAt: (await stat(path)).mtime,
     sizeBytes: await sizeOf(path),
   };
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false; // the caller tells what was looked for
-  }
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Whether the restoring role sees the rows that it restores. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import type {LeftOutEntries} from '../../dump/left-out-entries.js';
 import {AppError} from '../../base/errors.js';
@@ -30,7 +31,7 @@ export async function requireVisibleRows(
     definitions.flatMap((one) =>
       one.statements.some((text) => text.endsWith(' FORCE ROW LEVEL SECURITY;')) &&
       leftOut.why(one) === undefined
-        ? [`${one.schema}.${one.name}`]
+        ? [qualifiedName(one)]
         : [],
     ),
   );
@@ -40,9 +41,9 @@ export async function requireVisibleRows(
           one.why === 'row security' &&
           tables.some(({schema, name: table}) => schema === one.schema && table === one.name),
       )
-    : definitions.filter((one) => one.type === 'ROW SECURITY' && forced.has(`${one.schema}.${one.name}`));
+    : definitions.filter((one) => one.type === 'ROW SECURITY' && forced.has(qualifiedName(one)));
   if (hidden.length === 0) return;
-  const names = hidden.map((one) => `${one.schema}.${one.name}`);
+  const names = hidden.map(qualifiedName);
   throw new AppError(
     'ROW_SECURITY',
     `Row level security would hide rows of ${countOf(names.length, 'table')} from "${name}", so that they could not be ${isRowsAlone ? 'loaded' : 'compared with the backup'}: ${names.join(', ')}; nothing was changed.`,

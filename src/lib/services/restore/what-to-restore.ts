@@ -2,6 +2,7 @@
  * What of a backup goes back into a target, what the target has already, and what is left out and why: one answer for `restore`, its dry run,
  * `doctor` and `verify --level restore`.
  */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {
   type DumpContents,
   type DumpedTable,
@@ -126,7 +127,7 @@ export async function decideWhatToRestore(
     managed,
     impossible: tables(gone).map(({table}) => table),
     incomplete: tables(lost).map(({index, table}) => {
-      const names = (outside.lacking.get(index) ?? []).map(({schema, name}) => `${schema}.${name}`);
+      const names = (outside.lacking.get(index) ?? []).map(qualifiedName);
       return names.length > 0 ? `${table} (${[...new Set(names)].join(', ')})` : table;
     }),
     schemas: outside.schemas,
@@ -176,7 +177,7 @@ async function lookOutside(
   const tables = new Set(
     inventory.leftOut.flatMap(({table, reason}) => (/^(?:--exclude|not in)/.test(reason) ? [table] : [])),
   );
-  const isLeftTable = ({schema, name}: ObjectName): boolean => tables.has(`${schema}.${name}`);
+  const isLeftTable = (one: ObjectName): boolean => tables.has(qualifiedName(one));
   const named = namesOutside(definitions, (one) => schemas.has(one.schema) || isLeftTable(one));
   const {installations} = await readDumpNeeds(source, pgRestore, signal);
   const homes = installations.flatMap(({extension, schema}) =>
@@ -268,7 +269,7 @@ export function describeLeftOut(
   missing: ReadonlyMap<string, number> | null,
 ): string[] {
   const rows = (missing ? managed : []).map(({schema, name, rows: all}) => {
-    const added = missing?.get(`${schema}.${name}`);
+    const added = missing?.get(qualifiedName({schema, name}));
     return `${schema}.${name} ${added === undefined ? all : `${added} missing, ${all - added} there`}`;
   });
   return [

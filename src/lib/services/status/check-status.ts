@@ -1,8 +1,8 @@
 /** The story of `status`: reads the folder, the audit log and the free space, and judges them by the limits. */
 import {statfs} from 'node:fs/promises';
 import {hostname} from 'node:os';
-import {join} from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
+import {backupFolder} from '../../catalog/backup-name.js';
 import type {ProofLevel} from '../../run/outcome.js';
 import {readCatalogue} from '../../catalog/catalogue.js';
 import {AppError} from '../../base/errors.js';
@@ -165,10 +165,6 @@ export async function readStatusSources(
     freeBytes: await freeBytesOf(settings.backupsDir),
     place: backupFolder(settings),
   };
-}
-
-function backupFolder(settings: Settings): string {
-  return join(settings.backupsDir, 'database');
 }
 
 /** The limits by flag, config and default. @throws USAGE for one that is no duration */

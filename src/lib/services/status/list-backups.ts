@@ -1,5 +1,5 @@
 /** What backups there are: of databases and of cleaned orders, newest first. */
-import {join} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../../catalog/catalogue.js';
 import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
@@ -101,7 +101,7 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
   await requireFrom(ctx.settings, options.from);
   const from =
     options.from === undefined || isRemote(options.from) ? options.from : await databaseFolder(options.from);
-  const folder = from ?? join(root, 'database');
+  const folder = from ?? backupFolder(ctx.settings);
   const [{catalogue, places}, orderBackups] = await Promise.all([
     readCopies(ctx, folder, options.hasPlaces ?? false),
     options.label === undefined && options.format === undefined

@@ -1,5 +1,5 @@
 /** What is set up and what backups there are, and what to do first in view of that. Looks at files only. */
-import {join} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {describeConnection} from '../../postgres/connect/connection.js';
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
@@ -72,7 +72,7 @@ export async function overview(
   return {
     database,
     problem,
-    folder: join(settings.backupsDir, 'database'),
+    folder: backupFolder(settings),
     backups,
     newest: newest ? {id: newest.id, createdAt: newest.createdAt, proof: newest.proof} : null,
     now: clock.now().toISOString(),

@@ -1,4 +1,5 @@
 /** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
 import type {DetectedDump} from '../../dump/detect-format.js';
 import type {DumpContents, ObjectName} from '../../fingerprint/table-contents.js';
@@ -283,7 +284,7 @@ function whatIsLeft({tables}: DumpContents, {why}: LeftOutEntries, extensions: r
   if (extensions.length === 0) return [];
   const left = tables.filter(({schema, name}) => why({type: 'TABLE DATA', schema, name}) !== undefined);
   const rows = left.reduce((sum, table) => sum + table.rows, 0);
-  const names = left.map(({schema, name}) => `${schema}.${name}`).join(', ');
+  const names = left.map(qualifiedName).join(', ');
   const ofRows = left.length > 0 ? `, with ${countOf(rows, 'row')} of ${names}` : '';
   return [
     `Left out, as the scratch server cannot have ${extensions.length === 1 ? 'it' : 'them'}: ${countOf(extensions.length, 'extension')} (${extensions.join(', ')})${ofRows}.`,
@@ -321,7 +322,7 @@ async function compareRows(
   }
   return tables.flatMap((table, index) => {
     const found = live[index];
-    const name = `${table.schema}.${table.name}`;
+    const name = qualifiedName(table);
     if (found?.rows !== table.rows) {
       return [`${name} has ${found?.rows ?? 0} rows after the restore, ${table.rows} in the backup.`];
     }

@@ -1,6 +1,7 @@
 /** The story of `verify`: choose backups, prove each as far as asked, note the outcome in its metadata. */
 import {stat} from 'node:fs/promises';
-import {basename, join, resolve} from 'node:path';
+import {basename, resolve} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {detectDump} from '../../dump/detect-format.js';
 import {compareTables, type ExpectedTable} from '../../dump/compare-tables.js';
 import type {DumpContents} from '../../fingerprint/table-contents.js';
@@ -118,7 +119,7 @@ function recordBackup(context: RunContext, backups: readonly Backup[]): void {
 
 async function chooseBackups(context: RunContext, request: VerifyRequest): Promise<Backup[]> {
   const {settings} = context;
-  const folder = request.folder ?? join(settings.backupsDir, 'database');
+  const folder = request.folder ?? backupFolder(settings);
   if (request.isAll !== true && request.sample === undefined) {
     return [await chooseOne(context, request.backupFile, folder)];
   }

@@ -1,4 +1,5 @@
 /** Which tables hang on orders, and in which order their rows can be deleted and put back. */
+import {qualifiedName} from '../../../base/qualified-name.js';
 import {AppError} from '../../../base/errors.js';
 import {nearest} from '../../../base/nearest.js';
 import {insertGroups} from '../../../rows/model/dependency-groups.js';
@@ -96,7 +97,7 @@ function resolveRoot(catalog: Catalog, profile: OrdersProfile, root: RootProfile
 const whereToMend = 'Describe your tables under orders.profile in destino-db.config.json.';
 
 function findTable(catalog: Catalog, profile: OrdersProfile, schema: string, name: string): Table {
-  const label = `${schema}.${name}`;
+  const label = qualifiedName({schema, name});
   const labels = [...catalog.tables.values()].map((table) => table.label);
   const found = [...catalog.tables.values()].find((table) => table.schema === schema && table.name === name);
   if (found) return found;

@@ -1,4 +1,5 @@
 /** Compares a restored database with what the dump held. */
+import {qualifiedName} from '../../../base/qualified-name.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
 import {fingerprintDatabase, type FingerprintOptions} from '../../../fingerprint/fingerprint.js';
 import {withSession} from '../../../postgres/client.js';
@@ -37,26 +38,25 @@ export async function compareRestored(
   const present = there.filter((_table, index) => lacking[index]?.length === 0);
   const found = await fingerprintDatabase(target, present, options);
   const differences = [
-    ...missing.map((table) => `${nameOf(table)}: missing`),
+    ...missing.map((table) => `${qualifiedName(table)}: missing`),
     ...there.flatMap((table, index) => {
       const columns = lacking[index] ?? [];
-      return columns.length === 0 ? [] : [`${nameOf(table)}: the columns ${columns.join(', ')} are missing`];
+      return columns.length === 0
+        ? []
+        : [`${qualifiedName(table)}: the columns ${columns.join(', ')} are missing`];
     }),
   ];
   const tables = expected
     .filter((table) => !present.includes(table))
-    .map((table) => ({table: nameOf(table), rows: 0, fingerprint: null as string | null}));
+    .map((table) => ({table: qualifiedName(table), rows: 0, fingerprint: null as string | null}));
   present.forEach((table, index) => {
     const {rows = 0, fingerprint = null} = found[index] ?? {};
-    tables.push({table: nameOf(table), rows, fingerprint});
-    if (rows !== table.rows) differences.push(`${nameOf(table)}: ${rows} rows instead of ${table.rows}`);
+    tables.push({table: qualifiedName(table), rows, fingerprint});
+    if (rows !== table.rows)
+      differences.push(`${qualifiedName(table)}: ${rows} rows instead of ${table.rows}`);
     else if (table.fingerprint !== null && fingerprint !== table.fingerprint) {
-      differences.push(`${nameOf(table)}: as many rows, but not the same`);
+      differences.push(`${qualifiedName(table)}: as many rows, but not the same`);
     }
   });
   return {tables, differences};
-}
-
-function nameOf(table: DumpedTable): string {
-  return `${table.schema}.${table.name}`;
 }

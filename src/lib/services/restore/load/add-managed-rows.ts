@@ -1,5 +1,6 @@
 /** Adds rows of a backup to tables of the platform's: missing ones are added, present ones stay as they are. */
 import {z} from 'zod';
+import {qualifiedName} from '../../../base/qualified-name.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
 import {countOf} from '../../../base/format.js';
@@ -71,8 +72,8 @@ export function addManagedRows(
       ]);
       // The jobs of pg_cron, which the service did not let the role create.
       if (found?.['is_there'] !== 't') {
-        const refused = `${countOf(table.rows, 'row')} of ${table.schema}.${table.name} not restored, as the table is not here. Enable ${isJobTable(table) ? 'pg_cron' : 'its extension'}, then: restore --data-only --include-table ${table.schema}.${table.name}`;
-        absent.push({table: `${table.schema}.${table.name}`, added: 0, kept: 0, refused: [refused]});
+        const refused = `${countOf(table.rows, 'row')} of ${qualifiedName(table)} not restored, as the table is not here. Enable ${isJobTable(table) ? 'pg_cron' : 'its extension'}, then: restore --data-only --include-table ${qualifiedName(table)}`;
+        absent.push({table: qualifiedName(table), added: 0, kept: 0, refused: [refused]});
         return null;
       }
       const temporary = `destino_rows_${arrived.length + 1}`;
@@ -146,7 +147,7 @@ async function add(
     if (isJobTable(table)) {
       const {added, refused} = await scheduleJobs(session, temporary, source);
       results.push({
-        table: `${table.schema}.${table.name}`,
+        table: qualifiedName(table),
         added,
         kept: table.rows - added - refused.length,
         refused,
@@ -154,7 +155,7 @@ async function add(
       continue;
     }
     const added = fact?.may_insert === true ? await insert(session, one, fact) : 0;
-    results.push({table: `${table.schema}.${table.name}`, added, kept: table.rows - added});
+    results.push({table: qualifiedName(table), added, kept: table.rows - added});
   }
   if (isSilent) await setTriggers(session, 'DEFAULT');
   return results.sort((a, b) => (a.table < b.table ? -1 : 1));

@@ -1,4 +1,5 @@
 /** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
+import {qualifiedName} from '../../../base/qualified-name.js';
 import {formats} from '../../../base/formats.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
@@ -10,7 +11,7 @@ import {readCopyStatement} from '../../../dump/sql/sql-names.js';
 import {textOf} from '../../../postgres/client-encoding.js';
 import {AppError} from '../../../base/errors.js';
 import {orderEntries, selectEntries} from '../../../dump/archive-list.js';
-import {type NamedTable, quoteIdentifier, quoteLiteral} from '../../../postgres/quote.js';
+import {conninfoValue, type NamedTable, quoteIdentifier, quoteLiteral} from '../../../postgres/quote.js';
 import {type Session, withSession, withTransaction} from '../../../postgres/client.js';
 import {type Connection, toolsName} from '../../../postgres/connect/connection.js';
 import type {Tool} from '../../../postgres/tools/find-tools.js';
@@ -20,7 +21,6 @@ import {findInheritedConstraints} from './inherited-constraints.js';
 import {lendSchemas} from './lend-schemas.js';
 import {
   archivePath,
-  conninfoValue,
   listArchive,
   pgRestoreArguments,
   type PgRestoreOptions,
@@ -485,7 +485,7 @@ function orElseOf({outsideKeys, doubtful, me}: DumpLoad, {notes}: Gathered): Dum
         },
       };
     if (section?.type !== 'FK CONSTRAINT' || !outsideKeys.has(keyOfConstraint(section))) return undefined;
-    const name = `${section.schema}.${section.name}`;
+    const name = qualifiedName(section);
     const isPartitioned = !/^ALTER TABLE ONLY /.test(sql);
     return {
       sqlState: foreignKeyViolation,

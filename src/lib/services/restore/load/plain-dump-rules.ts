@@ -1,4 +1,5 @@
 /** What is left out of a dump's statements when they are restored. */
+import {qualifiedName} from '../../../base/qualified-name.js';
 import {formats} from '../../../base/formats.js';
 import type {DetectedDump} from '../../../dump/detect-format.js';
 import {isDataSection} from '../../../dump/dump-definitions.js';
@@ -33,7 +34,7 @@ export function restoreRules(
   leftOut: Set<string>,
 ): (statement: DumpStatement) => string | null {
   const {schemaOnly, dataOnly, noOwner, noAcl} = load.options;
-  const wanted = new Set(load.onlyTables.map((table) => `${table.schema}.${table.name}`));
+  const wanted = new Set(load.onlyTables.map(qualifiedName));
   const keeps = (section: DumpSection): boolean => {
     // Of an archive pg_restore has left out the rest already.
     if (formats[load.dump.format].isArchive) return true;
@@ -42,7 +43,7 @@ export function restoreRules(
     if (load.leftOut.why(section) !== undefined) return false;
     if (wanted.size === 0) return true;
     if (load.selected) return load.selected.has(listedName(section));
-    return ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(`${section.schema}.${section.name}`);
+    return ['TABLE', 'TABLE DATA'].includes(section.type) && wanted.has(qualifiedName(section));
   };
   return ({sql, section, encoding}) => {
     if (section && !keeps(section)) return null;

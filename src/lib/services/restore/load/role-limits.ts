@@ -1,4 +1,5 @@
 /** Which owners and grants of a dump can be restored: decided role by role, so that one that is missing costs only its own. */
+import {qualifiedName} from '../../../base/qualified-name.js';
 import type {DumpDefinition} from '../../../dump/dump-definitions.js';
 import {quotedParts} from '../../../dump/outside-names.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
@@ -98,5 +99,7 @@ export function findOwnedCode(definitions: readonly DumpDefinition[]): OwnedCode
       /\bSECURITY DEFINER\b/.test(text.replaceAll(quotedParts, "''"))
     );
   };
-  return definitions.filter(isOwned).map(({schema, name, owner}) => ({name: `${schema}.${name}`, owner}));
+  return definitions
+    .filter(isOwned)
+    .map(({schema, name, owner}) => ({name: qualifiedName({schema, name}), owner}));
 }

@@ -1,4 +1,5 @@
 /** Runs the SQL of a dump in one session, statement by statement; rows reach the server as the rows of a COPY that it accepted, never as SQL. */
+import {qualifiedName} from '../../../base/qualified-name.js';
 import {type DumpStatement, dumpStatements} from '../../../dump/dump-statements.js';
 import type {DumpSection} from '../../../dump/plain-dump-filter.js';
 import {readCopyStatement} from '../../../dump/sql/sql-names.js';
@@ -129,10 +130,10 @@ function objectOf({section, sql, encoding}: DumpStatement): string {
 
 /** "TABLE public.orders" */
 export function nameOf({type, schema, name}: DumpSection): string {
-  return `${type} ${schema === '-' ? name : `${schema}.${name}`}`;
+  return `${type} ${schema === '-' ? name : qualifiedName({schema, name})}`;
 }
 
 function tableOf({sql, encoding}: DumpStatement): string {
   const copy = readCopyStatement(textOf(sql, encoding));
-  return copy ? `${copy.schema}.${copy.name}` : '';
+  return copy ? qualifiedName(copy) : '';
 }
