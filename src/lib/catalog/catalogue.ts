@@ -188,10 +188,9 @@ function projectOf({project, host}: Pick<OwnDatabase, 'host' | 'project'>): stri
 export interface BackupChoice {
   /** Path of a dump or of its metadata file, or an id. */
   readonly file?: string | undefined;
-  readonly isLatest?: boolean | undefined;
   /** The newest good backup taken at or before this moment. */
   readonly at?: Date | undefined;
-  /** The database that `isLatest` and `at` mean; without it all backups have to be of one. */
+  /** The database that is meant where no file is; without it all backups have to be of one. */
   readonly own?: OwnDatabase | undefined;
 }
 
@@ -226,7 +225,7 @@ function ofDatabase<B extends Backup>(backups: readonly B[], own: OwnDatabase): 
 
 /**
  * The backup that the user named.
- * @param folder where ids, `isLatest` and `at` look
+ * @param folder where ids, "latest" and `at` look
  * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
  */
 export async function chooseBackup(folder: string, choice: BackupChoice, cwd: string): Promise<Backup> {

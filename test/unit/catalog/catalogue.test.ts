@@ -191,7 +191,7 @@ describe('chooseBackup', () => {
     await writeSampleBackup(folder, '2026-01-04T00:00:00Z', {databaseName: 'other'});
     const choose = async (choice: Parameters<typeof chooseBackup>[1]) =>
       (await chooseBackup(folder, {own, ...choice}, '/')).id;
-    expect(await choose({isLatest: true})).toBe(second.id);
+    expect(await choose({})).toBe(second.id);
     expect(await choose({file: 'latest'})).toBe(second.id);
     expect(await choose({at: new Date('2026-01-02T00:00:00Z')})).toBe(second.id);
     expect(await choose({at: new Date('2026-01-01T23:59:59Z')})).toBe(first.id);
@@ -203,14 +203,14 @@ describe('chooseBackup', () => {
   it('never takes the safety copy of what a restore replaced', async () => {
     const good = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
     await writeSampleBackup(folder, '2026-01-02T00:00:00Z', {label: 'safety'});
-    expect((await chooseBackup(folder, {own, isLatest: true}, '/')).id).toBe(good.id);
+    expect((await chooseBackup(folder, {own}, '/')).id).toBe(good.id);
   });
 
   it('never takes a part of the database where the whole is meant, not even when there is nothing else', async () => {
     const {config} = sampleRecord('2026-01-01T00:00:00Z');
     const write = (at: string, part: Partial<typeof config>) =>
       writeSampleBackup(folder, at, {config: {...config, ...part}});
-    const choose = async () => (await chooseBackup(folder, {own, isLatest: true}, '/')).id;
+    const choose = async () => (await chooseBackup(folder, {own}, '/')).id;
     const schema = await write('2026-01-02T00:00:00Z', {schemaOnly: true});
     await expect(choose()).rejects.toMatchObject({
       code: 'BACKUP_NOT_FOUND',
@@ -232,7 +232,7 @@ describe('chooseBackup', () => {
     const one = await write('1', {...unknown, host: 'one.example'});
     const two = await write('2', {...unknown, host: 'two.example'});
     const choose = async (changes: Partial<OwnDatabase>) =>
-      (await chooseBackup(folder, {own: {...own, ...changes}, isLatest: true}, '/')).id;
+      (await chooseBackup(folder, {own: {...own, ...changes}}, '/')).id;
     expect(await choose({host: 'one.example'})).toBe(one.id);
     expect(await choose({host: 'TWO.example.'})).toBe(two.id);
     await expect(choose({host: 'new.example'})).rejects.toMatchObject({
@@ -270,22 +270,16 @@ describe('chooseBackup', () => {
     const mine = await write('1', 'mine');
     await write('2', 'other');
     const choose = async (host: string) =>
-      (
-        await chooseBackup(
-          folder,
-          {own: {database: 'postgres', host, port: 5432, project: 'mine'}, isLatest: true},
-          '/',
-        )
-      ).id;
+      (await chooseBackup(folder, {own: {database: 'postgres', host, port: 5432, project: 'mine'}}, '/')).id;
     expect(await choose(source.host)).toBe(mine.id);
     expect(await choose('db.mine.supabase.co')).toBe(mine.id);
   });
 
   it('takes none at random of several databases where no URL says which is meant', async () => {
     const one = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
-    expect((await chooseBackup(folder, {isLatest: true}, '/')).id).toBe(one.id);
+    expect((await chooseBackup(folder, {}, '/')).id).toBe(one.id);
     await writeSampleBackup(folder, '2026-01-02T00:00:00Z', {databaseName: 'blog'});
-    await expect(chooseBackup(folder, {isLatest: true}, '/')).rejects.toMatchObject({
+    await expect(chooseBackup(folder, {}, '/')).rejects.toMatchObject({
       code: 'BACKUP_NOT_FOUND',
       details: [expect.stringContaining('blog at'), expect.stringContaining('shop at')],
     });

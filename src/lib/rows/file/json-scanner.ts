@@ -31,11 +31,11 @@ const minus = 0x2d;
 /** The bytes that JSON's one-letter escapes stand for. */
 export const jsonEscapes: ReadonlyMap<number, number> = new Map([[0x22, 0x22], [0x5c, 0x5c], [0x2f, 0x2f], [0x62, 0x08], [0x66, 0x0c], [0x6e, 0x0a], [0x72, 0x0d], [0x74, 0x09]]); // prettier-ignore
 
-export function isJsonSpace(byte: number | undefined): boolean {
+function isJsonSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-function skipSpace(text: Buffer, from: number): number {
+export function skipSpace(text: Buffer, from: number): number {
   let at = from;
   while (isJsonSpace(text[at])) at += 1;
   return at;

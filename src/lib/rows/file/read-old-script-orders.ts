@@ -1,6 +1,6 @@
 /** Reads the order backups of the old scripts: one JSON object with seven arrays, made by JavaScript. */
 import {isUtf8} from 'node:buffer';
-import {createReadStream} from 'node:fs';
+import {readFile} from 'node:fs/promises';
 import {z} from 'zod';
 import {
   JsonTextError,
@@ -8,9 +8,9 @@ import {
   jsonElements,
   jsonMembers,
   memberName,
-  skipJsonValue,
+  openBracket,
+  skipSpace,
 } from './json-scanner.js';
-import {TopLevelSplitter, type TopLevelTaker} from './json-top-level.js';
 import type {FileTable, OrderFile, OrderFileSink} from './order-file.js';
 import {explainReadError, invalidOrderFile} from './order-file-error.js';
 
@@ -41,7 +41,7 @@ const losses = [
 ];
 
 /**
- * Reads the whole file once, with memory bounded by its largest order.
+ * One `JSON.stringify` made such a file, whose result is at most 512 Mi characters: it fits into one buffer.
  * @param schema the schema of the shop's tables
  * @throws ORDER_BACKUP_INVALID naming the place and what is wrong, BACKUP_NOT_FOUND, READ_FAILED
  */
@@ -50,8 +50,10 @@ export async function readOldScriptOrders(
   schema: string,
   signal?: AbortSignal,
 ): Promise<OrderFile> {
-  const survey = new Survey();
-  await split(path, survey, signal);
+  const text = await readFile(path, {signal}).catch((error: unknown) => {
+    throw explainReadError(error, path);
+  });
+  const {parts, survey} = inspect(path, text);
   const metadata = survey.check(path);
   // The flat arrays hold every row once; nested copies are used only where a flat array is missing.
   const fromNested = new Set(arrayNames.filter((name) => !survey.seen.has(name)));
@@ -68,48 +70,69 @@ export async function readOldScriptOrders(
       key: ['id'],
     });
   }
+  const filled = tables.filter(({rows}) => rows > 0);
   return {
     path,
     isFromOldScripts: true,
     timestamp: metadata.timestamp,
     database: undefined,
     roots: rootArrays.map((name) => `${schema}.${arrays[name]?.table ?? ''}`),
-    tables: tables.filter((table) => table.rows > 0),
+    tables: filled,
     relinked: [],
     notes: [...losses, ...survey.notes],
     send: async (sink) => {
-      const indexes = new Map(
-        tables.filter((table) => table.rows > 0).map((table, index) => [table.name, index]),
-      );
-      const sender = new Sender(sink, fromNested, (name) => indexes.get(arrays[name]?.table ?? ''));
-      await split(path, sender, signal, sink);
-      const expected = tables.reduce((sum, table) => sum + table.rows, 0);
-      if (sender.rows !== expected)
-        throw invalidOrderFile(path, 'at its end', 'it was changed while it was being read');
+      const indexes = new Map(filled.map((table, index) => [table.name, index]));
+      const sender = new Sender(text, sink, fromNested, (name) => indexes.get(arrays[name]?.table ?? ''));
+      let drainedAt = 0;
+      for (const {key, elements} of parts) {
+        if (!elements || !arrayNames.includes(key)) continue;
+        for (const {start, end} of elements) {
+          sender.send(key, start, end, true);
+          if (end - drainedAt < pieceBytes) continue;
+          signal?.throwIfAborted();
+          await sink.drain();
+          drainedAt = end;
+        }
+      }
+      await sink.drain();
     },
   };
 }
 
-async function split(
-  path: string,
-  taker: TopLevelTaker,
-  signal: AbortSignal | undefined,
-  sink?: OrderFileSink,
-): Promise<void> {
-  const stream = createReadStream(path, {highWaterMark: 1 << 20, ...(signal ? {signal} : {})});
-  const splitter = new TopLevelSplitter(taker);
+/** How much of the file is handed over at a time. */
+const pieceBytes = 1 << 20;
+
+/** A member of the file's object; the elements of one that is an array. */
+interface Part {
+  readonly key: string;
+  readonly start: number;
+  readonly end: number;
+  readonly elements: readonly {readonly start: number; readonly end: number}[] | undefined;
+}
+
+/** @throws ORDER_BACKUP_INVALID */
+function inspect(path: string, text: Buffer): {parts: readonly Part[]; survey: Survey} {
   try {
-    for await (const chunk of stream) {
-      splitter.feed(chunk as Buffer);
-      await sink?.drain();
-    }
-    splitter.finish();
+    const parts = partsOf(text);
+    const survey = new Survey(text);
+    for (const part of parts) survey.take(part);
+    return {parts, survey};
   } catch (error) {
-    if (error instanceof JsonTextError) throw invalidOrderFile(path, `at byte ${error.at}`, error.message);
-    throw explainReadError(error, path);
-  } finally {
-    stream.destroy();
+    if (!(error instanceof JsonTextError)) throw error;
+    const what = error.at >= text.length ? 'the file ends too early' : error.message;
+    throw invalidOrderFile(path, `at byte ${error.at}`, what);
   }
+}
+
+function partsOf(text: Buffer): Part[] {
+  const {members, end} = jsonMembers(text, skipSpace(text, 0));
+  const rest = skipSpace(text, end);
+  if (rest < text.length) throw new JsonTextError(rest, 'something follows after the end');
+  return members.map((member) => {
+    const {valueStart: start, valueEnd} = member;
+    const elements = text[start] === openBracket ? jsonElements(text, start) : undefined;
+    return {key: memberName(text, member), start, end: valueEnd, elements};
+  });
 }
 
 interface Counted {
@@ -117,31 +140,29 @@ interface Counted {
   fields: readonly string[];
 }
 
-/** Checks every value of the file and counts. */
-class Survey implements TopLevelTaker {
+/** Checks the members of the file and counts. */
+class Survey {
   readonly seen = new Set<string>();
   readonly flat = new Map<string, Counted>();
   readonly nested = new Map<string, Counted>();
   readonly notes: string[] = [];
-  private metadata: Buffer | undefined;
+  private metadata: string | undefined;
 
-  member(key: string, value: Buffer | undefined, at: number): void {
-    if (this.seen.has(key)) throw new JsonTextError(at, `"${key}" stands there twice`);
+  constructor(private readonly text: Buffer) {}
+
+  take({key, start, end, elements}: Part): void {
+    if (this.seen.has(key)) throw new JsonTextError(start, `"${key}" stands there twice`);
     this.seen.add(key);
-    const isArray = value === undefined;
-    if (arrayNames.includes(key) !== isArray) {
-      if (arrayNames.includes(key) || key === 'metadata')
-        throw new JsonTextError(at, `"${key}" has the wrong type`);
+    const isRows = arrayNames.includes(key);
+    if (isRows ? !elements : key === 'metadata' && elements)
+      throw new JsonTextError(start, `"${key}" has the wrong type`);
+    if (key === 'metadata') this.metadata = this.text.toString('utf8', start, end);
+    else if (!isRows) this.notes.push(`The file holds "${key}", which is not used.`);
+    for (const element of isRows ? (elements ?? []) : []) {
+      if (!isUtf8(this.text.subarray(element.start, element.end)))
+        throw new JsonTextError(element.start, 'a row is not UTF-8');
+      this.count(this.flat, key, element.start);
     }
-    if (!arrayNames.includes(key) && key !== 'metadata')
-      this.notes.push(`The file holds "${key}", which is not used.`);
-    if (value) checkWhole(value, at);
-    if (key === 'metadata') this.metadata = value;
-  }
-
-  element(key: string, value: Buffer, at: number): void {
-    if (arrayNames.includes(key)) located(at, () => this.count(this.flat, key, value, 0));
-    else checkWhole(value, at);
   }
 
   /** @throws ORDER_BACKUP_INVALID when parts are missing or the counts do not agree */
@@ -156,7 +177,7 @@ class Survey implements TopLevelTaker {
     }
     let data: unknown;
     try {
-      data = JSON.parse(this.metadata?.toString('utf8') ?? '');
+      data = JSON.parse(this.metadata ?? '');
     } catch {
       data = undefined; // refused below, like any other wrong metadata
     }
@@ -188,7 +209,8 @@ class Survey implements TopLevelTaker {
     return parsed.data;
   }
 
-  private count(counts: Map<string, Counted>, name: string, text: Buffer, start: number): void {
+  private count(counts: Map<string, Counted>, name: string, start: number): void {
+    const {text} = this;
     const {members, fields} = readRow(text, start, name);
     const counted = counts.get(name);
     if (!counted) {
@@ -203,48 +225,37 @@ class Survey implements TopLevelTaker {
       }
     }
     for (const {target, elements} of nestedRows(text, members, name)) {
-      for (const element of elements) this.count(this.nested, target, text, element.start);
+      for (const element of elements) this.count(this.nested, target, element.start);
     }
   }
 }
 
 /** Hands the rows over: those of the flat arrays, and of nested ones whose flat array is missing. */
-class Sender implements TopLevelTaker {
-  rows = 0;
+class Sender {
+  private rows = 0;
 
   constructor(
+    private readonly text: Buffer,
     private readonly sink: OrderFileSink,
     private readonly fromNested: ReadonlySet<string>,
     private readonly indexOf: (array: string) => number | undefined,
   ) {}
 
-  member(): void {
-    // Checked by the survey.
-  }
-
-  element(key: string, value: Buffer, at: number): void {
-    if (!arrayNames.includes(key)) return;
-    located(at, () => this.send(key, value, 0, value.length, true));
-  }
-
-  private send(name: string, text: Buffer, start: number, end: number, isWanted: boolean): void {
+  send(name: string, start: number, end: number, isWanted: boolean): void {
+    const {text} = this;
     const table = this.indexOf(name);
     if (isWanted && table !== undefined) this.sink.row(table, ++this.rows, text, start, end, true);
     if (this.fromNested.size === 0) return;
     for (const {target, elements} of nestedRows(text, jsonMembers(text, start).members, name)) {
-      for (const element of elements) {
-        this.send(target, text, element.start, element.end, this.fromNested.has(target));
-      }
+      for (const element of elements)
+        this.send(target, element.start, element.end, this.fromNested.has(target));
     }
   }
 }
 
 /** A row's members and the names of those that are columns. */
 function readRow(text: Buffer, start: number, name: string): {members: JsonMember[]; fields: string[]} {
-  // The rows within a row were looked at with it.
-  if (start === 0 && !isUtf8(text)) throw new JsonTextError(start, 'a row is not UTF-8');
-  const {members, end} = jsonMembers(text, start);
-  if (start === 0 && end !== text.length) throw new JsonTextError(end, 'something follows after a row');
+  const {members} = jsonMembers(text, start);
   const fields = members.map((member) => memberName(text, member)).filter((field) => !isNested(name, field));
   if (new Set(fields).size < fields.length)
     throw new JsonTextError(start, `a row of "${name}" has a member twice`);
@@ -262,20 +273,4 @@ function nestedRows(text: Buffer, members: readonly JsonMember[], name: string) 
     const target = isNested(name, field) ? arrays[name]?.nested[field] : undefined;
     return target === undefined ? [] : [{target, elements: jsonElements(text, member.valueStart)}];
   });
-}
-
-function checkWhole(value: Buffer, at: number): void {
-  located(at, () => {
-    const end = skipJsonValue(value, 0);
-    if (end !== value.length) throw new JsonTextError(end, 'something follows after a value');
-  });
-}
-
-/** Turns positions inside a value into positions in the file. */
-function located(at: number, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    throw error instanceof JsonTextError ? new JsonTextError(at + error.at, error.message) : error;
-  }
 }

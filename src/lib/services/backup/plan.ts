@@ -32,7 +32,6 @@ export interface BackupPlan {
   readonly tool: Tool;
   readonly estimateBytes: number;
   readonly isEstimateMeasured: boolean;
-  readonly previous: Backup | undefined;
   readonly encryption: Encryption;
   readonly warnings: string[];
 }
@@ -114,7 +113,6 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         tool,
         estimateBytes: estimate.bytes,
         isEstimateMeasured: estimate.basis === 'measured',
-        previous,
         encryption,
         warnings,
       };

@@ -1,6 +1,7 @@
 /** The order backup of a cleaning: written and read back while the rows are being deleted, and named before that is committed. */
 import {access, rm} from 'node:fs/promises';
 import {join} from 'node:path';
+import {orderBackupFolder} from '../../../catalog/order-backup-name.js';
 import {partialSuffix, timestampForName} from '../../../base/file-names.js';
 import {makePrivateFolder, renameSafely} from '../../../base/safe-file.js';
 import {AppError, systemErrorCode} from '../../../base/errors.js';
@@ -37,7 +38,7 @@ export async function backUpOrders(
   signal: AbortSignal,
 ): Promise<OrderBackup> {
   const at = context.clock.now();
-  const path = await freePath(join(context.settings.backupsDir, 'order-cleanup'), at);
+  const path = await freePath(join(context.settings.backupsDir, orderBackupFolder), at);
   const partial = `${path}${partialSuffix}`;
   // Without it `recover` would take the file for one whose run has ended.
   const journal = openJournal(context, 'orders:clean');
