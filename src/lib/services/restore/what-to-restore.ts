@@ -417,8 +417,10 @@ function platformRule(
     if (!isPlatformSchema(entry.schema) && !hasExtension(entry.schema)) return undefined;
     if (isPlatformRole(entry.owner) && kind !== 'TRIGGER' && kind !== 'POLICY') return reasons.platform;
     if (kind === 'TRIGGER' || kind === 'POLICY') {
-      const [name, table] = object.split(' ON ');
-      const on = byEntry.get(`${kind} ${key({schema: entry.schema, name: `${table ?? ''} ${name ?? ''}`})}`);
+      const named = readIdentifier(object, 0);
+      const table = named && readIdentifier(object, named.end + ' ON '.length);
+      const name = `${table?.name ?? ''} ${named?.name ?? ''}`;
+      const on = byEntry.get(`${kind} ${key({schema: entry.schema, name})}`);
       return on ? whyOnTable(on) : reasons.platform;
     }
     if (routineTypes.has(kind)) {
