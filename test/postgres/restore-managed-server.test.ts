@@ -226,22 +226,50 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(await jobsOf(fresh)).toEqual([{...nightly, schedule: '0 9 * * *'}, ...others.slice(0, 2)]);
   });
 
-  it('names the jobs that wait for pg_cron where a new project has not enabled it, and a way that makes them', async () => {
+  it.each(['custom', 'sql'] as const)(
+    'names the jobs and what else waits for pg_cron where a new project has not enabled it, and a way that makes the jobs, from %s',
+    async (format) => {
+      await emptyProject();
+      const asFreshAdmin = (sql: string) =>
+        withSession(fresh.admin(), (session) => session.client.query(sql));
+      await asFreshAdmin('DROP EXTENSION pg_cron');
+      await asAdmin(`SET ROLE postgres; CREATE VIEW app.jobs AS SELECT jobname FROM cron.job; COMMENT ON VIEW app.jobs IS 'all of them';
+        GRANT SELECT ON app.jobs TO reporting; CREATE MATERIALIZED VIEW public.job_names AS SELECT jobname FROM app.jobs;
+        CREATE TABLE app.runs (at timestamptz); INSERT INTO app.runs VALUES ('2026-11-01')`);
+      const backupFile = await backUp(format);
+      const preview = await restore({backupFile, dryRun: true}, fresh.project);
+      const waiting = 'extension pg_cron, view app.jobs, materialized view public.job_names';
+      expect(preview.notes.join('\n')).toMatch(
+        new RegExp(`^enabled where the service lets this role, .*: ${waiting}$`, 'm'),
+      );
+      const {notes} = await restore({backupFile}, fresh.project);
+      expect(notes.join('\n')).toMatch(
+        new RegExp(
+          `^left out: \\d+ objects which need extensions that are not enabled here: ${waiting}$[^]*^1 row of cron.job not restored, .* --data-only --include-table cron.job$`,
+          'm',
+        ),
+      );
+      const rows = (await databaseFacts(server.admin())).filter((line) =>
+        /^rows \| (?:public\.(?!job_names)|app\.)/.test(line),
+      );
+      expect(await databaseFacts(fresh.admin())).toEqual(expect.arrayContaining(rows));
+      await asFreshAdmin('CREATE EXTENSION pg_cron');
+      const jobs = await restore({backupFile, dataOnly: true, includeTables: ['cron.job']}, fresh.project);
+      expect(jobs.notes.join('\n')).toMatch(/cron\.job 1 added, 0 there/);
+    },
+  );
+
+  it('changes nothing where tables need an extension that is refused, and names them', async () => {
     await emptyProject();
-    const asFreshAdmin = (sql: string) => withSession(fresh.admin(), (session) => session.client.query(sql));
-    await asFreshAdmin('DROP EXTENSION pg_cron');
+    await withSession(fresh.admin(), (session) => session.client.query('DROP EXTENSION pg_cron'));
+    const earlier = await databaseFacts(fresh.admin());
+    await asAdmin('CREATE TABLE public.watched (job cron.job)');
     const backupFile = await backUp('custom');
-    const preview = await restore({backupFile, dryRun: true}, fresh.project);
-    expect(preview.notes.join('\n')).toMatch(
-      /^enabled where the service lets this role, .*: extension pg_cron$/m,
-    );
-    const {notes} = await restore({backupFile}, fresh.project);
-    expect(notes.join('\n')).toMatch(
-      /^not created, as "postgres" may not here: extension pg_cron$[^]*^1 row of cron.job not restored, .* --data-only --include-table cron.job$/m,
-    );
-    await asFreshAdmin('CREATE EXTENSION pg_cron');
-    const jobs = await restore({backupFile, dataOnly: true, includeTables: ['cron.job']}, fresh.project);
-    expect(jobs.notes.join('\n')).toMatch(/cron\.job 1 added, 0 there/);
+    await expect(restore({backupFile}, fresh.project)).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED_HERE',
+      message: expect.stringContaining('public.watched') as string,
+    });
+    expect(differences(earlier, await databaseFacts(fresh.admin()))).toEqual([]);
   });
 
   it('tells projects apart in one folder, whose databases are all called "postgres"', async () => {

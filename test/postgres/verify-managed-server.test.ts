@@ -19,6 +19,9 @@ describe.each(await supabaseMajors())(
 
     beforeAll(async () => {
       server = await startSupabaseServer(major);
+      await withSession(server.admin(), (session) =>
+        session.client.query('CREATE VIEW app.jobs AS SELECT jobname FROM cron.job'),
+      );
     });
     afterAll(() => server.stop());
     beforeEach(async () => {

@@ -153,8 +153,12 @@ export function qualifiedNames(text: string): ObjectName[] {
 /**
  * Finds what definitions need by the names in their text, as a plain dump records nothing else. pg_dump qualifies every name outside of
  * functions' bodies. Who made a name that no definition has is not known: then all extensions of its schema are needed.
+ * @param makers which extensions made schemas of their own: those of "pg_cron"
  */
-export function dependenciesByName(definitions: readonly DumpDefinition[]): Dependencies {
+export function dependenciesByName(
+  definitions: readonly DumpDefinition[],
+  makers: ReadonlyMap<string, readonly string[]> = new Map(),
+): Dependencies {
   const byName = new Map<string, number[]>();
   const schemas = new Map<string, number>();
   const homes = new Map<number, string>();
@@ -170,7 +174,8 @@ export function dependenciesByName(definitions: readonly DumpDefinition[]): Depe
       const where = readIdentifier(/ WITH SCHEMA (.*);$/.exec(statements[0] ?? '')?.[1] ?? '', 0)?.name ?? '';
       homes.set(index, where);
       // What is named there is PostgreSQL's own, whatever extension says that it is installed there.
-      if (where !== 'pg_catalog') add(extensions, where, index);
+      for (const home of new Set([where, ...(makers.get(name) ?? [])]))
+        if (home !== 'pg_catalog') add(extensions, home, index);
     } else if (namedTypes.has(type)) add(byName, keyOf({schema, name: name.replace(/\(.*$/s, '')}), index);
   });
   const needs = new Map<number, readonly number[]>();

@@ -44,7 +44,15 @@ export const inventorySchema = z.object({
   databaseSettings: z.array(z.object({role: z.string().nullable(), setting: z.string()})),
   /** Access rights of the database in aclitem form; null when they are the defaults. */
   databaseAcl: z.array(z.string()).nullable(),
-  extensions: z.array(z.object({name: z.string(), version: z.string(), schema: z.string()})),
+  /** `schemas` are those that it made itself, "cron"; missing in metadata of before. */
+  extensions: z.array(
+    z.object({
+      name: z.string(),
+      version: z.string(),
+      schema: z.string(),
+      schemas: z.array(z.string()).optional(),
+    }),
+  ),
   eventTriggers: z.array(z.string()),
   publications: z.array(z.string()),
   subscriptions: z.array(z.string()),
@@ -82,8 +90,12 @@ SELECT pg_catalog.json_build_object(
                          CROSS JOIN LATERAL unnest(s.setconfig) AS c
                          LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole),
   'databaseAcl', (SELECT to_json(datacl::text[]) FROM me),
-  'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion, 'schema', nspname) ORDER BY extname), '[]')
-                   FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace),
+  'extensions', (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion, 'schema', nspname,
+                           'schemas', (SELECT coalesce(json_agg(s.nspname ORDER BY s.nspname), '[]')
+                                         FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace s ON s.oid = d.objid
+                                        WHERE d.classid = 'pg_catalog.pg_namespace'::regclass AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+                                          AND d.refobjid = e.oid AND d.deptype = 'e')) ORDER BY extname), '[]')
+                   FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace),
   'eventTriggers', (SELECT coalesce(json_agg(evtname ORDER BY evtname), '[]') FROM pg_catalog.pg_event_trigger),
   'publications', (SELECT coalesce(json_agg(pubname ORDER BY pubname), '[]') FROM pg_catalog.pg_publication),
   'subscriptions', (SELECT coalesce(json_agg(subname ORDER BY subname), '[]') FROM pg_catalog.pg_subscription, me WHERE subdbid = me.oid),

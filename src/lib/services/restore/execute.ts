@@ -31,7 +31,7 @@ import {describeRoles, withMadeRoles} from './plan-roles.js';
 import {warnOfRecentRestore} from './recent-restore.js';
 import {describeDependents} from './dependents.js';
 import {readTargetStatements} from './drop-statements.js';
-import {planRestore, type RestorePlan} from './plan.js';
+import {planRestore, planWithout, type RestorePlan} from './plan.js';
 import {isTied, type RestoreStrategy, strategies} from './strategy.js';
 import {describeLeftOut} from './what-to-restore.js';
 import {restoreBySwap} from './replace-database.js';
@@ -176,6 +176,8 @@ async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComp
 }
 
 interface RestoreOutcome extends LoadedAndCompared {
+  /** As it was carried out: without what the server refused. */
+  readonly plan?: RestorePlan;
   readonly setAside: string | null;
   readonly safetyBackup: string | null;
 }
@@ -209,7 +211,7 @@ function describe(
     setAside: outcome.setAside ?? null,
     safetyBackup: outcome.safetyBackup ?? null,
     notes: outcome.notes
-      ? [...describeParts(plan, null), ...outcome.notes]
+      ? [...describeParts(outcome.plan ?? plan, null), ...outcome.notes]
       : [...describeContents(plan), ...(plan.rights.isSuperuser ? [superuserNote(plan)] : [])],
     differences: outcome.differences ?? [],
     notCompared: outcome.notCompared ?? [],
@@ -232,12 +234,13 @@ function describeContents(plan: RestorePlan): string[] {
 }
 
 /** @param missing as `describeLeftOut` takes it */
-function describeParts({load, dependents}: RestorePlan, missing: RestorePlan['missing']): string[] {
+function describeParts(plan: RestorePlan, missing: RestorePlan['missing']): string[] {
+  const {load, dependents} = plan;
   const {leftOut, onlyTables, options} = load;
   const isPart = onlyTables.length > 0 || options.dataOnly || options.schemaOnly;
   return [
     ...(leftOut.counts.size > 0 && !isPart ? [`restored: ${countOf(leftOut.restored, 'object')}`] : []),
-    ...describeLeftOut(load, missing),
+    ...describeLeftOut({...load, ...plan}, missing),
     ...describeDependents(dependents),
   ];
 }
@@ -344,8 +347,21 @@ async function readTarget(context: RunContext, plan: RestorePlan): Promise<Parti
 }
 
 /** Into the database that exists, in one transaction. */
-async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = ''): Promise<LoadedAndCompared> {
+async function restoreInPlace(
+  context: RunContext,
+  planned: RestorePlan,
+  undo = '',
+): Promise<LoadedAndCompared & Pick<RestoreOutcome, 'plan'>> {
+  let plan = planned;
   const {database} = plan.target;
+  const refused: string[] = [];
+  const without = async (extension: string): Promise<RestorePlan['load']> => {
+    refused.push(extension);
+    plan = await planWithout(context, planned, refused);
+    if (plan.strategy === 'clean')
+      plan = {...plan, load: {...plan.load, ...(await readTarget(context, plan))}};
+    return plan.load;
+  };
   const state = plan.load.options.isSingleTransaction
     ? `Everything was rolled back: "${database}" is as it was.`
     : `"${database}" holds a part of the backup.`;
@@ -359,7 +375,7 @@ async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = '')
       state: '',
       signal: context.signal,
     };
-    loaded = await withLockWatch(watch, (signal) => loadInto({...context, signal}, plan.load));
+    loaded = await withLockWatch(watch, (signal) => loadInto({...context, signal}, planned.load, without));
   } catch (error) {
     throw asFailedRestore(error, state);
   }
@@ -369,7 +385,8 @@ async function restoreInPlace(context: RunContext, plan: RestorePlan, undo = '')
   const kept = isWhole ? await addProperties(context, plan) : [];
   await context.reach('restore.compared');
   const notCompared = [...comparison.notCompared, ...kept];
-  return joinOutcomes(loaded, {...comparison, notCompared}, `"${database}" holds what was restored. ${undo}`);
+  const restored = `"${database}" holds what was restored. ${undo}`;
+  return {...joinOutcomes(loaded, {...comparison, notCompared}, restored), plan};
 }
 
 /** Gives an existing database the settings that it lacks. @returns what is otherwise than in the backup, a line each */

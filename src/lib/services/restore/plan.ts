@@ -60,7 +60,7 @@ import {unknownName} from '../../base/unknown-name.js';
 import {requireVisibleRows} from './visible-rows.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
 
-export interface RestorePlan {
+export interface RestorePlan extends Pick<WhatToRestore, 'withDoubtful' | 'waiting'> {
   readonly request: RestoreRequest;
   /** What comes with chosen tables; null where everything is restored, or rows alone. */
   readonly selection: TableSelection | null;
@@ -175,6 +175,8 @@ export async function planRestore(
       schemas,
       outsideKeys,
       doubtful,
+      withDoubtful,
+      waiting,
       limits,
       hasOtherOwners,
       options,
@@ -261,6 +263,8 @@ export async function planRestore(
       present,
       roles,
       load,
+      withDoubtful,
+      waiting,
       missing,
       dependents,
       // Both strategies fill a database under a name of its own, which the target's becomes at the end.
@@ -412,21 +416,8 @@ export async function planContents(
   context: RunContext,
   plan: ContentsToPlan,
 ): Promise<WhatToRestore & NeedsFound> {
-  const {source, pgRestore, strategy, present, session, rights, request, selection} = plan;
-  const isInPlace = !strategies[strategy].isBeside;
-  const database = request.dataOnly === true ? {} : {database: isInPlace ? session : null};
-  const what = await decideWhatToRestore(
-    plan,
-    {
-      me: rights.name,
-      isSuperuser: rights.isSuperuser,
-      ownership: isInPlace ? (present?.ownership ?? null) : null,
-      ...(await findUnavailable(context, source, pgRestore, session, present)),
-      ...database,
-    },
-    context.signal,
-  );
-  requirePossible(what, selection);
+  const {source, pgRestore, session, rights, request, selection} = plan;
+  const what = await decideContents(context, plan, []);
   const {leftOut} = what;
   const needs = await checkNeeds(context, {
     source,
@@ -439,6 +430,55 @@ export async function planContents(
     makesRoles: request.roles !== false,
   });
   return {...what, ...needs};
+}
+
+/** @param refused extensions that the server refused @throws NOT_SUPPORTED_HERE */
+async function decideContents(
+  context: RunContext,
+  plan: ContentsToPlan,
+  refused: readonly string[],
+): Promise<WhatToRestore> {
+  const {source, pgRestore, strategy, present, session, rights, request, selection} = plan;
+  const isInPlace = !strategies[strategy].isBeside;
+  const {unavailable, doubtful} = await findUnavailable(context, source, pgRestore, session, present);
+  // Rows alone create nothing.
+  const absent = request.dataOnly === true ? doubtful : refused;
+  const what = await decideWhatToRestore(
+    plan,
+    {
+      me: rights.name,
+      isSuperuser: rights.isSuperuser,
+      ownership: isInPlace ? (present?.ownership ?? null) : null,
+      unavailable,
+      refused: absent,
+      doubtful: doubtful.filter((name) => !absent.includes(name)),
+      ...(request.dataOnly === true ? {} : {database: isInPlace ? session : null}),
+    },
+    context.signal,
+  );
+  requirePossible(what, selection);
+  return what;
+}
+
+/**
+ * The plan of a restore in place where the server refused extensions to the role: what needs them is left out as well.
+ * @throws NOT_SUPPORTED_HERE where tables need them
+ */
+export async function planWithout(
+  context: RunContext,
+  plan: RestorePlan,
+  refused: readonly string[],
+): Promise<RestorePlan> {
+  const {pgRestore} = plan.load;
+  const given = {...plan, pgRestore, contents: plan.source, session: plan.target};
+  const {leftOut, managed, schemas, outsideKeys, doubtful, withDoubtful, waiting} = await decideContents(
+    context,
+    given,
+    refused,
+  );
+  const added = plan.load.managed.filter((table) => managed.includes(table));
+  const load = {...plan.load, leftOut, managed: added, schemas, outsideKeys, doubtful};
+  return {...plan, load, withDoubtful, waiting};
 }
 
 /** Of a backup of a project at a service, which extensions nobody but the service can create here, and which it may refuse. */

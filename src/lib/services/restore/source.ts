@@ -4,6 +4,7 @@ import {basename, resolve} from 'node:path';
 import {backupFolder} from '../../catalog/backup-name.js';
 import {exists} from '../../base/safe-file.js';
 import {formats} from '../../base/formats.js';
+import {z} from 'zod';
 import type {DumpContents, DumpedTable, ObjectName} from '../../fingerprint/table-contents.js';
 import {type DetectedDump, detectDump} from '../../dump/detect-format.js';
 import {collectDefinitions, type DumpDefinition, readDefinitions} from '../../dump/dump-definitions.js';
@@ -274,10 +275,18 @@ export async function readDependencies(
   encoding: string,
   signal: AbortSignal,
 ): Promise<Dependencies> {
-  if (!pgRestore) return dependenciesByName(definitions);
+  if (!pgRestore) return dependenciesByName(definitions, makersOf(source));
   const lines = await listArchive(pgRestore, source.dump, encoding, signal, 'PG_RESTORE_FAILED', true);
   return dependenciesInList(definitions, lines);
 }
+
+/** Which schemas extensions made themselves, as the metadata tells. */
+function makersOf({backup}: RestoreSource): ReadonlyMap<string, readonly string[]> {
+  const {data} = madeSchemas.safeParse(backup?.record?.inventory['extensions']);
+  return new Map(data?.map(({name, schemas}) => [name, schemas]));
+}
+
+const madeSchemas = z.array(z.object({name: z.string(), schemas: z.array(z.string()).default([])}));
 
 async function readHead(
   source: RestoreSource,

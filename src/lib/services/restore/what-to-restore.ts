@@ -39,6 +39,8 @@ export interface RestoreTarget {
   readonly doubtful?: readonly string[];
   /** Extensions that the server does not have, or does not let the role install. */
   readonly unavailable: readonly string[];
+  /** Extensions that it lacks and that the role was not allowed to install, or that rows alone do not bring. */
+  readonly refused?: readonly string[];
   /** Where what the backup refers to and does not hold may be; null for a database that is made for it, absent for rows alone. */
   readonly database?: Connection | null;
   /** What was created in it before. */
@@ -66,6 +68,10 @@ export interface WhatToRestore {
   readonly outsideKeys: ReadonlySet<string>;
   /** Extensions that are left out where the service refuses them to the role. */
   readonly doubtful: readonly string[];
+  /** Those and what needs them, "view app.jobs". */
+  readonly withDoubtful: readonly string[];
+  /** Jobs that wait until pg_cron is enabled. */
+  readonly waiting: readonly DumpedTable[];
 }
 
 /** Why an entry is not restored: a phrase, as `LeftOutEntries` has it; undefined where it is. */
@@ -77,6 +83,7 @@ const reasons = {
   prepared: 'which were created before',
   superusers: 'which only a superuser may create',
   missing: 'which need extensions that this server does not have',
+  refused: 'which need extensions that are not enabled here',
   outside: 'which need what neither the backup nor the target has',
   members: 'which are rights on what extensions create',
   everywhere: 'which every database has already',
@@ -91,22 +98,27 @@ export async function decideWhatToRestore(
 ): Promise<WhatToRestore> {
   const definitions = await readDumpDefinitions(source, pgRestore, signal);
   const outside = await lookOutside({source, pgRestore, contents}, definitions, target, signal);
+  const {unavailable, refused = [], doubtful = []} = target;
   const dependencies =
-    target.unavailable.length + outside.lacking.size > 0
+    unavailable.length + refused.length + doubtful.length + outside.lacking.size > 0
       ? await readDependencies(source, pgRestore, definitions, contents.encoding, signal)
       : new Map<number, readonly number[]>();
   const dependents = (seeds: readonly number[]): ReadonlySet<number> =>
     findDependents(seeds, definitions, dependencies, pgRestore !== null);
-  const gone = dependents(
-    definitions.flatMap(({type, name}, index) =>
-      type === 'EXTENSION' && target.unavailable.includes(name) ? [index] : [],
-    ),
-  );
-  const ofMissing = missingRule(gone, definitions);
+  const without = (extensions: readonly string[], why: string): Gone => {
+    const gone = dependents(
+      definitions.flatMap(({type, name}, index) =>
+        type === 'EXTENSION' && extensions.includes(name) ? [index] : [],
+      ),
+    );
+    return {gone, rule: missingRule(gone, definitions, why)};
+  };
+  const missing = without(unavailable, reasons.missing);
+  const ofRefused = without(refused, reasons.refused);
   const lost = withPolicies(dependents([...outside.lacking.keys()]), definitions);
   const ofOutside = outsideRule(lost, definitions, outside);
   const {rule: ofPlatform, managed} = target.ownership
-    ? platformRule(target.ownership, target.me, definitions, contents, target.unavailable)
+    ? platformRule(target.ownership, target.me, definitions, contents, [...unavailable, ...refused])
     : {rule: () => undefined, managed: []};
   const {prepared} = target;
   const ofRole = roleRule({
@@ -116,7 +128,7 @@ export async function decideWhatToRestore(
       extensions: prepared?.extensions ?? [],
     },
   });
-  const why = firstOf([ofPlatform, ofMissing, ofOutside, ofRole]);
+  const why = firstOf([ofPlatform, missing.rule, ofRefused.rule, ofOutside, ofRole]);
   const tables = (places: ReadonlySet<number>) =>
     [...places].flatMap((index) => {
       const {type, schema, name} = definitions[index] ?? {};
@@ -125,15 +137,24 @@ export async function decideWhatToRestore(
   return {
     leftOut: leaveOut([...definitions, ...dataEntries(contents)], why, why, target.ownership === null),
     managed,
-    impossible: tables(gone).map(({table}) => table),
+    impossible: [...tables(missing.gone), ...tables(ofRefused.gone)].map(({table}) => table),
     incomplete: tables(lost).map(({index, table}) => {
       const names = (outside.lacking.get(index) ?? []).map(qualifiedName);
       return names.length > 0 ? `${table} (${[...new Set(names)].join(', ')})` : table;
     }),
     schemas: outside.schemas,
-    doubtful: target.doubtful ?? [],
+    doubtful,
+    withDoubtful:
+      leaveOut(definitions, without(doubtful, reasons.refused).rule).names.get(reasons.refused) ?? [],
+    waiting: refused.includes('pg_cron') ? contents.tables.filter(isJobTable) : [],
     outsideKeys: new Set(outside.keys.filter((one) => why(one) === undefined).map(keyOfConstraint)),
   };
+}
+
+/** What cannot be made, by the places of the definitions, and the rule that leaves it out. */
+interface Gone {
+  readonly gone: ReadonlySet<number>;
+  readonly rule: Rule;
 }
 
 /** Made outside of the function above, whose variables it would keep: the definitions, for as long as the plan is kept. */
@@ -242,7 +263,7 @@ function outsideRule(
   const named = homes.size > 0 ? namesOf(definitions) : new Set<string>();
   return (entry) => {
     const {type, schema, name} = entry;
-    if (keys.has(keyOfEntry({...entry, type: type.replace(/ (?:DATA|SET)$/, '')}))) return reasons.outside;
+    if (keys.has(keyOfRows(entry))) return reasons.outside;
     const isThere = installed.some((one) =>
       type === 'COMMENT'
         ? readIdentifier(name, 'EXTENSION '.length)?.name === one && name.startsWith('EXTENSION ')
@@ -255,7 +276,12 @@ function outsideRule(
 }
 
 /** What is the target's own, as the platform's things, is only counted. */
-const isNamed: ReadonlySet<string> = new Set([reasons.superusers, reasons.missing, reasons.outside]);
+const isNamed: ReadonlySet<string> = new Set([
+  reasons.superusers,
+  reasons.missing,
+  reasons.refused,
+  reasons.outside,
+]);
 const mostNames = 20;
 
 /** What is left out and why, a line each. @param missing how many rows of the platform's tables the target lacks, by "schema.name"; null where none are added */
@@ -264,8 +290,9 @@ export function describeLeftOut(
     leftOut: {counts, names},
     managed,
     outsideKeys,
-    doubtful,
-  }: Pick<WhatToRestore, 'leftOut' | 'managed' | 'outsideKeys' | 'doubtful'>,
+    withDoubtful,
+    waiting,
+  }: Pick<WhatToRestore, 'leftOut' | 'managed' | 'outsideKeys' | 'withDoubtful' | 'waiting'>,
   missing: ReadonlyMap<string, number> | null,
 ): string[] {
   const rows = (missing ? managed : []).map(({schema, name, rows: all}) => {
@@ -278,11 +305,15 @@ export function describeLeftOut(
       const which = ones.length > 0 ? `: ${someOf(ones, mostNames).join(', ')}` : '';
       return `left out: ${countOf(count, 'object')} ${why}${which}`;
     }),
-    ...(doubtful.length > 0
+    ...(withDoubtful.length > 0
       ? [
-          `enabled where the service lets this role, else left out: ${doubtful.map((name) => `extension ${name}`).join(', ')}`,
+          `enabled where the service lets this role, else left out with what needs it: ${someOf(withDoubtful, mostNames).join(', ')}`,
         ]
       : []),
+    ...waiting.map(
+      (table) =>
+        `${countOf(table.rows, 'row')} of ${qualifiedName(table)} not restored, as the table is not here. Enable pg_cron, then: restore --data-only --include-table ${qualifiedName(table)}`,
+    ),
     ...(outsideKeys.size > 0
       ? [
           `${countOf(outsideKeys.size, 'foreign key')} to tables that the backup does not have, NOT VALID where rows that they refer to are missing: ${[...outsideKeys].map((key) => key.replace(' ', '.')).join(', ')}`,
@@ -523,8 +554,13 @@ function keyOfEntry({type, schema, name}: Entry): string {
   return `${type} ${schema} ${name}`;
 }
 
+/** Rows go where their table or view goes. */
+function keyOfRows(entry: Entry): string {
+  return keyOfEntry({...entry, type: entry.type.replace(/ (?:DATA|SET)$/, '')});
+}
+
 /** What is gone, rows of tables that an extension itself creates, and grants on what it creates. */
-function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefinition[]): Rule {
+function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefinition[], why: string): Rule {
   if (gone.size === 0) return () => undefined;
   const kept = definitions.filter((_, index) => !gone.has(index));
   const keys = new Set(definitions.filter((_, index) => gone.has(index)).map(keyOfEntry));
@@ -534,16 +570,16 @@ function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefini
   const schemasOfOthers = new Set(kept.filter(({type}) => type === 'EXTENSION').map(schemaOf));
   const named = namesOf(kept);
   return (entry) => {
-    if (keys.has(keyOfEntry(entry))) return reasons.missing;
+    if (keys.has(keyOfRows(entry))) return why;
     // Nothing records which extension created what a grant without a definition is for.
-    if (isRight(entry) && !isForDefined(entry, named)) return reasons.missing;
+    if (isRight(entry) && !isForDefined(entry, named)) return why;
     // Rows without a definition are those of a table that an extension creates, or large objects.
     const isOfExtension =
       dataTypes.has(entry.type) &&
       !filled.has(`${entry.schema} ${entry.name}`) &&
       entry.schema !== largeObjectTable.schema &&
       !schemasOfOthers.has(entry.schema);
-    return isOfExtension ? reasons.missing : undefined;
+    return isOfExtension ? why : undefined;
   };
 }
 

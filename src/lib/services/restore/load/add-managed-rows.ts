@@ -3,7 +3,6 @@ import {z} from 'zod';
 import {qualifiedName} from '../../../base/qualified-name.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
-import {countOf} from '../../../base/format.js';
 import type {Session} from '../../../postgres/client.js';
 import {jsonText, parseRows, pgBoolean} from '../../../postgres/inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../../../postgres/quote.js';
@@ -21,8 +20,8 @@ export interface AddedRows {
 }
 
 export interface ManagedRows {
-  /** What to run in place of the statement that brings rows of such a table, null where the table is not there; undefined for every other statement. */
-  before(statement: DumpStatement): Promise<string | null | undefined>;
+  /** What to run in place of the statement that brings rows of such a table; undefined for every other statement. */
+  before(statement: DumpStatement): Promise<string | undefined>;
   /** Adds what has come. */
   finish(): Promise<AddedRows[]>;
 }
@@ -51,11 +50,10 @@ export function addManagedRows(
 ): ManagedRows {
   const byName = new Map(tables.map((table) => [`${table.schema} ${table.name}`, table]));
   const arrived: Arrived[] = [];
-  const absent: AddedRows[] = [];
   let added: AddedRows[] | undefined;
   const finish = async (): Promise<AddedRows[]> => {
     if (added) return added;
-    added = [...absent, ...(await add(session, arrived, source))];
+    added = await add(session, arrived, source);
     if (added.length > 0) await onAdded();
     return added;
   };
@@ -67,15 +65,6 @@ export function addManagedRows(
         section?.type === 'TABLE DATA' ? byName.get(`${section.schema} ${section.name}`) : undefined;
       if (!table) return undefined;
       const name = quoteQualified(table.schema, table.name);
-      const [found] = await session.query('SELECT pg_catalog.to_regclass($1) IS NOT NULL AS is_there', [
-        name,
-      ]);
-      // The jobs of pg_cron, which the service did not let the role create.
-      if (found?.['is_there'] !== 't') {
-        const refused = `${countOf(table.rows, 'row')} of ${qualifiedName(table)} not restored, as the table is not here. Enable ${isJobTable(table) ? 'pg_cron' : 'its extension'}, then: restore --data-only --include-table ${qualifiedName(table)}`;
-        absent.push({table: qualifiedName(table), added: 0, kept: 0, refused: [refused]});
-        return null;
-      }
       const temporary = `destino_rows_${arrived.length + 1}`;
       await session.query(`CREATE TEMPORARY TABLE ${temporary} (LIKE ${name}) ON COMMIT DROP`);
       arrived.push({table, temporary});

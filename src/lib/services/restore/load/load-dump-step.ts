@@ -1,19 +1,32 @@
 /** The step that loads a dump, with its progress. */
 import {formats} from '../../../base/formats.js';
 import type {RunContext} from '../../../run/run-context.js';
-import {type DumpLoad, loadDump, type LoadOutcome} from './load-dump.js';
+import {type DumpLoad, ExtensionRefused, loadDump, type LoadOutcome} from './load-dump.js';
 import {sizeOf} from '../../../base/checksum.js';
 
-/** Runs `loadDump` as a step. @throws as `loadDump` does */
-export async function loadInto(context: RunContext, load: DumpLoad): Promise<LoadOutcome> {
+/**
+ * Runs `loadDump` as a step.
+ * @param without what to load after everything was rolled back, as the server refuses this extension, which is one of `doubtful`
+ * @throws as `loadDump` does
+ */
+export async function loadInto(
+  context: RunContext,
+  load: DumpLoad,
+  without?: (extension: string) => Promise<DumpLoad>,
+): Promise<LoadOutcome> {
   return context.progress.step(`Restore into ${load.target.database}`, async (step) => {
     const {format, path, remote} = load.dump;
     const fileBytes = formats[format].isArchive ? 0 : (remote?.sizeBytes ?? (await sizeOf(path)));
     const tables = load.onlyTables.length > 0 ? load.onlyTables.length : load.tables.length;
-    return loadDump(load, context, (done, unit, table) => {
-      if (unit === 'bytes') step.advance(done, fileBytes, 'bytes');
-      else step.advance(Math.min(done, tables), tables, 'tables');
-      if (table !== undefined) step.note(table);
-    });
+    const run = (chosen: DumpLoad): Promise<LoadOutcome> =>
+      loadDump(chosen, context, (done, unit, table) => {
+        if (unit === 'bytes') step.advance(done, fileBytes, 'bytes');
+        else step.advance(Math.min(done, tables), tables, 'tables');
+        if (table !== undefined) step.note(table);
+      }).catch(async (error: unknown) => {
+        if (!(error instanceof ExtensionRefused) || !without) throw error;
+        return run(await without(error.extension));
+      });
+    return run(load);
   });
 }

@@ -87,6 +87,13 @@ export interface LoadOutcome {
   readonly errors: readonly string[];
 }
 
+/** In one transaction: the server lets the role create everything that came before this extension, which is one of `doubtful`. */
+export class ExtensionRefused extends Error {
+  constructor(readonly extension: string) {
+    super(`the extension "${extension}" may not be created`);
+  }
+}
+
 /** How far the load is: tables for archives, bytes of the file for plain dumps. */
 export type LoadProgress = (done: number, unit: 'tables' | 'bytes', table?: string) => void;
 
@@ -474,14 +481,13 @@ async function makeSchemas(session: Session, {schemas, options}: DumpLoad): Prom
  * A foreign key to a table that the dump does not have stays NOT VALID where rows that it refers to are missing; on a partitioned table, which
  * cannot have such a key (manual, ALTER TABLE), it is left out.
  */
-function orElseOf({outsideKeys, doubtful, me}: DumpLoad, {notes}: Gathered): DumpScriptRun['orElse'] {
+function orElseOf({outsideKeys, doubtful}: DumpLoad, {notes}: Gathered): DumpScriptRun['orElse'] {
   return ({section, sql}) => {
     if (section?.type === 'EXTENSION' && doubtful.includes(section.name))
       return {
         sqlState: insufficientPrivilege,
         instead: () => {
-          notes.add(`not created, as "${me}" may not here: extension ${section.name}`);
-          return null;
+          throw new ExtensionRefused(section.name);
         },
       };
     if (section?.type !== 'FK CONSTRAINT' || !outsideKeys.has(keyOfConstraint(section))) return undefined;
