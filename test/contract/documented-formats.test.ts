@@ -3,7 +3,7 @@ import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
 import {backupRecordSchema} from '../../src/lib/catalog/backup-record.js';
-import {snapshotMetadata} from '../../src/lib/rows/file/format.js';
+import {orderBackup, rowUndo} from '../../src/lib/rows/file/format.js';
 import {processIdentitySchema} from '../../src/lib/base/process-identity.js';
 import {journalEntrySchema} from '../../src/lib/run/journal.js';
 
@@ -21,7 +21,8 @@ it.each([
   ['Metadata', Object.keys(backupRecordSchema.shape.source.shape)],
   ['Metadata', Object.keys(backupRecordSchema.shape.tables.element.shape)],
   ['Metadata', Object.keys(backupRecordSchema.shape.proofs.element.shape)],
-  ['Order backups', Object.keys(snapshotMetadata.shape)],
+  ['Order backups', Object.keys(orderBackup.shape)],
+  ['Order backups', Object.keys(rowUndo.shape)],
   ['Journal and locks', journalEntrySchema.options.map(({shape}) => shape.kind.value)],
   ['Journal and locks', Object.keys(processIdentitySchema.shape)],
 ])('%s: %j', (heading, keys) => {

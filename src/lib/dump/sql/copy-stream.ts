@@ -25,6 +25,9 @@ export interface CopyStream {
   end(): DumpContents;
 }
 
+/** Gives what takes the rows of a COPY statement, in the encoding of the dump; undefined where nobody wants them. */
+export type RowTakerOf = (table: CopyStatement, encoding: string) => RowTaker | undefined;
+
 /** A line outside COPY blocks is taken in pieces when it is longer. */
 const longestLine = 1 << 20;
 
@@ -35,11 +38,11 @@ export const closingComment = '-- PostgreSQL database dump complete';
 
 /**
  * @param fingerprints whether rows are hashed, or only counted
- * @param takerOf without fingerprints, what takes the rows of a table; called for each COPY statement
+ * @param takerOf without fingerprints, what takes the rows of a table
  */
 export function createCopyStream(
   fingerprints: boolean,
-  takerOf?: (table: CopyStatement) => RowTaker | undefined,
+  takerOf?: RowTakerOf,
 ): CopyStream {
   return new CopyStreamReader(fingerprints, takerOf);
 }
@@ -80,7 +83,7 @@ class CopyStreamReader implements CopyStream {
 
   constructor(
     private readonly fingerprints: boolean,
-    private readonly takerOf?: (table: CopyStatement) => RowTaker | undefined,
+    private readonly takerOf?: RowTakerOf,
   ) {}
 
   write(chunk: Buffer): void {
@@ -178,7 +181,7 @@ class CopyStreamReader implements CopyStream {
       throw unusualCopy(statement);
     }
     const sum = this.fingerprints ? createRowHashSum() : undefined;
-    this.copying = {...copy, sum, block: new CopyBlock(sum ?? this.takerOf?.(copy))};
+    this.copying = {...copy, sum, block: new CopyBlock(sum ?? this.takerOf?.(copy, this.encoding))};
   }
 
   /** lo_open begins an object, lowrite adds to it, lo_close ends it: the row `loid TAB \\x<hex>`, whatever its pieces. */

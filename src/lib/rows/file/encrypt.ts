@@ -1,4 +1,4 @@
-/** Encrypts a finished order backup in its place. */
+/** Encrypts a finished row file in its place. */
 import {createReadStream} from 'node:fs';
 import {rename, rm, stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
@@ -14,7 +14,8 @@ import {openFirstChunk} from '../../storage/try-keys.js';
 
 /**
  * The encrypted file is synced, read back and named before the plain one goes, so that at every moment one of them is whole.
- * @param path of the finished order backup
+ * @param path of the finished file
+ * @param command that the crash journal names
  * @returns the path of the encrypted one; `path` itself where backups here are plain
  * @throws DISK_FULL, CHECKSUM_MISMATCH, KEY_NEEDED; the plain one is there then
  */
@@ -22,12 +23,13 @@ export async function sealOrders(
   context: RunContext,
   path: string,
   {to, isLocal, keys}: Encryption,
+  command = 'orders:clean',
 ): Promise<string> {
   if (!to || !isLocal) return path;
   const sealed = path + ageSuffix;
   const staging = `${path}.seal${partialSuffix}`;
-  return context.progress.step('Encrypt the order backup', async (step) => {
-    const journal = openJournal(context, 'orders:clean');
+  return context.progress.step(`Encrypt ${command === 'orders:clean' ? 'the order backup' : 'the undo file'}`, async (step) => {
+    const journal = openJournal(context, command);
     const removed = await journal.begin({kind: 'partial', path: staging});
     try {
       const place = localPlace(staging);

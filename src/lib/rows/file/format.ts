@@ -1,5 +1,5 @@
 /**
- * The file that a cleaning leaves behind: JSON with the metadata on line 1 and one row a line after it.
+ * The file that a cleaning or `restore:rows` leaves behind: JSON with the metadata on line 1 and one row a line after it.
  *
  *     {"metadata":{...},
  *     "rows":[
@@ -45,9 +45,9 @@ const snapshotTable = z.object({
   key: z.array(z.string()),
 });
 
-export const snapshotMetadata = z.object({
+/** What every row file tells. */
+const rowFile = z.object({
   schemaVersion: z.literal(1),
-  kind: z.literal('order-backup'),
   toolVersion: z.string(),
   /** ISO 8601, UTC. */
   timestamp: z.string(),
@@ -58,6 +58,18 @@ export const snapshotMetadata = z.object({
     port: z.int(),
     serverVersion: z.string(),
   }),
+  /** The hash that `--plan` takes. */
+  plan: z.string(),
+  /** Tables of deleted rows, or of rows as they were written, in insert order: parents before children. */
+  tables: z.array(snapshotTable),
+  /** Tables whose rows stayed and lost values: a link (ON DELETE SET NULL, SET DEFAULT), or what was overwritten. */
+  relinked: z.array(snapshotTable),
+  /** Lines in "rows". */
+  totalRows: count,
+});
+
+export const orderBackup = rowFile.extend({
+  kind: z.literal('order-backup'),
   profile: z.object({
     name: z.string(),
     /** The tables that hold orders. */
@@ -79,19 +91,21 @@ export const snapshotMetadata = z.object({
   reasons: counts,
   /** How many matching orders each guard kept. */
   guards: counts,
-  /** The hash that `--plan` takes. */
-  plan: z.string(),
   /** Deleted orders by table. */
   roots: counts,
-  /** Tables of deleted rows in insert order: parents before children. */
-  tables: z.array(snapshotTable),
-  /** Tables whose rows stayed and lost a link (ON DELETE SET NULL, SET DEFAULT). */
-  relinked: z.array(snapshotTable),
-  /** Lines in "rows". */
-  totalRows: count,
 });
 
+export const rowUndo = rowFile.extend({
+  kind: z.literal('row-undo'),
+  /** The backup that the rows came from. */
+  backup: z.string(),
+});
+
+export const snapshotMetadata = z.discriminatedUnion('kind', [orderBackup, rowUndo]);
+
 export type SnapshotMetadata = z.infer<typeof snapshotMetadata>;
+export type OrderBackupMetadata = z.infer<typeof orderBackup>;
+export type RowUndoMetadata = z.infer<typeof rowUndo>;
 export type SnapshotTable = z.infer<typeof snapshotTable>;
 export type SnapshotColumn = z.infer<typeof snapshotColumn>;
 

@@ -1,4 +1,5 @@
 /** What both kinds of order backups look like to a restore: tables with rows, and links to set again. */
+import type {ErrorCode} from '../../base/errors.js';
 
 /** Takes what a file holds, in the order of the file, long rows in parts; buffers are valid until `drain` has ended. */
 export interface OrderFileSink {
@@ -36,7 +37,26 @@ export interface FileTable {
   readonly key: readonly string[];
 }
 
+/** How messages name the source of staged rows, and the code of a restore that fails. */
+export interface SourceWords {
+  /** "the order backup" */
+  readonly source: string;
+  readonly failure: ErrorCode;
+}
+
+export const orderWords: SourceWords = {source: 'the order backup', failure: 'ORDERS_RESTORE_FAILED'};
+export const rowWords: SourceWords = {source: 'the backup', failure: 'ROWS_RESTORE_FAILED'};
+const undoWords: SourceWords = {source: 'the undo file', failure: 'ROWS_RESTORE_FAILED'};
+
+/** What a row file is for: rows that orders:clean took away, or what restore:rows changed. */
+export const rowFileKinds = ['order-backup', 'row-undo'] as const;
+export type RowFileKind = (typeof rowFileKinds)[number];
+
+export const wordsOf = (kind: RowFileKind): SourceWords => (kind === 'row-undo' ? undoWords : orderWords);
+
 export interface OrderFile {
+  readonly kind: RowFileKind;
+  readonly words: SourceWords;
   readonly path: string;
   /** Whether the old scripts wrote it: no checksums, names of the model in place of columns, values made by JavaScript. */
   readonly isFromOldScripts: boolean;

@@ -11,7 +11,7 @@ import {
   openBracket,
   skipSpace,
 } from './json-scanner.js';
-import type {FileTable, OrderFile, OrderFileSink} from './order-file.js';
+import {type FileTable, type OrderFile, type OrderFileSink, orderWords} from './order-file.js';
 import {explainReadError, invalidOrderFile} from './order-file-error.js';
 
 /** The file's arrays: the table of each, and which arrays its objects repeat as members. */
@@ -72,6 +72,8 @@ export async function readOldScriptOrders(
   }
   const filled = tables.filter(({rows}) => rows > 0);
   return {
+    kind: 'order-backup',
+    words: orderWords,
     path,
     isFromOldScripts: true,
     timestamp: metadata.timestamp,

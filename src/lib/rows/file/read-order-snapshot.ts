@@ -4,7 +4,7 @@ import {qualifiedName} from '../../base/qualified-name.js';
 import {createRowHashSum, type RowHashSum} from '../../fingerprint/row-hash.js';
 import type {AppError} from '../../base/errors.js';
 import {readLines} from './line-reader.js';
-import type {FileTable, OrderFile, OrderFileSink} from './order-file.js';
+import {type FileTable, type OrderFile, type OrderFileSink, wordsOf} from './order-file.js';
 import {invalidOrderFile} from './order-file-error.js';
 import {
   relinkedLinePrefix,
@@ -23,11 +23,13 @@ import {someOf} from '../../base/some-of.js';
 export async function readOrderSnapshot(path: string, signal?: AbortSignal): Promise<OrderFile> {
   const metadata = await scan(path, undefined, signal);
   return {
+    kind: metadata.kind,
+    words: wordsOf(metadata.kind),
     path,
     isFromOldScripts: false,
     timestamp: metadata.timestamp,
     database: {name: metadata.database.name, systemIdentifier: metadata.database.systemIdentifier},
-    roots: Object.keys(metadata.roots),
+    roots: Object.keys(rootsOf(metadata)),
     tables: metadata.tables.map(fileTable),
     relinked: metadata.relinked.map(fileTable),
     notes: [],
@@ -38,6 +40,10 @@ export async function readOrderSnapshot(path: string, signal?: AbortSignal): Pro
       }
     },
   };
+}
+
+function rootsOf(metadata: SnapshotMetadata): Readonly<Record<string, number>> {
+  return metadata.kind === 'order-backup' ? metadata.roots : {};
 }
 
 function fileTable({table, schema, name, rows, checksum, columns, key}: SnapshotTable): FileTable {
@@ -213,7 +219,7 @@ class SnapshotScanner {
     if (total !== metadata.totalRows) {
       throw this.invalid(1, `totalRows is ${metadata.totalRows}, but the tables add up to ${total}`);
     }
-    for (const [root, count] of Object.entries(metadata.roots)) {
+    for (const [root, count] of Object.entries(rootsOf(metadata))) {
       const rows = metadata.tables.find((table) => table.table === root)?.rows ?? 0;
       if (rows < count) throw this.invalid(1, `${count} orders of ${root} are announced, but ${rows} rows`);
     }

@@ -1,4 +1,4 @@
-/** Decides, row by row and on the server, what a restore of orders would put back, and why not the rest. */
+/** Decides, row by row and on the server, what a restore of rows would write, and why not the rest. */
 import type {Session} from '../../postgres/client.js';
 import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
 import {findLinkConflicts} from './find-link-conflicts.js';
@@ -10,12 +10,19 @@ import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
 import {sameKey} from './staged-conditions.js';
 
-/** Writes the reason into every staged row that would be skipped. Reads only, beside the temporary tables. */
-export async function findConflicts(session: Session, staged: StagedOrders): Promise<void> {
+/**
+ * Writes the reason into every staged row that would be skipped. Reads only, beside the temporary tables.
+ * @param isCompared whether the staged rows are known to be missing or to differ
+ */
+export async function findConflicts(
+  session: Session,
+  staged: StagedOrders,
+  isCompared = false,
+): Promise<void> {
   for (const each of staged.tables) {
     await findGoneColumns(session, each);
     await findColumnConflicts(session, each);
-    await findSameKeys(session, each);
+    if (!isCompared) await findSameKeys(session, each);
     for (const unique of each.target.exclusives) {
       if (!(unique.isPrimary && each.key === each.target.primaryKey))
         await findSameUnique(session, each, unique);
@@ -41,7 +48,7 @@ async function findColumnConflicts(session: Session, staged: StagedTable): Promi
       session,
       staged,
       quoteLiteral(`column new: "${name}" needs a value that the file does not have`),
-      'true',
+      's.changes IS NULL',
     );
   }
   const needed = staged.shared
@@ -66,7 +73,7 @@ async function findGoneColumns(session: Session, staged: StagedTable): Promise<v
       session,
       staged,
       quoteLiteral(`column gone: the table no longer has "${name}"`),
-      `s.${column} IS NOT NULL`,
+      `s.${column} IS NOT NULL AND s.changes IS NULL`,
     );
   }
 }
@@ -96,16 +103,21 @@ async function findSameUnique(session: Session, staged: StagedTable, unique: Tar
     .join(', ');
   const collide = unique.parts
     .map(({operator}, index) => {
-      const [a, b] = [`a.destino_e${index}`, `b.destino_e${index}`];
+      const [a, b] = [`a.destino_e${index}`, `t.destino_e${index}`];
       return unique.areNullsEqual
         ? `(${compareSql(operator, a, b)} OR ${a} IS NULL AND ${b} IS NULL)`
         : compareSql(operator, a, b);
     })
     .join(' AND ');
+  // A row that is to be updated has its own value already.
+  const key = target.columns
+    .filter(({number}) => staged.key.includes(number))
+    .map(({name}) => `, ${quoteIdentifier(name)}`);
+  const isOther = staged.key.length === 0 ? '' : ` AND (s.changes IS NULL OR NOT (${sameKey(staged)}))`;
   await session.query(
     `UPDATE ${temp} s SET reason = ${quoteLiteral(`same unique value: another row has it (${unique.name})`)}
        FROM (SELECT destino_line, ${parts} FROM (SELECT r.line AS destino_line, ${columns} FROM ${temp} r WHERE r.reason IS NULL) x${where}) a,
-            (SELECT ${parts} FROM ${fromRelation(target)}${where}) b
-      WHERE s.line = a.destino_line AND s.reason IS NULL AND ${collide}`,
+            (SELECT ${parts}${key.join('')} FROM ${fromRelation(target)}${where}) t
+      WHERE s.line = a.destino_line AND s.reason IS NULL AND ${collide}${isOther}`,
   );
 }

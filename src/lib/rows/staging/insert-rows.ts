@@ -1,9 +1,10 @@
-/** Puts the planned rows back, in the running transaction, and proves them before it may commit. */
+/** Inserts and updates the planned rows, in the running transaction, and verifies them before it may commit. */
 import type {Session} from '../../postgres/client.js';
-import {quoteIdentifier, quoteQualified} from '../../postgres/quote.js';
+import {quoteIdentifier, quoteLiteral, quoteQualified} from '../../postgres/quote.js';
 import {withOwnSearchPath} from '../../postgres/search-path.js';
 import {insertGroups} from '../model/dependency-groups.js';
 import {proveRows, type RestoredCounts} from './verify-rows.js';
+import type {OrderFile} from '../file/order-file.js';
 import {fromRelation} from './restore-target.js';
 import {advanceSequences} from './sequences.js';
 import {different} from './row-differences.js';
@@ -18,27 +19,31 @@ export interface PutBackProgress {
 }
 
 /**
- * Inserts, links, checks, and brings sequences forward. Returns the sequences that were moved.
- * @throws ORDERS_RESTORE_FAILED when what was put back is not what the file holds; the caller's transaction must roll back
+ * Inserts, updates, links, checks, and brings sequences forward. Returns the sequences that were moved.
+ * @param firesTriggers leaves the user triggers of the tables on
+ * @throws the failure of the file's words when what was written is not what the source contains; the caller's transaction must roll back
  */
 export async function putBackOrders(
   session: Session,
   staged: StagedOrders,
   restored: RestoredCounts,
   progress: PutBackProgress,
+  firesTriggers = false,
 ): Promise<string[]> {
   const touched = [...staged.tables, ...staged.links].map(({target}) => target.oid);
-  return withoutUserTriggers(session, [...new Set(touched)], 'ORDERS_RESTORE_FAILED', async () => {
+  const silenced = firesTriggers ? [] : [...new Set(touched)];
+  return withoutUserTriggers(session, silenced, staged.file.words.failure, async () => {
     await session.query('SET CONSTRAINTS ALL DEFERRED');
     await session.query(`SET LOCAL work_mem = '64MB'`); // for the sorts
     for (const group of groupsOf(staged.tables)) {
       await insertGroup(session, group, staged);
       for (const each of group) progress.inserted(each.file.table, restored.get(each) ?? 0);
     }
-    for (const each of staged.links) await setLinks(session, each, restored.get(each) ?? 0);
+    for (const each of staged.tables) await updateRows(session, staged.file, each, each.key);
+    for (const each of staged.links) await setLinks(session, staged.file, each, restored.get(each) ?? 0);
     await withOwnSearchPath(session, () => session.query('SET CONSTRAINTS ALL IMMEDIATE'));
     await proveRows(session, staged, restored);
-    for (const each of staged.links) await proveLinks(session, each, restored.get(each) ?? 0);
+    for (const each of staged.links) await proveLinks(session, staged.file, each, restored.get(each) ?? 0);
     const moved: string[] = [];
     for (const each of staged.tables) moved.push(...(await advanceSequences(session, each)));
     return moved;
@@ -72,7 +77,7 @@ async function insertGroup(
     );
     const order = inside?.reference.columns.map((number) => `s.c${number}`) ?? [];
     return `INSERT INTO ${quoteQualified(target.schema, target.name)} (${columns.map(({name}) => quoteIdentifier(name)).join(', ')})
-      OVERRIDING SYSTEM VALUE SELECT ${columns.map(({number}) => `s.c${number}`).join(', ')} FROM ${temp} s WHERE s.reason IS NULL
+      OVERRIDING SYSTEM VALUE SELECT ${columns.map(({number}) => `s.c${number}`).join(', ')} FROM ${temp} s WHERE s.reason IS NULL AND s.changes IS NULL
       ${order.length > 0 ? `ORDER BY ${order.join(', ')}` : ''}`;
   });
   const [last = '', ...others] = inserts.toReversed();
@@ -82,8 +87,41 @@ async function insertGroup(
   );
 }
 
+/**
+ * Sets in each row the columns that differ, and no others, so that triggers and rights of other columns are left alone.
+ * @param key numbers of the columns by which the rows are found
+ */
+export async function updateRows(
+  session: Session,
+  {words}: Pick<OrderFile, 'words'>,
+  each: StagedTable,
+  key: readonly number[],
+): Promise<void> {
+  const kinds = await session.query(
+    `SELECT s.changes::pg_catalog.text AS changes, count(*) AS rows FROM ${each.temp} s
+      WHERE s.reason IS NULL AND s.changes IS NOT NULL GROUP BY 1 ORDER BY 1`,
+  );
+  for (const {changes, rows} of kinds) {
+    const numbers = new Set((changes ?? '').replace(/[{}]/g, '').split(',').map(Number));
+    const set = each.target.columns.filter(({number}) => numbers.has(number));
+    const updated = await withOwnSearchPath(session, () =>
+      session.execute(
+        `UPDATE ${fromRelation(each.target)} t SET (${set.map(({name}) => quoteIdentifier(name)).join(', ')}) = ROW(${set.map(({number}) => `s.c${number}`).join(', ')})
+           FROM ${each.temp} s WHERE s.reason IS NULL
+            AND s.changes OPERATOR(pg_catalog.=) ${quoteLiteral(changes ?? '')}::pg_catalog.int2[] AND ${sameKey(each, key)}`,
+      ),
+    );
+    if (updated !== Number(rows)) throw different({words}, each, 'Rows', []);
+  }
+}
+
 /** Only where nobody has set the link since: the condition of the plan, once more, and then the row is locked. */
-async function setLinks(session: Session, staged: StagedTable, restored: number): Promise<void> {
+async function setLinks(
+  session: Session,
+  file: OrderFile,
+  staged: StagedTable,
+  restored: number,
+): Promise<void> {
   const set = linkColumns(staged).filter(({column}) => !column.generated);
   if (set.length === 0) return;
   const key = sameKey(staged, keyNumbers(staged));
@@ -92,7 +130,7 @@ async function setLinks(session: Session, staged: StagedTable, restored: number)
     `SELECT count(*) AS found FROM (SELECT 1 FROM ${fromRelation(staged.target)} t JOIN ${staged.temp} s ON ${key}
         WHERE s.reason IS NULL AND ${stillUnlinked(staged)} FOR NO KEY UPDATE OF t) x`,
   );
-  if (Number(row?.['found']) !== restored) throw different(staged, 'Links', []);
+  if (Number(row?.['found']) !== restored) throw different(file, staged, 'Links', []);
   await withOwnSearchPath(session, () =>
     session.query(
       `UPDATE ${fromRelation(staged.target)} t SET (${set.map(({column}) => quoteIdentifier(column.name)).join(', ')}) = ROW(${set.map(({column}) => `s.c${column.number}`).join(', ')})
@@ -101,7 +139,12 @@ async function setLinks(session: Session, staged: StagedTable, restored: number)
   );
 }
 
-async function proveLinks(session: Session, staged: StagedTable, restored: number): Promise<void> {
+async function proveLinks(
+  session: Session,
+  file: OrderFile,
+  staged: StagedTable,
+  restored: number,
+): Promise<void> {
   const same = linkColumns(staged).map(
     ({column}) => `t.${quoteIdentifier(column.name)}::text IS NOT DISTINCT FROM s.c${column.number}::text`,
   );
@@ -109,5 +152,5 @@ async function proveLinks(session: Session, staged: StagedTable, restored: numbe
     `SELECT count(*) AS found FROM ${staged.temp} s JOIN ${fromRelation(staged.target)} t
          ON ${[sameKey(staged, keyNumbers(staged)), ...same].join(' AND ')} WHERE s.reason IS NULL`,
   );
-  if (Number(row?.['found']) !== restored) throw different(staged, 'Links', []);
+  if (Number(row?.['found']) !== restored) throw different(file, staged, 'Links', []);
 }

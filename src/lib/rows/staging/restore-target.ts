@@ -49,7 +49,8 @@ const reference = z.object({
   parentColumns: z.array(z.object({number: z.int(), name: z.string()})),
   /** Parent column on the left, child column on the right, one for each. */
   operators: z.array(operatorSchema),
-  setsDefault: z.boolean(),
+  /** The letter of ON DELETE, as pg_constraint has it: c cascades, n sets null, d sets the default. */
+  onDelete: z.string(),
   /** Declared in the profile, not in the database: it holds rows together, but no row needs it. */
   isSoft: z.boolean().default(false),
 });
@@ -102,7 +103,7 @@ const exclusivesSql = `
 
 const referencesSql = `
   SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-           'name', f.conname, 'columns', f.conkey, 'setsDefault', f.confdeltype = 'd',
+           'name', f.conname, 'columns', f.conkey, 'onDelete', f.confdeltype,
            'parent', pg_catalog.json_build_object(${relationFields('p', 'pn')}),
            'parentTop', coalesce((SELECT pg_catalog.pg_partition_root(p.oid)::pg_catalog.oid), p.oid)::text,
            'parentColumns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('number', pa.attnum, 'name', pa.attname) ORDER BY o.k)

@@ -11,7 +11,7 @@ import type {StagedTable} from './staged-table.js';
 
 /**
  * Compares row by row. None differs where a trigger merely wrote others than those that were put back.
- * @throws ORDERS_RESTORE_FAILED naming the first few
+ * @throws the failure of the file's words, naming the first few
  */
 export async function refuseDifference(
   session: Session,
@@ -20,7 +20,7 @@ export async function refuseDifference(
   restored: number,
 ): Promise<void> {
   const {temp, target, key, json, isExact} = staged;
-  if (key.length === 0) throw different(staged, 'Rows', []);
+  if (key.length === 0) throw different(file, staged, 'Rows', []);
   const stored = rowJsonExpression('t', json.target);
   if (isExact) await loadTexts(session, file, staged);
   const [texts, wanted] = isExact
@@ -34,6 +34,7 @@ export async function refuseDifference(
   if (isExact) await session.query(`DROP TABLE ${textsTable}`);
   if (rows.length === 0) return;
   throw different(
+    file,
     staged,
     `${rows[0]?.['count'] ?? ''} of ${restored} rows`,
     rows.map((row) => `line ${row['line'] ?? ''} would ${row['now'] ?? ''}`),
@@ -41,10 +42,15 @@ export async function refuseDifference(
 }
 
 /** What is thrown when something came back different: `what` of the table. */
-export function different({file}: StagedTable, what: string, details: readonly string[]): AppError {
+export function different(
+  {words}: Pick<OrderFile, 'words'>,
+  {file: {table}}: StagedTable,
+  what: string,
+  details: readonly string[],
+): AppError {
   return new AppError(
-    'ORDERS_RESTORE_FAILED',
-    `${what} of ${file.table} came back different from the order backup; everything was rolled back, nothing was changed.`,
+    words.failure,
+    `${what} of ${table} came back different from ${words.source}; everything was rolled back, nothing was changed.`,
     {
       hint: 'A trigger, a default or a column type has probably changed since; the preview names columns that did.',
       details,

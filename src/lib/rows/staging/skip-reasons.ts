@@ -34,7 +34,7 @@ export async function findMissingParents(
     count += await session.execute(
       `UPDATE ${child.temp} s SET reason = ${quoteLiteral(`parent skipped: it hangs on a row of ${name} that is skipped`)}
          FROM ${parent.temp} p
-        WHERE s.reason IS NULL AND p.reason IS NOT NULL AND p.reason <> ${quoteLiteral(alreadyThere)} AND ${matches(reference, 'staged')}`,
+        WHERE s.reason IS NULL AND p.reason IS NOT NULL AND p.reason <> ${quoteLiteral(alreadyThere)} AND p.changes IS NULL AND ${matches(reference, 'staged')}`,
     );
   }
   if (reference.isSoft) return count;

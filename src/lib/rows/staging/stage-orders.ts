@@ -77,7 +77,7 @@ async function createTemporaryTables(
     // Like the target's columns in type and collation, and without its constraints.
     await session.query(
       `CREATE TEMPORARY TABLE ${each.temp} AS
-         SELECT ${['0::bigint AS line', 'NULL::text AS reason', 'NULL::boolean AS selected', ...columns, ...others.map(({column}) => `NULL::text AS ${column}`)].join(', ')}
+         SELECT ${['0::bigint AS line', 'NULL::text AS reason', 'NULL::boolean AS selected', 'NULL::smallint[] AS changes', ...columns, ...others.map(({column}) => `NULL::text AS ${column}`)].join(', ')}
            FROM ${fromRelation(each.target)} t WITH NO DATA`,
     );
   }

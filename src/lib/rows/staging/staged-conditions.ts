@@ -76,7 +76,7 @@ export function stillUnlinked(staged: StagedTable): string {
       const live = `t.${quoteIdentifier(column.name)}`;
       const isDefault =
         column.default !== null &&
-        target.references.some((each) => each.setsDefault && each.columns.includes(column.number))
+        target.references.some((each) => each.onDelete === 'd' && each.columns.includes(column.number))
           ? ` OR ${live}::text = (${column.default})::text`
           : '';
       return `(${live} IS NULL OR ${live}::text = s.c${column.number}::text${isDefault})`;

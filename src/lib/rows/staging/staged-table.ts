@@ -26,7 +26,8 @@ export interface StagedField {
 /**
  * Rows of one table of the file, staged.
  * Columns of the temporary table: line, reason (why the row is skipped; null when it is to be restored), selected (only
- * while single orders are looked for), and those of the fields.
+ * while single orders are looked for), changes (numbers of the columns to update; null where the row is to be inserted), and
+ * those of the fields.
  */
 export interface StagedTable {
   readonly file: FileTable;
@@ -73,7 +74,7 @@ export function addSoftLink(staged: readonly (StagedTable | undefined)[], link: 
       number: parent.target.columns.find((column) => column.name === name)?.number ?? 0,
     })),
     operators: [], // their texts are compared
-    setsDefault: false,
+    onDelete: 'a',
     isSoft: true,
   });
 }

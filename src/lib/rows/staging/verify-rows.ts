@@ -16,7 +16,7 @@ export type RestoredCounts = ReadonlyMap<StagedTable, number>;
 
 /**
  * The server writes what this transaction stored as JSON again; its sum must be that of the file's rows.
- * @throws ORDERS_RESTORE_FAILED naming the first rows that differ
+ * @throws the failure of the file's words, naming the first rows that differ
  */
 export async function proveRows(
   session: Session,
@@ -100,8 +100,8 @@ async function storedRows(
   );
 }
 
-/** Number and sum of the texts that the query gives. */
-async function sumOf(session: Session, query: string): Promise<string> {
+/** Number and sum of the texts that the query gives, as text. */
+export async function sumOf(session: Session, query: string): Promise<string> {
   const sum = createRowHashSum();
   const reader = new BinaryRows({
     part: (chunk, start, end) => sum.append(chunk, start, end),

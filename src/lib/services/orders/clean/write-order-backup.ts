@@ -1,27 +1,16 @@
 /** The order backup of a cleaning: written and read back while the rows are being deleted, and named before that is committed. */
-import {access, rm} from 'node:fs/promises';
-import {join} from 'node:path';
 import {orderBackupFolder} from '../../../catalog/order-backup-name.js';
-import {partialSuffix, timestampForName} from '../../../base/file-names.js';
-import {makePrivateFolder, renameSafely} from '../../../base/safe-file.js';
-import {AppError, systemErrorCode} from '../../../base/errors.js';
 import type {RowDigest} from './count-plan.js';
-import type {SnapshotMetadata} from '../../../rows/file/format.js';
-import {readOrderSnapshot} from '../../../rows/file/read-order-snapshot.js';
+import {makeRowFile, type RowFileInTheMaking} from '../../../rows/file/make-row-file.js';
 import {type LeafRows, type SnapshotContent, writeOrderSnapshot} from './write-order-snapshot.js';
 import type {Session} from '../../../postgres/client.js';
 import type {RunContext} from '../../../run/run-context.js';
-import {openJournal} from '../../../run/journal.js';
 import {type Cleaning, type CleanPlan, completePlan, type FoundPlan} from './plan.js';
 
-export interface OrderBackup {
+export interface OrderBackup extends RowFileInTheMaking {
   /** What the file tells, the rows of the leaves included. */
   readonly plan: CleanPlan;
   readonly leaves: ReadonlyMap<string, LeafRows>;
-  /** Gives the file its name. @returns the absolute path */
-  publish(): Promise<string>;
-  /** Removes the file, named or not. */
-  discard(): Promise<void>;
 }
 
 /**
@@ -37,47 +26,26 @@ export async function backUpOrders(
   found: FoundPlan,
   signal: AbortSignal,
 ): Promise<OrderBackup> {
-  const at = context.clock.now();
-  const path = await freePath(join(context.settings.backupsDir, orderBackupFolder), at);
-  const partial = `${path}${partialSuffix}`;
-  // Without it `recover` would take the file for one whose run has ended.
-  const journal = openJournal(context, 'orders:clean');
-  const named = await journal.begin({kind: 'partial', path: partial});
-  const discard = async (): Promise<void> => {
-    // What cannot be removed does no harm: `recover` finds a partial by its name, and putting back what is there changes nothing.
-    for (const name of [partial, path]) await rm(name, {force: true}).catch(() => undefined);
-    await named();
-    await journal.close();
-  };
   const planOf = (leaves: ReadonlyMap<string, RowDigest>): CleanPlan => completePlan(cleaning, found, leaves);
-  const content: SnapshotContent = {
-    ...found.rows,
-    facts: (leaves) => snapshotFacts(context, cleaning, planOf(leaves), at),
-  };
-  try {
-    const {metadata, leaves} = await context.progress.step('Back up the rows', (step) =>
-      writeOrderSnapshot(reader, partial, content, (rows) => {
-        signal.throwIfAborted();
-        step.advance(rows, undefined, 'rows');
-      }),
-    );
-    await context.reach('clean.file-written');
-    await context.progress.step('Check the order backup', () => readBack(partial, metadata, signal));
-    return {
-      plan: planOf(leaves),
-      leaves,
-      publish: async () => {
-        await renameSafely(partial, path);
-        await named();
-        await journal.close();
-        return path;
+  const {result, publish, discard} = await makeRowFile(
+    context,
+    {
+      folder: orderBackupFolder,
+      prefix: 'orders-backup',
+      command: 'orders:clean',
+      titles: {write: 'Back up the rows', check: 'Check the order backup'},
+      write: (path, at, onRows) => {
+        const content: SnapshotContent = {
+          ...found.rows,
+          facts: (leaves) => snapshotFacts(context, cleaning, planOf(leaves), at),
+        };
+        return writeOrderSnapshot(reader, path, content, onRows);
       },
-      discard,
-    };
-  } catch (error) {
-    await discard();
-    throw error;
-  }
+      written: 'clean.file-written',
+    },
+    signal,
+  );
+  return {plan: planOf(result.leaves), leaves: result.leaves, publish, discard};
 }
 
 function snapshotFacts(
@@ -112,35 +80,4 @@ function snapshotFacts(
     plan: plan.plan,
     roots: {...plan.roots},
   };
-}
-
-/** @throws ORDER_BACKUP_INVALID when the file does not hold what was written into it */
-async function readBack(path: string, written: SnapshotMetadata, signal: AbortSignal): Promise<void> {
-  const read = await readOrderSnapshot(path, signal);
-  const rowsOf = (tables: readonly {table: string; rows: number}[]): string =>
-    JSON.stringify(tables.map(({table, rows}) => [table, rows]));
-  if (rowsOf(read.tables) === rowsOf(written.tables) && rowsOf(read.relinked) === rowsOf(written.relinked))
-    return;
-  throw new AppError(
-    'ORDER_BACKUP_INVALID',
-    `${path} reads back otherwise than it was written; nothing was changed.`,
-  );
-}
-
-/** A name in `folder` that neither a file nor a file in the making has. */
-async function freePath(folder: string, at: Date): Promise<string> {
-  await makePrivateFolder(folder);
-  const isTaken = (path: string): Promise<boolean> =>
-    access(path).then(
-      () => true,
-      (error: unknown) => systemErrorCode(error) !== 'ENOENT',
-    );
-  for (let attempt = 1; ; attempt += 1) {
-    const path = join(
-      folder,
-      `orders-backup-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}.json`,
-    );
-    const names = [path, `${path}${partialSuffix}`, `${path}.age`];
-    if (!(await Promise.all(names.map(isTaken))).includes(true)) return path;
-  }
 }

@@ -1,22 +1,24 @@
 /** Writes every row that a cleaning will change into a file, straight from the server. */
-import {createRowHashSum} from '../../../fingerprint/row-hash.js';
-import {createPrivateFile, explainFileError} from '../../../base/safe-file.js';
 import {AppError} from '../../../base/errors.js';
-import {BinaryRows} from '../../../postgres/binary-rows.js';
 import type {Session} from '../../../postgres/client.js';
-import {copyOut} from '../../../postgres/copy-out.js';
 import {type FoundOrders, keyHashSql, type RowDigest} from './count-plan.js';
 import {type Leaf, leafRowsSql, type NotedRows, type Notes, notesOf} from './collect-rows.js';
 import type {Trigger} from './delete-effects.js';
 import type {OrderGraph} from '../rules/order-graph.js';
-import {LineFile} from '../../../rows/file/line-writer.js';
+import {
+  type CopiedRows,
+  mostRows,
+  noChecksum,
+  type RowSource,
+  writeRowFile,
+} from '../../../rows/file/write-row-file.js';
 import {isNoted, relationSql} from '../rules/order-conditions.js';
 import {
+  type OrderBackupMetadata,
   relinkedLinePrefix,
   rowLinePrefix,
   type SnapshotColumn,
-  snapshotMarks,
-  type SnapshotMetadata,
+  type SnapshotTable,
 } from '../../../rows/file/format.js';
 import type {Column, Table} from '../../../rows/model/read-schema.js';
 import {rowJsonExpression} from '../../../rows/model/row-json.js';
@@ -49,7 +51,7 @@ export interface SnapshotContent extends SnapshotRows {
   /** Everything but the tables; called again when the rows of the leaves are known, with texts of the same length. */
   readonly facts: (
     leaves: ReadonlyMap<string, LeafRows>,
-  ) => Omit<SnapshotMetadata, 'schemaVersion' | 'kind' | 'tables' | 'relinked' | 'totalRows'>;
+  ) => Omit<OrderBackupMetadata, 'schemaVersion' | 'kind' | 'tables' | 'relinked' | 'totalRows'>;
 }
 
 /** What was read of a leaf. */
@@ -111,13 +113,8 @@ function relinkedParts(
   });
 }
 
-/** Holds the place of a checksum until it is known; all checksums are as long. */
-const noChecksum = '0'.repeat(32);
-
 /**
  * Writes the file at `path`, which must not exist, and syncs it.
- * The metadata stand on the first line although checksums and the rows of the leaves are known last: as much place as they
- * can need is held by spaces, which JSON ignores.
  * @param reader sees the rows as they were before any was deleted
  * @param onRows is told the number of rows written so far
  * @returns what was read of the leaves, by table label
@@ -128,178 +125,91 @@ export async function writeOrderSnapshot(
   path: string,
   content: SnapshotContent,
   onRows: (rows: number) => void,
-): Promise<{metadata: SnapshotMetadata; leaves: ReadonlyMap<string, LeafRows>}> {
-  const file = await createPrivateFile(path);
-  try {
-    const lines = new LineFile(file, path);
-    const leaves = new Map<string, LeafRows>();
-    const most = new Map(
-      leafLabels(content).map((label) => [label, {rows: mostRows, keys: '', versions: 0n}]),
-    );
-    const headLength = firstLine(metadataOf(content, most, new Map())).length;
-    lines.text(' '.repeat(headLength));
-    lines.text(snapshotMarks.beforeRows);
-    const checksums = new Map<string, string>();
-    let written = 0;
-    const copy = async (source: CopySource): Promise<CopiedRows> => {
-      const copied = await copyRows(reader, lines, source, (rows) => onRows(written + rows));
-      written += copied.rows;
-      checksums.set(source.prefix, copied.checksum);
-      return copied;
-    };
-    for (const part of content.deleted) {
-      if ('leaf' in part) {
-        const {table} = part.leaf;
-        const {rows, numbers} = await copy(leafSource(part.leaf, content.notes));
+): Promise<{metadata: OrderBackupMetadata; leaves: ReadonlyMap<string, LeafRows>}> {
+  const deleted = content.deleted.map((part) => ({part, source: deletedSource(part, content.notes)}));
+  const relinked = content.relinked.map((part) => ({part, source: relinkedSource(part)}));
+  let leaves: ReadonlyMap<string, LeafRows> = new Map();
+  const metadata = (copied: (source: RowSource) => CopiedRows | undefined): OrderBackupMetadata => {
+    leaves = new Map(
+      deleted.flatMap(({part, source}) => {
+        if (!('leaf' in part)) return [];
+        const {rows = mostRows, numbers = []} = copied(source) ?? {};
         const [versions = 0n, keys = 0n] = numbers;
-        leaves.set(table.label, {rows, versions, keys: String(keys)});
-      } else {
-        const {table} = part.noted;
-        await copy(notedSource(part, rowLinePrefix(table.label), rowJsonExpression('t', table.columns)));
-      }
-    }
-    lines.endList();
-    lines.text(snapshotMarks.beforeRelinked);
-    for (const part of content.relinked) {
-      const {table} = part.noted;
-      const keys = rowJsonExpression('t', columnsOf(table, table.key));
-      const expression = `'"key":' || ${keys} || ',"values":' || ${rowJsonExpression('t', part.columns)}`;
-      await copy(notedSource(part, relinkedLinePrefix(table.label), expression));
-    }
-    lines.endList();
-    lines.text(snapshotMarks.end);
-    await lines.end();
-    const metadata = metadataOf(content, leaves, checksums);
-    await lines.overwriteStart(firstLine(metadata, headLength));
-    await file.sync();
-    return {metadata, leaves};
-  } catch (error) {
-    throw error instanceof AppError ? error : explainFileError(error, path);
-  } finally {
-    await file.close();
-  }
-}
-
-interface CopySource {
-  readonly table: Table;
-  /** What its lines begin with. */
-  readonly prefix: string;
-  /** SQL query of the JSON text, and of `numbers` int8 columns after it. */
-  readonly query: string;
-  readonly numbers: number;
-  /** How many rows the plan counted, where it did. */
-  readonly rows: number | undefined;
-}
-
-function notedSource({noted: {table, sql}, rows}: NotedPart, prefix: string, expression: string): CopySource {
-  const query = `SELECT ${expression} FROM ${relationSql(table)} t JOIN ${sql} s ON ${isNoted}`;
-  return {table, prefix, query, numbers: 0, rows};
-}
-
-function leafSource(leaf: Leaf, notes: Notes): CopySource {
-  const {table} = leaf;
-  const columns = [rowJsonExpression('t', table.columns), versionHashSql, keyHashSql(table)];
-  const query = `SELECT ${columns.join(', ')} FROM ${leafRowsSql(leaf, notes)}`;
-  return {table, prefix: rowLinePrefix(table.label), query, numbers: 2, rows: undefined};
-}
-
-interface CopiedRows {
-  readonly rows: number;
-  readonly checksum: string;
-  /** The sums of the numbers. */
-  readonly numbers: readonly bigint[];
-}
-
-async function copyRows(
-  reader: Session,
-  lines: LineFile,
-  {table, prefix, query, numbers, rows}: CopySource,
-  onRows: (rows: number) => void,
-): Promise<CopiedRows> {
-  const sum = createRowHashSum();
-  const begin = Buffer.from(prefix);
-  let isBegun = false;
-  const binary = new BinaryRows(
-    {
-      part: (chunk, start, end) => {
-        if (!isBegun) lines.beginItem(begin);
-        isBegun = true;
-        lines.bytes(chunk, start, end);
-        sum.append(chunk, start, end);
-      },
-      endRow: () => {
-        lines.bytes(closingBrace, 0, 1);
-        isBegun = false;
-        sum.endRow();
-      },
-    },
-    numbers,
+        return [[part.leaf.table.label, {rows, versions, keys: numbers.length === 0 ? '' : String(keys)}]];
+      }),
+    );
+    const checksumOf = (source: RowSource): string => copied(source)?.checksum ?? noChecksum;
+    const tables = deleted.flatMap(({part, source}) => {
+      const {table} = 'leaf' in part ? part.leaf : part.noted;
+      const rows = 'leaf' in part ? (leaves.get(table.label)?.rows ?? 0) : part.rows;
+      return rows === 0 ? [] : [entry(table, rows, checksumOf(source), table.columns)];
+    });
+    return {
+      schemaVersion: 1,
+      kind: 'order-backup',
+      ...content.facts(leaves),
+      tables,
+      relinked: relinked.map(({part: {noted, rows, columns}, source}) =>
+        entry(noted.table, rows, checksumOf(source), columns),
+      ),
+      totalRows: Math.min(
+        mostRows,
+        tables.reduce((sum, {rows}) => sum + rows, 0),
+      ),
+    };
+  };
+  const written = await writeRowFile(
+    reader,
+    path,
+    {rows: deleted.map(({source}) => source), links: relinked.map(({source}) => source), metadata},
+    onRows,
   );
-  await copyOut(reader, `COPY (${query}) TO STDOUT (FORMAT binary)`, (chunk) => {
-    binary.take(chunk);
-    if (!lines.isFull) return;
-    onRows(sum.rows);
-    return lines.flush();
-  });
-  if (!binary.isComplete || sum.rows !== (rows ?? sum.rows)) {
-    throw new AppError(
+  return {metadata: written, leaves};
+}
+
+function deletedSource(part: NotedPart | LeafPart, notes: Notes): RowSource {
+  if ('leaf' in part) {
+    const {table} = part.leaf;
+    const columns = [rowJsonExpression('t', table.columns), versionHashSql, keyHashSql(table)];
+    const query = `SELECT ${columns.join(', ')} FROM ${leafRowsSql(part.leaf, notes)}`;
+    return {...sourceOf(table, undefined, query), prefix: rowLinePrefix(table.label), numbers: 2};
+  }
+  const {table} = part.noted;
+  return {...notedSource(part, rowJsonExpression('t', table.columns)), prefix: rowLinePrefix(table.label)};
+}
+
+function relinkedSource(part: RelinkedPart): RowSource {
+  const {table} = part.noted;
+  const keys = rowJsonExpression('t', columnsOf(table, table.key));
+  const expression = `'"key":' || ${keys} || ',"values":' || ${rowJsonExpression('t', part.columns)}`;
+  return {...notedSource(part, expression), prefix: relinkedLinePrefix(table.label)};
+}
+
+function notedSource({noted: {table, sql}, rows}: NotedPart, expression: string): Omit<RowSource, 'prefix'> {
+  const query = `SELECT ${expression} FROM ${relationSql(table)} t JOIN ${sql} s ON ${isNoted}`;
+  return sourceOf(table, rows, query);
+}
+
+function sourceOf(table: Table, rows: number | undefined, query: string): Omit<RowSource, 'prefix'> {
+  const otherwise = (found: number): AppError =>
+    new AppError(
       'CLEAN_FAILED',
-      `${table.label}: ${rows ?? 'some'} rows were found and ${sum.rows} could be backed up, because another session changed them; nothing was changed.`,
+      `${table.label}: ${rows ?? 'some'} rows were found and ${found} could be backed up, because another session changed them; nothing was changed.`,
       {hint: 'Run it again.'},
     );
-  }
-  return {rows: sum.rows, checksum: sum.digest(), numbers: binary.sums};
+  return {query, numbers: 0, rows, otherwise};
 }
 
-const closingBrace = Buffer.from('}');
-/** More than a table can have: its digits are as many as there can be. */
-const mostRows = Number.MAX_SAFE_INTEGER;
-
-function leafLabels({deleted}: SnapshotContent): string[] {
-  return deleted.flatMap((part) => ('leaf' in part ? [part.leaf.table.label] : []));
-}
-
-/** @param checksums by the prefix of their lines; zeros where they are not known yet */
-function metadataOf(
-  content: SnapshotContent,
-  leaves: ReadonlyMap<string, LeafRows>,
-  checksums: ReadonlyMap<string, string>,
-): SnapshotMetadata {
-  const entry = (table: Table, rows: number, prefix: string, columns: readonly Column[]) => ({
+function entry(table: Table, rows: number, checksum: string, columns: readonly Column[]): SnapshotTable {
+  return {
     table: table.label,
     schema: table.schema,
     name: table.name,
     rows,
-    checksum: checksums.get(prefix) ?? noChecksum,
+    checksum,
     columns: columns.map(snapshotColumn),
     key: [...table.key],
-  });
-  const tables = content.deleted.flatMap((part) => {
-    const {table} = 'leaf' in part ? part.leaf : part.noted;
-    const rows = 'leaf' in part ? (leaves.get(table.label)?.rows ?? 0) : part.rows;
-    return rows === 0 ? [] : [entry(table, rows, rowLinePrefix(table.label), table.columns)];
-  });
-  return {
-    schemaVersion: 1,
-    kind: 'order-backup',
-    ...content.facts(leaves),
-    tables,
-    relinked: content.relinked.map(({noted: {table}, rows, columns}) =>
-      entry(table, rows, relinkedLinePrefix(table.label), columns),
-    ),
-    totalRows: Math.min(
-      mostRows,
-      tables.reduce((sum, {rows}) => sum + rows, 0),
-    ),
   };
-}
-
-/** The line with the metadata, filled up with spaces to `length` bytes. */
-function firstLine(metadata: SnapshotMetadata, length = 0): Buffer {
-  const {beforeMetadata, afterMetadata} = snapshotMarks;
-  const text = Buffer.from(`${beforeMetadata}${JSON.stringify(metadata)}`);
-  const filling = Math.max(0, length - text.length - afterMetadata.length);
-  return Buffer.concat([text, Buffer.from(' '.repeat(filling) + afterMetadata)]);
 }
 
 function snapshotColumn({name, type, generated, identity, asText}: Column): SnapshotColumn {

@@ -66,6 +66,10 @@ export async function restoreOrders(
   if (!options.execute) ctx.progress.plan(['Read and check the order backup', 'Compare with the database']);
 
   const file = await step('Read and check the order backup', () => openOrderFile(path, schema, ctx.signal));
+  if (file.kind !== 'order-backup')
+    throw new AppError('USAGE', `${path} is the undo file of restore:rows, not an order backup.`, {
+      hint: `destino-db restore:rows --undo ${path} takes it.`,
+    });
   return withSession(
     connection,
     async (session) => {
