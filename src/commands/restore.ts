@@ -14,8 +14,8 @@ import {
 } from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showRestore} from '../lib/cli/show/show-restore.js';
-import {AppError, exitStatus} from '../lib/base/errors.js';
-import {parseMoment} from '../lib/base/parse-duration.js';
+import {exitStatus} from '../lib/base/errors.js';
+import {parseEndOf} from '../lib/base/parse-end-of.js';
 import {toastCompressions} from '../lib/postgres/tools/pg-restore.js';
 import {restoreFrom} from '../lib/services/restore/restore.js';
 
@@ -137,7 +137,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
     const request = {
       backupFile: flags['backup-file'],
       isLatest: flags.latest,
-      at: flags.at === undefined ? undefined : parseTime(flags.at),
+      at: flags.at === undefined ? undefined : parseEndOf(flags.at),
       targetDb: flags['target-db'],
       createDb: flags['create-db'],
       dropExisting: flags['drop-existing'],
@@ -178,20 +178,4 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       },
     );
   }
-}
-
-/** What is left out means its end: a backup taken on that day, in that minute or second counts. */
-function parseTime(text: string): Date {
-  const time = parseMoment(text);
-  if (time) return new Date(time.getTime() + leftOutMs(text) - 1);
-  throw new AppError('USAGE', `--at: "${text}" is no time.`, {
-    hint: 'Write it as 2026-11-22T03:00:00Z, or as 2026-11-22 for the whole day (UTC).',
-  });
-}
-
-/** The length of what a time names: a day, a minute, a second; a fraction names a moment. */
-function leftOutMs(text: string): number {
-  if (text.length === 10) return 86_400_000;
-  if (/\d\.\d/.test(text)) return 1;
-  return /\d\d:\d\d:\d\d/.test(text.slice(11)) ? 1000 : 60_000;
 }

@@ -41,6 +41,7 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
     'services/guards',
   ],
   'services/restore/compare': ['services/restore/load'],
+  'services/rows': ['services/orders/restore', 'services/restore', 'services/guards'],
   'services/status': ['services/schedule'],
   'services/verify': [
     'services/restore',

@@ -50,7 +50,8 @@ export async function putBackOrders(
   });
 }
 
-function groupsOf(tables: readonly StagedTable[]): StagedTable[][] {
+/** Tables in the order in which they are filled: parents first, those that refer to one another together. */
+export function groupsOf(tables: readonly StagedTable[]): StagedTable[][] {
   return insertGroups(tables, (child) =>
     child.target.references.flatMap(({parentTop}) =>
       tables.filter((table) => table !== child && table.target.oid === parentTop),
@@ -139,7 +140,8 @@ async function setLinks(
   );
 }
 
-async function proveLinks(
+/** @throws the failure of the words when a row does not have the values that the source gives it */
+export async function proveLinks(
   session: Session,
   file: OrderFile,
   staged: StagedTable,

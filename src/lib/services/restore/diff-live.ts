@@ -4,10 +4,8 @@ import {join} from 'node:path';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {takeRows} from '../../postgres/take-rows.js';
 import {decodeFields, pickFields, RowShortener, shortKey} from '../../dump/sql/copy-rows.js';
-import {createCopyStream} from '../../dump/sql/copy-stream.js';
 import {type DumpedTable, largeObjectTable} from '../../fingerprint/table-contents.js';
 import {fingerprintDatabase, pinAsDump} from '../../fingerprint/fingerprint.js';
-import {openPlainDump} from '../../dump/open-plain-dump.js';
 import {
   createRowBuckets,
   type RowBuckets,
@@ -16,13 +14,12 @@ import {
 } from '../../fingerprint/row-buckets.js';
 import {type Session, withSession, withTransaction} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
-import {selectEntries} from '../../dump/archive-list.js';
 import {copyOut} from '../../postgres/copy-out.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {inspectColumns, type TableColumns} from '../../postgres/inspect/inspect-columns.js';
-import {listArchive, streamArchive} from '../../postgres/tools/pg-restore.js';
 import {quoteIdentifier, quoteQualified} from '../../postgres/quote.js';
-import {type ProvenSource, readingOptions} from './source.js';
+import {readTableRows} from './read-rows.js';
+import type {ProvenSource} from './source.js';
 import {withTemporaryFolder} from '../../base/temporary-folder.js';
 
 /** A key as its columns' values, in the order of the primary key; whole rows where there is none. */
@@ -306,24 +303,19 @@ async function readBackupRows(input: RowSources, tables: readonly TableCompariso
     current = table;
     table.add('backup', row);
   };
-  const rows = createCopyStream(false, (statement) => {
-    const table = byName.get(keyOf(statement));
-    return table && new RowShortener((row) => take(table, row));
-  });
-  const read = async (sql: AsyncIterable<Buffer>): Promise<void> => {
-    for await (const chunk of sql) {
-      rows.write(chunk);
+  await readTableRows({
+    ...input,
+    tables: tables.map(({pair}) => pair.dumped),
+    takerOf: (statement) => {
+      const table = byName.get(keyOf(statement));
+      return table && new RowShortener((row) => take(table, row));
+    },
+    drain: async () => {
       for (const table of previous) await table.buckets.settle();
       previous = [];
       await current?.buckets.flush();
-    }
-  };
-  if (!input.pgRestore) return read(openPlainDump(input.source.dump));
-  const {source, pgRestore, signal} = input;
-  const lines = await listArchive(pgRestore, source.dump, source.encoding, signal);
-  const onlyTables = tables.map(({pair}) => pair.dumped);
-  const {entries} = selectEntries(lines, {...source, isSuperuser: true, onlyTables});
-  await streamArchive(pgRestore, source.dump, {...readingOptions, dataOnly: true}, read, signal, entries);
+    },
+  });
 }
 
 async function readLiveRows(

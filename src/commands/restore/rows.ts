@@ -1,0 +1,180 @@
+/** destino-db restore:rows */
+import {Args, Flags} from '@oclif/core';
+import {AppError} from '../../lib/base/errors.js';
+import {parseEndOf} from '../../lib/base/parse-end-of.js';
+import {BaseCommand} from '../../lib/cli/base-command.js';
+import {
+  confirmFlags,
+  lockWaitFlag,
+  lockWaitMsOf,
+  placeFlags,
+  sameSettings,
+  sourceOf,
+  waitFlag,
+  waitMsOf,
+} from '../../lib/cli/flags.js';
+import {planFlag} from '../../lib/cli/order-flags.js';
+import {repeatCommand} from '../../lib/cli/repeat-command.js';
+import {showRestoredRows, showUndoneRows} from '../../lib/cli/show/show-restored-rows.js';
+import {restoreRows} from '../../lib/services/rows/restore-rows.js';
+import {undoRows} from '../../lib/services/rows/undo-rows.js';
+
+export default class RestoreRows extends BaseCommand {
+  static override isRecorded = true;
+  static override hasDatabase = true;
+  static override summary = 'put back deleted or changed rows of a backup, and keep all that came since';
+  static override description = `Compares the rows of a backup with the live tables by their keys. Without --execute nothing is changed.
+--execute writes in one transaction, which commits only if every row then reads as in the backup. Before that, an undo file
+records every row that is inserted or overwritten; --undo takes it back, unless rows have changed since.
+Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged backup, 5 refused (not confirmed, locked, plan changed, conflicts), 130 interrupted.`;
+  static override examples = [
+    {
+      description: 'what was deleted since the last backup',
+      command: '<%= config.bin %> <%= command.id %> --table public.orders --missing',
+    },
+    {
+      description: 'put back one order with all that was deleted with it',
+      command:
+        '<%= config.bin %> <%= command.id %> --table public.orders --missing --key ID --with-children --execute',
+    },
+    {
+      description: 'undo a wrong update of one column',
+      command: `<%= config.bin %> <%= command.id %> --table public.products --changed --columns price --where "active" --execute`,
+    },
+    {
+      description: 'take the last one back',
+      command: '<%= config.bin %> <%= command.id %> --undo latest --execute',
+    },
+  ];
+  static override args = {
+    backup: Args.string({description: 'Dump, metadata file or id of the backup (the newest good one).'}),
+  };
+  static override flags = {
+    at: Flags.string({
+      helpGroup: 'SOURCE',
+      helpValue: 'TIME',
+      summary: 'The newest good backup taken at or before TIME (ISO 8601, UTC without a zone).',
+    }),
+    ...placeFlags,
+    table: Flags.string({
+      helpGroup: 'ROWS',
+      helpValue: 'NAME',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Table to look at, as public.orders (repeatable).',
+    }),
+    missing: Flags.boolean({helpGroup: 'ROWS', summary: 'Insert rows that the database lacks.'}),
+    changed: Flags.boolean({helpGroup: 'ROWS', summary: 'Update rows that differ from the backup.'}),
+    all: Flags.boolean({helpGroup: 'ROWS', summary: 'Both --missing and --changed.'}),
+    where: Flags.string({
+      helpGroup: 'ROWS',
+      helpValue: 'SQL',
+      summary: "Only rows that meet this condition, on the backup's values.",
+    }),
+    key: Flags.string({
+      helpGroup: 'ROWS',
+      helpValue: 'VALUE',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Only the row with this key; parts of a key with commas between them (repeatable).',
+    }),
+    columns: Flags.string({
+      helpGroup: 'ROWS',
+      helpValue: 'A,B',
+      summary: 'Of changed rows, put back these columns only.',
+    }),
+    'with-parents': Flags.boolean({
+      helpGroup: 'ROWS',
+      summary: 'Also insert missing rows that foreign keys need.',
+    }),
+    'with-children': Flags.boolean({
+      helpGroup: 'ROWS',
+      summary: 'Also put back what ON DELETE removed or unlinked with a missing row.',
+    }),
+    'dry-run': Flags.boolean({
+      helpGroup: 'SAFETY',
+      char: 'n',
+      summary: 'Show what would happen (the default).',
+      exclusive: ['execute'],
+    }),
+    execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Write the rows, after a question.'}),
+    ...planFlag,
+    details: Flags.boolean({helpGroup: 'SAFETY', summary: 'List every key.'}),
+    'fail-on-conflicts': Flags.boolean({
+      helpGroup: 'SAFETY',
+      summary: 'Stop before anything is written when a row cannot be put back.',
+    }),
+    'fire-triggers': Flags.boolean({
+      helpGroup: 'SAFETY',
+      summary: 'Leave the triggers of the tables on (off meanwhile by default, where the role owns them).',
+    }),
+    undo: Flags.string({
+      helpGroup: 'SAFETY',
+      helpValue: 'FILE',
+      summary: 'Take back what an earlier run wrote: its undo file, or "latest".',
+      exclusive: [
+        'at',
+        'from',
+        'table',
+        'missing',
+        'changed',
+        'all',
+        'where',
+        'key',
+        'columns',
+        'with-parents',
+        'with-children',
+        'plan',
+        'details',
+        'fail-on-conflicts',
+      ],
+    }),
+    ...waitFlag,
+    ...lockWaitFlag,
+    ...confirmFlags,
+  };
+
+  async run() {
+    const {flags, args} = await this.parse(RestoreRows);
+    const {undo} = flags;
+    const common = {
+      execute: flags.execute,
+      firesTriggers: flags['fire-triggers'],
+      waitMs: waitMsOf(flags),
+      lockWaitMs: lockWaitMsOf(flags),
+    };
+    const repeat = (...added: string[]): string =>
+      repeatCommand(this.config.bin, 'restore:rows', this.argv, added, ['--plan']);
+    if (undo !== undefined) {
+      if (args.backup !== undefined)
+        throw new AppError('USAGE', '--undo takes no backup: the undo file contains the rows.');
+      return this.perform(
+        flags,
+        (context) => undoRows(context, sourceOf(flags), {...common, undo}),
+        showUndoneRows(repeat),
+      );
+    }
+    const request = {
+      ...common,
+      backupFile: args.backup,
+      at: flags.at === undefined ? undefined : parseEndOf(flags.at),
+      tables: flags.table ?? [],
+      missing: flags.missing || flags.all,
+      changed: flags.changed || flags.all,
+      where: flags.where,
+      keys: flags.key ?? [],
+      columns: flags.columns === undefined ? [] : flags.columns.split(',').map((name) => name.trim()),
+      withParents: flags['with-parents'],
+      withChildren: flags['with-children'],
+      failOnConflicts: flags['fail-on-conflicts'],
+      plan: flags.plan,
+      details: flags.details,
+    };
+    return this.perform(
+      flags,
+      (context) =>
+        restoreRows(context, sourceOf(flags), request, (id) => [this.config.bin, id, ...sameSettings(flags)]),
+      showRestoredRows(repeat),
+    );
+  }
+}

@@ -1,0 +1,215 @@
+/** The tables that a restore of rows is about: looked up, checked, and with those that foreign keys lead to. */
+import {AppError} from '../../base/errors.js';
+import {readQualifiedName} from '../../dump/sql/sql-names.js';
+import type {DumpDefinition} from '../../dump/dump-definitions.js';
+import type {Session} from '../../postgres/client.js';
+import type {NamedTable} from '../../postgres/quote.js';
+import {refuseForeignCasts} from '../../rows/model/foreign-casts.js';
+import {type Catalog, readCatalog} from '../../rows/model/read-schema.js';
+import {inspectTarget} from '../../rows/staging/restore-target.js';
+import {readRowRules} from '../../rows/staging/row-rules.js';
+import {notInBackup, type WantedTable} from '../../rows/staging/stage-backup.js';
+import type {RestoreSource} from '../restore/source.js';
+import type {RestoreRowsRequest} from './request.js';
+
+export type TableRole = 'chosen' | 'parent' | 'child';
+
+export interface ChosenTables {
+  readonly wanted: readonly WantedTable[];
+  readonly roles: readonly TableRole[];
+  /** Tables whose rows cascades may have taken, and that --with-children would look at: "schema.name". */
+  readonly otherChildren: readonly string[];
+}
+
+/**
+ * @param definitions reads what the backup defines; called for partitions alone
+ * @throws TABLE_NOT_FOUND, TABLE_NOT_IN_BACKUP, NOT_A_TABLE, TABLE_INHERITED, PARTITION_GONE, NO_KEY, COLUMN_NOT_FOUND,
+ *   GENERATED_COLUMN, ROW_SECURITY, GUARD
+ */
+export async function chooseTables(
+  session: Session,
+  source: RestoreSource,
+  request: RestoreRowsRequest,
+  schema: string,
+  definitions: () => Promise<readonly DumpDefinition[]>,
+): Promise<ChosenTables> {
+  const inBackup = source.backup?.record?.tables;
+  const wanted: WantedTable[] = [];
+  const roles: TableRole[] = [];
+  const add = async (table: NamedTable, role: TableRole): Promise<void> => {
+    if (wanted.some(({target}) => target.schema === table.schema && target.name === table.name)) return;
+    const label = `${table.schema}.${table.name}`;
+    const rules = await readRowRules(session, table.schema, table.name);
+    if (!rules) throw await missingTable(label, table, definitions);
+    if (!['r', 'p'].includes(rules.kind))
+      throw new AppError('NOT_A_TABLE', `${label} is ${kindOf(rules.kind)}, not a table. Nothing was changed.`, {
+        hint: 'Name the table that contains the rows.',
+      });
+    if (rules.has_children && role === 'chosen')
+      throw new AppError(
+        'TABLE_INHERITED',
+        `Other tables inherit from ${label}, so its keys do not tell all rows apart. Nothing was changed.`,
+        {hint: 'Name the tables that inherit from it, which contain the rows.'},
+      );
+    const target = await inspectTarget(session, table.schema, table.name);
+    if (!target) throw await missingTable(label, table, definitions);
+    const names =
+      rules.kind === 'p'
+        ? [table, ...rules.parts, ...partsInBackup(table, await definitions())]
+        : [table];
+    const sources = [...new Map(names.map((name) => [`${name.schema}.${name.name}`, name])).values()].map(
+      (name) => ({
+        ...name,
+        fingerprint: inBackup?.find((each) => each.schema === name.schema && each.name === name.name)
+          ?.fingerprint,
+      }),
+    );
+    const isIn =
+      inBackup === undefined ||
+      inBackup.some(({schema: where, name}) =>
+        sources.some((each) => each.schema === where && each.name === name),
+      );
+    if (!isIn) {
+      if (role === 'chosen') throw notInBackup(label, source.id);
+      return;
+    }
+    wanted.push({target, rules, sources});
+    roles.push(role);
+  };
+  for (const text of request.tables) await add(tableNamed(text, schema), 'chosen');
+  const catalog = await readCatalog(session);
+  const related = relatedTables(catalog, wanted);
+  if (request.withParents || request.withChildren) {
+    // What is found leads further, so the list grows while it is walked.
+    for (let at = 0; at < wanted.length; at += 1) {
+      const oid = wanted[at]?.target.oid ?? '';
+      if (request.withChildren) for (const child of related.children(oid)) await add(child, 'child');
+      if (request.withParents) for (const parent of related.parents(oid)) await add(parent, 'parent');
+    }
+  }
+  checkColumns(request, wanted);
+  await refuseForeignCasts(
+    session,
+    wanted.map(({target}) => target.oid),
+  );
+  const names = new Set(wanted.map(({target}) => `${target.schema}.${target.name}`));
+  const otherChildren = wanted.flatMap(({target}) =>
+    related
+      .children(target.oid)
+      .map(({schema: where, name}) => `${where}.${name}`)
+      .filter((label) => !names.has(label)),
+  );
+  return {wanted, roles, otherChildren: [...new Set(otherChildren)].sort()};
+}
+
+function kindOf(kind: string): string {
+  const kinds: Readonly<Record<string, string>> = {
+    v: 'a view', m: 'a materialized view', f: 'a foreign table', S: 'a sequence', i: 'an index', c: 'a type',
+  }; // prettier-ignore
+  return kinds[kind] ?? 'something else';
+}
+
+/** @throws USAGE */
+function tableNamed(text: string, schema: string): NamedTable {
+  const found = readQualifiedName(text, 0);
+  if (!found || found.end !== text.length)
+    throw new AppError('USAGE', `--table ${text} is not the name of a table.`, {
+      hint: 'Name it with its schema: --table public.orders; a name with a dot or quotes takes double quotes.',
+    });
+  return {schema: found.schema === '' ? schema : found.schema, name: found.name};
+}
+
+async function missingTable(
+  label: string,
+  table: NamedTable,
+  definitions: () => Promise<readonly DumpDefinition[]>,
+): Promise<AppError> {
+  const parent = attachments(await definitions()).find(
+    ({part}) => part.schema === table.schema && part.name === table.name,
+  )?.parent;
+  if (parent)
+    return new AppError(
+      'PARTITION_GONE',
+      `The database no longer has the partition ${label}. Nothing was changed.`,
+      {hint: `Its rows can go through the partitioned table: --table ${parent.schema}.${parent.name}`},
+    );
+  return new AppError('TABLE_NOT_FOUND', `The database has no table ${label}. Nothing was changed.`, {
+    hint: 'Restore the table from the backup instead: destino-db restore --include-table.',
+  });
+}
+
+/** The partitions of the table in the backup, at any depth. */
+function partsInBackup(table: NamedTable, definitions: readonly DumpDefinition[]): NamedTable[] {
+  const all = attachments(definitions);
+  const found: NamedTable[] = [];
+  const isSame = (a: NamedTable, b: NamedTable): boolean => a.schema === b.schema && a.name === b.name;
+  const waiting: NamedTable[] = [table];
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    for (const {parent, part} of all) {
+      if (!isSame(parent, next)) continue;
+      found.push(part);
+      waiting.push(part);
+    }
+  }
+  return found;
+}
+
+function attachments(definitions: readonly DumpDefinition[]): {parent: NamedTable; part: NamedTable}[] {
+  const before = 'ALTER TABLE ONLY ';
+  const between = ' ATTACH PARTITION ';
+  return definitions.flatMap(({type, statements}) =>
+    (type === 'TABLE ATTACH' ? statements : []).flatMap((statement) => {
+      const parent = statement.startsWith(before) ? readQualifiedName(statement, before.length) : undefined;
+      if (!parent || !statement.startsWith(between, parent.end)) return [];
+      const part = readQualifiedName(statement, parent.end + between.length);
+      return part ? [{parent, part}] : [];
+    }),
+  );
+}
+
+/** Tables that the foreign keys of a table lead to, and those whose rows ON DELETE takes or unlinks. */
+function relatedTables({tables, foreignKeys}: Catalog, wanted: readonly WantedTable[]) {
+  const topOf = (oid: string): string => tables.get(oid)?.topOid ?? oid;
+  const nameOf = (oid: string): NamedTable[] => {
+    const table = tables.get(topOf(oid));
+    return table && !wanted.some(({target}) => target.oid === oid) ? [table] : [];
+  };
+  return {
+    parents: (oid: string) =>
+      foreignKeys
+        .filter(({childOid}) => topOf(childOid) === topOf(oid))
+        .flatMap(({parentOid}) => nameOf(parentOid)),
+    children: (oid: string) =>
+      foreignKeys
+        .filter(
+          ({parentOid, action}) =>
+            topOf(parentOid) === topOf(oid) && ['cascade', 'set null', 'set default'].includes(action),
+        )
+        .flatMap(({childOid}) => nameOf(childOid)),
+  };
+}
+
+/** @throws COLUMN_NOT_FOUND, GENERATED_COLUMN, USAGE */
+function checkColumns(request: RestoreRowsRequest, wanted: readonly WantedTable[]): void {
+  const [first] = wanted;
+  if (!first) return;
+  const {target} = first;
+  const label = `${target.schema}.${target.name}`;
+  for (const name of request.columns) {
+    const column = target.columns.find((each) => each.name === name);
+    if (!column)
+      throw new AppError('COLUMN_NOT_FOUND', `${label} has no column ${name}. Nothing was changed.`, {
+        hint: `Its columns are ${target.columns.map((each) => each.name).join(', ')}.`,
+      });
+    if (column.generated)
+      throw new AppError(
+        'GENERATED_COLUMN',
+        `The server computes ${label}.${name}. Nothing was changed.`,
+        {hint: 'Put back the columns that it is computed from.'},
+      );
+    if (target.primaryKey.includes(column.number))
+      throw new AppError('USAGE', `${name} is part of the key of ${label}, so it never differs.`, {
+        hint: 'Name other columns with --columns.',
+      });
+  }
+}
