@@ -31,10 +31,7 @@ async function backUp(kind: DumpKind = 'custom'): Promise<void> {
   await makeBackup(contextOf(), database.connection, kind, '2026-11-22T03:10:00Z');
 }
 
-function run(
-  changes: Partial<RestoreRowsRequest>,
-  context = contextOf(),
-): Promise<RestoreRowsResult> {
+function run(changes: Partial<RestoreRowsRequest>, context = contextOf()): Promise<RestoreRowsResult> {
   return restoreRows(
     context,
     {},
@@ -128,7 +125,7 @@ const shopTables = [
 /** Deletes some orders with all that belongs to them, changes others, and adds new ones. */
 async function disturbShop(seed: number): Promise<void> {
   const random = randomOf(seed);
-  const share = (): string => String(Math.floor(random() * 16).toString(16));
+  const share = (): string => Math.floor(random() * 16).toString(16);
   const [a, b, c] = [share(), share(), share()];
   const gone = `SELECT id FROM orders WHERE md5(id::text || '${seed}') ~ '^[${a}${b}]'`;
   await database.run(`
@@ -156,12 +153,196 @@ describe('rows of the sample shop that were deleted and changed', () => {
     const before = await imageOf();
     const preview = await run({tables: shopTables, execute: false});
     expect(await imageOf()).toEqual(before);
-    expect(preview.tables.map(({table, insert}) => [table, insert > 0])).toContainEqual(['public.orders', true]);
+    expect(preview.tables.map(({table, insert}) => [table, insert > 0])).toContainEqual([
+      'public.orders',
+      true,
+    ]);
     const result = await run({tables: shopTables, plan: preview.plan});
     expect(result.conflicts).toEqual([]);
     expect(result.plan).toBe(preview.plan);
     expect(await imageOf()).toEqual(expectedOf(backup, before, shopTables));
     await takeBack(result.undoPath ?? '');
+    expect(await imageOf()).toEqual(before);
+  });
+});
+
+const schema = `
+  CREATE SCHEMA farm;
+  CREATE TYPE farm.mood AS ENUM ('calm', 'wild');
+  CREATE DOMAIN farm.weight AS numeric CHECK (VALUE > 0);
+  CREATE TABLE farm.barn (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, best int);
+  CREATE TABLE farm.cow (barn int NOT NULL REFERENCES farm.barn ON DELETE CASCADE, tag text, name text, kg farm.weight, mood farm.mood,
+    pounds numeric GENERATED ALWAYS AS (kg * 2.2) STORED, mother_barn int, mother text, PRIMARY KEY (barn, tag), CHECK (name <> ''),
+    FOREIGN KEY (mother_barn, mother) REFERENCES farm.cow ON DELETE SET NULL);
+  ALTER TABLE farm.barn ADD FOREIGN KEY (id, best_tag) REFERENCES farm.cow (barn, tag) DEFERRABLE;
+  CREATE TABLE farm.visit (id bigint PRIMARY KEY, barn int REFERENCES farm.barn ON DELETE SET NULL, note jsonb, at timestamptz DEFAULT now());
+  CREATE TABLE farm.milk (day date, barn int, liters numeric(8, 2), PRIMARY KEY (day, barn)) PARTITION BY RANGE (day);
+  CREATE TABLE farm.milk_2025 PARTITION OF farm.milk FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+  CREATE TABLE farm.milk_2026 PARTITION OF farm.milk FOR VALUES FROM ('2026-01-01') TO ('2027-01-01') PARTITION BY LIST (barn);
+  CREATE TABLE farm.milk_2026_1 PARTITION OF farm.milk_2026 FOR VALUES IN (1, 2, 3);
+  CREATE TABLE farm.milk_2026_2 PARTITION OF farm.milk_2026 DEFAULT;
+  CREATE TABLE farm.log (line text, number float8);
+  CREATE TABLE farm.animal (id int PRIMARY KEY);
+  CREATE TABLE farm.goat (horns int) INHERITS (farm.animal);
+  CREATE VIEW farm.names AS SELECT name FROM farm.cow;
+  INSERT INTO farm.barn (name) SELECT 'barn ' || n FROM generate_series(1, 20) n;
+  INSERT INTO farm.cow (barn, tag, name, kg, mood) SELECT b, 'c' || n, 'Cow ' || b || E'\\t\\\\' || n, 400 + n * 1.50, 'calm' FROM generate_series(1, 20) b, generate_series(1, 10) n;
+  UPDATE farm.cow SET mother_barn = barn, mother = 'c1' WHERE tag IN ('c2', 'c3');
+  UPDATE farm.barn SET best_tag = 'c1';
+  INSERT INTO farm.visit SELECT n, n % 20 + 1, jsonb_build_object('n', n, 'null', NULL) FROM generate_series(1, 200) n;
+  INSERT INTO farm.milk SELECT day, barn, 12.50 FROM generate_series('2025-12-01'::date, '2026-02-01', '1 day') day, generate_series(1, 6) barn;
+  INSERT INTO farm.log SELECT 'line ' || n % 50, n % 50 + 0.1 FROM generate_series(1, 100) n;`.replace(
+  'best int);',
+  'best_tag text);',
+);
+
+async function farm(): Promise<void> {
+  database = await createTempDatabase('template0');
+  await database.run(schema);
+  await backUp();
+}
+
+describe('in a schema with cycles, composite keys and partitions', () => {
+  it('rows come back with parents, children and links', async () => {
+    await farm();
+    const backup = await imageOf();
+    await database.run(`
+      DELETE FROM farm.barn WHERE id IN (3, 4);
+      DELETE FROM farm.cow WHERE barn = 7 AND tag = 'c5';
+      UPDATE farm.cow SET name = 'changed', kg = 1 WHERE barn = 8;
+      DELETE FROM farm.milk WHERE barn IN (2, 5);
+      UPDATE farm.milk SET liters = 0 WHERE barn = 6;
+      INSERT INTO farm.barn (name) VALUES ('new');
+      INSERT INTO farm.milk VALUES ('2026-03-01', 1, 1)`);
+    const before = await imageOf();
+    const blind = await run({tables: ['farm.cow'], changed: false, execute: false});
+    expect(blind.reasons).toEqual([
+      {table: 'farm.cow', reason: expect.stringContaining('parent gone: farm.barn') as string, rows: 20},
+    ]);
+    const parents = await run({tables: ['farm.cow'], changed: false, withParents: true, execute: false});
+    expect(parents.tables.map(({table, role, insert}) => [table, role, insert])).toEqual([
+      ['farm.cow', 'chosen', 21],
+      ['farm.barn', 'parent', 2],
+    ]);
+    const chosen = ['farm.barn', 'farm.cow', 'farm.milk', 'farm.visit'];
+    const result = await run({tables: ['farm.barn', 'farm.milk', 'farm.cow'], withChildren: true});
+    expect(result.conflicts).toEqual([]);
+    expect(result.tables.find(({table}) => table === 'farm.visit')).toMatchObject({
+      role: 'child',
+      update: 20,
+    });
+    expect(await imageOf()).toEqual(
+      expectedOf(backup, before, [...chosen, 'farm.milk_2025', 'farm.milk_2026_1', 'farm.milk_2026_2']),
+    );
+    await takeBack('latest');
+    expect(await imageOf()).toEqual(before);
+  });
+
+  it('keys, a condition and columns narrow what is put back', async () => {
+    await farm();
+    await database.run(
+      `UPDATE farm.cow SET name = 'changed', mood = 'wild'; DELETE FROM farm.visit WHERE id < 100`,
+    );
+    const one = await run({tables: ['farm.cow'], missing: false, keys: ['8,c5'], columns: ['name']});
+    expect(one.tables[0]).toMatchObject({update: 1, compared: {rows: 1, missing: 0, changed: 1, equal: 0}});
+    expect(one.tables[0]?.samples[0]?.values).toEqual([{column: 'name', old: 'changed', new: 'Cow 8\t\\5'}]);
+    expect(
+      await database.query(`SELECT name, mood FROM farm.cow WHERE mood = 'wild' AND name <> 'changed'`),
+    ).toEqual([{name: 'Cow 8\t\\5', mood: 'wild'}]);
+    const some = await run({tables: ['farm.visit'], where: `note ->> 'n' = '7' -- seven\n OR id = 8`});
+    expect(some.tables[0]).toMatchObject({insert: 2, compared: {rows: 2}});
+    expect(await database.query('SELECT id FROM farm.visit WHERE id < 100 ORDER BY id')).toEqual([
+      {id: '7'},
+      {id: '8'},
+    ]);
+  });
+
+  it('without a key missing rows are told by their whole content', async () => {
+    await farm();
+    const backup = await imageOf();
+    await database.run(`DELETE FROM farm.log WHERE ctid IN (SELECT min(ctid) FROM farm.log WHERE line <> 'line 7' GROUP BY line);
+      DELETE FROM farm.log WHERE line = 'line 7'; INSERT INTO farm.log VALUES ('new', 1)`);
+    const before = await imageOf();
+    expect((await failure(run({tables: ['farm.log']}))).code).toBe('NO_KEY');
+    const result = await run({tables: ['farm.log'], changed: false});
+    expect(result.tables[0]).toMatchObject({insert: 51, compared: {equal: 49}});
+    expect(await imageOf()).toEqual(expectedOf(backup, before, ['farm.log']));
+    await takeBack(result.undoPath ?? '');
+    expect(await imageOf()).toEqual(before);
+  });
+
+  it('conflicts are named and skipped, and nothing of them is written', async () => {
+    await farm();
+    await database.run(`
+      DELETE FROM farm.barn WHERE id IN (3, 4, 5);
+      INSERT INTO farm.barn (name) VALUES ('barn 3');
+      ALTER TABLE farm.barn ADD CONSTRAINT no_four CHECK (name <> 'barn 4');
+      DELETE FROM farm.milk WHERE day = '2025-12-24'; DROP TABLE farm.milk_2025`);
+    const context = contextOf();
+    const result = await run({tables: ['farm.barn', 'farm.milk'], changed: false}, context);
+    expect(result.reasons.map(({table, reason, rows}) => [table, reason.split(':')[0], rows])).toEqual([
+      ['farm.barn', 'check refuses it', 1],
+      ['farm.barn', 'parent gone', 1],
+      ['farm.barn', 'same unique value', 1],
+      ['farm.milk', 'no partition takes it', 186],
+    ]);
+    expect(result.undoPath).toBeNull();
+    expect((await failure(run({tables: ['farm.barn'], failOnConflicts: true}))).code).toBe('CONFLICTS');
+  });
+});
+
+describe('bad input is refused before anything is touched', () => {
+  it.each<[string, Partial<RestoreRowsRequest>, string]>([
+    ['', {tables: ['farm.nothing']}, 'TABLE_NOT_FOUND'],
+    ['CREATE TABLE farm.late (id int PRIMARY KEY)', {tables: ['farm.late']}, 'TABLE_NOT_IN_BACKUP'],
+    ['', {tables: ['farm.names']}, 'NOT_A_TABLE'],
+    ['', {tables: ['farm.animal']}, 'TABLE_INHERITED'],
+    ['DROP TABLE farm.milk_2025', {tables: ['farm.milk_2025']}, 'PARTITION_GONE'],
+    ['', {tables: ['farm.cow'], keys: ['8,c5', '99,c1']}, 'KEY_NOT_FOUND'],
+    ['', {tables: ['farm.cow'], where: 'nme = 1'}, 'WHERE_INVALID'],
+    ['', {tables: ['farm.cow'], where: `true); DROP TABLE farm.log; SELECT (true`}, 'WHERE_INVALID'],
+    ['', {tables: ['farm.cow'], where: 'random() < 2'}, 'WHERE_VOLATILE'],
+    ['', {tables: ['farm.cow'], where: 'pg_sleep(0) IS NULL'}, 'WHERE_VOLATILE'],
+    ['', {tables: ['farm.cow'], where: 'EXISTS (SELECT FROM pg_ls_dir($$.$$))'}, 'WHERE_VOLATILE'],
+    ['', {tables: ['farm.cow'], columns: ['pounds']}, 'GENERATED_COLUMN'],
+    ['', {tables: ['farm.cow'], columns: ['none']}, 'COLUMN_NOT_FOUND'],
+    ['ALTER TABLE farm.log ADD id serial PRIMARY KEY', {tables: ['farm.log']}, 'NO_KEY'],
+    [
+      'ALTER DOMAIN farm.weight DROP CONSTRAINT weight_check; ALTER DOMAIN farm.weight ADD CHECK (VALUE < 402) NOT VALID',
+      {tables: ['farm.cow']},
+      'DOMAIN_VIOLATED',
+    ],
+    [`ALTER TYPE farm.mood RENAME VALUE 'calm' TO 'quiet'`, {tables: ['farm.cow']}, 'ENUM_LABEL_GONE'],
+    [
+      'ALTER TABLE farm.milk ALTER liters TYPE numeric(10, 4)',
+      {tables: ['farm.milk']},
+      'COLUMN_TYPE_CHANGED',
+    ],
+    ['', {tables: ['farm.cow'], plan: '0123456789abcdef'}, 'PLAN_CHANGED'],
+  ])('%s %j: %s', async (sql, request, code) => {
+    await farm();
+    await database.run(`DELETE FROM farm.cow WHERE tag = 'c5'; ${sql}`);
+    const before = await imageOf();
+    expect((await failure(run(request))).code).toBe(code);
+    expect(await imageOf()).toEqual(before);
+  });
+});
+
+describe('taking it back', () => {
+  it('names the rows that have changed since, and those that others refer to', async () => {
+    await farm();
+    await database.run(`DELETE FROM farm.barn WHERE id = 3; UPDATE farm.cow SET name = 'x' WHERE barn = 8`);
+    const result = await run({tables: ['farm.barn', 'farm.cow']});
+    await database.run(
+      `UPDATE farm.cow SET name = 'later' WHERE barn = 8 AND tag = 'c2'; INSERT INTO farm.visit VALUES (1000, 3)`,
+    );
+    const before = await imageOf();
+    const refused = await failure(takeBack(result.undoPath ?? ''));
+    expect(refused.code).toBe('ROWS_CHANGED');
+    expect(refused.details).toEqual([
+      expect.stringContaining('farm.barn 3: rows of farm.visit refer to it') as string,
+      'farm.cow barn=8, tag=c2: it has changed since',
+    ]);
     expect(await imageOf()).toEqual(before);
   });
 });

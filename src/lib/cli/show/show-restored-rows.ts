@@ -32,8 +32,7 @@ function headline(result: RestoreRowsResult, style: Style): string[] {
   const {insert, update} = totals(result);
   const name = printable(result.database);
   const from = `  from ${printable(result.backup.id)}, taken ${result.backup.createdAt}`;
-  if (insert + update === 0)
-    return [style.bold(`There is nothing to put back into ${name}.`), from, ''];
+  if (insert + update === 0) return [style.bold(`There is nothing to put back into ${name}.`), from, ''];
   const what = [
     ...(insert > 0 ? [`${countOf(insert, 'row')} inserted`] : []),
     ...(update > 0 ? [`${countOf(update, 'row')} updated`] : []),
@@ -46,9 +45,7 @@ function headline(result: RestoreRowsResult, style: Style): string[] {
         '',
       ] // prettier-ignore
     : [
-        style.bold(
-          `${what} in ${name}, and compared with the backup (${formatDuration(result.duration)}).`,
-        ),
+        style.bold(`${what} in ${name}, and compared with the backup (${formatDuration(result.duration)}).`),
         from,
         '',
       ];
@@ -93,10 +90,7 @@ function shownValue(value: string | null): string {
   return value === null ? 'null' : JSON.stringify(value);
 }
 
-function conflictLines(
-  {conflicts, conflictCount, reasons}: RestoreRowsResult,
-  style: Style,
-): string[] {
+function conflictLines({conflicts, conflictCount, reasons}: RestoreRowsResult, style: Style): string[] {
   if (conflictCount === 0) return [];
   const counted = reasons.map(({table, reason, rows}) => [
     formatCount(rows),
@@ -139,10 +133,7 @@ function nextLines(result: RestoreRowsResult, style: Style, repeat: Repeat): str
   if (result.mode === 'execute')
     return result.undoPath === null
       ? []
-      : [
-          `Undo file: ${printable(result.undoPath)}`,
-          `To take it back: ${printable(result.undo ?? '')}`,
-        ];
+      : [`Undo file: ${printable(result.undoPath)}`, `To take it back: ${printable(result.undo ?? '')}`];
   const {insert, update} = totals(result);
   return insert + update === 0
     ? []
@@ -164,7 +155,9 @@ export function showUndoneRows(repeat: Repeat): (result: UndoRowsResult, style: 
         ? style.bold(
             `${countOf(rows, 'row')} in ${printable(database)} are as they were before (${formatDuration(result.duration)}).`,
           )
-        : style.bold(`Preview: ${countOf(rows, 'row')} in ${printable(database)} would be as they were before.`),
+        : style.bold(
+            `Preview: ${countOf(rows, 'row')} in ${printable(database)} would be as they were before.`,
+          ),
       `  by ${printable(result.undoPath)}, written ${printable(result.writtenAt)}`,
       '',
       ...columns([head, ...lines], [1, 2, 3]),

@@ -40,10 +40,7 @@ export const closingComment = '-- PostgreSQL database dump complete';
  * @param fingerprints whether rows are hashed, or only counted
  * @param takerOf without fingerprints, what takes the rows of a table
  */
-export function createCopyStream(
-  fingerprints: boolean,
-  takerOf?: RowTakerOf,
-): CopyStream {
+export function createCopyStream(fingerprints: boolean, takerOf?: RowTakerOf): CopyStream {
   return new CopyStreamReader(fingerprints, takerOf);
 }
 

@@ -28,32 +28,35 @@ export async function sealOrders(
   if (!to || !isLocal) return path;
   const sealed = path + ageSuffix;
   const staging = `${path}.seal${partialSuffix}`;
-  return context.progress.step(`Encrypt ${command === 'orders:clean' ? 'the order backup' : 'the undo file'}`, async (step) => {
-    const journal = openJournal(context, command);
-    const removed = await journal.begin({kind: 'partial', path: staging});
-    try {
-      const place = localPlace(staging);
-      const expectedBytes = (await stat(path)).size;
-      await writeChecked(context, {
-        to: place,
-        key: basename(path),
-        source: createReadStream(path, {highWaterMark: 1 << 20}),
-        seal: to,
-        expectedBytes,
-        onBytes: (bytes) => step.advance(bytes, expectedBytes, 'bytes'),
-      });
-      if (('recipients' in to ? keys.identities : keys.passphrases).length > 0)
-        await openFirstChunk(place, basename(sealed), keys);
-      await rename(join(staging, basename(sealed)), sealed);
-      await syncFolder(dirname(path));
-      await rm(path);
-      return sealed;
-    } catch (error) {
-      throw explainFileError(error, sealed);
-    } finally {
-      await rm(staging, {recursive: true, force: true});
-      await removed();
-      await journal.close();
-    }
-  });
+  return context.progress.step(
+    `Encrypt ${command === 'orders:clean' ? 'the order backup' : 'the undo file'}`,
+    async (step) => {
+      const journal = openJournal(context, command);
+      const removed = await journal.begin({kind: 'partial', path: staging});
+      try {
+        const place = localPlace(staging);
+        const expectedBytes = (await stat(path)).size;
+        await writeChecked(context, {
+          to: place,
+          key: basename(path),
+          source: createReadStream(path, {highWaterMark: 1 << 20}),
+          seal: to,
+          expectedBytes,
+          onBytes: (bytes) => step.advance(bytes, expectedBytes, 'bytes'),
+        });
+        if (('recipients' in to ? keys.identities : keys.passphrases).length > 0)
+          await openFirstChunk(place, basename(sealed), keys);
+        await rename(join(staging, basename(sealed)), sealed);
+        await syncFolder(dirname(path));
+        await rm(path);
+        return sealed;
+      } catch (error) {
+        throw explainFileError(error, sealed);
+      } finally {
+        await rm(staging, {recursive: true, force: true});
+        await removed();
+        await journal.close();
+      }
+    },
+  );
 }

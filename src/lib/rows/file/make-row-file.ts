@@ -104,10 +104,7 @@ async function freePath(folder: string, prefix: string, at: Date): Promise<strin
       (error: unknown) => systemErrorCode(error) !== 'ENOENT',
     );
   for (let attempt = 1; ; attempt += 1) {
-    const path = join(
-      folder,
-      `${prefix}-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}.json`,
-    );
+    const path = join(folder, `${prefix}-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}.json`);
     const names = [path, `${path}${partialSuffix}`, `${path}.age`];
     if (!(await Promise.all(names.map(isTaken))).includes(true)) return path;
   }

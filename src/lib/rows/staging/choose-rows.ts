@@ -73,7 +73,8 @@ export async function chooseRows(
   const conditions = [
     ...(choice.view === undefined ? [] : [`s.line IN (SELECT v.destino_line FROM ${choice.view} v)`]),
     ...(choice.keys.length === 0 ? [] : [`${keyText(table)} = ANY ($1::text[])`]),
-    ...(isAgain ? [`s.line IN (SELECT p.line FROM ${table.planned} p)`] : []),
+    // Without a key equal rows are counted together.
+    ...(isAgain && staged.key.length > 0 ? [`s.line IN (SELECT p.line FROM ${table.planned} p)`] : []),
   ];
   const where = conditions.length === 0 ? 'true' : conditions.join(' AND ');
   const values = choice.keys.length === 0 ? [] : [choice.keys];

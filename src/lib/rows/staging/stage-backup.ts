@@ -128,13 +128,12 @@ export class BackupStage {
     for (const {wanted, index} of this.states) {
       const {target} = wanted;
       const columns = target.columns.map(({number, name}) => `t.${quoteIdentifier(name)} AS c${number}`);
-      const from = `FROM ${fromRelation(target)} t WITH NO DATA`;
       await this.session.query(
-        `CREATE TEMPORARY TABLE ${nameOf('base', index)} AS SELECT ${['0::bigint AS line', ...columns].join(', ')} ${from}`,
+        `CREATE TEMPORARY TABLE ${nameOf('base', index)} AS SELECT ${['0::bigint AS line', ...columns].join(', ')} FROM ${fromRelation(target)} t WITH NO DATA`,
       );
       await this.session.query(
         `CREATE TEMPORARY TABLE ${nameOf('rows', index)} AS
-           SELECT ${['0::bigint AS line', 'NULL::text AS reason', 'NULL::smallint[] AS changes', ...columns].join(', ')} ${from}`,
+           SELECT ${['0::bigint AS line', 'NULL::text AS reason', 'NULL::smallint[] AS changes', ...columns].join(', ')} FROM ${fromRelation(target)} t WITH NO DATA`,
       );
       await this.session.query(`CREATE TEMPORARY TABLE ${nameOf('planned', index)} (line bigint)`);
     }

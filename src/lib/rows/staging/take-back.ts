@@ -29,24 +29,26 @@ export async function findChangesSince(
     await session.query(`UPDATE ${each.temp} SET reason = NULL, changes = NULL`);
     const link = staged.links.find(({target}) => target.oid === each.target.oid);
     if (link) {
-      const key = each.key.map(
-        (number) => `l.c${number}::pg_catalog.text = s.c${number}::pg_catalog.text`,
-      );
+      const key = each.key.map((number) => `l.c${number}::pg_catalog.text = s.c${number}::pg_catalog.text`);
       await session.query(
         `UPDATE ${each.temp} s SET changes = '{}' FROM ${link.temp} l WHERE ${key.join(' AND ')}`,
       );
     }
     const {target, json, key} = each;
-    const from = `FROM ${fromRelation(target)} t WHERE`;
     const isSame = `${rowJsonExpression('t', json.target)} = ${rowJsonExpression('s', json.staged)}`;
     const isThere = key.length === 0 ? isSame : sameKey(each);
-    await mark(session, each, quoteLiteral('it is gone'), `NOT EXISTS (SELECT ${from} ${isThere})`);
+    await mark(
+      session,
+      each,
+      quoteLiteral('it is gone'),
+      `NOT EXISTS (SELECT FROM ${fromRelation(target)} t WHERE ${isThere})`,
+    );
     if (key.length > 0)
       await mark(
         session,
         each,
         quoteLiteral('it has changed since'),
-        `NOT EXISTS (SELECT ${from} ${isThere} AND ${isSame})`,
+        `NOT EXISTS (SELECT FROM ${fromRelation(target)} t WHERE ${isThere} AND ${isSame})`,
       );
   }
   for (const child of children) await findReferring(session, staged, child);

@@ -42,9 +42,13 @@ export async function chooseTables(
     const rules = await readRowRules(session, table.schema, table.name);
     if (!rules) throw await missingTable(label, table, definitions);
     if (!['r', 'p'].includes(rules.kind))
-      throw new AppError('NOT_A_TABLE', `${label} is ${kindOf(rules.kind)}, not a table. Nothing was changed.`, {
-        hint: 'Name the table that contains the rows.',
-      });
+      throw new AppError(
+        'NOT_A_TABLE',
+        `${label} is ${kindOf(rules.kind)}, not a table. Nothing was changed.`,
+        {
+          hint: 'Name the table that contains the rows.',
+        },
+      );
     if (rules.has_children && role === 'chosen')
       throw new AppError(
         'TABLE_INHERITED',
@@ -54,9 +58,7 @@ export async function chooseTables(
     const target = await inspectTarget(session, table.schema, table.name);
     if (!target) throw await missingTable(label, table, definitions);
     const names =
-      rules.kind === 'p'
-        ? [table, ...rules.parts, ...partsInBackup(table, await definitions())]
-        : [table];
+      rules.kind === 'p' ? [table, ...rules.parts, ...partsInBackup(table, await definitions())] : [table];
     const sources = [...new Map(names.map((name) => [`${name.schema}.${name.name}`, name])).values()].map(
       (name) => ({
         ...name,
@@ -155,12 +157,12 @@ function partsInBackup(table: NamedTable, definitions: readonly DumpDefinition[]
 }
 
 function attachments(definitions: readonly DumpDefinition[]): {parent: NamedTable; part: NamedTable}[] {
-  const before = 'ALTER TABLE ONLY ';
-  const between = ' ATTACH PARTITION ';
   return definitions.flatMap(({type, statements}) =>
     (type === 'TABLE ATTACH' ? statements : []).flatMap((statement) => {
-      const parent = statement.startsWith(before) ? readQualifiedName(statement, before.length) : undefined;
-      if (!parent || !statement.startsWith(between, parent.end)) return [];
+      const [before] = /^ALTER TABLE (?:ONLY )?/.exec(statement) ?? [];
+      const parent = before === undefined ? undefined : readQualifiedName(statement, before.length);
+      const [between] = /^ ATTACH PARTITION /.exec(statement.slice(parent?.end)) ?? [];
+      if (!parent || between === undefined) return [];
       const part = readQualifiedName(statement, parent.end + between.length);
       return part ? [{parent, part}] : [];
     }),
@@ -202,11 +204,9 @@ function checkColumns(request: RestoreRowsRequest, wanted: readonly WantedTable[
         hint: `Its columns are ${target.columns.map((each) => each.name).join(', ')}.`,
       });
     if (column.generated)
-      throw new AppError(
-        'GENERATED_COLUMN',
-        `The server computes ${label}.${name}. Nothing was changed.`,
-        {hint: 'Put back the columns that it is computed from.'},
-      );
+      throw new AppError('GENERATED_COLUMN', `The server computes ${label}.${name}. Nothing was changed.`, {
+        hint: 'Put back the columns that it is computed from.',
+      });
     if (target.primaryKey.includes(column.number))
       throw new AppError('USAGE', `${name} is part of the key of ${label}, so it never differs.`, {
         hint: 'Name other columns with --columns.',

@@ -166,7 +166,7 @@ async function requireKeys(session: Session, table: BackupTable, keys: readonly 
     'KEY_NOT_FOUND',
     `The backup contains no row of ${table.staged.file.table} with the key ${found.map(({key}) => key ?? '').join(', ')}. Nothing was changed.`,
     {
-      hint: `A key is the value of ${table.staged.file.key.join(', ')}, as PostgreSQL prints it${table.staged.key.length > 1 ? '; its parts stand with commas between them' : ''}.`,
+      hint: `A key is what PostgreSQL prints for ${table.staged.file.key.join(', ')}, with commas between several values.`,
     },
   );
 }
@@ -305,24 +305,26 @@ function keyOf(table: BackupTable): string {
 const sampleRow = z.object({
   key: z.string().nullable(),
   is_update: z.enum(['t', 'f']),
-  values: z.string().transform((text) =>
-    z
-      .array(z.object({column: z.string(), old: z.string().nullable(), new: z.string().nullable()}))
-      .parse(JSON.parse(text)),
-  ),
+  values: z
+    .string()
+    .transform((text) =>
+      z
+        .array(z.object({column: z.string(), old: z.string().nullable(), new: z.string().nullable()}))
+        .parse(JSON.parse(text)),
+    ),
 });
 
 async function sample(session: Session, table: BackupTable): Promise<RowSample[]> {
   const {staged} = table;
   const values = staged.shared.map(
     ({column: {name, number}}) =>
-      `(${number}, ${quoteLiteral(name)}, pg_catalog.left(t.${quoteIdentifier(name)}::pg_catalog.text, 80), pg_catalog.left(s.c${number}::pg_catalog.text, 80))`,
+      `${number}, ${quoteLiteral(name)}, pg_catalog.left(t.${quoteIdentifier(name)}::pg_catalog.text, 80), pg_catalog.left(s.c${number}::pg_catalog.text, 80)`,
   );
   if (values.length === 0) return [];
   const query = (isUpdate: boolean): string =>
     `SELECT ${keyOf(table)} AS key, ${isUpdate} AS is_update,
             (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('column', v.name, 'old', v.old, 'new', v.new)), '[]')
-               FROM (VALUES ${values.join(', ')}) v(number, name, old, new)
+               FROM (VALUES (${values.join('), (')})) v(number, name, old, new)
               WHERE ${isUpdate ? 'v.number = ANY (s.changes)' : 'v.new IS NOT NULL'})::pg_catalog.text AS values
        FROM ${staged.temp} s LEFT JOIN ${fromRelation(staged.target)} t ON s.changes IS NOT NULL AND ${sameKeyOf(staged)}
       WHERE s.reason IS NULL AND s.changes IS ${isUpdate ? 'NOT NULL' : 'NULL'} ORDER BY s.line LIMIT ${samplesOfEach}`;
@@ -334,10 +336,7 @@ async function sample(session: Session, table: BackupTable): Promise<RowSample[]
   }));
 }
 
-async function listKeys(
-  session: Session,
-  table: BackupTable,
-): Promise<{insert: string[]; update: string[]}> {
+async function listKeys(session: Session, table: BackupTable): Promise<{insert: string[]; update: string[]}> {
   const list = async (condition: string): Promise<string[]> => {
     const rows = await session.query(
       `SELECT ${keyOf(table)} AS key FROM ${table.staged.temp} s WHERE s.reason IS NULL AND s.changes IS ${condition} ORDER BY s.line`,

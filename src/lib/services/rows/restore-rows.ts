@@ -329,7 +329,7 @@ async function executePlan(
       refuseOtherPlan(plan.plan, await planAgain(session, set));
       const database = {identity, connection, backup: source.id};
       const file = await writeUndoFile(context, session, set, plan, database, signal);
-      discard = file.discard;
+      discard = () => file.discard();
       const plain = await file.publish();
       undoPath = plain;
       undoPath = await sealOrders(context, plain, encryption, 'restore:rows');
@@ -370,7 +370,10 @@ function refuseOtherPlan(expected: string | undefined, {plan}: RowPlan): void {
 }
 
 /** A file of a run that changed nothing; where it stays, taking it back finds other rows and changes nothing. */
-async function removeUndo(path: string | undefined, discard: (() => Promise<void>) | undefined): Promise<void> {
+async function removeUndo(
+  path: string | undefined,
+  discard: (() => Promise<void>) | undefined,
+): Promise<void> {
   await discard?.();
   if (path !== undefined) await rm(path, {force: true}).catch(() => undefined);
 }

@@ -48,8 +48,7 @@ export async function withBackup<T>(
     return open(place, await choosePlacedOwn(context, place, backups, choice));
   }
   await requireFrom(settings, from.from);
-  const folder =
-    from.from === undefined ? undefined : await databaseFolder(resolve(settings.cwd, from.from));
+  const folder = from.from === undefined ? undefined : await databaseFolder(resolve(settings.cwd, from.from));
   const backup = await findHere(context, choice, folder);
   if (backup && isEncrypted(backup)) {
     const placed = placedIn(backup);

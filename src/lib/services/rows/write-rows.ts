@@ -92,9 +92,13 @@ function describeFailure(error: unknown, outcome: TransactionFate): unknown {
     return withState(error, 'Whether the rows were written is not known; a preview shows it.');
   if (/nothing was changed\.$/i.test(error.message)) return error;
   if (error.code !== 'QUERY_FAILED') return withState(error, rolledBack);
-  return new AppError('ROWS_RESTORE_FAILED', `The rows could not be written. ${error.message} ${rolledBack}`, {
-    hint: 'If another session changed these tables in the meantime, run the preview again: it shows the new conflicts.',
-    details: error.details,
-    cause: error,
-  });
+  return new AppError(
+    'ROWS_RESTORE_FAILED',
+    `The rows could not be written. ${error.message} ${rolledBack}`,
+    {
+      hint: 'If another session changed these tables in the meantime, run the preview again: it shows the new conflicts.',
+      details: error.details,
+      cause: error,
+    },
+  );
 }
