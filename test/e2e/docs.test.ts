@@ -232,6 +232,25 @@ it('orders in other schemas', async () => {
   expect(await contentOf('sales')).toBe(before);
 });
 
+it('putting rows back', async () => {
+  await backUp(server.url('shop'));
+  const whole = await contentOf('shop');
+  await server.run('UPDATE products SET price = 0', 'shop');
+  await server.run(`DELETE FROM order_items WHERE id::text < '4'`, 'shop');
+  let damaged = '';
+  await runPage('docs/restore-rows.md', {
+    folder,
+    env: shop(),
+    shown: [['/srv/shop', folder]],
+    before: async (script) => {
+      if (script.includes('--missing --execute')) damaged = await contentOf('shop');
+      if (script.includes('--undo')) expect(await contentOf('shop')).toBe(whole);
+    },
+  });
+  expect(await contentOf('shop')).not.toBe(damaged);
+  expect(await contentOf('shop')).not.toBe(whole);
+});
+
 it('large databases', async () => {
   await runPage('docs/large-databases.md', {
     folder,

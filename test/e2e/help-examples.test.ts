@@ -52,6 +52,14 @@ async function fill(line: string): Promise<string> {
     const preview = await shell('destino-db orders:clean --json');
     return line.replace('1509044230e1693d', (preview.json() as {plan: string}).plan);
   }
+  if (line.includes('restore:rows')) {
+    const shop = withDatabase(cluster.connection, 'shop');
+    const [order] = await withAppSession(shop, async (session) => {
+      if (line.includes('--columns')) await session.query('UPDATE products SET price = price + 1');
+      return session.query('SELECT min(id::text) AS id FROM orders');
+    });
+    return line.replace(/\bID\b/, order?.['id'] ?? 'none');
+  }
   if (line.includes('--only-order ID')) {
     const {stdout} = await shell('cat "$(ls -t backups/order-cleanup/*.json | head -n 1)"');
     return line.replace(

@@ -6,6 +6,9 @@ import type {UndoRowsResult} from '../../services/rows/undo-rows.js';
 import {columns, printable, type Style} from './style.js';
 
 const shownConflicts = 10;
+const shownValues = 3;
+/** Characters of a value. */
+const shownLength = 30;
 
 type Repeat = (...added: string[]) => string;
 
@@ -41,7 +44,7 @@ function headline(result: RestoreRowsResult, style: Style): string[] {
     ? [
         style.bold(`Preview: ${what.replace(' inserted', ' would be inserted').replace(' updated', ' would be updated')} in ${name}.`),
         from,
-        `  plan ${result.plan}; compared in temporary tables of about ${formatBytes(result.stagedBytes)} on the server`,
+        `  compared in temporary tables of about ${formatBytes(result.stagedBytes)} on the server`,
         '',
       ] // prettier-ignore
     : [
@@ -73,7 +76,7 @@ function detailLines({table, samples, newer, keys}: RowTablePlan, style: Style):
         ? `${column}=${shownValue(value)}`
         : `${column} ${shownValue(old)} -> ${shownValue(value)}`,
     );
-    lines.push(printable(`  ${action} ${key}: ${shown.slice(0, 6).join(', ')}${shown.length > 6 ? ', ...' : ''}`));
+    lines.push(printable(`  ${action} ${key}: ${shown.slice(0, shownValues).join(', ')}${shown.length > shownValues ? ', ...' : ''}`));
   } // prettier-ignore
   if (newer.rows > 0)
     lines.push(
@@ -87,7 +90,8 @@ function detailLines({table, samples, newer, keys}: RowTablePlan, style: Style):
 }
 
 function shownValue(value: string | null): string {
-  return value === null ? 'null' : JSON.stringify(value);
+  if (value === null) return 'null';
+  return JSON.stringify(value.length > shownLength ? `${value.slice(0, shownLength - 3)}...` : value);
 }
 
 function conflictLines({conflicts, conflictCount, reasons}: RestoreRowsResult, style: Style): string[] {

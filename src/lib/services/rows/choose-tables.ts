@@ -17,8 +17,8 @@ export type TableRole = 'chosen' | 'parent' | 'child';
 export interface ChosenTables {
   readonly wanted: readonly WantedTable[];
   readonly roles: readonly TableRole[];
-  /** Tables whose rows cascades may have taken, and that --with-children would look at: "schema.name". */
-  readonly otherChildren: readonly string[];
+  /** Tables whose rows ON DELETE may have taken, and that --with-children would look at: "schema.name". */
+  readonly otherChildren: readonly {readonly parent: string; readonly child: string}[];
 }
 
 /**
@@ -98,10 +98,13 @@ export async function chooseTables(
   const otherChildren = wanted.flatMap(({target}) =>
     related
       .children(target.oid)
-      .map(({schema: where, name}) => `${where}.${name}`)
-      .filter((label) => !names.has(label)),
+      .map(({schema: where, name}) => ({
+        parent: `${target.schema}.${target.name}`,
+        child: `${where}.${name}`,
+      }))
+      .filter(({child}) => !names.has(child)),
   );
-  return {wanted, roles, otherChildren: [...new Set(otherChildren)].sort()};
+  return {wanted, roles, otherChildren};
 }
 
 function kindOf(kind: string): string {

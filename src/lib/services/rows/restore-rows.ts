@@ -255,13 +255,14 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
 }
 
 function notesOf(plan: RowPlan, {otherChildren}: ChosenTables): string[] {
-  const inserts = plan.tables.some(({insert}) => insert > 0);
+  const inserting = new Set(plan.tables.filter(({insert}) => insert > 0).map(({table}) => table));
+  const children = otherChildren.filter(({parent}) => inserting.has(parent)).map(({child}) => child);
   const isOrphan = plan.reasons.some(({reason}) => reason.startsWith('parent gone'));
   return [
     ...(isOrphan ? ['Rows whose parents are gone can come back with them: --with-parents.'] : []),
-    ...(inserts && otherChildren.length > 0
+    ...(children.length > 0
       ? [
-          `Deleting a row also took or unlinked rows of ${otherChildren.join(', ')}; --with-children brings them back.`,
+          `ON DELETE may also have removed or unlinked rows of ${[...new Set(children)].sort().join(', ')}; --with-children looks at them.`,
         ]
       : []),
     ...plan.tables.flatMap(({table, goneColumns, newColumns, insert}) => [
