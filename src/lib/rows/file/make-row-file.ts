@@ -31,9 +31,9 @@ export interface RowFileRequest<T> {
 
 export interface RowFileInTheMaking {
   /** Gives the file its name. @returns the absolute path */
-  publish(): Promise<string>;
+  readonly publish: () => Promise<string>;
   /** Removes the file, named or not. */
-  discard(): Promise<void>;
+  readonly discard: () => Promise<void>;
 }
 
 /**

@@ -330,7 +330,7 @@ async function executePlan(
       refuseOtherPlan(plan.plan, await planAgain(session, set));
       const database = {identity, connection, backup: source.id};
       const file = await writeUndoFile(context, session, set, plan, database, signal);
-      discard = () => file.discard();
+      discard = file.discard;
       const plain = await file.publish();
       undoPath = plain;
       undoPath = await sealOrders(context, plain, encryption, 'restore:rows');

@@ -57,7 +57,7 @@ export async function writeInTransaction<T>(
   work: (signal: AbortSignal) => Promise<T>,
   ended: (outcome: TransactionFate) => Promise<void>,
 ): Promise<T> {
-  let transaction: string | null = null;
+  let transaction = null as string | null;
   try {
     const limitMs = lockWaitMsFor(lockWaitMs, context.settings.config.orders?.lockWaitSeconds);
     const watch = {connection, ours: [session.backendPid], limitMs, givesWay: true, state: rolledBack};
