@@ -51,4 +51,33 @@ tellStories('orders', () => host, [
     ),
     rounds: pointRounds,
   },
+  {
+    story: {
+      command: 'restore:rows',
+      prepare: (round, server) => situations.prepare['rows back'](round, server),
+    },
+    faults: faultsAt(
+      [
+        'rows.staged',
+        'rows.locked',
+        'rows.undo-written',
+        'rows.undo-named',
+        'rows.written',
+        'rows.committed',
+      ],
+      [
+        ['rows.undo-named', 'error:CONNECTION_LOST'],
+        ['rows.written', 'SIGINT'],
+      ],
+    ),
+    rounds: pointRounds,
+  },
+  {
+    story: {
+      command: 'restore:rows --undo',
+      prepare: (round, server) => situations.prepare['rows undone'](round, server),
+    },
+    faults: faultsAt(['rows.locked', 'rows.written', 'rows.committed'], [['rows.written', 'SIGTERM']]),
+    rounds: pointRounds,
+  },
 ]);

@@ -28,6 +28,8 @@ export interface Watched {
   readonly temporaryIndexes?: string;
   /** A database whose orders may have gone, with its contents before and after, and how many rows that takes. */
   readonly cleaned?: {database: string; after: string; rows: number};
+  /** A database whose rows may have been put back, with its content afterwards. */
+  readonly rowsBack?: {database: string; after: string};
 }
 
 /** Where a run may have left traces: after a kill everywhere, after an error only where it could not clear up. */
@@ -46,6 +48,7 @@ export async function checkPromises(watched: Watched, traces: Traces): Promise<s
     ...(await checkJournals(watched, traces)),
     ...(await checkDatabases(watched, traces)),
     ...(await checkOrders(watched, traces)),
+    ...(await checkUndoFiles(watched, traces)),
     ...(traces.onServer ? [] : await checkSessions(watched)),
     ...(traces.onServer ? [] : await checkIndexes(watched)),
   ];
@@ -113,6 +116,8 @@ const standing = new Set([
   'platform_template',
   'application_template',
   'cleaned_template',
+  'damaged_template',
+  'back_template',
 ]);
 
 async function checkIndexes({server, temporaryIndexes}: Watched): Promise<string[]> {
@@ -121,6 +126,24 @@ async function checkIndexes({server, temporaryIndexes}: Watched): Promise<string
     session.query(`SELECT relname FROM pg_class WHERE starts_with(relname, 'destino_db_')`),
   );
   return names.map(({relname}) => `the index ${relname ?? ''} was left behind`);
+}
+
+/** Where rows were put back there is a complete file that takes it back. */
+async function checkUndoFiles({backupsDir, server, rowsBack}: Watched, traces: Traces): Promise<string[]> {
+  if (!rowsBack) return [];
+  const folder = join(backupsDir, 'row-undo');
+  const names = await namesIn(folder);
+  const broken: string[] = [];
+  for (const name of names.filter((each) => !each.endsWith(partialSuffix)))
+    await readOrderSnapshot(join(folder, name)).catch((error: unknown) => broken.push(messageOf(error)));
+  if (!traces.inFolder)
+    broken.push(
+      ...names.filter((name) => name.endsWith(partialSuffix)).map((name) => `${name} was left behind`),
+    );
+  const isBack = (await contentOf(withDatabase(server, rowsBack.database))) === rowsBack.after;
+  if (isBack && !names.some((name) => name.endsWith('.json')))
+    broken.push('rows were put back without an undo file');
+  return broken;
 }
 
 /** The server takes a moment to notice that a session's program has gone. */

@@ -178,7 +178,7 @@ const clean = ['orders:clean', '--execute', '--yes', '--json'];
 /** Commands that take orders away and bring them back, on the sample shop. */
 export async function orderSituations(
   host: FaultServer,
-): Promise<Situations<'clean' | 'clean with indexes' | 'restore orders'>> {
+): Promise<Situations<'clean' | 'clean with indexes' | 'restore orders' | 'rows back' | 'rows undone'>> {
   await loadTemplate(host.server);
   await host.run(`UPDATE orders SET notes = '${needle}' WHERE email = 'qa@test.com'`, 'shop_template');
   await host.reset({shop: 'shop_template'});
@@ -186,9 +186,10 @@ export async function orderSituations(
   const origin = await freshHome();
   const run = await runCli(clean, {cwd: origin, env: {DIRECT_URL: host.urlOf('shop')}});
   const {tables} = run.json() as {tables: Record<string, {deleted: number}>};
-  const rows = Object.values(tables).reduce((sum, {deleted}) => sum + deleted, 0);
+  const deleted = Object.values(tables).reduce((sum, table) => sum + table.deleted, 0);
   const after = await host.contentOf('shop');
   await host.run('CREATE DATABASE cleaned_template TEMPLATE shop');
+  const rows = await rowsBack(host);
   const situation = (
     server: Connection,
     home: string,
@@ -203,7 +204,7 @@ export async function orderSituations(
       server: host.server,
       databases: {shop: [whole, after]},
       kept: [],
-      cleaned: {database: 'shop', after, rows},
+      cleaned: {database: 'shop', after, rows: deleted},
     },
     isDone: async () => (await host.contentOf('shop')) === wanted,
   });
@@ -226,7 +227,66 @@ export async function orderSituations(
         const args = ['orders:restore', '--backup-file', 'latest', '--execute', '--no-confirm'];
         return situation(server, await freshHome(origin), args, whole);
       },
+      ...rows.prepare,
     },
-    end: () => rm(origin, {recursive: true, force: true}),
+    end: async () => {
+      await rows.end();
+      await rm(origin, {recursive: true, force: true});
+    },
+  };
+}
+
+const rowsArgs =
+  'restore:rows --table public.orders --table public.order_items --all --execute --no-confirm'.split(' ');
+
+/** Some rows were deleted and changed since the backup; then they were put back. */
+async function rowsBack(host: FaultServer): Promise<Situations<'rows back' | 'rows undone'>> {
+  await host.reset({shop: 'shop_template'});
+  const origin = await freshHome();
+  await mustRun(origin, host.urlOf('shop'), 'backup');
+  const kept = await backupIds(origin);
+  await host.run(
+    `DELETE FROM order_items WHERE id::text < '8'; UPDATE orders SET notes = 'wrong'; INSERT INTO categories SELECT (jsonb_populate_record(c, '{"id": "00000000-0000-0000-0000-000000000001", "name": "new", "slug": "new", "squareId": null}')).* FROM categories c LIMIT 1`,
+    'shop',
+  );
+  const damaged = await host.contentOf('shop');
+  await host.run('CREATE DATABASE damaged_template TEMPLATE shop');
+  const restored = await freshHome(origin);
+  await mustRun(restored, host.urlOf('shop'), ...rowsArgs);
+  const back = await host.contentOf('shop');
+  await host.run('CREATE DATABASE back_template TEMPLATE shop');
+  const situation = (
+    server: Connection,
+    home: string,
+    args: readonly string[],
+    wanted: string,
+  ): Situation => ({
+    home,
+    url: shopUrl(server),
+    args,
+    watched: {
+      backupsDir: join(home, 'backups'),
+      server: host.server,
+      databases: {shop: [damaged, back]},
+      kept,
+      rowsBack: {database: 'shop', after: back},
+    },
+    isDone: async () => (await host.contentOf('shop')) === wanted,
+  });
+  return {
+    prepare: {
+      'rows back': async (_round, server) => {
+        await host.reset({shop: 'damaged_template'});
+        return situation(server, await freshHome(origin), rowsArgs, back);
+      },
+      'rows undone': async (_round, server) => {
+        await host.reset({shop: 'back_template'});
+        const args = ['restore:rows', '--undo', 'latest', '--execute', '--no-confirm'];
+        return situation(server, await freshHome(restored), args, damaged);
+      },
+    },
+    end: async () => {
+      for (const home of [origin, restored]) await rm(home, {recursive: true, force: true});
+    },
   };
 }
