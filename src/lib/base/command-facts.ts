@@ -15,6 +15,7 @@ export const commandFacts: Readonly<Record<string, CommandFacts>> = {
   prune: {canWait: true, isPreviewByDefault: false},
   recover: {canWait: true, isPreviewByDefault: false},
   restore: {canWait: true, isPreviewByDefault: false},
+  'restore:rows': {canWait: true, isPreviewByDefault: true},
   undo: {canWait: true, isPreviewByDefault: false},
   verify: {canWait: true, isPreviewByDefault: false},
   'workflow:safe-cleanup': {canWait: true, isPreviewByDefault: true},
