@@ -60,12 +60,23 @@ function verdict(bytes: Buffer): string {
   }
 }
 
-/** What a psql says that stops at the first error, as somebody without this program would run it, unrestricted. */
+/**
+ * What the commands of psql print, as somebody without this program would run it, unrestricted, up to the first error. Results of
+ * queries go elsewhere: a literal may spell the command without being one.
+ */
 async function psqlOutput(sql: Buffer): Promise<string> {
   const {connection, name} = database;
   const child = spawn(
     join(inject('serverBin'), 'psql'),
-    ['--no-psqlrc', '--quiet', '--no-password', `--dbname=${name}`, '--set=ON_ERROR_STOP=1', '--file=-'],
+    [
+      '--no-psqlrc',
+      '--quiet',
+      '--no-password',
+      `--dbname=${name}`,
+      '--set=ON_ERROR_STOP=1',
+      '--output=/dev/null',
+      '--file=-',
+    ],
     {
       env: {PATH: process.env['PATH'], ...libpqEnvironment(connection)},
       stdio: ['pipe', 'pipe', 'ignore'],
@@ -78,6 +89,11 @@ async function psqlOutput(sql: Buffer): Promise<string> {
   await new Promise((resolve) => child.once('close', resolve));
   return output;
 }
+
+it('sees what a command of psql prints, and not what a query returns', async () => {
+  expect(await psqlOutput(Buffer.from(`\\echo ${mark}\n`))).toContain(mark);
+  expect(await psqlOutput(Buffer.from(`SELECT '\n\\echo ${mark}\n';\n`))).not.toContain(mark);
+});
 
 it('refuses every dump with which psql runs a command', async () => {
   let ran = 0;
