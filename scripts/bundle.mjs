@@ -31,6 +31,7 @@ const {output} = await bundle.write({
   // For the stacks that --verbose shows; without the sources, which the repository has.
   sourcemap: true,
   sourcemapExcludeSources: true,
+  minify: true,
 });
 
 // The licences of the packages ask for their texts to go with every copy.
