@@ -22,26 +22,56 @@ export async function digestFile(
   options: {signal?: AbortSignal; onBytes?: (bytes: number) => void} = {},
 ): Promise<FileDigest> {
   const hash = createHash('sha256');
+  const sizeBytes = await readThrough(path, options, (bytes) => hash.update(bytes));
+  return {sha256: hash.digest('hex'), sizeBytes};
+}
+
+/**
+ * @param beginning stands in `asStreamed` instead of as many first bytes of the file
+ * @returns the digest of the file, and the digest that it would have with the other beginning
+ * @throws READ_FAILED
+ */
+export async function digestWithBeginning(
+  path: string,
+  beginning: Buffer,
+  options: {signal?: AbortSignal} = {},
+): Promise<FileDigest & {readonly asStreamed: string}> {
+  const hash = createHash('sha256');
+  const streamed = createHash('sha256').update(beginning);
+  let toReplace = beginning.length;
+  const sizeBytes = await readThrough(path, options, (bytes) => {
+    hash.update(bytes);
+    streamed.update(bytes.subarray(toReplace));
+    toReplace = Math.max(0, toReplace - bytes.length);
+  });
+  return {sha256: hash.digest('hex'), asStreamed: streamed.digest('hex'), sizeBytes};
+}
+
+/** @returns the bytes read. @throws READ_FAILED */
+async function readThrough(
+  path: string,
+  {signal, onBytes}: {signal?: AbortSignal; onBytes?: (bytes: number) => void},
+  take: (bytes: Buffer) => void,
+): Promise<number> {
   const buffer = Buffer.allocUnsafe(bufferBytes);
   let sizeBytes = 0;
   let file;
   try {
     file = await openRegularFile(path);
     for (;;) {
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       const {bytesRead} = await file.read(buffer, 0, bufferBytes);
-      if (bytesRead === 0) break;
-      hash.update(buffer.subarray(0, bytesRead));
+      if (bytesRead === 0) return sizeBytes;
+      take(buffer.subarray(0, bytesRead));
       sizeBytes += bytesRead;
-      options.onBytes?.(sizeBytes);
+      onBytes?.(sizeBytes);
     }
   } catch (error) {
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     return cannotBeRead(path)(error);
   } finally {
     await file?.close();
   }
-  return {sha256: hash.digest('hex'), sizeBytes};
 }
 
 /**

@@ -11,8 +11,11 @@ export interface CompressedDump {
   readonly stream: AsyncGenerator<Buffer>;
   /** The tables that pg_dump wrote, once it is known to have succeeded. @throws PG_DUMP_FAILED, VERIFY_FAILED when the dump broke off */
   readonly tables: () => readonly DumpedTable[];
-  /** What a file may begin with instead, so that its reader finds rows by their places; of the same length. */
-  readonly head: () => Buffer;
+  /**
+   * What the stream began with, once it was read to its end, and what a file may begin with instead, so that its reader finds rows
+   * by their places; of the same length.
+   */
+  readonly head: () => {readonly streamed: Buffer; readonly placed: Buffer};
 }
 
 /** @param isArchive a custom archive, else plain SQL, which becomes one gzip member */
@@ -48,7 +51,7 @@ function compressSql(sql: AsyncIterable<Buffer>, options: RecompressOptions): Co
   return {
     stream: gzipBlocks(counted(), options),
     tables: () => copyStream.end().tables,
-    head: () => Buffer.alloc(0),
+    head: () => ({streamed: Buffer.alloc(0), placed: Buffer.alloc(0)}),
   };
 }
 

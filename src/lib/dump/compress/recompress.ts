@@ -45,8 +45,8 @@ export interface Recompressed {
   readonly isWhole: boolean;
   /** The rows that pg_dump wrote, counted before they were compressed. */
   readonly tables: readonly DumpedTable[];
-  /** The first bytes of the archive with the places of the rows, for a file in which they can be written over. */
-  readonly head: Buffer;
+  /** The first bytes of the stream, and the same with the places of the rows, for a file in which they can be written over. */
+  readonly head: {readonly streamed: Buffer; readonly placed: Buffer};
 }
 
 type Output =
@@ -119,15 +119,15 @@ class Recompressor {
   }
 
   result(): Recompressed {
-    const head = Buffer.from(this.start);
+    const placed = Buffer.from(this.start);
     for (const {dumpId, offsetPosition} of this.head?.entries ?? []) {
       const offset = this.offsets.get(dumpId);
       if (offset === undefined) continue;
-      head[offsetPosition] = offsetState.set;
-      head.writeBigUInt64LE(BigInt(offset), offsetPosition + 1);
+      placed[offsetPosition] = offsetState.set;
+      placed.writeBigUInt64LE(BigInt(offset), offsetPosition + 1);
     }
     const isWhole = this.head !== undefined && this.place === 'kind' && this.numberUsed === 0;
-    return {isWhole, tables: this.rows.contents(), head};
+    return {isWhole, tables: this.rows.contents(), head: {streamed: this.start, placed}};
   }
 
   /** Takes what may still belong to the head; returns what follows it. A long one is looked for only when much more of it has come. */

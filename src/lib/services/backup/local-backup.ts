@@ -1,12 +1,11 @@
 /** The story of `backup`: look, dump, sync, checksum, verify, name, record, prune. */
 import {join} from 'node:path';
 import {formats} from '../../base/formats.js';
-import type {DumpedTable} from '../../fingerprint/table-contents.js';
 import {propertiesLine} from '../../dump/held-properties.js';
 import {elapsedMs} from '../../base/clock.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {readBackup, readCatalogue} from '../../catalog/catalogue.js';
-import {digestFile, filesOfFolder, sizeOf} from '../../base/checksum.js';
+import {digestFile, digestWithBeginning, filesOfFolder, sizeOf} from '../../base/checksum.js';
 import {
   discardDump,
   type DumpPlace,
@@ -36,11 +35,11 @@ import {type BackupResult, describePlan, type Proof, toRecord, toResult} from '.
 import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
 import {findShrink} from './shrink-check.js';
-import {proveDump, requireStreamedRows} from './verify-dump.js';
+import {notWhatWasWritten, proveDump, provePassing} from './verify-dump.js';
 import {pruneAfterBackup} from '../prune/prune-backups.js';
 import {sealDump} from './encrypt-dump.js';
 import {trackDump} from './dump-progress.js';
-import {writeDump} from './run-dump.js';
+import {writeDump, type WrittenDump} from './run-dump.js';
 import {writeRoles} from './dump-roles.js';
 import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
 
@@ -91,11 +90,11 @@ async function makeBackup(
   try {
     discarded = await journal.begin({kind: 'partial', path: place.partialPath});
     await context.reach('backup.reserved');
-    const {selection, inventory, streamed} = await dump(context, planned, place);
+    const {selection, inventory, passed} = await dump(context, planned, place);
     plan = {...planned, selection};
-    const digest = await context.progress.step('Checksum', () => digestDump(context, place));
+    const digest = await context.progress.step('Checksum', () => digestDump(context, place, passed));
     await context.reach('backup.digested');
-    const proof = await verify(context, plan, place, streamed);
+    const proof = await verify(context, plan, place, passed);
     await context.reach('backup.verified');
     const roles =
       request.withRoles === true
@@ -176,7 +175,7 @@ async function dump(
 ): Promise<{
   selection: DumpSelection;
   inventory: BackupRecord['inventory'];
-  streamed: readonly DumpedTable[] | undefined;
+  passed: WrittenDump | undefined;
 }> {
   return context.progress.step('Dump', (step) =>
     dumpAgainOnce(context, async (isSecond) => {
@@ -196,9 +195,9 @@ async function dump(
           isMeasured: plan.isEstimateMeasured,
         });
         const options = dumpOptions({...plan, selection}, snapshot);
-        let streamed: readonly DumpedTable[] | undefined;
+        let passed: WrittenDump | undefined;
         try {
-          streamed = await besideSnapshot(session, plan, () =>
+          passed = await besideSnapshot(session, plan, () =>
             withLockWatch(dumpWatch(context, plan), (signal) =>
               writeDump(
                 {...context, signal},
@@ -212,6 +211,9 @@ async function dump(
                   output: place.partialPath,
                   onTable: tracker.onTable,
                   environment,
+                  prove: plan.options.isVerified
+                    ? (bytes) => provePassing({...context, signal}, {...plan, selection}, bytes)
+                    : undefined,
                 },
               ),
             ),
@@ -222,7 +224,7 @@ async function dump(
         await context.reach('backup.dumped');
         await syncDump(place);
         await context.reach('backup.synced');
-        return {selection, inventory: {...inventory, ...plannedInventory(selection)}, streamed};
+        return {selection, inventory: {...inventory, ...plannedInventory(selection)}, passed};
       });
     }),
   );
@@ -237,11 +239,23 @@ export async function tailOf(
   return propertiesLine(await inspectDatabaseProperties(session), isCompressed);
 }
 
+/** @throws VERIFY_FAILED when the file is not what passed through here */
 async function digestDump(
   context: RunContext,
   place: DumpPlace,
+  passed: WrittenDump | undefined,
 ): Promise<Pick<BackupRecord, 'sha256' | 'size'>> {
   const {signal} = context;
+  if (passed) {
+    const {sha256, sizeBytes, asStreamed} = await digestWithBeginning(place.partialPath, passed.beginning, {
+      signal,
+    });
+    if (asStreamed !== passed.sha256)
+      throw notWhatWasWritten([
+        'Its bytes on the disk are not those that were read while they were written.',
+      ]);
+    return {sha256, size: sizeBytes};
+  }
   if (!place.isFolder) {
     const digest = await digestFile(place.partialPath, {signal});
     return {sha256: digest.sha256, size: digest.sizeBytes};
@@ -253,20 +267,19 @@ async function digestDump(
   return {sha256: digests, size: await sizeOf(place.partialPath)};
 }
 
-/** @param streamed the tables as pg_dump wrote them, where they passed through this program */
+/** @param passed what was read to its end while it was written */
 async function verify(
   context: RunContext,
   plan: BackupPlan,
   place: DumpPlace,
-  streamed: readonly DumpedTable[] | undefined,
+  passed: WrittenDump | undefined,
 ): Promise<Proof | undefined> {
   const {format, isCompressed, isVerified} = plan.options;
   if (!isVerified) return undefined;
-  return context.progress.step('Verify', async (step) => {
+  return context.progress.step('Verify', (step) => {
+    if (passed?.proof) return Promise.resolve(passed.proof);
     const dump = {path: place.partialPath, format, compressed: isCompressed};
-    const proof = await proveDump(context, plan, dump, (bytes) => step.advance(bytes));
-    if (streamed) requireStreamedRows(streamed, proof.contents);
-    return proof;
+    return proveDump(context, plan, dump, (bytes) => step.advance(bytes));
   });
 }
 

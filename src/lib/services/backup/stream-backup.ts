@@ -1,15 +1,11 @@
 /** `backup --no-local`: pg_dump's output goes to a place as it comes, and never lies on a disk here. */
-import type {Readable} from 'node:stream';
 import {backupExtension, formats} from '../../base/formats.js';
-import {branchStream} from '../../dump/branch-stream.js';
-import type {DetectedDump} from '../../dump/detect-format.js';
 import {backupId} from '../../catalog/backup-name.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {AppError} from '../../base/errors.js';
 import {isRemote} from '../../base/place-name.js';
 import {selectForDump} from '../../postgres/inspect/dump-selection.js';
 import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
-import {runPgDump} from '../../postgres/tools/pg-dump.js';
 import {withLockWatch} from '../../postgres/databases/lock-watch.js';
 import {inspectToolEnvironment} from '../../postgres/tools/tool-environment.js';
 import {readWithoutLocks, withSnapshot} from '../../postgres/snapshot.js';
@@ -24,13 +20,13 @@ import {openJournal} from '../../run/journal.js';
 import {tailOf} from './local-backup.js';
 import type {BackupRequest} from './options.js';
 import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
-import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './result.js';
+import {type BackupResult, describePlan, toRecord, toResult} from './result.js';
 import type {Encryption} from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';
 import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
 import {findShrink} from './shrink-check.js';
-import {proveDump, requireStreamedRows} from './verify-dump.js';
-import {runCompressing} from './run-dump.js';
+import {provePassing} from './verify-dump.js';
+import {passDump} from './run-dump.js';
 import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
 
 /**
@@ -168,7 +164,22 @@ async function dumpTo(
             });
           const sent = await besideSnapshot(session, plan, () =>
             withLockWatch(dumpWatch(context, plan), (signal) =>
-              sendDump({...context, signal}, {...plan, selection}, {snapshot, environment, tail}, send),
+              passDump(
+                {...context, signal},
+                {
+                  tool: plan.tool,
+                  connection: plan.connection,
+                  options: dumpOptions({...plan, selection}, snapshot),
+                  recompressLevel: plan.options.recompressLevel,
+                  fingerprints: plan.options.hasFingerprints,
+                  tail,
+                  environment,
+                  prove: plan.options.isVerified
+                    ? (bytes) => provePassing({...context, signal}, {...plan, selection}, bytes)
+                    : undefined,
+                },
+                send,
+              ),
             ),
           );
           return {...sent, selection, inventory: {...found, ...plannedInventory(selection)}};
@@ -199,88 +210,6 @@ async function dumpTo(
   const made = toRecord({...recorded, shrink});
   const record = storedRecord({record: made, seal: encryption.to}, new Map([[name, stored]]));
   return {record: withFolder(record, staging), metadataKey: metadataKeyIn(to, made)};
-}
-
-type Written = Awaited<ReturnType<typeof writeChecked>>;
-
-/**
- * Runs pg_dump and sends what it writes; the same bytes are read to their end by what will restore them, as nobody may
- * be able to open them once they are encrypted.
- */
-async function sendDump(
-  context: RunContext,
-  plan: BackupPlan,
-  run: {
-    readonly snapshot: string;
-    readonly environment: Readonly<Record<string, string>>;
-    readonly tail: Buffer | undefined;
-  },
-  send: (source: AsyncIterable<Buffer>) => Promise<Written>,
-): Promise<{written: Written; proof: Proof | undefined}> {
-  const {tool, connection, options} = plan;
-  let written: Written | undefined;
-  let proving: Promise<Proof> | undefined;
-  const take = async (output: AsyncIterable<Buffer>): Promise<void> => {
-    const dump = run.tail ? followedBy(output, run.tail) : output;
-    if (!options.isVerified) {
-      written = await send(dump);
-      return;
-    }
-    const {main, branch} = branchStream(dump);
-    proving = proveDump(context, plan, streamedDump(plan, branch));
-    proving.catch(() => undefined); // told once pg_dump is known to have succeeded
-    try {
-      written = await send(untilFailed(main, proving));
-    } catch (error) {
-      branch.destroy(); // the upload may have failed before it read anything
-      throw error;
-    } finally {
-      await Promise.allSettled([proving]);
-    }
-  };
-  const dump = {tool, connection, options: dumpOptions(plan, run.snapshot), environment: run.environment};
-  const {recompressLevel, hasFingerprints: fingerprints} = options;
-  const streamed =
-    recompressLevel === undefined
-      ? await runPgDump({...dump, readStdout: take, signal: context.signal})
-      : await runCompressing(context, {...dump, recompressLevel, fingerprints}, ({stream}) => take(stream));
-  if (!written || written.plain.sizeBytes === 0)
-    throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
-  const proof = await proving;
-  if (streamed && proof) requireStreamedRows(streamed, proof.contents);
-  return {written, proof};
-}
-
-async function* followedBy(dump: AsyncIterable<Buffer>, tail: Buffer): AsyncGenerator<Buffer> {
-  yield* dump;
-  yield tail;
-}
-
-/** What cannot be read is not sent to its end. @throws what `proving` rejects with */
-async function* untilFailed(dump: AsyncIterable<Buffer>, proving: Promise<unknown>): AsyncGenerator<Buffer> {
-  const state: {failure?: Error} = {};
-  proving.catch(
-    (error: unknown) => (state.failure = error instanceof Error ? error : new Error(String(error))),
-  );
-  for await (const chunk of dump) {
-    if (state.failure) throw state.failure;
-    yield chunk;
-  }
-}
-
-/** The dump that passes by, as its readers take one that lies elsewhere. */
-function streamedDump({options, tool, identity}: BackupPlan, bytes: Readable): DetectedDump {
-  return {
-    path: "pg_dump's output",
-    format: options.format,
-    compressed: options.isCompressed,
-    archiveVersion: null,
-    databaseName: identity.database,
-    serverVersion: identity.version,
-    dumpVersion: tool.version,
-    dumpMajor: tool.major,
-    remote: {sizeBytes: 0, command: '', open: () => bytes, isUnchecked: true},
-  };
 }
 
 /** What the record needs of a place on disk: the names. */

@@ -1,5 +1,6 @@
 /** Reads a dump that was just made to its end: the proof that its metadata tell of. */
 import {qualifiedName} from '../../base/qualified-name.js';
+import type {Readable} from 'node:stream';
 import {compareTables} from '../../dump/compare-tables.js';
 import type {DetectedDump} from '../../dump/detect-format.js';
 import type {DumpContents, DumpedTable} from '../../fingerprint/table-contents.js';
@@ -59,14 +60,37 @@ function requireEveryTable(selection: DumpSelection, contents: DumpContents): vo
 }
 
 /**
+ * Reads the bytes of a dump while they pass by.
+ * @throws as `proveDump` does
+ */
+export function provePassing(context: RunContext, plan: BackupPlan, bytes: Readable): Promise<Proof> {
+  const {options, tool, identity} = plan;
+  return proveDump(context, plan, {
+    path: "pg_dump's output",
+    format: options.format,
+    compressed: options.isCompressed,
+    archiveVersion: null,
+    databaseName: identity.database,
+    serverVersion: identity.version,
+    dumpVersion: tool.version,
+    dumpMajor: tool.major,
+    remote: {sizeBytes: 0, command: '', open: () => bytes, isUnchecked: true},
+  });
+}
+
+/**
  * @param streamed the tables as pg_dump wrote them, before they were compressed here
  * @throws VERIFY_FAILED when the dump does not hold these rows
  */
 export function requireStreamedRows(streamed: readonly DumpedTable[], contents: DumpContents): void {
   const differences = compareTables(streamed, contents.tables, "pg_dump's output");
-  if (differences.length === 0) return;
-  throw new AppError('VERIFY_FAILED', 'The dump does not hold what pg_dump wrote; it was discarded.', {
-    details: differences,
+  if (differences.length > 0) throw notWhatWasWritten(differences);
+}
+
+/** @param details what differs, where it is known */
+export function notWhatWasWritten(details: readonly string[]): AppError {
+  return new AppError('VERIFY_FAILED', 'The dump does not hold what pg_dump wrote; it was discarded.', {
+    details,
     hint: 'Is the disk sound? Let pg_dump compress by itself (--compress-level 6), and report it.',
   });
 }
