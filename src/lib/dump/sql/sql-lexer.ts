@@ -60,6 +60,8 @@ export class SqlLexer {
   /** Whether nothing but blanks came since a literal with escapes: psql lets another literal go on with it, escapes included. */
   private isBehindEscapes = false;
   private readonly nesting = new StatementNesting();
+  /** Whether the text so far ends with a colon that belongs to no "::". */
+  private isBehindColon = false;
   private commentDepth = 0;
   private inLineComment = false;
   private comment = '';
@@ -94,6 +96,7 @@ export class SqlLexer {
       else position = this.passPlain(text, position, limit, isWhole);
     }
     this.isLineStart = isWhole;
+    this.isBehindColon = endsWithColon(text, position, this.isBehindColon);
     return position;
   }
 
@@ -172,6 +175,8 @@ export class SqlLexer {
             if (next === "'" || next === '$') throw unusualQuote(text, at);
           } else if (/^[\w\u0080-\u00ff]/.test(word)) {
             if (!isWhole && after === text.length) throw unsafe('a word longer than any name');
+            if (endsWithColon(text, at, this.isBehindColon) && isRiskyVariable(word, next))
+              throw unusualQuote(text, at - 1);
             this.nesting.word(word);
             if (!this.standardStrings && /^u$/i.test(word) && next === '&') throw unusualQuote(text, at);
             if (next === "'" && /^[ebx]$/i.test(word)) {
@@ -278,6 +283,26 @@ export class SqlLexer {
     if (strings) this.standardStrings = strings[1] === 'on';
     else if (changesReading(statement)) throw unusualSetting(statement);
   }
+}
+
+/** @param before whether what came before `text` does */
+function endsWithColon(text: string, end: number, before: boolean): boolean {
+  let start = end;
+  while (start > 0 && text[start - 1] === ':') start--;
+  const isOdd = (end - start) % 2 === 1;
+  return start === 0 ? isOdd !== before : isOdd;
+}
+
+/** Variables that psql sets to what others chose: a value with a quote in it would open one. */
+const variablesOfOthers =
+  /^(?:DBNAME|HISTFILE|HOST|LAST_ERROR_MESSAGE|PORT|PROMPT[123]|SERVER_VERSION_\w+|USER|VERSION\w*)/;
+
+/**
+ * Whether psql may read on differently behind a word after a colon, which is a variable for it (manual, psql, "SQL
+ * Interpolation"): a variable's name ends before a "$", and the quote behind it begins an ordinary literal.
+ */
+function isRiskyVariable(word: string, next: string | undefined): boolean {
+  return word.includes('$') || (next === "'" && /^[ebx]$/i.test(word)) || variablesOfOthers.test(word);
 }
 
 function dollarTagAt(text: string, at: number): string | undefined {

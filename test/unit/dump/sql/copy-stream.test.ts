@@ -277,6 +277,11 @@ describe('refusing the text of a dump', () => {
       "SET LOCAL standard_conforming_strings TO off;\nSELECT 'a\\', '\n\\! id\n';\n",
     ],
     ['the same in quotes', 'SET "standard_conforming_strings" TO off;\n'],
+    // psql ends a variable's name before a "$", so that a dollar quote begins there.
+    ['a dollar quote behind what psql takes for a variable', "SELECT 'a':a$x$ $x$\n\\! id\n$x$;\n"],
+    ['a literal behind what psql takes for a variable', "SELECT :e'\\'\n\\! id\n';\n"],
+    ['such a variable behind a cast', 'SELECT 1:::a$x$ $x$\n\\! id\n$x$;\n'],
+    ['a variable of psql that another one chose', 'SELECT :DBNAME;\n'],
   ])('refuses %s, in pieces of any length', (_what, text) => {
     for (const length of [1, 2, 3, 5, 7, 64, 1 << 20]) {
       const bytes = Buffer.from(dump(text), 'latin1');
@@ -284,6 +289,14 @@ describe('refusing the text of a dump', () => {
         expect.objectContaining({code: 'UNSAFE_DUMP'}) as Error,
       );
     }
+  });
+
+  it.each([
+    ['a cast to a type with a dollar', 'SELECT 1::a$x$;\n'],
+    ['slices of arrays', "SELECT a[1:b], a[1:CASE WHEN c THEN 2 END], a[b::int:c], 'x:e'':a$x$';\n"],
+    ['a colon and a name apart', 'SELECT a[1: b$x$];\n'],
+  ])('takes %s, in pieces of any length', (_what, text) => {
+    for (const length of [1, 2, 3, 64, 1 << 20]) expect(() => read(dump(text), [length])).not.toThrow();
   });
 
   it('refuses quotes and words at the ends of overlong lines that are longer than any name', () => {
