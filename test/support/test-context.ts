@@ -50,6 +50,7 @@ export function testContext(
     toolVersion: '0.1.0',
     confirm: changes.confirm ?? (() => Promise.resolve()),
     // Without a question the whole run is confirmed beforehand, as by --yes.
+    checkName: () => {},
     isConfirmed: () => changes.confirm === undefined,
     warn: (message) => warnings.push(message),
     record: (more) => void facts.push(more),

@@ -11,7 +11,7 @@ import type {RunRecorder} from './record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
 import {createTypedPasswords} from '../settings/typed-passwords.js';
 import {isPreview} from '../base/recorded-commands.js';
-import {isAnswered} from './flag-answers.js';
+import {isAnswered, refuseOtherName} from './flag-answers.js';
 import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show/show-error.js';
 import {printableProgress} from './show/printable-progress.js';
@@ -99,6 +99,7 @@ export abstract class BaseCommand extends Command {
     const run = await this.startRecording(flags, settings);
     warnings.add(...(await this.noteLeftovers(settings)), ...(await this.noteOpenSecrets(settings, flags)));
     const answers = {isYes: flags.yes ?? false, database: flags['confirm-db']};
+    let isNameUsed = answers.database === undefined;
     let outcome: {result: R; exitCode: number} | {error: unknown};
     try {
       const result = await work({
@@ -112,8 +113,16 @@ export abstract class BaseCommand extends Command {
         warn: (message) => warnings.add(message),
         record: (facts) => run?.record(facts),
         reach,
-        isConfirmed: (request) => isAnswered(request, answers),
+        isConfirmed: (request) => {
+          isNameUsed = true;
+          return isAnswered(request, answers);
+        },
+        checkName: (target) => {
+          isNameUsed = true;
+          refuseOtherName(target, answers);
+        },
         confirm: async (request) => {
+          isNameUsed = true;
           // Whoever is asked has to know them, whatever --quiet says; whoever was not asked reads them before the deed.
           if (!isSilent || !isAnswered(request, answers)) await warnings.flush();
           const {confirm} = await import('./confirm.js');
@@ -126,6 +135,10 @@ export abstract class BaseCommand extends Command {
         },
       });
       outcome = {result, exitCode: options.exitCodeOf?.(result) ?? 0};
+      if (!isNameUsed)
+        warnings.add(
+          `--confirm-db "${answers.database ?? ''}" was compared with nothing: this run asks nothing.`,
+        );
     } catch (error) {
       // Whatever broke because of the interruption, the interruption is what happened.
       const isInterrupted = interruption.signal.aborted && !(error instanceof AppError);

@@ -3,7 +3,7 @@ import {createInterface} from 'node:readline/promises';
 import {AppError} from '../base/errors.js';
 import type {ConfirmRequest} from '../run/run-context.js';
 import {shellCommand} from '../base/shell-quote.js';
-import {confirms, type FlagAnswers, isAnswered, needsName} from './flag-answers.js';
+import {confirms, type FlagAnswers, isAnswered, needsName, refuseOtherName} from './flag-answers.js';
 
 export interface ConfirmAnswers extends FlagAnswers {
   /** Whether somebody can be asked: stdin and stderr are terminals and there is no --json. */
@@ -21,12 +21,7 @@ export async function confirm(
   signal?: AbortSignal,
 ): Promise<void> {
   if (isAnswered(request, answers)) return;
-  if (answers.database !== undefined) {
-    throw new AppError(
-      'NOT_CONFIRMED',
-      `--confirm-db names "${answers.database}", but ${request.databaseLabel === 'databases' ? 'the targets are' : 'the target is'} "${request.database}"; nothing was changed.`,
-    );
-  }
+  refuseOtherName(request, answers);
   const isNameNeeded = needsName(request);
   if (!answers.canAsk || answers.isYes) {
     const byName = shellCommand(['--confirm-db', request.database]);

@@ -1,4 +1,5 @@
 /** What flags say to the question before a destructive step. */
+import {AppError} from '../base/errors.js';
 import type {ConfirmRequest} from '../run/run-context.js';
 
 export interface FlagAnswers {
@@ -37,4 +38,17 @@ export function confirms(
 /** Whether only the name of the database confirms the step. */
 export function needsName(request: Pick<ConfirmRequest, 'isProduction' | 'isIrreversible'>): boolean {
   return request.isProduction || request.isIrreversible === true;
+}
+
+/** @throws NOT_CONFIRMED where --confirm-db names something else */
+export function refuseOtherName(
+  request: Pick<ConfirmRequest, 'database' | 'databaseLabel'>,
+  {database}: FlagAnswers,
+): void {
+  if (database === undefined || confirms(request, database)) return;
+  const target = request.databaseLabel === 'databases' ? 'the targets are' : 'the target is';
+  throw new AppError(
+    'NOT_CONFIRMED',
+    `--confirm-db names "${database}", but ${target} "${request.database}"; nothing was changed.`,
+  );
 }

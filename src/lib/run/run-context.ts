@@ -37,6 +37,8 @@ export interface RunContext {
   readonly isConfirmed: (
     request: Pick<ConfirmRequest, 'database' | 'databaseLabel' | 'isProduction' | 'isIrreversible'>,
   ) => boolean;
+  /** Compares the name that --confirm-db gives where nothing may be asked, as in a dry run. @throws NOT_CONFIRMED for another one */
+  readonly checkName: (target: Pick<ConfirmRequest, 'database' | 'databaseLabel'>) => void;
   /** Tells the user something that does not stop the work; also part of JSON results. */
   readonly warn: (message: string) => void;
   /** Tells the audit log what the run found out or did, as soon as it is so; lists add up, single values replace. */

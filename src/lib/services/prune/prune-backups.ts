@@ -72,6 +72,7 @@ export async function pruneBackups(ctx: RunContext, options: PruneOptions): Prom
   const policy = policyInForce(options.policy, retention);
   const plan = await planPrune(folder, policy, ctx.clock.now());
   checkLabels(options.policy, retention, plan.labels, ctx.warn);
+  if (plan.removable.length > 0) ctx.checkName(namesToConfirm(plan.removable));
   const {kept, partials, problems} = plan;
   if (options.dryRun || plan.removable.length === 0) {
     return {

@@ -68,6 +68,7 @@ export async function pruneSetAside(ctx: RunContext, request: SetAsideRequest): 
   );
   const plan = decide(databases);
   refuseUnknownTarget(databases, connection);
+  ctx.checkName({database});
   refuseUnknown(request.names ?? [], plan, connection);
   if (request.dryRun || plan.removed.length === 0) return {kept: plan.kept, removed: plan.removed};
   const isGuarded =

@@ -40,6 +40,7 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
   const {labels, kept, removable, leftovers, problems} = await planPrune(ctx, place, policy);
   checkLabels(options.policy, retention, labels, ctx.warn);
   const plan = {folder: place.url, kept, problems, partials: leftovers.map((key) => `${place.url}/${key}`)};
+  if (removable.length + leftovers.length > 0) ctx.checkName(namesToConfirm(removable));
   if (options.dryRun || removable.length + leftovers.length === 0) {
     return {...plan, dryRun: options.dryRun, removed: removable.map(decisionOf)};
   }

@@ -60,6 +60,8 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
   const doable = plan.leftovers.filter((one) => one.action !== 'leave');
   const left = plan.leftovers.filter((one) => one.action === 'leave').map(thingOf);
   const {serverNotLookedAt, serverError} = plan;
+  const database = plan.connection?.database ?? 'recover';
+  ctx.checkName({database});
   if (options.dryRun) {
     const recovered = doable.map(recoveredThing);
     return {dryRun: true, recovered, left, failed: [], serverNotLookedAt, serverError};
@@ -68,7 +70,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
     await ctx.confirm({
       action: `Clear up ${countOf(doable.length, 'thing')} that interrupted runs left.`,
       host: plan.connection?.host ?? ctx.settings.backupsDir,
-      database: plan.connection?.database ?? 'recover',
+      database,
       isProduction: false,
       plan: doable.map((one) => `${one.action} ${one.what}: ${one.reason}`),
     });

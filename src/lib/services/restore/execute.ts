@@ -109,6 +109,7 @@ async function planAndRestore(
   if (plan.strategy === 'clean') await refuseUncoveredTables(context, plan);
   await warnOfRecentRestore(context, plan);
   const {database, host, port} = plan.target;
+  context.checkName({database});
   const facts = {
     database: {name: database, systemIdentifier: null, host, port},
     backupId: plan.source.id,

@@ -71,6 +71,7 @@ export async function undoRestore(context: RunContext, request: UndoRequest): Pr
     setAsideAt: plan.incoming.mark.at,
   };
   const {database: name, host, port} = plan.target;
+  context.checkName({database: name});
   context.record({database: {name, systemIdentifier: null, host, port}});
   if (request.dryRun === true) {
     context.record({mode: 'preview'});

@@ -75,6 +75,7 @@ export async function cleanOrders(context: RunContext, request: CleanRequest): P
   const {progress} = context;
   const options = {isExecuting: request.execute, rowLimit: rowLimitOf(request)};
   return withCleaning(context, request.selection, options, async (cleaning) => {
+    context.checkName({database: cleaning.connection.database});
     if (request.execute && (await isAnswered(context, request, cleaning)))
       return executeClean(context, request, cleaning, undefined);
     const plan = await progress.step('Find the orders', () => findOrders(cleaning));

@@ -74,6 +74,7 @@ export async function restoreOrders(
     connection,
     async (session) => {
       const identity = await inspectIdentity(session);
+      ctx.checkName({database: identity.database});
       ctx.record({
         mode: options.execute ? 'execute' : 'preview',
         database: {

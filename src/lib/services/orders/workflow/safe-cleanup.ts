@@ -77,6 +77,7 @@ export async function safeCleanup(
   const plan = await context.progress.step('Find the orders', () =>
     planClean(context, request.clean.selection, rowLimitOf(request.clean)),
   );
+  context.checkName({database: plan.database});
   const state: CleanupState = {
     steps,
     backup: null,
