@@ -350,6 +350,15 @@ describe('verify', () => {
     },
   );
 
+  it('names the folder of this machine that is full, and not the server', async () => {
+    const hint = 'Free space there, or name another folder with the variable TMPDIR.';
+    const cause = Object.assign(new Error('no space left on device'), {code: 'ENOSPC'});
+    const full = new AppError('DISK_FULL', 'The temporary folder /tmp is full.', {hint, cause});
+    const within = during(/^Restore /, () => Promise.reject(full));
+    const result = await verify('custom', {level: 'restore'}, within);
+    expect(result).toMatchObject({outcome: 'not-possible', hint});
+  });
+
   it('takes a backup whose rows the server refuses for a bad one', async () => {
     const within = during(/^Restore /, (scratch) =>
       scratch.run(`

@@ -18,7 +18,7 @@ import {
   proofLevels,
 } from '../../run/outcome.js';
 import {elapsedMs} from '../../base/clock.js';
-import {AppError, type ErrorCode, exitStatus} from '../../base/errors.js';
+import {AppError, type ErrorCode, exitStatus, systemErrorCode} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {withPlain} from '../../storage/fetch-backup.js';
@@ -298,13 +298,19 @@ function notesOf(
 }
 
 /** What would make a check possible that could not be made. */
-function wayOut({code, exitCode, hint}: AppError, passed: ProofLevel | null, content: BackupContent): string {
+function wayOut(
+  {code, exitCode, hint, cause}: AppError,
+  passed: ProofLevel | null,
+  content: BackupContent,
+): string {
   if (exitCode >= exitStatus.interrupted) return 'Run it again, and let it end.';
   // Of the server of a restore test: hints of other commands name other places.
   if (passed === 'archive') {
     const elsewhere =
       'Test it on another server (--scratch-url URL), or on a throw-away one here (--scratch local).';
-    if (code === 'DISK_FULL') return `Free space on that server. ${elsewhere}`;
+    // An error of this machine's own files, such as a full temporary folder, knows which.
+    const isHere = hint !== undefined && ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(systemErrorCode(cause) ?? '');
+    if (code === 'DISK_FULL') return isHere ? hint : `Free space on that server. ${elsewhere}`;
     if (code === 'PERMISSION_DENIED') return `Use a role that may do this there. ${elsewhere}`;
     if (content !== 'whole' && exitCode === exitStatus.failed)
       return 'It lacks what its tables refer to: test a backup of the whole database by a restore; this one by --level archive, which reads every row of it.';
