@@ -7,7 +7,7 @@ import {runInNewContext} from 'node:vm';
 import fc from 'fast-check';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {readArchiveHeader} from '../../src/lib/dump/compress/archive-header.js';
-import {createCopyStream} from '../../src/lib/dump/sql/copy-stream.js';
+import {CopyStream} from '../../src/lib/dump/sql/copy-stream.js';
 import {readCustomHead, UnknownLayout} from '../../src/lib/dump/compress/custom-format.js';
 import {detectDump} from '../../src/lib/dump/detect-format.js';
 import {dumpStatements} from '../../src/lib/dump/dump-statements.js';
@@ -323,7 +323,7 @@ describe('archives', () => {
 
 describe('plain dumps', () => {
   const readText = (bytes: Buffer, sizes: readonly number[]): unknown => {
-    const stream = createCopyStream(true);
+    const stream = new CopyStream(true);
     for (let at = 0, index = 0; at < bytes.length; index++) {
       const end = at + (sizes[index % sizes.length] ?? 1);
       stream.write(bytes.subarray(at, end));
@@ -423,7 +423,7 @@ describe('plain dumps', () => {
     const before = usedBytes();
     for (const start of ['', 'SELECT ', "SELECT '", '-- ', '/* ', 'COPY t (a) FROM stdin;\n', '$$']) {
       orRefusal(refusals, () => {
-        const stream = createCopyStream(true);
+        const stream = new CopyStream(true);
         stream.write(Buffer.from(start));
         for (let count = 0; count < 120; count++) stream.write(piece);
         expect((usedBytes() - before) / 2 ** 20, 'MiB').toBeLessThan(80);

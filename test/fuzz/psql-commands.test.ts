@@ -3,7 +3,7 @@ import {spawn} from 'node:child_process';
 import {join} from 'node:path';
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
-import {createCopyStream} from '../../src/lib/dump/sql/copy-stream.js';
+import {CopyStream} from '../../src/lib/dump/sql/copy-stream.js';
 import {AppError} from '../../src/lib/base/errors.js';
 import {libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
 import {runs} from '../support/fuzz.js';
@@ -50,7 +50,7 @@ const dump = fc
 /** "accepted", or the code of the refusal. */
 function verdict(bytes: Buffer): string {
   try {
-    const stream = createCopyStream(false);
+    const stream = new CopyStream(false);
     stream.write(bytes);
     stream.end();
     return 'accepted';

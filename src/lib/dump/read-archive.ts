@@ -6,7 +6,7 @@ import type {Tool} from '../postgres/tools/find-tools.js';
 import {listArchive, withListFile} from '../postgres/tools/pg-restore.js';
 import {runTool} from '../postgres/tools/run-tool.js';
 import {checkFolderFiles} from './check-folder-files.js';
-import {createCopyStream} from './sql/copy-stream.js';
+import {CopyStream} from './sql/copy-stream.js';
 import {type DumpContents, joinContents} from '../fingerprint/table-contents.js';
 import type {ProgramInput} from '../postgres/tools/archive-input.js';
 import {
@@ -105,7 +105,7 @@ async function readShare(
     readonly input: ProgramInput | undefined;
   },
 ): Promise<DumpContents> {
-  const copyStream = createCopyStream(options.fingerprints);
+  const copyStream = new CopyStream(options.fingerprints);
   const read = async (...listArguments: string[]): Promise<void> => {
     const {stderrTail} = await runTool({
       tool: 'pg_restore',

@@ -7,7 +7,7 @@ import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {findTool} from '../postgres/tools/find-tools.js';
 import {type BackupFormat, formats} from '../base/formats.js';
 import type {Settings} from '../settings/settings.js';
-import {createCopyStream} from './sql/copy-stream.js';
+import {CopyStream} from './sql/copy-stream.js';
 import {detectDump, type DetectedDump} from './detect-format.js';
 import type {DumpContents} from '../fingerprint/table-contents.js';
 import {readArchive} from './read-archive.js';
@@ -114,7 +114,7 @@ async function readPlain(
 }
 
 function createReader(options: ReadDumpOptions): {write: (chunk: Buffer) => void; end: () => DumpContents} {
-  const copyStream = createCopyStream(options.fingerprints);
+  const copyStream = new CopyStream(options.fingerprints);
   let bytes = 0;
   return {
     write: (chunk) => {

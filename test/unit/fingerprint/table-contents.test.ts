@@ -1,9 +1,9 @@
 import {expect, it} from 'vitest';
-import {createCopyStream} from '../../../src/lib/dump/sql/copy-stream.js';
+import {CopyStream} from '../../../src/lib/dump/sql/copy-stream.js';
 import {type DumpContents, joinContents} from '../../../src/lib/fingerprint/table-contents.js';
 
 function read(...blocks: string[]): DumpContents {
-  const stream = createCopyStream(true);
+  const stream = new CopyStream(true);
   stream.write(Buffer.from([...blocks, '--\n-- PostgreSQL database dump complete\n--\n'].join('')));
   return stream.end();
 }

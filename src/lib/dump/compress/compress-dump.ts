@@ -1,6 +1,6 @@
 /** Compresses what pg_dump writes uncompressed to a pipe, on several cores, and tells which rows went through. */
 import {AppError} from '../../base/errors.js';
-import {createCopyStream} from '../sql/copy-stream.js';
+import {CopyStream} from '../sql/copy-stream.js';
 import {UnknownLayout} from './custom-format.js';
 import type {DumpedTable} from '../../fingerprint/table-contents.js';
 import {gzipBlocks} from './gzip-blocks.js';
@@ -41,7 +41,7 @@ function compressArchive(archive: AsyncIterable<Buffer>, options: RecompressOpti
 }
 
 function compressSql(sql: AsyncIterable<Buffer>, options: RecompressOptions): CompressedDump {
-  const copyStream = createCopyStream(options.fingerprints);
+  const copyStream = new CopyStream(options.fingerprints);
   const counted = async function* (): AsyncGenerator<Buffer> {
     for await (const chunk of sql) {
       copyStream.write(chunk);

@@ -18,13 +18,6 @@ import {longestToken, SqlLexer} from './sql-lexer.js';
 import {textOf} from '../../postgres/client-encoding.js';
 import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump.js';
 
-export interface CopyStream {
-  /** Takes the next bytes; they may be cut anywhere. @throws UNSAFE_DUMP, VERIFY_FAILED */
-  write(chunk: Buffer): void;
-  /** What was found. @throws VERIFY_FAILED when the dump is not complete */
-  end(): DumpContents;
-}
-
 /** Gives what takes the rows of a COPY statement, in the encoding of the dump; undefined where nobody wants them. */
 export type RowTakerOf = (table: CopyStatement, encoding: string) => RowTaker | undefined;
 
@@ -36,21 +29,13 @@ const newline = 0x0a;
 /** The last line of a plain dump but for that of a psql command, and of what pg_restore writes. */
 export const closingComment = '-- PostgreSQL database dump complete';
 
-/**
- * @param fingerprints whether rows are hashed, or only counted
- * @param takerOf without fingerprints, what takes the rows of a table
- */
-export function createCopyStream(fingerprints: boolean, takerOf?: RowTakerOf): CopyStream {
-  return new CopyStreamReader(fingerprints, takerOf);
-}
-
 /** The table whose rows are being read. Only what came of it is kept, as there may be very many. */
 interface OpenTable extends CopyStatement {
   readonly block: CopyBlock;
   readonly sum: RowHashSum | undefined;
 }
 
-class CopyStreamReader implements CopyStream {
+export class CopyStream {
   private readonly tables = new TableList();
   private readonly refreshedViews: ObjectName[] = [];
   private readonly sequences: DumpedSequence[] = [];
@@ -78,11 +63,16 @@ class CopyStreamReader implements CopyStream {
     onMetaCommand: (line) => this.takeMetaCommand(line),
   });
 
+  /**
+   * @param fingerprints whether rows are hashed, or only counted
+   * @param takerOf without fingerprints, what takes the rows of a table
+   */
   constructor(
     private readonly fingerprints: boolean,
     private readonly takerOf?: RowTakerOf,
   ) {}
 
+  /** Takes the next bytes; they may be cut anywhere. @throws UNSAFE_DUMP, VERIFY_FAILED */
   write(chunk: Buffer): void {
     // psql overlooks the rest of a line behind a NUL; no text of PostgreSQL holds one.
     if (chunk.includes(0)) throw unsafe('a NUL byte');
@@ -97,6 +87,7 @@ class CopyStreamReader implements CopyStream {
     }
   }
 
+  /** What was found. @throws VERIFY_FAILED when the dump is not complete */
   end(): DumpContents {
     if (this.copying) throw incomplete(`it ends among the rows of ${displayName(this.copying)}`);
     if (this.lineBytes > 0) this.lexLine(Buffer.concat(this.line), true);

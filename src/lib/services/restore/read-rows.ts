@@ -1,7 +1,7 @@
 /** Streams the rows of chosen tables out of a backup. */
 import {selectEntries} from '../../dump/archive-list.js';
 import {openPlainDump} from '../../dump/open-plain-dump.js';
-import {createCopyStream, type RowTakerOf} from '../../dump/sql/copy-stream.js';
+import {CopyStream, type RowTakerOf} from '../../dump/sql/copy-stream.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {listArchive, streamArchive} from '../../postgres/tools/pg-restore.js';
 import type {NamedTable} from '../../postgres/quote.js';
@@ -22,7 +22,7 @@ export interface RowReading {
 /** @throws VERIFY_FAILED when the dump ends too early, UNSAFE_DUMP, PG_RESTORE_FAILED, and what the callbacks throw */
 export async function readTableRows(reading: RowReading): Promise<void> {
   const {source, pgRestore, signal} = reading;
-  const rows = createCopyStream(false, reading.takerOf);
+  const rows = new CopyStream(false, reading.takerOf);
   const read = async (sql: AsyncIterable<Buffer>): Promise<void> => {
     for await (const chunk of sql) {
       signal.throwIfAborted();

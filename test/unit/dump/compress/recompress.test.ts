@@ -2,7 +2,7 @@ import {buffer} from 'node:stream/consumers';
 import {inflateSync} from 'node:zlib';
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {createCopyStream} from '../../../../src/lib/dump/sql/copy-stream.js';
+import {CopyStream} from '../../../../src/lib/dump/sql/copy-stream.js';
 import {readCustomHead} from '../../../../src/lib/dump/compress/custom-format.js';
 import {recompress} from '../../../../src/lib/dump/compress/recompress.js';
 
@@ -129,7 +129,7 @@ describe('compressing an archive again', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(data, {maxLength: 6}), fc.integer({min: 2000, max: 100_000}), async (entries, block) => {
         const {tables} = await run(makeArchive(15, entries), 5000, block);
-        const plain = createCopyStream(true);
+        const plain = new CopyStream(true);
         entries.forEach((entry, index) => {
           if ('rows' in entry)
             plain.write(Buffer.concat([Buffer.from(`COPY public.t${index} (a) FROM stdin;\n`), ...entry.rows]));

@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto';
 import {expect, it} from 'vitest';
 import {takeRows} from '../../../../src/lib/postgres/take-rows.js';
 import {decodeFields, RowShortener, shortKey} from '../../../../src/lib/dump/sql/copy-rows.js';
-import {createCopyStream} from '../../../../src/lib/dump/sql/copy-stream.js';
+import {CopyStream} from '../../../../src/lib/dump/sql/copy-stream.js';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -63,7 +63,7 @@ it('takes for rows of a dump what follows a COPY statement alone', () => {
   ].join('\n'); // prettier-ignore
   for (const size of [61, 1 << 16, sql.length]) {
     const rows: string[] = [];
-    const stream = createCopyStream(false, ({schema, name, columns}) => {
+    const stream = new CopyStream(false, ({schema, name, columns}) => {
       return new RowShortener((row) => rows.push(`${schema}.${name}(${columns.join()}): ${row.toString()}`));
     });
     const bytes = Buffer.from(sql);

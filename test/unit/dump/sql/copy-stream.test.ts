@@ -2,7 +2,7 @@ import {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {createCopyStream} from '../../../../src/lib/dump/sql/copy-stream.js';
+import {CopyStream} from '../../../../src/lib/dump/sql/copy-stream.js';
 import type {DumpContents} from '../../../../src/lib/fingerprint/table-contents.js';
 import {createRowHashSum, fingerprintText} from '../../../../src/lib/fingerprint/row-hash.js';
 
@@ -13,7 +13,7 @@ const tail = `--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict ${key
 /** Reads a whole text, in chunks of the given lengths over and over. */
 function read(text: string | Buffer, chunkLengths: readonly number[] = [1 << 20]): DumpContents {
   const bytes = Buffer.from(text as string);
-  const stream = createCopyStream(true);
+  const stream = new CopyStream(true);
   let start = 0;
   for (let index = 0; start < bytes.length; index++) {
     const end = start + Math.max(1, chunkLengths[index % chunkLengths.length] ?? 1);
@@ -239,7 +239,7 @@ describe('reading the text of a dump', () => {
   });
 
   it('only counts when no fingerprints are wanted', () => {
-    const stream = createCopyStream(false);
+    const stream = new CopyStream(false);
     stream.write(Buffer.from(hostile));
     expect(stream.end().tables.map(({rows, fingerprint}) => [rows, fingerprint])).toEqual([
       [2, null], [2, null], [0, null], [4, null], [2, null], [2, null],
@@ -373,7 +373,7 @@ function heldBytes(of: 'arrayBuffers' | 'heapUsed'): number {
 }
 
 it('keeps nothing of the rows of a table that is read, however many tables there are', () => {
-  const stream = createCopyStream(true);
+  const stream = new CopyStream(true);
   stream.write(Buffer.from(head));
   const before = heldBytes('arrayBuffers');
   for (let index = 0; index < 200; index++)
@@ -384,7 +384,7 @@ it('keeps nothing of the rows of a table that is read, however many tables there
 });
 
 it('keeps of a table little more than its name, columns and fingerprint', () => {
-  const stream = createCopyStream(true);
+  const stream = new CopyStream(true);
   stream.write(Buffer.from(head));
   const before = heldBytes('heapUsed');
   for (let index = 0; index < 10_000; index++)
