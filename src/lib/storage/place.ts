@@ -24,8 +24,6 @@ export interface WriteOptions {
   readonly expectedBytes?: number | undefined;
   readonly onBytes?: ((bytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called before the first part of an upload in parts; returns what to call when nothing of it is left. */
-  readonly onUpload?: ((uploadId: string) => Promise<() => Promise<void>>) | undefined;
 }
 
 /** An upload in parts that nobody completed: invisible in lists, and charged for. */

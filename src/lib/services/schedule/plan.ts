@@ -1,4 +1,5 @@
 /** A backup plan in words: "daily custom at 02:00 keep 30 days; weekly sql; monthly restore test". */
+import {backupFormats} from '../../base/formats.js';
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';
 import {type Every, freeTime} from './due-time.js';
@@ -19,9 +20,7 @@ const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'frida
 
 /** What a plan can name in words; anything else is written `run COMMAND FLAGS`. */
 const tasks: Readonly<Record<string, readonly string[]>> = {
-  custom: ['backup', '--format=custom'],
-  sql: ['backup', '--format=sql'],
-  directory: ['backup', '--format=directory'],
+  ...Object.fromEntries(backupFormats.map((format) => [format, ['backup', `--format=${format}`]])),
   schema: ['backup', '--schema-only', '--format=sql'],
   'restore test': ['verify', '--latest', '--level=restore'],
   'archive test': ['verify', '--latest', '--level=archive'],
@@ -32,7 +31,7 @@ const tasks: Readonly<Record<string, readonly string[]>> = {
 };
 
 const usage =
-  'A sentence reads: hourly | daily | weekly [on sunday] | monthly [on 1], then custom | sql | directory | schema | ' +
+  `A sentence reads: hourly | daily | weekly [on sunday] | monthly [on 1], then ${backupFormats.join(' | ')} | schema | ` +
   'restore test | archive test | checksum test | prune | status | report | run COMMAND, then [at 02:00] [keep 30 days].';
 
 /**

@@ -62,7 +62,6 @@ async function uploadInParts(
     new sdk.CreateMultipartUploadCommand({Bucket, Key, ...properties}),
     abort,
   );
-  const finished = await options.onUpload?.(UploadId);
   const done: CompletedPart[] = [];
   const running = new Set<Promise<void>>();
   let failure: Error | undefined;
@@ -105,14 +104,12 @@ async function uploadInParts(
     if (!isAway(explainS3Error(error, Key))) {
       try {
         await client.send(new sdk.AbortMultipartUploadCommand({Bucket, Key, UploadId}));
-        await finished?.();
       } catch {
         // What happened first is told; the upload stays in the journal.
       }
     }
     throw error;
   }
-  await finished?.();
 }
 
 /** The source cut into buffers of the sizes of its parts; the last may be smaller, none is empty. */
