@@ -1,7 +1,7 @@
 /** destino-db copy */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {encryptFlags, encryptionFlagsOf} from '../lib/cli/flags.js';
+import {encryptFlags, encryptionFlagsOf, repeatableFlag} from '../lib/cli/flags.js';
 import {showCopy} from '../lib/cli/show/show-copy.js';
 import {copyBackups, type CopyResult} from '../lib/services/copy/copy-backups.js';
 import {copyOrders} from '../lib/services/copy/copy-orders.js';
@@ -28,13 +28,11 @@ export default class Copy extends BaseCommand {
       required: true,
       summary: 'Folder, or s3://bucket/prefix (repeatable).',
     }),
-    'backup-file': Flags.string({
-      helpValue: 'PATH',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'A backup, by id or path (repeatable); otherwise the newest good one.',
-      exclusive: ['all'],
-    }),
+    'backup-file': repeatableFlag(
+      'PATH',
+      'A backup, by id or path (repeatable); otherwise the newest good one.',
+      {exclusive: ['all']},
+    ),
     orders: Flags.boolean({summary: 'Order backups, as orders:clean writes them, instead of databases.'}),
     all: Flags.boolean({summary: 'Every backup that is not there yet.'}),
     'encrypt-to': encryptFlags['encrypt-to'],

@@ -3,7 +3,7 @@ import {Flags} from '@oclif/core';
 import {askInit} from '../lib/cli/ask-init.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
-import {countFlag} from '../lib/cli/flags.js';
+import {countFlag, repeatableFlag} from '../lib/cli/flags.js';
 import {initCommand, showInit} from '../lib/cli/show/show-init.js';
 import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/init/init-project.js';
 import {backupFormats} from '../lib/base/formats.js';
@@ -38,21 +38,14 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
       multiple: true,
     }),
     plan: Flags.string({helpGroup: 'BACKUPS', summary: 'Backup plan, sentences parted by ";".'}),
-    to: Flags.string({
+    to: repeatableFlag('PLACE', 'Copy every backup there: s3://bucket/prefix or a folder (repeatable).', {
       helpGroup: 'BACKUPS',
-      helpValue: 'PLACE',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'Copy every backup there: s3://bucket/prefix or a folder (repeatable).',
     }),
-    'encrypt-to': Flags.string({
-      helpGroup: 'BACKUPS',
-      helpValue: 'AGE1...',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary:
-        'Encrypt every backup to this public key of age (repeatable; two, kept apart, are safer than one).',
-    }),
+    'encrypt-to': repeatableFlag(
+      'AGE1...',
+      'Encrypt every backup to this public key of age (repeatable; two, kept apart, are safer than one).',
+      {helpGroup: 'BACKUPS'},
+    ),
     'time-zone': Flags.string({helpGroup: 'BACKUPS', summary: 'Time zone of the plan.'}),
     force: Flags.boolean({
       helpGroup: 'SAFETY',

@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, countFlag, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {confirmFlags, countFlag, repeatableFlag, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showPrune} from '../lib/cli/show/show-prune.js';
 import {prune, type PruneCommandResult} from '../lib/services/prune/prune.js';
@@ -30,12 +30,8 @@ export default class Prune extends BaseCommand {
     'keep-weekly': countFlag('The same for weeks (from Monday).', {helpGroup: 'RULES', min: 0}),
     'keep-monthly': countFlag('The same for months.', {helpGroup: 'RULES', min: 0}),
     'keep-yearly': countFlag('The same for years.', {helpGroup: 'RULES', min: 0}),
-    'keep-label': Flags.string({
+    'keep-label': repeatableFlag('LABEL', 'Keep every backup with this label (repeatable).', {
       helpGroup: 'RULES',
-      helpValue: 'LABEL',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'Keep every backup with this label (repeatable).',
     }),
     'keep-min': countFlag('Never leave fewer good backups of a database (default 2).', {
       helpGroup: 'RULES',
@@ -69,15 +65,11 @@ export default class Prune extends BaseCommand {
         'With --set-aside, drop the newest too, after a question of its own; undo has nothing left then.',
       dependsOn: ['set-aside'],
     }),
-    'set-aside-db': Flags.string({
-      helpGroup: 'WHAT',
-      helpValue: 'NAME',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary:
-        'With --set-aside, drop these alone, also where the owner or the name is doubtful (repeatable).',
-      dependsOn: ['set-aside'],
-    }),
+    'set-aside-db': repeatableFlag(
+      'NAME',
+      'With --set-aside, drop these alone, also where the owner or the name is doubtful (repeatable).',
+      {helpGroup: 'WHAT', dependsOn: ['set-aside']},
+    ),
     'dry-run': Flags.boolean({
       helpGroup: 'SAFETY',
       char: 'n',

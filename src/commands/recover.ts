@@ -1,7 +1,7 @@
 /** destino-db recover */
 import {Flags} from '@oclif/core';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, settingsWords, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {confirmFlags, repeatableFlag, settingsWords, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
 import {showRecoveryGuide} from '../lib/cli/show/show-recovery-guide.js';
 import {showRecover} from '../lib/cli/show/show-recover.js';
@@ -26,13 +26,11 @@ export default class Recover extends BaseCommand {
       char: 'n',
       summary: 'Say what was left and what would be done; do nothing.',
     }),
-    'drop-db': Flags.string({
-      helpValue: 'NAME',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'Also drop this working database, whose owner or name is doubtful (repeatable).',
-      exclusive: ['guide'],
-    }),
+    'drop-db': repeatableFlag(
+      'NAME',
+      'Also drop this working database, whose owner or name is doubtful (repeatable).',
+      {exclusive: ['guide']},
+    ),
     guide: Flags.boolean({
       summary:
         'Print the emergency checklist with the commands and backups of this installation; do nothing.',

@@ -4,11 +4,12 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {
   confirmFlags,
   countFlag,
-  placeFlags,
-  sameSettings,
-  sourceOf,
   lockWaitFlag,
   lockWaitMsOf,
+  placeFlags,
+  repeatableFlag,
+  sameSettings,
+  sourceOf,
   waitFlag,
   waitMsOf,
 } from '../lib/cli/flags.js';
@@ -79,14 +80,11 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       summary: 'Rows only, into empty tables that exist, in the order of their foreign keys.',
     }),
     'schema-only': Flags.boolean({helpGroup: 'CONTENT', summary: 'No rows.'}),
-    'include-table': Flags.string({
-      helpGroup: 'CONTENT',
-      helpValue: 'T',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary:
-        'Only this table and what it needs, without triggers, policies or grants (repeatable; schema.name, * and ? as wildcards).',
-    }),
+    'include-table': repeatableFlag(
+      'T',
+      'Only this table and what it needs, without triggers, policies or grants (repeatable; schema.name, * and ? as wildcards).',
+      {helpGroup: 'CONTENT'},
+    ),
     'parallel-jobs': countFlag('Connections that load side by side into a fresh database.', {
       helpGroup: 'SPEED',
       min: 1,
@@ -98,14 +96,11 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
         'How the server packs large values of the restored tables (PostgreSQL 14 or newer). lz4 loads wide text and JSON ' +
         "much faster than the server's usual pglz and needs a little more room; narrow tables gain nothing.",
     }),
-    'allow-owner-change': Flags.string({
-      helpGroup: 'SAFETY',
-      helpValue: 'NAME',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary:
-        'Let this SECURITY DEFINER function or view run with the rights of another owner where its own cannot be kept (repeatable; schema.name, or all).',
-    }),
+    'allow-owner-change': repeatableFlag(
+      'NAME',
+      'Let this SECURITY DEFINER function or view run with the rights of another owner where its own cannot be kept (repeatable; schema.name, or all).',
+      {helpGroup: 'SAFETY'},
+    ),
     roles: Flags.boolean({
       helpGroup: 'SAFETY',
       default: true,

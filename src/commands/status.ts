@@ -1,5 +1,6 @@
 /** destino-db status */
 import {Flags, type Interfaces} from '@oclif/core';
+import {repeatableFlag} from '../lib/cli/flags.js';
 import {proofLevels} from '../lib/run/outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {asAppError} from '../lib/cli/show/show-error.js';
@@ -35,13 +36,7 @@ export default class Status extends BaseCommand {
       helpValue: 'TIME',
       summary: 'How old the last restore test that held may be, such as 35d.',
     }),
-    database: Flags.string({
-      helpGroup: 'WHAT',
-      helpValue: 'NAME',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'Only this database (repeatable).',
-    }),
+    database: repeatableFlag('NAME', 'Only this database (repeatable).', {helpGroup: 'WHAT'}),
     from: Flags.string({
       helpGroup: 'WHAT',
       helpValue: 'PLACE',
@@ -53,14 +48,11 @@ export default class Status extends BaseCommand {
       allowNo: true,
       summary: 'Also look whether the places in the config have copies (the default).',
     }),
-    forget: Flags.string({
-      helpGroup: 'WHAT',
-      helpValue: 'NAME',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'Stop watching this database until there is a new backup of it (repeatable).',
-      exclusive: ['database', 'from', 'notify', 'nagios'],
-    }),
+    forget: repeatableFlag(
+      'NAME',
+      'Stop watching this database until there is a new backup of it (repeatable).',
+      {helpGroup: 'WHAT', exclusive: ['database', 'from', 'notify', 'nagios']},
+    ),
     notify: Flags.boolean({
       helpGroup: 'OUTPUT',
       summary: 'Tell the targets in the config when something is found (event stale).',

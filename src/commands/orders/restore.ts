@@ -3,10 +3,11 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
   confirmFlags,
-  placeFlags,
-  sourceOf,
   lockWaitFlag,
   lockWaitMsOf,
+  placeFlags,
+  repeatableFlag,
+  sourceOf,
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
@@ -60,12 +61,8 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
       helpGroup: 'SAFETY',
       summary: 'Stop before anything is written when a row cannot be put back.',
     }),
-    'only-order': Flags.string({
+    'only-order': repeatableFlag('ID', 'Only this order, with its rows; may be repeated.', {
       helpGroup: 'ORDERS',
-      helpValue: 'ID',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'Only this order, with its rows; may be repeated.',
     }),
     ...waitFlag,
     ...lockWaitFlag,

@@ -50,6 +50,15 @@ export const globalFlags = {
   'no-color': Flags.boolean({helpGroup, summary: 'No colours; NO_COLOR does the same.'}),
 };
 
+/** A flag with one value that may be given several times. */
+export function repeatableFlag(
+  helpValue: string,
+  summary: string,
+  options: {readonly helpGroup?: string; readonly exclusive?: string[]; readonly dependsOn?: string[]} = {},
+) {
+  return Flags.string({...options, helpValue, summary, multiple: true, multipleNonGreedy: true});
+}
+
 /** Flags that answer the question before a destructive step. */
 export const confirmFlags = {
   yes: Flags.boolean({
@@ -106,12 +115,8 @@ export const placeFlags = {
 
 /** For commands that write backups: whom they are encrypted to. */
 export const encryptFlags = {
-  'encrypt-to': Flags.string({
+  'encrypt-to': repeatableFlag('AGE1...', 'Encrypt to this public key of age (repeatable).', {
     helpGroup: 'ENCRYPTION',
-    helpValue: 'AGE1...',
-    multiple: true,
-    multipleNonGreedy: true,
-    summary: 'Encrypt to this public key of age (repeatable).',
     exclusive: ['passphrase-file'],
   }),
   'passphrase-file': Flags.string({

@@ -1,5 +1,6 @@
 /** Flags that choose orders, shared by orders:clean and workflow:safe-cleanup. */
 import {Flags} from '@oclif/core';
+import {repeatableFlag} from './flags.js';
 import type {SelectionFlags} from '../services/orders/rules/criteria.js';
 
 export const orderFlags = {
@@ -22,20 +23,12 @@ export const orderFlags = {
     helpValue: 'YYYY-MM-DD',
     summary: 'Only orders made on this day or earlier.',
   }),
-  'exclude-id': Flags.string({
-    helpGroup: 'ORDERS',
-    helpValue: 'ID',
-    multiple: true,
-    multipleNonGreedy: true,
-    summary: 'Never this order (repeatable).',
-  }),
-  'allow-trigger': Flags.string({
-    helpGroup: 'SAFETY',
-    helpValue: 'NAME',
-    multiple: true,
-    multipleNonGreedy: true,
-    summary: 'Allow this rule or trigger, schema.table.name, whose effects cannot be seen (repeatable).',
-  }),
+  'exclude-id': repeatableFlag('ID', 'Never this order (repeatable).', {helpGroup: 'ORDERS'}),
+  'allow-trigger': repeatableFlag(
+    'NAME',
+    'Allow this rule or trigger, schema.table.name, whose effects cannot be seen (repeatable).',
+    {helpGroup: 'SAFETY'},
+  ),
 };
 
 export const planFlag = {
