@@ -8,6 +8,7 @@ import {undoRows} from '../../src/lib/services/rows/undo-rows.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {makeBackup} from '../support/make-backup.js';
 import type {DumpKind} from '../support/make-dump.js';
+import {rowsRequest} from '../support/rows-request.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -32,29 +33,7 @@ async function backUp(kind: DumpKind = 'custom'): Promise<void> {
 }
 
 function run(changes: Partial<RestoreRowsRequest>, context = contextOf()): Promise<RestoreRowsResult> {
-  return restoreRows(
-    context,
-    {},
-    {
-      backupFile: undefined,
-      at: undefined,
-      tables: [],
-      missing: true,
-      changed: true,
-      where: undefined,
-      keys: [],
-      columns: [],
-      withParents: false,
-      withChildren: false,
-      firesTriggers: false,
-      failOnConflicts: false,
-      execute: true,
-      plan: undefined,
-      details: false,
-      ...changes,
-    },
-    (id) => ['destino-db', id],
-  );
+  return restoreRows(context, {}, rowsRequest(changes), (id) => ['destino-db', id]);
 }
 
 function takeBack(undo: string, execute = true) {
@@ -344,5 +323,55 @@ describe('taking it back', () => {
       'farm.cow barn=8, tag=c2: it has changed since',
     ]);
     expect(await imageOf()).toEqual(before);
+  });
+});
+
+describe('while others write', () => {
+  const wrong = `ALTER TABLE farm.visit ADD hits int NOT NULL DEFAULT 0; UPDATE farm.visit SET note = '"wrong"'`;
+  const hit = 'UPDATE farm.visit SET hits = hits + 1 WHERE id = 7';
+
+  it('no update of theirs is lost, whenever it comes', async () => {
+    await farm();
+    await database.run(wrong);
+    let last: Promise<void> | undefined;
+    const context = contextOf();
+    const result = await run(
+      {tables: ['farm.visit'], columns: ['note']},
+      {
+        ...context,
+        reach: async (point) => {
+          if (['rows.staged', 'rows.locked'].includes(point)) await database.run(hit);
+          // The row is locked by now, so this one waits.
+          if (point === 'rows.undo-named') last = database.run(hit);
+        },
+      },
+    );
+    await last;
+    expect(result.tables[0]).toMatchObject({update: 200});
+    expect(await database.query(`SELECT hits, note ->> 'n' AS n FROM farm.visit WHERE id = 7`)).toEqual([
+      {hits: '3', n: '7'},
+    ]);
+  });
+
+  it('a row that changes after the plan stops everything', async () => {
+    await farm();
+    await database.run(wrong);
+    let before: Image = {};
+    const error = await failure(
+      run(
+        {tables: ['farm.visit']},
+        {
+          ...contextOf(),
+          reach: async (point) => {
+            if (point !== 'rows.locked') return;
+            await database.run(`UPDATE farm.visit SET note = '"newer"' WHERE id = 7`);
+            before = await imageOf();
+          },
+        },
+      ),
+    );
+    expect(error.code).toBe('PLAN_CHANGED');
+    expect(await imageOf()).toEqual(before);
+    expect((await failure(takeBack('latest'))).code).toBe('BACKUP_NOT_FOUND');
   });
 });

@@ -1,5 +1,7 @@
 /** Inserts and updates the planned rows, in the running transaction, and verifies them before it may commit. */
+import {AppError} from '../../base/errors.js';
 import type {Session} from '../../postgres/client.js';
+import {setTriggers} from '../../postgres/silence-triggers.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../../postgres/quote.js';
 import {withOwnSearchPath} from '../../postgres/search-path.js';
 import {insertGroups} from '../model/dependency-groups.js';
@@ -10,7 +12,14 @@ import {advanceSequences} from './sequences.js';
 import {different} from './row-differences.js';
 import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
-import {keyNumbers, linkColumns, referencesInside, sameKey, stillUnlinked} from './staged-conditions.js';
+import {
+  keyNumbers,
+  linkColumns,
+  matches,
+  referencesInside,
+  sameKey,
+  stillUnlinked,
+} from './staged-conditions.js';
 import {withoutUserTriggers} from './user-triggers.js';
 
 export interface PutBackProgress {
@@ -20,7 +29,8 @@ export interface PutBackProgress {
 
 /**
  * Inserts, updates, links, checks, and brings sequences forward. Returns the sequences that were moved.
- * @param firesTriggers leaves the user triggers of the tables on
+ * @param triggers whether user triggers fire; else tables (by oid) of other roles whose triggers, foreign keys among them, are kept
+ *   from firing, so that foreign keys are checked here
  * @throws the failure of the file's words when what was written is not what the source contains; the caller's transaction must roll back
  */
 export async function putBackOrders(
@@ -28,18 +38,24 @@ export async function putBackOrders(
   staged: StagedOrders,
   restored: RestoredCounts,
   progress: PutBackProgress,
-  firesTriggers = false,
+  triggers: 'fire' | ReadonlySet<string> = new Set(),
 ): Promise<string[]> {
   const touched = [...staged.tables, ...staged.links].map(({target}) => target.oid);
-  const silenced = firesTriggers ? [] : [...new Set(touched)];
+  const silenced = triggers === 'fire' ? [] : [...new Set(touched)];
   return withoutUserTriggers(session, silenced, staged.file.words.failure, async () => {
     await session.query('SET CONSTRAINTS ALL DEFERRED');
     await session.query(`SET LOCAL work_mem = '64MB'`); // for the sorts
     for (const group of groupsOf(staged.tables)) {
-      await insertGroup(session, group, staged);
+      const silent = group.filter(({target}) => triggers !== 'fire' && triggers.has(target.oid));
+      await whileSilent(session, staged, silent, () => insertGroup(session, group, staged));
       for (const each of group) progress.inserted(each.file.table, restored.get(each) ?? 0);
     }
-    for (const each of staged.tables) await updateRows(session, staged.file, each, each.key);
+    for (const each of staged.tables) {
+      const isSilent = triggers !== 'fire' && triggers.has(each.target.oid);
+      await whileSilent(session, staged, isSilent ? [each] : [], () =>
+        updateRows(session, staged.file, each, each.key),
+      );
+    }
     for (const each of staged.links) await setLinks(session, staged.file, each, restored.get(each) ?? 0);
     await withOwnSearchPath(session, () => session.query('SET CONSTRAINTS ALL IMMEDIATE'));
     await proveRows(session, staged, restored);
@@ -48,6 +64,51 @@ export async function putBackOrders(
     for (const each of staged.tables) moved.push(...(await advanceSequences(session, each)));
     return moved;
   });
+}
+
+/**
+ * Runs `work`, which writes rows of the silent tables, without any trigger; then holds their foreign keys, whose parents are locked
+ * where the role may do that.
+ */
+export async function whileSilent(
+  session: Session,
+  {file}: StagedOrders,
+  silent: readonly StagedTable[],
+  work: () => Promise<void>,
+): Promise<void> {
+  if (silent.length === 0) return work();
+  for (const {temp, target} of silent) {
+    for (const reference of target.references.filter(({isSoft}) => !isSoft))
+      await lockWhereAllowed(
+        session,
+        `SELECT count(*) AS rows FROM (SELECT 1 FROM ${fromRelation(reference.parent)} t
+          WHERE EXISTS (SELECT FROM ${temp} s WHERE s.reason IS NULL AND ${matches(reference, 'target')}) FOR KEY SHARE OF t) x`,
+      );
+  }
+  await setTriggers(session, 'replica');
+  await work();
+  await setTriggers(session, 'DEFAULT');
+  for (const each of silent) {
+    for (const reference of each.target.references.filter(({isSoft}) => !isSoft)) {
+      const isSet = reference.columns.map((number) => `s.c${number} IS NOT NULL`).join(' AND ');
+      const [row] = await session.query(
+        `SELECT count(*) AS rows FROM ${each.temp} s WHERE s.reason IS NULL AND ${isSet}
+            AND NOT EXISTS (SELECT FROM ${fromRelation(reference.parent)} t WHERE ${matches(reference, 'target')})`,
+      );
+      if (row?.['rows'] !== '0') throw different(file, each, `Parents (${reference.name})`, []);
+    }
+  }
+}
+
+async function lockWhereAllowed(session: Session, sql: string): Promise<void> {
+  await session.query('SAVEPOINT destino_lock');
+  try {
+    await session.query(sql);
+    await session.query('RELEASE SAVEPOINT destino_lock');
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'PERMISSION_DENIED') throw error;
+    await session.query('ROLLBACK TO SAVEPOINT destino_lock');
+  }
 }
 
 /** Tables in the order in which they are filled: parents first, those that refer to one another together. */

@@ -4,10 +4,11 @@ import {AppError} from '../../base/errors.js';
 import type {Session} from '../../postgres/client.js';
 import {parseOnlyRow, pgCount} from '../../postgres/inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
+import {setTriggers} from '../../postgres/silence-triggers.js';
 import {withOwnSearchPath} from '../../postgres/search-path.js';
 import {compareSql} from '../model/operators.js';
 import {rowJsonExpression} from '../model/row-json.js';
-import {groupsOf, proveLinks, updateRows} from './insert-rows.js';
+import {groupsOf, proveLinks, updateRows, whileSilent} from './insert-rows.js';
 import {fromRelation, type TargetTable} from './restore-target.js';
 import {mark} from './skip-reasons.js';
 import type {StagedOrders} from './stage-orders.js';
@@ -123,14 +124,24 @@ export async function lockStagedRows(session: Session, each: StagedTable): Promi
 export async function takeBack(
   session: Session,
   staged: StagedOrders,
-  firesTriggers: boolean,
+  triggers: 'fire' | ReadonlySet<string>,
 ): Promise<void> {
   const {words} = staged.file;
-  const touched = firesTriggers ? [] : staged.tables.map(({target}) => target.oid);
+  const touched = triggers === 'fire' ? [] : staged.tables.map(({target}) => target.oid);
+  const isSilent = ({target}: StagedTable): boolean => triggers !== 'fire' && triggers.has(target.oid);
   await withoutUserTriggers(session, touched, words.failure, async () => {
     await session.query('SET CONSTRAINTS ALL DEFERRED');
-    for (const link of staged.links) await updateRows(session, staged.file, link, keyNumbers(link));
-    for (const group of groupsOf(staged.tables).toReversed()) await deleteGroup(session, group);
+    for (const link of staged.links)
+      await whileSilent(session, staged, isSilent(link) ? [link] : [], () =>
+        updateRows(session, staged.file, link, keyNumbers(link)),
+      );
+    for (const group of groupsOf(staged.tables).toReversed()) {
+      // Nothing refers to the rows, which are locked, so that no foreign key has to be looked at.
+      const isQuiet = group.some(isSilent);
+      if (isQuiet) await setTriggers(session, 'replica');
+      await deleteGroup(session, group);
+      if (isQuiet) await setTriggers(session, 'DEFAULT');
+    }
     await withOwnSearchPath(session, () => session.query('SET CONSTRAINTS ALL IMMEDIATE'));
     for (const link of staged.links) await proveLinks(session, staged.file, link, link.file.rows);
     for (const each of staged.tables) {

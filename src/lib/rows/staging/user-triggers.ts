@@ -7,6 +7,8 @@ import {quoteIdentifier, quoteQualified} from '../../postgres/quote.js';
 
 const triggerRow = z.object({
   id: z.string(),
+  /** The table that was asked about. */
+  top: z.string(),
   schema: z.string(),
   table: z.string(),
   name: z.string(),
@@ -18,7 +20,7 @@ type Trigger = z.infer<typeof triggerRow>;
 
 /** Partitions have triggers of their own, parents first. */
 const triggersSql = `
-  SELECT tg.oid::text AS id, n.nspname AS schema, c.relname AS table, tg.tgname AS name, tg.tgenabled AS state,
+  SELECT tg.oid::text AS id, top.oid::text AS top, n.nspname AS schema, c.relname AS table, tg.tgname AS name, tg.tgenabled AS state,
          pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner
     FROM pg_catalog.unnest($1::pg_catalog.oid[]) top(oid)
     CROSS JOIN LATERAL (SELECT relid::pg_catalog.oid AS oid, level FROM pg_catalog.pg_partition_tree(top.oid)
@@ -30,6 +32,8 @@ const triggersSql = `
 const wordFor = {O: 'ENABLE', D: 'DISABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS'} as const;
 
 export interface FiringTriggers {
+  /** Tables (by oid) that have triggers of the second kind. */
+  readonly foreignTables: ReadonlySet<string>;
   /** Triggers that would fire and that this role may switch off. */
   readonly ours: readonly string[];
   /** Triggers that will fire, because this role does not own their tables. */
@@ -42,10 +46,12 @@ export async function listFiringTriggers(
   tables: readonly string[],
 ): Promise<FiringTriggers> {
   const firing = (await readTriggers(session, tables)).filter(({state}) => state === 'O' || state === 'A');
+  const found = firing.filter((trigger) => !trigger.is_owner);
   const label = ({schema, table, name}: Trigger): string => `${schema}.${table}: ${name}`;
   return {
     ours: firing.filter((trigger) => trigger.is_owner).map(label),
-    foreign: firing.filter((trigger) => !trigger.is_owner).map(label),
+    foreign: found.map(label),
+    foreignTables: new Set(found.map(({top}) => top)),
   };
 }
 

@@ -13,6 +13,7 @@ import {
   addMissingParents,
   analyzeChosen,
   chooseRows,
+  comparedColumns,
   type ComparedCounts,
   keyText,
 } from '../../rows/staging/choose-rows.js';
@@ -218,7 +219,11 @@ async function summarize(
       ),
     );
     restored.set(staged, counts.insert + counts.update);
-    sums.push([staged.file.table, counts, ...(await sumsOf(session, table, counts))]);
+    sums.push([
+      staged.file.table,
+      counts,
+      ...(await sumsOf(session, table, counts, role === 'chosen' ? set.request.columns : [])),
+    ]);
     const found = compared.get(table);
     if (counts.conflicts > 0) {
       for (const reason of await countReasons(session, staged))
@@ -252,15 +257,25 @@ async function summarize(
   };
 }
 
-/** Sums over the rows to insert, and over both texts of those to update: what the plan's hash stands for. */
+/** Sums over the rows to insert, and over old and new values of those to update: what the plan's hash stands for. */
 async function sumsOf(
   session: Session,
-  {staged}: BackupTable,
+  table: BackupTable,
   counts: z.infer<typeof tableCounts>,
+  only: readonly string[],
 ): Promise<string[]> {
+  const {staged} = table;
   const {temp, json, target} = staged;
+  // Values that stay may change meanwhile.
+  const names = new Set([
+    ...comparedColumns(table, only.length === 0 ? undefined : only).map(({column}) => column.name),
+    ...target.columns.filter(({number}) => staged.key.includes(number)).map(({name}) => name),
+  ]);
+  const [old, wanted] = [json.target, json.staged].map((columns) =>
+    columns.filter(({name}) => names.has(name)),
+  );
   const inserts = `FROM ${temp} s WHERE s.reason IS NULL AND s.changes IS NULL`;
-  const updates = `SELECT s.changes::pg_catalog.text || ${rowJsonExpression('s', json.staged)} || ${rowJsonExpression('t', json.target)}
+  const updates = `SELECT s.changes::pg_catalog.text || ${rowJsonExpression('s', wanted ?? [])} || ${rowJsonExpression('t', old ?? [])}
       FROM ${temp} s JOIN ${fromRelation(target)} t ON ${sameKey(staged)} WHERE s.reason IS NULL AND s.changes IS NOT NULL`;
   return [
     counts.insert === 0 ? '' : await sumOf(session, rowJsonQuery('s', json.staged, inserts)),

@@ -34,7 +34,7 @@ import {planAgain, planRows, type RowPlan, type RowSet, type RowTablePlan, stage
 import {checkRowsRequest, type RestoreRowsRequest} from './request.js';
 import {withBackup} from './source.js';
 import {writeUndoFile} from './undo-file.js';
-import {planTriggers, type TriggerPlan, writeInTransaction} from './write-rows.js';
+import {type FoundTriggers, planTriggers, type TriggerPlan, writeInTransaction} from './write-rows.js';
 
 export interface RestoreRowsResult {
   readonly mode: 'preview' | 'execute';
@@ -144,7 +144,7 @@ async function restoreFrom(run: Run): Promise<RestoreRowsResult> {
       conflicts: plan.conflicts,
       conflictCount: plan.conflictCount,
       reasons: plan.reasons,
-      triggers,
+      triggers: triggers.plan,
       stagedBytes,
       notes: notesOf(plan, chosen),
       ...done,
@@ -281,7 +281,7 @@ async function executePlan(
   run: Run,
   set: RowSet,
   plan: RowPlan,
-  triggers: TriggerPlan,
+  triggers: FoundTriggers,
   identity: DatabaseIdentity,
 ): Promise<Done> {
   const {context, request, connection, encryption, source, session} = run;
@@ -311,8 +311,8 @@ async function executePlan(
         ({table, insert, update, conflicts, newer}) =>
           `${table}: ${formatCount(insert)} inserted, ${formatCount(update)} updated${newer.rows > 0 ? ` (${formatCount(newer.rows)} changed after the backup)` : ''}${conflicts > 0 ? `, ${formatCount(conflicts)} skipped` : ''}`,
       ),
-      ...(triggers.off.length > 0 ? [`off meanwhile: ${triggers.off.join(', ')}`] : []),
-      ...(triggers.fire.length > 0 ? [`fire: ${triggers.fire.join(', ')}`] : []),
+      ...(triggers.plan.off.length > 0 ? [`off meanwhile: ${triggers.plan.off.join(', ')}`] : []),
+      ...(triggers.plan.fire.length > 0 ? [`fire: ${triggers.plan.fire.join(', ')}`] : []),
     ],
   });
   let undoPath: string | undefined;
@@ -339,7 +339,7 @@ async function executePlan(
         let done = 0;
         const inserted = (_table: string, rows: number): void =>
           progress.advance((done += rows), plan.rows, 'rows');
-        return putBackOrders(session, staged, plan.restored, {inserted}, request.firesTriggers);
+        return putBackOrders(session, staged, plan.restored, {inserted}, triggers.mode);
       });
     },
     async (outcome) => {

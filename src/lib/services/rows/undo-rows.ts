@@ -137,7 +137,7 @@ async function undoIn(undo: Undo, request: UndoRowsRequest): Promise<Omit<UndoRo
     const triggers = await planTriggers(context, session, staged.tables, request.firesTriggers);
     if (request.execute) {
       refuseChanged(changedSince);
-      await confirm(undo, database, tables, triggers);
+      await confirm(undo, database, tables, triggers.plan);
       await context.progress.step('Take the rows back', () =>
         writeInTransaction(
           context,
@@ -149,14 +149,22 @@ async function undoIn(undo: Undo, request: UndoRowsRequest): Promise<Omit<UndoRo
             for (const each of staged.tables) await lockStagedRows(session, each);
             await findChangesSince(session, staged, children);
             refuseChanged((await summarize(session, staged)).changedSince);
-            await takeBack(session, staged, request.firesTriggers);
+            await takeBack(session, staged, triggers.mode);
           },
           () => Promise.resolve(),
         ),
       );
       await context.reach('rows.committed');
     }
-    return {mode, database, undoPath: path, writtenAt: file.timestamp, tables, changedSince, triggers};
+    return {
+      mode,
+      database,
+      undoPath: path,
+      writtenAt: file.timestamp,
+      tables,
+      changedSince,
+      triggers: triggers.plan,
+    };
   };
   return request.execute
     ? withAdvisoryLock(

@@ -4,6 +4,7 @@ import {type Session, withTransaction} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {lockWaitMsFor, withLockWatch} from '../../postgres/databases/lock-watch.js';
 import {quoteQualified} from '../../postgres/quote.js';
+import {silenceTriggers} from '../../postgres/silence-triggers.js';
 import {fateOfTransaction, type TransactionFate, transactionId} from '../../postgres/transaction-fate.js';
 import type {StagedTable} from '../../rows/staging/staged-table.js';
 import {listFiringTriggers} from '../../rows/staging/user-triggers.js';
@@ -24,22 +25,33 @@ export interface TriggerPlan {
   readonly fire: readonly string[];
 }
 
+export interface FoundTriggers {
+  readonly plan: TriggerPlan;
+  /** What the engine is told: that they fire, or tables (by oid) of other roles that are written without any trigger. */
+  readonly mode: 'fire' | ReadonlySet<string>;
+}
+
 /** Which user triggers of the tables fire. Those that this role cannot switch off are warned about. */
 export async function planTriggers(
   context: RunContext,
   session: Session,
   tables: readonly StagedTable[],
   firesTriggers: boolean,
-): Promise<TriggerPlan> {
-  const {ours, foreign} = await listFiringTriggers(session, [
+): Promise<FoundTriggers> {
+  const {ours, foreign, foreignTables} = await listFiringTriggers(session, [
     ...new Set(tables.map(({target}) => target.oid)),
   ]);
-  if (firesTriggers) return {off: [], fire: [...ours, ...foreign]};
+  if (firesTriggers) return {plan: {off: [], fire: [...ours, ...foreign]}, mode: 'fire'};
+  // A service may let its users ask for that, as Supabase does.
+  const mayBeSilent =
+    foreign.length > 0 &&
+    (await withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', () => silenceTriggers(session)));
+  if (mayBeSilent) return {plan: {off: [...ours, ...foreign], fire: []}, mode: foreignTables};
   if (foreign.length > 0)
     context.warn(
       `This role does not own the tables of these triggers, so they fire: ${foreign.join(', ')}. A row that they change is noticed, and then nothing is changed.`,
     );
-  return {off: ours, fire: foreign};
+  return {plan: {off: ours, fire: foreign}, mode: new Set()};
 }
 
 /**
@@ -52,7 +64,7 @@ export async function writeInTransaction<T>(
   context: RunContext,
   session: Session,
   tables: readonly StagedTable[],
-  triggers: TriggerPlan,
+  triggers: FoundTriggers,
   {connection, lockWaitMs}: WriteOptions,
   work: (signal: AbortSignal) => Promise<T>,
   ended: (outcome: TransactionFate) => Promise<void>,
@@ -67,7 +79,7 @@ export async function writeInTransaction<T>(
         // All locks at once, so that no row is locked while the run still waits for a table. Switching triggers off takes the
         // stronger one (manual, 13.3.1).
         const names = tables.map(({target: {schema, name}}) => quoteQualified(schema, name));
-        const mode = triggers.off.length > 0 ? 'SHARE ROW EXCLUSIVE' : 'ROW EXCLUSIVE';
+        const mode = triggers.plan.off.length > 0 ? 'SHARE ROW EXCLUSIVE' : 'ROW EXCLUSIVE';
         if (names.length > 0)
           await session.query(`LOCK TABLE ${[...new Set(names)].join(', ')} IN ${mode} MODE`);
         await context.reach('rows.locked');

@@ -7,7 +7,7 @@ import type {Session} from '../../../postgres/client.js';
 import {jsonText, parseRows, pgBoolean} from '../../../postgres/inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../../../postgres/quote.js';
 import {isJobTable, scheduleJobs} from './schedule-jobs.js';
-import {setTriggers, silenceTriggers} from './silence-triggers.js';
+import {setTriggers, silenceTriggers} from '../../../postgres/silence-triggers.js';
 
 export interface AddedRows {
   /** "auth.users" */

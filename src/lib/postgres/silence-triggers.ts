@@ -1,6 +1,6 @@
 /** Keeps the triggers of all tables from firing in the open transaction, foreign keys among them, where the role may ask for that. */
-import {AppError} from '../../../base/errors.js';
-import type {Session} from '../../../postgres/client.js';
+import {AppError} from '../base/errors.js';
+import type {Session} from './client.js';
 
 /** @returns whether they are silent; a service may allow it without a grant that could be looked up */
 export async function silenceTriggers(session: Session): Promise<boolean> {

@@ -1,0 +1,24 @@
+/** Requests for a restore of rows, as the flags of the command make them. */
+import type {RestoreRowsRequest} from '../../src/lib/services/rows/request.js';
+
+/** Executes --all of the newest backup, but for the changes. */
+export function rowsRequest(changes: Partial<RestoreRowsRequest>): RestoreRowsRequest {
+  return {
+    backupFile: undefined,
+    at: undefined,
+    tables: [],
+    missing: true,
+    changed: true,
+    where: undefined,
+    keys: [],
+    columns: [],
+    withParents: false,
+    withChildren: false,
+    firesTriggers: false,
+    failOnConflicts: false,
+    execute: true,
+    plan: undefined,
+    details: false,
+    ...changes,
+  };
+}
