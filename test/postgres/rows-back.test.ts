@@ -8,9 +8,10 @@ import {undoRows} from '../../src/lib/services/rows/undo-rows.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {makeBackup} from '../support/make-backup.js';
 import type {DumpKind} from '../support/make-dump.js';
+import {until} from '../support/observe.js';
 import {rowsRequest} from '../support/rows-request.js';
 import {tempFolder} from '../support/run-cli.js';
-import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
 let database: TempDatabase;
@@ -307,6 +308,44 @@ describe('bad input is refused before anything is touched', () => {
   });
 });
 
+describe('as a role that may write and owns nothing', () => {
+  const role = 'rows_back_writer';
+
+  it('a trigger of the owner is kept from firing where the role may ask for that, else what it changes is noticed', async () => {
+    await farm();
+    const backup = await imageOf();
+    await database.run(`
+      CREATE FUNCTION farm.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note = '"touched"'; RETURN NEW; END $$;
+      DELETE FROM farm.visit WHERE id < 10; UPDATE farm.visit SET note = '1' WHERE id = 20;
+      CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON farm.visit FOR EACH ROW EXECUTE FUNCTION farm.touch();
+      CREATE ROLE ${role} LOGIN PASSWORD 'w'; GRANT USAGE ON SCHEMA farm TO ${role};
+      GRANT ALL ON ALL TABLES IN SCHEMA farm TO ${role}`);
+    try {
+      const before = await imageOf();
+      const databaseUrl = urlOf({...database.connection, user: role, password: 'w'});
+      const context = contextOf({settings: {databaseUrl}});
+      const error = await failure(run({tables: ['farm.visit']}, context));
+      expect(error.code).toBe('ROWS_RESTORE_FAILED');
+      expect(context.warnings.join()).toContain('farm.visit: touch');
+      expect(await imageOf()).toEqual(before);
+      await database.run(`GRANT SET ON PARAMETER session_replication_role TO ${role}`);
+      const result = await run({tables: ['farm.visit']}, contextOf({settings: {databaseUrl}}));
+      expect(result.triggers).toEqual({off: ['farm.visit: touch'], fire: []});
+      expect(await imageOf()).toEqual(expectedOf(backup, before, ['farm.visit']));
+      await undoRows(
+        contextOf({settings: {databaseUrl}}),
+        {},
+        {undo: 'latest', execute: true, firesTriggers: false},
+      );
+      expect(await imageOf()).toEqual(before);
+    } finally {
+      await database.run(
+        `DROP OWNED BY ${role}; REVOKE SET ON PARAMETER session_replication_role FROM ${role}; DROP ROLE ${role}`,
+      );
+    }
+  });
+});
+
 describe('taking it back', () => {
   it('names the rows that have changed since, and those that others refer to', async () => {
     await farm();
@@ -330,6 +369,13 @@ describe('while others write', () => {
   const wrong = `ALTER TABLE farm.visit ADD hits int NOT NULL DEFAULT 0; UPDATE farm.visit SET note = '"wrong"'`;
   const hit = 'UPDATE farm.visit SET hits = hits + 1 WHERE id = 7';
 
+  const isSomebodyWaiting = async (): Promise<boolean> =>
+    (
+      await database.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      )
+    ).length > 0;
+
   it('no update of theirs is lost, whenever it comes', async () => {
     await farm();
     await database.run(wrong);
@@ -341,8 +387,16 @@ describe('while others write', () => {
         ...context,
         reach: async (point) => {
           if (['rows.staged', 'rows.locked'].includes(point)) await database.run(hit);
-          // The row is locked by now, so this one waits.
-          if (point === 'rows.undo-named') last = database.run(hit);
+          if (point !== 'rows.undo-named') return;
+          // The rows are locked by now, so these wait.
+          let isOver = false;
+          last = database
+            .run(`${hit}; UPDATE farm.visit SET note = '"newest"' WHERE id = 8`)
+            .finally(() => (isOver = true));
+          await until(
+            'the other session waits or is done',
+            async () => isOver || (await isSomebodyWaiting()),
+          );
         },
       },
     );
@@ -351,6 +405,7 @@ describe('while others write', () => {
     expect(await database.query(`SELECT hits, note ->> 'n' AS n FROM farm.visit WHERE id = 7`)).toEqual([
       {hits: '3', n: '7'},
     ]);
+    expect(await database.query('SELECT note FROM farm.visit WHERE id = 8')).toEqual([{note: '"newest"'}]);
   });
 
   it('a row that changes after the plan stops everything', async () => {
