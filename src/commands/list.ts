@@ -1,9 +1,7 @@
 /** destino-db list */
 import {Flags} from '@oclif/core';
-import {resolve} from 'node:path';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {showList} from '../lib/cli/show/show-list.js';
-import {isRemote} from '../lib/base/place-name.js';
 import {type BackupList, listBackups} from '../lib/services/status/list-backups.js';
 import {backupFormats} from '../lib/base/formats.js';
 
@@ -36,10 +34,7 @@ export default class List extends BaseCommand {
       flags,
       (context) =>
         listBackups(context, {
-          from:
-            flags.from === undefined || isRemote(flags.from)
-              ? flags.from
-              : resolve(context.settings.cwd, flags.from),
+          from: flags.from,
           label: flags.label,
           format: flags.format,
           hasPlaces: flags.places,

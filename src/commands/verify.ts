@@ -13,8 +13,7 @@ import {
 } from '../lib/cli/flags.js';
 import {showVerified} from '../lib/cli/show/show-verified.js';
 import {AppError} from '../lib/base/errors.js';
-import {exitCodeOfResults, type VerifyResult} from '../lib/services/verify/verify-local.js';
-import {verifyFrom} from '../lib/services/verify/verify.js';
+import {exitCodeOfResults, verifyBackups, type VerifyResult} from '../lib/services/verify/verify.js';
 
 const chooses = ['backup-file', 'latest', 'all', 'sample'];
 const others = (name: string): string[] => chooses.filter((other) => other !== name);
@@ -89,7 +88,7 @@ export default class Verify extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        verifyFrom(context, sourceOf(flags), {
+        verifyBackups(context, sourceOf(flags), {
           backupFile: flags['backup-file'],
           isAll: flags.all,
           sample: flags.sample,

@@ -11,7 +11,7 @@ import {type Connection, libpqEnvironment} from '../../src/lib/postgres/connect/
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import type {BackupRequest} from '../../src/lib/services/backup/options.js';
 import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
-import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {makeKey} from '../support/age.js';
 import {withAppSession} from '../support/app-session.js';
 import {cleanRequest} from '../support/clean-request.js';
@@ -301,7 +301,7 @@ async function compared(before: readonly string[], {admin}: SupabaseServer): Pro
 it('monitoring', async () => {
   expect((await runCli(['backup'], {cwd: folder, env: shop()})).status).toBe(0);
   const context = testContext(folder, {settings: {databaseUrl: server.url('shop')}});
-  const verified = await verifyBackup(context, {level: 'restore', scratch: {kind: 'same'}});
+  const verified = await verifyBackups(context, {}, {level: 'restore', scratch: {kind: 'same'}});
   expect(verified).toMatchObject({results: [{ok: true}]});
   await runPage('docs/monitoring.md', {
     folder,

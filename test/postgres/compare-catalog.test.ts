@@ -10,7 +10,7 @@ import type {RunContext} from '../../src/lib/run/run-context.js';
 import {compareCatalog, describeDifferences} from '../../src/lib/services/restore/compare/compare-catalog.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {readingOptions} from '../../src/lib/services/restore/source.js';
-import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -164,7 +164,7 @@ it('does not prove a backup whose restore opens a table to everybody', async () 
   const [sql, difference] = ['GRANT SELECT ON shop.orders TO PUBLIC', 'ACL shop.TABLE orders: other grants'];
   const within = changedBefore('Compare', source.name, sql);
   const backupFile = paths.get('sql');
-  const {results} = await verifyBackup(within, {backupFile, level: 'restore', scratch: {kind: 'same'}});
+  const {results} = await verifyBackups(within, {}, {backupFile, level: 'restore', scratch: {kind: 'same'}});
   expect(results[0]?.findings).toContainEqual(expect.stringContaining(difference));
 });
 

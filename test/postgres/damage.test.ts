@@ -5,7 +5,7 @@ import {AppError} from '../../src/lib/base/errors.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {type BackupRecord, formatBackupRecord} from '../../src/lib/catalog/backup-record.js';
 import {sizeOf} from '../../src/lib/base/checksum.js';
-import {verifyBackup, type VerifiedBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups, type VerifiedBackup} from '../../src/lib/services/verify/verify.js';
 import {writeDamages} from '../support/fault-table.js';
 import {digestsOf, makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
@@ -64,11 +64,15 @@ async function makeSubject(kind: DumpKind): Promise<Subject> {
 }
 
 async function verify(subject: Subject): Promise<VerifiedBackup | undefined> {
-  const {results} = await verifyBackup(context, {
-    backupFile: subject.path,
-    level: 'archive',
-    scratch: {kind: 'same'},
-  });
+  const {results} = await verifyBackups(
+    context,
+    {},
+    {
+      backupFile: subject.path,
+      level: 'archive',
+      scratch: {kind: 'same'},
+    },
+  );
   return results[0];
 }
 

@@ -16,7 +16,7 @@ import {checkMachine} from '../../src/lib/services/doctor/doctor.js';
 import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
-import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {makeBackup} from '../support/make-backup.js';
 import {makeDump, testSettings} from '../support/make-dump.js';
@@ -120,11 +120,15 @@ describe('the newest major version', () => {
       const context = testContext(folder);
       const day = kind === 'custom' ? '01' : '02';
       const backup = await makeBackup(context, database.connection, kind, `2025-06-${day}T03:00:00.000Z`);
-      const {results} = await verifyBackup(context, {
-        backupFile: backup.path,
-        level: 'restore',
-        scratch: {kind: 'url', url: urlOf(newest.connection)},
-      });
+      const {results} = await verifyBackups(
+        context,
+        {},
+        {
+          backupFile: backup.path,
+          level: 'restore',
+          scratch: {kind: 'url', url: urlOf(newest.connection)},
+        },
+      );
       expect(results).toMatchObject([{ok: true, findings: []}]);
     },
   );

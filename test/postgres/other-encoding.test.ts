@@ -3,7 +3,7 @@ import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
-import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, existingDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -33,11 +33,15 @@ const context = () => testContext(folder, {settings: {databaseUrl: live.url}});
 it.each(['custom', 'sql'] as const)('proves a backup in %s format by restoring it', async (format) => {
   const {id, tables} = await backupDatabase(context(), {format});
   expect(tables).toContainEqual(expect.objectContaining({table: 'public.Größe', rows: 3}));
-  const {results} = await verifyBackup(context(), {
-    backupFile: id ?? '',
-    level: 'restore',
-    scratch: {kind: 'same'},
-  });
+  const {results} = await verifyBackups(
+    context(),
+    {},
+    {
+      backupFile: id ?? '',
+      level: 'restore',
+      scratch: {kind: 'same'},
+    },
+  );
   expect(results).toEqual([expect.objectContaining({ok: true, findings: []})]);
 });
 

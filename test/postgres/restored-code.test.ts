@@ -13,7 +13,7 @@ import {thisProcess} from '../../src/lib/base/process-identity.js';
 import type {ConfirmRequest} from '../../src/lib/run/run-context.js';
 import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
 import type {ScratchPlace} from '../../src/lib/services/verify/scratch-database.js';
-import {verifyBackup, type VerifiedBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups, type VerifiedBackup} from '../../src/lib/services/verify/verify.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -121,7 +121,11 @@ async function verify(
   backup: string,
   scratch: ScratchPlace = {kind: 'same'},
 ): Promise<VerifiedBackup | undefined> {
-  const {results} = await verifyBackup(within, {backupFile: backups.get(backup), level: 'restore', scratch});
+  const {results} = await verifyBackups(
+    within,
+    {},
+    {backupFile: backups.get(backup), level: 'restore', scratch},
+  );
   return results[0];
 }
 

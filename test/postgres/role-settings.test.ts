@@ -10,7 +10,7 @@ import {quoteLiteral} from '../../src/lib/postgres/quote.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import type {BackupResult} from '../../src/lib/services/backup/result.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
-import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, loadFixture, onServer, type TempDatabase, urlOf} from '../support/temp-database.js'; // prettier-ignore
 import {testContext} from '../support/test-context.js';
@@ -141,7 +141,11 @@ async function troubleOf(
   if (text !== expected.text) return `another dump: ${differenceOf(expected.text, text)}`;
   if (JSON.stringify(result.tables) !== JSON.stringify(expected.result.tables)) return 'other fingerprints';
   const backupFile = result.id ?? '';
-  const {results} = await verifyBackup(context(), {backupFile, level: 'archive', scratch: {kind: 'same'}});
+  const {results} = await verifyBackups(
+    context(),
+    {},
+    {backupFile, level: 'archive', scratch: {kind: 'same'}},
+  );
   if (results[0]?.outcome !== 'passed') return `verify: ${results[0]?.findings.join(' ') ?? ''}`;
   const targetDb = `${database.name}_copy`;
   const dryRun = restoreDatabase(context(), {backupFile, targetDb, createDb: true, dryRun: true});

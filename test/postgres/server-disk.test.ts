@@ -11,7 +11,7 @@ import {startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
-import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {makeBackup} from '../support/make-backup.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
@@ -83,11 +83,15 @@ it.each(['same', 'local'] as const)(
   'a restore test never begins to fill a disk that cannot hold it: --scratch %s',
   async (kind) => {
     const context = contextOf(source.url);
-    const {results} = await verifyBackup(context, {
-      backupFile: backup.path,
-      level: 'restore',
-      scratch: {kind},
-    });
+    const {results} = await verifyBackups(
+      context,
+      {},
+      {
+        backupFile: backup.path,
+        level: 'restore',
+        scratch: {kind},
+      },
+    );
     expect(results).toMatchObject([{outcome: 'not-possible', code: 'DISK_FULL'}]);
     expect(results[0]?.findings.join()).toMatch(/which has .* free/);
   },
@@ -139,11 +143,15 @@ itOnSmallDisk(
       const context = contextOf(urlOf(at));
       const made = await makeBackup(context, at, 'custom', '2025-06-02T03:00:00.000Z');
       const {bavail, bsize} = await statfs(disk);
-      const {results} = await verifyBackup(context, {
-        backupFile: made.path,
-        level: 'restore',
-        scratch: {kind: 'same'},
-      });
+      const {results} = await verifyBackups(
+        context,
+        {},
+        {
+          backupFile: made.path,
+          level: 'restore',
+          scratch: {kind: 'same'},
+        },
+      );
       expect(results).toMatchObject([{outcome: 'not-possible', code: 'DISK_FULL'}]);
       expect(bavail * bsize).toBeGreaterThan(0);
       await withSession(at, (session) => session.query('CREATE TABLE later (n int)'));

@@ -17,7 +17,7 @@ import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import {safeCleanup} from '../../src/lib/services/orders/workflow/safe-cleanup.js';
 import {undoRestore} from '../../src/lib/services/restore/undo.js';
-import {verifyBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {withAppSession} from '../support/app-session.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {until} from '../support/observe.js';
@@ -105,7 +105,7 @@ it.each(cases(['directory', 'custom', 'sql'] as const))(
       [standby, 'local'],
       [primary, 'same'],
     ] as const) {
-      const {results} = await verifyBackup(contextOf(at), {...proof, scratch: {kind}});
+      const {results} = await verifyBackups(contextOf(at), {}, {...proof, scratch: {kind}});
       expect(results).toMatchObject([{outcome: 'passed', findings: []}]);
     }
   },
@@ -192,7 +192,11 @@ it.each(cases(circumstances, 2))(
         code: 'NOT_SUPPORTED_HERE',
         message: expect.stringMatching(`${why}.*Nothing was changed`) as string,
       });
-    const {results} = await verifyBackup(context, {backupFile, level: 'restore', scratch: {kind: 'same'}});
+    const {results} = await verifyBackups(
+      context,
+      {},
+      {backupFile, level: 'restore', scratch: {kind: 'same'}},
+    );
     expect(results).toMatchObject([
       {outcome: 'not-possible', findings: [expect.stringContaining(why) as string]},
     ]);

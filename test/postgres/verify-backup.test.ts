@@ -9,10 +9,10 @@ import {
 import {AppError} from '../../src/lib/base/errors.js';
 import {silentProgress} from '../../src/lib/progress/progress.js';
 import {
-  verifyBackup,
+  verifyBackups,
   type VerifyRequest,
   type VerifiedBackup,
-} from '../../src/lib/services/verify/verify-local.js';
+} from '../../src/lib/services/verify/verify.js';
 import {addFacts, noFacts} from '../../src/lib/run/run-record.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
@@ -62,12 +62,16 @@ async function verify(
   request: Partial<VerifyRequest> = {},
   within = context,
 ): Promise<VerifiedBackup> {
-  const {results} = await verifyBackup(within, {
-    backupFile: backupOf(kind).path,
-    level: 'archive',
-    scratch: {kind: 'same'},
-    ...request,
-  });
+  const {results} = await verifyBackups(
+    within,
+    {},
+    {
+      backupFile: backupOf(kind).path,
+      level: 'archive',
+      scratch: {kind: 'same'},
+      ...request,
+    },
+  );
   const [result] = results;
   if (results.length !== 1 || !result) throw new Error('one result was expected');
   return result;
@@ -216,11 +220,15 @@ describe('verify', () => {
     const {path} = backupOf('directory');
     await writeFile(`${path}/4711.dat.gz`, 'not mine');
     try {
-      const {results} = await verifyBackup(context, {
-        isAll: true,
-        level: 'checksum',
-        scratch: {kind: 'same'},
-      });
+      const {results} = await verifyBackups(
+        context,
+        {},
+        {
+          isAll: true,
+          level: 'checksum',
+          scratch: {kind: 'same'},
+        },
+      );
       expect(results.map(({ok}) => ok).sort()).toEqual([false, true, true, true]);
       expect(results.find(({ok}) => !ok)?.findings[0]).toContain('4711.dat.gz');
     } finally {
@@ -244,11 +252,15 @@ describe('verify', () => {
 
   it('takes as many backups at random as are asked for', async () => {
     const sample = async (count: number): Promise<string[]> => {
-      const {results} = await verifyBackup(context, {
-        sample: count,
-        level: 'checksum',
-        scratch: {kind: 'same'},
-      });
+      const {results} = await verifyBackups(
+        context,
+        {},
+        {
+          sample: count,
+          level: 'checksum',
+          scratch: {kind: 'same'},
+        },
+      );
       return results.map(({id}) => id);
     };
     expect(new Set(await sample(3)).size).toBe(3);

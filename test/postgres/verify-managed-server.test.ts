@@ -4,7 +4,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import type {ScratchPlace} from '../../src/lib/services/verify/scratch-database.js';
-import {type VerifiedBackup, verifyBackup} from '../../src/lib/services/verify/verify-local.js';
+import {type VerifiedBackup, verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {tempFolder} from '../support/run-cli.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
@@ -37,7 +37,7 @@ describe.each(await supabaseMajors())(
       const {id} = await backupDatabase(context, {format});
       if (id === null) throw new Error('no backup was made');
       const scratch: ScratchPlace = {kind};
-      const {results} = await verifyBackup(context, {backupFile: id, level: 'restore', scratch});
+      const {results} = await verifyBackups(context, {}, {backupFile: id, level: 'restore', scratch});
       return results[0];
     };
 

@@ -10,7 +10,7 @@ import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
-import {verifyBackup, type VerifiedBackup} from '../../src/lib/services/verify/verify-local.js';
+import {verifyBackups, type VerifiedBackup} from '../../src/lib/services/verify/verify.js';
 import {makeBackup} from '../support/make-backup.js';
 import {until} from '../support/observe.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -100,11 +100,15 @@ function at(
 }
 
 async function verify(within: TestContext): Promise<VerifiedBackup | undefined> {
-  const {results} = await verifyBackup(within, {
-    backupFile: backup,
-    level: 'restore',
-    scratch: {kind: 'same'},
-  });
+  const {results} = await verifyBackups(
+    within,
+    {},
+    {
+      backupFile: backup,
+      level: 'restore',
+      scratch: {kind: 'same'},
+    },
+  );
   return results[0];
 }
 

@@ -13,7 +13,7 @@ import type {BackupResult} from '../../src/lib/services/backup/result.js';
 import {listBackups} from '../../src/lib/services/status/list-backups.js';
 import {pruneBackups} from '../../src/lib/services/prune/prune-backups.js';
 import {restoreFrom} from '../../src/lib/services/restore/restore.js';
-import {verifyFrom} from '../../src/lib/services/verify/verify.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {makeKey} from '../support/age.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -80,12 +80,12 @@ describe.each(cases(['directory', 'custom', 'sql'] as const))('a backup in %s fo
     expect((await checkStatus(context())).ok).toBe(true);
 
     const latest = {level: 'checksum', scratch} as const;
-    expect((await verifyFrom(context(), {}, latest)).results).toMatchObject([{ok: true}]);
-    expect((await verifyFrom(context(), {}, {...latest, level: 'archive'})).results[0]).toMatchObject({
+    expect((await verifyBackups(context(), {}, latest)).results).toMatchObject([{ok: true}]);
+    expect((await verifyBackups(context(), {}, {...latest, level: 'archive'})).results[0]).toMatchObject({
       outcome: 'not-possible',
       code: 'KEY_NEEDED',
     });
-    const proven = await verifyFrom(context(), key, {...latest, level: 'restore'});
+    const proven = await verifyBackups(context(), key, {...latest, level: 'restore'});
     expect(proven.results).toMatchObject([{ok: true, findings: []}]);
     expect((await listBackups(context(), {})).backups).toMatchObject([
       {verification: {level: 'restore', ok: true}},
@@ -106,7 +106,7 @@ describe.each(cases(['directory', 'custom', 'sql'] as const))('a backup in %s fo
     await backupDatabase(context(config), {format: 'custom', label: 'newer'});
     const policy = {keepLast: 1, keepMin: 1};
     // The one that a restore has proven is kept by rule unless a newer one is.
-    await verifyFrom(context(), key, {...latest, level: 'restore'});
+    await verifyBackups(context(), key, {...latest, level: 'restore'});
     const pruned = await pruneBackups(context(), {policy, dryRun: false});
     expect(pruned.removed).toMatchObject([{id: made.id}]);
     expect((await namesHere()).filter((name) => name.startsWith(made.id ?? '-'))).toEqual([]);
@@ -150,7 +150,7 @@ it('damaged in any way is found, and no database is made of it', async () => {
   const missing = {...bareRequest, backupFile: 'not there.dump.age'};
   await expect(restoreFrom(context(), key, missing)).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
   expect(await databaseExists(target)).toBe(false);
-  expect((await verifyFrom(context(), key, {level: 'archive', scratch})).results).toMatchObject([
+  expect((await verifyBackups(context(), key, {level: 'archive', scratch})).results).toMatchObject([
     {ok: false},
   ]);
 });
@@ -160,11 +160,11 @@ it('is encrypted with a passphrase, by flag or by the config file', async () => 
   const words = {passphraseFile: 'words.txt'};
   const made = await backupDatabase(context({encryption: words}), {});
   expect(made).toMatchObject({encrypted: true, path: expect.stringMatching(/\.dump\.age$/) as string});
-  expect((await verifyFrom(context(), key, {level: 'archive', scratch})).results[0]).toMatchObject({
+  expect((await verifyBackups(context(), key, {level: 'archive', scratch})).results[0]).toMatchObject({
     outcome: 'not-possible',
     code: 'KEY_NEEDED',
   });
-  const proven = await verifyFrom(context(), words, {level: 'archive', scratch});
+  const proven = await verifyBackups(context(), words, {level: 'archive', scratch});
   expect(proven.results).toMatchObject([{ok: true}]);
   // The config file knows the passphrase; another run has to be told.
   expect(lastLine(made)).toMatch(/ --level restore$/);

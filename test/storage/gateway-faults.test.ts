@@ -6,7 +6,7 @@ import {AppError} from '../../src/lib/base/errors.js';
 import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
 import {listBackups} from '../../src/lib/services/status/list-backups.js';
 import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
-import {verifyFrom} from '../../src/lib/services/verify/verify.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {createBucket, keysIn, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {administrate, type Gateway, startGateway} from '../support/gateway.js';
@@ -124,7 +124,7 @@ describe.each([
     expect(await keysIn(bucket)).toHaveLength(backups.length * 2);
     const request = {level: 'checksum', scratch: {kind: 'same'}, isAll: true} as const;
     if (backups.length > 0)
-      expect((await verifyFrom(context(), {from: to}, request)).results).toMatchObject([{ok: true}]);
+      expect((await verifyBackups(context(), {from: to}, request)).results).toMatchObject([{ok: true}]);
   });
 });
 

@@ -6,7 +6,7 @@ import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
 import {copyBackups} from '../../src/lib/services/copy/copy-backups.js';
 import {listBackups} from '../../src/lib/services/status/list-backups.js';
 import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
-import {verifyFrom} from '../../src/lib/services/verify/verify.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import type {BackupFormat} from '../../src/lib/base/formats.js';
 import {createBucket, keysIn, store, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
@@ -95,7 +95,7 @@ async function requireWhole({bucket, to, old}: Awaited<ReturnType<typeof uploadK
   expect(backups.map(({id}) => id)).toContain(ids.get('old'));
   // What is listed is whole, byte for byte.
   const request = {level: 'checksum', scratch: {kind: 'same'}, isAll: true} as const;
-  const {results} = await verifyFrom(contextIn(origin), {from: to}, request);
+  const {results} = await verifyBackups(contextIn(origin), {from: to}, request);
   expect(results.filter(({ok}) => !ok)).toEqual([]);
   expect(await keysIn(bucket)).toEqual(expect.arrayContaining(old));
   return backups.length - 1;

@@ -21,7 +21,7 @@ import {copyBackups} from '../../src/lib/services/copy/copy-backups.js';
 import {listBackups} from '../../src/lib/services/status/list-backups.js';
 import {prune} from '../../src/lib/services/prune/prune.js';
 import {restoreFrom} from '../../src/lib/services/restore/restore.js';
-import {verifyFrom} from '../../src/lib/services/verify/verify.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {makeKey} from '../support/age.js';
 import {createBucket, keysIn, store, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
@@ -118,7 +118,7 @@ describe.each(cases(['custom', 'sql'] as const))('a backup streamed in %s format
     await rm(join(folder, 'backups/database'), {recursive: true});
     expect((await readdir(join(folder, 'backups'))).filter((name) => !name.startsWith('.'))).toEqual([]);
     const source = {from: place, identityFile: 'key.txt'};
-    const {results} = await verifyFrom(context(), source, {level: 'archive', scratch: {kind: 'same'}});
+    const {results} = await verifyBackups(context(), source, {level: 'archive', scratch: {kind: 'same'}});
     expect(results).toMatchObject([{id: made.id, ok: true, findings: []}]);
     try {
       const restored = await restoreFrom(context(), source, {
@@ -316,10 +316,12 @@ it('keeps two machines apart in one bucket, though they made backups of one name
   for (const from of ['one', 'two', 'one']) await copyBackups(context(), {from, to: [place]});
   const {backups} = await listBackups(context(), {from: place});
   expect(backups.map((backup) => backup.id)).toEqual([id, id]);
-  await expect(verifyFrom(context(), {from: place}, {...isRestoring, backupFile: id})).rejects.toMatchObject({
+  await expect(
+    verifyBackups(context(), {from: place}, {...isRestoring, backupFile: id}),
+  ).rejects.toMatchObject({
     code: 'USAGE',
   });
-  const {results} = await verifyFrom(context(), {from: place}, {...isRestoring, isAll: true});
+  const {results} = await verifyBackups(context(), {from: place}, {...isRestoring, isAll: true});
   expect(results.map(({ok}) => ok)).toEqual([true, true]);
   const proven = await listBackups(context(), {from: place});
   expect(proven.backups.map(({verification}) => verification?.level)).toEqual(['checksum', 'checksum']);
@@ -334,7 +336,7 @@ it('finds what was changed in the bucket, notes it, and restores nothing of it',
   await expect(
     restoreFrom(context(), latest, {backupFile: id, targetDb: 'never', createDb: true}),
   ).rejects.toMatchObject({code: 'CHECKSUM_MISMATCH'});
-  const {results} = await verifyFrom(context(), latest, {...isRestoring, backupFile: id});
+  const {results} = await verifyBackups(context(), latest, {...isRestoring, backupFile: id});
   expect(results).toMatchObject([{ok: false, outcome: 'failed'}]);
   const {backups} = await listBackups(context(), latest);
   expect(backups[0]?.verification?.ok).toBe(false);
@@ -345,7 +347,7 @@ it('comes back from the bucket into a folder as it lies there, or decrypted when
   await copyBackups(context(), {to: [place], recipients: [recipient], identityFile: 'key.txt'});
   await copyBackups(context(), {from: place, to: ['sealed']});
   expect((await readdir(join(folder, 'sealed'))).sort()).toEqual([`${id}.dump.age`, `${id}.metadata.json`]);
-  const {results} = await verifyFrom(context(), {from: 'sealed'}, {...isRestoring, backupFile: id});
+  const {results} = await verifyBackups(context(), {from: 'sealed'}, {...isRestoring, backupFile: id});
   expect(results).toMatchObject([{id, ok: true}]);
   const plain = {from: place, to: ['back'], isOpening: true};
   await expect(copyBackups(context(), plain)).rejects.toMatchObject({code: 'KEY_NEEDED'});

@@ -1,6 +1,6 @@
 /** One catalogue over several places: status, report, list and restore take backups from any of them. */
 import {rm} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import {beforeEach, expect, it} from 'vitest';
 import {type BackupRecord, formatBackupRecord} from '../../src/lib/catalog/backup-record.js';
 import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
@@ -12,7 +12,7 @@ import {copyBackups} from '../../src/lib/services/copy/copy-backups.js';
 import {listBackups} from '../../src/lib/services/status/list-backups.js';
 import {prune} from '../../src/lib/services/prune/prune.js';
 import {restoreFrom} from '../../src/lib/services/restore/restore.js';
-import {verifyFrom} from '../../src/lib/services/verify/verify.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {writeReport} from '../../src/lib/services/report/write-report.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {openPlace} from '../../src/lib/storage/open-place.js';
@@ -131,8 +131,8 @@ it('verify notes damage of a copy, which then no longer counts as one', async ()
   await rm(join(folder, 'nas', `${id}.dump`));
   await writeSampleBackup(join(folder, 'nas'), '2026-11-22T03:00:00.000Z', {sha256: '0'.repeat(64)});
   const checksum = {level: 'checksum', scratch: {kind: 'same'}} as const;
-  expect((await verifyFrom(context(), {from: 'nas'}, checksum)).results).toMatchObject([{ok: false}]);
-  expect((await verifyFrom(context(), {from: place}, checksum)).results).toMatchObject([{ok: true}]);
+  expect((await verifyBackups(context(), {from: 'nas'}, checksum)).results).toMatchObject([{ok: false}]);
+  expect((await verifyBackups(context(), {from: place}, checksum)).results).toMatchObject([{ok: true}]);
   const codes = await codesOf(context([place, join(folder, 'nas')]));
   expect([...codes].sort()).toEqual(['COPY_DAMAGED', 'COPY_MISSING', 'DAMAGED']);
 });
@@ -145,13 +145,13 @@ it('verify of all in a bucket goes on after one that cannot be proven, and tells
   await copyBackups(context(), {to: [place], isAll: true, recipients: [makeKey(join(folder, 'key.txt'))]});
   const archive = {level: 'archive', scratch: {kind: 'same'}, isAll: true} as const;
   // Nothing here opens them.
-  const {results} = await verifyFrom(context(), {from: place}, archive);
+  const {results} = await verifyBackups(context(), {from: place}, archive);
   expect(results.map(({id, ok}) => [id, ok])).toEqual([
     [young.id, false],
     [old.id, false],
   ]);
   const told = context();
-  await verifyFrom(told, {from: place}, {...archive, level: 'checksum'});
+  await verifyBackups(told, {from: place}, {...archive, level: 'checksum'});
   expect(told.facts).toMatchObject([
     {verifications: [{backupId: young.id, level: 'checksum', ok: true}]},
     {verifications: [{backupId: old.id, level: 'checksum', ok: true}]},
@@ -165,9 +165,9 @@ it('verify of a sample of a bucket without any good backup proves nothing, and s
   const [bad] = (await readPlace(store)).backups;
   const proof = {level: 'checksum', at: '2026-11-22T04:00:00.000Z', ok: false, duration: 1, findings: ['x']};
   const record = {...bad?.record, proofs: [proof]} as BackupRecord;
-  const key = bad?.metadataKey ?? '';
+  const key = basename(bad?.metadataPath ?? '');
   await store.writeText(key, formatBackupRecord(record), (await store.status(key))?.tag ?? null);
-  const sample = verifyFrom(
+  const sample = verifyBackups(
     context(),
     {from: place},
     {level: 'checksum', scratch: {kind: 'same'}, sample: 2},

@@ -11,7 +11,7 @@ import {listBackups} from '../../src/lib/services/status/list-backups.js';
 import {prune} from '../../src/lib/services/prune/prune.js';
 import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
 import {restoreFrom} from '../../src/lib/services/restore/restore.js';
-import {verifyFrom} from '../../src/lib/services/verify/verify.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {createBucket, keysIn, store, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {blocksOf} from '../support/doc-page.js';
@@ -109,7 +109,7 @@ describe('with the rights to make backups', () => {
     await makeTwo(to);
     const {backups} = await listBackups(context(), {from: to});
     expect(backups).toHaveLength(2);
-    const {results} = await verifyFrom(context(), {from: to}, {level: 'archive', scratch, isAll: true});
+    const {results} = await verifyBackups(context(), {from: to}, {level: 'archive', scratch, isAll: true});
     expect(results.map(({ok}) => ok)).toEqual([true, true]);
     const targetDb = `limited_${randomBytes(4).toString('hex')}`;
     try {
@@ -195,7 +195,7 @@ describe('with the rights to make backups', () => {
     await storeClient().send(new PutBucketPolicyCommand({Bucket: bucket, Policy}));
     for (const level of ['checksum', 'archive'] as const) {
       const reader = context();
-      const {results} = await verifyFrom(reader, {from: to}, {level, scratch, backupFile});
+      const {results} = await verifyBackups(reader, {from: to}, {level, scratch, backupFile});
       expect(results).toMatchObject([{level, ok: true}]);
       expect(reader.warnings).toEqual([expect.stringContaining('could not be noted') as string]);
     }
@@ -224,7 +224,7 @@ describe('with object lock', () => {
     const to = `s3://${bucket}/shop`;
     await backupToPlaces(context(config), {}, {to: [to]});
     await backupToPlaces(context(config), {}, {to: [to], isLocal: false});
-    const {results} = await verifyFrom(
+    const {results} = await verifyBackups(
       context(config),
       {from: to},
       {level: 'checksum', scratch, isAll: true},

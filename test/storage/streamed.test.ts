@@ -5,7 +5,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vit
 import type {BackupRequest} from '../../src/lib/services/backup/options.js';
 import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
 import type {BackupResult} from '../../src/lib/services/backup/result.js';
-import {verifyFrom} from '../../src/lib/services/verify/verify.js';
+import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {createBucket, keysIn, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {replaceTools} from '../support/replaced-tools.js';
@@ -49,7 +49,7 @@ it.each<[string, 'encrypted with a passphrase' | 'locked', BackupRequest]>([
   const keys = isLocking ? {} : {passphraseFile};
   const made = await backupToPlaces(context({config}), request, {to: [to], isLocal: false, ...keys});
   if (request.verify !== false) expect(made.tables).toEqual(here.tables);
-  const {results} = await verifyFrom(
+  const {results} = await verifyBackups(
     context(),
     {from: to, ...keys},
     {level: 'archive', scratch: {kind: 'same'}, isAll: true},

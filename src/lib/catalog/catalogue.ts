@@ -31,6 +31,11 @@ export interface Backup {
   readonly places?: readonly string[];
 }
 
+/** One whose metadata this program wrote. */
+export interface RecordedBackup extends Backup {
+  readonly record: BackupRecord;
+}
+
 export interface Catalogue {
   /** Newest first. */
   readonly backups: readonly Backup[];
@@ -103,7 +108,7 @@ async function readOwnBackup(metadataPath: string): Promise<Backup> {
 export function recordedBackup(
   record: BackupRecord,
   paths: Pick<Backup, 'path' | 'metadataPath'>,
-): Backup & {readonly record: BackupRecord} {
+): RecordedBackup {
   return {
     ...paths,
     id: record.id,
@@ -116,6 +121,11 @@ export function recordedBackup(
     content: contentOf(record),
     record,
   };
+}
+
+/** Whether this program wrote its metadata. */
+export function isRecorded(backup: Backup): backup is RecordedBackup {
+  return backup.record !== null;
 }
 
 /** Whether no failed check of it stands. */
@@ -224,17 +234,6 @@ function ofDatabase<B extends Backup>(backups: readonly B[], own: OwnDatabase): 
 }
 
 /**
- * The backup that the user named.
- * @param folder where ids, "latest" and `at` look
- * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
- */
-export async function chooseBackup(folder: string, choice: BackupChoice, cwd: string): Promise<Backup> {
-  if (choice.file !== undefined && choice.file !== 'latest') return findByName(folder, choice.file, cwd);
-  const {backups, problems} = await readCatalogue(folder);
-  return newestUsable(backups, choice, folder, problems.length > 0);
-}
-
-/**
  * What --latest and --at mean everywhere: the newest intact backup of the whole database that is the own one, and no safety backup.
  * @param backups newest first
  * @param place for messages
@@ -333,7 +332,12 @@ function nameWithHost(own: OwnDatabase): string {
   return `${own.database} at ${serverOf(own)}`;
 }
 
-async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {
+/**
+ * The backup with this id, or at this path.
+ * @param folder where ids are looked for
+ * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
+ */
+export async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {
   const candidates = [resolve(cwd, name), join(folder, name)].flatMap((path) => {
     const bare = path.replace(/[\\/]$/, '');
     const base = bare.endsWith(metadataSuffix) ? bare.slice(0, -metadataSuffix.length) : bare;

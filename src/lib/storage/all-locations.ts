@@ -1,16 +1,11 @@
 /** The backups of several places as one catalogue. */
-import {stat} from 'node:fs/promises';
-import {resolve, sep} from 'node:path';
 import {standingOfRecord} from '../catalog/backup-record.js';
-import {type Backup, type Catalogue, isGood, isUsable, readCatalogue} from '../catalog/catalogue.js';
+import {type Backup, type Catalogue, isGood, isUsable} from '../catalog/catalogue.js';
 import {proofLevels} from '../run/outcome.js';
-import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
-import {isAddress, isRemote} from '../base/place-name.js';
+import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
-import type {Settings} from '../settings/settings.js';
 import {openPlace} from './open-place.js';
-import {markOf, readPlace} from './place-catalogue.js';
-import {databaseFolder} from './fetch-backup.js';
+import {markOf} from './place-catalogue.js';
 
 type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
 
@@ -33,13 +28,10 @@ export interface PlacesRead {
   readonly places: readonly PlaceSummary[];
 }
 
-/** The backups of a folder or a bucket; those of the old scripts too, in a folder. @throws the codes of the stores, READ_FAILED */
+/** The backups that a place has; those of the old scripts too, in a folder. @throws the codes of the stores, READ_FAILED */
 export async function readFrom({settings, signal}: PlaceContext, name: string): Promise<Catalogue> {
   const place = await openPlace(settings, name);
-  if (isRemote(place.url)) return readPlace(place, signal);
-  const folder = await databaseFolder(place.url);
-  const isOwn = folder.startsWith(`${settings.backupsDir}${sep}`);
-  return readCatalogue(folder, isOwn);
+  return ((await place.ofDatabases?.()) ?? place).catalogue(signal, settings.backupsDir);
 }
 
 /**
@@ -124,25 +116,4 @@ function standing({record}: Backup): number {
   const {failure, proof} = standingOfRecord(record);
   if (failure) return -1;
   return proof ? proofLevels.indexOf(proof.level) + 1 : 0;
-}
-
-/**
- * That the folder is there which --from names, where it names one.
- * @throws BACKUP_NOT_FOUND, READ_FAILED
- */
-export async function requireFrom({cwd}: Pick<Settings, 'cwd'>, from: string | undefined): Promise<void> {
-  if (from !== undefined && !isRemote(from) && !isAddress(from)) await requireFolder(resolve(cwd, from));
-}
-
-/** @throws BACKUP_NOT_FOUND where the folder that somebody named does not exist, READ_FAILED */
-async function requireFolder(folder: string): Promise<void> {
-  try {
-    if ((await stat(folder)).isDirectory()) return;
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT')
-      throw new AppError('READ_FAILED', `${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
-  }
-  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {
-    hint: 'Check the path; a bucket is named s3://bucket/prefix.',
-  });
 }

@@ -4,8 +4,9 @@ import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
 import type {EncryptTo} from '../encryption/age-keys.js';
 import {encryptStream} from '../encryption/age-stream.js';
+import type {RecordedBackup} from '../catalog/catalogue.js';
 import type {Place} from './place.js';
-import {folderOf, type PlacedBackup} from './place-catalogue.js';
+import {folderOf} from './place-catalogue.js';
 import {ageSuffix, filesOf} from './stored-record.js';
 
 interface Digest {
@@ -60,7 +61,7 @@ export async function writeChecked(
  */
 export async function checkPlacedFiles(
   place: Place,
-  {record}: PlacedBackup,
+  {record}: RecordedBackup,
   signal: AbortSignal,
   onBytes: (done: number) => void,
 ): Promise<void> {

@@ -1,6 +1,6 @@
 /** A folder as a place for backups. */
 import {constants, createWriteStream, type Stats} from 'node:fs';
-import {access, lstat, readdir, rename, rm} from 'node:fs/promises';
+import {access, lstat, readdir, rename, rm, stat} from 'node:fs/promises';
 import {dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
@@ -19,6 +19,8 @@ import {
 } from '../base/safe-file.js';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {quoted} from '../base/shell-quote.js';
+import {metadataSuffix} from '../catalog/backup-name.js';
+import {findByName, readCatalogue} from '../catalog/catalogue.js';
 import type {ObjectStatus, Place, StoredObject, WriteOptions} from './place.js';
 
 type LocalPlace = Place & Required<Pick<Place, 'settle'>>;
@@ -67,6 +69,11 @@ export function localPlace(folder: string): LocalPlace {
       path: key.endsWith('/') ? join(folder, key).slice(0, -1) : `${pathOf(key)}${partialSuffix}`,
     }),
     freeBytes: () => freeBytes(folder),
+    requirePresent: () => requireFolder(folder),
+    ofDatabases: async () => localPlace(await databaseFolder(folder)),
+    catalogue: (_signal, ownFolder) =>
+      readCatalogue(folder, ownFolder === undefined || folder.startsWith(ownFolder + sep)),
+    find: (name, cwd) => findByName(folder, name, cwd),
     stagingFolder: (id) => `${id}.copy${partialSuffix}/`,
     list,
     status,
@@ -136,6 +143,26 @@ export function localPlace(folder: string): LocalPlace {
     abandonUpload: () => Promise.resolve(),
   };
   return place;
+}
+
+/** @throws BACKUP_NOT_FOUND where there is no such folder, READ_FAILED */
+async function requireFolder(folder: string): Promise<void> {
+  try {
+    if ((await stat(folder)).isDirectory()) return;
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT')
+      throw new AppError('READ_FAILED', `${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
+  }
+  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {
+    hint: 'Check the path; a bucket is named s3://bucket/prefix.',
+  });
+}
+
+/** The folder itself, or the one for databases in it, where it is a whole backups folder. */
+async function databaseFolder(path: string): Promise<string> {
+  const names: string[] = await readdir(path).catch(() => []); // what is not there is reported by who reads it
+  const isItself = names.some((name) => name.endsWith(metadataSuffix));
+  return !isItself && names.includes('database') ? join(path, 'database') : path;
 }
 
 /** What cannot be read is told by its own name: whoever writes it elsewhere knows that place alone. */

@@ -1,5 +1,6 @@
 /** The place that a flag or the config file names. */
 import {resolve} from 'node:path';
+import {backupFolder} from '../catalog/backup-name.js';
 import {AppError} from '../base/errors.js';
 import {parseBucketUrl, placeProblem} from '../base/place-name.js';
 import type {RunContext} from '../run/run-context.js';
@@ -21,6 +22,23 @@ export async function openPlace(settings: Settings, name: string): Promise<Place
   if (!inBucket) return localPlace(resolve(settings.cwd, name));
   const {s3Place} = await import('./s3/s3-place.js');
   return s3Place(settings, inBucket);
+}
+
+/** What --from names. @throws what `openPlace` throws, BACKUP_NOT_FOUND when nothing is there */
+export async function openFrom(settings: Settings, name: string): Promise<Place> {
+  const place = await openPlace(settings, name);
+  await place.requirePresent?.();
+  return place;
+}
+
+/**
+ * The database backups that --from names, or those of the backups folder.
+ * @throws what `openFrom` throws
+ */
+export async function openSource(settings: Settings, from: string | undefined): Promise<Place> {
+  if (from === undefined) return openPlace(settings, backupFolder(settings));
+  const place = await openFrom(settings, from);
+  return (await place.ofDatabases?.()) ?? place;
 }
 
 /** How long a store may take to answer before there is something to copy, ms. */

@@ -1,5 +1,6 @@
 /** The backups of any place, as their metadata tell them. */
 import {createHash} from 'node:crypto';
+import {basename} from 'node:path';
 import {fileNamePart, metadataName, metadataSuffix} from '../catalog/backup-name.js';
 import {type BackupRecord, longestMetadata, parseBackupRecord} from '../catalog/backup-record.js';
 import {
@@ -8,20 +9,15 @@ import {
   type Catalogue,
   databaseIdentity,
   newestUsable,
+  type RecordedBackup,
   recordedBackup,
 } from '../catalog/catalogue.js';
 import {newestFirst} from '../catalog/retention.js';
 import {AppError, type ErrorCode, messageOf} from '../base/errors.js';
 import type {KnownTexts, Place, StoredObject} from './place.js';
 
-/** A backup in a place; `path` and `metadataPath` are for people, keys are for the place. */
-export interface PlacedBackup extends Backup {
-  readonly record: BackupRecord;
-  readonly metadataKey: string;
-}
-
-export interface PlaceCatalogue extends Catalogue {
-  readonly backups: readonly PlacedBackup[];
+interface PlaceCatalogue extends Catalogue {
+  readonly backups: readonly RecordedBackup[];
 }
 
 /** Enough to hide the latency of a store far away. */
@@ -45,7 +41,7 @@ export async function readNewest(
   database: string,
   count: number,
   signal?: AbortSignal,
-): Promise<readonly PlacedBackup[]> {
+): Promise<readonly RecordedBackup[]> {
   const begin = `${fileNamePart(database)}-`;
   // "shop-2" and "shop-2026-new" have the beginning of "shop" too; what follows here is the time.
   const objects = (await metadataObjects(place, begin, signal)).filter(({key}) =>
@@ -70,7 +66,7 @@ async function readAll(
   signal?: AbortSignal,
   known?: KnownTexts,
 ): Promise<PlaceCatalogue> {
-  const backups: PlacedBackup[] = [];
+  const backups: RecordedBackup[] = [];
   const problems: {path: string; reason: string}[] = [];
   const readNext = async (): Promise<void> => {
     for (let object = objects.pop(); object !== undefined; object = objects.pop()) {
@@ -93,24 +89,29 @@ async function readAll(
   };
   await Promise.all(Array.from({length: readsAtOnce}, readNext));
   problems.sort((a, b) => (a.path < b.path ? -1 : 1));
-  backups.sort((a, b) => newestFirst(a, b) || (a.metadataKey < b.metadataKey ? 1 : -1));
+  backups.sort((a, b) => newestFirst(a, b) || (a.metadataPath < b.metadataPath ? 1 : -1));
   return {backups, problems};
 }
 
 /** @throws METADATA_INVALID, BACKUP_INCOMPLETE when it is gone */
-export async function readPlaced(place: Place, metadataKey: string): Promise<PlacedBackup> {
+export async function readPlaced(place: Place, metadataKey: string): Promise<RecordedBackup> {
   return parsePlaced(place, metadataKey, await place.readText(metadataKey));
 }
 
-function parsePlaced(place: Place, metadataKey: string, text: string): PlacedBackup {
+function parsePlaced(place: Place, metadataKey: string, text: string): RecordedBackup {
   const metadataPath = `${place.url}/${metadataKey}`;
   const record = parseBackupRecord(metadataPath, text);
   const path = `${place.url}/${folderOf(record)}${record.backupPath}`;
-  return {...recordedBackup(record, {path, metadataPath}), metadataKey};
+  return recordedBackup(record, {path, metadataPath});
 }
 
 export function folderOf(record: BackupRecord): string {
   return record.storage?.folder ?? '';
+}
+
+/** The key of a backup's metadata, which is right in its place. */
+export function metadataKeyOf({metadataPath}: Pick<Backup, 'metadataPath'>): string {
+  return basename(metadataPath);
 }
 
 /**
@@ -129,37 +130,42 @@ export function markOf(record: BackupRecord): string {
   return hash.digest('hex').slice(0, 12);
 }
 
-/** @throws BACKUP_NOT_FOUND, USAGE when two machines' backups have the id that was given */
-export function choosePlaced(
-  place: Place,
-  backups: readonly PlacedBackup[],
-  choice: BackupChoice,
-): PlacedBackup {
-  const hint = `See what there is: destino-db list --from ${place.url}`;
-  if (choice.file !== undefined && choice.file !== 'latest') {
-    const name = choice.file.slice(choice.file.lastIndexOf('/') + 1);
-    const found = backups.filter((backup) =>
-      [
-        backup.id,
-        backup.record.backupPath,
-        backup.metadataKey,
-        backup.metadataKey.slice(0, -metadataSuffix.length),
-      ].includes(name),
-    );
-    if (found.length > 1) {
-      throw new AppError(
-        'USAGE',
-        `${place.url} has ${found.length} backups "${name}", of different servers.`,
-        {
-          hint: 'Name one of them by its metadata file.',
-          details: found.map(
-            ({metadataPath, record}) => `${metadataPath} of ${record.source.host}:${record.source.port}`,
-          ),
-        },
-      );
-    }
-    if (found[0]) return found[0];
-    throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}" in ${place.url}.`, {hint});
+/**
+ * The backup with this id, or with a file of this name.
+ * @throws BACKUP_NOT_FOUND, USAGE when two machines' backups have the id that was given
+ */
+export function findPlaced(place: Place, backups: readonly RecordedBackup[], file: string): RecordedBackup {
+  const name = file.slice(file.lastIndexOf('/') + 1);
+  const found = backups.filter((backup) => {
+    const key = metadataKeyOf(backup);
+    return [backup.id, backup.record.backupPath, key, key.slice(0, -metadataSuffix.length)].includes(name);
+  });
+  if (found.length > 1) {
+    throw new AppError('USAGE', `${place.url} has ${found.length} backups "${name}", of different servers.`, {
+      hint: 'Name one of them by its metadata file.',
+      details: found.map(
+        ({metadataPath, record}) => `${metadataPath} of ${record.source.host}:${record.source.port}`,
+      ),
+    });
   }
-  return newestUsable(backups, choice, place.url);
+  if (found[0]) return found[0];
+  throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}" in ${place.url}.`, {
+    hint: `See what there is: destino-db list --from ${place.url}`,
+  });
+}
+
+/**
+ * The backup that the user means: by its name, or the newest usable one.
+ * @param cwd where a path begins that names a backup
+ * @throws BACKUP_NOT_FOUND, USAGE, METADATA_INVALID, BACKUP_INCOMPLETE and the codes of the store
+ */
+export async function chooseBackup(
+  place: Place,
+  choice: BackupChoice,
+  cwd: string,
+  signal?: AbortSignal,
+): Promise<Backup> {
+  if (choice.file !== undefined && choice.file !== 'latest') return place.find(choice.file, cwd, signal);
+  const {backups, problems} = await place.catalogue(signal);
+  return newestUsable(backups, choice, place.url, problems.length > 0);
 }

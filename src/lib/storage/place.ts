@@ -1,6 +1,7 @@
 /** A place for backups, a folder or a bucket, behind one small interface; keys are relative paths with "/". */
 import type {Readable} from 'node:stream';
 import {AppError} from '../base/errors.js';
+import type {Backup, Catalogue} from '../catalog/catalogue.js';
 import type {JournalEntry} from '../run/journal.js';
 
 export interface StoredObject {
@@ -58,6 +59,17 @@ export interface Place {
   readonly freeBytes?: () => Promise<number>;
   /** Where the files of a new backup are written; they stay there where there is no `settle`. */
   stagingFolder(id: string): string;
+  /** @throws BACKUP_NOT_FOUND when nothing is there; absent where the first request says so */
+  readonly requirePresent?: () => Promise<void>;
+  /** The place of the database backups where this one has several kinds; absent where all are in one. */
+  readonly ofDatabases?: () => Promise<Place>;
+  /**
+   * The backups there, newest first.
+   * @param ownFolder where files of other users are problems; everywhere without it
+   */
+  catalogue(signal?: AbortSignal, ownFolder?: string): Promise<Catalogue>;
+  /** @param name an id, a file's name, or in a folder a path, seen from `cwd` @throws BACKUP_NOT_FOUND, USAGE, METADATA_INVALID, BACKUP_INCOMPLETE */
+  find(name: string, cwd: string, signal?: AbortSignal): Promise<Backup>;
   /** Objects right below `folder` ("" or ending in "/"; in a bucket the beginning of a name as well), or all below it with `isDeep`. */
   list(folder: string, isDeep: boolean, signal?: AbortSignal): AsyncIterable<StoredObject>;
   /** The object's bytes; an error in between destroys the stream. @throws BACKUP_INCOMPLETE when it does not exist */

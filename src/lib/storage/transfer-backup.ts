@@ -1,6 +1,7 @@
 /** Brings one backup from a place to another, checked on the way and read back there; its metadata is written last. */
 import type {BackupRecord} from '../catalog/backup-record.js';
 import {formatBackupRecord} from '../catalog/backup-record.js';
+import type {RecordedBackup} from '../catalog/catalogue.js';
 import {AppError, messageOf} from '../base/errors.js';
 import {formatBytes} from '../base/format.js';
 import type {RunContext} from '../run/run-context.js';
@@ -9,7 +10,7 @@ import type {EncryptTo, OpeningKeys} from '../encryption/age-keys.js';
 import {decryptStream} from '../encryption/age-stream.js';
 import {digested, mismatch, writeChecked} from './checked-files.js';
 import {isAway, type Place} from './place.js';
-import {folderOf, markOf, metadataKeyIn, type PlacedBackup, readPlaced} from './place-catalogue.js';
+import {folderOf, markOf, metadataKeyIn, readPlaced} from './place-catalogue.js';
 import {isOrderKey} from './placed-orders.js';
 import {
   ageSuffix,
@@ -23,7 +24,7 @@ import {
 
 export interface Transfer {
   readonly from: Place;
-  readonly backup: PlacedBackup;
+  readonly backup: RecordedBackup;
   readonly to: Place;
   /** Whom files that are not encrypted yet are encrypted to; those that are stay as they are. */
   readonly encryptTo?: EncryptTo | undefined;

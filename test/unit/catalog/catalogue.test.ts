@@ -3,11 +3,14 @@ import {mkdir, rename, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {
-  chooseBackup,
+  type Backup,
+  type BackupChoice,
   type OwnDatabase,
   readBackup,
   readCatalogue,
 } from '../../../src/lib/catalog/catalogue.js';
+import {localPlace} from '../../../src/lib/storage/local-place.js';
+import {chooseBackup as chooseIn} from '../../../src/lib/storage/place-catalogue.js';
 import {metadataName} from '../../../src/lib/catalog/backup-name.js';
 import {
   type BackupRecord,
@@ -180,6 +183,9 @@ describe('readBackup', () => {
     await expect(readBackup(path)).rejects.toThrow('wrong at "size"');
   });
 });
+
+const chooseBackup = (from: string, choice: BackupChoice, cwd: string): Promise<Backup> =>
+  chooseIn(localPlace(from), choice, cwd);
 
 describe('chooseBackup', () => {
   const own = {database: 'shop', host: 'db.example', port: 5432};

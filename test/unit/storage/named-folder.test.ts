@@ -6,7 +6,7 @@ import {copyBackups} from '../../../src/lib/services/copy/copy-backups.js';
 import {copyOrders} from '../../../src/lib/services/copy/copy-orders.js';
 import {restoreOrdersFrom} from '../../../src/lib/services/orders/restore/restore.js';
 import {restoreFrom} from '../../../src/lib/services/restore/restore.js';
-import {verifyFrom} from '../../../src/lib/services/verify/verify.js';
+import {verifyBackups} from '../../../src/lib/services/verify/verify.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {writeSampleBackup} from '../../support/sample-backups.js';
 import {testContext, type TestContext} from '../../support/test-context.js';
@@ -23,7 +23,7 @@ const from = 'nowhere';
 const orders = {execute: false, failOnConflicts: false, onlyOrders: []};
 it.each<[string, () => Promise<unknown>]>([
   ['restore', () => restoreFrom(context, {from}, {isLatest: true})],
-  ['verify', () => verifyFrom(context, {from}, {level: 'archive', scratch: {kind: 'same'}})],
+  ['verify', () => verifyBackups(context, {from}, {level: 'archive', scratch: {kind: 'same'}})],
   ['copy', () => copyBackups(context, {from, to: ['copies']})],
   ['copy --orders', () => copyOrders(context, {from, to: ['copies']})],
   ['orders:restore', () => restoreOrdersFrom(context, {from}, {...orders, backupFile: 'latest'})],

@@ -1,6 +1,6 @@
 /** The outcome of `verify` as lines. */
 import {countOf, formatDuration} from '../../base/format.js';
-import type {VerifiedBackup, VerifyResult} from '../../services/verify/verify-local.js';
+import type {VerifiedBackup, VerifyResult} from '../../services/verify/verify.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {printable, type Style} from './style.js';
 

@@ -1,17 +1,14 @@
 /** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
-import {resolve} from 'node:path';
-import {backupFolder} from '../../catalog/backup-name.js';
-import {databaseIdentity} from '../../catalog/catalogue.js';
+import {databaseIdentity, newestUsable, type RecordedBackup} from '../../catalog/catalogue.js';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError, type ErrorCode, messageOf} from '../../base/errors.js';
 import {passwordTables, plainPasswordsWarning} from '../../catalog/outside-database.js';
 import {countOf} from '../../base/format.js';
-import {isAddress, isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {EncryptTo, OpeningKeys} from '../../encryption/age-keys.js';
-import {openPlace} from '../../storage/open-place.js';
+import {openPlace, openSource} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';
-import {choosePlaced, type PlacedBackup, readPlace} from '../../storage/place-catalogue.js';
+import {findPlaced, readPlace} from '../../storage/place-catalogue.js';
 import {transferBackup} from '../../storage/transfer-backup.js';
 import {
   type Encryption,
@@ -20,8 +17,6 @@ import {
   requireEncryption,
 } from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';
-import {databaseFolder} from '../../storage/fetch-backup.js';
-import {requireFrom} from '../../storage/all-locations.js';
 import {findOwnDatabase} from '../../catalog/own-database.js';
 
 export interface CopyRequest extends EncryptionFlags {
@@ -60,12 +55,7 @@ export interface CopyResult {
  */
 export async function copyBackups(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings} = context;
-  await requireFrom(settings, request.from);
-  const named = request.from ?? backupFolder(settings);
-  const from = await openPlace(
-    settings,
-    isRemote(named) || isAddress(named) ? named : await databaseFolder(resolve(settings.cwd, named)),
-  );
+  const from = await openSource(settings, request.from);
   const {isOpening = false} = request;
   const encryption = request.encryption ?? (await encryptionOf(context, request));
   const {backups, problems} = await readPlace(from, context.signal);
@@ -75,14 +65,14 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
       ? backups
       : await chooseNamed(context, from, backups, request.backupFiles ?? ['latest']);
   const encryptTo = isOpening ? undefined : encryption.to;
-  const isPlain = ({record}: PlacedBackup): boolean => !encryptTo && (isOpening || !record.encryption);
+  const isPlain = ({record}: RecordedBackup): boolean => !encryptTo && (isOpening || !record.encryption);
   if (chosen.some(isPlain)) requireEncryption({to: undefined, isRequired: encryption.isRequired});
   // A new backup was warned of before it was made.
-  if (request.encryption === undefined) warnOfPasswords(context, chosen.filter(isPlain), request.to);
+  const places = await Promise.all(request.to.map((name) => openPlace(settings, name)));
+  if (request.encryption === undefined) warnOfPasswords(context, chosen.filter(isPlain), places);
   const copies: CopiedBackup[] = [];
   const failures: AppError[] = [];
-  for (const name of request.to) {
-    const to = await openPlace(settings, name);
+  for (const to of places) {
     for (const backup of chosen) {
       try {
         copies.push(await copyOne(context, {from, to, backup, isOpening, encryptTo, keys: encryption.keys}));
@@ -111,16 +101,18 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
 async function chooseNamed(
   context: RunContext,
   from: Place,
-  backups: readonly PlacedBackup[],
+  backups: readonly RecordedBackup[],
   files: readonly string[],
-): Promise<PlacedBackup[]> {
+): Promise<RecordedBackup[]> {
   const isOfOne = new Set(backups.map(databaseIdentity)).size < 2;
   const own = isOfOne ? undefined : await findOwnDatabase(context);
-  return files.map((file) => choosePlaced(from, backups, {file, own}));
+  return files.map((file) =>
+    file === 'latest' ? newestUsable(backups, {own}, from.url) : findPlaced(from, backups, file),
+  );
 }
 
-function warnOfPasswords({warn}: RunContext, backups: readonly PlacedBackup[], to: readonly string[]): void {
-  const places = to.filter(isRemote);
+function warnOfPasswords({warn}: RunContext, backups: readonly RecordedBackup[], to: readonly Place[]): void {
+  const places = to.filter(({isOnThisMachine}) => !isOnThisMachine).map(({url}) => url);
   const tables = [...new Set(backups.flatMap(({record}) => passwordTables(record)))];
   if (tables.length > 0 && places.length > 0) warn(plainPasswordsWarning(tables, places));
 }
@@ -139,7 +131,7 @@ async function copyOne(
   parts: {
     from: Place;
     to: Place;
-    backup: PlacedBackup;
+    backup: RecordedBackup;
     isOpening: boolean;
     keys: OpeningKeys;
     encryptTo: EncryptTo | undefined;

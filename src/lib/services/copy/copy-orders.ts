@@ -8,8 +8,7 @@ import {parseOrderBackupName} from '../../catalog/order-backup-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {decryptStream} from '../../encryption/age-stream.js';
 import {writeChecked} from '../../storage/checked-files.js';
-import {requireFrom} from '../../storage/all-locations.js';
-import {openPlace} from '../../storage/open-place.js';
+import {openFrom, openPlace} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';
 import {choosePlacedOrders, listPlacedOrders, orderKey} from '../../storage/placed-orders.js';
 import {ageSuffix} from '../../storage/stored-record.js';
@@ -68,9 +67,11 @@ async function localSource(path: string): Promise<OrderSource> {
 /** @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; copies made before stay */
 export async function copyOrders(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings, signal} = context;
-  await requireFrom(settings, request.from);
+  const from =
+    request.from === undefined
+      ? await openPlace(settings, settings.backupsDir)
+      : await openFrom(settings, request.from);
   const encryption = request.encryption ?? (await encryptionOf(context, request));
-  const from = await openPlace(settings, request.from ?? settings.backupsDir);
   const backups = await listPlacedOrders(from, signal);
   const chosen =
     request.isAll === true

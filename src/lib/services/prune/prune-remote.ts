@@ -1,5 +1,5 @@
 /** Applies a retention policy to a bucket, and removes what copies that were cut off left there. */
-import {retentionCandidate} from '../../catalog/catalogue.js';
+import {type RecordedBackup, retentionCandidate} from '../../catalog/catalogue.js';
 import {
   applyRetention,
   checkLabels,
@@ -11,7 +11,7 @@ import {countOf} from '../../base/format.js';
 import type {RunContext} from '../../run/run-context.js';
 import {openPlace} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';
-import {folderOf, type PlacedBackup, readPlace} from '../../storage/place-catalogue.js';
+import {folderOf, metadataKeyOf, readPlace} from '../../storage/place-catalogue.js';
 import {filesOf} from '../../storage/stored-record.js';
 import {isOrderKey} from '../../storage/placed-orders.js';
 import {removeStaged} from '../../storage/transfer-backup.js';
@@ -53,11 +53,11 @@ export async function prunePlace(ctx: RunContext, from: string, options: PruneOp
     plan: [...removable.map(({backup, reason}) => `${backup.id}: ${reason}`), ...plan.partials],
   });
   // Another machine may have changed the place while the question was open: what stands now decides, too.
-  const confirmed = new Set(removable.map(({backup}) => backup.metadataKey));
+  const confirmed = new Set(removable.map(({backup}) => backup.metadataPath));
   const current = await planPrune(ctx, place, policy);
   const removed: PruneDecision[] = [];
   for (const item of current.removable.toReversed()) {
-    if (!confirmed.has(item.backup.metadataKey)) continue;
+    if (!confirmed.has(item.backup.metadataPath)) continue;
     ctx.signal.throwIfAborted();
     await removePlaced(place, item.backup);
     removed.unshift(decisionOf(item));
@@ -80,7 +80,7 @@ interface PlacePlan {
   readonly labels: readonly (string | null)[];
   readonly kept: readonly PruneDecision[];
   /** Newest first. */
-  readonly removable: readonly {readonly backup: PlacedBackup; readonly reason: string}[];
+  readonly removable: readonly {readonly backup: RecordedBackup; readonly reason: string}[];
   /** Keys of what copies that were cut off left. */
   readonly leftovers: readonly string[];
   readonly problems: PruneResult['problems'];
@@ -89,7 +89,7 @@ interface PlacePlan {
 async function planPrune(ctx: RunContext, place: Place, policy: RetentionPolicy): Promise<PlacePlan> {
   const {backups, problems} = await readPlace(place, ctx.signal);
   const kept: PruneDecision[] = [];
-  const removable: {backup: PlacedBackup; reason: string}[] = [];
+  const removable: {backup: RecordedBackup; reason: string}[] = [];
   const placed = new Map(backups.map((backup) => [backup.metadataPath, backup]));
   for (const decision of applyRetention(backups.map(retentionCandidate), policy, ctx.clock.now())) {
     const backup = placed.get(decision.backup.backup.metadataPath);
@@ -108,15 +108,17 @@ async function planPrune(ctx: RunContext, place: Place, policy: RetentionPolicy)
   return {labels: backups.map(({label}) => label), kept, removable, leftovers, problems};
 }
 
-async function removePlaced(place: Place, {metadataKey, record}: PlacedBackup): Promise<void> {
-  await place.remove(metadataKey);
+async function removePlaced(place: Place, backup: RecordedBackup): Promise<void> {
+  const {record} = backup;
+  await place.remove(metadataKeyOf(backup));
   for (const {name} of filesOf(record)) await place.remove(folderOf(record) + name);
 }
 
 /** The latest date until which any object of the backup is locked. */
-async function lockOf(place: Place, {metadataKey, record}: PlacedBackup, now: Date): Promise<Date | null> {
+async function lockOf(place: Place, backup: RecordedBackup, now: Date): Promise<Date | null> {
   let latest: Date | null = null;
-  for (const key of [metadataKey, ...filesOf(record).map(({name}) => folderOf(record) + name)]) {
+  const {record} = backup;
+  for (const key of [metadataKeyOf(backup), ...filesOf(record).map(({name}) => folderOf(record) + name)]) {
     const until = (await place.status(key))?.lockedUntil ?? null;
     if (until && until > now && (!latest || until > latest)) latest = until;
   }
@@ -124,7 +126,7 @@ async function lockOf(place: Place, {metadataKey, record}: PlacedBackup, now: Da
 }
 
 /** Folders of files that no metadata names, and uploads in parts, those of order backups too, when nothing was added to them for a day. */
-async function findLeftovers(place: Place, backups: readonly PlacedBackup[], now: Date): Promise<string[]> {
+async function findLeftovers(place: Place, backups: readonly RecordedBackup[], now: Date): Promise<string[]> {
   const known = new Set(backups.map(({record}) => folderOf(record)));
   const newest = new Map<string, number>();
   const note = (key: string, at: Date): void => {

@@ -6,7 +6,7 @@ import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {pruneBackups, type PruneOptions, type PruneResult} from './prune-backups.js';
 import type {SetAsideRequest, SetAsideResult} from './prune-databases.js';
-import {requireFrom} from '../../storage/all-locations.js';
+import {openFrom} from '../../storage/open-place.js';
 
 export interface PruneCommandResult extends PruneResult {
   /** Databases that a restore set aside; null when they were not asked for. */
@@ -27,7 +27,8 @@ export async function prune(
     readonly from?: string | undefined;
   },
 ): Promise<PruneCommandResult> {
-  await requireFrom(ctx.settings, options.from ?? options.folder);
+  const named = options.from ?? options.folder;
+  if (named !== undefined) await openFrom(ctx.settings, named);
   if (options.from !== undefined) {
     if (!isRemote(options.from)) {
       const folder = resolve(ctx.settings.cwd, options.from);

@@ -14,7 +14,8 @@ import {databasesOfJobs, namedDatabases} from '../schedule/named-databases.js';
 import {assessStatus} from '../status/assess.js';
 import {freeBytesOf, resolveLimits} from '../status/check-status.js';
 import {readPlan} from '../schedule/schedule.js';
-import {type PlacesRead, readFrom, requireFrom, withCopies} from '../../storage/all-locations.js';
+import {type PlacesRead, readFrom, withCopies} from '../../storage/all-locations.js';
+import {openFrom} from '../../storage/open-place.js';
 
 export interface ReportResult extends ReportData {
   /** Absolute path of the page. */
@@ -83,7 +84,7 @@ async function readBackups(
   named: readonly WatchedDatabase[],
 ): Promise<PlacesRead> {
   const place = from ?? backupFolder(context.settings);
-  await requireFrom(context.settings, from);
+  if (from !== undefined) await openFrom(context.settings, from);
   const catalogue = await readFrom(context, place);
   if (from !== undefined) return {catalogue, places: []};
   const read = await withCopies(context, {place, catalogue}, (backup) =>

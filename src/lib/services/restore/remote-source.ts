@@ -10,7 +10,8 @@ import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {decryptStream} from '../../encryption/age-stream.js';
 import type {Place} from '../../storage/place.js';
-import {folderOf, type PlacedBackup} from '../../storage/place-catalogue.js';
+import type {RecordedBackup} from '../../catalog/catalogue.js';
+import {folderOf} from '../../storage/place-catalogue.js';
 import {digested, mismatch} from '../../storage/checked-files.js';
 import {ageSuffix, filesOf} from '../../storage/stored-record.js';
 import type {RestoreRequest} from './options.js';
@@ -29,7 +30,7 @@ export function canStream(format: DetectedDump['format'], request: RestoreReques
 export async function placedSource(
   context: RunContext,
   place: Place,
-  backup: PlacedBackup,
+  backup: RecordedBackup,
   keys: OpeningKeys,
 ): Promise<RestoreSource> {
   const {record, createdAt, sizeBytes} = backup;

@@ -1,7 +1,6 @@
 /** Finds the backup that a restore is to use, and proves that it is whole before any target is touched. */
 import {stat} from 'node:fs/promises';
 import {basename, resolve} from 'node:path';
-import {backupFolder} from '../../catalog/backup-name.js';
 import {exists} from '../../base/safe-file.js';
 import {formats} from '../../base/formats.js';
 import {z} from 'zod';
@@ -21,7 +20,7 @@ import {
   type TableSelection,
 } from '../../dump/select-tables.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
-import {type Backup, type BackupChoice, chooseBackup} from '../../catalog/catalogue.js';
+import type {Backup, BackupChoice} from '../../catalog/catalogue.js';
 import {checkFiles} from '../../catalog/check-files.js';
 import {sizeOf} from '../../base/checksum.js';
 import {AppError} from '../../base/errors.js';
@@ -29,7 +28,8 @@ import type {Tool} from '../../postgres/tools/find-tools.js';
 import {listArchive, type PgRestoreOptions, streamArchive} from '../../postgres/tools/pg-restore.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {Place} from '../../storage/place.js';
-import {choosePlaced, type PlacedBackup} from '../../storage/place-catalogue.js';
+import {openSource} from '../../storage/open-place.js';
+import {chooseBackup} from '../../storage/place-catalogue.js';
 import {findOwnDatabase} from '../../catalog/own-database.js';
 import type {RestoreRequest} from './options.js';
 
@@ -68,7 +68,7 @@ export async function findRestoreSource(
 ): Promise<RestoreSource> {
   const {settings} = context;
   try {
-    return await describeBackup(await findLocalBackup(context, request));
+    return await describeBackup(await chooseOwn(context, await openSource(settings, undefined), request));
   } catch (error) {
     const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
     const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
@@ -84,26 +84,29 @@ export async function findRestoreSource(
 /** Which backup a command is about: one that is named, or the newest usable one of the own database, also for `verify`. */
 type ChosenBackup = Pick<RestoreRequest, 'backupFile' | 'at'>;
 
-/**
- * The backup with metadata that the flags name, in a folder or by its path.
- * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
- */
-export async function findLocalBackup(
-  context: Pick<RunContext, 'settings' | 'signal'>,
-  request: ChosenBackup,
-  folder = backupFolder(context.settings),
-): Promise<Backup> {
-  return chooseBackup(folder, await choiceOf(context, request), context.settings.cwd);
-}
-
-/** The backup of another place that the flags name. @throws BACKUP_NOT_FOUND, USAGE */
-export async function choosePlacedOwn(
+/** The backup of a place that the flags name. @throws BACKUP_NOT_FOUND, USAGE, METADATA_INVALID, BACKUP_INCOMPLETE */
+export async function chooseOwn(
   context: Pick<RunContext, 'settings' | 'signal'>,
   place: Place,
-  backups: readonly PlacedBackup[],
   request: ChosenBackup,
-): Promise<PlacedBackup> {
-  return choosePlaced(place, backups, await choiceOf(context, request));
+): Promise<Backup> {
+  return chooseBackup(place, await choiceOf(context, request), context.settings.cwd, context.signal);
+}
+
+/** The same, or undefined where, without --from, the name may be that of a file without metadata. */
+export async function chooseOwnIfKnown(
+  context: Pick<RunContext, 'settings' | 'signal'>,
+  place: Place,
+  request: ChosenBackup,
+  from: string | undefined,
+): Promise<Backup | undefined> {
+  try {
+    return await chooseOwn(context, place, request);
+  } catch (error) {
+    if (from === undefined && error instanceof AppError && error.code === 'BACKUP_NOT_FOUND')
+      return undefined;
+    throw error;
+  }
 }
 
 async function choiceOf(

@@ -1,5 +1,4 @@
 /** What backups there are: of databases and of cleaned orders, newest first. */
-import {backupFolder} from '../../catalog/backup-name.js';
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../../catalog/catalogue.js';
 import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
@@ -7,16 +6,15 @@ import type {BackupContent, Outcome, ProofLevel} from '../../run/outcome.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
 import {AppError} from '../../base/errors.js';
 import {didYouMean} from '../../base/nearest.js';
-import {isRemote} from '../../base/place-name.js';
 import {foreignNote} from '../../base/own-file.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {BackupFormat} from '../../base/formats.js';
-import {openPlace} from '../../storage/open-place.js';
+import {openPlace, openSource} from '../../storage/open-place.js';
+import type {Place} from '../../storage/place.js';
 import {listPlacedOrders} from '../../storage/placed-orders.js';
 import {readHistory} from '../../run/read-history.js';
 import {type KnownSetAside, knownSetAside} from '../../run/set-aside.js';
-import {databaseFolder} from '../../storage/fetch-backup.js';
-import {type PlaceSummary, readFrom, requireFrom, withCopies} from '../../storage/all-locations.js';
+import {type PlaceSummary, withCopies} from '../../storage/all-locations.js';
 
 export interface ListedBackup {
   readonly id: string;
@@ -88,7 +86,7 @@ export interface BackupList {
 export interface ListOptions {
   /** Whether the places of the config file are read too. */
   readonly hasPlaces?: boolean | undefined;
-  /** "s3://bucket/prefix", or the absolute path of the folder to list; the two folders of the backups folder by default. */
+  /** "s3://bucket/prefix", or the folder to list; the two folders of the backups folder by default. */
   readonly from?: string | undefined;
   readonly label?: string | undefined;
   readonly format?: BackupFormat | undefined;
@@ -96,16 +94,13 @@ export interface ListOptions {
 
 /** @throws READ_FAILED when a folder exists and cannot be read, BACKUP_NOT_FOUND when `from` does not exist */
 export async function listBackups(ctx: RunContext, options: ListOptions): Promise<BackupList> {
-  const root = ctx.settings.backupsDir;
+  const {settings} = ctx;
   const now = ctx.clock.now();
-  await requireFrom(ctx.settings, options.from);
-  const from =
-    options.from === undefined || isRemote(options.from) ? options.from : await databaseFolder(options.from);
-  const folder = from ?? backupFolder(ctx.settings);
+  const from = await openSource(settings, options.from);
   const [{catalogue, places}, orderBackups] = await Promise.all([
-    readCopies(ctx, folder, options.hasPlaces ?? false),
+    readCopies(ctx, from, options.hasPlaces ?? false),
     options.label === undefined && options.format === undefined
-      ? listOrderBackups(ctx, options.from ?? root)
+      ? listOrderBackups(ctx, await openPlace(settings, options.from ?? settings.backupsDir))
       : [],
   ]);
   const labels = catalogue.backups.flatMap(({label}) => label ?? []);
@@ -113,7 +108,7 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
     ctx.warn(`No backup has the label "${options.label}".${didYouMean(options.label, labels)}`);
   const reasons = retentionReasons(catalogue.backups, ctx.settings.config.retention ?? {}, now);
   return {
-    folder,
+    folder: from.url,
     now: now.toISOString(),
     backups: catalogue.backups
       .filter((backup) => options.label === undefined || backup.label === options.label)
@@ -141,12 +136,12 @@ async function readSetAside(ctx: RunContext): Promise<KnownSetAside[]> {
 
 async function readCopies(
   ctx: RunContext,
-  folder: string,
+  from: Place,
   hasPlaces: boolean,
 ): Promise<Pick<BackupList, 'places'> & {catalogue: Catalogue}> {
-  const catalogue = await readFrom(ctx, folder);
+  const catalogue = await from.catalogue(ctx.signal, ctx.settings.backupsDir);
   if (!hasPlaces) return {catalogue, places: []};
-  const read = await withCopies(ctx, {place: folder, catalogue});
+  const read = await withCopies(ctx, {place: from.url, catalogue});
   for (const {place, error} of read.places)
     if (error) ctx.warn(`${place} is not in the list: ${error.message}`);
   return read;
@@ -198,8 +193,8 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
 }
 
 /** Told by name, size and time alone: the files hold every row they saved and are read when they are needed. */
-async function listOrderBackups(ctx: RunContext, name: string): Promise<ListedOrderBackup[]> {
-  const backups = await listPlacedOrders(await openPlace(ctx.settings, name), ctx.signal);
+async function listOrderBackups(ctx: RunContext, place: Place): Promise<ListedOrderBackup[]> {
+  const backups = await listPlacedOrders(place, ctx.signal);
   return backups.map(({id, path, createdAt, sizeBytes, isEncrypted}) => {
     return {id, path, createdAt: createdAt.toISOString(), size: sizeBytes, encrypted: isEncrypted};
   });

@@ -1,83 +1,339 @@
-/** `verify` of backups in any place: fetched and checked as one made here, the outcome noted in the place. */
-import {type CheckNotes, withNotes} from '../../catalog/add-proof.js';
+/** The story of `verify`: choose backups of a place, check each as far as asked, note the outcome in its metadata. */
+import {stat} from 'node:fs/promises';
+import {basename, resolve} from 'node:path';
+import {detectDump} from '../../dump/detect-format.js';
+import {addProof, type CheckNotes, withNotes} from '../../catalog/add-proof.js';
 import {formatBackupRecord} from '../../catalog/backup-record.js';
-import {readBackup} from '../../catalog/catalogue.js';
-import {isRemote} from '../../base/place-name.js';
+import {type Backup, isGood} from '../../catalog/catalogue.js';
+import {sizeOf} from '../../base/checksum.js';
+import {
+  type BackupContent,
+  type Outcome,
+  outcomeOfError,
+  type ProofLevel,
+  proofLevels,
+} from '../../run/outcome.js';
+import {elapsedMs} from '../../base/clock.js';
+import {AppError, type ErrorCode, exitStatus, systemErrorCode} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
-import {requireFrom} from '../../storage/all-locations.js';
-import {openPlace} from '../../storage/open-place.js';
-import {checkPlacedFiles} from '../../storage/checked-files.js';
-import type {Place} from '../../storage/place.js';
-import {type PlacedBackup, readPlace, readPlaced} from '../../storage/place-catalogue.js';
-import {type BackupSource, databaseFolder, withFetched} from '../../storage/fetch-backup.js';
 import {keysOf} from '../../encryption/settings.js';
-import {choosePlacedOwn} from '../restore/source.js';
-import {
-  checkAndNote,
-  checkFiles,
-  chooseSeveral,
-  type NoteCheck,
-  proveEach,
-  type VerifiedBackup,
-  verifyBackup,
-  type VerifyRequest,
-  type VerifyResult,
-} from './verify-local.js';
+import type {BackupSource} from '../../storage/fetch-backup.js';
+import {openSource} from '../../storage/open-place.js';
+import type {Place} from '../../storage/place.js';
+import {metadataKeyOf, readPlaced} from '../../storage/place-catalogue.js';
+import {chooseOwn} from '../restore/source.js';
+import {checkBackup, type CheckState} from './check-backup.js';
+import type {ScratchPlace} from './scratch-database.js';
 
-/** @throws what `verifyBackup` throws, KEY_NEEDED and the codes of the stores; damage is a finding */
-export async function verifyFrom(
+export interface VerifyRequest {
+  /** Path of a dump or of its metadata, or an id. Without this, `isAll` and `sample` the newest good backup is meant. */
+  readonly backupFile?: string | undefined;
+  readonly isAll?: boolean | undefined;
+  /** How many good backups, chosen at random. */
+  readonly sample?: number | undefined;
+  readonly level: ProofLevel;
+  readonly scratch: ScratchPlace;
+  /** How long to wait for another run before the outcome is noted, ms; a moment without it. */
+  readonly waitMs?: number | undefined;
+}
+
+export interface VerifiedBackup {
+  readonly id: string;
+  readonly path: string;
+  /** What it contains of its database. */
+  readonly content: BackupContent;
+  /** The level that was asked for. */
+  readonly level: ProofLevel;
+  readonly outcome: Outcome;
+  /** True for "passed" alone. */
+  readonly ok: boolean;
+  /** What is wrong with it, or why it could not be checked, a line each. */
+  readonly findings: readonly string[];
+  /** Code of the error that kept the check from being made; null for other outcomes. */
+  readonly code: ErrorCode | null;
+  /** What would make the check possible; null for other outcomes. */
+  readonly hint: string | null;
+  /** What is worth knowing and does not make it a bad backup. */
+  readonly notes: readonly string[];
+  /** ms */
+  readonly duration: number;
+  /** ms that the restore itself took: what a recovery takes at least. */
+  readonly restoreDuration: number | null;
+  readonly rows: number | null;
+}
+
+export interface VerifyResult {
+  readonly results: readonly VerifiedBackup[];
+}
+
+/** The exit status that results stand for: a failure outweighs a check that was not possible. */
+export function exitCodeOfResults({results}: VerifyResult): number {
+  if (results.some(({outcome}) => outcome === 'failed')) return exitStatus.integrity;
+  return results.some(({outcome}) => outcome === 'not-possible') ? exitStatus.environment : 0;
+}
+
+/**
+ * Checks one backup, several chosen at random, or all. One that fails, or cannot be checked here, does not keep the others from
+ * being looked at; damage is a finding.
+ * @throws BACKUP_NOT_FOUND, USAGE, KEY_NEEDED, INTERRUPTED and the codes of the stores
+ */
+export async function verifyBackups(
   context: RunContext,
   source: BackupSource,
   request: VerifyRequest,
 ): Promise<VerifyResult> {
   const keys = await keysOf(context, source);
-  if (source.from === undefined) return verifyBackup(context, {...request, keys});
-  await requireFrom(context.settings, source.from);
-  const place = await openPlace(context.settings, source.from);
-  if (!isRemote(place.url))
-    return verifyBackup(context, {...request, keys, folder: await databaseFolder(place.url)});
-  const {backups, problems} = await readPlace(place, context.signal);
-  for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
-  const chosen =
-    request.isAll === true || request.sample !== undefined
-      ? chooseSeveral(backups, request, place.url)
-      : [await choosePlacedOwn(context, place, backups, request)];
-  return proveEach(context, chosen, (backup) => proveRemote(context, place, backup, keys, request));
+  const place = await openSource(context.settings, source.from);
+  const backups = await chooseBackups(context, place, request);
+  recordBackup(context, backups);
+  const results: VerifiedBackup[] = [];
+  for (const backup of backups) results.push(await verifyOne(context, place, backup, keys, request));
+  return {results};
 }
 
-/** Checksums are compared with the bytes as they come; for more, the backup is fetched and opened. */
-async function proveRemote(
+/** A proof of one backup belongs to its database in the audit log. */
+function recordBackup(context: RunContext, backups: readonly Backup[]): void {
+  const [backup] = backups;
+  if (!backup || backups.length > 1) return;
+  context.record({backupId: backup.id, format: backup.format, size: backup.sizeBytes});
+  if (!backup.record) return;
+  const {systemIdentifier, host, port, project} = backup.record.source;
+  context.record({
+    database: {
+      name: backup.database,
+      systemIdentifier,
+      host,
+      port,
+      ...(project === undefined ? {} : {project}),
+    },
+  });
+}
+
+async function chooseBackups(context: RunContext, place: Place, request: VerifyRequest): Promise<Backup[]> {
+  if (request.isAll !== true && request.sample === undefined) {
+    return [await chooseOne(context, place, request.backupFile)];
+  }
+  const {backups, problems} = await place.catalogue(context.signal);
+  for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
+  return chooseSeveral(backups, request, place.url);
+}
+
+/** All, or some of the good ones. @throws BACKUP_NOT_FOUND */
+function chooseSeveral(
+  backups: readonly Backup[],
+  {isAll, sample}: Pick<VerifyRequest, 'isAll' | 'sample'>,
+  place: string,
+): Backup[] {
+  const candidates = isAll === true ? [...backups] : backups.filter(isGood);
+  if (candidates.length === 0) {
+    const what = backups.length === 0 ? 'backup' : 'good backup';
+    throw new AppError('BACKUP_NOT_FOUND', `There is no ${what} in ${place}.`, {
+      hint: 'Make one: destino-db backup',
+    });
+  }
+  return isAll === true ? candidates : chooseAtRandom(candidates, sample ?? 1);
+}
+
+/** In a folder also a dump without metadata. */
+async function chooseOne(context: RunContext, place: Place, file: string | undefined): Promise<Backup> {
+  const {cwd} = context.settings;
+  try {
+    return await chooseOwn(context, place, {backupFile: file});
+  } catch (error) {
+    const isNewest = file === undefined || file === 'latest';
+    if (
+      !place.isOnThisMachine ||
+      !(error instanceof AppError) ||
+      error.code !== 'BACKUP_NOT_FOUND' ||
+      isNewest
+    )
+      throw error;
+    const path = resolve(cwd, file);
+    const found = await stat(path).catch(() => undefined); // then the first error tells what was looked for
+    if (!found) throw error;
+    const {format, compressed, databaseName} = await detectDump(path);
+    return {
+      id: basename(path),
+      path,
+      metadataPath: path,
+      createdAt: found.mtime,
+      database: databaseName ?? basename(path),
+      format,
+      compressed,
+      sizeBytes: await sizeOf(path),
+      label: null,
+      content: 'whole',
+      record: null,
+    };
+  }
+}
+
+function chooseAtRandom<B>(backups: readonly B[], count: number): B[] {
+  const rest = [...backups];
+  const chosen: B[] = [];
+  while (chosen.length < count && rest.length > 0) {
+    chosen.push(...rest.splice(Math.floor(Math.random() * rest.length), 1));
+  }
+  return chosen;
+}
+
+/**
+ * Checks it, decides on the outcome, records it in the audit log, and notes it.
+ * @throws INTERRUPTED once that is noted, and what says nothing about backup or place
+ */
+async function verifyOne(
   context: RunContext,
   place: Place,
-  backup: PlacedBackup,
+  backup: Backup,
   keys: OpeningKeys,
   request: VerifyRequest,
 ): Promise<VerifiedBackup> {
-  const note: NoteCheck = (_within, notes) => noteInPlace(place, backup, notes);
-  return checkAndNote(context, backup, request.level, note, async (found) => {
-    if (request.level === 'checksum') {
-      await context.progress.step(`Checksum of ${backup.id}`, (step) =>
-        checkPlacedFiles(place, backup, context.signal, (done) =>
-          step.advance(done, backup.sizeBytes, 'bytes'),
-        ),
-      );
-      found.passed = 'checksum';
-      return;
-    }
-    await withFetched(context, place, backup, keys, async (metadataPath) =>
-      checkFiles(context, await readBackup(metadataPath), request, found),
-    );
+  const {level} = request;
+  const startedMs = context.clock.now().getTime();
+  const found: CheckState = {passed: null, findings: [], notes: [], restoreDuration: null, rows: null};
+  let ending: AppError | undefined;
+  try {
+    await checkBackup(context, place, backup, keys, request, found);
+  } catch (error) {
+    // Whatever broke because of the interruption, the interruption is what happened.
+    ending = asEnding(context.signal.aborted ? context.signal.reason : error);
+  }
+  const duration = elapsedMs(context.clock, startedMs);
+  const error = ending && outcomeOfError(ending, backup.content);
+  if (ending && !error) throw ending;
+  const outcome = error ?? (found.findings.length > 0 ? 'failed' : 'passed');
+  const {id, path, content} = backup;
+  const {notes, restoreDuration, rows} = found;
+  const result: VerifiedBackup = {
+    id,
+    path,
+    content,
+    level,
+    outcome,
+    ok: outcome === 'passed',
+    findings: ending ? [ending.message, ...ending.details] : found.findings,
+    code: outcome === 'not-possible' ? (ending?.code ?? null) : null,
+    hint: outcome === 'not-possible' && ending ? wayOut(ending, found.passed, content) : null,
+    notes,
+    duration,
+    restoreDuration,
+    rows,
+  };
+  context.record({
+    verifications: [{backupId: id, level, ok: result.ok, outcome, duration, restoreDuration}],
   });
+  const noted = ending ? {...result, findings: lastingFindings(ending)} : result;
+  const note: NoteCheck = (within, notes, waitMs = request.waitMs) =>
+    place.isOnThisMachine
+      ? addProof(within, backup.metadataPath, notes, waitMs)
+      : noteInPlace(place, metadataKeyOf(backup), notes);
+  if (backup.record) await noteCheck(context, backup, note, notesOf(context, noted, found.passed));
+  context.signal.throwIfAborted();
+  return result;
 }
+
+/** The lines of a tool can quote rows, which must not get into metadata. */
+function lastingFindings({exitCode, message, details}: AppError): string[] {
+  return exitCode === exitStatus.integrity ? [message, ...details] : [message];
+}
+
+/** @throws what is no trouble that a user is told about: a defect */
+function asEnding(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  throw error;
+}
+
+/** A failure belongs to the level that failed; of a check that was not possible, what held until then is a result as well. */
+function notesOf(
+  {clock}: RunContext,
+  {level, outcome, ok, findings, duration, restoreDuration, code, hint}: VerifiedBackup,
+  passed: ProofLevel | null,
+): CheckNotes {
+  const at = clock.now().toISOString();
+  if (outcome === 'not-possible') {
+    return {
+      proofs:
+        passed === null ? [] : [{level: passed, at, ok: true, outcome: 'passed', duration, findings: []}],
+      notPossible: {level, at, outcome, duration, code: code ?? '', findings: [...findings], hint},
+    };
+  }
+  const failedAt = proofLevels[passed === null ? 0 : proofLevels.indexOf(passed) + 1];
+  const proof = {
+    level: ok ? level : (failedAt ?? level),
+    at,
+    ok,
+    outcome,
+    duration,
+    findings: [...findings],
+    ...(restoreDuration === null ? {} : {restoreDuration}),
+  };
+  return {proofs: [proof]};
+}
+
+/** What would make a check possible that could not be made. */
+function wayOut(
+  {code, exitCode, hint, cause}: AppError,
+  passed: ProofLevel | null,
+  content: BackupContent,
+): string {
+  if (exitCode >= exitStatus.interrupted) return 'Run it again, and let it end.';
+  // Of the server of a restore test: hints of other commands name other places.
+  if (passed === 'archive') {
+    const elsewhere =
+      'Test it on another server (--scratch-url URL), or on a throw-away one here (--scratch local).';
+    // An error of this machine's own files, such as a full temporary folder, knows which.
+    const isHere = hint !== undefined && ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(systemErrorCode(cause) ?? '');
+    if (code === 'DISK_FULL') return isHere ? hint : `Free space on that server. ${elsewhere}`;
+    if (code === 'PERMISSION_DENIED') return `Use a role that may do this there. ${elsewhere}`;
+    if (content !== 'whole' && exitCode === exitStatus.failed)
+      return 'It lacks what its tables refer to: test a backup of the whole database by a restore; this one by --level archive, which reads every row of it.';
+    return hint ?? elsewhere;
+  }
+  return hint ?? 'Run it again once that is fixed.';
+}
+
+/** Longest wait for the folder when somebody waits for an interrupted run to end, ms. */
+const interruptedWaitMs = 1000;
+
+/** Where the results of a check are noted: in the metadata of the backup. */
+type NoteCheck = (context: RunContext, notes: CheckNotes, waitMs?: number) => Promise<void>;
 
 /**
  * Read again right before it is written: another run may have noted something meanwhile, and then this one is refused.
  * @throws STORAGE_CONFLICT, STORAGE_DENIED, ...
  */
-async function noteInPlace(place: Place, {metadataKey}: PlacedBackup, notes: CheckNotes): Promise<void> {
+async function noteInPlace(place: Place, metadataKey: string, notes: CheckNotes): Promise<void> {
   const status = await place.status(metadataKey);
   if (!status) return;
   const {record} = await readPlaced(place, metadataKey);
   await place.writeText(metadataKey, formatBackupRecord(withNotes(record, notes)), status.tag);
+}
+
+/** Who may only read the folder, or finds another run in it, has checked the backup all the same. */
+async function noteCheck(
+  context: RunContext,
+  {id, metadataPath}: Backup,
+  note: NoteCheck,
+  notes: CheckNotes,
+): Promise<void> {
+  const {aborted} = context.signal;
+  // An interruption is a result to be noted as well.
+  const within = aborted ? {...context, signal: new AbortController().signal} : context;
+  try {
+    await note(within, notes, aborted ? interruptedWaitMs : undefined);
+  } catch (error) {
+    const isInTheWay =
+      error instanceof AppError &&
+      (error.exitCode === exitStatus.environment ||
+        ['LOCKED', 'STORAGE_CONFLICT', 'STORAGE_TIMEOUT', 'STORAGE_FAILED'].includes(error.code));
+    if (!isInTheWay) throw error;
+    context.warn(
+      `What was found of ${id} could not be noted in ${placeOf(metadataPath)}, so that list and status do not tell of it: ${error.message}`,
+    );
+  }
+}
+
+function placeOf(metadataPath: string): string {
+  return metadataPath.slice(0, metadataPath.lastIndexOf('/'));
 }

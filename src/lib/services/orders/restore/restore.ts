@@ -6,8 +6,7 @@ import type {RunContext} from '../../../run/run-context.js';
 import type {OpeningKeys} from '../../../encryption/age-keys.js';
 import {decryptStream} from '../../../encryption/age-stream.js';
 import {localPlace} from '../../../storage/local-place.js';
-import {requireFrom} from '../../../storage/all-locations.js';
-import {openPlace} from '../../../storage/open-place.js';
+import {openFrom} from '../../../storage/open-place.js';
 import {choosePlacedOrders, listPlacedOrders} from '../../../storage/placed-orders.js';
 import {ageSuffix} from '../../../storage/stored-record.js';
 import {type BackupSource, withFetchedFolder} from '../../../storage/fetch-backup.js';
@@ -27,8 +26,7 @@ export async function restoreOrdersFrom(
     const path = await findOrderBackup(context.settings, options.backupFile);
     return {...(await withPlainOrders(context, path, keys, restore)), backupPath: path};
   }
-  await requireFrom(context.settings, source.from);
-  const place = await openPlace(context.settings, source.from);
+  const place = await openFrom(context.settings, source.from);
   const backups = await listPlacedOrders(place, context.signal);
   if (options.backupFile === undefined) {
     throw new AppError('USAGE', 'Which order backup? --backup-file is missing.', {
