@@ -11,7 +11,7 @@ import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
 import {checkStatus} from '../../src/lib/services/status/check-status.js';
 import type {BackupResult} from '../../src/lib/services/backup/result.js';
 import {listBackups} from '../../src/lib/services/status/list-backups.js';
-import {pruneBackups} from '../../src/lib/services/prune/prune-backups.js';
+import {prune} from '../../src/lib/services/prune/prune.js';
 import {restoreFrom} from '../../src/lib/services/restore/restore.js';
 import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
@@ -107,7 +107,7 @@ describe.each(cases(['directory', 'custom', 'sql'] as const))('a backup in %s fo
     const policy = {keepLast: 1, keepMin: 1};
     // The one that a restore has proven is kept by rule unless a newer one is.
     await verifyBackups(context(), key, {...latest, level: 'restore'});
-    const pruned = await pruneBackups(context(), {policy, dryRun: false});
+    const pruned = await prune(context(), {policy, dryRun: false, setAside: false});
     expect(pruned.removed).toMatchObject([{id: made.id}]);
     expect((await namesHere()).filter((name) => name.startsWith(made.id ?? '-'))).toEqual([]);
   });

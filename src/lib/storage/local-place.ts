@@ -1,7 +1,7 @@
 /** A folder as a place for backups. */
 import {constants, createWriteStream, type Stats} from 'node:fs';
 import {access, lstat, readdir, rename, rm, stat} from 'node:fs/promises';
-import {dirname, join, relative, sep} from 'node:path';
+import {basename, dirname, join, relative, sep} from 'node:path';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
@@ -21,9 +21,11 @@ import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {quoted} from '../base/shell-quote.js';
 import {metadataSuffix} from '../catalog/backup-name.js';
 import {findByName, readCatalogue} from '../catalog/catalogue.js';
+import {removeBackup, whyNotOurs} from '../catalog/remove-backup.js';
+import {withFolderLock} from '../run/lock.js';
 import type {ObjectStatus, Place, StoredObject, WriteOptions} from './place.js';
 
-type LocalPlace = Place & Required<Pick<Place, 'settle'>>;
+type LocalPlace = Place & Required<Pick<Place, 'settle' | 'withLock'>>;
 
 /** @param folder absolute path; made when something is written */
 export function localPlace(folder: string): LocalPlace {
@@ -74,6 +76,25 @@ export function localPlace(folder: string): LocalPlace {
     catalogue: (_signal, ownFolder) =>
       readCatalogue(folder, ownFolder === undefined || folder.startsWith(ownFolder + sep)),
     find: (name, cwd) => findByName(folder, name, cwd),
+    withLock: (ctx, work, options) => withFolderLock(ctx, folder, work, options),
+    async whyKept(backup) {
+      const obstacle = await whyNotOurs(backup);
+      return obstacle === undefined ? undefined : `left alone: ${obstacle}`;
+    },
+    async removeBackup(backup, journal, reach) {
+      const {path, metadataPath} = backup;
+      const done = await journal.begin({kind: 'dump-without-metadata', path, metadataPath});
+      try {
+        await removeBackup(backup, reach);
+        await reach('prune.removed');
+      } catch (error) {
+        // Half removed, it stays in the journal, from which `recover` knows the rest.
+        if (await exists(metadataPath)) await done();
+        throw error;
+      }
+      await done();
+    },
+    findPartials: () => findPartials(folder),
     stagingFolder: (id) => `${id}.copy${partialSuffix}/`,
     list,
     status,
@@ -156,6 +177,21 @@ async function requireFolder(folder: string): Promise<void> {
   throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {
     hint: 'Check the path; a bucket is named s3://bucket/prefix.',
   });
+}
+
+/** Absolute paths of unfinished work right in `folder`. */
+async function findPartials(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder))
+      .filter((name) => name.endsWith(partialSuffix))
+      .sort()
+      .map((name) => join(folder, name));
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw new AppError('READ_FAILED', `${basename(folder)} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
 }
 
 /** The folder itself, or the one for databases in it, where it is a whole backups folder. */

@@ -15,6 +15,7 @@ import {
 import {newestFirst} from '../catalog/retention.js';
 import {AppError, type ErrorCode, messageOf} from '../base/errors.js';
 import type {KnownTexts, Place, StoredObject} from './place.js';
+import {filesOf} from './stored-record.js';
 
 interface PlaceCatalogue extends Catalogue {
   readonly backups: readonly RecordedBackup[];
@@ -168,4 +169,26 @@ export async function chooseBackup(
   if (choice.file !== undefined && choice.file !== 'latest') return place.find(choice.file, cwd, signal);
   const {backups, problems} = await place.catalogue(signal);
   return newestUsable(backups, choice, place.url, problems.length > 0);
+}
+
+/** Its metadata goes first: no metadata, no backup. */
+export async function removePlaced(place: Place, backup: Backup): Promise<void> {
+  for (const key of keysOf(backup)) await place.remove(key);
+}
+
+/** The latest date until which any object of a backup is locked. */
+export async function lockOf(place: Place, backup: Backup, now: Date): Promise<Date | null> {
+  let latest: Date | null = null;
+  for (const key of keysOf(backup)) {
+    const until = (await place.status(key))?.lockedUntil ?? null;
+    if (until && until > now && (!latest || until > latest)) latest = until;
+  }
+  return latest;
+}
+
+/** Of its metadata, and then of its files. */
+function keysOf(backup: Backup): string[] {
+  const {record} = backup;
+  const files = record ? filesOf(record).map(({name}) => folderOf(record) + name) : [];
+  return [metadataKeyOf(backup), ...files];
 }

@@ -2,7 +2,9 @@
 import type {Readable} from 'node:stream';
 import {AppError} from '../base/errors.js';
 import type {Backup, Catalogue} from '../catalog/catalogue.js';
-import type {JournalEntry} from '../run/journal.js';
+import type {Reach} from '../run/fault-points.js';
+import type {Journal, JournalEntry} from '../run/journal.js';
+import type {RunContext} from '../run/run-context.js';
 
 export interface StoredObject {
   readonly key: string;
@@ -70,6 +72,18 @@ export interface Place {
   catalogue(signal?: AbortSignal, ownFolder?: string): Promise<Catalogue>;
   /** @param name an id, a file's name, or in a folder a path, seen from `cwd` @throws BACKUP_NOT_FOUND, USAGE, METADATA_INVALID, BACKUP_INCOMPLETE */
   find(name: string, cwd: string, signal?: AbortSignal): Promise<Backup>;
+  /** Does `work` while no other run changes the backups there; absent where nothing can be locked. */
+  readonly withLock?: <T>(
+    ctx: RunContext,
+    work: () => Promise<T>,
+    options: {command: string; waitMs?: number | undefined},
+  ) => Promise<T>;
+  /** Why a backup that retention would remove for `reason` stays: its files are not ours, or locked. */
+  whyKept(backup: Backup, reason: string, now: Date): Promise<string | undefined>;
+  /** Takes the metadata away first: no metadata, no backup. */
+  removeBackup(backup: Backup, journal: Journal, reach: Reach): Promise<void>;
+  /** Paths of unfinished files, which `recover` removes; absent where `prune` removes them. */
+  readonly findPartials?: () => Promise<string[]>;
   /** Objects right below `folder` ("" or ending in "/"; in a bucket the beginning of a name as well), or all below it with `isDeep`. */
   list(folder: string, isDeep: boolean, signal?: AbortSignal): AsyncIterable<StoredObject>;
   /** The object's bytes; an error in between destroys the stream. @throws BACKUP_INCOMPLETE when it does not exist */

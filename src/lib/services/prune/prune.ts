@@ -1,12 +1,9 @@
 /** The command `prune`: backups here or in another place, and databases that restores set aside. */
-import {resolve} from 'node:path';
-import {backupFolder} from '../../catalog/backup-name.js';
 import {ruleNames} from '../../catalog/retention.js';
-import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {pruneBackups, type PruneOptions, type PruneResult} from './prune-backups.js';
 import type {SetAsideRequest, SetAsideResult} from './prune-databases.js';
-import {openFrom} from '../../storage/open-place.js';
+import {openFrom, openSource} from '../../storage/open-place.js';
 
 export interface PruneCommandResult extends PruneResult {
   /** Databases that a restore set aside; null when they were not asked for. */
@@ -24,26 +21,22 @@ export async function prune(
     /** Whether set-aside databases are dropped; `setAsideChoice` says which. */
     readonly setAside: boolean;
     readonly setAsideChoice?: Omit<SetAsideRequest, 'dryRun'>;
+    /** Folder of the backups; `database` in the backups folder by default. */
+    readonly folder?: string | undefined;
+    /** The same, or a bucket. */
     readonly from?: string | undefined;
   },
 ): Promise<PruneCommandResult> {
   const named = options.from ?? options.folder;
-  if (named !== undefined) await openFrom(ctx.settings, named);
-  if (options.from !== undefined) {
-    if (!isRemote(options.from)) {
-      const folder = resolve(ctx.settings.cwd, options.from);
-      return {...(await pruneBackups(ctx, {...options, folder})), setAside: null};
-    }
-    const {prunePlace} = await import('./prune-remote.js');
-    return {...(await prunePlace(ctx, options.from, options)), setAside: null};
-  }
-  if (!options.setAside) return {...(await pruneBackups(ctx, options)), setAside: null};
-  const folder = options.folder ?? backupFolder(ctx.settings);
+  const place =
+    named === undefined ? await openSource(ctx.settings, named) : await openFrom(ctx.settings, named);
+  if (options.from !== undefined || !options.setAside)
+    return {...(await pruneBackups(ctx, place, options)), setAside: null};
   const isOnlySetAside = ruleNames(options.policy).length === 0;
   const {pruneSetAside} = await import('./prune-databases.js');
   const backups = isOnlySetAside
-    ? {dryRun: options.dryRun, folder, kept: [], removed: [], partials: [], problems: []}
-    : await pruneBackups(ctx, options);
+    ? {dryRun: options.dryRun, folder: place.url, kept: [], removed: [], partials: [], problems: []}
+    : await pruneBackups(ctx, place, options);
   return {
     ...backups,
     setAside: await pruneSetAside(ctx, {...options.setAsideChoice, dryRun: options.dryRun}),

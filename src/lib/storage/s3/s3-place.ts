@@ -8,7 +8,7 @@ import {quoted} from '../../base/shell-quote.js';
 import type {Settings} from '../../settings/settings.js';
 import {explainS3Error, statusOf} from './explain-s3-error.js';
 import type {ObjectStatus, Place} from '../place.js';
-import {findPlaced, readPlace} from '../place-catalogue.js';
+import {findPlaced, lockOf, readPlace, removePlaced} from '../place-catalogue.js';
 import {openKnownTexts} from './known-texts.js';
 import {endpointOf, makeClient} from './s3-client.js';
 import {upload} from './s3-upload.js';
@@ -121,6 +121,11 @@ export async function s3Place(
     journalEntry: (key) => ({kind: 'upload', place: place.url, key, uploadId: ''}),
     catalogue: (signal) => readPlace(place, signal),
     find: async (name, _cwd, signal) => findPlaced(place, (await readPlace(place, signal)).backups, name),
+    whyKept: async (backup, reason, now) => {
+      const until = await lockOf(place, backup, now);
+      return until ? `locked until ${until.toISOString()} (would go: ${reason})` : undefined;
+    },
+    removeBackup: (backup) => removePlaced(place, backup),
     stagingFolder: (id) => `data/${id}.${randomBytes(6).toString('hex')}/`,
 
     async *list(below, isDeep, signal) {

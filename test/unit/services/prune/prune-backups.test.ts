@@ -18,12 +18,15 @@ import {
   executePrune,
   planPrune,
   pruneAfterBackup,
-  pruneBackups,
+  pruneBackups as prunePlace,
+  type PruneOptions,
+  type PruneResult,
 } from '../../../../src/lib/services/prune/prune-backups.js';
 import {prune} from '../../../../src/lib/services/prune/prune.js';
+import {localPlace} from '../../../../src/lib/storage/local-place.js';
 import {tempFolder} from '../../../support/run-cli.js';
 import {writeOldScriptBackup, writeSampleBackup} from '../../../support/sample-backups.js';
-import type {ConfirmRequest} from '../../../../src/lib/run/run-context.js';
+import type {ConfirmRequest, RunContext} from '../../../../src/lib/run/run-context.js';
 import {testContext} from '../../../support/test-context.js';
 
 const now = '2026-11-23T02:00:00Z';
@@ -38,6 +41,9 @@ beforeEach(async () => {
 afterEach(async () => {
   await rm(home, {recursive: true, force: true});
 });
+
+const pruneBackups = (context: RunContext, options: PruneOptions): Promise<PruneResult> =>
+  prunePlace(context, localPlace(folder), options);
 
 const names = async (): Promise<string[]> => (await readdir(folder)).sort();
 
@@ -214,7 +220,7 @@ describe('pruneBackups', () => {
   it('tells which ones it could not remove and leaves them whole', async () => {
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
     const before = await names();
-    const plan = await planPrune(folder, {keepDays: 30}, new Date(now));
+    const plan = await planPrune(localPlace(folder), {keepDays: 30}, new Date(now));
     await chmod(folder, 0o500);
     await chown(folder, 65_534, 65_534);
     await chmod(home, 0o755);
