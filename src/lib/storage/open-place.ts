@@ -2,13 +2,18 @@
 import {resolve} from 'node:path';
 import {backupFolder} from '../catalog/backup-name.js';
 import {AppError} from '../base/errors.js';
-import {parseBucketUrl, placeProblem} from '../base/place-name.js';
+import {placeProblem, schemeOf, type StoreScheme} from '../base/place-name.js';
 import type {RunContext} from '../run/run-context.js';
 import type {Settings} from '../settings/settings.js';
 import {localPlace} from './local-place.js';
 import type {Place} from './place.js';
 
 type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
+
+/** Opens the stores that have addresses; each is loaded when it is needed. */
+const openers: Readonly<Record<StoreScheme, (settings: Settings, name: string) => Promise<Place>>> = {
+  s3: async (settings, name) => (await import('./s3/s3-place.js')).s3Place(settings, name),
+};
 
 /**
  * No request is made yet.
@@ -18,10 +23,8 @@ type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
 export async function openPlace(settings: Settings, name: string): Promise<Place> {
   const problem = placeProblem(name);
   if (problem !== undefined) throw new AppError('USAGE', problem, {hint: 'Write it as s3://bucket/prefix.'});
-  const inBucket = parseBucketUrl(name);
-  if (!inBucket) return localPlace(resolve(settings.cwd, name));
-  const {s3Place} = await import('./s3/s3-place.js');
-  return s3Place(settings, inBucket);
+  const scheme = schemeOf(name);
+  return scheme ? openers[scheme](settings, name) : localPlace(resolve(settings.cwd, name));
 }
 
 /** What --from names. @throws what `openPlace` throws, BACKUP_NOT_FOUND when nothing is there */
@@ -45,16 +48,17 @@ export async function openSource(settings: Settings, from: string | undefined): 
 const askMs = 10_000;
 
 /**
- * That copies can go there, before there is something to copy. A store that is away or denies the question may take the copy
- * later, and a backup here is worth more than none: a bucket in another region never does.
+ * The places, if copies can go there, before there is something to copy. A store that is away or denies the question may take
+ * the copy later, and a backup here is worth more than none: a bucket in another region never does.
  * @throws what `openPlace` throws
  */
 export async function requirePlaces(
   {settings, signal}: PlaceContext,
   names: readonly string[],
-): Promise<void> {
+): Promise<Place[]> {
   const places = await Promise.all(names.map((name) => openPlace(settings, name)));
   await Promise.all(places.map((place) => requireRegion(place, signal)));
+  return places;
 }
 
 async function requireRegion(place: Place, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 /** The result of `backup` as lines for people. */
 import {contentWords} from '../../catalog/catalogue.js';
 import {countOf, formatBytes, formatCount, formatDuration} from '../../base/format.js';
-import {isRemote} from '../../base/place-name.js';
+import {isAddress} from '../../base/place-name.js';
 import type {CopiedBackupResult} from '../../services/backup/backup.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {columns, printable, type Style} from './style.js';
@@ -82,7 +82,7 @@ function unreadableText({unreadable}: CopiedBackupResult): string {
 
 /** Whether nothing of it is here: it was streamed to a bucket. */
 function isElsewhere({metadataPath}: CopiedBackupResult): boolean {
-  return metadataPath !== null && isRemote(metadataPath);
+  return metadataPath !== null && isAddress(metadataPath);
 }
 
 /** With the place where that is not the backups folder. */

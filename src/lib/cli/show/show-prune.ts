@@ -1,6 +1,6 @@
 /** What prune tells: a line for every backup with the reason, then the sum. */
 import {countOf, formatBytes} from '../../base/format.js';
-import {isRemote} from '../../base/place-name.js';
+import {isAddress} from '../../base/place-name.js';
 import type {PruneCommandResult} from '../../services/prune/prune.js';
 import type {PruneDecision, PruneResult} from '../../services/prune/prune-backups.js';
 import type {SetAsideDecision, SetAsideResult} from '../../services/prune/prune-databases.js';
@@ -57,7 +57,7 @@ function backupLines(result: PruneCommandResult, style: Style): string[] {
 function unfinishedLines({folder, partials, dryRun}: PruneResult, style: Style): string[] {
   if (partials.length === 0) return [];
   const names = partials.map(printable).join(', ');
-  if (!isRemote(folder))
+  if (!isAddress(folder))
     return [
       `${countOf(partials.length, 'unfinished file')} of other runs: ${names}.`,
       `${style.bold('Next:')} destino-db recover --dry-run`,

@@ -2,7 +2,6 @@
 import {basename, dirname} from 'node:path';
 import {metadataSuffix} from '../../catalog/backup-name.js';
 import {AppError} from '../../base/errors.js';
-import {isRemote} from '../../base/place-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {backupDatabase} from './local-backup.js';
 import type {BackupRequest} from './options.js';
@@ -36,10 +35,12 @@ export async function backupToPlaces(
 ): Promise<CopiedBackupResult> {
   const to = flags.to ?? context.settings.config.storage?.places ?? [];
   // A wrong place or key is known before the dump is made, not after it.
-  await requirePlaces(context, to);
+  const places = await requirePlaces(context, to);
   const encryption = await encryptionOf(context, {...flags, isLocal: flags.isLocalEncrypted});
   refusePlainOnly(flags, to);
-  const plainPlaces = encryption.to ? [] : to.filter(isRemote);
+  const plainPlaces = encryption.to
+    ? []
+    : to.filter((_name, index) => places[index]?.isOnThisMachine === false);
   const copy = (from: string, backupFile: string, place: string): Promise<readonly CopiedBackup[]> =>
     copyBackups(context, {from, to: [place], backupFiles: [backupFile], encryption}).then(
       ({copies}) => copies,

@@ -3,7 +3,6 @@ import {backupExtension, formats} from '../../base/formats.js';
 import {backupId} from '../../catalog/backup-name.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {AppError} from '../../base/errors.js';
-import {isRemote} from '../../base/place-name.js';
 import {selectForDump} from '../../postgres/inspect/dump-selection.js';
 import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
 import {withLockWatch} from '../../postgres/databases/lock-watch.js';
@@ -40,7 +39,9 @@ export async function streamBackup(
   url: string,
   encryption: Encryption,
 ): Promise<BackupResult> {
-  if (!isRemote(url)) throw new AppError('USAGE', '--no-local needs a bucket in --to (s3://bucket/prefix).');
+  const to = await openPlace(context.settings, url);
+  if (to.isOnThisMachine)
+    throw new AppError('USAGE', '--no-local needs a bucket in --to (s3://bucket/prefix).');
   const contradiction =
     request.withRoles === true
       ? '--with-roles'
@@ -57,7 +58,6 @@ export async function streamBackup(
     );
   }
   const startedMs = context.clock.now().getTime();
-  const to = await openPlace(context.settings, url);
   const plan = await context.progress.step('Look at the database', () =>
     planBackup(context, {...request, isStreamed: true}),
   );
@@ -83,7 +83,7 @@ export async function streamBackup(
   const journal = openJournal(context, 'backup');
   let metadataKey: string | undefined;
   try {
-    const done = await journal.begin({kind: 'upload', place: to.url, key: staging, uploadId: ''});
+    const done = await journal.begin(to.journalEntry(staging));
     try {
       const dumped = await dumpTo(context, {
         request,

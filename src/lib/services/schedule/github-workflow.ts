@@ -1,6 +1,6 @@
 /** A plan as a GitHub Actions workflow. */
 import {AppError} from '../../base/errors.js';
-import {isRemote} from '../../base/place-name.js';
+import {schemeOf} from '../../base/place-name.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {cronTime} from './cron-block.js';
 import type {Config} from '../../settings/config-schema.js';
@@ -111,7 +111,7 @@ function onNewMachine(job: ScheduledCommand, config: Config): string[] {
     });
   const has = (flag: string): boolean => valuesOf(flag).length > 0;
   const places = [...valuesOf('--from'), ...valuesOf('--to')];
-  const hasFolder = places.some((name) => !isRemote(name));
+  const hasFolder = places.some((name) => schemeOf(name) === undefined);
   if (hasFolder || !(command === 'copy' ? has('--from') : canLeaveNothing(command, has)))
     throw refusal(job, `, and what ${command} reads or writes there is lost`, lostHint);
   if (needsKey(command, valuesOf('--level'), has, config))

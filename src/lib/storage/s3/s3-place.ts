@@ -4,6 +4,7 @@ import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
 import type {PutObjectCommandInput} from '@aws-sdk/client-s3';
 import {AppError} from '../../base/errors.js';
+import {parseBucketUrl} from '../../base/place-name.js';
 import {quoted} from '../../base/shell-quote.js';
 import type {Settings} from '../../settings/settings.js';
 import {explainS3Error, statusOf} from './explain-s3-error.js';
@@ -19,13 +20,11 @@ const defaultTimeoutSeconds = 30;
 
 /**
  * No request is made yet.
- * @param where as `parseBucketUrl` gives it
+ * @param name "s3://bucket/prefix"
  * @throws CONFIG_INVALID for a certificate file that cannot be read, STORAGE_WRONG_REGION where none is known
  */
-export async function s3Place(
-  settings: Settings,
-  {bucket, prefix}: {readonly bucket: string; readonly prefix: string},
-): Promise<Place> {
+export async function s3Place(settings: Settings, name: string): Promise<Place> {
+  const {bucket, prefix} = parseBucketUrl(name) ?? {bucket: '', prefix: ''};
   const folder = prefix === '' ? '' : `${prefix}/`;
   const sdk = await import('@aws-sdk/client-s3');
   const config = settings.config.storage ?? {};
