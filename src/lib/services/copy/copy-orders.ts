@@ -1,31 +1,25 @@
 /** Order backups from one place to others: what `orders:clean` does with a new one, and `copy --orders` with any. */
-import {createReadStream} from 'node:fs';
-import {stat} from 'node:fs/promises';
-import {basename} from 'node:path';
+import {basename, dirname} from 'node:path';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
-import {parseOrderBackupName} from '../../catalog/order-backup-name.js';
 import type {RunContext} from '../../run/run-context.js';
 import {decryptStream} from '../../encryption/age-stream.js';
 import {writeChecked} from '../../storage/checked-files.js';
+import {localPlace} from '../../storage/local-place.js';
 import {openFrom, openPlace} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';
-import {choosePlacedOrders, listPlacedOrders, orderKey} from '../../storage/placed-orders.js';
+import {
+  choosePlacedOrders,
+  listPlacedOrders,
+  orderKey,
+  type PlacedOrders,
+} from '../../storage/placed-orders.js';
 import {ageSuffix} from '../../storage/stored-record.js';
 import {openJournal} from '../../run/journal.js';
 import type {CopiedBackup, CopyRequest, CopyResult} from './copy-backups.js';
 import {type Encryption, encryptionOf, requireEncryption} from '../../encryption/settings.js';
 import {openFirstChunk} from '../../storage/try-keys.js';
 import {toEachPlace} from './each-location.js';
-
-/** An order backup wherever it is. */
-interface OrderSource {
-  readonly id: string;
-  readonly mark: string | undefined;
-  readonly isEncrypted: boolean;
-  readonly sizeBytes: number;
-  open(signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
-}
 
 /**
  * A new order backup goes to every place of the config file.
@@ -40,10 +34,12 @@ export async function copyNewOrders(
   state: string,
 ): Promise<CopiedBackup[]> {
   const places = context.settings.config.storage?.places ?? [];
-  const source = await localSource(path);
+  const from = localPlace(dirname(dirname(path)));
+  const orders = (await listPlacedOrders(from)).find(({key}) => basename(key) === basename(path));
+  if (!orders) throw new AppError('UNEXPECTED', `${path} is not named as order backups are.`);
   try {
     return await toEachPlace(places, `${state} Their order backup is whole: ${path}.`, async (name) => [
-      await copyOne(context, source, await openPlace(context.settings, name), encryption, false),
+      await copyOne(context, {from, orders, to: await openPlace(context.settings, name)}, encryption, false),
     ]);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
@@ -52,16 +48,6 @@ export async function copyNewOrders(
     const told = hint === undefined ? again : `${hint} ${again}`;
     throw new AppError(code, message, {details, cause: error, hint: told});
   }
-}
-
-async function localSource(path: string): Promise<OrderSource> {
-  const name = parseOrderBackupName(basename(path));
-  if (!name) throw new AppError('UNEXPECTED', `${path} is not named as order backups are.`);
-  return {
-    ...name,
-    sizeBytes: (await stat(path)).size,
-    open: (signal) => Promise.resolve(createReadStream(path, {highWaterMark: 1 << 20, signal})),
-  };
 }
 
 /** @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; copies made before stay */
@@ -83,43 +69,38 @@ export async function copyOrders(context: RunContext, request: CopyRequest): Pro
   const copies: CopiedBackup[] = [];
   for (const name of request.to) {
     const to = await openPlace(settings, name);
-    for (const backup of chosen) {
-      const source = {
-        ...backup,
-        open: async (abort: AbortSignal) => (await from.read(backup.key, abort)) as AsyncIterable<Buffer>,
-      };
-      copies.push(await copyOne(context, source, to, encryption, isOpening));
-    }
+    for (const orders of chosen)
+      copies.push(await copyOne(context, {from, orders, to}, encryption, isOpening));
   }
   return {from: from.url, copies};
 }
 
 async function copyOne(
   context: RunContext,
-  source: OrderSource,
-  to: Place,
+  {from, orders, to}: {readonly from: Place; readonly orders: PlacedOrders; readonly to: Place},
   {to: encryptTo, keys}: Encryption,
   isOpening: boolean,
 ): Promise<CopiedBackup> {
   const {signal} = context;
   const startedMs = context.clock.now().getTime();
-  const key = await orderKey(source, () => source.open(signal));
-  const seal = source.isEncrypted || isOpening ? undefined : encryptTo;
-  const isStoredEncrypted = (source.isEncrypted && !isOpening) || seal !== undefined;
+  const read = async () => (await from.read(orders.key, signal)) as AsyncIterable<Buffer>;
+  const key = await orderKey(orders, read);
+  const seal = orders.isEncrypted || isOpening ? undefined : encryptTo;
+  const isStoredEncrypted = (orders.isEncrypted && !isOpening) || seal !== undefined;
   const stored = isStoredEncrypted ? key + ageSuffix : key;
   const isPresent = (await to.status(stored)) !== undefined;
   if (!isPresent) {
-    await context.progress.step(`Copy ${source.id} to ${to.url}`, async (step) => {
-      const isOpened = source.isEncrypted && isOpening;
-      const content = await source.open(signal);
+    await context.progress.step(`Copy ${orders.id} to ${to.url}`, async (step) => {
+      const isOpened = orders.isEncrypted && isOpening;
+      const content = await read();
       await withJournal(context, to, stored, () =>
         writeChecked(context, {
           to,
           key: seal ? key : stored,
           source: isOpened ? decryptStream(content, keys) : content,
           seal,
-          expectedBytes: source.sizeBytes,
-          onBytes: (bytes) => step.advance(bytes, source.sizeBytes, 'bytes'),
+          expectedBytes: orders.sizeBytes,
+          onBytes: (bytes) => step.advance(bytes, orders.sizeBytes, 'bytes'),
         }),
       );
       if (seal && ('recipients' in seal ? keys.identities : keys.passphrases).length > 0)
@@ -127,7 +108,7 @@ async function copyOne(
     });
   }
   return {
-    id: source.id,
+    id: orders.id,
     to: to.url,
     metadataPath: `${to.url}/${stored}`,
     size: (await to.status(stored))?.sizeBytes ?? 0,

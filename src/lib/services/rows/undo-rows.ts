@@ -30,7 +30,7 @@ import {
 import type {RunContext} from '../../run/run-context.js';
 import type {BackupSource} from '../../storage/fetch-backup.js';
 import {isProductionDatabase} from '../guards/production.js';
-import {withPlainOrders} from '../orders/restore/restore.js';
+import {ordersAt, withPlainOrders} from '../orders/restore/restore.js';
 import {undoFolder, undoPrefix} from './undo-file.js';
 import {planTriggers, type TriggerPlan, writeInTransaction} from './write-rows.js';
 
@@ -73,7 +73,7 @@ export async function undoRows(
   refuseTransactionPooler(connection);
   const keys = await keysOf(context, source);
   const path = await findUndoFile(context, request.undo);
-  return withPlainOrders(context, path, keys, async (plain) => {
+  return withPlainOrders(context, ordersAt(path), keys, async (plain) => {
     const file = await openOrderFile(plain, connection.schema ?? 'public', context.signal);
     if (file.kind !== 'row-undo')
       throw new AppError('USAGE', `${path} is an order backup, not an undo file of restore:rows.`, {

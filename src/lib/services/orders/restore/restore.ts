@@ -7,7 +7,8 @@ import type {OpeningKeys} from '../../../encryption/age-keys.js';
 import {decryptStream} from '../../../encryption/age-stream.js';
 import {localPlace} from '../../../storage/local-place.js';
 import {openFrom} from '../../../storage/open-place.js';
-import {choosePlacedOrders, listPlacedOrders} from '../../../storage/placed-orders.js';
+import type {Place} from '../../../storage/place.js';
+import {choosePlacedOrders, listPlacedOrders, type PlacedOrders} from '../../../storage/placed-orders.js';
 import {ageSuffix} from '../../../storage/stored-record.js';
 import {type BackupSource, withFetchedFolder} from '../../../storage/fetch-backup.js';
 import {keysOf} from '../../../encryption/settings.js';
@@ -20,51 +21,53 @@ export async function restoreOrdersFrom(
   options: RestoreOrdersOptions,
 ): Promise<RestoreOrdersResult> {
   const keys = await keysOf(context, source);
-  const restore = (backupFile: string): Promise<RestoreOrdersResult> =>
-    restoreOrders(context, {...options, backupFile});
-  if (source.from === undefined) {
-    const path = await findOrderBackup(context.settings, options.backupFile);
-    return {...(await withPlainOrders(context, path, keys, restore)), backupPath: path};
-  }
-  const place = await openFrom(context.settings, source.from);
-  const backups = await listPlacedOrders(place, context.signal);
-  if (options.backupFile === undefined) {
+  const chosen = await findOrders(context, source.from, options.backupFile);
+  const result = await withPlainOrders(context, chosen, keys, (backupFile) =>
+    restoreOrders(context, {...options, backupFile}),
+  );
+  return {...result, backupPath: chosen.path};
+}
+
+/** An order backup in a place; `path` is for people. */
+type FoundOrders = Pick<PlacedOrders, 'key' | 'path'> & {readonly place: Place};
+
+async function findOrders(
+  {settings, signal}: RunContext,
+  from: string | undefined,
+  name: string | undefined,
+): Promise<FoundOrders> {
+  if (from === undefined) return ordersAt(await findOrderBackup(settings, name));
+  const place = await openFrom(settings, from);
+  const backups = await listPlacedOrders(place, signal);
+  if (name === undefined) {
     throw new AppError('USAGE', 'Which order backup? --backup-file is missing.', {
       hint: `--backup-file latest takes the newest; destino-db list --from ${place.url} shows all.`,
     });
   }
-  const chosen = choosePlacedOrders(place, backups, options.backupFile);
-  const content = (await place.read(chosen.key, context.signal)) as AsyncIterable<Buffer>;
-  const result = await withContent(context, {name: basename(chosen.key), content}, keys, restore);
-  return {...result, backupPath: chosen.path};
+  return {place, ...choosePlacedOrders(place, backups, name)};
+}
+
+/** The order backup that is this file. */
+export function ordersAt(path: string): FoundOrders {
+  return {place: localPlace(dirname(path)), key: basename(path), path};
 }
 
 /**
- * An order backup here with plain content: itself, or decrypted to its last chunk for as long as `work` takes.
+ * An order backup as a plain file here: itself, or a copy that was fetched, or decrypted to its last chunk, for as long as `work`
+ * takes.
  * @throws KEY_NEEDED, DECRYPT_FAILED before `work` begins
  */
 export async function withPlainOrders<T>(
   context: RunContext,
-  path: string,
+  {place, key, path}: FoundOrders,
   keys: OpeningKeys,
   work: (path: string) => Promise<T>,
 ): Promise<T> {
-  if (!path.endsWith(ageSuffix)) return work(path);
-  const place = localPlace(dirname(path));
-  const content = (await place.read(basename(path), context.signal)) as AsyncIterable<Buffer>;
-  return withContent(context, {name: basename(path), content}, keys, work);
-}
-
-/** Writes what was sent, decrypted where its name says that it is encrypted, into a folder that is removed afterwards. */
-async function withContent<T>(
-  context: RunContext,
-  {name, content}: {readonly name: string; readonly content: AsyncIterable<Buffer>},
-  keys: OpeningKeys,
-  work: (path: string) => Promise<T>,
-): Promise<T> {
+  const isEncrypted = key.endsWith(ageSuffix);
+  if (place.isOnThisMachine && !isEncrypted) return work(path);
+  const content = (await place.read(key, context.signal)) as AsyncIterable<Buffer>;
   return withFetchedFolder(context, async (folder) => {
-    const isEncrypted = name.endsWith(ageSuffix);
-    const plainName = isEncrypted ? name.slice(0, -ageSuffix.length) : name;
+    const plainName = isEncrypted ? basename(key, ageSuffix) : basename(key);
     const plain = isEncrypted ? decryptStream(content, keys) : content;
     await localPlace(folder).write(plainName, plain, {signal: context.signal});
     return work(join(folder, plainName));

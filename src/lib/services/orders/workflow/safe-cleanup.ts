@@ -30,7 +30,7 @@ import {
   keyWords,
   requireEncryption,
 } from '../../../encryption/settings.js';
-import {withPlainOrders} from '../restore/restore.js';
+import {ordersAt, withPlainOrders} from '../restore/restore.js';
 import {planClean} from '../clean/plan.js';
 import {type CleanupState, writeCleanupReport} from './cleanup-report.js';
 
@@ -246,7 +246,7 @@ async function checkResult(
 async function readBackOrders(context: RunContext, path: string, {to, keys}: Encryption): Promise<void> {
   const hasKey = (to && 'passphrase' in to ? keys.passphrases : keys.identities).length > 0;
   if (path.endsWith(ageSuffix) && !hasKey) return;
-  await withPlainOrders(context, path, keys, (plain) => readOrderSnapshot(plain, context.signal));
+  await withPlainOrders(context, ordersAt(path), keys, (plain) => readOrderSnapshot(plain, context.signal));
 }
 
 function skip(steps: StepOutcome[], names: readonly string[]): void {
