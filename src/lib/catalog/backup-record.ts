@@ -214,13 +214,16 @@ export async function readMetadata(path: string): Promise<unknown> {
 
 /** @param path for messages @throws METADATA_INVALID naming the key that is wrong */
 export function parseBackupRecord(path: string, text: string): BackupRecord {
-  let data: unknown;
+  return recordIn(path, parseMetadata(path, text));
+}
+
+/** @param path for messages @throws METADATA_INVALID for what is no JSON */
+export function parseMetadata(path: string, text: string): unknown {
   try {
-    data = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     throw cannotBeRead(path, error);
   }
-  return recordIn(path, data);
 }
 
 function cannotBeRead(path: string, cause: unknown): AppError {

@@ -1,9 +1,7 @@
 /** The story of `verify`: choose backups of a place, check each as far as asked, note the outcome in its metadata. */
 import {stat} from 'node:fs/promises';
-import {basename, resolve} from 'node:path';
+import {basename, dirname, resolve} from 'node:path';
 import {detectDump} from '../../dump/detect-format.js';
-import {addProof, type CheckNotes, withNotes} from '../../catalog/add-proof.js';
-import {formatBackupRecord} from '../../catalog/backup-record.js';
 import {type Backup, isGood} from '../../catalog/catalogue.js';
 import {sizeOf} from '../../base/checksum.js';
 import {
@@ -18,10 +16,11 @@ import {AppError, type ErrorCode, exitStatus, systemErrorCode} from '../../base/
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {keysOf} from '../../encryption/settings.js';
-import type {BackupSource} from '../../storage/fetch-backup.js';
+import {addProof, type CheckNotes} from '../../storage/add-proof.js';
+import {type BackupSource, placeOf} from '../../storage/fetch-backup.js';
 import {openSource} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';
-import {metadataKeyOf, readPlaced} from '../../storage/place-catalogue.js';
+import {metadataKeyOf} from '../../storage/place-catalogue.js';
 import {chooseOwn} from '../restore/source.js';
 import {checkBackup, type CheckState} from './check-backup.js';
 import type {ScratchPlace} from './scratch-database.js';
@@ -224,11 +223,8 @@ async function verifyOne(
     verifications: [{backupId: id, level, ok: result.ok, outcome, duration, restoreDuration}],
   });
   const noted = ending ? {...result, findings: lastingFindings(ending)} : result;
-  const note: NoteCheck = (within, notes, waitMs = request.waitMs) =>
-    place.isOnThisMachine
-      ? addProof(within, backup.metadataPath, notes, waitMs)
-      : noteInPlace(place, metadataKeyOf(backup), notes);
-  if (backup.record) await noteCheck(context, backup, note, notesOf(context, noted, found.passed));
+  if (backup.record)
+    await noteCheck(context, place, backup, notesOf(context, noted, found.passed), request.waitMs);
   context.signal.throwIfAborted();
   return result;
 }
@@ -296,32 +292,21 @@ function wayOut(
 /** Longest wait for the folder when somebody waits for an interrupted run to end, ms. */
 const interruptedWaitMs = 1000;
 
-/** Where the results of a check are noted: in the metadata of the backup. */
-type NoteCheck = (context: RunContext, notes: CheckNotes, waitMs?: number) => Promise<void>;
-
-/**
- * Read again right before it is written: another run may have noted something meanwhile, and then this one is refused.
- * @throws STORAGE_CONFLICT, STORAGE_DENIED, ...
- */
-async function noteInPlace(place: Place, metadataKey: string, notes: CheckNotes): Promise<void> {
-  const status = await place.status(metadataKey);
-  if (!status) return;
-  const {record} = await readPlaced(place, metadataKey);
-  await place.writeText(metadataKey, formatBackupRecord(withNotes(record, notes)), status.tag);
-}
-
 /** Who may only read the folder, or finds another run in it, has checked the backup all the same. */
 async function noteCheck(
   context: RunContext,
-  {id, metadataPath}: Backup,
-  note: NoteCheck,
+  place: Place,
+  backup: Backup,
   notes: CheckNotes,
+  waitMs: number | undefined,
 ): Promise<void> {
+  const {id, metadataPath} = backup;
   const {aborted} = context.signal;
   // An interruption is a result to be noted as well.
   const within = aborted ? {...context, signal: new AbortController().signal} : context;
   try {
-    await note(within, notes, aborted ? interruptedWaitMs : undefined);
+    const wait = aborted ? interruptedWaitMs : waitMs;
+    await addProof(within, placeOf(place, backup), metadataKeyOf(backup), notes, wait);
   } catch (error) {
     const isInTheWay =
       error instanceof AppError &&
@@ -329,11 +314,7 @@ async function noteCheck(
         ['LOCKED', 'STORAGE_CONFLICT', 'STORAGE_TIMEOUT', 'STORAGE_FAILED'].includes(error.code));
     if (!isInTheWay) throw error;
     context.warn(
-      `What was found of ${id} could not be noted in ${placeOf(metadataPath)}, so that list and status do not tell of it: ${error.message}`,
+      `What was found of ${id} could not be noted in ${dirname(metadataPath)}, so that list and status do not tell of it: ${error.message}`,
     );
   }
-}
-
-function placeOf(metadataPath: string): string {
-  return metadataPath.slice(0, metadataPath.lastIndexOf('/'));
 }

@@ -1,11 +1,14 @@
 /** Adds results of checks to the metadata of a backup. */
-import {dirname} from 'node:path';
 import {z} from 'zod';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
-import {formatBackupRecord, type NotPossible, readMetadata, type Verification} from './backup-record.js';
-import {withFolderLock} from '../run/lock.js';
-import {writeFileSafely} from '../base/safe-file.js';
+import {
+  formatBackupRecord,
+  type NotPossible,
+  parseMetadata,
+  type Verification,
+} from '../catalog/backup-record.js';
+import type {Place} from './place.js';
 
 /** What a check adds to metadata. */
 export interface CheckNotes {
@@ -25,30 +28,30 @@ const metadata = z.record(z.string(), z.unknown()).and(
 const usualWaitMs = 30_000;
 
 /**
- * Adds to the metadata file, which is read again first: it may have changed since.
- * @throws LOCKED when another run has the folder for longer than `waitMs`, METADATA_INVALID, FOLDER_NOT_WRITABLE, DISK_FULL
+ * Adds to the metadata, which is read again first: it may have changed since. Metadata that is gone gets none.
+ * @param waitMs for another run that changes the same folder
+ * @throws LOCKED, STORAGE_CONFLICT when another run is in the way; METADATA_INVALID, FOLDER_NOT_WRITABLE, DISK_FULL, the codes of the store
  */
 export async function addProof(
   context: RunContext,
-  metadataPath: string,
+  place: Place,
+  key: string,
   notes: CheckNotes,
   waitMs = usualWaitMs,
 ): Promise<void> {
-  await withFolderLock(
-    context,
-    dirname(metadataPath),
-    async () => {
-      const record = metadata.safeParse(await readMetadata(metadataPath)).data;
-      if (!record)
-        throw new AppError('METADATA_INVALID', `The metadata file ${metadataPath} has no list of proofs.`);
-      await writeFileSafely(metadataPath, formatBackupRecord(withNotes(record, notes)));
-    },
-    {command: 'verify', waitMs},
-  );
+  const add = async (): Promise<void> => {
+    const status = await place.status(key);
+    if (!status) return;
+    const path = `${place.url}/${key}`;
+    const record = metadata.safeParse(parseMetadata(path, await place.readText(key))).data;
+    if (!record) throw new AppError('METADATA_INVALID', `The metadata file ${path} has no list of proofs.`);
+    await place.writeText(key, formatBackupRecord(withNotes(record, notes)), status.tag);
+  };
+  await (place.withLock ? place.withLock(context, add, {command: 'verify', waitMs}) : add());
 }
 
 /** The same metadata with the results: outcomes are appended; of checks that were not possible the newest of each level is kept. */
-export function withNotes<
+function withNotes<
   R extends {
     readonly proofs: readonly unknown[];
     readonly notPossible?: readonly {readonly level: unknown}[] | undefined;

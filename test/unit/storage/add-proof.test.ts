@@ -2,7 +2,8 @@
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
-import {addProof} from '../../../src/lib/catalog/add-proof.js';
+import {addProof} from '../../../src/lib/storage/add-proof.js';
+import {localPlace} from '../../../src/lib/storage/local-place.js';
 import type {Verification} from '../../../src/lib/catalog/backup-record.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {testContext} from '../../support/test-context.js';
@@ -25,7 +26,7 @@ const proof: Verification = {
 
 it('leaves everything else in the file as it is and where it is', async () => {
   await writeFile(path, '{"later":{"key":1},"proofs":[{"of":"a newer version"}],"label":null}');
-  await addProof(testContext(home), path, {proofs: [proof]});
+  await addProof(testContext(home), localPlace(home), 'x.metadata.json', {proofs: [proof]});
   const text = await readFile(path, 'utf8');
   const whole = {later: {key: 1}, proofs: [{of: 'a newer version'}, proof], label: null};
   expect(text).toBe(`${JSON.stringify(whole, null, 2)}\n`);
@@ -33,7 +34,9 @@ it('leaves everything else in the file as it is and where it is', async () => {
 
 it.each(['{"proofs":', '[]', '{"label":null}', '{"proofs":"none"}'])('refuses %s', async (text) => {
   await writeFile(path, text);
-  await expect(addProof(testContext(home), path, {proofs: [proof]})).rejects.toMatchObject({
+  await expect(
+    addProof(testContext(home), localPlace(home), 'x.metadata.json', {proofs: [proof]}),
+  ).rejects.toMatchObject({
     code: 'METADATA_INVALID',
   });
   expect(await readFile(path, 'utf8')).toBe(text);
@@ -54,6 +57,19 @@ it('never puts a check that was not possible over an outcome, and keeps the newe
   const other = untested('2026-01-03T00:00:00Z', 'archive');
   const newer = untested('2026-01-04T00:00:00Z', 'restore');
   for (const notPossible of [first, other, newer])
-    await addProof(testContext(home), path, {proofs: [], notPossible});
+    await addProof(testContext(home), localPlace(home), 'x.metadata.json', {proofs: [], notPossible});
   expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({proofs: [proof], notPossible: [other, newer]});
+});
+
+it('writes nothing over what another run noted meanwhile, where nothing can be locked', async () => {
+  await writeFile(path, '{"proofs":[]}');
+  const {withLock: _, ...place} = localPlace(home);
+  const readText = async (key: string): Promise<string> => {
+    const text = await place.readText(key);
+    await place.writeText(key, '{"proofs":["theirs"]}', (await place.status(key))?.tag ?? null);
+    return text;
+  };
+  const adding = addProof(testContext(home), {...place, readText}, 'x.metadata.json', {proofs: [proof]});
+  await expect(adding).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
+  expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({proofs: ['theirs']});
 });
