@@ -61,22 +61,45 @@ export async function readCatalogue(folder: string, isOwn = true): Promise<Catal
     if (systemErrorCode(error) === 'ENOENT') return {backups: [], problems: []};
     throw explainFileError(error, folder);
   }
-  const backups: Backup[] = [];
+  const paths = names.filter((name) => name.endsWith(metadataSuffix)).sort();
+  return readMetadataFiles(
+    paths.map((name) => join(folder, name)),
+    readsAtOnce,
+    (path) => path,
+    isOwn ? readOwnBackup : readBackup,
+  );
+}
+
+/**
+ * Reads metadata files, several at once; one that cannot be read is a problem and does not end the reading.
+ * @param read may throw for one file; where `isFatal` says so, for all
+ */
+export async function readMetadataFiles<T, B extends Backup>(
+  files: readonly T[],
+  atOnce: number,
+  pathOf: (file: T) => string,
+  read: (file: T) => Promise<B>,
+  isFatal: (error: unknown) => boolean = () => false,
+): Promise<Catalogue & {readonly backups: readonly B[]}> {
+  const backups: B[] = [];
   const problems: {path: string; reason: string}[] = [];
-  const pending = names.filter((entry) => entry.endsWith(metadataSuffix)).sort();
+  const pending = [...files];
   const readNext = async (): Promise<void> => {
-    for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
-      const path = join(folder, name);
+    for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
       try {
-        backups.push(isOwn ? await readOwnBackup(path) : await readBackup(path));
+        backups.push(await read(file));
       } catch (error) {
-        problems.push({path, reason: messageOf(error)});
+        if (isFatal(error)) {
+          pending.length = 0; // for the other readers
+          throw error;
+        }
+        problems.push({path: pathOf(file), reason: messageOf(error)});
       }
     }
   };
-  await Promise.all(Array.from({length: readsAtOnce}, readNext));
+  await Promise.all(Array.from({length: atOnce}, readNext));
   problems.sort((a, b) => (a.path < b.path ? -1 : 1));
-  backups.sort(newestFirst);
+  backups.sort((a, b) => newestFirst(a, b) || (a.metadataPath < b.metadataPath ? 1 : -1));
   return {backups, problems};
 }
 

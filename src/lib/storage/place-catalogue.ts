@@ -9,11 +9,11 @@ import {
   type Catalogue,
   databaseIdentity,
   newestUsable,
+  readMetadataFiles,
   type RecordedBackup,
   recordedBackup,
 } from '../catalog/catalogue.js';
-import {newestFirst} from '../catalog/retention.js';
-import {AppError, type ErrorCode, messageOf} from '../base/errors.js';
+import {AppError, type ErrorCode} from '../base/errors.js';
 import type {KnownTexts, Place, StoredObject} from './place.js';
 import {filesOf} from './stored-record.js';
 
@@ -61,37 +61,28 @@ async function metadataObjects(place: Place, begin: string, signal?: AbortSignal
   return objects;
 }
 
-async function readAll(
+function readAll(
   place: Place,
-  objects: StoredObject[],
+  objects: readonly StoredObject[],
   signal?: AbortSignal,
   known?: KnownTexts,
 ): Promise<PlaceCatalogue> {
-  const backups: RecordedBackup[] = [];
-  const problems: {path: string; reason: string}[] = [];
-  const readNext = async (): Promise<void> => {
-    for (let object = objects.pop(); object !== undefined; object = objects.pop()) {
+  return readMetadataFiles(
+    objects,
+    readsAtOnce,
+    ({key}) => `${place.url}/${key}`,
+    async (object) => {
       const {key, sizeBytes} = object;
       signal?.throwIfAborted();
-      try {
-        if (sizeBytes > longestMetadata) throw new AppError('METADATA_INVALID', `it has ${sizeBytes} bytes`);
-        const text = known?.get(object) ?? (await place.readText(key));
-        backups.push(parsePlaced(place, key, text));
-        known?.add(object, text);
-      } catch (error) {
-        // Trouble with the place ends the reading; a file that tells no backup does not.
-        if (error instanceof AppError && !ofOneFile.includes(error.code)) {
-          objects.length = 0; // for the other readers
-          throw error;
-        }
-        problems.push({path: `${place.url}/${key}`, reason: messageOf(error)});
-      }
-    }
-  };
-  await Promise.all(Array.from({length: readsAtOnce}, readNext));
-  problems.sort((a, b) => (a.path < b.path ? -1 : 1));
-  backups.sort((a, b) => newestFirst(a, b) || (a.metadataPath < b.metadataPath ? 1 : -1));
-  return {backups, problems};
+      if (sizeBytes > longestMetadata) throw new AppError('METADATA_INVALID', `it has ${sizeBytes} bytes`);
+      const text = known?.get(object) ?? (await place.readText(key));
+      const backup = parsePlaced(place, key, text);
+      known?.add(object, text);
+      return backup;
+    },
+    // Trouble with the place ends the reading; a file that tells no backup does not.
+    (error) => signal?.aborted === true || (error instanceof AppError && !ofOneFile.includes(error.code)),
+  );
 }
 
 /** @throws METADATA_INVALID, BACKUP_INCOMPLETE when it is gone */
