@@ -68,7 +68,8 @@ export async function findRestoreSource(
 ): Promise<RestoreSource> {
   const {settings} = context;
   try {
-    return await describeBackup(await chooseOwn(context, await openSource(settings, undefined), request));
+    const backup = await chooseOwn(context, await openSource(settings, undefined), request);
+    return await describe(backup.path, backup);
   } catch (error) {
     const isNewest = request.backupFile === undefined || request.backupFile === 'latest';
     const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
@@ -77,7 +78,7 @@ export async function findRestoreSource(
     context.warn(
       `${path} has no metadata: whether it is what was once written cannot be proven, only that it is complete.`,
     );
-    return describeBareDump(path);
+    return describe(path, null);
   }
 }
 
@@ -117,31 +118,20 @@ async function choiceOf(
   return isNamed ? {file} : {file, at, own: await findOwnDatabase(context)};
 }
 
-async function describeBackup(backup: Backup): Promise<RestoreSource> {
+async function describe(path: string, backup: Backup | null): Promise<RestoreSource> {
   return {
-    id: backup.id,
-    path: backup.path,
-    backup,
-    dump: await detectDump(backup.path),
-    createdAt: backup.createdAt,
-    sizeBytes: await sizeOf(backup.path),
-  };
-}
-
-async function describeBareDump(path: string): Promise<RestoreSource> {
-  return {
-    id: basename(path),
+    id: backup?.id ?? basename(path),
     path,
-    backup: null,
+    backup,
     dump: await detectDump(path),
-    createdAt: (await stat(path)).mtime,
+    createdAt: backup?.createdAt ?? (await stat(path)).mtime,
     sizeBytes: await sizeOf(path),
   };
 }
 
 /**
- * Compares every file with its digest and reads the dump to its end.
- * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE, VERIFY_FAILED, UNSAFE_DUMP
+ * Compares every byte with its digest and reads the dump to its end: a file here in two passes, what comes from a store in one.
+ * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE, VERIFY_FAILED, UNSAFE_DUMP and the codes of the store
  */
 export async function proveSource(
   context: RunContext,
@@ -149,20 +139,32 @@ export async function proveSource(
   onBytes: (done: number, total: number) => void,
 ): Promise<ProvenSource> {
   const {signal, settings} = context;
-  if (source.dump.remote) return proveRemote(context, source, source.dump.remote, onBytes);
+  const {remote} = source.dump;
   const total = source.sizeBytes * 2;
-  if (source.backup) await checkFiles(source.backup, {signal, onBytes: (done) => onBytes(done, total)});
+  if (!remote && source.backup)
+    await checkFiles(source.backup, {signal, onBytes: (done) => onBytes(done, total)});
   const collector = headCollector();
-  const contents = await readDump(source.dump, {
+  const contents = await readDump(remote ? {...source.dump, remote: counted(remote, onBytes)} : source.dump, {
     settings,
     signal,
     fingerprints: true,
-    onBytes: (done) => onBytes(source.sizeBytes + done, total),
+    ...(remote ? {} : {onBytes: (done: number) => onBytes(source.sizeBytes + done, total)}),
     ...alsoReading(source, collector, signal),
   });
   requireRecordedRows(source.backup?.record ?? null, contents.tables);
   const {tables, encoding, sequences, refreshedViews} = contents;
   return {...source, ...collected(source, collector), tables, encoding, sequences, refreshedViews};
+}
+
+function counted(remote: RemoteDump, onBytes: (done: number, total: number) => void): RemoteDump {
+  async function* open(): AsyncGenerator<Buffer> {
+    let done = 0;
+    for await (const chunk of remote.open()) {
+      onBytes((done += chunk.length), remote.sizeBytes);
+      yield chunk;
+    }
+  }
+  return {...remote, open};
 }
 
 /** An archive tells its needs and definitions in its head; a plain dump would have to be read once more for them. */
@@ -181,35 +183,6 @@ function collected(
   return formats[dump.format].isArchive
     ? {}
     : {needs: collector.needs(), definitions: collector.definitions()};
-}
-
-/** Its bytes are compared with their digest while they are read. */
-async function proveRemote(
-  {signal, settings}: RunContext,
-  source: RestoreSource,
-  remote: RemoteDump,
-  onBytes: (done: number, total: number) => void,
-): Promise<ProvenSource> {
-  async function* counted(): AsyncGenerator<Buffer> {
-    let done = 0;
-    for await (const chunk of remote.open()) {
-      onBytes((done += chunk.length), remote.sizeBytes);
-      yield chunk;
-    }
-  }
-  const collector = headCollector();
-  const contents = await readDump(
-    {...source.dump, remote: {...remote, open: counted}},
-    {
-      settings,
-      signal,
-      fingerprints: true,
-      ...alsoReading(source, collector, signal),
-    },
-  );
-  requireRecordedRows(source.backup?.record ?? null, contents.tables);
-  const {tables, encoding, sequences, refreshedViews} = contents;
-  return {...source, ...collected(source, collector), tables, encoding, sequences, refreshedViews};
 }
 
 /** @throws VERIFY_FAILED when the dump does not hold what its metadata says */
