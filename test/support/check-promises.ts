@@ -1,5 +1,5 @@
 /** Looks at a backups folder and a server after whatever happened, and tells which promises are broken. */
-import {lstat, readdir} from 'node:fs/promises';
+import {lstat, readFile, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {metadataSuffix} from '../../src/lib/catalog/backup-name.js';
 import {partialSuffix} from '../../src/lib/base/file-names.js';
@@ -81,7 +81,11 @@ async function checkBackups(folder: string, kept: readonly string[], traces: Tra
 }
 
 async function checkJournals({backupsDir}: Watched, traces: Traces): Promise<string[]> {
-  const names = await namesIn(join(backupsDir, '.journal'));
+  const folder = join(backupsDir, '.journal');
+  const names: string[] = [];
+  // One whose first line was cut short names nothing; `recover` removes it once no run can be writing it.
+  for (const name of await namesIn(folder))
+    if ((await readFile(join(folder, name), 'utf8')).includes('\n')) names.push(name);
   const isAllowed = traces.inFolder || traces.onServer || names.length === 0;
   return isAllowed ? [] : [`a journal was left behind: ${names.join()}`];
 }

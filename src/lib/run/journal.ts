@@ -1,6 +1,6 @@
 /** The crash journal: what a run has begun and not yet finished, on disk before it is begun. */
 import {randomBytes} from 'node:crypto';
-import {constants, rm} from 'node:fs/promises';
+import {constants, lstat, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {z} from 'zod';
 import {openOwnFile, type OwnEntries, ownEntries, readOwnFile, requireOwnFolder} from '../base/own-file.js';
@@ -184,9 +184,31 @@ export async function readJournals(
   return journals;
 }
 
+/** A head is written within milliseconds; one that is torn after this time, ms, was given up. */
+const givenUpAfterMs = 60_000;
+
+/**
+ * Removes journals of runs that were killed while they wrote the first line: nothing had been begun.
+ * @throws READ_FAILED
+ */
+export async function removeTornJournals(backupsDir: string, now: Date): Promise<void> {
+  const folder = join(backupsDir, folderName);
+  for (const name of (await journalEntries(folder)).names) {
+    const path = join(folder, name);
+    const status = await lstat(path).catch(() => undefined); // its run ended just now
+    if (!status || now.getTime() - status.mtimeMs <= givenUpAfterMs) continue;
+    const text = await readOwnFile(path).catch(() => undefined); // as above, or root's
+    if (text !== undefined && !headOf(text).success) await rm(path, {force: true});
+  }
+}
+
+function headOf(text: string): ReturnType<typeof headSchema.safeParse> {
+  return headSchema.safeParse(parseLine(text.split('\n', 1)[0] ?? ''));
+}
+
 async function parseJournal(path: string, text: string): Promise<LeftJournal | undefined> {
-  const [first, ...lines] = text.split('\n').map(parseLine);
-  const head = headSchema.safeParse(first);
+  const [, ...lines] = text.split('\n').map(parseLine);
+  const head = headOf(text);
   // A head that was cut short was never followed by an entry, so nothing had been begun.
   if (!head.success) return undefined;
   const open = new Map<number, JournalEntry>();

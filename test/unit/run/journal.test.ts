@@ -1,8 +1,8 @@
-import {appendFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile} from 'node:fs/promises';
+import {appendFile, mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {thisProcess} from '../../../src/lib/base/process-identity.js';
-import {leftoversNote, openJournal, readJournals} from '../../../src/lib/run/journal.js';
+import {leftoversNote, openJournal, readJournals, removeTornJournals} from '../../../src/lib/run/journal.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {testContext} from '../../support/test-context.js';
 
@@ -55,6 +55,22 @@ describe('a journal', () => {
     await journal.begin(partial('one'));
     await journal.close();
     expect(await readdir(folder)).toHaveLength(1);
+  });
+
+  it('whose first line was cut short goes once no run can be writing it, and no other one does', async () => {
+    const whole = await deadJournal({begin: 1, entry: partial('one')});
+    const now = new Date();
+    const written = new Date(now.getTime() - 61_000);
+    const torn = (random: string) => join(folder, `2026-11-22T03-10-00-000Z-${random}.jsonl`);
+    for (const [random, text] of [
+      ['aaaaaa', ''],
+      ['bbbbbb', '{"run":"r'],
+      ['cccccc', ''],
+    ] as const)
+      await writeFile(torn(random), text);
+    for (const path of [whole, torn('aaaaaa'), torn('bbbbbb')]) await utimes(path, written, written);
+    await removeTornJournals(join(home, 'backups'), now);
+    expect((await readdir(folder)).map((name) => join(folder, name))).toEqual([whole, torn('cccccc')]);
   });
 
   it('of somebody else is not believed', async () => {

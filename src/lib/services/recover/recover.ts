@@ -12,7 +12,7 @@ import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {requireWritable} from '../../postgres/inspect/writable.js';
 import {describeProcess} from '../../base/process-identity.js';
 import type {RunContext} from '../../run/run-context.js';
-import {type JournalEntry, type LeftJournal, readJournals} from '../../run/journal.js';
+import {type JournalEntry, type LeftJournal, readJournals, removeTornJournals} from '../../run/journal.js';
 import {findLeftoverDatabases, isSameServer} from './databases.js';
 import {findLeftoverIndexes} from './indexes.js';
 import {findLeftoverFiles} from './files.js';
@@ -90,6 +90,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
     if (journal.fate === 'dead' && journal.unfinished.every((entry) => isResolved(entry, unresolved, plan)))
       await removeJournal(journal.path);
   }
+  await removeTornJournals(ctx.settings.backupsDir, ctx.clock.now());
   return {dryRun: false, recovered, left, failed, serverNotLookedAt, serverError};
 }
 
