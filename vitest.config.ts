@@ -21,7 +21,7 @@ const longFiles = {
   faults: isLongFaults ? [] : ['test/faults/sweep.test.ts'],
   storage: isLongStorage
     ? []
-    : ['gateway-faults', 'github-workflow', 'kill-client', 'managed-server'].map(
+    : ['gateway-faults', 'github-workflow', 'kill-client', 'managed-server', 'reach-store'].map(
         (name) => `test/storage/${name}.test.ts`,
       ),
 };

@@ -9,6 +9,7 @@ import {requirePrograms} from '../support/require-programs.js';
 import {withAppSession} from '../support/app-session.js';
 import {type CliResult, runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js';
+import {cases} from '../support/long-form.js';
 
 const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 let shop: TempDatabase;
@@ -169,7 +170,7 @@ describe('destino-db backup', () => {
     expect(listing).not.toContain(shop.connection.password);
   });
 
-  it.each(['custom', 'sql', 'directory'])(
+  it.each(cases(['directory', 'custom', 'sql'], 2))(
     'leaves no pg_dump running after SIGKILL of the program (%s)',
     async (format) => {
       await whileLocked(async () => {

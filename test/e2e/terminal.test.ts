@@ -36,17 +36,18 @@ async function onTerminal(
 const plain = (sent: string): string => sent.replace(/\u001b\[[0-9;]*m/g, '').replaceAll('\r\n', '\n');
 
 describe.each([80])('on %i columns', (width) => {
-  it.each([
+  const commands = [
     'backup',
     'list',
     'orders:clean',
     'restore --latest --drop-existing --dry-run',
+    'doctor',
     'workflow:safe-cleanup',
     'status',
     'history',
-    'doctor',
     '',
-  ])('%s fits', async (command) => {
+  ];
+  it.each(cases(commands, 5))('%s fits', async (command) => {
     const lines = plain(await onTerminal(width, `${command} 2>/dev/null`)).split('\n');
     expect(lines.length).toBeGreaterThan(2);
     // Commands, paths and URLs are left whole, so that they can be pasted.

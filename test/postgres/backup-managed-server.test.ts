@@ -16,6 +16,7 @@ import {tempFolder} from '../support/run-cli.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
 import {type TestContext, testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 const plain = createStyle(false, {});
 const outside = [
@@ -44,7 +45,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
   const rowsOf = (result: Awaited<ReturnType<typeof backup>>) =>
     Object.fromEntries(result.tables.map(({table, rows}) => [table, rows]));
 
-  it.each(['custom', 'directory', 'sql'] as const)(
+  it.each(cases(['custom', 'sql', 'directory'] as const))(
     'never leaves out what the role may read, in format %s',
     async (format) => {
       const result = await backup({format});
@@ -151,7 +152,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
 
     const hidden = ['auth.refresh_tokens_id_seq', 'auth.sessions', 'cron.jobid_seq', 'vault.secrets'];
 
-    it.each(['custom', 'directory', 'sql'] as const)(
+    it.each(cases(['custom', 'sql', 'directory'] as const))(
       'leaves out by name and number what the platform hides, in format %s',
       async (format) => {
         const result = await backup({format});

@@ -23,6 +23,7 @@ import {
   type TempDatabase,
 } from '../support/temp-database.js';
 import {type TestContext, testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 const [app, reader] = ['catalog_app', 'catalog_reader'];
 
@@ -127,7 +128,7 @@ const changes: readonly (readonly [string, string])[] = [
 ]; // prettier-ignore
 const states = `SELECT setval('shop.numbers', 40); REFRESH MATERIALIZED VIEW shop.sums WITH NO DATA`;
 
-it.each(dumpKinds)(
+it.each(cases(dumpKinds, 2))(
   'says "equal" of a sound restore from %s, and means owners, grants and definitions',
   async (kind) => {
     const request = {backupFile: paths.get(kind), targetDb: 'catalog_new', createDb: true};

@@ -7,6 +7,7 @@ import {type DumpKind, makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 let folder: string;
 let live: TempDatabase;
@@ -57,7 +58,7 @@ function preview(kind: DumpKind, details: boolean) {
   return restoreDatabase(context, {backupFile: `before.${kind}`, dropExisting: true, dryRun: true, details});
 }
 
-it.each(kinds)('counts what differs, from a %s dump', async (kind) => {
+it.each(cases(kinds, 2))('counts what differs, from a %s dump', async (kind) => {
   const {wouldLose, schemaDifferences, migrations} = await preview(kind, false);
   const counts = Object.fromEntries(
     wouldLose.map((table) => [table.table, [table.onlyLive, table.onlyBackup, table.changed]]),

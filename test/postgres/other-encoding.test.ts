@@ -7,6 +7,7 @@ import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, existingDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 let folder: string;
 let live: TempDatabase;
@@ -30,7 +31,7 @@ afterAll(async () => {
 
 const context = () => testContext(folder, {settings: {databaseUrl: live.url}});
 
-it.each(['custom', 'sql'] as const)('proves a backup in %s format by restoring it', async (format) => {
+it.each(cases(['custom', 'sql'] as const))('proves a backup in %s format by restoring it', async (format) => {
   const {id, tables} = await backupDatabase(context(), {format});
   expect(tables).toContainEqual(expect.objectContaining({table: 'public.Größe', rows: 3}));
   const {results} = await verifyBackups(
@@ -45,7 +46,7 @@ it.each(['custom', 'sql'] as const)('proves a backup in %s format by restoring i
   expect(results).toEqual([expect.objectContaining({ok: true, findings: []})]);
 });
 
-it.each(['custom', 'sql'] as const)(
+it.each(cases(['custom', 'sql'] as const))(
   'counts what a restore of a backup in %s format would lose',
   async (format) => {
     const {id} = await backupDatabase(context(), {format});
@@ -73,7 +74,7 @@ it.each(['custom', 'sql'] as const)(
   },
 );
 
-it.each(['custom', 'sql'] as const)(
+it.each(cases(['custom', 'sql'] as const))(
   'restores one table of a backup in %s format by its name',
   async (format) => {
     const {id} = await backupDatabase(context(), {format});

@@ -11,6 +11,7 @@ import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 const orders: OrdersConfig = {
   profile: {
@@ -141,7 +142,7 @@ it('matches patterns with the tables that the role finds without a schema', asyn
   ).rejects.toMatchObject({code: 'PATTERN_MATCHES_NOTHING'});
 });
 
-it.each(['other, app', 'app, other', '"$user", app', 'nowhere, app'])(
+it.each(cases(['other, app', 'app, other', '"$user", app', 'nowhere, app'], 2))(
   'finds the tables of the search_path %s as the server does',
   async (path) => {
     await database.run(`CREATE SCHEMA other; CREATE TABLE other.orders (); CREATE SCHEMA postgres; CREATE TABLE postgres.orders ();

@@ -226,7 +226,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(await jobsOf(fresh)).toEqual([{...nightly, schedule: '0 9 * * *'}, ...others.slice(0, 2)]);
   });
 
-  it.each(['custom', 'sql'] as const)(
+  it.each(cases(['custom', 'sql'] as const))(
     'names the jobs and what else waits for pg_cron where a new project has not enabled it, and a way that makes the jobs, from %s',
     async (format) => {
       await emptyProject();

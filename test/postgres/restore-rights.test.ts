@@ -16,6 +16,7 @@ import {
   urlOf,
 } from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
+import {cases} from '../support/long-form.js';
 
 /** Who restores is no superuser: it may act for r_app, and not for r_other. */
 const roles = ['r_me', 'r_app', 'r_other', 'r_anon', 'r_reader', 'r_gone'];
@@ -221,7 +222,7 @@ describe('default privileges of the target', () => {
     ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO r_anon;
     RESET ROLE;`;
 
-  it.each(['custom', 'sql'] as const)(
+  it.each(cases(['sql', 'custom'] as const))(
     'never open what a restore of a %s dump creates, and stay as they were',
     async (kind) => {
       const source = await newDatabase();

@@ -155,7 +155,7 @@ function during(
 }
 
 describe('verify', () => {
-  it.each(dumpKinds)('proves a %s backup by its bytes and by its content', async (kind) => {
+  it.each(cases(dumpKinds, 2))('proves a %s backup by its bytes and by its content', async (kind) => {
     const checksum = await verify(kind, {level: 'checksum'});
     expect(checksum).toMatchObject({ok: true, level: 'checksum', findings: [], rows: null});
     const archive = await verify(kind);
@@ -163,7 +163,7 @@ describe('verify', () => {
     expect(archive.rows).toBeGreaterThan(100);
   });
 
-  it.each(dumpKinds)(
+  it.each(cases(dumpKinds, 2))(
     'restores a %s backup into a scratch database, finds it equal and drops it',
     async (kind) => {
       const result = await verify(kind, {level: 'restore'});

@@ -12,6 +12,7 @@ import {startGateway} from '../support/gateway.js';
 import {testContext} from '../support/test-context.js';
 import {tempFolder} from '../support/run-cli.js';
 import {watchRequests} from '../support/watched-requests.js';
+import {cases} from '../support/long-form.js';
 
 let folder: string;
 let bucket: string;
@@ -298,7 +299,7 @@ describe('the text of a short object', () => {
     },
   );
 
-  it.each(['begun', 'half answered'] as const)(
+  it.each(cases(['half answered', 'begun'] as const))(
     'is asked for once more when the connection breaks (%s)',
     async (when) => {
       await place.writeText(`${when}.json`, 'whole', null);

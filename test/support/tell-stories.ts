@@ -51,8 +51,8 @@ export function tellStories<Host extends FaultHost>(
   const held = new Map<string, FaultRow[]>();
   const expected: string[] = [];
   for (const {story, faults: all, rounds} of chapters) {
-    // Each is a run of the program and one of recover: the short form takes every 24th one.
-    const faults = isLong ? all : all.filter((_, index) => index % 24 === 0);
+    // Each is a run of the program and one of recover: the short form takes every 48th one.
+    const faults = isLong ? all : all.filter((_, index) => index % 48 === 0);
     const nameOf = (at: string, fault: string): string => `${story.command} | ${at} | ${fault}`;
     expected.push(...faults.map((fault) => nameOf(fault.at, fault.name)));
     it.each(faults.map((fault) => [fault.at, fault.name, fault] as const))(
