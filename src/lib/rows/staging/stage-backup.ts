@@ -1,4 +1,5 @@
 /** Streams rows of a backup into temporary tables of the session, and verifies that the server reads them as they are written there. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import type {CopyStatement} from '../../dump/sql/sql-names.js';
 import {createRowHashSum, fingerprintText, type RowHashSum} from '../../fingerprint/row-hash.js';
@@ -169,7 +170,7 @@ export class BackupStage {
     const tables: BackupTable[] = [];
     for (const state of this.states) {
       const {target, rules} = state.wanted;
-      const label = `${target.schema}.${target.name}`;
+      const label = qualifiedName(target);
       if (state.columns.length === 0 && state.lines === 0 && !this.found.has(state))
         throw notInBackup(label, this.file.path);
       const table = {
@@ -259,7 +260,7 @@ export class BackupStage {
       `COPY (SELECT ${names.join(', ')} FROM ${nameOf('base', index)} WHERE line >= ${load.firstLine}) TO STDOUT (ENCODING ${quoteLiteral(load.encoding)})`,
       (chunk) => takeRows(chunk, sum),
     );
-    const label = `${load.copy.schema}.${load.copy.name}`;
+    const label = qualifiedName(load.copy);
     if (sum.rows !== load.sum.rows || sum.digest() !== load.sum.digest()) {
       throw new AppError(
         'COLUMN_TYPE_CHANGED',
@@ -303,7 +304,7 @@ function explainRefusal(error: unknown, {target, rules}: WantedTable): unknown {
   const where = cause instanceof Error && 'where' in cause ? String(cause.where) : '';
   const number = Number(/\bc(\d+)\b/.exec(where)?.[1] ?? 0);
   const column = target.columns.find((each) => each.number === number);
-  const name = `${target.schema}.${target.name}${column ? `.${column.name}` : ''}`;
+  const name = `${qualifiedName(target)}${column ? `.${column.name}` : ''}`;
   const details = [error.message];
   const isDomain = hasSqlState(error, '23514', '23502');
   if (isDomain)

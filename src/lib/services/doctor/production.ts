@@ -1,5 +1,5 @@
 /** Whether names under `production` in the config file exist: a misspelt one protects nothing. */
-import {join} from 'node:path';
+import {backupFolder} from '../../catalog/backup-name.js';
 import {AppError} from '../../base/errors.js';
 import {didYouMean} from '../../base/nearest.js';
 import {readCatalogue} from '../../catalog/catalogue.js';
@@ -43,7 +43,7 @@ export async function checkProduction(
 /** What the URL, the plan and the backups name. */
 async function knownNames({settings}: RunContext): Promise<{databases: string[]; hosts: string[]}> {
   const named = [databaseOf(settings), ...(await namedDatabases(settings))].filter((one) => one !== null);
-  const {backups} = await readCatalogue(join(settings.backupsDir, 'database')).catch((error: unknown) => {
+  const {backups} = await readCatalogue(backupFolder(settings)).catch((error: unknown) => {
     if (!(error instanceof AppError)) throw error;
     return {backups: []}; // the check of the folder says why
   });

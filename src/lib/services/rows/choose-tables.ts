@@ -1,4 +1,5 @@
 /** The tables that a restore of rows is about: looked up, checked, and with those that foreign keys lead to. */
+import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
 import {readQualifiedName} from '../../dump/sql/sql-names.js';
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
@@ -38,7 +39,7 @@ export async function chooseTables(
   const roles: TableRole[] = [];
   const add = async (table: NamedTable, role: TableRole): Promise<void> => {
     if (wanted.some(({target}) => target.schema === table.schema && target.name === table.name)) return;
-    const label = `${table.schema}.${table.name}`;
+    const label = qualifiedName(table);
     const rules = await readRowRules(session, table.schema, table.name);
     if (!rules) throw await missingTable(label, table, definitions);
     if (!['r', 'p'].includes(rules.kind))
@@ -59,13 +60,11 @@ export async function chooseTables(
     if (!target) throw await missingTable(label, table, definitions);
     const names =
       rules.kind === 'p' ? [table, ...rules.parts, ...partsInBackup(table, await definitions())] : [table];
-    const sources = [...new Map(names.map((name) => [`${name.schema}.${name.name}`, name])).values()].map(
-      (name) => ({
-        ...name,
-        fingerprint: inBackup?.find((each) => each.schema === name.schema && each.name === name.name)
-          ?.fingerprint,
-      }),
-    );
+    const sources = [...new Map(names.map((name) => [qualifiedName(name), name])).values()].map((name) => ({
+      ...name,
+      fingerprint: inBackup?.find((each) => each.schema === name.schema && each.name === name.name)
+        ?.fingerprint,
+    }));
     const isIn =
       inBackup === undefined ||
       inBackup.some(({schema: where, name}) =>
@@ -94,12 +93,12 @@ export async function chooseTables(
     session,
     wanted.map(({target}) => target.oid),
   );
-  const names = new Set(wanted.map(({target}) => `${target.schema}.${target.name}`));
+  const names = new Set(wanted.map(({target}) => qualifiedName(target)));
   const otherChildren = wanted.flatMap(({target}) =>
     related
       .children(target.oid)
       .map(({schema: where, name}) => ({
-        parent: `${target.schema}.${target.name}`,
+        parent: qualifiedName(target),
         child: `${where}.${name}`,
       }))
       .filter(({child}) => !names.has(child)),
@@ -136,7 +135,7 @@ async function missingTable(
     return new AppError(
       'PARTITION_GONE',
       `The database no longer has the partition ${label}. Nothing was changed.`,
-      {hint: `Its rows can go through the partitioned table: --table ${parent.schema}.${parent.name}`},
+      {hint: `Its rows can go through the partitioned table: --table ${qualifiedName(parent)}`},
     );
   return new AppError('TABLE_NOT_FOUND', `The database has no table ${label}. Nothing was changed.`, {
     hint: 'Restore the table from the backup instead: destino-db restore --include-table.',
@@ -199,7 +198,7 @@ function checkColumns(request: RestoreRowsRequest, wanted: readonly WantedTable[
   const [first] = wanted;
   if (!first) return;
   const {target} = first;
-  const label = `${target.schema}.${target.name}`;
+  const label = qualifiedName(target);
   for (const name of request.columns) {
     const column = target.columns.find((each) => each.name === name);
     if (!column)

@@ -1,5 +1,6 @@
 /** The backup that rows are taken from, in any place, encrypted or not, for as long as `work` takes. */
 import {basename, dirname, resolve} from 'node:path';
+import {formats} from '../../base/formats.js';
 import {isRecorded} from '../../catalog/catalogue.js';
 import {keysOf} from '../../encryption/settings.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -29,7 +30,7 @@ export async function withBackup<T>(
   const backup = await chooseOwnIfKnown(context, place, choice, from.from);
   if (backup) {
     const isReadable = place.isOnThisMachine && !isEncrypted(backup);
-    if (!isReadable && isRecorded(backup) && backup.format !== 'directory')
+    if (!isReadable && isRecorded(backup) && formats[backup.format].canStream)
       return work(await placedSource(context, placeOf(place, backup), backup, keys));
     return withPlain(context, place, backup, keys, async ({metadataPath}) =>
       work(await findRestoreSource(context, {backupFile: metadataPath})),
