@@ -2,3 +2,8 @@
 export function qualifiedName({schema, name}: {readonly schema: string; readonly name: string}): string {
   return `${schema}.${name}`;
 }
+
+/** The same of an entry in a dump, where "-" or nothing stands for no schema. */
+export function entryName({schema, name}: {readonly schema: string; readonly name: string}): string {
+  return schema === '-' || schema === '' ? name : qualifiedName({schema, name});
+}

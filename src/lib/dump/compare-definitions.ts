@@ -1,5 +1,5 @@
 /** Compares the definitions that a dump holds with those of the database that it was restored into. */
-import {qualifiedName} from '../base/qualified-name.js';
+import {entryName} from '../base/qualified-name.js';
 import {comparableStatement} from './sql/comparable-statement.js';
 import {type DumpDefinition, propertiesType} from './dump-definitions.js';
 import {readRightsStatement} from './sql/rights-statement.js';
@@ -99,7 +99,7 @@ export function compareDefinitions(
   };
   const wanted = byKey(expected, (definition) => {
     const why = limits.leftOut?.(definition);
-    if (why !== undefined) skip(why, nameOf(definition));
+    if (why !== undefined) skip(why, entryName(definition));
     return why === undefined;
   });
   const present = byKey(found, (definition) => limits.leftOut?.(definition) === undefined);
@@ -114,7 +114,7 @@ export function compareDefinitions(
   for (const item of present.values()) {
     // A dump writes no rights where they are PostgreSQL's own, so those on its objects count.
     if (limits.extras !== undefined && !areRightsOn(named, item.definition))
-      skip(limits.extras, nameOf(item.definition));
+      skip(limits.extras, entryName(item.definition));
     else differences.push(...compareItem(undefined, item, limits, owners, skip));
   }
   const rank = ({differs}: CatalogDifference): number => worstFirst.indexOf(differs);
@@ -138,7 +138,7 @@ function areRightsOn(named: ReadonlySet<string>, {type, schema, name}: DumpDefin
 
 /** Kinds and names in one line, the first of many. */
 export function listDefinitions(definitions: readonly DumpDefinition[]): string {
-  const names = definitions.map((one) => `${one.type.toLowerCase()} ${nameOf(one)}`);
+  const names = definitions.map((one) => `${one.type.toLowerCase()} ${entryName(one)}`);
   return someOf(names, 8).join(', ');
 }
 
@@ -183,7 +183,7 @@ function compareItem(
   const definition = (wanted ?? present)?.definition;
   if (!definition) return [];
   const {type: kind} = definition;
-  const object = nameOf(definition);
+  const object = entryName(definition);
   if (isRights(definition)) return compareRights(object, kind, wanted, present, limits, changedOwners, skip);
   const difference = (differs: CatalogDifference['differs'], detail = ''): CatalogDifference => ({
     kind,
@@ -234,7 +234,7 @@ function compareOwners(
 ): string[] {
   if (wanted.owner === present.owner || dependentTypes.has(wanted.type)) return [];
   if (owners && (owners.roles?.has(wanted.owner) ?? true)) {
-    skip(`owners, ${owners.why}`, owners.roles ? nameOf(wanted) : wanted.owner);
+    skip(`owners, ${owners.why}`, owners.roles ? entryName(wanted) : wanted.owner);
     return [];
   }
   return [`${present.owner} instead of ${wanted.owner}`];
@@ -250,7 +250,7 @@ function compareTexts(
   const kind = wanted.definition.type;
   if (!isSameText(stateOf(kind, wanted.statements), stateOf(kind, present.statements))) return ['state'];
   if (texts === undefined) return ['definition'];
-  skip(texts, `${kind.toLowerCase()} ${nameOf(wanted.definition)}`);
+  skip(texts, `${kind.toLowerCase()} ${entryName(wanted.definition)}`);
   return [];
 }
 
@@ -332,7 +332,3 @@ function compareRights(
 }
 
 const longestDetail = 400;
-
-function nameOf({schema, name}: DumpDefinition): string {
-  return schema === '-' || schema === '' ? name : qualifiedName({schema, name});
-}

@@ -1,5 +1,5 @@
 /** Entries of a dump that are not restored, each with the reason. */
-import {qualifiedName} from '../base/qualified-name.js';
+import {entryName} from '../base/qualified-name.js';
 import type {ObjectName} from '../fingerprint/table-contents.js';
 import type {DumpSection} from './plain-dump-filter.js';
 
@@ -83,8 +83,8 @@ const unnamedTypes = new Set([
   'TABLE DATA',
 ]);
 
-function nameOf({type, schema, name}: Entry): string {
-  return `${type.toLowerCase()} ${schema === '' || schema === '-' ? name : qualifiedName({schema, name})}`;
+function nameOf(entry: Entry): string {
+  return `${entry.type.toLowerCase()} ${entryName(entry)}`;
 }
 
 /** Default privileges are told apart by whose they are alone. */

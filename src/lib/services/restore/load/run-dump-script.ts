@@ -1,5 +1,5 @@
 /** Runs the SQL of a dump in one session, statement by statement; rows reach the server as the rows of a COPY that it accepted, never as SQL. */
-import {qualifiedName} from '../../../base/qualified-name.js';
+import {entryName, qualifiedName} from '../../../base/qualified-name.js';
 import {type DumpStatement, dumpStatements} from '../../../dump/dump-statements.js';
 import type {DumpSection} from '../../../dump/plain-dump-filter.js';
 import {readCopyStatement} from '../../../dump/sql/sql-names.js';
@@ -129,8 +129,8 @@ function objectOf({section, sql, encoding}: DumpStatement): string {
 }
 
 /** "TABLE public.orders" */
-export function nameOf({type, schema, name}: DumpSection): string {
-  return `${type} ${schema === '-' ? name : qualifiedName({schema, name})}`;
+export function nameOf(section: DumpSection): string {
+  return `${section.type} ${entryName(section)}`;
 }
 
 function tableOf({sql, encoding}: DumpStatement): string {
