@@ -1,4 +1,4 @@
-/** What a restore over a live database would cost: rows and columns that only one side has, table by table. */
+/** What differs between a backup and a live database, or another backup: rows and columns that only one side has, table by table. */
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {qualifiedName} from '../../base/qualified-name.js';
@@ -111,6 +111,53 @@ export async function countMissingRows(
   return counts;
 }
 
+/** One of two backups that are compared, with the keys of its tables by "schema.name". */
+export interface ComparedBackup extends Omit<RowSources, 'target'> {
+  readonly keys: ReadonlyMap<string, readonly string[]>;
+}
+
+/**
+ * Rows of the first backup stand as those of the live side. Tables whose fingerprints are equal are not read again.
+ * @param tables of the second backup
+ */
+export async function compareBackups(
+  first: ComparedBackup,
+  second: ComparedBackup,
+  tables: readonly DumpedTable[],
+  hasDetails: boolean,
+): Promise<TableLoss[]> {
+  const side = first.source.tables.map((table) => ({
+    ...table,
+    key: first.keys.get(qualifiedName(table)) ?? [],
+    times: [],
+  }));
+  const unequal = pairTables(side, tables).filter(({live, dumped}) => {
+    const other = first.source.tables.find((table) => isSame(table, live));
+    const isEqual =
+      dumped.fingerprint !== null &&
+      dumped.fingerprint === other?.fingerprint &&
+      dumped.rows === other.rows &&
+      dumped.columns.join('\n') === other.columns.join('\n');
+    return !isEqual;
+  });
+  if (unequal.length === 0) return [];
+  return withTemporaryFolder('compare', async (folder) => {
+    const compared: TableComparison[] = [];
+    for (const [index, pair] of unequal.entries()) {
+      const own = join(folder, String(index));
+      await mkdir(own, {mode: 0o700});
+      const buckets = createRowBuckets(own, pair.dumped.rows);
+      compared.push(new TableComparison(pair, buckets, second.source.encoding, pair.live.columns));
+    }
+    await readBackupRows(first, compared, 'live');
+    for (const {buckets} of compared) await buckets.settle();
+    await readBackupRows(second, compared);
+    const losses: TableLoss[] = [];
+    for (const table of compared) losses.push(await table.result(hasDetails));
+    return losses.filter(({onlyLive, onlyBackup, changed}) => onlyLive + onlyBackup + changed > 0);
+  });
+}
+
 const noMigrations = {onlyLive: [], onlyBackup: []};
 
 /** All together: where any differs, each counts as one lost or one that comes back. */
@@ -200,10 +247,12 @@ class TableComparison {
     readonly pair: Pair,
     readonly buckets: RowBuckets,
     private readonly encoding: string,
+    // A live table is asked for the common columns alone.
+    liveColumns: readonly string[] = pair.columns,
   ) {
     const {live, dumped, columns} = pair;
     this.key = live.key.length > 0 && live.key.every((column) => columns.includes(column)) ? live.key : [];
-    this.positions = {live: this.positionsIn(columns), backup: this.positionsIn(dumped.columns)};
+    this.positions = {live: this.positionsIn(liveColumns), backup: this.positionsIn(dumped.columns)};
   }
 
   private positionsIn(present: readonly string[]): SidePositions {
@@ -294,14 +343,18 @@ async function compareRows(
   });
 }
 
-async function readBackupRows(input: RowSources, tables: readonly TableComparison[]): Promise<void> {
+async function readBackupRows(
+  input: Omit<RowSources, 'target'>,
+  tables: readonly TableComparison[],
+  side: Side = 'backup',
+): Promise<void> {
   const byName = new Map(tables.map((table) => [keyOf(table.pair.dumped), table]));
   let current: TableComparison | undefined;
   let previous: TableComparison[] = [];
   const take = (table: TableComparison, row: Buffer): void => {
     if (current && current !== table) previous.push(current);
     current = table;
-    table.add('backup', row);
+    table.add(side, row);
   };
   await readTableRows({
     ...input,

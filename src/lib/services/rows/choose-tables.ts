@@ -113,8 +113,8 @@ function kindOf(kind: string): string {
   return kinds[kind] ?? 'something else';
 }
 
-/** @throws USAGE */
-function tableNamed(text: string, schema: string): NamedTable {
+/** The table that a flag names; a name alone is in `schema`. @throws USAGE */
+export function tableNamed(text: string, schema: string): NamedTable {
   const found = readQualifiedName(text, 0);
   if (!found || found.end !== text.length)
     throw new AppError('USAGE', `--table ${text} is not the name of a table.`, {

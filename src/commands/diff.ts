@@ -1,0 +1,56 @@
+/** destino-db diff */
+import {Args, Flags} from '@oclif/core';
+import {parseEndOf} from '../lib/base/parse-end-of.js';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {placeFlags, sourceOf} from '../lib/cli/flags.js';
+import {showDiff} from '../lib/cli/show/show-diff.js';
+import {diffBackups} from '../lib/services/rows/diff-backups.js';
+
+export default class Diff extends BaseCommand {
+  static override hasDatabase = true;
+  static override summary = 'compare a backup with the live database, or two backups';
+  static override description = `Shows the tables whose rows differ, and what else does: rows on the left only (the database, or the first backup), on the right
+only (the backup, or the second one), and changed. Tables with equal fingerprints are not compared row by row.
+Exit codes: 0 compared, whether anything differs or not, 2 usage, 3 environment, 4 damaged backup, 130 interrupted.`;
+  static override examples = [
+    {description: 'the database and its newest backup', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'the keys of the rows that differ in one table',
+      command: '<%= config.bin %> <%= command.id %> --table public.orders',
+    },
+  ];
+  static override args = {
+    backup: Args.string({description: 'Dump, metadata file or id of the backup (the newest good one).'}),
+    other: Args.string({description: 'Another backup, instead of the live database.'}),
+  };
+  static override flags = {
+    at: Flags.string({
+      helpGroup: 'SOURCE',
+      helpValue: 'TIME',
+      summary: 'The newest good backup taken at or before TIME (ISO 8601, UTC without a zone).',
+    }),
+    ...placeFlags,
+    table: Flags.string({
+      helpGroup: 'ROWS',
+      helpValue: 'NAME',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'Only this table, with the keys of its rows that differ (repeatable).',
+    }),
+  };
+
+  async run() {
+    const {flags, args} = await this.parse(Diff);
+    return this.perform(
+      flags,
+      (context) =>
+        diffBackups(context, sourceOf(flags), {
+          backup: args.backup,
+          other: args.other,
+          at: flags.at === undefined ? undefined : parseEndOf(flags.at),
+          tables: flags.table ?? [],
+        }),
+      showDiff,
+    );
+  }
+}
