@@ -23,8 +23,8 @@ import {undoRows} from '../../lib/services/rows/undo-rows.js';
 export default class RestoreRows extends BaseCommand {
   static override isRecorded = true;
   static override hasDatabase = true;
-  static override summary = 'put back deleted or changed rows of a backup, and keep all that came since';
-  static override description = `Compares the rows of a backup with the live tables by their keys. Without --execute nothing is changed.
+  static override summary = 'put deleted or changed rows of a backup back';
+  static override description = `Compares the rows of a backup with the live tables by their keys, and keeps all that came since. Without --execute nothing is changed.
 --execute writes in one transaction, which commits only if every row then reads as in the backup. Before that, an undo file
 records every row that is inserted or overwritten; --undo takes it back, unless rows have changed since.
 Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged backup, 5 refused (not confirmed, locked, plan changed, conflicts), 130 interrupted.`;
@@ -34,13 +34,12 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged 
       command: '<%= config.bin %> <%= command.id %> --table public.orders --missing',
     },
     {
-      description: 'put back one order with all that was deleted with it',
-      command:
-        '<%= config.bin %> <%= command.id %> --table public.orders --missing --key ID --with-children --execute',
+      description: 'one order, with all that was deleted with it',
+      command: '<%= config.bin %> <%= command.id %> --table orders --missing --key ID --with-children',
     },
     {
       description: 'undo a wrong update of one column',
-      command: `<%= config.bin %> <%= command.id %> --table public.products --changed --columns price --where "active" --execute`,
+      command: '<%= config.bin %> <%= command.id %> --table products --changed --columns price --execute',
     },
     {
       description: 'take the last one back',

@@ -63,30 +63,22 @@ export function rootPage(
   ]);
   const about: unknown = pjson['description'];
   const shown = commands.filter(({hidden}) => !hidden);
+  const title = paragraphs(typeof about === 'string' ? about : bin, width);
+  const entries = shown.flatMap((command) =>
+    entry(command.id, commandSummary(command, bin), width, commandColumn),
+  );
+  const ending = paragraphs(
+    `${isShort ? `Flags of all commands: ${bin} help. ` : ''}About one: ${bin} COMMAND --help`,
+    width,
+  );
+  // The screen of 24 lines has no room for headings and empty lines.
+  if (isShort) return sections([['', [...title, ...entries, ...ending]]]);
+  const everyFlag = [...flags, ['    --json', 'Print one JSON document instead of text.'] as const];
   return sections([
-    ['', paragraphs(typeof about === 'string' ? about : bin, width)],
-    // The screen of 24 lines has no room for a heading.
-    [
-      isShort ? '' : 'COMMANDS',
-      shown.flatMap((command) => entry(command.id, commandSummary(command, bin), width, commandColumn)),
-    ],
-    ...(isShort
-      ? []
-      : [
-          [
-            'FLAGS OF EVERY COMMAND',
-            [...flags, ['    --json', 'Print one JSON document instead of text.'] as const].flatMap(
-              ([name, text]) => entry(name, text, width),
-            ),
-          ] satisfies [string, string[]],
-        ]),
-    [
-      '',
-      paragraphs(
-        `${isShort ? `Flags of all commands: ${bin} help. ` : ''}About one: ${bin} COMMAND --help`,
-        width,
-      ),
-    ],
+    ['', title],
+    ['COMMANDS', entries],
+    ['FLAGS OF EVERY COMMAND', everyFlag.flatMap(([name, text]) => entry(name, text, width))],
+    ['', ending],
   ]);
 }
 

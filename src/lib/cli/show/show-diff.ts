@@ -5,7 +5,7 @@ import type {DiffResult, DiffSide, TableDiff} from '../../services/rows/diff-bac
 import {columns, printable, type Style} from './style.js';
 
 /** Keys of one kind that are shown; --json has more. */
-const shownKeys = 20;
+const shownKeys = 5;
 
 export function showDiff(result: DiffResult, style: Style): string[] {
   const {left, right, tables, equalTables, schemaDifferences} = result;
@@ -29,7 +29,7 @@ export function showDiff(result: DiffResult, style: Style): string[] {
           ...schemaDifferences.map((line) => `  ${printable(line)}`),
           '',
         ]),
-    `${countOf(equalTables, 'table')} with equal rows.`,
+    ...(equalTables === 0 ? [] : [`${countOf(equalTables, 'table')} with equal rows.`]),
   ];
 }
 
