@@ -1,6 +1,7 @@
 /** The tables that a restore of rows is about: looked up, checked, and with those that foreign keys lead to. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
+import {unknownName} from '../../base/unknown-name.js';
 import {readQualifiedName} from '../../dump/sql/sql-names.js';
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import type {Session} from '../../postgres/client.js';
@@ -41,7 +42,7 @@ export async function chooseTables(
     if (wanted.some(({target}) => target.schema === table.schema && target.name === table.name)) return;
     const label = qualifiedName(table);
     const rules = await readRowRules(session, table.schema, table.name);
-    if (!rules) throw await missingTable(label, table, definitions);
+    if (!rules) throw await missingTable(table, inBackup ?? [], definitions);
     if (!['r', 'p'].includes(rules.kind))
       throw new AppError(
         'NOT_A_TABLE',
@@ -57,7 +58,7 @@ export async function chooseTables(
         {hint: 'Name the tables that inherit from it, which contain the rows.'},
       );
     const target = await inspectTarget(session, table.schema, table.name);
-    if (!target) throw await missingTable(label, table, definitions);
+    if (!target) throw await missingTable(table, inBackup ?? [], definitions);
     const names =
       rules.kind === 'p' ? [table, ...rules.parts, ...partsInBackup(table, await definitions())] : [table];
     const sources = [...new Map(names.map((name) => [qualifiedName(name), name])).values()].map((name) => ({
@@ -124,10 +125,11 @@ export function tableNamed(text: string, schema: string): NamedTable {
 }
 
 async function missingTable(
-  label: string,
   table: NamedTable,
+  inBackup: readonly NamedTable[],
   definitions: () => Promise<readonly DumpDefinition[]>,
 ): Promise<AppError> {
+  const label = qualifiedName(table);
   const parent = attachments(await definitions()).find(
     ({part}) => part.schema === table.schema && part.name === table.name,
   )?.parent;
@@ -137,8 +139,11 @@ async function missingTable(
       `The database no longer has the partition ${label}. Nothing was changed.`,
       {hint: `Its rows can go through the partitioned table: --table ${qualifiedName(parent)}`},
     );
-  return new AppError('TABLE_NOT_FOUND', `The database has no table ${label}. Nothing was changed.`, {
-    hint: 'Restore the table from the backup instead: destino-db restore --include-table.',
+  const message = `The database has no table ${label}. Nothing was changed.`;
+  const known = inBackup.map(qualifiedName);
+  if (!known.includes(label)) return unknownName('TABLE_NOT_FOUND', message, label, known);
+  return new AppError('TABLE_NOT_FOUND', message, {
+    hint: 'The backup has it. Restore the table itself: destino-db restore with --include-table.',
   });
 }
 
