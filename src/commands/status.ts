@@ -1,7 +1,7 @@
 /** destino-db status */
 import {Flags, type Interfaces} from '@oclif/core';
 import {repeatableFlag} from '../lib/cli/flags.js';
-import {proofLevels} from '../lib/run/outcome.js';
+import {proofLevels} from '../lib/run/check-outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {asAppError} from '../lib/cli/show/show-error.js';
 import {nagiosStatus, nagiosUnknown, showNagios, showStatus} from '../lib/cli/show/show-status.js';

@@ -1,6 +1,6 @@
 /** destino-db verify */
 import {Flags} from '@oclif/core';
-import {proofLevels} from '../lib/run/outcome.js';
+import {proofLevels} from '../lib/run/check-outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {
   confirmFlags,

@@ -4,7 +4,13 @@ import {z} from 'zod';
 import {AppError, messageOf} from '../base/errors.js';
 import {backupFormats} from '../base/formats.js';
 import {openRegularFile} from '../base/own-file.js';
-import {type BackupContent, backupContents, proofLevels, type Standing, standingOf} from '../run/outcome.js';
+import {
+  type BackupContent,
+  backupContents,
+  proofLevels,
+  type Standing,
+  standingOf,
+} from '../run/check-outcome.js';
 
 const bytes = z.int().min(0);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);

@@ -7,7 +7,7 @@ import {metadataName, metadataSuffix} from './backup-name.js';
 import {type BackupRecord, contentOf, readMetadata, recordIn, standingOfRecord} from './backup-record.js';
 import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
 import {foreignFile, requireOwnDump, requireTrustedFolder, whyForeign} from '../base/own-file.js';
-import type {BackupContent} from '../run/outcome.js';
+import type {BackupContent} from '../run/check-outcome.js';
 import {newestFirst, type RetentionCandidate} from './retention.js';
 import {explainFileError} from '../base/safe-file.js';
 import {supabaseProject} from '../postgres/connect/supabase-project.js';

@@ -5,7 +5,7 @@ import {z} from 'zod';
 import {AppError} from '../base/errors.js';
 import {type BackupFormat, backupFormats, withoutExtension} from '../base/formats.js';
 import {metadataSuffix} from './backup-name.js';
-import type {BackupContent} from '../run/outcome.js';
+import type {BackupContent} from '../run/check-outcome.js';
 import {requireOwnDump} from '../base/own-file.js';
 
 const oldMetadata = z.object({

@@ -11,7 +11,7 @@ import type {RunRecorder} from './record-run.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
 import {createTypedPasswords} from '../settings/typed-passwords.js';
 import {isPreview} from '../base/recorded-commands.js';
-import {isAnswered, refuseOtherName} from './flag-answers.js';
+import {isAnswered, refuseOtherName} from './confirm-rules.js';
 import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show/show-error.js';
 import {printableProgress} from './show/printable-progress.js';

@@ -3,7 +3,7 @@ import {createInterface} from 'node:readline/promises';
 import {AppError} from '../base/errors.js';
 import type {ConfirmRequest} from '../run/run-context.js';
 import {shellCommand} from '../base/shell-quote.js';
-import {confirms, type FlagAnswers, isAnswered, needsName, refuseOtherName} from './flag-answers.js';
+import {confirms, type FlagAnswers, isAnswered, needsName, refuseOtherName} from './confirm-rules.js';
 
 export interface ConfirmAnswers extends FlagAnswers {
   /** Whether somebody can be asked: stdin and stderr are terminals and there is no --json. */

@@ -4,7 +4,7 @@ import {closingComment} from './sql/copy-stream.js';
 import {type DumpSection, sectionIn} from './plain-dump-filter.js';
 import {longestToken, SqlLexer} from './sql/sql-lexer.js';
 import {textOf} from '../postgres/client-encoding.js';
-import {unsafe, unsafeCommand, unusualCopy} from './sql/unsafe-dump.js';
+import {unsafe, unsafeCommand, unusualCopy} from './sql/unsafe-dump-errors.js';
 
 export interface DumpStatement {
   /** From its first character to its semicolon, a character a byte: `textOf` decodes it. */

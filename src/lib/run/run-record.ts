@@ -1,6 +1,6 @@
 /** One line of the audit log: what a run did, to which database, and how it ended. */
 import {z} from 'zod';
-import {outcomes, proofLevels} from './outcome.js';
+import {outcomes, proofLevels} from './check-outcome.js';
 import {backupFormats} from '../base/formats.js';
 
 const count = z.int().min(0);

@@ -1,7 +1,7 @@
 /** The backups of several places as one catalogue. */
 import {standingOfRecord} from '../catalog/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable} from '../catalog/catalogue.js';
-import {proofLevels} from '../run/outcome.js';
+import {proofLevels} from '../run/check-outcome.js';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
 import {openPlace} from './open-place.js';

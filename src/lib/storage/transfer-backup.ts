@@ -8,7 +8,7 @@ import type {RunContext} from '../run/run-context.js';
 import {type Journal, openJournal} from '../run/journal.js';
 import type {EncryptTo, OpeningKeys} from '../encryption/age-keys.js';
 import {decryptStream} from '../encryption/age-stream.js';
-import {digested, mismatch, writeChecked} from './checked-files.js';
+import {digested, mismatch, writeChecked} from './write-checked.js';
 import {isAway, type Place} from './place.js';
 import {folderOf, markOf, metadataKeyIn, readPlaced} from './place-catalogue.js';
 import {isOrderKey} from './placed-orders.js';

@@ -2,7 +2,7 @@
 import {PassThrough} from 'node:stream';
 import {expect, it} from 'vitest';
 import {confirm} from '../../../src/lib/cli/confirm.js';
-import type {FlagAnswers} from '../../../src/lib/cli/flag-answers.js';
+import type {FlagAnswers} from '../../../src/lib/cli/confirm-rules.js';
 import type {AppError} from '../../../src/lib/base/errors.js';
 import type {ConfirmRequest} from '../../../src/lib/run/run-context.js';
 

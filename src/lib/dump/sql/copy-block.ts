@@ -1,6 +1,6 @@
 /** The rows of one table as they stand behind a COPY statement, in bytes that may be cut anywhere. */
 import type {RowTaker} from '../../postgres/take-rows.js';
-import {unsafe} from './unsafe-dump.js';
+import {unsafe} from './unsafe-dump-errors.js';
 
 const newline = 0x0a;
 const backslash = 0x5c;

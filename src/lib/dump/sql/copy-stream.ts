@@ -16,7 +16,7 @@ import {createRowHashSum, fingerprintText, type RowHashSum} from '../../fingerpr
 import {type CopyStatement, readCopyStatement, readQualifiedName} from './sql-names.js';
 import {longestToken, SqlLexer} from './sql-lexer.js';
 import {textOf} from '../../postgres/client-encoding.js';
-import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump.js';
+import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump-errors.js';
 
 /** Gives what takes the rows of a COPY statement, in the encoding of the dump; undefined where nobody wants them. */
 export type RowTakerOf = (table: CopyStatement, encoding: string) => RowTaker | undefined;

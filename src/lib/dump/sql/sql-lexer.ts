@@ -7,7 +7,7 @@ import {
   unusualCopy,
   unusualQuote,
   unusualSetting,
-} from './unsafe-dump.js';
+} from './unsafe-dump-errors.js';
 
 export interface LexerOptions {
   /** Reports every statement whole, with the comments inside it; otherwise only statements of interest, and of the parts of a compound one each by itself. */

@@ -5,7 +5,7 @@ import {basename, dirname, join} from 'node:path';
 import {partialSuffix} from '../../base/file-names.js';
 import {explainFileError, syncFolder} from '../../base/safe-file.js';
 import type {RunContext} from '../../run/run-context.js';
-import {writeChecked} from '../../storage/checked-files.js';
+import {writeChecked} from '../../storage/write-checked.js';
 import {localPlace} from '../../storage/local-place.js';
 import {ageSuffix} from '../../storage/stored-record.js';
 import {openJournal} from '../../run/journal.js';

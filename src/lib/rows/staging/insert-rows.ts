@@ -4,7 +4,7 @@ import type {Session} from '../../postgres/client.js';
 import {setTriggers} from '../../postgres/silence-triggers.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../../postgres/quote.js';
 import {withOwnSearchPath} from '../../postgres/search-path.js';
-import {insertGroups} from '../model/dependency-groups.js';
+import {insertGroups} from '../model/insert-groups.js';
 import {proveRows, type RestoredCounts} from './verify-rows.js';
 import type {OrderFile} from '../file/order-file.js';
 import {fromRelation} from './restore-target.js';

@@ -11,7 +11,7 @@ import type {Step} from '../../progress/progress.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {EncryptTo} from '../../encryption/age-keys.js';
 import {localPlace} from '../../storage/local-place.js';
-import {writeChecked} from '../../storage/checked-files.js';
+import {writeChecked} from '../../storage/write-checked.js';
 import {filesOf, storedRecord} from '../../storage/stored-record.js';
 import type {Encryption} from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';

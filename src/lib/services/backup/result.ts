@@ -12,7 +12,7 @@ import {
   type Verification,
 } from '../../catalog/backup-record.js';
 import type {DumpPlace} from '../../catalog/dump-place.js';
-import type {BackupContent, Outcome} from '../../run/outcome.js';
+import type {BackupContent, Outcome} from '../../run/check-outcome.js';
 import {outsideDatabase} from '../../catalog/outside-database.js';
 import {compressArgument, dumpArguments} from '../../postgres/tools/pg-dump.js';
 import type {RunContext} from '../../run/run-context.js';

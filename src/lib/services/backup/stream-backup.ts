@@ -12,7 +12,7 @@ import type {RunContext} from '../../run/run-context.js';
 import {isAway, type Place} from '../../storage/place.js';
 import {openPlace} from '../../storage/open-place.js';
 import {metadataKeyIn, readNewest} from '../../storage/place-catalogue.js';
-import {writeChecked} from '../../storage/checked-files.js';
+import {writeChecked} from '../../storage/write-checked.js';
 import {storedRecord, withFolder} from '../../storage/stored-record.js';
 import {clearStaged, requireReachable} from '../../storage/transfer-backup.js';
 import {openJournal} from '../../run/journal.js';

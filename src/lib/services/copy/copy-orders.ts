@@ -4,7 +4,7 @@ import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import {decryptStream} from '../../encryption/age-stream.js';
-import {writeChecked} from '../../storage/checked-files.js';
+import {writeChecked} from '../../storage/write-checked.js';
 import {localPlace} from '../../storage/local-place.js';
 import {openFrom, openPlace} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';

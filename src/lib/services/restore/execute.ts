@@ -1,7 +1,7 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {contentWords, safetyLabel} from '../../catalog/catalogue.js';
-import type {BackupContent} from '../../run/outcome.js';
+import type {BackupContent} from '../../run/check-outcome.js';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';

@@ -1,5 +1,5 @@
 /** What a restore is asked to do, checked for flags that contradict each other. */
-import type {BackupContent} from '../../run/outcome.js';
+import type {BackupContent} from '../../run/check-outcome.js';
 import {AppError} from '../../base/errors.js';
 import type {ToastCompression} from '../../postgres/tools/pg-restore.js';
 

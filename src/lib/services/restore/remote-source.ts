@@ -12,7 +12,7 @@ import {decryptStream} from '../../encryption/age-stream.js';
 import type {Place} from '../../storage/place.js';
 import type {RecordedBackup} from '../../catalog/catalogue.js';
 import {folderOf} from '../../storage/place-catalogue.js';
-import {digested, mismatch} from '../../storage/checked-files.js';
+import {digested, mismatch} from '../../storage/write-checked.js';
 import {ageSuffix, filesOf} from '../../storage/stored-record.js';
 import type {RestoreRequest} from './options.js';
 import type {RestoreSource} from './source.js';

@@ -16,7 +16,7 @@ import {
   comparedColumns,
   type ComparedCounts,
   keyText,
-} from '../../rows/staging/choose-rows.js';
+} from '../../rows/staging/compare-with-live.js';
 import {countReasons, listConflicts, type RestoreConflict} from '../../rows/staging/count-staged.js';
 import {findConflicts} from '../../rows/staging/find-conflicts.js';
 import {findRuleConflicts} from '../../rows/staging/find-rule-conflicts.js';

@@ -1,7 +1,7 @@
 /** Whether the backups are as they should be: a pure look at the catalogue, the audit log and the clock. */
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable, isWhole} from '../../catalog/catalogue.js';
-import {isAtLeast, proofLevels, type ProofLevel} from '../../run/outcome.js';
+import {isAtLeast, proofLevels, type ProofLevel} from '../../run/check-outcome.js';
 import {countOf, formatBytes, formatDuration} from '../../base/format.js';
 import {nearest} from '../../base/nearest.js';
 import {

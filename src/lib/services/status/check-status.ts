@@ -3,7 +3,7 @@ import {statfs} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import {isDeepStrictEqual} from 'node:util';
 import {backupFolder} from '../../catalog/backup-name.js';
-import type {ProofLevel} from '../../run/outcome.js';
+import type {ProofLevel} from '../../run/check-outcome.js';
 import {readCatalogue} from '../../catalog/catalogue.js';
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';

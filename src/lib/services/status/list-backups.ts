@@ -2,7 +2,7 @@
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../../catalog/catalogue.js';
 import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
-import type {BackupContent, Outcome, ProofLevel} from '../../run/outcome.js';
+import type {BackupContent, Outcome, ProofLevel} from '../../run/check-outcome.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
 import {AppError} from '../../base/errors.js';
 import {didYouMean} from '../../base/nearest.js';

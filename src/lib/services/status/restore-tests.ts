@@ -1,6 +1,6 @@
 /** The restore tests that metadata and the audit log tell of. */
 import type {Backup} from '../../catalog/catalogue.js';
-import {type Outcome, outcomeOfResult} from '../../run/outcome.js';
+import {type Outcome, outcomeOfResult} from '../../run/check-outcome.js';
 import type {RunRecord, RunVerification} from '../../run/run-record.js';
 
 export interface RestoreTest {

@@ -10,7 +10,7 @@ import {
   outcomeOfError,
   type ProofLevel,
   proofLevels,
-} from '../../run/outcome.js';
+} from '../../run/check-outcome.js';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError, type ErrorCode, exitStatus, systemErrorCode} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';

@@ -2,7 +2,7 @@
 import {qualifiedName} from '../../../base/qualified-name.js';
 import {AppError} from '../../../base/errors.js';
 import {nearest} from '../../../base/nearest.js';
-import {insertGroups} from '../../../rows/model/dependency-groups.js';
+import {insertGroups} from '../../../rows/model/insert-groups.js';
 import type {Operator} from '../../../rows/model/operators.js';
 import type {OrdersProfile, RootProfile} from './profile.js';
 import type {Catalog, DeleteAction, ForeignKey, Table} from '../../../rows/model/read-schema.js';

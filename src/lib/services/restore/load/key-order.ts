@@ -1,7 +1,7 @@
 /** In which order rows alone are loaded, so that the foreign keys of the target hold, and what of its triggers and keys is off meanwhile. */
 import {AppError} from '../../../base/errors.js';
 import {countOf} from '../../../base/format.js';
-import {insertGroups} from '../../../rows/model/dependency-groups.js';
+import {insertGroups} from '../../../rows/model/insert-groups.js';
 import {listFiringTriggers, withoutUserTriggers} from '../../../rows/staging/user-triggers.js';
 import type {NamedTable} from '../../../postgres/quote.js';
 import type {Session} from '../../../postgres/client.js';

@@ -4,7 +4,7 @@ import {type DumpStatement, dumpStatements} from '../../../dump/dump-statements.
 import type {DumpSection} from '../../../dump/plain-dump-filter.js';
 import {readCopyStatement} from '../../../dump/sql/sql-names.js';
 import {textOf} from '../../../postgres/client-encoding.js';
-import {unsafe} from '../../../dump/sql/unsafe-dump.js';
+import {unsafe} from '../../../dump/sql/unsafe-dump-errors.js';
 import {AppError, systemErrorCode} from '../../../base/errors.js';
 import type {Session} from '../../../postgres/client.js';
 import {explainDatabaseError} from '../../../postgres/explain-failure.js';

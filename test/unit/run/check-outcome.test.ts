@@ -7,7 +7,7 @@ import {
   outcomeOfResult,
   type ProofLevel,
   standingOf,
-} from '../../../src/lib/run/outcome.js';
+} from '../../../src/lib/run/check-outcome.js';
 import {AppError, type ErrorCode} from '../../../src/lib/base/errors.js';
 import {explainToolFailure} from '../../../src/lib/postgres/explain-failure.js';
 
