@@ -6,6 +6,7 @@ import type {RestoreRowsRequest} from '../../src/lib/services/rows/request.js';
 import {restoreRows, type RestoreRowsResult} from '../../src/lib/services/rows/restore-rows.js';
 import {undoRows} from '../../src/lib/services/rows/undo-rows.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
+import {loadEveryType} from '../support/every-type.js';
 import {makeBackup} from '../support/make-backup.js';
 import type {DumpKind} from '../support/make-dump.js';
 import {until} from '../support/observe.js';
@@ -435,4 +436,31 @@ describe('while others write', () => {
     expect(await imageOf()).toEqual(before);
     expect((await failure(takeBack('latest'))).code).toBe('BACKUP_NOT_FOUND');
   });
+});
+
+it('rows of every type come back byte for byte', async () => {
+  database = await createTempDatabase('template0');
+  await loadEveryType(database);
+  await backUp();
+  const backup = await imageOf();
+  const found = await database.query(`
+    SELECT format('%I.%I', n.nspname, c.relname) AS name, n.nspname || '.' || c.relname AS label
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = 'kinds' AND c.relkind = 'r' AND NOT c.relispartition AND NOT c.relhassubclass AND NOT c.relhasrules
+       AND EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')
+       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid = c.oid AND k.conrelid <> c.oid) ORDER BY 1`);
+  for (const {name} of found) await database.run(`DELETE FROM ONLY ${name ?? ''}`);
+  const before = await imageOf();
+  const result = await run({tables: found.map(({name}) => name ?? '')});
+  expect(result.conflicts).toEqual([]);
+  expect(found.length).toBeGreaterThan(8);
+  expect(await imageOf()).toEqual(
+    expectedOf(
+      backup,
+      before,
+      found.map(({label}) => label ?? ''),
+    ),
+  );
+  await takeBack(result.undoPath ?? '');
+  expect(await imageOf()).toEqual(before);
 });
