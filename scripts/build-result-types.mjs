@@ -56,7 +56,8 @@ function spell(type, indent) {
   if (checker.isArrayType(type) || checker.isTupleType(type)) {
     const [element] = checker.getTypeArguments(type);
     const text = spell(element, indent);
-    return `readonly ${/ [|&] /.test(text) && !text.startsWith('{') ? `(${text})` : text}[]`;
+    const isJoined = element.isIntersection() || (/ [|&] /.test(text) && !text.startsWith('{'));
+    return `readonly ${isJoined ? `(${text})` : text}[]`;
   }
   if (!(type.flags & ts.TypeFlags.Object)) return checker.typeToString(type);
   if (type.symbol?.name === 'Date') return 'string';
