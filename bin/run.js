@@ -30,7 +30,9 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
   // "orders clean" is the same as "orders:clean"; oclif alone would print the topic's help and succeed.
   const [first, second] = args[0] === 'help' ? args.slice(1) : args;
   const isTopic = first === 'orders' || first === 'workflow';
-  if (isTopic && second !== undefined && !second.startsWith('-'))
+  // "restore" is a command as well, so that only this word makes it another one.
+  const isCommand = first === 'restore' && second === 'rows';
+  if (isCommand || (isTopic && second !== undefined && !second.startsWith('-')))
     args.splice(args.indexOf(first), 2, `${first}:${second}`);
   // A command's own errors are shown by the command; these are of finding and loading it.
   // No plugins of the user's: the program has none, and a home folder that cannot be read would be reported at every run.

@@ -206,6 +206,15 @@ describe('the installed program', () => {
     expect(space).toEqual(colon);
   });
 
+  it('takes "restore rows" for restore:rows, though "restore" is a command', async () => {
+    const [colon, space] = await Promise.all([
+      installed(['restore:rows', '--json', '--database-url', 'nothing']),
+      installed(['restore', 'rows', '--json', '--database-url', 'nothing']),
+    ]);
+    expect(colon.status).toBe(2);
+    expect(space).toEqual(colon);
+  });
+
   it('answers an unknown command with a suggestion and exit status 2', async () => {
     const {status, stdout, stderr} = await installed(['bakcup']);
     expect([status, stdout]).toEqual([2, '']);

@@ -145,12 +145,6 @@ describe('rows of the sample shop that were deleted and changed', () => {
     await takeBack(result.undoPath ?? '');
     expect(await imageOf()).toEqual(before);
   });
-
-  it('names the table of the backup that a mistyped one is nearest to', async () => {
-    await farm();
-    const error = await failure(run({tables: ['farm.cwo']}));
-    expect(error.message).toContain('Did you mean farm.cow?');
-  });
 });
 
 const schema = `
@@ -369,6 +363,12 @@ describe('taking it back', () => {
       'farm.cow barn=8, tag=c2: it has changed since',
     ]);
     expect(await imageOf()).toEqual(before);
+  });
+
+  it('names the table of the backup that a mistyped one is nearest to', async () => {
+    await farm();
+    const error = await failure(run({tables: ['farm.cwo']}));
+    expect(error.message).toContain('Did you mean "farm.cow"?');
   });
 });
 

@@ -53,11 +53,13 @@ function firstWords(commands: readonly Completed[]): string[] {
   return [...new Set(commands.map(({id}) => id.split(':')[0] ?? id))];
 }
 
+/** First words that are no commands themselves, and what can follow each. */
 function topics(commands: readonly Completed[]): [string, string[]][] {
   const found = new Map<string, string[]>();
   for (const {id} of commands) {
     const [topic = '', rest] = id.split(':');
-    if (rest !== undefined) found.set(topic, [...(found.get(topic) ?? []), rest]);
+    if (rest !== undefined && !commands.some((command) => command.id === topic))
+      found.set(topic, [...(found.get(topic) ?? []), rest]);
   }
   return [...found];
 }
