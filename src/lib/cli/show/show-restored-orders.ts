@@ -1,9 +1,8 @@
 /** What orders:restore did or would do, as lines. */
 import {countOf, formatCount, formatDuration} from '../../base/format.js';
 import type {RestoreOrdersResult} from '../../services/orders/restore/execute.js';
+import {conflictLines} from './show-conflicts.js';
 import {columns, printable, type Style} from './style.js';
-
-const shownConflicts = 10;
 
 /** @param repeat the command that executes what the preview shows, from the order backup's path */
 export function showRestoredOrders(
@@ -57,25 +56,6 @@ function tableLines({mode, tables}: RestoreOrdersResult, style: Style): string[]
     'SKIPPED',
   ].map((text) => style.bold(text));
   return [...columns([head, ...rows], [1, 2, 3]), ''];
-}
-
-function conflictLines({conflicts, conflictCount, reasons}: RestoreOrdersResult, style: Style): string[] {
-  if (conflictCount === 0) return [];
-  const counted = reasons.map(({table, reason, rows}) => [
-    formatCount(rows),
-    printable(table),
-    printable(reason),
-  ]);
-  const shown = conflicts.slice(0, shownConflicts);
-  return [
-    style.bold(`${countOf(conflictCount, 'row')} skipped:`),
-    ...columns(counted, [0]).map((line) => `  ${line}`),
-    `The first ${countOf(shown.length, 'row')}:`,
-    ...columns(
-      shown.map(({table, key, reason}) => [printable(table), printable(key), printable(reason)]),
-    ).map((line) => `  ${line}`),
-    '',
-  ];
 }
 
 function noteLines({notes, sequences}: RestoreOrdersResult, style: Style): string[] {

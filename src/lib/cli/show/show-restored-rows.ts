@@ -3,9 +3,9 @@ import {countOf, formatBytes, formatCount, formatDuration} from '../../base/form
 import type {RowTablePlan} from '../../services/rows/plan.js';
 import type {RestoreRowsResult} from '../../services/rows/restore-rows.js';
 import type {UndoRowsResult} from '../../services/rows/undo-rows.js';
+import {conflictLines, rowLines, shownConflicts} from './show-conflicts.js';
 import {columns, printable, type Style} from './style.js';
 
-const shownConflicts = 10;
 const shownValues = 3;
 /** Characters of a value. */
 const shownLength = 30;
@@ -92,29 +92,6 @@ function detailLines({table, samples, newer, keys}: RowTablePlan, style: Style):
 function shownValue(value: string | null): string {
   if (value === null) return 'null';
   return JSON.stringify(value.length > shownLength ? `${value.slice(0, shownLength - 3)}...` : value);
-}
-
-function conflictLines({conflicts, conflictCount, reasons}: RestoreRowsResult, style: Style): string[] {
-  if (conflictCount === 0) return [];
-  const counted = reasons.map(({table, reason, rows}) => [
-    formatCount(rows),
-    printable(table),
-    printable(reason),
-  ]);
-  const shown = conflicts.slice(0, shownConflicts);
-  return [
-    style.bold(`${countOf(conflictCount, 'row')} skipped:`),
-    ...columns(counted, [0]).map((line) => `  ${line}`),
-    `The first ${countOf(shown.length, 'row')}:`,
-    ...rowLines(shown),
-    '',
-  ];
-}
-
-function rowLines(rows: RestoreRowsResult['conflicts']): string[] {
-  return columns(
-    rows.map(({table, key, reason}) => [printable(table), printable(key), printable(reason)]),
-  ).map((line) => `  ${line}`);
 }
 
 function triggerLines({off, fire}: RestoreRowsResult['triggers'], style: Style): string[] {

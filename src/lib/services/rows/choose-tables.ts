@@ -143,7 +143,7 @@ async function missingTable(
   const known = inBackup.map(qualifiedName);
   if (!known.includes(label)) return unknownName('TABLE_NOT_FOUND', message, label, known);
   return new AppError('TABLE_NOT_FOUND', message, {
-    hint: 'The backup has it. Restore the table itself: destino-db restore with --include-table.',
+    hint: 'The backup has it. Restore the whole table with --include-table, as this explains: destino-db help restore',
   });
 }
 
