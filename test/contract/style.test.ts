@@ -1,0 +1,158 @@
+/** docs/style.md, held by reading every text: comments and messages in src, the pages, the help, the names of tests. */
+import {readdirSync, readFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {describe, expect, it} from 'vitest';
+import {
+  longParagraphs,
+  proseOfPage,
+  proseOfSource,
+  styleFindings,
+  styleRules,
+  type Prose,
+} from '../support/style.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const page = readFileSync(join(root, 'docs/style.md'), 'utf8');
+const rules = styleRules(page);
+
+const filesBelow = (folder: string, ending: string): string[] =>
+  readdirSync(join(root, folder), {recursive: true, encoding: 'utf8'})
+    .filter((path) => path.endsWith(ending))
+    .map((path) => join(folder, path));
+
+function proseOf(path: string): Prose[] {
+  const text = readFileSync(join(root, path), 'utf8');
+  if (path.endsWith('.md')) return proseOfPage(text);
+  return proseOfSource(path, text, path.startsWith('test/') ? 'test names' : 'all');
+}
+
+/** Rooms that were written before the rules; nothing new is added here. */
+const pending: readonly string[] = [
+  'src/commands',
+  'src/lib/base',
+  'src/lib/catalog',
+  'src/lib/cli',
+  'src/lib/dump',
+  'src/lib/encryption',
+  'src/lib/fingerprint',
+  'src/lib/postgres',
+  'src/lib/progress',
+  'src/lib/rows',
+  'src/lib/run',
+  'src/lib/services/backup',
+  'src/lib/services/copy',
+  'src/lib/services/doctor',
+  'src/lib/services/guards',
+  'src/lib/services/init',
+  'src/lib/services/orders',
+  'src/lib/services/prune',
+  'src/lib/services/recover',
+  'src/lib/services/report',
+  'src/lib/services/restore',
+  'src/lib/services/rows',
+  'src/lib/services/schedule',
+  'src/lib/services/status',
+  'src/lib/services/verify',
+  'src/lib/settings',
+  'src/lib/storage',
+  'test/commands',
+  'test/contract',
+  'test/e2e',
+  'test/faults',
+  'test/fuzz',
+  'test/postgres',
+  'test/storage',
+  'test/support',
+  'test/unit/base',
+  'test/unit/catalog',
+  'test/unit/cli',
+  'test/unit/dump',
+  'test/unit/encryption',
+  'test/unit/fingerprint',
+  'test/unit/postgres',
+  'test/unit/progress',
+  'test/unit/rows',
+  'test/unit/run',
+  'test/unit/scripts',
+  'test/unit/services',
+  'test/unit/settings',
+  'test/unit/storage',
+  'test/unit/support',
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'docs/architecture.md',
+  'docs/configuration.md',
+  'docs/errors.md',
+  'docs/faults.md',
+  'docs/file-formats.md',
+  'docs/fingerprint.md',
+  'docs/getting-started.md',
+  'docs/how-restore-works.md',
+  'docs/large-databases.md',
+  'docs/managed-servers.md',
+  'docs/migration.md',
+  'docs/monitoring.md',
+  'docs/orders-profiles.md',
+  'docs/performance.md',
+  'docs/restore-rows.md',
+  'docs/restore.md',
+  'docs/s3-and-encryption.md',
+  'docs/scheduling.md',
+  'docs/threat-model.md',
+  'docs/without-this-tool.md',
+];
+
+const findingsIn = (paths: readonly string[]): string[] =>
+  paths
+    .filter((path) => !pending.some((room) => path.startsWith(room)))
+    .flatMap((path) =>
+      styleFindings(proseOf(path), rules).map(
+        ({line, rule, instead, text}) => `${path}:${line}: "${text}": ${rule}: write ${instead}`,
+      ),
+    );
+
+describe('docs/style.md', () => {
+  it('is followed by the source', () => {
+    expect(findingsIn(filesBelow('src', '.ts'))).toEqual([]);
+  });
+
+  it('is followed by the pages', () => {
+    const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...filesBelow('docs', '.md')];
+    expect(findingsIn(pages.filter((path) => path !== 'docs/style.md'))).toEqual([]);
+  });
+
+  it('has short paragraphs on every page', () => {
+    const pages = ['README.md', 'CONTRIBUTING.md', ...filesBelow('docs', '.md')];
+    const long = pages
+      .filter((path) => !pending.includes(path))
+      .flatMap((path) =>
+        longParagraphs(readFileSync(join(root, path), 'utf8')).map(
+          ({line, sentences}) => `${path}:${line}: ${sentences} sentences`,
+        ),
+      );
+    expect(long).toEqual([]);
+  });
+
+  it('is followed by the tests', () => {
+    expect(findingsIn(filesBelow('test', '.ts'))).toEqual([]);
+  });
+
+  it.each([
+    ['What is missing is told.', ['told', 'a clause as the subject: What …']],
+    ['What is missing?', []],
+    ['A closed pipe is no error.', ['X is no Y']],
+    ['There is no backup, and it is no longer listed.', []],
+    ['It works for whoever asks.', ['a clause as the subject: Whoever …']],
+    ['The dump ended. That a row is missing is found later.', ['a clause as the subject: That …']],
+    ['That file is missing.', []],
+    ['The key `told` stays.', []],
+    ['It holds the lock of the folder.', []],
+    ['It holds three tables.', ['holds']],
+    ['Mends the list.', ['mends']],
+  ])('finds in %j: %j', (text, expected) => {
+    const found = styleFindings([{line: 1, text}], rules).map(({rule}) => rule);
+    expect(found.toSorted()).toEqual(expected.toSorted());
+  });
+});
