@@ -5,11 +5,13 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
+import {z} from 'zod';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {withAppSession} from '../support/app-session.js';
 import {loadTemplate} from '../support/global-cluster.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
+import {quoteLiteral} from '../../src/lib/postgres/quote.js';
 import {readSqlTexts} from '../support/sql-in-source.js';
 import {calledNames, namesOfQueries, parseSql, unsafeNames} from '../support/sql-rules.js';
 import {urlOf} from '../support/temp-database.js';
@@ -166,6 +168,29 @@ describe('a superuser who runs every command', () => {
     await run('recover --guide');
     expect(await sprung()).toEqual([]);
     expect(commands.length).toBeGreaterThan(20);
+  });
+
+  it('springs none where rows are compared and put back', {timeout: 180_000}, async () => {
+    const backup = z
+      .object({id: z.string()})
+      .parse(JSON.parse(await run('backup --include-table=orders --include-table=order_items --json'))).id;
+    const [gone, kept] = await withAppSession(shop, async (session) => {
+      const orders = await session.query('SELECT id FROM public.orders LIMIT 2');
+      const one = quoteLiteral(orders[0]?.['id'] ?? '');
+      await session.query(`DELETE FROM public.payments WHERE "orderId" OPERATOR(pg_catalog.=) ${one}`);
+      await session.query(`DELETE FROM public.orders WHERE id OPERATOR(pg_catalog.=) ${one}`);
+      return orders;
+    });
+    const both = `restore:rows ${backup} --table=orders --table=order_items`;
+    await Promise.all([
+      run(`diff ${backup} --table=orders`),
+      run(
+        `restore:rows ${backup} --table=orders --all --key=${gone?.['id'] ?? ''} --key=${kept?.['id'] ?? ''}`,
+      ),
+      run(`${both} --all --with-parents --with-children`),
+    ]);
+    await run(`${both} --all --execute --yes`);
+    await run('restore:rows --undo=latest --execute --yes');
   });
 
   it('sends nothing that names what somebody else could create', async () => {
