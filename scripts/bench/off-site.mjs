@@ -102,7 +102,7 @@ async function benchList({onServer, alternate, note, ours, store, daemons, work}
 }
 
 /** Its storage daemon keeps everything in memory: the program is measured, not a disk. */
-async function startStore() {
+export async function startStore() {
   const shell = spawn('bash', [script], {stdio: ['pipe', 'pipe', 'inherit']});
   const {endpoint, accessKeyId, secretAccessKey} = await new Promise((resolve, reject) => {
     createInterface({input: shell.stdout}).once('line', (line) => resolve(JSON.parse(line)));
