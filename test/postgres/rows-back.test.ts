@@ -4,6 +4,7 @@ import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
 import type {RestoreRowsRequest} from '../../src/lib/services/rows/request.js';
 import {restoreRows, type RestoreRowsResult} from '../../src/lib/services/rows/restore-rows.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {undoRows} from '../../src/lib/services/rows/undo-rows.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {loadEveryType} from '../support/every-type.js';
@@ -236,6 +237,53 @@ describe('in a schema with cycles, composite keys and partitions', () => {
       {id: '7'},
       {id: '8'},
     ]);
+  });
+
+  it('with keys no other rows are staged, whatever text the server prints for them', async () => {
+    await farm();
+    await database.run(`
+      CREATE TABLE farm.odd (a text, b timestamptz, c numeric(8, 2), long text, PRIMARY KEY (a, b, c));
+      INSERT INTO farm.odd SELECT E'it''s \\\\ a\ttab\n' || n, '2026-01-01 10:00+00', 1.50, repeat('long ', 40000) FROM generate_series(1, 20) n`);
+    await backUp();
+    const backup = await imageOf();
+    await database.run(`DELETE FROM farm.odd; UPDATE farm.cow SET name = 'changed' WHERE barn = 8`);
+    const before = await imageOf();
+    const sizes: number[] = [];
+    const context = contextOf();
+    const watching = {
+      ...context,
+      reach: async (point: string) => {
+        if (point !== 'rows.staged') return;
+        const [row] = await database.query(
+          `SELECT pg_relation_size(oid) AS size FROM pg_class WHERE relname = 'destino_base_0'`,
+        );
+        sizes.push(Number(row?.['size']));
+      },
+    };
+    await run({tables: ['farm.cow'], execute: false}, watching);
+    const keys = ['8,c5', '8,c6', '9,c1'];
+    const cows = await run({tables: ['farm.cow'], keys, execute: false}, watching);
+    expect(cows.tables[0]).toMatchObject({update: 2, compared: {rows: 3, equal: 1}});
+    expect(sizes[1]).toBe(8192);
+    expect(sizes[0]).toBeGreaterThan(8192);
+    const key = "it's \\ a\ttab\n7,2026-01-01 10:00:00+00,1.50";
+    const odd = await run({tables: ['farm.odd'], keys: [key]});
+    expect(odd.tables[0]).toMatchObject({insert: 1, compared: {rows: 1}});
+    const found = Object.entries(backup['farm.odd'] ?? {}).filter(([id]) => id.includes('\n7"'));
+    expect(found.length).toBe(1);
+    expect(await imageOf()).toEqual({...before, 'farm.odd': Object.fromEntries(found)});
+    await database.run('ALTER TABLE farm.odd ALTER long TYPE char(200005)');
+    expect((await failure(run({tables: ['farm.odd'], keys: [key]}))).code).toBe('COLUMN_TYPE_CHANGED');
+  });
+
+  it('the room that they take on the server is estimated for tables that were never vacuumed', async () => {
+    await farm();
+    await backupDatabase(contextOf(), {});
+    const all = await run({tables: ['farm.cow'], execute: false});
+    expect(all.stagedBytes).toBeGreaterThan(100_000);
+    const one = await run({tables: ['farm.cow'], keys: ['8,c5'], execute: false});
+    expect(one.stagedBytes).toBeGreaterThan(0);
+    expect(one.stagedBytes).toBeLessThan(all.stagedBytes / 100);
   });
 
   it('without a key missing rows are told by their whole content', async () => {

@@ -15,6 +15,8 @@ export interface RowHashSum extends RowTaker {
   readonly rows: number;
   /** The sum of the completed rows: 32 lower-case hexadecimal digits, most significant first. */
   digest(): string;
+  /** The same, and begins anew. */
+  takeDigest(): string;
 }
 
 const c1 = 0x239b961b;
@@ -29,7 +31,8 @@ export function createRowHashSum(): RowHashSum {
   return new MurmurSum();
 }
 
-const fingerprintPrefix = 'mmh3-sum:';
+/** What a fingerprint's text begins with. */
+export const fingerprintPrefix = 'mmh3-sum:';
 
 /** The text of a fingerprint: the name of the method and the sum. */
 export function fingerprintText(sum: RowHashSum): string {
@@ -131,6 +134,13 @@ class MurmurSum implements RowHashSum {
       .reverse()
       .map((word) => word.toString(16).padStart(8, '0'))
       .join('');
+  }
+
+  takeDigest(): string {
+    const digest = this.digest();
+    this.sums.fill(0);
+    this.rows = 0;
+    return digest;
   }
 
   /** Brings each word below 2^32, moving what is above into the next one; the last overflows (modulo 2^128). */

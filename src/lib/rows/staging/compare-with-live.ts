@@ -7,7 +7,7 @@ import {rowJsonExpression, type RowColumn} from '../model/row-json.js';
 import {fromRelation, type TargetReference} from './restore-target.js';
 import type {BackupTable} from './stage-backup.js';
 import {matches, sameKey} from './staged-conditions.js';
-import {lookupColumns, type SharedColumn} from './staged-table.js';
+import {keyText, lookupColumns, type SharedColumn} from './staged-table.js';
 
 export interface RowChoice {
   readonly missing: boolean;
@@ -23,12 +23,6 @@ export interface RowChoice {
 const countsRow = z.object({rows: pgCount, missing: pgCount, changed: pgCount});
 /** Rows of the backup that the choice is about, by how they compare with the database. */
 export type ComparedCounts = z.infer<typeof countsRow>;
-
-/** SQL: a key of the staged row `s` as text, as --key takes it: several columns with commas between them. */
-export function keyText({staged}: BackupTable): string {
-  const parts = staged.key.map((number) => `s.c${number}::pg_catalog.text`);
-  return parts.length === 1 ? (parts[0] ?? '') : `pg_catalog.concat_ws(',', ${parts.join(', ')})`;
-}
 
 /** Columns in which rows are compared: those of the backup, which never has generated ones. */
 export function comparedColumns(
@@ -72,7 +66,7 @@ export async function chooseRows(
   const {staged, base} = table;
   const conditions = [
     ...(choice.view === undefined ? [] : [`s.line IN (SELECT v.destino_line FROM ${choice.view} v)`]),
-    ...(choice.keys.length === 0 ? [] : [`${keyText(table)} = ANY ($1::text[])`]),
+    ...(choice.keys.length === 0 ? [] : [`${keyText(staged.key)} = ANY ($1::text[])`]),
     // Without a key equal rows are counted together.
     ...(isAgain && staged.key.length > 0 ? [`s.line IN (SELECT p.line FROM ${table.planned} p)`] : []),
   ];

@@ -2,7 +2,13 @@
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import type {CopyStatement} from '../../dump/sql/sql-names.js';
-import {createRowHashSum, fingerprintText, type RowHashSum} from '../../fingerprint/row-hash.js';
+import {
+  createRowHashSum,
+  fingerprintPrefix,
+  fingerprintText,
+  joinFingerprints,
+  type RowHashSum,
+} from '../../fingerprint/row-hash.js';
 import type {Session} from '../../postgres/client.js';
 import {beginCopy, type CopyInput} from '../../postgres/copy-into.js';
 import {copyOut} from '../../postgres/copy-out.js';
@@ -12,13 +18,15 @@ import {type RowTaker, takeRows} from '../../postgres/take-rows.js';
 import type {FileColumn, OrderFile} from '../file/order-file.js';
 import {fromRelation, type TargetTable} from './restore-target.js';
 import type {RowRules} from './row-rules.js';
-import {describeStaged, lookupColumns, type StagedTable} from './staged-table.js';
+import {describeStaged, keyOf, keyText, lookupColumns, type StagedTable} from './staged-table.js';
 
 export interface WantedTable {
   readonly target: TargetTable;
   readonly rules: RowRules;
   /** Tables of the backup whose rows these are: the table itself, or its partitions. */
   readonly sources: readonly (NamedTable & {readonly fingerprint?: string | null | undefined})[];
+  /** Keys of the rows to stage, as --key takes them; every row without it. */
+  readonly onlyKeys?: readonly string[] | undefined;
 }
 
 /** A table with all its rows of the backup (`base`), and an empty one for those that are chosen (`staged.temp`). */
@@ -36,6 +44,8 @@ interface State {
   readonly index: number;
   /** Columns of the backup, in the order in which they came up. */
   readonly columns: FileColumn[];
+  /** SQL condition on the columns of the temporary table: which rows are staged; undefined for all. */
+  readonly only: string | undefined;
   lines: number;
 }
 
@@ -45,6 +55,8 @@ const newline = Buffer.from('\n');
 /** Rows of one COPY statement of the backup, each behind its number. */
 class Load implements RowTaker {
   readonly sum: RowHashSum = createRowHashSum();
+  /** The hash of the row at hand, which goes along where the server stages some rows only. */
+  private readonly own: RowHashSum | undefined;
   readonly firstLine: number;
   private full: Buffer[] = [];
   private block = Buffer.allocUnsafeSlow(blockBytes);
@@ -57,10 +69,16 @@ class Load implements RowTaker {
     readonly encoding: string,
   ) {
     this.firstLine = state.lines + 1;
+    if (state.only !== undefined) this.own = createRowHashSum();
   }
 
   add(buffer: Buffer, start: number, end: number): void {
     this.part(buffer, start, end);
+    if (this.own) {
+      this.own.add(buffer, start, end);
+      const hash = Buffer.from(`\t${this.own.takeDigest()}`);
+      this.bytes(hash, 0, hash.length);
+    }
     this.bytes(newline, 0, 1);
     this.sum.add(buffer, start, end);
     this.isInRow = false;
@@ -69,6 +87,7 @@ class Load implements RowTaker {
   append(buffer: Buffer, start: number, end: number): void {
     if (start === end) return;
     this.part(buffer, start, end);
+    this.own?.append(buffer, start, end);
     this.sum.append(buffer, start, end);
   }
 
@@ -120,17 +139,24 @@ export class BackupStage {
     private readonly file: OrderFile,
     wanted: readonly WantedTable[],
   ) {
-    this.states = wanted.map((table, index) => ({wanted: table, index, columns: [], lines: 0}));
+    this.states = wanted.map((table, index) => ({
+      wanted: table,
+      index,
+      columns: [],
+      only: onlyKeys(table),
+      lines: 0,
+    }));
   }
 
   /** Makes the temporary tables, like the targets in types and collations and without their constraints. */
   async prepare(): Promise<void> {
     await this.session.query('BEGIN');
-    for (const {wanted, index} of this.states) {
+    for (const {wanted, index, only} of this.states) {
       const {target} = wanted;
+      const hash = only === undefined ? [] : [`NULL::text AS ${hashColumn}`];
       const columns = target.columns.map(({number, name}) => `t.${quoteIdentifier(name)} AS c${number}`);
       await this.session.query(
-        `CREATE TEMPORARY TABLE ${nameOf('base', index)} AS SELECT ${['0::bigint AS line', ...columns].join(', ')} FROM ${fromRelation(target)} t WITH NO DATA`,
+        `CREATE TEMPORARY TABLE ${nameOf('base', index)} AS SELECT ${['0::bigint AS line', ...columns, ...hash].join(', ')} FROM ${fromRelation(target)} t WITH NO DATA`,
       );
       await this.session.query(
         `CREATE TEMPORARY TABLE ${nameOf('rows', index)} AS
@@ -233,8 +259,13 @@ export class BackupStage {
     if (isFirst) await session.query(`TRUNCATE ${base}`);
     await session.query('SET TRANSACTION READ ONLY');
     const options = [...(isFirst ? ['FREEZE'] : []), `ENCODING ${quoteLiteral(encoding)}`];
-    const columns = ['line', ...names.map(({column}) => column)];
-    return beginCopy(session, `COPY ${base} (${columns.join(', ')}) FROM STDIN (${options.join(', ')})`);
+    const hash = state.only === undefined ? [] : [hashColumn];
+    const columns = ['line', ...names.map(({column}) => column), ...hash];
+    const where = state.only === undefined ? '' : ` WHERE ${state.only}`;
+    return beginCopy(
+      session,
+      `COPY ${base} (${columns.join(', ')}) FROM STDIN (${options.join(', ')})${where}`,
+    );
   }
 
   /** Ends the statement that runs and reads back what it brought. */
@@ -242,7 +273,7 @@ export class BackupStage {
     const {running, session} = this;
     if (!running) return;
     const {load, input} = running;
-    const {wanted, index, columns} = load.state;
+    const {wanted, index, columns, only} = load.state;
     try {
       await input.end();
     } catch (error) {
@@ -255,13 +286,16 @@ export class BackupStage {
       return column ? `c${column.number}` : `g${columns.findIndex((each) => each.name === name)}`;
     });
     const sum = createRowHashSum();
+    const from = `FROM ${nameOf('base', index)} WHERE line >= ${load.firstLine}`;
     await copyOut(
       session,
-      `COPY (SELECT ${names.join(', ')} FROM ${nameOf('base', index)} WHERE line >= ${load.firstLine}) TO STDOUT (ENCODING ${quoteLiteral(load.encoding)})`,
+      `COPY (SELECT ${names.join(', ')} ${from}) TO STDOUT (ENCODING ${quoteLiteral(load.encoding)})`,
       (chunk) => takeRows(chunk, sum),
     );
     const label = qualifiedName(load.copy);
-    if (sum.rows !== load.sum.rows || sum.digest() !== load.sum.digest()) {
+    const sent = only === undefined ? fingerprintText(load.sum) : await sumOfHashes(session, from);
+    const isWhole = only !== undefined || sum.rows === load.sum.rows;
+    if (!isWhole || fingerprintText(sum) !== sent) {
       throw new AppError(
         'COLUMN_TYPE_CHANGED',
         `Values of ${label} read differently in the types that its columns have now. Nothing was changed.`,
@@ -281,6 +315,24 @@ export class BackupStage {
     }
     await session.query('COMMIT');
   }
+}
+
+const hashColumn = 'destino_hash';
+
+/** SQL: which rows are staged where keys name them: the server compares the text that it prints for their keys. */
+function onlyKeys({target, onlyKeys: keys = []}: WantedTable): string | undefined {
+  const key = keyOf(target);
+  if (keys.length === 0 || key.length === 0) return undefined;
+  return `${keyText(key, '')} = ANY (ARRAY[${keys.map(quoteLiteral).join(', ')}]::text[])`;
+}
+
+/** The fingerprint of the rows that the server kept, by the hashes that came with them. */
+async function sumOfHashes(session: Session, from: string): Promise<string> {
+  const rows = await session.query(`SELECT ${hashColumn} AS hash ${from}`);
+  return rows.reduce(
+    (sum, {hash}) => joinFingerprints(sum, `${fingerprintPrefix}${hash ?? ''}`),
+    fingerprintText(createRowHashSum()),
+  );
 }
 
 /** The quoted name of a temporary table. */
@@ -318,7 +370,7 @@ function explainRefusal(error: unknown, {target, rules}: WantedTable): unknown {
       'ENUM_LABEL_GONE',
       `The enum of ${name} no longer has a label that rows of the backup use. Nothing was changed.`,
       {
-        hint: 'Add the label (ALTER TYPE ... ADD VALUE), or leave the rows out.',
+        hint: 'Add the label for as long as the rows are put back (ALTER TYPE ... ADD VALUE), or restore the backup into a database of its own.',
         details,
         cause: error,
       },

@@ -108,14 +108,6 @@ export function describeStaged(
     return fieldOf(name, `k${index}`, column, true);
   });
   const added = target.columns.filter((column) => !shared.some((each) => each.column === column));
-  const unique = target.exclusives.find(
-    ({parts, predicate}) =>
-      predicate === null &&
-      parts.every(
-        ({expression, operator}) => operator.name === '=' && numberOf(target, expression) !== undefined,
-      ),
-  );
-  const uniqueKey = unique?.parts.map(({expression}) => numberOf(target, expression) ?? 0) ?? [];
   const json = shared.map(({column, asText}) => ({
     name: column.name,
     asText: file.isFromOldScripts ? column.asText : asText,
@@ -135,8 +127,30 @@ export function describeStaged(
       staged: json.map((column) => ({...column, sql: `s.c${column.number}`})),
     },
     isExact: table.checksum !== undefined && gone.length === 0,
-    key: target.primaryKey.length > 0 ? target.primaryKey : uniqueKey,
+    key: keyOf(target),
   };
+}
+
+/** Numbers of the columns that tell rows of the table apart: of the primary key, or of a unique index that is never null. */
+export function keyOf(target: TargetTable): readonly number[] {
+  if (target.primaryKey.length > 0) return target.primaryKey;
+  const unique = target.exclusives.find(
+    ({parts, predicate}) =>
+      predicate === null &&
+      parts.every(
+        ({expression, operator}) => operator.name === '=' && numberOf(target, expression) !== undefined,
+      ),
+  );
+  return unique?.parts.map(({expression}) => numberOf(target, expression) ?? 0) ?? [];
+}
+
+/**
+ * SQL: the key of a staged row as text, as --key takes it: several columns with commas between them.
+ * @param row the row's alias and a dot, or nothing
+ */
+export function keyText(key: readonly number[], row = 's.'): string {
+  const parts = key.map((number) => `${row}c${number}::pg_catalog.text`);
+  return parts.length === 1 ? (parts[0] ?? '') : `pg_catalog.concat_ws(',', ${parts.join(', ')})`;
 }
 
 function formOf({type}: TargetColumn): ColumnForm {

@@ -15,7 +15,6 @@ import {
   chooseRows,
   comparedColumns,
   type ComparedCounts,
-  keyText,
 } from '../../rows/staging/compare-with-live.js';
 import {countReasons, listConflicts, type RestoreConflict} from '../../rows/staging/count-staged.js';
 import {findConflicts} from '../../rows/staging/find-conflicts.js';
@@ -24,7 +23,7 @@ import {fromRelation} from '../../rows/staging/restore-target.js';
 import type {BackupTable} from '../../rows/staging/stage-backup.js';
 import type {StagedOrders} from '../../rows/staging/stage-orders.js';
 import {sameKey} from '../../rows/staging/staged-conditions.js';
-import type {StagedTable} from '../../rows/staging/staged-table.js';
+import {keyText, type StagedTable} from '../../rows/staging/staged-table.js';
 import {sumOf} from '../../rows/staging/verify-rows.js';
 import type {TableRole} from './choose-tables.js';
 import type {RestoreRowsRequest} from './request.js';
@@ -159,7 +158,7 @@ async function requireKeys(session: Session, table: BackupTable, keys: readonly 
   if (keys.length === 0) return;
   const found = await session.query(
     `SELECT k.key FROM pg_catalog.unnest($1::text[]) k(key)
-      WHERE NOT EXISTS (SELECT FROM ${table.base} s WHERE ${keyText(table)} = k.key)`,
+      WHERE NOT EXISTS (SELECT FROM ${table.base} s WHERE ${keyText(table.staged.key)} = k.key)`,
     [keys],
   );
   if (found.length === 0) return;
@@ -314,7 +313,7 @@ function sameKeyOf(staged: StagedTable): string {
 }
 
 function keyOf(table: BackupTable): string {
-  return table.staged.key.length === 0 ? `'line ' || s.line` : keyText(table);
+  return table.staged.key.length === 0 ? `'line ' || s.line` : keyText(table.staged.key);
 }
 
 const sampleRow = z.object({

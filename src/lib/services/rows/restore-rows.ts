@@ -2,6 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {countOf, formatCount} from '../../base/format.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {someOf} from '../../base/some-of.js';
@@ -116,7 +117,7 @@ async function restoreFrom(run: Run): Promise<RestoreRowsResult> {
   const chosen = await chooseTables(session, source, request, connection.schema ?? 'public', () =>
     readDumpDefinitions(source, pgRestore, context.signal),
   );
-  const stagedBytes = await estimate(source, chosen);
+  const stagedBytes = await estimate(source, chosen, stagedKeys(request));
   await requireServerDisk(context, session, connection, {
     what: 'Comparing these tables in temporary tables',
     size: {bytes: stagedBytes, largestTableBytes: 0},
@@ -175,17 +176,26 @@ function originWarnings({backup}: RestoreSource, identity: DatabaseIdentity): st
   ];
 }
 
-/** Bytes of the tables as they were on the server; without that record the size of the backup. */
-async function estimate(source: RestoreSource, {wanted}: ChosenTables): Promise<number> {
-  const recorded = source.backup?.record?.tables ?? [];
-  const sizes = wanted.flatMap(({sources}) =>
-    sources.flatMap(({schema, name}) => {
-      const size = recorded.find((each) => each.schema === schema && each.name === name)?.sizeBytes;
-      return size === undefined ? [] : [size];
-    }),
-  );
-  if (sizes.length > 0) return sizes.reduce((sum, size) => sum + size, 0);
-  return source.dump.remote?.sizeBytes ?? (await sizeOf(source.path));
+/** Bytes of the rows to stage as they were on the server; without metadata the size of the backup. */
+async function estimate(source: RestoreSource, {wanted}: ChosenTables, keys: number): Promise<number> {
+  const {backup, dump, path} = source;
+  if (!backup?.record) return dump.remote?.sizeBytes ?? (await sizeOf(path));
+  const {tables, source: whole} = backup.record;
+  const names = new Set(wanted.flatMap(({sources}) => sources.map(qualifiedName)));
+  const chosen = tables.filter((table) => names.has(qualifiedName(table)));
+  const rowsOf = (list: typeof tables): number => list.reduce((sum, {rows}) => sum + (rows ?? 0), 0);
+  // Tables that had not been vacuumed have no size of their own, and get their share of the database's.
+  const unmeasured = rowsOf(chosen.filter(({sizeBytes = 0}) => sizeBytes === 0));
+  const bytes =
+    chosen.reduce((sum, {sizeBytes = 0}) => sum + sizeBytes, 0) +
+    (unmeasured === 0 ? 0 : (whole.sizeBytes * unmeasured) / rowsOf(tables));
+  const share = keys === 0 ? 1 : Math.min(1, keys / Math.max(1, rowsOf(chosen)));
+  return Math.ceil(bytes * share);
+}
+
+/** How many keys choose the rows that are staged; 0 for all rows, as related ones are found among all of a table. */
+function stagedKeys({keys, withParents, withChildren}: RestoreRowsRequest): number {
+  return withParents || withChildren ? 0 : keys.length;
 }
 
 async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Promise<RowSet> {
@@ -204,7 +214,11 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
     // The rows come from the backup, once; they are compared with the staged ones.
     send: () => Promise.resolve(),
   };
-  const staging = new BackupStage(session, file, chosen.wanted);
+  const wanted =
+    stagedKeys(request) === 0
+      ? chosen.wanted
+      : chosen.wanted.map((table) => ({...table, onlyKeys: request.keys}));
+  const staging = new BackupStage(session, file, wanted);
   const names = chosen.wanted.flatMap(({sources}) => sources);
   try {
     await staging.prepare();
