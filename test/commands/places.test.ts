@@ -11,9 +11,12 @@ afterAll(() => rm(folder, {recursive: true, force: true}));
 
 describe('what can be no place', () => {
   it.each([
-    [['list', '--from', 's3://../..//'], '--from: "s3://../..//" names no bucket.'],
+    [['list', '--from', 's3://../..//'], '--from: "s3://../..//" does not name a bucket.'],
     [['backup', '--to', 'shop', '--to', 'S3://bucket/shop'], '--to: "S3://bucket/shop" is neither'],
-    [['copy', '--to', 's3://bucket/../other'], '--to: "s3://bucket/../other": a prefix is no path'],
+    [
+      ['copy', '--to', 's3://bucket/../other'],
+      '--to: "s3://bucket/../other": "." and ".." have no meaning in a prefix',
+    ],
     [['prune', '--keep-last', '1', '--from', 'gs://bucket'], '--from: "gs://bucket" is neither'],
     [['backup', '--output-dir', 's3://bucket/shop'], '--output-dir takes a folder'],
     [['list', '--backups-dir', 's3://bucket/shop'], '--backups-dir takes a folder'],

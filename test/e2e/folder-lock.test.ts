@@ -61,7 +61,7 @@ describe('withFolderLock', () => {
       code: 'LOCKED',
       exitCode: 5,
       message: expect.stringMatching(
-        new RegExp(`"backup" \\(pid ${other.pid} on .*begun just now`),
+        new RegExp(`"backup" \\(pid ${other.pid} on .*started just now`),
       ) as string,
     });
     expect(await folderLockOwner(join(home, 'backups'), folder)).toMatchObject({

@@ -115,7 +115,7 @@ it.each(commands.map((words) => [words.join(' '), words] as const))(
 it('says once what was left alone, and does the work', async () => {
   const {result} = await runBeside(['backup'], {'history.jsonl': 'pipe', '.runs': 'link to a file'});
   expect(result.status).toBe(0);
-  expect(result.stderr.match(/history\.jsonl is a pipe; it was left alone/g)).toHaveLength(1);
+  expect(result.stderr.match(/history\.jsonl is a pipe; it was left unchanged/g)).toHaveLength(1);
   expect(result.stderr.match(/\.runs is a symbolic link/g)).toHaveLength(1);
 });
 

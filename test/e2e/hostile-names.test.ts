@@ -385,7 +385,7 @@ describe('hostile files', () => {
     const warned = async (): Promise<string[]> => {
       const {stderr} = await runCli(args, {cwd: folder, env: {PGPASSFILE: pgpass, HOME: folder}});
       expect(stderr).not.toContain('secret@');
-      return files.filter((file) => stderr.includes(`Warning: ${file} holds secrets`));
+      return files.filter((file) => stderr.includes(`Warning: ${file} contains secrets`));
     };
     for (const file of files) await chmod(file, 0o644);
     expect(await warned()).toEqual(files);

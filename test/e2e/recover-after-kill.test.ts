@@ -70,7 +70,7 @@ it('a backup that was killed leaves nothing that looks like one; the next run sa
   expect(await readdir(join(home, 'backups', '.journal'))).toHaveLength(1);
   const next = await cli('backup', '--json');
   expect(next.status).toBe(0);
-  expect(next.stderr).toContain('An interrupted run (backup) left work half done');
+  expect(next.stderr).toContain('Interrupted runs (backup) left unfinished work');
   const before = await readdir(database());
   expect(before.filter((name) => name.endsWith('.partial'))).toHaveLength(1);
   const dry = await cli('recover', '--dry-run', '--json');

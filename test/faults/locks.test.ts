@@ -47,7 +47,7 @@ it('refuses a second backup into the folder with 5, naming the process, its mach
   expect(second.status).toBe(5);
   expect(second.stderr).toMatch(
     new RegExp(
-      `Error LOCKED: .*"backup" \\(pid ${child.pid} on ${hostname()}\\), begun .*; nothing was done`,
+      `Error LOCKED: .*"backup" \\(pid ${child.pid} on ${hostname()}\\), started .*\\. Nothing was done`,
     ),
   );
   expect(second.stderr).toContain('--wait');

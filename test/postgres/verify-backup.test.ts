@@ -363,7 +363,7 @@ describe('verify', () => {
   );
 
   it('names the folder of this machine that is full, and not the server', async () => {
-    const hint = 'Free space there, or name another folder with the variable TMPDIR.';
+    const hint = 'Free space there, or choose another folder with the variable TMPDIR.';
     const cause = Object.assign(new Error('no space left on device'), {code: 'ENOSPC'});
     const full = new AppError('DISK_FULL', 'The temporary folder /tmp is full.', {hint, cause});
     const within = during(/^Restore /, () => Promise.reject(full));

@@ -15,17 +15,17 @@ const page = `# Exit and error codes
 | ${exitStatus.failed} | the operation failed; the message says what state things are in |
 | ${exitStatus.usage} | usage: a bad flag, argument or config file |
 | ${exitStatus.environment} | environment: a tool is missing or too old, no connection, no rights, no disk space |
-| ${exitStatus.integrity} | integrity: a backup is damaged or incomplete, what was restored differs, tables shrank, or \`status\` found something |
+| ${exitStatus.integrity} | integrity: a backup is damaged or incomplete, the restored data differs, tables shrank, or \`status\` found a problem |
 | ${exitStatus.refused} | refused for safety: not confirmed, a guard, a lock, a changed plan |
 | ${exitStatus.interrupted}, ${exitStatus.terminated} | interrupted (SIGINT, SIGTERM), after cleaning up |
 
-Every failure names one of the codes below, as \`Error CODE: ...\` on stderr; the message says what state things are in, and the line
-\`Next:\` what to do. With \`--json\` it is one document on stdout:
-\`{"schemaVersion": 1, "error": {"code", "message", "hint", "exitCode", "details"}}\`, \`hint\` and \`details\` where there are any.
+Every failure names one of the codes below, as \`Error CODE: ...\` on stderr. The message says what happened and what state things are in;
+the line \`Next:\` says what to do. With \`--json\` the error is one document on stdout:
+\`{"schemaVersion": 1, "error": {"code", "message", "hint", "exitCode", "details"}}\`; \`hint\` and \`details\` may be missing.
 The code decides the exit code.
 
-Some exit codes come with a result instead of an error: 4 of \`verify\`, \`status\`, \`schedule --check\` and a \`backup\` that shrank, 3 of \`doctor\`,
-1 of \`recover\` and of \`restore --skip-errors\`. \`status --nagios\` ends with the [statuses of a plugin](monitoring.md#status-for-monitors). In the audit log
+Some commands return a result together with an exit code other than 0: \`verify\`, \`status\`, \`schedule --check\` and a \`backup\` with a shrink alarm return 4,
+\`doctor\` 3, \`recover\` and \`restore --skip-errors\` 1. \`status --nagios\` returns the [statuses of a plugin](monitoring.md#status-for-monitors). In the audit log
 137 stands for a run that was killed.
 
 | code | exit code | meaning |

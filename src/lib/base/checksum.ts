@@ -27,7 +27,7 @@ export async function digestFile(
 }
 
 /**
- * @param beginning stands in `asStreamed` instead of as many first bytes of the file
+ * @param beginning replaces the first bytes of the file in `asStreamed`
  * @returns the digest of the file, and the digest that it would have with the other beginning
  * @throws READ_FAILED
  */
@@ -75,25 +75,21 @@ async function readThrough(
 }
 
 /**
- * Names of the files of a dump folder, sorted; a dump in directory format has nothing else in it.
- * @throws BACKUP_INCOMPLETE when it has: a link would lead elsewhere, a pipe would never end; READ_FAILED
+ * Names of the files of a dump folder, sorted. A dump in directory format contains regular files only.
+ * @throws BACKUP_INCOMPLETE for anything else: a link would lead elsewhere, a pipe would never end; READ_FAILED
  */
 export async function filesOfFolder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, {withFileTypes: true}).catch(cannotBeRead(folder));
   const foreign = entries.find((entry) => !entry.isFile());
   if (foreign) {
-    throw new AppError(
-      'BACKUP_INCOMPLETE',
-      `${join(folder, foreign.name)} is no file, as all files of a dump are.`,
-      {
-        hint: 'Somebody changed the folder: take another backup (destino-db list), or its copy elsewhere.',
-      },
-    );
+    throw new AppError('BACKUP_INCOMPLETE', `${join(folder, foreign.name)} is not a regular file.`, {
+      hint: 'The folder was changed after the backup: use another backup (destino-db list), or a copy of this one.',
+    });
   }
   return entries.map((entry) => entry.name).sort();
 }
 
-/** Bytes of a file, or of all files of a dump folder together. @throws READ_FAILED, and what `filesOfFolder` throws */
+/** Bytes of a file, or of all files of a dump folder together. @throws READ_FAILED and the errors of `filesOfFolder` */
 export async function sizeOf(path: string): Promise<number> {
   const status = await stat(path).catch(cannotBeRead(path));
   if (!status.isDirectory()) return status.size;
@@ -103,6 +99,6 @@ export async function sizeOf(path: string): Promise<number> {
 
 function cannotBeRead(path: string): (error: unknown) => never {
   return (cause) => {
-    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(cause)}.`, {cause});
+    throw new AppError('READ_FAILED', `Cannot read ${path}: ${messageOf(cause)}.`, {cause});
   };
 }

@@ -1,9 +1,9 @@
-/** The one clock: passed in, so that tests can set it. */
+/** The clock of a run, passed in so that tests can set it. */
 export interface Clock {
   now(): Date;
 }
 
-/** ms since a reading of the clock; not below 0, for the clock may have been set back since. */
+/** Milliseconds since a reading of the clock; never negative, because the clock may have been set back. */
 export function elapsedMs(clock: Clock, sinceMs: number): number {
   return Math.max(0, clock.now().getTime() - sinceMs);
 }

@@ -1,10 +1,10 @@
-/** Whether a backup will fit on the disk. */
+/** Estimates the size of a dump and checks the free disk space. */
 import {statfs} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {AppError, systemErrorCode} from './errors.js';
 import {formatBytes} from './format.js';
 
-/** Free bytes for this user where `path`, or its nearest existing parent, lies. */
+/** Free bytes for this user at `path`, or at its nearest existing parent. */
 export async function freeBytes(path: string): Promise<number> {
   try {
     const {bavail, bsize} = await statfs(path);
@@ -18,15 +18,15 @@ export async function freeBytes(path: string): Promise<number> {
 export interface SizeEstimate {
   /** Expected size of the dump, bytes. */
   readonly bytes: number;
-  /** "measured" when it comes from the last backup of the same kind, "guessed" from the database's size alone. */
+  /** "measured" is computed from the last backup of the same kind, "guessed" from the size of the database. */
   readonly basis: 'measured' | 'guessed';
 }
 
-/** Share of a database's size on disk that dumps have had: text is smaller than heap and indexes, and it compresses. */
+/** Typical size of a dump as a share of the database on disk: text is smaller than heap and indexes, and it compresses. */
 const guessedShare = {compressed: 0.2, plain: 0.9};
 
 /**
- * @param last size of the last dump of the same format and compression, and of its database then, bytes
+ * @param last size in bytes of the last dump of the same format and compression, and of its database at that time
  */
 export function estimateDumpSize(
   databaseBytes: number,
@@ -41,7 +41,7 @@ export function estimateDumpSize(
 }
 
 /**
- * @throws DISK_FULL when a measured estimate does not fit, or when a guessed one misses by so much that it cannot fit
+ * @throws DISK_FULL when the backup needs more than is free; a guess counts for a quarter only
  */
 export async function requireSpace(folder: string, estimate: SizeEstimate): Promise<void> {
   const free = await freeBytes(folder);
@@ -49,7 +49,7 @@ export async function requireSpace(folder: string, estimate: SizeEstimate): Prom
   if (free >= needed) return;
   throw new AppError(
     'DISK_FULL',
-    `There are ${formatBytes(free)} free at ${folder}, and the backup needs about ${formatBytes(estimate.bytes)}; nothing was written.`,
-    {hint: 'Free space, prune old backups (destino-db prune), or choose another place with --output-dir.'},
+    `Not enough disk space at ${folder}: ${formatBytes(free)} free, about ${formatBytes(estimate.bytes)} needed. Nothing was written.`,
+    {hint: 'Free space, prune old backups (destino-db prune), or choose another folder with --output-dir.'},
   );
 }

@@ -1,4 +1,4 @@
-/** Sizes, durations, counts and times as people read them. */
+/** Formats sizes, durations, counts and times for people. */
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
 
@@ -31,19 +31,19 @@ function joinUnits(large: number, largeUnit: string, small: number, smallUnit: s
   return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
 }
 
-/** How long ago, in the two largest units: "3 h 5 min ago". */
+/** A time relative to `now`, in the two largest units: "3 h 5 min ago". */
 export function formatAge(from: Date, now: Date): string {
   const ms = now.getTime() - from.getTime();
   if (ms < 0) return 'in the future';
   return ms < 10_000 ? 'just now' : `${formatDuration(ms)} ago`;
 }
 
-/** 1234567 -> "1,234,567", whatever the locale. */
+/** 1234567 -> "1,234,567" in every locale. */
 export function formatCount(count: number): string {
   return String(Math.trunc(count)).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
-/** "1 table", "2 tables"; `plural` when it isn't just an s. */
+/** "1 table", "2 tables"; `plural` for irregular nouns. */
 export function countOf(count: number, singular: string, plural = `${singular}s`): string {
   return `${formatCount(count)} ${count === 1 ? singular : plural}`;
 }

@@ -1,20 +1,20 @@
-/** The formats of dumps, and all that differs between them. */
+/** The dump formats and the differences between them. */
 
 interface DumpFormat {
-  /** What pg_dump's --format takes. */
+  /** The value of pg_dump's --format. */
   readonly letter: string;
-  /** Of the dump's name; gzip adds ".gz" to plain dumps. */
+  /** Extension of the dump's name; gzip adds ".gz" to plain dumps. */
   readonly extension: string;
-  /** Read by pg_restore, and compressed inside; psql reads the others. */
+  /** Whether pg_restore reads it (compressed inside) rather than psql. */
   readonly isArchive: boolean;
   readonly isFolder: boolean;
-  /** Whether pg_dump and its readers use a pipe for it. */
+  /** Whether pg_dump and its readers can use a pipe. */
   readonly canStream: boolean;
-  /** Whether pg_dump writes it through several connections. */
+  /** Whether pg_dump can write it through several connections. */
   readonly takesJobs: boolean;
-  /** Whether this program can compress it in place of pg_dump. */
+  /** Whether this program can compress it instead of pg_dump. */
   readonly canRecompress: boolean;
-  /** Gzip level where none was asked for; undefined for pg_dump's own, which for plain dumps would be none. */
+  /** Default gzip level; undefined for pg_dump's own default, which is no compression for plain dumps. */
   readonly gzipLevel: number | undefined;
 }
 
@@ -47,7 +47,7 @@ export const formats = {
     canStream: false,
     takesJobs: true,
     canRecompress: false,
-    // Measured: 40 % less time than level 6 for 5 % more bytes, which several connections only multiply (docs/performance.md).
+    // Measured: 40 % faster than level 6 for 5 % more bytes (docs/performance.md).
     gzipLevel: 4,
   },
 } as const satisfies Readonly<Record<string, DumpFormat>>;
@@ -63,7 +63,7 @@ export function backupExtension(format: BackupFormat, isCompressed: boolean): st
 
 const extensions = backupFormats.flatMap((format) => [true, false].map((gz) => backupExtension(format, gz)));
 
-/** The dump's name without its extension; undefined for a name that has none of a dump. */
+/** The dump's name without its extension; undefined if the name has no extension of a dump. */
 export function withoutExtension(name: string): string | undefined {
   const extension = extensions.find((end) => name.endsWith(end));
   return extension && name.slice(0, -extension.length);

@@ -1,11 +1,11 @@
-/** Texts that are kept by the ten thousands, cut out of others. */
+/** Saves memory for texts that are cut out of others and kept in large numbers. */
 
-/** The same text, alone: V8 keeps the whole of a text in memory as long as anybody has a part of it. */
+/** A copy of the text: V8 keeps the complete original in memory as long as a slice of it is in use. */
 export function keptText(text: string): string {
   return Buffer.from(text).toString();
 }
 
-/** Keeps equal texts once: kinds, schemas, owners, and columns that many tables have. */
+/** Stores equal texts once: kinds, schemas, owners, column lists. */
 export class TextPool {
   private readonly texts = new Map<string, string>();
 

@@ -1,6 +1,6 @@
-/** What the locale says of the terminal's character set. */
+/** The terminal's character set, from the locale. */
 
-/** Undefined where no locale is set. POSIX, 8.2: LC_ALL before LC_CTYPE before LANG, and an empty one counts as unset. */
+/** Undefined where no locale is set. LC_ALL wins over LC_CTYPE over LANG, and an empty variable counts as unset (POSIX, 8.2). */
 export function charsetOf(
   environment: Readonly<Record<string, string | undefined>>,
 ): 'utf-8' | 'other' | undefined {

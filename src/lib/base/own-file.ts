@@ -1,6 +1,6 @@
 /**
- * Files in the backups folder are opened here: regular files of the user who runs this program, never through a link.
- * A name alone proves nothing in a folder that others can write.
+ * Opens files in the backups folder: regular files of the user who runs this program, never through a link.
+ * In a folder that others can write, a file's name says nothing about its origin.
  */
 import {constants, type Stats} from 'node:fs';
 import {type FileHandle, lstat, open, readdir, realpath, stat, statfs} from 'node:fs/promises';
@@ -10,8 +10,8 @@ import {AppError, messageOf, systemErrorCode} from './errors.js';
 import {someOf} from './some-of.js';
 
 /**
- * File systems that report one owner for every file, or another one than who wrote it: NFS, CIFS, SMB2, FUSE, 9P (WSL, gVisor),
- * VirtualBox and virtiofs (statfs(2)). The owner of the folder is who writes there.
+ * File systems that report one owner for all files, or not the user who wrote the file: NFS, CIFS, SMB2, FUSE, 9P (WSL, gVisor),
+ * VirtualBox and virtiofs (statfs(2)). There the owner of the folder counts.
  */
 const ownerMappingFileSystems = new Set([
   0x6969, 0xff534d42, 0xfe534d42, 0x65735546, 0x01021997, 0x786f4256, 0x6a656a63,
@@ -20,9 +20,9 @@ const ownerMappingFileSystems = new Set([
 type Kind = 'file' | 'folder';
 
 /**
- * Why this program leaves `path` alone, as words behind "it": "is a symbolic link"; undefined when it is a file or folder of the
+ * Why this program refuses to use `path`, as a phrase after "it": "is a symbolic link"; undefined if it is a file or folder of the
  * running user, or of root, who could change everything anyway.
- * @throws the file system's error when there is nothing or it may not be looked at
+ * @throws the file system's error when the path is missing or not accessible
  */
 export async function whyForeign(
   path: string,
@@ -60,14 +60,14 @@ async function isMappedOwner(path: string, uid: number): Promise<boolean> {
     const [{type}, {uid: folderUid}] = [await statfs(folder), await stat(folder)];
     return ownerMappingFileSystems.has(type) && folderUid === uid;
   } catch {
-    return false; // it cannot be shown to be ours
+    return false; // the folder's owner cannot be read
   }
 }
 
-/** The error for a thing that this program leaves alone. @param reason as `whyForeign` says it */
+/** The error for a file that this program refuses to use. @param reason from `whyForeign` */
 export function foreignFile(path: string, reason: string): AppError {
-  return new AppError('FOREIGN_FILE', `${path} ${reason}; it was left alone.`, {
-    hint: `Move it away, or name another folder with --backups-dir: destino-db (here as ${accountName()}) uses only regular files of its own user.`,
+  return new AppError('FOREIGN_FILE', `${path} ${reason}; it was left unchanged.`, {
+    hint: `Move it away, or choose another folder with --backups-dir: destino-db (running as ${accountName()}) uses only regular files of its own user.`,
   });
 }
 
@@ -81,12 +81,12 @@ function accountName(): string {
 
 /**
  * Opens a regular file of the running user. A link is not followed and a pipe does not block.
- * @param flags of open(2), as `O_RDONLY`; with `O_CREAT` a file that is missing is made (0600)
+ * @param flags of open(2), as `O_RDONLY`; with `O_CREAT` a missing file is created (0600)
  * @throws FOREIGN_FILE; the file system's error
  */
 export async function openOwnFile(path: string, flags: number = constants.O_RDONLY): Promise<FileHandle> {
   const check = (status: Stats): Promise<string | undefined> => reasonOf(path, status, 'file');
-  // The first look keeps devices from being opened at all, the second one counts.
+  // This check avoids opening a device at all; the check after opening decides.
   const before = await lstat(path).catch((error: unknown) => {
     if (systemErrorCode(error) === 'ENOENT' && (flags & constants.O_CREAT) !== 0) return undefined;
     throw error;
@@ -98,14 +98,14 @@ export async function openOwnFile(path: string, flags: number = constants.O_RDON
 
 /**
  * Opens a regular file for reading, whoever owns it. A pipe does not block.
- * @param isLinkFollowed for a path that the user named
+ * @param isLinkFollowed for paths given by the user
  * @throws READ_FAILED for a pipe, a device, a folder or a link; the file system's error
  */
 export async function openRegularFile(path: string, isLinkFollowed = true): Promise<FileHandle> {
   const check = (status: Stats): Promise<undefined> => {
     const reason = reasonOfKind(status, 'file');
     if (reason === undefined) return Promise.resolve(undefined);
-    throw new AppError('READ_FAILED', `${path} cannot be read: it ${reason}.`);
+    throw new AppError('READ_FAILED', `Cannot read ${path}: it ${reason}.`);
   };
   await check(await (isLinkFollowed ? stat(path) : lstat(path)));
   return openChecked(path, constants.O_RDONLY | (isLinkFollowed ? 0 : constants.O_NOFOLLOW), check);
@@ -151,9 +151,9 @@ export async function requireOwnFolder(path: string): Promise<void> {
 }
 
 /**
- * Checks a folder that the user names, or that holds nothing but backups. It may be a link to another disk: one that the
- * running user or root made, to a folder that belongs to one of them and that not everybody can write.
- * A folder that is missing is left to whoever makes it.
+ * Checks a folder that the user names, or that contains backups only. It may be a link to another disk, if the running user
+ * or root made the link, the folder belongs to one of them, and not everybody can write to it.
+ * A missing folder passes; the code that creates it checks it.
  * @throws FOREIGN_FILE
  */
 export async function requireTrustedFolder(path: string): Promise<void> {
@@ -163,7 +163,7 @@ export async function requireTrustedFolder(path: string): Promise<void> {
     [link, target] = [await lstat(path), await stat(path)];
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return;
-    return; // whoever uses the folder meets the same error and knows what for
+    return; // the code that uses the folder reports the same error, with its purpose
   }
   if (!link.isSymbolicLink()) return;
   const userId = process.getuid?.();
@@ -175,14 +175,14 @@ export async function requireTrustedFolder(path: string): Promise<void> {
 }
 
 export interface OwnEntries {
-  /** Names that this program gives and that are files of the running user, sorted. */
+  /** Names given by this program that are files of the running user, sorted. */
   readonly names: readonly string[];
-  /** What else is in the folder, a phrase each: "notes.txt", "x.json (is a link)". */
+  /** Other entries of the folder, a phrase each: "notes.txt", "x.json (is a link)". */
   readonly foreign: readonly string[];
 }
 
 /**
- * What is in a folder of bookkeeping. A folder that is missing is empty; one that is not ours is named as foreign as a whole.
+ * Lists a folder of bookkeeping. A missing folder is empty; a folder of another user is one foreign entry.
  * @param isOurName whether this program gives such a name
  * @throws the file system's error
  */
@@ -204,22 +204,22 @@ export async function ownEntries(folder: string, isOurName: (name: string) => bo
       foreign.push(path);
       continue;
     }
-    const reason = await whyForeign(path, 'file').catch(() => null); // gone since
+    const reason = await whyForeign(path, 'file').catch(() => null); // removed meanwhile
     if (reason === undefined) names.push(name);
     else if (reason !== null) foreign.push(`${path} ${reason}`);
   }
   return {names, foreign};
 }
 
-/** One warning for all that was left alone, or none. */
+/** One warning for all foreign files, or none. */
 export function foreignNote(foreign: readonly string[]): string[] {
   if (foreign.length === 0) return [];
-  return [`Left alone, as this program did not make it: ${someOf(foreign, 5).join(', ')}.`];
+  return [`Left unchanged, because this program did not create it: ${someOf(foreign, 5).join(', ')}.`];
 }
 
 /**
- * A dump is stored where its metadata is: links do not lead out of the folder.
- * @throws BACKUP_INCOMPLETE when it is missing, METADATA_INVALID when it is a link to another place or neither file nor folder, FOREIGN_FILE
+ * Requires that a dump is stored in the folder of its metadata: links must not lead out of the folder.
+ * @throws BACKUP_INCOMPLETE when it is missing, METADATA_INVALID when it is a link to another folder or neither file nor folder, FOREIGN_FILE
  */
 export async function requireOwnDump(path: string): Promise<void> {
   let real: string;
@@ -235,7 +235,7 @@ export async function requireOwnDump(path: string): Promise<void> {
   if (dirname(real) !== (await realpath(dirname(path)))) {
     throw new AppError('METADATA_INVALID', `The dump ${path} is a link that leads out of its folder.`);
   }
-  // Opening a pipe could wait for ever.
+  // Opening a pipe could block for ever.
   if (!status.isFile() && !status.isDirectory())
     throw new AppError('METADATA_INVALID', `The dump ${path} is neither a file nor a folder.`);
 }

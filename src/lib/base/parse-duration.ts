@@ -9,10 +9,10 @@ const unitMs: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** Dates can be reckoned with within this; a thousand years, ms. */
+/** Limit for date arithmetic: a thousand years, ms. */
 const longestMs = 1000 * 365.25 * 86_400_000;
 
-/** What `parseDuration` takes: numbers with the units s, m, h, d, w, without spaces. */
+/** Accepted by `parseDuration`: numbers with the units s, m, h, d, w, without spaces. */
 export const durationPattern = /^(?:\d+(?:\.\d+)?[smhdw])+$/;
 
 /**
@@ -22,8 +22,8 @@ export const durationPattern = /^(?:\d+(?:\.\d+)?[smhdw])+$/;
  */
 export function parseDuration(text: string, name: string): number {
   if (!durationPattern.test(text)) {
-    throw new AppError('USAGE', `${name} is "${text}", which is no duration.`, {
-      hint: 'A duration reads 90m, 26h, 1d12h, 35d or 2w.',
+    throw new AppError('USAGE', `${name} is "${text}", which is not a duration.`, {
+      hint: 'Write a duration as 90m, 26h, 1d12h, 35d or 2w.',
     });
   }
   const parts = text.matchAll(/(\d+(?:\.\d+)?)([smhdw])/g);
@@ -36,7 +36,7 @@ export function parseDuration(text: string, name: string): number {
 }
 
 /**
- * A duration before `now`, or a date (its beginning in UTC) or time in ISO 8601; a time without a zone is UTC.
+ * A duration before `now`, or a date (from its beginning in UTC) or time in ISO 8601. A time without a zone is UTC.
  * @throws USAGE
  */
 export function parseSince(text: string, name: string, now: Date): Date {
@@ -50,7 +50,7 @@ export function parseSince(text: string, name: string, now: Date): Date {
   return moment;
 }
 
-/** A date (its beginning in UTC) or time in ISO 8601, or as list shows it; a time without a zone is UTC. Undefined for anything else. */
+/** A date (from its beginning in UTC) or time in ISO 8601, or as `list` prints it; a time without a zone is UTC. Undefined for anything else. */
 export function parseMoment(text: string): Date | undefined {
   const iso = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/.exec(text);
   const hasTime = text.length > 10;
@@ -60,7 +60,7 @@ export function parseMoment(text: string): Date | undefined {
   return moment && !Number.isNaN(moment.getTime()) && isDay(text.slice(0, 10)) ? moment : undefined;
 }
 
-/** JavaScript takes the 31st of February for the 3rd of March. */
+/** JavaScript reads the 31st of February as the 3rd of March. */
 function isDay(date: string): boolean {
   return new Date(date).toISOString().startsWith(date);
 }

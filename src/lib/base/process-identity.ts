@@ -1,4 +1,4 @@
-/** Who a process is, so that a later run can tell whether it still lives. */
+/** Identifies a process, so that a later run can check whether it is still running. */
 import {readFile, readlink} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import {z} from 'zod';
@@ -7,14 +7,14 @@ import {systemErrorCode} from './errors.js';
 export const processIdentitySchema = z.object({
   pid: z.int().min(1),
   host: z.string(),
-  /** Containers may share a host name but not their process numbers; null where the system has no such spaces. */
+  /** Containers may share a host name but not their PID namespace; null where the system has no namespaces. */
   pidNamespace: z.string().nullable(),
-  /** When the process began, in the system's own terms (boot and clock ticks); null where that cannot be read. */
+  /** Start of the process in the system's own terms (boot and clock ticks); null where it cannot be read. */
   processStart: z.string().nullable(),
 });
 export type ProcessIdentity = z.infer<typeof processIdentitySchema>;
 
-/** The process that asks. */
+/** The current process. */
 export async function thisProcess(): Promise<ProcessIdentity> {
   return {
     pid: process.pid,
@@ -25,19 +25,19 @@ export async function thisProcess(): Promise<ProcessIdentity> {
 }
 
 /**
- * Whether the process lives: "elsewhere" when it belongs to another machine or container, where nothing can be seen.
- * A process number that was given to another process since is told by the time of its start.
+ * Whether the process is running; "elsewhere" when it belongs to another machine or container, where it cannot be checked.
+ * A reused PID is recognised by its start time.
  */
 export async function fateOf(owner: ProcessIdentity): Promise<'alive' | 'dead' | 'elsewhere'> {
   if (owner.host !== hostname() || owner.pidNamespace !== (await ownNamespace())) return 'elsewhere';
   try {
-    process.kill(owner.pid, 0); // signal 0 only asks
+    process.kill(owner.pid, 0); // signal 0 only checks
   } catch (error) {
-    // EPERM: it lives and belongs to another user.
+    // EPERM: it is running and belongs to another user.
     if (systemErrorCode(error) !== 'EPERM') return 'dead';
   }
   const found = await startOf(owner.pid);
-  if (!found) return 'alive'; // no /proc here
+  if (!found) return 'alive'; // no /proc
   const isOther = owner.processStart !== null && found.start !== owner.processStart;
   return isOther || found.isZombie ? 'dead' : 'alive';
 }
@@ -51,7 +51,7 @@ async function ownNamespace(): Promise<string | null> {
   return readlink('/proc/self/ns/pid').catch(() => null); // Linux only
 }
 
-/** State and start time from /proc/PID/stat (proc(5), fields 3 and 22; the name in field 2 may hold spaces). */
+/** State and start time from /proc/PID/stat (proc(5), fields 3 and 22; the name in field 2 may contain spaces). */
 async function startOf(pid: number): Promise<{start: string; isZombie: boolean} | undefined> {
   try {
     const [boot, stat] = await Promise.all([

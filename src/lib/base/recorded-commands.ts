@@ -1,19 +1,19 @@
-/** Which runs the audit log tells of. */
+/** The commands that the audit log records. */
 import {commandFacts} from './command-facts.js';
 import {nearest} from './nearest.js';
 
-/** Commands that do work and are therefore recorded; those that only look are not. */
+/** Commands that do work; commands that only read are not recorded. */
 export const recordedCommands: ReadonlySet<string> = new Set(Object.keys(commandFacts));
 
-/** What is wrong with a name that should be of a command in the audit log; undefined for one that is. `status` is there when it forgets. */
+/** Why a name is not a command of the audit log; undefined for a valid one. `status` is recorded when it forgets a database. */
 export function commandProblem(name: string): string | undefined {
   const known = [...recordedCommands, 'status'];
   if (known.includes(name)) return undefined;
   const guess = nearest(name, known);
-  return `"${name}" is no command that is recorded${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`;
+  return `"${name}" is not a command of the audit log${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`;
 }
 
-/** Whether the command works where one run at a time may, and so has the flag --wait. */
+/** Whether the command takes the lock of a folder, and so has the flag --wait. */
 export function canWait(command: string): boolean {
   return commandFacts[command]?.canWait ?? false;
 }

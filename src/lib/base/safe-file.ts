@@ -1,4 +1,4 @@
-/** Files that are either whole or not there: written under another name, synced, renamed. */
+/** Writes files that are either complete or absent: under a temporary name, synced, then renamed. */
 import {randomBytes} from 'node:crypto';
 import {constants, type FileHandle, lstat, mkdir, open, readdir, rename, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
@@ -7,7 +7,7 @@ import {partialSuffix} from './file-names.js';
 import {foreignFile} from './own-file.js';
 
 /**
- * Makes `folder` and its missing parents, for the owner alone (0700); those that it makes survive a power cut.
+ * Makes `folder` and its missing parents, for the owner alone (0700). The new folders survive a power cut.
  * @throws FOLDER_NOT_WRITABLE, DISK_FULL
  */
 export async function makePrivateFolder(folder: string): Promise<void> {
@@ -23,7 +23,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
 
 /**
  * Creates a file that must not exist, for the owner alone (0600).
- * O_EXCL does not follow a symbolic link that somebody placed there.
+ * O_EXCL does not follow a symbolic link of that name.
  */
 export async function createPrivateFile(path: string): Promise<FileHandle> {
   try {
@@ -34,9 +34,9 @@ export async function createPrivateFile(path: string): Promise<FileHandle> {
 }
 
 /**
- * Writes `text` so that `path` holds either the old or the whole new content, whenever the machine stops.
+ * Writes `text` so that `path` has either the old or the new content, complete, whenever the machine stops.
  * A link, a pipe or a device of that name is not replaced.
- * @param mode for the owner alone unless others are meant to read it
+ * @param mode for the owner alone by default
  * @throws FOREIGN_FILE, DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED
  */
 export async function writeFileSafely(path: string, text: string, mode = 0o600): Promise<void> {
@@ -47,12 +47,12 @@ export async function writeFileSafely(path: string, text: string, mode = 0o600):
     await writeNewFile(partial, text, mode);
     await renameSafely(partial, path);
   } catch (error) {
-    await rm(partial, {force: true}).catch(() => undefined); // the first error is the one to tell
+    await rm(partial, {force: true}).catch(() => undefined); // report the first error
     throw explainFileError(error, path);
   }
 }
 
-/** Writes and syncs a file that must not exist. @throws DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED; a part may be there then */
+/** Writes and syncs a file that must not exist. @throws DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED; may leave a part of the file */
 export async function writeNewFile(path: string, text: string, mode = 0o600): Promise<void> {
   const file = await createPrivateFile(path);
   try {
@@ -66,7 +66,7 @@ export async function writeNewFile(path: string, text: string, mode = 0o600): Pr
   }
 }
 
-/** Renames and syncs the folder, so that the new name survives a power cut. @throws what `explainFileError` makes of a failure; it may be renamed then */
+/** Renames a file and syncs the folder, so that the new name survives a power cut. @throws the errors of `explainFileError`; the file may be renamed then */
 export async function renameSafely(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
@@ -76,7 +76,7 @@ export async function renameSafely(from: string, to: string): Promise<void> {
   await syncFolder(dirname(to));
 }
 
-/** Removes a file or a folder with all that is in it, a link itself, and syncs its folder; nothing there is no error. */
+/** Removes a file, a link, or a folder with its content, and syncs the parent folder. A missing path is not an error. */
 export async function removeSafely(path: string): Promise<void> {
   try {
     await rm(path, {recursive: true, force: true});
@@ -86,7 +86,7 @@ export async function removeSafely(path: string): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-/** Syncs a file, or a folder with all that is in it. */
+/** Syncs a file, or a folder with its content. */
 export async function syncTree(path: string, isFolder: boolean): Promise<void> {
   if (isFolder) {
     for (const entry of await readdir(path, {withFileTypes: true})) {
@@ -105,27 +105,27 @@ export async function syncTree(path: string, isFolder: boolean): Promise<void> {
   }
 }
 
-/** Makes the names in the folder durable, where that can be done. */
+/** Makes the names in the folder durable, where the system supports it. */
 export async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return; // folders cannot be opened there
+  if (process.platform === 'win32') return; // cannot open folders
   let handle: FileHandle;
   try {
     handle = await open(folder, 'r');
   } catch (error) {
-    if (systemErrorCode(error) === 'EACCES') return; // one in which this account may write but not read
+    if (systemErrorCode(error) === 'EACCES') return; // this account may write but not read
     throw explainFileError(error, folder);
   }
   try {
     await handle.sync();
   } catch (error) {
-    // Some network file systems cannot sync folders (EINVAL); the rename itself has happened.
+    // Some network file systems cannot sync folders (EINVAL); the rename has been done.
     if (systemErrorCode(error) !== 'EINVAL') throw explainFileError(error, folder);
   } finally {
     await handle.close();
   }
 }
 
-/** The error a failed file operation stands for. */
+/** The `AppError` for a failed file operation. */
 export function explainFileError(error: unknown, path: string): AppError {
   if (error instanceof AppError) return error;
   switch (systemErrorCode(error)) {
@@ -133,7 +133,7 @@ export function explainFileError(error: unknown, path: string): AppError {
     case 'EDQUOT':
     case 'EFBIG':
       return new AppError('DISK_FULL', `The disk is full: ${path} could not be written.`, {
-        hint: 'Free space, or choose another place with --output-dir or --backups-dir.',
+        hint: 'Free space, or choose another folder with --output-dir or --backups-dir.',
         cause: error,
       });
     case 'EACCES':
@@ -145,8 +145,8 @@ export function explainFileError(error: unknown, path: string): AppError {
       });
     case 'ENOTDIR':
     case 'EEXIST':
-      return new AppError('FOLDER_NOT_WRITABLE', `${path} is not what it should be: ${messageOf(error)}.`, {
-        hint: 'A file stands where a folder is needed, or the other way round; choose another place.',
+      return new AppError('FOLDER_NOT_WRITABLE', `Cannot use ${path}: ${messageOf(error)}.`, {
+        hint: 'It is a file where a folder is needed, or the other way round; choose another path.',
         cause: error,
       });
     default:
@@ -154,7 +154,7 @@ export function explainFileError(error: unknown, path: string): AppError {
   }
 }
 
-/** Whether something has the name, a link that leads nowhere too; false as well where nobody may look. */
+/** Whether the path exists, a dangling link included; false also where it may not be read. */
 export async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,

@@ -1,4 +1,4 @@
-/** A folder for what is needed for a while only. */
+/** Temporary folders. */
 import {mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -8,7 +8,7 @@ import {fateOf, processIdentitySchema, thisProcess} from './process-identity.js'
 
 /**
  * Makes a folder for the owner alone in the system's temporary folder.
- * @param word tells what it is for: "destino-db-list-Xy12ab"
+ * @param word the purpose, as part of the name: "destino-db-list-Xy12ab"
  * @throws DISK_FULL, FOLDER_NOT_WRITABLE
  */
 export async function makeTemporaryFolder(word: string): Promise<string> {
@@ -19,12 +19,12 @@ export async function makeTemporaryFolder(word: string): Promise<string> {
   }
 }
 
-/** In each folder of `withTemporaryFolder`: whose it is, so that a later run can remove what a killed one left. */
+/** In each folder of `withTemporaryFolder`: its process, so that a later run can remove the folder of a killed one. */
 const ownerFile = '.owner';
 
 /**
- * Runs `work` with such a folder, which is gone afterwards. What runs that were killed left is removed before.
- * @throws DISK_FULL, FOLDER_NOT_WRITABLE also for what `work` could not write there; what else `work` throws
+ * Runs `work` with a temporary folder and removes the folder afterwards. Also removes those of killed runs.
+ * @throws DISK_FULL, FOLDER_NOT_WRITABLE also for writes of `work`; the other errors of `work`
  */
 export async function withTemporaryFolder<T>(word: string, work: (folder: string) => Promise<T>): Promise<T> {
   for (const stale of await staleTemporaryFolders())
@@ -36,11 +36,11 @@ export async function withTemporaryFolder<T>(word: string, work: (folder: string
   } catch (error) {
     throw isAboutWriting(error) ? explain(error) : error;
   } finally {
-    await rm(folder, {recursive: true, force: true}).catch(() => undefined); // the system empties it some day
+    await rm(folder, {recursive: true, force: true}).catch(() => undefined); // the system cleans up later
   }
 }
 
-/** Folders of `withTemporaryFolder` that belong to the running user and whose process has ended. Never throws. */
+/** Folders of `withTemporaryFolder` that belong to the running user and whose process is gone. Never throws. */
 export async function staleTemporaryFolders(): Promise<string[]> {
   const names = await readdir(tmpdir()).catch((): string[] => []);
   const stale: string[] = [];
@@ -51,7 +51,7 @@ export async function staleTemporaryFolders(): Promise<string[]> {
       const owner = processIdentitySchema.parse(JSON.parse(await readOwnFile(join(folder, ownerFile))));
       if ((await fateOf(owner)) === 'dead') stale.push(folder);
     } catch {
-      continue; // of another user, of another kind, or removed just now
+      continue; // another user's, another kind, or removed meanwhile
     }
   }
   return stale;
@@ -59,7 +59,7 @@ export async function staleTemporaryFolders(): Promise<string[]> {
 
 const full = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
-/** Errors of other files, sessions and programs have codes of this program's own. */
+/** Errors of other files, sessions and programs have their own codes. */
 function isAboutWriting(error: unknown): boolean {
   return [...full, 'EACCES', 'EROFS', 'EIO'].includes(systemErrorCode(error) ?? '');
 }
@@ -69,6 +69,6 @@ function explain(error: unknown): AppError {
   return new AppError(
     isFull ? 'DISK_FULL' : 'FOLDER_NOT_WRITABLE',
     `The temporary folder ${tmpdir()} ${isFull ? 'is full' : 'cannot be used'}: ${messageOf(error)}.`,
-    {hint: 'Free space there, or name another folder with the variable TMPDIR.', cause: error},
+    {hint: 'Free space there, or choose another folder with the variable TMPDIR.', cause: error},
   );
 }

@@ -1,10 +1,10 @@
-/** The error for a name that nothing has, whichever flag or command it was given to. */
+/** The error for an unknown name in a flag or an argument. */
 import {AppError, type ErrorCode} from './errors.js';
 import {didYouMean, nearestFirst} from './nearest.js';
 
 /**
- * Offers the nearest name and lists all that there are, the nearest first.
- * @param message what has no such name, and what state things are in, as sentences
+ * Suggests the nearest name and lists all known names, the nearest first.
+ * @param message which name is unknown and what state things are in, as sentences
  */
 export function unknownName(
   code: ErrorCode,

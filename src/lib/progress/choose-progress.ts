@@ -1,12 +1,12 @@
-/** Which form of progress fits the flags and the streams. */
+/** Chooses the form of progress by the flags and the streams. */
 import {charsetOf} from '../base/locale.js';
 
 export interface ProgressSituation {
   readonly isJson: boolean;
   readonly isQuiet: boolean;
-  /** Of stderr, where progress is shown, and of stdout, whose width listr2 draws for. */
+  /** Whether stderr, which shows progress, and stdout, whose width listr2 uses, are terminals. */
   readonly isTerminal: boolean;
-  /** Columns of the terminal; a terminal without width cannot show a list. */
+  /** Columns of the terminal; without a width it cannot show a list. */
   readonly columns: number | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }

@@ -1,9 +1,9 @@
-/** Progress where nobody watches (cron, pipes, CI): dated lines, each step once, no escape codes. */
+/** Progress without a terminal (cron, pipes, CI): dated lines, each step once, no escape codes. */
 import {type Clock, elapsedMs} from '../base/clock.js';
 import {formatDuration} from '../base/format.js';
 import type {Progress} from './progress.js';
 
-/** @param write takes one line without its newline */
+/** @param write receives one line without its newline */
 export function createLineProgress(write: (line: string) => void, clock: Clock): Progress {
   const say = (text: string): void => write(`${clock.now().toISOString().slice(0, 19)}Z ${text}`);
   return {
@@ -20,7 +20,7 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
           advance: (done, total) => {
             if (total === undefined || total <= 0) return;
             const quarters = Math.min(3, Math.floor((done / total) * 4));
-            // Short steps need no quarters in a log.
+            // Short steps do not log quarters.
             if (quarters > toldQuarters && elapsedMs(clock, startedMs) >= 5_000)
               say(`${title}: ${quarters * 25} %`);
             toldQuarters = Math.max(toldQuarters, quarters);

@@ -8,11 +8,11 @@ import {createRate} from './rate.js';
 type Task = ListrTaskWrapper<unknown, typeof DefaultRenderer, typeof SimpleRenderer>;
 
 /**
- * A live list on `stream` for each step: the step, and below it those that are planned after it. Nothing else may write to the
- * terminal while a step is at work, unless the list is paused; between steps a question can be asked.
+ * A live list on `stream` for each step: the step, and below it the steps planned after it. During a step only the list may
+ * write to the terminal, unless it is paused. Questions can be asked between steps.
  */
 export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): PausableProgress {
-  // listr2 runs the tasks it was begun with, in their order; which steps come, and when, is known here one by one only.
+  // listr2 runs the tasks it was created with, in their order; here each step becomes known only when it begins.
   let planned: readonly string[] = [];
   /** Writes below the list of the running step. */
   let writeBelow: ((text: string) => void) | undefined;
@@ -28,7 +28,7 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
       const output = new ProcessOutput(stream, stream);
       const {stdout} = output;
       const writeNow = (text: string): boolean => stdout.write(text);
-      // What the list draws goes through here; a redraw while somebody types would erase the question.
+      // All output of the list passes here: a redraw while the user types would erase the question.
       Object.defineProperty(output, 'stdout', {
         value: {...stdout, write: (text: string) => isPaused || writeNow(text)},
       });
@@ -46,7 +46,7 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
       const list = new Listr<unknown>(
         [
           {title, task: run},
-          // They are gone with the end of the step, and come again below the next one.
+          // They disappear at the end of the step, and appear again below the next one.
           ...planned.map((later) => ({title: later, task: () => {}, enabled: () => results.length === 0})),
         ],
         {
@@ -59,7 +59,7 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
             showErrorMessage: false,
             collapseErrors: false,
             collapseSubtasks: false,
-            // Yellow otherwise, which cannot be read on white.
+            // The default yellow is unreadable on white.
             color: {
               [ListrDefaultRendererLogLevels.PENDING]: plain,
               [ListrDefaultRendererLogLevels.SKIPPED_WITH_COLLAPSE]: plain,
@@ -84,7 +84,7 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
           write(text);
         });
       } finally {
-        // The list goes on where it stood: the next redraw counts its lines from here.
+        // The list continues where it was: the next redraw counts its lines from here.
         const rows = Math.floor(Math.max(0, shown.length - 1) / (stream.columns || 80));
         write(`\r${rows > 0 ? `\u001b[${rows}A` : ''}${clearBelow}${hideCursor}`);
         isPaused = false;

@@ -1,4 +1,4 @@
-/** Keeps the last lines of what a run did, for whoever is told about it afterwards. */
+/** Keeps the last lines of a run's steps for notifications. */
 import {type Clock, elapsedMs} from '../base/clock.js';
 import {messageOf} from '../base/errors.js';
 import {formatDuration} from '../base/format.js';
@@ -6,7 +6,7 @@ import type {Progress} from './progress.js';
 
 const keptLines = 50;
 
-/** The same progress, whose steps are also written down in `lines`. */
+/** The same progress, with its steps also written to `lines`. */
 export function logProgress(
   progress: Progress,
   clock: Clock,

@@ -1,26 +1,26 @@
-/** How work is told to whoever watches: the port that services know, and the silent form of it. */
+/** The port by which services report progress, and its silent implementation. */
 
 export interface Step {
-  /** A short remark shown beside the step. */
+  /** A short remark shown next to the step. */
   note(text: string): void;
-  /** How far the step is; `total` may be an estimate, which the note should say. */
+  /** Reports how far the step is; `total` may be an estimate, which the note should say. */
   advance(done: number, total?: number, unit?: 'bytes' | 'rows' | 'tables'): void;
-  /** The step has nothing to do. */
+  /** Marks the step as having nothing to do. */
   skip(why: string): void;
 }
 
 export interface Progress {
-  /** Announces the titles of the steps to come, in order. */
+  /** Announces the titles of the next steps, in order. */
   plan(titles: readonly string[]): void;
-  /** Runs `work` as the step `title`; what it throws is passed on. */
+  /** Runs `work` as the step `title` and passes its errors on. */
   step<T>(title: string, work: (step: Step) => Promise<T>): Promise<T>;
-  /** Ends the display; nothing may be shown after it. */
+  /** Ends the display; nothing is shown after it. */
   close(): Promise<void>;
 }
 
-/** A display that stands still while somebody is asked. */
+/** A display that stops while a question is asked. */
 export interface PausableProgress extends Progress {
-  /** @param ask is handed what shows its question on the terminal */
+  /** @param ask receives a function that prints its question on the terminal */
   pause<T>(ask: (write: (text: string) => void) => Promise<T>): Promise<T>;
 }
 
@@ -32,7 +32,7 @@ export const silentProgress: Progress = {
   close: () => Promise.resolve(),
 };
 
-/** The pause of a display that draws nothing anew. */
+/** `pause` for a display without redraws. */
 export async function pauseLines<T>(
   stream: NodeJS.WritableStream,
   ask: (write: (text: string) => void) => Promise<T>,

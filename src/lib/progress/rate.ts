@@ -1,7 +1,7 @@
-/** Speed and time left, from a sliding window of samples. */
+/** Speed and remaining time, from a sliding window of samples. */
 
 const windowMs = 30_000;
-/** Samples nearer to one another are merged: bytes are told thousands of times a second. */
+/** Samples closer than this are merged: bytes are reported thousands of times a second. */
 const spacingMs = 100;
 const minimumElapsedMs = 10_000;
 
@@ -10,7 +10,7 @@ export interface Rate {
   sample(done: number, atMs: number): void;
   /** Units a second over the window, or undefined before two samples. */
   perSecond(): number | undefined;
-  /** Milliseconds left until `total`, or undefined while a guess would be worthless (the first 10 s). */
+  /** Milliseconds left until `total`; undefined in the first 10 s, when an estimate would be worthless. */
   timeLeftMs(total: number): number | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** Keeps what the steps of a run came to, for its report. */
+/** Records the outcome and duration of a run's steps, for its report. */
 import {type Clock, elapsedMs} from '../base/clock.js';
 import type {Progress} from './progress.js';
 
@@ -9,7 +9,7 @@ export interface StepOutcome {
   readonly duration: number;
 }
 
-/** The same progress, with every step added to `outcomes` as it ends. */
+/** The same progress, with every step added to `outcomes` when it ends. */
 export function timedProgress(progress: Progress, clock: Clock, outcomes: StepOutcome[]): Progress {
   return {
     ...progress,

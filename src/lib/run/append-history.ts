@@ -1,4 +1,4 @@
-/** Appends runs to the audit log, `history.jsonl`: one line a run, safe with any number of runs at once. */
+/** Appends runs to the audit log, `history.jsonl`: one line per run, safe with any number of concurrent runs. */
 import {randomBytes} from 'node:crypto';
 import {constants, type FileHandle, rename, stat} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -11,19 +11,19 @@ import type {RunRecord} from './run-record.js';
 
 const historyName = 'history.jsonl';
 
-/** Bytes of a line at most, its newline included; longer lists are cut and their rest is counted. */
+/** Maximum length of a line in bytes, newline included; longer lists are cut and the rest is counted. */
 export const longestHistoryLine = 64 * 1024;
 
-/** Bytes after which a file is put aside and a new one begun: some ten thousand runs. */
+/** Size in bytes at which a file is rotated: about ten thousand runs. */
 const rotationBytes = 8 * 1024 * 1024;
 
 /**
  * Appends `record` to the log in `folder` and syncs it. Passwords in its texts are masked.
  *
- * The line is one write to a file opened with O_APPEND, which the operating system puts whole at the end, after what
- * other runs wrote (POSIX write(), "File operations"); no lock is needed, so a stale one can never stop the log.
- * A line that a killed run left torn is ended first. A file that has grown past `rotateAt` bytes is renamed afterwards
- * to `history-<time>-<random>.jsonl`; a run that still has it open writes into the renamed file, which is read as well.
+ * The line is one write to a file opened with O_APPEND. The operating system appends it in one piece after the lines of
+ * other runs (POSIX write(), "File operations"), so no lock is needed and a stale lock can never stop the log.
+ * If a killed run left half a line, that line is ended first. A file larger than `rotateAt` bytes is renamed afterwards
+ * to `history-<time>-<random>.jsonl`. A run that has it open writes into the renamed file, which readers read as well.
  * @throws DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED, FOREIGN_FILE
  */
 export async function appendRun(folder: string, record: RunRecord, rotateAt = rotationBytes): Promise<void> {
@@ -37,7 +37,7 @@ export async function appendRun(folder: string, record: RunRecord, rotateAt = ro
     const line = Buffer.from(`${(await endsTorn(file, sizeBefore)) ? '\n' : ''}${formatLine(record)}`);
     const {bytesWritten} = await file.write(line);
     if (bytesWritten < line.length) {
-      throw new AppError('DISK_FULL', `The disk is full: ${path} could not take the whole line.`);
+      throw new AppError('DISK_FULL', `The disk is full: the audit log ${path} could not be written.`);
     }
     await file.sync();
     if (sizeBefore === 0) await syncFolder(folder);
@@ -49,7 +49,7 @@ export async function appendRun(folder: string, record: RunRecord, rotateAt = ro
   }
 }
 
-/** Whether the file's last byte is no newline. A run writing just now may look so; that costs one empty line. */
+/** Whether the last byte is not a newline. A concurrent write may look so; the cost is one empty line. */
 async function endsTorn(file: FileHandle, size: number): Promise<boolean> {
   if (size === 0) return false;
   const {buffer, bytesRead} = await file.read(Buffer.alloc(1), 0, 1, size - 1);
@@ -74,7 +74,7 @@ async function rotate(folder: string, file: FileHandle, at: Date, rotateAt: numb
 
 const longestText = 2000;
 
-/** The record as one line within the bound; what does not fit is left out and counted in `omitted`. */
+/** The record as one line within the limit; entries that do not fit are left out and counted in `omitted`. */
 function formatLine(record: RunRecord): string {
   const clean = redactValues(record);
   const shortened = {

@@ -1,20 +1,20 @@
-/** The outcome of a check of a backup: the one place that decides between the three, and what follows from several of them. */
+/** Decides the outcome of a check of a backup, and the state of a backup after several checks. */
 import {AppError, type ErrorCode, exitStatus, systemErrorCode} from '../base/errors.js';
 
 export const proofLevels = ['checksum', 'archive', 'restore'] as const;
-/** How far a backup is proven: its bytes are those written; it can be read whole; it was restored and found equal. */
+/** How far a backup is proven: its bytes are unchanged; all of it can be read; a restore of it was compared and equal. */
 export type ProofLevel = (typeof proofLevels)[number];
 
 export const outcomes = ['passed', 'failed', 'not-possible'] as const;
 /**
- * passed: the backup is what was dumped. failed: bytes, rows or objects are not those that were dumped. not-possible: the
- * server, role, disk, an interruption or the partial content of the backup did not allow the check, which says nothing about
+ * passed: the backup is as it was dumped. failed: bytes, rows or objects differ from the dump. not-possible: the
+ * server, role, disk, an interruption or the partial content of the backup prevented the check, so nothing is known about
  * the backup.
  */
 export type Outcome = (typeof outcomes)[number];
 
 export const backupContents = ['whole', 'schema', 'data', 'tables'] as const;
-/** What a backup contains of its database: everything, definitions alone, rows alone, or chosen tables or schemas. */
+/** The content of a backup: everything, definitions only, rows only, or chosen tables or schemas. */
 export type BackupContent = (typeof backupContents)[number];
 
 /** Whether `level` proves at least as much as `other`. */
@@ -22,13 +22,13 @@ export function isAtLeast(level: ProofLevel, other: ProofLevel): boolean {
   return proofLevels.indexOf(level) >= proofLevels.indexOf(other);
 }
 
-/** The refusals of a server, which need a closer look: by itself the code says nothing about the backup. */
+/** Errors of the server that need a closer look: the code alone says nothing about the backup. */
 const refusals: readonly ErrorCode[] = ['PG_RESTORE_FAILED', 'QUERY_FAILED', 'RESTORE_FAILED'];
 
 /**
- * What an error of a check says of the backup; undefined when it says nothing of backup or place, as a wrong flag or a defect
- * of this program: then there is no outcome, and the error is passed on.
- * @param content of the backup: a part of a database can lack what its rows refer to
+ * The outcome for an error during a check; undefined for errors that concern neither the backup nor the environment, such as
+ * a wrong flag or a defect of this program. The caller passes such an error on.
+ * @param content of the backup: a partial backup can lack rows that its rows refer to
  */
 export function outcomeOfError(
   error: unknown,
@@ -37,12 +37,12 @@ export function outcomeOfError(
   if (!(error instanceof AppError)) return undefined;
   if (error.exitCode === exitStatus.integrity) return 'failed';
   if (error.exitCode === exitStatus.usage || isAnswer(error.code)) return undefined;
-  // The words of a tool decide before its code: that was chosen by patterns, which the text of a row can match as well.
+  // The output of the tool decides before the code, because the code comes from patterns that can also match the text of a row.
   const lines = [...error.details, ...(refusals.includes(error.code) ? [error.message] : [])];
   return areDataRefused(lines, systemErrorCode(error.cause), content) ? 'failed' : 'not-possible';
 }
 
-/** A defect, or what somebody answered or could not be asked. */
+/** A defect, or a question that was declined or could not be asked. */
 function isAnswer(code: ErrorCode): boolean {
   return ['UNEXPECTED', 'CONFIRMATION_NEEDED', 'NOT_CONFIRMED'].includes(code);
 }
@@ -52,10 +52,10 @@ const unreadableArchive =
   /unexpected end of file|: end of file|block ID|magic string|corrupt|could not (?:un|de)compress/;
 
 /**
- * Whether the server refused the rows themselves, or pg_restore could not read them; any other refusal is about the place, as
- * the bytes and the archive were checked before.
- * @param lines what the tool or the server said
- * @param code SQLSTATE of the driver's error, where there is one
+ * Whether the server refused the rows themselves, or pg_restore could not read them. Any other refusal is due to the environment,
+ * because the bytes and the archive were checked before.
+ * @param lines output of the tool or the server
+ * @param code SQLSTATE of the driver's error, if any
  */
 function areDataRefused(lines: readonly string[], code: string | undefined, content: BackupContent): boolean {
   if (code !== undefined && isSqlState(code)) return isDataState(code, content);
@@ -66,7 +66,7 @@ function areDataRefused(lines: readonly string[], code: string | undefined, cont
   return refusedRows.test(said.words);
 }
 
-/** What the server said, out of a line of pg_restore or psql; psql names the SQLSTATE in its verbose form. */
+/** The server's message in a line of pg_restore or psql; psql includes the SQLSTATE in verbose mode. */
 function serverMessageIn(line: string): {state: string | undefined; words: string} | undefined {
   const found =
     /(?:could not execute query: |COPY failed for table ".*?": |<stdin>:\d+: )[^:\s]+: {2}(?:([0-9A-Z]{5}): )?(.*)$/.exec(
@@ -79,7 +79,7 @@ function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code);
 }
 
-/** Of class 22 what a server says about its settings or encoding rather than about a value (manual, appendix A). */
+/** States of class 22 about the server's settings or encoding rather than a value (manual, appendix A). */
 const statesOfPlace = new Set(['22023', '22P05', '22P06']);
 
 function isDataState(state: string, content: BackupContent): boolean {
@@ -87,7 +87,7 @@ function isDataState(state: string, content: BackupContent): boolean {
   return (state.startsWith('22') || state.startsWith('23')) && !statesOfPlace.has(state);
 }
 
-/** Messages of classes 22 and 23, for pg_restore prints no SQLSTATE. In other languages the refusal counts as one of the place. */
+/** Messages of classes 22 and 23, because pg_restore prints no SQLSTATE. In other languages the refusal counts as environmental. */
 const refusedRows = new RegExp(
   [
     'duplicate key value violates',
@@ -113,38 +113,38 @@ const refusedRows = new RegExp(
   ].join('|'),
 );
 
-/** One result of a check, as metadata keep it. */
+/** One result of a check, as stored in the metadata. */
 export interface CheckResult {
   readonly level: ProofLevel;
   readonly ok: boolean;
   /** Missing in metadata of 0.1.0. */
   readonly outcome?: 'passed' | 'failed' | undefined;
-  /** What is wrong, a line each. */
+  /** The problems found, a line each. */
   readonly findings: readonly string[];
 }
 
-/** What metadata tell of a backup's checks. */
+/** The checks of a backup, as stored in the metadata. */
 export interface CheckedRecord<R, N> {
   readonly verification: R | null;
   /** Oldest first. */
   readonly proofs: readonly R[];
-  /** Checks that could not be made, the newest of each level. */
+  /** Checks that were not possible, the newest of each level. */
   readonly notPossible?: readonly N[] | undefined;
 }
 
-/** What all checks of a backup together say of it. */
+/** The result of all checks of a backup together. */
 export interface Standing<R, N> {
-  /** The failure that stands: no check of the same or a stronger level passed after it. */
+  /** The failure in force: no check of the same or a stronger level has passed since. */
   readonly failure: R | null;
-  /** The strongest check that passed; null while a failure stands. */
+  /** The strongest check that passed; null while a failure is in force. */
   readonly proof: R | null;
-  /** The newest check that was not possible, while nothing of its level or a stronger one passed after it. */
+  /** The newest check that was not possible, unless one of its level or a stronger one has passed since. */
   readonly notPossible: R | N | null;
 }
 
 /**
- * Decides what the checks of a backup come to. A failure stands until a check of the same or a stronger level passes, and
- * withdraws the passes before it; a check that was not possible changes nothing.
+ * Combines the checks of a backup. A failure is in force until a check of the same or a stronger level passes, and
+ * cancels the passes before it. A check that was not possible changes nothing.
  */
 export function standingOf<
   R extends CheckResult & {readonly at: string},
@@ -177,8 +177,8 @@ export function standingOf<
 }
 
 /**
- * The outcome that metadata tell. Version 0.1.0 knew two, and took a restore test that the server refused for a failure; its
- * findings begin with the words below.
+ * The outcome stored in metadata. Version 0.1.0 knew two outcomes and recorded a restore test that the server refused as failed;
+ * its findings begin with the words below.
  */
 export function outcomeOfResult(
   {level, ok, outcome, findings}: CheckResult,

@@ -1,7 +1,7 @@
-/** Named places between two steps, where a test can have the program killed, interrupted or fail; passed by otherwise. */
+/** Named points between two steps where a test can kill, interrupt or fail the program; without a test they do nothing. */
 import {AppError, type ErrorCode, errorCodeTable} from '../base/errors.js';
 
-/** Every place, by story; what comes after the dot is what has just been done. */
+/** All points, by room; the part after the dot names the step that has just ended. */
 export const faultPoints = [
   'backup.reserved',
   'backup.dumped',
@@ -55,18 +55,18 @@ export const faultPoints = [
 
 export type FaultPoint = (typeof faultPoints)[number];
 
-/** Called where a step ends; returns at once unless a fault was asked for at this point. */
+/** Called at the end of a step; does nothing unless a fault is set for this point. */
 export type Reach = (point: FaultPoint) => Promise<void>;
 
-/** No faults: what every run has that nobody tests. */
+/** No faults, as in every run outside tests. */
 export const passBy: Reach = () => Promise.resolve();
 
 const signals = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGSTOP'] as const;
 
 /**
- * @param setting "POINT=SIGKILL", "POINT=SIGTERM", "POINT=SIGINT", "POINT=SIGSTOP" (then something else can be broken
- *   while the program stands still, until SIGCONT) or "POINT=error:CODE"; undefined for no fault
- * @param interruption aborted by the program's own handlers; a signal has arrived when it is
+ * @param setting "POINT=SIGKILL", "POINT=SIGTERM", "POINT=SIGINT", "POINT=SIGSTOP" (a test can then break something else
+ *   until SIGCONT) or "POINT=error:CODE"; undefined for no fault
+ * @param interruption aborted by the program's own signal handlers
  * @throws USAGE for a point, signal or code that does not exist
  */
 export function createReach(setting: string | undefined, interruption: AbortSignal): Reach {
@@ -99,7 +99,7 @@ function once(act: () => void): () => Promise<void> {
   };
 }
 
-/** Once only: a point that is passed again after the first signal would force the end with the second. */
+/** Once only: a second signal at the same point would force the end. */
 async function sendToItself(
   signal: Exclude<(typeof signals)[number], 'SIGSTOP'>,
   interruption: AbortSignal,
@@ -108,14 +108,14 @@ async function sendToItself(
   const arrived = new Promise<void>((resolve) => {
     interruption.addEventListener('abort', () => resolve(), {once: true});
   });
-  const awake = setInterval(() => {}, 1000); // a handler for a signal does not keep the process alive
+  const awake = setInterval(() => {}, 1000); // a signal handler does not keep the process alive
   process.kill(process.pid, signal);
   await arrived;
   clearInterval(awake);
 }
 
 function faultAt(point: string, code: ErrorCode): AppError {
-  return new AppError(code, `The fault asked for at ${point} happened.`);
+  return new AppError(code, `The injected fault at ${point} happened.`);
 }
 
 function unknown(setting: string, reason: string): AppError {

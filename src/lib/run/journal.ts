@@ -1,4 +1,4 @@
-/** The crash journal: what a run has begun and not yet finished, on disk before it is begun. */
+/** The crash journal: the unfinished steps of a run, written to disk before each step begins. */
 import {randomBytes} from 'node:crypto';
 import {constants, lstat, rm} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -11,17 +11,17 @@ import type {RunContext} from './run-context.js';
 
 const server = z.object({host: z.string(), port: z.int()});
 
-/** What can be left behind, and all that is needed to find it again; never a password. */
+/** A step that can be interrupted, with everything needed to find its remains; never a password. */
 export const journalEntrySchema = z.discriminatedUnion('kind', [
-  /** A file or folder that is being written, or taken away; it ends in `.partial`. */
+  /** A file or folder that is being written or removed; its name ends in `.partial`. */
   z.object({kind: z.literal('partial'), path: z.string()}),
-  /** A dump whose metadata is about to be written, or was just taken away. */
+  /** A dump whose metadata is about to be written, or was just removed. */
   z.object({kind: z.literal('dump-without-metadata'), path: z.string(), metadataPath: z.string()}),
-  /** A database made for a proof by restore. */
+  /** A database made for a restore test. */
   z.object({kind: z.literal('scratch-database'), server, database: z.string()}),
-  /** A database that is being filled to take the place of `target`. */
+  /** A database that is being filled to replace `target`. */
   z.object({kind: z.literal('staging-database'), server, database: z.string(), target: z.string()}),
-  /** The moment in which `target` becomes `setAside` and `staging` becomes `target`; `undo` sets `staging` to the one it brings back. */
+  /** The swap in which `target` becomes `setAside` and `staging` becomes `target`; for `undo`, `staging` is the database that it brings back. */
   z.object({
     kind: z.literal('swap'),
     server,
@@ -29,28 +29,28 @@ export const journalEntrySchema = z.discriminatedUnion('kind', [
     setAside: z.string(),
     staging: z.string(),
   }),
-  /** New sessions are kept out of `database` for a moment. */
+  /** `database` does not accept new sessions for a moment. */
   z.object({kind: z.literal('no-connections'), server, database: z.string()}),
-  /** An index that `orders:clean` made for its own duration. */
+  /** An index made by `orders:clean` for the duration of the run. */
   z.object({kind: z.literal('temporary-index'), server, database: z.string(), index: z.string()}),
-  /** An upload in parts that a store keeps, and charges, until it is completed or given up. */
+  /** A multipart upload, which a store keeps and charges for until it is completed or aborted. */
   z.object({kind: z.literal('upload'), place: z.string(), key: z.string(), uploadId: z.string()}),
 ]);
 export type JournalEntry = z.infer<typeof journalEntrySchema>;
 
 export interface Journal {
   /**
-   * Call before the thing is begun; returns once the entry would survive a power cut.
-   * Call what it returns when the thing is finished or cleared up; that never throws.
+   * Call before a step begins; returns once the entry would survive a power cut.
+   * Call the returned function when the step is finished or cleaned up; it never throws.
    */
   begin(entry: JournalEntry): Promise<() => Promise<void>>;
-  /** Ends the journal; what was begun and not done stays for `recover`. Never throws. */
+  /** Ends the journal; unfinished entries stay for `recover`. Never throws. */
   close(): Promise<void>;
 }
 
 const folderName = '.journal';
 const suffix = '.jsonl';
-/** The time and a random part, as `openJournal` names them. */
+/** Name of a journal: the time and a random part. */
 const ourName = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{6}\.jsonl$/;
 
 const headSchema = z.object({
@@ -65,9 +65,9 @@ const lineSchema = z.union([
 ]);
 
 /**
- * A journal for one run. The file is made by the first entry and gone after the last, so that a run which leaves
- * nothing behind leaves no journal either. Work on a server goes on where the journal cannot be written, with one
- * warning: a restore from a read-only folder must be possible, and `recover` also finds databases by their comments.
+ * A journal for one run. The first entry creates the file and the end of the last one removes it, so that a clean run
+ * leaves no journal. If the journal cannot be written, work on a server continues with one warning: a restore from a
+ * read-only folder must be possible, and `recover` also finds databases by their comments.
  * @throws FOLDER_NOT_WRITABLE, DISK_FULL, FOREIGN_FILE from `begin`, for files
  */
 export function openJournal(ctx: RunContext, command: string): Journal {
@@ -88,7 +88,7 @@ export function openJournal(ctx: RunContext, command: string): Journal {
         const file = await openOwnFile(path, constants.O_CREAT | constants.O_APPEND | constants.O_WRONLY);
         try {
           const head = isMade ? '' : JSON.stringify({run, command, startedAt, owner: await thisProcess()});
-          // Every line begins with its newline: one that a full disk cut short must not swallow the next.
+          // Every line begins with a newline, so that a line cut short by a full disk does not swallow the next one.
           await file.writeFile(`${head}\n${JSON.stringify(line)}`);
           if (isDurable) await file.sync();
         } finally {
@@ -97,11 +97,11 @@ export function openJournal(ctx: RunContext, command: string): Journal {
         if (!isMade) await syncFolder(folder);
         isMade = true;
       } catch (error) {
-        if (!isMade) await rm(path, {force: true}).catch(() => undefined); // the first error is the one to tell
+        if (!isMade) await rm(path, {force: true}).catch(() => undefined); // report the first error
         throw explainFileError(error, path);
       }
     });
-    queue = work.catch(() => undefined); // the caller of this line is told; later lines are tried all the same
+    queue = work.catch(() => undefined); // the caller gets the error; later lines are still tried
     return work;
   };
 
@@ -115,15 +115,13 @@ export function openJournal(ctx: RunContext, command: string): Journal {
         unfinished.delete(number);
         if (!('server' in entry)) throw error;
         if (!isWarned)
-          ctx.warn(
-            `The crash journal cannot be written, and the work goes on without it: ${messageOf(error)}`,
-          );
+          ctx.warn(`The crash journal cannot be written; the run continues without it: ${messageOf(error)}`);
         isWarned = true;
         return () => Promise.resolve();
       }
       return async () => {
         if (!unfinished.delete(number)) return;
-        // Without this line `recover` looks at the thing once more and finds it finished; that is no reason to fail.
+        // Without this line `recover` finds the step finished, so a failure here is harmless.
         await append({done: number}, false).catch(() => unfinished.add(number));
       };
     },
@@ -140,22 +138,22 @@ export interface LeftJournal {
   readonly command: string;
   readonly startedAt: string;
   readonly owner: ProcessIdentity;
-  /** Whether the run that wrote it is still at work, or may be (on another machine). */
+  /** Whether the run that wrote it is still running, or may be (on another machine). */
   readonly fate: 'alive' | 'dead' | 'elsewhere';
-  /** Begun and not done, oldest first. */
+  /** Unfinished steps, oldest first. */
   readonly unfinished: readonly JournalEntry[];
 }
 
-/** Makes the journal's folder. @throws FOREIGN_FILE where something else has its name */
+/** Makes the journal's folder. @throws FOREIGN_FILE if its name is taken by something else */
 async function makeOwnFolder(folder: string): Promise<void> {
   await makePrivateFolder(folder);
   await requireOwnFolder(folder);
 }
 
 /**
- * Every journal in the backups folder; lines that a crash cut short are skipped.
- * What others wrote is not believed: a journal says which files and databases to remove.
- * @param report is given what was left alone, as `ownEntries` says it
+ * Reads all journals in the backups folder and skips lines that a crash cut short. A journal names files and databases to
+ * remove, so files of other users are not read.
+ * @param report receives the foreign files, as `ownEntries` returns them
  * @throws READ_FAILED
  */
 export async function readJournals(
@@ -174,7 +172,7 @@ export async function readJournals(
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') continue; // its run ended just now
       if (systemErrorCode(error) === 'EACCES') continue; // root's, which root's own recover reads
-      throw new AppError('READ_FAILED', `The journal ${path} cannot be read: ${messageOf(error)}.`, {
+      throw new AppError('READ_FAILED', `Cannot read the journal ${path}: ${messageOf(error)}.`, {
         cause: error,
       });
     }
@@ -184,11 +182,11 @@ export async function readJournals(
   return journals;
 }
 
-/** A head is written within milliseconds; one that is torn after this time, ms, was given up. */
+/** A head is written within milliseconds; an incomplete one older than this, ms, is abandoned. */
 const givenUpAfterMs = 60_000;
 
 /**
- * Removes journals of runs that were killed while they wrote the first line: nothing had been begun.
+ * Removes journals of runs that were killed while writing the first line, before any step began.
  * @throws READ_FAILED
  */
 export async function removeTornJournals(backupsDir: string, now: Date): Promise<void> {
@@ -209,7 +207,7 @@ function headOf(text: string): ReturnType<typeof headSchema.safeParse> {
 async function parseJournal(path: string, text: string): Promise<LeftJournal | undefined> {
   const [, ...lines] = text.split('\n').map(parseLine);
   const head = headOf(text);
-  // A head that was cut short was never followed by an entry, so nothing had been begun.
+  // A head that was cut short has no entries, so no step had begun.
   if (!head.success) return undefined;
   const open = new Map<number, JournalEntry>();
   for (const line of lines) {
@@ -230,8 +228,8 @@ function parseLine(line: string): unknown {
 }
 
 /**
- * A sentence when interrupted runs left something behind, else undefined. Costs one look into a folder in the usual case.
- * @param report as of `readJournals`
+ * A sentence if interrupted runs left something behind, else undefined. Usually costs one look into a folder.
+ * @param report as in `readJournals`
  */
 export async function leftoversNote(
   ctx: Pick<RunContext, 'settings'>,
@@ -242,14 +240,14 @@ export async function leftoversNote(
   );
   if (left.length === 0) return undefined;
   const commands = [...new Set(left.map((journal) => journal.command))].join(', ');
-  return `An interrupted run (${commands}) left work half done; see it with: destino-db recover --dry-run`;
+  return `Interrupted runs (${commands}) left unfinished work. See it with: destino-db recover --dry-run`;
 }
 
 async function journalEntries(folder: string): Promise<OwnEntries> {
   try {
     return await ownEntries(folder, (name) => ourName.test(name));
   } catch (error) {
-    // Without the folder there is no journal; an unreadable one is reported by the commands that need it.
+    // Without the folder there is no journal; commands that need the folder report an unreadable one.
     if (systemErrorCode(error) !== undefined) return {names: [], foreign: []};
     throw error;
   }

@@ -1,4 +1,4 @@
-/** One writer per folder of backups: a lock file that is taken over when its owner is dead. */
+/** One writer per backups folder: a lock file, taken over when its owner is dead. */
 import {randomBytes} from 'node:crypto';
 import {lstat, lutimes, open, realpath, rename, rm} from 'node:fs/promises';
 import {basename, dirname, isAbsolute, join, relative, sep} from 'node:path';
@@ -12,31 +12,31 @@ import {openOwnFile, requireOwnFolder, requireTrustedFolder, whyForeign} from '.
 import {explainFileError, makePrivateFolder} from '../base/safe-file.js';
 
 const lockSchema = processIdentitySchema.extend({
-  /** "backup": the command at work. */
+  /** The running command, such as "backup". */
   command: z.string(),
   startedAt: z.iso.datetime(),
-  /** Tells this lock from every other one; the name of a file is made of it. */
+  /** Distinguishes this lock from all others; part of a file name. */
   token: z.string().regex(/^[0-9a-f]{1,64}$/),
 });
 export type LockOwner = z.infer<typeof lockSchema>;
 
 export interface LockOptions {
-  /** The command at work, for whoever finds the folder locked. */
+  /** The running command, shown to runs that find the folder locked. */
   readonly command: string;
   /** How long to wait for another run, ms; 0 (the default) refuses at once. */
   readonly waitMs?: number | undefined;
 }
 
-/** The owner touches its lock this often. */
+/** How often the owner touches its lock. */
 const heartbeatMs = 10_000;
-/** A lock of another machine that was not touched for so long has lost its owner. */
+/** A lock of another machine that was not touched for this long has lost its owner. */
 const deadAfterMs = 5 * 60_000;
 const pollMs = 200;
 const takeOverTries = 20;
 
 /**
  * Runs `work` while no other process on any machine does so for the same folder. Not re-entrant.
- * @throws LOCKED naming the other run, after `waitMs`; FOLDER_NOT_WRITABLE; FOREIGN_FILE where something else has the lock's name
+ * @throws LOCKED naming the other run, after `waitMs`; FOLDER_NOT_WRITABLE; FOREIGN_FILE if the lock's name is taken by something else
  */
 export async function withFolderLock<T>(
   ctx: RunContext,
@@ -51,7 +51,7 @@ export async function withFolderLock<T>(
   if (basename(dirname(path)) === locksFolder) await requireOwnFolder(dirname(path));
   const token = await acquire(ctx, path, folder, options);
   const heartbeat = setInterval(() => {
-    // A lost heartbeat is no reason to stop: the next one may succeed, and the owner's process is visible on its machine.
+    // A failed heartbeat does not stop the run: the next one may succeed, and on this machine the process itself is visible.
     lutimes(path, new Date(), new Date()).catch(() => undefined);
   }, heartbeatMs);
   heartbeat.unref();
@@ -63,19 +63,19 @@ export async function withFolderLock<T>(
   }
 }
 
-/** What stays behind is told and harms nobody: it is taken over once this process has ended. */
+/** If the lock file cannot be removed, warn; the next run takes it over once this process has ended. */
 async function release(ctx: RunContext, path: string, folder: string, token: string): Promise<void> {
   try {
     if ((await readLock(path))?.owner?.token === token) await rm(path, {force: true});
-    else ctx.warn(`The lock of ${folder} was taken over by another run while this one was at work.`);
+    else ctx.warn(`Another run took over the lock of ${folder} while this one was running.`);
   } catch (error) {
-    ctx.warn(`The lock of ${folder} could not be removed: ${messageOf(error)}.`);
+    ctx.warn(`Could not remove the lock of ${folder}: ${messageOf(error)}.`);
   }
 }
 
 /**
- * Who works in the folder now; undefined when nobody does or the owner is dead.
- * For decisions that must not wait; only `withFolderLock` makes sure.
+ * The run that is using the folder; undefined if there is none or it is dead.
+ * For decisions that must not wait; only `withFolderLock` is reliable.
  */
 export async function folderLockOwner(backupsDir: string, folder: string): Promise<LockOwner | undefined> {
   const found = await readLock(await lockPath(backupsDir, folder));
@@ -83,8 +83,8 @@ export async function folderLockOwner(backupsDir: string, folder: string): Promi
 }
 
 /**
- * Folders inside the backups folder are locked beside it, so that they hold backups only; others hold their lock. What
- * links lead to counts, and a folder inside the backups folder of others is locked where they look for it.
+ * Path of the lock file. Folders inside the backups folder are locked next to it, so that they contain backups only; other folders
+ * contain their lock. Links are resolved, and a folder inside another user's backups folder is locked where that user's runs look.
  */
 async function lockPath(backupsDir: string, folder: string): Promise<string> {
   const [root, real] = [await realPath(backupsDir), await realPath(folder)];
@@ -94,19 +94,19 @@ async function lockPath(backupsDir: string, folder: string): Promise<string> {
   const ofOthers = join(dirname(real), locksFolder);
   const isTheirs = await whyForeign(ofOthers, 'folder').then(
     (reason) => reason === undefined,
-    () => false, // it is nobody's backups folder
+    () => false, // it is not a backups folder
   );
   return isTheirs ? join(ofOthers, `${basename(real)}.lock`) : join(real, '.destino-db.lock');
 }
 
 const locksFolder = '.locks';
 
-/** Without links, as far as there is something already. */
+/** Resolves links, as far as the path exists. */
 async function realPath(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch {
-    const parent = dirname(path); // the rest is yet to be made, or the work itself will meet the trouble
+    const parent = dirname(path); // the rest does not exist yet, or the work itself fails
     return parent === path ? path : join(await realPath(parent), basename(path));
   }
 }
@@ -137,31 +137,31 @@ async function acquire(ctx: RunContext, path: string, folder: string, options: L
   const waited = waitMs > 0 ? `, and did not end within ${formatDuration(waitMs)}` : '';
   throw new AppError(
     'LOCKED',
-    `Another run is at work in ${folder}: ${describeHolder(holder, now())}${waited}; nothing was done.`,
+    `Another run is using ${folder}: ${describeHolder(holder, now())}${waited}. Nothing was done.`,
     {hint: 'Run again when it has ended, or wait for it with --wait SECONDS.'},
   );
 }
 
-/** @returns undefined when the lock is ours now, else who has it */
+/** @returns undefined when this run has the lock now, else its owner */
 async function attempt(path: string, owner: LockOwner): Promise<FoundLock | undefined> {
   for (let tries = 1; ; tries += 1) {
     if (await create(path, owner)) return undefined;
     const found = await readLock(path);
-    if (!found) continue; // it was released between the two looks
+    if (!found) continue; // released between the two attempts
     if (!(await isAbandoned(found))) return found;
     if (await takeOver(path, found, owner)) return undefined;
     if (tries >= takeOverTries) return found;
-    await delay(pollMs / 4); // somebody else is taking it over
+    await delay(pollMs / 4); // another process is taking it over
   }
 }
 
 interface FoundLock {
-  /** Undefined while the owner is still writing its name, or after it was stopped doing so. */
+  /** Undefined while the owner is still writing its name, or was stopped while writing. */
   readonly owner: LockOwner | undefined;
   readonly touchedAt: Date;
 }
 
-/** @returns whether the lock is ours now */
+/** @returns whether this run has the lock now */
 async function create(path: string, owner: LockOwner): Promise<boolean> {
   let file;
   try {
@@ -175,7 +175,7 @@ async function create(path: string, owner: LockOwner): Promise<boolean> {
     await file.sync();
     return true;
   } catch (error) {
-    await rm(path, {force: true}).catch(() => undefined); // the first error is the one to tell
+    await rm(path, {force: true}).catch(() => undefined); // report the first error
     throw explainFileError(error, path);
   } finally {
     await file.close();
@@ -200,7 +200,7 @@ function parseOwner(text: string): LockOwner | undefined {
   try {
     return lockSchema.safeParse(JSON.parse(text)).data;
   } catch {
-    return undefined; // cut short: the owner was stopped while writing, or is at it
+    return undefined; // incomplete: the owner was stopped while writing, or is still writing
   }
 }
 
@@ -212,15 +212,15 @@ async function isAbandoned(lock: FoundLock): Promise<boolean> {
 }
 
 /**
- * Replaces an abandoned lock. Of several processes that found it, the one that creates the claim on that very lock may;
- * the claim is looked at again after it was made, because its maker may have been the last to notice.
- * @returns whether the lock is ours now
+ * Replaces an abandoned lock. Of several processes that find it, the one that creates the claim for this lock may replace it.
+ * The lock is read again after that, because another process may have replaced it just before.
+ * @returns whether this run has the lock now
  */
 async function takeOver(path: string, found: FoundLock, owner: LockOwner): Promise<boolean> {
   const claim = `${path}.${found.owner?.token ?? 'unreadable'}.claim`;
   if (!(await create(claim, owner))) {
-    const status = await lstat(claim).catch(() => undefined); // its maker may have finished
-    if (status && Date.now() - status.mtimeMs > heartbeatMs) await rm(claim, {force: true}); // its maker died
+    const status = await lstat(claim).catch(() => undefined); // its owner may have finished
+    if (status && Date.now() - status.mtimeMs > heartbeatMs) await rm(claim, {force: true}); // its owner died
     return false;
   }
   const current = await readLock(path);
@@ -234,5 +234,5 @@ async function takeOver(path: string, found: FoundLock, owner: LockOwner): Promi
 
 function describeHolder({owner, touchedAt}: FoundLock, now: Date): string {
   if (!owner) return `a run that began ${formatAge(touchedAt, now)}`;
-  return `"${owner.command}" (${describeProcess(owner)}), begun ${formatAge(new Date(owner.startedAt), now)}`;
+  return `"${owner.command}" (${describeProcess(owner)}), started ${formatAge(new Date(owner.startedAt), now)}`;
 }

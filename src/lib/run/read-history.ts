@@ -1,4 +1,4 @@
-/** Reads the audit log: the current file and those put aside, line by line. */
+/** Reads the audit log line by line: the current file and the rotated ones. */
 import {type FileHandle, lstat, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {openOwnFile, whyForeign} from '../base/own-file.js';
@@ -8,17 +8,17 @@ import {type RunRecord, runRecordSchema} from './run-record.js';
 export interface History {
   /** By start, newest last. */
   readonly runs: readonly RunRecord[];
-  /** Lines that are no record: torn by a kill or a full disk, or edited. */
+  /** Lines that are not records: cut off by a kill or a full disk, or edited. */
   readonly unreadableLines: number;
-  /** Files with a name of the log that this program left alone, with the reason: "/x/history.jsonl is a pipe". */
+  /** Files with a name of the log that this program did not read, with the reason: "/x/history.jsonl is a pipe". */
   readonly foreign: readonly string[];
 }
 
 const historyFile = /^history(-.+)?\.jsonl$/;
 
 /**
- * The runs recorded in `folder` that `wanted` picks; a folder without a log has none.
- * Only the picked runs are held in memory.
+ * The runs in `folder` that `wanted` selects; none if there is no log.
+ * Only selected runs are kept in memory.
  * @throws READ_FAILED
  */
 export async function readHistory(
@@ -32,13 +32,13 @@ export async function readHistory(
     let unreadableLines = 0;
     for (const {name} of before) {
       for await (const line of linesOf(join(folder, name))) {
-        if (line === '') continue; // left by two runs that both ended a torn line
+        if (line === '') continue; // two runs both ended an incomplete line
         const run = parseLine(line);
         if (!run) unreadableLines += 1;
         else if (wanted(run)) runs.set(run.runId, run);
       }
     }
-    // A file put aside meanwhile may have been read twice or not at all; then everything is read again.
+    // A file rotated meanwhile may have been read twice or not at all, so everything is read again.
     const isSteady = JSON.stringify(before) === JSON.stringify((await describeFiles(folder)).files);
     if (!isSteady && attempt < attempts) continue;
     const byStart = [...runs.values()].sort((a, b) => (a.startedAt < b.startedAt ? -1 : 1));
@@ -62,7 +62,7 @@ async function describeFiles(
     return {files, foreign};
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return {files, foreign};
-    throw new AppError('READ_FAILED', `The audit log in ${folder} cannot be read: ${messageOf(error)}.`, {
+    throw new AppError('READ_FAILED', `Cannot read the audit log in ${folder}: ${messageOf(error)}.`, {
       cause: error,
     });
   }
@@ -73,11 +73,11 @@ async function* linesOf(path: string): AsyncGenerator<string> {
   try {
     file = await openOwnFile(path);
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return; // put aside meanwhile; the caller reads again
-    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+    if (systemErrorCode(error) === 'ENOENT') return; // rotated meanwhile; the caller reads again
+    throw new AppError('READ_FAILED', `Cannot read ${path}: ${messageOf(error)}.`, {cause: error});
   }
   try {
-    // Not readLines, which from Node 24 on also ends a line at U+2028, as it may stand in JSON.
+    // Unlike this, readLines ends a line at U+2028 from Node 24 on, which JSON may contain.
     let rest = '';
     for await (const chunk of file.createReadStream({encoding: 'utf8'})) {
       const lines = (rest + (chunk as string)).split('\n');
@@ -94,6 +94,6 @@ function parseLine(line: string): RunRecord | undefined {
   try {
     return runRecordSchema.safeParse(JSON.parse(line)).data;
   } catch {
-    return undefined; // no JSON: counted by the caller
+    return undefined; // not JSON: the caller counts it
   }
 }

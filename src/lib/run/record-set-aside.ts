@@ -4,14 +4,14 @@ import type {Connection} from '../postgres/connect/connection.js';
 import {type ListedDatabase, listDatabases} from '../postgres/databases/database-mark.js';
 import type {RunContext} from './run-context.js';
 
-/** Call once the swap is done; it never fails for that. @param target the connection to the database whose name was taken over */
+/** Call after the swap; does not fail. @param target connection to the database that was replaced */
 export async function recordSetAside(
   context: RunContext,
   session: Session,
   target: Connection,
   name: string,
 ): Promise<void> {
-  // The swap has happened: a server that does not answer now only leaves the record out.
+  // The swap is done: if the server does not answer now, only the record is missing.
   const databases = await listDatabases(session).catch((): ListedDatabase[] => []);
   const found = databases.find((database) => database.name === name);
   if (!found?.mark) return;
@@ -20,7 +20,7 @@ export async function recordSetAside(
   context.record({setAside: [{event: 'made', name, database, host, port, at: found.mark.at, owner, size}]});
 }
 
-/** Call once it was dropped or brought back. */
+/** Call after it was dropped or brought back. */
 export function recordGone(
   context: RunContext,
   {database, host, port}: Connection,

@@ -1,25 +1,25 @@
-/** What every service is handed: settings and the ports to the outside. */
+/** The input of every service: settings and the ports to the outside. */
 import type {Clock} from '../base/clock.js';
 import type {Reach} from './fault-points.js';
 import type {Progress} from '../progress/progress.js';
 import type {Settings} from '../settings/settings.js';
 import type {RunFacts} from './run-record.js';
 
-/** A destructive step, as it is put to the user before it starts. */
+/** A destructive step that needs a confirmation. */
 export interface ConfirmRequest {
-  /** What will happen, in one sentence. */
+  /** What is going to happen, in one sentence. */
   readonly action: string;
-  /** The server, or the folder or bucket that holds what goes. */
+  /** The server, or the folder or bucket from which something is removed. */
   readonly host: string;
-  /** What `host` is called: "host" without it, "folder" or "place" where no server is touched. */
+  /** Label of `host`: "host" by default, "folder" or "place" where no server is changed. */
   readonly hostLabel?: 'folder' | 'place';
-  /** What confirms the step; where there are several databases, their names with commas between them. */
+  /** The text that confirms the step; the names of several databases are joined by commas. */
   readonly database: string;
-  /** What `database` is where it is not the name of one database. */
+  /** Label of `database` where it is not the name of one database. */
   readonly databaseLabel?: 'databases' | 'word';
-  /** Whether only --confirm-db NAME answers (the target is production). */
+  /** Whether only --confirm-db NAME confirms (the target is production). */
   readonly isProduction: boolean;
-  /** Whether nothing can undo it, so that only the database's name answers as well. */
+  /** Whether the step cannot be undone, so that only the database's name confirms it as well. */
   readonly isIrreversible?: boolean;
   /** The plan, a line each. */
   readonly plan: readonly string[];
@@ -33,16 +33,16 @@ export interface RunContext {
   readonly toolVersion: string;
   /** Returns when the step is confirmed. @throws NOT_CONFIRMED, CONFIRMATION_NEEDED */
   readonly confirm: (request: ConfirmRequest) => Promise<void>;
-  /** Whether flags have answered already what `confirm` would ask. */
+  /** Whether flags already answer the question of `confirm`. */
   readonly isConfirmed: (
     request: Pick<ConfirmRequest, 'database' | 'databaseLabel' | 'isProduction' | 'isIrreversible'>,
   ) => boolean;
-  /** Compares the name that --confirm-db gives where nothing may be asked, as in a dry run. @throws NOT_CONFIRMED for another one */
+  /** Compares the name in --confirm-db where no question may be asked, as in a dry run. @throws NOT_CONFIRMED for another name */
   readonly checkName: (target: Pick<ConfirmRequest, 'database' | 'databaseLabel'>) => void;
-  /** Tells the user something that does not stop the work; also part of JSON results. */
+  /** Prints a warning without stopping the run; JSON results contain it too. */
   readonly warn: (message: string) => void;
-  /** Tells the audit log what the run found out or did, as soon as it is so; lists add up, single values replace. */
+  /** Adds facts to the run's record in the audit log as soon as they are known. Lists are appended, single values replaced. */
   readonly record: (facts: RunFacts) => void;
-  /** Told where a step ends, so that tests can have the run stopped exactly there. */
+  /** Fault point at the end of a step, where tests can stop the run. */
   readonly reach: Reach;
 }

@@ -1,4 +1,4 @@
-/** One line of the audit log: what a run did, to which database, and how it ended. */
+/** One line of the audit log: what a run did, to which database, and its outcome. */
 import {z} from 'zod';
 import {outcomes, proofLevels} from './check-outcome.js';
 import {backupFormats} from '../base/formats.js';
@@ -7,7 +7,7 @@ const count = z.int().min(0);
 
 const runDatabaseSchema = z.object({
   name: z.string(),
-  /** The cluster's own number; null where it is unknown, as in runs that never got a connection. */
+  /** The cluster's own number; null where it is unknown, for example without a connection. */
   systemIdentifier: z.string().nullable(),
   host: z.string(),
   port: z.int(),
@@ -19,36 +19,36 @@ export type RunDatabase = z.infer<typeof runDatabaseSchema>;
 const runVerificationSchema = z.object({
   backupId: z.string(),
   level: z.enum(proofLevels),
-  /** True for an outcome of "passed" alone. */
+  /** True only if `outcome` is "passed". */
   ok: z.boolean(),
   /** Missing in lines of 0.1.0. */
   outcome: z.enum(outcomes).optional(),
-  /** Duration of the proof, ms. */
+  /** Duration of the check, ms. */
   duration: count,
-  /** Duration of the restore in a proof by restore, ms: the measured time a recovery takes. */
+  /** Duration of the restore in a restore test, ms: the measured recovery time. */
   restoreDuration: count.nullable(),
 });
 export type RunVerification = z.infer<typeof runVerificationSchema>;
 
 const setAsideEventSchema = z.object({
-  /** What the run did: set the database aside, or dropped it or brought it back, so that it is gone under this name. */
+  /** "made" when the run set the database aside; "gone" when it dropped or brought it back. */
   event: z.enum(['made', 'gone']),
   name: z.string(),
-  /** The database in whose place it stood. */
+  /** The database that it was before. */
   database: z.string(),
   host: z.string(),
   port: z.int(),
   /** When it was set aside. */
   at: z.iso.datetime(),
   owner: z.string().nullable(),
-  /** Bytes; null where the role could not see it. */
+  /** Bytes; null where the role could not read the size. */
   size: count.nullable(),
 });
 export type SetAsideEvent = z.infer<typeof setAsideEventSchema>;
 
 /**
- * A database as it is told apart from others. The host is null for one that only the old scripts backed up, or that is known by name
- * alone. Many Supabase projects stand behind one pooler, each with a database "postgres".
+ * The identity of a database. The host is null for one known only from the old scripts' backups or by name.
+ * Many Supabase projects share one pooler, each with a database "postgres".
  */
 const watchedDatabaseSchema = runDatabaseSchema.extend({
   host: z.string().nullable(),
@@ -56,15 +56,15 @@ const watchedDatabaseSchema = runDatabaseSchema.extend({
 });
 export type WatchedDatabase = z.infer<typeof watchedDatabaseSchema>;
 
-/** What a run tells of itself while it works: the part of the record that only the service knows. */
+/** The part of the record that a service supplies during the run. */
 const factsShape = {
   /** A preview or dry run changed nothing. */
   mode: z.enum(['execute', 'preview']),
-  /** The database that was read or changed; null where the run was about files alone. */
+  /** The database that was read or changed; null where the run concerned files only. */
   database: runDatabaseSchema.nullable(),
   backupId: z.string().nullable(),
   format: z.enum(backupFormats).nullable(),
-  /** Whether the backup that was written holds definitions alone; null where none was written, or by a version that did not tell. */
+  /** Whether the written backup contains definitions only; null where none was written, or in lines of older versions. */
   schemaOnly: z.boolean().nullable().default(null),
   /** Bytes of the backup that was written or read. */
   size: count.nullable(),
@@ -75,15 +75,15 @@ const factsShape = {
   verifications: z.array(runVerificationSchema),
   /** Ids of the backups that retention removed. */
   pruned: z.array(z.string()),
-  /** Orders that were cleaned or put back. */
+  /** Orders that were cleaned or restored. */
   orders: count.nullable(),
   deletedRows: count.nullable(),
   restoredRows: count.nullable(),
-  /** What the shrink alarm found and nobody accepted, a line each. */
+  /** Unaccepted findings of the shrink alarm, a line each. */
   alarms: z.array(z.string()),
-  /** Databases that a restore set aside, and what became of them; none in runs of a version that did not record it. */
+  /** Databases that a restore set aside, dropped or brought back; empty in lines of older versions. */
   setAside: z.array(setAsideEventSchema).default([]),
-  /** Databases that are watched no longer, until there is a new backup of them. */
+  /** Databases that are no longer watched until there is a new backup of them. */
   forgotten: z.array(watchedDatabaseSchema).default([]),
 };
 
@@ -92,28 +92,28 @@ export const runRecordSchema = z.object({
   runId: z.uuid(),
   command: z.string(),
   toolVersion: z.string(),
-  /** Who: the operating system's user. */
+  /** The operating system's user. */
   user: z.string(),
-  /** Where: the name of the machine that ran the command. */
+  /** The name of the machine that ran the command. */
   host: z.string(),
   startedAt: z.iso.datetime(),
   /** ms */
   duration: count,
-  /** "alarm": the work was done, and what it found needs somebody (exit code 4 with a result). */
+  /** "alarm": the work was done, and its result needs attention (exit code 4 with a result). */
   outcome: z.enum(['ok', 'failed', 'interrupted', 'alarm']),
   exitCode: count,
-  /** Whether it counts as a failed run and somebody is notified; missing in lines of versions that did not decide it. */
+  /** Whether the run counts as failed and is notified; missing in lines of older versions. */
   incident: z.boolean().optional(),
   errorCode: z.string().nullable(),
   errorMessage: z.string().nullable(),
   ...factsShape,
   warnings: z.array(z.string()),
-  /** How many entries of a list were left out to keep the line within its bound. */
+  /** How many entries of each list were left out to keep the line within its limit. */
   omitted: z.record(z.string(), count).optional(),
 });
 export type RunRecord = z.infer<typeof runRecordSchema>;
 
-/** Whether the run ended otherwise than well and counts as failed. A refusal or a typing error at a terminal does not. */
+/** Whether the run counts as failed. A refusal or a usage error at a terminal does not. */
 export function isIncident({incident, outcome}: Pick<RunRecord, 'incident' | 'outcome'>): boolean {
   return incident ?? outcome !== 'ok';
 }
@@ -139,7 +139,7 @@ export const noFacts: Required<RunFacts> = {
   forgotten: [],
 };
 
-/** Facts told later replace single values and add to lists. */
+/** Later facts replace single values and are appended to lists. */
 export function addFacts(facts: Required<RunFacts>, more: RunFacts): Required<RunFacts> {
   const told = Object.fromEntries(
     Object.entries(more).filter(([, value]) => (value as unknown) !== undefined),

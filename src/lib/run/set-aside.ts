@@ -1,4 +1,4 @@
-/** The databases that restores set aside, as the audit log knows them: without asking a server. */
+/** Databases that restores set aside, read from the audit log without a connection. */
 import type {RunRecord, SetAsideEvent} from './run-record.js';
 
 export type KnownSetAside = Omit<SetAsideEvent, 'event'>;

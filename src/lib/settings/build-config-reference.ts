@@ -1,4 +1,4 @@
-/** Build step: writes the config file's JSON schema beside the program and the table of keys into the documentation. */
+/** Build step: writes the config file's JSON schema into dist and the table of keys into the documentation. */
 import {readFile, writeFile} from 'node:fs/promises';
 import {configJsonSchema, withConfigTable} from './config-reference.js';
 

@@ -1,4 +1,4 @@
-/** The shape of the config file. Every key is optional; unknown keys are errors. Descriptions become its documentation. */
+/** The schema of the config file. Every key is optional; unknown keys are errors. The documentation is generated from the descriptions. */
 import {z} from 'zod';
 import {backupFormats} from '../base/formats.js';
 import {durationPattern} from '../base/parse-duration.js';
@@ -6,13 +6,13 @@ import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
 import {encryptionConfig, storageConfig} from './storage-config.js';
 
-/** Of pg_dump, by its own names. */
+/** Compression methods of pg_dump. */
 export const compressMethods = ['gzip', 'lz4', 'zstd'] as const;
 export type CompressMethod = (typeof compressMethods)[number];
 
 const count = z.int().min(0);
 
-const duration = z.string().regex(durationPattern, 'is no duration, as 90m, 26h, 35d or 2w are');
+const duration = z.string().regex(durationPattern, 'is not a duration such as 90m, 26h, 35d or 2w');
 
 export const retentionConfig = z.strictObject({
   keepDays: count.optional().describe('Keep every backup younger than this many days.'),
@@ -28,7 +28,7 @@ export const retentionConfig = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe('Never fewer good backups of a database than this, whatever the rules say (default 2).'),
+    .describe('Keep at least this many intact backups of a database, whatever the rules say (default 2).'),
 });
 
 export const configSchema = z.strictObject({
@@ -40,61 +40,56 @@ export const configSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Folder of all backups, relative to the working directory; "backups" without it.'),
+    .describe('Folder of all backups, relative to the working directory (default "backups").'),
   pgBin: z
     .string()
     .min(1)
     .optional()
-    .describe('Folder of pg_dump, pg_restore and psql; without it those that fit the server are found.'),
+    .describe('Folder of pg_dump, pg_restore and psql (default: found to match the server).'),
   production: z
     .strictObject({
       hosts: z
         .array(z.string())
         .optional()
         .describe(
-          'Host names or addresses of production servers; every spelling of a host and every address that it resolves to count.',
+          'Host names or addresses of production servers. Every spelling of a host and every address that it resolves to count.',
         ),
       databases: z.array(z.string()).optional().describe('Names of production databases.'),
     })
     .optional()
-    .describe('What only --confirm-db NAME may change: a target with one of these hosts or names.'),
+    .describe('Targets that only --confirm-db NAME may change, by host or name.'),
   backup: z
     .strictObject({
       format: z
         .enum(backupFormats)
         .optional()
-        .describe('Format of backups when --format is not given; custom without it.'),
+        .describe('Format of backups when --format is not given (default custom).'),
       compress: z.boolean().optional().describe('Whether backups are compressed (default true).'),
       compressMethod: z
         .enum(compressMethods)
         .optional()
         .describe(
-          'How archives are compressed; lz4 and zstd take client tools of PostgreSQL 16 or newer. Without it zstd where they know it, else gzip.',
+          'Compression method of archives; lz4 and zstd need client tools of PostgreSQL 16 or newer (default: zstd where the tools support it, else gzip).',
         ),
       compressLevel: z
         .int()
         .min(0)
         .max(22)
         .optional()
-        .describe(
-          'Compression level (gzip up to 9, lz4 12, zstd 22); without it one that was measured to be quick.',
-        ),
+        .describe('Compression level: gzip up to 9, lz4 12, zstd 22 (default: a fast one by measurement).'),
       parallelJobs: z
         .int()
         .min(1)
         .max(64)
         .optional()
         .describe(
-          'How many tables are dumped at a time, in directory format; without it as many as gain time, 4 at most.',
+          'Number of tables dumped at the same time, in directory format (default: as many as help, at most 4).',
         ),
-      excludeTables: z
-        .array(z.string().min(1))
-        .optional()
-        .describe('Tables to leave out (pg_dump patterns).'),
+      excludeTables: z.array(z.string().min(1)).optional().describe('Tables to exclude (pg_dump patterns).'),
       excludeSchemas: z
         .array(z.string().min(1))
         .optional()
-        .describe('Schemas to leave out (pg_dump patterns).'),
+        .describe('Schemas to exclude (pg_dump patterns).'),
       lockWaitSeconds: z
         .int()
         .min(1)
@@ -103,21 +98,19 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe('Defaults of the backup command.'),
-  retention: retentionConfig
-    .optional()
-    .describe('Which backups stay after a successful backup; without any rule all do.'),
+  retention: retentionConfig.optional().describe('Backups to keep after a successful backup (default: all).'),
   schedule: z
     .strictObject({
       plan: z
         .array(z.string().min(1))
         .optional()
-        .describe('When what runs, a sentence each: "daily custom at 02:00 keep 30 days".'),
+        .describe('Schedule, one sentence per job: "daily custom at 02:00 keep 30 days".'),
       timeZone: z
         .string()
         .min(1)
         .optional()
         .describe(
-          'Time zone of the times in the plan ("America/Los_Angeles"); without it the zone of the machine.',
+          'Time zone of the times in the plan, such as "America/Los_Angeles" (default: the zone of the machine).',
         ),
     })
     .optional()
@@ -129,17 +122,15 @@ export const configSchema = z.strictObject({
         .min(0)
         .max(100)
         .optional()
-        .describe(
-          "Loss of a table's rows since the last good backup that is still taken for normal, in percent (default 50).",
-        ),
+        .describe("Accepted loss of a table's rows since the last intact backup, in percent (default 50)."),
       minRows: count
         .optional()
         .describe(
-          'Tables with fewer rows count only when so many rows of them are gone that they are empty, all of them together, or when nothing is left (default 10).',
+          'Smaller tables raise an alarm only if those that became empty had this many rows in total, or if no rows are left anywhere (default 10).',
         ),
     })
     .optional()
-    .describe('When a backup counts as suspiciously smaller than the one before.'),
+    .describe('When a backup counts as suspiciously smaller than the previous one.'),
   metricsFile: z
     .string()
     .min(1)
@@ -147,29 +138,31 @@ export const configSchema = z.strictObject({
     .describe('Prometheus textfile to write after every run that does work.'),
   status: z
     .strictObject({
-      maxAge: duration.optional().describe('How old the newest good backup may be (default "26h").'),
+      maxAge: duration.optional().describe('Maximum age of the newest intact backup (default "26h").'),
       require: z
         .enum(['checksum', 'archive', 'restore'])
         .optional()
-        .describe('Count only backups proven at least so far; without it every good one counts.'),
+        .describe('Count only backups proven to this level (default: every intact backup counts).'),
       maxRestoreTestAge: duration
         .optional()
-        .describe('How old the last restore test that held may be: "35d"; without it no test is asked for.'),
+        .describe(
+          'Maximum age of the last passed restore test, such as "35d" (default: no test is required).',
+        ),
       databases: z
         .array(z.string().min(1))
         .optional()
         .describe(
-          'Databases that must have a backup; those of the plan, and those that have one, are watched without being named.',
+          'Databases that must have a backup. Databases in the plan and databases with backups are watched anyway.',
         ),
     })
     .optional()
     .describe('Limits of the status command.'),
-  notifications: notificationsConfig.optional().describe('Who is told about runs and stale backups.'),
-  storage: storageConfig.optional().describe('Places off this machine, and how an S3 server is reached.'),
-  encryption: encryptionConfig
+  notifications: notificationsConfig.optional().describe('Where runs and stale backups are reported.'),
+  storage: storageConfig
     .optional()
-    .describe('Whom backups are encrypted to (age format), and what opens them.'),
-  orders: ordersConfig.optional().describe('What orders:clean deletes and what it never does.'),
+    .describe('Locations off this machine, and the connection to an S3 server.'),
+  encryption: encryptionConfig.optional().describe('Keys that encrypt and decrypt backups (age format).'),
+  orders: ordersConfig.optional().describe('Which orders orders:clean deletes and which it always keeps.'),
 });
 
 export type Config = z.infer<typeof configSchema>;

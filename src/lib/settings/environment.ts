@@ -1,15 +1,15 @@
-/** Environment variables from the process and from .env files, with where each came from. */
+/** Environment variables from the process and from .env files, with their origin. */
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {parseEnv} from 'node:util';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 
 export interface Environment {
-  /** The value in force: the process, then the env files in order. Empty strings count as unset. */
+  /** The effective value: from the process, then from the env files in order. An empty string counts as unset. */
   get(name: string): string | undefined;
-  /** "environment" or the name of the file that gave the value. */
+  /** "environment" or the name of the file with the value. */
   originOf(name: string): string | undefined;
-  /** Values by source, strongest first, for rules that look at more than one variable. */
+  /** Values by source, highest precedence first, for rules that look at several variables. */
   readonly sources: readonly EnvironmentSource[];
 }
 
@@ -19,7 +19,7 @@ export interface EnvironmentSource {
 }
 
 /**
- * Joins the process environment with `envFile`, or else with `.env.local` and `.env` of `cwd` where they exist.
+ * Joins the process environment with `envFile`, or with `.env.local` and `.env` of `cwd` if they exist.
  * The files are parsed (Node's dotenv rules), never executed, and not put into `process.env`.
  * @throws CONFIG_INVALID when `envFile` is given and cannot be read.
  */
@@ -49,12 +49,12 @@ export async function readEnvironment(
   return environmentOf(sources);
 }
 
-/** Without the byte order mark that editors on Windows put before UTF-8: it would be part of the first name. */
+/** Removes the byte order mark of editors on Windows, which would become part of the first name. */
 export function withoutMark(text: string): string {
   return text.replace(/^\ufeff/, '');
 }
 
-/** An environment over the given sources, strongest first. */
+/** An environment of the given sources, highest precedence first. */
 export function environmentOf(sources: readonly EnvironmentSource[]): Environment {
   const find = (name: string): EnvironmentSource | undefined =>
     sources.find((source) => (source.values[name] ?? '') !== '');

@@ -1,4 +1,4 @@
-/** The config's section on who is told about runs. */
+/** The config section about notifications. */
 import {z} from 'zod';
 import {commandProblem} from '../base/recorded-commands.js';
 
@@ -11,7 +11,7 @@ const common = {
     .array(z.enum(noticeEvents))
     .optional()
     .describe(
-      'Events to tell: start, success, failure, alarm (a backup that shrank, or another result with exit code 4), stale (status --notify found something).',
+      'Events to report: start, success, failure, alarm (a backup that shrank, or another result with exit code 4), stale (status --notify found a problem).',
     ),
   commands: z
     .array(
@@ -20,15 +20,15 @@ const common = {
       }),
     )
     .optional()
-    .describe('Runs of which commands to tell about; for a ping backup alone by default, else all.'),
+    .describe('Commands whose runs are reported (default: backup for a ping, all for other types).'),
 };
 
 const address = {
   url: z
     .url({protocol: /^https?$/})
     .optional()
-    .describe('Address of the target; better in urlEnv when it holds a token.'),
-  urlEnv: z.string().min(1).optional().describe('Environment variable that holds the address.'),
+    .describe('Address of the target; use urlEnv if it contains a token.'),
+  urlEnv: z.string().min(1).optional().describe('Environment variable with the address.'),
 };
 
 const target = z
@@ -40,12 +40,12 @@ const target = z
       template: z
         .record(z.string(), z.unknown())
         .optional()
-        .describe('JSON to send instead of Slack\'s {"text"}; {{fact}} in its texts is replaced.'),
+        .describe('JSON to send instead of Slack\'s {"text"}; {{fact}} in texts is replaced.'),
       ...common,
     }),
     z.strictObject({
       type: z.literal('command'),
-      argv: z.array(z.string()).min(1).describe('Program and arguments; no shell reads them.'),
+      argv: z.array(z.string()).min(1).describe('Program and arguments, run without a shell.'),
       ...common,
     }),
   ])
@@ -60,7 +60,7 @@ export const notificationsConfig = z.strictObject({
     .min(0.1)
     .max(60)
     .optional()
-    .describe('How long a target may take, retries included (default 10).'),
-  targets: z.array(target).describe('Who is told.'),
+    .describe('Time limit for a target, retries included (default 10).'),
+  targets: z.array(target).describe('Receivers of notifications.'),
 });
 export type NotificationsConfig = z.infer<typeof notificationsConfig>;

@@ -1,23 +1,23 @@
-/** Files with secrets that other users of the machine can read. */
+/** Finds files with secrets that other users of the machine can read. */
 import {readFile, stat} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {homeFolder} from '../base/home-folder.js';
 import {defaultConfigName} from './read-config.js';
 import type {Settings} from './settings.js';
 
-/** Files that the flags name beside those of the settings. */
+/** Files named by flags, in addition to those of the settings. */
 export interface NamedSecrets {
   readonly identity?: string | undefined;
   readonly 'passphrase-file'?: string | undefined;
   readonly config?: string | undefined;
 }
 
-/** A password in a URL, or a value whose name says that it is secret; "key" alone names columns in a profile of orders. */
+/** A password in a URL, or a value with the name of a secret. "key" alone names columns in a profile of orders. */
 const secret = /:\/\/[^\s:/@]*:[^\s@]+@|(?:password|passwd|secret|token|(?<!")key)"?\s*[=:]\s*"?[^\s"]/i;
 
 /**
- * A warning for each file with a secret in it that is open to others. What is missing or unreadable says nothing here; whoever needs
- * the file tells.
+ * A warning for each file with a secret that other users can read. Missing and unreadable files are skipped here; the code
+ * that needs the file reports them.
  */
 export async function warnOfOpenSecrets(settings: Settings, named: NamedSecrets): Promise<string[]> {
   if (process.platform === 'win32') return [];
@@ -45,7 +45,7 @@ export async function warnOfOpenSecrets(settings: Settings, named: NamedSecrets)
       if (!(await isOpenFile(path))) continue;
       const text = await readFile(path, 'utf8').catch(() => '');
       if (isSecret(text))
-        warnings.push(`${path} holds secrets and can be read by other users: chmod 600 it.`);
+        warnings.push(`${path} contains secrets and other users can read it: chmod 600 it.`);
     }
   }
   return warnings;

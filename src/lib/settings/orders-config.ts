@@ -1,30 +1,30 @@
-/** The `orders` section of the config file: what an order is, what marks a test, and what is never deleted. */
+/** The `orders` section of the config file: the tables of orders, the signs of a test order, and the orders to keep. */
 import {z} from 'zod';
 
 const name = z.string().min(1);
 const columns = z.union([name, z.array(name).min(1)]);
 const statuses = z.array(name).min(1).optional();
-const word = z.string().regex(/^[a-z0-9]+$/i, 'a word has letters and digits only');
+const word = z.string().regex(/^[a-z0-9]+$/i, 'use letters and digits only');
 
 const rootConfig = z.strictObject({
-  schema: name.optional().describe('Schema of the table; "public" without it.'),
-  table: name.describe('A table whose rows are orders.'),
-  key: columns.optional().describe('Column or columns of the primary key; "id" without it.'),
+  schema: name.optional().describe('Schema of the table (default "public").'),
+  table: name.describe('Table of orders.'),
+  key: columns.optional().describe('Column or columns of the primary key (default "id").'),
   email: name.optional().describe("Column of the customer's e-mail address."),
   status: name.optional().describe('Column of the order status.'),
   paymentStatus: name.optional().describe('Column of the payment status.'),
   total: name.optional().describe("Column of the order's total."),
-  createdAt: name.optional().describe('Column of the time the order was made; timestamp or timestamptz.'),
+  createdAt: name.optional().describe('Column with the time of the order; timestamp or timestamptz.'),
 });
 
 const softLinkConfig = z.strictObject({
-  schema: name.optional().describe('Schema of the table; "public" without it.'),
-  table: name.describe('A table whose rows belong to orders without a foreign key.'),
-  columns: columns.describe("Column or columns that hold the order's key."),
-  root: name.describe('The table of orders that they point to.'),
+  schema: name.optional().describe('Schema of the table (default "public").'),
+  table: name.describe('Table whose rows belong to orders without a foreign key.'),
+  columns: columns.describe("Column or columns with the order's key."),
+  root: name.describe('Table of orders that they refer to.'),
 });
 
-/** Words that mark a test wherever they stand alone. */
+/** Words that mark a test address if they stand alone. */
 export const builtInTestWords = [
   'test',
   'testing',
@@ -36,55 +36,55 @@ export const builtInTestWords = [
   'sample',
 ] as const;
 
-/** A word that is mistyped here would go on marking test addresses. */
+/** A mistyped word would have no effect here. */
 function removalProblem(given: string): string | undefined {
   const known: readonly string[] = builtInTestWords;
   if (known.includes(given.toLowerCase())) return undefined;
-  return `"${given}" is no built-in word; these are ${known.join(', ')}`;
+  return `"${given}" is not a built-in word; the built-in words are ${known.join(', ')}`;
 }
 
-/** Statuses for profiles that name none. */
+/** Statuses for profiles without their own. */
 export const defaultStatuses = {failed: ['FAILED'], cancelled: ['CANCELLED'], paid: ['PAID', 'COMPLETED']};
 
 const profileConfig = z
   .strictObject({
     name: name.describe('Name of the profile, written into order backups.'),
-    roots: z.array(rootConfig).min(1).describe('The tables that hold orders.'),
-    failedPayments: statuses.describe('Payment statuses of failed orders; "FAILED" without it.'),
-    cancelledStatuses: statuses.describe('Order statuses of cancelled orders; "CANCELLED" without it.'),
-    paidPayments: statuses.describe('Payment statuses of paid orders; "PAID", "COMPLETED" without it.'),
+    roots: z.array(rootConfig).min(1).describe('The tables of orders.'),
+    failedPayments: statuses.describe('Payment statuses of failed orders (default "FAILED").'),
+    cancelledStatuses: statuses.describe('Order statuses of cancelled orders (default "CANCELLED").'),
+    paidPayments: statuses.describe('Payment statuses of paid orders (default "PAID", "COMPLETED").'),
     setNull: z
       .record(name, z.enum(['delete', 'keep']))
       .optional()
       .describe(
-        'Tables that point to orders with ON DELETE SET NULL or SET DEFAULT: whether their rows are deleted too or stay ("keep", the default) and lose the link.',
+        'Tables that refer to orders with ON DELETE SET NULL or SET DEFAULT: "delete" deletes their rows too, "keep" (the default) keeps them without the link.',
       ),
-    softLinks: z.array(softLinkConfig).optional().describe('Links to orders that are no foreign keys.'),
+    softLinks: z.array(softLinkConfig).optional().describe('Links to orders that are not foreign keys.'),
   })
   .superRefine((profile, context) => {
     const find = (message: string): void => context.addIssue({code: 'custom', message});
     const has = (column: 'email' | 'status' | 'paymentStatus'): boolean =>
       profile.roots.some((root) => root[column] !== undefined);
     if (!has('email') && !has('status') && !has('paymentStatus'))
-      find('no order can ever be chosen: name email, status or paymentStatus of a root');
+      find('no order can ever be selected: set email, status or paymentStatus of a root');
     for (const rule of ['failedPayments', 'paidPayments'] as const) {
       if (profile[rule] !== undefined && !has('paymentStatus'))
-        find(`${rule} has no effect, as no root names its paymentStatus`);
+        find(`${rule} has no effect, because no root sets its paymentStatus`);
     }
     if (profile.cancelledStatuses !== undefined && !has('status'))
-      find('cancelledStatuses has no effect, as no root names its status');
+      find('cancelledStatuses has no effect, because no root sets its status');
     const {failedPayments = defaultStatuses.failed, paidPayments = defaultStatuses.paid} = profile;
     const both = failedPayments.find((status) => paidPayments.includes(status));
-    if (both !== undefined) find(`"${both}" cannot be a status of failed and of paid payments`);
+    if (both !== undefined) find(`"${both}" cannot be a status of both failed and paid payments`);
   });
 
 export const ordersConfig = z.strictObject({
   profile: profileConfig
     .optional()
-    .describe("What an order is; without it Destino's tables orders and catering_orders."),
+    .describe("Description of the tables of orders (default: Destino's tables orders and catering_orders)."),
   testWords: z
     .strictObject({
-      add: z.array(word).optional().describe('More words that mark a test address.'),
+      add: z.array(word).optional().describe('Additional words of test addresses.'),
       remove: z
         .array(
           word.refine((given) => removalProblem(given) === undefined, {
@@ -92,21 +92,21 @@ export const ordersConfig = z.strictObject({
           }),
         )
         .optional()
-        .describe('Built-in words that do not.'),
+        .describe('Built-in words to ignore.'),
     })
     .optional()
-    .describe('Words that mark a test address: test, testing, demo, example, temp, fake, dummy, sample.'),
+    .describe('Words of test addresses: test, testing, demo, example, temp, fake, dummy, sample.'),
   throwAwayDomains: z
-    .array(z.string().regex(/^[^\s@]+$/, 'a domain has neither spaces nor @'))
+    .array(z.string().regex(/^[^\s@]+$/, 'a domain contains neither spaces nor @'))
     .optional()
-    .describe('Domains of throw-away addresses, beside the built-in ones.'),
+    .describe('Domains of throw-away addresses, in addition to the built-in ones.'),
   protected: z
     .array(
       z
         .string()
         .min(1)
         .refine((pattern) => !/^[*@]*$/.test(pattern.trim()), {
-          error: 'protects every address, so that no order with one is ever chosen',
+          error: 'protects every address, so that no order with an address is ever selected',
         }),
     )
     .optional()
@@ -116,20 +116,22 @@ export const ordersConfig = z.strictObject({
     .number()
     .min(0)
     .optional()
-    .describe('Paid orders of more than this are never deleted; 100 without it.'),
+    .describe('Amount above which a paid order is never deleted (default 100).'),
   allowTriggers: z
     .array(z.string().min(1))
     .optional()
     .describe(
-      'Rules, and triggers where the server does not count changed rows, that a cleaning may set off although it cannot see what they change: "schema.table.name".',
+      'Rules ("schema.table.name") that a cleaning may trigger although it cannot see what they change; triggers too, where the server does not count changed rows.',
     ),
-  timeZone: name.optional().describe('Time zone of --from and --to ("America/Los_Angeles"); UTC without it.'),
+  timeZone: name
+    .optional()
+    .describe('Time zone of --from and --to, such as "America/Los_Angeles" (default UTC).'),
   lockWaitSeconds: z
     .int()
     .min(1)
     .optional()
     .describe(
-      'How long orders:clean and orders:restore wait for locks of other sessions, and let others wait for theirs; 10 without it.',
+      'How long orders:clean and orders:restore wait for locks of other sessions, and let others wait for theirs (default 10).',
     ),
 });
 

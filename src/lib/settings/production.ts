@@ -1,4 +1,4 @@
-/** Whether a target is production, however its host is spelled. */
+/** Recognises a production target, whatever the spelling of its host. */
 import {lookup} from 'node:dns/promises';
 import {isIP} from 'node:net';
 import {networkInterfaces} from 'node:os';
@@ -10,14 +10,14 @@ export interface ProductionTarget {
   /** Host name, address, or the folder of a unix socket. */
   readonly host: string;
   readonly database: string;
-  /** libpq's keywords; `hostaddr` says which address is really connected to. */
+  /** libpq's keywords; `hostaddr` is the address that is used. */
   readonly options?: Readonly<Record<string, string>>;
 }
 
 /**
- * NODE_ENV is "production", or the config lists the host or the database under `production`. Hosts are the same when their
- * names are (case and a last dot do not matter) or when they share an address; `hostaddr` counts as a host.
- * Where names cannot be resolved now, an address that may be a listed host counts as production. Targets on this machine
+ * True if NODE_ENV is "production", or the config lists the host or the database under `production`. Two hosts are the same if
+ * their names are equal (ignoring case and a trailing dot) or they share an address; `hostaddr` counts as a host.
+ * If names cannot be resolved now, an address that may be a listed host counts as production. Targets on this machine
  * do not: they must work without a network.
  */
 export async function isProduction(settings: Settings, target: ProductionTarget): Promise<boolean> {
@@ -41,19 +41,19 @@ export async function isListedHost(
   for (const name of names) {
     const found = await addressesOf(name);
     if (found?.some((address) => addresses.has(address)) === true) return true;
-    // A name that leads nowhere may still be the host whose address was written down.
+    // A name that cannot be resolved may still be the host with the listed address.
     const isUnknown = found === undefined || (found.length === 0 && own.some((one) => isIP(one) !== 0));
     if (isUnknown && addresses.size > 0 && !addresses.has(thisMachine)) return true;
   }
   return false;
 }
 
-/** Whether no host has this name; false where nobody could be asked, and for addresses and sockets. */
+/** Whether the host does not exist; false where it could not be looked up, and for addresses and sockets. */
 export async function isMissingHost(host: string): Promise<boolean> {
   return (await addressesOf(nameOf(host)))?.length === 0;
 }
 
-/** One spelling for a name: lower case, without the last dot, the brackets and the zone of an address. */
+/** The normal form of a name: lower case, without the trailing dot, and without the brackets and the zone of an address. */
 function nameOf(host: string): string {
   const bare = host
     .trim()
@@ -67,8 +67,8 @@ const thisMachine = 'this machine';
 const longestLookupMs = 3000;
 
 /**
- * The addresses of a host, each spelled in one way; all that lead to this machine are one.
- * @returns none for a name that does not exist, undefined where nobody could be asked
+ * The addresses of a host in normal form; all addresses of this machine are one.
+ * @returns none for a name that does not exist, undefined if it could not be looked up
  */
 async function addressesOf(host: string): Promise<string[] | undefined> {
   const isSocket = host.startsWith('/') || host.startsWith('@');
@@ -96,7 +96,7 @@ function canonicalAddress(address: string): string {
   return isOwn ? thisMachine : one;
 }
 
-/** URLs spell an IPv6 address in the one short way (RFC 5952), but for addresses of IPv4 in it. */
+/** URLs spell an IPv6 address in its short form (RFC 5952), except for IPv4 addresses in it. */
 function spelled(address: string): string {
   if (isIP(address) !== 6) return address;
   const short = new URL(`http://[${address}]`).hostname.slice(1, -1);

@@ -1,4 +1,4 @@
-/** Reads the config file and reports everything wrong with it at once. */
+/** Reads the config file and reports all its problems at once. */
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {z} from 'zod';
@@ -10,8 +10,8 @@ import {withoutMark} from './environment.js';
 export const defaultConfigName = 'destino-db.config.json';
 
 /**
- * The config in `path`, or in `destino-db.config.json` under `cwd` (absent there means an empty config).
- * @throws CONFIG_INVALID when a named file is missing, is no JSON, or has an unknown key or a wrong value.
+ * The config in `path`, or in `destino-db.config.json` under `cwd` (if missing, the config is empty).
+ * @throws CONFIG_INVALID when a named file is missing, is not JSON, or has an unknown key or a wrong value.
  */
 export async function readConfig(cwd: string, path?: string): Promise<Config> {
   const file = resolve(cwd, path ?? defaultConfigName);
@@ -41,8 +41,8 @@ export function parseConfig(text: string, file: string): Config {
   const parsed = configSchema.safeParse(data);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap(describeIssue);
-  throw new AppError('CONFIG_INVALID', `The config file ${file} is wrong: ${problems.join('; ')}.`, {
-    hint: 'Correct the file; all its keys are in the documentation under "Configuration".',
+  throw new AppError('CONFIG_INVALID', `The config file ${file} is not valid: ${problems.join('; ')}.`, {
+    hint: 'Correct the file. The documentation lists all keys under "Configuration".',
   });
 }
 

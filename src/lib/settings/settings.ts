@@ -1,4 +1,4 @@
-/** Flags, environment and config file joined into what services read. */
+/** Joins flags, environment and config file into the settings of a run. */
 import {availableParallelism} from 'node:os';
 import {resolve} from 'node:path';
 import type {Config} from './config-schema.js';
@@ -6,7 +6,7 @@ import {type Environment, readEnvironment} from './environment.js';
 import {readConfig} from './read-config.js';
 import type {TypedPasswords} from './typed-passwords.js';
 
-/** The global flags, as the command line gave them. */
+/** The global flags of the command line. */
 export interface GlobalFlags {
   config?: string;
   'env-file'?: string;
@@ -23,16 +23,16 @@ export interface Settings {
   readonly environment: Environment;
   /** The URL of --database-url. */
   readonly databaseUrl: string | undefined;
-  /** Which variable is looked at first. */
+  /** The variables to read, in this order. */
   readonly urlPreference: readonly ['DIRECT_URL', 'DATABASE_URL'] | readonly ['DATABASE_URL'];
   /** Absolute path of the backups folder. */
   readonly backupsDir: string;
-  /** Absolute path of the folder whose client tools are used, if one was named. */
+  /** Absolute path of the folder with the client tools, if given. */
   readonly pgBin: string | undefined;
-  /** Absolute path of the Prometheus textfile, if one is wanted. */
+  /** Absolute path of the Prometheus textfile, if given. */
   readonly metricsFile: string | undefined;
   readonly cores: number;
-  /** Passwords that somebody types in; absent where nobody can be asked. */
+  /** Passwords typed by the user; absent without a terminal. */
   readonly typedPasswords?: TypedPasswords;
 }
 

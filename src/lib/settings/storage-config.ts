@@ -1,4 +1,4 @@
-/** The config sections about places off this machine and about encryption. */
+/** The config sections about locations off this machine and about encryption. */
 import {z} from 'zod';
 import {placeProblem} from '../base/place-name.js';
 
@@ -14,51 +14,53 @@ export const storageConfig = z
           }),
       )
       .optional()
-      .describe('Where every finished backup is copied to: "s3://bucket/prefix", or a folder.'),
+      .describe('Locations that every finished backup is copied to: "s3://bucket/prefix", or a folder.'),
     endpoint: z
       .url({protocol: /^https?$/})
       .optional()
-      .describe('URL of the S3 server; without it Amazon S3. AWS_ENDPOINT_URL_S3 does the same.'),
-    region: z.string().min(1).optional().describe('Region of the bucket; AWS_REGION does the same.'),
+      .describe('URL of the S3 server (default: Amazon S3). Same as AWS_ENDPOINT_URL_S3.'),
+    region: z.string().min(1).optional().describe('Region of the bucket. Same as AWS_REGION.'),
     profile: z
       .string()
       .min(1)
       .optional()
-      .describe('Profile of the AWS credentials files; AWS_PROFILE does the same.'),
+      .describe('Profile in the AWS credentials files. Same as AWS_PROFILE.'),
     pathStyle: z
       .boolean()
       .optional()
-      .describe('Whether the bucket is part of the path and not of the host name; true with an endpoint.'),
+      .describe('Put the bucket into the path instead of the host name (default: true with an endpoint).'),
     caFile: z.string().min(1).optional().describe('Certificate authority of the S3 server (PEM).'),
     timeoutSeconds: z
       .int()
       .min(1)
       .max(3600)
       .optional()
-      .describe('How long a silent server is waited for, each of three times (default 30).'),
+      .describe(
+        'Timeout of a request to a server that does not answer; it is tried three times (default 30).',
+      ),
     storageClass: z
       .string()
       .min(1)
       .optional()
-      .describe('Storage class of the files ("STANDARD_IA"); metadata stays in the standard class.'),
+      .describe('Storage class of the files, such as "STANDARD_IA"; metadata stays in the standard class.'),
     encryption: z
       .enum(['AES256', 'aws:kms'])
       .optional()
-      .describe('Encryption by the server, which then holds the key.'),
-    kmsKeyId: z.string().min(1).optional().describe('Key of the server for "aws:kms".'),
+      .describe('Encryption by the server, with a key that the server has.'),
+    kmsKeyId: z.string().min(1).optional().describe('Id of the key on the server for "aws:kms".'),
     lockMode: z
       .enum(['GOVERNANCE', 'COMPLIANCE'])
       .optional()
       .describe(
-        'Object lock of everything that is written, for lockDays days; the bucket must have been made with it.',
+        'Object lock mode of everything that is written, for lockDays days; needs a bucket with object lock enabled.',
       ),
     lockDays: z
       .int()
       .min(1)
       .optional()
-      .describe('How many days nobody can delete what was written; named together with lockMode.'),
+      .describe('Number of days for which written files cannot be deleted; required with lockMode.'),
   })
-  // One alone would lock nothing, or for a day only, and nobody would notice.
+  // One without the other would lock nothing, or for a day only.
   .refine(({lockMode, lockDays}) => (lockMode === undefined) === (lockDays === undefined), {
     error: 'lockMode and lockDays go together',
   });
@@ -67,31 +69,24 @@ export const encryptionConfig = z.strictObject({
   recipients: z
     .array(z.string().min(1))
     .optional()
-    .describe(
-      'Public keys ("age1...") that every backup is encrypted to; two, kept apart, are safer than one.',
-    ),
+    .describe('Public keys ("age1...") that every backup is encrypted to; use two that are stored apart.'),
   local: z
     .boolean()
     .optional()
-    .describe(
-      'False leaves what is in the backups folder plain and encrypts the copies alone (default true).',
-    ),
-  require: z
-    .boolean()
-    .optional()
-    .describe('Refuse to write a backup without a key to encrypt it with (default false).'),
+    .describe('Encrypt backups in the backups folder too; false encrypts the copies only (default true).'),
+  require: z.boolean().optional().describe('Refuse to write unencrypted backups (default false).'),
   identityFile: z
     .string()
     .min(1)
     .optional()
     .describe(
-      'File with the secret keys (as age-keygen writes it) that open encrypted backups; tried on every new one.',
+      'File with the secret keys (as age-keygen writes it) that decrypt backups; every new backup is tried with them.',
     ),
   passphraseFile: z
     .string()
     .min(1)
     .optional()
     .describe(
-      'File whose first line is a passphrase: it opens backups, and without recipients every backup is encrypted with it.',
+      'File whose first line is the passphrase that decrypts backups. Without recipients, backups are encrypted with it.',
     ),
 });

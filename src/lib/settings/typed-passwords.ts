@@ -1,6 +1,6 @@
-/** Passwords that somebody typed in, for as long as the program runs. */
+/** Passwords that the user typed, for the life of the program. */
 
-/** Whose password it is: one role's on one server. */
+/** The owner of a password: one role on one server. */
 interface Login {
   readonly user: string;
   readonly host: string;
@@ -8,13 +8,13 @@ interface Login {
 }
 
 export interface TypedPasswords {
-  /** What was typed in for this login. */
+  /** The password typed for this login. */
   known(login: Login): string | undefined;
-  /** Asks for it, once; whether there was an answer. */
+  /** Asks for the password, once; returns whether there was an answer. */
   ask(login: Login): Promise<boolean>;
 }
 
-/** @param ask returns what was typed, which may be nothing */
+/** @param ask returns the typed text, which may be empty */
 export function createTypedPasswords(ask: (question: string) => Promise<string>): TypedPasswords {
   const known = new Map<string, string>();
   const asked = new Map<string, Promise<boolean>>();
@@ -22,7 +22,7 @@ export function createTypedPasswords(ask: (question: string) => Promise<string>)
   return {
     known: (login) => known.get(nameOf(login)),
     ask: (login) => {
-      // Sessions that open side by side share one question.
+      // Concurrent sessions share one question.
       const name = nameOf(login);
       const answer =
         asked.get(name) ??

@@ -22,7 +22,7 @@ describe('AppError', () => {
     expect(error.oclif).toEqual({exit: exitCode});
   });
 
-  it('keeps hint, details and cause when its state is told', () => {
+  it('keeps hint, details and cause when a state is added', () => {
     const cause = new Error('deep');
     const error = new AppError('DISK_FULL', 'Full.', {hint: 'Free space.', details: ['a', 'b'], cause});
     const told = withState(error, 'Nothing was changed.');
@@ -37,7 +37,7 @@ describe('AppError', () => {
 });
 
 describe('errorCodeTable', () => {
-  it('gives every code a documented exit status and a meaning of its own', () => {
+  it('gives every code a documented exit status and its own meaning', () => {
     const table = errorCodeTable();
     expect(new Set(table.map(({exitCode}) => exitCode))).toEqual(new Set([1, 2, 3, 4, 5, 130, 143]));
     expect(new Set(table.map(({meaning}) => meaning)).size).toBe(table.length);
@@ -46,13 +46,13 @@ describe('errorCodeTable', () => {
 });
 
 describe('unknown thrown values', () => {
-  it('have a message whatever they are', () => {
+  it('always have a message', () => {
     expect(messageOf(new Error('said'))).toBe('said');
     expect(messageOf('text')).toBe('text');
     expect(messageOf(undefined)).toBe('undefined');
   });
 
-  it('have a system error code only when it is text', () => {
+  it('have a system error code only if the code is text', () => {
     expect(systemErrorCode(Object.assign(new Error('x'), {code: 'ENOENT'}))).toBe('ENOENT');
     expect(systemErrorCode(Object.assign(new Error('x'), {code: 7}))).toBeUndefined();
     expect(systemErrorCode({code: 'ENOENT'})).toBeUndefined();

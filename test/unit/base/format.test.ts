@@ -52,7 +52,7 @@ describe('formatAge', () => {
 });
 
 describe('counts', () => {
-  it('are grouped by thousands whatever the locale', () => {
+  it('are grouped by thousands in every locale', () => {
     expect([0, 999, 1000, 1_234_567, -123_456].map(formatCount)).toEqual([
       '0', '999', '1,000', '1,234,567', '-123,456',
     ]); // prettier-ignore

@@ -1,7 +1,7 @@
 import {expect, it} from 'vitest';
 import {backupExtension, backupFormats, withoutExtension} from '../../../src/lib/base/formats.js';
 
-it('the extension tells the format', () => {
+it('determines the format from the extension', () => {
   expect(
     [
       ['custom', true],
@@ -15,7 +15,7 @@ it('the extension tells the format', () => {
   ).toEqual(['.dump', '.dump', '.dir', '.sql.gz', '.sql']);
 });
 
-it('is found again in every name, and in no other', () => {
+it('finds the extension in every name of a dump, and in no other name', () => {
   for (const format of backupFormats) {
     for (const isCompressed of [true, false])
       expect(withoutExtension(`a.sql.b${backupExtension(format, isCompressed)}`)).toBe('a.sql.b');

@@ -1,7 +1,7 @@
 import {expect, it} from 'vitest';
 import {didYouMean, nearest, nearestFirst} from '../../../src/lib/base/nearest.js';
 
-it('finds what was meant, and nothing when nothing is near', () => {
+it('finds the intended word, and none if no word is near', () => {
   const known = ['backup', 'restore', 'orders:clean', 'ls'];
   expect(nearest('bakcup', known)).toBe('backup');
   expect(nearest('order:clean', known)).toBe('orders:clean');
@@ -10,7 +10,7 @@ it('finds what was meant, and nothing when nothing is near', () => {
   expect(nearest('backup', [])).toBeUndefined();
 });
 
-it('sorts names of tables by how near they are, with or without their schema', () => {
+it('sorts table names by distance, with or without their schema', () => {
   const names = ['shop.customers', 'shop.order_items', 'audit.events', 'shop.orders'];
   expect(nearestFirst('ordrs', names)[0]).toBe('shop.orders');
   expect(nearestFirst('audit.orders', names).slice(0, 2)).toEqual(['audit.events', 'shop.orders']);

@@ -28,13 +28,16 @@ afterEach(async () => {
 afterAll(closeThings);
 
 const isRoot = process.getuid?.() === 0;
-const foreign = {code: 'FOREIGN_FILE', message: expect.stringContaining('; it was left alone.') as string};
+const foreign = {
+  code: 'FOREIGN_FILE',
+  message: expect.stringContaining('; it was left unchanged.') as string,
+};
 
 describe.each(Object.keys(foreignThings))('%s', (thing) => {
   const path = (): string => join(folder, 'x');
   beforeEach(() => plant(path(), thing, join(folder, 'outside')));
 
-  it('is not opened as a file of this program, to be read or to be appended to', async () => {
+  it('is not opened as a file of this program for reading or appending', async () => {
     const before = await lstat(path());
     await expect(openOwnFile(path())).rejects.toMatchObject(foreign);
     await expect(openOwnFile(path(), 0o2102)).rejects.toMatchObject(foreign); // O_RDWR, O_CREAT, O_APPEND
@@ -42,24 +45,24 @@ describe.each(Object.keys(foreignThings))('%s', (thing) => {
     expect(await readdir(join(folder, 'outside'))).toEqual(['folder', 'precious']);
   });
 
-  it('is not taken for a folder of this program', async () => {
+  it('is not accepted as a folder of this program', async () => {
     await expect(requireOwnFolder(path())).rejects.toMatchObject(foreign);
     expect((await ownEntries(path(), () => true)).names).toEqual([]);
   });
 
-  it('is not among the entries of a folder', async () => {
+  it('is not listed among the entries of a folder', async () => {
     const {names, foreign: left} = await ownEntries(folder, (name) => name === 'x');
     expect(names).toEqual([]);
     expect(left.some((one) => one.startsWith(`${path()} `))).toBe(true);
   });
 });
 
-it('a pipe that the user names is refused instead of waited for', async () => {
+it('refuses a pipe that the user names, without waiting for it', async () => {
   await plant(join(folder, 'x'), 'pipe', folder);
   await expect(openRegularFile(join(folder, 'x'))).rejects.toMatchObject({code: 'READ_FAILED'});
 });
 
-it('what belongs to another user is foreign, what belongs to root is not', async () => {
+it('treats files of another user as foreign, but not files of root', async () => {
   const path = join(folder, 'file');
   await writeFile(path, 'x');
   const me = process.getuid?.() ?? 0;
@@ -79,20 +82,20 @@ describe('the backups folder itself', () => {
     await symlink(join(folder, 'disk'), link());
   });
 
-  it('may be a link that the user made to a folder of the user', async () => {
+  it('may be a link of the user to a folder of the user', async () => {
     await expect(requireTrustedFolder(link())).resolves.toBeUndefined();
     await writeSampleBackup(link(), '2026-11-22T03:10:00.000Z');
     expect((await readCatalogue(link())).backups).toHaveLength(1);
   });
 
-  it('may not be a link to a folder that everybody can write', async () => {
+  it('must not be a link to a folder that everybody can write', async () => {
     await chmod(join(folder, 'disk'), 0o777);
     await expect(requireTrustedFolder(link())).rejects.toMatchObject(foreign);
     await expect(readCatalogue(link())).rejects.toMatchObject(foreign);
   });
 });
 
-it('a backup of another user is listed as a problem and not chosen', async () => {
+it('lists a backup of another user as a problem and does not choose it', async () => {
   if (!isRoot) return; // only root can give a file away
   const {id} = await writeSampleBackup(folder, '2026-11-22T03:10:00.000Z');
   await chown(join(folder, `${id}.dump`), 65_534, 65_534);
@@ -106,7 +109,7 @@ describe('the folder of started runs', () => {
   const run = '1b4e28ba-2fa1-41d2-883f-0016d3cca427.json';
   beforeEach(() => mkdir(join(folder, '.runs')));
 
-  it('loses what a full disk or a power cut left, and nothing that is fresh or somebody else wrote', async () => {
+  it('is cleared of remains of a full disk or a power cut, but not of fresh or foreign files', async () => {
     const fresh = '2b4e28ba-2fa1-41d2-883f-0016d3cca427.json.partial';
     for (const name of [run, `${run}.partial`, fresh]) await writeFile(join(folder, '.runs', name), '');
     await utimes(join(folder, '.runs', `${run}.partial`), 0, 0);

@@ -8,9 +8,9 @@ describe('a duration', () => {
     ['0.5h', 1_800_000],
     ['2w', 1_209_600_000],
     ['90m30s', 5_430_000],
-  ])('%s is understood', (text, ms) => expect(parseDuration(text, '--max-age')).toBe(ms));
+  ])('parses %s', (text, ms) => expect(parseDuration(text, '--max-age')).toBe(ms));
 
-  it.each(['', '26', 'h', '26 h', '-1h', '1y', '1h2'])('"%s" is refused by the name of the flag', (text) => {
+  it.each(['', '26', 'h', '26 h', '-1h', '1y', '1h2'])('refuses "%s" and names the flag', (text) => {
     expect(() => parseDuration(text, '--max-age')).toThrow('--max-age is');
   });
 
@@ -22,7 +22,7 @@ describe('a duration', () => {
   );
 });
 
-describe('a beginning', () => {
+describe('a start time', () => {
   const now = new Date('2026-11-22T12:00:00Z');
   it.each([
     ['7d', '2026-11-15T12:00:00.000Z'],
@@ -30,7 +30,7 @@ describe('a beginning', () => {
     ['2026-11-01T02:30', '2026-11-01T02:30:00.000Z'],
     ['2026-11-01 02:30:15Z', '2026-11-01T02:30:15.000Z'],
     ['2026-11-01T02:30+02:00', '2026-11-01T00:30:00.000Z'],
-  ])('%s is understood, without a zone as UTC', (text, iso) => {
+  ])('parses %s, without a zone as UTC', (text, iso) => {
     expect(parseSince(text, '--since', now).toISOString()).toBe(iso);
   });
 

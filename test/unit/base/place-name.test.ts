@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {parseBucketUrl, placeProblem} from '../../../src/lib/base/place-name.js';
 
-describe('a place', () => {
+describe('a location', () => {
   it.each([
     ['s3://bucket', 'bucket', ''],
     ['s3://bucket/', 'bucket', ''],
@@ -22,13 +22,16 @@ describe('a place', () => {
     's3://-bucket',
     's3://a b/x',
     's3://bucket?x',
-  ])('%s names no bucket', (name) => {
-    expect(placeProblem(name)).toMatch(/names no bucket/);
+  ])('%s does not name a bucket', (name) => {
+    expect(placeProblem(name)).toMatch(/does not name a bucket/);
   });
 
-  it.each(['s3://bucket/../other', 's3://bucket/a/./b', 's3://bucket/..'])('%s is no path', (name) => {
-    expect(placeProblem(name)).toMatch(/no path/);
-  });
+  it.each(['s3://bucket/../other', 's3://bucket/a/./b', 's3://bucket/..'])(
+    '"." and ".." are refused in the prefix of %s',
+    (name) => {
+      expect(placeProblem(name)).toMatch(/have no meaning/);
+    },
+  );
 
   it.each([
     'S3://bucket/shop',

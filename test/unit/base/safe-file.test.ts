@@ -25,8 +25,8 @@ afterEach(async () => {
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
 const withCode = (code: string) => expect.objectContaining({code}) as Error;
 
-describe('what is made', () => {
-  it('is for the owner alone, parents included, whatever the umask', async () => {
+describe('a new file or folder', () => {
+  it('is readable by the owner only, parents included, whatever the umask', async () => {
     await makePrivateFolder(join(folder, 'a/b'));
     await writeFileSafely(join(folder, 'a/b/file'), 'text');
     expect(await modeOf(join(folder, 'a'))).toBe('700');
@@ -34,7 +34,7 @@ describe('what is made', () => {
     expect(await modeOf(join(folder, 'a/b/file'))).toBe('600');
   });
 
-  it('may be there already as a folder, but not as a file', async () => {
+  it('may exist already as a folder, but not as a file', async () => {
     await makePrivateFolder(folder);
     await writeFile(join(folder, 'file'), '');
     await expect(makePrivateFolder(join(folder, 'file'))).rejects.toThrow(withCode('FOLDER_NOT_WRITABLE'));
@@ -57,7 +57,7 @@ describe('createPrivateFile', () => {
 });
 
 describe('writeFileSafely', () => {
-  it('replaces the content as a whole and leaves nothing else', async () => {
+  it('replaces the complete content and leaves no other file', async () => {
     const path = join(folder, 'file');
     await writeFileSafely(path, 'old');
     await writeFileSafely(path, 'new ñ');
@@ -65,7 +65,7 @@ describe('writeFileSafely', () => {
     expect(await readdir(folder)).toEqual(['file']);
   });
 
-  it('leaves a link and what it leads to alone', async () => {
+  it('does not change a link or its target', async () => {
     await writeFile(join(folder, 'victim'), 'precious');
     await symlink(join(folder, 'victim'), join(folder, 'file'));
     await expect(writeFileSafely(join(folder, 'file'), 'new')).rejects.toMatchObject({code: 'FOREIGN_FILE'});
@@ -73,7 +73,7 @@ describe('writeFileSafely', () => {
     expect((await readdir(folder)).sort()).toEqual(['file', 'victim']);
   });
 
-  it('leaves the old content and no half file when it fails', async () => {
+  it('keeps the old content and leaves no partial file when it fails', async () => {
     await mkdir(join(folder, 'taken'));
     await writeFile(join(folder, 'taken/inside'), 'kept');
     await expect(writeFileSafely(join(folder, 'taken'), 'text')).rejects.toThrow(join(folder, 'taken'));
@@ -85,7 +85,7 @@ describe('writeFileSafely', () => {
   });
 });
 
-it('a folder is renamed with all it holds', async () => {
+it('renames a folder with its content', async () => {
   await mkdir(join(folder, 'dump.partial/sub'), {recursive: true});
   await writeFile(join(folder, 'dump.partial/sub/file'), 'x');
   await syncTree(join(folder, 'dump.partial'), true);
@@ -103,7 +103,7 @@ it.each([
   ['EACCES', 'FOLDER_NOT_WRITABLE', 3],
   ['EROFS', 'FOLDER_NOT_WRITABLE', 3],
   ['EIO', 'WRITE_FAILED', 1],
-])('%s is told as %s', (system, code, exitCode) => {
+])('reports %s as %s', (system, code, exitCode) => {
   const error = explainFileError(Object.assign(new Error('x'), {code: system}), '/path');
   expect(error).toMatchObject({code, exitCode});
   expect(error.message).toContain('/path');

@@ -20,7 +20,7 @@ afterEach(async () => {
 
 const fileError = (code: string) => Object.assign(new Error(`${code}: write`), {code});
 
-it('is gone after its work, whatever that comes to', async () => {
+it('is removed after the work, whether or not the work fails', async () => {
   const write = async (folder: string): Promise<string> => {
     await mkdir(join(folder, 'deep'));
     await writeFile(join(folder, 'deep/file'), 'x');
@@ -32,7 +32,7 @@ it('is gone after its work, whatever that comes to', async () => {
   expect(await readdir(home)).toEqual([]);
 });
 
-it('does not stay when its process was killed: the next one removes it, and nothing else', async () => {
+it('is removed by the next run if its process was killed, and nothing else is removed', async () => {
   const owner = {...(await thisProcess()), processStart: 'an earlier boot'};
   for (const [name, content] of [
     ['destino-db-list-Ab12cd', JSON.stringify(owner)],
@@ -56,7 +56,7 @@ it('does not stay when its process was killed: the next one removes it, and noth
   ]);
 });
 
-it('tells a full or closed folder by a code, and which variable names another', async () => {
+it('reports a full or unwritable folder with a code and the variable TMPDIR', async () => {
   const hint = expect.stringContaining('TMPDIR') as string;
   for (const [code, told] of [['ENOSPC', 'DISK_FULL'], ['EROFS', 'FOLDER_NOT_WRITABLE']] as const) {
     const failing = withTemporaryFolder('trial', () => Promise.reject(fileError(code)));

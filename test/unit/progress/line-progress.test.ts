@@ -11,7 +11,7 @@ beforeEach(() => {
 const progress = () => createLineProgress((line) => lines.push(line), clock);
 
 describe('createLineProgress', () => {
-  it('tells each step once, with a UTC time, its duration and the last note', async () => {
+  it('prints each step once, with a UTC time, its duration and the last note', async () => {
     const result = await progress().step('Dump', async (step) => {
       step.note('first');
       step.note('12 tables');
@@ -22,7 +22,7 @@ describe('createLineProgress', () => {
     expect(lines).toEqual(['2026-03-01T02:00:03Z Dump: done in 2.5 s (12 tables)']);
   });
 
-  it('tells the quarters of a long step, each once', async () => {
+  it('prints the quarters of a long step, each once', async () => {
     await progress().step('Dump', (step) => {
       for (const done of [10, 30, 35, 60, 90, 100]) {
         nowMs += 6000;
@@ -35,7 +35,7 @@ describe('createLineProgress', () => {
     ]); // prettier-ignore
   });
 
-  it('tells no quarters of a short step, nor without a total', async () => {
+  it('prints no quarters for a short step or without a total', async () => {
     await progress().step('Quick', (step) => {
       step.advance(50, 100);
       nowMs += 60_000;
@@ -46,7 +46,7 @@ describe('createLineProgress', () => {
     expect(lines).toHaveLength(1);
   });
 
-  it('tells a skipped step with the reason and does not call it done', async () => {
+  it('prints a skipped step with the reason, and not as done', async () => {
     await progress().step('Verify', (step) => {
       step.skip('--no-verify');
       return Promise.resolve();
@@ -54,7 +54,7 @@ describe('createLineProgress', () => {
     expect(lines).toEqual(['2026-03-01T02:00:00Z Verify: skipped (--no-verify)']);
   });
 
-  it('tells a failed step and passes its error on', async () => {
+  it('prints a failed step and passes its error on', async () => {
     const error = new Error('full');
     await expect(progress().step('Dump', () => Promise.reject(error))).rejects.toBe(error);
     expect(lines).toEqual(['2026-03-01T02:00:00Z Dump: failed']);

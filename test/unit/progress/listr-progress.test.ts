@@ -1,4 +1,4 @@
-/** A step of the live list may come whenever a service has one: no plan may keep it waiting. */
+/** The live list runs every step at once, whether or not it was planned. */
 import {Writable} from 'node:stream';
 import {expect, it} from 'vitest';
 import {systemClock} from '../../../src/lib/base/clock.js';
@@ -12,7 +12,7 @@ function listOn() {
   return {progress, work, fail};
 }
 
-it('runs steps that come after a list has ended, planned and unplanned', async () => {
+it('runs planned and unplanned steps after a list has ended', async () => {
   const {progress, work, fail} = listOn();
   expect(await work('Find')).toBe('Find');
   progress.plan(['Lock', 'Delete']);
@@ -22,7 +22,7 @@ it('runs steps that come after a list has ended, planned and unplanned', async (
   await progress.close();
 });
 
-it('runs a step that nobody planned between two that are planned, as the wait for another run', async () => {
+it('runs an unplanned step between two planned ones, such as the wait for another run', async () => {
   const {progress, work} = listOn();
   progress.plan(['Look', 'Dump']);
   await work('Look');
@@ -30,14 +30,14 @@ it('runs a step that nobody planned between two that are planned, as the wait fo
   expect(await work('Dump')).toBe('Dump');
 });
 
-it('runs a step when one planned before it was left out', async () => {
+it('runs a step although a step planned before it was left out', async () => {
   const {progress, work} = listOn();
   progress.plan(['Lock', 'Delete', 'Check']);
   await work('Lock');
   expect(await work('Check')).toBe('Check');
 });
 
-it('runs a step after one that failed with others planned behind it', async () => {
+it('runs a step after a failed one with other steps planned', async () => {
   const {progress, work, fail} = listOn();
   progress.plan(['Dump', 'Verify']);
   await expect(fail('Dump')).rejects.toThrow('no Dump');

@@ -2,8 +2,8 @@ import {describe, expect, it} from 'vitest';
 import {silentProgress} from '../../../src/lib/progress/progress.js';
 import {logProgress} from '../../../src/lib/progress/progress-log.js';
 
-describe('a followed progress', () => {
-  it('keeps the last fifty lines of what was done, skipped and failed', async () => {
+describe('a logged progress', () => {
+  it('keeps the last fifty lines of done, skipped and failed steps', async () => {
     let seconds = 0;
     const clock = {now: () => new Date(Date.UTC(2026, 10, 22, 2, 0, (seconds += 1)))};
     const {progress, lines} = logProgress(silentProgress, clock);

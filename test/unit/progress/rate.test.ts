@@ -2,7 +2,7 @@ import {describe, expect, it} from 'vitest';
 import {createRate} from '../../../src/lib/progress/rate.js';
 
 describe('createRate', () => {
-  it('knows no speed before two moments', () => {
+  it('has no speed before two samples', () => {
     const rate = createRate();
     expect(rate.perSecond()).toBeUndefined();
     rate.sample(100, 0);
@@ -18,7 +18,7 @@ describe('createRate', () => {
     expect(rate.perSecond()).toBeCloseTo(10, 5);
   });
 
-  it('makes no guess of the time left in the first 10 seconds', () => {
+  it('does not estimate the time left in the first 10 seconds', () => {
     const rate = createRate();
     rate.sample(0, 0);
     rate.sample(900, 9000);
@@ -27,7 +27,7 @@ describe('createRate', () => {
     expect(rate.timeLeftMs(2000)).toBeCloseTo(10_000, 5);
   });
 
-  it('is never below zero when the estimated total was too small, nor a guess when nothing moves', () => {
+  it('is never negative when the estimated total was too small, and undefined without progress', () => {
     const rate = createRate();
     rate.sample(0, 0);
     rate.sample(3000, 20_000);
@@ -38,7 +38,7 @@ describe('createRate', () => {
     expect(still.timeLeftMs(10)).toBeUndefined();
   });
 
-  it('gives the same speed however often it is told', () => {
+  it('returns the same speed however often it is sampled', () => {
     const rate = createRate();
     for (let ms = 0; ms <= 40_000; ms += 1) rate.sample(ms * 7, ms);
     expect(rate.perSecond()).toBeCloseTo(7000, 5);

@@ -18,7 +18,7 @@ afterEach(async () => {
 const current = (): string => join(folder, 'history.jsonl');
 
 describe('the audit log', () => {
-  it('gives back what was appended, by start, in a file of the owner alone', async () => {
+  it('returns the appended runs by start, from a file that only the owner can read', async () => {
     const late = sampleRun({startedAt: '2026-11-22T03:00:00.000Z', warnings: ['slow "disk"\n\\']});
     const early = sampleRun({startedAt: '2026-11-22T02:00:00.000Z'});
     await appendRun(folder, late);
@@ -27,17 +27,17 @@ describe('the audit log', () => {
     expect((await stat(current())).mode & 0o777).toBe(0o600);
   });
 
-  it('tells lines apart by line feeds alone, not by the separators that JSON leaves as they are', async () => {
+  it('splits lines at line feeds only, not at separators that JSON allows', async () => {
     const run = sampleRun({warnings: ['a label with \u2028 and \u2029 in it']});
     await appendRun(folder, run);
     expect(await readHistory(folder)).toEqual({runs: [run], unreadableLines: 0, foreign: []});
   });
 
-  it('is empty where there is none', async () => {
+  it('is empty without a file', async () => {
     expect(await readHistory(join(folder, 'nowhere'))).toEqual({runs: [], unreadableLines: 0, foreign: []});
   });
 
-  it('ends a line that a killed run left torn, and counts it as unreadable', async () => {
+  it('ends an incomplete line of a killed run, and counts it as unreadable', async () => {
     const before = sampleRun();
     await appendRun(folder, before);
     await appendFile(current(), '{"schemaVersion":1,"runId":"torn');
@@ -47,7 +47,7 @@ describe('the audit log', () => {
     expect(await readHistory(folder)).toEqual({runs: [before, after], unreadableLines: 1, foreign: []});
   });
 
-  it('keeps every run when files are put aside, and reads them all', async () => {
+  it('keeps every run when files are rotated, and reads all files', async () => {
     const runs = Array.from({length: 12}, (_, index) =>
       sampleRun({startedAt: `2026-11-${String(index + 1).padStart(2, '0')}T02:00:00.000Z`}),
     );
@@ -60,7 +60,7 @@ describe('the audit log', () => {
     expect((await readHistory(folder)).runs).toEqual(runs);
   });
 
-  it('masks passwords wherever they stand and stays one line of valid JSON', async () => {
+  it('masks passwords in all texts and stays one line of valid JSON', async () => {
     const secret = 'hunter2';
     const run = sampleRun({
       errorMessage: `no: postgresql://shop:${secret}@db.example/shop, password=${secret}"quoted"\nsecond line`,
@@ -73,7 +73,7 @@ describe('the audit log', () => {
     expect((await readHistory(folder)).runs[0]?.errorMessage).toContain('second line');
   });
 
-  it('cuts a record to the bound of a line and says what was left out', async () => {
+  it('cuts a record to the limit of a line and counts the omitted entries', async () => {
     const pruned = Array.from({length: 5000}, (_, index) => `shop-2026-01-01T00-00-00-${index}`);
     await appendRun(folder, sampleRun({pruned, errorMessage: 'x'.repeat(200_000)}));
     expect((await readFile(current())).length).toBeLessThanOrEqual(longestHistoryLine);
@@ -82,13 +82,13 @@ describe('the audit log', () => {
     expect(run?.pruned.length).toBeGreaterThan(500);
   });
 
-  it('picks runs while it reads', async () => {
+  it('selects runs while reading', async () => {
     const failed = sampleRun({outcome: 'failed', exitCode: 3});
     for (const run of [sampleRun(), failed, sampleRun()]) await appendRun(folder, run);
     expect((await readHistory(folder, (run) => run.outcome === 'failed')).runs).toEqual([failed]);
   });
 
-  it('says that the folder cannot be written', async () => {
+  it('fails if the folder cannot be written', async () => {
     await appendFile(join(folder, 'file'), '');
     await expect(appendRun(join(folder, 'file'), sampleRun())).rejects.toMatchObject({
       code: 'FOLDER_NOT_WRITABLE',
@@ -97,7 +97,7 @@ describe('the audit log', () => {
 });
 
 describe('the facts of a run', () => {
-  it('add to lists and replace single values, and what is undefined changes nothing', () => {
+  it('are appended to lists and replace single values; undefined changes nothing', () => {
     const first = addFacts(noFacts, {backupId: 'a', pruned: ['x'], alarms: ['one']});
     expect(addFacts(first, {backupId: undefined, size: 5, pruned: ['y']})).toEqual({
       ...noFacts,

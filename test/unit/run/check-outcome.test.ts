@@ -1,4 +1,4 @@
-/** One place decides what a check of a backup says: here are its cases. */
+/** The cases of the function that decides the outcome of a check. */
 import {describe, expect, it} from 'vitest';
 import {
   type BackupContent,
@@ -33,7 +33,7 @@ describe('an error of a check', () => {
     'pg_restore: error: COPY failed for table "orders": FEHLER:  konnte Datei nicht erweitern: kein Speicherplatz',
     'pg_restore: error: connection to server at "x" failed: FATAL:  the database system is shutting down',
     'psql:<stdin>:12: ERROR:  42704: type "citext" does not exist',
-  ])('of the place never makes a backup a failed one: %s', (line) => {
+  ])('of the environment never makes a backup a failed one: %s', (line) => {
     expect(refused(line)).toBe('not-possible');
   });
 
@@ -50,11 +50,11 @@ describe('an error of a check', () => {
     'psql:<stdin>:12: FEHLER:  23505: doppelter Schlüsselwert',
     'pg_restore: error: could not read from input file: end of file',
     'pg_restore: error: could not uncompress data: incorrect data check',
-  ])('of the rows themselves is never taken for one of the place: %s', (line) => {
+  ])('of the rows themselves never counts as one of the environment: %s', (line) => {
     expect(refused(line)).toBe('failed');
   });
 
-  it('of the driver is decided by its SQLSTATE, whatever language the server speaks', () => {
+  it('of the driver is judged by its SQLSTATE, in every language of the server', () => {
     const of = (code: string, content: BackupContent = 'whole') => {
       const cause = Object.assign(new Error('x'), {code});
       return outcomeOfError(new AppError('QUERY_FAILED', 'x', {cause}), content);
@@ -100,7 +100,7 @@ describe('an error of a check', () => {
     expect(outcomeOfError(new AppError(code, 'x'), 'whole')).toBe(outcome);
   });
 
-  it('says nothing where it is a defect of the program', () => {
+  it('has no outcome if it is a defect of the program', () => {
     expect(outcomeOfError(new TypeError('x'), 'whole')).toBeUndefined();
   });
 
@@ -134,7 +134,7 @@ describe('the results in metadata', () => {
     notPossible: ReturnType<typeof untested>[] = [],
   ) => standingOf({verification: null, proofs, notPossible}, 'whole');
 
-  it('never let a weaker check that passed wipe out a failure', () => {
+  it('keep a failure after a weaker check passed', () => {
     const failure = result('restore', false, ['public.orders has other values after the restore.']);
     expect(standing([failure, result('archive', true)])).toMatchObject({failure, proof: null});
     expect(standing([failure, result('archive', true), result('checksum', true)]).failure).toBe(failure);
@@ -145,7 +145,7 @@ describe('the results in metadata', () => {
     });
   });
 
-  it('a check that was not possible changes no outcome, and is forgotten once one as strong passed', () => {
+  it('keep the outcome after a check that was not possible, which is dropped once an equally strong check passed', () => {
     const good = result('archive', true);
     const skipped = untested('restore');
     expect(standing([good], [skipped])).toEqual({failure: null, proof: good, notPossible: skipped});
@@ -170,7 +170,7 @@ describe('the results in metadata', () => {
     expect(outcomeOfResult(result('restore', false, [finding]), 'whole')).toBe(outcome);
   }); // prettier-ignore
 
-  it('of 0.1.0 stand as failures where anything else was found too, or at another level', () => {
+  it('of 0.1.0 count as failures if they contain another finding or have another level', () => {
     const refusal = 'It cannot be restored: pg_restore failed: x';
     expect(outcomeOfResult(result('restore', false, [refusal, 'other']), 'whole')).toBe('failed');
     expect(outcomeOfResult(result('archive', false, [refusal]), 'whole')).toBe('failed');

@@ -18,7 +18,7 @@ afterEach(async () => {
 
 const partial = (name: string) => ({kind: 'partial', path: `/backups/${name}.partial`}) as const;
 
-/** A journal as a process that is no more left it. */
+/** A journal left by a dead process. */
 async function deadJournal(...lines: object[]): Promise<string> {
   const path = join(folder, '2026-11-22T03-10-00-000Z-0123ab.jsonl');
   await mkdir(folder, {recursive: true});
@@ -29,7 +29,7 @@ async function deadJournal(...lines: object[]): Promise<string> {
 }
 
 describe('a journal', () => {
-  it('is there before the thing is begun, tells what is unfinished, and is gone when all is done', async () => {
+  it('exists before a step begins, lists unfinished steps, and is removed when all are done', async () => {
     const journal = openJournal(testContext(home), 'backup');
     const first = await journal.begin(partial('one'));
     const second = await journal.begin({
@@ -50,14 +50,14 @@ describe('a journal', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it('stays when something was begun and not done', async () => {
+  it('stays while a step is unfinished', async () => {
     const journal = openJournal(testContext(home), 'backup');
     await journal.begin(partial('one'));
     await journal.close();
     expect(await readdir(folder)).toHaveLength(1);
   });
 
-  it('whose first line was cut short goes once no run can be writing it, and no other one does', async () => {
+  it('with an incomplete first line is removed once no run can be writing it, and no other journal is', async () => {
     const whole = await deadJournal({begin: 1, entry: partial('one')});
     const now = new Date();
     const written = new Date(now.getTime() - 61_000);
@@ -73,7 +73,7 @@ describe('a journal', () => {
     expect((await readdir(folder)).map((name) => join(folder, name))).toEqual([whole, torn('cccccc')]);
   });
 
-  it('of somebody else is not believed', async () => {
+  it('of another user is ignored', async () => {
     const path = await deadJournal({begin: 1, entry: partial('precious')});
     expect(await readJournals(join(home, 'backups'))).toHaveLength(1);
     await rename(path, join(home, 'journal'));
@@ -83,19 +83,19 @@ describe('a journal', () => {
     expect(foreign).toEqual([`${path} is a symbolic link`]);
   });
 
-  it('makes no file for a run that begins nothing', async () => {
+  it('creates no file for a run without steps', async () => {
     await openJournal(testContext(home), 'backup').close();
     await expect(readdir(folder)).rejects.toThrow('ENOENT');
   });
 
-  it('keeps the order of entries that are begun at the same time', async () => {
+  it('keeps the order of concurrent entries', async () => {
     const journal = openJournal(testContext(home), 'backup');
     await Promise.all(['a', 'b', 'c', 'd'].map((name) => journal.begin(partial(name))));
     const [seen] = await readJournals(join(home, 'backups'));
     expect(seen?.unfinished).toEqual(['a', 'b', 'c', 'd'].map(partial));
   });
 
-  it('cut at any byte tells the entries whose lines are whole, and never fails', async () => {
+  it('cut at any byte yields the entries with complete lines, and never fails', async () => {
     const path = await deadJournal(
       {begin: 1, entry: partial('one')},
       {begin: 2, entry: partial('two')},
@@ -111,7 +111,7 @@ describe('a journal', () => {
     expect(counts.filter((count, index) => count !== counts[index - 1])).toEqual([-1, 0, 1, 2, 1]);
   });
 
-  it('loses no entry to a line before it that a full disk cut short', async () => {
+  it('loses no entry after a line that a full disk cut short', async () => {
     const journal = openJournal(testContext(home), 'backup');
     const first = await journal.begin(partial('one'));
     const [name = ''] = await readdir(folder);
@@ -122,7 +122,7 @@ describe('a journal', () => {
     expect(seen?.unfinished).toEqual([partial('three')]);
   });
 
-  it('passes over lines that it does not know', async () => {
+  it('skips unknown lines', async () => {
     const path = await deadJournal({begin: 1, entry: partial('one')});
     await appendFile(path, '{"begin":2,"entry":{"kind":"of a later version"}}\nnonsense\n{"done":99}\n');
     expect((await readJournals(join(home, 'backups')))[0]?.unfinished).toEqual([partial('one')]);
@@ -130,7 +130,7 @@ describe('a journal', () => {
 });
 
 describe('leftoversNote', () => {
-  it('is silent without journals, for runs at work, and for runs that left nothing', async () => {
+  it('is empty without journals, for running runs, and for runs that left nothing', async () => {
     const context = testContext(home);
     expect(await leftoversNote(context)).toBeUndefined();
     const journal = openJournal(context, 'backup');
@@ -144,7 +144,7 @@ describe('leftoversNote', () => {
   it('names the command to run after a crash', async () => {
     await deadJournal({begin: 1, entry: partial('one')});
     expect(await leftoversNote(testContext(home))).toBe(
-      'An interrupted run (backup) left work half done; see it with: destino-db recover --dry-run',
+      'Interrupted runs (backup) left unfinished work. See it with: destino-db recover --dry-run',
     );
   });
 });

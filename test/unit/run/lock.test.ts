@@ -17,7 +17,7 @@ afterEach(() => rm(home, {recursive: true}));
 
 const command = 'backup';
 
-it('is one lock for a folder, by whatever path and from whatever backups folder it is reached', async () => {
+it('is one lock for a folder, whatever the path and the backups folder', async () => {
   const own = testContext(home);
   const folder = join(home, 'backups/database');
   const ways = [
@@ -26,7 +26,7 @@ it('is one lock for a folder, by whatever path and from whatever backups folder 
     [testContext(join(home, 'another')), folder],
     [testContext(join(home, 'another')), join(home, 'other/dumps')],
   ] as const;
-  await withFolderLock(own, folder, () => Promise.resolve(), {command}); // the folder for locks is there from the first run on
+  await withFolderLock(own, folder, () => Promise.resolve(), {command}); // the first run creates the folder for locks
   for (const [holder, held] of ways) {
     await withFolderLock(
       holder,
@@ -43,7 +43,7 @@ it('is one lock for a folder, by whatever path and from whatever backups folder 
   }
 });
 
-it('is not taken away when another run has taken it over meanwhile', async () => {
+it('is not removed if another run has taken it over', async () => {
   const context = testContext(home);
   const folder = join(home, 'backups/database');
   const path = join(home, 'backups/.locks/database.lock');
@@ -54,10 +54,10 @@ it('is not taken away when another run has taken it over meanwhile', async () =>
   };
   const other = await withFolderLock(context, folder, taken, {command});
   expect(await readFile(path, 'utf8')).toBe(other);
-  expect(context.warnings).toEqual([expect.stringContaining('was taken over by another run')]);
+  expect(context.warnings).toEqual([expect.stringContaining('Another run took over the lock')]);
 });
 
-it('is another lock for another folder, also for one that is yet to be made', async () => {
+it('is a different lock for another folder, even if that does not exist yet', async () => {
   const context = testContext(home);
   const inAnother = () =>
     withFolderLock(context, join(home, 'new/dumps'), () => Promise.resolve('free'), {command});

@@ -15,7 +15,7 @@ const event = (kind: SetAsideEvent['event'], hour: number, host = 'db.example'):
   size: hour === 3 ? null : 1_200_000_000,
 });
 
-it('a database that was set aside is remembered until a run drops it or brings it back', () => {
+it('lists a set-aside database until a run drops it or brings it back', () => {
   const runs = [
     sampleRun({setAside: [event('made', 1)]}),
     sampleRun({setAside: [event('made', 2), event('made', 3)]}),

@@ -1,4 +1,4 @@
-/** The documentation of the config file follows its schema. */
+/** The documentation of the config file matches its schema. */
 import {readFile} from 'node:fs/promises';
 import {expect, it} from 'vitest';
 import {configJsonSchema, configKeys, withConfigTable} from '../../../src/lib/settings/config-reference.js';
@@ -11,17 +11,17 @@ it('explains every key of the config file', () => {
   expect(configKeys().map((key) => key.key)).toContain('retention.keepDays');
 });
 
-it('has a table of keys in docs/configuration.md that is in step (npm run build writes it)', () => {
+it('has an up-to-date table of keys in docs/configuration.md (npm run build writes it)', () => {
   expect(withConfigTable(page)).toBe(page);
   for (const {key} of configKeys()) expect(page).toContain(`| \`${key}\` |`);
 });
 
-it('shows an example in docs/configuration.md that the program accepts', () => {
+it('has a valid example in docs/configuration.md', () => {
   const example = /```json\n([^]*?)```/.exec(page)?.[1] ?? '';
   expect(parseConfig(example, 'docs/configuration.md').schedule?.plan).toHaveLength(3);
 });
 
-it('makes a JSON schema that refuses unknown keys, as the program does', () => {
+it('generates a JSON schema that refuses unknown keys, as the program does', () => {
   const schema = JSON.parse(configJsonSchema()) as {additionalProperties: unknown; properties: object};
   expect(schema.additionalProperties).toBe(false);
   expect(schema.properties).toHaveProperty('$schema');

@@ -11,7 +11,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, {recursive: true}));
 
 describe('readEnvironment', () => {
-  it('prefers the process to .env.local, and that to .env', async () => {
+  it('prefers the process over .env.local over .env', async () => {
     await writeFile(join(folder, '.env'), 'A=env\nB=env\nC=env\nD=env\n');
     await writeFile(join(folder, '.env.local'), 'A=local\nB=local\nD=\n');
     const environment = await readEnvironment({A: 'process', B: ''}, folder);
@@ -40,7 +40,7 @@ describe('readEnvironment', () => {
     ]);
   });
 
-  it('reads a file of an editor that marks UTF-8', async () => {
+  it('reads a file with a byte order mark', async () => {
     await writeFile(join(folder, '.env'), '\ufeffDATABASE_URL=postgres://shop\n');
     expect((await readEnvironment({}, folder)).get('DATABASE_URL')).toBe('postgres://shop');
   });
@@ -51,7 +51,7 @@ describe('readEnvironment', () => {
     expect(process.env['DESTINO_DB_NEVER_SET']).toBeUndefined();
   });
 
-  it('reads the named file alone when --env-file is given', async () => {
+  it('reads only the file of --env-file', async () => {
     await writeFile(join(folder, '.env'), 'A=env\n');
     await writeFile(join(folder, 'other'), 'B=other\n');
     const environment = await readEnvironment({}, folder, 'other');
@@ -62,7 +62,7 @@ describe('readEnvironment', () => {
     ]);
   });
 
-  it('does without .env files, but not without the one that was named, nor with one that cannot be read', async () => {
+  it('works without .env files, but fails if the named file is missing or unreadable', async () => {
     expect((await readEnvironment({}, folder)).sources).toHaveLength(1);
     const missing = expect.objectContaining({code: 'CONFIG_INVALID', exitCode: 2}) as Error;
     await expect(readEnvironment({}, folder, 'gone')).rejects.toThrow(missing);

@@ -26,7 +26,7 @@ it.each([
   const {settings} = testContext(folder, {env: {PGPASSFILE: join(folder, 'none')}});
   await writeFile(path, JSON.stringify(config, null, 2));
   await chmod(path, 0o644);
-  const warning = `${path} holds secrets and can be read by other users: chmod 600 it.`;
+  const warning = `${path} contains secrets and other users can read it: chmod 600 it.`;
   expect(await warnOfOpenSecrets(settings, {})).toEqual(isSecret ? [warning] : []);
   await chmod(path, 0o600);
   expect(await warnOfOpenSecrets(settings, {})).toEqual([]);

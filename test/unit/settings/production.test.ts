@@ -41,23 +41,23 @@ it.each([
   ['zeros written out', '2001:0db8:0:0:0:0:0:5', '2001:db8::5'],
   ['brackets', '[2001:db8::5]', '2001:DB8::5'],
   ...(external === undefined ? [] : [['an address of this machine', external, 'localhost']]),
-])('%s does not lead past the guard', async (_what, host = '', listed = '') => {
+])('the guard recognises %s', async (_what, host = '', listed = '') => {
   expect(await isTarget({host, database: 'shop'}, {hosts: [listed]})).toBe(true);
 });
 
-it('hostaddr counts as the host that is really reached', async () => {
+it('treats hostaddr as the host of the connection', async () => {
   const options = {hostaddr: '127.0.0.1'};
   expect(await isTarget({host: 'harmless.example', database: 'shop', options}, {hosts: ['localhost']})).toBe(
     true,
   );
 });
 
-it('this machine can be worked on without a network, where a listed host cannot be resolved', async () => {
+it('this machine is not production without a network, where a listed host cannot be resolved', async () => {
   for (const host of ['localhost', '/var/run/postgresql', '127.0.0.1'])
     expect(await isTarget({host, database: 'shop'}, {hosts: ['db.invalid']})).toBe(false);
 });
 
-it('an address may be the listed host that cannot be resolved, and counts as it', async () => {
+it('treats an address as production if a listed host cannot be resolved', async () => {
   expect(await isTarget({host: '192.0.2.5', database: 'shop'}, {hosts: ['db.invalid']})).toBe(true);
   expect(await isTarget({host: '192.0.2.5', database: 'shop'}, {hosts: ['192.0.2.6']})).toBe(false);
 });

@@ -14,7 +14,7 @@ afterEach(() => rm(folder, {recursive: true}));
 const parse = (data: unknown) => parseConfig(JSON.stringify(data), 'x.json');
 
 describe('parseConfig', () => {
-  it('names an unknown key with its place and the nearest known one', () => {
+  it('names an unknown key with its path and the nearest known key', () => {
     expect(() => parse({backupDir: 'x'})).toThrow('unknown key "backupDir" (did you mean "backupsDir"?)');
     expect(() => parse({backup: {formatt: 'sql'}})).toThrow(
       'unknown key "backup.formatt" (did you mean "format"?)',
@@ -23,7 +23,7 @@ describe('parseConfig', () => {
     expect(() => parse({frobnicate: 1})).toThrow(/unknown key "frobnicate"\./);
   });
 
-  it('tells every problem at once', () => {
+  it('reports all problems at once', () => {
     const wrong = {backup: {format: 'zip', parallelJobs: 0}, retention: {keepMin: 0}, other: 1};
     expect(() => parse(wrong)).toThrow(
       /backup\.format: .*backup\.parallelJobs: .*retention\.keepMin: .*unknown key "other"/,
@@ -34,7 +34,7 @@ describe('parseConfig', () => {
     'refuses half of an object lock: %s',
     (storage) => {
       expect(() => parseConfig(`{"storage": ${storage}}`, 'file')).toThrow(
-        'The config file file is wrong: storage: lockMode and lockDays go together.',
+        'The config file file is not valid: storage: lockMode and lockDays go together.',
       );
       expect(() => parseConfig('{"storage": {"lockDay": 30}}', 'file')).toThrow('did you mean "lockDays"?');
     },
@@ -47,51 +47,51 @@ describe('parseConfig', () => {
   it.each([
     [
       profile({}, [{table: 'orders', total: 'sum'}]),
-      'no order can ever be chosen: name email, status or paymentStatus',
+      'no order can ever be selected: set email, status or paymentStatus',
     ],
     [profile({paidPayments: ['DONE']}, [{table: 'orders', email: 'mail'}]), 'paidPayments has no effect'],
     [
       profile({cancelledStatuses: ['GONE']}, [{table: 'orders', email: 'mail'}]),
       'cancelledStatuses has no effect',
     ],
-    [profile({failedPayments: ['PAID']}), '"PAID" cannot be a status of failed and of paid payments'],
+    [profile({failedPayments: ['PAID']}), '"PAID" cannot be a status of both failed and paid payments'],
     [{orders: {protected: ['*@*']}}, 'protects every address'],
-    [{orders: {testWords: {remove: ['tset']}}}, '"tset" is no built-in word'],
+    [{orders: {testWords: {remove: ['tset']}}}, '"tset" is not a built-in word'],
     [
       {notifications: {targets: [{type: 'ping', url: 'https://a.b', commands: ['bakup']}]}},
-      '"bakup" is no command that is recorded (did you mean "backup"?)',
+      '"bakup" is not a command of the audit log (did you mean "backup"?)',
     ],
-  ])('refuses what can never have the effect that it names: %j', (wrong, message) => {
+  ])('refuses a value that can never have an effect: %j', (wrong, message) => {
     expect(() => parse(wrong)).toThrow(message);
   });
 
-  it('takes profiles that choose by one column alone', () => {
+  it('accepts profiles that select by one column', () => {
     for (const column of ['email', 'status', 'paymentStatus'])
       expect(() => parse(profile({}, [{table: 'orders', [column]: 'x'}]))).not.toThrow();
     expect(() => parse(profile({failedPayments: ['LOST'], paidPayments: ['DONE']}))).not.toThrow();
   });
 
-  it('says that text is no JSON, and what a JSON of another kind is', () => {
+  it('reports text that is not JSON, and JSON of another type', () => {
     expect(() => parseConfig('{"a": 1,}', 'x.json')).toThrow(
       expect.objectContaining({code: 'CONFIG_INVALID', exitCode: 2}) as Error,
     );
-    expect(() => parse([])).toThrow('The config file x.json is wrong');
+    expect(() => parse([])).toThrow('The config file x.json is not valid');
   });
 });
 
 describe('readConfig', () => {
-  it('reads a file of an editor that marks UTF-8', () => {
+  it('reads a file with a byte order mark', () => {
     expect(parseConfig('\ufeff{"backupsDir": "b"}', 'file')).toEqual({backupsDir: 'b'});
   });
 
-  it('takes an absent default file for an empty config, and a named one for an error', async () => {
+  it('treats a missing default file as an empty config, and a missing named file as an error', async () => {
     expect(await readConfig(folder)).toEqual({});
     await expect(readConfig(folder, 'gone.json')).rejects.toThrow(join(folder, 'gone.json'));
   });
 });
 
 describe('loadSettings', () => {
-  it('prefers flag to environment to config file to default', async () => {
+  it('prefers flag over environment over config file over default', async () => {
     const folderOf = async (flags: Record<string, string>, environment: Record<string, string>) =>
       (await loadSettings(flags, folder, environment)).backupsDir;
     expect(await folderOf({}, {})).toBe(join(folder, 'backups'));

@@ -14,7 +14,7 @@ it('refuses a command that is never recorded, and warns of a database without ru
   const context = testContext(folder);
   await expect(listRuns(context, {command: 'bakup'})).rejects.toMatchObject({
     code: 'USAGE',
-    message: '--command: "bakup" is no command that is recorded (did you mean "backup"?).',
+    message: '--command: "bakup" is not a command of the audit log (did you mean "backup"?).',
   });
   expect((await listRuns(context, {command: 'orders:clean'})).total).toBe(0);
   expect((await listRuns(context, {database: 'shop'})).total).toBe(1);
