@@ -258,7 +258,7 @@ describe('archives', () => {
             for (let at = 0; at < bytes.length; at += size)
               yield await Promise.resolve(bytes.subarray(at, at + size));
           };
-          const {stream} = recompress(chunks(), {level: 1, workers: 1, fingerprints: true});
+          const {stream} = recompress(chunks(), {level: 1, blocksAhead: 1, fingerprints: true});
           await orRefusalLater([], () =>
             buffer(stream).catch((error: unknown) => {
               if (!(error instanceof UnknownLayout)) throw error;

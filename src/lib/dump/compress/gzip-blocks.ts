@@ -8,21 +8,21 @@ const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
 export interface GzipOptions {
   /** 1 to 9 */
   readonly level: number;
-  /** Blocks that are deflated side by side. */
-  readonly workers: number;
+  /** Blocks that are being deflated or wait for their turn in the stream. */
+  readonly blocksAhead: number;
   /** Bytes of a block. */
   readonly blockBytes?: number;
 }
 
 /**
  * The source compressed, in pieces; any gunzip reads it.
- * Memory: a few blocks for each worker.
+ * Memory: `blocksAhead` blocks, twice.
  */
 export async function* gzipBlocks(
   source: AsyncIterable<Buffer>,
   options: GzipOptions,
 ): AsyncGenerator<Buffer> {
-  const {level, workers, blockBytes = 1 << 20} = options;
+  const {level, blocksAhead, blockBytes = 1 << 20} = options;
   const atWork: Promise<DeflatedBlock>[] = [];
   const spare: Buffer[] = [];
   let before: Buffer = Buffer.alloc(0);
@@ -49,7 +49,7 @@ export async function* gzipBlocks(
         used += count;
         if (used < blockBytes) continue;
         begin(block, used);
-        if (atWork.length > workers) yield await next();
+        if (atWork.length > blocksAhead) yield await next();
         block = spare.pop() ?? Buffer.allocUnsafeSlow(blockBytes);
         used = 0;
       }

@@ -12,8 +12,8 @@ import {StreamedRows} from './streamed-rows.js';
 export interface RecompressOptions {
   /** 1 to 9 */
   readonly level: number;
-  /** Blocks that are deflated side by side. */
-  readonly workers: number;
+  /** Blocks that are being deflated or wait for their turn in the stream. */
+  readonly blocksAhead: number;
   /** Whether rows are hashed on the way, or only counted. */
   readonly fingerprints: boolean;
   /** Bytes of a block; only tests ask for another size. */
@@ -57,7 +57,7 @@ type Output =
 /** Where the reader is between two blocks' lengths. */
 type Place = 'kind' | 'dumpId' | 'objectId' | 'length';
 
-/** Memory: the table of contents and a few blocks for each worker. */
+/** Memory: the table of contents and `blocksAhead` blocks, twice. */
 export function recompress(archive: AsyncIterable<Buffer>, options: RecompressOptions): Recompression {
   const recompressor = new Recompressor(options);
   return {stream: recompressor.read(archive), result: () => recompressor.result()};
@@ -114,7 +114,7 @@ class Recompressor {
   private async *takeAll(chunk: Buffer): AsyncGenerator<Buffer> {
     for (let position = 0; position < chunk.length;) {
       position = this.take(chunk, position);
-      yield* this.ready(this.options.workers);
+      yield* this.ready(this.options.blocksAhead);
     }
   }
 
@@ -156,7 +156,7 @@ class Recompressor {
   /** Returns early when enough blocks are at work: one chunk can hold many small entries. */
   private take(chunk: Buffer, start: number): number {
     let position = start;
-    while (position < chunk.length && this.blocksAtWork <= this.options.workers) {
+    while (position < chunk.length && this.blocksAtWork <= this.options.blocksAhead) {
       if (this.pieceBytes > 0) {
         position += this.fill(chunk, position);
       } else if (this.place === 'kind') {

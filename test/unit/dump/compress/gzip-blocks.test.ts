@@ -10,7 +10,7 @@ async function compress(data: Buffer, chunk: number, blockBytes: number): Promis
     for (let position = 0; position < data.length; position += chunk)
       yield await Promise.resolve(data.subarray(position, position + chunk));
   };
-  for await (const part of gzipBlocks(source(), {level: 5, workers: 3, blockBytes})) parts.push(part);
+  for await (const part of gzipBlocks(source(), {level: 5, blocksAhead: 3, blockBytes})) parts.push(part);
   return Buffer.concat(parts);
 }
 
@@ -43,7 +43,7 @@ describe('compressing in blocks', () => {
       throw new Error('broke off');
     };
     const drain = async () => {
-      const packed = gzipBlocks(source(), {level: 5, workers: 1, blockBytes: 10_000});
+      const packed = gzipBlocks(source(), {level: 5, blocksAhead: 1, blockBytes: 10_000});
       while ((await packed.next()).done !== true);
     };
     await expect(drain()).rejects.toThrow('broke off');

@@ -75,7 +75,7 @@ async function* inChunks(data: Buffer, size: number): AsyncGenerator<Buffer> {
 
 /** What a file holds in the end: the stream, with the head written over its beginning. */
 async function run(archive: Buffer, chunk: number, blockBytes: number) {
-  const options = {level: 5, workers: 2, fingerprints: true, blockBytes};
+  const options = {level: 5, blocksAhead: 2, fingerprints: true, blockBytes};
   const {stream, result} = recompress(inChunks(archive, chunk), options);
   const written = await buffer(stream);
   const {isWhole, tables, head} = result();
