@@ -35,6 +35,7 @@ function run(changes: Partial<RestoreRowsRequest> = {}): Promise<RestoreRowsResu
 }
 
 const takeBack = () => undoRows(context(), {}, {undo: 'latest', execute: true, firesTriggers: false});
+const preview = () => undoRows(context(), {}, {undo: 'latest', execute: false, firesTriggers: false});
 const rows = () => database.query('SELECT t::text AS row FROM deal t ORDER BY id');
 const rowsOf = async (condition: string): Promise<(string | null | undefined)[]> =>
   (await database.query(`SELECT t::text AS row FROM deal t WHERE ${condition} ORDER BY id`)).map(
@@ -53,8 +54,15 @@ it('a column that came since gets its default in inserted rows, stays in updated
     '(11,"deal 11",16.50,open,,1,2026-11-28)',
     '(12,"deal 12",18.00,open,"note 12",7,)',
   ]);
+  await database.run(`UPDATE deal SET hits = hits + 1 WHERE id = 12`);
+  await database.run(`BEGIN; UPDATE deal SET hits = 8 WHERE id = 1; ROLLBACK`);
+  expect((await preview()).changedSince).toEqual([]);
   await takeBack();
+  await database.run(`UPDATE deal SET hits = hits - 1 WHERE id = 12`);
   expect(await rows()).toEqual(before);
+  await run();
+  await database.run(`UPDATE deal SET hits = 8 WHERE id = 1`);
+  await expect(takeBack()).rejects.toMatchObject({code: 'ROWS_CHANGED', details: ['public.deal 1: it has changed since']});
 }); // prettier-ignore
 
 it('a column that came since and needs a value keeps missing rows out, and changed ones come back', async () => {

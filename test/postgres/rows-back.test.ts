@@ -320,6 +320,64 @@ describe('in a schema with cycles, composite keys and partitions', () => {
   });
 });
 
+describe('a unique value that another row of the same run has', () => {
+  it('is freed before it is needed, in the order of the rows that wait, and taken back in turn', async () => {
+    await farm();
+    const backup = await imageOf();
+    await database.run(`
+      UPDATE farm.barn SET name = 'other' WHERE id = 1; UPDATE farm.barn SET name = 'barn 1' WHERE id = 2;
+      UPDATE farm.barn SET name = 'barn 2' WHERE id = 3;
+      DELETE FROM farm.barn WHERE id = 8; UPDATE farm.barn SET name = 'barn 8' WHERE id = 9`);
+    const before = await imageOf();
+    const result = await run({tables: ['farm.barn'], withChildren: true});
+    expect(result.conflicts).toEqual([]);
+    expect(result.tables[0]).toMatchObject({insert: 1, update: 4});
+    expect(await imageOf()).toEqual(expectedOf(backup, before, ['farm.barn', 'farm.cow', 'farm.visit']));
+    await takeBack('latest');
+    expect(await imageOf()).toEqual(before);
+  });
+
+  it('keeps rows back that swapped their values, and those that wait for a row that is skipped', async () => {
+    await farm();
+    await database.run(`
+      UPDATE farm.barn SET name = 'x' WHERE id = 5; UPDATE farm.barn SET name = 'barn 5' WHERE id = 6;
+      UPDATE farm.barn SET name = 'barn 6' WHERE id = 5;
+      UPDATE farm.barn SET name = 'y' WHERE id = 10; UPDATE farm.barn SET name = 'barn 10' WHERE id = 11;
+      UPDATE farm.barn SET name = 'barn 11' WHERE id = 12;
+      ALTER TABLE farm.barn ADD CONSTRAINT no_twelve CHECK (name <> 'barn 12')`);
+    const before = await imageOf();
+    const result = await run({tables: ['farm.barn'], missing: false});
+    expect(result.conflicts.map(({key, reason}) => [key, reason.split(':')[0]])).toEqual([
+      ['5', 'same unique value'],
+      ['6', 'same unique value'],
+      ['10', 'same unique value'],
+      ['11', 'same unique value'],
+      ['12', 'check refuses it'],
+    ]);
+    expect(await imageOf()).toEqual(before);
+  });
+});
+
+it('a parent comes with the rows that are inserted, and not with those that are skipped', async () => {
+  await farm();
+  await database.run(`
+    CREATE TABLE farm.left_side (id int PRIMARY KEY, up int REFERENCES farm.left_side); CREATE TABLE farm.right_side (id int PRIMARY KEY, code text UNIQUE);
+    CREATE TABLE farm.both (id int PRIMARY KEY, l int REFERENCES farm.left_side, r int REFERENCES farm.right_side);
+    INSERT INTO farm.left_side VALUES (10, NULL), (1, 10), (20, NULL), (2, 20); INSERT INTO farm.right_side VALUES (1, 'one'), (2, 'two');
+    INSERT INTO farm.both VALUES (1, 1, 1), (2, 2, 2)`);
+  await backUp();
+  await database.run(
+    `DELETE FROM farm.both; DELETE FROM farm.left_side; DELETE FROM farm.right_side; INSERT INTO farm.right_side VALUES (3, 'two')`,
+  );
+  const result = await run({tables: ['farm.both'], changed: false, withParents: true});
+  expect(result.tables.map(({table, insert, conflicts}) => [table, insert, conflicts])).toEqual([
+    ['farm.both', 1, 1],
+    ['farm.left_side', 2, 0],
+    ['farm.right_side', 1, 1],
+  ]);
+  expect(await database.query('SELECT id FROM farm.left_side ORDER BY id')).toEqual([{id: '1'}, {id: '10'}]);
+});
+
 describe('bad input is refused before anything is touched', () => {
   it.each<[string, Partial<RestoreRowsRequest>, string]>([
     ['', {tables: ['farm.nothing']}, 'TABLE_NOT_FOUND'],

@@ -99,6 +99,8 @@ export const rowUndo = rowFile.extend({
   kind: z.literal('row-undo'),
   /** The backup that the rows came from. */
   backup: z.string(),
+  /** Number of the transaction that wrote the rows, as text. */
+  transaction: z.string().optional(),
 });
 
 export const snapshotMetadata = z.discriminatedUnion('kind', [orderBackup, rowUndo]);

@@ -67,6 +67,8 @@ export interface OrderFile {
   readonly roots: readonly string[];
   readonly tables: readonly FileTable[];
   readonly relinked: readonly FileTable[];
+  /** Of an undo file: the number of the transaction that wrote the rows, where it was recorded. */
+  readonly transaction?: string | undefined;
   /** What the file cannot give back, and what is odd about it. */
   readonly notes: readonly string[];
   /**

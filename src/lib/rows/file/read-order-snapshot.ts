@@ -24,6 +24,7 @@ export async function readOrderSnapshot(path: string, signal?: AbortSignal): Pro
   const metadata = await scan(path, undefined, signal);
   return {
     kind: metadata.kind,
+    transaction: metadata.kind === 'row-undo' ? metadata.transaction : undefined,
     words: wordsOf(metadata.kind),
     path,
     isFromOldScripts: false,

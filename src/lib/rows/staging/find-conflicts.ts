@@ -1,14 +1,14 @@
 /** Decides, row by row and on the server, what a restore of rows would write, and why not the rest. */
 import type {Session} from '../../postgres/client.js';
-import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
+import {quoteLiteral} from '../../postgres/quote.js';
 import {findLinkConflicts} from './find-link-conflicts.js';
 import {alreadyThere, findMissingParents, mark} from './skip-reasons.js';
-import {compareSql} from '../model/operators.js';
-import {fromRelation, type TargetExclusive} from './restore-target.js';
+import {fromRelation} from './restore-target.js';
 import {rowJsonExpression} from '../model/row-json.js';
 import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
 import {sameKey} from './staged-conditions.js';
+import {findHeldValues, findSameUnique, takeTurns} from './unique-turns.js';
 
 /**
  * Writes the reason into every staged row that would be skipped. Reads only, beside the temporary tables.
@@ -19,6 +19,7 @@ export async function findConflicts(
   staged: StagedOrders,
   isCompared = false,
 ): Promise<void> {
+  const waiting: StagedTable[] = [];
   for (const each of staged.tables) {
     await findGoneColumns(session, each);
     await findColumnConflicts(session, each);
@@ -27,10 +28,12 @@ export async function findConflicts(
       if (!(unique.isPrimary && each.key === each.target.primaryKey))
         await findSameUnique(session, each, unique);
     }
+    if (await takeTurns(session, each)) waiting.push(each);
   }
   // A row that is skipped keeps back what hangs on it, so this goes on until nothing new is found.
   for (let isGrowing = true; isGrowing;) {
     isGrowing = false;
+    for (const each of waiting) isGrowing = (await findHeldValues(session, each)) > 0 || isGrowing;
     for (const each of staged.tables) {
       for (const reference of each.target.references) {
         const count = await findMissingParents(session, staged, each, reference);
@@ -90,34 +93,5 @@ async function findSameKeys(session: Session, staged: StagedTable): Promise<void
   await session.query(
     `UPDATE ${temp} s SET reason = CASE WHEN ${isSame} THEN ${quoteLiteral(alreadyThere)} ELSE 'same key: another row has it' END
        FROM ${from}`,
-  );
-}
-
-/** Any unique index or exclusion constraint: its key parts and its condition are evaluated on both sides. */
-async function findSameUnique(session: Session, staged: StagedTable, unique: TargetExclusive): Promise<void> {
-  const {temp, target} = staged;
-  const where = unique.predicate === null ? '' : ` WHERE (${unique.predicate})`;
-  const parts = unique.parts.map(({expression}, index) => `${expression} AS destino_e${index}`).join(', ');
-  const columns = target.columns
-    .map(({number, name}) => `r.c${number} AS ${quoteIdentifier(name)}`)
-    .join(', ');
-  const collide = unique.parts
-    .map(({operator}, index) => {
-      const [a, b] = [`a.destino_e${index}`, `t.destino_e${index}`];
-      return unique.areNullsEqual
-        ? `(${compareSql(operator, a, b)} OR ${a} IS NULL AND ${b} IS NULL)`
-        : compareSql(operator, a, b);
-    })
-    .join(' AND ');
-  // A row that is to be updated has its own value already.
-  const key = target.columns
-    .filter(({number}) => staged.key.includes(number))
-    .map(({name}) => `, ${quoteIdentifier(name)}`);
-  const isOther = staged.key.length === 0 ? '' : ` AND (s.changes IS NULL OR NOT (${sameKey(staged)}))`;
-  await session.query(
-    `UPDATE ${temp} s SET reason = ${quoteLiteral(`same unique value: another row has it (${unique.name})`)}
-       FROM (SELECT destino_line, ${parts} FROM (SELECT r.line AS destino_line, ${columns} FROM ${temp} r WHERE r.reason IS NULL) x${where}) a,
-            (SELECT ${parts}${key.join('')} FROM ${fromRelation(target)}${where}) t
-      WHERE s.line = a.destino_line AND s.reason IS NULL AND ${collide}${isOther}`,
   );
 }

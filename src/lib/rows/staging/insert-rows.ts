@@ -20,6 +20,7 @@ import {
   sameKey,
   stillUnlinked,
 } from './staged-conditions.js';
+import {turnsOf} from './unique-turns.js';
 import {withoutUserTriggers} from './user-triggers.js';
 
 export interface PutBackProgress {
@@ -45,6 +46,8 @@ export async function putBackOrders(
   return withoutUserTriggers(session, silenced, staged.file.words.failure, async () => {
     await session.query('SET CONSTRAINTS ALL DEFERRED');
     await session.query(`SET LOCAL work_mem = '64MB'`); // for the sorts
+    for (const each of staged.tables)
+      await updateFreers(session, staged.file, each, triggers !== 'fire' && triggers.has(each.target.oid));
     for (const group of groupsOf(staged.tables)) {
       const silent = group.filter(({target}) => triggers !== 'fire' && triggers.has(target.oid));
       await whileSilent(session, staged, silent, () => insertGroup(session, group, staged));
@@ -149,19 +152,36 @@ async function insertGroup(
   );
 }
 
+/** Rows first that have a unique value which others get; none of them sets a foreign key, so silent ones need no check. */
+async function updateFreers(
+  session: Session,
+  file: OrderFile,
+  each: StagedTable,
+  isSilent: boolean,
+): Promise<void> {
+  for (const turn of await turnsOf(session, each)) {
+    if (isSilent) await setTriggers(session, 'replica');
+    await updateRows(session, file, each, each.key, turn);
+    if (isSilent) await setTriggers(session, 'DEFAULT');
+    await session.query(`UPDATE ${each.temp} s SET changes = '{}' WHERE s.changes IS NOT NULL AND ${turn}`);
+  }
+}
+
 /**
  * Sets in each row the columns that differ, and no others, so that triggers and rights of other columns are left alone.
  * @param key numbers of the columns by which the rows are found
+ * @param only SQL condition on the staged rows `s`
  */
 export async function updateRows(
   session: Session,
   {words}: Pick<OrderFile, 'words'>,
   each: StagedTable,
   key: readonly number[],
+  only = 'true',
 ): Promise<void> {
   const kinds = await session.query(
     `SELECT s.changes::pg_catalog.text AS changes, count(*) AS rows FROM ${each.temp} s
-      WHERE s.reason IS NULL AND s.changes IS NOT NULL GROUP BY 1 ORDER BY 1`,
+      WHERE s.reason IS NULL AND s.changes <> '{}' AND ${only} GROUP BY 1 ORDER BY 1`,
   );
   for (const {changes, rows} of kinds) {
     const numbers = new Set((changes ?? '').replace(/[{}]/g, '').split(',').map(Number));
@@ -170,7 +190,7 @@ export async function updateRows(
       session.execute(
         `UPDATE ${fromRelation(each.target)} t SET (${set.map(({name}) => quoteIdentifier(name)).join(', ')}) = ROW(${set.map(({number}) => `s.c${number}`).join(', ')})
            FROM ${each.temp} s WHERE s.reason IS NULL
-            AND s.changes OPERATOR(pg_catalog.=) ${quoteLiteral(changes ?? '')}::pg_catalog.int2[] AND ${sameKey(each, key)}`,
+            AND s.changes OPERATOR(pg_catalog.=) ${quoteLiteral(changes ?? '')}::pg_catalog.int2[] AND ${sameKey(each, key)} AND ${only}`,
       ),
     );
     if (updated !== Number(rows)) throw different({words}, each, 'Rows', []);

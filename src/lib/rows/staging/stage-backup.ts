@@ -24,7 +24,11 @@ export interface WantedTable {
   readonly target: TargetTable;
   readonly rules: RowRules;
   /** Tables of the backup whose rows these are: the table itself, or its partitions. */
-  readonly sources: readonly (NamedTable & {readonly fingerprint?: string | null | undefined})[];
+  readonly sources: readonly (NamedTable & {
+    readonly fingerprint?: string | null | undefined;
+    /** Columns whose values read as the backup has them whatever they are, as their types are the same. */
+    readonly sameTypes?: ReadonlySet<string>;
+  })[];
   /** Keys of the rows to stage, as --key takes them; every row without it. */
   readonly onlyKeys?: readonly string[] | undefined;
 }
@@ -160,9 +164,12 @@ export class BackupStage {
       );
       await this.session.query(
         `CREATE TEMPORARY TABLE ${nameOf('rows', index)} AS
-           SELECT ${['0::bigint AS line', 'NULL::text AS reason', 'NULL::smallint[] AS changes', ...columns].join(', ')} FROM ${fromRelation(target)} t WITH NO DATA`,
+           SELECT ${['0::bigint AS line', 'NULL::text AS reason', 'NULL::smallint[] AS changes', 'NULL::boolean AS as_parent', ...columns].join(', ')} FROM ${fromRelation(target)} t WITH NO DATA`,
       );
       await this.session.query(`CREATE TEMPORARY TABLE ${nameOf('planned', index)} (line bigint)`);
+      await this.session.query(
+        `CREATE TEMPORARY TABLE ${nameOf('waits', index)} (line bigint, reason text, freer bigint, round int)`,
+      );
     }
     await this.session.query('COMMIT');
   }
@@ -208,10 +215,16 @@ export class BackupStage {
         columns: state.columns,
         key: target.columns.filter(({number}) => target.primaryKey.includes(number)).map(({name}) => name),
       };
-      const staged = describeStaged(this.file, table, target, `destino_rows_${state.index}`);
+      const staged = {
+        ...describeStaged(this.file, table, target, `destino_rows_${state.index}`),
+        waits: nameOf('waits', state.index),
+      };
       const base = nameOf('base', state.index);
       const looked = ['line', ...lookupColumns(staged).map((number) => `c${number}`)];
+      await this.session.query('BEGIN');
+      await this.session.query('SET LOCAL default_statistics_target = 10');
       await this.session.query(`ANALYZE ${base} (${looked.join(', ')})`);
+      await this.session.query('COMMIT');
       tables.push({staged, rules, base, planned: nameOf('planned', state.index)});
     }
     return tables;
@@ -273,7 +286,7 @@ export class BackupStage {
     const {running, session} = this;
     if (!running) return;
     const {load, input} = running;
-    const {wanted, index, columns, only} = load.state;
+    const {wanted} = load.state;
     try {
       await input.end();
     } catch (error) {
@@ -281,6 +294,29 @@ export class BackupStage {
     } finally {
       this.running = undefined;
     }
+    const source = wanted.sources.find(
+      ({schema, name}) => schema === load.copy.schema && name === load.copy.name,
+    );
+    const {fingerprint, sameTypes} = source ?? {};
+    const isExact = wanted.target.columns.every(
+      ({name}) => !load.copy.columns.includes(name) || sameTypes?.has(name) === true,
+    );
+    if (!isExact) await this.readBack(load);
+    const label = qualifiedName(load.copy);
+    if (typeof fingerprint === 'string' && fingerprint !== fingerprintText(load.sum)) {
+      throw new AppError(
+        'VERIFY_FAILED',
+        `The backup does not contain the rows of ${label} that its metadata names. Nothing was changed.`,
+        {hint: 'Use another backup; destino-db verify shows what is damaged.'},
+      );
+    }
+    await session.query('COMMIT');
+  }
+
+  /** @throws COLUMN_TYPE_CHANGED where the server prints other values than it was sent */
+  private async readBack(load: Load): Promise<void> {
+    const {session} = this;
+    const {wanted, index, columns, only} = load.state;
     const names = load.copy.columns.map((name) => {
       const column = wanted.target.columns.find((each) => each.name === name);
       return column ? `c${column.number}` : `g${columns.findIndex((each) => each.name === name)}`;
@@ -302,18 +338,6 @@ export class BackupStage {
         {hint: 'Restore the backup into a database of its own, and convert the values there.'},
       );
     }
-    const source = wanted.sources.find(
-      ({schema, name}) => schema === load.copy.schema && name === load.copy.name,
-    );
-    const {fingerprint} = source ?? {};
-    if (typeof fingerprint === 'string' && fingerprint !== fingerprintText(load.sum)) {
-      throw new AppError(
-        'VERIFY_FAILED',
-        `The backup does not contain the rows of ${label} that its metadata names. Nothing was changed.`,
-        {hint: 'Use another backup; destino-db verify shows what is damaged.'},
-      );
-    }
-    await session.query('COMMIT');
   }
 }
 
@@ -336,7 +360,7 @@ async function sumOfHashes(session: Session, from: string): Promise<string> {
 }
 
 /** The quoted name of a temporary table. */
-function nameOf(kind: 'base' | 'rows' | 'planned', index: number): string {
+function nameOf(kind: 'base' | 'rows' | 'planned' | 'waits', index: number): string {
   return `pg_temp.${quoteIdentifier(`destino_${kind}_${index}`)}`;
 }
 

@@ -19,6 +19,11 @@ export function sameKey(staged: StagedTable, key: readonly number[] = staged.key
     .join(' AND ');
 }
 
+/** `sameKey` with the staged rows under another alias. */
+export function aliased(each: StagedTable, key: readonly number[], alias: string): string {
+  return sameKey(each, key).replaceAll(/\bs\.c(\d+)\b/g, `${alias}.c$1`);
+}
+
 /** Numbers of the key's columns as the file names them. */
 export function keyNumbers(staged: StagedTable): readonly number[] {
   const numbers = staged.file.key.flatMap((name) =>

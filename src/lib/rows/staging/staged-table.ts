@@ -49,6 +49,11 @@ export interface StagedTable {
   readonly isExact: boolean;
   /** Column numbers that tell rows apart; empty where nothing does. */
   readonly key: readonly number[];
+  /**
+   * Quoted name of a temporary table: which rows (`line`) need a unique value that another row of the database has, why they are
+   * skipped then (`reason`), the staged row that frees it if one does (`freer`), and the turn in which that one is updated (`round`).
+   */
+  readonly waits?: string;
 }
 
 /** A soft link counts as a reference between tables of the file. */

@@ -8,11 +8,13 @@ import {setTriggers} from '../../postgres/silence-triggers.js';
 import {withOwnSearchPath} from '../../postgres/search-path.js';
 import {compareSql} from '../model/operators.js';
 import {rowJsonExpression} from '../model/row-json.js';
+import {aliased, keyNumbers, linkColumns, sameKey} from './staged-conditions.js';
+import {findWaiting} from './unique-turns.js';
 import {groupsOf, proveLinks, updateRows, whileSilent} from './insert-rows.js';
 import {fromRelation, type TargetTable} from './restore-target.js';
+import {different} from './row-differences.js';
 import {mark} from './skip-reasons.js';
 import type {StagedOrders} from './stage-orders.js';
-import {keyNumbers, linkColumns, sameKey} from './staged-conditions.js';
 import type {StagedTable} from './staged-table.js';
 import {withoutUserTriggers} from './user-triggers.js';
 
@@ -50,6 +52,16 @@ export async function findChangesSince(
         each,
         quoteLiteral('it has changed since'),
         `NOT EXISTS (SELECT FROM ${fromRelation(target)} t WHERE ${isThere} AND ${isSame})`,
+      );
+    // The file does not contain what columns that the backup lacked got; a row whose version is a later one may have others.
+    const {transaction} = staged.file;
+    if (key.length > 0 && transaction !== undefined && each.added.some(({generated}) => !generated))
+      await mark(
+        session,
+        each,
+        quoteLiteral('it has changed since'),
+        `s.changes IS NULL AND EXISTS (SELECT FROM ${fromRelation(target)} t WHERE ${isThere}
+            AND t.xmin <> (${quoteLiteral(transaction)}::bigint % 4294967296)::text::xid)`,
       );
   }
   for (const child of children) await findReferring(session, staged, child);
@@ -89,11 +101,6 @@ async function findReferring(session: Session, staged: StagedOrders, child: Targ
   }
 }
 
-/** `sameKey` with the staged rows under another alias. */
-function aliased(each: StagedTable, key: readonly number[], alias: string): string {
-  return sameKey(each, key).replaceAll(/\bs\.c(\d+)\b/g, `${alias}.c$1`);
-}
-
 const counted = z.object({inserted: pgCount, updated: pgCount, kept: pgCount});
 export type TakenBack = z.infer<typeof counted>;
 
@@ -131,10 +138,15 @@ export async function takeBack(
   const isSilent = ({target}: StagedTable): boolean => triggers !== 'fire' && triggers.has(target.oid);
   await withoutUserTriggers(session, touched, words.failure, async () => {
     await session.query('SET CONSTRAINTS ALL DEFERRED');
-    for (const link of staged.links)
-      await whileSilent(session, staged, isSilent(link) ? [link] : [], () =>
-        updateRows(session, staged.file, link, keyNumbers(link)),
-      );
+    const giveBack = async (link: StagedTable): Promise<number> => {
+      let waiting = 0;
+      await whileSilent(session, staged, isSilent(link) ? [link] : [], async () => {
+        waiting = await updateInTurns(session, staged, link);
+      });
+      return waiting;
+    };
+    const waiting: StagedTable[] = [];
+    for (const link of staged.links) if ((await giveBack(link)) > 0) waiting.push(link);
     for (const group of groupsOf(staged.tables).toReversed()) {
       // Nothing refers to the rows, which are locked, so that no foreign key has to be looked at.
       const isQuiet = group.some(isSilent);
@@ -142,6 +154,8 @@ export async function takeBack(
       await deleteGroup(session, group);
       if (isQuiet) await setTriggers(session, 'DEFAULT');
     }
+    for (const link of waiting)
+      if ((await giveBack(link)) > 0) throw different(staged.file, link, 'Unique values', []);
     await withOwnSearchPath(session, () => session.query('SET CONSTRAINTS ALL IMMEDIATE'));
     for (const link of staged.links) await proveLinks(session, staged.file, link, link.file.rows);
     for (const each of staged.tables) {
@@ -156,6 +170,19 @@ export async function takeBack(
         );
     }
   });
+}
+
+/** Old values, each as soon as no other row has it. @returns how many rows wait for rows that go */
+async function updateInTurns(session: Session, {file}: StagedOrders, link: StagedTable): Promise<number> {
+  const isNext = 's.selected IS NULL';
+  for (;;) {
+    const waiting = await findWaiting(session, link);
+    await updateRows(session, file, link, keyNumbers(link), isNext);
+    const done = await session.execute(
+      `UPDATE ${link.temp} s SET changes = '{}' WHERE s.changes <> '{}' AND ${isNext}`,
+    );
+    if (waiting === 0 || done === 0) return waiting;
+  }
 }
 
 /** One statement for tables that refer to one another, as the checks of foreign keys come at its end. */

@@ -15,6 +15,7 @@ import {
   chooseRows,
   comparedColumns,
   type ComparedCounts,
+  dropIdleParents,
 } from '../../rows/staging/compare-with-live.js';
 import {countReasons, listConflicts, type RestoreConflict} from '../../rows/staging/count-staged.js';
 import {findConflicts} from '../../rows/staging/find-conflicts.js';
@@ -119,7 +120,9 @@ const plannerSettings = `SET LOCAL default_statistics_target = 10; SET LOCAL wor
 
 /** Finds the plan anew in the running transaction, among the rows that were planned before. */
 export async function planAgain(session: Session, set: RowSet): Promise<RowPlan> {
-  for (const {staged} of set.tables) await session.query(`DELETE FROM ${staged.temp}`);
+  for (const {staged} of set.tables)
+    for (const table of [staged.temp, ...(staged.waits === undefined ? [] : [staged.waits])])
+      await session.query(`DELETE FROM ${table}`);
   return findPlan(session, set, true);
 }
 
@@ -150,6 +153,7 @@ async function findPlan(session: Session, set: RowSet, isAgain: boolean): Promis
     unknownRules.push(...(await findRuleConflicts(session, table)));
   }
   await findConflicts(session, stagedOf(set), true);
+  if (request.withParents) await dropIdleParents(session, tables);
   return summarize(session, set, compared, unknownRules, isAgain);
 }
 

@@ -34,6 +34,7 @@ import {type ChosenTables, chooseTables} from './choose-tables.js';
 import {planAgain, planRows, type RowPlan, type RowSet, type RowTablePlan, stagedOf} from './plan.js';
 import {checkRowsRequest, type RestoreRowsRequest} from './request.js';
 import {withBackup} from './source.js';
+import {columnsOfSameType} from './same-types.js';
 import {writeUndoFile} from './undo-file.js';
 import {type FoundTriggers, planTriggers, type TriggerPlan, writeInTransaction} from './write-rows.js';
 
@@ -214,10 +215,16 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
     // The rows come from the backup, once; they are compared with the staged ones.
     send: () => Promise.resolve(),
   };
-  const wanted =
-    stagedKeys(request) === 0
-      ? chosen.wanted
-      : chosen.wanted.map((table) => ({...table, onlyKeys: request.keys}));
+  // A plain dump would have to be read once more for its definitions.
+  const definitions = pgRestore ? await readDumpDefinitions(source, pgRestore, context.signal) : [];
+  const wanted = chosen.wanted.map((table) => ({
+    ...table,
+    sources: table.sources.map((each) => ({
+      ...each,
+      sameTypes: columnsOfSameType(definitions, each, table.target),
+    })),
+    onlyKeys: stagedKeys(request) === 0 ? undefined : request.keys,
+  }));
   const staging = new BackupStage(session, file, wanted);
   const names = chosen.wanted.flatMap(({sources}) => sources);
   try {

@@ -9,6 +9,7 @@ import {
   type RowUndoMetadata,
   type SnapshotTable,
 } from '../../rows/file/format.js';
+import {transactionId} from '../../postgres/transaction-fate.js';
 import {makeRowFile, type RowFileInTheMaking} from '../../rows/file/make-row-file.js';
 import {noChecksum, type RowSource, writeRowFile} from '../../rows/file/write-row-file.js';
 import {rowJsonExpression, rowJsonQuery} from '../../rows/model/row-json.js';
@@ -49,6 +50,7 @@ export async function writeUndoFile(
     if (link) links.push(link);
   }
   const {identity, connection, backup} = database;
+  const transaction = (await transactionId(session)) ?? undefined;
   return makeRowFile(
     context,
     {
@@ -82,6 +84,7 @@ export async function writeUndoFile(
                   serverVersion: identity.version,
                 },
                 backup,
+                transaction,
                 plan: plan.plan,
                 tables: rows.map(entry),
                 relinked: links.map(entry),

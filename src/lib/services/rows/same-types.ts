@@ -1,0 +1,42 @@
+/** Which columns of a backup's table have the types that they have now: what the server reads of these cannot read differently. */
+import type {DumpDefinition} from '../../dump/dump-definitions.js';
+import {readIdentifier, readQualifiedName} from '../../dump/sql/sql-names.js';
+import type {NamedTable} from '../../postgres/quote.js';
+import type {TargetTable} from '../../rows/staging/restore-target.js';
+
+/** The text of money depends on the server's settings; "bit" begins "bit varying" as well. */
+const unsure = new Set(['money', 'bit']);
+
+/** Names of the columns whose types PostgreSQL brings itself, or that are enums, and that pg_dump wrote as the catalog has them now. */
+export function columnsOfSameType(
+  definitions: readonly DumpDefinition[],
+  source: NamedTable,
+  target: TargetTable,
+): ReadonlySet<string> {
+  const types = definitions.flatMap(({type, statements}) =>
+    type === 'TABLE' ? statements.flatMap((statement) => columnLines(statement, source)) : [],
+  );
+  const same = target.columns.filter(({name, type, asText}) => {
+    const found = types.filter((each) => each.name === name);
+    const rest = found[0]?.rest ?? '';
+    const isBuiltIn = !unsure.has(type) && (!asText || !type.includes('.'));
+    return (
+      isBuiltIn && found.length === 1 && rest.startsWith(type) && /^(?:[, ]|$)/.test(rest.slice(type.length))
+    );
+  });
+  return new Set(same.map(({name}) => name));
+}
+
+/** What may be a column in the statement that makes the table: its name, and what follows it on the line. */
+function columnLines(statement: string, table: NamedTable): {name: string; rest: string}[] {
+  const [before] = /^CREATE (?:UNLOGGED )?TABLE /.exec(statement) ?? [];
+  const named = before === undefined ? undefined : readQualifiedName(statement, before.length);
+  if (named?.schema !== table.schema || named.name !== table.name) return [];
+  return statement
+    .slice(named.end)
+    .split('\n')
+    .flatMap((line) => {
+      const column = line.startsWith('    ') ? readIdentifier(line, 4) : undefined;
+      return column ? [{name: column.name, rest: line.slice(column.end + 1)}] : [];
+    });
+}
