@@ -98,7 +98,6 @@ const pending: readonly string[] = [
   'docs/performance.md',
   'docs/restore-rows.md',
   'docs/restore.md',
-  'docs/s3-and-encryption.md',
   'docs/scheduling.md',
   'docs/threat-model.md',
   'docs/without-this-tool.md',
