@@ -107,7 +107,7 @@ it('says whose backups a folder has, and finds them one level down', async () =>
     const refused = await runCli(['restore', '--latest', ...from, '--drop-existing', '--dry-run'], elsewhere);
     expect(refused.status).toBe(2);
     const said = refused.stderr.replace(/\s+/g, ' ');
-    expect(said).toContain(`There is no good backup of ${other.name} at 127.0.0.1:`);
+    expect(said).toContain(`There is no usable backup of ${other.name} at 127.0.0.1:`);
     expect(said).toContain(`${shop.name} at 127.0.0.1:`);
     const {backups} = await list();
     const whole = backups.find((one) => one.content === 'whole' && one.label !== 'safety');

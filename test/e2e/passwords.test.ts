@@ -36,7 +36,7 @@ it('a missing password is reported with the line to write', async () => {
   const {user, host, port} = database.connection;
   const error = stderr.slice(stderr.indexOf('Error'));
   expect(error).toBe(
-    `Error AUTHENTICATION_FAILED: ${user}@${host}:${port}/${database.name} (DIRECT_URL) wants a password, and none is known. The password file ${home}/.pgpass does not exist.\n` +
+    `Error AUTHENTICATION_FAILED: ${user}@${host}:${port}/${database.name} (DIRECT_URL) requires a password, and none was found. The password file ${home}/.pgpass does not exist.\n` +
       `Next: Add this line to ${home}/.pgpass (mode 0600): ${host}:${port}:${database.name}:${user}:PASSWORD. Or set PGPASSWORD, or write the password into the URL.\n`,
   );
 });

@@ -158,7 +158,7 @@ it('names what a role may not set, without its value, and keeps what an existing
     const {status} = await run(['restore', '--latest', '--clean', '--yes', '--json'], small.url);
     expect(status, printed).toBe(0);
     expect(printed).toContain(
-      'the setting app.settings.jwt_secret of the database is another here, and stays so',
+      'the setting app.settings.jwt_secret of the database is different here and was not changed',
     );
     const [after] = await properties(small.name);
     expect(after?.['settings']).toContain(`app.lost=${mark} c`);

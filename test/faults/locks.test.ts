@@ -96,7 +96,7 @@ it('lets one run change a database at a time, whatever folder and command it is'
     const second = await run(other, ...args);
     expect(second.status).toBe(5);
     expect(second.stderr).toMatch(
-      /Error LOCKED: Another run is at work on the database "shop" \(server process \d+ from 127\.0\.0\.1, since 20/,
+      /Error LOCKED: Another run is using the database "shop" \(server process \d+ from 127\.0\.0\.1, since 20/,
     );
   }
   child.kill('SIGCONT');

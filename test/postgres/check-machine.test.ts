@@ -145,7 +145,7 @@ describe('doctor', () => {
       [
         'prisma+postgres://accelerate.prisma-data.net/?api_key=secret',
         'url',
-        /Set DIRECT_URL to the URL of the database itself/,
+        /Set DIRECT_URL to the URL of the database \(/,
       ],
       ['postgresql://shop:pa%ss@localhost/shop', 'url', /%25/],
       ['postgresql://shop:secret@127.0.0.1:1/shop', 'connection', /Is the server running/],

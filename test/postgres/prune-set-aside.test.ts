@@ -194,9 +194,9 @@ it('believes no mark of a role that may only create databases, and drops nothing
       {
         id: forged,
         owner: 'mallory',
-        reason: expect.stringContaining('bears a time that has not come') as string,
+        reason: expect.stringContaining('has a time in the future') as string,
       },
-      {id: 'mallorys', reason: expect.stringContaining('not named as this program') as string},
+      {id: 'mallorys', reason: expect.stringContaining('do not have names of this program') as string},
       {id: past, reason: expect.stringContaining('belongs to "mallory"') as string},
       {id: real[1], reason: expect.stringContaining('the newest') as string},
     ]);

@@ -220,7 +220,7 @@ describe('recover on the server', () => {
   it('keeps the journal while the server cannot be looked at, and says why', async () => {
     await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'x'});
     const without = await recoverLeftovers(context(false), {dryRun: false});
-    expect(without.serverNotLookedAt).toContain('No database was named');
+    expect(without.serverNotLookedAt).toContain('No database was given');
     expect(without.left.map((one) => one.reason)).toEqual([
       expect.stringContaining('run recover with the URL'),
     ]);

@@ -98,7 +98,7 @@ it.each(cases(['directory', 'custom', 'sql'] as const))(
     expect(said).toMatch(/standby, as of \d{4}-\d\d-\d\dT[\d:]+Z: .*hot_standby_feedback/);
     expect(said).toContain('1 unlogged table has no rows on a standby');
     expect((await readBackupRecord(metadataPath ?? '')).inventory.leftOut).toEqual([
-      {table: 'public.cache', reason: 'unlogged: a standby has no rows of it'},
+      {table: 'public.cache', reason: 'unlogged: its rows are not on a standby'},
     ]);
     const proof = {backupFile: id ?? '', level: 'restore'} as const;
     for (const [at, kind] of [

@@ -193,7 +193,7 @@ describe('verify', () => {
     expect(result.ok).toBe(false);
     expect(result.findings).toEqual([
       'kinds.composite has 3 rows in the dump, 4 in the metadata.',
-      'kinds.watched has other rows in the dump than the metadata says.',
+      'kinds.watched has different rows in the dump and in the metadata.',
     ]);
   });
 

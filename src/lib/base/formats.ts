@@ -14,7 +14,7 @@ interface DumpFormat {
   readonly takesJobs: boolean;
   /** Whether this program can compress it instead of pg_dump. */
   readonly canRecompress: boolean;
-  /** Default gzip level; undefined for pg_dump's own default, which is no compression for plain dumps. */
+  /** Default gzip level; undefined for pg_dump's own default, which leaves plain dumps uncompressed. */
   readonly gzipLevel: number | undefined;
 }
 

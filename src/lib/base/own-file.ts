@@ -97,7 +97,7 @@ export async function openOwnFile(path: string, flags: number = constants.O_RDON
 }
 
 /**
- * Opens a regular file for reading, whoever owns it. A pipe does not block.
+ * Opens a regular file for reading, owned by any user. A pipe does not block.
  * @param isLinkFollowed for paths given by the user
  * @throws READ_FAILED for a pipe, a device, a folder or a link; the file system's error
  */

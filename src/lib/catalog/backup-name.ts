@@ -1,10 +1,10 @@
-/** Names of backups: `<db>-<YYYY-MM-DDTHH-mm-ss>[-N]` and the extensions that tell the format. */
+/** Names of backups: `<db>-<YYYY-MM-DDTHH-mm-ss>[-N]` and the extension of the format. */
 import {join} from 'node:path';
 import {timestampForName} from '../base/file-names.js';
 
 /**
- * A database name as part of a file name: letters, digits, "_", "." and "-" stay, the rest is percent-encoded
- * byte by byte, so that no name can leave the folder, hide itself, or look like a flag; different names stay different.
+ * A database name as part of a file name: letters, digits, "_", "." and "-" stay, and every other byte is percent-encoded.
+ * The result cannot leave the folder, be hidden or look like a flag, and different names stay different.
  */
 export function fileNamePart(database: string): string {
   return [...Buffer.from(database, 'utf8')]
@@ -22,8 +22,8 @@ export function backupId(database: string, at: Date, attempt = 1): string {
 }
 
 /**
- * Whether this program gives such a name to work in progress: that of a backup or of orders with its time, that of a file
- * which is written or removed under a random ending, or that of a fetched backup.
+ * Whether this program gives such a name to unfinished work: a backup or an order backup with its time, a file that is
+ * being written or removed under a random suffix, or a fetched backup.
  */
 export function isPartialName(name: string): boolean {
   return /(?:-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d[^.]*\..*|\.[0-9a-f]{8}|^fetched-[0-9a-f]{8})\.partial$/.test(
@@ -33,17 +33,17 @@ export function isPartialName(name: string): boolean {
 
 export const metadataSuffix = '.metadata.json';
 
-/** Folder of the backups, in the backups folder of the settings. */
+/** Folder of the backups, inside the backups folder of the settings. */
 export function backupFolder({backupsDir}: {readonly backupsDir: string}): string {
   return join(backupsDir, 'database');
 }
 
-/** The name of the file beside the dump with the cluster's roles. */
+/** Name of the file next to the dump with the cluster's roles. */
 export function rolesName(id: string): string {
   return `${id}.roles.sql`;
 }
 
-/** The name of the file beside the dump that makes a backup of it. */
+/** Name of the metadata file next to the dump. */
 export function metadataName(id: string): string {
   return id + metadataSuffix;
 }

@@ -1,4 +1,4 @@
-/** The metadata file beside a backup: without it there is no backup. */
+/** The metadata file of a backup: a dump without it is not a backup. */
 import {basename} from 'node:path';
 import {z} from 'zod';
 import {AppError, messageOf} from '../base/errors.js';
@@ -15,14 +15,14 @@ import {
 const bytes = z.int().min(0);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** A name of a file right beside the metadata: no path, so that a metadata file cannot point elsewhere. */
+/** A file name in the folder of the metadata. Paths are refused, so that a metadata file cannot point elsewhere. */
 const fileName = z
   .string()
   .min(1)
   .refine(
     (name) =>
       basename(name) === name && name !== '.' && name !== '..' && !/[\\\u0000-\u001f\u007f]/.test(name),
-    'is no name of a file',
+    'is not a file name',
   );
 
 const localeSchema = z.object({
@@ -37,11 +37,11 @@ const localeSchema = z.object({
 const dumpedTableSchema = z.object({
   schema: z.string(),
   name: z.string(),
-  /** Null where the dump was not read back (--no-verify). */
+  /** Null if the dump was not read back (--no-verify). */
   rows: z.int().min(0).nullable(),
-  /** Order-independent hash of the rows (see the documentation of fingerprints); null where it was left out. */
+  /** Order-independent hash of the rows (see the documentation of fingerprints); null if it was not computed. */
   fingerprint: z.string().nullable(),
-  /** Bytes on the server when it was dumped: table, indexes and large values; absent where it was not measured. */
+  /** Bytes on the server at the time of the dump: table, indexes and large values; absent if not measured. */
   sizeBytes: bytes.optional(),
 });
 export type RecordedTable = z.infer<typeof dumpedTableSchema>;
@@ -52,21 +52,21 @@ const shrinkSchema = z.object({
   rowsBefore: z.int().min(0),
   rowsNow: z.int().min(0),
 });
-/** A table that lost more rows since the last good backup than the shrink alarm allows. */
+/** A table that lost more rows since the last intact backup than the shrink alarm allows. */
 export type Shrink = z.infer<typeof shrinkSchema>;
 
 const verificationSchema = z.object({
   level: z.enum(proofLevels),
   at: z.iso.datetime(),
-  /** True for an outcome of "passed" alone. */
+  /** True only if `outcome` is "passed". */
   ok: z.boolean(),
   /** Missing in metadata of 0.1.0. */
   outcome: z.enum(['passed', 'failed']).optional(),
-  /** Duration of the proof, ms. */
+  /** Duration of the check, ms. */
   duration: z.int().min(0),
-  /** What was found wrong, a line each. */
+  /** The problems found, a line each. */
   findings: z.array(z.string()),
-  /** Duration of the restore in a proof by restore, ms: the measured time a recovery takes. */
+  /** Duration of the restore in a restore test, ms: the measured recovery time. */
   restoreDuration: z.int().min(0).optional(),
 });
 export type Verification = z.infer<typeof verificationSchema>;
@@ -77,20 +77,20 @@ const notPossibleSchema = z.object({
   outcome: z.literal('not-possible'),
   /** ms */
   duration: z.int().min(0),
-  /** Code of the error that stood in the way. */
+  /** Code of the error that prevented the check. */
   code: z.string(),
   /** Why it was not possible, a line each. */
   findings: z.array(z.string()),
-  /** What would make it possible. */
+  /** The next thing to try. */
   hint: z.string().nullable(),
 });
-/** A check that could not be made where it was tried, which says nothing about the backup. */
+/** A check that could not be made, which says nothing about the backup. */
 export type NotPossible = z.infer<typeof notPossibleSchema>;
 
-/** That the files are encrypted, to whom, and what they hold: `sha256`, `size` and paths of the record are those of the stored files. */
+/** Encryption of the files: the recipients and the plain content. `sha256`, `size` and paths of the record describe the stored files. */
 const encryptionSchema = z.object({
   format: z.literal('age'),
-  /** Public keys; empty where a passphrase opens it. */
+  /** Public keys; empty if a passphrase was used. */
   recipients: z.array(z.string()),
   plain: z.object({
     backupPath: fileName,
@@ -100,7 +100,7 @@ const encryptionSchema = z.object({
   }),
 });
 
-/** Names of what belongs to the service that runs the server, not to its user; empty where a superuser made the backup. */
+/** Objects that belong to the hosting service, not to its user; empty if a superuser made the backup. */
 const platformSchema = z.object({
   roles: z.array(z.string()),
   schemas: z.array(z.string()),
@@ -111,17 +111,17 @@ const platformSchema = z.object({
   publications: z.array(z.string()),
 });
 
-/** Whether a service runs the server of the backup. */
+/** Whether a hosting service runs the server. */
 export function isOfPlatform(record: BackupRecord | null | undefined): boolean {
   const platform = record?.inventory.platform;
   return platform !== undefined && platform.schemas.length + platform.extensions.length > 0;
 }
 
-/** Keys of the old scripts' metadata come first; the others are this program's. */
+/** The keys of the old scripts' metadata come first, then this program's own. */
 export const backupRecordSchema = z.object({
   schemaVersion: z.literal(1),
   toolVersion: z.string(),
-  /** Names of files are made of it. */
+  /** Part of file names. */
   id: fileName,
   timestamp: z.iso.datetime(),
   databaseName: z.string(),
@@ -142,11 +142,11 @@ export const backupRecordSchema = z.object({
     excludeSchemas: z.array(z.string()),
     parallelJobs: z.int(),
   }),
-  /** Missing in metadata of 0.1.0, where `config` tells it. */
+  /** Missing in metadata of 0.1.0, which has the value in `config`. */
   content: z.enum(backupContents).optional(),
   clientVersion: z.string(),
   serverMajor: z.int(),
-  /** Which database this is a backup of: the cluster's number where it is readable, else host and port. */
+  /** Identity of the database: the cluster's number where it is readable, else host and port. */
   source: z.object({
     systemIdentifier: z.string().nullable(),
     host: z.string(),
@@ -157,31 +157,31 @@ export const backupRecordSchema = z.object({
     locale: localeSchema,
     sizeBytes: bytes,
   }),
-  /** One digest of the file, or one per file of a folder. */
+  /** One digest for a file, or one for each file of a folder. */
   sha256: z.union([sha256, z.record(fileName, sha256)]),
   tables: z.array(dumpedTableSchema),
-  /** What the database has and the file does not hold. */
+  /** Content of the database that is not in the file. */
   inventory: z.looseObject({
     leftOut: z.array(z.object({table: z.string(), reason: z.string()})),
-    /** Of those, tables and sequences of the platform that the role may not read; missing in metadata of 0.1.0. */
+    /** Those tables and sequences of the platform that the role may not read; missing in metadata of 0.1.0. */
     unreadable: z.array(z.object({table: z.string(), reason: z.string()})).optional(),
     /** All schemas of the database; missing in metadata of 0.1.0. */
     schemas: z.array(z.string()).optional(),
     /** Missing in metadata of 0.1.0. */
     platform: platformSchema.optional(),
   }),
-  /** The roles of the cluster without passwords, as a plain dump of their own; null unless asked for. */
+  /** The roles of the cluster without passwords, as a separate plain dump; null unless requested. */
   roles: z.object({path: fileName, sha256, size: bytes}).nullable(),
   verification: verificationSchema.nullable(),
-  /** Proofs made later, oldest first. */
+  /** Later checks, oldest first. */
   proofs: z.array(verificationSchema),
-  /** Checks that could not be made: the newest of each level, beside the outcomes above and never in their place. */
+  /** Checks that were not possible, the newest of each level; they never replace the outcomes above. */
   notPossible: z.array(notPossibleSchema).optional(),
   label: z.string().nullable(),
   encryption: encryptionSchema.optional(),
-  /** The folder of the files in an object store ("data/.../"); absent where they lie beside the metadata. */
+  /** The folder of the files in an object store ("data/.../"); absent if they are stored next to the metadata. */
   storage: z.object({folder: z.string().regex(/^data\/(?!\.{1,2}\/)[^/\\]+\/$/)}).optional(),
-  /** What the shrink alarm found and nobody accepted; such a backup is kept, and nothing is pruned after it. */
+  /** Unaccepted findings of the shrink alarm. Such a backup is kept, and nothing is pruned after it. */
   shrink: z.array(shrinkSchema).default([]),
   warnings: z.array(z.string()),
 });
@@ -189,17 +189,17 @@ export type BackupRecord = z.infer<typeof backupRecordSchema>;
 
 /**
  * Reads a metadata file of this program.
- * @throws METADATA_INVALID naming the key that is wrong
+ * @throws METADATA_INVALID naming the wrong key
  */
 export async function readBackupRecord(path: string): Promise<BackupRecord> {
   return recordIn(path, await readMetadata(path));
 }
 
-/** A metadata file has some hundred bytes for each table; this is beyond any of them. */
+/** Limit of a metadata file's size; each table takes some hundred bytes. */
 export const longestMetadata = 256 * 2 ** 20;
 
 /**
- * What is in a metadata file, which must be a file of its own: a link could show what another place holds in error messages, a pipe
+ * The content of a metadata file, which must be a regular file: a link could reveal the content of another file in error messages, a pipe
  * would never end.
  * @throws METADATA_INVALID
  */
@@ -218,12 +218,12 @@ export async function readMetadata(path: string): Promise<unknown> {
   }
 }
 
-/** @param path for messages @throws METADATA_INVALID naming the key that is wrong */
+/** @param path for messages @throws METADATA_INVALID naming the wrong key */
 export function parseBackupRecord(path: string, text: string): BackupRecord {
   return recordIn(path, parseMetadata(path, text));
 }
 
-/** @param path for messages @throws METADATA_INVALID for what is no JSON */
+/** @param path for messages @throws METADATA_INVALID if the text is not JSON */
 export function parseMetadata(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
@@ -233,41 +233,41 @@ export function parseMetadata(path: string, text: string): unknown {
 }
 
 function cannotBeRead(path: string, cause: unknown): AppError {
-  return new AppError('METADATA_INVALID', `The metadata file ${path} cannot be read: ${messageOf(cause)}.`, {
+  return new AppError('METADATA_INVALID', `Cannot read backup metadata ${path}: ${messageOf(cause)}.`, {
     cause,
   });
 }
 
-/** @param data what is in the metadata file @throws METADATA_INVALID naming the key that is wrong */
+/** @param data the content of the metadata file @throws METADATA_INVALID naming the wrong key */
 export function recordIn(path: string, data: unknown): BackupRecord {
   const parsed = backupRecordSchema.safeParse(data);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new AppError(
     'METADATA_INVALID',
-    `The metadata file ${path} is wrong at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? 'unknown'}.`,
+    `Backup metadata ${path} is not valid at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? 'unknown'}.`,
   );
 }
 
-/** The metadata's text as it is stored: two spaces, a newline at the end. */
+/** The metadata as stored text: indented by two spaces, with a final newline. */
 export function formatBackupRecord(record: Readonly<Record<string, unknown>>): string {
   return `${JSON.stringify(record, null, 2)}\n`;
 }
 
-/** What the metadata's checks together say of the backup. */
+/** The state of the backup according to the checks in its metadata. */
 export function standingOfRecord(
   record: Pick<BackupRecord, 'verification' | 'proofs' | 'notPossible' | 'content' | 'config'>,
 ): Standing<Verification, NotPossible> {
   return standingOf(record, contentOf(record));
 }
 
-/** Whether tables or schemas were chosen or left out. */
+/** Whether tables or schemas were included or excluded. */
 export function isSelection({config}: Pick<BackupRecord, 'config'>): boolean {
   const {includeTables, excludeTables, includeSchemas, excludeSchemas} = config;
   return [includeTables, excludeTables, includeSchemas, excludeSchemas].some((list) => list.length > 0);
 }
 
-/** What the backup contains of its database. Tables and schemas that were left out on purpose do not make it a part. */
+/** The content of the backup. Excluded tables and schemas do not make it a partial backup. */
 export function contentOf({
   content,
   config,
@@ -287,7 +287,7 @@ export function contentOf({
   return includeTables.length + includeSchemas.length > 0 ? 'tables' : 'whole';
 }
 
-/** Rows of all tables together; null where they were not counted. */
+/** Rows of all tables; null if they were not counted. */
 export function rowsOf(record: Pick<BackupRecord, 'tables'>): number | null {
   return record.tables.reduce<number | null>(
     (sum, {rows}) => (sum === null || rows === null ? null : sum + rows),

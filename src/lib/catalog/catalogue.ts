@@ -1,4 +1,4 @@
-/** The backups of a folder, as their metadata files tell them. */
+/** Lists the backups of a folder from their metadata files. */
 import {readdir, realpath, stat} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
@@ -25,13 +25,13 @@ export interface Backup {
   readonly sizeBytes: number;
   readonly label: string | null;
   readonly content: BackupContent;
-  /** The whole metadata; null for a backup that the old scripts made, of which nothing is proven. */
+  /** The metadata; null for a backup of the old scripts, which is never proven. */
   readonly record: BackupRecord | null;
-  /** Where good copies of it are, when several places were read together. */
+  /** Locations of its intact copies, when several locations were read together. */
   readonly places?: readonly string[];
 }
 
-/** One whose metadata this program wrote. */
+/** A backup with metadata of this program. */
 export interface RecordedBackup extends Backup {
   readonly record: BackupRecord;
 }
@@ -39,18 +39,18 @@ export interface RecordedBackup extends Backup {
 export interface Catalogue {
   /** Newest first. */
   readonly backups: readonly Backup[];
-  /** Metadata files that tell no backup, with the reason. */
+  /** Unusable metadata files, with the reason. */
   readonly problems: readonly {path: string; reason: string}[];
 }
 
-/** Enough to hide the latency of a disk or a network folder; more only costs memory. */
+/** Enough to hide the latency of a disk or a network folder; more would only cost memory. */
 const readsAtOnce = 8;
 
 /**
- * Reads every metadata file right in `folder`; a folder that does not exist holds no backups.
- * Files of other users are problems: whoever can write the folder could otherwise choose what is restored.
- * @param isOwn false for a folder that the user named as a source, as a disk of another machine
- * @throws FOREIGN_FILE when the folder is a link that is not to be trusted; READ_FAILED
+ * Reads all metadata files directly in `folder`; a folder that does not exist has no backups.
+ * Files of other users are problems: otherwise everybody who can write to the folder could choose what is restored.
+ * @param isOwn false for a folder that the user named as a source, such as a disk of another machine
+ * @throws FOREIGN_FILE when the folder is an untrusted link; READ_FAILED
  */
 export async function readCatalogue(folder: string, isOwn = true): Promise<Catalogue> {
   let names: string[];
@@ -71,8 +71,8 @@ export async function readCatalogue(folder: string, isOwn = true): Promise<Catal
 }
 
 /**
- * Reads metadata files, several at once; one that cannot be read is a problem and does not end the reading.
- * @param read may throw for one file; where `isFatal` says so, for all
+ * Reads metadata files concurrently. An unreadable file is listed as a problem and does not stop the others.
+ * @param read may fail for one file, or for all files if `isFatal` says so
  */
 export async function readMetadataFiles<T, B extends Backup>(
   files: readonly T[],
@@ -90,7 +90,7 @@ export async function readMetadataFiles<T, B extends Backup>(
         backups.push(await read(file));
       } catch (error) {
         if (isFatal(error)) {
-          pending.length = 0; // for the other readers
+          pending.length = 0; // stops the other readers
           throw error;
         }
         problems.push({path: pathOf(file), reason: messageOf(error)});
@@ -104,8 +104,8 @@ export async function readMetadataFiles<T, B extends Backup>(
 }
 
 /**
- * The backup that a metadata file tells.
- * @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone or is a link that leads elsewhere
+ * The backup described by a metadata file.
+ * @throws METADATA_INVALID, BACKUP_INCOMPLETE if the dump next to it is missing or is a link that leads elsewhere
  */
 export async function readBackup(metadataPath: string): Promise<Backup> {
   const data = await readMetadata(metadataPath);
@@ -116,7 +116,7 @@ export async function readBackup(metadataPath: string): Promise<Backup> {
   return recordedBackup(record, {path, metadataPath});
 }
 
-/** The same, for files of the running user alone. @throws also FOREIGN_FILE */
+/** The same, for files of the running user only. @throws also FOREIGN_FILE */
 async function readOwnBackup(metadataPath: string): Promise<Backup> {
   const foreign = await whyForeign(metadataPath, 'file');
   if (foreign !== undefined) throw foreignFile(metadataPath, foreign);
@@ -127,7 +127,7 @@ async function readOwnBackup(metadataPath: string): Promise<Backup> {
   return backup;
 }
 
-/** The backup that a record tells, with the paths under which it is found. */
+/** The backup of a record, with the paths where it was found. */
 export function recordedBackup(
   record: BackupRecord,
   paths: Pick<Backup, 'path' | 'metadataPath'>,
@@ -146,30 +146,30 @@ export function recordedBackup(
   };
 }
 
-/** Whether this program wrote its metadata. */
+/** Whether this program wrote the backup's metadata. */
 export function isRecorded(backup: Backup): backup is RecordedBackup {
   return backup.record !== null;
 }
 
-/** Whether no failed check of it stands. */
+/** Whether the backup is intact: no failed check is in force. */
 export function isGood({record}: Backup): boolean {
   return record === null || standingOfRecord(record).failure === null;
 }
 
-/** The label of the backup that a restore makes of what it is about to replace. */
+/** Label of the safety backup that a restore makes of the database it is about to replace. */
 export const safetyLabel = 'safety';
 
-/** Whether it is of the whole database as it was at work: neither a part of it nor the copy of what a restore replaced, which may be the damage itself. */
+/** Whether it is a regular backup of the complete database: neither partial nor a safety backup, which may contain the damage itself. */
 export function isWhole({content, label}: Pick<Backup, 'content' | 'label'>): boolean {
   return content === 'whole' && label !== safetyLabel;
 }
 
-/** Whether it may be proposed, or counted, where nobody named a backup. */
+/** Whether it may be suggested or counted when the user did not name a backup. */
 export function isUsable(backup: Backup): boolean {
   return isWhole(backup) && isGood(backup);
 }
 
-/** What retention decides by. */
+/** The input of retention. */
 export function retentionCandidate(backup: Backup): RetentionCandidate & {readonly backup: Backup} {
   const {record} = backup;
   const standing = record && standingOfRecord(record);
@@ -185,7 +185,7 @@ export function retentionCandidate(backup: Backup): RetentionCandidate & {readon
   };
 }
 
-/** What was dumped of the database, where that is not all, or for what: such backups must not push out those of the whole. */
+/** Distinguishes partial and safety backups, which must not push out complete ones. */
 function partOf(backup: Backup): string {
   if (isWhole(backup)) return '';
   if (backup.content === 'whole') return ` ${safetyLabel}`;
@@ -194,8 +194,8 @@ function partOf(backup: Backup): string {
 }
 
 /**
- * Which database a backup is of: the cluster's own number and the name; the Supabase project, or host and port, where the role
- * could not read that number; the name alone for the old scripts' backups, which say no more.
+ * Identity of the database of a backup: the cluster's own number and the name; the Supabase project, or host and port, if the role
+ * could not read that number; only the name for backups of the old scripts.
  */
 export function databaseIdentity({
   record,
@@ -208,12 +208,12 @@ export function databaseIdentity({
   return JSON.stringify([record.source.systemIdentifier ?? serverOf(record.source), database]);
 }
 
-/** The Supabase project, else host and port: what an address says of the server behind it. */
+/** The Supabase project, else host and port: the identity of the server as far as an address shows it. */
 export function serverOf(source: Pick<OwnDatabase, 'host' | 'port' | 'project'>): string {
   return projectOf(source) ?? `${source.host.toLowerCase().replace(/\.$/, '')}:${source.port}`;
 }
 
-/** Metadata of 0.1.0 have no project; a pooler's host does not name it. */
+/** Metadata of 0.1.0 has no project; the host of a pooler does not name it. */
 function projectOf({project, host}: Pick<OwnDatabase, 'host' | 'project'>): string | undefined {
   return project ?? supabaseProject({host});
 }
@@ -221,33 +221,33 @@ function projectOf({project, host}: Pick<OwnDatabase, 'host' | 'project'>): stri
 export interface BackupChoice {
   /** Path of a dump or of its metadata file, or an id. */
   readonly file?: string | undefined;
-  /** The newest good backup taken at or before this moment. */
+  /** Select the newest intact backup taken at or before this time. */
   readonly at?: Date | undefined;
-  /** The database that is meant where no file is; without it all backups have to be of one. */
+  /** The database, if no file is given; without it all backups must be of one database. */
   readonly own?: OwnDatabase | undefined;
 }
 
-/** The database that the settings name, as far as it is known. */
+/** The database of the settings, as far as it is known. */
 export interface OwnDatabase {
   readonly database: string;
   readonly host: string;
   readonly port: number;
-  /** Of Supabase. */
+  /** Supabase project. */
   readonly project?: string | undefined;
-  /** The cluster's number; null or undefined where the server did not say. */
+  /** The cluster's number; null or undefined if the server did not report it. */
   readonly systemIdentifier?: string | null | undefined;
 }
 
 /**
- * The backups of one database. The cluster's number decides where both sides know it, else the project, else the address; a backup
- * that was made by another way to the same server counts by the number of one that was made by this way. The old scripts' backups
- * have a name only.
+ * The backups of one database. The cluster's number decides if both sides have it, else the project, else the address. A backup
+ * made through another address of the same server counts, if one made through this address has the same number. Backups of the old
+ * scripts have only a name.
  * @param backups newest first
  */
 function ofDatabase<B extends Backup>(backups: readonly B[], own: OwnDatabase): B[] {
   const named = backups.filter(({database}) => database === own.database);
   const isHere = ({record}: B): boolean => record !== null && serverOf(record.source) === serverOf(own);
-  // Of several clusters that stood at one address, one after the other, the last.
+  // If several clusters used one address over time, the last one counts.
   const number = own.systemIdentifier ?? named.find(isHere)?.record?.source.systemIdentifier ?? null;
   return named.filter((backup) => {
     if (backup.record === null) return true;
@@ -257,11 +257,10 @@ function ofDatabase<B extends Backup>(backups: readonly B[], own: OwnDatabase): 
 }
 
 /**
- * What --latest and --at mean everywhere: the newest intact backup of the whole database that is the own one, and no safety backup.
+ * Implements --latest and --at: the newest intact, complete backup of the own database, safety backups excluded.
  * @param backups newest first
- * @param place for messages
- * @param hasProblems whether there are metadata files that cannot be read
- * @throws BACKUP_NOT_FOUND, which says what there is instead
+ * @param hasProblems whether there are unreadable metadata files
+ * @throws BACKUP_NOT_FOUND, listing the other backups
  */
 export function newestUsable<B extends Backup>(
   backups: readonly B[],
@@ -276,15 +275,15 @@ export function newestUsable<B extends Backup>(
   throw noneUsable(backups, {ofOwn, own, at, hasProblems}, place);
 }
 
-/** @throws BACKUP_NOT_FOUND where the backups are of several databases and nothing says which is meant */
+/** @throws BACKUP_NOT_FOUND if there are backups of several databases and none was chosen */
 function ofOnlyDatabase<B extends Backup>(backups: readonly B[], place: string): readonly B[] {
   const usable = backups.filter(isUsable);
   if (new Set(usable.map(databaseIdentity)).size < 2) return backups;
   throw new AppError(
     'BACKUP_NOT_FOUND',
-    `${place} has backups of several databases, and no database was named.`,
+    `${place} has backups of several databases, and none of them was chosen.`,
     {
-      hint: 'Name one by DIRECT_URL or --database-url, or a backup by --backup-file ID.',
+      hint: 'Choose a database with DIRECT_URL or --database-url, or a backup with --backup-file ID.',
       details: newestOfEach(usable),
     },
   );
@@ -307,8 +306,8 @@ function noneUsable(
 ): AppError {
   const moment = at === undefined ? '' : ` taken at or before ${at.toISOString()}`;
   const whose = own && backups.length > 0 ? ` of ${nameWithHost(own)}` : '';
-  const none = `There is no good backup${whose}${moment} in ${place}.`;
-  const seeAll = 'See what there is: destino-db list';
+  const none = `There is no usable backup${whose}${moment} in ${place}.`;
+  const seeAll = 'List the backups: destino-db list';
   if (backups.length === 0)
     return new AppError('BACKUP_NOT_FOUND', none, {
       hint: hasProblems ? seeAll : 'Make one: destino-db backup',
@@ -320,21 +319,21 @@ function noneUsable(
   const others = newestOfEach(backups.filter(isUsable));
   const what = others.length > 0 ? 'Its backups are of other databases.' : '';
   return new AppError('BACKUP_NOT_FOUND', `${none} ${what}`.trim(), {
-    hint: others.length > 0 ? `To use one of those, name it: --backup-file ID. ${seeAll}` : seeAll,
+    hint: others.length > 0 ? `To use one of those: --backup-file ID. ${seeAll}` : seeAll,
     details: others,
   });
 }
 
 function whyNot(backup: Backup): string {
-  if (!isGood(backup)) return `${backup.id}: a check of it failed`;
-  return `${backup.id}: ${isWhole(backup) ? 'taken later' : backup.content === 'whole' ? 'the safety copy of what a restore replaced' : contentWords[backup.content]}`;
+  if (!isGood(backup)) return `${backup.id}: a check failed`;
+  return `${backup.id}: ${isWhole(backup) ? 'taken later' : backup.content === 'whole' ? 'a safety backup made by a restore' : contentWords[backup.content]}`;
 }
 
-/** What a backup contains, in words. */
+/** The content of a backup in words. */
 export const contentWords: Readonly<Record<BackupContent, string>> = {
   whole: 'the whole database',
-  schema: 'definitions alone, without rows',
-  data: 'rows alone, without definitions',
+  schema: 'definitions only, without rows',
+  data: 'rows only, without definitions',
   tables: 'chosen tables or schemas',
 };
 
@@ -357,7 +356,7 @@ function nameWithHost(own: OwnDatabase): string {
 
 /**
  * The backup with this id, or at this path.
- * @param folder where ids are looked for
+ * @param folder where ids are looked up
  * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
  */
 export async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {
@@ -365,7 +364,7 @@ export async function findByName(folder: string, name: string, cwd: string): Pro
     const bare = path.replace(/[\\/]$/, '');
     const base = bare.endsWith(metadataSuffix) ? bare.slice(0, -metadataSuffix.length) : bare;
     const id = withoutExtension(base.replace(/\.age$/, '')) ?? base;
-    // Names of the old scripts' metadata have the dump's extension in them, but its ".gz".
+    // Metadata names of the old scripts contain the dump's extension without ".gz".
     const old =
       base === id
         ? backupFormats.map((format) => id + formats[format].extension)
@@ -376,18 +375,18 @@ export async function findByName(folder: string, name: string, cwd: string): Pro
     try {
       await stat(candidate);
     } catch {
-      continue; // not named like this
+      continue; // not this name
     }
-    // A path says which file is meant, whoever owns it; an id only that it is one of this program's backups.
+    // A path names the file itself, which any user may own; an id names only backups of this program.
     return /[\\/]/.test(name) ? readBackup(candidate) : readOwnBackup(candidate);
   }
   const {backups} = await readCatalogue(folder);
   const ids = backups.map(({id}) => id);
   throw unknownName(
     'BACKUP_NOT_FOUND',
-    `There is no backup "${name}" in ${folder}, nor a file of that name with metadata beside it.`,
+    `There is no backup "${name}" in ${folder}, and no file of that name with metadata.`,
     name,
     ids,
-    'See what there is: destino-db list',
+    'List the backups: destino-db list',
   );
 }

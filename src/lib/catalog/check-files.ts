@@ -5,10 +5,10 @@ import {AppError} from '../base/errors.js';
 import type {Backup} from './catalogue.js';
 import {digestFile, filesOfFolder, sizeOf} from '../base/checksum.js';
 
-const hint = 'The backup is damaged: take another (destino-db list), or its copy elsewhere.';
+const hint = 'The backup is damaged: use another one (destino-db list), or a copy of this one.';
 
 /**
- * Every byte is read. A backup of the old scripts has a size at most, which is all that can be compared then.
+ * Reads every byte. Backups of the old scripts have at most a size to compare.
  * @throws CHECKSUM_MISMATCH naming the file, BACKUP_INCOMPLETE, READ_FAILED
  */
 export async function checkFiles(
@@ -21,11 +21,11 @@ export async function checkFiles(
   if (isFolder && expected !== undefined && typeof expected !== 'string') {
     await compareNames(backup.path, Object.keys(expected));
   }
-  // The old scripts noted the size of a folder in their own way.
+  // The old scripts computed the size of a folder differently.
   if (size !== backup.sizeBytes && (backup.record || !isFolder)) {
     throw new AppError(
       'CHECKSUM_MISMATCH',
-      `${backup.path} has ${size} bytes; its metadata says ${backup.sizeBytes}.`,
+      `${backup.path} has ${size} bytes, but ${backup.sizeBytes} in its metadata.`,
       {hint},
     );
   }
@@ -36,7 +36,7 @@ export async function checkFiles(
   if (isFolder !== (typeof expected !== 'string')) {
     throw new AppError(
       'BACKUP_INCOMPLETE',
-      `${backup.path} is not what its metadata says: a ${isFolder ? 'folder' : 'file'}.`,
+      `${backup.path} should be a ${isFolder ? 'folder' : 'file'} according to its metadata.`,
     );
   }
   let done = 0;
@@ -50,7 +50,7 @@ export async function checkFiles(
   }
 }
 
-/** @returns the bytes of the file */
+/** @returns the size of the file in bytes */
 async function compareDigest(
   path: string,
   expected: string,
@@ -59,11 +59,9 @@ async function compareDigest(
 ): Promise<number> {
   const {sha256, sizeBytes} = await digestFile(path, options);
   if (sha256 === expected) return sizeBytes;
-  throw new AppError(
-    'CHECKSUM_MISMATCH',
-    `${path} differs from what was written: its SHA-256 is another than in the metadata.`,
-    {hint: advice},
-  );
+  throw new AppError('CHECKSUM_MISMATCH', `${path} is damaged: its SHA-256 differs from the metadata.`, {
+    hint: advice,
+  });
 }
 
 async function compareNames(folder: string, expected: readonly string[]): Promise<void> {
@@ -78,7 +76,7 @@ async function compareNames(folder: string, expected: readonly string[]): Promis
   throw new AppError('BACKUP_INCOMPLETE', `The folder ${folder} ${parts.join(' and ')}.`, {hint});
 }
 
-/** The roles beside a dump are bytes of the backup too. */
+/** The file of roles belongs to the backup too. */
 async function checkRoles(
   backup: Pick<Backup, 'path' | 'record'>,
   signal: AbortSignal | undefined,
@@ -86,6 +84,6 @@ async function checkRoles(
   const roles = backup.record?.roles;
   if (!roles) return;
   const path = join(dirname(backup.path), roles.path);
-  const advice = 'The roles beside the dump are damaged: take the copy elsewhere.';
+  const advice = 'The file of roles is damaged: use the one of a copy.';
   await compareDigest(path, roles.sha256, advice, signal ? {signal} : {});
 }

@@ -1,10 +1,10 @@
-/** Which backups and runs belong to the same database. */
+/** Groups backups and runs by database. */
 import type {Backup} from './catalogue.js';
 import type {RunRecord, WatchedDatabase} from '../run/run-record.js';
 
 export interface DatabaseGroup {
   readonly database: WatchedDatabase;
-  /** Name, with host and port where two databases share it, and the cluster's number where they share these too. */
+  /** Name, with host and port if two databases share it, and the cluster's number if they share these too. */
   readonly label: string;
   /** Newest first. */
   readonly backups: readonly Backup[];
@@ -16,9 +16,9 @@ export interface GroupSources {
   readonly backups: readonly Backup[];
   /** Newest last. */
   readonly runs: readonly RunRecord[];
-  /** By config and plan. */
+  /** Databases in the config and the plan. */
   readonly named?: readonly WatchedDatabase[] | undefined;
-  /** Those that the current run forgets. */
+  /** Databases that the current run forgets. */
   readonly forgetting?: Pick<RunRecord, 'startedAt' | 'forgotten'> | undefined;
 }
 
@@ -29,10 +29,10 @@ interface OpenGroup {
 }
 
 /**
- * The databases to watch with their backups and runs, in the order of the labels: those that have or had a backup, unless they were
- * forgotten since, and those of `named`. A run that failed makes no database one to watch, as its URL may be mistyped.
- * The cluster's number decides where both sides know it, else host and port; a backup of the old scripts tells its
- * name alone and joins the database of that name. A run of `verify` without a database belongs to that of its backup.
+ * The databases to watch with their backups and runs, sorted by label: databases that have or had a backup, unless they were
+ * forgotten since, and those of `named`. A failed run does not add a database, because its URL may be mistyped.
+ * The cluster's number decides if both sides have it, else host and port. A backup of the old scripts has only a
+ * name and joins the database of that name. A run of `verify` without a database belongs to the database of its backup.
  */
 export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSources): DatabaseGroup[] {
   const groups: OpenGroup[] = [];
@@ -41,7 +41,7 @@ export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSo
   const findOrAdd = (identity: WatchedDatabase): OpenGroup => {
     const group = find(identity) ?? {identities: [], backups: [], runs: []};
     if (!groups.includes(group)) groups.push(group);
-    // Every way to the same database is remembered: another run may know only one of them.
+    // Every address of a database is kept: another run may have only one of them.
     if (!group.identities.some((known) => isEqual(known, identity))) group.identities.push(identity);
     return group;
   };
@@ -59,13 +59,13 @@ export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSo
   for (const database of named) {
     const alike = groups.filter(({identities}) => identities.some((known) => mayBe(database, known)));
     const group = find(database) ?? (alike.length === 1 ? alike[0] : undefined);
-    // Where the settings lead to another host now, runs there are still runs of the database.
+    // If the settings lead to another host now, earlier runs still belong to the database.
     if (group && database.host !== null) group.identities.push(database);
     for (const one of group ? [group] : alike) wanted.add(one);
     if (alike.length === 0) wanted.add(findOrAdd(database));
   }
   for (const run of runs) {
-    // The target of a test restore is no database to watch.
+    // The target of a restore test is not watched.
     const tested = run.backupId ?? run.verifications[0]?.backupId ?? '';
     (run.database ? find(run.database) : ofBackup.get(tested))?.runs.push(run);
   }
@@ -83,7 +83,7 @@ export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSo
     .sort((a, b) => (a.label < b.label ? -1 : 1));
 }
 
-/** Whether somebody took the database out, and no backup of it was made since. */
+/** Whether the user removed the database from the watch list, and no backup of it was made since. */
 function isForgotten(
   {identities, backups, runs}: OpenGroup,
   forgetful: readonly Pick<RunRecord, 'startedAt' | 'forgotten'>[],
@@ -99,18 +99,18 @@ function isForgotten(
   );
 }
 
-/** A database of which only the name is known. */
+/** A database known only by name. */
 export function databaseNamed(name: string): WatchedDatabase {
   return {name, systemIdentifier: null, host: null, port: null};
 }
 
-/** From short to unmistakable. */
+/** Labels from short to unambiguous. */
 function labelsOf({name, host, port, project, systemIdentifier}: WatchedDatabase): string[] {
   const address = `${name}@${project ?? `${host ?? '?'}:${port ?? '?'}`}`;
   return [name, address, `${address} (cluster ${systemIdentifier ?? '?'})`];
 }
 
-/** A run that meant to make a backup, whether or not it did. */
+/** Whether a run tried to make a backup. */
 export function isBackupRun(run: RunRecord): boolean {
   return run.command === 'backup' && run.mode === 'execute';
 }
@@ -120,8 +120,8 @@ function madeBackup(run: RunRecord): boolean {
 }
 
 /**
- * Whether a backup is one of a database that these backups and runs are of, or that config or plan name; without any of them every
- * database is one.
+ * Whether a backup belongs to a database of these backups and runs, or of the config or plan. Without any of them every
+ * database qualifies.
  */
 export function isOfKnownDatabase(
   backup: Backup,
@@ -144,7 +144,7 @@ function identityOf({record, database}: Backup): WatchedDatabase {
   return {name: database, systemIdentifier, host, port, ...(project === undefined ? {} : {project})};
 }
 
-/** Whether both are the same database, as far as they tell. */
+/** Whether both are the same database, as far as is known. */
 function isSame(a: WatchedDatabase, b: WatchedDatabase): boolean {
   if (a.name !== b.name) return false;
   if (a.systemIdentifier !== null && b.systemIdentifier !== null) {
@@ -154,7 +154,7 @@ function isSame(a: WatchedDatabase, b: WatchedDatabase): boolean {
   return a.host === null || b.host === null || (a.host === b.host && a.port === b.port);
 }
 
-/** Whether a database that config or plan name may be this one: by another host too, as hosts have several names. */
+/** Whether a database of the config or plan may be this one; hosts may differ, because a host has several names. */
 function mayBe(named: WatchedDatabase, {name, project}: WatchedDatabase): boolean {
   return (
     named.name === name && (named.project === undefined || project === undefined || named.project === project)
@@ -170,7 +170,7 @@ function isEqual(a: WatchedDatabase, b: WatchedDatabase): boolean {
   );
 }
 
-/** The group's identity, as the way that knows most tells it. */
+/** The group's identity, from its most complete member. */
 function describe({identities}: OpenGroup): WatchedDatabase {
   const best =
     identities.find(({systemIdentifier}) => systemIdentifier !== null) ??

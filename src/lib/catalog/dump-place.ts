@@ -1,4 +1,4 @@
-/** The place of a dump in the making: a reserved id, its `.partial` path, and its final one. */
+/** The files of a dump in progress: a reserved id, the `.partial` path and the final path. */
 import {chmod, mkdir, readdir, rm, stat, truncate} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../base/errors.js';
@@ -17,12 +17,12 @@ import {
 
 export interface DumpPlace {
   readonly id: string;
-  /** What pg_dump writes to; exists already, empty. */
+  /** The target of pg_dump; exists already, empty. */
   readonly partialPath: string;
   readonly finalPath: string;
   readonly finalName: string;
   readonly metadataPath: string;
-  /** The roles beside the dump, where they were asked for. */
+  /** The file of roles, if requested. */
   readonly rolesPath: string;
   readonly rolesPartialPath: string;
   readonly isFolder: boolean;
@@ -58,7 +58,7 @@ export async function reserveDumpPlace(
       isFolder: formats[format].isFolder,
     };
     try {
-      // An exclusive create decides between two runs that chose the same id at the same moment.
+      // The exclusive create decides between two runs that chose the same id at the same time.
       if (place.isFolder) await mkdir(place.partialPath, {mode: 0o700});
       else await (await createPrivateFile(place.partialPath)).close();
       return place;
@@ -69,7 +69,7 @@ export async function reserveDumpPlace(
   }
   throw new AppError(
     'WRITE_FAILED',
-    `There are ${mostInOneSecond} backups of this second in ${folder} already.`,
+    `There are already ${mostInOneSecond} backups of this second in ${folder}.`,
   );
 }
 
@@ -81,7 +81,7 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Takes away what a dump that failed wrote; the place stays reserved. */
+/** Removes the output of a failed dump; the id stays reserved. */
 export async function emptyDump({partialPath, isFolder}: DumpPlace): Promise<void> {
   if (!isFolder) return truncate(partialPath);
   for (const name of await readdir(partialPath)) await rm(join(partialPath, name), {force: true});
@@ -95,24 +95,24 @@ export async function syncDump(place: DumpPlace): Promise<void> {
   await syncTree(place.partialPath, place.isFolder);
 }
 
-/** The metadata before it gets its name: written before the dump gets its own, so that `recover` can finish what a kill leaves between the two. */
+/** Path of the metadata before the dump is published. It is written first, so that `recover` can complete a backup killed in between. */
 export function unnamedMetadata({metadataPath}: Pick<DumpPlace, 'metadataPath'>): string {
   return metadataPath + partialSuffix;
 }
 
-/** @throws WRITE_FAILED when somebody else's file has the dump's name */
+/** @throws WRITE_FAILED if a foreign file has the dump's name */
 export async function requireFreeName({finalPath}: DumpPlace): Promise<void> {
   if (!(await exists(finalPath))) return;
   throw new AppError(
     'WRITE_FAILED',
-    `${finalPath} appeared while the dump was made; it was not overwritten.`,
+    `Another program created ${finalPath} during the dump; it was not overwritten.`,
   );
 }
 
 /**
- * Gives the finished dump, and the roles beside it, their free names; the metadata is on the disk by then.
- * After an error the dump may have its name.
- * @param metadata text of the metadata file, which gets its name afterwards
+ * Renames the finished dump and the file of roles to their final names; the metadata is already on disk.
+ * After an error the dump may have its final name.
+ * @param metadata text of the metadata file, which is renamed last
  */
 export async function publishDump(place: DumpPlace, metadata: string, hasRoles: boolean): Promise<void> {
   await writeNewFile(unnamedMetadata(place), metadata);
@@ -121,9 +121,9 @@ export async function publishDump(place: DumpPlace, metadata: string, hasRoles: 
 }
 
 /**
- * Removes what a failed run wrote; never throws, for the error of the run is the one to tell.
- * @param isPublished whether the dump may have its name; it keeps it only with the metadata that makes it a backup
- * @returns "stands" for a backup that is there in spite of the error, "stays" for remains that could not be removed
+ * Removes the files of a failed run. Never throws, because the error of the run must be reported.
+ * @param isPublished whether the dump may have its final name; it keeps it only together with its metadata
+ * @returns "stands" if the backup exists in spite of the error, "stays" if files could not be removed
  */
 export async function discardDump(
   place: DumpPlace,

@@ -1,4 +1,4 @@
-/** Metadata that the scripts before this program wrote: `<dump>.metadata.json`, without checksums. */
+/** Metadata of the scripts that preceded this program: `<dump>.metadata.json`, without checksums. */
 import {stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {z} from 'zod';
@@ -24,7 +24,7 @@ const oldMetadata = z.object({
     .catch({includeSchema: true, includeData: true, includeTables: []}),
 });
 
-/** What such a backup tells of itself: the part of `Backup` that needs no record. */
+/** The content of such metadata: the part of `Backup` that needs no record. */
 interface OldScriptBackup {
   readonly id: string;
   readonly path: string;
@@ -39,24 +39,21 @@ interface OldScriptBackup {
   readonly record: null;
 }
 
-/** Whether it was written by the old scripts: they named themselves, and gave no schemaVersion. */
+/** Whether the old scripts wrote it: they recorded the command and no schemaVersion. */
 export function isOldScriptMetadata(data: unknown): boolean {
   return typeof data === 'object' && data !== null && !('schemaVersion' in data) && 'command' in data;
 }
 
 /**
- * @param data what is in the metadata file
- * @throws METADATA_INVALID, BACKUP_INCOMPLETE when the dump beside it is gone
+ * @param data the content of the metadata file
+ * @throws METADATA_INVALID, BACKUP_INCOMPLETE if the dump next to it is missing
  */
 export async function readOldScriptBackup(metadataPath: string, data: unknown): Promise<OldScriptBackup> {
   const parsed = oldMetadata.safeParse(data);
   if (!parsed.success) {
-    throw new AppError(
-      'METADATA_INVALID',
-      `The metadata file ${metadataPath} of the old scripts cannot be understood.`,
-    );
+    throw new AppError('METADATA_INVALID', `Cannot read backup metadata ${metadataPath} of the old scripts.`);
   }
-  // Their sql.gz lay beside a metadata file that was named without the .gz.
+  // For sql.gz dumps the metadata was named without the .gz.
   const named = join(dirname(metadataPath), basename(metadataPath).slice(0, -metadataSuffix.length));
   const candidates = [named, `${named}.gz`];
   for (const path of candidates) {
@@ -64,7 +61,7 @@ export async function readOldScriptBackup(metadataPath: string, data: unknown): 
     try {
       status = await stat(path);
     } catch {
-      continue; // under the other name, or gone
+      continue; // under the other name, or missing
     }
     await requireOwnDump(path);
     const created = new Date(parsed.data.timestamp);

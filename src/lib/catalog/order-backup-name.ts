@@ -1,23 +1,23 @@
-/** Names of order backups, as this program and the old scripts give them. */
+/** Names of order backups of this program and of the old scripts. */
 
-/** Folder of the order backups: in the backups folder, and below every other place. */
+/** Folder of the order backups: inside the backups folder and in every other location. */
 export const orderBackupFolder = 'order-cleanup';
 
-/** The time, ":" and "." as "-"; a number where the name was taken; in other places a mark of the content; ".age" when it is encrypted. */
+/** The time with "-" for ":" and "."; a number if the name was taken; in other locations a tag of the content; ".age" if encrypted. */
 const pattern =
   /^(orders-backup-(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)(?:-\d+)?Z?)(?:\.([0-9a-f]{12}))?\.json(\.age)?$/;
 
 export interface OrderBackupName {
-  /** Without mark and extensions. */
+  /** Without tag and extensions. */
   readonly id: string;
-  /** UTC; null where the name tells no time that exists. */
+  /** UTC; null if the name has no valid time. */
   readonly at: Date | null;
-  /** Of the content, where the file was copied to another place. */
+  /** Hash of the content, if the file was copied to another location. */
   readonly mark: string | undefined;
   readonly isEncrypted: boolean;
 }
 
-/** Undefined for what is no order backup. */
+/** Undefined if the name is not that of an order backup. */
 export function parseOrderBackupName(name: string): OrderBackupName | undefined {
   const match = pattern.exec(name);
   if (!match) return undefined;
@@ -26,7 +26,7 @@ export function parseOrderBackupName(name: string): OrderBackupName | undefined 
   return {id, at: Number.isNaN(at.getTime()) ? null : at, mark, isEncrypted: age !== undefined};
 }
 
-/** The newest first; of one second the one with the higher number. */
+/** The newest first; within one second, the higher number first. */
 export function compareOrderBackups(a: {readonly id: string}, b: {readonly id: string}): number {
   return b.id.replace(/Z$/, '').localeCompare(a.id.replace(/Z$/, ''), 'en', {numeric: true});
 }

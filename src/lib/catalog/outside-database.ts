@@ -1,4 +1,4 @@
-/** What a service keeps for a project outside of its database, so that no backup of the database contains it. */
+/** Data that a hosting service keeps outside the database, so that no backup of the database contains it. */
 import {qualifiedName} from '../base/qualified-name.js';
 import {countOf} from '../base/format.js';
 import type {BackupRecord} from './backup-record.js';
@@ -6,8 +6,8 @@ import type {BackupRecord} from './backup-record.js';
 type Recorded = Pick<BackupRecord, 'inventory' | 'tables'>;
 
 /**
- * Such things in words, with numbers where the backup knows them; empty where no service is known. Tables that belong
- * to the platform say which service it is; the names only choose the words.
+ * That data in words, with counts if the backup has them; empty if no service is known. The service is recognised by its
+ * platform tables; the names only choose the words.
  */
 export function outsideDatabase(record: Recorded): string[] {
   const hasStorage = isPlatformTable(record, 'storage.objects') && isPlatformTable(record, 'storage.buckets');
@@ -21,12 +21,12 @@ function storageFiles(record: Recorded): string {
   return `files in Storage (${countOf(objects, 'object')} in ${countOf(buckets, 'bucket')})`;
 }
 
-/** Tables and sequences of the platform that the backup lacks, as the role could not read them. */
+/** Tables and sequences of the platform that are missing in the backup, because the role could not read them. */
 export function unreadableTables({inventory}: Recorded): string[] {
   return (inventory.unreadable ?? []).map(({table, reason}) => `${table} (${reason})`);
 }
 
-/** The platform's tables among the recorded ones that contain people's password hashes. */
+/** The platform's recorded tables that contain password hashes of people. */
 export function passwordTables(record: Recorded): string[] {
   return record.tables.flatMap(({schema, name, rows}) => {
     const table = qualifiedName({schema, name});
@@ -34,9 +34,9 @@ export function passwordTables(record: Recorded): string[] {
   });
 }
 
-/** What is said where such a backup is stored unencrypted off this machine. */
+/** Warning about a backup with password hashes that is stored unencrypted off this machine. */
 export function plainPasswordsWarning(tables: readonly string[], places: readonly string[]): string {
-  return `The backup contains personal data with password hashes (${tables.join(', ')}), and it is not encrypted in ${places.join(', ')}. Encrypt backups with --encrypt-to AGE1..., or refuse others with --require-encryption.`;
+  return `The backup contains personal data with password hashes (${tables.join(', ')}), and it is not encrypted in ${places.join(', ')}. Encrypt backups with --encrypt-to AGE1..., or refuse unencrypted ones with --require-encryption.`;
 }
 
 function isPlatformTable({inventory}: Recorded, table: string): boolean {

@@ -1,4 +1,4 @@
-/** The database that the settings name, as --latest and --at mean it. */
+/** The database of the settings, for --latest and --at. */
 import type {OwnDatabase} from './catalogue.js';
 import {AppError} from '../base/errors.js';
 import {withSession} from '../postgres/client.js';
@@ -8,11 +8,11 @@ import {resolveConnection} from '../postgres/connect/resolve-connection.js';
 import type {RunContext} from '../run/run-context.js';
 import {supabaseProject} from '../postgres/connect/supabase-project.js';
 
-/** A server that does not answer must not hold up what needs no server; its number is unknown then, s. */
+/** A server that does not answer must not delay commands that need no server; its number is then unknown, s. */
 const patience = '3';
 
 /**
- * With the cluster's number where the server tells it; undefined where no database is named.
+ * With the cluster's number if the server reports it; undefined if no database is configured.
  * @throws URL_INVALID, INTERRUPTED
  */
 export async function findOwnDatabase(
@@ -32,7 +32,7 @@ export async function findOwnDatabase(
 
 async function askSystemIdentifier(connection: Connection, signal: AbortSignal): Promise<string | null> {
   const options = {...connection.options, connect_timeout: patience};
-  // The database itself may be what is to be restored.
+  // The database itself may be missing before a restore.
   for (const name of new Set([connection.database, 'postgres', 'template1'])) {
     try {
       return await withSession({...withDatabase(connection, name), options}, inspectSystemIdentifier, {

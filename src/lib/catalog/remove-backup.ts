@@ -1,4 +1,4 @@
-/** Takes one backup away so that no moment of it looks like a backup that is still there. */
+/** Removes a backup so that it is never listed while it is half removed. */
 import {randomBytes} from 'node:crypto';
 import {rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
@@ -12,14 +12,14 @@ import {whyForeign} from '../base/own-file.js';
 import {explainFileError, syncFolder} from '../base/safe-file.js';
 
 /**
- * Why the files of a backup are not this program's to remove, or undefined when they are: both must be named as this
+ * Why this program may not remove the files of a backup; undefined if it may. All must be named as this
  * program or the old scripts name them, belong to the running user, be of the right kind and not be links.
  */
 export async function whyNotOurs(backup: Backup): Promise<string | undefined> {
-  if (!isNamedByUs(backup)) return 'its files are not named as this program names them';
+  if (!isNamedByUs(backup)) return 'its files do not have names of this program';
   for (const path of [backup.metadataPath, ...contentPaths(backup)]) {
     const kind = path === backup.path && formats[backup.format].isFolder ? 'folder' : 'file';
-    // If it cannot be looked at, it cannot be shown to be ours.
+    // A file that cannot be inspected cannot be shown to be ours.
     const reason = await whyForeign(path, kind).catch(() => 'is missing');
     if (reason !== undefined) return `${basename(path)} ${reason}`;
   }
@@ -30,7 +30,7 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
   const [metadata, dump] = [basename(metadataPath), basename(path)];
   if (dirname(metadataPath) !== dirname(path)) return false;
   if (record) {
-    // Of a folder it is the files in it whose names say so.
+    // For a folder, the files in it carry the suffix.
     const sealed = record.encryption ? '.age' : '';
     const name = id + backupExtension(format, compressed) + (formats[format].isFolder ? '' : sealed);
     const hasOurRoles = !record.roles || record.roles.path === rolesName(id) + sealed;
@@ -41,9 +41,9 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
 }
 
 /**
- * Removes a backup: first its metadata and its dump lose their names (no metadata, no backup), then they go.
+ * Removes a backup: metadata and dump are renamed first (without metadata there is no backup), then removed.
  * Links inside a dump folder are removed, not followed.
- * @throws FOLDER_NOT_WRITABLE, WRITE_FAILED; what is left then ends in `.partial`, or is the untouched backup
+ * @throws FOLDER_NOT_WRITABLE, WRITE_FAILED; the remains then end in `.partial`, or the backup is unchanged
  */
 export async function removeBackup(backup: Backup, reach: Reach): Promise<void> {
   const mark = `.${randomBytes(4).toString('hex')}${partialSuffix}`;
@@ -64,23 +64,23 @@ export async function removeBackup(backup: Backup, reach: Reach): Promise<void> 
     await reach('prune.dump-removed');
     await rm(metadata);
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return; // somebody else removed it meanwhile
+    if (systemErrorCode(error) === 'ENOENT') return; // another process removed it meanwhile
     throw explainFileError(error, backup.path);
   }
 }
 
-/** The dump, and the roles beside it where the backup has them. */
+/** The dump, and the file of roles if the backup has one. */
 function contentPaths({path, record}: Backup): string[] {
   return record?.roles ? [path, join(dirname(path), record.roles.path)] : [path];
 }
 
-/** Nothing was removed yet: the backup gets all its names back, the metadata's last. */
+/** Nothing was removed yet: renames all files back, the metadata last. */
 async function restoreNames(backup: Backup, contents: readonly string[], mark: string): Promise<void> {
   for (const path of [...contents, backup.metadataPath]) {
     try {
       await rename(`${path}${mark}`, path);
     } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT') throw error; // it had kept its name
+      if (systemErrorCode(error) !== 'ENOENT') throw error; // it was not renamed
     }
   }
 }

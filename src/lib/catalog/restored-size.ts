@@ -1,30 +1,30 @@
-/** How large a backup becomes once it is restored. */
+/** Estimates the size of a restored backup. */
 import {type BackupRecord, isSelection} from './backup-record.js';
 
 export interface RestoredSize {
   /** Rows, indexes and catalogs on the server's disk, bytes. */
   readonly bytes: number;
-  /** The largest table, bytes; null where no table was measured. */
+  /** The largest table, bytes; null if no table was measured. */
   readonly largestTableBytes: number | null;
 }
 
 export interface RestoredPart {
   /** Definitions without rows. */
   readonly schemaOnly: boolean;
-  /** Only these tables; everything when empty. */
+  /** Only these tables; all if empty. */
   readonly onlyTables: readonly {readonly schema: string; readonly name: string}[];
 }
 
-/** A database without rows has about 8 MB; twice that leaves room for many definitions. */
+/** An empty database has about 8 MB; twice that leaves room for many definitions. */
 const emptyDatabaseBytes = 16 * 2 ** 20;
-/** Of a table's recorded bytes, which are those of its rows alone (see inspectTables). */
+/** Restored size of a table relative to its recorded bytes, which are those of its rows (see inspectTables). */
 const withIndexes = 1.5;
-/** Dumps of rows alone are smaller than what they become; compressed ones by about this much (see guessedShare in disk-space.ts). */
+/** Dumps of rows only are smaller than the restored rows; compressed ones by about this factor (see guessedShare in disk-space.ts). */
 const guessedGrowth = {compressed: 8, plain: 1.5};
 
 /**
- * The source's size when it was dumped; for a part of it that of its tables, where they were measured.
- * @param dump size of the file or folder, bytes, where there is no metadata
+ * The source's size at the time of the dump; for a partial restore the size of its tables, if measured.
+ * @param dump size of the file or folder in bytes, if there is no metadata
  */
 export function estimateRestoredSize(
   record: BackupRecord | null,

@@ -1,54 +1,54 @@
-/** Which backups a retention policy keeps, and why: pure, so that a dry run and the real one cannot differ. */
+/** Decides which backups a retention policy keeps, and why. Pure, so that a dry run and a real run cannot differ. */
 import {AppError} from '../base/errors.js';
 import {nearest} from '../base/nearest.js';
 
-/** Rules are joined by "or": a backup that any of them keeps is kept. */
+/** Rules are combined with "or": a backup kept by any of them is kept. */
 export interface RetentionPolicy {
-  /** Everything of the last N times 24 hours. */
+  /** All backups of the last N times 24 hours. */
   readonly keepDays?: number | undefined;
-  /** The newest N. */
+  /** The newest N backups. */
   readonly keepLast?: number | undefined;
-  /** The newest of each of the last N days (weeks, months, years) that have a backup; UTC, ISO 8601 weeks. */
+  /** The newest backup of each of the last N days (weeks, months, years) that have one; UTC, ISO 8601 weeks. */
   readonly keepDaily?: number | undefined;
   readonly keepWeekly?: number | undefined;
   readonly keepMonthly?: number | undefined;
   readonly keepYearly?: number | undefined;
   /** Every backup with one of these labels. */
   readonly keepLabels?: readonly string[] | undefined;
-  /** However old, never fewer good backups of a database than this; 2 unless told otherwise. */
+  /** Minimum number of intact backups of a database, whatever their age; 2 by default. */
   readonly keepMin?: number | undefined;
 }
 
 export const defaultKeepMin = 2;
 
-/** What retention has to know of a backup. */
+/** The facts about a backup that retention needs. */
 export interface RetentionCandidate {
   readonly id: string;
-  /** Which database it is a backup of; those of different ones never influence each other. */
+  /** The database of the backup; backups of different databases never influence each other. */
   readonly identity: string;
   readonly createdAt: Date;
   readonly label: string | null;
-  /** Not known to be damaged. Only good ones are counted. */
+  /** Not known to be damaged. Only intact ones are counted. */
   readonly isGood: boolean;
-  /** Whether a restore has shown it to hold what it should. */
+  /** Whether a restore test has passed. */
   readonly isProvenByRestore: boolean;
-  /** Whether its tables lost more rows than the shrink alarm allows, and nobody accepted that. */
+  /** Whether an unaccepted shrink alarm was raised for it. */
   readonly isShrunk: boolean;
 }
 
 export interface RetentionDecision<T extends RetentionCandidate> {
   readonly backup: T;
   readonly isKept: boolean;
-  /** What keeps it, or why nothing does. */
+  /** The rules that keep it, or why none does. */
   readonly reason: string;
 }
 
 /**
- * Decides on every backup. Whatever the policy: the newest good one and the newest one proven by restore of each
- * database stay, as do `keepMin` good ones; nothing of a database goes while its newest good backup stands under the
- * shrink alarm; backups dated in the future stay and are not counted.
+ * Decides on every backup. The newest intact backup and the newest one proven by restore of each
+ * database are always kept, as are `keepMin` intact ones. Nothing of a database is removed while its newest intact backup has an
+ * unaccepted shrink alarm. Backups dated in the future are kept and not counted.
  * @returns newest first
- * @throws USAGE when no rule of the policy keeps anything
+ * @throws USAGE if no rule of the policy keeps anything
  */
 export function applyRetention<T extends RetentionCandidate>(
   backups: readonly T[],
@@ -73,12 +73,12 @@ export function refuseEmptyPolicy(policy: RetentionPolicy): void {
     'USAGE',
     'The retention policy is empty: no rule keeps anything, so nothing was removed.',
     {
-      hint: 'Name at least one rule, such as --keep-days 30 or --keep-daily 7 --keep-weekly 4, or "retention" in the config file.',
+      hint: 'Set at least one rule, such as --keep-days 30 or --keep-daily 7 --keep-weekly 4, or "retention" in the config file.',
     },
   );
 }
 
-/** The rules in force, as flags are spelled: "keep-days 30", "keep-label release". */
+/** The rules in force, spelled as flags: "keep-days 30", "keep-label release". */
 export function ruleNames(policy: RetentionPolicy): string[] {
   const counted: [string, number | undefined][] = [
     ['keep-days', policy.keepDays],
@@ -95,10 +95,10 @@ export function ruleNames(policy: RetentionPolicy): string[] {
 }
 
 /**
- * A mistyped label would keep nothing, and what it was meant to keep would go. One of the config file is only warned of: its first
- * backup may be yet to come, and retention after a backup must not stop for it.
- * @param labels those that backups have
- * @throws USAGE for a label among the flags that no backup has and that is near to one that some have
+ * A mistyped label would keep nothing, and its backups would be removed. A label in the config file only causes a warning: its first
+ * backup may not exist yet, and retention after a backup must not stop.
+ * @param labels the labels of the backups
+ * @throws USAGE for a label of a flag that no backup has and that resembles one that some backup has
  */
 export function checkLabels(
   flags: RetentionPolicy,
@@ -122,7 +122,7 @@ export function checkLabels(
     if (guess === undefined) warn(`${problem}.`);
     else {
       throw new AppError('USAGE', `${problem}; nothing was removed. Did you mean "${guess}"?`, {
-        hint: 'See the labels: destino-db list',
+        hint: 'List the labels: destino-db list',
       });
     }
   }
@@ -150,16 +150,16 @@ function decideGroup<T extends RetentionCandidate>(
 
   for (const backup of group) {
     if (isFuture(backup)) keep(backup, 'dated in the future');
-    if (backup === newestGood) keep(backup, 'newest good backup');
+    if (backup === newestGood) keep(backup, 'newest intact backup');
     if (backup === newestProven) keep(backup, 'newest proven by restore');
     if (backup.label !== null && policy.keepLabels?.includes(backup.label))
       keep(backup, `label ${backup.label}`);
     if (!isFuture(backup) && backup.createdAt.getTime() > youngerThan)
       keep(backup, `within ${policy.keepDays ?? 0} days`);
     if (!backup.isGood && !(newestGood && newestGood.createdAt > backup.createdAt))
-      keep(backup, 'damaged, but no good one is newer');
+      keep(backup, 'damaged, but no intact one is newer');
     if (newestGood?.isShrunk)
-      keep(backup, 'the newest backup shrank and nobody accepted that (backup --accept-shrink)');
+      keep(backup, 'the newest backup shrank and this was not accepted (backup --accept-shrink)');
   }
   counted.slice(0, policy.keepLast ?? 0).forEach((backup, index) => keep(backup, `last ${index + 1}`));
   const periods: [number | undefined, string, (at: Date) => string][] = [
@@ -184,7 +184,7 @@ function decideGroup<T extends RetentionCandidate>(
   const rules = ruleNames(policy).join(', ');
   return group.map((backup) => {
     const kept = reasons.get(backup) ?? [];
-    const why = backup.isGood ? `no rule keeps it (${rules})` : 'damaged, and a newer good one is kept';
+    const why = backup.isGood ? `no rule keeps it (${rules})` : 'damaged, and a newer intact one is kept';
     return {backup, isKept: kept.length > 0, reason: kept.length > 0 ? kept.join(', ') : why};
   });
 }
@@ -218,7 +218,7 @@ function weekOf(at: Date): string {
   return `${thursday.getUTCFullYear()}-W${String(Math.floor(dayOfYear / 7) + 1).padStart(2, '0')}`;
 }
 
-/** Equal times happen within one second; the longer id (-2, -10) is the later one then. */
+/** Several backups can have the same second; the longer id (-2, -10) is the later one then. */
 export function newestFirst(
   a: Pick<RetentionCandidate, 'id' | 'createdAt'>,
   b: Pick<RetentionCandidate, 'id' | 'createdAt'>,

@@ -1,22 +1,22 @@
-/** Tells when a backup holds far fewer rows than the one before: perhaps the data was lost, not the need for it. */
+/** Raises an alarm if a backup has far fewer rows than the previous one, because the data may have been lost. */
 import {qualifiedName} from '../base/qualified-name.js';
 import {countOf, formatCount} from '../base/format.js';
 import type {BackupRecord, RecordedTable, Shrink} from './backup-record.js';
 import {type Backup, databaseIdentity, isGood, safetyLabel} from './catalogue.js';
 
 export interface ShrinkLimits {
-  /** Loss of a table's rows, in percent of what there were, that is still taken for normal: 0 to 100. */
+  /** Accepted loss of a table's rows, in percent: 0 to 100. */
   readonly maxLossPercent: number;
-  /** In smaller tables a large share is a few rows: they count only together, when so many rows are gone that they are empty. */
+  /** Smaller tables count only together: if those that became empty had this many rows in total. */
   readonly minRows: number;
 }
 
 export const defaultShrinkLimits: ShrinkLimits = {maxLossPercent: 50, minRows: 10};
 
 /**
- * Tables that lost more than the limit, became empty or are gone, compared with an earlier backup.
- * Tables that are only in `now` are new and never a finding. Small tables that became empty are a finding when they held
- * `minRows` rows together, or when nothing at all is left: one work table that comes and goes is neither.
+ * Tables that lost more than the limit, became empty or are missing, compared with an earlier backup.
+ * Tables that are only in `now` are new and never a finding. Small tables that became empty are a finding if they had
+ * `minRows` rows together, or if no rows are left at all, so that one temporary work table is not a finding.
  * @returns largest loss first
  */
 export function findShrinkage(
@@ -44,7 +44,7 @@ export function findShrinkage(
   return doSmallCount ? losses : losses.filter((loss) => !small.includes(loss));
 }
 
-/** "shop.orders has 0 rows, 120 before"; a table that the backup does not contain any more is gone. */
+/** "shop.orders has 0 rows, 120 before"; a table that is not in the backup any more is "gone". */
 export function describeLosses({shrink, tables}: Pick<BackupRecord, 'shrink' | 'tables'>): string[] {
   const names = new Set(tables.map(qualifiedName));
   return shrink.map(({table, rowsBefore, rowsNow}) =>
@@ -55,8 +55,8 @@ export function describeLosses({shrink, tables}: Pick<BackupRecord, 'shrink' | '
 }
 
 /**
- * The backup to compare a new one with: the newest good one of the same database, taken with the same choice of tables,
- * that stands under no alarm itself and is no safety backup, which may hold the damage. A backup without rows (schema only) is compared with nothing.
+ * The backup to compare a new one with: the newest intact one of the same database with the same selection of tables,
+ * without an alarm itself. Safety backups, which may contain the damage, are excluded. A backup without rows (schema only) is not compared.
  * @param backups newest first, without the new one
  */
 export function lastComparable(
@@ -68,7 +68,7 @@ export function lastComparable(
   const found = backups.find(
     (backup) =>
       backup.record !== null &&
-      backup.record.verification !== null && // without it no rows were counted
+      backup.record.verification !== null && // without it, no rows were counted
       isGood(backup) &&
       backup.label !== safetyLabel &&
       databaseIdentity(backup) === identity &&
@@ -78,7 +78,7 @@ export function lastComparable(
   return found?.record ?? undefined;
 }
 
-/** What decides which rows a backup holds. */
+/** The part of the config that determines the rows of a backup. */
 function selectionOf({config}: Pick<BackupRecord, 'config'>): string {
   return JSON.stringify([
     config.schemaOnly,

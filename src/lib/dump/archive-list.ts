@@ -1,4 +1,4 @@
-/** Chooses what to restore of an archive from its table of contents. */
+/** Selects the entries of an archive to restore from its table of contents. */
 
 import {formats} from '../base/formats.js';
 import type {DetectedDump} from './detect-format.js';
@@ -9,31 +9,31 @@ import type {NamedTable} from '../postgres/quote.js';
 export interface EntrySelection {
   readonly isSuperuser: boolean;
   readonly dump: Pick<DetectedDump, 'dumpMajor' | 'format'>;
-  /** What else is not restored. */
+  /** Further entries to leave out. */
   readonly leftOut?: LeftOutEntries | undefined;
-  /** All tables of the dump, to tell apart names that begin alike. */
+  /** All tables of the dump, to distinguish names with the same beginning. */
   readonly tables: readonly NamedTable[];
-  /** Only these tables; everything when empty. */
+  /** Only these tables; all if empty. */
   readonly onlyTables: readonly NamedTable[];
-  /** What of the dump the tables come with, as `listedName` names it; the tables' own entries alone without it. */
+  /** Entries to restore together with the tables, named as by `listedName`; without it, only the tables' own entries. */
   readonly selected?: ReadonlySet<string> | undefined;
 }
 
 const entry = (pattern: string): RegExp => new RegExp(`^\\d+; \\d+ \\d+ (?:${pattern}) `);
 const publicSchema = entry('SCHEMA - public');
 const procedural = entry('EXTENSION - plpgsql');
-/** Comments that only the object's owner may set, and that say the same everywhere. */
+/** Comments that only the object's owner may set, and that are equal in every database. */
 const ownersOnly = entry('COMMENT - (?:SCHEMA public|EXTENSION (?:plpgsql|"plpgsql"))');
 
-/** From 15 on the entry of the schema "public" makes nothing and only sets the owner (dumpNamespace in pg_dump.c). */
+/** From 15 on, the entry of the schema "public" creates nothing and only sets the owner (dumpNamespace in pg_dump.c). */
 const firstMajorWithoutPublic = 15;
 
-/** Whether the owner of the schema "public" is restored: every database has the schema, and not everybody may give it away. */
+/** Whether to restore the owner of the schema "public": every database has the schema, but only some roles may change its owner. */
 function keepsPublicSchema({dump, isSuperuser}: Pick<EntrySelection, 'dump' | 'isSuperuser'>): boolean {
   return !formats[dump.format].isArchive || (isSuperuser && (dump.dumpMajor ?? 0) >= firstMajorWithoutPublic);
 }
 
-/** Why `selectEntries`, and what does the same for plain dumps, leave a definition out; undefined where they do not. */
+/** Why `selectEntries`, and its counterpart for plain dumps, leave out a definition; undefined if they do not. */
 export function whyLeftOut(
   definition: DumpSection,
   selection: Pick<EntrySelection, 'dump' | 'isSuperuser' | 'leftOut'>,
@@ -44,12 +44,12 @@ export function whyLeftOut(
   const isOwnersOnly =
     type === 'COMMENT' && !selection.isSuperuser && /^(?:SCHEMA public|EXTENSION "?plpgsql"?)$/.test(name);
   const isPublic = type === 'SCHEMA' && name === 'public' && !keepsPublicSchema(selection);
-  return isOwnersOnly || isPublic ? 'what every database has already' : undefined;
+  return isOwnersOnly || isPublic ? 'present in every database' : undefined;
 }
 
 /**
- * @param lines of `pg_restore --list`: `3456; 0 16402 TABLE DATA public orders shop` (names unquoted, so ambiguous
- *   when they have spaces; the longest known name is meant then)
+ * @param lines of `pg_restore --list`: `3456; 0 16402 TABLE DATA public orders shop` (names are unquoted, so ambiguous
+ *   if they contain spaces; the longest known name wins)
  */
 export function selectEntries(
   lines: readonly string[],
@@ -63,7 +63,7 @@ export function selectEntries(
       (publicSchema.test(line) && !keepsPublicSchema(selection)) ||
       (!selection.isSuperuser && ownersOnly.test(line));
     if (isEverywhere) {
-      left.push(`left out, the target has its own: ${line.replace(/^\d+; \d+ \d+ /, '')}`);
+      left.push(`left out, because the target has its own: ${line.replace(/^\d+; \d+ \d+ /, '')}`);
       return false;
     }
     const listed = line.replace(/^\d+; \d+ \d+ /, '');
@@ -79,8 +79,8 @@ export function selectEntries(
 }
 
 /**
- * Finds the table whose definition or rows an entry is.
- * @param kinds pattern of the entries that count
+ * Finds the table to which an entry with a definition or rows belongs.
+ * @param kinds pattern of the entry types
  */
 function tableFinder(
   tables: readonly NamedTable[],
@@ -100,7 +100,7 @@ function tableFinder(
 
 /**
  * Sorts the entries into passes.
- * @param queue whether the rows of a table, or what is none, come in this pass; whether another is needed
+ * @param queue whether the rows of a table, or another entry (undefined), are in this pass; whether another pass is needed
  */
 export function orderEntries(
   lines: readonly string[],

@@ -1,19 +1,19 @@
-/** One stream for two readers: what the first one takes is read by the second one beside it. */
+/** Duplicates a stream, so that two readers can read it concurrently. */
 import {PassThrough, type Readable} from 'node:stream';
 
 export interface BranchedStream {
-  /** The source. It waits for the branch's reader, unless that has gone. */
+  /** The source. It waits for the reader of the branch, unless that has stopped. */
   readonly main: AsyncGenerator<Buffer>;
-  /** The same bytes; it fails when `main` was not read to its end. */
+  /** The same bytes; fails if `main` was not read to its end. */
   readonly branch: Readable;
 }
 
-/** Bytes that may lie between the two readers, twice: a PassThrough holds them on both its sides. */
+/** Maximum distance between the two readers in bytes, twice: a PassThrough buffers on both sides. */
 const heldBytes = 1 << 20;
 
 export function branchStream(source: AsyncIterable<Buffer>): BranchedStream {
   const branch = new PassThrough({highWaterMark: heldBytes});
-  branch.on('error', () => undefined); // told to its reader, who may have gone
+  branch.on('error', () => undefined); // its reader gets the error, if it still reads
   async function* pass(): AsyncGenerator<Buffer> {
     try {
       for await (const chunk of source) {
@@ -28,7 +28,7 @@ export function branchStream(source: AsyncIterable<Buffer>): BranchedStream {
   return {main: pass(), branch};
 }
 
-/** Waits until there is room again, or nobody who makes some. */
+/** Waits until the branch accepts data again, or is closed. */
 function drained(stream: PassThrough): Promise<void> {
   return new Promise((resolve) => {
     const go = (): void => {

@@ -1,21 +1,21 @@
-/** A dump in directory format has exactly the files that its table of contents names. */
+/** Checks that a dump in directory format has exactly the files of its table of contents. */
 import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {AppError} from '../base/errors.js';
 import type {ListedEntry} from './share-entries.js';
 import {someOf} from '../base/some-of.js';
 
-/** Endings that pg_dump gives to compressed files (15: gz; 16 and newer: also lz4 and zst). */
+/** Extensions of files that pg_dump compresses (15: gz; 16 and newer: also lz4 and zst). */
 const compressions = /\.(?:gz|lz4|zst)$/;
 
-/** @throws VERIFY_FAILED naming the files that are missing or too many */
+/** @throws VERIFY_FAILED naming missing and unexpected files */
 export async function checkFolderFiles(folder: string, entries: readonly ListedEntry[]): Promise<void> {
   const names = await readdir(folder);
   const present = new Set(names.map((name) => name.replace(compressions, '')));
   const expected = new Set(['toc.dat']);
   for (const {id, type} of entries) {
     if (type === 'TABLE DATA') expected.add(`${id}.dat`);
-    // One list of large objects up to version 16, one for each group of them since.
+    // Up to version 16 there is one list of large objects, since then one for each group.
     if (type === 'BLOBS') {
       const list =
         present.has(`blobs_${id}.toc`) || !present.has('blobs.toc') ? `blobs_${id}.toc` : 'blobs.toc';
@@ -26,7 +26,7 @@ export async function checkFolderFiles(folder: string, entries: readonly ListedE
   const missing = [...expected].filter((name) => !present.has(name));
   const extra = names.filter((name) => {
     const plain = name.replace(compressions, '');
-    // A file both compressed and not: pg_restore would take the second.
+    // If a file exists both compressed and uncompressed, pg_restore would use the second.
     return !expected.has(plain) || (plain !== name && names.includes(plain));
   });
   if (missing.length + extra.length === 0) return;
@@ -35,7 +35,7 @@ export async function checkFolderFiles(folder: string, entries: readonly ListedE
     ...(extra.length > 0 ? [`not part of the dump: ${someOf(extra, 5).join(', ')}`] : []),
   ];
   throw new AppError('VERIFY_FAILED', `${folder} is damaged: ${problems.join('; ')}.`, {
-    hint: 'Make a new backup; this one cannot be trusted.',
+    hint: 'Make a new backup; this one is not reliable.',
   });
 }
 
@@ -45,7 +45,7 @@ async function filesOfList(path: string): Promise<string[]> {
   try {
     text = await readFile(path, 'utf8');
   } catch {
-    return []; // absent: told as missing, as the list itself is expected
+    return []; // the list itself is reported as missing
   }
   return text.split('\n').flatMap((line) => /^\d+ (.+)$/.exec(line)?.[1] ?? []);
 }

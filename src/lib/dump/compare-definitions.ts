@@ -1,4 +1,4 @@
-/** Compares the definitions that a dump holds with those of the database that it was restored into. */
+/** Compares the definitions in a dump with those of the database that it was restored into. */
 import {entryName} from '../base/qualified-name.js';
 import {comparableStatement} from './sql/comparable-statement.js';
 import {type DumpDefinition, propertiesType} from './dump-definitions.js';
@@ -6,20 +6,20 @@ import {readRightsStatement} from './sql/rights-statement.js';
 import {someOf} from '../base/some-of.js';
 
 export interface CatalogDifference {
-  /** "TABLE", "FUNCTION", "POLICY": as pg_dump names it. */
+  /** "TABLE", "FUNCTION", "POLICY": the type in pg_dump's heading. */
   readonly kind: string;
-  /** "shop.orders", "shop.orders new_rows" for what hangs on a table. */
+  /** "shop.orders", "shop.orders new_rows" for objects of a table. */
   readonly object: string;
   readonly differs: 'missing' | 'extra' | 'owner' | 'grants' | 'definition' | 'state' | 'comment';
-  /** What is there and what the backup has, where that is short and no secret; '' otherwise. */
+  /** The value in the database and in the backup, if short and not secret; else ''. */
   readonly detail: string;
 }
 
-/** What cannot be equal, or be compared, and is named instead. */
+/** Aspects that cannot be equal or cannot be compared; they are listed instead. */
 export interface ComparisonLimits {
-  /** Why owners are not compared: of all, or of those that these roles own. */
+  /** Why owners are not compared: all of them, or those owned by these roles. */
   readonly owners?: {readonly why: string; readonly roles?: ReadonlySet<string>} | undefined;
-  /** Why grants are not compared: any, or those to some roles. What the grantors granted may come from the owner instead. */
+  /** Why grants are not compared: all, or those to these roles. Grants of the grantors may be made by the owner instead. */
   readonly grants?:
     | {
         readonly why: string;
@@ -27,21 +27,21 @@ export interface ComparisonLimits {
         readonly grantors?: ReadonlySet<string>;
       }
     | undefined;
-  /** Why objects that only the database has are no difference. */
+  /** Why objects that exist only in the database do not count as differences. */
   readonly extras?: string | undefined;
-  /** Why the text of definitions may differ: another major version writes it. */
+  /** Why the text of definitions may differ: another major version prints it differently. */
   readonly texts?: string | undefined;
-  /** Why the object was not to be restored; undefined where it was. */
+  /** Why the object was left out of the restore; undefined if it was restored. */
   readonly leftOut?: (definition: DumpDefinition) => string | undefined;
 }
 
 export interface DefinitionComparison {
   readonly differences: CatalogDifference[];
-  /** A line for each reason, with the names of the objects; of the roles where no owner was compared. */
+  /** A line for each reason, with the names of the objects, or of the roles if owners were not compared. */
   readonly notCompared: string[];
 }
 
-/** What belongs to the database itself, and whether views are filled, is compared by rules of its own. */
+/** Types with their own comparison: properties of the database, and whether views are filled. */
 const otherTypes = new Set(['DATABASE', 'DATABASE PROPERTIES', propertiesType, 'MATERIALIZED VIEW DATA']);
 
 function isComparedElsewhere({type, name}: DumpDefinition): boolean {
@@ -51,10 +51,10 @@ function isComparedElsewhere({type, name}: DumpDefinition): boolean {
   );
 }
 
-/** Entries of one key. Default privileges have their owner in it. */
+/** Entries with the same key. The key of default privileges contains their owner. */
 interface Item {
   readonly definition: DumpDefinition;
-  /** Comparable forms, sorted. */
+  /** Normalised forms, sorted. */
   readonly statements: string[];
 }
 
@@ -76,7 +76,7 @@ function byKey(
   return items;
 }
 
-/** Rights before all else: they decide who may read what. */
+/** Privileges come first: they decide who may read what. */
 const worstFirst: readonly CatalogDifference['differs'][] = [
   'grants',
   'owner',
@@ -87,7 +87,7 @@ const worstFirst: readonly CatalogDifference['differs'][] = [
   'comment',
 ];
 
-/** What the backup has and the database lacks, has in addition, or has otherwise; rights first. */
+/** Objects that are missing in the database, exist only there, or differ; privileges first. */
 export function compareDefinitions(
   expected: readonly DumpDefinition[],
   found: readonly DumpDefinition[],
@@ -112,7 +112,7 @@ export function compareDefinitions(
   }
   const named = new Set(expected.map(({schema, name}) => JSON.stringify([schema, name])));
   for (const item of present.values()) {
-    // A dump writes no rights where they are PostgreSQL's own, so those on its objects count.
+    // A dump omits privileges that equal PostgreSQL's defaults, so those on its objects count.
     if (limits.extras !== undefined && !areRightsOn(named, item.definition))
       skip(limits.extras, entryName(item.definition));
     else differences.push(...compareItem(undefined, item, limits, owners, skip));
@@ -125,7 +125,7 @@ export function compareDefinitions(
   };
 }
 
-/** Whether they are rights on one of the objects, or on the schema that every database has. */
+/** Whether these are privileges on one of the objects, or on the schema that every database has. */
 function areRightsOn(named: ReadonlySet<string>, {type, schema, name}: DumpDefinition): boolean {
   if (type !== 'ACL') return false;
   if (name === 'SCHEMA public') return true;
@@ -136,13 +136,13 @@ function areRightsOn(named: ReadonlySet<string>, {type, schema, name}: DumpDefin
   return ends.some((end) => named.has(JSON.stringify([schema, object.slice(0, end)])));
 }
 
-/** Kinds and names in one line, the first of many. */
+/** Types and names in one line, shortened. */
 export function listDefinitions(definitions: readonly DumpDefinition[]): string {
   const names = definitions.map((one) => `${one.type.toLowerCase()} ${entryName(one)}`);
   return someOf(names, 8).join(', ');
 }
 
-/** Each in one line; pg_dump acts as the grantor where that is not the owner. */
+/** The grants, one line each; pg_dump acts as the grantor if that is not the owner. */
 function withGrantors(statements: readonly string[]): string[] {
   const forms: string[] = [];
   let by = '';
@@ -158,7 +158,7 @@ function isRights({type}: DumpDefinition): boolean {
   return type === 'ACL' || type === 'DEFAULT ACL';
 }
 
-/** Owners that differ between the two, whose own rights the grants then name differently. */
+/** Owners that differ between the two sides, so that the grants name them differently. */
 function ownersOf(
   wanted: ReadonlyMap<string, Item>,
   present: ReadonlyMap<string, Item>,
@@ -192,7 +192,7 @@ function compareItem(
     detail,
   });
   if (kind === 'COMMENT') {
-    // CREATE EXTENSION writes one of its own.
+    // CREATE EXTENSION sets a comment.
     if (!wanted && definition.name.startsWith('EXTENSION ')) return [];
     const isEqual = wanted && present && isSameText(wanted.statements, present.statements);
     return isEqual ? [] : [difference('comment', wanted ? (present ? '' : 'missing') : 'extra')];
@@ -207,7 +207,7 @@ function compareItem(
   ];
 }
 
-/** What belongs to the owner of its table, or of its publication. */
+/** Objects that belong to the owner of their table or publication. */
 const dependentTypes = new Set([
   'CHECK CONSTRAINT',
   'CONSTRAINT',
@@ -254,7 +254,7 @@ function compareTexts(
   return [];
 }
 
-/** What is the same in every version: switches beside the definition, and the words in it that decide about rights. */
+/** The parts that are equal in all versions: settings of the definition, and the words that decide about privileges. */
 function stateOf(kind: string, statements: readonly string[]): string[] {
   return statements.flatMap((statement) => {
     if (/^ALTER (?!TABLE (?:ONLY )?\S+ (?:\. \S+ )?(?:ADD|ALTER COLUMN|ATTACH))/.test(statement))
@@ -302,8 +302,8 @@ function compareRights(
     skip(`grants, ${grants.why}`, object);
     return [];
   }
-  // Where an owner could not be kept, what it and the one in its place may do is the owners' difference. What an extension created belongs to
-  // who installed it, and pg_dump writes no owner for it.
+  // If an owner could not be kept, the privileges of the old and the new owner are covered by the owner's difference. Objects of an
+  // extension belong to the role that installed it, and pg_dump writes no owner for them.
   const [was, is] = [wanted?.definition.owner, present?.definition.owner];
   const isAnotherOwner = was !== undefined && is !== undefined && was !== is;
   const isComparable = (statement: string): boolean =>
@@ -315,7 +315,7 @@ function compareRights(
     );
   const all = [...(wanted?.statements ?? []), ...(present?.statements ?? [])];
   const isPart = all.some((statement) => !isComparable(statement));
-  if (isPart) skip(`grants, ${grants?.why ?? owners?.why ?? 'to an owner that is another here'}`, object);
+  if (isPart) skip(`grants, ${grants?.why ?? owners?.why ?? 'to an owner that differs here'}`, object);
   const comparable = (item: Item | undefined): string[] => {
     const ones = (item?.statements ?? []).filter(isComparable).map((statement) => {
       const isReplaced = grants?.grantors?.has(grantor.exec(statement)?.[1] ?? '') === true;

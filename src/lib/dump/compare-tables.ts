@@ -1,15 +1,15 @@
-/** Compares the tables that a dump holds with those that it should hold. */
+/** Compares the tables in a dump with the expected ones. */
 import type {DumpedTable, ObjectName} from '../fingerprint/table-contents.js';
 
 export interface ExpectedTable extends ObjectName {
-  /** Null where the dump was never read back. */
+  /** Null if the dump was not read back. */
   readonly rows: number | null;
   readonly fingerprint: string | null;
 }
 
 /**
- * A line for each table that differs; counts and fingerprints are compared where both sides have them.
- * @param source what the expected tables come from, for the lines: "the metadata"
+ * A line for each table that differs; counts and fingerprints are compared if both sides have them.
+ * @param source origin of the expected tables, for the lines: "the metadata"
  */
 export function compareTables(
   expected: readonly ExpectedTable[],
@@ -26,7 +26,7 @@ export function compareTables(
     else if (rows !== null && table.rows !== rows) {
       findings.push(`${schema}.${name} has ${table.rows} rows in the dump, ${rows} in ${source}.`);
     } else if (fingerprint !== null && table.fingerprint !== null && table.fingerprint !== fingerprint) {
-      findings.push(`${schema}.${name} has other rows in the dump than ${source} says.`);
+      findings.push(`${schema}.${name} has different rows in the dump and in ${source}.`);
     }
   }
   for (const {schema, name} of read.values())

@@ -1,4 +1,4 @@
-/** Tells from its content what kind of dump a file or folder is; names and extensions are not looked at. */
+/** Detects the kind of a dump from its content; names and extensions are ignored. */
 import {readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
@@ -12,34 +12,34 @@ import type {RemoteDump} from '../postgres/tools/archive-input.js';
 export interface DetectedDump {
   readonly path: string;
   readonly format: BackupFormat;
-  /** Whether a plain dump is wrapped in gzip. Archives compress inside, which only their reader needs to know. */
+  /** Whether a plain dump is gzipped. Archives are compressed inside, which matters to their reader only. */
   readonly compressed: boolean;
   /** "1.14" for archives, null for plain dumps. */
   readonly archiveVersion: string | null;
-  /** Name of the dumped database, where the dump tells it. */
+  /** Name of the dumped database, if the dump contains it. */
   readonly databaseName: string | null;
-  /** "15.18 (Debian 15.18-0+deb12u1)": the server that was dumped; null when the dump does not tell. */
+  /** "15.18 (Debian 15.18-0+deb12u1)": version of the dumped server; null if the dump does not contain it. */
   readonly serverVersion: string | null;
-  /** The pg_dump that wrote it. */
+  /** Version of the pg_dump that wrote it. */
   readonly dumpVersion: string | null;
-  /** Major version of that pg_dump: older pg_restore and psql must not be used. Null when the dump does not tell. */
+  /** Major version of that pg_dump: older pg_restore and psql must not be used. Null if the dump does not contain it. */
   readonly dumpMajor: number | null;
-  /** Where the bytes come from when `path` is no file here. */
+  /** Source of the bytes if `path` is not a local file. */
   readonly remote?: RemoteDump;
 }
 
-/** Enough for every header that is looked at. */
+/** Enough for all headers. */
 export const startBytes = 16_384;
 
 /**
- * @throws BACKUP_NOT_FOUND when nothing is there, READ_FAILED, NOT_A_BACKUP saying what it is instead
+ * @throws BACKUP_NOT_FOUND if it does not exist, READ_FAILED, NOT_A_BACKUP with the actual kind
  */
 export async function detectDump(path: string): Promise<DetectedDump> {
   if (await isFolder(path)) return detectFolder(path);
   return detectStart(path, await readStart(path));
 }
 
-/** The same for a dump of which only the first bytes are at hand: `startBytes` of them, or all. @throws NOT_A_BACKUP */
+/** The same for a dump of which only the first bytes are available: `startBytes` of them, or all. @throws NOT_A_BACKUP */
 export async function detectStart(path: string, start: Buffer): Promise<DetectedDump> {
   if (start.length === 0) throw notABackup(path, 'is empty');
   if (start.subarray(0, 5).toString('latin1') === archiveMagic) return describeArchive(path, 'custom', start);
@@ -49,7 +49,7 @@ export async function detectStart(path: string, start: Buffer): Promise<Detected
     throw notABackup(
       path,
       'is a tar archive',
-      'Unpack it into an empty folder (tar -xf FILE -C FOLDER) and give that folder: a tar dump unpacked is a directory dump.',
+      'Unpack it into an empty folder (tar -xf FILE -C FOLDER) and give that folder: an unpacked tar dump is a directory dump.',
     );
   }
   return describePlain(path, start, false);
@@ -58,12 +58,12 @@ export async function detectStart(path: string, start: Buffer): Promise<Detected
 async function isFolder(path: string): Promise<boolean> {
   try {
     const found = await stat(path);
-    // Opening a pipe could wait for ever, and what it holds can be read only once.
+    // Opening a pipe could block for ever, and its data can be read only once.
     if (found.isDirectory() || found.isFile()) return found.isDirectory();
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') {
       throw new AppError('BACKUP_NOT_FOUND', `There is no backup at ${path}.`, {
-        hint: 'See what there is: destino-db list',
+        hint: 'List the backups: destino-db list',
       });
     }
     throw cannotBeRead(path, error);
@@ -79,7 +79,7 @@ async function detectFolder(path: string): Promise<DetectedDump> {
     throw notABackup(
       path,
       'is a folder without a toc.dat',
-      'Give the dump itself, not the folder that holds it.',
+      'Give the dump itself, not the folder that contains it.',
     );
   }
   return describeArchive(path, 'directory', await readStart(join(path, 'toc.dat')));
@@ -97,10 +97,11 @@ function describePlain(path: string, start: Buffer, compressed: boolean): Detect
     throw notABackup(
       path,
       'is a dump of a whole cluster (pg_dumpall)',
-      'Restore it with psql, as the manual tells.',
+      'Restore it with psql, as described in the PostgreSQL manual.',
     );
   }
-  if (!/^--\r?\n-- PostgreSQL database dump\r?$/m.test(text)) throw notABackup(path, 'is no PostgreSQL dump');
+  if (!/^--\r?\n-- PostgreSQL database dump\r?$/m.test(text))
+    throw notABackup(path, 'is not a PostgreSQL dump');
   const serverVersion = /^-- Dumped from database version (.*?)\r?$/m.exec(text)?.[1] ?? null;
   const dumpVersion = /^-- Dumped by pg_dump version (.*?)\r?$/m.exec(text)?.[1] ?? null;
   const plain = {archiveVersion: null, databaseName: null, serverVersion, dumpVersion};
@@ -123,7 +124,7 @@ async function readStart(path: string): Promise<Buffer> {
 
 async function inflateStart(path: string, start: Buffer): Promise<Buffer> {
   try {
-    // The file goes on behind `start`, so an unfinished stream is no error here.
+    // The file continues after `start`, so an unfinished stream is expected.
     return await promisify(gunzip)(start, {finishFlush: constants.Z_SYNC_FLUSH});
   } catch (error) {
     throw notABackup(path, `is a damaged gzip file (${messageOf(error)})`);
@@ -137,11 +138,11 @@ function majorOf(version: string | null): number | null {
 }
 
 function cannotBeRead(path: string, error: unknown): AppError {
-  return new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+  return new AppError('READ_FAILED', `Cannot read ${path}: ${messageOf(error)}.`, {cause: error});
 }
 
 function notABackup(path: string, why: string, hint?: string): AppError {
   return new AppError('NOT_A_BACKUP', `${path} ${why}.`, {
-    hint: hint ?? 'Give a dump that pg_dump made: custom, directory, or plain SQL (also gzipped).',
+    hint: hint ?? 'Give a dump of pg_dump: custom, directory, or plain SQL (also gzipped).',
   });
 }

@@ -5,17 +5,17 @@ import {keptText, TextPool} from '../base/kept-text.js';
 import {textOf} from '../postgres/client-encoding.js';
 
 export interface DumpDefinition extends DumpSection {
-  /** As pg_dump wrote them, each without what surrounds it; the one that sets the owner is not among them. */
+  /** The statements as pg_dump wrote them, without surrounding comments and without the one that sets the owner. */
   readonly statements: readonly string[];
   readonly ownerStatement?: string | undefined;
 }
 
-/** Begins the line behind a plain dump, a comment to everybody else; JSON without letters beyond ASCII follows. */
+/** Prefix of the line after a plain dump, a comment for all other programs; JSON in ASCII follows. */
 export const propertiesMark = '-- destino-db: properties of the database: ';
-/** The type of the definition that stands for that line. */
+/** The type of the definition that represents that line. */
 export const propertiesType = 'DATABASE PROPERTIES LINE';
 
-/** Kinds that hold rows, values of sequences or large objects (_tocEntryRequired in pg_backup_archiver.c). */
+/** Types of entries with rows, values of sequences or large objects (_tocEntryRequired in pg_backup_archiver.c). */
 const dataTypes = new Set([
   'TABLE DATA',
   'SEQUENCE SET',
@@ -25,13 +25,13 @@ const dataTypes = new Set([
   'STATISTICS DATA',
 ]);
 
-/** Whether it is a section of rows, of values of sequences, or about large objects, with their rights and comments. */
+/** Whether the section contains rows, values of sequences, or large objects with their privileges and comments. */
 export function isDataSection(section: Pick<DumpSection, 'type' | 'name'>): boolean {
   return dataTypes.has(section.type) || section.name.startsWith('LARGE OBJECT');
 }
 
 /**
- * Reads a plain dump, or what pg_restore writes of an archive, to its end; rows are passed over.
+ * Reads a plain dump, or the output of pg_restore for an archive, to its end; rows are skipped.
  * Memory: the definitions.
  */
 export async function readDefinitions(
@@ -50,7 +50,7 @@ interface OpenDefinition extends DumpSection {
   ownerStatement?: string | undefined;
 }
 
-/** For a reader of a plain dump that passes it by. */
+/** The same as a rule for a plain dump that is being read for another purpose. */
 export function collectDefinitions(): {
   readonly reads: (line: Buffer, section: DumpSection | null, isBetween: boolean) => void;
   readonly definitions: () => DumpDefinition[];
@@ -60,7 +60,7 @@ export function collectDefinitions(): {
   let encoding = 'UTF8';
   let current: DumpSection | null = null;
   let statement: string[] = [];
-  // Written once, before the first table that it concerns.
+  // Written once, before the first table to which it applies.
   let accessMethod = '';
   const endStatement = (): void => {
     const text = textOf(statement.join('\n'), encoding).trim();
@@ -73,7 +73,7 @@ export function collectDefinitions(): {
       return;
     const owner = /^ALTER [^'$]* OWNER TO (.*);$/s.exec(text)?.[1];
     if (owner === undefined) {
-      // Not `push`, nor by spreading: an array that grows by those has room for sixteen more.
+      // Neither `push` nor a spread: an array that grows by those reserves room for sixteen more elements.
       open.statements = open.statements.concat(keptText(text));
       return;
     }
@@ -95,9 +95,9 @@ export function collectDefinitions(): {
       if (section !== current) {
         current = section;
         if (section && !isDataSection(section)) found.push(begin(section, accessMethod, pool));
-        return; // the line is its heading
+        return; // this line is its heading
       }
-      // Behind rows may stand settings for the definition that follows.
+      // After rows, settings for the next definition may follow.
       if (section && isDataSection(section) && !(isBetween && line.toString('latin1', 0, 4) === 'SET '))
         return;
       if (isBetween && (line.length === 0 || line[0] === dash || line[0] === backslash)) return;
@@ -122,7 +122,7 @@ function begin(section: DumpSection, accessMethod: string, pool: TextPool): Open
       ? [`ACCESS METHOD ${accessMethod}`]
       : []),
   ];
-  // Written out: each object that is spread into a new one has a description of its own in V8, larger than itself.
+  // Written out, because an object made by a spread gets its own description in V8, which is larger than itself.
   return {
     type: pool.take(section.type),
     schema: pool.take(section.schema),

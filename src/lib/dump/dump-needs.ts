@@ -1,18 +1,18 @@
-/** The roles and extensions that a dump names, read from its SQL. */
+/** Collects the roles and extensions that a dump names from its SQL. */
 
 export interface DumpNeeds {
   /** Roles that own objects. */
   readonly owners: readonly string[];
-  /** Those that own what only a superuser may. */
+  /** Owners of objects that only a superuser can own. */
   readonly superusers: readonly string[];
   /** Roles in GRANT, REVOKE and default privileges. */
   readonly grantees: readonly string[];
-  /** Roles for whom something is granted: those of default privileges, and those that granted in place of an owner. */
+  /** Roles that grant something: those of default privileges, and grantors that are not the owner. */
   readonly grantors: readonly string[];
-  /** Roles that policies and user mappings are for; neither can be made without them. */
+  /** Roles of policies and user mappings, which cannot be created without them. */
   readonly policyRoles: readonly string[];
   readonly extensions: readonly string[];
-  /** The same in the dump's order, with the schema of their objects. */
+  /** The extensions in the dump's order, with the schema of their objects. */
   readonly installations: readonly {readonly extension: string; readonly schema: string | null}[];
 }
 
@@ -36,7 +36,7 @@ const extensionLine = new RegExp(
 /** Pseudo-roles that every server has. */
 const keywords = new Set(['PUBLIC', 'public', 'CURRENT_USER', 'SESSION_USER', 'CURRENT_ROLE']);
 
-/** Gathers from a dump's lines, one by one, row data left out. */
+/** Collects from a dump's lines, one by one, without row data. */
 export function collectDumpNeeds(): {read: (line: string) => void; needs: () => DumpNeeds} {
   const owners = new Set<string>();
   const superusers = new Set<string>();

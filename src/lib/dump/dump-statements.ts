@@ -1,4 +1,4 @@
-/** Reads a plain dump, or what pg_restore writes, statement by statement; the rows behind a COPY are kept apart from the SQL. */
+/** Reads a plain dump, or the output of pg_restore, statement by statement; the rows after a COPY are separate from the SQL. */
 import {AppError} from '../base/errors.js';
 import {closingComment} from './sql/copy-stream.js';
 import {type DumpSection, sectionIn} from './plain-dump-filter.js';
@@ -7,26 +7,26 @@ import {textOf} from '../postgres/client-encoding.js';
 import {unsafe, unsafeCommand, unusualCopy} from './sql/unsafe-dump-errors.js';
 
 export interface DumpStatement {
-  /** From its first character to its semicolon, a character a byte: `textOf` decodes it. */
+  /** From its first character to its semicolon, one character per byte: decode with `textOf`. */
   readonly sql: string;
-  /** The heading that it stands under; null before the first one. */
+  /** The heading above it; null before the first one. */
   readonly section: DumpSection | null;
-  /** What the text is encoded in, as PostgreSQL names it. */
+  /** The encoding of the text, as PostgreSQL names it. */
   readonly encoding: string;
-  /** The rows of a COPY ... FROM stdin, in pieces cut anywhere; null for every other statement. Rows that are not read are skipped. */
+  /** The rows of a COPY ... FROM stdin, in arbitrary pieces; null for every other statement. Unread rows are skipped. */
   readonly rows: AsyncIterable<Buffer> | null;
 }
 
 const newline = 0x0a;
-/** A line outside of rows is handed to the lexer in pieces when it is longer. */
+/** Longer lines outside rows are passed to the lexer in pieces. */
 const longestLine = 1 << 20;
-/** What ends the rows, with the newline before it. */
+/** The end of the rows, with the newline before it. */
 const endOfRows = Buffer.from('\n\\.\n');
 
 /**
  * The statements of the dump in their order. Row values are never taken for SQL, whatever they contain: only the line `\.` ends them.
  * Memory: a buffer and the longest statement.
- * @throws UNSAFE_DUMP for what pg_dump does not write, VERIFY_FAILED when the dump ends before its closing line
+ * @throws UNSAFE_DUMP for content that pg_dump does not write, VERIFY_FAILED if the dump ends before its closing line
  */
 export async function* dumpStatements(sql: AsyncIterable<Buffer>): AsyncGenerator<DumpStatement> {
   yield* new StatementReader(sql[Symbol.asyncIterator]()).statements();
@@ -38,7 +38,7 @@ class StatementReader {
   private section: DumpSection | null = null;
   private encoding = 'UTF8';
   private isComplete = false;
-  /** Statements that end in the line at hand. */
+  /** Statements that end in the current line. */
   private readonly found: {sql: string; endsLine: boolean; section: DumpSection | null}[] = [];
   private readonly lexer = new SqlLexer(
     {
@@ -49,7 +49,7 @@ class StatementReader {
           this.section = sectionIn(textOf(comment, this.encoding)) ?? this.section;
       },
       onMetaCommand: (line) => {
-        // The key is for psql; nothing here runs such lines.
+        // Psql needs the key; this program does not execute such lines.
         if (!/^\\(?:un)?restrict [A-Za-z0-9]+\r?$/.test(line)) throw unsafeCommand(line);
       },
     },
@@ -86,9 +86,9 @@ class StatementReader {
     }
     if (!endsLine || !/\bFROM stdin;$/.test(sql)) throw unusualCopy(sql);
     const rows = this.rows();
-    // Without "return": a reader that gives up in between must not end the rows.
+    // Without "return": a consumer that stops early must not end the rows.
     yield {sql, section, encoding, rows: {[Symbol.asyncIterator]: () => ({next: () => rows.next()})}};
-    // Whatever the server said of the statement: the bytes up to the line that ends them are rows.
+    // All bytes up to the terminating line are rows, even if the server refused the statement.
     while ((await rows.next()).done !== true);
   }
 
@@ -100,7 +100,7 @@ class StatementReader {
     return true;
   }
 
-  /** Hands the next line to the lexer. @returns whether there was one */
+  /** Passes the next line to the lexer. @returns whether there was one */
   private async takeLine(): Promise<boolean> {
     let pieces: Buffer[] = [];
     let bytes = 0;
@@ -125,9 +125,9 @@ class StatementReader {
     return true;
   }
 
-  /** The rows at hand, to the line that ends them. */
+  /** The current rows, up to the terminating line. */
   private async *rows(): AsyncGenerator<Buffer> {
-    // The newline of the COPY statement's own line: "\." may be the very first one.
+    // Starts with the newline of the COPY statement's line: "\." may be the very first line.
     let held = Buffer.from('\n');
     let isFirst = true;
     for (;;) {
@@ -150,14 +150,14 @@ class StatementReader {
   }
 }
 
-/** How many bytes at the end of `data` may become the line that ends the rows. */
+/** Number of bytes at the end of `data` that may begin the terminating line. */
 function heldBytes(data: Buffer): number {
   for (let length = Math.min(endOfRows.length - 1, data.length); length > 0; length--)
     if (data.subarray(data.length - length).equals(endOfRows.subarray(0, length))) return length;
   return 0;
 }
 
-/** @throws UNSAFE_DUMP: the server's protocol would end a statement at a NUL */
+/** @throws UNSAFE_DUMP: in the server's protocol, a NUL ends a statement */
 function textIn(line: Buffer): string {
   if (line.includes(0)) throw unsafe('a NUL byte');
   return line.toString('latin1');
@@ -165,6 +165,6 @@ function textIn(line: Buffer): string {
 
 function incomplete(why: string): AppError {
   return new AppError('VERIFY_FAILED', `The dump is not complete: ${why}.`, {
-    hint: 'Make a new backup; this one cannot be trusted.',
+    hint: 'Make a new backup; this one is not reliable.',
   });
 }

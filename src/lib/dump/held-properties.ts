@@ -1,4 +1,4 @@
-/** The settings and the comment of a database, as its dump holds them: in entries of an archive, in one line behind a plain dump. */
+/** The settings and the comment of a database in its dump: entries of an archive, or one line after a plain dump. */
 import {gzipSync} from 'node:zlib';
 import {z} from 'zod';
 import {
@@ -15,7 +15,7 @@ const lineSchema = z.object({
   comment: z.string().nullable(),
 });
 
-/** The line to put behind a plain dump. @param isCompressed whether the dump is gzip, of which this is one more member */
+/** The line to append to a plain dump. @param isCompressed whether the dump is gzipped; the line is then an additional member */
 export function propertiesLine(
   {databaseSettings, databaseComment}: HeldProperties,
   isCompressed: boolean,
@@ -29,7 +29,7 @@ export function propertiesLine(
   return isCompressed ? gzipSync(line) : line;
 }
 
-/** What the dump holds of them; null for a plain dump without that line, as pg_dump alone writes it. */
+/** The properties in the dump; null for a plain dump without that line, as pg_dump writes it. */
 export function heldProperties(definitions: readonly DumpDefinition[]): HeldProperties | null {
   const line = definitions.find(({type}) => type === propertiesType);
   if (line) return fromLine(line.statements[0] ?? '');
@@ -50,7 +50,7 @@ function fromLine(json: string): HeldProperties | null {
   try {
     data = JSON.parse(json);
   } catch {
-    return null; // a line of somebody else's
+    return null; // a foreign line
   }
   const parsed = lineSchema.safeParse(data);
   return parsed.success

@@ -1,9 +1,9 @@
-/** Entries of a dump that are not restored, each with the reason. */
+/** Entries of a dump that are not restored, with the reason. */
 import {entryName} from '../base/qualified-name.js';
 import type {ObjectName} from '../fingerprint/table-contents.js';
 import type {DumpSection} from './plain-dump-filter.js';
 
-/** As far as it is known: owner and statements of what has none are missing. */
+/** An entry; owner and statements may be missing. */
 export interface Entry extends Pick<DumpSection, 'type' | 'schema' | 'name'> {
   readonly owner?: string;
   readonly statements?: readonly string[];
@@ -13,23 +13,23 @@ export interface Entry extends Pick<DumpSection, 'type' | 'schema' | 'name'> {
 type Key = string;
 
 export interface LeftOutEntries {
-  /** Why the entry is not restored; undefined where it is. A phrase: "which the server does not have". */
+  /** Why the entry is not restored; undefined if it is. A phrase: "which the server does not have". */
   readonly why: (entry: Entry) => string | undefined;
-  /** The same for "TABLE public orders shop", as `pg_restore --list` writes an entry behind its numbers. */
+  /** The same for "TABLE public orders shop", as `pg_restore --list` prints it after the numbers. */
   readonly whyListed: (listed: string) => string | undefined;
-  /** How many entries are not restored for each reason. */
+  /** Number of entries per reason. */
   readonly counts: ReadonlyMap<string, number>;
-  /** Which objects those are, "extension pg_cron", "policy public.orders own rows"; without their rights, comments and rows. */
+  /** The left-out objects, "extension pg_cron", "policy public.orders own rows"; without their privileges, comments and rows. */
   readonly names: ReadonlyMap<string, readonly string[]>;
-  /** How many entries are restored. */
+  /** Number of restored entries. */
   readonly restored: number;
 }
 
 /**
- * @param entries all of the dump
+ * @param entries all entries of the dump
  * @param why decides about each of them
- * @param whyOther decides about what is not in the dump
- * @param isByName whether `whyOther` says of what is in the dump the same as `why`, without its owner and statements: where nothing is left out, nothing is remembered then
+ * @param whyOther decides about entries that are not in the dump
+ * @param isByName whether `whyOther`, which has no owner and no statements, returns the same as `why` for entries in the dump; if nothing is left out, the entries need not be stored then
  */
 export function leaveOut(
   entries: readonly Entry[],
@@ -58,7 +58,7 @@ export function leaveOut(
     restored,
     why: (entry) => (reasons.has(keyOf(entry)) ? reasons.get(keyOf(entry)) : whyOther(entry)),
     whyListed: (listed) => {
-      // Names are unquoted and may have spaces; the owner stands last. The longest known entry is meant.
+      // Names are unquoted and may contain spaces; the owner is last. The longest known entry wins.
       for (let end = listed.length; end > 0; end = listed.lastIndexOf(' ', end - 1)) {
         const key = listed.slice(0, end);
         if (reasons.has(key)) return reasons.get(key);
@@ -68,7 +68,7 @@ export function leaveOut(
   };
 }
 
-/** Made here, apart from the entries: what a function has at hand is kept as long as the functions that it returns. */
+/** A separate function, because a closure keeps all variables of its scope in memory. */
 function everything(restored: number, why: LeftOutEntries['why']): LeftOutEntries {
   return {counts: new Map(), names: new Map(), restored, why, whyListed: () => undefined};
 }
@@ -87,11 +87,11 @@ function nameOf(entry: Entry): string {
   return `${entry.type.toLowerCase()} ${entryName(entry)}`;
 }
 
-/** Default privileges are told apart by whose they are alone. */
+/** Default privileges are distinguished by their owner only. */
 const keyOf = ({type, schema, name, owner = ''}: Entry): Key =>
   `${type} ${schema === '' ? '-' : schema} ${name}${type === 'DEFAULT ACL' ? ` ${owner}` : ''}`;
 
-/** The entries of rows and of values of sequences. */
+/** The entries of rows and sequence values. */
 export function dataEntries(contents: {
   readonly tables: readonly ObjectName[];
   readonly sequences: readonly ObjectName[];

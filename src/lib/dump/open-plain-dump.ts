@@ -1,4 +1,4 @@
-/** A plain dump as a stream of SQL, unpacked where it is gzip. */
+/** Opens a plain dump as a stream of SQL and decompresses gzip. */
 import {createReadStream} from 'node:fs';
 import {Readable} from 'node:stream';
 import {createGunzip} from 'node:zlib';

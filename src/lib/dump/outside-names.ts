@@ -1,10 +1,10 @@
-/** What definitions of a part of a database refer to outside of the dump: pg_dump qualifies every name but those in functions' bodies. */
+/** Finds names outside the dump that definitions of a partial dump refer to: pg_dump qualifies every name except those in function bodies. */
 import type {ObjectName} from '../fingerprint/table-contents.js';
 import type {DumpDefinition} from './dump-definitions.js';
 import {qualifiedNames} from './select-tables.js';
 import {readIdentifier, readQualifiedName} from './sql/sql-names.js';
 
-/** Kinds whose text names what they need; what hangs on others goes with them. */
+/** Types whose text contains the names that they need; dependent objects follow them. */
 const readTypes = new Set([
   'AGGREGATE', 'CAST', 'CHECK CONSTRAINT', 'CONSTRAINT', 'DEFAULT', 'DOMAIN', 'FK CONSTRAINT', 'FOREIGN TABLE', 'FUNCTION', 'INDEX',
   'MATERIALIZED VIEW', 'POLICY', 'PROCEDURE', 'RULE', 'STATISTICS', 'TABLE', 'TABLE ATTACH', 'TRIGGER', 'TYPE', 'VIEW',
@@ -12,13 +12,13 @@ const readTypes = new Set([
 /** In these, `name.column` may be a column of a table of that name. */
 const queryTypes = new Set(['MATERIALIZED VIEW', 'POLICY', 'RULE', 'VIEW']);
 
-/** Texts and functions' bodies, and quoted names, which are kept. */
+/** Strings and function bodies, and quoted names, which are kept. */
 export const quotedParts =
   /\$((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[^]*?\$\1\$|E'(?:[^'\\]|''|\\[^])*'|'(?:[^']|'')*'|"(?:[^"]|"")*"/g;
 
 /**
- * @param isOutside whether the dump was made without what has this name
- * @returns the names by the places of the definitions
+ * @param isOutside whether the object of this name was excluded from the dump
+ * @returns the names by the index of the definition
  */
 export function namesOutside(
   definitions: readonly DumpDefinition[],
@@ -42,12 +42,12 @@ export function namesOutside(
   return found;
 }
 
-/** "public payments payments_user_id_fkey", by which foreign keys to tables outside of a dump are known. */
+/** "public payments payments_user_id_fkey": identifies foreign keys to tables outside the dump. */
 export function keyOfConstraint({schema, name}: ObjectName): string {
   return `${schema} ${name}`;
 }
 
-/** The table of a row security policy that takes rows away rather than shows them, or of any policy. */
+/** The table of a restrictive row security policy, or of any policy. */
 export function policyTable({type, statements}: DumpDefinition, isRestrictive: boolean): string | undefined {
   const [text = ''] = statements;
   if (type !== 'POLICY') return undefined;

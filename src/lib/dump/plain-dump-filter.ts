@@ -1,41 +1,41 @@
-/** Changes a plain dump on its way to psql: leaves out sections and the few lines that would stop a restore. */
+/** Filters a plain dump on its way to psql: removes sections and the few lines that would stop a restore. */
 
 import {RowsFinder} from './sql/rows-finder.js';
 import {textOf} from '../postgres/client-encoding.js';
 
-/** What pg_dump's heading above each object says. */
+/** The content of pg_dump's heading above each object. */
 export interface DumpSection {
   /** "TABLE DATA", "SCHEMA", "FK CONSTRAINT", ... */
   readonly type: string;
-  /** "-" where the object is in no schema. */
+  /** "-" for objects without a schema. */
   readonly schema: string;
   readonly name: string;
-  /** "" where nobody owns it. */
+  /** "" for objects without an owner. */
   readonly owner: string;
-  /** Where it is not the default one. */
+  /** Set if it is not the default one. */
   readonly tablespace?: string;
 }
 
 export interface PlainDumpRules {
-  /** Whether a section is restored; what precedes the first one (SET commands) always is. */
+  /** Whether to restore a section. The part before the first one (SET commands) is always restored. */
   readonly keeps: (section: DumpSection) => boolean;
-  /** Whether a line outside of row data that begins a statement, or none, is left out. */
+  /** Whether to remove a line outside row data that begins a statement or is outside of one. */
   readonly leavesOut: (line: string, section: DumpSection | null) => boolean;
   /**
-   * Sees every line outside of row data, without its newline.
-   * @param isBetween whether it begins a statement, or none
+   * Receives every line outside row data, without its newline.
+   * @param isBetween whether the line begins a statement or is outside of one
    */
   readonly reads?: (line: Buffer, section: DumpSection | null, isBetween: boolean) => void;
 }
 
 const newline = 0x0a;
 const dash = 0x2d;
-/** Ends the rows of a COPY block: a line of its own. */
+/** Terminates the rows of a COPY block: a separate line. */
 const endOfRows = Buffer.from('\n\\.\n');
 
 /**
- * Passes the dump on, row data untouched and uninspected.
- * Memory: a buffer and the longest line outside of row data.
+ * Passes the dump on; row data is neither changed nor inspected.
+ * Memory: a buffer and the longest line outside row data.
  */
 export async function* filterPlainDump(
   source: AsyncIterable<Buffer>,
@@ -49,7 +49,7 @@ export async function* filterPlainDump(
   for await (const piece of source) {
     let chunk = rest.length === 0 ? piece : undefined;
     if (!chunk) {
-      // A long line is joined once, when its end has come.
+      // Joins a long line only once, at its end.
       if (!isInRows && !piece.includes(newline)) {
         rest.push(piece);
         continue;
@@ -83,7 +83,7 @@ export async function* filterPlainDump(
       const isLeftOut = isKnown && rules.leavesOut(text, section);
       rules.reads?.(line, section, finder.isBetweenStatements);
       isInRows = finder.take(line) !== undefined;
-      // The newline before the rows stays in front of them: "\." may be the very first line.
+      // Keeps the newline before the rows: "\." may be the very first line.
       const next = isInRows ? end : end + 1;
       if (isKept && !isLeftOut) kept.push(chunk.subarray(position, next));
       position = next;
@@ -94,12 +94,12 @@ export async function* filterPlainDump(
   if (isKept) yield* rest;
 }
 
-/** Lines that rules look at are short, but for headings, which name the types of a function's arguments; rows as INSERT commands are not. */
+/** Lines with a meaning for the rules are short, except headings, which list the argument types of functions, and rows as INSERT commands. */
 const longestKnownLine = 1024;
 
-/** The object that a heading is of; null for any other line. */
+/** The object of a heading; null for any other line. */
 export function sectionIn(line: string): DumpSection | null {
-  // Of an object without an owner of its own, as a comment on an extension, the line may end behind "Owner:".
+  // For an object without an owner, such as a comment on an extension, the line may end after "Owner:".
   const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner:(?: (.*))?$/.exec(line);
   if (!match) return null;
   const [, name = '', type = '', schema = '', rest = ''] = match;

@@ -1,4 +1,4 @@
-/** Reads an archive to its end with the stock pg_restore, several of them side by side where it is large. */
+/** Reads an archive to its end with the stock pg_restore; large archives with several processes. */
 import {stat} from 'node:fs/promises';
 import {type BackupFormat, formats} from '../base/formats.js';
 import {AppError} from '../base/errors.js';
@@ -18,14 +18,14 @@ import {
 } from './share-entries.js';
 
 export interface ReadArchiveOptions {
-  /** Whether rows are hashed, or only counted. */
+  /** Whether to hash rows, or only count them. */
   readonly fingerprints: boolean;
-  /** Readers that work side by side; each is a process. */
+  /** Number of concurrent readers; each is a process. */
   readonly readers: number;
   readonly signal?: AbortSignal;
   /** Called with the bytes of SQL read so far. */
   readonly onBytes?: (bytes: number) => void;
-  /** The archive's bytes where its path is no file here: read once, so by one reader. */
+  /** The archive's bytes if its path is not a local file: they can be read once, by one reader. */
   readonly input?: ProgramInput;
 }
 
@@ -34,11 +34,11 @@ interface Archive {
   readonly format: BackupFormat;
 }
 
-/** Below this many bytes for each reader, starting another costs more than it saves. */
+/** With fewer bytes per reader, starting another one costs more than it saves. */
 const leastShareBytes = 4 << 20;
 
 /**
- * Each entry of the archive is read by exactly one pg_restore, which inflates every block of it.
+ * Each entry is read by exactly one pg_restore, which decompresses all its blocks.
  * @throws VERIFY_FAILED, UNSAFE_DUMP, TOOL_TOO_OLD, INTERRUPTED
  */
 export async function readArchive(
@@ -61,7 +61,7 @@ export async function readArchive(
           input: options.input,
         });
       } catch (error) {
-        failure.abort(error); // the others need not go on; what stops them is this error
+        failure.abort(error); // stops the other readers with this error
         throw error;
       }
     }),
@@ -71,7 +71,7 @@ export async function readArchive(
   return joinContents(parts.flatMap((part) => (part.status === 'fulfilled' ? [part.value] : [])));
 }
 
-/** What each reader reads; undefined stands for everything. */
+/** The entries of each reader; undefined for all. */
 type Share = readonly ListedEntry[] | undefined;
 
 async function divide({path, format}: Archive, tool: Tool, options: ReadArchiveOptions): Promise<Share[]> {
@@ -90,7 +90,7 @@ async function divide({path, format}: Archive, tool: Tool, options: ReadArchiveO
   }
   const total = [...(sizes?.values() ?? [])].reduce((sum, size) => sum + size, 0);
   const readers = Math.min(options.readers, Math.floor(total / leastShareBytes));
-  // An archive that does not tell where its rows lie would be searched through by every reader.
+  // Without the positions of the rows, every reader would search the complete archive.
   return sizes === undefined || readers < 2 ? [undefined] : shareEntries(entries, sizes, readers);
 }
 
@@ -122,7 +122,7 @@ async function readShare(
       },
       signal: options.signal,
     });
-    // Without --verbose it says nothing about a sound archive.
+    // Without --verbose it prints nothing about an intact archive.
     if (stderrTail.length > 0)
       throw new AppError('VERIFY_FAILED', stderrTail.join('\n'), {details: stderrTail});
   };

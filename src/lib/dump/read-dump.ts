@@ -1,4 +1,4 @@
-/** Reads every byte of a dump and tells what it holds: the proof that it can be read. */
+/** Reads a dump completely and returns its content: verifies that it can be read. */
 import {createReadStream} from 'node:fs';
 import {stat} from 'node:fs/promises';
 import {addAbortSignal, type Readable} from 'node:stream';
@@ -16,28 +16,28 @@ import {forProgram, type ProgramInput} from '../postgres/tools/archive-input.js'
 export interface DumpFile {
   readonly path: string;
   readonly format: BackupFormat;
-  /** Whether a plain dump is wrapped in gzip. */
+  /** Whether a plain dump is gzipped. */
   readonly compressed: boolean;
 }
 
 export interface ReadDumpOptions {
   readonly settings: Settings;
-  /** Whether rows are hashed, or only counted. */
+  /** Whether to hash rows, or only count them. */
   readonly fingerprints: boolean;
   readonly signal?: AbortSignal;
-  /** Called with the bytes of plain SQL read so far; an archive does not tell beforehand how many there will be. */
+  /** Called with the bytes of plain SQL read so far; the total size of an archive is unknown. */
   readonly onBytes?: (bytes: number) => void;
-  /** Reads the SQL as well, to its end. */
+  /** Also receives the SQL, to its end. */
   readonly alsoRead?: (sql: AsyncIterable<Buffer>) => Promise<void>;
 }
 
 const chunkBytes = 1 << 18;
-/** One thread hashes what all readers inflate; more of them would wait for it. */
+/** One thread hashes the output of all readers, so more readers would wait for it. */
 const mostReaders = 4;
 
 /**
- * Reads a dump to its end: plain SQL directly, archives through the fitting pg_restore, which inflates every block.
- * @throws VERIFY_FAILED, NOT_A_BACKUP, UNSAFE_DUMP when it is damaged, incomplete or holds what pg_dump does not write;
+ * Reads a dump to its end: plain SQL directly, archives through a matching pg_restore, which decompresses every block.
+ * @throws VERIFY_FAILED, NOT_A_BACKUP, UNSAFE_DUMP if it is damaged, incomplete or contains statements that pg_dump does not write;
  *   PG_RESTORE_NOT_FOUND, TOOL_TOO_OLD when no pg_restore can read it; READ_FAILED; INTERRUPTED
  */
 export async function readDump(
@@ -52,7 +52,7 @@ export async function readDump(
     await input.readOn();
     return contents;
   } catch (error) {
-    // That the bytes are not those that were written tells more than what their reader made of them.
+    // Changed bytes are a better explanation than the error that they cause in the reader.
     if (error instanceof AppError && error.code !== 'INTERRUPTED' && remote.isUnchecked !== true)
       await input.readOn();
     throw error;
@@ -69,7 +69,7 @@ async function readFrom(
   const detected = 'remote' in dump && dump.remote ? dump : await detectDump(dump.path);
   const {isArchive} = formats[dump.format];
   if (detected.format !== dump.format || (!isArchive && detected.compressed !== dump.compressed)) {
-    throw new AppError('VERIFY_FAILED', `${dump.path} is no longer the kind of dump that was written.`);
+    throw new AppError('VERIFY_FAILED', `${dump.path} is no longer in the format that was written.`);
   }
   if (!isArchive) return readPlain(detected, options, input);
   const tool = await findTool('pg_restore', options.settings, detected.dumpMajor ?? undefined);
@@ -94,16 +94,16 @@ async function readPlain(
   const {signal} = options;
   const file: Readable = input?.stream ?? createReadStream(dump.path, {highWaterMark: chunkBytes});
   const gunzip = dump.compressed ? createGunzip({chunkSize: chunkBytes}) : undefined;
-  // Not pipeline(): what the reader throws would come out of it as its own "aborted".
+  // Unlike pipeline(), which would replace the reader's error by its own "aborted".
   if (gunzip) file.on('error', (error) => gunzip.destroy(error)).pipe(gunzip);
   const stream = gunzip ?? file;
   if (signal) addAbortSignal(signal, stream);
   try {
     await readAll(stream, reader.write, options.alsoRead);
-    // zlib stops without a word at what follows the last whole member.
+    // zlib silently ignores data after the last complete member.
     await input?.readOn();
     const unread = gunzip ? (input?.bytes() ?? (await stat(dump.path)).size) - gunzip.bytesWritten : 0;
-    if (unread > 0) throw new AppError('VERIFY_FAILED', `${unread} bytes behind its end are no gzip data.`);
+    if (unread > 0) throw new AppError('VERIFY_FAILED', `${unread} bytes after its end are not gzip data.`);
     return reader.end();
   } catch (error) {
     signal?.throwIfAborted();
@@ -141,11 +141,11 @@ async function readAll(
   for await (const chunk of stream as AsyncIterable<Buffer>) write(chunk);
 }
 
-/** Names the file; a reader's own failure (zlib, pg_restore) means that the file is damaged. */
+/** Names the file; an error of a reader (zlib, pg_restore) means that the file is damaged. */
 function damaged(path: string, error: unknown): unknown {
   if (error instanceof AppError) {
     if (error.code !== 'VERIFY_FAILED' && error.code !== 'UNSAFE_DUMP') return error;
-    const hint = error.hint ?? 'Make a new backup; this one cannot be trusted.';
+    const hint = error.hint ?? 'Make a new backup; this one is not reliable.';
     return new AppError(error.code, `${path} is damaged: ${error.message}`, {
       hint,
       details: error.details,
@@ -156,7 +156,7 @@ function damaged(path: string, error: unknown): unknown {
   if (code === undefined) return error;
   return new AppError(
     code.startsWith('Z_') ? 'VERIFY_FAILED' : 'READ_FAILED',
-    `${path} ${code.startsWith('Z_') ? 'is damaged' : 'cannot be read'}: ${messageOf(error)}.`,
-    {hint: 'Make a new backup; this one cannot be trusted.', cause: error},
+    `${code.startsWith('Z_') ? `${path} is damaged` : `Cannot read ${path}`}: ${messageOf(error)}.`,
+    {hint: 'Make a new backup; this one is not reliable.', cause: error},
   );
 }

@@ -1,20 +1,20 @@
-/** Chooses of a dump what certain tables need: types, sequences, functions and extensions, and what hangs on the tables. */
+/** Selects the parts of a dump that certain tables need: types, sequences, functions, extensions and dependent objects. */
 import type {DumpDefinition} from './dump-definitions.js';
 import type {ObjectName} from '../fingerprint/table-contents.js';
 import type {DumpSection} from './plain-dump-filter.js';
 import {readIdentifier} from './sql/sql-names.js';
 
 export interface TableSelection {
-  /** To be restored, in the dump's order. */
+  /** Definitions to restore, in the dump's order. */
   readonly chosen: readonly DumpDefinition[];
-  /** What hangs on the chosen tables and is not restored: foreign keys to other tables, triggers, policies, grants. */
+  /** Dependent objects that are not restored: foreign keys to other tables, triggers, policies, grants. */
   readonly left: readonly DumpDefinition[];
 }
 
-/** Definitions that each definition needs; both by their place in the list. */
+/** The definitions that each definition needs, both by index. */
 export type Dependencies = ReadonlyMap<number, readonly number[]>;
 
-/** What comes with its table. Row security too: without its policies the owner alone sees rows, so that nothing is opened. */
+/** Types that are restored with their table. Row security too: without its policies only the owner sees rows, which is safe. */
 const attachedTypes = new Set([
   'CHECK CONSTRAINT',
   'COMMENT',
@@ -26,11 +26,11 @@ const attachedTypes = new Set([
   'SEQUENCE OWNED BY',
   'STATISTICS',
 ]);
-/** Comes where everything that it needs comes anyway. */
+/** Restored if everything that they need is restored. */
 const conditionalTypes = new Set(['FK CONSTRAINT']);
 const leftTypes = new Set(['ACL', 'FK CONSTRAINT', 'POLICY', 'RULE', 'TRIGGER']);
 
-/** What is needed is brought with all that it needs in turn; views and tables among it come without rows. */
+/** The definitions for the tables and, recursively, everything that they need; needed views and tables come without rows. */
 export function selectTables(
   definitions: readonly DumpDefinition[],
   dependencies: Dependencies,
@@ -39,7 +39,7 @@ export function selectTables(
   const isTable = ({type, schema, name}: DumpDefinition): boolean =>
     type === 'TABLE' && tables.some((table) => table.schema === schema && table.name === name);
   const needsOf = (index: number): readonly number[] => dependencies.get(index) ?? [];
-  // pg_dump makes a partition as a table of its own; it needs its parent only to be attached.
+  // pg_dump creates a partition as a separate table, which needs its parent only for ATTACH.
   const partitions = new Set(
     definitions.flatMap(({type, schema, name}) => (type === 'TABLE ATTACH' ? [keyOf({schema, name})] : [])),
   );
@@ -64,7 +64,7 @@ export function selectTables(
   const ofType = (types: ReadonlySet<string>) => (index: number) => types.has(definitions[index]?.type ?? '');
   const attached = indexes.filter((index) => ofType(attachedTypes)(index) && hangsOn(index, roots));
   for (const index of attached) bring(index);
-  // What hangs on what was brought: "owned by" on its sequence, comments on types and extensions.
+  // Objects that depend on these: "owned by" of a sequence, comments on types and extensions.
   const further = indexes.filter(
     (index) => ofType(new Set(['SEQUENCE OWNED BY', 'COMMENT']))(index) && needsOf(index).length > 0,
   );
@@ -79,12 +79,12 @@ export function selectTables(
   return {chosen: inOrder((index) => chosen.has(index)), left: inOrder((index) => left.includes(index))};
 }
 
-/** Every database has it, and its owner and comment are no table's. */
+/** Every database has it, and its owner and comment do not belong to a table. */
 function isPublicSchema({type, name}: DumpDefinition): boolean {
   return (type === 'SCHEMA' && name === 'public') || (type === 'COMMENT' && name === 'SCHEMA public');
 }
 
-/** What the load takes: names as `listedName` writes them, of rows and values of sequences too. */
+/** The entries to load: names as in `listedName`, including rows and sequence values. */
 export function namesOfSelection({chosen}: TableSelection, tables: readonly ObjectName[]): Set<string> {
   const names = new Set<string>();
   for (const definition of chosen) {
@@ -101,14 +101,14 @@ function keyOf({schema, name}: ObjectName): string {
   return JSON.stringify([schema, name]);
 }
 
-/** "TABLE public orders shop": what `pg_restore --list` writes behind the numbers of an entry. */
+/** "TABLE public orders shop": the text that `pg_restore --list` prints after the numbers of an entry. */
 export function listedName({type, schema, name, owner}: DumpSection): string {
   return `${type} ${schema === '' ? '-' : schema} ${name} ${owner}`;
 }
 
 /**
- * Reads what pg_dump recorded in an archive.
- * @param lines of `pg_restore --list --verbose`: behind an entry may follow `;	depends on: 218 219`, by the first number of entries
+ * Reads the dependencies that pg_dump recorded in an archive.
+ * @param lines of `pg_restore --list --verbose`: an entry may be followed by `;	depends on: 218 219`, with the first numbers of entries
  */
 export function dependenciesInList(
   definitions: readonly DumpDefinition[],
@@ -141,7 +141,7 @@ export function dependenciesInList(
 const part = String.raw`(?:"(?:[^"]|"")*"|[^\s"'.,;:()[\]=<>!+*/|&%^~-]+)`;
 const qualified = new RegExp(String.raw`(${part})\.(${part})`, 'g');
 
-/** Every `schema.name` in a text, and what looks like one. */
+/** All texts of the form `schema.name`. */
 export function qualifiedNames(text: string): ObjectName[] {
   const nameOf = (quoted: string): string => readIdentifier(quoted, 0)?.name ?? '';
   return [...text.matchAll(qualified)].map(([, first = '', second = '']) => ({
@@ -151,9 +151,9 @@ export function qualifiedNames(text: string): ObjectName[] {
 }
 
 /**
- * Finds what definitions need by the names in their text, as a plain dump records nothing else. pg_dump qualifies every name outside of
- * functions' bodies. Who made a name that no definition has is not known: then all extensions of its schema are needed.
- * @param makers which extensions made schemas of their own: those of "pg_cron"
+ * Finds dependencies by the names in the definitions' text, because a plain dump records nothing else. pg_dump qualifies every name outside
+ * function bodies. A name without a definition may come from any extension of its schema, so all of those are needed.
+ * @param makers the extensions that created schemas, such as that of "pg_cron"
  */
 export function dependenciesByName(
   definitions: readonly DumpDefinition[],
@@ -173,7 +173,7 @@ export function dependenciesByName(
       extensionsByName.set(name, index);
       const where = readIdentifier(/ WITH SCHEMA (.*);$/.exec(statements[0] ?? '')?.[1] ?? '', 0)?.name ?? '';
       homes.set(index, where);
-      // What is named there is PostgreSQL's own, whatever extension says that it is installed there.
+      // Names in pg_catalog are PostgreSQL's own, even if an extension claims to be installed there.
       for (const home of new Set([where, ...(makers.get(name) ?? [])]))
         if (home !== 'pg_catalog') add(extensions, home, index);
     } else if (namedTypes.has(type)) add(byName, keyOf({schema, name: name.replace(/\(.*$/s, '')}), index);
@@ -205,7 +205,7 @@ export function dependenciesByName(
 
 const functionBody = /\$([A-Za-z_]\w*)?\$[^]*?\$\1\$/g;
 
-/** Kinds whose qualified names stand in other definitions. */
+/** Types whose qualified names occur in other definitions. */
 const namedTypes = new Set([
   'AGGREGATE',
   'COLLATION',

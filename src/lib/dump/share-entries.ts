@@ -1,12 +1,12 @@
-/** Divides the entries of an archive among several readers, so that each has about as many bytes to read. */
+/** Divides the entries of an archive among several readers, with about the same number of bytes each. */
 import {open, readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {readCustomHead} from './compress/custom-format.js';
 
-/** An entry of the table of contents, as `pg_restore --list` tells it. */
+/** An entry of the table of contents, as printed by `pg_restore --list`. */
 export interface ListedEntry {
   readonly id: number;
-  /** "TABLE DATA", "BLOBS", or another type, of which only the first word is certain. */
+  /** "TABLE DATA", "BLOBS", or another type, of which only the first word is reliable. */
   readonly type: string;
 }
 
@@ -18,15 +18,15 @@ export function listedEntries(lines: readonly string[]): ListedEntry[] {
   });
 }
 
-/** Whether an entry has rows or large objects, which is where nearly all of an archive's bytes are. */
+/** Whether the entry has rows or large objects, the bulk of an archive. */
 export function hasData({type}: ListedEntry): boolean {
   return type === 'TABLE DATA' || type === 'BLOBS';
 }
 
 /**
- * Every entry is in exactly one share, in the order of the list; all without data are in the first share.
- * @param sizes bytes by entry id; entries that are not in it count as empty
- * @param count shares at most; none is empty
+ * Every entry is in exactly one share, in the order of the list; entries without data are in the first share.
+ * @param sizes bytes by entry id; other entries count as empty
+ * @param count maximum number of shares; none is empty
  */
 export function shareEntries(
   entries: readonly ListedEntry[],
@@ -45,12 +45,12 @@ export function shareEntries(
     .filter((share) => share.length > 0);
 }
 
-/** A table of contents longer than this is not looked into. */
+/** Longer tables of contents are not read. */
 const longestHead = 64 << 20;
 
 /**
- * Bytes that the data of each entry takes in a custom archive, by entry id.
- * @returns undefined when the archive does not tell, or is of a kind or in a state that only pg_restore may judge
+ * Size of each entry's data in a custom archive, by entry id.
+ * @returns undefined if the archive has no positions, or has a layout or damage that only pg_restore can judge
  */
 export async function entrySizesOfFile(path: string): Promise<Map<number, number> | undefined> {
   const file = await open(path, 'r');
@@ -65,13 +65,13 @@ export async function entrySizesOfFile(path: string): Promise<Map<number, number
     }
     return undefined;
   } catch {
-    return undefined; // pg_restore tells what is wrong with it
+    return undefined; // pg_restore reports the problem
   } finally {
     await file.close();
   }
 }
 
-/** Data lies in the archive one entry behind the other. */
+/** The data of the entries is stored consecutively. */
 function sizesBetween(
   entries: readonly {dumpId: number; offset: number | undefined}[],
   end: number,
@@ -87,7 +87,7 @@ function sizesBetween(
   );
 }
 
-/** Bytes of the files of each entry in a directory archive, by entry id; those of large objects count for their first list. */
+/** Size of the files of each entry in a directory archive, by entry id; all large objects count for their first list. */
 export async function entrySizesOfFolder(
   folder: string,
   entries: readonly ListedEntry[],

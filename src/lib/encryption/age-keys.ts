@@ -1,13 +1,13 @@
-/** Headers of the age format (age-encryption.org/v1): who can open a file. The only file that loads age-encryption. */
+/** Headers of the age format (age-encryption.org/v1), which determine who can open a file. The only file that loads age-encryption. */
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {passphraseIdentity, passphraseRecipient} from './age-passphrase.js';
 
-/** Whom a backup is encrypted to: public keys, or one passphrase. */
+/** The recipients of a backup: public keys, or one passphrase. */
 export type EncryptTo = {readonly recipients: readonly string[]} | {readonly passphrase: string};
 
-/** What may open an encrypted backup. */
+/** Keys that may open an encrypted backup. */
 export interface OpeningKeys {
   readonly identities: readonly string[];
   readonly passphrases: readonly string[];
@@ -23,15 +23,15 @@ export interface FileHeader {
 export const nonceBytes = 16;
 const tagBytes = 16;
 
-/** @throws USAGE when a recipient is no X25519 public key of age */
+/** @throws USAGE if a recipient is not an X25519 public key of age */
 export async function checkRecipients(recipients: readonly string[]): Promise<void> {
   const {Encrypter} = await import('age-encryption');
   for (const recipient of recipients) {
-    const hint = 'Make a pair with: age-keygen -o key.txt (its second line is the public key, age1...).';
+    const hint = 'Make a key pair with: age-keygen -o key.txt (its second line is the public key, age1...).';
     if (/^AGE-SECRET-KEY/i.test(recipient)) {
       throw new AppError(
         'USAGE',
-        'A secret key was given where a public key (age1...) belongs; take it out of there.',
+        'A secret key was given instead of a public key (age1...). Remove it from the command line or the config file.',
         {hint},
       );
     }
@@ -40,12 +40,12 @@ export async function checkRecipients(recipients: readonly string[]): Promise<vo
       if (!/^age1[02-9ac-hj-np-z]{58}$/.test(recipient)) throw new Error('not an X25519 recipient');
       new Encrypter().addRecipient(recipient);
     } catch (error) {
-      throw new AppError('USAGE', `"${recipient}" is no public key of age.`, {hint, cause: error});
+      throw new AppError('USAGE', `"${recipient}" is not a public key of age.`, {hint, cause: error});
     }
   }
 }
 
-/** A new header with a key of its own for one file. The package hands the key to recipients only, so one of them keeps it. */
+/** A new header with its own file key. The package gives the key to recipients only, so one recipient stores it. */
 export async function makeHeader(to: EncryptTo): Promise<FileHeader> {
   const {Encrypter, Stanza} = await import('age-encryption');
   const encrypter = new Encrypter();
@@ -64,7 +64,7 @@ export async function makeHeader(to: EncryptTo): Promise<FileHeader> {
   return {bytes, fileKey: Uint8Array.from(fileKey), nonce: bytes.subarray(bytes.length - nonceBytes)};
 }
 
-/** @param header its bytes without the nonce @throws KEY_NEEDED when none of the keys opens it, DECRYPT_FAILED when it is damaged */
+/** @param header its bytes without the nonce @throws KEY_NEEDED if no key opens it, DECRYPT_FAILED if it is damaged */
 export async function openHeader(header: Buffer, keys: OpeningKeys): Promise<Uint8Array> {
   const {Decrypter} = await import('age-encryption');
   if (keys.identities.length + keys.passphrases.length === 0) throw keyNeeded('and no key was given');
@@ -75,7 +75,7 @@ export async function openHeader(header: Buffer, keys: OpeningKeys): Promise<Uin
     return await decrypter.decryptHeader(header);
   } catch (error) {
     if (messageOf(error).includes('no identity matched'))
-      throw keyNeeded('and none of the keys given opens it');
+      throw keyNeeded('and none of the given keys opens it');
     throw new AppError(
       'DECRYPT_FAILED',
       `The header of the encrypted file is damaged: ${messageOf(error)}.`,
@@ -86,11 +86,11 @@ export async function openHeader(header: Buffer, keys: OpeningKeys): Promise<Uin
 
 function keyNeeded(why: string): AppError {
   return new AppError('KEY_NEEDED', `The backup is encrypted, ${why}.`, {
-    hint: 'Name the key with --identity FILE (or --passphrase-file FILE, where it was encrypted with a passphrase).',
+    hint: 'Give the key with --identity FILE, or --passphrase-file FILE if it was encrypted with a passphrase.',
   });
 }
 
-/** @throws READ_FAILED, USAGE when a file holds no key */
+/** @throws READ_FAILED, USAGE if a file has no key */
 export async function readOpeningKeys(
   cwd: string,
   files: {readonly identityFile?: string | undefined; readonly passphraseFile?: string | undefined},
@@ -101,12 +101,12 @@ export async function readOpeningKeys(
     identities.push(...lines.filter((line) => line !== '' && !line.startsWith('#')));
     const {Decrypter} = await import('age-encryption');
     try {
-      if (identities.length === 0) throw new Error('it holds no key');
+      if (identities.length === 0) throw new Error('it contains no key');
       for (const identity of identities) new Decrypter().addIdentity(identity);
     } catch {
-      // The package's message may quote the line, which is a secret.
-      throw new AppError('USAGE', `${files.identityFile} is no file of secret keys of age.`, {
-        hint: 'Lines of it begin with AGE-SECRET-KEY-1; age-keygen writes such a file.',
+      // The package's message may quote the line, which is secret.
+      throw new AppError('USAGE', `${files.identityFile} is not a file of secret keys of age.`, {
+        hint: 'Its lines begin with AGE-SECRET-KEY-1; age-keygen writes such a file.',
       });
     }
   }
@@ -119,7 +119,7 @@ export async function readOpeningKeys(
 async function readPassphrase(cwd: string, file: string): Promise<string> {
   const [first = ''] = (await readSecret(cwd, file)).split(/\r?\n/);
   if (first !== '') return first;
-  throw new AppError('USAGE', `The first line of ${file} is empty: it should be the passphrase.`);
+  throw new AppError('USAGE', `The first line of ${file}, which should be the passphrase, is empty.`);
 }
 
 async function readSecret(cwd: string, file: string): Promise<string> {
@@ -128,7 +128,7 @@ async function readSecret(cwd: string, file: string): Promise<string> {
   } catch (error) {
     const isAbsent = systemErrorCode(error) === 'ENOENT';
     const why = isAbsent ? 'it does not exist' : messageOf(error);
-    throw new AppError('READ_FAILED', `The key file ${file} cannot be read: ${why}.`, {
+    throw new AppError('READ_FAILED', `Cannot read the key file ${file}: ${why}.`, {
       hint: 'Check --identity or --passphrase-file, or "encryption" in the config file.',
       cause: error,
     });

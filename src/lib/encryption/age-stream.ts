@@ -1,15 +1,15 @@
-/** Encrypts and decrypts streams in the age format (age-encryption.org/v1), so that the age tool can do either as well. */
+/** Encrypts and decrypts streams in the age format (age-encryption.org/v1), compatible with the age tool. */
 import {createCipheriv, createDecipheriv, hkdfSync} from 'node:crypto';
 import {AppError} from '../base/errors.js';
 import {type EncryptTo, makeHeader, nonceBytes, openHeader, type OpeningKeys} from './age-keys.js';
 
-// The payload's form: the age specification (C2SP age.md, "Payload"): STREAM with ChaCha20-Poly1305 and chunks of 64 KiB.
+// Format of the payload: the age specification (C2SP age.md, "Payload"): STREAM with ChaCha20-Poly1305 and chunks of 64 KiB.
 const chunkBytes = 65_536;
 const tagBytes = 16;
-/** A header has a line or two for each recipient; more than this is no header. */
+/** A header has a line or two for each recipient; anything longer is not a header. */
 const longestHeader = 1 << 20;
 
-/** The bytes of an encrypted file: a header that `to` can open, then the source in sealed chunks. Memory: one chunk. */
+/** The bytes of an encrypted file: a header that `to` can open, then the source in encrypted chunks. Memory: one chunk. */
 export async function* encryptStream(source: AsyncIterable<Buffer>, to: EncryptTo): AsyncGenerator<Buffer> {
   const header = await makeHeader(to);
   const key = payloadKey(header.fileKey, header.nonce);
@@ -25,8 +25,8 @@ export async function* encryptStream(source: AsyncIterable<Buffer>, to: EncryptT
 }
 
 /**
- * The content of an encrypted file. Each chunk is given out only when its seal holds, but a file that is cut off or
- * damaged further on is known only there: what came before must not be used when this throws.
+ * The content of an encrypted file. Each chunk is authenticated before it is returned, but damage or truncation further on
+ * is detected only there: do not use the earlier chunks if this throws.
  * @throws KEY_NEEDED, DECRYPT_FAILED
  */
 export async function* decryptStream(
@@ -48,7 +48,8 @@ async function* decrypt(iterator: AsyncIterator<Buffer>, keys: OpeningKeys): Asy
   const key = payloadKey(fileKey, rest.subarray(0, nonceBytes));
   let counter = 0;
   for await (const {chunk, isLast} of inChunks(payload, chunkBytes + tagBytes)) {
-    if (chunk.length < tagBytes || (chunk.length === tagBytes && counter > 0)) throw damaged('it is cut off');
+    if (chunk.length < tagBytes || (chunk.length === tagBytes && counter > 0))
+      throw damaged('it is truncated');
     const body = chunk.subarray(0, chunk.length - tagBytes);
     const decipher = createDecipheriv('chacha20-poly1305', key, chunkNonce(counter, isLast), {
       authTagLength: tagBytes,
@@ -58,7 +59,7 @@ async function* decrypt(iterator: AsyncIterator<Buffer>, keys: OpeningKeys): Asy
     try {
       plain = Buffer.concat([decipher.update(body), decipher.final()]);
     } catch {
-      throw damaged(`chunk ${counter + 1} is not what was written, or the file is cut off there`);
+      throw damaged(`chunk ${counter + 1} was changed, or the file is truncated there`);
     }
     yield plain;
     counter += 1;
@@ -66,8 +67,8 @@ async function* decrypt(iterator: AsyncIterator<Buffer>, keys: OpeningKeys): Asy
 }
 
 function damaged(why: string): AppError {
-  return new AppError('DECRYPT_FAILED', `The encrypted file is damaged: ${why}. Nothing of it was used.`, {
-    hint: 'Take another copy of this backup, or another backup (destino-db list).',
+  return new AppError('DECRYPT_FAILED', `The encrypted file is damaged: ${why}. None of it was used.`, {
+    hint: 'Use another copy of this backup, or another backup (destino-db list).',
   });
 }
 
@@ -83,7 +84,7 @@ function chunkNonce(counter: number, isLast: boolean): Buffer {
   return nonce;
 }
 
-/** The source cut into chunks of `size` bytes; the last may be shorter, and is empty only when everything is. */
+/** The source in chunks of `size` bytes; the last may be shorter, and is empty only if the source is empty. */
 async function* inChunks(
   source: AsyncIterable<Buffer>,
   size: number,
@@ -93,7 +94,7 @@ async function* inChunks(
   for await (const piece of source) {
     let taken = 0;
     while (taken < piece.length) {
-      // A full chunk is given out only when more follows, so that the last one is known.
+      // A full chunk is returned only when more data follows, so that the last one is known.
       if (filled === size) {
         yield {chunk: full, isLast: false};
         full = Buffer.allocUnsafe(size);
@@ -107,7 +108,7 @@ async function* inChunks(
   yield {chunk: full.subarray(0, filled), isLast: true};
 }
 
-/** Reads up to the end of the line that begins with "---", and the nonce behind it. */
+/** Reads up to the end of the line that begins with "---", and the nonce after it. */
 async function readHeader(iterator: AsyncIterator<Buffer>): Promise<{header: Buffer; rest: Buffer}> {
   let read: Buffer = Buffer.alloc(0);
   for (;;) {
@@ -117,7 +118,7 @@ async function readHeader(iterator: AsyncIterator<Buffer>): Promise<{header: Buf
       return {header: read.subarray(0, end), rest: read.subarray(end)};
     const next: IteratorResult<Buffer, unknown> = await iterator.next();
     if (next.done === true || (end <= 0 && read.length > longestHeader))
-      throw damaged('its header is cut off, or it is no age file');
+      throw damaged('its header is truncated, or it is not an age file');
     read = Buffer.concat([read, next.value]);
   }
 }

@@ -1,4 +1,4 @@
-/** Whom backups are encrypted to and what opens them: flags, else the config file, checked before any work begins. */
+/** Recipients and keys for backups, from flags or the config file; checked before any work begins. */
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
 import type {Settings} from '../settings/settings.js';
@@ -6,7 +6,7 @@ import {checkRecipients, type EncryptTo, type OpeningKeys, readOpeningKeys} from
 import {decryptStream, encryptStream} from './age-stream.js';
 import type {BackupRecord} from '../catalog/backup-record.js';
 
-/** Files of what opens a backup; undefined where not given. */
+/** Files with keys that open a backup; undefined if not given. */
 export interface KeyFiles {
   readonly identityFile?: string | undefined;
   readonly passphraseFile?: string | undefined;
@@ -14,25 +14,25 @@ export interface KeyFiles {
 
 export interface EncryptionFlags extends KeyFiles {
   readonly recipients?: readonly string[] | undefined;
-  /** False leaves what stays in the backups folder plain. */
+  /** False leaves backups in the backups folder unencrypted. */
   readonly isLocal?: boolean | undefined;
-  /** True refuses to write anything that is not encrypted; by default what the config file says. */
+  /** True refuses to write unencrypted files; the default is the config file's value. */
   readonly isRequired?: boolean | undefined;
 }
 
 export interface Encryption {
-  /** Undefined for plain files. */
+  /** Undefined for unencrypted files. */
   readonly to: EncryptTo | undefined;
-  /** Whether what stays in the backups folder is encrypted too. */
+  /** Whether backups in the backups folder are encrypted too. */
   readonly isLocal: boolean;
   readonly isRequired: boolean;
-  /** What is tried on the first chunk of everything that is encrypted; perhaps none. */
+  /** Keys to try on the first chunk of every encrypted file; may be empty. */
   readonly keys: OpeningKeys;
 }
 
 /**
- * Keys of the flags, else of the config file. The file that the config names may be kept elsewhere until it is needed:
- * without it plain backups are still made, read and restored.
+ * Keys of the flags, else of the config file. A key file of the config may be stored elsewhere until it is needed:
+ * unencrypted backups can be made, read and restored without it.
  * @throws READ_FAILED for a file that a flag names, USAGE
  */
 export async function keysOf(
@@ -49,15 +49,15 @@ export async function keysOf(
       keys.passphrases.push(...configured.passphrases);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'READ_FAILED') throw error;
-      warn(`${error.message} What is encrypted to it can be neither opened nor tried.`);
+      warn(`${error.message} Backups encrypted for it cannot be opened or tested.`);
     }
   }
   return keys;
 }
 
 /**
- * The flags, else the config file: its recipients, or without any its passphrase.
- * @throws USAGE for a recipient that is none, or both kinds at once; KEY_NEEDED when the identity at hand does not fit the recipients
+ * The flags, else the recipients of the config file, else its passphrase.
+ * @throws USAGE for an invalid recipient, or both kinds at once; KEY_NEEDED if the given identity does not match the recipients
  */
 export async function encryptionOf(
   context: Pick<RunContext, 'settings' | 'warn'>,
@@ -66,7 +66,7 @@ export async function encryptionOf(
   if (flags.recipients !== undefined && flags.passphraseFile !== undefined) {
     throw new AppError(
       'USAGE',
-      '--encrypt-to contradicts --passphrase-file: the age format knows one or the other.',
+      '--encrypt-to and --passphrase-file exclude each other: the age format supports one of them.',
     );
   }
   const {config} = context.settings;
@@ -79,8 +79,8 @@ export async function encryptionOf(
   if (recipients.length === 0) {
     const file = config.encryption?.passphraseFile;
     if (file !== undefined && passphrase === undefined)
-      throw new AppError('READ_FAILED', `${file} holds the passphrase for backups and cannot be read.`, {
-        hint: 'Nothing was written, as it would have been plain. Check encryption.passphraseFile in the config file.',
+      throw new AppError('READ_FAILED', `Cannot read ${file}, which contains the passphrase for backups.`, {
+        hint: 'Nothing was written, because the backup would be unencrypted. Check encryption.passphraseFile in the config file.',
       });
     return {to: passphrase === undefined ? undefined : {passphrase}, isLocal, isRequired, keys};
   }
@@ -89,30 +89,30 @@ export async function encryptionOf(
   return {to: {recipients}, isLocal, isRequired, keys};
 }
 
-/** @throws GUARD where only encrypted files may be written and nothing says how to encrypt them */
+/** @throws GUARD if encryption is required and no recipient is set */
 export function requireEncryption({to, isRequired}: Pick<Encryption, 'to' | 'isRequired'>): void {
   if (!isRequired || to) return;
   throw new AppError(
     'GUARD',
-    'Only encrypted backups may be written (--require-encryption, or encryption.require in the config file), and no key is set; nothing was written.',
-    {hint: 'Name a public key with --encrypt-to AGE1..., or a passphrase with --passphrase-file FILE.'},
+    'Encryption is required (--require-encryption, or encryption.require in the config file), and no key is set. Nothing was written.',
+    {hint: 'Give a public key with --encrypt-to AGE1..., or a passphrase with --passphrase-file FILE.'},
   );
 }
 
-/** The flags by which a command opens such a backup, with a name to fill in where the config file knows no key. */
+/** The flags by which a command opens such a backup, with a placeholder if the config file has no key. */
 export function keyWords(settings: Settings, record: BackupRecord | null): string[] {
   if (!record?.encryption) return [];
   return keyWordsFor(settings, record.encryption.recipients.length > 0);
 }
 
-/** @param isToKeys whether it was encrypted to public keys, not with a passphrase */
+/** @param isToKeys whether it was encrypted for public keys, not with a passphrase */
 export function keyWordsFor(settings: Settings, isToKeys: boolean): string[] {
   const {identityFile, passphraseFile} = settings.config.encryption ?? {};
   if (isToKeys) return identityFile === undefined ? ['--identity', 'KEY.txt'] : [];
   return passphraseFile === undefined ? ['--passphrase-file', 'PASSPHRASE.txt'] : [];
 }
 
-/** An identity that opens nothing of what is encrypted is found out now, not on the day it is needed. @throws KEY_NEEDED */
+/** Detects an identity that opens none of the new backups now, not on the day it is needed. @throws KEY_NEEDED */
 export async function requireFittingIdentity(
   recipients: readonly string[],
   identities: readonly string[],
@@ -124,9 +124,9 @@ export async function requireFittingIdentity(
     if (!(error instanceof AppError) || error.code !== 'KEY_NEEDED') throw error;
     throw new AppError(
       'KEY_NEEDED',
-      'The identity at hand opens nothing that is encrypted to these recipients; nothing was done.',
+      'The given identity opens nothing that is encrypted for these recipients. Nothing was done.',
       {
-        hint: 'Add its public key (age-keygen -y FILE) to the recipients, or take the identity away where its key is kept elsewhere.',
+        hint: 'Add its public key (age-keygen -y FILE) to the recipients, or remove the identity if its key is stored elsewhere.',
         cause: error,
       },
     );

@@ -19,22 +19,22 @@ export interface TableToFingerprint extends ObjectName {
 }
 
 export interface FingerprintOptions {
-  /** Sessions that read side by side; 2 by default. */
+  /** Number of concurrent sessions; 2 by default. */
   readonly sessions?: number;
   readonly signal?: AbortSignal;
-  /** What the rows are read in: that of the dump they are compared with, the database's own by default. */
+  /** Encoding of the rows: that of the dump to compare with; by default the database's own. */
   readonly encoding?: string;
-  /** Called with the bytes of row text read so far, of all tables together. */
+  /** Called with the bytes of row text read so far, of all tables. */
   readonly onBytes?: (bytes: number) => void;
 }
 
-/** What pg_dump sets, so that the same values have the same text (setup_connection in src/bin/pg_dump/pg_dump.c). */
+/** The settings of pg_dump, so that the same values have the same text (setup_connection in src/bin/pg_dump/pg_dump.c). */
 const pinned = `SET LOCAL row_security = off; SET LOCAL synchronize_seqscans = off;`;
 
 /**
- * Pins what rows look like in the session's transaction.
- * @param encoding what rows are to be read in; the database's own by default
- * @returns what makes a COPY statement of a table or query. It tells the encoding of the rows, as the names in it are in that of the session
+ * Pins the text form of rows in the session's transaction.
+ * @param encoding of the rows; by default the database's own
+ * @returns a function that builds the COPY statement of a table or query. The statement sets the encoding of the rows; names in it use the session's
  */
 export async function pinAsDump(session: Session, encoding?: string): Promise<(source: string) => string> {
   await session.client.query(pinned);
@@ -44,7 +44,7 @@ export async function pinAsDump(session: Session, encoding?: string): Promise<(s
 }
 
 /**
- * Reads the tables in one snapshot, several at a time, and hashes their rows as `readDump` does.
+ * Reads the tables in one snapshot, concurrently, and hashes their rows as `readDump` does.
  * @returns one result for each table, in the same order
  * @throws QUERY_FAILED when a table or column does not exist, PERMISSION_DENIED, ROW_SECURITY, CONNECTION_LOST, ...
  */
@@ -86,7 +86,7 @@ export async function fingerprintDatabase(
               }),
             sessionOptions,
           );
-        // The snapshot lasts as long as the leader's transaction, so all must have ended before it does.
+        // The snapshot lasts as long as the leader's transaction, so the followers must end first.
         const all = [work(leader), ...Array.from({length: Math.max(0, followers)}, follow)];
         const outcomes = await Promise.allSettled(
           all.map((part) =>
@@ -123,10 +123,10 @@ async function fingerprintTable(
   return {schema: table.schema, name: table.name, rows: sum.rows, fingerprint: fingerprintText(sum)};
 }
 
-/** Bytes of a large object that are read at once. */
+/** Bytes of a large object that are read in one query. */
 const pieceBytes = 262_144;
 
-/** pg_largeobject itself is for superusers; lo_get needs the right to read the object, as pg_dump does. */
+/** pg_largeobject is readable by superusers only; lo_get needs the privilege to read the object, as pg_dump does. */
 const largeObjects = `(
     SELECT m.oid, p.n, pg_catalog.lo_get(m.oid, p.n * ${pieceBytes}, ${pieceBytes})
       FROM pg_catalog.pg_largeobject_metadata m,
@@ -135,7 +135,7 @@ const largeObjects = `(
            LATERAL pg_catalog.generate_series(0, greatest((s.size - 1) / ${pieceBytes}, 0)) AS p(n)
   )`;
 
-/** Joins the pieces of each object to the row `loid TAB \\x<hex>`, as COPY would write (loid, lo_get(loid)). */
+/** Joins the pieces of each object into the row `loid TAB \\x<hex>`, as COPY would write (loid, lo_get(loid)). */
 async function fingerprintLargeObjects(
   session: Session,
   copyOf: (source: string) => string,
@@ -154,7 +154,7 @@ async function fingerprintLargeObjects(
       if (previous.oid !== '') sum.endRow();
       sum.append(line, 0, oid.length + 1);
       sum.append(line, value, line.length);
-    } else sum.append(line, value + 3, line.length); // the first piece has brought "\\x"
+    } else sum.append(line, value + 3, line.length); // the first piece contained "\\x"
     previous = {oid, piece};
   };
   await copyOut(session, copyOf(largeObjects), (chunk) => {

@@ -1,4 +1,4 @@
-/** Compares two sets of keyed rows of any size: both are spread over files by their key, then compared file by file. */
+/** Compares two sets of keyed rows of any size: both are distributed over files by key, then compared file by file. */
 import {hash} from 'node:crypto';
 import {createReadStream} from 'node:fs';
 import {appendFile, rm} from 'node:fs/promises';
@@ -8,37 +8,37 @@ import {systemErrorCode} from '../base/errors.js';
 export type Side = 'live' | 'backup';
 
 export interface RowDifferences {
-  /** Rows of the live side alone, of the backup's side alone, and with the same key but another content. */
+  /** Number of rows only on the live side, only in the backup, and with the same key but different content. */
   readonly onlyLive: number;
   readonly onlyBackup: number;
   readonly changed: number;
 }
 
-/** Takes a difference's key; called for each one. */
+/** Receives the key of each difference. */
 export type OnDifference = (kind: keyof RowDifferences, key: Buffer) => void;
 
-/** Rows of the backup in one file, which are held in memory to be compared, about 100 bytes each. */
+/** Rows of the backup per file. A file is compared in memory, at about 100 bytes per row. */
 const rowsPerBucket = 50_000;
 const mostBuckets = 1024;
 const flushBytes = 1 << 16;
-/** Before each record, the length of its key. */
+/** Length of the prefix of each record: the length of its key. */
 const headBytes = 4;
 const hashBytes = 16;
 
 export interface RowBuckets {
-  /** Adds a row; it is held in memory until `flush`. */
+  /** Adds a row; it stays in memory until `flush`. */
   add(side: Side, key: Buffer, row: Buffer): void;
-  /** Writes out files of which much is held in memory. */
+  /** Writes out the files with much data in memory. */
   flush(): Promise<void>;
-  /** Writes out all that is held in memory; worth it when other rows come next. */
+  /** Writes out all data in memory; useful before rows of another kind. */
   settle(): Promise<void>;
-  /** Compares everything that was added, and removes the files. */
+  /** Compares all added rows and removes the files. */
   compare(onDifference?: OnDifference): Promise<RowDifferences>;
 }
 
 /**
- * @param folder an empty folder of the caller's
- * @param expectedRows of the backup's side; decides over how many files the rows are spread
+ * @param folder an empty folder of the caller
+ * @param expectedRows of the backup; determines the number of files
  */
 export function createRowBuckets(folder: string, expectedRows: number): RowBuckets {
   const count = Math.min(mostBuckets, Math.max(1, Math.ceil(expectedRows / rowsPerBucket)));
@@ -88,14 +88,14 @@ export function createRowBuckets(folder: string, expectedRows: number): RowBucke
   };
 }
 
-/** FNV-1a; only spreads, so collisions do no harm. */
+/** FNV-1a; used for distribution only, so collisions are harmless. */
 function bucketOf(key: Buffer, count: number): number {
   let value = 0x811c9dc5;
   for (const byte of key) value = Math.imul(value ^ byte, 0x01000193);
   return (value >>> 0) % count;
 }
 
-/** Keys may repeat where the whole row is the key: then as many as are on both sides are equal. */
+/** Keys may repeat if the complete row is the key: each occurrence then matches one on the other side. */
 async function compareBucket(live: string, backup: string, onDifference: OnDifference): Promise<void> {
   const rows = new Map<string, string[]>();
   for await (const records of recordsOf(backup)) {
@@ -119,7 +119,7 @@ async function compareBucket(live: string, backup: string, onDifference: OnDiffe
   }
 }
 
-/** What was written to a file, those of a piece of it at a time; nothing where no row fell into it. */
+/** The records of a file, one piece of it at a time; none if no row was assigned to it. */
 async function* recordsOf(path: string): AsyncGenerator<{key: string; digest: string}[]> {
   let held: Buffer[] = [];
   let bytes = 0;
@@ -128,7 +128,7 @@ async function* recordsOf(path: string): AsyncGenerator<{key: string; digest: st
     for await (const chunk of createReadStream(path, {highWaterMark: 1 << 20}) as AsyncIterable<Buffer>) {
       held.push(chunk);
       bytes += chunk.length;
-      if (bytes < needed) continue; // a long record is joined once
+      if (bytes < needed) continue; // joins a long record only once
       const data = Buffer.concat(held);
       const records = [];
       let position = 0;

@@ -3,13 +3,13 @@ import type {RowTaker} from '../postgres/take-rows.js';
 
 /**
  * A running sum over rows.
- * Each row's bytes are hashed with MurmurHash3 x86 128-bit, seed 0; its four 32-bit words h1, h2, h3, h4 stand for the number
+ * Each row's bytes are hashed with MurmurHash3 x86 128-bit, seed 0. Its four 32-bit words h1, h2, h3, h4 form the number
  * h1 + h2 * 2^32 + h3 * 2^64 + h4 * 2^96 (the 16 result bytes read as one little-endian number; `mmh3.hash128(row, 0, False)`
- * in Python). The sum is taken modulo 2^128, so neither the order of the rows nor how they were cut into chunks matters,
- * while a row that is missing, doubled or changed does. It detects damage and difference; it is no defence against forgery.
+ * in Python). The sum is taken modulo 2^128, so the order of the rows and their division into chunks do not matter,
+ * but a missing, duplicated or changed row does. It detects damage and difference; it does not protect against forgery.
  */
 export interface RowHashSum extends RowTaker {
-  /** Completes the row that `append` has taken. */
+  /** Completes the row of the preceding `append` calls. */
   endRow(): void;
   /** Rows added so far. */
   readonly rows: number;
@@ -24,14 +24,14 @@ const c2 = 0xab0e9789 | 0;
 const c3 = 0x38b34ae5;
 const c4 = 0xa1e38b93 | 0;
 
-/** Additions after which the sums are brought below 2^32 again: 2^20 additions of 2^32 stay exact in a double. */
+/** Number of additions after which the sums are reduced below 2^32: 2^20 additions of 2^32 stay exact in a double. */
 const additionsUntilCarry = 2 ** 20;
 
 export function createRowHashSum(): RowHashSum {
   return new MurmurSum();
 }
 
-/** What a fingerprint's text begins with. */
+/** Prefix of a fingerprint's text. */
 export const fingerprintPrefix = 'mmh3-sum:';
 
 /** The text of a fingerprint: the name of the method and the sum. */
@@ -39,14 +39,14 @@ export function fingerprintText(sum: RowHashSum): string {
   return fingerprintPrefix + sum.digest();
 }
 
-/** The fingerprint of the rows of both together. */
+/** The fingerprint of the rows of both sums. */
 export function joinFingerprints(first: string, second: string): string {
   const [a, b] = [first, second].map((text) => BigInt(`0x${text.slice(fingerprintPrefix.length)}`));
   const sum = BigInt.asUintN(128, (a ?? 0n) + (b ?? 0n));
   return fingerprintPrefix + sum.toString(16).padStart(32, '0');
 }
 
-/** One for all sums: each table of a dump has a sum, and one that kept the buffer it saw last would keep it to the end of the dump. */
+/** Shared by all sums: each table of a dump has a sum, and a buffer per sum would stay in memory until the end of the dump. */
 let viewed: Buffer = Buffer.alloc(0);
 let view = viewOf(viewed);
 
@@ -58,7 +58,7 @@ class MurmurSum implements RowHashSum {
   private h3 = 0;
   private h4 = 0;
   private length = 0;
-  /** The row's bytes since the last whole block of 16; zero beyond `pendingLength`. */
+  /** The row's bytes since the last complete block of 16; zero beyond `pendingLength`. */
   private readonly pending = Buffer.alloc(16);
   private readonly pendingView = viewOf(this.pending);
   private pendingLength = 0;
@@ -93,7 +93,7 @@ class MurmurSum implements RowHashSum {
   endRow(): void {
     let {h1, h2, h3, h4} = this;
     if (this.pendingLength > 0) {
-      // Words of zeros mix to zero, so the tail needs no case for each length.
+      // Zero words mix to zero, so the tail needs no case for each length.
       const tail = this.pendingView;
       h1 ^= mixWord(tail.getInt32(0, true), c1, 15, c2);
       h2 ^= mixWord(tail.getInt32(4, true), c2, 16, c3);
@@ -103,7 +103,7 @@ class MurmurSum implements RowHashSum {
       tail.setFloat64(8, 0);
       this.pendingLength = 0;
     }
-    // The reference takes the length as a 32-bit number.
+    // The reference implementation takes the length as a 32-bit number.
     const length = this.length | 0;
     h1 ^= length;
     h2 ^= length;
@@ -143,7 +143,7 @@ class MurmurSum implements RowHashSum {
     return digest;
   }
 
-  /** Brings each word below 2^32, moving what is above into the next one; the last overflows (modulo 2^128). */
+  /** Reduces each word below 2^32 and carries the rest into the next one; the last overflows (modulo 2^128). */
   private carry(): void {
     let carried = 0;
     for (let index = 0; index < 4; index++) {

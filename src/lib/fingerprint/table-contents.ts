@@ -1,4 +1,4 @@
-/** What a full read of a dump tells. */
+/** The result of a full read of a dump. */
 import {keptText, TextPool} from '../base/kept-text.js';
 import {fingerprintText, joinFingerprints, type RowHashSum} from './row-hash.js';
 
@@ -11,36 +11,36 @@ export interface DumpedTable extends ObjectName {
   /** In the order of the COPY statement. */
   readonly columns: readonly string[];
   readonly rows: number;
-  /** Order-independent hash of the rows, or null when it was not asked for. */
+  /** Order-independent hash of the rows, or null if not requested. */
   readonly fingerprint: string | null;
 }
 
-/** What the dump sets a sequence to. */
+/** The value of a sequence in the dump. */
 export interface DumpedSequence extends ObjectName {
-  /** As text: it may be greater than a JavaScript number holds exactly. */
+  /** As text, because it may exceed the exact range of JavaScript numbers. */
   readonly lastValue: string;
   readonly isCalled: boolean;
 }
 
 export interface DumpContents {
   /**
-   * The tables whose rows the dump holds, by schema and name. Large objects, where there are any, stand as the table
+   * The tables with rows in the dump, by schema and name. Large objects, if any, appear as the table
    * pg_catalog.pg_largeobject with one row each, at the end (see the documentation of fingerprints).
    */
   readonly tables: readonly DumpedTable[];
-  /** Materialized views that the dump fills. */
+  /** Materialized views that the dump refreshes. */
   readonly refreshedViews: readonly ObjectName[];
   readonly sequences: readonly DumpedSequence[];
-  /** What the text of its rows is encoded in, as PostgreSQL names it: "UTF8", "LATIN1". */
+  /** The encoding of the rows, as PostgreSQL names it: "UTF8", "LATIN1". */
   readonly encoding: string;
-  /** Length of the dump as plain SQL, in bytes; read in parts, it counts the heading of each. */
+  /** Length of the dump as plain SQL, in bytes; reading in parts counts the heading of each part. */
   readonly textBytes: number;
 }
 
-/** The table that stands for the large objects. */
+/** The table that represents the large objects. */
 export const largeObjectTable: ObjectName = {schema: 'pg_catalog', name: 'pg_largeobject'};
 
-/** Puts together what parts of one dump hold; a table may have rows in several. */
+/** Merges the contents of the parts of one dump; a table may have rows in several. */
 export function joinContents(parts: readonly DumpContents[]): DumpContents {
   const tables = new Map<string, DumpedTable>();
   for (const table of parts.flatMap((part) => part.tables)) {
@@ -57,7 +57,7 @@ export function joinContents(parts: readonly DumpContents[]): DumpContents {
   };
 }
 
-/** The tables of a dump as they are read; the rows of one may stand behind several COPY statements. */
+/** The tables of a dump while it is read; a table may have several COPY statements. */
 export class TableList {
   private readonly tables = new Map<string, DumpedTable>();
   private readonly pool = new TextPool();
@@ -66,7 +66,7 @@ export class TableList {
     return this.tables.size;
   }
 
-  /** Nothing of `sum` is kept but its result. */
+  /** Keeps only the result of `sum`. */
   add(
     {schema, name, columns}: Omit<DumpedTable, 'rows' | 'fingerprint'>,
     rows: number,

@@ -1,9 +1,9 @@
-/** Takes apart what COPY (SELECT text, int8, ...) TO STDOUT (FORMAT binary) sends (manual, COPY, "Binary Format"). */
+/** Parses the output of COPY (SELECT text, int8, ...) TO STDOUT (FORMAT binary) (manual, COPY, "Binary Format"). */
 
 export interface RowTexts {
   /** A part of a row's text: `chunk[start..end)`. */
   readonly part: (chunk: Buffer, start: number, end: number) => void;
-  /** The row whose parts came before is complete. */
+  /** Ends the row of the preceding parts. */
   readonly endRow: () => void;
 }
 
@@ -15,7 +15,7 @@ const rowHeaderBytes = 6;
 const numberBytes = 12;
 
 /**
- * Nothing of a text is kept here, so a row may be as large as the server can make one; none is null or empty. The numbers are
+ * Does not store texts, so a row may be as large as the server allows; no row is null or empty. The numbers are
  * summed.
  */
 export class BinaryRows {
@@ -25,12 +25,12 @@ export class BinaryRows {
   private remaining = 0;
   private readonly tail: Buffer;
   private tailLength: number;
-  /** Whether the server's own end mark has come. */
+  /** Whether the server's end marker was read. */
   isComplete = false;
   /** The sums of the int8 columns. */
   readonly sums: bigint[];
 
-  /** @param numbers how many int8 columns, none of them null, stand after the text */
+  /** @param numbers how many int8 columns, none of them null, follow the text */
   constructor(
     private readonly texts: RowTexts,
     numbers = 0,

@@ -1,6 +1,6 @@
-/** Names in a dump are in the encoding that the dump sets. */
+/** Decodes names in a dump from the encoding that the dump sets. */
 
-// ASCII is the same in every encoding of a server. Node.js knows none of EUC_TW and MULE_INTERNAL.
+// All server encodings contain ASCII. Node.js does not support EUC_TW and MULE_INTERNAL.
 const decoderNames: readonly (readonly [RegExp, string])[] = [
   [/^LATIN1$/, 'latin1'],
   [/^LATIN([2-4])$/, 'iso-8859-$1'],
@@ -18,7 +18,7 @@ const decoderNames: readonly (readonly [RegExp, string])[] = [
   [/^EUC_CN$/, 'gb18030'],
 ];
 
-/** ISO 8859-16 from 0xA0 on, which Node.js does not know. */
+/** ISO 8859-16 from 0xA0 on, which Node.js does not support. */
 const latin10 =
   '\u00a0ĄąŁ€„Š§š©Ș«Ź\u00adźŻ°±ČłŽ”¶·žčș»ŒœŸżÀÁÂĂÄĆÆÇÈÉÊËÌÍÎÏĐŃÒÓÔŐÖŚŰÙÚÛÜĘȚßàáâăäćæçèéêëìíîïđńòóôőöśűùúûüęțÿ';
 

@@ -12,37 +12,37 @@ import {keepsSessions, startOwnSession} from './connect/pooler.js';
 import {emptySearchPath, readOwnSearchPath} from './search-path.js';
 import {type Encryption, encryptionOrder, tlsOptions} from './connect/tls.js';
 
-/** A row as the server sent it: every value as its text, null as null. */
+/** A row as the server sent it: all values as text, null as null. */
 export type TextRow = Readonly<Record<string, string | null>>;
 
 export interface Session {
   /**
-   * Runs one statement; values are sent apart from it. Columns come back as the server's text, never as numbers or dates.
-   * @throws AppError with the code that the server's SQLSTATE stands for
+   * Runs one statement; values are sent separately. Columns are returned as the server's text, never as numbers or dates.
+   * @throws AppError with the code for the server's SQLSTATE
    */
   query(
     sql: string,
     values?: readonly (string | number | boolean | null | readonly string[])[],
   ): Promise<TextRow[]>;
-  /** Like `query`; the number of rows that the statement affected. */
+  /** Like `query`, but returns the number of affected rows. */
   execute(
     sql: string,
     values?: readonly (string | number | boolean | null | readonly string[])[],
   ): Promise<number>;
   /** The driver's client, for COPY streams only. */
   readonly client: Client;
-  /** Backend process id as the server says, for pg_cancel_backend and for naming blockers; a pooler gives its clients another one. */
+  /** Backend process id as the server reports it, for pg_cancel_backend and for naming blockers; the id in a pooler's protocol messages differs. */
   readonly backendPid: number;
   /** The role's own search_path, as data: the session's is empty. Read once. */
   ownSearchPath(): Promise<string>;
 }
 
-/** How long a statement waits for a lock where nobody queues behind it; what others queue behind sets less, ms. */
+/** How long a statement waits for a lock that nobody else queues for; other statements set less, ms. */
 const longestLockWaitMs = 60_000;
 
 /**
- * No code of other roles under the names in our statements, the settings that they rely on, nothing compiled, which takes longer than they
- * do, a limit for each wait for a lock, and no timeout that would kill a long session (manual, 20.11). All of it holds for the session only.
+ * Session settings: our statements never run other roles' functions, use pinned settings and no JIT, which takes longer than they
+ * do, limit each wait for a lock, and have no timeout that would end a long session (manual, 20.11).
  */
 const pinSession = `
   ${emptySearchPath};
@@ -54,14 +54,14 @@ const pinSession = `
 `;
 
 export interface SessionOptions {
-  /** Gives up the attempt to connect, or ends the session's running statement on the server, and rejects. */
+  /** Aborts the connection attempt, or cancels the session's running statement on the server, and rejects. */
   signal?: AbortSignal;
 }
 
 /**
- * Opens a session, hands it to `work` and closes it, whatever happens.
- * When `signal` is aborted the running statement is cancelled on the server.
- * @throws CONNECTION_REFUSED, AUTHENTICATION_FAILED, ... as `explainDatabaseError` reads the failure
+ * Opens a session, passes it to `work` and always closes it.
+ * Aborting `signal` cancels the running statement on the server.
+ * @throws CONNECTION_REFUSED, AUTHENTICATION_FAILED, ... according to `explainDatabaseError`
  */
 export async function withSession<T>(
   connection: Connection,
@@ -73,7 +73,7 @@ export async function withSession<T>(
     signal?.throwIfAborted();
     throw error;
   });
-  // A connection that breaks while idle emits an error event; the next query rejects with it as well.
+  // A connection that breaks while idle emits an error event; the next query fails with the same error.
   let broken: Error | undefined;
   client.on('error', (error) => {
     broken = error;
@@ -87,8 +87,8 @@ export async function withSession<T>(
   };
   signal?.addEventListener('abort', cancel, {once: true});
   try {
-    signal?.throwIfAborted(); // since it was looked at last
-    // The server may have ended the session before anybody listened; the driver says so here, in words of its own.
+    signal?.throwIfAborted(); // in the meantime
+    // The server may have ended the session before this listener existed; the driver's own error then appears here.
     try {
       if (!keepsSessions(connection))
         await startOwnSession(client, connection, backendPid, () => connect(connection, signal));
@@ -112,15 +112,15 @@ export async function withSession<T>(
   } finally {
     signal?.removeEventListener('abort', cancel);
     clearInterval(watch);
-    // Where the network lets nothing through any more, the server would never close its side.
+    // If the network is down, the server never closes its side.
     const unheard = setTimeout(() => client.connection.stream.destroy(), silenceMs);
-    await client.end().catch(() => undefined); // the connection may be gone already; there is nothing left to lose
+    await client.end().catch(() => undefined); // the connection may be closed already
     clearTimeout(unheard);
   }
 }
 
 /**
- * Runs `work` between BEGIN and COMMIT; any error rolls back and is passed on.
+ * Runs `work` between BEGIN and COMMIT; any error causes a rollback and is passed on.
  * @param mode the words after BEGIN, such as "ISOLATION LEVEL REPEATABLE READ, READ ONLY"
  */
 export async function withTransaction<T>(session: Session, mode: string, work: () => Promise<T>): Promise<T> {
@@ -129,14 +129,14 @@ export async function withTransaction<T>(session: Session, mode: string, work: (
   try {
     result = await work();
   } catch (error) {
-    await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell
+    await session.query('ROLLBACK').catch(() => undefined); // report the first error
     throw error;
   }
   await session.query('COMMIT');
   return result;
 }
 
-/** @param ended what ended the session, once something did */
+/** @param ended returns the error that ended the session, if any */
 function sessionOf(
   client: Client,
   connection: Connection,
@@ -150,7 +150,7 @@ function sessionOf(
         values: values ? [...values] : undefined,
       });
     } catch (error) {
-      // What ended the session says more than the query that found it ended.
+      // The error that ended the session is a better explanation than that of the query.
       const broken = error instanceof Error && 'severity' in error ? undefined : ended();
       throw broken === undefined
         ? explainDatabaseError(error, `A query on ${describeConnection(connection)}`)
@@ -172,7 +172,7 @@ async function connect(connection: Connection, signal?: AbortSignal): Promise<Cl
   try {
     return await connectAsKnown(connection, signal);
   } catch (error) {
-    // The server is left meanwhile: it does not wait for somebody who types.
+    // Disconnect while the user types, because the server does not wait that long.
     if (!(error instanceof PasswordMissing) || !(await connection.typedPasswords?.ask(connection)))
       throw error;
   }
@@ -199,19 +199,19 @@ async function connectAsKnown(connection: Connection, signal?: AbortSignal): Pro
 function refusedPassword(error: unknown, connection: Connection, source: string): AppError {
   const {message} = explainDatabaseError(error, `Connecting to ${describeConnection(connection)}`);
   return new AppError('AUTHENTICATION_FAILED', message, {
-    hint: `Check user and password; the password came from ${source}. In a URL special characters must be percent-encoded (@ is %40).`,
+    hint: `Check user and password; the password came from ${source}. In a URL, special characters must be percent-encoded (@ is %40).`,
     cause: error,
   });
 }
 
-/** Whether libpq would try the other way under sslmode allow and prefer: no TLS came about, or pg_hba.conf wants the other. */
+/** Whether libpq would try the alternative under sslmode allow and prefer: TLS failed, or pg_hba.conf requires the other one. */
 function isAboutEncryption(failure: AppError): boolean {
   return failure.code === 'TLS_FAILED' || systemErrorCode(failure.cause) === '28000';
 }
 
 /**
- * Node 20 has no navigator, which newer ones have. Without one the driver makes a Response to see whether it runs at Cloudflare, which loads
- * all of fetch with its WebAssembly, and that needs 10 GB of address space.
+ * Node 20 has no navigator. Without it the driver creates a Response to detect Cloudflare, which loads all of fetch with its
+ * WebAssembly, and that needs 10 GB of address space.
  */
 async function importDriver() {
   if (!('navigator' in globalThis))
@@ -235,7 +235,7 @@ async function open(
     user: connection.user,
     database: connection.database,
     password: async () => {
-      // Called only where the server asks for a password.
+      // Called only if the server asks for a password.
       const {password, source} = await passwordOf(connection);
       passwordSource = source;
       return password;
@@ -247,10 +247,10 @@ async function open(
     options: options['options'],
     connectionTimeoutMillis: Number(options['connect_timeout'] ?? '15') * 1000,
     keepAlive: true,
-    // Every value stays the server's own text: JavaScript numbers and dates would lose data.
+    // Values stay the server's own text: JavaScript numbers and dates would lose data.
     types: {getTypeParser: () => (text: unknown) => text},
   });
-  // A socket that fails after the connection attempt was given up would otherwise end the process.
+  // Without a listener, a socket error after an aborted attempt would end the process.
   client.on('error', () => undefined);
   const checkAuthentication = guardAuthentication(client.connection, options);
   const giveUp = (): unknown => socket.destroy(new Error('given up'));
@@ -259,7 +259,7 @@ async function open(
     await client.connect();
     checkAuthentication();
   } catch (error) {
-    // The driver's own end() waits for ever where TLS fails after its handshake, as with a client certificate that is refused.
+    // The driver's end() waits for ever if TLS fails after its handshake, for example if a client certificate is refused.
     socket.destroy();
     if (systemErrorCode(error) === '28P01' && passwordSource !== undefined)
       throw refusedPassword(error, connection, passwordSource);
@@ -270,10 +270,10 @@ async function open(
   return client;
 }
 
-/** The answer to a cancelled statement, and a farewell, take no longer than this, unless the network lets nothing through, ms. */
+/** Time limit for the answer to a cancelled statement and for closing, unless the network is down, ms. */
 const silenceMs = 5000;
 
-/** Breaks the connection when the statement that runs gets no answer, not even that it was cancelled. */
+/** Breaks the connection if the running statement gets no answer at all. */
 function breakWhenSilent(client: Client): NodeJS.Timeout | undefined {
   const {connection, readyForQuery} = client as Client & {readyForQuery?: boolean};
   if (readyForQuery === true) return undefined;
@@ -289,7 +289,7 @@ function breakWhenSilent(client: Client): NodeJS.Timeout | undefined {
   return watch;
 }
 
-/** @param server where the session is; another one under its name may have another process with that number */
+/** @param server where the session runs; on another server of the same name, that process number may belong to another session */
 async function cancelBackend(connection: Connection, pid: number, server?: ServerRow): Promise<void> {
   if (pid === 0) return;
   try {
@@ -302,6 +302,6 @@ async function cancelBackend(connection: Connection, pid: number, server?: Serve
       await client.end();
     }
   } catch {
-    // The server may be the very thing that is gone; closing the session ends the statement then.
+    // The server itself may be down; closing the session then ends the statement.
   }
 }

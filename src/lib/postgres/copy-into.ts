@@ -4,23 +4,23 @@ import {finished} from 'node:stream/promises';
 import type {Session} from './client.js';
 import {explainDatabaseError} from './explain-failure.js';
 
-/** A running COPY; its methods throw AppError with the code that the server's SQLSTATE stands for. */
+/** A running COPY; its methods throw AppError with the code for the server's SQLSTATE. */
 export interface CopyInput {
   /** Sends data; resolves when more may be sent. */
   write(data: Buffer): Promise<void>;
-  /** Completes the copy. */
+  /** Completes the COPY. */
   end(): Promise<void>;
-  /** Makes the copy fail, so that the session can go on. */
+  /** Cancels the COPY, so that the session can continue. */
   abandon(): Promise<void>;
 }
 
-/** Starts the COPY statement `sql`; it must be ended or abandoned before anything else runs in the session. */
+/** Starts the COPY statement `sql`; end or abandon it before anything else runs in the session. */
 export async function beginCopy(session: Session, sql: string): Promise<CopyInput> {
   const {from} = await import('pg-copy-streams');
   const stream = session.client.query(from(sql));
   const done = finished(stream);
-  done.catch(() => undefined); // told by `write` or `end`
-  // The stream cannot be used once the server has refused the data: it would fail for want of a connection, and not say why.
+  done.catch(() => undefined); // reported by `write` or `end`
+  // After the server has refused the data, the stream only reports a missing connection and not the reason.
   let refusal: Error | undefined;
   stream.once('error', (error: Error) => (refusal = error));
   const explained = async (work: () => Promise<unknown>): Promise<void> => {
@@ -36,7 +36,7 @@ export async function beginCopy(session: Session, sql: string): Promise<CopyInpu
   return {
     write: (data) =>
       explained(async () => {
-        if (!stream.write(data)) await once(stream, 'drain'); // rejects with what the server says instead
+        if (!stream.write(data)) await once(stream, 'drain'); // rejects with the server's error
       }),
     end: () =>
       explained(() => {
@@ -44,8 +44,8 @@ export async function beginCopy(session: Session, sql: string): Promise<CopyInpu
         return done;
       }),
     abandon: async () => {
-      stream.destroy(new Error('the copy was given up'));
-      await done.catch(() => undefined); // it fails, for it was told to
+      stream.destroy(new Error('the copy was cancelled'));
+      await done.catch(() => undefined); // it fails because it was cancelled
     },
   };
 }

@@ -1,11 +1,11 @@
-/** COPY ... TO STDOUT: rows as the server writes them into dumps. */
+/** COPY ... TO STDOUT: rows in the form that the server writes into dumps. */
 import {messageOf} from '../base/errors.js';
 import type {Session} from './client.js';
 import {explainDatabaseError} from './explain-failure.js';
 
 /**
- * Runs a COPY ... TO STDOUT statement and hands its bytes on as they come; memory stays bounded.
- * @throws AppError with the code that the server's answer stands for, and what `take` throws
+ * Runs a COPY ... TO STDOUT statement and passes its bytes on as they arrive, with bounded memory.
+ * @throws AppError with the code for the server's error, and the errors of `take`
  */
 export async function copyOut(
   session: Session,
@@ -17,7 +17,7 @@ export async function copyOut(
   let failure: unknown;
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
-      // The rest is read and thrown away after a failure: with bytes unread, the session could not even roll back.
+      // After a failure the rest is read and discarded: with unread data, the session could not even roll back.
       if (failure === undefined) failure = await failureOf(() => take(chunk));
     }
   } catch (error) {

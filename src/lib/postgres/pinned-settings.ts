@@ -1,9 +1,9 @@
 /**
- * Settings that our statements, and the text of values and definitions, rely on, whatever the role, the database or the server prefers.
- * What is not here changes neither: plans, limits, logs. default_transaction_read_only is obeyed (writable.ts).
+ * Settings that our statements, and the text of values and definitions, depend on; they override those of the role, the database and the
+ * server. Other settings, such as those of plans, limits and logs, do not matter. default_transaction_read_only is respected (writable.ts).
  */
 
-/** SQL: the settings of our sessions as the table p (name, value). Only those that differ are set, as some servers lack one or another. */
+/** SQL: the settings of our sessions as the table p (name, value). Only different values are set, because some servers lack some settings. */
 export const pinnedSettings = `(VALUES
   ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'), ('extra_float_digits', '3'), ('bytea_output', 'hex'),
   ('array_nulls', 'on'), ('backslash_quote', 'safe_encoding'), ('standard_conforming_strings', 'on'), ('transform_null_equals', 'off'),

@@ -15,7 +15,7 @@ export function quoteQualified(schema: string, name: string): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }
 
-/** A string literal, safe whatever standard_conforming_strings is. */
+/** A string literal, safe for any value of standard_conforming_strings. */
 export function quoteLiteral(value: string): string {
   const quoted = `'${value.replaceAll("'", "''")}'`;
   return value.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted;

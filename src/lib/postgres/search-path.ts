@@ -1,10 +1,10 @@
 /**
- * The search_path of our sessions, and that of the role as data. With an empty one only pg_catalog is searched for
- * functions and operators, so nobody who may create things in a schema can put code of theirs under a name that our
- * statements use (CVE-2018-1058).
+ * The search_path of our sessions, and that of the role as data. With an empty search_path, only pg_catalog is searched for
+ * functions and operators, so a role that may create objects in a schema cannot shadow a name in our statements
+ * (CVE-2018-1058).
  */
 
-/** What is asked of a session here. */
+/** The parts of a session that are needed here. */
 interface Asked {
   query(sql: string, values?: readonly string[]): Promise<readonly Readonly<Record<string, string | null>>[]>;
   ownSearchPath(): Promise<string>;
@@ -30,17 +30,17 @@ export function splitNames(list: string): string[] {
   );
 }
 
-/** The schemas that the role searches for tables, in order; "$user" stands for the one with its name. */
+/** The schemas that the role searches for tables, in order; "$user" is the schema with the role's name. */
 export async function searchedSchemas(session: Pick<Asked, 'ownSearchPath'>): Promise<string[]> {
   const names = splitNames(await session.ownSearchPath());
-  // Where it is not named it comes first (manual, 5.10.5).
+  // If pg_catalog is not named, it comes first (manual, 5.10.5).
   return names.includes('pg_catalog') ? names : ['pg_catalog', ...names];
 }
 
 /**
- * SQL condition: whether the relation `c` (pg_class) is found by its name alone, as pg_table_is_visible says under the
+ * SQL condition: whether the unqualified name finds the relation `c` (pg_class), like pg_table_is_visible under the
  * role's own search_path.
- * @param schemas SQL of type text[] with what `searchedSchemas` returned
+ * @param schemas SQL of type text[] with the result of `searchedSchemas`
  */
 export function isVisibleSql(schemas: string): string {
   // Does not depend on the relation, so the server looks the schemas up once.
@@ -54,9 +54,9 @@ export function isVisibleSql(schemas: string): string {
 }
 
 /**
- * Runs `work`, one statement that fires code of the user's (triggers, defaults, checks), under the role's own search_path,
+ * Runs `work`, one statement that fires user code (triggers, defaults, checks), under the role's own search_path,
  * as the application would. Everything in the statement's own text must be qualified, operators too.
- * @param session in a transaction, which must be rolled back when this rejects
+ * @param session in a transaction, which must be rolled back if this rejects
  */
 export async function withOwnSearchPath<T>(session: Asked, work: () => Promise<T>): Promise<T> {
   await session.query(`SELECT pg_catalog.set_config('search_path', $1, true)`, [

@@ -1,8 +1,8 @@
-/** Keeps the triggers of all tables from firing in the open transaction, foreign keys among them, where the role may ask for that. */
+/** Disables the triggers of all tables in the open transaction, including foreign keys, if the role may do that. */
 import {AppError} from '../base/errors.js';
 import type {Session} from './client.js';
 
-/** @returns whether they are silent; a service may allow it without a grant that could be looked up */
+/** @returns whether they are disabled; a hosting service may allow it without a visible grant */
 export async function silenceTriggers(session: Session): Promise<boolean> {
   await session.query('SAVEPOINT destino_triggers');
   try {
@@ -16,7 +16,7 @@ export async function silenceTriggers(session: Session): Promise<boolean> {
   }
 }
 
-/** Until the transaction ends: as on a replica, as usual, or as the session had it. */
+/** Sets the mode until the transaction ends: as on a replica, as usual, or as in the session. */
 export async function setTriggers(session: Session, mode: 'replica' | 'origin' | 'DEFAULT'): Promise<void> {
   await session.query(`SET LOCAL session_replication_role TO ${mode}`);
 }

@@ -1,20 +1,20 @@
-/** Sends one statement as bytes, in the protocol form that the server refuses when the text contains a second one (manual, 53.2.3). */
+/** Sends one statement as bytes, in the extended protocol, which rejects a text with a second statement (manual, 53.2.3). */
 import type {Duplex} from 'node:stream';
 import {once} from 'node:events';
 import type {Session} from './client.js';
 
-/** Rows of a COPY ... FROM stdin that the server has accepted. */
+/** A COPY ... FROM stdin that the server has accepted. */
 export interface AcceptedRows {
-  /** Resolves when more may be sent; rows behind an error are dropped by the server. */
+  /** Resolves when more may be sent; the server discards rows after an error. */
   write(chunk: Buffer): Promise<void>;
 }
 
 export interface RunningStatement {
-  /** Null when the statement is done. @throws the server's error */
+  /** Null if the statement is finished. @throws the server's error */
   readonly started: Promise<AcceptedRows | null>;
   /** Ends the rows and the statement. @throws the server's error */
   end(): Promise<void>;
-  /** Makes the server give up the COPY, and waits for it. */
+  /** Cancels the COPY on the server and waits for its end. */
   abandon(): Promise<void>;
 }
 
@@ -36,11 +36,11 @@ const execute = message('E', Buffer.alloc(5));
 const sync = message('S');
 const flush = message('H');
 const copyDone = message('c');
-const copyFail = message('f', Buffer.from('the rows were given up\0'));
+const copyFail = message('f', Buffer.from('the copy was cancelled\0'));
 
 /**
  * @param sql without a NUL
- * @param hasRows whether rows are to follow; a COPY that comes without them is given up
+ * @param hasRows whether rows follow; otherwise a COPY is cancelled
  */
 export function sendStatement(session: Session, sql: Buffer, hasRows: boolean): RunningStatement {
   const statement = new SingleStatement(sql, hasRows);
@@ -48,9 +48,9 @@ export function sendStatement(session: Session, sql: Buffer, hasRows: boolean): 
   return statement;
 }
 
-/** What the driver calls with the server's answers. */
+/** The methods that the driver calls with the server's answers. */
 class SingleStatement implements RunningStatement {
-  /** The driver sets one where there is none. */
+  /** The driver sets it if it is missing. */
   readonly callback = (): void => undefined;
   readonly started: Promise<AcceptedRows | null>;
   private readonly finished: Promise<void>;
@@ -58,7 +58,7 @@ class SingleStatement implements RunningStatement {
   private complete!: () => void;
   private refuse!: (error: Error) => void;
   private failure: Error | undefined;
-  /** The driver counts one answer to a Sync for each statement. */
+  /** The driver expects one answer to a Sync per statement. */
   private isSynced = false;
   private isCopying = false;
   private connection: ServerConnection | undefined;
@@ -82,7 +82,7 @@ class SingleStatement implements RunningStatement {
   submit(connection: ServerConnection): void {
     this.connection = connection;
     const parse = message('P', Buffer.from('\0'), this.sql, Buffer.from('\0\0\0'));
-    // A COPY swallows the Sync that follows it (manual, 53.2.6).
+    // A COPY consumes the Sync that follows it (manual, 53.2.6).
     this.isSynced = !this.hasRows;
     this.send(parse, bind, execute, this.hasRows ? flush : sync);
   }
@@ -94,7 +94,7 @@ class SingleStatement implements RunningStatement {
 
   async abandon(): Promise<void> {
     this.synchronize(copyFail);
-    await this.finished.catch(() => undefined); // it fails, for it was given up
+    await this.finished.catch(() => undefined); // it fails because it was cancelled
   }
 
   handleCopyInResponse(): void {
@@ -105,7 +105,7 @@ class SingleStatement implements RunningStatement {
 
   handleError(error: Error): void {
     this.failure = error;
-    // The server skips everything up to it.
+    // The server skips everything before it.
     this.synchronize();
     this.refuse(error);
   }

@@ -1,10 +1,10 @@
-/** One moment of a database, shared by several readers (manual, 9.28.5). */
+/** One snapshot of a database, shared by several readers (manual, 9.28.5). */
 import {type Session, withSession} from './client.js';
 import type {Connection} from './connect/connection.js';
 
 /**
- * Opens a read-only transaction that sees one moment and keeps it open while `work` runs.
- * @param work gets the session and the snapshot's name for pg_dump --snapshot
+ * Opens a read-only transaction with one snapshot and keeps it open while `work` runs.
+ * @param work receives the session and the snapshot's name for pg_dump --snapshot
  */
 export async function withSnapshot<T>(
   connection: Connection,
@@ -23,8 +23,8 @@ export async function withSnapshot<T>(
 }
 
 /**
- * Reads in the open transaction without keeping the locks on what was read: others could queue for these while this program
- * waits for a tool that queues behind them.
+ * Reads in the open transaction without keeping its locks: others could queue for them while this program
+ * waits for a tool that queues after those.
  */
 export async function readWithoutLocks<T>(session: Session, read: () => Promise<T>): Promise<T> {
   await session.query('SAVEPOINT destino_db_read');

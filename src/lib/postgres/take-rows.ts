@@ -1,16 +1,16 @@
-/** The rows of what COPY ... TO STDOUT sends, in bytes that may be cut anywhere. */
+/** Splits the output of COPY ... TO STDOUT, in arbitrary chunks, into rows. */
 
 const newline = 0x0a;
 
-/** Takes rows that may be cut anywhere; a buffer is valid during the call only. */
+/** Receives rows in arbitrary pieces; a buffer is valid only during the call. */
 export interface RowTaker {
-  /** Takes the row `buffer[start..end)`, or its last part. */
+  /** Receives the row `buffer[start..end)`, or its last part. */
   add(buffer: Buffer, start: number, end: number): void;
-  /** Takes a part of a row that is completed by `add`. */
+  /** Receives a part of a row that `add` completes. */
   append(buffer: Buffer, start: number, end: number): void;
 }
 
-/** Hands over the rows of a piece of what COPY ... TO STDOUT sends. */
+/** Passes on the rows in a chunk of COPY ... TO STDOUT. */
 export function takeRows(chunk: Buffer, taker: RowTaker): void {
   let position = 0;
   for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, position)) {

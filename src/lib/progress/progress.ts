@@ -5,7 +5,7 @@ export interface Step {
   note(text: string): void;
   /** Reports how far the step is; `total` may be an estimate, which the note should say. */
   advance(done: number, total?: number, unit?: 'bytes' | 'rows' | 'tables'): void;
-  /** Marks the step as having nothing to do. */
+  /** Skips the step, because it has nothing to do. */
   skip(why: string): void;
 }
 

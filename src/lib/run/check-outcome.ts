@@ -17,7 +17,7 @@ export const backupContents = ['whole', 'schema', 'data', 'tables'] as const;
 /** The content of a backup: everything, definitions only, rows only, or chosen tables or schemas. */
 export type BackupContent = (typeof backupContents)[number];
 
-/** Whether `level` proves at least as much as `other`. */
+/** Whether `level` is at least as strong as `other`. */
 export function isAtLeast(level: ProofLevel, other: ProofLevel): boolean {
   return proofLevels.indexOf(level) >= proofLevels.indexOf(other);
 }

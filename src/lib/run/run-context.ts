@@ -7,11 +7,11 @@ import type {RunFacts} from './run-record.js';
 
 /** A destructive step that needs a confirmation. */
 export interface ConfirmRequest {
-  /** What is going to happen, in one sentence. */
+  /** The step in one sentence. */
   readonly action: string;
   /** The server, or the folder or bucket from which something is removed. */
   readonly host: string;
-  /** Label of `host`: "host" by default, "folder" or "place" where no server is changed. */
+  /** Label of `host`: "host" by default, or one of these where no server is changed. */
   readonly hostLabel?: 'folder' | 'place';
   /** The text that confirms the step; the names of several databases are joined by commas. */
   readonly database: string;

@@ -24,7 +24,7 @@ const softLinkConfig = z.strictObject({
   root: name.describe('Table of orders that they refer to.'),
 });
 
-/** Words that mark a test address if they stand alone. */
+/** Words that identify a test address if they stand alone. */
 export const builtInTestWords = [
   'test',
   'testing',

@@ -1,4 +1,4 @@
-/** Adds results of checks to the metadata of a backup. */
+/** Adds the results of checks to the metadata of a backup. */
 import {z} from 'zod';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
@@ -10,13 +10,13 @@ import {
 } from '../catalog/backup-record.js';
 import type {Place} from './place.js';
 
-/** What a check adds to metadata. */
+/** The results that a check adds to the metadata. */
 export interface CheckNotes {
   readonly proofs: readonly Verification[];
   readonly notPossible?: NotPossible | undefined;
 }
 
-/** Everything in the file, known to this version or not, stays as it is and where it is. */
+/** Everything else in the file, known to this version or not, is preserved. */
 const metadata = z.record(z.string(), z.unknown()).and(
   z.object({
     proofs: z.array(z.unknown()),
@@ -24,13 +24,13 @@ const metadata = z.record(z.string(), z.unknown()).and(
   }),
 );
 
-/** The file is written in a moment; whoever has the folder now usually works for much longer, or is as quick. */
+/** Writing takes a moment; another run with the folder's lock usually takes much longer, or just as long. */
 const usualWaitMs = 30_000;
 
 /**
- * Adds to the metadata, which is read again first: it may have changed since. Metadata that is gone gets none.
+ * Adds the results to the metadata, which is read again first, because it may have changed. Does nothing if the metadata is missing.
  * @param waitMs for another run that changes the same folder
- * @throws LOCKED, STORAGE_CONFLICT when another run is in the way; METADATA_INVALID, FOLDER_NOT_WRITABLE, DISK_FULL, the codes of the store
+ * @throws LOCKED, STORAGE_CONFLICT if another run changes it; METADATA_INVALID, FOLDER_NOT_WRITABLE, DISK_FULL, the codes of the store
  */
 export async function addProof(
   context: RunContext,
@@ -44,13 +44,13 @@ export async function addProof(
     if (!status) return;
     const path = `${place.url}/${key}`;
     const record = metadata.safeParse(parseMetadata(path, await place.readText(key))).data;
-    if (!record) throw new AppError('METADATA_INVALID', `The metadata file ${path} has no list of proofs.`);
+    if (!record) throw new AppError('METADATA_INVALID', `Backup metadata ${path} has no list of checks.`);
     await place.writeText(key, formatBackupRecord(withNotes(record, notes)), status.tag);
   };
   await (place.withLock ? place.withLock(context, add, {command: 'verify', waitMs}) : add());
 }
 
-/** The same metadata with the results: outcomes are appended; of checks that were not possible the newest of each level is kept. */
+/** The metadata with the results: outcomes are appended; of checks that were not possible, the newest of each level is kept. */
 function withNotes<
   R extends {
     readonly proofs: readonly unknown[];

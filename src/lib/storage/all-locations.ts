@@ -1,4 +1,4 @@
-/** The backups of several places as one catalogue. */
+/** The backups of several locations as one catalogue. */
 import {standingOfRecord} from '../catalog/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable} from '../catalog/catalogue.js';
 import {proofLevels} from '../run/check-outcome.js';
@@ -9,7 +9,7 @@ import {markOf} from './place-catalogue.js';
 
 type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
 
-/** One place by itself. */
+/** Summary of one location. */
 export interface PlaceSummary {
   readonly place: string;
   readonly backups: number;
@@ -17,26 +17,26 @@ export interface PlaceSummary {
   readonly size: number;
   readonly newestGood: {readonly id: string; readonly createdAt: string} | null;
   readonly damaged: number;
-  /** Why it could not be read; the numbers are 0 then. */
+  /** Why the location could not be read; its numbers are then 0. */
   readonly error: {readonly code: string; readonly message: string} | null;
 }
 
 export interface PlacesRead {
-  /** Each backup once, however many copies there are; its `places` are those of good ones. */
+  /** Each backup once, even if it has several copies; `places` lists the locations of intact ones. */
   readonly catalogue: Catalogue;
-  /** The place itself first, then those of the config file. */
+  /** The main location first, then those of the config file. */
   readonly places: readonly PlaceSummary[];
 }
 
-/** The backups that a place has; those of the old scripts too, in a folder. @throws the codes of the stores, READ_FAILED */
+/** The backups of a location; in a folder, those of the old scripts too. @throws the codes of the stores, READ_FAILED */
 export async function readFrom({settings, signal}: PlaceContext, name: string): Promise<Catalogue> {
   const place = await openPlace(settings, name);
   return ((await place.ofDatabases?.()) ?? place).catalogue(signal, settings.backupsDir);
 }
 
 /**
- * The backups of a place, with their copies in the places of the config file. One of those that cannot be read is told in its summary.
- * @param isWanted which backups of the other places count
+ * The backups of a location, with their copies in the locations of the config file. If one of those cannot be read, its summary says so.
+ * @param isWanted selects the backups of the other locations
  */
 export async function withCopies(
   context: PlaceContext,
@@ -90,7 +90,7 @@ function summarize({place, catalogue: {backups}, error}: Reading): PlaceSummary 
   };
 }
 
-/** Newest first. Of the copies of a backup the one stands for all that is proven best. */
+/** Newest first. Of several copies of a backup, the best proven one represents all. */
 export function mergeCopies(
   readings: readonly {readonly place: string; readonly catalogue: Catalogue}[],
 ): Backup[] {
@@ -110,7 +110,7 @@ export function mergeCopies(
   return merged.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
 }
 
-/** How far a copy is proven; below zero when it is damaged. */
+/** How far a copy is proven; negative if it is damaged. */
 function standing({record}: Backup): number {
   if (!record) return 0;
   const {failure, proof} = standingOfRecord(record);

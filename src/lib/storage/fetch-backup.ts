@@ -1,4 +1,4 @@
-/** Takes a backup from any place into a folder here, where it can be read as if it had been made here. */
+/** Fetches a backup from any location into a local folder, where it can be read like a local one. */
 import {randomBytes} from 'node:crypto';
 import {rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
@@ -14,7 +14,7 @@ import {transferBackup} from './transfer-backup.js';
 import {openJournal} from '../run/journal.js';
 import type {KeyFiles} from '../encryption/settings.js';
 
-/** Where a backup is taken from, and the files of what opens it; undefined where not given. */
+/** The location of a backup and the key files for it; undefined if not given. */
 export interface BackupSource extends KeyFiles {
   readonly from?: string | undefined;
 }
@@ -25,8 +25,8 @@ export function isEncrypted(backup: Backup): backup is RecordedBackup {
 }
 
 /**
- * A backup with plain files on this machine: itself, or a copy that was fetched, decrypted and checked whole before `work` sees it,
- * and that is removed afterwards.
+ * A backup with unencrypted files on this machine: the backup itself, or a copy that is fetched, decrypted and completely checked
+ * before `work` receives it, and removed afterwards.
  * @throws KEY_NEEDED, DECRYPT_FAILED, CHECKSUM_MISMATCH and the codes of the store before `work` begins
  */
 export async function withPlain<T>(
@@ -53,12 +53,12 @@ export async function withPlain<T>(
   });
 }
 
-/** A path can name a backup in another folder than the one that was asked. */
+/** A path can name a backup in a different folder than the given one. */
 export function placeOf(place: Place, {metadataPath}: Backup): Place {
   return place.isOnThisMachine ? localPlace(dirname(metadataPath)) : place;
 }
 
-/** A folder in the backups folder for `work` alone: gone afterwards, and known to `recover` if this run is killed. */
+/** A folder in the backups folder for the duration of `work`; the journal lists it, so that `recover` removes it after a kill. */
 export async function withFetchedFolder<T>(
   context: RunContext,
   work: (folder: string) => Promise<T>,

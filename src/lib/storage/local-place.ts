@@ -1,4 +1,4 @@
-/** A folder as a place for backups. */
+/** A folder as a location for backups. */
 import {constants, createWriteStream, type Stats} from 'node:fs';
 import {access, lstat, readdir, rename, rm, stat} from 'node:fs/promises';
 import {basename, dirname, join, relative, sep} from 'node:path';
@@ -27,7 +27,7 @@ import type {ObjectStatus, Place, StoredObject, WriteOptions} from './place.js';
 
 type LocalPlace = Place & Required<Pick<Place, 'settle' | 'withLock'>>;
 
-/** @param folder absolute path; made when something is written */
+/** @param folder absolute path; created by the first write */
 export function localPlace(folder: string): LocalPlace {
   const pathOf = (key: string): string => join(folder, ...key.split('/'));
 
@@ -43,7 +43,7 @@ export function localPlace(folder: string): LocalPlace {
       if (!entry.isFile()) continue;
       const key = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/');
       const found = await statusOf(key);
-      if (found) yield {key, sizeBytes: found.size, modifiedAt: found.mtime}; // else another run has removed it since
+      if (found) yield {key, sizeBytes: found.size, modifiedAt: found.mtime}; // else another run has removed it meanwhile
     }
   }
 
@@ -79,7 +79,7 @@ export function localPlace(folder: string): LocalPlace {
     withLock: (ctx, work, options) => withFolderLock(ctx, folder, work, options),
     async whyKept(backup) {
       const obstacle = await whyNotOurs(backup);
-      return obstacle === undefined ? undefined : `left alone: ${obstacle}`;
+      return obstacle === undefined ? undefined : `not removed: ${obstacle}`;
     },
     async removeBackup(backup, journal, reach) {
       const {path, metadataPath} = backup;
@@ -88,7 +88,7 @@ export function localPlace(folder: string): LocalPlace {
         await removeBackup(backup, reach);
         await reach('prune.removed');
       } catch (error) {
-        // Half removed, it stays in the journal, from which `recover` knows the rest.
+        // If it is half removed, its journal entry stays, so that `recover` removes the rest.
         if (await exists(metadataPath)) await done();
         throw error;
       }
@@ -125,7 +125,7 @@ export function localPlace(folder: string): LocalPlace {
     async writeText(key, text, replaces) {
       const present = await status(key);
       if ((present?.tag ?? null) !== replaces) {
-        throw new AppError('STORAGE_CONFLICT', `${pathOf(key)} was written by another run meanwhile.`);
+        throw new AppError('STORAGE_CONFLICT', `Another run changed ${pathOf(key)} meanwhile.`);
       }
       await makePrivateFolder(dirname(pathOf(key)));
       await writeFileSafely(pathOf(key), text);
@@ -143,7 +143,7 @@ export function localPlace(folder: string): LocalPlace {
           if (await exists(join(folder, name))) {
             throw new AppError(
               'STORAGE_CONFLICT',
-              `${join(folder, name)} is there already; it was not overwritten.`,
+              `${join(folder, name)} already exists; it was not overwritten.`,
             );
           }
         }
@@ -157,7 +157,7 @@ export function localPlace(folder: string): LocalPlace {
     async remove(key) {
       await rm(pathOf(key), {force: true, recursive: true});
     },
-    // oxlint-disable-next-line typescript/require-await -- files have no uploads in parts
+    // oxlint-disable-next-line typescript/require-await -- a folder has no multipart uploads
     async *unfinishedUploads() {
       yield* [];
     },
@@ -166,20 +166,20 @@ export function localPlace(folder: string): LocalPlace {
   return place;
 }
 
-/** @throws BACKUP_NOT_FOUND where there is no such folder, READ_FAILED */
+/** @throws BACKUP_NOT_FOUND if the folder does not exist, READ_FAILED */
 async function requireFolder(folder: string): Promise<void> {
   try {
     if ((await stat(folder)).isDirectory()) return;
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT')
-      throw new AppError('READ_FAILED', `${folder} cannot be read: ${messageOf(error)}.`, {cause: error});
+      throw new AppError('READ_FAILED', `Cannot read ${folder}: ${messageOf(error)}.`, {cause: error});
   }
-  throw new AppError('BACKUP_NOT_FOUND', `There is no folder ${folder}.`, {
-    hint: 'Check the path; a bucket is named s3://bucket/prefix.',
+  throw new AppError('BACKUP_NOT_FOUND', `The folder ${folder} does not exist.`, {
+    hint: 'Check the path; a bucket is written as s3://bucket/prefix.',
   });
 }
 
-/** Absolute paths of unfinished work right in `folder`. */
+/** Absolute paths of unfinished files directly in `folder`. */
 async function findPartials(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder))
@@ -188,20 +188,20 @@ async function findPartials(folder: string): Promise<string[]> {
       .map((name) => join(folder, name));
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return [];
-    throw new AppError('READ_FAILED', `${basename(folder)} cannot be read: ${messageOf(error)}.`, {
+    throw new AppError('READ_FAILED', `Cannot read ${basename(folder)}: ${messageOf(error)}.`, {
       cause: error,
     });
   }
 }
 
-/** The folder itself, or the one for databases in it, where it is a whole backups folder. */
+/** The folder itself, or its folder of databases if it is a complete backups folder. */
 async function databaseFolder(path: string): Promise<string> {
-  const names: string[] = await readdir(path).catch(() => []); // what is not there is reported by who reads it
+  const names: string[] = await readdir(path).catch(() => []); // the caller reports a missing folder
   const isItself = names.some((name) => name.endsWith(metadataSuffix));
   return !isItself && names.includes('database') ? join(path, 'database') : path;
 }
 
-/** What cannot be read is told by its own name: whoever writes it elsewhere knows that place alone. */
+/** Names the unreadable source file, because the writer knows only the destination. */
 async function* readFrom(
   path: string,
   signal: AbortSignal | undefined,
@@ -214,7 +214,7 @@ async function* readFrom(
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof AppError) throw error;
-    throw new AppError('READ_FAILED', `${path} cannot be read: ${messageOf(error)}.`, {cause: error});
+    throw new AppError('READ_FAILED', `Cannot read ${path}: ${messageOf(error)}.`, {cause: error});
   }
 }
 

@@ -1,4 +1,4 @@
-/** The place that a flag or the config file names. */
+/** Opens the location that a flag or the config file names. */
 import {resolve} from 'node:path';
 import {backupFolder} from '../catalog/backup-name.js';
 import {AppError} from '../base/errors.js';
@@ -10,24 +10,25 @@ import type {Place} from './place.js';
 
 type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
 
-/** Opens the stores that have addresses; each is loaded when it is needed. */
+/** Opens stores with addresses; each module is loaded when needed. */
 const openers: Readonly<Record<StoreScheme, (settings: Settings, name: string) => Promise<Place>>> = {
   s3: async (settings, name) => (await import('./s3/s3-place.js')).s3Place(settings, name),
 };
 
 /**
- * No request is made yet.
+ * Makes no request yet.
  * @param name "s3://bucket/prefix", or a folder relative to the working directory
- * @throws USAGE for what can be neither, CONFIG_INVALID for a certificate file that cannot be read, STORAGE_WRONG_REGION
+ * @throws USAGE for an invalid name, CONFIG_INVALID for a certificate file that cannot be read, STORAGE_WRONG_REGION
  */
 export async function openPlace(settings: Settings, name: string): Promise<Place> {
   const problem = placeProblem(name);
-  if (problem !== undefined) throw new AppError('USAGE', problem, {hint: 'Write it as s3://bucket/prefix.'});
+  if (problem !== undefined)
+    throw new AppError('USAGE', problem, {hint: 'Write a bucket as s3://bucket/prefix.'});
   const scheme = schemeOf(name);
   return scheme ? openers[scheme](settings, name) : localPlace(resolve(settings.cwd, name));
 }
 
-/** What --from names. @throws what `openPlace` throws, BACKUP_NOT_FOUND when nothing is there */
+/** The location of --from. @throws the errors of `openPlace`, BACKUP_NOT_FOUND if it does not exist */
 export async function openFrom(settings: Settings, name: string): Promise<Place> {
   const place = await openPlace(settings, name);
   await place.requirePresent?.();
@@ -35,8 +36,8 @@ export async function openFrom(settings: Settings, name: string): Promise<Place>
 }
 
 /**
- * The database backups that --from names, or those of the backups folder.
- * @throws what `openFrom` throws
+ * The database backups of --from, or of the backups folder.
+ * @throws the errors of `openFrom`
  */
 export async function openSource(settings: Settings, from: string | undefined): Promise<Place> {
   if (from === undefined) return openPlace(settings, backupFolder(settings));
@@ -44,13 +45,13 @@ export async function openSource(settings: Settings, from: string | undefined): 
   return (await place.ofDatabases?.()) ?? place;
 }
 
-/** How long a store may take to answer before there is something to copy, ms. */
+/** How long a store may take to answer before copying begins, ms. */
 const askMs = 10_000;
 
 /**
- * The places, if copies can go there, before there is something to copy. A store that is away or denies the question may take
- * the copy later, and a backup here is worth more than none: a bucket in another region never does.
- * @throws what `openPlace` throws
+ * Opens the locations and checks that they can receive copies. A store that is unreachable or denies the request may work
+ * later, and a local backup is better than none, so only a wrong region is an error now: it never works later.
+ * @throws the errors of `openPlace`
  */
 export async function requirePlaces(
   {settings, signal}: PlaceContext,

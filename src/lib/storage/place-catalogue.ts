@@ -1,4 +1,4 @@
-/** The backups of any place, as their metadata tell them. */
+/** Lists the backups of any location from their metadata. */
 import {createHash} from 'node:crypto';
 import {basename} from 'node:path';
 import {fileNamePart, metadataName, metadataSuffix} from '../catalog/backup-name.js';
@@ -21,13 +21,13 @@ interface PlaceCatalogue extends Catalogue {
   readonly backups: readonly RecordedBackup[];
 }
 
-/** Enough to hide the latency of a store far away. */
+/** Enough to hide the latency of a remote store. */
 const readsAtOnce = 32;
 
-/** What is wrong with one file alone. */
+/** Errors that concern one file only. */
 const ofOneFile: readonly ErrorCode[] = ['METADATA_INVALID', 'BACKUP_INCOMPLETE', 'READ_FAILED'];
 
-/** Newest first. Metadata right in the place counts, whoever put it there. */
+/** Newest first. All metadata directly in the location counts, from any user. */
 export async function readPlace(place: Place, signal?: AbortSignal): Promise<PlaceCatalogue> {
   const objects = await metadataObjects(place, '', signal);
   const known = objects.length > readsAtOnce ? await place.knownTexts?.() : undefined;
@@ -36,7 +36,7 @@ export async function readPlace(place: Place, signal?: AbortSignal): Promise<Pla
   return catalogue;
 }
 
-/** At most the `count` newest backups of a database by its name, of all servers, newest first. */
+/** The newest backups (at most `count`) of all databases of that name, on any server, newest first. */
 export async function readNewest(
   place: Place,
   database: string,
@@ -44,7 +44,7 @@ export async function readNewest(
   signal?: AbortSignal,
 ): Promise<readonly RecordedBackup[]> {
   const begin = `${fileNamePart(database)}-`;
-  // "shop-2" and "shop-2026-new" have the beginning of "shop" too; what follows here is the time.
+  // "shop-2" and "shop-2026-new" begin like "shop" too; the rest of the id must be a time.
   const objects = (await metadataObjects(place, begin, signal)).filter(({key}) =>
     /^\d{4}-\d\d-\d\dT/.test(key.slice(begin.length)),
   );
@@ -52,7 +52,7 @@ export async function readNewest(
   return (await readAll(place, objects.slice(-count), signal)).backups;
 }
 
-/** @param begin what the keys begin with */
+/** @param begin prefix of the keys */
 async function metadataObjects(place: Place, begin: string, signal?: AbortSignal): Promise<StoredObject[]> {
   const objects: StoredObject[] = [];
   for await (const object of place.list(begin, false, signal)) {
@@ -80,12 +80,12 @@ function readAll(
       known?.add(object, text);
       return backup;
     },
-    // Trouble with the place ends the reading; a file that tells no backup does not.
+    // An error of the location stops the reading; unusable metadata does not.
     (error) => signal?.aborted === true || (error instanceof AppError && !ofOneFile.includes(error.code)),
   );
 }
 
-/** @throws METADATA_INVALID, BACKUP_INCOMPLETE when it is gone */
+/** @throws METADATA_INVALID, BACKUP_INCOMPLETE if it is missing */
 export async function readPlaced(place: Place, metadataKey: string): Promise<RecordedBackup> {
   return parsePlaced(place, metadataKey, await place.readText(metadataKey));
 }
@@ -101,20 +101,20 @@ export function folderOf(record: BackupRecord): string {
   return record.storage?.folder ?? '';
 }
 
-/** The key of a backup's metadata, which is right in its place. */
+/** The key of a backup's metadata, which is directly in its location. */
 export function metadataKeyOf({metadataPath}: Pick<Backup, 'metadataPath'>): string {
   return basename(metadataPath);
 }
 
 /**
- * The key of the metadata in a place. Where several machines write, it also holds a mark made of the database's identity
- * and the content, so that equal names do not meet, and a backup copied twice is known.
+ * The key of the metadata in a location. If several machines write there, the key contains a hash of the database's identity
+ * and the content, so that equal names do not collide and a backup that was already copied is recognised.
  */
 export function metadataKeyIn(place: Place, record: BackupRecord): string {
   return metadataName(place.isShared ? `${record.id}.${markOf(record)}` : record.id);
 }
 
-/** Equal for the copies of one backup in all places, encrypted or not, and for no others. */
+/** Equal for all copies of a backup, encrypted or not, and different for other backups. */
 export function markOf(record: BackupRecord): string {
   const identity = databaseIdentity({record, database: record.databaseName});
   const content = record.encryption?.plain.sha256 ?? record.sha256;
@@ -124,7 +124,7 @@ export function markOf(record: BackupRecord): string {
 
 /**
  * The backup with this id, or with a file of this name.
- * @throws BACKUP_NOT_FOUND, USAGE when two machines' backups have the id that was given
+ * @throws BACKUP_NOT_FOUND, USAGE if backups of two machines have the id
  */
 export function findPlaced(place: Place, backups: readonly RecordedBackup[], file: string): RecordedBackup {
   const name = file.slice(file.lastIndexOf('/') + 1);
@@ -134,7 +134,7 @@ export function findPlaced(place: Place, backups: readonly RecordedBackup[], fil
   });
   if (found.length > 1) {
     throw new AppError('USAGE', `${place.url} has ${found.length} backups "${name}", of different servers.`, {
-      hint: 'Name one of them by its metadata file.',
+      hint: 'Give the name of one of the metadata files.',
       details: found.map(
         ({metadataPath, record}) => `${metadataPath} of ${record.source.host}:${record.source.port}`,
       ),
@@ -142,13 +142,13 @@ export function findPlaced(place: Place, backups: readonly RecordedBackup[], fil
   }
   if (found[0]) return found[0];
   throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}" in ${place.url}.`, {
-    hint: `See what there is: destino-db list --from ${place.url}`,
+    hint: `List the backups: destino-db list --from ${place.url}`,
   });
 }
 
 /**
- * The backup that the user means: by its name, or the newest usable one.
- * @param cwd where a path begins that names a backup
+ * The backup that the user chose: by its name, or the newest usable one.
+ * @param cwd base of relative paths
  * @throws BACKUP_NOT_FOUND, USAGE, METADATA_INVALID, BACKUP_INCOMPLETE and the codes of the store
  */
 export async function chooseBackup(
@@ -162,7 +162,7 @@ export async function chooseBackup(
   return newestUsable(backups, choice, place.url, problems.length > 0);
 }
 
-/** Its metadata goes first: no metadata, no backup. */
+/** Removes the metadata first: without metadata there is no backup. */
 export async function removePlaced(place: Place, backup: Backup): Promise<void> {
   for (const key of keysOf(backup)) await place.remove(key);
 }
@@ -177,7 +177,7 @@ export async function lockOf(place: Place, backup: Backup, now: Date): Promise<D
   return latest;
 }
 
-/** Of its metadata, and then of its files. */
+/** The objects of the metadata, then of its files. */
 function keysOf(backup: Backup): string[] {
   const {record} = backup;
   const files = record ? filesOf(record).map(({name}) => folderOf(record) + name) : [];

@@ -1,4 +1,4 @@
-/** Order backups in places: one file each, whole or not there. */
+/** Order backups in a location: one file each, complete or absent. */
 import {createHash} from 'node:crypto';
 import {compareOrderBackups, orderBackupFolder, parseOrderBackupName} from '../catalog/order-backup-name.js';
 import {AppError} from '../base/errors.js';
@@ -21,7 +21,7 @@ export function isOrderKey(key: string): boolean {
   return key.startsWith(prefix);
 }
 
-/** The order backups of a place, newest first. @throws the codes of the store */
+/** The order backups of a location, newest first. @throws the codes of the store */
 export async function listPlacedOrders(place: Place, signal?: AbortSignal): Promise<PlacedOrders[]> {
   const found: PlacedOrders[] = [];
   for await (const {key, sizeBytes, modifiedAt} of place.list(prefix, false, signal)) {
@@ -33,7 +33,7 @@ export async function listPlacedOrders(place: Place, signal?: AbortSignal): Prom
   return found.sort(compareOrderBackups);
 }
 
-/** @param name an id, a file name, or "latest" @throws BACKUP_NOT_FOUND, USAGE when several machines' have the id */
+/** @param name an id, a file name, or "latest" @throws BACKUP_NOT_FOUND, USAGE if backups of several machines have the id */
 export function choosePlacedOrders(
   place: Place,
   backups: readonly PlacedOrders[],
@@ -49,17 +49,17 @@ export function choosePlacedOrders(
   if (first && others.length === 0) return first;
   if (first) {
     throw new AppError('USAGE', `${place.url} has ${found.length} order backups "${name}".`, {
-      hint: 'Name one of them by its file.',
+      hint: 'Give the name of one of the files.',
       details: found.map(({path}) => path),
     });
   }
   const what = name === 'latest' ? 'no order backup' : `no order backup "${name}"`;
   throw new AppError('BACKUP_NOT_FOUND', `There is ${what} in ${place.url}.`, {
-    hint: `See what there is: destino-db list --from ${place.url}`,
+    hint: `List the backups: destino-db list --from ${place.url}`,
   });
 }
 
-/** Where a place keeps the order backup with this content; equal names of machines that share the place do not meet. */
+/** The key of the order backup with this content. Names of different machines that share the location do not collide. */
 export async function orderKey(
   {id, mark}: {readonly id: string; readonly mark: string | undefined},
   open: () => Promise<AsyncIterable<Buffer>>,

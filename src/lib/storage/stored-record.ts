@@ -1,20 +1,20 @@
-/** What the record of a backup says of its files, plain or encrypted, and where they are in a place. */
+/** The files of a backup according to its record, encrypted or not, and their keys in a location. */
 import type {BackupRecord} from '../catalog/backup-record.js';
 import type {EncryptTo} from '../encryption/age-keys.js';
 
 export interface StoredFile {
-  /** The file's name below the folder of the backup: "x.dump", "x.dir/toc.dat". */
+  /** The file's name in the folder of the backup: "x.dump", "x.dir/toc.dat". */
   readonly name: string;
   readonly sha256: string;
 }
 
-/** What was written under each name. */
+/** Digest and size written under each name. */
 export type Written = ReadonlyMap<string, {readonly sha256: string; readonly sizeBytes: number}>;
 
-/** Ends the name of every encrypted file. */
+/** Suffix of encrypted files. */
 export const ageSuffix = '.age';
 
-/** The files that a record names, with what is stored of them. */
+/** The files of a record, with the digests and sizes of the stored bytes. */
 export function filesOf(record: BackupRecord): StoredFile[] {
   const files =
     typeof record.sha256 === 'string'
@@ -26,7 +26,7 @@ export function filesOf(record: BackupRecord): StoredFile[] {
   return record.roles ? [...files, {name: record.roles.path, sha256: record.roles.sha256}] : files;
 }
 
-/** The record of what was written: as before, or with the encrypted files in place of the plain ones. */
+/** The record of the stored files: unchanged, or with the encrypted files instead of the unencrypted ones. */
 export function storedRecord(
   {record, seal}: {readonly record: BackupRecord; readonly seal: EncryptTo | undefined},
   written: Written,
@@ -58,13 +58,13 @@ export function storedRecord(
   };
 }
 
-/** The record of the files that are inside encrypted ones. */
+/** The record of the unencrypted files. */
 export function plainRecord(record: BackupRecord): BackupRecord {
   const {encryption, ...rest} = record;
   return encryption ? {...rest, ...encryption.plain} : record;
 }
 
-/** The record with the folder that its files are in. */
+/** The record with the folder of its files. */
 export function withFolder(record: BackupRecord, folder: string): BackupRecord {
   return {...record, storage: folder === '' ? undefined : {folder}};
 }

@@ -1,4 +1,4 @@
-/** Brings one backup from a place to another, checked on the way and read back there; its metadata is written last. */
+/** Copies one backup from a location to another. Files are checked on the way and read back; the metadata is written last. */
 import type {BackupRecord} from '../catalog/backup-record.js';
 import {formatBackupRecord} from '../catalog/backup-record.js';
 import type {RecordedBackup} from '../catalog/catalogue.js';
@@ -26,30 +26,30 @@ export interface Transfer {
   readonly from: Place;
   readonly backup: RecordedBackup;
   readonly to: Place;
-  /** Whom files that are not encrypted yet are encrypted to; those that are stay as they are. */
+  /** Recipients for files that are not encrypted yet; encrypted files are copied unchanged. */
   readonly encryptTo?: EncryptTo | undefined;
-  /** Whether encrypted files arrive plain. */
+  /** Whether encrypted files are decrypted. */
   readonly isOpening?: boolean | undefined;
   readonly keys: OpeningKeys;
-  /** Tries the files that arrived, before the metadata makes a backup of them; what it throws leaves none. */
+  /** Tests the copied files before the metadata is written; an error prevents the copy. */
   readonly beforeCommit?: ((stored: BackupRecord) => Promise<void>) | undefined;
-  /** bytes read of the source, and all of them */
+  /** Bytes read of the source, and the total. */
   readonly onBytes?: ((done: number, total: number) => void) | undefined;
 }
 
 export interface Transferred {
   readonly metadataKey: string;
   readonly record: BackupRecord;
-  /** Whether it was there already, so that nothing was copied. */
+  /** Whether the backup was already there, so that nothing was copied. */
   readonly isPresent: boolean;
 }
 
-/** Files of a folder dump sent side by side; each may hold 32 MiB of parts. */
+/** Files of a folder dump that are sent concurrently; each may use 32 MiB for its parts. */
 const filesAtOnce = 3;
 
 /**
- * Whatever goes wrong, no metadata is written in `to`, and what was written there is removed; where even that fails,
- * the journal knows it for `recover`.
+ * After any error, no metadata is in `to`, and the written files are removed; if that fails too,
+ * the journal lists them for `recover`.
  * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE, KEY_NEEDED, DECRYPT_FAILED, DISK_FULL, the codes of the stores, INTERRUPTED
  */
 export async function transferBackup(context: RunContext, transfer: Transfer): Promise<Transferred> {
@@ -77,7 +77,7 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
       const isGone = from.isOnThisMachine && isAway(error);
       await clearStaged(context, {to, staging, metadataKey, isAway: isGone}, error);
       await done();
-      // Another run that copied the same backup meanwhile was done first.
+      // Another run may have copied the same backup meanwhile.
       const isTaken = error instanceof AppError && error.code === 'STORAGE_CONFLICT';
       const other = isTaken ? await findPresent(to, metadataKey, record) : undefined;
       if (other) return {metadataKey, record: other, isPresent: true};
@@ -88,7 +88,7 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
   }
 }
 
-/** Gives what was staged its names, the metadata's last; a folder holds neither of them after an error. */
+/** Moves the staged files to their final names, the metadata last. In a folder, no file keeps its final name after an error. */
 async function name(
   journal: Journal,
   {to, staging, made, metadataKey}: {to: Place; staging: string; made: BackupRecord; metadataKey: string},
@@ -112,14 +112,14 @@ async function name(
     await done();
     return stored;
   } catch (error) {
-    // What cannot be removed stays in the journal.
+    // Files that cannot be removed stay in the journal.
     await removeUnrecorded(to, staging, made, metadataKey).catch(() => Promise.reject(error as Error));
     await done();
     throw error;
   }
 }
 
-/** Removes the files that have left the staging folder for their names; one that is still in it leaves somebody else's alone. */
+/** Removes files that were moved out of the staging folder. If a file is still in it, the final name belongs to a foreign file. */
 async function removeUnrecorded(
   to: Place,
   staging: string,
@@ -132,8 +132,8 @@ async function removeUnrecorded(
 }
 
 /**
- * The record of the same backup where it is in the place already.
- * @throws STORAGE_CONFLICT when another backup has its name there, as two machines' may have in one folder
+ * The record of the same backup if the location already has it.
+ * @throws STORAGE_CONFLICT if another backup has its name there, for example from another machine
  */
 async function findPresent(
   to: Place,
@@ -145,8 +145,8 @@ async function findPresent(
   if (markOf(present) === markOf(record)) return present;
   throw new AppError(
     'STORAGE_CONFLICT',
-    `${to.url} holds another backup under the name ${record.id}, of ${present.source.host}:${present.source.port}; it was left as it is.`,
-    {hint: 'Copy the backups of each server into a folder of its own.'},
+    `${to.url} already contains another backup named ${record.id}, of ${present.source.host}:${present.source.port}; it was not changed.`,
+    {hint: 'Copy the backups of each server into a separate folder.'},
   );
 }
 
@@ -155,31 +155,31 @@ async function readPresent(to: Place, metadataKey: string): Promise<BackupRecord
     return (await readPlaced(to, metadataKey)).record;
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'METADATA_INVALID') throw error;
-    throw new AppError(error.code, `${error.message} It has the name of the copy, which was not made.`, {
-      hint: 'Look at that file: move it away when it is of no use, and copy again.',
+    throw new AppError(error.code, `${error.message} It has the name of the copy; nothing was copied.`, {
+      hint: 'Inspect that file. If it is not needed, move it away and copy again.',
       cause: error,
     });
   }
 }
 
-/** A wrong key or bucket is found out before anything is begun. @throws the codes of the stores */
+/** Detects a wrong key or bucket before any work begins. @throws the codes of the stores */
 export async function requireReachable(to: Place, staging: string): Promise<void> {
   await to.list(staging, true)[Symbol.asyncIterator]().next();
 }
 
 /**
- * Removes what a failed run sent. Where that fails too, it says so and goes on: the trouble that came first is what is
- * told, and the journal keeps the rest for `recover`.
- * @param staged with `isAway`, the store is not waited for again
- * @param cause what went wrong
- * @throws `cause` when something stays
+ * Removes the files that a failed run sent. If that fails too, prints a warning: the first error is the one to report,
+ * and the journal lists the rest for `recover`.
+ * @param staged with `isAway`, do not wait for the store again
+ * @param cause the first error
+ * @throws `cause` if something could not be removed
  */
 export async function clearStaged(
   context: RunContext,
   staged: {
     readonly to: Place;
     readonly staging: string;
-    /** Undefined while it is not known yet. */
+    /** Undefined until it is known. */
     readonly metadataKey: string | undefined;
     readonly isAway: boolean;
   },
@@ -188,7 +188,7 @@ export async function clearStaged(
   const {to, staging, metadataKey} = staged;
   const stays = (why: string): void =>
     context.warn(
-      `What was sent so far stays in ${to.url}/${staging}, which no list shows${why}. Remove it later: destino-db recover`,
+      `The files sent so far remain in ${to.url}/${staging}, where no list shows them${why}. Remove them later: destino-db recover`,
     );
   if (staged.isAway) {
     stays('');
@@ -196,7 +196,7 @@ export async function clearStaged(
   }
   try {
     if (metadataKey !== undefined && (await isCommitted(to, metadataKey, staging))) {
-      context.warn(`${to.url}/${metadataKey} was written after all: that backup is whole.`);
+      context.warn(`${to.url}/${metadataKey} was written in spite of the error: that backup is complete.`);
       return;
     }
     await removeStaged(to, staging);
@@ -206,22 +206,22 @@ export async function clearStaged(
   }
 }
 
-/** Whether the metadata is there, though its writing seemed to fail: the answer may have been lost. */
+/** Whether the metadata exists although writing it failed: the answer may have been lost. */
 async function isCommitted(to: Place, metadataKey: string, staging: string): Promise<boolean> {
   if (to.settle || !(await to.status(metadataKey))) return false;
   return folderOf((await readPlaced(to, metadataKey)).record) === staging;
 }
 
 /**
- * Removes everything of a backup that was never finished, uploads in parts included.
+ * Removes everything of an unfinished backup, including multipart uploads.
  * @param staging the folder of the backup, or the key of an order backup
- * @throws STORAGE_DENIED for files that are locked, with the date, after everything else was removed
+ * @throws STORAGE_DENIED for locked files, with the date, after everything else was removed
  */
 export async function removeStaged(place: Place, staging: string): Promise<void> {
   for await (const upload of place.unfinishedUploads()) {
     if (upload.key.startsWith(staging)) await place.abandonUpload(upload);
   }
-  // An order backup is one file, which is whole where it is there; only its parts can have been left.
+  // An order backup is one file, which is complete if it exists; only its parts may remain.
   if (isOrderKey(staging)) return;
   let lockedUntil: Date | null = null;
   for await (const {key} of place.list(staging, true)) {
@@ -236,7 +236,7 @@ export async function removeStaged(place: Place, staging: string): Promise<void>
   if (lockedUntil) {
     throw new AppError(
       'STORAGE_DENIED',
-      `${place.url}/${staging} is locked until ${lockedUntil.toISOString()}; it can be removed then.`,
+      `${place.url}/${staging} is locked until ${lockedUntil.toISOString()} and can be removed after that.`,
     );
   }
   await place.remove(staging);
@@ -266,7 +266,7 @@ async function transferFiles(
   };
   const nextOrNone = (): Promise<void> =>
     next().catch((error: unknown) => {
-      pending.length = 0; // what is on its way is waited for, as it would be written where others clear up
+      pending.length = 0; // wait for running uploads, which would otherwise write into a folder that is being removed
       throw error;
     });
   const workers = await Promise.allSettled(Array.from({length: filesAtOnce}, nextOrNone));
@@ -301,19 +301,19 @@ async function transferFile(
   return stored;
 }
 
-/** Files that are encrypted already are not encrypted again. */
+/** Encrypted files are not encrypted again. */
 function sealingOf({backup, encryptTo}: Transfer): EncryptTo | undefined {
   return backup.record.encryption ? undefined : encryptTo;
 }
 
-/** @throws DISK_FULL when a folder has not the room for the backup */
+/** @throws DISK_FULL if a folder has too little space for the backup */
 async function requireRoom(to: Place, record: BackupRecord): Promise<void> {
   const needed = record.size;
   const free = (await to.freeBytes?.()) ?? Infinity;
   if (free >= needed) return;
   throw new AppError(
     'DISK_FULL',
-    `There are ${formatBytes(free)} free at ${to.url}, and the backup needs ${formatBytes(needed)}; nothing was written.`,
+    `Not enough disk space at ${to.url}: ${formatBytes(free)} free, ${formatBytes(needed)} needed. Nothing was written.`,
     {
       hint: 'Free space, or prune old backups (destino-db prune).',
     },

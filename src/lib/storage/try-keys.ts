@@ -1,4 +1,4 @@
-/** Tries the keys at hand on what a place has, so that one that does not fit is found out now. */
+/** Tries the given keys on new encrypted files, so that a wrong key is detected immediately. */
 import type {BackupRecord} from '../catalog/backup-record.js';
 import type {OpeningKeys} from '../encryption/age-keys.js';
 import {decryptStream} from '../encryption/age-stream.js';
@@ -7,7 +7,7 @@ import {folderOf} from './place-catalogue.js';
 import {filesOf} from './stored-record.js';
 
 /**
- * That a key at hand opens what was just encrypted: the first chunk is decrypted. Without a key of the right kind nothing is tried.
+ * Verifies that a given key opens the new file: the first chunk is decrypted. Without a key of the right kind, nothing is tried.
  * @throws KEY_NEEDED, DECRYPT_FAILED
  */
 export async function requireOpening(place: Place, record: BackupRecord, keys: OpeningKeys): Promise<void> {

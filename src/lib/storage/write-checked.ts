@@ -1,4 +1,4 @@
-/** Files written to places and read back, or read and compared with what was written once. */
+/** Writes files to a location and reads them back, or compares stored files with their metadata. */
 import {createHash} from 'node:crypto';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
@@ -15,9 +15,9 @@ interface Digest {
 }
 
 /**
- * Writes a file, sealed where `seal` says so (".age" ends its key then), and reads it back.
- * @returns digests of what came and of what is stored
- * @throws CHECKSUM_MISMATCH when it reads back differently, and the codes of the store
+ * Writes a file, encrypted if `seal` is given (its key then ends in ".age"), and reads it back.
+ * @returns digests of the source and of the stored file
+ * @throws CHECKSUM_MISMATCH if it reads back differently, and the codes of the store
  */
 export async function writeChecked(
   context: RunContext,
@@ -26,7 +26,7 @@ export async function writeChecked(
     readonly key: string;
     readonly source: AsyncIterable<Buffer>;
     readonly seal: EncryptTo | undefined;
-    /** Bytes, known or guessed. */
+    /** Bytes, known or estimated. */
     readonly expectedBytes: number;
     readonly onBytes?: (bytes: number) => void;
   },
@@ -43,9 +43,9 @@ export async function writeChecked(
   if (back.sha256() !== sent.sha256()) {
     throw new AppError(
       'CHECKSUM_MISMATCH',
-      `${to.url}/${key} reads back differently from what was sent; it was removed.`,
+      `${to.url}/${key} reads back differently from the data that was sent; it was removed.`,
       {
-        hint: 'Run again; if it stays so, the store cannot be trusted.',
+        hint: 'Run again. If it happens again, the store is unreliable.',
       },
     );
   }
@@ -56,7 +56,7 @@ export async function writeChecked(
 }
 
 /**
- * Reads every file of a backup where it is and compares it with the metadata; no key is needed for that.
+ * Reads every file of a backup in its location and compares it with the metadata; needs no key.
  * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE and the codes of the store
  */
 export async function checkPlacedFiles(
@@ -81,12 +81,12 @@ export async function checkPlacedFiles(
 export function mismatch(place: Place, key: string): AppError {
   return new AppError(
     'CHECKSUM_MISMATCH',
-    `${place.url}/${key} differs from what was written: its SHA-256 is another than in the metadata.`,
-    {hint: 'That copy is damaged: take another backup, or its copy elsewhere.'},
+    `${place.url}/${key} is damaged: its SHA-256 differs from the metadata.`,
+    {hint: 'Use another backup, or another copy of this one.'},
   );
 }
 
-/** The stream, with what passed through it. */
+/** Passes the stream on and computes its digest and size. */
 export function digested(source: AsyncIterable<Buffer>, onBytes?: (bytes: number) => void) {
   const hash = createHash('sha256');
   let sizeBytes = 0;

@@ -6,7 +6,7 @@ import {timestampForName} from '../../../src/lib/base/file-names.js';
 const at = new Date('2026-11-22T03:10:05.987Z');
 
 describe('backupId', () => {
-  it('is the database, the UTC second, and a number from the second one on', () => {
+  it('consists of the database, the UTC second, and a number from the second backup on', () => {
     expect(backupId('shop', at)).toBe('shop-2026-11-22T03-10-05');
     expect(backupId('shop', at, 2)).toBe('shop-2026-11-22T03-10-05-2');
     expect(timestampForName(new Date('2026-01-01T00:59:59+02:00'))).toBe('2025-12-31T22-59-59');
@@ -26,7 +26,7 @@ describe('backupId', () => {
     expect(fileNamePart(database)).toBe(part);
   });
 
-  it('never leaves the folder, and tells every two databases apart', () => {
+  it('stays in the folder, and differs for any two databases', () => {
     fc.assert(
       fc.property(fc.string({unit: 'grapheme', minLength: 1}), (database) => {
         const part = fileNamePart(database);

@@ -55,7 +55,7 @@ describe('readCatalogue', () => {
     expect(problems).toEqual([]);
   });
 
-  it('takes neither a dump without metadata nor work in progress for a backup', async () => {
+  it('lists neither a dump without metadata nor unfinished work as a backup', async () => {
     await writeFile(join(folder, 'shop-2026-01-01T00-00-00.dump'), 'PGDMP');
     await writeFile(join(folder, 'shop-2026-01-02T00-00-00.dump.partial'), 'PGDMP');
     await writeFile(join(folder, 'shop-2026-01-02T00-00-00.metadata.json.abcd.partial'), '{}');
@@ -70,7 +70,7 @@ describe('readCatalogue', () => {
     );
   });
 
-  it('reports metadata that tells no backup and goes on with the others', async () => {
+  it('reports unusable metadata and continues with the others', async () => {
     const record = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
     const gone = await writeSampleBackup(folder, '2026-01-02T00:00:00Z');
     await rm(join(folder, gone.backupPath));
@@ -79,13 +79,13 @@ describe('readCatalogue', () => {
     const {backups, problems} = await readCatalogue(folder);
     expect(backups.map(({id}) => id)).toEqual([record.id]);
     expect(problems.map(({reason}) => reason)).toEqual([
-      expect.stringContaining('a.metadata.json cannot be read'),
-      expect.stringContaining('cannot be understood'),
+      expect.stringContaining('Cannot read backup metadata'),
+      expect.stringContaining('of the old scripts'),
       expect.stringContaining('is missing'),
     ]);
   });
 
-  it('reads a folder that was moved as a whole', async () => {
+  it('reads a folder that was moved', async () => {
     await writeSampleBackup(join(folder, 'here'), '2026-01-01T00:00:00Z');
     await rename(join(folder, 'here'), join(folder, 'there'));
     const {backups} = await readCatalogue(join(folder, 'there'));
@@ -119,7 +119,7 @@ describe('readBackup', () => {
     }
   });
 
-  it('shows nothing of a file that metadata is a link to, and waits for no pipe', async () => {
+  it('reveals nothing of a file that metadata links to, and does not wait for a pipe', async () => {
     await writeFile(join(folder, 'elsewhere.txt'), 'root:x:secret');
     await symlink(join(folder, 'elsewhere.txt'), join(folder, 'a.metadata.json'));
     execFileSync('mkfifo', [join(folder, 'b.metadata.json')]);
@@ -130,7 +130,7 @@ describe('readBackup', () => {
     expect(JSON.stringify(problems)).not.toContain('root:x');
   });
 
-  it('says that a dump which is gone by now cannot be read', async () => {
+  it('reports a dump that was removed meanwhile', async () => {
     for (const format of ['directory', 'custom'] as const) {
       const record = await writeSampleBackup(join(folder, format), '2026-01-01T00:00:00Z', {format});
       const backup = await readBackup(join(folder, format, metadataName(record.id)));
@@ -139,7 +139,7 @@ describe('readBackup', () => {
     }
   });
 
-  it('refuses a dump folder with anything but files in it', async () => {
+  it('refuses a dump folder that contains more than files', async () => {
     const record = await writeSampleBackup(folder, '2026-01-01T00:00:00Z', {format: 'directory'});
     const file = join(folder, record.backupPath, 'toc.dat');
     await rename(file, join(folder, 'moved'));
@@ -177,10 +177,10 @@ describe('readBackup', () => {
     );
   });
 
-  it('names the key that is wrong', async () => {
+  it('names the wrong key', async () => {
     const path = join(folder, 'x.metadata.json');
     await writeFile(path, JSON.stringify({...sampleRecord('2026-01-01T00:00:00Z'), size: -1}));
-    await expect(readBackup(path)).rejects.toThrow('wrong at "size"');
+    await expect(readBackup(path)).rejects.toThrow('not valid at "size"');
   });
 });
 
@@ -190,7 +190,7 @@ const chooseBackup = (from: string, choice: BackupChoice, cwd: string): Promise<
 describe('chooseBackup', () => {
   const own = {database: 'shop', host: 'db.example', port: 5432};
 
-  it('takes the newest good one, at or before the asked time, of the asked database', async () => {
+  it('selects the newest intact one of the given database, at or before the given time', async () => {
     const first = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
     const second = await writeSampleBackup(folder, '2026-01-02T00:00:00Z');
     await writeSampleBackup(folder, '2026-01-03T00:00:00Z', {proofs: [bad]});
@@ -206,13 +206,13 @@ describe('chooseBackup', () => {
     );
   });
 
-  it('never takes the safety copy of what a restore replaced', async () => {
+  it('never selects a safety backup made by a restore', async () => {
     const good = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
     await writeSampleBackup(folder, '2026-01-02T00:00:00Z', {label: 'safety'});
     expect((await chooseBackup(folder, {own}, '/')).id).toBe(good.id);
   });
 
-  it('never takes a part of the database where the whole is meant, not even when there is nothing else', async () => {
+  it('never selects a partial backup instead of a complete one, even if there is no other', async () => {
     const {config} = sampleRecord('2026-01-01T00:00:00Z');
     const write = (at: string, part: Partial<typeof config>) =>
       writeSampleBackup(folder, at, {config: {...config, ...part}});
@@ -220,7 +220,7 @@ describe('chooseBackup', () => {
     const schema = await write('2026-01-02T00:00:00Z', {schemaOnly: true});
     await expect(choose()).rejects.toMatchObject({
       code: 'BACKUP_NOT_FOUND',
-      details: [`${schema.id}: definitions alone, without rows`],
+      details: [`${schema.id}: definitions only, without rows`],
     });
     const whole = await write('2026-01-01T00:00:00Z', {excludeTables: ['logs']});
     await write('2026-01-03T00:00:00Z', {dataOnly: true});
@@ -230,7 +230,7 @@ describe('chooseBackup', () => {
     expect(await choose()).toBe(whole.id);
   });
 
-  it('never takes one of another database, host or cluster, and says whose there are', async () => {
+  it('never selects one of another database, host or cluster, and lists the existing ones', async () => {
     const source = sampleRecord('2026-01-01T00:00:00Z').source;
     const write = (below: string, changes: Partial<typeof source>) =>
       writeSampleBackup(folder, `2026-01-0${below}T00:00:00Z`, {source: {...source, ...changes}});
@@ -244,25 +244,25 @@ describe('chooseBackup', () => {
     await expect(choose({host: 'new.example'})).rejects.toMatchObject({
       code: 'BACKUP_NOT_FOUND',
       exitCode: 2,
-      message: `There is no good backup of shop at new.example:5432 in ${folder}. Its backups are of other databases.`,
+      message: `There is no usable backup of shop at new.example:5432 in ${folder}. Its backups are of other databases.`,
       details: [`shop at two.example:5432: newest ${two.id}`, `shop at one.example:5432: newest ${one.id}`],
     });
     await expect(choose({database: 'none'})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
-    // The cluster's number decides where it is known, whatever the address.
+    // If the cluster's number is known, it decides, whatever the address.
     const cluster = await write('3', {host: 'three.example', systemIdentifier: '73'});
     expect(await choose({host: '10.0.0.3', systemIdentifier: '73'})).toBe(cluster.id);
     await expect(choose({host: 'three.example', systemIdentifier: '74'})).rejects.toMatchObject({
       code: 'BACKUP_NOT_FOUND',
     });
-    // By another address of the same server: a backup by this one tells the number.
+    // By another address of the same server: a backup by this address has the number.
     const other = await write('4', {host: '10.0.0.3', systemIdentifier: '73'});
     expect(await choose({host: 'three.example'})).toBe(other.id);
-    // What the old scripts made tells no server, and is not left out for that.
+    // Backups of the old scripts have no server, and are not left out for that.
     const old = await writeOldScriptBackup(folder, '2026-01-05T00:00:00.000Z');
     expect(await choose({host: 'one.example'})).toBe(old);
   });
 
-  it('never takes another project behind the same pooler: every Supabase database is called postgres', async () => {
+  it('never selects another project at the same pooler: every Supabase database is called postgres', async () => {
     const source = {
       ...sampleRecord('2026-01-01T00:00:00Z').source,
       systemIdentifier: null,
@@ -281,7 +281,7 @@ describe('chooseBackup', () => {
     expect(await choose('db.mine.supabase.co')).toBe(mine.id);
   });
 
-  it('takes none at random of several databases where no URL says which is meant', async () => {
+  it('does not choose between several databases without a URL', async () => {
     const one = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
     expect((await chooseBackup(folder, {}, '/')).id).toBe(one.id);
     await writeSampleBackup(folder, '2026-01-02T00:00:00Z', {databaseName: 'blog'});
@@ -291,7 +291,7 @@ describe('chooseBackup', () => {
     });
   });
 
-  it('takes an id, a dump, or its metadata file, by absolute or relative path', async () => {
+  it('accepts an id, a dump, or its metadata file, by absolute or relative path', async () => {
     const {id, backupPath} = await writeSampleBackup(join(folder, 'backups'), '2026-01-01T00:00:00Z');
     const directory = await writeSampleBackup(join(folder, 'backups'), '2026-01-02T00:00:00Z', {
       format: 'directory',
@@ -311,7 +311,7 @@ describe('chooseBackup', () => {
     await expect(choose('nothing')).rejects.toThrow('There is no backup "nothing"');
   });
 
-  it('takes a backup of the old scripts by its dump, its metadata or its id', async () => {
+  it('accepts a backup of the old scripts by its dump, its metadata or its id', async () => {
     const id = await writeOldScriptBackup(folder, '2026-01-03T00:00:00.000Z');
     for (const file of [join(folder, `${id}.dump`), `${id}.dump.metadata.json`, id]) {
       const backup = await chooseBackup(folder, {file}, '/');
@@ -320,7 +320,7 @@ describe('chooseBackup', () => {
   });
 });
 
-it('the old scripts named the metadata of a gzip file without its .gz', async () => {
+it('finds metadata of the old scripts for a gzip file, named without .gz', async () => {
   await mkdir(join(folder, 'old'));
   const metadata = {
     timestamp: '2025-01-01T10:00:00.000Z',

@@ -88,7 +88,7 @@ describe('golden decisions', () => {
     await expect(table(backups, policy)).toMatchFileSnapshot('../../fixtures/retention/mixed.txt');
   });
 
-  it('equal times: the later of one second counts as the newer', async () => {
+  it('treats the later one of two backups in a second as the newer', async () => {
     const twins = ['shop-2026-11-22T03-10-00', 'shop-2026-11-22T03-10-00-2', 'shop-2026-11-22T03-10-00-10'];
     const backups = twins.map((id) => ({...candidate('2026-11-22T03:10'), id}));
     const policy = {keepLast: 1, keepMin: 1};
@@ -102,12 +102,12 @@ describe('a label that no backup has', () => {
     checkLabels(flags, config, ['release', 'v1', null], (message) => warnings.push(message));
     return warnings;
   };
-  it('is refused where it is near to one that some have, as what it was meant to keep would go', () => {
+  it('is refused if it resembles an existing label, because the intended backups would be removed', () => {
     expect(() => warningsOf({keepLabels: ['relase']})).toThrow(
       '--keep-label: no backup has the label "relase"; nothing was removed. Did you mean "release"?',
     );
   });
-  it('is warned of where it is like no other, or stands beside the one that it is like', () => {
+  it('causes a warning if it resembles no label, or is given together with the one that it resembles', () => {
     const policy = {keepLabels: ['release', 'audit', 'v1', 'v2']};
     expect(warningsOf(policy)).toEqual([
       '--keep-label: no backup has the label "audit".',
@@ -115,7 +115,7 @@ describe('a label that no backup has', () => {
     ]);
     expect(warningsOf({}, policy)).toEqual([]);
   });
-  it('is warned of in the config file, unless flags have replaced its rules', () => {
+  it('causes a warning in the config file, unless flags have replaced its rules', () => {
     const config = {keepLabels: ['relase']};
     expect(warningsOf({}, config)).toEqual([
       'retention.keepLabels: no backup has the label "relase". Did you mean "release"?',
@@ -154,14 +154,14 @@ const somePolicy = fc
   })
   .filter((policy) => ruleNames(policy).length > 0); // prettier-ignore
 
-/** Newest first, as far as time tells. */
+/** Newest first, by time. */
 function goodOnes(backups: readonly RetentionCandidate[], identity: string): RetentionCandidate[] {
   return backups
     .filter((backup) => backup.identity === identity && backup.isGood && backup.createdAt <= now)
     .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
 }
 
-describe('whatever the backups and the policy', () => {
+describe('for all backups and policies', () => {
   const always = (
     check: (backups: RetentionCandidate[], policy: RetentionPolicy, kept: Set<string>) => void,
   ): void => {
@@ -176,7 +176,7 @@ describe('whatever the backups and the policy', () => {
   };
   const identities = ['shop', 'blog', 'archive'];
 
-  it('a newest good backup of each database is kept', () => {
+  it('keeps a newest intact backup of each database', () => {
     always((backups, _policy, kept) => {
       for (const identity of identities) {
         const good = goodOnes(backups, identity);
@@ -186,7 +186,7 @@ describe('whatever the backups and the policy', () => {
     });
   });
 
-  it('a newest one proven by restore is kept', () => {
+  it('keeps a newest one proven by restore', () => {
     always((backups, _policy, kept) => {
       for (const identity of identities) {
         const proven = goodOnes(backups, identity).filter((backup) => backup.isProvenByRestore);
@@ -198,7 +198,7 @@ describe('whatever the backups and the policy', () => {
     });
   });
 
-  it('no database falls below keep-min good backups', () => {
+  it('keeps at least keep-min intact backups of each database', () => {
     always((backups, policy, kept) => {
       for (const identity of identities) {
         const good = goodOnes(backups, identity);
@@ -208,7 +208,7 @@ describe('whatever the backups and the policy', () => {
     });
   });
 
-  it('the backups of one database decide nothing about those of another', () => {
+  it('decides about each database separately', () => {
     always((backups, policy, kept) => {
       const shop = backups.filter((backup) => backup.identity === 'shop');
       const alone = applyRetention(shop, policy, now).filter((one) => one.isKept);
@@ -218,7 +218,7 @@ describe('whatever the backups and the policy', () => {
     });
   });
 
-  it('pruning again removes nothing more, and the order of the list does not matter', () => {
+  it('removes nothing more in a second run, and ignores the order of the list', () => {
     always((backups, policy, kept) => {
       const left = backups.filter((backup) => kept.has(backup.id));
       expect(applyRetention(left, policy, now).filter((one) => !one.isKept)).toEqual([]);

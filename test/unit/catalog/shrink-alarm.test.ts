@@ -41,7 +41,7 @@ describe('findShrinkage', () => {
     ]);
   });
 
-  it('is not raised by a work table of a few rows that comes and goes', () => {
+  it('is not raised by a small work table that comes and goes', () => {
     for (const rows of [1, 9]) {
       const before = [table('orders', 1000), table('work', rows)];
       expect(findShrinkage(before, [table('orders', 1000)], defaultShrinkLimits)).toEqual([]);
@@ -51,7 +51,7 @@ describe('findShrinkage', () => {
     }
   });
 
-  it('is raised by small tables that lose many rows together, and when nothing is left', () => {
+  it('is raised if small tables lose many rows in total, or if no rows are left', () => {
     const small = ['a', 'b', 'c'].map((name) => table(name, 4));
     const empty = small.map(({name}) => table(name, 0));
     expect(
@@ -61,13 +61,13 @@ describe('findShrinkage', () => {
     expect(findShrinkage([table('only', 1)], [], defaultShrinkLimits)).toHaveLength(1);
   });
 
-  it('does not mix up tables whose names hold dots', () => {
+  it('does not mix up tables with dots in their names', () => {
     const before = [table('b.c', 100, 'a'), table('c', 100, 'a.b')];
     const now = [table('b.c', 100, 'a'), table('c', 10, 'a.b')];
     expect(findShrinkage(before, now, defaultShrinkLimits)).toHaveLength(1);
   });
 
-  it('with a limit of 100 percent only emptied tables are told', () => {
+  it('with a limit of 100 percent, reports only emptied tables', () => {
     const limits = {maxLossPercent: 100, minRows: 0};
     expect(
       findShrinkage([table('a', 100), table('b', 1)], [table('a', 1), table('b', 0)], limits),
@@ -76,7 +76,7 @@ describe('findShrinkage', () => {
 });
 
 describe('lastComparable', () => {
-  it('is the newest good backup of the same database and the same choice of tables, under no alarm', async () => {
+  it('is the newest intact backup of the same database and selection of tables, without an alarm', async () => {
     const folder = await tempFolder();
     const failed = {
       level: 'archive' as const,
@@ -89,7 +89,7 @@ describe('lastComparable', () => {
     const config = sampleRecord('2026-11-22T03:10:00Z').config;
     const fitting = await writeSampleBackup(folder, '2026-11-10T03:10:00Z', {verification});
     await writeSampleBackup(folder, '2026-11-09T03:10:00Z', {verification});
-    await writeSampleBackup(folder, '2026-11-11T03:10:00Z'); // never verified, so its rows were never counted
+    await writeSampleBackup(folder, '2026-11-11T03:10:00Z'); // never checked, so its rows were never counted
     await writeSampleBackup(folder, '2026-11-22T03:10:00Z', {verification: failed});
     await writeSampleBackup(folder, '2026-11-21T03:10:00Z', {verification, databaseName: 'blog'});
     await writeSampleBackup(folder, '2026-11-20T03:10:00Z', {

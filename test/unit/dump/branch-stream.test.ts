@@ -2,7 +2,7 @@ import {buffer} from 'node:stream/consumers';
 import {describe, expect, it} from 'vitest';
 import {branchStream} from '../../../src/lib/dump/branch-stream.js';
 
-/** Pieces of 100 KB; tells how many were taken. */
+/** Pieces of 100 KB; counts how many were read. */
 function pieces(count: number) {
   let taken = 0;
   async function* source(): AsyncGenerator<Buffer> {
@@ -19,7 +19,7 @@ describe('a stream with two readers', () => {
     expect(second.equals(first)).toBe(true);
   });
 
-  it('waits for the slower one, so that little is held in memory', async () => {
+  it('waits for the slower one, so that little is buffered', async () => {
     const {source, taken} = pieces(60);
     const {main, branch} = branchStream(source);
     const reading = buffer(main);
@@ -30,7 +30,7 @@ describe('a stream with two readers', () => {
     expect((await reading).length).toBe(6_000_000);
   });
 
-  it('goes on when the second one has had enough', async () => {
+  it('continues when the second one stops', async () => {
     const {main, branch} = branchStream(pieces(60).source);
     const leaving = (async () => {
       for await (const piece of branch as AsyncIterable<Buffer>) if (piece.length > 0) break;

@@ -19,7 +19,7 @@ function definition(type: string, name: string, ...statements: string[]): DumpDe
   return {type, schema: 'public', name, owner: 'app', statements};
 }
 
-it('takes what a server writes otherwise once it was restored for the same', () => {
+it('treats text that a server rewrites after a restore as equal', () => {
   const pairs = [
     [
       `CHECK (((s)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])))`,
@@ -40,7 +40,7 @@ it('takes what a server writes otherwise once it was restored for the same', () 
     expect(comparableStatement(one)).toBe(comparableStatement(other));
 });
 
-it('takes nothing inside quotes for a cast, white space or a parenthesis', () => {
+it('does not treat text inside quotes as a cast, white space or a parenthesis', () => {
   const pairs = [
     [`'a  b'`, `'a b'`],
     [`'(a)::text'`, `'a'`],
@@ -55,7 +55,7 @@ it('takes nothing inside quotes for a cast, white space or a parenthesis', () =>
     expect(comparableStatement(one)).not.toBe(comparableStatement(other));
 });
 
-it('reads definitions with their owners, and no heading or row that only looks so', async () => {
+it('reads definitions with their owners, but no text or row that resembles a heading', async () => {
   const body = `CREATE FUNCTION public.f() RETURNS integer\n    LANGUAGE sql\n    AS $$\n-- Name: x; Type: y; Schema: z; Owner: w\n\nSELECT 1 $$;`;
   const found = await read(
     `SET client_encoding = 'UTF8';\n\n${section('FUNCTION', 'f()', `${body}\n\n\nALTER FUNCTION public.f() OWNER TO "app one";`, 'app one')}` +
@@ -90,7 +90,7 @@ it('reads definitions with their owners, and no heading or row that only looks s
   ]);
 });
 
-it('names what roles that are missing keep from being compared, and compares all the rest', () => {
+it('lists objects that cannot be compared without missing roles, and compares the rest', () => {
   const wanted = [
     definition('TABLE', 't', 'CREATE TABLE public.t (\n    id integer\n);'),
     definition(
@@ -126,7 +126,7 @@ it('names what roles that are missing keep from being compared, and compares all
   ]);
 });
 
-it('takes no grant for another because an extension belongs to who installed it, and compares the grants to all others', () => {
+it('ignores grants that differ because another role installed an extension, and compares all other grants', () => {
   const acl = (owner: string, ...statements: string[]): DumpDefinition => ({
     ...definition('ACL', 'FUNCTION citextin(cstring)', ...statements),
     owner,
@@ -136,14 +136,14 @@ it('takes no grant for another because an extension belongs to who installed it,
   const opened = 'GRANT ALL ON FUNCTION public.citextin(cstring) TO anon;';
   expect(compareDefinitions([before], [acl('root', own)], {})).toEqual({
     differences: [],
-    notCompared: ['grants, to an owner that is another here: public.FUNCTION citextin(cstring)'],
+    notCompared: ['grants, to an owner that differs here: public.FUNCTION citextin(cstring)'],
   });
   expect(compareDefinitions([before], [acl('root', own, opened)], {}).differences).toMatchObject([
     {differs: 'grants', detail: expect.stringContaining('anon') as string},
   ]);
 });
 
-it('lets the wording differ between major versions, never what decides about rights', () => {
+it('allows different wording between major versions, but not in the parts that decide about privileges', () => {
   const texts = 'the wording';
   const view = (from: string) => [
     definition('VIEW', 'v', `CREATE VIEW public.v AS\n SELECT ${from} FROM t;`),
@@ -166,7 +166,7 @@ it('lets the wording differ between major versions, never what decides about rig
     ).toMatchObject([{differs: 'state'}]);
 });
 
-it('takes rights on what only the database has for no difference, and those on what the backup has for one', () => {
+it('ignores privileges on objects that exist only in the database, and reports those on objects of the backup', () => {
   const table = definition('TABLE', 'orders', 'CREATE TABLE public.orders (id integer);');
   const grant = (kind: string, name: string): DumpDefinition =>
     definition('ACL', `${kind} ${name}`, `GRANT ALL ON ${kind} ${name} TO reader;`);

@@ -1,4 +1,4 @@
-/** What the definitions of a dump take of memory: there may be very many tables. */
+/** Memory for the definitions of a dump, which may have very many tables. */
 import {Readable} from 'node:stream';
 import {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
@@ -27,7 +27,7 @@ function* schemaSql(): Generator<Buffer> {
   }
 }
 
-it('keeps of a definition little more than its text', async () => {
+it('keeps little more of a definition than its text', async () => {
   const before = heapBytes();
   const definitions = await readDefinitions(Readable.from(schemaSql()));
   const taken = heapBytes() - before;

@@ -1,7 +1,7 @@
 import {expect, it} from 'vitest';
 import {collectDumpNeeds} from '../../../src/lib/dump/dump-needs.js';
 
-it('names the roles of policies and of user mappings, without which neither can be made', () => {
+it('lists the roles of policies and user mappings, which cannot be created without them', () => {
   const {read, needs} = collectDumpNeeds();
   for (const line of [
     'CREATE POLICY own ON public.orders TO app, "Odd ""role" USING (true);',

@@ -19,7 +19,7 @@ async function* pieces(text: string, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size));
 }
 
-/** "TYPE: statement", with its rows behind it. */
+/** "TYPE: statement", followed by its rows. */
 async function read(text: string, size: number, readsRows = true): Promise<string[]> {
   const found: string[] = [];
   for await (const {sql, section, rows} of dumpStatements(pieces(text, size))) {
@@ -42,11 +42,11 @@ const statements = [
   'BLOBS: COMMIT;',
 ];
 
-it('never takes rows for statements, however the stream is cut', async () => {
+it('never takes rows for statements, for any division of the stream', async () => {
   for (let size = 1; size <= dump.length; size++) expect(await read(dump, size)).toEqual(statements);
 });
 
-it('never takes rows for statements when nobody reads them, or only some of them', async () => {
+it('never takes rows for statements if they are not read, or only partly', async () => {
   const withoutRows = statements.map((line) => line.replace(/\|[^]*/, '|'));
   for (const size of [1, 2, 3, 7, 64, dump.length]) {
     expect(await read(dump, size, false)).toEqual(withoutRows);
@@ -59,7 +59,7 @@ it('never takes rows for statements when nobody reads them, or only some of them
   }
 });
 
-it('knows a statement from what looks like one in a function, a comment, a rule or a name', async () => {
+it('distinguishes a statement from similar text in a function, a comment, a rule or a name', async () => {
   const looks = [
     'CREATE SCHEMA public;',
     '-- Name: x; Type: SCHEMA; Schema: -; Owner: -',
@@ -77,7 +77,7 @@ it('knows a statement from what looks like one in a function, a comment, a rule 
     expect(await read(text, size)).toEqual(bodies.map((body) => `FUNCTION: ${body}`));
 });
 
-it('takes a line longer than what is looked at at once', async () => {
+it('reads a line longer than its buffer', async () => {
   const long = `SELECT '${'x'.repeat(3 << 20)}';`;
   expect(await read(`${long} SELECT 2;\n${end}`, 1 << 16)).toEqual([`: ${long}`, ': SELECT 2;']);
 });

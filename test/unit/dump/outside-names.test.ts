@@ -10,7 +10,7 @@ const definition = (type: string, name: string, statement: string): DumpDefiniti
   statements: [statement],
 });
 
-describe('names outside of a dump', () => {
+describe('names outside a dump', () => {
   const outside = new Set(['auth', 'app', 'public']);
   const found = (...definitions: DumpDefinition[]) =>
     [...namesOutside(definitions, ({schema}) => outside.has(schema))].map(
@@ -22,12 +22,12 @@ describe('names outside of a dump', () => {
     ['a policy', definition('POLICY', 'a p', 'CREATE POLICY p ON public.a USING ((auth.uid() = u));'), 'auth.uid'],
     ['a type', definition('TABLE', 'b', 'CREATE TABLE public.b (\n    mood app."Mood"\n);'), 'app.Mood'],
     ['a type of its own schema that was not chosen', definition('TABLE', 'b', 'CREATE TABLE public.b (\n    mood public.mood\n);'), 'public.mood'],
-  ])('finds that of %s', (_what, one, name) => {
+  ])('finds the name in %s', (_what, one, name) => {
     const table = definition('TABLE', 'a', 'CREATE TABLE public.a (\n    u uuid\n);');
     expect(found(table, one)).toEqual([`1: ${name}`]);
   }); // prettier-ignore
 
-  it('takes neither texts nor bodies nor columns of a table of that name for names', () => {
+  it('ignores strings, function bodies, and columns of a table of that name', () => {
     const alias = `CREATE VIEW public.v AS\n SELECT auth.id,\n    app.name\n   FROM (public.auth\n     JOIN public.b app ON ((app.id = auth.id)));`;
     expect(
       found(

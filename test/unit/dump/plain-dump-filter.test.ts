@@ -25,18 +25,18 @@ async function filter(rules: Partial<PlainDumpRules>, size: number, from = dump)
   return Buffer.concat(out).toString();
 }
 
-it('passes a dump on unchanged, however the stream is cut', async () => {
+it('passes a dump on unchanged, for any division of the stream', async () => {
   for (let size = 1; size <= dump.length; size++) expect(await filter({}, size)).toBe(dump);
 });
 
-it('leaves lines out of the SQL, never out of the rows', async () => {
+it('removes lines from the SQL, never from the rows', async () => {
   const expected = dump.replace('\nCREATE SCHEMA public;\n', '\n');
   for (const size of [1, 2, 3, 7, 64, dump.length]) {
     expect(await filter({leavesOut: (line) => line === 'CREATE SCHEMA public;'}, size)).toBe(expected);
   }
 });
 
-it('knows the section of each line', async () => {
+it('passes the section of each line', async () => {
   const leavesOut: PlainDumpRules['leavesOut'] = (line, section) =>
     section?.type === 'BLOBS' && /^(BEGIN|COMMIT);$/.test(line);
   const expected = dump.replace('BEGIN;\nSELECT 1;\nCOMMIT;\n', 'SELECT 1;\n');
@@ -53,7 +53,7 @@ it('leaves out whole sections with their rows', async () => {
   }
 });
 
-it('knows a statement from what looks like one in a function, a comment or a name', async () => {
+it('distinguishes a statement from similar text in a function, a comment or a name', async () => {
   const looks = [
     'CREATE SCHEMA public;',
     '-- Name: x; Type: SCHEMA; Schema: -; Owner: -',

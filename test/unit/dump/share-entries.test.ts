@@ -24,7 +24,7 @@ describe('sharing the entries of an archive among readers', () => {
     ).toEqual([3345, 3346, 3341]);
   });
 
-  it('gives every entry to exactly one reader, in its order, and none an excess of more than one entry', () => {
+  it('assigns every entry to one reader, in order, and no reader exceeds its share by more than one entry', () => {
     const entry = fc.record({type: fc.constantFrom('TABLE DATA', 'BLOBS', 'TABLE'), size: fc.nat(1000)});
     fc.assert(
       fc.property(fc.array(entry), fc.integer({min: 1, max: 5}), (list, count) => {

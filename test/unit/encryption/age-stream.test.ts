@@ -1,10 +1,10 @@
-/** Sources of encrypted files are let go of, whatever their reader finds. */
+/** Sources of encrypted files are closed after every error of their reader. */
 import {expect, it} from 'vitest';
 import {decryptStream, encryptStream} from '../../../src/lib/encryption/age-stream.js';
 
 const recipient = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
 
-it.each(['no key opens it', 'it is no age file'])('closes the source when %s', async (why) => {
+it.each(['no key opens it', 'it is not an age file'])('closes the source when %s', async (why) => {
   let isClosed = false;
   async function* plain(): AsyncGenerator<Buffer> {
     yield await Promise.resolve(Buffer.from('x'));

@@ -23,7 +23,7 @@ beforeEach(async () => {
 const context = (encryption: Config['encryption'] = {}) =>
   testContext(folder, {settings: {config: {encryption}}});
 
-it('takes the flags, else the recipients of the config file, else its passphrase', async () => {
+it('uses the flags, else the recipients of the config file, else its passphrase', async () => {
   const to = async (config: Config['encryption'], flags = {}) =>
     (await encryptionOf(context(config), flags)).to;
   const words = {passphraseFile: 'words.txt'};
@@ -36,12 +36,14 @@ it('takes the flags, else the recipients of the config file, else its passphrase
   await expect(to({}, {...words, recipients: [recipient]})).rejects.toMatchObject({code: 'USAGE'});
 });
 
-it('goes on without a key file of the config that is kept elsewhere, but never writes plain for want of a passphrase', async () => {
+it('continues without a key file of the config, but never writes unencrypted because a passphrase is missing', async () => {
   const ctx = context({recipients: [recipient], identityFile: 'gone.txt'});
   expect(await encryptionOf(ctx, {})).toMatchObject({to: {recipients: [recipient]}, keys: {identities: []}});
-  expect(ctx.warnings).toEqual([expect.stringMatching(/gone\.txt cannot be read.*neither opened nor tried/)]);
+  expect(ctx.warnings).toEqual([
+    expect.stringMatching(/Cannot read the key file gone\.txt.*cannot be opened or tested/),
+  ]);
   await expect(keysOf(ctx, {identityFile: 'nowhere.txt'})).rejects.toMatchObject({code: 'READ_FAILED'});
-  // The key that a flag names opens what it opens, whatever else the config file wants.
+  // The key of a flag is used in spite of other settings in the config file.
   const other = context({passphraseFile: 'gone.txt'});
   expect(await keysOf(other, {identityFile: 'key.txt'})).toMatchObject({
     identities: [expect.stringContaining('AGE-SECRET-KEY-1')],
@@ -53,7 +55,7 @@ it('goes on without a key file of the config that is kept elsewhere, but never w
   });
 });
 
-it('names the flag that opens a backup, where the config file knows no key', () => {
+it('names the flag that opens a backup if the config file has no key', () => {
   const plain = {backupPath: 'x.dump', size: 1, sha256: '0'.repeat(64), roles: null};
   const sealedTo = (recipients: string[]) =>
     sampleRecord('2026-11-22T03:00:00.000Z', {encryption: {format: 'age', recipients, plain}});

@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, {recursive: true}));
 
-it('tells what only one side has and what changed, of short rows and of long ones', async () => {
+it('finds rows of one side only and changed rows, short and long', async () => {
   const buckets = createRowBuckets(folder, 1);
   const long = 'x'.repeat(3 << 20);
   const backup = {1: 'a', 2: 'b', 3: 'c', [long]: 'd', [`${long}1`]: 'e', 6: 'f'};
@@ -34,7 +34,7 @@ it('tells what only one side has and what changed, of short rows and of long one
   ]);
 });
 
-it('does not take rows that cannot be read back for none', async () => {
+it('fails if rows cannot be read back', async () => {
   const buckets = createRowBuckets(folder, 1);
   buckets.add('live', Buffer.from('1'), Buffer.from('a'));
   await buckets.settle();

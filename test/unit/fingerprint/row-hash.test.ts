@@ -9,7 +9,7 @@ function digestOf(...rows: Buffer[]): string {
 }
 
 describe('the row hash sum', () => {
-  // From the reference implementation, as mmh3.hash128(text, 0, False) of Python's mmh3 5.3.0 gives them.
+  // From the reference implementation, the results of mmh3.hash128(text, 0, False) in Python's mmh3 5.3.0.
   it.each([
     ['', '00000000000000000000000000000000'],
     ['a', '5556b01b5556b01b5556b01ba794933c'],
@@ -17,7 +17,7 @@ describe('the row hash sum', () => {
     ['My hovercraft is full of eels.', '3c68fa9c6a8bd934e169ba6ce3a186ae'],
     ['I will not buy this record, it is scratched.', '890dddf5d9af289525ac5e40a0a9683b'],
     ['The quick brown fox jumps over the lazy dog', 'e5e91d2c5d7bf66cecee2c672f1583c3'],
-  ])('gives the published MurmurHash3 x86 128-bit value of %j', (text, expected) => {
+  ])('returns the published MurmurHash3 x86 128-bit value of %j', (text, expected) => {
     expect(digestOf(Buffer.from(text))).toBe(expected);
   });
 
@@ -29,7 +29,7 @@ describe('the row hash sum', () => {
     expect(sum.digest()).toBe('cfbd6a2b74839b60a26af063a1c58c2d');
   });
 
-  it('is the same for any cut of a row into buffers and any place in them', () => {
+  it('is the same for any division of a row into buffers and any position in them', () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({maxLength: 100}), {maxLength: 8}),
@@ -58,14 +58,14 @@ describe('the row hash sum', () => {
     );
   });
 
-  it('does not depend on the order of rows but on how often each is there', () => {
+  it('depends on how often each row occurs, but not on the order', () => {
     const [a, b] = [Buffer.from('1\tone'), Buffer.from('2\ttwo')];
     expect(digestOf(a, b, b)).toBe(digestOf(b, a, b));
     expect(digestOf(a, b, b)).not.toBe(digestOf(a, a, b));
     expect(digestOf(a, a)).not.toBe(digestOf());
   });
 
-  it('can be read between rows without changing what follows', () => {
+  it('can be read between rows without affecting the next ones', () => {
     const sum = createRowHashSum();
     sum.add(Buffer.from('foo'), 0, 3);
     sum.digest();

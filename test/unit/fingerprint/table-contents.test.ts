@@ -12,7 +12,7 @@ const rows = (table: string, ...values: string[]): string =>
 const object = (oid: number): string =>
   `SELECT pg_catalog.lo_open('${oid}', 131072);\nSELECT pg_catalog.lowrite(0, '\\x6162');\nSELECT pg_catalog.lo_close(0);\n`;
 
-it('puts the parts of a dump together as if it had been read at once, a table and large objects in several parts included', () => {
+it('merges the parts of a dump like a single read, including tables and large objects in several parts', () => {
   const [first, second] = [
     [rows('b', 'one', 'two'), object(7)],
     [rows('a', 'x'), rows('b', 'three', 'one'), object(8), object(9)],

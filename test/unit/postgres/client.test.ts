@@ -14,7 +14,7 @@ function message(type: string, body: Buffer | string): Buffer {
   return Buffer.concat([head, content]);
 }
 
-/** What the program asks of each session; the server gave the client no key either. */
+/** The first query of each session; the server did not give the client a key either. */
 const row = {
   pid: '0',
   started: '2026-11-22T03:10:00.000001Z',
@@ -56,7 +56,7 @@ async function connectionTo(server: Server): Promise<Connection> {
   return parseConnectionUrl(`postgresql://u@127.0.0.1:${port}/d?sslmode=disable`, 'test');
 }
 
-it('tells a session that the server ended in the moment it was opened by its code', async () => {
+it('reports the code if the server ends a session while it is opened', async () => {
   const welcomeAndEnd = Buffer.concat([
     message('R', Buffer.alloc(4)),
     message('Z', 'I'),
@@ -72,7 +72,7 @@ it('tells a session that the server ended in the moment it was opened by its cod
   server.close();
 });
 
-it('gives up an attempt to connect when the run is interrupted, and does no work', async () => {
+it('aborts a connection attempt when the run is interrupted, and does no work', async () => {
   const stop = new AbortController();
   const server = createServer((socket) => {
     socket.on('error', () => undefined).once('data', () => stop.abort(new Error('Ctrl-C'))); // and no answer
@@ -92,7 +92,7 @@ it('ends a session whose server no longer closes the connection', async () => {
     socket.on('data', (data) => {
       if (data.toString('latin1', 0, 1) === 'Q') socket.write(rowAnswer);
     });
-    socket.once('end', () => vi.runAllTimers()); // the farewell, to which there is no answer
+    socket.once('end', () => vi.runAllTimers()); // the closing message, which gets no answer
   });
   const connection = await connectionTo(server);
   expect(await withSession(connection, () => Promise.resolve('reached'))).toBe('reached');
@@ -100,7 +100,7 @@ it('ends a session whose server no longer closes the connection', async () => {
   server.close();
 });
 
-it('does no work in a session that was opened while the run was interrupted', async () => {
+it('does no work in a session that was opened during an interruption', async () => {
   const stop = new AbortController();
   const welcome = Buffer.concat([message('R', Buffer.alloc(4)), message('Z', 'I')]);
   const server = createServer((socket) => {

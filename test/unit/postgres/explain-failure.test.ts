@@ -77,7 +77,7 @@ describe('explainToolFailure', () => {
     );
   });
 
-  it('has a message without any line', () => {
+  it('has a message even without output', () => {
     expect(explainToolFailure('psql', [], 'TOOL_FAILED').message).toBe('psql failed.');
   });
 });
@@ -104,12 +104,12 @@ describe('explainDatabaseError', () => {
     expect(explainDatabaseError(error, 'Connecting').code).toBe(code);
   });
 
-  it('has a hint for a user whom the server does not know', () => {
+  it('has a hint for an unknown user', () => {
     const error = explainDatabaseError(thrown('role "x" does not exist', {code: '28000'}), 'Connecting');
     expect(error.hint).toContain('Check user and host');
   });
 
-  it("keeps the server's detail and the cause, and leaves an AppError as it is", () => {
+  it("keeps the server's detail and the cause, and does not change an AppError", () => {
     const cause = thrown('duplicate key', {code: '23505', detail: 'Key (id)=(1) already exists.'});
     expect(explainDatabaseError(cause, 'A query')).toMatchObject({
       message: 'A query failed: duplicate key.',

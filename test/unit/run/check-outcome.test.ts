@@ -105,7 +105,7 @@ describe('an error of a check', () => {
   });
 
   it.each(['tables', 'schema', 'data'] as const)(
-    'is no damage where a part of a database (%s) lacks what its rows refer to',
+    'is not damage where a part of a database (%s) lacks what its rows refer to',
     (content) => {
       const line = `${query}insert or update on table "invoice" violates foreign key constraint "x"`;
       expect(refused(line, content)).toBe('not-possible');
@@ -165,7 +165,7 @@ describe('the results in metadata', () => {
     ['It cannot be restored: psql failed: psql:<stdin>:61: ERROR:  schema "extensions" does not exist.', 'not-possible'],
     ['It cannot be restored: pg_restore failed: pg_restore: error: could not execute query: ERROR:  could not create unique index "a".', 'failed'],
     ['public.orders has 4 rows after the restore, 5 in the backup.', 'failed'],
-    ['/b/x.dump differs from what was written: its SHA-256 is another than in the metadata.', 'failed'],
+    ['/b/x.dump is damaged: its SHA-256 differs from the metadata.', 'failed'],
   ])('of 0.1.0: %s', (finding, outcome) => {
     expect(outcomeOfResult(result('restore', false, [finding]), 'whole')).toBe(outcome);
   }); // prettier-ignore

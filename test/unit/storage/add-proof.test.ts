@@ -1,4 +1,4 @@
-/** A proof is added to the metadata as it is; metadata that cannot take it is an error of its own. */
+/** The result of a check is added to the stored metadata; unusable metadata is a separate error. */
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
@@ -24,7 +24,7 @@ const proof: Verification = {
   findings: [],
 };
 
-it('leaves everything else in the file as it is and where it is', async () => {
+it('preserves everything else in the file, in its order', async () => {
   await writeFile(path, '{"later":{"key":1},"proofs":[{"of":"a newer version"}],"label":null}');
   await addProof(testContext(home), localPlace(home), 'x.metadata.json', {proofs: [proof]});
   const text = await readFile(path, 'utf8');
@@ -42,7 +42,7 @@ it.each(['{"proofs":', '[]', '{"label":null}', '{"proofs":"none"}'])('refuses %s
   expect(await readFile(path, 'utf8')).toBe(text);
 });
 
-it('never puts a check that was not possible over an outcome, and keeps the newest of each level', async () => {
+it('never replaces an outcome by a check that was not possible, and keeps the newest of each level', async () => {
   await writeFile(path, JSON.stringify({proofs: [proof]}));
   const untested = (at: string, level: 'archive' | 'restore') => ({
     level,
@@ -61,7 +61,7 @@ it('never puts a check that was not possible over an outcome, and keeps the newe
   expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({proofs: [proof], notPossible: [other, newer]});
 });
 
-it('writes nothing over what another run noted meanwhile, where nothing can be locked', async () => {
+it('does not overwrite the results of another run if the store has no locks', async () => {
   await writeFile(path, '{"proofs":[]}');
   const {withLock: _, ...place} = localPlace(home);
   const readText = async (key: string): Promise<string> => {

@@ -19,7 +19,7 @@ const copy = (place: string, ...proofs: Verification[]) => ({
   catalogue: catalogueOf([sampleRecord(at, {proofs})]),
 });
 
-it('takes the copies of a backup for one, which stands for what is proven best of them', () => {
+it('lists the copies of a backup once, by the best proven one', () => {
   const merged = mergeCopies([
     copy('here'),
     copy('there', proof('restore', true)),
@@ -28,7 +28,7 @@ it('takes the copies of a backup for one, which stands for what is proven best o
   expect(merged).toMatchObject([{places: ['here', 'there', 'far'], record: {proofs: [{level: 'restore'}]}}]);
 });
 
-it('does not count damaged copies as places, and takes a damaged one for the backup only where no other is', () => {
+it('does not count damaged copies as locations, and lists a damaged copy only if there is no other', () => {
   const bad = proof('restore', false);
   expect(mergeCopies([copy('here', bad), copy('there')])).toMatchObject([
     {places: ['there'], record: {proofs: []}},
@@ -36,7 +36,7 @@ it('does not count damaged copies as places, and takes a damaged one for the bac
   expect(mergeCopies([copy('here', bad)])).toMatchObject([{places: [], record: {proofs: [bad]}}]);
 });
 
-it('keeps backups of other content or of other servers apart, though they have one id', () => {
+it('distinguishes backups with the same id but different content or servers', () => {
   const {source} = sampleRecord(at);
   const others = [
     sampleRecord(at, {sha256: '0'.repeat(64)}),
@@ -46,7 +46,7 @@ it('keeps backups of other content or of other servers apart, though they have o
   expect(mergeCopies([copy('here'), ...readings])).toHaveLength(3);
 });
 
-it('reports on no folder that is not there', async () => {
+it('does not report a missing folder', async () => {
   const context = testContext('/nowhere');
   await expect(writeReport(context, {from: 'gone'})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
 });

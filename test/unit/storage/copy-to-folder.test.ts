@@ -1,4 +1,4 @@
-/** Copying into a folder on a disk that fails in the middle of giving files their names. */
+/** Copying into a folder on a disk that fails while the files are renamed. */
 import {createHash} from 'node:crypto';
 import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -30,7 +30,7 @@ async function copyOneTo(to: Place): Promise<unknown> {
 
 const journals = (): Promise<string[]> => readdir(join(home, 'backups/.journal'));
 
-it('takes a file away that had its name when the disk was found full', async () => {
+it('removes a file that was already renamed when the disk became full', async () => {
   const place = localPlace(target);
   const settle = async (staging: string): Promise<void> => {
     await place.settle(staging);
@@ -41,7 +41,7 @@ it('takes a file away that had its name when the disk was found full', async () 
   expect(await journals()).toEqual([]);
 });
 
-it('sends no more files of a folder once one has failed', async () => {
+it('sends no more files of a folder after one has failed', async () => {
   const here = join(home, 'backups/database');
   const names = Array.from({length: 50}, (_, number) => `${number}.dat`);
   const sha256 = Object.fromEntries(
@@ -72,7 +72,7 @@ it('sends no more files of a folder once one has failed', async () => {
   expect(written.length).toBeLessThan(10);
 });
 
-it("leaves somebody else's file of the same name as it was", async () => {
+it('does not change a foreign file of the same name', async () => {
   const place = localPlace(target);
   const foreign = 'shop-2026-11-22T03-10-00.dump';
   const settle = async (staging: string): Promise<void> => {

@@ -1,4 +1,4 @@
-/** A folder that --from names and that is not there is called that, by whatever reads it; and copies that are there stay as they are. */
+/** Commands report a missing folder of --from in the same words; existing copies are not changed. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {beforeEach, expect, it} from 'vitest';
@@ -27,14 +27,14 @@ it.each<[string, () => Promise<unknown>]>([
   ['copy', () => copyBackups(context, {from, to: ['copies']})],
   ['copy --orders', () => copyOrders(context, {from, to: ['copies']})],
   ['orders:restore', () => restoreOrdersFrom(context, {from}, {...orders, backupFile: 'latest'})],
-])('%s names the folder', async (_command, work) => {
+])('%s names the missing folder', async (_command, work) => {
   await expect(work()).rejects.toMatchObject({
     code: 'BACKUP_NOT_FOUND',
-    message: `There is no folder ${join(folder, from)}.`,
+    message: `The folder ${join(folder, from)} does not exist.`,
   });
 });
 
-it('warns of a plain copy that is there where an encrypted one was asked for', async () => {
+it('warns of an existing unencrypted copy if an encrypted one was requested', async () => {
   await writeSampleBackup(join(folder, 'backups/database'), '2026-11-22T03:10:00.000Z');
   const copy = (recipients?: string[]) => copyBackups(context, {to: ['copies'], isAll: true, recipients});
   expect((await copy()).copies).toMatchObject([{outcome: 'copied', encrypted: false}]);

@@ -1,4 +1,4 @@
-/** The catalogue of a place that changes, fails or is given up while it is read. */
+/** The catalogue of a location that changes, fails or is interrupted while it is read. */
 import {mkdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
@@ -20,7 +20,7 @@ async function writeBackups(count: number): Promise<void> {
     await writeSampleBackup(folder, new Date(Date.UTC(2026, 0, 1, hour)).toISOString());
 }
 
-/** The folder, in which `before` is called with the number of each read. */
+/** The folder; `before` is called with the number of each read. */
 function watchedPlace(before: (number: number) => void): {place: Place; reads: () => number} {
   const place = localPlace(folder);
   let reads = 0;
@@ -31,7 +31,7 @@ function watchedPlace(before: (number: number) => void): {place: Place; reads: (
   return {place: {...place, readText}, reads: () => reads};
 }
 
-it('reads no more of a place that denies to be read', async () => {
+it('stops reading a location that denies access', async () => {
   await writeBackups(100);
   let reads = 0;
   const readText = (): Promise<string> =>
@@ -41,7 +41,7 @@ it('reads no more of a place that denies to be read', async () => {
   expect(reads).toBeLessThanOrEqual(32);
 });
 
-it('reads no more when the run is interrupted', async () => {
+it('stops reading when the run is interrupted', async () => {
   await writeBackups(100);
   const interruption = new AbortController();
   const {place, reads} = watchedPlace(() => interruption.abort(new AppError('INTERRUPTED', 'stop')));
@@ -49,7 +49,7 @@ it('reads no more when the run is interrupted', async () => {
   expect(reads()).toBeLessThanOrEqual(32);
 });
 
-it('goes on behind a file that cannot be read', async () => {
+it('continues after an unreadable file', async () => {
   await writeBackups(2);
   const {place} = watchedPlace((number) => {
     if (number === 1) throw new AppError('READ_FAILED', 'no');
@@ -58,7 +58,7 @@ it('goes on behind a file that cannot be read', async () => {
   expect([backups.length, problems.length]).toEqual([1, 1]);
 });
 
-it('leaves out what another run removes while a folder is listed', async () => {
+it('leaves out files that another run removes while a folder is listed', async () => {
   await writeBackups(3);
   const keys: string[] = [];
   for await (const {key} of localPlace(folder).list('', false)) {
@@ -69,14 +69,14 @@ it('leaves out what another run removes while a folder is listed', async () => {
   expect(keys).toHaveLength(1);
 });
 
-it('does not take the backups of a database whose name goes on like a year for those of the other', async () => {
+it('does not mix up databases if one name continues the other like a year', async () => {
   await writeBackups(2);
   for (const hour of [5, 6]) {
     const at = new Date(Date.UTC(2026, 0, 1, hour)).toISOString();
     await writeSampleBackup(folder, at, {databaseName: 'shop-2026-new'});
   }
   const place = localPlace(folder);
-  // As a store lists: by the beginning of the key, which need not be a folder.
+  // Like a store: by a prefix of the key, which need not be a folder.
   const bucket: Place = {
     ...place,
     async *list(begin) {
@@ -87,7 +87,7 @@ it('does not take the backups of a database whose name goes on like a year for t
   expect(newest.map(({database}) => database)).toEqual(['shop', 'shop']);
 });
 
-it('tells a file that cannot be read by its own name', async () => {
+it('names an unreadable source file', async () => {
   await mkdir(join(folder, 'x.dump'));
   const target = localPlace(join(folder, 'copies'));
   const source = (await localPlace(folder).read('x.dump')) as AsyncIterable<Buffer>;

@@ -4,11 +4,11 @@ export class ArchiveCursor {
   constructor(
     private readonly data: Buffer,
     public position: number,
-    /** Bytes of a number, without its sign byte; every archive says it in its header. */
+    /** Bytes of a number, without its sign byte; set in every archive's header. */
     private readonly intSize: number,
   ) {}
 
-  /** Whether something was read that lies behind the end of the data, so that nothing read since counts. */
+  /** Whether a read went beyond the end of the data, so that later reads are invalid. */
   isPastEnd(): boolean {
     return this.position > this.data.length;
   }
@@ -27,13 +27,13 @@ export class ArchiveCursor {
     return start === undefined ? null : this.data.toString('utf8', start, this.position);
   }
 
-  /** A text whose encoding is not known yet, a character for each byte; '' for none. */
+  /** A text in an unknown encoding, one character per byte; '' if absent. */
   readLatin1(): string {
     const start = this.skipText();
     return start === undefined ? '' : this.data.toString('latin1', start, this.position);
   }
 
-  /** Goes over a text; returns where it began, undefined for none. */
+  /** Skips a text; returns its start, undefined if absent. */
   skipText(): number | undefined {
     const length = this.readInt();
     if (length < 0) return undefined;

@@ -1,8 +1,8 @@
-/** The header of pg_dump's custom and directory archives: who wrote it, of what, when. */
+/** The header of pg_dump's custom and directory archives: its origin, content and date. */
 import {ArchiveCursor} from './archive-cursor.js';
 
 export interface ArchiveHeader {
-  /** "1.14": decides which pg_restore can read it. */
+  /** "1.14": determines which pg_restore can read it. */
   readonly archiveVersion: string;
   readonly databaseName: string | null;
   /** Version of the server that was dumped: "15.18 (Debian 15.18-0+deb12u1)". */
@@ -13,13 +13,13 @@ export interface ArchiveHeader {
 
 export const archiveMagic = 'PGDMP';
 
-/** Where the header tells how the rows are compressed: behind magic, version, sizes of numbers and offsets, and format. */
+/** Position of the compression field: after magic, version, sizes of numbers and offsets, and format. */
 export const compressionPosition = 11;
 
 /**
  * Reads the header at the start of a custom archive or of a directory's toc.dat
- * (WriteHead in src/bin/pg_dump/pg_backup_archiver.c; archive versions 1.12 to 1.16 are those of PostgreSQL 9.0 to 18).
- * @returns undefined when `start` holds no such header, or not all of it
+ * (WriteHead in src/bin/pg_dump/pg_backup_archiver.c; archive versions 1.12 to 1.16 belong to PostgreSQL 9.0 to 18).
+ * @returns undefined if `start` contains no such header, or only a part of it
  */
 export function readArchiveHeader(start: Buffer): ArchiveHeader | undefined {
   if (start.subarray(0, 5).toString('latin1') !== archiveMagic) return undefined;

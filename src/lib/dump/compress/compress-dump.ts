@@ -1,4 +1,4 @@
-/** Compresses what pg_dump writes uncompressed to a pipe, on several cores, and tells which rows went through. */
+/** Compresses pg_dump's uncompressed output on several cores and records the rows in it. */
 import {AppError} from '../../base/errors.js';
 import {CopyStream} from '../sql/copy-stream.js';
 import {UnknownLayout} from './custom-format.js';
@@ -7,13 +7,13 @@ import {gzipBlocks} from './gzip-blocks.js';
 import {recompress, type RecompressOptions} from './recompress.js';
 
 export interface CompressedDump {
-  /** To be read to its end. @throws PG_DUMP_FAILED when pg_dump wrote what this program does not know */
+  /** Must be read to its end. @throws PG_DUMP_FAILED if pg_dump wrote an unknown layout */
   readonly stream: AsyncGenerator<Buffer>;
-  /** The tables that pg_dump wrote, once it is known to have succeeded. @throws PG_DUMP_FAILED, VERIFY_FAILED when the dump broke off */
+  /** The dumped tables, once pg_dump has succeeded. @throws PG_DUMP_FAILED, VERIFY_FAILED if the dump is incomplete */
   readonly tables: () => readonly DumpedTable[];
   /**
-   * What the stream began with, once it was read to its end, and what a file may begin with instead, so that its reader finds rows
-   * by their places; of the same length.
+   * The beginning of the stream, once it was read to its end, and a replacement of the same length for a file, in which readers find
+   * the positions of the rows.
    */
   readonly head: () => {readonly streamed: Buffer; readonly placed: Buffer};
 }
@@ -34,7 +34,7 @@ function compressArchive(archive: AsyncIterable<Buffer>, options: RecompressOpti
     tables: () => {
       const {isWhole, tables} = result();
       if (isWhole) return tables;
-      throw new AppError('PG_DUMP_FAILED', 'pg_dump ended in the middle of its archive without a word.');
+      throw new AppError('PG_DUMP_FAILED', 'pg_dump ended in the middle of its archive without an error.');
     },
     head: () => result().head,
   };
@@ -61,7 +61,7 @@ async function* explained(stream: AsyncGenerator<Buffer>): AsyncGenerator<Buffer
   } catch (error) {
     if (!(error instanceof UnknownLayout)) throw error;
     throw new AppError('PG_DUMP_FAILED', `${error.message}; nothing was kept.`, {
-      hint: 'Let pg_dump compress by itself: --compress-level 6',
+      hint: 'Let pg_dump compress the archive: --compress-level 6',
       cause: error,
     });
   }

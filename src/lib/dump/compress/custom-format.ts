@@ -1,4 +1,4 @@
-/** The layout of a custom archive's head: where its table of contents keeps the places of the rows. */
+/** The layout of a custom archive's head, with the positions of the rows in its table of contents. */
 import {ArchiveCursor} from './archive-cursor.js';
 import {archiveMagic, compressionPosition} from './archive-header.js';
 import {type CopyStatement, readCopyStatement} from '../sql/sql-names.js';
@@ -6,11 +6,11 @@ import {textOf} from '../../postgres/client-encoding.js';
 
 export interface TocEntry {
   readonly dumpId: number;
-  /** Where the entry's offset field is: one byte of state, then the offset, little-endian. */
+  /** Position of the entry's offset field: one state byte, then the offset, little-endian. */
   readonly offsetPosition: number;
-  /** Where its data begins in the archive; undefined when pg_dump could not tell, as into a pipe. */
+  /** Position of the entry's data in the archive; undefined if pg_dump did not know it, as when writing into a pipe. */
   readonly offset: number | undefined;
-  /** The COPY statement that its rows belong to; undefined for large objects. */
+  /** The COPY statement of its rows; undefined for large objects. */
   readonly copy: CopyStatement | undefined;
 }
 
@@ -18,33 +18,33 @@ export interface CustomHead {
   /** Bytes of a number without its sign byte. */
   readonly intSize: number;
   readonly minorVersion: number;
-  /** Entries that have data, in the archive's order. */
+  /** Entries with data, in the archive's order. */
   readonly entries: readonly TocEntry[];
-  /** Where the first block of data begins. */
+  /** Position of the first block of data. */
   readonly length: number;
 }
 
 /** State bytes of an offset (K_OFFSET_* in pg_backup_archiver.h). */
 export const offsetState = {notSet: 1, set: 2, noData: 3} as const;
-/** What a block of data holds (BLK_* in pg_backup_archiver.h). */
+/** Kinds of data blocks (BLK_* in pg_backup_archiver.h). */
 export const blockKind = {rows: 1, largeObjects: 3} as const;
-/** pg_dump writes offsets of the size of off_t: eight bytes wherever it handles files over 2 GiB. */
+/** pg_dump writes offsets of the size of off_t: eight bytes on all platforms with files over 2 GiB. */
 export const offsetBytes = 8;
 
-/** Archive versions whose layout is known here: those of PostgreSQL 12 to 18 (K_VERS_1_14 to K_VERS_1_16). */
+/** Supported archive versions: those of PostgreSQL 12 to 18 (K_VERS_1_14 to K_VERS_1_16). */
 const knownMinorVersions = [14, 15, 16];
 /** Majors of pg_dump that write these versions. */
 export const knownDumpMajors: readonly number[] = [12, 13, 14, 15, 16, 17, 18];
 
 const customFormat = 1;
 
-/** That an archive is laid out in a way that is not known here. */
+/** Thrown if the layout of an archive is unknown. */
 export class UnknownLayout extends Error {}
 
 /**
  * Reads header and table of contents (WriteHead and WriteToc in pg_backup_archiver.c, _WriteExtraToc in
  * pg_backup_custom.c).
- * @returns undefined when `data` ends before the table of contents does
+ * @returns undefined if `data` ends before the table of contents does
  * @throws UnknownLayout
  */
 export function readCustomHead(data: Buffer): CustomHead | undefined {
@@ -58,7 +58,9 @@ export function readCustomHead(data: Buffer): CustomHead | undefined {
     offsetSize !== offsetBytes ||
     format !== customFormat
   ) {
-    throw new UnknownLayout(`pg_dump wrote an archive of an unknown kind (version ${major}.${minorVersion})`);
+    throw new UnknownLayout(
+      `pg_dump wrote an archive of an unknown layout (version ${major}.${minorVersion})`,
+    );
   }
   const cursor = new ArchiveCursor(
     data,
@@ -76,7 +78,7 @@ export function readCustomHead(data: Buffer): CustomHead | undefined {
     for (let field = 0; field < 3; field++) cursor.skipText(); // catalog's and object's oid, tag
     const description = cursor.readLatin1();
     cursor.readInt(); // section
-    // The first entry says in which encoding the texts of all are: "SET client_encoding = 'UTF8';"
+    // The first entry sets the encoding of all texts: "SET client_encoding = 'UTF8';"
     if (description === 'ENCODING') encoding = /'(.*)'/.exec(cursor.readLatin1())?.[1] ?? encoding;
     else cursor.skipText(); // definition
     cursor.skipText(); // drop

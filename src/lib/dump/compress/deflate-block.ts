@@ -1,16 +1,16 @@
-/** Deflates one block of a longer stream on the thread pool, so that several can be at work at once. */
+/** Deflates one block of a longer stream on the thread pool, so that several can run at the same time. */
 import {constants, createDeflate} from 'node:zlib';
 
 export interface DeflatedBlock {
-  /** Raw deflate data that ends on a byte boundary; what follows may be joined to it. */
+  /** Raw deflate data that ends on a byte boundary, so that more can be appended. */
   readonly data: Buffer;
   /** Adler-32 of the block's own bytes (RFC 1950, 8.2). */
   readonly adler: number;
-  /** Bytes of the block before. */
+  /** Uncompressed bytes of the block. */
   readonly length: number;
 }
 
-/** Deflate looks back this far (RFC 1951); the bytes before a block serve as its dictionary. */
+/** Deflate refers back this far (RFC 1951); the bytes before a block are its dictionary. */
 export const windowBytes = 32_768;
 /** An empty final block: ends a deflate stream. */
 export const finalBlock = Buffer.from([0x03, 0x00]);
@@ -20,8 +20,8 @@ const dictionaryIdBytes = 4;
 const adlerBytes = 4;
 
 /**
- * @param block must stay as it is until the promise is settled
- * @param before the bytes before the block, at most `windowBytes`; empty for the first
+ * @param block must not change until the promise resolves
+ * @param before the bytes before the block, at most `windowBytes`; empty for the first block
  * @param level 1 to 9
  */
 export function deflateBlock(block: Buffer, before: Buffer, level: number): Promise<DeflatedBlock> {
@@ -39,21 +39,21 @@ export function deflateBlock(block: Buffer, before: Buffer, level: number): Prom
       const end = whole.length - adlerBytes - finalBlock.length;
       const start = headerBytes + (before.length > 0 ? dictionaryIdBytes : 0);
       if (!whole.subarray(end, end + finalBlock.length).equals(finalBlock)) {
-        reject(new Error('zlib ended a flushed stream in an unknown way'));
+        reject(new Error('unexpected output of zlib at the end of a flushed stream'));
         return;
       }
       const adler = whole.readUInt32BE(whole.length - adlerBytes);
       resolve({data: whole.subarray(start, end), adler, length: block.length});
     });
     deflate.write(block);
-    // Ending before the flush is done would merge the two into one final block.
+    // Ending before the flush is done would merge both into one final block.
     deflate.flush(constants.Z_SYNC_FLUSH, () => deflate.end());
   });
 }
 
 const adlerBase = 65_521;
 
-/** The Adler-32 of two stretches of bytes, one behind the other (adler32_combine of zlib). */
+/** The Adler-32 of two consecutive byte ranges (adler32_combine of zlib). */
 export function joinAdler(first: number, second: number, secondLength: number): number {
   const [a1, b1] = [first % 65_536, Math.floor(first / 65_536)];
   const [a2, b2] = [second % 65_536, Math.floor(second / 65_536)];

@@ -1,4 +1,4 @@
-/** Compresses a stream to one gzip member on several cores: blocks are deflated side by side and joined. */
+/** Compresses a stream into one gzip member on several cores: blocks are deflated concurrently and joined. */
 import {crc32} from 'node:zlib';
 import {type DeflatedBlock, deflateBlock, finalBlock, windowBytes} from './deflate-block.js';
 
@@ -8,14 +8,14 @@ const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
 export interface GzipOptions {
   /** 1 to 9 */
   readonly level: number;
-  /** Blocks that are being deflated or wait for their turn in the stream. */
+  /** Number of blocks that are being deflated or wait for their turn in the stream. */
   readonly blocksAhead: number;
   /** Bytes of a block. */
   readonly blockBytes?: number;
 }
 
 /**
- * The source compressed, in pieces; any gunzip reads it.
+ * The compressed source, in pieces; any gunzip reads it.
  * Memory: `blocksAhead` blocks, twice.
  */
 export async function* gzipBlocks(
@@ -33,7 +33,7 @@ export async function* gzipBlocks(
     check = crc32(data, check);
     length += used;
     const deflated = deflateBlock(data, before, level).finally(() => spare.push(block));
-    deflated.catch(() => undefined); // told when its turn comes
+    deflated.catch(() => undefined); // reported when it is awaited
     atWork.push(deflated);
     before = Buffer.from(data.subarray(Math.max(0, used - windowBytes)));
   };

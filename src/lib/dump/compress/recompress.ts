@@ -1,6 +1,6 @@
 /**
- * Turns the uncompressed custom archive that pg_dump writes to a pipe into the compressed one that it would write by
- * itself, on several cores: each entry's rows are deflated in blocks side by side and joined to one zlib stream.
+ * Turns the uncompressed custom archive that pg_dump writes to a pipe into the compressed one that it would write itself,
+ * on several cores: each entry's rows are deflated in concurrent blocks and joined into one zlib stream.
  */
 import {blockKind, type CustomHead, offsetState, readCustomHead, UnknownLayout} from './custom-format.js';
 import {compressionPosition} from './archive-header.js';
@@ -12,40 +12,40 @@ import {StreamedRows} from './streamed-rows.js';
 export interface RecompressOptions {
   /** 1 to 9 */
   readonly level: number;
-  /** Blocks that are being deflated or wait for their turn in the stream. */
+  /** Number of blocks that are being deflated or wait for their turn in the stream. */
   readonly blocksAhead: number;
-  /** Whether rows are hashed on the way, or only counted. */
+  /** Whether to hash rows, or only count them. */
   readonly fingerprints: boolean;
-  /** Bytes of a block; only tests ask for another size. */
+  /** Size of a block, bytes; set by tests only. */
   readonly blockBytes?: number;
 }
 
-/** Smaller blocks cost time and size: 128 KB a fifth more time and 2.5 % more bytes (docs/performance.md). */
+/** Smaller blocks cost time and size: 128 KB costs a fifth more time and 2.5 % more bytes (docs/performance.md). */
 const defaultBlockBytes = 1 << 20;
 /** The two bytes before every zlib stream at the usual window (RFC 1950, 2.2). */
 const zlibHeader = Buffer.from([0x78, 0x9c]);
 const gzipAlgorithm = 1;
-/** A sign and four bytes, as every known archive has them. */
+/** A sign and four bytes, as in all known archives. */
 const numberBytes = 5;
-/** zlib's "default level"; readers only look whether it is 0. */
+/** zlib's "default level"; readers only check whether it is 0. */
 const defaultLevel = -1;
 
 export interface Recompression {
   /**
-   * The archive compressed, as pg_dump writes it to a pipe: its table of contents does not tell where the rows lie.
-   * Throws UnknownLayout, and what reading `archive` fails with.
+   * The compressed archive, as pg_dump writes it to a pipe: its table of contents has no positions of the rows.
+   * Throws UnknownLayout, and the errors of `archive`.
    */
   readonly stream: AsyncGenerator<Buffer>;
-  /** What went through, once the stream was read to its end. */
+  /** The content, once the stream was read to its end. */
   readonly result: () => Recompressed;
 }
 
 export interface Recompressed {
-  /** False when the archive broke off; the caller knows why pg_dump may have stopped. */
+  /** False if the archive is incomplete; the caller knows why pg_dump stopped. */
   readonly isWhole: boolean;
-  /** The rows that pg_dump wrote, counted before they were compressed. */
+  /** The rows that pg_dump wrote, counted before compression. */
   readonly tables: readonly DumpedTable[];
-  /** The first bytes of the stream, and the same with the places of the rows, for a file in which they can be written over. */
+  /** The first bytes of the stream, and the same bytes with the positions of the rows, for files in which they can be overwritten. */
   readonly head: {readonly streamed: Buffer; readonly placed: Buffer};
 }
 
@@ -54,7 +54,7 @@ type Output =
   | {readonly kind: 'block'; readonly deflated: Promise<DeflatedBlock>}
   | {readonly kind: 'end'};
 
-/** Where the reader is between two blocks' lengths. */
+/** The next field to read. */
 type Place = 'kind' | 'dumpId' | 'objectId' | 'length';
 
 /** Memory: the table of contents and `blocksAhead` blocks, twice. */
@@ -67,7 +67,7 @@ class Recompressor {
   private readonly rows: StreamedRows;
   private readonly blockBytes: number;
   private start: Buffer = Buffer.alloc(0);
-  /** What came since the head was looked for in vain. */
+  /** Data since the last failed search for the end of the head. */
   private unread: Buffer[] = [];
   private unreadBytes = 0;
   private head: CustomHead | undefined;
@@ -76,16 +76,16 @@ class Recompressor {
 
   private place: Place = 'kind';
   private kind = 0;
-  /** The number being read, sign byte first; it may be cut anywhere. */
+  /** The number being read, sign byte first; chunks may divide it. */
   private readonly number = Buffer.alloc(numberBytes);
   private numberUsed = 0;
-  /** Bytes of the current piece of rows that are still to come. */
+  /** Remaining bytes of the current piece of rows. */
   private pieceBytes = 0;
 
   private block: Buffer | undefined;
   private blockUsed = 0;
   private before: Buffer = Buffer.alloc(0);
-  /** Blocks that may be filled again. */
+  /** Blocks that may be reused. */
   private readonly spare: Buffer[] = [];
 
   private readonly outputs: Output[] = [];
@@ -105,7 +105,7 @@ class Recompressor {
       if (!this.head) yield* this.takeAll(this.findHead());
       yield* this.ready(0);
     } finally {
-      // After an error blocks may still be at work, whose own errors are of no interest then.
+      // After an error, blocks may still be running; their errors no longer matter.
       const blocks = this.outputs.filter((output) => output.kind === 'block');
       await Promise.allSettled(blocks.map((output) => output.deflated));
     }
@@ -130,7 +130,7 @@ class Recompressor {
     return {isWhole, tables: this.rows.contents(), head: {streamed: this.start, placed}};
   }
 
-  /** Takes what may still belong to the head; returns what follows it. A long one is looked for only when much more of it has come. */
+  /** Collects data of the head and returns the data after it. A long head is searched for only after much more data has arrived. */
   private takeHead(chunk: Buffer): Buffer {
     this.unread.push(chunk);
     this.unreadBytes += chunk.length;
@@ -153,7 +153,7 @@ class Recompressor {
     return rest;
   }
 
-  /** Returns early when enough blocks are at work: one chunk can hold many small entries. */
+  /** Returns early if enough blocks are running: one chunk can contain many small entries. */
   private take(chunk: Buffer, start: number): number {
     let position = start;
     while (position < chunk.length && this.blocksAtWork <= this.options.blocksAhead) {
@@ -189,7 +189,7 @@ class Recompressor {
       this.place = this.kind === blockKind.rows ? 'length' : 'objectId';
       if (this.kind === blockKind.rows) this.rows.beginTable(this.copyOf(value));
     } else if (this.place === 'objectId') {
-      // Each large object is a stream of its own; the number 0 ends them.
+      // Each large object is a separate stream; the number 0 ends them.
       this.outputs.push({kind: 'bytes', data: Buffer.from(this.number)});
       this.place = value === 0 ? 'kind' : 'length';
       if (value !== 0) this.rows.beginLargeObject(this.number[0] === 0 ? value : 2 ** 32 - value); // an oid, written as a signed number
@@ -201,7 +201,7 @@ class Recompressor {
     }
   }
 
-  /** Takes bytes of rows into the block; returns how many. */
+  /** Copies rows into the block; returns the number of bytes. */
   private fill(chunk: Buffer, position: number): number {
     this.block ??= this.spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes);
     const count = Math.min(this.pieceBytes, chunk.length - position, this.blockBytes - this.blockUsed);
@@ -219,7 +219,7 @@ class Recompressor {
     this.rows.take(used);
     this.blocksAtWork++;
     const deflated = deflateBlock(used, before, this.options.level).finally(() => this.spare.push(block));
-    deflated.catch(() => undefined); // told when its turn to be written comes
+    deflated.catch(() => undefined); // reported when it is awaited
     this.outputs.push({kind: 'block', deflated});
     this.before = Buffer.from(used.subarray(Math.max(0, used.length - windowBytes)));
     this.block = undefined;
@@ -239,7 +239,7 @@ class Recompressor {
     return copy;
   }
 
-  /** What is ready, in order, until no more than `atWork` blocks are being deflated. */
+  /** Outputs that are ready, in order, until no more than `atWork` blocks are being deflated. */
   private async *ready(atWork: number): AsyncGenerator<Buffer> {
     while (this.outputs.length > 0 && (this.blocksAtWork > atWork || this.outputs[0]?.kind !== 'block')) {
       const output = this.outputs[0];
@@ -266,7 +266,7 @@ class Recompressor {
     }
   }
 
-  /** The data behind its length; the first of a stream behind zlib's header too. */
+  /** The data after its length; the first piece of a stream also after zlib's header. */
   private asPiece(data: Buffer): Buffer {
     const parts = this.isStreamBegun ? [data] : [zlibHeader, data];
     this.isStreamBegun = true;
@@ -276,7 +276,7 @@ class Recompressor {
   }
 }
 
-/** As WriteInt does: a byte for the sign, then the amount. */
+/** Same as WriteInt: a byte for the sign, then the amount. */
 function writeInt(target: Buffer, position: number, value: number): void {
   target[position] = value < 0 ? 1 : 0;
   target.writeUInt32LE(Math.abs(value), position + 1);

@@ -1,11 +1,11 @@
-/** Counts and hashes the rows and large objects of an archive's entries while the archive is written. */
+/** Counts and hashes the rows and large objects of an archive while the archive is written. */
 import {CopyBlock} from '../sql/copy-block.js';
 import {UnknownLayout} from './custom-format.js';
 import {type DumpedTable, inOrder, largeObjectTable, TableList} from '../../fingerprint/table-contents.js';
 import {createRowHashSum, fingerprintText, type RowHashSum} from '../../fingerprint/row-hash.js';
 import type {CopyStatement} from '../sql/sql-names.js';
 
-/** Bytes of a large object that are turned into hexadecimal digits at once. */
+/** Bytes of a large object that are converted to hexadecimal digits at a time. */
 const pieceBytes = 1 << 16;
 const newline = 0x0a;
 
@@ -13,12 +13,12 @@ export class StreamedRows {
   private readonly tables = new TableList();
   private readonly largeObjects: RowHashSum | undefined;
   private largeObjectCount = 0;
-  /** The table whose rows are being taken; undefined within a large object. */
+  /** The current table; undefined within a large object. */
   private open:
     | {readonly copy: CopyStatement; readonly block: CopyBlock; readonly sum: RowHashSum | undefined}
     | undefined;
 
-  /** @param fingerprints whether rows are hashed, or only counted */
+  /** @param fingerprints whether to hash rows, or only count them */
   constructor(private readonly fingerprints: boolean) {
     this.largeObjects = fingerprints ? createRowHashSum() : undefined;
   }
@@ -33,7 +33,7 @@ export class StreamedRows {
     this.append(`${oid}\t\\\\x`);
   }
 
-  /** Takes data of what was begun last. @throws UnknownLayout when something follows the end of the rows */
+  /** Adds data to the current table or large object. @throws UnknownLayout if data follows the end of the rows */
   take(data: Buffer): void {
     const block = this.open?.block;
     if (!block) {
@@ -43,10 +43,10 @@ export class StreamedRows {
     }
     const end = block.hasEnded ? 0 : block.take(data, 0);
     if (data.subarray(end).some((byte) => byte !== newline))
-      throw new UnknownLayout('pg_dump wrote something behind the rows of a table');
+      throw new UnknownLayout('pg_dump wrote data after the rows of a table');
   }
 
-  /** What was begun last is whole. @throws UnknownLayout when its rows are not */
+  /** Ends the current table or large object. @throws UnknownLayout if its rows are incomplete */
   end(): void {
     const {open} = this;
     if (open) {
@@ -58,7 +58,7 @@ export class StreamedRows {
     }
   }
 
-  /** The same as a full read of the archive tells. */
+  /** The same result as a full read of the archive. */
   contents(): DumpedTable[] {
     const tables = this.tables.all();
     if (this.largeObjectCount > 0) {

@@ -1,4 +1,4 @@
-/** A form of SQL statements in which those that mean the same are the same text. */
+/** Normalises SQL statements, so that equivalent ones have the same text. */
 
 const word = String.raw`[^\s"'.,;:()[\]=<>!+*/|&%^~-]+`;
 const identifier = String.raw`(?:"(?:[^"]|"")*"|${word})`;
@@ -11,7 +11,7 @@ const typeName = [
 ].join('|');
 const cast = new RegExp(String.raw`::\s*(?:${typeName})(?:\([\d, -]*\))?(?:\[\])*`, 'y');
 
-/** What must stay as it is: strings, names in quotes and bodies of functions; then casts, words, and single characters. */
+/** Strings, quoted names and function bodies must not change; then casts, words, and single characters. */
 const token = new RegExp(
   [
     String.raw`E'(?:[^'\\]|\\.|'')*'`,
@@ -26,9 +26,9 @@ const token = new RegExp(
 );
 
 /**
- * The statement without what a server writes anew in its own way when it has read it: white space, parentheses and casts
- * of expressions. `x IN ('a', 'b')` on a varchar comes out of pg_get_constraintdef() as `(ARRAY['a'::varchar, ...])::text[]` at first,
- * and as `ARRAY[('a'::varchar)::text, ...]` once that has been restored (transformArrayExpr in parse_expr.c).
+ * The statement without the parts that a server rewrites when it reads it: white space, parentheses and casts
+ * of expressions. For `x IN ('a', 'b')` on a varchar, pg_get_constraintdef() first returns `(ARRAY['a'::varchar, ...])::text[]`,
+ * and after a restore `ARRAY[('a'::varchar)::text, ...]` (transformArrayExpr in parse_expr.c).
  */
 export function comparableStatement(statement: string): string {
   const tokens: string[] = [];
@@ -52,7 +52,7 @@ export function comparableStatement(statement: string): string {
   return inheritance.test(statement) ? inAnyOrder(statement) : text;
 }
 
-/** pg_dump names the roles of a policy in the order in which the server's catalog has them (getPolicies in pg_dump.c). */
+/** pg_dump lists the roles of a policy in the order of the server's catalog (getPolicies in pg_dump.c). */
 function sortRoles(tokens: string[]): void {
   const first = tokens.indexOf('TO') + 1;
   const end = tokens.findIndex((found, index) => index >= first && ['USING', 'WITH', ';'].includes(found));
@@ -63,7 +63,7 @@ function sortRoles(tokens: string[]): void {
 
 const inheritance = /^CREATE (?:UNLOGGED |FOREIGN )?TABLE [^]*\nINHERITS \(/;
 
-/** Columns of a child stand in its parents' order after a restore, whatever their order was (MergeAttributes in tablecmds.c). */
+/** After a restore, the columns of a child have the order of its parents, whatever their order was (MergeAttributes in tablecmds.c). */
 function inAnyOrder(createTable: string): string {
   return createTable
     .split('\n')

@@ -1,4 +1,4 @@
-/** The rows of one table as they stand behind a COPY statement, in bytes that may be cut anywhere. */
+/** The rows of one table after a COPY statement, in arbitrary chunks of bytes. */
 import type {RowTaker} from '../../postgres/take-rows.js';
 import {unsafe} from './unsafe-dump-errors.js';
 
@@ -6,27 +6,27 @@ const newline = 0x0a;
 const backslash = 0x5c;
 const dot = 0x2e;
 const carriageReturn = 0x0d;
-/** The line that ends the rows, and what only looks like it: all but the newline. */
+/** The terminating line, and lines that resemble it: without the newline. */
 const endOfRows = Buffer.from('\\.\r');
 
 export class CopyBlock {
   rows = 0;
-  /** Whether the line `\.` has come, which ends the rows. */
+  /** Whether the terminating line `\.` was read. */
   hasEnded = false;
-  /** Bytes of the row being read that came in earlier chunks. */
+  /** Bytes of the current row in earlier chunks. */
   private rowBytes = 0;
-  /** What may become the line that ends the rows, at the end of a chunk. */
+  /** A possible beginning of the terminating line at the end of a chunk. */
   private held: Buffer | undefined;
 
-  /** @param taker takes the rows; without it they are counted only */
+  /** @param taker receives the rows; without it they are only counted */
   constructor(private readonly taker: RowTaker | undefined) {}
 
-  /** Takes rows from `start` on; returns the position behind the end of the rows, or the end of the chunk. */
+  /** Reads rows from `start` on; returns the position after the end of the rows, or the end of the chunk. */
   take(chunk: Buffer, start: number): number {
     const {taker} = this;
     let position = start;
     if (this.held) {
-      // Three bytes at most, seen before: with what follows it shows whether the rows end here.
+      // At most three bytes that were seen before: together with the next ones they show whether the rows end here.
       const joined = Buffer.concat([this.held, chunk.subarray(start)]);
       const skipped = this.held.length;
       this.held = undefined;
@@ -41,7 +41,7 @@ export class CopyBlock {
           return end + 1;
         }
         if (end - position === 3 && chunk[position + 2] === carriageReturn)
-          throw unsafe('rows that end for psql before they end for the server');
+          throw unsafe('rows that end earlier for psql than for the server');
       }
       taker?.add(chunk, position, end);
       this.rowBytes = 0;

@@ -1,16 +1,16 @@
-/** Rows as COPY writes them: in memory that no value of theirs can fill, and taken apart into fields. */
+/** Rows in COPY's text format: with bounded memory for any value, and split into fields. */
 import {createHash, type Hash} from 'node:crypto';
 import type {RowTaker} from '../../postgres/take-rows.js';
 import {textOf} from '../../postgres/client-encoding.js';
 
-/** Bytes of a value that are kept as they are. */
+/** Longer values are replaced. */
 const longestValue = 1 << 14;
 const tabByte = 0x09;
 const tab = Buffer.of(tabByte);
 
 /**
- * Joins rows that come in pieces. A value of more than 16 KiB becomes its length and SHA-256, so that equal rows stay equal
- * while a value of any size takes no memory. COPY never writes a backslash before a bracket, so no value looks like that.
+ * Joins rows that arrive in pieces. A value of more than 16 KiB is replaced by its length and SHA-256, so that equal rows stay equal
+ * and large values take no memory. COPY never writes a backslash before a bracket, so no real value looks like that.
  */
 export class RowShortener implements RowTaker {
   private row: Buffer[] = [];
@@ -18,7 +18,7 @@ export class RowShortener implements RowTaker {
   private valueBytes = 0;
   private hash: Hash | undefined;
 
-  /** @param onRow takes the row as its text line; the buffer is valid during the call only */
+  /** @param onRow receives the row as its text line; the buffer is valid only during the call */
   constructor(private readonly onRow: (row: Buffer) => void) {}
 
   add(buffer: Buffer, start: number, end: number): void {
@@ -62,10 +62,10 @@ export class RowShortener implements RowTaker {
   }
 }
 
-/** Bytes of a key that are kept as they are. */
+/** Longer keys are shortened. */
 const longestKey = 1 << 10;
 
-/** The key, or where it is long its beginning, length and hash: as different from other keys, and short. */
+/** The key, or for a long key its beginning, length and hash: unique and short. */
 export function shortKey(key: Buffer): Buffer {
   if (key.length <= longestKey) return key;
   const hash = createHash('sha256').update(key);
@@ -76,7 +76,7 @@ function shortened(bytes: number, hash: Hash): Buffer {
   return Buffer.from(`\\(${bytes} bytes, SHA-256 ${hash.digest('hex')})`);
 }
 
-/** The fields of a row at the given positions, joined as COPY does; the row itself when that is all of it. */
+/** The fields of a row at the given positions, joined as in COPY; the row itself for 'all'. */
 export function pickFields(row: Buffer, positions: readonly number[] | 'all'): Buffer {
   if (positions === 'all') return row;
   const ends: number[] = [];
@@ -90,7 +90,7 @@ export function pickFields(row: Buffer, positions: readonly number[] | 'all'): B
     : Buffer.concat(fields.flatMap((field, index) => (index === 0 ? [field] : [tab, field])));
 }
 
-/** The values of a row's text form in the encoding; null where COPY writes \N (manual, COPY, "Text Format"). */
+/** The values of a row in COPY's text format; null for \N (manual, COPY, "Text Format"). */
 export function decodeFields(row: Buffer, encoding: string): (string | null)[] {
   const escapes: Readonly<Record<string, string>> = {b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v'};
   return textOf(row.toString('latin1'), encoding)

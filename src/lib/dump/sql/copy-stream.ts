@@ -1,4 +1,4 @@
-/** Reads a plain dump, or pg_restore's output, as a stream of bytes: finds the rows of its tables and hashes them. */
+/** Reads a plain dump, or the output of pg_restore, as a stream of bytes: finds and hashes the rows of its tables. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
 import type {RowTaker} from '../../postgres/take-rows.js';
@@ -18,18 +18,18 @@ import {longestToken, SqlLexer} from './sql-lexer.js';
 import {textOf} from '../../postgres/client-encoding.js';
 import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump-errors.js';
 
-/** Gives what takes the rows of a COPY statement, in the encoding of the dump; undefined where nobody wants them. */
+/** Returns the receiver for the rows of a COPY statement, in the encoding of the dump; undefined to ignore them. */
 export type RowTakerOf = (table: CopyStatement, encoding: string) => RowTaker | undefined;
 
-/** A line outside COPY blocks is taken in pieces when it is longer. */
+/** Longer lines outside COPY blocks are processed in pieces. */
 const longestLine = 1 << 20;
 
 const newline = 0x0a;
 
-/** The last line of a plain dump but for that of a psql command, and of what pg_restore writes. */
+/** The last line of pg_restore's output and of a plain dump, except for a psql command. */
 export const closingComment = '-- PostgreSQL database dump complete';
 
-/** The table whose rows are being read. Only what came of it is kept, as there may be very many. */
+/** The table that is being read. Only its result is kept, because there may be very many. */
 interface OpenTable extends CopyStatement {
   readonly block: CopyBlock;
   readonly sum: RowHashSum | undefined;
@@ -43,7 +43,7 @@ export class CopyStream {
   private encoding = 'UTF8';
 
   private copying: OpenTable | undefined;
-  /** The beginning of a line outside COPY blocks that came in earlier chunks. */
+  /** The beginning, in earlier chunks, of a line outside COPY blocks. */
   private line: Buffer[] = [];
   private lineBytes = 0;
 
@@ -64,17 +64,17 @@ export class CopyStream {
   });
 
   /**
-   * @param fingerprints whether rows are hashed, or only counted
-   * @param takerOf without fingerprints, what takes the rows of a table
+   * @param fingerprints whether to hash rows, or only count them
+   * @param takerOf without fingerprints, the receiver of a table's rows
    */
   constructor(
     private readonly fingerprints: boolean,
     private readonly takerOf?: RowTakerOf,
   ) {}
 
-  /** Takes the next bytes; they may be cut anywhere. @throws UNSAFE_DUMP, VERIFY_FAILED */
+  /** Processes the next bytes, in arbitrary chunks. @throws UNSAFE_DUMP, VERIFY_FAILED */
   write(chunk: Buffer): void {
-    // psql overlooks the rest of a line behind a NUL; no text of PostgreSQL holds one.
+    // psql ignores the rest of a line after a NUL; PostgreSQL's texts never contain one.
     if (chunk.includes(0)) throw unsafe('a NUL byte');
     this.textBytes += chunk.length;
     let position = 0;
@@ -87,9 +87,9 @@ export class CopyStream {
     }
   }
 
-  /** What was found. @throws VERIFY_FAILED when the dump is not complete */
+  /** The result. @throws VERIFY_FAILED if the dump is not complete */
   end(): DumpContents {
-    if (this.copying) throw incomplete(`it ends among the rows of ${displayName(this.copying)}`);
+    if (this.copying) throw incomplete(`it ends within the rows of ${displayName(this.copying)}`);
     if (this.lineBytes > 0) this.lexLine(Buffer.concat(this.line), true);
     if (!this.isComplete) throw incomplete(`its closing line "${closingComment}" is missing`);
     if (!this.lexer.isBetweenStatements) throw incomplete('it ends inside a statement');
@@ -114,7 +114,7 @@ export class CopyStream {
     return tables;
   }
 
-  /** Takes one line outside COPY blocks, or what there is of it; returns the position behind. */
+  /** Processes one line outside COPY blocks, or a part of it; returns the position after it. */
   private takeLine(chunk: Buffer, start: number): number {
     const end = chunk.indexOf(newline, start);
     const stop = end === -1 ? chunk.length : end + 1;
@@ -123,7 +123,7 @@ export class CopyStream {
       this.lexLine(part, true);
       return stop;
     }
-    // A copy: the chunk's memory may be used again.
+    // A copy, because the chunk's memory may be reused.
     this.line.push(Buffer.from(part));
     this.lineBytes += part.length;
     if (end !== -1) this.lexLine(Buffer.concat(this.line), true);
@@ -134,7 +134,7 @@ export class CopyStream {
   private lexLine(line: Buffer, isWhole: boolean): void {
     const text = line.toString('latin1');
     if (this.isComplete && !/^(?:--.*|\\.*)?\r?\n?$/.test(text)) {
-      throw new AppError('VERIFY_FAILED', 'The dump goes on behind its closing line.', {
+      throw new AppError('VERIFY_FAILED', 'The dump continues after its closing line.', {
         details: [text.slice(0, 60).trimEnd()],
       });
     }
@@ -151,7 +151,7 @@ export class CopyStream {
       this.restrictKey = key;
     else if (command === 'unrestrict' && this.isComplete && key === this.restrictKey)
       this.unrestrictKey = key;
-    // A closing line that is cut short is told at the end: the dump is not complete.
+    // A truncated closing line is reported at the end: the dump is not complete.
     else if (!this.isComplete || !closing.startsWith(line)) throw unsafeCommand(line);
   }
 
@@ -172,7 +172,7 @@ export class CopyStream {
     this.copying = {...copy, sum, block: new CopyBlock(sum ?? this.takerOf?.(copy, this.encoding))};
   }
 
-  /** lo_open begins an object, lowrite adds to it, lo_close ends it: the row `loid TAB \\x<hex>`, whatever its pieces. */
+  /** lo_open begins an object, lowrite adds to it, lo_close ends it: the row `loid TAB \\x<hex>`, independent of its pieces. */
   private takeLargeObject(statement: string): void {
     const call =
       /^SELECT pg_catalog\.(lo_open|lowrite|lo_close)\((?:'(\d+)', \d+|0, E?'\\{1,2}x([0-9a-f]*)'|0)\);$/.exec(
@@ -221,6 +221,6 @@ function displayName(table: ObjectName): string {
 
 function incomplete(why: string): AppError {
   return new AppError('VERIFY_FAILED', `The dump is not complete: ${why}.`, {
-    hint: 'Make a new backup; this one cannot be trusted.',
+    hint: 'Make a new backup; this one is not reliable.',
   });
 }

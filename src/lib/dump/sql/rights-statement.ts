@@ -1,16 +1,16 @@
-/** Reads who a dump's statement gives something to: owners, grants and default privileges, as pg_dump writes them. */
+/** Reads owners, grants and default privileges from the statements of a dump, as pg_dump writes them. */
 
 export type RightsStatement =
   | {readonly kind: 'owner'; readonly role: string}
   /** @property role null for PUBLIC  @property privilegesOf whose default privileges it changes */
   | {readonly kind: 'grant'; readonly role: string | null; readonly privilegesOf: string | null}
-  /** Who grants from here on; null for the role of the session. */
+  /** The grantor of the following statements; null for the role of the session. */
   | {readonly kind: 'grantor'; readonly role: string | null};
 
-/** An identifier or literal in quotes, a word, or a single mark. */
+/** An identifier or literal in quotes, a word, or a single character. */
 const token = /"(?:[^"]|"")*"|E'(?:[^'\\]|''|\\[^])*'|'(?:[^']|'')*'|[^\s"'(),;]+|[(),;]/g;
 
-/** What the statement does to rights; undefined where it does something else. */
+/** The effect of the statement on privileges; undefined if it has none. */
 export function readRightsStatement(sql: string): RightsStatement | undefined {
   if (!/^(?:ALTER|GRANT|REVOKE|SET SESSION AUTHORIZATION|RESET SESSION AUTHORIZATION)\b/.test(sql))
     return undefined;
@@ -27,7 +27,7 @@ export function readRightsStatement(sql: string): RightsStatement | undefined {
       ? {kind: 'owner', role: nameIn(role)}
       : undefined;
   }
-  // The last of them: a table may be called "x TO y", but a name in quotes is one token.
+  // The last of them: a table may be called "x TO y", but a quoted name is one token.
   const at = Math.max(tokens.lastIndexOf('TO'), tokens.lastIndexOf('FROM'));
   const role = tokens[at + 1];
   if (at === -1 || role === undefined) return undefined;
@@ -36,7 +36,7 @@ export function readRightsStatement(sql: string): RightsStatement | undefined {
   return {kind: 'grant', role: role === 'PUBLIC' ? null : nameIn(role), privilegesOf};
 }
 
-/** Names that pg_dump leaves without quotes are in lower case already. */
+/** pg_dump leaves only lower-case names unquoted. */
 function nameIn(quoted: string): string {
   return /^["']/.test(quoted)
     ? quoted.slice(1, -1).replaceAll(quoted.charAt(0).repeat(2), quoted.charAt(0))

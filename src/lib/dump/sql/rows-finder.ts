@@ -1,11 +1,11 @@
-/** Tells where in the lines of a plain dump the rows of a table begin: not every line that looks so is a statement. */
+/** Finds the lines of a plain dump where the rows of a table begin: a line inside a quote can look like a COPY statement. */
 import {SqlLexer} from './sql-lexer.js';
 
-/** Of an overlong line that is looked at at once. */
+/** Length of the pieces of an overlong line. */
 const pieceBytes = 1 << 20;
 
 export class RowsFinder {
-  /** Of the dump's text, as it says itself. */
+  /** Encoding of the dump's text, according to the dump. */
   encoding = 'UTF8';
   private copy: string | undefined;
   private readonly lexer = new SqlLexer({
@@ -17,14 +17,14 @@ export class RowsFinder {
     onMetaCommand: () => undefined,
   });
 
-  /** Whether the next line is no part of a statement or a quote. */
+  /** Whether the next line is outside statements and quotes. */
   get isBetweenStatements(): boolean {
     return this.lexer.isBetweenStatements;
   }
 
   /**
-   * @param line the next one outside of rows, without its newline
-   * @returns the COPY statement that ends with it, a character a byte: the next lines are rows
+   * @param line the next line outside rows, without its newline
+   * @returns the COPY statement that ends with it, one character per byte: rows follow
    */
   take(line: Buffer): string | undefined {
     this.copy = undefined;

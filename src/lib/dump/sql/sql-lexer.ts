@@ -1,4 +1,4 @@
-/** Splits the statements of a plain dump, knowing what is quoted, as psql does (manual, 4.1). */
+/** Splits a plain dump into statements and recognises quotes, as psql does (manual, 4.1). */
 import {StatementNesting} from './statement-nesting.js';
 import {
   changesReading,
@@ -10,14 +10,14 @@ import {
 } from './unsafe-dump-errors.js';
 
 export interface LexerOptions {
-  /** Reports every statement whole, with the comments inside it; otherwise only statements of interest, and of the parts of a compound one each by itself. */
+  /** Reports complete statements, with the comments inside; otherwise only statements of interest, and the parts of a compound one separately. */
   readonly keepsAll?: boolean;
 }
 
 export interface SqlListener {
   /**
    * A statement of interest, from its first character to its semicolon.
-   * @param endsLine whether nothing follows it in its line
+   * @param endsLine whether it is the last one in its line
    */
   onStatement(statement: string, endsLine: boolean): void;
   /** A `--` comment outside quotes, without its line end. */
@@ -26,20 +26,20 @@ export interface SqlListener {
   onMetaCommand(line: string): void;
 }
 
-/** Statements whose text is kept whole; of all others only the beginning is. */
+/** Statements whose complete text is kept; of all others only the beginning. */
 const interesting = /^(?:copy\b|SELECT pg_catalog\.(?:lo|setval)|REFRESH MATERIALIZED VIEW |SET\s)/i;
 const longestHead = 32;
-/** The heading of a function names the types of all its arguments. */
+/** The heading of a function lists the types of all its arguments. */
 const longestComment = 1 << 16;
 /** A COPY statement with 1600 columns of the longest names has 210,000 characters. */
 const longestStatement = 1 << 20;
 
-/** Longest token that may be cut by the end of a piece of an overlong line: a dollar quote's tag of 63 bytes. */
+/** Longest token that the end of a piece of an overlong line may divide: a dollar quote's tag of 63 bytes. */
 export const longestToken = 128;
 
 /**
- * Takes the text between COPY blocks line by line (latin1: a character a byte) and tells the statements in it.
- * What is inside string literals, quoted identifiers, dollar quotes and comments is passed over.
+ * Reads the text between COPY blocks line by line (latin1: one character per byte) and reports its statements.
+ * The contents of string literals, quoted identifiers, dollar quotes and comments are skipped.
  */
 export class SqlLexer {
   /** Whether the text so far ends outside quotes, comments and statements. */
@@ -53,24 +53,24 @@ export class SqlLexer {
     );
   }
 
-  /** The quote that closes what is open: "'", '"', "$tag$"; '' outside. */
+  /** The closing quote that is expected: "'", '"', "$tag$"; '' outside quotes. */
   private quote = '';
-  /** Whether a backslash inside the open string literal takes the next character with it. */
+  /** Whether a backslash escapes the next character in the current string literal. */
   private hasEscapes = false;
-  /** Whether nothing but blanks came since a literal with escapes: psql lets another literal go on with it, escapes included. */
+  /** Whether only blanks followed a literal with escapes: psql lets another literal continue it, escapes included. */
   private isBehindEscapes = false;
   private readonly nesting = new StatementNesting();
-  /** Whether the text so far ends with a colon that belongs to no "::". */
+  /** Whether the text so far ends with a colon that is not part of "::". */
   private isBehindColon = false;
   private commentDepth = 0;
   private inLineComment = false;
   private comment = '';
-  /** The statement so far, without blanks and comments before it; cut when it is of no interest. */
+  /** The statement so far, without leading blanks and comments; shortened if it is of no interest. */
   private statement = '';
   private isCut = false;
   private standardStrings = true;
 
-  /** With keepsAll, all of the statement so far, comments inside it included. */
+  /** With keepsAll, the complete statement so far, comments inside it included. */
   private whole = '';
 
   constructor(
@@ -78,13 +78,13 @@ export class SqlLexer {
     private readonly options: LexerOptions = {},
   ) {}
 
-  /** Whether the text at hand is the start of a line. */
+  /** Whether the current text is the start of a line. */
   private isLineStart = true;
 
   /**
-   * Takes a line with its newline, or a piece of an overlong one.
-   * @param isWhole false when more of the line follows: then the last characters are left, as they may be half a token
-   * @returns how many characters were taken
+   * Reads a line with its newline, or a piece of an overlong one.
+   * @param isWhole false if more of the line follows: the last characters are then left, because they may be half a token
+   * @returns the number of characters read
    */
   take(text: string, isWhole: boolean): number {
     const limit = isWhole ? text.length : text.length - longestToken;
@@ -161,7 +161,7 @@ export class SqlLexer {
           this.commentDepth = 1;
           return after;
         case '\\': {
-          // psql takes a backslash anywhere in a line for a command, not only at its start.
+          // psql takes a backslash anywhere in a line for a command, not only at the start.
           const lineEnd = text.indexOf('\n', at);
           const line = text.slice(at, lineEnd === -1 ? text.length : lineEnd);
           if (at > 0 || !this.isLineStart || !this.isBetweenStatements) throw unsafeCommand(line);
@@ -171,7 +171,7 @@ export class SqlLexer {
         default: {
           const next = text[after];
           if (/^\$?\d/.test(word)) {
-            // Where the number ends, and with it what the quote means, depends on psql's version.
+            // The end of the number, and with it the meaning of the quote, depends on psql's version.
             if (next === "'" || next === '$') throw unusualQuote(text, at);
           } else if (/^[\w\u0080-\u00ff]/.test(word)) {
             if (!isWhole && after === text.length) throw unsafe('a word longer than any name');
@@ -206,7 +206,7 @@ export class SqlLexer {
         break;
       }
       position = end + quote.length;
-      // A doubled quote stands for itself.
+      // A doubled quote represents one quote.
       if (quote.length === 1 && text[position] === quote) {
         position += 1;
         continue;
@@ -230,7 +230,7 @@ export class SqlLexer {
   }
 
   private passLineComment(text: string, start: number, limit: number): number {
-    // For psql a carriage return ends the line as well.
+    // For psql, a carriage return ends the line too.
     const end = text.slice(start).search(/[\r\n]/);
     const stop = end === -1 ? limit : start + end;
     this.comment = (this.comment + text.slice(start, stop)).slice(0, longestComment);
@@ -241,7 +241,7 @@ export class SqlLexer {
     return stop;
   }
 
-  /** A comment inside a statement separates words, so it goes with it. */
+  /** A comment inside a statement separates words, so it is part of it. */
   private keepComment(text: string, start: number, end: number): void {
     if (this.whole !== '') this.whole += text.slice(start, end);
   }
@@ -277,7 +277,7 @@ export class SqlLexer {
   }
 
   private check(statement: string, isInside: boolean): void {
-    // For psql this is still the statement before: what follows would be commands to it, not rows.
+    // For psql, the previous statement continues here: it would read commands instead of rows.
     if (isInside && /^copy\b/i.test(statement)) throw unusualCopy(statement);
     const strings = /^SET standard_conforming_strings = (on|off);$/.exec(statement);
     if (strings) this.standardStrings = strings[1] === 'on';
@@ -285,7 +285,7 @@ export class SqlLexer {
   }
 }
 
-/** @param before whether what came before `text` does */
+/** @param before whether the text before `text` does */
 function endsWithColon(text: string, end: number, before: boolean): boolean {
   let start = end;
   while (start > 0 && text[start - 1] === ':') start--;
@@ -293,13 +293,13 @@ function endsWithColon(text: string, end: number, before: boolean): boolean {
   return start === 0 ? isOdd !== before : isOdd;
 }
 
-/** Variables that psql sets to what others chose: a value with a quote in it would open one. */
+/** Variables that psql sets to values from elsewhere: a value with a quote would open a string. */
 const variablesOfOthers =
   /^(?:DBNAME|HISTFILE|HOST|LAST_ERROR_MESSAGE|PORT|PROMPT[123]|SERVER_VERSION_\w+|USER|VERSION\w*)/;
 
 /**
- * Whether psql may read on differently behind a word after a colon, which is a variable for it (manual, psql, "SQL
- * Interpolation"): a variable's name ends before a "$", and the quote behind it begins an ordinary literal.
+ * Whether psql may read a word after a colon differently, as a variable (manual, psql, "SQL
+ * Interpolation"): a variable's name ends before a "$", and the quote after it begins an ordinary literal.
  */
 function isRiskyVariable(word: string, next: string | undefined): boolean {
   return word.includes('$') || (next === "'" && /^[ebx]$/i.test(word)) || variablesOfOthers.test(word);

@@ -1,6 +1,6 @@
 /** Reads identifiers as pg_dump writes them into statements. */
 
-/** The identifier at `start` of `text`, unquoted, and the position behind it; undefined when there is none. */
+/** The identifier at `start` of `text`, unquoted, and the position after it; undefined if there is none. */
 export function readIdentifier(text: string, start: number): {name: string; end: number} | undefined {
   const pattern = /"((?:[^"]|"")*)"|([^\s"'.,;()]+)/y;
   pattern.lastIndex = start;
@@ -9,7 +9,7 @@ export function readIdentifier(text: string, start: number): {name: string; end:
   return {name: match[1]?.replaceAll('""', '"') ?? match[2] ?? '', end: pattern.lastIndex};
 }
 
-/** `schema.name` at `start`; a name without a schema gives an empty one. */
+/** `schema.name` at `start`; the schema of an unqualified name is empty. */
 export function readQualifiedName(
   text: string,
   start: number,
@@ -44,7 +44,7 @@ export function readCopyStatement(statement: string): CopyStatement | undefined 
     if (statement[position] !== ')') return undefined;
     position += 1;
   }
-  // A table without columns leaves two blanks.
+  // For a table without columns, there are two blanks.
   if (!/^ {1,2}FROM stdin;$/.test(statement.slice(position))) return undefined;
   return {schema: table.schema, name: table.name, columns};
 }

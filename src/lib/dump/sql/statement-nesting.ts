@@ -1,13 +1,13 @@
-/** Where a statement of SQL ends for psql. */
+/** Finds the end of a SQL statement as psql does. */
 
 /**
- * Whether a semicolon ends a statement for psql: not inside parentheses, nor between BEGIN and END of a function's body
+ * Whether a semicolon ends a statement for psql: not inside parentheses, nor between BEGIN and END of a function body
  * (src/fe_utils/psqlscan.l).
  */
 export class StatementNesting {
   private parentheses = 0;
   private blocks = 0;
-  /** The first words of the statement, as far as they can be CREATE OR REPLACE FUNCTION. */
+  /** The first words of the statement, as long as they may form CREATE OR REPLACE FUNCTION. */
   private head = '';
   private words = 0;
 

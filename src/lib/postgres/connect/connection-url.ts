@@ -1,10 +1,10 @@
-/** Connection URLs, as Prisma, Supabase and libpq write them. */
+/** Parses connection URLs in the form of Prisma, Supabase and libpq. */
 import {AppError} from '../../base/errors.js';
 import {type Connection, libpqVariables} from './connection.js';
 
 const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
-/** Parameters of Prisma and of drivers, known and meant for them, not for libpq. */
+/** Parameters of Prisma and of drivers, which are accepted and not passed to libpq. */
 const foreignParameters = new Set([
   'schema', 'pgbouncer', 'connection_limit', 'pool_timeout', 'statement_cache_size', 'socket_timeout',
   'sslaccept', 'sslidentity', 'sslpassword', 'prepare', 'prepareThreshold', 'workaround', 'supa',
@@ -13,49 +13,53 @@ const foreignParameters = new Set([
   'keepalives_idle', 'keepalives_interval', 'keepalives_count', 'tcp_user_timeout', 'client_encoding',
 ]); // prettier-ignore
 
-/** Other sessions of the run, and the client tools, could each end up on another one of several. */
-export const oneHost = 'Name the one server that is meant.';
+/** With several hosts, the sessions of a run and the client tools could reach different servers. */
+export const oneHost = 'Name exactly one server.';
 
 /** Supabase's and PgBouncer's usual port in transaction mode. */
 export const transactionPoolerPort = 6543;
 
 /**
- * The connection a URL describes. Percent-encoding is undone in every part.
- * @param origin where the URL came from, for messages; the URL itself never appears in one.
- * @param defaultUser the role where the URL names none, as libpq takes it: PGUSER, else the account's name
+ * Parses a connection URL and decodes all its parts.
+ * @param origin source of the URL, for messages; the URL itself never appears in them
+ * @param defaultUser the role if the URL names none: PGUSER, else the account's name, as in libpq
  * @throws URL_INVALID
  */
 export function parseConnectionUrl(url: string, origin: string, defaultUser = ''): Connection {
   const invalid = (why: string, hint?: string): AppError =>
-    new AppError('URL_INVALID', `The connection URL (${origin}) cannot be used: ${why}.`, {
-      hint: hint ?? 'A URL reads postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require.',
+    new AppError('URL_INVALID', `The connection URL (${origin}) is not valid: ${why}.`, {
+      hint: hint ?? 'The form is postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require.',
     });
   const match = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(url.trim());
-  // Docker's --env-file and systemd's Environment= hand quotes on that a shell takes away.
+  // Docker's --env-file and systemd's Environment= keep quotes, which a shell would remove.
   if (/^["']/.test(url.trim())) throw invalid('it begins with a quotation mark');
   if (!match) throw invalid('it has no scheme');
   const scheme = (match[1] ?? '').toLowerCase();
   if (scheme.startsWith('prisma')) {
     throw invalid(
       'it addresses a Prisma service, not a database',
-      'Set DIRECT_URL to the URL of the database itself (postgresql://...).',
+      'Set DIRECT_URL to the URL of the database (postgresql://...).',
     );
   }
-  if (scheme !== 'postgres' && scheme !== 'postgresql') throw invalid(`"${scheme}" is no PostgreSQL scheme`);
+  if (scheme !== 'postgres' && scheme !== 'postgresql')
+    throw invalid(`"${scheme}" is not a PostgreSQL scheme`);
 
   const decode = (text: string, part: string): string => {
     let decoded: string;
     try {
       decoded = decodeURIComponent(text);
     } catch {
-      throw invalid(`its ${part} has a "%" that begins no escape`, `Write a "%" in the ${part} as %25.`);
+      throw invalid(
+        `its ${part} has a "%" without two hexadecimal digits`,
+        `Write a "%" in the ${part} as %25.`,
+      );
     }
     if (decoded.includes('\0')) throw invalid(`its ${part} contains a NUL`);
     return decoded;
   };
 
   const [beforeQuery, query = ''] = splitOnce(match[2] ?? '', '?');
-  // The last "@" ends the user part, so that a password with an unescaped "@" is still understood.
+  // The last "@" ends the user part, so that a password with an unescaped "@" works.
   const at = beforeQuery.lastIndexOf('@');
   const userinfo = at === -1 ? '' : beforeQuery.slice(0, at);
   const [hostport, path = ''] = splitOnce(beforeQuery.slice(at + 1), '/');
@@ -79,26 +83,26 @@ export function parseConnectionUrl(url: string, origin: string, defaultUser = ''
   const portText = parameters.get('port') ?? hostMatch[2] ?? '';
   const port = portText === '' ? 5432 : Number(portText);
   if (!Number.isInteger(port) || port < 1 || port > 65535)
-    throw invalid('its port is no number from 1 to 65535');
+    throw invalid('its port is not a number from 1 to 65535');
 
   const options: Record<string, string> = {};
   for (const [key, value] of parameters) {
     if (Object.hasOwn(libpqVariables, key)) options[key] = value;
     else if (!foreignParameters.has(key) && !['host', 'port', 'user', 'password', 'dbname'].includes(key)) {
-      // With an "@" behind it the "?" is likely part of the password, and so is the "parameter".
+      // If an "@" follows, the "?" is probably part of the password, and so is the "parameter".
       throw invalid(
         query.includes('@') ? 'it has an unknown parameter' : `it has the unknown parameter "${key}"`,
-        'Known are the parameters of libpq and of Prisma. Is a "?" or "&" in the password not percent-encoded?',
+        'Parameters of libpq and Prisma are allowed. Is a "?" or "&" in the password not percent-encoded?',
       );
     }
   }
   if (options['sslmode'] !== undefined && !sslModes.includes(options['sslmode'])) {
-    throw invalid(`its sslmode is none of ${sslModes.join(', ')}`);
+    throw invalid(`its sslmode is not one of ${sslModes.join(', ')}`);
   }
 
   if (parameters.get('sslaccept') === 'strict' && !(options['sslmode'] ?? '').startsWith('verify')) {
     throw invalid(
-      'it wants the certificate checked (sslaccept=strict), in a word that only Prisma knows',
+      'it requires a verified certificate with a keyword of Prisma (sslaccept=strict)',
       "Write sslmode=verify-full&sslrootcert=FILE for PostgreSQL's own tools.",
     );
   }
@@ -106,7 +110,7 @@ export function parseConnectionUrl(url: string, origin: string, defaultUser = ''
   const user = parameters.get('user') ?? (rawUser === '' ? defaultUser : decode(rawUser, 'user'));
   const database = parameters.get('dbname') ?? decode(path, 'database name');
   const host = parameters.get('host') ?? (urlHost === '' ? 'localhost' : urlHost);
-  if (user === '') throw invalid('it names no user');
+  if (user === '') throw invalid('it does not name a user');
   return {
     host,
     port,
@@ -121,7 +125,7 @@ export function parseConnectionUrl(url: string, origin: string, defaultUser = ''
   };
 }
 
-/** Names of the parameters in a URL that are meant for Prisma and drivers and never reach libpq. */
+/** Parameters in a URL that are meant for Prisma and drivers and are not passed to libpq. */
 export function foreignParametersOf(url: string): string[] {
   const query = splitOnce(url, '?')[1] ?? '';
   const names = query.split('&').map((pair) => splitOnce(pair, '=')[0]);
@@ -129,8 +133,8 @@ export function foreignParametersOf(url: string): string[] {
 }
 
 /**
- * libpq 16 and newer trust the system's certificates with sslmode=verify-full alone, and take that for granted; older ones look for
- * a file named "system" and check nothing without it. Saying verify-full makes all of them strict.
+ * libpq 16 and newer accept the system's certificates only with sslmode=verify-full, and make that the default. Older versions look for
+ * a file named "system" and verify nothing without it. An explicit verify-full makes all of them strict.
  * @throws URL_INVALID
  */
 export function checkedForSystemRoots(

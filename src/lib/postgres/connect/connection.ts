@@ -1,4 +1,4 @@
-/** Where and as whom to connect, for the driver and for libpq's programs. */
+/** A connection to a database, for the driver and for libpq's programs. */
 import {randomBytes} from 'node:crypto';
 import {AppError} from '../../base/errors.js';
 import type {TypedPasswords} from '../../settings/typed-passwords.js';
@@ -9,21 +9,21 @@ export interface Connection {
   readonly port: number;
   readonly user: string;
   readonly database: string;
-  /** Decoded; undefined means that libpq looks into its password file. */
+  /** Decoded; undefined means that libpq reads its password file. */
   readonly password: string | undefined;
-  /** Passwords that were typed in; absent where nobody can be asked. */
+  /** Passwords typed by the user; absent without a terminal. */
   readonly typedPasswords?: TypedPasswords | undefined;
-  /** libpq connection keywords that the URL carried beside the ones above (sslmode, sslrootcert, ...). */
+  /** Further libpq keywords of the URL (sslmode, sslrootcert, ...). */
   readonly options: Readonly<Record<string, string>>;
-  /** Prisma's `schema` parameter, which libpq does not know. */
+  /** Prisma's `schema` parameter, which libpq does not support. */
   readonly schema: string | undefined;
   /** Whether the URL leads to a pooler in transaction mode. */
   readonly isTransactionPooler: boolean;
-  /** Where the URL came from, for people: "--database-url", "DIRECT_URL from .env.local". */
+  /** Source of the URL, for people: "--database-url", "DIRECT_URL from .env.local". */
   readonly origin: string;
 }
 
-/** libpq keywords that are honoured in URLs, and the environment variable that carries each (manual, 34.15). */
+/** libpq keywords that are supported in URLs, and their environment variables (manual, 34.15). */
 export const libpqVariables: Readonly<Record<string, string>> = {
   sslmode: 'PGSSLMODE',
   sslrootcert: 'PGSSLROOTCERT',
@@ -45,7 +45,7 @@ export const libpqVariables: Readonly<Record<string, string>> = {
 };
 
 /**
- * Dump, restore and everything that needs a session of its own cannot go through a transaction pooler.
+ * Requires a real session: dump, restore and other operations cannot use a transaction pooler.
  * @throws TRANSACTION_POOLER
  */
 export function refuseTransactionPooler(connection: Connection): void {
@@ -53,12 +53,12 @@ export function refuseTransactionPooler(connection: Connection): void {
     throw transactionPooler(`${describeConnection(connection)} (${connection.origin})`, connection.host);
 }
 
-/** TRANSACTION_POOLER, with the way out that fits the host. */
+/** TRANSACTION_POOLER, with the hint for the host. */
 export function transactionPooler(described: string, host: string): AppError {
   const supabase = host.endsWith('.pooler.supabase.com');
   return new AppError(
     'TRANSACTION_POOLER',
-    `${described} is a transaction pooler, which keeps no session; nothing was done.`,
+    `${described} is a transaction pooler, which keeps no session. Nothing was done.`,
     {
       hint: supabase
         ? 'Set DIRECT_URL to the session pooler: the same host with port 5432 and without pgbouncer=true.'
@@ -72,19 +72,19 @@ export function withDatabase(connection: Connection, database: string): Connecti
   return {...connection, database};
 }
 
-/** "user@host:port/database": for people; never with the password. */
+/** "user@host:port/database" for people, without the password. */
 export function describeConnection(connection: Connection): string {
   const host = connection.host.includes(':') ? `[${connection.host}]` : connection.host;
   return `${connection.user}@${host}:${connection.port}/${connection.database}`;
 }
 
-/** The application name of the client tools that this process runs, and of the session that loads a dump: tells them from those of other runs. */
+/** The application name of this process's client tools and of the session that loads a dump: distinguishes them from other runs. */
 export const toolsName = `destino-db ${process.pid} ${randomBytes(4).toString('hex')}`;
 
 /**
  * The variables that give a libpq program this connection and stable, UTC, English output.
- * Everything goes by environment, so `ps` shows nothing; PGDATABASE also takes names that look like conninfo strings.
- * @param more variables beside these; their PGOPTIONS follow the connection's own
+ * All values are passed by environment, so `ps` shows nothing; PGDATABASE also accepts names that look like conninfo strings.
+ * @param more further variables; their PGOPTIONS are appended to the connection's own
  */
 export function libpqEnvironment(
   connection: Connection,
@@ -97,7 +97,7 @@ export function libpqEnvironment(
     PGDATABASE: connection.database,
     PGAPPNAME: toolsName,
     PGCONNECT_TIMEOUT: connection.options['connect_timeout'] ?? '15',
-    // The text of timestamptz values follows the session's zone, in dumps too.
+    // The text of timestamptz values depends on the session's zone, in dumps too.
     PGTZ: 'UTC',
     PGDATESTYLE: 'ISO, MDY',
   };

@@ -1,15 +1,15 @@
-/** libpq's channel_binding=require and require_auth (manual, 34.1.2), which the driver does not know. */
+/** libpq's channel_binding=require and require_auth (manual, 34.1.2), which the driver does not support. */
 import type {EventEmitter} from 'node:events';
 import {AppError} from '../../base/errors.js';
 
-/** What is looked at of the driver's connection: its messages, and the socket to cut. */
+/** The parts of the driver's connection that are needed: its messages, and the socket to close. */
 interface DriverConnection extends EventEmitter {
   readonly stream: {destroy(error: Error): unknown};
 }
 
 /**
- * Watches how the server lets this client in, and cuts the connection before a password is sent in a way that is not allowed.
- * @returns a check to make once connected: that the server did not do without what is required
+ * Checks the authentication method, and closes the connection before a password is sent with a method that is not allowed.
+ * @returns a check to run after connecting: whether the server skipped a required method
  * @throws (by the check) TLS_FAILED, AUTHENTICATION_FAILED
  */
 export function guardAuthentication(
@@ -40,7 +40,7 @@ export function guardAuthentication(
     if (allowed(used)) return undefined;
     return new AppError(
       'AUTHENTICATION_FAILED',
-      `The server asks for authentication by "${used}", which require_auth does not allow; no password was sent.`,
+      `The server asks for authentication by "${used}", which require_auth does not allow. No password was sent.`,
     );
   };
   connection.on('authenticationCleartextPassword', () => ask('password'));
@@ -50,14 +50,14 @@ export function guardAuthentication(
   );
   connection.on('authenticationSASLFinal', () => (hasServerProof = true));
   return () => {
-    // A server that asks for nothing, or says "ok" before it has proven to know the password, binds to nothing.
+    // A server that requests no authentication, or sends "ok" without showing that it knows the password, provides no channel binding.
     if (!hasServerProof) isBound = false;
     const refusal = refuse();
     if (refusal) throw refusal;
   };
 }
 
-/** "scram-sha-256,md5" allows these, "!password" all others. */
+/** "scram-sha-256,md5" allows these methods, "!password" all others. */
 function allowedMethods(list: string | undefined): (method: string) => boolean {
   if (list === undefined || list === '') return () => true;
   const names = list.split(',').map((name) => name.trim());

@@ -1,14 +1,14 @@
-/** The password for a server that asks for one: of the connection, typed in, of libpq's file, or missing. */
+/** The password for a server that requests one: from the connection, the terminal or libpq's password file. */
 import {AppError} from '../../base/errors.js';
 import {type Connection, describeConnection} from './connection.js';
 import {lookUpPassword, passwordLine} from './password-file.js';
 
-/** AUTHENTICATION_FAILED: the server wants a password and none is known. */
+/** AUTHENTICATION_FAILED: the server requests a password and none is known. */
 export class PasswordMissing extends AppError {}
 
 /**
- * @returns the password and where it came from
- * @throws PasswordMissing, which says how to name one
+ * @returns the password and its source
+ * @throws PasswordMissing, with a hint where to store it
  */
 export async function passwordOf(connection: Connection): Promise<{password: string; source: string}> {
   const {origin, typedPasswords} = connection;
@@ -21,9 +21,9 @@ export async function passwordOf(connection: Connection): Promise<{password: str
   const looked = file === undefined ? '' : ` The password file ${file} ${problem}.`;
   throw new PasswordMissing(
     'AUTHENTICATION_FAILED',
-    `${describeConnection(connection)} (${origin}) wants a password, and none is known.${looked}`,
+    `${describeConnection(connection)} (${origin}) requires a password, and none was found.${looked}`,
     {
-      hint: `Add this line to ${file ?? 'the file that PGPASSFILE names'} (mode 0600): ${passwordLine(connection)}. Or set PGPASSWORD, or write the password into the URL.`,
+      hint: `Add this line to ${file ?? 'the file of PGPASSFILE'} (mode 0600): ${passwordLine(connection)}. Or set PGPASSWORD, or write the password into the URL.`,
     },
   );
 }

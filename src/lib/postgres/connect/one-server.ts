@@ -1,6 +1,6 @@
 /**
- * Recognises servers that share a name (several addresses, a balancer, a primary and its standby): what one session of a run finds or
- * locks means nothing for another one on another server.
+ * Recognises servers that share a name (several addresses, a load balancer, a primary and its standby): results and locks of a
+ * session on one server mean nothing on another one.
  */
 import {z} from 'zod';
 import {AppError} from '../../base/errors.js';
@@ -9,7 +9,7 @@ import {type Connection, describeConnection} from './connection.js';
 const asText = (time: string): string =>
   `pg_catalog.to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
-/** The row that tells servers apart; it needs no rights. */
+/** The row that identifies a server; needs no privileges. */
 export const serverColumns = `
   ${asText('pg_catalog.pg_postmaster_start_time()')} AS started, ${asText('pg_catalog.clock_timestamp()')} AS seen,
   pg_catalog.host(pg_catalog.inet_server_addr()) AS address,
@@ -21,7 +21,7 @@ export const startedAt = ({started}: ServerRow): string =>
   `${asText('pg_catalog.pg_postmaster_start_time()')} = '${started}'`;
 
 const serverRow = z.object({
-  /** To the microsecond: no two servers have the same. */
+  /** To the microsecond, so that no two servers have the same. */
   started: z.string(),
   /** By the server's clock. */
   seen: z.string(),
@@ -33,24 +33,24 @@ const serverRow = z.object({
 });
 export type ServerRow = Readonly<z.infer<typeof serverRow>>;
 
-/** As much of the driver's client as is needed. */
+/** The parts of the driver's client that are needed. */
 interface Ending {
   once(event: 'end', listener: () => void): unknown;
 }
 
 interface Known {
   server: ServerRow;
-  /** Sessions on it that are open. */
+  /** Number of open sessions on it. */
   readonly open: Set<Ending>;
 }
 
-/** By the address that the connection names. */
+/** By the address of the connection. */
 const known = new Map<string, Known>();
 
 const addressOf = ({host, port, options}: Connection): string => `${options['hostaddr'] ?? host}:${port}`;
 
 /**
- * Compares the server of a session with that of the sessions before, and with what the URL asks for.
+ * Compares the server of a session with that of earlier sessions, and with the requirements of the URL.
  * @param row of a query with `serverColumns`
  * @throws SEVERAL_SERVERS, NOT_SUPPORTED_HERE
  */
@@ -59,7 +59,7 @@ export function enterServer(client: Ending, connection: Connection, row: unknown
   const address = addressOf(connection);
   const before = known.get(address);
   if (before && before.server.started !== server.started) {
-    // A server that was started again meanwhile has ended its sessions, and is what it was otherwise.
+    // A restart in between ended the earlier sessions, and the server is otherwise the same.
     const isSame =
       before.open.size === 0 &&
       server.started > before.server.seen &&
@@ -80,7 +80,7 @@ export function enterServer(client: Ending, connection: Connection, row: unknown
 export function severalServers(connection: Connection, details: readonly string[]): AppError {
   return new AppError(
     'SEVERAL_SERVERS',
-    `${describeConnection(connection)} (${connection.origin}) leads to several servers; nothing was done on the second one.`,
+    `${describeConnection(connection)} (${connection.origin}) leads to several servers. Nothing was done on the second one.`,
     {hint: 'Use the address of one server, or a name that always leads to the same one.', details},
   );
 }
@@ -91,7 +91,7 @@ function describe({address, port, is_standby, started}: ServerRow): string {
   return `${at}, ${is_standby === 'true' ? 'a standby' : 'a primary'}, running since ${started}`;
 }
 
-/** What libpq's target_session_attrs (manual, 34.1.2) says of a single host. */
+/** The check of libpq's target_session_attrs (manual, 34.1.2) for a single host. */
 function requireAttributes(connection: Connection, {is_standby, is_read_only}: ServerRow): void {
   const wanted = connection.options['target_session_attrs'];
   const isStandby = is_standby === 'true';
@@ -106,7 +106,7 @@ function requireAttributes(connection: Connection, {is_standby, is_read_only}: S
   const what = isStandby ? 'a standby' : isReadOnly ? 'a primary with read-only sessions' : 'a primary';
   throw new AppError(
     'NOT_SUPPORTED_HERE',
-    `${describeConnection(connection)} (${connection.origin}) is ${what}, and target_session_attrs=${wanted} asks for another one; nothing was done.`,
-    {hint: 'Use the address of such a server, or leave the parameter out.'},
+    `${describeConnection(connection)} (${connection.origin}) is ${what}, and target_session_attrs=${wanted} requires another one. Nothing was done.`,
+    {hint: 'Use the address of such a server, or remove the parameter.'},
   );
 }

@@ -1,4 +1,4 @@
-/** libpq's password file (manual, "The Password File"), for the program's own sessions: the driver's reading of it is deprecated. */
+/** Reads libpq's password file (manual, "The Password File") for the program's own sessions: the driver's support is deprecated. */
 import {readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {messageOf, systemErrorCode} from '../../base/errors.js';
@@ -6,15 +6,15 @@ import {homeFolder} from '../../base/home-folder.js';
 import type {Connection} from './connection.js';
 
 export interface FileLookup {
-  /** The file that was looked at; undefined for an account without a home folder. */
+  /** The file that was read; undefined for an account without a home folder. */
   readonly file: string | undefined;
   readonly password?: string;
-  /** Why there is no password: "does not exist". */
+  /** Why no password was found: "does not exist". */
   readonly problem?: string;
 }
 
 /**
- * Looks for the connection's password in the file that `passfile` or PGPASSFILE names, else in ~/.pgpass.
+ * Looks up the connection's password in the file of `passfile` or PGPASSFILE, else in ~/.pgpass.
  * Like libpq, ignores a file that the group or others may access.
  */
 export async function lookUpPassword(connection: Connection): Promise<FileLookup> {
@@ -25,7 +25,7 @@ export async function lookUpPassword(connection: Connection): Promise<FileLookup
     const status = await stat(file);
     if (!status.isFile()) return {file, problem: 'is not a regular file'};
     if (process.platform !== 'win32' && (status.mode & 0o077) !== 0)
-      return {file, problem: `is ignored, as other users can access it (chmod 600 ${file})`};
+      return {file, problem: `is ignored, because other users can access it (chmod 600 ${file})`};
     const password = findPassword(await readFile(file, 'utf8'), connection);
     return password === undefined ? {file, problem: 'has no line for it'} : {file, password};
   } catch (error) {
@@ -34,10 +34,10 @@ export async function lookUpPassword(connection: Connection): Promise<FileLookup
   }
 }
 
-/** Where the sockets of upstream's and of the distributions' builds are: libpq looks for its own default under "localhost". */
+/** Socket folders of upstream's and the distributions' builds: libpq looks up its own default under "localhost". */
 const defaultSocketFolders = ['/tmp', '/var/run/postgresql'];
 
-/** The password of the first line host:port:database:user:password that fits; undefined without one, or where it is empty. */
+/** The password of the first matching line host:port:database:user:password; undefined if there is none, or if it is empty. */
 export function findPassword(text: string, connection: Connection): string | undefined {
   const {host, port, database, user} = connection;
   const hosts = defaultSocketFolders.includes(host) ? ['localhost', host] : [host];
@@ -54,7 +54,7 @@ export function findPassword(text: string, connection: Connection): string | und
   return undefined;
 }
 
-/** The line of a password file for the connection, with PASSWORD in the place of the password. */
+/** The line of a password file for the connection, with PASSWORD as a placeholder. */
 export function passwordLine({host, port, database, user}: Connection): string {
   const fields = [host, String(port), database, user].map((field) => field.replaceAll(/[\\:]/g, '\\$&'));
   return [...fields, 'PASSWORD'].join(':');

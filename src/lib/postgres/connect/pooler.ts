@@ -1,25 +1,25 @@
 /**
- * Recognises a pooler that gives no session of its own by what it does, on whatever port. Setting anything on such a connection would
- * stay on the server's session, which the application's next client is given.
+ * Recognises a transaction pooler by its behaviour, on any port. A setting on such a connection would
+ * stay in the server's session, which the application's next client receives.
  */
 import {z} from 'zod';
 import {type Connection, describeConnection, transactionPooler} from './connection.js';
 
-/** Where connections are known to keep their session. A pooler may have another mode for each database and user. */
+/** Addresses known to keep their session. A pooler may have a different mode for each database and user. */
 const keepers = new Set<string>();
 
-/** Whether the server was found to give each connection a session of its own, in this process. */
+/** Whether the address was found, in this process, to give each connection its own session. */
 export const keepsSessions = (connection: Connection): boolean => keepers.has(addressOf(connection));
 
 /**
- * The first statement of a session at an address that is not known: it empties search_path only where the backend is the one that
- * the client was given the cancellation key of (protocol message BackendKeyData). A pooler cannot pass that key on, as its client has no
+ * The first statement of a session at an unknown address. It empties search_path only if the backend is the one whose
+ * cancellation key the client received (protocol message BackendKeyData). A pooler cannot forward that key, because its client has no
  * backend of its own.
  */
 export const firstStatement = (keyPid: number): string =>
   `SELECT pg_catalog.pg_backend_pid() AS pid, CASE WHEN pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) ${keyPid} THEN pg_catalog.set_config('search_path', '', false) END`;
 
-/** As much of the driver's client as is needed. */
+/** The parts of the driver's client that are needed. */
 interface Querying {
   query(sql: string): Promise<{rows: unknown[]}>;
   end(): Promise<void>;
@@ -27,13 +27,13 @@ interface Querying {
 
 const pidRows = z.tuple([z.object({pid: z.string()})]);
 
-/** How often two connections are compared: with other clients at work, a pooler of transactions hands its sessions out in any order. */
+/** How often two connections are compared: if other clients are active, a transaction pooler assigns sessions in any order. */
 const rounds = 10;
 
 /**
- * Runs the first statement and makes sure that the session is the connection's own.
- * @param open makes a second connection to the same address
- * @throws TRANSACTION_POOLER; nothing was set on the connection then
+ * Runs the first statement and checks that the session belongs to the connection.
+ * @param open opens a second connection to the same address
+ * @throws TRANSACTION_POOLER, with nothing set on the connection
  */
 export async function startOwnSession(
   client: Querying,
@@ -47,7 +47,7 @@ export async function startOwnSession(
   if (pid !== String(keyPid)) {
     const other = await open();
     try {
-      // Two connections that are idle outside of transactions have two sessions, and keep them, unless they share those of a pool.
+      // Two connections that are idle outside transactions have two different sessions, unless they share the sessions of a pool.
       let otherPid: string | undefined;
       for (let round = 0; round < rounds; round += 1) {
         const now = await ask(other, 'SELECT pg_catalog.pg_backend_pid() AS pid');

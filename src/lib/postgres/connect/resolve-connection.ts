@@ -1,4 +1,4 @@
-/** Which database the settings name: by a URL, or by libpq's own variables. */
+/** Finds the database of the settings: by a URL, or by libpq's own variables. */
 import {userInfo} from 'node:os';
 import {AppError} from '../../base/errors.js';
 import type {Environment} from '../../settings/environment.js';
@@ -8,7 +8,7 @@ import {checkedForSystemRoots, oneHost, parseConnectionUrl, transactionPoolerPor
 import {readService} from './service-file.js';
 
 /**
- * The connection that the settings name: `--database-url`, else the preferred variable of the strongest source
+ * The connection of the settings: `--database-url`, else the preferred variable of the first source
  * (process environment, .env.local, .env), else libpq's own PGSERVICE and PGHOST, PGDATABASE, ...
  * @throws NO_DATABASE_URL, URL_INVALID
  */
@@ -24,14 +24,14 @@ export function resolveConnection(settings: Settings): Connection {
   if (fromLibpq) return {...fromLibpq, typedPasswords};
   throw new AppError(
     'NO_DATABASE_URL',
-    `No database was named: ${settings.urlPreference.join(' and ')} are not set.`,
+    `No database was given: ${settings.urlPreference.join(' and ')} are not set.`,
     {
       hint: `Set ${settings.urlPreference[0]} in the environment or in ${settings.cwd}/.env.local, or use --env-file FILE.`,
     },
   );
 }
 
-/** The connection of --scratch-url, of which libpq's variables give the password alone: the others are about the database of the settings. */
+/** The connection of --scratch-url. Only the password is taken from libpq's variables: the others describe the database of the settings. */
 export function scratchConnection({environment, typedPasswords}: Settings, url: string): Connection {
   const connection = parseConnectionUrl(url, '--scratch-url');
   const passfile = connection.options['passfile'] ?? environment.get('PGPASSFILE');
@@ -43,7 +43,7 @@ export function scratchConnection({environment, typedPasswords}: Settings, url: 
   };
 }
 
-/** The URL in force and where it comes from; undefined when only libpq's variables may name a database. */
+/** The effective URL and its source; undefined if only libpq's variables may name a database. */
 export function findConnectionUrl(settings: Settings): {url: string; origin: string} | undefined {
   if (settings.databaseUrl !== undefined) return {url: settings.databaseUrl, origin: '--database-url'};
   for (const source of settings.environment.sources) {
@@ -56,7 +56,7 @@ export function findConnectionUrl(settings: Settings): {url: string; origin: str
   return undefined;
 }
 
-/** What the operating system calls this account; empty where it has no name. */
+/** The operating system's name of this account; empty if it has none. */
 function accountName(): string {
   try {
     return userInfo().username;
@@ -78,7 +78,7 @@ function connectionFromLibpqVariables(environment: Environment): Connection | un
     throw new AppError('URL_INVALID', 'PGHOST or PGPORT names several hosts or ports.', {hint: oneHost});
   const port = Number(portText);
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
-    throw new AppError('URL_INVALID', 'PGPORT is no number from 1 to 65535.');
+    throw new AppError('URL_INVALID', 'PGPORT is not a number from 1 to 65535.');
   }
   const serviceOptions = Object.entries(service).filter(([key]) => Object.hasOwn(libpqVariables, key));
   const connection: Connection = {
@@ -90,12 +90,12 @@ function connectionFromLibpqVariables(environment: Environment): Connection | un
     options: Object.fromEntries(serviceOptions),
     schema: undefined,
     isTransactionPooler: port === transactionPoolerPort,
-    origin: serviceName === undefined ? 'PGHOST, PGDATABASE and the like' : `PGSERVICE=${serviceName}`,
+    origin: serviceName === undefined ? 'PGHOST, PGDATABASE etc.' : `PGSERVICE=${serviceName}`,
   };
   return withLibpqDefaults(connection, environment);
 }
 
-/** What a connection leaves open is taken from libpq's variables, as libpq itself does (manual, 34.15). */
+/** Completes a connection from libpq's variables, as libpq does (manual, 34.15). */
 function withLibpqDefaults(connection: Connection, environment: Environment): Connection {
   const options: Record<string, string> = {};
   for (const [key, variable] of Object.entries(libpqVariables)) {

@@ -1,13 +1,13 @@
-/** libpq's connection service file (manual, 34.17): connection keywords under a name that PGSERVICE gives. */
+/** Reads libpq's connection service file (manual, 34.17): connection keywords of the service in PGSERVICE. */
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import type {Environment} from '../../settings/environment.js';
 
 /**
- * The keywords (host, port, dbname, ...) of the service that PGSERVICE names; empty when it names none.
- * Looked for in PGSERVICEFILE, else in ~/.pg_service.conf and PGSYSCONFDIR/pg_service.conf.
- * @throws URL_INVALID when no file has the service
+ * The keywords (host, port, dbname, ...) of the service in PGSERVICE; empty if it is not set.
+ * Searches PGSERVICEFILE, or ~/.pg_service.conf and PGSYSCONFDIR/pg_service.conf.
+ * @throws URL_INVALID if no file contains the service
  */
 export function readService(environment: Environment): Readonly<Record<string, string>> {
   const name = environment.get('PGSERVICE');
@@ -23,12 +23,16 @@ export function readService(environment: Environment): Readonly<Record<string, s
     const service = parseServiceFile(textOf(file)).get(name);
     if (service) return service;
   }
-  throw new AppError('URL_INVALID', `The service "${name}" (PGSERVICE) is in none of: ${files.join(', ')}.`, {
-    hint: 'Name the file with PGSERVICEFILE, or set DIRECT_URL instead.',
-  });
+  throw new AppError(
+    'URL_INVALID',
+    `The service "${name}" (PGSERVICE) was not found in: ${files.join(', ')}.`,
+    {
+      hint: 'Give the file with PGSERVICEFILE, or set DIRECT_URL instead.',
+    },
+  );
 }
 
-/** Services by name; lines of a file without a section, comments and empty lines say nothing. */
+/** Services by name; lines before the first section, comments and empty lines are ignored. */
 export function parseServiceFile(text: string): Map<string, Record<string, string>> {
   const services = new Map<string, Record<string, string>>();
   let current: Record<string, string> | undefined;
@@ -50,6 +54,6 @@ function textOf(file: string): string {
     return readFileSync(file, 'utf8');
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return '';
-    throw new AppError('URL_INVALID', `The service file ${file} cannot be read.`, {cause: error});
+    throw new AppError('URL_INVALID', `Cannot read the service file ${file}.`, {cause: error});
   }
 }

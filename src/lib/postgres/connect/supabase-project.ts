@@ -1,7 +1,7 @@
-/** Which Supabase project an address leads to: there every database is called "postgres", and a pooler serves many projects. */
+/** Finds the Supabase project of an address: all its databases are called "postgres", and a pooler serves many projects. */
 
 /**
- * The project's reference, out of "db.REF.supabase.co" or, at a pooler, out of the user "postgres.REF"; undefined for other servers.
+ * The project's reference in "db.REF.supabase.co" or, at a pooler, in the user "postgres.REF"; undefined for other servers.
  * @see https://supabase.com/docs/guides/database/connecting-to-postgres
  */
 export function supabaseProject({
@@ -17,7 +17,7 @@ export function supabaseProject({
   return /^[^.]+\.([a-z0-9]+)$/i.exec(user ?? '')?.[1]?.toLowerCase();
 }
 
-/** What names of backups begin with: of Supabase's projects, whose databases are all called alike, with the reference. */
+/** The beginning of backup names: with the reference for Supabase's projects, because their databases have the same name. */
 export function databaseInNames(database: string, connection: Parameters<typeof supabaseProject>[0]): string {
   const project = supabaseProject(connection);
   return project === undefined ? database : `${database}-${project}`;

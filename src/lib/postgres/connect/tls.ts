@@ -1,4 +1,4 @@
-/** What libpq's sslmode and ssl* keywords ask for (manual, 34.19), in the terms of Node's TLS: as strict as the client tools. */
+/** Translates libpq's sslmode and ssl* keywords (manual, 34.19) into Node's TLS options, as strict as the client tools. */
 import {readFile, stat} from 'node:fs/promises';
 import {isIP} from 'node:net';
 import {join} from 'node:path';
@@ -7,10 +7,10 @@ import {AppError, messageOf, systemErrorCode} from '../../base/errors.js';
 import {homeFolder} from '../../base/home-folder.js';
 import type {Connection} from './connection.js';
 
-/** How to try to connect: encrypted or plain, and when. */
+/** Connection attempts: encrypted or plain. */
 export type Encryption = 'tls' | 'plain';
 
-/** The ways to connect in the order of trying; the second one where the first failed for the sake of the encryption. */
+/** The attempts in their order; the second one is made if the encryption made the first one fail. */
 export function encryptionOrder(connection: Connection): readonly Encryption[] {
   if (connection.host.startsWith('/')) return ['plain'];
   switch (connection.options['sslmode'] ?? 'prefer') {
@@ -27,8 +27,8 @@ export function encryptionOrder(connection: Connection): readonly Encryption[] {
 
 /**
  * Options for `tls.connect`.
- * A root certificate that exists is used in every mode, as libpq does; without one only verify-ca and verify-full fail.
- * @throws TLS_FAILED when a file is missing, unreadable or, a private key, readable by others
+ * An existing root certificate is used in every mode, as in libpq; if it is missing, only verify-ca and verify-full fail.
+ * @throws TLS_FAILED if a file is missing, unreadable or, for a private key, readable by others
  */
 export async function tlsOptions(connection: Connection): Promise<ConnectionOptions> {
   const {options, host} = connection;
@@ -54,14 +54,14 @@ async function rootsFor(path: string | undefined, sslmode: string): Promise<stri
   if (roots !== undefined || !sslmode.startsWith('verify')) return roots;
   throw new AppError(
     'TLS_FAILED',
-    `No secure connection could be made: the root certificate file ${path ?? inHome('root.crt')} does not exist.`,
+    `Cannot make a secure connection: the root certificate file ${path ?? inHome('root.crt')} does not exist.`,
     {
-      hint: `sslmode=${sslmode} needs the certificate of the server's authority: name its file with sslrootcert.`,
+      hint: `sslmode=${sslmode} needs the certificate of the server's authority: give its file with sslrootcert.`,
     },
   );
 }
 
-/** Where systems keep the certificates they trust, all in one file (OpenSSL's SSL_CERT_FILE says otherwise). */
+/** Where systems store the trusted certificates in one file (OpenSSL's SSL_CERT_FILE overrides it). */
 const systemBundles = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -77,7 +77,7 @@ async function systemRoots(): Promise<string | string[]> {
   return [...rootCertificates];
 }
 
-/** libpq sends a certificate when there is one, and then insists on its key, which nobody else may read. */
+/** libpq sends a client certificate if it exists, and then requires its key, which others must not be able to read. */
 async function clientCertificate(
   certificatePath: string | undefined,
   keyPath: string | undefined,
@@ -89,14 +89,14 @@ async function clientCertificate(
   const {mode, uid} = await stat(path);
   const forbidden = uid === 0 && process.getuid?.() !== 0 ? 0o027 : 0o077;
   if (process.platform !== 'win32' && (mode & forbidden) !== 0) {
-    throw new AppError('TLS_FAILED', `The private key ${path} can be read by other users.`, {
-      hint: `chmod 600 '${path}', and think about making a new one.`,
+    throw new AppError('TLS_FAILED', `Other users can read the private key ${path}.`, {
+      hint: `chmod 600 '${path}', and consider making a new key.`,
     });
   }
   return {cert, ...(key === undefined ? {} : {key})};
 }
 
-/** @param fallback name of the file in ~/.postgresql that is looked for when no path is given, and may be absent */
+/** @param fallback name of the file in ~/.postgresql that is used without a path, and may be missing */
 async function readPem(
   path: string | undefined,
   fallback: string,
@@ -109,7 +109,7 @@ async function readPem(
   } catch (error) {
     const isAbsent = ['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '');
     if (isAbsent && (path === undefined || whenAbsent === 'if there')) return undefined;
-    throw new AppError('TLS_FAILED', `${file} cannot be read: ${messageOf(error)}.`, {
+    throw new AppError('TLS_FAILED', `Cannot read ${file}: ${messageOf(error)}.`, {
       hint: 'Check sslrootcert, sslcert, sslkey and sslcrl in the URL.',
       cause: error,
     });

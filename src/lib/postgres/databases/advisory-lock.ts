@@ -1,4 +1,4 @@
-/** One run per database whichever machine it starts from: advisory locks on the server (manual, 13.3.5). */
+/** One run per database, on whichever machine it starts: advisory locks on the server (manual, 13.3.5). */
 import {createHash} from 'node:crypto';
 import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
@@ -9,15 +9,15 @@ import type {Connection} from '../connect/connection.js';
 import {parseOnlyRow, parseRows, pgBoolean} from '../inspect/inspect-database.js';
 
 /**
- * First key: the ASCII codes of "dst" and one of these. Runs of the same purpose exclude each other; `change` is for
+ * First key: the ASCII codes of "dst" and one of these. Runs with the same purpose exclude each other. `change` is for
  * everything that replaces or deletes rows, so restore, undo and clean exclude each other too.
  */
 const purposes = {backup: 1, change: 2} as const;
 export type LockPurpose = keyof typeof purposes;
 
 /**
- * The two keys for `database`: the second is the first four bytes of the SHA-256 of its name. Advisory locks hold within
- * the database of their session only, so every run that wants one connects to the same database of the server.
+ * The two keys for `database`: the second is the first four bytes of the SHA-256 of its name. Advisory locks are local to
+ * the database of their session, so every run connects to the same database of the server.
  */
 export function advisoryKeys(purpose: LockPurpose, database: string): [number, number] {
   const name = createHash('sha256').update(database, 'utf8').digest().readInt32BE(0);
@@ -36,9 +36,9 @@ export interface AdvisoryLock {
 }
 
 /**
- * Runs `work` while `session` holds the lock; the server lets go of it when the session ends, however that happens.
- * @param session a session of its own, in the database that all runs of this purpose use
- * @throws LOCKED naming the session that holds it, after `waitMs`
+ * Runs `work` while `session` holds the lock; the server releases it when the session ends, for whatever reason.
+ * @param session a separate session, in the database that all runs with this purpose use
+ * @throws LOCKED naming the session with the lock, after `waitMs`
  */
 export async function withAdvisoryLock<T>(
   session: Session,
@@ -55,17 +55,17 @@ export async function withAdvisoryLock<T>(
   try {
     return await work();
   } finally {
-    // A broken session has lost the lock already; the error of the work is the one to tell.
+    // A broken session has already lost the lock; report the error of `work`.
     await session.query('SELECT pg_catalog.pg_advisory_unlock($1, $2)', keys).catch(() => undefined);
   }
 }
 
 /**
- * Before a dangerous step after long work elsewhere: a session that was idle meanwhile may have been ended by an
- * administrator or a firewall, and the lock with it. It is then taken again in a new session.
+ * Call before a dangerous step after long work elsewhere: an administrator or a firewall may have ended the idle session,
+ * and the lock with it. It is then taken again in a new session.
  * @param session the one that took the lock, of `connection`
- * @param work gets the session that holds the lock now
- * @throws LOCKED when another run has it by now
+ * @param work receives the session that holds the lock now
+ * @throws LOCKED if another run has it now
  */
 export async function stillLocked<T>(
   connection: Connection,
@@ -75,7 +75,7 @@ export async function stillLocked<T>(
 ): Promise<T> {
   const isThere = await session.query('SELECT 1').then(
     () => true,
-    () => false, // whatever it is, the lock cannot be counted on
+    () => false, // after any error, the lock is unreliable
   );
   if (isThere) return work(session);
   return withSession(connection, (again) => withAdvisoryLock(again, lock, () => work(again)));
@@ -111,7 +111,7 @@ async function describeHolder(
   const waited = (lock.waitMs ?? 0) > 0 ? ` It did not end within ${formatDuration(lock.waitMs ?? 0)}.` : '';
   return new AppError(
     'LOCKED',
-    `Another run is at work on the database "${lock.database}" (${who}); nothing was done.${waited}`,
+    `Another run is using the database "${lock.database}" (${who}). Nothing was done.${waited}`,
     {hint: 'Run again when it has ended, or wait for it with --wait SECONDS.'},
   );
 }

@@ -1,4 +1,4 @@
-/** Gathers the planner's statistics of a whole database over several sessions; dumps up to PostgreSQL 17 carry none. */
+/** Collects planner statistics of a whole database in several sessions; dumps up to PostgreSQL 17 contain none. */
 import {z} from 'zod';
 import {AppError} from '../../base/errors.js';
 import {type Session, withSession} from '../client.js';
@@ -9,9 +9,9 @@ import {quoteQualified} from '../quote.js';
 const relationRow = z.object({schema: z.string(), name: z.string()});
 
 /**
- * Analyzes every table and materialized view, largest first. A partitioned table takes its partitions along
- * (manual, ANALYZE), so these are not named again. What the role may not analyze the server skips with a warning.
- * @param sessions how many tables are analyzed side by side at most; fewer where the server has no more connections
+ * Analyzes every table and materialized view, largest first. ANALYZE of a partitioned table includes its partitions
+ * (manual, ANALYZE), so these are not listed. The server skips tables that the role may not analyze with a warning.
+ * @param sessions maximum number of concurrent tables; fewer if the server has no more connections
  */
 export async function analyzeDatabase(
   connection: Connection,

@@ -1,4 +1,4 @@
-/** Makes and drops databases. */
+/** Creates and drops databases. */
 import {setTimeout as delay} from 'node:timers/promises';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import {type Session, withSession} from '../client.js';
@@ -8,20 +8,20 @@ import type {DatabaseLocale} from '../inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
 export interface NewDatabase {
-  /** Of the source, or null for the server's default. */
+  /** Locale of the source, or null for the server's default. */
   readonly locale: DatabaseLocale | null;
-  /** Undefined for the role that creates it. */
+  /** Undefined for the current role. */
   readonly owner: string | undefined;
   readonly tablespace?: string | undefined;
   /** -1 for no limit. */
   readonly connectionLimit?: number | undefined;
-  /** Accepts no connections until `openWorkDatabase`. */
+  /** Whether it accepts no connections until `openWorkDatabase`. */
   readonly isClosed?: boolean;
 }
 
 /**
- * CREATE DATABASE always from template0, the only template that takes another encoding or locale (manual, CREATE DATABASE).
- * @param serverMajor the options for locale providers came with 15 and were renamed later
+ * CREATE DATABASE from template0, the only template that allows another encoding or locale (manual, CREATE DATABASE).
+ * @param serverMajor the options for locale providers were added in 15 and renamed later
  */
 export function createDatabaseStatement(name: string, database: NewDatabase, serverMajor: number): string {
   return [
@@ -44,7 +44,7 @@ function localeOptions(locale: DatabaseLocale, serverMajor: number): string[] {
   if (serverMajor < needed) {
     throw new AppError(
       'NOT_SUPPORTED_HERE',
-      `The database was made with the locale provider "${locale.provider}", which PostgreSQL ${serverMajor} does not have.`,
+      `The database uses the locale provider "${locale.provider}", which PostgreSQL ${serverMajor} does not support.`,
       {hint: 'Create the target database yourself and restore into it with --target-db.'},
     );
   }
@@ -61,10 +61,10 @@ function localeOptions(locale: DatabaseLocale, serverMajor: number): string[] {
 /** SQLSTATEs (manual, appendix A). */
 const duplicateDatabase = '42P04';
 const insufficientPrivilege = '42501';
-/** What the server says of a locale or provider that it does not have, and of an encoding that does not go with the locale. */
+/** Errors about an unknown locale or provider, and about an encoding that does not match the locale. */
 const aboutLocale = new Set<string | undefined>(['42809', '22023', '0A000']);
 
-/** @throws TARGET_EXISTS, PERMISSION_DENIED, NOT_SUPPORTED_HERE when the server lacks the locale, DISK_FULL */
+/** @throws TARGET_EXISTS, PERMISSION_DENIED, NOT_SUPPORTED_HERE if the server lacks the locale, DISK_FULL */
 export async function createDatabase(
   session: Session,
   name: string,
@@ -78,7 +78,7 @@ export async function createDatabase(
     if (!(error instanceof AppError)) throw error;
     const state = systemErrorCode(error.cause);
     if (state === duplicateDatabase) {
-      throw new AppError('TARGET_EXISTS', `The database "${name}" exists already; nothing was changed.`, {
+      throw new AppError('TARGET_EXISTS', `The database "${name}" already exists. Nothing was changed.`, {
         cause: error,
       });
     }
@@ -87,7 +87,7 @@ export async function createDatabase(
         'PERMISSION_DENIED',
         `The role may not create the database "${name}": ${error.message}`,
         {
-          hint: 'Use a role with CREATEDB, or restore into an empty database that somebody else made (--target-db).',
+          hint: 'Use a role with CREATEDB, or restore into an existing empty database (--target-db).',
           cause: error,
         },
       );
@@ -95,9 +95,9 @@ export async function createDatabase(
     if (aboutLocale.has(state)) {
       throw new AppError(
         'NOT_SUPPORTED_HERE',
-        `The server cannot make a database like the source: ${error.message}`,
+        `The server cannot create a database with the source's settings: ${error.message}`,
         {
-          hint: 'Create the target database yourself with a locale that the server has, and restore into it with --target-db.',
+          hint: 'Create the target database yourself with a locale that the server supports, and restore into it with --target-db.',
           cause: error,
         },
       );
@@ -106,14 +106,14 @@ export async function createDatabase(
   }
 }
 
-/** Whether there is something to drop: false until the server is asked to create it, and again when the server refuses. */
+/** Whether the database may exist: true from the request to create it, false again if the server refuses. */
 export interface Existence {
   isPossible: boolean;
 }
 
 /**
  * Creates a database that accepts no connections until `openWorkDatabase`.
- * @throws what `createDatabase` throws
+ * @throws the errors of `createDatabase`
  */
 export async function createWorkDatabase(
   session: Session,
@@ -131,7 +131,7 @@ export async function createWorkDatabase(
   }
 }
 
-/** Whether the server itself said no; a statement whose connection broke may still run to its end. */
+/** Whether the server refused; a statement may still complete after its connection broke. */
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof AppError) || error.code === 'CONNECTION_LOST') return false;
   const cause = error.cause instanceof AppError ? error.cause.cause : error.cause;
@@ -139,8 +139,8 @@ function isRefusal(error: unknown): boolean {
 }
 
 /**
- * Opens a database that was created closed, for its owner and superusers only: with the default rights every role of the server
- * could read the rows that are restored into it. One implicit transaction, so a killed run leaves it either closed and empty or marked.
+ * Opens a database that was created closed, for its owner and superusers only: with the default privileges every role of the server
+ * could read the restored rows. One implicit transaction, so after a kill it is either closed and empty, or has its owner comment.
  */
 export async function openWorkDatabase(session: Session, name: string, mark: DatabaseMark): Promise<void> {
   const database = quoteIdentifier(name);
@@ -158,9 +158,9 @@ const dropAttempts = 6;
 const inTheWay = new Set<string | undefined>([insufficientPrivilege, '55006']);
 
 /**
- * Drops the database with whatever is connected to it; one that does not exist is no error. FORCE fails while an autovacuum worker
- * is there and the role may not end it; without FORCE the server ends the worker itself and waits up to 5 s (CountOtherDBBackends in
- * src/backend/storage/ipc/procarray.c). So both are tried, at most 15 s together.
+ * Drops the database and ends its sessions; a missing database is not an error. FORCE fails if the role may not end an autovacuum
+ * worker; without FORCE the server ends the worker itself and waits up to 5 s (CountOtherDBBackends in
+ * src/backend/storage/ipc/procarray.c). Both are tried, for at most 15 s.
  */
 export async function dropDatabase(session: Session, name: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
@@ -177,8 +177,8 @@ export async function dropDatabase(session: Session, name: string): Promise<void
 }
 
 /**
- * Drops a database that this program made for a while. A restored subscription would keep it from being dropped, and
- * dropping that as it is would take the replication slot of the real one away (manual, DROP SUBSCRIPTION, "slot_name = NONE").
+ * Drops a temporary database of this program. A restored subscription would prevent that, and dropping
+ * the subscription would also remove the replication slot of the original (manual, DROP SUBSCRIPTION, "slot_name = NONE").
  * @param server to any database of the server
  */
 export async function dropWorkDatabase(session: Session, server: Connection, name: string): Promise<void> {

@@ -1,22 +1,22 @@
-/** The comment on databases that this program makes for a while: tells what they are for and who is at work in them. */
+/** The owner comment on temporary databases of this program: their purpose and the run that uses them. */
 import {z} from 'zod';
 import {processIdentitySchema} from '../../base/process-identity.js';
 import type {Session} from '../client.js';
 import {parseRows, pgBoolean, pgCount} from '../inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
-/** staging: a restore that will take a database's place; scratch: a proof by restore; set-aside: what stood there before. */
+/** staging: a restore that will replace a database; scratch: a restore test; set-aside: the replaced database. */
 export const markKinds = ['staging', 'scratch', 'set-aside'] as const;
 export type MarkKind = (typeof markKinds)[number];
 
 const detailsSchema = z.object({
-  /** The database that it stands in for, or stood in for. */
+  /** The database that it will replace, or that it was before. */
   database: z.string(),
-  /** When it was made or set aside. */
+  /** When it was created or set aside. */
   at: z.iso.datetime(),
-  /** The run that works in it; null once nobody does. */
+  /** The run that uses it; null once the run has ended. */
   owner: processIdentitySchema.nullable(),
-  /** The comment that the database had before and gets back. */
+  /** The database's original comment, which is restored later. */
   comment: z.string().nullable().default(null),
 });
 
@@ -27,7 +27,7 @@ export function formatMark({kind, ...details}: DatabaseMark): string {
   return `destino-db ${kind} ${JSON.stringify(details)}`;
 }
 
-/** The mark in a comment, or undefined when it is none of this program's. */
+/** The owner comment's content, or undefined for any other comment. */
 export function parseMark(comment: string | null): DatabaseMark | undefined {
   const match = /^destino-db (staging|scratch|set-aside) (\{.*\})$/s.exec(comment ?? '');
   if (!match) return undefined;
@@ -35,14 +35,14 @@ export function parseMark(comment: string | null): DatabaseMark | undefined {
   try {
     data = JSON.parse(match[2] ?? '');
   } catch {
-    return undefined; // somebody edited the comment: then it is theirs
+    return undefined; // the comment was edited, so it is not ours any more
   }
   const details = detailsSchema.safeParse(data);
   const kind = markKinds.find((word) => word === match[1]);
   return details.success && kind ? {kind, ...details.data} : undefined;
 }
 
-/** The statement that writes the mark on a database. */
+/** The statement that writes the owner comment of a database. */
 export function markStatement(database: string, mark: DatabaseMark): string {
   return `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(formatMark(mark))}`;
 }
@@ -50,7 +50,7 @@ export function markStatement(database: string, mark: DatabaseMark): string {
 /** Longest identifier, in bytes (NAMEDATALEN - 1). */
 const longestName = 63;
 
-/** `name` with `suffix`, cut between characters where the whole would be too long: "shop_before_20261122_031005". */
+/** `name` with `suffix`, shortened between characters if the result is too long: "shop_before_20261122_031005". */
 export function databaseNameWith(name: string, suffix: string): string {
   let cut = name;
   while (Buffer.byteLength(cut + suffix) > longestName) cut = [...cut].slice(0, -1).join('');
@@ -62,7 +62,7 @@ export function timeForDatabaseName(at: Date): string {
   return at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '_');
 }
 
-/** The moment in a name like "shop_before_20261122_031005"; undefined for other names. */
+/** The time in a name like "shop_before_20261122_031005"; undefined for other names. */
 export function timeInDatabaseName(name: string): Date | undefined {
   const [, year, month, day, hour, minute, second] =
     /_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(?:_\d+)?$/.exec(name) ?? [];
@@ -71,14 +71,14 @@ export function timeInDatabaseName(name: string): Date | undefined {
   return Number.isNaN(at.getTime()) ? undefined : at;
 }
 
-/** Clocks of machines that work on one server may differ by this, ms. */
+/** Clocks of machines that use one server may differ by this, ms. */
 const clockSkewMs = 10 * 60_000;
 const scratchName = /^destino_scratch_[0-9a-f]{12}$/;
 
 /**
- * Why a mark is not believed, as words behind "it": whoever owns a database can write any comment on it. A mark counts
- * when the name has the form and the time that this program gives, the time has passed, and the database belongs to the
- * running role, a superuser, or the owner of the database that it stands for; a scratch database can belong to the role of its name,
+ * Why an owner comment is not trusted, as a phrase after "it": every owner of a database can write any comment. It is trusted
+ * if the name has the form and the time that this program gives, the time is in the past, and the database belongs to the
+ * current role, a superuser, or the owner of the original database. A scratch database can also belong to the role of its name,
  * which only they can create.
  * @param databases all of the server
  */
@@ -88,8 +88,8 @@ export function whyDoubtful(
   databases: readonly ListedDatabase[],
   now: Date,
 ): string | undefined {
-  if (!isNamedByUs(database.name, mark)) return 'is not named as this program names such a database';
-  if (Date.parse(mark.at) > now.getTime() + clockSkewMs) return `bears a time that has not come, ${mark.at}`;
+  if (!isNamedByUs(database.name, mark)) return 'does not have a name of this program';
+  if (Date.parse(mark.at) > now.getTime() + clockSkewMs) return `has a time in the future, ${mark.at}`;
   const original = databases.find(({name}) => name === mark.database);
   const isOfOwnRole = mark.kind === 'scratch' && database.owner === database.name;
   const isTrusted = database.isOwnedByAuthority || isOfOwnRole || database.owner === original?.owner;
@@ -103,7 +103,7 @@ function isNamedByUs(name: string, {kind, database, at}: DatabaseMark): boolean 
   const word = kind === 'set-aside' ? 'before' : 'restore';
   const [suffix] = new RegExp(`_${word}_\\d{8}_\\d{6}(?:_\\d+)?$`).exec(name) ?? [];
   if (suffix === undefined || databaseNameWith(database, suffix) !== name) return false;
-  // A staging database is named just before it is made and marked.
+  // A staging database gets its name just before its comment.
   const named = timeInDatabaseName(name)?.getTime() ?? Number.NaN;
   const marked = Math.floor(Date.parse(at) / 1000) * 1000;
   return kind === 'set-aside' ? named === marked : Math.abs(marked - named) <= clockSkewMs;
@@ -112,13 +112,13 @@ function isNamedByUs(name: string, {kind, database, at}: DatabaseMark): boolean 
 export interface ListedDatabase {
   readonly name: string;
   readonly owner: string;
-  /** Whether it belongs to the running role or to a superuser. */
+  /** Whether it belongs to the current role or to a superuser. */
   readonly isOwnedByAuthority: boolean;
   readonly allowsConnections: boolean;
   readonly mark: DatabaseMark | undefined;
-  /** Open sessions in it, whoever's. */
+  /** Number of open sessions in it. */
   readonly sessions: number;
-  /** Bytes; null where the role may not see it. */
+  /** Bytes; null if the role may not read the size. */
   readonly sizeBytes: number | null;
 }
 
@@ -132,7 +132,7 @@ const listedRow = z.object({
   size: pgCount.nullable(),
 });
 
-/** Every database of the server but the templates. */
+/** All databases of the server except templates. */
 export async function listDatabases(session: Session): Promise<ListedDatabase[]> {
   const rows = parseRows(
     listedRow,
@@ -153,7 +153,7 @@ export async function listDatabases(session: Session): Promise<ListedDatabase[]>
   }));
 }
 
-/** What says that it was set aside for `target`, newest first, believed or not. */
+/** Databases with a comment that they were set aside for `target`, newest first, trusted or not. */
 export function setAsideFor(
   databases: readonly ListedDatabase[],
   target: string,

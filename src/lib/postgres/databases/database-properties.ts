@@ -1,4 +1,4 @@
-/** What belongs to a database itself: settings, access rights and comment, and the statements that give them back. */
+/** Properties of a database itself: settings, privileges and comment, and the statements that restore them. */
 import {z} from 'zod';
 import {AppError} from '../../base/errors.js';
 import type {Session} from '../client.js';
@@ -13,12 +13,12 @@ export const databasePropertiesSchema = z.object({
   databaseComment: z.string().nullable().default(null),
 });
 export type DatabaseProperties = z.infer<typeof databasePropertiesSchema>;
-/** The part that a dump holds; values of settings may be secrets. */
+/** The part in the dump; values of settings may be secrets. */
 export type HeldProperties = Pick<DatabaseProperties, 'databaseSettings' | 'databaseComment'>;
 
 const propertiesRow = z.object({properties: jsonText(databasePropertiesSchema)});
 
-/** Reads those of the session's database. */
+/** Reads the properties of the session's database. */
 export async function inspectDatabaseProperties(session: Session): Promise<DatabaseProperties> {
   const rows = await session.query(`
     SELECT pg_catalog.json_build_object(
@@ -32,12 +32,12 @@ export async function inspectDatabaseProperties(session: Session): Promise<Datab
   return parseOnlyRow(propertiesRow, rows).properties;
 }
 
-/** The setting's name, of its text in pg_db_role_setting: "search_path=app, public". */
+/** The name of a setting in pg_db_role_setting: "search_path=app, public". */
 export function settingName(setting: string): string {
   return setting.split('=', 1)[0] ?? '';
 }
 
-/** For people: without the value, which may be a secret. */
+/** For people, without the value, which may be a secret. */
 export function describeSetting({role, setting}: DatabaseProperties['databaseSettings'][number]): string {
   const name = settingName(setting);
   return role === null
@@ -45,7 +45,7 @@ export function describeSetting({role, setting}: DatabaseProperties['databaseSet
     : `the setting ${name} of the role "${role}" in the database`;
 }
 
-/** Settings whose value is a list of names, which SET wants one by one (GUC_LIST_QUOTE in src/bin/pg_dump/dumputils.c). */
+/** Settings with a list of names, which SET expects one by one (GUC_LIST_QUOTE in src/bin/pg_dump/dumputils.c). */
 export const listSettings: ReadonlySet<string> = new Set([
   'local_preload_libraries',
   'search_path',
@@ -87,18 +87,18 @@ function setStatement(target: string, setting: string): string {
 
 const privilegeLetters: Readonly<Record<string, string>> = {C: 'CREATE', T: 'TEMPORARY', c: 'CONNECT'};
 
-/** What PUBLIC may do with a new database (manual, 5.8, table 5.2); pg_database has null for it. */
+/** Privileges of PUBLIC on a new database (manual, 5.8, table 5.2); pg_database has null for them. */
 export const defaultDatabaseAcl: readonly string[] = ['=Tc/'];
 
 export interface AclStatement {
-  /** The role that is granted something; null for PUBLIC. */
+  /** The grantee; null for PUBLIC. */
   readonly role: string | null;
   readonly sql: string;
 }
 
 /**
- * Statements that give the database exactly these access rights, where only PUBLIC has others than a new database gives it.
- * @param acl aclitem texts such as `app=CTc/owner`; null to leave them as they are
+ * Statements that give the database exactly these privileges, if only PUBLIC differs from a new database.
+ * @param acl aclitem texts such as `app=CTc/owner`; null for no change
  */
 export function aclStatements(database: string, acl: readonly string[] | null): AclStatement[] {
   if (acl === null) return [];
@@ -119,8 +119,8 @@ export function aclStatements(database: string, acl: readonly string[] | null): 
 }
 
 /**
- * Gives the database these properties, each by itself: one that fails is left out.
- * @returns what could not be set and why, a line each, without values
+ * Sets these properties one by one and leaves out those that fail.
+ * @returns the failed ones with the reason, a line each, without values
  */
 export async function applyDatabaseProperties(
   session: Session,
@@ -159,9 +159,9 @@ export async function applyDatabaseProperties(
 }
 
 /**
- * Adds what the database lacks of the wanted properties. What is there already stays: somebody may count on it, and rights could
- * only become wider.
- * @returns what is not as wanted afterwards, a line each, without values
+ * Adds wanted properties that the database lacks. Existing ones are kept: somebody may rely on them, and privileges could
+ * only be extended.
+ * @returns remaining differences, a line each, without values
  */
 export async function addDatabaseProperties(
   session: Session,
@@ -192,18 +192,18 @@ function isSameSetting(
   return one.role === other.role && settingName(one.setting) === settingName(other.setting);
 }
 
-/** What the database has otherwise than the backup, a line each, without values. */
+/** Differences from the backup, a line each, without values. */
 export function comparedProperties(present: DatabaseProperties, wanted: DatabaseProperties): string[] {
   const settings = wanted.databaseSettings.flatMap((one) => {
     const other = present.databaseSettings.find((found) => isSameSetting(one, found));
     if (other && normalSetting(other.setting) === normalSetting(one.setting)) return [];
-    return [`${describeSetting(one)} is ${other ? 'another' : 'missing'} here, and stays so`];
+    return [`${describeSetting(one)} is ${other ? 'different' : 'missing'} here and was not changed`];
   });
   const isOtherComment =
     wanted.databaseComment !== null && present.databaseComment !== wanted.databaseComment;
   return [
     ...settings,
-    ...(isOtherComment ? ['the comment of the database is another here, and stays so'] : []),
+    ...(isOtherComment ? ['the comment of the database is different here and was not changed'] : []),
   ];
 }
 

@@ -1,4 +1,4 @@
-/** Default privileges (manual, ALTER DEFAULT PRIVILEGES) apply while objects are made; a dump relies on PostgreSQL's own, and only grants. */
+/** Default privileges (manual, ALTER DEFAULT PRIVILEGES) apply when objects are created; a dump relies on PostgreSQL's built-in ones, and only grants. */
 import {z} from 'zod';
 import type {Session} from '../client.js';
 import {parseRows, pgBoolean} from '../inspect/inspect-database.js';
@@ -6,8 +6,8 @@ import {quoteIdentifier} from '../quote.js';
 
 export interface SuspendedPrivileges {
   /**
-   * Gives back what was taken away, but for those entries that something else has set meanwhile.
-   * @param isSet whether it was, by schema (null for all schemas) and kind of object: "TABLES", "FUNCTIONS", ...
+   * Restores the removed entries, except those that were set meanwhile.
+   * @param isSet whether an entry was set, by schema (null for all schemas) and kind of object: "TABLES", "FUNCTIONS", ...
    */
   resume(isSet: (schema: string | null, objects: string) => boolean): Promise<void>;
 }
@@ -24,7 +24,7 @@ const kinds: Readonly<Record<string, string>> = {
 const itemRow = z.object({
   schema: z.string().nullable(),
   kind: z.string(),
-  /** PostgreSQL's own default, which an entry for all schemas replaces. */
+  /** PostgreSQL's built-in default, which an entry for all schemas replaces. */
   is_built_in: pgBoolean,
   grantee: z.string().nullable(),
   privilege: z.string(),
@@ -32,7 +32,7 @@ const itemRow = z.object({
 });
 type Item = z.infer<typeof itemRow>;
 
-/** An entry for one schema only adds to the others, so there PostgreSQL's own default is nothing. */
+/** An entry for one schema only adds to the others, so its built-in default is empty. */
 const itemsSql = `
   WITH own AS (
     SELECT d.oid, d.defaclacl, n.nspname AS schema, d.defaclobjtype AS kind, d.defaclnamespace = 0 AS is_global, d.defaclrole
@@ -51,8 +51,8 @@ const itemsSql = `
     FROM items i LEFT JOIN pg_catalog.pg_roles r ON r.oid = i.grantee`;
 
 /**
- * Takes away what the session's role grants by default on the objects that it makes from now on; PostgreSQL's own defaults apply then.
- * Meant for an open transaction, which gives them back when it fails.
+ * Removes the default privileges of the session's role for objects that it creates from now on; PostgreSQL's built-in ones apply then.
+ * For an open transaction: a rollback restores them.
  */
 export async function suspendDefaultPrivileges(session: Session): Promise<SuspendedPrivileges> {
   const entries = new Map<string, Item[]>();
@@ -68,7 +68,7 @@ export async function suspendDefaultPrivileges(session: Session): Promise<Suspen
       );
       for (const items of entries.values()) {
         const {schema = null, kind = ''} = items[0] ?? {};
-        // A schema that was dropped and not made anew took its entries along.
+        // A schema that was dropped and not recreated lost its entries too.
         if (schema !== null && !schemas.has(schema)) continue;
         if (!isSet(schema, kinds[kind] ?? '')) await setTo(session, items, false);
       }
@@ -76,7 +76,7 @@ export async function suspendDefaultPrivileges(session: Session): Promise<Suspen
   };
 }
 
-/** Makes one entry hold the items that are, or are not, PostgreSQL's own. */
+/** Sets one entry to these items, or removes them. */
 async function setTo(session: Session, items: readonly Item[], isBuiltIn: boolean): Promise<void> {
   const {schema = null, kind = ''} = items[0] ?? {};
   const where = schema === null ? '' : ` IN SCHEMA ${quoteIdentifier(schema)}`;

@@ -1,7 +1,7 @@
 /**
- * Waiting for locks, limited. `lock_timeout` limits one wait on the server; the watch adds up all waits of a run, also those of
- * client tools, which switch the timeout off (pg_restore writes SET lock_timeout = 0). It names who holds the lock while
- * the run still waits, as nobody can say afterwards.
+ * Limits waiting for locks. `lock_timeout` limits one wait on the server; the watch adds up all waits of a run, including those of
+ * client tools, which disable the timeout (pg_restore writes SET lock_timeout = 0). It names the holder of the lock while
+ * the run still waits, because this is impossible afterwards.
  */
 import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
@@ -11,7 +11,7 @@ import {type Session, withSession} from '../client.js';
 import type {Connection} from '../connect/connection.js';
 import {parseRows, pgBoolean} from '../inspect/inspect-database.js';
 
-/** How long a command waits for locks that others queue behind, ms. */
+/** How long a command waits for locks that others queue for, ms. */
 const defaultLockWaitMs = 10_000;
 
 /** In ms, from --lock-wait, else from the config file, else the default. */
@@ -21,27 +21,27 @@ export function lockWaitMsFor(flagMs: number | undefined, configSeconds?: number
 
 export interface LockWatch {
   readonly connection: Connection;
-  /** The sessions of the run: process ids of the server, or the application name that its tools have. */
+  /** The sessions of the run: process ids of the server, or the application name of its tools. */
   readonly ours: readonly number[] | string;
-  /** All waits of these sessions together, ms. */
+  /** Limit for all waits of these sessions together, ms. */
   readonly limitMs: number;
-  /** Whether the run also ends where another session has waited for its locks for that long. */
+  /** Whether the run also ends if another session has waited that long for its locks. */
   readonly givesWay?: boolean;
-  /** What state things are in after the error, as a sentence. */
+  /** The state after the error, as a sentence. */
   readonly state: string;
   readonly hint?: string;
   readonly signal: AbortSignal;
 }
 
-/** Who stands in the way of a run, as lines. */
+/** The blocking sessions of a run, as lines. */
 interface Seen {
   blockers: string[];
 }
 
 /**
- * Runs `work`; ends it when its sessions have waited for locks for longer than the limit.
+ * Runs `work`; ends it if its sessions have waited for locks longer than the limit.
  * @param work ends when its signal is aborted; running statements of sessions given by process id are cancelled
- * @throws LOCK_TIMEOUT naming who holds the locks, or who waited; what `work` throws
+ * @throws LOCK_TIMEOUT naming the holders of the locks, or the waiting sessions; the errors of `work`
  */
 export async function withLockWatch<T>(
   watch: LockWatch,
@@ -50,7 +50,7 @@ export async function withLockWatch<T>(
   const seen: Seen = {blockers: []};
   const stop = new AbortController();
   const over = new AbortController();
-  // Opened beforehand: where the system catalogs are locked, no new session gets in. The limits of the sessions hold without it.
+  // Opened in advance: if the system catalogs are locked, a new session cannot start. Without it, the limits of the sessions still apply.
   let ready = (): void => undefined;
   const isReady = new Promise<void>((resolve) => (ready = resolve));
   let astray: AppError | undefined;
@@ -75,7 +75,7 @@ export async function withLockWatch<T>(
   }
 }
 
-/** The error with the names of those in the way; a deadlock and a tool's failure keep their own words. */
+/** The error with the names of the blocking sessions; a deadlock and a tool's failure keep their own messages. */
 function named(watch: LockWatch, seen: Readonly<Seen>, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code !== 'LOCK_TIMEOUT') return error;
   const isWait = systemErrorCode(error.cause) === '55P03'; // lock_not_available
@@ -107,7 +107,7 @@ const waitRow = z.object({
   is_ours: pgBoolean,
 });
 
-/** Waiting sessions of ours, and those that wait for ours. VACUUM and CREATE INDEX CONCURRENTLY may wait: nobody queues behind them. */
+/** Waiting sessions of this run, and sessions that wait for it. VACUUM and CREATE INDEX CONCURRENTLY may wait: nobody queues for them. */
 const waitsSql = `
   WITH ours AS (
     SELECT a.pid FROM pg_catalog.pg_stat_get_activity(NULL) a
@@ -122,9 +122,9 @@ const waitsSql = `
 
 interface Watching {
   readonly seen: Seen;
-  /** Ends the work. */
+  /** Aborts the work. */
   readonly stop: AbortController;
-  /** The work has ended. */
+  /** Whether the work has ended. */
   readonly over: AbortSignal;
   readonly ready: () => void;
 }
@@ -138,7 +138,7 @@ async function keepWatch(
   const isNamed = typeof ours === 'string';
   const everyMs = Math.min(Math.max(limitMs / 20, 20), 1000);
   await session.query(`SET lock_timeout = ${Math.ceil(limitMs)}`);
-  // What ends the work then, and rolls back, takes a moment too.
+  // Ending the work, and the rollback, takes a moment too.
   const enoughMs = limitMs - 2 * everyMs;
   const waitingSince = new Map<string, number>();
   let spentMs = 0;
@@ -177,14 +177,14 @@ async function keepWatch(
         );
       return;
     }
-    await delay(everyMs, undefined, {signal: over}).catch(() => undefined); // the work is over
+    await delay(everyMs, undefined, {signal: over}).catch(() => undefined); // the work has ended
   }
 }
 
 function gaveWay(watch: LockWatch, waiters: readonly string[]): AppError {
   return new AppError(
     'LOCK_TIMEOUT',
-    `Another session waited for longer than ${formatDuration(watch.limitMs)} for what this run had locked, so the run gave way. ${watch.state}`,
+    `Another session waited for longer than ${formatDuration(watch.limitMs)} for locks of this run, so the run was ended. ${watch.state}`,
     {
       hint: 'Run it at a quieter time or for fewer orders (--from, --to), or let others wait longer: --lock-wait 1m.',
       details: waiters,
@@ -199,7 +199,7 @@ async function describe(session: Session, sql: string, rows: readonly {pid: stri
   return parseRows(lineRow, await session.query(sql, [pids])).map(({line}) => line);
 }
 
-/** SQL: an object that a lock `l` of pg_locks is on, in words. */
+/** SQL: the object of a lock `l` of pg_locks, in words. */
 const objectSql = `CASE
     WHEN l.locktype IN ('relation', 'extend', 'page', 'tuple') AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
       THEN l.relation::pg_catalog.regclass::pg_catalog.text
@@ -214,7 +214,7 @@ const sessionSql = `pg_catalog.format('server process %s (user %s, %s, %s)', a.p
 const statementSql = `coalesce(pg_catalog.format('; statement of %s: %s', pg_catalog.to_char(a.query_start, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
     pg_catalog.left(pg_catalog.regexp_replace(a.query, '\\s+', ' ', 'g'), 120)), '')`;
 
-/** Sessions and prepared transactions, which have no process, that the processes $1 wait for. */
+/** Sessions and prepared transactions (which have no process) that block the processes $1. */
 const blockersSql = `
   WITH waiting AS (SELECT * FROM pg_catalog.pg_locks WHERE NOT granted AND pid = ANY ($1::pg_catalog.int4[])),
   held AS (

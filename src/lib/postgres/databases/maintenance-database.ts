@@ -1,9 +1,9 @@
-/** Finds a database to work from when others are made or renamed. */
+/** Finds a database to connect to while others are created or renamed. */
 import {AppError} from '../../base/errors.js';
 import {withSession} from '../client.js';
 import {type Connection, withDatabase} from '../connect/connection.js';
 
-/** A database to connect to that is not the target: databases cannot be made or renamed from within. @throws NOT_SUPPORTED_HERE */
+/** A database to connect to other than the target: a database cannot be created or renamed from within. @throws NOT_SUPPORTED_HERE */
 export async function findMaintenance(
   connection: Connection,
   target: Connection,
@@ -30,7 +30,7 @@ export async function findMaintenance(
     ? failure
     : new AppError(
         'NOT_SUPPORTED_HERE',
-        `A database beside "${target.database}" is needed to work from, and none of ${names.join(', ')} lets this role in.`,
-        {hint: 'Restore in place: into an empty database, or over this one with --clean.', cause: failure},
+        `A connection to another database than "${target.database}" is needed, and this role cannot connect to ${names.join(', ')}.`,
+        {hint: 'Restore into an empty database, or over this one with --clean.', cause: failure},
       );
 }

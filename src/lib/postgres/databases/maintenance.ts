@@ -1,16 +1,16 @@
-/** A session on the server that needs no particular database: to look at databases, drop and change them. */
+/** A session on the server in any database: to list, drop and change databases. */
 import {AppError, type ErrorCode} from '../../base/errors.js';
 import {type Session, type SessionOptions, withSession} from '../client.js';
 import {type Connection, withDatabase} from '../connect/connection.js';
 
-/** Every server has them unless somebody dropped them; then the named database has to do. */
+/** Every server has them unless they were dropped; then the named database is used. */
 const candidates = ['postgres', 'template1'];
-/** Another database may still be open to this role. */
+/** Errors after which another database may work. */
 const closedDoors = new Set<ErrorCode>(['DATABASE_NOT_FOUND', 'PERMISSION_DENIED', 'AUTHENTICATION_FAILED']);
 
 /**
  * Runs `work` in a session on `postgres`, else `template1`, else the connection's own database.
- * @throws what the last attempt to connect failed with; what `work` throws
+ * @throws the error of the last connection attempt; the errors of `work`
  */
 export async function withMaintenanceSession<T>(
   connection: Connection,

@@ -1,4 +1,4 @@
-/** Roles that a server lacks, made as they were elsewhere, without passwords. */
+/** Creates missing roles with their attributes from another server, without passwords. */
 import {AppError, messageOf} from '../../base/errors.js';
 import type {Session} from '../client.js';
 import {roleSettingStatement, settingName} from './database-properties.js';
@@ -8,18 +8,18 @@ import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
 export interface RolesToMake {
   readonly roles: readonly RoleDetails[];
-  /** Of these roles and in them. */
+  /** Memberships of these roles and in them. */
   readonly memberships: readonly Membership[];
-  /** Those that own things which the session's role is to give them. */
+  /** Roles that own objects which the session's role must give them. */
   readonly owners: readonly string[];
   readonly me: string;
   readonly serverMajor: number;
 }
 
 /**
- * Makes roles, then their memberships and settings. What the session's role may not give is left out, as nothing is opened by that.
- * @returns what was left out and why, a line each
- * @throws PERMISSION_DENIED and what else keeps a role from being made; those that were made are dropped again
+ * Creates roles, then their memberships and settings. Privileges that the session's role cannot give are left out, which is safe.
+ * @returns the left-out privileges with the reason, a line each
+ * @throws PERMISSION_DENIED and other errors that prevent the creation of a role; the created roles are dropped again
  */
 export async function makeRoles(session: Session, wanted: RolesToMake): Promise<string[]> {
   const made: string[] = [];
@@ -44,7 +44,7 @@ export async function makeRoles(session: Session, wanted: RolesToMake): Promise<
       for (const setting of settings) {
         const what = `the setting ${settingName(setting)} of the role "${name}"`;
         if (setting.includes('=')) await attempt(roleSettingStatement(name, setting), what);
-        else notes.push(`${what}: its value may be a secret, and no backup has it`);
+        else notes.push(`${what}: its value may be a secret, so no backup contains it`);
       }
     const {foreign} = await inspectRoleNames(session, wanted.owners);
     for (const name of foreign) await session.query(`GRANT ${quoteIdentifier(name)} TO CURRENT_USER`);
@@ -54,7 +54,7 @@ export async function makeRoles(session: Session, wanted: RolesToMake): Promise<
       ? error
       : new AppError(
           'RESTORE_FAILED',
-          `${error.message} These roles were made and are still there: ${left.join(', ')}.`,
+          `${error.message} These roles were created and still exist: ${left.join(', ')}.`,
           {
             cause: error,
           },
@@ -80,10 +80,10 @@ export async function dropRoles(session: Session, names: readonly string[]): Pro
 const isRefusal = (error: unknown): error is AppError =>
   error instanceof AppError && !['CONNECTION_LOST', 'INTERRUPTED', 'DISK_FULL'].includes(error.code);
 
-/** What only a superuser may give, or since PostgreSQL 16 who has it. */
+/** Attributes that only a superuser can give, or since PostgreSQL 16 a role that has them. */
 const reserved = ['REPLICATION', 'BYPASSRLS', 'CREATEDB', 'CREATEROLE'];
 
-/** @returns what it was made without */
+/** @returns a note about the attributes that could not be given */
 async function create(session: Session, role: RoleDetails): Promise<string | undefined> {
   const all = attributesOf(role);
   try {
@@ -94,7 +94,7 @@ async function create(session: Session, role: RoleDetails): Promise<string | und
     if (!isRefusal(error) || error.code !== 'PERMISSION_DENIED' || fewer.length === all.length) throw error;
     await session.query(statementOf(role, fewer));
     const missing = all.filter((one) => reserved.includes(one));
-    return `the role "${role.name}" is made without ${missing.join(', ')}: ${error.message}`;
+    return `the role "${role.name}" is created without ${missing.join(', ')}: ${error.message}`;
   }
 }
 
@@ -122,7 +122,7 @@ function membershipStatement(
   {role, member, isAdmin, inherits, sets}: Membership,
   {me, serverMajor}: RolesToMake,
 ): string {
-  const hasOptions = serverMajor >= 16; // manual, GRANT; there who makes a role administers it already
+  const hasOptions = serverMajor >= 16; // manual, GRANT; there the creator of a role administers it already
   const options = [
     ...(isAdmin && !(hasOptions && member === me) ? ['ADMIN OPTION'] : []),
     ...(hasOptions && inherits !== null ? [`INHERIT ${String(inherits)}`] : []),

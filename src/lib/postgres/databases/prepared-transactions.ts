@@ -1,10 +1,10 @@
-/** Prepared transactions: they hold their locks without a session, until somebody ends them by name (manual, PREPARE TRANSACTION). */
+/** Prepared transactions: they hold their locks without a session, until they are ended by name (manual, PREPARE TRANSACTION). */
 import type {Session} from '../client.js';
 
 export const preparedHint =
   "End them in their database, as their owner or a superuser: COMMIT PREPARED 'NAME' or ROLLBACK PREPARED 'NAME'. Then run again.";
 
-/** Those of the databases, a line each. */
+/** Prepared transactions of the databases, a line each. */
 export async function listPrepared(session: Session, databases: readonly string[]): Promise<string[]> {
   const rows = await session.query(
     `SELECT pg_catalog.format('%s: prepared transaction %L of %s, prepared %s', database, gid, owner,

@@ -1,4 +1,4 @@
-/** The role that owns a scratch database and loads it: code in a backup runs with its rights, so it has none elsewhere. */
+/** The role that owns and loads a scratch database: code in a backup runs with its privileges, so it has none elsewhere. */
 import {createHash, createHmac, pbkdf2Sync, randomBytes} from 'node:crypto';
 import {z} from 'zod';
 import type {Session} from '../client.js';
@@ -18,9 +18,9 @@ export interface ScratchRole {
 const creatorRow = z.object({may_create: pgBoolean, is_superuser: pgBoolean, bypasses: pgBoolean});
 
 /**
- * Creates the role with a random password: it has to log in itself, as code that is loaded after SET ROLE could RESET it. It may pass
- * over row level security where the creator may, so that it sees all rows of the tables that it owns itself.
- * @returns undefined where the session's role may not create roles
+ * Creates the role with a random password. It must log in itself, because loaded code could RESET a SET ROLE. It may bypass
+ * row level security if its creator may, so that it sees all rows of its own tables.
+ * @returns undefined if the session's role may not create roles
  */
 export async function createScratchRole(
   session: Session,
@@ -35,7 +35,7 @@ export async function createScratchRole(
         FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`),
   );
   if (!creator.may_create) return undefined;
-  // Before 16 only a superuser may give BYPASSRLS (manual, CREATE ROLE).
+  // Before 16, only a superuser may give BYPASSRLS (manual, CREATE ROLE).
   const bypasses = creator.is_superuser || (creator.bypasses && serverMajor >= 16);
   const password = randomBytes(24).toString('base64url');
   const role = quoteIdentifier(name);
@@ -44,9 +44,9 @@ export async function createScratchRole(
     [
       `CREATE ROLE ${role} LOGIN ${bypasses ? 'BYPASSRLS' : 'NOBYPASSRLS'} PASSWORD ${quoteLiteral(scramVerifier(password))}`,
       `COMMENT ON ROLE ${role} IS ${quoteLiteral(formatMark(mark))}`,
-      // pg_restore passes on what the server says; that a right is missing is read from it.
+      // pg_restore forwards the server's messages, in which a missing privilege is recognised.
       ...(creator.is_superuser ? [`ALTER ROLE ${role} SET lc_messages = 'C'`] : []),
-      // Only a member may give a database to the role and drop it afterwards.
+      // Only a member can give a database to the role and drop it afterwards.
       ...(creator.is_superuser ? [] : [`GRANT ${role} TO CURRENT_USER`]),
       ...tablespaces.map(
         (tablespace) => `GRANT CREATE ON TABLESPACE ${quoteIdentifier(tablespace)} TO ${role}`,
@@ -66,7 +66,7 @@ async function listTablespaces(session: Session): Promise<string[]> {
   return rows.map(({name}) => name);
 }
 
-/** Drops the role with what it was granted; one that does not exist is no error. */
+/** Drops the role and its privileges; a missing role is not an error. */
 export async function dropScratchRole(session: Session, name: string): Promise<void> {
   const found = await session.query('SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1', [name]);
   if (found.length === 0) return;
@@ -74,7 +74,7 @@ export async function dropScratchRole(session: Session, name: string): Promise<v
   await session.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
 }
 
-/** Roles of scratch databases, by the form of their name and their comment. */
+/** Roles of scratch databases, found by the form of their name and their comment. */
 export async function listScratchRoles(
   session: Session,
 ): Promise<{readonly name: string; readonly mark: DatabaseMark}[]> {
@@ -93,7 +93,7 @@ export async function listScratchRoles(
 
 const iterations = 4096;
 
-/** What the server stores of a password (RFC 5803), so that the password itself is in no statement that a log keeps. */
+/** The stored form of a password (RFC 5803), so that the password does not appear in statements in a log. */
 function scramVerifier(password: string): string {
   const salt = randomBytes(16);
   const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256');

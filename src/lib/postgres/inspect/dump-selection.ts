@@ -1,4 +1,4 @@
-/** Which tables a dump with the given patterns holds, and why others are left out. */
+/** Finds the tables that a dump with the given patterns contains, and why others are left out. */
 import {z} from 'zod';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
@@ -24,19 +24,19 @@ export interface SelectionPatterns {
 }
 
 export interface DumpSelection {
-  /** What belongs to the service that runs the server. */
+  /** The objects of the hosting service. */
   readonly ownership: Ownership;
-  /** Tables whose rows the dump should hold, largest first. */
+  /** Tables whose rows are in the dump, largest first. */
   readonly tables: readonly TableSize[];
-  /** Tables that it does not hold, with the reason. */
+  /** Tables that are not in the dump, with the reason. */
   readonly leftOut: readonly {table: string; reason: string}[];
-  /** Tables and sequences of the platform that this role may not read; `leftOut` has the tables too. */
+  /** Tables and sequences of the platform that this role may not read; the tables are also in `leftOut`. */
   readonly unreadable: readonly {table: string; reason: string}[];
-  /** Extensions that chosen schemas use, which pg_dump brings with a whole database alone. */
+  /** Extensions that the chosen schemas use; pg_dump includes extensions only in a complete dump. */
   readonly extensions: readonly string[];
-  /** Tables of other schemas whose rows chosen schemas refer to by foreign keys. */
+  /** Tables of other schemas that the chosen schemas refer to by foreign keys. */
   readonly referenced: readonly string[];
-  /** The same as patterns for pg_dump: what it may not even lock, and what it may read the definition of. */
+  /** The same as patterns for pg_dump: tables that it may not lock, and tables of which it may read only the definition. */
   readonly excluded: {readonly relations: readonly string[]; readonly rows: readonly string[]};
 }
 
@@ -48,9 +48,9 @@ const hiddenBy = {
 };
 
 /**
- * Compares the patterns with the catalog. What the platform keeps from the role is left out by name; a table of the
- * user's that cannot be read whole is an error.
- * @throws PATTERN_MATCHES_NOTHING; ROW_SECURITY or PERMISSION_DENIED when a chosen table cannot be read whole
+ * Compares the patterns with the catalog. Platform tables that the role may not read are left out by name; a user table
+ * that cannot be read completely is an error.
+ * @throws PATTERN_MATCHES_NOTHING; ROW_SECURITY or PERMISSION_DENIED if a chosen table cannot be read completely
  */
 export async function selectForDump(session: Session, patterns: SelectionPatterns): Promise<DumpSelection> {
   const ownership = await inspectOwnership(session);
@@ -111,13 +111,13 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
       : usedByChosen(ownership, patterns)),
     excluded: {
       relations: hiddenTables.filter(({why}) => why === 'rights').map(patternOf),
-      // A sequence comes along with the table that owns it, whether it is excluded or not; its value does not.
+      // pg_dump includes a sequence with its owning table even if it is excluded, but not its value.
       rows: [...hiddenTables.filter(({why}) => why === 'row security'), ...hiddenSequences].map(patternOf),
     },
   };
 }
 
-/** What chosen schemas use of the rest of the database; every one has plpgsql. */
+/** Objects outside the chosen schemas that these use; every database has plpgsql. */
 function usedByChosen(
   {extensions, relations}: Ownership,
   {includeSchemas}: SelectionPatterns,
@@ -134,7 +134,7 @@ function usedByChosen(
 }
 
 /** Why the rows of an unlogged table are not in a backup from a standby. */
-export const unloggedOnStandby = 'unlogged: a standby has no rows of it';
+export const unloggedOnStandby = 'unlogged: its rows are not on a standby';
 
 function keyOf({schema, name}: {schema: string; name: string}): string {
   return JSON.stringify([schema, name]);
@@ -170,7 +170,7 @@ function requireMatches(
   if (!first) return;
   throw unknownName(
     'PATTERN_MATCHES_NOTHING',
-    `Nothing in the database matches ${missing.map(({flag, value}) => `${flag} ${value}`).join(', ')}; no backup was made.`,
+    `Nothing in the database matches ${missing.map(({flag, value}) => `${flag} ${value}`).join(', ')}. No backup was made.`,
     first.value,
     first.names,
     'A table outside the search path needs its schema (shop.orders); capital letters need double quotes (\'"Orders"\').',
@@ -189,7 +189,7 @@ function whyLeftOut(
   const isInSchema = (value: string): boolean => matchesSchema(value, table.schema);
   const excludedBy = patterns.excludeTables.find(matches);
   if (excludedBy !== undefined) return `--exclude-table ${excludedBy}`;
-  // Where tables are named, pg_dump looks neither at --schema nor at --exclude-schema (selectDumpableTable in pg_dump.c).
+  // If tables are chosen, pg_dump ignores --schema and --exclude-schema (selectDumpableTable in pg_dump.c).
   if (patterns.includeTables.length > 0) {
     if (!patterns.includeTables.some(matches)) return 'not in --include-table';
   } else {
@@ -209,10 +209,10 @@ function refuseHidden(hidden: readonly HiddenTable[]): void {
   const byPolicy = hidden.some((table) => table.why === 'row security');
   throw new AppError(
     byPolicy ? 'ROW_SECURITY' : 'PERMISSION_DENIED',
-    `This role cannot read every row of ${names.length === 1 ? 'a table' : `${names.length} tables`}; no backup was made.`,
+    `This role cannot read every row of ${names.length === 1 ? 'a table' : `${names.length} tables`}. No backup was made.`,
     {
       details: names,
-      hint: `${byPolicy ? rowSecurityHint : "Connect as the tables' owner."} Or leave them out with --exclude-table or --exclude-schema.`,
+      hint: `${byPolicy ? rowSecurityHint : "Connect as the tables' owner."} Or exclude them with --exclude-table or --exclude-schema.`,
     },
   );
 }

@@ -1,4 +1,4 @@
-/** The columns of every table: what can be compared with a dump, and by which key. */
+/** The columns of every table, for comparisons with a dump, and the primary key. */
 import {z} from 'zod';
 import type {Session} from '../client.js';
 import {jsonText, parseRows} from './inspect-database.js';
@@ -9,15 +9,15 @@ const tableRow = z.object({schema: z.string(), name: z.string(), columns: names,
 export interface TableColumns {
   readonly schema: string;
   readonly name: string;
-  /** In the table's order; generated columns, which no dump holds, left out. */
+  /** In the table's order, without generated columns, which are not in a dump. */
   readonly columns: readonly string[];
-  /** Columns of the primary key; empty without one. */
+  /** Columns of the primary key; empty if there is none. */
   readonly key: readonly string[];
   /** Columns of a type with date and time. */
   readonly times: readonly string[];
 }
 
-/** Tables with rows of their own in the schemas of users; those of extensions left out. */
+/** Tables with their own rows in user schemas, without those of extensions. */
 export async function inspectColumns(session: Session): Promise<TableColumns[]> {
   return parseRows(
     tableRow,

@@ -1,10 +1,10 @@
-/** What a database is and holds: read from its catalogs. */
+/** Reads the properties and contents of a database from its catalogs. */
 import {z} from 'zod';
 import {AppError} from '../../base/errors.js';
 import type {Session, TextRow} from '../client.js';
 import {isVisibleSql, searchedSchemas} from '../search-path.js';
 
-/** Parses rows at the boundary. @throws UNEXPECTED when the server answers in another shape */
+/** Parses rows at the boundary. @throws UNEXPECTED if they have a different shape */
 export function parseRows<T extends z.ZodType>(schema: T, rows: readonly TextRow[]): z.infer<T>[] {
   const parsed = z.array(schema).safeParse(rows);
   if (parsed.success) return parsed.data;
@@ -13,11 +13,14 @@ export function parseRows<T extends z.ZodType>(schema: T, rows: readonly TextRow
   });
 }
 
-/** Parses the answer to a query that has one row, whatever the database holds. @throws UNEXPECTED for any other number of rows as well */
+/** Parses the answer to a query that always has one row. @throws UNEXPECTED also for any other number of rows */
 export function parseOnlyRow<T extends z.ZodType>(schema: T, rows: readonly TextRow[]): z.infer<T> {
   const [row, second] = parseRows(schema, rows);
   if (row !== undefined && second === undefined) return row;
-  throw new AppError('UNEXPECTED', `The server answered a catalog query with ${rows.length} rows for one.`);
+  throw new AppError(
+    'UNEXPECTED',
+    `The server answered a catalog query with ${rows.length} rows instead of one.`,
+  );
 }
 
 /** A boolean in the server's text form. */
@@ -29,7 +32,7 @@ export const pgCount = z
   .transform(Number)
   .pipe(z.int());
 
-/** A value that the server made JSON of. */
+/** A value in the server's JSON. */
 export function jsonText<T extends z.ZodType>(schema: T): z.ZodType<z.infer<T>> {
   return z
     .string()
@@ -55,17 +58,17 @@ export interface DatabaseIdentity {
   /** "15.18 (Debian 15.18-0+deb12u1)" */
   readonly version: string;
   readonly major: number;
-  /** The cluster's own number; null where the role may not read it. */
+  /** The cluster's own number; null if the role may not read it. */
   readonly systemIdentifier: string | null;
   readonly isStandby: boolean;
-  /** New databases are copied from it. */
+  /** The template of new databases. */
   readonly isTemplate: boolean;
   readonly sizeBytes: number;
   readonly owner: string;
   readonly locale: DatabaseLocale;
 }
 
-/** What CREATE DATABASE needs to make the same kind of database from template0. */
+/** The parameters for CREATE DATABASE from template0. */
 export interface DatabaseLocale {
   readonly encoding: string;
   readonly collation: string;
@@ -77,9 +80,9 @@ export interface DatabaseLocale {
   readonly icuRules: string | null;
 }
 
-/** The cluster's own number; null where the role may not read it. */
+/** The cluster's own number; null if the role may not read it. */
 export async function inspectSystemIdentifier(session: Session): Promise<string | null> {
-  // In one statement the server would ask for the right even where the answer is not needed.
+  // In a single statement, the server would check the privilege even if the value is not needed.
   const [right] = await session.query(
     "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask",
   );
@@ -126,7 +129,7 @@ const providerColumns = z.object({
 });
 const providerRow = z.object({row: jsonText(providerColumns)});
 
-/** The provider's columns came with 15 and were renamed in 17, so the row is read as JSON. */
+/** The provider's columns were added in 15 and renamed in 17, so the row is read as JSON. */
 async function inspectProvider(
   session: Session,
 ): Promise<Pick<DatabaseLocale, 'provider' | 'providerLocale' | 'icuRules'>> {
@@ -162,17 +165,17 @@ export interface TableSize {
    * exact, but it waits for locks.
    */
   readonly sizeBytes: number;
-  /** Partitioned parents hold no rows of their own. */
+  /** Partitioned parents do not have rows of their own. */
   readonly isPartitioned: boolean;
-  /** Whether it is found by its name alone. */
+  /** Whether its unqualified name finds it. */
   readonly isVisible: boolean;
-  /** The extension that owns the table and whose rows pg_dump leaves out; null where the extension asks for a dump of them. */
+  /** The extension that owns the table, whose rows pg_dump leaves out; null if the extension requests a dump of them. */
   readonly extension: string | null;
-  /** An unlogged table on a standby, where it has no rows and cannot be read (manual, CREATE TABLE); pg_dump takes its definition alone there. */
+  /** An unlogged table on a standby, where it has no rows and cannot be read (manual, CREATE TABLE); pg_dump writes only its definition there. */
   readonly isWithoutRows: boolean;
 }
 
-/** Every table of the user's schemas, largest first. Waits for no lock. */
+/** All tables of user schemas, largest first. Waits for no lock. */
 export async function inspectTables(session: Session): Promise<TableSize[]> {
   const rows = parseRows(
     tableRow,
@@ -209,11 +212,11 @@ const hiddenRow = z.object({schema: z.string(), name: z.string(), why: z.enum(['
 export interface HiddenTable {
   readonly schema: string;
   readonly name: string;
-  /** "rights": no SELECT or no USAGE on the schema; "row security": policies apply to this role. */
+  /** "rights": no SELECT on the table or no USAGE on the schema; "row security": policies apply to this role. */
   readonly why: 'rights' | 'row security';
 }
 
-/** Tables whose rows this role cannot read, or not all of them: a dump would fail or lack them. */
+/** Tables that this role cannot read completely: a dump would fail or be incomplete. */
 export async function inspectHiddenTables(session: Session): Promise<HiddenTable[]> {
   return parseRows(
     hiddenRow,

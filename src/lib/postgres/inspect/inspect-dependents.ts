@@ -1,23 +1,23 @@
-/** What in a database depends on certain objects and is no part of them: views, keys, policies, triggers, members of publications. */
+/** Finds objects of a database that depend on others and are not part of them: views, keys, policies, triggers, members of publications. */
 import {z} from 'zod';
 import type {Session} from '../client.js';
 import {parseRows, pgBoolean} from './inspect-database.js';
 import {quoteIdentifier} from '../quote.js';
 
 export interface Dependent {
-  /** Catalog and number as `pg_restore --list` writes them: "3256 17154". */
+  /** Catalog and number as in `pg_restore --list`: "3256 17154". */
   readonly entry: string;
   /** "policy room files on table storage.objects" */
   readonly what: string;
-  /** Whether dropping it and making it anew loses nothing. */
+  /** Whether dropping and recreating it loses nothing. */
   readonly isRemakable: boolean;
-  /** A filled materialized view, quoted; null for everything else. */
+  /** A populated materialized view, quoted; null for other objects. */
   readonly filled: string | null;
-  /** A foreign key as schema, table and name; null for everything else. */
+  /** A foreign key as schema, table and name; null for other objects. */
   readonly key: string | null;
 }
 
-/** As pg_dump names it: a relation, a type, or a function as "f(integer)". */
+/** The name in pg_dump's form: a relation, a type, or a function as "f(integer)". */
 export interface NamedObject {
   readonly kind: 'relation' | 'routine' | 'type';
   readonly schema: string;
@@ -32,7 +32,7 @@ const row = z.object({
   key: z.string().nullable(),
 });
 
-/** What stands in the way of dropping `objects`, directly or through others, and the publications that they are members of. */
+/** Objects that prevent dropping `objects`, directly or indirectly, and the publications that these belong to. */
 export async function inspectDependents(
   session: Session,
   objects: readonly NamedObject[],

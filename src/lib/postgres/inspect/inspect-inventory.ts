@@ -1,4 +1,4 @@
-/** What surrounds a database's own objects: the parts that a dump does not carry, or only if the target has them. */
+/** The environment of a database: parts that are not in a dump, or that a dump requires on the target. */
 import {z} from 'zod';
 import type {Session} from '../client.js';
 import {jsonText, parseOnlyRow} from './inspect-database.js';
@@ -10,7 +10,7 @@ export const membershipSchema = z.object({
   inherits: z.boolean().nullable().default(null),
   sets: z.boolean().nullable().default(null),
 });
-/** That one role is a member of another. */
+/** Membership of one role in another. */
 export type Membership = z.infer<typeof membershipSchema>;
 
 export const roleDetailsSchema = z.object({
@@ -24,27 +24,27 @@ export const roleDetailsSchema = z.object({
   /** -1 for no limit. */
   connectionLimit: z.int(),
   validUntil: z.string().nullable(),
-  /** In every database: "search_path=app". Of parameters that are not PostgreSQL's own, which may hold secrets, the name alone. */
+  /** Settings in every database: "search_path=app". Of parameters that are not PostgreSQL's own, which may be secrets, only the name. */
   settings: z.array(z.string()),
 });
-/** How a role was made. */
+/** The attributes of a role. */
 export type RoleDetails = z.infer<typeof roleDetailsSchema>;
 
 export const inventorySchema = z.object({
-  /** Roles that own something, are granted something, or have settings here. */
+  /** Roles that own objects, have privileges, or have settings here. */
   roles: z.array(z.string()),
   /** Memberships of those roles and in them: "member in role". The last two are null before PostgreSQL 16. */
   roleGrants: z.array(membershipSchema),
-  /** How those roles were made, superusers left out. Passwords are not read. */
+  /** Attributes of those roles, without superusers and passwords. */
   roleDetails: z.array(roleDetailsSchema),
   /**
    * Names of the settings by ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET; role is null for the former. Their values
-   * may be secrets and are in the dump alone, as is the comment of the database.
+   * may be secrets and are only in the dump, like the comment of the database.
    */
   databaseSettings: z.array(z.object({role: z.string().nullable(), setting: z.string()})),
-  /** Access rights of the database in aclitem form; null when they are the defaults. */
+  /** Privileges of the database in aclitem form; null if they are the defaults. */
   databaseAcl: z.array(z.string()).nullable(),
-  /** `schemas` are those that it made itself, "cron"; missing in metadata of before. */
+  /** `schemas` are those created by the extension, "cron"; missing in older metadata. */
   extensions: z.array(
     z.object({
       name: z.string(),

@@ -1,4 +1,4 @@
-/** Which of the tables that a dump names are in a database, and which of them hold rows. */
+/** Finds the tables of a dump in a database, and those that contain rows. */
 import {z} from 'zod';
 import {type NamedTable, quoteQualified} from '../quote.js';
 import type {Session} from '../client.js';
@@ -6,7 +6,7 @@ import {parseOnlyRow, parseRows, pgBoolean} from './inspect-database.js';
 
 const nameRow = z.object({position: z.string().transform(Number)});
 
-/** Those of `tables` that do not exist. Large objects (pg_catalog.pg_largeobject) always have their place. */
+/** The `tables` that do not exist. Large objects (pg_catalog.pg_largeobject) always exist. */
 export async function findMissingTables<T extends NamedTable>(
   session: Session,
   tables: readonly T[],
@@ -31,7 +31,7 @@ export async function findMissingColumns(
 ): Promise<string[][]> {
   const missing: string[][] = [];
   for (const {schema, name, columns} of tables) {
-    // Large objects are compared by the columns of a row of this program's own.
+    // Large objects are compared as rows with columns of this program.
     const rows =
       schema === 'pg_catalog'
         ? []
@@ -49,14 +49,14 @@ export async function findMissingColumns(
   return missing;
 }
 
-/** Those of `tables`, which must exist, that hold at least one row. */
+/** The `tables`, which must exist, with at least one row. */
 export async function findFilledTables<T extends NamedTable>(
   session: Session,
   tables: readonly T[],
 ): Promise<T[]> {
   const filled: T[] = [];
   for (const table of tables) {
-    // Large objects stand as a catalog, which is never empty of use: their numbers do not collide with rows.
+    // Large objects are in a catalog, which is never empty; their numbers do not collide with rows.
     if (table.schema === 'pg_catalog') continue;
     const sql = `SELECT EXISTS (SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}) AS filled`;
     if (parseOnlyRow(z.object({filled: pgBoolean}), await session.query(sql)).filled) filled.push(table);

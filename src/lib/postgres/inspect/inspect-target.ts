@@ -1,4 +1,4 @@
-/** What stands in the database that a restore is to go into, and what the role may do with it. */
+/** The contents of the target database of a restore, and the privileges of the role on it. */
 import {z} from 'zod';
 import type {Session} from '../client.js';
 import {parseOnlyRow, parseRows, pgBoolean, pgCount} from './inspect-database.js';
@@ -13,7 +13,7 @@ const objectCounts = z.object({
   large_objects: pgCount,
 });
 
-/** Objects of users by kind; what extensions brought along and an empty "public" are not counted. */
+/** User objects by kind, without those of extensions and an empty "public". */
 export type ObjectCounts = z.infer<typeof objectCounts>;
 
 const extensionOwned = (catalog: string, alias: string): string =>
@@ -26,7 +26,7 @@ const relations = (kinds: string): string =>
   `(SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relkind = ANY ('${kinds}'::"char"[]) AND c.relpersistence <> 't'
      AND ${userSchema('c.relnamespace')} AND NOT ${extensionOwned('pg_class', 'c')})`;
 
-/** Counts what a restore would meet. */
+/** Counts the objects that a restore would find. */
 export async function countObjects(session: Session): Promise<ObjectCounts> {
   return parseOnlyRow(
     objectCounts,
@@ -69,12 +69,12 @@ export interface RoleRights {
   readonly isSuperuser: boolean;
   readonly canCreateDatabases: boolean;
   readonly canCreateRoles: boolean;
-  /** Whether it sees all rows whatever policies say. */
+  /** Whether it sees all rows in spite of policies. */
   readonly bypassesRowSecurity: boolean;
   readonly serverMajor: number;
 }
 
-/** What the session's role may do on the server. */
+/** The privileges of the session's role on the server. */
 export async function inspectRole(session: Session): Promise<RoleRights> {
   const row = parseOnlyRow(
     roleRow,
@@ -94,15 +94,15 @@ export async function inspectRole(session: Session): Promise<RoleRights> {
 }
 
 /**
- * SQL: whether the session's role may both give things to the role with the oid and go on working on them as its own. From
- * 16 on a membership may lack either (manual, GRANT); NOINHERIT has always kept the second one back.
+ * SQL: whether the session's role may both give objects to the role with the oid and continue to work on them as its own. From
+ * 16 on a membership may lack either (manual, GRANT); NOINHERIT has always prevented the second one.
  */
 export const mayActFor = (
   oid: string,
 ): string => `(pg_catalog.pg_has_role(${oid}, 'USAGE') AND pg_catalog.pg_has_role(${oid},
   CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))`;
 
-/** Which of `roles` do not exist, and which exist but the session's role may not act for. */
+/** The `roles` that do not exist, and existing ones that the session's role may not act for. */
 export async function inspectRoleNames(
   session: Session,
   roles: readonly string[],
@@ -121,7 +121,7 @@ export async function inspectRoleNames(
   };
 }
 
-/** Which of `roles` exist and are no superusers. */
+/** The `roles` that exist and are not superusers. */
 export async function findWeakRoles(session: Session, roles: readonly string[]): Promise<string[]> {
   const rows = await session.query(
     'SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname = ANY ($1::text[]) AND NOT rolsuper ORDER BY 1',
@@ -130,7 +130,7 @@ export async function findWeakRoles(session: Session, roles: readonly string[]):
   return rows.map((row) => row['name'] ?? '');
 }
 
-/** Which of `extensions` the server cannot install. */
+/** The `extensions` that the server cannot install. */
 export async function findMissingExtensions(
   session: Session,
   extensions: readonly string[],
@@ -147,7 +147,7 @@ export async function findMissingExtensions(
   return rows.map((row) => row.name);
 }
 
-/** Which of `extensions` the role cannot install into a new database: manual, CREATE EXTENSION, "trusted". */
+/** The `extensions` that the role cannot install into a new database: manual, CREATE EXTENSION, "trusted". */
 export async function findUninstallableExtensions(
   session: Session,
   extensions: readonly string[],
@@ -170,7 +170,7 @@ export async function databaseExists(session: Session, name: string): Promise<bo
   return (await session.query('SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1', [name])).length > 0;
 }
 
-/** Those of `names` that nothing in the database has: neither a table, view or sequence nor a function, type, collation, operator class or the like. */
+/** The `names` without an object in the database: table, view, sequence, function, type, collation, operator class or similar. */
 export async function findMissingNames<T extends {readonly schema: string; readonly name: string}>(
   session: Session,
   names: readonly T[],
@@ -195,7 +195,7 @@ export async function findMissingNames<T extends {readonly schema: string; reado
   return names.filter((_name, index) => missing.has(index + 1));
 }
 
-/** Those of `schemas` that the database does not have. */
+/** The `schemas` that the database does not have. */
 export async function findMissingSchemas(session: Session, schemas: readonly string[]): Promise<string[]> {
   const rows = await session.query(
     'SELECT w AS name FROM unnest($1::text[]) AS w WHERE w NOT IN (SELECT nspname::text FROM pg_catalog.pg_namespace)',
@@ -204,7 +204,7 @@ export async function findMissingSchemas(session: Session, schemas: readonly str
   return rows.map((row) => row['name'] ?? '');
 }
 
-/** Those of `extensions` that are installed in the database. */
+/** The `extensions` that are installed in the database. */
 export async function findInstalledExtensions(
   session: Session,
   extensions: readonly string[],

@@ -1,17 +1,17 @@
-/** Which objects of a database belong to the service that runs the server, and which to its user. */
+/** Distinguishes objects of the hosting service from objects of its user. */
 import {z} from 'zod';
 import type {Session} from '../client.js';
 import {jsonText, parseOnlyRow} from './inspect-database.js';
 import {isVisibleSql, searchedSchemas} from '../search-path.js';
 
-/** Who made an object and may remake it. */
+/** Who created an object and may recreate it. */
 export type Party = 'user' | 'platform';
 
 const factsSchema = z.object({
   me: z.object({
     name: z.string(),
     isSuperuser: z.boolean(),
-    /** Whether the role, or one that it is a member of, may make roles. */
+    /** Whether the role, or a role that it is a member of, may create roles. */
     mayMakeRoles: z.boolean(),
     major: z.int(),
   }),
@@ -19,11 +19,11 @@ const factsSchema = z.object({
     z.object({
       name: z.string(),
       isSuperuser: z.boolean(),
-      /** Has attributes that only a superuser gives before PostgreSQL 16. */
+      /** Has attributes that only a superuser can give before PostgreSQL 16. */
       hasReservedAttributes: z.boolean(),
       isActable: z.boolean(),
       isAdministered: z.boolean(),
-      /** A superuser granted a membership, or a right on a schema of its own, to or of this role. */
+      /** A superuser granted a membership, or a privilege on one of its schemas, to or of this role. */
       isGrantedBySuperuser: z.boolean(),
     }),
   ),
@@ -43,10 +43,10 @@ const factsSchema = z.object({
       kind: z.enum(['r', 'p', 'v', 'm', 'S', 'f']),
       owner: z.string(),
       extension: z.string().nullable(),
-      /** Whether pg_dump reads its rows: those of an extension's relation only if the extension asks for it. */
+      /** Whether pg_dump reads its rows: for an extension's relation only if the extension requests it. */
       isDumped: z.boolean(),
       isReadable: z.boolean(),
-      /** Found by its name alone in the role's own search path. */
+      /** Whether its unqualified name finds it in the role's own search_path. */
       isVisible: z.boolean(),
       /** Schemas with tables that refer to it by foreign keys. */
       referencedFrom: z.array(z.string()),
@@ -56,7 +56,7 @@ const factsSchema = z.object({
     z.object({
       name: z.string(),
       owner: z.string(),
-      /** Whether a role without superuser's rights can install it. */
+      /** Whether a role without superuser privileges can install it. */
       isTrusted: z.boolean(),
       /** Schemas with objects that use the extension's types, functions or operators. */
       usedIn: z.array(z.string()),
@@ -88,7 +88,7 @@ const factsSchema = z.object({
   ),
   policies: z.array(z.object({schema: z.string(), table: z.string(), name: z.string()})),
 });
-/** What the catalog says, before anything is decided. */
+/** The catalog's data, before any decision. */
 export type OwnershipFacts = z.infer<typeof factsSchema>;
 
 type Facts = OwnershipFacts;
@@ -98,25 +98,25 @@ type Item<K extends keyof Facts> = Facts[K] extends readonly (infer T)[]
 
 export interface Ownership {
   /**
-   * Whether the connected role administers a server that somebody else runs: it may make roles and is not a superuser.
-   * Services hand out such a role; an application's role on a server of one's own rarely may make roles.
+   * Whether the connected role administers a server of a hosting service: it may create roles and is not a superuser.
+   * Services give such a role to their users; on an own server, an application's role rarely may create roles.
    */
   readonly isManaged: boolean;
   readonly roles: readonly Item<'roles'>[];
   readonly schemas: readonly Item<'schemas'>[];
-  /** Tables, views and sequences; `extension` names the extension that a relation belongs to. */
+  /** Tables, views and sequences; `extension` names the extension of a relation. */
   readonly relations: readonly Item<'relations'>[];
   readonly functions: readonly Item<'functions'>[];
   readonly extensions: readonly Item<'extensions'>[];
   readonly eventTriggers: readonly Item<'eventTriggers'>[];
   readonly publications: readonly Item<'publications'>[];
-  /** Triggers on tables of the platform. */
+  /** Triggers on platform tables. */
   readonly triggers: readonly Item<'triggers'>[];
-  /** Policies on tables of the platform. */
+  /** Policies on platform tables. */
   readonly policies: readonly Item<'policies'>[];
 }
 
-/** Reads the catalog as the connected role and decides. */
+/** Reads the catalog as the connected role and classifies the objects. */
 export async function inspectOwnership(session: Session): Promise<Ownership> {
   const row = z.object({facts: jsonText(factsSchema)});
   return decideOwnership(
@@ -125,8 +125,8 @@ export async function inspectOwnership(session: Session): Promise<Ownership> {
 }
 
 /**
- * Decides by who owns an object and which extension it belongs to, never by its name. For a superuser nothing is the
- * platform's. In doubt an object is the user's, as leaving it out of a restore would lose it.
+ * Classifies objects by their owner and extension, never by their name. For a superuser, no object belongs to the
+ * platform. In doubt an object belongs to the user, because leaving it out of a restore would lose it.
  */
 export function decideOwnership(facts: OwnershipFacts): Ownership {
   const {me} = facts;
@@ -149,8 +149,8 @@ export function decideOwnership(facts: OwnershipFacts): Ownership {
     if (name === 'public' || isMine(owner)) return false;
     if (extension !== null || isSuperuser(owner)) return true;
     if (isReachable(owner) || !isManaged) return false;
-    // Before 16 a role that may make roles has no admin option on those it made, so a role of the user's looks
-    // like one of the platform's. Nothing is lost with a schema that has no tables.
+    // Before 16, a role that may create roles has no admin option on those it created, so a role of the user looks
+    // like one of the platform. A schema without tables contains no data to lose.
     return me.major >= 16 || !hasTables;
   }
 
@@ -168,7 +168,7 @@ export function decideOwnership(facts: OwnershipFacts): Ownership {
   };
   const partyOfRole = new Map(facts.roles.map((role) => [role.name, partyOf(isPlatformRole(role))]));
 
-  // The customer's role may be a member of a role of the platform's, which then still owns what it owns.
+  // The customer's role may be a member of a platform role, whose objects still belong to the platform.
   const isForeign = (owner: string): boolean => !isMine(owner) && partyOfRole.get(owner) !== 'user';
 
   const eventTriggers = facts.eventTriggers.map((trigger) => ({
@@ -223,8 +223,8 @@ export function decideOwnership(facts: OwnershipFacts): Ownership {
         ? [{...trigger, party: partyOf(partyOfFunction.get(keyOf(trigger.function)) === 'platform')}]
         : [],
     ),
-    // A policy has no owner. A platform's services pass row security by, so policies on their tables are the user's,
-    // but for those that came with an extension.
+    // A policy has no owner. Platform services bypass row security, so policies on their tables belong to the user,
+    // except those of extensions.
     policies: facts.policies.flatMap((policy) => {
       const table = tableOf(policy);
       return table ? [{...policy, party: partyOf(table.extension !== null)}] : [];
@@ -236,7 +236,7 @@ function keyOf({schema, signature}: {schema: string; signature: string}): string
   return JSON.stringify([schema, signature]);
 }
 
-/** Stands for the owner of the database, since PostgreSQL 14 (manual, 22.5). */
+/** Represents the owner of the database, since PostgreSQL 14 (manual, 22.5). */
 function isDatabaseOwnerRole(role: string): boolean {
   return role === 'pg_database_owner';
 }

@@ -1,4 +1,4 @@
-/** The foreign keys of tables; a partitioned table and its partitions are one table here, named by the topmost's oid. */
+/** The foreign keys of tables. A partitioned table and its partitions count as one table, identified by the topmost's oid. */
 import {z} from 'zod';
 import type {NamedTable} from '../quote.js';
 import type {Session} from '../client.js';
@@ -6,7 +6,7 @@ import {parseRows, pgBoolean} from './inspect-database.js';
 
 const topRow = z.object({position: z.string().transform(Number), top: z.string()});
 
-/** The topmost table of each of `tables`; undefined for those that do not exist. */
+/** The topmost table of each of `tables`; undefined if it does not exist. */
 export async function findTopTables(
   session: Session,
   tables: readonly NamedTable[],
@@ -34,10 +34,10 @@ const keyRow = z.object({
   is_deferrable: pgBoolean,
   is_valid: pgBoolean,
 });
-/** `child` refers to `parent`, both topmost tables; the labels are those of the tables that the key names. */
+/** `child` refers to `parent`, both topmost tables; the labels name the tables of the key. */
 export type TableKey = z.infer<typeof keyRow>;
 
-/** The keys by which the topmost tables `tops` and their partitions refer to any table. From 18 on a key may be NOT ENFORCED. */
+/** The foreign keys of the topmost tables `tops` and their partitions. From 18 on, a key may be NOT ENFORCED. */
 export async function readTableKeys(session: Session, tops: readonly string[]): Promise<TableKey[]> {
   return parseRows(
     keyRow,

@@ -1,14 +1,14 @@
-/** The patterns of pg_dump's --table and --schema (psql manual, "Patterns"), as it reads them with LC_ALL=C. */
+/** The patterns of pg_dump's --table and --schema (psql manual, "Patterns"), as pg_dump reads them with LC_ALL=C. */
 
-/** What a pattern demands; an undefined schema means "visible in the search path". */
+/** A parsed pattern; without a schema it means "visible in the search path". */
 export interface NamePattern {
   readonly schema: RegExp | undefined;
   readonly name: RegExp;
 }
 
 /**
- * Reads a pattern: `*` any characters, `?` one, unquoted letters of ASCII fold to lower case, double quotes take a part
- * literally, and a dot outside quotes separates schema and name (of a database part only the rest counts).
+ * Parses a pattern: `*` any characters, `?` one, unquoted ASCII letters fold to lower case, double quotes make a part
+ * literal, and a dot outside quotes separates schema and name (a database part is ignored).
  */
 export function parseNamePattern(pattern: string): NamePattern {
   const parts: string[] = [''];
@@ -26,7 +26,7 @@ export function parseNamePattern(pattern: string): NamePattern {
     else if (character === '.') parts.push('');
     else if (character === '*') append('.*');
     else if (character === '?') append('.');
-    // psql leaves other regular expression characters to the server's regex, except "$", which is literal.
+    // psql passes other regular expression characters to the server's regex, except "$", which is literal.
     else if (character === '$') append('\\$');
     else append(/[A-Z]/.test(character) ? character.toLowerCase() : character);
   }

@@ -1,10 +1,10 @@
-/** Whether this program may write on a server: the one place that decides it. */
+/** Decides whether this program may write on a server. */
 import {z} from 'zod';
 import {AppError} from '../../base/errors.js';
 import type {Session} from '../client.js';
 import {parseOnlyRow, pgBoolean} from './inspect-database.js';
 
-/** Why nothing can be written, and what to do. */
+/** Why writing is not possible, and what to do. */
 export interface ReadOnly {
   readonly isStandby: boolean;
   readonly why: string;
@@ -14,10 +14,10 @@ export interface ReadOnly {
 const row = z.object({
   is_standby: pgBoolean,
   is_read_only: pgBoolean,
-  /** As pg_settings names it. */
+  /** The value in pg_settings. */
   source: z.string().nullable(),
   is_database_read_only: pgBoolean,
-  /** As the session has it, which sets it itself where it may. */
+  /** The session's value, which the session sets itself if it may. */
   replication_role: z.string(),
 });
 
@@ -30,7 +30,7 @@ const places: Readonly<Record<string, string>> = {
 };
 
 /**
- * @param database where the session is not in it: the database that is to be changed; its own setting counts for this role as well
+ * @param database the database to be changed, if the session is in another one; its own setting for this role counts too
  */
 export async function whyReadOnly(session: Session, database?: string): Promise<ReadOnly | undefined> {
   const found = parseOnlyRow(
@@ -58,7 +58,7 @@ export async function whyReadOnly(session: Session, database?: string): Promise<
   if (found.replication_role === 'replica')
     return {
       isStandby: false,
-      why: 'session_replication_role is replica for this role, so foreign keys and triggers do not act',
+      why: 'session_replication_role is replica for this role, so foreign keys and triggers are not active',
       hint: 'As a superuser: ALTER ROLE ... RESET session_replication_role; or use the URL of another role.',
     };
   if (!found.is_read_only && !found.is_database_read_only) return undefined;
@@ -68,15 +68,15 @@ export async function whyReadOnly(session: Session, database?: string): Promise<
   return {
     isStandby: false,
     why: `default_transaction_read_only is on ${place}`,
-    hint: 'Switch that setting off, or use the URL of a role or server without it.',
+    hint: 'Turn that setting off, or use the URL of a role or server without it.',
   };
 }
 
 /**
- * Refuses a standby, and sessions that are read-only, before anything is begun.
- * @param what cannot be done then: "A scratch database cannot be created"
+ * Refuses a standby and read-only sessions before any work begins.
+ * @param what the impossible operation: "A scratch database cannot be created"
  * @param options.database as for `whyReadOnly`
- * @param options.hint in place of the usual one
+ * @param options.hint replaces the usual one
  * @throws NOT_SUPPORTED_HERE
  */
 export async function requireWritable(

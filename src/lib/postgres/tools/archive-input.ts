@@ -1,32 +1,32 @@
-/** A dump that lies on no disk here: its bytes come from elsewhere, anew each time they are needed. */
+/** A dump that is not on a local disk: its bytes are read from elsewhere each time they are needed. */
 import {Readable} from 'node:stream';
 
 export interface RemoteDump {
-  /** Of the dump itself, decrypted. */
+  /** Size of the decrypted dump. */
   readonly sizeBytes: number;
-  /** What gives the bytes in a shell, without secrets. */
+  /** A shell command that prints the bytes, without secrets. */
   readonly command: string;
   /**
-   * From the first byte. Its last ones are given out only when all of them are what was once written.
+   * Starts at the first byte. The last bytes are returned only after all of them were checked.
    * @throws CHECKSUM_MISMATCH, DECRYPT_FAILED, the codes of the stores
    */
   open(): AsyncIterable<Buffer>;
-  /** Whether its end tells nothing of the bytes before it, so that a reader that fails need not wait for it. */
+  /** Whether there is no check at the end, so that a failed reader need not wait for it. */
   readonly isUnchecked?: boolean;
 }
 
 export interface ProgramInput {
   /** For the program's stdin. */
   readonly stream: Readable;
-  /** Reads what the program left unread, so that the end, and what is wrong with it, is reached. */
+  /** Reads the rest that the program did not read, so that the check at the end runs. */
   readOn(): Promise<void>;
-  /** How many came so far. */
+  /** Number of bytes so far. */
   bytes(): number;
-  /** Lets go of the source. */
+  /** Closes the source. */
   close(): Promise<void>;
 }
 
-/** `source` for a program that may stop reading before its end, as pg_restore does when it has what it wants. */
+/** `source` for a program that may stop early, as pg_restore does when it has everything it needs. */
 export function forProgram(source: AsyncIterable<Buffer>): ProgramInput {
   const iterator = source[Symbol.asyncIterator]();
   let bytes = 0;
@@ -35,7 +35,7 @@ export function forProgram(source: AsyncIterable<Buffer>): ProgramInput {
     if (result.done !== true) bytes += result.value.length;
     return result;
   };
-  // Without "return", so that the end of the stream is not the end of the source.
+  // Without "return", so that the end of the stream does not end the source.
   const unending = {[Symbol.asyncIterator]: () => ({next})};
   return {
     bytes: () => bytes,

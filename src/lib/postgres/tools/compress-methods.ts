@@ -1,16 +1,16 @@
-/** How pg_dump can compress, and whether an installed one can. */
+/** Compression methods of pg_dump, and whether the installed one supports them. */
 import {AppError} from '../../base/errors.js';
 import type {CompressMethod} from '../../settings/config-schema.js';
 import type {Settings} from '../../settings/settings.js';
 import {findTool, installedTools, installHint, type Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';
 
-/** The first major version whose tools and archives know more than gzip (release notes of PostgreSQL 16). */
+/** The first major version whose tools and archives support more than gzip (release notes of PostgreSQL 16). */
 export const firstMajorWithMethods = 16;
 
 /**
- * pg_dump says that its build lacks a compression method before it connects, and there is no gentler way to ask:
- * so it is sent to a socket that cannot exist, and whichever complaint comes first tells.
+ * pg_dump reports a compression method that its build lacks before it connects, and there is no simpler way to ask.
+ * It is therefore pointed at a socket that cannot exist, and its first error shows the answer.
  * @throws INTERRUPTED
  */
 export async function supportsMethod(
@@ -32,7 +32,7 @@ export async function supportsMethod(
 }
 
 /**
- * The pg_dump to use against a server of `serverMajor`: the oldest that is not older and knows the method that was asked for.
+ * The pg_dump for a server of `serverMajor`: the oldest that is not older and supports the requested method.
  * @throws PG_DUMP_NOT_FOUND, TOOL_TOO_OLD
  */
 export async function findDumpTool(
@@ -48,7 +48,7 @@ export async function findDumpTool(
     if (one.major >= serverMajor && (await supportsMethod(one, method, signal))) return one;
   throw new AppError(
     'TOOL_TOO_OLD',
-    `No pg_dump here compresses with ${method}, which one of PostgreSQL ${firstMajorWithMethods} or newer can that was built so; found: ${tools.map(({path}) => path).join(', ')}.`,
-    {hint: `${installHint(Math.max(serverMajor, firstMajorWithMethods))} Or take --compress-method gzip.`},
+    `No pg_dump was found that compresses with ${method}; it needs PostgreSQL ${firstMajorWithMethods} or newer, built with that method. Found: ${tools.map(({path}) => path).join(', ')}.`,
+    {hint: `${installHint(Math.max(serverMajor, firstMajorWithMethods))} Or use --compress-method gzip.`},
   );
 }

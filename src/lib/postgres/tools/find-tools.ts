@@ -1,4 +1,4 @@
-/** Where the client tools are and which version of them fits a server. */
+/** Finds the client tools and the version that fits a server. */
 import {access, constants, readdir, realpath} from 'node:fs/promises';
 import {basename, delimiter, join} from 'node:path';
 import {text} from 'node:stream/consumers';
@@ -26,8 +26,8 @@ const notFoundCodes: Readonly<Record<ToolName, ErrorCode>> = {
 const executableSuffix = process.platform === 'win32' ? '.exe' : '';
 
 /**
- * Every installed copy of `name`, oldest major version first: the folder of --pg-bin alone when given, else PATH and the usual places.
- * Debian's pg_wrapper picks a version by itself, so it counts only where there is nothing else.
+ * All installed copies of `name`, oldest major version first: only from the folder of --pg-bin if given, else from PATH and the usual folders.
+ * Debian's pg_wrapper chooses a version itself, so it is used only if nothing else is installed.
  */
 export async function installedTools(name: ToolName, settings: Settings): Promise<readonly Tool[]> {
   return (await lookOnce(name, settings)).tools;
@@ -35,11 +35,11 @@ export async function installedTools(name: ToolName, settings: Settings): Promis
 
 interface Found {
   readonly tools: readonly Tool[];
-  /** Why copies that are there could not be run, a sentence each. */
+  /** Why existing copies could not be run, a sentence each. */
   readonly failures: readonly string[];
 }
 
-/** Each look runs every copy once; a run that proves many backups asks for each of them. */
+/** Cached, because each search runs every copy once, and a run that checks many backups searches for each of them. */
 const findings = new WeakMap<Settings, Map<ToolName, Promise<Found>>>();
 
 function lookOnce(name: ToolName, settings: Settings): Promise<Found> {
@@ -58,7 +58,7 @@ async function lookForTools(name: ToolName, settings: Settings): Promise<Found> 
           ...(await usualFolders(settings.environment.get('ProgramFiles'))),
         ]
       : [settings.pgBin];
-  // By real path, so that a tool reached through several links is asked once.
+  // By real path, so that a tool reached through several links runs once.
   const paths = new Map<string, string>();
   for (const folder of folders.filter((one) => one !== '')) {
     const path = join(folder, name + executableSuffix);
@@ -91,9 +91,9 @@ async function askVersions(name: ToolName, paths: [string, string][]): Promise<F
 }
 
 /**
- * The copy of `name` to use against a server or an archive of major version `serverMajor`: the oldest that is not
+ * The copy of `name` for a server or an archive of major version `serverMajor`: the oldest that is not
  * older, so that archives stay readable by the tools of that version. Without a version, the newest.
- * @throws PG_DUMP_NOT_FOUND, PG_RESTORE_NOT_FOUND, PSQL_NOT_FOUND, TOOL_TOO_OLD, each with the command that installs it
+ * @throws PG_DUMP_NOT_FOUND, PG_RESTORE_NOT_FOUND, PSQL_NOT_FOUND, TOOL_TOO_OLD, each with the command to install it
  */
 export async function findTool(name: ToolName, settings: Settings, serverMajor?: number): Promise<Tool> {
   const {tools, failures} = await lookOnce(name, settings);
@@ -104,12 +104,12 @@ export async function findTool(name: ToolName, settings: Settings, serverMajor?:
       hint: `Run it yourself to see why: ${name} --version`,
     });
   if (!newest) {
-    const where = settings.pgBin === undefined ? 'in PATH or in the usual places' : `in ${settings.pgBin}`;
+    const where = settings.pgBin === undefined ? 'in PATH or in the usual folders' : `in ${settings.pgBin}`;
     throw new AppError(notFoundCodes[name], `${name} was not found ${where}.`, {
       hint:
         settings.pgBin === undefined
           ? installHint(serverMajor)
-          : 'Check --pg-bin, or pgBin in the config file; without either, PATH and the usual places are searched.',
+          : 'Check --pg-bin, or pgBin in the config file; without either, PATH and the usual folders are searched.',
     });
   }
   if (serverMajor === undefined) return newest;
@@ -128,13 +128,13 @@ export function installHint(major?: number): string {
   if (process.platform === 'darwin')
     return `Install PostgreSQL's client tools: brew install postgresql${major === undefined ? '' : `@${major}`}`;
   if (process.platform === 'win32') {
-    return `Install PostgreSQL's client tools: winget install PostgreSQL.PostgreSQL${major === undefined ? '' : `.${major}`}, or name their folder with --pg-bin.`;
+    return `Install PostgreSQL's client tools: winget install PostgreSQL.PostgreSQL${major === undefined ? '' : `.${major}`}, or give their folder with --pg-bin.`;
   }
   const pgdg = major === undefined ? '' : ' (older distributions: from apt.postgresql.org)';
-  return `Install PostgreSQL's client tools: apt-get install postgresql-client${version}${pgdg}, or name their folder with --pg-bin.`;
+  return `Install PostgreSQL's client tools: apt-get install postgresql-client${version}${pgdg}, or give their folder with --pg-bin.`;
 }
 
-/** Folders where packages put the tools, and the server's programs, when they are not in PATH. */
+/** Folders where packages install the tools and the server's programs outside PATH. */
 export async function usualFolders(programFiles = 'C:\\Program Files'): Promise<string[]> {
   const parents = [
     '/usr/lib/postgresql', // Debian, Ubuntu
@@ -158,7 +158,7 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch {
-    return []; // absent or unreadable: nothing to find there
+    return []; // missing or unreadable
   }
 }
 

@@ -1,4 +1,4 @@
-/** A PostgreSQL server of its own on this machine: for proofs by restore, the demo, the benchmark and the tests. */
+/** A temporary PostgreSQL server on this machine: for restore tests, the demo, the benchmark and the tests. */
 import {spawn} from 'node:child_process';
 import {randomBytes, randomInt} from 'node:crypto';
 import {constants} from 'node:fs';
@@ -27,7 +27,7 @@ export interface LocalCluster {
   readonly connection: Connection;
   /** Process id of the server. */
   readonly pid: number;
-  /** Everything the cluster has on disk. */
+  /** The folder with all files of the cluster. */
   readonly folder: string;
   readonly logFile: string;
   /** Stops the server and removes the folder. */
@@ -39,7 +39,7 @@ export interface LocalClusterOptions {
   readonly binFolder: string;
   /** Lines for postgresql.conf. */
   readonly settings?: readonly string[];
-  /** Folder where the cluster stays after `stop` and is found by the next start; without it the cluster is thrown away. */
+  /** Folder where the cluster stays after `stop` for the next start; without it the cluster is removed. */
   readonly keepIn?: string;
   /** Name of the superuser; "postgres" by default. */
   readonly superuser?: string;
@@ -59,9 +59,9 @@ export async function serverBinFolders(): Promise<{folder: string; major: number
 }
 
 /**
- * Makes and starts a cluster that listens on 127.0.0.1 and a free port only; the path of a socket would be too long for some
- * temporary folders. It is removed by `stop`, and by a keeper process when this process dies first, however it dies.
- * @throws NOT_SUPPORTED_HERE when it cannot be started
+ * Creates and starts a cluster that listens only on 127.0.0.1 and a free port; the path of a socket would be too long for some
+ * temporary folders. `stop` removes it, or a keeper process if this process dies first, for whatever reason.
+ * @throws NOT_SUPPORTED_HERE if it cannot be started
  */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   const {keepIn, superuser = 'postgres'} = options;
@@ -69,12 +69,12 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
   const passwordFile = join(folder, 'password');
   const data = join(folder, 'data');
   const logFile = join(folder, 'server.log');
-  // The server in a kept folder may be another process's until this one has started its own.
+  // In a kept folder, the server may belong to another process until this one has started its own.
   let stop = keepIn === undefined ? startKeeper(folder, false) : undefined;
   try {
     const known = await readFile(join(data, 'PG_VERSION')).then(
       () => readFile(passwordFile, 'utf8'),
-      () => undefined, // there is no cluster yet
+      () => undefined, // the cluster does not exist yet
     );
     const password = known?.trim() ?? randomBytes(12).toString('hex');
     if (known === undefined) {
@@ -122,7 +122,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
         options: {sslmode: 'disable'},
         schema: undefined,
         isTransactionPooler: false,
-        origin: 'a throw-away local server',
+        origin: 'a temporary local server',
       },
       stop,
     };
@@ -130,7 +130,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
     const log = await readFile(logFile, 'utf8').catch(() => '');
     await stop?.();
     if (error instanceof AppError && error.code === 'INTERRUPTED') throw error;
-    throw new AppError('NOT_SUPPORTED_HERE', `A local server could not be started: ${messageOf(error)}.`, {
+    throw new AppError('NOT_SUPPORTED_HERE', `Cannot start a local server: ${messageOf(error)}.`, {
       details: log.trim().split('\n').slice(-8),
       cause: error,
     });
@@ -142,7 +142,7 @@ interface Account {
   gid: number;
 }
 
-/** initdb refuses to run as root, and as an account without a name. */
+/** initdb refuses to run as root, and under an account without a name. */
 async function initialAccount(): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const accounts = await knownAccounts();
@@ -158,13 +158,13 @@ async function knownAccounts(): Promise<Map<string, Account>> {
   );
 }
 
-/** Numbers for accounts that exist for a while (systemd, "Users, Groups, UIDs and GIDs": dynamic service users). */
+/** Numbers for temporary accounts (systemd, "Users, Groups, UIDs and GIDs": dynamic service users). */
 const passingAccounts = {first: 61_184, last: 65_519};
 
 /**
- * The server runs the code of whatever is restored into it, so it runs under a number that no account has and that owns nothing but
- * this folder: neither the files of other services nor their processes are its own. Where the number cannot be taken, as in a
- * container with few of them, it stays with the account that it has.
+ * The server runs the code of any restored backup, so it runs under a number without an account that owns only
+ * this folder, without access to the files and processes of other services. If the number is not available, as in a
+ * container with few of them, it uses the current account.
  */
 async function giveToNobodyElse(folder: string): Promise<void> {
   const taken = new Set([...(await knownAccounts()).values()].map(({uid}) => uid));
@@ -181,7 +181,7 @@ async function giveToNobodyElse(folder: string): Promise<void> {
     await lchown(join(folder, entry), number, number);
 }
 
-/** initdb needs another account than this process's when that is root, which run-tool does not offer. */
+/** As root, initdb needs another account than this process's, which run-tool does not support. */
 async function asAccount(
   path: string,
   args: string[],
@@ -215,7 +215,7 @@ async function startServer(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const log = await open(logFile, 'a');
-  // Detached: a Ctrl-C at the terminal must reach this program first, which then stops the server in order.
+  // Detached: Ctrl-C at the terminal must reach only this program, which then stops the server properly.
   const child = spawn(path, ['-D', data], {
     ...idsOf(account), cwd: '/', env: toolEnvironment(), detached: true, stdio: ['ignore', log.fd, log.fd],
   }); // prettier-ignore
@@ -224,7 +224,7 @@ async function startServer(
   child.once('error', (error) => (failure = error.message));
   child.once('exit', (code) => (failure = `the server ended with ${String(code)}`));
   const endMs = Date.now() + startLimitMs;
-  // postmaster.pid says "ready" when connections are taken (src/backend/utils/init/miscinit.c writes it).
+  // postmaster.pid contains "ready" when connections are accepted (src/backend/utils/init/miscinit.c writes it).
   while (failure === undefined && Date.now() < endMs) {
     if (signal?.aborted) child.kill('SIGQUIT');
     signal?.throwIfAborted();
@@ -241,10 +241,10 @@ async function startServer(
 }
 
 /**
- * A process of its own session whose stdin is a pipe from here: when this process ends, for whatever reason,
+ * A separate session's process whose stdin is a pipe from here: when this process ends, for whatever reason,
  * the pipe closes, and the keeper stops the server and removes the folder. A kept server may finish its files first.
- * The server is the process that its pid file names and that works in its folder: a number that went to another process
- * since is left alone.
+ * It stops only the process that is in the pid file and works in the folder, because the number may have been
+ * reused meanwhile.
  */
 function startKeeper(folder: string, isKept: boolean): () => Promise<void> {
   const [signal, limit, remove] = isKept ? ['INT', 1200, ''] : ['QUIT', 100, 'rm -rf -- "$1"'];

@@ -1,4 +1,4 @@
-/** pg_dump: its arguments and the lines it prints. */
+/** pg_dump: its arguments and its output. */
 import type {Readable} from 'node:stream';
 import {type BackupFormat, formats} from '../../base/formats.js';
 import type {CompressMethod} from '../../settings/config-schema.js';
@@ -7,14 +7,14 @@ import {type Connection, libpqEnvironment} from '../connect/connection.js';
 import type {Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';
 
-/** What a dump is to be: the flags of `backup` and the keys of the config file have the same names. */
+/** Options of a dump; the flags of `backup` and the keys of the config file have the same names. */
 export interface DumpOptions {
   readonly format: BackupFormat;
-  /** Undefined for pg_dump's own. */
+  /** Undefined for pg_dump's default. */
   readonly compressMethod?: CompressMethod | undefined;
-  /** 0 for none; undefined for pg_dump's own. */
+  /** 0 for none; undefined for pg_dump's default. */
   readonly compressLevel?: number | undefined;
-  /** Connections that copy tables side by side, where the format takes several. */
+  /** Number of concurrent connections, if the format supports several. */
   readonly parallelJobs: number;
   readonly schemaOnly: boolean;
   readonly dataOnly: boolean;
@@ -24,16 +24,16 @@ export interface DumpOptions {
   readonly excludeSchemas: readonly string[];
 }
 
-/** What one run of pg_dump is told besides. */
+/** Further options of one run of pg_dump. */
 export interface DumpRunOptions extends DumpOptions {
-  /** Tables whose definitions are dumped and whose rows are not. */
+  /** Tables of which only the definitions are dumped. */
   readonly excludeTableData?: readonly string[];
-  /** Extensions that come along with chosen schemas; with a whole database all come. */
+  /** Extensions to include with chosen schemas; a complete dump includes all. */
   readonly extensions?: readonly string[];
   readonly lockWaitMs: number;
-  /** The database's own: one that the role prefers may lack letters that the rows have. */
+  /** The database's own encoding: one that the role prefers may lack characters of the rows. */
   readonly encoding: string | undefined;
-  /** An exported snapshot (manual, 9.28.5), so that several readers see one moment. */
+  /** An exported snapshot (manual, 9.28.5), shared by several readers. */
   readonly snapshot: string | undefined;
 }
 
@@ -64,11 +64,11 @@ export function dumpArguments(options: DumpRunOptions, output?: string): string[
     ...several('--schema', options.includeSchemas),
     ...several('--exclude-schema', options.excludeSchemas),
     ...several('--extension', options.extensions ?? []),
-    // A dump of chosen tables or schemas leaves large objects out by default; rows may point at them.
+    // A dump of chosen tables or schemas omits large objects by default; rows may refer to them.
     ...(options.includeTables.length + options.includeSchemas.length > 0 && !options.schemaOnly
       ? ['--blobs']
       : []),
-    // A pattern that matches nothing must not give a smaller backup than was asked for.
+    // A pattern that matches nothing must not silently produce a smaller backup.
     '--strict-names',
     `--lock-wait-timeout=${options.lockWaitMs}`,
     ...(options.encoding === undefined ? [] : [`--encoding=${options.encoding}`]),
@@ -78,12 +78,12 @@ export function dumpArguments(options: DumpRunOptions, output?: string): string[
   ];
 }
 
-/** Whether a line is more than the running commentary of --verbose. */
+/** Whether a line is not just progress output of --verbose. */
 function isTelling(line: string): boolean {
   return !line.startsWith('pg_dump: ') || /^pg_dump: (?:error|warning|detail|hint|fatal): /.test(line);
 }
 
-/** The table named by a line such as `pg_dump: dumping contents of table "public.orders"`, if it names one. */
+/** The table named in a line such as `pg_dump: dumping contents of table "public.orders"`, if any. */
 export function dumpedTable(line: string): string | undefined {
   return /dumping contents of table "(.*)"$/.exec(line)?.[1];
 }
@@ -92,18 +92,18 @@ export interface DumpRun {
   readonly tool: Tool;
   readonly connection: Connection;
   readonly options: DumpRunOptions;
-  /** Where pg_dump writes by itself; without it `readStdout` takes the dump. */
+  /** The file or folder that pg_dump writes; without it `readStdout` receives the dump. */
   readonly output?: string;
   readonly readStdout?: (stdout: Readable) => Promise<void>;
   readonly onTable?: (qualifiedName: string) => void;
   readonly signal?: AbortSignal;
-  /** Variables beside the connection's. */
+  /** Variables in addition to the connection's. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
- * Whether pg_dump failed because another session dropped or altered something while it ran: it reads the catalogs of its
- * snapshot, but functions of the server look at those of the moment, and parallel workers lock their tables anew without waiting.
+ * Whether pg_dump failed because another session dropped or altered an object meanwhile: it reads the catalogs of its
+ * snapshot, but server functions use the current ones, and parallel workers lock their tables again without waiting.
  */
 export function wasOvertaken(error: unknown): error is AppError {
   return (

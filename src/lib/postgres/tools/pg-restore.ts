@@ -1,4 +1,4 @@
-/** pg_restore: its arguments and the lines it prints. */
+/** pg_restore: its arguments and its output. */
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
@@ -12,29 +12,29 @@ import type {Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';
 import {withTemporaryFolder} from '../../base/temporary-folder.js';
 
-/** A file or folder, or what comes from elsewhere and is read on stdin: from its start to its end, so by one connection. */
+/** A local file or folder, or a remote archive read from stdin: sequentially, so by one connection. */
 export interface Archive {
   readonly path: string;
   readonly remote?: RemoteDump;
 }
 
 export interface PgRestoreOptions {
-  /** Connections that load side by side; more than one cannot be one transaction. */
+  /** Number of concurrent connections; more than one cannot be one transaction. */
   readonly jobs: number;
   readonly isSingleTransaction: boolean;
-  /** Drops the dump's objects first; with IF EXISTS, so that a missing one is no error. */
+  /** Drops the dump's objects first, with IF EXISTS, so that a missing object is not an error. */
   readonly isCleaning: boolean;
   readonly schemaOnly: boolean;
   readonly dataOnly: boolean;
-  /** Stops at the first error; otherwise goes on and counts them. */
+  /** Stops at the first error; otherwise continues and counts errors. */
   readonly stopsOnError: boolean;
-  /** These parts of the archive alone (manual, pg_restore --section). */
+  /** Only these sections of the archive (manual, pg_restore --section). */
   readonly sections?: readonly ('pre-data' | 'data' | 'post-data')[] | undefined;
   readonly noOwner: boolean;
   readonly noAcl: boolean;
-  /** Writes what belongs to the database itself as well: its settings, rights and comment. */
+  /** Also writes the properties of the database: its settings, privileges and comment. */
   readonly hasDatabase?: boolean;
-  /** How the server packs large values of new tables; its own setting when undefined. */
+  /** Compression of large values in new tables; undefined for the server's setting. */
   readonly toastCompression?: ToastCompression | undefined;
 }
 
@@ -42,7 +42,7 @@ export const toastCompressions = ['lz4', 'pglz'] as const;
 /** Values of default_toast_compression (manual, 20.11.1), which every role may set. */
 export type ToastCompression = (typeof toastCompressions)[number];
 
-/** Settings for the session of a tool, as libpq takes them (manual, 34.15). */
+/** Session settings for a tool, in libpq's form (manual, 34.15). */
 export function sessionEnvironment(
   options: Pick<PgRestoreOptions, 'toastCompression'>,
 ): Record<string, string> {
@@ -53,9 +53,9 @@ export function sessionEnvironment(
 }
 
 /**
- * @param archive its path; undefined when it comes on stdin
- * @param database the target; without it the SQL goes to stdout
- * @param listFile what to restore of the archive, in the form of `pg_restore --list`
+ * @param archive its path; undefined for stdin
+ * @param database the target; without it the SQL is written to stdout
+ * @param listFile the entries to restore, in the form of `pg_restore --list`
  */
 export function pgRestoreArguments(
   options: PgRestoreOptions,
@@ -64,7 +64,7 @@ export function pgRestoreArguments(
   listFile?: string,
 ): string[] {
   return [
-    // A database name alone could be taken for a conninfo string or a URL (manual, 34.1.1).
+    // A plain database name could be read as a conninfo string or a URL (manual, 34.1.1).
     database === undefined ? '--file=-' : `--dbname=dbname=${conninfoValue(database)}`,
     ...(options.jobs > 1 ? [`--jobs=${options.jobs}`] : []),
     ...(options.isSingleTransaction ? ['--single-transaction'] : []),
@@ -82,12 +82,12 @@ export function pgRestoreArguments(
   ];
 }
 
-/** What pg_restore is told of the archive: its path, or nothing when it comes on stdin. */
+/** The archive's path as an argument, or none for stdin. */
 export function archivePath({path, remote}: Archive): string | undefined {
   return remote ? undefined : path;
 }
 
-/** Runs `work` with what it needs for stdin. @param isReadToEnd whether bytes count that pg_restore does not want */
+/** Runs `work` with the input for stdin. @param isReadToEnd whether to read the bytes that pg_restore does not need */
 async function withArchive(
   {remote}: Archive,
   isReadToEnd: boolean,
@@ -103,14 +103,14 @@ async function withArchive(
   }
 }
 
-/** The table named by a line such as `pg_restore: processing data for table "public.orders"`. */
+/** The table named in a line such as `pg_restore: processing data for table "public.orders"`. */
 export function restoredTable(line: string): string | undefined {
   return /processing data for table "(.*)"$/.exec(line)?.[1];
 }
 
 /**
- * Tells trouble from the running commentary of --verbose. Of a statement that failed the first line counts: the rest of a long one
- * would push the error itself out of what is kept.
+ * Distinguishes errors from the progress output of --verbose. Of a failed statement only the first line is kept: the rest of a long one
+ * would push the error out of the kept lines.
  */
 export function tellsTrouble(): (line: string) => boolean {
   let isInStatement = false;
@@ -128,11 +128,11 @@ export interface PgRestoreRun {
   readonly connection: Connection;
   readonly options: PgRestoreOptions;
   readonly archive: Archive;
-  /** Lines of `pg_restore --list` to restore; everything without it. */
+  /** Lines of `pg_restore --list` to restore; all without it. */
   readonly list?: readonly string[] | undefined;
   readonly onLine?: (line: string) => void;
   readonly signal?: AbortSignal;
-  /** Variables beside the connection's and those of the options. */
+  /** Variables in addition to those of the connection and the options. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -150,7 +150,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       environment: libpqEnvironment(run.connection, run.environment, sessionEnvironment(run.options)),
       failureCode: 'PG_RESTORE_FAILED',
       endsWithUs: true,
-      // 1 stands for "errors ignored on restore" too; the caller reads them from the lines.
+      // 1 can also mean "errors ignored on restore"; the caller reads them from the lines.
       acceptedExits: run.options.stopsOnError ? [0] : [0, 1],
       isTelling: tellsTrouble(),
       ...(run.signal ? {signal: run.signal} : {}),
@@ -162,7 +162,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
   return run.list ? withListFile(run.list, restore) : restore();
 }
 
-/** Writes what to restore of an archive to a file for --use-list, which is there during `work` alone. */
+/** Writes the entries to restore to a file for --use-list, which exists only during `work`. */
 export async function withListFile<T>(
   list: readonly (string | number)[],
   work: (listFile: string) => Promise<T>,
@@ -175,10 +175,10 @@ export async function withListFile<T>(
 }
 
 /**
- * The table of contents: one line per object, as --use-list takes it. What an object depends on follows in a comment when asked for:
+ * The table of contents: one line per object, in the form of --use-list. On request the dependencies of an object follow in a comment:
  * `;	depends on: 218 219` (PrintTOCSummary in pg_backup_archiver.c).
- * @param encoding that of the names in it
- * @param failureCode of a failure that its words do not explain
+ * @param encoding of the names in it
+ * @param failureCode for a failure with an unknown message
  * @throws `failureCode`, TOOL_TOO_OLD
  */
 export async function listArchive(
@@ -210,9 +210,9 @@ export async function listArchive(
 }
 
 /**
- * Runs pg_restore so that it writes SQL, which `read` consumes.
- * @param list lines of `pg_restore --list` to write; everything without it
- * @throws PG_RESTORE_FAILED, TOOL_TOO_OLD, and what `read` throws
+ * Runs pg_restore with SQL output, which `read` consumes.
+ * @param list lines of `pg_restore --list` to write; all without it
+ * @throws PG_RESTORE_FAILED, TOOL_TOO_OLD, and the errors of `read`
  */
 export async function streamArchive(
   tool: Tool,
@@ -235,7 +235,7 @@ async function streamEntries(
   signal?: AbortSignal,
   listFile?: string,
 ): Promise<void> {
-  // Definitions alone are in the head of an archive, which is not worth reading the rest of it.
+  // Definitions are in the head of an archive, so the rest of it need not be read.
   await withArchive(archive, !options.schemaOnly, async (input) => {
     await runTool({
       ...input,

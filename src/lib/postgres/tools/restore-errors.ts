@@ -1,6 +1,6 @@
-/** The errors that pg_restore prints while it goes on, and the few that mean nothing. */
+/** Counts the errors that pg_restore prints while it continues, and recognises the harmless ones. */
 
-/** Errors of a restore that change nothing about its result, each matched as a whole. */
+/** Errors of a restore without consequences; each pattern matches the complete message. */
 const harmless: readonly RegExp[] = [
   /^schema "public" already exists$/,
   /^must be owner of extension plpgsql$/,
@@ -8,13 +8,13 @@ const harmless: readonly RegExp[] = [
   /^unrecognized configuration parameter "transaction_timeout"$/,
 ];
 
-/** Of each kind: a dump that fails at every row must not fill the memory. */
+/** Limit for each kind: a dump that fails at every row must not fill the memory. */
 const mostKept = 1000;
 
 export interface RestoreErrors {
-  /** Gathers from one line of stderr. */
+  /** Processes one line of stderr. */
   readonly read: (line: string) => void;
-  /** Known to be without consequence. */
+  /** Errors known to be harmless. */
   readonly notes: string[];
   readonly errors: string[];
 }

@@ -1,4 +1,4 @@
-/** Runs one program: the only file that uses execa. No shell, no inherited secrets, bounded output. */
+/** Runs a program: the only file that uses execa. No shell, no inherited secrets, bounded output. */
 import {PassThrough, pipeline, type Readable} from 'node:stream';
 import {pipeline as piped} from 'node:stream/promises';
 import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../../base/errors.js';
@@ -10,24 +10,24 @@ export interface ToolRun {
   /** Absolute path of the program. */
   path: string;
   args: readonly string[];
-  /** Variables beside what `passedOn` names and LC_ALL=C; nothing else is handed down. */
+  /** Variables in addition to `passedOn` and LC_ALL=C; no others are inherited. */
   environment: Readonly<Record<string, string>>;
   signal?: AbortSignal;
-  /** What `signal` ends the program with: SIGTERM, and SIGKILL when that is not heeded, unless it is SIGKILL at once. */
+  /** How `signal` ends the program: SIGTERM and, if that has no effect, SIGKILL; or SIGKILL immediately. */
   killSignal?: 'SIGTERM' | 'SIGKILL';
   /** Called with each line of stderr, without its newline. */
   onLine?: (line: string) => void;
-  /** Whether a line of stderr tells of trouble and belongs into an error's details; every line by default. */
+  /** Whether a line of stderr is an error and belongs into the details; by default every line is. */
   isTelling?: (line: string) => boolean;
-  /** Consumes stdout as it comes; its rejection ends the program. Without it stdout is discarded. */
+  /** Consumes stdout while the program runs; its rejection ends the program. Without it stdout is discarded. */
   readStdout?: (stdout: Readable) => Promise<void>;
   /** A stream for stdin; closed otherwise. */
   stdin?: {stream: Readable};
-  /** The code of a failure that explain-failure does not know. */
+  /** The code for a failure that explain-failure does not recognise. */
   failureCode: ErrorCode;
-  /** Whether the program, with all that it starts, must end when this process is killed; one that writes to a pipe of ours ends by itself. */
+  /** Whether the program and its children must end when this process is killed; a program that writes to our pipe ends anyway. */
   endsWithUs?: boolean;
-  /** Exit statuses that are no failure; 0 alone by default. */
+  /** Exit statuses that are not failures; only 0 by default. */
   acceptedExits?: readonly number[];
 }
 
@@ -37,18 +37,18 @@ export interface ToolOutcome {
   stderrTail: string[];
 }
 
-/** Waits for a word from this process. Its end, which closes the pipe, comes without one when it was killed. */
+/** Waits for a message from this process. If this process is killed, the pipe closes without one. */
 const keeperScript = 'IFS= read -r word; [ "$word" = ended ] || kill -s KILL -- "-$1"';
 
 const keptLines = 50;
 const killAfterMs = 10_000;
-/** Of a program's output, while its reader is busy. */
+/** Buffer for a program's output while its reader is busy. */
 const heldBytes = 1 << 17;
 
 /**
  * Runs the program to its end.
- * @throws INTERRUPTED when `signal` is aborted, the code that its stderr stands for when it fails, and what
- *   `readStdout` rejects with when the reader fails first.
+ * @throws INTERRUPTED if `signal` is aborted, the code for its stderr if it fails, and the error of
+ *   `readStdout` if the reader fails first.
  */
 export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   const {execa} = await import('execa');
@@ -66,7 +66,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     killSignal: run.killSignal ?? 'SIGTERM',
     forceKillAfterDelay: killAfterMs,
     windowsHide: true,
-    // A process group of its own, so that the workers of a parallel pg_dump or pg_restore can be ended with it.
+    // A separate process group, so that the workers of a parallel pg_dump or pg_restore can be ended too.
     detached: run.endsWithUs ?? false,
   });
   const keeper =
@@ -76,7 +76,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
           stdout: 'ignore',
           stderr: 'ignore',
           reject: false,
-          detached: true, // a signal for this process's group is not for the keeper
+          detached: true, // signals for this process's group must not reach the keeper
         })
       : undefined;
 
@@ -94,11 +94,11 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     run.onLine?.(line);
   });
   const [result] = await Promise.all([child, reading, lines, feeding]);
-  keeper?.stdin.on('error', () => undefined).end('ended\n'); // it may be gone, as after `kill -9 -1`
+  keeper?.stdin.on('error', () => undefined).end('ended\n'); // it may be dead, as after `kill -9 -1`
 
   run.signal?.throwIfAborted();
   if (readerError !== undefined) {
-    // A tool that died takes its stream with it; its own words tell more than "premature close".
+    // A dead tool closes its stream; its own output explains more than "premature close".
     if (tail.length > 0 && result.exitCode !== undefined && result.exitCode !== 0) {
       const explained = explainToolFailure(run.tool, tail, run.failureCode);
       if (!(readerError instanceof AppError)) throw explained;
@@ -111,34 +111,33 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   }
   if (result.exitCode === undefined) {
     if (result.signal === 'SIGINT') throw new AppError('INTERRUPTED', `${run.tool} was interrupted.`);
-    // A limit on the size of files (ulimit -f, a quota) ends a writer by this signal.
+    // A limit on file sizes (ulimit -f, a quota) ends a writer with this signal.
     if (result.signal === 'SIGXFSZ') throw explainToolFailure(run.tool, ['File too large'], run.failureCode);
     if (result.signal !== undefined) {
       throw new AppError('TOOL_KILLED', `${run.tool} was killed by ${result.signal}.`, {
-        hint: result.signal === 'SIGKILL' ? 'Was the machine out of memory? See its kernel log.' : undefined,
+        hint:
+          result.signal === 'SIGKILL'
+            ? 'Did the machine run out of memory? Check its kernel log.'
+            : undefined,
         details: tail,
       });
     }
-    throw new AppError(
-      run.failureCode,
-      `${run.tool} could not be started: ${messageOf(result.cause ?? result)}.`,
-      {
-        hint: systemErrorCode(result.cause) === 'EACCES' ? `Is ${run.path} executable?` : undefined,
-      },
-    );
+    throw new AppError(run.failureCode, `Cannot start ${run.tool}: ${messageOf(result.cause ?? result)}.`, {
+      hint: systemErrorCode(result.cause) === 'EACCES' ? `Is ${run.path} executable?` : undefined,
+    });
   }
   throw explainToolFailure(run.tool, tail, run.failureCode);
 }
 
 /**
- * Node.js and execa let a program's output flow away where nobody reads it when it ends, and a reader may have to ask a store
- * or make a key before it begins.
+ * Node.js and execa discard unread output when the program ends, and a reader may first have to query a store
+ * or derive a key.
  */
 function kept(stdout: Readable): Readable {
-  return pipeline(stdout, new PassThrough({highWaterMark: heldBytes}), () => undefined); // errors reach the reader
+  return pipeline(stdout, new PassThrough({highWaterMark: heldBytes}), () => undefined); // the reader gets the errors
 }
 
-/** What programs need of this process's environment; never a database URL, so no tool can take the wrong database by habit. */
+/** Variables of this process that programs need; never a database URL, so that no tool connects to the wrong database. */
 function passedOn(): Record<string, string> {
   const names = [
     'PATH',
@@ -167,7 +166,7 @@ async function feed(
   try {
     await piped(source, stdin);
   } catch (error) {
-    // EPIPE: the program ended before reading everything; its exit code tells why.
+    // EPIPE: the program ended before reading everything; its exit code shows why.
     if (systemErrorCode(error) !== 'EPIPE' && systemErrorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE')
       stop(error);
   }

@@ -1,4 +1,4 @@
-/** What the client tools are told beside the connection. */
+/** Environment variables for the client tools, in addition to the connection. */
 import type {Session} from '../client.js';
 import {pinnedSettings} from '../pinned-settings.js';
 
@@ -13,8 +13,8 @@ const pinnedInTools = [
 ];
 
 /**
- * What the client tools must be told so that they read and write the same as this program. Poolers refuse PGOPTIONS, so it is given only
- * where it is needed.
+ * The settings with which the client tools read and write the same as this program. Poolers reject PGOPTIONS, so it is set only
+ * if necessary.
  */
 export async function inspectToolEnvironment(session: Session): Promise<Record<string, string>> {
   const rows = await session.query(

@@ -1,4 +1,4 @@
-/** The error that an answer, or no answer, of an object store stands for. */
+/** Translates an error of an object store into an `AppError`. */
 import {z} from 'zod';
 import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../../base/errors.js';
 
@@ -24,7 +24,7 @@ const noCredentials: Meaning = {
 const denied: Meaning = {
   code: 'STORAGE_DENIED',
   what: 'denied the request',
-  hint: 'Backups need s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject, s3:PutObject and s3:AbortMultipartUpload on this bucket and prefix; prune and recover also s3:ListBucketVersions, s3:DeleteObject and s3:DeleteObjectVersion (policies: docs/s3-and-encryption.md). Temporary credentials may also have expired, which some stores tell in no other way.',
+  hint: 'Backups need s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject, s3:PutObject and s3:AbortMultipartUpload on this bucket and prefix; prune and recover also s3:ListBucketVersions, s3:DeleteObject and s3:DeleteObjectVersion (policies: docs/s3-and-encryption.md). Temporary credentials may also have expired, which some stores report in the same way.',
 };
 const expired: Meaning = {
   code: 'STORAGE_TOKEN_EXPIRED',
@@ -54,8 +54,8 @@ const skew: Meaning = {
 };
 const full: Meaning = {
   code: 'STORAGE_FULL',
-  what: 'has no room left: a quota is reached',
-  hint: 'Raise the quota, or remove old backups there: destino-db prune --from PLACE.',
+  what: 'reached a quota',
+  hint: 'Raise the quota, or remove old backups there: destino-db prune --from s3://BUCKET/PREFIX.',
 };
 const slow: Meaning = {
   code: 'STORAGE_TIMEOUT',
@@ -65,12 +65,12 @@ const slow: Meaning = {
 const unreachable: Meaning = {
   code: 'STORAGE_UNREACHABLE',
   what: 'cannot be reached',
-  hint: 'Check the endpoint (storage.endpoint or AWS_ENDPOINT_URL_S3; https or http), the network, and storage.caFile for a certificate of your own.',
+  hint: 'Check the endpoint (storage.endpoint or AWS_ENDPOINT_URL_S3; https or http), the network, and storage.caFile for a private certificate authority.',
 };
 const conflict: Meaning = {
   code: 'STORAGE_CONFLICT',
-  what: 'holds something else there already: another run wrote it meanwhile',
-  hint: 'Look at what is there (destino-db list --from PLACE) and run again.',
+  what: 'already has another object there: another run wrote it meanwhile',
+  hint: 'List the backups there (destino-db list --from s3://BUCKET/PREFIX) and run again.',
 };
 
 /** Error names of the S3 API reference, and those of the SDK and of Node.js. */
@@ -110,7 +110,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   ConditionalRequestConflict: conflict,
 };
 
-/** Statuses of answers without a body (HEAD), or with one of a proxy before the store. */
+/** Statuses of answers without a body (HEAD), or with the body of a proxy. */
 const byStatus: Readonly<Record<number, Meaning>> = {
   301: region,
   307: region,
@@ -123,26 +123,26 @@ const byStatus: Readonly<Record<number, Meaning>> = {
   507: full,
 };
 
-/** @param what the place, or the object in it, that the request was about */
+/** @param what the location or object of the request */
 export function explainS3Error(error: unknown, what: string): AppError {
   if (error instanceof AppError) return error;
   const name = error instanceof Error ? error.name : '';
-  // The SDK's errors carry the whole request and connection with them.
+  // The SDK's errors reference the complete request and connection.
   const cause = new Error(`${name}: ${messageOf(error)}`);
   if (name === 'NoSuchBucket') {
-    return new AppError('STORAGE_BUCKET_NOT_FOUND', `${what}: there is no such bucket.`, {
-      hint: 'Check the name and the endpoint; destino-db makes no buckets.',
+    return new AppError('STORAGE_BUCKET_NOT_FOUND', `${what}: the bucket does not exist.`, {
+      hint: 'Check the name and the endpoint; destino-db does not create buckets.',
       cause,
     });
   }
   if (name === 'NoSuchKey' || name === 'NotFound') {
     return new AppError('BACKUP_INCOMPLETE', `${what} is missing.`, {
-      hint: 'The backup is incomplete there: take another, or copy it again.',
+      hint: 'The backup there is incomplete: use another one, or copy it again.',
       cause,
     });
   }
   const byCode = meanings[systemErrorCode(error) ?? ''];
-  // The SDK calls a connection that broke a time-out too.
+  // The SDK also reports a broken connection as a time-out.
   const found =
     (name === 'TimeoutError' ? byCode : undefined) ??
     meanings[name] ??
@@ -163,7 +163,7 @@ export function explainS3Error(error: unknown, what: string): AppError {
   });
 }
 
-/** What was wrong in one word: of a connection Node's code, as "Error" says neither "certificate" nor "refused". */
+/** The problem in one word; for connections Node's code, because "Error" is not informative. */
 function wordOf(error: unknown, name: string): string {
   const isGeneral = ['', 'Error', 'TimeoutError'].includes(name);
   return (
@@ -176,7 +176,7 @@ function certificate(error: unknown): Meaning | undefined {
   return /CERT|SELF_SIGNED|UNABLE_TO_VERIFY/.test(systemErrorCode(error) ?? '') ? unreachable : undefined;
 }
 
-/** As Amazon names it: in a header of every such answer, in <Region>, and as part of the host name in <Endpoint>. */
+/** The region in Amazon's answers: in a header of every such answer, in <Region>, and in the host name of <Endpoint>. */
 const answer = z.object({
   Region: z.string().optional().catch(undefined),
   Endpoint: z.string().optional().catch(undefined),
@@ -186,7 +186,7 @@ const answer = z.object({
     .catch(undefined),
 });
 
-/** The region that an answer names as the bucket's own. */
+/** The bucket's region according to the answer. */
 function regionIn(error: unknown): string | undefined {
   const {data} = answer.safeParse(error);
   const named =

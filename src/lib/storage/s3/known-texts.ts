@@ -1,4 +1,4 @@
-/** The texts of a bucket's metadata as they were read last: a list asks only for what is new since then. */
+/** Caches the texts of a bucket's metadata, so that a list requests only new objects. */
 import {createHash} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
 import {dirname, isAbsolute, join} from 'node:path';
@@ -8,17 +8,16 @@ import {homeFolder} from '../../base/home-folder.js';
 import type {Environment} from '../../settings/environment.js';
 import type {KnownTexts, StoredObject} from '../place.js';
 
-/** Characters of one text, and of all together: what is larger is read anew each time. */
+/** Limits in characters, of one text and of all texts; larger ones are read each time. */
 const longestText = 64 * 1024;
 const longestFile = 64 * 1024 * 1024;
 
 const fileSchema = z.array(z.tuple([z.string(), z.string()]));
 
 /**
- * One file for each place, in the user's folder for what can be made anew (XDG Base Directory Specification). It holds what the store
- * sent and is trusted no further: only texts of objects that the store lists now, with the same tag, size and time, are used.
- * Trouble with the file costs time and nothing else, so it is no error.
- * @param place what tells the place from all others: the endpoint and the bucket's URL
+ * One file per location in the user's cache folder (XDG Base Directory Specification). It contains data of the store and is
+ * trusted no further: a text is used only if the store now lists its object with the same tag, size and time.
+ * A problem with the file only costs time, so it is not an error.
  */
 export async function openKnownTexts(
   environment: Environment,
@@ -41,7 +40,7 @@ export async function openKnownTexts(
         await makePrivateFolder(dirname(file));
         await writeFileSafely(file, `${digestOf(content)}\n${content}`);
       } catch {
-        // a full disk or a home that may not be written: the next list takes as long as this one
+        // The disk is full or the home is not writable: the next list takes as long as this one.
       }
     },
   };
@@ -65,7 +64,7 @@ async function readTexts(file: string): Promise<Map<string, string>> {
     const [digest = '', content = ''] = (await readFile(file, 'utf8')).split('\n', 2);
     if (digest === digestOf(content)) return new Map(fileSchema.parse(JSON.parse(content)));
   } catch {
-    // none yet, or of another version
+    // missing, or of another version
   }
   return new Map();
 }

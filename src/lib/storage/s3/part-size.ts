@@ -1,4 +1,4 @@
-/** How large the parts of an upload are: small for bounded memory, growing so that any object fits into 10,000 of them. */
+/** Part sizes of uploads: small for bounded memory, but growing so that any object fits into 10,000 parts. */
 
 const mebibyte = 2 ** 20;
 const smallestPart = 8 * mebibyte;
@@ -6,13 +6,13 @@ const smallestPart = 8 * mebibyte;
 export const mostParts = 10_000;
 const largestPart = 5 * 1024 * mebibyte;
 const partsBeforeGrowth = 1000;
-/** A known size is an estimate at times; what it misses goes in parts that double after each so many more. */
+/** A known size may be an estimate. If the object is larger, the part size doubles after each this many parts. */
 const plannedParts = 9000;
 const partsOverPlan = 100;
 
 /**
- * Bytes of the part with this number (from 1). Parts of an object of known size are equal; of a stream of unknown
- * length they double every 1000 parts, so that 8 GiB go in parts of 8 MiB, and 5 TiB fit.
+ * Size of the part with this number (from 1), bytes. Parts of an object of known size are equal; for a stream of unknown
+ * length the size doubles every 1000 parts, so that 8 GiB use parts of 8 MiB, and 5 TiB fit.
  */
 export function partSize(number: number, expectedBytes = 0): number {
   const planned = Math.ceil(expectedBytes / plannedParts / mebibyte) * mebibyte;
@@ -24,7 +24,7 @@ export function partSize(number: number, expectedBytes = 0): number {
   return Math.min(largestPart, base * 2 ** doublings);
 }
 
-/** Parts sent side by side: as many as fit into 32 MiB, and one at least. */
+/** Number of concurrent parts: as many as fit into 32 MiB, at least one. */
 export function partsAtOnce(bytes: number): number {
   return Math.max(1, Math.floor((4 * smallestPart) / bytes));
 }

@@ -1,4 +1,4 @@
-/** The client of the AWS SDK, made of settings: endpoint, region, credentials, certificate, time-outs. */
+/** The client of the AWS SDK, built from settings: endpoint, region, credentials, certificate, time-outs. */
 import {X509Certificate} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
@@ -10,7 +10,7 @@ const attempts = 3;
 
 /**
  * Credentials come from AWS_* variables (environment, .env files), else from the SDK's chain: profile, container, machine role.
- * No request is made yet.
+ * Makes no request yet.
  * @throws CONFIG_INVALID for a certificate file that cannot be read
  */
 export async function makeClient(settings: Settings, timeoutMs: number): Promise<S3Client> {
@@ -28,7 +28,7 @@ export async function makeClient(settings: Settings, timeoutMs: number): Promise
   const ca = await readAuthority(settings.cwd, config.caFile ?? environment.get('AWS_CA_BUNDLE'));
   return new Client({
     ...(endpoint === undefined ? {} : {endpoint}),
-    // A server of one's own wants some region in the signature and does not care which.
+    // Servers other than Amazon's accept any region in the signature.
     ...(region !== undefined ? {region} : endpoint === undefined ? {} : {region: 'us-east-1'}),
     ...(profile === undefined ? {} : {profile}),
     ...(accessKeyId !== undefined && secretAccessKey !== undefined
@@ -36,15 +36,15 @@ export async function makeClient(settings: Settings, timeoutMs: number): Promise
       : {}),
     forcePathStyle: config.pathStyle ?? endpoint !== undefined,
     maxAttempts: attempts,
-    // With a wrong clock backups get wrong names and dates, and young files of others look old: better no copy than that.
+    // With a wrong clock, backups get wrong names and dates, and recent files look old: fail instead of copying.
     disableClockSkewCorrection: true,
-    // Servers that are not Amazon's know other checksums than MD5 badly; every upload is read back instead.
+    // Servers other than Amazon's support few checksums besides MD5; every upload is read back instead.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: new NodeHttpHandler({
       connectionTimeout: Math.min(timeoutMs, 10_000),
       socketTimeout: timeoutMs,
-      // A part on a slow line may take long without the socket ever being silent.
+      // A part on a slow line may take long while the socket is active.
       requestTimeout: timeoutMs * 20,
       throwOnRequestTimeout: true,
       httpsAgent: new Agent({keepAlive: true, maxSockets: 64, ...(ca === undefined ? {} : {ca})}),
@@ -53,13 +53,13 @@ export async function makeClient(settings: Settings, timeoutMs: number): Promise
   });
 }
 
-/** URL of a server that is not Amazon's. @throws CONFIG_INVALID for a variable with something else */
+/** URL of a server other than Amazon's. @throws CONFIG_INVALID for a variable without a valid URL */
 export function endpointOf({config, environment}: Settings): string | undefined {
   if (config.storage?.endpoint !== undefined) return config.storage.endpoint;
   const name = ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'].find((variable) => environment.get(variable));
   const endpoint = name === undefined ? undefined : environment.get(name);
   if (name === undefined || endpoint === undefined || /^https?:\/\/[^/]/i.test(endpoint)) return endpoint;
-  throw new AppError('CONFIG_INVALID', `${name} is "${endpoint}", which is no URL of a server.`, {
+  throw new AppError('CONFIG_INVALID', `${name} is "${endpoint}", which is not the URL of a server.`, {
     hint: 'Write it with its scheme: https://s3.example.com, or http://localhost:9000.',
   });
 }
@@ -71,13 +71,9 @@ async function readAuthority(cwd: string, path: string | undefined): Promise<Buf
     new X509Certificate(pem);
     return pem;
   } catch (error) {
-    throw new AppError(
-      'CONFIG_INVALID',
-      `The certificate file ${path} cannot be used: ${messageOf(error)}.`,
-      {
-        hint: 'Check storage.caFile in the config file, or AWS_CA_BUNDLE: it should hold certificates in PEM form.',
-        cause: error,
-      },
-    );
+    throw new AppError('CONFIG_INVALID', `Cannot use the certificate file ${path}: ${messageOf(error)}.`, {
+      hint: 'Check storage.caFile in the config file, or AWS_CA_BUNDLE: it should contain certificates in PEM form.',
+      cause: error,
+    });
   }
 }

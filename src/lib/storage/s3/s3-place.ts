@@ -1,4 +1,4 @@
-/** An S3-compatible bucket as a place for backups. */
+/** An S3-compatible bucket as a location for backups. */
 import {randomBytes} from 'node:crypto';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
@@ -19,9 +19,9 @@ import {type OpenedObject, steadyRead} from './steady-read.js';
 const defaultTimeoutSeconds = 30;
 
 /**
- * No request is made yet.
+ * Makes no request yet.
  * @param name "s3://bucket/prefix"
- * @throws CONFIG_INVALID for a certificate file that cannot be read, STORAGE_WRONG_REGION where none is known
+ * @throws CONFIG_INVALID for a certificate file that cannot be read, STORAGE_WRONG_REGION if no region is known
  */
 export async function s3Place(settings: Settings, name: string): Promise<Place> {
   const {bucket, prefix} = parseBucketUrl(name) ?? {bucket: '', prefix: ''};
@@ -31,7 +31,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
   const timeoutMs = (config.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
   const client = await makeClient(settings, timeoutMs);
   const base = `s3://${bucket}/`;
-  // Now, and not once a dump is made that has nowhere to go.
+  // Loaded now, so that a problem appears before a dump is made.
   await client.config.region().catch((error: unknown) => {
     throw explainS3Error(error, base + prefix);
   });
@@ -45,7 +45,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
     }
   }
 
-  /** What every new object gets; made when it is needed, so that the date of the lock is that of the write. */
+  /** Properties of new objects; computed at each write, because the lock's date depends on it. */
   function properties(): Partial<PutObjectCommandInput> {
     const {lockMode, lockDays = 1} = config;
     return {
@@ -55,7 +55,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
         ? {
             ObjectLockMode: lockMode,
             ObjectLockRetainUntilDate: new Date(Date.now() + lockDays * 86_400_000),
-            // A write with a lock is refused without a checksum (S3 API reference, PutObject).
+            // A write with a lock requires a checksum (S3 API reference, PutObject).
             ChecksumAlgorithm: 'CRC32',
           }
         : {}),
@@ -67,8 +67,8 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
   let quick: ReturnType<typeof quickReader> | undefined;
   let locking: Promise<void> | undefined;
   /**
-   * That the bucket locks at all, asked once. Ceph refuses a lock in other buckets for short objects only: those that go in
-   * parts would be written without it, and without a word.
+   * Checks once that the bucket supports locks. In buckets without lock support, Ceph rejects a lock for short objects only: multipart
+   * uploads would silently be written without it.
    */
   function requireLocking(): Promise<void> {
     if (config.lockMode === undefined) return Promise.resolve();
@@ -79,9 +79,9 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
         if (statusOf(error) !== 404 || (error instanceof Error && error.name === 'NoSuchBucket')) throw error;
         throw new AppError(
           'NOT_SUPPORTED_HERE',
-          `The bucket ${bucket} has no object lock, which storage.lockMode asks for; nothing was written.`,
+          `The bucket ${bucket} has no object lock, which storage.lockMode requires. Nothing was written.`,
           {
-            hint: 'Copy to a bucket that was made with object lock, or take storage.lockMode out of the config file.',
+            hint: 'Copy to a bucket created with object lock, or remove storage.lockMode from the config file.',
           },
         );
       }
@@ -89,7 +89,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
     return locking;
   }
 
-  /** An answer to HEAD has no body that tells why it was refused; that to GET has. */
+  /** The answer to HEAD has no body with the reason for a refusal; the answer to GET has. */
   async function withReason(error: unknown, key: string): Promise<unknown> {
     if (statusOf(error) === undefined) return error;
     try {
@@ -101,7 +101,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
     }
   }
 
-  /** With a right to list that ends at the prefix, stores deny to say of one key that it is not there; the list says it. */
+  /** If the list privilege is limited to the prefix, stores deny access to a missing key instead of reporting it; a list shows that it is missing. */
   async function isMissing(key: string): Promise<boolean> {
     try {
       const Prefix = folder + key;
@@ -122,7 +122,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
     find: async (name, _cwd, signal) => findPlaced(place, (await readPlace(place, signal)).backups, name),
     whyKept: async (backup, reason, now) => {
       const until = await lockOf(place, backup, now);
-      return until ? `locked until ${until.toISOString()} (would go: ${reason})` : undefined;
+      return until ? `locked until ${until.toISOString()} (would be removed: ${reason})` : undefined;
     },
     removeBackup: (backup) => removePlaced(place, backup),
     stagingFolder: (id) => `data/${id}.${randomBytes(6).toString('hex')}/`,
@@ -201,11 +201,11 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
         try {
           await put(replaces === null ? {IfNoneMatch: '*'} : {IfMatch: replaces});
         } catch (error) {
-          // The SDK tries again when an answer is lost: what it then finds in its way may be what it wrote itself.
+          // The SDK retries when an answer is lost, and the conflicting object may be the one that it wrote itself.
           if (statusOf(error) !== 412) throw error;
           const {Body, ETag, VersionId} = await client.send(new sdk.GetObjectCommand(at(key)));
           if ((await Body?.transformToString()) === text) return;
-          // Where versions are kept, Ceph compares with the new version, which is not there yet, and so refuses always.
+          // In versioned buckets, Ceph compares with the new version, which does not exist yet, so it always refuses.
           const isVersioned = VersionId !== undefined && VersionId !== 'null';
           if (!isVersioned || replaces === null || ETag?.replaceAll('"', '') !== replaces) throw error;
           await put({});
@@ -214,7 +214,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
     },
 
     async checkWritable() {
-      // An upload that is begun and given up leaves nothing behind, and needs the right to write.
+      // An upload that is started and aborted leaves nothing behind, and requires the write permission.
       const {Bucket, Key} = at('data/write-check');
       await request('', async () => {
         await requireLocking();
@@ -230,7 +230,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
           const head = await client.send(new sdk.HeadObjectCommand(at(key)));
           return {
             sizeBytes: head.ContentLength ?? 0,
-            // Without the quotes of the header: Ceph compares conditions with the bare text, others take both.
+            // Without the header's quotes: Ceph compares conditions with the bare text, other stores accept both.
             tag: (head.ETag ?? '').replaceAll('"', ''),
             lockedUntil: head.ObjectLockRetainUntilDate ?? null,
           };
@@ -242,7 +242,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
       }),
 
     async remove(key) {
-      if (key.endsWith('/')) return; // a folder is gone with the last object in it
+      if (key.endsWith('/')) return; // a folder disappears with its last object
       await request(key, async () => {
         const {Versions = [], DeleteMarkers = []} = await client.send(
           new sdk.ListObjectVersionsCommand({Bucket: bucket, Prefix: folder + key}),
@@ -275,7 +275,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
         try {
           await client.send(new sdk.AbortMultipartUploadCommand({...at(key), UploadId: uploadId}));
         } catch (error) {
-          if (statusOf(error) !== 404) throw error; // somebody gave it up already
+          if (statusOf(error) !== 404) throw error; // it was already aborted
         }
       }),
   };

@@ -1,4 +1,4 @@
-/** Reads short objects with a quarter of the CPU time that the SDK takes for each: a list of a thousand backups is a thousand requests. */
+/** Reads short objects with a quarter of the SDK's CPU time per request: a list of a thousand backups is a thousand requests. */
 import {Readable} from 'node:stream';
 import type {S3Client} from '@aws-sdk/client-s3';
 import type {SignatureV4} from '@smithy/signature-v4';
@@ -6,14 +6,14 @@ import {withoutStall} from './without-stall.js';
 
 type HttpRequest = Parameters<SignatureV4['sign']>[0];
 
-/** What s3-client.ts gives the client, as far as it is needed here. */
+/** The properties of the client in s3-client.ts that are needed here. */
 interface Handler {
   handle(request: HttpRequest): Promise<{response: {statusCode: number; body?: unknown}}>;
 }
 
 /**
- * The SDK builds one request, which is not sent: it tells where the bucket is. All others are made after that one, and signed as the SDK signs.
- * @returns a reader of the text of one object; undefined where anything but the object came, so that the SDK is asked, which tries again and explains
+ * The SDK builds one request, which is not sent and only shows the address of the bucket. All other requests are derived from it and signed in the same way.
+ * @returns a function that reads the text of an object; undefined for any answer but the object, so that the SDK is used, which retries and explains errors
  */
 export async function quickReader(
   client: S3Client,
@@ -65,7 +65,7 @@ export async function quickReader(
   };
 }
 
-/** As the SDK writes a key in a path: percent signs for all but RFC 3986's unreserved characters. */
+/** A key in a path, as the SDK writes it: percent-encoded except for RFC 3986's unreserved characters. */
 function encodePath(key: string): string {
   const encode = (part: string): string =>
     encodeURIComponent(part).replace(

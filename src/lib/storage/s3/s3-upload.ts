@@ -1,4 +1,4 @@
-/** Sends an object of any length to a bucket, in parts as it comes. */
+/** Uploads an object of any length to a bucket, in parts. */
 import type {
   CompletedPart,
   CreateMultipartUploadCommandInput,
@@ -14,14 +14,14 @@ export interface UploadTarget {
   readonly client: S3Client;
   readonly Bucket: string;
   readonly Key: string;
-  /** What the new object gets: lock, encryption, storage class. */
+  /** Properties of the new object: lock, encryption, storage class. */
   readonly properties: Partial<CreateMultipartUploadCommandInput & PutObjectCommandInput>;
 }
 
 /**
- * The object appears whole or not at all. A short one goes in one request.
- * Memory: the part that fills and those on their way, see part-size.ts.
- * @throws what the SDK throws, and what `source` throws
+ * The object appears complete or not at all. A short one is sent in one request.
+ * Memory: the part being filled and those being sent, see part-size.ts.
+ * @throws the errors of the SDK and of `source`
  */
 export async function upload(
   target: UploadTarget,
@@ -41,7 +41,7 @@ export async function upload(
     await client.send(new PutObjectCommand({Bucket, Key, Body: body, ...properties}), abortOf(options));
     options.onBytes?.(body.length);
   } finally {
-    await parts.return(undefined); // lets go of the source when the upload failed
+    await parts.return(undefined); // closes the source if the upload failed
   }
 }
 
@@ -100,19 +100,19 @@ async function uploadInParts(
     );
   } catch (error) {
     await Promise.allSettled(running);
-    // A store that is away would be waited for once more; the upload stays in the journal, and recover takes it away.
+    // An unreachable store would cause another wait; the upload stays in the journal, and recover aborts it.
     if (!isAway(explainS3Error(error, Key))) {
       try {
         await client.send(new sdk.AbortMultipartUploadCommand({Bucket, Key, UploadId}));
       } catch {
-        // What happened first is told; the upload stays in the journal.
+        // Report the first error; the upload stays in the journal.
       }
     }
     throw error;
   }
 }
 
-/** The source cut into buffers of the sizes of its parts; the last may be smaller, none is empty. */
+/** The source as buffers of the part sizes; the last may be smaller, none is empty. */
 async function* inParts(
   source: AsyncIterable<Buffer>,
   expectedBytes: number | undefined,

@@ -1,4 +1,4 @@
-/** Reads an object to its end though the connection breaks: goes on where it was. */
+/** Reads an object to its end and resumes if the connection breaks. */
 import type {Readable} from 'node:stream';
 import type {AppError} from '../../base/errors.js';
 import {isAway} from '../place.js';
@@ -6,20 +6,20 @@ import {withoutStall} from './without-stall.js';
 
 export interface OpenedObject {
   readonly body: Readable;
-  /** Of the whole object; changes with its content. */
+  /** Tag of the complete object; changes with its content. */
   readonly tag: string | undefined;
-  /** Of `body`; undefined where the store does not tell. */
+  /** Size of `body`; undefined if the store does not report it. */
   readonly sizeBytes: number | undefined;
 }
 
 const attempts = 3;
 
 /**
- * A reader that is slow itself (a server that loads what is read) is enough to break a connection: stores and time-outs
- * end those that nothing passes through for long.
+ * A slow reader (such as a server that loads the data) is enough to break a connection: stores and time-outs
+ * close idle connections.
  * @param first the object, opened at its beginning
- * @param reopen opens what follows the first `skipped` bytes, of the object with this tag alone
- * @throws the codes of the stores: a connection that broke three times without a byte in between
+ * @param reopen opens the object with this tag after its first `skipped` bytes
+ * @throws the codes of the stores, if a connection breaks three times without any data in between
  */
 export async function* steadyRead(
   first: OpenedObject,

@@ -1,16 +1,16 @@
-/** A stream that ends in an error when nothing comes for too long. */
+/** A stream that fails if no data arrives for too long. */
 import type {Readable} from 'node:stream';
 
 /**
- * The chunks of `source`. A server that stops sending in the middle keeps its connection open, so that only a clock tells.
- * @param explain makes the error that is thrown
+ * The chunks of `source`. A server that stops sending keeps its connection open, so only a timer can detect it.
+ * @param explain creates the error
  */
 export async function* withoutStall(
   source: Readable,
   timeoutMs: number,
   explain: (error: unknown) => Error,
 ): AsyncGenerator<Buffer> {
-  const stalled = Object.assign(new Error(`nothing came for ${timeoutMs} ms`), {name: 'TimeoutError'});
+  const stalled = Object.assign(new Error(`no data for ${timeoutMs} ms`), {name: 'TimeoutError'});
   let timer: NodeJS.Timeout | undefined;
   const wait = (): void => {
     clearTimeout(timer);
@@ -19,7 +19,7 @@ export async function* withoutStall(
   wait();
   try {
     for await (const chunk of source as AsyncIterable<Buffer>) {
-      clearTimeout(timer); // whoever reads may be slow itself
+      clearTimeout(timer); // the reader may be slow itself
       yield chunk;
       wait();
     }

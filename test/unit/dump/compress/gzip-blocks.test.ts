@@ -15,7 +15,7 @@ async function compress(data: Buffer, chunk: number, blockBytes: number): Promis
 }
 
 describe('compressing in blocks', () => {
-  it('gives every byte back, wherever chunks and blocks are cut', async () => {
+  it('returns every byte, for all chunks and blocks', async () => {
     const words = fc.nat(200_000).map((length) => Buffer.from('some words that repeat '.repeat(9000).slice(0, length)));
     const noise = fc.uint8Array({maxLength: 5000}).map((array) => Buffer.from(array));
     const data = fc.array(fc.oneof(words, noise), {maxLength: 4}).map((list) => Buffer.concat(list));
@@ -37,7 +37,7 @@ describe('compressing in blocks', () => {
     expect(packed.indexOf(Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]), 1)).toBe(-1);
   });
 
-  it('tells what its source failed with', async () => {
+  it('passes on the error of its source', async () => {
     const source = async function* () {
       yield await Promise.resolve(Buffer.alloc(500_000, 'x'));
       throw new Error('broke off');

@@ -9,7 +9,7 @@ import {recompress} from '../../../../src/lib/dump/compress/recompress.js';
 /** An entry's rows, a piece each; or large objects, each in pieces. */
 type Data = {rows: Buffer[]} | {objects: Buffer[][]};
 
-/** What pg_dump writes behind the last row. */
+/** The text that pg_dump writes after the last row. */
 const endOfRows = Buffer.from('\\.\n\n\n');
 
 const int = (value: number): Buffer => {
@@ -22,7 +22,7 @@ const text = (value: string | null): Buffer =>
   value === null ? int(-1) : Buffer.concat([int(Buffer.byteLength(value)), Buffer.from(value)]);
 const pieces = (list: Buffer[]): Buffer[] => [...list.flatMap((piece) => [int(piece.length), piece]), int(0)];
 
-/** The archive as pg_dump -Fc -Z0 writes it to a pipe; the entry behind those with data has none. */
+/** The archive as pg_dump -Fc -Z0 writes it to a pipe; the last entry has no data. */
 function makeArchive(minor: number, entries: Data[]): Buffer {
   const compression = minor >= 15 ? Buffer.of(0) : int(0);
   const toc = [...entries.map(() => 1), 3].map((state, index) => [
@@ -73,7 +73,7 @@ async function* inChunks(data: Buffer, size: number): AsyncGenerator<Buffer> {
     yield await Promise.resolve(data.subarray(position, position + size));
 }
 
-/** What a file holds in the end: the stream, with the head written over its beginning. */
+/** The final content of a file: the stream, with its beginning overwritten by the head. */
 async function run(archive: Buffer, chunk: number, blockBytes: number) {
   const options = {level: 5, blocksAhead: 2, fingerprints: true, blockBytes};
   const {stream, result} = recompress(inChunks(archive, chunk), options);
@@ -88,7 +88,7 @@ const bytes = fc.oneof(
   fc.uint8Array({minLength: 1, maxLength: 60}).map((array) => Buffer.from(array)),
   fc.nat(50_000).map((length) => Buffer.from('some words that repeat '.repeat(4000).slice(0, length + 1))),
 );
-// No text of PostgreSQL holds a NUL, and readers of plain SQL refuse it.
+// PostgreSQL's texts contain no NUL, and readers of plain SQL refuse it.
 const rowsOf = (list: Buffer[]): Buffer[] => [
   ...list.map((row) => Buffer.from(`${row.toString('latin1').replaceAll(/[\\\0]/g, '/')}\n`, 'latin1')),
   endOfRows,
@@ -98,8 +98,8 @@ const data: fc.Arbitrary<Data> = fc.oneof(
   fc.array(fc.array(bytes, {maxLength: 3}), {maxLength: 4}).map((objects) => ({objects})),
 );
 
-describe('compressing an archive again', () => {
-  it('keeps every byte of every entry, wherever chunks and blocks are cut', async () => {
+describe('recompressing an archive', () => {
+  it('keeps every byte of every entry, for all chunks and blocks', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(14, 15, 16),
@@ -146,11 +146,11 @@ describe('compressing an archive again', () => {
     ); // prettier-ignore
   });
 
-  it('refuses rows that do not end where pg_dump ends them', async () => {
+  it('refuses rows without the end marker of pg_dump', async () => {
     const [row, more] = [Buffer.from('one\n'), Buffer.from('two\n')];
     await expect(run(makeArchive(14, [{rows: [row]}]), 1000, 1000)).rejects.toThrow(/without their end/);
     await expect(run(makeArchive(14, [{rows: [row, endOfRows, more]}]), 1000, 1000)).rejects.toThrow(
-      /behind the rows/,
+      /after the rows/,
     );
   });
 
@@ -163,7 +163,7 @@ describe('compressing an archive again', () => {
     expect([isWhole, tables.length]).toEqual([true, 3000]);
   }, 15_000);
 
-  it('says that an archive is not whole, wherever it ends', async () => {
+  it('reports an incomplete archive, wherever it ends', async () => {
     const archive = makeArchive(14, [
       {rows: [Buffer.from('one\n'), Buffer.from('two\n'), endOfRows]},
       {objects: [[Buffer.from('x')]]},
@@ -177,12 +177,12 @@ describe('compressing an archive again', () => {
     expect((await run(archive, 1000, 1000)).isWhole).toBe(true);
   });
 
-  it('refuses an archive of another layout', async () => {
+  it('refuses an archive with an unknown layout', async () => {
     const archive = makeArchive(14, []);
     for (const [position, value] of [[5, 2], [6, 13], [6, 17], [8, 8], [9, 4], [10, 3]] as const) {
       const other = Buffer.from(archive);
       other[position] = value;
-      await expect(run(other, 1000, 1000)).rejects.toThrow(/unknown kind/);
+      await expect(run(other, 1000, 1000)).rejects.toThrow(/unknown layout/);
     } // prettier-ignore
     await expect(run(Buffer.concat([archive, Buffer.of(9)]), 1000, 1000)).rejects.toThrow(/unknown kind/);
   });

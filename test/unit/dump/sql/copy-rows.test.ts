@@ -6,7 +6,7 @@ import {CopyStream} from '../../../../src/lib/dump/sql/copy-stream.js';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** The rows of a text of COPY lines that comes in pieces of one size, each wiped once it was handed over. */
+/** The rows of COPY lines in pieces of one size; each piece is wiped after use. */
 function rowsOf(lines: string, size: number): string[] {
   const bytes = Buffer.from(lines);
   const rows: string[] = [];
@@ -19,7 +19,7 @@ function rowsOf(lines: string, size: number): string[] {
   return rows;
 }
 
-it('hands on rows as they are, but for values of more than 16 KiB, wherever they are cut', () => {
+it('passes rows on unchanged, except values of more than 16 KiB, in any chunks', () => {
   const [short, long] = ['s'.repeat(1 << 14), 'l'.repeat((1 << 14) + 1)];
   const lines = ['1\ta', '', '\t', `${short}\t${short}\t\\N`, `1\t${long}\t2`, long, `\t${long}\t`, '3\t4'];
   const token = `\\(16385 bytes, SHA-256 ${sha256(long)})`;
@@ -29,7 +29,7 @@ it('hands on rows as they are, but for values of more than 16 KiB, wherever they
   expect(decodeFields(Buffer.from(token), 'UTF8')).toEqual([token.slice(1)]);
 });
 
-it('takes no memory for a value of 64 MB', () => {
+it('needs no memory for a value of 64 MB', () => {
   const piece = Buffer.alloc(1 << 16, 'x');
   const rows: number[] = [];
   const taker = new RowShortener((row) => rows.push(row.length));
@@ -44,7 +44,7 @@ it('takes no memory for a value of 64 MB', () => {
   expect(most).toBeLessThan(1 << 25);
 });
 
-it('shortens long keys, and keeps them apart', () => {
+it('shortens long keys, and keeps them distinct', () => {
   const key = 'k'.repeat(1024);
   expect(shortKey(Buffer.from(key)).toString()).toBe(key);
   const [one, other] = [`${key}1`, `${key}2`].map((each) => shortKey(Buffer.from(each)).toString());
@@ -52,7 +52,7 @@ it('shortens long keys, and keeps them apart', () => {
   expect(other).not.toBe(one);
 });
 
-it('takes for rows of a dump what follows a COPY statement alone', () => {
+it('treats only lines after a COPY statement as rows', () => {
   const looks = 'COPY public.other (a) FROM stdin;\n';
   const sql = [
     `CREATE FUNCTION public.f() RETURNS text LANGUAGE plpgsql AS $$\n${looks}$$;`,

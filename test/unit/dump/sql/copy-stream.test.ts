@@ -10,14 +10,14 @@ const key = 'Ab1cD2';
 const head = `--\n-- PostgreSQL database dump\n--\n\n\\restrict ${key}\n\nSET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\n\n`;
 const tail = `--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict ${key}\n\n`;
 
-/** Reads a whole text, in chunks of the given lengths over and over. */
+/** Reads a whole text, in chunks of the given lengths, repeatedly. */
 function read(text: string | Buffer, chunkLengths: readonly number[] = [1 << 20]): DumpContents {
   const bytes = Buffer.from(text as string);
   const stream = new CopyStream(true);
   let start = 0;
   for (let index = 0; start < bytes.length; index++) {
     const end = start + Math.max(1, chunkLengths[index % chunkLengths.length] ?? 1);
-    // A buffer of its own, wiped afterwards: nothing may be kept of it.
+    // A separate buffer, wiped afterwards: the reader must not keep it.
     const chunk = Buffer.from(bytes.subarray(start, end));
     stream.write(chunk);
     chunk.fill(0x21);
@@ -36,7 +36,7 @@ function fingerprintOf(...rows: string[]): string {
   return fingerprintText(sum);
 }
 
-/** Everything that has misled readers of dumps, in one. */
+/** A dump with everything that can mislead a reader. */
 const hostile = dump(`
 CREATE FUNCTION public.f() RETURNS text LANGUAGE sql AS $_$ SELECT $$
 COPY public.fake (a) FROM stdin;
@@ -102,7 +102,7 @@ ALTER TABLE ONLY public.t
 `);
 
 describe('reading the text of a dump', () => {
-  it('finds the tables, rows and large objects among what looks like them', () => {
+  it('finds the tables, rows and large objects among similar text', () => {
     const contents = read(hostile);
     expect(contents.tables).toEqual([
       {
@@ -146,7 +146,7 @@ describe('reading the text of a dump', () => {
     });
   });
 
-  it('gives the same however the bytes are cut into chunks', () => {
+  it('returns the same for all divisions into chunks', () => {
     const whole = read(hostile);
     for (let length = 1; length < 40; length++) expect(read(hostile, [length])).toEqual(whole);
     fc.assert(
@@ -156,7 +156,7 @@ describe('reading the text of a dump', () => {
     );
   });
 
-  it('reads any quoted name, literal and row that a server can write', () => {
+  it('reads all quoted names, literals and rows that a server can write', () => {
     const text = fc.string({
       unit: fc.constantFrom(
         'a',
@@ -206,7 +206,7 @@ describe('reading the text of a dump', () => {
     );
   });
 
-  it('reads rows and lines of megabytes, cut anywhere', () => {
+  it('reads rows and lines of megabytes in arbitrary chunks', () => {
     const row = `1\t${'x'.repeat(3_000_000)}`;
     const body = `COMMENT ON TABLE t IS '${"'';\\".repeat(700_000)}'; COMMENT ON TABLE u IS $q$${'$q '.repeat(700_000)}$q$;\nCOPY public.t (a, b) FROM stdin;\n${row}\n\\.\n`;
     const whole = read(dump(body));
@@ -214,13 +214,13 @@ describe('reading the text of a dump', () => {
     for (const length of [65_536, 1_000_003]) expect(read(dump(body), [length])).toEqual(whole);
   });
 
-  it('knows what a quote is though the line before it was taken in pieces', () => {
+  it('recognises a quote although the line before it was read in pieces', () => {
     const body = `SELECT ${"E'\\'',a$b$,".repeat(110_000)} 1;\nCOPY public.t (a) FROM stdin;\n1\n\\.\n`;
     for (let length = 1000; length < 1012; length++)
       expect(namesIn(read(dump(body), [length]))).toEqual(['public.t']);
   });
 
-  it('knows that a backslash escapes in literals when standard_conforming_strings is off', () => {
+  it('treats a backslash in literals as an escape if standard_conforming_strings is off', () => {
     const body = `SET standard_conforming_strings = off;\nCOMMENT ON TABLE t IS 'it\\'s; \\\\';\nCOPY public.t (a) FROM stdin;\n1\n\\.\n`;
     expect(namesIn(read(dump(body)))).toEqual(['public.t']);
   });
@@ -238,7 +238,7 @@ describe('reading the text of a dump', () => {
     ]);
   });
 
-  it('only counts when no fingerprints are wanted', () => {
+  it('only counts rows if no fingerprints are requested', () => {
     const stream = new CopyStream(false);
     stream.write(Buffer.from(hostile));
     expect(stream.end().tables.map(({rows, fingerprint}) => [rows, fingerprint])).toEqual([
@@ -248,7 +248,7 @@ describe('reading the text of a dump', () => {
 });
 
 describe('refusing the text of a dump', () => {
-  /** Where psql would run the command although a simpler reader takes it for quoted, commented or a row. */
+  /** Dumps in which psql would run a command that a simple reader takes for quoted text, a comment or a row. */
   it.each([
     ['a comment that a carriage return ends', '-- a\r\\! id\n'],
     ['rows that a carriage return ends', 'COPY public.t (a) FROM stdin;\n\\.\r\n\\! id\n\\.\n'],
@@ -295,7 +295,7 @@ describe('refusing the text of a dump', () => {
     ['a cast to a type with a dollar', 'SELECT 1::a$x$;\n'],
     ['slices of arrays', "SELECT a[1:b], a[1:CASE WHEN c THEN 2 END], a[b::int:c], 'x:e'':a$x$';\n"],
     ['a colon and a name apart', 'SELECT a[1: b$x$];\n'],
-  ])('takes %s, in pieces of any length', (_what, text) => {
+  ])('accepts %s, in pieces of any length', (_what, text) => {
     for (const length of [1, 2, 3, 64, 1 << 20]) expect(() => read(dump(text), [length])).not.toThrow();
   });
 
@@ -315,8 +315,8 @@ describe('refusing the text of a dump', () => {
   const table = 'COPY public.t (a) FROM stdin;\n1\n2\n\\.\n\n';
 
   it.each([
-    ['among rows', `${head}COPY public.t (a) FROM stdin;\n1\n`, /among the rows of public\.t/],
-    ['right before the end of the rows', `${head}COPY public.t (a) FROM stdin;\n1\n\\.`, /among the rows/],
+    ['among rows', `${head}COPY public.t (a) FROM stdin;\n1\n`, /within the rows of public\.t/],
+    ['right before the end of the rows', `${head}COPY public.t (a) FROM stdin;\n1\n\\.`, /within the rows/],
     ['before its closing line', head + table, /closing line/],
     ['inside the closing line', `${head}${table}--\n-- PostgreSQL database dump comp`, /closing line/],
     ['before \\unrestrict', `${head}${table}--\n-- PostgreSQL database dump complete\n--\n\n`, /unrestrict/],
@@ -327,11 +327,11 @@ describe('refusing the text of a dump', () => {
     ],
     ['inside a literal', `${head}COMMENT ON TABLE t IS 'x\n${tail}`, /closing line/],
     ['inside a dollar quote', `${head}SELECT $x$ \n${tail}`, /closing line/],
-  ])('says that it is not complete when it ends %s', (_where, text, message) => {
+  ])('reports an incomplete dump that ends %s', (_where, text, message) => {
     expect(() => read(text)).toThrow(message);
   });
 
-  it('is content without the restrict pair, as older pg_dump writes', () => {
+  it('accepts a dump without the restrict pair, as older versions of pg_dump write it', () => {
     const old = head.replace(/\\restrict.*\n/, '') + table + tail.replace(/\\unrestrict.*\n/, '');
     expect(namesIn(read(old))).toEqual(['public.t']);
   });
@@ -356,15 +356,15 @@ describe('refusing the text of a dump', () => {
     expect(() => read(dump(body), [7])).toThrow(expect.objectContaining({code: 'UNSAFE_DUMP'}));
   });
 
-  it('refuses statements and text behind the closing line', () => {
+  it('refuses statements and text after the closing line', () => {
     const text = dump(table);
     for (const more of ['DROP TABLE t;\n', 'garbage', '\\unrestrict other\n', '\0\0\0']) {
-      expect(() => read(text + more)).toThrow(/behind its closing line|psql command|NUL byte/);
+      expect(() => read(text + more)).toThrow(/after its closing line|psql command|NUL byte/);
     }
   });
 });
 
-/** Memory that is in use, once what is not has been given back. */
+/** Used memory after a garbage collection. */
 function heldBytes(of: 'arrayBuffers' | 'heapUsed'): number {
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
@@ -372,7 +372,7 @@ function heldBytes(of: 'arrayBuffers' | 'heapUsed'): number {
   return process.memoryUsage()[of];
 }
 
-it('keeps nothing of the rows of a table that is read, however many tables there are', () => {
+it('keeps no rows of a table that was read, even with many tables', () => {
   const stream = new CopyStream(true);
   stream.write(Buffer.from(head));
   const before = heldBytes('arrayBuffers');
@@ -383,7 +383,7 @@ it('keeps nothing of the rows of a table that is read, however many tables there
   expect(stream.end().tables).toHaveLength(200);
 });
 
-it('keeps of a table little more than its name, columns and fingerprint', () => {
+it('keeps little more of a table than its name, columns and fingerprint', () => {
   const stream = new CopyStream(true);
   stream.write(Buffer.from(head));
   const before = heldBytes('heapUsed');

@@ -14,7 +14,7 @@ import {testContext} from '../../../support/test-context.js';
 const parse = (url: string) => parseConnectionUrl(url, 'DIRECT_URL');
 
 describe('parseConnectionUrl', () => {
-  it('reads a URL as Prisma writes it: its own parameters go no further', () => {
+  it('reads a URL of Prisma without the parameters that are meant for Prisma', () => {
     const connection = parse(
       'postgresql://shop:secret@db.example:5433/shop?schema=public&connection_limit=1&pool_timeout=0&sslmode=require&statement_cache_size=0',
     );
@@ -63,7 +63,7 @@ describe('parseConnectionUrl', () => {
     expect(parse(url)).toMatchObject(expected);
   });
 
-  it('takes the socket of a URL without a host, and the role of libpq where it names none', () => {
+  it('uses the socket of a URL without a host, and the role of libpq if it names none', () => {
     const from = (url: string, env: Record<string, string> = {}) =>
       resolveConnection(testContext('/nowhere', {env: {...env, DIRECT_URL: url}}).settings);
     const url = 'postgresql:///shop?host=/var/run/postgresql';
@@ -84,9 +84,9 @@ describe('parseConnectionUrl', () => {
     ['', 'no scheme'],
     ['jdbc:postgresql://h/d', 'no scheme'],
     ['"postgresql://u:secret@h/d"', 'begins with a quotation mark'],
-    ['mysql://u:secret@h/d', '"mysql" is no PostgreSQL scheme'],
+    ['mysql://u:secret@h/d', '"mysql" is not a PostgreSQL scheme'],
     ['prisma+postgres://accelerate.prisma-data.net/?api_key=secret', 'Prisma service'],
-    ['postgresql://h/d', 'names no user'],
+    ['postgresql://h/d', 'does not name a user'],
     ['postgresql://u:secret@h:port/d', 'its port'],
     ['postgresql://u:secret@h:0/d', 'its port'],
     ['postgresql://u:secret@h:65536/d', 'its port'],
@@ -97,7 +97,7 @@ describe('parseConnectionUrl', () => {
     ['postgresql://u:secret@h/d?port=1,2', 'several hosts'],
     ['postgresql://u:secret%zz@h/d', 'its password has a "%"'],
     ['postgresql://u:secret%00@h/d', 'its password contains a NUL'],
-    ['postgresql://u:secret@h/d?sslmode=verify', 'its sslmode is none of'],
+    ['postgresql://u:secret@h/d?sslmode=verify', 'its sslmode is not one of'],
     ['postgresql://u:5?secret=1@h/d', 'an unknown parameter'],
     ['postgresql://u:secret@h/d?sslrootcert=system&sslmode=require', 'too weak'],
     ['postgresql://u:secret@h/d?sslaccept=strict', 'sslaccept=strict'],
@@ -112,7 +112,7 @@ describe('parseConnectionUrl', () => {
 });
 
 describe('describeConnection', () => {
-  it('names user, host, port and database and never the password', () => {
+  it('names user, host, port and database, but never the password', () => {
     expect(describeConnection(parse('postgresql://u:secret@[::1]/d'))).toBe('u@[::1]:5432/d');
   });
 });
@@ -134,7 +134,7 @@ describe('refuseTransactionPooler', () => {
 });
 
 describe('libpqEnvironment', () => {
-  it('carries the connection, its TLS options and the pinned time zone', () => {
+  it('contains the connection, its TLS options and the pinned time zone', () => {
     const variables = libpqEnvironment(
       parse("postgresql://u:p@h:1/host='x'?sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=3"),
     );
@@ -151,7 +151,7 @@ describe('libpqEnvironment', () => {
     });
   });
 
-  it('carries settings for the session from the URL, and more behind them', () => {
+  it('contains the session settings of the URL, followed by others', () => {
     const connection = parse('postgresql://u@h/d?options=-c%20work_mem%3D8MB');
     expect(libpqEnvironment(connection)).toMatchObject({PGOPTIONS: '-c work_mem=8MB'});
     expect(libpqEnvironment(connection, {PGOPTIONS: '-c bytea_output=hex'})).toMatchObject({
@@ -159,7 +159,7 @@ describe('libpqEnvironment', () => {
     });
   });
 
-  it('leaves the password out when there is none, so that libpq reads its password file', () => {
+  it('omits a missing password, so that libpq reads its password file', () => {
     expect(libpqEnvironment(parse('postgresql://u@h/d'))).not.toHaveProperty('PGPASSWORD');
   });
 });
@@ -209,7 +209,7 @@ describe('resolveConnection', () => {
     });
   });
 
-  it("falls back to libpq's own variables, and fills with them what a URL leaves open", () => {
+  it("falls back to libpq's own variables, and completes a URL with them", () => {
     const libpq = {
       PGHOST: '/run',
       PGDATABASE: 'd',
@@ -235,7 +235,7 @@ describe('resolveConnection', () => {
     });
   });
 
-  it('names the variables to set when there is nothing, and rejects a PGPORT that is no port', () => {
+  it('names the variables to set if there are none, and rejects an invalid PGPORT', () => {
     expect(() => resolveConnection(settings({environment: {}}))).toThrow(
       expect.objectContaining({
         code: 'NO_DATABASE_URL',
@@ -246,7 +246,7 @@ describe('resolveConnection', () => {
   });
 });
 
-it('another database of the same server keeps everything else', () => {
+it('keeps everything else for another database of the same server', () => {
   expect(withDatabase(parse('postgresql://u:p@h/d?sslmode=require'), 'e')).toEqual({
     ...parse('postgresql://u:p@h/d?sslmode=require'),
     database: 'e',

@@ -38,7 +38,7 @@ function enterEach(connection: Connection, ...rows: ReturnType<typeof row>[]): u
 }
 
 describe('servers behind one address', () => {
-  it('are several when their times of start differ while a session is open', () => {
+  it('are different if their start times differ while a session is open', () => {
     const connection = anAddress();
     enterServer(session(), connection, row(early, later));
     expect(() => enterServer(session(), connection, row(early, latest))).not.toThrow();
@@ -53,14 +53,14 @@ describe('servers behind one address', () => {
     );
   });
 
-  it('are one that was started again when it started after the last session and is what it was', () => {
+  it('are one restarted server if it started after the last session and is otherwise the same', () => {
     expect(enterEach(anAddress(), row(early, later), row(latest, latest))).toBe(undefined);
     const several = expect.objectContaining({code: 'SEVERAL_SERVERS'}) as unknown;
     expect(enterEach(anAddress(), row(later, latest), row(early, latest))).toEqual(several);
     expect(enterEach(anAddress(), row(early, latest), row(later, latest))).toEqual(several);
     for (const change of [{is_standby: 'true'}, {address: '10.0.0.8'}, {port: '5433'}])
       expect(enterEach(anAddress(), row(early, later), row(latest, latest, change))).toEqual(several);
-    // Through IPv4 and IPv6 it is the same all the same.
+    // IPv4 and IPv6 lead to the same server.
     expect(enterEach(anAddress(), row(early, later), row(early, latest, {address: '::1'}))).toBe(undefined);
   });
 });

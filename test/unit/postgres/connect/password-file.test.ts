@@ -19,7 +19,7 @@ it.each([
   ['h:5432:d:u:', undefined],
   ['h:5433:d:u:no', undefined],
   ['h:5432:d:u', undefined],
-  // The first line that fits decides, and an asterisk is a wildcard only by itself.
+  // The first line that fits decides, and an asterisk is a wildcard only if it is the whole field.
   ['h:5432:d:u:\nh:5432:d:u:later', undefined],
   ['\\*:5432:d:u:no\n*h:5432:d:u:no\nh:*:d:u:yes', 'yes'],
   ['h:5432:d:u:secret:of the fifth field alone', 'secret'],
@@ -30,14 +30,14 @@ it.each([
   expect(findPassword(text, connection)).toBe(password);
 });
 
-it('looks for a socket of the default folders as localhost, for others by their name', () => {
+it('looks up a socket in a default folder as localhost, others by their name', () => {
   const socket = (folder: string) => parseConnectionUrl(`postgresql://u@/d?host=${folder}`, 'test');
   expect(findPassword('localhost:5432:d:u:secret', socket('/var/run/postgresql'))).toBe('secret');
   expect(findPassword('localhost:5432:d:u:secret', socket('/srv/sockets'))).toBeUndefined();
   expect(findPassword('/srv/sockets:5432:d:u:secret', socket('/srv/sockets'))).toBe('secret');
 });
 
-it('writes a line that it finds again', () => {
+it('writes a line that it can read', () => {
   const odd = parseConnectionUrl('postgresql://a%3Ab@[::1]:6000/c%5Cd', 'test');
   expect(passwordLine(odd)).toBe('\\:\\:1:6000:c\\\\d:a\\:b:PASSWORD');
   expect(findPassword(passwordLine(odd), odd)).toBe('PASSWORD');
@@ -50,7 +50,7 @@ it('says why a file has no password for the connection', async () => {
   const lookUp = () => lookUpPassword({...connection, options: {passfile: file}});
   expect(await lookUp()).toEqual({file, password: 'secret'});
   await chmod(file, 0o640);
-  expect((await lookUp()).problem).toBe(`is ignored, as other users can access it (chmod 600 ${file})`);
+  expect((await lookUp()).problem).toBe(`is ignored, because other users can access it (chmod 600 ${file})`);
   await rm(folder, {recursive: true});
   expect((await lookUp()).problem).toBe('does not exist');
   expect((await lookUpPassword({...connection, options: {passfile: '/'}})).problem).toBe(

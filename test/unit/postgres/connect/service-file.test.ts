@@ -29,7 +29,7 @@ it('reads services, their values with "=" in them included', () => {
   );
 });
 
-it('a service wins over the variables beside it', () => {
+it('prefers a service over the variables', () => {
   const {settings} = testContext('/', {
     settings: {environment: environment({PGSERVICE: 'shop', PGHOST: 'other', PGSSLCERT: '/c'})},
   });
@@ -44,7 +44,7 @@ it('a service wins over the variables beside it', () => {
   });
 });
 
-it('an unknown service is an error that names the files looked into; none named is none read', () => {
+it('reports an unknown service with the files that were read, and reads no file without a service', () => {
   expect(() => readService(environment({PGSERVICE: 'nope', PGSYSCONFDIR: '/nowhere'}))).toThrow(
     `${folder}/.pg_service.conf, /nowhere/pg_service.conf`,
   );

@@ -44,7 +44,7 @@ it('quotes the database for conninfo strings, so that no name is expanded', () =
   expect(pgRestoreArguments(options, 'f', 'postgresql://x')[0]).toBe("--dbname=dbname='postgresql://x'");
 });
 
-it('leaves out what every database has, and chooses tables by their whole name', () => {
+it('leaves out entries that every database has, and selects tables by their full name', () => {
   const lines = [
     '5; 2615 2200 SCHEMA - public shop',
     '6; 0 0 COMMENT - EXTENSION plpgsql ',
@@ -71,7 +71,7 @@ it('leaves out what every database has, and chooses tables by their whole name',
   expect(one.entries).toEqual([lines[2], lines[4]]);
 });
 
-it('keeps the error of a long statement, and nothing of the running commentary', () => {
+it('keeps the error of a long statement, but no progress output', () => {
   const lines = [
     'pg_restore: connecting to database for restore',
     'pg_restore: creating TABLE "public.cert_orders"',
@@ -86,7 +86,7 @@ it('keeps the error of a long statement, and nothing of the running commentary',
   expect(lines.filter(tellsTrouble())).toEqual([...lines.slice(2, 7), lines.at(-1)]);
 });
 
-it('tells errors from notes, each message matched as a whole', () => {
+it('distinguishes errors from harmless messages by the complete text', () => {
   const {read, notes, errors} = collectRestoreErrors();
   read('pg_restore: error: could not execute query: ERROR:  schema "public" already exists');
   read('pg_restore: error: could not execute query: ERROR:  must be owner of extension plpgsql');
@@ -98,7 +98,7 @@ it('tells errors from notes, each message matched as a whole', () => {
   expect(errors).toEqual(['schema "public" already exists, and more', 'relation "orders" already exists']);
 });
 
-it('writes settings and rights of a database back as they were', () => {
+it('restores settings and privileges of a database', () => {
   expect(settingStatement('a"b', null, 'search_path="$user", public, "odd ""x"')).toBe(
     `ALTER DATABASE "a""b" SET "search_path" TO '$user', 'public', 'odd "x'`,
   );
@@ -114,7 +114,7 @@ it('writes settings and rights of a database back as they were', () => {
   ]);
 });
 
-it('makes databases from template0 with the options that the server version knows', () => {
+it('creates databases from template0 with the options of the server version', () => {
   const locale = {
     encoding: 'UTF8',
     collation: 'C',
@@ -127,7 +127,7 @@ it('makes databases from template0 with the options that the server version know
   expect(createDatabaseStatement('x', database, 15)).toBe(
     `CREATE DATABASE "x" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'en'`,
   );
-  expect(() => createDatabaseStatement('x', database, 14)).toThrow('which PostgreSQL 14 does not have');
+  expect(() => createDatabaseStatement('x', database, 14)).toThrow('which PostgreSQL 14 does not support');
   const libc = {...locale, provider: 'libc', providerLocale: null};
   expect(createDatabaseStatement('x', {locale: libc, owner: 'o'}, 13)).toBe(
     `CREATE DATABASE "x" TEMPLATE template0 OWNER "o" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`,
@@ -140,7 +140,7 @@ it.each([
   ['42809', 'nombre de configuración regional no válido', 'NOT_SUPPORTED_HERE'],
   ['0A000', 'ICU is not supported in this build', 'NOT_SUPPORTED_HERE'],
   ['42704', 'Tablespace »locale« existiert nicht', 'QUERY_FAILED'],
-])('knows why a database cannot be made in the language of any server: %s', async (state, message, code) => {
+])('recognises why a database cannot be created, in any language: %s', async (state, message, code) => {
   const cause = Object.assign(new Error(), {code: state});
   const error = new AppError('QUERY_FAILED', message, {cause});
   const session = {query: () => Promise.reject(error)} as unknown as Session;

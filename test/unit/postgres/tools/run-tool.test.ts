@@ -1,4 +1,4 @@
-/** Programs started by the program: nothing of their output is lost. */
+/** No output of started programs is lost. */
 import {existsSync} from 'node:fs';
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -8,7 +8,7 @@ import {expect, it} from 'vitest';
 import {runTool} from '../../../../src/lib/postgres/tools/run-tool.js';
 import {tempFolder} from '../../../support/run-cli.js';
 
-it('keeps what a program wrote for a reader who comes after the program has ended', async () => {
+it('keeps the output of a program for a reader that starts after the program has ended', async () => {
   const folder = await tempFolder();
   const ended = join(folder, 'ended');
   let read = '';
@@ -21,7 +21,7 @@ it('keeps what a program wrote for a reader who comes after the program has ende
       failureCode: 'TOOL_FAILED',
       async readStdout(stdout) {
         while (!existsSync(ended)) await nextTurn();
-        // Turns in which what lies in the pipe would be taken by anybody who takes it.
+        // Event loop turns in which the data in the pipe could be consumed.
         for (let turn = 0; turn < 100; turn++) await nextTurn();
         read = await text(stdout);
       },

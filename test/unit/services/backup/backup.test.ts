@@ -11,7 +11,7 @@ const recipient = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8
 
 it.each<[string, Parameters<typeof backupToPlaces>[2], RegExp]>([
   ['nothing to encrypt', {recipients: [recipient], isLocalEncrypted: false}, /no place for a copy was named/],
-  ['a recipient that is none', {recipients: ['age1unused']}, /"age1unused" is no public key/],
+  ['a recipient that is none', {recipients: ['age1unused']}, /"age1unused" is not a public key/],
   ['no bucket to stream to', {isLocal: false}, /--no-local needs a bucket/],
 ])('refuses before anything is done: %s', async (_what, flags, message) => {
   const folder = await tempFolder();

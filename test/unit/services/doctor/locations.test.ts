@@ -45,11 +45,9 @@ it('finds an identity that opens nothing of what is encrypted', async () => {
   const fitting = await check({encryption: {recipients, identityFile: 'two.txt'}});
   expect(fitting.lines[1]).toBe('ok identity: the keys that open backups can be read');
   const other = await check({encryption: {recipients: recipients.slice(1), identityFile: 'one.txt'}});
-  expect(other.lines[1]).toMatch(/^NOT OK identity: The identity at hand opens nothing/);
+  expect(other.lines[1]).toMatch(/^NOT OK identity: The given identity opens nothing/);
   const gone = await check({encryption: {recipients, identityFile: 'gone.txt'}});
-  expect(gone.lines[1]).toMatch(
-    /^NOT OK identity: The key file gone\.txt cannot be read: it does not exist\./,
-  );
+  expect(gone.lines[1]).toMatch(/^NOT OK identity: Cannot read the key file gone\.txt: it does not exist\./);
 });
 
 it('looks into folders among the places', async () => {

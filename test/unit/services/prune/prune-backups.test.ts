@@ -156,7 +156,7 @@ describe('pruneBackups', () => {
     const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(result.removed).toEqual([]);
     expect(result.kept.find((one) => one.id === rogue.id)?.reason).toContain(
-      'left alone: its files are not named',
+      'not removed: its files do not have names',
     );
     expect(await readFile(join(folder, 'customers.xlsx'), 'utf8')).toBe('PGDMP\n');
   });
@@ -168,7 +168,7 @@ describe('pruneBackups', () => {
     for (const back of [1, 2, 41]) await writeSampleBackup(folder, day(back));
     const result = await pruneBackups(testContext(home, {now}), {policy: {keepLast: 2}, dryRun: false});
     expect(result.removed.map((one) => one.createdAt)).toEqual([day(41)]);
-    expect(result.kept.at(-1)?.reason).toBe(`left alone: ${roles.path} is missing`);
+    expect(result.kept.at(-1)?.reason).toBe(`not removed: ${roles.path} is missing`);
     expect(await names()).toContain(torn.backupPath);
   });
 

@@ -40,11 +40,11 @@ describe('listBackups', () => {
       [old, null, null, null],
     ]); // prettier-ignore
     expect(backups.map((backup) => backup.kept)).toEqual([
-      'newest good backup, within 7 days',
+      'newest intact backup, within 7 days',
       'within 7 days',
       'newest proven by restore',
       'would be removed: no rule keeps it (keep-days 7)',
-      'newest good backup',
+      'newest intact backup',
     ]);
     expect(backups[0]).toMatchObject({path: join(folder, newest.backupPath), label: 'before release', database: 'shop', size: 6}); // prettier-ignore
     expect(backups[3]?.shrunkTables).toEqual(['public.orders']);

@@ -275,7 +275,7 @@ describe('a command', () => {
     const warnings = await sendTo(60, failing, {type: 'command', argv: ['/nowhere/hook']});
     expect(warnings).toHaveLength(2);
     expect(warnings[0]).toContain('"command" (/bin/sh) of failure was not delivered');
-    expect(warnings[1]).toContain('could not be started');
+    expect(warnings[1]).toContain('Cannot start');
     const hanging = {type: 'command', argv: ['/bin/sh', '-c', deaf, 'deaf', pidFile], name: 'deaf'};
     expect(await sendTo(1, hanging)).toEqual([
       'The notification "deaf" (/bin/sh) of failure was not delivered: no answer within 1 s.',

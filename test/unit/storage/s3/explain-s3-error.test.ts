@@ -1,10 +1,10 @@
-/** What each way in which a store can fail is told as: by its name, by what Node.js says of the connection, or by its status alone. */
+/** The translation of each error of a store: by its name, by the error of the connection, or by its status only. */
 import {describe, expect, it} from 'vitest';
 import type {AppError} from '../../../../src/lib/base/errors.js';
 import {explainS3Error} from '../../../../src/lib/storage/s3/explain-s3-error.js';
 import {isAway} from '../../../../src/lib/storage/place.js';
 
-/** As the SDK throws it. */
+/** In the form of the SDK. */
 function failure(name: string, more: {code?: string; status?: number; message?: string} = {}): Error {
   const error = Object.assign(new Error(more.message ?? 'as the store says'), {
     ...(more.code === undefined ? {} : {code: more.code}),
@@ -45,7 +45,7 @@ it.each([
   ['TimeoutError', 'STORAGE_TIMEOUT'],
   ['SomethingNew', 'STORAGE_FAILED'],
 ] as const)('%s is %s, whatever the status beside it', (name, code) => {
-  // A status that alone would mean something else.
+  // A status with another meaning of its own.
   const status = code === 'STORAGE_FAILED' ? 500 : code === 'STORAGE_DENIED' ? 412 : 403;
   const error = explain(failure(name, {status}));
   expect(error.code).toBe(code);
@@ -86,7 +86,7 @@ it.each([
 });
 
 describe('what to do next', () => {
-  it('is told by what is wrong', () => {
+  it('depends on the error', () => {
     const hint = (name: string): string => explain(failure(name)).hint ?? '';
     expect(hint('SignatureDoesNotMatch')).toContain('AWS_SECRET_ACCESS_KEY');
     expect(hint('CredentialsProviderError')).toContain('role');
@@ -95,10 +95,10 @@ describe('what to do next', () => {
     expect(hint('PermanentRedirect')).toContain('AWS_REGION');
     expect(hint('RequestTimeTooSkewed')).toContain('clock');
     expect(hint('QuotaExceeded')).toContain('prune --from');
-    expect(hint('NoSuchBucket')).toContain('makes no buckets');
+    expect(hint('NoSuchBucket')).toContain('does not create buckets');
   });
 
-  it('is the region where none is known', () => {
+  it('is to set the region if none is known', () => {
     const error = explain(failure('Error', {message: 'Region is missing'}));
     expect([error.code, error.message]).toEqual([
       'STORAGE_WRONG_REGION',
@@ -107,7 +107,7 @@ describe('what to do next', () => {
   });
 });
 
-it('a store that gives no answer is away, one that refuses is not', () => {
+it('treats a store without an answer as unreachable, but not one that refuses', () => {
   const away = ['ECONNREFUSED', 'ETIMEDOUT'].map((code) => explain(failure('Error', {code})));
   expect([...away.map(isAway), isAway(explain(failure('AccessDenied'))), isAway(new Error('x'))]).toEqual([
     true,

@@ -1,4 +1,4 @@
-/** The catalogue of a place with many backups, of which the texts were read before. */
+/** The catalogue of a location with many backups whose texts were read before. */
 import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it, vi} from 'vitest';
@@ -30,7 +30,7 @@ function knownTexts(name: string): Promise<KnownTexts> {
   return openKnownTexts(environmentOf([{origin: 'environment', values: {XDG_CACHE_HOME: home}}]), [name]);
 }
 
-/** A folder that tells tags, as stores do, and is known by its name. */
+/** A folder with tags, like a store, identified by its name. */
 function taggedPlace({name = 'shop', tagOf = (key: string) => `"${key}"`} = {}): Place {
   const place = localPlace(join(folder, 'place'));
   return {
@@ -54,7 +54,7 @@ async function listing(place = taggedPlace()): Promise<[number, number]> {
   return [reads.length, backups.length];
 }
 
-it('reads each text once, in a file for its owner alone', async () => {
+it('reads each text once and caches it in a private file', async () => {
   await writeBackups(33);
   expect(await listing()).toEqual([33, 33]);
   expect(await listing()).toEqual([0, 33]);
@@ -63,7 +63,7 @@ it('reads each text once, in a file for its owner alone', async () => {
   expect((await stat(cache())).mode & 0o777).toBe(0o700);
 });
 
-it('reads a text anew when its tag, its size or its time is another', async () => {
+it('reads a text again if its tag, size or time has changed', async () => {
   await writeBackups(33);
   await listing();
   const [key = ''] = reads;
@@ -74,13 +74,13 @@ it('reads a text anew when its tag, its size or its time is another', async () =
   expect(await listing(taggedPlace({tagOf}))).toEqual([1, 33]);
 });
 
-it('knows nothing of another place', async () => {
+it('ignores the texts of another location', async () => {
   await writeBackups(33);
   await listing();
   expect(await listing(taggedPlace({name: 'another'}))).toEqual([33, 33]);
 });
 
-it('forgets what the place does not list any more', async () => {
+it('forgets objects that the location does not list any more', async () => {
   await writeBackups(34);
   await listing();
   const [gone = ''] = reads;
@@ -90,7 +90,7 @@ it('forgets what the place does not list any more', async () => {
   expect(await readFile(join(cache(), file), 'utf8')).not.toContain(gone);
 });
 
-it('reads everything when its own file is damaged, and mends it', async () => {
+it('reads everything if its file is damaged, and replaces it', async () => {
   await writeBackups(33);
   await listing();
   const [file = ''] = await readdir(cache());
@@ -100,13 +100,13 @@ it('reads everything when its own file is damaged, and mends it', async () => {
   expect(await listing()).toEqual([0, 33]);
 });
 
-it('works where it can keep nothing', async () => {
+it('works if nothing can be cached', async () => {
   await writeBackups(33);
   await writeFile(home, 'a file where the folder should be');
   expect(await listing()).toEqual([33, 33]);
 });
 
-it('keeps nothing in the working directory where HOME is empty', async () => {
+it('writes nothing to the working directory if HOME is empty', async () => {
   vi.stubEnv('HOME', '');
   const texts = await openKnownTexts(environmentOf([]), ['homeless']);
   texts.add({key: 'a', tag: 'a', sizeBytes: 1, modifiedAt: new Date(0)}, 'text');
@@ -115,14 +115,14 @@ it('keeps nothing in the working directory where HOME is empty', async () => {
   await expect(readdir('.cache/destino-db')).rejects.toMatchObject({code: 'ENOENT'});
 });
 
-it('keeps no texts of a place that is read in a moment', async () => {
+it('does not cache a location that is fast to read', async () => {
   await writeBackups(32);
   await listing();
   expect(await listing()).toEqual([32, 32]);
   await expect(readdir(cache())).rejects.toMatchObject({code: 'ENOENT'});
 });
 
-it('keeps no text without a tag, and none that is very long', async () => {
+it('does not cache texts without a tag or very long texts', async () => {
   await writeBackups(33);
   const bare = localPlace(join(folder, 'place'));
   const untagged: Place = {...taggedPlace(), list: (below, isDeep) => bare.list(below, isDeep)};

@@ -3,7 +3,7 @@ import {mostParts, partsAtOnce, partSize} from '../../../../src/lib/storage/s3/p
 
 const tebibyte = 2 ** 40;
 
-/** Bytes that fit into all the parts that an upload may have. */
+/** Total size of all parts of an upload. */
 function capacity(expectedBytes?: number): number {
   let sum = 0;
   for (let number = 1; number <= mostParts; number += 1) sum += partSize(number, expectedBytes);
@@ -30,7 +30,7 @@ it('never asks for a part above 5 GiB', () => {
   expect(partSize(mostParts, 50 * tebibyte)).toBe(5 * 2 ** 30);
 });
 
-it('goes on in parts that grow little by little where more comes than was expected', () => {
+it('uses slowly growing parts for data beyond the expected size', () => {
   const expected = 60 * 2 ** 30;
   expect(partSize(9000, expected)).toBe(8 * 2 ** 20);
   expect(partSize(9001, expected)).toBe(16 * 2 ** 20);

@@ -1,4 +1,4 @@
-/** Answers of Amazon S3 that no store of the tests gives, word for word as its documentation has them, through the real client. */
+/** Answers of Amazon S3 that the test stores do not give, word for word from its documentation, through the real client. */
 import {once} from 'node:events';
 import {createServer} from 'node:http';
 import {tmpdir} from 'node:os';
@@ -25,7 +25,7 @@ const answers: readonly [number, string, string][] = [
 ]; // prettier-ignore
 
 it.each(answers)(
-  'an answer with status %i (%s) is told as %s, also where it has no body',
+  'an answer with status %i (%s) is reported as %s, also where it has no body',
   async (status, body, code) => {
     const server = createServer((request, answer) => {
       answer.writeHead(status, {'content-type': 'application/xml'});
@@ -57,14 +57,14 @@ it.each(answers)(
   },
 );
 
-/** Status, body and headers of what Amazon answers where the request went to another region, with or without a body. */
+/** Status, body and headers of Amazon's answers to a request in the wrong region, with or without a body. */
 const elsewhere: readonly [string, number, string, Record<string, string>][] = [
   ['a redirect without a body', 301, '', {'x-amz-bucket-region': 'eu-west-1'}],
   ['a redirect', 301, xml('PermanentRedirect', 'Please send all future requests to this endpoint.', '<Endpoint>b.s3.eu-west-1.amazonaws.com</Endpoint>'), {}],
   ['a signature for another region', 400, xml('AuthorizationHeaderMalformed', "the region 'us-east-1' is wrong; expecting 'eu-west-1'", '<Region>eu-west-1</Region>'), {}],
 ]; // prettier-ignore
 
-it.each(elsewhere)('the region that %s names is told', async (_what, status, body, headers) => {
+it.each(elsewhere)('reports the region in %s', async (_what, status, body, headers) => {
   const server = createServer((_request, answer) => {
     answer.writeHead(status, {'content-type': 'application/xml', ...headers});
     answer.end(body);
@@ -93,7 +93,7 @@ it.each(['localhost:9000', 'minio:9000', 's3.example.com', 'http://'])(
     const {settings} = testContext(tmpdir(), {env: {AWS_ENDPOINT_URL_S3: endpoint}});
     await expect(openPlace(settings, 's3://bucket/shop')).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      message: `AWS_ENDPOINT_URL_S3 is "${endpoint}", which is no URL of a server.`,
+      message: `AWS_ENDPOINT_URL_S3 is "${endpoint}", which is not the URL of a server.`,
     });
   },
 );
