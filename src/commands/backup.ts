@@ -1,6 +1,7 @@
 /** destino-db backup */
 import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {
   countFlag,
@@ -123,7 +124,7 @@ export default class Backup extends BaseCommand {
       (context) =>
         backupToPlaces(
           context,
-          {
+          defined({
             format: flags.format,
             compress: flags.compress,
             compressMethod: flags['compress-method'],
@@ -145,13 +146,13 @@ export default class Backup extends BaseCommand {
             acceptShrink: flags['accept-shrink'],
             dryRun: flags['dry-run'],
             waitMs: waitMsOf(flags),
-          },
-          {
+          }),
+          defined({
             ...encryptionFlagsOf(flags),
             to: flags.to,
             isLocal: flags.local,
             isLocalEncrypted: flags['encrypt-local'],
-          },
+          }),
         ),
       showBackup(repeatCommand(bin, 'backup', this.argv, []), [
         bin,

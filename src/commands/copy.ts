@@ -1,5 +1,6 @@
 /** destino-db copy */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {encryptFlags, encryptionFlagsOf, repeatableFlag} from '../lib/cli/flags.js';
 import {showCopy} from '../lib/cli/show/show-copy.js';
@@ -51,14 +52,17 @@ export default class Copy extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        (flags.orders ? copyOrders : copyBackups)(context, {
-          from: flags.from,
-          to: flags.to,
-          backupFiles: flags['backup-file'],
-          isAll: flags.all,
-          ...encryptionFlagsOf(flags),
-          isOpening: flags.decrypt,
-        }),
+        (flags.orders ? copyOrders : copyBackups)(
+          context,
+          defined({
+            from: flags.from,
+            to: flags.to,
+            backupFiles: flags['backup-file'],
+            isAll: flags.all,
+            ...encryptionFlagsOf(flags),
+            isOpening: flags.decrypt,
+          }),
+        ),
       showCopy,
     );
   }

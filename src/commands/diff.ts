@@ -1,5 +1,6 @@
 /** destino-db diff */
 import {Args, Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {parseEndOf} from '../lib/base/parse-end-of.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {placeFlags, sourceOf} from '../lib/cli/flags.js';
@@ -44,12 +45,16 @@ Exit codes: 0 compared, whether anything differs or not, 2 usage, 3 environment,
     return this.perform(
       flags,
       (context) =>
-        diffBackups(context, sourceOf(flags), {
-          backup: args.backup,
-          other: args.other,
-          at: flags.at === undefined ? undefined : parseEndOf(flags.at),
-          tables: flags.table ?? [],
-        }),
+        diffBackups(
+          context,
+          sourceOf(flags),
+          defined({
+            backup: args.backup,
+            other: args.other,
+            at: flags.at === undefined ? undefined : parseEndOf(flags.at),
+            tables: flags.table ?? [],
+          }),
+        ),
       showDiff,
     );
   }

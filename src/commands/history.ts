@@ -1,5 +1,6 @@
 /** destino-db history */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {countFlag} from '../lib/cli/flags.js';
 import {showHistory} from '../lib/cli/show/show-history.js';
@@ -29,6 +30,6 @@ export default class History extends BaseCommand {
 
   async run(): Promise<HistoryResult> {
     const {flags} = await this.parse(History);
-    return this.perform(flags, (context) => listRuns(context, flags), showHistory);
+    return this.perform(flags, (context) => listRuns(context, defined(flags)), showHistory);
   }
 }

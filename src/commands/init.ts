@@ -1,5 +1,6 @@
 /** destino-db init */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {askInit} from '../lib/cli/ask-init.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
@@ -61,7 +62,7 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
 
   async run() {
     const {flags} = await this.parse(Init);
-    const offered: InitAnswers = {
+    const offered: InitAnswers = defined({
       backupsDir: flags['backups-dir'] ?? defaultAnswers.backupsDir,
       format: flags.format ?? defaultAnswers.format,
       keepDays: flags['keep-days'],
@@ -71,7 +72,7 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
       timeZone: flags['time-zone'],
       places: flags.to,
       recipients: flags['encrypt-to'],
-    };
+    });
     let answers = offered;
     const mayAsk = !flags.yes && !flags.quiet && !this.jsonEnabled();
     return this.perform(

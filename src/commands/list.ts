@@ -1,5 +1,6 @@
 /** destino-db list */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {showList} from '../lib/cli/show/show-list.js';
 import {type BackupList, listBackups} from '../lib/services/status/list-backups.js';
@@ -33,12 +34,15 @@ export default class List extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        listBackups(context, {
-          from: flags.from,
-          label: flags.label,
-          format: flags.format,
-          hasPlaces: flags.places,
-        }),
+        listBackups(
+          context,
+          defined({
+            from: flags.from,
+            label: flags.label,
+            format: flags.format,
+            hasPlaces: flags.places,
+          }),
+        ),
       (list, style) =>
         showList(list, style, {
           isFiltered: flags.label !== undefined || flags.format !== undefined,

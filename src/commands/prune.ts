@@ -1,6 +1,7 @@
 /** destino-db prune */
 import {Flags} from '@oclif/core';
 import {resolve} from 'node:path';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, countFlag, repeatableFlag, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
@@ -93,31 +94,34 @@ export default class Prune extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        prune(context, {
-          policy: {
-            keepDays: flags['keep-days'],
-            keepLast: flags['keep-last'],
-            keepDaily: flags['keep-daily'],
-            keepWeekly: flags['keep-weekly'],
-            keepMonthly: flags['keep-monthly'],
-            keepYearly: flags['keep-yearly'],
-            keepLabels: flags['keep-label'],
-            keepMin: flags['keep-min'],
-          },
-          from: flags.from,
-          folder:
-            flags['output-dir'] === undefined
-              ? undefined
-              : resolve(context.settings.cwd, flags['output-dir']),
-          setAside: flags['set-aside'],
-          setAsideChoice: {
-            targetDb: flags['target-db'],
-            isNewestToo: flags['all-of-them'],
-            names: flags['set-aside-db'],
-          },
-          dryRun: flags['dry-run'],
-          waitMs: waitMsOf(flags),
-        }),
+        prune(
+          context,
+          defined({
+            policy: defined({
+              keepDays: flags['keep-days'],
+              keepLast: flags['keep-last'],
+              keepDaily: flags['keep-daily'],
+              keepWeekly: flags['keep-weekly'],
+              keepMonthly: flags['keep-monthly'],
+              keepYearly: flags['keep-yearly'],
+              keepLabels: flags['keep-label'],
+              keepMin: flags['keep-min'],
+            }),
+            from: flags.from,
+            folder:
+              flags['output-dir'] === undefined
+                ? undefined
+                : resolve(context.settings.cwd, flags['output-dir']),
+            setAside: flags['set-aside'],
+            setAsideChoice: defined({
+              targetDb: flags['target-db'],
+              isNewestToo: flags['all-of-them'],
+              names: flags['set-aside-db'],
+            }),
+            dryRun: flags['dry-run'],
+            waitMs: waitMsOf(flags),
+          }),
+        ),
       showPrune(repeatCommand(this.config.bin, 'prune', this.argv, [])),
     );
   }

@@ -1,5 +1,6 @@
 /** destino-db recover */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, repeatableFlag, settingsWords, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
@@ -60,11 +61,14 @@ export default class Recover extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        recoverLeftovers(context, {
-          dryRun: flags['dry-run'],
-          dropDbs: flags['drop-db'],
-          waitMs: waitMsOf(flags),
-        }),
+        recoverLeftovers(
+          context,
+          defined({
+            dryRun: flags['dry-run'],
+            dropDbs: flags['drop-db'],
+            waitMs: waitMsOf(flags),
+          }),
+        ),
       showRecover(repeatCommand(bin, 'recover', withoutConsent(this.argv), ['--yes'])),
       {exitCodeOf: ({failed, serverError}) => (failed.length > 0 ? 1 : serverError === null ? 0 : 3)},
     );

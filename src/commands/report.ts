@@ -1,5 +1,6 @@
 /** destino-db report */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {showReport} from '../lib/cli/show/show-report.js';
 import {writeReport} from '../lib/services/report/write-report.js';
@@ -36,7 +37,7 @@ Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page ca
     const {flags} = await this.parse(Report);
     return this.perform(
       flags,
-      (context) => writeReport(context, {output: flags.output, from: flags.from}),
+      (context) => writeReport(context, defined({output: flags.output, from: flags.from})),
       (result, style) => showReport(result, style),
     );
   }

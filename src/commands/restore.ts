@@ -1,5 +1,6 @@
 /** destino-db restore */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {
   confirmFlags,
@@ -18,6 +19,7 @@ import {showRestore} from '../lib/cli/show/show-restore.js';
 import {exitStatus} from '../lib/base/errors.js';
 import {parseEndOf} from '../lib/base/parse-end-of.js';
 import {toastCompressions} from '../lib/postgres/tools/pg-restore.js';
+import type {RestoreRequest} from '../lib/services/restore/options.js';
 import {restoreFrom} from '../lib/services/restore/restore.js';
 
 export default class Restore extends BaseCommand {
@@ -129,7 +131,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
 
   async run() {
     const {flags} = await this.parse(Restore);
-    const request = {
+    const request = defined<RestoreRequest>({
       backupFile: flags['backup-file'],
       isLatest: flags.latest,
       at: flags.at === undefined ? undefined : parseEndOf(flags.at),
@@ -149,7 +151,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       details: flags.details,
       waitMs: waitMsOf(flags),
       lockWaitMs: lockWaitMsOf(flags),
-    };
+    });
     // The backup that was looked at, not whichever is the newest by then.
     const repeat = (id: string): string =>
       flags['backup-file'] === undefined || flags['backup-file'] === 'latest'

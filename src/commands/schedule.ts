@@ -1,6 +1,7 @@
 /** destino-db schedule */
 import {join, resolve} from 'node:path';
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
 import {settingsWords} from '../lib/cli/flags.js';
@@ -59,7 +60,7 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
           : 'print';
     refuseUrl(flags['database-url']);
     const metrics = flags['metrics-file'];
-    const options: ScheduleOptions = {
+    const options: ScheduleOptions = defined({
       as: flags.as ?? (action === 'show' ? undefined : 'cron'),
       action,
       checkCommandLine,
@@ -69,7 +70,7 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
         ...(metrics === undefined ? [] : [`--metrics-file=${resolve(metrics)}`]),
       ],
       unitFolder: flags['unit-dir'] === undefined ? undefined : resolve(flags['unit-dir']),
-    };
+    });
     return this.perform(flags, (context) => planSchedule(context, options), showSchedule(new Date()));
   }
 }

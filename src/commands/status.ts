@@ -1,5 +1,6 @@
 /** destino-db status */
 import {Flags, type Interfaces} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {repeatableFlag} from '../lib/cli/flags.js';
 import {proofLevels} from '../lib/run/check-outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
@@ -69,16 +70,19 @@ export default class Status extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        checkStatus(context, {
-          maxAge: flags['max-age'],
-          require: flags.require,
-          maxRestoreTestAge: flags['max-restore-test-age'],
-          databases: flags.database,
-          forget: flags.forget,
-          from: flags.from,
-          hasPlaces: flags.places,
-          notify: flags.notify,
-        }),
+        checkStatus(
+          context,
+          defined({
+            maxAge: flags['max-age'],
+            require: flags.require,
+            maxRestoreTestAge: flags['max-restore-test-age'],
+            databases: flags.database,
+            forget: flags.forget,
+            from: flags.from,
+            hasPlaces: flags.places,
+            notify: flags.notify,
+          }),
+        ),
       flags.nagios ? showNagios : showStatus,
       {
         exitCodeOf: (result) =>

@@ -1,10 +1,11 @@
 /** destino-db undo */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {confirmFlags, lockWaitFlag, lockWaitMsOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
 import {showUndo} from '../lib/cli/show/show-undo.js';
-import {undoRestore} from '../lib/services/restore/undo.js';
+import {type UndoRequest, undoRestore} from '../lib/services/restore/undo.js';
 
 export default class Undo extends BaseCommand {
   static override isRecorded = true;
@@ -35,13 +36,13 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
 
   async run() {
     const {flags} = await this.parse(Undo);
-    const request = {
+    const request = defined<UndoRequest>({
       targetDb: flags['target-db'],
       setAsideDb: flags['set-aside-db'],
       dryRun: flags['dry-run'],
       waitMs: waitMsOf(flags),
       lockWaitMs: lockWaitMsOf(flags),
-    };
+    });
     const repeat = (target: string, isDone: boolean): string =>
       repeatCommand(
         this.config.bin,

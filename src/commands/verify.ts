@@ -1,5 +1,6 @@
 /** destino-db verify */
 import {Flags} from '@oclif/core';
+import {defined} from '../lib/base/defined.js';
 import {proofLevels} from '../lib/run/check-outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {
@@ -88,14 +89,18 @@ export default class Verify extends BaseCommand {
     return this.perform(
       flags,
       (context) =>
-        verifyBackups(context, sourceOf(flags), {
-          backupFile: flags['backup-file'],
-          isAll: flags.all,
-          sample: flags.sample,
-          level: flags.level,
-          waitMs: flags.wait === undefined ? undefined : waitMsOf(flags),
-          scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
-        }),
+        verifyBackups(
+          context,
+          sourceOf(flags),
+          defined({
+            backupFile: flags['backup-file'],
+            isAll: flags.all,
+            sample: flags.sample,
+            level: flags.level,
+            waitMs: flags.wait === undefined ? undefined : waitMsOf(flags),
+            scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
+          }),
+        ),
       showVerified({
         place: [...sameSettings(flags), ...wordsOf('--from', flags.from)],
         keys: [

@@ -2,6 +2,7 @@
 import {execFileSync} from 'node:child_process';
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
+import {defined} from '../../src/lib/base/defined.js';
 import {applyRetention, type RetentionCandidate} from '../../src/lib/catalog/retention.js';
 import {backupId, fileNamePart} from '../../src/lib/catalog/backup-name.js';
 import {AppError} from '../../src/lib/base/errors.js';
@@ -219,7 +220,7 @@ it('retention decides on every backup, and keeps the newest good one, whatever t
   }); // prettier-ignore
   fc.assert(
     fc.property(fc.array(backup, {maxLength: 30}), policy, date, (backups, rules, now) => {
-      const decisions = orRefusal(['USAGE'], () => applyRetention(backups, rules, now));
+      const decisions = orRefusal(['USAGE'], () => applyRetention(backups, defined(rules), now));
       if (!decisions) return;
       expect(decisions).toHaveLength(backups.length);
       for (const identity of ['a', '__proto__']) {

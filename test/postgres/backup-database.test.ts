@@ -1,5 +1,6 @@
 import {chmod, mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {defined} from '../../src/lib/base/defined.js';
 import {fingerprintDatabase} from '../../src/lib/fingerprint/fingerprint.js';
 import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {readBackupRecord} from '../../src/lib/catalog/backup-record.js';
@@ -95,7 +96,7 @@ describe('a backup', () => {
   ] as const)(
     'in format %s (compress: %s) is complete, private and described',
     async (format, compress, extension) => {
-      const result = await backup({format, compress, label: 'nightly'});
+      const result = await backup(defined({format, compress, label: 'nightly'}));
       expect(result.path?.endsWith(extension)).toBe(true);
       const record = await readBackupRecord(result.metadataPath ?? '');
       expect(record.verification).toMatchObject({level: 'archive', ok: true});

@@ -244,7 +244,7 @@ describe('a schema with every kind of link', () => {
       'has 1 columns, but the key of Sales Dept.Order has 2',
     ],
   ])('names what a profile gets wrong (%#)', async (wrong, message) => {
-    await expect(preview({profile: wrong as OrdersConfig['profile']})).rejects.toMatchObject({
+    await expect(preview({profile: wrong as NonNullable<OrdersConfig['profile']>})).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining(message) as string,
     });

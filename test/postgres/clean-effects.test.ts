@@ -1,6 +1,7 @@
 /** What triggers and rules do beside a cleaning: rows that no order backup holds are never lost. */
 import {readdir} from 'node:fs/promises';
 import {afterEach, beforeEach, expect, it} from 'vitest';
+import {defined} from '../../src/lib/base/defined.js';
 import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -28,7 +29,7 @@ const contextOf = (url: string, orders: OrdersConfig = {}): TestContext =>
   testContext(folder, {settings: {databaseUrl: url, config: {orders}}});
 
 const clean = ({url = shop.url, execute = true, allowTriggers, context = contextOf(url)}: Changes = {}) =>
-  cleanOrders(context, cleanRequest({execute, selection: {allowTriggers}}));
+  cleanOrders(context, cleanRequest({execute, selection: defined({allowTriggers})}));
 
 const trigger = (body: string): Promise<void> =>
   shop.run(`

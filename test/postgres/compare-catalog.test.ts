@@ -131,7 +131,7 @@ const states = `SELECT setval('shop.numbers', 40); REFRESH MATERIALIZED VIEW sho
 it.each(cases(dumpKinds, 2))(
   'says "equal" of a sound restore from %s, and means owners, grants and definitions',
   async (kind) => {
-    const request = {backupFile: paths.get(kind), targetDb: 'catalog_new', createDb: true};
+    const request = {backupFile: paths.get(kind) ?? '', targetDb: 'catalog_new', createDb: true};
     expect(await restoreDatabase(context, request)).toMatchObject({
       differences: [],
       notCompared: [],
@@ -149,7 +149,7 @@ it.each(cases(dumpKinds, 2))(
 it('never calls a restore equal whose catalog is not the one of the backup, and keeps nothing of it', async () => {
   const sql = [...changes.map(([change]) => change), states].join(';');
   const within = changedBefore('Analyze', 'catalog_new', sql);
-  const request = {backupFile: paths.get('custom'), targetDb: 'catalog_new', createDb: true};
+  const request = {backupFile: paths.get('custom') ?? '', targetDb: 'catalog_new', createDb: true};
   const failure: unknown = await restoreDatabase(within, request).catch((error: unknown) => error);
   expect(failure).toMatchObject({code: 'RESTORED_DIFFERS', exitCode: 4});
   const {details} = failure as {details: string[]};
@@ -164,13 +164,17 @@ it('never calls a restore equal whose catalog is not the one of the backup, and 
 it('does not prove a backup whose restore opens a table to everybody', async () => {
   const [sql, difference] = ['GRANT SELECT ON shop.orders TO PUBLIC', 'ACL shop.TABLE orders: other grants'];
   const within = changedBefore('Compare', source.name, sql);
-  const backupFile = paths.get('sql');
+  const backupFile = paths.get('sql') ?? '';
   const {results} = await verifyBackups(within, {}, {backupFile, level: 'restore', scratch: {kind: 'same'}});
   expect(results[0]?.findings).toContainEqual(expect.stringContaining(difference));
 });
 
 it('overlooks none of the facts that can differ, and names nothing else', async () => {
-  await restoreDatabase(context, {backupFile: paths.get('custom'), targetDb: 'catalog_new', createDb: true});
+  await restoreDatabase(context, {
+    backupFile: paths.get('custom') ?? '',
+    targetDb: 'catalog_new',
+    createDb: true,
+  });
   const database = existingDatabase('catalog_new');
   const dump = await detectDump(paths.get('custom') ?? '');
   const tool = await findTool('pg_restore', context.settings, inject('serverMajor'));

@@ -74,7 +74,7 @@ const setAsides = (): Promise<string[]> =>
     return (await session.query(sql, [`${shop.name}_`])).map(({datname}) => datname ?? '');
   });
 
-const backups = {label: undefined, isPruning: false} as const;
+const backups = {isPruning: false} as const;
 const commands: Readonly<Record<string, () => Promise<unknown>>> = {
   'orders:clean': () => cleanOrders(contextOf(), cleanRequest({lockWaitMs})),
   'orders:clean --no-backup': () => cleanOrders(contextOf(), cleanRequest({lockWaitMs, backup: false})),

@@ -50,6 +50,8 @@ describe('a backup compressed on several cores', () => {
         connection: source.connection,
         options,
         recompressLevel: 5,
+        tail: undefined,
+        prove: undefined,
         fingerprints: true,
         output,
       });

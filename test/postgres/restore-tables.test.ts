@@ -72,7 +72,7 @@ afterAll(async () => {
 
 const restore = (kind: DumpKind, includeTables: string[], more: {dryRun?: boolean} = {}) =>
   restoreDatabase(context, {
-    backupFile: paths.get(kind),
+    backupFile: paths.get(kind) ?? '',
     targetDb: target,
     createDb: true,
     includeTables,

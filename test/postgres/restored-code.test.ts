@@ -124,7 +124,7 @@ async function verify(
   const {results} = await verifyBackups(
     within,
     {},
-    {backupFile: backups.get(backup), level: 'restore', scratch},
+    {backupFile: backups.get(backup) ?? '', level: 'restore', scratch},
   );
   return results[0];
 }

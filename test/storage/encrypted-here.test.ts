@@ -4,8 +4,10 @@ import {randomBytes} from 'node:crypto';
 import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {defined} from '../../src/lib/base/defined.js';
 import {showBackup} from '../../src/lib/cli/show/show-backup.js';
 import {createStyle} from '../../src/lib/cli/show/style.js';
+import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
 import {checkStatus} from '../../src/lib/services/status/check-status.js';
@@ -63,7 +65,7 @@ describe.each(cases(['directory', 'custom', 'sql'] as const))('a backup in %s fo
     const made = await backupDatabase(context(config), {
       format,
       withRoles: true,
-      parallelJobs: format === 'directory' ? 2 : undefined,
+      ...(format === 'directory' ? {parallelJobs: 2} : {}),
     });
     expect(made.encrypted).toBe(true);
     expect(lastLine(made)).toMatch(/ --level restore --identity KEY\.txt$/);
@@ -145,7 +147,7 @@ it('damaged in any way is found, and no database is made of it', async () => {
   // Without metadata there is no checksum: the seal of the chunks alone has to tell.
   const bare = join(folder, 'bare.dump.age');
   await writeFile(bare, flipped);
-  const bareRequest = {...request, isLatest: undefined, backupFile: bare};
+  const bareRequest = defined<RestoreRequest>({...request, isLatest: undefined, backupFile: bare});
   await expect(restoreFrom(context(), key, bareRequest)).rejects.toMatchObject({code: 'DECRYPT_FAILED'});
   const missing = {...bareRequest, backupFile: 'not there.dump.age'};
   await expect(restoreFrom(context(), key, missing)).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});

@@ -78,11 +78,11 @@ describe.each(cases(['custom', 'directory', 'sql'] as const, 2))('a backup in %s
       const made = await backupToPlaces(
         context(),
         {format, withRoles: true},
-        {to: [place], recipients: isEncrypted ? [recipient] : undefined},
+        {to: [place], ...(isEncrypted ? {recipients: [recipient]} : {})},
       );
       expect(made.copies).toMatchObject([{encrypted: isEncrypted, outcome: 'copied'}]);
       await rm(join(folder, 'backups'), {recursive: true});
-      const source = {from: place, identityFile: isEncrypted ? 'key.txt' : undefined};
+      const source = {from: place, ...(isEncrypted ? {identityFile: 'key.txt'} : {})};
       try {
         const restored = await restoreFrom(context(), source, {
           isLatest: true,

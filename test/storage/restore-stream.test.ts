@@ -4,6 +4,7 @@ import {randomBytes} from 'node:crypto';
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {defined} from '../../src/lib/base/defined.js';
 import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
 import {restoreFrom} from '../../src/lib/services/restore/restore.js';
 import type {Progress} from '../../src/lib/progress/progress.js';
@@ -61,7 +62,7 @@ async function databasesNamedLikeTarget(): Promise<string[]> {
 }
 
 const backUp = (format: 'custom' | 'sql', recipients?: string[], compress?: boolean) =>
-  backupToPlaces(context(), {format, compress}, {to: [place], recipients, isLocal: false});
+  backupToPlaces(context(), defined({format, compress}), defined({to: [place], recipients, isLocal: false}));
 
 /** Changes one row in the middle of the one dump of the bucket, in a way that no tool would notice. */
 async function changeTheDump(): Promise<void> {

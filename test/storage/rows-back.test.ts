@@ -82,8 +82,11 @@ describe.each(
   ),
 )('of a backup in %s format (encrypted: %s, in a bucket: %s)', (format, isEncrypted, isInBucket) => {
   it('rows come back byte for byte and are taken back, and no copy of the backup stays here', async () => {
-    const recipients = isEncrypted ? [recipient] : undefined;
-    await backupToPlaces(context(), {format}, isInBucket ? {to: [place], recipients} : {recipients});
+    await backupToPlaces(
+      context(),
+      {format},
+      {...(isInBucket ? {to: [place]} : {}), ...(isEncrypted ? {recipients: [recipient]} : {})},
+    );
     if (isInBucket) await rm(join(folder, 'backups'), {recursive: true});
     const damaged = await damage();
     expect(damaged).not.toEqual(whole);

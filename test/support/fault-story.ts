@@ -2,6 +2,7 @@
 import type {ChildProcess} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {expect} from 'vitest';
+import {defined} from '../../src/lib/base/defined.js';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
 import {readHistory} from '../../src/lib/run/read-history.js';
@@ -100,13 +101,16 @@ export async function suffer<Host extends FaultHost>(
     if (run.status === 0) expect(await isDone(), `success was reported: ${said}`).toBe(true);
     // The program itself once a place; the same service here for the many repetitions of the long form.
     if (round === 0) {
-      const recover = await runCli(['recover', '--yes', '--json'], {
-        ...begun.options,
-        account: undefined,
-        under: [],
-        cwd: home,
-        env: {DIRECT_URL: url},
-      });
+      const recover = await runCli(
+        ['recover', '--yes', '--json'],
+        defined({
+          ...begun.options,
+          account: undefined,
+          under: [],
+          cwd: home,
+          env: {DIRECT_URL: url},
+        }),
+      );
       expect(recover.status, recover.stdout + recover.stderr).toBe(0);
       if (isKilled && watched.kept.length > 0 && fault.mayComeFirst !== true) await expectRecorded(situation);
     } else {

@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {createGzip} from 'node:zlib';
 import {inject} from 'vitest';
+import {defined} from '../../src/lib/base/defined.js';
 import type {DumpFile} from '../../src/lib/dump/read-dump.js';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 import {findTool} from '../../src/lib/postgres/tools/find-tools.js';
@@ -35,7 +36,7 @@ export async function makeDump(
   await runPgDump({
     tool,
     connection,
-    options: {
+    options: defined({
       format,
       compressLevel: format === 'sql' ? undefined : options.compressLevel,
       schemaOnly: false,
@@ -48,7 +49,7 @@ export async function makeDump(
       lockWaitMs: 10_000,
       encoding: undefined,
       snapshot: undefined,
-    },
+    }),
     ...(kind === 'sql.gz'
       ? {readStdout: (stdout) => pipeline(stdout, createGzip(), createWriteStream(path))}
       : {output: path}),

@@ -4,8 +4,6 @@ import type {RestoreRowsRequest} from '../../src/lib/services/rows/request.js';
 /** Executes --all of the newest backup, but for the changes. */
 export function rowsRequest(changes: Partial<RestoreRowsRequest>): RestoreRowsRequest {
   return {
-    backupFile: undefined,
-    at: undefined,
     tables: [],
     missing: true,
     changed: true,

@@ -1,5 +1,6 @@
 /** destino-db orders:clean */
 import {Flags} from '@oclif/core';
+import {defined} from '../../lib/base/defined.js';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
   confirmFlags,
@@ -15,6 +16,7 @@ import {
 import {orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showCleanedOrders} from '../../lib/cli/show/show-cleaned-orders.js';
+import type {CleanRequest} from '../../lib/services/orders/clean/execute.js';
 import {cleanToPlaces} from '../../lib/services/orders/clean/clean.js';
 
 export default class OrdersClean extends BaseCommand {
@@ -77,7 +79,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
 
   async run() {
     const {flags} = await this.parse(OrdersClean);
-    const request = {
+    const request = defined<CleanRequest>({
       selection: selectionFlags(flags),
       execute: flags.execute,
       plan: flags.plan,
@@ -86,7 +88,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
       createMissingIndexes: flags['create-missing-indexes'],
       waitMs: waitMsOf(flags),
       lockWaitMs: lockWaitMsOf(flags),
-    };
+    });
     const command = (id: string): string[] => [this.config.bin, id, ...sameSettings(flags)];
     const repeat = (plan: string): string =>
       repeatCommand(this.config.bin, 'orders:clean', this.argv, ['--execute', '--plan', plan]);

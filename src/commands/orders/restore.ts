@@ -1,5 +1,6 @@
 /** destino-db orders:restore */
 import {Flags} from '@oclif/core';
+import {defined} from '../../lib/base/defined.js';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
   confirmFlags,
@@ -85,14 +86,18 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
     return this.perform(
       flags,
       (context) =>
-        restoreOrdersFrom(context, sourceOf(flags), {
-          backupFile: flags['backup-file'],
-          execute: flags.execute,
-          failOnConflicts: flags['fail-on-conflicts'],
-          onlyOrders: flags['only-order'] ?? [],
-          waitMs: waitMsOf(flags),
-          lockWaitMs: lockWaitMsOf(flags),
-        }),
+        restoreOrdersFrom(
+          context,
+          sourceOf(flags),
+          defined({
+            backupFile: flags['backup-file'],
+            execute: flags.execute,
+            failOnConflicts: flags['fail-on-conflicts'],
+            onlyOrders: flags['only-order'] ?? [],
+            waitMs: waitMsOf(flags),
+            lockWaitMs: lockWaitMsOf(flags),
+          }),
+        ),
       showRestoredOrders(repeat),
     );
   }

@@ -1,5 +1,6 @@
 /** destino-db restore:rows */
 import {Args, Flags} from '@oclif/core';
+import {defined} from '../../lib/base/defined.js';
 import {AppError} from '../../lib/base/errors.js';
 import {parseEndOf} from '../../lib/base/parse-end-of.js';
 import {BaseCommand} from '../../lib/cli/base-command.js';
@@ -17,6 +18,7 @@ import {
 import {planFlag} from '../../lib/cli/order-flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showRestoredRows, showUndoneRows} from '../../lib/cli/show/show-restored-rows.js';
+import type {RestoreRowsRequest} from '../../lib/services/rows/request.js';
 import {restoreRows} from '../../lib/services/rows/restore-rows.js';
 import {undoRows} from '../../lib/services/rows/undo-rows.js';
 
@@ -142,11 +144,11 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged 
         throw new AppError('USAGE', '--undo takes no backup: the undo file contains the rows.');
       return this.perform(
         flags,
-        (context) => undoRows(context, sourceOf(flags), {...common, undo}),
+        (context) => undoRows(context, sourceOf(flags), defined({...common, undo})),
         showUndoneRows(repeat),
       );
     }
-    const request = {
+    const request = defined<RestoreRowsRequest>({
       ...common,
       backupFile: args.backup,
       at: flags.at === undefined ? undefined : parseEndOf(flags.at),
@@ -161,7 +163,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged 
       failOnConflicts: flags['fail-on-conflicts'],
       plan: flags.plan,
       details: flags.details,
-    };
+    });
     return this.perform(
       flags,
       (context) =>

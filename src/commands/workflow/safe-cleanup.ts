@@ -1,5 +1,6 @@
 /** destino-db workflow:safe-cleanup */
 import {Flags} from '@oclif/core';
+import {defined} from '../../lib/base/defined.js';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
   confirmFlags,
@@ -17,6 +18,8 @@ import {orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js
 import {pauseForEnter} from '../../lib/cli/pause.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showSafeCleanup} from '../../lib/cli/show/show-safe-cleanup.js';
+import type {BackupRequest} from '../../lib/services/backup/options.js';
+import type {CleanRequest} from '../../lib/services/orders/clean/execute.js';
 import {safeCleanup} from '../../lib/services/orders/workflow/safe-cleanup.js';
 import {backupFormats} from '../../lib/base/formats.js';
 
@@ -100,7 +103,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     const waitMs = waitMsOf(flags);
     const {bin} = this.config;
     const request = {
-      clean: {
+      clean: defined<CleanRequest>({
         selection: selectionFlags(flags),
         execute: flags.execute,
         plan: flags.plan,
@@ -109,9 +112,9 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
         createMissingIndexes: false,
         waitMs,
         lockWaitMs: lockWaitMsOf(flags),
-      },
+      }),
       fullBackup: flags['full-backup']
-        ? {
+        ? defined<BackupRequest>({
             format: flags['backup-format'],
             compress: flags.compress,
             verify: flags.verify,
@@ -119,7 +122,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
             parallelJobs: flags['parallel-jobs'],
             label: 'before-cleanup',
             waitMs,
-          }
+          })
         : undefined,
       encryption: encryptionFlagsOf(flags),
       command: (id: string) => [bin, id, ...sameSettings(flags)],

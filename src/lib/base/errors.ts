@@ -1,4 +1,5 @@
 /** The error type of the program and the table of its codes. */
+import {defined} from './defined.js';
 
 /** Exit statuses by kind of error; 130 and 143 follow the shell's 128 + signal convention. */
 export const exitStatus = {
@@ -178,11 +179,15 @@ export class AppError extends Error {
 
 /** The same error with `state` added to its message. */
 export function withState(error: AppError, state: string): AppError {
-  return new AppError(error.code, `${error.message} ${state}`, {
-    hint: error.hint,
-    details: error.details,
-    cause: error.cause,
-  });
+  return new AppError(
+    error.code,
+    `${error.message} ${state}`,
+    defined({
+      hint: error.hint,
+      details: error.details,
+      cause: error.cause,
+    }),
+  );
 }
 
 /** The Node.js error code ("ENOENT") of an unknown thrown value, if it has one. */

@@ -42,7 +42,7 @@ const dumpedTableSchema = z.object({
   /** Order-independent hash of the rows (see the documentation of fingerprints); null if it was not computed. */
   fingerprint: z.string().nullable(),
   /** Bytes on the server at the time of the dump: table, indexes and large values; absent if not measured. */
-  sizeBytes: bytes.optional(),
+  sizeBytes: bytes.exactOptional(),
 });
 export type RecordedTable = z.infer<typeof dumpedTableSchema>;
 
@@ -61,13 +61,13 @@ const verificationSchema = z.object({
   /** True only if `outcome` is "passed". */
   ok: z.boolean(),
   /** Missing in metadata of 0.1.0. */
-  outcome: z.enum(['passed', 'failed']).optional(),
+  outcome: z.enum(['passed', 'failed']).exactOptional(),
   /** Duration of the check, ms. */
   duration: z.int().min(0),
   /** The problems found, a line each. */
   findings: z.array(z.string()),
   /** Duration of the restore in a restore test, ms: the measured recovery time. */
-  restoreDuration: z.int().min(0).optional(),
+  restoreDuration: z.int().min(0).exactOptional(),
 });
 export type Verification = z.infer<typeof verificationSchema>;
 
@@ -143,7 +143,7 @@ export const backupRecordSchema = z.object({
     parallelJobs: z.int(),
   }),
   /** Missing in metadata of 0.1.0, which has the value in `config`. */
-  content: z.enum(backupContents).optional(),
+  content: z.enum(backupContents).exactOptional(),
   clientVersion: z.string(),
   serverMajor: z.int(),
   /** Identity of the database: the cluster's number where it is readable, else host and port. */
@@ -152,7 +152,7 @@ export const backupRecordSchema = z.object({
     host: z.string(),
     port: z.int(),
     /** Reference of the Supabase project; absent for other servers, and in metadata of 0.1.0. */
-    project: z.string().optional(),
+    project: z.string().exactOptional(),
     owner: z.string(),
     locale: localeSchema,
     sizeBytes: bytes,
@@ -164,11 +164,11 @@ export const backupRecordSchema = z.object({
   inventory: z.looseObject({
     leftOut: z.array(z.object({table: z.string(), reason: z.string()})),
     /** Those tables and sequences of the platform that the role may not read; missing in metadata of 0.1.0. */
-    unreadable: z.array(z.object({table: z.string(), reason: z.string()})).optional(),
+    unreadable: z.array(z.object({table: z.string(), reason: z.string()})).exactOptional(),
     /** All schemas of the database; missing in metadata of 0.1.0. */
-    schemas: z.array(z.string()).optional(),
+    schemas: z.array(z.string()).exactOptional(),
     /** Missing in metadata of 0.1.0. */
-    platform: platformSchema.optional(),
+    platform: platformSchema.exactOptional(),
   }),
   /** The roles of the cluster without passwords, as a separate plain dump; null unless requested. */
   roles: z.object({path: fileName, sha256, size: bytes}).nullable(),
@@ -176,11 +176,11 @@ export const backupRecordSchema = z.object({
   /** Later checks, oldest first. */
   proofs: z.array(verificationSchema),
   /** Checks that were not possible, the newest of each level; they never replace the outcomes above. */
-  notPossible: z.array(notPossibleSchema).optional(),
+  notPossible: z.array(notPossibleSchema).exactOptional(),
   label: z.string().nullable(),
-  encryption: encryptionSchema.optional(),
+  encryption: encryptionSchema.exactOptional(),
   /** The folder of the files in an object store ("data/.../"); absent if they are stored next to the metadata. */
-  storage: z.object({folder: z.string().regex(/^data\/(?!\.{1,2}\/)[^/\\]+\/$/)}).optional(),
+  storage: z.object({folder: z.string().regex(/^data\/(?!\.{1,2}\/)[^/\\]+\/$/)}).exactOptional(),
   /** Unaccepted findings of the shrink alarm. Such a backup is kept, and nothing is pruned after it. */
   shrink: z.array(shrinkSchema).default([]),
   warnings: z.array(z.string()),
@@ -272,7 +272,7 @@ export function contentOf({
   content,
   config,
 }: {
-  readonly content?: BackupContent | undefined;
+  readonly content?: BackupContent;
   readonly config: {
     readonly schemaOnly: boolean;
     readonly dataOnly: boolean;

@@ -220,11 +220,11 @@ function projectOf({project, host}: Pick<OwnDatabase, 'host' | 'project'>): stri
 
 export interface BackupChoice {
   /** Path of a dump or of its metadata file, or an id. */
-  readonly file?: string | undefined;
+  readonly file?: string;
   /** Select the newest intact backup taken at or before this time. */
-  readonly at?: Date | undefined;
+  readonly at?: Date;
   /** The database, if no file is given; without it all backups must be of one database. */
-  readonly own?: OwnDatabase | undefined;
+  readonly own?: OwnDatabase;
 }
 
 /** The database of the settings, as far as it is known. */
@@ -233,9 +233,9 @@ export interface OwnDatabase {
   readonly host: string;
   readonly port: number;
   /** Supabase project. */
-  readonly project?: string | undefined;
+  readonly project?: string;
   /** The cluster's number; null or undefined if the server did not report it. */
-  readonly systemIdentifier?: string | null | undefined;
+  readonly systemIdentifier?: string | null;
 }
 
 /**

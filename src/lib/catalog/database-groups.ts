@@ -17,9 +17,9 @@ export interface GroupSources {
   /** Newest last. */
   readonly runs: readonly RunRecord[];
   /** Databases in the config and the plan. */
-  readonly named?: readonly WatchedDatabase[] | undefined;
+  readonly named?: readonly WatchedDatabase[];
   /** Databases that the current run forgets. */
-  readonly forgetting?: Pick<RunRecord, 'startedAt' | 'forgotten'> | undefined;
+  readonly forgetting?: Pick<RunRecord, 'startedAt' | 'forgotten'>;
 }
 
 interface OpenGroup {

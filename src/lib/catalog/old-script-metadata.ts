@@ -12,8 +12,8 @@ const oldMetadata = z.object({
   timestamp: z.string(),
   databaseName: z.string(),
   format: z.enum(backupFormats),
-  compressed: z.boolean().optional(),
-  size: z.number().optional(),
+  compressed: z.boolean().exactOptional(),
+  size: z.number().exactOptional(),
   command: z.literal('backup-database.ts'),
   config: z
     .looseObject({

@@ -1,5 +1,6 @@
 /** The database of the settings, for --latest and --at. */
 import type {OwnDatabase} from './catalogue.js';
+import {defined} from '../base/defined.js';
 import {AppError} from '../base/errors.js';
 import {withSession} from '../postgres/client.js';
 import {type Connection, withDatabase} from '../postgres/connect/connection.js';
@@ -27,7 +28,7 @@ export async function findOwnDatabase(
   }
   const {database, host, port} = connection;
   const systemIdentifier = await askSystemIdentifier(connection, context.signal);
-  return {database, host, port, project: supabaseProject(connection), systemIdentifier};
+  return defined({database, host, port, project: supabaseProject(connection), systemIdentifier});
 }
 
 async function askSystemIdentifier(connection: Connection, signal: AbortSignal): Promise<string | null> {

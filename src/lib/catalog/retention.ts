@@ -5,18 +5,18 @@ import {nearest} from '../base/nearest.js';
 /** Rules are combined with "or": a backup kept by any of them is kept. */
 export interface RetentionPolicy {
   /** All backups of the last N times 24 hours. */
-  readonly keepDays?: number | undefined;
+  readonly keepDays?: number;
   /** The newest N backups. */
-  readonly keepLast?: number | undefined;
+  readonly keepLast?: number;
   /** The newest backup of each of the last N days (weeks, months, years) that have one; UTC, ISO 8601 weeks. */
-  readonly keepDaily?: number | undefined;
-  readonly keepWeekly?: number | undefined;
-  readonly keepMonthly?: number | undefined;
-  readonly keepYearly?: number | undefined;
+  readonly keepDaily?: number;
+  readonly keepWeekly?: number;
+  readonly keepMonthly?: number;
+  readonly keepYearly?: number;
   /** Every backup with one of these labels. */
-  readonly keepLabels?: readonly string[] | undefined;
+  readonly keepLabels?: readonly string[];
   /** Minimum number of intact backups of a database, whatever their age; 2 by default. */
-  readonly keepMin?: number | undefined;
+  readonly keepMin?: number;
 }
 
 export const defaultKeepMin = 2;

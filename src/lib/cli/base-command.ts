@@ -1,6 +1,7 @@
 /** What every command shares: settings, progress, signals, confirmation, results and errors. */
 import {Command, type Interfaces} from '@oclif/core';
 import {systemClock} from '../base/clock.js';
+import {defined, type Given} from '../base/defined.js';
 import {AppError} from '../base/errors.js';
 import {createReach} from '../run/fault-points.js';
 import {chooseProgress} from '../progress/choose-progress.js';
@@ -54,18 +55,19 @@ export abstract class BaseCommand extends Command {
 
   /**
    * Runs a service and shows its result.
-   * @param flags the parsed flags
+   * @param parsed the parsed flags
    * @param work the one call into the service layer
    * @param present the result as lines for stdout; left out under --json, and under --quiet unless its exit status is not 0 (then on stderr)
    * @param options what the result means for the exit status
    * @returns the result, which oclif prints as JSON under --json
    */
   protected async perform<R extends object>(
-    flags: PerformFlags,
+    parsed: Given<PerformFlags>,
     work: (context: RunContext) => Promise<R>,
     present: (result: R, style: Style) => readonly string[],
     options: PerformOptions<R> = {},
   ): Promise<R & {schemaVersion: 1}> {
+    const flags = defined<PerformFlags>(parsed);
     this.isVerbose = flags.verbose ?? false;
     const isQuiet = flags.quiet ?? false;
     const isJson = this.jsonEnabled();

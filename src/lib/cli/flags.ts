@@ -1,6 +1,7 @@
 /** Flags that several commands share; the same name means the same everywhere. */
 import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
+import {defined, type Given} from '../base/defined.js';
 import {AppError} from '../base/errors.js';
 import {parseDuration} from '../base/parse-duration.js';
 import {isAddress, placeProblem} from '../base/place-name.js';
@@ -141,33 +142,39 @@ export const encryptFlags = {
 };
 
 /** What `encryptFlags` say, as services take it. */
-export function encryptionFlagsOf(flags: {
-  'encrypt-to'?: string[] | undefined;
-  'passphrase-file'?: string | undefined;
-  'encrypt-local'?: boolean | undefined;
-  'require-encryption'?: boolean | undefined;
-  identity?: string | undefined;
-}): EncryptionFlags {
-  return {
+export function encryptionFlagsOf(
+  flags: Given<{
+    'encrypt-to'?: string[];
+    'passphrase-file'?: string;
+    'encrypt-local'?: boolean;
+    'require-encryption'?: boolean;
+    identity?: string;
+  }>,
+): EncryptionFlags {
+  return defined({
     recipients: flags['encrypt-to'],
     passphraseFile: flags['passphrase-file'],
     identityFile: flags.identity,
     isLocal: flags['encrypt-local'],
     isRequired: flags['require-encryption'],
-  };
+  });
 }
 
 /** Where a backup is taken from and what opens it, as `placeFlags` say. */
-export function sourceOf(flags: {
-  from?: string | undefined;
-  identity?: string | undefined;
-  'passphrase-file'?: string | undefined;
-}): {from: string | undefined; identityFile: string | undefined; passphraseFile: string | undefined} {
-  return {from: flags.from, identityFile: flags.identity, passphraseFile: flags['passphrase-file']};
+export function sourceOf(flags: Given<{from?: string; identity?: string; 'passphrase-file'?: string}>): {
+  from?: string;
+  identityFile?: string;
+  passphraseFile?: string;
+} {
+  return defined({
+    from: flags.from,
+    identityFile: flags.identity,
+    passphraseFile: flags['passphrase-file'],
+  });
 }
 
 /** What `waitFlag` says, in ms. */
-export function waitMsOf(flags: {wait?: number | undefined}): number {
+export function waitMsOf(flags: Given<{wait?: number}>): number {
   return (flags.wait ?? 0) * 1000;
 }
 
@@ -179,7 +186,7 @@ const longestLockWaitMs = 86_400_000;
  * What `lockWaitFlag` says, in ms; undefined where it is not given.
  * @throws USAGE
  */
-export function lockWaitMsOf(flags: {'lock-wait'?: string | undefined}): number | undefined {
+export function lockWaitMsOf(flags: Given<{'lock-wait'?: string}>): number | undefined {
   const text = flags['lock-wait'];
   if (text === undefined) return undefined;
   const ms = parseDuration(text, '--lock-wait');
@@ -188,13 +195,15 @@ export function lockWaitMsOf(flags: {'lock-wait'?: string | undefined}): number 
 }
 
 /** The global flags that say what is worked on, for a command that runs later or elsewhere: with absolute paths, without a URL. */
-export function settingsWords(flags: {
-  config?: string | undefined;
-  'env-file'?: string | undefined;
-  'backups-dir'?: string | undefined;
-  'pg-bin'?: string | undefined;
-  'use-database-url'?: boolean | undefined;
-}): string[] {
+export function settingsWords(
+  flags: Given<{
+    config?: string;
+    'env-file'?: string;
+    'backups-dir'?: string;
+    'pg-bin'?: string;
+    'use-database-url'?: boolean;
+  }>,
+): string[] {
   const paths = (['config', 'env-file', 'backups-dir', 'pg-bin'] as const).flatMap((name) => {
     const value = flags[name];
     return value === undefined ? [] : [`--${name}=${resolve(value)}`];
@@ -204,7 +213,7 @@ export function settingsWords(flags: {
 
 /** The same, and the URL where a flag named it, which is printed without its password: the command would go to another database without it. */
 export function sameSettings(
-  flags: Parameters<typeof settingsWords>[0] & {'database-url'?: string | undefined},
+  flags: Parameters<typeof settingsWords>[0] & Given<{'database-url'?: string}>,
 ): string[] {
   const url = flags['database-url'];
   return [...settingsWords(flags), ...(url === undefined ? [] : [`--database-url=${url}`])];

@@ -1,5 +1,6 @@
 /** Flags that choose orders, shared by orders:clean and workflow:safe-cleanup. */
 import {Flags} from '@oclif/core';
+import type {Given} from '../base/defined.js';
 import {repeatableFlag} from './flags.js';
 import type {SelectionFlags} from '../services/orders/rules/criteria.js';
 
@@ -40,16 +41,18 @@ export const planFlag = {
   }),
 };
 
-export function selectionFlags(flags: {
-  // A flag that is not given has no value, whatever oclif's types say.
-  'test-emails-only'?: boolean;
-  'include-old'?: boolean;
-  'include-customers'?: boolean;
-  from?: string | undefined;
-  to?: string | undefined;
-  'exclude-id'?: string[] | undefined;
-  'allow-trigger'?: string[] | undefined;
-}): SelectionFlags {
+export function selectionFlags(
+  flags: Given<{
+    // A flag that is not given has no value, whatever oclif's types say.
+    'test-emails-only'?: boolean;
+    'include-old'?: boolean;
+    'include-customers'?: boolean;
+    from?: string;
+    to?: string;
+    'exclude-id'?: string[];
+    'allow-trigger'?: string[];
+  }>,
+): SelectionFlags {
   return {
     testEmailsOnly: flags['test-emails-only'] ?? false,
     includeOld: flags['include-old'] ?? false,

@@ -129,7 +129,7 @@ const interruptedTimeoutMs = 3000;
 async function tell(
   {settings, isPreview}: RunStart,
   notice: () => Notice,
-  maxTimeoutMs?: number,
+  maxTimeoutMs = Infinity,
 ): Promise<string[]> {
   const config = settings.config.notifications;
   if (isPreview || config === undefined) return [];

@@ -10,13 +10,13 @@ export interface EntrySelection {
   readonly isSuperuser: boolean;
   readonly dump: Pick<DetectedDump, 'dumpMajor' | 'format'>;
   /** Further entries to leave out. */
-  readonly leftOut?: LeftOutEntries | undefined;
+  readonly leftOut?: LeftOutEntries;
   /** All tables of the dump, to distinguish names with the same beginning. */
   readonly tables: readonly NamedTable[];
   /** Only these tables; all if empty. */
   readonly onlyTables: readonly NamedTable[];
   /** Entries to restore together with the tables, named as by `listedName`; without it, only the tables' own entries. */
-  readonly selected?: ReadonlySet<string> | undefined;
+  readonly selected?: ReadonlySet<string>;
 }
 
 const entry = (pattern: string): RegExp => new RegExp(`^\\d+; \\d+ \\d+ (?:${pattern}) `);

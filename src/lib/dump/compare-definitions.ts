@@ -18,7 +18,7 @@ export interface CatalogDifference {
 /** Aspects that cannot be equal or cannot be compared; they are listed instead. */
 export interface ComparisonLimits {
   /** Why owners are not compared: all of them, or those owned by these roles. */
-  readonly owners?: {readonly why: string; readonly roles?: ReadonlySet<string>} | undefined;
+  readonly owners?: {readonly why: string; readonly roles?: ReadonlySet<string>};
   /** Why grants are not compared: all, or those to these roles. Grants of the grantors may be made by the owner instead. */
   readonly grants?:
     | {
@@ -28,9 +28,9 @@ export interface ComparisonLimits {
       }
     | undefined;
   /** Why objects that exist only in the database do not count as differences. */
-  readonly extras?: string | undefined;
+  readonly extras?: string;
   /** Why the text of definitions may differ: another major version prints it differently. */
-  readonly texts?: string | undefined;
+  readonly texts?: string;
   /** Why the object was left out of the restore; undefined if it was restored. */
   readonly leftOut?: (definition: DumpDefinition) => string | undefined;
 }

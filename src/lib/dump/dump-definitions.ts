@@ -7,7 +7,7 @@ import {textOf} from '../postgres/client-encoding.js';
 export interface DumpDefinition extends DumpSection {
   /** The statements as pg_dump wrote them, without surrounding comments and without the one that sets the owner. */
   readonly statements: readonly string[];
-  readonly ownerStatement?: string | undefined;
+  readonly ownerStatement: string | undefined;
 }
 
 /** Prefix of the line after a plain dump, a comment for all other programs; JSON in ASCII follows. */
@@ -47,7 +47,7 @@ export async function readDefinitions(
 interface OpenDefinition extends DumpSection {
   statements: string[];
   owner: string;
-  ownerStatement?: string | undefined;
+  ownerStatement: string | undefined;
 }
 
 /** The same as a rule for a plain dump that is being read for another purpose. */
@@ -89,7 +89,14 @@ export function collectDefinitions(): {
         line.toString('latin1', 0, propertiesMark.length) === propertiesMark
       ) {
         const json = line.toString('latin1', propertiesMark.length);
-        found.push({type: propertiesType, schema: '-', name: '', owner: '', statements: [json]});
+        found.push({
+          type: propertiesType,
+          schema: '-',
+          name: '',
+          owner: '',
+          statements: [json],
+          ownerStatement: undefined,
+        });
         return;
       }
       if (section !== current) {

@@ -66,7 +66,7 @@ async function readFrom(
   options: ReadDumpOptions,
   input: ProgramInput | undefined,
 ): Promise<DumpContents> {
-  const detected = 'remote' in dump && dump.remote ? dump : await detectDump(dump.path);
+  const detected = 'remote' in dump ? dump : await detectDump(dump.path);
   const {isArchive} = formats[dump.format];
   if (detected.format !== dump.format || (!isArchive && detected.compressed !== dump.compressed)) {
     throw new AppError('VERIFY_FAILED', `${dump.path} is no longer in the format that was written.`);

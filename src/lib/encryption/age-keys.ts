@@ -93,7 +93,7 @@ function keyNeeded(why: string): AppError {
 /** @throws READ_FAILED, USAGE if a file has no key */
 export async function readOpeningKeys(
   cwd: string,
-  files: {readonly identityFile?: string | undefined; readonly passphraseFile?: string | undefined},
+  files: {readonly identityFile?: string; readonly passphraseFile?: string},
 ): Promise<OpeningKeys> {
   const identities: string[] = [];
   if (files.identityFile !== undefined) {

@@ -8,16 +8,16 @@ import type {BackupRecord} from '../catalog/backup-record.js';
 
 /** Files with keys that open a backup; undefined if not given. */
 export interface KeyFiles {
-  readonly identityFile?: string | undefined;
-  readonly passphraseFile?: string | undefined;
+  readonly identityFile?: string;
+  readonly passphraseFile?: string;
 }
 
 export interface EncryptionFlags extends KeyFiles {
-  readonly recipients?: readonly string[] | undefined;
+  readonly recipients?: readonly string[];
   /** False leaves backups in the backups folder unencrypted. */
-  readonly isLocal?: boolean | undefined;
+  readonly isLocal?: boolean;
   /** True refuses to write unencrypted files; the default is the config file's value. */
-  readonly isRequired?: boolean | undefined;
+  readonly isRequired?: boolean;
 }
 
 export interface Encryption {

@@ -1,4 +1,5 @@
 /** Translates errors of a client tool or the server into an error code and a hint. */
+import {defined} from '../base/defined.js';
 import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../base/errors.js';
 import {rowSecurityHint} from './row-security.js';
 
@@ -210,9 +211,13 @@ export function explainDatabaseError(error: unknown, what: string): AppError {
   const code = known ?? found?.code ?? 'QUERY_FAILED';
   const position =
     error instanceof Error && 'detail' in error && typeof error.detail === 'string' ? [error.detail] : [];
-  return new AppError(code, `${what} failed: ${message}.`.replace(/\.\.$/, '.'), {
-    hint: found?.code === code ? found.hint : undefined,
-    details: position,
-    cause: error,
-  });
+  return new AppError(
+    code,
+    `${what} failed: ${message}.`.replace(/\.\.$/, '.'),
+    defined({
+      hint: found?.code === code ? found.hint : undefined,
+      details: position,
+      cause: error,
+    }),
+  );
 }

@@ -118,7 +118,7 @@ export interface CheckResult {
   readonly level: ProofLevel;
   readonly ok: boolean;
   /** Missing in metadata of 0.1.0. */
-  readonly outcome?: 'passed' | 'failed' | undefined;
+  readonly outcome?: 'passed' | 'failed';
   /** The problems found, a line each. */
   readonly findings: readonly string[];
 }
@@ -129,7 +129,7 @@ export interface CheckedRecord<R, N> {
   /** Oldest first. */
   readonly proofs: readonly R[];
   /** Checks that were not possible, the newest of each level. */
-  readonly notPossible?: readonly N[] | undefined;
+  readonly notPossible?: readonly N[];
 }
 
 /** The result of all checks of a backup together. */

@@ -24,7 +24,7 @@ export interface LockOptions {
   /** The running command, shown to runs that find the folder locked. */
   readonly command: string;
   /** How long to wait for another run, ms; 0 (the default) refuses at once. */
-  readonly waitMs?: number | undefined;
+  readonly waitMs?: number;
 }
 
 /** How often the owner touches its lock. */

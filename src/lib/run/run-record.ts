@@ -12,7 +12,7 @@ const runDatabaseSchema = z.object({
   host: z.string(),
   port: z.int(),
   /** Reference of the Supabase project. */
-  project: z.string().optional(),
+  project: z.string().exactOptional(),
 });
 export type RunDatabase = z.infer<typeof runDatabaseSchema>;
 
@@ -22,7 +22,7 @@ const runVerificationSchema = z.object({
   /** True only if `outcome` is "passed". */
   ok: z.boolean(),
   /** Missing in lines of 0.1.0. */
-  outcome: z.enum(outcomes).optional(),
+  outcome: z.enum(outcomes).exactOptional(),
   /** Duration of the check, ms. */
   duration: count,
   /** Duration of the restore in a restore test, ms: the measured recovery time. */
@@ -103,13 +103,13 @@ export const runRecordSchema = z.object({
   outcome: z.enum(['ok', 'failed', 'interrupted', 'alarm']),
   exitCode: count,
   /** Whether the run counts as failed and is notified; missing in lines of older versions. */
-  incident: z.boolean().optional(),
+  incident: z.boolean().exactOptional(),
   errorCode: z.string().nullable(),
   errorMessage: z.string().nullable(),
   ...factsShape,
   warnings: z.array(z.string()),
   /** How many entries of each list were left out to keep the line within its limit. */
-  omitted: z.record(z.string(), count).optional(),
+  omitted: z.record(z.string(), count).exactOptional(),
 });
 export type RunRecord = z.infer<typeof runRecordSchema>;
 
@@ -141,12 +141,9 @@ export const noFacts: Required<RunFacts> = {
 
 /** Later facts replace single values and are appended to lists. */
 export function addFacts(facts: Required<RunFacts>, more: RunFacts): Required<RunFacts> {
-  const told = Object.fromEntries(
-    Object.entries(more).filter(([, value]) => (value as unknown) !== undefined),
-  );
   return {
     ...facts,
-    ...told,
+    ...more,
     verifications: [...facts.verifications, ...(more.verifications ?? [])],
     pruned: [...facts.pruned, ...(more.pruned ?? [])],
     alarms: [...facts.alarms, ...(more.alarms ?? [])],

@@ -15,59 +15,68 @@ const count = z.int().min(0);
 const duration = z.string().regex(durationPattern, 'is not a duration such as 90m, 26h, 35d or 2w');
 
 export const retentionConfig = z.strictObject({
-  keepDays: count.optional().describe('Keep every backup younger than this many days.'),
-  keepLast: count.optional().describe('Keep the newest N backups.'),
-  keepDaily: count.optional().describe('Keep the newest backup of each of the last N days that have one.'),
-  keepWeekly: count.optional().describe('Keep the newest backup of each of the last N weeks that have one.'),
+  keepDays: count.exactOptional().describe('Keep every backup younger than this many days.'),
+  keepLast: count.exactOptional().describe('Keep the newest N backups.'),
+  keepDaily: count
+    .exactOptional()
+    .describe('Keep the newest backup of each of the last N days that have one.'),
+  keepWeekly: count
+    .exactOptional()
+    .describe('Keep the newest backup of each of the last N weeks that have one.'),
   keepMonthly: count
-    .optional()
+    .exactOptional()
     .describe('Keep the newest backup of each of the last N months that have one.'),
-  keepYearly: count.optional().describe('Keep the newest backup of each of the last N years that have one.'),
-  keepLabels: z.array(z.string().min(1)).optional().describe('Keep every backup with one of these labels.'),
+  keepYearly: count
+    .exactOptional()
+    .describe('Keep the newest backup of each of the last N years that have one.'),
+  keepLabels: z
+    .array(z.string().min(1))
+    .exactOptional()
+    .describe('Keep every backup with one of these labels.'),
   keepMin: z
     .int()
     .min(1)
-    .optional()
+    .exactOptional()
     .describe('Keep at least this many intact backups of a database, whatever the rules say (default 2).'),
 });
 
 export const configSchema = z.strictObject({
   $schema: z
     .string()
-    .optional()
+    .exactOptional()
     .describe('Lets editors find the schema of this file; the program ignores it.'),
   backupsDir: z
     .string()
     .min(1)
-    .optional()
+    .exactOptional()
     .describe('Folder of all backups, relative to the working directory (default "backups").'),
   pgBin: z
     .string()
     .min(1)
-    .optional()
+    .exactOptional()
     .describe('Folder of pg_dump, pg_restore and psql (default: found to match the server).'),
   production: z
     .strictObject({
       hosts: z
         .array(z.string())
-        .optional()
+        .exactOptional()
         .describe(
           'Host names or addresses of production servers. Every spelling of a host and every address that it resolves to count.',
         ),
-      databases: z.array(z.string()).optional().describe('Names of production databases.'),
+      databases: z.array(z.string()).exactOptional().describe('Names of production databases.'),
     })
-    .optional()
+    .exactOptional()
     .describe('Targets that only --confirm-db NAME may change, by host or name.'),
   backup: z
     .strictObject({
       format: z
         .enum(backupFormats)
-        .optional()
+        .exactOptional()
         .describe('Format of backups when --format is not given (default custom).'),
-      compress: z.boolean().optional().describe('Whether backups are compressed (default true).'),
+      compress: z.boolean().exactOptional().describe('Whether backups are compressed (default true).'),
       compressMethod: z
         .enum(compressMethods)
-        .optional()
+        .exactOptional()
         .describe(
           'Compression method of archives; lz4 and zstd need client tools of PostgreSQL 16 or newer (default: zstd where the tools support it, else gzip).',
         ),
@@ -75,45 +84,50 @@ export const configSchema = z.strictObject({
         .int()
         .min(0)
         .max(22)
-        .optional()
+        .exactOptional()
         .describe('Compression level: gzip up to 9, lz4 12, zstd 22 (default: a fast one by measurement).'),
       parallelJobs: z
         .int()
         .min(1)
         .max(64)
-        .optional()
+        .exactOptional()
         .describe(
           'Number of tables dumped at the same time, in directory format (default: as many as help, at most 4).',
         ),
-      excludeTables: z.array(z.string().min(1)).optional().describe('Tables to exclude (pg_dump patterns).'),
+      excludeTables: z
+        .array(z.string().min(1))
+        .exactOptional()
+        .describe('Tables to exclude (pg_dump patterns).'),
       excludeSchemas: z
         .array(z.string().min(1))
-        .optional()
+        .exactOptional()
         .describe('Schemas to exclude (pg_dump patterns).'),
       lockWaitSeconds: z
         .int()
         .min(1)
-        .optional()
+        .exactOptional()
         .describe('How long a backup waits for locks on tables (default 60).'),
     })
-    .optional()
+    .exactOptional()
     .describe('Defaults of the backup command.'),
-  retention: retentionConfig.optional().describe('Backups to keep after a successful backup (default: all).'),
+  retention: retentionConfig
+    .exactOptional()
+    .describe('Backups to keep after a successful backup (default: all).'),
   schedule: z
     .strictObject({
       plan: z
         .array(z.string().min(1))
-        .optional()
+        .exactOptional()
         .describe('Schedule, one sentence per job: "daily custom at 02:00 keep 30 days".'),
       timeZone: z
         .string()
         .min(1)
-        .optional()
+        .exactOptional()
         .describe(
           'Time zone of the times in the plan, such as "America/Los_Angeles" (default: the zone of the machine).',
         ),
     })
-    .optional()
+    .exactOptional()
     .describe('The backup plan that `destino-db schedule` prints, installs and checks.'),
   shrinkAlarm: z
     .strictObject({
@@ -121,48 +135,52 @@ export const configSchema = z.strictObject({
         .number()
         .min(0)
         .max(100)
-        .optional()
+        .exactOptional()
         .describe("Accepted loss of a table's rows since the last intact backup, in percent (default 50)."),
       minRows: count
-        .optional()
+        .exactOptional()
         .describe(
           'Smaller tables raise an alarm only if those that became empty had this many rows in total, or if no rows are left anywhere (default 10).',
         ),
     })
-    .optional()
+    .exactOptional()
     .describe('When a backup counts as suspiciously smaller than the previous one.'),
   metricsFile: z
     .string()
     .min(1)
-    .optional()
+    .exactOptional()
     .describe('Prometheus textfile to write after every run that does work.'),
   status: z
     .strictObject({
-      maxAge: duration.optional().describe('Maximum age of the newest intact backup (default "26h").'),
+      maxAge: duration.exactOptional().describe('Maximum age of the newest intact backup (default "26h").'),
       require: z
         .enum(['checksum', 'archive', 'restore'])
-        .optional()
+        .exactOptional()
         .describe('Count only backups proven to this level (default: every intact backup counts).'),
       maxRestoreTestAge: duration
-        .optional()
+        .exactOptional()
         .describe(
           'Maximum age of the last passed restore test, such as "35d" (default: no test is required).',
         ),
       databases: z
         .array(z.string().min(1))
-        .optional()
+        .exactOptional()
         .describe(
           'Databases that must have a backup. Databases in the plan and databases with backups are watched anyway.',
         ),
     })
-    .optional()
+    .exactOptional()
     .describe('Limits of the status command.'),
-  notifications: notificationsConfig.optional().describe('Where runs and stale backups are reported.'),
+  notifications: notificationsConfig.exactOptional().describe('Where runs and stale backups are reported.'),
   storage: storageConfig
-    .optional()
+    .exactOptional()
     .describe('Locations off this machine, and the connection to an S3 server.'),
-  encryption: encryptionConfig.optional().describe('Keys that encrypt and decrypt backups (age format).'),
-  orders: ordersConfig.optional().describe('Which orders orders:clean deletes and which it always keeps.'),
+  encryption: encryptionConfig
+    .exactOptional()
+    .describe('Keys that encrypt and decrypt backups (age format).'),
+  orders: ordersConfig
+    .exactOptional()
+    .describe('Which orders orders:clean deletes and which it always keeps.'),
 });
 
 export type Config = z.infer<typeof configSchema>;

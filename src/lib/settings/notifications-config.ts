@@ -6,10 +6,10 @@ export const noticeEvents = ['start', 'success', 'failure', 'alarm', 'stale'] as
 export type NoticeEvent = (typeof noticeEvents)[number];
 
 const common = {
-  name: z.string().min(1).optional().describe('Name of the target in warnings.'),
+  name: z.string().min(1).exactOptional().describe('Name of the target in warnings.'),
   on: z
     .array(z.enum(noticeEvents))
-    .optional()
+    .exactOptional()
     .describe(
       'Events to report: start, success, failure, alarm (a backup that shrank, or another result with exit code 4), stale (status --notify found a problem).',
     ),
@@ -19,16 +19,16 @@ const common = {
         error: ({input}) => commandProblem(String(input)),
       }),
     )
-    .optional()
+    .exactOptional()
     .describe('Commands whose runs are reported (default: backup for a ping, all for other types).'),
 };
 
 const address = {
   url: z
     .url({protocol: /^https?$/})
-    .optional()
+    .exactOptional()
     .describe('Address of the target; use urlEnv if it contains a token.'),
-  urlEnv: z.string().min(1).optional().describe('Environment variable with the address.'),
+  urlEnv: z.string().min(1).exactOptional().describe('Environment variable with the address.'),
 };
 
 const target = z
@@ -39,7 +39,7 @@ const target = z
       ...address,
       template: z
         .record(z.string(), z.unknown())
-        .optional()
+        .exactOptional()
         .describe('JSON to send instead of Slack\'s {"text"}; {{fact}} in texts is replaced.'),
       ...common,
     }),
@@ -59,7 +59,7 @@ export const notificationsConfig = z.strictObject({
     .number()
     .min(0.1)
     .max(60)
-    .optional()
+    .exactOptional()
     .describe('Time limit for a target, retries included (default 10).'),
   targets: z.array(target).describe('Receivers of notifications.'),
 });

@@ -7,9 +7,9 @@ import type {Settings} from './settings.js';
 
 /** Files named by flags, in addition to those of the settings. */
 export interface NamedSecrets {
-  readonly identity?: string | undefined;
-  readonly 'passphrase-file'?: string | undefined;
-  readonly config?: string | undefined;
+  readonly identity?: string;
+  readonly 'passphrase-file'?: string;
+  readonly config?: string;
 }
 
 /** A password in a URL, or a value with the name of a secret. "key" alone names columns in a profile of orders. */

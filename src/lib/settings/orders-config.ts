@@ -3,22 +3,22 @@ import {z} from 'zod';
 
 const name = z.string().min(1);
 const columns = z.union([name, z.array(name).min(1)]);
-const statuses = z.array(name).min(1).optional();
+const statuses = z.array(name).min(1).exactOptional();
 const word = z.string().regex(/^[a-z0-9]+$/i, 'use letters and digits only');
 
 const rootConfig = z.strictObject({
-  schema: name.optional().describe('Schema of the table (default "public").'),
+  schema: name.exactOptional().describe('Schema of the table (default "public").'),
   table: name.describe('Table of orders.'),
-  key: columns.optional().describe('Column or columns of the primary key (default "id").'),
-  email: name.optional().describe("Column of the customer's e-mail address."),
-  status: name.optional().describe('Column of the order status.'),
-  paymentStatus: name.optional().describe('Column of the payment status.'),
-  total: name.optional().describe("Column of the order's total."),
-  createdAt: name.optional().describe('Column with the time of the order; timestamp or timestamptz.'),
+  key: columns.exactOptional().describe('Column or columns of the primary key (default "id").'),
+  email: name.exactOptional().describe("Column of the customer's e-mail address."),
+  status: name.exactOptional().describe('Column of the order status.'),
+  paymentStatus: name.exactOptional().describe('Column of the payment status.'),
+  total: name.exactOptional().describe("Column of the order's total."),
+  createdAt: name.exactOptional().describe('Column with the time of the order; timestamp or timestamptz.'),
 });
 
 const softLinkConfig = z.strictObject({
-  schema: name.optional().describe('Schema of the table (default "public").'),
+  schema: name.exactOptional().describe('Schema of the table (default "public").'),
   table: name.describe('Table whose rows belong to orders without a foreign key.'),
   columns: columns.describe("Column or columns with the order's key."),
   root: name.describe('Table of orders that they refer to.'),
@@ -55,11 +55,11 @@ const profileConfig = z
     paidPayments: statuses.describe('Payment statuses of paid orders (default "PAID", "COMPLETED").'),
     setNull: z
       .record(name, z.enum(['delete', 'keep']))
-      .optional()
+      .exactOptional()
       .describe(
         'Tables that refer to orders with ON DELETE SET NULL or SET DEFAULT: "delete" deletes their rows too, "keep" (the default) keeps them without the link.',
       ),
-    softLinks: z.array(softLinkConfig).optional().describe('Links to orders that are not foreign keys.'),
+    softLinks: z.array(softLinkConfig).exactOptional().describe('Links to orders that are not foreign keys.'),
   })
   .superRefine((profile, context) => {
     const find = (message: string): void => context.addIssue({code: 'custom', message});
@@ -80,25 +80,25 @@ const profileConfig = z
 
 export const ordersConfig = z.strictObject({
   profile: profileConfig
-    .optional()
+    .exactOptional()
     .describe("Description of the tables of orders (default: Destino's tables orders and catering_orders)."),
   testWords: z
     .strictObject({
-      add: z.array(word).optional().describe('Additional words of test addresses.'),
+      add: z.array(word).exactOptional().describe('Additional words of test addresses.'),
       remove: z
         .array(
           word.refine((given) => removalProblem(given) === undefined, {
             error: ({input}) => removalProblem(String(input)),
           }),
         )
-        .optional()
+        .exactOptional()
         .describe('Built-in words to ignore.'),
     })
-    .optional()
+    .exactOptional()
     .describe('Words of test addresses: test, testing, demo, example, temp, fake, dummy, sample.'),
   throwAwayDomains: z
     .array(z.string().regex(/^[^\s@]+$/, 'a domain contains neither spaces nor @'))
-    .optional()
+    .exactOptional()
     .describe('Domains of throw-away addresses, in addition to the built-in ones.'),
   protected: z
     .array(
@@ -109,27 +109,27 @@ export const ordersConfig = z.strictObject({
           error: 'protects every address, so that no order with an address is ever selected',
         }),
     )
-    .optional()
+    .exactOptional()
     .describe('Addresses whose orders are never deleted; * stands for any text ("*@destinosf.com").'),
-  excludedIds: z.array(z.string().min(1)).optional().describe('Orders that are never deleted.'),
+  excludedIds: z.array(z.string().min(1)).exactOptional().describe('Orders that are never deleted.'),
   highValue: z
     .number()
     .min(0)
-    .optional()
+    .exactOptional()
     .describe('Amount above which a paid order is never deleted (default 100).'),
   allowTriggers: z
     .array(z.string().min(1))
-    .optional()
+    .exactOptional()
     .describe(
       'Rules ("schema.table.name") that a cleaning may trigger although it cannot see what they change; triggers too, where the server does not count changed rows.',
     ),
   timeZone: name
-    .optional()
+    .exactOptional()
     .describe('Time zone of --from and --to, such as "America/Los_Angeles" (default UTC).'),
   lockWaitSeconds: z
     .int()
     .min(1)
-    .optional()
+    .exactOptional()
     .describe(
       'How long orders:clean and orders:restore wait for locks of other sessions, and let others wait for theirs (default 10).',
     ),

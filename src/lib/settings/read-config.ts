@@ -74,6 +74,6 @@ function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[]
 
 function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
   let current = schema;
-  while (current instanceof z.ZodOptional || current instanceof z.ZodDefault) current = current.unwrap();
+  while (current instanceof z.ZodExactOptional || current instanceof z.ZodDefault) current = current.unwrap();
   return current;
 }

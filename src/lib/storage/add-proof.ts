@@ -13,14 +13,14 @@ import type {Place} from './place.js';
 /** The results that a check adds to the metadata. */
 export interface CheckNotes {
   readonly proofs: readonly Verification[];
-  readonly notPossible?: NotPossible | undefined;
+  readonly notPossible?: NotPossible;
 }
 
 /** Everything else in the file, known to this version or not, is preserved. */
 const metadata = z.record(z.string(), z.unknown()).and(
   z.object({
     proofs: z.array(z.unknown()),
-    notPossible: z.array(z.looseObject({level: z.unknown()})).optional(),
+    notPossible: z.array(z.looseObject({level: z.unknown()})).exactOptional(),
   }),
 );
 
@@ -54,7 +54,7 @@ export async function addProof(
 function withNotes<
   R extends {
     readonly proofs: readonly unknown[];
-    readonly notPossible?: readonly {readonly level: unknown}[] | undefined;
+    readonly notPossible?: readonly {readonly level: unknown}[];
   },
 >(record: R, {proofs, notPossible}: CheckNotes): R {
   return {

@@ -16,7 +16,7 @@ import type {KeyFiles} from '../encryption/settings.js';
 
 /** The location of a backup and the key files for it; undefined if not given. */
 export interface BackupSource extends KeyFiles {
-  readonly from?: string | undefined;
+  readonly from?: string;
 }
 
 /** Whether the files of a backup are encrypted. */

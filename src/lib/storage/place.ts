@@ -11,7 +11,7 @@ export interface StoredObject {
   readonly sizeBytes: number;
   readonly modifiedAt: Date;
   /** Changes with the content; undefined if the list does not include it. */
-  readonly tag?: string | undefined;
+  readonly tag?: string;
 }
 
 export interface ObjectStatus {
@@ -24,9 +24,9 @@ export interface ObjectStatus {
 
 export interface WriteOptions {
   /** Known or estimated size of the object, bytes; large objects are sent in larger parts. */
-  readonly expectedBytes?: number | undefined;
-  readonly onBytes?: ((bytes: number) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly expectedBytes?: number;
+  readonly onBytes?: (bytes: number) => void;
+  readonly signal?: AbortSignal;
 }
 
 /** An unfinished multipart upload: invisible in lists, and charged for. */
@@ -76,7 +76,7 @@ export interface Place {
   readonly withLock?: <T>(
     ctx: RunContext,
     work: () => Promise<T>,
-    options: {command: string; waitMs?: number | undefined},
+    options: {command: string; waitMs?: number},
   ) => Promise<T>;
   /** Why a backup that retention would remove for `reason` is kept: its files are foreign or locked. */
   whyKept(backup: Backup, reason: string, now: Date): Promise<string | undefined>;

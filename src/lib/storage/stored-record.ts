@@ -1,4 +1,5 @@
 /** The files of a backup according to its record, encrypted or not, and their keys in a location. */
+import {defined} from '../base/defined.js';
 import type {BackupRecord} from '../catalog/backup-record.js';
 import type {EncryptTo} from '../encryption/age-keys.js';
 
@@ -66,5 +67,5 @@ export function plainRecord(record: BackupRecord): BackupRecord {
 
 /** The record with the folder of its files. */
 export function withFolder(record: BackupRecord, folder: string): BackupRecord {
-  return {...record, storage: folder === '' ? undefined : {folder}};
+  return defined<BackupRecord>({...record, storage: folder === '' ? undefined : {folder}});
 }

@@ -27,14 +27,14 @@ export interface Transfer {
   readonly backup: RecordedBackup;
   readonly to: Place;
   /** Recipients for files that are not encrypted yet; encrypted files are copied unchanged. */
-  readonly encryptTo?: EncryptTo | undefined;
+  readonly encryptTo?: EncryptTo;
   /** Whether encrypted files are decrypted. */
-  readonly isOpening?: boolean | undefined;
+  readonly isOpening?: boolean;
   readonly keys: OpeningKeys;
   /** Tests the copied files before the metadata is written; an error prevents the copy. */
-  readonly beforeCommit?: ((stored: BackupRecord) => Promise<void>) | undefined;
+  readonly beforeCommit?: (stored: BackupRecord) => Promise<void>;
   /** Bytes read of the source, and the total. */
-  readonly onBytes?: ((done: number, total: number) => void) | undefined;
+  readonly onBytes?: (done: number, total: number) => void;
 }
 
 export interface Transferred {

@@ -1,5 +1,6 @@
 /** Writes files to a location and reads them back, or compares stored files with their metadata. */
 import {createHash} from 'node:crypto';
+import {defined} from '../base/defined.js';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
 import type {EncryptTo} from '../encryption/age-keys.js';
@@ -36,7 +37,7 @@ export async function writeChecked(
   const key = seal ? file.key + ageSuffix : file.key;
   const plain = digested(file.source);
   const sent = digested(seal ? encryptStream(plain.stream, seal) : plain.stream);
-  await to.write(key, sent.stream, {expectedBytes, signal, onBytes});
+  await to.write(key, sent.stream, defined({expectedBytes, signal, onBytes}));
   const back = digested((await to.read(key, signal)) as AsyncIterable<Buffer>);
   // oxlint-disable-next-line typescript/no-unused-vars -- read for its digest alone
   for await (const _ of back.stream) signal.throwIfAborted();

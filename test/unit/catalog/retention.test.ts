@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
+import {defined} from '../../../src/lib/base/defined.js';
 import type {AppError} from '../../../src/lib/base/errors.js';
 import {
   applyRetention,
@@ -152,6 +153,7 @@ const somePolicy = fc
     keepLabels: fc.option(fc.constant(['release']), {nil: undefined}),
     keepMin: fc.option(fc.integer({min: 1, max: 6}), {nil: undefined}),
   })
+  .map((policy) => defined<RetentionPolicy>(policy))
   .filter((policy) => ruleNames(policy).length > 0); // prettier-ignore
 
 /** Newest first, by time. */

@@ -16,7 +16,7 @@ function section(type: string, name: string, sql: string, owner = 'app'): string
 }
 
 function definition(type: string, name: string, ...statements: string[]): DumpDefinition {
-  return {type, schema: 'public', name, owner: 'app', statements};
+  return {type, schema: 'public', name, owner: 'app', statements, ownerStatement: undefined};
 }
 
 it('treats text that a server rewrites after a restore as equal', () => {

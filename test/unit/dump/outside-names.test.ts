@@ -8,6 +8,7 @@ const definition = (type: string, name: string, statement: string): DumpDefiniti
   name,
   owner: 'app',
   statements: [statement],
+  ownerStatement: undefined,
 });
 
 describe('names outside a dump', () => {

@@ -97,9 +97,9 @@ describe('the audit log', () => {
 });
 
 describe('the facts of a run', () => {
-  it('are appended to lists and replace single values; undefined changes nothing', () => {
+  it('are appended to lists and replace single values', () => {
     const first = addFacts(noFacts, {backupId: 'a', pruned: ['x'], alarms: ['one']});
-    expect(addFacts(first, {backupId: undefined, size: 5, pruned: ['y']})).toEqual({
+    expect(addFacts(first, {size: 5, pruned: ['y']})).toEqual({
       ...noFacts,
       backupId: 'a',
       size: 5,

@@ -2,6 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {beforeEach, expect, it} from 'vitest';
+import {defined} from '../../../src/lib/base/defined.js';
 import {copyBackups} from '../../../src/lib/services/copy/copy-backups.js';
 import {copyOrders} from '../../../src/lib/services/copy/copy-orders.js';
 import {restoreOrdersFrom} from '../../../src/lib/services/orders/restore/restore.js';
@@ -36,7 +37,8 @@ it.each<[string, () => Promise<unknown>]>([
 
 it('warns of an existing unencrypted copy if an encrypted one was requested', async () => {
   await writeSampleBackup(join(folder, 'backups/database'), '2026-11-22T03:10:00.000Z');
-  const copy = (recipients?: string[]) => copyBackups(context, {to: ['copies'], isAll: true, recipients});
+  const copy = (recipients?: string[]) =>
+    copyBackups(context, defined({to: ['copies'], isAll: true, recipients}));
   expect((await copy()).copies).toMatchObject([{outcome: 'copied', encrypted: false}]);
   expect(context.warnings).toEqual([]);
   const recipient = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';

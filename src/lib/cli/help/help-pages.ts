@@ -1,5 +1,6 @@
 /** The text of every help page: a pure function of the commands as the manifest keeps them. */
 import type {Command, Interfaces} from '@oclif/core';
+import type {Given} from '../../base/defined.js';
 import {globalFlags} from '../flags.js';
 
 /** A flag as the manifest keeps it. */
@@ -84,7 +85,7 @@ export function rootPage(
 
 /** The commands of a topic. */
 export function topicPage(
-  topic: {readonly name: string; readonly description?: string | undefined},
+  topic: Given<{readonly name: string; readonly description?: string}>,
   commands: readonly Command.Loadable[],
   bin: string,
   width: number,

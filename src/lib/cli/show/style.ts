@@ -7,7 +7,7 @@ import {Chalk, type ChalkInstance} from 'chalk';
  */
 export type Style = Pick<ChalkInstance, 'bold' | 'dim' | 'green' | 'red'> & {
   /** Columns of the terminal; undefined where lines may be of any length. */
-  readonly width?: number | undefined;
+  readonly width?: number;
 };
 
 /**

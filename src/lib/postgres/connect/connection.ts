@@ -12,7 +12,7 @@ export interface Connection {
   /** Decoded; undefined means that libpq reads its password file. */
   readonly password: string | undefined;
   /** Passwords typed by the user; absent without a terminal. */
-  readonly typedPasswords?: TypedPasswords | undefined;
+  readonly typedPasswords?: TypedPasswords;
   /** Further libpq keywords of the URL (sslmode, sslrootcert, ...). */
   readonly options: Readonly<Record<string, string>>;
   /** Prisma's `schema` parameter, which libpq does not support. */

@@ -18,10 +18,10 @@ export function resolveConnection(settings: Settings): Connection {
   const {typedPasswords} = settings;
   if (named) {
     const parsed = parseConnectionUrl(named.url, named.origin, user);
-    return {...withLibpqDefaults(parsed, settings.environment), typedPasswords};
+    return {...withLibpqDefaults(parsed, settings.environment), ...(typedPasswords && {typedPasswords})};
   }
   const fromLibpq = connectionFromLibpqVariables(settings.environment);
-  if (fromLibpq) return {...fromLibpq, typedPasswords};
+  if (fromLibpq) return {...fromLibpq, ...(typedPasswords && {typedPasswords})};
   throw new AppError(
     'NO_DATABASE_URL',
     `No database was given: ${settings.urlPreference.join(' and ')} are not set.`,
@@ -39,7 +39,7 @@ export function scratchConnection({environment, typedPasswords}: Settings, url: 
     ...connection,
     options: {...connection.options, ...(passfile === undefined ? {} : {passfile})},
     password: connection.password ?? environment.get('PGPASSWORD'),
-    typedPasswords,
+    ...(typedPasswords && {typedPasswords}),
   };
 }
 

@@ -9,7 +9,7 @@ export function supabaseProject({
   user,
 }: {
   readonly host: string;
-  readonly user?: string | undefined;
+  readonly user?: string;
 }): string | undefined {
   const direct = /^db\.([a-z0-9]+)\.supabase\.(?:co|com|red)\.?$/i.exec(host)?.[1];
   if (direct !== undefined) return direct.toLowerCase();

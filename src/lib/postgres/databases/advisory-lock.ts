@@ -31,7 +31,7 @@ const holderRow = z.object({pid: z.string(), address: z.string(), since: z.strin
 export interface AdvisoryLock {
   readonly purpose: LockPurpose;
   readonly database: string;
-  readonly waitMs?: number | undefined;
+  readonly waitMs?: number;
   readonly signal?: AbortSignal;
 }
 

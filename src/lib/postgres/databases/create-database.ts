@@ -12,9 +12,9 @@ export interface NewDatabase {
   readonly locale: DatabaseLocale | null;
   /** Undefined for the current role. */
   readonly owner: string | undefined;
-  readonly tablespace?: string | undefined;
+  readonly tablespace?: string;
   /** -1 for no limit. */
-  readonly connectionLimit?: number | undefined;
+  readonly connectionLimit?: number;
   /** Whether it accepts no connections until `openWorkDatabase`. */
   readonly isClosed?: boolean;
 }

@@ -5,6 +5,7 @@
  */
 import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
+import {defined} from '../../base/defined.js';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import {formatDuration} from '../../base/format.js';
 import {type Session, withSession} from '../client.js';
@@ -80,11 +81,15 @@ function named(watch: LockWatch, seen: Readonly<Seen>, error: unknown): unknown 
   if (!(error instanceof AppError) || error.code !== 'LOCK_TIMEOUT') return error;
   const isWait = systemErrorCode(error.cause) === '55P03'; // lock_not_available
   if (isWait) return blocked(watch, seen, error);
-  return new AppError('LOCK_TIMEOUT', error.message, {
-    hint: error.hint,
-    details: [...seen.blockers, ...error.details],
-    cause: error.cause,
-  });
+  return new AppError(
+    'LOCK_TIMEOUT',
+    error.message,
+    defined({
+      hint: error.hint,
+      details: [...seen.blockers, ...error.details],
+      cause: error.cause,
+    }),
+  );
 }
 
 function blocked(watch: LockWatch, seen: Readonly<Seen>, cause?: unknown): AppError {

@@ -122,10 +122,10 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
 }
 
 const providerColumns = z.object({
-  datlocprovider: z.string().optional(),
-  daticulocale: z.string().nullable().optional(),
-  datlocale: z.string().nullable().optional(),
-  daticurules: z.string().nullable().optional(),
+  datlocprovider: z.string().exactOptional(),
+  daticulocale: z.string().nullable().exactOptional(),
+  datlocale: z.string().nullable().exactOptional(),
+  daticurules: z.string().nullable().exactOptional(),
 });
 const providerRow = z.object({row: jsonText(providerColumns)});
 

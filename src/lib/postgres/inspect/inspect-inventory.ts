@@ -50,7 +50,7 @@ export const inventorySchema = z.object({
       name: z.string(),
       version: z.string(),
       schema: z.string(),
-      schemas: z.array(z.string()).optional(),
+      schemas: z.array(z.string()).exactOptional(),
     }),
   ),
   eventTriggers: z.array(z.string()),

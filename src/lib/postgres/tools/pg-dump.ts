@@ -11,9 +11,9 @@ import {runTool} from './run-tool.js';
 export interface DumpOptions {
   readonly format: BackupFormat;
   /** Undefined for pg_dump's default. */
-  readonly compressMethod?: CompressMethod | undefined;
+  readonly compressMethod?: CompressMethod;
   /** 0 for none; undefined for pg_dump's default. */
-  readonly compressLevel?: number | undefined;
+  readonly compressLevel?: number;
   /** Number of concurrent connections, if the format supports several. */
   readonly parallelJobs: number;
   readonly schemaOnly: boolean;

@@ -29,13 +29,13 @@ export interface PgRestoreOptions {
   /** Stops at the first error; otherwise continues and counts errors. */
   readonly stopsOnError: boolean;
   /** Only these sections of the archive (manual, pg_restore --section). */
-  readonly sections?: readonly ('pre-data' | 'data' | 'post-data')[] | undefined;
+  readonly sections?: readonly ('pre-data' | 'data' | 'post-data')[];
   readonly noOwner: boolean;
   readonly noAcl: boolean;
   /** Also writes the properties of the database: its settings, privileges and comment. */
   readonly hasDatabase?: boolean;
   /** Compression of large values in new tables; undefined for the server's setting. */
-  readonly toastCompression?: ToastCompression | undefined;
+  readonly toastCompression?: ToastCompression;
 }
 
 export const toastCompressions = ['lz4', 'pglz'] as const;
@@ -129,7 +129,7 @@ export interface PgRestoreRun {
   readonly options: PgRestoreOptions;
   readonly archive: Archive;
   /** Lines of `pg_restore --list` to restore; all without it. */
-  readonly list?: readonly string[] | undefined;
+  readonly list?: readonly string[];
   readonly onLine?: (line: string) => void;
   readonly signal?: AbortSignal;
   /** Variables in addition to those of the connection and the options. */

@@ -115,15 +115,14 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     if (result.signal === 'SIGXFSZ') throw explainToolFailure(run.tool, ['File too large'], run.failureCode);
     if (result.signal !== undefined) {
       throw new AppError('TOOL_KILLED', `${run.tool} was killed by ${result.signal}.`, {
-        hint:
-          result.signal === 'SIGKILL'
-            ? 'Did the machine run out of memory? Check its kernel log.'
-            : undefined,
+        ...(result.signal === 'SIGKILL'
+          ? {hint: 'Did the machine run out of memory? Check its kernel log.'}
+          : {}),
         details: tail,
       });
     }
     throw new AppError(run.failureCode, `Cannot start ${run.tool}: ${messageOf(result.cause ?? result)}.`, {
-      hint: systemErrorCode(result.cause) === 'EACCES' ? `Is ${run.path} executable?` : undefined,
+      ...(systemErrorCode(result.cause) === 'EACCES' ? {hint: `Is ${run.path} executable?`} : {}),
     });
   }
   throw explainToolFailure(run.tool, tail, run.failureCode);

@@ -25,12 +25,12 @@ export interface WantedTable {
   readonly rules: RowRules;
   /** Tables of the backup whose rows these are: the table itself, or its partitions. */
   readonly sources: readonly (NamedTable & {
-    readonly fingerprint?: string | null | undefined;
+    readonly fingerprint?: string | null;
     /** Columns whose values read as the backup has them whatever they are, as their types are the same. */
     readonly sameTypes?: ReadonlySet<string>;
   })[];
   /** Keys of the rows to stage, as --key takes them; every row without it. */
-  readonly onlyKeys?: readonly string[] | undefined;
+  readonly onlyKeys?: readonly string[];
 }
 
 /** A table with all its rows of the backup (`base`), and an empty one for those that are chosen (`staged.temp`). */

@@ -1,6 +1,7 @@
 /** `backup` with copies: the finished backup goes to every place that was named. */
 import {basename, dirname} from 'node:path';
 import {metadataSuffix} from '../../catalog/backup-name.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import {backupDatabase} from './local-backup.js';
@@ -13,11 +14,11 @@ import {toEachPlace} from '../copy/each-location.js';
 
 export interface CopyFlags extends Omit<EncryptionFlags, 'isLocal'> {
   /** Places; those of the config file by default. */
-  readonly to?: readonly string[] | undefined;
+  readonly to?: readonly string[];
   /** False streams to the first place and copies from there to the others. */
-  readonly isLocal?: boolean | undefined;
+  readonly isLocal?: boolean;
   /** False leaves the backup in the backups folder plain and encrypts the copies alone. */
-  readonly isLocalEncrypted?: boolean | undefined;
+  readonly isLocalEncrypted?: boolean;
 }
 
 export interface CopiedBackupResult extends BackupResult {
@@ -36,7 +37,7 @@ export async function backupToPlaces(
   const to = flags.to ?? context.settings.config.storage?.places ?? [];
   // A wrong place or key is known before the dump is made, not after it.
   const places = await requirePlaces(context, to);
-  const encryption = await encryptionOf(context, {...flags, isLocal: flags.isLocalEncrypted});
+  const encryption = await encryptionOf(context, defined({...flags, isLocal: flags.isLocalEncrypted}));
   refusePlainOnly(flags, to);
   const plainPlaces = encryption.to
     ? []

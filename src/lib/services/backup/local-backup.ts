@@ -62,7 +62,7 @@ export async function backupDatabase(context: RunContext, request: BackupRequest
   if (request.dryRun === true) return describePlan(plan);
   return withFolderLock(context, plan.folder, () => makeBackup(context, request, plan, startedMs), {
     command: 'backup',
-    waitMs: request.waitMs,
+    waitMs: request.waitMs ?? 0,
   });
 }
 

@@ -1,5 +1,6 @@
 /** What a backup is asked to be: flags over config over defaults, checked for sense. */
 import {knownDumpMajors} from '../../dump/compress/custom-format.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import type {TableSize} from '../../postgres/inspect/inspect-database.js';
 import {formats} from '../../base/formats.js';
@@ -9,29 +10,29 @@ import type {Encryption} from '../../encryption/settings.js';
 
 /** The flags of `backup`, undefined where not given. */
 export interface BackupRequest extends Partial<DumpOptions> {
-  readonly compress?: boolean | undefined;
-  readonly verify?: boolean | undefined;
-  readonly fingerprint?: boolean | undefined;
-  readonly outputDir?: string | undefined;
+  readonly compress?: boolean;
+  readonly verify?: boolean;
+  readonly fingerprint?: boolean;
+  readonly outputDir?: string;
   /** Obsolete; changes nothing. */
-  readonly preset?: 'supabase' | 'none' | undefined;
+  readonly preset?: 'supabase' | 'none';
   /** Places off this machine that the backup goes to unencrypted. */
-  readonly plainPlaces?: readonly string[] | undefined;
-  readonly withRoles?: boolean | undefined;
-  readonly retentionDays?: number | undefined;
-  readonly label?: string | undefined;
-  readonly acceptShrink?: boolean | undefined;
-  readonly dryRun?: boolean | undefined;
+  readonly plainPlaces?: readonly string[];
+  readonly withRoles?: boolean;
+  readonly retentionDays?: number;
+  readonly label?: string;
+  readonly acceptShrink?: boolean;
+  readonly dryRun?: boolean;
   /** Another database of the same server than the one that the settings name. */
-  readonly database?: string | undefined;
+  readonly database?: string;
   /** Whether the dump never lies on a disk here, which then needs no room for it. */
-  readonly isStreamed?: boolean | undefined;
+  readonly isStreamed?: boolean;
   /** Whether retention may remove older backups afterwards; true by default. */
-  readonly isPruning?: boolean | undefined;
+  readonly isPruning?: boolean;
   /** By default what the config file says, plain where it names no key. */
-  readonly encryption?: Encryption | undefined;
+  readonly encryption?: Encryption;
   /** How long to wait for another run in the same folder, ms. */
-  readonly waitMs?: number | undefined;
+  readonly waitMs?: number;
 }
 
 export interface BackupOptions extends DumpOptions {
@@ -85,7 +86,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
   }
   if (request.verify === false && request.fingerprint === true)
     throw usage('--no-verify contradicts --fingerprint.');
-  return {
+  return defined({
     format,
     isCompressed,
     compressMethod: method,
@@ -101,7 +102,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     excludeSchemas: [...(request.excludeSchemas ?? []), ...(defaults.excludeSchemas ?? [])],
     parallelJobs: request.parallelJobs ?? defaults.parallelJobs ?? Math.min(cores, mostDefaultJobs),
     lockWaitMs: (defaults.lockWaitSeconds ?? defaultLockWaitSeconds) * 1000,
-  };
+  });
 }
 
 /**
@@ -130,7 +131,7 @@ function defaultCompression({format}: BackupOptions, hasZstd: boolean): Partial<
   const {isArchive, gzipLevel} = formats[format];
   return isArchive && hasZstd
     ? {compressMethod: 'zstd', compressLevel: zstdLevel}
-    : {compressLevel: gzipLevel};
+    : defined({compressLevel: gzipLevel});
 }
 
 /** Only what is read whole afterwards is compressed outside of pg_dump, and of archives only what is known. */

@@ -134,7 +134,8 @@ function recordedTables(plan: BackupPlan, contents: DumpContents | undefined): R
   const sizes = new Map(plan.selection.tables.map((table) => [qualifiedName(table), table.sizeBytes]));
   return tables
     .map(({schema, name, rows, fingerprint}) => {
-      return {schema, name, rows, fingerprint, sizeBytes: sizes.get(qualifiedName({schema, name}))};
+      const sizeBytes = sizes.get(qualifiedName({schema, name}));
+      return {schema, name, rows, fingerprint, ...(sizeBytes === undefined ? {} : {sizeBytes})};
     })
     .sort((a, b) => compareText(a.schema, b.schema) || compareText(a.name, b.name));
 }

@@ -19,11 +19,11 @@ export interface DumpToPass extends Pick<
   /** Gzip level of this program's own compression; undefined leaves it to pg_dump. */
   readonly recompressLevel: number | undefined;
   /** What follows the dump, in the same form. */
-  readonly tail?: Buffer | undefined;
+  readonly tail: Buffer | undefined;
   /** Whether rows that pass through here are hashed, or only counted. */
   readonly fingerprints: boolean;
   /** Reads the dump to its end while it passes through here. */
-  readonly prove?: ((bytes: Readable) => Promise<Proof>) | undefined;
+  readonly prove: ((bytes: Readable) => Promise<Proof>) | undefined;
 }
 
 export interface PassedDump {

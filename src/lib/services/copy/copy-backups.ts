@@ -1,6 +1,7 @@
 /** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
 import {databaseIdentity, newestUsable, type RecordedBackup} from '../../catalog/catalogue.js';
 import {elapsedMs} from '../../base/clock.js';
+import {defined} from '../../base/defined.js';
 import {AppError, type ErrorCode, messageOf} from '../../base/errors.js';
 import {passwordTables, plainPasswordsWarning} from '../../catalog/outside-database.js';
 import {countOf} from '../../base/format.js';
@@ -20,15 +21,15 @@ import {requireOpening} from '../../storage/try-keys.js';
 import {findOwnDatabase} from '../../catalog/own-database.js';
 
 export interface CopyRequest extends EncryptionFlags {
-  readonly from?: string | undefined;
+  readonly from?: string;
   readonly to: readonly string[];
   /** Paths or ids; the newest good backup without any and without `isAll`. */
-  readonly backupFiles?: readonly string[] | undefined;
-  readonly isAll?: boolean | undefined;
+  readonly backupFiles?: readonly string[];
+  readonly isAll?: boolean;
   /** Encrypts what is plain; its keys are tried on what arrives, and open it with `isOpening`. By default that of the flags. */
-  readonly encryption?: Encryption | undefined;
+  readonly encryption?: Encryption;
   /** Whether encrypted backups arrive plain. */
-  readonly isOpening?: boolean | undefined;
+  readonly isOpening?: boolean;
 }
 
 export interface CopiedBackup {
@@ -107,7 +108,7 @@ async function chooseNamed(
   const isOfOne = new Set(backups.map(databaseIdentity)).size < 2;
   const own = isOfOne ? undefined : await findOwnDatabase(context);
   return files.map((file) =>
-    file === 'latest' ? newestUsable(backups, {own}, from.url) : findPlaced(from, backups, file),
+    file === 'latest' ? newestUsable(backups, defined({own}), from.url) : findPlaced(from, backups, file),
   );
 }
 
@@ -142,11 +143,14 @@ async function copyOne(
   const {record, metadataKey, isPresent} = await context.progress.step(
     `Copy ${backup.id} to ${to.url}`,
     (step) =>
-      transferBackup(context, {
-        ...parts,
-        beforeCommit: (stored) => requireOpening(to, stored, keys),
-        onBytes: (done, total) => step.advance(done, total, 'bytes'),
-      }),
+      transferBackup(
+        context,
+        defined({
+          ...parts,
+          beforeCommit: (stored) => requireOpening(to, stored, keys),
+          onBytes: (done, total) => step.advance(done, total, 'bytes'),
+        }),
+      ),
   );
   if (isPresent && parts.encryptTo && !record.encryption)
     context.warn(

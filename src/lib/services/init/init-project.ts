@@ -41,9 +41,9 @@ export interface InitAnswers {
   readonly plan: readonly string[];
   readonly timeZone: string | undefined;
   /** Where every backup is copied to. */
-  readonly places?: readonly string[] | undefined;
+  readonly places?: readonly string[];
   /** Public keys of age that every backup is encrypted to. */
-  readonly recipients?: readonly string[] | undefined;
+  readonly recipients?: readonly string[];
 }
 
 export const defaultAnswers: InitAnswers = {

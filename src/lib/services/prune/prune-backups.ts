@@ -7,6 +7,7 @@ import {
   type RetentionPolicy,
   ruleNames,
 } from '../../catalog/retention.js';
+import {defined} from '../../base/defined.js';
 import {AppError, messageOf} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import type {ConfirmRequest, RunContext} from '../../run/run-context.js';
@@ -57,7 +58,7 @@ export interface PruneOptions {
   readonly policy: RetentionPolicy;
   readonly dryRun: boolean;
   /** How long to wait for another run, ms. */
-  readonly waitMs?: number | undefined;
+  readonly waitMs?: number;
 }
 
 /** A copy that takes longer than this is taken for one that was cut off. */
@@ -109,7 +110,7 @@ export async function pruneBackups(
       return {removed, cleared: await clearLeftovers(ctx, place, ours)};
     });
   const {removed, cleared} = place.withLock
-    ? await place.withLock(ctx, work, {command: 'prune', waitMs: options.waitMs})
+    ? await place.withLock(ctx, work, {command: 'prune', waitMs: options.waitMs ?? 0})
     : await work();
   return {...result, partials: isHere ? partials : cleared, removed};
 }
@@ -220,7 +221,7 @@ export async function executePrune(ctx: RunContext, plan: PrunePlan): Promise<Pr
   throw new AppError(
     first.code,
     `${countOf(failures.length, 'backup')} could not be removed, ${countOf(removed.length, 'was', 'were')}.`,
-    {hint: first.hint, details: failures.map(messageOf), cause: first},
+    defined({hint: first.hint, details: failures.map(messageOf), cause: first}),
   );
 }
 

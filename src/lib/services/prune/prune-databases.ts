@@ -39,11 +39,11 @@ export interface SetAsideResult {
 export interface SetAsideRequest {
   readonly dryRun: boolean;
   /** The database for which they were set aside, instead of the URL's. */
-  readonly targetDb?: string | undefined;
+  readonly targetDb?: string;
   /** Whether the newest goes too; `undo` has nothing left then. */
-  readonly isNewestToo?: boolean | undefined;
+  readonly isNewestToo?: boolean;
   /** These alone, whoever owns them; all that are trusted without it. */
-  readonly names?: readonly string[] | undefined;
+  readonly names?: readonly string[];
 }
 
 /**

@@ -22,9 +22,9 @@ export async function prune(
     readonly setAside: boolean;
     readonly setAsideChoice?: Omit<SetAsideRequest, 'dryRun'>;
     /** Folder of the backups; `database` in the backups folder by default. */
-    readonly folder?: string | undefined;
+    readonly folder?: string;
     /** The same, or a bucket. */
-    readonly from?: string | undefined;
+    readonly from?: string;
   },
 ): Promise<PruneCommandResult> {
   const named = options.from ?? options.folder;

@@ -45,8 +45,8 @@ export interface RecoverResult {
 export interface RecoverOptions {
   readonly dryRun: boolean;
   /** Working databases to drop even where their marks are doubtful. */
-  readonly dropDbs?: readonly string[] | undefined;
-  readonly waitMs?: number | undefined;
+  readonly dropDbs?: readonly string[];
+  readonly waitMs?: number;
 }
 
 /**
@@ -82,7 +82,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
       ? {recovered: [], failed: []}
       : await withFolderLock(ctx, ctx.settings.backupsDir, clearUp, {
           command: 'recover',
-          waitMs: options.waitMs,
+          waitMs: options.waitMs ?? 0,
         });
   await ctx.reach('recover.all-done');
   const unresolved = new Set([...left, ...failed].map((one) => one.what));

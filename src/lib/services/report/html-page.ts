@@ -7,8 +7,8 @@ export interface PageSection {
   readonly title: string;
   /** What the picture shows, in words. */
   readonly sentence: string;
-  /** The picture at a width in pixels; left out where there is nothing to draw. */
-  readonly picture?: ((width: number) => string) | undefined;
+  /** The picture at a width in pixels; undefined where there is nothing to draw. */
+  readonly picture: ((width: number) => string) | undefined;
   readonly legend?: readonly LegendEntry[];
   readonly table: PageTable;
 }

@@ -99,11 +99,11 @@ export interface ReportedPlace {
 export interface ReportInput {
   readonly backups: readonly Backup[];
   readonly findings: readonly Finding[];
-  readonly places?: readonly ReportedPlace[] | undefined;
+  readonly places?: readonly ReportedPlace[];
   /** All of the audit log, oldest first. */
   readonly runs: readonly RunRecord[];
   /** Databases that config and plan name. */
-  readonly named?: readonly WatchedDatabase[] | undefined;
+  readonly named?: readonly WatchedDatabase[];
   /** The plan against the audit log; undefined without a plan. */
   readonly plan: readonly CheckedJob[] | undefined;
   readonly now: Date;

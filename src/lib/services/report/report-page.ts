@@ -467,6 +467,7 @@ function orderSection(data: ReportData): PageSection {
       data.orderRuns.length === 0
         ? 'No orders were cleaned or put back.'
         : `${countOf(data.orderRuns.length, 'run')} changed orders; ${countOf(orders, 'testing order')} were taken out.`,
+    picture: undefined,
     table: {
       head: ['Run (UTC)', 'Command', 'Result', 'Orders', 'Rows'],
       rows: data.orderRuns

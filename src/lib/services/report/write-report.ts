@@ -29,7 +29,7 @@ export interface ReportResult extends ReportData {
  */
 export async function writeReport(
   context: RunContext,
-  {output, from}: {readonly output?: string | undefined; readonly from?: string | undefined} = {},
+  {output, from}: {readonly output?: string; readonly from?: string} = {},
 ): Promise<ReportResult> {
   const {settings, clock} = context;
   const now = clock.now();

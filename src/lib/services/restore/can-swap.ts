@@ -1,6 +1,7 @@
 /** Whether a database can be replaced by renaming, and what is carried over from it. */
 import {z} from 'zod';
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
@@ -97,12 +98,12 @@ export async function checkSwap(
   }
   const isMark = parseMark(properties.databaseComment) !== undefined;
   return {
-    database: {
+    database: defined({
       locale: present.identity.locale,
       owner: row.owner,
       tablespace: row.tablespace === 'pg_default' ? undefined : row.tablespace,
       connectionLimit: row.connection_limit,
-    },
+    }),
     properties: {...properties, databaseComment: isMark ? null : properties.databaseComment},
   };
 }

@@ -3,6 +3,7 @@ import {qualifiedName} from '../../base/qualified-name.js';
 import {contentWords, safetyLabel} from '../../catalog/catalogue.js';
 import type {BackupContent} from '../../run/check-outcome.js';
 import {elapsedMs} from '../../base/clock.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import {stillLocked, withAdvisoryLock} from '../../postgres/databases/advisory-lock.js';
@@ -118,7 +119,7 @@ async function planAndRestore(
   };
   if (request.dryRun === true) {
     context.record({...facts, mode: 'preview'});
-    return describe(context, plan, startedMs, {comparison: await compare(context, plan)});
+    return describe(context, plan, startedMs, defined({comparison: await compare(context, plan)}));
   }
   context.record(facts);
   await confirmPlan(context, plan);
@@ -130,7 +131,7 @@ async function planAndRestore(
 
 /** Of the target, before its objects are dropped. */
 function safetyRequest({target, request}: RestorePlan): BackupRequest {
-  return {label: safetyLabel, database: target.database, isPruning: false, waitMs: request.waitMs};
+  return {label: safetyLabel, database: target.database, isPruning: false, waitMs: request.waitMs ?? 0};
 }
 
 /** A safety backup that the config file makes smaller would not bring back all that is replaced. @throws GUARD, and what keeps a backup from being made */
@@ -187,7 +188,7 @@ function describe(
   context: RunContext,
   plan: RestorePlan,
   startedMs: number,
-  outcome: Partial<RestoreOutcome> & {readonly comparison?: LiveComparison | undefined},
+  outcome: Partial<RestoreOutcome> & {readonly comparison?: LiveComparison},
 ): Omit<RestoreResult, 'warnings'> {
   const {source, present} = plan;
   return {
@@ -313,7 +314,7 @@ async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<R
   const lock = {
     purpose: 'change',
     database,
-    waitMs: plan.request.waitMs,
+    waitMs: plan.request.waitMs ?? 0,
     signal: context.signal,
   } as const;
   return withSession(plan.target, (session) =>
@@ -344,7 +345,7 @@ async function readTarget(context: RunContext, plan: RestorePlan): Promise<Parti
   );
   const filled = dependents.flatMap((one) => one.filled ?? []);
   const keys = new Set(dependents.flatMap((one) => one.key ?? []));
-  return {drops, dependents: script && {script, filled, keys}};
+  return defined({drops, dependents: script && {script, filled, keys}});
 }
 
 /** Into the database that exists, in one transaction. */

@@ -5,31 +5,31 @@ import type {ToastCompression} from '../../postgres/tools/pg-restore.js';
 
 /** The flags of `restore`, undefined or empty where not given. */
 export interface RestoreRequest {
-  readonly backupFile?: string | undefined;
-  readonly isLatest?: boolean | undefined;
-  readonly at?: Date | undefined;
-  readonly targetDb?: string | undefined;
-  readonly createDb?: boolean | undefined;
-  readonly dropExisting?: boolean | undefined;
-  readonly clean?: boolean | undefined;
-  readonly dataOnly?: boolean | undefined;
-  readonly schemaOnly?: boolean | undefined;
-  readonly includeTables?: readonly string[] | undefined;
-  readonly parallelJobs?: number | undefined;
-  readonly skipErrors?: boolean | undefined;
+  readonly backupFile?: string;
+  readonly isLatest?: boolean;
+  readonly at?: Date;
+  readonly targetDb?: string;
+  readonly createDb?: boolean;
+  readonly dropExisting?: boolean;
+  readonly clean?: boolean;
+  readonly dataOnly?: boolean;
+  readonly schemaOnly?: boolean;
+  readonly includeTables?: readonly string[];
+  readonly parallelJobs?: number;
+  readonly skipErrors?: boolean;
   /** Functions and views ("schema.name") that may run with the rights of another owner; "all" for every one. */
-  readonly allowOwnerChange?: readonly string[] | undefined;
+  readonly allowOwnerChange?: readonly string[];
   /** False where roles that the server lacks are not made; their owners and grants are left out then. */
-  readonly roles?: boolean | undefined;
+  readonly roles?: boolean;
   /** How the server packs large values of the tables that the restore makes. */
-  readonly toastCompression?: ToastCompression | undefined;
-  readonly dryRun?: boolean | undefined;
+  readonly toastCompression?: ToastCompression;
+  readonly dryRun?: boolean;
   /** A dry run lists the keys of the rows that would be lost. */
-  readonly details?: boolean | undefined;
+  readonly details?: boolean;
   /** How long to wait for another run that changes the same database, ms. */
-  readonly waitMs?: number | undefined;
+  readonly waitMs?: number;
   /** How long to wait for locks of other sessions, ms. */
-  readonly lockWaitMs?: number | undefined;
+  readonly lockWaitMs?: number;
 }
 
 /** Pairs that cannot both be obeyed, with the reason. */

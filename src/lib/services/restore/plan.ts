@@ -4,6 +4,7 @@ import {formats} from '../../base/formats.js';
 import {listDefinitions} from '../../dump/compare-definitions.js';
 import type {DumpedTable} from '../../fingerprint/table-contents.js';
 import {namesOfSelection, type TableSelection} from '../../dump/select-tables.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import {type Session, withSession} from '../../postgres/client.js';
@@ -225,7 +226,7 @@ export async function planRestore(
             rights,
           )
         : undefined;
-    const load: DumpLoad = {
+    const load: DumpLoad = defined({
       dump: source.dump,
       ...tools,
       target,
@@ -246,7 +247,7 @@ export async function planRestore(
       managed,
       selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
       keyOrder,
-    };
+    });
     await requireSpace(context, {source, target, present, session, onlyTables, request});
     step.note(
       present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`,
@@ -255,7 +256,10 @@ export async function planRestore(
       request,
       selection,
       // Nobody asks for them any more, and of very many tables they are what takes most memory.
-      source: request.dryRun === true ? {...source, definitions: undefined} : source,
+      source:
+        request.dryRun === true
+          ? defined<RestorePlan['source']>({...source, definitions: undefined})
+          : source,
       strategy,
       target,
       beside,
@@ -343,7 +347,7 @@ export async function findRestoreTools(
     throw new AppError(
       'TOOL_TOO_OLD',
       `The backup was written by a newer pg_dump${writer}, archive version ${source.dump.archiveVersion ?? '?'}, than any installed pg_restore reads; the target was not touched.`,
-      {hint: error.hint, details: [error.message], cause: error},
+      defined({hint: error.hint, details: [error.message], cause: error}),
     );
   }
 }
@@ -681,7 +685,7 @@ function chooseOptions(
     );
   }
   const stopsOnError = request.skipErrors !== true;
-  return {
+  return defined({
     jobs:
       isFresh && isArchive && !source.dump.remote
         ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs))
@@ -692,5 +696,5 @@ function chooseOptions(
     dataOnly: request.dataOnly ?? false,
     stopsOnError,
     toastCompression: request.toastCompression,
-  };
+  });
 }

@@ -44,7 +44,12 @@ export async function restoreBySwap(
   carried: CarriedOver,
 ): Promise<SwappedRestore> {
   const {database} = plan.target;
-  const lock = {purpose: 'change', database, waitMs: plan.request.waitMs, signal: context.signal} as const;
+  const lock = {
+    purpose: 'change',
+    database,
+    waitMs: plan.request.waitMs ?? 0,
+    signal: context.signal,
+  } as const;
   return withSession(maintenance, (session) =>
     withAdvisoryLock(session, lock, async () => {
       await dropStrays(context, maintenance, session, database);

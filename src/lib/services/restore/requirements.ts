@@ -2,6 +2,7 @@
 import {collectDumpNeeds, type DumpNeeds} from '../../dump/dump-needs.js';
 import type {LeftOutEntries} from '../../dump/left-out-entries.js';
 import type {TableSelection} from '../../dump/select-tables.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import {unknownName} from '../../base/unknown-name.js';
@@ -53,7 +54,7 @@ export interface NeedsFound {
   readonly hasOtherOwners: boolean;
   readonly options: Pick<PgRestoreOptions, 'noOwner' | 'noAcl'>;
   /** What is to be made before the restore. */
-  readonly roles?: RolesToMake | undefined;
+  readonly roles?: RolesToMake;
 }
 
 /**
@@ -127,7 +128,7 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   }
   const hasOtherOwners =
     !rights.isSuperuser && needs.owners.some((owner) => owner !== rights.name && keepsOwner(limits, owner));
-  return {limits, hasOtherOwners, options, roles};
+  return defined({limits, hasOtherOwners, options, roles});
 }
 
 type NeededHere = Pick<

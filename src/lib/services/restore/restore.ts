@@ -1,5 +1,6 @@
 /** `restore` of a backup in any place, or of an encrypted one: checked whole, then restored as one made here; from a plain copy of it where the way to restore needs one. */
 import {basename, dirname, join, resolve} from 'node:path';
+import {defined} from '../../base/defined.js';
 import {isRecorded} from '../../catalog/catalogue.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
@@ -42,7 +43,10 @@ export async function restoreFrom(
     return restoreDatabase(context, request, await placedSource(context, stored, backup, keys));
   }
   const result = await withPlain(context, place, backup, keys, ({metadataPath}) =>
-    restoreDatabase(context, {...request, backupFile: metadataPath, isLatest: undefined, at: undefined}),
+    restoreDatabase(
+      context,
+      defined({...request, backupFile: metadataPath, isLatest: undefined, at: undefined}),
+    ),
   );
   return {...result, backupPath: backup.path};
 }

@@ -23,6 +23,7 @@ import type {BackupRecord} from '../../catalog/backup-record.js';
 import type {Backup, BackupChoice} from '../../catalog/catalogue.js';
 import {checkFiles} from '../../catalog/check-files.js';
 import {sizeOf} from '../../base/checksum.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {listArchive, type PgRestoreOptions, streamArchive} from '../../postgres/tools/pg-restore.js';
@@ -45,7 +46,7 @@ export interface RestoreSource {
   /** What the dump needs of a server, where it was found while the dump was read whole. */
   readonly needs?: DumpNeeds;
   /** Its definitions, where they were read at the same time. */
-  readonly definitions?: readonly DumpDefinition[] | undefined;
+  readonly definitions?: readonly DumpDefinition[];
 }
 
 /** The source, read whole. */
@@ -83,7 +84,7 @@ export async function findRestoreSource(
 }
 
 /** Which backup a command is about: one that is named, or the newest usable one of the own database, also for `verify`. */
-type ChosenBackup = Pick<RestoreRequest, 'backupFile' | 'at'>;
+export type ChosenBackup = Pick<RestoreRequest, 'backupFile' | 'at'>;
 
 /** The backup of a place that the flags name. @throws BACKUP_NOT_FOUND, USAGE, METADATA_INVALID, BACKUP_INCOMPLETE */
 export async function chooseOwn(
@@ -115,7 +116,7 @@ async function choiceOf(
   {backupFile: file, at}: ChosenBackup,
 ): Promise<BackupChoice> {
   const isNamed = file !== undefined && file !== 'latest';
-  return isNamed ? {file} : {file, at, own: await findOwnDatabase(context)};
+  return isNamed ? {file} : defined({file, at, own: await findOwnDatabase(context)});
 }
 
 async function describe(path: string, backup: Backup | null): Promise<RestoreSource> {

@@ -24,14 +24,14 @@ import {recordGone, recordSetAside} from '../../run/record-set-aside.js';
 import {freeDatabaseName, swapDatabases} from './swap-databases.js';
 
 export interface UndoRequest {
-  readonly targetDb?: string | undefined;
+  readonly targetDb?: string;
   /** The set-aside database to bring back, even one whose mark is doubtful; the newest that is trusted without it. */
-  readonly setAsideDb?: string | undefined;
-  readonly dryRun?: boolean | undefined;
+  readonly setAsideDb?: string;
+  readonly dryRun?: boolean;
   /** How long to wait for another run that changes the same database, ms. */
-  readonly waitMs?: number | undefined;
+  readonly waitMs?: number;
   /** How long to wait for locks of other sessions, ms. */
-  readonly lockWaitMs?: number | undefined;
+  readonly lockWaitMs?: number;
 }
 
 export interface UndoResult {
@@ -165,7 +165,7 @@ function newestSetAside(
 async function executeUndo(
   context: RunContext,
   plan: UndoPlan,
-  {waitMs, lockWaitMs, setAsideDb}: UndoRequest,
+  {waitMs = 0, lockWaitMs, setAsideDb}: UndoRequest,
 ): Promise<string | null> {
   const {target, maintenance, incoming} = plan;
   const name = target.database;

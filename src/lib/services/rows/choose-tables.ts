@@ -63,8 +63,8 @@ export async function chooseTables(
       rules.kind === 'p' ? [table, ...rules.parts, ...partsInBackup(table, await definitions())] : [table];
     const sources = [...new Map(names.map((name) => [qualifiedName(name), name])).values()].map((name) => ({
       ...name,
-      fingerprint: inBackup?.find((each) => each.schema === name.schema && each.name === name.name)
-        ?.fingerprint,
+      fingerprint:
+        inBackup?.find((each) => each.schema === name.schema && each.name === name.name)?.fingerprint ?? null,
     }));
     const isIn =
       inBackup === undefined ||

@@ -1,5 +1,6 @@
 /** diff: what differs between a backup and the live database, or between two backups. Nothing is changed. */
 import {qualifiedName} from '../../base/qualified-name.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {compareDefinitions} from '../../dump/compare-definitions.js';
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
@@ -21,6 +22,7 @@ import {
 import {proveSource, type ProvenSource, readDumpDefinitions, type RestoreSource} from '../restore/source.js';
 import {tableNamed} from './choose-tables.js';
 import {notInBackup} from '../../rows/staging/stage-backup.js';
+import type {ChosenBackup} from '../restore/source.js';
 import {withBackup} from './source.js';
 
 export interface DiffRequest {
@@ -79,10 +81,10 @@ export async function diffBackups(
   const isChosen = (table: {schema: string; name: string}): boolean =>
     chosen.length === 0 ||
     chosen.some(({schema: where, name}) => where === table.schema && name === table.name);
-  const first = {backupFile: request.backup, at: request.at};
+  const first = defined<ChosenBackup>({backupFile: request.backup, at: request.at});
   return withBackup(context, from, first, async (source) => {
     if (other !== undefined)
-      return withBackup(context, from, {backupFile: other, at: undefined}, (second) =>
+      return withBackup(context, from, {backupFile: other}, (second) =>
         diffTwo(context, source, second, chosen, isChosen),
       );
     return diffLive(context, source, chosen, isChosen);

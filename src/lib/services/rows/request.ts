@@ -3,8 +3,8 @@ import {AppError} from '../../base/errors.js';
 
 export interface RestoreRowsRequest {
   /** A path or an id; the newest usable backup without it. */
-  readonly backupFile: string | undefined;
-  readonly at: Date | undefined;
+  readonly backupFile?: string;
+  readonly at?: Date;
   /** "schema.name", or a name alone in the schema of the connection. */
   readonly tables: readonly string[];
   readonly missing: boolean;
@@ -23,8 +23,8 @@ export interface RestoreRowsRequest {
   readonly plan: string | undefined;
   /** Whether every key is listed. */
   readonly details: boolean;
-  readonly waitMs?: number | undefined;
-  readonly lockWaitMs?: number | undefined;
+  readonly waitMs?: number;
+  readonly lockWaitMs?: number;
 }
 
 /** @throws USAGE */

@@ -157,7 +157,7 @@ async function restoreFrom(run: Run): Promise<RestoreRowsResult> {
   return execute
     ? withAdvisoryLock(
         session,
-        {purpose: 'change', database, waitMs: request.waitMs, signal: context.signal},
+        {purpose: 'change', database, waitMs: request.waitMs ?? 0, signal: context.signal},
         work,
       )
     : work();
@@ -223,7 +223,7 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
       ...each,
       sameTypes: columnsOfSameType(definitions, each, table.target),
     })),
-    onlyKeys: stagedKeys(request) === 0 ? undefined : request.keys,
+    ...(stagedKeys(request) === 0 ? {} : {onlyKeys: request.keys}),
   }));
   const staging = new BackupStage(session, file, wanted);
   const names = chosen.wanted.flatMap(({sources}) => sources);

@@ -9,19 +9,18 @@ import {localPlace} from '../../storage/local-place.js';
 import {openSource} from '../../storage/open-place.js';
 import {ageSuffix} from '../../storage/stored-record.js';
 import {ageFileSource, placedSource} from '../restore/remote-source.js';
-import {chooseOwnIfKnown, findRestoreSource, type RestoreSource} from '../restore/source.js';
-
-export interface BackupChoice {
-  /** A path or an id; the newest usable backup of the own database without it. */
-  readonly backupFile: string | undefined;
-  readonly at: Date | undefined;
-}
+import {
+  type ChosenBackup,
+  chooseOwnIfKnown,
+  findRestoreSource,
+  type RestoreSource,
+} from '../restore/source.js';
 
 /** @throws BACKUP_NOT_FOUND, METADATA_INVALID, KEY_NEEDED, DECRYPT_FAILED and the codes of the stores, before `work` begins */
 export async function withBackup<T>(
   context: RunContext,
   from: BackupSource,
-  choice: BackupChoice,
+  choice: ChosenBackup,
   work: (source: RestoreSource) => Promise<T>,
 ): Promise<T> {
   const {settings} = context;

@@ -39,8 +39,8 @@ export interface UndoRowsRequest {
   readonly undo: string;
   readonly execute: boolean;
   readonly firesTriggers: boolean;
-  readonly waitMs?: number | undefined;
-  readonly lockWaitMs?: number | undefined;
+  readonly waitMs?: number;
+  readonly lockWaitMs?: number;
 }
 
 export interface UndoRowsResult {
@@ -169,7 +169,7 @@ async function undoIn(undo: Undo, request: UndoRowsRequest): Promise<Omit<UndoRo
   return request.execute
     ? withAdvisoryLock(
         session,
-        {purpose: 'change', database, waitMs: request.waitMs, signal: context.signal},
+        {purpose: 'change', database, waitMs: request.waitMs ?? 0, signal: context.signal},
         work,
       )
     : work();

@@ -93,7 +93,7 @@ const place = '"$DESTINO_DB_PLACE"';
 /** Variables with addresses of notifications. Secrets of GitHub have no other names. */
 function addressVariables({notifications}: Config): string[] {
   return (notifications?.targets ?? [])
-    .flatMap((target) => ('urlEnv' in target && target.urlEnv !== undefined ? [target.urlEnv] : []))
+    .flatMap((target) => ('urlEnv' in target ? [target.urlEnv] : []))
     .filter((name) => /^(?!GITHUB_)[a-z_]\w*$/i.test(name));
 }
 

@@ -45,7 +45,7 @@ export interface ScheduleOptions {
   /** Flags that every scheduled command gets, so that it works on what this one was called for. */
   readonly sharedFlags: readonly string[];
   /** Folder for units instead of systemd's own. */
-  readonly unitFolder?: string | undefined;
+  readonly unitFolder?: string;
 }
 
 export interface ScheduleResult {

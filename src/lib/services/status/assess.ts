@@ -1,4 +1,5 @@
 /** Whether the backups are as they should be: a pure look at the catalogue, the audit log and the clock. */
+import {defined} from '../../base/defined.js';
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable, isWhole} from '../../catalog/catalogue.js';
 import {isAtLeast, proofLevels, type ProofLevel} from '../../run/check-outcome.js';
@@ -101,15 +102,15 @@ export interface StatusSources {
   /** Bytes free where backups are written. */
   readonly freeBytes: number | null;
   /** Where the backups were looked for, for messages. */
-  readonly place?: string | undefined;
+  readonly place?: string;
   /** Databases that config and plan name: they are watched also without a backup. */
-  readonly named?: readonly WatchedDatabase[] | undefined;
+  readonly named?: readonly WatchedDatabase[];
   /** Databases that the current run forgets. */
-  readonly forgetting?: GroupSources['forgetting'];
+  readonly forgetting?: NonNullable<GroupSources['forgetting']>;
   /** Only databases of these names or labels are looked at; all without it. */
-  readonly databases?: readonly string[] | undefined;
+  readonly databases?: readonly string[];
   /** Where every backup is copied to; the catalogue holds the backups of all of them. */
-  readonly copyPlaces?: readonly CopyPlace[] | undefined;
+  readonly copyPlaces?: readonly CopyPlace[];
 }
 
 export interface CopyPlace {
@@ -125,12 +126,14 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
   const asked = backups.flatMap(({database}) =>
     wanted?.includes(database) === true ? [databaseNamed(database)] : [],
   );
-  const groups = groupByDatabase({
-    backups,
-    runs,
-    named: [...named, ...asked],
-    forgetting: sources.forgetting,
-  });
+  const groups = groupByDatabase(
+    defined({
+      backups,
+      runs,
+      named: [...named, ...asked],
+      forgetting: sources.forgetting,
+    }),
+  );
   const databases = groups
     .filter(
       ({database, label}) => wanted === undefined || wanted.includes(database.name) || wanted.includes(label),

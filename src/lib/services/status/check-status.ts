@@ -5,6 +5,7 @@ import {isDeepStrictEqual} from 'node:util';
 import {backupFolder} from '../../catalog/backup-name.js';
 import type {ProofLevel} from '../../run/check-outcome.js';
 import {readCatalogue} from '../../catalog/catalogue.js';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';
 import {foreignNote} from '../../base/own-file.js';
@@ -27,19 +28,19 @@ import {type PlaceSummary, readFrom, withCopies} from '../../storage/all-locatio
 
 export interface StatusRequest {
   /** "26h"; by default the config's, else 26 hours, so that a daily backup may take two. */
-  readonly maxAge?: string | undefined;
-  readonly require?: ProofLevel | undefined;
-  readonly maxRestoreTestAge?: string | undefined;
+  readonly maxAge?: string;
+  readonly require?: ProofLevel;
+  readonly maxRestoreTestAge?: string;
   /** Only databases of these names; all without it. */
-  readonly databases?: readonly string[] | undefined;
+  readonly databases?: readonly string[];
   /** Databases, by name or label, that are watched no longer until there is a new backup of them. */
-  readonly forget?: readonly string[] | undefined;
+  readonly forget?: readonly string[];
   /** "s3://bucket/prefix" or a folder, whose backups are judged instead of those of the backups folder. */
-  readonly from?: string | undefined;
+  readonly from?: string;
   /** Whether the places of the config file are read too; true by default. */
-  readonly hasPlaces?: boolean | undefined;
+  readonly hasPlaces?: boolean;
   /** Tells the configured targets when something was found. */
-  readonly notify?: boolean | undefined;
+  readonly notify?: boolean;
 }
 
 export interface StatusResult extends Status {
@@ -67,7 +68,7 @@ export async function checkStatus(
   const {sources, places} = await readSources(context, request);
   const forgetting = forget(context, sources, request.forget ?? []);
   const {databases} = request;
-  const status = assessStatus({...sources, databases, forgetting}, limits);
+  const status = assessStatus(defined({...sources, databases, forgetting}), limits);
   if (request.notify === true && !status.ok) {
     const {notify} = await import('./notify.js');
     const {config, environment} = settings;
@@ -91,10 +92,10 @@ function forget(
   names: readonly string[],
 ): StatusSources['forgetting'] {
   if (names.length === 0) return undefined;
-  const groups = groupByDatabase({backups, runs, named});
+  const groups = groupByDatabase(defined({backups, runs, named}));
   const forgotten = names.map((name) => chooseWatched(groups, name));
   const forgetting = {startedAt: now.toISOString(), forgotten};
-  const [kept] = groupByDatabase({backups, runs, named, forgetting}).filter(({database}) =>
+  const [kept] = groupByDatabase(defined({backups, runs, named, forgetting})).filter(({database}) =>
     forgotten.some((one) => isDeepStrictEqual(one, database)),
   );
   if (kept) {

@@ -85,11 +85,11 @@ export interface BackupList {
 
 export interface ListOptions {
   /** Whether the places of the config file are read too. */
-  readonly hasPlaces?: boolean | undefined;
+  readonly hasPlaces?: boolean;
   /** "s3://bucket/prefix", or the folder to list; the two folders of the backups folder by default. */
-  readonly from?: string | undefined;
-  readonly label?: string | undefined;
-  readonly format?: BackupFormat | undefined;
+  readonly from?: string;
+  readonly label?: string;
+  readonly format?: BackupFormat;
 }
 
 /** @throws READ_FAILED when a folder exists and cannot be read, BACKUP_NOT_FOUND when `from` does not exist */

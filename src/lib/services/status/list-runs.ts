@@ -9,14 +9,14 @@ import {readHistory} from '../../run/read-history.js';
 import type {RunRecord} from '../../run/run-record.js';
 
 export interface HistoryRequest {
-  readonly command?: string | undefined;
-  readonly database?: string | undefined;
+  readonly command?: string;
+  readonly database?: string;
   /** Only runs that did not end well. */
-  readonly failed?: boolean | undefined;
+  readonly failed?: boolean;
   /** A duration back from now, a date or a time. */
-  readonly since?: string | undefined;
+  readonly since?: string;
   /** The newest N. */
-  readonly limit?: number | undefined;
+  readonly limit?: number;
 }
 
 export interface HistoryResult {

@@ -11,7 +11,7 @@ export interface NotifyOptions {
   /** Where `urlEnv` is looked up. */
   readonly environment: Environment;
   /** Shortens the config's time limit, ms. */
-  readonly maxTimeoutMs?: number | undefined;
+  readonly maxTimeoutMs?: number;
 }
 
 const defaultTimeoutSeconds = 10;

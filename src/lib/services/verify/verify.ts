@@ -12,6 +12,7 @@ import {
   proofLevels,
 } from '../../run/check-outcome.js';
 import {elapsedMs} from '../../base/clock.js';
+import {defined} from '../../base/defined.js';
 import {AppError, type ErrorCode, exitStatus, systemErrorCode} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
@@ -27,14 +28,14 @@ import type {ScratchPlace} from './scratch-database.js';
 
 export interface VerifyRequest {
   /** Path of a dump or of its metadata, or an id. Without this, `isAll` and `sample` the newest good backup is meant. */
-  readonly backupFile?: string | undefined;
-  readonly isAll?: boolean | undefined;
+  readonly backupFile?: string;
+  readonly isAll?: boolean;
   /** How many good backups, chosen at random. */
-  readonly sample?: number | undefined;
+  readonly sample?: number;
   readonly level: ProofLevel;
   readonly scratch: ScratchPlace;
   /** How long to wait for another run before the outcome is noted, ms; a moment without it. */
-  readonly waitMs?: number | undefined;
+  readonly waitMs?: number;
 }
 
 export interface VerifiedBackup {
@@ -138,7 +139,7 @@ function chooseSeveral(
 async function chooseOne(context: RunContext, place: Place, file: string | undefined): Promise<Backup> {
   const {cwd} = context.settings;
   try {
-    return await chooseOwn(context, place, {backupFile: file});
+    return await chooseOwn(context, place, defined({backupFile: file}));
   } catch (error) {
     const isNewest = file === undefined || file === 'latest';
     if (

@@ -3,6 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {Readable} from 'node:stream';
 import {text as contentOf} from 'node:stream/consumers';
 import type {PutObjectCommandInput} from '@aws-sdk/client-s3';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {parseBucketUrl} from '../../base/place-name.js';
 import {quoted} from '../../base/shell-quote.js';
@@ -142,7 +143,12 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
         });
         if (page.done === true) return;
         for (const {Key = '', Size = 0, LastModified = new Date(0), ETag: tag} of page.value.Contents ?? []) {
-          yield {key: Key.slice(folder.length), sizeBytes: Size, modifiedAt: LastModified, tag};
+          yield {
+            key: Key.slice(folder.length),
+            sizeBytes: Size,
+            modifiedAt: LastModified,
+            ...(tag === undefined ? {} : {tag}),
+          };
         }
       }
     },
@@ -170,7 +176,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
           return {body, tag: ETag?.replaceAll('"', ''), sizeBytes};
         });
       const explain = (error: unknown): AppError => explainS3Error(error, base + folder + key);
-      return Readable.from(steadyRead(await open(0), open, {timeoutMs, explain, signal}), {
+      return Readable.from(steadyRead(await open(0), open, defined({timeoutMs, explain, signal})), {
         objectMode: false,
       });
     },
@@ -256,7 +262,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
     },
 
     async *unfinishedUploads() {
-      let next: {KeyMarker?: string | undefined; UploadIdMarker?: string | undefined} = {};
+      let next: {KeyMarker?: string; UploadIdMarker?: string} = {};
       for (;;) {
         const from = next;
         const page = await request('', () =>
@@ -266,7 +272,7 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
           yield {key: Key.slice(folder.length), uploadId: UploadId, startedAt: Initiated};
         }
         if (page.IsTruncated !== true) return;
-        next = {KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker};
+        next = defined({KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker});
       }
     },
 

@@ -27,7 +27,7 @@ export async function* steadyRead(
   options: {
     readonly timeoutMs: number;
     readonly explain: (error: unknown) => AppError;
-    readonly signal?: AbortSignal | undefined;
+    readonly signal?: AbortSignal;
   },
 ): AsyncGenerator<Buffer> {
   let {body} = first;

@@ -1,6 +1,7 @@
 import {chmod, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, describe, expect, it, vi} from 'vitest';
+import {defined} from '../../../../src/lib/base/defined.js';
 import {environmentOf} from '../../../../src/lib/settings/environment.js';
 import {
   notificationsConfig,
@@ -55,7 +56,7 @@ async function send(
 ): Promise<string[]> {
   const parsed: NotificationsConfig = notificationsConfig.parse(config);
   const environment = environmentOf([{origin: 'environment', values: env}]);
-  return notify(notice, {config: parsed, environment, maxTimeoutMs});
+  return notify(notice, defined({config: parsed, environment, maxTimeoutMs}));
 }
 
 it('each event goes to the kinds of targets that want it by default, and an alarm is no success', async () => {

@@ -47,14 +47,13 @@ export interface CleanRequest {
   /** How long to wait for another run on the same database, ms. */
   readonly waitMs: number | undefined;
   /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
-  readonly lockWaitMs?: number | undefined;
+  readonly lockWaitMs?: number;
   /** The longest row that an order backup can have, bytes: what the server gives, less in tests. */
-  readonly rowLimit?: number | undefined;
+  readonly rowLimit?: number;
   /** Of the order backup; plain without it. */
-  readonly encryption?: Encryption | undefined;
+  readonly encryption?: Encryption;
   /** Told, before the error, when the connection broke and the orders are deleted, or may be; with the order backup's path. */
-  readonly onDeletedAllTheSame?:
-    ((outcome: 'committed' | 'unknown', backupPath: string | null) => void) | undefined;
+  readonly onDeletedAllTheSame?: (outcome: 'committed' | 'unknown', backupPath: string | null) => void;
 }
 
 export interface CleanResult extends CleanPlan {
@@ -198,7 +197,7 @@ async function executeClean(
   const lock = {
     purpose: 'change',
     database: connection.database,
-    waitMs: request.waitMs,
+    waitMs: request.waitMs ?? 0,
     signal: context.signal,
   } as const;
   const result = await withAdvisoryLock(session, lock, async () => {

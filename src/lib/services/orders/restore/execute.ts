@@ -34,7 +34,7 @@ export interface RestoreOrdersOptions {
   /** How long to wait for another run on the same database, ms. */
   readonly waitMs?: number;
   /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
-  readonly lockWaitMs?: number | undefined;
+  readonly lockWaitMs?: number;
 }
 
 export interface RestoreOrdersResult extends RestorableOrders {
@@ -115,7 +115,7 @@ export async function restoreOrders(
       return options.execute
         ? withAdvisoryLock(
             session,
-            {purpose: 'change', database: identity.database, waitMs: options.waitMs, signal: ctx.signal},
+            {purpose: 'change', database: identity.database, waitMs: options.waitMs ?? 0, signal: ctx.signal},
             work,
           )
         : work();

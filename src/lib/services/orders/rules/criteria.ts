@@ -18,7 +18,7 @@ export interface SelectionFlags {
   readonly to: string | undefined;
   readonly excludeIds: readonly string[];
   /** Triggers and rules whose effects need not be seen: "schema.table.name". */
-  readonly allowTriggers?: readonly string[] | undefined;
+  readonly allowTriggers?: readonly string[];
 }
 
 /** @throws USAGE naming the flag, CONFIG_INVALID for the time zone */

@@ -1,6 +1,7 @@
 /** The story of `workflow:safe-cleanup`: find, ask, back up all, verify, back up and delete the orders, check, report. */
 import {readBackupRecord} from '../../../catalog/backup-record.js';
 import {replacingFlags} from '../../../catalog/replacing-flags.js';
+import {defined} from '../../../base/defined.js';
 import {AppError, withState} from '../../../base/errors.js';
 import {countOf} from '../../../base/format.js';
 import {readOrderSnapshot} from '../../../rows/file/read-order-snapshot.js';
@@ -39,7 +40,7 @@ export interface SafeCleanupRequest {
   /** Undefined for no full backup. */
   readonly fullBackup: BackupRequest | undefined;
   /** Of the full backup and of the order backup. */
-  readonly encryption?: EncryptionFlags | undefined;
+  readonly encryption?: EncryptionFlags;
   /** The words that begin a command for the same database and folders: "destino-db", "--config=...". */
   readonly command: (id: string) => readonly string[];
   /** Waits until the next phase may begin. */
@@ -141,11 +142,15 @@ async function runPhases(
 ): Promise<void> {
   if (request.fullBackup) {
     await pauseAfter(context, request, 'Find the orders');
-    state.backup = await backupToPlaces(context, request.fullBackup, {
-      ...request.encryption,
-      isLocal: undefined,
-      isLocalEncrypted: request.encryption?.isLocal,
-    });
+    state.backup = await backupToPlaces(
+      context,
+      request.fullBackup,
+      defined({
+        ...request.encryption,
+        isLocal: undefined,
+        isLocalEncrypted: request.encryption?.isLocal,
+      }),
+    );
     refuseUnprovenBackup(state.backup);
     refuseUncoveredTables(state.backup, state.orders);
     if (state.backup.path !== null) {

@@ -8,6 +8,7 @@ import {
 import type {DetectedDump} from '../../../dump/detect-format.js';
 import {type DumpDefinition, readDefinitions} from '../../../dump/dump-definitions.js';
 import {keyOfConstraint} from '../../../dump/outside-names.js';
+import {defined} from '../../../base/defined.js';
 import {AppError} from '../../../base/errors.js';
 import {whyLeftOut} from '../../../dump/archive-list.js';
 import {withSession} from '../../../postgres/client.js';
@@ -77,10 +78,14 @@ export async function compareCatalog(
       differences: [],
       notCompared: ['definitions, owners and grants (the dump does not name its objects)'],
     };
-  return compareDefinitions(catalog.definitions, found, {
-    ...catalog.limits,
-    texts: whyTextsDiffer(catalog, major),
-  });
+  return compareDefinitions(
+    catalog.definitions,
+    found,
+    defined({
+      ...catalog.limits,
+      texts: whyTextsDiffer(catalog, major),
+    }),
+  );
 }
 
 const schemaOnly = {
@@ -119,7 +124,7 @@ export function limitsOf(
   const isPublic = (definition: DumpDefinition): boolean =>
     definition.type === 'SCHEMA' && definition.name === 'public';
   const unkept = new Set([...limits.missing, ...limits.foreign]);
-  return {
+  return defined({
     owners: options.noOwner
       ? {why: 'which were not restored'}
       : unkept.size > 0
@@ -152,7 +157,7 @@ export function limitsOf(
       // It stands in a dump for its owner alone.
       (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??
       (definition.type === 'USER MAPPING' && !seesAll ? 'whose options this role cannot read' : undefined),
-  };
+  });
 }
 
 /** Each major version writes views, constraints and the like in its own words. */

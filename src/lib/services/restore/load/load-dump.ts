@@ -9,6 +9,7 @@ import type {DumpSection} from '../../../dump/plain-dump-filter.js';
 import {readRightsStatement} from '../../../dump/sql/rights-statement.js';
 import {readCopyStatement} from '../../../dump/sql/sql-names.js';
 import {textOf} from '../../../postgres/client-encoding.js';
+import {defined} from '../../../base/defined.js';
 import {AppError} from '../../../base/errors.js';
 import {orderEntries, selectEntries} from '../../../dump/archive-list.js';
 import {conninfoValue, type NamedTable, quoteIdentifier, quoteLiteral} from '../../../postgres/quote.js';
@@ -54,20 +55,20 @@ export interface DumpLoad extends RestoredParts {
   /** What the names in it are encoded in, as PostgreSQL names it. */
   readonly encoding: string;
   /** Statements in front of a plain dump that drop what it makes anew. */
-  readonly drops?: Buffer | undefined;
+  readonly drops?: Buffer;
   /** Schemas to be made first, for the dump's extensions. */
   readonly schemas: readonly string[];
   /** Foreign keys, "public orders orders_user_id_fkey", whose rows in other tables may be missing in the target. */
   readonly outsideKeys: ReadonlySet<string>;
   /** Extensions that are left out where the role may not create them. */
   readonly doubtful: readonly string[];
-  readonly dependents?: RemadeDependents | undefined;
+  readonly dependents?: RemadeDependents;
   /** Tables of the platform's that rows are added to, in one transaction. */
   readonly managed: readonly DumpedTable[];
   /** Name of the database that the dump is of. */
-  readonly sourceDatabase?: string | undefined;
+  readonly sourceDatabase?: string;
   /** Where rows alone are loaded, in one transaction. */
-  readonly keyOrder?: KeyOrder | undefined;
+  readonly keyOrder?: KeyOrder;
 }
 
 /** What depends on replaced objects: dropped before them, and made anew behind them. */
@@ -445,7 +446,7 @@ async function runDependents(
       return null;
     return takes(statement) === null ? null : rights(statement);
   };
-  const own = {...load, managed: [], drops: undefined, outsideKeys: dependents.keys};
+  const own = defined<DumpLoad>({...load, managed: [], drops: undefined, outsideKeys: dependents.keys});
   await runStatements(own, session, sql, edit, gathered, signal);
 }
 
@@ -481,7 +482,10 @@ async function makeSchemas(session: Session, {schemas, options}: DumpLoad): Prom
  * A foreign key to a table that the dump does not have stays NOT VALID where rows that it refers to are missing; on a partitioned table, which
  * cannot have such a key (manual, ALTER TABLE), it is left out.
  */
-function orElseOf({outsideKeys, doubtful}: DumpLoad, {notes}: Gathered): DumpScriptRun['orElse'] {
+function orElseOf(
+  {outsideKeys, doubtful}: DumpLoad,
+  {notes}: Gathered,
+): NonNullable<DumpScriptRun['orElse']> {
   return ({section, sql}) => {
     if (section?.type === 'EXTENSION' && doubtful.includes(section.name))
       return {

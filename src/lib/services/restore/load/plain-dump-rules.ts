@@ -20,7 +20,7 @@ export interface RestoredParts {
   /** Only these tables; everything when empty. */
   readonly onlyTables: readonly NamedTable[];
   /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
-  readonly selected?: ReadonlySet<string> | undefined;
+  readonly selected?: ReadonlySet<string>;
   /** What is not restored. */
   readonly leftOut: LeftOutEntries;
 }
