@@ -9,6 +9,8 @@ import {fileURLToPath} from 'node:url';
 process.title = 'destino-db';
 
 const args = process.argv.slice(2);
+const globalFlags = globalFlagsBefore(args);
+const isHelp = args[0] === 'help' || ['--help', '-h'].includes(args.at(-1) ?? '');
 
 // Monitors and shells ask these often: answered without loading oclif.
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
@@ -24,9 +26,9 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
   const {flush, handle, run} = await import('../dist/program/cli/oclif.js');
   // Before the command: a module that could not be opened with it cannot be loaded again to tell so.
   const {asAppError, errorLines} = await import('../dist/program/cli/show/show-error.js');
-  const globalFlags = globalFlagsBefore(args);
   if (args.length === 0) args.push('overview');
-  args.push(...globalFlags);
+  // Help needs none of them, and would take their values for words.
+  args.push(...(isHelp ? globalFlags.filter((flag) => flag === '--no-color') : globalFlags));
   // "orders clean" is the same as "orders:clean"; oclif alone would print the topic's help and succeed.
   const [first, second] = args[0] === 'help' ? args.slice(1) : args;
   const isTopic = first === 'orders' || first === 'workflow';
@@ -74,20 +76,20 @@ function globalFlagsBefore(words) {
 
 /** The help page that the build wrote down for these words; a narrower terminal asks oclif. */
 async function showPreparedHelp() {
-  if (args[0] !== 'help' && !['--help', '-h'].includes(args.at(-1) ?? '')) return false;
-  const name = args
-    .join(' ')
-    .replace(':', ' ')
-    .replace(/(^| )-h$/, '$1--help');
+  if (!isHelp) return false;
+  // "help", "help backup" and "help help" are "--help", "backup --help" and "help --help".
+  const words = args[0] === 'help' ? args.slice(1) : [...args];
+  if (!['--help', '-h'].includes(words.at(-1) ?? '')) words.push('--help');
+  const name = words.join(' ').replace(':', ' ');
   if (!/^[a-z -]+$/.test(name)) return false;
   let page;
   try {
     page = readFileSync(new URL(`../dist/help/${name}.txt`, import.meta.url), 'utf8');
   } catch {
-    return false; // no such command, or a topic
+    return false; // no such command or topic
   }
   const {pageWidth, widthOf, writePage} = await import('../dist/program/cli/help/write-page.js');
   if (widthOf(process.stdout) < pageWidth) return false;
-  writePage(page);
+  writePage(page, globalFlags.includes('--no-color'));
   return true;
 }

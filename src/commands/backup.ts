@@ -7,6 +7,7 @@ import {
   countFlag,
   encryptFlags,
   encryptionFlagsOf,
+  groups,
   repeatableFlag,
   sameSettings,
   waitFlag,
@@ -23,7 +24,7 @@ export default class Backup extends BaseCommand {
   static override hasDatabase = true;
   static override summary = 'make a verified backup of one database';
   static override description =
-    'Dumps with pg_dump, reads every byte back, and names the backup only when all of it is good.\n' +
+    'Runs pg_dump, reads every byte back, and gives the backup its name only when all of it is intact.\n' +
     'Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 damaged or shrunk, 5 refused, 130 interrupted.';
   static override examples = [
     '<%= config.bin %> backup',
@@ -33,83 +34,119 @@ export default class Backup extends BaseCommand {
   ];
   static override flags = {
     format: Flags.option({options: backupFormats})({
-      helpGroup: 'FORM',
-      summary: 'Form of the dump (default custom).',
+      helpGroup: groups.format,
+      summary: 'Format of the dump (default: custom).',
     }),
-    compress: Flags.boolean({helpGroup: 'FORM', allowNo: true, summary: 'Compress (the default).'}),
+    compress: Flags.boolean({
+      helpGroup: groups.format,
+      allowNo: true,
+      summary: 'Compress the dump (default: on).',
+    }),
     'compress-method': Flags.option({options: compressMethods})({
-      helpGroup: 'FORM',
-      summary: 'How; zstd and lz4 take tools of PostgreSQL 16 or newer.',
+      helpGroup: groups.format,
+      summary: 'Compression method (default: zstd where the client tools are 16 or newer, else gzip).',
     }),
-    'compress-level': countFlag('Level; 0 is none, gzip has 9, lz4 12, zstd 22.', {
-      helpGroup: 'FORM',
-      min: 0,
-      max: 22,
-    }),
-    'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {
-      helpGroup: 'FORM',
-      min: 1,
-      max: 64,
-    }),
+    'compress-level': countFlag(
+      'Compression level, 0 for none, up to 9 for gzip, 12 for lz4, 22 for zstd (default: a quick one).',
+      {
+        helpGroup: groups.format,
+        min: 0,
+        max: 22,
+      },
+    ),
+    'parallel-jobs': countFlag(
+      'Number of tables dumped at a time, in directory format (default: as many as cores, at most 4).',
+      {
+        helpGroup: groups.format,
+        min: 1,
+        max: 64,
+      },
+    ),
     'schema-only': Flags.boolean({
-      helpGroup: 'CONTENT',
-      summary: 'Definitions without rows.',
+      helpGroup: groups.whatToBackUp,
+      summary: 'Back up definitions without rows.',
       exclusive: ['data-only'],
     }),
-    'data-only': Flags.boolean({helpGroup: 'CONTENT', summary: 'Rows without definitions.'}),
-    'include-table': repeatableFlag('PATTERN', 'Only these tables (repeatable).', {helpGroup: 'CONTENT'}),
-    'exclude-table': repeatableFlag('PATTERN', 'Not these tables (repeatable).', {helpGroup: 'CONTENT'}),
-    'include-schema': repeatableFlag('PATTERN', 'Only these schemas (repeatable).', {helpGroup: 'CONTENT'}),
-    'exclude-schema': repeatableFlag('PATTERN', 'Not these schemas (repeatable).', {helpGroup: 'CONTENT'}),
+    'data-only': Flags.boolean({
+      helpGroup: groups.whatToBackUp,
+      summary: 'Back up rows without definitions.',
+    }),
+    'include-table': repeatableFlag(
+      'PATTERN',
+      'Tables to back up, as a pattern of pg_dump (repeatable; default: all).',
+      {helpGroup: groups.whatToBackUp},
+    ),
+    'exclude-table': repeatableFlag('PATTERN', 'Tables to leave out (repeatable).', {
+      helpGroup: groups.whatToBackUp,
+    }),
+    'include-schema': repeatableFlag(
+      'PATTERN',
+      'Schemas to back up, as a pattern of pg_dump (repeatable; default: all).',
+      {helpGroup: groups.whatToBackUp},
+    ),
+    'exclude-schema': repeatableFlag('PATTERN', 'Schemas to leave out (repeatable).', {
+      helpGroup: groups.whatToBackUp,
+    }),
     preset: Flags.option({options: ['supabase', 'none'] as const})({
-      helpGroup: 'CONTENT',
+      helpGroup: groups.whatToBackUp,
       hidden: true,
       summary: 'Obsolete: a backup contains everything that the role may read.',
     }),
     'with-roles': Flags.boolean({
-      helpGroup: 'CONTENT',
+      helpGroup: groups.whatToBackUp,
       summary:
-        "Also write all roles of the cluster as a file for psql, without passwords; the database's own are in the metadata anyway.",
+        "Write all roles of the cluster, without passwords, into a file for psql (default: the database's own roles, in the metadata).",
     }),
     verify: Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       allowNo: true,
-      summary: 'Read every byte back (the default).',
+      summary: 'Read every byte of the new backup (default: on).',
     }),
     fingerprint: Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       allowNo: true,
-      summary: "Hash every table's rows while verifying (the default).",
+      summary: 'Hash the rows of every table while verifying (default: on).',
     }),
     'output-dir': Flags.string({
-      helpGroup: 'PLACE',
+      helpGroup: groups.whereTo,
       helpValue: 'DIR',
-      summary: 'Where to write instead of BACKUPS-DIR/database.',
+      summary: 'Folder to write to (default: "database" in the backups folder).',
     }),
-    label: Flags.string({helpGroup: 'PLACE', helpValue: 'TEXT', summary: 'A word to find the backup by.'}),
-    'retention-days': countFlag('Afterwards remove backups older than this, by the rules of prune.', {
-      helpGroup: 'SAFETY',
-      min: 1,
+    label: Flags.string({
+      helpGroup: groups.whereTo,
+      helpValue: 'TEXT',
+      summary: 'Label to find the backup by.',
     }),
+    'retention-days': countFlag(
+      'Remove backups older than N days afterwards, by the rules of prune (default: the policy of the config file, if any).',
+      {
+        helpGroup: groups.safety,
+        min: 1,
+      },
+    ),
     'accept-shrink': Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'Take a loss of rows against the last backup as intended.',
+      helpGroup: groups.safety,
+      summary: 'Accept that tables have fewer rows than in the previous backup.',
     }),
-    to: repeatableFlag('PLACE', 'Also copy the backup there: s3://bucket/prefix or a folder (repeatable).', {
-      helpGroup: 'PLACE',
-    }),
+    to: repeatableFlag(
+      'PLACE',
+      'Place to copy the backup to: s3://bucket/prefix or a folder (repeatable; default: the places of the config file).',
+      {
+        helpGroup: groups.whereTo,
+      },
+    ),
     local: Flags.boolean({
-      helpGroup: 'PLACE',
+      helpGroup: groups.whereTo,
       allowNo: true,
       default: true,
       summary:
-        'With --no-local, stream the dump to the bucket of --to; nothing of it lies here (custom, sql).',
+        'Keep the backup on this machine; --no-local streams it straight to the bucket of --to, in custom and sql format (default: on).',
     }),
     ...encryptFlags,
     'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       char: 'n',
-      summary: 'Say what would be dumped, and write nothing.',
+      summary: 'Print what would be dumped, and write nothing.',
     }),
     ...waitFlag,
   };

@@ -6,7 +6,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {shells} from '../lib/cli/help/completion-scripts.js';
 
 export default class Completion extends BaseCommand {
-  static override summary = 'print what completes commands in bash, zsh or fish';
+  static override summary = 'print the completion script of bash, zsh or fish';
   static override description =
     'The script completes commands, flags and their values, and starts nothing to do so.\nExit codes: 0 done, 2 usage.';
   static override examples = [
@@ -21,7 +21,7 @@ export default class Completion extends BaseCommand {
     },
   ];
   static override args = {
-    shell: Args.string({options: [...shells], required: true, description: 'The shell.'}),
+    shell: Args.string({options: [...shells], required: true, description: 'Shell to complete in.'}),
   };
 
   /** Shells ask this whenever they start, so it looks at no settings. */

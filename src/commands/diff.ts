@@ -3,15 +3,15 @@ import {Args, Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {parseEndOf} from '../lib/base/parse-end-of.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {placeFlags, sourceOf} from '../lib/cli/flags.js';
+import {atFlag, groups, placeFlags, sourceOf} from '../lib/cli/flags.js';
 import {showDiff} from '../lib/cli/show/show-diff.js';
 import {diffBackups} from '../lib/services/rows/diff-backups.js';
 
 export default class Diff extends BaseCommand {
   static override hasDatabase = true;
   static override summary = 'compare a backup with the live database, or two backups';
-  static override description = `Shows the tables whose rows differ, and what else does: rows on the left only (the database, or the first backup), on the right
-only (the backup, or the second one), and changed. Tables with equal fingerprints are not compared row by row.
+  static override description = `Prints the tables whose rows differ: rows on the left only (the database, or the first backup), on the right only (the backup, or the
+second one), and changed. Other differences follow. Tables with equal fingerprints are not compared row by row.
 Exit codes: 0 compared, whether anything differs or not, 2 usage, 3 environment, 4 damaged backup, 130 interrupted.`;
   static override examples = [
     {description: 'the database and its newest backup', command: '<%= config.bin %> <%= command.id %>'},
@@ -21,22 +21,21 @@ Exit codes: 0 compared, whether anything differs or not, 2 usage, 3 environment,
     },
   ];
   static override args = {
-    backup: Args.string({description: 'Dump, metadata file or id of the backup (the newest good one).'}),
-    other: Args.string({description: 'Another backup, instead of the live database.'}),
+    backup: Args.string({
+      description: 'Backup by ID, dump or metadata file (default: the newest usable one).',
+    }),
+    other: Args.string({description: 'Backup to compare with (default: the live database).'}),
   };
   static override flags = {
-    at: Flags.string({
-      helpGroup: 'SOURCE',
-      helpValue: 'TIME',
-      summary: 'The newest good backup taken at or before TIME (ISO 8601, UTC without a zone).',
-    }),
+    ...atFlag,
     ...placeFlags,
     table: Flags.string({
-      helpGroup: 'ROWS',
+      helpGroup: groups.whichRows,
       helpValue: 'NAME',
       multiple: true,
       multipleNonGreedy: true,
-      summary: 'Only this table, with the keys of its rows that differ (repeatable).',
+      summary:
+        'Table to compare, with the keys of rows that differ (repeatable; default: all tables, without keys).',
     }),
   };
 

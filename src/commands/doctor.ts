@@ -7,9 +7,9 @@ import type {RunContext} from '../lib/run/run-context.js';
 import {checkMachine, type DoctorResult} from '../lib/services/doctor/doctor.js';
 
 export default class Doctor extends BaseCommand {
-  static override summary = 'say what is missing here, and how to mend it';
+  static override summary = 'check this machine and the connection, explain fixes';
   static override description =
-    'Changes nothing and works without a connection too.\n' +
+    'Changes nothing, and works without a connection too.\n' +
     'Exit codes: 0 all that is needed is there, 2 usage or a bad config file, 3 something needed is missing.';
   static override examples = [
     '<%= config.bin %> doctor',

@@ -2,12 +2,12 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag} from '../lib/cli/flags.js';
+import {countFlag, groups} from '../lib/cli/flags.js';
 import {showHistory} from '../lib/cli/show/show-history.js';
 import {type HistoryResult, listRuns} from '../lib/services/status/list-runs.js';
 
 export default class History extends BaseCommand {
-  static override summary = 'the audit log: every run that did work, newest last';
+  static override summary = 'print the audit log: every run that did work';
   static override description =
     'Who ran what, when, on which database, and how it ended: from BACKUPS-DIR/history.jsonl and the files put aside.\n' +
     'Runs that only look (list, status, history, ...) are not recorded.\n' +
@@ -18,14 +18,29 @@ export default class History extends BaseCommand {
     '<%= config.bin %> history --command backup --json | jq ".runs[-1]"',
   ];
   static override flags = {
-    command: Flags.string({helpValue: 'ID', summary: 'Only this command, such as backup or orders:clean.'}),
-    database: Flags.string({helpValue: 'NAME', summary: 'Only runs on this database.'}),
-    failed: Flags.boolean({summary: 'Only runs that failed, were interrupted or raised an alarm.'}),
+    command: Flags.string({
+      helpGroup: groups.whichRuns,
+      helpValue: 'ID',
+      summary: 'Command of the runs, such as backup or orders:clean (default: all).',
+    }),
+    database: Flags.string({
+      helpGroup: groups.whichRuns,
+      helpValue: 'NAME',
+      summary: 'Database of the runs (default: all).',
+    }),
+    failed: Flags.boolean({
+      helpGroup: groups.whichRuns,
+      summary: 'List only runs that failed, were interrupted or raised an alarm.',
+    }),
     since: Flags.string({
       helpValue: 'TIME',
-      summary: 'Only runs since then: 7d, 2026-11-01 or 2026-11-01T02:00Z.',
+      helpGroup: groups.whichRuns,
+      summary: 'Start of the first run: 7d, 2026-11-01 or 2026-11-01T02:00Z (default: no limit).',
     }),
-    limit: countFlag('Only the newest N runs.', {min: 1}),
+    limit: countFlag('Number of runs, newest last (default: no limit).', {
+      helpGroup: groups.whichRuns,
+      min: 1,
+    }),
   };
 
   async run(): Promise<HistoryResult> {

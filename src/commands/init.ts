@@ -4,7 +4,7 @@ import {defined} from '../lib/base/defined.js';
 import {askInit} from '../lib/cli/ask-init.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
-import {countFlag, repeatableFlag} from '../lib/cli/flags.js';
+import {countFlag, groups, repeatableFlag} from '../lib/cli/flags.js';
 import {initCommand, showInit} from '../lib/cli/show/show-init.js';
 import {defaultAnswers, initProject, type InitAnswers} from '../lib/services/init/init-project.js';
 import {backupFormats} from '../lib/base/formats.js';
@@ -12,8 +12,8 @@ import {backupFormats} from '../lib/base/formats.js';
 export default class Init extends BaseCommand {
   static override summary = 'write a config file, .gitignore lines, package scripts';
   static override description = `Asks on a terminal; elsewhere, and with --yes, flags and defaults answer.
-Nothing that is there is changed without --force, but for the lines added to .gitignore and package.json.
-Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file cannot be written.`;
+Existing files stay as they are without --force, except for lines added to .gitignore and package.json.
+Exit codes: 0 done, 2 a wrong answer or a package.json that is not JSON, 3 a file cannot be written.`;
   static override examples = [
     {description: 'ask', command: '<%= config.bin %> <%= command.id %>'},
     {
@@ -23,41 +23,64 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is no JSON, 3 a file
     {description: 'see what it would write', command: '<%= config.bin %> <%= command.id %> --yes --dry-run'},
   ];
   static override flags = {
-    format: Flags.option({helpGroup: 'BACKUPS', options: backupFormats, summary: 'Format of backups.'})(),
-    'keep-days': countFlag('Keep backups for this many days; without it all are kept.', {
-      helpGroup: 'BACKUPS',
+    format: Flags.option({
+      helpGroup: groups.config,
+      options: backupFormats,
+      summary: 'Format of backups (default: custom).',
+    })(),
+    'keep-days': countFlag('Number of days to keep backups for (default: no limit).', {
+      helpGroup: groups.config,
       min: 1,
     }),
     'production-host': Flags.string({
-      helpGroup: 'PRODUCTION',
+      helpGroup: groups.config,
+      helpValue: 'HOST',
       summary: 'Host of a production server (repeatable).',
       multiple: true,
     }),
     'production-database': Flags.string({
-      helpGroup: 'PRODUCTION',
+      helpGroup: groups.config,
+      helpValue: 'NAME',
       summary: 'Name of a production database (repeatable).',
       multiple: true,
     }),
-    plan: Flags.string({helpGroup: 'BACKUPS', summary: 'Backup plan, sentences parted by ";".'}),
-    to: repeatableFlag('PLACE', 'Copy every backup there: s3://bucket/prefix or a folder (repeatable).', {
-      helpGroup: 'BACKUPS',
+    plan: Flags.string({
+      helpGroup: groups.config,
+      helpValue: 'TEXT',
+      summary:
+        'Backup plan, with ";" between its sentences, as "daily custom at 02:00; weekly sql" (default: none).',
     }),
+    to: repeatableFlag(
+      'PLACE',
+      'Place to copy every backup to: s3://bucket/prefix or a folder (repeatable).',
+      {
+        helpGroup: groups.config,
+      },
+    ),
     'encrypt-to': repeatableFlag(
       'AGE1...',
-      'Encrypt every backup to this public key of age (repeatable; two, kept apart, are safer than one).',
-      {helpGroup: 'BACKUPS'},
+      'Public age key to encrypt every backup to (repeatable; two keys in two places are safer than one).',
+      {helpGroup: groups.config},
     ),
-    'time-zone': Flags.string({helpGroup: 'BACKUPS', summary: 'Time zone of the plan.'}),
+    'time-zone': Flags.string({
+      helpGroup: groups.config,
+      helpValue: 'ZONE',
+      summary: "Time zone of the plan, as Europe/Berlin (default: the machine's).",
+    }),
     force: Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'Replace a config file and package scripts that are there.',
+      helpGroup: groups.safety,
+      summary: 'Replace an existing config file and existing package scripts.',
     }),
     'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       char: 'n',
-      summary: 'Show what would be written, line by line, and write nothing.',
+      summary: 'Print every line that would be written, and write nothing.',
     }),
-    yes: Flags.boolean({helpGroup: 'SAFETY', char: 'y', summary: 'Ask nothing.'}),
+    yes: Flags.boolean({
+      helpGroup: groups.safety,
+      char: 'y',
+      summary: 'Ask nothing: flags and defaults answer.',
+    }),
   };
 
   async run() {

@@ -2,12 +2,13 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
+import {groups} from '../lib/cli/flags.js';
 import {showList} from '../lib/cli/show/show-list.js';
 import {type BackupList, listBackups} from '../lib/services/status/list-backups.js';
 import {backupFormats} from '../lib/base/formats.js';
 
 export default class List extends BaseCommand {
-  static override summary = 'show the backups: when, how big, proven how, kept why';
+  static override summary = 'list the backups: age, size, proof, label';
   static override description =
     'Reads the metadata files only, so it is quick however large the backups are.\n' +
     'Exit codes: 0 done, 1 a folder cannot be read, 2 usage.';
@@ -19,14 +20,23 @@ export default class List extends BaseCommand {
   static override flags = {
     from: Flags.string({
       helpValue: 'PLACE',
-      summary: 'Folder, or s3://bucket/prefix, to list instead of BACKUPS-DIR/database.',
+      helpGroup: groups.whichBackup,
+      summary: 'Place to list: s3://bucket/prefix or a folder (default: the backups folder).',
     }),
     places: Flags.boolean({
-      summary: 'Also the copies in the places of the config, and where each backup is.',
+      helpGroup: groups.whichBackup,
+      summary: 'Add the copies in the places of the config file, and where each backup is.',
       exclusive: ['from'],
     }),
-    label: Flags.string({helpValue: 'TEXT', summary: 'Only backups with this label.'}),
-    format: Flags.option({options: backupFormats})({summary: 'Only backups of this format.'}),
+    label: Flags.string({
+      helpGroup: groups.whichBackup,
+      helpValue: 'TEXT',
+      summary: 'Label of the backups to list (default: all).',
+    }),
+    format: Flags.option({options: backupFormats})({
+      helpGroup: groups.whichBackup,
+      summary: 'Format of the backups to list (default: all).',
+    }),
   };
 
   async run(): Promise<BackupList> {

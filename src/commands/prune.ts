@@ -3,7 +3,7 @@ import {Flags} from '@oclif/core';
 import {resolve} from 'node:path';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, countFlag, repeatableFlag, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {confirmFlags, countFlag, groups, repeatableFlag, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
 import {showPrune} from '../lib/cli/show/show-prune.js';
 import {prune, type PruneCommandResult} from '../lib/services/prune/prune.js';
@@ -12,8 +12,8 @@ export default class Prune extends BaseCommand {
   static override isRecorded = true;
   static override summary = 'remove old backups by policy, with the reason for each';
   static override description =
-    'A backup stays when any rule keeps it. The newest good backup of each database always stays, as do the newest one\n' +
-    'proven by restore and the last --keep-min good ones. Rules come from the flags, else from "retention" in the config file.\n' +
+    'A backup stays when any rule keeps it. The newest usable backup of each database always stays, as do the newest one\n' +
+    'proven by a restore and the last --keep-min usable ones. Rules come from the flags, else from "retention" in the config file.\n' +
     'For backups of production, --yes answers only where the rules come from the config file; for rules in flags and for\n' +
     'set-aside databases of production, only --confirm-db does. Retention after a backup does not ask.\n' +
     'Exit codes: 0 done, 1 failed, 2 usage (also an empty policy), 3 environment, 5 refused, 130 interrupted.';
@@ -22,70 +22,79 @@ export default class Prune extends BaseCommand {
     '<%= config.bin %> prune --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --yes',
   ];
   static override flags = {
-    'keep-days': countFlag('Keep everything of the last N days.', {helpGroup: 'RULES', min: 0}),
-    'keep-last': countFlag('Keep the newest N.', {helpGroup: 'RULES', min: 0}),
-    'keep-daily': countFlag('Keep the newest of each of the last N days with a backup (UTC).', {
-      helpGroup: 'RULES',
+    'keep-days': countFlag('Keep all backups of the last N days.', {helpGroup: groups.whatToKeep, min: 0}),
+    'keep-last': countFlag('Keep the newest N backups.', {helpGroup: groups.whatToKeep, min: 0}),
+    'keep-daily': countFlag('Keep the newest backup of each of the last N days that have one (UTC).', {
+      helpGroup: groups.whatToKeep,
       min: 0,
     }),
-    'keep-weekly': countFlag('The same for weeks (from Monday).', {helpGroup: 'RULES', min: 0}),
-    'keep-monthly': countFlag('The same for months.', {helpGroup: 'RULES', min: 0}),
-    'keep-yearly': countFlag('The same for years.', {helpGroup: 'RULES', min: 0}),
-    'keep-label': repeatableFlag('LABEL', 'Keep every backup with this label (repeatable).', {
-      helpGroup: 'RULES',
+    'keep-weekly': countFlag('Keep the newest backup of each of the last N weeks, from Monday on.', {
+      helpGroup: groups.whatToKeep,
+      min: 0,
     }),
-    'keep-min': countFlag('Never leave fewer good backups of a database (default 2).', {
-      helpGroup: 'RULES',
+    'keep-monthly': countFlag('Keep the newest backup of each of the last N months.', {
+      helpGroup: groups.whatToKeep,
+      min: 0,
+    }),
+    'keep-yearly': countFlag('Keep the newest backup of each of the last N years.', {
+      helpGroup: groups.whatToKeep,
+      min: 0,
+    }),
+    'keep-label': repeatableFlag('LABEL', 'Keep every backup with this label (repeatable).', {
+      helpGroup: groups.whatToKeep,
+    }),
+    'keep-min': countFlag('Number of usable backups of a database to keep in any case (default: 2).', {
+      helpGroup: groups.whatToKeep,
       min: 1,
     }),
     'output-dir': Flags.string({
-      helpGroup: 'WHAT',
+      helpGroup: groups.whichBackup,
       helpValue: 'DIR',
-      summary: 'Folder to prune instead of BACKUPS-DIR/database.',
+      summary: 'Folder to prune (default: "database" in the backups folder).',
     }),
     from: Flags.string({
-      helpGroup: 'WHAT',
+      helpGroup: groups.whichBackup,
       helpValue: 'PLACE',
-      summary: 'Prune s3://bucket/prefix, or a folder, instead; what is locked there stays, and is told.',
+      summary: 'Place to prune: s3://bucket/prefix or a folder. Locked objects stay and are reported.',
       exclusive: ['output-dir', 'set-aside'],
     }),
     'set-aside': Flags.boolean({
-      helpGroup: 'WHAT',
+      helpGroup: groups.setAside,
       summary:
-        "Also drop databases that restore --drop-existing set aside for the URL's database, all but the newest; alone, only those.",
+        "Drop databases that restore --drop-existing set aside for the URL's database, except for the newest; without a rule, nothing else is removed.",
     }),
     'target-db': Flags.string({
-      helpGroup: 'WHAT',
+      helpGroup: groups.setAside,
       helpValue: 'NAME',
-      summary: "With --set-aside, the database instead of the URL's.",
+      summary: 'Database whose set-aside databases are dropped (default: that of the URL).',
       dependsOn: ['set-aside'],
     }),
     'all-of-them': Flags.boolean({
-      helpGroup: 'WHAT',
+      helpGroup: groups.setAside,
       summary:
-        'With --set-aside, drop the newest too, after a question of its own; undo has nothing left then.',
+        'Drop the newest set-aside database too, after a question of its own; undo is not possible afterwards.',
       dependsOn: ['set-aside'],
     }),
     'set-aside-db': repeatableFlag(
       'NAME',
-      'With --set-aside, drop these alone, also where the owner or the name is doubtful (repeatable).',
-      {helpGroup: 'WHAT', dependsOn: ['set-aside']},
+      'Set-aside database to drop, even where its owner or name is doubtful (repeatable; default: all but the newest).',
+      {helpGroup: groups.setAside, dependsOn: ['set-aside']},
     ),
     'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       char: 'n',
-      summary: 'Say what would be removed and why; remove nothing.',
+      summary: 'Print what would be removed and why, and remove nothing.',
     }),
     ...waitFlag,
     ...confirmFlags,
     yes: Flags.boolean({
       ...confirmFlags.yes,
-      summary: 'Answer the question with yes; for production only where the rules come from the config file.',
+      summary: 'Confirm without a question; for production only where the rules come from the config file.',
     }),
     'confirm-db': Flags.string({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       helpValue: 'NAME',
-      summary: "Answer the question by the database's name, or by several with commas between them.",
+      summary: "Confirm by the database's name, or by several names with commas between them.",
     }),
   };
 

@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, repeatableFlag, settingsWords, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {confirmFlags, groups, repeatableFlag, settingsWords, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
 import {showRecoveryGuide} from '../lib/cli/show/show-recovery-guide.js';
 import {showRecover} from '../lib/cli/show/show-recover.js';
@@ -13,8 +13,8 @@ export default class Recover extends BaseCommand {
   static override isRecorded = true;
   static override summary = 'finish or revert what an interrupted run left behind';
   static override description =
-    'Looks into the backups folders and, where a URL is set, on the server: unfinished files, backups without their last name, scratch and staging databases,\n' +
-    'half a change of names, databases closed to sessions. What belongs to a run at work is left alone.\n' +
+    'Looks in the backups folders and, where a URL is set, on the server: unfinished files, backups without their final name, scratch and\n' +
+    'staging databases, half a swap, databases closed to sessions. Files and databases of a running command are left alone.\n' +
     'Exit codes: 0 done, 1 something could not be cleared up, 2 usage, 3 environment (the server could not be looked at), 5 refused, 130 interrupted.';
   static override examples = [
     '<%= config.bin %> recover --dry-run',
@@ -23,23 +23,25 @@ export default class Recover extends BaseCommand {
   ];
   static override flags = {
     'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       char: 'n',
-      summary: 'Say what was left and what would be done; do nothing.',
+      summary: 'Print what was left behind and what would be done, and do nothing.',
     }),
     'drop-db': repeatableFlag(
       'NAME',
-      'Also drop this working database, whose owner or name is doubtful (repeatable).',
-      {exclusive: ['guide']},
+      'Working database to drop although its owner or name is doubtful (repeatable).',
+      {helpGroup: groups.safety, exclusive: ['guide']},
     ),
     guide: Flags.boolean({
+      helpGroup: groups.output,
       summary:
-        'Print the emergency checklist with the commands and backups of this installation; do nothing.',
+        'Print the emergency checklist with the commands and backups of this installation, and do nothing.',
       exclusive: ['dry-run', 'yes', 'confirm-db'],
     }),
     output: Flags.string({
+      helpGroup: groups.output,
       char: 'o',
-      summary: 'Write the checklist into this file (Markdown), to keep it offline.',
+      summary: 'File for the checklist, in Markdown (default: print it).',
       helpValue: 'FILE',
       dependsOn: ['guide'],
     }),

@@ -2,6 +2,7 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
+import {groups} from '../lib/cli/flags.js';
 import {showReport} from '../lib/cli/show/show-report.js';
 import {writeReport} from '../lib/services/report/write-report.js';
 
@@ -23,12 +24,14 @@ Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page ca
   static override flags = {
     from: Flags.string({
       helpValue: 'PLACE',
+      helpGroup: groups.whichBackup,
       summary:
-        'Report on the backups in s3://bucket/prefix, or in a folder, instead of those here and their copies.',
+        'Place of the backups: s3://bucket/prefix or a folder (default: the backups folder and its copies).',
     }),
     output: Flags.string({
       char: 'o',
-      summary: 'File instead of report.html in the backups folder.',
+      helpGroup: groups.whereTo,
+      summary: 'File to write (default: report.html in the backups folder).',
       helpValue: 'FILE',
     }),
   };

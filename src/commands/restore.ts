@@ -3,8 +3,10 @@ import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {
+  atFlag,
   confirmFlags,
   countFlag,
+  groups,
   lockWaitFlag,
   lockWaitMsOf,
   placeFlags,
@@ -26,8 +28,8 @@ export default class Restore extends BaseCommand {
   static override isRecorded = true;
   static override hasDatabase = true;
   static override summary = 'restore a backup into a new, empty or existing database';
-  static override description = `The backup is read whole and compared with its checksums before the target is touched, and the target is
-compared with the backup afterwards. A database that holds something is refused unless --clean or --drop-existing is given.
+  static override description = `The whole backup is read and compared with its checksums before the target is touched, and the target is
+compared with the backup afterwards. A database that is not empty is refused unless --clean or --drop-existing is given.
 A custom or sql backup goes from a bucket (--from) straight into a database of its own (--create-db, --drop-existing) and is
 read twice; with --parallel-jobs, and in any other case, it is fetched into the backups folder first, once.
 Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment, 4 damaged backup or unequal result, 5 refused, 130 interrupted.`;
@@ -47,81 +49,86 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
   ];
   static override flags = {
     'backup-file': Flags.string({
-      helpGroup: 'SOURCE',
+      helpGroup: groups.whichBackup,
       helpValue: 'PATH',
-      summary: 'Dump, metadata file or id of the backup.',
+      summary: 'Backup by ID, dump or metadata file.',
     }),
-    latest: Flags.boolean({helpGroup: 'SOURCE', summary: 'The newest good backup.'}),
-    at: Flags.string({
-      helpGroup: 'SOURCE',
-      helpValue: 'TIME',
-      summary:
-        'The newest good backup taken at or before TIME (ISO 8601, or as list shows it; UTC without a zone).',
+    latest: Flags.boolean({
+      helpGroup: groups.whichBackup,
+      summary: 'Newest usable backup of the whole database.',
     }),
+    ...atFlag,
     ...placeFlags,
     'target-db': Flags.string({
-      helpGroup: 'TARGET',
+      helpGroup: groups.whereTo,
       helpValue: 'NAME',
-      summary: "Target database instead of the URL's.",
+      summary: 'Database to restore into (default: that of the URL).',
     }),
     'create-db': Flags.boolean({
-      helpGroup: 'TARGET',
-      summary: 'Make the target database, with encoding and locale of the source.',
+      helpGroup: groups.whereTo,
+      summary: 'Create the target database, with encoding and locale of the source.',
     }),
     'drop-existing': Flags.boolean({
-      helpGroup: 'TARGET',
+      helpGroup: groups.whereTo,
       summary:
-        'Restore beside the target, compare, then swap; the old database is kept aside (undo brings it back).',
+        'Replace the target: restore beside it, compare, then swap. The old database is kept for undo.',
     }),
     clean: Flags.boolean({
-      helpGroup: 'TARGET',
-      summary: 'Drop the objects of the backup in the target first; one transaction, after a safety backup.',
+      helpGroup: groups.whereTo,
+      summary:
+        'Drop the objects of the backup in the target first, in one transaction after a safety backup.',
     }),
     'data-only': Flags.boolean({
-      helpGroup: 'CONTENT',
-      summary: 'Rows only, into empty tables that exist, in the order of their foreign keys.',
+      helpGroup: groups.whatToRestore,
+      summary: 'Restore rows without definitions, into existing empty tables.',
     }),
-    'schema-only': Flags.boolean({helpGroup: 'CONTENT', summary: 'No rows.'}),
+    'schema-only': Flags.boolean({
+      helpGroup: groups.whatToRestore,
+      summary: 'Restore definitions without rows.',
+    }),
     'include-table': repeatableFlag(
-      'T',
-      'Only this table and what it needs, without triggers, policies or grants (repeatable; schema.name, * and ? as wildcards).',
-      {helpGroup: 'CONTENT'},
+      'NAME',
+      'Table to restore with what it needs, without triggers, policies and grants; * and ? are wildcards (repeatable; default: all).',
+      {helpGroup: groups.whatToRestore},
     ),
-    'parallel-jobs': countFlag('Connections that load side by side into a fresh database.', {
-      helpGroup: 'SPEED',
-      min: 1,
-      max: 64,
-    }),
+    'parallel-jobs': countFlag(
+      'Number of connections that load a new database (default: as many as cores, at most 4).',
+      {
+        helpGroup: groups.speed,
+        min: 1,
+        max: 64,
+      },
+    ),
     'toast-compression': Flags.option({options: toastCompressions})({
-      helpGroup: 'SPEED',
+      helpGroup: groups.speed,
       summary:
-        'How the server packs large values of the restored tables (PostgreSQL 14 or newer). lz4 loads wide text and JSON ' +
-        "much faster than the server's usual pglz and needs a little more room; narrow tables gain nothing.",
+        'Compression of large values in the restored tables, on PostgreSQL 14 or newer; lz4 loads wide text and JSON faster ' +
+        "(default: the server's).",
     }),
     'allow-owner-change': repeatableFlag(
       'NAME',
-      'Let this SECURITY DEFINER function or view run with the rights of another owner where its own cannot be kept (repeatable; schema.name, or all).',
-      {helpGroup: 'SAFETY'},
+      'SECURITY DEFINER function or view that may get another owner where its own cannot be kept: schema.name or all (repeatable).',
+      {helpGroup: groups.safety},
     ),
     roles: Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       default: true,
       allowNo: true,
       summary:
-        "Into another server, first make the backup's own roles that it lacks, without passwords (default); --no-roles leaves out what they own and may do.",
+        "Create the backup's own roles where another server lacks them, without passwords; --no-roles leaves out their rights (default: on).",
     }),
     'skip-errors': Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'Skip statements that fail, list them and the tables that differ for it, and keep the rest.',
+      helpGroup: groups.safety,
+      summary: 'Skip statements that fail; list them and the tables that differ because of them.',
     }),
     'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       char: 'n',
-      summary: 'Check everything and say what would happen; change nothing.',
+      summary: 'Check everything, print what would happen, and change nothing.',
     }),
     details: Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'With --dry-run: list the keys of the rows that would be lost.',
+      helpGroup: groups.safety,
+      summary: 'List the keys of rows that would be lost, in a dry run.',
       dependsOn: ['dry-run'],
     }),
     ...waitFlag,

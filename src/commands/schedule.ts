@@ -4,7 +4,7 @@ import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
-import {settingsWords} from '../lib/cli/flags.js';
+import {groups, settingsWords} from '../lib/cli/flags.js';
 import {AppError, exitStatus} from '../lib/base/errors.js';
 import {showScheduleCheck} from '../lib/cli/show/show-schedule-check.js';
 import {showSchedule} from '../lib/cli/show/show-schedule.js';
@@ -16,7 +16,7 @@ export default class Schedule extends BaseCommand {
   static override summary = 'print or install a backup plan: cron, systemd, GitHub';
   static override description = `The plan is in the config file, a sentence for each job:
   "schedule": {"plan": ["daily custom at 02:00 keep 30 days", "weekly sql", "monthly restore test"]}
-Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 somebody else's file is in the way.`;
+Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a file of somebody else is in the way.`;
   static override examples = [
     {description: 'show the plan and its next runs', command: '<%= config.bin %> <%= command.id %>'},
     {
@@ -26,16 +26,26 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 someb
     {description: 'print systemd units', command: '<%= config.bin %> <%= command.id %> --as systemd'},
   ];
   static override flags = {
-    as: Flags.option({options: schedulers, summary: 'Scheduler to write for.'})(),
-    install: Flags.boolean({summary: 'Install it (cron unless --as says otherwise).', exclusive: ['remove']}),
-    remove: Flags.boolean({summary: 'Take out what --install put in.'}),
+    as: Flags.option({
+      helpGroup: groups.output,
+      options: schedulers,
+      summary: 'Scheduler to print or install the plan for (default: cron).',
+    })(),
+    install: Flags.boolean({
+      helpGroup: groups.whereTo,
+      summary: 'Install the plan (default: print it).',
+      exclusive: ['remove'],
+    }),
+    remove: Flags.boolean({helpGroup: groups.whereTo, summary: 'Remove an installed plan.'}),
     check: Flags.boolean({
+      helpGroup: groups.output,
       summary:
-        'Compare the plan with the audit log; exit code 4 when the last run of a job failed or was missed.',
+        'Compare the plan with the audit log, with exit code 4 if the last run of a job failed or was missed.',
       exclusive: ['install', 'remove', 'as'],
     }),
     'unit-dir': Flags.string({
-      summary: "Folder for systemd units instead of systemd's own.",
+      helpGroup: groups.whereTo,
+      summary: "Folder for systemd units (default: systemd's own).",
       helpValue: 'DIR',
     }),
   };

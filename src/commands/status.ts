@@ -1,7 +1,7 @@
 /** destino-db status */
 import {Flags, type Interfaces} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
-import {repeatableFlag} from '../lib/cli/flags.js';
+import {groups, repeatableFlag} from '../lib/cli/flags.js';
 import {proofLevels} from '../lib/run/check-outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {asAppError} from '../lib/cli/show/show-error.js';
@@ -11,11 +11,10 @@ import {redact} from '../lib/base/redact.js';
 import {checkStatus, type StatusResult} from '../lib/services/status/check-status.js';
 
 export default class Status extends BaseCommand {
-  static override summary = 'is the newest good backup young enough? for monitors';
+  static override summary = 'check that the newest backup is young and proven enough';
   static override description =
-    'Looks at the backups folder, the audit log and the places of the config; needs no database. A line for everything that is not as\n' +
-    'it should be.\n' +
-    'Exit codes: 0 all is well or --forget is done, 4 something was found, 2 usage, 1 or 3 the folder cannot be read.\n' +
+    'Reads the backups folder, the audit log and the places of the config file, without a database. Prints a line for each problem.\n' +
+    'Exit codes: 0 no problem, or --forget is done, 4 a problem was found, 2 usage, 1 or 3 the folder cannot be read.\n' +
     'With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.';
   static override examples = [
     '<%= config.bin %> status --max-age 26h --require archive --max-restore-test-age 35d',
@@ -24,43 +23,44 @@ export default class Status extends BaseCommand {
   ];
   static override flags = {
     'max-age': Flags.string({
-      helpGroup: 'LIMITS',
+      helpGroup: groups.limits,
       helpValue: 'TIME',
-      summary: 'How old the newest good backup may be (default 26h).',
+      summary: 'Age that the newest usable backup may have (default: 26h).',
     }),
     require: Flags.option({options: proofLevels})({
-      helpGroup: 'LIMITS',
-      summary: 'Count only backups proven at least so far.',
+      helpGroup: groups.limits,
+      summary: 'Level that backups must be proven by to count (default: none).',
     }),
     'max-restore-test-age': Flags.string({
-      helpGroup: 'LIMITS',
+      helpGroup: groups.limits,
       helpValue: 'TIME',
-      summary: 'How old the last restore test that held may be, such as 35d.',
+      summary: 'Age that the last passed restore test may have, such as 35d (default: no limit).',
     }),
-    database: repeatableFlag('NAME', 'Only this database (repeatable).', {helpGroup: 'WHAT'}),
+    database: repeatableFlag('NAME', 'Database to look at (repeatable; default: all).', {
+      helpGroup: groups.whichBackup,
+    }),
     from: Flags.string({
-      helpGroup: 'WHAT',
+      helpGroup: groups.whichBackup,
       helpValue: 'PLACE',
-      summary: 'Judge the backups in s3://bucket/prefix, or in a folder, instead.',
+      summary: 'Place to look at: s3://bucket/prefix or a folder (default: the backups folder).',
       exclusive: ['places'],
     }),
     places: Flags.boolean({
-      helpGroup: 'WHAT',
+      helpGroup: groups.whichBackup,
       allowNo: true,
-      summary: 'Also look whether the places in the config have copies (the default).',
+      summary: 'Check that the places of the config file have copies (default: on).',
     }),
-    forget: repeatableFlag(
-      'NAME',
-      'Stop watching this database until there is a new backup of it (repeatable).',
-      {helpGroup: 'WHAT', exclusive: ['database', 'from', 'notify', 'nagios']},
-    ),
+    forget: repeatableFlag('NAME', 'Database to stop watching until it has a new backup (repeatable).', {
+      helpGroup: groups.whichBackup,
+      exclusive: ['database', 'from', 'notify', 'nagios'],
+    }),
     notify: Flags.boolean({
-      helpGroup: 'OUTPUT',
-      summary: 'Tell the targets in the config when something is found (event stale).',
+      helpGroup: groups.output,
+      summary: 'Notify the targets of the config file if something is found (event stale).',
     }),
     nagios: Flags.boolean({
-      helpGroup: 'OUTPUT',
-      summary: 'One line and the exit statuses of a Nagios plugin.',
+      helpGroup: groups.output,
+      summary: 'Print one line, with the exit codes of a Nagios plugin.',
       exclusive: ['json'],
     }),
   };

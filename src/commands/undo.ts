@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {confirmFlags, lockWaitFlag, lockWaitMsOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
+import {confirmFlags, groups, lockWaitFlag, lockWaitMsOf, waitFlag, waitMsOf} from '../lib/cli/flags.js';
 import {repeatCommand, withoutConsent} from '../lib/cli/repeat-command.js';
 import {showUndo} from '../lib/cli/show/show-undo.js';
 import {type UndoRequest, undoRestore} from '../lib/services/restore/undo.js';
@@ -18,16 +18,21 @@ Exit codes: 0 done, 1 failed, 2 usage or nothing set aside, 3 environment, 5 ref
     {description: 'bring it back', command: '<%= config.bin %> undo --target-db shop --yes'},
   ];
   static override flags = {
-    'target-db': Flags.string({helpValue: 'NAME', summary: "Database instead of the URL's."}),
+    'target-db': Flags.string({
+      helpGroup: groups.whereTo,
+      helpValue: 'NAME',
+      summary: 'Database to bring back (default: that of the URL).',
+    }),
     'set-aside-db': Flags.string({
       helpValue: 'NAME',
+      helpGroup: groups.setAside,
       summary:
-        'Bring back this set-aside database instead of the newest, also where its owner or name is doubtful.',
+        'Set-aside database to bring back, even where its owner or name is doubtful (default: the newest).',
     }),
     'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       char: 'n',
-      summary: 'Say what would come back; change nothing.',
+      summary: 'Print what would come back, and change nothing.',
     }),
     ...waitFlag,
     ...lockWaitFlag,

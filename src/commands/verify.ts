@@ -6,6 +6,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {
   confirmFlags,
   countFlag,
+  groups,
   placeFlags,
   sameSettings,
   sourceOf,
@@ -21,15 +22,15 @@ const others = (name: string): string[] => chooses.filter((other) => other !== n
 
 export default class Verify extends BaseCommand {
   static override isRecorded = true;
-  static override summary = 'prove a backup: its bytes, its content, or by a restore';
+  static override summary = 'check a backup: its bytes, its content, or by a restore';
   static override description =
-    'checksum: every file has the size and SHA-256 that were written. archive: and the dump can be read to its end, with the\n' +
-    'rows and fingerprints of its metadata. restore: and a scratch database restored from it is equal to it, table by table,\n' +
-    'with valid indexes and constraints, its sequences, views and extensions; the scratch database is dropped again.\n' +
-    'passed: the backup is what was dumped. failed: its bytes, rows or objects are not. not-possible: the server, the role, the\n' +
-    'disk or the content of the backup did not allow the check, which says nothing about the backup.\n' +
-    'Code in the backup runs as a role without rights; where that is not possible, a superuser has to confirm (--yes, --confirm-db).\n' +
-    'The outcome goes into the metadata, where list, status and prune look; a failure stands until the same or a stronger level passes.\n' +
+    'Level checksum: every file has the size and SHA-256 that were written. Level archive: the dump can also be read to its end, with\n' +
+    'the rows and fingerprints of its metadata. Level restore: a scratch database restored from it is also equal to it, table by\n' +
+    'table, with its indexes, constraints, sequences, views and extensions. The scratch database is dropped again.\n\n' +
+    'Outcome passed: the backup is what was dumped. Failed: its bytes, rows or objects are not. Not possible: the server, the role, the\n' +
+    'disk or the content of the backup did not allow the check, which says nothing about the backup. The metadata records the outcome\n' +
+    'for list, status and prune. A failure stands until the same or a stronger level passes.\n\n' +
+    'Code in the backup runs as a role without rights. Where that is not possible, a superuser has to confirm (--yes, --confirm-db).\n' +
     'Exit codes: 0 passed, 2 usage, 3 not possible here, 4 failed, 5 not confirmed, 130 interrupted.';
   static override examples = [
     '<%= config.bin %> verify --latest',
@@ -39,41 +40,41 @@ export default class Verify extends BaseCommand {
   ];
   static override flags = {
     'backup-file': Flags.string({
-      helpGroup: 'SOURCE',
+      helpGroup: groups.whichBackup,
       helpValue: 'PATH',
-      summary: 'A dump, its metadata file, or an id as list shows it.',
+      summary: 'Backup by ID, dump or metadata file.',
       exclusive: others('backup-file'),
     }),
     latest: Flags.boolean({
-      helpGroup: 'SOURCE',
-      summary: 'The newest good backup (the default).',
+      helpGroup: groups.whichBackup,
+      summary: 'Newest usable backup (default: on).',
       exclusive: others('latest'),
     }),
     all: Flags.boolean({
-      helpGroup: 'SOURCE',
-      summary: 'Every backup; goes on after one that fails.',
+      helpGroup: groups.whichBackup,
+      summary: 'Check every backup, also after one that fails.',
       exclusive: others('all'),
     }),
     sample: {
-      ...countFlag('N good backups chosen at random.', {helpGroup: 'SOURCE', min: 1}),
+      ...countFlag('Number of usable backups to choose at random.', {helpGroup: groups.whichBackup, min: 1}),
       exclusive: others('sample'),
     },
     ...placeFlags,
     level: Flags.option({options: proofLevels})({
-      helpGroup: 'PROOF',
+      helpGroup: groups.level,
       default: 'archive',
-      summary: 'How far to prove (archive).',
+      summary: 'Level of the check (default: archive).',
     }),
     scratch: Flags.option({options: ['same', 'local'] as const})({
-      helpGroup: 'PROOF',
+      helpGroup: groups.level,
       summary:
-        'Where to restore: the server of the database URL (same), or a throw-away server on this machine (local).',
+        'Server for the level restore: that of the database URL (same), or a throw-away one on this machine (default: same).',
       exclusive: ['scratch-url'],
     }),
     'scratch-url': Flags.string({
-      helpGroup: 'PROOF',
+      helpGroup: groups.level,
       helpValue: 'URL',
-      summary: 'Another server to restore on; its database is only connected to.',
+      summary: 'URL of another server for the level restore; its database is connected to and not changed.',
     }),
     ...waitFlag,
     ...confirmFlags,

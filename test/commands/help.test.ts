@@ -1,8 +1,9 @@
 /** Help, suggestions and the words people read, where other tests look at JSON. */
 import {readFileSync} from 'node:fs';
-import {rm} from 'node:fs/promises';
+import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {helpTopics} from '../../src/lib/cli/help/help-topics.js';
 import {program, runCli, runProgram, tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';
 
@@ -32,6 +33,14 @@ const text = async (...args: string[]): Promise<{status: number | null; out: str
   return {status, out: stdout, err: stderr};
 };
 
+/** Flags that help explains for the command alone. */
+const ownFlags = ({flags}: {flags: Record<string, {helpGroup?: string; hidden?: boolean}>}): string[] =>
+  Object.entries(flags).flatMap(([name, {helpGroup, hidden}]) =>
+    helpGroup !== 'GLOBAL' && hidden !== true ? [name] : [],
+  );
+const globalNames = Object.entries(manifest.commands['list']?.flags ?? {}).flatMap(([name, {helpGroup}]) =>
+  helpGroup === 'GLOBAL' ? [name] : [],
+);
 const shownCommands = Object.entries(manifest.commands).filter(([, {hidden}]) => hidden !== true);
 const tallest = 24;
 const widest = 80;
@@ -39,21 +48,40 @@ const widest = 80;
 /** Lines, without what follows the last line break. */
 const linesOf = (page: string): string[] => page.trimEnd().split('\n');
 
+/** The lines below a heading. */
+const below = (page: string, heading: string): string =>
+  new RegExp(`^${heading}\\n((?:.+\\n)*)`, 'm').exec(page)?.[1] ?? '';
+
 describe('help', () => {
-  it('of the program names every command and fits a screen', async () => {
-    for (const flag of ['--help', '-h']) {
-      const {status, out} = await text(flag);
+  it.each(['--help', 'help'])(
+    'of the program (%s) has every command in a group, topics and global flags',
+    async (word) => {
+      const {status, out} = await text(word);
       expect(status).toBe(0);
-      for (const [id] of shownCommands) expect(out).toMatch(new RegExp(`^  ${id}  `, 'm'));
-      expect(linesOf(out).length).toBeLessThan(tallest);
+      const headings = ['BACK UP', 'RESTORE', 'TESTING ORDERS', 'MONITOR', 'SET UP'];
+      const grouped = headings.map((heading) => below(out, heading)).join('');
+      for (const [id] of shownCommands) expect(grouped).toMatch(new RegExp(`^  ${id}  `, 'm'));
+      for (const topic of Object.keys(helpTopics))
+        expect(below(out, 'TOPICS')).toMatch(new RegExp(`^  ${topic}  `, 'm'));
+      for (const name of globalNames)
+        expect(below(out, 'GLOBAL')).toMatch(new RegExp(`^ .*--${name}\\b.*  \\w`, 'm'));
       for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
-    }
+    },
+  );
+
+  it('in short (-h) names every command and topic on one screen', async () => {
+    const {status, out} = await text('-h');
+    expect(status).toBe(0);
+    for (const [id] of shownCommands) expect(out).toMatch(new RegExp(`[ ]${id}(?: |$)`, 'm'));
+    for (const topic of Object.keys(helpTopics)) expect(out).toMatch(new RegExp(`[ ]${topic}(?: |$)`, 'm'));
+    expect(linesOf(out).length).toBeLessThan(tallest);
+    for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
   });
 
   it.each(shownCommands)(
-    'of %s fits a screen: the usual case, its flags in groups, exit codes',
+    'of %s in short (-h) fits a screen: the usual case, its flags in groups, exit codes',
     async (id, command) => {
-      const {status, out, err} = await text(...id.split(':'), '--help');
+      const {status, out, err} = await text(...id.split(':'), '-h');
       expect([status, err]).toEqual([0, '']);
       // The line of the prompt below it is the last.
       expect(linesOf(out).length).toBeLessThan(tallest);
@@ -63,48 +91,59 @@ describe('help', () => {
       expect(examples.length).toBeLessThanOrEqual(4);
       expect(examples[0]).toContain(`destino-db ${id}`);
       expect(out).toMatch(/^EXIT CODES +0 /m);
-      const own = Object.entries(command.flags).filter(
-        ([, flag]) => flag.helpGroup !== 'GLOBAL' && flag.hidden !== true,
-      );
-      for (const [name] of own) expect(out).toMatch(new RegExp(`--(?:\\[no-\\])?${name}\\b`));
-      if (own.length > 8) expect(out.match(/^[A-Z][A-Z ]+ {2}/gm)?.length).toBeGreaterThan(2);
+      const own = ownFlags(command);
+      for (const name of own) expect(out).toMatch(new RegExp(`--(?:\\[no-\\])?${name}\\b`));
+      if (own.length > 8) expect(out.match(/^[A-Z][A-Z -]+ {2}/gm)?.length).toBeGreaterThan(2);
+      expect(out).toContain(`destino-db ${id} --help`);
     },
   );
 
-  it.each(shownCommands)('explains every flag of %s on request', async (id, command) => {
-    const {status, out} = await text('help', ...id.split(':'));
+  it.each(shownCommands)('of %s (--help) explains every flag on a line of its own', async (id, command) => {
+    const {status, out} = await text(...id.split(':'), '--help');
     expect(status).toBe(0);
-    for (const heading of ['EXAMPLES', 'EXIT CODES']) expect(out).toContain(`\n${heading}\n`);
-    for (const [name, flag] of Object.entries(command.flags))
-      if (flag.helpGroup !== 'GLOBAL' && flag.hidden !== true)
-        expect(out).toMatch(new RegExp(`^ .*--(?:\\[no-\\])?${name}(?: \\S+)?(?:\\n)? +\\w`, 'm'));
+    // Examples come first, and nothing that a pipe would have to take out.
+    expect(out).toMatch(/^[^\n]+\n\nEXAMPLES\n/);
+    expect(out).not.toContain('\u001b');
+    for (const heading of ['EXAMPLES', 'USAGE', 'GLOBAL', 'EXIT CODES'])
+      expect(out).toContain(`\n${heading}\n`);
+    for (const name of ownFlags(command))
+      expect(out).toMatch(new RegExp(`^ .*--(?:\\[no-\\])?${name}(?: \\S+)?(?:\\n)? +\\w`, 'm'));
+    for (const name of globalNames)
+      expect(below(out, 'GLOBAL')).toMatch(new RegExp(`^ .*--${name}\\b.*  \\w`, 'm'));
     for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
+    expect((await text('help', ...id.split(':'))).out).toBe(out);
   });
 
   it('of itself, which comes with a plugin, has no gaps', async () => {
-    for (const words of [
-      ['help', 'help'],
-      ['help', '--help'],
-    ]) {
-      const {status, out} = await text(...words);
-      expect(status).toBe(0);
-      expect(out).toContain('display help for destino-db');
-      expect(out).not.toMatch(/<%|EXIT CODES/);
+    const {status, out} = await text('help', 'help');
+    expect(status).toBe(0);
+    expect(out).toContain('display help for destino-db');
+    expect(out).not.toMatch(/<%|EXIT CODES/);
+  });
+
+  it('is the same in both spellings of a command, prepared or made when it is asked for', async () => {
+    for (const flag of ['--help', '-h']) {
+      const prepared = await text('orders:clean', flag);
+      expect(await text('orders', 'clean', flag)).toEqual(prepared);
+      // With another flag beside it oclif is asked, which knows nothing of prepared pages.
+      expect(await text('orders:clean', '--execute', flag)).toEqual(prepared);
     }
-  });
-
-  it('explains the flags of every command', async () => {
-    const {out} = await text('help');
-    for (const [name, flag] of Object.entries(manifest.commands['backup']?.flags ?? {}))
-      if (flag.helpGroup === 'GLOBAL') expect(out).toContain(`--${name}`);
-  });
-
-  it('is the same in both spellings of a topic, prepared or made when it is asked for', async () => {
-    const prepared = await text('orders:clean', '--help');
-    expect(await text('orders', 'clean', '--help')).toEqual(prepared);
-    // With another flag beside it oclif is asked, which knows nothing of prepared pages.
-    expect(await text('orders:clean', '--execute', '--help')).toEqual(prepared);
     expect(await text('help', 'orders:clean')).toEqual(await text('help', 'orders', 'clean'));
+  });
+
+  it('takes no value of a global flag for a word', async () => {
+    expect(await text('--config', 'list', '--help')).toEqual(await text('--help'));
+    expect(await text('--config=x.json', '--json', 'orders', 'clean', '-h')).toEqual(
+      await text('orders:clean', '-h'),
+    );
+    expect(await text('--backups-dir', 'x', 'help', 'formats')).toEqual(await text('help', 'formats'));
+  });
+
+  it.each(Object.entries(helpTopics))('has a page about %s', async (topic, summary) => {
+    const {status, out, err} = await text('help', topic);
+    expect([status, err]).toEqual([0, '']);
+    expect(out.startsWith(`${summary}\n\n`)).toBe(true);
+    for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
   });
 
   it('of a topic names its commands', async () => {
@@ -117,6 +156,8 @@ describe('help', () => {
     [['bakcup'], 'backup'],
     [['bakcup', '--help'], 'backup'],
     [['help', 'bakcup'], 'backup'],
+    [['help', 'exit-code'], 'exit-codes'],
+    [['help', 'enviroment'], 'environment'],
     [['orders', 'claen'], 'orders:clean'],
     [['orders:restor', '--execute'], 'orders:restore'],
     [['clean-orders'], 'orders:clean'],
@@ -132,7 +173,7 @@ describe('help', () => {
   it('is asked for where a flag stands before it', async () => {
     expect(await text('--dry-run', 'backup')).toMatchObject({
       status: 2,
-      err: expect.stringContaining('No command stands before --dry-run.') as string,
+      err: expect.stringContaining('There is no command before --dry-run.') as string,
     });
   });
 
@@ -233,12 +274,31 @@ describe('flags that are of the program, not of Node.js', () => {
     });
   });
 
+  it.each([
+    [['--json', 'list']],
+    [['--json', '--backups-dir=backups', 'list']],
+    [['--backups-dir', 'backups', '--json', 'list', '--label', 'release']],
+    [['--config', 'empty.json', '--json', 'list']],
+    [['--config=empty.json', '--quiet', '--json', 'prune', '--keep-last=1', '--dry-run']],
+    [['--json', 'orders', 'clean']],
+    [['--database-url', 'nothing', '--json', 'orders', 'restore', '--backup-file=latest']],
+    [['--json', '--database-url=nothing', 'restore', 'rows', '--table=orders']],
+  ])('mean the same before the command as behind it: %j', async (words) => {
+    await writeFile(join(folder, 'empty.json'), '{}');
+    const command = words.findIndex(
+      (word, index) =>
+        /^[a-z]/.test(word) && !/^--(?:config|backups-dir|database-url)$/.test(words[index - 1] ?? ''),
+    );
+    const behind = [...words.slice(command), ...words.slice(0, command)];
+    const [before, after] = [await text(...words), await text(...behind)];
+    expect(JSON.parse(before.out)).toMatchObject({schemaVersion: 1});
+    const timeless = ({status, out, err}: typeof before) => [status, out.replace(/"now": .*/, ''), err];
+    expect(timeless(before)).toEqual(timeless(after));
+  });
+
   it('every global flag may stand before the command, and without one is for the overview', async () => {
     const start = readFileSync(program, 'utf8');
-    const globals = Object.entries(manifest.commands['list']?.flags ?? {}).filter(
-      ([, flag]) => flag.helpGroup === 'GLOBAL',
-    );
-    for (const [name] of globals) expect(start).toContain(`'--${name}'`);
+    for (const name of globalNames) expect(start).toContain(`'--${name}'`);
     const plain = await text();
     expect(await text('-q', '--pg-bin', folder, 'list')).toEqual({status: 0, out: '', err: ''});
     expect(await text('--no-color')).toEqual(plain);

@@ -5,11 +5,13 @@ import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
   confirmFlags,
   countFlag,
+  dryRunFlag,
   encryptFlags,
   encryptionFlagsOf,
-  sameSettings,
+  groups,
   lockWaitFlag,
   lockWaitMsOf,
+  sameSettings,
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
@@ -38,38 +40,34 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
     },
   ];
   static override flags = {
-    'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
-      char: 'n',
-      summary: 'Change nothing (the default).',
-      exclusive: ['execute'],
-    }),
-    execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Delete, after a question.'}),
+    ...dryRunFlag,
+    execute: Flags.boolean({helpGroup: groups.safety, summary: 'Delete the orders, after a question.'}),
     ...planFlag,
     backup: Flags.boolean({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       default: true,
       allowNo: true,
-      summary: 'Write every row that goes into a file first; without it a second question is asked.',
+      summary:
+        'Write every row to delete into a file first; --no-backup asks a second question (default: on).',
     }),
     confirm: Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'Ask before deleting (the default).',
+      helpGroup: groups.safety,
+      summary: 'Ask before deleting (default: on).',
       exclusive: ['yes'],
     }),
     ...orderFlags,
     'include-customers': Flags.boolean({
-      helpGroup: 'ORDERS',
-      summary: 'Also failed and cancelled orders of customers who have a paid order.',
+      helpGroup: groups.whichOrders,
+      summary: 'Choose failed and cancelled orders of customers with a paid order too.',
     }),
-    'batch-size': countFlag('At most so many orders in one DELETE (10,000).', {
-      helpGroup: 'SPEED',
+    'batch-size': countFlag('Number of orders in one DELETE, at most (default: 10,000).', {
+      helpGroup: groups.speed,
       min: 1,
       max: 1_000_000,
     }),
     'create-missing-indexes': Flags.boolean({
-      helpGroup: 'SPEED',
-      summary: 'Make missing indexes of foreign keys for the duration.',
+      helpGroup: groups.speed,
+      summary: 'Create missing indexes of foreign keys, and drop them afterwards.',
     }),
     ...encryptFlags,
     ...waitFlag,

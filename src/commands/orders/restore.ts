@@ -4,6 +4,9 @@ import {defined} from '../../lib/base/defined.js';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
   confirmFlags,
+  conflictsFlag,
+  dryRunFlag,
+  groups,
   lockWaitFlag,
   lockWaitMsOf,
   placeFlags,
@@ -19,9 +22,9 @@ import {restoreOrdersFrom} from '../../lib/services/orders/restore/restore.js';
 export default class OrdersRestore extends BaseCommand {
   static override isRecorded = true;
   static override hasDatabase = true;
-  static override summary = 'put back the orders that orders:clean took away';
-  static override description = `Without --execute it shows what is in the file, what is already there and what conflicts; nothing is changed.
-With it, all rows go back in one transaction, which commits only if every row reads as it does in the file.
+  static override summary = 'restore the orders that orders:clean deleted';
+  static override description = `Without --execute it prints the content of the file, the rows that exist already and the conflicts, and changes nothing.
+With --execute all rows are restored in one transaction, which commits only if every row then reads as in the file.
 Files of the old scripts are read too.
 Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the file is damaged, 5 not confirmed, locked, or conflicts with --fail-on-conflicts.`;
   static override examples = [
@@ -40,30 +43,22 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
   ];
   static override flags = {
     'backup-file': Flags.string({
-      helpGroup: 'SOURCE',
+      helpGroup: groups.whichBackup,
       helpValue: 'PATH',
-      summary: 'Order backup to read: a path, a name in the backups folder, or "latest".',
+      summary: 'Order backup: a path, a name in the backups folder, or latest.',
     }),
     from: Flags.string({
-      helpGroup: 'SOURCE',
+      helpGroup: groups.whichBackup,
       helpValue: 'PLACE',
-      summary: 'Take it from s3://bucket/prefix, or a folder, instead of the backups folder.',
+      summary: 'Place of the order backup: s3://bucket/prefix or a folder (default: the backups folder).',
     }),
     identity: placeFlags.identity,
     'passphrase-file': placeFlags['passphrase-file'],
-    'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
-      char: 'n',
-      summary: 'Show what would happen (the default).',
-      exclusive: ['execute'],
-    }),
-    execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Put the rows back.'}),
-    'fail-on-conflicts': Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'Stop before anything is written when a row cannot be put back.',
-    }),
-    'only-order': repeatableFlag('ID', 'Only this order, with its rows; may be repeated.', {
-      helpGroup: 'ORDERS',
+    ...dryRunFlag,
+    execute: Flags.boolean({helpGroup: groups.safety, summary: 'Restore the rows, after a question.'}),
+    ...conflictsFlag,
+    'only-order': repeatableFlag('ID', 'Order to restore, with its rows (repeatable; default: all).', {
+      helpGroup: groups.whichOrders,
     }),
     ...waitFlag,
     ...lockWaitFlag,

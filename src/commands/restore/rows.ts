@@ -5,7 +5,11 @@ import {AppError} from '../../lib/base/errors.js';
 import {parseEndOf} from '../../lib/base/parse-end-of.js';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
+  atFlag,
   confirmFlags,
+  conflictsFlag,
+  dryRunFlag,
+  groups,
   lockWaitFlag,
   lockWaitMsOf,
   placeFlags,
@@ -25,8 +29,8 @@ import {undoRows} from '../../lib/services/rows/undo-rows.js';
 export default class RestoreRows extends BaseCommand {
   static override isRecorded = true;
   static override hasDatabase = true;
-  static override summary = 'put deleted or changed rows of a backup back';
-  static override description = `Compares the rows of a backup with the live tables by their keys, and keeps all that came since. Without --execute nothing is changed.
+  static override summary = 'restore deleted or changed rows into the live database';
+  static override description = `Compares the rows of a backup with the live tables by their keys, and keeps rows that are newer. Without --execute nothing is changed.
 --execute writes in one transaction, which commits only if every row then reads as in the backup. Before that, an undo file
 records every row that is inserted or overwritten; --undo takes it back, unless rows have changed since.
 Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged backup, 5 refused (not confirmed, locked, plan changed, conflicts), 130 interrupted.`;
@@ -49,63 +53,62 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged 
     },
   ];
   static override args = {
-    backup: Args.string({description: 'Dump, metadata file or id of the backup (the newest good one).'}),
+    backup: Args.string({
+      description: 'Backup by ID, dump or metadata file (default: the newest usable one).',
+    }),
   };
   static override flags = {
-    at: Flags.string({
-      helpGroup: 'SOURCE',
-      helpValue: 'TIME',
-      summary: 'The newest good backup taken at or before TIME (ISO 8601, UTC without a zone).',
-    }),
+    ...atFlag,
     ...placeFlags,
-    table: repeatableFlag('NAME', 'Table to look at, as public.orders (repeatable).', {helpGroup: 'ROWS'}),
-    missing: Flags.boolean({helpGroup: 'ROWS', summary: 'Insert rows that the database lacks.'}),
-    changed: Flags.boolean({helpGroup: 'ROWS', summary: 'Update rows that differ from the backup.'}),
-    all: Flags.boolean({helpGroup: 'ROWS', summary: 'Both --missing and --changed.'}),
+    table: repeatableFlag('NAME', 'Table of the rows, as public.orders (repeatable).', {
+      helpGroup: groups.whichRows,
+    }),
+    missing: Flags.boolean({helpGroup: groups.whichRows, summary: 'Insert rows that the database lacks.'}),
+    changed: Flags.boolean({
+      helpGroup: groups.whichRows,
+      summary: 'Update rows that differ from the backup.',
+    }),
+    all: Flags.boolean({
+      helpGroup: groups.whichRows,
+      summary: 'Insert missing rows and update changed ones.',
+    }),
     where: Flags.string({
-      helpGroup: 'ROWS',
+      helpGroup: groups.whichRows,
       helpValue: 'SQL',
-      summary: "Only rows that meet this condition, on the backup's values.",
+      summary: "Condition that the backup's rows must meet (default: none).",
     }),
     key: repeatableFlag(
       'VALUE',
-      'Only the row with this key; parts of a key with commas between them (repeatable).',
-      {helpGroup: 'ROWS'},
+      'Key of a row to restore, with commas between its parts (repeatable; default: all rows).',
+      {helpGroup: groups.whichRows},
     ),
     columns: Flags.string({
-      helpGroup: 'ROWS',
+      helpGroup: groups.whichRows,
       helpValue: 'A,B',
-      summary: 'Of changed rows, put back these columns only.',
+      summary: 'Columns of changed rows to restore (default: all).',
     }),
     'with-parents': Flags.boolean({
-      helpGroup: 'ROWS',
-      summary: 'Also insert missing rows that foreign keys need.',
+      helpGroup: groups.whichRows,
+      summary: 'Insert missing rows that foreign keys need, too.',
     }),
     'with-children': Flags.boolean({
-      helpGroup: 'ROWS',
-      summary: 'Also put back what ON DELETE removed or unlinked with a missing row.',
+      helpGroup: groups.whichRows,
+      summary: 'Restore rows that ON DELETE removed or unlinked with a missing row, too.',
     }),
-    'dry-run': Flags.boolean({
-      helpGroup: 'SAFETY',
-      char: 'n',
-      summary: 'Show what would happen (the default).',
-      exclusive: ['execute'],
-    }),
-    execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Write the rows, after a question.'}),
+    ...dryRunFlag,
+    execute: Flags.boolean({helpGroup: groups.safety, summary: 'Write the rows, after a question.'}),
     ...planFlag,
-    details: Flags.boolean({helpGroup: 'SAFETY', summary: 'List every key.'}),
-    'fail-on-conflicts': Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'Stop before anything is written when a row cannot be put back.',
-    }),
+    details: Flags.boolean({helpGroup: groups.safety, summary: 'List every key (default: the first ones).'}),
+    ...conflictsFlag,
     'fire-triggers': Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'Leave the triggers of the tables on (off meanwhile by default, where the role owns them).',
+      helpGroup: groups.safety,
+      summary:
+        'Let the triggers of the tables fire (default: off meanwhile, where the role owns the tables).',
     }),
     undo: Flags.string({
-      helpGroup: 'SAFETY',
+      helpGroup: groups.safety,
       helpValue: 'FILE',
-      summary: 'Take back what an earlier run wrote: its undo file, or "latest".',
+      summary: 'Undo file of an earlier run to take back, or latest.',
       exclusive: [
         'at',
         'from',

@@ -7,9 +7,10 @@ import {
   countFlag,
   encryptFlags,
   encryptionFlagsOf,
-  sameSettings,
+  groups,
   lockWaitFlag,
   lockWaitMsOf,
+  sameSettings,
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
@@ -26,8 +27,8 @@ import {backupFormats} from '../../lib/base/formats.js';
 export default class WorkflowSafeCleanup extends BaseCommand {
   static override isRecorded = true;
   static override hasDatabase = true;
-  static override summary = 'full backup, check, order backup, cleaning and report';
-  static override description = `Nothing is deleted before the full backup is made and verified. Without --execute every step that changes nothing is run.
+  static override summary = 'back up, verify and delete testing orders in one run';
+  static override description = `Nothing is deleted before the full backup is made and verified. Without --execute only the steps that change nothing run.
 Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5 refused (not confirmed, locked, guard, plan changed), 130 interrupted.`;
   static override examples = [
     {description: 'what would happen', command: '<%= config.bin %> workflow:safe-cleanup'},
@@ -38,50 +39,56 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
   ];
   static override flags = {
     preview: Flags.boolean({
-      helpGroup: 'SAFETY',
-      summary: 'Change nothing (the default).',
+      helpGroup: groups.safety,
+      summary: 'Print what would happen, and change nothing (default: on).',
       exclusive: ['execute'],
     }),
-    execute: Flags.boolean({helpGroup: 'SAFETY', summary: 'Do it, after a question.'}),
+    execute: Flags.boolean({helpGroup: groups.safety, summary: 'Back up and delete, after a question.'}),
     ...planFlag,
     ...orderFlags,
     'full-backup': Flags.boolean({
-      helpGroup: 'BACKUPS',
+      helpGroup: groups.fullBackup,
       default: true,
       allowNo: true,
-      summary: 'Back up the whole database first.',
+      summary: 'Back up the whole database first (default: on).',
     }),
     'order-backup': Flags.boolean({
-      helpGroup: 'BACKUPS',
+      helpGroup: groups.fullBackup,
       default: true,
       allowNo: true,
-      summary: 'Write every row that goes into a file first.',
+      summary: 'Write every row to delete into a file first (default: on).',
     }),
     'backup-format': Flags.option({options: backupFormats})({
-      helpGroup: 'BACKUPS',
-      summary: 'Form of the full backup (custom).',
+      helpGroup: groups.fullBackup,
+      summary: 'Format of the full backup (default: custom).',
     }),
     compress: Flags.boolean({
-      helpGroup: 'BACKUPS',
+      helpGroup: groups.fullBackup,
       allowNo: true,
-      summary: 'Compress the full backup (the default).',
+      summary: 'Compress the full backup (default: on).',
     }),
     verify: Flags.boolean({
-      helpGroup: 'BACKUPS',
+      helpGroup: groups.fullBackup,
       default: true,
       allowNo: true,
-      summary: 'Read the full backup back before anything is deleted; --execute insists on it.',
+      summary: 'Read the full backup before anything is deleted; --execute requires it (default: on).',
     }),
-    'retention-days': countFlag('Afterwards remove full backups older than this, by the rules of prune.', {
-      helpGroup: 'BACKUPS',
-      min: 1,
-    }),
-    'parallel-jobs': countFlag('Tables dumped side by side; directory format only.', {
-      helpGroup: 'BACKUPS',
-      min: 1,
-      max: 64,
-    }),
-    'pause-steps': Flags.boolean({helpGroup: 'SAFETY', summary: 'Wait for Enter between the steps.'}),
+    'retention-days': countFlag(
+      'Remove full backups older than N days afterwards, by the rules of prune (default: none).',
+      {
+        helpGroup: groups.fullBackup,
+        min: 1,
+      },
+    ),
+    'parallel-jobs': countFlag(
+      'Number of tables dumped at a time, in directory format (default: as many as cores, at most 4).',
+      {
+        helpGroup: groups.fullBackup,
+        min: 1,
+        max: 64,
+      },
+    ),
+    'pause-steps': Flags.boolean({helpGroup: groups.safety, summary: 'Wait for Enter between the steps.'}),
     ...encryptFlags,
     ...waitFlag,
     ...lockWaitFlag,

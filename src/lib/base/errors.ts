@@ -14,6 +14,23 @@ export const exitStatus = {
 
 type Kind = keyof typeof exitStatus;
 
+/** What each exit status means, for help and documentation; commands are in backquotes. */
+export function exitStatusTable(): {exitCode: string; meaning: string}[] {
+  const {failed, usage, environment, integrity, refused, interrupted, terminated} = exitStatus;
+  return [
+    ['0', 'done'],
+    [failed, 'the operation failed; the message says what state things are in'],
+    [usage, 'usage: a bad flag, argument or config file'],
+    [environment, 'environment: a tool is missing or too old, no connection, no rights, no disk space'],
+    [
+      integrity,
+      'integrity: a backup is damaged or incomplete, the restored data differs, tables shrank, or `status` found a problem',
+    ],
+    [refused, 'refused for safety: not confirmed, a guard, a lock, a changed plan'],
+    [`${interrupted}, ${terminated}`, 'interrupted (SIGINT, SIGTERM), after cleaning up'],
+  ].map(([exitCode = '', meaning = '']) => ({exitCode: String(exitCode), meaning: String(meaning)}));
+}
+
 const codes = {
   // failed
   UNEXPECTED: ['failed', 'an unexpected error, which is a defect of this program'],

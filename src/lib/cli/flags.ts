@@ -7,48 +7,76 @@ import {parseDuration} from '../base/parse-duration.js';
 import {isAddress, placeProblem} from '../base/place-name.js';
 import type {EncryptionFlags} from '../encryption/settings.js';
 
-const helpGroup = 'GLOBAL';
+/** Headings of the flags on help pages, in the order in which pages show them. */
+export const groups = {
+  whichBackup: 'WHICH BACKUP',
+  whichRuns: 'WHICH RUNS',
+  whichRows: 'WHICH ROWS',
+  whichOrders: 'WHICH ORDERS',
+  whatToBackUp: 'WHAT TO BACK UP',
+  whatToRestore: 'WHAT TO RESTORE',
+  whatToKeep: 'WHAT TO KEEP',
+  setAside: 'SET-ASIDE DATABASES',
+  fullBackup: 'FULL BACKUP',
+  level: 'HOW TO CHECK',
+  limits: 'LIMITS',
+  format: 'FORMAT',
+  whereTo: 'WHERE TO',
+  config: 'CONFIG',
+  encryption: 'ENCRYPTION',
+  speed: 'SPEED',
+  output: 'OUTPUT',
+  safety: 'SAFETY',
+  global: 'GLOBAL',
+} as const;
+
+const helpGroup = groups.global;
 
 export const globalFlags = {
+  json: Flags.boolean({helpGroup, summary: 'Print one JSON document instead of text.'}),
   quiet: Flags.boolean({char: 'q', helpGroup, summary: 'Print errors and alarms only.'}),
   verbose: Flags.boolean({
     helpGroup,
-    summary: "Show the tools' messages and, on errors, their cause.",
+    summary: "Print more: messages of PostgreSQL's tools and causes of errors.",
     exclusive: ['quiet'],
   }),
   config: Flags.string({
     helpGroup,
     helpValue: 'FILE',
-    summary: 'Config file instead of ./destino-db.config.json.',
+    summary: 'Config file (default: ./destino-db.config.json).',
   }),
   'env-file': Flags.string({
     helpGroup,
     helpValue: 'FILE',
-    summary: 'Environment file instead of .env.local and .env.',
+    summary: 'Environment file (default: .env.local and .env).',
   }),
   'database-url': Flags.string({
     helpGroup,
     helpValue: 'URL',
-    summary: 'Connection URL; safer in DIRECT_URL, where ps cannot show it.',
+    summary: 'Connection URL; safer in a variable, which ps cannot show (default: DIRECT_URL).',
   }),
   'use-direct-url': Flags.boolean({
     helpGroup,
-    summary: 'Take DIRECT_URL, else DATABASE_URL (the default).',
+    summary: 'Use DIRECT_URL, and DATABASE_URL where it is not set (default: on).',
     exclusive: ['use-database-url'],
   }),
-  'use-database-url': Flags.boolean({helpGroup, summary: 'Take DATABASE_URL only.'}),
+  'use-database-url': Flags.boolean({helpGroup, summary: 'Use DATABASE_URL even where DIRECT_URL is set.'}),
   'backups-dir': Flags.string({
     helpGroup,
     helpValue: 'DIR',
-    summary: 'Folder of all backups instead of ./backups.',
+    summary: 'Folder of all backups (default: ./backups).',
   }),
-  'pg-bin': Flags.string({helpGroup, helpValue: 'DIR', summary: 'Folder of the PostgreSQL client tools.'}),
+  'pg-bin': Flags.string({
+    helpGroup,
+    helpValue: 'DIR',
+    summary: 'Folder of pg_dump, pg_restore and psql (default: the installed ones that fit the server).',
+  }),
   'metrics-file': Flags.string({
     helpGroup,
     helpValue: 'FILE',
-    summary: 'Write a Prometheus textfile after runs that do work.',
+    summary: 'Prometheus textfile to write after runs that do work (default: none).',
   }),
-  'no-color': Flags.boolean({helpGroup, summary: 'No colours; NO_COLOR does the same.'}),
+  'no-color': Flags.boolean({helpGroup, summary: 'Print without colours, as the variable NO_COLOR does.'}),
 };
 
 /** A flag with one value that may be given several times. */
@@ -63,52 +91,80 @@ export function repeatableFlag(
 /** Flags that answer the question before a destructive step. */
 export const confirmFlags = {
   yes: Flags.boolean({
-    helpGroup: 'SAFETY',
+    helpGroup: groups.safety,
     char: 'y',
-    summary: 'Answer the question with yes (not for production).',
+    summary: 'Confirm the change without a question; not enough for production.',
     aliases: ['no-confirm'],
   }),
   'confirm-db': Flags.string({
-    helpGroup: 'SAFETY',
+    helpGroup: groups.safety,
     helpValue: 'NAME',
-    summary: "Answer the question by the database's name; the only answer for production.",
+    summary: "Confirm the change by the database's name, for production too.",
   }),
 };
 
 /** For commands that write to the backups folder or change a database: how long to wait for another run. */
 export const waitFlag = {
   wait: Flags.integer({
-    helpGroup: 'SAFETY',
+    helpGroup: groups.safety,
     helpValue: 'SECONDS',
     min: 0,
     max: 86_400,
-    summary: 'Wait for another run that is at work instead of refusing.',
+    summary: 'Time to wait for another run to end (default: 0, refuse at once).',
   }),
 };
 
 /** For commands that change a database: how long to wait for locks that others queue behind. */
 export const lockWaitFlag = {
   'lock-wait': Flags.string({
-    helpGroup: 'SAFETY',
+    helpGroup: groups.safety,
     helpValue: 'DURATION',
-    summary: 'How long to wait for locks of other sessions before rolling back (10s).',
+    summary: 'Time to wait for locks of other sessions before rolling back (default: 10s).',
+  }),
+};
+
+/** For commands that change something with --execute only. */
+export const dryRunFlag = {
+  'dry-run': Flags.boolean({
+    helpGroup: groups.safety,
+    char: 'n',
+    summary: 'Print what would happen, and change nothing (default: on).',
+    exclusive: ['execute'],
+  }),
+};
+
+/** For commands that restore rows: what to do about those that are in the way. */
+export const conflictsFlag = {
+  'fail-on-conflicts': Flags.boolean({
+    helpGroup: groups.safety,
+    summary: 'Stop before anything is written if a row cannot be restored.',
+  }),
+};
+
+/** For commands that take a backup by its time. */
+export const atFlag = {
+  at: Flags.string({
+    helpGroup: groups.whichBackup,
+    helpValue: 'TIME',
+    summary:
+      'Newest usable backup taken at or before TIME: ISO 8601 or as list prints it, in UTC unless it has a zone.',
   }),
 };
 
 /** For commands that take a backup from a place other than the backups folder. */
 export const placeFlags = {
   from: Flags.string({
-    helpGroup: 'SOURCE',
+    helpGroup: groups.whichBackup,
     helpValue: 'PLACE',
-    summary: 'Take the backup from s3://bucket/prefix, or a folder, instead of BACKUPS-DIR/database.',
+    summary: 'Place of the backup: s3://bucket/prefix or a folder (default: the backups folder).',
   }),
   identity: Flags.string({
-    helpGroup: 'SOURCE',
+    helpGroup: groups.whichBackup,
     helpValue: 'FILE',
-    summary: 'File with the secret key of an encrypted backup (age).',
+    summary: 'File with the secret age key of an encrypted backup.',
   }),
   'passphrase-file': Flags.string({
-    helpGroup: 'SOURCE',
+    helpGroup: groups.whichBackup,
     helpValue: 'FILE',
     summary: 'File whose first line is the passphrase of an encrypted backup.',
   }),
@@ -116,28 +172,28 @@ export const placeFlags = {
 
 /** For commands that write backups: whom they are encrypted to. */
 export const encryptFlags = {
-  'encrypt-to': repeatableFlag('AGE1...', 'Encrypt to this public key of age (repeatable).', {
-    helpGroup: 'ENCRYPTION',
+  'encrypt-to': repeatableFlag('AGE1...', 'Public age key to encrypt to (repeatable).', {
+    helpGroup: groups.encryption,
     exclusive: ['passphrase-file'],
   }),
   'passphrase-file': Flags.string({
-    helpGroup: 'ENCRYPTION',
+    helpGroup: groups.encryption,
     helpValue: 'FILE',
-    summary: 'Encrypt with the passphrase in the first line of this file.',
+    summary: 'File whose first line is the passphrase to encrypt with.',
   }),
   'encrypt-local': Flags.boolean({
-    helpGroup: 'ENCRYPTION',
+    helpGroup: groups.encryption,
     allowNo: true,
-    summary: 'With --no-encrypt-local, encrypt copies only; what stays in the backups folder is plain.',
+    summary: 'Encrypt in the backups folder too, and not only what is copied elsewhere (default: on).',
   }),
   'require-encryption': Flags.boolean({
-    helpGroup: 'ENCRYPTION',
-    summary: 'Refuse to write a backup without a key to encrypt it with.',
+    helpGroup: groups.encryption,
+    summary: 'Refuse to write an unencrypted backup.',
   }),
   identity: Flags.string({
-    helpGroup: 'ENCRYPTION',
+    helpGroup: groups.encryption,
     helpValue: 'FILE',
-    summary: 'Secret key of age, tried on what was encrypted.',
+    summary: 'File with the secret age key, to test that what was encrypted can be opened.',
   }),
 };
 

@@ -1,42 +1,44 @@
 /** Flags that choose orders, shared by orders:clean and workflow:safe-cleanup. */
 import {Flags} from '@oclif/core';
 import type {Given} from '../base/defined.js';
-import {repeatableFlag} from './flags.js';
+import {groups, repeatableFlag} from './flags.js';
 import type {SelectionFlags} from '../services/orders/rules/criteria.js';
 
 export const orderFlags = {
   'test-emails-only': Flags.boolean({
-    helpGroup: 'ORDERS',
-    summary: 'Only orders with a test address; failed and cancelled ones stay.',
+    helpGroup: groups.whichOrders,
+    summary: 'Choose orders with a test address only, not failed and cancelled ones.',
     exclusive: ['include-old'],
   }),
   'include-old': Flags.boolean({
-    helpGroup: 'ORDERS',
-    summary: 'Name failed and cancelled orders older than 90 days as such.',
+    helpGroup: groups.whichOrders,
+    summary: 'Report failed and cancelled orders older than 90 days separately.',
   }),
   from: Flags.string({
-    helpGroup: 'ORDERS',
+    helpGroup: groups.whichOrders,
     helpValue: 'YYYY-MM-DD',
-    summary: 'Only orders made on this day or later.',
+    summary: 'First day of the orders to choose (default: no limit).',
   }),
   to: Flags.string({
-    helpGroup: 'ORDERS',
+    helpGroup: groups.whichOrders,
     helpValue: 'YYYY-MM-DD',
-    summary: 'Only orders made on this day or earlier.',
+    summary: 'Last day of the orders to choose (default: no limit).',
   }),
-  'exclude-id': repeatableFlag('ID', 'Never this order (repeatable).', {helpGroup: 'ORDERS'}),
+  'exclude-id': repeatableFlag('ID', 'Order to keep in any case (repeatable).', {
+    helpGroup: groups.whichOrders,
+  }),
   'allow-trigger': repeatableFlag(
     'NAME',
-    'Allow this rule or trigger, schema.table.name, whose effects cannot be seen (repeatable).',
-    {helpGroup: 'SAFETY'},
+    'Rule or trigger to allow although its effects cannot be seen, as schema.table.name (repeatable).',
+    {helpGroup: groups.safety},
   ),
 };
 
 export const planFlag = {
   plan: Flags.string({
-    helpGroup: 'SAFETY',
+    helpGroup: groups.safety,
     helpValue: 'HASH',
-    summary: "The preview's plan; refuse when what would be touched has changed.",
+    summary: 'Plan of the preview; refuse if the rows to change are others by now.',
     dependsOn: ['execute'],
   }),
 };

@@ -1,7 +1,7 @@
 /** The documentation of the config file matches its schema. */
 import {readFile} from 'node:fs/promises';
 import {expect, it} from 'vitest';
-import {configJsonSchema, configKeys, withConfigTable} from '../../../src/lib/settings/config-reference.js';
+import {configJsonSchema, configKeys, withTables} from '../../../src/lib/settings/config-reference.js';
 import {parseConfig} from '../../../src/lib/settings/read-config.js';
 
 const page = await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
@@ -12,7 +12,7 @@ it('explains every key of the config file', () => {
 });
 
 it('has an up-to-date table of keys in docs/configuration.md (npm run build writes it)', () => {
-  expect(withConfigTable(page)).toBe(page);
+  expect(withTables(page)).toBe(page);
   for (const {key} of configKeys()) expect(page).toContain(`| \`${key}\` |`);
 });
 

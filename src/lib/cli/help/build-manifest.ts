@@ -3,7 +3,9 @@ import {mkdir, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {Config, Plugin} from '@oclif/core';
 import {completionScript, shells} from './completion-scripts.js';
-import {commandPage, rootPage, shortCommandPage} from './help-pages.js';
+import {commandPage, commandsPage, rootPage, shortCommandPage, shortRootPage} from './help-pages.js';
+import {helpTopics, isHelpTopic} from './help-topics.js';
+import {topicPage} from './topic-pages.js';
 import {pageWidth} from './write-page.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
@@ -50,13 +52,18 @@ const {bin, commands} = config;
 const pages = `${root}/dist/help`;
 await mkdir(pages);
 const shown = commands.filter(({hidden}) => !hidden).sort((a, b) => (a.id < b.id ? -1 : 1));
-await writeFile(`${pages}/help.txt`, rootPage(shown, config, pageWidth));
-await writeFile(`${pages}/--help.txt`, rootPage(shown, config, pageWidth, true));
+const write = (words: string, page: string): Promise<void> => writeFile(`${pages}/${words}.txt`, page);
+await write('--help', rootPage(shown, config, pageWidth));
+await write('-h', shortRootPage(shown, config, pageWidth));
 for (const command of shown) {
   const name = command.id.replace(':', ' ');
-  await writeFile(`${pages}/help ${name}.txt`, commandPage(command, bin, pageWidth));
-  await writeFile(`${pages}/${name} --help.txt`, shortCommandPage(command, bin, pageWidth));
+  await write(`${name} --help`, commandPage(command, bin, pageWidth));
+  await write(`${name} -h`, shortCommandPage(command, bin, pageWidth));
 }
+for (const topic of config.topics.filter(({name}) => config.findCommand(name) === undefined))
+  await write(`${topic.name} --help`, commandsPage(topic, shown, bin, pageWidth));
+for (const topic of Object.keys(helpTopics).filter(isHelpTopic))
+  await write(`${topic} --help`, topicPage(topic, bin, pageWidth));
 
 const completion = `${root}/dist/completion`;
 await mkdir(completion);

@@ -1,6 +1,6 @@
 /** Whether words are a command line that this program takes: a schedule runs them when nobody is there to read a usage error. */
 import {existsSync} from 'node:fs';
-import {Flags, type Interfaces, Parser} from '@oclif/core';
+import {type Interfaces, Parser} from '@oclif/core';
 import {AppError} from '../../base/errors.js';
 import type {CheckCommandLine} from '../../services/schedule/schedule.js';
 import {refuseBadPlaces, refuseEmptyFlags} from '../flags.js';
@@ -16,7 +16,7 @@ export function commandLineCheck(config: Interfaces.Config): CheckCommandLine {
     const command = config.findCommand(id);
     if (!command || command.hidden) return unknownCommandError(id, config);
     const {flags, baseFlags, args, strict} = await command.load();
-    const all = {...baseFlags, ...flags, json: Flags.boolean()};
+    const all = {...baseFlags, ...flags};
     try {
       const parsed = await Parser.parse([...argv], {flags: all, args, strict});
       refuseEmptyFlags(parsed.flags);

@@ -2,6 +2,7 @@
 import type {Hook, Interfaces} from '@oclif/core';
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';
+import {helpTopics} from './help-topics.js';
 import {errorDocument} from '../show/show-error.js';
 
 const hook: Hook.CommandNotFound = ({id, argv, config}) => unknownCommand(id, argv ?? [], config);
@@ -9,8 +10,13 @@ const hook: Hook.CommandNotFound = ({id, argv, config}) => unknownCommand(id, ar
 export default hook;
 
 /** Ends the program. */
-export function unknownCommand(id: string, argv: readonly string[], config: Interfaces.Config): never {
-  const error = unknownCommandError(id, config);
+export function unknownCommand(
+  id: string,
+  argv: readonly string[],
+  config: Interfaces.Config,
+  isHelp = false,
+): never {
+  const error = unknownCommandError(id, config, isHelp);
   if (argv.includes('--json')) {
     process.stdout.write(`${JSON.stringify(errorDocument(error), null, 2)}\n`);
   } else {
@@ -19,19 +25,20 @@ export function unknownCommand(id: string, argv: readonly string[], config: Inte
   process.exit(error.exitCode);
 }
 
-/** What is said of a command that does not exist. */
-export function unknownCommandError(id: string, config: Interfaces.Config): AppError {
+/** What is said of a command that does not exist. @param isHelp whether it may be a topic of help */
+export function unknownCommandError(id: string, config: Interfaces.Config, isHelp = false): AppError {
   const {bin} = config;
   if (id.startsWith('-'))
-    return new AppError('USAGE', `No command stands before ${id}.`, {
+    return new AppError('USAGE', `There is no command before ${id}.`, {
       hint: `Begin with the command: ${bin} COMMAND FLAGS. ${bin} --help lists the commands.`,
     });
   const known = config.commands.filter(({hidden}) => !hidden).map((command) => command.id);
-  const guess = nearest(id, known) ?? known.find((command) => isOtherSpelling(id, command));
+  const topics = isHelp ? Object.keys(helpTopics) : [];
+  const guess = nearest(id, [...known, ...topics]) ?? known.find((command) => isOtherSpelling(id, command));
   return new AppError(
     'USAGE',
-    `There is no command "${id}".${guess === undefined ? '' : ` Did you mean "${guess}"?`}`,
-    {hint: `${bin} --help lists the commands.`},
+    `There is no command ${isHelp ? 'or topic ' : ''}"${id}".${guess === undefined ? '' : ` Did you mean "${guess}"?`}`,
+    {hint: `${bin} --help lists the commands${isHelp ? ' and topics' : ''}.`},
   );
 }
 

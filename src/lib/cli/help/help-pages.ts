@@ -1,113 +1,177 @@
-/** The text of every help page: a pure function of the commands as the manifest keeps them. */
+/** The text of every help page but those of topics: a pure function of the commands as the manifest keeps them. */
 import type {Command, Interfaces} from '@oclif/core';
 import type {Given} from '../../base/defined.js';
-import {globalFlags} from '../flags.js';
+import {globalFlags, groups} from '../flags.js';
+import {helpTopics} from './help-topics.js';
+import {entries, entry, indent, indented, paragraphs, type Section, sections, titledRows} from './lay-out.js';
 
 /** A flag as the manifest keeps it. */
 type CachedFlag = Command.Loadable['flags'][string];
 
-const indent = 2;
+const commandColumn = 21;
+const flagColumn = 28;
+
+/** The commands as the program's own pages show them; what is in no group comes last. */
+const commandGroups: readonly (readonly [title: string, ids: readonly string[]])[] = [
+  ['BACK UP', ['backup', 'list', 'show', 'label', 'verify', 'copy', 'delete', 'prune']],
+  ['RESTORE', ['restore', 'restore:rows', 'diff', 'undo', 'recover']],
+  ['TESTING ORDERS', ['orders:clean', 'orders:restore', 'workflow:safe-cleanup']],
+  ['MONITOR', ['status', 'history', 'report', 'schedule']],
+  ['SET UP', ['init', 'doctor', 'completion', 'help']],
+];
 
 /** All about a command: every flag with its explanation, in groups. @param width columns of the terminal */
 export function commandPage(command: Command.Loadable, bin: string, width: number): string {
   const [text, exitCodes] = splitExitCodes(command);
+  const shownArgs = Object.entries(command.args).filter(([, {hidden}]) => hidden !== true);
   return sections([
-    ['', [commandSummary(command, bin)]],
+    ['', paragraphs(commandSummary(command, bin), width)],
     ['EXAMPLES', indented(examplesOf(command, bin, width - indent))],
+    ['USAGE', indented([usageOf(command, bin)])],
     ['', paragraphs(text, width)],
-    ...flagGroups(command).map(([title, flags]): [string, string[]] => [
-      title,
-      flags.flatMap(([name, flag]) => entry(flagName(name, flag), summaryOf(flag), width)),
-    ]),
+    [
+      'ARGUMENTS',
+      shownArgs.flatMap(([name, {description = ''}]) =>
+        entry(`    ${name.toUpperCase()}`, description, width, flagColumn),
+      ),
+    ],
+    ...flagGroups(command).map(([title, flags]): Section => [title, flagEntries(flags, width)]),
     ['EXIT CODES', indented(paragraphs(exitCodes, width - indent))],
-    ['', paragraphs(`Flags that every command takes: ${bin} help`, width)],
+    ['', paragraphs(`All commands and topics: ${bin} --help`, width)],
   ]);
 }
 
 /** The usual cases, the names of all flags and the exit codes: on one screen of 24 lines. */
 export function shortCommandPage(command: Command.Loadable, bin: string, width: number): string {
   const [, exitCodes] = splitExitCodes(command);
-  const groups = flagGroups(command).map(([title, flags]): [string, string] => [
-    title,
-    flags
-      .map(([name, flag]) =>
-        flagName(name, flag)
-          .trim()
-          .replace(/^-(\w), /, '-$1/')
-          .replaceAll(' ', '\u00a0'),
-      )
-      .join('  '),
-  ]);
-  const table = [...groups, ['EXIT CODES', exitCodes] as const].filter(([, text]) => text !== '');
-  const column = Math.max(...table.map(([title]) => title.length)) + 2;
-  const rows = table.flatMap(([title, text]) =>
-    wrap(text, width - column).map((line, index) => (index === 0 ? title : '').padEnd(column) + line),
-  );
+  const rows = flagGroups(command)
+    .filter(([title]) => title !== groups.global)
+    .map(([title, flags]): [string, string] => [
+      title,
+      flags
+        .map(([name, flag]) =>
+          flagName(name, flag)
+            .trim()
+            .replace(/^-(\w), /, '-$1/')
+            .replaceAll(' ', '\u00a0'),
+        )
+        .join('\u00a0 '),
+    ]);
   return sections([
-    ['', [commandSummary(command, bin)]],
+    ['', paragraphs(commandSummary(command, bin), width)],
     ['', indented(examplesOf(command, bin, width - indent))],
-    ['', rows],
-    ['', paragraphs(`What each flag does: ${bin} help ${command.id}`, width)],
-  ]).replaceAll('\u00a0', ' ');
+    [
+      '',
+      titledRows(
+        [...rows, ['EXIT CODES', exitCodes] as const].filter(([, text]) => text !== ''),
+        width,
+      ),
+    ],
+    ['', paragraphs(`Every flag explained: ${bin} ${command.id} --help`, width)],
+  ])
+    .replace(/\u00a0* *$/gm, '')
+    .replaceAll('\u00a0', ' ');
 }
 
-/** The commands and, unless `isShort`, the flags that all of them take. */
+/** The commands in groups, the topics, the flags that all commands take, and where to go on. */
 export function rootPage(
   commands: readonly Command.Loadable[],
   {bin, pjson}: Pick<Interfaces.Config, 'bin' | 'pjson'>,
   width: number,
-  isShort = false,
 ): string {
-  const flags = Object.entries(globalFlags).map(([name, flag]): [string, string] => [
-    flagName(name, flag as CachedFlag),
-    flag.summary ?? '',
-  ]);
-  const about: unknown = pjson['description'];
-  const shown = commands.filter(({hidden}) => !hidden);
-  const title = paragraphs(typeof about === 'string' ? about : bin, width);
-  const entries = shown.flatMap((command) =>
-    entry(command.id, commandSummary(command, bin), width, commandColumn),
-  );
-  const ending = paragraphs(
-    `${isShort ? `Flags of all commands: ${bin} help. ` : ''}About one: ${bin} COMMAND --help`,
-    width,
-  );
-  // The screen of 24 lines has no room for headings and empty lines.
-  if (isShort) return sections([['', [...title, ...entries, ...ending]]]);
-  const everyFlag = [...flags, ['    --json', 'Print one JSON document instead of text.'] as const];
+  const ofEvery = Object.entries(globalFlags) as [string, CachedFlag][];
   return sections([
-    ['', title],
-    ['COMMANDS', entries],
-    ['FLAGS OF EVERY COMMAND', everyFlag.flatMap(([name, text]) => entry(name, text, width))],
-    ['', ending],
+    ['', paragraphs(descriptionOf(bin, pjson), width)],
+    ['USAGE', indented([`${bin} COMMAND [FLAGS]`])],
+    ...inGroups(commands).map(([title, members]): Section => [
+      title,
+      members.flatMap((command) => entry(command.id, commandSummary(command, bin), width, commandColumn)),
+    ]),
+    ['TOPICS', Object.entries(helpTopics).flatMap(([name, text]) => entry(name, text, width, commandColumn))],
+    [groups.global, flagEntries(ofEvery, width)],
+    [
+      'MORE',
+      entries(
+        furtherPages(bin).filter(([line]) => line !== `${bin} --help`),
+        width,
+      ),
+    ],
   ]);
 }
 
-/** The commands of a topic. */
-export function topicPage(
+/** The first steps and the names of all commands and topics: on one screen of 24 lines. */
+export function shortRootPage(
+  commands: readonly Command.Loadable[],
+  {bin, pjson}: Pick<Interfaces.Config, 'bin' | 'pjson'>,
+  width: number,
+): string {
+  const names = inGroups(commands).map(([title, members]): [string, string] => [
+    title,
+    members.map(({id}) => id).join('\u00a0 '),
+  ]);
+  return sections([
+    ['', paragraphs(descriptionOf(bin, pjson), width)],
+    ['', entries(firstSteps(bin), width)],
+    ['', titledRows([...names, ['TOPICS', Object.keys(helpTopics).join('\u00a0 ')]], width)],
+    ['', entries(furtherPages(bin), width)],
+  ])
+    .replace(/\u00a0* *$/gm, '')
+    .replaceAll('\u00a0', ' ');
+}
+
+/** The commands of a topic of oclif's, as "orders". */
+export function commandsPage(
   topic: Given<{readonly name: string; readonly description?: string}>,
   commands: readonly Command.Loadable[],
   bin: string,
   width: number,
 ): string {
+  const members = commands.filter(({id}) => id.startsWith(`${topic.name}:`));
   return sections([
     ['', [topic.description ?? topic.name]],
     [
       'COMMANDS',
-      commands.flatMap((command) => entry(command.id, commandSummary(command, bin), width, commandColumn)),
+      members.flatMap((command) => entry(command.id, commandSummary(command, bin), width, commandColumn)),
     ],
-    ['', paragraphs(`About one: ${bin} ${commands[0]?.id ?? 'COMMAND'} --help`, width)],
+    ['', paragraphs(`Every flag explained: ${bin} ${members[0]?.id ?? 'COMMAND'} --help`, width)],
   ]);
 }
 
-const commandColumn = 21;
-const flagColumn = 28;
+function firstSteps(bin: string): [string, string][] {
+  return [
+    [`${bin} doctor`, 'check this machine and the connection'],
+    [`${bin} backup`, 'back up the database of DIRECT_URL'],
+    [`${bin} list`, 'see the backups'],
+    [`${bin} verify --latest --level restore`, 'prove the newest one by a restore'],
+    [`${bin} restore --latest --dry-run`, 'preview a restore'],
+  ];
+}
 
-function sections(parts: readonly (readonly [string, readonly string[]])[]): string {
-  const blocks = parts
-    .filter(([, lines]) => lines.some((line) => line.trim() !== ''))
-    .map(([title, lines]) => [...(title === '' ? [] : [title]), ...lines].join('\n'));
-  return `${blocks.join('\n\n')}\n`;
+function furtherPages(bin: string): [string, string][] {
+  return [
+    [bin, 'the state of the backups, and what to do next'],
+    [`${bin} --help`, 'every command in a line, topics, global flags'],
+    [`${bin} COMMAND --help`, 'every flag of a command; -h is the short page'],
+    [`${bin} help TOPIC`, 'a topic, as exit-codes'],
+  ];
+}
+
+function descriptionOf(bin: string, pjson: Interfaces.Config['pjson']): string {
+  const about: unknown = pjson['description'];
+  return typeof about === 'string' ? about : bin;
+}
+
+/** The shown commands by the headings of `commandGroups`; none is left out. */
+function inGroups(commands: readonly Command.Loadable[]): [string, Command.Loadable[]][] {
+  const shown = commands.filter(({hidden}) => !hidden);
+  const known = commandGroups.flatMap(([, ids]) => ids);
+  const others = shown.filter(({id}) => !known.includes(id)).map(({id}) => id);
+  return [...commandGroups, ['OTHER', others] as const]
+    .map(([title, ids]): [string, Command.Loadable[]] => [
+      title,
+      ids.flatMap((id) => shown.filter((command) => command.id === id)),
+    ])
+    .filter(([, members]) => members.length > 0);
 }
 
 /** What a command does, in a line. That of the plugin's `help` has a description only, as a sentence. */
@@ -115,6 +179,17 @@ export function commandSummary({summary, description = ''}: Command.Loadable, bi
   if (summary !== undefined) return summary;
   const text = description.replace('<%= config.bin %>', bin).replace(/\.$/, '');
   return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+/** "destino-db diff [BACKUP] [OTHER] [FLAGS]" */
+function usageOf({id, args, flags}: Command.Loadable, bin: string): string {
+  const words = Object.entries(args)
+    .filter(([, {hidden}]) => hidden !== true)
+    .map(([name, {required}]) => (required === true ? name.toUpperCase() : `[${name.toUpperCase()}]`));
+  const needed = Object.entries(flags)
+    .filter(([, {required}]) => required === true)
+    .map(([name, flag]) => flagName(name, flag).trim());
+  return [bin, id, ...words, ...needed, '[FLAGS]'].join(' ');
 }
 
 /** What is to be said beyond the summary, and the exit codes. */
@@ -139,19 +214,22 @@ function examplesOf(command: Command.Loadable, bin: string, width: number): stri
   });
 }
 
-/** Flags of the command's own, by the headings they are given; those without one come first. */
+/** The flags by their headings, in the order of `groups`; those without a heading come first. */
 function flagGroups(command: Command.Loadable): [string, [string, CachedFlag][]][] {
-  const groups = new Map<string, [string, CachedFlag][]>();
+  const found = new Map<string, [string, CachedFlag][]>();
+  for (const title of ['FLAGS', ...Object.values(groups)]) found.set(title, []);
   for (const [name, flag] of Object.entries(command.flags)) {
-    if (flag.hidden === true || flag.helpGroup === 'GLOBAL') continue;
+    if (flag.hidden === true) continue;
     const title = flag.helpGroup ?? 'FLAGS';
-    groups.set(title, [...(groups.get(title) ?? []), [name, flag]]);
+    found.set(title, [...(found.get(title) ?? []), [name, flag]]);
   }
-  return [...groups];
+  return [...found].filter(([, flags]) => flags.length > 0);
 }
 
-function summaryOf(flag: CachedFlag): string {
-  return flag.summary ?? flag.description ?? '';
+function flagEntries(flags: readonly [string, CachedFlag][], width: number): string[] {
+  return flags.flatMap(([name, flag]) =>
+    entry(flagName(name, flag), flag.summary ?? flag.description ?? '', width, flagColumn),
+  );
 }
 
 function flagName(name: string, flag: CachedFlag): string {
@@ -159,40 +237,4 @@ function flagName(name: string, flag: CachedFlag): string {
   if (flag.type === 'boolean') return `${short}--${flag.allowNo ? '[no-]' : ''}${name}`;
   const value = flag.options !== undefined ? flag.options.join('|') : (flag.helpValue ?? 'VALUE');
   return `${short}--${name} ${String(value)}`;
-}
-
-/** A name and its explanation side by side, or below each other where the name is too long. */
-function entry(name: string, text: string, width: number, column = flagColumn): string[] {
-  const margin = ' '.repeat(column + 2 * indent);
-  if (width < 2 * margin.length)
-    return [`  ${name.trim()}`, ...wrap(text, width - 2 * indent).map((line) => `    ${line}`)];
-  const lines = wrap(text, width - margin.length);
-  const first = name.length > column ? [`  ${name}`] : [`  ${name.padEnd(column)}  ${lines.shift() ?? ''}`];
-  return [...first, ...lines.map((line) => margin + line)];
-}
-
-function indented(lines: readonly string[]): string[] {
-  return lines.map((line) => ' '.repeat(indent) + line);
-}
-
-/** Line breaks of the source mean nothing, but for an empty line. */
-function paragraphs(text: string, width: number): string[] {
-  return text
-    .split('\n\n')
-    .flatMap((paragraph, index) => [
-      ...(index === 0 ? [] : ['']),
-      ...wrap(paragraph.replaceAll('\n', ' '), width),
-    ]);
-}
-
-function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/ +/)) {
-    if (line !== '' && line.length + 1 + word.length > columns) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

@@ -10,10 +10,10 @@ export function widthOf({isTTY, columns}: Pick<NodeJS.WriteStream, 'isTTY' | 'co
 }
 
 /** Headings are bold on a terminal that takes it (no-color.org). */
-export function writePage(page: string): void {
+export function writePage(page: string, isPlain = false): void {
   const {NO_COLOR, FORCE_COLOR, TERM} = process.env;
   const isForced = (FORCE_COLOR ?? '') !== '' && FORCE_COLOR !== '0';
-  const isForbidden = (NO_COLOR ?? '') !== '' || FORCE_COLOR === '0' || TERM === 'dumb';
+  const isForbidden = isPlain || (NO_COLOR ?? '') !== '' || FORCE_COLOR === '0' || TERM === 'dumb';
   const isBold = !isForbidden && (process.stdout.isTTY || isForced);
-  process.stdout.write(isBold ? page.replace(/^[A-Z][A-Z ]+?(?=\n| {2})/gm, '\u001b[1m$&\u001b[22m') : page);
+  process.stdout.write(isBold ? page.replace(/^[A-Z][A-Z -]+?(?=\n| {2})/gm, '\u001b[1m$&\u001b[22m') : page);
 }
