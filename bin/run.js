@@ -13,7 +13,7 @@ const globalFlags = globalFlagsBefore(args);
 const isHelp = args[0] === 'help' || ['--help', '-h'].includes(args.at(-1) ?? '');
 
 // Monitors and shells ask these often: answered without loading oclif.
-if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
+if (args.length === 1 && ['--version', '-v', 'version'].includes(args[0])) {
   const {name, version} = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   process.stdout.write(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
 } else if (!(await showPreparedHelp())) {

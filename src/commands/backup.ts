@@ -130,7 +130,7 @@ export default class Backup extends BaseCommand {
     }),
     to: repeatableFlag(
       'PLACE',
-      'Place to copy the backup to: s3://bucket/prefix or a folder (repeatable; default: the places of the config file).',
+      'Location to copy the backup to: s3://bucket/prefix or a folder (repeatable; default: the locations of the config file).',
       {
         helpGroup: groups.whereTo,
       },

@@ -24,7 +24,7 @@ export default class Copy extends BaseCommand {
     from: Flags.string({
       helpValue: 'PLACE',
       helpGroup: groups.whichBackup,
-      summary: 'Place to copy from (default: the backups folder).',
+      summary: 'Location to copy from (default: the backups folder).',
     }),
     to: Flags.string({
       helpValue: 'PLACE',
@@ -32,7 +32,7 @@ export default class Copy extends BaseCommand {
       multipleNonGreedy: true,
       required: true,
       helpGroup: groups.whereTo,
-      summary: 'Place to copy to: s3://bucket/prefix or a folder (repeatable).',
+      summary: 'Location to copy to: s3://bucket/prefix or a folder (repeatable).',
     }),
     'backup-file': repeatableFlag(
       'PATH',

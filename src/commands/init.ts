@@ -52,7 +52,7 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is not JSON, 3 a fil
     }),
     to: repeatableFlag(
       'PLACE',
-      'Place to copy every backup to: s3://bucket/prefix or a folder (repeatable).',
+      'Location to copy every backup to: s3://bucket/prefix or a folder (repeatable).',
       {
         helpGroup: groups.config,
       },

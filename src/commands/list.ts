@@ -8,7 +8,7 @@ import {type BackupList, listBackups} from '../lib/services/status/list-backups.
 import {backupFormats} from '../lib/base/formats.js';
 
 export default class List extends BaseCommand {
-  static override summary = 'list the backups: age, size, proof, label';
+  static override summary = 'list the backups: age, size, checks, label';
   static override description =
     'Reads the metadata files only, so it is quick however large the backups are.\n' +
     'Exit codes: 0 done, 1 a folder cannot be read, 2 usage.';
@@ -21,11 +21,11 @@ export default class List extends BaseCommand {
     from: Flags.string({
       helpValue: 'PLACE',
       helpGroup: groups.whichBackup,
-      summary: 'Place to list: s3://bucket/prefix or a folder (default: the backups folder).',
+      summary: 'Location to list: s3://bucket/prefix or a folder (default: the backups folder).',
     }),
     places: Flags.boolean({
       helpGroup: groups.whichBackup,
-      summary: 'Add the copies in the places of the config file, and where each backup is.',
+      summary: 'Add the copies in the locations of the config file, and where each backup is.',
       exclusive: ['from'],
     }),
     label: Flags.string({

@@ -55,7 +55,7 @@ export default class Prune extends BaseCommand {
     from: Flags.string({
       helpGroup: groups.whichBackup,
       helpValue: 'PLACE',
-      summary: 'Place to prune: s3://bucket/prefix or a folder. Locked objects stay and are reported.',
+      summary: 'Location to prune: s3://bucket/prefix or a folder. Locked objects stay and are reported.',
       exclusive: ['output-dir', 'set-aside'],
     }),
     'set-aside': Flags.boolean({

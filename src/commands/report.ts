@@ -26,7 +26,7 @@ Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page ca
       helpValue: 'PLACE',
       helpGroup: groups.whichBackup,
       summary:
-        'Place of the backups: s3://bucket/prefix or a folder (default: the backups folder and its copies).',
+        'Location of the backups: s3://bucket/prefix or a folder (default: the backups folder and its copies).',
     }),
     output: Flags.string({
       char: 'o',

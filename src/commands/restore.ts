@@ -55,7 +55,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
     }),
     latest: Flags.boolean({
       helpGroup: groups.whichBackup,
-      summary: 'Newest usable backup of the whole database.',
+      summary: 'Newest usable backup.',
     }),
     ...atFlag,
     ...placeFlags,

@@ -13,7 +13,7 @@ import {checkStatus, type StatusResult} from '../lib/services/status/check-statu
 export default class Status extends BaseCommand {
   static override summary = 'check that the newest backup is young and proven enough';
   static override description =
-    'Reads the backups folder, the audit log and the places of the config file, without a database. Prints a line for each problem.\n' +
+    'Reads the backups folder, the audit log and the locations of the config file, without a database. Prints a line for each problem.\n' +
     'Exit codes: 0 no problem, or --forget is done, 4 a problem was found, 2 usage, 1 or 3 the folder cannot be read.\n' +
     'With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.';
   static override examples = [
@@ -29,7 +29,7 @@ export default class Status extends BaseCommand {
     }),
     require: Flags.option({options: proofLevels})({
       helpGroup: groups.limits,
-      summary: 'Level that backups must be proven by to count (default: none).',
+      summary: 'Lowest level that a backup must have passed to count (default: none).',
     }),
     'max-restore-test-age': Flags.string({
       helpGroup: groups.limits,
@@ -42,13 +42,13 @@ export default class Status extends BaseCommand {
     from: Flags.string({
       helpGroup: groups.whichBackup,
       helpValue: 'PLACE',
-      summary: 'Place to look at: s3://bucket/prefix or a folder (default: the backups folder).',
+      summary: 'Location to look at: s3://bucket/prefix or a folder (default: the backups folder).',
       exclusive: ['places'],
     }),
     places: Flags.boolean({
       helpGroup: groups.whichBackup,
       allowNo: true,
-      summary: 'Check that the places of the config file have copies (default: on).',
+      summary: 'Check that the locations of the config file have copies (default: on).',
     }),
     forget: repeatableFlag('NAME', 'Database to stop watching until it has a new backup (repeatable).', {
       helpGroup: groups.whichBackup,

@@ -1,6 +1,7 @@
 /** Help, suggestions and the words people read, where other tests look at JSON. */
 import {readFileSync} from 'node:fs';
 import {rm, writeFile} from 'node:fs/promises';
+import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {helpTopics} from '../../src/lib/cli/help/help-topics.js';
@@ -58,7 +59,7 @@ describe('help', () => {
     async (word) => {
       const {status, out} = await text(word);
       expect(status).toBe(0);
-      const headings = ['BACK UP', 'RESTORE', 'TESTING ORDERS', 'MONITOR', 'SET UP'];
+      const headings = ['BACK UP', 'RESTORE', 'TESTING ORDERS', 'MONITOR', 'GET STARTED'];
       const grouped = headings.map((heading) => below(out, heading)).join('');
       for (const [id] of shownCommands) expect(grouped).toMatch(new RegExp(`^  ${id}  `, 'm'));
       for (const topic of Object.keys(helpTopics))
@@ -162,12 +163,23 @@ describe('help', () => {
     [['orders:restor', '--execute'], 'orders:restore'],
     [['clean-orders'], 'orders:clean'],
     [['safe-cleanup'], 'workflow:safe-cleanup'],
+    [['snapshots'], 'list'],
+    [['check'], 'verify'],
+    [['forget', '--dry-run'], 'prune'],
   ])('is refused for %j, which nobody knows, with the nearest command', async (words, guess) => {
     expect(await text(...words)).toMatchObject({
       status: 2,
       out: '',
       err: expect.stringContaining(`Did you mean "${guess}"?`) as string,
     });
+  });
+
+  it('is offered where a topic is taken for a command', async () => {
+    expect(await text('formats')).toMatchObject({
+      status: 2,
+      err: expect.stringContaining('destino-db help formats explains this topic.') as string,
+    });
+    expect(await text('version')).toEqual(await text('--version'));
   });
 
   it('is asked for where a flag stands before it', async () => {
@@ -222,6 +234,49 @@ describe('destino-db alone', () => {
     expect(stdout).toMatch(
       /What to do next\n {2}destino-db backup +.*\n {2}destino-db verify --latest --level restore /,
     );
+  });
+
+  it('begins with the verdict of status, and connects to nothing', async () => {
+    const connections: unknown[] = [];
+    const server = createServer((socket) => {
+      connections.push(socket.remotePort);
+      socket.destroy();
+    });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const address = server.address();
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+    const cwd = await emptyFolder();
+    const storage = {places: ['s3://bucket/db'], region: 'us-east-1', endpoint: `http://127.0.0.1:${port}`};
+    await writeFile(join(cwd, 'destino-db.config.json'), JSON.stringify({storage}));
+    const env = {
+      DIRECT_URL: `postgresql://shop@127.0.0.1:${port}/shop`,
+      AWS_ACCESS_KEY_ID: 'tester',
+      AWS_SECRET_ACCESS_KEY: 'tester',
+    };
+    try {
+      const none = await runCli([], {cwd, env});
+      expect(none.stdout).toMatch(/^CRITICAL There is no backup at all in .*\n\nDatabase /);
+      await writeSampleBackup(join(cwd, 'backups/database'), '2026-01-01T00:00:00Z');
+      expect((await runCli([], {cwd, env})).stdout).toMatch(
+        /^CRITICAL shop: the newest good backup is .* old/,
+      );
+      await writeSampleBackup(join(cwd, 'backups/database'), new Date().toISOString());
+      const good = await runCli([], {cwd, env});
+      expect(good.stdout).toMatch(
+        /^OK The backups are young enough\. Copies in other locations are not checked here\.\n/,
+      );
+      expect((await runCli(['--json'], {cwd, env})).json()).toMatchObject({
+        ok: true,
+        findings: [],
+        uncheckedPlaces: ['s3://bucket/db'],
+      });
+      expect(connections).toEqual([]);
+      // The server is one that would be noticed.
+      await runCli(['status'], {cwd, env});
+      expect(connections.length).toBeGreaterThan(0);
+    } finally {
+      await new Promise((closed) => server.close(closed));
+    }
   });
 
   it('tells all of it as JSON', async () => {

@@ -50,7 +50,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
     from: Flags.string({
       helpGroup: groups.whichBackup,
       helpValue: 'PLACE',
-      summary: 'Place of the order backup: s3://bucket/prefix or a folder (default: the backups folder).',
+      summary: 'Location of the order backup: s3://bucket/prefix or a folder (default: the backups folder).',
     }),
     identity: placeFlags.identity,
     'passphrase-file': placeFlags['passphrase-file'],

@@ -14,7 +14,7 @@ export const exitStatus = {
 
 type Kind = keyof typeof exitStatus;
 
-/** What each exit status means, for help and documentation; commands are in backquotes. */
+/** Every exit status with its meaning, for help and documentation; commands are in backquotes. */
 export function exitStatusTable(): {exitCode: string; meaning: string}[] {
   const {failed, usage, environment, integrity, refused, interrupted, terminated} = exitStatus;
   return [

@@ -156,7 +156,7 @@ export const placeFlags = {
   from: Flags.string({
     helpGroup: groups.whichBackup,
     helpValue: 'PLACE',
-    summary: 'Place of the backup: s3://bucket/prefix or a folder (default: the backups folder).',
+    summary: 'Location of the backup: s3://bucket/prefix or a folder (default: the backups folder).',
   }),
   identity: Flags.string({
     helpGroup: groups.whichBackup,

@@ -121,7 +121,10 @@ export function compareDefinitions(
   differences.sort((a, b) => rank(a) - rank(b));
   return {
     differences,
-    notCompared: [...skipped].map(([why, names]) => `${why}: ${someOf([...new Set(names)], 8).join(', ')}`),
+    notCompared: [...skipped].map(([why, names]) => {
+      const what = why.startsWith('which ') ? `objects ${why}` : why;
+      return `${what}: ${someOf([...new Set(names)], 8).join(', ')}`;
+    }),
   };
 }
 

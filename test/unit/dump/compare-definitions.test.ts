@@ -190,3 +190,12 @@ it('ignores privileges on objects that exist only in the database, and reports t
     'only there: public.later, public.TABLE later, public.COLUMN later.id, SCHEMA side',
   ]);
 });
+
+it('names what was left out as objects, so that the reason reads as a phrase', () => {
+  const left = definition('VIEW', 'v', 'CREATE VIEW public.v AS\n SELECT 1;');
+  const limits = {leftOut: () => 'which need something that neither the backup nor the target has'};
+  expect(compareDefinitions([left], [], limits)).toEqual({
+    differences: [],
+    notCompared: ['objects which need something that neither the backup nor the target has: public.v'],
+  });
+});

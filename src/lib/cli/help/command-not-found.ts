@@ -2,7 +2,7 @@
 import type {Hook, Interfaces} from '@oclif/core';
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';
-import {helpTopics} from './help-topics.js';
+import {helpTopics, isHelpTopic} from './help-topics.js';
 import {errorDocument} from '../show/show-error.js';
 
 const hook: Hook.CommandNotFound = ({id, argv, config}) => unknownCommand(id, argv ?? [], config);
@@ -34,13 +34,31 @@ export function unknownCommandError(id: string, config: Interfaces.Config, isHel
     });
   const known = config.commands.filter(({hidden}) => !hidden).map((command) => command.id);
   const topics = isHelp ? Object.keys(helpTopics) : [];
-  const guess = nearest(id, [...known, ...topics]) ?? known.find((command) => isOtherSpelling(id, command));
+  const guess =
+    known.find((command) => otherNames[command]?.includes(id)) ??
+    nearest(id, [...known, ...topics]) ??
+    known.find((command) => isOtherSpelling(id, command));
+  const lists = `${bin} --help lists the commands${isHelp ? ' and topics' : ''}.`;
   return new AppError(
     'USAGE',
     `There is no command ${isHelp ? 'or topic ' : ''}"${id}".${guess === undefined ? '' : ` Did you mean "${guess}"?`}`,
-    {hint: `${bin} --help lists the commands${isHelp ? ' and topics' : ''}.`},
+    {hint: isHelpTopic(id) ? `${bin} help ${id} explains this topic. ${lists}` : lists},
   );
 }
+
+/** Names that other programs for backups give to a command. */
+const otherNames: Readonly<Record<string, readonly string[]>> = {
+  backup: ['capture', 'dump', 'pg:backups:capture'],
+  list: ['ls', 'snapshots', 'backups', 'pg:backups'],
+  show: ['info', 'pg:backups:info'],
+  verify: ['check', 'test'],
+  delete: ['rm', 'remove', 'pg:backups:delete'],
+  label: ['tag', 'rename'],
+  prune: ['forget'],
+  undo: ['rollback', 'revert'],
+  restore: ['pg:backups:restore'],
+  schedule: ['cron', 'pg:backups:schedule'],
+};
 
 /** "clean-orders" and "clean" for "orders:clean": the old scripts' names, and the command without its topic. */
 function isOtherSpelling(id: string, command: string): boolean {

@@ -17,7 +17,7 @@ const commandGroups: readonly (readonly [title: string, ids: readonly string[]])
   ['RESTORE', ['restore', 'restore:rows', 'diff', 'undo', 'recover']],
   ['TESTING ORDERS', ['orders:clean', 'orders:restore', 'workflow:safe-cleanup']],
   ['MONITOR', ['status', 'history', 'report', 'schedule']],
-  ['SET UP', ['init', 'doctor', 'completion', 'help']],
+  ['GET STARTED', ['init', 'doctor', 'completion', 'help']],
 ];
 
 /** All about a command: every flag with its explanation, in groups. @param width columns of the terminal */
@@ -142,7 +142,7 @@ function firstSteps(bin: string): [string, string][] {
     [`${bin} doctor`, 'check this machine and the connection'],
     [`${bin} backup`, 'back up the database of DIRECT_URL'],
     [`${bin} list`, 'see the backups'],
-    [`${bin} verify --latest --level restore`, 'prove the newest one by a restore'],
+    [`${bin} verify --latest --level restore`, 'test the newest one by a restore'],
     [`${bin} restore --latest --dry-run`, 'preview a restore'],
   ];
 }

@@ -23,11 +23,10 @@ const pages: Readonly<Record<HelpTopic, (bin: string, width: number) => Section[
     ],
     [
       'VARIABLES',
-      environmentVariables.flatMap(({names, meaning}) =>
-        names.flatMap((name, index) =>
-          entry(name, index === names.length - 1 ? plain(meaning) : '', width, variableColumn),
-        ),
-      ),
+      environmentVariables.flatMap(({names, meaning}) => [
+        ...indented(paragraphs(names.join(', '), width - 2)),
+        ...indented(indented(indented(paragraphs(plain(meaning), width - 6)))),
+      ]),
     ],
   ],
   config: (bin, width) => [
@@ -41,7 +40,7 @@ const pages: Readonly<Record<HelpTopic, (bin: string, width: number) => Section[
     [
       'KEYS',
       configKeys().flatMap(({key, kind, description}) => [
-        ...indented([`${key} (${plain(kind)})`]),
+        ...indented(paragraphs(`${key} (${plain(kind)})`, width - 2)),
         ...indented(indented(paragraphs(description ?? '', width - 4))),
       ]),
     ],
@@ -91,12 +90,15 @@ const pages: Readonly<Record<HelpTopic, (bin: string, width: number) => Section[
     ],
   ],
   places: (bin, width) => [
-    ['', paragraphs('A PLACE of a flag or of the config file is one of these:', width)],
+    [
+      '',
+      paragraphs('A location (PLACE in flags, storage.places in the config file) is one of these:', width),
+    ],
     ['', entries([...Object.values(storeTexts), folderText], width)],
     [
       '',
       paragraphs(
-        `Backups are written to the backups folder (./backups, --backups-dir) and copied to each --to, or to storage.places of the config file. --from takes a backup from a place. "${bin} copy" copies existing backups, and "${bin} list --places" prints where each backup is. The credentials of a bucket come from where the AWS tools look for them: ${bin} help environment`,
+        `Backups are written to the backups folder (./backups, --backups-dir) and copied to each --to, or to storage.places of the config file. --from takes a backup from another location. "${bin} copy" copies existing backups, and "${bin} list --places" prints where each backup is. The credentials of a bucket come from where the AWS tools look for them: ${bin} help environment`,
         width,
       ),
     ],
@@ -163,7 +165,6 @@ const pages: Readonly<Record<HelpTopic, (bin: string, width: number) => Section[
   ],
 };
 
-const variableColumn = 24;
 const codeColumn = 24;
 
 const storeTexts: Readonly<Record<StoreScheme, readonly [string, string]>> = {

@@ -1,13 +1,17 @@
-/** What is there, and what to do first, as commands that can be pasted. */
+/** The verdict of `status`, the database, its backups, and what to do first, as commands that can be pasted. */
 import {countOf, formatAge} from '../../base/format.js';
 import type {Overview} from '../../services/status/overview.js';
+import {findingLines} from './show-status.js';
 import {columns, printable, type Style} from './style.js';
 
 export function showOverview(bin: string): (overview: Overview, style: Style) => string[] {
-  return ({database, problem, folder, backups, newest, now, next}, style) => {
+  return (overview, style) => {
+    const {database, problem, folder, backups, newest, now, next} = overview;
     const age = newest ? formatAge(new Date(newest.createdAt), new Date(now)) : '';
     const proof = newest?.proof == null ? 'not proven' : `proven (${newest.proof})`;
     return [
+      ...verdict(overview, bin, style),
+      '',
       ...columns([
         [
           style.bold('Database'),
@@ -31,4 +35,20 @@ export function showOverview(bin: string): (overview: Overview, style: Style) =>
       `All commands: ${bin} --help`,
     ];
   };
+}
+
+/** More findings than these are left to `status`. */
+const mostFindings = 3;
+
+function verdict(
+  {findings, uncheckedPlaces}: Pick<Overview, 'findings' | 'uncheckedPlaces'>,
+  bin: string,
+  style: Style,
+): string[] {
+  const lines = findingLines(findings.slice(0, mostFindings), style);
+  const more = findings.length - lines.length;
+  if (more > 0) return [...lines, `${countOf(more, 'more problem')}: ${bin} status`];
+  if (lines.length > 0) return lines;
+  const copies = uncheckedPlaces.length === 0 ? '' : ' Copies in other locations are not checked here.';
+  return [`${style.green('OK')} The backups are young enough.${copies}`];
 }

@@ -28,15 +28,20 @@ export function showStatus(result: StatusResult, style: Style): string[] {
           ...fitColumns([header.map((text) => style.bold(text)), ...rows], [3, 4, 6], dispensable, style),
           '',
         ]),
-    ...findings.map(({severity, message}) => {
-      const mark = severity === 'critical' ? style.red('CRITICAL') : style.bold('WARNING ');
-      return `${mark} ${printable(message)}`;
-    }),
+    ...findingLines(findings, style),
     ...(findings.length === 0
       ? [`${style.green('OK')} ${printable(result.folder)}: ${formatBytes(storage.used)} used${free}.`]
       : []),
     ...setAsideLines(result.setAside, new Date(checkedAt)),
   ];
+}
+
+/** A line for each finding, which begins with how bad it is. */
+export function findingLines(findings: StatusResult['findings'], style: Style): string[] {
+  return findings.map(({severity, message}) => {
+    const label = severity === 'critical' ? style.red('CRITICAL') : style.bold('WARNING ');
+    return `${label} ${printable(message)}`;
+  });
 }
 
 /** What a narrow terminal goes without: rows, storage, size, proof, restore test. */

@@ -84,7 +84,7 @@ const reasons = {
   superusers: 'which only a superuser may create',
   missing: 'which need extensions that this server does not have',
   refused: 'which need extensions that are not enabled here',
-  outside: 'which need what neither the backup nor the target has',
+  outside: 'which need something that neither the backup nor the target has',
   members: 'which are rights on what extensions create',
   everywhere: 'which every database has already',
   rows: "rows that are tied to the platform's own installation",

@@ -6,6 +6,7 @@ import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import {leftoversNote} from '../../run/journal.js';
+import type {Finding} from './assess.js';
 import {checkStatus} from './check-status.js';
 
 export interface NextStep {
@@ -15,6 +16,11 @@ export interface NextStep {
 }
 
 export interface Overview {
+  /** Whether `status` finds no problem in the backups folder. */
+  readonly ok: boolean;
+  readonly findings: readonly Finding[];
+  /** Locations of copies in the config file, which only `status` looks at. */
+  readonly uncheckedPlaces: readonly string[];
   /** "user@host:port/database", never with the password, and where it is named; null when no database is. */
   readonly database: {readonly name: string; readonly origin: string} | null;
   /** What is wrong with the way the database is named; null when nothing is. */
@@ -35,7 +41,7 @@ export async function overview(
 ): Promise<Overview> {
   const {settings, clock} = context;
   const {database, problem} = nameDatabase(context);
-  const {databases, findings} = await checkStatus(context, {hasPlaces: false});
+  const {ok, databases, findings} = await checkStatus(context, {hasPlaces: false});
   const [newest] = databases
     .flatMap((one) => (one.newest ? [{...one.newest, database: one.name}] : []))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
@@ -53,23 +59,26 @@ export async function overview(
     'recover --dry-run',
     'an interrupted run left work half done',
   );
-  add(database === null, 'doctor', 'what is missing, and how to mend it');
+  add(database === null, 'doctor', 'what is missing, and how to fix it');
   add(database === null && backups === 0, 'init', 'write a config file and package scripts');
   add(database !== null && backups === 0, 'doctor', 'whether a backup can be made');
   add(database !== null && backups === 0, 'backup', 'make the first backup');
   add(
     database !== null && newest !== undefined && found.has('TOO_OLD'),
     'backup',
-    'the newest good backup is too old',
+    'the newest usable backup is too old',
   );
-  add(backups > 0 && newest === undefined, 'list', 'there is no good backup');
-  add(newest !== undefined && !isTested, 'verify --latest --level restore', 'prove it by restoring it');
-  add(backups > 0 && found.size > 0, 'status', 'all that is not as it should be');
+  add(backups > 0 && newest === undefined, 'list', 'no backup is usable');
+  add(newest !== undefined && !isTested, 'verify --latest --level restore', 'test it by restoring it');
+  add(backups > 0 && found.size > 0, 'status', 'every problem, copies in other locations too');
   add(newest !== undefined && settings.config.schedule?.plan === undefined, 'init', 'back up by a plan');
   const replacing = isSystemDatabase(newest?.database ?? '') ? '--clean' : '--drop-existing';
   add(newest !== undefined, `restore --latest ${replacing} --dry-run`, 'what a restore would do and lose');
-  add(backups > 0 && newest !== undefined, 'list', 'the backups there are');
+  add(backups > 0 && newest !== undefined, 'list', 'all backups');
   return {
+    ok,
+    findings,
+    uncheckedPlaces: settings.config.storage?.places ?? [],
     database,
     problem,
     folder: backupFolder(settings),

@@ -214,7 +214,8 @@ async function verifyOne(
     ok: outcome === 'passed',
     findings: ending ? [ending.message, ...ending.details] : found.findings,
     code: outcome === 'not-possible' ? (ending?.code ?? null) : null,
-    hint: outcome === 'not-possible' && ending ? wayOut(ending, found.passed, content) : null,
+    hint:
+      outcome === 'not-possible' && ending ? wayOut(ending, found.passed, content, request.scratch) : null,
     notes,
     duration,
     restoreDuration,
@@ -273,15 +274,20 @@ function wayOut(
   {code, exitCode, hint, cause}: AppError,
   passed: ProofLevel | null,
   content: BackupContent,
+  scratch: VerifyRequest['scratch'],
 ): string {
   if (exitCode >= exitStatus.interrupted) return 'Run it again, and let it end.';
   // Of the server of a restore test: hints of other commands name other places.
   if (passed === 'archive') {
-    const elsewhere =
-      'Test it on another server (--scratch-url URL), or on a throw-away one here (--scratch local).';
+    const isLocal = scratch.kind === 'local';
+    const elsewhere = isLocal
+      ? 'Test it on another server (--scratch-url URL).'
+      : 'Test it on another server (--scratch-url URL), or on a throw-away one here (--scratch local).';
     // An error of this machine's own files, such as a full temporary folder, knows which.
     const isHere = hint !== undefined && ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(systemErrorCode(cause) ?? '');
-    if (code === 'DISK_FULL') return isHere ? hint : `Free space on that server. ${elsewhere}`;
+    if (code === 'DISK_FULL' && isHere) return hint;
+    if (code === 'DISK_FULL')
+      return `${isLocal ? 'Free space in the temporary folder, or name another one with TMPDIR.' : 'Free space on that server.'} ${elsewhere}`;
     if (code === 'PERMISSION_DENIED') return `Use a role that may do this there. ${elsewhere}`;
     if (content !== 'whole' && exitCode === exitStatus.failed)
       return 'It lacks what its tables refer to: test a backup of the whole database by a restore; this one by --level archive, which reads every row of it.';

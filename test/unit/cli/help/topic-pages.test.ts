@@ -28,7 +28,7 @@ describe('the topic environment', () => {
 
   it('names every variable of the program, of libpq and of AWS that the code reads', () => {
     const read = source.matchAll(
-      /['"]((?:DESTINO_DB_|AWS_)[A-Z\d_]+|PG[A-Z_]{3,}|[A-Z]+_URL|NODE_ENV|NO_COLOR|FORCE_COLOR)['"]/g,
+      /['"]((?:DESTINO_DB_|AWS_)[A-Z\d_]+|PG[A-Z][A-Z_]{2,}|[A-Z]+_URL|NODE_ENV|NO_COLOR|FORCE_COLOR)['"]/g,
     );
     const names = new Set([...read].map(([, name = '']) => name));
     expect(names.size).toBeGreaterThan(30);
@@ -43,8 +43,8 @@ describe('the topic environment', () => {
     expect(unread).toEqual([]);
   });
 
-  it('shows each on a line of its own', () => {
-    for (const name of known) expect(page('environment')).toMatch(new RegExp(`^  ${name}(?: |$)`, 'm'));
+  it('shows each', () => {
+    for (const name of known) expect(page('environment')).toMatch(new RegExp(`^  .*\\b${name}(?:,|$)`, 'm'));
   });
 });
 

@@ -76,6 +76,9 @@ const backup = {
 };
 
 const overview = {
+  ok: true,
+  findings: [],
+  uncheckedPlaces: [],
   database: {name: 'shop@db.example.net:5432/shop', origin: 'DIRECT_URL from .env.local'},
   problem: null,
   folder: '/srv/shop/backups/database',
@@ -87,6 +90,23 @@ const overview = {
     {command: 'list', why: 'the backups there are'},
   ],
 };
+
+it('the overview begins with the worst that status finds, and says how to see the rest', () => {
+  const finding = {severity: 'critical' as const, code: 'TOO_OLD' as const, database: 'shop'};
+  const findings = [1, 2, 3, 4, 5].map((count) => ({...finding, message: `shop: problem ${count}.`}));
+  const lines = showOverview('destino-db')({...overview, ok: false, findings}, createStyle(false, {}));
+  expect(lines.slice(0, 5)).toEqual([
+    'CRITICAL shop: problem 1.',
+    'CRITICAL shop: problem 2.',
+    'CRITICAL shop: problem 3.',
+    '2 more problems: destino-db status',
+    '',
+  ]);
+  const copied = {...overview, uncheckedPlaces: ['s3://bucket/db']};
+  expect(showOverview('destino-db')(copied, createStyle(false, {}))[0]).toBe(
+    'OK The backups are young enough. Copies in other locations are not checked here.',
+  );
+});
 
 it('a list that flags leave nothing of does not say that there are no backups', () => {
   const nothing = {...list, backups: []};
