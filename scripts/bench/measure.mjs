@@ -14,6 +14,7 @@ export const noisyCores = 0.25;
  */
 export async function measure(command, args, {env = {}, serverPid, daemons = [], cwd} = {}) {
   const before = await counters(serverPid, daemons);
+  const backends = childrenOf(serverPid);
   const startedMs = performance.now();
   const child = spawn(command, args, {cwd, env: {...process.env, ...env}, stdio: ['ignore', 'pipe', 'pipe']});
   const out = {stdout: '', stderr: ''};
@@ -29,6 +30,8 @@ export async function measure(command, args, {env = {}, serverPid, daemons = [],
   const wall = (performance.now() - startedMs) / 1000;
   if (code !== 0)
     throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${out.stderr.slice(-2000)}`);
+  // On a busy machine backends outlive their clients by more than a moment.
+  for (let tries = 0; childrenOf(serverPid) > backends && tries < 100; tries++) await delay(50);
   const after = await counters(serverPid, daemons);
   const cpu = after.children - before.children;
   const serverCpu = after.server - before.server;
@@ -58,6 +61,12 @@ async function counters(serverPid, daemons) {
     daemons: daemons.reduce((sum, pid) => sum + timesOf(pid)[3], 0),
     busy: (user + nice + system + irq + softirq) / ticksPerSecond,
   };
+}
+
+/** How many processes the server has at the moment. */
+function childrenOf(pid) {
+  if (pid === undefined) return 0;
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').length;
 }
 
 /** utime, stime, those of ended children together, those of the process together (proc(5), /proc/pid/stat). */

@@ -92,12 +92,14 @@ export async function chooseRows(
        FROM (${compared}) x WHERE x.destino_changes IS NULL OR x.destino_changes <> '{}'`,
     values,
   );
+  // The second time nobody asks how many were compared.
+  const rows = isAgain ? '0' : `(SELECT count(*) FROM ${base} s WHERE ${where})`;
   const counts = parseOnlyRow(
     countsRow,
     await session.query(
-      `SELECT (SELECT count(*) FROM ${base} s WHERE ${where}) AS rows, count(*) FILTER (WHERE w.changes IS NULL) AS missing,
+      `SELECT ${rows} AS rows, count(*) FILTER (WHERE w.changes IS NULL) AS missing,
               count(*) FILTER (WHERE w.changes IS NOT NULL) AS changed FROM ${staged.temp} w`,
-      values,
+      isAgain ? [] : values,
     ),
   );
   if (!choice.missing && counts.missing > 0)

@@ -99,8 +99,10 @@ export async function planRows(session: Session, set: RowSet): Promise<RowPlan> 
   return withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
     await session.query(plannerSettings);
     const plan = await findPlan(session, set, false);
-    for (const {staged, planned} of set.tables)
+    for (const {staged, planned} of set.tables) {
       await session.query(`INSERT INTO ${planned} SELECT w.line FROM ${staged.temp} w`);
+      await session.query(`ANALYZE ${planned}`);
+    }
     return plan;
   }).catch((error: unknown) => {
     throw hasSqlState(error, '42703', '42P01', '3F000') ? alteredMeanwhile(error) : error;
