@@ -85,11 +85,12 @@ export async function chooseRows(
       : `SELECT s.*, CASE WHEN t.ctid IS NOT NULL THEN ${differences(comparedColumns(table, choice.columns))} END AS destino_changes
            FROM ${base} s LEFT JOIN ${fromRelation(staged.target)} t ON ${sameKey(staged)} WHERE ${where}`;
   const columns = valueColumns(table);
-  // Comparing takes long, so what is not wanted is thrown away once it is counted.
+  // Comparing takes long, so what is not wanted is thrown away once it is counted. OFFSET keeps the planner from moving the comparison
+  // into the condition, where it would run twice for each row.
   await session.query(
     `INSERT INTO ${staged.temp} (${['line', 'changes', ...columns].join(', ')})
      SELECT ${['x.line', 'x.destino_changes', ...columns.map((column) => `x.${column}`)].join(', ')}
-       FROM (${compared}) x WHERE x.destino_changes IS NULL OR x.destino_changes <> '{}'`,
+       FROM (${compared} OFFSET 0) x WHERE x.destino_changes IS NULL OR x.destino_changes <> '{}'`,
     values,
   );
   // The second time nobody asks how many were compared.
