@@ -53,7 +53,6 @@ const pending: readonly string[] = [
   'test/fuzz',
   'test/postgres',
   'test/storage',
-  'test/support',
   'test/unit/cli',
   'test/unit/rows',
   'test/unit/scripts',

@@ -6,7 +6,7 @@ import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
 import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from '../support/app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
-import {listDatabases} from '../../src/lib/postgres/databases/database-mark.js';
+import {listDatabases} from '../../src/lib/postgres/databases/owner-comment.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import type {RecoverResult} from '../../src/lib/services/recover/recover.js';
 import {runCli, tempFolder} from '../support/run-cli.js';

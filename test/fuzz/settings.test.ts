@@ -10,7 +10,7 @@ import {parseCriteria} from '../../src/lib/services/orders/rules/criteria.js';
 import {parseDuration, parseSince} from '../../src/lib/base/parse-duration.js';
 import {libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
 import {parseConnectionUrl} from '../../src/lib/postgres/connect/connection-url.js';
-import {parseMark} from '../../src/lib/postgres/databases/database-mark.js';
+import {parseOwnerComment} from '../../src/lib/postgres/databases/owner-comment.js';
 import {findPassword} from '../../src/lib/postgres/connect/password-file.js';
 import {parseServiceFile} from '../../src/lib/postgres/connect/service-file.js';
 import {parseNamePattern} from '../../src/lib/postgres/inspect/table-pattern.js';
@@ -131,7 +131,7 @@ describe('files of settings', () => {
       fc.property(text, (content) => {
         orRefusal([], () => parseServiceFile(content));
         orRefusal([], () => findPassword(content, connection));
-        orRefusal([], () => parseMark(content));
+        orRefusal([], () => parseOwnerComment(content));
       }),
       runs(),
     );

@@ -2,11 +2,11 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {advisoryKeys, withAdvisoryLock} from '../../src/lib/postgres/databases/advisory-lock.js';
 import {withAppSession} from '../support/app-session.js';
 import {
-  formatMark,
+  formatOwnerComment,
   listDatabases,
-  markStatement,
-  parseMark,
-} from '../../src/lib/postgres/databases/database-mark.js';
+  ownerCommentStatement,
+  parseOwnerComment,
+} from '../../src/lib/postgres/databases/owner-comment.js';
 import {thisProcess} from '../../src/lib/base/process-identity.js';
 import {
   clusterConnection,
@@ -71,7 +71,7 @@ describe('database marks', () => {
 
   it('are found again on the server, whatever the names', async () => {
     const mark = {kind: 'staging', database: `shop's "own"`, at: '2026-11-22T03:10:00.000Z', owner: await thisProcess(), comment: "it's\nold"} as const; // prettier-ignore
-    await onServer((session) => session.query(markStatement(database.name, mark)));
+    await onServer((session) => session.query(ownerCommentStatement(database.name, mark)));
     const listed = await onServer(listDatabases);
     expect(listed.find((one) => one.name === database.name)?.mark).toEqual(mark);
     expect(listed.find((one) => one.name === 'postgres')?.mark).toBeUndefined();
@@ -85,7 +85,7 @@ describe('database marks', () => {
       'destino-db staging {"a":1}',
       'see destino-db scratch {}',
     ]) {
-      expect(parseMark(comment)).toBeUndefined();
+      expect(parseOwnerComment(comment)).toBeUndefined();
     }
     const mark = {
       kind: 'set-aside',
@@ -94,6 +94,6 @@ describe('database marks', () => {
       owner: null,
       comment: null,
     } as const;
-    expect(parseMark(formatMark(mark))).toEqual(mark);
+    expect(parseOwnerComment(formatOwnerComment(mark))).toEqual(mark);
   });
 });

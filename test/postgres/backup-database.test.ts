@@ -124,14 +124,14 @@ describe('a backup', () => {
 
   it('is refused when its file holds other rows than pg_dump wrote, sound as that file may be', async () => {
     const path = join(folder, 'backups', 'database');
-    const reach = async (point: string): Promise<void> => {
+    const checkpoint = async (point: string): Promise<void> => {
       if (point !== 'backup.synced') return;
       const [name = ''] = (await readdir(path)).filter((each) => each.endsWith('.partial'));
       await shop.run(`UPDATE payments SET "updatedAt" = "updatedAt" + interval '1 second'`);
       await makeDump(shop.connection, path, 'custom', {name, major: inject('serverMajor')});
     };
     // With zstd nothing passes through this program to compare with.
-    const error = await failure(backupDatabase({...context(), reach}, {compressMethod: 'gzip'}));
+    const error = await failure(backupDatabase({...context(), checkpoint}, {compressMethod: 'gzip'}));
     expect(error.code).toBe('VERIFY_FAILED');
     expect(error.details).toEqual([
       'Its bytes on the disk are not those that were read while they were written.',
@@ -321,12 +321,12 @@ it('says that it was written when it is interrupted while it prunes', async () =
   for (const hour of [1, 2, 3]) await backup({schemaOnly: true}, {now: `2026-11-22T0${hour}:00:00.000Z`});
   const interruption = new AbortController();
   const made = context({now: '2026-11-22T04:00:00.000Z', signal: interruption.signal});
-  const reach = (point: string): Promise<void> => {
+  const checkpoint = (point: string): Promise<void> => {
     if (point === 'prune.removed') interruption.abort(new AppError('INTERRUPTED', 'Interrupted.'));
     return Promise.resolve();
   };
   const settings = {...made.settings, config: {retention: {keepLast: 1, keepMin: 1}}};
-  await expect(backupDatabase({...made, settings, reach}, {schemaOnly: true})).rejects.toMatchObject({
+  await expect(backupDatabase({...made, settings, checkpoint}, {schemaOnly: true})).rejects.toMatchObject({
     code: 'INTERRUPTED',
     message: expect.stringMatching(/The backup .*T04-00-00 was written before that\.$/) as string,
   });
@@ -429,10 +429,10 @@ describe('a backup that cannot be made whole', () => {
     const at = '2026-11-22T03:10:05.000Z';
     const path = join(folder, 'backups', 'database', `${shop.name}-2026-11-22T03-10-05.dump`);
     const run = context({now: at});
-    const reach = async (point: string): Promise<void> => {
+    const checkpoint = async (point: string): Promise<void> => {
       if (point === 'backup.dumped') await writeFile(path, 'of somebody else');
     };
-    expect(await failure(backupDatabase({...run, reach}, {}))).toMatchObject({code: 'WRITE_FAILED'});
+    expect(await failure(backupDatabase({...run, checkpoint}, {}))).toMatchObject({code: 'WRITE_FAILED'});
     expect(await readFile(path, 'utf8')).toBe('of somebody else');
     await rm(path);
     await expectNothingWritten();
@@ -440,12 +440,12 @@ describe('a backup that cannot be made whole', () => {
 
   it('is taken away again when its metadata cannot be named', async () => {
     const run = context();
-    const reach = async (point: string): Promise<void> => {
+    const checkpoint = async (point: string): Promise<void> => {
       if (point !== 'backup.published') return;
       for (const name of await readdir(join(folder, 'backups', 'database')))
         if (name.endsWith('.metadata.json.partial')) await rm(join(folder, 'backups', 'database', name));
     };
-    await failure(backupDatabase({...run, reach}, {}));
+    await failure(backupDatabase({...run, checkpoint}, {}));
     await expectNothingWritten();
   });
 

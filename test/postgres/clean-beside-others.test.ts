@@ -39,8 +39,8 @@ function clean(
       return silentProgress.step(title, (step) => work({...step, advance}));
     },
   };
-  const reach = async (point: string): Promise<void> => at[point]?.();
-  return cleanOrders({...context, progress, reach}, cleanRequest(request));
+  const checkpoint = async (point: string): Promise<void> => at[point]?.();
+  return cleanOrders({...context, progress, checkpoint}, cleanRequest(request));
 }
 
 const files = () => readdir(`${folder}/backups/order-cleanup`).catch(() => []);

@@ -293,7 +293,7 @@ describe('a cleaning', () => {
   ])('deletes nothing when its file reads back otherwise: %s', async (_what, damage) => {
     const context = contextWith();
     const orders = await count('orders');
-    const reach = async (point: string): Promise<void> => {
+    const checkpoint = async (point: string): Promise<void> => {
       if (point !== 'clean.file-written') return;
       const files = await readdir(join(folder, 'backups/order-cleanup'));
       const path = join(folder, 'backups/order-cleanup', files[0] ?? '');
@@ -301,7 +301,7 @@ describe('a cleaning', () => {
       expect(damage(text)).not.toBe(text);
       await writeFile(path, damage(text));
     };
-    await expect(cleanOrders({...context, reach}, cleanRequest())).rejects.toMatchObject({
+    await expect(cleanOrders({...context, checkpoint}, cleanRequest())).rejects.toMatchObject({
       code: 'ORDER_BACKUP_INVALID',
       exitCode: 4,
     });

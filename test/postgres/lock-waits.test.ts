@@ -37,8 +37,8 @@ const contextOf = (config: Config = {}) =>
 
 /** @param at what is awaited when a point is reached */
 function clean(at: Readonly<Record<string, () => Promise<void>>> = {}, limitMs = lockWaitMs) {
-  const reach = async (point: string): Promise<void> => at[point]?.();
-  return cleanOrders({...contextOf(), reach}, cleanRequest({lockWaitMs: limitMs}));
+  const checkpoint = async (point: string): Promise<void> => at[point]?.();
+  return cleanOrders({...contextOf(), checkpoint}, cleanRequest({lockWaitMs: limitMs}));
 }
 
 async function until(sql: string): Promise<void> {

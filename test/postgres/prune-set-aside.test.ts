@@ -2,7 +2,11 @@ import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {withAppSession} from '../support/app-session.js';
 import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
-import {listDatabases, type MarkKind, markStatement} from '../../src/lib/postgres/databases/database-mark.js';
+import {
+  listDatabases,
+  type OwnerCommentKind,
+  ownerCommentStatement,
+} from '../../src/lib/postgres/databases/owner-comment.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {prune} from '../../src/lib/services/prune/prune.js';
@@ -36,7 +40,9 @@ beforeAll(async () => {
     ];
     for (const [name, database, at] of aside) {
       await session.query(`CREATE DATABASE ${quoteIdentifier(name)}`);
-      await session.query(markStatement(name, {kind: 'set-aside', database, at, owner: null, comment: null}));
+      await session.query(
+        ownerCommentStatement(name, {kind: 'set-aside', database, at, owner: null, comment: null}),
+      );
     }
     await session.query('CREATE DATABASE shop_before_20261119_031000');
     await session.query('CREATE DATABASE shop');
@@ -52,13 +58,13 @@ async function make(
   database: string,
   at: string,
   owner?: string,
-  kind: MarkKind = 'set-aside',
+  kind: OwnerCommentKind = 'set-aside',
 ): Promise<void> {
   await withAppSession(cluster.connection, async (session) => {
     await session.query(
       `CREATE DATABASE ${quoteIdentifier(name)}${owner === undefined ? '' : ` OWNER ${owner}`}`,
     );
-    await session.query(markStatement(name, {kind, database, at, owner: null, comment: null}));
+    await session.query(ownerCommentStatement(name, {kind, database, at, owner: null, comment: null}));
   });
 }
 
@@ -196,7 +202,7 @@ it('believes no mark of a role that may only create databases, and drops nothing
         owner: 'mallory',
         reason: expect.stringContaining('has a time in the future') as string,
       },
-      {id: 'mallorys', reason: expect.stringContaining('do not have names of this program') as string},
+      {id: 'mallorys', reason: expect.stringContaining('does not have a name of this program') as string},
       {id: past, reason: expect.stringContaining('belongs to "mallory"') as string},
       {id: real[1], reason: expect.stringContaining('the newest') as string},
     ]);

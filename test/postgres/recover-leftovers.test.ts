@@ -7,11 +7,11 @@ import {withAppSession} from '../support/app-session.js';
 import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {
   listDatabases,
-  markStatement,
+  ownerCommentStatement,
   timeForDatabaseName,
   timeInDatabaseName,
-  type MarkKind,
-} from '../../src/lib/postgres/databases/database-mark.js';
+  type OwnerCommentKind,
+} from '../../src/lib/postgres/databases/owner-comment.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {type ProcessIdentity, thisProcess} from '../../src/lib/base/process-identity.js';
@@ -59,13 +59,13 @@ const context = (withServer = true) =>
 
 async function createMarked(
   name: string,
-  kind: MarkKind,
+  kind: OwnerCommentKind,
   owner: ProcessIdentity | null,
   changes: {database?: string; at?: string; comment?: string} = {},
 ): Promise<void> {
   const at = (timeInDatabaseName(name) ?? new Date()).toISOString();
   const mark = {kind, database: 'shop', at, owner, comment: null, ...changes};
-  await onServer(`CREATE DATABASE ${quoteIdentifier(name)}`, markStatement(name, mark));
+  await onServer(`CREATE DATABASE ${quoteIdentifier(name)}`, ownerCommentStatement(name, mark));
 }
 
 async function writeJournal(owner: ProcessIdentity, ...entries: JournalEntry[]): Promise<void> {

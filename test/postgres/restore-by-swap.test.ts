@@ -8,7 +8,7 @@ import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from '../support/app-session.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
-import {databaseNameWith} from '../../src/lib/postgres/databases/database-mark.js';
+import {databaseNameWith} from '../../src/lib/postgres/databases/owner-comment.js';
 import {swapDatabases} from '../../src/lib/services/restore/swap-databases.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {undoRestore} from '../../src/lib/services/restore/undo.js';
@@ -178,7 +178,7 @@ it('ends sessions that stay connected and do nothing', async () => {
 it('changes nothing, and says who it is, when somebody cannot be made to leave', async () => {
   const held = {
     ...context(),
-    reach: async (point: FaultPoint) => {
+    checkpoint: async (point: FaultPoint) => {
       if (point !== 'staging.finished') return;
       await target.run(`BEGIN; INSERT INTO state VALUES ('pending'); PREPARE TRANSACTION 'stays'`);
     },
@@ -255,10 +255,10 @@ async function lockHolders(session: Session): Promise<string[]> {
 }
 
 /** A run whose lock is lost when it has filled the new database. */
-function losingItsLock(reach: (point: FaultPoint) => Promise<void>) {
+function losingItsLock(checkpoint: (point: FaultPoint) => Promise<void>) {
   return {
     ...context(),
-    reach: async (point: FaultPoint) => {
+    checkpoint: async (point: FaultPoint) => {
       if (point === 'staging.filled') {
         await onServer(async (session) => {
           const held = await lockHolders(session);
@@ -266,7 +266,7 @@ function losingItsLock(reach: (point: FaultPoint) => Promise<void>) {
           await session.query('SELECT pg_terminate_backend($1, 60000)', held);
         });
       }
-      await reach(point);
+      await checkpoint(point);
     },
   };
 }

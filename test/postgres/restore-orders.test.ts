@@ -322,7 +322,7 @@ describe('a restore that must not go on', () => {
     const proxy = await startProxy(database.connection, place, 'close');
     const context = {
       ...testContext(folder, {settings: {databaseUrl: urlOf(proxy.connection)}}),
-      reach: (point: FaultPoint) => {
+      checkpoint: (point: FaultPoint) => {
         if (point === 'orders.inserted') place.needle = 'COMMIT\0';
         return Promise.resolve();
       },

@@ -7,7 +7,7 @@ import {passBy, type FaultPoint} from '../../src/lib/run/fault-points.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
-import {formatMark} from '../../src/lib/postgres/databases/database-mark.js';
+import {formatOwnerComment} from '../../src/lib/postgres/databases/owner-comment.js';
 import {quoteLiteral} from '../../src/lib/postgres/quote.js';
 import {thisProcess} from '../../src/lib/base/process-identity.js';
 import type {ConfirmRequest} from '../../src/lib/run/run-context.js';
@@ -245,7 +245,7 @@ it('recover drops the scratch database of a restore test that was killed, with t
   const name = 'destino_scratch_ba9876543210';
   const at = new Date().toISOString();
   const comment = quoteLiteral(
-    formatMark({kind: 'scratch', database: 'bait', at, owner: dead, comment: null}),
+    formatOwnerComment({kind: 'scratch', database: 'bait', at, owner: dead, comment: null}),
   );
   await run(`CREATE ROLE ${name} LOGIN; COMMENT ON ROLE ${name} IS ${comment}`);
   await run(`CREATE DATABASE ${name} OWNER ${name}`);
@@ -264,7 +264,7 @@ it('recover drops the role of a restore test that was killed, and no other', asy
     owner: dead,
     comment: null,
   } as const;
-  const comment = quoteLiteral(formatMark(mark));
+  const comment = quoteLiteral(formatOwnerComment(mark));
   await run(`CREATE ROLE destino_scratch_0123456789ab; COMMENT ON ROLE destino_scratch_0123456789ab IS ${comment};
              CREATE ROLE destino_scratch_other; COMMENT ON ROLE destino_scratch_other IS ${comment}`);
   const result = await recoverLeftovers(context(cluster.connection), {dryRun: false});
@@ -281,7 +281,7 @@ it.each<FaultPoint>(['verify.role-made', 'verify.scratch-made', 'verify.scratch-
     const base = context(withDatabase(cluster.connection, 'bait'));
     const failing: TestContext = {
       ...base,
-      reach: (reached) => (reached === point ? Promise.reject(new Error('stopped')) : passBy(reached)),
+      checkpoint: (reached) => (reached === point ? Promise.reject(new Error('stopped')) : passBy(reached)),
     };
     await expect(verify(failing, 'bait custom')).rejects.toThrow('stopped');
     expect(await left()).toEqual([]);

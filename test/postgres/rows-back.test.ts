@@ -252,7 +252,7 @@ describe('in a schema with cycles, composite keys and partitions', () => {
     const context = contextOf();
     const watching = {
       ...context,
-      reach: async (point: string) => {
+      checkpoint: async (point: string) => {
         if (point !== 'rows.staged') return;
         const [row] = await database.query(
           `SELECT pg_relation_size(oid) AS size FROM pg_class WHERE relname = 'destino_base_0'`,
@@ -498,7 +498,7 @@ describe('while others write', () => {
       {tables: ['farm.visit'], columns: ['note']},
       {
         ...context,
-        reach: async (point) => {
+        checkpoint: async (point) => {
           if (['rows.staged', 'rows.locked'].includes(point)) await database.run(hit);
           if (point !== 'rows.undo-named') return;
           // The rows are locked by now, so these wait.
@@ -530,7 +530,7 @@ describe('while others write', () => {
         {tables: ['farm.visit']},
         {
           ...contextOf(),
-          reach: async (point) => {
+          checkpoint: async (point) => {
             if (point !== 'rows.locked') return;
             await database.run(`UPDATE farm.visit SET note = '"newer"' WHERE id = 7`);
             before = await imageOf();

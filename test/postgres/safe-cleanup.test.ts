@@ -69,7 +69,7 @@ describe('the safe cleanup', () => {
 
   it('tells, with the way back, when the order backup cannot be read any more', async () => {
     const context = testContext(folder, {env: {DIRECT_URL: shop.url}});
-    const reach = async (point: string): Promise<void> => {
+    const checkpoint = async (point: string): Promise<void> => {
       if (point !== 'clean.committed') return;
       const orders = `${folder}/backups/order-cleanup`;
       for (const name of await readdir(orders)) await truncate(`${orders}/${name}`, 5000);
@@ -80,7 +80,7 @@ describe('the safe cleanup', () => {
       command: (id: string) => ['destino-db', id],
       pause: undefined,
     };
-    await expect(safeCleanup({...context, reach}, request)).rejects.toMatchObject({
+    await expect(safeCleanup({...context, checkpoint}, request)).rejects.toMatchObject({
       code: 'ORDER_BACKUP_INVALID',
       message: expect.stringMatching(/the full backup is .*, 170 orders deleted/) as string,
     });
@@ -145,7 +145,7 @@ describe('the safe cleanup', () => {
     const proxy = await startProxy(shop.connection, place, 'close');
     const context = {
       ...testContext(folder, {settings: {databaseUrl: urlOf(proxy.connection)}}),
-      reach: (point: FaultPoint) => {
+      checkpoint: (point: FaultPoint) => {
         if (point === 'clean.file-named') place.needle = 'COMMIT\0';
         return Promise.resolve();
       },

@@ -5,7 +5,7 @@ import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {readBackupRecord} from '../../src/lib/catalog/backup-record.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
-import {markStatement} from '../../src/lib/postgres/databases/database-mark.js';
+import {ownerCommentStatement} from '../../src/lib/postgres/databases/owner-comment.js';
 import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {thisProcess} from '../../src/lib/base/process-identity.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
@@ -56,7 +56,7 @@ beforeAll(async () => {
     'CREATE DATABASE frozen',
     'ALTER DATABASE frozen SET default_transaction_read_only = yes',
     `CREATE DATABASE ${scratch}`,
-    markStatement(scratch, mark),
+    ownerCommentStatement(scratch, mark),
   ])
     await queryOn(primary, statement);
   // Replication waits for nobody.

@@ -89,7 +89,7 @@ function at(
 ): TestContext {
   return {
     ...base,
-    reach: async (point) => {
+    checkpoint: async (point) => {
       if (!points.includes(point)) return passBy(point);
       for (const {datname} of await query(
         `SELECT datname FROM pg_database WHERE datname LIKE 'destino_scratch_%' OR datname LIKE '%_restore_%'`,

@@ -38,7 +38,7 @@ beforeEach(async () => {
   };
 });
 
-function context(reach?: (point: string) => Promise<void>) {
+function context(checkpoint?: (point: string) => Promise<void>) {
   const made = testContext(folder, {
     settings: {databaseUrl: urlOf(database.connection)},
     env: storeEnvironment(),
@@ -51,7 +51,7 @@ function context(reach?: (point: string) => Promise<void>) {
       return made.progress.step(title, work);
     },
   };
-  return {...made, progress, reach: reach ?? made.reach, steps};
+  return {...made, progress, checkpoint: checkpoint ?? made.checkpoint, steps};
 }
 
 async function databasesNamedLikeTarget(): Promise<string[]> {

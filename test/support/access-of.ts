@@ -1,4 +1,4 @@
-/** What roles may really do in a database: every statement is tried as the role, and rolled back. */
+/** The effective privileges of roles in a database: every statement is tried as the role, and rolled back. */
 import {withSession} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 
@@ -15,7 +15,7 @@ const attempt = `
     WHEN OTHERS THEN RETURN 'yes, then ' || SQLSTATE;
   END $$`;
 
-/** Rows that are seen and changed are counted, so that row security shows; no statement needs more than the one right. */
+/** Rows that are seen and changed are counted, so that row security shows; each statement needs only one privilege. */
 const statements = `
   WITH named AS (
     SELECT c.oid, c.relkind, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name

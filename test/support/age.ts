@@ -1,8 +1,8 @@
-/** Keys as Debian's age makes them. */
+/** Keys made by Debian's age. */
 import {execFileSync} from 'node:child_process';
 import {requirePrograms} from './require-programs.js';
 
-/** A new key, as age-keygen writes it; returns its public half. */
+/** A new key, as written by age-keygen; returns its public half. */
 export function makeKey(path: string): string {
   requirePrograms('age', 'age-keygen');
   execFileSync('age-keygen', ['-o', path], {stdio: 'ignore'});

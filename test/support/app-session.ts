@@ -1,4 +1,4 @@
-/** Sessions as applications have them. */
+/** Sessions like those of an application. */
 import {type Session, type SessionOptions, withSession} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 

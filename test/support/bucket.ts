@@ -1,4 +1,4 @@
-/** Buckets of a test's own on the object store of the run, and settings that reach it. */
+/** Buckets on the run's object store, and the settings to reach it. */
 import {
   CreateBucketCommand,
   ListMultipartUploadsCommand,
@@ -19,7 +19,7 @@ export function storeClient(user = 'tester'): S3Client {
   });
 }
 
-/** A new bucket; goes with the store. */
+/** A new bucket, which is removed with the store. */
 export async function createBucket(options: {user?: string; isLocking?: boolean} = {}): Promise<string> {
   const Bucket = `test-${randomBytes(6).toString('hex')}`;
   const command = new CreateBucketCommand({
@@ -30,7 +30,7 @@ export async function createBucket(options: {user?: string; isLocking?: boolean}
   return Bucket;
 }
 
-/** Variables by which the program reaches the store. */
+/** Variables with which the program reaches the store. */
 export function storeEnvironment(user = 'tester'): Record<string, string> {
   return {
     AWS_ENDPOINT_URL_S3: store.endpoint,
@@ -50,7 +50,7 @@ export async function uploadsIn(Bucket: string, user = 'tester'): Promise<string
   return Uploads.map(({Key = ''}) => Key);
 }
 
-/** The SDK's errors carry sockets and whole requests with them, which a reporter of tests would print for minutes. */
+/** The SDK's errors reference sockets and complete requests, which a test reporter would print for minutes. */
 async function plainly<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;

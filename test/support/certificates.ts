@@ -1,4 +1,4 @@
-/** Certificates of two authorities, made by openssl: the one that signed the server's, and a stranger. */
+/** Certificates of two authorities, made by openssl: the one that signed the server's, and another one. */
 import {execFileSync} from 'node:child_process';
 import {chmod, mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -7,14 +7,14 @@ import {requirePrograms} from './require-programs.js';
 export interface Certificates {
   /** Root certificate of the authority that signed `serverCert` and `clientCert`. */
   readonly rootCert: string;
-  /** Root certificate of somebody else under the same name. */
+  /** Root certificate of another authority with the same name. */
   readonly strangerCert: string;
-  /** For the host "localhost" alone. */
+  /** For the host "localhost" only. */
   readonly serverCert: string;
   readonly serverKey: string;
   readonly clientCert: string;
   readonly clientKey: string;
-  /** A client certificate for the same user by the other authority, for the same key. */
+  /** A client certificate for the same user and key by the other authority. */
   readonly strangerClientCert: string;
   /** Revokes the server's certificate. */
   readonly revocations: string;

@@ -1,4 +1,4 @@
-/** Looks at a backups folder and a server after whatever happened, and tells which promises are broken. */
+/** Inspects a backups folder and a server after a fault, and lists the broken promises. */
 import {lstat, readFile, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {metadataSuffix} from '../../src/lib/catalog/backup-name.js';
@@ -10,29 +10,29 @@ import type {OrderFile} from '../../src/lib/rows/file/order-file.js';
 import {readOrderSnapshot} from '../../src/lib/rows/file/read-order-snapshot.js';
 import {withAppSession} from './app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
-import {listDatabases} from '../../src/lib/postgres/databases/database-mark.js';
+import {listDatabases} from '../../src/lib/postgres/databases/owner-comment.js';
 import {listScratchRoles} from '../../src/lib/postgres/databases/scratch-role.js';
 import {until} from './observe.js';
 
 export interface Watched {
   readonly backupsDir: string;
-  /** To a database that nothing changes. */
+  /** A connection to a database that does not change. */
   readonly server: Connection;
-  /** Databases that may be on the server, each with the contents it may have; null for "not there". */
+  /** Databases that may be on the server, each with the contents it may have; null for "does not exist". */
   readonly databases: Readonly<Record<string, readonly (string | null)[]>>;
-  /** Ids of backups that have to be there, whole. */
+  /** Ids of backups that must exist and be complete. */
   readonly kept: readonly string[];
-  /** Another folder that backups are copied to. */
+  /** Another folder to which backups are copied. */
   readonly copies?: string;
-  /** A database in which indexes may be made for a while. */
+  /** A database in which temporary indexes may be made. */
   readonly temporaryIndexes?: string;
-  /** A database whose orders may have gone, with its contents before and after, and how many rows that takes. */
+  /** A database whose orders may be deleted, with its contents before and after, and the number of deleted rows. */
   readonly cleaned?: {database: string; after: string; rows: number};
-  /** A database whose rows may have been put back, with its content afterwards. */
+  /** A database whose rows may have been restored, with its content afterwards. */
   readonly rowsBack?: {database: string; after: string};
 }
 
-/** Where a run may have left traces: after a kill everywhere, after an error only where it could not clear up. */
+/** Where a run may have left traces: after a kill everywhere, after an error only where it could not clean up. */
 export interface Traces {
   readonly inFolder: boolean;
   readonly onServer: boolean;
@@ -40,7 +40,7 @@ export interface Traces {
 
 export const noTraces: Traces = {inFolder: false, onServer: false};
 
-/** @returns the broken promises, a sentence each; empty when all hold */
+/** @returns the broken promises, a sentence each; empty if all were kept */
 export async function checkPromises(watched: Watched, traces: Traces): Promise<string[]> {
   return [
     ...(await checkBackups(join(watched.backupsDir, 'database'), watched.kept, traces)),
@@ -73,7 +73,7 @@ async function checkBackups(folder: string, kept: readonly string[], traces: Tra
     } else if (!traces.inFolder || name.endsWith(metadataSuffix)) {
       broken.push(`${name} looks like a backup and is none`);
     } else if ((await lstat(path)).size === 0) {
-      // A dump gets its name before its metadata does: between the two it is no backup yet, but it is whole.
+      // The dump is renamed before its metadata: in between it is complete, but not a backup yet.
       broken.push(`${name} bears its name and is empty`);
     }
   }
@@ -83,7 +83,7 @@ async function checkBackups(folder: string, kept: readonly string[], traces: Tra
 async function checkJournals({backupsDir}: Watched, traces: Traces): Promise<string[]> {
   const folder = join(backupsDir, '.journal');
   const names: string[] = [];
-  // One whose first line was cut short names nothing; `recover` removes it once no run can be writing it.
+  // A journal with an incomplete first line names nothing; `recover` removes it once no run can be writing it.
   for (const name of await namesIn(folder))
     if ((await readFile(join(folder, name), 'utf8')).includes('\n')) names.push(name);
   const isAllowed = traces.inFolder || traces.onServer || names.length === 0;
@@ -132,7 +132,7 @@ async function checkIndexes({server, temporaryIndexes}: Watched): Promise<string
   return names.map(({relname}) => `the index ${relname ?? ''} was left behind`);
 }
 
-/** Where rows were put back there is a complete file that takes it back. */
+/** If rows were restored, a complete undo file exists. */
 async function checkUndoFiles({backupsDir, server, rowsBack}: Watched, traces: Traces): Promise<string[]> {
   if (!rowsBack) return [];
   const folder = join(backupsDir, 'row-undo');
@@ -150,7 +150,7 @@ async function checkUndoFiles({backupsDir, server, rowsBack}: Watched, traces: T
   return broken;
 }
 
-/** The server takes a moment to notice that a session's program has gone. */
+/** The server takes a moment to notice that a session's program has ended. */
 async function checkSessions({server}: Watched): Promise<string[]> {
   return withAppSession(server, async (session) => {
     const look = async (): Promise<string[]> => {
@@ -188,7 +188,7 @@ async function checkOrders({backupsDir, server, cleaned}: Watched, traces: Trace
   return broken;
 }
 
-/** A digest of every row of every table, made by the server without this program's own fingerprints. */
+/** A digest of every row of every table, computed by the server without this program's own fingerprints. */
 export async function contentOf(connection: Connection): Promise<string> {
   return withAppSession(connection, async (session) => {
     const tables = await session.query(
@@ -207,5 +207,5 @@ export async function contentOf(connection: Connection): Promise<string> {
 }
 
 async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch(() => []); // not made yet
+  return readdir(folder).catch(() => []); // not created yet
 }

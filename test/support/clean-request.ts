@@ -1,4 +1,4 @@
-/** Requests for cleanings, as the flags of the command make them. */
+/** Requests for cleanings, in the form that the command creates from its flags. */
 import type {CleanRequest} from '../../src/lib/services/orders/clean/execute.js';
 
 export function cleanRequest(

@@ -1,9 +1,9 @@
-/** Facts of a database as sorted lines: definitions, owners, rights, settings and rows. Equal databases have equal facts. */
+/** Facts of a database as sorted lines: definitions, owners, privileges, settings and rows. Equal databases have equal facts. */
 import {withSession} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 import {quoteLiteral, quoteQualified} from '../../src/lib/postgres/quote.js';
 
-/** Rights in full: where none are recorded, PostgreSQL's defaults apply (manual, 5.8). */
+/** Complete privileges: if none are recorded, PostgreSQL's defaults apply (manual, 5.8). */
 const rights = (kind: string, acl: string, owner: string): string =>
   `array(SELECT a::text FROM unnest(coalesce(${acl}, acldefault(${kind}, ${owner}))) AS a ORDER BY 1)::text`;
 
@@ -12,7 +12,7 @@ const name = (column: string): string => `pg_get_userbyid(${column})`;
 const isUsers = (namespace: string): string =>
   `(SELECT nspname !~ '^pg_' AND nspname <> 'information_schema' FROM pg_namespace ns WHERE ns.oid = ${namespace})`;
 
-/** One query for each kind; each gives the fields of its lines. */
+/** One query for each kind, with the fields of its lines. */
 const queries: Readonly<Record<string, string>> = {
   database: `SELECT ${name('datdba')}, ${rights(`'d'`, 'datacl', 'datdba')}, shobj_description(oid, 'pg_database')
     FROM pg_database WHERE datname = current_database()`,
@@ -57,8 +57,8 @@ const queries: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads them as a superuser, who sees everything. Lines begin with their kind: "relation | public.orders | r | ...".
- * Roles and their settings are the server's, so they are equal for two databases of one server.
+ * Reads the facts as a superuser, who sees everything. Lines begin with their kind: "relation | public.orders | r | ...".
+ * Roles and their settings belong to the server, so they are equal for two databases of one server.
  */
 export async function databaseFacts(connection: Connection): Promise<string[]> {
   return withSession(connection, async (session) => {
@@ -89,7 +89,7 @@ export async function databaseFacts(connection: Connection): Promise<string[]> {
   });
 }
 
-/** The lines that only one of them has: "- line" was there before, "+ line" came afterwards. */
+/** The lines of only one of the two: "- line" existed before, "+ line" exists afterwards. */
 export function differences(before: readonly string[], after: readonly string[]): string[] {
   const [had, has] = [new Set(before), new Set(after)];
   return [

@@ -1,12 +1,12 @@
-/** Pages of the documentation: their blocks of code, and whether what a page shows is what a program printed. */
+/** Pages of the documentation: their code blocks, and the comparison of a page with a program's output. */
 
 export interface DocBlock {
-  /** What stands behind the opening fence: "sh", "text", "json". */
+  /** The text after the opening fence: "sh", "text", "json". */
   readonly lang: string;
-  /** The name of the file that the block is, where one stands behind the language. */
+  /** The file name after the language, if the block is a file. */
   readonly file: string | undefined;
   readonly text: string;
-  /** Where the text begins and ends in the page. */
+  /** Start and end of the text in the page. */
   readonly start: number;
   readonly end: number;
 }
@@ -20,7 +20,7 @@ export function blocksOf(markdown: string): DocBlock[] {
   });
 }
 
-/** What differs from run to run, and the width of columns that depends on it, each by one mark. */
+/** Patterns of values that differ between runs, and of column widths that depend on them, each with a placeholder. */
 const changing: readonly [RegExp, string][] = [
   [/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:-\d+)?/g, 'TIME'],
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?/g, 'TIME'],
@@ -37,17 +37,17 @@ const changing: readonly [RegExp, string][] = [
   [/ +$/gm, ''],
 ];
 
-/** Text with times, ages, durations, sizes, plans and padding made equal. */
+/** The text with placeholders for times, ages, durations, sizes, plans and padding. */
 export function maskChanging(text: string): string {
   return changing.reduce((masked, [pattern, mark]) => masked.replace(pattern, mark), text);
 }
 
-/** A line of three dots stands for any lines. */
+/** A line of three dots represents any number of lines. */
 const leftOut = '...';
 
 /**
- * What was printed with those lines left out that the page leaves out, as far as the two agree; the rest is whole. Both are the
- * same text, then, when the page shows what was printed.
+ * The output without the lines that the page omits, as far as the two agree, followed by the rest. Both are the
+ * same text if the page shows the output.
  */
 export function leaveOutAs(shown: string, printed: string): string {
   const lines = printed.trimEnd().split('\n');

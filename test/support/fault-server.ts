@@ -1,4 +1,4 @@
-/** A server of a fault test's own (recover looks at every database of a server), with templates and folders to begin from. */
+/** A separate server for a fault test (recover looks at every database of a server), with templates and initial folders. */
 import {spawn} from 'node:child_process';
 import {cp, open, readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -18,18 +18,18 @@ export interface FaultServer {
   urlOf(database: string): string;
   contentOf(database: string): Promise<string>;
   run(sql: string, database?: string): Promise<void>;
-  /** Drops every database but the server's own and the templates, and makes these from templates. */
+  /** Drops all databases except the server's own and the templates, and creates these from templates. */
   reset(databases: Readonly<Record<string, string>>): Promise<void>;
-  /** Ends the server: "fast" ends its sessions first, "immediate" leaves it as a crash would (manual, 19.5). */
+  /** Stops the server: "fast" ends its sessions first, "immediate" is like a crash (manual, 19.5). */
   halt(mode: 'fast' | 'immediate'): Promise<void>;
-  /** Starts it again and returns when it takes connections. */
+  /** Starts it again and returns when it accepts connections. */
   resume(): Promise<void>;
-  /** Ends the sessions of the program and of the tools that it runs. */
+  /** Ends the sessions of the program and of its tools. */
   endSessions(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Stands in the middle of the rows of dishes, and nowhere else. */
+/** Text in the middle of the rows of dishes, and nowhere else. */
 export const needle = 'the needle';
 
 const small = `
@@ -40,7 +40,7 @@ const small = `
 
 const ours = `application_name IN ('destino-db', 'pg_dump', 'pg_restore', 'psql') AND pid <> pg_backend_pid()`;
 
-/** Starts it with the template "small_template": two linked tables. */
+/** Starts the server with the template "small_template": two linked tables. */
 export async function startFaultServer(): Promise<FaultServer> {
   const cluster: LocalCluster = await startLocalCluster({binFolder: inject('serverBin')});
   const server = cluster.connection;
@@ -79,7 +79,7 @@ export async function startFaultServer(): Promise<FaultServer> {
   };
 }
 
-/** The server's process, which a cluster of `startLocalCluster` cannot start again by itself. */
+/** The server's process; `startLocalCluster` cannot restart it. */
 function processOf(cluster: LocalCluster, binFolder: string) {
   const data = join(cluster.folder, 'data');
   let pid: number | undefined = cluster.pid;
@@ -114,14 +114,14 @@ function processOf(cluster: LocalCluster, binFolder: string) {
   };
 }
 
-/** A working directory whose backups folder is a copy of the one in `from`, when given. */
+/** A working directory, with a copy of the backups folder in `from` if given. */
 export async function freshHome(from?: string): Promise<string> {
   const home = await tempFolder();
   if (from !== undefined) await cp(join(from, 'backups'), join(home, 'backups'), {recursive: true});
   return home;
 }
 
-/** Runs a command that has to succeed. */
+/** Runs a command that must succeed. */
 export async function mustRun(home: string, url: string, ...args: string[]): Promise<void> {
   const {status, stderr} = await runCli(args, {cwd: home, env: {DIRECT_URL: url}});
   if (status !== 0) throw new Error(`${args.join(' ')} ended with ${String(status)}: ${stderr}`);
@@ -132,7 +132,7 @@ export async function backupIds(home: string): Promise<string[]> {
   return (await readCatalogue(join(home, 'backups', 'database'))).backups.map(({id}) => id);
 }
 
-/** Whether a pid file is that of this process and not what a crash left. */
+/** Whether a pid file belongs to this process and is not left from a crash. */
 function isReadyAs(pid: number | undefined, file: string): boolean {
   return file.startsWith(`${pid ?? ''}\n`) && /^ready\s*$/m.test(file);
 }

@@ -1,4 +1,4 @@
-/** The commands whose faults are told, each with what it begins from and what it may leave. */
+/** The commands of the fault tests, each with its initial state and its allowed results. */
 import {generateX25519Identity, identityToRecipient} from 'age-encryption';
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -18,7 +18,7 @@ export interface Situations<Name extends string> {
 
 const formats = ['custom', 'sql', 'directory'] as const;
 
-/** The database of a situation, as the program is told of it. */
+/** The database of a situation, in the program's settings. */
 function shopUrl(server: Connection): string {
   return urlOf(withDatabase(server, 'shop'));
 }
@@ -29,7 +29,7 @@ async function withThreeBackups(host: FaultServer): Promise<{origin: string; ids
   return {origin, ids: (await backupIds(origin)).reverse()};
 }
 
-/** Commands that work with backups as files; `origin` holds one of every format. */
+/** Commands that work with backups as files; `origin` contains one of every format. */
 export async function backupSituations(
   host: FaultServer,
 ): Promise<Situations<'backup' | 'backup encrypted' | 'prune' | 'verify' | 'copy'>> {
@@ -85,7 +85,7 @@ export async function backupSituations(
       copy: async (round, server) => {
         const id = ids[round % 3] ?? '';
         const made = await situation(server, [], ids, () => Promise.resolve(true));
-        // The copy's own folder is looked at as a backups folder of its own.
+        // The copy's folder is checked like a backups folder.
         const place = join(made.home, 'backups', 'elsewhere');
         return {
           ...made,
@@ -101,7 +101,7 @@ export async function backupSituations(
 
 const change = `DELETE FROM dishes WHERE id % 3 = 0; UPDATE dishes SET price = 0; CREATE TABLE extra AS SELECT 1 AS one`;
 
-/** Commands that bring a database back; the shop has changed since its backups were made. */
+/** Commands that restore a database; the shop has changed since its backups were made. */
 export async function databaseSituations(
   host: FaultServer,
 ): Promise<Situations<'restore over' | 'restore anew' | 'restore into' | 'undo' | 'recover'>> {
@@ -175,7 +175,7 @@ export async function databaseSituations(
 
 const clean = ['orders:clean', '--execute', '--yes', '--json'];
 
-/** Commands that take orders away and bring them back, on the sample shop. */
+/** Commands that delete and restore orders, on the sample shop. */
 export async function orderSituations(
   host: FaultServer,
 ): Promise<Situations<'clean' | 'clean with indexes' | 'restore orders' | 'rows back' | 'rows undone'>> {
@@ -214,7 +214,7 @@ export async function orderSituations(
         await host.reset({shop: 'shop_template'});
         return situation(server, await freshHome(), clean, after);
       },
-      // A foreign key without an index, so that the cleaning makes one for its own duration.
+      // A foreign key without an index, so that the cleaning makes a temporary one.
       'clean with indexes': async (_round, server) => {
         await host.reset({shop: 'shop_template'});
         await host.run('DROP INDEX "payments_orderId_idx"', 'shop');
@@ -239,7 +239,7 @@ export async function orderSituations(
 const rowsArgs =
   'restore:rows --table public.orders --table public.order_items --all --execute --no-confirm'.split(' ');
 
-/** Some rows were deleted and changed since the backup; then they were put back. */
+/** Some rows were deleted and changed since the backup, and then restored. */
 async function rowsBack(host: FaultServer): Promise<Situations<'rows back' | 'rows undone'>> {
   await host.reset({shop: 'shop_template'});
   const origin = await freshHome();

@@ -1,4 +1,4 @@
-/** Runs the compiled program into a fault and holds every promise against what is left, then again after `recover`. */
+/** Runs the compiled program into a fault and checks every promise afterwards, and again after `recover`. */
 import type {ChildProcess} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {expect} from 'vitest';
@@ -17,7 +17,7 @@ export interface Situation {
   readonly url: string;
   readonly args: readonly string[];
   readonly watched: Watched;
-  /** Whether all that the command stands for has happened; a run that reports success must have done it. */
+  /** Whether the command's work is done; a run that reports success must have done it. */
   readonly isDone: () => Promise<boolean>;
 }
 
@@ -25,20 +25,20 @@ export interface Story {
   readonly command: string;
   /**
    * @param round counts the repetitions from 0, so that each can differ
-   * @param server how the program reaches the server
+   * @param server the connection that the program uses
    */
   readonly prepare: (round: number, server: Connection) => Promise<Situation>;
 }
 
-/** What every story needs of a server; faults from outside need more. */
+/** The connection to the server for a scenario; faults from outside need more. */
 export type FaultHost = Pick<FaultServer, 'server'>;
 
 export interface Fault<Host extends FaultHost = FaultServer> {
-  /** Where it happens: a point, or in words. */
+  /** The moment of the fault: a fault point, or in words. */
   readonly at: string;
-  /** What happens. */
+  /** The kind of fault. */
   readonly name: string;
-  /** How the run may end: by the signal, with an error or a success that is one, or only with success. */
+  /** How the run may end: by the signal, with an error or with a real success, or only with success. */
   readonly ending:
     | 'killed'
     | 'killed, or error of a killed tool'
@@ -48,31 +48,31 @@ export interface Fault<Host extends FaultHost = FaultServer> {
     | 'error'
     | 'success';
   readonly begin: (host: Host) => Promise<Begun> | Begun;
-  /** Whether it may happen before the run has noted that it began, so that a kill leaves no trace in the audit log. */
+  /** Whether it may happen before the run has recorded its start, so that a kill leaves no trace in the audit log. */
   readonly mayComeFirst?: boolean;
 }
 
 /** A fault that is ready to happen. */
 export interface Begun {
-  /** How the program reaches the server, when not directly. */
+  /** The connection of the program, if not directly to the server. */
   readonly server?: Connection;
   readonly options?: Omit<CliOptions, 'cwd' | 'onStart'>;
   /** Prepares the working directory. */
   readonly arrange?: (situation: Situation) => Promise<void>;
-  /** Lets the fault happen to the program that runs; returns when it has. */
+  /** Causes the fault in the running program; returns when it has happened. */
   readonly strike?: (child: ChildProcess, situation: Situation) => Promise<void>;
-  /** Whether it has happened; without it, whether `strike` succeeded. */
+  /** Whether it has happened; by default whether `strike` succeeded. */
   readonly hasHappened?: () => boolean;
-  /** Called when the run has ended, before anything is looked at. */
+  /** Called when the run has ended, before the checks. */
   readonly mend?: () => Promise<void>;
-  /** Where the run could not clear up; nowhere by default, everywhere after a kill. */
+  /** Where the run could not clean up; nowhere by default, everywhere after a kill. */
   readonly leaves?: Traces;
   readonly end?: () => Promise<void>;
 }
 
 const patienceMs = 120_000;
 
-/** What a fault came to: a run that ended before the place was reached shows nothing. */
+/** The outcome of a fault. A run that ended before its moment shows nothing. */
 export type Outcome = 'killed' | 'ended' | 'not struck';
 
 export async function suffer<Host extends FaultHost>(
@@ -99,7 +99,7 @@ export async function suffer<Host extends FaultHost>(
     const traces = isKilled || story.command === 'recover' ? afterKill : (begun.leaves ?? noTraces);
     expect(await checkPromises(watched, traces), `after the fault: ${said}`).toEqual([]);
     if (run.status === 0) expect(await isDone(), `success was reported: ${said}`).toBe(true);
-    // The program itself once a place; the same service here for the many repetitions of the long form.
+    // The program itself once per moment; the same service in this process for the many repetitions of the long form.
     if (round === 0) {
       const recover = await runCli(
         ['recover', '--yes', '--json'],
@@ -126,7 +126,7 @@ export async function suffer<Host extends FaultHost>(
   }
 }
 
-/** A run that was killed is in the audit log all the same, once the next one has begun. */
+/** A killed run is also in the audit log, once the next run has begun. */
 async function expectRecorded({watched, args}: Situation): Promise<void> {
   const {runs} = await readHistory(watched.backupsDir, ({outcome}) => outcome === 'interrupted');
   expect(runs.map(({command}) => command)).toContain(args[0]);
@@ -144,13 +144,13 @@ async function strike(
     env: {DIRECT_URL: url, ...options?.env},
     onStart: (child) => (started = child),
   });
-  const patience = setTimeout(() => started?.kill('SIGKILL'), patienceMs); // a run that hangs fails by its ending
+  const patience = setTimeout(() => started?.kill('SIGKILL'), patienceMs); // a hanging run fails
   const striking = happen && started ? happen(started, situation) : Promise.resolve();
   const [run, hasStruck] = await Promise.all([
     running,
     striking.then(
       () => true,
-      () => false, // the place was never reached
+      () => false, // the moment of the fault was not reached
     ),
   ]);
   clearTimeout(patience);
@@ -172,7 +172,7 @@ function checkEnding({ending}: Pick<Fault, 'ending'>, run: CliResult): void {
   } else {
     expect(ending.includes('success') ? [0, 1, 2, 3, 4, 5] : [1, 2, 3, 4, 5], said).toContain(run.status);
     expect(said).not.toContain('UNEXPECTED');
-    // A result that is bad news (what recover or verify could not do) is told on stdout, an error on stderr or as JSON.
+    // A negative result (of recover or verify) is printed on stdout, an error on stderr or as JSON.
     if (run.status !== 0 && run.stdout === '') expect(run.stderr).toMatch(/^Error [A-Z_]+: /m);
   }
 }

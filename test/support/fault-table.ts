@@ -1,13 +1,13 @@
-/** vitest global setup: after tests of the long form, writes what was held to docs/faults.md. */
+/** vitest global setup: after tests of the long form, writes their results to docs/faults.md. */
 import {readMixPart} from './lock-page.js';
 import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {describeHeld} from './fault-page.js';
 
-/** One line of the table: a fault at a place of a command, and how often everything held. */
+/** One line of the table: a fault at one moment of a command, and how often all promises were kept. */
 export interface FaultRow {
   readonly command: string;
-  /** The point, or the place in words. */
+  /** The fault point, or the moment in words. */
   readonly point: string;
   readonly fault: string;
   readonly runs: number;
@@ -15,11 +15,11 @@ export interface FaultRow {
 
 export type Damages = Readonly<Record<string, {readonly flips: number; readonly cuts: number}>>;
 
-/** What a file of tests leaves for the table; the long form may be run test by test. `npm run test:faults` begins anew. */
+/** The results of one test file; the long form may be run test by test. `npm run test:faults` starts again. */
 interface Part {
   /** Names of all tests of the file. */
   readonly expected: readonly string[];
-  /** What held, by the name of its test. */
+  /** The passed tests, by name. */
   readonly held: Readonly<Record<string, readonly FaultRow[]>>;
   readonly damages?: Damages;
 }
@@ -35,7 +35,7 @@ const parts = [
   'backups', 'databases', 'orders', 'outside-backups', 'outside-databases', 'project', 'sweep', 'beside', 'damages',
 ]; // prettier-ignore
 
-/** Notes what held in a file of the long form, beside what other tests of the file have held before. */
+/** Records the passed tests of a file of the long form, in addition to earlier ones. */
 export async function writeHeld(
   name: string,
   expected: readonly string[],
@@ -46,7 +46,7 @@ export async function writeHeld(
   await writePart(name, {expected, held: {...before, ...Object.fromEntries(held)}});
 }
 
-/** Adds to what other kinds of dumps have held. */
+/** Adds the results for other kinds of dumps. */
 export async function writeDamages(damages: Damages): Promise<void> {
   const before = new Map(await readParts()).get('damages')?.damages;
   await writePart('damages', {expected: [], held: {}, damages: {...before, ...damages}});
@@ -72,7 +72,7 @@ export async function teardown(): Promise<void> {
 }
 
 async function readParts(): Promise<[string, Part][]> {
-  const names = await readdir(folder).catch((): string[] => []); // nothing was run yet
+  const names = await readdir(folder).catch((): string[] => []); // no test was run yet
   return Promise.all(
     names.map(async (name): Promise<[string, Part]> => {
       const part = JSON.parse(await readFile(folder + name, 'utf8')) as Part;

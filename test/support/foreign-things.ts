@@ -1,4 +1,4 @@
-/** Things that are not regular files of the running user, to be put where the program expects its own. */
+/** Things that are not regular files of the running user, to be placed at paths of the program's files. */
 import {execFileSync} from 'node:child_process';
 import {chown, lstat, mkdir, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {createServer, type Server} from 'node:net';
@@ -9,12 +9,12 @@ const nobody = 65_534;
 
 const servers: Server[] = [];
 
-/** Ends the sockets. */
+/** Closes the sockets. */
 export async function closeThings(): Promise<void> {
   await Promise.all(servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve))));
 }
 
-/** How to make each kind of thing at a path; `outside` has a file "precious" and a folder "folder". */
+/** Creates each kind of thing at a path; `outside` contains a file "precious" and a folder "folder". */
 export const foreignThings: Readonly<Record<string, (path: string, outside: string) => Promise<unknown>>> = {
   pipe: (path) => Promise.resolve(execFileSync('mkfifo', [path])),
   'link to a file': (path, outside) => symlink(join(outside, 'precious'), path),
@@ -46,14 +46,14 @@ export const foreignThings: Readonly<Record<string, (path: string, outside: stri
     : {}),
 };
 
-/** Replaces what is at `path` by a thing. */
+/** Replaces the file at `path` by a thing. */
 export async function plant(path: string, thing: string, outside: string): Promise<void> {
   await rm(path, {recursive: true, force: true});
   await mkdir(dirname(path), {recursive: true, mode: 0o700});
   await foreignThings[thing]?.(path, outside);
 }
 
-/** Kind, inode and owner of each path, and all that is below `outside`: equal before and after when nobody touched them. */
+/** Kind, inode and owner of each path, and everything below `outside`: equal before and after if nothing was touched. */
 export async function fingerprintOf(paths: readonly string[], outside: string): Promise<unknown> {
   const things = await Promise.all(
     paths.map(async (path) => {

@@ -1,4 +1,4 @@
-/** How long properties are tried: some 200 runs with a fixed seed in `npm test`, many with a new one in `npm run test:fuzz`. */
+/** Number of runs of property tests: some 200 runs with a fixed seed in `npm test`, many with a new one in `npm run test:fuzz`. */
 import fc from 'fast-check';
 import {expect} from 'vitest';
 import {AppError, type ErrorCode} from '../../src/lib/base/errors.js';
@@ -14,7 +14,7 @@ export function runs(count = 200): {numRuns: number; seed: number} {
   return {numRuns: count * factor, seed};
 }
 
-/** Longer than any input of these tests takes on a busy machine; more is a hang, or as good as one. */
+/** More time than any input of these tests needs on a busy machine; a longer run counts as a hang. */
 const hangMs = 10_000;
 
 function notHanging<T>(startedMs: number, result: T): T {
@@ -22,7 +22,7 @@ function notHanging<T>(startedMs: number, result: T): T {
   return result;
 }
 
-/** The result of `work`, or undefined when it refused with one of `codes`; anything else fails the test. */
+/** The result of `work`, or undefined if it refused with one of `codes`; any other error fails the test. */
 export function orRefusal<T>(codes: readonly ErrorCode[], work: () => T): T | undefined {
   const startedMs = performance.now();
   try {
@@ -51,7 +51,7 @@ function requireCode(error: unknown, codes: readonly ErrorCode[]): void {
   expect(codes, error.message).toContain(error.code);
 }
 
-/** Any text: of every plane, with what parsers trip over. */
+/** Any text: of every plane, with characters that confuse parsers. */
 export const anyText: fc.Arbitrary<string> = fc.oneof(
   fc.string({unit: 'binary', maxLength: 60}),
   fc.string({maxLength: 60}),
@@ -73,7 +73,7 @@ export const anyText: fc.Arbitrary<string> = fc.oneof(
   ),
 );
 
-/** JSON values as an attacker writes them: prototype keys, numbers beyond bounds, deep and wide. */
+/** JSON values of an attacker: prototype keys, numbers out of range, deep and wide. */
 export const anyJson: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({maxDepth: 4, stringUnit: 'binary'}),
   fc.constantFrom(null, true, 0, -1, 1e308, 2 ** 53, 0.5, '', [], {}, '9'.repeat(400), 'x'.repeat(100_000)),
@@ -120,7 +120,7 @@ function changed(value: unknown, path: readonly string[], how: string, json: unk
   );
 }
 
-/** Bytes damaged as files are: cut, a byte flipped, a piece doubled, removed, swapped or replaced. */
+/** Damaged bytes: truncated, a byte flipped, a piece duplicated, removed, swapped or replaced. */
 export function damaged(bytes: Buffer): fc.Arbitrary<Buffer> {
   const position = fc.nat(Math.max(0, bytes.length - 1));
   return fc

@@ -1,4 +1,4 @@
-/** Gateways of a test's own before the object store of the run: they may be killed, stopped, have a certificate or another clock. */
+/** Separate gateways to the run's object store, which may be killed, stopped, have a certificate or a different clock. */
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {closeSync, openSync} from 'node:fs';
@@ -11,7 +11,7 @@ export interface Gateway {
   readonly endpoint: string;
   /** Of the process that answers requests. */
   signal(signal: NodeJS.Signals): Promise<void>;
-  /** Once more on the same port, after it was killed. */
+  /** Starts it again on the same port, after it was killed. */
   startAgain(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   let running: ChildProcess;
   const start = async (): Promise<void> => {
     const log = openSync(join(store.folder, 'log', `gateway-${port}.out`), 'a');
-    // It dies with this process, however that dies.
+    // It dies with this process, for whatever reason.
     const daemon = [
       '--pdeathsig',
       'KILL',
@@ -72,7 +72,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 export function clockAhead(seconds: number): Record<string, string> {
   if (seconds === 0) return {};
   requirePrograms('faketime');
-  // The loader knows what $LIB stands for on this kind of machine.
+  // The loader replaces $LIB on this kind of machine.
   const library = '/usr/$LIB/faketime/libfaketimeMT.so.1';
   return {
     LD_PRELOAD: library,
@@ -81,7 +81,7 @@ export function clockAhead(seconds: number): Record<string, string> {
   };
 }
 
-/** radosgw-admin on the store of the run; what it prints. */
+/** radosgw-admin on the run's store; returns its output. */
 export function administrate(args: readonly string[], input = ''): string {
   return execFileSync('radosgw-admin', args, {
     env: environment,

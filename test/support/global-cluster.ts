@@ -1,4 +1,4 @@
-/** vitest global setup: one throw-away server for the whole run, with a template of the sample shop. */
+/** vitest global setup: one temporary server for the whole run, with a template of the sample shop. */
 import {readFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import type {TestProject} from 'vitest/node';
@@ -27,7 +27,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 let cluster: LocalCluster | undefined;
 
 export async function setup(project: TestProject): Promise<void> {
-  // Without any variable vitest leaves `env` out, whatever its types say.
+  // Without any variable vitest omits `env`, in spite of its types.
   const {env} = project.config as {env?: Readonly<Record<string, string>>};
   const server = await chooseServer(env?.['DESTINO_TEST_PG']);
   cluster = await startLocalCluster({
@@ -52,7 +52,7 @@ export async function teardown(): Promise<void> {
 }
 
 /**
- * The project's configuration or DESTINO_TEST_PG names the major version; otherwise the oldest installed one, which has the most neighbours above it.
+ * The project's configuration or DESTINO_TEST_PG names the major version; the default is the oldest installed one, which has the most newer versions.
  */
 async function chooseServer(
   wanted = process.env['DESTINO_TEST_PG'],
@@ -69,7 +69,7 @@ async function chooseServer(
   return server;
 }
 
-/** Makes the database "shop_template", which holds the sample shop. */
+/** Creates the database "shop_template" with the sample shop. */
 export async function loadTemplate(connection: Connection): Promise<void> {
   await withAppSession(connection, async (session) => {
     await session.query('CREATE DATABASE shop_template');

@@ -1,4 +1,4 @@
-/** The examples in the help of every command, run as somebody would paste them. */
+/** The examples in the help of every command, run as a user would paste them. */
 import {chmod, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {z} from 'zod';
@@ -20,7 +20,7 @@ export interface Example {
   readonly id: string;
   /** "destino-db backup --quiet" */
   readonly line: string;
-  /** Whether the command asks before it does something, and what answers. */
+  /** Whether the command asks for confirmation, and its answer. */
   readonly canBeAnswered: boolean;
 }
 
@@ -35,7 +35,7 @@ export async function readExamples(): Promise<Example[]> {
   );
 }
 
-/** crontab(1) with its file in the test's folder, so that no crontab of this machine is touched. */
+/** crontab(1) with its file in the test's folder, so that it does not change a crontab of this machine. */
 const fakeCrontab = `#!/bin/sh
 case "$1" in
 -l) [ -e "$0.file" ] || { echo "no crontab for tester" >&2; exit 1; }; cat "$0.file" ;;
@@ -43,7 +43,7 @@ case "$1" in
 esac
 `;
 
-/** A shell in `folder`, whose PATH begins with destino-db and a crontab of its own. */
+/** A shell in `folder`, whose PATH begins with destino-db and the fake crontab. */
 export async function openShell(
   folder: string,
   env: Readonly<Record<string, string>>,

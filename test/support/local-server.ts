@@ -1,4 +1,4 @@
-/** A local HTTP server that notes what it is sent and answers as it is told. */
+/** A local HTTP server that records requests and gives prepared answers. */
 import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 

@@ -1,4 +1,4 @@
-/** What commands beside locks did, for people and for docs/faults.md. */
+/** The results of commands that ran with competing locks, for people and for docs/faults.md. */
 import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import type {Felt} from './lock-pressure.js';
@@ -7,7 +7,7 @@ export interface LockMix {
   readonly seed: number;
   readonly minutes: number;
   readonly lockWaitMs: number;
-  /** How often each command ended how. */
+  /** Number of each outcome, by command. */
   readonly outcomes: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly hangs: number;
   /** The longest run of a command, ms. */
@@ -60,7 +60,7 @@ export async function readMixPart(): Promise<string> {
   return start === -1 ? '' : text.slice(start);
 }
 
-/** Puts the result at the end of docs/faults.md, and beside other results. */
+/** Appends the result to docs/faults.md, and to other results. */
 export async function writeMix(mix: LockMix): Promise<void> {
   await mkdir(folder, {recursive: true});
   await writeFile(`${folder}mix.json`, JSON.stringify(mix));

@@ -1,4 +1,4 @@
-/** Sessions that lock the shop's tables in every way, an application among them, and a look at who waits for whom. */
+/** Sessions that lock the shop's tables in every way, including an application, and a record of who waits for whom. */
 import {setTimeout as delay} from 'node:timers/promises';
 import type {Session} from '../../src/lib/postgres/client.js';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
@@ -10,7 +10,7 @@ export interface Application {
   stop(): Promise<void>;
 }
 
-/** Runs each statement again and again, in a session each; resolves when each has run once. */
+/** Repeats each statement, in a session each; resolves when each has run once. */
 export async function startApplication(
   connection: Connection,
   statements: readonly string[],
@@ -63,7 +63,7 @@ function pick<T>(random: Random, values: readonly T[]): T {
   return value;
 }
 
-/** What others do to tables; each ends by itself, or waits for as long as the server lets it. */
+/** Operations of other sessions on tables; each ends itself, or waits as long as the server allows. */
 const disturbances: Readonly<
   Record<string, (session: Session, table: string, random: Random) => Promise<unknown>>
 > = {
@@ -101,7 +101,7 @@ const disturbances: Readonly<
   },
 };
 
-/** What a session that a swap ended had prepared would stand in the way of all later ones. */
+/** Ends prepared transactions of a session that a swap ended, which would block all later ones. */
 async function endPrepared(session: Session): Promise<void> {
   for (const {gid} of await session.query(
     'SELECT gid FROM pg_prepared_xacts WHERE database = current_database()',
@@ -109,7 +109,7 @@ async function endPrepared(session: Session): Promise<void> {
     await session.query(`ROLLBACK PREPARED '${gid ?? ''}'`);
 }
 
-/** What the application does; each statement is timed. */
+/** The statements of the application; each is timed. */
 const application: readonly ((random: Random) => string)[] = [
   (random) => `SELECT count(*) FROM ${pick(random, tables)}`,
   () =>
@@ -120,7 +120,7 @@ const application: readonly ((random: Random) => string)[] = [
     `UPDATE orders SET notes = 'seen' WHERE id = (SELECT max(id::text)::uuid FROM orders WHERE email = 'qa@test.com')`,
 ];
 
-/** Who waits because of a session of ours, through others too, and whether ours waits itself or works meanwhile. */
+/** The sessions that wait because of one of ours, also indirectly, and whether ours waits itself or is working. */
 const chainsSql = `
   WITH RECURSIVE chain(waiter, pid) AS (
     SELECT a.pid, b.pid FROM pg_stat_activity a, unnest(pg_blocking_pids(a.pid)) b(pid)
@@ -133,20 +133,20 @@ const chainsSql = `
 export interface Felt {
   /** Statements of the application. */
   readonly statements: number;
-  /** The longest of them, whoever was in the way, ms. */
+  /** The longest of them, for any reason, ms. */
   readonly longestMs: number;
   /** The longest time that the application needed to connect, ms. */
   readonly connectMs: number;
-  /** The longest time that one waited because of a session of ours that waited itself, ms. */
+  /** The longest wait for a session of ours that was waiting itself, ms. */
   readonly behindWaitingMs: number;
-  /** The longest time that one waited because of a session of ours, waiting or working, by what ran then, ms. */
+  /** The longest wait for a session of ours, waiting or working, by the current operation, ms. */
   readonly behindUsMs: Readonly<Record<string, number>>;
-  /** How often each disturbance ran to its end. */
+  /** How often each disturbance was completed. */
   readonly disturbances: Readonly<Record<string, number>>;
 }
 
 export interface Pressure {
-  /** Says what runs from now on. */
+  /** Sets the name of the current operation. */
   running(command: string): void;
   stop(): Promise<Felt>;
 }
@@ -165,7 +165,7 @@ export function startPressure(shop: Connection, watched: Connection, random: Ran
   const counts: Record<string, number> = {};
   const loop = async (name: string, step: (session: Session) => Promise<void>): Promise<void> => {
     while (!isOver) {
-      // A swap ends sessions; a deadlock, a dropped table or a column that is there already are the disturber's own trouble.
+      // A swap ends sessions; a deadlock, a dropped table or an existing column are errors of the disturber itself.
       await withAppSession(shop, async (session) => {
         await session.query(`SET application_name = '${name}'`);
         await session.query('SET lock_timeout = 0');
@@ -191,7 +191,7 @@ export function startPressure(shop: Connection, watched: Connection, random: Ran
   const connect = async (): Promise<void> => {
     while (!isOver) {
       const since = performance.now();
-      // Who waited for a swap may be ended by it.
+      // A swap may end sessions that wait for it.
       await withAppSession(shop, async () => Promise.resolve()).catch(() => undefined);
       connectMs = Math.max(connectMs, performance.now() - since);
       await delay(lookEveryMs);

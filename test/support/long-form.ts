@@ -1,4 +1,4 @@
-/** More cases of the same kind than the 15 minutes of `npm test` have room for; `npm run test:long` runs them all. */
+/** More cases of the same kind than fit into the 15 minutes of `npm test`; `npm run test:long` runs them all. */
 export const isLongForm = process.env['DESTINO_TEST_LONG'] === '1';
 
 /** The first `count` cases, or in the long form all of them. */

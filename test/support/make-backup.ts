@@ -1,4 +1,4 @@
-/** Real backups for tests of what reads them: a dump by the stock pg_dump and the metadata that belongs to it. */
+/** Real backups for tests that read them: a dump by the stock pg_dump with its metadata. */
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {readDump} from '../../src/lib/dump/read-dump.js';
@@ -13,7 +13,7 @@ import type {RunContext} from '../../src/lib/run/run-context.js';
 import {type DumpKind, makeDump} from './make-dump.js';
 import {sampleRecord} from './sample-backups.js';
 
-/** Backs the database up into the context's backups folder; `at` makes the id. */
+/** Backs up the database into the context's backups folder; `at` determines the id. */
 export async function makeBackup(
   context: RunContext,
   connection: Connection,
@@ -58,7 +58,7 @@ export async function makeBackup(
   return {path: dump.path, metadataPath, record};
 }
 
-/** As a record has them: of the file, or of each file in the folder. */
+/** In the form of a record: of the file, or of each file in the folder. */
 export async function digestsOf(path: string, isFolder: boolean): Promise<BackupRecord['sha256']> {
   if (!isFolder) return (await digestFile(path)).sha256;
   const digests: Record<string, string> = {};

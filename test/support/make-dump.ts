@@ -15,7 +15,7 @@ import {loadSettings, type Settings} from '../../src/lib/settings/settings.js';
 export const dumpKinds = ['custom', 'directory', 'sql', 'sql.gz'] as const;
 export type DumpKind = (typeof dumpKinds)[number];
 
-/** Settings as the program would have them in an empty folder. */
+/** Settings of the program in an empty folder. */
 export async function testSettings(
   cwd: string,
   environment: Readonly<Record<string, string>> = {},
@@ -23,7 +23,7 @@ export async function testSettings(
   return loadSettings({}, cwd, {PATH: process.env['PATH'], ...environment});
 }
 
-/** Dumps the database to `folder`/`name` in the given kind; `major` is the server's, where it isn't the run's own. */
+/** Dumps the database to `folder`/`name` in the given format; `major` is the server's, if it differs from the run's. */
 export async function makeDump(
   connection: Connection,
   folder: string,

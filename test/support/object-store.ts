@@ -1,4 +1,4 @@
-/** vitest global setup: one real S3 server (Ceph's RADOS gateway) for the run, gone with it. Never skipped: without the server the tests fail. */
+/** vitest global setup: one real S3 server (Ceph's RADOS gateway) for the run. Never skipped: without the server the tests fail. */
 import {type ChildProcess, spawn} from 'node:child_process';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
@@ -8,7 +8,7 @@ export interface ObjectStore {
   readonly endpoint: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Holds ceph.conf, by which more gateways are started. */
+  /** Contains ceph.conf, with which more gateways are started. */
   readonly folder: string;
 }
 
@@ -23,7 +23,7 @@ const script = fileURLToPath(new URL('../../scripts/ceph-rgw.sh', import.meta.ur
 let server: ChildProcess | undefined;
 
 export async function setup(project: TestProject): Promise<void> {
-  // Its stdin is a pipe of this process: when this ends, however it ends, the pipe closes and the server goes.
+  // Its stdin is a pipe from this process: when this process ends, for any reason, the pipe closes and the server stops.
   const started = spawn('bash', [script], {stdio: ['pipe', 'pipe', 'inherit']});
   server = started;
   const store = await new Promise<ObjectStore>((resolve, reject) => {

@@ -1,11 +1,11 @@
-/** Facts to wait for: a test goes on when something is so, never after a time. */
+/** Conditions to wait for: a test continues when a condition is true, never after a fixed time. */
 import {readFile} from 'node:fs/promises';
 import {setTimeout as delay} from 'node:timers/promises';
 
 const pollMs = 5;
 const patienceMs = 60_000;
 
-/** Returns what `look` finds as soon as that is not undefined or false. @throws when it does not become so */
+/** Returns the result of `look` once it is not undefined or false. @throws if this does not happen */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
@@ -19,7 +19,7 @@ export async function until<T>(
   throw new Error(`${what}: not within ${patienceMs / 1000} s`);
 }
 
-/** The state letter of a process ("T" is stopped), or undefined when there is none (proc(5), stat). */
+/** The state letter of a process ("T" is stopped), or undefined if it does not exist (proc(5), stat). */
 export async function processState(pid: number): Promise<string | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   return stat?.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);

@@ -1,4 +1,4 @@
-/** Faults that come from outside the program: its server, its network, its disk, its clock, its tools. */
+/** Faults from outside the program: its server, its network, its disk, its clock, its tools. */
 import {type ChildProcess, execFileSync, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import {existsSync, readFileSync} from 'node:fs';
@@ -15,17 +15,17 @@ import {requirePrograms} from './require-programs.js';
 import {runCli, tempFolder} from './run-cli.js';
 import {type Break, startProxy} from './server-proxy.js';
 
-/** The server was away when the run would have cleared up there. */
+/** The server was down when the run would have cleaned up there. */
 const onServer: Traces = {inFolder: false, onServer: true};
 
-/** Where every call may fail, those that would clear up may too. */
+/** If every call may fail, those for cleaning up may fail too. */
 const everywhere: Traces = {inFolder: true, onServer: true};
 
 const stopAt = (point: FaultPoint): NonNullable<Begun['options']> => ({
   env: {DESTINO_DB_FAULT: `${point}=SIGSTOP`},
 });
 
-/** Lets `happen` while the program stands still, then lets it go on. */
+/** Runs `happen` while the program is stopped, then continues the program. */
 async function whileStopped(child: ChildProcess, happen: () => Promise<void>): Promise<void> {
   const {pid} = child;
   if (pid === undefined) throw new Error('the program has no process');
@@ -41,7 +41,7 @@ async function whileStopped(child: ChildProcess, happen: () => Promise<void>): P
   }
 }
 
-/** The server ends its sessions and is back at once. */
+/** The server ends its sessions and restarts at once. */
 export const serverRestarts = (point: FaultPoint): Fault => ({
   at: point,
   name: 'server restarted (fast)',
@@ -56,7 +56,7 @@ export const serverRestarts = (point: FaultPoint): Fault => ({
   }),
 });
 
-/** The server is gone as in a crash, and stays away until the run has ended. */
+/** The server stops as in a crash, and stays down until the run has ended. */
 export const serverCrashes = (point: FaultPoint): Fault => ({
   at: point,
   name: 'server stopped (immediate)',
@@ -81,7 +81,7 @@ export const sessionsEnd = (point: FaultPoint): Fault => ({
 
 type Proxy = Awaited<ReturnType<typeof startProxy>>;
 
-/** A fault that happens while the row with the needle is on its way, and what follows after it inside the same row is not. */
+/** A fault while the row with the needle is being transferred, before the end of that row. */
 function inCopy(
   name: string,
   ending: Fault['ending'],
@@ -114,7 +114,7 @@ function inCopy(
   };
 }
 
-/** The network breaks one connection while rows are on their way. */
+/** The network breaks one connection while rows are being transferred. */
 export const connectionReset = inCopy('connection reset', 'error', 'reset');
 export const connectionCut = inCopy('connection cut short', 'error', 'close');
 
@@ -123,12 +123,12 @@ export const connectionDelayed = inCopy(
   'success',
   'hold',
   async (_child, host, proxy) => {
-    await host.run('CHECKPOINT'); // the server goes on for everybody else
+    await host.run('CHECKPOINT'); // the server works for all other sessions
     proxy.release();
   },
 );
 
-/** Nothing arrives any more and nobody is told: only the user can end that. */
+/** No data arrives any more and no end is reported: only the user can end that. */
 export const connectionSilent = inCopy(
   'connection silent, then SIGINT',
   'SIGINT',
@@ -151,7 +151,7 @@ export const killedInCopy = inCopy('SIGKILL', 'killed', 'hold', (child, _host, p
 
 const tools = ['pg_dump', 'pg_restore'] as const;
 
-/** As the kernel does when memory runs out. */
+/** Like the kernel if memory runs out. */
 export const toolKilled = inCopy(
   'tool killed (out of memory)',
   'error',
@@ -186,7 +186,7 @@ export const serverRestartsInCopy = inCopy(
   () => ({leaves: onServer}),
 );
 
-/** The last rows may have left the server already, and then nothing is missing. */
+/** The server may already have sent the last rows, and then nothing is missing. */
 export const serverCrashesInCopy = inCopy(
   'server stopped (immediate)',
   'error or success',
@@ -198,7 +198,7 @@ export const serverCrashesInCopy = inCopy(
   (host) => ({leaves: onServer, mend: () => host.resume()}),
 );
 
-/** Killed as it sends the `piece`-th piece to its server: the steps between the points, one after the other. */
+/** Killed while sending the `piece`-th piece to its server: the steps between the fault points, one after the other. */
 export const killedAtPiece = (piece: number): Fault => ({
   at: 'as it talks to its server',
   name: 'SIGKILL',
@@ -218,7 +218,7 @@ export const killedAtPiece = (piece: number): Fault => ({
   },
 });
 
-/** Pieces that a whole run sends to its server; `round` as for `prepare`. */
+/** Number of pieces that a complete run sends to its server; `round` as for `prepare`. */
 export async function countPieces(host: FaultServer, story: Story, round: number): Promise<number> {
   const proxy = await startProxy(host.server, {}, 'pass');
   const {home, url, args, isDone} = await story.prepare(round, proxy.connection);
@@ -255,7 +255,7 @@ export const fileCall = (happens: 'SIGKILL' | 'ENOSPC', number: number): Fault =
           under: ['strace', '-f', '-qq', '-o', trace, '-e', `trace=${changingCalls}`, '-e', inject],
           env: {UV_THREADPOOL_SIZE: '1'},
         },
-        // Killed calls are told by how the run ends.
+        // Killed calls are recognised by how the run ends.
         ...(happens === 'SIGKILL'
           ? {}
           : {leaves: everywhere, hasHappened: () => readFileSync(trace, 'utf8').includes('(INJECTED)')}),
@@ -273,7 +273,7 @@ export const fileSizeLimit = (kib: number): Fault => ({
   begin: () => ({options: {under: ['bash', '-c', `ulimit -f ${kib}; exec "$@"`, 'bash']}}),
 });
 
-/** The faults, or none of them and a note where no file system can be mounted: that needs root outside of most containers. */
+/** The faults, or none with a note if no file system can be mounted: that needs root outside most containers. */
 export function whereDisksCanBeMade(...faults: readonly Fault[]): readonly Fault[] {
   if (canMount()) return faults;
   note('No file system can be mounted here: full disks are shown by limits on the size of files alone.');
@@ -290,7 +290,7 @@ function canMount(): boolean {
   return process.getuid?.() === 0 && trial.status === 0;
 }
 
-/** The backups lie on a file system of a few MiB, which is filled to the last byte while the program stands still. */
+/** The backups are on a file system of a few MiB, which is filled to the last byte while the program is stopped. */
 export const diskFilled = (point: FaultPoint): Fault => ({
   at: point,
   name: 'disk full',
@@ -338,7 +338,7 @@ export interface Rights {
   readonly account?: {readonly uid: number; readonly gid: number};
 }
 
-/** The faults for an account without root's power over modes, or none and a note where root's own program is closed to others. */
+/** The faults for an account without root's privileges, or none with a note if others cannot read root's program. */
 export function whereModesHold(faults: (rights: Rights) => readonly Fault[]): readonly Fault[] {
   const rights = rightsWithoutRoot();
   if (rights) return faults(rights);
@@ -354,7 +354,7 @@ function rightsWithoutRoot(): Rights | undefined {
   return trial.status === 0 ? {account} : undefined;
 }
 
-/** Somebody takes the right to write in the backups folder away. */
+/** The write permission of the backups folder is removed. */
 export const folderReadOnly = (point: FaultPoint, rights: Rights): Fault => ({
   at: point,
   name: 'folder read-only',
@@ -379,7 +379,7 @@ export const folderReadOnly = (point: FaultPoint, rights: Rights): Fault => ({
       strike: (child) => whileStopped(child, () => setMode(0o500)),
       mend: async () => {
         await setMode(0o700);
-        // The program believes files of the user who runs it alone, and the promises are checked as root.
+        // The program trusts only files of the user who runs it, and the promises are checked as root.
         if (rights.account) giveTo(0, 0);
       },
       leaves: {inFolder: true, onServer: false},
@@ -397,7 +397,7 @@ async function foldersOf(root: string): Promise<string[]> {
 
 const clockModule = new URL('./jumping-clock.mjs', import.meta.url).href;
 
-/** The machine's clock is set, as by NTP or by hand. */
+/** The machine's clock is changed, for example by NTP or manually. */
 export const clockJumps = (point: FaultPoint, hours: number): Fault => ({
   at: point,
   name: hours > 0 ? 'clock set forward' : 'clock set back',
@@ -415,7 +415,7 @@ export const clockJumps = (point: FaultPoint, hours: number): Fault => ({
   },
 });
 
-/** A tool that says its version and then nothing more, for ever. */
+/** A tool that prints its version and otherwise hangs. */
 export const toolHangs = (tool: (typeof tools)[number], isStubborn = false): Fault => ({
   at: `${tool} hangs${isStubborn ? ' and ignores SIGTERM' : ''}`,
   name: 'tool hangs, then SIGINT',

@@ -1,4 +1,4 @@
-/** A server of a test's own whose databases may have the names that the documentation shows. */
+/** A separate server whose databases may have the names in the documentation. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, inject} from 'vitest';
 import {withAppSession} from './app-session.js';
@@ -12,7 +12,7 @@ export interface PageServer {
   readonly cluster: LocalCluster;
   /** postgresql://... of a database, with the superuser's password. */
   url(database: string): string;
-  /** Drops every database but the server's own, and makes `shop` anew. */
+  /** Drops all databases except the server's own, and creates `shop` again. */
   freshShop(): Promise<void>;
   /** Runs several statements in a database as superuser. */
   load(sql: string, database: string): Promise<void>;
@@ -20,7 +20,7 @@ export interface PageServer {
   run(sql: string, database?: string): Promise<Readonly<Record<string, string | null>>[]>;
 }
 
-/** One server for all tests of the file; each test gets it with the shop made anew, and an empty folder. */
+/** One server for all tests of the file; each test gets it with a new shop, and an empty folder. */
 export function beforeEachPage(begin: (server: PageServer, folder: string) => void): void {
   let server: PageServer;
   beforeAll(async () => {

@@ -21,7 +21,7 @@ export interface Pooler {
 export async function startPooler(server: Connection, mode: PoolMode): Promise<Pooler> {
   requirePrograms('pgbouncer');
   const port = await freePort();
-  // Not in the run's own folder, which the account of the pooler may not enter.
+  // Outside the run's folder, which the pooler's account may not enter.
   const folder = await mkdtemp(join(tmpdir(), 'pgbouncer-'));
   const file = join(folder, 'pgbouncer.ini');
   const {host, user, password = ''} = server;

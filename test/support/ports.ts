@@ -2,7 +2,7 @@
 import {once} from 'node:events';
 import {connect, createServer} from 'node:net';
 
-/** A port of this machine that nothing listens on now. */
+/** A port of this machine without a listener. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -12,7 +12,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Whether something listens on the port; a moment later when nothing does, so that it can be asked again and again. */
+/** Whether something listens on the port; waits a moment if nothing does, so that it can be called repeatedly. */
 export async function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1');
   try {

@@ -5,8 +5,8 @@ import {join} from 'node:path';
 const names = ['pg_dump', 'pg_restore', 'psql'] as const;
 
 /**
- * @param serverBin where the real tools are
- * @param scripts the body of a shell script for each tool to be replaced; it tells the real one's version, and finds the real one in $real
+ * @param serverBin folder of the real tools
+ * @param scripts the body of a shell script for each replaced tool; it prints the real version, and has the real tool in $real
  * @returns the folder for --pg-bin
  */
 export async function replaceTools(
@@ -26,10 +26,10 @@ export async function replaceTools(
   return bin;
 }
 
-/** A pg_restore that leaves out a row of the shop. */
+/** A pg_restore that omits a row of the shop. */
 export const losingReader = `"$real" "$@" | sed '0,/@gmail.com/{/@gmail.com/d}'`;
 
-/** A pg_restore after whose work rows of the database are gone: `sql` deletes them. */
+/** A pg_restore that deletes rows of the database afterwards, with `sql`. */
 export function losingRestore(sql: string): string {
   return `for word; do case "$word" in --dbname=*) database="\${word#--dbname=}";; esac; done
 "$real" "$@" || exit $?

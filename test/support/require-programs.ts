@@ -1,4 +1,4 @@
-/** Programs from outside that tests run: each file asks for those that it needs, whatever ran before it. */
+/** External programs for tests: each test file requests those that it needs, independently of others. */
 import {execFileSync} from 'node:child_process';
 import {accessSync, constants} from 'node:fs';
 import {join} from 'node:path';
@@ -7,7 +7,7 @@ import {fileURLToPath} from 'node:url';
 const script = fileURLToPath(new URL('../../scripts/install-programs.sh', import.meta.url));
 
 /**
- * Makes programs available, by their names as scripts/install-programs.sh takes them. Fails, and says how to install them, where it cannot:
+ * Makes programs available, by their names in scripts/install-programs.sh. If this fails, says how to install them:
  * a test that needs them is never skipped.
  */
 export function requirePrograms(...names: readonly string[]): void {

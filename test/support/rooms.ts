@@ -1,4 +1,4 @@
-/** The rooms of the source, and which of them may import from which: what docs/architecture.md draws and the contract tests hold. */
+/** The rooms of the source, and the allowed imports between them: docs/architecture.md shows them and the contract tests check them. */
 import {dirname} from 'node:path';
 
 /** From the outside to the inside; a room imports from those on the floors below its own. */
@@ -16,7 +16,7 @@ export const floors: readonly (readonly string[])[] = [
   ['base'],
 ];
 
-/** What a room may import besides of the floor that it is on. */
+/** Allowed imports of a room on its own floor. */
 export const withinRooms: Readonly<Record<string, readonly string[]>> = {
   cli: ['cli/show'],
   'cli/help': ['cli', 'cli/show'],
@@ -50,7 +50,7 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
     'services/guards',
   ],
   'rows/staging': ['rows/file', 'rows/model'],
-  // The one place that knows which kinds of store there are opens them; they keep the interface.
+  // Only this module knows the kinds of stores and opens them; they implement the interface.
   storage: ['storage/s3'],
   'storage/s3': ['storage'],
   dump: ['dump/compress', 'dump/sql'],

@@ -1,7 +1,7 @@
-/** Requests for a restore of rows, as the flags of the command make them. */
+/** Requests for a restore of rows, in the form that the command creates from its flags. */
 import type {RestoreRowsRequest} from '../../src/lib/services/rows/request.js';
 
-/** Executes --all of the newest backup, but for the changes. */
+/** Executes --all of the newest backup, with the changes. */
 export function rowsRequest(changes: Partial<RestoreRowsRequest>): RestoreRowsRequest {
   return {
     tables: [],

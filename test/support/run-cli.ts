@@ -20,12 +20,12 @@ export interface CliResult {
 
 export interface CliOptions {
   cwd?: string;
-  /** The whole environment beside PATH and HOME. */
+  /** The complete environment in addition to PATH and HOME. */
   env?: Readonly<Record<string, string>>;
   stdin?: string;
-  /** A program with its arguments that starts the program: prlimit, strace. */
+  /** A program, with arguments, that starts the program: prlimit, strace. */
   under?: readonly string[];
-  /** The account that it runs under, when this process may choose. */
+  /** The account that it runs under, if this process may choose. */
   account?: {readonly uid: number; readonly gid: number};
   /** Called with the started process, to send signals. */
   onStart?: (child: ChildProcess) => void;
@@ -68,13 +68,13 @@ export async function runProgram(
   return {status, signal, ...output, json: () => JSON.parse(output.stdout) as unknown};
 }
 
-/** Makes a started program tell which of its code ran; scripts/coverage.mjs names the folder for it. */
+/** Makes a started program record which of its code ran; scripts/coverage.mjs sets the folder for it. */
 function coverageEnvironment(): Record<string, string> {
   const folder = process.env['DESTINO_TEST_COVERAGE'];
   return folder === undefined ? {} : {NODE_V8_COVERAGE: folder};
 }
 
-/** A folder of the test's own, in the one that goes when the run ends. */
+/** A separate folder of the test, inside the one that is removed at the end of the run. */
 export async function tempFolder(): Promise<string> {
   return mkdtemp(join(process.env['DESTINO_TEST_FOLDER'] ?? tmpdir(), 't-'));
 }

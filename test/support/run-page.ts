@@ -1,4 +1,4 @@
-/** Does what a page of the documentation shows, block after block, and tells where the page shows something else than happened. */
+/** Runs the commands of a documentation page, block by block, and compares their output with the page. */
 import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -7,12 +7,12 @@ import {blocksOf, leaveOutAs, maskChanging} from './doc-page.js';
 import {program, runProgram} from './run-cli.js';
 
 export interface PageWorld {
-  /** Where the commands run. */
+  /** The folder of the commands. */
   readonly folder: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** What the page writes, and what stands for it here: the address of a server, say. Longer ones first. */
+  /** Texts of the page and their replacements here, such as the address of a server. Longer ones first. */
   readonly shown?: readonly (readonly [shown: string, real: string])[];
-  /** Blocks (their first line) that another test runs, each with that test's file. */
+  /** Blocks (by their first line) that another test runs, with that test's file. */
   readonly elsewhere?: Readonly<Record<string, string>>;
   /** Exit statuses that are not 0, by the first line of the block. */
   readonly statuses?: Readonly<Record<string, number>>;
@@ -22,12 +22,12 @@ export interface PageWorld {
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-/** With DESTINO_TEST_RECORD=1 pages are written anew instead of being compared. */
+/** With DESTINO_TEST_RECORD=1, pages are updated instead of compared. */
 export const isRecording = process.env['DESTINO_TEST_RECORD'] === '1';
 
 /**
- * Runs every `sh` block of the page; a block right after it, with nothing between, shows what it prints on stdout. A block with the
- * name of a file behind its language is that file.
+ * Runs every `sh` block of the page; a block directly after it contains its output on stdout. A block with a
+ * file name after its language is that file.
  * @param path below the project's folder
  */
 export async function runPage(path: string, world: PageWorld): Promise<void> {
@@ -40,7 +40,7 @@ export async function runPage(path: string, world: PageWorld): Promise<void> {
       text,
       (world.shown ?? []).map(([as, is]) => [is, as] as const),
     );
-  // What a block sets for those after it.
+  // Settings of a block for the following ones.
   const kept: string[] = [];
   const edits: {start: number; end: number; text: string}[] = [];
   const elsewhere = Object.keys(world.elsewhere ?? {});

@@ -1,4 +1,4 @@
-/** Small backups on disk, with metadata as this program and as the old scripts write it. */
+/** Small backups on disk, with metadata of this program and of the old scripts. */
 import {createHash} from 'node:crypto';
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -86,7 +86,7 @@ export async function writeSampleBackup(
   return record;
 }
 
-/** A backup as the old scripts left it; returns its id. */
+/** A backup of the old scripts; returns its id. */
 export async function writeOldScriptBackup(folder: string, at: string, database = 'shop'): Promise<string> {
   const id = `${database}-${at.replaceAll(/[:.]/g, '-')}`;
   await mkdir(folder, {recursive: true});

@@ -1,18 +1,18 @@
-/** Stands between the program and its server and breaks one connection at a chosen byte. */
+/** A proxy between the program and its server that breaks one connection at a chosen byte. */
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 
-/** What happens to the connection in which the place is reached; the bytes up to it have arrived. */
+/** The effect on the connection that reaches the given position; earlier bytes have arrived. */
 export type Break =
   /** Both ends get a reset (RST). */
   | 'reset'
-  /** Both ends get an end (FIN), as when a server goes down in order. */
+  /** Both ends get an end (FIN), as when a server shuts down properly. */
   | 'close'
-  /** Nothing arrives any more, in either direction, and nobody is told. */
+  /** No data arrives any more, in either direction, without an error. */
   | 'silence'
-  /** Like silence until `release`, which lets everything through late. */
+  /** Like silence until `release`, which then forwards everything. */
   | 'hold'
-  /** Nothing; the place is only told. */
+  /** None; the position is only reported. */
   | 'pass';
 
 export interface Place {
@@ -23,22 +23,22 @@ export interface Place {
 }
 
 export interface ServerProxy {
-  /** The server as it is reached through here. */
+  /** The server's connection through the proxy. */
   readonly connection: Connection;
-  /** Resolves when the place is reached. */
+  /** Resolves when the position is reached. */
   readonly reached: Promise<void>;
   readonly isReached: () => boolean;
   /** Pieces sent to the server so far. */
   readonly pieces: () => number;
   release(): void;
-  /** Ends the connections that have gone silent, as the network does in the end. */
+  /** Closes the connections that have become silent, as a network eventually does. */
   breakSilence(): void;
   close(): Promise<void>;
 }
 
 /**
- * Breaks the first connection that comes to the place; all others pass, and so do later ones. Servers must be talked to
- * without TLS.
+ * Breaks the first connection that reaches the position; all others pass, later ones too. The connection must not
+ * use TLS.
  */
 export async function startProxy(server: Connection, place: Place, broken: Break): Promise<ServerProxy> {
   let pieces = 0;
@@ -56,7 +56,7 @@ export async function startProxy(server: Connection, place: Place, broken: Break
       from.pause();
       to.once('drain', () => from.resume());
     };
-    let before: Buffer = Buffer.alloc(0); // the needle may lie across two pieces
+    let before: Buffer = Buffer.alloc(0); // the needle may be divided between two pieces
     from.on('data', (data: Buffer) => {
       if (isToServer) pieces += 1;
       const cut = isOver ? -1 : cutAt(place, before, data, isToServer ? pieces : 0);
@@ -117,7 +117,7 @@ export async function startProxy(server: Connection, place: Place, broken: Break
   };
 }
 
-/** How many bytes of the piece still pass, or -1 when the place is not in it. */
+/** How many bytes of the piece still pass, or -1 if it does not contain the position. */
 function cutAt({needle, piece}: Place, before: Buffer, data: Buffer, number: number): number {
   if (piece !== undefined) return number === piece ? 0 : -1;
   if (needle === undefined) return -1;

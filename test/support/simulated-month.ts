@@ -1,4 +1,4 @@
-/** A month of runs of the shop's backups, 24 October to 22 November 2026, as the audit log and the folder tell it. */
+/** A month of the shop's backup runs, 24 October to 22 November 2026, in the audit log and the folder. */
 import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import type {BackupRecord, Verification} from '../../src/lib/catalog/backup-record.js';
@@ -8,7 +8,7 @@ import {sampleRecord, writeSampleBackup} from './sample-backups.js';
 
 /**
  * The plan: a custom backup every day at 02:00 kept for 14 days, a sql backup on Sundays at 03:00, a restore test of
- * the newest custom backup on Sundays at 04:00. What went otherwise, by day (all times UTC):
+ * the newest custom backup on Sundays at 04:00. The exceptions, by day (all times UTC):
  */
 export const story = {
   firstDay: '2026-10-24',
@@ -18,21 +18,21 @@ export const story = {
   diskFull: '2026-11-05',
   /** Orders were cleaned at 09:10, after a preview at 09:00 ... */
   ordersCleaned: '2026-11-07',
-  /** ... and put back at 10:00 of this day. */
+  /** ... and restored at 10:00 of this day. */
   ordersRestored: '2026-11-08',
   /** The machine was off: no runs at all. */
   missed: ['2026-11-09', '2026-11-10'],
   interrupted: '2026-11-12',
   /** The Sunday backup of this day could not be restored. */
   restoreTestFailed: '2026-11-15',
-  /** The backup of this day held a tenth of the orders; the next day's all of them again. */
+  /** The backup of this day contained a tenth of the orders; the next day's contained all of them again. */
   shrunk: '2026-11-17',
 } as const;
 
 export interface SimulatedMonth {
   /** Oldest first. */
   readonly runs: readonly RunRecord[];
-  /** The backups that are there at the end, oldest first. */
+  /** The backups that exist at the end, oldest first. */
   readonly backups: readonly BackupRecord[];
 }
 
@@ -40,7 +40,7 @@ const dayMs = 86_400_000;
 const keepMs = 14 * dayMs;
 const database = {name: 'shop', systemIdentifier: '7300000000000000001', host: 'db.example', port: 5432};
 
-/** The month as it was at `until`: runs that had started and backups that were there. */
+/** The month at `until`: started runs and existing backups. */
 export function simulateMonth(until = new Date(`${story.lastDay}T12:00:00Z`)): SimulatedMonth {
   const runs: RunRecord[] = [];
   let backups: BackupRecord[] = [];
@@ -217,7 +217,7 @@ export function simulateMonth(until = new Date(`${story.lastDay}T12:00:00Z`)): S
   return {runs, backups};
 }
 
-/** Writes the month as it was at `until` into a backups folder: the audit log, the metadata and small dumps. */
+/** Writes the month at `until` into a backups folder: the audit log, the metadata and small dumps. */
 export async function writeSimulatedMonth(backupsDir: string, until?: Date): Promise<SimulatedMonth> {
   const month = simulateMonth(until);
   for (const run of month.runs) await appendRun(backupsDir, run);

@@ -1,4 +1,4 @@
-/** The simulated month as the report takes it, with the plan that its runs were to follow. */
+/** The simulated month as input of the report, with the plan of its runs. */
 import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
 import {type ReportData, reportData} from '../../src/lib/services/report/report-data.js';
 import {checkSchedule} from '../../src/lib/services/schedule/check-schedule.js';

@@ -1,4 +1,4 @@
-/** The status of the simulated month at any moment of it. */
+/** The status at any moment of the simulated month. */
 import {type BackupRecord, contentOf} from '../../src/lib/catalog/backup-record.js';
 import type {Catalogue} from '../../src/lib/catalog/catalogue.js';
 import {assessStatus, type Status, type StatusLimits} from '../../src/lib/services/status/assess.js';
@@ -8,7 +8,7 @@ const hour = 3_600_000;
 
 export const limits: StatusLimits = {maxAge: 26 * hour, require: null, maxRestoreTestAge: null};
 
-/** What reading a folder with these backups gives. */
+/** The result of reading a folder with these backups. */
 export function catalogueOf(records: readonly BackupRecord[]): Catalogue {
   const backups = records.map((record) => ({
     id: record.id,

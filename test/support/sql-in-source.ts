@@ -1,4 +1,4 @@
-/** Every SQL text in src, with placeholders for what the program puts in. */
+/** All SQL texts in src, with placeholders for inserted values. */
 import {readdirSync} from 'node:fs';
 import {join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -12,9 +12,9 @@ export interface SqlText {
   readonly where: string;
   /** Below src. */
   readonly file: string;
-  /** As it stands in the source. */
+  /** The text in the source. */
   readonly source: string;
-  /** Parse tree; undefined when no way of filling it in is SQL. */
+  /** Parse tree; undefined if no replacement of the placeholders is valid SQL. */
   readonly tree: unknown;
   readonly searchPath: SearchPath;
 }
@@ -24,7 +24,7 @@ const keyword =
 const fragment =
   /\bpg_catalog\.|\bpg_temp\.|OPERATOR\(|::"?[a-z]|\b(?:FROM|WHERE|JOIN|EXISTS|COALESCE|ARRAY|ANY|LIKE|USING|VALUES|FILTER|ORDER BY|GROUP BY|CASE|CAST|RETURNING|IS (?:NOT )?NULL|IS (?:NOT )?DISTINCT)\b|\bcoalesce\(| (?:AND|OR) |^(?:AND|OR) | (?:=|<>|<=|>=|<|>|~|!~|\|\||&) /;
 
-/** Reads the source of the program, or `made`, a made-up file of which the program is nothing. */
+/** Reads the source of the program, or `made`, an invented file that is not part of the program. */
 export function readSqlTexts(made?: {path: string; text: string}): SqlText[] {
   const paths = made
     ? [made.path]
@@ -72,7 +72,7 @@ function textsOf(file: ts.SourceFile, own: ReadonlySet<ts.Node>): SqlText[] {
   return texts;
 }
 
-/** Whether it is sent as it is. */
+/** Whether it is sent unchanged. */
 function isWhole(node: Literal): boolean {
   return (
     ts.isCallExpression(node.parent) &&
@@ -91,7 +91,7 @@ function isSql(node: Literal): boolean {
   return isWhole(node) || keyword.test(text) || (!isProse && fragment.test(text));
 }
 
-/** What surrounds a part of a statement. */
+/** Text around a part of a statement. */
 const frames: readonly [string, string][] = [
   ['', ''],
   ['SELECT ', ''],
@@ -152,7 +152,7 @@ function candidatesFor(expression: ts.Expression): readonly string[] {
   return anyValue;
 }
 
-/** Fills in placeholders until the parser takes the text, changing the one before the place where it gave up. */
+/** Replaces placeholders until the parser accepts the text, changing the one before the position of the error. */
 function parseLiteral(node: Literal): unknown {
   const spans = ts.isTemplateExpression(node) ? node.templateSpans : [];
   const head = ts.isTemplateExpression(node) ? node.head.text : node.text;
@@ -174,7 +174,7 @@ function parseLiteral(node: Literal): unknown {
       if (tree !== undefined) return tree;
       let tokenEnd = errorAt ?? 0;
       while (/[\w.]/.test(sql.charAt(tokenEnd))) tokenEnd += 1;
-      // The nearest placeholder that begins before the error and has something left to try; those after it begin anew.
+      // The nearest placeholder before the error with another replacement to try; those after it start again.
       const starts = ends.map((end, index) => end - (candidates[index]?.[choice[index] ?? 0] ?? '').length);
       let at = -1;
       for (const [index, start] of starts.entries()) if (start <= tokenEnd) at = index;
@@ -187,7 +187,7 @@ function parseLiteral(node: Literal): unknown {
   return undefined;
 }
 
-/** The literals that a call of withOwnSearchPath can send: those in its argument, and in what that names, however far away. */
+/** The literals that a call of withOwnSearchPath can send: in its argument, and in functions that it calls, at any distance. */
 function underOwnPath(program: ts.Program): Set<ts.Node> {
   const checker = program.getTypeChecker();
   const literals = new Set<ts.Node>();
@@ -213,7 +213,7 @@ function underOwnPath(program: ts.Program): Set<ts.Node> {
   return literals;
 }
 
-/** Functions and constants; not types, and nothing of the driver. */
+/** Functions and constants; no types, and nothing of the driver. */
 function declarationsOf(checker: ts.TypeChecker, node: ts.Identifier): ts.Node[] {
   let symbol = checker.getSymbolAtLocation(node);
   if (symbol && (symbol.flags & ts.SymbolFlags.Alias) !== 0) symbol = checker.getAliasedSymbol(symbol);

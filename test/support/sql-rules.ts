@@ -1,4 +1,4 @@
-/** What a statement of ours may name without a schema, by PostgreSQL's own parser. */
+/** Names that our statements may use without a schema, checked with PostgreSQL's own parser. */
 import {loadModule, parseSync} from 'libpg-query';
 
 await loadModule();
@@ -9,7 +9,7 @@ await loadModule();
  */
 export type SearchPath = 'empty' | 'own';
 
-/** Names that stand for what the program puts into a text; they are not looked at. */
+/** Names that represent inserted values; they are not checked. */
 export const placeholder = 'destino_placeholder';
 
 type Node = Readonly<Record<string, unknown>>;
@@ -17,7 +17,7 @@ type Node = Readonly<Record<string, unknown>>;
 const isNode = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The parse trees of the statements in `sql`, and where the parser gave up (a character) if it did. */
+/** The parse trees of the statements in `sql`, and the position (a character) where the parser failed, if it did. */
 export function parseSql(sql: string): {tree: unknown; errorAt: number | undefined} {
   try {
     return {tree: parseSync(sql), errorAt: undefined};
@@ -29,8 +29,8 @@ export function parseSql(sql: string): {tree: unknown; errorAt: number | undefin
 }
 
 /**
- * What in a parsed text is refused, a line each.
- * @param known names of queries (WITH) that stand around it
+ * The violations in a parsed text, a line each.
+ * @param known names of enclosing queries (WITH)
  */
 export function unsafeNames(
   tree: unknown,
@@ -46,7 +46,7 @@ export function unsafeNames(
   return found;
 }
 
-/** The names that WITH gives in a parsed text. */
+/** The names defined by WITH in a parsed text. */
 export function namesOfQueries(tree: unknown): string[] {
   return collect(tree, 'CommonTableExpr').map((cte) => String(cte['ctename']));
 }
@@ -97,7 +97,7 @@ function checkNode(
   }
 }
 
-/** What looks operators and types up by a name alone. */
+/** Constructs that look up operators and types by an unqualified name. */
 function checkOperators(kind: string, node: Node): string | undefined {
   if (kind === 'CaseExpr' && node['arg'] !== undefined)
     return 'CASE x WHEN y looks "=" up: write CASE WHEN x OPERATOR(pg_catalog.=) y';
@@ -146,7 +146,7 @@ function collect(tree: unknown, wanted: string): Node[] {
   return nodes;
 }
 
-/** Every node with its kind. Where a field can hold one kind only, the parser leaves the kind out; these stand by the field's name. */
+/** Every node with its kind. For a field with only one possible kind, the parser omits the kind; such nodes have the field's name. */
 const kindsOfFields: Readonly<Record<string, string>> = {
   relation: 'RangeVar',
   into: 'IntoClause',

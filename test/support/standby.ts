@@ -1,4 +1,4 @@
-/** A server that replays what another one writes. */
+/** A server that replays the WAL of another one. */
 import {execFileSync} from 'node:child_process';
 import {chmod, chown, copyFile, mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -25,7 +25,7 @@ export async function startStandby(
   const {uid, gid} = await stat(join(primary.folder, 'data'));
   if (process.getuid?.() === 0) {
     execFileSync('chown', ['-R', `${uid}:${gid}`, folder]);
-    // Every folder above it has to let that account through.
+    // That account must be able to enter all folders above it.
     await chmod(join(folder, '..'), 0o755);
   }
   await chown(folder, uid, gid);

@@ -81,7 +81,7 @@ export function styleRules(page: string): StyleRule[] {
   return [...words, ...constructions];
 }
 
-/** What breaks a rule in one file's prose. */
+/** The violations in one file's prose. */
 export function styleFindings(prose: readonly Prose[], rules: readonly StyleRule[]): StyleFinding[] {
   return prose.flatMap(({line, text}) => {
     const plain = text.replaceAll(/`[^`]*`/gu, '``');

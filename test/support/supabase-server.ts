@@ -10,7 +10,7 @@ import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/tools/
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
 import {tempFolder} from './run-cli.js';
 
-/** What a database has: the platform with the application and its rows, or the platform alone as in a new project. */
+/** The content of a database: the platform with the application and its rows, or only the platform as in a new project. */
 export type ProjectContent = 'application' | 'platform';
 
 export interface SupabaseServer {
@@ -19,7 +19,7 @@ export interface SupabaseServer {
   readonly project: Connection;
   /** As the superuser supabase_admin, to the project's database unless another is named. */
   readonly admin: (database?: string) => Connection;
-  /** Drops the database and makes it anew; as supabase_admin where nobody else may. */
+  /** Drops the database and creates it again; as supabase_admin if no other role may. */
   reset(content: ProjectContent, database?: string): Promise<void>;
   stop(): Promise<void>;
 }
@@ -34,7 +34,7 @@ export async function supabaseMajors(): Promise<number[]> {
 }
 
 /**
- * Starts a server with one project, whose database is called "postgres" as at the service.
+ * Starts a server with one project, whose database is called "postgres" as on Supabase.
  * @param content "platform" for a new project, which also lacks the application's own role
  */
 export async function startSupabaseServer(
@@ -94,8 +94,8 @@ async function run(connection: Connection, ...statements: string[]): Promise<voi
 }
 
 /**
- * A copy of the server program in a folder tree of the same shape, so that it finds stand-ins for the platform's extensions
- * beside the extensions that are installed: the server looks for its files from where its program is.
+ * A copy of the server program in a folder tree of the same shape, so that it finds replacements for the platform's extensions
+ * next to the installed extensions: the server locates its files relative to its program.
  * @returns its folder of programs
  */
 async function installationWithStandIns(binFolder: string): Promise<string> {
@@ -119,7 +119,7 @@ async function installationWithStandIns(binFolder: string): Promise<string> {
   };
   await link(share, own(share));
   await link(extensions, own(extensions));
-  // Not by links: the account may not reach the folder of this project.
+  // Copies instead of links: the account may not enter the folder of this project.
   for (const name of await readdir(join(fixtures, 'extension')))
     await copyFile(join(fixtures, 'extension', name), join(own(extensions), name));
   return own(binFolder);

@@ -1,11 +1,11 @@
-/** Makes the tests of stories and faults, and notes what held for the table. */
+/** Creates the tests of scenarios and faults, and records the passed ones for the table. */
 import {afterAll, expect, it} from 'vitest';
 import {errorCodeTable} from '../../src/lib/base/errors.js';
 import type {FaultPoint} from '../../src/lib/run/fault-points.js';
 import {type Fault, type FaultHost, type Story, suffer} from './fault-story.js';
 import {type FaultRow, isLong, writeHeld} from './fault-table.js';
 
-/** A fault inside the program, as src/lib/run/fault-points.ts makes it. */
+/** A fault inside the program, from src/lib/run/fault-points.ts. */
 export function atPoint(point: FaultPoint, name: string): Fault<FaultHost> {
   const options = {env: {DESTINO_DB_FAULT: `${point}=${name}`}};
   const ending =
@@ -17,12 +17,12 @@ export function atPoint(point: FaultPoint, name: string): Fault<FaultHost> {
           ? 'error or success'
           : undefined;
   if (!ending) throw new Error(`no fault is called ${name}`);
-  // What was half removed cannot come back; it waits for `recover`.
+  // A half removed backup cannot be restored; it waits for `recover`.
   const leaves = {inFolder: point.startsWith('prune.'), onServer: false};
   return {at: point, name, ending, begin: () => ({options, leaves})};
 }
 
-/** What the long form does at every point; the short one kills there, and does what a story names beside. */
+/** The faults of the long form at every point; the short form kills there, and adds the faults that a scenario names. */
 const everyFault = ['SIGKILL', 'SIGTERM', 'SIGINT', 'error:DISK_FULL'];
 
 export function faultsAt(
@@ -42,7 +42,7 @@ export interface Chapter<Host extends FaultHost> {
   readonly rounds: number;
 }
 
-/** Makes a test of every story and fault; what held is noted under `name` for the table. */
+/** Creates a test of every scenario and fault; passed ones are recorded under `name` for the table. */
 export function tellStories<Host extends FaultHost>(
   name: string,
   host: () => Host,
@@ -51,7 +51,7 @@ export function tellStories<Host extends FaultHost>(
   const held = new Map<string, FaultRow[]>();
   const expected: string[] = [];
   for (const {story, faults: all, rounds} of chapters) {
-    // Each is a run of the program and one of recover: the short form takes every 48th one.
+    // Each is a run of the program and one of recover: the short form uses every 48th one.
     const faults = isLong ? all : all.filter((_, index) => index % 48 === 0);
     const nameOf = (at: string, fault: string): string => `${story.command} | ${at} | ${fault}`;
     expected.push(...faults.map((fault) => nameOf(fault.at, fault.name)));

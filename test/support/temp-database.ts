@@ -1,4 +1,4 @@
-/** Databases of a test file's own on the run's throw-away server. */
+/** Separate databases for a test file on the run's temporary server. */
 import {randomBytes} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
 import {inject} from 'vitest';
@@ -15,7 +15,7 @@ export interface TempDatabase {
   /** Runs one or more statements. */
   run(sql: string): Promise<void>;
   query(sql: string): Promise<Readonly<Record<string, string | null>>[]>;
-  /** Drops it, with whatever is connected. */
+  /** Drops it and ends its sessions. */
   drop(): Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export async function createTempDatabase(template = 'shop_template', name?: stri
   return existingDatabase(database);
 }
 
-/** A handle on a database that something else made. */
+/** A handle for an existing database. */
 export function existingDatabase(database: string): TempDatabase {
   const connection = withDatabase(clusterConnection(), database);
   return {

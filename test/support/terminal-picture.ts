@@ -1,4 +1,4 @@
-/** What commands show in a terminal, as lines of coloured text and as a picture. */
+/** The output of commands in a terminal, as lines of coloured text and as a picture. */
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import xterm from '@xterm/headless';
@@ -7,7 +7,7 @@ import {runProgram} from './run-cli.js';
 /** Text of one colour and weight. */
 interface Run {
   readonly text: string;
-  /** Number of the colour in the terminal's palette; -1 is the usual one. */
+  /** Number of the colour in the terminal's palette; -1 is the default. */
   readonly colour: number;
   readonly bold: boolean;
   readonly dim: boolean;
@@ -19,8 +19,8 @@ const pictureColumns = 100;
 const rows = 50;
 
 /**
- * Runs the command in a terminal (script of util-linux makes it).
- * @returns all that the terminal was sent
+ * Runs the command in a terminal (created by script of util-linux).
+ * @returns everything that was sent to the terminal
  */
 export async function runInTerminal(
   command: string,
@@ -36,8 +36,8 @@ export async function runInTerminal(
 }
 
 /**
- * Runs the command in a terminal and types an answer once the question is there.
- * @returns all that the terminal was sent before the answer, and after it
+ * Runs the command in a terminal and types an answer once the question appears.
+ * @returns everything that was sent to the terminal before the answer, and after it
  */
 export async function answerInTerminal(
   command: string,
@@ -76,7 +76,7 @@ export async function answerInTerminal(
   return {before: sent.slice(0, asked ?? sent.length), after: sent.slice(asked ?? sent.length)};
 }
 
-/** The lines that are on a terminal in the end, by what it makes of everything that it was sent. */
+/** The final lines on a terminal after everything that was sent to it. */
 export async function screenOf(sent: string, columns = pictureColumns): Promise<TerminalLine[]> {
   const terminal = new xterm.Terminal({cols: columns, rows, scrollback: 1000, allowProposedApi: true});
   await new Promise<void>((resolve) => terminal.write(sent, resolve));
@@ -113,7 +113,7 @@ export function plainText(lines: readonly TerminalLine[]): string {
   return lines.map((line) => `${line.map(({text}) => text).join('')}\n`).join('');
 }
 
-/** A prompt and the command behind it, as a person typed it. */
+/** A prompt and the command after it, as if typed. */
 export function promptLine(command: string): TerminalLine {
   return [
     {text: '$ ', colour: 2, bold: true, dim: false},
@@ -128,7 +128,7 @@ const palette = [
 ]; // prettier-ignore
 const [characterWidth, lineHeight, margin, fontSize] = [8.4, 19, 20, 14];
 
-/** The lines as SVG: text that can be selected and searched, in the font that the reader has. */
+/** The lines as SVG: text that can be selected and searched, in the reader's font. */
 export function pictureOf(lines: readonly TerminalLine[], title: string): string {
   const height = 2 * margin + 14 + lines.length * lineHeight;
   const width = Math.ceil(2 * margin + pictureColumns * characterWidth);
@@ -143,7 +143,7 @@ export function pictureOf(lines: readonly TerminalLine[], title: string): string
         ...(bold ? [' font-weight="bold"'] : []),
         ...(dim ? [' opacity="0.7"'] : []),
       ].join('');
-      // Several spaces would become one; words keep their columns by their places, in whatever font is there by their length.
+      // Several spaces would become one; explicit positions keep words in their columns in any font, with the given length.
       return [...text.matchAll(/\S+(?: \S+)*/g)].map(({0: words, index: offset}) => {
         const x = rounded(margin + (start + offset) * characterWidth);
         const length = rounded(words.length * characterWidth);

@@ -8,11 +8,11 @@ import type {RunFacts} from '../../src/lib/run/run-record.js';
 
 export interface TestContext extends RunContext {
   readonly warnings: string[];
-  /** What was told to the audit log, in order. */
+  /** Facts for the audit log, in order. */
   readonly facts: RunFacts[];
 }
 
-/** @param folder the working directory; backups go to `backups` in it */
+/** @param folder the working directory; backups are written to `backups` in it */
 export function testContext(
   folder: string,
   changes: {
@@ -49,12 +49,12 @@ export function testContext(
     clock: {now: () => (now === undefined ? new Date() : new Date(now))},
     toolVersion: '0.1.0',
     confirm: changes.confirm ?? (() => Promise.resolve()),
-    // Without a question the whole run is confirmed beforehand, as by --yes.
+    // Without a question, the complete run is confirmed in advance, as by --yes.
     checkName: () => {},
     isConfirmed: () => changes.confirm === undefined,
     warn: (message) => warnings.push(message),
     record: (more) => void facts.push(more),
-    reach: passBy,
+    checkpoint: passBy,
     warnings,
     facts,
   };

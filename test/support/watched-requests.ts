@@ -1,8 +1,8 @@
-/** Stands between the program and the store, sees every request, and can break it off where a test says so. */
+/** A proxy between the program and the store that sees every request, and can break it off at a chosen moment. */
 import {once} from 'node:events';
 import {createServer, type IncomingMessage, request, type ServerResponse} from 'node:http';
 
-/** How far a request is: come in and not passed on; half of it passed on; answered by the store, the answer held back; half of that passed back. */
+/** The progress of a request: received and not forwarded; half forwarded; answered by the store, with the answer not yet forwarded; half of the answer forwarded. */
 export type RequestStage = 'begun' | 'half sent' | 'answered' | 'half answered';
 
 export interface Moment {
@@ -17,14 +17,14 @@ export interface Moment {
 
 export interface WatchedStore {
   readonly endpoint: string;
-  /** How many moments there have been. */
+  /** Number of moments so far. */
   moments(): number;
-  /** Once the store has answered, or broken off, everything that was passed on, also what nobody waits for any more. */
+  /** Resolves once the store has answered or broken off all forwarded requests, also those that nobody waits for any more. */
   settled(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** "break" drops the request there, and the connections that it came and goes on; "spoil", once it is answered, changes a bit of the answer's body. */
+/** "break" drops the request and its connections; "spoil", after the answer, changes a bit of the answer's body. */
 type Trouble = 'break' | 'spoil' | undefined;
 
 /** @param at called at each moment */
@@ -46,7 +46,7 @@ export async function watchRequests(
     if (await isBroken('begun')) return void incoming.socket.destroy();
     const onward = request({hostname, port, method, path: url, headers});
     const answered = once(onward, 'response') as Promise<[IncomingMessage]>;
-    answered.catch(() => undefined); // told below, when it is waited for
+    answered.catch(() => undefined); // reported below, when it is awaited
     onward.write(bytes.subarray(0, bytes.length / 2));
     if (await isBroken('half sent')) {
       onward.destroy();
@@ -69,7 +69,7 @@ export async function watchRequests(
 
   const passing = new Set<Promise<void>>();
   const server = createServer((incoming, answer) => {
-    // A store that has gone is one that does not answer: the program sees its connection break.
+    // A stopped store does not answer: the program sees its connection break.
     const passed = pass(incoming, answer).catch(() => void incoming.socket.destroy());
     passing.add(passed);
     void passed.then(() => passing.delete(passed));

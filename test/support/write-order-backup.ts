@@ -1,4 +1,4 @@
-/** Writes order backups and deletes what they hold, by the shortest way there is: tests of the restore need nothing else. */
+/** Writes order backups and deletes their rows in the simplest form that tests of the restore need. */
 import {writeFile} from 'node:fs/promises';
 import {createRowHashSum} from '../../src/lib/fingerprint/row-hash.js';
 import {relinkedLinePrefix, rowLinePrefix, snapshotMarks} from '../../src/lib/rows/file/format.js';
@@ -23,7 +23,7 @@ export interface OrderBackupContent {
   /** Parents first. */
   tables: TakenTable[];
   relinked?: TakenLinks[];
-  /** Changes the rows' texts before they are written and summed up. */
+  /** Changes the rows' texts before they are written and hashed. */
   edit?: (table: string, rows: string[]) => string[];
   /** Changes the metadata before it is written. */
   change?: (metadata: Record<string, unknown>) => void;
@@ -31,7 +31,7 @@ export interface OrderBackupContent {
 
 type DescribedTable = Awaited<ReturnType<typeof describe>> & {rows: number; checksum: string};
 
-/** The file as orders:clean would leave it; nothing is deleted. */
+/** Writes the file in the form of orders:clean; deletes nothing. */
 export async function writeOrderBackup(
   database: Pick<TempDatabase, 'name' | 'query'>,
   path: string,
@@ -110,7 +110,7 @@ export async function deleteTaken(database: TempDatabase, content: OrderBackupCo
   await database.run(`BEGIN; SET CONSTRAINTS ALL DEFERRED; ${deletes.join('\n')} COMMIT;`);
 }
 
-/** Every table's rows as the server's text of them, sorted. */
+/** The rows of every table in the server's text form, sorted. */
 export async function contentOf(database: TempDatabase): Promise<Record<string, string[]>> {
   return withAppSession(database.connection, async (session) => {
     const tables = await session.query(

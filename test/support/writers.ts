@@ -1,4 +1,4 @@
-/** Sessions that write to the shop as fast as they can, and remember what the server acknowledged. */
+/** Sessions that write to the shop as fast as possible, and record what the server acknowledged. */
 import type {Session} from '../../src/lib/postgres/client.js';
 import {withAppSession} from './app-session.js';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
@@ -6,7 +6,7 @@ import type {FaultServer} from './fault-server.js';
 import {until} from './observe.js';
 
 export interface Writers {
-  /** Resolves when each has had this many more writes acknowledged. */
+  /** Resolves when each has this many more acknowledged writes. */
   untilEachHasWritten(more: number): Promise<void>;
   /** "writer-number" of every acknowledged write so far. */
   acknowledged(): ReadonlySet<string>;
@@ -14,7 +14,7 @@ export interface Writers {
   stop(): Promise<ReadonlySet<string>>;
 }
 
-/** Starts `count` of them; each goes on in a new session when its own was ended. */
+/** Starts `count` of them; each continues in a new session if its own was ended. */
 export function startWriters(shop: Connection, count: number): Writers {
   const done = new Set<string>();
   const counts = Array.from({length: count}, () => 0);
@@ -22,7 +22,7 @@ export function startWriters(shop: Connection, count: number): Writers {
   const write = async (writer: number): Promise<void> => {
     let n = 0;
     while (!isOver) {
-      // The swap ends sessions, and for a moment nobody gets in.
+      // The swap ends sessions, and for a moment nobody can connect.
       await withAppSession(shop, async (session) => {
         while (!isOver) {
           n += 1;
@@ -50,7 +50,7 @@ export function startWriters(shop: Connection, count: number): Writers {
   };
 }
 
-/** One transaction over three tables: a moment that holds a part of it is no moment of the database. */
+/** One transaction over three tables: a snapshot with a part of it is not a state of the database. */
 async function writeOnce(session: Session, writer: number, n: number): Promise<void> {
   await session.query('BEGIN');
   await session.query('INSERT INTO ledger_a VALUES ($1, $2)', [writer, n]);
@@ -68,7 +68,7 @@ export interface Look {
   readonly isOneMoment: boolean;
 }
 
-/** What a database holds of the writes, and whether that is all of each and nothing between. */
+/** The writes in a database, and whether each of them is complete. */
 export async function lookAt(connection: Connection): Promise<Look> {
   return withAppSession(connection, async (session) => {
     const of = async (sql: string): Promise<Set<string>> =>

@@ -28,7 +28,7 @@ export async function thisProcess(): Promise<ProcessIdentity> {
  * Whether the process is running; "elsewhere" when it belongs to another machine or container, where it cannot be checked.
  * A reused PID is recognised by its start time.
  */
-export async function fateOf(owner: ProcessIdentity): Promise<'alive' | 'dead' | 'elsewhere'> {
+export async function livenessOf(owner: ProcessIdentity): Promise<'alive' | 'dead' | 'elsewhere'> {
   if (owner.host !== hostname() || owner.pidNamespace !== (await ownNamespace())) return 'elsewhere';
   try {
     process.kill(owner.pid, 0); // signal 0 only checks

@@ -4,7 +4,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {readOwnFile, requireOwnFolder} from './own-file.js';
 import {AppError, messageOf, systemErrorCode} from './errors.js';
-import {fateOf, processIdentitySchema, thisProcess} from './process-identity.js';
+import {livenessOf, processIdentitySchema, thisProcess} from './process-identity.js';
 
 /**
  * Makes a folder for the owner alone in the system's temporary folder.
@@ -49,7 +49,7 @@ export async function staleTemporaryFolders(): Promise<string[]> {
     try {
       await requireOwnFolder(folder);
       const owner = processIdentitySchema.parse(JSON.parse(await readOwnFile(join(folder, ownerFile))));
-      if ((await fateOf(owner)) === 'dead') stale.push(folder);
+      if ((await livenessOf(owner)) === 'dead') stale.push(folder);
     } catch {
       continue; // another user's, another kind, or removed meanwhile
     }

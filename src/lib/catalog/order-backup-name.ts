@@ -13,7 +13,7 @@ export interface OrderBackupName {
   /** UTC; null if the name has no valid time. */
   readonly at: Date | null;
   /** Hash of the content, if the file was copied to another location. */
-  readonly mark: string | undefined;
+  readonly tag: string | undefined;
   readonly isEncrypted: boolean;
 }
 
@@ -21,9 +21,9 @@ export interface OrderBackupName {
 export function parseOrderBackupName(name: string): OrderBackupName | undefined {
   const match = pattern.exec(name);
   if (!match) return undefined;
-  const [, id = '', day = '', hour = '', minute = '', second = '', mark, age] = match;
+  const [, id = '', day = '', hour = '', minute = '', second = '', tag, age] = match;
   const at = new Date(`${day}T${hour}:${minute}:${second}Z`);
-  return {id, at: Number.isNaN(at.getTime()) ? null : at, mark, isEncrypted: age !== undefined};
+  return {id, at: Number.isNaN(at.getTime()) ? null : at, tag, isEncrypted: age !== undefined};
 }
 
 /** The newest first; within one second, the higher number first. */

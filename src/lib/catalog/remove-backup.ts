@@ -3,7 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import {systemErrorCode} from '../base/errors.js';
-import type {Reach} from '../run/fault-points.js';
+import type {Checkpoint} from '../run/fault-points.js';
 import {backupExtension, formats, withoutExtension} from '../base/formats.js';
 import {metadataName, metadataSuffix, rolesName} from './backup-name.js';
 import {partialSuffix} from '../base/file-names.js';
@@ -30,10 +30,10 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
   const [metadata, dump] = [basename(metadataPath), basename(path)];
   if (dirname(metadataPath) !== dirname(path)) return false;
   if (record) {
-    // For a folder, the files in it carry the suffix.
-    const sealed = record.encryption ? '.age' : '';
-    const name = id + backupExtension(format, compressed) + (formats[format].isFolder ? '' : sealed);
-    const hasOurRoles = !record.roles || record.roles.path === rolesName(id) + sealed;
+    // For a folder, the files in it have the suffix.
+    const encryptedSuffix = record.encryption ? '.age' : '';
+    const name = id + backupExtension(format, compressed) + (formats[format].isFolder ? '' : encryptedSuffix);
+    const hasOurRoles = !record.roles || record.roles.path === rolesName(id) + encryptedSuffix;
     return metadata === metadataName(id) && dump === name && hasOurRoles;
   }
   const named = metadata.slice(0, -metadataSuffix.length);
@@ -45,23 +45,23 @@ function isNamedByUs({metadataPath, path, format, compressed, record, id}: Backu
  * Links inside a dump folder are removed, not followed.
  * @throws FOLDER_NOT_WRITABLE, WRITE_FAILED; the remains then end in `.partial`, or the backup is unchanged
  */
-export async function removeBackup(backup: Backup, reach: Reach): Promise<void> {
-  const mark = `.${randomBytes(4).toString('hex')}${partialSuffix}`;
-  const metadata = `${backup.metadataPath}${mark}`;
+export async function removeBackup(backup: Backup, checkpoint: Checkpoint): Promise<void> {
+  const suffix = `.${randomBytes(4).toString('hex')}${partialSuffix}`;
+  const metadata = `${backup.metadataPath}${suffix}`;
   const contents = contentPaths(backup);
   try {
     await rename(backup.metadataPath, metadata);
     try {
-      await reach('prune.metadata-renamed');
-      for (const path of contents) await rename(path, `${path}${mark}`);
+      await checkpoint('prune.metadata-renamed');
+      for (const path of contents) await rename(path, `${path}${suffix}`);
     } catch (error) {
-      await restoreNames(backup, contents, mark);
+      await restoreNames(backup, contents, suffix);
       throw error;
     }
     await syncFolder(dirname(backup.path));
-    await reach('prune.renamed');
-    for (const path of contents) await rm(`${path}${mark}`, {recursive: true});
-    await reach('prune.dump-removed');
+    await checkpoint('prune.renamed');
+    for (const path of contents) await rm(`${path}${suffix}`, {recursive: true});
+    await checkpoint('prune.dump-removed');
     await rm(metadata);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return; // another process removed it meanwhile
@@ -75,10 +75,10 @@ function contentPaths({path, record}: Backup): string[] {
 }
 
 /** Nothing was removed yet: renames all files back, the metadata last. */
-async function restoreNames(backup: Backup, contents: readonly string[], mark: string): Promise<void> {
+async function restoreNames(backup: Backup, contents: readonly string[], suffix: string): Promise<void> {
   for (const path of [...contents, backup.metadataPath]) {
     try {
-      await rename(`${path}${mark}`, path);
+      await rename(`${path}${suffix}`, path);
     } catch (error) {
       if (systemErrorCode(error) !== 'ENOENT') throw error; // it was not renamed
     }

@@ -3,7 +3,7 @@ import {Command, type Interfaces} from '@oclif/core';
 import {systemClock} from '../base/clock.js';
 import {defined, type Given} from '../base/defined.js';
 import {AppError} from '../base/errors.js';
-import {createReach} from '../run/fault-points.js';
+import {createCheckpoint} from '../run/fault-points.js';
 import {chooseProgress} from '../progress/choose-progress.js';
 import {type PausableProgress, pauseLines, silentProgress} from '../progress/progress.js';
 import {redact, redactValues} from '../base/redact.js';
@@ -76,7 +76,7 @@ export abstract class BaseCommand extends Command {
     refuseBadPlaces(flags);
     const loaded = await loadSettings(flags, process.cwd(), process.env);
     const interruption = new AbortController();
-    const reach = createReach(process.env['DESTINO_DB_FAULT'], interruption.signal);
+    const checkpoint = createCheckpoint(process.env['DESTINO_DB_FAULT'], interruption.signal);
     const release = abortOnSignals(interruption);
     const canAsk = !isJson && process.stdin.isTTY && process.stderr.isTTY;
     const progress = await this.startProgress(isJson, isQuiet);
@@ -114,7 +114,7 @@ export abstract class BaseCommand extends Command {
         toolVersion: this.config.version,
         warn: (message) => warnings.add(message),
         record: (facts) => run?.record(facts),
-        reach,
+        checkpoint,
         isConfirmed: (request) => {
           isNameUsed = true;
           return isAnswered(request, answers);

@@ -13,7 +13,7 @@ import {readStatusSources, resolveLimits} from '../services/status/check-status.
 import {databaseOf} from '../services/schedule/named-databases.js';
 import {exists, writeFileSafely} from '../base/safe-file.js';
 import {appendRun} from '../run/append-history.js';
-import {noteStart, recordKilledRuns} from '../run/started-runs.js';
+import {recordStart, recordKilledRuns} from '../run/started-runs.js';
 import {addFacts, isIncident, noFacts, type RunFacts, type RunRecord} from '../run/run-record.js';
 
 export interface RunStart {
@@ -64,7 +64,7 @@ export function startRun(start: RunStart): RunRecorder {
     ? Promise.resolve([])
     : tell(start, () => startNotice({...identity, database: facts.database}));
   async function note(): Promise<{untold: string[]; done: () => Promise<void>}> {
-    const done = await noteStart(settings.backupsDir, {
+    const done = await recordStart(settings.backupsDir, {
       schemaVersion: 1,
       ...identity,
       toolVersion: start.toolVersion,

@@ -9,10 +9,10 @@ export interface BranchedStream {
 }
 
 /** Maximum distance between the two readers in bytes, twice: a PassThrough buffers on both sides. */
-const heldBytes = 1 << 20;
+const bufferedBytes = 1 << 20;
 
 export function branchStream(source: AsyncIterable<Buffer>): BranchedStream {
-  const branch = new PassThrough({highWaterMark: heldBytes});
+  const branch = new PassThrough({highWaterMark: bufferedBytes});
   branch.on('error', () => undefined); // its reader gets the error, if it still reads
   async function* pass(): AsyncGenerator<Buffer> {
     try {

@@ -11,7 +11,7 @@ export interface DumpDefinition extends DumpSection {
 }
 
 /** Prefix of the line after a plain dump, a comment for all other programs; JSON in ASCII follows. */
-export const propertiesMark = '-- destino-db: properties of the database: ';
+export const propertiesPrefix = '-- destino-db: properties of the database: ';
 /** The type of the definition that represents that line. */
 export const propertiesType = 'DATABASE PROPERTIES LINE';
 
@@ -86,9 +86,9 @@ export function collectDefinitions(): {
       if (
         isBetween &&
         line[0] === dash &&
-        line.toString('latin1', 0, propertiesMark.length) === propertiesMark
+        line.toString('latin1', 0, propertiesPrefix.length) === propertiesPrefix
       ) {
-        const json = line.toString('latin1', propertiesMark.length);
+        const json = line.toString('latin1', propertiesPrefix.length);
         found.push({
           type: propertiesType,
           schema: '-',

@@ -128,11 +128,11 @@ class StatementReader {
   /** The current rows, up to the terminating line. */
   private async *rows(): AsyncGenerator<Buffer> {
     // Starts with the newline of the COPY statement's line: "\." may be the very first line.
-    let held = Buffer.from('\n');
+    let pending = Buffer.from('\n');
     let isFirst = true;
     for (;;) {
       const fresh = this.chunk.subarray(this.position);
-      const data = held.length > 0 ? Buffer.concat([held, fresh]) : fresh;
+      const data = pending.length > 0 ? Buffer.concat([pending, fresh]) : fresh;
       const start = isFirst ? 1 : 0;
       const at = data.indexOf(endOfRows);
       if (at !== -1) {
@@ -141,17 +141,17 @@ class StatementReader {
         if (at + 1 > start) yield data.subarray(start, at + 1);
         return;
       }
-      const stop = data.length - heldBytes(data);
+      const stop = data.length - pendingBytes(data);
       if (stop > start) yield data.subarray(start, stop);
       if (stop >= start) isFirst = false;
-      held = Buffer.from(data.subarray(stop));
+      pending = Buffer.from(data.subarray(stop));
       if (!(await this.more())) throw incomplete('it ends inside rows');
     }
   }
 }
 
 /** Number of bytes at the end of `data` that may begin the terminating line. */
-function heldBytes(data: Buffer): number {
+function pendingBytes(data: Buffer): number {
   for (let length = Math.min(endOfRows.length - 1, data.length); length > 0; length--)
     if (data.subarray(data.length - length).equals(endOfRows.subarray(0, length))) return length;
   return 0;

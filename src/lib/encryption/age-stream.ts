@@ -112,8 +112,8 @@ async function* inChunks(
 async function readHeader(iterator: AsyncIterator<Buffer>): Promise<{header: Buffer; rest: Buffer}> {
   let read: Buffer = Buffer.alloc(0);
   for (;;) {
-    const mark = read.indexOf('\n--- ');
-    const end = mark === -1 ? -1 : read.indexOf('\n', mark + 1) + 1;
+    const lastLine = read.indexOf('\n--- ');
+    const end = lastLine === -1 ? -1 : read.indexOf('\n', lastLine + 1) + 1;
     if (end > 0 && read.length >= end + nonceBytes)
       return {header: read.subarray(0, end), rest: read.subarray(end)};
     const next: IteratorResult<Buffer, unknown> = await iterator.next();

@@ -31,7 +31,7 @@ export interface RowBuckets {
   /** Writes out the files with much data in memory. */
   flush(): Promise<void>;
   /** Writes out all data in memory; useful before rows of another kind. */
-  settle(): Promise<void>;
+  flushAll(): Promise<void>;
   /** Compares all added rows and removes the files. */
   compare(onDifference?: OnDifference): Promise<RowDifferences>;
 }
@@ -56,7 +56,7 @@ export function createRowBuckets(folder: string, expectedRows: number): RowBucke
       await appendFile(pathOf(name), data, {mode: 0o600});
     }
   };
-  const settle = (): Promise<void> => write(waiting.keys());
+  const flushAll = (): Promise<void> => write(waiting.keys());
 
   return {
     add(side, key, row) {
@@ -71,9 +71,9 @@ export function createRowBuckets(folder: string, expectedRows: number): RowBucke
       if (entry.bytes >= bufferBytes) full.add(name);
     },
     flush: () => write(full),
-    settle,
+    flushAll,
     async compare(onDifference) {
-      await settle();
+      await flushAll();
       const total = {onlyLive: 0, onlyBackup: 0, changed: 0};
       for (let bucket = 0; bucket < count; bucket++) {
         const [live, backup] = [pathOf(`live-${bucket}`), pathOf(`backup-${bucket}`)];
@@ -121,15 +121,15 @@ async function compareBucket(live: string, backup: string, onDifference: OnDiffe
 
 /** The records of a file, one piece of it at a time; none if no row was assigned to it. */
 async function* recordsOf(path: string): AsyncGenerator<{key: string; digest: string}[]> {
-  let held: Buffer[] = [];
+  let pending: Buffer[] = [];
   let bytes = 0;
   let needed = headBytes;
   try {
     for await (const chunk of createReadStream(path, {highWaterMark: 1 << 20}) as AsyncIterable<Buffer>) {
-      held.push(chunk);
+      pending.push(chunk);
       bytes += chunk.length;
       if (bytes < needed) continue; // joins a long record only once
-      const data = Buffer.concat(held);
+      const data = Buffer.concat(pending);
       const records = [];
       let position = 0;
       for (;;) {
@@ -144,7 +144,7 @@ async function* recordsOf(path: string): AsyncGenerator<{key: string; digest: st
         });
         position = end;
       }
-      held = [data.subarray(position)];
+      pending = [data.subarray(position)];
       bytes = data.length - position;
       yield records;
     }

@@ -180,18 +180,18 @@ export function explainToolFailure(tool: string, lines: readonly string[], fallb
   // The failed statement may contain any text.
   const text = lines.filter((line) => !line.startsWith('Command was: ')).join('\n');
   const first = lines.findIndex((line) => /error:|fatal:/i.test(line));
-  const telling = lines.at(first) ?? '';
+  const specific = lines.at(first) ?? '';
   // The tool's earlier messages do not explain the error.
   const details = lines.slice(Math.max(0, first));
   const found = explanations.find((explanation) => explanation.pattern.test(text));
   if (!found) {
-    return new AppError(fallback, `${tool} failed${telling === '' ? '' : `: ${telling.trim()}`}.`, {
+    return new AppError(fallback, `${tool} failed${specific === '' ? '' : `: ${specific.trim()}`}.`, {
       details,
     });
   }
   const match = found.pattern.exec(text);
   const message = found.message.replace(/\$(\d)/g, (_all, index: string) => match?.[Number(index)] ?? '');
-  return new AppError(found.code, `${message} (${tool}: ${telling.trim()})`, {
+  return new AppError(found.code, `${message} (${tool}: ${specific.trim()})`, {
     hint: found.hint,
     details,
   });

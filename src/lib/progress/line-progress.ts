@@ -10,29 +10,29 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
     plan: () => {},
     async step(title, work) {
       const startedMs = clock.now().getTime();
-      const told = {isSkipped: false, note: ''};
-      let toldQuarters = 0;
+      const state = {isSkipped: false, note: ''};
+      let loggedQuarters = 0;
       try {
         const result = await work({
           note: (text) => {
-            told.note = text;
+            state.note = text;
           },
           advance: (done, total) => {
             if (total === undefined || total <= 0) return;
             const quarters = Math.min(3, Math.floor((done / total) * 4));
             // Short steps do not log quarters.
-            if (quarters > toldQuarters && elapsedMs(clock, startedMs) >= 5_000)
+            if (quarters > loggedQuarters && elapsedMs(clock, startedMs) >= 5_000)
               say(`${title}: ${quarters * 25} %`);
-            toldQuarters = Math.max(toldQuarters, quarters);
+            loggedQuarters = Math.max(loggedQuarters, quarters);
           },
           skip: (why) => {
-            told.isSkipped = true;
+            state.isSkipped = true;
             say(`${title}: skipped (${why})`);
           },
         });
-        if (!told.isSkipped) {
+        if (!state.isSkipped) {
           const took = formatDuration(elapsedMs(clock, startedMs));
-          say(`${title}: done in ${took}${told.note === '' ? '' : ` (${told.note})`}`);
+          say(`${title}: done in ${took}${state.note === '' ? '' : ` (${state.note})`}`);
         }
         return result;
       } catch (error) {

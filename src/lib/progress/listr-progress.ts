@@ -35,13 +35,13 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
       const results: T[] = [];
       const run = async (_context: unknown, task: Task): Promise<void> => {
         const startedMs = clock.now().getTime();
-        const told = {isSkipped: false};
+        const state = {isSkipped: false};
         const step = liveStep(task, clock, (why) => {
-          told.isSkipped = true;
+          state.isSkipped = true;
           task.skip(`${title} (${why})`);
         });
         results.push(await work(step));
-        if (!told.isSkipped) task.title = `${title} (${formatDuration(elapsedMs(clock, startedMs))})`;
+        if (!state.isSkipped) task.title = `${title} (${formatDuration(elapsedMs(clock, startedMs))})`;
       };
       const list = new Listr<unknown>(
         [

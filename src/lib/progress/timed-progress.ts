@@ -15,21 +15,21 @@ export function timedProgress(progress: Progress, clock: Clock, outcomes: StepOu
     ...progress,
     step: async (title, work) => {
       const startedMs = clock.now().getTime();
-      const told = {isDone: false, isSkipped: false};
+      const state = {isDone: false, isSkipped: false};
       try {
         const result = await progress.step(title, (step) =>
           work({
             ...step,
             skip: (why) => {
-              told.isSkipped = true;
+              state.isSkipped = true;
               step.skip(why);
             },
           }),
         );
-        told.isDone = true;
+        state.isDone = true;
         return result;
       } finally {
-        const status = told.isSkipped ? 'skipped' : told.isDone ? 'done' : 'failed';
+        const status = state.isSkipped ? 'skipped' : state.isDone ? 'done' : 'failed';
         outcomes.push({name: title, status, duration: elapsedMs(clock, startedMs)});
       }
     },

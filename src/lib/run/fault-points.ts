@@ -56,10 +56,10 @@ export const faultPoints = [
 export type FaultPoint = (typeof faultPoints)[number];
 
 /** Called at the end of a step; does nothing unless a fault is set for this point. */
-export type Reach = (point: FaultPoint) => Promise<void>;
+export type Checkpoint = (point: FaultPoint) => Promise<void>;
 
 /** No faults, as in every run outside tests. */
-export const passBy: Reach = () => Promise.resolve();
+export const passBy: Checkpoint = () => Promise.resolve();
 
 const signals = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGSTOP'] as const;
 
@@ -69,7 +69,7 @@ const signals = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGSTOP'] as const;
  * @param interruption aborted by the program's own signal handlers
  * @throws USAGE for a point, signal or code that does not exist
  */
-export function createReach(setting: string | undefined, interruption: AbortSignal): Reach {
+export function createCheckpoint(setting: string | undefined, interruption: AbortSignal): Checkpoint {
   if (setting === undefined || setting === '') return passBy;
   const [point = '', action = ''] = setting.split('=');
   if (!faultPoints.some((known) => known === point)) throw unknown(setting, `no point "${point}"`);

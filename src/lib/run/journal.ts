@@ -6,7 +6,12 @@ import {z} from 'zod';
 import {openOwnFile, type OwnEntries, ownEntries, readOwnFile, requireOwnFolder} from '../base/own-file.js';
 import {explainFileError, makePrivateFolder, syncFolder} from '../base/safe-file.js';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
-import {fateOf, processIdentitySchema, type ProcessIdentity, thisProcess} from '../base/process-identity.js';
+import {
+  livenessOf,
+  processIdentitySchema,
+  type ProcessIdentity,
+  thisProcess,
+} from '../base/process-identity.js';
 import type {RunContext} from './run-context.js';
 
 const server = z.object({host: z.string(), port: z.int()});
@@ -139,7 +144,7 @@ export interface LeftJournal {
   readonly startedAt: string;
   readonly owner: ProcessIdentity;
   /** Whether the run that wrote it is still running, or may be (on another machine). */
-  readonly fate: 'alive' | 'dead' | 'elsewhere';
+  readonly liveness: 'alive' | 'dead' | 'elsewhere';
   /** Unfinished steps, oldest first. */
   readonly unfinished: readonly JournalEntry[];
 }
@@ -216,7 +221,7 @@ async function parseJournal(path: string, text: string): Promise<LeftJournal | u
     if ('done' in parsed.data) open.delete(parsed.data.done);
     else open.set(parsed.data.begin, parsed.data.entry);
   }
-  return {path, ...head.data, fate: await fateOf(head.data.owner), unfinished: [...open.values()]};
+  return {path, ...head.data, liveness: await livenessOf(head.data.owner), unfinished: [...open.values()]};
 }
 
 function parseLine(line: string): unknown {
@@ -236,7 +241,7 @@ export async function leftoversNote(
   report?: (foreign: readonly string[]) => void,
 ): Promise<string | undefined> {
   const left = (await readJournals(ctx.settings.backupsDir, report)).filter(
-    (journal) => journal.fate === 'dead' && journal.unfinished.length > 0,
+    (journal) => journal.liveness === 'dead' && journal.unfinished.length > 0,
   );
   if (left.length === 0) return undefined;
   const commands = [...new Set(left.map((journal) => journal.command))].join(', ');

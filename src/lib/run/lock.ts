@@ -6,7 +6,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {formatAge, formatDuration} from '../base/format.js';
-import {describeProcess, fateOf, processIdentitySchema, thisProcess} from '../base/process-identity.js';
+import {describeProcess, livenessOf, processIdentitySchema, thisProcess} from '../base/process-identity.js';
 import type {RunContext} from './run-context.js';
 import {openOwnFile, requireOwnFolder, requireTrustedFolder, whyForeign} from '../base/own-file.js';
 import {explainFileError, makePrivateFolder} from '../base/safe-file.js';
@@ -207,7 +207,7 @@ function parseOwner(text: string): LockOwner | undefined {
 async function isAbandoned(lock: FoundLock): Promise<boolean> {
   const untouchedMs = Date.now() - lock.touchedAt.getTime();
   if (!lock.owner) return untouchedMs > heartbeatMs;
-  const fate = await fateOf(lock.owner);
+  const fate = await livenessOf(lock.owner);
   return fate === 'dead' || (fate === 'elsewhere' && untouchedMs > deadAfterMs);
 }
 

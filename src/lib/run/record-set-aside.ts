@@ -1,7 +1,7 @@
 /** Records in the audit log which database was set aside, so that `status` and `list` can name it without a connection. */
 import type {Session} from '../postgres/client.js';
 import type {Connection} from '../postgres/connect/connection.js';
-import {type ListedDatabase, listDatabases} from '../postgres/databases/database-mark.js';
+import {type ListedDatabase, listDatabases} from '../postgres/databases/owner-comment.js';
 import type {RunContext} from './run-context.js';
 
 /** Call after the swap; does not fail. @param target connection to the database that was replaced */

@@ -1,6 +1,6 @@
 /** The input of every service: settings and the ports to the outside. */
 import type {Clock} from '../base/clock.js';
-import type {Reach} from './fault-points.js';
+import type {Checkpoint} from './fault-points.js';
 import type {Progress} from '../progress/progress.js';
 import type {Settings} from '../settings/settings.js';
 import type {RunFacts} from './run-record.js';
@@ -44,5 +44,5 @@ export interface RunContext {
   /** Adds facts to the run's record in the audit log as soon as they are known. Lists are appended, single values replaced. */
   readonly record: (facts: RunFacts) => void;
   /** Fault point at the end of a step, where tests can stop the run. */
-  readonly reach: Reach;
+  readonly checkpoint: Checkpoint;
 }

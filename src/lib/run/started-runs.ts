@@ -3,7 +3,7 @@ import {lstat, mkdir, rename, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {z} from 'zod';
 import {foreignNote, ownEntries, readOwnFile, requireOwnFolder} from '../base/own-file.js';
-import {fateOf, processIdentitySchema, thisProcess} from '../base/process-identity.js';
+import {livenessOf, processIdentitySchema, thisProcess} from '../base/process-identity.js';
 import {appendRun} from './append-history.js';
 import {type RunRecord, runRecordSchema} from './run-record.js';
 
@@ -20,7 +20,7 @@ const startedSchema = z.object({owner: processIdentitySchema, record: runRecordS
  * @param record the line for the audit log if the run is killed
  * @returns a function to call once the run is in the audit log
  */
-export async function noteStart(backupsDir: string, record: RunRecord): Promise<() => Promise<void>> {
+export async function recordStart(backupsDir: string, record: RunRecord): Promise<() => Promise<void>> {
   const folder = join(backupsDir, folderName);
   const path = join(folder, `${record.runId}.json`);
   try {
@@ -60,7 +60,7 @@ export async function recordKilledRuns(backupsDir: string, now: Date): Promise<s
     if (text === undefined) continue;
     const started = parse(text);
     const isOurs = started ? `${started.record.runId}.json` === name : isTorn(text);
-    if (!isOurs || (started && (await fateOf(started.owner)) !== 'dead')) continue;
+    if (!isOurs || (started && (await livenessOf(started.owner)) !== 'dead')) continue;
     // If two runs do this at once, the line is written twice; readers count a run once.
     if (started) await appendRun(backupsDir, started.record);
     await rm(path, {force: true});

@@ -44,13 +44,13 @@ export async function readEnvironment(
         cause: error,
       });
     }
-    sources.push({origin: name, values: parseEnv(withoutMark(text))});
+    sources.push({origin: name, values: parseEnv(withoutByteOrderMark(text))});
   }
   return environmentOf(sources);
 }
 
 /** Removes the byte order mark of editors on Windows, which would become part of the first name. */
-export function withoutMark(text: string): string {
+export function withoutByteOrderMark(text: string): string {
   return text.replace(/^\ufeff/, '');
 }
 

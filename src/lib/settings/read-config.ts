@@ -5,7 +5,7 @@ import {z} from 'zod';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {nearest} from '../base/nearest.js';
 import {type Config, configSchema} from './config-schema.js';
-import {withoutMark} from './environment.js';
+import {withoutByteOrderMark} from './environment.js';
 
 export const defaultConfigName = 'destino-db.config.json';
 
@@ -34,7 +34,7 @@ export async function readConfig(cwd: string, path?: string): Promise<Config> {
 export function parseConfig(text: string, file: string): Config {
   let data: unknown;
   try {
-    data = JSON.parse(withoutMark(text));
+    data = JSON.parse(withoutByteOrderMark(text));
   } catch (error) {
     throw new AppError('CONFIG_INVALID', `The config file ${file} is not valid JSON: ${messageOf(error)}.`);
   }

@@ -5,7 +5,7 @@ import {proofLevels} from '../run/check-outcome.js';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
 import {openPlace} from './open-place.js';
-import {markOf} from './place-catalogue.js';
+import {contentTag} from './place-catalogue.js';
 
 type PlaceContext = Pick<RunContext, 'settings' | 'signal'>;
 
@@ -98,7 +98,7 @@ export function mergeCopies(
   for (const {place, catalogue} of readings) {
     for (const backup of catalogue.backups) {
       const {record} = backup;
-      const key = record ? JSON.stringify([record.id, markOf(record)]) : backup.metadataPath;
+      const key = record ? JSON.stringify([record.id, contentTag(record)]) : backup.metadataPath;
       copies.set(key, [...(copies.get(key) ?? []), {place, backup}]);
     }
   }

@@ -25,7 +25,7 @@ import {removeBackup, whyNotOurs} from '../catalog/remove-backup.js';
 import {withFolderLock} from '../run/lock.js';
 import type {ObjectStatus, Place, StoredObject, WriteOptions} from './place.js';
 
-type LocalPlace = Place & Required<Pick<Place, 'settle' | 'withLock'>>;
+type LocalPlace = Place & Required<Pick<Place, 'finalize' | 'withLock'>>;
 
 /** @param folder absolute path; created by the first write */
 export function localPlace(folder: string): LocalPlace {
@@ -81,12 +81,12 @@ export function localPlace(folder: string): LocalPlace {
       const obstacle = await whyNotOurs(backup);
       return obstacle === undefined ? undefined : `not removed: ${obstacle}`;
     },
-    async removeBackup(backup, journal, reach) {
+    async removeBackup(backup, journal, checkpoint) {
       const {path, metadataPath} = backup;
       const done = await journal.begin({kind: 'dump-without-metadata', path, metadataPath});
       try {
-        await removeBackup(backup, reach);
-        await reach('prune.removed');
+        await removeBackup(backup, checkpoint);
+        await checkpoint('prune.removed');
       } catch (error) {
         // If it is half removed, its journal entry stays, so that `recover` removes the rest.
         if (await exists(metadataPath)) await done();
@@ -135,7 +135,7 @@ export function localPlace(folder: string): LocalPlace {
         throw explainFileError(error, folder);
       });
     },
-    async settle(staging) {
+    async finalize(staging) {
       const from = pathOf(staging);
       try {
         const names = await readdir(from);

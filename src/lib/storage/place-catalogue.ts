@@ -111,11 +111,11 @@ export function metadataKeyOf({metadataPath}: Pick<Backup, 'metadataPath'>): str
  * and the content, so that equal names do not collide and a backup that was already copied is recognised.
  */
 export function metadataKeyIn(place: Place, record: BackupRecord): string {
-  return metadataName(place.isShared ? `${record.id}.${markOf(record)}` : record.id);
+  return metadataName(place.isShared ? `${record.id}.${contentTag(record)}` : record.id);
 }
 
 /** Equal for all copies of a backup, encrypted or not, and different for other backups. */
-export function markOf(record: BackupRecord): string {
+export function contentTag(record: BackupRecord): string {
   const identity = databaseIdentity({record, database: record.databaseName});
   const content = record.encryption?.plain.sha256 ?? record.sha256;
   const hash = createHash('sha256').update(JSON.stringify([identity, record.timestamp, content]));

@@ -2,7 +2,7 @@
 import type {Readable} from 'node:stream';
 import {AppError} from '../base/errors.js';
 import type {Backup, Catalogue} from '../catalog/catalogue.js';
-import type {Reach} from '../run/fault-points.js';
+import type {Checkpoint} from '../run/fault-points.js';
 import type {Journal, JournalEntry} from '../run/journal.js';
 import type {RunContext} from '../run/run-context.js';
 
@@ -59,7 +59,7 @@ export interface Place {
   journalEntry(key: string): JournalEntry;
   /** Free bytes; absent if there is no such limit. */
   readonly freeBytes?: () => Promise<number>;
-  /** Key of the folder where the files of a new backup are written; they stay there if `settle` is absent. */
+  /** Key of the folder where the files of a new backup are written; they stay there if `finalize` is absent. */
   stagingFolder(id: string): string;
   /** @throws BACKUP_NOT_FOUND if it does not exist; absent if the first request reports that */
   readonly requirePresent?: () => Promise<void>;
@@ -81,7 +81,7 @@ export interface Place {
   /** Why a backup that retention would remove for `reason` is kept: its files are foreign or locked. */
   whyKept(backup: Backup, reason: string, now: Date): Promise<string | undefined>;
   /** Removes the metadata first: without metadata there is no backup. */
-  removeBackup(backup: Backup, journal: Journal, reach: Reach): Promise<void>;
+  removeBackup(backup: Backup, journal: Journal, checkpoint: Checkpoint): Promise<void>;
   /** Paths of unfinished files, which `recover` removes; absent if `prune` removes them. */
   readonly findPartials?: () => Promise<string[]>;
   /** Objects directly below `folder` ("" or ending in "/"; in a bucket also a prefix of a name), or all below it with `isDeep`. */
@@ -99,7 +99,7 @@ export interface Place {
   /** Tests whether writing is possible, without leaving anything. @throws the codes of `write` */
   checkWritable(): Promise<void>;
   /** Moves the staged files of a backup next to its metadata; absent if the store cannot rename. */
-  readonly settle?: (staging: string) => Promise<void>;
+  readonly finalize?: (staging: string) => Promise<void>;
   status(key: string): Promise<ObjectStatus | undefined>;
   /** Removes an object with all its versions, or a folder with its content. A missing object is not an error. */
   remove(key: string): Promise<void>;

@@ -11,7 +11,7 @@ export interface PlacedOrders {
   readonly path: string;
   readonly createdAt: Date;
   readonly sizeBytes: number;
-  readonly mark: string | undefined;
+  readonly tag: string | undefined;
   readonly isEncrypted: boolean;
 }
 
@@ -61,13 +61,13 @@ export function choosePlacedOrders(
 
 /** The key of the order backup with this content. Names of different machines that share the location do not collide. */
 export async function orderKey(
-  {id, mark}: {readonly id: string; readonly mark: string | undefined},
+  {id, tag}: {readonly id: string; readonly tag: string | undefined},
   open: () => Promise<AsyncIterable<Buffer>>,
 ): Promise<string> {
-  return `${prefix}${id}.${mark ?? (await markOf(await open()))}.json`;
+  return `${prefix}${id}.${tag ?? (await contentTag(await open()))}.json`;
 }
 
-async function markOf(content: AsyncIterable<Buffer>): Promise<string> {
+async function contentTag(content: AsyncIterable<Buffer>): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of content) hash.update(chunk);
   return hash.digest('hex').slice(0, 12);

@@ -29,10 +29,10 @@ export function filesOf(record: BackupRecord): StoredFile[] {
 
 /** The record of the stored files: unchanged, or with the encrypted files instead of the unencrypted ones. */
 export function storedRecord(
-  {record, seal}: {readonly record: BackupRecord; readonly seal: EncryptTo | undefined},
+  {record, encryptTo}: {readonly record: BackupRecord; readonly encryptTo: EncryptTo | undefined},
   written: Written,
 ): BackupRecord {
-  if (!seal) return record;
+  if (!encryptTo) return record;
   const {backupPath, size, sha256, roles} = record;
   const digestOf = (name: string): string => written.get(name)?.sha256 ?? '';
   const rolesFile = roles && written.get(roles.path);
@@ -53,7 +53,7 @@ export function storedRecord(
         : null,
     encryption: {
       format: 'age',
-      recipients: 'recipients' in seal ? [...seal.recipients] : [],
+      recipients: 'recipients' in encryptTo ? [...encryptTo.recipients] : [],
       plain: {backupPath, size, sha256, roles},
     },
   };

@@ -10,7 +10,7 @@ import type {EncryptTo, OpeningKeys} from '../encryption/age-keys.js';
 import {decryptStream} from '../encryption/age-stream.js';
 import {digested, mismatch, writeChecked} from './write-checked.js';
 import {isAway, type Place} from './place.js';
-import {folderOf, markOf, metadataKeyIn, readPlaced} from './place-catalogue.js';
+import {folderOf, contentTag, metadataKeyIn, readPlaced} from './place-catalogue.js';
 import {isOrderKey} from './placed-orders.js';
 import {
   ageSuffix,
@@ -69,7 +69,7 @@ export async function transferBackup(context: RunContext, transfer: Transfer): P
       const written = await transferFiles(context, transfer, staging, isOpening);
       const made = isOpening
         ? plainRecord(record)
-        : storedRecord({record, seal: sealingOf(transfer)}, written);
+        : storedRecord({record, encryptTo: recipientsFor(transfer)}, written);
       const stored = await name(journal, {to, staging, made, metadataKey}, transfer.beforeCommit);
       await done();
       return {metadataKey, record: stored, isPresent: false};
@@ -100,14 +100,14 @@ async function name(
     await to.writeText(metadataKey, formatBackupRecord(stored), null);
     return stored;
   };
-  if (!to.settle) return write(staging);
+  if (!to.finalize) return write(staging);
   const done = await journal.begin({
     kind: 'dump-without-metadata',
     path: `${to.url}/${made.backupPath}`,
     metadataPath: `${to.url}/${metadataKey}`,
   });
   try {
-    await to.settle(staging);
+    await to.finalize(staging);
     const stored = await write('');
     await done();
     return stored;
@@ -142,7 +142,7 @@ async function findPresent(
 ): Promise<BackupRecord | undefined> {
   if (!(await to.status(metadataKey))) return undefined;
   const present = await readPresent(to, metadataKey);
-  if (markOf(present) === markOf(record)) return present;
+  if (contentTag(present) === contentTag(record)) return present;
   throw new AppError(
     'STORAGE_CONFLICT',
     `${to.url} already contains another backup named ${record.id}, of ${present.source.host}:${present.source.port}; it was not changed.`,
@@ -208,7 +208,7 @@ export async function clearStaged(
 
 /** Whether the metadata exists although writing it failed: the answer may have been lost. */
 async function isCommitted(to: Place, metadataKey: string, staging: string): Promise<boolean> {
-  if (to.settle || !(await to.status(metadataKey))) return false;
+  if (to.finalize || !(await to.status(metadataKey))) return false;
   return folderOf((await readPlaced(to, metadataKey)).record) === staging;
 }
 
@@ -288,13 +288,13 @@ async function transferFile(
   const {signal} = context;
   const key = folderOf(record) + file.name;
   const read = digested((await from.read(key, signal)) as AsyncIterable<Buffer>, onBytes);
-  const seal = sealingOf(transfer);
+  const encryptTo = recipientsFor(transfer);
   const name = isOpening ? file.name.slice(0, -ageSuffix.length) : file.name;
   const {stored} = await writeChecked(context, {
     to,
     key: staging + name,
     source: isOpening ? decryptStream(read.stream, keys) : read.stream,
-    seal,
+    encryptTo,
     expectedBytes: backup.sizeBytes,
   });
   if (read.sha256() !== file.sha256) throw mismatch(from, key);
@@ -302,7 +302,7 @@ async function transferFile(
 }
 
 /** Encrypted files are not encrypted again. */
-function sealingOf({backup, encryptTo}: Transfer): EncryptTo | undefined {
+function recipientsFor({backup, encryptTo}: Transfer): EncryptTo | undefined {
   return backup.record.encryption ? undefined : encryptTo;
 }
 

@@ -16,7 +16,7 @@ interface Digest {
 }
 
 /**
- * Writes a file, encrypted if `seal` is given (its key then ends in ".age"), and reads it back.
+ * Writes a file, encrypted if `encryptTo` is given (its key then ends in ".age"), and reads it back.
  * @returns digests of the source and of the stored file
  * @throws CHECKSUM_MISMATCH if it reads back differently, and the codes of the store
  */
@@ -26,17 +26,17 @@ export async function writeChecked(
     readonly to: Place;
     readonly key: string;
     readonly source: AsyncIterable<Buffer>;
-    readonly seal: EncryptTo | undefined;
+    readonly encryptTo: EncryptTo | undefined;
     /** Bytes, known or estimated. */
     readonly expectedBytes: number;
     readonly onBytes?: (bytes: number) => void;
   },
 ): Promise<{plain: Digest; stored: Digest}> {
-  const {to, seal, expectedBytes, onBytes} = file;
+  const {to, encryptTo, expectedBytes, onBytes} = file;
   const {signal} = context;
-  const key = seal ? file.key + ageSuffix : file.key;
+  const key = encryptTo ? file.key + ageSuffix : file.key;
   const plain = digested(file.source);
-  const sent = digested(seal ? encryptStream(plain.stream, seal) : plain.stream);
+  const sent = digested(encryptTo ? encryptStream(plain.stream, encryptTo) : plain.stream);
   await to.write(key, sent.stream, defined({expectedBytes, signal, onBytes}));
   const back = digested((await to.read(key, signal)) as AsyncIterable<Buffer>);
   // oxlint-disable-next-line typescript/no-unused-vars -- read for its digest alone

@@ -37,7 +37,7 @@ it('finds rows of one side only and changed rows, short and long', async () => {
 it('fails if rows cannot be read back', async () => {
   const buckets = createRowBuckets(folder, 1);
   buckets.add('live', Buffer.from('1'), Buffer.from('a'));
-  await buckets.settle();
+  await buckets.flushAll();
   await rm(join(folder, 'live-0'));
   await symlink('live-0', join(folder, 'live-0'));
   await expect(buckets.compare()).rejects.toThrow('ELOOP');

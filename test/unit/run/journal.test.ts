@@ -39,7 +39,7 @@ describe('a journal', () => {
       target: 't',
     });
     const [seen] = await readJournals(join(home, 'backups'));
-    expect(seen).toMatchObject({command: 'backup', fate: 'alive', unfinished: [{kind: 'partial'}, {kind: 'staging-database', target: 't'}]}); // prettier-ignore
+    expect(seen).toMatchObject({command: 'backup', liveness: 'alive', unfinished: [{kind: 'partial'}, {kind: 'staging-database', target: 't'}]}); // prettier-ignore
     await first();
     await first();
     expect((await readJournals(join(home, 'backups')))[0]?.unfinished).toEqual([

@@ -32,11 +32,11 @@ const journals = (): Promise<string[]> => readdir(join(home, 'backups/.journal')
 
 it('removes a file that was already renamed when the disk became full', async () => {
   const place = localPlace(target);
-  const settle = async (staging: string): Promise<void> => {
-    await place.settle(staging);
+  const finalize = async (staging: string): Promise<void> => {
+    await place.finalize(staging);
     throw new AppError('DISK_FULL', 'The folder could not be synced.');
   };
-  await expect(copyOneTo({...place, settle})).rejects.toMatchObject({code: 'DISK_FULL'});
+  await expect(copyOneTo({...place, finalize})).rejects.toMatchObject({code: 'DISK_FULL'});
   expect(await readdir(target)).toEqual([]);
   expect(await journals()).toEqual([]);
 });
@@ -75,11 +75,11 @@ it('sends no more files of a folder after one has failed', async () => {
 it('does not change a foreign file of the same name', async () => {
   const place = localPlace(target);
   const foreign = 'shop-2026-11-22T03-10-00.dump';
-  const settle = async (staging: string): Promise<void> => {
+  const finalize = async (staging: string): Promise<void> => {
     await writeFile(join(target, foreign), 'mine');
-    await place.settle(staging);
+    await place.finalize(staging);
   };
-  await expect(copyOneTo({...place, settle})).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
+  await expect(copyOneTo({...place, finalize})).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
   expect(await readdir(target)).toEqual([foreign]);
   expect(await readFile(join(target, foreign), 'utf8')).toBe('mine');
   expect(await journals()).toEqual([]);

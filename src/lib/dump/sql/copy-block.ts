@@ -16,7 +16,7 @@ export class CopyBlock {
   /** Bytes of the current row in earlier chunks. */
   private rowBytes = 0;
   /** A possible beginning of the terminating line at the end of a chunk. */
-  private held: Buffer | undefined;
+  private pending: Buffer | undefined;
 
   /** @param taker receives the rows; without it they are only counted */
   constructor(private readonly taker: RowTaker | undefined) {}
@@ -25,11 +25,11 @@ export class CopyBlock {
   take(chunk: Buffer, start: number): number {
     const {taker} = this;
     let position = start;
-    if (this.held) {
+    if (this.pending) {
       // At most three bytes that were seen before: together with the next ones they show whether the rows end here.
-      const joined = Buffer.concat([this.held, chunk.subarray(start)]);
-      const skipped = this.held.length;
-      this.held = undefined;
+      const joined = Buffer.concat([this.pending, chunk.subarray(start)]);
+      const skipped = this.pending.length;
+      this.pending = undefined;
       return this.take(joined, 0) - skipped + start;
     }
     for (;;) {
@@ -51,7 +51,7 @@ export class CopyBlock {
     if (position === chunk.length) return position;
     const rest = chunk.length - position;
     if (this.rowBytes === 0 && endOfRows.subarray(0, rest).equals(chunk.subarray(position))) {
-      this.held = Buffer.from(chunk.subarray(position));
+      this.pending = Buffer.from(chunk.subarray(position));
     } else {
       taker?.append(chunk, position, chunk.length);
       this.rowBytes += chunk.length - position;

@@ -3,7 +3,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import {type Session, withSession} from '../client.js';
 import {type Connection, withDatabase} from '../connect/connection.js';
-import {type DatabaseMark, markStatement} from './database-mark.js';
+import {type OwnerComment, ownerCommentStatement} from './owner-comment.js';
 import type {DatabaseLocale} from '../inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
@@ -142,11 +142,11 @@ function isRefusal(error: unknown): boolean {
  * Opens a database that was created closed, for its owner and superusers only: with the default privileges every role of the server
  * could read the restored rows. One implicit transaction, so after a kill it is either closed and empty, or has its owner comment.
  */
-export async function openWorkDatabase(session: Session, name: string, mark: DatabaseMark): Promise<void> {
+export async function openWorkDatabase(session: Session, name: string, mark: OwnerComment): Promise<void> {
   const database = quoteIdentifier(name);
   await session.query(
     [
-      markStatement(name, mark),
+      ownerCommentStatement(name, mark),
       `REVOKE CONNECT, TEMPORARY ON DATABASE ${database} FROM PUBLIC`,
       `ALTER DATABASE ${database} WITH ALLOW_CONNECTIONS true`,
     ].join('; '),

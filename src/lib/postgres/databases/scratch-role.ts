@@ -2,7 +2,7 @@
 import {createHash, createHmac, pbkdf2Sync, randomBytes} from 'node:crypto';
 import {z} from 'zod';
 import type {Session} from '../client.js';
-import {type DatabaseMark, formatMark, parseMark} from './database-mark.js';
+import {type OwnerComment, formatOwnerComment, parseOwnerComment} from './owner-comment.js';
 import {parseOnlyRow, parseRows, pgBoolean} from '../inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
@@ -25,7 +25,7 @@ const creatorRow = z.object({may_create: pgBoolean, is_superuser: pgBoolean, byp
 export async function createScratchRole(
   session: Session,
   name: string,
-  mark: DatabaseMark,
+  mark: OwnerComment,
   serverMajor: number,
 ): Promise<ScratchRole | undefined> {
   const creator = parseOnlyRow(
@@ -43,7 +43,7 @@ export async function createScratchRole(
   await session.query(
     [
       `CREATE ROLE ${role} LOGIN ${bypasses ? 'BYPASSRLS' : 'NOBYPASSRLS'} PASSWORD ${quoteLiteral(scramVerifier(password))}`,
-      `COMMENT ON ROLE ${role} IS ${quoteLiteral(formatMark(mark))}`,
+      `COMMENT ON ROLE ${role} IS ${quoteLiteral(formatOwnerComment(mark))}`,
       // pg_restore forwards the server's messages, in which a missing privilege is recognised.
       ...(creator.is_superuser ? [`ALTER ROLE ${role} SET lc_messages = 'C'`] : []),
       // Only a member can give a database to the role and drop it afterwards.
@@ -77,7 +77,7 @@ export async function dropScratchRole(session: Session, name: string): Promise<v
 /** Roles of scratch databases, found by the form of their name and their comment. */
 export async function listScratchRoles(
   session: Session,
-): Promise<{readonly name: string; readonly mark: DatabaseMark}[]> {
+): Promise<{readonly name: string; readonly mark: OwnerComment}[]> {
   const rows = parseRows(
     z.object({name: z.string(), comment: z.string().nullable()}),
     await session.query(`
@@ -86,7 +86,7 @@ export async function listScratchRoles(
        WHERE pg_catalog.starts_with(r.rolname::text, 'destino_scratch_') AND NOT r.rolsuper`),
   );
   return rows.flatMap(({name, comment}) => {
-    const mark = parseMark(comment);
+    const mark = parseOwnerComment(comment);
     return mark?.kind === 'scratch' && nameForm.test(name) ? [{name, mark}] : [];
   });
 }

@@ -112,7 +112,7 @@ export function restoredTable(line: string): string | undefined {
  * Distinguishes errors from the progress output of --verbose. Of a failed statement only the first line is kept: the rest of a long one
  * would push the error out of the kept lines.
  */
-export function tellsTrouble(): (line: string) => boolean {
+export function isTrouble(): (line: string) => boolean {
   let isInStatement = false;
   return (line) => {
     if (line.startsWith('pg_restore: ')) isInStatement = false;
@@ -152,7 +152,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
       endsWithUs: true,
       // 1 can also mean "errors ignored on restore"; the caller reads them from the lines.
       acceptedExits: run.options.stopsOnError ? [0] : [0, 1],
-      isTelling: tellsTrouble(),
+      isTelling: isTrouble(),
       ...(run.signal ? {signal: run.signal} : {}),
       ...(run.onLine ? {onLine: run.onLine} : {}),
     });

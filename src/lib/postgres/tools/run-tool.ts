@@ -43,7 +43,7 @@ const keeperScript = 'IFS= read -r word; [ "$word" = ended ] || kill -s KILL -- 
 const keptLines = 50;
 const killAfterMs = 10_000;
 /** Buffer for a program's output while its reader is busy. */
-const heldBytes = 1 << 17;
+const bufferedBytes = 1 << 17;
 
 /**
  * Runs the program to its end.
@@ -133,7 +133,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
  * or derive a key.
  */
 function kept(stdout: Readable): Readable {
-  return pipeline(stdout, new PassThrough({highWaterMark: heldBytes}), () => undefined); // the reader gets the errors
+  return pipeline(stdout, new PassThrough({highWaterMark: bufferedBytes}), () => undefined); // the reader gets the errors
 }
 
 /** Variables of this process that programs need; never a database URL, so that no tool connects to the wrong database. */

@@ -40,7 +40,7 @@ export async function sealOrders(
           to: place,
           key: basename(path),
           source: createReadStream(path, {highWaterMark: 1 << 20}),
-          seal: to,
+          encryptTo: to,
           expectedBytes,
           onBytes: (bytes) => step.advance(bytes, expectedBytes, 'bytes'),
         });

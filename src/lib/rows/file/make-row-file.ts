@@ -64,7 +64,7 @@ export async function makeRowFile<T>(
         step.advance(rows, undefined, 'rows');
       }),
     );
-    await context.reach(request.written);
+    await context.checkpoint(request.written);
     await context.progress.step(request.titles.check, () => readBack(partial, result.metadata, signal));
     return {
       result,

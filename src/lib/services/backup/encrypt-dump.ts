@@ -40,7 +40,7 @@ export async function sealDump(
         to: folder,
         key: staging + name,
         source: createReadStream(partialPathOf(place, name), {highWaterMark: 1 << 20}),
-        seal: encryption.to,
+        encryptTo: encryption.to,
         expectedBytes: record.size,
         onBytes: (bytes) => step.advance(before + bytes, record.size, 'bytes'),
       });
@@ -49,7 +49,7 @@ export async function sealDump(
       written.set(name, stored);
       sealedBytes += stored.sizeBytes;
     }
-    const sealed = storedRecord({record, seal: encryption.to}, written);
+    const sealed = storedRecord({record, encryptTo: encryption.to}, written);
     await requireOpening(localPlace(join(folder.url, staging)), sealed, encryption.keys);
     return {place: await takePlace(place, sealed, join(folder.url, staging)), record: sealed};
   } finally {

@@ -1,7 +1,7 @@
 /** The story of `backup`: look, dump, sync, checksum, verify, name, record, prune. */
 import {join} from 'node:path';
 import {formats} from '../../base/formats.js';
-import {propertiesLine} from '../../dump/held-properties.js';
+import {propertiesLine} from '../../dump/dumped-properties.js';
 import {elapsedMs} from '../../base/clock.js';
 import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {readBackup, readCatalogue} from '../../catalog/catalogue.js';
@@ -89,13 +89,13 @@ async function makeBackup(
   let isPublished = false;
   try {
     discarded = await journal.begin({kind: 'partial', path: place.partialPath});
-    await context.reach('backup.reserved');
+    await context.checkpoint('backup.reserved');
     const {selection, inventory, passed} = await dump(context, planned, place);
     plan = {...planned, selection};
     const digest = await context.progress.step('Checksum', () => digestDump(context, place, passed));
-    await context.reach('backup.digested');
+    await context.checkpoint('backup.digested');
     const proof = await verify(context, plan, place, passed);
-    await context.reach('backup.verified');
+    await context.checkpoint('backup.verified');
     const roles =
       request.withRoles === true
         ? await writeRoles(context, plan.connection, plan.identity.major, place)
@@ -110,7 +110,7 @@ async function makeBackup(
     record = toRecord({...parts, shrink});
     ({place, record} = await seal(context, plan, {place, record}));
     record = {...record, duration: elapsedMs(context.clock, startedMs)};
-    await context.reach('backup.sealed');
+    await context.checkpoint('backup.sealed');
     named = await journal.begin({
       kind: 'dump-without-metadata',
       path: place.finalPath,
@@ -119,9 +119,9 @@ async function makeBackup(
     await requireFreeName(place);
     isPublished = true;
     await publishDump(place, formatBackupRecord(record), roles !== null);
-    await context.reach('backup.published');
+    await context.checkpoint('backup.published');
     await renameSafely(unnamedMetadata(place), place.metadataPath);
-    await context.reach('backup.recorded');
+    await context.checkpoint('backup.recorded');
     await named();
     await discarded();
   } catch (error) {
@@ -138,7 +138,7 @@ async function makeBackup(
   const pruned = await prune(context, request, plan, place).catch((error: unknown) => {
     throw withStateAfter(error, 'stands', place);
   });
-  await context.reach('backup.pruned');
+  await context.checkpoint('backup.pruned');
   return toResult(context.settings, record, place, plan.warnings, pruned);
 }
 
@@ -221,9 +221,9 @@ async function dump(
         } finally {
           tracker.stop();
         }
-        await context.reach('backup.dumped');
+        await context.checkpoint('backup.dumped');
         await syncDump(place);
-        await context.reach('backup.synced');
+        await context.checkpoint('backup.synced');
         return {selection, inventory: {...inventory, ...plannedInventory(selection)}, passed};
       });
     }),

@@ -158,7 +158,7 @@ async function dumpTo(
               to,
               key: staging + name,
               source,
-              seal: encryption.to,
+              encryptTo: encryption.to,
               expectedBytes: plan.identity.sizeBytes,
               onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
             });
@@ -208,7 +208,7 @@ async function dumpTo(
     volatile: volatileTables(selection),
   });
   const made = toRecord({...recorded, shrink});
-  const record = storedRecord({record: made, seal: encryption.to}, new Map([[name, stored]]));
+  const record = storedRecord({record: made, encryptTo: encryption.to}, new Map([[name, stored]]));
   return {record: withFolder(record, staging), metadataKey: metadataKeyIn(to, made)};
 }
 

@@ -98,7 +98,7 @@ async function copyOne(
           to,
           key: seal ? key : stored,
           source: isOpened ? decryptStream(content, keys) : content,
-          seal,
+          encryptTo: seal,
           expectedBytes: orders.sizeBytes,
           onBytes: (bytes) => step.advance(bytes, orders.sizeBytes, 'bytes'),
         }),

@@ -237,7 +237,7 @@ async function removeEach(
     for (const item of [...items].reverse()) {
       ctx.signal.throwIfAborted();
       try {
-        await place.removeBackup(item.backup, journal, ctx.reach);
+        await place.removeBackup(item.backup, journal, ctx.checkpoint);
         removed.unshift(decisionOf(item));
         ctx.record({pruned: [item.backup.id]});
       } catch (error) {

@@ -4,12 +4,12 @@ import {countOf, formatAge, formatBytes} from '../../base/format.js';
 import {unknownName} from '../../base/unknown-name.js';
 import {type Connection, withDatabase} from '../../postgres/connect/connection.js';
 import {
-  type DatabaseMark,
+  type OwnerComment,
   type ListedDatabase,
   listDatabases,
   setAsideFor,
   whyDoubtful,
-} from '../../postgres/databases/database-mark.js';
+} from '../../postgres/databases/owner-comment.js';
 import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
@@ -206,7 +206,7 @@ export function decideSetAside(
   return {kept, removed, newest};
 }
 
-function decisionOf(database: ListedDatabase, mark: DatabaseMark, reason: string): SetAsideDecision {
+function decisionOf(database: ListedDatabase, mark: OwnerComment, reason: string): SetAsideDecision {
   return {
     id: database.name,
     database: mark.database,

@@ -3,20 +3,20 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {type Session, withSession} from '../../postgres/client.js';
 import {type Connection, withDatabase} from '../../postgres/connect/connection.js';
 import {
-  type DatabaseMark,
+  type OwnerComment,
   type ListedDatabase,
   listDatabases,
-  markStatement,
+  ownerCommentStatement,
   timeInDatabaseName,
   whyDoubtful,
-} from '../../postgres/databases/database-mark.js';
+} from '../../postgres/databases/owner-comment.js';
 import {dropWorkDatabase} from '../../postgres/databases/create-database.js';
 import {inspectTables} from '../../postgres/inspect/inspect-database.js';
 import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {dropScratchRole, listScratchRoles} from '../../postgres/databases/scratch-role.js';
 import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
 import {formatAge, formatBytes} from '../../base/format.js';
-import {describeProcess, fateOf} from '../../base/process-identity.js';
+import {describeProcess, livenessOf} from '../../base/process-identity.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {JournalEntry, LeftJournal} from '../../run/journal.js';
 import type {Leftover} from './leftover.js';
@@ -47,7 +47,7 @@ export async function findLeftoverDatabases(
   named: readonly string[] = [],
 ): Promise<Leftover[]> {
   const entries = journals
-    .filter((journal) => journal.fate === 'dead')
+    .filter((journal) => journal.liveness === 'dead')
     .flatMap((journal) => journal.unfinished)
     .filter((entry) => 'server' in entry && isSameServer(entry.server, connection));
   const {listed, roles, isSettled} = await withMaintenanceSession(
@@ -126,12 +126,12 @@ export function isSameServer(
 async function leftoverOfMark(
   found: Found,
   database: ListedDatabase,
-  mark: DatabaseMark,
+  mark: OwnerComment,
 ): Promise<Leftover[]> {
   if (mark.kind === 'set-aside') return [];
   const kind = mark.kind === 'staging' ? 'staging-database' : 'scratch-database';
   const what = {kind, what: database.name} as const;
-  const fate = mark.owner ? await fateOf(mark.owner) : 'elsewhere';
+  const fate = mark.owner ? await livenessOf(mark.owner) : 'elsewhere';
   if (fate === 'alive' && mark.owner)
     return [{...what, action: 'leave', reason: `its run is at work (${describeProcess(mark.owner)})`}];
   // It has taken the place of the database already: the change of names happened, only the mark stayed.
@@ -168,7 +168,7 @@ async function leftoverOfMark(
 }
 
 /** " (owner shop, 3 days old, 1.2 GB)" */
-function factsOf({owner, sizeBytes}: ListedDatabase, {at}: DatabaseMark, now: Date): string {
+function factsOf({owner, sizeBytes}: ListedDatabase, {at}: OwnerComment, now: Date): string {
   const size = sizeBytes === null ? 'size unknown' : formatBytes(sizeBytes);
   return ` (owner ${owner}, made ${formatAge(new Date(at), now)}, ${size})`;
 }
@@ -231,8 +231,8 @@ function dropLeftover(
   };
 }
 
-async function leftoverOfRole(found: Found, name: string, mark: DatabaseMark): Promise<Leftover[]> {
-  const fate = mark.owner ? await fateOf(mark.owner) : 'elsewhere';
+async function leftoverOfRole(found: Found, name: string, mark: OwnerComment): Promise<Leftover[]> {
+  const fate = mark.owner ? await livenessOf(mark.owner) : 'elsewhere';
   const ageMs = found.ctx.clock.now().getTime() - Date.parse(mark.at);
   if (fate === 'alive' || (fate === 'elsewhere' && ageMs < abandonedAfterMs)) return [];
   return [
@@ -274,7 +274,7 @@ function markSetAside(found: Found, name: string, target: string): Leftover {
     what: name,
     action: 'mark as set aside',
     reason: `it is what "${target}" was before`,
-    run: () => execute(found, [markStatement(name, mark)]),
+    run: () => execute(found, [ownerCommentStatement(name, mark)]),
   };
 }
 

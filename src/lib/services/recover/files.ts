@@ -28,12 +28,14 @@ export async function findLeftoverFiles(
   journals: readonly LeftJournal[],
 ): Promise<Leftover[]> {
   const {backupsDir} = ctx.settings;
-  const dead = journals.filter((journal) => journal.fate === 'dead').flatMap((journal) => journal.unfinished);
+  const dead = journals
+    .filter((journal) => journal.liveness === 'dead')
+    .flatMap((journal) => journal.unfinished);
   const dumps = dead.flatMap((entry) => (entry.kind === 'dump-without-metadata' ? [entry] : []));
   // Runs that are at work, or may be, are told by their journals.
   const inUse = new Set(
     journals
-      .filter((journal) => journal.fate !== 'dead')
+      .filter((journal) => journal.liveness !== 'dead')
       .flatMap((journal) => journal.unfinished.flatMap((entry) => ('path' in entry ? [entry.path] : []))),
   );
   const elsewhere = dead.flatMap((entry) =>

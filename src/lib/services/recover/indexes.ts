@@ -22,7 +22,7 @@ export async function findLeftoverIndexes(
   journals: readonly LeftJournal[],
 ): Promise<Leftover[]> {
   const named = journals
-    .filter((journal) => journal.fate === 'dead')
+    .filter((journal) => journal.liveness === 'dead')
     .flatMap((journal) => journal.unfinished)
     .flatMap((entry) =>
       entry.kind === 'temporary-index' && isSameServer(entry.server, connection) ? [entry.database] : [],

@@ -75,7 +75,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
       plan: doable.map((one) => `${one.action} ${one.what}: ${one.reason}`),
     });
   }
-  await ctx.reach('recover.planned');
+  await ctx.checkpoint('recover.planned');
   const clearUp = () => ctx.progress.step('Clear up', () => executeRecovery(ctx, doable));
   const {recovered, failed} =
     doable.length === 0
@@ -84,10 +84,13 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
           command: 'recover',
           waitMs: options.waitMs ?? 0,
         });
-  await ctx.reach('recover.all-done');
+  await ctx.checkpoint('recover.all-done');
   const unresolved = new Set([...left, ...failed].map((one) => one.what));
   for (const journal of plan.journals) {
-    if (journal.fate === 'dead' && journal.unfinished.every((entry) => isResolved(entry, unresolved, plan)))
+    if (
+      journal.liveness === 'dead' &&
+      journal.unfinished.every((entry) => isResolved(entry, unresolved, plan))
+    )
       await removeJournal(journal.path);
   }
   await removeTornJournals(ctx.settings.backupsDir, ctx.clock.now());
@@ -150,7 +153,7 @@ async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promi
     if (error.code !== 'NO_DATABASE_URL') serverError = error.code;
   }
   const foreign = journals
-    .filter((journal) => journal.fate === 'dead')
+    .filter((journal) => journal.liveness === 'dead')
     .flatMap((journal) => journal.unfinished.flatMap((entry) => outOfReach(entry, connection)));
   return {
     journals,
@@ -163,10 +166,10 @@ async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promi
 
 /** What runs that are at work, or of other machines, have begun. */
 function entriesLeftAlone(journal: LeftJournal): Leftover[] {
-  if (journal.fate === 'dead') return [];
+  if (journal.liveness === 'dead') return [];
   const who = `"${journal.command}" (${describeProcess(journal.owner)})`;
   const reason =
-    journal.fate === 'alive' ? `${who} is at work` : `${who} may be at work; run recover on that machine`;
+    journal.liveness === 'alive' ? `${who} is at work` : `${who} may be at work; run recover on that machine`;
   return journal.unfinished.map((entry) => ({
     kind: entry.kind,
     what: nameOf(entry),
@@ -195,7 +198,7 @@ async function executeRecovery(
     try {
       await one.run();
       recovered.push(recoveredThing(one));
-      await ctx.reach('recover.one-done');
+      await ctx.checkpoint('recover.one-done');
     } catch (error) {
       ctx.signal.throwIfAborted();
       failed.push({...thingOf(one), ...failureOf(error)});

@@ -10,7 +10,7 @@ import type {Leftover} from './leftover.js';
 /** Told by the journals of runs that have ended; the store is asked when they are cleared up. */
 export function findLeftoverUploads(ctx: RunContext, journals: readonly LeftJournal[]): Leftover[] {
   const entries = journals
-    .filter((journal) => journal.fate === 'dead')
+    .filter((journal) => journal.liveness === 'dead')
     .flatMap((journal) => journal.unfinished);
   return entries.flatMap((entry): Leftover[] => {
     if (entry.kind !== 'upload') return [];

@@ -6,7 +6,7 @@ import {AppError} from '../../base/errors.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import type {NewDatabase} from '../../postgres/databases/create-database.js';
-import {parseMark} from '../../postgres/databases/database-mark.js';
+import {parseOwnerComment} from '../../postgres/databases/owner-comment.js';
 import {
   type DatabaseProperties,
   inspectDatabaseProperties,
@@ -96,7 +96,7 @@ export async function checkSwap(
       `The replication slots ${row.slots} stay with the old database; subscribers must be set up anew.`,
     );
   }
-  const isMark = parseMark(properties.databaseComment) !== undefined;
+  const isMark = parseOwnerComment(properties.databaseComment) !== undefined;
   return {
     database: defined({
       locale: present.identity.locale,

@@ -1,5 +1,5 @@
 /** What a new database is made with: encoding, locale, owner, settings and rights of the backup's source. */
-import {heldProperties} from '../../dump/held-properties.js';
+import {dumpedProperties} from '../../dump/dumped-properties.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {
@@ -47,7 +47,7 @@ export async function backupProperties(
   signal: AbortSignal,
 ): Promise<{properties: DatabaseProperties; unknown: string[]}> {
   const recorded = databasePropertiesSchema.parse(source.backup?.record?.inventory ?? {});
-  const held = heldProperties(await readDumpDefinitions(source, pgRestore, signal));
+  const held = dumpedProperties(await readDumpDefinitions(source, pgRestore, signal));
   if (held) return {properties: {...recorded, ...held}, unknown: []};
   // Metadata of version 0.1.0 has the values.
   const [known, unknown] = [true, false].map((isKnown) =>

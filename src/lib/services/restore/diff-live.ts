@@ -150,7 +150,7 @@ export async function compareBackups(
       compared.push(new TableComparison(pair, buckets, second.source.encoding, pair.live.columns));
     }
     await readBackupRows(first, compared, 'live');
-    for (const {buckets} of compared) await buckets.settle();
+    for (const {buckets} of compared) await buckets.flushAll();
     await readBackupRows(second, compared);
     const losses: TableLoss[] = [];
     for (const table of compared) losses.push(await table.result(hasDetails));
@@ -364,7 +364,7 @@ async function readBackupRows(
       return table && new RowShortener((row) => take(table, row));
     },
     drain: async () => {
-      for (const table of previous) await table.buckets.settle();
+      for (const table of previous) await table.buckets.flushAll();
       previous = [];
       await current?.buckets.flush();
     },

@@ -381,11 +381,11 @@ async function restoreInPlace(
   } catch (error) {
     throw asFailedRestore(error, state);
   }
-  await context.reach('restore.loaded');
+  await context.checkpoint('restore.loaded');
   const comparison = await analyzeAndCompare(context, plan, plan.target);
   const isWhole = !plan.load.options.dataOnly && plan.load.onlyTables.length === 0;
   const kept = isWhole ? await addProperties(context, plan) : [];
-  await context.reach('restore.compared');
+  await context.checkpoint('restore.compared');
   const notCompared = [...comparison.notCompared, ...kept];
   const restored = `"${database}" holds what was restored. ${undo}`;
   return {...joinOutcomes(loaded, {...comparison, notCompared}, restored), plan};

@@ -10,14 +10,14 @@ import {
   type Existence,
   openWorkDatabase,
 } from '../../postgres/databases/create-database.js';
-import {listDatabases, whyDoubtful} from '../../postgres/databases/database-mark.js';
+import {listDatabases, whyDoubtful} from '../../postgres/databases/owner-comment.js';
 import {
   applyDatabaseProperties,
   comparedProperties,
   defaultDatabaseAcl,
 } from '../../postgres/databases/database-properties.js';
 import {lockWaitMsFor} from '../../postgres/databases/lock-watch.js';
-import {describeProcess, fateOf, thisProcess} from '../../base/process-identity.js';
+import {describeProcess, livenessOf, thisProcess} from '../../base/process-identity.js';
 import type {RunContext} from '../../run/run-context.js';
 import {openJournal} from '../../run/journal.js';
 import {backupProperties} from './database-defaults.js';
@@ -74,7 +74,7 @@ async function dropStrays(
       context.warn(`"${name}" is marked as left behind by a run, but it ${doubt}; it was left alone.`);
       continue;
     }
-    const fate = mark.owner ? await fateOf(mark.owner) : 'dead';
+    const fate = mark.owner ? await livenessOf(mark.owner) : 'dead';
     if (fate === 'dead' || (fate === 'elsewhere' && sessions === 0)) {
       await dropWorkDatabase(session, maintenance, name);
       context.warn(`"${name}", left behind by a run that was killed, was dropped.`);
@@ -115,7 +115,7 @@ async function fillAndSwap(
     await stillLocked(maintenance, session, lock, async (locked) => {
       notCompared.push(...(await carryOver(context, plan, locked, staging, carried)));
       context.signal.throwIfAborted();
-      await context.reach('staging.finished');
+      await context.checkpoint('staging.finished');
       if (setAside !== null)
         swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
       await context.progress.step(setAside === null ? 'Give it its name' : 'Swap', async (step) => {
@@ -127,7 +127,7 @@ async function fillAndSwap(
           owner: null,
           comment,
         } as const;
-        await swapDatabases(context.reach, maintenance, locked, {
+        await swapDatabases(context.checkpoint, maintenance, locked, {
           name: target,
           incoming: staging,
           setAside,
@@ -170,12 +170,12 @@ async function fillStaging(
   const owner = await thisProcess();
   await context.progress.step(`Make the database ${staging}`, async () => {
     await createWorkDatabase(session, staging, carried.database, plan.rights.serverMajor, existence);
-    await context.reach('staging.made');
+    await context.checkpoint('staging.made');
     await openWorkDatabase(session, staging, {kind: 'staging', database, at, owner, comment: null});
-    await context.reach('staging.marked');
+    await context.checkpoint('staging.marked');
   });
   const loaded = await loadAndCompare(context, plan, withDatabase(plan.target, staging));
-  await context.reach('staging.filled');
+  await context.checkpoint('staging.filled');
   return loaded;
 }
 

@@ -1,16 +1,16 @@
 /** Lets a database take the place of another by renaming both in one transaction. */
 import {setTimeout as delay} from 'node:timers/promises';
 import {AppError, systemErrorCode} from '../../base/errors.js';
-import type {Reach} from '../../run/fault-points.js';
+import type {Checkpoint} from '../../run/fault-points.js';
 import {type Session, withSession, withTransaction} from '../../postgres/client.js';
 import {withLockWatch} from '../../postgres/databases/lock-watch.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {
   databaseNameWith,
-  formatMark,
-  type DatabaseMark,
+  formatOwnerComment,
+  type OwnerComment,
   timeForDatabaseName,
-} from '../../postgres/databases/database-mark.js';
+} from '../../postgres/databases/owner-comment.js';
 import {databaseExists} from '../../postgres/inspect/inspect-target.js';
 import {listPrepared, preparedHint} from '../../postgres/databases/prepared-transactions.js';
 import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
@@ -23,7 +23,7 @@ export interface Swap {
   /** What the present database is called afterwards; null when none bears the name. */
   readonly setAside: string | null;
   /** The mark of the database that is set aside. */
-  readonly mark: DatabaseMark;
+  readonly mark: OwnerComment;
   /** The comment that the incoming database has afterwards. */
   readonly comment: string | null;
   /** How long clients that connect may wait for the names to change, ms. */
@@ -58,7 +58,7 @@ export async function freeDatabaseName(
  *   changed then
  */
 export async function swapDatabases(
-  reach: Reach,
+  checkpoint: Checkpoint,
   maintenance: Connection,
   session: Session,
   swap: Swap,
@@ -69,12 +69,12 @@ export async function swapDatabases(
       ? []
       : [
           `ALTER DATABASE ${quoteIdentifier(swap.name)} RENAME TO ${quoteIdentifier(swap.setAside)}`,
-          `COMMENT ON DATABASE ${quoteIdentifier(swap.setAside)} IS ${quoteLiteral(formatMark(swap.mark))}`,
+          `COMMENT ON DATABASE ${quoteIdentifier(swap.setAside)} IS ${quoteLiteral(formatOwnerComment(swap.mark))}`,
         ]),
     `ALTER DATABASE ${quoteIdentifier(swap.incoming)} RENAME TO ${quoteIdentifier(swap.name)}`,
     `COMMENT ON DATABASE ${quoteIdentifier(swap.name)} IS ${swap.comment === null ? 'NULL' : quoteLiteral(swap.comment)}`,
   ];
-  await reach('swap.begun');
+  await checkpoint('swap.begun');
   await refusePrepared(maintenance, names);
   const limitMs = Math.ceil(swap.lockWaitMs);
   const watch = {
@@ -93,11 +93,11 @@ export async function swapDatabases(
             // A rename also waits for sessions to leave, and clients that connect wait for the rename.
             await session.query(`SET LOCAL statement_timeout = ${limitMs}`);
             for (const statement of statements) await session.query(statement);
-            await reach('swap.renamed');
+            await checkpoint('swap.renamed');
           }),
         ),
       );
-      await reach('swap.committed');
+      await checkpoint('swap.committed');
       return;
     } catch (error) {
       // A connection that broke while the COMMIT was on its way leaves open whether it arrived.

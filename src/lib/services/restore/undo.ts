@@ -8,12 +8,12 @@ import {withSession} from '../../postgres/client.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../../postgres/connect/connection.js';
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {
-  type DatabaseMark,
+  type OwnerComment,
   type ListedDatabase,
   listDatabases,
   whyDoubtful,
   setAsideFor,
-} from '../../postgres/databases/database-mark.js';
+} from '../../postgres/databases/owner-comment.js';
 import {lockWaitMsFor} from '../../postgres/databases/lock-watch.js';
 import {requireWritable} from '../../postgres/inspect/writable.js';
 import {isProductionDatabase} from '../guards/production.js';
@@ -49,7 +49,7 @@ export interface UndoResult {
 interface UndoPlan {
   readonly target: Connection;
   readonly maintenance: Connection;
-  readonly incoming: ListedDatabase & {readonly mark: DatabaseMark};
+  readonly incoming: ListedDatabase & {readonly mark: OwnerComment};
   /** The database that bears the name now, if one does. */
   readonly present: ListedDatabase | undefined;
 }
@@ -193,7 +193,7 @@ async function executeUndo(
             : await journal.begin({kind: 'swap', server, target: name, setAside, staging: incoming.name});
         try {
           await context.progress.step('Swap', async () =>
-            swapDatabases(context.reach, maintenance, session, {
+            swapDatabases(context.checkpoint, maintenance, session, {
               name,
               incoming: incoming.name,
               setAside,

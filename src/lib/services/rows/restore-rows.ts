@@ -131,7 +131,7 @@ async function restoreFrom(run: Run): Promise<RestoreRowsResult> {
     const set = execute ? await stage(run, chosen, pgRestore) : await context.progress.step(
       'Read the rows of the backup', () => stage(run, chosen, pgRestore),
     ); // prettier-ignore
-    await context.reach('rows.staged');
+    await context.checkpoint('rows.staged');
     const plan = execute
       ? await planRows(session, set)
       : await context.progress.step('Compare with the database', () => planRows(session, set));
@@ -355,7 +355,7 @@ async function executePlan(
       const plain = await file.publish();
       undoPath = plain;
       undoPath = await sealOrders(context, plain, encryption, 'restore:rows');
-      await context.reach('rows.undo-named');
+      await context.checkpoint('rows.undo-named');
       return context.progress.step('Write the rows and compare them', (progress) => {
         let done = 0;
         const inserted = (_table: string, rows: number): void =>
@@ -368,7 +368,7 @@ async function executePlan(
     },
   );
   context.record({restoredRows: plan.rows});
-  await context.reach('rows.committed');
+  await context.checkpoint('rows.committed');
   return {undoPath: undoPath ?? null, undo: undoCommand(run, undoPath), sequences};
 }
 

@@ -9,7 +9,7 @@ import {
   type RowUndoMetadata,
   type SnapshotTable,
 } from '../../rows/file/format.js';
-import {transactionId} from '../../postgres/transaction-fate.js';
+import {transactionId} from '../../postgres/transaction-outcome.js';
 import {makeRowFile, type RowFileInTheMaking} from '../../rows/file/make-row-file.js';
 import {noChecksum, type RowSource, writeRowFile} from '../../rows/file/write-row-file.js';
 import {rowJsonExpression, rowJsonQuery} from '../../rows/model/row-json.js';

@@ -154,7 +154,7 @@ async function undoIn(undo: Undo, request: UndoRowsRequest): Promise<Omit<UndoRo
           () => Promise.resolve(),
         ),
       );
-      await context.reach('rows.committed');
+      await context.checkpoint('rows.committed');
     }
     return {
       mode,

@@ -5,7 +5,11 @@ import type {Connection} from '../../postgres/connect/connection.js';
 import {lockWaitMsFor, withLockWatch} from '../../postgres/databases/lock-watch.js';
 import {quoteQualified} from '../../postgres/quote.js';
 import {silenceTriggers} from '../../postgres/silence-triggers.js';
-import {fateOfTransaction, type TransactionFate, transactionId} from '../../postgres/transaction-fate.js';
+import {
+  outcomeOfTransaction,
+  type TransactionOutcome,
+  transactionId,
+} from '../../postgres/transaction-outcome.js';
 import type {StagedTable} from '../../rows/staging/staged-table.js';
 import {listFiringTriggers} from '../../rows/staging/user-triggers.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -67,7 +71,7 @@ export async function writeInTransaction<T>(
   triggers: FoundTriggers,
   {connection, lockWaitMs}: WriteOptions,
   work: (signal: AbortSignal) => Promise<T>,
-  ended: (outcome: TransactionFate) => Promise<void>,
+  ended: (outcome: TransactionOutcome) => Promise<void>,
 ): Promise<T> {
   let transaction = null as string | null;
   try {
@@ -82,22 +86,22 @@ export async function writeInTransaction<T>(
         const mode = triggers.plan.off.length > 0 ? 'SHARE ROW EXCLUSIVE' : 'ROW EXCLUSIVE';
         if (names.length > 0)
           await session.query(`LOCK TABLE ${[...new Set(names)].join(', ')} IN ${mode} MODE`);
-        await context.reach('rows.locked');
+        await context.checkpoint('rows.locked');
         const result = await work(signal);
-        await context.reach('rows.written');
+        await context.checkpoint('rows.written');
         signal.throwIfAborted();
         transaction = await transactionId(session);
         return result;
       }),
     );
   } catch (error) {
-    const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
+    const outcome = transaction === null ? 'aborted' : await outcomeOfTransaction(connection, transaction);
     await ended(outcome);
     throw describeFailure(error, outcome);
   }
 }
 
-function describeFailure(error: unknown, outcome: TransactionFate): unknown {
+function describeFailure(error: unknown, outcome: TransactionOutcome): unknown {
   if (!(error instanceof AppError)) return error;
   if (outcome === 'committed') return withState(error, 'The rows had been written before that.');
   if (outcome === 'unknown')

@@ -204,7 +204,7 @@ async function withDatabaseOn<T>(
     // No signal: clearing up has to be done after an interruption too.
     const isGone = isOwnServer || !existence.isPossible || (await dropScratch(context, server, name));
     try {
-      await context.reach('verify.dropped');
+      await context.checkpoint('verify.dropped');
     } finally {
       if (isGone) await done();
       await journal.close();
@@ -282,7 +282,7 @@ async function makeScratch(
       existence.isPossible = false;
       throw new NoScratchRole('the role may not create another one without rights (CREATEROLE)');
     }
-    await context.reach('verify.role-made');
+    await context.checkpoint('verify.role-made');
   }
   const owned = {isPossible: false};
   try {
@@ -290,9 +290,9 @@ async function makeScratch(
   } finally {
     existence.isPossible = owned.isPossible || role !== undefined;
   }
-  await context.reach('verify.scratch-made');
+  await context.checkpoint('verify.scratch-made');
   await openWorkDatabase(session, name, mark);
-  await context.reach('verify.scratch-marked');
+  await context.checkpoint('verify.scratch-marked');
   return role;
 }
 

@@ -7,7 +7,7 @@ import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import type {DumpNeeds} from '../../dump/dump-needs.js';
 import type {LeftOutEntries} from '../../dump/left-out-entries.js';
 import {fingerprintDatabase, type FingerprintedTable} from '../../fingerprint/fingerprint.js';
-import {heldProperties} from '../../dump/held-properties.js';
+import {dumpedProperties} from '../../dump/dumped-properties.js';
 import type {Backup} from '../../catalog/catalogue.js';
 import {estimateRestoredSize} from '../../catalog/restored-size.js';
 import {elapsedMs} from '../../base/clock.js';
@@ -79,10 +79,10 @@ export async function proveByRestore(
       });
       step.note(formatDuration(elapsedMs(context.clock, startedMs)));
     });
-    await context.reach('verify.loaded');
+    await context.checkpoint('verify.loaded');
     const restoreDuration = elapsedMs(context.clock, startedMs);
     const compared = await compare(context, read, load, scratch);
-    await context.reach('verify.compared');
+    await context.checkpoint('verify.compared');
     return {
       findings: compared.findings,
       notes: [...whoRan(scratch), ...compared.notes],
@@ -293,7 +293,7 @@ function whatIsLeft({tables}: DumpContents, {why}: LeftOutEntries, extensions: r
 
 /** A scratch database has a comment and rights of its own. */
 function ofDatabase(definitions: readonly DumpDefinition[]): string[] {
-  const held = heldProperties(definitions);
+  const held = dumpedProperties(definitions);
   const has = held !== null && (held.databaseSettings.length > 0 || held.databaseComment !== null);
   return has ? ['settings and comment of the database itself'] : [];
 }

@@ -97,8 +97,8 @@ export async function s3Place(settings: Settings, name: string): Promise<Place> 
       const answer = await client.send(new sdk.GetObjectCommand({...at(key), Range: 'bytes=0-0'}));
       if (answer.Body instanceof Readable) answer.Body.destroy();
       return error;
-    } catch (told) {
-      return told;
+    } catch (detailed) {
+      return detailed;
     }
   }
 

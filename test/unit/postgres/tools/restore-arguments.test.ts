@@ -7,7 +7,7 @@ import {
   createDatabaseStatement,
 } from '../../../../src/lib/postgres/databases/create-database.js';
 import {aclStatements, settingStatement} from '../../../../src/lib/postgres/databases/database-properties.js';
-import {pgRestoreArguments, tellsTrouble} from '../../../../src/lib/postgres/tools/pg-restore.js';
+import {pgRestoreArguments, isTrouble} from '../../../../src/lib/postgres/tools/pg-restore.js';
 import {collectRestoreErrors} from '../../../../src/lib/postgres/tools/restore-errors.js';
 
 const options = {
@@ -83,7 +83,7 @@ it('keeps the error of a long statement, but no progress output', () => {
     ...Array.from({length: 60}, (_, index) => `  -- ${index}`),
     'pg_restore: warning: errors ignored on restore: 1',
   ];
-  expect(lines.filter(tellsTrouble())).toEqual([...lines.slice(2, 7), lines.at(-1)]);
+  expect(lines.filter(isTrouble())).toEqual([...lines.slice(2, 7), lines.at(-1)]);
 });
 
 it('distinguishes errors from harmless messages by the complete text', () => {

@@ -2,7 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {AppError, messageOf, withState} from '../../../base/errors.js';
 import type {Connection} from '../../../postgres/connect/connection.js';
-import {fateOfTransaction, type TransactionFate} from '../../../postgres/transaction-fate.js';
+import {outcomeOfTransaction, type TransactionOutcome} from '../../../postgres/transaction-outcome.js';
 import type {RunContext} from '../../../run/run-context.js';
 import type {OrderBackup} from './write-order-backup.js';
 
@@ -10,7 +10,7 @@ export interface SettledClean {
   /** The error to throw, with what state things are in. */
   readonly error: unknown;
   /** What became of the transaction that deletes. */
-  readonly outcome: TransactionFate;
+  readonly outcome: TransactionOutcome;
 }
 
 interface FailedClean {
@@ -32,7 +32,7 @@ export async function settleClean(
   connection: Connection,
   {error, transaction, backup, backupPath}: FailedClean,
 ): Promise<SettledClean> {
-  const outcome = transaction === null ? 'aborted' : await fateOfTransaction(connection, transaction);
+  const outcome = transaction === null ? 'aborted' : await outcomeOfTransaction(connection, transaction);
   if (outcome === 'aborted') {
     await backup?.discard();
     // Where it cannot be removed, it does no harm: putting back what is there changes nothing.

@@ -15,7 +15,7 @@ import {guardCustomers, lockCandidates, selectCandidatesInParallel} from './sele
 import type {LeafRows} from './write-order-snapshot.js';
 import {withAdvisoryLock} from '../../../postgres/databases/advisory-lock.js';
 import {lockWaitMsFor, withLockWatch} from '../../../postgres/databases/lock-watch.js';
-import {transactionId} from '../../../postgres/transaction-fate.js';
+import {transactionId} from '../../../postgres/transaction-outcome.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {resolveConnection} from '../../../postgres/connect/resolve-connection.js';
 import {isProductionDatabase} from '../../guards/production.js';
@@ -212,7 +212,7 @@ async function executeClean(
       journal.begin({kind: 'temporary-index', server, database: connection.database, index});
     try {
       return await withMissingIndexes(session, links, {warn: context.warn, begin}, async () => {
-        await context.reach('clean.indexed');
+        await context.checkpoint('clean.indexed');
         return cleanInTransaction(context, request, cleaning, seen);
       });
     } finally {
@@ -277,15 +277,15 @@ async function cleanLocked(
       ? await deleteWithBackup(context, request, {cleaning, reader, found}, (made) => (backup = made))
       : await deleteWithoutBackup(context, request, cleaning, found);
     for (const effect of sideEffects) context.warn(`A trigger did more than the deletion: ${effect}.`);
-    await context.reach('clean.deleted');
+    await context.checkpoint('clean.deleted');
     if (backup) backupPath = await backup.publish();
     if (backupPath !== null && request.encryption)
       backupPath = await sealOrders(context, backupPath, request.encryption);
-    await context.reach('clean.file-named');
+    await context.checkpoint('clean.file-named');
     context.signal.throwIfAborted();
     transaction = await transactionId(session);
     await session.query('COMMIT');
-    await context.reach('clean.committed');
+    await context.checkpoint('clean.committed');
     return {mode: 'execute', ...plan, backupPath, sideEffects};
   } catch (error) {
     await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell
@@ -366,7 +366,7 @@ async function deleteWithBackup(
 ): Promise<Deleted> {
   const {session} = cleaning;
   await reader.follow(session);
-  await context.reach('clean.locked');
+  await context.checkpoint('clean.locked');
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
   const told: {onRows: (rows: number) => void} = {onRows: () => undefined};
@@ -401,7 +401,7 @@ async function deleteWithoutBackup(
   found: FoundPlan,
 ): Promise<Deleted> {
   const {session, notes} = cleaning;
-  await context.reach('clean.locked');
+  await context.checkpoint('clean.locked');
   const plan = completePlan(cleaning, found, await countLeaves(session, notes));
   refuseChangedPlan(request, plan);
   const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) =>

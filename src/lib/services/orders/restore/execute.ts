@@ -16,7 +16,11 @@ import {quoteQualified} from '../../../postgres/quote.js';
 import {type Connection, refuseTransactionPooler} from '../../../postgres/connect/connection.js';
 import {resolveConnection} from '../../../postgres/connect/resolve-connection.js';
 import {type DatabaseIdentity, inspectIdentity} from '../../../postgres/inspect/inspect-database.js';
-import {fateOfTransaction, type TransactionFate, transactionId} from '../../../postgres/transaction-fate.js';
+import {
+  outcomeOfTransaction,
+  type TransactionOutcome,
+  transactionId,
+} from '../../../postgres/transaction-outcome.js';
 import {requireWritable} from '../../../postgres/inspect/writable.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {isProductionDatabase} from '../../guards/production.js';
@@ -101,7 +105,7 @@ export async function restoreOrders(
         const plan = await step('Compare with the database', () =>
           planRestoreOrders(session, file, softLinks, options.onlyOrders),
         );
-        await ctx.reach('orders.staged');
+        await ctx.checkpoint('orders.staged');
         const triggers = await triggersOf(ctx, session, plan.staged);
         const result = {...plan.result, mode: 'preview' as const, database: identity.database, sequences: []};
         const sequences = options.execute
@@ -209,7 +213,7 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
           const moved = await putBackOrders(session, plan.staged, plan.restored, {
             inserted: (_table, rows) => progress.advance((done += rows), plan.rows, 'rows'),
           });
-          await ctx.reach('orders.inserted');
+          await ctx.checkpoint('orders.inserted');
           signal.throwIfAborted();
           transaction = await transactionId(session);
           return moved;
@@ -219,10 +223,10 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
         restoredRows: plan.rows,
         orders: Object.values(plan.result.orders).reduce((a, b) => a + b, 0),
       });
-      await ctx.reach('orders.committed');
+      await ctx.checkpoint('orders.committed');
       return sequences;
     } catch (error) {
-      const fate = transaction === null ? null : await fateOfTransaction(connection, transaction);
+      const fate = transaction === null ? null : await outcomeOfTransaction(connection, transaction);
       throw describeFailure(error, fate);
     }
   });
@@ -246,7 +250,7 @@ async function lockTables(
  * Whatever the server refuses is a failed restore, and the transaction is rolled back.
  * @param fate of the transaction, where the connection broke while it was committed
  */
-function describeFailure(error: unknown, fate: TransactionFate | null): unknown {
+function describeFailure(error: unknown, fate: TransactionOutcome | null): unknown {
   if (!(error instanceof AppError) || error.code === 'ORDERS_RESTORE_FAILED') return error;
   if (fate === 'committed') return withState(error, 'The orders were put back before that.');
   if (fate === 'unknown')

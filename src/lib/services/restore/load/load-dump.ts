@@ -33,7 +33,7 @@ import {
 import {inspectToolEnvironment} from '../../../postgres/tools/tool-environment.js';
 import {collectRestoreErrors} from '../../../postgres/tools/restore-errors.js';
 import {type DumpScriptRun, runDumpScript} from './run-dump-script.js';
-import type {Reach} from '../../../run/fault-points.js';
+import type {Checkpoint} from '../../../run/fault-points.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {shellCommand, shellVariables} from '../../../base/shell-quote.js';
 import {inKeyOrder, type KeyOrder, type LoadQueue, startQueue} from './key-order.js';
@@ -103,7 +103,7 @@ interface Gathered {
   readonly notes: Set<string>;
   readonly errors: string[];
   readonly onTable: (table: string) => void;
-  readonly reach: Reach;
+  readonly checkpoint: Checkpoint;
 }
 
 /** pg_restore from 17 on sets a parameter (transaction_timeout) that older servers refuse, which ends a strict restore. */
@@ -130,7 +130,7 @@ export function goesThroughSession(
  */
 export async function loadDump(
   load: DumpLoad,
-  {signal, reach}: Pick<RunContext, 'signal' | 'reach'>,
+  {signal, checkpoint}: Pick<RunContext, 'signal' | 'checkpoint'>,
   onProgress: LoadProgress,
 ): Promise<LoadOutcome> {
   const {pgRestore} = load;
@@ -139,7 +139,7 @@ export async function loadDump(
     notes: new Set(),
     errors: [],
     onTable: (table) => onProgress(++tables, 'tables', table),
-    reach,
+    checkpoint,
   };
   for (const note of load.keyOrder?.notes ?? []) gathered.notes.add(note);
   // A new database; into one that exists, they are made in the same transaction.
@@ -352,10 +352,12 @@ async function runStatements(
   gathered: Gathered,
   signal: AbortSignal,
 ): Promise<void> {
-  const {errors, notes, onTable, reach} = gathered;
+  const {errors, notes, onTable, checkpoint} = gathered;
   const lent = lendSchemas(session);
   const tables = load.options.schemaOnly ? [] : load.managed;
-  const managed = addManagedRows(session, tables, load.sourceDatabase, () => reach('restore.rows-added'));
+  const managed = addManagedRows(session, tables, load.sourceDatabase, () =>
+    checkpoint('restore.rows-added'),
+  );
   const isInherited = load.options.isCleaning ? await findInheritedConstraints(session) : () => false;
   const skipped = await runDumpScript({
     session,
@@ -410,7 +412,7 @@ async function withBuiltInDefaults(
   const edit = everything(load, gathered);
   if (!options.isSingleTransaction) return work(edit);
   const suspended = await suspendDefaultPrivileges(session);
-  await gathered.reach('restore.prepared');
+  await gathered.checkpoint('restore.prepared');
   const set = new Set<string>();
   await runDependents(load, session, gathered, signal, ({section, sql}) => (section === null ? sql : null));
   await work((statement) => {

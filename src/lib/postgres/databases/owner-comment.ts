@@ -6,8 +6,8 @@ import {parseRows, pgBoolean, pgCount} from '../inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
 /** staging: a restore that will replace a database; scratch: a restore test; set-aside: the replaced database. */
-export const markKinds = ['staging', 'scratch', 'set-aside'] as const;
-export type MarkKind = (typeof markKinds)[number];
+export const ownerCommentKinds = ['staging', 'scratch', 'set-aside'] as const;
+export type OwnerCommentKind = (typeof ownerCommentKinds)[number];
 
 const detailsSchema = z.object({
   /** The database that it will replace, or that it was before. */
@@ -20,15 +20,15 @@ const detailsSchema = z.object({
   comment: z.string().nullable().default(null),
 });
 
-export type DatabaseMark = Readonly<{kind: MarkKind} & z.infer<typeof detailsSchema>>;
+export type OwnerComment = Readonly<{kind: OwnerCommentKind} & z.infer<typeof detailsSchema>>;
 
-/** "destino-db staging {...}": the words are for people, the JSON for `parseMark`. */
-export function formatMark({kind, ...details}: DatabaseMark): string {
+/** "destino-db staging {...}": the words are for people, the JSON for `parseOwnerComment`. */
+export function formatOwnerComment({kind, ...details}: OwnerComment): string {
   return `destino-db ${kind} ${JSON.stringify(details)}`;
 }
 
 /** The owner comment's content, or undefined for any other comment. */
-export function parseMark(comment: string | null): DatabaseMark | undefined {
+export function parseOwnerComment(comment: string | null): OwnerComment | undefined {
   const match = /^destino-db (staging|scratch|set-aside) (\{.*\})$/s.exec(comment ?? '');
   if (!match) return undefined;
   let data: unknown;
@@ -38,13 +38,13 @@ export function parseMark(comment: string | null): DatabaseMark | undefined {
     return undefined; // the comment was edited, so it is not ours any more
   }
   const details = detailsSchema.safeParse(data);
-  const kind = markKinds.find((word) => word === match[1]);
+  const kind = ownerCommentKinds.find((word) => word === match[1]);
   return details.success && kind ? {kind, ...details.data} : undefined;
 }
 
 /** The statement that writes the owner comment of a database. */
-export function markStatement(database: string, mark: DatabaseMark): string {
-  return `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(formatMark(mark))}`;
+export function ownerCommentStatement(database: string, mark: OwnerComment): string {
+  return `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(formatOwnerComment(mark))}`;
 }
 
 /** Longest identifier, in bytes (NAMEDATALEN - 1). */
@@ -84,7 +84,7 @@ const scratchName = /^destino_scratch_[0-9a-f]{12}$/;
  */
 export function whyDoubtful(
   database: ListedDatabase,
-  mark: DatabaseMark,
+  mark: OwnerComment,
   databases: readonly ListedDatabase[],
   now: Date,
 ): string | undefined {
@@ -98,7 +98,7 @@ export function whyDoubtful(
     : `belongs to "${database.owner}"${original ? `, and "${original.name}" to "${original.owner}"` : ''}`;
 }
 
-function isNamedByUs(name: string, {kind, database, at}: DatabaseMark): boolean {
+function isNamedByUs(name: string, {kind, database, at}: OwnerComment): boolean {
   if (kind === 'scratch') return scratchName.test(name);
   const word = kind === 'set-aside' ? 'before' : 'restore';
   const [suffix] = new RegExp(`_${word}_\\d{8}_\\d{6}(?:_\\d+)?$`).exec(name) ?? [];
@@ -115,7 +115,7 @@ export interface ListedDatabase {
   /** Whether it belongs to the current role or to a superuser. */
   readonly isOwnedByAuthority: boolean;
   readonly allowsConnections: boolean;
-  readonly mark: DatabaseMark | undefined;
+  readonly mark: OwnerComment | undefined;
   /** Number of open sessions in it. */
   readonly sessions: number;
   /** Bytes; null if the role may not read the size. */
@@ -147,7 +147,7 @@ export async function listDatabases(session: Session): Promise<ListedDatabase[]>
     owner: row.owner,
     isOwnedByAuthority: row.is_authority,
     allowsConnections: row.allows,
-    mark: parseMark(row.comment),
+    mark: parseOwnerComment(row.comment),
     sessions: row.sessions,
     sizeBytes: row.size,
   }));
@@ -157,7 +157,7 @@ export async function listDatabases(session: Session): Promise<ListedDatabase[]>
 export function setAsideFor(
   databases: readonly ListedDatabase[],
   target: string,
-): {readonly database: ListedDatabase; readonly mark: DatabaseMark}[] {
+): {readonly database: ListedDatabase; readonly mark: OwnerComment}[] {
   return databases
     .flatMap((database) => {
       const {mark} = database;

@@ -2,7 +2,7 @@
 import {type Session, withSession} from './client.js';
 import type {Connection} from './connect/connection.js';
 
-export type TransactionFate = 'committed' | 'aborted' | 'unknown';
+export type TransactionOutcome = 'committed' | 'aborted' | 'unknown';
 
 /** The id by which the server identifies the open transaction afterwards (manual, 9.27.8). */
 export async function transactionId(session: Session): Promise<string | null> {
@@ -11,7 +11,7 @@ export async function transactionId(session: Session): Promise<string | null> {
 }
 
 /** Asks the server in a new session; unknown if it cannot answer. */
-export async function fateOfTransaction(connection: Connection, id: string): Promise<TransactionFate> {
+export async function outcomeOfTransaction(connection: Connection, id: string): Promise<TransactionOutcome> {
   try {
     return await withSession(connection, async (session) => {
       const [row] = await session.query('SELECT pg_catalog.pg_xact_status($1::xid8) AS status', [id]);

@@ -7,7 +7,7 @@ import {
   listSettings,
 } from '../postgres/databases/database-properties.js';
 import {quoteIdentifier} from '../postgres/quote.js';
-import {type DumpDefinition, propertiesMark, propertiesType} from './dump-definitions.js';
+import {type DumpDefinition, propertiesPrefix, propertiesType} from './dump-definitions.js';
 import {readIdentifier} from './sql/sql-names.js';
 
 const lineSchema = z.object({
@@ -25,12 +25,12 @@ export function propertiesLine(
     /[\u0080-\uffff]/g,
     (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
-  const line = Buffer.from(`\n${propertiesMark}${ascii}\n`);
+  const line = Buffer.from(`\n${propertiesPrefix}${ascii}\n`);
   return isCompressed ? gzipSync(line) : line;
 }
 
 /** The properties in the dump; null for a plain dump without that line, as pg_dump writes it. */
-export function heldProperties(definitions: readonly DumpDefinition[]): HeldProperties | null {
+export function dumpedProperties(definitions: readonly DumpDefinition[]): HeldProperties | null {
   const line = definitions.find(({type}) => type === propertiesType);
   if (line) return fromLine(line.statements[0] ?? '');
   if (!definitions.some(({type}) => type === 'DATABASE')) return null;
