@@ -1,7 +1,7 @@
 /** Divides the entries of an archive among several readers, with about the same number of bytes each. */
-import {open, readdir, stat} from 'node:fs/promises';
+import {readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {readCustomHead} from './compress/custom-format.js';
+import {readArchiveHead} from './read-archive-head.js';
 
 /** An entry of the table of contents, as printed by `pg_restore --list`. */
 export interface ListedEntry {
@@ -45,30 +45,13 @@ export function shareEntries(
     .filter((share) => share.length > 0);
 }
 
-/** Longer tables of contents are not read. */
-const longestHead = 64 << 20;
-
 /**
  * Size of each entry's data in a custom archive, by entry id.
  * @returns undefined if the archive has no positions, or has a layout or damage that only pg_restore can judge
  */
 export async function entrySizesOfFile(path: string): Promise<Map<number, number> | undefined> {
-  const file = await open(path, 'r');
-  try {
-    const {size} = await file.stat();
-    for (let length = 1 << 20; length <= longestHead; length *= 4) {
-      const start = Buffer.alloc(Math.min(length, size));
-      const {bytesRead} = await file.read(start, 0, start.length, 0);
-      const head = readCustomHead(start.subarray(0, bytesRead));
-      if (!head && bytesRead < size) continue;
-      return head && sizesBetween(head.entries, size);
-    }
-    return undefined;
-  } catch {
-    return undefined; // pg_restore reports the problem
-  } finally {
-    await file.close();
-  }
+  const head = await readArchiveHead({path, format: 'custom'});
+  return head && sizesBetween(head.entries, head.sizeBytes);
 }
 
 /** The data of the entries is stored consecutively. */

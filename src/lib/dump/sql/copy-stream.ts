@@ -5,7 +5,6 @@ import type {RowTaker} from '../../postgres/take-rows.js';
 import {CopyBlock} from './copy-block.js';
 import {
   type DumpContents,
-  type DumpedSequence,
   type DumpedTable,
   inOrder,
   largeObjectTable,
@@ -13,8 +12,9 @@ import {
   TableList,
 } from '../../fingerprint/table-contents.js';
 import {createRowHashSum, fingerprintText, type RowHashSum} from '../../fingerprint/row-hash.js';
-import {type CopyStatement, readCopyStatement, readQualifiedName} from './sql-names.js';
+import {type CopyStatement, readCopyStatement} from './sql-names.js';
 import {longestToken, SqlLexer} from './sql-lexer.js';
+import {StateList} from './state-statements.js';
 import {textOf} from '../../postgres/client-encoding.js';
 import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump-errors.js';
 
@@ -37,8 +37,7 @@ interface OpenTable extends CopyStatement {
 
 export class CopyStream {
   private readonly tables = new TableList();
-  private readonly refreshedViews: ObjectName[] = [];
-  private readonly sequences: DumpedSequence[] = [];
+  private readonly state = new StateList();
   private textBytes = 0;
   private encoding = 'UTF8';
 
@@ -98,8 +97,8 @@ export class CopyStream {
     }
     return {
       tables: inOrder(this.tableList()),
-      refreshedViews: this.refreshedViews,
-      sequences: this.sequences,
+      refreshedViews: this.state.refreshedViews,
+      sequences: this.state.sequences,
       encoding: this.encoding,
       textBytes: this.textBytes,
     };
@@ -160,7 +159,7 @@ export class CopyStream {
     else if (statement.startsWith('SELECT pg_catalog.lo')) this.takeLargeObject(statement);
     else if (statement.startsWith('SET client_encoding')) {
       this.encoding = /^SET client_encoding = '(.*)';$/.exec(statement)?.[1] ?? this.encoding;
-    } else this.takeDeclaration(textOf(statement, this.encoding));
+    } else this.state.take(textOf(statement, this.encoding));
   }
 
   private beginRows(statement: string, endsLine: boolean): void {
@@ -196,22 +195,6 @@ export class CopyStream {
     if (!this.largeObjects) return;
     const bytes = Buffer.from(text, 'latin1');
     this.largeObjects.append(bytes, 0, bytes.length);
-  }
-
-  private takeDeclaration(statement: string): void {
-    const view = /^REFRESH MATERIALIZED VIEW /.exec(statement);
-    const sequence = /^SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\);$/.exec(
-      statement,
-    );
-    if (view) {
-      const name = readQualifiedName(statement, view[0].length);
-      if (name) this.refreshedViews.push({schema: name.schema, name: name.name});
-    } else if (sequence) {
-      const [, literal = '', lastValue = '', isCalled] = sequence;
-      const name = readQualifiedName(literal.replaceAll("''", "'"), 0);
-      if (name)
-        this.sequences.push({schema: name.schema, name: name.name, lastValue, isCalled: isCalled === 'true'});
-    }
   }
 }
 

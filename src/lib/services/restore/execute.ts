@@ -37,7 +37,7 @@ import {isTied, type RestoreStrategy, strategies} from './strategy.js';
 import {describeLeftOut} from './what-to-restore.js';
 import {restoreBySwap} from './replace-database.js';
 import type {RestoreRequest} from './options.js';
-import {readDumpDefinitions, type RestoreSource} from './source.js';
+import {readChecked, readDumpDefinitions, type RestoreSource} from './source.js';
 
 export interface RestoreResult {
   readonly mode: 'dry-run' | 'execute';
@@ -106,7 +106,7 @@ async function planAndRestore(
   given: RestoreSource | undefined,
 ): Promise<Omit<RestoreResult, 'warnings'>> {
   const startedMs = context.clock.now().getTime();
-  const plan = await planRestore(context, request, given);
+  const plan = await readUnlessCompared(context, await planRestore(context, request, given));
   if (plan.strategy === 'clean') await refuseUncoveredTables(context, plan);
   await warnOfRecentRestore(context, plan);
   const {database, host, port} = plan.target;
@@ -127,6 +127,13 @@ async function planAndRestore(
   // Once more: a safety backup tells of itself in between.
   context.record({...facts, rows: done.tables.reduce((sum, table) => sum + table.rows, 0)});
   return describe(context, plan, startedMs, done);
+}
+
+/** Reads the backup first if some of its rows are not restored, because those are not compared afterwards. */
+async function readUnlessCompared(context: RunContext, plan: RestorePlan): Promise<RestorePlan> {
+  const {source} = plan;
+  if (source.isReadWhole || expectedTables(plan).length === source.tables.length) return plan;
+  return {...plan, source: await readChecked(context, source)};
 }
 
 /** Of the target, before its objects are dropped. */

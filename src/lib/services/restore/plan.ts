@@ -44,11 +44,13 @@ import {planDependents} from './dependents.js';
 import {type KeyOrder, planKeyOrder} from './load/key-order.js';
 import {type DumpLoad, loadCommands} from './load/load-dump.js';
 import {checkContent, type RestoreRequest} from './options.js';
-import {chooseStrategy, type RestoreStrategy, strategies} from './strategy.js';
+import {chooseStrategy, isComparedBeforeUse, type RestoreStrategy, strategies} from './strategy.js';
 import {decideWhatToRestore, type DumpToRestore, type WhatToRestore} from './what-to-restore.js';
 import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {findMaintenance} from '../../postgres/databases/maintenance-database.js';
 import {
+  checkSource,
+  findDamage,
   findRestoreSource,
   proveSource,
   readDumpDefinitions,
@@ -121,13 +123,19 @@ export async function planRestore(
   warnOfShrinkage(context, found);
   const tools = await findRestoreTools(context, found);
   const source = await context.progress.step('Check the backup', async (step) => {
-    const proven = await proveSource(context, found, (done, total) => step.advance(done, total, 'bytes'));
+    const onBytes = (done: number, total: number): void => step.advance(done, total, 'bytes');
+    const checked = isComparedBeforeUse(request) ? await checkSource(context, found, onBytes) : undefined;
+    const proven = checked ?? (await proveSource(context, found, onBytes));
     step.note(countOf(proven.tables.length, 'table'));
-    return {
-      ...proven,
-      definitions: await readDumpDefinitions(proven, tools.pgRestore, signal),
-      needs: await readDumpNeeds(proven, tools.pgRestore, signal),
-    };
+    try {
+      return {
+        ...proven,
+        definitions: await readDumpDefinitions(proven, tools.pgRestore, signal),
+        needs: await readDumpNeeds(proven, tools.pgRestore, signal),
+      };
+    } catch (error) {
+      throw (await findDamage(context, proven, error)) ?? error;
+    }
   });
   return context.progress.step('Look at the target', async (step) => {
     const present = await lookAtTarget(target, signal);

@@ -24,6 +24,7 @@ import {backupProperties} from './database-defaults.js';
 import type {CarriedOver} from './can-swap.js';
 import {asFailedRestore, loadAndCompare, type LoadedAndCompared} from './load-and-compare.js';
 import type {RestorePlan} from './plan.js';
+import {findDamage} from './source.js';
 import {freeDatabaseName, swapDatabases} from './swap-databases.js';
 
 export interface SwappedRestore extends LoadedAndCompared {
@@ -107,11 +108,17 @@ async function fillAndSwap(
   const server = {host: plan.target.host, port: plan.target.port};
   const stagingDone = await journal.begin({kind: 'staging-database', server, database: staging, target});
   let loaded: LoadedAndCompared;
+  let damage: AppError | undefined;
   let swapDone: (() => Promise<void>) | undefined;
   const notCompared: string[] = [];
   const existence: Existence = {isPossible: false};
   try {
-    loaded = await fillStaging(context, plan, session, carried, staging, existence);
+    loaded = await fillStaging(context, plan, session, carried, staging, existence).catch(
+      async (error: unknown) => {
+        damage = await findDamage(context, plan.source, error);
+        throw error;
+      },
+    );
     await stillLocked(maintenance, session, lock, async (locked) => {
       notCompared.push(...(await carryOver(context, plan, locked, staging, carried)));
       context.signal.throwIfAborted();
@@ -142,13 +149,13 @@ async function fillAndSwap(
       });
     });
   } catch (error) {
-    if (existence.isPossible) await dropStaging(maintenance, staging, error);
+    if (existence.isPossible) await dropStaging(maintenance, staging, damage ?? error);
     await swapDone?.();
     await stagingDone();
     await journal.close();
     const state = setAside === null ? `No database "${target}" was made.` : `"${target}" is as it was.`;
     const dropped = existence.isPossible ? ` "${staging}", which was made for it, was dropped again.` : '';
-    throw asFailedRestore(error, `${state}${dropped}`);
+    throw damage ?? asFailedRestore(error, `${state}${dropped}`);
   }
   await swapDone?.();
   await stagingDone();

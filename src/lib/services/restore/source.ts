@@ -4,12 +4,21 @@ import {basename, resolve} from 'node:path';
 import {exists} from '../../base/safe-file.js';
 import {formats} from '../../base/formats.js';
 import {z} from 'zod';
-import type {DumpContents, DumpedTable, ObjectName} from '../../fingerprint/table-contents.js';
+import {
+  type DumpContents,
+  type DumpedTable,
+  inOrder,
+  largeObjectTable,
+  type ObjectName,
+} from '../../fingerprint/table-contents.js';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {type DetectedDump, detectDump} from '../../dump/detect-format.js';
 import {collectDefinitions, type DumpDefinition, readDefinitions} from '../../dump/dump-definitions.js';
 import {collectDumpNeeds, type DumpNeeds} from '../../dump/dump-needs.js';
 import {openPlainDump} from '../../dump/open-plain-dump.js';
 import {filterPlainDump} from '../../dump/plain-dump-filter.js';
+import type {CustomHead} from '../../dump/compress/custom-format.js';
+import {readArchiveHead} from '../../dump/read-archive-head.js';
 import {readDump, type ReadDumpOptions} from '../../dump/read-dump.js';
 import type {RemoteDump} from '../../postgres/tools/archive-input.js';
 import {
@@ -19,12 +28,13 @@ import {
   selectTables,
   type TableSelection,
 } from '../../dump/select-tables.js';
-import type {BackupRecord} from '../../catalog/backup-record.js';
+import {type BackupRecord, standingOfRecord} from '../../catalog/backup-record.js';
+import {isAtLeast} from '../../run/check-outcome.js';
 import type {Backup, BackupChoice} from '../../catalog/catalogue.js';
 import {checkFiles} from '../../catalog/check-files.js';
 import {sizeOf} from '../../base/checksum.js';
 import {defined} from '../../base/defined.js';
-import {AppError} from '../../base/errors.js';
+import {AppError, exitStatus} from '../../base/errors.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {listArchive, type PgRestoreOptions, streamArchive} from '../../postgres/tools/pg-restore.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -49,8 +59,10 @@ export interface RestoreSource {
   readonly definitions?: readonly DumpDefinition[];
 }
 
-/** The source, read whole. */
+/** The source with its contents, after its bytes were compared with their digests. */
 export interface ProvenSource extends RestoreSource {
+  /** Whether it was read to its end. Otherwise its tables are those of the metadata, and only the comparison after the load proves their rows. */
+  readonly isReadWhole: boolean;
   /** The tables with rows in the dump, counted and fingerprinted. */
   readonly tables: readonly DumpedTable[];
   /** What their text is encoded in. */
@@ -154,7 +166,85 @@ export async function proveSource(
   });
   requireRecordedRows(source.backup?.record ?? null, contents.tables);
   const {tables, encoding, sequences, refreshedViews} = contents;
-  return {...source, ...collected(source, collector), tables, encoding, sequences, refreshedViews};
+  return {
+    ...source,
+    ...collected(source, collector),
+    isReadWhole: true,
+    tables,
+    encoding,
+    sequences,
+    refreshedViews,
+  };
+}
+
+/**
+ * Compares every byte of an archive with its digest without reading the rows, for a restore into a database that is compared before use.
+ * An earlier check must have read the same bytes to their end, and the metadata must have the fingerprint of every table: then the
+ * comparison after the load proves the same rows as another reading.
+ * @returns undefined if the archive must be read first
+ * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE
+ */
+export async function checkSource(
+  {signal}: RunContext,
+  source: RestoreSource,
+  onBytes: (done: number, total: number) => void,
+): Promise<ProvenSource | undefined> {
+  const {dump, backup} = source;
+  const record = backup?.record;
+  if (!record || !formats[dump.format].isArchive || dump.remote) return undefined;
+  const {proof} = standingOfRecord(record);
+  if (!proof || !isAtLeast(proof.level, 'archive')) return undefined;
+  const head = await readArchiveHead(dump);
+  const tables = head && tablesOf(head, record);
+  if (!tables) return undefined;
+  await checkFiles(backup, {signal, onBytes});
+  const {encoding, sequences, refreshedViews} = head;
+  return {...source, isReadWhole: false, tables, encoding, sequences, refreshedViews};
+}
+
+/** The tables of the metadata with their columns from the archive; undefined if the two name different tables, or a table has no fingerprint. */
+function tablesOf({entries}: CustomHead, {tables}: BackupRecord): DumpedTable[] | undefined {
+  const columns = new Map(
+    entries.map(({copy}) =>
+      copy ? [qualifiedName(copy), copy.columns] : [qualifiedName(largeObjectTable), ['loid', 'data']],
+    ),
+  );
+  const known = tables.flatMap(({schema, name, rows, fingerprint}) => {
+    const found = columns.get(qualifiedName({schema, name}));
+    return found && rows !== null && fingerprint !== null
+      ? [{schema, name, columns: found, rows, fingerprint}]
+      : [];
+  });
+  return known.length === tables.length && known.length === columns.size ? inOrder(known) : undefined;
+}
+
+/**
+ * Reads an archive to its end after a failure, if it was not read before: the cause may be damage.
+ * @returns the damage; undefined if there is none, or the archive was read before
+ * @throws INTERRUPTED
+ */
+export async function findDamage(
+  context: RunContext,
+  source: ProvenSource,
+  failure: unknown,
+): Promise<AppError | undefined> {
+  const statuses: readonly number[] = [exitStatus.failed, exitStatus.integrity];
+  const isTelling = failure instanceof AppError && statuses.includes(failure.exitCode);
+  if (source.isReadWhole || !isTelling || context.signal.aborted) return undefined;
+  try {
+    await readChecked(context, source);
+    return undefined;
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return error instanceof AppError && error.exitCode === exitStatus.integrity ? error : undefined;
+  }
+}
+
+/** Reads an archive to its end that `checkSource` has checked. @throws as `proveSource` does */
+export async function readChecked(context: RunContext, source: ProvenSource): Promise<ProvenSource> {
+  return context.progress.step('Read the backup', (step) =>
+    proveSource(context, source, (done, total) => step.advance(done, total, 'bytes')),
+  );
 }
 
 function counted(remote: RemoteDump, onBytes: (done: number, total: number) => void): RemoteDump {

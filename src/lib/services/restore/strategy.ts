@@ -27,6 +27,13 @@ export function isBesideTarget({createDb, dropExisting}: RestoreRequest): boolea
   return createDb === true || dropExisting === true;
 }
 
+/** Whether all rows of the backup are restored into a database beside the target, which gets the target's name only if they are equal. */
+export function isComparedBeforeUse(request: RestoreRequest): boolean {
+  const {dryRun, schemaOnly, dataOnly, skipErrors, includeTables = []} = request;
+  const isOther = [dryRun, schemaOnly, dataOnly, skipErrors].includes(true) || includeTables.length > 0;
+  return isBesideTarget(request) && !isOther;
+}
+
 /** @throws TARGET_NOT_EMPTY, TARGET_EXISTS, NOT_SUPPORTED_HERE */
 export function chooseStrategy(
   request: RestoreRequest,
