@@ -144,6 +144,17 @@ describe('a superuser who runs every command', () => {
     await run('backup --format=sql');
     await run('backup --format=directory --parallel-jobs=2');
     await run('backup --include-table=orders --label=some');
+    const values = {
+      joins: [{table: 'profiles', as: 'who', on: {id: 'userId'}}],
+      email: {sql: `lower(coalesce(who.email, orders.email)) || ''`},
+      total: {sql: 'orders.total + 0'},
+      createdAt: 'createdAt',
+    };
+    const orders = {profile: {name: 'joined', roots: [{table: 'orders', ...values}]}};
+    await writeFile(`${folder}/joined.json`, JSON.stringify({orders}));
+    await run('orders:clean --config=joined.json --details');
+    await run('orders:clean --config=joined.json --execute --yes');
+    await run('orders:restore --backup-file=latest --execute --no-confirm');
     await run('orders:clean --execute --yes --test-emails-only');
     await run('orders:restore --backup-file=latest');
     await run('orders:restore --backup-file=latest --execute --no-confirm');

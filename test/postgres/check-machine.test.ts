@@ -197,8 +197,8 @@ describe('doctor', () => {
   });
 
   it('compares the profile of orders with the tables', async () => {
-    const profileOf = async (table: string) => {
-      const config = {orders: {profile: {name: 'shop', roots: [{table, email: 'id'}]}}};
+    const profileOf = async (table: string, more: object = {}) => {
+      const config = {orders: {profile: {name: 'shop', roots: [{table, email: 'id', ...more}]}}};
       return checkOf(await checkMachine(withUrl(database.url, {config})), 'orders-profile');
     };
     expect(await profileOf('open')).toMatchObject({
@@ -209,6 +209,20 @@ describe('doctor', () => {
       ok: false,
       needed: false,
       message: expect.stringContaining('did you mean') as string,
+    });
+    const joins = [{table: 'open', as: 'self', on: {id: 'id'}}];
+    expect(await profileOf('open', {joins})).toMatchObject({
+      ok: false,
+      message: expect.stringContaining('could find several rows of public.open for one order') as string,
+    });
+    await database.run('CREATE UNIQUE INDEX ON open (id)');
+    expect(await profileOf('open', {joins, total: {sql: 'self.id'}})).toMatchObject({
+      ok: true,
+      message: '"shop" chooses orders in public.open and reads public.open',
+    });
+    expect(await profileOf('open', {total: {sql: 'random()'}})).toMatchObject({
+      ok: false,
+      message: expect.stringContaining('calls pg_catalog.random, which is volatile') as string,
     });
   });
 

@@ -15,7 +15,7 @@ import {
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
-import {orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
+import {detailsFlag, orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showCleanedOrders} from '../../lib/cli/show/show-cleaned-orders.js';
 import type {CleanRequest} from '../../lib/services/orders/clean/execute.js';
@@ -56,6 +56,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
       exclusive: ['yes'],
     }),
     ...orderFlags,
+    ...detailsFlag,
     'include-customers': Flags.boolean({
       helpGroup: groups.whichOrders,
       summary: 'Choose failed and cancelled orders of customers with a paid order too.',
@@ -84,6 +85,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 5 refused 
       backup: flags.backup,
       batchSize: flags['batch-size'],
       createMissingIndexes: flags['create-missing-indexes'],
+      details: flags.details,
       waitMs: waitMsOf(flags),
       lockWaitMs: lockWaitMsOf(flags),
     });

@@ -15,7 +15,7 @@ import {
   waitMsOf,
 } from '../../lib/cli/flags.js';
 import {AppError} from '../../lib/base/errors.js';
-import {orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
+import {detailsFlag, orderFlags, planFlag, selectionFlags} from '../../lib/cli/order-flags.js';
 import {pauseForEnter} from '../../lib/cli/pause.js';
 import {repeatCommand} from '../../lib/cli/repeat-command.js';
 import {showSafeCleanup} from '../../lib/cli/show/show-safe-cleanup.js';
@@ -46,6 +46,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
     execute: Flags.boolean({helpGroup: groups.safety, summary: 'Back up and delete, after a question.'}),
     ...planFlag,
     ...orderFlags,
+    ...detailsFlag,
     'full-backup': Flags.boolean({
       helpGroup: groups.fullBackup,
       default: true,
@@ -117,6 +118,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 the backup is damaged, 5
         backup: flags['order-backup'],
         batchSize: undefined,
         createMissingIndexes: false,
+        details: flags.details,
         waitMs,
         lockWaitMs: lockWaitMsOf(flags),
       }),

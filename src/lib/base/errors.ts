@@ -65,6 +65,8 @@ const codes = {
   KEY_NOT_FOUND: ['usage', 'the backup contains no row with that key'],
   WHERE_INVALID: ['usage', 'the server cannot read the condition of --where'],
   WHERE_VOLATILE: ['usage', 'the condition of --where calls a volatile function'],
+  JOIN_NOT_UNIQUE: ['usage', 'a join of the orders profile could find several rows for one order'],
+  EXPRESSION_REFUSED: ['usage', 'an expression of the orders profile could do more than read an order'],
   PATTERN_MATCHES_NOTHING: ['usage', 'a table or schema pattern matches nothing in the database'],
   // environment
   PG_DUMP_NOT_FOUND: ['environment', 'pg_dump is not installed or was not found'],

@@ -34,6 +34,13 @@ export const orderFlags = {
   ),
 };
 
+export const detailsFlag = {
+  details: Flags.boolean({
+    helpGroup: 'ORDERS',
+    summary: 'List every order with its reason, not some of them; in JSON as "orders".',
+  }),
+};
+
 export const planFlag = {
   plan: Flags.string({
     helpGroup: groups.safety,

@@ -6,15 +6,48 @@ const columns = z.union([name, z.array(name).min(1)]);
 const statuses = z.array(name).min(1).exactOptional();
 const word = z.string().regex(/^[a-z0-9]+$/i, 'use letters and digits only');
 
+/** A column of the order, "join.column" of a joined table, or an expression over both. */
+const value = z.union(
+  [
+    name,
+    z.strictObject({
+      sql: name.describe('SQL expression over the columns of the order and of the joined tables.'),
+    }),
+  ],
+  {error: 'takes a column or {"sql": "an expression"}'},
+);
+
+const joinConfig = z.strictObject({
+  schema: name.exactOptional().describe('Schema of the table (default "public").'),
+  table: name.describe('Table with at most one row for each order.'),
+  as: name
+    .exactOptional()
+    .describe("Name of the joined table in values and in later joins (default: the table's name)."),
+  on: z
+    .record(name, name)
+    .refine((pairs) => Object.keys(pairs).length > 0, 'names no column')
+    .describe(
+      'Columns of the joined table that a unique index covers, each with the column of the order, or "join.column" of an earlier join, that it equals.',
+    ),
+});
+
 const rootConfig = z.strictObject({
   schema: name.exactOptional().describe('Schema of the table (default "public").'),
   table: name.describe('Table of orders.'),
   key: columns.exactOptional().describe('Column or columns of the primary key (default "id").'),
-  email: name.exactOptional().describe("Column of the customer's e-mail address."),
-  status: name.exactOptional().describe('Column of the order status.'),
-  paymentStatus: name.exactOptional().describe('Column of the payment status.'),
-  total: name.exactOptional().describe("Column of the order's total."),
-  createdAt: name.exactOptional().describe('Column with the time of the order; timestamp or timestamptz.'),
+  joins: z
+    .array(joinConfig)
+    .exactOptional()
+    .describe('Tables that values of an order are read from; none of their rows is deleted.'),
+  email: value
+    .exactOptional()
+    .describe(
+      'Column of the customer\'s e-mail address. This and the values below can be "join.column" of a joined table, or {"sql": "..."}.',
+    ),
+  status: value.exactOptional().describe('Column of the order status.'),
+  paymentStatus: value.exactOptional().describe('Column of the payment status.'),
+  total: value.exactOptional().describe("Column of the order's total."),
+  createdAt: value.exactOptional().describe('Column with the time of the order; timestamp or timestamptz.'),
 });
 
 const softLinkConfig = z.strictObject({
@@ -73,6 +106,12 @@ const profileConfig = z
     }
     if (profile.cancelledStatuses !== undefined && !has('status'))
       find('cancelledStatuses has no effect, because no root sets its status');
+    for (const {table, joins = []} of profile.roots) {
+      const names = [table, ...joins.map((join) => join.as ?? join.table)];
+      const twice = names.find((given, index) => names.indexOf(given) !== index);
+      if (twice !== undefined)
+        find(`two tables of the root "${table}" are called "${twice}"; name one with "as"`);
+    }
     const {failedPayments = defaultStatuses.failed, paidPayments = defaultStatuses.paid} = profile;
     const both = failedPayments.find((status) => paidPayments.includes(status));
     if (both !== undefined) find(`"${both}" cannot be a status of both failed and paid payments`);

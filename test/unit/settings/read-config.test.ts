@@ -55,6 +55,23 @@ describe('parseConfig', () => {
       'cancelledStatuses has no effect',
     ],
     [profile({failedPayments: ['PAID']}), '"PAID" cannot be a status of both failed and paid payments'],
+    [profile({}, [{...root, joins: [{table: 'people', on: {}}]}]), 'roots.0.joins.0.on: names no column'],
+    [
+      profile({}, [
+        {
+          ...root,
+          joins: [
+            {table: 'people', on: {id: 'a'}},
+            {table: 'people', on: {id: 'b'}},
+          ],
+        },
+      ]),
+      'two tables of the root "orders" are called "people"; name one with "as"',
+    ],
+    [
+      profile({}, [{...root, total: {sqll: '1'}}]),
+      'roots.0.total: takes a column or {"sql": "an expression"}',
+    ],
     [{orders: {protected: ['*@*']}}, 'protects every address'],
     [{orders: {testWords: {remove: ['tset']}}}, '"tset" is not a built-in word'],
     [

@@ -43,6 +43,7 @@ export function showCleanedOrders(repeat: (plan: string) => string) {
       style.bold(`Deleted ${what}, from ${where}.`),
       ...showTables(deletedTitle, result, style),
       ...showGuards(result, style),
+      ...(result.orders === null ? [] : showOrders(result, style, true)),
       '',
       ...(result.backupPath === null
         ? ['There is no order backup: they cannot be put back one by one.']
@@ -63,7 +64,7 @@ export function showCleanPlan(plan: CleanPlan, style: Style, isDone = false): st
     ...showCounts('Why', plan.reasons, reasonTexts, style),
     ...showGuards(plan, style),
     ...showStatuses(plan, style),
-    ...showSample(plan, style),
+    ...showOrders(plan, style, isDone),
     ...showEffects(plan, style),
   ];
 }
@@ -104,19 +105,25 @@ function showStatuses({statuses}: CleanPlan, style: Style): string[] {
   return section('By status and payment status', columns(rows, [1]), style);
 }
 
-function showSample({sample}: CleanPlan, style: Style): string[] {
-  const rows = sample.map((order) => [
+/** Every order where they are listed, else some. */
+function showOrders(plan: CleanPlan, style: Style, isDone: boolean): string[] {
+  const {sample, orders} = plan;
+  const listed = orders ?? sample;
+  const rows = listed.map((order) => [
     printable((order.createdAt ?? '-').slice(0, 10)),
     printable(`${order.status ?? '-'}/${order.paymentStatus ?? '-'}`),
     printable(order.total ?? '-'),
     printable(order.email ?? '-'),
   ]);
   const lines = columns(rows, [2]).flatMap((line, index) => {
-    const {table = '', key = '', reasons = []} = sample[index] ?? {};
+    const {table = '', key = '', reasons = []} = listed[index] ?? {};
     const why = reasons.map((word) => reasonTexts[word] ?? word).join(', ');
     return [line, `  ${printable(key)}  ${printable(table)}: ${why}`];
   });
-  return section('Some of them', lines, style);
+  if (orders === null) return section('Some of them', lines, style);
+  const left = ordersIn(plan) - orders.length;
+  const rest = left > 0 ? [`and ${countOf(left, 'more order')}, more than a list can have`] : [];
+  return section(isDone ? 'Deleted orders' : 'Orders to delete', [...lines, ...rest], style);
 }
 
 function showEffects({triggers, rules, unseen, slowLinks, tables}: CleanPlan, style: Style): string[] {

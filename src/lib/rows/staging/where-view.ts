@@ -4,27 +4,10 @@ import type {Session} from '../../postgres/client.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 import {withOwnSearchPath} from '../../postgres/search-path.js';
 import {sendStatement} from '../../postgres/single-statement.js';
+import {calledFunctions} from '../model/called-functions.js';
 import type {BackupTable} from './stage-backup.js';
 
 const viewName = 'destino_where';
-
-/**
- * The functions that a parsed view calls, by the numbers in its stored tree: of functions, operators, aggregates and windows.
- * Built-in ones are not among the dependencies of a view, hence the tree.
- */
-const volatileSql = `
-  WITH tree AS (
-    SELECT r.ev_action::pg_catalog.text AS text FROM pg_catalog.pg_rewrite r WHERE r.ev_class = $1::pg_catalog.regclass),
-  called AS (
-    SELECT m.match[2]::pg_catalog.oid AS oid FROM tree,
-           pg_catalog.regexp_matches(tree.text, ':(funcid|opfuncid|aggfnoid|winfnoid) (\\d+)', 'g') m(match)
-    UNION
-    SELECT o.oprcode::pg_catalog.oid FROM tree,
-           pg_catalog.regexp_matches(tree.text, ':opno (\\d+)', 'g') m(match)
-      JOIN pg_catalog.pg_operator o ON o.oid = m.match[1]::pg_catalog.oid)
-  SELECT n.nspname || '.' || p.proname AS name FROM called
-    JOIN pg_catalog.pg_proc p ON p.oid = called.oid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-   WHERE p.provolatile = 'v' ORDER BY 1 LIMIT 1`;
 
 /**
  * Makes a temporary view of the lines that the condition chooses. Nothing of it runs yet; names in it are found as the role's own
@@ -49,11 +32,11 @@ export async function makeWhereView(session: Session, table: BackupTable, where:
     }).catch((error: unknown) => {
       throw invalid(messageOf(error));
     });
-    const [found] = await session.query(volatileSql, [view]);
+    const found = (await calledFunctions(session, view, 'everything')).find(({isVolatile}) => isVolatile);
     if (found)
       throw new AppError(
         'WHERE_VOLATILE',
-        `The condition of --where calls ${found['name'] ?? ''}, which is volatile. Nothing was changed.`,
+        `The condition of --where calls ${found.name}, which is volatile. Nothing was changed.`,
         {hint: 'Write the value into the condition; stable functions such as now() are allowed.'},
       );
     await session.query('COMMIT');

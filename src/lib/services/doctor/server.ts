@@ -5,9 +5,9 @@ import {freeBytes} from '../../base/disk-space.js';
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {systemErrorCode} from '../../base/errors.js';
 import {countOf, formatBytes} from '../../base/format.js';
-import {buildOrderGraph} from '../orders/rules/order-graph.js';
+import {joinedTables, readOrderGraph} from '../orders/rules/order-graph.js';
 import {ordersProfile} from '../orders/rules/profile.js';
-import {readCatalog} from '../../rows/model/read-schema.js';
+import type {Table} from '../../rows/model/read-schema.js';
 import {type Session, withSession} from '../../postgres/client.js';
 import {type Connection, describeConnection} from '../../postgres/connect/connection.js';
 import {
@@ -77,9 +77,12 @@ async function checkOrdersProfile(
   if (orders?.profile === undefined) return [];
   try {
     const profile = ordersProfile(orders, connection.schema ?? 'public');
-    const {roots} = buildOrderGraph(await readCatalog(session), profile);
-    const tables = roots.map(({table}) => table.label).join(', ');
-    return [passed('orders-profile', `"${profile.name}" chooses orders in ${tables}`)];
+    const graph = await readOrderGraph(session, profile);
+    const labels = (tables: readonly Table[]): string => tables.map(({label}) => label).join(', ');
+    const joined = joinedTables(graph);
+    const read = joined.length === 0 ? '' : ` and reads ${labels(joined)}`;
+    const tables = labels(graph.roots.map(({table}) => table));
+    return [passed('orders-profile', `"${profile.name}" chooses orders in ${tables}${read}`)];
   } catch (error) {
     return [failedBy('orders-profile', error, 'Correct orders.profile in the config file.', false)];
   }

@@ -45,6 +45,7 @@ const result: CleanToPlacesResult = {
   },
   statuses: {},
   sample: [],
+  orders: null,
   totalRows: 2,
   backupPath: '/b/orders.json',
   sideEffects: [],
@@ -92,6 +93,28 @@ describe('orders:clean', () => {
     expect(lines.join()).not.toContain('silent');
     expect(lines).toContain('fk on public.notes (order_id): about 1 min 30 s');
     expect(lines.at(-1)).toBe('Next: destino-db orders:clean --plan abc');
+  });
+
+  it('lists every order with its reasons where that was asked for, and says how many a list cannot have', () => {
+    const order = {
+      table: 'public.orders',
+      key: '7',
+      email: null,
+      status: 'NEW',
+      paymentStatus: null,
+      total: '5',
+    };
+    const orders = [{...order, createdAt: '2026-03-01 10:00:00', reasons: ['test-email', 'cancelled']}];
+    const lines = show({orders, sample: []});
+    const at = lines.indexOf('Deleted orders');
+    expect(lines.slice(at + 1, at + 5)).toEqual([
+      '2026-03-01 NEW/- 5 -',
+      '7 public.orders: test address, cancelled',
+      'and 1 more order, more than a list can have',
+      '',
+    ]);
+    expect(show({mode: 'preview', orders: [...orders, ...orders]})).toContain('Orders to delete');
+    expect(show({orders: [...orders, ...orders]}).join()).not.toContain('more order');
   });
 
   it('tells the guards also where nothing is left to delete', () => {

@@ -7,17 +7,8 @@
 import type {Session} from '../../../postgres/client.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
 import type {Link, OrderGraph} from '../rules/order-graph.js';
-import {
-  addressSql,
-  bitOf,
-  columnType,
-  equalityOf,
-  guards,
-  guardsSql,
-  isNoted,
-  relationSql,
-  type Selection,
-} from '../rules/order-conditions.js';
+import {addressSql, bitOf, guards, guardsSql, isNoted, type Selection} from '../rules/order-conditions.js';
+import {columnType, equalityOf, relationSql} from '../rules/relation-sql.js';
 import {compareSql} from '../../../rows/model/operators.js';
 import type {Table} from '../../../rows/model/read-schema.js';
 import {
@@ -167,7 +158,7 @@ async function withholdGuarded(session: Session, selection: Selection, notes: No
   let held = 0;
   for (const root of graph.roots) {
     const {sql} = notesOf(notes, root.table);
-    const linked = `${relationSql(root.table)} t JOIN ${sql} s ON ${isNoted} WHERE s.round > 0`;
+    const linked = `${root.rows} t JOIN ${sql} s ON ${isNoted} WHERE s.round > 0`;
     const {email} = root.profile;
     if (email !== undefined)
       await findCustomers(
@@ -176,7 +167,7 @@ async function withholdGuarded(session: Session, selection: Selection, notes: No
         `SELECT DISTINCT ${addressSql(email)} AS address FROM ${linked}`,
       );
     held += await session.execute(`
-      UPDATE ${sql} s SET held = true FROM ${relationSql(root.table)} t
+      UPDATE ${sql} s SET held = true FROM ${root.rows} t
        WHERE s.round > 0 AND ${isNoted} AND (${guardsSql(selection, root)} <> 0 OR ${isOfCustomerSql(selection, root)})`);
   }
   if (held === 0) return false;

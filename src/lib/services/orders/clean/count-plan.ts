@@ -11,11 +11,11 @@ import {
   isNoted,
   keyTextSql,
   reasons,
-  relationSql,
   type Selection,
   statusSql,
   wordsOf,
 } from '../rules/order-conditions.js';
+import {relationSql} from '../rules/relation-sql.js';
 import type {Table} from '../../../rows/model/read-schema.js';
 import {candidatesTable} from './select-orders.js';
 
@@ -42,6 +42,8 @@ export interface CleanCounts {
   /** Orders to delete by table and "status/payment status". */
   readonly statuses: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly sample: readonly SampleOrder[];
+  /** Every order to delete, where that was asked for: at most `mostListed` of each table. Else null. */
+  readonly orders: readonly SampleOrder[] | null;
   /** Rows to delete in all tables. */
   readonly totalRows: number;
 }
@@ -55,7 +57,7 @@ export interface RowDigest {
 /** What is known from the noted rows alone, before those of the leaves are looked at. */
 export interface FoundOrders extends Pick<
   CleanCounts,
-  'roots' | 'reasons' | 'guards' | 'statuses' | 'sample'
+  'roots' | 'reasons' | 'guards' | 'statuses' | 'sample' | 'orders'
 > {
   /** By table label. */
   readonly deleted: ReadonlyMap<string, RowDigest>;
@@ -65,6 +67,8 @@ export interface FoundOrders extends Pick<
 /** Characters of a plan's hash. */
 export const planLength = 16;
 const sampleSize = 5;
+/** Orders of a table that a list holds in memory: some 30 MB. */
+export const mostListed = 100_000;
 const noRows: RowDigest = {rows: 0, keys: '0'};
 
 const digestRow = z.object({rows: pgCount, keys: z.string()});
@@ -79,7 +83,13 @@ const sampleRow = z.object({
   reasons: pgCount.transform((bits) => wordsOf(reasons, bits)),
 });
 
-export async function countFound(session: Session, selection: Selection, notes: Notes): Promise<FoundOrders> {
+/** @param listsAll whether every order is listed, beside the sample */
+export async function countFound(
+  session: Session,
+  selection: Selection,
+  notes: Notes,
+  listsAll = false,
+): Promise<FoundOrders> {
   const digest = async (noted: readonly NotedRows[]): Promise<Map<string, RowDigest>> => {
     const digests = new Map<string, RowDigest>();
     for (const rows of noted) digests.set(rows.table.label, await digestNotes(session, rows));
@@ -94,7 +104,8 @@ export async function countFound(session: Session, selection: Selection, notes: 
     ),
     ...(await countWords(session, selection, notes)),
     statuses: await countStatuses(session, selection, notes),
-    sample: await sampleOrders(session, selection, notes),
+    sample: await listOrders(session, selection, notes, {most: sampleSize, isSorted: false}),
+    orders: listsAll ? await listOrders(session, selection, notes, {most: mostListed, isSorted: true}) : null,
   };
 }
 
@@ -203,14 +214,14 @@ async function countStatuses(
   notes: Notes,
 ): Promise<CleanCounts['statuses']> {
   const statuses: Record<string, Record<string, number>> = {};
-  for (const [index, {table, profile}] of graph.roots.entries()) {
+  for (const [index, {table, profile, rows: orders}] of graph.roots.entries()) {
     const rows = parseRows(
       countRow,
       await session.query(`
         SELECT name, count(*) AS count
           FROM (SELECT status AS name FROM ${candidatesTable(index)} WHERE guards = 0
                 UNION ALL SELECT ${statusSql(profile)}
-                  FROM ${relationSql(table)} t JOIN ${notesOf(notes, table).sql} s ON ${isNoted} WHERE s.round > 0) x
+                  FROM ${orders} t JOIN ${notesOf(notes, table).sql} s ON ${isNoted} WHERE s.round > 0) x
          GROUP BY 1 ORDER BY 2 DESC, 1`),
     );
     statuses[table.label] = Object.fromEntries(rows.map(({name, count}) => [name, count]));
@@ -218,9 +229,14 @@ async function countStatuses(
   return statuses;
 }
 
-async function sampleOrders(session: Session, {graph}: Selection, notes: Notes): Promise<SampleOrder[]> {
-  const sample: SampleOrder[] = [];
-  for (const [index, {table, profile}] of graph.roots.entries()) {
+async function listOrders(
+  session: Session,
+  {graph}: Selection,
+  notes: Notes,
+  {most, isSorted}: {readonly most: number; readonly isSorted: boolean},
+): Promise<SampleOrder[]> {
+  const listed: SampleOrder[] = [];
+  for (const [index, {table, profile, rows: orders}] of graph.roots.entries()) {
     const text = (name: string | undefined): string =>
       name === undefined ? 'NULL' : `t.${quoteIdentifier(name)}::pg_catalog.text`;
     const rows = parseRows(
@@ -229,14 +245,14 @@ async function sampleOrders(session: Session, {graph}: Selection, notes: Notes):
         SELECT ${keyTextSql('t', profile.key)} AS key, ${text(profile.email)} AS email, ${text(profile.status)} AS status,
                ${text(profile.paymentStatus)} AS payment_status, ${text(profile.total)} AS total, ${text(profile.createdAt)} AS created_at,
                coalesce(d.reasons, ${bitOf(reasons, 'linked')}) AS reasons
-          FROM (SELECT * FROM ${notesOf(notes, table).sql} ORDER BY seq LIMIT ${sampleSize}) s
-          JOIN ${relationSql(table)} t ON ${isNoted}
+          FROM (SELECT * FROM ${notesOf(notes, table).sql} ORDER BY seq LIMIT ${most}) s
+          JOIN ${orders} t ON ${isNoted}
           LEFT JOIN ${candidatesTable(index)} d ON d.part = s.part AND d.tid = s.tid AND s.round = 0
-         ORDER BY s.seq`),
+         ORDER BY ${isSorted ? profile.key.map((name) => `t.${quoteIdentifier(name)}`).join(', ') : 's.seq'}`),
     );
     for (const {payment_status, created_at, ...row} of rows) {
-      sample.push({table: table.label, ...row, paymentStatus: payment_status, createdAt: created_at});
+      listed.push({table: table.label, ...row, paymentStatus: payment_status, createdAt: created_at});
     }
   }
-  return sample;
+  return listed;
 }

@@ -6,7 +6,7 @@ import {unknownName} from '../../../base/unknown-name.js';
 import type {Session} from '../../../postgres/client.js';
 import {parseRows, pgBoolean, pgCount} from '../../../postgres/inspect/inspect-database.js';
 import {shellCommand} from '../../../base/shell-quote.js';
-import type {Link, OrderGraph} from '../rules/order-graph.js';
+import {joinedTables, type Link, type OrderGraph} from '../rules/order-graph.js';
 import type {Table} from '../../../rows/model/read-schema.js';
 import {rowSecurityHint} from '../../../postgres/row-security.js';
 
@@ -225,17 +225,18 @@ export async function refuseHiddenRows(
   graph: OrderGraph,
   isExecuting: boolean,
 ): Promise<void> {
-  const tables = [...new Set([...graph.tables, ...graph.unlinks.map((link) => link.child)])];
+  const changed = [...graph.tables, ...graph.unlinks.map((link) => link.child)];
+  const tables = [...new Set([...changed, ...joinedTables(graph)])];
   const rows = parseRows(
     rightsRow,
     await session.query(
       `SELECT o.oid::text AS oid, pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
                 AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS can_read,
-              pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+              (NOT o.oid = ANY ($3::oid[]) OR pg_catalog.has_table_privilege(c.oid, 'UPDATE'))
                 AND (NOT o.oid = ANY ($2::oid[]) OR pg_catalog.has_table_privilege(c.oid, 'DELETE')) AS can_change,
               pg_catalog.row_security_active(c.oid) AS has_policies
          FROM pg_catalog.unnest($1::oid[]) o(oid) JOIN pg_catalog.pg_class c ON c.oid = o.oid`,
-      [tables.map((table) => table.oid), graph.tables.map((table) => table.oid)],
+      [tables, graph.tables, changed].map((each) => each.map(({oid}) => oid)),
     ),
   );
   const labels = (condition: (row: z.infer<typeof rightsRow>) => boolean): string =>
@@ -248,7 +249,7 @@ export async function refuseHiddenRows(
   if (unreadable !== '') {
     throw new AppError(
       'PERMISSION_DENIED',
-      `The role may not read ${unreadable}, where rows of orders are; nothing was changed.`,
+      `The role may not read ${unreadable}, where rows or values of orders are; nothing was changed.`,
       {hint},
     );
   }
@@ -256,7 +257,7 @@ export async function refuseHiddenRows(
   if (hidden !== '') {
     throw new AppError(
       'ROW_SECURITY',
-      `Row level security hides rows of ${hidden} from this role, so not all rows of an order would be found; nothing was changed.`,
+      `Row level security hides rows of ${hidden} from this role, so not all rows and values of an order would be found; nothing was changed.`,
       {hint: rowSecurityHint},
     );
   }

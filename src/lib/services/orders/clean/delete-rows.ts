@@ -8,7 +8,8 @@ import {withOwnSearchPath} from '../../../postgres/search-path.js';
 import type {FoundOrders} from './count-plan.js';
 import {joinSql, type Leaf, type NotedRows, type Notes, notesOf} from './collect-rows.js';
 import type {OrderGraph} from '../rules/order-graph.js';
-import {isNoted, relationSql} from '../rules/order-conditions.js';
+import {isNoted} from '../rules/order-conditions.js';
+import {relationSql} from '../rules/relation-sql.js';
 import type {Table} from '../../../rows/model/read-schema.js';
 import {versionHashSql} from './write-order-snapshot.js';
 

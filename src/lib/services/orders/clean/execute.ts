@@ -6,9 +6,11 @@ import {countLeaves} from './count-plan.js';
 import {collectRows} from './collect-rows.js';
 import type {SelectionFlags} from '../rules/criteria.js';
 import {findSlowLinks, refuseUnseenEffects} from './delete-effects.js';
+import {joinedTables} from '../rules/order-graph.js';
 import {type DeletedLeaf, deleteRows, type Deletion, differs} from './delete-rows.js';
 import {refuseSlowLinks, withMissingIndexes} from './missing-indexes.js';
-import {relationSql} from '../rules/order-conditions.js';
+
+import {relationSql} from '../rules/relation-sql.js';
 import {mostRowBytes} from './row-size.js';
 import {type Reader, withReader} from './snapshot-reader.js';
 import {guardCustomers, lockCandidates, selectCandidatesInParallel} from './select-orders.js';
@@ -28,6 +30,7 @@ import {
   completePlan,
   describeFound,
   findOrders,
+  type FindOptions,
   type FoundPlan,
   refuseOtherTables,
   withCleaning,
@@ -44,6 +47,8 @@ export interface CleanRequest {
   /** Rows of a table that one statement deletes, and so at most as many orders. */
   readonly batchSize: number | undefined;
   readonly createMissingIndexes: boolean;
+  /** List every order, not some of them. */
+  readonly details?: boolean | undefined;
   /** How long to wait for another run on the same database, ms. */
   readonly waitMs: number | undefined;
   /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
@@ -72,7 +77,7 @@ const defaultBatchSize = 10_000;
  */
 export async function cleanOrders(context: RunContext, request: CleanRequest): Promise<CleanResult> {
   const {progress} = context;
-  const options = {isExecuting: request.execute, rowLimit: rowLimitOf(request)};
+  const options = {...findOptionsOf(request), isExecuting: request.execute};
   return withCleaning(context, request.selection, options, async (cleaning) => {
     context.checkName({database: cleaning.connection.database});
     if (request.execute && (await isAnswered(context, request, cleaning)))
@@ -105,16 +110,17 @@ async function isAnswered(
 }
 
 /** For `planClean`: without an order backup any row can be deleted. */
-export function rowLimitOf({
+export function findOptionsOf({
   backup,
   rowLimit = mostRowBytes,
-}: Pick<CleanRequest, 'backup' | 'rowLimit'>): number | undefined {
-  return backup ? rowLimit : undefined;
+  details,
+}: Pick<CleanRequest, 'backup' | 'rowLimit' | 'details'>): FindOptions {
+  return {rowLimit: backup ? rowLimit : undefined, listsAll: details};
 }
 
 /** Finds the orders anew and cleans without asking: for a plan that was confirmed some time ago. */
 export async function cleanConfirmed(context: RunContext, request: CleanRequest): Promise<CleanResult> {
-  const options = {isExecuting: true, rowLimit: rowLimitOf(request)};
+  const options = {...findOptionsOf(request), isExecuting: true};
   return withCleaning(context, request.selection, options, (cleaning) =>
     executeClean(context, request, cleaning, undefined),
   );
@@ -326,10 +332,13 @@ async function lockTables(
   {reader, limitMs}: Pick<LockedCleaning, 'reader' | 'limitMs'>,
 ): Promise<void> {
   const tables = [...new Set([...graph.tables, ...graph.unlinks.map(({child}) => child)])].map(relationSql);
+  const joined = joinedTables(graph).map(relationSql);
   const startedMs = clock.now().getTime();
   for (;;) {
     await session.query('BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE');
     await session.query(`SET LOCAL lock_timeout = ${limitMs}`);
+    // Orders usually refer to them. The lock keeps their definition; their rows are judged as they are when the orders are locked.
+    if (joined.length > 0) await session.query(`LOCK TABLE ${joined.join(', ')} IN ACCESS SHARE MODE`);
     await session.query(`LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`);
     // Others may have waited for these tables meanwhile; what is left is for locks on rows.
     const leftMs = Math.max(shortestWaitMs, limitMs - elapsedMs(clock, startedMs));

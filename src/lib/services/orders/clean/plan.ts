@@ -23,10 +23,9 @@ import {
   unseenEffects,
 } from './delete-effects.js';
 import {refuseForeignCasts} from '../../../rows/model/foreign-casts.js';
-import {buildOrderGraph, type OrderGraph} from '../rules/order-graph.js';
+import {joinedTables, type OrderGraph, readOrderGraph} from '../rules/order-graph.js';
 import type {Criteria, Selection} from '../rules/order-conditions.js';
-import {ordersProfile} from '../rules/profile.js';
-import {readCatalog} from '../../../rows/model/read-schema.js';
+import {type OrdersProfile, ordersProfile} from '../rules/profile.js';
 import {refuseOversizedRows} from './row-size.js';
 import {rowsToSave, type SnapshotRows} from './write-order-snapshot.js';
 import {createCandidateTables, guardCustomers, selectCandidates} from './select-orders.js';
@@ -50,8 +49,15 @@ export interface CleanPlan extends CleanCounts {
   readonly slowLinks: readonly SlowLink[];
 }
 
+export interface FindOptions {
+  /** The longest row that the order backup can have, bytes; undefined where none is made. */
+  readonly rowLimit?: number | undefined;
+  /** Whether every order is listed, as `orders` of the plan. */
+  readonly listsAll?: boolean | undefined;
+}
+
 /** A session in which rows can be chosen and noted. */
-export interface Cleaning {
+export interface Cleaning extends FindOptions {
   readonly session: Session;
   readonly connection: Connection;
   readonly identity: DatabaseIdentity;
@@ -63,21 +69,18 @@ export interface Cleaning {
   readonly allowed: readonly string[];
   /** What tells this database from others, for plan hashes. */
   readonly databaseMark: string;
-  /** The longest row that the order backup can have, bytes; undefined where none is made. */
-  readonly rowLimit: number | undefined;
 }
 
 /**
  * Counts what a cleaning would touch, in one read-only snapshot.
- * @param rowLimit of the order backup that the cleaning is to make
  * @throws USAGE, CONFIG_INVALID, TRANSACTION_POOLER, ROW_SECURITY, PERMISSION_DENIED, NOT_SUPPORTED_HERE and the codes of connections
  */
 export async function planClean(
   context: RunContext,
   flags: SelectionFlags,
-  rowLimit?: number,
+  options: FindOptions = {},
 ): Promise<CleanPlan> {
-  return withCleaning(context, flags, {isExecuting: false, rowLimit}, findOrders);
+  return withCleaning(context, flags, {...options, isExecuting: false}, findOrders);
 }
 
 /** Fills the temporary tables of the session and counts what is in them. */
@@ -106,9 +109,10 @@ export async function describeFound({
   isCounting,
   allowed,
   rowLimit,
+  listsAll,
 }: Cleaning): Promise<FoundPlan> {
   const {graph} = selection;
-  const found = await countFound(session, selection, notes);
+  const found = await countFound(session, selection, notes, listsAll);
   const slow = await findSlowLinks(session, graph, (label) => found.deleted.get(label)?.rows ?? 0);
   const triggers = await findTriggers(session, graph);
   const rules = await findRules(session, graph);
@@ -150,7 +154,7 @@ export function completePlan(
 export async function withCleaning<T>(
   context: RunContext,
   flags: SelectionFlags,
-  {isExecuting, rowLimit}: Pick<Cleaning, 'rowLimit'> & {readonly isExecuting: boolean},
+  {isExecuting, ...options}: FindOptions & {readonly isExecuting: boolean},
   work: (cleaning: Cleaning) => Promise<T>,
 ): Promise<T> {
   const config = context.settings.config.orders ?? {};
@@ -163,10 +167,10 @@ export async function withCleaning<T>(
       const identity = await inspectIdentity(session);
       // Temporary tables are needed for a preview too.
       await requireWritable(session, 'Orders can be neither found nor deleted here');
-      const graph = await readGraph(session, config, connection);
+      const graph = await readOrderGraph(session, profileFor(config, connection));
       refuseMissingColumns(parsed, graph.roots);
       await refuseHiddenRows(session, graph, isExecuting);
-      const tables = [...graph.tables, ...graph.unlinks.map(({child}) => child)];
+      const tables = [...graph.tables, ...graph.unlinks.map(({child}) => child), ...joinedTables(graph)];
       await refuseForeignCasts(
         session,
         tables.map(({oid}) => oid),
@@ -183,19 +187,15 @@ export async function withCleaning<T>(
       const databaseMark = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
       const isCounting = await seesChanges(session);
       const allowed = [...(config.allowTriggers ?? []), ...allowTriggers];
-      const chosen = {selection, notes, allowed, databaseMark, rowLimit};
+      const chosen = {selection, notes, allowed, databaseMark, ...options};
       return work({session, connection, identity, isCounting, ...chosen});
     },
     {signal: context.signal},
   );
 }
 
-async function readGraph(
-  session: Session,
-  config: OrdersConfig,
-  connection: Connection,
-): Promise<OrderGraph> {
-  return buildOrderGraph(await readCatalog(session), ordersProfile(config, connection.schema ?? 'public'));
+function profileFor(config: OrdersConfig, connection: Connection): OrdersProfile {
+  return ordersProfile(config, connection.schema ?? 'public');
 }
 
 /**
@@ -206,7 +206,8 @@ export async function refuseOtherTables({session, connection, selection}: Cleani
   const {graph, config} = selection;
   const textOf = (value: OrderGraph): string =>
     JSON.stringify(value, (key, part: unknown) => (key === 'hasIndex' ? undefined : part)); // some are made for the duration
-  if (textOf(await readGraph(session, config, connection)) === textOf(graph)) return;
+  const now = await readOrderGraph(session, profileFor(config, connection), true);
+  if (textOf(now) === textOf(graph)) return;
   throw new AppError(
     'PLAN_CHANGED',
     'The tables of the orders were altered since the cleaning was planned. Nothing was changed.',

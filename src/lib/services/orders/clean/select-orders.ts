@@ -1,12 +1,11 @@
 /** Which orders are testing orders: chosen on the server, with the reasons, and with the guards that keep an order. */
 import type {Session} from '../../../postgres/client.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
-import type {OrderGraph, Root} from '../rules/order-graph.js';
+import type {OrderGraph} from '../rules/order-graph.js';
+import type {Root} from '../rules/resolve-root.js';
 import {
   addressSql,
   bitOf,
-  columnType,
-  equalityOf,
   guards,
   guardsSql,
   isChosenSql,
@@ -15,10 +14,10 @@ import {
   isTestSql,
   reasons,
   reasonsSql,
-  relationSql,
   type Selection,
   statusSql,
 } from '../rules/order-conditions.js';
+import {columnType, equalityOf, relationSql} from '../rules/relation-sql.js';
 import {compareSql} from '../../../rows/model/operators.js';
 import type {Table} from '../../../rows/model/read-schema.js';
 
@@ -102,12 +101,13 @@ function candidatesSql(selection: Selection, index: number, among?: string): str
     SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver, ${stored.join('')}
            ${reasonsSql(selection, root)} AS reasons, ${guardsSql(selection, root)} AS guards, ${statusSql(profile)} AS status,
            ${profile.email === undefined ? 'NULL::text' : addressSql(profile.email)} AS address
-      FROM ${relationSql(table)} t ${among === undefined ? '' : `JOIN ${among} s ON ${hasKeyOf(graph, root)}`}
+      FROM ${root.rows} t ${among === undefined ? '' : `JOIN ${among} s ON ${hasKeyOf(graph, root)}`}
      WHERE ${isChosenSql(selection, root)}`;
 }
 
 /**
- * Locks the chosen orders. One that another session changed since it was found is judged again, as it is now.
+ * Locks the chosen orders. One that another session changed since it was found is judged again, as it is now; where values
+ * stand in joined tables, whose rows are not locked, every one is.
  */
 export async function lockCandidates(session: Session, selection: Selection): Promise<void> {
   const {graph} = selection;
@@ -118,12 +118,14 @@ export async function lockCandidates(session: Session, selection: Selection): Pr
       countOf(session, `(SELECT 1 FROM ${relation} t JOIN ${from} FOR UPDATE OF t) x`);
     const chosen = await countOf(session, `${candidates} WHERE guards = 0`);
     if (chosen === 0) continue;
-    if ((await lock(`${candidates} s ON ${isNoted} WHERE s.guards = 0`)) === chosen) continue;
+    const locked = await lock(`${candidates} s ON ${isNoted} WHERE s.guards = 0`);
+    const isJoined = root.joined.length > 0;
+    if (locked === chosen && !isJoined) continue;
     const changed = `pg_temp."destino_db_changed_${index}"`;
     await session.query(`
       CREATE TEMPORARY TABLE ${changed} ON COMMIT DROP AS
         SELECT s.* FROM ${candidates} s
-         WHERE s.guards = 0 AND NOT EXISTS (SELECT 1 FROM ${relation} t WHERE ${isNoted})`);
+         WHERE s.guards = 0 ${isJoined ? '' : `AND NOT EXISTS (SELECT 1 FROM ${relation} t WHERE ${isNoted})`}`);
     await session.query(
       `DELETE FROM ${candidates} d USING ${changed} s WHERE d.part = s.part AND d.tid = s.tid`,
     );
@@ -168,11 +170,11 @@ export async function findCustomers(
 ): Promise<boolean> {
   await session.query(`DELETE FROM ${customersTable}`);
   if (criteria.includeCustomers || (await countOf(session, `(${addresses}) a`)) === 0) return false;
-  const paid = graph.roots.flatMap(({table, profile}) =>
+  const paid = graph.roots.flatMap(({rows, profile}) =>
     profile.email === undefined || profile.paymentStatus === undefined
       ? []
       : [
-          `SELECT a.address FROM (${addresses}) a JOIN ${relationSql(table)} t ON ${addressSql(profile.email)} = a.address
+          `SELECT a.address FROM (${addresses}) a JOIN ${rows} t ON ${addressSql(profile.email)} = a.address
             WHERE ${isOneOf(profile.paymentStatus, graph.profile.paidPayments)}`,
         ],
   );

@@ -12,7 +12,8 @@ import {
   type RowSource,
   writeRowFile,
 } from '../../../rows/file/write-row-file.js';
-import {isNoted, relationSql} from '../rules/order-conditions.js';
+import {isNoted} from '../rules/order-conditions.js';
+import {relationSql} from '../rules/relation-sql.js';
 import {
   type OrderBackupMetadata,
   relinkedLinePrefix,

@@ -5,9 +5,10 @@ import {quoteIdentifier} from '../../../postgres/quote.js';
 import type {OrdersConfig} from '../../../settings/orders-config.js';
 import {isTimeZone} from '../../../base/time-zone.js';
 import {hasSqlState} from '../../../postgres/sql-state.js';
-import type {Root} from './order-graph.js';
+import type {Root} from './resolve-root.js';
 import {compareSql} from '../../../rows/model/operators.js';
-import {columnType, type Criteria, equalityOf, keyTextSql, relationSql} from './order-conditions.js';
+import {type Criteria, keyTextSql} from './order-conditions.js';
+import {columnType, equalityOf, relationSql} from './relation-sql.js';
 
 /** The flags that choose orders. */
 export interface SelectionFlags {

@@ -1,10 +1,10 @@
 /** What is asked of an order, as SQL: why it is chosen, and what keeps it. */
-import {quoteIdentifier, quoteLiteral, quoteQualified} from '../../../postgres/quote.js';
+import {quoteIdentifier, quoteLiteral} from '../../../postgres/quote.js';
 import type {OrdersConfig} from '../../../settings/orders-config.js';
-import type {OrderGraph, Root} from './order-graph.js';
-import {builtInEquality, type Operator} from '../../../rows/model/operators.js';
+import {columnType} from './relation-sql.js';
+import type {OrderGraph} from './order-graph.js';
 import type {RootProfile} from './profile.js';
-import type {Table} from '../../../rows/model/read-schema.js';
+import type {Root} from './resolve-root.js';
 import {testAddressRules, testAddressSql} from './test-address.js';
 
 /** Why an order is chosen. "linked": it hangs on a chosen order by a foreign key. */
@@ -49,20 +49,6 @@ export const isNoted = [
   't.ctid OPERATOR(pg_catalog.=) s.tid',
   't.xmin OPERATOR(pg_catalog.=) s.ver',
 ].join(' AND ');
-
-/** The table itself, without what inherits from it. */
-export function relationSql(table: Table): string {
-  return `${table.isPartitioned ? '' : 'ONLY '}${quoteQualified(table.schema, table.name)}`;
-}
-
-export function columnType(table: Table, name: string): string {
-  return table.columns.find((column) => column.name === name)?.type ?? 'text';
-}
-
-/** By which two values of the column are equal. */
-export function equalityOf(table: Table, name: string): Operator {
-  return table.columns.find((column) => column.name === name)?.equality ?? builtInEquality;
-}
 
 /** "CANCELLED/PAID": order status and payment status of the row `t`. */
 export function statusSql({status, paymentStatus}: RootProfile): string {
@@ -121,9 +107,10 @@ export function isChosenSql(selection: Selection, root: Root): string {
 
 function reasonConditions(
   selection: Selection,
-  {table, profile}: Root,
+  root: Root,
 ): Partial<Record<(typeof reasons)[number], string>> {
   const {criteria, graph} = selection;
+  const {profile} = root;
   const words: Partial<Record<(typeof reasons)[number], string>> = {
     'test-email': isTestSql(selection, profile.email),
   };
@@ -134,7 +121,7 @@ function reasonConditions(
     words.cancelled = cancelled;
     if (criteria.includeOld && profile.createdAt !== undefined) {
       const limit = new Date(selection.now.getTime() - oldAfterDays * 86_400_000).toISOString();
-      words.old = `(${failed} OR ${cancelled}) AND ${instantSql(table, profile.createdAt)} < ${quoteLiteral(limit)}::timestamptz`;
+      words.old = `(${failed} OR ${cancelled}) AND ${instantSql(root, profile.createdAt)} < ${quoteLiteral(limit)}::timestamptz`;
     }
   }
   return words;
@@ -144,14 +131,15 @@ function reasonConditions(
  * SQL integer with the bits of the guards that keep the row `t` of the root, whatever criterion it matches. Whether its customer ever paid
  * is another question (`customersTable` in select-orders.ts).
  */
-export function guardsSql(selection: Selection, {table, profile}: Root): string {
+export function guardsSql(selection: Selection, root: Root): string {
+  const {profile} = root;
   const {criteria, config, graph} = selection;
   const paid = isOneOf(profile.paymentStatus, graph.profile.paidPayments);
   const words: Partial<Record<(typeof guards)[number], string>> = {};
   if (profile.total !== undefined) {
     const column = `t.${quoteIdentifier(profile.total)}`;
     // Money can be compared with money only.
-    const total = columnType(table, profile.total) === 'money' ? `${column}::pg_catalog.numeric` : column;
+    const total = columnType(root, profile.total) === 'money' ? `${column}::pg_catalog.numeric` : column;
     // A paid order whose total is unknown could be any.
     words['high-value-paid'] =
       `${paid} AND NOT coalesce(${total} <= ${config.highValue ?? defaultHighValue}, false)`;
@@ -165,7 +153,7 @@ export function guardsSql(selection: Selection, {table, profile}: Root): string 
   }
   if (profile.createdAt !== undefined && (criteria.from !== null || criteria.to !== null)) {
     const zone = quoteLiteral(criteria.timeZone);
-    const instant = instantSql(table, profile.createdAt);
+    const instant = instantSql(root, profile.createdAt);
     const bounds = [
       ...(criteria.from === null
         ? []
@@ -190,9 +178,9 @@ export function addressSql(column: string): string {
 }
 
 /** A time as timestamptz: a timestamp without zone is UTC, as Prisma writes it. */
-function instantSql(table: Table, column: string): string {
+function instantSql(root: Root, column: string): string {
   const name = `t.${quoteIdentifier(column)}`;
-  return columnType(table, column).includes('without time zone')
+  return columnType(root, column).includes('without time zone')
     ? `(${name} AT TIME ZONE 'UTC')`
     : `${name}::timestamptz`;
 }

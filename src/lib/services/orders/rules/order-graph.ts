@@ -1,16 +1,18 @@
 /** Which tables hang on orders, and in which order their rows can be deleted and put back. */
-import {qualifiedName} from '../../../base/qualified-name.js';
 import {AppError} from '../../../base/errors.js';
-import {nearest} from '../../../base/nearest.js';
 import {insertGroups} from '../../../rows/model/insert-groups.js';
 import type {Operator} from '../../../rows/model/operators.js';
+import type {Session} from '../../../postgres/client.js';
+import {checkColumns, findTable, suggest, whereToMend} from './profile-names.js';
 import type {OrdersProfile, RootProfile} from './profile.js';
-import type {Catalog, DeleteAction, ForeignKey, Table} from '../../../rows/model/read-schema.js';
-
-export interface Root {
-  readonly table: Table;
-  readonly profile: RootProfile;
-}
+import {resolveRoot, type Root} from './resolve-root.js';
+import {
+  type Catalog,
+  type DeleteAction,
+  type ForeignKey,
+  readCatalog,
+  type Table,
+} from '../../../rows/model/read-schema.js';
 
 /** A way from a row to the row it belongs to. */
 export interface Link {
@@ -47,11 +49,28 @@ export interface OrderGraph {
 
 /**
  * Follows every foreign key that leads to a root, directly or through other tables.
+ * @param isInTransaction whether the session is in one, which may write
  * @throws CONFIG_INVALID for tables and columns of the profile that do not exist, NOT_SUPPORTED_HERE for rows that would
- *   lose their link and could not be found again
+ *   lose their link and could not be found again, and what `resolveRoot` throws
  */
-export function buildOrderGraph(catalog: Catalog, profile: OrdersProfile): OrderGraph {
-  const roots = profile.roots.map((root) => resolveRoot(catalog, profile, root));
+export async function readOrderGraph(
+  session: Session,
+  profile: OrdersProfile,
+  isInTransaction = false,
+): Promise<OrderGraph> {
+  const catalog = await readCatalog(session);
+  const roots: Root[] = [];
+  for (const root of profile.roots)
+    roots.push(await resolveRoot(session, catalog, profile, root, isInTransaction));
+  return buildOrderGraph(catalog, profile, roots);
+}
+
+/** Tables that are read for the values of orders. */
+export function joinedTables({roots}: Pick<OrderGraph, 'roots'>): Table[] {
+  return [...new Set(roots.flatMap(({joined}) => joined))];
+}
+
+function buildOrderGraph(catalog: Catalog, profile: OrdersProfile, roots: readonly Root[]): OrderGraph {
   checkStatuses(profile, roots);
   const all = [...foreignLinks(catalog), ...softLinks(catalog, profile, roots)];
   const policy = setNullPolicy(catalog, profile, all);
@@ -74,62 +93,11 @@ export function buildOrderGraph(catalog: Catalog, profile: OrdersProfile): Order
   };
 }
 
-function resolveRoot(catalog: Catalog, profile: OrdersProfile, root: RootProfile): Root {
-  const table = findTable(catalog, profile, root.schema, root.table);
-  if (table.topOid !== table.oid) {
-    throw new AppError(
-      'CONFIG_INVALID',
-      `The table ${table.label} of the profile "${profile.name}" is a partition.`,
-      {
-        hint: 'Name the partitioned table in orders.profile.roots.',
-      },
-    );
-  }
-  const named = [...root.key, root.email, root.status, root.paymentStatus, root.total, root.createdAt];
-  checkColumns(
-    table,
-    profile,
-    named.filter((column) => column !== undefined),
-  );
-  return {table, profile: root};
-}
-
-const whereToMend = 'Describe your tables under orders.profile in destino-db.config.json.';
-
-function findTable(catalog: Catalog, profile: OrdersProfile, schema: string, name: string): Table {
-  const label = qualifiedName({schema, name});
-  const labels = [...catalog.tables.values()].map((table) => table.label);
-  const found = [...catalog.tables.values()].find((table) => table.schema === schema && table.name === name);
-  if (found) return found;
-  throw new AppError(
-    'CONFIG_INVALID',
-    `The profile "${profile.name}" names the table ${label}, which the database does not have${suggest(label, labels)}.`,
-    {hint: whereToMend},
-  );
-}
-
-function checkColumns(table: Table, profile: OrdersProfile, columns: readonly string[]): void {
-  const known = table.columns.map((column) => column.name);
-  const missing = columns.filter((column) => !known.includes(column));
-  if (missing.length === 0) return;
-  throw new AppError(
-    'CONFIG_INVALID',
-    `The profile "${profile.name}" names columns that ${table.label} does not have: ` +
-      `${missing.map((column) => `"${column}"${suggest(column, known)}`).join(', ')}.`,
-    {hint: whereToMend},
-  );
-}
-
-function suggest(word: string, known: readonly string[]): string {
-  const guess = nearest(word, known);
-  return guess === undefined ? '' : ` (did you mean "${guess}"?)`;
-}
-
 /** A status that an enum does not have would quietly match nothing. */
 function checkStatuses(profile: OrdersProfile, roots: readonly Root[]): void {
   const check = (values: readonly string[], columnOf: (root: RootProfile) => string | undefined): void => {
-    const labels = roots.flatMap(({table, profile: root}) => {
-      const column = table.columns.find((candidate) => candidate.name === columnOf(root));
+    const labels = roots.flatMap(({columns, profile: root}) => {
+      const column = columns.find((candidate) => candidate.name === columnOf(root));
       return column === undefined ? [] : [column.labels];
     });
     if (labels.length === 0 || labels.includes(null)) return;

@@ -2,22 +2,41 @@
 import {defaultStatuses, type OrdersConfig} from '../../../settings/orders-config.js';
 import type {SoftLink} from '../../../rows/model/read-schema.js';
 
-export interface RootProfile {
+/** What a profile may say of an order, each where it is told. */
+export const orderValues = ['email', 'status', 'paymentStatus', 'total', 'createdAt'] as const;
+
+/** A column of the order, "join.column" of a joined table, or an expression over both. */
+export type OrderValue = string | {readonly sql: string};
+
+/** A table with at most one row for each order. */
+export interface Join {
+  readonly schema: string;
+  readonly table: string;
+  /** What expressions call it. */
+  readonly name: string;
+  /** Its columns, each with the column of the order, or "join.column", that it equals. */
+  readonly on: Readonly<Record<string, string>>;
+}
+
+interface RootOf<Value> extends Readonly<Record<(typeof orderValues)[number], Value | undefined>> {
   readonly schema: string;
   readonly table: string;
   readonly key: readonly string[];
-  readonly email: string | undefined;
-  readonly status: string | undefined;
-  readonly paymentStatus: string | undefined;
-  readonly total: string | undefined;
-  readonly createdAt: string | undefined;
 }
+
+/** A table of orders as the config describes it. */
+export interface DescribedRoot extends RootOf<OrderValue> {
+  readonly joins: readonly Join[];
+}
+
+/** A table of orders, its values as columns of `Root.rows`. */
+export type RootProfile = RootOf<string>;
 
 export interface OrdersProfile {
   readonly name: string;
   /** Whether it is Destino's, whose rules may name tables that a database lacks. */
   readonly isBuiltIn: boolean;
-  readonly roots: readonly RootProfile[];
+  readonly roots: readonly DescribedRoot[];
   readonly failedPayments: readonly string[];
   readonly cancelledStatuses: readonly string[];
   readonly paidPayments: readonly string[];
@@ -31,6 +50,7 @@ function destinoProfile(schema: string): OrdersProfile {
   const root = {
     schema,
     key: ['id'],
+    joins: [],
     email: 'email',
     status: 'status',
     paymentStatus: 'paymentStatus',
@@ -67,6 +87,12 @@ export function ordersProfile(config: OrdersConfig, schema = 'public'): OrdersPr
       schema: root.schema ?? schema,
       table: root.table,
       key: list(root.key ?? 'id'),
+      joins: (root.joins ?? []).map((join) => ({
+        schema: join.schema ?? schema,
+        table: join.table,
+        name: join.as ?? join.table,
+        on: join.on,
+      })),
       email: root.email,
       status: root.status,
       paymentStatus: root.paymentStatus,

@@ -18,8 +18,8 @@ import {
   type CleanRequest,
   type CleanResult,
   confirmClean,
+  findOptionsOf,
   ordersIn,
-  rowLimitOf,
 } from '../clean/execute.js';
 import type {BackupResult} from '../../backup/result.js';
 import {copyNewOrders} from '../../copy/copy-orders.js';
@@ -76,7 +76,7 @@ export async function safeCleanup(
   const steps: StepOutcome[] = [];
   const context = {...parent, progress: timedProgress(parent.progress, parent.clock, steps)};
   const plan = await context.progress.step('Find the orders', () =>
-    planClean(context, request.clean.selection, rowLimitOf(request.clean)),
+    planClean(context, request.clean.selection, findOptionsOf(request.clean)),
   );
   context.checkName({database: plan.database});
   const state: CleanupState = {
