@@ -189,6 +189,12 @@ describe('a backup', () => {
     expect(dataOnly.tables.find((table) => table.table === 'public.orders')?.rows).toBeGreaterThan(0);
   });
 
+  it('tells the audit log what the backup contains', async () => {
+    const made = testContext(folder, {settings: {databaseUrl: urlOf(shop.connection)}});
+    await backupDatabase(made, {includeTables: ['orders']});
+    expect(made.facts).toContainEqual(expect.objectContaining({content: 'tables', schemaOnly: false}));
+  });
+
   it('says which tables were left out and why', async () => {
     const result = await backup({excludeTables: ['email_*']});
     const record = await readBackupRecord(result.metadataPath ?? '');

@@ -1,6 +1,6 @@
 /** One line of the audit log: what a run did, to which database, and its outcome. */
 import {z} from 'zod';
-import {outcomes, proofLevels} from './check-outcome.js';
+import {backupContents, outcomes, proofLevels} from './check-outcome.js';
 import {backupFormats} from '../base/formats.js';
 
 const count = z.int().min(0);
@@ -66,6 +66,8 @@ const factsShape = {
   format: z.enum(backupFormats).nullable(),
   /** Whether the written backup contains definitions only; null where none was written, or in lines of older versions. */
   schemaOnly: z.boolean().nullable().default(null),
+  /** The content of the backup that was written; null where none was written, or by a version that did not record it. */
+  content: z.enum(backupContents).nullable().default(null),
   /** Bytes of the backup that was written or read. */
   size: count.nullable(),
   /** Bytes of the database on its server. */
@@ -126,6 +128,7 @@ export const noFacts: Required<RunFacts> = {
   backupId: null,
   format: null,
   schemaOnly: null,
+  content: null,
   size: null,
   databaseSize: null,
   rows: null,

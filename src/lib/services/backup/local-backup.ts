@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {formats} from '../../base/formats.js';
 import {propertiesLine} from '../../dump/dumped-properties.js';
 import {elapsedMs} from '../../base/clock.js';
-import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
+import {type BackupRecord, contentOf, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {readBackup, readCatalogue} from '../../catalog/catalogue.js';
 import {digestFile, digestWithBeginning, filesOfFolder, sizeOf} from '../../base/checksum.js';
 import {
@@ -313,6 +313,7 @@ function recordBackup(context: RunContext, record: BackupRecord): void {
     backupId: record.id,
     format: record.format,
     schemaOnly: record.config.schemaOnly,
+    content: contentOf(record),
     size: record.size,
     rows: rowsOf(record),
     verifications:

@@ -1,7 +1,7 @@
 /** `backup --no-local`: pg_dump's output goes to a place as it comes, and never lies on a disk here. */
 import {backupExtension, formats} from '../../base/formats.js';
 import {backupId} from '../../catalog/backup-name.js';
-import {type BackupRecord, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
+import {type BackupRecord, contentOf, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {AppError} from '../../base/errors.js';
 import {selectForDump} from '../../postgres/inspect/dump-selection.js';
 import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
@@ -104,6 +104,7 @@ export async function streamBackup(
         backupId: id,
         format: record.format,
         schemaOnly: record.config.schemaOnly,
+        content: contentOf(record),
         size: record.size,
         rows: rowsOf(record),
       });
