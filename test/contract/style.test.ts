@@ -40,7 +40,6 @@ const pending: readonly string[] = [
   'src/lib/services/orders',
   'src/lib/services/prune',
   'src/lib/services/recover',
-  'src/lib/services/report',
   'src/lib/services/restore',
   'src/lib/services/rows',
   'src/lib/services/schedule',

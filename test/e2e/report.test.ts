@@ -1,5 +1,6 @@
 /** The report in a real browser: light and dark, wide and narrow, with names that try to break it. */
 import {rm, stat} from 'node:fs/promises';
+import {hostname} from 'node:os';
 import {type Browser, chromium} from 'playwright-core';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {noFacts} from '../../src/lib/run/run-record.js';
@@ -8,6 +9,7 @@ import {writeReport} from '../../src/lib/services/report/write-report.js';
 import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';
+import {generateHistory, writeHistory} from '../support/generated-history.js';
 import {simulateMonth, story, writeSimulatedMonth} from '../support/simulated-month.js';
 import {testContext} from '../support/test-context.js';
 
@@ -18,6 +20,7 @@ const hostileName = `<img src=x onerror=alert(1)>"'&${'long_name_'.repeat(20)}`;
 let month = '';
 let hostile = '';
 let empty = '';
+let several = '';
 let browser: Browser;
 
 async function report(folder: string): Promise<string> {
@@ -27,7 +30,12 @@ async function report(folder: string): Promise<string> {
 
 beforeAll(async () => {
   requirePrograms('chromium');
-  [month, hostile, empty] = await Promise.all([tempFolder(), tempFolder(), tempFolder()]);
+  [month, hostile, empty, several] = await Promise.all([
+    tempFolder(),
+    tempFolder(),
+    tempFolder(),
+    tempFolder(),
+  ]);
   await writeSimulatedMonth(`${month}/backups`);
   const tables = [{schema: 'public', name: hostileName, rows: 3, fingerprint: null}];
   const record = await writeSampleBackup(`${hostile}/backups/database`, '2026-11-20T02:00:00.000Z', {
@@ -45,12 +53,17 @@ beforeAll(async () => {
     errorCode: hostileName,
     database: {name: hostileName, systemIdentifier: null, host: 'h', port: 1},
   });
+  await writeHistory(
+    `${several}/backups`,
+    generateHistory({firstDay: '2026-08-24', days: 91, size: (index) => 1e8 + 1e6 * index, hasPartial: true}),
+    generateHistory({database: 'blog', firstDay: '2026-11-22', days: 1, size: () => 5e6}),
+  );
   browser = await chromium.launch({executablePath: '/usr/bin/chromium', args: ['--no-sandbox']});
 });
 
 afterAll(async () => {
   await browser.close();
-  for (const folder of [month, hostile, empty]) await rm(folder, {recursive: true, force: true});
+  for (const folder of [month, hostile, empty, several]) await rm(folder, {recursive: true, force: true});
 });
 
 /** What is wrong with the page as it is laid out: runs in the browser. */
@@ -71,10 +84,44 @@ const findFaults = `(() => {
       const overlaps = a.box.left < b.box.right && b.box.left < a.box.right && a.box.top + 3 < b.box.bottom && b.box.top + 3 < a.box.bottom;
       if (overlaps) faults.push('overlapping: ' + a.text + ' and ' + b.text);
     }));
-    if (parseFloat(getComputedStyle(svg.querySelector('text') ?? svg).fontSize) * box.width / svg.viewBox.baseVal.width < 11)
+    if (svg.role === 'img' && (svg.querySelector(':scope > title') === null || svg.querySelector(':scope > desc') === null)) faults.push('a picture without a name');
+    if (svg.querySelector('text') && parseFloat(getComputedStyle(svg.querySelector('text')).fontSize) * box.width / svg.viewBox.baseVal.width < 11)
       faults.push('letters smaller than 11 px');
   }
   return faults;
+})()`;
+
+/** Texts whose colour is too near to that of their ground (WCAG: 4.5): runs in the browser. */
+const findPaleLetters = `(() => {
+  const parse = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = parse(color).slice(0, 3).map((part) => {
+      const share = part / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const isOpaque = (color) => { const parts = parse(color); return parts.length === 3 || parts[3] === 1; };
+  const groundOf = (element) => {
+    const rect = element.tagName === 'text' && element.closest('.day')?.querySelector('rect');
+    const fill = rect && getComputedStyle(rect).fill;
+    if (fill && fill !== 'none') return fill;
+    for (let at = element; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if (isOpaque(color)) return color;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const pale = new Set();
+  for (const element of document.querySelectorAll('body *')) {
+    if (element.getClientRects().length === 0 || ![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+    const style = getComputedStyle(element);
+    const color = element.tagName === 'text' ? style.fill : style.color;
+    const [a, b] = [light(color), light(groundOf(element))].sort((x, y) => y - x);
+    const contrast = (a + 0.05) / (b + 0.05);
+    if (contrast < 4.5) pale.add(element.tagName + '.' + element.getAttribute('class') + ' ' + element.textContent.slice(0, 30) + ' ' + contrast.toFixed(2));
+  }
+  return [...pale];
 })()`;
 
 describe('the report', () => {
@@ -83,7 +130,7 @@ describe('the report', () => {
   );
 
   it.each(views)('fits and loads nothing: $colorScheme, $width pixels', async ({colorScheme, width}) => {
-    for (const folder of [month, hostile, empty]) {
+    for (const folder of [month, hostile, empty, several]) {
       const path = await report(folder);
       const page = await browser.newPage({viewport: {width, height: 900}, colorScheme});
       const requests: string[] = [];
@@ -101,22 +148,54 @@ describe('the report', () => {
       expect(await page.evaluate(findFaults)).toEqual([]);
       expect(await page.locator('script, img, iframe, link:not([rel=icon])').count()).toBe(0);
       const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor');
-      expect(ground).toBe(colorScheme === 'dark' ? 'rgb(20, 24, 29)' : 'rgb(255, 255, 255)');
+      expect(ground).toBe(colorScheme === 'dark' ? 'rgb(20, 24, 29)' : 'rgb(245, 247, 249)');
       await page.close();
     }
   });
 
-  it('has a sentence and a table with every picture, and shows hostile names as they are', async () => {
+  it('has a sentence with every picture, folded tables with heads, and shows hostile names as they are', async () => {
     const page = await browser.newPage();
     await page.goto(`file://${await report(month)}`);
-    const sections = await page.locator('section').all();
-    expect(sections).toHaveLength(9);
-    for (const section of sections) {
+    for (const section of await page.locator('.card').all())
       expect(await section.locator('> p').first().innerText()).toMatch(/\.$/);
-      expect(await section.locator('table').count()).toBe(1);
+    const tables = await page.locator('table').all();
+    expect(tables).toHaveLength(4);
+    for (const table of tables) {
+      expect(await table.isVisible()).toBe(false);
+      expect(await table.locator('th[scope=col]').count()).toBeGreaterThan(2);
+      expect(await table.locator('caption').count()).toBe(1);
     }
+    await page.locator('summary', {hasText: 'All backups'}).click();
+    expect(await page.locator('td', {hasText: '2026-11-22 02:00'}).isVisible()).toBe(true);
     await page.goto(`file://${await report(hostile)}`);
     expect(await page.locator('td', {hasText: `public.${hostileName}`}).count()).toBe(1);
+    await page.close();
+  });
+
+  it('has the verdict, the findings and the figures on the first screen, and two columns at 1280 pixels', async () => {
+    const page = await browser.newPage({viewport: {width: 1280, height: 900}});
+    await page.goto(`file://${await report(month)}`);
+    expect(await page.title()).toBe(`Backups of shop on ${hostname()}`);
+    for (const place of ['.verdict', '.verdict li', '.figures']) {
+      const box = await page.locator(place).first().boundingBox();
+      expect((box?.y ?? 900) + (box?.height ?? 0)).toBeLessThan(900);
+    }
+    const columns = async (): Promise<number> => {
+      const boxes = await Promise.all((await page.locator('.card').all()).map((card) => card.boundingBox()));
+      return new Set(boxes.map((box) => box?.x)).size;
+    };
+    expect(await columns()).toBe(2);
+    await page.setViewportSize({width: 390, height: 844});
+    expect(await columns()).toBe(1);
+    await page.close();
+  });
+
+  it.each(['light', 'dark'] as const)('has letters with contrast, %s', async (colorScheme) => {
+    const page = await browser.newPage({viewport: {width: 1280, height: 900}, colorScheme});
+    for (const folder of [month, empty, several]) {
+      await page.goto(`file://${await report(folder)}`);
+      expect(await page.evaluate(findPaleLetters)).toEqual([]);
+    }
     await page.close();
   });
 

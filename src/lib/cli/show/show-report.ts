@@ -1,5 +1,6 @@
 /** The report in short, as lines with sparklines. */
 import {countOf, formatAge, formatBytes, formatDuration} from '../../base/format.js';
+import {kindOf} from '../../services/report/database-group.js';
 import {verdictOf} from '../../services/report/report-page.js';
 import type {ReportResult} from '../../services/report/write-report.js';
 import {isUtf8Locale, sparkline} from './sparkline.js';
@@ -62,9 +63,13 @@ export function showReport(result: ReportResult, style: Style, isUtf8 = isUtf8Lo
   ];
 }
 
-/** Backups by database and format, each oldest first. */
+/** Backups by database and kind, each oldest first. */
 function seriesOf({backups}: ReportResult) {
-  const name = (backup: (typeof backups)[number]): string => `${backup.database} ${backup.format}`;
+  const name = (backup: (typeof backups)[number]): string =>
+    `${backup.databaseLabel} ${kindOf(
+      backup,
+      backups.filter(({databaseLabel}) => databaseLabel === backup.databaseLabel),
+    )}`;
   return [...new Set(backups.map(name))].map((wanted) => ({
     name: wanted,
     backups: backups.filter((backup) => name(backup) === wanted),

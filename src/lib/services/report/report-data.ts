@@ -1,10 +1,11 @@
-/** What a report shows: the audit log and the backups on disk joined into series. Pure. */
+/** The data of a report: the audit log and the backups on disk joined into series. Pure. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {rowsOf} from '../../catalog/backup-record.js';
-import {type Backup, isGood, isUsable} from '../../catalog/catalogue.js';
+import {type Backup, isGood, isUsable, safetyLabel} from '../../catalog/catalogue.js';
 import type {CheckedJob} from '../schedule/check-schedule.js';
-import {groupByDatabase} from '../../catalog/database-groups.js';
-import {loggedRestoreTests, type RestoreTest} from '../status/restore-tests.js';
+import {type DatabaseGroup, groupByDatabase} from '../../catalog/database-groups.js';
+import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from '../status/restore-tests.js';
+import {type BackupContent, outcomeOfResult, type ProofLevel} from '../../run/check-outcome.js';
 import {isIncident, type RunRecord, type WatchedDatabase} from '../../run/run-record.js';
 import type {Finding} from '../status/assess.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
@@ -13,8 +14,17 @@ import {describeLosses} from '../../catalog/shrink-alarm.js';
 export interface ReportData {
   readonly generatedAt: string;
   readonly from: string;
+  /** The machine that wrote the report; null where it is not known. */
+  readonly machine: string | null;
+  /** Where the backups were read: a folder or a bucket; null where it is not known. */
+  readonly place: string | null;
+  /** When the plan makes the next backup; null without a plan. */
+  readonly nextBackupAt: string | null;
+  /** Of all databases together. */
   readonly summary: ReportSummary;
-  /** What `status` finds by the limits of the config file; empty when all is as it should be. */
+  /** One entry for each database, in the order of the labels; also for one that is no longer watched and has backups. */
+  readonly databases: readonly ReportedDatabase[];
+  /** The findings of `status` by the limits of the config file; empty when nothing needs attention. */
   readonly findings: readonly Finding[];
   /** Backups made, also those that retention has removed since; oldest first. */
   readonly backups: readonly ReportedBackup[];
@@ -24,6 +34,18 @@ export interface ReportData {
     database: string | null;
     outcome: string;
     errorCode: string | null;
+    errorMessage: string | null;
+    /** As in `databases`; null for a run that reached no database. */
+    databaseLabel: string | null;
+  }[];
+  /** Checks that found a backup damaged, by whatever level; oldest first. */
+  readonly failedChecks: readonly {
+    at: string;
+    backupId: string;
+    level: ProofLevel;
+    /** The differences that the check found, a line each; empty for a backup that was removed since. */
+    findings: readonly string[];
+    databaseLabel: string | null;
   }[];
   /** Tables of each database in its newest full backup, largest first. */
   readonly tables: readonly {
@@ -31,11 +53,12 @@ export interface ReportData {
     table: string;
     rows: number | null;
     sizeBytes: number | null;
+    databaseLabel: string;
   }[];
   /** Backup runs of each week (from Monday, UTC), oldest first. */
   readonly weeks: readonly {week: string; ok: number; failed: number; missed: number}[];
   readonly storage: readonly {age: string; count: number; sizeBytes: number}[];
-  /** Each place that holds backups by itself; empty where there is one only. */
+  /** One entry for each location of backups; empty where there is one only. */
   readonly places: readonly {
     place: string;
     backups: number;
@@ -45,8 +68,15 @@ export interface ReportData {
     error: string | null;
   }[];
   /** Times without a new backup that were longer than usual, and due runs that never began; oldest first. */
-  readonly gaps: readonly {from: string; until: string; duration: number; what: string}[];
-  readonly restoreTests: readonly RestoreTest[];
+  readonly gaps: readonly {
+    from: string;
+    until: string;
+    duration: number;
+    what: string;
+    /** Null for a job of the plan that is not about one database. */
+    databaseLabel: string | null;
+  }[];
+  readonly restoreTests: readonly (RestoreTest & {readonly databaseLabel: string | null})[];
   readonly orderRuns: readonly {
     at: string;
     command: string;
@@ -70,24 +100,44 @@ export interface ReportSummary {
   readonly usualRestoreTime: number | null;
 }
 
+export interface ReportedDatabase extends ReportSummary {
+  /** As in `findings`: the name, with the server where two databases share it. */
+  readonly label: string;
+  /** host:port; null where only the name is known. */
+  readonly server: string | null;
+  /** Backup runs of the plan that never began. */
+  readonly missedRuns: number;
+}
+
 export interface ReportedBackup {
   readonly id: string;
   readonly at: string;
   readonly database: string;
   readonly format: string;
   readonly sizeBytes: number | null;
-  /** null for backups that only their metadata tells of, made by the old scripts. */
+  /** null for backups of the old scripts. */
   readonly duration: number | null;
   readonly databaseBytes: number | null;
   readonly rows: number | null;
-  /** What the shrink alarm found. */
+  /** The findings of the shrink alarm. */
   readonly alarms: readonly string[];
   readonly isOnDisk: boolean;
   /** Whether a check of it failed. */
   readonly isDamaged: boolean;
+  readonly content: BackupContent;
+  /** Made by a restore, of what it was about to replace. */
+  readonly isSafety: boolean;
+  /** The tables and schemas that were chosen; empty also for a removed backup, as the log does not contain them. */
+  readonly chosen: readonly string[];
+  /** As in `databases`. */
+  readonly databaseLabel: string;
 }
 
-/** A place as the report takes it. */
+/** Whether it is of the whole database, and neither a part of it nor what a restore replaced. */
+export const isWholeBackup = ({content, isSafety}: ReportedBackup): boolean =>
+  content === 'whole' && !isSafety;
+
+/** A location as the report needs it. */
 export interface ReportedPlace {
   readonly place: string;
   readonly backups: number;
@@ -106,6 +156,12 @@ export interface ReportInput {
   readonly named?: readonly WatchedDatabase[];
   /** The plan against the audit log; undefined without a plan. */
   readonly plan: readonly CheckedJob[] | undefined;
+  /** Databases of backup jobs, by the sentence of the job, where the plan has several. */
+  readonly jobDatabases?: ReadonlyMap<string, string>;
+  /** When the plan makes the next one. */
+  readonly nextBackup?: Date;
+  readonly machine?: string;
+  readonly place?: string;
   readonly now: Date;
 }
 
@@ -119,34 +175,48 @@ export function reportData(input: ReportInput): ReportData {
   const inPeriod = ({startedAt, mode}: RunRecord): boolean =>
     mode === 'execute' && Date.parse(startedAt) >= earliest && Date.parse(startedAt) <= now.getTime();
   const runs = input.runs.filter(inPeriod);
-  const backups = joinBackups(runs, input.backups).filter(({at}) => Date.parse(at) >= earliest);
   const groups = groupByDatabase(input);
-  const ofWatched = new Set(groups.flatMap((group) => group.runs));
+  const labels = labelsOf(groups, input.backups, runs);
+  const backups = joinBackups(runs, input.backups, labels).filter(({at}) => Date.parse(at) >= earliest);
+  const labelOf = (run: RunRecord): string | null =>
+    labels.ofRun.get(run) ?? labels.ofBackup.get(run.backupId ?? '') ?? null;
   const isCounted = (run: RunRecord): boolean =>
-    run.backupId !== null || (isIncident(run) && (run.database === null || ofWatched.has(run)));
+    run.backupId !== null || (isIncident(run) && (run.database === null || labels.ofRun.has(run)));
   const backupRuns = runs.filter((run) => run.command === 'backup' && isCounted(run));
-  const failed = backupRuns.filter((run) => run.backupId === null || !['ok', 'alarm'].includes(run.outcome));
-  const restoreTests = loggedRestoreTests(runs, input.backups);
+  const failed = backupRuns.filter((run) => !madeBackup(run));
+  const restoreTests = allRestoreTests(runs, input.backups, labels).filter(
+    ({at}) => Date.parse(at) >= earliest && Date.parse(at) <= now.getTime(),
+  );
   const from = Math.min(
     now.getTime(),
     ...[...runs.map((run) => run.startedAt), ...backups.map(({at}) => at)].map(Date.parse),
   );
-  const newest = input.backups.find((backup) => isUsable(backup) && backup.createdAt <= now);
+  const gaps = [
+    ...longGaps(backups, new Set(groups.map(({label}) => label)), now),
+    ...missedRuns(input, labels),
+  ].sort((a, b) => (a.from < b.from ? -1 : 1));
+  const summaryOf = (isOf: (label: string | null) => boolean): ReportSummary =>
+    summarize({
+      backups: input.backups.filter(({id}) => isOf(labels.ofBackup.get(id) ?? null)),
+      runs: backupRuns.filter((run) => isOf(labelOf(run))),
+      restoreTests: restoreTests.filter(({databaseLabel}) => isOf(databaseLabel)),
+      now,
+    });
+  const watched = new Map(groups.map((group) => [group.label, serverOf(group)]));
+  const databases = [...new Set([...watched.keys(), ...labels.ofBackup.values()])].sort();
   return {
     generatedAt: now.toISOString(),
     from: new Date(from).toISOString(),
-    summary: {
-      newestGoodBackup: newest
-        ? {id: newest.id, at: newest.createdAt.toISOString(), sizeBytes: newest.sizeBytes}
-        : null,
-      backupsOnDisk: input.backups.length,
-      damagedBackups: input.backups.filter((backup) => !isGood(backup)).length,
-      storageBytes: sum(input.backups.map((backup) => backup.sizeBytes)),
-      backupRuns: {ok: backupRuns.length - failed.length, failed: failed.length},
-      lastRestoreTest: restoreTests.findLast(({outcome}) => outcome !== 'not-possible') ?? null,
-      usualRestoreTime:
-        median(restoreTests.flatMap((test) => (test.ok ? (test.restoreDuration ?? []) : []))) ?? null,
-    },
+    machine: input.machine ?? null,
+    place: input.place ?? null,
+    nextBackupAt: input.nextBackup?.toISOString() ?? null,
+    summary: summaryOf(() => true),
+    databases: databases.map((label) => ({
+      label,
+      server: watched.get(label) ?? null,
+      ...summaryOf((other) => other === label),
+      missedRuns: gaps.filter((gap) => gap.duration === 0 && gap.databaseLabel === label).length,
+    })),
     findings: input.findings,
     backups,
     failures: failed.map((run) => ({
@@ -154,8 +224,11 @@ export function reportData(input: ReportInput): ReportData {
       database: run.database?.name ?? null,
       outcome: run.outcome,
       errorCode: run.errorCode,
+      errorMessage: run.errorMessage,
+      databaseLabel: labelOf(run),
     })),
-    tables: largestTables(input.backups),
+    failedChecks: failedChecks(runs, input.backups, labels).filter(({at}) => Date.parse(at) >= earliest),
+    tables: largestTables(input.backups, labels),
     weeks: countWeeks(new Date(from), now, backupRuns, failed, plan),
     storage: storageByAge(input.backups, now),
     places: (input.places ?? []).map(({place, backups: count, size, newestGood, error}) => ({
@@ -165,10 +238,7 @@ export function reportData(input: ReportInput): ReportData {
       newestAt: newestGood?.createdAt ?? null,
       error: error?.message ?? null,
     })),
-    gaps: [
-      ...longGaps(backups, new Set(groups.map(({database}) => database.name)), now),
-      ...missedRuns(plan),
-    ].sort((a, b) => (a.from < b.from ? -1 : 1)),
+    gaps,
     restoreTests,
     orderRuns: runs
       .filter((run) => run.command.startsWith('orders:') || run.command.startsWith('workflow:'))
@@ -182,12 +252,114 @@ export function reportData(input: ReportInput): ReportData {
   };
 }
 
+/** Which database backups and runs are of, by the labels of `status`. */
+interface Labels {
+  readonly ofBackup: ReadonlyMap<string, string>;
+  readonly ofRun: ReadonlyMap<RunRecord, string>;
+}
+
+/** A backup of a database that is no longer watched goes by the name of its database. */
+function labelsOf(
+  groups: readonly DatabaseGroup[],
+  backups: readonly Backup[],
+  runs: readonly RunRecord[],
+): Labels {
+  const ofRun = new Map(groups.flatMap(({label, runs: own}) => own.map((run) => [run, label] as const)));
+  const ofBackup = new Map(backups.map(({id, database}) => [id, database]));
+  for (const run of runs)
+    if (run.command === 'backup' && madeBackup(run) && run.backupId !== null)
+      ofBackup.set(run.backupId, ofRun.get(run) ?? ofBackup.get(run.backupId) ?? run.database?.name ?? '');
+  for (const {label, backups: own} of groups) for (const {id} of own) ofBackup.set(id, label);
+  return {ofBackup, ofRun};
+}
+
+function serverOf({database: {host, port, project}}: DatabaseGroup): string | null {
+  if (host === null) return null;
+  return project ?? (port === null ? host : `${host}:${port}`);
+}
+
+function madeBackup({backupId, outcome}: RunRecord): boolean {
+  return backupId !== null && ['ok', 'alarm'].includes(outcome);
+}
+
+function summarize({
+  backups,
+  runs,
+  restoreTests,
+  now,
+}: {
+  backups: readonly Backup[];
+  runs: readonly RunRecord[];
+  restoreTests: readonly RestoreTest[];
+  now: Date;
+}): ReportSummary {
+  const newest = backups.find((backup) => isUsable(backup) && backup.createdAt <= now);
+  const ok = runs.filter(madeBackup).length;
+  return {
+    newestGoodBackup: newest
+      ? {id: newest.id, at: newest.createdAt.toISOString(), sizeBytes: newest.sizeBytes}
+      : null,
+    backupsOnDisk: backups.length,
+    damagedBackups: backups.filter((backup) => !isGood(backup)).length,
+    storageBytes: sum(backups.map((backup) => backup.sizeBytes)),
+    backupRuns: {ok, failed: runs.length - ok},
+    lastRestoreTest: restoreTests.findLast(({outcome}) => outcome !== 'not-possible') ?? null,
+    usualRestoreTime:
+      median(restoreTests.flatMap((test) => (test.ok ? (test.restoreDuration ?? []) : []))) ?? null,
+  };
+}
+
+/** Restore tests of the audit log, and those that only metadata contain, as of another machine; oldest first. */
+function allRestoreTests(
+  runs: readonly RunRecord[],
+  backups: readonly Backup[],
+  {ofBackup}: Labels,
+): ReportData['restoreTests'] {
+  const logged = loggedRestoreTests(runs, backups);
+  const keyOf = ({backupId, outcome, restoreDuration}: RestoreTest): string =>
+    JSON.stringify([backupId, outcome, restoreDuration]);
+  const known = new Set(logged.map(keyOf));
+  const recorded = recordedRestoreTests(backups).filter((test) => !known.has(keyOf(test)));
+  return [...logged, ...recorded]
+    .map((test) => ({...test, databaseLabel: ofBackup.get(test.backupId) ?? null}))
+    .sort((a, b) => (a.at < b.at ? -1 : 1));
+}
+
+/** Failed checks of the metadata with their findings, and those that only the audit log still contains. */
+function failedChecks(
+  runs: readonly RunRecord[],
+  backups: readonly Backup[],
+  {ofBackup}: Labels,
+): ReportData['failedChecks'] {
+  const recorded = backups.flatMap(({id, content, record}) =>
+    [...(record?.verification ? [record.verification] : []), ...(record?.proofs ?? [])]
+      .filter((result) => outcomeOfResult(result, content) === 'failed')
+      .map(({at, level, findings}) => ({at, backupId: id, level, findings})),
+  );
+  const existing = new Set(backups.map(({id}) => id));
+  const logged = runs.flatMap((run) =>
+    run.verifications
+      .filter(
+        ({ok, outcome, backupId}) =>
+          !existing.has(backupId) && (outcome ?? (ok ? 'passed' : 'failed')) === 'failed',
+      )
+      .map(({backupId, level}) => ({at: run.startedAt, backupId, level, findings: []})),
+  );
+  return [...recorded, ...logged]
+    .map((check) => ({...check, databaseLabel: ofBackup.get(check.backupId) ?? null}))
+    .sort((a, b) => Number(a.at > b.at) - Number(a.at < b.at));
+}
+
 /** Backups by the audit log, with those that only the folder knows. */
-function joinBackups(runs: readonly RunRecord[], onDisk: readonly Backup[]): ReportedBackup[] {
+function joinBackups(
+  runs: readonly RunRecord[],
+  onDisk: readonly Backup[],
+  {ofBackup}: Labels,
+): ReportedBackup[] {
   const byId = new Map<string, ReportedBackup>();
   const ids = new Set(onDisk.map((backup) => backup.id));
   for (const backup of onDisk) {
-    const {id, createdAt, database, format, sizeBytes, record} = backup;
+    const {id, createdAt, database, format, sizeBytes, record, content, label} = backup;
     byId.set(id, {
       id,
       at: createdAt.toISOString(),
@@ -200,10 +372,17 @@ function joinBackups(runs: readonly RunRecord[], onDisk: readonly Backup[]): Rep
       alarms: record ? describeLosses(record) : [],
       isOnDisk: true,
       isDamaged: !isGood(backup),
+      content,
+      isSafety: label === safetyLabel,
+      chosen:
+        content === 'tables'
+          ? [...(record?.config.includeSchemas ?? []), ...(record?.config.includeTables ?? [])]
+          : [],
+      databaseLabel: ofBackup.get(id) ?? database,
     });
   }
   for (const run of runs) {
-    if (run.command !== 'backup' || run.backupId === null || !['ok', 'alarm'].includes(run.outcome)) continue;
+    if (run.command !== 'backup' || run.backupId === null || !madeBackup(run)) continue;
     const known = byId.get(run.backupId);
     byId.set(run.backupId, {
       id: run.backupId,
@@ -217,23 +396,29 @@ function joinBackups(runs: readonly RunRecord[], onDisk: readonly Backup[]): Rep
       alarms: run.alarms,
       isOnDisk: ids.has(run.backupId),
       isDamaged: known?.isDamaged ?? false,
+      content: known?.content ?? run.content ?? (run.schemaOnly === true ? 'schema' : 'whole'),
+      isSafety: known?.isSafety ?? false,
+      chosen: known?.chosen ?? [],
+      databaseLabel: ofBackup.get(run.backupId) ?? run.database?.name ?? '',
     });
   }
   return [...byId.values()].sort((a, b) => (a.at < b.at ? -1 : 1));
 }
 
-function largestTables(backups: readonly Backup[]): ReportData['tables'] {
+function largestTables(backups: readonly Backup[], {ofBackup}: Labels): ReportData['tables'] {
   const seen = new Set<string>();
   return backups
     .flatMap((backup) => {
+      const databaseLabel = ofBackup.get(backup.id) ?? backup.database;
       // Newest first.
-      if (!backup.record || !isUsable(backup) || seen.has(backup.database)) return [];
-      seen.add(backup.database);
+      if (!backup.record || !isUsable(backup) || seen.has(databaseLabel)) return [];
+      seen.add(databaseLabel);
       return backup.record.tables.map(({schema, name, rows, sizeBytes}) => ({
         database: backup.database,
         table: qualifiedName({schema, name}),
         rows,
         sizeBytes: sizeBytes ?? null,
+        databaseLabel,
       }));
     })
     .sort((a, b) => (b.sizeBytes ?? 0) - (a.sizeBytes ?? 0) || (b.rows ?? 0) - (a.rows ?? 0));
@@ -291,14 +476,18 @@ function storageByAge(backups: readonly Backup[], now: Date): ReportData['storag
   });
 }
 
-/** Stretches between backups of a database that are more than half as long again as the usual one; the last one is open while the database is watched. */
+/**
+ * Stretches between whole backups of a database that are more than half as long again as the usual one; the last one is open while
+ * the database is watched.
+ */
 function longGaps(
   backups: readonly ReportedBackup[],
   watched: ReadonlySet<string>,
   now: Date,
 ): ReportData['gaps'] {
-  return [...new Set(backups.map((backup) => backup.database))].flatMap((database) => {
-    const times = backups.filter((backup) => backup.database === database).map(({at}) => Date.parse(at));
+  const whole = backups.filter(isWholeBackup);
+  return [...new Set(whole.map(({databaseLabel}) => databaseLabel))].flatMap((label) => {
+    const times = whole.filter(({databaseLabel}) => databaseLabel === label).map(({at}) => Date.parse(at));
     const ends = [...times.slice(1), now.getTime()];
     const usual = median(
       ends
@@ -310,25 +499,30 @@ function longGaps(
     return times.flatMap((start, index) => {
       const end = ends[index] ?? now.getTime();
       const isOpen = index === times.length - 1;
-      if (end - start <= usual * 1.5 || (isOpen && !watched.has(database))) return [];
-      return [
-        {from: iso(start), until: iso(end), duration: end - start, what: `no new backup of ${database}`},
-      ];
+      if (end - start <= usual * 1.5 || (isOpen && !watched.has(label))) return [];
+      const what = `no new backup of ${label}`;
+      return [{from: iso(start), until: iso(end), duration: end - start, what, databaseLabel: label}];
     });
   });
 }
 
-function missedRuns(plan: readonly CheckedJob[] | undefined): ReportData['gaps'] {
-  return (plan ?? []).flatMap(({job, runs}) =>
-    runs
+function missedRuns({plan = [], jobDatabases}: ReportInput, {ofBackup}: Labels): ReportData['gaps'] {
+  const labels = new Set(ofBackup.values());
+  const [only] = labels;
+  return plan.flatMap(({job, runs}) => {
+    const named = jobDatabases?.get(job.sentence);
+    const own = named ?? (labels.size === 1 ? only : undefined);
+    const databaseLabel = job.args[0] === 'backup' && own !== undefined && labels.has(own) ? own : null;
+    return runs
       .filter((run) => run.state === 'missed')
       .map(({due}) => ({
         from: due.toISOString(),
         until: due.toISOString(),
         duration: 0,
         what: `"${job.sentence}" did not run`,
-      })),
-  );
+        databaseLabel,
+      }));
+  });
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();

@@ -1,4 +1,5 @@
 /** Writes the report: one page over the audit log and the backups on disk. */
+import {hostname} from 'node:os';
 import {dirname, join, resolve} from 'node:path';
 import {backupFolder} from '../../catalog/backup-name.js';
 import {foreignFile, foreignNote, requireTrustedFolder, whyForeign} from '../../base/own-file.js';
@@ -6,6 +7,7 @@ import {makePrivateFolder, writeFileSafely} from '../../base/safe-file.js';
 import {type ReportData, reportData, reportDays} from './report-data.js';
 import {reportPage} from './report-page.js';
 import type {RunContext} from '../../run/run-context.js';
+import {nextRuns} from '../schedule/next-runs.js';
 import {checkSchedule} from '../schedule/check-schedule.js';
 import {readHistory} from '../../run/read-history.js';
 import {databaseNamed, isOfKnownDatabase} from '../../catalog/database-groups.js';
@@ -24,7 +26,7 @@ export interface ReportResult extends ReportData {
 
 /**
  * @param output where the page goes; `report.html` in the backups folder by default
- * @param from the place whose backups are reported on, instead of those here and their copies in the places of the config file
+ * @param from the location whose backups are reported on, instead of those here and their copies in the locations of the config file
  * @throws the codes of the store that `from` names, READ_FAILED, FOLDER_NOT_WRITABLE, DISK_FULL, CONFIG_INVALID
  */
 export async function writeReport(
@@ -44,16 +46,10 @@ export async function writeReport(
   const {jobs, zone} = readPlan(settings.config, false);
   const recent = runs.filter(({startedAt}) => Date.parse(startedAt) >= earliest.getTime());
   const [first] = recent;
+  const jobDatabases = await databasesOfJobs(settings, jobs);
   const plan =
     first && jobs.length > 0
-      ? checkSchedule(
-          jobs,
-          zone,
-          recent,
-          new Date(first.startedAt),
-          now,
-          await databasesOfJobs(settings, jobs),
-        )
+      ? checkSchedule(jobs, zone, recent, new Date(first.startedAt), now, jobDatabases)
       : undefined;
   const sources = {
     catalogue,
@@ -65,7 +61,24 @@ export async function writeReport(
     now,
   };
   const {findings} = assessStatus(sources, resolveLimits(settings));
-  const data = reportData({backups: catalogue.backups, findings, places, runs, named, plan, now});
+  const [nextBackup] = jobs
+    .filter(({args}) => args[0] === 'backup')
+    .flatMap(({every}) => nextRuns(every, zone, now, 1))
+    .sort((a, b) => a.getTime() - b.getTime());
+  const data = reportData({
+    backups: catalogue.backups,
+    findings,
+    places,
+    runs,
+    named,
+    plan,
+    jobDatabases,
+    ...(nextBackup === undefined ? {} : {nextBackup}),
+    // A bucket belongs to no machine.
+    ...(from === undefined ? {machine: hostname()} : {}),
+    place: from ?? settings.backupsDir,
+    now,
+  });
   const path = resolve(settings.cwd, output ?? join(settings.backupsDir, 'report.html'));
   if (output === undefined) {
     await requireTrustedFolder(settings.backupsDir);

@@ -1,10 +1,16 @@
-/** Pictures: their axes and that names cannot break out of them. */
+/** Pictures: their axes, their names for those who do not see them, and that texts cannot break out of them. */
 import {describe, expect, it} from 'vitest';
 import {escapeHtml} from '../../../../src/lib/services/report/escape-html.js';
-import {barChart, columnChart, timeChart, valueTicks} from '../../../../src/lib/services/report/svg-chart.js';
+import {
+  barChart,
+  calendarChart,
+  timeChart,
+  valueTicks,
+} from '../../../../src/lib/services/report/svg-chart.js';
 
 const hostile = `"><script>alert('1')</script>&\u202e`;
 const period = {from: new Date('2026-11-01T00:00:00Z'), until: new Date('2026-11-08T00:00:00Z')};
+const caption = {title: 'Sizes', description: 'The size grew.'};
 
 describe('valueTicks', () => {
   it('begins at zero, reaches the highest value and has five marks at most', () => {
@@ -15,40 +21,60 @@ describe('valueTicks', () => {
 });
 
 describe('timeChart', () => {
+  const scale = {format: String, steps: [25, 50]};
+  const points = [
+    {at: period.from, value: 0, label: 'a'},
+    {at: period.until, value: 100, label: 'b', isBad: true},
+  ];
+
   it('puts the first moment at the left edge of the plot and the highest value under the top', () => {
-    const points = [
-      {at: period.from, value: 0, label: 'a'},
-      {at: period.until, value: 100, label: 'b'},
-    ];
-    const svg = timeChart('t', [{name: 'x', points}], period, {width: 400, height: 200}, String, [25, 50]);
-    expect(svg).toContain('d="M62 174L386 12"');
+    const svg = timeChart(caption, [{name: 'x', points}], period, scale);
+    expect(svg).toContain('d="M72 162L466 12"');
+    expect(svg).toContain('>7 Nov</text>');
+  });
+
+  it('has a title and a description, and a ring around what is bad', () => {
+    const svg = timeChart(caption, [{name: 'x', points}], period, scale);
+    expect(svg).toContain('<title>Sizes</title><desc>The size grew.</desc>');
+    expect(svg).toContain('role="img" aria-label="Sizes"');
+    expect(svg.match(/class="ring" cx="466" cy="12"/g)).toHaveLength(1);
   });
 
   it('draws nothing but axes for no values, and no NaN', () => {
-    const svg = timeChart(
-      't',
-      [],
-      {from: period.from, until: period.from},
-      {width: 400, height: 200},
-      String,
-      [1],
-    );
-    expect(svg).not.toContain('NaN');
+    expect(timeChart(caption, [], {from: period.from, until: period.from}, scale)).not.toContain('NaN');
   });
 });
 
-it('names are escaped in every picture', () => {
-  const pictures = [
-    timeChart(
-      hostile,
-      [{name: hostile, points: [{at: period.from, value: 1, label: hostile}]}],
-      period,
-      {width: 340, height: 200},
-      () => hostile,
-      [1],
+it('a calendar has a column for each week, and a sign beside days that did not go well', () => {
+  const states = ['ok', 'failed', 'missed', 'alarm', 'none'] as const;
+  const days = states.map((state, index) => ({
+    // Saturday to Wednesday.
+    day: new Date(Date.UTC(2026, 9, 31 + index)),
+    state,
+    label: state,
+  }));
+  const svg = calendarChart(caption, days);
+  const cells = [
+    ...svg.matchAll(
+      /<g class="day (\w+)"><title>(.*?)<\/title><rect x="(\d+)" y="(\d+)".*?>(\d+\D?)<\/text>/g,
     ),
-    columnChart(hostile, [{label: hostile, parts: [{kind: 'ok', value: 1}]}], {width: 340, height: 200}),
-    barChart(hostile, [{name: hostile, value: 1, text: hostile}], 340),
+  ];
+  expect(cells.map(([, state, title, x, y, text]) => [state, title, Number(x), Number(y), text])).toEqual([
+    ['ok', '31 October: ok', 40, 127, '31'],
+    ['failed', '1 November: failed', 40, 148, '1×'],
+    ['missed', '2 November: missed', 96, 22, '2?'],
+    ['alarm', '3 November: alarm', 96, 43, '3!'],
+    ['none', '4 November: none', 96, 64, expect.stringMatching(/^4/)],
+  ]);
+});
+
+it('names are escaped in every picture', () => {
+  const named = {title: hostile, description: hostile};
+  const points = [{at: period.from, value: 1, label: hostile}];
+  const pictures = [
+    timeChart(named, [{name: hostile, points}], period, {format: () => hostile, steps: [1]}),
+    calendarChart(named, [{day: period.from, state: 'ok', label: hostile}]),
+    barChart(named, [{name: hostile, value: 1, text: hostile}]),
   ];
   for (const picture of pictures) {
     expect(picture).not.toContain('<script');
