@@ -31,9 +31,13 @@ const sentences: readonly (readonly [RegExp, string])[] = [
 
 /** USAGE for an error of oclif's parser. */
 export function usageError(error: Error, command?: UsedCommand): AppError {
-  const hint =
-    command === undefined ? 'See the flags with --help.' : `See the flags: ${command.bin} help ${command.id}`;
+  const hint = command === undefined ? 'See the flags with --help.' : `See the flags: ${helpOf(command)}`;
   return new AppError('USAGE', unknownFlag(error, command) ?? textOf(error, command), {hint});
+}
+
+/** The page of a command; that of the program for the overview, which nobody types. */
+function helpOf({bin, id}: UsedCommand): string {
+  return id === 'overview' ? `${bin} --help` : `${bin} help ${id}`;
 }
 
 function textOf(error: Error, command: UsedCommand | undefined): string {

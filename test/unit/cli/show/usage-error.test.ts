@@ -8,6 +8,7 @@ import Restore from '../../../../src/commands/restore.js';
 import Verify from '../../../../src/commands/verify.js';
 import {globalFlags} from '../../../../src/lib/cli/flags.js';
 import {asAppError} from '../../../../src/lib/cli/show/show-error.js';
+import {usageError} from '../../../../src/lib/cli/show/usage-error.js';
 
 const commands = {backup: Backup, completion: Completion, prune: Prune, restore: Restore, verify: Verify};
 
@@ -34,4 +35,13 @@ it.each([
     (thrown: unknown) => asAppError(thrown, {bin: 'destino-db', id, flags: Object.keys(flags)}),
   );
   expect(error).toMatchObject({code: 'USAGE', message, hint: `See the flags: destino-db help ${id}`});
+});
+
+it('leads to the page of the program where no command was typed', () => {
+  const used = {bin: 'destino-db', id: 'overview', flags: ['config']};
+  const error = new Error('Flag --config expects a value');
+  expect(usageError(error, used)).toMatchObject({
+    message: '--config needs a value.',
+    hint: 'See the flags: destino-db --help',
+  });
 });
