@@ -5,8 +5,12 @@ interface DumpFormat {
   readonly letter: string;
   /** Extension of the dump's name; gzip adds ".gz" to plain dumps. */
   readonly extension: string;
-  /** Whether pg_restore reads it (compressed inside) rather than psql. */
+  /** Whether pg_restore reads it, rather than psql. */
   readonly isArchive: boolean;
+  /** Whether pg_dump compresses its contents, by any method; gzip compresses a plain dump as a whole. */
+  readonly compressesInside: boolean;
+  /** Whether pg_restore can load it through several connections. */
+  readonly loadsInParallel: boolean;
   readonly isFolder: boolean;
   /** Whether pg_dump and its readers can use a pipe. */
   readonly canStream: boolean;
@@ -23,6 +27,8 @@ export const formats = {
     letter: 'c',
     extension: '.dump',
     isArchive: true,
+    compressesInside: true,
+    loadsInParallel: true,
     isFolder: false,
     canStream: true,
     takesJobs: false,
@@ -33,6 +39,8 @@ export const formats = {
     letter: 'p',
     extension: '.sql',
     isArchive: false,
+    compressesInside: false,
+    loadsInParallel: false,
     isFolder: false,
     canStream: true,
     takesJobs: false,
@@ -43,6 +51,8 @@ export const formats = {
     letter: 'd',
     extension: '.dir',
     isArchive: true,
+    compressesInside: true,
+    loadsInParallel: true,
     isFolder: true,
     canStream: false,
     takesJobs: true,
@@ -57,8 +67,8 @@ export const backupFormats = Object.keys(formats) as readonly BackupFormat[];
 
 /** ".dump", ".sql", ".sql.gz" or ".dir" */
 export function backupExtension(format: BackupFormat, isCompressed: boolean): string {
-  const {extension, isArchive} = formats[format];
-  return isCompressed && !isArchive ? `${extension}.gz` : extension;
+  const {extension, compressesInside} = formats[format];
+  return isCompressed && !compressesInside ? `${extension}.gz` : extension;
 }
 
 const extensions = backupFormats.flatMap((format) => [true, false].map((gz) => backupExtension(format, gz)));

@@ -67,8 +67,8 @@ async function readFrom(
   input: ProgramInput | undefined,
 ): Promise<DumpContents> {
   const detected = 'remote' in dump ? dump : await detectDump(dump.path);
-  const {isArchive} = formats[dump.format];
-  if (detected.format !== dump.format || (!isArchive && detected.compressed !== dump.compressed)) {
+  const {isArchive, compressesInside} = formats[dump.format];
+  if (detected.format !== dump.format || (!compressesInside && detected.compressed !== dump.compressed)) {
     throw new AppError('VERIFY_FAILED', `${dump.path} is no longer in the format that was written.`);
   }
   if (!isArchive) return readPlain(detected, options, input);

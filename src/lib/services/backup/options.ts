@@ -62,7 +62,8 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     request.compressLevel ?? (request.compress === undefined ? defaults.compressLevel : undefined);
   const isCompressed = request.compress ?? (level !== undefined ? level > 0 : (defaults.compress ?? true));
   // Plain SQL is compressed by gzip alone, whatever the config file wants for archives.
-  const method = request.compressMethod ?? (formats[format].isArchive ? defaults.compressMethod : undefined);
+  const method =
+    request.compressMethod ?? (formats[format].compressesInside ? defaults.compressMethod : undefined);
   if (request.compress === false && request.compressLevel !== undefined && request.compressLevel > 0) {
     throw usage('--no-compress contradicts --compress-level.');
   }
@@ -70,7 +71,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     throw usage(
       `${request.compress === false ? '--no-compress' : 'Level 0'} contradicts --compress-method ${request.compressMethod}.`,
     );
-  if (!formats[format].isArchive && method !== undefined && method !== 'gzip')
+  if (!formats[format].compressesInside && method !== undefined && method !== 'gzip')
     throw usage(`--compress-method ${method} needs --format custom or directory; plain SQL is gzip.`);
   const highest = highestLevels[method ?? 'gzip'];
   if (level !== undefined && level > highest)
@@ -128,8 +129,8 @@ export function fitBackupOptions(
 }
 
 function defaultCompression({format}: BackupOptions, hasZstd: boolean): Partial<BackupOptions> {
-  const {isArchive, gzipLevel} = formats[format];
-  return isArchive && hasZstd
+  const {compressesInside, gzipLevel} = formats[format];
+  return compressesInside && hasZstd
     ? {compressMethod: 'zstd', compressLevel: zstdLevel}
     : defined({compressLevel: gzipLevel});
 }

@@ -158,7 +158,7 @@ async function usesZstd(
 ): Promise<boolean> {
   const {format, compressMethod, schemaOnly} = options;
   const isAsked = compressMethod !== undefined || compressArgument(options) !== undefined;
-  const isOpen = formats[format].isArchive && !isAsked && !schemaOnly;
+  const isOpen = formats[format].compressesInside && !isAsked && !schemaOnly;
   return isOpen && serverMajor >= firstMajorWithMethods && (await supportsMethod(tool, 'zstd', signal));
 }
 

@@ -304,7 +304,7 @@ async function requireSpace(
 ): Promise<void> {
   const {signal} = context;
   const {dump, sizeBytes, backup} = source;
-  const isCompressed = formats[dump.format].isArchive || dump.compressed;
+  const isCompressed = formats[dump.format].compressesInside || dump.compressed;
   const size = estimateRestoredSize(
     backup?.record ?? null,
     {sizeBytes, isCompressed},
@@ -684,10 +684,10 @@ function chooseOptions(
   {strategy, source}: Pick<RestorePlan, 'strategy' | 'source'>,
 ): Omit<PgRestoreOptions, 'noOwner' | 'noAcl'> {
   const {isBeside: isFresh} = strategies[strategy];
-  const {isArchive} = formats[source.dump.format];
-  if ((request.parallelJobs ?? 1) > 1 && !(isFresh && isArchive)) {
+  const {loadsInParallel} = formats[source.dump.format];
+  if ((request.parallelJobs ?? 1) > 1 && !(isFresh && loadsInParallel)) {
     context.warn(
-      isArchive
+      loadsInParallel
         ? '--parallel-jobs is left out: into a database that exists, everything goes in one transaction, so that a failure leaves it as it was.'
         : '--parallel-jobs is left out: a plain dump goes through one connection.',
     );
@@ -695,7 +695,7 @@ function chooseOptions(
   const stopsOnError = request.skipErrors !== true;
   return defined({
     jobs:
-      isFresh && isArchive && !source.dump.remote
+      isFresh && loadsInParallel && !source.dump.remote
         ? (request.parallelJobs ?? Math.min(context.settings.cores, mostDefaultJobs))
         : 1,
     isSingleTransaction: !isFresh,
