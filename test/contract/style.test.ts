@@ -65,7 +65,6 @@ const pending: readonly string[] = [
   'docs/faults.md',
   'docs/file-formats.md',
   'docs/fingerprint.md',
-  'docs/getting-started.md',
   'docs/how-restore-works.md',
   'docs/large-databases.md',
   'docs/managed-servers.md',
