@@ -74,7 +74,6 @@ const pending: readonly string[] = [
   'docs/performance.md',
   'docs/restore-rows.md',
   'docs/restore.md',
-  'docs/scheduling.md',
   'docs/threat-model.md',
   'docs/without-this-tool.md',
 ];
