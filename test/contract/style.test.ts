@@ -66,7 +66,6 @@ const pending: readonly string[] = [
   'docs/file-formats.md',
   'docs/fingerprint.md',
   'docs/how-restore-works.md',
-  'docs/migration.md',
   'docs/monitoring.md',
   'docs/orders-profiles.md',
   'docs/performance.md',
