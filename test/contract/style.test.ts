@@ -64,7 +64,6 @@ const pending: readonly string[] = [
   'docs/configuration.md',
   'docs/faults.md',
   'docs/file-formats.md',
-  'docs/fingerprint.md',
   'docs/how-restore-works.md',
   'docs/monitoring.md',
   'docs/orders-profiles.md',
