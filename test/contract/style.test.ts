@@ -63,7 +63,6 @@ const pending: readonly string[] = [
   'docs/architecture.md',
   'docs/configuration.md',
   'docs/faults.md',
-  'docs/file-formats.md',
   'docs/how-restore-works.md',
   'docs/monitoring.md',
   'docs/orders-profiles.md',
