@@ -3,7 +3,7 @@ import {Args, Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {parseEndOf} from '../lib/base/parse-end-of.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {atFlag, groups, placeFlags, sourceOf} from '../lib/cli/flags.js';
+import {atFlag, backupArgument, groups, namedBackup, placeFlags, sourceOf} from '../lib/cli/flags.js';
 import {showDiff} from '../lib/cli/show/show-diff.js';
 import {diffBackups} from '../lib/services/rows/diff-backups.js';
 
@@ -21,9 +21,7 @@ Exit codes: 0 compared, whether anything differs or not, 2 usage, 3 environment,
     },
   ];
   static override args = {
-    backup: Args.string({
-      description: 'Backup by ID, dump or metadata file (default: the newest usable one).',
-    }),
+    ...backupArgument,
     other: Args.string({description: 'Backup to compare with (default: the live database).'}),
   };
   static override flags = {
@@ -48,8 +46,8 @@ Exit codes: 0 compared, whether anything differs or not, 2 usage, 3 environment,
           context,
           sourceOf(flags),
           defined({
-            backup: args.backup,
-            other: args.other,
+            backup: namedBackup(args.backup, flags, ['at']),
+            other: namedBackup(args.other, flags),
             at: flags.at === undefined ? undefined : parseEndOf(flags.at),
             tables: flags.table ?? [],
           }),

@@ -4,11 +4,13 @@ import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {
   atFlag,
+  backupArgument,
   confirmFlags,
   countFlag,
   groups,
   lockWaitFlag,
   lockWaitMsOf,
+  namedBackup,
   placeFlags,
   repeatableFlag,
   sameSettings,
@@ -16,7 +18,7 @@ import {
   waitFlag,
   waitMsOf,
 } from '../lib/cli/flags.js';
-import {repeatCommand} from '../lib/cli/repeat-command.js';
+import {repeatCommand, withoutArgument} from '../lib/cli/repeat-command.js';
 import {showRestore} from '../lib/cli/show/show-restore.js';
 import {exitStatus} from '../lib/base/errors.js';
 import {parseEndOf} from '../lib/base/parse-end-of.js';
@@ -36,17 +38,18 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
   static override examples = [
     {
       description: 'what would happen, and what would be lost',
-      command: '<%= config.bin %> restore --latest --drop-existing --dry-run',
+      command: '<%= config.bin %> restore latest --drop-existing --dry-run',
     },
     {
       description: 'into a new database',
-      command: '<%= config.bin %> restore --latest --target-db shop_copy --create-db',
+      command: '<%= config.bin %> restore latest --target-db shop_copy --create-db',
     },
     {
       description: 'replace the database, keeping the old one aside',
-      command: '<%= config.bin %> restore --latest --drop-existing',
+      command: '<%= config.bin %> restore latest --drop-existing',
     },
   ];
+  static override args = backupArgument;
   static override flags = {
     'backup-file': Flags.string({
       helpGroup: groups.whichBackup,
@@ -137,9 +140,10 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
   };
 
   async run() {
-    const {flags} = await this.parse(Restore);
+    const {flags, args} = await this.parse(Restore);
+    const named = namedBackup(args.backup, flags, ['backup-file', 'latest', 'at']);
     const request = defined<RestoreRequest>({
-      backupFile: flags['backup-file'],
+      backupFile: named,
       isLatest: flags.latest,
       at: flags.at === undefined ? undefined : parseEndOf(flags.at),
       targetDb: flags['target-db'],
@@ -160,16 +164,14 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       lockWaitMs: lockWaitMsOf(flags),
     });
     // The backup that was looked at, not whichever is the newest by then.
-    const repeat = (id: string): string =>
-      flags['backup-file'] === undefined || flags['backup-file'] === 'latest'
-        ? repeatCommand(
-            this.config.bin,
-            'restore',
-            this.argv.filter((arg) => arg !== '--latest'),
-            ['--backup-file', id],
-            ['--at', '--backup-file'],
-          )
-        : repeatCommand(this.config.bin, 'restore', this.argv, []);
+    const repeat = (id: string): string => {
+      const {bin} = this.config;
+      const isChosen = named === undefined || named === 'latest' || id.startsWith(named);
+      if (!isChosen) return repeatCommand(bin, 'restore', this.argv, []);
+      const others = withoutArgument(this.argv, args.backup, {...Restore.baseFlags, ...Restore.flags});
+      const words = [id, ...others.filter((arg) => arg !== '--latest')];
+      return repeatCommand(bin, 'restore', words, [], ['--at', '--backup-file']);
+    };
     return this.perform(
       flags,
       (context) => restoreFrom(context, sourceOf(flags), request),

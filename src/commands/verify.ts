@@ -4,9 +4,11 @@ import {defined} from '../lib/base/defined.js';
 import {proofLevels} from '../lib/run/check-outcome.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {
+  backupArgument,
   confirmFlags,
   countFlag,
   groups,
+  namedBackup,
   placeFlags,
   sameSettings,
   sourceOf,
@@ -33,11 +35,12 @@ export default class Verify extends BaseCommand {
     'Code in the backup runs as a role without rights. Where that is not possible, a superuser has to confirm (--yes, --confirm-db).\n' +
     'Exit codes: 0 passed, 2 usage, 3 not possible here, 4 failed, 5 not confirmed, 130 interrupted.';
   static override examples = [
-    '<%= config.bin %> verify --latest',
-    '<%= config.bin %> verify --latest --level restore',
+    '<%= config.bin %> verify',
+    '<%= config.bin %> verify latest --level restore',
     '<%= config.bin %> verify --sample 2 --level restore --scratch local',
     '<%= config.bin %> verify --from s3://bucket/db --level restore --identity key.txt',
   ];
+  static override args = backupArgument;
   static override flags = {
     'backup-file': Flags.string({
       helpGroup: groups.whichBackup,
@@ -81,7 +84,8 @@ export default class Verify extends BaseCommand {
   };
 
   async run(): Promise<VerifyResult> {
-    const {flags} = await this.parse(Verify);
+    const {flags, args} = await this.parse(Verify);
+    const backupFile = namedBackup(args.backup, flags, chooses);
     const url = flags['scratch-url'];
     if (flags.level !== 'restore' && (url !== undefined || flags.scratch !== undefined)) {
       const name = url === undefined ? '--scratch' : '--scratch-url';
@@ -94,7 +98,7 @@ export default class Verify extends BaseCommand {
           context,
           sourceOf(flags),
           defined({
-            backupFile: flags['backup-file'],
+            backupFile,
             isAll: flags.all,
             sample: flags.sample,
             level: flags.level,

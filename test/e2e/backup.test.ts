@@ -113,7 +113,7 @@ describe('destino-db backup', () => {
     expect(result.stderr).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ Look at the database: done/);
     expect(result.stderr.match(/Dump: done/g)).toHaveLength(1);
     expect(result.stdout + result.stderr).not.toMatch(/\u001b/);
-    expect(result.stdout).toContain('verify --backup-file');
+    expect(result.stdout).toContain('destino-db verify ');
   });
 
   it('prints one JSON document on failure too, with code, hint and exit code', async () => {

@@ -73,7 +73,7 @@ describe('a restore of what orders:clean deleted', () => {
     expect(stdout).toMatch(/public\.orders +\d+ +0 +0/);
     expect(stdout).not.toContain('Note');
     // What was seen, whichever is the newest by then.
-    expect(stdout).toMatch(/Next: destino-db orders:restore --backup-file \/\S+\.json --execute/);
+    expect(stdout).toMatch(/Next: destino-db orders:restore \/\S+\.json --execute/);
     expect(await contentOf(database)).toEqual(cleaned);
   });
 

@@ -39,9 +39,7 @@ describe('destino-db verify', () => {
     expect(result.stdout).toMatch(
       /^ok {4}shop-2025-06-01T03-00-00: read to its end, rows and fingerprints as recorded, [\d,]+ rows/,
     );
-    expect(result.stdout).toContain(
-      'Next: destino-db verify --backup-file shop-2025-06-01T03-00-00 --level restore',
-    );
+    expect(result.stdout).toContain('Next: destino-db verify shop-2025-06-01T03-00-00 --level restore');
   });
 
   it('ends with 4 and names the damage, in JSON too', async () => {

@@ -3,19 +3,21 @@ import {Flags} from '@oclif/core';
 import {defined} from '../../lib/base/defined.js';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
+  backupArgument,
   confirmFlags,
   conflictsFlag,
   dryRunFlag,
   groups,
   lockWaitFlag,
   lockWaitMsOf,
+  namedBackup,
   placeFlags,
   repeatableFlag,
   sourceOf,
   waitFlag,
   waitMsOf,
 } from '../../lib/cli/flags.js';
-import {repeatCommand} from '../../lib/cli/repeat-command.js';
+import {repeatCommand, withoutArgument} from '../../lib/cli/repeat-command.js';
 import {showRestoredOrders} from '../../lib/cli/show/show-restored-orders.js';
 import {restoreOrdersFrom} from '../../lib/services/orders/restore/restore.js';
 
@@ -30,17 +32,18 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
   static override examples = [
     {
       description: 'see what would come back',
-      command: '<%= config.bin %> <%= command.id %> --backup-file latest',
+      command: '<%= config.bin %> <%= command.id %> latest',
     },
     {
       description: 'put everything back',
-      command: '<%= config.bin %> <%= command.id %> --backup-file latest --execute',
+      command: '<%= config.bin %> <%= command.id %> latest --execute',
     },
     {
       description: 'one order only, in a script',
-      command: '<%= config.bin %> <%= command.id %> --backup-file latest --only-order ID --execute --yes',
+      command: '<%= config.bin %> <%= command.id %> latest --only-order ID --execute --yes',
     },
   ];
+  static override args = backupArgument;
   static override flags = {
     'backup-file': Flags.string({
       helpGroup: groups.whichBackup,
@@ -66,18 +69,16 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
   };
 
   async run() {
-    const {flags} = await this.parse(OrdersRestore);
+    const {flags, args} = await this.parse(OrdersRestore);
+    const backupFile = namedBackup(args.backup, flags, ['backup-file']);
     // The file that was looked at, not whichever is the newest by then.
-    const repeat = (path: string): string =>
-      flags['backup-file'] === 'latest'
-        ? repeatCommand(
-            this.config.bin,
-            'orders:restore',
-            this.argv,
-            ['--backup-file', path, '--execute'],
-            ['--backup-file'],
-          )
-        : repeatCommand(this.config.bin, 'orders:restore', this.argv, ['--execute']);
+    const repeat = (path: string): string => {
+      const {bin} = this.config;
+      if (backupFile !== 'latest') return repeatCommand(bin, 'orders:restore', this.argv, ['--execute']);
+      const flagsOf = {...OrdersRestore.baseFlags, ...OrdersRestore.flags};
+      const words = [path, ...withoutArgument(this.argv, args.backup, flagsOf)];
+      return repeatCommand(bin, 'orders:restore', words, ['--execute'], ['--backup-file']);
+    };
     return this.perform(
       flags,
       (context) =>
@@ -85,7 +86,7 @@ Exit codes: 0 done, 1 rolled back, 2 usage, 3 no connection or rights, 4 the fil
           context,
           sourceOf(flags),
           defined({
-            backupFile: flags['backup-file'],
+            backupFile,
             execute: flags.execute,
             failOnConflicts: flags['fail-on-conflicts'],
             onlyOrders: flags['only-order'] ?? [],

@@ -1,17 +1,19 @@
 /** destino-db restore:rows */
-import {Args, Flags} from '@oclif/core';
+import {Flags} from '@oclif/core';
 import {defined} from '../../lib/base/defined.js';
 import {AppError} from '../../lib/base/errors.js';
 import {parseEndOf} from '../../lib/base/parse-end-of.js';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {
   atFlag,
+  backupArgument,
   confirmFlags,
   conflictsFlag,
   dryRunFlag,
   groups,
   lockWaitFlag,
   lockWaitMsOf,
+  namedBackup,
   placeFlags,
   repeatableFlag,
   sameSettings,
@@ -52,11 +54,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged 
       command: '<%= config.bin %> <%= command.id %> --undo latest --execute',
     },
   ];
-  static override args = {
-    backup: Args.string({
-      description: 'Backup by ID, dump or metadata file (default: the newest usable one).',
-    }),
-  };
+  static override args = backupArgument;
   static override flags = {
     ...atFlag,
     ...placeFlags,
@@ -134,6 +132,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged 
   async run() {
     const {flags, args} = await this.parse(RestoreRows);
     const {undo} = flags;
+    const backupFile = namedBackup(args.backup, flags, ['at']);
     const common = {
       execute: flags.execute,
       firesTriggers: flags['fire-triggers'],
@@ -143,7 +142,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged 
     const repeat = (...added: string[]): string =>
       repeatCommand(this.config.bin, 'restore:rows', this.argv, added, ['--plan']);
     if (undo !== undefined) {
-      if (args.backup !== undefined)
+      if (backupFile !== undefined)
         throw new AppError('USAGE', '--undo takes no backup: the undo file contains the rows.');
       return this.perform(
         flags,
@@ -153,7 +152,7 @@ Exit codes: 0 done, 1 failed and rolled back, 2 usage, 3 environment, 4 damaged 
     }
     const request = defined<RestoreRowsRequest>({
       ...common,
-      backupFile: args.backup,
+      backupFile,
       at: flags.at === undefined ? undefined : parseEndOf(flags.at),
       tables: flags.table ?? [],
       missing: flags.missing || flags.all,

@@ -4,14 +4,14 @@ import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {type BackupFormat, backupFormats, formats, withoutExtension} from '../base/formats.js';
 import {metadataName, metadataSuffix} from './backup-name.js';
+import {chooseByBeginning, unknownBackup} from './choose-by-id.js';
 import {type BackupRecord, contentOf, readMetadata, recordIn, standingOfRecord} from './backup-record.js';
 import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
 import {foreignFile, requireOwnDump, requireTrustedFolder, whyForeign} from '../base/own-file.js';
 import type {BackupContent} from '../run/check-outcome.js';
 import {newestFirst, type RetentionCandidate} from './retention.js';
-import {explainFileError} from '../base/safe-file.js';
+import {exists, explainFileError} from '../base/safe-file.js';
 import {supabaseProject} from '../postgres/connect/supabase-project.js';
-import {unknownName} from '../base/unknown-name.js';
 
 export interface Backup {
   readonly id: string;
@@ -355,9 +355,9 @@ function nameWithHost(own: OwnDatabase): string {
 }
 
 /**
- * The backup with this id, or at this path.
- * @param folder where ids are looked up
- * @throws BACKUP_NOT_FOUND, METADATA_INVALID, BACKUP_INCOMPLETE
+ * The backup with this id or the beginning of one, or at this path.
+ * @param folder where ids are looked for
+ * @throws BACKUP_NOT_FOUND, USAGE for the beginning of several ids, METADATA_INVALID, BACKUP_INCOMPLETE
  */
 export async function findByName(folder: string, name: string, cwd: string): Promise<Backup> {
   const candidates = [resolve(cwd, name), join(folder, name)].flatMap((path) => {
@@ -381,12 +381,20 @@ export async function findByName(folder: string, name: string, cwd: string): Pro
     return /[\\/]/.test(name) ? readBackup(candidate) : readOwnBackup(candidate);
   }
   const {backups} = await readCatalogue(folder);
-  const ids = backups.map(({id}) => id);
-  throw unknownName(
-    'BACKUP_NOT_FOUND',
+  const isPath = /[\\/]/.test(name) || (await isDump(resolve(cwd, name)));
+  const found = isPath ? undefined : chooseByBeginning(backups, name, folder);
+  if (found) return found;
+  throw unknownBackup(
     `There is no backup "${name}" in ${folder}, and no file of that name with metadata.`,
     name,
-    ids,
+    backups.map(({id}) => id),
     'List the backups: destino-db list',
   );
+}
+
+/** Whether a dump without metadata may be there: a file, or a folder with a table of contents. */
+async function isDump(path: string): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined); // usually nothing
+  if (status?.isDirectory() !== true) return status !== undefined;
+  return exists(join(path, 'toc.dat'));
 }

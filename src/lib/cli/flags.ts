@@ -1,6 +1,6 @@
 /** Flags that several commands share; the same name means the same everywhere. */
 import {resolve} from 'node:path';
-import {Flags} from '@oclif/core';
+import {Args, Flags} from '@oclif/core';
 import {defined, type Given} from '../base/defined.js';
 import {AppError} from '../base/errors.js';
 import {parseDuration} from '../base/parse-duration.js';
@@ -169,6 +169,34 @@ export const placeFlags = {
     summary: 'File whose first line is the passphrase of an encrypted backup.',
   }),
 };
+
+/** The argument of commands that are about one backup. */
+export const backupArgument = {
+  backup: Args.string({
+    description: 'Id of the backup, the beginning of one, "latest", or its file.',
+  }),
+};
+
+/**
+ * The backup that an argument or --backup-file names.
+ * @param others flags that choose a backup too
+ * @throws USAGE for an argument beside one of these, or an empty one
+ */
+export function namedBackup(
+  argument: string | undefined,
+  flags: Readonly<Record<string, unknown>>,
+  others: readonly string[] = [],
+): string | undefined {
+  const given = others.find((name) => flags[name] !== undefined && flags[name] !== false);
+  if (argument === '')
+    throw new AppError('USAGE', 'The id of the backup is empty; nothing was done.', {
+      hint: 'Is a shell variable empty? destino-db list shows the ids.',
+    });
+  if (argument !== undefined && given !== undefined)
+    throw new AppError('USAGE', `The argument "${argument}" contradicts --${given}: name one backup.`);
+  const file = flags['backup-file'];
+  return argument ?? (typeof file === 'string' ? file : undefined);
+}
 
 /** For commands that write backups: whom they are encrypted to. */
 export const encryptFlags = {

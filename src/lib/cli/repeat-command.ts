@@ -37,6 +37,19 @@ export function repeatCommand(
   return shellCommand([bin, id, ...kept, ...added]);
 }
 
+/** The arguments without the one that stands for itself. @param flags of the command: those with a value take the word behind them */
+export function withoutArgument(
+  args: readonly string[],
+  argument: string | undefined,
+  flags: Readonly<Record<string, {readonly type: string; readonly char?: string | undefined}>>,
+): string[] {
+  const withValue = Object.entries(flags).flatMap(([name, {type, char}]) =>
+    type === 'option' ? [`--${name}`, ...(char === undefined ? [] : [`-${char}`])] : [],
+  );
+  const at = args.findIndex((word, index) => word === argument && !withValue.includes(args[index - 1] ?? ''));
+  return args.filter((_word, index) => index !== at);
+}
+
 const consents = ['--yes', '-y', '--no-confirm'];
 
 /** The arguments without those that answer the question beforehand: whoever pastes what a preview printed is to be asked, or asks for it anew. */

@@ -13,6 +13,7 @@ import {
   type RecordedBackup,
   recordedBackup,
 } from '../catalog/catalogue.js';
+import {chooseByBeginning, unknownBackup} from '../catalog/choose-by-id.js';
 import {AppError, type ErrorCode} from '../base/errors.js';
 import type {KnownTexts, Place, StoredObject} from './place.js';
 import {filesOf} from './stored-record.js';
@@ -123,8 +124,8 @@ export function contentTag(record: BackupRecord): string {
 }
 
 /**
- * The backup with this id, or with a file of this name.
- * @throws BACKUP_NOT_FOUND, USAGE if backups of two machines have the id
+ * The backup with this id or the beginning of one, or with a file of this name.
+ * @throws BACKUP_NOT_FOUND, USAGE when several backups have the id, or ids that begin like this
  */
 export function findPlaced(place: Place, backups: readonly RecordedBackup[], file: string): RecordedBackup {
   const name = file.slice(file.lastIndexOf('/') + 1);
@@ -140,10 +141,14 @@ export function findPlaced(place: Place, backups: readonly RecordedBackup[], fil
       ),
     });
   }
-  if (found[0]) return found[0];
-  throw new AppError('BACKUP_NOT_FOUND', `There is no backup "${name}" in ${place.url}.`, {
-    hint: `List the backups: destino-db list --from ${place.url}`,
-  });
+  const chosen = found[0] ?? chooseByBeginning(backups, name, place.url, ({metadataPath}) => metadataPath);
+  if (chosen) return chosen;
+  throw unknownBackup(
+    `There is no backup "${name}" in ${place.url}.`,
+    name,
+    backups.map(({id}) => id),
+    `List the backups: destino-db list --from ${place.url}`,
+  );
 }
 
 /**

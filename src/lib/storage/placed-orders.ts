@@ -1,6 +1,7 @@
 /** Order backups in a location: one file each, complete or absent. */
 import {createHash} from 'node:crypto';
 import {compareOrderBackups, orderBackupFolder, parseOrderBackupName} from '../catalog/order-backup-name.js';
+import {chooseByBeginning, unknownBackup} from '../catalog/choose-by-id.js';
 import {AppError} from '../base/errors.js';
 import type {Place} from './place.js';
 
@@ -33,7 +34,7 @@ export async function listPlacedOrders(place: Place, signal?: AbortSignal): Prom
   return found.sort(compareOrderBackups);
 }
 
-/** @param name an id, a file name, or "latest" @throws BACKUP_NOT_FOUND, USAGE if backups of several machines have the id */
+/** @param name an id or the beginning of one, a file name, or "latest" @throws BACKUP_NOT_FOUND, USAGE where it may be several */
 export function choosePlacedOrders(
   place: Place,
   backups: readonly PlacedOrders[],
@@ -53,10 +54,13 @@ export function choosePlacedOrders(
       details: found.map(({path}) => path),
     });
   }
-  const what = name === 'latest' ? 'no order backup' : `no order backup "${name}"`;
-  throw new AppError('BACKUP_NOT_FOUND', `There is ${what} in ${place.url}.`, {
-    hint: `List the backups: destino-db list --from ${place.url}`,
-  });
+  const hint = `List the backups: destino-db list --from ${place.url}`;
+  if (name === 'latest')
+    throw new AppError('BACKUP_NOT_FOUND', `There is no order backup in ${place.url}.`, {hint});
+  const begun = chooseByBeginning(backups, bare, place.url, ({path}) => path);
+  if (begun) return begun;
+  const ids = backups.map(({id}) => id);
+  throw unknownBackup(`There is no order backup "${name}" in ${place.url}.`, bare, ids, hint);
 }
 
 /** The key of the order backup with this content. Names of different machines that share the location do not collide. */

@@ -311,6 +311,45 @@ describe('chooseBackup', () => {
     await expect(choose('nothing')).rejects.toThrow('There is no backup "nothing"');
   });
 
+  it('takes the beginning of one id, and the id that others begin with', async () => {
+    const first = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
+    const again = await writeSampleBackup(folder, '2026-01-01T00:00:00Z', {id: `${first.id}-2`});
+    const other = await writeSampleBackup(folder, '2026-01-02T00:00:00Z');
+    const choose = async (file: string) => (await chooseBackup(folder, {file}, '/')).id;
+    expect(await choose('shop-2026-01-02')).toBe(other.id);
+    expect(await choose(`${first.id}-`)).toBe(again.id);
+    expect(await choose(first.id)).toBe(first.id);
+  });
+
+  it('names the ids that begin alike, and the one nearest to an unknown one', async () => {
+    const one = await writeSampleBackup(folder, '2026-01-01T00:00:00Z');
+    const two = await writeSampleBackup(folder, '2026-01-02T00:00:00Z');
+    const choose = (file: string) => chooseBackup(folder, {file}, '/');
+    await expect(choose('shop-2026-01-0')).rejects.toMatchObject({
+      code: 'USAGE',
+      exitCode: 2,
+      message: `The ids of 2 backups in ${folder} begin with "shop-2026-01-0"; nothing was done.`,
+      details: [two.id, one.id],
+    });
+    await expect(choose('shpo-2026-01-02')).rejects.toMatchObject({
+      code: 'BACKUP_NOT_FOUND',
+      message: expect.stringContaining(`Did you mean "${two.id}"?`) as string,
+    });
+    await expect(choose(`${one.id}-9`)).rejects.toThrow(`Did you mean "${one.id}"?`);
+  });
+
+  it('leaves a dump without metadata that is named like the beginning of an id to whoever takes such', async () => {
+    await writeSampleBackup(join(folder, 'backups'), '2026-01-01T00:00:00Z');
+    const choose = (file: string) => chooseBackup(join(folder, 'backups'), {file}, folder);
+    await mkdir(join(folder, 'shop'));
+    expect(await choose('shop')).toMatchObject({database: 'shop'});
+    await writeFile(join(folder, 'shop/toc.dat'), 'PGDMP');
+    await expect(choose('shop')).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+    await writeFile(join(folder, 'sho'), 'PGDMP');
+    await expect(choose('sho')).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+    await expect(choose('./sh')).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+  });
+
   it('accepts a backup of the old scripts by its dump, its metadata or its id', async () => {
     const id = await writeOldScriptBackup(folder, '2026-01-03T00:00:00.000Z');
     for (const file of [join(folder, `${id}.dump`), `${id}.dump.metadata.json`, id]) {

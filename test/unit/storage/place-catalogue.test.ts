@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {AppError} from '../../../src/lib/base/errors.js';
 import {localPlace} from '../../../src/lib/storage/local-place.js';
-import {readNewest, readPlace} from '../../../src/lib/storage/place-catalogue.js';
+import {findPlaced, readNewest, readPlace} from '../../../src/lib/storage/place-catalogue.js';
 import type {Place} from '../../../src/lib/storage/place.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {writeSampleBackup} from '../../support/sample-backups.js';
@@ -95,4 +95,26 @@ it('names an unreadable source file', async () => {
     code: 'READ_FAILED',
     message: expect.stringContaining(`Cannot read ${folder}/x.dump`) as string,
   });
+});
+
+it('finds a backup by the beginning of its id, but not where several begin like it', async () => {
+  const at = (day: number): Promise<{id: string}> => writeSampleBackup(folder, `2026-01-0${day}T00:00:00Z`);
+  const [one, two] = [await at(1), await at(2)];
+  const place = localPlace(folder);
+  const {backups} = await readPlace(place);
+  expect(findPlaced(place, backups, 'shop-2026-01-02').id).toBe(two.id);
+  expect(() => findPlaced(place, backups, 'shop')).toThrow(
+    expect.objectContaining({code: 'USAGE', details: [two.id, one.id]}) as Error,
+  );
+  expect(() => findPlaced(place, backups, 'shoq-2026-01-02')).toThrow(`Did you mean "${two.id}"?`);
+  // Copies of different servers' backups may have one id.
+  const twins = [1, 2].flatMap((number) =>
+    backups.slice(0, 1).map((backup) => ({...backup, metadataPath: `${folder}/${number}.metadata.json`})),
+  );
+  expect(() => findPlaced(place, twins, 'shop')).toThrow(
+    expect.objectContaining({
+      code: 'USAGE',
+      details: [`${folder}/1.metadata.json`, `${folder}/2.metadata.json`],
+    }) as Error,
+  );
 });

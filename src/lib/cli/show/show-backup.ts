@@ -88,7 +88,6 @@ function isElsewhere({metadataPath}: CopiedBackupResult): boolean {
 /** With the place where that is not the backups folder. */
 function placeWords(result: CopiedBackupResult): string[] {
   const {id, metadataPath} = result;
-  const words = ['--backup-file', id ?? ''];
-  if (!isElsewhere(result) || metadataPath === null) return words;
-  return ['--from', metadataPath.slice(0, metadataPath.lastIndexOf('/')), ...words];
+  if (!isElsewhere(result) || metadataPath === null) return [id ?? ''];
+  return [id ?? '', '--from', metadataPath.slice(0, metadataPath.lastIndexOf('/'))];
 }

@@ -63,7 +63,7 @@ function next(results: readonly VerifiedBackup[], {place, keys}: VerifiedFrom, s
     ];
   const [only] = results;
   if (results.length !== 1 || !only?.ok || only.level === 'restore' || only.content !== 'whole') return [];
-  const words = ['verify', ...place, '--backup-file', only.id, '--level', 'restore', ...keys];
+  const words = ['verify', only.id, ...place, '--level', 'restore', ...keys];
   return [
     '',
     `${style.bold('Next:')} ${printable(shellCommand(['destino-db', ...words]))}   (proves that it restores)`,

@@ -2,7 +2,8 @@
 import {readdir} from 'node:fs/promises';
 import {existsSync} from 'node:fs';
 import {basename, join, resolve} from 'node:path';
-import {openRegularFile, requireTrustedFolder, whyForeign} from '../../base/own-file.js';
+import {foreignFile, openRegularFile, requireTrustedFolder, whyForeign} from '../../base/own-file.js';
+import {chooseByBeginning, unknownBackup} from '../../catalog/choose-by-id.js';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import type {Settings} from '../../settings/settings.js';
 import {
@@ -15,18 +16,18 @@ import {explainReadError} from './order-file-error.js';
 import {snapshotMarks} from './format.js';
 
 /**
- * The absolute path that --backup-file means: a path, the bare name of a file in the backups folder, or "latest".
- * @throws USAGE without a name, BACKUP_NOT_FOUND
+ * The absolute path of the order backup that is meant: by its path, its id or the beginning of one, or "latest".
+ * @throws USAGE without a name and for the beginning of several ids, BACKUP_NOT_FOUND
  */
 export async function findOrderBackup(settings: Settings, name: string | undefined): Promise<string> {
   const folder = join(settings.backupsDir, orderBackupFolder);
   const newest = name === undefined || name === 'latest' ? await newestOrderBackup(folder) : undefined;
   if (name === undefined) {
-    throw new AppError('USAGE', 'Which order backup? --backup-file is missing.', {
+    throw new AppError('USAGE', 'Which order backup? Its id is missing.', {
       hint:
         newest === undefined
-          ? `Name one with --backup-file; there is none in ${folder}.`
-          : `The newest is --backup-file ${newest}; --backup-file latest takes it.`,
+          ? `Name its file; there is no order backup in ${folder}.`
+          : `"latest" is the newest one: ${newest}`,
     });
   }
   if (name === 'latest') {
@@ -38,30 +39,52 @@ export async function findOrderBackup(settings: Settings, name: string | undefin
   const path = resolve(settings.cwd, name);
   if (basename(name) !== name || existsSync(path)) return path;
   const inFolder = ['', '.json', '.json.age'].map((extension) => join(folder, name + extension));
-  return inFolder.find((candidate) => existsSync(candidate)) ?? path;
+  const exact = inFolder.find((candidate) => existsSync(candidate));
+  if (exact !== undefined) return exact;
+  const all = await orderBackups(folder);
+  const found = chooseByBeginning(all, name, folder, (backup) => join(folder, backup.name));
+  if (!found) {
+    throw unknownBackup(
+      `There is no order backup "${name}" in ${folder}, nor a file ${path}.`,
+      name,
+      all.map(({id}) => id),
+      'See what there is: destino-db list',
+    );
+  }
+  const chosen = join(folder, found.name);
+  if (await isOwn(chosen)) return chosen;
+  throw foreignFile(chosen, 'is not a file of this account');
 }
 
-async function newestOrderBackup(folder: string): Promise<string | undefined> {
+/** In the folder, newest first; of one that does not exist none. */
+async function orderBackups(folder: string): Promise<{name: string; id: string}[]> {
   let names: string[];
   try {
     await requireTrustedFolder(folder);
     names = await readdir(folder);
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    if (systemErrorCode(error) === 'ENOENT') return [];
     throw explainReadError(error, folder);
   }
-  const newestFirst = names
+  return names
     .flatMap((name) => {
       const parsed = parseOrderBackupName(name);
       return parsed ? [{name, id: parsed.id}] : [];
     })
     .sort(compareOrderBackups);
-  for (const {name} of newestFirst) {
+}
+
+async function newestOrderBackup(folder: string): Promise<string | undefined> {
+  for (const {name} of await orderBackups(folder)) {
     const path = join(folder, name);
-    // A file of somebody else would otherwise decide which rows are restored.
-    if ((await whyForeign(path, 'file').catch(() => 'is gone')) === undefined) return path;
+    if (await isOwn(path)) return path;
   }
   return undefined;
+}
+
+/** A file of somebody else would otherwise decide which rows are restored. */
+async function isOwn(path: string): Promise<boolean> {
+  return (await whyForeign(path, 'file').catch(() => 'is gone')) === undefined;
 }
 
 /**

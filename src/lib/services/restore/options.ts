@@ -103,7 +103,7 @@ export function checkRestoreRequest(request: RestoreRequest): void {
   const sources = (['backupFile', 'isLatest', 'at'] as const).filter(isGiven);
   if (sources.length === 0) {
     throw new AppError('USAGE', 'No backup was named.', {
-      hint: 'Name one with --backup-file PATH, --latest or --at TIME; destino-db list shows what there is.',
+      hint: 'Name one by its id, as destino-db list shows it, or take "latest" or --at TIME.',
     });
   }
   if (sources.length > 1)

@@ -5,6 +5,7 @@ import {isRecorded} from '../../catalog/catalogue.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {decryptStream} from '../../encryption/age-stream.js';
+import {chooseOwnIfKnown} from '../../storage/choose-backup.js';
 import {localPlace} from '../../storage/local-place.js';
 import {openSource} from '../../storage/open-place.js';
 import {ageSuffix} from '../../storage/stored-record.js';
@@ -19,7 +20,6 @@ import {keysOf} from '../../encryption/settings.js';
 import {ageFileSource, canStream, placedSource} from './remote-source.js';
 import {restoreDatabase, type RestoreResult} from './execute.js';
 import {checkRestoreRequest, type RestoreRequest} from './options.js';
-import {chooseOwnIfKnown} from './source.js';
 
 /** @throws what `restoreDatabase` throws, KEY_NEEDED, DECRYPT_FAILED and the codes of the stores; no database was touched then */
 export async function restoreFrom(

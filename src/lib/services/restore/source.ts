@@ -30,18 +30,15 @@ import {
 } from '../../dump/select-tables.js';
 import {type BackupRecord, standingOfRecord} from '../../catalog/backup-record.js';
 import {isAtLeast} from '../../run/check-outcome.js';
-import type {Backup, BackupChoice} from '../../catalog/catalogue.js';
+import type {Backup} from '../../catalog/catalogue.js';
 import {checkFiles} from '../../catalog/check-files.js';
 import {sizeOf} from '../../base/checksum.js';
-import {defined} from '../../base/defined.js';
 import {AppError, exitStatus} from '../../base/errors.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {listArchive, type PgRestoreOptions, streamArchive} from '../../postgres/tools/pg-restore.js';
 import type {RunContext} from '../../run/run-context.js';
-import type {Place} from '../../storage/place.js';
+import {chooseOwn} from '../../storage/choose-backup.js';
 import {openSource} from '../../storage/open-place.js';
-import {chooseBackup} from '../../storage/place-catalogue.js';
-import {findOwnDatabase} from '../../catalog/own-database.js';
 import type {RestoreRequest} from './options.js';
 
 export interface RestoreSource {
@@ -93,42 +90,6 @@ export async function findRestoreSource(
     );
     return describe(path, null);
   }
-}
-
-/** Which backup a command is about: one that is named, or the newest usable one of the own database, also for `verify`. */
-export type ChosenBackup = Pick<RestoreRequest, 'backupFile' | 'at'>;
-
-/** The backup of a place that the flags name. @throws BACKUP_NOT_FOUND, USAGE, METADATA_INVALID, BACKUP_INCOMPLETE */
-export async function chooseOwn(
-  context: Pick<RunContext, 'settings' | 'signal'>,
-  place: Place,
-  request: ChosenBackup,
-): Promise<Backup> {
-  return chooseBackup(place, await choiceOf(context, request), context.settings.cwd, context.signal);
-}
-
-/** The same, or undefined where, without --from, the name may be that of a file without metadata. */
-export async function chooseOwnIfKnown(
-  context: Pick<RunContext, 'settings' | 'signal'>,
-  place: Place,
-  request: ChosenBackup,
-  from: string | undefined,
-): Promise<Backup | undefined> {
-  try {
-    return await chooseOwn(context, place, request);
-  } catch (error) {
-    if (from === undefined && error instanceof AppError && error.code === 'BACKUP_NOT_FOUND')
-      return undefined;
-    throw error;
-  }
-}
-
-async function choiceOf(
-  context: Pick<RunContext, 'settings' | 'signal'>,
-  {backupFile: file, at}: ChosenBackup,
-): Promise<BackupChoice> {
-  const isNamed = file !== undefined && file !== 'latest';
-  return isNamed ? {file} : defined({file, at, own: await findOwnDatabase(context)});
 }
 
 async function describe(path: string, backup: Backup | null): Promise<RestoreSource> {

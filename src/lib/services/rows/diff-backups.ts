@@ -23,6 +23,7 @@ import {proveSource, type ProvenSource, readDumpDefinitions, type RestoreSource}
 import {tableNamed} from './choose-tables.js';
 import {notInBackup} from '../../rows/staging/stage-backup.js';
 import type {ChosenBackup} from '../restore/source.js';
+import type {ChosenBackup} from '../../storage/choose-backup.js';
 import {withBackup} from './source.js';
 
 export interface DiffRequest {

@@ -5,16 +5,12 @@ import {isRecorded} from '../../catalog/catalogue.js';
 import {keysOf} from '../../encryption/settings.js';
 import type {RunContext} from '../../run/run-context.js';
 import {type BackupSource, isEncrypted, placeOf, withPlain} from '../../storage/fetch-backup.js';
+import {type ChosenBackup, chooseOwnIfKnown} from '../../storage/choose-backup.js';
 import {localPlace} from '../../storage/local-place.js';
 import {openSource} from '../../storage/open-place.js';
 import {ageSuffix} from '../../storage/stored-record.js';
 import {ageFileSource, placedSource} from '../restore/remote-source.js';
-import {
-  type ChosenBackup,
-  chooseOwnIfKnown,
-  findRestoreSource,
-  type RestoreSource,
-} from '../restore/source.js';
+import {findRestoreSource, type RestoreSource} from '../restore/source.js';
 
 /** @throws BACKUP_NOT_FOUND, METADATA_INVALID, KEY_NEEDED, DECRYPT_FAILED and the codes of the stores, before `work` begins */
 export async function withBackup<T>(

@@ -22,7 +22,7 @@ import {type BackupSource, placeOf} from '../../storage/fetch-backup.js';
 import {openSource} from '../../storage/open-place.js';
 import type {Place} from '../../storage/place.js';
 import {metadataKeyOf} from '../../storage/place-catalogue.js';
-import {chooseOwn} from '../restore/source.js';
+import {chooseOwn} from '../../storage/choose-backup.js';
 import {checkBackup, type CheckState} from './check-backup.js';
 import type {ScratchPlace} from './scratch-database.js';
 

@@ -39,7 +39,7 @@ describe('lines on a terminal', () => {
   });
 
   it('leave commands whole, to be pasted, on a line of their own', () => {
-    const command = 'destino-db verify --backup-file shop-2026-11-25T17-27-29 --level restore';
+    const command = 'destino-db verify shop-2026-11-25T17-27-29 --level restore';
     expect(fit(`Prove it by a restore: ${command}`, 40)).toEqual(['Prove it by a restore:', `  ${command}`]);
     expect(fit(`  ${command}`, 40)).toEqual([`  ${command}`]);
     expect(fit(`  ${command}   to prove it`, 40)).toEqual([`  ${command}`, '      to prove it']);

@@ -42,7 +42,7 @@ it('of a plain backup says where it is, what it holds and how far it is proven',
     '  holds  1 table, 1,234 rows',
     '  proof  read back whole (archive)',
     '  took   1.2 s',
-    `Prove it by a restore: destino-db verify --backup-file ${id} --level restore`,
+    `Prove it by a restore: destino-db verify ${id} --level restore`,
   ]);
 });
 
@@ -74,14 +74,14 @@ it('says what is encrypted and what is not, and with which key it is proven', ()
     '  copy   s3://b/x.metadata.json, encrypted',
     '  copy   /disk/x.metadata.json',
     '  pruned shop-old: older than 30 days',
-    `Prove it by a restore: destino-db verify --backup-file ${id} --level restore --identity KEY.txt`,
+    `Prove it by a restore: destino-db verify ${id} --level restore --identity KEY.txt`,
   ]);
 });
 
 it('of one that is in a bucket alone names the bucket to prove it from', () => {
   const lines = show({metadataPath: `s3://b/my shop/${id}.metadata.json`, verification: null});
   expect(lines).toContain('  proof  its bytes read back, its rows not looked at');
-  expect(lines.at(-1)).toContain(`destino-db verify --from 's3://b/my shop' --backup-file ${id}`);
+  expect(lines.at(-1)).toContain(`destino-db verify ${id} --from 's3://b/my shop'`);
 });
 
 it('previews without a word of having written anything', () => {

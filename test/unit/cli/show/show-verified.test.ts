@@ -21,7 +21,7 @@ const style = createStyle(false, {}, false, 200);
 it('names the place and the key that were named', () => {
   const show = showVerified({place: ['--from', 's3://bucket/my shop'], keys: ['--identity', 'key.txt']});
   expect(show({results: [{...proven, ok: true, outcome: 'passed'}]}, style).at(-1)).toBe(
-    "Next: destino-db verify --from 's3://bucket/my shop' --backup-file shop-2026-11-25T02-00-04 --level restore --identity key.txt   (proves that it restores)",
+    "Next: destino-db verify shop-2026-11-25T02-00-04 --from 's3://bucket/my shop' --level restore --identity key.txt   (proves that it restores)",
   );
   expect(show({results: [{...proven, ok: false, outcome: 'failed'}]}, style).at(-1)).toMatch(
     /^Next: destino-db list --from 's3:\/\/bucket\/my shop' /,
@@ -31,7 +31,7 @@ it('names the place and the key that were named', () => {
 it('names neither where the backup is here and plain', () => {
   const show = showVerified({place: [], keys: []});
   expect(show({results: [{...proven, ok: true, outcome: 'passed'}]}, style).at(-1)).toMatch(
-    /^Next: destino-db verify --backup-file shop-\S+ --level restore {3}/,
+    /^Next: destino-db verify shop-\S+ --level restore {3}/,
   );
 });
 

@@ -24,7 +24,7 @@ it.each([
   ['verify', ['--all', '--latest'], '--all cannot be used with --latest.'],
   ['backup', ['--', '--dry-run'], 'backup does not take "--dry-run".'],
   ['backup', ['shop', 'now'], 'backup does not take "shop" and "now".'],
-  ['restore', ['latest'], 'restore does not take "latest". Did you mean --latest?'],
+  ['prune', ['keep-last'], 'prune does not take "keep-last". Did you mean --keep-last?'],
   ['backup', ['--verbose', '--quiet'], '--quiet cannot be used with --verbose.'],
 ] as const)('%s %j', async (id, argv, message) => {
   const {args, flags: own} = commands[id];

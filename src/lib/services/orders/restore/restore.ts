@@ -40,8 +40,8 @@ async function findOrders(
   const place = await openFrom(settings, from);
   const backups = await listPlacedOrders(place, signal);
   if (name === undefined) {
-    throw new AppError('USAGE', 'Which order backup? --backup-file is missing.', {
-      hint: `--backup-file latest takes the newest; destino-db list --from ${place.url} shows all.`,
+    throw new AppError('USAGE', 'Which order backup? Its id is missing.', {
+      hint: `"latest" is the newest one; destino-db list --from ${place.url} shows all.`,
     });
   }
   return {place, ...choosePlacedOrders(place, backups, name)};
