@@ -8,7 +8,8 @@ import {shells} from '../lib/cli/help/completion-scripts.js';
 export default class Completion extends BaseCommand {
   static override summary = 'print the completion script of bash, zsh or fish';
   static override description =
-    'The script completes commands, flags and their values, and starts nothing to do so.\nExit codes: 0 done, 2 usage.';
+    'The script completes commands, flags and their values, and from the backups folder ids, labels and names of databases. It does not\n' +
+    'start destino-db to do so.\nExit codes: 0 done, 2 usage.';
   static override examples = [
     {description: 'a line for ~/.bashrc', command: 'source <(<%= config.bin %> completion bash)'},
     {

@@ -1,9 +1,11 @@
 /** Completion in the real shells, as a person at the keyboard meets it. */
-import {rm, writeFile} from 'node:fs/promises';
+import {execFileSync} from 'node:child_process';
+import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {requirePrograms} from '../support/require-programs.js';
 import {runCli, runProgram, tempFolder} from '../support/run-cli.js';
+import {writeSampleBackup} from '../support/sample-backups.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -12,6 +14,15 @@ beforeAll(async () => {
   for (const shell of ['bash', 'zsh', 'fish'])
     await writeFile(join(folder, shell), (await runCli(['completion', shell])).stdout);
   await writeFile(join(folder, 'some.dump'), '');
+  await writeSampleBackup(join(folder, 'backups/database'), '2026-01-01T00:00:00Z', {label: 'release'});
+  await writeSampleBackup(join(folder, 'backups/database'), '2026-01-02T00:00:00Z', {
+    databaseName: 'blog',
+    label: '$(touch gone)`touch gone`',
+  });
+  await writeSampleBackup(join(folder, 'other'), '2026-01-03T00:00:00Z');
+  await mkdir(join(folder, 'backups/order-cleanup'));
+  await writeFile(join(folder, 'backups/order-cleanup/orders-backup-2026-01-04T00-00-00.json.age'), '');
+  execFileSync('mkfifo', [join(folder, 'backups/database/pipe.metadata.json')]);
 });
 afterAll(() => rm(folder, {recursive: true, force: true}));
 
@@ -76,6 +87,21 @@ describe.each([
 
   it('offers files where a file is wanted', async () => {
     expect(await offers('destino-db restore --backup-file some')).toEqual(['some.dump']);
+  });
+
+  it('offers ids of backups where one is meant', async () => {
+    for (const line of ['restore', 'verify', 'show', 'delete', 'label', 'restore rows', 'copy --backup-file'])
+      expect(await offers(`destino-db ${line} shop-`)).toEqual(['shop-2026-01-01T00-00-00']);
+    expect(await offers('destino-db show --backups-dir nowhere shop-')).toEqual([]);
+    expect(await offers('destino-db show --from other shop-')).toEqual(['shop-2026-01-03T00-00-00']);
+    expect(await offers('destino-db orders restore orders-')).toEqual(['orders-backup-2026-01-04T00-00-00']);
+  });
+
+  it('offers labels and databases that backups have, as words that no shell runs', async () => {
+    expect(await offers('destino-db list --label rel')).toEqual(['release']);
+    expect(await offers('destino-db restore --target-db sh')).toEqual(['shop']);
+    await offers('destino-db list --label ');
+    expect(await readdir(folder)).not.toContain('gone');
   });
 });
 

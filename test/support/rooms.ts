@@ -21,6 +21,7 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
   cli: ['cli/show'],
   'cli/help': ['cli', 'cli/show'],
   'services/backup': ['services/copy', 'services/prune'],
+  'services/by-id': ['services/guards'],
   'services/doctor': ['services/orders/rules', 'services/restore', 'services/schedule', 'services/status'],
   'services/init': ['services/schedule'],
   'services/orders/clean': ['services/orders/rules', 'services/copy', 'services/guards'],

@@ -10,6 +10,8 @@ interface CommandFacts {
 export const commandFacts: Readonly<Record<string, CommandFacts>> = {
   backup: {canWait: true, isPreviewByDefault: false},
   copy: {canWait: false, isPreviewByDefault: false},
+  delete: {canWait: true, isPreviewByDefault: false},
+  label: {canWait: true, isPreviewByDefault: false},
   'orders:clean': {canWait: true, isPreviewByDefault: true},
   'orders:restore': {canWait: true, isPreviewByDefault: true},
   prune: {canWait: true, isPreviewByDefault: false},

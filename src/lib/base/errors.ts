@@ -134,6 +134,8 @@ const codes = {
   DOMAIN_VIOLATED: ['refused', 'a domain refuses a value of the backup'],
   ENUM_LABEL_GONE: ['refused', 'an enum no longer has a label that the backup uses'],
   GUARD: ['refused', 'a guard forbids the operation'],
+  NEWEST_BACKUP: ['refused', 'the backup is the newest usable one of its database'],
+  KEPT_BACKUP: ['refused', 'label --keep, or a lock of the store, keeps the backup'],
   OWNER_NOT_KEPT: [
     'refused',
     'a function or view would run with the rights of a different owner than in the backup',

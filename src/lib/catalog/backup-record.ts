@@ -178,6 +178,8 @@ export const backupRecordSchema = z.object({
   /** Checks that were not possible, the newest of each level; they never replace the outcomes above. */
   notPossible: z.array(notPossibleSchema).exactOptional(),
   label: z.string().nullable(),
+  /** Whether `label --keep` keeps it from retention; absent otherwise, and in metadata of versions that did not know it. */
+  keep: z.boolean().exactOptional(),
   encryption: encryptionSchema.exactOptional(),
   /** The folder of the files in an object store ("data/.../"); absent if they are stored next to the metadata. */
   storage: z.object({folder: z.string().regex(/^data\/(?!\.{1,2}\/)[^/\\]+\/$/)}).exactOptional(),

@@ -182,6 +182,7 @@ export function retentionCandidate(backup: Backup): RetentionCandidate & {readon
     isGood: !standing?.failure,
     isProvenByRestore: standing?.proof?.level === 'restore',
     isShrunk: record !== null && record.shrink.length > 0,
+    isKeptByLabel: record?.keep === true,
   };
 }
 

@@ -9,8 +9,7 @@ interface Named {
 
 /**
  * The one backup whose id begins with `name`; undefined where none does.
- * @param place for the message
- * @param distinctName what else tells two backups with equal ids apart
+ * @param distinctName another name, where two backups have the same id
  * @throws USAGE that names the candidates where several ids begin like this
  */
 export function chooseByBeginning<B extends Named>(

@@ -34,6 +34,8 @@ export interface RetentionCandidate {
   readonly isProvenByRestore: boolean;
   /** Whether an unaccepted shrink alarm was raised for it. */
   readonly isShrunk: boolean;
+  /** Whether `label --keep` keeps it, whatever the policy. */
+  readonly isKeptByLabel?: boolean;
 }
 
 export interface RetentionDecision<T extends RetentionCandidate> {
@@ -45,7 +47,8 @@ export interface RetentionDecision<T extends RetentionCandidate> {
 
 /**
  * Decides on every backup. The newest intact backup and the newest one proven by restore of each
- * database are always kept, as are `keepMin` intact ones. Nothing of a database is removed while its newest intact backup has an
+ * database are always kept, as are `keepMin` intact ones
+ * and those that `label --keep` keeps. Nothing of a database is removed while its newest intact backup has an
  * unaccepted shrink alarm. Backups dated in the future are kept and not counted.
  * @returns newest first
  * @throws USAGE if no rule of the policy keeps anything
@@ -150,6 +153,7 @@ function decideGroup<T extends RetentionCandidate>(
 
   for (const backup of group) {
     if (isFuture(backup)) keep(backup, 'dated in the future');
+    if (backup.isKeptByLabel === true) keep(backup, 'kept by label --keep');
     if (backup === newestGood) keep(backup, 'newest intact backup');
     if (backup === newestProven) keep(backup, 'newest proven by restore');
     if (backup.label !== null && policy.keepLabels?.includes(backup.label))

@@ -170,12 +170,22 @@ export const placeFlags = {
   }),
 };
 
-/** The argument of commands that are about one backup. */
-export const backupArgument = {
-  backup: Args.string({
-    description: 'Id of the backup, the beginning of one, "latest", or its file.',
+/** For commands that look for a backup elsewhere and read its metadata alone. */
+export const backupFrom = {
+  from: Flags.string({
+    helpGroup: groups.whichBackup,
+    helpValue: 'PLACE',
+    summary: 'Folder, or s3://bucket/prefix, instead of BACKUPS-DIR/database.',
   }),
 };
+
+const description = 'Id of the backup, the beginning of one, "latest", or its file.';
+
+/** The argument of commands that work on one backup. */
+export const backupArgument = {backup: Args.string({description})};
+
+/** The same for commands that work on nothing else. */
+export const requiredBackup = {backup: Args.string({description, required: true})};
 
 /**
  * The backup that an argument or --backup-file names.

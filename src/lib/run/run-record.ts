@@ -77,6 +77,8 @@ const factsShape = {
   verifications: z.array(runVerificationSchema),
   /** Ids of the backups that retention removed. */
   pruned: z.array(z.string()),
+  /** The label of the backup after `label`, and whether it is kept, in words; null in other runs. */
+  labelled: z.string().nullable().default(null),
   /** Orders that were cleaned or restored. */
   orders: count.nullable(),
   deletedRows: count.nullable(),
@@ -134,6 +136,7 @@ export const noFacts: Required<RunFacts> = {
   rows: null,
   verifications: [],
   pruned: [],
+  labelled: null,
   orders: null,
   deletedRows: null,
   restoredRows: null,

@@ -338,7 +338,7 @@ describe('chooseBackup', () => {
     await expect(choose(`${one.id}-9`)).rejects.toThrow(`Did you mean "${one.id}"?`);
   });
 
-  it('leaves a dump without metadata that is named like the beginning of an id to whoever takes such', async () => {
+  it('leaves a dump without metadata that is named like the beginning of an id to restore and verify', async () => {
     await writeSampleBackup(join(folder, 'backups'), '2026-01-01T00:00:00Z');
     const choose = (file: string) => chooseBackup(join(folder, 'backups'), {file}, folder);
     await mkdir(join(folder, 'shop'));

@@ -52,8 +52,17 @@ function describe(run: RunRecord): string {
       ? []
       : [`${countOf(run.restoredRows, 'row')} ${run.mode === 'preview' ? 'to put back' : 'put back'}`]),
     ...run.forgotten.map(({name}) => `${name} not watched any more`),
-    ...(run.pruned.length === 0 ? [] : [`${countOf(run.pruned.length, 'backup')} pruned`]),
+    ...(run.labelled === null ? [] : [`${run.backupId ?? ''} has ${run.labelled}`]),
+    ...removed(run),
   ].join(', ');
+}
+
+function removed({command, mode, backupId, pruned}: RunRecord): string[] {
+  if (command === 'delete' && backupId !== null)
+    return [
+      `${backupId} ${mode === 'preview' ? 'to delete' : pruned.length > 0 ? 'deleted' : 'not deleted'}`,
+    ];
+  return pruned.length === 0 ? [] : [`${countOf(pruned.length, 'backup')} pruned`];
 }
 
 function unreadable(lines: number): string[] {

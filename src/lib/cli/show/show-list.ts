@@ -30,7 +30,7 @@ export function showList(
     formatBytes(backup.size),
     backup.rows === null ? '-' : formatCount(backup.rows),
     proofText(backup, style),
-    backup.label === null ? '-' : printable(backup.label),
+    labelText(backup),
     ...(hasParts ? [backup.content] : []),
     ...(hasServers ? [printable(backup.server ?? '-')] : []),
     ...(hasPolicy ? [printable(backup.kept ?? '-')] : []),
@@ -85,6 +85,11 @@ function proofText({verification, notPossible, madeBy, shrunkTables}: ListedBack
   if (!verification) return (madeBy === 'old scripts' ? 'no (old scripts)' : 'no') + untested + shrunk;
   const {level, at, ok} = verification;
   return (ok ? `${level} ${at.slice(0, 10)}` : style.red(`DAMAGED (${level})`)) + untested + shrunk;
+}
+
+function labelText({label, keep}: ListedBackup): string {
+  const text = label === null ? '-' : printable(label);
+  return keep ? `${label === null ? '' : `${text} `}(keep)` : text;
 }
 
 function missingLines({backups}: BackupList): string[] {

@@ -48,7 +48,7 @@ export async function findOrderBackup(settings: Settings, name: string | undefin
       `There is no order backup "${name}" in ${folder}, nor a file ${path}.`,
       name,
       all.map(({id}) => id),
-      'See what there is: destino-db list',
+      'List the backups: destino-db list',
     );
   }
   const chosen = join(folder, found.name);

@@ -22,7 +22,6 @@ import {
 import {proveSource, type ProvenSource, readDumpDefinitions, type RestoreSource} from '../restore/source.js';
 import {tableNamed} from './choose-tables.js';
 import {notInBackup} from '../../rows/staging/stage-backup.js';
-import type {ChosenBackup} from '../restore/source.js';
 import type {ChosenBackup} from '../../storage/choose-backup.js';
 import {withBackup} from './source.js';
 

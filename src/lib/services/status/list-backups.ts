@@ -34,6 +34,8 @@ export interface ListedBackup {
   /** Rows of all tables together; null where the backup does not say (made by the old scripts). */
   readonly rows: number | null;
   readonly label: string | null;
+  /** Whether `label --keep` keeps it from prune. */
+  readonly keep: boolean;
   /** The failed check that stands, else the strongest one that passed; null when none did. */
   readonly verification: {
     readonly level: ProofLevel;
@@ -179,6 +181,7 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
     size: backup.sizeBytes,
     rows: record ? rowsOf(record) : null,
     label: backup.label,
+    keep: record?.keep === true,
     verification: proof
       ? {level: proof.level, at: proof.at, ok: proof.ok, outcome: proof.ok ? 'passed' : 'failed'}
       : null,

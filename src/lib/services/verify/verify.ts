@@ -3,6 +3,7 @@ import {stat} from 'node:fs/promises';
 import {basename, dirname, resolve} from 'node:path';
 import {detectDump} from '../../dump/detect-format.js';
 import {type Backup, isGood} from '../../catalog/catalogue.js';
+import {recordBackup} from '../../catalog/record-backup.js';
 import {sizeOf} from '../../base/checksum.js';
 import {
   type BackupContent,
@@ -86,28 +87,11 @@ export async function verifyBackups(
   const keys = await keysOf(context, source);
   const place = await openSource(context.settings, source.from);
   const backups = await chooseBackups(context, place, request);
-  recordBackup(context, backups);
+  const [backup] = backups;
+  if (backup && backups.length === 1) recordBackup(context, backup);
   const results: VerifiedBackup[] = [];
   for (const backup of backups) results.push(await verifyOne(context, place, backup, keys, request));
   return {results};
-}
-
-/** A proof of one backup belongs to its database in the audit log. */
-function recordBackup(context: RunContext, backups: readonly Backup[]): void {
-  const [backup] = backups;
-  if (!backup || backups.length > 1) return;
-  context.record({backupId: backup.id, format: backup.format, size: backup.sizeBytes});
-  if (!backup.record) return;
-  const {systemIdentifier, host, port, project} = backup.record.source;
-  context.record({
-    database: {
-      name: backup.database,
-      systemIdentifier,
-      host,
-      port,
-      ...(project === undefined ? {} : {project}),
-    },
-  });
 }
 
 async function chooseBackups(context: RunContext, place: Place, request: VerifyRequest): Promise<Backup[]> {

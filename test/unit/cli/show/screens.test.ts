@@ -31,6 +31,7 @@ const list = {
     size: Number(size),
     rows: Number(rows),
     label: label === null || label === undefined ? null : String(label),
+    keep: false,
     verification: {
       level: level as 'archive' | 'restore',
       at: String(createdAt),
