@@ -23,14 +23,14 @@ export default class Label extends BaseCommand {
   ];
   static override args = {
     ...requiredBackup,
-    text: Args.string({description: 'The label; an empty one removes it.'}),
+    text: Args.string({description: 'New label; empty text removes it.'}),
   };
   static override flags = {
     ...backupFrom,
     keep: Flags.boolean({
       helpGroup: groups.whatToKeep,
       allowNo: true,
-      summary: 'Keep it from prune for good; --no-keep lets prune decide again.',
+      summary: 'Keep the backup whatever retention says; --no-keep ends that (default: unchanged).',
     }),
     ...waitFlag,
   };

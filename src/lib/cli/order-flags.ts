@@ -36,8 +36,8 @@ export const orderFlags = {
 
 export const detailsFlag = {
   details: Flags.boolean({
-    helpGroup: 'ORDERS',
-    summary: 'List every order with its reason, not some of them; in JSON as "orders".',
+    helpGroup: groups.output,
+    summary: 'List every order with its reason, also in JSON as "orders" (default: a sample).',
   }),
 };
 

@@ -47,7 +47,7 @@ it('does the same in other places', () => {
     path: id,
     createdAt: new Date(0),
     sizeBytes: 1,
-    mark: undefined,
+    tag: undefined,
     isEncrypted: false,
   }));
   const choose = (name: string) => choosePlacedOrders(localPlace(folder), backups, name).id;
