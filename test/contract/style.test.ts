@@ -62,7 +62,6 @@ const pending: readonly string[] = [
   'CHANGELOG.md',
   'docs/architecture.md',
   'docs/configuration.md',
-  'docs/faults.md',
   'docs/how-restore-works.md',
   'docs/monitoring.md',
   'docs/orders-profiles.md',

@@ -1,4 +1,4 @@
-/** docs/faults.md: what the long form of the fault tests held. */
+/** docs/faults.md: the results of the long form of the fault tests. */
 import type {Damages, FaultRow} from './fault-table.js';
 
 export interface Held {
@@ -18,31 +18,31 @@ export function describeHeld({rows, damages, pairs, missing}: Held): string {
   const outside = rows.filter((row) => !inside.includes(row));
   return `# Faults
 
-Written by the long form of the fault tests (\`npm run test:faults\`) from what it held:
-**${runs()} faults**, among them **${runs(({fault}) => isKill(fault))} kills** of the program by SIGKILL
-and ${runs(({fault}) => /SIGTERM|SIGINT/.test(fault))} interruptions by SIGTERM and SIGINT. \`npm test\` runs a short form.
-${missing.length === 0 ? 'All of it passed.' : `Not held, or not run in the long form yet: ${missing.map((name) => name.replaceAll(' | ', ', ')).join('; ')}.`}
+How the program is killed, interrupted and cut off in tests, and how often its promises were kept. \`npm run test:faults\`, the long form of these tests, writes this page; \`npm test\` runs a short form.
+The last long run caused **${runs()} faults**, among them **${runs(({fault}) => isKill(fault))} kills** of the program by SIGKILL
+and ${runs(({fault}) => /SIGTERM|SIGINT/.test(fault))} interruptions by SIGTERM and SIGINT.
+${missing.length === 0 ? 'All of it passed.' : `Failed, or not run in the long form yet: ${missing.map((name) => name.replaceAll(' | ', ', ')).join('; ')}.`}
 
-After each fault, and again after \`recover --yes\`, one checker (\`test/support/check-promises.ts\`) looks at the backups folder and the server:
+After each fault, and again after \`recover --yes\`, one program (\`test/support/check-promises.ts\`) checks the backups folder and the server:
 
-- every backup that metadata tells is whole, byte by byte; the good backups of before are still there;
-- every other name ends in \`.partial\`. Between the dump's rename and that of its metadata a kill leaves a whole dump whose metadata
-  is still a \`.partial\`: no backup yet, not listed; \`recover\` reads every byte and finishes it;
-- every database that was a target holds all of the old or all of the new content, digested by the server, and lets sessions in;
-- rows of orders are gone only if an order backup that reads back whole holds as many; an order backup without its cleaning does no harm;
-- the program ended by itself, with a stable error code, and a run that reported success had done all of its work;
-- after a signal that can be caught, after an error, and after \`recover\`: no partial, no journal, no staging or scratch database, no session.
-  (Where the server was down when the run ended, what lies there is cleared up by \`recover\`.)
+- Every backup with metadata is intact, byte by byte. The usable backups from before still exist.
+- Every other name ends in \`.partial\`. A kill between the renames of the dump and of its metadata leaves a complete dump whose metadata
+  is still a \`.partial\`. It is not a backup yet and is not listed; \`recover\` reads every byte and finishes it.
+- Every database that was a target contains all of the old or all of the new content, digested by the server, and accepts sessions.
+- Rows of orders are only gone if an intact order backup contains as many. An order backup without its cleaning does no harm.
+- The program ended without help, with a stable error code, and a run that reported success had done all of its work.
+- After a signal that can be caught, after an error, and after \`recover\`, there is no partial file, no journal, no staging or scratch database and no session.
+  (If the server was down when the run ended, \`recover\` removes the leftovers there.)
 
 ## Every command times every fault
 
-How often everything held. An empty field was not run: the fault cannot happen to that command, or is shown by its neighbours.
+How often all promises were kept. An empty field was not run: the fault cannot happen to that command, or its neighbours show it.
 
 ${matrix(rows, (row) => row.fault, 'fault')}
 
-## Places between two steps
+## Checkpoints between two steps
 
-The program is stopped or made to fail at a point (\`src/lib/run/fault-points.ts\`); the last step done is in the point's name.
+The program is stopped, or fails, at a checkpoint (\`src/lib/run/fault-points.ts\`). The checkpoint's name contains the last finished step.
 
 ${places(inside)}
 
@@ -52,14 +52,14 @@ ${places(outside)}
 
 ## Two at a time
 
-While writers changed the shop, each of these pairs ran at once: every acknowledged write was still there afterwards, what a backup took was one moment,
-and nothing ended in a deadlock: ${pairs.join(', ')}.
+While writers changed the shop, each of these pairs ran at the same time. Afterwards every acknowledged write still existed, each backup contained one moment,
+and nothing ended in a deadlock. The pairs: ${pairs.join(', ')}.
 
 ## Damages
 
-Each bit flip and each cut of a backup was refused by \`verify\` and by \`restore\`, with exit status 4 and no database made.
+\`verify\` and \`restore\` refused each bit flip and each cut of a backup, with exit status 4 and without creating a database.
 
-| format | bits flipped | cuts | held |
+| format | bits flipped | cuts | refused |
 |---|---|---|---|
 ${Object.entries(damages)
   .map(([kind, {flips, cuts}]) => `| ${kind} | ${flips} | ${cuts} | ${flips + cuts} of ${flips + cuts} |`)
@@ -92,7 +92,7 @@ function places(rows: readonly FaultRow[]): string {
   return matrix(
     rows.map((row) => ({...row, command: row.fault, fault: `${row.command} | ${row.point}`})),
     (row) => row.fault,
-    'command | place',
+    'command | point',
   );
 }
 

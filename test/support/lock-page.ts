@@ -31,8 +31,8 @@ export function describeMix({seed, minutes, lockWaitMs, outcomes, hangs, longest
   const runs = Object.values(outcomes).reduce((total, counts) => total + sum(counts), 0);
   return `${title}
 
-\`npm run test:locks\` runs commands in a random order (seed ${seed}, ${minutes} minutes) with \`--lock-wait ${lockWaitMs / 1000}s\`, while two sessions lock and alter
-their tables without a limit of their own and an application of four sessions reads and writes.
+\`npm run test:locks\` runs commands in a random order (seed ${seed}, ${minutes} minutes) with \`--lock-wait ${lockWaitMs / 1000}s\`. Meanwhile two sessions lock and alter
+their tables without a limit of their own, and an application of four sessions reads and writes.
 
 | | |
 |---|---|
@@ -40,10 +40,10 @@ their tables without a limit of their own and an application of four sessions re
 | hangs | ${hangs} |
 | longest command | ${ms(longestMs)} |
 | statements of the application | ${felt.statements} |
-| longest wait of the application for a session of ours that waited itself | ${ms(felt.behindWaitingMs)} |
-| longest statement of the application, whoever was in the way | ${ms(felt.longestMs)} |
+| longest wait of the application for a session of ours that was itself waiting | ${ms(felt.behindWaitingMs)} |
+| longest statement of the application, whatever blocked it | ${ms(felt.longestMs)} |
 | longest time to connect | ${ms(felt.connectMs)} |
-| what the others did | ${list(felt.disturbances)} |
+| actions of the other sessions | ${list(felt.disturbances)} |
 
 | command | ended | longest wait of the application because of it |
 |---|---|---|
