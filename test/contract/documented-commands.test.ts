@@ -59,7 +59,9 @@ const pages = [
 function commandsOf(page: string): string[] {
   const markdown = read(page);
   const blocks = blocksOf(markdown);
-  const shell = blocks.filter(({lang}) => lang === 'sh').map(({text}) => text.replace(/ #.*/g, ''));
+  const shell = blocks
+    .filter(({lang}) => lang === 'sh' || lang === 'bash')
+    .map(({text}) => text.replace(/ #.*/g, ''));
   const prose = blocks.reduce((text, block) => text.replace(block.text, ''), markdown);
   return [...shell.join('\n').matchAll(command), ...prose.matchAll(/`(destino-db [^`]*)`/g)]
     .map((match) => match[1] ?? '')

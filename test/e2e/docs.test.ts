@@ -9,6 +9,7 @@ import {readCatalogue} from '../../src/lib/catalog/catalogue.js';
 import {encryptionOf} from '../../src/lib/encryption/settings.js';
 import {type Connection, libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import type {BackupRequest} from '../../src/lib/services/backup/options.js';
 import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
 import {verifyBackups} from '../../src/lib/services/verify/verify.js';
@@ -18,7 +19,7 @@ import {cleanRequest} from '../support/clean-request.js';
 import {databaseFacts, differences} from '../support/database-facts.js';
 import {beforeEachPage, type PageServer} from '../support/page-server.js';
 import {runCli, runProgram, tempFolder} from '../support/run-cli.js';
-import {runPage} from '../support/run-page.js';
+import {environmentOf, runPage} from '../support/run-page.js';
 import {startSupabaseServer, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -326,4 +327,76 @@ it('scheduling', async () => {
       'destino-db schedule --as systemd --install': 'test/commands/schedule.test.ts',
     },
   });
+});
+
+it('migrations with Prisma', async () => {
+  const migration = join(folder, 'migration.sql');
+  await writeFile(
+    migration,
+    `ALTER TABLE products ADD COLUMN "isVegan" boolean NOT NULL DEFAULT false;
+     DELETE FROM email_alerts WHERE id IN (SELECT id FROM email_alerts ORDER BY id LIMIT 3);`,
+  );
+  const {connection} = server.cluster;
+  const env = {
+    ...withTools(),
+    ...libpqEnvironment({...connection, database: 'shop'}),
+    ...shop(),
+  };
+  let migrated = '';
+  await runPage('docs/prisma-migrate.md', {
+    folder,
+    env,
+    shown: [['npx prisma migrate deploy', 'psql -X -q -v ON_ERROR_STOP=1 -f migration.sql']],
+    before: async (script) => {
+      if (script.includes('--dry-run')) {
+        migrated = await contentOf('shop');
+        await writeFile(
+          migration,
+          'UPDATE products SET price = 0; ALTER TABLE missing ADD COLUMN name text;',
+        );
+        const failed = await runProgram('/bin/bash', ['migrate.sh'], {
+          cwd: folder,
+          env: await environmentOf({folder, env}),
+        });
+        expect(failed.status).toBe(1);
+        expect(failed.stderr).toMatch(/The migration failed\. The backup from before it is shop-\d/);
+        expect(await contentOf('shop')).not.toBe(migrated);
+      }
+      if (script.includes('destino-db undo')) expect(await contentOf('shop')).toBe(migrated);
+    },
+  });
+  expect(await contentOf('shop')).not.toBe(migrated);
+});
+
+it('upgrading PostgreSQL, to the newest installed version', async () => {
+  const [newest] = await serverBinFolders();
+  const newer = await startLocalCluster({binFolder: newest?.folder ?? ''});
+  const newUrl = urlOf({...newer.connection, database: 'shop'});
+  const inNew = (sql: string): Promise<unknown> =>
+    withAppSession({...newer.connection, database: 'shop'}, (session) => session.query(sql));
+  const before = await contentOf('shop');
+  await server.run('ALTER DATABASE shop SET work_mem = $$8MB$$');
+  try {
+    await runPage('docs/postgres-upgrade.md', {
+      folder,
+      env: {...withTools(), ...libpqEnvironment({...server.cluster.connection, database: 'shop'})},
+      shown: [
+        ['postgresql://shop:PASSWORD@localhost:5432/shop', server.url('shop')],
+        ['postgresql://shop:PASSWORD@localhost:5433/shop', newUrl],
+        ['/usr/lib/postgresql/18/bin', newest?.folder ?? ''],
+      ],
+      before: async (script) => {
+        if (script.includes('going-back')) {
+          expect(await contentOf('shop')).toBe(before);
+          await inNew('UPDATE public.products SET price = price + 1');
+        }
+      },
+    });
+    expect(await inNew('SELECT count(*) AS rows FROM public.orders')).toEqual(
+      await server.run('SELECT count(*) AS rows FROM orders', 'shop'),
+    );
+    expect(await contentOf('shop')).not.toBe(before);
+  } finally {
+    await newer.stop();
+  }
 });
