@@ -60,7 +60,6 @@ const pending: readonly string[] = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
-  'docs/architecture.md',
   'docs/configuration.md',
   'docs/how-restore-works.md',
   'docs/monitoring.md',
