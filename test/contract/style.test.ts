@@ -58,7 +58,6 @@ const pending: readonly string[] = [
   'test/unit/services',
   'test/unit/support',
   'README.md',
-  'CONTRIBUTING.md',
   'CHANGELOG.md',
   'docs/configuration.md',
   'docs/how-restore-works.md',
