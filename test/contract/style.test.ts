@@ -60,7 +60,6 @@ const pending: readonly string[] = [
   'README.md',
   'CHANGELOG.md',
   'docs/configuration.md',
-  'docs/how-restore-works.md',
   'docs/monitoring.md',
   'docs/orders-profiles.md',
   'docs/performance.md',
