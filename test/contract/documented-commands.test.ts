@@ -149,6 +149,12 @@ it('every link of a page leads to a file, and to a heading of it', () => {
   expect(links.length).toBeGreaterThan(70);
 });
 
+it('the pages name tests that exist', () => {
+  const named = pages.flatMap((page) => read(page).match(/\btest\/[a-z\d/-]+\.test\.ts/gu) ?? []);
+  expect(named.length).toBeGreaterThan(20);
+  expect([...new Set(named)].filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
 it('the README leads to every page', () => {
   const readme = read('README.md');
   expect(pages.filter((page) => page !== 'README.md' && !readme.includes(`](${page})`))).toEqual([]);
