@@ -29,7 +29,7 @@ const {commands} = z
   })
   .parse(JSON.parse(read('oclif.manifest.json')));
 
-/** What is wrong with the words after `destino-db`, or null. */
+/** The fault in the words after `destino-db`, or null. */
 function fault(command: string, words: readonly string[]): string | null {
   const flags = commands[command]?.flags;
   if (!flags) return `no command ${command}`;

@@ -11,7 +11,7 @@ it.each(['oclif.manifest.json', 'src/lib/base/command-facts.ts', 'docs/configura
   '%s is in step with the code',
   (path) => {
     const built = readFileSync(root + path, 'utf8');
-    // What is staged counts as committed. Outside a repository there is nothing to compare with but the file itself.
+    // A staged file counts as committed. Outside a repository the file is compared with itself only.
     const isRepository = existsSync(`${root}.git`);
     if (isRepository) requirePrograms('git');
     const committed = isRepository

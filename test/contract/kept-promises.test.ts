@@ -1,6 +1,6 @@
 /**
- * What people, scripts and other programs rely on, as it once was (test/golden/promises.txt, results.txt): it may grow, and nothing of
- * it goes or changes. DESTINO_TEST_RECORD=1 writes down what there is now, to be looked at.
+ * The contract with people and scripts, as it was recorded (test/golden/promises.txt, results.txt). It may grow; nothing is removed
+ * or changed. DESTINO_TEST_RECORD=1 records the current state for review.
  */
 import {readFileSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
@@ -118,7 +118,7 @@ const names: readonly string[] = [
     .map((name) => `${orderBackupFolder}/${name}`),
 ];
 
-/** The lines that were promised and are gone. @param isInOrder whether the others keep their order: equal lines stand in several places */
+/** Recorded lines that are missing now. @param isInOrder whether the order counts, because equal lines occur several times */
 function missing(file: string, now: readonly string[], isInOrder: boolean): string[] {
   const path = `${root}test/golden/${file}`;
   if (process.env['DESTINO_TEST_RECORD'] === '1') writeFileSync(path, `${now.join('\n')}\n`);
@@ -133,7 +133,7 @@ function missing(file: string, now: readonly string[], isInOrder: boolean): stri
   });
 }
 
-it('keeps commands, flags, exit statuses, names of files, and what the tools are told', () => {
+it('keeps commands, flags, exit statuses, names of files, and the arguments of the tools', () => {
   const told = (tool: string, cases: Readonly<Record<string, string[]>>): string[] =>
     Object.entries(cases).map(([name, args]) => `${tool} ${name}: ${args.join(' ')}`);
   const now = [

@@ -1,4 +1,4 @@
-/** A machine that is new has few programs: whatever file of tests starts one that Debian's minimal base lacks asks for it by itself. */
+/** A new machine has few programs. Each test file asks for the programs that it starts and Debian's minimal base lacks. */
 import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -28,7 +28,7 @@ const comesWith: Readonly<Record<string, string>> = {'radosgw-admin': 'scripts/c
 
 const starts = /\b(?:execFile|execFileSync|spawn|spawnSync|run|runProgram)\(\s*'([a-z][a-z0-9-]*)',/g;
 
-/** What a file starts without asking for it. */
+/** Programs that a file starts without asking for them. */
 function notAskedFor(text: string): string[] {
   const asked = [...text.matchAll(/requirePrograms\(([^)]*)\)/g)].flatMap(([, names = '']) =>
     [...names.matchAll(/'([^']+)'/g)].map(([, name = '']) => name),

@@ -1,4 +1,4 @@
-/** What schedule writes with --wait are the commands that have the flag. */
+/** schedule writes --wait for exactly the commands that have the flag. */
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';

@@ -1,8 +1,8 @@
-/** What the tests of the documentation take for equal: what changes from run to run, and nothing else. */
+/** The tests of the documentation ignore values that change from run to run, and nothing else. */
 import {expect, it} from 'vitest';
 import {blocksOf, leaveOutAs, maskChanging} from '../../support/doc-page.js';
 
-it('finds blocks with their language, their file and their place', () => {
+it('finds blocks with their language, their file and their position', () => {
   const page = 'a\n```sh\none\ntwo\n```\n\n```sql x.sql\nSELECT 1\n```\n```text\n```\n';
   const blocks = blocksOf(page);
   expect(blocks.map(({lang, file, text}) => [lang, file, text])).toEqual([

@@ -11,7 +11,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, {recursive: true}));
 
 /**
- * What comes of a file: each line with its number, or how many bytes of which line had no end.
+ * The result of reading a file: each line with its number, or how many bytes of which line had no end.
  * @param takes how much of a part that is not the last is taken
  */
 async function linesOf(
@@ -58,14 +58,14 @@ it.each([
   },
 );
 
-it('tells a file whose last line has no end', async () => {
+it('reports a file whose last line has no end', async () => {
   await expect(linesOf('one\ntwo')).rejects.toThrow('line 2, 3 bytes');
   const long = `one\n${'x'.repeat(2 * mebibyte)}`;
   await expect(linesOf(long, whole)).rejects.toThrow(`line 2, ${2 * mebibyte} bytes`);
   expect(await linesOf('')).toEqual([]);
 });
 
-it('holds no more than 64 MiB of a line that has to be seen whole', async () => {
+it('buffers at most 64 MiB of a line that is read as a whole', async () => {
   const long = 'x'.repeat(64 * mebibyte);
   await expect(linesOf(`${long}\n`, whole)).rejects.toThrow(`line 1, ${64 * mebibyte} bytes`);
 });

@@ -40,7 +40,7 @@ it('names the candidates of a beginning, and the nearest of an unknown one', asy
   await expect(find(undefined)).rejects.toMatchObject({code: 'USAGE'});
 });
 
-it('does the same in other places', () => {
+it('does the same in other locations', () => {
   const backups = ids.map((id): PlacedOrders => ({
     id,
     key: `order-cleanup/${id}.json`,

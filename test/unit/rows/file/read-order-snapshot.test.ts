@@ -82,7 +82,7 @@ async function contentOf(file: OrderFile): Promise<string[]> {
   return content;
 }
 
-/** Of long rows a part, and of some parts all but 100 bytes, as one would that cannot take half of what stands there. */
+/** Takes a part of a long row, and leaves 100 bytes of some parts, as a reader does that cannot split what follows. */
 const takes = (buffer: Buffer, start: number, end: number, isLast: boolean): number =>
   isLast || buffer[start] === 0x78 ? end : end - 100;
 

@@ -1,4 +1,4 @@
-/** What COPY reads is the text that stands in the JSON. */
+/** COPY reads the text that is in the JSON. */
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {type ColumnForm, CopyText} from '../../../../src/lib/rows/staging/copy-text.js';
