@@ -96,8 +96,8 @@ it.each(['same', 'local'] as const)(
     expect(results[0]?.findings.join()).toMatch(/which has .* free/);
     expect(results[0]?.hint).toBe(
       kind === 'local'
-        ? 'Free space in the temporary folder, or name another one with TMPDIR. Test it on another server (--scratch-url URL).'
-        : 'Free space on that server. Test it on another server (--scratch-url URL), or on a throw-away one here (--scratch local).',
+        ? 'Free space in the temporary folder, or set TMPDIR to another one. Test it on another server (--scratch-url URL).'
+        : 'Free space on that server. Test it on another server (--scratch-url URL), or on a temporary one here (--scratch local).',
     );
   },
 );

@@ -48,13 +48,13 @@ describe.each(await supabaseMajors())(
       ['sql', 'local'],
     ] as const;
     it.each(cases(places, 2))(
-      'never fails for what the scratch server cannot have: format %s, %s',
+      'never fails for extensions that the scratch server lacks: format %s, %s',
       async (format, kind) => {
         const result = await prove(format, kind);
         expect(result).toMatchObject({outcome: 'passed', findings: []});
         const notes = result?.notes.join('\n') ?? '';
         expect(notes).toMatch(
-          /^Left out, as the scratch server cannot have them: \d extensions \(.*pg_cron/m,
+          /^Left out, because the scratch server cannot install them: \d extensions \(.*pg_cron/m,
         );
         if (kind === 'local')
           expect(notes).toMatch(/pg_graphql.*supabase_vault.*2 rows of cron\.job, vault\.secrets/);

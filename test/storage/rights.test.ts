@@ -197,7 +197,7 @@ describe('with the rights to make backups', () => {
       const reader = context();
       const {results} = await verifyBackups(reader, {from: to}, {level, scratch, backupFile});
       expect(results).toMatchObject([{level, ok: true}]);
-      expect(reader.warnings).toEqual([expect.stringContaining('could not be noted') as string]);
+      expect(reader.warnings).toEqual([expect.stringContaining('could not be recorded') as string]);
     }
     const again = backupToPlaces(context(), {schemaOnly: true}, {to: [to], isLocal: false});
     await expect(again).rejects.toMatchObject({code: 'STORAGE_DENIED'});

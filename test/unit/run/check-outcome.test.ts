@@ -135,7 +135,7 @@ describe('the results in metadata', () => {
   ) => standingOf({verification: null, proofs, notPossible}, 'whole');
 
   it('keep a failure after a weaker check passed', () => {
-    const failure = result('restore', false, ['public.orders has other values after the restore.']);
+    const failure = result('restore', false, ['public.orders has different values after the restore.']);
     expect(standing([failure, result('archive', true)])).toMatchObject({failure, proof: null});
     expect(standing([failure, result('archive', true), result('checksum', true)]).failure).toBe(failure);
     expect(standing([failure, result('restore', true)]).failure).toBeNull();

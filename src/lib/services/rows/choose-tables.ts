@@ -1,4 +1,4 @@
-/** The tables that a restore of rows is about: looked up, checked, and with those that foreign keys lead to. */
+/** Finds and checks the tables for a restore of rows, with the tables that foreign keys refer to. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
 import {unknownName} from '../../base/unknown-name.js';
@@ -19,12 +19,12 @@ export type TableRole = 'chosen' | 'parent' | 'child';
 export interface ChosenTables {
   readonly wanted: readonly WantedTable[];
   readonly roles: readonly TableRole[];
-  /** Tables whose rows ON DELETE may have taken, and that --with-children would look at: "schema.name". */
+  /** Tables from which ON DELETE may have removed rows, and that --with-children would include: "schema.name". */
   readonly otherChildren: readonly {readonly parent: string; readonly child: string}[];
 }
 
 /**
- * @param definitions reads what the backup defines; called for partitions alone
+ * @param definitions reads the definitions in the backup; called only for partitions
  * @throws TABLE_NOT_FOUND, TABLE_NOT_IN_BACKUP, NOT_A_TABLE, TABLE_INHERITED, PARTITION_GONE, NO_KEY, COLUMN_NOT_FOUND,
  *   GENERATED_COLUMN, ROW_SECURITY, GUARD
  */
@@ -54,8 +54,8 @@ export async function chooseTables(
     if (rules.has_children && role === 'chosen')
       throw new AppError(
         'TABLE_INHERITED',
-        `Other tables inherit from ${label}, so its keys do not tell all rows apart. Nothing was changed.`,
-        {hint: 'Name the tables that inherit from it, which contain the rows.'},
+        `Other tables inherit from ${label}, so its key does not identify every row. Nothing was changed.`,
+        {hint: 'Name the tables that inherit from it and contain the rows.'},
       );
     const target = await inspectTarget(session, table.schema, table.name);
     if (!target) throw await missingTable(table, inBackup ?? [], definitions);
@@ -82,7 +82,7 @@ export async function chooseTables(
   const catalog = await readCatalog(session);
   const related = relatedTables(catalog, wanted);
   if (request.withParents || request.withChildren) {
-    // What is found leads further, so the list grows while it is walked.
+    // Each table found can lead to further ones, so the list grows during the loop.
     for (let at = 0; at < wanted.length; at += 1) {
       const oid = wanted[at]?.target.oid ?? '';
       if (request.withChildren) for (const child of related.children(oid)) await add(child, 'child');
@@ -114,12 +114,12 @@ function kindOf(kind: string): string {
   return kinds[kind] ?? 'something else';
 }
 
-/** The table that a flag names; a name alone is in `schema`. @throws USAGE */
+/** The table named by a flag, in `schema` if the flag gives none. @throws USAGE */
 export function tableNamed(text: string, schema: string): NamedTable {
   const found = readQualifiedName(text, 0);
   if (!found || found.end !== text.length)
     throw new AppError('USAGE', `--table ${text} is not the name of a table.`, {
-      hint: 'Name it with its schema: --table public.orders; a name with a dot or quotes takes double quotes.',
+      hint: 'Write it with its schema: --table public.orders. Put a name with a dot or quotes in double quotes.',
     });
   return {schema: found.schema === '' ? schema : found.schema, name: found.name};
 }
@@ -143,7 +143,7 @@ async function missingTable(
   const known = inBackup.map(qualifiedName);
   if (!known.includes(label)) return unknownName('TABLE_NOT_FOUND', message, label, known);
   return new AppError('TABLE_NOT_FOUND', message, {
-    hint: 'The backup has it. Restore the whole table with --include-table, as this explains: destino-db help restore',
+    hint: 'The backup contains it. Restore the whole table with --include-table, as this explains: destino-db help restore',
   });
 }
 
@@ -176,7 +176,7 @@ function attachments(definitions: readonly DumpDefinition[]): {parent: NamedTabl
   );
 }
 
-/** Tables that the foreign keys of a table lead to, and those whose rows ON DELETE takes or unlinks. */
+/** Tables that a table's foreign keys refer to, and tables whose rows ON DELETE removes or unlinks. */
 function relatedTables({tables, foreignKeys}: Catalog, wanted: readonly WantedTable[]) {
   const topOf = (oid: string): string => tables.get(oid)?.topOid ?? oid;
   const nameOf = (oid: string): NamedTable[] => {
@@ -212,7 +212,7 @@ function checkColumns(request: RestoreRowsRequest, wanted: readonly WantedTable[
       });
     if (column.generated)
       throw new AppError('GENERATED_COLUMN', `The server computes ${label}.${name}. Nothing was changed.`, {
-        hint: 'Put back the columns that it is computed from.',
+        hint: 'Restore the columns that it is computed from.',
       });
     if (target.primaryKey.includes(column.number))
       throw new AppError('USAGE', `${name} is part of the key of ${label}, so it never differs.`, {

@@ -1,4 +1,4 @@
-/** diff: what differs between a backup and the live database, or between two backups. Nothing is changed. */
+/** Implements `diff`: compares a backup with the live database or with another backup, without changes. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
@@ -26,12 +26,12 @@ import type {ChosenBackup} from '../../storage/choose-backup.js';
 import {withBackup} from './source.js';
 
 export interface DiffRequest {
-  /** A path or an id; the newest usable backup without it. */
+  /** A path or an id; the newest usable backup by default. */
   readonly backup: string | undefined;
-  /** Another backup; the live database without it. */
+  /** Another backup; the live database by default. */
   readonly other: string | undefined;
   readonly at: Date | undefined;
-  /** Tables to look at, whose keys are listed; all tables, counted, when empty. */
+  /** Tables to compare, with lists of their keys; if empty, all tables, with counts only. */
   readonly tables: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export interface DiffSide {
 export interface TableDiff {
   /** "schema.name" */
   readonly table: string;
-  /** Columns of the keys; empty where whole rows are compared. */
+  /** Columns of the keys; empty if whole rows are compared. */
   readonly key: readonly string[];
   readonly onlyLeft: number;
   readonly onlyRight: number;
@@ -69,7 +69,7 @@ export interface DiffResult {
   readonly schemaDifferences: readonly string[];
 }
 
-/** @throws what reading and proving a backup throws; TABLE_NOT_IN_BACKUP, USAGE */
+/** @throws the errors of reading and verifying a backup; TABLE_NOT_IN_BACKUP, USAGE */
 export async function diffBackups(
   context: RunContext,
   from: BackupSource,

@@ -1,4 +1,4 @@
-/** What a restore of rows would write, row by row compared with the database, and why it cannot write the rest. */
+/** Compares the rows of a backup with the database: which ones a restore would write, and why it skips the others. */
 import {hash} from 'node:crypto';
 import {z} from 'zod';
 import {AppError} from '../../base/errors.js';
@@ -31,14 +31,14 @@ import type {RestoreRowsRequest} from './request.js';
 
 export interface ChangedValue {
   readonly column: string;
-  /** Texts, cut after 80 characters. */
+  /** Texts of at most 80 characters. */
   readonly old: string | null;
   readonly new: string | null;
 }
 
 export interface RowSample {
   readonly key: string;
-  /** Of a row to insert its values; of one to update those that differ. */
+  /** All values of a row to insert; the differing ones of a row to update. */
   readonly action: 'insert' | 'update';
   readonly values: readonly ChangedValue[];
 }
@@ -47,20 +47,21 @@ export interface RowTablePlan {
   /** "schema.name" */
   readonly table: string;
   readonly role: TableRole;
-  /** Columns by which rows are compared; empty where whole rows are. */
+  /** Columns that identify a row; empty if whole rows are compared. */
   readonly key: readonly string[];
-  /** Rows of the backup that the flags choose, by how they compare with the database; null for related tables. */
+  /** Counts of the backup's rows that the flags choose, compared with the database; null for related tables. */
   readonly compared: (ComparedCounts & {readonly equal: number}) | null;
   readonly insert: number;
   readonly update: number;
   readonly conflicts: number;
-  /** Rows to update that carry a time after the backup, and the newest of these times. */
+  /** Number of rows to update that contain a time after the backup, and the newest of these times. */
   readonly newer: {readonly rows: number; readonly newest: string | null};
-  /** Columns that only the database, or only the backup, has. */
+  /** Columns that exist only in the database. */
   readonly newColumns: readonly string[];
+  /** Columns that exist only in the backup. */
   readonly goneColumns: readonly string[];
   readonly samples: readonly RowSample[];
-  /** With --details every key. */
+  /** All keys, only with --details. */
   readonly keys?: {readonly insert: readonly string[]; readonly update: readonly string[]};
 }
 
@@ -71,13 +72,13 @@ export interface RowPlan {
   readonly reasons: readonly {readonly table: string; readonly reason: string; readonly rows: number}[];
   readonly conflictCount: number;
   readonly rows: number;
-  /** Rows to write by staged table. */
+  /** Number of rows to write, by staged table. */
   readonly restored: ReadonlyMap<StagedTable, number>;
   /** Checks that could not be evaluated beforehand. */
   readonly unknownRules: readonly string[];
 }
 
-/** The staged rows with what the flags ask for. */
+/** The staged rows with the request. */
 export interface RowSet {
   readonly file: OrderFile;
   readonly tables: readonly BackupTable[];
@@ -87,13 +88,13 @@ export interface RowSet {
   readonly backupTime: Date;
 }
 
-/** So many conflicts are named one by one; the rest is counted. */
+/** Maximum number of listed conflicts; the rest is counted. */
 const conflictsListed = 1000;
 const samplesOfEach = 3;
 
 /**
- * Everything in one snapshot; the transaction can write to temporary tables only.
- * @throws KEY_NOT_FOUND, PLAN_CHANGED when a column or a table goes meanwhile
+ * Compares in one snapshot; the transaction can write only to temporary tables.
+ * @throws KEY_NOT_FOUND, PLAN_CHANGED if a column or a table is dropped meanwhile
  */
 export async function planRows(session: Session, set: RowSet): Promise<RowPlan> {
   return withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
@@ -109,7 +110,7 @@ export async function planRows(session: Session, set: RowSet): Promise<RowPlan> 
   });
 }
 
-/** The error of a table that was altered while it was compared. */
+/** The error for a table that was altered while it was compared. */
 export function alteredMeanwhile(cause: AppError): AppError {
   return new AppError(
     'PLAN_CHANGED',
@@ -120,7 +121,7 @@ export function alteredMeanwhile(cause: AppError): AppError {
 
 const plannerSettings = `SET LOCAL default_statistics_target = 10; SET LOCAL work_mem = '64MB'`;
 
-/** Finds the plan anew in the running transaction, among the rows that were planned before. */
+/** Calculates the plan again in the current transaction, for the rows that were planned before. */
 export async function planAgain(session: Session, set: RowSet): Promise<RowPlan> {
   for (const {staged} of set.tables)
     for (const table of [staged.temp, ...(staged.waits === undefined ? [] : [staged.waits])])
@@ -128,7 +129,7 @@ export async function planAgain(session: Session, set: RowSet): Promise<RowPlan>
   return findPlan(session, set, true);
 }
 
-/** The staged tables as the engine takes them. */
+/** The staged tables in the form that `rows/staging` expects. */
 export function stagedOf({file, tables}: RowSet): StagedOrders {
   return {file, tables: tables.map(({staged}) => staged), gone: [], links: [], goneLinks: []};
 }
@@ -262,7 +263,7 @@ async function summarize(
   };
 }
 
-/** Sums over the rows to insert, and over old and new values of those to update: what the plan's hash stands for. */
+/** Sums over the rows to insert, and over old and new values of the rows to update, for the plan hash. */
 async function sumsOf(
   session: Session,
   table: BackupTable,
@@ -271,7 +272,7 @@ async function sumsOf(
 ): Promise<string[]> {
   const {staged} = table;
   const {temp, json, target} = staged;
-  // Values that stay may change meanwhile.
+  // Other columns are not written, so they may change meanwhile.
   const names = new Set([
     ...comparedColumns(table, only.length === 0 ? undefined : only).map(({column}) => column.name),
     ...target.columns.filter(({number}) => staged.key.includes(number)).map(({name}) => name),
@@ -298,7 +299,7 @@ async function findNewer(
 ): Promise<RowTablePlan['newer']> {
   const times = staged.target.columns.filter(({number}) => rules.times.includes(number));
   if (times.length === 0) return noneNewer;
-  // Times without a zone are taken as UTC.
+  // Times without a zone count as UTC.
   const newest = `greatest(${times.map(({name}) => `t.${quoteIdentifier(name)}::pg_catalog.timestamptz`).join(', ')})`;
   const [row = noneNewer] = parseRows(
     newerRow,
@@ -313,7 +314,7 @@ async function findNewer(
   return row;
 }
 
-/** Tables without a key have no row to update. */
+/** False for tables without a key, which have no rows to update. */
 function sameKeyOf(staged: StagedTable): string {
   return staged.key.length === 0 ? 'false' : sameKey(staged);
 }

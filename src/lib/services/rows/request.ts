@@ -1,27 +1,27 @@
-/** What restore:rows is asked to do, checked for flags that contradict each other. */
+/** The request to restore:rows, and the check for flags that contradict each other. */
 import {AppError} from '../../base/errors.js';
 
 export interface RestoreRowsRequest {
-  /** A path or an id; the newest usable backup without it. */
+  /** A path or an id; the newest usable backup by default. */
   readonly backupFile?: string;
   readonly at?: Date;
-  /** "schema.name", or a name alone in the schema of the connection. */
+  /** "schema.name", or "name" in the connection's schema. */
   readonly tables: readonly string[];
   readonly missing: boolean;
   readonly changed: boolean;
   /** SQL condition on the backup's rows. */
   readonly where: string | undefined;
   readonly keys: readonly string[];
-  /** Columns that changed rows get back; all without any. */
+  /** Columns to restore in changed rows; all if empty. */
   readonly columns: readonly string[];
   readonly withParents: boolean;
   readonly withChildren: boolean;
   readonly firesTriggers: boolean;
   readonly failOnConflicts: boolean;
   readonly execute: boolean;
-  /** The hash that the preview showed. */
+  /** The plan hash from the preview. */
   readonly plan: string | undefined;
-  /** Whether every key is listed. */
+  /** Whether to list every key. */
   readonly details: boolean;
   readonly waitMs?: number;
   readonly lockWaitMs?: number;
@@ -43,8 +43,8 @@ export function checkRowsRequest(request: RestoreRowsRequest): void {
   if (narrows && request.tables.length > 1)
     refuse(
       '--where, --key and --columns take one --table.',
-      'Run the command once for each table; --with-parents and --with-children bring related rows.',
+      'Run the command once for each table; --with-parents and --with-children include related rows.',
     );
   if (request.columns.length > 0 && !request.changed)
-    refuse('--columns needs --changed or --all.', 'A missing row always comes back with all its columns.');
+    refuse('--columns needs --changed or --all.', 'A missing row is always restored with all its columns.');
 }

@@ -1,4 +1,4 @@
-/** restore:rows: put chosen rows of a backup back into the database that lives on, or show what that would do. */
+/** Implements `restore:rows`: restores chosen rows of a backup into a database in use, or shows the changes. */
 import {rm} from 'node:fs/promises';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
@@ -42,32 +42,32 @@ export interface RestoreRowsResult {
   readonly mode: 'preview' | 'execute';
   readonly database: string;
   readonly backup: {readonly id: string; readonly path: string; readonly createdAt: string};
-  /** The hash that --plan takes. */
+  /** The plan hash for --plan. */
   readonly plan: string;
   readonly tables: readonly RowTablePlan[];
-  /** Rows that are skipped, at most 1,000 of them. */
+  /** Skipped rows, at most 1,000. */
   readonly conflicts: RowPlan['conflicts'];
   readonly conflictCount: number;
-  /** Skipped rows by table and reason: all of them. */
+  /** Number of all skipped rows by table and reason. */
   readonly reasons: RowPlan['reasons'];
   readonly triggers: TriggerPlan;
-  /** Bytes that the rows take in temporary tables of the server, estimated. */
+  /** Estimated size of the rows in temporary tables on the server, bytes. */
   readonly stagedBytes: number;
   readonly notes: readonly string[];
-  /** The file that takes it back; null in a preview and where nothing was written. */
+  /** The undo file; null in a preview, or if nothing was written. */
   readonly undoPath: string | null;
-  /** The command that takes it back. */
+  /** The command that undoes the restore. */
   readonly undo: string | null;
-  /** Sequences that were behind the inserted keys and were brought forward. */
+  /** Sequences that were behind the inserted keys and were advanced. */
   readonly sequences: readonly string[];
   /** ms */
   readonly duration: number;
 }
 
 /**
- * @param command program, id and the flags that name the same settings
- * @throws the codes of bad input before anything is touched; PLAN_CHANGED; CONFLICTS with `failOnConflicts`; LOCKED;
- *   LOCK_TIMEOUT and ROWS_RESTORE_FAILED after rolling everything back
+ * @param command program, id and the flags for the same settings
+ * @throws the codes of bad input before any change; PLAN_CHANGED; CONFLICTS with `failOnConflicts`; LOCKED;
+ *   LOCK_TIMEOUT and ROWS_RESTORE_FAILED after a rollback
  */
 export async function restoreRows(
   context: RunContext,
@@ -109,8 +109,8 @@ async function restoreFrom(run: Run): Promise<RestoreRowsResult> {
     backupId: source.id,
   });
   for (const warning of originWarnings(source, identity)) context.warn(warning);
-  // Temporary tables are needed for a preview too.
-  await requireWritable(session, 'Rows cannot be put back here');
+  // A preview needs temporary tables too.
+  await requireWritable(session, 'Rows cannot be restored here');
   const pgRestore =
     source.dump.format === 'sql'
       ? null
@@ -127,7 +127,7 @@ async function restoreFrom(run: Run): Promise<RestoreRowsResult> {
     warnsFrom: 2 ** 30,
   });
   const work = async (): Promise<RestoreRowsResult> => {
-    // An execution asks between reading and writing, and nothing may be on the screen then.
+    // An execution asks for confirmation between reading and writing, and no progress may be on the screen then.
     const set = execute ? await stage(run, chosen, pgRestore) : await context.progress.step(
       'Read the rows of the backup', () => stage(run, chosen, pgRestore),
     ); // prettier-ignore
@@ -177,7 +177,7 @@ function originWarnings({backup}: RestoreSource, identity: DatabaseIdentity): st
   ];
 }
 
-/** Bytes of the rows to stage as they were on the server; without metadata the size of the backup. */
+/** Size of the rows to stage on the dumped server, in bytes; without metadata the size of the backup. */
 async function estimate(source: RestoreSource, {wanted}: ChosenTables, keys: number): Promise<number> {
   const {backup, dump, path} = source;
   if (!backup?.record) return dump.remote?.sizeBytes ?? (await sizeOf(path));
@@ -185,7 +185,7 @@ async function estimate(source: RestoreSource, {wanted}: ChosenTables, keys: num
   const names = new Set(wanted.flatMap(({sources}) => sources.map(qualifiedName)));
   const chosen = tables.filter((table) => names.has(qualifiedName(table)));
   const rowsOf = (list: typeof tables): number => list.reduce((sum, {rows}) => sum + (rows ?? 0), 0);
-  // Tables that had not been vacuumed have no size of their own, and get their share of the database's.
+  // Tables that had never been vacuumed have no recorded size and get their share of the database's size.
   const unmeasured = rowsOf(chosen.filter(({sizeBytes = 0}) => sizeBytes === 0));
   const bytes =
     chosen.reduce((sum, {sizeBytes = 0}) => sum + sizeBytes, 0) +
@@ -194,7 +194,7 @@ async function estimate(source: RestoreSource, {wanted}: ChosenTables, keys: num
   return Math.ceil(bytes * share);
 }
 
-/** How many keys choose the rows that are staged; 0 for all rows, as related ones are found among all of a table. */
+/** Number of keys that choose the staged rows; 0 for all rows, because related rows are searched in whole tables. */
 function stagedKeys({keys, withParents, withChildren}: RestoreRowsRequest): number {
   return withParents || withChildren ? 0 : keys.length;
 }
@@ -212,10 +212,10 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
     tables: [],
     relinked: [],
     notes: [],
-    // The rows come from the backup, once; they are compared with the staged ones.
+    // The rows are read from the backup only once, into the staged tables.
     send: () => Promise.resolve(),
   };
-  // A plain dump would have to be read once more for its definitions.
+  // A plain dump would have to be read again for its definitions.
   const definitions = pgRestore ? await readDumpDefinitions(source, pgRestore, context.signal) : [];
   const wanted = chosen.wanted.map((table) => ({
     ...table,
@@ -243,8 +243,8 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
       if (isKeyless && chosen.roles[index] === 'chosen' && (request.changed || request.keys.length > 0))
         throw new AppError(
           'NO_KEY',
-          `${table.staged.file.table} has no key, so changed rows cannot be told from others. Nothing was changed.`,
-          {hint: 'Use --missing without --key: it compares whole rows.'},
+          `${table.staged.file.table} has no key, so changed rows cannot be identified. Nothing was changed.`,
+          {hint: 'Use --missing without --key, which compares whole rows.'},
         );
       const lost = table.staged.target.columns.find(
         ({number, name}) =>
@@ -254,7 +254,7 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
         throw new AppError(
           'NO_KEY',
           `The backup lacks the column ${lost.name} of the key of ${table.staged.file.table}. Nothing was changed.`,
-          {hint: 'Restore the backup into a database of its own, and copy the rows from there.'},
+          {hint: 'Restore the backup into a separate database, and copy the rows from there.'},
         );
       const absent = request.columns.find(
         (name) => index === 0 && !table.staged.shared.some(({field}) => field === name),
@@ -280,21 +280,21 @@ function notesOf(plan: RowPlan, {otherChildren}: ChosenTables): string[] {
   const children = otherChildren.filter(({parent}) => inserting.has(parent)).map(({child}) => child);
   const isOrphan = plan.reasons.some(({reason}) => reason.startsWith('parent gone'));
   return [
-    ...(isOrphan ? ['Rows whose parents are gone can come back with them: --with-parents.'] : []),
+    ...(isOrphan ? ['To restore rows without parents, restore their parents too: --with-parents.'] : []),
     ...(children.length > 0
       ? [
-          `ON DELETE may also have removed or unlinked rows of ${[...new Set(children)].sort().join(', ')}; --with-children looks at them.`,
+          `ON DELETE may also have removed or unlinked rows of ${[...new Set(children)].sort().join(', ')}; --with-children includes them.`,
         ]
       : []),
     ...plan.tables.flatMap(({table, goneColumns, newColumns, insert}) => [
       ...(goneColumns.length > 0
-        ? [`${table} no longer has ${goneColumns.join(', ')}, which the backup has.`]
+        ? [`The backup contains ${goneColumns.join(', ')} of ${table}; the database no longer does.`]
         : []),
       ...(newColumns.length > 0 && insert > 0
         ? [`The backup lacks ${newColumns.join(', ')} of ${table}; inserted rows get the default.`]
         : []),
     ]),
-    ...plan.unknownRules.map((rule) => `Only the server can tell whether rows obey ${rule}.`),
+    ...plan.unknownRules.map((rule) => `Only the server can check whether rows satisfy ${rule}.`),
   ];
 }
 
@@ -310,9 +310,9 @@ async function executePlan(
   if (request.failOnConflicts && plan.conflictCount > 0)
     throw new AppError(
       'CONFLICTS',
-      `${countOf(plan.conflictCount, 'row')} of the backup cannot be put back; nothing was changed.`,
+      `${countOf(plan.conflictCount, 'row')} of the backup cannot be restored. Nothing was changed.`,
       {
-        hint: 'Without --fail-on-conflicts they are skipped, with everything that depends on them.',
+        hint: 'Without --fail-on-conflicts, the run skips them and all rows that depend on them.',
         details: someOf(
           plan.conflicts.map(({table, key, reason}) => `${table} ${key}: ${reason}`),
           20,
@@ -322,7 +322,7 @@ async function executePlan(
     );
   if (plan.rows === 0) return nothingDone;
   await context.confirm({
-    action: `Put back ${countOf(plan.rows, 'row')} from ${source.id}.`,
+    action: `Restore ${countOf(plan.rows, 'row')} from ${source.id}.`,
     host: connection.host,
     database: identity.database,
     isProduction: await isProductionDatabase(context, connection),
@@ -372,7 +372,7 @@ async function executePlan(
   return {undoPath: undoPath ?? null, undo: undoCommand(run, undoPath), sequences};
 }
 
-/** Rows to update stay as they are from here on. */
+/** Locks the rows to update against changes by other sessions. */
 async function lockRows(session: Session, each: StagedTable): Promise<void> {
   if (each.key.length === 0) return;
   await session.query(
@@ -387,11 +387,11 @@ function refuseOtherPlan(expected: string | undefined, {plan}: RowPlan): void {
   throw new AppError(
     'PLAN_CHANGED',
     `The rows have changed since plan ${expected}; the plan is ${plan} now. Nothing was changed.`,
-    {hint: 'Look at the preview again, and pass its plan with --plan.'},
+    {hint: 'Check the new preview, and pass its plan with --plan.'},
   );
 }
 
-/** A file of a run that changed nothing; where it stays, taking it back finds other rows and changes nothing. */
+/** Removes the file of a run that changed nothing. A remaining file is harmless: an undo finds other rows and changes nothing. */
 async function removeUndo(
   path: string | undefined,
   discard: (() => Promise<void>) | undefined,

@@ -1,13 +1,13 @@
-/** Which columns of a backup's table have the types that they have now: what the server reads of these cannot read differently. */
+/** Finds columns whose type is the same in the backup and in the database, so that the server reads their values equally. */
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import {readIdentifier, readQualifiedName} from '../../dump/sql/sql-names.js';
 import type {NamedTable} from '../../postgres/quote.js';
 import type {TargetTable} from '../../rows/staging/restore-target.js';
 
-/** The text of money depends on the server's settings; "bit" begins "bit varying" as well. */
+/** The text of money depends on the server's settings; "bit" is also the beginning of "bit varying". */
 const unsure = new Set(['money', 'bit']);
 
-/** Names of the columns whose types PostgreSQL brings itself, or that are enums, and that pg_dump wrote as the catalog has them now. */
+/** Names of the columns with a built-in or enum type that pg_dump wrote exactly as the catalog has it now. */
 export function columnsOfSameType(
   definitions: readonly DumpDefinition[],
   source: NamedTable,
@@ -27,7 +27,7 @@ export function columnsOfSameType(
   return new Set(same.map(({name}) => name));
 }
 
-/** What may be a column in the statement that makes the table: its name, and what follows it on the line. */
+/** Possible columns in the table's CREATE statement: the name, and the rest of the line. */
 function columnLines(statement: string, table: NamedTable): {name: string; rest: string}[] {
   const [before] = /^CREATE (?:UNLOGGED )?TABLE /.exec(statement) ?? [];
   const named = before === undefined ? undefined : readQualifiedName(statement, before.length);

@@ -1,4 +1,4 @@
-/** The backup that rows are taken from, in any place, encrypted or not, for as long as `work` takes. */
+/** Opens the backup for a restore of rows, from any location and encrypted or not, while `work` runs. */
 import {basename, dirname, resolve} from 'node:path';
 import {formats} from '../../base/formats.js';
 import {isRecorded} from '../../catalog/catalogue.js';
@@ -12,7 +12,7 @@ import {ageSuffix} from '../../storage/stored-record.js';
 import {ageFileSource, placedSource} from '../restore/remote-source.js';
 import {findRestoreSource, type RestoreSource} from '../restore/source.js';
 
-/** @throws BACKUP_NOT_FOUND, METADATA_INVALID, KEY_NEEDED, DECRYPT_FAILED and the codes of the stores, before `work` begins */
+/** @throws BACKUP_NOT_FOUND, METADATA_INVALID, KEY_NEEDED, DECRYPT_FAILED and the codes of the locations, before `work` starts */
 export async function withBackup<T>(
   context: RunContext,
   from: BackupSource,
@@ -33,7 +33,7 @@ export async function withBackup<T>(
   }
   const path = resolve(settings.cwd, choice.backupFile ?? '');
   if (path.endsWith(ageSuffix) && (await localPlace(dirname(path)).status(basename(path)))) {
-    context.warn(`${path} has no metadata: only that it is complete can be checked.`);
+    context.warn(`${path} has no metadata, so only its completeness can be checked.`);
     return work(await ageFileSource(context, localPlace(dirname(path)), path, keys));
   }
   return work(await findRestoreSource(context, choice));

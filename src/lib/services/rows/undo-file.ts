@@ -1,4 +1,4 @@
-/** The undo file of a restore of rows: every row as it will be written, and what is overwritten of those that exist. */
+/** The undo file of a restore of rows: every row as it will be written, and the values that it overwrites. */
 import {AppError} from '../../base/errors.js';
 import type {Session} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
@@ -29,8 +29,8 @@ interface Part {
 }
 
 /**
- * Writes, syncs and reads back the file; the rows to update are locked, so that it holds what is overwritten.
- * @throws ORDER_BACKUP_INVALID, DISK_FULL, FOLDER_NOT_WRITABLE; no file is left then
+ * Writes, syncs and reads back the file. The rows to update are locked, so their old values in the file are current.
+ * @throws ORDER_BACKUP_INVALID, DISK_FULL, FOLDER_NOT_WRITABLE; the file is removed then
  */
 export async function writeUndoFile(
   context: RunContext,
@@ -118,7 +118,7 @@ function rowsPart(staged: StagedTable, rows: number): Part {
   };
 }
 
-/** The old values of all columns that any row changes; undefined where none is updated. */
+/** The old values of all columns that change in any row; undefined without rows to update. */
 async function linksPart(session: Session, staged: StagedTable): Promise<Part | undefined> {
   const {temp, target} = staged;
   const [found] = await session.query(

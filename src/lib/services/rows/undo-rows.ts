@@ -1,4 +1,4 @@
-/** restore:rows --undo: take back exactly what a restore of rows wrote, unless rows have changed since. */
+/** Implements `restore:rows --undo`: undoes exactly one restore of rows, unless its rows have changed since. */
 import {existsSync} from 'node:fs';
 import {readdir} from 'node:fs/promises';
 import {basename, join, resolve} from 'node:path';
@@ -50,7 +50,7 @@ export interface UndoRowsResult {
   /** When the rows were written. */
   readonly writtenAt: string;
   readonly tables: readonly ({readonly table: string} & TakenBack)[];
-  /** Rows that have changed since, at most 1,000 of them; nothing is taken back while there are any. */
+  /** Rows that have changed since, at most 1,000; if there are any, nothing is undone. */
   readonly changedSince: readonly RestoreConflict[];
   readonly triggers: TriggerPlan;
   /** ms */
@@ -60,8 +60,8 @@ export interface UndoRowsResult {
 const changesListed = 1000;
 
 /**
- * @throws BACKUP_NOT_FOUND, ORDER_BACKUP_INVALID, KEY_NEEDED before the database is touched; ROWS_CHANGED naming the rows;
- *   LOCKED; ROWS_RESTORE_FAILED after rolling everything back
+ * @throws BACKUP_NOT_FOUND, ORDER_BACKUP_INVALID, KEY_NEEDED before it connects; ROWS_CHANGED naming the rows;
+ *   LOCKED; ROWS_RESTORE_FAILED after a rollback
  */
 export async function undoRows(
   context: RunContext,
@@ -77,7 +77,7 @@ export async function undoRows(
     const file = await openOrderFile(plain, connection.schema ?? 'public', context.signal);
     if (file.kind !== 'row-undo')
       throw new AppError('USAGE', `${path} is an order backup, not an undo file of restore:rows.`, {
-        hint: `destino-db orders:restore --backup-file ${path} takes it.`,
+        hint: `Restore it with destino-db orders:restore --backup-file ${path}`,
       });
     const result = await withSession(
       connection,
@@ -103,7 +103,7 @@ async function findUndoFile({settings}: RunContext, name: string): Promise<strin
     if (newest !== undefined) return join(folder, newest);
   }
   throw new AppError('BACKUP_NOT_FOUND', `There is no undo file in ${folder}.`, {
-    hint: 'destino-db restore:rows --execute writes one.',
+    hint: 'Every destino-db restore:rows --execute writes one.',
   });
 }
 
@@ -124,7 +124,7 @@ async function undoIn(undo: Undo, request: UndoRowsRequest): Promise<Omit<UndoRo
     mode,
     database: {name: database, systemIdentifier, host: connection.host, port: connection.port},
   });
-  await requireWritable(session, 'Rows cannot be taken back here');
+  await requireWritable(session, 'A restore of rows cannot be undone here');
   const work = async (): Promise<Omit<UndoRowsResult, 'duration'>> => {
     const children = await childrenOf(session, file);
     const found = await withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ', async () => {
@@ -138,7 +138,7 @@ async function undoIn(undo: Undo, request: UndoRowsRequest): Promise<Omit<UndoRo
     if (request.execute) {
       refuseChanged(changedSince);
       await confirm(undo, database, tables, triggers.plan);
-      await context.progress.step('Take the rows back', () =>
+      await context.progress.step('Undo the restore of rows', () =>
         writeInTransaction(
           context,
           session,
@@ -175,7 +175,7 @@ async function undoIn(undo: Undo, request: UndoRowsRequest): Promise<Omit<UndoRo
     : work();
 }
 
-/** Tables whose rows may refer to those that go. */
+/** Tables whose rows may refer to rows that the undo deletes. */
 async function childrenOf(session: Session, file: OrderFile): Promise<TargetTable[]> {
   const {tables, foreignKeys} = await readCatalog(session);
   const topOf = (oid: string): string => tables.get(oid)?.topOid ?? oid;
@@ -232,7 +232,7 @@ function refuseChanged(changedSince: readonly RestoreConflict[]): void {
     'ROWS_CHANGED',
     `${countOf(changedSince.length, 'row')} changed since restore:rows wrote them. Nothing was changed.`,
     {
-      hint: 'Put these rows right first, or put back chosen rows of a backup instead.',
+      hint: 'Correct these rows first, or restore chosen rows of a backup instead.',
       details: someOf(
         changedSince.map(({table, key, reason}) => `${table} ${key}: ${reason}`),
         20,
@@ -249,14 +249,14 @@ async function confirm(
   triggers: TriggerPlan,
 ): Promise<void> {
   await context.confirm({
-    action: `Take back what restore:rows wrote, by ${path}.`,
+    action: `Undo the restore of rows recorded in ${path}.`,
     host: connection.host,
     database,
     isProduction: await isProductionDatabase(context, connection),
     plan: [
       ...tables.map(
         ({table, inserted, updated}) =>
-          `${table}: ${formatCount(inserted)} deleted, ${formatCount(updated)} get their old values`,
+          `${table}: ${formatCount(inserted)} deleted, ${formatCount(updated)} set to their old values`,
       ),
       ...(triggers.off.length > 0 ? [`off meanwhile: ${triggers.off.join(', ')}`] : []),
     ],

@@ -1,4 +1,4 @@
-/** The transaction that writes rows: its locks, its end, and what is said when it fails. */
+/** The transaction that writes rows: its locks, its outcome, and its errors. */
 import {AppError, withState} from '../../base/errors.js';
 import {type Session, withTransaction} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
@@ -23,7 +23,7 @@ export interface WriteOptions {
 }
 
 export interface TriggerPlan {
-  /** Triggers that are switched off meanwhile. */
+  /** Triggers that are switched off during the run. */
   readonly off: readonly string[];
   /** Triggers that fire. */
   readonly fire: readonly string[];
@@ -31,11 +31,11 @@ export interface TriggerPlan {
 
 export interface FoundTriggers {
   readonly plan: TriggerPlan;
-  /** What the engine is told: that they fire, or tables (by oid) of other roles that are written without any trigger. */
+  /** The mode for `rows/staging`: triggers fire, or the oids of other roles' tables that are written without triggers. */
   readonly mode: 'fire' | ReadonlySet<string>;
 }
 
-/** Which user triggers of the tables fire. Those that this role cannot switch off are warned about. */
+/** Decides which user triggers of the tables fire, and warns about triggers that this role cannot switch off. */
 export async function planTriggers(
   context: RunContext,
   session: Session,
@@ -46,23 +46,23 @@ export async function planTriggers(
     ...new Set(tables.map(({target}) => target.oid)),
   ]);
   if (firesTriggers) return {plan: {off: [], fire: [...ours, ...foreign]}, mode: 'fire'};
-  // A service may let its users ask for that, as Supabase does.
+  // Some services allow it to their users, such as Supabase.
   const mayBeSilent =
     foreign.length > 0 &&
     (await withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', () => silenceTriggers(session)));
   if (mayBeSilent) return {plan: {off: [...ours, ...foreign], fire: []}, mode: foreignTables};
   if (foreign.length > 0)
     context.warn(
-      `This role does not own the tables of these triggers, so they fire: ${foreign.join(', ')}. A row that they change is noticed, and then nothing is changed.`,
+      `These triggers fire, because this role does not own their tables: ${foreign.join(', ')}. If one changes a written row, everything is rolled back.`,
     );
   return {plan: {off: ours, fire: foreign}, mode: new Set()};
 }
 
 /**
  * Runs `work` in one transaction that holds the locks of the tables, and commits.
- * @param work is given a signal that is aborted where the run gives way to others
- * @param ended told how the transaction that failed ended
- * @throws LOCK_TIMEOUT, ROWS_RESTORE_FAILED, CONNECTION_LOST and what `work` throws
+ * @param work receives a signal that is aborted if the run gives way to other sessions
+ * @param ended receives the outcome of a failed transaction
+ * @throws LOCK_TIMEOUT, ROWS_RESTORE_FAILED, CONNECTION_LOST and the errors of `work`
  */
 export async function writeInTransaction<T>(
   context: RunContext,
@@ -80,8 +80,8 @@ export async function writeInTransaction<T>(
     return await withLockWatch({...watch, signal: context.signal}, (signal) =>
       withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', async () => {
         await session.query(`SET LOCAL lock_timeout = ${limitMs}`);
-        // All locks at once, so that no row is locked while the run still waits for a table. Switching triggers off takes the
-        // stronger one (manual, 13.3.1).
+        // All locks at once, so that no row is locked while the run still waits for a table. Switching triggers off needs the
+        // stronger lock (manual, 13.3.1).
         const names = tables.map(({target: {schema, name}}) => quoteQualified(schema, name));
         const mode = triggers.plan.off.length > 0 ? 'SHARE ROW EXCLUSIVE' : 'ROW EXCLUSIVE';
         if (names.length > 0)
@@ -103,16 +103,16 @@ export async function writeInTransaction<T>(
 
 function describeFailure(error: unknown, outcome: TransactionOutcome): unknown {
   if (!(error instanceof AppError)) return error;
-  if (outcome === 'committed') return withState(error, 'The rows had been written before that.');
+  if (outcome === 'committed') return withState(error, 'The rows were already written and committed.');
   if (outcome === 'unknown')
-    return withState(error, 'Whether the rows were written is not known; a preview shows it.');
+    return withState(error, 'It is not known whether the rows were written; a preview shows it.');
   if (/nothing was changed\.$/i.test(error.message)) return error;
   if (error.code !== 'QUERY_FAILED') return withState(error, rolledBack);
   return new AppError(
     'ROWS_RESTORE_FAILED',
     `The rows could not be written. ${error.message} ${rolledBack}`,
     {
-      hint: 'If another session changed these tables in the meantime, run the preview again: it shows the new conflicts.',
+      hint: 'If another session changed these tables in the meantime, run the preview again to see the new conflicts.',
       details: error.details,
       cause: error,
     },

@@ -1,4 +1,4 @@
-/** Checks one backup, level by level: its bytes, its content, a restore of it. */
+/** Checks one backup level by level: its bytes, its content, a restore of it. */
 import {detectDump} from '../../dump/detect-format.js';
 import {compareTables, type ExpectedTable} from '../../dump/compare-tables.js';
 import type {DumpContents} from '../../fingerprint/table-contents.js';
@@ -12,18 +12,18 @@ import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {checkPlacedFiles} from '../../storage/write-checked.js';
 import {withPlain} from '../../storage/fetch-backup.js';
 import type {Place} from '../../storage/place.js';
-import {proveByRestore} from './verify-by-restore.js';
+import {verifyByRestore} from './verify-by-restore.js';
 import type {ScratchPlace} from './scratch-database.js';
 
-/** How far a backup is checked, and where it is restored for it. */
+/** The level of the check, and the server for its restore test. */
 interface CheckRequest {
   readonly level: ProofLevel;
   readonly scratch: ScratchPlace;
 }
 
-/** What a check has found so far; also what it had found when an error ended it. */
+/** The findings of a check so far. They are kept if an error ends the check. */
 export interface CheckState {
-  /** The strongest level that held. */
+  /** The strongest level that passed. */
   passed: ProofLevel | null;
   findings: readonly string[];
   notes: readonly string[];
@@ -32,9 +32,9 @@ export interface CheckState {
 }
 
 /**
- * Goes on to the next level only while nothing was found. From a store elsewhere, checksums are compared with the bytes as they
- * come; for more, the backup is fetched.
- * @param found filled as far as the check comes
+ * Continues with the next level only if there are no findings. In a bucket, checksums are compared while the bytes are read; for
+ * the other levels, the backup is downloaded.
+ * @param found updated during the check
  */
 export async function checkBackup(
   context: RunContext,
@@ -45,7 +45,9 @@ export async function checkBackup(
   found: CheckState,
 ): Promise<void> {
   if (!backup.record) {
-    found.notes = ['It has no checksums: made by other scripts, only its completeness can be told.'];
+    found.notes = [
+      'It was made by other scripts and has no checksums, so only its completeness can be checked.',
+    ];
   }
   if (place.isOnThisMachine || !isRecorded(backup)) {
     await checksum(context, backup);
@@ -82,11 +84,11 @@ async function checkContent(
   if (request.level === 'archive') return;
   refuseLoneRows(backup);
   const dump = await detectDump(backup.path);
-  const proof = await proveByRestore(context, {backup, dump, contents}, request.scratch);
-  found.findings = proof.findings;
-  found.notes = [...found.notes, ...proof.notes];
-  found.restoreDuration = proof.restoreDuration;
-  if (proof.findings.length === 0) found.passed = 'restore';
+  const tested = await verifyByRestore(context, {backup, dump, contents}, request.scratch);
+  found.findings = tested.findings;
+  found.notes = [...found.notes, ...tested.notes];
+  found.restoreDuration = tested.restoreDuration;
+  if (tested.findings.length === 0) found.passed = 'restore';
 }
 
 /** @throws NOT_SUPPORTED_HERE */
@@ -94,9 +96,9 @@ function refuseLoneRows({id, content}: Backup): void {
   if (content !== 'data') return;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
-    `${id} contains rows without their tables, so that it cannot be restored into an empty database.`,
+    `${id} contains rows without their tables, so it cannot be restored into an empty database.`,
     {
-      hint: 'Check a backup of the whole database by a restore; this one by --level archive, which reads every row of it.',
+      hint: 'Use --level archive, which reads every row of it, and make the restore test with a backup of the whole database.',
     },
   );
 }
@@ -123,7 +125,7 @@ async function readWhole(context: RunContext, backup: Backup, isRestoring: boole
   );
 }
 
-/** A dump without rows names its tables in the metadata only; metadata of the old scripts names none. */
+/** Null for a dump without rows, which has no tables to compare, and for metadata of the old scripts, which lists none. */
 function expectedTables({record}: Backup): readonly ExpectedTable[] | null {
   return record && !record.config.schemaOnly ? record.tables : null;
 }

@@ -1,11 +1,11 @@
-/** Gives restored objects their owners and grants afterwards: no code of the backup runs while a superuser does so. */
+/** Sets owners and grants of restored objects after the load, so that no code of the backup runs as a superuser. */
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import type {DumpNeeds} from '../../dump/dump-needs.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {inspectRoleNames} from '../../postgres/inspect/inspect-target.js';
 
-/** What the roles of the server do not allow to restore. */
+/** Whether owners or grants were left out because roles are missing on the server. */
 export interface RightsLeftOut {
   readonly noOwner: boolean;
   readonly noAcl: boolean;
@@ -18,8 +18,8 @@ const inDatabase = {
 };
 const privilege = String.raw`[A-Z ]+(?:\((?:[^"()]|"(?:[^"]|"")*")*\))?`;
 /**
- * Statements about what is inside the database. A dump also has some about the database by its name, the production database on the
- * same server, and about tablespaces and parameters.
+ * Statements about objects inside the database. A dump also contains statements about tablespaces, parameters and the database
+ * itself, by its name, which on this server can be the production database.
  */
 const ownerForm = new RegExp(`^ALTER (?:${inDatabase.owned}) `);
 const grantForm = new RegExp(
@@ -29,7 +29,7 @@ const grantForm = new RegExp(
 /**
  * Runs the dump's ALTER ... OWNER TO, then its GRANT and REVOKE statements.
  * @param database as a superuser
- * @throws QUERY_FAILED, ...: the server refused one
+ * @throws QUERY_FAILED, ... if the server refuses one
  */
 export async function giveRights(
   database: Connection,
@@ -50,7 +50,7 @@ export async function giveRights(
         ...(noOwner ? [] : ownerStatements.filter((statement) => ownerForm.test(statement))),
         ...(noAcl ? [] : grants),
       ];
-      // In the extended protocol the server takes one statement alone, whatever else a line may hold.
+      // In the extended protocol the server accepts a single statement, even if the line contains more.
       for (const text of chosen) {
         const query = {text, queryMode: 'extended'};
         await session.client.query(query);

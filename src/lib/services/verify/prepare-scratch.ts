@@ -1,4 +1,4 @@
-/** What is created in a scratch database before it is loaded: extensions, before any code of the backup runs. */
+/** Creates the extensions of a scratch database before it is loaded, and before any code of the backup runs. */
 import {z} from 'zod';
 import type {DumpNeeds} from '../../dump/dump-needs.js';
 import {AppError} from '../../base/errors.js';
@@ -8,21 +8,21 @@ import {parseRows} from '../../postgres/inspect/inspect-database.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 
 export interface PreparedScratch {
-  /** Objects of the dump that exist before it is loaded. */
+  /** Schemas and extensions of the dump that exist before the load. */
   readonly schemas: readonly string[];
   readonly extensions: readonly string[];
-  /** Extensions that could not be installed, each with what the server says. */
+  /** Extensions that could not be installed, each with the server's message. */
   readonly missing: readonly {readonly name: string; readonly why: string}[];
 }
 
-/** Schemas that every database has. */
+/** Schemas that exist in every database. */
 const everywhere = new Set(['public', 'pg_catalog']);
 
 /**
- * Installs those of the dump's extensions that can be, and, as a superuser, gives the role what it needs of their own objects, whose rows and
- * servers are part of a dump.
- * @param scratch as a superuser or as the role itself; empty as yet
- * @param role loads the database
+ * Installs the dump's extensions as far as possible. As a superuser, it also grants the role access to the extensions' objects,
+ * because their rows and servers are part of a dump.
+ * @param scratch an empty database, connected to as a superuser or as the role itself
+ * @param role the role that loads the database
  */
 export async function prepareScratch(
   scratch: Connection,
@@ -57,7 +57,7 @@ export async function prepareScratch(
   return {schemas: [...schemas], extensions, missing};
 }
 
-/** @returns why it cannot be installed */
+/** @returns the reason if it cannot be installed */
 async function install(
   session: Session,
   extension: string,
@@ -74,7 +74,7 @@ async function install(
   }
 }
 
-/** Takes back what `prepareScratch` granted. @param scratch as a superuser */
+/** Revokes the grants of `prepareScratch`. @param scratch as a superuser */
 export async function withdrawGrants(scratch: Connection, role: string, signal: AbortSignal): Promise<void> {
   await withSession(
     scratch,

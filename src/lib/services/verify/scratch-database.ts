@@ -1,4 +1,4 @@
-/** A database made for a proof by restore, gone afterwards whatever happens. */
+/** A database for a restore test, which is always dropped afterwards. */
 import type {RestoredSize} from '../../catalog/restored-size.js';
 import {AppError, messageOf} from '../../base/errors.js';
 import {type Session, withSession} from '../../postgres/client.js';
@@ -35,32 +35,32 @@ export type ScratchPlace =
   {readonly kind: 'same'} | {readonly kind: 'local'} | {readonly kind: 'url'; readonly url: string};
 
 export interface Scratch {
-  /** To the scratch database, as the role that loads it. */
+  /** Connection to the scratch database, as the role that loads it. */
   readonly connection: Connection;
-  /** What that role may do on the server. */
+  /** The rights of that role on the server. */
   readonly rights: RoleRights;
-  /** Whether the whole server is thrown away afterwards, so that roles may be made on it. */
+  /** Whether the whole server is removed afterwards, so that roles may be created on it. */
   readonly isOwnServer: boolean;
-  /** To the scratch database as the role of the URL, where one without rights loads it; null where the URL's own role does. */
+  /** Connection to the scratch database as the role of the URL if a role without rights loads it; null if the URL's role does. */
   readonly creator: {readonly connection: Connection; readonly rights: RoleRights} | null;
 }
 
 export interface ScratchSource {
-  /** Name of the database that the backup is of. */
+  /** Name of the dumped database. */
   readonly database: string;
-  /** Null when the dump does not tell: then the server's default is taken. */
+  /** Null if the dump does not contain it; the server's default is used then. */
   readonly locale: DatabaseLocale | null;
-  /** Major version of the dumped server, where known. */
+  /** Major version of the dumped server, if known. */
   readonly serverMajor: number | null;
-  /** What it will have on disk. */
+  /** Size on disk after the restore. */
   readonly size: RestoredSize;
 }
 
 /**
- * Makes an empty database with the source's encoding and locale, hands it to `work` and drops it, also after errors
- * and interruption; a killed process leaves a journal and a mark from which `recover` does so.
+ * Creates an empty database with the source's encoding and locale, passes it to `work` and drops it, also after errors
+ * and interruption. After a kill, `recover` drops it, guided by the journal and the owner comment.
  * @throws PERMISSION_DENIED without CREATEDB, NOT_SUPPORTED_HERE without the locale or without server programs,
- *   CONNECTION_REFUSED, ..., and what `work` throws
+ *   CONNECTION_REFUSED, ..., and the errors of `work`
  */
 export async function withScratchDatabase<T>(
   context: RunContext,
@@ -101,20 +101,20 @@ async function chooseServer(major: number | null): Promise<string> {
       : `installed: ${servers.map((server) => server.major).join(', ')}`;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
-    `A local server for the proof needs the server programs of PostgreSQL ${major ?? ''} or newer; ${found}.`,
+    `A restore test on a local server needs the server programs of PostgreSQL ${major ?? ''} or newer; ${found}.`,
     {hint: 'Install a server (apt-get install postgresql), or use --scratch same or --scratch-url URL.'},
   );
 }
 
-/** Where the database is created, and with which rights. */
+/** The server on which the database is created, and the rights there. */
 interface Site {
   readonly server: Connection;
-  /** Of the URL's role. */
+  /** Rights of the URL's role. */
   readonly rights: RoleRights;
   readonly isOwnServer: boolean;
 }
 
-/** Why no role without rights can load the database. */
+/** The reason why no role without rights can load the database. */
 class NoScratchRole extends Error {}
 
 async function onServer<T>(
@@ -138,19 +138,19 @@ async function onServer<T>(
   return withDatabaseOn(context, site, source, false, work);
 }
 
-/** Why the URL's role has to load the database itself; undefined for every other error. */
+/** The reason why the URL's role has to load the database itself; undefined for every other error. */
 function whyOwnRights(error: unknown, rights: RoleRights): string | undefined {
   if (error instanceof NoScratchRole) return error.message;
   if (!(error instanceof AppError)) return undefined;
-  // Before 16 a role with BYPASSRLS cannot pass it on, and FORCE ROW LEVEL SECURITY hides rows even from their owner.
+  // Before 16, a role with BYPASSRLS cannot grant it, and FORCE ROW LEVEL SECURITY hides rows even from their owner.
   const needsMore =
     error.code === 'ROW_SECURITY' || (error.code === 'PERMISSION_DENIED' && rights.isSuperuser);
   return needsMore ? `a role without rights may not restore all of it: ${error.message}` : undefined;
 }
 
 /**
- * A superuser has to agree before code of others runs with all its rights, other than on a server that is thrown away and whose
- * account owns nothing else.
+ * A superuser has to confirm before code of others runs with superuser rights, except on a temporary server whose account owns
+ * nothing else.
  * @throws CONFIRMATION_NEEDED, NOT_CONFIRMED
  */
 async function agreeToOwnRights(
@@ -167,7 +167,7 @@ async function agreeToOwnRights(
     isProduction: !isOwnServer && (await isProductionDatabase(context, server)),
     plan: [
       `because   ${why}`,
-      'instead   use a URL with a role that has CREATEDB alone, or --scratch local: then the code has no rights here',
+      'instead   use a URL with a role that has only CREATEDB, or --scratch local; the code has no rights here then',
     ],
   });
 }
@@ -201,7 +201,7 @@ async function withDatabaseOn<T>(
     const own = {...rights, name: role.name, isSuperuser: false, canCreateDatabases: false};
     return await work({connection, rights: own, isOwnServer, creator: scratch});
   } finally {
-    // No signal: clearing up has to be done after an interruption too.
+    // Without a signal, because the cleanup is needed after an interruption too.
     const isGone = isOwnServer || !existence.isPossible || (await dropScratch(context, server, name));
     try {
       await context.checkpoint('verify.dropped');
@@ -212,14 +212,14 @@ async function withDatabaseOn<T>(
   }
 }
 
-/** @throws NoScratchRole where the server does not take its password */
+/** @throws NoScratchRole if the server does not accept the role's password */
 async function logInAs(
   scratch: Connection,
   role: ScratchRole,
   rights: RoleRights,
   signal: AbortSignal,
 ): Promise<Connection> {
-  // Poolers of Supabase take "role.project" as the user.
+  // Poolers of Supabase expect "role.project" as the user.
   const suffix = scratch.user.startsWith(`${rights.name}.`) ? scratch.user.slice(rights.name.length) : '';
   const connection = {...scratch, user: role.name + suffix, password: role.password};
   try {
@@ -230,13 +230,13 @@ async function logInAs(
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'AUTHENTICATION_FAILED') throw error;
     throw new NoScratchRole(
-      `the server does not let a role with a password in (pg_hba.conf): ${error.message}`,
+      `the server refuses the login of a role with a password (pg_hba.conf): ${error.message}`,
     );
   }
-  throw new NoScratchRole('the server does not log a role in by its own name');
+  throw new NoScratchRole('the server logs the role in under another name');
 }
 
-/** What the role may do on a server where the database can be created. @throws NOT_SUPPORTED_HERE, DISK_FULL */
+/** Checks that the database can be created, and reads the role's rights. @throws NOT_SUPPORTED_HERE, DISK_FULL */
 async function inspectServer(
   context: RunContext,
   session: Session,
@@ -254,7 +254,7 @@ async function inspectServer(
   return inspectRole(session);
 }
 
-/** @returns the role that owns the database, where it is not the session's own @throws NoScratchRole */
+/** @returns the role that owns the database, unless it is the session's role @throws NoScratchRole */
 async function makeScratch(
   context: RunContext,
   session: Session,
@@ -273,14 +273,14 @@ async function makeScratch(
 ): Promise<ScratchRole | undefined> {
   const {locale, database} = source;
   const at = context.clock.now().toISOString();
-  const mark = {kind: 'scratch', database, at, owner: await thisProcess(), comment: null} as const;
+  const ownerComment = {kind: 'scratch', database, at, owner: await thisProcess(), comment: null} as const;
   let role: ScratchRole | undefined;
   if (hasOwnRole) {
     existence.isPossible = true;
-    role = await createScratchRole(session, name, mark, rights.serverMajor);
+    role = await createScratchRole(session, name, ownerComment, rights.serverMajor);
     if (!role) {
       existence.isPossible = false;
-      throw new NoScratchRole('the role may not create another one without rights (CREATEROLE)');
+      throw new NoScratchRole('the role may not create a role without rights (CREATEROLE)');
     }
     await context.checkpoint('verify.role-made');
   }
@@ -291,14 +291,14 @@ async function makeScratch(
     existence.isPossible = owned.isPossible || role !== undefined;
   }
   await context.checkpoint('verify.scratch-made');
-  await openWorkDatabase(session, name, mark);
+  await openWorkDatabase(session, name, ownerComment);
   await context.checkpoint('verify.scratch-marked');
   return role;
 }
 
 /**
- * The outcome of the proof stands whether or not this succeeds.
- * @returns whether the database is gone; if not, its journal has to stay for `recover`
+ * A failure is a warning and does not change the outcome of the test.
+ * @returns whether the database is gone; if not, `recover` needs its journal
  */
 async function dropScratch(context: RunContext, server: Connection, name: string): Promise<boolean> {
   try {

@@ -1,4 +1,4 @@
-/** The strongest proof: the backup is restored into a scratch database, which is compared with it and dropped. */
+/** The restore test, the strongest check: restores the backup into a scratch database, compares them, and drops the database. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
 import type {DetectedDump} from '../../dump/detect-format.js';
@@ -31,33 +31,34 @@ import {readDumpDefinitions, readDumpNeeds, readingOptions, type RestoreSource} 
 import {decideWhatToRestore} from '../restore/what-to-restore.js';
 import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
 
-export interface RestoreProof {
-  /** What differs; empty when the restored database is equal to the dump. */
+export interface RestoreTest {
+  /** Differences; empty if the restored database is equal to the dump. */
   readonly findings: string[];
   readonly notes: string[];
-  /** ms that the restore itself took. */
+  /** Duration of the restore itself, ms. */
   readonly restoreDuration: number;
 }
 
-/** What the proof knows of the backup already. */
+/** The backup with the content that was read before. */
 export interface ReadBackup {
   readonly backup: Backup;
   readonly dump: DetectedDump;
   readonly contents: DumpContents;
 }
 
-/** More gain little; a machine of many cores would use up what its server, or a hosted one, has. */
+/** More sessions gain little, and a machine with many cores could use up the server's connections. */
 const mostSessions = 8;
 
 /**
- * Restores, fingerprints every table live, and looks at indexes, constraints, sequences, views and extensions.
- * @throws what the tools say when they refuse the dump, and what keeps the proof from being made: CONNECTION_REFUSED, PERMISSION_DENIED, NOT_SUPPORTED_HERE, DISK_FULL, PG_RESTORE_NOT_FOUND, INTERRUPTED, ...
+ * Restores, fingerprints every live table, and compares indexes, constraints, sequences, views and extensions.
+ * @throws the errors of the tools if they refuse the dump, and errors that prevent the test: CONNECTION_REFUSED, PERMISSION_DENIED,
+ *   NOT_SUPPORTED_HERE, DISK_FULL, PG_RESTORE_NOT_FOUND, INTERRUPTED, ...
  */
-export async function proveByRestore(
+export async function verifyByRestore(
   context: RunContext,
   read: ReadBackup,
   place: ScratchPlace,
-): Promise<RestoreProof> {
+): Promise<RestoreTest> {
   const {backup} = read;
   const source = {
     database: backup.database,
@@ -139,21 +140,21 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   );
   if (impossible.length > 0) throw needsExtensions(prepared.missing, impossible);
   requireComplete(incomplete);
-  // Owners and grants are no part of the proof; what is left out of them is not worth a warning here.
+  // Owners and grants are not part of this comparison, so missing ones need no warning.
   const quiet = {...context, warn: () => {}};
   const possible = await checkNeeds(quiet, {
     source,
     pgRestore,
     session: connection,
     rights,
-    // Nobody but this program calls anything there.
+    // Only this program calls functions in the scratch database.
     request: {allowOwnerChange: ['all']},
     isWithoutOwners: !rights.isSuperuser,
     leftOut,
   }).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'NOT_SUPPORTED_HERE') throw error;
-    throw new AppError(error.code, `No proof could be made: ${error.message}`, {
-      hint: 'Make them there first, or use --scratch local: on that server the roles are made.',
+    throw new AppError(error.code, `The restore test is not possible: ${error.message}`, {
+      hint: 'Create them there first, or use --scratch local, which creates the roles on its own server.',
       details: error.details,
       cause: error,
     });
@@ -187,7 +188,7 @@ async function planLoad(context: RunContext, read: ReadBackup, scratch: Scratch)
   };
 }
 
-/** Without its tables a proof would say little. */
+/** Without these tables a restore test would say little. */
 function needsExtensions(missing: PreparedScratch['missing'], tables: readonly string[]): AppError {
   return new AppError(
     'NOT_SUPPORTED_HERE',
@@ -199,7 +200,7 @@ function needsExtensions(missing: PreparedScratch['missing'], tables: readonly s
   );
 }
 
-/** Superusers only where nobody else may own what they own: functions of the others run with as few rights as where they come from. */
+/** Only owners of objects that need a superuser become superusers, so that the other roles' functions run without more rights than at the source. */
 async function makeRoles(
   connection: Connection,
   {owners, superusers, grantees, grantors, policyRoles}: DumpNeeds,
@@ -234,7 +235,7 @@ async function compare(
     });
     const health = await withSession(load.target, (session) => inspectHealth(session, contents), {signal});
     const {definitions} = load;
-    // pg_dump runs no code of the database that it reads, and shows a superuser more of it.
+    // pg_dump does not run code of the database, and reads more of it as a superuser.
     const reader = creator?.rights.isSuperuser === true ? creator.connection : null;
     if (reader) await withdrawGrants(reader, role.name, signal);
     const rights = reader
@@ -265,7 +266,7 @@ async function compare(
   });
 }
 
-/** What the scratch database holds of the backup. */
+/** The content of the backup without the parts that were left out. */
 function withoutLeft(contents: DumpContents, {why}: LeftOutEntries): DumpContents {
   const kept =
     (type: string) =>
@@ -279,7 +280,7 @@ function withoutLeft(contents: DumpContents, {why}: LeftOutEntries): DumpContent
   };
 }
 
-/** Extensions, and rows that no comparison saw; definitions are named with what was not compared. */
+/** Names the missing extensions and the rows that were not compared; `notCompared` names the definitions. */
 function whatIsLeft({tables}: DumpContents, {why}: LeftOutEntries, extensions: readonly string[]): string[] {
   if (extensions.length === 0) return [];
   const left = tables.filter(({schema, name}) => why({type: 'TABLE DATA', schema, name}) !== undefined);
@@ -287,14 +288,14 @@ function whatIsLeft({tables}: DumpContents, {why}: LeftOutEntries, extensions: r
   const names = left.map(qualifiedName).join(', ');
   const ofRows = left.length > 0 ? `, with ${countOf(rows, 'row')} of ${names}` : '';
   return [
-    `Left out, as the scratch server cannot have ${extensions.length === 1 ? 'it' : 'them'}: ${countOf(extensions.length, 'extension')} (${extensions.join(', ')})${ofRows}.`,
+    `Left out, because the scratch server cannot install ${extensions.length === 1 ? 'it' : 'them'}: ${countOf(extensions.length, 'extension')} (${extensions.join(', ')})${ofRows}.`,
   ];
 }
 
-/** A scratch database has a comment and rights of its own. */
+/** Not compared, because a scratch database has its own comment and rights. */
 function ofDatabase(definitions: readonly DumpDefinition[]): string[] {
-  const held = dumpedProperties(definitions);
-  const has = held !== null && (held.databaseSettings.length > 0 || held.databaseComment !== null);
+  const dumped = dumpedProperties(definitions);
+  const has = dumped !== null && (dumped.databaseSettings.length > 0 || dumped.databaseComment !== null);
   return has ? ['settings and comment of the database itself'] : [];
 }
 
@@ -315,7 +316,7 @@ async function compareRows(
       onBytes,
     });
   } catch (error) {
-    // Whatever else ends a query says nothing about the backup.
+    // Other errors say nothing about the backup.
     if (hasSqlState(error, '42') && error.code === 'QUERY_FAILED')
       return [`The rows cannot be compared: ${error.message}`];
     throw error;
@@ -327,12 +328,12 @@ async function compareRows(
       return [`${name} has ${found?.rows ?? 0} rows after the restore, ${table.rows} in the backup.`];
     }
     return isComparable(read) && found.fingerprint !== table.fingerprint
-      ? [`${name} has other values after the restore.`]
+      ? [`${name} has different values after the restore.`]
       : [];
   });
 }
 
-/** The text of times in a dump that other tools made follows the time zone of whoever made it. */
+/** In a dump from other tools, times are written in the time zone of its session, so values cannot be compared. */
 function isComparable(read: ReadBackup): boolean {
   return read.backup.record !== null;
 }

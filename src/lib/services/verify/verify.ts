@@ -1,4 +1,4 @@
-/** The story of `verify`: choose backups of a place, check each as far as asked, note the outcome in its metadata. */
+/** Implements `verify`: chooses backups of a location, checks each at the requested level, records the outcome in its metadata. */
 import {stat} from 'node:fs/promises';
 import {basename, dirname, resolve} from 'node:path';
 import {detectDump} from '../../dump/detect-format.js';
@@ -28,38 +28,38 @@ import {checkBackup, type CheckState} from './check-backup.js';
 import type {ScratchPlace} from './scratch-database.js';
 
 export interface VerifyRequest {
-  /** Path of a dump or of its metadata, or an id. Without this, `isAll` and `sample` the newest good backup is meant. */
+  /** Path of a dump or of its metadata, or an id. Without this, `isAll` and `sample`: the newest usable backup. */
   readonly backupFile?: string;
   readonly isAll?: boolean;
-  /** How many good backups, chosen at random. */
+  /** Number of usable backups to choose at random. */
   readonly sample?: number;
   readonly level: ProofLevel;
   readonly scratch: ScratchPlace;
-  /** How long to wait for another run before the outcome is noted, ms; a moment without it. */
+  /** How long to wait for another run before the outcome is recorded, ms; short by default. */
   readonly waitMs?: number;
 }
 
 export interface VerifiedBackup {
   readonly id: string;
   readonly path: string;
-  /** What it contains of its database. */
+  /** The part of the database that it contains. */
   readonly content: BackupContent;
-  /** The level that was asked for. */
+  /** The requested level. */
   readonly level: ProofLevel;
   readonly outcome: Outcome;
-  /** True for "passed" alone. */
+  /** True only for "passed". */
   readonly ok: boolean;
-  /** What is wrong with it, or why it could not be checked, a line each. */
+  /** Defects of the backup, or the reasons why it could not be checked, a line each. */
   readonly findings: readonly string[];
-  /** Code of the error that kept the check from being made; null for other outcomes. */
+  /** Code of the error that prevented the check; null for other outcomes. */
   readonly code: ErrorCode | null;
-  /** What would make the check possible; null for other outcomes. */
+  /** How to make the check possible; null for other outcomes. */
   readonly hint: string | null;
-  /** What is worth knowing and does not make it a bad backup. */
+  /** Remarks that are not defects of the backup. */
   readonly notes: readonly string[];
   /** ms */
   readonly duration: number;
-  /** ms that the restore itself took: what a recovery takes at least. */
+  /** Duration of the restore itself, ms: the least time that a recovery takes. */
   readonly restoreDuration: number | null;
   readonly rows: number | null;
 }
@@ -68,16 +68,16 @@ export interface VerifyResult {
   readonly results: readonly VerifiedBackup[];
 }
 
-/** The exit status that results stand for: a failure outweighs a check that was not possible. */
+/** The exit status for the results: a failure outweighs a check that was not possible. */
 export function exitCodeOfResults({results}: VerifyResult): number {
   if (results.some(({outcome}) => outcome === 'failed')) return exitStatus.integrity;
   return results.some(({outcome}) => outcome === 'not-possible') ? exitStatus.environment : 0;
 }
 
 /**
- * Checks one backup, several chosen at random, or all. One that fails, or cannot be checked here, does not keep the others from
- * being looked at; damage is a finding.
- * @throws BACKUP_NOT_FOUND, USAGE, KEY_NEEDED, INTERRUPTED and the codes of the stores
+ * Checks one backup, several chosen at random, or all. It continues with the others if one fails or cannot be checked; damage
+ * is a finding, not an error.
+ * @throws BACKUP_NOT_FOUND, USAGE, KEY_NEEDED, INTERRUPTED and the codes of the locations
  */
 export async function verifyBackups(
   context: RunContext,
@@ -99,11 +99,11 @@ async function chooseBackups(context: RunContext, place: Place, request: VerifyR
     return [await chooseOne(context, place, request.backupFile)];
   }
   const {backups, problems} = await place.catalogue(context.signal);
-  for (const {path, reason} of problems) context.warn(`${path} tells no backup: ${reason}`);
+  for (const {path, reason} of problems) context.warn(`Cannot read backup metadata ${path}: ${reason}`);
   return chooseSeveral(backups, request, place.url);
 }
 
-/** All, or some of the good ones. @throws BACKUP_NOT_FOUND */
+/** All backups, or some of the usable ones. @throws BACKUP_NOT_FOUND */
 function chooseSeveral(
   backups: readonly Backup[],
   {isAll, sample}: Pick<VerifyRequest, 'isAll' | 'sample'>,
@@ -111,7 +111,7 @@ function chooseSeveral(
 ): Backup[] {
   const candidates = isAll === true ? [...backups] : backups.filter(isGood);
   if (candidates.length === 0) {
-    const what = backups.length === 0 ? 'backup' : 'good backup';
+    const what = backups.length === 0 ? 'backup' : 'usable backup';
     throw new AppError('BACKUP_NOT_FOUND', `There is no ${what} in ${place}.`, {
       hint: 'Make one: destino-db backup',
     });
@@ -119,7 +119,7 @@ function chooseSeveral(
   return isAll === true ? candidates : chooseAtRandom(candidates, sample ?? 1);
 }
 
-/** In a folder also a dump without metadata. */
+/** In a folder, it can also be a dump without metadata. */
 async function chooseOne(context: RunContext, place: Place, file: string | undefined): Promise<Backup> {
   const {cwd} = context.settings;
   try {
@@ -134,7 +134,7 @@ async function chooseOne(context: RunContext, place: Place, file: string | undef
     )
       throw error;
     const path = resolve(cwd, file);
-    const found = await stat(path).catch(() => undefined); // then the first error tells what was looked for
+    const found = await stat(path).catch(() => undefined); // the first error names the missing backup
     if (!found) throw error;
     const {format, compressed, databaseName} = await detectDump(path);
     return {
@@ -163,8 +163,8 @@ function chooseAtRandom<B>(backups: readonly B[], count: number): B[] {
 }
 
 /**
- * Checks it, decides on the outcome, records it in the audit log, and notes it.
- * @throws INTERRUPTED once that is noted, and what says nothing about backup or place
+ * Checks the backup, decides on the outcome, and records it in the audit log and in the metadata.
+ * @throws INTERRUPTED after the outcome is recorded, and errors that concern neither the backup nor the location
  */
 async function verifyOne(
   context: RunContext,
@@ -180,7 +180,7 @@ async function verifyOne(
   try {
     await checkBackup(context, place, backup, keys, request, found);
   } catch (error) {
-    // Whatever broke because of the interruption, the interruption is what happened.
+    // An interruption causes other errors, so it is reported instead of them.
     ending = asEnding(context.signal.aborted ? context.signal.reason : error);
   }
   const duration = elapsedMs(context.clock, startedMs);
@@ -208,25 +208,25 @@ async function verifyOne(
   context.record({
     verifications: [{backupId: id, level, ok: result.ok, outcome, duration, restoreDuration}],
   });
-  const noted = ending ? {...result, findings: lastingFindings(ending)} : result;
+  const recorded = ending ? {...result, findings: lastingFindings(ending)} : result;
   if (backup.record)
-    await noteCheck(context, place, backup, notesOf(context, noted, found.passed), request.waitMs);
+    await recordCheck(context, place, backup, notesOf(context, recorded, found.passed), request.waitMs);
   context.signal.throwIfAborted();
   return result;
 }
 
-/** The lines of a tool can quote rows, which must not get into metadata. */
+/** Lines of a tool can quote rows, which must not be written into metadata. */
 function lastingFindings({exitCode, message, details}: AppError): string[] {
   return exitCode === exitStatus.integrity ? [message, ...details] : [message];
 }
 
-/** @throws what is no trouble that a user is told about: a defect */
+/** @throws a defect of this program, which is not reported as an outcome */
 function asEnding(error: unknown): AppError {
   if (error instanceof AppError) return error;
   throw error;
 }
 
-/** A failure belongs to the level that failed; of a check that was not possible, what held until then is a result as well. */
+/** A failure counts for the level that failed. If a check was not possible, the levels that passed before it are recorded too. */
 function notesOf(
   {clock}: RunContext,
   {level, outcome, ok, findings, duration, restoreDuration, code, hint}: VerifiedBackup,
@@ -253,38 +253,38 @@ function notesOf(
   return {proofs: [proof]};
 }
 
-/** What would make a check possible that could not be made. */
+/** The hint that explains how to make the check possible. */
 function wayOut(
   {code, exitCode, hint, cause}: AppError,
   passed: ProofLevel | null,
   content: BackupContent,
   scratch: VerifyRequest['scratch'],
 ): string {
-  if (exitCode >= exitStatus.interrupted) return 'Run it again, and let it end.';
-  // Of the server of a restore test: hints of other commands name other places.
+  if (exitCode >= exitStatus.interrupted) return 'Run it again, and let it finish.';
+  // Errors of the restore test's server get their own hints, because those of other commands name other servers.
   if (passed === 'archive') {
     const isLocal = scratch.kind === 'local';
     const elsewhere = isLocal
       ? 'Test it on another server (--scratch-url URL).'
-      : 'Test it on another server (--scratch-url URL), or on a throw-away one here (--scratch local).';
-    // An error of this machine's own files, such as a full temporary folder, knows which.
+      : 'Test it on another server (--scratch-url URL), or on a temporary one here (--scratch local).';
+    // The hint of an error about files on this machine, such as a full temporary folder, names the folder.
     const isHere = hint !== undefined && ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(systemErrorCode(cause) ?? '');
     if (code === 'DISK_FULL' && isHere) return hint;
     if (code === 'DISK_FULL')
-      return `${isLocal ? 'Free space in the temporary folder, or name another one with TMPDIR.' : 'Free space on that server.'} ${elsewhere}`;
-    if (code === 'PERMISSION_DENIED') return `Use a role that may do this there. ${elsewhere}`;
+      return `${isLocal ? 'Free space in the temporary folder, or set TMPDIR to another one.' : 'Free space on that server.'} ${elsewhere}`;
+    if (code === 'PERMISSION_DENIED') return `Use a role with that privilege on the server. ${elsewhere}`;
     if (content !== 'whole' && exitCode === exitStatus.failed)
-      return 'It lacks what its tables refer to: test a backup of the whole database by a restore; this one by --level archive, which reads every row of it.';
+      return 'The backup lacks objects that its tables refer to. Use --level archive, which reads every row of it, and make the restore test with a backup of the whole database.';
     return hint ?? elsewhere;
   }
   return hint ?? 'Run it again once that is fixed.';
 }
 
-/** Longest wait for the folder when somebody waits for an interrupted run to end, ms. */
+/** Longest wait for the folder in an interrupted run, ms, because the user waits for its end. */
 const interruptedWaitMs = 1000;
 
-/** Who may only read the folder, or finds another run in it, has checked the backup all the same. */
-async function noteCheck(
+/** Warns if the folder is read-only or locked by another run, because the check itself is complete. */
+async function recordCheck(
   context: RunContext,
   place: Place,
   backup: Backup,
@@ -293,7 +293,7 @@ async function noteCheck(
 ): Promise<void> {
   const {id, metadataPath} = backup;
   const {aborted} = context.signal;
-  // An interruption is a result to be noted as well.
+  // The outcome of an interrupted check is recorded too.
   const within = aborted ? {...context, signal: new AbortController().signal} : context;
   try {
     const wait = aborted ? interruptedWaitMs : waitMs;
@@ -305,7 +305,7 @@ async function noteCheck(
         ['LOCKED', 'STORAGE_CONFLICT', 'STORAGE_TIMEOUT', 'STORAGE_FAILED'].includes(error.code));
     if (!isInTheWay) throw error;
     context.warn(
-      `What was found of ${id} could not be noted in ${dirname(metadataPath)}, so that list and status do not tell of it: ${error.message}`,
+      `The result of the check of ${id} could not be recorded in ${dirname(metadataPath)}, so list and status do not show it: ${error.message}`,
     );
   }
 }
