@@ -52,7 +52,6 @@ const pending: readonly string[] = [
   'test/unit/cli',
   'test/unit/services',
   'docs/configuration.md',
-  'docs/orders-profiles.md',
   'docs/performance.md',
 ];
 
