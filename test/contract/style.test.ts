@@ -31,7 +31,6 @@ function proseOf(path: string): Prose[] {
 const pending: readonly string[] = [
   'src/commands',
   'src/lib/cli',
-  'src/lib/rows',
   'src/lib/services/backup',
   'src/lib/services/copy',
   'src/lib/services/doctor',

@@ -241,7 +241,7 @@ describe('a file whose checksums are right and whose content is not', () => {
     },
   );
 
-  it('is refused when a row stands there twice', async () => {
+  it('is refused when a row occurs twice', async () => {
     const path = await take(few, (table, rows) =>
       table === 'public.items' ? [...rows, rows[0] ?? ''] : rows,
     );

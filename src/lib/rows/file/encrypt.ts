@@ -1,4 +1,4 @@
-/** Encrypts a finished row file in its place. */
+/** Replaces a finished row file by its encrypted form. */
 import {createReadStream} from 'node:fs';
 import {rename, rm, stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
@@ -13,11 +13,11 @@ import type {Encryption} from '../../encryption/settings.js';
 import {openFirstChunk} from '../../storage/try-keys.js';
 
 /**
- * The encrypted file is synced, read back and named before the plain one goes, so that at every moment one of them is whole.
+ * The encrypted file is synced, read back and named before the plain one is removed, so that one of them is always complete.
  * @param path of the finished file
  * @param command that the crash journal names
- * @returns the path of the encrypted one; `path` itself where backups here are plain
- * @throws DISK_FULL, CHECKSUM_MISMATCH, KEY_NEEDED; the plain one is there then
+ * @returns the path of the encrypted one; `path` itself if local backups are plain
+ * @throws DISK_FULL, CHECKSUM_MISMATCH, KEY_NEEDED; the plain one exists then
  */
 export async function sealOrders(
   context: RunContext,

@@ -10,7 +10,7 @@
  *     {"table":"public.reviews","key":{...},"values":{...}}
  *     ]}
  *
- * Rows stand in insert order (parents first). `row` is what rowJsonExpression (row-json.ts) gives, as the server made it,
+ * Rows are in insert order (parents first). `row` is what rowJsonExpression (row-json.ts) gives, as the server made it,
  * so that no value ever becomes a JavaScript number or date.
  */
 import {z} from 'zod';
@@ -45,7 +45,7 @@ const snapshotTable = z.object({
   key: z.array(z.string()),
 });
 
-/** What every row file tells. */
+/** Metadata of every row file. */
 const rowFile = z.object({
   schemaVersion: z.literal(1),
   toolVersion: z.string(),
@@ -72,7 +72,7 @@ export const orderBackup = rowFile.extend({
   kind: z.literal('order-backup'),
   profile: z.object({
     name: z.string(),
-    /** The tables that hold orders. */
+    /** The tables that contain orders. */
     roots: z.array(
       z.object({table: z.string(), schema: z.string(), name: z.string(), key: z.array(z.string())}),
     ),
@@ -119,12 +119,12 @@ export const snapshotMarks = {
   end: ']}\n',
 } as const;
 
-/** What stands before the server's text on a line: `{"table":"public.orders","row":`; after it stands `}`. */
+/** The text before the server's text on a line: `{"table":"public.orders","row":`. A `}` follows it. */
 export function rowLinePrefix(table: string): string {
   return `{"table":${JSON.stringify(table)},"row":`;
 }
 
-/** What stands before `"key":{...},"values":{...}` on a line; after it stands `}`. */
+/** The text before `"key":{...},"values":{...}` on a line. A `}` follows it. */
 export function relinkedLinePrefix(table: string): string {
   return `{"table":${JSON.stringify(table)},`;
 }

@@ -180,16 +180,16 @@ function skipString(text: Buffer, from: number): number {
   for (let at = from + 1; at < text.length; at += 1) {
     const byte = text[at] ?? 0;
     if (byte === quote) return at + 1;
-    if (byte < 0x20) throw new JsonTextError(at, 'a string holds a control character');
+    if (byte < 0x20) throw new JsonTextError(at, 'a string contains a control character');
     if (byte === backslash) {
       at += 1;
       if (text[at] === 0x75) {
         if (!/^[0-9a-fA-F]{4}$/.test(text.toString('latin1', at + 1, at + 5))) {
-          throw new JsonTextError(at, 'a string holds a wrong escape');
+          throw new JsonTextError(at, 'a string contains a wrong escape');
         }
         at += 4;
       } else if (!jsonEscapes.has(text[at] ?? 0)) {
-        throw new JsonTextError(at, 'a string holds a wrong escape');
+        throw new JsonTextError(at, 'a string contains a wrong escape');
       }
     }
   }

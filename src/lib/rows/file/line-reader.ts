@@ -38,7 +38,7 @@ export async function readLines(path: string, taker: LineTaker, signal?: AbortSi
 /** One buffer is filled again and again; what is left of it, the beginning of a line, moves to its front. */
 async function splitLines(file: FileHandle, taker: LineTaker, signal?: AbortSignal): Promise<void> {
   let buffer: Buffer = Buffer.allocUnsafeSlow(chunkBytes);
-  /** Bytes of the buffer that hold the beginning of a line. */
+  /** Bytes at the start of the buffer that are the beginning of a line. */
   let pending = 0;
   let line = 0;
   for (;;) {

@@ -13,7 +13,7 @@ import {readOrderSnapshot} from './read-order-snapshot.js';
 export interface RowFileRequest<T> {
   /** The folder below the backups folder. */
   readonly folder: string;
-  /** What the name begins with: "orders-backup". */
+  /** Beginning of the name: "orders-backup". */
   readonly prefix: string;
   /** The command that the crash journal names. */
   readonly command: string;
@@ -52,7 +52,7 @@ export async function makeRowFile<T>(
   const journal = openJournal(context, request.command);
   const named = await journal.begin({kind: 'partial', path: partial});
   const discard = async (): Promise<void> => {
-    // What cannot be removed does no harm: `recover` finds a partial by its name, and putting back what is there changes nothing.
+    // A file that cannot be removed does no harm: `recover` finds a partial by its name, and restoring rows that exist changes nothing.
     for (const name of [partial, path]) await rm(name, {force: true}).catch(() => undefined);
     await named();
     await journal.close();
@@ -82,7 +82,7 @@ export async function makeRowFile<T>(
   }
 }
 
-/** @throws ORDER_BACKUP_INVALID when the file does not hold what was written into it */
+/** @throws ORDER_BACKUP_INVALID when the file does not contain the written rows */
 async function readBack(path: string, written: SnapshotMetadata, signal: AbortSignal): Promise<void> {
   const read = await readOrderSnapshot(path, signal);
   const rowsOf = (tables: readonly {table: string; rows: number}[]): string =>

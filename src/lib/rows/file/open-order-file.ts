@@ -82,13 +82,13 @@ async function newestOrderBackup(folder: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** A file of somebody else would otherwise decide which rows are restored. */
+/** Otherwise a file of another user could decide which rows are restored. */
 async function isOwn(path: string): Promise<boolean> {
   return (await whyForeign(path, 'file').catch(() => 'is gone')) === undefined;
 }
 
 /**
- * Reads and proves an order backup of either kind.
+ * Reads and checks an order backup of either kind.
  * @param schema the schema that the tables of an old script's file are looked for in
  * @throws ORDER_BACKUP_INVALID, BACKUP_NOT_FOUND, READ_FAILED
  */

@@ -8,7 +8,7 @@ export function invalidOrderFile(path: string, where: string, what: string): App
   });
 }
 
-/** What a failed read means; errors of this program and interruptions pass as they are. */
+/** Explains a failed read. Errors of this program and interruptions are returned as they are. */
 export function explainReadError(error: unknown, path: string): unknown {
   const code = systemErrorCode(error);
   if (error instanceof AppError || code === undefined || code === 'ABORT_ERR') return error;

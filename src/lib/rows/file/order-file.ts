@@ -1,7 +1,7 @@
-/** What both kinds of order backups look like to a restore: tables with rows, and links to set again. */
+/** Both kinds of order backups as a restore sees them: tables with rows, and links to set again. */
 import type {ErrorCode} from '../../base/errors.js';
 
-/** Takes what a file holds, in the order of the file, long rows in parts; buffers are valid until `drain` has ended. */
+/** Takes the content of a file in its order, long rows in parts; buffers are valid until `drain` has ended. */
 export interface OrderFileSink {
   /**
    * A row of `tables[table]`, or a part of it: its JSON text is `buffer[start..end)`; `line` counts from 1 over the whole file.
@@ -20,7 +20,7 @@ export interface FileColumn {
   readonly name: string;
   /** Carried as the column's text in a JSON string. */
   readonly asText: boolean;
-  /** As format_type wrote it, where the file tells. */
+  /** As format_type wrote it; undefined if the file does not say. */
   readonly type: string | undefined;
 }
 
@@ -48,7 +48,7 @@ export const orderWords: SourceWords = {source: 'the order backup', failure: 'OR
 export const rowWords: SourceWords = {source: 'the backup', failure: 'ROWS_RESTORE_FAILED'};
 const undoWords: SourceWords = {source: 'the undo file', failure: 'ROWS_RESTORE_FAILED'};
 
-/** What a row file is for: rows that orders:clean took away, or what restore:rows changed. */
+/** The purpose of a row file: rows that orders:clean deleted, or rows that restore:rows changed. */
 export const rowFileKinds = ['order-backup', 'row-undo'] as const;
 export type RowFileKind = (typeof rowFileKinds)[number];
 
@@ -63,13 +63,13 @@ export interface OrderFile {
   /** ISO 8601, or as the old scripts wrote it. */
   readonly timestamp: string;
   readonly database: {readonly name: string; readonly systemIdentifier: string | null} | undefined;
-  /** Names ("schema.name") of the tables that hold orders. */
+  /** Names ("schema.name") of the tables that contain orders. */
   readonly roots: readonly string[];
   readonly tables: readonly FileTable[];
   readonly relinked: readonly FileTable[];
   /** Of an undo file: the number of the transaction that wrote the rows, where it was recorded. */
   readonly transaction?: string | undefined;
-  /** What the file cannot give back, and what is odd about it. */
+  /** Losses and oddities of the file, for the user. */
   readonly notes: readonly string[];
   /**
    * Reads the whole file again and hands over its rows and links.

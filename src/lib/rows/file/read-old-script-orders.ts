@@ -32,18 +32,18 @@ const rootArrays = ['regularOrders', 'cateringOrders'];
 
 const oldMetadata = z.object({timestamp: z.string(), totalRecords: z.int().min(0)});
 
-/** What JavaScript took away when these files were written (and what therefore nobody can give back). */
+/** Losses from JavaScript when these files were written. No restore can undo them. */
 const losses = [
-  'The old scripts wrote this file: the values come back as they stand in it, which is not always as they were.',
+  'The old scripts wrote this file. Its values are restored as they are in it, which is not always as they were.',
   'Timestamps have milliseconds only; infinity, BC and years beyond 9999 were written as null.',
-  'A JSON null in a json column cannot be told from SQL NULL and comes back as SQL NULL.',
+  'A JSON null in a json column looks like SQL NULL and is restored as SQL NULL.',
   'Numbers inside json went through JavaScript: above 2^53 they are rounded, 1.10 is 1.1, 1e400 is null; a key "__proto__" is gone.',
 ];
 
 /**
  * One `JSON.stringify` made such a file, whose result is at most 512 Mi characters: it fits into one buffer.
  * @param schema the schema of the shop's tables
- * @throws ORDER_BACKUP_INVALID naming the place and what is wrong, BACKUP_NOT_FOUND, READ_FAILED
+ * @throws ORDER_BACKUP_INVALID with the position and the fault, BACKUP_NOT_FOUND, READ_FAILED
  */
 export async function readOldScriptOrders(
   path: string,
@@ -55,7 +55,7 @@ export async function readOldScriptOrders(
   });
   const {parts, survey} = inspect(path, text);
   const metadata = survey.check(path);
-  // The flat arrays hold every row once; nested copies are used only where a flat array is missing.
+  // The flat arrays contain every row once; nested copies are used only where a flat array is missing.
   const fromNested = new Set(arrayNames.filter((name) => !survey.seen.has(name)));
   const tables: FileTable[] = [];
   for (const [name, {table}] of Object.entries(arrays)) {
@@ -153,13 +153,13 @@ class Survey {
   constructor(private readonly text: Buffer) {}
 
   take({key, start, end, elements}: Part): void {
-    if (this.seen.has(key)) throw new JsonTextError(start, `"${key}" stands there twice`);
+    if (this.seen.has(key)) throw new JsonTextError(start, `"${key}" occurs twice`);
     this.seen.add(key);
     const isRows = arrayNames.includes(key);
     if (isRows ? !elements : key === 'metadata' && elements)
       throw new JsonTextError(start, `"${key}" has the wrong type`);
     if (key === 'metadata') this.metadata = this.text.toString('utf8', start, end);
-    else if (!isRows) this.notes.push(`The file holds "${key}", which is not used.`);
+    else if (!isRows) this.notes.push(`The file contains "${key}", which is not used.`);
     for (const element of isRows ? (elements ?? []) : []) {
       if (!isUtf8(this.text.subarray(element.start, element.end)))
         throw new JsonTextError(element.start, 'a row is not UTF-8');
@@ -174,7 +174,7 @@ class Survey {
       throw invalidOrderFile(
         path,
         'as a whole',
-        `it is no order backup, for it has no ${missing.join(', ')}`,
+        `it is not an order backup, because it has no ${missing.join(', ')}`,
       );
     }
     let data: unknown;
@@ -205,7 +205,7 @@ class Survey {
       throw invalidOrderFile(
         path,
         'as a whole',
-        `it holds ${total} rows, but ${parsed.data.totalRecords} were written`,
+        `it contains ${total} rows, but ${parsed.data.totalRecords} were written`,
       );
     }
     return parsed.data;

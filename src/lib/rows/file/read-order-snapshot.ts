@@ -1,4 +1,4 @@
-/** Reads the order backups of orders:clean and proves them: structure, counts and checksums of every table. */
+/** Reads the order backups of orders:clean and checks them: structure, counts and checksums of every table. */
 import {isUtf8} from 'node:buffer';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {createRowHashSum, type RowHashSum} from '../../fingerprint/row-hash.js';
@@ -198,7 +198,7 @@ class SnapshotScanner {
     this.linkSections = sections(parsed.data.relinked, relinkedLinePrefix);
   }
 
-  /** What the metadata says in two places must agree. */
+  /** Facts that are twice in the metadata must agree. */
   private checkMetadata(metadata: SnapshotMetadata): void {
     for (const tables of [metadata.tables, metadata.relinked]) {
       const names = new Set(tables.map((table) => table.table));

@@ -10,14 +10,14 @@ import {LineFile} from './line-writer.js';
 
 /** Rows of one table, as lines of a list. */
 export interface RowSource {
-  /** What its lines begin with. */
+  /** Beginning of its lines. */
   readonly prefix: string;
   /** SQL query of the JSON text, and of `numbers` int8 columns after it. */
   readonly query: string;
   readonly numbers: number;
   /** How many rows there must be; undefined where that is not known. */
   readonly rows: number | undefined;
-  /** What is thrown when the server sends another number of rows. */
+  /** The error for another number of rows. */
   readonly otherwise: (found: number) => AppError;
 }
 
@@ -47,7 +47,7 @@ export interface RowFileContent<M extends SnapshotMetadata> {
  * Writes the file at `path`, which must not exist, and syncs it.
  * The metadata stand on the first line although checksums and some counts are known last: spaces, which JSON ignores, reserve
  * as much room as they can need.
- * @param onRows is told the number of rows written so far
+ * @param onRows receives the number of rows written so far
  * @throws what `otherwise` gives when the server sends another number of rows; DISK_FULL, FOLDER_NOT_WRITABLE
  */
 export async function writeRowFile<M extends SnapshotMetadata>(

@@ -26,7 +26,7 @@ const castsSql = `
 /**
  * Reading a value as text or JSON would run a cast's function with the rights of this role.
  * @param tables oids of the tables whose columns are read
- * @throws GUARD where such a function belongs to another role that is no superuser
+ * @throws GUARD where such a function belongs to another role that is not a superuser
  */
 export async function refuseForeignCasts(session: Session, tables: readonly string[]): Promise<void> {
   const [cast] = parseRows(castRow, await session.query(castsSql, [tables]));

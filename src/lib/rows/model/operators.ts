@@ -1,4 +1,4 @@
-/** Operators of columns, by their place in the catalog and not by a name that is searched for. */
+/** Operators of columns by their oid in the catalog, so that no name is looked up. */
 import {z} from 'zod';
 import {quoteIdentifier} from '../../postgres/quote.js';
 

@@ -43,10 +43,10 @@ export interface Table {
   readonly key: readonly string[];
 }
 
-/** What happens to the referring row: the letters of pg_constraint.confdeltype. */
+/** The action on the referring row, from the letters of pg_constraint.confdeltype. */
 export type DeleteAction = 'no action' | 'restrict' | 'cascade' | 'set null' | 'set default';
 
-/** A link to a root that is no foreign key. */
+/** A link to a root that is not a foreign key. */
 export interface SoftLink {
   readonly schema: string;
   readonly table: string;

@@ -1,4 +1,4 @@
-/** Which lines of an order backup are put back. */
+/** The lines of an order backup that are restored. */
 import type {Session} from '../../postgres/client.js';
 import {copyOut} from '../../postgres/copy-out.js';
 import type {StagedTable} from './staged-table.js';

@@ -55,7 +55,7 @@ function differences(columns: readonly SharedColumn[]): string {
     ELSE pg_catalog.array_remove(ARRAY[${each.join(', ')}]::smallint[], NULL) END`;
 }
 
-/** Columns of the temporary tables that hold values. */
+/** Columns of the temporary tables that contain values. */
 function valueColumns({staged: {target, gone}}: BackupTable): string[] {
   return [...target.columns.map(({number}) => `c${number}`), ...gone.map(({column}) => column)];
 }
@@ -123,7 +123,7 @@ function wholeRows({staged, base}: BackupTable, where: string): string {
                   GROUP BY e.destino_doc) l ON l.destino_doc = y.destino_doc`;
 }
 
-/** What is not put back of a changed row stays as it is, and may be a part of a key or a check. */
+/** Columns that are not restored keep their values, which may be part of a key or a check. */
 async function keepOtherColumns(session: Session, {staged}: BackupTable): Promise<void> {
   const {target, temp} = staged;
   const list = target.columns
@@ -228,7 +228,7 @@ export async function dropIdleParents(session: Session, tables: readonly BackupT
   }
 }
 
-/** What the planner needs to know of chosen rows. */
+/** Gives the planner statistics of the chosen rows. */
 export async function analyzeChosen(session: Session, {staged}: BackupTable): Promise<void> {
   const columns = ['line', 'reason', ...lookupColumns(staged).map((number) => `c${number}`)];
   await session.query(`ANALYZE ${staged.temp} (${columns.join(', ')})`);

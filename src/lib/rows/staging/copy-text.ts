@@ -1,6 +1,6 @@
 /**
- * Rewrites JSON values as what COPY ... FROM STDIN reads (manual, COPY, "Text Format"), byte by byte: the server's input
- * functions get the very text that stands in the file. Whether this was done right is proven later, when the server
+ * Rewrites JSON values as the text that COPY ... FROM STDIN reads (manual, COPY, "Text Format"), byte by byte: the server's input
+ * functions get the very text that is in the file. Whether this was done right is proven later, when the server
  * writes the stored rows as JSON again and they are compared with the file.
  */
 import {
@@ -14,7 +14,7 @@ import {
   skipJsonValue,
 } from '../file/json-scanner.js';
 
-/** What a column makes of a JSON value: its text; the JSON itself, as json and jsonb do; an array out of a JSON list. */
+/** The form in which a column takes a JSON value: its text; the JSON itself (json, jsonb); an array from a JSON list. */
 export type ColumnForm = 'text' | 'json' | 'array';
 
 const blockBytes = 1 << 18;
@@ -69,7 +69,7 @@ export class CopyText {
 
   /**
    * The value that starts at `start`, all of it there; returns the position after it.
-   * @throws JsonTextError where it is no JSON value
+   * @throws JsonTextError if it is not a JSON value
    */
   value(json: Buffer, start: number, form: ColumnForm): number {
     const byte = json[start];
@@ -112,7 +112,7 @@ export class CopyText {
   }
 
   /**
-   * What there is of an opened value; returns the position up to which it was taken. Of an escape all must be there.
+   * A part of an opened value. Returns the position up to which it was taken. An escape must be complete.
    * @param isLast whether nothing follows after `end`
    * @throws JsonTextError where the value does not go on as JSON does
    */
@@ -136,7 +136,7 @@ export class CopyText {
     this.block[this.length++] = newline;
   }
 
-  /** What has been written since the last time. */
+  /** The bytes written since the last call. */
   take(): Buffer[] {
     const blocks = this.full;
     if (this.length > 0) blocks.push(this.block.subarray(0, this.length));
@@ -182,7 +182,7 @@ export class CopyText {
         if (isRaw) this.byte(quote);
         return at + 1;
       }
-      if (byte < 0x20) throw new JsonTextError(at, 'a string holds a control character or does not end');
+      if (byte < 0x20) throw new JsonTextError(at, 'a string contains a control character or does not end');
       if (byte === backslash) {
         if (!isLast && end - at < longestEscape) break;
         this.length = length;
@@ -203,7 +203,7 @@ export class CopyText {
     const letter = json[at] ?? 0;
     if (letter !== 0x75) {
       const byte = jsonEscapes.get(letter);
-      if (byte === undefined) throw new JsonTextError(at, 'a string holds a wrong escape');
+      if (byte === undefined) throw new JsonTextError(at, 'a string contains a wrong escape');
       this.byte(byte);
       return at + 1;
     }
@@ -216,7 +216,7 @@ export class CopyText {
         end += 6;
       }
     }
-    if (code >= 0xd800 && code < 0xe000) throw new JsonTextError(at, 'a string holds half a character');
+    if (code >= 0xd800 && code < 0xe000) throw new JsonTextError(at, 'a string contains half a character');
     if (code < 0x80) this.byte(code);
     else this.length += this.block.write(String.fromCodePoint(code), this.length, 'utf8');
     return end;
@@ -245,7 +245,7 @@ function isWordByte(byte: number): boolean {
 
 function codeUnit(json: Buffer, at: number): number {
   const digits = json.toString('latin1', at, at + 4);
-  if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw new JsonTextError(at, 'a string holds a wrong escape');
+  if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw new JsonTextError(at, 'a string contains a wrong escape');
   return Number.parseInt(digits, 16);
 }
 

@@ -1,4 +1,4 @@
-/** What is to be restored and what is skipped, counted and named. */
+/** Counts and names the rows to restore and the rows to skip. */
 import {z} from 'zod';
 import type {Session} from '../../postgres/client.js';
 import {parseRows, pgCount} from '../../postgres/inspect/inspect-database.js';

@@ -42,7 +42,7 @@ export async function findLinkConflicts(
     quoteLiteral('link taken: the row has another value now'),
     `NOT EXISTS (SELECT FROM ${from} t WHERE ${key} AND ${stillUnlinked(each)})`,
   );
-  // What the file does not set stays as it is, and may be a part of a reference.
+  // Columns that the file does not set keep their values, which may be part of a reference.
   const others = target.columns.filter(
     (column) => !set.some((shared) => shared.column === column) && !keyNumbers(each).includes(column.number),
   );

@@ -70,7 +70,7 @@ export async function putBackOrders(
 }
 
 /**
- * Runs `work`, which writes rows of the silent tables, without any trigger; then holds their foreign keys, whose parents are locked
+ * Runs `work`, which writes rows of the silent tables, without any trigger; then checks their foreign keys, whose parents are locked
  * where the role may do that.
  */
 export async function whileSilent(
@@ -197,7 +197,7 @@ export async function updateRows(
   }
 }
 
-/** Only where nobody has set the link since: the condition of the plan, once more, and then the row is locked. */
+/** Only where nobody has set the link since: the condition of the plan is tested again, and then the row is locked. */
 async function setLinks(
   session: Session,
   file: OrderFile,

@@ -1,4 +1,4 @@
-/** What the tables of an order backup are like now: columns, keys, constraints and references, from the catalog. */
+/** The current tables of an order backup: columns, keys, constraints and references, from the catalog. */
 import {z} from 'zod';
 import {AppError} from '../../base/errors.js';
 import type {Session} from '../../postgres/client.js';
@@ -51,7 +51,7 @@ const reference = z.object({
   operators: z.array(operatorSchema),
   /** The letter of ON DELETE, as pg_constraint has it: c cascades, n sets null, d sets the default. */
   onDelete: z.string(),
-  /** Declared in the profile, not in the database: it holds rows together, but no row needs it. */
+  /** Declared in the profile, not in the database: it connects rows, but no row needs it. */
   isSoft: z.boolean().default(false),
 });
 

@@ -10,7 +10,7 @@ import {sameKey} from './staged-conditions.js';
 import type {StagedTable} from './staged-table.js';
 
 /**
- * Compares row by row. None differs where a trigger merely wrote others than those that were put back.
+ * Compares row by row. None differs where a trigger merely wrote rows other than the restored ones.
  * @throws the failure of the file's words, naming the first few
  */
 export async function refuseDifference(
@@ -41,7 +41,7 @@ export async function refuseDifference(
   );
 }
 
-/** What is thrown when something came back different: `what` of the table. */
+/** The error for a restored value that differs: `what` of the table. */
 export function different(
   {words}: Pick<OrderFile, 'words'>,
   {file: {table}}: StagedTable,

@@ -1,4 +1,4 @@
-/** What rows of a table must obey, and what kind of relation it is: from the catalog, before anything is staged. */
+/** The rules for rows of a table, and its kind of relation, from the catalog before anything is staged. */
 import {z} from 'zod';
 import type {Session} from '../../postgres/client.js';
 import {jsonText, parseRows, pgBoolean} from '../../postgres/inspect/inspect-database.js';
@@ -8,10 +8,10 @@ const named = z.object({schema: z.string(), name: z.string()});
 const rulesRow = z.object({
   kind: z.string(),
   has_children: pgBoolean,
-  /** Tables that hold the rows: its partitions, or itself. */
+  /** Tables that contain the rows: its partitions, or itself. */
   parts: jsonText(z.array(named)),
   checks: jsonText(z.array(z.object({name: z.string(), expression: z.string()}))),
-  /** What rows each partition takes; null in it where one takes every row. */
+  /** The bound of each partition; null for one that takes every row. */
   bounds: jsonText(z.array(z.string().nullable())),
   times: jsonText(z.array(z.int())),
   domains: jsonText(z.array(z.int())),

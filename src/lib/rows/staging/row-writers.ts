@@ -17,7 +17,7 @@ export interface RowWriter {
   take(copy: CopyText, part: RowPart): number;
 }
 
-/** A value that is no string: of a number `CopyText` takes parts too. */
+/** A value that is not a string: of a number `CopyText` takes parts too. */
 const longestWord = 'false'.length;
 
 /** Rows as the server wrote them: the columns in the order of the metadata, and no spaces. */
@@ -77,7 +77,7 @@ function expect(json: Buffer, at: number, text: Buffer): number {
   return at + length;
 }
 
-/** Rows whose members may stand in any order; they come whole. */
+/** Rows whose members may be in any order; each is read as a whole. */
 export class MemberRows implements RowWriter {
   constructor(private readonly fields: readonly StagedField[]) {}
 
@@ -92,7 +92,7 @@ export class MemberRows implements RowWriter {
 const beforeKey = Buffer.from('"key":');
 const beforeValues = Buffer.from(',"values":');
 
-/** Links: the members of the key may stand in any order, as they are seen at once. */
+/** Links: the members of the key may be in any order, as they are seen at once. */
 export class LinkRows implements RowWriter {
   private readonly keyFields: readonly StagedField[];
   private readonly values: LayoutRows;

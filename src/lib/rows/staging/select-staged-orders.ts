@@ -7,7 +7,7 @@ import {matches, referencesInside} from './staged-conditions.js';
 
 /**
  * Leaves only the rows of the given orders, with everything in the file that refers to them.
- * @throws USAGE naming the ids that are no order's in the file
+ * @throws USAGE naming the ids of no order in the file
  */
 export async function selectOrders(
   session: Session,

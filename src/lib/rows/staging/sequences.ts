@@ -1,4 +1,4 @@
-/** Keeps sequences ahead of ids that were put back. */
+/** Keeps sequences ahead of restored ids. */
 import {z} from 'zod';
 import {qualifiedName} from '../../base/qualified-name.js';
 import type {Session} from '../../postgres/client.js';

@@ -373,7 +373,7 @@ export function notInBackup(table: string, backup: string): AppError {
   );
 }
 
-/** What the server's refusal of a value means. */
+/** Explains the server's refusal of a value. */
 function explainRefusal(error: unknown, {target, rules}: WantedTable): unknown {
   if (!hasSqlState(error, '22', '23514', '23502')) return error;
   const {cause} = error;
@@ -394,7 +394,7 @@ function explainRefusal(error: unknown, {target, rules}: WantedTable): unknown {
       'ENUM_LABEL_GONE',
       `The enum of ${name} no longer has a label that rows of the backup use. Nothing was changed.`,
       {
-        hint: 'Add the label for as long as the rows are put back (ALTER TYPE ... ADD VALUE), or restore the backup into a database of its own.',
+        hint: 'Add the label while the rows are restored (ALTER TYPE ... ADD VALUE), or restore the backup into a database of its own.',
         details,
         cause: error,
       },

@@ -95,11 +95,7 @@ async function refuseDoubles(
     `SELECT (${columns})::text AS key FROM ${temp} GROUP BY ${columns} HAVING count(*) > 1 LIMIT 1`,
   );
   if (row)
-    throw invalidOrderFile(
-      file.path,
-      `in the rows of ${table}`,
-      `a row stands there twice (${row['key'] ?? ''})`,
-    );
+    throw invalidOrderFile(file.path, `in the rows of ${table}`, `a row occurs twice (${row['key'] ?? ''})`);
 }
 
 /**
@@ -108,7 +104,7 @@ async function refuseDoubles(
  */
 const plannerSettings = `SET LOCAL default_statistics_target = 10; SET LOCAL work_mem = '64MB'`;
 
-/** What the planner needs to know, or it joins row by row; the values of wide columns would take long to read. */
+/** Statistics for the planner, which otherwise joins row by row; the values of wide columns would take long to read. */
 async function analyze(session: Session, staged: StagedTable): Promise<void> {
   const columns = ['line', 'reason', ...lookupColumns(staged).map((number) => `c${number}`)];
   await session.query(`ANALYZE ${staged.temp} (${columns.join(', ')})`);

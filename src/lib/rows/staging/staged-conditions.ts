@@ -5,7 +5,7 @@ import type {TargetReference} from './restore-target.js';
 import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
 
-/** Columns of the staged rows `s` and of the target's rows `t` that tell rows apart. */
+/** Columns of the staged rows `s` and of the target's rows `t` that identify a row. */
 export function sameKey(staged: StagedTable, key: readonly number[] = staged.key): string {
   const primary = staged.target.exclusives.find((each) => each.isPrimary);
   const operators =

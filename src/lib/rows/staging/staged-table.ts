@@ -34,9 +34,9 @@ export interface StagedTable {
   readonly target: TargetTable;
   /** Quoted name of the temporary table. */
   readonly temp: string;
-  /** What a row of the file holds, in its order; of a link's two parts the values. */
+  /** Fields of a row of the file, in its order; for a link, of its values. */
   readonly fields: readonly StagedField[];
-  /** What a link's other part holds. */
+  /** Fields of a link's key. */
   readonly keyFields: readonly StagedField[];
   readonly shared: readonly SharedColumn[];
   /** Fields of the file that the table no longer has. */
@@ -45,9 +45,9 @@ export interface StagedTable {
   readonly added: readonly TargetColumn[];
   /** The row's JSON as it must read after the restore: from the target's row `t`, and from the staged row `s`. */
   readonly json: {readonly target: readonly RowColumn[]; readonly staged: readonly RowColumn[]};
-  /** Whether the JSON of a restored row must be the very text that stands in the file. */
+  /** Whether the JSON of a restored row must be the text in the file. */
   readonly isExact: boolean;
-  /** Column numbers that tell rows apart; empty where nothing does. */
+  /** Numbers of the columns that identify a row; empty if none do. */
   readonly key: readonly number[];
   /**
    * Quoted name of a temporary table: which rows (`line`) need a unique value that another row of the database has, why they are
@@ -136,7 +136,7 @@ export function describeStaged(
   };
 }
 
-/** Numbers of the columns that tell rows of the table apart: of the primary key, or of a unique index that is never null. */
+/** Numbers of the columns that identify a row of the table: of the primary key, or of a unique index that is never null. */
 export function keyOf(target: TargetTable): readonly number[] {
   if (target.primaryKey.length > 0) return target.primaryKey;
   const unique = target.exclusives.find(

@@ -1,4 +1,4 @@
-/** Takes back what an undo file tells: rows that were inserted go, columns that were overwritten get their old values. */
+/** Reverts the changes in an undo file: removes inserted rows, and gives overwritten columns their old values. */
 import {z} from 'zod';
 import {AppError} from '../../base/errors.js';
 import type {Session} from '../../postgres/client.js';
@@ -18,7 +18,7 @@ import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
 import {withoutUserTriggers} from './user-triggers.js';
 
-/** Writes into every staged row why it cannot be taken back, and tells those that were updated from those that were inserted. */
+/** Records for every staged row why it cannot be reverted, and whether it was updated or inserted. */
 export async function findChangesSince(
   session: Session,
   staged: StagedOrders,

@@ -39,7 +39,7 @@ function liveParts({target}: StagedTable, unique: TargetExclusive, key: readonly
 }
 
 /**
- * Marks the staged rows whose values in a unique index or exclusion constraint other live rows have. Those that will be updated to
+ * Finds the staged rows whose values in a unique index or exclusion constraint other live rows have. Those that will be updated to
  * other values first are waited for.
  */
 export async function findSameUnique(
@@ -99,7 +99,7 @@ export async function takeTurns(session: Session, {waits}: StagedTable): Promise
   return true;
 }
 
-/** Marks rows that wait for one that is skipped or that has no turn. @returns how many were marked */
+/** Skips rows that wait for one that is skipped or has no turn. @returns their number */
 export async function findHeldValues(session: Session, {temp, waits}: StagedTable): Promise<number> {
   if (waits === undefined) return 0;
   return session.execute(

@@ -1,4 +1,4 @@
-/** Proves that the rows that were put back read like those of the order backup, before they may be committed. */
+/** Verifies that restored rows read like those of the order backup, before the commit. */
 import {createRowHashSum} from '../../fingerprint/row-hash.js';
 import {BinaryRows} from '../../postgres/binary-rows.js';
 import type {Session} from '../../postgres/client.js';
@@ -11,7 +11,7 @@ import type {StagedOrders} from './stage-orders.js';
 import {sameKey} from './staged-conditions.js';
 import type {StagedTable} from './staged-table.js';
 
-/** How many rows each staged table puts back. */
+/** Number of rows that each staged table restores. */
 export type RestoredCounts = ReadonlyMap<StagedTable, number>;
 
 /**
@@ -32,7 +32,7 @@ export async function proveRows(
   }
 }
 
-/** The sum over the rows to be put back: the file's own, that of some of its lines, or that of what the server made of them. */
+/** The sum over the rows to restore: the file's own, that of some of its lines, or that of what the server made of them. */
 async function expectedSums(
   session: Session,
   {file}: StagedOrders,
@@ -88,7 +88,7 @@ async function storedRows(
   );
   // A look-up reads about four pages: the way down the key's index, and the row's.
   const isCheapByKey = 4 * count < Number(row?.['pages']);
-  // Rows whose links were set are of this transaction as well, though not put back by it.
+  // Rows whose links were set are of this transaction too, although it did not restore them.
   const hasLinks = links.some((link) => link.target.oid === target.oid);
   const from = fromRelation(target);
   return rowJsonQuery(
