@@ -11,7 +11,7 @@ import {digestFile} from '../../src/lib/base/checksum.js';
 import {AppError, type ErrorCode} from '../../src/lib/base/errors.js';
 import {withAppSession} from '../support/app-session.js';
 import type {Connection} from '../../src/lib/postgres/connect/connection.js';
-import type {Progress} from '../../src/lib/progress/progress.js';
+import {type Progress, silentStep, type Step} from '../../src/lib/progress/progress.js';
 import type {RunContext} from '../../src/lib/run/run-context.js';
 import {installedTools} from '../../src/lib/postgres/tools/find-tools.js';
 import {supportsMethod} from '../../src/lib/postgres/tools/compress-methods.js';
@@ -490,9 +490,9 @@ describe('a backup that cannot be made whole', () => {
     const progress = {
       plan: () => undefined,
       close: () => Promise.resolve(),
-      step: <T>(title: string, work: (step: {note(): void; advance(): void; skip(): void}) => Promise<T>) => {
+      step: <T>(title: string, work: (step: Step) => Promise<T>) => {
         if (title === 'Dump') interruption.abort(new AppError('INTERRUPTED', 'stopped by the test'));
-        return work({note: () => undefined, advance: () => undefined, skip: () => undefined});
+        return work(silentStep);
       },
     };
     expect((await failure(backup({}, {signal: interruption.signal, progress}))).code).toBe('INTERRUPTED');

@@ -1,7 +1,11 @@
 /** Progress without a terminal (cron, pipes, CI): dated lines, each step once, no escape codes. */
 import {type Clock, elapsedMs} from '../base/clock.js';
-import {formatDuration} from '../base/format.js';
+import {describeAdvance, describeDone} from './describe-step.js';
 import type {Progress} from './progress.js';
+import {createRate} from './rate.js';
+
+/** Steps shorter than this print only their end. */
+const longMs = 5_000;
 
 /** @param write receives one line without its newline */
 export function createLineProgress(write: (line: string) => void, clock: Clock): Progress {
@@ -11,18 +15,26 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
     async step(title, work) {
       const startedMs = clock.now().getTime();
       const state = {isSkipped: false, note: ''};
+      const rate = createRate(startedMs);
       let loggedQuarters = 0;
       try {
         const result = await work({
           note: (text) => {
             state.note = text;
           },
-          advance: (done, total) => {
+          working: () => {},
+          advance: (done, total, unit = 'bytes') => {
+            const elapsed = elapsedMs(clock, startedMs);
+            rate.sample(done, total, startedMs + elapsed);
             if (total === undefined || total <= 0) return;
             const quarters = Math.min(3, Math.floor((done / total) * 4));
-            // Short steps do not log quarters.
-            if (quarters > loggedQuarters && elapsedMs(clock, startedMs) >= 5_000)
-              say(`${title}: ${quarters * 25} %`);
+            if (quarters > loggedQuarters && elapsed >= longMs) {
+              const perSecond = rate.perSecond();
+              const timeLeftMs = rate.timeLeftMs(startedMs + elapsed);
+              say(
+                `${title}: ${describeAdvance({done, total, unit, perSecond, elapsedMs: elapsed, timeLeftMs})}`,
+              );
+            }
             loggedQuarters = Math.max(loggedQuarters, quarters);
           },
           skip: (why) => {
@@ -30,10 +42,7 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
             say(`${title}: skipped (${why})`);
           },
         });
-        if (!state.isSkipped) {
-          const took = formatDuration(elapsedMs(clock, startedMs));
-          say(`${title}: done in ${took}${state.note === '' ? '' : ` (${state.note})`}`);
-        }
+        if (!state.isSkipped) say(describeDone(title, state.note || 'done', elapsedMs(clock, startedMs)));
         return result;
       } catch (error) {
         say(`${title}: failed`);

@@ -1,7 +1,8 @@
 /** Progress on a terminal: the only file that uses listr2. */
 import type {DefaultRenderer, ListrTaskWrapper, SimpleRenderer} from 'listr2';
 import {type Clock, elapsedMs} from '../base/clock.js';
-import {formatBytes, formatCount, formatDuration} from '../base/format.js';
+import {formatDuration} from '../base/format.js';
+import {describeAdvance, describeDone, describeElapsed} from './describe-step.js';
 import {type PausableProgress, pauseLines, type Step} from './progress.js';
 import {createRate} from './rate.js';
 
@@ -35,13 +36,22 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
       const results: T[] = [];
       const run = async (_context: unknown, task: Task): Promise<void> => {
         const startedMs = clock.now().getTime();
+        const live = liveStep((text) => (task.output = text), clock, startedMs);
         const state = {isSkipped: false};
-        const step = liveStep(task, clock, (why) => {
+        const skip = (why: string): void => {
           state.isSkipped = true;
           task.skip(`${title} (${why})`);
-        });
-        results.push(await work(step));
-        if (!state.isSkipped) task.title = `${title} (${formatDuration(elapsedMs(clock, startedMs))})`;
+        };
+        const redraw = setInterval(live.draw, redrawMs);
+        try {
+          results.push(await work({...live.step, skip}));
+        } finally {
+          clearInterval(redraw);
+        }
+        if (state.isSkipped) return;
+        const tookMs = elapsedMs(clock, startedMs);
+        const what = live.note();
+        task.title = what === '' ? `${title} (${formatDuration(tookMs)})` : describeDone(title, what, tookMs);
       };
       const list = new Listr<unknown>(
         [
@@ -95,52 +105,49 @@ export function createListrProgress(stream: NodeJS.WriteStream, clock: Clock): P
 }
 
 const [showCursor, hideCursor, clearBelow] = ['\u001b[?25h', '\u001b[?25l', '\u001b[J'];
-const redrawMs = 100;
+const redrawMs = 500;
+/** Shorter steps show no time. */
+const shownFromMs = 2_000;
 
-function liveStep(task: Task, clock: Clock, skip: (why: string) => void): Step {
-  const rate = createRate();
-  let note = '';
-  let shown = '';
-  let drawnMs = 0;
-  let furthest = 0;
-  return {
-    note(text) {
-      note = text;
-      task.output = shown === '' ? note : `${shown}  ${note}`;
-    },
-    advance(done, total, unit = 'bytes') {
-      furthest = Math.max(furthest, done);
-      const nowMs = clock.now().getTime();
-      rate.sample(furthest, nowMs);
-      if (nowMs - drawnMs < redrawMs) return;
-      drawnMs = nowMs;
-      shown = describeAdvance(
-        furthest,
-        total,
-        unit,
-        rate.perSecond(),
-        total === undefined ? undefined : rate.timeLeftMs(total),
-      );
-      task.output = note === '' ? shown : `${shown}  ${note}`;
-    },
-    skip,
-  };
+interface LiveStep {
+  readonly step: Omit<Step, 'skip'>;
+  /** The last note of the step. */
+  readonly note: () => string;
+  /** Shows how far it is now: time passes where no bytes do. */
+  readonly draw: () => void;
 }
 
-/** "62 %  1.3 GB  24 MB/s  about 4 min left"; never 100 % before the end. */
-export function describeAdvance(
-  done: number,
-  total: number | undefined,
-  unit: 'bytes' | 'rows' | 'tables',
-  perSecond: number | undefined,
-  timeLeftMs: number | undefined,
-): string {
-  const amount = (value: number): string =>
-    unit === 'bytes' ? formatBytes(value) : `${formatCount(value)} ${unit}`;
-  const parts: string[] = [];
-  if (total !== undefined && total > 0) parts.push(`${Math.min(99, Math.floor((done / total) * 100))} %`);
-  parts.push(amount(done));
-  if (perSecond !== undefined && perSecond > 0 && unit !== 'tables') parts.push(`${amount(perSecond)}/s`);
-  if (timeLeftMs !== undefined) parts.push(`about ${formatDuration(timeLeftMs)} left`);
-  return parts.join('  ');
+/** The line below a running step. */
+export function liveStep(show: (text: string) => void, clock: Clock, startedMs: number): LiveStep {
+  const rate = createRate(startedMs);
+  let note = '';
+  let on = '';
+  let shown = '';
+  let last: {done: number; total: number | undefined; unit: 'bytes' | 'rows' | 'tables'} | undefined;
+  const draw = (): void => {
+    const elapsed = elapsedMs(clock, startedMs);
+    if (elapsed < shownFromMs && !last) return;
+    const how = last
+      ? describeAdvance({
+          ...last,
+          perSecond: rate.perSecond(),
+          elapsedMs: elapsed,
+          timeLeftMs: rate.timeLeftMs(startedMs + elapsed),
+        })
+      : describeElapsed(elapsed);
+    const text = [how, on || note].filter((part) => part !== '').join('  ');
+    if (text !== shown) show((shown = text));
+  };
+  return {
+    note: () => note,
+    draw,
+    step: {
+      note: (text) => void (note = text),
+      working: (what) => void (on = what),
+      advance(done, total, unit = 'bytes') {
+        last = {done: Math.max(done, last?.done ?? 0), total, unit};
+        rate.sample(last.done, total, clock.now().getTime());
+      },
+    },
+  };
 }

@@ -1,9 +1,11 @@
 /** The port by which services report progress, and its silent implementation. */
 
 export interface Step {
-  /** A short remark shown next to the step. */
+  /** The result of the step in a few words, shown when it has ended: "3 tables, 92.6 MB". The last one counts. */
   note(text: string): void;
-  /** Reports how far the step is; `total` may be an estimate, which the note should say. */
+  /** The object in work, as the name of a table; shown only while the step runs. */
+  working(on: string): void;
+  /** Reports how far the step is. `total` may be an estimate, which later calls correct. */
   advance(done: number, total?: number, unit?: 'bytes' | 'rows' | 'tables'): void;
   /** Skips the step, because it has nothing to do. */
   skip(why: string): void;
@@ -24,7 +26,12 @@ export interface PausableProgress extends Progress {
   pause<T>(ask: (write: (text: string) => void) => Promise<T>): Promise<T>;
 }
 
-const silentStep: Step = {note: () => {}, advance: () => {}, skip: () => {}};
+export const silentStep: Step = {
+  note: () => {},
+  working: () => {},
+  advance: () => {},
+  skip: () => {},
+};
 
 export const silentProgress: Progress = {
   plan: () => {},

@@ -1,43 +1,54 @@
-/** Speed and remaining time, from a sliding window of samples. */
+/** Speed and time left of a step, from samples of how far it is. */
 
+/** The speed that is shown is that of the last half minute. */
 const windowMs = 30_000;
-/** Samples closer than this are merged: bytes are reported thousands of times a second. */
+/** Bytes are reported thousands of times a second; samples closer than this, or than a hundredth of the time elapsed, are merged. */
 const spacingMs = 100;
-const minimumElapsedMs = 10_000;
+const leastElapsedMs = 5_000;
+const leastShare = 0.05;
 
 export interface Rate {
-  /** Records that `done` units are finished at `atMs`. */
-  sample(done: number, atMs: number): void;
+  /** Records that `done` units of `total` are finished at `atMs`; the total may be corrected by each sample. */
+  sample(done: number, total: number | undefined, atMs: number): void;
   /** Units a second over the window, or undefined before two samples. */
   perSecond(): number | undefined;
-  /** Milliseconds left until `total`; undefined in the first 10 s, when an estimate would be worthless. */
-  timeLeftMs(total: number): number | undefined;
+  /**
+   * Milliseconds left at `atMs`.
+   * @returns undefined while an estimate is worthless: at the beginning, without a total, and after more is done than the total says
+   */
+  timeLeftMs(atMs: number): number | undefined;
 }
 
-export function createRate(): Rate {
-  const samples: {done: number; atMs: number}[] = [];
-  let startedMs: number | undefined;
-  const perSecond = (): number | undefined => {
-    const first = samples[0];
-    const last = samples.at(-1);
-    if (!first || !last || last.atMs <= first.atMs) return undefined;
-    return ((last.done - first.done) * 1000) / (last.atMs - first.atMs);
-  };
+interface Sample {
+  readonly done: number;
+  /** Of the whole, from 0 to 1. */
+  readonly share: number | undefined;
+  readonly atMs: number;
+}
+
+/** @param startedMs when the step began */
+export function createRate(startedMs: number): Rate {
+  const samples: Sample[] = [];
   return {
-    sample(done, atMs) {
-      startedMs ??= atMs;
+    sample(done, total, atMs) {
       const [beforeLast, last] = samples.slice(-2);
-      if (beforeLast && last && last.atMs - beforeLast.atMs < spacingMs) samples.pop();
-      samples.push({done, atMs});
-      while (samples.length > 2 && atMs - (samples[0]?.atMs ?? atMs) > windowMs) samples.shift();
+      const spacing = Math.max(spacingMs, (atMs - startedMs) / 100);
+      if (beforeLast && last && last.atMs - beforeLast.atMs < spacing) samples.pop();
+      samples.push({done, share: total === undefined || total <= 0 ? undefined : done / total, atMs});
     },
-    perSecond,
-    timeLeftMs(total) {
+    perSecond() {
       const last = samples.at(-1);
-      const speed = perSecond();
-      if (!last || !speed || speed <= 0 || startedMs === undefined) return undefined;
-      if (last.atMs - startedMs < minimumElapsedMs) return undefined;
-      return Math.max(0, ((total - last.done) / speed) * 1000);
+      const first = last && (samples.findLast(({atMs}) => atMs <= last.atMs - windowMs) ?? samples[0]);
+      if (!first || last.atMs <= first.atMs) return undefined;
+      return ((last.done - first.done) * 1000) / (last.atMs - first.atMs);
+    },
+    timeLeftMs(atMs) {
+      const first = samples.find(({done}) => done > 0);
+      const share = samples.at(-1)?.share;
+      if (!first || share === undefined || share < leastShare || share >= 1) return undefined;
+      // The mean speed so far: parts that are quick and parts that are slow take turns, and the last minute shows one of them.
+      const elapsedMs = atMs - first.atMs;
+      return elapsedMs < leastElapsedMs ? undefined : (elapsedMs * (1 - share)) / share;
     },
   };
 }

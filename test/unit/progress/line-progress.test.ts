@@ -19,11 +19,12 @@ describe('createLineProgress', () => {
       return Promise.resolve(42);
     });
     expect(result).toBe(42);
-    expect(lines).toEqual(['2026-03-01T02:00:03Z Dump: done in 2.5 s (12 tables)']);
+    expect(lines).toEqual(['2026-03-01T02:00:03Z Dump: 12 tables in 2.5 s']);
   });
 
   it('prints the quarters of a long step, each once', async () => {
     await progress().step('Dump', (step) => {
+      step.working('public.orders');
       for (const done of [10, 30, 35, 60, 90, 100]) {
         nowMs += 6000;
         step.advance(done, 100);
@@ -31,8 +32,11 @@ describe('createLineProgress', () => {
       return Promise.resolve();
     });
     expect(lines.map((line) => line.slice(21))).toEqual([
-      'Dump: 25 %', 'Dump: 50 %', 'Dump: 75 %', 'Dump: done in 36 s',
-    ]); // prettier-ignore
+      'Dump: 30 %  30 B  3 B/s  12 s, about 15 s left',
+      'Dump: 60 %  60 B  3 B/s  24 s, about 10 s left',
+      'Dump: 90 %  90 B  3 B/s  30 s, about 5 s left',
+      'Dump: done in 36 s',
+    ]);
   });
 
   it('prints no quarters for a short step or without a total', async () => {

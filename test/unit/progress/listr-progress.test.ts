@@ -2,7 +2,7 @@
 import {Writable} from 'node:stream';
 import {expect, it} from 'vitest';
 import {systemClock} from '../../../src/lib/base/clock.js';
-import {createListrProgress} from '../../../src/lib/progress/listr-progress.js';
+import {createListrProgress, liveStep} from '../../../src/lib/progress/listr-progress.js';
 
 function listOn() {
   const stream = new Writable({write: (_chunk, _encoding, done) => done()});
@@ -42,4 +42,27 @@ it('runs a step after a failed one with other steps planned', async () => {
   progress.plan(['Dump', 'Verify']);
   await expect(fail('Dump')).rejects.toThrow('no Dump');
   expect(await work('Report')).toBe('Report');
+});
+
+it('shows the time that passes where no bytes do, the table that is worked on, and in the end what was done', () => {
+  let nowMs = 0;
+  const shown: string[] = [];
+  const {step, draw, note} = liveStep((text) => shown.push(text), {now: () => new Date(nowMs)}, 0);
+  draw();
+  nowMs = 2500;
+  draw();
+  step.working('public.orders');
+  step.advance(50, 200);
+  nowMs = 6000;
+  step.advance(100, 200);
+  draw();
+  nowMs = 9000;
+  draw();
+  expect(shown).toEqual([
+    '2 s',
+    '50 %  100 B  14 B/s  6 s  public.orders',
+    '50 %  100 B  14 B/s  9 s, about 5 s left  public.orders',
+  ]);
+  step.note('15 tables');
+  expect(note()).toBe('15 tables');
 });

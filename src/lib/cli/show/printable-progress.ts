@@ -11,6 +11,7 @@ export function printableProgress(progress: Progress): Progress {
       progress.step(printable(title), (step) =>
         work({
           note: (text) => step.note(printable(text)),
+          working: (on) => step.working(printable(on)),
           advance: (done, total, unit) => step.advance(done, total, unit),
           skip: (why) => step.skip(printable(why)),
         }),

@@ -38,7 +38,7 @@ import {findShrink} from './shrink-check.js';
 import {notWhatWasWritten, proveDump, provePassing} from './verify-dump.js';
 import {pruneAfterBackup} from '../prune/prune-backups.js';
 import {sealDump} from './encrypt-dump.js';
-import {trackDump} from './dump-progress.js';
+import {describeDump, rowsRead, trackDump} from './dump-progress.js';
 import {writeDump, type WrittenDump} from './run-dump.js';
 import {writeRoles} from './dump-roles.js';
 import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
@@ -92,7 +92,11 @@ async function makeBackup(
     await context.checkpoint('backup.reserved');
     const {selection, inventory, passed} = await dump(context, planned, place);
     plan = {...planned, selection};
-    const digest = await context.progress.step('Checksum', () => digestDump(context, place, passed));
+    const digest = await context.progress.step('Checksum', async (step) => {
+      const made = await digestDump(context, place, passed);
+      step.note(formatBytes(made.size));
+      return made;
+    });
     await context.checkpoint('backup.digested');
     const proof = await verify(context, plan, place, passed);
     await context.checkpoint('backup.verified');
@@ -193,6 +197,7 @@ async function dump(
           outputPath: place.partialPath,
           expectedBytes: plan.estimateBytes,
           isMeasured: plan.isEstimateMeasured,
+          parallelJobs: isSecond ? 1 : plan.options.parallelJobs,
         });
         const options = dumpOptions({...plan, selection}, snapshot);
         let passed: WrittenDump | undefined;
@@ -224,6 +229,7 @@ async function dump(
         await context.checkpoint('backup.dumped');
         await syncDump(place);
         await context.checkpoint('backup.synced');
+        step.note(describeDump(selection.tables.length, passed?.proof, await sizeOf(place.partialPath)));
         return {selection, inventory: {...inventory, ...plannedInventory(selection)}, passed};
       });
     }),
@@ -276,10 +282,11 @@ async function verify(
 ): Promise<Proof | undefined> {
   const {format, isCompressed, isVerified} = plan.options;
   if (!isVerified) return undefined;
-  return context.progress.step('Verify', (step) => {
-    if (passed?.proof) return Promise.resolve(passed.proof);
+  return context.progress.step('Verify', async (step) => {
     const dump = {path: place.partialPath, format, compressed: isCompressed};
-    return proveDump(context, plan, dump, (bytes) => step.advance(bytes));
+    const proof = passed?.proof ?? (await proveDump(context, plan, dump, (bytes) => step.advance(bytes)));
+    step.note(`${countOf(rowsRead(proof), 'row')} read back`);
+    return proof;
   });
 }
 

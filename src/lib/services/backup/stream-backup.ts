@@ -16,6 +16,7 @@ import {writeChecked} from '../../storage/write-checked.js';
 import {storedRecord, withFolder} from '../../storage/stored-record.js';
 import {clearStaged, requireReachable} from '../../storage/transfer-backup.js';
 import {openJournal} from '../../run/journal.js';
+import {describeDump} from './dump-progress.js';
 import {tailOf} from './local-backup.js';
 import type {BackupRequest} from './options.js';
 import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
@@ -183,6 +184,7 @@ async function dumpTo(
               ),
             ),
           );
+          step.note(describeDump(selection.tables.length, sent.proof, sent.written.stored.sizeBytes));
           return {...sent, selection, inventory: {...found, ...plannedInventory(selection)}};
         }),
       ),

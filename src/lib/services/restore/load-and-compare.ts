@@ -66,6 +66,8 @@ export async function analyzeAndCompare(
       signal,
       onBytes: (bytes) => step.advance(bytes, undefined, 'bytes'),
     });
+    const count = tables.reduce((sum, table) => sum + table.rows, 0);
+    step.note(`${countOf(tables.length, 'table')}, ${countOf(count, 'row')}`);
     return {tables, rows, ...(await compareObjects(context, plan, target))};
   });
 }

@@ -258,7 +258,9 @@ export async function planRestore(
     });
     await requireSpace(context, {source, target, present, session, onlyTables, request});
     step.note(
-      present ? `${target.database}: ${describeObjects(present.objects)}` : `${target.database} will be made`,
+      present
+        ? `${target.database}: ${describeObjects(present.objects)}`
+        : `${target.database} does not exist yet`,
     );
     return {
       request,

@@ -12,7 +12,7 @@ import type {Backup} from '../../catalog/catalogue.js';
 import {estimateRestoredSize} from '../../catalog/restored-size.js';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
-import {countOf, formatDuration} from '../../base/format.js';
+import {countOf} from '../../base/format.js';
 import {withSession} from '../../postgres/client.js';
 import {hasSqlState} from '../../postgres/sql-state.js';
 import type {Connection} from '../../postgres/connect/connection.js';
@@ -78,7 +78,7 @@ export async function verifyByRestore(
         if (unit === 'tables') step.advance(done, read.contents.tables.length, 'tables');
         else step.advance(done, backup.sizeBytes, 'bytes');
       });
-      step.note(formatDuration(elapsedMs(context.clock, startedMs)));
+      step.note(countOf(read.contents.tables.length, 'table'));
     });
     await context.checkpoint('verify.loaded');
     const restoreDuration = elapsedMs(context.clock, startedMs);

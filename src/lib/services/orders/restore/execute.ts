@@ -2,6 +2,7 @@
 import {stat} from 'node:fs/promises';
 import {elapsedMs} from '../../../base/clock.js';
 import {AppError, withState} from '../../../base/errors.js';
+import {silentStep} from '../../../progress/progress.js';
 import {countOf, formatCount} from '../../../base/format.js';
 import {findOrderBackup, openOrderFile} from '../../../rows/file/open-order-file.js';
 import type {OrderFile} from '../../../rows/file/order-file.js';
@@ -65,7 +66,7 @@ export async function restoreOrders(
   const schema = connection.schema ?? 'public';
   // An execution asks between reading and writing, and nothing may be on the screen then.
   const step: RunContext['progress']['step'] = options.execute
-    ? (_title, work) => work({note: () => {}, advance: () => {}, skip: () => {}})
+    ? (_title, work) => work(silentStep)
     : (title, work) => ctx.progress.step(title, work);
   if (!options.execute) ctx.progress.plan(['Read and check the order backup', 'Compare with the database']);
 

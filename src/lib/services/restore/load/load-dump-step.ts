@@ -1,4 +1,5 @@
 /** The step that loads a dump, with its progress. */
+import {countOf} from '../../../base/format.js';
 import {formats} from '../../../base/formats.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {type DumpLoad, ExtensionRefused, loadDump, type LoadOutcome} from './load-dump.js';
@@ -22,11 +23,13 @@ export async function loadInto(
       loadDump(chosen, context, (done, unit, table) => {
         if (unit === 'bytes') step.advance(done, fileBytes, 'bytes');
         else step.advance(Math.min(done, tables), tables, 'tables');
-        if (table !== undefined) step.note(table);
+        if (table !== undefined) step.working(table);
       }).catch(async (error: unknown) => {
         if (!(error instanceof ExtensionRefused) || !without) throw error;
         return run(await without(error.extension));
       });
-    return run(load);
+    const outcome = await run(load);
+    step.note(countOf(tables, 'table'));
+    return outcome;
   });
 }
