@@ -79,6 +79,9 @@ export default class Backup extends BaseCommand {
     'exclude-table': repeatableFlag('PATTERN', 'Tables to leave out (repeatable).', {
       helpGroup: groups.whatToBackUp,
     }),
+    'exclude-table-data': repeatableFlag('PATTERN', 'Tables to back up without their rows (repeatable).', {
+      helpGroup: groups.whatToBackUp,
+    }),
     'include-schema': repeatableFlag(
       'PATTERN',
       'Schemas to back up, as a pattern of pg_dump (repeatable; default: all).',
@@ -171,6 +174,7 @@ export default class Backup extends BaseCommand {
             dataOnly: flags['data-only'],
             includeTables: flags['include-table'],
             excludeTables: flags['exclude-table'],
+            excludeTableData: flags['exclude-table-data'],
             includeSchemas: flags['include-schema'],
             excludeSchemas: flags['exclude-schema'],
             preset: flags.preset,

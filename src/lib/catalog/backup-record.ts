@@ -3,6 +3,7 @@ import {basename} from 'node:path';
 import {z} from 'zod';
 import {AppError, messageOf} from '../base/errors.js';
 import {backupFormats} from '../base/formats.js';
+import {isWithoutRows} from '../base/left-out-rows.js';
 import {openRegularFile} from '../base/own-file.js';
 import {
   type BackupContent,
@@ -138,6 +139,8 @@ export const backupRecordSchema = z.object({
     dataOnly: z.boolean(),
     includeTables: z.array(z.string()),
     excludeTables: z.array(z.string()),
+    /** Missing in metadata of versions that did not know it. */
+    excludeTableData: z.array(z.string()).exactOptional(),
     includeSchemas: z.array(z.string()),
     excludeSchemas: z.array(z.string()),
     parallelJobs: z.int(),
@@ -263,13 +266,20 @@ export function standingOfRecord(
   return standingOf(record, contentOf(record));
 }
 
-/** Whether tables or schemas were included or excluded. */
-export function isSelection({config}: Pick<BackupRecord, 'config'>): boolean {
-  const {includeTables, excludeTables, includeSchemas, excludeSchemas} = config;
-  return [includeTables, excludeTables, includeSchemas, excludeSchemas].some((list) => list.length > 0);
+/** Tables that the backup contains without their rows: "schema.name". */
+export function tablesWithoutRows({inventory}: Pick<BackupRecord, 'inventory'>): string[] {
+  return inventory.leftOut.flatMap(({table, reason}) => (isWithoutRows(reason) ? [table] : []));
 }
 
-/** The content of the backup. Excluded tables and schemas do not make it a partial backup. */
+/** Whether tables, their rows or schemas were included or excluded. */
+export function isSelection({config}: Pick<BackupRecord, 'config'>): boolean {
+  const {includeTables, excludeTables, excludeTableData = [], includeSchemas, excludeSchemas} = config;
+  return [includeTables, excludeTables, excludeTableData, includeSchemas, excludeSchemas].some(
+    (list) => list.length > 0,
+  );
+}
+
+/** The content of the backup. Excluded tables, rows and schemas do not make it a partial backup. */
 export function contentOf({
   content,
   config,

@@ -1,4 +1,5 @@
 /** Data that a hosting service keeps outside the database, so that no backup of the database contains it. */
+import {isWithoutRows} from '../base/left-out-rows.js';
 import {qualifiedName} from '../base/qualified-name.js';
 import {countOf} from '../base/format.js';
 import type {BackupRecord} from './backup-record.js';
@@ -24,6 +25,13 @@ function storageFiles(record: Recorded): string {
 /** Tables and sequences of the platform that are missing in the backup, because the role could not read them. */
 export function unreadableTables({inventory}: Recorded): string[] {
   return (inventory.unreadable ?? []).map(({table, reason}) => `${table} (${reason})`);
+}
+
+/** Rows that are missing in the backup, because a pattern excludes them. */
+export function excludedRows({inventory}: Recorded): string[] {
+  return inventory.leftOut.flatMap(({table, reason}) =>
+    isWithoutRows(reason) ? [`the rows of ${table} (${reason})`] : [],
+  );
 }
 
 /** The platform's recorded tables that contain password hashes of people. */

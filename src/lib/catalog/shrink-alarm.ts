@@ -84,6 +84,7 @@ function selectionOf({config}: Pick<BackupRecord, 'config'>): string {
     config.schemaOnly,
     [...config.includeTables].sort(),
     [...config.excludeTables].sort(),
+    [...(config.excludeTableData ?? [])].sort(),
     [...config.includeSchemas].sort(),
     [...config.excludeSchemas].sort(),
   ]);

@@ -1,4 +1,5 @@
 /** Finds names outside the dump that definitions of a partial dump refer to: pg_dump qualifies every name except those in function bodies. */
+import {qualifiedName} from '../base/qualified-name.js';
 import type {ObjectName} from '../fingerprint/table-contents.js';
 import type {DumpDefinition} from './dump-definitions.js';
 import {qualifiedNames} from './select-tables.js';
@@ -38,6 +39,25 @@ export function namesOutside(
       (one) => isOutside(one) && !own.has(keyOf(one)) && !aliases.has(one.schema),
     );
     if (names.length > 0) found.set(index, names);
+  });
+  return found;
+}
+
+/**
+ * @param tables "schema.name"
+ * @returns the indexes of the foreign keys from other tables to these
+ */
+export function keysToTables(
+  definitions: readonly DumpDefinition[],
+  tables: ReadonlySet<string>,
+): ReadonlySet<number> {
+  const found = new Set<number>();
+  if (tables.size === 0) return found;
+  definitions.forEach(({type, statements}, index) => {
+    if (type !== 'FK CONSTRAINT') return;
+    const names = qualifiedNames(statements.join('\n')).map(qualifiedName);
+    const [from = '', to = ''] = [names[0], names.at(-1)];
+    if (tables.has(to) && !tables.has(from)) found.add(index);
   });
   return found;
 }

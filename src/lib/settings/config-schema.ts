@@ -98,6 +98,10 @@ export const configSchema = z.strictObject({
         .array(z.string().min(1))
         .exactOptional()
         .describe('Tables to exclude (pg_dump patterns).'),
+      excludeTableData: z
+        .array(z.string().min(1))
+        .exactOptional()
+        .describe('Tables to back up without their rows (pg_dump patterns).'),
       excludeSchemas: z
         .array(z.string().min(1))
         .exactOptional()

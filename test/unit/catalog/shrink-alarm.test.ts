@@ -104,6 +104,10 @@ describe('lastComparable', () => {
       verification,
       config: {...config, excludeTables: ['logs']},
     });
+    await writeSampleBackup(folder, '2026-11-22T20:10:00Z', {
+      verification,
+      config: {...config, excludeTableData: ['logs']},
+    });
     const {backups} = await readCatalogue(folder);
     await rm(folder, {recursive: true});
     expect(lastComparable(backups, sampleRecord('2026-11-23T03:10:00Z'))?.id).toBe(fitting.id);

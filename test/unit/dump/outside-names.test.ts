@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import type {DumpDefinition} from '../../../src/lib/dump/dump-definitions.js';
-import {namesOutside} from '../../../src/lib/dump/outside-names.js';
+import {keysToTables, namesOutside} from '../../../src/lib/dump/outside-names.js';
 
 const definition = (type: string, name: string, statement: string): DumpDefinition => ({
   type,
@@ -43,4 +43,20 @@ describe('names outside a dump', () => {
       ),
     ).toEqual([]);
   });
+});
+
+it('finds foreign keys of other tables to given ones, however their names are quoted', () => {
+  const key = (from: string, to: string): DumpDefinition =>
+    definition(
+      'FK CONSTRAINT',
+      'a f',
+      `ALTER TABLE ONLY ${from} ADD CONSTRAINT f FOREIGN KEY (u) REFERENCES ${to}(id);`,
+    );
+  const definitions = [
+    key('public.visits', 'public."Log s"'),
+    key('public."Log s"', 'public."Log s"'),
+    key('public."Log s"', 'public.visits'),
+    definition('VIEW', 'v', 'CREATE VIEW public.v AS SELECT * FROM public."Log s";'),
+  ];
+  expect([...keysToTables(definitions, new Set(['public.Log s']))]).toEqual([0]);
 });

@@ -24,6 +24,7 @@ function previewLines(result: CopiedBackupResult, style: Style, command: string)
     'Nothing was written.',
     '',
     ...result.tables.map((table) => `  ${printable(table.table)}`),
+    ...result.withoutRows.map(({table}) => `  ${printable(table)}, without rows`),
     '',
     'It would run:',
     ...result.commands.map((line) => `  ${printable(line)}`),
@@ -52,6 +53,9 @@ function doneLines(result: CopiedBackupResult, style: Style, verify: readonly st
       ],
       ...(result.outside.length > 0 ? [['  not in it', result.outside.join(', ')]] : []),
       ...(result.unreadable.length > 0 ? [['  left out', unreadableText(result)]] : []),
+      ...(result.withoutRows.length > 0
+        ? [['  no rows', result.withoutRows.map(({table}) => printable(table)).join(', ')]]
+        : []),
       ['  proof', proof],
       ['  took', formatDuration(result.duration)],
     ]),

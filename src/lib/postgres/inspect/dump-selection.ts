@@ -1,5 +1,6 @@
 /** Finds the tables that a dump with the given patterns contains, and why others are left out. */
 import {z} from 'zod';
+import {isWithoutRows, withoutRowsReason} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
 import type {Session} from '../client.js';
@@ -19,6 +20,7 @@ import {unknownName} from '../../base/unknown-name.js';
 export interface SelectionPatterns {
   readonly includeTables: readonly string[];
   readonly excludeTables: readonly string[];
+  readonly excludeTableData?: readonly string[];
   readonly includeSchemas: readonly string[];
   readonly excludeSchemas: readonly string[];
 }
@@ -28,13 +30,13 @@ export interface DumpSelection {
   readonly ownership: Ownership;
   /** Tables whose rows are in the dump, largest first. */
   readonly tables: readonly TableSize[];
-  /** Tables that are not in the dump, with the reason. */
+  /** Tables that are not in the dump, or without their rows, with the reason. */
   readonly leftOut: readonly {table: string; reason: string}[];
   /** Tables and sequences of the platform that this role may not read; the tables are also in `leftOut`. */
   readonly unreadable: readonly {table: string; reason: string}[];
   /** Extensions that the chosen schemas use; pg_dump includes extensions only in a complete dump. */
   readonly extensions: readonly string[];
-  /** Tables of other schemas that the chosen schemas refer to by foreign keys. */
+  /** Tables whose rows are not in the dump and that chosen tables refer to by foreign keys. */
   readonly referenced: readonly string[];
   /** The same as patterns for pg_dump: tables that it may not lock, and tables of which it may read only the definition. */
   readonly excluded: {readonly relations: readonly string[]; readonly rows: readonly string[]};
@@ -74,7 +76,11 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
   const hiddenTables: HiddenTable[] = [];
   for (const table of await inspectTables(session)) {
     const why = platform.has(keyOf(table)) ? hidden.get(keyOf(table)) : undefined;
-    const reason = whyLeftOut(table, patterns) ?? (table.isWithoutRows ? unloggedOnStandby : undefined);
+    const reason =
+      whyLeftOut(table, patterns) ??
+      (table.isWithoutRows ? unloggedOnStandby : undefined) ??
+      // pg_dump locks a table whose rows it leaves out, so it still needs the right to read it.
+      (hidden.get(keyOf(table)) === 'rights' ? undefined : whyWithoutRows(table, patterns));
     if (reason === undefined && why !== undefined) hiddenTables.push({...table, why});
     else if (reason === undefined) chosen.push(table);
     if (reason !== undefined || why !== undefined)
@@ -94,6 +100,9 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
       return why === undefined ? [] : [{...table, why}];
     }),
   );
+  const withoutRows = leftOut.flatMap(({table, reason}) => (isWithoutRows(reason) ? [table] : []));
+  const used =
+    patterns.includeTables.length > 0 ? {extensions: [], referenced: []} : usedByChosen(ownership, patterns);
   const describe = ({schema, name, why}: HiddenTable) => ({
     table: qualifiedName({schema, name}),
     reason: hiddenBy[why],
@@ -106,9 +115,8 @@ export async function selectForDump(session: Session, patterns: SelectionPattern
     unreadable: [...hiddenTables, ...hiddenSequences.map((one) => ({...one, why: 'rights' as const}))].map(
       describe,
     ),
-    ...(patterns.includeTables.length > 0
-      ? {extensions: [], referenced: []}
-      : usedByChosen(ownership, patterns)),
+    extensions: used.extensions,
+    referenced: [...used.referenced, ...(await findReferenced(session, chosen, withoutRows))],
     excluded: {
       relations: hiddenTables.filter(({why}) => why === 'rights').map(patternOf),
       // pg_dump includes a sequence with its owning table even if it is excluded, but not its value.
@@ -133,6 +141,37 @@ function usedByChosen(
   };
 }
 
+const keyRow = z.object({
+  schema: z.string(),
+  name: z.string(),
+  from_schema: z.string(),
+  from_name: z.string(),
+});
+
+/** Those of the tables without rows that the others refer to by foreign keys. */
+async function findReferenced(
+  session: Session,
+  chosen: readonly TableSize[],
+  withoutRows: readonly string[],
+): Promise<string[]> {
+  if (withoutRows.length === 0) return [];
+  const keys = parseRows(
+    keyRow,
+    await session.query(
+      `SELECT DISTINCT n.nspname AS schema, c.relname AS name, fn.nspname AS from_schema, f.relname AS from_name
+         FROM pg_catalog.pg_constraint k
+         JOIN pg_catalog.pg_class c ON c.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_catalog.pg_class f ON f.oid = k.conrelid JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
+        WHERE k.contype = 'f' ORDER BY 1, 2`,
+    ),
+  );
+  const from = new Set(chosen.map(keyOf));
+  const referenced = keys.flatMap((key) =>
+    from.has(keyOf({schema: key.from_schema, name: key.from_name})) ? [qualifiedName(key)] : [],
+  );
+  return withoutRows.filter((table) => referenced.includes(table));
+}
+
 /** Why the rows of an unlogged table are not in a backup from a standby. */
 export const unloggedOnStandby = 'unlogged: its rows are not on a standby';
 
@@ -142,23 +181,24 @@ function keyOf({schema, name}: {schema: string; name: string}): string {
 
 function requireMatches(
   patterns: SelectionPatterns,
-  relations: readonly NamedRelation[],
+  relations: readonly (NamedRelation & {readonly kind: string})[],
   schemas: readonly string[],
 ): void {
+  const withRows = relations.filter(({kind}) => kind === 'r' || kind === 'm');
   const tableFlags = [
-    ['--include-table', patterns.includeTables],
-    ['--exclude-table', patterns.excludeTables],
+    ['--include-table', patterns.includeTables, relations],
+    ['--exclude-table', patterns.excludeTables, relations],
+    ['--exclude-table-data', patterns.excludeTableData ?? [], withRows],
   ] as const;
   const schemaFlags = [
     ['--include-schema', patterns.includeSchemas],
     ['--exclude-schema', patterns.excludeSchemas],
   ] as const;
-  const tables = relations.map(qualifiedName);
   const missing = [
-    ...tableFlags.flatMap(([flag, values]) =>
+    ...tableFlags.flatMap(([flag, values, known]) =>
       values
-        .filter((value) => !relations.some((relation) => matchesPattern(parseNamePattern(value), relation)))
-        .map((value) => ({flag, value, names: tables})),
+        .filter((value) => !known.some((relation) => matchesPattern(parseNamePattern(value), relation)))
+        .map((value) => ({flag, value, names: known.map(qualifiedName)})),
     ),
     ...schemaFlags.flatMap(([flag, values]) =>
       values
@@ -168,12 +208,17 @@ function requireMatches(
   ];
   const [first] = missing;
   if (!first) return;
+  const isPartitioned = relations.some(
+    (relation) => relation.kind === 'p' && matchesPattern(parseNamePattern(first.value), relation),
+  );
   throw unknownName(
     'PATTERN_MATCHES_NOTHING',
     `Nothing in the database matches ${missing.map(({flag, value}) => `${flag} ${value}`).join(', ')}. No backup was made.`,
     first.value,
     first.names,
-    'A table outside the search path needs its schema (shop.orders); capital letters need double quotes (\'"Orders"\').',
+    first.flag === '--exclude-table-data' && isPartitioned
+      ? `The rows of the partitioned table ${first.value} are in its partitions: name these.`
+      : 'A table outside the search path needs its schema (shop.orders); capital letters need double quotes (\'"Orders"\').',
   );
 }
 
@@ -199,6 +244,16 @@ function whyLeftOut(
       return 'not in --include-schema';
   }
   return table.extension === null ? undefined : `belongs to the extension ${table.extension}`;
+}
+
+/** A partitioned table has no rows itself, and pg_dump does not apply the pattern to its partitions. */
+function whyWithoutRows(
+  table: NamedRelation & {readonly isPartitioned: boolean},
+  {excludeTableData = []}: SelectionPatterns,
+): string | undefined {
+  if (table.isPartitioned) return undefined;
+  const pattern = excludeTableData.find((value) => matchesPattern(parseNamePattern(value), table));
+  return pattern === undefined ? undefined : withoutRowsReason(pattern);
 }
 
 /** @throws ROW_SECURITY or PERMISSION_DENIED naming the tables, if there are any */

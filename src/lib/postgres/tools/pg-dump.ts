@@ -20,14 +20,14 @@ export interface DumpOptions {
   readonly dataOnly: boolean;
   readonly includeTables: readonly string[];
   readonly excludeTables: readonly string[];
+  /** Tables of which only the definitions are dumped. */
+  readonly excludeTableData?: readonly string[];
   readonly includeSchemas: readonly string[];
   readonly excludeSchemas: readonly string[];
 }
 
 /** Further options of one run of pg_dump. */
 export interface DumpRunOptions extends DumpOptions {
-  /** Tables of which only the definitions are dumped. */
-  readonly excludeTableData?: readonly string[];
   /** Extensions to include with chosen schemas; a complete dump includes all. */
   readonly extensions?: readonly string[];
   readonly lockWaitMs: number;

@@ -18,6 +18,8 @@ export interface BackupRequest extends Partial<DumpOptions> {
   readonly preset?: 'supabase' | 'none';
   /** Places off this machine that the backup goes to unencrypted. */
   readonly plainPlaces?: readonly string[];
+  /** Whether the rows that the config file excludes are backed up all the same: a safety backup needs them. */
+  readonly hasAllRows?: boolean;
   readonly withRoles?: boolean;
   readonly retentionDays?: number;
   readonly label?: string;
@@ -85,6 +87,8 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
       '--parallel-jobs needs --format directory: pg_dump writes other formats through one connection.',
     );
   }
+  if (request.schemaOnly === true && (request.excludeTableData ?? []).length > 0)
+    throw usage('--exclude-table-data contradicts --schema-only, which leaves out all rows.');
   if (request.verify === false && request.fingerprint === true)
     throw usage('--no-verify contradicts --fingerprint.');
   return defined({
@@ -99,6 +103,12 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     dataOnly: request.dataOnly ?? false,
     includeTables: request.includeTables ?? [],
     excludeTables: [...(request.excludeTables ?? []), ...(defaults.excludeTables ?? [])],
+    excludeTableData: [
+      ...(request.excludeTableData ?? []),
+      ...(request.hasAllRows === true || request.schemaOnly === true
+        ? []
+        : (defaults.excludeTableData ?? [])),
+    ],
     includeSchemas: request.includeSchemas ?? [],
     excludeSchemas: [...(request.excludeSchemas ?? []), ...(defaults.excludeSchemas ?? [])],
     parallelJobs: request.parallelJobs ?? defaults.parallelJobs ?? Math.min(cores, mostDefaultJobs),

@@ -224,7 +224,7 @@ export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): Dum
   return {
     ...options,
     excludeTables: [...options.excludeTables, ...plan.selection.excluded.relations],
-    excludeTableData: plan.selection.excluded.rows,
+    excludeTableData: [...(options.excludeTableData ?? []), ...plan.selection.excluded.rows],
     // pg_dump before 14 knows no --extension.
     extensions: plan.tool.major < 14 ? [] : plan.selection.extensions.map(quoteIdentifier),
     encoding: plan.identity.locale.encoding,

@@ -1,5 +1,6 @@
 /** A finished backup as its metadata and as the result of the run. */
 import {join} from 'node:path';
+import {isWithoutRows} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
 import type {DumpContents} from '../../fingerprint/table-contents.js';
@@ -43,6 +44,8 @@ export interface BackupResult {
   readonly verification: {level: string; ok: boolean; outcome: Outcome} | null;
   /** Tables and sequences of the platform that this role may not read, with the reason. */
   readonly unreadable: readonly {table: string; reason: string}[];
+  /** Tables without their rows, as a pattern excludes these, with the reason. */
+  readonly withoutRows: readonly {table: string; reason: string}[];
   /** What the service keeps outside of the database, in words; the numbers are known once the backup was read back. */
   readonly outside: readonly string[];
   readonly pruned: readonly {id: string; reason: string}[];
@@ -100,6 +103,7 @@ export function toRecord(parts: RecordParts): BackupRecord {
       dataOnly: options.dataOnly,
       includeTables: [...options.includeTables],
       excludeTables: [...options.excludeTables],
+      excludeTableData: [...(options.excludeTableData ?? [])],
       includeSchemas: [...options.includeSchemas],
       excludeSchemas: [...options.excludeSchemas],
       parallelJobs: formats[options.format].takesJobs ? options.parallelJobs : 1,
@@ -173,6 +177,7 @@ export function toResult(
       ? {level: record.verification.level, ok: record.verification.ok, outcome: 'passed'}
       : null,
     unreadable: record.inventory.unreadable ?? [],
+    withoutRows: record.inventory.leftOut.filter(({reason}) => isWithoutRows(reason)),
     outside: outsideDatabase(record),
     pruned,
     shrink: record.shrink,
@@ -204,6 +209,7 @@ export function describePlan(plan: BackupPlan): BackupResult {
     })),
     content: contentOf({config: plan.options}),
     unreadable: plan.selection.unreadable,
+    withoutRows: plan.selection.leftOut.filter(({reason}) => isWithoutRows(reason)),
     outside: outsideDatabase({inventory: plannedInventory(plan.selection), tables: []}),
     verification: null,
     pruned: [],

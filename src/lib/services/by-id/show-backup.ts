@@ -2,6 +2,7 @@
 import {type BackupRecord, type NotPossible, rowsOf, type Verification} from '../../catalog/backup-record.js';
 import {type Backup, isGood, serverOf} from '../../catalog/catalogue.js';
 import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
+import {isWithoutRows} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
 import type {BackupFormat} from '../../base/formats.js';
 import {backupFolder} from '../../catalog/backup-name.js';
@@ -150,7 +151,10 @@ function notIn(record: BackupRecord): ShowResult['notInIt'] {
     ...(includeSchemas.length > 0 ? [asked(`all but ${includeSchemas.join(', ')}`, '--include-schema')] : []),
     ...excludeTables.map((name) => asked(name, '--exclude-table')),
     ...excludeSchemas.map((name) => asked(name, '--exclude-schema')),
-    ...leftOut.map(({table, reason}) => ({what: table, reason})),
+    ...leftOut.map(({table, reason}) => ({
+      what: isWithoutRows(reason) ? `rows of ${table}` : table,
+      reason: isWithoutRows(reason) ? `by ${reason}` : reason,
+    })),
     ...unreadableTables(record).map((what) => ({what, reason: null})),
     ...outsideDatabase(record).map((what) => ({what, reason: 'not in the database'})),
   ];

@@ -2,7 +2,7 @@
 import {join, relative} from 'node:path';
 import {formats} from '../../base/formats.js';
 import {type Backup, safetyLabel} from '../../catalog/catalogue.js';
-import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
+import {excludedRows, outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
 import {isSwappable, replacingFlags} from '../../catalog/replacing-flags.js';
 import {formatAge, formatBytes, formatDuration} from '../../base/format.js';
 import {orderBackupFolder} from '../../catalog/order-backup-name.js';
@@ -205,11 +205,11 @@ function backupTable(backups: readonly Backup[], now: Date): string[] {
 /** What no backup of the database brings back. */
 function missingFrom(newest: Backup | undefined): string[] {
   const missing = newest?.record
-    ? [...outsideDatabase(newest.record), ...unreadableTables(newest.record)]
+    ? [...outsideDatabase(newest.record), ...unreadableTables(newest.record), ...excludedRows(newest.record)]
     : [];
   if (!newest || missing.length === 0) return [];
   return [
-    `${inline(newest.id)} does not contain what is outside of the database or hidden from its role. Restore these by other means:`,
+    `${inline(newest.id)} does not contain what is outside of the database, hidden from its role or excluded by a pattern. Restore these by other means:`,
     missing.map((one) => `- ${inline(one)}`).join('\n'),
   ];
 }

@@ -56,6 +56,8 @@ interface RowSources {
 export interface ComparisonInput extends RowSources {
   /** The tables that the restore makes or fills, with the rows that they have afterwards. */
   readonly tables: readonly DumpedTable[];
+  /** Further tables that the restore makes, without rows: "schema.name". */
+  readonly withoutRows?: readonly string[];
   /** Whether the restore leaves a table of the target alone: then nothing is lost of it. */
   readonly isLeftAlone: (table: Named) => boolean;
   /** Whether it makes tables without their rows. */
@@ -92,7 +94,10 @@ export async function compareWithLive(input: ComparisonInput): Promise<LiveCompa
       ...(await countRows(target, foreign, signal)),
       ...(isWithoutRows ? [] : await compareLargeObjects(input)),
     ].sort((a, b) => (a.table < b.table ? -1 : 1)),
-    schemaDifferences: describeSchema(live, tables),
+    schemaDifferences: describeSchema(
+      live.filter((table) => input.withoutRows?.includes(qualifiedName(table)) !== true),
+      tables,
+    ),
     migrations,
   };
 }

@@ -1,5 +1,7 @@
 /** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
+import {isWithoutRows} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
+import {tablesWithoutRows} from '../../catalog/backup-record.js';
 import {contentWords, safetyLabel} from '../../catalog/catalogue.js';
 import type {BackupContent} from '../../run/check-outcome.js';
 import {elapsedMs} from '../../base/clock.js';
@@ -138,7 +140,13 @@ async function readUnlessCompared(context: RunContext, plan: RestorePlan): Promi
 
 /** Of the target, before its objects are dropped. */
 function safetyRequest({target, request}: RestorePlan): BackupRequest {
-  return {label: safetyLabel, database: target.database, isPruning: false, waitMs: request.waitMs ?? 0};
+  return {
+    label: safetyLabel,
+    database: target.database,
+    isPruning: false,
+    hasAllRows: true,
+    waitMs: request.waitMs ?? 0,
+  };
 }
 
 /** A safety backup that the config file makes smaller would not bring back all that is replaced. @throws GUARD, and what keeps a backup from being made */
@@ -172,6 +180,7 @@ async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComp
     compareWithLive({
       source: plan.source,
       tables: expectedTables(plan),
+      withoutRows: plan.source.backup?.record ? tablesWithoutRows(plan.source.backup.record) : [],
       // The old database is replaced as a whole by a swap alone.
       isLeftAlone: (table) =>
         plan.strategy === 'clean' && plan.load.leftOut.why({...table, type: 'TABLE'}) !== undefined,
@@ -294,10 +303,11 @@ function describeContent({source: {backup, tables}}: RestorePlan): string {
     'row',
   );
   if (!backup) return `${rows}; without metadata nobody knows whether that is the whole database`;
-  const leftOut = (backup.record?.inventory.leftOut ?? []).filter(({reason}) =>
-    reason.startsWith('--exclude'),
-  );
-  const without = leftOut.length === 0 ? '' : ` without ${leftOut.map(({table}) => table).join(', ')}`;
+  const leftOut = (backup.record?.inventory.leftOut ?? []).flatMap(({table, reason}) => {
+    if (isWithoutRows(reason)) return [`the rows of ${table}`];
+    return reason.startsWith('--exclude') ? [table] : [];
+  });
+  const without = leftOut.length === 0 ? '' : ` without ${leftOut.join(', ')}`;
   const purpose = backup.label === safetyLabel ? ', as it was before an earlier restore' : '';
   return `${contentWords[backup.content]}${without}${purpose}, ${rows}`;
 }

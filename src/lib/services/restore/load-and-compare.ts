@@ -1,5 +1,6 @@
 /** Loads a dump as planned, then proves that the database holds what the dump held. */
 import {qualifiedName} from '../../base/qualified-name.js';
+import {tablesWithoutRows} from '../../catalog/backup-record.js';
 import {AppError, withState} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import {analyzeDatabase} from '../../postgres/databases/analyze-database.js';
@@ -7,9 +8,10 @@ import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {type DumpState, inspectHealth} from './compare/inspect-health.js';
 import type {RunContext} from '../../run/run-context.js';
-import type {ObjectName} from '../../fingerprint/table-contents.js';
+import type {DumpedTable, ObjectName} from '../../fingerprint/table-contents.js';
 import {listDefinitions} from '../../dump/compare-definitions.js';
 import {compareCatalog, describeDifferences, limitsOf} from './compare/compare-catalog.js';
+import {emptyTables, emptyTablesNotes} from './compare/empty-tables.js';
 import {compareRestored, type RestoredTable} from './compare/compare-restored.js';
 import {loadInto} from './load/load-dump-step.js';
 import type {LoadOutcome} from './load/load-dump.js';
@@ -59,17 +61,31 @@ export async function analyzeAndCompare(
   const {signal} = context;
   const expected = expectedTables(plan);
   const sessions = Math.min(context.settings.cores, mostSessions);
+  const empty = await findEmptyTables(plan, signal);
   await context.progress.step('Analyze', () => analyzeDatabase(target, sessions, signal));
   return context.progress.step('Compare', async (step) => {
-    const {tables, differences: rows} = await compareRestored(target, expected, {
+    const {tables, differences: rows} = await compareRestored(target, [...expected, ...empty], {
       encoding: plan.source.encoding,
       signal,
       onBytes: (bytes) => step.advance(bytes, undefined, 'bytes'),
     });
     const count = tables.reduce((sum, table) => sum + table.rows, 0);
     step.note(`${countOf(tables.length, 'table')}, ${countOf(count, 'row')}`);
-    return {tables, rows, ...(await compareObjects(context, plan, target))};
+    const objects = await compareObjects(context, plan, target);
+    return {tables, rows, ...objects, notes: [...objects.notes, ...emptyTablesNotes(empty)]};
   });
+}
+
+/** The tables that the restore makes without rows; rows alone make none. */
+async function findEmptyTables(
+  {load, source, selection}: RestorePlan,
+  signal: AbortSignal,
+): Promise<DumpedTable[]> {
+  const record = source.backup?.record;
+  if (load.options.dataOnly || load.options.schemaOnly || !record || tablesWithoutRows(record).length === 0)
+    return [];
+  const definitions = selection?.chosen ?? (await readDumpDefinitions(source, load.pgRestore, signal));
+  return emptyTables(record, definitions, load.leftOut);
 }
 
 async function compareObjects(

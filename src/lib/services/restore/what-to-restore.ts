@@ -2,6 +2,7 @@
  * What of a backup goes back into a target, what the target has already, and what is left out and why: one answer for `restore`, its dry run,
  * `doctor` and `verify --level restore`.
  */
+import {isWithoutRows} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {
   type DumpContents,
@@ -12,11 +13,11 @@ import {
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import {dataEntries, type Entry, leaveOut, type LeftOutEntries} from '../../dump/left-out-entries.js';
 import type {Dependencies} from '../../dump/select-tables.js';
-import {keyOfConstraint, namesOutside, policyTable} from '../../dump/outside-names.js';
+import {keyOfConstraint, keysToTables, namesOutside, policyTable} from '../../dump/outside-names.js';
 import {readIdentifier} from '../../dump/sql/sql-names.js';
 import {countOf} from '../../base/format.js';
 import {someOf} from '../../base/some-of.js';
-import {isOfPlatform, isSelection} from '../../catalog/backup-record.js';
+import {isOfPlatform, isSelection, tablesWithoutRows} from '../../catalog/backup-record.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {
@@ -171,7 +172,7 @@ function firstOf(rules: readonly Rule[]): Rule {
 interface Outside {
   /** What definitions need and neither the backup nor the target has, by the places of the definitions. */
   readonly lacking: ReadonlyMap<number, readonly ObjectName[]>;
-  /** Foreign keys to tables that the backup does not have. */
+  /** Foreign keys to tables whose rows the backup does not have. */
   readonly keys: readonly DumpDefinition[];
   readonly schemas: readonly string[];
   /** Extensions of the backup that are installed. */
@@ -196,8 +197,11 @@ async function lookOutside(
     (inventory.schemas ?? inventory.platform?.schemas ?? []).filter((name) => !made.has(name)),
   );
   const tables = new Set(
-    inventory.leftOut.flatMap(({table, reason}) => (/^(?:--exclude|not in)/.test(reason) ? [table] : [])),
+    inventory.leftOut.flatMap(({table, reason}) =>
+      /^(?:--exclude|not in)/.test(reason) && !isWithoutRows(reason) ? [table] : [],
+    ),
   );
+  const toEmpty = keysToTables(definitions, new Set(tablesWithoutRows(record)));
   const isLeftTable = (one: ObjectName): boolean => tables.has(qualifiedName(one));
   const named = namesOutside(definitions, (one) => schemas.has(one.schema) || isLeftTable(one));
   const {installations} = await readDumpNeeds(source, pgRestore, signal);
@@ -228,7 +232,9 @@ async function lookOutside(
       return ones.length > 0 ? [[index, ones] as const] : [];
     }),
   );
-  const keys = definitions.filter((one, index) => one.type === 'FK CONSTRAINT' && named.has(index));
+  const keys = definitions.filter(
+    (one, index) => one.type === 'FK CONSTRAINT' && (named.has(index) || toEmpty.has(index)),
+  );
   // What a service grants on what its extensions create, nobody else can; from a server of one's own such rights come back.
   const isServices = isOfPlatform(record) && record.config.includeSchemas.length > 0;
   return {lacking, keys, schemas: missingSchemas, installed, homes: new Set(isServices ? homes : [])};

@@ -1,7 +1,7 @@
 /** What backups there are: of databases and of cleaned orders, newest first. */
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../../catalog/catalogue.js';
-import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
+import {excludedRows, outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
 import type {BackupContent, Outcome, ProofLevel} from '../../run/check-outcome.js';
 import {applyRetention, type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
 import {AppError} from '../../base/errors.js';
@@ -190,7 +190,7 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
     madeBy: record ? 'destino-db' : 'old scripts',
     encrypted: record?.encryption !== undefined,
     shrunkTables: (record?.shrink ?? []).map((one) => one.table),
-    missing: record ? [...outsideDatabase(record), ...unreadableTables(record)] : [],
+    missing: record ? [...outsideDatabase(record), ...unreadableTables(record), ...excludedRows(record)] : [],
     places: backup.places ?? [],
   };
 }

@@ -21,6 +21,7 @@ import {inspectHealth} from '../restore/compare/inspect-health.js';
 import {inspectRoleNames} from '../../postgres/inspect/inspect-target.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 import type {RunContext} from '../../run/run-context.js';
+import {emptyTables, emptyTablesNotes} from '../restore/compare/empty-tables.js';
 import {compareCatalog, describeDifferences, limitsOf} from '../restore/compare/compare-catalog.js';
 import {requireComplete} from '../restore/plan.js';
 import {checkNeeds} from '../restore/requirements.js';
@@ -227,7 +228,9 @@ async function compare(
   {creator, rights: role}: Scratch,
 ): Promise<{findings: string[]; notes: string[]}> {
   const {dump} = read;
-  const contents = withoutLeft(read.contents, load.leftOut);
+  const empty = emptyTables(read.backup.record, load.definitions, load.leftOut);
+  const kept = withoutLeft(read.contents, load.leftOut);
+  const contents = {...kept, tables: [...kept.tables, ...empty]};
   const {signal} = context;
   return context.progress.step('Compare', async (step) => {
     const rows = await compareRows(context, {...read, contents}, load.target, (bytes) => {
@@ -260,6 +263,7 @@ async function compare(
       notes: [
         ...whatIsLeft(read.contents, load.leftOut, load.without),
         ...health.notes,
+        ...emptyTablesNotes(empty),
         ...[...notCompared, ...ofDatabase(definitions)].map((what) => `Not compared: ${what}.`),
       ],
     };
@@ -327,7 +331,7 @@ async function compareRows(
     if (found?.rows !== table.rows) {
       return [`${name} has ${found?.rows ?? 0} rows after the restore, ${table.rows} in the backup.`];
     }
-    return isComparable(read) && found.fingerprint !== table.fingerprint
+    return isComparable(read) && table.fingerprint !== null && found.fingerprint !== table.fingerprint
       ? [`${name} has different values after the restore.`]
       : [];
   });

@@ -70,6 +70,7 @@ const backup = {
   pruned: [],
   shrink: [],
   unreadable: [],
+  withoutRows: [],
   outside: [],
   warnings: [],
   commands: [],

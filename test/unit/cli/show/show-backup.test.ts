@@ -23,6 +23,7 @@ const result: CopiedBackupResult = {
   pruned: [],
   shrink: [],
   unreadable: [],
+  withoutRows: [],
   outside: [],
   warnings: [],
   commands: [],
@@ -76,6 +77,12 @@ it('says what is encrypted and what is not, and with which key it is proven', ()
     '  pruned shop-old: older than 30 days',
     `Prove it by a restore: destino-db verify ${id} --level restore --identity KEY.txt`,
   ]);
+});
+
+it('names the tables whose rows are not in it', () => {
+  const withoutRows = [{table: 'public.logs', reason: '--exclude-table-data logs'}];
+  expect(show({withoutRows})).toContain('  no rows  public.logs');
+  expect(show({withoutRows, mode: 'dry-run'})).toContain('  public.logs, without rows');
 });
 
 it('of one that is in a bucket alone names the bucket to prove it from', () => {

@@ -301,7 +301,12 @@ describe('show', () => {
         },
       ],
       config: {...config, excludeTables: ['logs']},
-      inventory: {leftOut: [{table: 'public.remote', reason: 'a foreign table'}]},
+      inventory: {
+        leftOut: [
+          {table: 'public.remote', reason: 'a foreign table'},
+          {table: 'public.mails', reason: '--exclude-table-data mails'},
+        ],
+      },
     });
     const shown = await show(made.id);
     expect(shown).toMatchObject({
@@ -317,6 +322,7 @@ describe('show', () => {
       notInIt: [
         {what: 'logs', reason: 'by --exclude-table'},
         {what: 'public.remote', reason: 'a foreign table'},
+        {what: 'rows of public.mails', reason: 'by --exclude-table-data mails'},
       ],
       checks: [
         {level: 'restore', outcome: 'failed', findings: ['orders differ']},

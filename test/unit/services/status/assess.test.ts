@@ -192,6 +192,7 @@ describe('the status', () => {
       'NO_BACKUP',
     ]);
     expect(codes([sampleRecord(fresh, {config: {...config, excludeTables: ['logs']}})])).toEqual([]);
+    expect(codes([sampleRecord(fresh, {config: {...config, excludeTableData: ['logs']}})])).toEqual([]);
   });
 
   it('finds nothing good where a later proof failed', () => {

@@ -226,7 +226,7 @@ function refuseUncoveredTables(backup: BackupResult, orders: CleanResult): void 
     'GUARD',
     `The full backup does not hold ${names}, where rows are to be deleted; no order was deleted.`,
     {
-      hint: 'See backup.excludeTables and backup.excludeSchemas in the config, or use --no-full-backup.',
+      hint: 'See backup.excludeTables, backup.excludeTableData and backup.excludeSchemas in the config, or use --no-full-backup.',
     },
   );
 }

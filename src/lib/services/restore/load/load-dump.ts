@@ -165,11 +165,30 @@ export async function loadDump(
           runScript(archive, session, load.options, entries, edit),
         ),
       );
-    } else if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(archive);
-    else await loadDirectly(archive, load.options, entries);
+    } else {
+      // pg_restore would fail at a key to a row that is missing; a session can make it NOT VALID.
+      const isLater = (line: string): boolean => load.outsideKeys.size > 0 && foreignKey.test(line);
+      const first = {...archive, entries: entries.filter((line) => !isLater(line))};
+      if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(first);
+      else await loadDirectly(first, load.options, first.entries);
+      const keys = entries.filter(isLater);
+      if (keys.length > 0)
+        await inSession(load, signal, (session) =>
+          runScript(
+            archive,
+            session,
+            {...load.options, sections: ['post-data']},
+            keys,
+            everything(load, gathered),
+          ),
+        );
+    }
   }
   return {notes: [...gathered.notes], errors: gathered.errors};
 }
+
+/** Foreign keys, and the comments on constraints, which need them. */
+const foreignKey = /^\d+; \d+ \d+ (?:FK CONSTRAINT|COMMENT \S+ CONSTRAINT) /;
 
 async function* plainDump({dump, drops}: DumpLoad, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
   if (drops) yield drops;
@@ -485,11 +504,11 @@ async function makeSchemas(session: Session, {schemas, options}: DumpLoad): Prom
  * cannot have such a key (manual, ALTER TABLE), it is left out.
  */
 function orElseOf(
-  {outsideKeys, doubtful}: DumpLoad,
+  {options, outsideKeys, doubtful}: DumpLoad,
   {notes}: Gathered,
 ): NonNullable<DumpScriptRun['orElse']> {
   return ({section, sql}) => {
-    if (section?.type === 'EXTENSION' && doubtful.includes(section.name))
+    if (options.isSingleTransaction && section?.type === 'EXTENSION' && doubtful.includes(section.name))
       return {
         sqlState: insufficientPrivilege,
         instead: () => {

@@ -34,7 +34,7 @@ export interface DumpScriptRun {
    * Otherwise the first failure ends the run.
    */
   readonly skipsErrors: boolean;
-  /** In an open transaction: what to run in place of a statement that the server refuses with this SQLSTATE; null leaves it out. */
+  /** What to run in place of a statement that the server refuses with this SQLSTATE; null leaves it out. */
   readonly orElse?: (statement: DumpStatement) => OrElse | undefined;
   /** Called with "schema.table" when its rows follow. */
   readonly onRows?: (table: string) => void;
@@ -61,7 +61,7 @@ export async function runDumpScript(run: DumpScriptRun): Promise<SkippedStatemen
     if (isInTransaction && /^(?:BEGIN|COMMIT);$/.test(statement.sql)) continue;
     const sql = run.edit ? await run.edit(statement) : statement.sql;
     if (sql === null) continue;
-    const orElse = isInTransaction ? run.orElse?.(statement) : undefined;
+    const orElse = run.orElse?.(statement);
     const hasSavepoint = isInTransaction && (run.skipsErrors || orElse !== undefined);
     if (hasSavepoint) await send(session, savepoint, null);
     try {
@@ -72,8 +72,10 @@ export async function runDumpScript(run: DumpScriptRun): Promise<SkippedStatemen
       signal?.throwIfAborted();
       if (!isRefusal(error)) throw explained(error, statement);
       if (orElse && systemErrorCode(error) === orElse.sqlState) {
-        await send(session, rollBack, null);
-        await send(session, release, null);
+        if (hasSavepoint) {
+          await send(session, rollBack, null);
+          await send(session, release, null);
+        }
         const instead = orElse.instead();
         if (instead !== null) await send(session, Buffer.from(instead, 'latin1'), null);
         continue;
