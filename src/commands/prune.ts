@@ -24,6 +24,15 @@ export default class Prune extends BaseCommand {
   static override flags = {
     'keep-days': countFlag('Keep all backups of the last N days.', {helpGroup: groups.whatToKeep, min: 0}),
     'keep-last': countFlag('Keep the newest N backups.', {helpGroup: groups.whatToKeep, min: 0}),
+    'keep-within': Flags.string({
+      helpGroup: groups.whatToKeep,
+      helpValue: 'DURATION',
+      summary: 'Keep all backups of this duration before the newest usable one, such as 36h.',
+    }),
+    'keep-hourly': countFlag('Keep the newest backup of each of the last N hours that have one (UTC).', {
+      helpGroup: groups.whatToKeep,
+      min: 0,
+    }),
     'keep-daily': countFlag('Keep the newest backup of each of the last N days that have one (UTC).', {
       helpGroup: groups.whatToKeep,
       min: 0,
@@ -109,6 +118,8 @@ export default class Prune extends BaseCommand {
             policy: defined({
               keepDays: flags['keep-days'],
               keepLast: flags['keep-last'],
+              keepWithin: flags['keep-within'],
+              keepHourly: flags['keep-hourly'],
               keepDaily: flags['keep-daily'],
               keepWeekly: flags['keep-weekly'],
               keepMonthly: flags['keep-monthly'],

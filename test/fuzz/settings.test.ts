@@ -215,7 +215,7 @@ it('retention decides on every backup, and keeps the newest good one, whatever t
     isProvenByRestore: fc.boolean(), isShrunk: fc.boolean(),
   }); // prettier-ignore
   const policy = fc.record({
-    keepDays: count, keepLast: count, keepDaily: count, keepWeekly: count, keepMonthly: count, keepYearly: count,
+    keepDays: count, keepLast: count, keepHourly: count, keepDaily: count, keepWeekly: count, keepMonthly: count, keepYearly: count,
     keepLabels: fc.option(fc.array(anyText), {nil: undefined}), keepMin: count,
   }); // prettier-ignore
   fc.assert(

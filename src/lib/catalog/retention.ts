@@ -1,14 +1,18 @@
 /** Decides which backups a retention policy keeps, and why. Pure, so that a dry run and a real run cannot differ. */
 import {AppError} from '../base/errors.js';
 import {nearest} from '../base/nearest.js';
+import {parseDuration} from '../base/parse-duration.js';
 
 /** Rules are combined with "or": a backup kept by any of them is kept. */
 export interface RetentionPolicy {
   /** All backups of the last N times 24 hours. */
   readonly keepDays?: number;
+  /** All backups of this duration before the newest intact one of their database, such as "36h". */
+  readonly keepWithin?: string;
   /** The newest N backups. */
   readonly keepLast?: number;
-  /** The newest backup of each of the last N days (weeks, months, years) that have one; UTC, ISO 8601 weeks. */
+  /** The newest backup of each of the last N hours (days, weeks, months, years) that have one; UTC, ISO 8601 weeks. */
+  readonly keepHourly?: number;
   readonly keepDaily?: number;
   readonly keepWeekly?: number;
   readonly keepMonthly?: number;
@@ -81,11 +85,12 @@ export function refuseEmptyPolicy(policy: RetentionPolicy): void {
   );
 }
 
-/** The rules in force, spelled as flags: "keep-days 30", "keep-label release". */
+/** The rules in force, spelled as flags: "keep-days 30", "keep-label release". @throws USAGE for a duration that is none */
 export function ruleNames(policy: RetentionPolicy): string[] {
   const counted: [string, number | undefined][] = [
     ['keep-days', policy.keepDays],
     ['keep-last', policy.keepLast],
+    ['keep-hourly', policy.keepHourly],
     ['keep-daily', policy.keepDaily],
     ['keep-weekly', policy.keepWeekly],
     ['keep-monthly', policy.keepMonthly],
@@ -93,6 +98,7 @@ export function ruleNames(policy: RetentionPolicy): string[] {
   ];
   return [
     ...counted.flatMap(([name, count]) => (count === undefined || count === 0 ? [] : [`${name} ${count}`])),
+    ...(withinMs(policy) > 0 ? [`keep-within ${policy.keepWithin ?? ''}`] : []),
     ...(policy.keepLabels ?? []).map((label) => `keep-label ${label}`),
   ];
 }
@@ -137,6 +143,11 @@ export function checkLabels(
 
 const dayMs = 86_400_000;
 
+/** @throws USAGE */
+function withinMs({keepWithin}: RetentionPolicy): number {
+  return keepWithin === undefined ? 0 : parseDuration(keepWithin, '--keep-within');
+}
+
 /** @param group all backups of one database, newest first */
 function decideGroup<T extends RetentionCandidate>(
   group: readonly T[],
@@ -150,6 +161,10 @@ function decideGroup<T extends RetentionCandidate>(
   const [newestGood] = counted;
   const newestProven = counted.find((backup) => backup.isProvenByRestore);
   const youngerThan = now.getTime() - (policy.keepDays ?? 0) * dayMs;
+  // As restic counts: from the newest backup, so that backups that no longer run lose nothing.
+  const within = withinMs(policy);
+  const isWithin = (at: Date): boolean =>
+    within > 0 && newestGood !== undefined && at.getTime() > newestGood.createdAt.getTime() - within;
 
   for (const backup of group) {
     if (isFuture(backup)) keep(backup, 'dated in the future');
@@ -160,6 +175,8 @@ function decideGroup<T extends RetentionCandidate>(
       keep(backup, `label ${backup.label}`);
     if (!isFuture(backup) && backup.createdAt.getTime() > youngerThan)
       keep(backup, `within ${policy.keepDays ?? 0} days`);
+    if (!isFuture(backup) && isWithin(backup.createdAt))
+      keep(backup, `within ${policy.keepWithin ?? ''} of the newest`);
     if (!backup.isGood && !(newestGood && newestGood.createdAt > backup.createdAt))
       keep(backup, 'damaged, but no intact one is newer');
     if (newestGood?.isShrunk)
@@ -167,6 +184,7 @@ function decideGroup<T extends RetentionCandidate>(
   }
   counted.slice(0, policy.keepLast ?? 0).forEach((backup, index) => keep(backup, `last ${index + 1}`));
   const periods: [number | undefined, string, (at: Date) => string][] = [
+    [policy.keepHourly, 'hourly', (at) => at.toISOString().slice(0, 13)],
     [policy.keepDaily, 'daily', dayOf],
     [policy.keepWeekly, 'weekly', weekOf],
     [policy.keepMonthly, 'monthly', (at) => dayOf(at).slice(0, 7)],

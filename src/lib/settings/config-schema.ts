@@ -16,7 +16,13 @@ const duration = z.string().regex(durationPattern, 'is not a duration such as 90
 
 export const retentionConfig = z.strictObject({
   keepDays: count.exactOptional().describe('Keep every backup younger than this many days.'),
+  keepWithin: duration
+    .exactOptional()
+    .describe('Keep every backup of this duration before the newest one, such as 36h.'),
   keepLast: count.exactOptional().describe('Keep the newest N backups.'),
+  keepHourly: count
+    .exactOptional()
+    .describe('Keep the newest backup of each of the last N hours that have one.'),
   keepDaily: count
     .exactOptional()
     .describe('Keep the newest backup of each of the last N days that have one.'),

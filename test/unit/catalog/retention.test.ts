@@ -97,6 +97,26 @@ describe('golden decisions', () => {
   });
 });
 
+describe('rules of hours', () => {
+  const frequent = [
+    '2026-11-23T03:00', '2026-11-22T23:45', '2026-11-22T23:15', '2026-11-22T22:59 !', '2026-11-22T22:30', '2026-11-22T22:00', '2026-11-22T21:59',
+    '2026-11-22T18:10', '2026-11-21T11:46', '2026-11-21T11:45', '2026-11-21T11:44', '2026-11-20T23:45', '2026-06-01T08:00',
+    '2026-11-01T09:30 blog', '2026-11-01T08:30 blog', '2026-10-30T21:30 blog', '2026-10-30T21:29 blog',
+  ].map(candidate); // prettier-ignore
+  it.each([
+    ['hourly-3', {keepHourly: 3, keepMin: 1}],
+    ['within-36h', {keepWithin: '36h', keepMin: 1}],
+    ['hourly-2-within-45m', {keepHourly: 2, keepWithin: '45m', keepDaily: 1, keepMin: 1}],
+  ])('%s', async (name, policy) => {
+    await expect(table(frequent, policy)).toMatchFileSnapshot(`../../fixtures/retention/${name}.txt`);
+  });
+
+  it('refuses a duration that is none, and an empty one alone', () => {
+    expect(() => table(frequent, {keepWithin: '36 hours'})).toThrow('--keep-within is "36 hours"');
+    expect(() => table(frequent, {keepWithin: '0h'})).toThrow('The retention policy is empty');
+  });
+});
+
 describe('a label that no backup has', () => {
   const warningsOf = (flags: RetentionPolicy, config: RetentionPolicy = {}): string[] => {
     const warnings: string[] = [];
