@@ -18,7 +18,7 @@ const notParsed: readonly (readonly [file: string, start: string, reason: string
   ['lib/services/orders/restore/execute.ts', 'Put back', 'a message'],
   ['lib/services/orders/restore/execute.ts', '${table}: ', 'a message'],
   ['lib/services/rows/restore-rows.ts', '${table}: ', 'a message'],
-  ['lib/rows/staging/where-view.ts', 'Columns are named', 'a message'],
+  ['lib/rows/staging/where-lines.ts', 'Columns are named', 'a message'],
   ['lib/dump/dump-needs.ts', '', 'regular expressions that find statements in a list of contents'],
   ['lib/dump/archive-list.ts', 'COMMENT - ', 'a regular expression for lists of contents'],
   ['lib/dump/archive-list.ts', 'COMMENT EXTENSION ', 'a line of a list of contents'],

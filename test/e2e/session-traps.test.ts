@@ -199,6 +199,9 @@ describe('a superuser who runs every command', () => {
         `restore:rows ${backup} --table=orders --all --key=${gone?.['id'] ?? ''} --key=${kept?.['id'] ?? ''}`,
       ),
       run(`${both} --all --with-parents --with-children`),
+      run(
+        `restore:rows ${backup} --table=orders --all --where=lower(email)||''<>'x'AND(total+0<5)IN(true,false)`,
+      ),
     ]);
     await run(`${both} --all --execute --yes`);
     await run('restore:rows --undo=latest --execute --yes');

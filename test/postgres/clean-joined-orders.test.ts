@@ -363,7 +363,7 @@ describe('an expression', () => {
         'cannot insert multiple commands into a prepared statement',
       'sum(1)': 'must appear in the GROUP BY clause',
       'who.mail': 'total is text, not a number',
-      '1 \0': 'an expression contains a NUL byte',
+      '1 \0': 'it contains a NUL byte',
     };
     expect(await triedAsTotal(Object.keys(cases))).toEqual(
       containing('CONFIG_INVALID', Object.values(cases)),

@@ -63,10 +63,13 @@ const codes = {
   COLUMN_NOT_FOUND: ['usage', 'a column is missing in the table or in the backup'],
   GENERATED_COLUMN: ['usage', 'the server computes the column, so it cannot be written'],
   KEY_NOT_FOUND: ['usage', 'the backup contains no row with that key'],
-  WHERE_INVALID: ['usage', 'the server cannot read the condition of --where'],
+  WHERE_INVALID: ['usage', 'the server cannot evaluate the condition of --where'],
   WHERE_VOLATILE: ['usage', 'the condition of --where calls a volatile function'],
   JOIN_NOT_UNIQUE: ['usage', 'a join of the orders profile could find several rows for one order'],
-  EXPRESSION_REFUSED: ['usage', 'an expression of the orders profile could do more than read an order'],
+  EXPRESSION_REFUSED: [
+    'usage',
+    'an expression of the orders profile, or the condition of --where, could do more than read one row',
+  ],
   PATTERN_MATCHES_NOTHING: ['usage', 'a table or schema pattern matches nothing in the database'],
   // environment
   PG_DUMP_NOT_FOUND: ['environment', 'pg_dump is not installed or was not found'],

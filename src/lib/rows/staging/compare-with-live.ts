@@ -14,8 +14,8 @@ export interface RowChoice {
   readonly changed: boolean;
   /** Columns that changed rows get back; all without it. */
   readonly columns: readonly string[] | undefined;
-  /** Quoted name of a view with the lines that a condition chooses. */
-  readonly view: string | undefined;
+  /** Quoted name of a table with the lines that a condition chooses. */
+  readonly lines: string | undefined;
   /** Keys to choose, as text; every row when empty. */
   readonly keys: readonly string[];
 }
@@ -72,7 +72,7 @@ export async function chooseRows(
 ): Promise<ComparedCounts> {
   const {staged, base} = table;
   const conditions = [
-    ...(choice.view === undefined ? [] : [`s.line IN (SELECT v.destino_line FROM ${choice.view} v)`]),
+    ...(choice.lines === undefined ? [] : [`s.line IN (SELECT w.line FROM ${choice.lines} w)`]),
     ...(choice.keys.length === 0 ? [] : [`${keyText(staged.key)} = ANY ($1::text[])`]),
     // Without a key equal rows are counted together.
     ...(isAgain && staged.key.length > 0 ? [`s.line IN (SELECT p.line FROM ${table.planned} p)`] : []),

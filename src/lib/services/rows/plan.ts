@@ -83,7 +83,8 @@ export interface RowSet {
   readonly file: OrderFile;
   readonly tables: readonly BackupTable[];
   readonly roles: readonly TableRole[];
-  readonly view: string | undefined;
+  /** Quoted name of a table with the lines that --where chooses. */
+  readonly lines: string | undefined;
   readonly request: RestoreRowsRequest;
   readonly backupTime: Date;
 }
@@ -143,7 +144,7 @@ async function findPlan(session: Session, set: RowSet, isAgain: boolean): Promis
       missing: request.missing,
       changed: request.changed,
       columns: request.columns.length === 0 ? undefined : request.columns,
-      view: set.view,
+      lines: set.lines,
       keys: request.keys,
     };
     if (!isAgain) await requireKeys(session, table, request.keys);

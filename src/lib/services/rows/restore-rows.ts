@@ -22,7 +22,7 @@ import {fromRelation} from '../../rows/staging/restore-target.js';
 import {BackupStage} from '../../rows/staging/stage-backup.js';
 import {sameKey} from '../../rows/staging/staged-conditions.js';
 import type {StagedTable} from '../../rows/staging/staged-table.js';
-import {makeWhereView} from '../../rows/staging/where-view.js';
+import {chooseWhereLines} from '../../rows/staging/where-lines.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {BackupSource} from '../../storage/fetch-backup.js';
 import {ageSuffix} from '../../storage/stored-record.js';
@@ -266,9 +266,11 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
         );
     }
     const [first] = tables;
-    const view =
-      request.where === undefined || !first ? undefined : await makeWhereView(session, first, request.where);
-    return {file, tables, roles: chosen.roles, view, request, backupTime: source.createdAt};
+    const lines =
+      request.where === undefined || !first
+        ? undefined
+        : await chooseWhereLines(session, first, request.where);
+    return {file, tables, roles: chosen.roles, lines, request, backupTime: source.createdAt};
   } catch (error) {
     await staging.abandon();
     throw error;

@@ -1,13 +1,12 @@
 /** A table of orders with where their values are: in its own columns, in joined tables, or in expressions over both. */
 import {z} from 'zod';
-import {AppError, messageOf} from '../../../base/errors.js';
+import {AppError} from '../../../base/errors.js';
 import type {Session} from '../../../postgres/client.js';
-import {jsonText, parseOnlyRow, parseRows, pgBoolean} from '../../../postgres/inspect/inspect-database.js';
+import {jsonText, parseOnlyRow, parseRows} from '../../../postgres/inspect/inspect-database.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
-import {sendStatement} from '../../../postgres/single-statement.js';
-import {calledFunctions} from '../../../rows/model/called-functions.js';
 import {refuseForeignCasts} from '../../../rows/model/foreign-casts.js';
 import type {Catalog, Column, Table} from '../../../rows/model/read-schema.js';
+import {makeUserView, type UserSql} from '../../../rows/model/user-view.js';
 import {columnSql, joinTables, placeOf, type Relation} from './joined-tables.js';
 import {
   type DescribedRoot,
@@ -123,13 +122,11 @@ const columnsSql = `
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
    WHERE a.attrelid = $1::pg_catalog.regclass AND a.attnum > 0 ORDER BY a.attnum`;
 
-const viewRow = z.object({oid: z.string(), text: z.string(), is_more: pgBoolean});
+const viewRow = z.object({oid: z.string(), text: z.string()});
 
 /** With the names of everything qualified, as the session searches pg_catalog alone. */
 const viewSql = `
-  SELECT c.oid::text AS oid, pg_catalog.pg_get_viewdef(c.oid) AS text,
-         r.ev_action::pg_catalog.text ~ ':(hasAggs|hasWindowFuncs|hasTargetSRFs|hasSubLinks) true|:setOperations [{]|[{]COERCETODOMAIN' AS is_more
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid WHERE c.oid = $1::pg_catalog.regclass`;
+  SELECT c.oid::text AS oid, pg_catalog.pg_get_viewdef(c.oid) AS text FROM pg_catalog.pg_class c WHERE c.oid = $1::pg_catalog.regclass`;
 
 /**
  * Has the server read the values as one view, whose text it writes down: one SELECT and nothing else, whatever the expressions
@@ -156,25 +153,23 @@ async function readValues(
         hint: `Expressions name columns by table ("${own.name}.id"), and functions and types outside pg_catalog by schema.`,
       },
     );
-  if (text.includes('\0')) throw invalid('an expression contains a NUL byte');
-  try {
-    const statement = sendStatement(session, Buffer.from(text), false);
-    await statement.started;
-    await statement.end();
-  } catch (error) {
-    throw invalid(messageOf(error));
-  }
+  const userSql: UserSql = {
+    kind: 'values',
+    invalid,
+    refused: (why, hint) => refused(profile, why, hint),
+    more: () =>
+      refused(
+        profile,
+        'is more than an expression over one order and the rows joined to it',
+        'Leave out subqueries, aggregates, window functions, functions that return sets, and casts to domains; join tables under "joins".',
+      ),
+  };
+  await makeUserView(session, view, text, userSql);
   const found = parseRows(columnRow, await session.query(columnsSql, [view]));
   const definition = parseOnlyRow(viewRow, await session.query(viewSql, [view]));
   const wanted = [...names, ...sources.map(({value}) => nameOf(value))];
   const isOther = found.length !== wanted.length || found.some(({name}, index) => name !== wanted[index]);
-  if (isOther || definition.is_more)
-    throw refused(
-      profile,
-      'is more than an expression over one order and the rows joined to it',
-      'Leave out subqueries, aggregates, window functions, functions that return sets, and casts to domains; join tables under "joins".',
-    );
-  await refuseCalls(session, profile);
+  if (isOther) throw userSql.more();
   await refuseForeignCasts(session, [definition.oid]);
   const columns = found.slice(names.length);
   checkKinds(columns, invalid);
@@ -182,30 +177,6 @@ async function readValues(
     rows: `(${definition.text.trim().replace(/;$/, '')})`,
     columns: columns.map(({name, type, labels}) => ({name, type, labels})),
   };
-}
-
-/** @throws EXPRESSION_REFUSED for what could do more than read, or could be replaced by others */
-async function refuseCalls(session: Session, profile: OrdersProfile): Promise<void> {
-  for (const {name, isVolatile, isCompiled, openSchema} of await calledFunctions(session, view, 'columns')) {
-    if (isVolatile)
-      throw refused(
-        profile,
-        `calls ${name}, which is volatile`,
-        'Built-in functions that are stable or immutable are allowed.',
-      );
-    if (!isCompiled)
-      throw refused(
-        profile,
-        `calls ${name}, whose code is neither built in nor part of an extension`,
-        'Write what the function computes into the profile.',
-      );
-    if (openSchema !== null)
-      throw refused(
-        profile,
-        `calls ${name} by the schema ${openSchema}, where other roles may create functions`,
-        `Use a built-in function, or let nobody else create there (REVOKE CREATE ON SCHEMA ${quoteIdentifier(openSchema)}).`,
-      );
-  }
 }
 
 function refused({name}: OrdersProfile, why: string, hint: string): AppError {
