@@ -51,7 +51,7 @@ describe('a backup compressed on several cores', () => {
         options,
         recompressLevel: 5,
         tail: undefined,
-        prove: undefined,
+        verify: undefined,
         fingerprints: true,
         output,
       });

@@ -109,7 +109,7 @@ it('warns with the figure where the role cannot see the disk', async () => {
     const context = contextOf(urlOf(blind));
     await restoreDatabase(context, {backupFile: backup.path, targetDb: 'server_disk_blind', createDb: true});
     expect(context.warnings.join('\n')).toMatch(
-      /needs about .* PB .*whose free space cannot be seen from here/,
+      /needs about .* PB .*whose free space is not visible from here/,
     );
   } finally {
     await dropDatabase('server_disk_blind');

@@ -128,7 +128,7 @@ it.each(cases(['custom', 'directory'] as const))(
       const {tables} = await made;
       expect(tables).toMatchObject([{table: 'public.orders', rows: 501}]);
       expect(context.warnings.join('\n')).toContain(
-        'The standby cancelled the dump, as replication had to go on, so it runs once more.',
+        'The standby cancelled the dump so that replication could continue, so it runs again.',
       );
     } finally {
       await proxy.close();

@@ -102,7 +102,7 @@ it('of the name of one copy does not keep the others away', async () => {
   await spoilMetadata();
   await expect(copyBackups(context(), {to: [to], isAll: true})).rejects.toMatchObject({
     code: 'METADATA_INVALID',
-    message: expect.stringContaining('1 of 3 copies could not be made; the others are whole.') as string,
+    message: expect.stringContaining('1 of 3 copies failed; the others are complete.') as string,
   });
   const {backups, problems} = await listBackups(context(), {from: to});
   expect(backups.map(({createdAt}) => createdAt.slice(11, 13))).toEqual(['05', '03']);

@@ -197,7 +197,7 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
   it('when pg_restore reads other rows than pg_dump wrote', async () => {
     const failure = await streamWith({pg_restore: losingReader}, {compressMethod: 'gzip'});
     expect(failure).toMatchObject({code: 'VERIFY_FAILED'});
-    expect((failure as AppError).message).toContain('does not hold what pg_dump wrote');
+    expect((failure as AppError).message).toContain('differs from the output of pg_dump');
   });
 
   it('when pg_restore ends before it has read it', async () => {
@@ -267,9 +267,9 @@ it('copies to every place, also after one that failed, and says which have it', 
     (thrown: unknown) => thrown,
   )) as AppError;
   expect(error).toMatchObject({code: 'STORAGE_BUCKET_NOT_FOUND', exitCode: 3});
-  expect(error.message).toContain(`itself is whole in ${join(folder, 'backups/database')}.`);
+  expect(error.message).toContain(`itself is complete in ${join(folder, 'backups/database')}.`);
   expect(error.message).toContain(
-    `There is no copy in ${places[0] ?? ''}; the one in ${place} and nas is whole.`,
+    `There is no copy in ${places[0] ?? ''}; the copy in ${place} and nas is complete.`,
   );
   const {backups} = await listBackups(context(), {});
   for (const from of [place, join(folder, 'nas')])

@@ -109,8 +109,10 @@ it('whose copy fails are whole here and in the other places, and the error says 
   const work = cleanToPlaces(context([gone, place]), cleanRequest(), {}, command);
   const error = (await work.catch((thrown: unknown) => thrown)) as AppError;
   expect(error).toMatchObject({code: 'STORAGE_BUCKET_NOT_FOUND', exitCode: 3});
-  expect(error.message).toMatch(/The 1\d\d orders had been deleted by then\. Their order backup is whole: /);
-  expect(error.message).toContain(`There is no copy in ${gone}; the one in ${place} is whole.`);
+  expect(error.message).toMatch(
+    /The 1\d\d orders had been deleted by then\. Their order backup is complete: /,
+  );
+  expect(error.message).toContain(`There is no copy in ${gone}; the copy in ${place} is complete.`);
   expect(error.hint).toContain('copy --orders');
   const [name = ''] = await namesHere();
   const again = await copyOrders(context(), {to: [place, 'nas'], backupFiles: [name]});

@@ -44,6 +44,6 @@ it('warns of an existing unencrypted copy if an encrypted one was requested', as
   const recipient = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
   expect((await copy([recipient])).copies).toMatchObject([{outcome: 'present', encrypted: false}]);
   expect(context.warnings).toEqual([
-    `shop-2026-11-22T03-10-00 is in ${join(folder, 'copies')} already, unencrypted, and stays so: what is there is never replaced.`,
+    `shop-2026-11-22T03-10-00 already exists unencrypted in ${join(folder, 'copies')} and stays unencrypted: an existing backup is never replaced.`,
   ]);
 });

@@ -1,4 +1,4 @@
-/** `backup` with copies: the finished backup goes to every place that was named. */
+/** `backup` with copies: copies the finished backup to every requested location. */
 import {basename, dirname} from 'node:path';
 import {metadataSuffix} from '../../catalog/backup-name.js';
 import {defined} from '../../base/defined.js';
@@ -13,11 +13,11 @@ import {requirePlaces} from '../../storage/open-place.js';
 import {toEachPlace} from '../copy/each-location.js';
 
 export interface CopyFlags extends Omit<EncryptionFlags, 'isLocal'> {
-  /** Places; those of the config file by default. */
+  /** Locations; by default those of the config file. */
   readonly to?: readonly string[];
-  /** False streams to the first place and copies from there to the others. */
+  /** False streams to the first location and copies from there to the others. */
   readonly isLocal?: boolean;
-  /** False leaves the backup in the backups folder plain and encrypts the copies alone. */
+  /** False keeps the backup in the backups folder unencrypted and encrypts only the copies. */
   readonly isLocalEncrypted?: boolean;
 }
 
@@ -26,8 +26,8 @@ export interface CopiedBackupResult extends BackupResult {
 }
 
 /**
- * Every place is tried, also after one that failed.
- * @throws what `backupDatabase` and `copyBackups` throw; when a copy fails the backup itself is whole, and the message says so
+ * Tries every location, even after one failed.
+ * @throws the errors of `backupDatabase` and `copyBackups`; if a copy fails, the message says that the backup itself is complete
  */
 export async function backupToPlaces(
   context: RunContext,
@@ -35,7 +35,7 @@ export async function backupToPlaces(
   flags: CopyFlags,
 ): Promise<CopiedBackupResult> {
   const to = flags.to ?? context.settings.config.storage?.places ?? [];
-  // A wrong place or key is known before the dump is made, not after it.
+  // Check locations and keys before the dump, which may take hours.
   const places = await requirePlaces(context, to);
   const encryption = await encryptionOf(context, defined({...flags, isLocal: flags.isLocalEncrypted}));
   refusePlainOnly(flags, to);
@@ -56,7 +56,7 @@ export async function backupToPlaces(
     if (metadataPath === null) return {...streamed, copies: []};
     const copies = await toEachPlace(
       others,
-      `The backup ${streamed.id ?? ''} is whole in ${first}.`,
+      `The backup ${streamed.id ?? ''} is complete in ${first}.`,
       (place) => copy(first, basename(metadataPath), place),
     );
     return {...streamed, copies};
@@ -73,12 +73,12 @@ export async function backupToPlaces(
   return {...result, copies};
 }
 
-/** @throws USAGE when encryption was asked for and nothing would be encrypted */
+/** @throws USAGE if encryption was requested and nothing would be encrypted */
 function refusePlainOnly(flags: CopyFlags, to: readonly string[]): void {
   if (to.length > 0 || flags.isLocalEncrypted !== false) return;
   if (flags.recipients === undefined && flags.passphraseFile === undefined) return;
   const name = flags.recipients === undefined ? '--passphrase-file' : '--encrypt-to';
-  throw new AppError('USAGE', `${name} contradicts --no-encrypt-local: no place for a copy was named.`, {
+  throw new AppError('USAGE', `${name} contradicts --no-encrypt-local: there is no location for a copy.`, {
     hint: 'Add --to s3://bucket/prefix, or leave out --no-encrypt-local.',
   });
 }

@@ -1,4 +1,4 @@
-/** One more attempt at a dump that other sessions, or replication, got in the way of. */
+/** Repeats a dump once if other sessions or replication interrupted it. */
 import {AppError, messageOf} from '../../base/errors.js';
 import type {Session} from '../../postgres/client.js';
 import {toolsName} from '../../postgres/connect/connection.js';
@@ -8,22 +8,22 @@ import {wasOvertaken} from '../../postgres/tools/pg-dump.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {BackupPlan} from './plan.js';
 
-/** What got in the way of a dump, and what keeps it away. */
+/** The cause of an interrupted dump, in messages, and a hint how to avoid it. */
 interface Obstacle {
-  readonly said: string;
-  readonly both: string;
+  readonly once: string;
+  readonly twice: string;
   readonly hint: string;
 }
 
 const changes: Obstacle = {
-  said: 'Another session changed tables while pg_dump ran',
-  both: 'Other sessions made, altered or dropped tables during both runs of pg_dump',
-  hint: 'Run it when nobody does that, or leave out where tables come and go: --exclude-schema S, --exclude-table T.',
+  once: 'Another session changed tables while pg_dump ran',
+  twice: 'Other sessions created, altered or dropped tables during both runs of pg_dump',
+  hint: 'Run the backup when no session changes tables, or exclude the tables that come and go: --exclude-schema S, --exclude-table T.',
 };
 const replay: Obstacle = {
-  said: 'The standby cancelled the dump, as replication had to go on',
-  both: 'The standby cancelled both attempts, as replication had to go on',
-  hint: 'Switch hot_standby_feedback on at the standby, or raise max_standby_streaming_delay there above the time that the dump takes; or back up from the primary.',
+  once: 'The standby cancelled the dump so that replication could continue',
+  twice: 'The standby cancelled both attempts so that replication could continue',
+  hint: 'Switch hot_standby_feedback on at the standby, or raise its max_standby_streaming_delay above the duration of the dump, or back up from the primary.',
 };
 
 function obstacleOf(error: unknown): Obstacle | undefined {
@@ -32,9 +32,9 @@ function obstacleOf(error: unknown): Obstacle | undefined {
 }
 
 /**
- * @param dump from the beginning, in a new snapshot; the second time one connection has to do it, as more would lock each table
- *   twice, without waiting
- * @throws what `dump` throws; after the second time what stood in the way and when it would work
+ * @param dump starts from the beginning, in a new snapshot. The second attempt must use one connection: further ones would lock each
+ *   table again without waiting
+ * @throws the errors of `dump`; after the second attempt, an error that says how to avoid the interruption
  */
 export async function dumpAgainOnce<T>(
   context: RunContext,
@@ -45,14 +45,14 @@ export async function dumpAgainOnce<T>(
   } catch (error) {
     const obstacle = obstacleOf(error);
     if (!obstacle) throw error;
-    context.warn(`${obstacle.said}, so it runs once more. ${messageOf(error)}`);
+    context.warn(`${obstacle.once}, so it runs again. ${messageOf(error)}`);
   }
   try {
     return await dump(true);
   } catch (error) {
     const obstacle = obstacleOf(error);
     if (!obstacle || !(error instanceof AppError)) throw error;
-    throw new AppError(error.code, `${obstacle.both}: ${error.message}`, {
+    throw new AppError(error.code, `${obstacle.twice}: ${error.message}`, {
       hint: obstacle.hint,
       details: error.details,
       cause: error,
@@ -61,8 +61,8 @@ export async function dumpAgainOnce<T>(
 }
 
 /**
- * Runs pg_dump beside the session that exports its snapshot.
- * @throws what ended that session, where pg_dump found no snapshot because of it; SEVERAL_SERVERS where pg_dump reached another server
+ * Runs pg_dump while another session exports its snapshot.
+ * @throws the error that ended that session, if pg_dump could not use the snapshot; SEVERAL_SERVERS if pg_dump reached another server
  */
 export async function besideSnapshot<T>(
   session: Session,
@@ -81,7 +81,7 @@ export async function besideSnapshot<T>(
   }
 }
 
-/** For pg_dump, whose own limit holds for its locks on tables and not for those on the system catalogs. */
+/** For pg_dump, whose own limit covers its locks on tables, but not those on the system catalogs. */
 export function dumpWatch({signal}: RunContext, {connection, options}: BackupPlan): LockWatch {
   return {
     connection,

@@ -1,14 +1,14 @@
-/** How far a running pg_dump is: by the tables it names and by the bytes it has written. */
+/** The progress of a running pg_dump, estimated from the tables it names and the bytes it has written. */
 import {readdirSync, statSync} from 'node:fs';
 import {join} from 'node:path';
 import {countOf, formatBytes} from '../../base/format.js';
 import {qualifiedName} from '../../base/qualified-name.js';
 import type {TableSize} from '../../postgres/inspect/inspect-database.js';
 import type {Step} from '../../progress/progress.js';
-import type {Proof} from './result.js';
+import type {VerifiedDump} from './result.js';
 
 export interface DumpTracker {
-  /** Takes the name that pg_dump prints when it begins a table. */
+  /** Receives the name that pg_dump prints when it starts a table. */
   readonly onTable: (name: string) => void;
   readonly stop: () => void;
 }
@@ -45,17 +45,17 @@ export function trackDump(
   };
 }
 
-/** Below this share of the tables' bytes, the size that was expected says more about the dump than the bytes written. */
+/** Below this share of the tables' bytes, the expected size is more accurate than the bytes written. */
 const leastMeasured = 0.05;
 
 /**
- * The share of a dump that is done, by the sizes of the tables that were read. They correct the size that was expected as
- * they go. Where an earlier backup says how much to expect, the mean of both is nearer: it knows how well tables compress.
+ * The finished share of a dump, from the sizes of the tables that were read, which correct the expected size. If the expected size comes
+ * from an earlier backup, which shows how well the tables compress, the mean of both is more accurate.
  */
 export function createDumpShare(plan: {
   readonly tables: readonly Pick<TableSize, 'schema' | 'name' | 'sizeBytes'>[];
   readonly expectedBytes: number;
-  /** Whether an earlier backup of this database says how much to expect. */
+  /** Whether the expected size comes from an earlier backup of this database. */
   readonly isMeasured: boolean;
   readonly parallelJobs: number;
 }): {begin: (table: string, written: number) => void; at: (written: number) => number} {
@@ -92,12 +92,12 @@ export function createDumpShare(plan: {
 }
 
 /** "3 tables, 891,894 rows, 92.6 MB"; without rows where nobody has read them. */
-export function describeDump(tables: number, proof: Proof | undefined, bytes: number): string {
-  const rows = proof ? [countOf(rowsRead(proof), 'row')] : [];
+export function describeDump(tables: number, verified: VerifiedDump | undefined, bytes: number): string {
+  const rows = verified ? [countOf(rowsRead(verified), 'row')] : [];
   return [countOf(tables, 'table'), ...rows, formatBytes(bytes)].join(', ');
 }
 
-export function rowsRead({contents}: Proof): number {
+export function rowsRead({contents}: VerifiedDump): number {
   return contents.tables.reduce((sum, {rows}) => sum + rows, 0);
 }
 
@@ -107,6 +107,6 @@ function writtenBytes(path: string): number {
     if (!status.isDirectory()) return status.size;
     return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
   } catch {
-    return 0; // the file may vanish while a failed dump is cleared up
+    return 0; // the file may vanish while a failed dump is removed
   }
 }

@@ -1,4 +1,4 @@
-/** The cluster's roles, which pg_dump does not carry, as a file beside the dump. */
+/** Writes the cluster's roles, which pg_dump does not dump, to a file next to the dump. */
 import {createWriteStream} from 'node:fs';
 import {basename} from 'node:path';
 import {pipeline} from 'node:stream/promises';
@@ -13,8 +13,8 @@ import {runTool} from '../../postgres/tools/run-tool.js';
 import type {RunContext} from '../../run/run-context.js';
 
 /**
- * Writes the roles' partial file with pg_dumpall --roles-only --no-role-passwords, which needs no superuser (manual, pg_dumpall).
- * Roles have no snapshot: the file may be a moment younger than the dump.
+ * Writes the partial file of the roles with pg_dumpall --roles-only --no-role-passwords, which needs no superuser (manual, pg_dumpall).
+ * Roles are not part of the snapshot: the file may be slightly newer than the dump.
  */
 export async function writeRoles(
   context: RunContext,

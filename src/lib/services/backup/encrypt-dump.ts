@@ -1,4 +1,4 @@
-/** Encrypts a dump in the making, before it gets its name. */
+/** Encrypts an unfinished dump, before it gets its final name. */
 import {createReadStream} from 'node:fs';
 import {rename, rm} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
@@ -17,12 +17,12 @@ import type {Encryption} from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';
 
 /**
- * The dump's files are encrypted beside it, read back, and take its place; the plain ones are removed.
- * @param record of the plain dump
- * @returns the dump's place and record as encrypted files have them
- * @throws CHECKSUM_MISMATCH when the dump changed since it was verified, KEY_NEEDED, DISK_FULL, INTERRUPTED; the plain dump may be gone then
+ * Encrypts the files of the dump into a folder next to it, reads them back, and replaces the unencrypted files.
+ * @param record of the unencrypted dump
+ * @returns names and record of the encrypted dump
+ * @throws CHECKSUM_MISMATCH if the dump changed after it was verified, KEY_NEEDED, DISK_FULL, INTERRUPTED; the unencrypted dump may then be gone
  */
-export async function sealDump(
+export async function encryptDump(
   context: RunContext,
   dump: {readonly place: DumpPlace; readonly record: BackupRecord},
   encryption: Encryption & {readonly to: EncryptTo},
@@ -33,9 +33,9 @@ export async function sealDump(
   const staging = folder.stagingFolder(place.id);
   const written = new Map<string, {sha256: string; sizeBytes: number}>();
   try {
-    let sealedBytes = 0;
+    let encryptedBytes = 0;
     for (const {name, sha256} of filesOf(record)) {
-      const before = sealedBytes;
+      const before = encryptedBytes;
       const {plain, stored} = await writeChecked(context, {
         to: folder,
         key: staging + name,
@@ -47,11 +47,11 @@ export async function sealDump(
       if (plain.sha256 !== sha256)
         throw new AppError('CHECKSUM_MISMATCH', `${name} changed after it was verified.`);
       written.set(name, stored);
-      sealedBytes += stored.sizeBytes;
+      encryptedBytes += stored.sizeBytes;
     }
-    const sealed = storedRecord({record, encryptTo: encryption.to}, written);
-    await requireOpening(localPlace(join(folder.url, staging)), sealed, encryption.keys);
-    return {place: await takePlace(place, sealed, join(folder.url, staging)), record: sealed};
+    const encrypted = storedRecord({record, encryptTo: encryption.to}, written);
+    await requireOpening(localPlace(join(folder.url, staging)), encrypted, encryption.keys);
+    return {place: await takePlace(place, encrypted, join(folder.url, staging)), record: encrypted};
   } finally {
     await rm(join(folder.url, staging), {recursive: true, force: true});
   }
@@ -63,14 +63,14 @@ function partialPathOf(place: DumpPlace, name: string): string {
   return name === place.finalName ? place.partialPath : place.rolesPartialPath;
 }
 
-/** Puts the encrypted files where the plain ones were, still under names that end in ".partial". */
-async function takePlace(place: DumpPlace, sealed: BackupRecord, staging: string): Promise<DumpPlace> {
+/** Replaces the unencrypted files by the encrypted ones, still under names that end in ".partial". */
+async function takePlace(place: DumpPlace, encrypted: BackupRecord, staging: string): Promise<DumpPlace> {
   const folder = dirname(place.finalPath);
-  const finalPath = join(folder, sealed.backupPath);
-  const rolesPath = sealed.roles ? join(folder, sealed.roles.path) : place.rolesPath;
+  const finalPath = join(folder, encrypted.backupPath);
+  const rolesPath = encrypted.roles ? join(folder, encrypted.roles.path) : place.rolesPath;
   const taken: DumpPlace = {
     ...place,
-    finalName: sealed.backupPath,
+    finalName: encrypted.backupPath,
     finalPath,
     partialPath: finalPath + partialSuffix,
     rolesPath,
@@ -79,8 +79,8 @@ async function takePlace(place: DumpPlace, sealed: BackupRecord, staging: string
   try {
     await rm(place.partialPath, {recursive: true});
     await rm(place.rolesPartialPath, {force: true});
-    await rename(join(staging, sealed.backupPath), taken.partialPath);
-    if (sealed.roles) await rename(join(staging, sealed.roles.path), taken.rolesPartialPath);
+    await rename(join(staging, encrypted.backupPath), taken.partialPath);
+    if (encrypted.roles) await rename(join(staging, encrypted.roles.path), taken.rolesPartialPath);
     await syncFolder(folder);
   } catch (error) {
     throw explainFileError(error, taken.finalPath);

@@ -1,4 +1,4 @@
-/** The story of `backup`: look, dump, sync, checksum, verify, name, record, prune. */
+/** Implements `backup`: inspect, dump, sync, checksum, verify, name, record, prune. */
 import {join} from 'node:path';
 import {formats} from '../../base/formats.js';
 import {propertiesLine} from '../../dump/dumped-properties.js';
@@ -31,21 +31,21 @@ import {readWithoutLocks, withSnapshot} from '../../postgres/snapshot.js';
 import type {RunContext} from '../../run/run-context.js';
 import {openJournal} from '../../run/journal.js';
 import type {BackupRequest} from './options.js';
-import {type BackupResult, describePlan, type Proof, toRecord, toResult} from './result.js';
+import {type BackupResult, describePlan, toRecord, toResult, type VerifiedDump} from './result.js';
 import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
 import {findShrink} from './shrink-check.js';
-import {notWhatWasWritten, proveDump, provePassing} from './verify-dump.js';
+import {notWhatWasWritten, verifyDump, verifyStream} from './verify-dump.js';
 import {pruneAfterBackup} from '../prune/prune-backups.js';
-import {sealDump} from './encrypt-dump.js';
+import {encryptDump} from './encrypt-dump.js';
 import {describeDump, rowsRead, trackDump} from './dump-progress.js';
 import {writeDump, type WrittenDump} from './run-dump.js';
 import {writeRoles} from './dump-roles.js';
 import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
 
 /**
- * Makes a backup of the database that the settings name.
- * Whatever goes wrong, nothing is left that looks like a backup, and no older backup is touched.
+ * Makes a backup of the database in the settings.
+ * After a failure no file looks like a backup, and older backups are unchanged.
  * @throws the codes of connection, tools and disk; PATTERN_MATCHES_NOTHING, ROW_SECURITY, PG_DUMP_FAILED, VERIFY_FAILED, LOCKED
  */
 export async function backupDatabase(context: RunContext, request: BackupRequest): Promise<BackupResult> {
@@ -98,13 +98,24 @@ async function makeBackup(
       return made;
     });
     await context.checkpoint('backup.digested');
-    const proof = await verify(context, plan, place, passed);
+    const verified = await verify(context, plan, place, passed);
     await context.checkpoint('backup.verified');
     const roles =
       request.withRoles === true
         ? await writeRoles(context, plan.connection, plan.identity.major, place)
         : null;
-    const parts = {context, plan, place, createdAt, startedMs, ...digest, proof, inventory, roles, request};
+    const parts = {
+      context,
+      plan,
+      place,
+      createdAt,
+      startedMs,
+      ...digest,
+      verified,
+      inventory,
+      roles,
+      request,
+    };
     const earlier = async () => (await readCatalogue(plan.folder)).backups;
     const shrink = await findShrink(context, request, {
       record: toRecord({...parts, shrink: []}),
@@ -112,7 +123,7 @@ async function makeBackup(
       volatile: volatileTables(selection),
     });
     record = toRecord({...parts, shrink});
-    ({place, record} = await seal(context, plan, {place, record}));
+    ({place, record} = await encryptIfAsked(context, plan, {place, record}));
     record = {...record, duration: elapsedMs(context.clock, startedMs)};
     await context.checkpoint('backup.sealed');
     named = await journal.begin({
@@ -146,14 +157,14 @@ async function makeBackup(
   return toResult(context.settings, record, place, plan.warnings, pruned);
 }
 
-/** Encrypts the dump where backups in the backups folder are to be. */
-async function seal(
+/** Encrypts the dump if backups in the backups folder are encrypted. */
+async function encryptIfAsked(
   context: RunContext,
   {encryption: {to, ...encryption}}: BackupPlan,
   dump: {readonly place: DumpPlace; readonly record: BackupRecord},
 ): Promise<{place: DumpPlace; record: BackupRecord}> {
   if (!to || !encryption.isLocal) return dump;
-  return context.progress.step('Encrypt', (step) => sealDump(context, dump, {to, ...encryption}, step));
+  return context.progress.step('Encrypt', (step) => encryptDump(context, dump, {to, ...encryption}, step));
 }
 
 function withStateAfter(
@@ -162,7 +173,7 @@ function withStateAfter(
   place: DumpPlace,
 ): unknown {
   if (!(error instanceof AppError)) return error;
-  const rest = 'What had been written of it is still there; clear it up with: destino-db recover';
+  const rest = 'An incomplete dump remains; remove it with: destino-db recover';
   const states = {
     stands: `The backup ${place.id} was written before that.`,
     removed: 'No backup was made.',
@@ -171,7 +182,7 @@ function withStateAfter(
   return withState(error, states[remains]);
 }
 
-/** Runs pg_dump within one snapshot and reads the inventory in the same one. */
+/** Runs pg_dump and reads the inventory in the same snapshot. */
 async function dump(
   context: RunContext,
   plan: BackupPlan,
@@ -186,7 +197,7 @@ async function dump(
       if (isSecond) await emptyDump(place);
       return withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
         const {selection, inventory, tail, environment} = await readWithoutLocks(session, async () => ({
-          // Tables that came or went since the plan was made are in the dump, or not.
+          // Tables may have appeared or vanished since the plan was made.
           selection: await selectForDump(session, plan.options),
           inventory: await inspectInventory(session),
           tail: await tailOf(session, plan.options),
@@ -216,8 +227,8 @@ async function dump(
                   output: place.partialPath,
                   onTable: tracker.onTable,
                   environment,
-                  prove: plan.options.isVerified
-                    ? (bytes) => provePassing({...context, signal}, {...plan, selection}, bytes)
+                  verify: plan.options.isVerified
+                    ? (bytes) => verifyStream({...context, signal}, {...plan, selection}, bytes)
                     : undefined,
                 },
               ),
@@ -229,14 +240,14 @@ async function dump(
         await context.checkpoint('backup.dumped');
         await syncDump(place);
         await context.checkpoint('backup.synced');
-        step.note(describeDump(selection.tables.length, passed?.proof, await sizeOf(place.partialPath)));
+        step.note(describeDump(selection.tables.length, passed?.verified, await sizeOf(place.partialPath)));
         return {selection, inventory: {...inventory, ...plannedInventory(selection)}, passed};
       });
     }),
   );
 }
 
-/** pg_dump writes the database's own settings and comment into archives alone. */
+/** pg_dump writes the settings and the comment of the database only into archives. */
 export async function tailOf(
   session: Session,
   {format, isCompressed}: BackupPlan['options'],
@@ -245,7 +256,7 @@ export async function tailOf(
   return propertiesLine(await inspectDatabaseProperties(session), isCompressed);
 }
 
-/** @throws VERIFY_FAILED when the file is not what passed through here */
+/** @throws VERIFY_FAILED if the file differs from the streamed bytes */
 async function digestDump(
   context: RunContext,
   place: DumpPlace,
@@ -258,7 +269,7 @@ async function digestDump(
     });
     if (asStreamed !== passed.sha256)
       throw notWhatWasWritten([
-        'Its bytes on the disk are not those that were read while they were written.',
+        'The bytes on the disk differ from those that were read while they were written.',
       ]);
     return {sha256, size: sizeBytes};
   }
@@ -273,20 +284,21 @@ async function digestDump(
   return {sha256: digests, size: await sizeOf(place.partialPath)};
 }
 
-/** @param passed what was read to its end while it was written */
+/** @param passed a dump that was already read while it was written */
 async function verify(
   context: RunContext,
   plan: BackupPlan,
   place: DumpPlace,
   passed: WrittenDump | undefined,
-): Promise<Proof | undefined> {
+): Promise<VerifiedDump | undefined> {
   const {format, isCompressed, isVerified} = plan.options;
   if (!isVerified) return undefined;
   return context.progress.step('Verify', async (step) => {
     const dump = {path: place.partialPath, format, compressed: isCompressed};
-    const proof = passed?.proof ?? (await proveDump(context, plan, dump, (bytes) => step.advance(bytes)));
-    step.note(`${countOf(rowsRead(proof), 'row')} read back`);
-    return proof;
+    const verified =
+      passed?.verified ?? (await verifyDump(context, plan, dump, (bytes) => step.advance(bytes)));
+    step.note(`${countOf(rowsRead(verified), 'row')} read back`);
+    return verified;
   });
 }
 

@@ -1,4 +1,4 @@
-/** What a backup is asked to be: flags over config over defaults, checked for sense. */
+/** The options of a backup: flags, then config, then defaults, checked for contradictions. */
 import {knownDumpMajors} from '../../dump/compress/custom-format.js';
 import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
@@ -16,7 +16,7 @@ export interface BackupRequest extends Partial<DumpOptions> {
   readonly outputDir?: string;
   /** Obsolete; changes nothing. */
   readonly preset?: 'supabase' | 'none';
-  /** Places off this machine that the backup goes to unencrypted. */
+  /** Remote locations that receive the backup unencrypted. */
   readonly plainPlaces?: readonly string[];
   /** Whether the rows that the config file excludes are backed up all the same: a safety backup needs them. */
   readonly hasAllRows?: boolean;
@@ -25,13 +25,13 @@ export interface BackupRequest extends Partial<DumpOptions> {
   readonly label?: string;
   readonly acceptShrink?: boolean;
   readonly dryRun?: boolean;
-  /** Another database of the same server than the one that the settings name. */
+  /** Another database on the server of the settings. */
   readonly database?: string;
-  /** Whether the dump never lies on a disk here, which then needs no room for it. */
+  /** Whether the dump is never stored on a local disk, which then needs no space for it. */
   readonly isStreamed?: boolean;
   /** Whether retention may remove older backups afterwards; true by default. */
   readonly isPruning?: boolean;
-  /** By default what the config file says, plain where it names no key. */
+  /** By default that of the config file; unencrypted if it has no key. */
   readonly encryption?: Encryption;
   /** How long to wait for another run in the same folder, ms. */
   readonly waitMs?: number;
@@ -39,7 +39,7 @@ export interface BackupRequest extends Partial<DumpOptions> {
 
 export interface BackupOptions extends DumpOptions {
   readonly isCompressed: boolean;
-  /** The gzip level at which this program compresses what pg_dump writes uncompressed; undefined where pg_dump does it. */
+  /** The gzip level at which this program compresses the uncompressed output of pg_dump; undefined if pg_dump compresses. */
   readonly recompressLevel: number | undefined;
   readonly isVerified: boolean;
   readonly hasFingerprints: boolean;
@@ -56,14 +56,14 @@ const highestLevels: Readonly<Record<CompressMethod, number>> = {gzip: 9, lz4: 1
 /** Measured: the size of pg_dump's own default. */
 const recompressLevel = 5;
 
-/** @throws USAGE when the request contradicts itself */
+/** @throws USAGE if the request contradicts itself */
 export function resolveBackupOptions(request: BackupRequest, config: Config, cores: number): BackupOptions {
   const defaults = config.backup ?? {};
   const format = request.format ?? defaults.format ?? 'custom';
   const level =
     request.compressLevel ?? (request.compress === undefined ? defaults.compressLevel : undefined);
   const isCompressed = request.compress ?? (level !== undefined ? level > 0 : (defaults.compress ?? true));
-  // Plain SQL is compressed by gzip alone, whatever the config file wants for archives.
+  // Plain SQL is always compressed with gzip; the method in the config file is for archives.
   const method =
     request.compressMethod ?? (formats[format].compressesInside ? defaults.compressMethod : undefined);
   if (request.compress === false && request.compressLevel !== undefined && request.compressLevel > 0) {
@@ -74,7 +74,9 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
       `${request.compress === false ? '--no-compress' : 'Level 0'} contradicts --compress-method ${request.compressMethod}.`,
     );
   if (!formats[format].compressesInside && method !== undefined && method !== 'gzip')
-    throw usage(`--compress-method ${method} needs --format custom or directory; plain SQL is gzip.`);
+    throw usage(
+      `--compress-method ${method} needs --format custom or directory; plain SQL is compressed with gzip.`,
+    );
   const highest = highestLevels[method ?? 'gzip'];
   if (level !== undefined && level > highest)
     throw usage(`Level ${level} is too high: ${method ?? 'gzip'} has levels up to ${highest}.`);
@@ -117,9 +119,9 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
 }
 
 /**
- * Fills in what was not asked for, by what the server and pg_dump are: the compression of archives, and as many
- * connections as the sizes of the tables can keep busy, for a table is read by one connection alone.
- * @param found `hasZstd` says whether pg_dump writes zstd, the dump's readers know it, and nothing else was asked for
+ * Chooses defaults that depend on the server and pg_dump: the compression of archives, and as many connections as the sizes of the
+ * tables can keep busy, because one connection reads a table alone.
+ * @param found `hasZstd` says whether pg_dump writes zstd, the readers of the dump know it, and no other compression was requested
  */
 export function fitBackupOptions(
   options: BackupOptions,
@@ -145,7 +147,7 @@ function defaultCompression({format}: BackupOptions, hasZstd: boolean): Partial<
     : defined({compressLevel: gzipLevel});
 }
 
-/** Only what is read whole afterwards is compressed outside of pg_dump, and of archives only what is known. */
+/** This program compresses only dumps that are read completely afterwards, and only archives of known versions. */
 function isRecompressed(
   options: BackupOptions,
   found: {readonly hasZstd: boolean; readonly toolMajor: number},
@@ -157,11 +159,11 @@ function isRecompressed(
   return canRecompress && (!isArchive || isKnown);
 }
 
-/** The largest table takes one connection its whole time; more than the others fill beside it would be idle. */
+/** The largest table keeps one connection busy all the time; more connections than the other tables need would be idle. */
 function usefulJobs(tables: readonly TableSize[]): number {
   const sizes = tables.map((table) => table.sizeBytes);
   const largest = Math.max(0, ...sizes);
-  if (largest === 0) return Math.max(1, tables.length); // never analyzed: nothing is known of their sizes
+  if (largest === 0) return Math.max(1, tables.length); // never analyzed, so the sizes are unknown
   return Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / largest);
 }
 

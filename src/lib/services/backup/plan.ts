@@ -1,4 +1,4 @@
-/** What a backup will be: looked up before anything is written. */
+/** Plans a backup before anything is written. */
 import {resolve} from 'node:path';
 import {backupFolder} from '../../catalog/backup-name.js';
 import {qualifiedName} from '../../base/qualified-name.js';
@@ -22,7 +22,7 @@ import type {RunContext} from '../../run/run-context.js';
 import {type BackupOptions, type BackupRequest, fitBackupOptions, resolveBackupOptions} from './options.js';
 import {type Encryption, encryptionOf, requireEncryption} from '../../encryption/settings.js';
 
-/** What was found out before anything is written. */
+/** The facts about a backup before anything is written. */
 export interface BackupPlan {
   readonly connection: Connection;
   readonly options: BackupOptions;
@@ -62,14 +62,14 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
       const schemas = [...asked.includeSchemas, ...asked.excludeSchemas];
       if (asked.includeTables.length > 0 && schemas.length > 0)
         warnings.push(
-          `Where tables are named, pg_dump looks at no schemas: ${schemas.join(', ')} changed nothing (write --include-table SCHEMA.TABLE).`,
+          `pg_dump ignores schemas when tables are given: ${schemas.join(', ')} had no effect (write --include-table SCHEMA.TABLE).`,
         );
       const selection = await selectForDump(session, asked);
       if (selection.unreadable.length > 0)
         warnings.push(describeUnreadable(selection.unreadable.map(({table}) => table)));
       if (selection.referenced.length > 0)
         warnings.push(
-          `Foreign keys refer to rows that the backup does not contain: ${selection.referenced.join(', ')}. Where a restore does not find them, it says so and leaves such keys NOT VALID, or out.`,
+          `Foreign keys refer to rows that the backup does not contain: ${selection.referenced.join(', ')}. If they are missing at a restore, it reports that and leaves these keys NOT VALID, or skips them.`,
         );
       const hashes = passwordTables({
         inventory: plannedInventory(selection),
@@ -82,13 +82,13 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         toolMajor: tool.major,
         tables: selection.tables,
       });
-      // Found missing only when the dump is to be read, it would cost a whole dump.
+      // A missing pg_restore must be found before the dump, not after it.
       if (options.isVerified && formats[options.format].isArchive)
         await findTool('pg_restore', settings, tool.major);
-      // The tools that belong to a newer server can all read it, and a warning with every run is soon read no more.
+      // The tools of newer servers can all read it; a warning on every run would soon be ignored.
       if (identity.major < firstMajorWithMethods && /^(?:lz4|zstd)/.test(compressArgument(options) ?? ''))
         warnings.push(
-          `Compressed with ${compressArgument(options)}: only a pg_restore ${firstMajorWithMethods} or newer that was built with it reads this (--compress-method gzip is read by all).`,
+          `Compressed with ${compressArgument(options)}: only pg_restore ${firstMajorWithMethods} or newer, built with this method, can read it (every pg_restore reads --compress-method gzip).`,
         );
       if (identity.isStandby) warnings.push(...(await describeStandby(session, selection.leftOut)));
       const previous = await lastOfKind(folder, identity, options);
@@ -100,7 +100,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
           : undefined,
       );
       if (!options.schemaOnly && request.isStreamed !== true) {
-        // The plain dump lies beside the encrypted one until that is read back.
+        // The unencrypted dump is kept next to the encrypted one until that has been read back.
         const copies = encryption.to && encryption.isLocal ? 2 : 1;
         await requireSpace(folder, {...estimate, bytes: estimate.bytes * copies});
       }
@@ -121,7 +121,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   );
 }
 
-/** What a backup from a standby is of, and lacks. */
+/** Warnings about a backup from a standby: its age, and the rows that it lacks. */
 async function describeStandby(
   session: Session,
   leftOut: readonly {readonly table: string; readonly reason: string}[],
@@ -132,10 +132,10 @@ async function describeStandby(
   const asOf = row?.['as_of'] ?? null;
   const unlogged = leftOut.filter(({reason}) => reason === unloggedOnStandby).map(({table}) => table);
   return [
-    `The server is a standby${asOf === null ? '' : `, as of ${asOf}`}: replication may cancel the dump; hot_standby_feedback = on on the standby, or a greater max_standby_streaming_delay, keeps it from that.`,
+    `The server is a standby${asOf === null ? '' : `, as of ${asOf}`}: replication may cancel the dump. To prevent that, set hot_standby_feedback = on or a greater max_standby_streaming_delay on the standby.`,
     ...(unlogged.length > 0
       ? [
-          `${countOf(unlogged.length, 'unlogged table')} ${unlogged.length === 1 ? 'has' : 'have'} no rows on a standby, so the backup has the definition alone: ${unlogged.join(', ')}.`,
+          `${countOf(unlogged.length, 'unlogged table')} ${unlogged.length === 1 ? 'has' : 'have'} no rows on a standby, so the backup contains only the definition: ${unlogged.join(', ')}.`,
         ]
       : []),
   ];
@@ -146,10 +146,10 @@ const namedTables = 10;
 function describeUnreadable(names: readonly string[]): string {
   const shown = names.slice(0, namedTables).join(', ');
   const rest = names.length > namedTables ? ` and ${names.length - namedTables} more` : '';
-  return `This role may not read ${countOf(names.length, 'table or sequence', 'tables or sequences')} of the service that runs the server; the backup does not contain ${shown}${rest}.`;
+  return `This role may not read ${countOf(names.length, 'table or sequence', 'tables or sequences')} that belong to the hosting service; the backup does not contain ${shown}${rest}.`;
 }
 
-/** An older server's dump is likely to be read by the tools of its own version, which know gzip alone. */
+/** Dumps of an older server are likely to be read by tools of its own version, which only know gzip. */
 async function usesZstd(
   options: BackupOptions,
   tool: Tool,
@@ -162,7 +162,7 @@ async function usesZstd(
   return isOpen && serverMajor >= firstMajorWithMethods && (await supportsMethod(tool, 'zstd', signal));
 }
 
-/** The newest backup of the same database in the same form, whose size tells about the next one's. */
+/** The newest backup of the same database in the same format; the size of the next backup is estimated from it. */
 async function lastOfKind(
   folder: string,
   identity: DatabaseIdentity,
@@ -180,7 +180,7 @@ async function lastOfKind(
   );
 }
 
-/** What the metadata says about what the file lacks and about whose things it contains. */
+/** The objects that the file lacks, and the objects that belong to the platform, for the metadata. */
 export function plannedInventory(selection: DumpSelection): BackupRecord['inventory'] {
   const {ownership} = selection;
   const names = (items: readonly {readonly party: Party; readonly name: string}[]): string[] =>
@@ -190,7 +190,7 @@ export function plannedInventory(selection: DumpSelection): BackupRecord['invent
     schemas: ownership.schemas.map(({name}) => name).sort(),
     unreadable: [...selection.unreadable],
     platform: {
-      // PostgreSQL itself brings those whose names begin with pg_.
+      // PostgreSQL creates those whose names begin with pg_.
       roles: names(ownership.roles).filter((name) => !name.startsWith('pg_')),
       schemas: names(ownership.schemas),
       tables: names(tablesOf(ownership)),
@@ -201,7 +201,7 @@ export function plannedInventory(selection: DumpSelection): BackupRecord['invent
   };
 }
 
-/** The platform's tables whose rows nothing of the user's refers to: sessions, tokens and messages come and go. */
+/** Tables of the platform that no table of the user references, such as sessions, tokens and messages; their rows come and go. */
 export function volatileTables({ownership}: DumpSelection): Set<string> {
   const schemas = new Map(ownership.schemas.map(({name, party}) => [name, party]));
   return new Set(
@@ -211,21 +211,21 @@ export function volatileTables({ownership}: DumpSelection): Set<string> {
   );
 }
 
-/** With names in full. */
+/** Tables, with qualified names. */
 function tablesOf({relations}: Ownership) {
   return relations.flatMap((relation) =>
     relation.kind === 'r' || relation.kind === 'p' ? [{...relation, name: qualifiedName(relation)}] : [],
   );
 }
 
-/** The plan in pg_dump's terms. */
+/** The plan as options of pg_dump. */
 export function dumpOptions(plan: BackupPlan, snapshot: string | undefined): DumpRunOptions {
   const {options} = plan;
   return {
     ...options,
     excludeTables: [...options.excludeTables, ...plan.selection.excluded.relations],
     excludeTableData: [...(options.excludeTableData ?? []), ...plan.selection.excluded.rows],
-    // pg_dump before 14 knows no --extension.
+    // pg_dump before 14 does not have --extension.
     extensions: plan.tool.major < 14 ? [] : plan.selection.extensions.map(quoteIdentifier),
     encoding: plan.identity.locale.encoding,
     snapshot,

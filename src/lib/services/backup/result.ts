@@ -31,13 +31,13 @@ export interface BackupResult {
   readonly metadataPath: string | null;
   readonly database: string;
   readonly format: string;
-  /** Bytes; in a dry run the estimate. */
+  /** Bytes; estimated in a dry run. */
   readonly size: number;
   /** ms */
   readonly duration: number;
   readonly sha256: BackupRecord['sha256'] | null;
   readonly encrypted: boolean;
-  /** Flags that open it, with a name to fill in; none where it is plain or the config file names the key. */
+  /** Flags that decrypt it, with a name to fill in; empty if it is unencrypted or the config file names the key. */
   readonly keyFlags: readonly string[];
   readonly tables: readonly {table: string; rows: number | null; fingerprint: string | null}[];
   readonly content: BackupContent;
@@ -46,18 +46,18 @@ export interface BackupResult {
   readonly unreadable: readonly {table: string; reason: string}[];
   /** Tables without their rows, as a pattern excludes these, with the reason. */
   readonly withoutRows: readonly {table: string; reason: string}[];
-  /** What the service keeps outside of the database, in words; the numbers are known once the backup was read back. */
+  /** Data that the service keeps outside the database, in words; the counts are known once the backup was read back. */
   readonly outside: readonly string[];
   readonly pruned: readonly {id: string; reason: string}[];
-  /** Tables that lost suspiciously many rows; the exit status is 4 then. */
+  /** Tables that lost suspiciously many rows; the exit status is then 4. */
   readonly shrink: readonly Shrink[];
   readonly warnings: readonly string[];
   /** The pg_dump command line, without secrets; dry run only. */
   readonly commands: readonly string[];
 }
 
-/** That a dump was read back, and what it holds. */
-export interface Proof {
+/** A dump that was read back, with its contents. */
+export interface VerifiedDump {
   readonly verification: Verification;
   readonly contents: DumpContents;
 }
@@ -66,12 +66,12 @@ export interface RecordParts {
   readonly context: RunContext;
   readonly plan: BackupPlan;
   readonly place: DumpPlace;
-  /** When its name was made and its data were about to be read. */
+  /** When the name was made, just before the data were read. */
   readonly createdAt: Date;
   readonly startedMs: number;
   readonly sha256: BackupRecord['sha256'];
   readonly size: number;
-  readonly proof: Proof | undefined;
+  readonly verified: VerifiedDump | undefined;
   readonly inventory: BackupRecord['inventory'];
   readonly roles: BackupRecord['roles'];
   readonly shrink: readonly Shrink[];
@@ -79,7 +79,7 @@ export interface RecordParts {
 }
 
 export function toRecord(parts: RecordParts): BackupRecord {
-  const {context, plan, place, proof} = parts;
+  const {context, plan, place, verified} = parts;
   const {identity, options, connection} = plan;
   const project = supabaseProject(connection);
   return {
@@ -121,10 +121,10 @@ export function toRecord(parts: RecordParts): BackupRecord {
       sizeBytes: identity.sizeBytes,
     },
     sha256: parts.sha256,
-    tables: recordedTables(plan, proof?.contents),
+    tables: recordedTables(plan, verified?.contents),
     inventory: parts.inventory,
     roles: parts.roles,
-    verification: proof?.verification ?? null,
+    verification: verified?.verification ?? null,
     proofs: [],
     shrink: [...parts.shrink],
     label: parts.request.label ?? null,

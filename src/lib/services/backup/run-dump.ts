@@ -1,4 +1,4 @@
-/** Runs pg_dump: straight to the disk, or through this program, which compresses and reads on the way what will be stored. */
+/** Runs pg_dump, which writes directly to the disk or through this program, which compresses and verifies the stream. */
 import {createHash} from 'node:crypto';
 import {appendFile, open, writeFile} from 'node:fs/promises';
 import type {Readable} from 'node:stream';
@@ -9,7 +9,7 @@ import {explainFileError} from '../../base/safe-file.js';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import {type DumpRun, runPgDump} from '../../postgres/tools/pg-dump.js';
 import type {RunContext} from '../../run/run-context.js';
-import type {Proof} from './result.js';
+import type {VerifiedDump} from './result.js';
 import {requireStreamedRows} from './verify-dump.js';
 
 export interface DumpToPass extends Pick<
@@ -18,41 +18,41 @@ export interface DumpToPass extends Pick<
 > {
   /** Gzip level of this program's own compression; undefined leaves it to pg_dump. */
   readonly recompressLevel: number | undefined;
-  /** What follows the dump, in the same form. */
+  /** Text after the dump, in the same format. */
   readonly tail: Buffer | undefined;
-  /** Whether rows that pass through here are hashed, or only counted. */
+  /** Whether streamed rows are hashed, or only counted. */
   readonly fingerprints: boolean;
-  /** Reads the dump to its end while it passes through here. */
-  readonly prove: ((bytes: Readable) => Promise<Proof>) | undefined;
+  /** Reads the dump to its end while it is written. */
+  readonly verify: ((bytes: Readable) => Promise<VerifiedDump>) | undefined;
 }
 
 export interface PassedDump {
-  /** undefined where it was not asked for. */
-  readonly proof: Proof | undefined;
+  /** Undefined if it was not requested. */
+  readonly verified: VerifiedDump | undefined;
 }
 
-/** What a dump that passed through here has become on the disk. */
+/** A dump that was streamed to the disk. */
 export interface WrittenDump extends PassedDump {
-  /** SHA-256 of the bytes that passed, lower-case hexadecimal. */
+  /** SHA-256 of the streamed bytes, lower-case hexadecimal. */
   readonly sha256: string;
-  /** What the bytes that passed began with; the file begins with as many others. */
+  /** The first streamed bytes; in the file, the final ones replace them. */
   readonly beginning: Buffer;
 }
 
 /**
- * @param output a file or folder that exists, empty
- * @returns undefined where pg_dump wrote to the disk by itself
- * @throws as `passDump` does; DISK_FULL and other codes of writing
+ * @param output an existing, empty file or folder
+ * @returns undefined if pg_dump wrote directly to the disk
+ * @throws the errors of `passDump`; DISK_FULL and other codes of writing
  */
 export async function writeDump(
   context: RunContext,
   {output, ...dump}: DumpToPass & {readonly output: string},
 ): Promise<WrittenDump | undefined> {
   if (dump.recompressLevel !== undefined) {
-    const {written, proof} = await passDump(context, dump, (bytes, compressed) =>
+    const {written, verified} = await passDump(context, dump, (bytes, compressed) =>
       writeCompressed(output, bytes, compressed),
     );
-    return {...written, proof};
+    return {...written, verified};
   }
   await runPgDump({...dump, output, signal: context.signal});
   if (dump.tail)
@@ -66,7 +66,7 @@ async function writeCompressed(
   output: string,
   bytes: AsyncIterable<Buffer>,
   compressed: CompressedDump | undefined,
-): Promise<Omit<WrittenDump, 'proof'>> {
+): Promise<Omit<WrittenDump, 'verified'>> {
   const hash = createHash('sha256');
   const file = await open(output, 'r+');
   try {
@@ -96,25 +96,25 @@ async function* hashed(
 /** Threads of Node's pool, where zlib works. */
 const poolThreads = 4;
 /**
- * Blocks that may wait for their turn in the stream, beyond those that are being deflated. Blocks end out of order; with fewer
- * waiting, the cores idle until the oldest one is done: measured, a tenth of the time of a dump on 2 cores.
+ * Blocks that may wait for their turn in the stream, beyond those that are being deflated. Blocks finish out of order; with fewer
+ * waiting, the cores idle until the oldest one is done: measured, a tenth of the duration of a dump on 2 cores.
  */
 const waitingBlocks = 4;
 
 /**
- * Runs pg_dump, whose output passes through here: compressed, read to its end by what will restore it, and taken by `take`.
- * @param take stores what it is given, to its end
- * @returns what `take` returns
- * @throws as `runPgDump` does; what `take` and `prove` throw; VERIFY_FAILED when the dump does not hold what pg_dump wrote
+ * Runs pg_dump and streams its output through this program: compressed, verified by the reader of restores, and stored by `take`.
+ * @param take reads its input to the end and stores it
+ * @returns the result of `take`
+ * @throws the errors of `runPgDump`, `take` and `verify`; VERIFY_FAILED if the dump does not contain the output of pg_dump
  */
 export async function passDump<T>(
   {settings, signal}: RunContext,
-  {recompressLevel, fingerprints, tail, prove, ...run}: DumpToPass,
+  {recompressLevel, fingerprints, tail, verify, ...run}: DumpToPass,
   take: (bytes: AsyncIterable<Buffer>, compressed: CompressedDump | undefined) => Promise<T>,
 ): Promise<PassedDump & {readonly written: T}> {
   let compressed: CompressedDump | undefined;
   let written: {readonly value: T} | undefined;
-  let proving: Promise<Proof> | undefined;
+  let verifying: Promise<VerifiedDump> | undefined;
   const state = {isEmpty: true};
   async function* whole(output: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of output) {
@@ -125,20 +125,20 @@ export async function passDump<T>(
   }
   const pass = async (output: AsyncIterable<Buffer>): Promise<void> => {
     const dump = whole(output);
-    if (!prove) {
+    if (!verify) {
       written = {value: await take(dump, compressed)};
       return;
     }
     const {main, branch} = branchStream(dump);
-    proving = prove(branch);
-    proving.catch(() => undefined); // told once pg_dump is known to have succeeded
+    verifying = verify(branch);
+    verifying.catch(() => undefined); // reported once pg_dump is known to have succeeded
     try {
-      written = {value: await take(untilFailed(main, proving), compressed)};
+      written = {value: await take(untilFailed(main, verifying), compressed)};
     } catch (error) {
       branch.destroy(); // the dump may not have been read to its end
       throw error;
     } finally {
-      await Promise.allSettled([proving]);
+      await Promise.allSettled([verifying]);
     }
   };
   const {isArchive} = formats[run.options.format];
@@ -156,15 +156,18 @@ export async function passDump<T>(
   if (!written || state.isEmpty)
     throw new AppError('PG_DUMP_FAILED', 'pg_dump ended without writing anything.');
   const streamed = compressed?.tables();
-  const proof = await proving;
-  if (streamed && proof) requireStreamedRows(streamed, proof.contents);
-  return {written: written.value, proof};
+  const verified = await verifying;
+  if (streamed && verified) requireStreamedRows(streamed, verified.contents);
+  return {written: written.value, verified};
 }
 
-/** What cannot be read is not taken to its end. @throws what `proving` rejects with */
-async function* untilFailed(dump: AsyncIterable<Buffer>, proving: Promise<unknown>): AsyncGenerator<Buffer> {
+/** Stops a dump that cannot be read. @throws the rejection of `verifying` */
+async function* untilFailed(
+  dump: AsyncIterable<Buffer>,
+  verifying: Promise<unknown>,
+): AsyncGenerator<Buffer> {
   const state: {failure?: Error} = {};
-  proving.catch(
+  verifying.catch(
     (error: unknown) => (state.failure = error instanceof Error ? error : new Error(String(error))),
   );
   for await (const chunk of dump) {

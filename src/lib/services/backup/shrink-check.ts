@@ -1,4 +1,4 @@
-/** The alarm for a new backup that holds far fewer rows than the one before. */
+/** The alarm for a new backup that contains far fewer rows than the previous one. */
 import type {BackupRecord} from '../../catalog/backup-record.js';
 import type {Backup} from '../../catalog/catalogue.js';
 import {
@@ -12,13 +12,13 @@ import type {BackupRequest} from './options.js';
 
 export interface NewBackup {
   readonly record: BackupRecord;
-  /** The backups where the new one goes, newest first. */
+  /** The backups in the location of the new one, newest first. */
   readonly earlier: () => Promise<readonly Backup[]>;
   /** Tables whose rows come and go: schema.name. */
   readonly volatile: ReadonlySet<string>;
 }
 
-/** The tables that lost suspiciously many rows since the last good backup, unless that was accepted; warned of and recorded. */
+/** Warns of tables that lost suspiciously many rows since the last usable backup, and records them, unless the user accepted the loss. */
 export async function findShrink(
   context: RunContext,
   request: BackupRequest,

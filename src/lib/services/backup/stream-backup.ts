@@ -1,4 +1,4 @@
-/** `backup --no-local`: pg_dump's output goes to a place as it comes, and never lies on a disk here. */
+/** `backup --no-local`: streams the output of pg_dump to a location without storing it on a local disk. */
 import {backupExtension, formats} from '../../base/formats.js';
 import {backupId} from '../../catalog/backup-name.js';
 import {type BackupRecord, contentOf, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
@@ -25,13 +25,13 @@ import type {Encryption} from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';
 import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
 import {findShrink} from './shrink-check.js';
-import {provePassing} from './verify-dump.js';
+import {verifyStream} from './verify-dump.js';
 import {passDump} from './run-dump.js';
 import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
 
 /**
- * Whatever goes wrong, the metadata is not written, so that no list shows the backup. What is stored is read back and
- * compared with what was sent, which was read to its end on the way.
+ * After a failure the metadata is not written, so that no list shows the backup. The stored bytes are read back and compared with the
+ * sent bytes, which were verified on the way.
  * @throws USAGE, the codes of connection, tools and stores, CHECKSUM_MISMATCH, VERIFY_FAILED
  */
 export async function streamBackup(
@@ -52,9 +52,9 @@ export async function streamBackup(
   if (contradiction !== undefined) {
     throw new AppError(
       'USAGE',
-      `--no-local contradicts ${contradiction}, which works in the backups folder.`,
+      `--no-local contradicts ${contradiction}, which applies to the backups folder.`,
       {
-        hint: 'Old backups in a bucket: destino-db prune --from PLACE.',
+        hint: 'Remove old backups from a bucket with: destino-db prune --from PLACE',
       },
     );
   }
@@ -65,7 +65,7 @@ export async function streamBackup(
   if (!formats[plan.options.format].canStream) {
     throw new AppError(
       'USAGE',
-      '--no-local contradicts --format directory: pg_dump writes folders to a disk only.',
+      '--no-local contradicts --format directory: pg_dump writes directories only to a disk.',
     );
   }
   for (const warning of plan.warnings) context.warn(warning);
@@ -124,7 +124,7 @@ export async function streamBackup(
   }
 }
 
-/** Backups of the same name that the shrink alarm looks through for one to compare with. */
+/** The number of backups among which the shrink alarm looks for one to compare with. */
 const earlierLookedAt = 20;
 
 interface DumpParts {
@@ -144,7 +144,7 @@ async function dumpTo(
 ): Promise<{record: BackupRecord; metadataKey: string}> {
   const {request, plan, to, staging, id, encryption, createdAt, startedMs} = parts;
   const name = id + backupExtension(plan.options.format, plan.options.isCompressed);
-  const {selection, written, proof, inventory} = await context.progress.step(
+  const {selection, written, verified, inventory} = await context.progress.step(
     'Dump and upload',
     async (step) =>
       dumpAgainOnce(context, () =>
@@ -176,15 +176,15 @@ async function dumpTo(
                   fingerprints: plan.options.hasFingerprints,
                   tail,
                   environment,
-                  prove: plan.options.isVerified
-                    ? (bytes) => provePassing({...context, signal}, {...plan, selection}, bytes)
+                  verify: plan.options.isVerified
+                    ? (bytes) => verifyStream({...context, signal}, {...plan, selection}, bytes)
                     : undefined,
                 },
                 send,
               ),
             ),
           );
-          step.note(describeDump(selection.tables.length, sent.proof, sent.written.stored.sizeBytes));
+          step.note(describeDump(selection.tables.length, sent.verified, sent.written.stored.sizeBytes));
           return {...sent, selection, inventory: {...found, ...plannedInventory(selection)}};
         }),
       ),
@@ -198,7 +198,7 @@ async function dumpTo(
     startedMs,
     sha256: plain.sha256,
     size: plain.sizeBytes,
-    proof,
+    verified,
     inventory,
     roles: null,
     request,
@@ -215,7 +215,7 @@ async function dumpTo(
   return {record: withFolder(record, staging), metadataKey: metadataKeyIn(to, made)};
 }
 
-/** What the record needs of a place on disk: the names. */
+/** The names that the record needs, without a dump on a disk. */
 function placeOf(id: string, path: string) {
   return {
     id,

@@ -1,4 +1,4 @@
-/** Reads a dump that was just made to its end: the proof that its metadata tell of. */
+/** Verifies a new dump by reading it to its end. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import type {Readable} from 'node:stream';
 import {compareTables} from '../../dump/compare-tables.js';
@@ -10,19 +10,19 @@ import {AppError} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import type {DumpSelection} from '../../postgres/inspect/dump-selection.js';
 import type {RunContext} from '../../run/run-context.js';
-import type {Proof} from './result.js';
+import type {VerifiedDump} from './result.js';
 import type {BackupPlan} from './plan.js';
 
 /**
- * @param onBytes is told the bytes of plain SQL read so far
- * @throws VERIFY_FAILED when it cannot be read, or a table that was chosen is not in it
+ * @param onBytes receives the bytes of plain SQL read so far
+ * @throws VERIFY_FAILED if the dump cannot be read or lacks a selected table
  */
-export async function proveDump(
+export async function verifyDump(
   context: RunContext,
   {options, selection}: BackupPlan,
   dump: DumpFile | DetectedDump,
   onBytes?: (bytes: number) => void,
-): Promise<Proof> {
+): Promise<VerifiedDump> {
   const startedMs = context.clock.now().getTime();
   const contents = await readDump(dump, {
     settings: context.settings,
@@ -44,28 +44,28 @@ export async function proveDump(
   };
 }
 
-/** @throws VERIFY_FAILED when a table that was chosen is not in the dump, however it came about */
+/** @throws VERIFY_FAILED if the dump lacks a selected table, for any reason */
 function requireEveryTable(selection: DumpSelection, contents: DumpContents): void {
-  const held = new Set(contents.tables.map(qualifiedName));
-  const missing = selection.tables.map(qualifiedName).filter((name) => !held.has(name));
+  const dumped = new Set(contents.tables.map(qualifiedName));
+  const missing = selection.tables.map(qualifiedName).filter((name) => !dumped.has(name));
   if (missing.length === 0) return;
   throw new AppError(
     'VERIFY_FAILED',
     `The dump lacks ${countOf(missing.length, 'table')} of the database; it was discarded.`,
     {
       details: missing,
-      hint: 'Were tables dropped or renamed while the dump ran? Run again; if it stays so, report it.',
+      hint: 'Tables may have been dropped or renamed while the dump ran. Run it again; if it fails again, report a bug.',
     },
   );
 }
 
 /**
- * Reads the bytes of a dump while they pass by.
- * @throws as `proveDump` does
+ * Verifies a dump while it is streamed.
+ * @throws the errors of `verifyDump`
  */
-export function provePassing(context: RunContext, plan: BackupPlan, bytes: Readable): Promise<Proof> {
+export function verifyStream(context: RunContext, plan: BackupPlan, bytes: Readable): Promise<VerifiedDump> {
   const {options, tool, identity} = plan;
-  return proveDump(context, plan, {
+  return verifyDump(context, plan, {
     path: "pg_dump's output",
     format: options.format,
     compressed: options.isCompressed,
@@ -79,18 +79,18 @@ export function provePassing(context: RunContext, plan: BackupPlan, bytes: Reada
 }
 
 /**
- * @param streamed the tables as pg_dump wrote them, before they were compressed here
- * @throws VERIFY_FAILED when the dump does not hold these rows
+ * @param streamed the tables in the output of pg_dump, before this program compressed it
+ * @throws VERIFY_FAILED if the dump does not contain these rows
  */
 export function requireStreamedRows(streamed: readonly DumpedTable[], contents: DumpContents): void {
   const differences = compareTables(streamed, contents.tables, "pg_dump's output");
   if (differences.length > 0) throw notWhatWasWritten(differences);
 }
 
-/** @param details what differs, where it is known */
+/** @param details the differences, if known */
 export function notWhatWasWritten(details: readonly string[]): AppError {
-  return new AppError('VERIFY_FAILED', 'The dump does not hold what pg_dump wrote; it was discarded.', {
+  return new AppError('VERIFY_FAILED', 'The dump differs from the output of pg_dump; it was discarded.', {
     details,
-    hint: 'Is the disk sound? Let pg_dump compress by itself (--compress-level 6), and report it.',
+    hint: 'Check the disk. Let pg_dump compress (--compress-level 6), and report a bug.',
   });
 }

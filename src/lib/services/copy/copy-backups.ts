@@ -1,4 +1,4 @@
-/** The story of `copy`: chosen backups from one place to others, each whole or not at all. */
+/** Implements `copy`: copies chosen backups to other locations, each completely or not at all. */
 import {databaseIdentity, newestUsable, type RecordedBackup} from '../../catalog/catalogue.js';
 import {elapsedMs} from '../../base/clock.js';
 import {defined} from '../../base/defined.js';
@@ -23,12 +23,12 @@ import {findOwnDatabase} from '../../catalog/own-database.js';
 export interface CopyRequest extends EncryptionFlags {
   readonly from?: string;
   readonly to: readonly string[];
-  /** Paths or ids; the newest good backup without any and without `isAll`. */
+  /** Paths or ids; by default the newest usable backup. */
   readonly backupFiles?: readonly string[];
   readonly isAll?: boolean;
-  /** Encrypts what is plain; its keys are tried on what arrives, and open it with `isOpening`. By default that of the flags. */
+  /** Encrypts unencrypted backups; its keys are tested on the copies, and decrypt them with `isOpening`. By default that of the flags. */
   readonly encryption?: Encryption;
-  /** Whether encrypted backups arrive plain. */
+  /** Whether the copies are decrypted. */
   readonly isOpening?: boolean;
 }
 
@@ -39,7 +39,7 @@ export interface CopiedBackup {
   /** Bytes stored there. */
   readonly size: number;
   readonly encrypted: boolean;
-  /** "present" when it was there already. */
+  /** "present" if the copy already existed. */
   readonly outcome: 'copied' | 'present';
   /** ms */
   readonly duration: number;
@@ -51,8 +51,8 @@ export interface CopyResult {
 }
 
 /**
- * One backup that cannot be copied, whatever its own trouble is, does not keep the others here.
- * @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; copies made before stay
+ * If one backup cannot be copied for a reason of its own, the others are still copied.
+ * @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; earlier copies remain
  */
 export async function copyBackups(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings} = context;
@@ -68,7 +68,7 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
   const encryptTo = isOpening ? undefined : encryption.to;
   const isPlain = ({record}: RecordedBackup): boolean => !encryptTo && (isOpening || !record.encryption);
   if (chosen.some(isPlain)) requireEncryption({to: undefined, isRequired: encryption.isRequired});
-  // A new backup was warned of before it was made.
+  // `backup` warns before it makes the dump.
   const places = await Promise.all(request.to.map((name) => openPlace(settings, name)));
   if (request.encryption === undefined) warnOfPasswords(context, chosen.filter(isPlain), places);
   const copies: CopiedBackup[] = [];
@@ -78,7 +78,7 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
       try {
         copies.push(await copyOne(context, {from, to, backup, isOpening, encryptTo, keys: encryption.keys}));
       } catch (error) {
-        if (!(error instanceof AppError) || !ownTroubles.has(error.code)) throw error;
+        if (!(error instanceof AppError) || !errorsOfOneBackup.has(error.code)) throw error;
         failures.push(error);
       }
     }
@@ -89,7 +89,7 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
   if (tried === 1) throw first;
   throw new AppError(
     first.code,
-    `${first.message} ${failures.length} of ${countOf(tried, 'copy', 'copies')} could not be made; the others are whole.`,
+    `${first.message} ${failures.length} of ${countOf(tried, 'copy', 'copies')} failed; the others are complete.`,
     {
       ...(first.hint === undefined ? {} : {hint: first.hint}),
       details: [...first.details, ...failures.slice(1).map(messageOf)],
@@ -98,7 +98,7 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
   );
 }
 
-/** A copy of another database's backups harms nobody, so that the own database matters only where there are several. */
+/** Copying backups of another database does no harm, so the own database matters only if there are several. */
 async function chooseNamed(
   context: RunContext,
   from: Place,
@@ -118,8 +118,8 @@ function warnOfPasswords({warn}: RunContext, backups: readonly RecordedBackup[],
   if (tables.length > 0 && places.length > 0) warn(plainPasswordsWarning(tables, places));
 }
 
-/** What is wrong with one backup says nothing of the next one. */
-const ownTroubles: ReadonlySet<ErrorCode> = new Set([
+/** Errors that concern only one backup. */
+const errorsOfOneBackup: ReadonlySet<ErrorCode> = new Set([
   'CHECKSUM_MISMATCH',
   'BACKUP_INCOMPLETE',
   'METADATA_INVALID',
@@ -154,7 +154,7 @@ async function copyOne(
   );
   if (isPresent && parts.encryptTo && !record.encryption)
     context.warn(
-      `${backup.id} is in ${to.url} already, unencrypted, and stays so: what is there is never replaced.`,
+      `${backup.id} already exists unencrypted in ${to.url} and stays unencrypted: an existing backup is never replaced.`,
     );
   return {
     id: backup.id,

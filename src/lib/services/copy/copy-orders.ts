@@ -1,4 +1,4 @@
-/** Order backups from one place to others: what `orders:clean` does with a new one, and `copy --orders` with any. */
+/** Copies order backups to other locations: a new one for `orders:clean`, chosen ones for `copy --orders`. */
 import {basename, dirname} from 'node:path';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
@@ -22,10 +22,10 @@ import {openFirstChunk} from '../../storage/try-keys.js';
 import {toEachPlace} from './each-location.js';
 
 /**
- * A new order backup goes to every place of the config file.
- * @param path of the order backup here
- * @param state what was done with its orders, as a sentence
- * @throws the first failure, after every place was tried; the message says that the orders are deleted and where their backup is
+ * Copies a new order backup to every location of the config file.
+ * @param path of the local order backup
+ * @param state a sentence that says what happened to its orders
+ * @throws the first failure, after every location was tried; the message says that the orders are deleted and where their backup is
  */
 export async function copyNewOrders(
   context: RunContext,
@@ -36,21 +36,21 @@ export async function copyNewOrders(
   const places = context.settings.config.storage?.places ?? [];
   const from = localPlace(dirname(dirname(path)));
   const orders = (await listPlacedOrders(from)).find(({key}) => basename(key) === basename(path));
-  if (!orders) throw new AppError('UNEXPECTED', `${path} is not named as order backups are.`);
+  if (!orders) throw new AppError('UNEXPECTED', `${path} does not have the name of an order backup.`);
   try {
-    return await toEachPlace(places, `${state} Their order backup is whole: ${path}.`, async (name) => [
+    return await toEachPlace(places, `${state} Their order backup is complete: ${path}.`, async (name) => [
       await copyOne(context, {from, orders, to: await openPlace(context.settings, name)}, encryption, false),
     ]);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    const again = `When the place is well again: destino-db copy --orders --backup-file ${basename(path)} --to PLACE`;
+    const again = `Once the location is reachable again: destino-db copy --orders --backup-file ${basename(path)} --to PLACE`;
     const {code, message, details, hint} = error;
-    const told = hint === undefined ? again : `${hint} ${again}`;
-    throw new AppError(code, message, {details, cause: error, hint: told});
+    const fullHint = hint === undefined ? again : `${hint} ${again}`;
+    throw new AppError(code, message, {details, cause: error, hint: fullHint});
   }
 }
 
-/** @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; copies made before stay */
+/** @throws BACKUP_NOT_FOUND, KEY_NEEDED, CHECKSUM_MISMATCH and the codes of the stores; earlier copies remain */
 export async function copyOrders(context: RunContext, request: CopyRequest): Promise<CopyResult> {
   const {settings, signal} = context;
   const from =
@@ -85,8 +85,8 @@ async function copyOne(
   const startedMs = context.clock.now().getTime();
   const read = async () => (await from.read(orders.key, signal)) as AsyncIterable<Buffer>;
   const key = await orderKey(orders, read);
-  const seal = orders.isEncrypted || isOpening ? undefined : encryptTo;
-  const isStoredEncrypted = (orders.isEncrypted && !isOpening) || seal !== undefined;
+  const newEncryption = orders.isEncrypted || isOpening ? undefined : encryptTo;
+  const isStoredEncrypted = (orders.isEncrypted && !isOpening) || newEncryption !== undefined;
   const stored = isStoredEncrypted ? key + ageSuffix : key;
   const isPresent = (await to.status(stored)) !== undefined;
   if (!isPresent) {
@@ -96,14 +96,14 @@ async function copyOne(
       await withJournal(context, to, stored, () =>
         writeChecked(context, {
           to,
-          key: seal ? key : stored,
+          key: newEncryption ? key : stored,
           source: isOpened ? decryptStream(content, keys) : content,
-          encryptTo: seal,
+          encryptTo: newEncryption,
           expectedBytes: orders.sizeBytes,
           onBytes: (bytes) => step.advance(bytes, orders.sizeBytes, 'bytes'),
         }),
       );
-      if (seal && ('recipients' in seal ? keys.identities : keys.passphrases).length > 0)
+      if (newEncryption && ('recipients' in newEncryption ? keys.identities : keys.passphrases).length > 0)
         await openFirstChunk(to, stored, keys);
     });
   }
@@ -118,7 +118,7 @@ async function copyOne(
   };
 }
 
-/** What reads back otherwise is removed; the journal knows of the upload until it is done. */
+/** Removes the copy if writing or reading it back fails; until then the journal lists the upload. */
 async function withJournal(
   context: RunContext,
   to: Place,
@@ -132,7 +132,7 @@ async function withJournal(
       await write();
       await done();
     } catch (error) {
-      // The store may be away: the entry stays in the journal then, for recover.
+      // If the store is unreachable, the entry stays in the journal for recover.
       await to.remove(key).then(done, () => undefined);
       throw error;
     }

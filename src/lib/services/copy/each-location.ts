@@ -1,14 +1,14 @@
-/** Does the same in several places: one that fails does not keep the others from it. */
+/** Does the same work for several locations, even if one of them fails. */
 import {AppError, exitStatus, withState} from '../../base/errors.js';
 
 /**
- * @param whole what is there whatever happens, as a sentence
- * @returns the results of all places
- * @throws the first failure, after every place was tried, with what is there and what is not; an interruption at once
+ * @param state a sentence that says what is complete in any case
+ * @returns the results of all locations
+ * @throws the first failure, after every location was tried, with the copies that exist and those that are missing; an interruption at once
  */
 export async function toEachPlace<T>(
   places: readonly string[],
-  whole: string,
+  state: string,
   work: (place: string) => Promise<readonly T[]>,
 ): Promise<T[]> {
   const results: T[] = [];
@@ -18,7 +18,7 @@ export async function toEachPlace<T>(
       results.push(...(await work(place)));
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      if (error.exitCode >= exitStatus.interrupted) throw withState(error, whole);
+      if (error.exitCode >= exitStatus.interrupted) throw withState(error, state);
       failures.push({place, error});
     }
   }
@@ -26,11 +26,11 @@ export async function toEachPlace<T>(
   if (!first) return results;
   const missing = failures.map(({place}) => place);
   const copied = places.filter((place) => !missing.includes(place));
-  const presence = copied.length > 0 ? `; the one in ${copied.join(' and ')} is whole` : '';
-  const told = new AppError(first.error.code, first.error.message, {
+  const presence = copied.length > 0 ? `; the copy in ${copied.join(' and ')} is complete` : '';
+  const failure = new AppError(first.error.code, first.error.message, {
     ...(first.error.hint === undefined ? {} : {hint: first.error.hint}),
     details: [...first.error.details, ...others.map(({place, error}) => `${place}: ${error.message}`)],
     cause: first.error,
   });
-  throw withState(told, `${whole} There is no copy in ${missing.join(' and ')}${presence}.`);
+  throw withState(failure, `${state} There is no copy in ${missing.join(' and ')}${presence}.`);
 }

@@ -1,4 +1,4 @@
-/** Whether a database, or a backup of one, is production: by its name and host, and by what earlier runs learned of production servers. */
+/** Decides whether a database or a backup is production: by name and host, and by the servers that earlier runs found on these hosts. */
 import {backupFolder} from '../../catalog/backup-name.js';
 import {type Backup, readCatalogue} from '../../catalog/catalogue.js';
 import {AppError} from '../../base/errors.js';
@@ -13,8 +13,8 @@ import {readHistory} from '../../run/read-history.js';
 type GuardContext = Pick<RunContext, 'settings' | 'signal'>;
 
 /**
- * Asks the server itself where names do not decide: a tunnel, a pooler's alias or another name of the host lead to the same
- * database. A server that cannot be asked is judged by its name.
+ * Asks the server itself if its names are not decisive: a tunnel, a pooler's alias or another host name may lead to the same
+ * database. If the server does not answer, its names decide.
  */
 export async function isProductionDatabase(ctx: GuardContext, connection: Connection): Promise<boolean> {
   const {settings} = ctx;
@@ -37,7 +37,7 @@ export async function isProductionBackup(ctx: GuardContext, backup: Backup): Pro
   return system !== null && (await productionSystems(ctx)).has(system);
 }
 
-/** The numbers of the clusters that runs and backups found on the listed hosts. */
+/** The system identifiers that runs and backups found on the listed hosts. */
 async function productionSystems({settings}: GuardContext): Promise<ReadonlySet<string>> {
   const {hosts = []} = settings.config.production ?? {};
   if (hosts.length === 0) return new Set();
@@ -51,7 +51,7 @@ async function productionSystems({settings}: GuardContext): Promise<ReadonlySet<
     const {backups} = await readCatalogue(backupFolder(settings));
     for (const {record} of backups) if (record) note(record.source.host, record.source.systemIdentifier);
   } catch (error) {
-    if (!(error instanceof AppError)) throw error; // what cannot be read is reported by the commands that need it
+    if (!(error instanceof AppError)) throw error; // the commands that need these files report the error
   }
   const systems = new Set<string>();
   for (const [host, found] of seen) {
@@ -71,12 +71,12 @@ async function identify(
     if (!(error instanceof AppError)) throw error;
   }
   try {
-    // The database may not be there yet.
+    // The database may not exist yet.
     const identity: DatabaseIdentity = await withMaintenanceSession(connection, inspectIdentity, {signal});
     return {systemIdentifier: identity.systemIdentifier, database: null};
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AppError)) throw error;
-    return undefined; // the command itself meets the same error
+    return undefined; // the command itself reports the same error
   }
 }

@@ -1,4 +1,4 @@
-/** Whether a server's disk has room for what is about to be written to it: rows, indexes, WAL and temporary files. */
+/** Checks whether a server's disk has room for a write: rows, indexes, WAL and temporary files. */
 import {stat, statfs} from 'node:fs/promises';
 import {join} from 'node:path';
 import {z} from 'zod';
@@ -11,13 +11,13 @@ import {jsonText, parseOnlyRow, pgCount} from '../../postgres/inspect/inspect-da
 import type {RunContext} from '../../run/run-context.js';
 
 export interface DiskNeed {
-  /** What needs it, beginning a sentence: `Restoring "shop-2026"`. */
+  /** The operation that needs it, as the beginning of a sentence: `Restoring "shop-2026"`. */
   readonly what: string;
   readonly size: RestoredSize;
-  /** Whether the rows go where those of the session's database are, tablespace by tablespace; else to the server's default. */
+  /** Whether the rows use the tablespaces of the session's database, in the same shares; otherwise the server's default. */
   readonly isLikeCurrent: boolean;
   readonly hint: string;
-  /** Below this a disk that cannot be seen is not worth a warning, bytes. */
+  /** If the disk cannot be inspected, smaller needs are not worth a warning, bytes. */
   readonly warnsFrom?: number;
 }
 
@@ -27,7 +27,7 @@ const settingsRow = z.object({
   shares: jsonText(z.array(z.object({location: z.string(), pages: z.number()}))),
 });
 
-// Where the rows of the session's database are; an empty location is the data directory itself (manual, pg_tablespace_location).
+// The tablespaces of the session's database; an empty location is the data directory itself (manual, pg_tablespace_location).
 const settingsQuery = `
   SELECT (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'data_directory') AS data_directory,
          (SELECT pg_catalog.max(s.setting::bigint) * 1024 * 1024 FROM pg_catalog.pg_settings s
@@ -39,7 +39,7 @@ const settingsQuery = `
                    WHERE d.datname = pg_catalog.current_database() AND c.relpages > 0 AND NOT c.relisshared
                    GROUP BY 1) p) AS shares`;
 
-/** Two WAL segments of the usual size; what is written between two looks at the disk. */
+/** Two WAL segments of the usual size, for writes during the check. */
 const marginBytes = 32 * 2 ** 20;
 
 interface Part {
@@ -49,9 +49,9 @@ interface Part {
 }
 
 /**
- * Refuses what does not fit and warns where the disk cannot be seen: on another machine, or with a role that may not read where
- * the server keeps its files. Counted are rows and indexes; as much WAL, at most what the server keeps between two checkpoints
- * (max_wal_size); the sorted keys of the largest index build; and a margin.
+ * Refuses a write that does not fit, and warns if the disk cannot be inspected: it is on another machine, or the role may not read the
+ * server's data_directory. The need is the rows and indexes, the same amount of WAL (at most what the server keeps between two
+ * checkpoints, max_wal_size), the sorted keys of the largest index build, and a margin.
  * @throws DISK_FULL
  */
 export async function requireServerDisk(
@@ -68,7 +68,7 @@ export async function requireServerDisk(
     const total = sumOf(parts);
     if (total < (need.warnsFrom ?? 0)) return;
     context.warn(
-      `${need.what} needs about ${describe(parts)} on the server's disk, whose free space cannot be seen from here.`,
+      `${need.what} needs about ${describe(parts)} on the server's disk, whose free space is not visible from here.`,
     );
     return;
   }
@@ -117,12 +117,12 @@ interface Disk {
   readonly parts: Part[];
 }
 
-/** Parts by the file system that they are on; null where that of the data directory cannot be seen. */
+/** Groups the parts by file system; null if the data directory cannot be inspected. */
 async function groupByDisk(parts: readonly Part[], directory: string): Promise<Disk[] | null> {
   const disks = new Map<number, Disk>();
   for (const part of parts) {
-    // What is below the data directory only the server's account may look at; it is on the same disk unless it is a link.
-    const seen = (await lookAt(part.path)) ?? (await lookAt(directory));
+    // Only the server's account may read below the data directory; a folder in it is on the same disk unless it is a link.
+    const seen = (await inspectPath(part.path)) ?? (await inspectPath(directory));
     if (!seen) return null;
     const disk = disks.get(seen.device) ?? {path: seen.path, freeBytes: seen.freeBytes, parts: []};
     disk.parts.push(part);
@@ -131,13 +131,15 @@ async function groupByDisk(parts: readonly Part[], directory: string): Promise<D
   return [...disks.values()];
 }
 
-async function lookAt(path: string): Promise<{path: string; device: number; freeBytes: number} | undefined> {
+async function inspectPath(
+  path: string,
+): Promise<{path: string; device: number; freeBytes: number} | undefined> {
   try {
     const [{dev}, {bavail, bsize}] = await Promise.all([stat(path), statfs(path)]);
     return {path, device: dev, freeBytes: bavail * bsize};
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
-    return undefined; // the server is in a container of its own, or its folder is closed to this user
+    return undefined; // the server runs in a container, or this user may not read its folder
   }
 }
 

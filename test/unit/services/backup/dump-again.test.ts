@@ -6,7 +6,7 @@ import {testContext} from '../../../support/test-context.js';
 
 const failure = (...lines: string[]): AppError => explainToolFailure('pg_dump', lines, 'PG_DUMP_FAILED');
 
-describe('a dump that something got in the way of', () => {
+describe('an interrupted dump', () => {
   it.each([
     [
       'pg_dump: error: Dumping the contents of table "orders" failed: PQgetResult() failed.',
@@ -29,23 +29,26 @@ describe('a dump that something got in the way of', () => {
       /dropped tables during both runs/,
       /--exclude-table/,
     ],
-  ])('runs once more and then says what keeps that away: %s', async (first, second, code, message, hint) => {
-    const context = testContext('/nowhere');
-    const runs: boolean[] = [];
-    const dump = (isSecond: boolean): Promise<string> => {
-      runs.push(isSecond);
-      return Promise.reject(failure(first, second));
-    };
-    await expect(dumpAgainOnce(context, dump)).rejects.toMatchObject({
-      code,
-      message: expect.stringMatching(message) as string,
-      hint: expect.stringMatching(hint) as string,
-    });
-    expect(runs).toEqual([false, true]);
-    expect(context.warnings).toEqual([expect.stringContaining('runs once more')]);
-    const once = (isSecond: boolean): Promise<string> => (isSecond ? Promise.resolve('made') : dump(false));
-    expect(await dumpAgainOnce(context, once)).toBe('made');
-  });
+  ])(
+    'runs again once, then says how to avoid the interruption: %s',
+    async (first, second, code, message, hint) => {
+      const context = testContext('/nowhere');
+      const runs: boolean[] = [];
+      const dump = (isSecond: boolean): Promise<string> => {
+        runs.push(isSecond);
+        return Promise.reject(failure(first, second));
+      };
+      await expect(dumpAgainOnce(context, dump)).rejects.toMatchObject({
+        code,
+        message: expect.stringMatching(message) as string,
+        hint: expect.stringMatching(hint) as string,
+      });
+      expect(runs).toEqual([false, true]);
+      expect(context.warnings).toEqual([expect.stringContaining('runs again')]);
+      const once = (isSecond: boolean): Promise<string> => (isSecond ? Promise.resolve('made') : dump(false));
+      expect(await dumpAgainOnce(context, once)).toBe('made');
+    },
+  );
 
   it('does not run again after any other failure', async () => {
     const context = testContext('/nowhere');

@@ -46,7 +46,7 @@ describe('the compression of a dump', () => {
     expect(compressArgument(fit({format}, {hasZstd}))).toBe(compression);
   });
 
-  it('is what was asked for, whatever pg_dump could do', () => {
+  it('is the requested one, even if pg_dump has a better one', () => {
     expect(compressArgument(fit({compressLevel: 9}, {hasZstd: true}))).toBe('9');
     expect(compressArgument(fit({compress: false, format: 'directory'}, {hasZstd: true}))).toBe('0');
     expect(compressArgument(fit({compressMethod: 'lz4'}))).toBe('lz4');
@@ -59,18 +59,18 @@ describe("the program's own compression", () => {
   it.each([
     ['a custom dump that is read back', {}, {}, 5],
     ['one that is not read back', {verify: false}, {}, undefined],
-    ['one with a level of its own', {compressLevel: 6}, {}, undefined],
-    ['one that shall be gzip', {compressMethod: 'gzip'}, {}, 5],
-    ['one that shall be lz4', {compressMethod: 'lz4'}, {}, undefined],
+    ['one with a requested level', {compressLevel: 6}, {}, undefined],
+    ['one with gzip requested', {compressMethod: 'gzip'}, {}, 5],
+    ['one with lz4 requested', {compressMethod: 'lz4'}, {}, undefined],
     ['one without compression', {compress: false}, {}, undefined],
-    ['one that pg_dump packs with zstd', {}, {hasZstd: true}, undefined],
-    ['one of a pg_dump that is not known', {}, {toolMajor: 19}, undefined],
-    ['definitions alone', {schemaOnly: true}, {}, undefined],
+    ['one that pg_dump compresses with zstd', {}, {hasZstd: true}, undefined],
+    ['one of an unknown pg_dump version', {}, {toolMajor: 19}, undefined],
+    ['definitions only', {schemaOnly: true}, {}, undefined],
     ['a folder', {format: 'directory'}, {}, undefined],
     ['plain SQL', {format: 'sql'}, {hasZstd: true}, 5],
-    ['plain SQL with a level of its own', {format: 'sql', compressLevel: 6}, {}, undefined],
+    ['plain SQL with a requested level', {format: 'sql', compressLevel: 6}, {}, undefined],
     ['plain SQL without compression', {format: 'sql', compress: false}, {}, undefined],
-    ['what goes to a bucket as it comes', {isStreamed: true}, {}, 5],
+    ['a dump streamed to a bucket', {isStreamed: true}, {}, 5],
   ] as const)('of %s', (_what, request, found, level) => {
     expect(fit(request, found).recompressLevel).toBe(level);
   });
@@ -78,17 +78,17 @@ describe("the program's own compression", () => {
 
 describe('the connections of a dump', () => {
   it.each([
-    ['as many as the tables beside the largest keep busy', [100, 60, 40], 2],
-    ['two where one table is nearly everything', [950, 30, 20], 2],
+    ['as many as the sizes of the tables keep busy', [100, 60, 40], 2],
+    ['two if one table is nearly everything', [950, 30, 20], 2],
     ['one for a single table', [100], 1],
     ['at most four', [1, 1, 1, 1, 1, 1, 1, 1], 4],
-    ['no more than tables where no size is known', [0, 0, 0], 3],
-    ['one where there is no table', [], 1],
+    ['at most one per table if no size is known', [0, 0, 0], 3],
+    ['one if there is no table', [], 1],
   ])('are %s', (_what, sizes, jobs) => {
     expect(fit({format: 'directory'}, {sizes}).parallelJobs).toBe(jobs);
   });
 
-  it('are as many as asked for, and no more than cores by default', () => {
+  it('are as many as requested, and by default at most the number of cores', () => {
     expect(fit({format: 'directory', parallelJobs: 7}, {sizes: [100]}).parallelJobs).toBe(7);
     expect(fit({format: 'directory'}, {sizes: [1, 1, 1, 1], cores: 2}).parallelJobs).toBe(2);
   });
