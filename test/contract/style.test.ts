@@ -31,11 +31,7 @@ function proseOf(path: string): Prose[] {
 const pending: readonly string[] = [
   'src/commands',
   'src/lib/cli',
-  'src/lib/services/doctor',
-  'src/lib/services/init',
   'src/lib/services/orders',
-  'src/lib/services/prune',
-  'src/lib/services/recover',
   'src/lib/services/restore',
   'src/lib/services/schedule',
   'src/lib/services/status',

@@ -36,7 +36,7 @@ describe('recover --guide', () => {
     const empty = await tempFolder();
     const {status, stdout} = await runCli(['recover', '--guide'], {cwd: empty});
     expect(status).toBe(0);
-    expect(stdout).toContain('There is no good backup of this database here');
+    expect(stdout).toContain('There is no usable backup of this database here');
     expect((await runCli(['history', '--json'], {cwd: empty})).json()).toMatchObject({runs: []});
     await rm(empty, {recursive: true});
   });

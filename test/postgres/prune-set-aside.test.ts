@@ -134,7 +134,7 @@ it('drops the newest only with its own flag, after a question of its own', async
   await expect(prune(no, all)).rejects.toThrow('no');
   expect(await names()).toContain(newest);
   expect((await prune(run, all)).setAside?.removed.map((one) => one.id)).toEqual([newest]);
-  expect(asked).toEqual([expect.stringContaining('undo cannot bring anything back afterwards')]);
+  expect(asked).toEqual([expect.stringContaining('undo is then impossible')]);
   expect(await names()).toEqual(expect.arrayContaining(blogs));
 });
 
@@ -253,7 +253,7 @@ it('keeps one that somebody connects to while the question is open, drops the ot
     const {setAside} = await prune(run, {...options, dryRun: false});
     expect(setAside?.removed.map((one) => one.id)).toEqual([late[0]]);
     expect(setAside?.kept.find((one) => one.id === late[1])?.reason).toBe('in use: 1 session');
-    expect(run.warnings).toEqual([`"${late[1]}" was left alone: it is in use, or no longer set aside.`]);
+    expect(run.warnings).toEqual([`"${late[1]}" was not dropped: it is in use, or no longer set aside.`]);
   } finally {
     leave();
     await visit;

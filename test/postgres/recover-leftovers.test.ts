@@ -184,7 +184,7 @@ describe('recover on the server', () => {
     );
     const result = await recoverLeftovers(context(), {dryRun: false});
     expect(done(result)).toEqual(['drop fresh']);
-    expect(result.left).toEqual([expect.objectContaining({what: 'shop', reason: expect.stringContaining('holds tables') as string})]); // prettier-ignore
+    expect(result.left).toEqual([expect.objectContaining({what: 'shop', reason: expect.stringContaining('has tables') as string})]); // prettier-ignore
     expect(await databaseNames()).toEqual(['postgres', 'shop']);
     expect(await journals()).toHaveLength(1);
   });
@@ -208,7 +208,7 @@ describe('recover on the server', () => {
     await withAppSession(cluster.connection, async (session) => {
       const {left} = await recoverLeftovers(context(), {dryRun: false});
       expect(left).toMatchObject([
-        {what: 'late', reason: expect.stringContaining('may be made yet') as string},
+        {what: 'late', reason: expect.stringContaining('may still be created') as string},
       ]);
       expect(await journals()).toHaveLength(1);
       await session.query('CREATE DATABASE late');
@@ -327,17 +327,19 @@ describe('recover in the folders', () => {
     const run = context(false);
     expect((await recoverLeftovers(run, {dryRun: false})).failed).toEqual([]);
     expect((await readdir(database)).sort()).toEqual([whole.backupPath, `${whole.id}.metadata.json`]);
-    expect(run.warnings).toEqual([expect.stringContaining(`${damaged.backupPath} was no whole backup`)]);
+    expect(run.warnings).toEqual([
+      expect.stringContaining(`${damaged.backupPath} was not a complete backup`),
+    ]);
     const {backups, problems} = await readCatalogue(database);
     expect({ids: backups.map(({id}) => id), problems}).toEqual({ids: [whole.id], problems: []});
     expect(await journals()).toEqual([]);
   });
 
-  it('leaves a folder alone in which a run is at work', async () => {
+  it('changes nothing in a folder that a run is using', async () => {
     await writeFile(join(database, 'shop-2026-11-23T03-10-00.dump.partial'), 'PGDMP');
     const work = () => recoverLeftovers(context(false), {dryRun: false});
     const result = await withFolderLock(context(false), database, work, {command: 'backup'});
     expect(result.recovered).toEqual([]);
-    expect(result.left[0]?.reason).toMatch(/^"backup" \(pid \d+ on .*\) is at work in its folder$/);
+    expect(result.left[0]?.reason).toMatch(/^"backup" \(pid \d+ on .*\) is running in its folder$/);
   });
 });

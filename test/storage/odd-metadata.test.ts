@@ -140,6 +140,6 @@ it('and all else that went with its bucket is nothing to recover', async () => {
   const recovering = context();
   const {failed, recovered} = await recoverLeftovers(recovering, {dryRun: false});
   expect([failed, recovered.length]).toEqual([[], 1]);
-  expect(recovering.warnings).toEqual([expect.stringContaining('no such bucket') as string]);
+  expect(recovering.warnings).toEqual([expect.stringContaining('the bucket does not exist') as string]);
   expect((await recoverLeftovers(context(), {dryRun: true})).recovered).toEqual([]);
 });

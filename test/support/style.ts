@@ -59,7 +59,7 @@ const exceptions: Readonly<Record<string, RegExp>> = {
   holds:
     /\bholds? (?:(?:a|an|the|its|no|their|this|any|all|that|one|two|both|row|of) )*(?:\w+ )?(?:locks?|snapshots?|transactions?|connections?|memory|sessions?)\b/iu,
   hold: /\bholds? (?:(?:a|an|the|its|no|their|this|any|all|that|one|two|both|row|of) )*(?:\w+ )?(?:locks?|snapshots?|transactions?|connections?|memory|sessions?)\b/iu,
-  mark: /\b(?:question|byte order|quotation|exclamation) mark\b/iu,
+  mark: /\b(?:question|byte order|quotation|exclamation) mark\b|^mark as set aside$/iu,
   marks: /\b(?:question|quotation) marks\b/iu,
   place: /\b(?:in|take|takes|took) place\b|--(?:from|to) PLACE\b/iu,
   leaf: /\bleaf tables?\b/iu,

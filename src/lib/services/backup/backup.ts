@@ -67,7 +67,7 @@ export async function backupToPlaces(
   const folder = dirname(metadataPath);
   const copies = await toEachPlace(
     to,
-    `The backup ${result.id ?? ''} itself is whole in ${folder}.`,
+    `The backup ${result.id ?? ''} itself is complete in ${folder}.`,
     (place) => copy(folder, basename(metadataPath, metadataSuffix), place),
   );
   return {...result, copies};

@@ -1,4 +1,4 @@
-/** The story of `doctor`: looks at everything the commands need and says how to mend what is missing. */
+/** Implements `doctor`: checks everything that the commands need and says how to fix problems. */
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {serverBinFolders} from '../../postgres/tools/local-cluster.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -17,19 +17,19 @@ import {describeSettings, type ShownSetting} from './settings.js';
 export interface CommandOutlook {
   readonly command: string;
   readonly works: boolean;
-  /** Names of the checks that stand in its way. */
+  /** Names of the failed checks. */
   readonly because: readonly string[];
 }
 
 export interface DoctorResult {
-  /** Whether nothing that is needed failed. */
+  /** Whether every needed check passed. */
   readonly ok: boolean;
   readonly checks: readonly Check[];
   readonly settings: readonly ShownSetting[];
   readonly commands: readonly CommandOutlook[];
 }
 
-/** Never throws for what it finds: every trouble is a check with its mend. */
+/** Problems do not throw: each one is a failed check with a hint. */
 export async function checkMachine(
   ctx: RunContext,
   checkCommandLine: CheckCommandLine = () => Promise.resolve(undefined),
@@ -43,7 +43,7 @@ export async function checkMachine(
     : await ctx.progress.step('Server', () => checkServer(ctx, resolveConnection(ctx.settings)));
   checks.push(...server.checks);
   checks.push(...(await ctx.progress.step('Client tools', () => checkTools(ctx.settings, server.major))));
-  // What stops every restore is told once.
+  // A problem that prevents every restore is reported once.
   const stopped = checks.some(({name, ok}) => !ok && ['pg_restore', 'standby', 'writable'].includes(name));
   if (server.major !== undefined && !stopped)
     checks.push(
@@ -63,15 +63,15 @@ export async function checkMachine(
 }
 
 function checkConfig({settings}: RunContext): Check {
-  // A config file that cannot be used stops every command, this one included, with its own message.
+  // An invalid config file stops every command, including this one, with its own message.
   const keys = Object.keys(settings.config).filter((key) => key !== '$schema');
   return passed(
     'config',
-    keys.length === 0 ? 'no config file, or an empty one: defaults hold' : `valid; sets ${keys.join(', ')}`,
+    keys.length === 0 ? 'no config file, or an empty one: defaults apply' : `valid; sets ${keys.join(', ')}`,
   );
 }
 
-/** What each command cannot do without; a check that was not made has not failed. */
+/** The checks that each command needs; a skipped check has not failed. */
 const needs: Readonly<Record<string, readonly string[]>> = {
   backup: ['url', 'pooler', 'connection', 'server-version', 'pg_dump', 'pg_restore', 'table-rights', 'row-security', 'backups-folder', 'disk-space'],
   restore: ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'restore-plan'],

@@ -1,4 +1,4 @@
-/** Doctor's look at the backups folder and at files that hold secrets: there, writable, and closed to others. */
+/** Checks that the backups folder and files with secrets exist, are writable, and are closed to other users. */
 import {access, constants, readdir, stat} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import {backupFolder} from '../../catalog/backup-name.js';
@@ -21,21 +21,25 @@ export async function checkFolders(ctx: RunContext): Promise<Check[]> {
     await checkPrivate(backupsDir),
     ...(await Promise.all(files.map(checkEnvironmentFile))),
     note === undefined
-      ? passed('leftovers', 'no interrupted run left anything half done')
+      ? passed('leftovers', 'no interrupted run left anything unfinished')
       : failed('leftovers', note, 'destino-db recover', false),
   ];
 }
 
 async function checkWritable(folder: string): Promise<Check> {
   const found = await nearestExisting(folder);
-  const place = found === folder ? folder : `${folder} (not there yet; ${found} is)`;
+  const place = found === folder ? folder : `${folder} (does not exist yet; ${found} does)`;
   try {
     if (!(await stat(found)).isDirectory())
-      return failed('backups-folder', `${found} is no folder`, 'Name another place with --backups-dir.');
+      return failed(
+        'backups-folder',
+        `${found} is not a folder`,
+        'Choose another folder with --backups-dir.',
+      );
     await access(found, constants.W_OK | constants.X_OK);
     return passed('backups-folder', `${place} can be written`);
   } catch (error) {
-    const hint = `Change the rights of ${found}, or name another place with --backups-dir.`;
+    const hint = `Change the permissions of ${found}, or choose another folder with --backups-dir.`;
     return failed(
       'backups-folder',
       `${place} cannot be written (${systemErrorCode(error) ?? 'no answer'})`,
@@ -44,14 +48,14 @@ async function checkWritable(folder: string): Promise<Check> {
   }
 }
 
-/** Backups hold all of the data: neither the folders nor the files in them are for others. */
+/** Backups contain all data, so neither their folders nor the files in them may be open to other users. */
 async function checkPrivate(backupsDir: string): Promise<Check> {
   const open: string[] = [];
   for (const folder of [backupsDir, backupFolder({backupsDir}), join(backupsDir, orderBackupFolder)]) {
     const mode = await modeOf(folder);
     if (mode === undefined) continue;
     if (isOpenToOthers(mode)) open.push(folder);
-    const names = folder === backupsDir ? [] : await readdir(folder).catch(() => []); // told as not writable
+    const names = folder === backupsDir ? [] : await readdir(folder).catch(() => []); // the check above reports this
     const modes = await Promise.all(
       names.map(async (name) => [join(folder, name), await modeOf(join(folder, name))] as const),
     );
@@ -71,13 +75,13 @@ async function checkEnvironmentFile(path: string): Promise<Check> {
   if (mode === undefined || !isOpenToOthers(mode)) return passed('env-file', `${path} is private`);
   return failed(
     'env-file',
-    `${path} holds secrets and can be read by other users`,
+    `${path} contains secrets and can be read by other users`,
     `chmod 600 '${path.replaceAll("'", `'\\''`)}'`,
     false,
   );
 }
 
-/** Windows tells no such bits: everything reads as open to all there. */
+/** Windows has no such permission bits: every file would seem open to all. */
 function isOpenToOthers(mode: number): boolean {
   return process.platform !== 'win32' && (mode & 0o077) !== 0;
 }

@@ -1,4 +1,4 @@
-/** What `doctor` says about places off this machine and about encryption; silent where neither is configured. */
+/** Checks the configured locations and encryption; returns nothing if neither is configured. */
 import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import {checkRecipients, readOpeningKeys} from '../../encryption/age-keys.js';
@@ -48,21 +48,22 @@ async function checkPlace(ctx: RunContext, name: string): Promise<Check> {
 async function checkRecipientKeys(recipients: readonly string[]): Promise<Check> {
   const form = await checked('recipients', () => checkRecipients(recipients), '');
   if (!form.ok) return form;
-  if (new Set(recipients).size > 1) return passed('recipients', `${recipients.length} keys open the backups`);
+  if (new Set(recipients).size > 1)
+    return passed('recipients', `${recipients.length} keys can decrypt the backups`);
   return failed(
     'recipients',
     'Backups are encrypted to one key only: without it they are lost.',
-    'Make a second pair (age-keygen -o spare.txt), keep it elsewhere, and add its public key to encryption.recipients.',
+    'Create a second key pair (age-keygen -o spare.txt), store it elsewhere, and add its public key to encryption.recipients.',
     false,
   );
 }
 
-/** Well meant, as the key belongs elsewhere; what it means for this machine should be known. */
+/** Not a problem, because the key belongs elsewhere; the message names the consequence for this machine. */
 function noKeyHere(isLocal: boolean): Check {
   const what = isLocal ? 'backups' : 'copies';
   return passed(
     'identity',
-    `no key here opens the ${what}: verify (beyond checksums) and restore need --identity FILE`,
+    `this machine has no key for the ${what}: verify (beyond checksums) and restore need --identity FILE`,
   );
 }
 

@@ -1,4 +1,4 @@
-/** Whether names under `production` in the config file exist: a misspelt one protects nothing. */
+/** Checks that the names under `production` in the config file exist: a misspelt name protects nothing. */
 import {backupFolder} from '../../catalog/backup-name.js';
 import {AppError} from '../../base/errors.js';
 import {didYouMean} from '../../base/nearest.js';
@@ -10,9 +10,9 @@ import {isMissingHost} from '../../settings/production.js';
 import {databaseOf, namedDatabases} from '../schedule/named-databases.js';
 import {type Check, failed, passed} from './check.js';
 
-const hint = 'Correct "production" in the config file: commands ask for --confirm-db only by exact names.';
+const hint = 'Correct "production" in the config file: commands require --confirm-db only for exact names.';
 
-/** @param server where it answers; without it no database can be missing */
+/** @param server if it answers; without it the databases are not checked */
 export async function checkProduction(
   ctx: RunContext,
   server: Connection | undefined,
@@ -40,12 +40,12 @@ export async function checkProduction(
     : problems.map((message) => failed('production', message, hint, false));
 }
 
-/** What the URL, the plan and the backups name. */
+/** The names in the URL, the plan and the backups. */
 async function knownNames({settings}: RunContext): Promise<{databases: string[]; hosts: string[]}> {
   const named = [databaseOf(settings), ...(await namedDatabases(settings))].filter((one) => one !== null);
   const {backups} = await readCatalogue(backupFolder(settings)).catch((error: unknown) => {
     if (!(error instanceof AppError)) throw error;
-    return {backups: []}; // the check of the folder says why
+    return {backups: []}; // the check of the folder reports why
   });
   return {
     databases: [...named.map(({name}) => name), ...backups.map(({database}) => database)],

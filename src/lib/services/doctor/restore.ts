@@ -1,4 +1,4 @@
-/** Doctor's look at a restore of the newest backup over the database that the URL names: by the plan of the restore itself. */
+/** Checks whether the newest backup could be restored over the database of the URL, with the plan of the restore itself. */
 import {AppError} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import {withSession} from '../../postgres/client.js';
@@ -11,11 +11,11 @@ import {findRestoreTools, lookAtTarget, planContents} from '../restore/plan.js';
 import {findRestoreSource, type RestoreSource, withDefinitions} from '../restore/source.js';
 import {describeLeftOut} from '../restore/what-to-restore.js';
 
-const hint = 'See what a restore says: destino-db restore --latest --clean --dry-run';
+const hint = 'Preview the restore: destino-db restore --latest --clean --dry-run';
 
-/** Reads the catalog and the head of the backup, or a plain dump whole. */
+/** Reads the catalog and the table of contents of the backup; a plain dump is read completely. */
 export async function checkRestore(ctx: RunContext, target: Connection): Promise<Check[]> {
-  // The restore itself warns; here the outcome counts.
+  // The restore itself prints the warnings; here only the outcome counts.
   const context = {...ctx, warn: () => {}};
   try {
     const present = await lookAtTarget(target, ctx.signal);
@@ -37,7 +37,7 @@ async function checkSwapping(
 ): Promise<Check> {
   try {
     await checkSwap(context, target, present);
-    return passed('swap', `"${target.database}" can be replaced by a database beside it`);
+    return passed('swap', `"${target.database}" can be replaced by a new database`);
   } catch (error) {
     return failedBy('swap', error, 'Restore in place: restore --clean', false);
   }
@@ -76,7 +76,7 @@ async function checkContents(
   return [passed('restore-plan', what + left)];
 }
 
-/** Null where there is none that can be read here. */
+/** Null if there is no readable backup. */
 async function findNewest(context: RunContext): Promise<RestoreSource | null> {
   try {
     return await findRestoreSource(context, {isLatest: true});

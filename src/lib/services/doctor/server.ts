@@ -1,4 +1,4 @@
-/** Doctor's look at the server: connection, version, rights, and whether the backup will find room. */
+/** Checks the server: connection, version, rights, and the disk space for a backup. */
 import {backupFolder} from '../../catalog/backup-name.js';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {freeBytes} from '../../base/disk-space.js';
@@ -26,7 +26,7 @@ import {rowSecurityHint} from '../../postgres/row-security.js';
 
 const oldestSupported = 13;
 
-/** @returns the checks, and the server's major version when it answered */
+/** @returns the checks, and the server's major version if it answered */
 export async function checkServer(
   ctx: RunContext,
   connection: Connection,
@@ -67,7 +67,7 @@ async function inspect(ctx: RunContext, connection: Connection, session: Session
   };
 }
 
-/** Only one of the config file: not every database has orders. */
+/** Only if the config file has a profile: not every database has orders. */
 async function checkOrdersProfile(
   ctx: RunContext,
   connection: Connection,
@@ -108,7 +108,7 @@ function checkWritable(readOnly: ReadOnly | undefined): Check[] {
   return [
     failed(
       'standby',
-      'the server is a standby: long reads may be cancelled there, and nothing can be changed',
+      'the server is a standby: it may cancel long reads, and nothing can be changed',
       'Use the URL of the primary, or raise max_standby_streaming_delay on the standby for backups.',
       false,
     ),
@@ -126,13 +126,13 @@ function checkRights(hidden: readonly HiddenTable[]): Check[] {
       : failed(
           'table-rights',
           `${countOf(unreadable.length, 'table')} cannot be read: ${someOf(unreadable, 5).join(', ')}`,
-          'Use the owner of the tables, or GRANT pg_read_all_data to the role (PostgreSQL 14 and newer), or leave them out with --exclude-table.',
+          'Use the owner of the tables, or GRANT pg_read_all_data to the role (PostgreSQL 14 and newer), or exclude them with --exclude-table.',
         ),
     secured.length === 0
-      ? passed('row-security', 'row level security hides nothing from this role')
+      ? passed('row-security', 'row-level security hides no rows from this role')
       : failed(
           'row-security',
-          `row level security hides rows of ${countOf(secured.length, 'table')}: ${someOf(secured, 5).join(', ')}`,
+          `row-level security hides rows of ${countOf(secured.length, 'table')}: ${someOf(secured, 5).join(', ')}`,
           rowSecurityHint,
         ),
   ];
@@ -140,15 +140,18 @@ function checkRights(hidden: readonly HiddenTable[]): Check[] {
 
 function checkRole({owner, database}: DatabaseIdentity, role: RoleRights, mayActForOwner: boolean): Check {
   if (role.isSuperuser)
-    return passed('role', `${role.name} is a superuser: a restore runs what the backup says with all rights`);
+    return passed(
+      'role',
+      `${role.name} is a superuser: a restore runs the code in the backup with all rights`,
+    );
   if (role.name === owner) return passed('role', `${role.name} owns the database "${database}"`);
   if (mayActForOwner)
     return passed('role', `${role.name} may act for ${owner}, who owns the database "${database}"`);
   return failed(
     'role',
-    `${role.name} neither owns the database "${database}" (${owner} does), nor may act for its owner`,
+    `${role.name} does not own the database "${database}" and may not act for its owner, ${owner}`,
     isSystemDatabase(database)
-      ? `For restore --clean use the role ${owner}, or one that owns what is in the database.`
+      ? `For restore --clean use the role ${owner}, or one that owns the objects in the database.`
       : `For restore --drop-existing and undo use the role ${owner}.`,
     false,
   );
@@ -158,13 +161,13 @@ function checkCreateDatabases(role: RoleRights): Check {
   if (role.canCreateDatabases) return passed('create-databases', `${role.name} may create databases`);
   return failed(
     'create-databases',
-    `${role.name} may not create databases: no restore by swap, no proof by restore on this server`,
-    `As a superuser: ALTER ROLE ${quoteIdentifier(role.name)} CREATEDB; or verify with --scratch=local or --scratch-url.`,
+    `${role.name} may not create databases: no restore by swap and no restore test on this server`,
+    `Run as a superuser: ALTER ROLE ${quoteIdentifier(role.name)} CREATEDB; or verify with --scratch=local or --scratch-url.`,
     false,
   );
 }
 
-/** A dump is text, often smaller than the tables and indexes; the database's own size is a safe demand. */
+/** A dump is text, often smaller than the tables and indexes; the size of the database is a safe requirement. */
 async function checkDiskSpace(folder: string, databaseBytes: number): Promise<Check> {
   let free: number;
   try {
@@ -173,7 +176,7 @@ async function checkDiskSpace(folder: string, databaseBytes: number): Promise<Ch
     return failed(
       'disk-space',
       `free space is unknown (${systemErrorCode(error) ?? 'no answer'})`,
-      `Is ${folder} readable?`,
+      `Check the permissions of ${folder}.`,
       false,
     );
   }
@@ -183,7 +186,7 @@ async function checkDiskSpace(folder: string, databaseBytes: number): Promise<Ch
   return failed(
     'disk-space',
     message,
-    'Free space, prune (destino-db prune), or name another disk with --backups-dir.',
+    'Free space, prune (destino-db prune), or choose another disk with --backups-dir.',
     isHopeless,
   );
 }

@@ -1,4 +1,4 @@
-/** The settings in force with where each came from; secrets masked. */
+/** The effective settings and the origin of each; secrets are masked. */
 import {resolve} from 'node:path';
 import {ruleNames} from '../../catalog/retention.js';
 import {AppError} from '../../base/errors.js';
@@ -9,7 +9,7 @@ import type {Settings} from '../../settings/settings.js';
 export interface ShownSetting {
   readonly name: string;
   readonly value: string;
-  /** "flag", "config file", "default", or a variable and where it was set. */
+  /** "flag", "config file", "default", or a variable and its origin. */
   readonly origin: string;
 }
 
@@ -32,18 +32,18 @@ export function describeSettings(settings: Settings): ShownSetting[] {
   ];
 }
 
-/** Never the URL as it was given: where it is malformed, nobody knows which part of it is the password. */
+/** Never the URL itself: in a malformed one, any part may be the password. */
 function databaseSetting(settings: Settings): ShownSetting[] {
   try {
     const connection = resolveConnection(settings);
     return [{name: 'database', value: describeConnection(connection), origin: connection.origin}];
   } catch (error) {
-    if (error instanceof AppError) return []; // told by the check of the URL
+    if (error instanceof AppError) return []; // the check of the URL reports this
     throw error;
   }
 }
 
-/** Settings do not keep where a path came from; the first source that gives this very path is it. */
+/** Settings do not record the origin of a path; it is the first source with this path. */
 function pathSetting(
   {cwd, environment}: Settings,
   name: string,

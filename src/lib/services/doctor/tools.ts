@@ -1,9 +1,9 @@
-/** Doctor's look at the client tools: installed where, which versions, fit for the server or not. */
+/** Checks the client tools: their paths and versions, and whether they fit the server. */
 import {findTool, installedTools, installHint, type ToolName} from '../../postgres/tools/find-tools.js';
 import type {Settings} from '../../settings/settings.js';
 import {type Check, failed, failedBy, passed} from './check.js';
 
-/** @param serverMajor undefined when the server did not answer: then any version will do for now */
+/** @param serverMajor undefined if the server did not answer; then any version passes */
 export async function checkTools(settings: Settings, serverMajor: number | undefined): Promise<Check[]> {
   const names: ToolName[] = ['pg_dump', 'pg_restore'];
   return Promise.all(names.map((name) => checkTool(name, settings, serverMajor)));
@@ -18,12 +18,12 @@ async function checkTool(
     const tool = await findTool(name, settings, serverMajor);
     const others = (await installedTools(name, settings)).filter((one) => one.path !== tool.path);
     const also = others.length === 0 ? '' : `; also ${others.map((one) => one.version).join(', ')}`;
-    const fit = serverMajor === undefined ? '' : `, fit for PostgreSQL ${serverMajor}`;
+    const fit = serverMajor === undefined ? '' : `, suitable for PostgreSQL ${serverMajor}`;
     const message = `${tool.version} at ${tool.path}${fit}${also}`;
     if (serverMajor === undefined || tool.major === serverMajor) return passed(name, message);
     return failed(
       name,
-      `${message}; newer than the server: what it writes may need that version to restore`,
+      `${message}; newer than the server: its dumps may need that version to restore`,
       installHint(serverMajor),
       false,
     );

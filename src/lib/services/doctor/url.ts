@@ -1,4 +1,4 @@
-/** Doctor's look at the connection URL: which one, what is passed over, what is likely to go wrong. */
+/** Checks the connection URL: its origin, its ignored parameters, and likely mistakes. */
 import {AppError} from '../../base/errors.js';
 import {
   type Connection,
@@ -23,7 +23,7 @@ export async function checkUrl(settings: Settings): Promise<Check[]> {
   }
   const dropped = named ? foreignParametersOf(named.url) : [];
   const production = (await isProduction(settings, connection)) ? '; it is production' : '';
-  const note = dropped.length === 0 ? '' : `; not passed on: ${dropped.join(', ')}`;
+  const note = dropped.length === 0 ? '' : `; ignored: ${dropped.join(', ')}`;
   return [
     passed('url', `${describeConnection(connection)} from ${connection.origin}${note}${production}`),
     checkPooler(connection),
@@ -40,7 +40,7 @@ function checkPooler(connection: Connection): Check {
     if (!(error instanceof AppError)) throw error;
     return failed(
       'pooler',
-      'the URL leads to a transaction pooler, which keeps no session',
+      'the URL leads to a transaction pooler, which does not keep sessions',
       error.hint ?? 'Set DIRECT_URL.',
     );
   }
@@ -59,7 +59,7 @@ function checkPassword(url: string | undefined): Check[] {
   ];
 }
 
-/** Signs of a password that was pasted as it is; undefined when there are none. Never quotes it. */
+/** A hint if the password seems to be pasted without encoding; undefined otherwise. Never quotes it. */
 function passwordHint(url: string): string | undefined {
   const beforeQuery = url.split('?')[0] ?? '';
   const at = url.lastIndexOf('@');
@@ -79,8 +79,8 @@ function checkSupabase(connection: Connection): Check[] {
     return [
       failed(
         'supabase-host',
-        "Supabase's direct host has an IPv6 address only",
-        'Where this machine has no IPv6, set DIRECT_URL to the session pooler (port 5432) of the project.',
+        "Supabase's direct host has only an IPv6 address",
+        'If this machine has no IPv6, set DIRECT_URL to the session pooler (port 5432) of the project.',
         false,
       ),
     ];
@@ -89,7 +89,7 @@ function checkSupabase(connection: Connection): Check[] {
     return [
       failed(
         'supabase-user',
-        `at a Supabase pooler the user carries the project ("${connection.user}" does not)`,
+        `a Supabase pooler needs the project in the user name ("${connection.user}" has none)`,
         'Write the user as postgres.PROJECT.',
       ),
     ];

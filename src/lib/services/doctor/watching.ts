@@ -1,4 +1,4 @@
-/** What `doctor` says about the plan and about who is notified; silent where neither is configured. */
+/** Checks the plan and the notifications; returns nothing if neither is configured. */
 import {access, constants} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {delimiter, join, resolve} from 'node:path';
@@ -10,7 +10,7 @@ import {targetAddress} from '../status/notify.js';
 import {type Check, failed, failedBy, passed} from './check.js';
 import {type CheckCommandLine, collisionWarnings, readPlan, requireCommands} from '../schedule/schedule.js';
 
-/** The plan, and each target of notifications. Nobody is notified. */
+/** Checks the plan and each notification target, without notifying anybody. */
 export async function checkWatching(ctx: RunContext, checkCommandLine: CheckCommandLine): Promise<Check[]> {
   const {schedule, notifications} = ctx.settings.config;
   const plan = schedule?.plan === undefined ? [] : [await checkPlan(ctx, checkCommandLine)];
@@ -40,7 +40,7 @@ async function checkTarget({settings, signal}: RunContext, target: NoticeTarget)
     return path === undefined
       ? fail(
           `${program} cannot be run`,
-          'Check notifications.targets in the config file: name the program by its full path.',
+          'Check notifications.targets in the config file: give the full path of the program.',
         )
       : passed('notification', `${name} runs ${path}`);
   }
@@ -51,11 +51,11 @@ async function checkTarget({settings, signal}: RunContext, target: NoticeTarget)
     const {message, hint} = failedBy(
       '',
       error,
-      'Set it in .env.local, which runs that cron or systemd start read too.',
+      'Set it in .env.local, which runs under cron and systemd read too.',
     );
     return fail(message, hint ?? '');
   }
-  // The path holds a token.
+  // The path contains a token.
   const trouble = await connectTo(url, signal);
   return trouble === undefined
     ? passed('notification', `${name}: ${url.origin} can be reached; nothing was sent`)
@@ -67,20 +67,20 @@ async function checkTarget({settings, signal}: RunContext, target: NoticeTarget)
 
 async function findProgram(name: string, cwd: string, path: string): Promise<string | undefined> {
   const folders = path.split(delimiter).filter((folder) => folder !== '');
-  const places = name.includes('/') ? [resolve(cwd, name)] : folders.map((folder) => join(folder, name));
-  for (const place of places) {
-    const isProgram = await access(place, constants.X_OK).then(
+  const paths = name.includes('/') ? [resolve(cwd, name)] : folders.map((folder) => join(folder, name));
+  for (const candidate of paths) {
+    const isProgram = await access(candidate, constants.X_OK).then(
       () => true,
-      () => false, // not there, or not to be run: the next folder may have it
+      () => false, // missing or not executable: the next folder may have it
     );
-    if (isProgram) return place;
+    if (isProgram) return candidate;
   }
   return undefined;
 }
 
 const longestConnectMs = 5000;
 
-/** @returns what went wrong, as a word; undefined where the host accepts connections */
+/** @returns the reason of the failure; undefined if the host accepts connections */
 async function connectTo(url: URL, signal: AbortSignal): Promise<string | undefined> {
   const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
   const socket = connect({host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port, timeout: longestConnectMs});

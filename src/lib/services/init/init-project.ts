@@ -1,4 +1,4 @@
-/** Writes what a project needs to use this program: config file, .gitignore lines, package scripts. */
+/** Writes the project files for this program: config file, .gitignore lines, package scripts. */
 import {existsSync} from 'node:fs';
 import {readFile, realpath, stat} from 'node:fs/promises';
 import {dirname, isAbsolute, join, relative, resolve, sep} from 'node:path';
@@ -13,7 +13,7 @@ import {checkRecipients} from '../../encryption/age-keys.js';
 import {splitPlan} from '../schedule/plan.js';
 import {type CheckCommandLine, readPlan, requireCommands} from '../schedule/schedule.js';
 
-/** Package scripts under the names of the old scripts; each says with flags what its name says. */
+/** Package scripts with the names of the old scripts; the flags of each match its name. */
 export const packageScripts: Readonly<Record<string, string>> = {
   'backup-db': 'destino-db backup',
   'backup-db:sql': 'destino-db backup --format=sql --compress',
@@ -40,7 +40,7 @@ export interface InitAnswers {
   readonly productionDatabases: readonly string[];
   readonly plan: readonly string[];
   readonly timeZone: string | undefined;
-  /** Where every backup is copied to. */
+  /** Locations that every backup is copied to. */
   readonly places?: readonly string[];
   /** Public keys of age that every backup is encrypted to. */
   readonly recipients?: readonly string[];
@@ -59,7 +59,7 @@ export const defaultAnswers: InitAnswers = {
 export interface InitOptions {
   readonly answers: InitAnswers;
   readonly isDryRun: boolean;
-  /** Replace a config file and scripts that are there and differ. */
+  /** Whether to replace an existing config file and scripts that differ. */
   readonly isForced: boolean;
   readonly checkCommandLine: CheckCommandLine;
 }
@@ -69,9 +69,9 @@ export interface InitResult {
   readonly files: readonly {
     path: string;
     state: 'created' | 'changed' | 'unchanged';
-    /** What was done to it, or why nothing, a line each. */
+    /** The changes to the file, or the reason for none, one line each. */
     notes: readonly string[];
-    /** The lines that come ("+ ") and go ("- "), in their order. */
+    /** Added ("+ ") and removed ("- ") lines, in order. */
     changes: readonly string[];
   }[];
 }
@@ -83,7 +83,7 @@ interface Change {
   notes: string[];
 }
 
-/** @throws USAGE for a recipient that is no public key, CONFIG_INVALID, FOLDER_NOT_WRITABLE; nothing is written before everything is known to fit */
+/** @throws USAGE for an invalid recipient, CONFIG_INVALID, FOLDER_NOT_WRITABLE; nothing is written before all checks passed */
 export async function initProject(context: RunContext, options: InitOptions): Promise<InitResult> {
   const {cwd} = context.settings;
   await checkRecipients(options.answers.recipients ?? []);
@@ -105,7 +105,7 @@ export async function initProject(context: RunContext, options: InitOptions): Pr
   return {mode: options.isDryRun ? 'dry-run' : 'execute', files};
 }
 
-/** What lies between the lines that both texts begin and end with. */
+/** The lines between the common beginning and the common end of both texts. */
 function changedLines(before: string | undefined, after: string): string[] {
   const [old, now] = [before ?? '', after].map((text) =>
     text === '' ? [] : text.replace(/\r?\n$/, '').split(/\r?\n/),
@@ -124,7 +124,7 @@ function changedLines(before: string | undefined, after: string): string[] {
 
 async function planConfig(cwd: string, {answers, isForced, checkCommandLine}: InitOptions): Promise<Change> {
   const path = join(cwd, defaultConfigName);
-  const before = await readIfThere(path);
+  const before = await readIfPresent(path);
   const after = `${JSON.stringify(configOf(cwd, answers), null, 2)}\n`;
   const config = parseConfig(after, path);
   await requireCommands(readPlan(config, false).jobs, checkCommandLine);
@@ -133,7 +133,7 @@ async function planConfig(cwd: string, {answers, isForced, checkCommandLine}: In
     path,
     before,
     after: undefined,
-    notes: ['is there already and was left as it is; --force replaces it'],
+    notes: ['already exists and was kept; --force replaces it'],
   };
 }
 
@@ -141,7 +141,7 @@ function configOf(cwd: string, answers: InitAnswers): Config {
   const {productionHosts: hosts, productionDatabases: databases, keepDays, timeZone, plan} = answers;
   const {places = [], recipients = []} = answers;
   const sentences = splitPlan(plan);
-  // Editors explain the keys by the schema that ships with the program, where it is part of the project.
+  // The schema lets editors explain the keys; it exists if the program is installed in the project.
   const schema = 'node_modules/destino-db/dist/config.schema.json';
   return {
     ...(existsSync(join(cwd, schema)) ? {$schema: `./${schema}`} : {}),
@@ -157,10 +157,10 @@ function configOf(cwd: string, answers: InitAnswers): Config {
   };
 }
 
-/** Backups hold customer data, and environment files passwords; they must not get into the repository. */
+/** Backups contain customer data and environment files contain passwords, so neither may get into the repository. */
 async function planGitignore(cwd: string, backupsDir: string): Promise<Change | undefined> {
   const path = join(cwd, '.gitignore');
-  const before = await readIfThere(path);
+  const before = await readIfPresent(path);
   if (before === undefined && !isInRepository(cwd)) return undefined;
   const lines = (before ?? '').split(/\r?\n/).map((line) => line.trim());
   const inside = relative(cwd, resolve(cwd, backupsDir)).split(sep).join('/');
@@ -176,7 +176,7 @@ async function planGitignore(cwd: string, backupsDir: string): Promise<Change | 
   return {path, before, after, notes: [`Git ignores ${wanted.join(', ')}`]};
 }
 
-/** Whether a line ignores the path or a folder above it; lines that Git reads in a way of its own ([a-z], !) do not count. */
+/** Whether a line ignores the path or a folder above it; lines with special syntax ([a-z], !) do not count. */
 function isIgnored(lines: readonly string[], path: string, isFolder: boolean): boolean {
   const names = path.split('/');
   return names.some((name, index) => {
@@ -189,7 +189,7 @@ function isIgnored(lines: readonly string[], path: string, isFolder: boolean): b
       const pattern = new RegExp(
         `^${texts.map((text) => text.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('[^/]*')}$`,
       );
-      // A pattern without a slash is about a name at any depth.
+      // A pattern without a slash matches a name at any depth.
       return pattern.test(bare.includes('/') ? upTo : name);
     });
   });
@@ -197,7 +197,7 @@ function isIgnored(lines: readonly string[], path: string, isFolder: boolean): b
 
 async function planScripts(cwd: string, isForced: boolean): Promise<Change | undefined> {
   const path = join(cwd, 'package.json');
-  const before = await readIfThere(path);
+  const before = await readIfPresent(path);
   if (before === undefined) return undefined;
   const {text, added, differing} = await addPackageScripts(before, packageScripts, isForced);
   const notes = [
@@ -211,18 +211,18 @@ async function planScripts(cwd: string, isForced: boolean): Promise<Change | und
   return {path, before, after: text, notes};
 }
 
-/** Through links, and with the rights that the file had. */
+/** Follows links and keeps the permissions of the file. */
 async function writeProjectFile(path: string, text: string): Promise<void> {
-  const isThere = existsSync(path);
-  const real = isThere ? await realpath(path) : path;
-  await writeFileSafely(real, text, isThere ? (await stat(real)).mode & 0o777 : 0o644);
+  const doesExist = existsSync(path);
+  const real = doesExist ? await realpath(path) : path;
+  await writeFileSafely(real, text, doesExist ? (await stat(real)).mode & 0o777 : 0o644);
 }
 
 function isInRepository(folder: string): boolean {
   return existsSync(join(folder, '.git')) || (dirname(folder) !== folder && isInRepository(dirname(folder)));
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+async function readIfPresent(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {

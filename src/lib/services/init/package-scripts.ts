@@ -1,16 +1,16 @@
-/** Adds scripts to the text of a package.json without touching any other byte of it. */
+/** Adds scripts to the text of a package.json without changing any other byte. */
 import {AppError} from '../../base/errors.js';
 
 export interface AddedScripts {
   readonly text: string;
   readonly added: readonly string[];
-  /** Scripts that were there with another command, by name. */
+  /** Existing scripts with another command, by name. */
   readonly differing: readonly {name: string; command: string}[];
 }
 
 /**
- * @param isReplacing whether scripts of the same name with another command are replaced; otherwise they stay
- * @throws CONFIG_INVALID when the text is no JSON object, or its scripts are none
+ * @param isReplacing whether existing scripts with another command are replaced; otherwise they are kept
+ * @throws CONFIG_INVALID if the text or its scripts are not a JSON object
  */
 export async function addPackageScripts(
   text: string,
@@ -27,7 +27,7 @@ export async function addPackageScripts(
   const indent = /\n([ \t]+)"/.exec(text)?.[1] ?? '  ';
 
   const existing = findNodeAtLocation(root, ['scripts']);
-  if (existing && existing.type !== 'object') throw wrong('its "scripts" is no object');
+  if (existing && existing.type !== 'object') throw wrong('its "scripts" is not an object');
   const property = (name: string) => existing && findNodeAtLocation(existing, [name]);
   const differing: {name: string; command: string}[] = [];
   const edits: {offset: number; length: number; text: string}[] = [];

@@ -1,4 +1,4 @@
-/** Applies a retention policy to the backups of a place. */
+/** Applies a retention policy to the backups of a location. */
 import {type Backup, databaseIdentity, retentionCandidate} from '../../catalog/catalogue.js';
 import {
   applyRetention,
@@ -30,16 +30,16 @@ export interface PruneDecision {
 
 export interface PrunePlan {
   readonly place: Place;
-  /** Of all backups. */
+  /** The labels of all backups. */
   readonly labels: readonly (string | null)[];
   /** Newest first. */
   readonly kept: readonly PruneDecision[];
   readonly removable: readonly {readonly backup: Backup; readonly reason: string}[];
-  /** Keys of what copies that were cut off left, and that goes as well. */
+  /** Keys left behind by interrupted copies, which are removed too. */
   readonly leftovers: readonly string[];
-  /** The same as paths, or unfinished files that `recover` removes (`*.partial`). */
+  /** The leftovers as paths, or unfinished files that `recover` removes (`*.partial`). */
   readonly partials: readonly string[];
-  /** Metadata files that tell no backup; what they may belong to is left alone. */
+  /** Unusable metadata files; files that may belong to them are not removed. */
   readonly problems: readonly {readonly path: string; readonly reason: string}[];
 }
 
@@ -47,27 +47,27 @@ export interface PruneResult {
   readonly dryRun: boolean;
   readonly folder: string;
   readonly kept: readonly PruneDecision[];
-  /** Removed, or with a dry run what would be. */
+  /** Removed backups, or in a dry run those that would be removed. */
   readonly removed: readonly PruneDecision[];
   readonly partials: readonly string[];
   readonly problems: readonly {readonly path: string; readonly reason: string}[];
 }
 
 export interface PruneOptions {
-  /** The rules of the command line; with none of them, those of the config file hold. */
+  /** The rules of the command line; without any, those of the config file apply. */
   readonly policy: RetentionPolicy;
   readonly dryRun: boolean;
   /** How long to wait for another run, ms. */
   readonly waitMs?: number;
 }
 
-/** A copy that takes longer than this is taken for one that was cut off. */
+/** A copy that takes longer than this counts as interrupted. */
 const leftoverAfterMs = 24 * 3_600_000;
 
 /**
- * Shows what the policy keeps and removes, asks, and removes; and what copies that were cut off left, where that is in no journal.
- * What object lock holds is kept, with the date.
- * @throws USAGE for an empty policy; LOCKED, NOT_CONFIRMED; what `executePrune` throws, and the codes of the store
+ * Shows what the policy keeps and removes, asks, and removes the backups and the leftovers of interrupted copies that no journal lists.
+ * Backups under object lock are kept, and the reason contains the date.
+ * @throws USAGE for an empty policy; LOCKED, NOT_CONFIRMED; the errors of `executePrune`, and the codes of the store
  */
 export async function pruneBackups(
   ctx: RunContext,
@@ -87,7 +87,7 @@ export async function pruneBackups(
   const isHere = place.isOnThisMachine;
   const copies = `and ${countOf(leftovers.length, 'unfinished copy', 'unfinished copies')} from ${place.url} `;
   await ctx.confirm({
-    action: `Remove ${countOf(removable.length, 'backup')} ${isHere ? '' : copies}for good.`,
+    action: `Remove ${countOf(removable.length, 'backup')} ${isHere ? '' : copies}permanently.`,
     host: place.url,
     hostLabel: isHere ? 'folder' : 'place',
     ...namesToConfirm(removable),
@@ -100,7 +100,7 @@ export async function pruneBackups(
   const confirmed = new Set([...removable.map(({backup}) => backup.metadataPath), ...leftovers]);
   const work = () =>
     ctx.progress.step('Remove backups', async () => {
-      // Another run may have changed the place while the question was open: what stands now decides, too.
+      // Another run may have changed the location while the question was open, so the plan is made again.
       const current = await planPrune(place, policy, ctx.clock.now(), ctx.signal);
       const removed = await executePrune(ctx, {
         ...current,
@@ -115,7 +115,7 @@ export async function pruneBackups(
   return {...result, partials: isHere ? partials : cleared, removed};
 }
 
-/** @returns what is gone */
+/** @returns the removed leftovers */
 async function clearLeftovers(
   ctx: RunContext,
   place: Place,
@@ -128,13 +128,13 @@ async function clearLeftovers(
       cleared.push(`${place.url}/${staging}`);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'STORAGE_DENIED') throw error;
-      ctx.warn(`An unfinished copy stays: ${error.message}`);
+      ctx.warn(`An unfinished copy remains: ${error.message}`);
     }
   }
   return cleared;
 }
 
-/** What the question asks for: the databases whose backups go, or a word where unfinished copies alone do. */
+/** The name that confirms the question: the databases of the backups, or a word if only unfinished copies are removed. */
 function namesToConfirm(
   removable: readonly {readonly backup: Backup}[],
 ): Pick<ConfirmRequest, 'database' | 'databaseLabel'> {
@@ -144,8 +144,8 @@ function namesToConfirm(
 }
 
 /**
- * Whether only --confirm-db may remove these: backups of production, by rules of the command line. The rules of the config
- * file are a decision that was made before; they remove backups after each `backup`, too.
+ * Whether --confirm-db is required: for backups of production, if the rules come from the command line. The rules of the config file
+ * were decided before; they also remove backups after each `backup`.
  */
 async function needsProductionName(
   ctx: RunContext,
@@ -157,13 +157,13 @@ async function needsProductionName(
   return false;
 }
 
-/** The flags' rules when there are any, else the config file's; the least number to keep counts from either. */
+/** The rules of the flags if there are any, otherwise those of the config file; the minimum to keep may come from either. */
 function policyInForce(flags: RetentionPolicy, config: RetentionPolicy): RetentionPolicy {
   const keepMin = flags.keepMin ?? config.keepMin;
   return {...(ruleNames(flags).length > 0 ? flags : config), ...(keepMin === undefined ? {} : {keepMin})};
 }
 
-/** Reads the place and decides; changes nothing. @throws USAGE for an empty policy, READ_FAILED and the codes of the store */
+/** Reads the location and decides; changes nothing. @throws USAGE for an empty policy, READ_FAILED and the codes of the store */
 export async function planPrune(
   place: Place,
   policy: RetentionPolicy,
@@ -182,7 +182,7 @@ export async function planPrune(
     else kept.push(decisionOf({backup, reason: obstacle}));
   }
   const partials = await place.findPartials?.();
-  // A file that tells no backup may be the metadata of any of them, written by a newer version.
+  // An unusable metadata file may belong to any of them and be written by a newer version.
   const leftovers = partials || problems.length > 0 ? [] : await findLeftovers(place, backups, now);
   return {
     place,
@@ -195,7 +195,7 @@ export async function planPrune(
   };
 }
 
-/** Folders of files that no metadata names, and uploads in parts, those of order backups too, when nothing was added to them for a day. */
+/** Folders without metadata, and multipart uploads, those of order backups too, that have not changed for a day. */
 async function findLeftovers(place: Place, backups: readonly Backup[], now: Date): Promise<string[]> {
   const known = new Set(backups.map(({record}) => record && folderOf(record)));
   const newest = new Map<string, number>();
@@ -210,9 +210,9 @@ async function findLeftovers(place: Place, backups: readonly Backup[], now: Date
 }
 
 /**
- * Removes what the plan names, oldest first, so that an interruption leaves the newer ones.
- * @returns what was removed
- * @throws FOLDER_NOT_WRITABLE, WRITE_FAILED, STORAGE_DENIED after trying every one; INTERRUPTED between two; at once when the store is away
+ * Removes the backups of the plan, oldest first, so that after an interruption the newer ones remain.
+ * @returns the removed backups
+ * @throws FOLDER_NOT_WRITABLE, WRITE_FAILED, STORAGE_DENIED after every backup was tried; INTERRUPTED between two; immediately if the store is unreachable
  */
 export async function executePrune(ctx: RunContext, plan: PrunePlan): Promise<PruneDecision[]> {
   const {removed, failures} = await removeEach(ctx, plan.place, plan.removable);
@@ -220,7 +220,7 @@ export async function executePrune(ctx: RunContext, plan: PrunePlan): Promise<Pr
   if (!first) return removed;
   throw new AppError(
     first.code,
-    `${countOf(failures.length, 'backup')} could not be removed, ${countOf(removed.length, 'was', 'were')}.`,
+    `${countOf(failures.length, 'backup')} could not be removed; ${countOf(removed.length, 'was', 'were')} removed.`,
     defined({hint: first.hint, details: failures.map(messageOf), cause: first}),
   );
 }
@@ -252,8 +252,8 @@ async function removeEach(
 }
 
 /**
- * Retention after a backup, for backups of the same database only; call it once that backup is whole and proven.
- * What cannot be removed is a warning: the backup itself succeeded.
+ * Applies retention after a backup to the backups of the same database. Call it once the new backup is complete and verified.
+ * A failure to remove is only a warning, because the backup itself succeeded.
  */
 export async function pruneAfterBackup(
   ctx: RunContext,

@@ -1,4 +1,4 @@
-/** Drops databases that restores set aside: all but the newest, and the newest too where that is asked for by its own flag. */
+/** Drops databases that restores set aside: all but the newest, and with a flag of its own the newest too. */
 import {AppError, withState} from '../../base/errors.js';
 import {countOf, formatAge, formatBytes} from '../../base/format.js';
 import {unknownName} from '../../base/unknown-name.js';
@@ -22,11 +22,11 @@ import {recordGone} from '../../run/record-set-aside.js';
 export interface SetAsideDecision {
   /** Name of the database. */
   readonly id: string;
-  /** The database in whose place it stood. */
+  /** The database that it was before the restore. */
   readonly database: string;
   readonly owner: string;
   readonly setAsideAt: string;
-  /** Bytes; null where the role may not see it. */
+  /** Bytes; null if the role may not see it. */
   readonly size: number | null;
   readonly reason: string;
 }
@@ -38,17 +38,17 @@ export interface SetAsideResult {
 
 export interface SetAsideRequest {
   readonly dryRun: boolean;
-  /** The database for which they were set aside, instead of the URL's. */
+  /** The database for which they were set aside; by default that of the URL. */
   readonly targetDb?: string;
-  /** Whether the newest goes too; `undo` has nothing left then. */
+  /** Whether the newest is dropped too; `undo` is then impossible. */
   readonly isNewestToo?: boolean;
-  /** These alone, whoever owns them; all that are trusted without it. */
+  /** Only these, even if their owner is doubtful; by default all that are certain. */
   readonly names?: readonly string[];
 }
 
 /**
- * Finds those of the URL's database by their marks, asks, and drops; one that somebody is connected to, by then too, is kept.
- * The newest is asked for separately.
+ * Finds the databases by their owner comments, asks, and drops them. A database with sessions, also later ones, is kept.
+ * A separate question confirms the newest.
  * @throws NO_DATABASE_URL, DATABASE_NOT_FOUND, BACKUP_NOT_FOUND for a name that is not set aside, NOT_CONFIRMED, PERMISSION_DENIED, ...
  */
 export async function pruneSetAside(ctx: RunContext, request: SetAsideRequest): Promise<SetAsideResult> {
@@ -85,7 +85,7 @@ export async function pruneSetAside(ctx: RunContext, request: SetAsideRequest): 
     await ask(`Drop ${countOf(older.length, 'database')} that a restore set aside for "${database}".`, older);
   if (plan.newest && plan.removed.includes(plan.newest))
     await ask(
-      `Drop the newest database that a restore set aside for "${database}": undo cannot bring anything back afterwards.`,
+      `Drop the newest database that a restore set aside for "${database}": undo is then impossible.`,
       [plan.newest],
     );
   return ctx.progress.step('Drop set-aside databases', () => dropEach(ctx, connection, plan, decide));
@@ -100,13 +100,13 @@ export function describe(
   return `${one.id}: ${size}, owner ${one.owner}, set aside ${formatAge(new Date(one.setAsideAt), now)}`;
 }
 
-/** A database that is gone may have left some; a name that was mistyped has neither. @throws DATABASE_NOT_FOUND */
+/** A dropped database may still have set-aside ones; a mistyped name has neither. @throws DATABASE_NOT_FOUND */
 function refuseUnknownTarget(databases: readonly ListedDatabase[], {host, database}: Connection): void {
   const names = databases.map(({name}) => name);
   if (names.includes(database) || setAsideFor(databases, database).length > 0) return;
   throw unknownName(
     'DATABASE_NOT_FOUND',
-    `${host} has no database "${database}", nor one that was set aside for it; nothing was dropped.`,
+    `${host} has no database "${database}" and none that was set aside for it; nothing was dropped.`,
     database,
     names,
   );
@@ -121,11 +121,11 @@ function refuseUnknown(names: readonly string[], plan: SetAsidePlan, {host, data
     `"${unknown}" is not set aside for "${database}" on ${host}; nothing was dropped.`,
     unknown,
     known,
-    'See what is: destino-db prune --set-aside --dry-run',
+    'List them: destino-db prune --set-aside --dry-run',
   );
 }
 
-/** Tries every one; what is in use by now, or was brought back, stays. @throws the first error after that */
+/** Tries every database; keeps those that are in use or restored by now. @throws the first error after that */
 async function dropEach(
   ctx: RunContext,
   connection: Connection,
@@ -138,13 +138,13 @@ async function dropEach(
       const removed: SetAsideDecision[] = [];
       const failures: AppError[] = [];
       const newest = plan.newest?.id;
-      // The newest goes last: an interruption leaves what undo needs.
+      // The newest is dropped last, so that undo still works after an interruption.
       for (const one of plan.removed.toSorted((a, b) => Number(a.id === newest) - Number(b.id === newest))) {
         ctx.signal.throwIfAborted();
-        // The mark is read again: undo may have brought the database back while the question was open.
+        // The owner comment is read again: undo may have restored the database while the question was open.
         const now = decide(await listDatabases(session));
         if (!now.removed.some(({id}) => id === one.id)) {
-          ctx.warn(`"${one.id}" was left alone: it is in use, or no longer set aside.`);
+          ctx.warn(`"${one.id}" was not dropped: it is in use, or no longer set aside.`);
           continue;
         }
         try {
@@ -166,11 +166,11 @@ async function dropEach(
 }
 
 interface SetAsidePlan extends SetAsideResult {
-  /** The one that `undo` would bring back. */
+  /** The one that `undo` would restore. */
   readonly newest: SetAsideDecision | undefined;
 }
 
-/** Of one database, newest first. The newest stays unless it is asked for; one whose mark is doubtful, unless it is named. */
+/** The plan for one database, newest first. The newest is kept unless requested; one with a doubtful owner comment, unless named. */
 export function decideSetAside(
   databases: readonly ListedDatabase[],
   target: string,
@@ -188,10 +188,10 @@ export function decideSetAside(
     let reason: string | undefined;
     if (names !== undefined && !isNamed) reason = 'not named';
     else if (doubt !== undefined && !isNamed)
-      reason = `left alone: it ${doubt}; name it with --set-aside-db to drop it`;
+      reason = `kept: it ${doubt}; name it with --set-aside-db to drop it`;
     else if (database.sessions > 0) reason = `in use: ${countOf(database.sessions, 'session')}`;
     else if (isNewest && isNewestToo !== true)
-      reason = `the newest of "${target}": undo can bring it back; --all-of-them drops it too`;
+      reason = `the newest of "${target}": undo can restore it; --all-of-them drops it too`;
     const one = decision(
       reason ??
         (isNewest

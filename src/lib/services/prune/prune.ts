@@ -1,4 +1,4 @@
-/** The command `prune`: backups here or in another place, and databases that restores set aside. */
+/** Implements `prune`: removes backups from a location, and databases that restores set aside. */
 import {ruleNames} from '../../catalog/retention.js';
 import type {RunContext} from '../../run/run-context.js';
 import {pruneBackups, type PruneOptions, type PruneResult} from './prune-backups.js';
@@ -6,14 +6,14 @@ import type {SetAsideRequest, SetAsideResult} from './prune-databases.js';
 import {openFrom, openSource} from '../../storage/open-place.js';
 
 export interface PruneCommandResult extends PruneResult {
-  /** Databases that a restore set aside; null when they were not asked for. */
+  /** Databases that a restore set aside; null if they were not requested. */
   readonly setAside: SetAsideResult | null;
 }
 
 /**
- * `prune` as the command has it: backups by the policy, and set-aside databases with `setAside`. That alone, without a
- * rule among the flags, leaves backups as they are.
- * @throws what `pruneBackups` and `pruneSetAside` throw
+ * Removes backups by the policy, and with `setAside` the set-aside databases. With `setAside` and no rule among the flags, all backups
+ * are kept.
+ * @throws the errors of `pruneBackups` and `pruneSetAside`
  */
 export async function prune(
   ctx: RunContext,
@@ -23,7 +23,7 @@ export async function prune(
     readonly setAsideChoice?: Omit<SetAsideRequest, 'dryRun'>;
     /** Folder of the backups; `database` in the backups folder by default. */
     readonly folder?: string;
-    /** The same, or a bucket. */
+    /** The same folder, or a bucket. */
     readonly from?: string;
   },
 ): Promise<PruneCommandResult> {

@@ -1,4 +1,4 @@
-/** What interrupted runs left on the server: working databases, half a change of names, a database closed to sessions. */
+/** Finds leftovers of interrupted runs on the server: working databases, unfinished renames, databases closed to sessions. */
 import {setTimeout as delay} from 'node:timers/promises';
 import {type Session, withSession} from '../../postgres/client.js';
 import {type Connection, withDatabase} from '../../postgres/connect/connection.js';
@@ -21,24 +21,24 @@ import type {RunContext} from '../../run/run-context.js';
 import type {JournalEntry, LeftJournal} from '../../run/journal.js';
 import type {Leftover} from './leftover.js';
 
-/** A working database of another machine, without a session in it, has lost its run after this time. */
+/** A working database of another machine, without sessions, counts as abandoned after this time. */
 const abandonedAfterMs = 24 * 3_600_000;
 
 interface Found {
   readonly ctx: RunContext;
   readonly connection: Connection;
   readonly databases: ReadonlyMap<string, ListedDatabase>;
-  /** Working databases that are ours whatever their marks are worth: in a journal of this installation, or named by the user. */
+  /** Working databases that are certainly ours: listed in a journal of this installation, or named by the user. */
   readonly known: ReadonlySet<string>;
-  /** Whether what is not there will not come any more. */
-  readonly isSettled: boolean;
+  /** Whether databases that are missing now can no longer appear. */
+  readonly isFinal: boolean;
 }
 
 /**
- * Finds marked databases whether or not a journal knows of them, and looks up what journals of dead runs name.
- * The server's state decides; a journal only says where to look.
- * @param named databases that the user vouches for
- * @throws what connecting fails with
+ * Finds databases by their owner comments, with or without a journal, and checks the entries in journals of dead runs.
+ * The state of the server decides; a journal only says where to look.
+ * @param named databases that the user wants to drop
+ * @throws the errors of connecting
  */
 export async function findLeftoverDatabases(
   ctx: RunContext,
@@ -50,14 +50,14 @@ export async function findLeftoverDatabases(
     .filter((journal) => journal.liveness === 'dead')
     .flatMap((journal) => journal.unfinished)
     .filter((entry) => 'server' in entry && isSameServer(entry.server, connection));
-  const {listed, roles, isSettled} = await withMaintenanceSession(
+  const {listed, roles, isFinal} = await withMaintenanceSession(
     connection,
     async (session) => {
-      const settled = await settle(session, entries);
+      const isFinal = await waitForPending(session, entries);
       return {
         listed: await listDatabases(session),
         roles: await listScratchRoles(session),
-        isSettled: settled,
+        isFinal,
       };
     },
     {signal: ctx.signal},
@@ -67,15 +67,15 @@ export async function findLeftoverDatabases(
     connection,
     databases: new Map(listed.map((database) => [database.name, database])),
     known: new Set([...named, ...entries.flatMap((entry) => (isMaking(entry) ? [entry.database] : []))]),
-    isSettled,
+    isFinal,
   };
   const leftovers: Leftover[] = [];
   for (const database of listed) {
-    if (database.mark) leftovers.push(...(await leftoverOfMark(found, database, database.mark)));
+    if (database.mark) leftovers.push(...(await leftoverOfComment(found, database, database.mark)));
   }
   for (const entry of entries) leftovers.push(...(await leftoverOfEntry(found, entry)));
   for (const role of roles) {
-    // A role goes together with its database, or alone when that is gone or was never created.
+    // A role is dropped with its database, or alone if the database no longer exists or was never created.
     if (!found.databases.has(role.name))
       leftovers.push(...(await leftoverOfRole(found, role.name, role.mark)));
   }
@@ -86,17 +86,17 @@ export async function findLeftoverDatabases(
   });
 }
 
-const looks = 100;
-const betweenLooksMs = 50;
+const attempts = 100;
+const betweenAttemptsMs = 50;
 
 /**
- * The server finishes the statement of a program that was killed before it notices; CREATE DATABASE takes a while. So what
- * a journal names and is not there may still come as long as any session of this program is open.
- * @returns whether none is, or all of it is there
+ * The server finishes the statement of a killed program before it notices; CREATE DATABASE takes a while. A missing database of a
+ * journal may therefore still appear while any session of this program is open.
+ * @returns whether there is no such session, or all databases exist
  */
-async function settle(session: Session, entries: readonly JournalEntry[]): Promise<boolean> {
+async function waitForPending(session: Session, entries: readonly JournalEntry[]): Promise<boolean> {
   const names = entries.flatMap((entry) => (isMaking(entry) ? [entry.database] : []));
-  for (let look = 1; ; look += 1) {
+  for (let attempt = 1; ; attempt += 1) {
     const [row] = await session.query(
       `SELECT (SELECT count(*) FROM pg_catalog.pg_database WHERE datname = ANY ($1)) AS there,
               (SELECT count(*) FROM pg_catalog.pg_stat_activity
@@ -104,8 +104,8 @@ async function settle(session: Session, entries: readonly JournalEntry[]): Promi
       [names],
     );
     if (row?.['sessions'] === '0' || Number(row?.['there']) === new Set(names).size) return true;
-    if (look === looks) return false;
-    await delay(betweenLooksMs);
+    if (attempt === attempts) return false;
+    await delay(betweenAttemptsMs);
   }
 }
 
@@ -123,7 +123,7 @@ export function isSameServer(
   return server.host === connection.host && server.port === connection.port;
 }
 
-async function leftoverOfMark(
+async function leftoverOfComment(
   found: Found,
   database: ListedDatabase,
   mark: OwnerComment,
@@ -131,10 +131,10 @@ async function leftoverOfMark(
   if (mark.kind === 'set-aside') return [];
   const kind = mark.kind === 'staging' ? 'staging-database' : 'scratch-database';
   const what = {kind, what: database.name} as const;
-  const fate = mark.owner ? await livenessOf(mark.owner) : 'elsewhere';
-  if (fate === 'alive' && mark.owner)
-    return [{...what, action: 'leave', reason: `its run is at work (${describeProcess(mark.owner)})`}];
-  // It has taken the place of the database already: the change of names happened, only the mark stayed.
+  const liveness = mark.owner ? await livenessOf(mark.owner) : 'elsewhere';
+  if (liveness === 'alive' && mark.owner)
+    return [{...what, action: 'leave', reason: `its run is still running (${describeProcess(mark.owner)})`}];
+  // It already replaced the database: the swap was committed, and only the owner comment remained.
   if (database.name === mark.database) {
     const comment = mark.comment === null ? 'NULL' : quoteLiteral(mark.comment);
     const sql = `COMMENT ON DATABASE ${quoteIdentifier(database.name)} IS ${comment}`;
@@ -150,17 +150,17 @@ async function leftoverOfMark(
   const now = found.ctx.clock.now();
   const doubt = whyDoubtful(database, mark, [...found.databases.values()], now);
   if (doubt !== undefined && !found.known.has(database.name)) {
-    const reason = `it is marked as a working database, but it ${doubt}${factsOf(database, mark, now)}; if it is yours, name it with --drop-db`;
+    const reason = `its comment says that it is a working database, but it ${doubt}${factsOf(database, mark, now)}; if you do not need it, drop it with --drop-db`;
     return [{...what, action: 'leave', reason}];
   }
   const ageMs = now.getTime() - Date.parse(mark.at);
-  if (fate === 'elsewhere' && (database.sessions > 0 || ageMs < abandonedAfterMs)) {
-    const who = mark.owner ? `its run belongs to ${mark.owner.host}, where it` : 'its run';
+  if (liveness === 'elsewhere' && (database.sessions > 0 || ageMs < abandonedAfterMs)) {
+    const who = mark.owner ? `its run on ${mark.owner.host}` : 'its run';
     return [
       {
         ...what,
         action: 'leave',
-        reason: `${who} may be at work; after a day without sessions it counts as abandoned`,
+        reason: `${who} may still be running; after a day without sessions the database counts as abandoned`,
       },
     ];
   }
@@ -170,7 +170,7 @@ async function leftoverOfMark(
 /** " (owner shop, 3 days old, 1.2 GB)" */
 function factsOf({owner, sizeBytes}: ListedDatabase, {at}: OwnerComment, now: Date): string {
   const size = sizeBytes === null ? 'size unknown' : formatBytes(sizeBytes);
-  return ` (owner ${owner}, made ${formatAge(new Date(at), now)}, ${size})`;
+  return ` (owner ${owner}, created ${formatAge(new Date(at), now)}, ${size})`;
 }
 
 async function leftoverOfEntry(found: Found, entry: JournalEntry): Promise<Leftover[]> {
@@ -179,14 +179,15 @@ async function leftoverOfEntry(found: Found, entry: JournalEntry): Promise<Lefto
     case 'staging-database': {
       const database = found.databases.get(entry.database);
       const what = {kind: entry.kind, what: entry.database} as const;
-      if (!database && !found.isSettled) return [{...what, action: 'leave', reason: mayCome}];
-      if (!database || database.mark) return []; // never made, gone, or told by its mark
+      if (!database && !found.isFinal) return [{...what, action: 'leave', reason: mayAppear}];
+      if (!database || database.mark) return []; // never created, already dropped, or found by its comment
       if (await isEmpty(found, database)) return [dropLeftover(found, what, database)];
       return [
         {
           ...what,
           action: 'leave',
-          reason: 'it bears no mark of this program and holds tables; drop it yourself if it is not needed',
+          reason:
+            'it has tables and no owner comment of this program; drop it yourself if you do not need it',
         },
       ];
     }
@@ -194,19 +195,19 @@ async function leftoverOfEntry(found: Found, entry: JournalEntry): Promise<Lefto
       return reopen(found, [entry.database]);
     case 'swap': {
       const aside = found.databases.get(entry.setAside);
-      const unmarked: Leftover[] =
+      const withoutComment: Leftover[] =
         aside && !aside.mark && found.databases.has(entry.target)
-          ? [markSetAside(found, entry.setAside, entry.target)]
+          ? [commentSetAside(found, entry.setAside, entry.target)]
           : [];
-      return [...reopen(found, [entry.target, entry.setAside, entry.staging]), ...unmarked];
+      return [...reopen(found, [entry.target, entry.setAside, entry.staging]), ...withoutComment];
     }
     default:
       return [];
   }
 }
 
-const mayCome =
-  'it is not there, but may be made yet: sessions of this program are open on the server; run recover again when they have ended';
+const mayAppear =
+  'it does not exist, but may still be created: this program has open sessions on the server; run recover again when they have ended';
 
 function dropLeftover(
   found: Found,
@@ -218,7 +219,7 @@ function dropLeftover(
     ...what,
     action: 'drop',
     reason: `its run has ended${facts}`,
-    // The sessions of tools that outlived their run end with it.
+    // This also ends the sessions of tools that outlived their run.
     run: () =>
       withMaintenanceSession(
         found.connection,
@@ -232,9 +233,9 @@ function dropLeftover(
 }
 
 async function leftoverOfRole(found: Found, name: string, mark: OwnerComment): Promise<Leftover[]> {
-  const fate = mark.owner ? await livenessOf(mark.owner) : 'elsewhere';
+  const liveness = mark.owner ? await livenessOf(mark.owner) : 'elsewhere';
   const ageMs = found.ctx.clock.now().getTime() - Date.parse(mark.at);
-  if (fate === 'alive' || (fate === 'elsewhere' && ageMs < abandonedAfterMs)) return [];
+  if (liveness === 'alive' || (liveness === 'elsewhere' && ageMs < abandonedAfterMs)) return [];
   return [
     {
       kind: 'scratch-database',
@@ -258,27 +259,27 @@ function reopen(found: Found, names: readonly string[]): Leftover[] {
         kind: 'no-connections',
         what: name,
         action: 'allow connections',
-        reason: 'a run that has ended kept new sessions out of it',
+        reason: 'an interrupted run closed it to new sessions',
         run: () => execute(found, [`ALTER DATABASE ${quoteIdentifier(name)} ALLOW_CONNECTIONS true`]),
       },
     ];
   });
 }
 
-function markSetAside(found: Found, name: string, target: string): Leftover {
-  // Its name says when; a mark with another time would not be believed.
+function commentSetAside(found: Found, name: string, target: string): Leftover {
+  // The time comes from its name; a comment with another time would be doubtful.
   const at = (timeInDatabaseName(name) ?? found.ctx.clock.now()).toISOString();
   const mark = {kind: 'set-aside', database: target, at, owner: null, comment: null} as const;
   return {
     kind: 'swap',
     what: name,
     action: 'mark as set aside',
-    reason: `it is what "${target}" was before`,
+    reason: `it is the previous database "${target}"`,
     run: () => execute(found, [ownerCommentStatement(name, mark)]),
   };
 }
 
-/** One that was never opened since it was created closed holds nothing. */
+/** A database that was created closed and never opened is empty. */
 async function isEmpty(found: Found, database: ListedDatabase): Promise<boolean> {
   if (!database.allowsConnections) return true;
   const connection = withDatabase(found.connection, database.name);

@@ -1,4 +1,4 @@
-/** What interrupted runs left in the backups folders. */
+/** Finds leftovers of interrupted runs in the backups folders. */
 import {lstat, readdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {backupFolder, isPartialName} from '../../catalog/backup-name.js';
@@ -15,13 +15,13 @@ import type {LeftJournal} from '../../run/journal.js';
 import {finishLeftover, orphanLeftovers, readUnnamedBackup} from './orphan-dumps.js';
 import type {Leftover} from './leftover.js';
 
-/** A small file under a temporary name lives for milliseconds; one without a journal that is older has no owner. */
+/** A small file under a temporary name exists for milliseconds; an older one without a journal is abandoned. */
 const briefMs = 60_000;
 const briefName = /\.json\.[0-9a-f]{8}\.partial$/;
 
 /**
- * Unfinished files and folders, and dumps that were named but got no metadata, in the backups folder, its two
- * sub-folders and wherever a journal says that its run worked. A folder in which a run is at work is left alone.
+ * Finds unfinished files and folders, and dumps without metadata, in the backups folder, its two sub-folders, and the folders in
+ * journals. Folders that a run is using are not changed.
  */
 export async function findLeftoverFiles(
   ctx: RunContext,
@@ -32,7 +32,7 @@ export async function findLeftoverFiles(
     .filter((journal) => journal.liveness === 'dead')
     .flatMap((journal) => journal.unfinished);
   const dumps = dead.flatMap((entry) => (entry.kind === 'dump-without-metadata' ? [entry] : []));
-  // Runs that are at work, or may be, are told by their journals.
+  // The journals list the files of runs that are, or may be, running.
   const inUse = new Set(
     journals
       .filter((journal) => journal.liveness !== 'dead')
@@ -60,7 +60,7 @@ export async function findLeftoverFiles(
     );
     if (names.length === 0 && orphans.length === 0) continue;
     const owner = await folderLockOwner(backupsDir, folder);
-    const busy = owner && `"${owner.command}" (${describeProcess(owner)}) is at work in its folder`;
+    const busy = owner && `"${owner.command}" (${describeProcess(owner)}) is running in its folder`;
     for (const name of names) {
       const path = join(folder, name);
       const isDeadRuns = dumps.some((entry) => path.startsWith(entry.metadataPath));
@@ -81,9 +81,9 @@ export async function findLeftoverFiles(
   return found;
 }
 
-/** A dump in directory format is a folder, everything else a file. */
+/** A dump in directory format is a folder, any other dump is a file. */
 async function foreignReason(path: string): Promise<string | undefined> {
-  const asFile = await whyForeign(path, 'file').catch(() => undefined); // gone already
+  const asFile = await whyForeign(path, 'file').catch(() => undefined); // already removed
   const reason = asFile === 'is a folder' ? await whyForeign(path, 'folder') : asFile;
   return reason === undefined ? undefined : `it ${reason}`;
 }
@@ -111,6 +111,6 @@ async function namesIn(folder: string): Promise<string[]> {
 }
 
 async function isYoungerThan(path: string, ms: number, now: Date): Promise<boolean> {
-  const status = await lstat(path).catch(() => undefined); // gone already
+  const status = await lstat(path).catch(() => undefined); // already removed
   return status !== undefined && now.getTime() - status.mtimeMs < ms;
 }

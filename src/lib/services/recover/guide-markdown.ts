@@ -1,4 +1,4 @@
-/** The text of the emergency checklist: eight steps, and the way without this program. */
+/** The text of the emergency checklist: eight steps, and the commands to restore without this program. */
 import {join, relative} from 'node:path';
 import {formats} from '../../base/formats.js';
 import {type Backup, safetyLabel} from '../../catalog/catalogue.js';
@@ -12,7 +12,7 @@ import {type BackupRecord, isOfPlatform, standingOfRecord} from '../../catalog/b
 import {ageSuffix} from '../../storage/stored-record.js';
 import {managedCommands, plainDumpFilter} from './managed-restore.js';
 
-/** How each of PostgreSQL's own tools is called in a command line. */
+/** The path or name of each PostgreSQL tool. */
 export interface StockTools {
   readonly psql: string;
   readonly pgDump: string;
@@ -22,18 +22,18 @@ export interface StockTools {
 
 export interface RecoveryFacts {
   readonly now: Date;
-  /** Program, id and flags that name the same settings. */
+  /** Program, id and the flags for the same settings. */
   readonly command: (id: string) => readonly string[];
   readonly folder: string;
   readonly backupsDir: string;
   readonly connection: Connection | undefined;
-  /** Good ones of the database, newest first. */
+  /** Intact backups of the database, newest first. */
   readonly backups: readonly Backup[];
-  /** The newest of them that is of the whole database and no safety backup. */
+  /** The newest complete one that is not a safety backup. */
   readonly newest: Backup | undefined;
   readonly tools: StockTools;
   readonly lastTest: {at: string; restoreDuration: number} | undefined;
-  /** The flags that open the newest; none where it is plain or the config file knows its key. */
+  /** The flags that decrypt the newest; empty if it is unencrypted or the config file names its key. */
   readonly key: readonly string[];
   readonly identityFile: string;
 }
@@ -56,13 +56,13 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
   const sections: [string, ...string[]][] = [
     [
       'Assess',
-      `What is wrong: data gone or wrong, a failed migration, or the server itself? Note the time it began, in UTC.`,
+      `Find out what happened: lost or wrong data, a failed migration, or a broken server. Note the time it began, in UTC.`,
       `The database is ${code(where)}; its backups are in ${code(facts.backupsDir)}.`,
       shell(program('doctor'), program('status'), program('list')),
     ],
     [
       'Stop the application',
-      'Nothing may write while you decide: what is written now is lost by a restore, or mixes with it. Stop web servers, workers and cron jobs, then see who is still connected:',
+      'Nothing may write while you decide: a restore loses new rows, or mixes with them. Stop web servers, workers and cron jobs, then list the remaining sessions:',
       shell(
         psql(
           tools,
@@ -71,7 +71,7 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
           'SELECT pid, usename, application_name, state FROM pg_catalog.pg_stat_activity WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()',
         ),
       ),
-      'Save what is there before you change it, even when it is damaged:',
+      'Back up the current state before you change it, even if it is damaged:',
       shell(program('backup', '--label=before-recovery')),
     ],
     [
@@ -82,20 +82,20 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
     ],
     [
       'Test the restore on a separate database',
-      `The database ${code(database)} is not touched. ${timeOf(facts)}`,
+      `The database ${code(database)} is not changed. ${timeOf(facts)}`,
       shell(
         program('verify', '--backup-file', file, ...key),
         program('restore', '--backup-file', file, ...key, '--target-db', check, '--create-db'),
       ),
-      `Look into ${code(check)}: are the newest rows you expect there?`,
+      `Look into ${code(check)}: check that it contains the newest rows you expect.`,
     ],
     [
       'Execute',
       isBeside
-        ? 'A plain dump cannot replace this database. Preview, restore beside it, then copy from there.'
+        ? 'A plain dump cannot replace this database. Preview, restore into a separate database, then copy the rows from there.'
         : flags.includes('--clean')
           ? 'Preview, then restore over the database: a safety backup is made first, and everything is one transaction.'
-          : 'Preview, then restore. The old database stays under another name until the new one is complete and compared.',
+          : 'Preview, then restore. The new database replaces the old one only when it is complete and compared; the old one is kept under another name.',
       shell(
         program('restore', ...replacing, '--dry-run'),
         program('restore', ...replacing, ...(isBeside ? [] : ['--confirm-db', database])),
@@ -104,11 +104,11 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
         ? isBeside
           ? []
           : [
-              'If it was the wrong choice, restore the safety backup in the same way; its ID is in the result, and in the list:',
+              'If the result is wrong, restore the safety backup in the same way; its ID is in the result, and in the list:',
               shell(program('list')),
             ]
         : [
-            'If it was the wrong choice, this swaps the old database back:',
+            'If the result is wrong, this swaps the old database back:',
             shell(program('undo', '--target-db', database)),
           ]),
       'If a run was interrupted:',
@@ -116,12 +116,12 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
     ],
     [
       'Verify',
-      'Row counts and fingerprints were compared by the restore. Now look as your users do: log in, find the last order, place a test order.',
+      'The restore compared row counts and fingerprints. Now test as your users would: log in, find the last order, make a test order.',
       shell(program('backup', '--label=after-recovery'), program('history')),
     ],
     [
       'Resume',
-      'Start the application, workers and cron jobs. Watch errors for an hour. Then see that the schedule runs again:',
+      'Start the application, workers and cron jobs. Watch the error logs for an hour. Then check that the schedule runs again:',
       shell(program('schedule', '--check')),
     ],
     [
@@ -131,7 +131,7 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
     ],
     [
       'Without this program',
-      "The backups are what pg_dump writes; PostgreSQL's own tools restore them. Take tools of the server's own major version: older ones cannot read the backup, and newer ones set what the server does not know.",
+      "The backups are dumps of pg_dump; PostgreSQL's own tools restore them. Use tools of the server's own major version: older ones cannot read the backup, and newer ones may use settings that the server does not know.",
       ...withStockTools(facts, check),
     ],
   ];
@@ -141,7 +141,7 @@ export function recoveryMarkdown(facts: RecoveryFacts): string {
   ]);
   return `${[
     `# Recovery of ${inline(database)}`,
-    `Written ${now.toISOString().slice(0, 16).replace('T', ' ')} UTC from the backups there were then. Keep a copy where you can read it when this machine is down, and write it anew now and then. Run the commands in ${code(facts.folder)}.`,
+    `Written ${now.toISOString().slice(0, 16).replace('T', ' ')} UTC from the backups at that time. Keep a copy where you can read it when this machine is down, and write it again regularly. Run the commands in ${code(facts.folder)}.`,
     ...body,
   ].join('\n\n')}\n`;
 }
@@ -153,11 +153,11 @@ function strategies(
 ): string[] {
   if (!newest) {
     return [
-      'There is no good backup of this database here. Look at other places (`destino-db list --from PLACE`) before anything else.',
+      'There is no usable backup of this database here. First look in other locations: `destino-db list --from PLACE`.',
     ];
   }
   return [
-    '- Testing orders were cleaned by mistake: put back those rows alone. No other data is touched.',
+    '- Testing orders were cleaned by mistake: restore only those rows. No other data changes.',
     shell(
       program(
         'orders:restore',
@@ -168,10 +168,10 @@ function strategies(
     ...(!isSwappable(database, newest)
       ? []
       : [
-          '- The last restore was wrong: swap the database back that it set aside.',
+          '- The last restore was wrong: swap back the database that it set aside.',
           shell(program('undo', '--target-db', database)),
         ]),
-    '- Data was lost or spoilt at a known time: take the newest good backup from before it.',
+    '- Data was lost or damaged at a known time: use the newest usable backup before that time.',
     shell(
       program(
         'restore',
@@ -182,7 +182,7 @@ function strategies(
         '--dry-run',
       ),
     ),
-    '- The whole database is gone: take the newest good backup.',
+    '- The whole database is gone: use the newest usable backup.',
     shell(program('restore', '--latest', ...key, '--target-db', database, '--create-db', '--dry-run')),
   ];
 }
@@ -191,7 +191,7 @@ function backupTable(backups: readonly Backup[], now: Date): string[] {
   if (backups.length === 0) return [];
   const rows = backups.slice(0, shownBackups).map((backup) => {
     const proof = backup.record && standingOfRecord(backup.record).proof;
-    return `| ${inline(backup.id)} | ${backup.createdAt.toISOString().slice(0, 19).replace('T', ' ')} | ${formatAge(backup.createdAt, now)} | ${backup.format} | ${backup.content}${backup.label === safetyLabel ? ', of before a restore' : ''} | ${formatBytes(backup.sizeBytes)} | ${proof === null ? 'not proven' : proof.level} |`;
+    return `| ${inline(backup.id)} | ${backup.createdAt.toISOString().slice(0, 19).replace('T', ' ')} | ${formatAge(backup.createdAt, now)} | ${backup.format} | ${backup.content}${backup.label === safetyLabel ? ', from before a restore' : ''} | ${formatBytes(backup.sizeBytes)} | ${proof === null ? 'not proven' : proof.level} |`;
   });
   return [
     [
@@ -202,21 +202,21 @@ function backupTable(backups: readonly Backup[], now: Date): string[] {
   ];
 }
 
-/** What no backup of the database brings back. */
+/** Data that no backup of the database contains. */
 function missingFrom(newest: Backup | undefined): string[] {
   const missing = newest?.record
     ? [...outsideDatabase(newest.record), ...unreadableTables(newest.record), ...excludedRows(newest.record)]
     : [];
   if (!newest || missing.length === 0) return [];
   return [
-    `${inline(newest.id)} does not contain what is outside of the database, hidden from its role or excluded by a pattern. Restore these by other means:`,
+    `${inline(newest.id)} does not contain data outside the database, hidden from its role or excluded by a pattern. Restore these by other means:`,
     missing.map((one) => `- ${inline(one)}`).join('\n'),
   ];
 }
 
 function timeOf({lastTest}: RecoveryFacts): string {
   if (!lastTest)
-    return 'How long it takes was never measured: `destino-db verify --latest --level=restore` does that.';
+    return 'The duration was never measured: `destino-db verify --latest --level=restore` measures it.';
   return `The last restore test (${lastTest.at.slice(0, 10)}) took ${formatDuration(lastTest.restoreDuration)}.`;
 }
 
@@ -232,12 +232,12 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
   const before = [
     ...(typeof sha256 === 'string'
       ? [
-          'Is the file as it was written? This prints OK:',
+          'Check that the file is intact. This prints OK:',
           shell(`${shellCommand(['echo', `${sha256}  ${stored}`])} | sha256sum --check`),
         ]
       : []),
     ...decryption(facts, stored, path),
-    'The tools ask for the password, or take it from `~/.pgpass`.',
+    'The tools ask for the password, or read it from `~/.pgpass`.',
   ];
   if (record && isArchive) return [...before, ...overManaged(facts, record, path, login)];
   const create = shellCommand([tools.createdb, ...login, '--template=template0', target]);
@@ -249,7 +249,7 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
       ...before,
       "A plain dump cannot be restored in parts. Load it into another database, without owners. The errors name the service's extensions and event triggers; your tables are complete:",
       shell(create, `${read} | ${plainDumpFilter(record)} | ${psqlTo('-q')}`),
-      `The service needs the database under its name: copy what is missing from ${code(target)}.`,
+      `The service needs the database under its name: copy the missing data from ${code(target)}.`,
     ];
   const load = !isArchive
     ? `${read} | ${psqlTo('-v', 'ON_ERROR_STOP=1', '--single-transaction')}`
@@ -269,16 +269,16 @@ function withStockTools(facts: RecoveryFacts, target: string): string[] {
     shell(create, load),
     ...(isSwappable(database, backup)
       ? [
-          'When it is complete and looked at, swap the names (nobody may be connected; the old database stays):',
+          'When you have checked that it is complete, swap the names (no session may be connected; the old database is kept):',
           shell(...renames(tools, login, database, target)),
         ]
       : [
-          'This database keeps its name: when the copy is complete and looked at, copy from there what is missing.',
+          'This database keeps its name: when you have checked that the copy is complete, copy the missing data from it.',
         ]),
   ];
 }
 
-/** At a service: over the same project, or into a new one. */
+/** The commands for a hosting service: over the same project, or into a new one. */
 function overManaged(
   {tools, connection, newest}: RecoveryFacts,
   record: BackupRecord,
@@ -301,24 +301,24 @@ function overManaged(
   return [
     'The service keeps its own schemas, extensions and event triggers. `yours.txt` lists everything else; read it before you go on:',
     shell(...commands.list),
-    `Restore it over ${code(database)}. The first command saves the present state. The last one is one transaction: after an error nothing has changed. Remove a line that cannot be restored from \`yours.txt\`, and run the last two again.${hasUsers ? ' A foreign key to `auth.users` fails where users were deleted since.' : ''}`,
+    `Restore it over ${code(database)}. The first command backs up the current state. The last one is one transaction: after an error nothing has changed. If a line cannot be restored, remove it from \`yours.txt\` and run the last two commands again.${hasUsers ? ' A foreign key to `auth.users` fails if users were deleted since.' : ''}`,
     shell(...commands.over),
     'Everything belongs to your role now. This command prints the objects of other roles. Give them back with `ALTER … OWNER TO`: a `SECURITY DEFINER` function runs with your rights until then.',
     shell(commands.owners),
-    'Or restore it into a new project. Write its host and user in place of `NEW_HOST` and `NEW_USER`. Roles come back without passwords:',
+    'Or restore it into a new project. Replace `NEW_HOST` and `NEW_USER` by its host and user. Roles come back without passwords:',
     shell(...commands.anew),
-    'Remove the files afterwards. They contain your rows in plain text:',
+    'Remove the files afterwards. They contain your rows unencrypted:',
     shell(shellCommand(['rm', '-f', 'contents.txt', 'yours.txt', 'yours.sql', 'rows.txt', 'rows.sql'])),
   ];
 }
 
-/** Where the decrypted dump is put; undefined for one that is plain. */
+/** Path of the decrypted dump; undefined if the dump is not encrypted. */
 function plainPath(backup: Backup | undefined): string | undefined {
   if (!backup?.record?.encryption) return undefined;
   return formats[backup.format].isFolder ? `${backup.path}.plain` : backup.path.slice(0, -ageSuffix.length);
 }
 
-/** With the age tool, which asks for a passphrase itself. */
+/** Commands for the age tool, which asks for a passphrase itself. */
 function decryption({newest, identityFile}: RecoveryFacts, stored: string, path: string): string[] {
   const encryption = newest?.record?.encryption;
   if (!newest || !encryption) return [];
@@ -330,7 +330,7 @@ function decryption({newest, identityFile}: RecoveryFacts, stored: string, path:
       ]
     : [shellCommand([...age, path, stored])];
   return [
-    'It is encrypted: [age](https://age-encryption.org) opens it. Remove the plain files afterwards.',
+    'It is encrypted: [age](https://age-encryption.org) decrypts it. Remove the decrypted files afterwards.',
     shell(...commands),
   ];
 }
@@ -370,7 +370,7 @@ function loginOf({host, port, user}: Connection): string[] {
   return ['--host', host, '--port', String(port), '--username', user];
 }
 
-/** A block that can be pasted; longer fences than any in the commands keep it whole. */
+/** A block that can be pasted; its fence is longer than any in the commands. */
 function shell(...commands: string[]): string {
   const fence = '`'.repeat(
     Math.max(3, ...[...commands.join('\n').matchAll(/`+/g)].map(([ticks]) => ticks.length + 1)),

@@ -1,4 +1,4 @@
-/** The emergency checklist, with this installation's backups and commands that can be pasted. */
+/** Writes the emergency checklist, with the backups of this installation and commands that can be pasted. */
 import {dirname, join, resolve} from 'node:path';
 import {backupFolder} from '../../catalog/backup-name.js';
 import {isGood, isUsable, readCatalogue} from '../../catalog/catalogue.js';
@@ -15,12 +15,12 @@ import {recoveryMarkdown, type StockTools} from './guide-markdown.js';
 export interface RecoveryGuide {
   /** The guide as Markdown. */
   readonly markdown: string;
-  /** Absolute path of the file it was written to, or null. */
+  /** Absolute path of the written file, or null. */
   readonly path: string | null;
 }
 
 /**
- * @param command program, id and the flags that name the same settings, without a URL: the guide is kept
+ * @param command program, id and the flags for the same settings, without a URL, because the guide is stored
  * @throws READ_FAILED, FOLDER_NOT_WRITABLE, URL_INVALID
  */
 export async function recoveryGuide(
@@ -65,7 +65,7 @@ export async function recoveryGuide(
   return {markdown, path};
 }
 
-/** A guide is written before the emergency, perhaps where no URL is set; then it has names to fill in. */
+/** A guide is written before the emergency, perhaps without a URL; it then has names to fill in. */
 function connectionOrNone(context: RunContext): Connection | undefined {
   try {
     return resolveConnection(context.settings);
@@ -76,8 +76,8 @@ function connectionOrNone(context: RunContext): Connection | undefined {
 }
 
 /**
- * The paths of the tools that fit the backup's server. A bare name may lead to newer ones, and a newer pg_restore
- * begins with settings that an older server does not know. Where the tools are not installed, their names.
+ * The paths of the tools that fit the backup's server. A bare name may find newer tools, and a newer pg_restore begins with settings
+ * that an older server does not know. If the tools are not installed, the bare names.
  */
 async function stockToolPaths({settings}: RunContext, serverMajor: number | undefined): Promise<StockTools> {
   const pathOf = async (name: ToolName): Promise<string> => {
@@ -93,6 +93,6 @@ async function stockToolPaths({settings}: RunContext, serverMajor: number | unde
     pathOf('pg_dump'),
     pathOf('pg_restore'),
   ]);
-  // Packages put createdb beside psql.
+  // Packages install createdb next to psql.
   return {psql: psqlPath, pgDump, pgRestore, createdb: join(dirname(psqlPath), 'createdb')};
 }

@@ -1,4 +1,4 @@
-/** Indexes that a cleaning made for its own duration and was killed before dropping. */
+/** Finds temporary indexes of interrupted cleanings. */
 import {withAdvisoryLock} from '../../postgres/databases/advisory-lock.js';
 import {withSession} from '../../postgres/client.js';
 import {type Connection, withDatabase} from '../../postgres/connect/connection.js';
@@ -12,9 +12,9 @@ import {isSameServer} from './databases.js';
 import type {Leftover} from './leftover.js';
 
 /**
- * Looks in the database of the settings, and in those that journals of dead runs name. The indexes are known by their
- * names; whoever makes them holds the lock for changes of that database, so they are dropped under the same lock.
- * @throws what connecting fails with
+ * Looks in the database of the settings, and in those that journals of dead runs name. The indexes are recognised by their names. Their
+ * makers hold the lock for changes of that database, so they are dropped under the same lock.
+ * @throws the errors of connecting
  */
 export async function findLeftoverIndexes(
   ctx: RunContext,
@@ -29,10 +29,14 @@ export async function findLeftoverIndexes(
     );
   const found: Leftover[] = [];
   for (const database of new Set([connection.database, ...named])) {
-    const isThere = await withMaintenanceSession(connection, (session) => databaseExists(session, database), {
-      signal: ctx.signal,
-    });
-    if (isThere) found.push(...(await indexesIn(ctx, withDatabase(connection, database))));
+    const doesExist = await withMaintenanceSession(
+      connection,
+      (session) => databaseExists(session, database),
+      {
+        signal: ctx.signal,
+      },
+    );
+    if (doesExist) found.push(...(await indexesIn(ctx, withDatabase(connection, database))));
   }
   return found;
 }
@@ -54,12 +58,14 @@ async function indexesIn(ctx: RunContext, connection: Connection): Promise<Lefto
     kind: 'temporary-index',
     what: name ?? '',
     action: 'drop',
-    reason: `a cleaning of "${database}" made it for its own duration and was stopped`,
+    reason: `an interrupted cleaning of "${database}" created it temporarily`,
     run: () =>
       withSession(connection, (session) =>
         withAdvisoryLock(session, {purpose: 'change', database, signal: ctx.signal}, async () => {
-          const way = kind === 'I' ? '' : 'CONCURRENTLY ';
-          await session.query(`DROP INDEX ${way}IF EXISTS ${quoteQualified(schema ?? '', name ?? '')}`);
+          const concurrently = kind === 'I' ? '' : 'CONCURRENTLY ';
+          await session.query(
+            `DROP INDEX ${concurrently}IF EXISTS ${quoteQualified(schema ?? '', name ?? '')}`,
+          );
         }),
       ),
   }));

@@ -1,4 +1,4 @@
-/** What an interrupted run left behind, and what can be done about it. */
+/** A leftover of an interrupted run, and the action that clears it up. */
 import type {JournalEntry} from '../../run/journal.js';
 
 export interface LeftoverThing {

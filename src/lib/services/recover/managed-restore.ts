@@ -1,11 +1,11 @@
-/** Restoring at a service with PostgreSQL's own tools: the service's objects stay, and a list of the archive chooses the user's. */
+/** Restores at a hosting service with PostgreSQL's own tools: the objects of the service stay, and a list selects those of the user. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
 import {inventorySchema} from '../../postgres/inspect/inspect-inventory.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 
-/** Paths of the tools, those that connect followed by the flags that name server and database. */
+/** Paths of the tools; those that connect are followed by the flags for server and database. */
 interface ManagedTools {
   readonly psql: readonly string[];
   readonly pgDump: readonly string[];
@@ -14,22 +14,22 @@ interface ManagedTools {
   readonly newPsql: readonly string[];
 }
 
-/** Command lines for one folder. */
+/** Command lines to run in one folder. */
 interface ManagedCommands {
-  /** Write the list of what is the user's. */
+  /** Write the list of the user's objects. */
   readonly list: readonly string[];
-  /** Restore that over the same project. */
+  /** Restore them over the same project. */
   readonly over: readonly string[];
-  /** Print what of it belonged to other roles. */
+  /** Print those that belonged to other roles. */
   readonly owners: string;
-  /** Restore it into a new project, with people and files where the service is Supabase. */
+  /** Restore them into a new project; at Supabase with users and files. */
   readonly anew: readonly string[];
 }
 
-/** Supabase lets people add policies and objects of their own to these schemas. */
+/** Supabase allows users to add policies and objects to these schemas. */
 const sharedSchemas = ['auth', 'realtime', 'storage'];
 
-/** Objects that this session creates are open to nobody else. The archive sets the default privileges again. */
+/** Closes objects that this session creates to all other roles. The archive restores the default privileges. */
 const closeDefaults = `DO $do$ DECLARE closing pg_catalog.text; BEGIN
   FOR closing IN SELECT pg_catalog.format($q$ALTER DEFAULT PRIVILEGES %s REVOKE ALL ON %s FROM %s$q$,
       CASE WHEN n.oid IS NULL THEN $q$$q$ ELSE pg_catalog.format($q$IN SCHEMA %I$q$, n.nspname) END,
@@ -66,7 +66,7 @@ export function managedCommands(record: BackupRecord, path: string, tools: Manag
   return {
     list: [
       `${shellCommand([tools.pgRestore, '--list', path])} > contents.txt`,
-      // The first pattern wins.
+      // The first matching pattern applies.
       `${shellCommand(['sed', '-E', '-e', `/${kept}/b`, '-e', `/${dropped}/d`, 'contents.txt'])} > yours.txt`,
     ],
     over: [
@@ -98,7 +98,7 @@ export function managedCommands(record: BackupRecord, path: string, tools: Manag
   };
 }
 
-/** What a plain dump passes through where it is loaded beside: no owners, and no rows of tables that cannot be created there. */
+/** Filters a plain dump for a separate database: no owners, and no rows of tables that cannot be created there. */
 export function plainDumpFilter({inventory}: BackupRecord): string {
   const schemas = (inventory.platform?.schemas ?? []).filter((name) => !['auth', 'storage'].includes(name));
   const rows = `/^COPY "?${oneOf(schemas)}"?\\./,/^\\\\\\.$/d`;
@@ -107,10 +107,10 @@ export function plainDumpFilter({inventory}: BackupRecord): string {
 
 const notInSchemas = 'EXTENSION|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|DATABASE';
 
-/** Numbers in front of the type in a line of `pg_restore --list`. */
+/** The numbers before the type in a line of `pg_restore --list`. */
 const start = '^[0-9; ]+';
 
-/** For sed -E: lines of `pg_restore --list` that are kept, and of the others those that are dropped. */
+/** For sed -E: the lines of `pg_restore --list` that are kept, and those of the others that are dropped. */
 function patternsOf({inventory, source, tables}: BackupRecord): {kept: string; dropped: string} {
   const {schemas = [], roles = []} = inventory.platform ?? {};
   const owned = new Set(tables.map(({schema}) => schema).filter((schema) => !schemas.includes(schema)));
@@ -136,7 +136,7 @@ function patternsOf({inventory, source, tables}: BackupRecord): {kept: string; d
   };
 }
 
-/** People and files of a project at Supabase; null where there are none. */
+/** The users and files of a Supabase project; null if there are none. */
 function rowsPattern({inventory, tables}: BackupRecord): string | null {
   const names = (wanted: string): string =>
     oneOf(
@@ -153,7 +153,7 @@ function rowsPattern({inventory, tables}: BackupRecord): string | null {
   return `${start}(TABLE DATA (auth ${names('auth')}|storage ${names('storage')})|SEQUENCE SET (auth|storage)) `;
 }
 
-/** What a new project lacks before anything of the archive can be restored. */
+/** Statements that a new project needs before the archive. */
 function prerequisites({inventory, source}: BackupRecord): string[] {
   const {extensions = [], roles = []} = inventory.platform ?? {};
   const details = inventorySchema.shape.roleDetails.safeParse(inventory['roleDetails']).data ?? [];
@@ -180,7 +180,7 @@ function extensionsOf(inventory: BackupRecord['inventory']): {name: string; sche
   return inventorySchema.shape.extensions.safeParse(inventory['extensions']).data ?? [];
 }
 
-/** Any of the words; without one, what no line has. */
+/** Any of the words; without words, a pattern that matches no line. */
 function oneOf(words: readonly string[]): string {
   return `(${words.length > 0 ? words.map(escapePattern).join('|') : '$.'})`;
 }

@@ -1,4 +1,4 @@
-/** Dumps that bear their names while their metadata has none: of runs that were killed between the two. */
+/** Dumps with a final name but without metadata: their runs were killed between the two renames. */
 import {basename, dirname, join} from 'node:path';
 import {formats, withoutExtension} from '../../base/formats.js';
 import {metadataSuffix, rolesName} from '../../catalog/backup-name.js';
@@ -15,7 +15,7 @@ import type {Leftover} from './leftover.js';
 
 type DumpEntry = Extract<JournalEntry, {kind: 'dump-without-metadata'}>;
 
-/** Whether it is named as this program names dumps, and has no metadata vouching for it. */
+/** Whether it is named like a dump of this program and has no metadata. */
 async function isOurOrphan({path, metadataPath}: DumpEntry): Promise<boolean> {
   const id = idOf(metadataPath);
   const isOurs =
@@ -31,22 +31,22 @@ function idOf(metadataPath: string): string {
   return withoutExtension(name) ?? name;
 }
 
-/** The backup whose run was killed when its dump had its name, and its metadata, which was written before, had none yet; else undefined. */
+/** The backup of a run that was killed after its dump got its final name and before its metadata did; otherwise undefined. */
 export async function readUnnamedBackup(entry: DumpEntry): Promise<Backup | undefined> {
   const partial = unnamedMetadata(entry);
-  // Prune names them otherwise, and most runs end before.
+  // Prune uses other names; most entries are resolved before this.
   const reason = await whyForeign(partial, 'file').catch(() => 'is missing');
   if (reason !== undefined || !(await isOurOrphan(entry))) return undefined;
   try {
     const backup = await readBackup(partial);
     return backup.path === entry.path && backup.id === idOf(entry.metadataPath) ? backup : undefined;
   } catch (error) {
-    if (error instanceof AppError) return undefined; // cut short, or of a dump without its name: unfinished like others
+    if (error instanceof AppError) return undefined; // truncated, or the dump has no final name: an ordinary unfinished file
     throw error;
   }
 }
 
-/** Every byte is compared before the metadata gets its name. @param backup as `readUnnamedBackup` gives it */
+/** Compares every byte before the metadata gets its final name. @param backup from `readUnnamedBackup` */
 export function finishLeftover(ctx: RunContext, backup: Backup, busy: string | undefined): Leftover {
   const what = {kind: 'dump-without-metadata', what: backup.path} as const;
   if (busy !== undefined) return {...what, action: 'leave', reason: busy};
@@ -54,7 +54,7 @@ export function finishLeftover(ctx: RunContext, backup: Backup, busy: string | u
     ...what,
     action: 'finish',
     reason:
-      'verified by its run, which ended before its metadata had a name; it is a backup when every byte is there',
+      'its run verified it and ended before it named the metadata; it becomes a backup if all its bytes are intact',
     run: () => finishBackup(ctx, backup),
   };
 }
@@ -68,7 +68,7 @@ async function finishBackup(ctx: RunContext, {metadataPath: partial, ...backup}:
     const isDamaged =
       error instanceof AppError && ['CHECKSUM_MISMATCH', 'BACKUP_INCOMPLETE'].includes(error.code);
     if (!isDamaged) throw error;
-    ctx.warn(`${backup.path} was no whole backup and was removed: ${messageOf(error)}`);
+    ctx.warn(`${backup.path} was not a complete backup and was removed: ${messageOf(error)}`);
     for (const path of [backup.path, ...rolesOf(backup)]) await removeOrphan(path, metadataPath);
     await removeSafely(partial);
     return;
@@ -80,7 +80,7 @@ function rolesOf({path, record}: Pick<Backup, 'path' | 'record'>): string[] {
   return record?.roles ? [join(dirname(path), record.roles.path)] : [];
 }
 
-/** The dump, and the roles beside it, whose metadata cannot make it a backup. */
+/** The dump, and the roles next to it, if their metadata cannot make them a backup. */
 export async function orphanLeftovers(entry: DumpEntry, busy: string | undefined): Promise<Leftover[]> {
   const {path, metadataPath} = entry;
   if (!(await isOurOrphan(entry))) return [];
@@ -107,7 +107,7 @@ export async function orphanLeftovers(entry: DumpEntry, busy: string | undefined
 }
 
 async function removeOrphan(path: string, metadataPath: string): Promise<void> {
-  if (await exists(metadataPath)) return; // it has become a backup meanwhile
+  if (await exists(metadataPath)) return; // it became a backup meanwhile
   const partial = `${path}${partialSuffix}`;
   await renameSafely(path, partial);
   await removeSafely(partial);

@@ -24,34 +24,34 @@ export interface RecoveredThing extends LeftoverThing {
 }
 
 export interface FailedThing extends LeftoverThing {
-  /** Of the error; undefined for one that nobody foresaw. */
+  /** The code of the error; undefined if it is unexpected. */
   readonly code?: ErrorCode;
 }
 
 export interface RecoverResult {
   readonly dryRun: boolean;
-  /** Done, or with a dry run what would be. */
+  /** Recovered leftovers, or in a dry run those that would be. */
   readonly recovered: readonly RecoveredThing[];
-  /** Seen and not touched, with the reason. */
+  /** Leftovers that were not changed, with the reason. */
   readonly left: readonly LeftoverThing[];
-  /** Tried in vain. */
+  /** Leftovers that could not be cleared up. */
   readonly failed: readonly FailedThing[];
-  /** Why the server was not looked at, or null when it was. */
+  /** The reason why the server was not checked, or null if it was. */
   readonly serverNotLookedAt: string | null;
-  /** Code of the error for which it was not, where a URL names it; null otherwise. */
+  /** The code of the error, if a URL names the server; null otherwise. */
   readonly serverError: ErrorCode | null;
 }
 
 export interface RecoverOptions {
   readonly dryRun: boolean;
-  /** Working databases to drop even where their marks are doubtful. */
+  /** Working databases to drop even if their owner comments are doubtful. */
   readonly dropDbs?: readonly string[];
   readonly waitMs?: number;
 }
 
 /**
- * Looks for leftovers of runs that have ended, with and without their journals, and clears them up after asking.
- * What belongs to a run that is still at work is left alone.
+ * Finds leftovers of runs that have ended, with and without their journals, asks, and clears them up.
+ * Leftovers of a run that is still running are not changed.
  * @throws LOCKED, NOT_CONFIRMED, READ_FAILED
  */
 export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions): Promise<RecoverResult> {
@@ -68,7 +68,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
   }
   if (doable.length > 0) {
     await ctx.confirm({
-      action: `Clear up ${countOf(doable.length, 'thing')} that interrupted runs left.`,
+      action: `Clear up ${countOf(doable.length, 'leftover')} of interrupted runs.`,
       host: plan.connection?.host ?? ctx.settings.backupsDir,
       database,
       isProduction: false,
@@ -97,7 +97,7 @@ export async function recoverLeftovers(ctx: RunContext, options: RecoverOptions)
   return {dryRun: false, recovered, left, failed, serverNotLookedAt, serverError};
 }
 
-/** @throws USAGE for a database of --drop-db that no run left; not where the server could not be looked at */
+/** @throws USAGE for a database of --drop-db that no run left; not if the server could not be checked */
 function refuseUnknown(names: readonly string[], {leftovers, connection}: RecoveryPlan): void {
   const known = leftovers.map(({what}) => what);
   const unknown = connection && names.find((name) => !known.includes(name));
@@ -107,14 +107,14 @@ function refuseUnknown(names: readonly string[], {leftovers, connection}: Recove
     `--drop-db: no run left a database "${unknown}"; nothing was done.`,
     unknown,
     known,
-    'See what is left: destino-db recover --dry-run',
+    'List the leftovers: destino-db recover --dry-run',
   );
 }
 
 interface RecoveryPlan {
   readonly journals: readonly LeftJournal[];
   readonly leftovers: readonly Leftover[];
-  /** The server that was looked at. */
+  /** The server that was checked. */
   readonly connection: Connection | undefined;
   readonly serverNotLookedAt: string | null;
   readonly serverError: ErrorCode | null;
@@ -164,12 +164,12 @@ async function planRecovery(ctx: RunContext, dropDbs?: readonly string[]): Promi
   };
 }
 
-/** What runs that are at work, or of other machines, have begun. */
+/** The entries of runs that are running, or belong to other machines. */
 function entriesLeftAlone(journal: LeftJournal): Leftover[] {
   if (journal.liveness === 'dead') return [];
   const who = `"${journal.command}" (${describeProcess(journal.owner)})`;
   const reason =
-    journal.liveness === 'alive' ? `${who} is at work` : `${who} may be at work; run recover on that machine`;
+    journal.liveness === 'alive' ? `${who} is running` : `${who} may be running; run recover on that machine`;
   return journal.unfinished.map((entry) => ({
     kind: entry.kind,
     what: nameOf(entry),
@@ -178,7 +178,7 @@ function entriesLeftAlone(journal: LeftJournal): Leftover[] {
   }));
 }
 
-/** Entries of dead runs that nothing here can look up. */
+/** Entries of dead runs that cannot be checked from here. */
 function outOfReach(entry: JournalEntry, connection: Connection | undefined): Leftover[] {
   const what = {kind: entry.kind, what: nameOf(entry), action: 'leave'} as const;
   if (!('server' in entry) || (connection && isSameServer(entry.server, connection))) return [];
@@ -207,7 +207,7 @@ async function executeRecovery(
   return {recovered, failed};
 }
 
-/** Whether nothing of the entry is left that somebody still has to look after. */
+/** Whether nothing of the entry remains to be cleared up. */
 function isResolved(entry: JournalEntry, unresolved: ReadonlySet<string>, plan: RecoveryPlan): boolean {
   if ('server' in entry && !plan.connection) return false;
   if (entry.kind === 'swap')

@@ -1,4 +1,4 @@
-/** What copies that were cut off left in object stores. */
+/** Finds leftovers of interrupted copies in object stores. */
 import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import {openPlace} from '../../storage/open-place.js';
@@ -7,7 +7,7 @@ import {removeStaged} from '../../storage/transfer-backup.js';
 import type {LeftJournal} from '../../run/journal.js';
 import type {Leftover} from './leftover.js';
 
-/** Told by the journals of runs that have ended; the store is asked when they are cleared up. */
+/** The journals of ended runs list them; the store is read when they are cleared up. */
 export function findLeftoverUploads(ctx: RunContext, journals: readonly LeftJournal[]): Leftover[] {
   const entries = journals
     .filter((journal) => journal.liveness === 'dead')
@@ -19,14 +19,14 @@ export function findLeftoverUploads(ctx: RunContext, journals: readonly LeftJour
         kind: 'upload',
         what: entry.key,
         action: 'remove',
-        reason: `a copy to ${entry.place} was cut off`,
+        reason: `a copy to ${entry.place} was interrupted`,
         run: () => removeUpload(ctx, entry.place, entry.key),
       },
     ];
   });
 }
 
-/** A run that was killed right after it wrote the metadata had finished: its files are a backup's. */
+/** If the run was killed right after it wrote the metadata, its files are a complete backup and are kept. */
 async function removeUpload(ctx: RunContext, url: string, staging: string): Promise<void> {
   const place = await openPlace(ctx.settings, url);
   const found = await readPlace(place, ctx.signal).catch((error: unknown) => {
@@ -34,7 +34,7 @@ async function removeUpload(ctx: RunContext, url: string, staging: string): Prom
     throw error;
   });
   if (!found) {
-    ctx.warn(`${url}: there is no such bucket any more, nor what a copy left in it.`);
+    ctx.warn(`${url}: the bucket does not exist, so nothing remains of the copy.`);
     return;
   }
   const {backups, problems} = found;
@@ -43,7 +43,7 @@ async function removeUpload(ctx: RunContext, url: string, staging: string): Prom
   const unread = problems.find(({path}) => id !== undefined && path.startsWith(`${place.url}/${id}.`));
   if (unread)
     throw new AppError('METADATA_INVALID', `It may be the backup of ${unread.path}, which cannot be read.`, {
-      hint: 'Look at that file: remove it when it is of no use, and run recover again.',
+      hint: 'Look at that file. If you do not need it, remove it and run recover again.',
     });
   await removeStaged(place, staging);
 }

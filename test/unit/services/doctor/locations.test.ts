@@ -26,22 +26,22 @@ async function check(config: Config): Promise<{lines: string[]}> {
   return {lines: checks.map(({name, ok, message}) => `${ok ? 'ok' : 'NOT OK'} ${name}: ${message}`)};
 }
 
-it('says nothing where nothing is configured', async () => {
+it('returns nothing if nothing is configured', async () => {
   expect((await check({})).lines).toEqual([]);
 });
 
-it('warns of one key only, and says what a missing key means here', async () => {
+it('warns of a single key, and explains the consequence of a missing key', async () => {
   const {lines} = await check({encryption: {recipients: recipients.slice(0, 1)}});
   expect(lines).toEqual([
     'NOT OK recipients: Backups are encrypted to one key only: without it they are lost.',
-    'ok identity: no key here opens the backups: verify (beyond checksums) and restore need --identity FILE',
+    'ok identity: this machine has no key for the backups: verify (beyond checksums) and restore need --identity FILE',
   ]);
   const {lines: copies} = await check({encryption: {recipients, local: false}});
-  expect(copies[0]).toBe('ok recipients: 2 keys open the backups');
-  expect(copies[1]).toContain('no key here opens the copies');
+  expect(copies[0]).toBe('ok recipients: 2 keys can decrypt the backups');
+  expect(copies[1]).toContain('this machine has no key for the copies');
 });
 
-it('finds an identity that opens nothing of what is encrypted', async () => {
+it('finds an identity that cannot decrypt the backups', async () => {
   const fitting = await check({encryption: {recipients, identityFile: 'two.txt'}});
   expect(fitting.lines[1]).toBe('ok identity: the keys that open backups can be read');
   const other = await check({encryption: {recipients: recipients.slice(1), identityFile: 'one.txt'}});
@@ -50,7 +50,7 @@ it('finds an identity that opens nothing of what is encrypted', async () => {
   expect(gone.lines[1]).toMatch(/^NOT OK identity: Cannot read the key file gone\.txt: it does not exist\./);
 });
 
-it('looks into folders among the places', async () => {
+it('checks folders among the locations', async () => {
   await mkdir(join(folder, 'nas'));
   const {lines} = await check({storage: {places: ['nas']}});
   expect(lines).toEqual([`ok place: ${join(folder, 'nas')} answers and can be written: 0 backups`]);

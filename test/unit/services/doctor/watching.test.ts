@@ -1,4 +1,4 @@
-/** What doctor says of the plan and of who is notified, without notifying anybody. */
+/** The checks of the plan and of the notifications notify nobody. */
 import {chmod, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {beforeEach, expect, it} from 'vitest';
@@ -42,7 +42,7 @@ it.each<[string[], RegExp]>([
   expect(await check({schedule: {plan, timeZone: 'UTC'}})).toEqual([expect.stringMatching(expected)]);
 });
 
-it('looks whether each target can be reached, and sends nothing', async () => {
+it('checks whether each target is reachable, and sends nothing', async () => {
   const gone = await startLocalServer();
   await gone.close();
   const hook = join(folder, 'hook');
@@ -71,6 +71,6 @@ it('looks whether each target can be reached, and sends nothing', async () => {
   expect(server.received).toEqual([]);
 });
 
-it('says nothing where nothing is configured', async () => {
+it('returns nothing if nothing is configured', async () => {
   expect(await check({})).toEqual([]);
 });

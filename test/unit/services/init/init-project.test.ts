@@ -1,4 +1,4 @@
-/** init writes three files, once, and changes nothing else. */
+/** init writes three files, once, and changes no others. */
 import {mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {PassThrough} from 'node:stream';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
@@ -48,7 +48,7 @@ describe('initProject', () => {
     expect((await stat(`${folder}/package.json`)).mode & 0o777).toBe(0o644);
   });
 
-  it('writes places and public keys where they are named, and refuses what is no public key', async () => {
+  it('writes the given locations and public keys, and refuses an invalid public key', async () => {
     const recipients = ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p'];
     await init({places: ['s3://bucket/shop'], recipients});
     expect(await readConfig(folder)).toMatchObject({
@@ -60,7 +60,7 @@ describe('initProject', () => {
     expect(await readConfig(folder)).toMatchObject({encryption: {recipients}});
   });
 
-  it('changes nothing the second time, nor in a dry run', async () => {
+  it('changes nothing the second time or in a dry run', async () => {
     await mkdir(`${folder}/.git`);
     await writeFile(`${folder}/package.json`, '{}\n');
     expect(states(await init({}, {isDryRun: true}))).toEqual(['created', 'created', 'changed']);
@@ -73,7 +73,7 @@ describe('initProject', () => {
     );
   });
 
-  it('ignores the folder that backups go to: by its whole path too, and that of a config that stays', async () => {
+  it('adds the backups folder to .gitignore, also for an absolute path and for an existing config file', async () => {
     await mkdir(`${folder}/.git`);
     await writeFile(`${folder}/.gitignore`, '.env*\n');
     await init({backupsDir: `${folder}/data/backups`});
@@ -86,7 +86,7 @@ describe('initProject', () => {
     expect(await read('.gitignore')).toBe('.env*\ndata/backups/\nmine/\n');
   });
 
-  it('leaves a config alone that is there, unless forced', async () => {
+  it('keeps an existing config file, unless forced', async () => {
     await writeFile(`${folder}/destino-db.config.json`, '{"backupsDir": "mine"}');
     const kept = await init();
     expect(kept.files[0]).toMatchObject({state: 'unchanged', notes: [expect.stringContaining('--force')]});
@@ -98,7 +98,7 @@ describe('initProject', () => {
     ['node_modules', 'node_modules\nbackups/\n.env\n.env.local\n'],
     ['/backups\n.env\n*.local\n', undefined],
     ['/backups/**\r\n**/.env*\r\n', undefined],
-    // A pattern for folders ignores no file, one that only begins so ignores nothing else.
+    // A pattern for folders does not ignore a file, and a longer name does not match.
     ['backups/*\n.env/\n.env.local', 'backups/*\n.env/\n.env.local\n.env\n'],
     ['back*\r\n.env.example\r\n', 'back*\r\n.env.example\r\n.env\r\n.env.local\r\n'],
   ])('adds to %j only what Git does not ignore yet', async (before, after = before) => {
@@ -107,19 +107,19 @@ describe('initProject', () => {
     expect(await read('.gitignore')).toBe(after);
   });
 
-  it('writes nothing at all when one of the files cannot be understood', async () => {
+  it('writes nothing if one of the files cannot be parsed', async () => {
     await writeFile(`${folder}/package.json`, '{');
     await expect(init()).rejects.toMatchObject({code: 'CONFIG_INVALID'});
     expect(await readdir(folder)).toEqual(['package.json']);
   });
 
-  it('refuses a plan that nobody can follow', async () => {
+  it('refuses an invalid plan', async () => {
     await expect(init({plan: ['dialy custom']})).rejects.toMatchObject({code: 'CONFIG_INVALID'});
     await expect(init({timeZone: 'Mars/Olympus'})).rejects.toMatchObject({code: 'CONFIG_INVALID'});
   });
 });
 
-it('a dry run shows each line that would come and go, and the command that writes them', async () => {
+it('a dry run shows each added and removed line, and the command that writes them', async () => {
   await mkdir(`${folder}/.git`);
   await writeFile(`${folder}/.gitignore`, 'dist\n');
   await writeFile(`${folder}/destino-db.config.json`, '{\n  "backupsDir": "mine"\n}\n');
@@ -180,7 +180,7 @@ describe('askInit', () => {
   };
   const signal = new AbortController().signal;
 
-  it('takes what is offered for an empty answer, and asks again after a wrong one', async () => {
+  it('uses the default for an empty answer, and asks again after a wrong one', async () => {
     const {input, output} = terminal();
     const answers = ['', 'zip', 'sql', '30', 'a.example, b.example', '', 'daily custm', 'daily sql', 'UTC'];
     output.on('data', (chunk: Buffer) => {
@@ -199,7 +199,7 @@ describe('askInit', () => {
     expect(answers).toEqual([]);
   });
 
-  it('writes nothing when the input ends before the questions do', async () => {
+  it('writes nothing if the input ends before the last question', async () => {
     const {input, output} = terminal();
     (input as unknown as PassThrough).end('backups\n');
     await expect(askInit(defaultAnswers, true, signal, {input, output})).rejects.toMatchObject({
@@ -217,7 +217,7 @@ describe('askInit', () => {
     });
   });
 
-  it('asks nothing off a terminal', async () => {
+  it('asks nothing without a terminal', async () => {
     const {input, output} = terminal();
     input.isTTY = false;
     expect(await askInit(defaultAnswers, true, signal, {input, output})).toBe(defaultAnswers);

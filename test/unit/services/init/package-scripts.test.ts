@@ -1,4 +1,4 @@
-/** package.json gets scripts and keeps every other byte. */
+/** package.json gets scripts, and every other byte stays. */
 import {describe, expect, it} from 'vitest';
 import {addPackageScripts} from '../../../../src/lib/services/init/package-scripts.js';
 
@@ -26,12 +26,12 @@ describe('addPackageScripts', () => {
       '{\n  "name": "x",\n  "scripts": {\n    "a": "tool a",\n    "b:c": "tool \\"b\\""\n  }\n}\n',
     ],
     ['{}', '{\n  "scripts": {\n    "a": "tool a",\n    "b:c": "tool \\"b\\""\n  }\n}'],
-  ])('makes the scripts where there are none: %j', async (text, expected) => {
+  ])('creates the scripts if there are none: %j', async (text, expected) => {
     expect((await add(text)).text).toBe(expected);
     expect((await add(expected)).text).toBe(expected);
   });
 
-  it('keeps a script of the same name and tells of it, and replaces it only when told to', async () => {
+  it('reports and keeps an existing script of the same name, and replaces it only on request', async () => {
     const text = '{"scripts":{"a":"mine","1":"x","1":"y"}}';
     const kept = await add(text);
     expect(kept.text).toContain('"a":"mine","1":"x","1":"y"');

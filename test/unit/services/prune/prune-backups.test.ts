@@ -47,16 +47,13 @@ const pruneBackups = (context: RunContext, options: PruneOptions): Promise<Prune
 
 const names = async (): Promise<string[]> => (await readdir(folder)).sort();
 
-it.each([{from: 'gone'}, {folder: '/nowhere/gone'}])(
-  'refuses a folder that is not there: %j',
-  async (named) => {
-    const options = {policy: {keepDays: 30}, dryRun: true, setAside: false, ...named};
-    await expect(prune(testContext(home, {now}), options)).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
-  },
-);
+it.each([{from: 'gone'}, {folder: '/nowhere/gone'}])('refuses a missing folder: %j', async (named) => {
+  const options = {policy: {keepDays: 30}, dryRun: true, setAside: false, ...named};
+  await expect(prune(testContext(home, {now}), options)).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
+});
 
 describe('pruneBackups', () => {
-  it('removes what no rule keeps, in every format, and leaves the rest byte for byte', async () => {
+  it('removes backups that no rule keeps, in every format, and does not change the others', async () => {
     const fresh = await writeSampleBackup(folder, day(1));
     const recent = await writeSampleBackup(folder, day(2), {format: 'directory'});
     await writeSampleBackup(folder, day(40), {format: 'directory'});
@@ -71,7 +68,7 @@ describe('pruneBackups', () => {
     expect(await readFile(join(folder, recent.backupPath, 'toc.dat'), 'utf8')).toBe('PGDMP\n');
   });
 
-  it('keeps backups of the whole database however many newer ones there are of a part', async () => {
+  it('keeps complete backups, even if there are many newer partial ones', async () => {
     const whole = await writeSampleBackup(folder, day(40));
     const {config} = whole;
     for (const back of [1, 2, 3, 39])
@@ -81,7 +78,7 @@ describe('pruneBackups', () => {
     expect(await names()).toContain(whole.backupPath);
   });
 
-  it('a dry run names the same backups and touches nothing', async () => {
+  it('names the same backups in a dry run, and changes nothing', async () => {
     for (const back of [1, 2, 40, 41]) await writeSampleBackup(folder, day(back));
     const before = await names();
     const context = testContext(home, {now, confirm: () => Promise.reject(new Error('asked'))});
@@ -92,7 +89,7 @@ describe('pruneBackups', () => {
     expect(dry.removed).toHaveLength(2);
   });
 
-  it('removes nothing when the question is answered with no', async () => {
+  it('removes nothing if the answer is no', async () => {
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
     const before = await names();
     const refuse = () => Promise.reject(new AppError('NOT_CONFIRMED', 'no'));
@@ -102,7 +99,7 @@ describe('pruneBackups', () => {
     expect(await names()).toEqual(before);
   });
 
-  it('removes backups of production by rules of the command line only after its name, and by those of the config file as after a backup', async () => {
+  it('needs the production name for rules of the command line, but not for those of the config file', async () => {
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
     const asked: ConfirmRequest[] = [];
     const refuse = (request: ConfirmRequest) => (asked.push(request), Promise.reject(new Error('no')));
@@ -118,7 +115,7 @@ describe('pruneBackups', () => {
     expect(asked[0]).toMatchObject({host: folder, hostLabel: 'folder'});
   });
 
-  it('keeps what became the newest good backup while the question was open', async () => {
+  it('keeps a backup that became the newest usable one while the question was open', async () => {
     const newest = await Promise.all([1, 2].map((back) => writeSampleBackup(folder, day(back))));
     for (const back of [40, 41]) await writeSampleBackup(folder, day(back));
     const confirm = async () => {
@@ -131,7 +128,7 @@ describe('pruneBackups', () => {
     expect(await names()).toHaveLength(4);
   });
 
-  it('never touches files that no metadata vouches for, whatever their age and name', async () => {
+  it('never removes files without metadata, even if they are old and named like backups', async () => {
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
     const foreign = [
       'aaa-note.txt',
@@ -150,7 +147,7 @@ describe('pruneBackups', () => {
     expect(result.problems.map((problem) => problem.path)).toEqual([join(folder, 'x.metadata.json')]);
   });
 
-  it('does not believe metadata that names a file which is no backup of that id', async () => {
+  it('ignores metadata that names a file of another kind', async () => {
     for (const back of [1, 2]) await writeSampleBackup(folder, day(back));
     const rogue = await writeSampleBackup(folder, day(90), {backupPath: 'customers.xlsx'});
     const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
@@ -161,7 +158,7 @@ describe('pruneBackups', () => {
     expect(await readFile(join(folder, 'customers.xlsx'), 'utf8')).toBe('PGDMP\n');
   });
 
-  it('leaves a backup alone whose roles are missing, and removes the others', async () => {
+  it('keeps a backup without its roles file, and removes the others', async () => {
     const id = `shop-${day(40).slice(0, 19).replaceAll(':', '-')}`;
     const roles = {path: `${id}.roles.sql`, sha256: 'a'.repeat(64), size: 1};
     const torn = await writeSampleBackup(folder, day(40), {roles});
@@ -204,7 +201,7 @@ describe('pruneBackups', () => {
     expect((await readCatalogue(folder)).problems).toEqual([]);
   });
 
-  it('two databases of the same name on different servers do not expire each other', async () => {
+  it('does not count backups of a database with the same name on another server', async () => {
     const here = await writeSampleBackup(folder, day(100));
     const source = {...here.source, systemIdentifier: '7300000000000000002'};
     for (const back of [1, 2, 3]) await writeSampleBackup(folder, day(back), {source});
@@ -217,7 +214,7 @@ describe('pruneBackups', () => {
     expect(result.removed.map((one) => one.createdAt)).toEqual([day(2), day(3)]);
   });
 
-  it('tells which ones it could not remove and leaves them whole', async () => {
+  it('names the backups that it could not remove, and leaves them complete', async () => {
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
     const before = await names();
     const plan = await planPrune(localPlace(folder), {keepDays: 30}, new Date(now));
@@ -225,7 +222,7 @@ describe('pruneBackups', () => {
     await chown(folder, 65_534, 65_534);
     await chmod(home, 0o755);
     await chmod(join(home, 'backups'), 0o755);
-    if (process.getuid?.() === 0) process.seteuid?.(65_534); // root may write anywhere
+    if (process.getuid?.() === 0) process.seteuid?.(65_534); // root may write everywhere
     try {
       const attempt = executePrune(testContext(home, {now}), plan);
       await expect(attempt).rejects.toMatchObject({code: 'FOLDER_NOT_WRITABLE', exitCode: 3});
@@ -237,14 +234,14 @@ describe('pruneBackups', () => {
     expect((await readCatalogue(folder)).backups).toHaveLength(3);
   });
 
-  it('an absent folder has nothing to remove', async () => {
+  it('removes nothing from a missing folder', async () => {
     const result = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(result).toMatchObject({kept: [], removed: [], partials: []});
   });
 });
 
 describe('pruneAfterBackup', () => {
-  it('looks at backups of the same database only', async () => {
+  it('considers only backups of the same database', async () => {
     for (const back of [1, 2, 40, 41]) await writeSampleBackup(folder, day(back));
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back), {databaseName: 'blog'});
     const made = (await readCatalogue(folder)).backups.find((backup) => backup.database === 'shop');
@@ -256,7 +253,7 @@ describe('pruneAfterBackup', () => {
     );
   });
 
-  it('removes nothing while the newest backup stands under the shrink alarm', async () => {
+  it('removes nothing while the newest backup has a shrink alarm', async () => {
     const shrink = [{table: 'public.orders', rowsBefore: 100, rowsNow: 1}];
     await writeSampleBackup(folder, day(0), {shrink});
     for (const back of [10, 40, 41]) await writeSampleBackup(folder, day(back));

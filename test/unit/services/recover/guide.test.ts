@@ -1,4 +1,4 @@
-/** Which backup the emergency checklist tells to restore. */
+/** The emergency checklist restores the right backup. */
 import {rm} from 'node:fs/promises';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {recoveryGuide} from '../../../../src/lib/services/recover/guide.js';
@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, {recursive: true, force: true}));
 
-it('never a newer one of some tables or of the rows alone, and order backups where they are', async () => {
+it('restores neither newer partial nor data-only backups, and finds the order backups', async () => {
   const folder = `${home}/elsewhere/database`;
   const {config} = sampleRecord('2026-11-20T02:00:00Z');
   const whole = await writeSampleBackup(folder, '2026-11-20T02:00:00Z');
@@ -30,15 +30,15 @@ it('never a newer one of some tables or of the rows alone, and order backups whe
     ([, file]) => file,
   );
   expect(new Set(restored)).toEqual(new Set([`elsewhere/database/${whole.backupPath}`]));
-  expect(markdown).toContain(' | whole, of before a restore | ');
+  expect(markdown).toContain(' | whole, from before a restore | ');
   const settings = `--backups-dir=${home}/elsewhere`;
   expect(markdown).toContain(`orders:restore ${settings} --backup-file elsewhere/order-cleanup/FILE.json`);
-  // Without these flags the program would refuse a database that is there, or one that is gone.
+  // Without these flags the program would refuse an existing or a missing database.
   expect(markdown).toMatch(/restore --backups-dir=\S+ --at \S+ --target-db shop --drop-existing --dry-run\n/);
   expect(markdown).toContain(`restore ${settings} --latest --target-db shop --create-db --dry-run\n`);
 });
 
-it('takes the time of a restore from a test of this database', async () => {
+it('uses the duration of a restore test of this database', async () => {
   await writeSampleBackup(`${home}/backups/database`, '2026-11-20T02:00:00Z');
   const proof = {backupId: 'x', level: 'restore', ok: true, duration: 1} as const;
   const database = {name: 'other', systemIdentifier: null, host: 'db.example', port: 5432};
@@ -59,14 +59,17 @@ it('takes the time of a restore from a test of this database', async () => {
 it.each([
   ['custom', '--target-db postgres --clean'],
   ['sql', '--target-db postgres_restored --create-db'],
-] as const)('names a way that works for a database that keeps its name, from %s', async (format, way) => {
-  await writeSampleBackup(`${home}/backups/database`, '2026-11-20T02:00:00Z', {
-    databaseName: 'postgres',
-    format,
-  });
-  const env = {DIRECT_URL: 'postgresql://u@db.example/postgres'};
-  const {markdown} = await recoveryGuide(testContext(home, {env}), (id) => ['destino-db', id]);
-  expect(markdown).toMatch(new RegExp(`restore --backup-file \\S+ ${way} --dry-run\n`));
-  expect(markdown).toMatch(new RegExp(`restore --at \\S+ ${way} --dry-run\n`));
-  expect(markdown).not.toMatch(/--drop-existing|destino-db undo|RENAME TO/);
-});
+] as const)(
+  'shows commands that work for a database that cannot be renamed, from %s',
+  async (format, way) => {
+    await writeSampleBackup(`${home}/backups/database`, '2026-11-20T02:00:00Z', {
+      databaseName: 'postgres',
+      format,
+    });
+    const env = {DIRECT_URL: 'postgresql://u@db.example/postgres'};
+    const {markdown} = await recoveryGuide(testContext(home, {env}), (id) => ['destino-db', id]);
+    expect(markdown).toMatch(new RegExp(`restore --backup-file \\S+ ${way} --dry-run\n`));
+    expect(markdown).toMatch(new RegExp(`restore --at \\S+ ${way} --dry-run\n`));
+    expect(markdown).not.toMatch(/--drop-existing|destino-db undo|RENAME TO/);
+  },
+);

@@ -1,4 +1,4 @@
-/** What the emergency guide's list for the stock tools keeps of an archive: names that look like one another in every way. */
+/** The emergency guide's list for PostgreSQL's own tools distinguishes similar names of an archive. */
 import {execFile} from 'node:child_process';
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -66,7 +66,7 @@ const dropped = [
 const rows = ['TABLE DATA auth users supabase_auth_admin', 'SEQUENCE SET auth ids supabase_auth_admin'];
 const history = 'TABLE DATA auth schema_migrations supabase_auth_admin';
 
-it('keeps what is the user’s and nothing else, and takes people’s rows into a new project', async () => {
+it('keeps only the objects of the user, and copies the rows of users into a new project', async () => {
   const folder = await tempFolder();
   const lines = (entries: readonly string[]): string[] => entries.map((entry) => `12; 1259 16384 ${entry}`);
   const {list, anew} = managedCommands(record, 'x.dump', {
@@ -91,7 +91,7 @@ it('keeps what is the user’s and nothing else, and takes people’s rows into 
   await rm(folder, {recursive: true});
 });
 
-it('leaves owners and the rows of what is missing out of a plain dump', async () => {
+it('removes owners and the rows of missing tables from a plain dump', async () => {
   const dump = [
     'CREATE TABLE public.payments (id int);',
     'ALTER TABLE public.payments OWNER TO postgres;',
