@@ -258,7 +258,7 @@ describe('destino-db alone', () => {
       expect(none.stdout).toMatch(/^CRITICAL There is no backup at all in .*\n\nDatabase /);
       await writeSampleBackup(join(cwd, 'backups/database'), '2026-01-01T00:00:00Z');
       expect((await runCli([], {cwd, env})).stdout).toMatch(
-        /^CRITICAL shop: the newest good backup is .* old/,
+        /^CRITICAL shop: the newest usable backup is .* old/,
       );
       await writeSampleBackup(join(cwd, 'backups/database'), new Date().toISOString());
       const good = await runCli([], {cwd, env});

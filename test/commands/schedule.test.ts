@@ -122,7 +122,7 @@ describe('schedule', () => {
   it('warns where the scheduler counts in another zone', async () => {
     await writeFile(join(folder, 'package-lock.json'), '{"packages": {"node_modules/destino-db": {}}}');
     const {stderr, stdout} = await runCli(['schedule', '--as', 'github'], {cwd: folder, env});
-    expect(stderr).toContain('counts in UTC');
+    expect(stderr).toContain('uses UTC');
     expect(stdout).toContain('DIRECT_URL: ${{ secrets.DIRECT_URL }}');
     expect(stdout).toMatch(/- cron: "0 (?:9|10) \* \* \*"/);
   });

@@ -33,8 +33,6 @@ const pending: readonly string[] = [
   'src/lib/cli',
   'src/lib/services/orders',
   'src/lib/services/restore',
-  'src/lib/services/schedule',
-  'src/lib/services/status',
   'test/commands',
   'test/e2e',
   'test/faults',

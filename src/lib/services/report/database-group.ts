@@ -1,6 +1,6 @@
 /** One database on the page: its figures, its days, its curves and its tables. */
 import {countOf, formatBytes, formatCount, formatDuration} from '../../base/format.js';
-import {axisBytes, axisDuration, byteSteps, dateInWords, durationSteps, timeInWords} from './axis-marks.js';
+import {axisBytes, axisDuration, byteSteps, dateInWords, durationSteps, timeInWords} from './axis-ticks.js';
 import {describeCurve} from './describe-curve.js';
 import type {Figure, FoldedTable, LegendEntry, PageGroup, PageSection} from './html-page.js';
 import {isWholeBackup, type ReportData, type ReportedBackup, type ReportedDatabase} from './report-data.js';

@@ -1,5 +1,5 @@
 /** How a curve runs, in words: its trend, its jumps and single values far from the rest. Pure. */
-import {dayInWords} from './axis-marks.js';
+import {dayInWords} from './axis-ticks.js';
 
 export interface CurvePoint {
   readonly at: Date;

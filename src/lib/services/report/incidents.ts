@@ -1,6 +1,6 @@
 /** All that went wrong in the time of the report: failed runs and checks, alarms, runs that did not start, long gaps. */
 import {countOf, formatDuration} from '../../base/format.js';
-import {dateInWords} from './axis-marks.js';
+import {dateInWords} from './axis-ticks.js';
 import type {ReportData} from './report-data.js';
 
 export interface Incident {

@@ -1,7 +1,7 @@
 /** The report as a page: the verdict, what went wrong, and a group of sections for each database and for the storage. */
 import {countOf, formatBytes, formatCount} from '../../base/format.js';
 import {someOf} from '../../base/some-of.js';
-import {dateInWords, timeInWords} from './axis-marks.js';
+import {dateInWords, timeInWords} from './axis-ticks.js';
 import {databaseGroup, dateTime, figuresOf} from './database-group.js';
 import {
   type FoldedTable,

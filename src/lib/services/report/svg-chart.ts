@@ -1,5 +1,5 @@
 /** Series as pictures: static SVG text, coloured by classes of the page's style sheet. */
-import {dayInWords, monthName, timeTicks} from './axis-marks.js';
+import {dayInWords, monthName, timeTicks} from './axis-ticks.js';
 import {escapeHtml} from './escape-html.js';
 
 /** The names of a picture, for those who do not see it. */

@@ -1,4 +1,4 @@
-/** Says which runs of the backup plan the audit log does not show. */
+/** Lists the due runs of the backup plan that are missing in the audit log. */
 import type {RunContext} from '../../run/run-context.js';
 import {checkSchedule} from './check-schedule.js';
 import {readHistory} from '../../run/read-history.js';
@@ -9,7 +9,7 @@ export interface ScheduleCheck {
   /** Whether the last due run of every job is done or still pending. */
   readonly ok: boolean;
   readonly timeZone: string;
-  /** What was looked at: from the oldest run on record, but 31 days at most. Null when there is no record at all. */
+  /** Start of the checked time: the oldest recorded run, at most 31 days ago. Null if no run is recorded. */
   readonly from: string | null;
   readonly jobs: readonly {
     sentence: string;
@@ -17,12 +17,12 @@ export interface ScheduleCheck {
     done: number;
     failed: readonly {due: string; errorCode: string | null}[];
     missed: readonly string[];
-    /** How the last due run went; null when none was due yet. */
+    /** State of the last due run; null if none was due yet. */
     last: 'done' | 'failed' | 'missed' | 'pending' | null;
   }[];
 }
 
-const longestLookMs = 31 * 86_400_000;
+const longestSpanMs = 31 * 86_400_000;
 
 /** @throws CONFIG_INVALID, USAGE, READ_FAILED */
 export async function checkScheduleHistory(
@@ -32,7 +32,7 @@ export async function checkScheduleHistory(
   const {jobs, zone} = readPlan(settings.config);
   await requireCommands(jobs, checkCommandLine);
   const now = clock.now();
-  const earliest = new Date(now.getTime() - longestLookMs);
+  const earliest = new Date(now.getTime() - longestSpanMs);
   const {runs} = await readHistory(settings.backupsDir);
   const [first] = runs;
   const from = first ? new Date(Math.max(earliest.getTime(), Date.parse(first.startedAt))) : undefined;

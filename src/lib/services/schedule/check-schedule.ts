@@ -1,4 +1,4 @@
-/** Compares a plan with the audit log: which due runs happened, failed or were missed. */
+/** Compares a plan with the audit log: which due runs were done, failed or missed. */
 import {isPreview, recordedCommands} from '../../base/recorded-commands.js';
 import {runsBetween} from './next-runs.js';
 import type {Job} from './plan.js';
@@ -6,9 +6,9 @@ import {isIncident, type RunRecord} from '../../run/run-record.js';
 
 export interface DueRun {
   readonly due: Date;
-  /** "pending": due a moment ago, and the run may still be at work. */
+  /** "pending": due recently, and the run may still be running. */
   readonly state: 'done' | 'failed' | 'missed' | 'pending';
-  /** Error code of the last failure, when failed. */
+  /** Error code of the last failure, if failed. */
   readonly errorCode: string | null;
 }
 
@@ -17,13 +17,13 @@ export interface CheckedJob {
   readonly runs: readonly DueRun[];
 }
 
-/** How long after its time a run may be late before it counts as missed, ms. */
+/** A later run counts as missed, ms. */
 const graceMs = {hour: 30 * 60_000, day: 2 * 3_600_000, week: 2 * 3_600_000, month: 2 * 3_600_000} as const;
 
 /**
- * The due runs in [from, now) of every job that the audit log tells of: of commands that only look, and of previews, it does not.
- * A run counts for the due time before it, until the next one; so a backup made by hand some hours late makes up for a missed one.
- * @param databases of backups, by the sentence of the job, where the plan has several
+ * The due runs in [from, now) of every job that the audit log records; it does not record read-only commands and previews.
+ * A run counts for the due time before it, so a manual backup some hours late replaces a missed one.
+ * @param databases of backups, by the sentence of the job, if the plan has several
  */
 export function checkSchedule(
   jobs: readonly Job[],
@@ -67,12 +67,12 @@ function judge(runs: readonly RunRecord[], isRecent: boolean): Omit<DueRun, 'due
   return {state: isRecent ? 'pending' : 'missed', errorCode: null};
 }
 
-/** A backup with an alarm exists all the same; a test with an alarm did not prove what it should. */
+/** A backup with an alarm still exists; a test with an alarm did not pass. */
 function isDone(run: RunRecord): boolean {
   return run.outcome === 'ok' || (run.outcome === 'alarm' && run.command === 'backup');
 }
 
-/** Whether the run is of the kind that the job starts: same command, same format and part, same level of proof. */
+/** Whether the job starts such a run: same command, same format and content, same level of check. */
 function isRunOf(run: RunRecord, args: readonly string[]): boolean {
   if (run.command !== args[0] || run.mode !== 'execute') return false;
   const value = (flag: string): string | undefined =>
@@ -84,6 +84,6 @@ function isRunOf(run: RunRecord, args: readonly string[]): boolean {
   return (
     level === undefined ||
     run.verifications.length === 0 ||
-    run.verifications.some((proof) => proof.level === level)
+    run.verifications.some((check) => check.level === level)
   );
 }

@@ -1,17 +1,18 @@
-/** A plan as a marked block of crontab lines, and the putting in and taking out of that block. */
+/** Writes a plan as a block of crontab lines between two marker lines, and adds or removes the block. */
 import {AppError} from '../../base/errors.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import type {ScheduledCommand} from './scheduled-command.js';
 import {dayAndHour} from './shift-zone.js';
 
-/** cron gives jobs "/usr/bin:/bin"; the client tools of packages are found without PATH (see find-tools). */
+/** cron sets PATH to "/usr/bin:/bin"; client tools in other folders are found without PATH (see find-tools). */
 const jobPath = '/usr/local/bin:/usr/bin:/bin';
 
-const beginMark = (folder: string): string => `# BEGIN destino-db schedule of ${folder}`;
-const endMark = (folder: string): string => `# END destino-db schedule of ${folder}`;
+const beginMarker = (folder: string): string => `# BEGIN destino-db schedule of ${folder}`;
+const endMarker = (folder: string): string => `# END destino-db schedule of ${folder}`;
 
 /**
- * The block, newline at its end; one line a job. Variables are set inside the lines, as a crontab's own last for all lines below.
+ * The block, with one line for each job and a final newline. Variables are set in each line, because a variable of the crontab would
+ * apply to all lines below.
  * @param folder without a line break, like every word of the jobs: planSchedule refuses others
  */
 export function cronBlock(jobs: readonly ScheduledCommand[], folder: string): string {
@@ -21,10 +22,10 @@ export function cronBlock(jobs: readonly ScheduledCommand[], folder: string): st
     return [`# ${job.sentence}`, `${cronTime(job)} ${command.replaceAll('%', '\\%')}`];
   });
   return `${[
-    beginMark(folder),
-    '# made by destino-db schedule --install, which replaces it; --remove takes it out',
+    beginMarker(folder),
+    '# made by destino-db schedule --install, which replaces it; --remove removes it',
     ...lines,
-    endMark(folder),
+    endMarker(folder),
   ].join('\n')}\n`;
 }
 
@@ -36,26 +37,28 @@ export function cronTime({every}: Pick<ScheduledCommand, 'every'>): string {
 }
 
 /**
- * The crontab with this folder's block replaced by `block` (taken out when undefined, added at the end when absent).
- * Every other byte stays, but for a missing newline before an added block.
- * @throws GUARD when the marks do not pair, for then it is unknown what belongs to the block
+ * Replaces the block of this folder in the crontab by `block`: removes it if undefined, appends it if missing.
+ * Every other byte stays, except a missing newline before an appended block.
+ * @throws GUARD if the marker lines do not form a pair, because the extent of the block is then unknown
  */
 export function withCronBlock(crontab: string, folder: string, block: string | undefined): string {
   const lines = crontab.split(/(?<=\n)/);
   const text = (line: string): string => line.replace(/\r?\n$/, '');
-  const begins = lines.findIndex((line) => text(line) === beginMark(folder));
-  const ends = lines.findIndex((line) => text(line) === endMark(folder));
-  const marks = lines.filter((line) => [beginMark(folder), endMark(folder)].includes(text(line))).length;
+  const begins = lines.findIndex((line) => text(line) === beginMarker(folder));
+  const ends = lines.findIndex((line) => text(line) === endMarker(folder));
+  const markers = lines.filter((line) =>
+    [beginMarker(folder), endMarker(folder)].includes(text(line)),
+  ).length;
   if (begins === -1 && ends === -1) {
     if (block === undefined) return crontab;
     return `${crontab}${crontab === '' || crontab.endsWith('\n') ? '' : '\n'}${block}`;
   }
-  if (marks !== 2 || ends < begins || begins === -1) {
+  if (markers !== 2 || ends < begins || begins === -1) {
     throw new AppError(
       'GUARD',
-      `The marks of the schedule of ${folder} in the crontab do not pair; nothing was changed.`,
+      `The BEGIN and END lines of the schedule of ${folder} in the crontab do not form a pair; nothing was changed.`,
       {
-        hint: `Remove the lines of destino-db by hand (crontab -e), then run this again.`,
+        hint: `Remove the lines of destino-db manually (crontab -e), then run this again.`,
       },
     );
   }

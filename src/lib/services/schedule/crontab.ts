@@ -5,8 +5,8 @@ import {AppError} from '../../base/errors.js';
 import {runTool} from '../../postgres/tools/run-tool.js';
 
 /**
- * The whole crontab; empty when the user has none.
- * @throws TOOL_FAILED; GUARD for bytes that would not be written back as they were
+ * The whole crontab; empty if the user has none.
+ * @throws TOOL_FAILED; GUARD if it contains bytes that could not be preserved
  */
 export async function readCrontab(signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = [];
@@ -28,12 +28,12 @@ export async function readCrontab(signal: AbortSignal): Promise<string> {
   if (isUtf8(bytes)) return bytes.toString('utf8');
   throw new AppError(
     'GUARD',
-    'The crontab is not UTF-8, so its other lines could not be kept as they are; nothing was changed.',
-    {hint: 'Is it Latin-1? Then this converts it: crontab -l | iconv -f LATIN1 -t UTF-8 | crontab -'},
+    'The crontab is not UTF-8, so its other lines could not be preserved; nothing was changed.',
+    {hint: 'If it is Latin-1, convert it: crontab -l | iconv -f LATIN1 -t UTF-8 | crontab -'},
   );
 }
 
-/** Replaces the whole crontab; crontab(1) checks it first and keeps the old one when it is wrong. @throws TOOL_FAILED */
+/** Replaces the whole crontab; crontab(1) checks it first and keeps the old one if it is invalid. @throws TOOL_FAILED */
 export async function writeCrontab(text: string, signal: AbortSignal): Promise<void> {
   await crontab({args: ['-'], signal, stdin: {stream: Readable.from([text])}});
 }
@@ -50,7 +50,7 @@ async function crontab(run: Partial<Parameters<typeof runTool>[0]> & {args: stri
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'TOOL_FAILED') throw error;
     throw new AppError('TOOL_FAILED', `${error.message} The crontab was not changed.`, {
-      hint: 'Is cron installed (apt-get install cron) and may this user use it? --as systemd is the other way.',
+      hint: 'Check that cron is installed (apt-get install cron) and that this user may use it, or use --as systemd.',
       details: error.details,
       cause: error,
     });

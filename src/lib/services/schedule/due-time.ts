@@ -1,6 +1,6 @@
-/** When the jobs of a plan run, and times that leave room for one another. */
+/** The times of the jobs in a plan, and the choice of times that do not collide. */
 
-/** When a job runs, by the clocks of the plan's time zone; weekday 0 (Sunday) to 6, day 1 to 28. */
+/** The time of a job in the plan's time zone; weekday 0 (Sunday) to 6, day 1 to 28. */
 export type Every =
   | {readonly unit: 'hour'; readonly minute: number}
   | {readonly unit: 'day'; readonly hour: number; readonly minute: number}
@@ -8,20 +8,20 @@ export type Every =
   | {readonly unit: 'month'; readonly day: number; readonly hour: number; readonly minute: number};
 
 const dayMinutes = 24 * 60;
-/** Minutes between two jobs; a backup of a large database takes longer, and the next job waits for it. */
+/** Minutes between two jobs; if a backup takes longer, the next job waits for it. */
 const room = 30;
-/** An hourly job comes by every job of the day, so that less has to do. */
+/** Minutes between an hourly job and any other; smaller, because the hourly job meets every job of the day. */
 const hourlyRoom = 15;
 const step = 5;
 
 /**
- * The time of `every` itself, or the next after it in the same hour (of hourly jobs) or on the same day that leaves room for the jobs
- * that are `taken`; where none does, the one that leaves most.
+ * The time of `every` if it keeps the distance to the `taken` ones; otherwise the next one in the same hour (for hourly jobs) or on the
+ * same day that does; otherwise the one with the greatest distance.
  */
 export function freeTime(every: Every, taken: readonly Every[]): Every {
   const cycle = every.unit === 'hour' ? 60 : dayMinutes;
   const wanted = every.unit === 'hour' ? hourlyRoom : room;
-  // On the half hours (quarters of an hourly job) first: times that people know by heart.
+  // First on half hours (or quarters, for an hourly job), because such times are easy to remember.
   const later = (by: number): Every[] =>
     Array.from({length: cycle / by}, (_, count) => moved(every, count * by));
   const spare = (time: Every): number =>
@@ -31,7 +31,7 @@ export function freeTime(every: Every, taken: readonly Every[]): Every {
   return free ?? candidates.reduce((best, time) => (spare(time) > spare(best) ? time : best));
 }
 
-/** Whether there is a minute at which both start. */
+/** Whether both jobs ever start in the same minute. */
 export function startTogether(a: Every, b: Every): boolean {
   return distance(a, b) === 0;
 }
@@ -40,18 +40,18 @@ function roomOf(a: Every, b: Every): number {
   return a.unit === 'hour' || b.unit === 'hour' ? hourlyRoom : room;
 }
 
-/** Minutes between their starts where these come closest; Infinity for jobs of different weekdays or days of the month. */
+/** The smallest number of minutes between their starts; Infinity for jobs on different weekdays or days of the month. */
 function distance(a: Every, b: Every): number {
   if (a.unit === 'hour' || b.unit === 'hour') return around(a.minute - b.minute, 60);
   const minutes = (a.hour - b.hour) * 60 + a.minute - b.minute;
   if (a.unit === 'week' && b.unit === 'week')
     return around((a.weekday - b.weekday) * dayMinutes + minutes, 7 * dayMinutes);
   if (a.unit === 'month' && b.unit === 'month' && a.day !== b.day) return Infinity;
-  // Daily ones meet all others, and each day of a month is each weekday some time.
+  // Daily jobs meet all others, and each day of a month falls on each weekday in some month.
   return around(minutes, dayMinutes);
 }
 
-/** The shorter way between two points of a circle. */
+/** The shorter distance between two points of a circle. */
 function around(difference: number, circle: number): number {
   const forward = ((difference % circle) + circle) % circle;
   return Math.min(forward, circle - forward);

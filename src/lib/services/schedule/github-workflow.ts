@@ -1,4 +1,4 @@
-/** A plan as a GitHub Actions workflow. */
+/** Writes a plan as a GitHub Actions workflow. */
 import {AppError} from '../../base/errors.js';
 import {schemeOf} from '../../base/place-name.js';
 import {shellCommand} from '../../base/shell-quote.js';
@@ -8,15 +8,15 @@ import type {ScheduledCommand} from './scheduled-command.js';
 
 export const workflowPath = '.github/workflows/destino-db.yml';
 
-/** First line of the workflow: what --install and --remove recognise as theirs. */
-export const workflowMark = '# made by destino-db schedule --as github, which replaces it';
+/** First line of the workflow, by which --install and --remove recognise their own file. */
+export const workflowHeader = '# made by destino-db schedule --as github, which replaces it';
 
-/** How a project installs its packages: from its lockfile, so that no other package can take this program's name. */
+/** How a project installs its packages: from its lockfile, so that no other package can use this program's name. */
 export interface PackageManager {
   readonly lockfile: string;
-  /** Shell lines that install what the lockfile pins. */
+  /** Shell lines that install the versions of the lockfile. */
   readonly install: readonly string[];
-  /** Words before `destino-db`: they run what is installed and never download anything. */
+  /** Words before `destino-db`; they run the installed program and never download anything. */
   readonly run: readonly string[];
 }
 
@@ -30,10 +30,10 @@ export const packageManagers: readonly PackageManager[] = [
 ];
 
 /**
- * The text of the workflow. Each run gets a new machine, so that backups are written to, and looked for in, the location in the repository
- * variable DESTINO_DB_PLACE. Secrets are set in the steps that need them, never while packages are installed.
+ * The text of the workflow. Each run gets a new machine, so backups are written to and read from the location in the repository variable
+ * DESTINO_DB_PLACE. Secrets are set only in the steps that need them, never while packages are installed.
  * JSON strings are YAML strings (YAML 1.2, section 1.3).
- * @throws USAGE for a job that would work on folders of the machine, which are always empty, or needs a key that is not there
+ * @throws USAGE for a job that needs folders of the machine, which are always empty, or a missing key
  */
 export function githubWorkflow(
   jobs: readonly ScheduledCommand[],
@@ -54,7 +54,7 @@ export function githubWorkflow(
     ...onNewMachine(job, config).map((command) => `          ${shellCommand(manager.run)} ${command}`),
   ]);
   return [
-    workflowMark,
+    workflowHeader,
     `# Secrets to set (Settings, Secrets and variables, Actions): ${[...new Set(secrets)].join(', ')}.`,
     '# Variables to set: DESTINO_DB_PLACE (s3://BUCKET/FOLDER), AWS_REGION. Times are UTC, and GitHub may start late.',
     'name: Database backups',
@@ -80,7 +80,7 @@ export function githubWorkflow(
     '          sudo apt-get install -y postgresql-common',
     '          sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y',
     '          sudo apt-get install -y postgresql-client',
-    `      - name: Install what ${manager.lockfile} pins`,
+    `      - name: Install the versions of ${manager.lockfile}`,
     '        run: |',
     ...manager.install.map((line) => `          ${line}`),
     ...steps,
@@ -90,17 +90,17 @@ export function githubWorkflow(
 
 const place = '"$DESTINO_DB_PLACE"';
 
-/** Variables with addresses of notifications. Secrets of GitHub have no other names. */
+/** Variables with addresses of notifications. GitHub does not allow other names for secrets. */
 function addressVariables({notifications}: Config): string[] {
   return (notifications?.targets ?? [])
     .flatMap((target) => ('urlEnv' in target ? [target.urlEnv] : []))
     .filter((name) => /^(?!GITHUB_)[a-z_]\w*$/i.test(name));
 }
 
-/** Commands that look at finished backups, and take the location of these in --from. */
+/** Commands that read finished backups, and take their location in --from. */
 const readers = ['verify', 'status', 'prune', 'list', 'restore'];
 
-/** The shell words of a job on a machine that has no backups of its own; one command or two. @throws USAGE */
+/** The shell words of a job on a machine without backups; one command or two. @throws USAGE */
 function onNewMachine(job: ScheduledCommand, config: Config): string[] {
   const {words} = job;
   const [command = ''] = words;
@@ -113,7 +113,7 @@ function onNewMachine(job: ScheduledCommand, config: Config): string[] {
   const places = [...valuesOf('--from'), ...valuesOf('--to')];
   const hasFolder = places.some((name) => schemeOf(name) === undefined);
   if (hasFolder || !(command === 'copy' ? has('--from') : canLeaveNothing(command, has)))
-    throw refusal(job, `, and what ${command} reads or writes there is lost`, lostHint);
+    throw refusal(job, `, and data that ${command} reads or writes there is lost`, lostHint);
   if (needsKey(command, valuesOf('--level'), has, config))
     throw refusal(job, ` without the secret key that ${command} needs`, keyHint);
   if (command === 'backup') {
@@ -122,7 +122,7 @@ function onNewMachine(job: ScheduledCommand, config: Config): string[] {
       words.filter((word) => word !== keep),
       has('--to') ? '' : ` --to ${place}`,
     );
-    // Retention of the backups folder would look at an empty one.
+    // Retention of the backups folder would see an empty one.
     const prune = `${line(['prune'], ` --from ${place}`)} --keep-days=${keep?.split('=')[1] ?? ''} --yes`;
     return keep === undefined ? [backup] : [backup, prune];
   }
@@ -130,12 +130,12 @@ function onNewMachine(job: ScheduledCommand, config: Config): string[] {
 }
 
 function canLeaveNothing(command: string, has: (flag: string) => boolean): boolean {
-  // The page of a report is a file of the machine, wherever the backups are.
+  // The page of a report is a file of the machine, even if the backups are elsewhere.
   if (command === 'report') return false;
   return command === 'backup' || command === 'doctor' || readers.includes(command) || has('--from');
 }
 
-/** Whether a job opens encrypted backups. A backup tries the key of the config on what it wrote. */
+/** Whether a job decrypts backups. A backup tests the key of the config on its own files. */
 function needsKey(
   command: string,
   levels: readonly string[],
@@ -150,9 +150,9 @@ function needsKey(
 }
 
 const lostHint =
-  'Run this job by cron or systemd, name a bucket in it ("run COMMAND --from s3://BUCKET/FOLDER"), or take it out of the plan.';
+  'Run this job by cron or systemd, give it a bucket ("run COMMAND --from s3://BUCKET/FOLDER"), or remove it from the plan.';
 const keyHint =
-  'Run this job by cron or systemd where the key is kept. Backups need "recipients" alone: name the key file in --identity where you open them, not in the config file.';
+  'Run this job by cron or systemd on the machine with the key. Backups need only "recipients": give the key file with --identity when you decrypt them, not in the config file.';
 
 function refusal({sentence}: ScheduledCommand, reason: string, hint: string): AppError {
   return new AppError(

@@ -1,20 +1,20 @@
-/** Puts a project's systemd units into a folder and takes old ones out. */
+/** Writes a project's systemd units into a folder and removes old ones. */
 import {readdir, readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemErrorCode} from '../../base/errors.js';
 import {explainFileError} from '../../base/safe-file.js';
-import {replaceMarkedFile} from './marked-file.js';
-import {unitMark, type UnitFile} from './systemd-units.js';
+import {replaceOwnFile} from './own-file.js';
+import {unitHeader, type UnitFile} from './systemd-units.js';
 
 export interface InstalledUnits {
   readonly isChanged: boolean;
-  /** Names of units that were removed: the plan has them no longer. */
+  /** Names of removed units, which the plan no longer contains. */
   readonly removed: readonly string[];
 }
 
 /**
- * Writes the units and removes those of this project that are not among them; no other unit is touched.
- * @throws GUARD when a unit of that name was made by somebody else; FOLDER_NOT_WRITABLE, DISK_FULL
+ * Writes the units and removes the other units of this project; all other files stay.
+ * @throws GUARD if a unit of that name is not ours; FOLDER_NOT_WRITABLE, DISK_FULL
  */
 export async function installUnits(
   folder: string,
@@ -27,9 +27,9 @@ export async function installUnits(
     const path = join(folder, name);
     try {
       const text = await readFile(path, 'utf8');
-      if (!text.startsWith(`${unitMark(project)}\n`)) continue;
+      if (!text.startsWith(`${unitHeader(project)}\n`)) continue;
       await rm(path);
-      // The link that `systemctl enable` made for the timer.
+      // The link that `systemctl enable` creates for the timer.
       await rm(join(folder, 'timers.target.wants', name), {force: true});
     } catch (error) {
       throw explainFileError(error, path);
@@ -38,7 +38,7 @@ export async function installUnits(
   }
   let isChanged = removed.length > 0;
   for (const unit of units) {
-    const isNew = await replaceMarkedFile(join(folder, unit.name), unitMark(project), unit.text);
+    const isNew = await replaceOwnFile(join(folder, unit.name), unitHeader(project), unit.text);
     isChanged ||= isNew;
   }
   return {isChanged, removed};

@@ -1,4 +1,4 @@
-/** The databases that the settings, the config file and its plan name, whether or not they have a backup. */
+/** The databases in the settings, the config file and its plan, with or without a backup. */
 import {resolve} from 'node:path';
 import {parseArgs} from 'node:util';
 import {AppError} from '../../base/errors.js';
@@ -10,7 +10,7 @@ import {databaseNamed} from '../../catalog/database-groups.js';
 import type {RunDatabase, WatchedDatabase} from '../../run/run-record.js';
 import {type Job, parsePlan} from './plan.js';
 
-/** The database that the settings name; null where they name none that could be understood. */
+/** The database of the settings; null if they name none or cannot be parsed. */
 export function databaseOf(settings: Settings): RunDatabase | null {
   try {
     const connection = resolveConnection(settings);
@@ -24,11 +24,11 @@ export function databaseOf(settings: Settings): RunDatabase | null {
       ...(project === undefined ? {} : {project}),
     };
   } catch {
-    return null; // the command itself fails by this and says why
+    return null; // the command itself fails and reports why
   }
 }
 
-/** Those of `status.databases`, and those that the plan backs up into this backups folder. */
+/** The databases of `status.databases`, and those that the plan backs up into this backups folder. */
 export async function namedDatabases(settings: Settings): Promise<WatchedDatabase[]> {
   const listed = (settings.config.status?.databases ?? []).map(databaseNamed);
   const planned = await Promise.all(plannedArguments(settings).map((args) => databaseOfJob(settings, args)));
@@ -39,8 +39,8 @@ const directUrlFirst = ['DIRECT_URL', 'DATABASE_URL'] as const;
 const databaseUrlOnly = ['DATABASE_URL'] as const;
 
 /**
- * The databases of a plan's backups by the sentence of the job, where they are several: a run of one is none of another.
- * A job whose settings cannot be understood has none.
+ * The databases of a plan's backups by the sentence of the job, if there are several, because a run of one does not count for another.
+ * A job whose settings cannot be parsed has none.
  */
 export async function databasesOfJobs(
   settings: Settings,
@@ -54,18 +54,18 @@ export async function databasesOfJobs(
   return new Set(names.values()).size > 1 ? names : new Map();
 }
 
-/** Arguments of the plan's backups of whole databases. */
+/** Arguments of the backup jobs in the plan. */
 function plannedArguments({config}: Settings): (readonly string[])[] {
   try {
     const jobs = parsePlan(config.schedule?.plan ?? []);
     return jobs.map(({args}) => args).filter(([command]) => command === 'backup');
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    return []; // schedule and doctor report what is wrong with the plan
+    return []; // schedule and doctor report errors in the plan
   }
 }
 
-/** The database of which a job makes whole backups in this backups folder. */
+/** The database of which a job makes complete backups in this backups folder. */
 async function databaseOfJob(settings: Settings, args: readonly string[]): Promise<WatchedDatabase | null> {
   const partial = ['schema-only', 'data-only', 'include-table', 'include-schema'];
   const values = valuesOf(args);
@@ -84,7 +84,7 @@ function valuesOf(args: readonly string[]): Readonly<Record<string, unknown>> {
   return parseArgs({args: [...args], options, strict: false}).values;
 }
 
-/** The database of a scheduled backup, which is started without the flags and, by cron, without the shell of the current run. */
+/** The database of a scheduled backup, which cron starts without the flags and the shell environment of the current run. */
 async function databaseBySettings(
   settings: Settings,
   args: readonly string[],
@@ -102,6 +102,6 @@ async function databaseBySettings(
     return databaseOf({...settings, ...named, environment: files}) ?? databaseOf({...settings, ...named});
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    return null; // that run itself reports what is wrong with its settings
+    return null; // that run itself reports errors in its settings
   }
 }

@@ -1,8 +1,8 @@
-/** The moments at which a plan's jobs are due. */
+/** The due times of a plan's jobs. */
 import type {Every} from './due-time.js';
 import {instantAt, wallTimeAt} from './zoned-time.js';
 
-/** The first `count` moments after `after` at which the job is due. */
+/** The first `count` due times after `after`. */
 export function nextRuns(every: Every, zone: string, after: Date, count: number): Date[] {
   const runs: Date[] = [];
   for (const run of dueFrom(every, zone, after)) {
@@ -12,7 +12,7 @@ export function nextRuns(every: Every, zone: string, after: Date, count: number)
   return runs;
 }
 
-/** Every moment in [from, until) at which the job is due. */
+/** The due times in [from, until). */
 export function runsBetween(every: Every, zone: string, from: Date, until: Date): Date[] {
   const runs: Date[] = [];
   for (const run of dueFrom(every, zone, from)) {
@@ -22,11 +22,11 @@ export function runsBetween(every: Every, zone: string, from: Date, until: Date)
   return runs;
 }
 
-/** Due moments in order, from some moment at or before `from` on. */
+/** Due times in order, starting at or before `from`. */
 function* dueFrom(every: Every, zone: string, from: Date): Generator<Date> {
   if (every.unit === 'hour') {
     const hourMs = 3_600_000;
-    // Zones are ahead by whole quarter hours, so the minute is counted in the zone, the hours on the time line.
+    // Offsets are whole quarter hours, so the minute is counted in the zone, and hours in absolute time.
     const start = wallTimeAt(from, zone);
     const first = from.getTime() - (from.getTime() % 60_000) + (every.minute - start.minute) * 60_000;
     for (let step = first > from.getTime() ? -1 : 0; ; step += 1) yield new Date(first + step * hourMs);

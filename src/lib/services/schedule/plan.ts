@@ -1,16 +1,16 @@
-/** A backup plan in words: "daily custom at 02:00 keep 30 days; weekly sql; monthly restore test". */
+/** Parses a backup plan in words: "daily custom at 02:00 keep 30 days; weekly sql; monthly restore test". */
 import {backupFormats} from '../../base/formats.js';
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';
 import {type Every, freeTime} from './due-time.js';
 
 export interface Job {
-  /** The sentence of the plan, tidied. */
+  /** The sentence of the plan, with single spaces. */
   readonly sentence: string;
-  /** Unique in the plan, fit for file names: "daily-custom". */
+  /** Unique in the plan and safe in file names: "daily-custom". */
   readonly name: string;
   readonly every: Every;
-  /** Whether the sentence names the time; otherwise one was chosen that leaves room for the other jobs. */
+  /** Whether the sentence contains a time; otherwise one that does not collide was chosen. */
   readonly isTimed: boolean;
   /** Command and flags for destino-db. */
   readonly args: readonly string[];
@@ -18,7 +18,7 @@ export interface Job {
 
 const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
 
-/** What a plan can name in words; anything else is written `run COMMAND FLAGS`. */
+/** The tasks that have a name; any other is written `run COMMAND FLAGS`. */
 const tasks: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(backupFormats.map((format) => [format, ['backup', `--format=${format}`]])),
   schema: ['backup', '--schema-only', '--format=sql'],
@@ -35,9 +35,9 @@ const usage =
   'restore test | archive test | checksum test | prune | status | report | run COMMAND, then [at 02:00] [keep 30 days].';
 
 /**
- * The jobs of a plan; one text may hold several sentences, parted by ";". Jobs without a time of their own get one that leaves room for
- * the others, those with a time first.
- * @throws CONFIG_INVALID naming the sentence that is not understood
+ * The jobs of a plan; one text may contain several sentences, separated by ";". Jobs without a time get one that does not collide with
+ * the others.
+ * @throws CONFIG_INVALID with the sentence that cannot be parsed
  */
 export function parsePlan(plan: readonly string[]): Job[] {
   const used = new Map<string, number>();
@@ -56,7 +56,7 @@ export function parsePlan(plan: readonly string[]): Job[] {
   });
 }
 
-/** The sentences of a plan, one each, without superfluous blanks. */
+/** The sentences of a plan, without superfluous spaces. */
 export function splitPlan(plan: readonly string[]): string[] {
   return plan
     .flatMap((text) => text.split(';'))
@@ -68,12 +68,12 @@ const defaultTimes = {daily: '02:00', weekly: '03:00', monthly: '04:00'} as cons
 
 function parseSentence(sentence: string): Job {
   const wrong = (why: string): AppError =>
-    new AppError('CONFIG_INVALID', `The schedule's "${sentence}" is not understood: ${why}.`, {hint: usage});
+    new AppError('CONFIG_INVALID', `The schedule's "${sentence}" cannot be parsed: ${why}.`, {hint: usage});
   const [everyWord = '', ...rest] = sentence.split(' ');
   const unit = everyWord.toLowerCase();
   let text = rest.join(' ');
 
-  /** Takes the words that `pattern` matches out of the text. */
+  /** Removes the words that `pattern` matches from the text. */
   const take = (pattern: RegExp): string | undefined => {
     const match = pattern.exec(text);
     if (!match) return undefined;
@@ -108,7 +108,7 @@ function readEvery(
 ): Every {
   if (unit === 'hourly') {
     const minute = time === undefined ? 0 : Number(/^:(\d\d)$/.exec(time)?.[1] ?? NaN);
-    if (!(minute <= 59)) throw wrong(`"${time ?? ''}" is no minute; write hourly ... at :15`);
+    if (!(minute <= 59)) throw wrong(`"${time ?? ''}" is not a minute; write hourly ... at :15`);
     if (on !== undefined) throw wrong('an hourly job has no day');
     return {unit: 'hour', minute};
   }
@@ -118,18 +118,18 @@ function readEvery(
   }
   const match = /^(\d{1,2}):(\d{2})$/.exec(time ?? defaultTimes[unit]);
   const [hour, minute] = [Number(match?.[1] ?? NaN), Number(match?.[2] ?? NaN)];
-  if (!(hour <= 23 && minute <= 59)) throw wrong(`"${time ?? ''}" is no time from 00:00 to 23:59`);
+  if (!(hour <= 23 && minute <= 59)) throw wrong(`"${time ?? ''}" is not a time from 00:00 to 23:59`);
   if (unit === 'daily') {
     if (on !== undefined) throw wrong('a daily job has no day');
     return {unit: 'day', hour, minute};
   }
   if (unit === 'weekly') {
     const weekday = weekdays.indexOf((on ?? 'sunday').toLowerCase());
-    if (weekday === -1) throw wrong(`"${on ?? ''}" is no day of the week`);
+    if (weekday === -1) throw wrong(`"${on ?? ''}" is not a day of the week`);
     return {unit: 'week', weekday, hour, minute};
   }
   const day = Number(/^(\d{1,2})(?:st|nd|rd|th)?$/i.exec(on ?? '1')?.[1] ?? NaN);
-  if (!(day >= 1 && day <= 28)) throw wrong(`"${on ?? ''}" is no day that every month has (1 to 28)`);
+  if (!(day >= 1 && day <= 28)) throw wrong(`"${on ?? ''}" is not a day of every month (1 to 28)`);
   return {unit: 'month', day, hour, minute};
 }
 
@@ -137,7 +137,7 @@ function readTask(text: string, wrong: (why: string) => AppError): string[] {
   const command = /^run (.+)$/i.exec(text)?.[1];
   if (command !== undefined) {
     const quoted = /"([^"]*)"|'([^']*)'/g;
-    if (/["']/.test(command.replace(quoted, ''))) throw wrong('a quote does not end');
+    if (/["']/.test(command.replace(quoted, ''))) throw wrong('a quote is not closed');
     const words = command.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
     return words.map((word) => word.replace(quoted, '$1$2'));
   }
@@ -150,7 +150,7 @@ function readTask(text: string, wrong: (why: string) => AppError): string[] {
   const guess = nearest(key, Object.keys(tasks));
   throw wrong(
     text === ''
-      ? 'it says when, but not what'
-      : `"${text}" is no task${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`,
+      ? 'it has a time, but no task'
+      : `"${text}" is not a task${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`,
   );
 }

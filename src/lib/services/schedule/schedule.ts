@@ -16,11 +16,11 @@ import {
   githubWorkflow,
   type PackageManager,
   packageManagers,
-  workflowMark,
+  workflowHeader,
   workflowPath,
 } from './github-workflow.js';
 import {installUnits} from './install-units.js';
-import {replaceMarkedFile} from './marked-file.js';
+import {replaceOwnFile} from './own-file.js';
 import {startTogether} from './due-time.js';
 import {canWait} from '../../base/recorded-commands.js';
 import {nextRuns} from './next-runs.js';
@@ -33,7 +33,7 @@ import {machineZone} from './zoned-time.js';
 export const schedulers = ['cron', 'systemd', 'github'] as const;
 export type Scheduler = (typeof schedulers)[number];
 
-/** What is wrong with the words of a command line; undefined where nothing is. */
+/** The error in the words of a command line; undefined if there is none. */
 export type CheckCommandLine = (words: readonly string[]) => Promise<AppError | undefined>;
 
 export interface ScheduleOptions {
@@ -42,7 +42,7 @@ export interface ScheduleOptions {
   readonly action: 'show' | 'print' | 'install' | 'remove';
   /** Absolute paths of node and of this program. */
   readonly program: {readonly node: string; readonly script: string};
-  /** Flags that every scheduled command gets, so that it works on what this one was called for. */
+  /** Flags that every scheduled command gets, so that it uses the same settings as this one. */
   readonly sharedFlags: readonly string[];
   /** Folder for units instead of systemd's own. */
   readonly unitFolder?: string;
@@ -53,15 +53,15 @@ export interface ScheduleResult {
   readonly jobs: readonly {name: string; sentence: string; command: string; nextRuns: string[]}[];
   readonly as: Scheduler | null;
   readonly action: ScheduleOptions['action'];
-  /** What is or would be written; `path` is null for the crontab. */
+  /** Files that are or would be written; `path` is null for the crontab. */
   readonly files: readonly {path: string | null; text: string}[];
   /** Whether anything had to be changed. */
   readonly isChanged: boolean;
-  /** What is left to do, as commands. */
+  /** Commands that remain to be run. */
   readonly next: readonly string[];
 }
 
-/** The jobs of the config's plan and the zone of their times. @throws CONFIG_INVALID, USAGE when a plan is needed and absent */
+/** The jobs of the config's plan and their time zone. @throws CONFIG_INVALID; USAGE if a plan is needed and missing */
 export function readPlan(config: Config, isNeeded = true): {jobs: Job[]; zone: string} {
   const jobs = parsePlan(config.schedule?.plan ?? []);
   const zone = config.schedule?.timeZone ?? machineZone();
@@ -78,7 +78,7 @@ export function readPlan(config: Config, isNeeded = true): {jobs: Job[]; zone: s
   return {jobs, zone};
 }
 
-/** @throws CONFIG_INVALID naming the first sentence whose command or flags do not exist */
+/** @throws CONFIG_INVALID with the first sentence whose command or flags do not exist */
 export async function requireCommands(jobs: readonly Job[], check: CheckCommandLine): Promise<void> {
   for (const {sentence, args} of jobs) {
     const problem = await check(args);
@@ -135,16 +135,16 @@ function inZone(
   const moving = shifted.filter(({isExact}) => !isExact).map(({job}) => `"${job.sentence}"`);
   if (moving.length > 0) {
     context.warn(
-      `The plan's times are meant in ${from}, but this scheduler counts in ${to}: at other times of the year ${moving.join(', ')} may run at another hour or day. systemd knows time zones.`,
+      `The plan's times are in ${from}, but this scheduler uses ${to}: at other times of the year ${moving.join(', ')} may run at another hour or day. systemd supports time zones.`,
     );
   }
   return shifted.map(({job, every}) => ({...job, every}));
 }
 
-/** How long a job waits for another one that has the folder, in seconds: the next morning it is done, not refused. */
+/** How long a job waits for another run in the same folder, in seconds: a late job is better than a refused one. */
 const waitSeconds = 6 * 3600;
 
-/** The arguments of a job, which waits for another run instead of failing because of it. */
+/** The arguments of a job, which waits for another run instead of failing. */
 function patientArgs({args}: Job): string[] {
   const [command = ''] = args;
   const hasWait = args.some((word) => word === '--wait' || word.startsWith('--wait='));
@@ -152,13 +152,13 @@ function patientArgs({args}: Job): string[] {
 }
 
 function programWords(job: Job, {program, sharedFlags}: ScheduleOptions): ScheduledCommand {
-  // Without it Node.js would take --env-file for its own, and end in its own words where the file is missing.
+  // Without "--" Node.js would read --env-file itself, and fail with its own message if the file is missing.
   const dashes = sharedFlags.some((flag) => flag.startsWith('--env-file')) ? ['--'] : [];
   const start = [program.node, ...dashes, program.script];
   return {...job, words: [...start, ...patientArgs(job), '--quiet', ...sharedFlags]};
 }
 
-/** @returns a warning of jobs that start at the same minute */
+/** @returns warnings about jobs that start in the same minute */
 export function collisionWarnings(jobs: readonly Job[]): string[] {
   const pairs = jobs.flatMap((job, index) =>
     jobs
@@ -168,7 +168,7 @@ export function collisionWarnings(jobs: readonly Job[]): string[] {
   );
   if (pairs.length === 0) return [];
   return [
-    `Jobs of the plan start at the same minute, and one waits for the other: ${pairs.join('; ')}. Leave out "at" to have times chosen that leave room.`,
+    `Jobs of the plan start in the same minute, and one waits for the other: ${pairs.join('; ')}. Omit "at" to get times that do not collide.`,
   ];
 }
 
@@ -194,7 +194,7 @@ async function asCron(
 }
 
 /**
- * "keep 30 days" becomes a prune with a rule in a flag there, which asks for the name of a production database.
+ * In a workflow, "keep 30 days" becomes a prune with a rule in a flag, which requires the name of a production database.
  * @throws USAGE
  */
 function refuseGuardedRetention({settings}: RunContext, jobs: readonly Job[]): void {
@@ -205,9 +205,9 @@ function refuseGuardedRetention({settings}: RunContext, jobs: readonly Job[]): v
   if (job === undefined || hosts.length + databases.length === 0) return;
   throw new AppError(
     'USAGE',
-    `The job "${job.sentence}" would have to prune backups of production by a rule in a flag, which asks for a name.`,
+    `The job "${job.sentence}" would have to prune backups of production by a rule in a flag, which requires a confirmation.`,
     {
-      hint: 'Write the rule into "retention" in the config file, take "keep ... days" out of the job, and add a job "weekly prune".',
+      hint: 'Write the rule into "retention" in the config file, remove "keep ... days" from the job, and add a job "weekly prune".',
     },
   );
 }
@@ -230,7 +230,7 @@ async function asGithub(
       );
   const path = join(context.settings.cwd, workflowPath);
   if (options.action === 'print') return {files: [{path, text}], isChanged: false, next: []};
-  const isChanged = await replaceMarkedFile(path, workflowMark, isRemoving ? undefined : text);
+  const isChanged = await replaceOwnFile(path, workflowHeader, isRemoving ? undefined : text);
   const next = isChanged
     ? [`git add ${workflowPath}`, 'git commit -m "Schedule database backups"', 'git push']
     : [];
@@ -238,7 +238,8 @@ async function asGithub(
 }
 
 /**
- * How the project of the folder installs this program: only from a lockfile that has it, as nobody may own its name in the registry.
+ * How the project in the folder installs this program: only from a lockfile that contains it, because the name in the registry may belong to
+ * nobody.
  * @throws USAGE without such a lockfile
  */
 async function findPackageManager(folder: string): Promise<PackageManager> {
@@ -250,9 +251,9 @@ async function findPackageManager(folder: string): Promise<PackageManager> {
   }
   throw new AppError(
     'USAGE',
-    'The workflow would have nothing to install: no lockfile in this folder pins destino-db. Nothing was changed.',
+    'The workflow cannot install destino-db: no lockfile in this folder contains it. Nothing was changed.',
     {
-      hint: 'Add the package to the project: npm install --save-dev ./destino-db-0.1.0.tgz (npm pack makes the file), and commit it.',
+      hint: 'Add the package to the project: npm install --save-dev ./destino-db-0.1.0.tgz (npm pack creates the file), and commit it.',
     },
   );
 }
@@ -291,7 +292,7 @@ async function asSystemd(
     ...(started.length > 0 ? [['systemctl', ...scope, 'enable', '--now', ...started]] : []),
   ];
   const linger = isRoot || options.action === 'remove' ? [] : ['loginctl enable-linger'];
-  // sd_booted(3): this folder exists where systemd is the init system.
+  // sd_booted(3): this folder exists if systemd is the init system.
   const canStart = options.unitFolder === undefined && existsSync('/run/systemd/system');
   if (!canStart) {
     return {
@@ -313,7 +314,7 @@ async function asSystemd(
   return {files: options.action === 'install' ? files : [], isChanged, next: linger};
 }
 
-/** The folder's name as part of unit names, with a few digits that tell folders of the same name apart. */
+/** The folder's name as part of unit names, with a few digits that distinguish folders of the same name. */
 function projectName(folder: string): string {
   const name = basename(folder)
     .toLowerCase()

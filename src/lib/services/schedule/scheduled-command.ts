@@ -1,12 +1,12 @@
-/** A job of the plan as a scheduler is told it. */
+/** A job of the plan in the form that a scheduler needs. */
 import type {Every} from './due-time.js';
 
 export interface ScheduledCommand {
-  /** Unique, fit for file names: "daily-custom". */
+  /** Unique and safe in file names: "daily-custom". */
   readonly name: string;
   readonly sentence: string;
-  /** By the clocks of the zone that the scheduler knows. */
+  /** In the time zone of the scheduler. */
   readonly every: Every;
-  /** The command and its flags; for the machine's own schedulers after the absolute paths of node and of the program. */
+  /** The command and its flags; for schedulers of this machine preceded by the absolute paths of node and of the program. */
   readonly words: readonly string[];
 }

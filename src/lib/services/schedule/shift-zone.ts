@@ -1,9 +1,9 @@
-/** Times of a plan moved to the zone of a scheduler that knows no other: cron (the machine's) and GitHub (UTC). */
+/** Converts the times of a plan to the zone of a scheduler that supports only one: cron (the machine's) and GitHub (UTC). */
 import {nextRuns} from './next-runs.js';
 import type {Every} from './due-time.js';
 import {offsetMinutes} from './zoned-time.js';
 
-/** The day of the month and of the week that a due time is bound to. */
+/** The day of the month or of the week of a due time. */
 export function dayAndHour(every: Exclude<Every, {unit: 'hour'}>): {day?: number; weekday?: number} {
   if (every.unit === 'week') return {weekday: every.weekday};
   return every.unit === 'month' ? {day: every.day} : {};
@@ -11,11 +11,11 @@ export function dayAndHour(every: Exclude<Every, {unit: 'hour'}>): {day?: number
 
 export interface ShiftedTime {
   readonly every: Every;
-  /** Whether it is the same moment all year; not so when one zone changes its clocks and the other does not. */
+  /** Whether it is the same moment all year; false if only one of the zones changes its clocks. */
   readonly isExact: boolean;
 }
 
-/** The same time by the clocks of `to`, as they stand at the next run. */
+/** The same time in the zone `to`, with the offsets of the next run. */
 export function shiftToZone(every: Every, from: string, to: string, now: Date): ShiftedTime {
   const ahead = (at: Date): number => offsetMinutes(at, to) - offsetMinutes(at, from);
   const minutes = ahead(nextRuns(every, from, now, 1)[0] ?? now);
@@ -32,7 +32,7 @@ export function shiftToZone(every: Every, from: string, to: string, now: Date): 
   if (every.unit === 'week') {
     return {every: {...every, ...time, weekday: modulo(every.weekday + days, 7)}, isExact: isSteady};
   }
-  // The day before the 1st has a number of its own in every month: the 1st is kept, a day late.
+  // The day before the 1st has a different number in every month, so the job runs on the 1st, a day late.
   const day = every.day + days;
   const fits = day >= 1 && day <= 28;
   return {every: {...every, ...time, day: fits ? day : every.day}, isExact: isSteady && fits};

@@ -1,4 +1,4 @@
-/** A plan as systemd service and timer units. */
+/** Writes a plan as systemd service and timer units. */
 import type {Every} from './due-time.js';
 import type {ScheduledCommand} from './scheduled-command.js';
 
@@ -9,14 +9,14 @@ export interface UnitFile {
 
 const weekdayNames = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
 
-/** First line of each unit: tells whose it is, so that --install and --remove touch nothing else. */
-export function unitMark(folder: string): string {
+/** First line of each unit, by which --install and --remove recognise the units of this folder. */
+export function unitHeader(folder: string): string {
   return `# destino-db schedule of ${folder}; made by destino-db schedule, which replaces it`;
 }
 
 /**
  * A service and a timer for each job.
- * @param project part of the names, so that several projects can live on one machine
+ * @param project part of the names, so that one machine can have several projects
  */
 export function systemdUnits(
   jobs: readonly ScheduledCommand[],
@@ -27,7 +27,7 @@ export function systemdUnits(
   return jobs.flatMap((job) => {
     const name = `destino-db-${project}-${job.name}`;
     const service = [
-      unitMark(folder),
+      unitHeader(folder),
       '[Unit]',
       `Description=destino-db: ${quoteSpecifiers(job.sentence)}`,
       'Wants=network-online.target',
@@ -35,25 +35,25 @@ export function systemdUnits(
       '',
       '[Service]',
       'Type=oneshot',
-      // Taken literally to the end of the line, but for specifiers.
+      // systemd takes the rest of the line literally, except for specifiers.
       `WorkingDirectory=${quoteSpecifiers(folder)}`,
       `ExecStart=${job.words.map(quoteUnitWord).join(' ')}`,
       'UMask=0077',
       'Nice=10',
       'NoNewPrivileges=true',
-      // A backup takes as long as it takes. A stop tells the program alone, so that it ends its tools itself and clears up.
+      // A backup may take any time. A stop signals only the program, which ends its tools and clears up.
       'TimeoutStartSec=infinity',
       'KillMode=mixed',
       '',
     ];
     const timer = [
-      unitMark(folder),
+      unitHeader(folder),
       '[Unit]',
       `Description=destino-db: ${quoteSpecifiers(job.sentence)}`,
       '',
       '[Timer]',
       `OnCalendar=${calendar(job.every)}${zone === '' ? '' : ` ${zone}`}`,
-      '# A run that was missed while the machine was off is made up for at the next start; jobs that start together wait for one another.',
+      '# A run missed while the machine was off starts at the next boot; jobs that start together wait for one another.',
       'Persistent=true',
       '',
       '[Install]',

@@ -1,6 +1,6 @@
-/** Wall-clock time in a named time zone, by the zone data that Node.js carries. */
+/** Wall-clock time in a named time zone, with the zone data of Node.js. */
 
-/** What a clock on the wall shows; month 1 to 12. */
+/** The time that a wall clock shows; month 1 to 12. */
 export interface WallTime {
   readonly year: number;
   readonly month: number;
@@ -28,7 +28,7 @@ function formatOf(zone: string): Intl.DateTimeFormat {
   return format;
 }
 
-/** The zone this machine's clock is set to. */
+/** The time zone of this machine. */
 export function machineZone(): string {
   return new Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
@@ -49,7 +49,7 @@ export function wallTimeAt(instant: Date, zone: string): WallTime {
   };
 }
 
-/** Minutes by which the zone is ahead of UTC at that moment. */
+/** Minutes by which the zone is ahead of UTC at that instant. */
 export function offsetMinutes(instant: Date, zone: string): number {
   const minute = Math.floor(instant.getTime() / 60_000);
   return utcMinute(wallTimeAt(instant, zone)) - minute;
@@ -60,8 +60,8 @@ function utcMinute(wall: WallTime): number {
 }
 
 /**
- * The moment at which the zone's clocks show `wall`; day and month may overflow, as in Date.UTC.
- * A time that clocks skip becomes the same time by the old offset (02:30 -> 03:30), one that comes twice the first.
+ * The instant at which the zone's clocks show `wall`; day and month may overflow, as in Date.UTC.
+ * A time that clocks skip uses the old offset (02:30 -> 03:30); a time that occurs twice is the first one.
  */
 export function instantAt(wall: WallTime, zone: string): Date {
   const target = utcMinute(wall);

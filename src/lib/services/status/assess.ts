@@ -1,4 +1,4 @@
-/** Whether the backups are as they should be: a pure look at the catalogue, the audit log and the clock. */
+/** Assesses the backups from the catalogue, the audit log and the clock, without reading anything else. */
 import {defined} from '../../base/defined.js';
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable, isWhole} from '../../catalog/catalogue.js';
@@ -17,16 +17,16 @@ import {isIncident, type RunRecord, type WatchedDatabase} from '../../run/run-re
 import {describeLosses} from '../../catalog/shrink-alarm.js';
 
 export interface StatusLimits {
-  /** ms; the newest good backup must not be older. */
+  /** ms; the newest usable backup must not be older. */
   readonly maxAge: number;
-  /** A backup counts as good only when it is proven at least so far. */
+  /** A backup is usable only if it is proven at least to this level. */
   readonly require: ProofLevel | null;
-  /** ms; the last restore test that held must not be older. */
+  /** ms; the last passed restore test must not be older. */
   readonly maxRestoreTestAge: number | null;
 }
 
 export interface Finding {
-  /** "critical": data would be lost today; "warning": it soon might. */
+  /** "critical": data could be lost today; "warning": it may be soon. */
   readonly severity: 'warning' | 'critical';
   readonly code:
     | 'NO_BACKUP'
@@ -45,7 +45,7 @@ export interface Finding {
     | 'COPY_DAMAGED'
     | 'PLACE_UNREADABLE'
     | 'DISK_LOW';
-  /** The database's label; null for what concerns the folder. */
+  /** The database's label; null for findings about the folder. */
   readonly database: string | null;
   readonly message: string;
 }
@@ -57,7 +57,7 @@ export interface NewestBackup {
   readonly age: number;
   /** Bytes. */
   readonly size: number;
-  /** null for backups of the old scripts. */
+  /** Null for backups of the old scripts. */
   readonly rows: number | null;
   readonly proof: ProofLevel | null;
 }
@@ -66,23 +66,23 @@ export const backupStates = ['unproven', ...proofLevels, 'damaged'] as const;
 
 export interface DatabaseStatus extends WatchedDatabase {
   readonly label: string;
-  /** The newest backup of the whole database that is good by the limits' `require`. */
+  /** The newest complete backup that satisfies `require` of the limits. */
   readonly newest: NewestBackup | null;
-  /** The last one that passed or failed. */
+  /** The last one with an outcome of passed or failed. */
   readonly lastRestoreTest: RestoreTest | null;
-  /** The last one, where that could not be made. */
+  /** The last one, if it was not possible. */
   readonly restoreTestNotPossible: RestoreTest | null;
   readonly lastGoodRestoreTest: RestoreTest | null;
-  /** Runs of `backup` that failed or were interrupted since the newest good backup. */
+  /** Runs of `backup` that failed or were interrupted since the newest usable backup. */
   readonly failuresSince: number;
   readonly lastFailure: {readonly at: string; readonly code: string; readonly message: string} | null;
-  /** Tables whose loss of rows nobody accepted, a line each. */
+  /** Lost rows of tables that the user did not accept, one line each. */
   readonly shrink: readonly string[];
-  /** Number of backups by how far they are proven. */
+  /** Number of backups by proven level. */
   readonly backups: Readonly<Record<(typeof backupStates)[number], number>>;
   /** Bytes of all backups of this database. */
   readonly storage: number;
-  /** The newest good copy of the whole database in each place that copies go to. */
+  /** The newest usable copy of the whole database in each location for copies. */
   readonly copies: readonly {readonly place: string; readonly newest: NewestBackup | null}[];
 }
 
@@ -90,7 +90,7 @@ export interface Status {
   readonly ok: boolean;
   readonly findings: readonly Finding[];
   readonly databases: readonly DatabaseStatus[];
-  /** Bytes; `free` is null where the system does not tell. */
+  /** Bytes; `free` is null if the system does not report it. */
   readonly storage: {readonly used: number; readonly free: number | null};
 }
 
@@ -99,17 +99,17 @@ export interface StatusSources {
   /** Newest last. */
   readonly runs: readonly RunRecord[];
   readonly now: Date;
-  /** Bytes free where backups are written. */
+  /** Free bytes in the backups folder. */
   readonly freeBytes: number | null;
-  /** Where the backups were looked for, for messages. */
+  /** The location of the backups, for messages. */
   readonly place?: string;
-  /** Databases that config and plan name: they are watched also without a backup. */
+  /** Databases in the config and the plan, which are watched even without a backup. */
   readonly named?: readonly WatchedDatabase[];
   /** Databases that the current run forgets. */
   readonly forgetting?: NonNullable<GroupSources['forgetting']>;
-  /** Only databases of these names or labels are looked at; all without it. */
+  /** Only databases with these names or labels; by default all. */
   readonly databases?: readonly string[];
-  /** Where every backup is copied to; the catalogue holds the backups of all of them. */
+  /** Locations of copies; the catalogue contains the backups of all of them. */
   readonly copyPlaces?: readonly CopyPlace[];
 }
 
@@ -121,7 +121,7 @@ export interface CopyPlace {
 
 export function assessStatus(sources: StatusSources, limits: StatusLimits): Status {
   const {catalogue, runs, now, freeBytes, named = [], databases: wanted} = sources;
-  // Who asks for a database that was forgotten is told of it.
+  // A forgotten database that is requested by name is reported.
   const {backups} = catalogue;
   const asked = backups.flatMap(({database}) =>
     wanted?.includes(database) === true ? [databaseNamed(database)] : [],
@@ -208,7 +208,7 @@ function isProven({record}: Backup, required: ProofLevel | null): boolean {
   return level !== null && isAtLeast(level, required);
 }
 
-/** How far it is proven, by what still holds. */
+/** The level to which it is proven, unless a later check failed. */
 function levelOf(record: Backup['record']): ProofLevel | null {
   return (record && standingOfRecord(record).proof?.level) ?? null;
 }
@@ -243,7 +243,7 @@ function countByState(backups: readonly Backup[]): DatabaseStatus['backups'] {
   return counts;
 }
 
-/** Clocks of two machines are rarely further apart. */
+/** Clocks of two machines rarely differ by more. */
 const clockTolerance = 5 * 60_000;
 
 function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Finding[] {
@@ -258,22 +258,22 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
     if (total === 0) find('critical', 'NO_BACKUP', 'there is no backup.');
     else if (total === status.backups.damaged) find('critical', 'DAMAGED', 'every backup is damaged.');
     else if (limits.require === null)
-      find('critical', 'NO_BACKUP', 'there is no good backup of the whole database.');
+      find('critical', 'NO_BACKUP', 'there is no usable backup of the whole database.');
     else find('critical', 'NOT_PROVEN', `no backup is${proven}.`);
   } else if (newest.age < -clockTolerance) {
     find(
       'warning',
       'FROM_THE_FUTURE',
-      `the newest backup ${newest.id} is dated in the future; is a clock wrong?`,
+      `the newest backup ${newest.id} is dated in the future; check the clocks.`,
     );
   } else if (newest.age > limits.maxAge) {
     const age = `${formatDuration(newest.age)} old, limit ${formatDuration(limits.maxAge)}`;
-    find('critical', 'TOO_OLD', `the newest good backup${proven} is ${age} (${newest.id}).`);
+    find('critical', 'TOO_OLD', `the newest usable backup${proven} is ${age} (${newest.id}).`);
   }
   if (status.shrink.length > 0)
     find('critical', 'SHRUNK', `the newest backup shrank: ${status.shrink.join('; ')}.`);
   if (lastFailure) {
-    const since = newest ? 'since the newest good backup' : 'and no good backup is there';
+    const since = newest ? 'since the newest usable backup' : 'and there is no usable backup';
     const last = `the last at ${lastFailure.at} with ${lastFailure.code}: ${lastFailure.message}`;
     find('warning', 'RUN_FAILED', `${countOf(status.failuresSince, 'backup run')} failed ${since}, ${last}`);
   }
@@ -286,7 +286,7 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
     find(
       'warning',
       'RESTORE_TEST_NOT_POSSIBLE',
-      `the last restore test (of ${backupId} at ${at}) could not be made, which says nothing about the backup; see destino-db verify --level restore.`,
+      `the last restore test (of ${backupId} at ${at}) was not possible and says nothing about the backup; see destino-db verify --level restore.`,
     );
   }
   if (newest && status.backups.damaged > 0) {
@@ -297,28 +297,28 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
     const age = lastGoodRestoreTest ? now.getTime() - new Date(lastGoodRestoreTest.at).getTime() : Infinity;
     const limit = `limit ${formatDuration(limits.maxRestoreTestAge)}`;
     if (!lastGoodRestoreTest)
-      find('warning', 'RESTORE_TEST_TOO_OLD', `no restore test has held yet (${limit}).`);
+      find('warning', 'RESTORE_TEST_TOO_OLD', `no restore test has passed yet (${limit}).`);
     else if (age > limits.maxRestoreTestAge) {
       find(
         'warning',
         'RESTORE_TEST_TOO_OLD',
-        `the last restore test that held is ${formatDuration(age)} old, ${limit}.`,
+        `the last passed restore test is ${formatDuration(age)} old, ${limit}.`,
       );
     }
   }
   return findings;
 }
 
-/** Copies that lag behind; one as old as the newest backup there is says nothing new. */
+/** Copies that are too old. A copy of the newest backup is not a finding, even if it is old. */
 function copyFindings({label, newest, copies}: DatabaseStatus, {maxAge}: StatusLimits): Finding[] {
   return copies.flatMap(({place, newest: copy}): Finding[] => {
     if (!newest || copy?.id === newest.id) return [];
     const finding = {severity: 'warning', database: label} as const;
     if (!copy)
-      return [{...finding, code: 'COPY_MISSING', message: `${label}: there is no good copy in ${place}.`}];
+      return [{...finding, code: 'COPY_MISSING', message: `${label}: there is no usable copy in ${place}.`}];
     if (copy.age <= maxAge) return [];
     const age = `${formatDuration(copy.age)} old, limit ${formatDuration(maxAge)}`;
-    const message = `${label}: the newest good copy in ${place} is ${age} (${copy.id}).`;
+    const message = `${label}: the newest usable copy in ${place} is ${age} (${copy.id}).`;
     return [{...finding, code: 'COPY_TOO_OLD', message}];
   });
 }
@@ -332,7 +332,7 @@ function placeFindings({place, damaged, error}: CopyPlace): Finding[] {
   return [{...finding, code: 'COPY_DAMAGED', message}];
 }
 
-/** What cannot be put down to one database. */
+/** Findings that do not belong to one database. */
 function folderFindings(
   {problems}: Catalogue,
   databases: readonly DatabaseStatus[],
@@ -342,23 +342,23 @@ function folderFindings(
     severity: 'warning',
     code: 'UNREADABLE_METADATA',
     database: null,
-    message: `${path} tells no backup: ${reason}`,
+    message: `Cannot read backup metadata ${path}: ${reason}`,
   }));
   const largest = Math.max(0, ...databases.map(({newest}) => newest?.size ?? 0));
   const isLow = freeBytes !== null && freeBytes < largest;
   return [...unreadable, ...(isLow ? [diskLow(freeBytes, largest)] : [])];
 }
 
-/** A monitor that looks at nothing must not find all well. */
+/** Monitoring that finds nothing to watch must not report success. */
 function nothingWatched({backups}: Catalogue, place: string | undefined): Finding {
   const message =
     backups.length === 0
       ? `There is no backup at all${place === undefined ? '' : ` in ${place}`}.`
-      : 'No database is watched: those that have a backup were forgotten.';
+      : 'No database is watched: all databases with a backup were forgotten.';
   return {severity: 'critical', code: 'NO_BACKUP', database: null, message};
 }
 
-/** A database that was asked for and is not among the watched ones: its name may be mistyped. */
+/** A requested database that is not watched; its name may be mistyped. */
 function unknownFindings(name: string, groups: readonly DatabaseGroup[]): Finding[] {
   const known = groups.flatMap(({database, label}) => [database.name, label]);
   if (known.includes(name)) return [];

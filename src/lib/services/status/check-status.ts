@@ -1,4 +1,4 @@
-/** The story of `status`: reads the folder, the audit log and the free space, and judges them by the limits. */
+/** Implements `status`: reads the folder, the audit log and the free space, and compares them with the limits. */
 import {statfs} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import {isDeepStrictEqual} from 'node:util';
@@ -27,28 +27,28 @@ import {namedDatabases} from '../schedule/named-databases.js';
 import {type PlaceSummary, readFrom, withCopies} from '../../storage/all-locations.js';
 
 export interface StatusRequest {
-  /** "26h"; by default the config's, else 26 hours, so that a daily backup may take two. */
+  /** "26h"; by default that of the config, otherwise 26 hours, so that a daily backup may take two. */
   readonly maxAge?: string;
   readonly require?: ProofLevel;
   readonly maxRestoreTestAge?: string;
-  /** Only databases of these names; all without it. */
+  /** Only databases with these names; by default all. */
   readonly databases?: readonly string[];
-  /** Databases, by name or label, that are watched no longer until there is a new backup of them. */
+  /** Databases, by name or label, that are no longer watched until they have a new backup. */
   readonly forget?: readonly string[];
-  /** "s3://bucket/prefix" or a folder, whose backups are judged instead of those of the backups folder. */
+  /** "s3://bucket/prefix" or a folder, whose backups are assessed instead of those of the backups folder. */
   readonly from?: string;
-  /** Whether the places of the config file are read too; true by default. */
+  /** Whether to read the locations of the config file too; true by default. */
   readonly hasPlaces?: boolean;
-  /** Tells the configured targets when something was found. */
+  /** Whether to notify the configured targets of findings. */
   readonly notify?: boolean;
 }
 
 export interface StatusResult extends Status {
-  /** The backups folder, or the place of --from. */
+  /** The backups folder, or the location of --from. */
   readonly folder: string;
-  /** The backups folder and the places of the config file, each by itself; empty with --from. */
+  /** A summary of the backups folder and of each location in the config file; empty with --from. */
   readonly places: readonly PlaceSummary[];
-  /** Databases that restores set aside, as the last runs recorded them; the server was not asked. */
+  /** Databases that restores set aside, as recorded by the last runs; the server is not queried. */
   readonly setAside: readonly KnownSetAside[];
   readonly checkedAt: string;
   readonly limits: StatusLimits;
@@ -58,7 +58,7 @@ export interface StatusResult extends Status {
 
 type StatusContext = Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal' | 'record'>;
 
-/** @throws USAGE for a limit that is no duration or a database that cannot be forgotten, READ_FAILED, the codes of the store that --from names */
+/** @throws USAGE for an invalid duration or a database that cannot be forgotten, READ_FAILED, the codes of the store in --from */
 export async function checkStatus(
   context: StatusContext,
   request: StatusRequest = {},
@@ -73,8 +73,8 @@ export async function checkStatus(
     const {notify} = await import('./notify.js');
     const {config, environment} = settings;
     const notice = staleNotice(status, hostname());
-    const untold = await notify(notice, {config: config.notifications, environment});
-    for (const warning of untold) warn(warning);
+    const undelivered = await notify(notice, {config: config.notifications, environment});
+    for (const warning of undelivered) warn(warning);
   }
   const folder = request.from ?? backupFolder(settings);
   const setAside = knownSetAside(sources.runs);
@@ -83,8 +83,8 @@ export async function checkStatus(
 }
 
 /**
- * Records that databases are watched no longer.
- * @throws USAGE for one that is not watched, or that config or plan name
+ * Records that databases are no longer watched.
+ * @throws USAGE for a database that is not watched, or that is named in the config or the plan
  */
 function forget(
   {record}: StatusContext,
@@ -100,7 +100,7 @@ function forget(
   );
   if (kept) {
     throw new AppError('USAGE', `${kept.label} is named in the config file and stays watched.`, {
-      hint: 'Take it out of status.databases, or its backups out of schedule.plan, then forget it.',
+      hint: 'Remove it from status.databases, or its backups from schedule.plan, then forget it.',
     });
   }
   record({forgotten});
@@ -127,7 +127,7 @@ function chooseWatched(groups: readonly DatabaseGroup[], name: string): WatchedD
   });
 }
 
-/** @throws the codes of the store that --from names, READ_FAILED */
+/** @throws the codes of the store in --from, READ_FAILED */
 async function readSources(
   context: StatusContext,
   {from, hasPlaces}: StatusRequest,
@@ -135,7 +135,7 @@ async function readSources(
   const {settings, clock, warn} = context;
   if (from !== undefined) {
     const catalogue = await readFrom(context, from);
-    // Audit log and plan are of this machine, which may not be the one that writes there.
+    // The audit log and the plan belong to this machine; another one may write to that location.
     const named = (settings.config.status?.databases ?? []).map(databaseNamed);
     return {
       sources: {catalogue, runs: [], now: clock.now(), freeBytes: null, named, place: from},
@@ -144,7 +144,7 @@ async function readSources(
   }
   const {unreadableLines, foreign, ...here} = await readStatusSources(settings, clock.now());
   foreignNote(foreign).forEach(warn);
-  if (unreadableLines > 0) warn(`Lines of the audit log that could not be read: ${unreadableLines}.`);
+  if (unreadableLines > 0) warn(`The audit log has unreadable lines: ${unreadableLines}.`);
   if (hasPlaces === false) return {sources: here, places: []};
   const first = {place: backupFolder(settings), catalogue: here.catalogue};
   const {catalogue, places} = await withCopies(context, first, (backup) =>
@@ -153,7 +153,7 @@ async function readSources(
   return {sources: {...here, catalogue, copyPlaces: places.slice(1)}, places};
 }
 
-/** What the status is judged by. @throws READ_FAILED */
+/** The data that the status is assessed from. @throws READ_FAILED */
 export async function readStatusSources(
   settings: Settings,
   now: Date,
@@ -168,7 +168,7 @@ export async function readStatusSources(
   };
 }
 
-/** The limits by flag, config and default. @throws USAGE for one that is no duration */
+/** The limits from flags, config and defaults. @throws USAGE for an invalid duration */
 export function resolveLimits({config}: Settings, request: StatusRequest = {}): StatusLimits {
   const maxAge = request.maxAge ?? config.status?.maxAge ?? '26h';
   const testAge = request.maxRestoreTestAge ?? config.status?.maxRestoreTestAge;
@@ -179,12 +179,12 @@ export function resolveLimits({config}: Settings, request: StatusRequest = {}): 
   };
 }
 
-/** Bytes; null where there is no folder yet, or where the system does not tell. */
+/** Bytes; null if the folder does not exist yet, or the system does not report it. */
 export async function freeBytesOf(folder: string): Promise<number | null> {
   try {
     const {bavail, bsize} = await statfs(folder);
     return bavail * bsize;
   } catch {
-    return null; // the other findings say that nothing is there
+    return null; // other findings report the missing folder
   }
 }

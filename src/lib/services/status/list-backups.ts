@@ -1,4 +1,4 @@
-/** What backups there are: of databases and of cleaned orders, newest first. */
+/** Lists the backups of databases and of cleaned orders, newest first. */
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../../catalog/catalogue.js';
 import {excludedRows, outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
@@ -21,44 +21,44 @@ export interface ListedBackup {
   /** Absolute path of the dump. */
   readonly path: string;
   readonly database: string;
-  /** Of the server, as the URL named it; null where the backup does not say (made by the old scripts). */
+  /** The host of the server in the URL; null if unknown (made by the old scripts). */
   readonly host: string | null;
-  /** The Supabase project, else host and port. */
+  /** The Supabase project, otherwise host and port. */
   readonly server: string | null;
   readonly createdAt: string;
   readonly format: BackupFormat;
-  /** What it contains of the database. */
+  /** The part of the database that it contains. */
   readonly content: BackupContent;
   /** Bytes. */
   readonly size: number;
-  /** Rows of all tables together; null where the backup does not say (made by the old scripts). */
+  /** Rows of all tables; null if unknown (made by the old scripts). */
   readonly rows: number | null;
   readonly label: string | null;
   /** Whether `label --keep` keeps it from prune. */
   readonly keep: boolean;
-  /** The failed check that stands, else the strongest one that passed; null when none did. */
+  /** The failed check that counts, otherwise the strongest one that passed; null if none did. */
   readonly verification: {
     readonly level: ProofLevel;
     readonly at: string;
     readonly ok: boolean;
     readonly outcome: Outcome;
   } | null;
-  /** The newest check that could not be made where it was tried, unless one as strong passed since. */
+  /** The newest check that was not possible, unless an equally strong one passed later. */
   readonly notPossible: {
     readonly level: ProofLevel;
     readonly at: string;
     readonly findings: readonly string[];
   } | null;
-  /** Why the config file's retention keeps it; "would be removed: ..." when it does not; null without a policy. */
+  /** Why the retention of the config file keeps it, or "would be removed: ..."; null without a policy. */
   readonly kept: string | null;
-  /** Which program made it. */
+  /** The program that made it. */
   readonly madeBy: 'destino-db' | 'old scripts';
   readonly encrypted: boolean;
   /** Tables that lost more rows than the shrink alarm allows. */
   readonly shrunkTables: readonly string[];
-  /** What the service keeps outside of the database, in words, and tables that the role could not read. */
+  /** Data that the service keeps outside the database, in words, and tables that the role could not read. */
   readonly missing: readonly string[];
-  /** Where good copies are, when several places were asked for. */
+  /** The locations of intact copies, if several were requested. */
   readonly places: readonly string[];
 }
 
@@ -75,18 +75,18 @@ export interface BackupList {
   readonly folder: string;
   readonly now: string;
   readonly backups: readonly ListedBackup[];
-  /** What `orders:clean` kept of the rows that it took away; never pruned. */
+  /** Backups of the rows that `orders:clean` deleted; never pruned. */
   readonly orderBackups: readonly ListedOrderBackup[];
-  /** Metadata files that tell no backup. */
+  /** Unusable metadata files. */
   readonly problems: readonly {readonly path: string; readonly reason: string}[];
-  /** Databases that restores set aside, as the last runs recorded them; the server was not asked. */
+  /** Databases that restores set aside, as recorded by the last runs; the server is not queried. */
   readonly setAside: readonly KnownSetAside[];
-  /** Each place by itself; empty unless several were asked for. */
+  /** A summary of each location; empty unless several were requested. */
   readonly places: readonly PlaceSummary[];
 }
 
 export interface ListOptions {
-  /** Whether the places of the config file are read too. */
+  /** Whether to read the locations of the config file too. */
   readonly hasPlaces?: boolean;
   /** "s3://bucket/prefix", or the folder to list; the two folders of the backups folder by default. */
   readonly from?: string;
@@ -94,7 +94,7 @@ export interface ListOptions {
   readonly format?: BackupFormat;
 }
 
-/** @throws READ_FAILED when a folder exists and cannot be read, BACKUP_NOT_FOUND when `from` does not exist */
+/** @throws READ_FAILED if a folder exists and cannot be read, BACKUP_NOT_FOUND if `from` does not exist */
 export async function listBackups(ctx: RunContext, options: ListOptions): Promise<BackupList> {
   const {settings} = ctx;
   const now = ctx.clock.now();
@@ -123,7 +123,7 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
   };
 }
 
-/** What the audit log cannot say is missing in the list, with a warning; the backups are listed all the same. */
+/** If the audit log cannot be read, warns and lists the backups without these databases. */
 async function readSetAside(ctx: RunContext): Promise<KnownSetAside[]> {
   try {
     const {runs, foreign} = await readHistory(ctx.settings.backupsDir, (run) => run.setAside.length > 0);
@@ -149,7 +149,7 @@ async function readCopies(
   return read;
 }
 
-/** Why each backup is kept or would go; empty when the config file has no policy. */
+/** Why each backup is kept or would be removed; empty if the config file has no policy. */
 function retentionReasons(
   backups: readonly Backup[],
   policy: RetentionPolicy,
@@ -195,7 +195,7 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
   };
 }
 
-/** Told by name, size and time alone: the files hold every row they saved and are read when they are needed. */
+/** Lists only names, sizes and times: the files contain every saved row and are read only when needed. */
 async function listOrderBackups(ctx: RunContext, place: Place): Promise<ListedOrderBackup[]> {
   const backups = await listPlacedOrders(place, ctx.signal);
   return backups.map(({id, path, createdAt, sizeBytes, isEncrypted}) => {

@@ -1,4 +1,4 @@
-/** The story of `history`: the recorded runs that fit the filters. */
+/** Implements `history`: the recorded runs that match the filters. */
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';
 import {foreignNote} from '../../base/own-file.js';
@@ -11,9 +11,9 @@ import type {RunRecord} from '../../run/run-record.js';
 export interface HistoryRequest {
   readonly command?: string;
   readonly database?: string;
-  /** Only runs that did not end well. */
+  /** Only runs that did not succeed. */
   readonly failed?: boolean;
-  /** A duration back from now, a date or a time. */
+  /** A duration before now, a date or a time. */
   readonly since?: string;
   /** The newest N. */
   readonly limit?: number;
@@ -22,19 +22,19 @@ export interface HistoryRequest {
 export interface HistoryResult {
   /** Newest last. */
   readonly runs: readonly RunRecord[];
-  /** Runs that fit the filters, those beyond the limit included. */
+  /** Number of matching runs, including those beyond the limit. */
   readonly total: number;
   readonly unreadableLines: number;
 }
 
-/** @throws USAGE for a `since` that is no time or a command that is never recorded, READ_FAILED */
+/** @throws USAGE for an invalid `since` or a command that is never recorded, READ_FAILED */
 export async function listRuns(context: RunContext, request: HistoryRequest): Promise<HistoryResult> {
   const {since} = request;
   const from = since === undefined ? undefined : parseSince(since, '--since', context.clock.now());
   const problem = request.command === undefined ? undefined : commandProblem(request.command);
   if (problem !== undefined) {
     throw new AppError('USAGE', `--command: ${problem}.`, {
-      hint: `Recorded are: ${[...recordedCommands].join(', ')}.`,
+      hint: `Recorded commands: ${[...recordedCommands].join(', ')}.`,
     });
   }
   const databases = new Set<string>();

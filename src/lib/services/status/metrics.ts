@@ -1,4 +1,4 @@
-/** The state of the backups and the last runs as a Prometheus textfile. */
+/** Writes the state of the backups and the last runs as a Prometheus textfile. */
 import {isDeepStrictEqual} from 'node:util';
 import {groupByDatabase, type GroupSources, isBackupRun} from '../../catalog/database-groups.js';
 import {isIncident, type RunRecord} from '../../run/run-record.js';
@@ -8,13 +8,13 @@ type Labels = Readonly<Record<string, string>>;
 
 interface Sample {
   readonly labels: Labels;
-  /** undefined: there is nothing to tell, and the sample is left out. */
+  /** Undefined omits the sample. */
   readonly value: number | undefined;
 }
 
 /**
- * The text in the exposition format 0.0.4: base units, names by the Prometheus naming rules, every value a gauge, as it
- * describes a state that may go either way. Times are Unix seconds, so that ages grow also when nothing runs any more.
+ * The text in the exposition format 0.0.4: base units, names by the Prometheus naming rules. Every value is a gauge, because a state may
+ * rise and fall. Times are Unix seconds, so that ages grow even if no run happens.
  * @param runs newest last
  */
 export function formatMetrics(status: Status, runs: readonly RunRecord[], toolVersion: string): string {
@@ -28,31 +28,31 @@ export function formatMetrics(status: Status, runs: readonly RunRecord[], toolVe
     metric('build_info', 'Always 1; the version of destino-db that wrote this file.', [
       {labels: {version: toolVersion}, value: 1},
     ]),
-    metric('last_success_timestamp_seconds', 'End of the last run of a command that ended well.', ofRuns(({success}) => endOf(success))),
+    metric('last_success_timestamp_seconds', 'End of the last successful run of a command.', ofRuns(({success}) => endOf(success))),
     metric('last_failure_timestamp_seconds', 'End of the last run that failed, was interrupted or raised an alarm.', ofRuns(({failure}) => endOf(failure))),
-    metric('last_duration_seconds', 'Duration of the last run that ended well.', ofRuns(({success}) => success && success.duration / 1000)),
-    metric('newest_backup_timestamp_seconds', 'When the newest good backup of the whole database was taken.', of(({newest}) => newest ? seconds(newest.createdAt) : undefined)),
-    metric('newest_backup_size_bytes', 'Size of the newest good backup.', of(({newest}) => newest?.size)),
-    metric('newest_backup_rows', 'Rows in the newest good backup.', of(({newest}) => newest?.rows ?? undefined)),
-    metric('failures_since_backup', 'Backup runs that failed since the newest good backup.', of(({failuresSince}) => failuresSince)),
-    metric('shrunk_tables', 'Tables whose loss of rows in the newest backup nobody accepted.', of(({shrink}) => shrink.length)),
-    metric('restore_test_success_timestamp_seconds', 'When a backup was last restored and found equal.', of(({lastGoodRestoreTest}) => lastGoodRestoreTest ? seconds(lastGoodRestoreTest.at) : undefined)),
-    metric('restore_test_failed', '1 while the last restore test is one that failed.', of(({lastRestoreTest}) => lastRestoreTest ? Number(!lastRestoreTest.ok) : undefined)),
-    metric('restore_duration_seconds', 'How long the last restore that was tested and held took.', of(({lastGoodRestoreTest}) => lastGoodRestoreTest?.restoreDuration == null ? undefined : lastGoodRestoreTest.restoreDuration / 1000)),
-    metric('backups', 'Number of backups by how far they are proven.', [...labels].flatMap(([database, each]) =>
+    metric('last_duration_seconds', 'Duration of the last successful run.', ofRuns(({success}) => success && success.duration / 1000)),
+    metric('newest_backup_timestamp_seconds', 'Time of the newest usable backup of the whole database.', of(({newest}) => newest ? seconds(newest.createdAt) : undefined)),
+    metric('newest_backup_size_bytes', 'Size of the newest usable backup.', of(({newest}) => newest?.size)),
+    metric('newest_backup_rows', 'Rows in the newest usable backup.', of(({newest}) => newest?.rows ?? undefined)),
+    metric('failures_since_backup', 'Backup runs that failed since the newest usable backup.', of(({failuresSince}) => failuresSince)),
+    metric('shrunk_tables', 'Tables that lost rows in the newest backup, unless accepted.', of(({shrink}) => shrink.length)),
+    metric('restore_test_success_timestamp_seconds', 'Time of the last passed restore test.', of(({lastGoodRestoreTest}) => lastGoodRestoreTest ? seconds(lastGoodRestoreTest.at) : undefined)),
+    metric('restore_test_failed', '1 if the last restore test failed.', of(({lastRestoreTest}) => lastRestoreTest ? Number(!lastRestoreTest.ok) : undefined)),
+    metric('restore_duration_seconds', 'Duration of the restore in the last passed restore test.', of(({lastGoodRestoreTest}) => lastGoodRestoreTest?.restoreDuration == null ? undefined : lastGoodRestoreTest.restoreDuration / 1000)),
+    metric('backups', 'Number of backups by proven level.', [...labels].flatMap(([database, each]) =>
       backupStates.map((state) => ({labels: {...each, state}, value: database.backups[state]})),
     )),
     metric('storage_bytes', 'Size of all backups of a database.', of(({storage}) => storage)),
-    metric('storage_free_bytes', 'Free space where backups are written.', [{labels: {}, value: status.storage.free ?? undefined}]),
+    metric('storage_free_bytes', 'Free space in the backups folder.', [{labels: {}, value: status.storage.free ?? undefined}]),
   ].join(''); // prettier-ignore
 }
 
-/** The runs that metrics are made of: without refusals at a terminal, and without backups of databases that are not watched. */
+/** The runs for the metrics: without refusals at a terminal and without backups of unwatched databases. */
 export function countedRuns(sources: GroupSources): RunRecord[] {
   const ofWatched = new Set(groupByDatabase(sources).flatMap(({runs}) => runs));
   return sources.runs.filter(
     (run) =>
-      run.command !== 'status' && // it forgets databases only
+      run.command !== 'status' && // it is recorded only when it forgets databases
       (run.outcome === 'ok' || isIncident(run)) &&
       (!isBackupRun(run) || run.database === null || ofWatched.has(run)),
   );
@@ -64,7 +64,7 @@ interface LastRun {
   failure?: RunRecord;
 }
 
-/** The last run of each command on each database, previews left out; by the server that the backups name, where the same database was reached by another way. */
+/** The last run of each command on each database, without previews; labelled by the server of the backups, even if a run used another address. */
 function lastRuns(runs: readonly RunRecord[], databases: ReadonlyMap<DatabaseStatus, Labels>): LastRun[] {
   const lasts = new Map<string, LastRun>();
   for (const run of runs.filter(({mode}) => mode === 'execute')) {
@@ -87,8 +87,8 @@ function lastRuns(runs: readonly RunRecord[], databases: ReadonlyMap<DatabaseSta
 }
 
 /**
- * Where a cluster was replaced at the same address, by an upgrade say, each is told by its number as well: a sample that
- * stands there twice makes Prometheus refuse the whole file.
+ * If a cluster was replaced at the same address, for example by an upgrade, a label with its identifier distinguishes both: Prometheus
+ * refuses a file with a repeated sample.
  */
 function labelsByDatabase(databases: readonly DatabaseStatus[]): Map<DatabaseStatus, Labels> {
   return new Map(
@@ -118,10 +118,10 @@ function seconds(iso: string): number {
 }
 
 function metric(name: string, help: string, samples: readonly Sample[]): string {
-  const told = samples.filter(({value}) => value !== undefined);
-  if (told.length === 0) return '';
+  const present = samples.filter(({value}) => value !== undefined);
+  if (present.length === 0) return '';
   const full = `destino_db_${name}`;
-  const lines = told.map(({labels, value}) => `${full}${formatLabels(labels)} ${value}`);
+  const lines = present.map(({labels, value}) => `${full}${formatLabels(labels)} ${value}`);
   return `# HELP ${full} ${help}\n# TYPE ${full} gauge\n${lines.join('\n')}\n`;
 }
 
@@ -130,7 +130,7 @@ function formatLabels(labels: Labels): string {
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
 }
 
-/** In label values only the backslash, the quote and the line feed are escaped (exposition format, "Comments, help text, and type information"). */
+/** Label values escape only the backslash, the quote and the line feed (exposition format, "Comments, help text, and type information"). */
 function escapeLabel(value: string): string {
   return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }

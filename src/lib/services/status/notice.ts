@@ -1,4 +1,4 @@
-/** What is told about a run or about stale backups: facts as texts, without secrets. */
+/** The content of a notification about a run or about stale backups, without secrets. */
 import {countOf, formatBytes, formatDuration} from '../../base/format.js';
 import {redact, redactValues} from '../../base/redact.js';
 import type {NoticeEvent} from '../../settings/notifications-config.js';
@@ -9,13 +9,13 @@ export interface Notice {
   readonly event: NoticeEvent;
   /** One sentence. */
   readonly summary: string;
-  /** By names as in the audit log; a fact that is unknown is "". */
+  /** Names as in the audit log; "" for an unknown fact. */
   readonly facts: Readonly<Record<string, string>>;
-  /** The last lines of what the run did. */
+  /** The last lines of the run's log. */
   readonly log: readonly string[];
 }
 
-/** The start of a run, of which little is known yet. */
+/** A notice for the start of a run, about which little is known yet. */
 export function startNotice(
   run: Pick<RunRecord, 'runId' | 'command' | 'startedAt' | 'host' | 'user' | 'database'>,
 ): Notice {
@@ -52,7 +52,7 @@ export function endNotice(run: RunRecord, log: readonly string[]): Notice {
   if (run.outcome === 'alarm') {
     return noticeOf(
       'alarm',
-      `${subjectOf(run)} raised an alarm: ${[...run.alarms, ...failedProofs(run)].join(' ') || 'see the result'}`,
+      `${subjectOf(run)} raised an alarm: ${[...run.alarms, ...failedChecks(run)].join(' ') || 'see the result'}`,
       facts,
       log,
     );
@@ -72,12 +72,12 @@ export function staleNotice(status: Pick<Status, 'findings'>, host: string): Not
   return noticeOf('stale', summary, {host, command: 'status'}, lines);
 }
 
-function failedProofs({verifications}: RunRecord): string[] {
+function failedChecks({verifications}: RunRecord): string[] {
   return verifications
     .filter(({ok}) => !ok)
     .map((check) =>
       check.outcome === 'not-possible'
-        ? `${check.backupId} could not be checked by ${check.level} here, which says nothing about the backup.`
+        ? `${check.backupId} could not be checked by ${check.level} here; this says nothing about the backup.`
         : `${check.backupId} is not proven by ${check.level}.`,
     );
 }

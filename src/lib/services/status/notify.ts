@@ -1,4 +1,4 @@
-/** Tells the configured targets what happened: pings, webhooks and commands, all at once and within a time limit. */
+/** Notifies the configured targets by pings, webhooks and commands, in parallel and within a time limit. */
 import {AppError} from '../../base/errors.js';
 import {runTool} from '../../postgres/tools/run-tool.js';
 import type {Environment} from '../../settings/environment.js';
@@ -8,7 +8,7 @@ import {post} from './post.js';
 
 export interface NotifyOptions {
   readonly config: NotificationsConfig | undefined;
-  /** Where `urlEnv` is looked up. */
+  /** The source of `urlEnv` variables. */
   readonly environment: Environment;
   /** Shortens the config's time limit, ms. */
   readonly maxTimeoutMs?: number;
@@ -23,7 +23,7 @@ const defaultEvents: Readonly<Record<NoticeTarget['type'], readonly NoticeEvent[
 };
 
 /**
- * Tells every target that wants the event. Never throws, and never takes longer than the time limit.
+ * Notifies every target that wants the event. Never throws and never exceeds the time limit.
  * @returns a warning for each target that was not reached
  */
 export async function notify(notice: Notice, options: NotifyOptions): Promise<string[]> {
@@ -32,7 +32,7 @@ export async function notify(notice: Notice, options: NotifyOptions): Promise<st
   const configuredMs = (options.config?.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
   const timeoutMs = Math.min(configuredMs, options.maxTimeoutMs ?? Infinity);
   const results = await Promise.all(
-    targets.map((target) => tell(target, notice, options.environment, timeoutMs)),
+    targets.map((target) => deliver(target, notice, options.environment, timeoutMs)),
   );
   return results.filter((warning) => warning !== undefined);
 }
@@ -40,12 +40,12 @@ export async function notify(notice: Notice, options: NotifyOptions): Promise<st
 function wants(target: NoticeTarget, {event, facts}: Notice): boolean {
   if (!(target.on ?? defaultEvents[target.type]).includes(event)) return false;
   if (event === 'stale') return true;
-  // A ping stands for one job: a restore that ended well must not hide a backup that never ran.
+  // A ping is for one job: a successful restore must not hide a missing backup.
   const commands = target.commands ?? (target.type === 'ping' ? ['backup'] : undefined);
   return commands === undefined || commands.includes(facts['command'] ?? '');
 }
 
-async function tell(
+async function deliver(
   target: NoticeTarget,
   notice: Notice,
   environment: Environment,
@@ -57,7 +57,7 @@ async function tell(
   try {
     if (target.type === 'command') {
       address = ` (${target.argv[0] ?? ''})`;
-      // What the command has started itself may live on with its output open, and is not waited for.
+      // Processes that the command started may keep its output open; they are not waited for.
       await Promise.race([runHook(target.argv, notice, signal), rejectOn(signal)]);
       return undefined;
     }
@@ -73,7 +73,7 @@ async function tell(
   }
 }
 
-/** Where a ping or a webhook goes. @throws CONFIG_INVALID for a variable that is not set or holds no address */
+/** The address of a ping or a webhook. @throws CONFIG_INVALID for a variable that is not set or does not contain an address */
 export function targetAddress(
   target: Exclude<NoticeTarget, {type: 'command'}>,
   environment: Environment,
@@ -86,11 +86,11 @@ function requireVariable(name: string, environment: Environment): string {
   if (value !== undefined && URL.canParse(value) && /^https?:/i.test(value)) return value;
   throw new AppError(
     'CONFIG_INVALID',
-    value === undefined ? `${name} is not set` : `${name} holds no http or https address`,
+    value === undefined ? `${name} is not set` : `${name} does not contain an http or https address`,
   );
 }
 
-/** The addresses of healthchecks.io: /start, none, /fail, and the run's id, which joins start and end. */
+/** The addresses of healthchecks.io: /start, none, /fail, and the run's id, which connects start and end. */
 function pingUrl(base: URL, {event, facts}: Notice): string {
   const url = new URL(base);
   const suffix = event === 'start' ? '/start' : event === 'success' ? '' : '/fail';
@@ -105,7 +105,7 @@ function pingBody({summary, log}: Notice): string {
   return [...log, summary].join('\n').slice(-longestBody);
 }
 
-/** Slack reads "&", "<" and ">" as markup, so they are escaped as its documentation says. */
+/** Slack treats "&", "<" and ">" as markup, so they are escaped as in its documentation. */
 function webhookBody(template: Readonly<Record<string, unknown>> | undefined, notice: Notice): string {
   if (template) return JSON.stringify(fill(template, {...notice.facts, log: notice.log.join('\n')}));
   const tail = notice.event === 'failure' ? notice.log.slice(-10) : [];
@@ -114,7 +114,7 @@ function webhookBody(template: Readonly<Record<string, unknown>> | undefined, no
   return JSON.stringify({text: escaped});
 }
 
-/** Replaces {{fact}} in every text of the template; an unknown fact becomes nothing. */
+/** Replaces {{fact}} in every text of the template; an unknown fact becomes empty. */
 function fill(value: unknown, facts: Readonly<Record<string, string>>): unknown {
   if (typeof value === 'string')
     return value.replace(/\{\{(\w+)\}\}/g, (_, name: string) => facts[name] ?? '');
@@ -125,7 +125,7 @@ function fill(value: unknown, facts: Readonly<Record<string, string>>): unknown 
   return value;
 }
 
-/** UTF-16 units, of three bytes at most: Linux starts no program with a variable of 128 KiB (execve(2), "Limits"). */
+/** UTF-16 units of at most three bytes: Linux does not start a program with a variable of 128 KiB (execve(2), "Limits"). */
 const longestVariable = 40_000;
 
 async function runHook(argv: readonly string[], notice: Notice, signal: AbortSignal): Promise<void> {
@@ -136,7 +136,7 @@ async function runHook(argv: readonly string[], notice: Notice, signal: AbortSig
     tool: path,
     path,
     args,
-    // errorCode -> DESTINO_DB_RUN_ERROR_CODE; the environment cannot hold NUL.
+    // errorCode -> DESTINO_DB_RUN_ERROR_CODE; the environment cannot contain NUL.
     environment: Object.fromEntries(
       facts.map(([name, value]) => [
         `DESTINO_DB_RUN_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`,
@@ -144,7 +144,7 @@ async function runHook(argv: readonly string[], notice: Notice, signal: AbortSig
       ]),
     ),
     signal,
-    killSignal: 'SIGKILL', // nobody would be there any more to end a command that does not heed a request
+    killSignal: 'SIGKILL', // this process may exit before a command that ignores SIGTERM
     failureCode: 'TOOL_FAILED',
   });
 }

@@ -1,4 +1,4 @@
-/** What is set up and what backups there are, and what to do first in view of that. Looks at files only. */
+/** Shows the setup, the backups and the most urgent next steps. Reads only files. */
 import {backupFolder} from '../../catalog/backup-name.js';
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {describeConnection} from '../../postgres/connect/connection.js';
@@ -10,7 +10,7 @@ import type {Finding} from './assess.js';
 import {checkStatus} from './check-status.js';
 
 export interface NextStep {
-  /** The words behind the program's name. */
+  /** The words after the program's name. */
   readonly command: string;
   readonly why: string;
 }
@@ -19,23 +19,23 @@ export interface Overview {
   /** Whether `status` finds no problem in the backups folder. */
   readonly ok: boolean;
   readonly findings: readonly Finding[];
-  /** Locations of copies in the config file, which only `status` looks at. */
+  /** Locations of copies in the config file, which only `status` reads. */
   readonly uncheckedPlaces: readonly string[];
-  /** "user@host:port/database", never with the password, and where it is named; null when no database is. */
+  /** "user@host:port/database", never with the password, and the origin of the URL; null if no database is named. */
   readonly database: {readonly name: string; readonly origin: string} | null;
-  /** What is wrong with the way the database is named; null when nothing is. */
+  /** The error in the database's URL; null if there is none. */
   readonly problem: {readonly code: string; readonly message: string; readonly hint: string | null} | null;
   readonly folder: string;
-  /** Whole backups of all databases. */
+  /** Complete backups of all databases. */
   readonly backups: number;
-  /** The youngest good one of all databases. */
+  /** The newest usable one of all databases. */
   readonly newest: {readonly id: string; readonly createdAt: string; readonly proof: string | null} | null;
   readonly now: string;
   /** Most urgent first; never empty. */
   readonly next: readonly NextStep[];
 }
 
-/** @throws READ_FAILED when the backups folder exists and cannot be read */
+/** @throws READ_FAILED if the backups folder exists and cannot be read */
 export async function overview(
   context: Pick<RunContext, 'settings' | 'clock' | 'warn' | 'signal' | 'record'>,
 ): Promise<Overview> {
@@ -57,7 +57,7 @@ export async function overview(
   add(
     (await leftoversNote({settings})) !== undefined,
     'recover --dry-run',
-    'an interrupted run left work half done',
+    'an interrupted run left unfinished work',
   );
   add(database === null, 'doctor', 'what is missing, and how to fix it');
   add(database === null && backups === 0, 'init', 'write a config file and package scripts');
@@ -91,7 +91,7 @@ export async function overview(
 
 const mostSteps = 4;
 
-/** A URL that is missing or wrong is what this page is there to tell, not a reason to fail. */
+/** This page reports a missing or invalid URL and does not fail. */
 function nameDatabase({settings}: Pick<RunContext, 'settings'>): Pick<Overview, 'database' | 'problem'> {
   try {
     const connection = resolveConnection(settings);

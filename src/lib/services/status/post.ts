@@ -1,13 +1,13 @@
-/** One HTTP POST that is tried again within a budget of time. */
+/** Sends an HTTP POST and retries it within a time limit. */
 import {setTimeout as wait} from 'node:timers/promises';
 import {AppError, messageOf, systemErrorCode} from '../../base/errors.js';
 
 const firstPauseMs = 200;
 
 /**
- * Posts until an answer of 2xx. A network error, 429 and 5xx are tried again, with pauses that double, until `signal`
- * aborts; every other answer is final.
- * @throws TOOL_FAILED saying why, never with the address, which may hold a token; the signal's reason without any answer
+ * Posts until the answer is 2xx. A network error, 429 and 5xx are retried, with doubling pauses, until `signal` aborts; every other answer
+ * is final.
+ * @throws TOOL_FAILED with the reason, never with the address, which may contain a token; the signal's reason if there was no answer
  */
 export async function post(
   url: string,
@@ -31,14 +31,14 @@ export async function post(
     } catch (error) {
       if (!signal.aborted) trouble = explain(error);
     }
-    // The pause ends at once when the time is up.
+    // The pause ends when the time is up.
     if (signal.aborted || !(await wait(pauseMs, true, {signal}).catch(() => false))) break;
   }
   if (trouble === undefined) signal.throwIfAborted();
   throw new AppError('TOOL_FAILED', trouble ?? 'no answer');
 }
 
-/** fetch says "fetch failed" and keeps the reason in `cause`, whose words may contain the address. */
+/** fetch reports "fetch failed" and keeps the reason in `cause`, whose text may contain the address. */
 function explain(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
   const words = messageOf(cause)

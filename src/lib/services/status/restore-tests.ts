@@ -1,4 +1,4 @@
-/** The restore tests that metadata and the audit log tell of. */
+/** The restore tests recorded in the metadata and the audit log. */
 import type {Backup} from '../../catalog/catalogue.js';
 import {type Outcome, outcomeOfResult} from '../../run/check-outcome.js';
 import type {RunRecord, RunVerification} from '../../run/run-record.js';
@@ -6,14 +6,14 @@ import type {RunRecord, RunVerification} from '../../run/run-record.js';
 export interface RestoreTest {
   readonly at: string;
   readonly backupId: string;
-  /** True for an outcome of "passed" alone. */
+  /** True only for the outcome "passed". */
   readonly ok: boolean;
   readonly outcome: Outcome;
-  /** ms; how long the restore took. */
+  /** ms; duration of the restore. */
   readonly restoreDuration: number | null;
 }
 
-/** Those in the audit log, also of backups that were removed since; in the order of the runs. */
+/** The tests in the audit log, including those of removed backups, in the order of the runs. */
 export function loggedRestoreTests(runs: readonly RunRecord[], backups: readonly Backup[]): RestoreTest[] {
   const existing = new Map(backups.map((backup) => [backup.id, backup]));
   return runs.flatMap((run) =>
@@ -27,7 +27,7 @@ export function loggedRestoreTests(runs: readonly RunRecord[], backups: readonly
   );
 }
 
-/** A failure in a line of 0.1.0 may be a refusal of the server: the metadata have its findings. */
+/** A failure recorded by 0.1.0 may be a refusal of the server; the metadata contains its findings. */
 function loggedOutcome({ok, outcome}: RunVerification, backup: Backup | undefined): Outcome {
   if (outcome !== undefined) return outcome;
   if (ok) return 'passed';
@@ -36,7 +36,7 @@ function loggedOutcome({ok, outcome}: RunVerification, backup: Backup | undefine
     : 'failed';
 }
 
-/** Those in the metadata of the backups that exist. */
+/** The tests in the metadata of existing backups. */
 export function recordedRestoreTests(backups: readonly Backup[]): RestoreTest[] {
   return backups.flatMap(({id, content, record}) => [
     ...[...(record?.verification ? [record.verification] : []), ...(record?.proofs ?? [])]

@@ -41,11 +41,11 @@ describe('for people', () => {
 
   it('says how grave each finding is, and nowhere OK', () => {
     expect(showStatus(old, style).slice(3)).toEqual([
-      expect.stringMatching(/^CRITICAL shop: the newest good backup is 2 d 9 h old, limit 26 h /),
+      expect.stringMatching(/^CRITICAL shop: the newest usable backup is 2 d 9 h old, limit 26 h /),
     ]);
     expect(showStatus(failedRun, style).slice(3)).toEqual([
       expect.stringMatching(
-        /^WARNING {2}shop: 1 backup run failed since the newest good backup.* INTERRUPTED/,
+        /^WARNING {2}shop: 1 backup run failed since the newest usable backup.* INTERRUPTED/,
       ),
     ]);
   });

@@ -75,7 +75,7 @@ describe('delete', () => {
     expect(await names()).toEqual(before);
   });
 
-  it('refuses the newest good backup of its database, whatever is newer and not good, whole or its own', async () => {
+  it('refuses the newest usable backup of its database, even if unusable, partial or foreign ones are newer', async () => {
     const {config} = sampleRecord(day(1));
     await writeSampleBackup(folder, day(1));
     const newest = await writeSampleBackup(folder, day(2));
@@ -91,7 +91,7 @@ describe('delete', () => {
     const {notes} = await deleteBackup(context(), request(newest.id, {isNewestToo: true}));
     expect(notes[0]).toMatch(/newest usable backup; the next one is /);
     expect(await names()).not.toContain(metadataName(newest.id));
-    // These are no such backup.
+    // None of these is the newest usable backup.
     for (const name of ['shop-2026-01-03', 'shop-2026-01-04', 'shop-2026-01-05'])
       await deleteBackup(context(), request(name));
   });
@@ -284,7 +284,7 @@ describe('show', () => {
   const show = (backup: string, changes: Parameters<typeof testContext>[1] = {}) =>
     showBackup(context(changes), {backup}, (id) => ['destino-db', id]);
 
-  it('tells tables, what is not in it, every check, and how to restore it', async () => {
+  it('shows tables, missing data, every check, and the commands to restore it', async () => {
     const {config} = sampleRecord(day(1));
     const made = await writeSampleBackup(folder, day(1), {
       verification: proof('archive'),
@@ -364,7 +364,7 @@ describe('show', () => {
     ]);
   });
 
-  it('finds copies in the places of the config, and says which cannot be read', async () => {
+  it('finds copies in the locations of the config, and names the unreadable ones', async () => {
     const made = await writeSampleBackup(folder, day(1));
     const copies = join(home, 'copies');
     const locked = join(home, 'locked');

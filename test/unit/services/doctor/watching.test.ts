@@ -32,7 +32,7 @@ async function check(config: Config, env: Record<string, string> = {}): Promise<
 
 it.each<[string[], RegExp]>([
   [['daily custom', 'daily sql'], /^ok plan: 2 jobs, times in UTC$/],
-  [['daily custom at 02:00', 'weekly sql at 02:00'], /^warn plan: Jobs of the plan start at the same minute/],
+  [['daily custom at 02:00', 'weekly sql at 02:00'], /^warn plan: Jobs of the plan start in the same minute/],
   [['dialy custom'], /^FAIL plan: .*did you mean "daily"/],
   [
     ['daily run bakup'],
@@ -63,7 +63,7 @@ it('checks whether each target is reachable, and sends nothing', async () => {
     `ok notification: "ping": ${server.url} can be reached; nothing was sent`,
     `warn notification: "chat": ${gone.url} cannot be reached (ECONNREFUSED)`,
     'warn notification: "webhook": UNSET_URL is not set',
-    'warn notification: "webhook": WRONG_URL holds no http or https address',
+    'warn notification: "webhook": WRONG_URL does not contain an http or https address',
     'warn notification: "command": ./hook cannot be run',
     'warn notification: "command": no-such-program cannot be run',
     `ok notification: "command" runs ${hook}`,

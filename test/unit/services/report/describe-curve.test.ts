@@ -41,7 +41,7 @@ describe('describeCurve', () => {
     );
   });
 
-  it('says that a curve shrank, and that one stayed', () => {
+  it('reports a curve that shrank, and one that did not change', () => {
     expect(aboutHistory((index) => 200 * 0.97 ** (index / 7))).toMatch(
       /^shrank steadily by about [23](\.\d)? % a week, from 196 MB to 157 MB$/,
     );
@@ -51,7 +51,7 @@ describe('describeCurve', () => {
     );
   });
 
-  it('says on which day the level changed, and leaves the jump out of the rate', () => {
+  it('reports the day on which the level changed, and excludes the jump from the rate', () => {
     expect(aboutHistory((index) => (index < 13 ? 100 : 200))).toMatch(
       /^was steady apart from one jump, from 98 MB to 20\d MB; doubled on 3 October, from \d+ MB to 20\d MB$/,
     );
@@ -64,7 +64,7 @@ describe('describeCurve', () => {
     expect(about(100, 100, 100, 100, 60, 60, 60, 60)).toContain('fell by 40 % on 5 October');
   });
 
-  it('tells single values far from the rest from a change that lasts', () => {
+  it('distinguishes single outliers from a lasting change', () => {
     expect(about(100, 100, 100, 20, 100, 100, 100, 100)).toBe(
       'stayed at about 100 MB; dropped to 20 MB for one backup, on 4 October',
     );
@@ -83,7 +83,7 @@ describe('describeCurve', () => {
     );
   });
 
-  it('says of few values only where they begin and end, and what is beyond', () => {
+  it('reports only the first value, the last value and outliers of a few values', () => {
     expect(about()).toBe('');
     expect(about(163)).toBe('was 163 MB');
     expect(about(163, 165, 163)).toBe('stayed at about 163 MB');

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 
 describe('reportData of the simulated month', () => {
-  it('counts the runs that worked and failed, week by week, and those that never began', () => {
+  it('counts successful, failed and missed runs, week by week', () => {
     expect(data.summary.backupRuns).toEqual({ok: 30, failed: 3});
     expect(data.weeks).toEqual([
       {week: '2026-10-19', ok: 3, failed: 0, missed: 0},
@@ -33,7 +33,7 @@ describe('reportData of the simulated month', () => {
     ]);
   });
 
-  it('shows the backup that shrank, and backups that retention has removed since', () => {
+  it('shows the backup that shrank, and backups that retention removed later', () => {
     const shrunk = data.backups.filter((backup) => backup.alarms.length > 0);
     expect(shrunk.map((backup) => backup.at.slice(0, 10))).toEqual([story.shrunk]);
     expect(data.backups).toHaveLength(30);
@@ -41,14 +41,14 @@ describe('reportData of the simulated month', () => {
     expect(data.summary.backupsOnDisk).toBeLessThan(30);
   });
 
-  it('finds the gap of the days when the machine was off, and the runs that were missed', () => {
+  it('finds the gap while the machine was off, and the missed runs', () => {
     const longest = [...data.gaps].sort((a, b) => b.duration - a.duration)[0];
     expect(longest).toMatchObject({from: '2026-11-08T03:00:00.000Z', until: '2026-11-11T02:00:00.000Z'});
     const missed = data.gaps.filter((gap) => gap.what.includes('did not run'));
     expect(missed.map((gap) => gap.from.slice(0, 10))).toEqual([...story.missed]);
   });
 
-  it('tells the restore tests with their measured times, the failed one among them', () => {
+  it('contains the restore tests with their measured times, including the failed one', () => {
     expect(data.restoreTests.filter((test) => !test.ok).map((test) => test.at.slice(0, 10))).toEqual([
       story.restoreTestFailed,
     ]);
@@ -56,7 +56,7 @@ describe('reportData of the simulated month', () => {
     expect(data.summary.usualRestoreTime).toBe(105_000);
   });
 
-  it('leaves previews of order cleanings out', () => {
+  it('omits previews of order cleanings', () => {
     expect(data.orderRuns.map(({command, orders}) => [command, orders])).toEqual([
       ['orders:clean', 12],
       ['orders:restore', 12],
@@ -68,12 +68,12 @@ describe('reportData of the simulated month', () => {
     expect(data.storage.map((part) => part.count)).toEqual([2, 6, 6, 0, 0, 0]);
   });
 
-  it('takes the tables of the newest good backup, largest first', () => {
+  it('contains the tables of the newest usable backup, largest first', () => {
     expect(data.tables.map((table) => table.table)).toEqual(['public.orders', 'public.products']);
   });
 });
 
-it('reports nothing as nothing', () => {
+it('reports an empty history', () => {
   const empty = reportData({backups: [], runs: [], plan: undefined, findings: [], now});
   expect(empty.summary).toEqual({
     newestGoodBackup: null,
@@ -87,7 +87,7 @@ it('reports nothing as nothing', () => {
   expect([empty.backups, empty.gaps, empty.tables]).toEqual([[], [], []]);
 });
 
-it('knows backups that no audit log tells of', async () => {
+it('contains backups that are not in the audit log', async () => {
   const folder = await tempFolder();
   const id = await writeOldScriptBackup(folder, '2026-11-20T02:00:00.000Z');
   const {backups} = await readCatalogue(folder);
@@ -95,7 +95,7 @@ it('knows backups that no audit log tells of', async () => {
   expect(old.backups).toMatchObject([{id, sizeBytes: 6, duration: null, isOnDisk: true}]);
 });
 
-it('takes for the newest good backup neither a damaged one nor one of a part, as status does not', () => {
+it('counts neither a damaged nor a partial backup as the newest usable backup, like status', () => {
   const proof: Verification = {
     level: 'archive',
     at: '2026-11-21T05:00:00.000Z',
@@ -127,7 +127,7 @@ it('takes for the newest good backup neither a damaged one nor one of a part, as
   expect(tables.map(({table}) => table)).toEqual(['public.orders', 'public.products']);
 });
 
-it('looks back a quarter, and neither further nor into the future of a wrong clock', () => {
+it('covers a quarter, and ignores times in the future of a wrong clock', () => {
   const days = ['2026-08-01', '2026-08-30', '2026-11-21', '2026-11-30'];
   const runs = days.map((day) =>
     sampleRun({startedAt: `${day}T02:00:00.000Z`, backupId: `shop-${day}`, rows: 5}),
@@ -144,7 +144,7 @@ it('looks back a quarter, and neither further nor into the future of a wrong clo
   );
 });
 
-it('takes the usual time to restore from the tests that held', () => {
+it('derives the usual restore time from passed tests', () => {
   const test = (restoreDuration: number, ok: boolean) =>
     sampleRun({
       command: 'verify',
@@ -156,7 +156,7 @@ it('takes the usual time to restore from the tests that held', () => {
   );
 });
 
-it('counts neither a backup by a mistyped URL nor a refusal at a terminal as a failure, and ends the gaps of a forgotten database', () => {
+it('counts neither a backup with a mistyped URL nor a refusal at a terminal as a failure, and ends the gaps of a forgotten database', () => {
   const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
   const failed = {outcome: 'failed', exitCode: 3, errorCode: 'DATABASE_NOT_FOUND'} as const;
   const runs = [

@@ -1,4 +1,4 @@
-/** The page of the report, word by word: its verdict, what went wrong, its figures, sentences and tables. */
+/** The exact text of the report: its verdict, its incidents, its figures, sentences and tables. */
 import {beforeAll, describe, expect, it} from 'vitest';
 import {
   type ReportData,
@@ -66,7 +66,7 @@ function tableOf(data: ReportData, summary: string, group = 'Database shop'): st
   );
 }
 
-/** The first figures, each with a mark where it needs somebody. */
+/** The first figures, each highlighted if it needs attention. */
 function figuresOf(data: ReportData): string[] {
   const figures = pageOf(data).matchAll(
     /<div( class="bad")?><dt>(.*?)<\/dt><dd>(.*?)<small>(.*?)<\/small><\/dd>/g,
@@ -77,7 +77,7 @@ function figuresOf(data: ReportData): string[] {
 }
 
 describe('the title', () => {
-  it('names the databases and the machine, or the place', () => {
+  it('names the databases and the machine, or the location', () => {
     const title = (data: ReportData) => /<title>(.*?)<\/title>/.exec(pageOf(data))?.[1];
     const heading = (data: ReportData) => /<h1>(.*?)<\/h1>/.exec(pageOf(data))?.[1];
     expect(title(month)).toBe('Backups of shop');
@@ -124,7 +124,7 @@ describe('the verdict', () => {
     expect(positions).not.toContain(-1);
   });
 
-  it('says that nothing needs attention only where status finds nothing', () => {
+  it('says that nothing needs attention only if status finds nothing', () => {
     expect(verdictOf({...month, findings: [], nextBackupAt: '2026-11-23T02:00:00.000Z'})).toEqual({
       state: 'ok',
       headline: 'Nothing needs attention.',
@@ -156,7 +156,7 @@ describe('the verdict', () => {
     );
   });
 
-  it('says that no test has shown that the backups can be restored', () => {
+  it('says that no restore test has passed', () => {
     const untested = dataOf([generateHistory({firstDay: '2026-11-20', days: 3, size: () => 1e6})]);
     expect(verdictOf(untested).meaning).toContain('No test has shown yet that the backups can be restored.');
     expect(verdictOf(reportData(nothing)).meaning).toBe('There is no backup yet.');
@@ -164,7 +164,7 @@ describe('the verdict', () => {
 });
 
 describe('the first figures', () => {
-  it('mark what needs somebody, and nothing else', () => {
+  it('highlight only figures that need attention', () => {
     expect(figuresOf(month)).toEqual([
       'ok Newest usable backup: 22 Nov 2026 (03:00 UTC, 9 h before this report)',
       'BAD Backup runs that worked: ! 30 of 33 (2 more runs did not start)',
@@ -176,7 +176,7 @@ describe('the first figures', () => {
     expect(figuresOf({...month, findings: [late]})[0]).toMatch(/^BAD Newest usable backup: ! 22 Nov 2026/);
   });
 
-  it('mark that there is nothing', () => {
+  it('highlight that there is no backup', () => {
     const findings: readonly Finding[] = [
       {severity: 'critical', code: 'NO_BACKUP', database: 'shop', message: 'shop: there is no backup.'},
     ];
@@ -198,7 +198,7 @@ describe('alarms and failures', () => {
     return {sentence: /<p>(.*?)<\/p>/.exec(html)?.[1], entries: matches(html, /<li>(.*?)<\/li>/g)};
   };
 
-  it('are all there: failed runs, failed checks, alarms, missed runs and long gaps', () => {
+  it('include failed runs, failed checks, alarms, missed runs and long gaps', () => {
     const {sentence, entries} = incidentsOf(month);
     expect(sentence).toBe(
       'Since 24 Oct 2026, 3 backup runs failed, 1 check failed, 1 backup had far fewer rows than the one before, 2 planned runs did not start and 4 pauses without a new backup were unusually long.',
@@ -219,7 +219,7 @@ describe('alarms and failures', () => {
     expect(pageOf(month)).toContain('<summary>3 older</summary>');
   });
 
-  it('have checks of every level, also of a backup that was removed since', () => {
+  it('include checks of every level, also of a backup that was removed later', () => {
     const proof = {at: '2026-11-21T05:00:00.000Z', ok: false, duration: 1, findings: ['cut']};
     const damaged = sampleRecord('2026-11-21T02:00:00.000Z', {
       verification: {...proof, level: 'checksum'},
@@ -256,7 +256,7 @@ describe('alarms and failures', () => {
     ]);
   });
 
-  it('say so where nothing went wrong, and where a gap lasts', () => {
+  it('report the absence of incidents, and a gap that lasts', () => {
     const history = generateHistory({firstDay: '2026-11-13', days: 10, size: () => 1e6});
     expect(incidentsOf(dataOf([history]))).toEqual({
       sentence: 'No run failed, no check failed, and no alarm was raised.',
@@ -284,7 +284,7 @@ describe('the sections of a database', () => {
     ).toEqual(['alarm', 'alarm', 'failed', 'missed', 'ok']);
   });
 
-  it('tell growth as growth and mark what raised an alarm', () => {
+  it('report growth, and highlight backups with an alarm', () => {
     const {sentence, html} = sectionOf(month, 'Size of backups');
     expect(sentence).toBe(
       'The size of a backup (custom) grew steadily by about 6.3 % a week, from 100 MB to 129 MB; dropped to 24.8 MB for one backup, on 17 November. The size of a backup (sql) grew steadily by about 6.3 % a week, from 131 MB to 168 MB.',
@@ -294,7 +294,7 @@ describe('the sections of a database', () => {
     expect(sectionOf(month, 'Size of the database').html).not.toContain('class="ring"');
   });
 
-  it('have the damage, the alarms and the removal of backups in the folded table', () => {
+  it('list the damage, the alarms and the removal of backups in the folded table', () => {
     const rows = tableOf(month, 'All backups \\(30\\)');
     expect(rows).toHaveLength(30);
     const remark = (at: string) => rows.find(([time]) => time === at)?.at(-1);
@@ -304,7 +304,7 @@ describe('the sections of a database', () => {
     expect(groupOf(month, 'Database shop')).not.toMatch(/<details open|<table[^>]*>(?!<caption>)/);
   });
 
-  it('tell restore tests that failed in the sentence and in the table', () => {
+  it('report failed restore tests in the sentence and in the table', () => {
     expect(sectionOf(month, 'Restore tests').sentence).toBe(
       '4 of 5 restore tests passed, 1 failed. The time to restore grew by 31 % from 1 min 31 s to 1 min 59 s.',
     );
@@ -316,14 +316,14 @@ describe('the sections of a database', () => {
     expect(rows.filter(([, , result]) => result === 'passed')).toHaveLength(4);
   });
 
-  it('tell rows that were not counted as such, not as none', () => {
+  it('report uncounted rows as not counted, not as zero', () => {
     const [table] = month.tables;
     if (!table) throw new Error('the month has no tables');
     const data = {...month, tables: [{...table, rows: null, sizeBytes: null}]};
     expect(tableOf(data, 'Tables')).toEqual([['public.orders', 'not counted', 'not measured']]);
   });
 
-  it('put what has no picture into one section', () => {
+  it('collect data without a picture in one section', () => {
     const one = dataOf([generateHistory({firstDay: '2026-11-22', days: 1, size: () => 1e6})]);
     expect(matches(groupOf(one, 'Database shop'), /<h3>(.*?)<\/h3>/g)).toEqual([
       'Largest tables',
@@ -341,7 +341,7 @@ describe('partial backups', () => {
   const curvesOf = (html: string): number[] =>
     [...html.matchAll(/class="line s\d" d="(.*?)"/g)].map(([, path = '']) => path.split(/[ML]/).length - 1);
 
-  it('have curves of their own, a kind each, and none among those of whole backups', () => {
+  it('have their own curve for each kind, separate from those of complete backups', () => {
     const data = dataOf([history]);
     const size = sectionOf(data, 'Size of backups');
     expect(curvesOf(size.html)).toEqual([30]);
@@ -354,13 +354,13 @@ describe('partial backups', () => {
     );
   });
 
-  it('are told apart also by the audit log alone, after they were removed', () => {
+  it('are distinguished even by the audit log alone, after they were removed', () => {
     const data = dataOf([{...history, backups: []}]);
     expect(curvesOf(sectionOf(data, 'Size of backups').html)).toEqual([30]);
     expect(sectionOf(data, 'Partial backups').sentence).toContain('The size (custom, chosen tables)');
   });
 
-  it('do not count among the days, the gaps and the newest good backup', () => {
+  it('do not count for the days, the gaps and the newest usable backup', () => {
     const stopped = generateHistory({firstDay: '2026-10-24', days: 20, size: () => 1e6});
     const schema = (day: string) => {
       const record = sampleRecord(`${day}T03:00:00.000Z`);
@@ -375,7 +375,7 @@ describe('partial backups', () => {
     expect(data.gaps).toHaveLength(1);
   });
 
-  it('and a safety backup of a restore is none of the whole ones', () => {
+  it('do not include safety backups among the complete ones', () => {
     const safety = sampleRecord('2026-11-22T09:00:00.000Z', {label: 'safety', size: 90e6});
     const data = dataOf([
       generateHistory({firstDay: '2026-11-13', days: 10, size: () => 1e6}),
@@ -407,7 +407,7 @@ describe('several databases in one folder', () => {
       {findings},
     );
 
-  it('have a section each with their own figures and curves', () => {
+  it('each have a section with figures and curves', () => {
     expect(matches(pageOf(data()), /<h2>(.*?)<\/h2>/g).slice(2)).toEqual([
       'Database blog',
       'Database shop',
@@ -420,7 +420,7 @@ describe('several databases in one folder', () => {
     expect(tableOf(data(), 'All backups', 'Database blog')).toHaveLength(19);
   });
 
-  it('are told at the top with their states, and alarms name theirs', () => {
+  it('are listed at the top with their states, and each alarm names its database', () => {
     const list = /<ul class="overview">.*?<\/ul>/s.exec(pageOf(data()))?.[0] ?? '';
     expect(matches(list, /<li class="warning">(.*?)<\/li>/g)).toEqual([
       '! blog Newest backup: 21 Nov 2026, 02:00 Restore test: never',
@@ -434,7 +434,7 @@ describe('several databases in one folder', () => {
     );
   });
 
-  it('are told apart where they have the same name on two servers', () => {
+  it('are distinguished if they have the same name on two servers', () => {
     const at = (host: string, days: readonly string[]) =>
       days.map((day) => {
         const record = sampleRecord(`${day}T02:00:00.000Z`);
@@ -457,7 +457,7 @@ describe('several databases in one folder', () => {
 });
 
 describe('the storage', () => {
-  it('counts the orders that were taken out, not those put back', () => {
+  it('counts the orders that were cleaned, not those that were restored', () => {
     expect(pageOf(month)).toContain(
       '<summary>Order cleanings: 2 runs changed orders and removed 12 testing orders</summary>',
     );
@@ -467,7 +467,7 @@ describe('the storage', () => {
     ]);
   });
 
-  it('names the place that could not be read, and why', () => {
+  it('names the location that could not be read, and the reason', () => {
     const here = {
       place: '/backups',
       backups: 14,
@@ -491,7 +491,7 @@ describe('the storage', () => {
   });
 });
 
-it('the page forbids itself every script and everything from elsewhere', () => {
+it('the page forbids scripts and external resources', () => {
   const policy = /<meta http-equiv="Content-Security-Policy" content="([^"]*)">/.exec(pageOf(month))?.[1];
   expect(policy).toBe("default-src 'none'; style-src 'unsafe-inline'; img-src data:");
 });

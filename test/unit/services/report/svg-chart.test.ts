@@ -1,4 +1,4 @@
-/** Pictures: their axes, their names for those who do not see them, and that texts cannot break out of them. */
+/** Pictures: their axes, their accessible names, and their escaped texts. */
 import {describe, expect, it} from 'vitest';
 import {escapeHtml} from '../../../../src/lib/services/report/escape-html.js';
 import {
@@ -13,7 +13,7 @@ const period = {from: new Date('2026-11-01T00:00:00Z'), until: new Date('2026-11
 const caption = {title: 'Sizes', description: 'The size grew.'};
 
 describe('valueTicks', () => {
-  it('begins at zero, reaches the highest value and has five marks at most', () => {
+  it('begins at zero, reaches the highest value and has at most five ticks', () => {
     expect(valueTicks(168, [1, 2, 5, 10, 20, 50, 100])).toEqual([0, 50, 100, 150, 200]);
     expect(valueTicks(0, [1, 2, 5])).toEqual([0, 1]);
     expect(valueTicks(1_000_000, [1, 2])).toEqual([0, 250_000, 500_000, 750_000, 1_000_000]);
@@ -33,19 +33,19 @@ describe('timeChart', () => {
     expect(svg).toContain('>7 Nov</text>');
   });
 
-  it('has a title and a description, and a ring around what is bad', () => {
+  it('has a title and a description, and a ring around bad values', () => {
     const svg = timeChart(caption, [{name: 'x', points}], period, scale);
     expect(svg).toContain('<title>Sizes</title><desc>The size grew.</desc>');
     expect(svg).toContain('role="img" aria-label="Sizes"');
     expect(svg.match(/class="ring" cx="466" cy="12"/g)).toHaveLength(1);
   });
 
-  it('draws nothing but axes for no values, and no NaN', () => {
+  it('draws only axes if there are no values, and no NaN', () => {
     expect(timeChart(caption, [], {from: period.from, until: period.from}, scale)).not.toContain('NaN');
   });
 });
 
-it('a calendar has a column for each week, and a sign beside days that did not go well', () => {
+it('a calendar has a column for each week, and a sign next to days with problems', () => {
   const states = ['ok', 'failed', 'missed', 'alarm', 'none'] as const;
   const days = states.map((state, index) => ({
     // Saturday to Wednesday.

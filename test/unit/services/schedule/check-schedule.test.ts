@@ -20,7 +20,7 @@ const days = (runs: readonly {due: Date}[]): string[] =>
 describe('checkSchedule', () => {
   const [daily, weekly, tests] = checkSchedule(parsePlan(plan), 'UTC', simulateMonth().runs, from, now);
 
-  it('finds the runs that failed, with their codes, and those that never began', () => {
+  it('finds failed runs, with their codes, and missed runs', () => {
     const failed = daily?.runs.filter((run) => run.state === 'failed') ?? [];
     expect(days(failed)).toEqual([story.connectionRefused, story.diskFull, story.interrupted]);
     expect(failed.map((run) => run.errorCode)).toEqual(['CONNECTION_REFUSED', 'DISK_FULL', 'INTERRUPTED']);
@@ -28,14 +28,14 @@ describe('checkSchedule', () => {
     expect(daily?.runs).toHaveLength(30);
   });
 
-  it('does not take a custom backup for the sql one of the same day', () => {
+  it('does not count a custom backup for the sql job of the same day', () => {
     expect(weekly?.runs.map((run) => run.state)).toEqual(['done', 'done', 'done', 'done', 'done']);
     const withoutSql = simulateMonth().runs.filter((run) => run.format !== 'sql');
     const [, missing] = checkSchedule(parsePlan(plan), 'UTC', withoutSql, from, now);
     expect(missing?.runs.map((run) => run.state)).toEqual(Array(5).fill('missed'));
   });
 
-  it('takes no backup of one database for that of another', () => {
+  it('does not count a backup of another database', () => {
     const jobs = parsePlan(['daily custom at 02:00', 'daily run backup --env-file crm.env at 03:00']);
     const databases = new Map([
       ['daily custom at 02:00', 'shop'],
@@ -47,7 +47,7 @@ describe('checkSchedule', () => {
     expect(states).toEqual(['done', 'missed']);
   });
 
-  it('takes a refusal at a terminal for no run of a job', () => {
+  it('does not count a refusal at a terminal as a run', () => {
     const refused = {startedAt: '2026-11-22T02:10:00.000Z', outcome: 'failed', exitCode: 5} as const;
     const stateWith = (incident: boolean) => {
       const run = sampleRun({...refused, format: 'custom', errorCode: 'LOCKED', incident});
@@ -63,7 +63,7 @@ describe('checkSchedule', () => {
     ]);
   });
 
-  it('counts neither a test with an alarm nor a preview as done, but a backup that shrank', () => {
+  it('counts a backup with a shrink alarm as done, but neither a test with an alarm nor a preview', () => {
     const state = (sentence: string, changes: Partial<RunRecord>) =>
       checkSchedule(
         parsePlan([sentence]),
@@ -79,7 +79,7 @@ describe('checkSchedule', () => {
     expect(state('daily custom', {})).toBe('done');
   });
 
-  it('does not take definitions alone for the backup in SQL, nor the other way round', () => {
+  it('distinguishes a schema-only backup from a backup in SQL', () => {
     const state = (sentence: string, schemaOnly: boolean | null) =>
       checkSchedule(
         parsePlan([sentence]),
@@ -90,18 +90,18 @@ describe('checkSchedule', () => {
       )[0]?.runs[0]?.state;
     expect([state('daily sql', true), state('daily sql', false)]).toEqual(['missed', 'done']);
     expect([state('daily schema', true), state('daily schema', false)]).toEqual(['done', 'missed']);
-    // An older version did not write it down.
+    // An older version did not record it.
     expect([state('daily sql', null), state('daily schema', null)]).toEqual(['done', 'done']);
   });
 
-  it('leaves out what the audit log never tells of: commands that only look, and previews', () => {
+  it('skips jobs that the audit log does not record: read-only commands and previews', () => {
     const others = ['hourly status; weekly report', 'daily run status --notify', 'daily run orders:clean'];
     const cleaning = 'weekly run orders:clean --execute --yes';
     const checked = checkSchedule(parsePlan([...others, cleaning]), 'UTC', simulateMonth().runs, from, now);
     expect(checked.map(({job}) => job.sentence)).toEqual([cleaning]);
   });
 
-  it('waits two hours, of an hourly job half an hour, before it calls a run missed', () => {
+  it('reports a run as missed after two hours, or half an hour for an hourly job', () => {
     const at = (time: string, sentence = 'daily custom at 02:00') =>
       checkSchedule(parsePlan([sentence]), 'UTC', [], new Date('2026-11-09T00:00:00Z'), new Date(time))[0]
         ?.runs[0]?.state;
@@ -126,7 +126,7 @@ describe('checkScheduleHistory', () => {
       noProblem,
     );
 
-  it('is content when the last run of each job went well, and still names what was missed before', async () => {
+  it('passes if the last run of each job is done, and still names earlier missed runs', async () => {
     const result = await check(now.toISOString());
     expect(result).toMatchObject({ok: true, from: '2026-10-24T02:00:00.000Z'});
     expect(result.jobs[0]).toMatchObject({due: 30, done: 25, last: 'done'});
@@ -136,14 +136,14 @@ describe('checkScheduleHistory', () => {
     expect(lines.replace(/ +/g, ' ')).toContain('daily custom at 02:00 30 25 3 2 done\n');
   });
 
-  it('is not content when the last due run was missed', async () => {
+  it('fails if the last due run was missed', async () => {
     const result = await check('2026-11-24T02:00:00Z');
     expect(result.ok).toBe(false);
     expect(result.jobs[0]?.last).toBe('missed');
     expect(showScheduleCheck(result, createStyle(false, {}))[1]).toMatch(/ missed$/);
   });
 
-  it('calls what was never due, and what may still be at work, by neither name', async () => {
+  it('reports runs that are not due yet, or may still be running, neither as done nor as missed', async () => {
     const last = async (sentence: string, time = now.toISOString()) => {
       const result = await check(time, [sentence]);
       expect(result.ok).toBe(true);
@@ -153,7 +153,7 @@ describe('checkScheduleHistory', () => {
     expect(await last('monthly on 23 sql', '2026-11-23T05:00:00Z')).toBe('pending');
   });
 
-  it('says that nothing can be said without a history', async () => {
+  it('fails without a history', async () => {
     const result = await checkScheduleHistory(
       testContext(`${folder}/elsewhere`, {settings: {config: {schedule: {plan}}}}),
       noProblem,

@@ -1,4 +1,4 @@
-/** The crontab block, and that it leaves other lines alone. */
+/** The crontab block does not change other lines. */
 import {describe, expect, it} from 'vitest';
 import {cronBlock, withCronBlock} from '../../../../src/lib/services/schedule/cron-block.js';
 
@@ -14,7 +14,7 @@ describe('cronBlock', () => {
   it('sets PATH inside the line, quotes for the shell and escapes every % for cron', () => {
     expect(block.split('\n')).toEqual([
       '# BEGIN destino-db schedule of /srv/shop',
-      '# made by destino-db schedule --install, which replaces it; --remove takes it out',
+      '# made by destino-db schedule --install, which replaces it; --remove removes it',
       '# daily custom at 02:00',
       `0 2 * * * cd /srv/shop && PATH=/usr/local/bin:/usr/bin:/bin /usr/bin/node '/opt/100\\% it'\\''s/run.js' backup '--label=a b'`,
       '# END destino-db schedule of /srv/shop',
@@ -42,20 +42,20 @@ describe('withCronBlock', () => {
   const others =
     'MAILTO=ops@example.net\r\n\n\t5 4 * * * /usr/local/bin/other \\% # x\n# no newline at the end';
 
-  it('adds the block at the end, and taking it out gives back the other lines byte for byte', () => {
+  it('appends the block, and removing it restores the other lines byte for byte', () => {
     const installed = withCronBlock(others, '/srv/shop', block);
     expect(installed).toBe(`${others}\n${block}`);
     expect(withCronBlock(installed, '/srv/shop', undefined)).toBe(`${others}\n`);
   });
 
-  it('changes nothing when installed twice, and replaces the block where it stands', () => {
+  it('changes nothing when installed twice, and replaces the block at its position', () => {
     const installed = `${withCronBlock('', '/srv/shop', block)}1 1 * * * after\n`;
     expect(withCronBlock(installed, '/srv/shop', block)).toBe(installed);
     const changed = block.replace('0 2', '9 9');
     expect(withCronBlock(installed, '/srv/shop', changed)).toBe(`${changed}1 1 * * * after\n`);
   });
 
-  it('keeps the blocks of other folders, also of one whose name begins the same', () => {
+  it('keeps the blocks of other folders, even of one with the same prefix', () => {
     const both = withCronBlock(
       withCronBlock('', '/srv/shop', block),
       '/srv/shop2',
@@ -72,7 +72,7 @@ describe('withCronBlock', () => {
       'they are the wrong way round',
       block.replace('# BEGIN', '# X').replace('# END', '# BEGIN').replace('# X', '# END'),
     ],
-  ])('refuses marks that do not pair: %s', (_what, damaged) => {
-    expect(() => withCronBlock(`1 1 * * * x\n${damaged}`, '/srv/shop', block)).toThrow('do not pair');
+  ])('refuses marker lines that do not form a pair: %s', (_what, damaged) => {
+    expect(() => withCronBlock(`1 1 * * * x\n${damaged}`, '/srv/shop', block)).toThrow('do not form a pair');
   });
 });

@@ -1,4 +1,4 @@
-/** The workflow for GitHub: each run gets a new machine, so that whatever is not written elsewhere is lost. */
+/** The workflow for GitHub: each run gets a new machine, so local files are lost. */
 import {expect, it} from 'vitest';
 import {parse} from 'yaml';
 import {z} from 'zod';
@@ -28,7 +28,7 @@ const stepsOf = (text: string) =>
     .steps;
 const linesOf = (text: string) => stepsOf(text).map(({run}) => run?.trim().split('\n'));
 
-it('writes backups to the location of the repository, and tests, watches and prunes those that are there', () => {
+it('writes backups to the location of the repository variable, and tests, watches and prunes those in it', () => {
   expect(linesOf(workflow(plan)).slice(-3)).toEqual([
     [
       'npm exec --no -- destino-db backup --format=custom --to "$DESTINO_DB_PLACE"',
@@ -53,7 +53,7 @@ it.each([
   expect(() => workflow(sentence)).toThrow(/cannot run under GitHub Actions: .* is lost/);
 });
 
-it('takes a copy from one bucket to another', () => {
+it('accepts a copy from one bucket to another', () => {
   const copy = 'copy --from s3://shop/db --to s3://other/db';
   expect(linesOf(workflow(`daily run ${copy}`)).at(-1)).toEqual([`npm exec --no -- destino-db ${copy}`]);
 });
@@ -65,18 +65,18 @@ it.each([
   ['daily custom', {recipients: ['age1'], identityFile: 'key.txt'}],
   ['daily custom', {passphraseFile: 'phrase.txt'}],
   ['daily run verify --latest --identity key.txt', {}],
-])('refuses %s with the encryption %j, as the machine has no secret key', (sentence, encryption) => {
+])('refuses %s with the encryption %j, because the machine has no secret key', (sentence, encryption) => {
   expect(() => workflow(sentence, npm, {encryption})).toThrow(/without the secret key/);
 });
 
 it.each(['daily custom', 'daily checksum test', 'daily status', 'daily prune'])(
-  'takes %s of encrypted backups, which needs no key',
+  'accepts %s of encrypted backups, which needs no key',
   (sentence) => {
     expect(stepsOf(workflow(sentence, npm, {encryption: {recipients: ['age1']}}))).toHaveLength(5);
   },
 );
 
-it('hands on the addresses of notifications as secrets, in the steps of the jobs alone', () => {
+it('passes the addresses of notifications as secrets, only in the steps of the jobs', () => {
   const targets: NonNullable<Config['notifications']>['targets'] = [
     {type: 'ping', urlEnv: 'PING_URL'},
     {type: 'webhook', urlEnv: 'PING_URL'},
@@ -90,7 +90,7 @@ it('hands on the addresses of notifications as secrets, in the steps of the jobs
   expect(text).not.toContain('no name');
 });
 
-it('installs from the lockfile alone, and never downloads a package by its name', () => {
+it('installs only from the lockfile, and never downloads a package by its name', () => {
   for (const manager of [npm, pnpm]) {
     const lines = linesOf(workflow(plan, manager)).flatMap((step) => step ?? []);
     expect(lines).toEqual(expect.arrayContaining([...manager.install]));
@@ -100,7 +100,7 @@ it('installs from the lockfile alone, and never downloads a package by its name'
   }
 });
 
-it('runs each job at its own time alone, one run at a time, with rights to read alone', () => {
+it('runs each job at its own time, one run at a time, with read-only rights', () => {
   const text = workflow(plan);
   const times = ['0 2 * * *', '0 4 1 * *', '0 3 * * 0'];
   expect([...text.matchAll(/- cron: "(.*)"/g)].map(([, time]) => time)).toEqual(times);
@@ -109,7 +109,7 @@ it('runs each job at its own time alone, one run at a time, with rights to read 
   expect(text).toMatch(/^permissions:\n {2}contents: read$/m);
 });
 
-it('gives secrets to no step that installs something', () => {
+it('gives no secrets to steps that install packages', () => {
   const text = workflow(plan);
   expect(text.slice(0, text.indexOf('steps:'))).not.toContain('secrets.');
   for (const {run, env} of stepsOf(text))

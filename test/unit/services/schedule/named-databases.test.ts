@@ -1,4 +1,4 @@
-/** Which databases config and plan name, however the plan's lines reach them. */
+/** The databases that the config and the jobs of the plan name. */
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, it} from 'vitest';
@@ -24,7 +24,7 @@ it.each([
   const {settings} = testContext(folder, {
     settings: {
       config: {schedule: {plan: [plan]}},
-      // A flag of the current run is not one of the plan's.
+      // A flag of the current run does not belong to the plan.
       databaseUrl: 'postgresql://u@db.example/mistyped',
     },
     env: {
@@ -37,14 +37,14 @@ it.each([
   expect(named.map(({name, host, port}) => `${name}@${host ?? ''}:${port ?? ''}`)).toEqual(expected);
 });
 
-it('names those of status.databases by name alone', async () => {
+it('reads only the names of status.databases', async () => {
   const {settings} = testContext('/srv/shop', {settings: {config: {status: {databases: ['crm']}}}});
   expect(await namedDatabases(settings)).toEqual([
     {name: 'crm', systemIdentifier: null, host: null, port: null},
   ]);
 });
 
-it('knows the database of each backup of a plan that has several, and of none else', async () => {
+it('returns the database of each backup job, only if the plan has several databases', async () => {
   const folder = await tempFolder();
   await writeFile(join(folder, 'crm.env'), 'DIRECT_URL=postgresql://u@crm.example:5433/crm\n');
   const {settings} = testContext(folder, {env: {DIRECT_URL: 'postgresql://u@db.example/shop'}});

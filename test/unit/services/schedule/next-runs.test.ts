@@ -1,4 +1,4 @@
-/** The plan's words and the moments they stand for. */
+/** The words of a plan and their due times. */
 import {describe, expect, it} from 'vitest';
 import {parsePlan} from '../../../../src/lib/services/schedule/plan.js';
 import {nextRuns, runsBetween} from '../../../../src/lib/services/schedule/next-runs.js';
@@ -13,7 +13,7 @@ function everyOf(sentence: string) {
 }
 
 describe('parsePlan', () => {
-  it('reads the plan of the documentation', () => {
+  it('parses the plan of the documentation', () => {
     const jobs = parsePlan(['daily custom at 02:00 keep 30 days; weekly sql; monthly restore test']);
     expect(jobs.map(({name, every, args}) => [name, every, args])).toEqual([
       [
@@ -30,7 +30,7 @@ describe('parsePlan', () => {
     ]);
   });
 
-  it('reads days, minutes, both orders of "at" and "keep", and any command after "run"', () => {
+  it('parses days, minutes, both orders of "at" and "keep", and any command after "run"', () => {
     const jobs = parsePlan([
       'Weekly on Monday directory backup keep 7 days at 23:59',
       'monthly on the 15th archive test at 0:05',
@@ -56,23 +56,23 @@ describe('parsePlan', () => {
   it.each([
     ['dialy custom', 'did you mean "daily"'],
     ['daily costum', 'did you mean "custom"'],
-    ['daily', 'says when, but not what'],
-    ['daily custom at 25:00', 'no time from 00:00'],
-    ['daily custom at noon', 'no time from 00:00'],
+    ['daily', 'has a time, but no task'],
+    ['daily custom at 25:00', 'not a time from 00:00'],
+    ['daily custom at noon', 'not a time from 00:00'],
     ['daily on monday sql', 'a daily job has no day'],
-    ['weekly on funday sql', 'no day of the week'],
-    ['monthly on 31 sql', 'every month has'],
-    ['hourly status at 15', 'no minute'],
+    ['weekly on funday sql', 'not a day of the week'],
+    ['monthly on 31 sql', 'of every month'],
+    ['hourly status at 15', 'not a minute'],
     ['daily status keep 3 days', 'only a backup can keep'],
-    ['daily constructor', 'is no task'],
-    [`daily run backup --label="chef's`, 'a quote does not end'],
+    ['daily constructor', 'is not a task'],
+    [`daily run backup --label="chef's`, 'a quote is not closed'],
   ])('refuses "%s" and says why', (sentence, why) => {
     expect(() => parsePlan([sentence])).toThrow(why);
   });
 });
 
 describe('nextRuns', () => {
-  it('gives the moments after now, never now itself', () => {
+  it('returns times after now, never now itself', () => {
     expect(iso(nextRuns(everyOf('daily sql at 02:00'), 'UTC', at('2026-11-22T02:00:00Z'), 2))).toEqual([
       '2026-11-23T02:00',
       '2026-11-24T02:00',
@@ -92,7 +92,7 @@ describe('nextRuns', () => {
     ]);
   });
 
-  it('follows the clocks of the zone over their changes', () => {
+  it('follows the zone across clock changes', () => {
     // 2026-03-29 02:00 -> 03:00 and 2026-10-25 03:00 -> 02:00 in Berlin.
     const daily = everyOf('daily sql at 02:30');
     expect(iso(nextRuns(daily, 'Europe/Berlin', at('2026-03-27T12:00:00Z'), 3))).toEqual([
@@ -107,14 +107,14 @@ describe('nextRuns', () => {
     ]);
   });
 
-  it('counts the minute of hourly jobs by the zone, also where it is ahead by half hours', () => {
+  it('counts the minute of hourly jobs in the zone, even with an offset of half an hour', () => {
     expect(iso(nextRuns(everyOf('hourly status'), 'Asia/Kolkata', at('2026-11-22T02:20:00Z'), 2))).toEqual([
       '2026-11-22T02:30',
       '2026-11-22T03:30',
     ]);
   });
 
-  it('takes days by the zone, not by UTC', () => {
+  it('counts days in the zone, not in UTC', () => {
     expect(
       iso(nextRuns(everyOf('monthly on 1 sql at 00:30'), 'Pacific/Auckland', at('2026-11-22T00:00:00Z'), 1)),
     ).toEqual(['2026-11-30T11:30']);
@@ -132,7 +132,7 @@ describe('nextRuns', () => {
 });
 
 describe('runsBetween', () => {
-  it('takes the start in and leaves the end out', () => {
+  it('includes the start and excludes the end', () => {
     const days = runsBetween(
       everyOf('daily sql at 02:00'),
       'UTC',

@@ -1,4 +1,4 @@
-/** What each word of a plan runs: nobody is there to answer a question or to see that it ran something else. */
+/** The commands of a plan run unattended, so each word must run exactly one. */
 import {expect, it} from 'vitest';
 import {startTogether} from '../../../../src/lib/services/schedule/due-time.js';
 import {parsePlan} from '../../../../src/lib/services/schedule/plan.js';
@@ -58,13 +58,13 @@ it.each([
     ['hourly status', 'hourly schema at :00', 'daily custom at 02:15'],
     [':30', ':00', '02:15'],
   ],
-])('%j leaves room between the jobs: %j', (plan, expected) => {
+])('the jobs of %j keep a distance: %j', (plan, expected) => {
   const short = (text: string): string =>
     text.replace(/:00$/, '').replace('*-*-* *', '').replace('*-*-* ', '').replace('*-*-', '');
   expect(timesOf(...plan).map(short)).toEqual(expected);
 });
 
-it('lets no two jobs without a time start together, however many there are', () => {
+it('never starts two jobs without a time together, even if there are many', () => {
   const plan = ['hourly', 'daily', 'weekly', 'monthly'].flatMap((unit) =>
     Array.from({length: 12}, () => `${unit} status`),
   );

@@ -1,4 +1,4 @@
-/** What is written for a scheduler: lines that wait for one another, and a warning where they have to. */
+/** Scheduled commands wait for one another, with a warning if they must. */
 import {expect, it} from 'vitest';
 import {planSchedule, type ScheduleOptions} from '../../../../src/lib/services/schedule/schedule.js';
 import {testContext} from '../../../support/test-context.js';
@@ -17,7 +17,7 @@ async function printed(as: ScheduleOptions['as'], ...plan: string[]) {
 }
 
 it.each(['cron', 'systemd'] as const)(
-  '%s lines wait for another run, but where nothing can wait or the plan says how long',
+  '%s lines wait for another run, unless the command cannot wait or the plan sets the limit',
   async (as) => {
     const plan = [
       'daily custom',
@@ -41,8 +41,8 @@ it.each(['cron', 'systemd'] as const)(
   },
 );
 
-it('warns of times in the plan that collide, and not of those that were chosen', async () => {
+it('warns of colliding times in the plan, but not of chosen times', async () => {
   expect((await printed('cron', 'daily custom at 02:00', 'daily sql at 02:00')).warnings).toEqual([
-    'Jobs of the plan start at the same minute, and one waits for the other: "daily custom at 02:00" and "daily sql at 02:00". Leave out "at" to have times chosen that leave room.',
+    'Jobs of the plan start in the same minute, and one waits for the other: "daily custom at 02:00" and "daily sql at 02:00". Omit "at" to get times that do not collide.',
   ]);
 });

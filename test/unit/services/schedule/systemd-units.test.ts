@@ -1,4 +1,4 @@
-/** systemd units, to the letter: what is missing in one of them is noticed by nobody until a backup is missing. */
+/** The exact text of systemd units: nobody notices an error in one of them until a backup is missing. */
 import {expect, it} from 'vitest';
 import {calendar, systemdUnits} from '../../../../src/lib/services/schedule/systemd-units.js';
 
@@ -9,7 +9,7 @@ const job = {
   words: ['/usr/bin/node', '/opt/it "is"/$HOME/100%/run.js', 'backup', '--label=a b', '--quiet'],
 } as const;
 
-it('the service runs the command in its folder, with private files and no limit of time', () => {
+it('the service runs the command in its folder, with private files and without a time limit', () => {
   const [service] = systemdUnits([job], '/srv/100% shop', 'shop-abc', 'UTC');
   expect(service?.name).toBe('destino-db-shop-abc-weekly-sql.service');
   expect(service?.text.split('\n')).toEqual([
@@ -32,7 +32,7 @@ it('the service runs the command in its folder, with private files and no limit 
   ]);
 });
 
-it('the timer counts in the zone of the plan and makes up for what was missed', () => {
+it('the timer uses the zone of the plan and starts missed runs later', () => {
   const [, timer] = systemdUnits([job], '/srv/shop', 'shop-abc', 'America/Los_Angeles');
   expect(timer?.name).toBe('destino-db-shop-abc-weekly-sql.timer');
   expect(timer?.text.split('\n').filter((line) => /^[A-Z]/.test(line))).toEqual([

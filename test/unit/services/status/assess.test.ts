@@ -10,7 +10,7 @@ import {catalogueOf, limits, statusAt} from '../../../support/simulated-status.j
 const day = 86_400_000;
 const now = new Date('2026-11-22T12:00:00Z');
 
-/** The codes found at noon of each day of the month, days with none left out. */
+/** The codes found at noon of each day of the month, without days that have none. */
 function storyByStatus(): Record<string, string[]> {
   const days: Record<string, string[]> = {};
   for (let at = Date.parse(`${story.firstDay}T12:00:00Z`); at <= now.getTime(); at += day) {
@@ -22,7 +22,7 @@ function storyByStatus(): Record<string, string[]> {
 }
 
 describe('the status over a simulated month', () => {
-  it('tells the failures, the gap, the shrink and the failed restore test on the days they stand, and nothing else', () => {
+  it('reports the failures, the gap, the shrink and the failed restore test on their days, and nothing else', () => {
     const testFailed = ['RESTORE_TEST_FAILED', 'DAMAGED'];
     expect(storyByStatus()).toEqual({
       [story.connectionRefused]: ['TOO_OLD', 'RUN_FAILED'],
@@ -41,14 +41,14 @@ describe('the status over a simulated month', () => {
     });
   });
 
-  it('is well just before a limit and not just after it', () => {
+  it('passes just before a limit and fails just after it', () => {
     const lastGood = `${story.ordersRestored}T03:00:00.000Z`;
     const at = (ms: number): string => new Date(Date.parse(lastGood) + limits.maxAge + ms).toISOString();
     expect(statusAt(at(0))).toMatchObject({ok: true, findings: []});
     expect(statusAt(at(1))).toMatchObject({ok: false, findings: [{code: 'TOO_OLD', severity: 'critical'}]});
   });
 
-  it('counts the age from the newest backup that is proven as far as required', () => {
+  it('counts the age from the newest backup that is proven to the required level', () => {
     const status = statusAt(`${story.lastDay}T12:00:00Z`, {require: 'restore'});
     expect(status.databases[0]?.newest).toMatchObject({id: 'shop-2026-11-22T02-00-00', proof: 'restore'});
     const before = statusAt('2026-11-21T12:00:00Z', {require: 'restore'});
@@ -57,11 +57,11 @@ describe('the status over a simulated month', () => {
       age: 13 * day + 10 * 3_600_000,
     });
     expect(before.findings[0]?.message).toBe(
-      'shop: the newest good backup proven by restore is 13 d 10 h old, limit 26 h (shop-2026-11-08T02-00-00).',
+      'shop: the newest usable backup proven by restore is 13 d 10 h old, limit 26 h (shop-2026-11-08T02-00-00).',
     );
   });
 
-  it('looks at the age of the last restore test that held, also of a backup pruned since', () => {
+  it('checks the age of the last passed restore test, even if its backup was pruned', () => {
     const maxRestoreTestAge = 9 * day;
     expect(
       statusAt('2026-11-17T03:00:00Z', {maxRestoreTestAge}).findings.map(({code}) => code),
@@ -80,7 +80,7 @@ describe('the status over a simulated month', () => {
     });
   });
 
-  it('adds up what there is', () => {
+  it('adds up the backups', () => {
     const {backups} = simulateMonth(now);
     const status = statusAt(now.toISOString());
     expect(status.storage.used).toBe(backups.reduce((sum, {size}) => sum + size, 0));
@@ -119,14 +119,14 @@ describe('the status', () => {
     freeBytes: 1e12,
   });
 
-  it('finds a named database whose every backup failed, and a folder with nothing at all', () => {
+  it('finds a named database without a successful backup, and an empty folder', () => {
     const named = [databaseNamed('shop')];
     const {findings} = assessStatus({...sourcesOf([], [failed]), named}, limits);
     expect(findings.map(({code}) => code)).toEqual(['NO_BACKUP', 'RUN_FAILED']);
     expect(codes([], [])).toEqual(['NO_BACKUP']);
   });
 
-  it('watches no database that a mistyped URL alone named, and calls the others as before', () => {
+  it('does not watch a database that only a mistyped URL names, and keeps the labels of the others', () => {
     const at = (changes: Partial<WatchedDatabase>) =>
       sampleRun({...failed, database: {...reached, ...changes} as RunRecord['database']});
     for (const mistyped of [at({name: 'shopp'}), at({host: 'db.exampel'}), at({port: 5433})]) {
@@ -135,7 +135,7 @@ describe('the status', () => {
     }
   });
 
-  it('counts failures by another host where plan or config lead there, and founds one database for each name', () => {
+  it('counts failures at another host that the plan or the config uses, as one database for each name', () => {
     const moved = {...reached, host: 'new.example'};
     const run = sampleRun({...failed, database: {...moved}});
     const named = [moved, databaseNamed('shop'), databaseNamed('crm'), databaseNamed('crm')];
@@ -146,11 +146,11 @@ describe('the status', () => {
     ]);
     expect(findings.map(({message}) => message.split(',')[0])).toEqual([
       'crm: there is no backup.',
-      'shop: 1 backup run failed since the newest good backup',
+      'shop: 1 backup run failed since the newest usable backup',
     ]);
   });
 
-  it('forgets a database until there is a new backup of it, unless plan or config name it', () => {
+  it('forgets a database until it has a new backup, unless the plan or the config names it', () => {
     const retired = sampleRecord('2026-01-01T00:00:00Z', {databaseName: 'retired'});
     const database = {...reached, name: 'retired', systemIdentifier: '7300000000000000001'};
     const forgetting = {startedAt: '2026-11-21T00:00:00.000Z', forgotten: [database]};
@@ -164,7 +164,7 @@ describe('the status', () => {
     expect(labels([retired], [forgot, made])).toEqual(['retired']);
     const sources = {...sourcesOf([retired]), forgetting};
     expect(assessStatus(sources, limits).findings).toMatchObject([
-      {code: 'NO_BACKUP', message: 'No database is watched: those that have a backup were forgotten.'},
+      {code: 'NO_BACKUP', message: 'No database is watched: all databases with a backup were forgotten.'},
     ]);
     expect(assessStatus({...sources, databases: ['retired']}, limits).findings).toMatchObject([
       {code: 'TOO_OLD'},
@@ -172,20 +172,20 @@ describe('the status', () => {
     expect(assessStatus({...sources, named: [databaseNamed('retired')]}, limits).databases).toHaveLength(1);
   });
 
-  it('does not count what is no incident as a failed backup', () => {
+  it('counts only incidents as failed backups', () => {
     const run = sampleRun({...failed, database: reached, incident: false});
     expect(codes([sampleRecord(fresh)], [run])).toEqual([]);
     expect(codes([sampleRecord(fresh)], [{...run, incident: true}])).toEqual(['RUN_FAILED']);
   });
 
-  it('says that a database which was asked for has no backup, with the nearest name', () => {
+  it('reports a requested database without a backup, with the nearest name', () => {
     const sources = {...sourcesOf([sampleRecord(fresh)]), databases: ['shopp']};
     expect(assessStatus(sources, limits).findings).toMatchObject([
       {severity: 'critical', code: 'NO_BACKUP', message: 'shopp: there is no backup. Did you mean shop?'},
     ]);
   });
 
-  it('takes neither definitions alone nor some tables for a backup of the database', () => {
+  it('does not count schema-only or partial backups as a backup of the database', () => {
     const config = sampleRecord(fresh).config;
     expect(codes([sampleRecord(fresh, {config: {...config, schemaOnly: true}})])).toEqual(['NO_BACKUP']);
     expect(codes([sampleRecord(fresh, {config: {...config, includeTables: ['orders']}})])).toEqual([
@@ -195,26 +195,26 @@ describe('the status', () => {
     expect(codes([sampleRecord(fresh, {config: {...config, excludeTableData: ['logs']}})])).toEqual([]);
   });
 
-  it('finds nothing good where a later proof failed', () => {
+  it('finds no usable backup if a later check failed', () => {
     const proofs = [{level: 'checksum' as const, at: fresh, ok: false, duration: 1, findings: ['differs']}];
     expect(codes([sampleRecord(fresh, {proofs})])).toEqual(['DAMAGED']);
   });
 
-  it('takes no damaged backup for the newest one', () => {
+  it('skips damaged backups as the newest one', () => {
     const proofs = [{level: 'checksum' as const, at: fresh, ok: false, duration: 1, findings: ['differs']}];
     const records = [sampleRecord('2026-11-19T02:00:00Z'), sampleRecord(fresh, {proofs})];
     expect(assess(records).databases[0]?.newest?.id).toBe('shop-2026-11-19T02-00-00');
     expect(codes(records)).toEqual(['TOO_OLD', 'DAMAGED']);
   });
 
-  it('puts a run that got no connection down to the database of that host, and previews to none', () => {
+  it('assigns a run without a connection to the database of that host, and previews to none', () => {
     const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
     const run = sampleRun({database, outcome: 'failed', exitCode: 3, startedAt: '2026-11-22T05:00:00Z'});
     expect(codes([sampleRecord(fresh)], [run])).toEqual(['RUN_FAILED']);
     expect(codes([sampleRecord(fresh)], [{...run, mode: 'preview'}])).toEqual([]);
   });
 
-  it('tells two clusters apart that were at the same address, as after an upgrade', () => {
+  it('distinguishes two clusters that had the same address, as after an upgrade', () => {
     const newer = sampleRecord('2026-11-22T02:00:00Z');
     const older = sampleRecord('2026-11-20T02:00:00Z', {
       source: {...newer.source, systemIdentifier: '7200000000000000001'},
@@ -229,7 +229,7 @@ describe('the status', () => {
     ]);
   });
 
-  it('never takes two Supabase projects behind one pooler for one database', () => {
+  it('distinguishes two Supabase projects behind one pooler', () => {
     const {source} = sampleRecord(fresh);
     const behind = (project: string) =>
       sampleRecord(fresh, {
@@ -242,7 +242,7 @@ describe('the status', () => {
     expect(databases.map(({label}) => label)).toEqual(['postgres@abc', 'postgres@xyz']);
   });
 
-  it('never calls a backup damaged because of the place where its restore was tried, nor by what 0.1.0 noted of that', () => {
+  it('never reports a backup as damaged if its restore test was not possible, even if 0.1.0 recorded that as a failure', () => {
     const at = '2026-11-22T03:00:00.000Z';
     const refused = {
       level: 'restore',
@@ -282,7 +282,7 @@ describe('the status', () => {
     }
   });
 
-  it('never counts the safety copy of what a restore replaced, or a part, as the newest good backup', () => {
+  it('never counts a safety backup or a partial backup as the newest usable backup', () => {
     const good = sampleRecord('2026-11-22T01:00:00Z');
     const records = [
       good,
@@ -293,7 +293,7 @@ describe('the status', () => {
     expect(assessStatus(sources, limits).databases[0]?.newest?.id).toBe(good.id);
   });
 
-  it('tells a backup from the future, a full disk and metadata that cannot be read', () => {
+  it('reports a backup from the future, a full disk and unreadable metadata', () => {
     expect(codes([sampleRecord('2026-11-22T13:00:00Z')])).toEqual(['FROM_THE_FUTURE']);
     const catalogue = {
       ...catalogueOf([sampleRecord(fresh, {size: 5000})]),
@@ -306,7 +306,7 @@ describe('the status', () => {
     ]);
   });
 
-  it('looks only at the databases it is asked for', () => {
+  it('checks only the requested databases', () => {
     const records = [sampleRecord('2026-01-01T00:00:00Z', {databaseName: 'retired'}), sampleRecord(fresh)];
     const sources = {catalogue: catalogueOf(records), runs: [], now, freeBytes: null};
     expect(assessStatus(sources, limits).findings.map(({database}) => database)).toEqual(['retired']);

@@ -1,4 +1,4 @@
-/** Forgetting a database: by its name or label, recorded, and refused where the config names it. */
+/** status --forget records a database by name or label, and refuses one in the config. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {beforeEach, expect, it} from 'vitest';
@@ -30,7 +30,7 @@ beforeEach(async () => {
 
 const context = (config: Config = {}) => testContext(folder, {now, settings: {config}});
 
-it('is recorded, and the rest is judged without it', async () => {
+it('is recorded, and the status no longer contains it', async () => {
   const ctx = context();
   const status = await checkStatus(ctx, {forget: ['retired']});
   expect(status).toMatchObject({ok: true, forgotten: ['retired']});
@@ -38,7 +38,7 @@ it('is recorded, and the rest is judged without it', async () => {
   expect(ctx.facts).toEqual([{forgotten: [expect.objectContaining({name: 'retired', host: 'db.example'})]}]);
 });
 
-it('takes a label where several databases have the name', async () => {
+it('accepts a label if several databases have the name', async () => {
   await expect(checkStatus(context(), {forget: ['crm']})).rejects.toMatchObject({
     code: 'USAGE',
     hint: 'Name one of: crm@one:5432, crm@two:5432.',

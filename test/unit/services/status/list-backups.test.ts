@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 describe('listBackups', () => {
-  it('tells what there is, newest first, with rows, proof, label, and what retention would do', async () => {
+  it('lists backups, newest first, with rows, checks, label, and the decision of retention', async () => {
     const newest = await writeSampleBackup(folder, '2026-11-22T03:10:00.000Z', {verification: proof('archive'), label: 'before release'}); // prettier-ignore
     const damaged = await writeSampleBackup(folder, '2026-11-21T03:10:00.000Z', {verification: proof('archive'), proofs: [proof('restore', false)]}); // prettier-ignore
     const older = await writeSampleBackup(folder, '2026-10-21T03:10:00.000Z', {format: 'directory', proofs: [proof('restore')]}); // prettier-ignore
@@ -64,7 +64,7 @@ describe('listBackups', () => {
     ]);
   });
 
-  it('reports metadata that tells no backup, and lists the rest', async () => {
+  it('reports unusable metadata, and lists the rest', async () => {
     await writeSampleBackup(folder, '2026-11-22T03:10:00.000Z');
     await writeFile(join(folder, 'cut.metadata.json'), '{"schemaVersion":1,');
     const gone = await writeSampleBackup(folder, '2026-11-21T03:10:00.000Z');
@@ -79,7 +79,7 @@ describe('listBackups', () => {
     expect(showList(list, plain).join('\n')).toMatch(/Problems: 3 metadata files that tell no backup/);
   });
 
-  it('narrows by label, format and folder', async () => {
+  it('filters by label, format and folder', async () => {
     await writeSampleBackup(folder, '2026-11-22T03:10:00.000Z', {label: 'weekly'});
     await writeSampleBackup(folder, '2026-11-21T03:10:00.000Z', {format: 'directory'});
     const elsewhere = join(home, 'elsewhere');
@@ -102,12 +102,12 @@ describe('listBackups', () => {
 });
 
 describe('showList', () => {
-  it('says how to begin when there is nothing', async () => {
+  it('shows how to begin if there is no backup', async () => {
     const list = await listBackups(testContext(home, {now}), {});
     expect(showList(list, plain)).toEqual([`No backups in ${folder}.`, 'Make one: destino-db backup']);
   });
 
-  it('is a table that fits its widest cell, and shows no control character of a name', async () => {
+  it('prints a table that fits its widest cell, without control characters of names', async () => {
     await writeSampleBackup(folder, '2026-11-22T03:10:00.000Z', {
       label: 'a\u001b[31mb',
       verification: proof('restore'),

@@ -1,4 +1,4 @@
-/** Filters of the audit log that nothing can fit. */
+/** Filters that no run in the audit log can match. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, it} from 'vitest';

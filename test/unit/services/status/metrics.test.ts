@@ -24,7 +24,7 @@ function metricsAt(at: string): Map<string, number> {
   return samplesOf(formatMetrics(statusAt(at), simulateMonth(new Date(at)).runs, '0.1.0'));
 }
 
-/** The codes that an alert on these values stands for: what docs/alerts asks, at the moment `at`. */
+/** The codes of the alerts in docs/alerts for these values at the time `at`. */
 function codesByMetrics(at: string): string[] {
   const samples = metricsAt(at);
   const value = (name: string, labels = server): number =>
@@ -39,7 +39,7 @@ function codesByMetrics(at: string): string[] {
 }
 
 describe('metrics over a simulated month', () => {
-  it('tell the same story as the status, at every fifth hour of it', () => {
+  it('agree with the status at every fifth hour', () => {
     const last = Date.parse(`${story.lastDay}T12:30:00Z`);
     for (let at = Date.parse(`${story.firstDay}T02:30:00Z`); at <= last; at += hour * 1000 * 5) {
       const iso = new Date(at).toISOString();
@@ -47,7 +47,7 @@ describe('metrics over a simulated month', () => {
     }
   });
 
-  it('give times, sizes, rows and durations in base units', () => {
+  it('contain times, sizes, rows and durations in base units', () => {
     const samples = metricsAt(`${story.diskFull}T12:00:00Z`);
     const seconds = (iso: string): number => Date.parse(iso) / 1000;
     const backup = `command="backup",${server}`;
@@ -78,13 +78,13 @@ describe('metrics', () => {
       '0.1.0',
     );
 
-  it('escape what a database may be named', () => {
+  it('escape database names', () => {
     expect(write([sampleRecord('2026-11-22T02:00:00Z', {databaseName: 'a"b\\c\nd', id: 'x'})])).toContain(
       'destino_db_storage_bytes{database="a\\"b\\\\c\\nd",server="db.example:5432"} 6\n',
     );
   });
 
-  it('leave out what there is nothing to tell about', () => {
+  it('omit samples without a value', () => {
     const text = write([]);
     expect(text).toBe(
       '# HELP destino_db_build_info Always 1; the version of destino-db that wrote this file.\n' +
@@ -92,7 +92,7 @@ describe('metrics', () => {
     );
   });
 
-  it('tell two clusters apart that were at the same address, as a textfile with a sample twice is refused whole', () => {
+  it('distinguish two clusters that had the same address, because Prometheus refuses a repeated sample', () => {
     const at = '2026-11-22T02:00:00Z';
     const old = sampleRecord('2026-11-20T02:00:00Z', {
       id: 'before-upgrade',
@@ -106,7 +106,7 @@ describe('metrics', () => {
     expect(names).toContain(`destino_db_storage_bytes{${server},cluster="7200000000000000001"}`);
   });
 
-  it('name the server as the backups do where a run came by another way, and leave out previews', () => {
+  it('name the server as the backups do if a run used another address, and omit previews', () => {
     const run = sampleRun({startedAt: '2026-11-22T02:00:00Z'});
     const other = {
       ...run,
@@ -128,7 +128,7 @@ describe('metrics', () => {
     expect(text).not.toContain('orders:clean');
   });
 
-  it('tell neither of a backup by a mistyped URL nor of a refusal at a terminal', () => {
+  it('include neither a backup with a mistyped URL nor a refusal at a terminal', () => {
     const database = {name: 'shop', systemIdentifier: null, host: 'db.example', port: 5432};
     const failed = {outcome: 'failed', exitCode: 3} as const;
     const runs = [

@@ -59,7 +59,7 @@ async function send(
   return notify(notice, defined({config: parsed, environment, maxTimeoutMs}));
 }
 
-it('each event goes to the kinds of targets that want it by default, and an alarm is no success', async () => {
+it('sends each event to the targets that want it by default, and an alarm is not a success', async () => {
   const server = await serve();
   const folder = await tempFolder();
   const argv = ['/bin/sh', '-c', 'echo "$DESTINO_DB_RUN_EVENT" >>"$0"', join(folder, 'out')];
@@ -92,14 +92,14 @@ it('each event goes to the kinds of targets that want it by default, and an alar
   await rm(folder, {recursive: true});
 });
 
-it('stale backups are told whatever the commands of a target, for no run of theirs is meant', async () => {
+it('reports stale backups to every target, because they do not belong to a command', async () => {
   const server = await serve();
   await send(stale(), {targets: [{type: 'webhook', url: server.url, commands: ['restore']}]});
   await send(endNotice(failed, []), {targets: [{type: 'webhook', url: server.url, commands: ['restore']}]});
   expect(server.received).toHaveLength(1);
 });
 
-it('a run that was interrupted is told as that, not as one that failed', () => {
+it('reports an interrupted run as interrupted, not as failed', () => {
   const run = sampleRun({
     outcome: 'interrupted',
     exitCode: 130,
@@ -109,7 +109,7 @@ it('a run that was interrupted is told as that, not as one that failed', () => {
   expect(endNotice(run, []).summary).toContain(' was interrupted after 1.2 s: INTERRUPTED Interrupted.');
 });
 
-it('of a long log the last lines are told, with no password in them', async () => {
+it('sends the last lines of a long log, without passwords', async () => {
   const server = await serve();
   const log = Array.from({length: 2000}, (_, index) => `line ${index}: postgresql://u:hunter2@h/d`);
   const targets = [
@@ -128,7 +128,7 @@ it('of a long log the last lines are told, with no password in them', async () =
 });
 
 describe('a ping', () => {
-  it('is sent at the start, on success and on failure with the log, each with the id of the run', async () => {
+  it('is sent at the start, on success and on failure, with the log and the id of the run', async () => {
     const server = await serve();
     const config = {targets: [{type: 'ping', url: `${server.url}/token/`}]};
     expect(await send(startNotice(done), config)).toEqual([]);
@@ -148,7 +148,7 @@ describe('a ping', () => {
     expect(server.received[2]?.body).not.toContain('hunter2');
   });
 
-  it('stands for backups alone unless the config says otherwise', async () => {
+  it('is sent only for backups, unless the config says otherwise', async () => {
     const server = await serve();
     const notice = endNotice({...done, command: 'restore'}, []);
     await send(notice, {targets: [{type: 'ping', url: server.url}]});
@@ -159,7 +159,7 @@ describe('a ping', () => {
 });
 
 describe('a webhook', () => {
-  it('gets text as Slack reads it, on failure with the log, and not on success', async () => {
+  it('gets Slack text, with the log on failure, and nothing on success', async () => {
     const server = await serve();
     const config = {targets: [{type: 'webhook', urlEnv: 'SLACK_URL'}]};
     const env = {SLACK_URL: `${server.url}/services/T/B/secret`};
@@ -177,7 +177,7 @@ describe('a webhook', () => {
     });
   });
 
-  it('fills a template, whatever the facts hold', async () => {
+  it('fills a template with any facts', async () => {
     const server = await serve();
     const template = {
       title: '{{command}}/{{errorCode}}',
@@ -196,7 +196,7 @@ describe('a webhook', () => {
     });
   });
 
-  it('tells of a shrink and of stale backups', async () => {
+  it('reports a shrink and stale backups', async () => {
     const server = await serve();
     const config = {targets: [{type: 'webhook', url: server.url}]};
     await send(endNotice(alarm, []), config);
@@ -207,14 +207,14 @@ describe('a webhook', () => {
       },
       {
         text:
-          'Backups on ops.example need attention: shop: the newest good backup is 2 d 9 h old, limit 26 h ' +
+          'Backups on ops.example need attention: shop: the newest usable backup is 2 d 9 h old, limit 26 h ' +
           '(shop-2026-11-08T03-00-00).',
       },
     ]);
   });
 });
 
-it('names the backup that a test found damaged, not those that held', () => {
+it('names the backup whose test failed, not those that passed', () => {
   const proof = {level: 'restore', duration: 1, restoreDuration: null} as const;
   const run = sampleRun({
     command: 'verify',
@@ -227,12 +227,12 @@ it('names the backup that a test found damaged, not those that held', () => {
     ],
   });
   expect(endNotice(run, []).summary).toBe(
-    'verify of shop (db.example:5432) on ops.example raised an alarm: shop-2026-11-09T03-00-00 is not proven by restore. shop-2026-11-10T03-00-00 could not be checked by restore here, which says nothing about the backup.',
+    'verify of shop (db.example:5432) on ops.example raised an alarm: shop-2026-11-09T03-00-00 is not proven by restore. shop-2026-11-10T03-00-00 could not be checked by restore here; this says nothing about the backup.',
   );
 });
 
 describe('a command', () => {
-  it('gets its arguments unread by a shell and the facts in its environment', async () => {
+  it('gets its arguments without a shell, and the facts in its environment', async () => {
     const folder = await tempFolder();
     const hook = join(folder, 'hook.sh');
     await writeFile(
@@ -248,7 +248,7 @@ describe('a command', () => {
     await rm(folder, {recursive: true});
   });
 
-  it('is started whatever the length of what there is to tell: the kernel refuses longer variables', async () => {
+  it('is started even with a long log, because long variables are truncated', async () => {
     const warnings = Array.from({length: 3000}, (_, index) => `¡${index}! ${'warning '.repeat(10)}`);
     const argv = ['/bin/sh', '-c', 'test "${#DESTINO_DB_RUN_WARNINGS}" -gt 10000'];
     expect(
@@ -259,14 +259,17 @@ describe('a command', () => {
   it.each([
     ['http://127.0.0.1:9/secret', 'bad port'],
     ['http://user:secret@127.0.0.1/x', 'Request cannot be constructed from a URL that includes credentials'],
-  ])('that fetch refuses is a warning with its reason, without the address: %s', async (url, why) => {
-    const targets = [{type: 'webhook', url}];
-    const [warning] = await send(endNotice(failed, []), {timeoutSeconds: 0.3, targets});
-    expect(warning).toContain(`was not delivered: ${why}.`);
-    expect(warning).not.toContain('secret');
-  });
+  ])(
+    'with an address that fetch refuses causes a warning with the reason, without the address: %s',
+    async (url, why) => {
+      const targets = [{type: 'webhook', url}];
+      const [warning] = await send(endNotice(failed, []), {timeoutSeconds: 0.3, targets});
+      expect(warning).toContain(`was not delivered: ${why}.`);
+      expect(warning).not.toContain('secret');
+    },
+  );
 
-  it('that fails, hangs or does not exist is a warning, and is not left running', async () => {
+  it('that fails, hangs or does not exist causes a warning, and does not keep running', async () => {
     const folder = await tempFolder();
     const pidFile = join(folder, 'pid');
     const deaf = 'trap "" TERM; echo $$ >"$1"; while :; do sleep 1; done';
@@ -287,27 +290,27 @@ describe('a command', () => {
   });
 });
 
-describe('a target in trouble', () => {
-  it('that answers 429 first is tried again, as it asks for', async () => {
+describe('an unreachable target', () => {
+  it('is retried after the answer 429', async () => {
     const server = await serve((count) => (count === 1 ? 429 : 200));
     expect(await send(endNotice(failed, []), {targets: [{type: 'webhook', url: server.url}]})).toEqual([]);
     expect(server.received).toHaveLength(2);
   });
 
-  it('holds up nobody who pressed Ctrl-C for longer than that allows', async () => {
+  it('does not delay Ctrl-C beyond its limit', async () => {
     const server = await serve(() => undefined);
     const config = {timeoutSeconds: 60, targets: [{type: 'webhook', url: server.url}]};
     const [warning] = await send(endNotice(failed, []), config, {}, 200);
     expect(warning).toContain('no answer within 0.2 s');
   });
 
-  it('that answers 503 first is tried again', async () => {
+  it('is retried after the answer 503', async () => {
     const server = await serve((count) => (count < 3 ? 503 : 200));
     expect(await send(endNotice(failed, []), {targets: [{type: 'webhook', url: server.url}]})).toEqual([]);
     expect(server.received).toHaveLength(3);
   });
 
-  it('that hangs, fails for good, refuses or is not there is a warning that keeps the address secret', async () => {
+  it('causes a warning that hides the address if it hangs, fails, refuses or does not exist', async () => {
     const [hanging, broken, refusing, gone] = [
       await serve(() => undefined),
       await serve(() => 500),

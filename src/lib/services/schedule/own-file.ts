@@ -1,17 +1,17 @@
-/** Files that this program made and may replace: known by their first line. */
+/** Replaces files that this program created, which it recognises by their first line. */
 import {mkdir, readFile, rm} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {explainFileError, writeFileSafely} from '../../base/safe-file.js';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 
 /**
- * Writes `text`, or removes the file when undefined.
+ * Writes `text`, or removes the file if it is undefined.
  * @returns whether anything changed
- * @throws GUARD when there is a file that does not begin with `mark`: somebody else's; FOLDER_NOT_WRITABLE, DISK_FULL
+ * @throws GUARD if an existing file does not begin with `header`; FOLDER_NOT_WRITABLE, DISK_FULL
  */
-export async function replaceMarkedFile(
+export async function replaceOwnFile(
   path: string,
-  mark: string,
+  header: string,
   text: string | undefined,
 ): Promise<boolean> {
   let before: string | undefined;
@@ -21,10 +21,14 @@ export async function replaceMarkedFile(
     if (systemErrorCode(error) !== 'ENOENT') throw explainFileError(error, path);
   }
   if (before === text) return false;
-  if (before !== undefined && !before.startsWith(`${mark}\n`)) {
-    throw new AppError('GUARD', `${path} was not made by this program for this folder; it was left alone.`, {
-      hint: 'Move the file away, then run this again.',
-    });
+  if (before !== undefined && !before.startsWith(`${header}\n`)) {
+    throw new AppError(
+      'GUARD',
+      `${path} was not created by this program for this folder; it was not changed.`,
+      {
+        hint: 'Move the file away, then run this again.',
+      },
+    );
   }
   try {
     if (text === undefined) {

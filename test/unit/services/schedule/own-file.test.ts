@@ -1,9 +1,9 @@
-/** Files that a schedule writes: what the file system refuses is told as every other trouble is. */
+/** Errors of the file system while a schedule is written are explained. */
 import {rm, symlink} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {installUnits} from '../../../../src/lib/services/schedule/install-units.js';
-import {replaceMarkedFile} from '../../../../src/lib/services/schedule/marked-file.js';
+import {replaceOwnFile} from '../../../../src/lib/services/schedule/own-file.js';
 import {tempFolder} from '../../../support/run-cli.js';
 
 let folder: string;
@@ -14,10 +14,10 @@ afterEach(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-it('a folder that cannot be made', async () => {
+it('a folder that cannot be created', async () => {
   await symlink('/nowhere/at/all', join(folder, '.github'));
   const path = join(folder, '.github/workflows/destino-db.yml');
-  await expect(replaceMarkedFile(path, '# mark', '# mark\n')).rejects.toMatchObject({
+  await expect(replaceOwnFile(path, '# header', '# header\n')).rejects.toMatchObject({
     code: 'FOLDER_NOT_WRITABLE',
   });
 });

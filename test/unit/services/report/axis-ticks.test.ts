@@ -1,6 +1,6 @@
-/** Marks of time axes fit the span: hours, days, weeks, months or years. */
+/** Ticks of time axes fit the span: hours, days, weeks, months or years. */
 import {expect, it} from 'vitest';
-import {timeTicks} from '../../../../src/lib/services/report/axis-marks.js';
+import {timeTicks} from '../../../../src/lib/services/report/axis-ticks.js';
 
 const labels = (from: string, until: string): string[] =>
   timeTicks(new Date(from), new Date(until), 6).map(({label}) => label);
@@ -27,6 +27,6 @@ it.each([
   expect(labels(from, until)).toEqual(expected);
 });
 
-it('a span without length has a mark at most', () => {
+it('a span without length has at most one tick', () => {
   expect(labels('2026-11-22T02:05:00Z', '2026-11-22T02:05:00Z')).toEqual(['02:05']);
 });
