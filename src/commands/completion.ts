@@ -22,7 +22,12 @@ export default class Completion extends BaseCommand {
     },
   ];
   static override args = {
-    shell: Args.string({options: [...shells], required: true, description: 'Shell to complete in.'}),
+    shell: Args.string({
+      options: [...shells],
+      required: true,
+      ignoreStdin: true,
+      description: 'Shell to complete in.',
+    }),
   };
 
   /** Shells ask this whenever they start, so it looks at no settings. */

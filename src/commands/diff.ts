@@ -22,7 +22,10 @@ Exit codes: 0 compared, whether anything differs or not, 2 usage, 3 environment,
   ];
   static override args = {
     ...backupArgument,
-    other: Args.string({description: 'Backup to compare with (default: the live database).'}),
+    other: Args.string({
+      description: 'Backup to compare with (default: the live database).',
+      ignoreStdin: true,
+    }),
   };
   static override flags = {
     ...atFlag,

@@ -23,7 +23,7 @@ export default class Label extends BaseCommand {
   ];
   static override args = {
     ...requiredBackup,
-    text: Args.string({description: 'New label; empty text removes it.'}),
+    text: Args.string({description: 'New label; empty text removes it.', ignoreStdin: true}),
   };
   static override flags = {
     ...backupFrom,

@@ -181,11 +181,11 @@ export const backupFrom = {
 
 const description = 'Id of the backup, the beginning of one, "latest", or its file.';
 
-/** The argument of commands that work on one backup. */
-export const backupArgument = {backup: Args.string({description})};
+/** The argument of commands that work on one backup. Without `ignoreStdin`, oclif takes the next line of a `while read` loop for it. */
+export const backupArgument = {backup: Args.string({description, ignoreStdin: true})};
 
 /** The same for commands that work on nothing else. */
-export const requiredBackup = {backup: Args.string({description, required: true})};
+export const requiredBackup = {backup: Args.string({description, ignoreStdin: true, required: true})};
 
 /**
  * The backup that an argument or --backup-file names.
