@@ -72,7 +72,7 @@ export function startRun(start: RunStart): RunRecorder {
       outcome: 'interrupted',
       exitCode: 137,
       errorCode: null,
-      errorMessage: 'It ended without a word: it was killed, or the machine stopped.',
+      errorMessage: 'The run stopped without recording a result: it was killed, or the machine stopped.',
       ...facts,
       warnings: [],
     });

@@ -274,7 +274,8 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
     find('critical', 'SHRUNK', `the newest backup shrank: ${status.shrink.join('; ')}.`);
   if (lastFailure) {
     const since = newest ? 'since the newest usable backup' : 'and there is no usable backup';
-    const last = `the last at ${lastFailure.at} with ${lastFailure.code}: ${lastFailure.message}`;
+    const code = lastFailure.code === '' ? '' : ` with ${lastFailure.code}`; // a killed run has none
+    const last = `the last at ${lastFailure.at}${code}: ${lastFailure.message}`;
     find('warning', 'RUN_FAILED', `${countOf(status.failuresSince, 'backup run')} failed ${since}, ${last}`);
   }
   if (lastRestoreTest && !lastRestoreTest.ok) {

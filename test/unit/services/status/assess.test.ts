@@ -126,6 +126,14 @@ describe('the status', () => {
     expect(codes([], [])).toEqual(['NO_BACKUP']);
   });
 
+  it('names a killed run, which has no error code, by its message alone', () => {
+    const killed = sampleRun({...failed, outcome: 'interrupted', exitCode: 137, errorCode: null});
+    const {findings} = assess([sampleRecord(fresh)], [killed]);
+    expect(findings.map(({message}) => message)).toEqual([
+      expect.stringMatching(/, the last at 2026-11-22T05:00:00\.000Z: No answer\.$/),
+    ]);
+  });
+
   it('does not watch a database that only a mistyped URL names, and keeps the labels of the others', () => {
     const at = (changes: Partial<WatchedDatabase>) =>
       sampleRun({...failed, database: {...reached, ...changes} as RunRecord['database']});
