@@ -1,4 +1,4 @@
-/** Doctor's findings: a line for each check, the mend under what failed, then what will work. */
+/** Doctor's findings: a line for each check, the fix under each that failed, then what will work. */
 import type {DoctorResult} from '../../services/doctor/doctor.js';
 import {columns, printable, type Style} from './style.js';
 
@@ -10,7 +10,7 @@ export function showDoctor(result: DoctorResult, style: Style): string[] {
     const line = `${mark}  ${check.name.padEnd(width)}  ${printable(check.message)}`;
     return check.hint === null
       ? [line]
-      : [line, `${' '.repeat(width + 8)}${style.bold('Mend:')} ${printable(check.hint)}`];
+      : [line, `${' '.repeat(width + 8)}${style.bold('Fix:')} ${printable(check.hint)}`];
   });
   const failures = result.checks.filter((check) => !check.ok && check.needed).length;
   return [
@@ -35,6 +35,6 @@ export function showDoctor(result: DoctorResult, style: Style): string[] {
     '',
     result.ok
       ? `${style.bold('All that is needed is there.')} ${style.bold('Next:')} destino-db backup`
-      : `${failures} needed ${failures === 1 ? 'check' : 'checks'} failed; mend from the top, then run doctor again.`,
+      : `${failures} needed ${failures === 1 ? 'check' : 'checks'} failed; fix them from the top, then run doctor again.`,
   ];
 }

@@ -31,7 +31,9 @@ export function showHistory(result: HistoryResult, style: Style): string[] {
 /** What the run did, in a few words; of a failure the first line of its message. */
 function describe(run: RunRecord): string {
   const failure =
-    run.errorCode === null ? [] : [`${run.errorCode}: ${(run.errorMessage ?? '').split('\n')[0] ?? ''}`];
+    run.errorCode === null
+      ? []
+      : [`${run.errorCode}: ${(run.errorMessage ?? '').split('\n')[0]?.replace(/\.$/, '') ?? ''}`];
   const proofs = run.verifications.map(({backupId, level, ok, outcome}) =>
     run.command === 'verify'
       ? `${backupId} ${level} ${ok ? 'holds' : outcome === 'not-possible' ? 'not possible here' : 'FAILED'}`

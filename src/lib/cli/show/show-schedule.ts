@@ -27,7 +27,7 @@ function headline(result: ScheduleResult, style: Style): string[] {
   const what = result.isChanged
     ? style.bold(`The plan was ${verb} ${where}.`)
     : `Nothing to change in ${where}.`;
-  return [what, ...result.files.flatMap(({path}) => (path === null ? [] : [`  ${printable(path)}`])), ''];
+  return [what, ...result.files.flatMap(({path}) => (path === null ? [] : [`  ${printable(path)}`]))];
 }
 
 function planLines(result: ScheduleResult, style: Style, now: Date): string[] {
@@ -43,6 +43,7 @@ function planLines(result: ScheduleResult, style: Style, now: Date): string[] {
     ];
   });
   return [
+    ...(result.action === 'install' ? [''] : []),
     ...columns([['PLAN', 'NEXT RUN (UTC)', '', 'COMMAND'].map((title) => style.bold(title)), ...rows]),
     style.dim(`Times of the plan are in ${result.timeZone}.`),
   ];

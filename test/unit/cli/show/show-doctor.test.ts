@@ -4,7 +4,7 @@ import {showDoctor} from '../../../../src/lib/cli/show/show-doctor.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';
 import {failed, passed} from '../../../../src/lib/services/doctor/check.js';
 
-it('marks what failed, tells its mend below, and which commands do not work because of it', () => {
+it('marks what failed, prints the fix below, and which commands do not work because of it', () => {
   const checks = [
     passed('url', 'a URL'),
     failed('pg_dump', 'It is not there.', 'apt-get install postgresql-client'),
@@ -25,9 +25,9 @@ it('marks what failed, tells its mend below, and which commands do not work beca
   expect(lines).toEqual([
     'ok    url               a URL',
     'FAIL  pg_dump           It is not there.',
-    '                        Mend: apt-get install postgresql-client',
+    '                        Fix: apt-get install postgresql-client',
     'warn  create-databases  The role may not.',
-    '                        Mend: ALTER ROLE shop CREATEDB',
+    '                        Fix: ALTER ROLE shop CREATEDB',
     '',
     'Settings',
     '  database  shop  DIRECT_URL',
@@ -36,6 +36,6 @@ it('marks what failed, tells its mend below, and which commands do not work beca
     '  list    yes',
     '  backup  no: pg_dump',
     '',
-    '1 needed check failed; mend from the top, then run doctor again.',
+    '1 needed check failed; fix them from the top, then run doctor again.',
   ]);
 });

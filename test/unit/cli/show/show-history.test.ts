@@ -9,7 +9,7 @@ const proof = {backupId: 'shop-1', level: 'restore', duration: 1, restoreDuratio
 
 it.each([
   ['a backup', sampleRun({size: 2_000_000, rows: 1, verifications: [{...proof, level: 'archive', ok: true}], pruned: ['a', 'b']}), 'ok 1.2 s 2.0 MB, 1 row, archive proven, 2 backups pruned'],
-  ['one whose proof failed', sampleRun({outcome: 'failed', errorCode: 'VERIFY_FAILED', errorMessage: 'It is cut.\nmore', verifications: [{...proof, ok: false}]}), 'failed 1.2 s VERIFY_FAILED: It is cut., restore NOT proven'],
+  ['one whose proof failed', sampleRun({outcome: 'failed', errorCode: 'VERIFY_FAILED', errorMessage: 'It is cut.\nmore', verifications: [{...proof, ok: false}]}), 'failed 1.2 s VERIFY_FAILED: It is cut, restore NOT proven'],
   ['one that shrank', sampleRun({outcome: 'alarm', alarms: ['public.orders has 0 rows, 12 before.']}), 'alarm 1.2 s public.orders has 0 rows, 12 before.'],
   ['a test that held and one that did not', sampleRun({command: 'verify', outcome: 'alarm', verifications: [{...proof, ok: true}, {...proof, backupId: 'shop-2', ok: false}]}), 'alarm 1.2 s shop-1 restore holds, shop-2 restore FAILED'],
   ['a cleaning', sampleRun({command: 'orders:clean', orders: 2, deletedRows: 1234}), 'ok 1.2 s 2 orders, 1,234 rows deleted'],

@@ -57,3 +57,12 @@ it('prints nothing but the files, each with its name where there are several', (
     '[Timer]',
   ]);
 });
+
+it('leaves one empty line before the steps that a removal needs', () => {
+  expect(show({as: 'systemd', files: [], action: 'remove'})).toEqual([
+    'The plan was removed from systemd.',
+    '',
+    'Next:',
+    '  systemctl daemon-reload',
+  ]);
+});
