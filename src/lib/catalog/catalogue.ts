@@ -320,7 +320,7 @@ function noneUsable(
   const others = newestOfEach(backups.filter(isUsable));
   const what = others.length > 0 ? 'Its backups are of other databases.' : '';
   return new AppError('BACKUP_NOT_FOUND', `${none} ${what}`.trim(), {
-    hint: others.length > 0 ? `To use one of those: --backup-file ID. ${seeAll}` : seeAll,
+    hint: others.length > 0 ? `To use one of those, name it by its ID. ${seeAll}` : seeAll,
     details: others,
   });
 }
