@@ -1,6 +1,7 @@
 /** Writes a plan as a block of crontab lines between two marker lines, and adds or removes the block. */
 import {AppError} from '../../base/errors.js';
 import {shellCommand} from '../../base/shell-quote.js';
+import {minutesOfDay} from './due-time.js';
 import type {ScheduledCommand} from './scheduled-command.js';
 import {dayAndHour} from './shift-zone.js';
 
@@ -31,7 +32,12 @@ export function cronBlock(jobs: readonly ScheduledCommand[], folder: string): st
 
 /** The five fields of crontab(5). */
 export function cronTime({every}: Pick<ScheduledCommand, 'every'>): string {
-  if (every.unit === 'hour') return `${every.minute} * * * *`;
+  if (every.unit === 'hour') {
+    const times = minutesOfDay(every);
+    const hours = [...new Set(times.map((time) => Math.floor(time / 60)))];
+    const minutes = [...new Set(times.map((time) => time % 60))];
+    return `${minutes.join(',')} ${hours.length === 24 ? '*' : hours.join(',')} * * *`;
+  }
   const {day, weekday} = dayAndHour(every);
   return `${every.minute} ${every.hour} ${day ?? '*'} * ${weekday ?? '*'}`;
 }

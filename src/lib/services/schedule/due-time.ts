@@ -2,7 +2,8 @@
 
 /** The time of a job in the plan's time zone; weekday 0 (Sunday) to 6, day 1 to 28. */
 export type Every =
-  | {readonly unit: 'hour'; readonly minute: number}
+  /** Every `period` minutes (60 by default, a divisor of an hour or a day), `minute` minutes after midnight first. */
+  | {readonly unit: 'hour'; readonly minute: number; readonly period?: number}
   | {readonly unit: 'day'; readonly hour: number; readonly minute: number}
   | {readonly unit: 'week'; readonly weekday: number; readonly hour: number; readonly minute: number}
   | {readonly unit: 'month'; readonly day: number; readonly hour: number; readonly minute: number};
@@ -19,11 +20,11 @@ const step = 5;
  * same day that does; otherwise the one with the greatest distance.
  */
 export function freeTime(every: Every, taken: readonly Every[]): Every {
-  const cycle = every.unit === 'hour' ? 60 : dayMinutes;
+  const cycle = every.unit === 'hour' ? periodOf(every) : dayMinutes;
   const wanted = every.unit === 'hour' ? hourlyRoom : room;
   // First on half hours (or quarters, for an hourly job), because such times are easy to remember.
   const later = (by: number): Every[] =>
-    Array.from({length: cycle / by}, (_, count) => moved(every, count * by));
+    Array.from({length: Math.ceil(cycle / by)}, (_, count) => moved(every, count * by));
   const spare = (time: Every): number =>
     Math.min(...taken.map((other) => distance(time, other) - roomOf(time, other)));
   const candidates = [...later(wanted), ...later(step), ...later(1)];
@@ -42,13 +43,38 @@ function roomOf(a: Every, b: Every): number {
 
 /** The smallest number of minutes between their starts; Infinity for jobs on different weekdays or days of the month. */
 function distance(a: Every, b: Every): number {
-  if (a.unit === 'hour' || b.unit === 'hour') return around(a.minute - b.minute, 60);
+  if (a.unit === 'hour')
+    return b.unit === 'hour'
+      ? around(a.minute - b.minute, commonDivisor(periodOf(a), periodOf(b)))
+      : around(a.minute - minuteOfDay(b), periodOf(a));
+  if (b.unit === 'hour') return around(minuteOfDay(a) - b.minute, periodOf(b));
   const minutes = (a.hour - b.hour) * 60 + a.minute - b.minute;
   if (a.unit === 'week' && b.unit === 'week')
     return around((a.weekday - b.weekday) * dayMinutes + minutes, 7 * dayMinutes);
   if (a.unit === 'month' && b.unit === 'month' && a.day !== b.day) return Infinity;
   // Daily jobs meet all others, and each day of a month falls on each weekday in some month.
   return around(minutes, dayMinutes);
+}
+
+type Hourly = Extract<Every, {unit: 'hour'}>;
+
+/** Minutes between two runs. */
+export function periodOf({period = 60}: Hourly): number {
+  return period;
+}
+
+/** Minutes after midnight at which it runs, the first first. */
+export function minutesOfDay(every: Hourly): number[] {
+  const period = periodOf(every);
+  return Array.from({length: dayMinutes / period}, (_, index) => every.minute + index * period);
+}
+
+function minuteOfDay({hour, minute}: Exclude<Every, Hourly>): number {
+  return hour * 60 + minute;
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
 }
 
 /** The shorter distance between two points of a circle. */
@@ -58,7 +84,7 @@ function around(difference: number, circle: number): number {
 }
 
 function moved(every: Every, byMinutes: number): Every {
-  if (every.unit === 'hour') return {...every, minute: (every.minute + byMinutes) % 60};
+  if (every.unit === 'hour') return {...every, minute: (every.minute + byMinutes) % periodOf(every)};
   const total = (every.hour * 60 + every.minute + byMinutes) % dayMinutes;
   return {...every, hour: Math.floor(total / 60), minute: total % 60};
 }

@@ -31,7 +31,7 @@ const tasks: Readonly<Record<string, readonly string[]>> = {
 };
 
 const usage =
-  `A sentence reads: hourly | daily | weekly [on sunday] | monthly [on 1], then ${backupFormats.join(' | ')} | schema | ` +
+  `A sentence reads: every 15 minutes | every 6 hours | hourly | daily | weekly [on sunday] | monthly [on 1], then ${backupFormats.join(' | ')} | schema | ` +
   'restore test | archive test | checksum test | prune | status | report | run COMMAND, then [at 02:00] [keep 30 days].';
 
 /**
@@ -70,8 +70,9 @@ function parseSentence(sentence: string): Job {
   const wrong = (why: string): AppError =>
     new AppError('CONFIG_INVALID', `The schedule's "${sentence}" cannot be parsed: ${why}.`, {hint: usage});
   const [everyWord = '', ...rest] = sentence.split(' ');
-  const unit = everyWord.toLowerCase();
-  let text = rest.join(' ');
+  const period = /^every (\d+) (minute|hour)s?(?: |$)/i.exec(sentence);
+  const unit = (period ? period[0].trim() : everyWord).toLowerCase();
+  let text = period ? sentence.slice(period[0].length) : rest.join(' ');
 
   /** Removes the words that `pattern` matches from the text. */
   const take = (pattern: RegExp): string | undefined => {
@@ -86,7 +87,9 @@ function parseSentence(sentence: string): Job {
   const time = take(/(?:^|\s)at (\S+)$/i) ?? take(/^at (\S+)(?=\s)/i);
   const on = take(/^on (?:the )?(\S+)(?=\s|$)/i) ?? take(/\son (?:the )?(\S+)$/i);
 
-  const every = readEvery(unit, time, on, wrong);
+  const every = period
+    ? readPeriod(Number(period[1]), period[2] ?? '', time, on, wrong)
+    : readEvery(unit, time, on, wrong);
   const args = readTask(text, wrong);
   if (keep !== undefined) {
     if (args[0] !== 'backup') throw wrong('only a backup can keep days');
@@ -98,6 +101,34 @@ function parseSentence(sentence: string): Job {
     .replace(/^-+|-+$/g, '')
     .slice(0, 40);
   return {sentence, name: slug, every, isTimed: time !== undefined, args};
+}
+
+/** Those that divide an hour or a day: cron starts again at the full hour, and at midnight. */
+const periods: Readonly<Record<string, readonly number[]>> = {
+  minute: [5, 6, 10, 12, 15, 20, 30],
+  hour: [1, 2, 3, 4, 6, 8, 12],
+};
+
+function readPeriod(
+  count: number,
+  unitWord: string,
+  time: string | undefined,
+  on: string | undefined,
+  wrong: (why: string) => AppError,
+): Every {
+  const unit = unitWord.toLowerCase();
+  const known = periods[unit] ?? [];
+  if (!known.includes(count)) {
+    const near = known.reduce((best, one) => (Math.abs(one - count) < Math.abs(best - count) ? one : best));
+    throw wrong(
+      `${count} ${unit}s do not divide ${unit === 'hour' ? 'a day' : 'an hour'} evenly (did you mean "every ${near} ${unit}s"?)`,
+    );
+  }
+  if (on !== undefined) throw wrong('a job that runs several times a day has no day');
+  const period = unit === 'hour' ? count * 60 : count;
+  const minute = time === undefined ? 0 : Number(/^:([0-5]\d)$/.exec(time)?.[1] ?? NaN);
+  if (!(minute < period)) throw wrong(`"${time ?? ''}" is not a minute before :${Math.min(period, 60)}`);
+  return {unit: 'hour', minute, period};
 }
 
 function readEvery(

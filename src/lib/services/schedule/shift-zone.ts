@@ -1,6 +1,6 @@
 /** Converts the times of a plan to the zone of a scheduler that supports only one: cron (the machine's) and GitHub (UTC). */
 import {nextRuns} from './next-runs.js';
-import type {Every} from './due-time.js';
+import {type Every, periodOf} from './due-time.js';
 import {offsetMinutes} from './zoned-time.js';
 
 /** The day of the month or of the week of a due time. */
@@ -22,8 +22,9 @@ export function shiftToZone(every: Every, from: string, to: string, now: Date): 
   const months = Array.from({length: 12}, (_, month) => new Date(now.getTime() + month * 30.5 * 86_400_000));
   const isSteady = months.every((month) => ahead(month) === minutes);
   if (every.unit === 'hour') {
-    const isSameMinute = months.every((month) => modulo(ahead(month) - minutes, 60) === 0);
-    return {every: {unit: 'hour', minute: modulo(every.minute + minutes, 60)}, isExact: isSameMinute};
+    const period = periodOf(every);
+    const isSameMinute = months.every((month) => modulo(ahead(month) - minutes, period) === 0);
+    return {every: {...every, minute: modulo(every.minute + minutes, period)}, isExact: isSameMinute};
   }
   const total = every.hour * 60 + every.minute + minutes;
   const time = {hour: Math.floor(modulo(total, 1440) / 60), minute: modulo(total, 60)};

@@ -1,5 +1,5 @@
 /** Writes a plan as systemd service and timer units. */
-import type {Every} from './due-time.js';
+import {type Every, minutesOfDay} from './due-time.js';
 import type {ScheduledCommand} from './scheduled-command.js';
 
 export interface UnitFile {
@@ -70,7 +70,12 @@ export function systemdUnits(
 /** systemd.time(7), "Calendar events". */
 export function calendar(every: Every): string {
   const two = (value: number): string => String(value).padStart(2, '0');
-  if (every.unit === 'hour') return `*-*-* *:${two(every.minute)}:00`;
+  if (every.unit === 'hour') {
+    const times = minutesOfDay(every);
+    const hours = [...new Set(times.map((time) => two(Math.floor(time / 60))))];
+    const minutes = [...new Set(times.map((time) => two(time % 60)))];
+    return `*-*-* ${hours.length === 24 ? '*' : hours.join(',')}:${minutes.join(',')}:00`;
+  }
   const time = `${two(every.hour)}:${two(every.minute)}:00`;
   if (every.unit === 'week') return `${weekdayNames[every.weekday] ?? ''} *-*-* ${time}`;
   return every.unit === 'month' ? `*-*-${two(every.day)} ${time}` : `*-*-* ${time}`;

@@ -1,7 +1,10 @@
 /** The commands of a plan run unattended, so each word must run exactly one. */
 import {expect, it} from 'vitest';
+import {cronTime} from '../../../../src/lib/services/schedule/cron-block.js';
 import {startTogether} from '../../../../src/lib/services/schedule/due-time.js';
+import {nextRuns} from '../../../../src/lib/services/schedule/next-runs.js';
 import {parsePlan} from '../../../../src/lib/services/schedule/plan.js';
+import {shiftToZone} from '../../../../src/lib/services/schedule/shift-zone.js';
 import {calendar} from '../../../../src/lib/services/schedule/systemd-units.js';
 
 it.each([
@@ -83,4 +86,59 @@ it.each([
 ])('%s and %s start together: %s', (one, other, expected) => {
   const [a, b] = parsePlan([one, other]);
   expect(a && b && startTogether(a.every, b.every)).toBe(expected);
+});
+
+it.each([
+  ['every 15 minutes custom', '0,15,30,45 * * * *', '*-*-* *:00,15,30,45:00'],
+  ['every 20 minutes status at :05', '5,25,45 * * * *', '*-*-* *:05,25,45:00'],
+  ['Every 6 hours custom at :15 keep 2 days', '15 0,6,12,18 * * *', '*-*-* 00,06,12,18:15:00'],
+  ['every 1 hour custom', '0 * * * *', '*-*-* *:00:00'],
+])('%s is %s for cron and %s for systemd', (sentence, cron, systemd) => {
+  const [job] = parsePlan([sentence]);
+  expect(job && [cronTime(job), calendar(job.every)]).toEqual([cron, systemd]);
+});
+
+it.each([
+  ['every 7 minutes custom', 'did you mean "every 6 minutes"?'],
+  ['every 5 hours custom', 'did you mean "every 4 hours"?'],
+  ['every 15 minutes custom at :15', '":15" is not a minute before :15'],
+  ['every 6 hours custom on monday', 'has no day'],
+])('%s is refused: %s', (sentence, why) => {
+  expect(() => parsePlan([sentence])).toThrow(why);
+});
+
+it.each([
+  ['every 15 minutes custom at :00', 'daily sql at 02:15', true],
+  ['every 15 minutes custom at :05', 'daily sql at 02:15', false],
+  ['every 6 hours custom at :00', 'daily sql at 12:00', true],
+  ['every 6 hours custom at :00', 'daily sql at 13:00', false],
+  ['every 6 hours custom at :30', 'every 20 minutes status at :10', true],
+])('%s and %s start together: %s', (one, other, expected) => {
+  const [a, b] = parsePlan([one, other]);
+  expect(a && b && startTogether(a.every, b.every)).toBe(expected);
+});
+
+it('runs every few minutes or hours by the clocks of the zone', () => {
+  const runs = (sentence: string, zone: string, after: string): string[] =>
+    parsePlan([sentence]).flatMap(({every}) =>
+      nextRuns(every, zone, new Date(after), 3).map((run) => run.toISOString().slice(0, 16)),
+    );
+  expect(runs('every 15 minutes custom at :05', 'UTC', '2026-11-22T10:21:00Z')).toEqual([
+    '2026-11-22T10:35',
+    '2026-11-22T10:50',
+    '2026-11-22T11:05',
+  ]);
+  // Clocks in Berlin go back an hour in the night.
+  expect(runs('every 6 hours custom', 'Europe/Berlin', '2026-10-24T20:00:00Z')).toEqual([
+    '2026-10-24T22:00',
+    '2026-10-25T05:00',
+    '2026-10-25T11:00',
+  ]);
+  const [job] = parsePlan(['every 6 hours custom at :15']);
+  expect(
+    job &&
+      cronTime({
+        every: shiftToZone(job.every, 'Asia/Kolkata', 'UTC', new Date('2026-11-22T00:00:00Z')).every,
+      }),
+  ).toBe('45 0,6,12,18 * * *');
 });
