@@ -15,7 +15,6 @@ const notParsed: readonly (readonly [file: string, start: string, reason: string
   ['lib/services/verify/scratch-database.ts', 'max_wal_size', 'a line of postgresql.conf'],
   ['lib/services/backup/plan.ts', 'The server is a standby', 'a message'],
   ['lib/services/doctor/folders.ts', '${countOf', 'a message'],
-  ['lib/services/orders/restore/execute.ts', 'Put back', 'a message'],
   ['lib/services/orders/restore/execute.ts', '${table}: ', 'a message'],
   ['lib/services/rows/restore-rows.ts', '${table}: ', 'a message'],
   ['lib/rows/staging/where-lines.ts', 'Columns are named', 'a message'],

@@ -179,12 +179,12 @@ describe('a cleaning beside other sessions', () => {
     [
       'deletes a child',
       'DELETE FROM order_items',
-      /^public\.order_items: \d+ rows were to be deleted and \d+ were/,
+      /^public\.order_items: \d+ rows instead of \d+ were deleted/,
     ],
     [
       'gives a child to another order',
       `UPDATE order_items SET "productId" = "productId", "orderId" = (SELECT id FROM orders WHERE email = 'contest@gmail.com' ORDER BY id LIMIT 1)`,
-      /^public\.order_items: \d+ rows were to be deleted and \d+ were/,
+      /^public\.order_items: \d+ rows instead of \d+ were deleted/,
     ],
   ])(
     'stops when another session %s that is being backed up, and changes nothing',

@@ -342,8 +342,8 @@ describe('a preview', () => {
   afterAll(close);
 
   it.each([
-    [{from: '2026-02-30'}, '--from "2026-02-30" is no day.'],
-    [{to: 'yesterday'}, '--to "yesterday" is no day.'],
+    [{from: '2026-02-30'}, '--from "2026-02-30" is not a date.'],
+    [{to: 'yesterday'}, '--to "yesterday" is not a date.'],
     [{from: '2026-03-02', to: '2026-03-01'}, '--from 2026-03-02 is after --to 2026-03-01.'],
     [{excludeIds: ['17']}, '--exclude-id "17" cannot be the id of an order (uuid).'],
   ])('refuses %j as a usage error', async (selection, message) => {

@@ -332,7 +332,7 @@ describe('a restore that must not go on', () => {
       const {code, message} = await failure(restoreOrders(context, options));
       expect({code, message}).toEqual({
         code: 'CONNECTION_LOST',
-        message: expect.stringMatching(/The orders were put back before that\.$/) as string,
+        message: expect.stringMatching(/The orders were restored before that\.$/) as string,
       });
       expect((await run({execute: false})).tables['public.orders']?.restored).toBe(0);
     } finally {
@@ -363,7 +363,7 @@ describe('a restore that must not go on', () => {
       return Promise.reject(new AppError('NOT_CONFIRMED', 'no'));
     };
     await expect(run({}, {confirm})).rejects.toMatchObject({code: 'NOT_CONFIRMED'});
-    expect(seen.join('\n')).toMatch(/^Put back \d+ rows/);
+    expect(seen.join('\n')).toMatch(/^Restore \d+ rows/);
     expect(seen.join('\n')).toContain('public.refunds');
     expect(await contentOf(database)).toEqual(before);
   });

@@ -116,7 +116,7 @@ describe('the safe cleanup', () => {
     const {result} = run({}, {config: {backup: {excludeTables: ['order_items']}}});
     await expect(result).rejects.toMatchObject({
       code: 'GUARD',
-      message: expect.stringContaining('does not hold public.order_items') as string,
+      message: expect.stringContaining('does not contain public.order_items') as string,
     });
     expect(await orderCount()).toBe('404');
     const report = (await readdir(`${folder}/backups`)).find((name) => name.endsWith('.md'));

@@ -110,7 +110,7 @@ it('whose copy fails are whole here and in the other places, and the error says 
   const error = (await work.catch((thrown: unknown) => thrown)) as AppError;
   expect(error).toMatchObject({code: 'STORAGE_BUCKET_NOT_FOUND', exitCode: 3});
   expect(error.message).toMatch(
-    /The 1\d\d orders had been deleted by then\. Their order backup is complete: /,
+    /The 1\d\d orders were deleted before that\. Their order backup is complete: /,
   );
   expect(error.message).toContain(`There is no copy in ${gone}; the copy in ${place} is complete.`);
   expect(error.hint).toContain('copy --orders');

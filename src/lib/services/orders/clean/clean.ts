@@ -1,4 +1,4 @@
-/** `orders:clean` with its order backup encrypted and copied, as the config file and the flags say. */
+/** `orders:clean` with an encrypted and copied order backup, as the config file and the flags require. */
 import {countOf} from '../../../base/format.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {cleanOrders, type CleanRequest, type CleanResult, ordersIn} from './execute.js';
@@ -10,14 +10,14 @@ import {putBackCommand} from '../../../rows/file/restore-command.js';
 
 export interface CleanToPlacesResult extends CleanResult {
   readonly copies: readonly CopiedBackup[];
-  /** The command that puts the orders back; null where nothing was deleted or there is no order backup. */
+  /** The command that restores the orders; null if nothing was deleted or there is no order backup. */
   readonly undo: string | null;
 }
 
 /**
- * The orders are deleted once their backup here is whole; the copies follow, so that no lock waits for a network.
- * @param command program, id and the flags that name the same settings
- * @throws what `cleanOrders` throws; KEY_NEEDED before anything is done; when a copy fails, its error, saying that the orders are deleted
+ * Deletes the orders once their local backup is complete; the copies follow, so that no lock waits for a network.
+ * @param command program, id and the flags for the same settings
+ * @throws the errors of `cleanOrders`; KEY_NEEDED before anything is done; if a copy fails, its error, which says that the orders are deleted
  */
 export async function cleanToPlaces(
   context: RunContext,
@@ -33,7 +33,7 @@ export async function cleanToPlaces(
   const result = await cleanOrders(context, {...request, encryption});
   const {backupPath} = result;
   if (result.mode === 'preview' || backupPath === null) return {...result, copies: [], undo: null};
-  const state = `The ${countOf(ordersIn(result), 'order')} had been deleted by then.`;
+  const state = `The ${countOf(ordersIn(result), 'order')} were deleted before that.`;
   const copies = await copyNewOrders(context, backupPath, encryption, state);
   return {...result, copies, undo: putBackCommand(context.settings, encryption, backupPath, command)};
 }

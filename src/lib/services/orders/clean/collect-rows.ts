@@ -1,13 +1,13 @@
 /**
- * Finds every row that goes with the chosen orders and notes where it is, in temporary tables on the server.
+ * Finds every row that belongs to the selected orders and lists it in temporary tables on the server (row lists).
  *
- * A noted row is a version: (tableoid, ctid, xmin). A row that another session changes afterwards has another version,
- * so what is backed up and what is deleted can differ only by a count, which is compared.
+ * A list contains row versions: (tableoid, ctid, xmin). A row that another session changes later has another version, so the backup and
+ * the deletion can differ only in their counts, which are compared.
  */
 import type {Session} from '../../../postgres/client.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
 import type {Link, OrderGraph} from '../rules/order-graph.js';
-import {addressSql, bitOf, guards, guardsSql, isNoted, type Selection} from '../rules/order-conditions.js';
+import {addressSql, bitOf, guards, guardsSql, isListed, type Selection} from '../rules/order-conditions.js';
 import {columnType, equalityOf, relationSql} from '../rules/relation-sql.js';
 import {compareSql} from '../../../rows/model/operators.js';
 import type {Table} from '../../../rows/model/read-schema.js';
@@ -19,40 +19,40 @@ import {
   storedDefinitions,
 } from './select-orders.js';
 
-/** A temporary table of noted rows. */
-export interface NotedRows {
+/** A temporary table that lists rows of a table. */
+export interface RowList {
   readonly table: Table;
   /** Its quoted name. */
   readonly sql: string;
-  /** Columns of the table that are noted too, as k0, k1, ...: the key and what links point to. */
+  /** Columns of the table that are stored too, as k0, k1, ...: the key and the targets of links. */
   readonly stored: readonly string[];
 }
 
-/** A table at the end of one foreign key: its rows are found by the key when they are needed, and not noted. */
-export interface Leaf {
+/** A leaf table has one foreign key and no children: its rows are found by the key when needed, and not listed. */
+export interface LeafTable {
   readonly table: Table;
   readonly link: Link;
 }
 
-export interface Notes {
-  /** In insert order: tables with noted rows to delete. */
-  readonly deleted: readonly NotedRows[];
-  /** In insert order: the other tables that rows are deleted from. */
-  readonly leaves: readonly Leaf[];
-  /** Rows that stay and lose a link. */
-  readonly unlinked: readonly NotedRows[];
+export interface RowLists {
+  /** In insert order: lists of rows to delete. */
+  readonly deleted: readonly RowList[];
+  /** In insert order: the leaf tables, whose rows are deleted too. */
+  readonly leaves: readonly LeafTable[];
+  /** Rows that are kept and lose a link. */
+  readonly unlinked: readonly RowList[];
 }
 
-/** Which temporary tables a cleaning needs. */
-export function notesFor(graph: OrderGraph): Notes {
+/** The row lists that a cleaning needs. */
+export function rowListsFor(graph: OrderGraph): RowLists {
   const leaves = graph.tables.flatMap((table) => {
     const link = leafLink(graph, table);
     return link === undefined ? [] : [{table, link}];
   });
-  const noted = graph.tables.filter((table) => !leaves.some((leaf) => leaf.table === table));
+  const listed = graph.tables.filter((table) => !leaves.some((leaf) => leaf.table === table));
   const kept = [...new Set(graph.unlinks.map((link) => link.child))];
   return {
-    deleted: noted.map((table, index) => ({
+    deleted: listed.map((table, index) => ({
       table,
       sql: `pg_temp."destino_db_rows_${index}"`,
       stored: storedColumns(graph, table),
@@ -67,8 +67,8 @@ export function notesFor(graph: OrderGraph): Notes {
 }
 
 /**
- * The one foreign key by which the rows of the table go, where nothing hangs on them: while the parent is locked no row can
- * come to it. With a trigger or a rule of its own the table could lose other rows than those that a statement names.
+ * The only foreign key by which rows of the table are deleted, if nothing refers to them: while the parent is locked, no row can be added.
+ * A table with a trigger or a rule of its own could lose other rows than those in a statement.
  */
 function leafLink(graph: OrderGraph, table: Table): Link | undefined {
   const [link, ...others] = graph.links.filter(({child}) => child === table);
@@ -81,47 +81,48 @@ function leafLink(graph: OrderGraph, table: Table): Link | undefined {
   return isFoundByIndex && !hasOtherTies && table.isPlain && !table.isPartitioned ? link : undefined;
 }
 
-/** SQL: the rows `t` of a leaf, each beside its noted parent `p`. */
-export function leafRowsSql({table, link}: Leaf, notes: Notes): string {
-  return `${relationSql(table)} t JOIN ${notesOf(notes, link.parent).sql} p ON ${joinSql(link, notes)}`;
+/** SQL: the rows `t` of a leaf table, each with its listed parent `p`. */
+export function leafRowsSql({table, link}: LeafTable, rowLists: RowLists): string {
+  return `${relationSql(table)} t JOIN ${rowListOf(rowLists, link.parent).sql} p ON ${joinSql(link, rowLists)}`;
 }
 
-export async function createNotes(session: Session, notes: Notes): Promise<void> {
-  for (const {table, sql, stored} of [...notes.deleted, ...notes.unlinked]) {
+export async function createRowLists(session: Session, rowLists: RowLists): Promise<void> {
+  for (const {table, sql, stored} of [...rowLists.deleted, ...rowLists.unlinked]) {
     const columns = storedDefinitions(table, stored);
     await session.query(`
-      CREATE TEMPORARY TABLE ${sql} (part oid, tid tid, ver xid, round integer, held boolean DEFAULT false,
+      CREATE TEMPORARY TABLE ${sql} (part oid, tid tid, ver xid, round integer, guarded boolean DEFAULT false,
         ${columns.map((column) => `${column}, `).join('')}seq bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000))`);
   }
 }
 
 /**
- * Notes the candidates that no guard keeps and all that hangs on them.
- * A chosen order on which a guarded order hangs is withheld as "linked", with everything of its own.
- * @param isLocking locks rows that others could be attached to, so that new children wait (manual, 13.3.2)
+ * Lists the candidates without a guard, and all rows that depend on them.
+ * A selected order is withheld as "linked", with everything of its own, if a guarded order depends on it.
+ * @param isLocking locks rows that can have children, so that new children wait (manual, 13.3.2)
  */
 export async function collectRows(
   session: Session,
   selection: Selection,
-  notes: Notes,
+  rowLists: RowLists,
   isLocking: boolean,
 ): Promise<void> {
   do {
-    for (const {sql} of [...notes.deleted, ...notes.unlinked]) await session.query(`DELETE FROM ${sql}`);
-    await followLinks(session, selection.graph, notes, isLocking);
-  } while (await withholdGuarded(session, selection, notes));
-  await noteUnlinked(session, selection.graph, notes, isLocking);
+    for (const {sql} of [...rowLists.deleted, ...rowLists.unlinked])
+      await session.query(`DELETE FROM ${sql}`);
+    await followLinks(session, selection.graph, rowLists, isLocking);
+  } while (await withholdGuarded(session, selection, rowLists));
+  await listUnlinked(session, selection.graph, rowLists, isLocking);
 }
 
 async function followLinks(
   session: Session,
   graph: OrderGraph,
-  notes: Notes,
+  rowLists: RowLists,
   isLocking: boolean,
 ): Promise<void> {
   let frontier = new Set<Table>();
   for (const [index, root] of graph.roots.entries()) {
-    const target = notesOf(notes, root.table);
+    const target = rowListOf(rowLists, root.table);
     const added = await session.execute(`
       INSERT INTO ${target.sql} (part, tid, ver, round${names(target)})
       SELECT part, tid, ver, 0${names(target)} FROM ${candidatesTable(index)} WHERE guards = 0`);
@@ -131,15 +132,15 @@ async function followLinks(
   for (let round = 1; frontier.size > 0; round += 1) {
     const next = new Set<Table>();
     for (const link of graph.links) {
-      if (!frontier.has(link.parent) || !notes.deleted.some(({table}) => table === link.child)) continue;
-      const target = notesOf(notes, link.child);
-      // Rows at the end of all links cannot get children; their version is compared instead.
+      if (!frontier.has(link.parent) || !rowLists.deleted.some(({table}) => table === link.child)) continue;
+      const target = rowListOf(rowLists, link.child);
+      // Rows without possible children are not locked; their version is compared instead.
       const isParent = [...graph.links, ...graph.unlinks].some((other) => other.parent === link.child);
       const added = await session.execute(`
         WITH found AS (
           SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver${values(target)}
             FROM ${relationSql(link.childRelation)} t
-           WHERE EXISTS (SELECT 1 FROM ${notesOf(notes, link.parent).sql} p WHERE p.round = ${round - 1} AND ${joinSql(link, notes)})
+           WHERE EXISTS (SELECT 1 FROM ${rowListOf(rowLists, link.parent).sql} p WHERE p.round = ${round - 1} AND ${joinSql(link, rowLists)})
              AND NOT EXISTS (SELECT 1 FROM ${target.sql} s WHERE s.part = t.tableoid AND s.tid = t.ctid)
            ${isLocking && isParent ? 'FOR UPDATE OF t' : ''})
         INSERT INTO ${target.sql} (part, tid, ver, round${names(target)})
@@ -152,13 +153,13 @@ async function followLinks(
   }
 }
 
-/** Whether chosen orders had to be withheld because of guarded orders that hang on them. */
-async function withholdGuarded(session: Session, selection: Selection, notes: Notes): Promise<boolean> {
+/** Whether selected orders had to be withheld because guarded orders depend on them. */
+async function withholdGuarded(session: Session, selection: Selection, rowLists: RowLists): Promise<boolean> {
   const {graph} = selection;
-  let held = 0;
+  let guarded = 0;
   for (const root of graph.roots) {
-    const {sql} = notesOf(notes, root.table);
-    const linked = `${root.rows} t JOIN ${sql} s ON ${isNoted} WHERE s.round > 0`;
+    const {sql} = rowListOf(rowLists, root.table);
+    const linked = `${root.rows} t JOIN ${sql} s ON ${isListed} WHERE s.round > 0`;
     const {email} = root.profile;
     if (email !== undefined)
       await findCustomers(
@@ -166,41 +167,41 @@ async function withholdGuarded(session: Session, selection: Selection, notes: No
         selection,
         `SELECT DISTINCT ${addressSql(email)} AS address FROM ${linked}`,
       );
-    held += await session.execute(`
-      UPDATE ${sql} s SET held = true FROM ${root.rows} t
-       WHERE s.round > 0 AND ${isNoted} AND (${guardsSql(selection, root)} <> 0 OR ${isOfCustomerSql(selection, root)})`);
+    guarded += await session.execute(`
+      UPDATE ${sql} s SET guarded = true FROM ${root.rows} t
+       WHERE s.round > 0 AND ${isListed} AND (${guardsSql(selection, root)} <> 0 OR ${isOfCustomerSql(selection, root)})`);
   }
-  if (held === 0) return false;
-  while (held > 0) {
-    held = 0;
+  if (guarded === 0) return false;
+  while (guarded > 0) {
+    guarded = 0;
     for (const link of graph.links) {
-      if (!notes.deleted.some(({table}) => table === link.child)) continue; // no order hangs on an order by it
-      held += await session.execute(`
-        UPDATE ${notesOf(notes, link.parent).sql} p SET held = true
-          FROM ${notesOf(notes, link.child).sql} s JOIN ${relationSql(link.childRelation)} t ON ${isNoted}
-         WHERE s.held AND NOT p.held AND ${joinSql(link, notes)}`);
+      if (!rowLists.deleted.some(({table}) => table === link.child)) continue; // no order depends on an order by it
+      guarded += await session.execute(`
+        UPDATE ${rowListOf(rowLists, link.parent).sql} p SET guarded = true
+          FROM ${rowListOf(rowLists, link.child).sql} s JOIN ${relationSql(link.childRelation)} t ON ${isListed}
+         WHERE s.guarded AND NOT p.guarded AND ${joinSql(link, rowLists)}`);
     }
   }
   let withheld = 0;
   for (const [index, root] of graph.roots.entries()) {
     withheld += await session.execute(`
       UPDATE ${candidatesTable(index)} d SET guards = d.guards | ${bitOf(guards, 'linked')}
-        FROM ${notesOf(notes, root.table).sql} s
-       WHERE s.held AND s.round = 0 AND s.part = d.part AND s.tid = d.tid`);
+        FROM ${rowListOf(rowLists, root.table).sql} s
+       WHERE s.guarded AND s.round = 0 AND s.part = d.part AND s.tid = d.tid`);
   }
   return withheld > 0;
 }
 
-async function noteUnlinked(
+async function listUnlinked(
   session: Session,
   graph: OrderGraph,
-  notes: Notes,
+  rowLists: RowLists,
   isLocking: boolean,
 ): Promise<void> {
   for (const link of graph.unlinks) {
-    const target = notes.unlinked.find((candidate) => candidate.table === link.child);
+    const target = rowLists.unlinked.find((candidate) => candidate.table === link.child);
     if (!target) continue;
-    const goes = notes.deleted.find((candidate) => candidate.table === link.child);
+    const goes = rowLists.deleted.find((candidate) => candidate.table === link.child);
     const known = [target, ...(goes ? [goes] : [])].map(
       ({sql}) => `AND NOT EXISTS (SELECT 1 FROM ${sql} s WHERE s.part = t.tableoid AND s.tid = t.ctid)`,
     );
@@ -208,7 +209,7 @@ async function noteUnlinked(
       WITH found AS (
         SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver${values(target)}
           FROM ${relationSql(link.childRelation)} t
-         WHERE EXISTS (SELECT 1 FROM ${notesOf(notes, link.parent).sql} p WHERE ${joinSql(link, notes)}) ${known.join(' ')}
+         WHERE EXISTS (SELECT 1 FROM ${rowListOf(rowLists, link.parent).sql} p WHERE ${joinSql(link, rowLists)}) ${known.join(' ')}
          ${isLocking ? 'FOR UPDATE OF t' : ''})
       INSERT INTO ${target.sql} (part, tid, ver, round${names(target)})
       SELECT part, tid, ver, 0${names(target)} FROM found`);
@@ -216,21 +217,21 @@ async function noteUnlinked(
   }
 }
 
-/** The notes of a table that rows are deleted from. */
-export function notesOf(notes: Notes, table: Table): NotedRows {
-  const found = notes.deleted.find((candidate) => candidate.table === table);
-  if (!found) throw new Error(`no rows are noted for ${table.label}`);
+/** The row list of a table that rows are deleted from. */
+export function rowListOf(rowLists: RowLists, table: Table): RowList {
+  const found = rowLists.deleted.find((candidate) => candidate.table === table);
+  if (!found) throw new Error(`there is no row list for ${table.label}`);
   return found;
 }
 
-/** SQL condition: `t` refers by the link to the noted parent `p`. Stands in statements under the role's own search_path too. */
-export function joinSql(link: Link, notes: Notes): string {
-  const {stored} = notesOf(notes, link.parent);
+/** SQL condition: `t` refers by the link to the listed parent `p`. Also valid under the role's own search_path. */
+export function joinSql(link: Link, rowLists: RowLists): string {
+  const {stored} = rowListOf(rowLists, link.parent);
   const pairs = link.childColumns.map((name, index) => {
     const parentColumn = link.parentColumns[index] ?? '';
     const child = `t.${quoteIdentifier(name)}`;
     const parent = `p.k${stored.indexOf(parentColumn)}`;
-    // A soft link may hold the key as text.
+    // A soft link may store the key as text.
     if (link.isSoft && columnType(link.child, name) !== columnType(link.parent, parentColumn))
       return `${child}::pg_catalog.text OPERATOR(pg_catalog.=) ${parent}::pg_catalog.text`;
     return compareSql(link.operators[index] ?? equalityOf(link.parent, parentColumn), parent, child);
@@ -243,10 +244,10 @@ export function joinSql(link: Link, notes: Notes): string {
   return pairs.join(' AND ');
 }
 
-function names(notes: NotedRows): string {
-  return notes.stored.map((_name, index) => `, k${index}`).join('');
+function names(rowLists: RowList): string {
+  return rowLists.stored.map((_name, index) => `, k${index}`).join('');
 }
 
-function values(notes: NotedRows): string {
-  return notes.stored.map((name, index) => `, t.${quoteIdentifier(name)} AS k${index}`).join('');
+function values(rowLists: RowList): string {
+  return rowLists.stored.map((name, index) => `, t.${quoteIdentifier(name)} AS k${index}`).join('');
 }

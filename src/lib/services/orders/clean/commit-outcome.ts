@@ -1,4 +1,4 @@
-/** How a cleaning that failed ended: whether its orders were deleted, and what becomes of its order backup. */
+/** The outcome of a failed cleaning: whether its orders were deleted, and whether its order backup is kept. */
 import {rm} from 'node:fs/promises';
 import {AppError, messageOf, withState} from '../../../base/errors.js';
 import type {Connection} from '../../../postgres/connect/connection.js';
@@ -6,36 +6,36 @@ import {outcomeOfTransaction, type TransactionOutcome} from '../../../postgres/t
 import type {RunContext} from '../../../run/run-context.js';
 import type {OrderBackup} from './write-order-backup.js';
 
-export interface SettledClean {
-  /** The error to throw, with what state things are in. */
+export interface ResolvedClean {
+  /** The error to throw, including the state of the data. */
   readonly error: unknown;
-  /** What became of the transaction that deletes. */
+  /** The outcome of the deleting transaction. */
   readonly outcome: TransactionOutcome;
 }
 
 interface FailedClean {
   readonly error: unknown;
-  /** Its id on the server, once COMMIT was to be sent. */
+  /** Its id on the server, once COMMIT was about to be sent. */
   readonly transaction: string | null;
   readonly backup: OrderBackup | undefined;
-  /** Where the order backup has its name already. */
+  /** The path of the order backup, if it already has its final name. */
   readonly backupPath: string | null;
 }
 
 /**
- * How a transaction that did not end well ended.
- * A backup file claims that its rows were deleted, so it is removed when they were not. When the connection broke during
- * COMMIT only the server knows, and it is asked; where it cannot tell, the file stays.
+ * Finds out how the transaction of a failed cleaning ended.
+ * An order backup states that its rows were deleted, so it is removed if they were not. If the connection broke during COMMIT, the server is
+ * asked; if it cannot answer, the file is kept.
  */
-export async function settleClean(
+export async function resolveFailedClean(
   context: RunContext,
   connection: Connection,
   {error, transaction, backup, backupPath}: FailedClean,
-): Promise<SettledClean> {
+): Promise<ResolvedClean> {
   const outcome = transaction === null ? 'aborted' : await outcomeOfTransaction(connection, transaction);
   if (outcome === 'aborted') {
     await backup?.discard();
-    // Where it cannot be removed, it does no harm: putting back what is there changes nothing.
+    // A file that cannot be removed does no harm: restoring existing rows changes nothing.
     if (backupPath !== null) await rm(backupPath, {force: true}).catch(() => undefined);
     if (error instanceof AppError && ['DISK_FULL', 'FOLDER_NOT_WRITABLE'].includes(error.code)) {
       return {error: withState(error, 'No order was deleted.'), outcome};

@@ -1,14 +1,14 @@
-/** What a cleaning would touch: counted on the server, and condensed into one hash. */
+/** Counts the rows that a cleaning would change on the server, and computes the plan hash. */
 import {createHash} from 'node:crypto';
 import {z} from 'zod';
 import type {Session} from '../../../postgres/client.js';
 import {parseRows, pgCount} from '../../../postgres/inspect/inspect-database.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
-import {leafRowsSql, type NotedRows, type Notes, notesOf} from './collect-rows.js';
+import {leafRowsSql, type RowList, type RowLists, rowListOf} from './collect-rows.js';
 import {
   bitOf,
   guards,
-  isNoted,
+  isListed,
   keyTextSql,
   reasons,
   type Selection,
@@ -19,7 +19,7 @@ import {relationSql} from '../rules/relation-sql.js';
 import type {Table} from '../../../rows/model/read-schema.js';
 import {candidatesTable} from './select-orders.js';
 
-/** An order as text, as the server wrote it. */
+/** The texts of an order, as the server wrote them. */
 export interface SampleOrder {
   readonly table: string;
   readonly key: string;
@@ -32,7 +32,7 @@ export interface SampleOrder {
 }
 
 export interface CleanCounts {
-  /** Identifies the rows that would be touched. */
+  /** Identifies the rows that would be changed. */
   readonly plan: string;
   /** Orders to delete by table. */
   readonly roots: Readonly<Record<string, number>>;
@@ -42,19 +42,19 @@ export interface CleanCounts {
   /** Orders to delete by table and "status/payment status". */
   readonly statuses: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly sample: readonly SampleOrder[];
-  /** Every order to delete, where that was asked for: at most `mostListed` of each table. Else null. */
+  /** Every order to delete, if requested: at most `mostListed` of each table. Otherwise null. */
   readonly orders: readonly SampleOrder[] | null;
   /** Rows to delete in all tables. */
   readonly totalRows: number;
 }
 
-/** How many rows, and a sum over their keys that does not depend on their order. */
+/** A number of rows, and a sum over their keys that does not depend on their order. */
 export interface RowDigest {
   readonly rows: number;
   readonly keys: string;
 }
 
-/** What is known from the noted rows alone, before those of the leaves are looked at. */
+/** The counts of the row lists, without those of the leaf tables. */
 export interface FoundOrders extends Pick<
   CleanCounts,
   'roots' | 'reasons' | 'guards' | 'statuses' | 'sample' | 'orders'
@@ -67,7 +67,7 @@ export interface FoundOrders extends Pick<
 /** Characters of a plan's hash. */
 export const planLength = 16;
 const sampleSize = 5;
-/** Orders of a table that a list holds in memory: some 30 MB. */
+/** Orders of a table that a list keeps in memory: some 30 MB. */
 export const mostListed = 100_000;
 const noRows: RowDigest = {rows: 0, keys: '0'};
 
@@ -83,46 +83,48 @@ const sampleRow = z.object({
   reasons: pgCount.transform((bits) => wordsOf(reasons, bits)),
 });
 
-/** @param listsAll whether every order is listed, beside the sample */
+/** @param listsAll whether to list every order in addition to the sample */
 export async function countFound(
   session: Session,
   selection: Selection,
-  notes: Notes,
+  rowLists: RowLists,
   listsAll = false,
 ): Promise<FoundOrders> {
-  const digest = async (noted: readonly NotedRows[]): Promise<Map<string, RowDigest>> => {
+  const digest = async (listed: readonly RowList[]): Promise<Map<string, RowDigest>> => {
     const digests = new Map<string, RowDigest>();
-    for (const rows of noted) digests.set(rows.table.label, await digestNotes(session, rows));
+    for (const rows of listed) digests.set(rows.table.label, await digestRowList(session, rows));
     return digests;
   };
-  const deleted = await digest(notes.deleted);
+  const deleted = await digest(rowLists.deleted);
   return {
     deleted,
-    relinked: await digest(notes.unlinked),
+    relinked: await digest(rowLists.unlinked),
     roots: Object.fromEntries(
       selection.graph.roots.map(({table}) => [table.label, deleted.get(table.label)?.rows ?? 0]),
     ),
-    ...(await countWords(session, selection, notes)),
-    statuses: await countStatuses(session, selection, notes),
-    sample: await listOrders(session, selection, notes, {most: sampleSize, isSorted: false}),
-    orders: listsAll ? await listOrders(session, selection, notes, {most: mostListed, isSorted: true}) : null,
+    ...(await countWords(session, selection, rowLists)),
+    statuses: await countStatuses(session, selection, rowLists),
+    sample: await listOrders(session, selection, rowLists, {most: sampleSize, isSorted: false}),
+    orders: listsAll
+      ? await listOrders(session, selection, rowLists, {most: mostListed, isSorted: true})
+      : null,
   };
 }
 
-/** The rows of the leaves, by table label. */
-export async function countLeaves(session: Session, notes: Notes): Promise<Map<string, RowDigest>> {
+/** The counts of the leaf tables, by table label. */
+export async function countLeaves(session: Session, rowLists: RowLists): Promise<Map<string, RowDigest>> {
   const digests = new Map<string, RowDigest>();
-  for (const leaf of notes.leaves)
+  for (const leaf of rowLists.leaves)
     digests.set(
       leaf.table.label,
-      await digestRows(session, keyHashSql(leaf.table), leafRowsSql(leaf, notes)),
+      await digestRows(session, keyHashSql(leaf.table), leafRowsSql(leaf, rowLists)),
     );
   return digests;
 }
 
 /**
- * @param leaves the rows of the leaves
- * @param database what tells databases apart, so that a plan of one is never taken for a plan of another
+ * @param leaves the counts of the leaf tables
+ * @param database distinguishes databases, so that the plan of one is never accepted for another
  */
 export function completeCounts(
   {deleted, relinked, ...found}: FoundOrders,
@@ -148,7 +150,7 @@ export function completeCounts(
   };
 }
 
-/** SQL: a number from the key of the row `t`, or from its content where there is no key. */
+/** SQL: a number from the key of the row `t`, or from its content if it has no key. */
 export function keyHashSql(table: Table): string {
   return hashSql(table.key.map((name) => `t.${quoteIdentifier(name)}`));
 }
@@ -159,11 +161,11 @@ function hashSql(keys: readonly string[]): string {
   return `pg_catalog.hashtextextended(${text}::pg_catalog.text, 0)`;
 }
 
-function digestNotes(session: Session, {table, sql, stored}: NotedRows): Promise<RowDigest> {
+function digestRowList(session: Session, {table, sql, stored}: RowList): Promise<RowDigest> {
   const keys = table.key.map((name) => `s.k${stored.indexOf(name)}`);
   return keys.length > 0
     ? digestRows(session, hashSql(keys), `${sql} s`)
-    : digestRows(session, keyHashSql(table), `${sql} s JOIN ${relationSql(table)} t ON ${isNoted}`);
+    : digestRows(session, keyHashSql(table), `${sql} s JOIN ${relationSql(table)} t ON ${isListed}`);
 }
 
 async function digestRows(session: Session, hash: string, from: string): Promise<RowDigest> {
@@ -179,7 +181,7 @@ const bitsRow = z.object({reasons: pgCount, guards: pgCount, count: pgCount});
 async function countWords(
   session: Session,
   {graph}: Selection,
-  notes: Notes,
+  rowLists: RowLists,
 ): Promise<Pick<CleanCounts, 'reasons' | 'guards'>> {
   const chosen = new Map<string, number>();
   const kept = new Map<string, number>();
@@ -195,7 +197,7 @@ async function countWords(
       else add(kept, wordsOf(guards, group.guards), group.count);
     }
     const linked = await session.query(
-      `SELECT 'linked' AS name, count(*) AS count FROM ${notesOf(notes, table).sql} s WHERE s.round > 0 HAVING count(*) > 0`,
+      `SELECT 'linked' AS name, count(*) AS count FROM ${rowListOf(rowLists, table).sql} s WHERE s.round > 0 HAVING count(*) > 0`,
     );
     for (const {name, count} of parseRows(countRow, linked)) add(chosen, [name], count);
   }
@@ -211,7 +213,7 @@ function mostFirst(counts: ReadonlyMap<string, number>): Record<string, number> 
 async function countStatuses(
   session: Session,
   {graph}: Selection,
-  notes: Notes,
+  rowLists: RowLists,
 ): Promise<CleanCounts['statuses']> {
   const statuses: Record<string, Record<string, number>> = {};
   for (const [index, {table, profile, rows: orders}] of graph.roots.entries()) {
@@ -221,7 +223,7 @@ async function countStatuses(
         SELECT name, count(*) AS count
           FROM (SELECT status AS name FROM ${candidatesTable(index)} WHERE guards = 0
                 UNION ALL SELECT ${statusSql(profile)}
-                  FROM ${orders} t JOIN ${notesOf(notes, table).sql} s ON ${isNoted} WHERE s.round > 0) x
+                  FROM ${orders} t JOIN ${rowListOf(rowLists, table).sql} s ON ${isListed} WHERE s.round > 0) x
          GROUP BY 1 ORDER BY 2 DESC, 1`),
     );
     statuses[table.label] = Object.fromEntries(rows.map(({name, count}) => [name, count]));
@@ -232,7 +234,7 @@ async function countStatuses(
 async function listOrders(
   session: Session,
   {graph}: Selection,
-  notes: Notes,
+  rowLists: RowLists,
   {most, isSorted}: {readonly most: number; readonly isSorted: boolean},
 ): Promise<SampleOrder[]> {
   const listed: SampleOrder[] = [];
@@ -245,8 +247,8 @@ async function listOrders(
         SELECT ${keyTextSql('t', profile.key)} AS key, ${text(profile.email)} AS email, ${text(profile.status)} AS status,
                ${text(profile.paymentStatus)} AS payment_status, ${text(profile.total)} AS total, ${text(profile.createdAt)} AS created_at,
                coalesce(d.reasons, ${bitOf(reasons, 'linked')}) AS reasons
-          FROM (SELECT * FROM ${notesOf(notes, table).sql} ORDER BY seq LIMIT ${most}) s
-          JOIN ${orders} t ON ${isNoted}
+          FROM (SELECT * FROM ${rowListOf(rowLists, table).sql} ORDER BY seq LIMIT ${most}) s
+          JOIN ${orders} t ON ${isListed}
           LEFT JOIN ${candidatesTable(index)} d ON d.part = s.part AND d.tid = s.tid AND s.round = 0
          ORDER BY ${isSorted ? profile.key.map((name) => `t.${quoteIdentifier(name)}`).join(', ') : 's.seq'}`),
     );

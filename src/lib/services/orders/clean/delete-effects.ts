@@ -1,4 +1,4 @@
-/** What deleting would set off beside the deletion: triggers, slow constraint checks, rights and policies in the way. */
+/** Side effects and obstacles of a deletion: triggers, rules, slow constraint checks, missing rights and policies. */
 import {z} from 'zod';
 import {AppError} from '../../../base/errors.js';
 import {didYouMean} from '../../../base/nearest.js';
@@ -26,7 +26,7 @@ const triggerRow = z.object({
   function: z.string(),
 });
 
-/** A rewrite rule (manual, chapter 41): what it does runs inside the statement that deletes or unlinks rows. */
+/** A rewrite rule (manual, chapter 41): its commands run inside the statement that deletes or unlinks rows. */
 export interface Rule {
   readonly table: string;
   readonly rule: string;
@@ -89,8 +89,8 @@ export async function findRules(session: Session, graph: OrderGraph): Promise<Ru
 }
 
 /**
- * Whether this session counts the rows that triggers change. The setting may be switched off on the server; only superusers,
- * and roles that were granted it, can switch it on for themselves.
+ * Whether this session counts the rows that triggers change. The server may have switched the setting off; only superusers, and roles with
+ * the privilege, can switch it on for themselves.
  */
 export async function seesChanges(session: Session): Promise<boolean> {
   const [row] = await session.query(`SELECT pg_catalog.current_setting('track_counts') AS setting`);
@@ -105,8 +105,8 @@ export async function seesChanges(session: Session): Promise<boolean> {
 }
 
 /**
- * Checks names of --allow-trigger and of the config file against all triggers and rules of the database and of the orders' partitions.
- * @throws USAGE for one of the flag that there is not; a config file may be for several databases, so that it is only warned of
+ * Checks the names of --allow-trigger and of the config file against all triggers and rules of the database and of the orders' partitions.
+ * @throws USAGE for an unknown name in the flag; an unknown name in the config file, which may serve several databases, is only a warning
  */
 export async function checkAllowed(
   session: Session,
@@ -142,7 +142,7 @@ export async function checkAllowed(
     );
 }
 
-/** Triggers and rules whose effects a cleaning cannot see and nobody has allowed: "schema.table.name". */
+/** Triggers and rules whose effects cannot be counted and are not allowed: "schema.table.name". */
 export function unseenEffects(
   {triggers, rules}: {readonly triggers: readonly Trigger[]; readonly rules: readonly Rule[]},
   isCounting: boolean,
@@ -155,14 +155,14 @@ export function unseenEffects(
   return [...new Set(names)].filter((name) => !allowed.includes(name));
 }
 
-/** @throws GUARD naming them */
+/** @throws GUARD with their names */
 export function refuseUnseenEffects(unseen: readonly string[]): void {
   if (unseen.length === 0) return;
   throw new AppError(
     'GUARD',
-    `Rules, or triggers on a server that does not count changed rows (track_counts), may delete rows that no backup holds: ${unseen.join(', ')}. Nothing was changed.`,
+    `Rules, or triggers on a server that does not count changed rows (track_counts), may delete rows that no backup contains: ${unseen.join(', ')}. Nothing was changed.`,
     {
-      hint: `Read what they do, or switch them off meanwhile. What deletes nothing else is allowed by name: ${unseen.map((name) => shellCommand(['--allow-trigger', name])).join(' ')}`,
+      hint: `Read their code, or disable them during the cleaning. Allow by name those that delete no other rows: ${unseen.map((name) => shellCommand(['--allow-trigger', name])).join(' ')}`,
     },
   );
 }
@@ -171,14 +171,14 @@ export interface SlowLink {
   readonly table: string;
   readonly columns: readonly string[];
   readonly constraint: string;
-  /** A guess: every deleted parent row makes the server read the whole table. */
+  /** An estimate: for every deleted parent row the server reads the whole table. */
   readonly seconds: number;
 }
 
-/** Bytes that the server reads in a second while it looks for referring rows without an index; measured 1.1e9. */
+/** Bytes per second that the server reads while it looks for referring rows without an index; measured 1.1e9. */
 const scannedBytesPerSecond = 1e9;
 
-/** Foreign keys without a usable index, slowest first. @param rowsOf how many rows are to be deleted, by table label */
+/** Foreign keys without a usable index, slowest first. @param rowsOf the number of rows to delete, by table label */
 export async function findSlowLinks(
   session: Session,
   graph: OrderGraph,
@@ -217,8 +217,8 @@ const rightsRow = z.object({
 });
 
 /**
- * What row level security hides would be a smaller result, and a missing right a failure half-way.
- * @throws ROW_SECURITY, PERMISSION_DENIED, each naming the tables
+ * Rows hidden by row-level security would make the result incomplete, and a missing right would fail half-way.
+ * @throws ROW_SECURITY, PERMISSION_DENIED, each with the names of the tables
  */
 export async function refuseHiddenRows(
   session: Session,
@@ -249,7 +249,7 @@ export async function refuseHiddenRows(
   if (unreadable !== '') {
     throw new AppError(
       'PERMISSION_DENIED',
-      `The role may not read ${unreadable}, where rows or values of orders are; nothing was changed.`,
+      `The role may not read ${unreadable}, which contains rows or values of orders; nothing was changed.`,
       {hint},
     );
   }
@@ -257,7 +257,7 @@ export async function refuseHiddenRows(
   if (hidden !== '') {
     throw new AppError(
       'ROW_SECURITY',
-      `Row level security hides rows of ${hidden} from this role, so not all rows and values of an order would be found; nothing was changed.`,
+      `Row-level security hides rows of ${hidden} from this role, so rows or values of orders would be missed; nothing was changed.`,
       {hint: rowSecurityHint},
     );
   }

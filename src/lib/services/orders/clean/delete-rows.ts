@@ -1,4 +1,4 @@
-/** Deletes the rows, children first, and proves that nothing else was deleted. */
+/** Deletes the rows, children first, and checks that no other rows were deleted. */
 import {z} from 'zod';
 import {AppError} from '../../../base/errors.js';
 import {countOf} from '../../../base/format.js';
@@ -6,17 +6,17 @@ import type {Session} from '../../../postgres/client.js';
 import {parseRows, pgBoolean, pgCount} from '../../../postgres/inspect/inspect-database.js';
 import {withOwnSearchPath} from '../../../postgres/search-path.js';
 import type {FoundOrders} from './count-plan.js';
-import {joinSql, type Leaf, type NotedRows, type Notes, notesOf} from './collect-rows.js';
+import {joinSql, type LeafTable, type RowList, type RowLists, rowListOf} from './collect-rows.js';
 import type {OrderGraph} from '../rules/order-graph.js';
-import {isNoted} from '../rules/order-conditions.js';
+import {isListed} from '../rules/order-conditions.js';
 import {relationSql} from '../rules/relation-sql.js';
 import type {Table} from '../../../rows/model/read-schema.js';
 import {versionHashSql} from './write-order-snapshot.js';
 
 export interface DeletedRows {
-  /** The rows of the leaves that were deleted, by table label. */
+  /** The deleted rows of the leaf tables, by table label. */
   readonly leaves: ReadonlyMap<string, DeletedLeaf>;
-  /** Tables that triggers wrote to, beside the expected changes, and how. */
+  /** Tables that triggers changed beyond the expected changes, and how. */
   readonly sideEffects: readonly string[];
 }
 
@@ -28,26 +28,26 @@ export interface DeletedLeaf {
 
 export interface Deletion {
   readonly graph: OrderGraph;
-  readonly notes: Notes;
-  /** Parents whose rows one statement deletes or deletes the rows of. */
+  readonly rowLists: RowLists;
+  /** Number of parents in one statement, which deletes them or their children. */
   readonly batchSize: number;
   readonly found: Pick<FoundOrders, 'deleted' | 'relinked'>;
-  /** Whether triggers or rules run as rows are deleted or unlinked. */
+  /** Whether triggers or rules run when rows are deleted or unlinked. */
   readonly runsCode: boolean;
   readonly onRows: (rows: number) => void;
-  /** Looked at between two statements. */
+  /** Checked between two statements. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Deletes in the open transaction. Tables that refer to themselves or to one another are deleted by one statement, because
- * constraints are checked at the end of each.
- * @throws CLEAN_FAILED when any table lost another number of rows than were noted, or than its own statement took
+ * Deletes in the open transaction. One statement deletes tables that refer to themselves or to one another, because constraints are
+ * checked at the end of each statement.
+ * @throws CLEAN_FAILED if a table lost another number of rows than were listed, or than its own statement deleted
  */
 export async function deleteRows(session: Session, deletion: Deletion): Promise<DeletedRows> {
-  const {graph, notes, found} = deletion;
-  // Rows are found by their place, and referring rows by their index: reading a whole table for each batch, or for each
-  // row as constraint checks would where statistics mislead them, must not happen.
+  const {graph, rowLists, found} = deletion;
+  // Rows are found by ctid, and referring rows by their index. Misleading statistics must not make the server read a whole table for each
+  // batch, or for each row in constraint checks.
   for (const method of ['hashjoin', 'mergejoin', 'seqscan'])
     await session.query(`SET LOCAL enable_${method} = off`);
   const before = await changesByTable(session);
@@ -61,18 +61,18 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
   };
   const batches = await batchesByTable(session, deletion);
   const leaves = new Map<string, DeletedLeaf>();
-  for (const leaf of notes.leaves) {
+  for (const leaf of rowLists.leaves) {
     const {label} = leaf.table;
     let versions = 0n;
     for (const batch of batches(leaf.link.parent)) {
-      const deleted = await deleteLeafRows(session, leaf, notes, batch);
+      const deleted = await deleteLeafRows(session, leaf, rowLists, batch);
       versions += deleted.versions;
       count(label, deleted.rows);
     }
     leaves.set(label, {rows: rowsOf.get(label) ?? 0, versions});
   }
   for (const group of graph.deleteGroups) {
-    const parts = notes.deleted.filter(({table}) => group.includes(table));
+    const parts = rowLists.deleted.filter(({table}) => group.includes(table));
     const [first] = parts;
     if (!first) continue;
     const isTied =
@@ -95,11 +95,11 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
       if (got !== wanted) throw differs(label, wanted, got);
     }
   }
-  // Deferred constraints and triggers speak now, while there is somebody to tell.
+  // Deferred constraints and triggers run now, while their errors can still be reported.
   await withOwnSearchPath(session, () => session.query('SET CONSTRAINTS ALL IMMEDIATE'));
   const expected = (label: string): Expected => ({
     deleted: rowsOf.get(label) ?? 0,
-    // Each link that a row loses is an update of its own.
+    // Each link that a row loses is a separate update.
     updatedAtMost:
       (found.relinked.get(label)?.rows ?? 0) *
       graph.unlinks.filter(({child}) => child.label === label).length,
@@ -108,7 +108,7 @@ export async function deleteRows(session: Session, deletion: Deletion): Promise<
   return {leaves, sideEffects: compareChanges(before, await changesByTable(session), expected)};
 }
 
-/** Numbers of noted rows, the second not included. */
+/** A range of sequence numbers in a row list, without its end. */
 type Batch = readonly [number, number];
 
 const within = (alias: string, [from, to]: Batch): string =>
@@ -118,10 +118,10 @@ const rangeRow = z.object({first: pgCount.nullable(), last: pgCount.nullable()})
 
 async function batchesByTable(
   session: Session,
-  {notes, batchSize, signal}: Deletion,
+  {rowLists, batchSize, signal}: Deletion,
 ): Promise<(table: Table) => Iterable<Batch>> {
   const ranges = new Map<Table, z.infer<typeof rangeRow>>();
-  for (const {table, sql} of notes.deleted) {
+  for (const {table, sql} of rowLists.deleted) {
     const rows = await session.query(`SELECT min(seq) AS first, max(seq) AS last FROM ${sql}`);
     const [range] = parseRows(rangeRow, rows);
     if (range?.first == null) continue;
@@ -143,8 +143,8 @@ const leafRow = z.object({rows: pgCount, versions: z.string().transform(BigInt)}
 
 async function deleteLeafRows(
   session: Session,
-  leaf: Leaf,
-  notes: Notes,
+  leaf: LeafTable,
+  rowLists: RowLists,
   batch: Batch,
 ): Promise<DeletedLeaf> {
   const [row] = parseRows(
@@ -152,8 +152,8 @@ async function deleteLeafRows(
     await withOwnSearchPath(session, () =>
       session.query(`
       WITH d AS (
-        DELETE FROM ${relationSql(leaf.table)} t USING ${notesOf(notes, leaf.link.parent).sql} p
-         WHERE ${joinSql(leaf.link, notes)} AND ${within('p', batch)} RETURNING ${versionHashSql} AS version)
+        DELETE FROM ${relationSql(leaf.table)} t USING ${rowListOf(rowLists, leaf.link.parent).sql} p
+         WHERE ${joinSql(leaf.link, rowLists)} AND ${within('p', batch)} RETURNING ${versionHashSql} AS version)
       SELECT pg_catalog.count(*) AS rows, coalesce(pg_catalog.sum(version), 0) AS versions FROM d`),
     ),
   );
@@ -162,10 +162,10 @@ async function deleteLeafRows(
 
 async function deleteTogether(
   session: Session,
-  parts: readonly NotedRows[],
+  parts: readonly RowList[],
   count: (label: string, rows: number) => void,
 ): Promise<void> {
-  const statements = parts.map((noted, index) => `d${index} AS (${deleteSql(noted)} RETURNING 1)`);
+  const statements = parts.map((listed, index) => `d${index} AS (${deleteSql(listed)} RETURNING 1)`);
   const sums = parts.map((_noted, index) => `(SELECT pg_catalog.count(*) FROM d${index}) AS c${index}`);
   const [row] = await withOwnSearchPath(session, () =>
     session.query(`WITH ${statements.join(', ')} SELECT ${sums.join(', ')}`),
@@ -173,16 +173,16 @@ async function deleteTogether(
   for (const [index, {table}] of parts.entries()) count(table.label, Number(row?.[`c${index}`] ?? 0));
 }
 
-function deleteSql({table, sql}: NotedRows): string {
-  return `DELETE FROM ${relationSql(table)} t USING ${sql} s WHERE ${isNoted}`;
+function deleteSql({table, sql}: RowList): string {
+  return `DELETE FROM ${relationSql(table)} t USING ${sql} s WHERE ${isListed}`;
 }
 
 const changeRow = z.object({label: z.string(), deleted: pgCount, updated: pgCount, inserted: pgCount});
 type Change = z.infer<typeof changeRow>;
 
 /**
- * Rows that this transaction changed so far, cascades and triggers included (manual, 28.2.2), partitions under their
- * topmost table, and large objects; undefined where the server does not count.
+ * The rows that this transaction changed so far, including cascades and triggers (manual, 28.2.2), with partitions under their topmost
+ * table, and large objects; undefined if the server does not count.
  */
 async function changesByTable(session: Session): Promise<Map<string, Change> | undefined> {
   const [setting] = parseRows(
@@ -217,9 +217,9 @@ async function permanentTables(session: Session): Promise<Map<string, string>> {
 }
 
 /**
- * TRUNCATE, DROP and ALTER TABLE lose rows that nothing counts, and each keeps an ACCESS EXCLUSIVE lock until the transaction
- * ends. A cleaning takes none itself.
- * @throws CLEAN_FAILED naming the tables that a trigger or rule did this to
+ * TRUNCATE, DROP and ALTER TABLE lose rows that nothing counts, but each keeps an ACCESS EXCLUSIVE lock until the transaction ends.
+ * A cleaning itself takes no such lock.
+ * @throws CLEAN_FAILED with the tables on which a trigger or rule did this
  */
 async function refuseSeizedTables(session: Session, tables: ReadonlyMap<string, string>): Promise<void> {
   if (tables.size === 0) return;
@@ -233,17 +233,19 @@ async function refuseSeizedTables(session: Session, tables: ReadonlyMap<string, 
   throw new AppError(
     'CLEAN_FAILED',
     `A trigger or rule truncated, dropped or altered ${seized.join(', ')}, whose rows are not in the backup. Everything was rolled back and nothing was changed.`,
-    {hint: 'Switch the trigger off for the cleaning (ALTER TABLE ... DISABLE TRIGGER), if that is right.'},
+    {
+      hint: 'Disable the trigger during the cleaning (ALTER TABLE ... DISABLE TRIGGER), if that is acceptable.',
+    },
   );
 }
 
-/** What the deletion itself does to a table. */
+/** The changes of the deletion itself to a table. */
 interface Expected {
   readonly deleted: number;
   readonly updatedAtMost: number;
 }
 
-/** @throws CLEAN_FAILED for deleted rows that nobody counted on */
+/** @throws CLEAN_FAILED for unexpectedly deleted rows */
 function compareChanges(
   before: Map<string, Change> | undefined,
   after: Map<string, Change> | undefined,
@@ -264,15 +266,15 @@ function compareChanges(
   return effects;
 }
 
-/** The error of a table of which other rows were deleted than should be. */
+/** The error for a table with an unexpected number of deleted rows. */
 export function differs(label: string, wanted: number, got: number): AppError {
   const why =
     got < wanted
       ? 'a trigger kept rows, or another session changed them meanwhile'
-      : 'a trigger or a cascade took rows that are not in the backup';
+      : 'a trigger or a cascade deleted rows that are not in the backup';
   return new AppError(
     'CLEAN_FAILED',
-    `${label}: ${wanted} rows were to be deleted and ${got} were, so ${why}; everything was rolled back and nothing was changed.`,
+    `${label}: ${got} rows instead of ${wanted} were deleted, so ${why}; everything was rolled back and nothing was changed.`,
     {hint: 'Run it again; if it happens again, look at the triggers that the preview lists.'},
   );
 }

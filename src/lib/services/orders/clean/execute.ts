@@ -1,4 +1,4 @@
-/** The story of `orders:clean`: find testing orders, ask, back up every row that will change, delete, prove, commit. */
+/** Implements `orders:clean`: find testing orders, ask, back up every row that will change, delete, check, commit. */
 import {elapsedMs} from '../../../base/clock.js';
 import {AppError} from '../../../base/errors.js';
 import {countOf} from '../../../base/format.js';
@@ -36,36 +36,36 @@ import {
   withCleaning,
 } from './plan.js';
 import {sealOrders} from '../../../rows/file/encrypt.js';
-import {settleClean} from './commit-outcome.js';
+import {resolveFailedClean} from './commit-outcome.js';
 
 export interface CleanRequest {
   readonly selection: SelectionFlags;
   readonly execute: boolean;
-  /** The hash of a preview; execution refuses when what would be touched has another. */
+  /** The hash of a preview; the execution refuses if the rows to change have another hash. */
   readonly plan: string | undefined;
   readonly backup: boolean;
-  /** Rows of a table that one statement deletes, and so at most as many orders. */
+  /** Parent rows in one statement, and therefore the maximum number of orders. */
   readonly batchSize: number | undefined;
   readonly createMissingIndexes: boolean;
-  /** List every order, not some of them. */
+  /** Whether to list every order instead of a sample. */
   readonly details?: boolean | undefined;
   /** How long to wait for another run on the same database, ms. */
   readonly waitMs: number | undefined;
-  /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
+  /** How long to wait for locks, and to let others wait for ours, ms; by default that of the config. */
   readonly lockWaitMs?: number;
-  /** The longest row that an order backup can have, bytes: what the server gives, less in tests. */
+  /** The largest row that an order backup can contain, bytes: the server's limit, or less in tests. */
   readonly rowLimit?: number;
-  /** Of the order backup; plain without it. */
+  /** Encryption of the order backup; unencrypted without it. */
   readonly encryption?: Encryption;
-  /** Told, before the error, when the connection broke and the orders are deleted, or may be; with the order backup's path. */
-  readonly onDeletedAllTheSame?: (outcome: 'committed' | 'unknown', backupPath: string | null) => void;
+  /** Called before the error if the connection broke and the orders are, or may be, deleted; receives the order backup's path. */
+  readonly onDeletedDespiteError?: (outcome: 'committed' | 'unknown', backupPath: string | null) => void;
 }
 
 export interface CleanResult extends CleanPlan {
   readonly mode: 'preview' | 'execute';
-  /** The order backup, absolute; null for a preview, without a backup, and when nothing matched. */
+  /** Absolute path of the order backup; null for a preview, without a backup, and if nothing matched. */
   readonly backupPath: string | null;
-  /** What triggers changed beside the orders. */
+  /** Changes by triggers beyond the orders. */
   readonly sideEffects: readonly string[];
 }
 
@@ -73,7 +73,7 @@ const defaultBatchSize = 10_000;
 
 /**
  * Previews, or with `execute` asks and cleans.
- * @throws what `planClean` and `executeClean` throw; NOT_CONFIRMED, CONFIRMATION_NEEDED
+ * @throws the errors of `planClean` and `executeClean`; NOT_CONFIRMED, CONFIRMATION_NEEDED
  */
 export async function cleanOrders(context: RunContext, request: CleanRequest): Promise<CleanResult> {
   const {progress} = context;
@@ -90,8 +90,8 @@ export async function cleanOrders(context: RunContext, request: CleanRequest): P
 }
 
 /**
- * Whether nobody has to see a plan before it is executed: flags answer every question, no plan is to be compared, and no
- * index is to be made beforehand. The orders are found once then, in the transaction that deletes them.
+ * Whether no plan has to be shown before the execution: flags answer every question, there is no plan hash to compare, and no index to
+ * create. The orders are then found only once, in the transaction that deletes them.
  */
 async function isAnswered(
   context: RunContext,
@@ -109,7 +109,7 @@ async function isAnswered(
   );
 }
 
-/** For `planClean`: without an order backup any row can be deleted. */
+/** Options for `planClean`: without an order backup, rows of any size can be deleted. */
 export function findOptionsOf({
   backup,
   rowLimit = mostRowBytes,
@@ -118,7 +118,7 @@ export function findOptionsOf({
   return {rowLimit: backup ? rowLimit : undefined, listsAll: details};
 }
 
-/** Finds the orders anew and cleans without asking: for a plan that was confirmed some time ago. */
+/** Finds the orders again and cleans without asking: for a plan that was confirmed earlier. */
 export async function cleanConfirmed(context: RunContext, request: CleanRequest): Promise<CleanResult> {
   const options = {...findOptionsOf(request), isExecuting: true};
   return withCleaning(context, request.selection, options, (cleaning) =>
@@ -127,7 +127,7 @@ export async function cleanConfirmed(context: RunContext, request: CleanRequest)
 }
 
 /**
- * Asks; a second time, for the name, when nothing could bring the orders back.
+ * Asks for confirmation, and again for the name if the orders could not be restored.
  * @throws PLAN_CHANGED, GUARD, NOT_CONFIRMED, CONFIRMATION_NEEDED
  */
 export async function confirmClean(
@@ -153,14 +153,14 @@ export async function confirmClean(
   });
   if (request.backup || hasBackup) return;
   await context.confirm({
-    action: `Delete ${orders} WITHOUT an order backup: they cannot be put back.`,
+    action: `Delete ${orders} WITHOUT an order backup: they cannot be restored.`,
     ...target,
     isIrreversible: true,
     plan: [],
   });
 }
 
-/** Orders that a plan deletes, of all kinds. */
+/** The number of orders of all kinds that a plan deletes. */
 export function ordersIn(plan: Pick<CleanPlan, 'roots'>): number {
   return Object.values(plan.roots).reduce((sum, count) => sum + count, 0);
 }
@@ -177,14 +177,14 @@ function refuseChangedPlan(request: CleanRequest, found: Pick<CleanPlan, 'plan'>
   if (request.plan === undefined || request.plan === found.plan) return;
   throw new AppError(
     'PLAN_CHANGED',
-    `The plan is now ${found.plan}, not ${request.plan}: what would be touched has changed since the preview. Nothing was changed.`,
-    {hint: 'Preview again with the same flags and look at what is new.'},
+    `The plan is now ${found.plan}, not ${request.plan}: the rows to change are different from the preview. Nothing was changed.`,
+    {hint: 'Preview again with the same flags and check the differences.'},
   );
 }
 
 /**
- * Does everything in one transaction; on any error the database is as it was.
- * @param seen the plan of what is noted in the session, when it was looked at before
+ * Does everything in one transaction; after any error the database is unchanged.
+ * @param seen the plan of the row lists in the session, if it was shown before
  * @throws LOCKED, LOCK_TIMEOUT naming the blocker, PLAN_CHANGED, GUARD, CLEAN_FAILED, DISK_FULL and the codes of connections
  */
 async function executeClean(
@@ -230,8 +230,8 @@ async function executeClean(
 }
 
 /**
- * Sessions of ours never wait for each other: the one that deletes takes its locks on all tables first, waiting if it has to,
- * while no other holds one; the reader then takes its own without waiting. Rows are locked after that, by the first alone.
+ * Our sessions never wait for each other: the deleting session first locks all tables, waiting if necessary, while no other one has locks;
+ * then the reader takes its locks without waiting. Only the deleting session locks rows after that.
  * docs/architecture.md, "Locks", lists the order for every command.
  */
 async function cleanInTransaction(
@@ -240,7 +240,7 @@ async function cleanInTransaction(
   cleaning: Cleaning,
   seen: CleanPlan | undefined,
 ): Promise<CleanResult> {
-  const {session, connection, notes, selection} = cleaning;
+  const {session, connection, rowLists, selection} = cleaning;
   const limitMs = lockWaitMsFor(request.lockWaitMs, selection.config.lockWaitSeconds);
   const watched = (reader: Reader | undefined): Promise<CleanResult> => {
     const ours = [session, ...(reader ? [reader.session] : [])].map(({backendPid}) => backendPid);
@@ -249,7 +249,7 @@ async function cleanInTransaction(
       cleanLocked({...context, signal}, request, {cleaning, seen, reader, limitMs}),
     );
   };
-  return request.backup ? withReader(connection, notes, context.signal, watched) : watched(undefined);
+  return request.backup ? withReader(connection, rowLists, context.signal, watched) : watched(undefined);
 }
 
 interface LockedCleaning {
@@ -294,11 +294,11 @@ async function cleanLocked(
     await context.checkpoint('clean.committed');
     return {mode: 'execute', ...plan, backupPath, sideEffects};
   } catch (error) {
-    await session.query('ROLLBACK').catch(() => undefined); // the first error is the one to tell
+    await session.query('ROLLBACK').catch(() => undefined); // report the first error
     const failed = {error, transaction, backup, backupPath};
-    const settled = await settleClean(context, cleaning.connection, failed);
-    if (settled.outcome !== 'aborted') request.onDeletedAllTheSame?.(settled.outcome, backupPath);
-    throw settled.error;
+    const resolved = await resolveFailedClean(context, cleaning.connection, failed);
+    if (resolved.outcome !== 'aborted') request.onDeletedDespiteError?.(resolved.outcome, backupPath);
+    throw resolved.error;
   }
 }
 
@@ -307,25 +307,25 @@ async function lockOrders(
   cleaning: Cleaning,
   {seen, reader, limitMs}: Pick<LockedCleaning, 'seen' | 'reader' | 'limitMs'>,
 ): Promise<FoundPlan> {
-  const {session, selection, notes} = cleaning;
+  const {session, selection, rowLists} = cleaning;
   return context.progress.step('Lock the orders', async (step) => {
     await lockTables(context, cleaning, {reader, limitMs});
     await refuseOtherTables(cleaning);
     if (!seen) await selectCandidatesInParallel(session, selection);
     await lockCandidates(session, selection);
     await guardCustomers(session, selection);
-    // Children are collected after their parents are locked, so none can slip in.
-    await collectRows(session, selection, notes, true);
+    // Children are collected after their parents are locked, so no new ones can appear.
+    await collectRows(session, selection, rowLists, true);
     const found = await describeFound(cleaning);
     step.note(countOf(ordersIn(found.found), 'order'));
     return found;
   });
 }
 
-/** 0 would be no limit. */
+/** 0 would mean no limit. */
 const shortestWaitMs = 100;
 
-/** Begins both transactions with locks on every table that rows are deleted from or unlinked in, parents first. */
+/** Begins both transactions with locks on every table in which rows are deleted or unlinked, parents first. */
 async function lockTables(
   {clock}: RunContext,
   {session, selection: {graph}}: Cleaning,
@@ -337,10 +337,10 @@ async function lockTables(
   for (;;) {
     await session.query('BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE');
     await session.query(`SET LOCAL lock_timeout = ${limitMs}`);
-    // Orders usually refer to them. The lock keeps their definition; their rows are judged as they are when the orders are locked.
+    // Orders usually refer to these tables. The lock keeps their definitions; their rows are read when the orders are locked.
     if (joined.length > 0) await session.query(`LOCK TABLE ${joined.join(', ')} IN ACCESS SHARE MODE`);
     await session.query(`LOCK TABLE ${tables.join(', ')} IN ROW EXCLUSIVE MODE`);
-    // Others may have waited for these tables meanwhile; what is left is for locks on rows.
+    // Other sessions may have waited for these tables meanwhile; only the remaining time is left for row locks.
     const leftMs = Math.max(shortestWaitMs, limitMs - elapsedMs(clock, startedMs));
     await session.query(`SET LOCAL lock_timeout = ${leftMs}`);
     if (!reader) return;
@@ -349,10 +349,10 @@ async function lockTables(
       await reader.session.query(`SET LOCAL lock_timeout = ${leftMs}`);
       return;
     } catch (error) {
-      const isInTheWay = error instanceof AppError && error.code === 'LOCK_TIMEOUT';
-      if (!isInTheWay || elapsedMs(clock, startedMs) > limitMs) throw error;
+      const isBlocked = error instanceof AppError && error.code === 'LOCK_TIMEOUT';
+      if (!isBlocked || elapsedMs(clock, startedMs) > limitMs) throw error;
     }
-    // A session that asked for a table between the two goes first.
+    // A session that requested a table between the two locks goes first.
     await reader.unlock();
     await session.query('ROLLBACK');
   }
@@ -364,8 +364,8 @@ interface Deleted {
 }
 
 /**
- * Backs up and deletes at the same time: a second session reads the rows as they were before, so nothing waits for the file
- * but the commit. The noted rows are the same versions in both; of the leaves the versions are compared.
+ * Backs up and deletes in parallel: a second session reads the previous state of the rows, so only the commit waits for the file. The
+ * listed rows are the same versions in both sessions; for leaf tables the versions are compared.
  */
 async function deleteWithBackup(
   context: RunContext,
@@ -378,11 +378,11 @@ async function deleteWithBackup(
   await context.checkpoint('clean.locked');
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
-  const told: {onRows: (rows: number) => void} = {onRows: () => undefined};
+  const reporter: {onRows: (rows: number) => void} = {onRows: () => undefined};
   const deleting = deleteRows(session, {
     ...deletionOf(request, cleaning, found),
     signal,
-    onRows: (rows) => told.onRows(rows),
+    onRows: (rows) => reporter.onRows(rows),
   });
   deleting.catch((error: unknown) => stop.abort(error));
   try {
@@ -390,14 +390,14 @@ async function deleteWithBackup(
     onBackup(backup);
     refuseChangedPlan(request, backup.plan);
     const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) => {
-      told.onRows = (rows) => step.advance(rows, backup.plan.totalRows, 'rows');
+      reporter.onRows = (rows) => step.advance(rows, backup.plan.totalRows, 'rows');
       return deleting;
     });
     refuseOtherRows(leaves, backup.leaves);
     return {plan: backup.plan, sideEffects};
   } catch (error) {
     stop.abort(error);
-    await deleting.catch(() => undefined); // told already, or it was stopped because of what is told
+    await deleting.catch(() => undefined); // already reported, or stopped because of the reported error
     const reason: unknown = stop.signal.reason;
     throw reason instanceof Error ? reason : error;
   }
@@ -409,9 +409,9 @@ async function deleteWithoutBackup(
   cleaning: Cleaning,
   found: FoundPlan,
 ): Promise<Deleted> {
-  const {session, notes} = cleaning;
+  const {session, rowLists} = cleaning;
   await context.checkpoint('clean.locked');
-  const plan = completePlan(cleaning, found, await countLeaves(session, notes));
+  const plan = completePlan(cleaning, found, await countLeaves(session, rowLists));
   refuseChangedPlan(request, plan);
   const {leaves, sideEffects} = await context.progress.step('Delete the rows', (step) =>
     deleteRows(session, {
@@ -426,14 +426,14 @@ async function deleteWithoutBackup(
 
 function deletionOf(
   request: CleanRequest,
-  {selection: {graph}, notes}: Cleaning,
+  {selection: {graph}, rowLists}: Cleaning,
   {found, triggers, rules}: FoundPlan,
-): Pick<Deletion, 'graph' | 'notes' | 'batchSize' | 'found' | 'runsCode'> {
+): Pick<Deletion, 'graph' | 'rowLists' | 'batchSize' | 'found' | 'runsCode'> {
   const runsCode = triggers.length + rules.length > 0;
-  return {graph, notes, batchSize: request.batchSize ?? defaultBatchSize, found, runsCode};
+  return {graph, rowLists, batchSize: request.batchSize ?? defaultBatchSize, found, runsCode};
 }
 
-/** @throws CLEAN_FAILED unless of every leaf the same versions of rows were deleted as are in the backup */
+/** @throws CLEAN_FAILED unless the deleted row versions of every leaf table are those in the backup */
 function refuseOtherRows(
   deleted: ReadonlyMap<string, DeletedLeaf>,
   backedUp: ReadonlyMap<string, LeafRows>,

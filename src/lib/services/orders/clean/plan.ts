@@ -1,4 +1,4 @@
-/** What `orders:clean` would do: found and counted without changing anything. */
+/** Plans `orders:clean`: finds and counts the rows without changing anything. */
 import {AppError} from '../../../base/errors.js';
 import {
   type CleanCounts,
@@ -8,7 +8,7 @@ import {
   type FoundOrders,
   type RowDigest,
 } from './count-plan.js';
-import {collectRows, createNotes, type Notes, notesFor} from './collect-rows.js';
+import {collectRows, createRowLists, type RowLists, rowListsFor} from './collect-rows.js';
 import {parseCriteria, resolveExcludedIds, type SelectionFlags} from '../rules/criteria.js';
 import {
   checkAllowed,
@@ -44,35 +44,35 @@ export interface CleanPlan extends CleanCounts {
   readonly criteria: Criteria;
   readonly triggers: readonly Trigger[];
   readonly rules: readonly Rule[];
-  /** Triggers and rules, as --allow-trigger names them, that keep the orders from being deleted: their effects cannot be seen. */
+  /** Triggers and rules, as named in --allow-trigger, that prevent the deletion because their effects cannot be counted. */
   readonly unseen: readonly string[];
   readonly slowLinks: readonly SlowLink[];
 }
 
 export interface FindOptions {
-  /** The longest row that the order backup can have, bytes; undefined where none is made. */
+  /** The largest row that the order backup can contain, bytes; undefined without an order backup. */
   readonly rowLimit?: number | undefined;
-  /** Whether every order is listed, as `orders` of the plan. */
+  /** Whether to list every order, as `orders` of the plan. */
   readonly listsAll?: boolean | undefined;
 }
 
-/** A session in which rows can be chosen and noted. */
+/** A session in which rows can be selected and listed. */
 export interface Cleaning extends FindOptions {
   readonly session: Session;
   readonly connection: Connection;
   readonly identity: DatabaseIdentity;
   readonly selection: Selection;
-  readonly notes: Notes;
+  readonly rowLists: RowLists;
   /** Whether the session counts the rows that triggers change. */
   readonly isCounting: boolean;
-  /** Triggers and rules that flag and config allow. */
+  /** Triggers and rules that flags and config allow. */
   readonly allowed: readonly string[];
-  /** What tells this database from others, for plan hashes. */
-  readonly databaseMark: string;
+  /** Distinguishes this database from others, for plan hashes. */
+  readonly databaseKey: string;
 }
 
 /**
- * Counts what a cleaning would touch, in one read-only snapshot.
+ * Counts the rows that a cleaning would change, in one read-only snapshot.
  * @throws USAGE, CONFIG_INVALID, TRANSACTION_POOLER, ROW_SECURITY, PERMISSION_DENIED, NOT_SUPPORTED_HERE and the codes of connections
  */
 export async function planClean(
@@ -83,40 +83,40 @@ export async function planClean(
   return withCleaning(context, flags, {...options, isExecuting: false}, findOrders);
 }
 
-/** Fills the temporary tables of the session and counts what is in them. */
+/** Fills the row lists of the session and counts them. */
 export async function findOrders(cleaning: Cleaning): Promise<CleanPlan> {
-  const {session, selection, notes} = cleaning;
-  // Temporary tables can be filled here; nothing else can be written.
+  const {session, selection, rowLists} = cleaning;
+  // In this transaction only temporary tables can be written.
   return withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
     await selectCandidates(session, selection);
     await guardCustomers(session, selection);
-    await collectRows(session, selection, notes, false);
-    return completePlan(cleaning, await describeFound(cleaning), await countLeaves(session, notes));
+    await collectRows(session, selection, rowLists, false);
+    return completePlan(cleaning, await describeFound(cleaning), await countLeaves(session, rowLists));
   });
 }
 
-/** What is noted in the session, and what deleting it would set off. */
+/** The row lists in the session, and the side effects of deleting the rows. */
 export interface FoundPlan extends Pick<CleanPlan, 'triggers' | 'rules' | 'unseen' | 'slowLinks'> {
   readonly found: FoundOrders;
   readonly rows: SnapshotRows;
 }
 
-/** @throws NOT_SUPPORTED_HERE when a row is larger than an order backup can have */
+/** @throws NOT_SUPPORTED_HERE if a row is larger than an order backup can contain */
 export async function describeFound({
   session,
   selection,
-  notes,
+  rowLists,
   isCounting,
   allowed,
   rowLimit,
   listsAll,
 }: Cleaning): Promise<FoundPlan> {
   const {graph} = selection;
-  const found = await countFound(session, selection, notes, listsAll);
+  const found = await countFound(session, selection, rowLists, listsAll);
   const slow = await findSlowLinks(session, graph, (label) => found.deleted.get(label)?.rows ?? 0);
   const triggers = await findTriggers(session, graph);
   const rules = await findRules(session, graph);
-  const rows = rowsToSave(graph, notes, found, [...triggers, ...rules]);
+  const rows = rowsToSave(graph, rowLists, found, [...triggers, ...rules]);
   if (rowLimit !== undefined) await refuseOversizedRows(session, rows, rowLimit);
   return {
     found,
@@ -128,14 +128,14 @@ export async function describeFound({
   };
 }
 
-/** @param leaves the rows of the tables that are not noted */
+/** @param leaves the counts of the leaf tables */
 export function completePlan(
-  {connection, selection: {graph, criteria}, databaseMark}: Cleaning,
+  {connection, selection: {graph, criteria}, databaseKey}: Cleaning,
   {found, triggers, rules, unseen, slowLinks}: FoundPlan,
   leaves: ReadonlyMap<string, RowDigest>,
 ): CleanPlan {
   return {
-    ...completeCounts(found, leaves, graph.tables, databaseMark),
+    ...completeCounts(found, leaves, graph.tables, databaseKey),
     database: connection.database,
     host: connection.host,
     profile: graph.profile.name,
@@ -148,8 +148,8 @@ export function completePlan(
 }
 
 /**
- * Opens a session, finds what hangs on orders and makes the temporary tables for it.
- * @param options `isExecuting` asks for the rights to delete as well
+ * Opens a session, reads the order graph and creates the temporary tables.
+ * @param options `isExecuting` also requires the rights to delete
  */
 export async function withCleaning<T>(
   context: RunContext,
@@ -165,8 +165,8 @@ export async function withCleaning<T>(
     connection,
     async (session) => {
       const identity = await inspectIdentity(session);
-      // Temporary tables are needed for a preview too.
-      await requireWritable(session, 'Orders can be neither found nor deleted here');
+      // A preview needs temporary tables too.
+      await requireWritable(session, 'Orders cannot be found or deleted here');
       const graph = await readOrderGraph(session, profileFor(config, connection));
       refuseMissingColumns(parsed, graph.roots);
       await refuseHiddenRows(session, graph, isExecuting);
@@ -181,13 +181,13 @@ export async function withCleaning<T>(
       const {allowTriggers = []} = flags;
       await checkAllowed(session, graph, allowTriggers, config.allowTriggers ?? [], context.warn);
       const selection = {graph, criteria: {...parsed, excludedIds}, config, now: context.clock.now()};
-      const notes = notesFor(graph);
+      const rowLists = rowListsFor(graph);
       await createCandidateTables(session, graph);
-      await createNotes(session, notes);
-      const databaseMark = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
+      await createRowLists(session, rowLists);
+      const databaseKey = `${identity.systemIdentifier ?? `${connection.host}:${connection.port}`}/${identity.database}`;
       const isCounting = await seesChanges(session);
       const allowed = [...(config.allowTriggers ?? []), ...allowTriggers];
-      const chosen = {selection, notes, allowed, databaseMark, ...options};
+      const chosen = {selection, rowLists, allowed, databaseKey, ...options};
       return work({session, connection, identity, isCounting, ...chosen});
     },
     {signal: context.signal},
@@ -199,13 +199,13 @@ function profileFor(config: OrdersConfig, connection: Connection): OrdersProfile
 }
 
 /**
- * Once the tables are locked their columns, keys, triggers and rules stay as they are.
- * @throws PLAN_CHANGED when they are not those that the cleaning was planned with
+ * Checks the tables again once they are locked; their columns, keys, triggers and rules cannot change after that.
+ * @throws PLAN_CHANGED if they changed since the cleaning was planned
  */
 export async function refuseOtherTables({session, connection, selection}: Cleaning): Promise<void> {
   const {graph, config} = selection;
   const textOf = (value: OrderGraph): string =>
-    JSON.stringify(value, (key, part: unknown) => (key === 'hasIndex' ? undefined : part)); // some are made for the duration
+    JSON.stringify(value, (key, part: unknown) => (key === 'hasIndex' ? undefined : part)); // some are created temporarily
   const now = await readOrderGraph(session, profileFor(config, connection), true);
   if (textOf(now) === textOf(graph)) return;
   throw new AppError(
@@ -215,7 +215,7 @@ export async function refuseOtherTables({session, connection, selection}: Cleani
   );
 }
 
-/** A range that is asked for and cannot be looked at would keep nothing. */
+/** A range without a column to compare would keep nothing. */
 function refuseMissingColumns(criteria: Criteria, roots: Selection['graph']['roots']): void {
   const flag = criteria.from !== null ? '--from' : criteria.to !== null ? '--to' : undefined;
   const root = roots.find(({profile}) => profile.createdAt === undefined);

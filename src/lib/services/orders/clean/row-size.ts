@@ -1,30 +1,30 @@
-/** Whether the server can give each row of an order backup: looked at before any is read, in preview and execution alike. */
+/** Checks, in preview and execution alike, that the server can return each row of an order backup. */
 import {z} from 'zod';
 import {AppError} from '../../../base/errors.js';
 import {formatBytes, formatCount} from '../../../base/format.js';
 import type {Session} from '../../../postgres/client.js';
 import {parseRows, pgCount} from '../../../postgres/inspect/inspect-database.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
-import {isNoted, keyTextSql} from '../rules/order-conditions.js';
+import {isListed, keyTextSql} from '../rules/order-conditions.js';
 import {relationSql} from '../rules/relation-sql.js';
 import type {Column, Table} from '../../../rows/model/read-schema.js';
-import {leafRowsSql, type Notes} from './collect-rows.js';
+import {leafRowsSql, type RowLists} from './collect-rows.js';
 import type {SnapshotRows} from './write-order-snapshot.js';
 
-/** MaxAllocSize in src/include/utils/memutils.h: no text that the server makes is longer. */
+/** MaxAllocSize in src/include/utils/memutils.h, the longest text that the server creates. */
 export const mostRowBytes = 0x3fffffff;
 
-/** How much smaller than its text a stored row can be: pglz and lz4 make at most 255 bytes of one, bytea doubles. */
+/** The maximum ratio of a row's text to its stored size: pglz and lz4 expand one byte to at most 255, and bytea doubles. */
 const mostGrowth = 1024;
 
 const toastRow = z.object({oid: z.string(), bytes: pgCount});
 const largestRow = z.object({key: z.string().nullable(), bytes: pgCount});
 
 /**
- * Asks for lengths only, which are stored beside the values, and only where a table holds large values at all.
- * What a text grows by when its quotes and line breaks are escaped is not counted: that the server refuses while it writes the row.
+ * Reads only lengths, which are stored next to the values, and only of tables with large values.
+ * Escaped quotes and line breaks are not counted; the server itself refuses such a row while it writes it.
  * @param limit `mostRowBytes`, or less in tests
- * @throws NOT_SUPPORTED_HERE naming the row and its size; nothing was changed
+ * @throws NOT_SUPPORTED_HERE with the row and its size; nothing was changed
  */
 export async function refuseOversizedRows(
   session: Session,
@@ -47,8 +47,8 @@ export async function refuseOversizedRows(
     const named = largest.key === null ? 'a row' : `the row ${largest.key}`;
     throw new AppError(
       'NOT_SUPPORTED_HERE',
-      `${table.label}: ${named} has ${formatBytes(largest.bytes)} as text (${formatCount(largest.bytes)} bytes), and the server gives no more than ${formatBytes(limit)} at once: it cannot be backed up. Nothing was changed.`,
-      {hint: 'Shorten the value, or leave its order out with --exclude-id.'},
+      `${table.label}: ${named} has ${formatBytes(largest.bytes)} as text (${formatCount(largest.bytes)} bytes), but the server returns at most ${formatBytes(limit)} at once, so it cannot be backed up. Nothing was changed.`,
+      {hint: 'Shorten the value, or exclude its order with --exclude-id.'},
     );
   }
 }
@@ -60,22 +60,22 @@ interface RowSource {
   readonly from: string;
 }
 
-function sourcesOf({notes, deleted, relinked}: SnapshotRows): RowSource[] {
+function sourcesOf({rowLists, deleted, relinked}: SnapshotRows): RowSource[] {
   return [
     ...deleted.map((part): RowSource => {
-      if ('noted' in part) return {...notedSource(part.noted), columns: part.noted.table.columns};
+      if ('listed' in part) return {...listedSource(part.listed), columns: part.listed.table.columns};
       const {table} = part.leaf;
-      return {table, columns: table.columns, from: leafRowsSql(part.leaf, notes)};
+      return {table, columns: table.columns, from: leafRowsSql(part.leaf, rowLists)};
     }),
-    ...relinked.map(({noted, columns}) => ({...notedSource(noted), columns})),
+    ...relinked.map(({listed, columns}) => ({...listedSource(listed), columns})),
   ];
 }
 
-function notedSource({table, sql}: Notes['deleted'][number]): Pick<RowSource, 'table' | 'from'> {
-  return {table, from: `${relationSql(table)} t JOIN ${sql} s ON ${isNoted}`};
+function listedSource({table, sql}: RowLists['deleted'][number]): Pick<RowSource, 'table' | 'from'> {
+  return {table, from: `${relationSql(table)} t JOIN ${sql} s ON ${isListed}`};
 }
 
-/** SQL: at least how many bytes the columns have as text; undefined where none can be large. */
+/** SQL: the minimum number of bytes of the columns as text; undefined if no column can be large. */
 function textBytesSql(columns: readonly Column[]): string | undefined {
   const lengths = columns.flatMap(({name, type}) => {
     const column = `t.${quoteIdentifier(name)}`;
@@ -83,13 +83,13 @@ function textBytesSql(columns: readonly Column[]): string | undefined {
     if (type === 'bytea') return [`2 * ${length('octet_length')}`];
     if (/^(?:text|character varying|character)\b/.test(type) && !type.endsWith('[]'))
       return [length('octet_length')];
-    // As it is stored, compressed or not, it is no longer than its text.
+    // The stored value, compressed or not, is never longer than its text.
     return type === 'json' || type === 'xml' ? [length('pg_column_size')] : [];
   });
   return lengths.length === 0 ? undefined : lengths.join(' + ');
 }
 
-/** By oid of the table: how many bytes its large values take on the disk, those of its partitions included. */
+/** The bytes of a table's large values on the disk, including its partitions, by oid of the table. */
 async function toastBytes(session: Session, tables: readonly Table[]): Promise<Map<string, number>> {
   const rows = await session.query(
     `SELECT w.oid::text AS oid, coalesce(sum(pg_catalog.pg_relation_size(c.reltoastrelid)), 0)::bigint AS bytes

@@ -1,4 +1,4 @@
-/** Which orders are testing orders: chosen on the server, with the reasons, and with the guards that keep an order. */
+/** Selects testing orders on the server, with the reasons, and with the guards that keep an order. */
 import type {Session} from '../../../postgres/client.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
 import type {OrderGraph} from '../rules/order-graph.js';
@@ -9,7 +9,7 @@ import {
   guards,
   guardsSql,
   isChosenSql,
-  isNoted,
+  isListed,
   isOneOf,
   isTestSql,
   reasons,
@@ -21,15 +21,15 @@ import {columnType, equalityOf, relationSql} from '../rules/relation-sql.js';
 import {compareSql} from '../../../rows/model/operators.js';
 import type {Table} from '../../../rows/model/read-schema.js';
 
-/** Name of the temporary table of the candidates of the root at `index`. */
+/** Name of the temporary table with the candidates of the root at `index`. */
 export function candidatesTable(index: number): string {
   return `pg_temp."destino_db_candidates_${index}"`;
 }
 
-/** Addresses, of those asked for, with at least one paid order of any root. */
+/** Those of the requested addresses with at least one paid order of any root. */
 const customersTable = 'pg_temp."destino_db_customers"';
 
-/** Columns of a table that are kept with where its rows are, as k0, k1, ...: its key, and what links point to. */
+/** Columns of a table that its row list stores, as k0, k1, ...: its key and the targets of links. */
 export function storedColumns(graph: OrderGraph, table: Table): string[] {
   const pointedTo = [...graph.links, ...graph.unlinks].filter((link) => link.parent === table);
   const rootKeys = graph.roots.filter((root) => root.table === table).map(({profile}) => profile.key);
@@ -44,8 +44,8 @@ export function storedDefinitions(table: Table, stored: readonly string[]): stri
 }
 
 /**
- * Makes the empty tables of candidates: one row for each order that matches a criterion, guarded or not.
- * Temporary tables made beforehand can be filled in a read-only transaction.
+ * Creates the empty tables of candidates: one row for each order that matches a criterion, guarded or not.
+ * Temporary tables that exist before can be filled in a read-only transaction.
  */
 export async function createCandidateTables(session: Session, graph: OrderGraph): Promise<void> {
   for (const [index, {table}] of graph.roots.entries()) {
@@ -61,7 +61,7 @@ export async function createCandidateTables(session: Session, graph: OrderGraph)
   await session.query(`CREATE TEMPORARY TABLE ${customersTable} (address text)`);
 }
 
-/** Fills the tables of candidates, without the guard that looks at a customer's other orders. */
+/** Fills the tables of candidates, without the guard for a customer's other orders. */
 export async function selectCandidates(session: Session, selection: Selection): Promise<void> {
   for (const index of selection.graph.roots.keys()) {
     await session.query(`INSERT INTO ${candidatesTable(index)} ${candidatesSql(selection, index)}`);
@@ -70,8 +70,8 @@ export async function selectCandidates(session: Session, selection: Selection): 
 }
 
 /**
- * Like `selectCandidates`, on several cores (manual, 15.2: INSERT ... SELECT is never planned in parallel), where the
- * transaction may write. The tables, which are empty, are made anew.
+ * Like `selectCandidates`, on several cores (manual, 15.2: INSERT ... SELECT is never planned in parallel), if the transaction may write.
+ * The tables, which are empty, are created again.
  */
 export async function selectCandidatesInParallel(session: Session, selection: Selection): Promise<void> {
   for (const name of ['parallel_setup_cost', 'parallel_tuple_cost'])
@@ -86,8 +86,8 @@ export async function selectCandidatesInParallel(session: Session, selection: Se
 }
 
 /**
- * SQL query of the orders of a root for which there is a reason.
- * @param among SQL of a table with stored columns: only these orders are looked at
+ * SQL query of the orders of a root that have a reason.
+ * @param among SQL of a table with stored columns, to which the query is limited
  */
 function candidatesSql(selection: Selection, index: number, among?: string): string {
   const {graph} = selection;
@@ -96,7 +96,7 @@ function candidatesSql(selection: Selection, index: number, among?: string): str
   const stored = storedColumns(graph, table).map(
     (name, column) => `t.${quoteIdentifier(name)} AS k${column}, `,
   );
-  // A subquery that worked the reasons out once could not be read on several cores.
+  // A subquery that computed the reasons only once could not be read on several cores.
   return `
     SELECT t.tableoid AS part, t.ctid AS tid, t.xmin AS ver, ${stored.join('')}
            ${reasonsSql(selection, root)} AS reasons, ${guardsSql(selection, root)} AS guards, ${statusSql(profile)} AS status,
@@ -106,8 +106,8 @@ function candidatesSql(selection: Selection, index: number, among?: string): str
 }
 
 /**
- * Locks the chosen orders. One that another session changed since it was found is judged again, as it is now; where values
- * stand in joined tables, whose rows are not locked, every one is.
+ * Locks the selected orders. An order that another session changed meanwhile is evaluated again; if values come from joined tables, whose
+ * rows are not locked, every order is.
  */
 export async function lockCandidates(session: Session, selection: Selection): Promise<void> {
   const {graph} = selection;
@@ -118,14 +118,14 @@ export async function lockCandidates(session: Session, selection: Selection): Pr
       countOf(session, `(SELECT 1 FROM ${relation} t JOIN ${from} FOR UPDATE OF t) x`);
     const chosen = await countOf(session, `${candidates} WHERE guards = 0`);
     if (chosen === 0) continue;
-    const locked = await lock(`${candidates} s ON ${isNoted} WHERE s.guards = 0`);
+    const locked = await lock(`${candidates} s ON ${isListed} WHERE s.guards = 0`);
     const isJoined = root.joined.length > 0;
     if (locked === chosen && !isJoined) continue;
     const changed = `pg_temp."destino_db_changed_${index}"`;
     await session.query(`
       CREATE TEMPORARY TABLE ${changed} ON COMMIT DROP AS
         SELECT s.* FROM ${candidates} s
-         WHERE s.guards = 0 ${isJoined ? '' : `AND NOT EXISTS (SELECT 1 FROM ${relation} t WHERE ${isNoted})`}`);
+         WHERE s.guards = 0 ${isJoined ? '' : `AND NOT EXISTS (SELECT 1 FROM ${relation} t WHERE ${isListed})`}`);
     await session.query(
       `DELETE FROM ${candidates} d USING ${changed} s WHERE d.part = s.part AND d.tid = s.tid`,
     );
@@ -144,24 +144,24 @@ function hasKeyOf(graph: OrderGraph, {table, profile}: Root): string {
     .join(' AND ');
 }
 
-/** Gives candidates the guard that keeps orders of customers. */
+/** Adds the guard that keeps orders of customers. */
 export async function guardCustomers(session: Session, selection: Selection): Promise<void> {
   const tables = [...selection.graph.roots.keys()].map(candidatesTable);
-  // Only an address that is no test address can be a customer's.
-  const isNoTest = `d.address IS NOT NULL AND d.reasons & ${bitOf(reasons, 'test-email')} = 0`;
-  const addresses = tables.map((table) => `SELECT d.address FROM ${table} d WHERE ${isNoTest}`);
+  // Only an address that is not a test address can belong to a customer.
+  const isNotTest = `d.address IS NOT NULL AND d.reasons & ${bitOf(reasons, 'test-email')} = 0`;
+  const addresses = tables.map((table) => `SELECT d.address FROM ${table} d WHERE ${isNotTest}`);
   if (!(await findCustomers(session, selection, addresses.join(' UNION ')))) return;
   for (const table of tables) {
     await session.query(`
       UPDATE ${table} d SET guards = d.guards | ${bitOf(guards, 'production-customer')} FROM ${customersTable} c
-       WHERE c.address = d.address AND ${isNoTest}`);
+       WHERE c.address = d.address AND ${isNotTest}`);
   }
 }
 
 /**
- * Looks which of the addresses have a paid order.
+ * Finds those of the addresses that have a paid order.
  * @param addresses SQL query of one column "address"
- * @returns whether any has
+ * @returns whether there are any
  */
 export async function findCustomers(
   session: Session,
@@ -186,7 +186,7 @@ export async function findCustomers(
   );
 }
 
-/** SQL condition: whether the row `t` of the root is of one of the customers that were found. */
+/** SQL condition: whether the row `t` of the root belongs to one of the customers that were found. */
 export function isOfCustomerSql(selection: Selection, {profile}: Root): string {
   return profile.email === undefined
     ? 'false'

@@ -1,4 +1,4 @@
-/** The order backup of a cleaning: written and read back while the rows are being deleted, and named before that is committed. */
+/** Writes the order backup of a cleaning, and reads it back, while the rows are deleted; it gets its final name before the commit. */
 import {orderBackupFolder} from '../../../catalog/order-backup-name.js';
 import type {RowDigest} from './count-plan.js';
 import {makeRowFile, type RowFileInTheMaking} from '../../../rows/file/make-row-file.js';
@@ -8,16 +8,16 @@ import type {RunContext} from '../../../run/run-context.js';
 import {type Cleaning, type CleanPlan, completePlan, type FoundPlan} from './plan.js';
 
 export interface OrderBackup extends RowFileInTheMaking {
-  /** What the file tells, the rows of the leaves included. */
+  /** The plan in the file, including the rows of the leaf tables. */
   readonly plan: CleanPlan;
   readonly leaves: ReadonlyMap<string, LeafRows>;
 }
 
 /**
- * Writes every row that the plan touches to `backups/order-cleanup`, syncs it and reads it back.
- * @param reader sees the rows as they were before any was deleted
- * @param signal looked at between two pieces of the file
- * @throws CLEAN_FAILED, ORDER_BACKUP_INVALID, DISK_FULL, FOLDER_NOT_WRITABLE; no file is left then
+ * Writes every row of the plan to `backups/order-cleanup`, syncs the file and reads it back.
+ * @param reader sees the rows in the state before the deletion
+ * @param signal checked between two pieces of the file
+ * @throws CLEAN_FAILED, ORDER_BACKUP_INVALID, DISK_FULL, FOLDER_NOT_WRITABLE; no file remains then
  */
 export async function backUpOrders(
   context: RunContext,

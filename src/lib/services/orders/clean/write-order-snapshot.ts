@@ -1,8 +1,8 @@
-/** Writes every row that a cleaning will change into a file, straight from the server. */
+/** Writes every row that a cleaning will change into a file, directly from the server. */
 import {AppError} from '../../../base/errors.js';
 import type {Session} from '../../../postgres/client.js';
 import {type FoundOrders, keyHashSql, type RowDigest} from './count-plan.js';
-import {type Leaf, leafRowsSql, type NotedRows, type Notes, notesOf} from './collect-rows.js';
+import {type LeafTable, leafRowsSql, type RowList, type RowLists, rowListOf} from './collect-rows.js';
 import type {Trigger} from './delete-effects.js';
 import type {OrderGraph} from '../rules/order-graph.js';
 import {
@@ -12,7 +12,7 @@ import {
   type RowSource,
   writeRowFile,
 } from '../../../rows/file/write-row-file.js';
-import {isNoted} from '../rules/order-conditions.js';
+import {isListed} from '../rules/order-conditions.js';
 import {relationSql} from '../rules/relation-sql.js';
 import {
   type OrderBackupMetadata,
@@ -24,81 +24,81 @@ import {
 import type {Column, Table} from '../../../rows/model/read-schema.js';
 import {rowJsonExpression} from '../../../rows/model/row-json.js';
 
-/** Noted rows, of which the plan counted so many. */
-export interface NotedPart {
-  readonly noted: NotedRows;
+/** Listed rows, with their number in the plan. */
+export interface ListedPart {
+  readonly listed: RowList;
   readonly rows: number;
 }
 
-/** The rows of a table that are not noted; how many they are turns out when they are read. */
+/** The rows of a leaf table, whose number is known only after reading. */
 export interface LeafPart {
-  readonly leaf: Leaf;
+  readonly leaf: LeafTable;
 }
 
-export interface RelinkedPart extends NotedPart {
+export interface RelinkedPart extends ListedPart {
   /** The columns whose old values are saved. */
   readonly columns: readonly Column[];
 }
 
-/** What is saved. */
+/** The rows to save. */
 export interface SnapshotRows {
-  readonly notes: Notes;
+  readonly rowLists: RowLists;
   /** In insert order. */
-  readonly deleted: readonly (NotedPart | LeafPart)[];
+  readonly deleted: readonly (ListedPart | LeafPart)[];
   readonly relinked: readonly RelinkedPart[];
 }
 
 export interface SnapshotContent extends SnapshotRows {
-  /** Everything but the tables; called again when the rows of the leaves are known, with texts of the same length. */
+  /** Everything except the tables; called again when the rows of the leaf tables are known, with texts of the same length. */
   readonly facts: (
     leaves: ReadonlyMap<string, LeafRows>,
   ) => Omit<OrderBackupMetadata, 'schemaVersion' | 'kind' | 'tables' | 'relinked' | 'totalRows'>;
 }
 
-/** What was read of a leaf. */
+/** The rows that were read of a leaf table. */
 export interface LeafRows extends RowDigest {
-  /** Sum over `versionHashSql`: tells whether the same versions were deleted. */
+  /** Sum over `versionHashSql`; shows whether the same versions were deleted. */
   readonly versions: bigint;
 }
 
 /**
- * SQL: a number from the version of the row `t`. Where the sums over two sets of equally many rows are equal, they are the
- * same versions of the same rows.
+ * SQL: a number from the version of the row `t`. If the sums over two equally large sets are equal, they contain the same versions of the
+ * same rows.
  */
 export const versionHashSql =
   'pg_catalog.hashtextextended(t.ctid::pg_catalog.text, t.xmin::pg_catalog.text::pg_catalog.int8)';
 
-/** The rows of a plan, as the order backup gets them. */
+/** The rows of a plan that the order backup saves. */
 export function rowsToSave(
   graph: OrderGraph,
-  notes: Notes,
+  rowLists: RowLists,
   found: Pick<FoundOrders, 'deleted' | 'relinked'>,
   triggers: readonly Pick<Trigger, 'table' | 'event'>[],
 ): SnapshotRows {
   return {
-    notes,
+    rowLists,
     deleted: graph.tables.flatMap((table): SnapshotRows['deleted'] => {
-      const leaf = notes.leaves.find((candidate) => candidate.table === table);
+      const leaf = rowLists.leaves.find((candidate) => candidate.table === table);
       if (leaf) return [{leaf}];
       const rows = found.deleted.get(table.label)?.rows ?? 0;
-      return rows === 0 ? [] : [{noted: notesOf(notes, table), rows}];
+      return rows === 0 ? [] : [{listed: rowListOf(rowLists, table), rows}];
     }),
-    relinked: relinkedParts(graph, notes, found.relinked, triggers),
+    relinked: relinkedParts(graph, rowLists, found.relinked, triggers),
   };
 }
 
 /**
- * What is saved of the rows that stay: the columns of their links, and where a trigger may change the row as it is
- * unlinked, all columns that can be put back.
+ * The saved parts of rows that stay: the columns of their links, and if a trigger may change the row when it is unlinked, all columns that
+ * can be restored.
  */
 function relinkedParts(
   graph: OrderGraph,
-  notes: Notes,
+  rowLists: RowLists,
   relinked: ReadonlyMap<string, RowDigest>,
   triggers: readonly Pick<Trigger, 'table' | 'event'>[],
 ): RelinkedPart[] {
-  return notes.unlinked.flatMap((noted) => {
-    const {table} = noted;
+  return rowLists.unlinked.flatMap((listed) => {
+    const {table} = listed;
     const rows = relinked.get(table.label)?.rows ?? 0;
     if (rows === 0) return [];
     const changed = graph.unlinks
@@ -110,16 +110,16 @@ function relinkedParts(
         changed.includes(name) ||
         (hasTrigger && !generated && identity !== 'always' && !table.key.includes(name)),
     );
-    return [{noted, rows, columns}];
+    return [{listed, rows, columns}];
   });
 }
 
 /**
  * Writes the file at `path`, which must not exist, and syncs it.
- * @param reader sees the rows as they were before any was deleted
- * @param onRows is told the number of rows written so far
- * @returns what was read of the leaves, by table label
- * @throws CLEAN_FAILED when the server gives another number of rows than the plan counted; DISK_FULL, FOLDER_NOT_WRITABLE
+ * @param reader sees the rows in the state before the deletion
+ * @param onRows receives the number of rows written so far
+ * @returns the rows of the leaf tables, by table label
+ * @throws CLEAN_FAILED if the server returns another number of rows than in the plan; DISK_FULL, FOLDER_NOT_WRITABLE
  */
 export async function writeOrderSnapshot(
   reader: Session,
@@ -127,7 +127,7 @@ export async function writeOrderSnapshot(
   content: SnapshotContent,
   onRows: (rows: number) => void,
 ): Promise<{metadata: OrderBackupMetadata; leaves: ReadonlyMap<string, LeafRows>}> {
-  const deleted = content.deleted.map((part) => ({part, source: deletedSource(part, content.notes)}));
+  const deleted = content.deleted.map((part) => ({part, source: deletedSource(part, content.rowLists)}));
   const relinked = content.relinked.map((part) => ({part, source: relinkedSource(part)}));
   let leaves: ReadonlyMap<string, LeafRows> = new Map();
   const metadata = (copied: (source: RowSource) => CopiedRows | undefined): OrderBackupMetadata => {
@@ -141,7 +141,7 @@ export async function writeOrderSnapshot(
     );
     const checksumOf = (source: RowSource): string => copied(source)?.checksum ?? noChecksum;
     const tables = deleted.flatMap(({part, source}) => {
-      const {table} = 'leaf' in part ? part.leaf : part.noted;
+      const {table} = 'leaf' in part ? part.leaf : part.listed;
       const rows = 'leaf' in part ? (leaves.get(table.label)?.rows ?? 0) : part.rows;
       return rows === 0 ? [] : [entry(table, rows, checksumOf(source), table.columns)];
     });
@@ -150,8 +150,8 @@ export async function writeOrderSnapshot(
       kind: 'order-backup',
       ...content.facts(leaves),
       tables,
-      relinked: relinked.map(({part: {noted, rows, columns}, source}) =>
-        entry(noted.table, rows, checksumOf(source), columns),
+      relinked: relinked.map(({part: {listed, rows, columns}, source}) =>
+        entry(listed.table, rows, checksumOf(source), columns),
       ),
       totalRows: Math.min(
         mostRows,
@@ -168,26 +168,29 @@ export async function writeOrderSnapshot(
   return {metadata: written, leaves};
 }
 
-function deletedSource(part: NotedPart | LeafPart, notes: Notes): RowSource {
+function deletedSource(part: ListedPart | LeafPart, rowLists: RowLists): RowSource {
   if ('leaf' in part) {
     const {table} = part.leaf;
     const columns = [rowJsonExpression('t', table.columns), versionHashSql, keyHashSql(table)];
-    const query = `SELECT ${columns.join(', ')} FROM ${leafRowsSql(part.leaf, notes)}`;
+    const query = `SELECT ${columns.join(', ')} FROM ${leafRowsSql(part.leaf, rowLists)}`;
     return {...sourceOf(table, undefined, query), prefix: rowLinePrefix(table.label), numbers: 2};
   }
-  const {table} = part.noted;
-  return {...notedSource(part, rowJsonExpression('t', table.columns)), prefix: rowLinePrefix(table.label)};
+  const {table} = part.listed;
+  return {...listedSource(part, rowJsonExpression('t', table.columns)), prefix: rowLinePrefix(table.label)};
 }
 
 function relinkedSource(part: RelinkedPart): RowSource {
-  const {table} = part.noted;
+  const {table} = part.listed;
   const keys = rowJsonExpression('t', columnsOf(table, table.key));
   const expression = `'"key":' || ${keys} || ',"values":' || ${rowJsonExpression('t', part.columns)}`;
-  return {...notedSource(part, expression), prefix: relinkedLinePrefix(table.label)};
+  return {...listedSource(part, expression), prefix: relinkedLinePrefix(table.label)};
 }
 
-function notedSource({noted: {table, sql}, rows}: NotedPart, expression: string): Omit<RowSource, 'prefix'> {
-  const query = `SELECT ${expression} FROM ${relationSql(table)} t JOIN ${sql} s ON ${isNoted}`;
+function listedSource(
+  {listed: {table, sql}, rows}: ListedPart,
+  expression: string,
+): Omit<RowSource, 'prefix'> {
+  const query = `SELECT ${expression} FROM ${relationSql(table)} t JOIN ${sql} s ON ${isListed}`;
   return sourceOf(table, rows, query);
 }
 
@@ -195,7 +198,7 @@ function sourceOf(table: Table, rows: number | undefined, query: string): Omit<R
   const otherwise = (found: number): AppError =>
     new AppError(
       'CLEAN_FAILED',
-      `${table.label}: ${rows ?? 'some'} rows were found and ${found} could be backed up, because another session changed them; nothing was changed.`,
+      `${table.label}: ${rows ?? 'some'} rows were found and ${found} could be backed up: another session changed them. Nothing was changed.`,
       {hint: 'Run it again.'},
     );
   return {query, numbers: 0, rows, otherwise};

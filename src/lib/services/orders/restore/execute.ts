@@ -1,4 +1,4 @@
-/** orders:restore: put back what orders:clean took away, or show what that would do. */
+/** Implements `orders:restore`: restores the rows that orders:clean deleted, or previews that. */
 import {stat} from 'node:fs/promises';
 import {elapsedMs} from '../../../base/clock.js';
 import {AppError, withState} from '../../../base/errors.js';
@@ -34,26 +34,26 @@ export interface RestoreOrdersOptions {
   readonly backupFile: string | undefined;
   readonly execute: boolean;
   readonly failOnConflicts: boolean;
-  /** Keys of the orders to take; all of them when empty. */
+  /** Keys of the orders to restore; all if empty. */
   readonly onlyOrders: readonly string[];
   /** How long to wait for another run on the same database, ms. */
   readonly waitMs?: number;
-  /** How long to wait for locks, and to let others wait for ours, ms; the config's without it. */
+  /** How long to wait for locks, and to let others wait for ours, ms; by default that of the config. */
   readonly lockWaitMs?: number;
 }
 
 export interface RestoreOrdersResult extends RestorableOrders {
   readonly mode: 'preview' | 'execute';
   readonly database: string;
-  /** Sequences that were behind the restored ids and were brought forward. */
+  /** Sequences that were behind the restored ids and were advanced. */
   readonly sequences: readonly string[];
   /** ms */
   readonly duration: number;
 }
 
 /**
- * @throws USAGE, BACKUP_NOT_FOUND, ORDER_BACKUP_INVALID before the database is touched; CONFLICTS with
- *   `failOnConflicts`; ROW_SECURITY; LOCKED; ORDERS_RESTORE_FAILED after rolling everything back
+ * @throws USAGE, BACKUP_NOT_FOUND, ORDER_BACKUP_INVALID before the database is changed; CONFLICTS with `failOnConflicts`; ROW_SECURITY;
+ *   LOCKED; ORDERS_RESTORE_FAILED after everything was rolled back
  */
 export async function restoreOrders(
   ctx: RunContext,
@@ -64,7 +64,7 @@ export async function restoreOrders(
   refuseTransactionPooler(connection);
   const path = await findOrderBackup(ctx.settings, options.backupFile);
   const schema = connection.schema ?? 'public';
-  // An execution asks between reading and writing, and nothing may be on the screen then.
+  // An execution asks between reading and writing, and no progress may be on the screen then.
   const step: RunContext['progress']['step'] = options.execute
     ? (_title, work) => work(silentStep)
     : (title, work) => ctx.progress.step(title, work);
@@ -73,7 +73,7 @@ export async function restoreOrders(
   const file = await step('Read and check the order backup', () => openOrderFile(path, schema, ctx.signal));
   if (file.kind !== 'order-backup')
     throw new AppError('USAGE', `${path} is the undo file of restore:rows, not an order backup.`, {
-      hint: `destino-db restore:rows --undo ${path} takes it.`,
+      hint: `Restore it with: destino-db restore:rows --undo ${path}`,
     });
   return withSession(
     connection,
@@ -90,9 +90,9 @@ export async function restoreOrders(
         },
       });
       for (const warning of originWarnings(file, identity)) ctx.warn(warning);
-      // Temporary tables are needed for a preview too.
-      await requireWritable(session, 'Orders cannot be put back here');
-      // The rows are in temporary tables first and in their own ones afterwards.
+      // A preview needs temporary tables too.
+      await requireWritable(session, 'Orders cannot be restored here');
+      // The rows are first in temporary tables and then in their own tables.
       const bytes = 2 * (await stat(path)).size;
       await requireServerDisk(ctx, session, connection, {
         what: 'Restoring these orders',
@@ -129,7 +129,7 @@ export async function restoreOrders(
   );
 }
 
-/** What would be surprising about putting this file into this database. */
+/** Warnings about a file from another database. */
 function originWarnings(file: OrderFile, identity: DatabaseIdentity): string[] {
   if (!file.database) return [];
   const {name, systemIdentifier} = file.database;
@@ -143,7 +143,7 @@ function originWarnings(file: OrderFile, identity: DatabaseIdentity): string[] {
   ];
 }
 
-/** Triggers that will be switched off meanwhile. Those that cannot be are warned about. */
+/** Triggers that will be disabled meanwhile; warns of those that cannot be. */
 async function triggersOf(
   ctx: RunContext,
   session: Session,
@@ -153,8 +153,8 @@ async function triggersOf(
   const {ours, foreign} = await listFiringTriggers(session, oids);
   if (foreign.length > 0) {
     ctx.warn(
-      `This role does not own the tables of these triggers, so they fire while rows are put back: ${foreign.join(', ')}. ` +
-        'Rows that they change are noticed, and then nothing is restored.',
+      `This role does not own the tables of these triggers, so they fire while rows are restored: ${foreign.join(', ')}. ` +
+        'If they change rows, nothing is restored.',
     );
   }
   return ours;
@@ -168,16 +168,16 @@ interface Execution {
   readonly identity: DatabaseIdentity;
 }
 
-/** Returns the sequences that were moved. */
+/** @returns the sequences that were advanced */
 async function execute(ctx: RunContext, session: Session, execution: Execution): Promise<string[]> {
   const {plan, options, connection, identity, triggers} = execution;
   const {conflicts, conflictCount} = plan.result;
   if (options.failOnConflicts && conflictCount > 0) {
     throw new AppError(
       'CONFLICTS',
-      `${countOf(conflictCount, 'row')} of the order backup cannot be put back; nothing was changed.`,
+      `${countOf(conflictCount, 'row')} of the order backup cannot be restored; nothing was changed.`,
       {
-        hint: 'Without --fail-on-conflicts they are skipped, with everything that hangs on them.',
+        hint: 'Without --fail-on-conflicts they are skipped, with all rows that depend on them.',
         details: someOf(
           conflicts.map(({table, key, reason}) => `${table} ${key}: ${reason}`),
           20,
@@ -188,7 +188,7 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
   }
   if (plan.rows + plan.links === 0) return [];
   await ctx.confirm({
-    action: `Put back ${countOf(plan.rows, 'row')}${plan.links > 0 ? ` and ${countOf(plan.links, 'link')}` : ''} from ${plan.result.backupPath}.`,
+    action: `Restore ${countOf(plan.rows, 'row')}${plan.links > 0 ? ` and ${countOf(plan.links, 'link')}` : ''} of ${plan.result.backupPath}.`,
     host: connection.host,
     database: identity.database,
     isProduction: await isProductionDatabase(ctx, connection),
@@ -198,10 +198,10 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
         ([table, {restored, relinked, skipped}]) =>
           `${table}: ${formatCount(restored)} rows${relinked > 0 ? `, ${formatCount(relinked)} links` : ''}${skipped > 0 ? `, ${formatCount(skipped)} skipped` : ''}`,
       ),
-      ...(triggers.length > 0 ? [`off meanwhile: ${triggers.join(', ')}`] : []),
+      ...(triggers.length > 0 ? [`disabled meanwhile: ${triggers.join(', ')}`] : []),
     ],
   });
-  return ctx.progress.step('Put the rows back and compare them', async (progress) => {
+  return ctx.progress.step('Restore the rows and compare them', async (progress) => {
     let done = 0;
     let transaction = null as string | null;
     try {
@@ -227,40 +227,40 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
       await ctx.checkpoint('orders.committed');
       return sequences;
     } catch (error) {
-      const fate = transaction === null ? null : await outcomeOfTransaction(connection, transaction);
-      throw describeFailure(error, fate);
+      const outcome = transaction === null ? null : await outcomeOfTransaction(connection, transaction);
+      throw describeFailure(error, outcome);
     }
   });
 }
 
-const rolledBack = 'Everything was rolled back, nothing was changed.';
+const rolledBack = 'Everything was rolled back; nothing was changed.';
 
-/** All locks at once, parents first, so that no row is locked while the run still waits for a table. */
+/** Takes all locks at once, parents first, so that no row is locked while the run still waits for a table. */
 async function lockTables(
   session: Session,
   {tables, links}: StagedOrders,
   hasTriggers: boolean,
 ): Promise<void> {
   const names = [...tables, ...links].map(({target: {schema, name}}) => quoteQualified(schema, name));
-  // Switching triggers off takes the stronger one (manual, 13.3.1).
+  // Disabling triggers takes the stronger one (manual, 13.3.1).
   const mode = hasTriggers ? 'SHARE ROW EXCLUSIVE' : 'ROW EXCLUSIVE';
   await session.query(`LOCK TABLE ${[...new Set(names)].join(', ')} IN ${mode} MODE`);
 }
 
 /**
- * Whatever the server refuses is a failed restore, and the transaction is rolled back.
- * @param fate of the transaction, where the connection broke while it was committed
+ * Any error of the server is a failed restore, and the transaction is rolled back.
+ * @param outcome of the transaction, if the connection broke during the commit
  */
-function describeFailure(error: unknown, fate: TransactionOutcome | null): unknown {
+function describeFailure(error: unknown, outcome: TransactionOutcome | null): unknown {
   if (!(error instanceof AppError) || error.code === 'ORDERS_RESTORE_FAILED') return error;
-  if (fate === 'committed') return withState(error, 'The orders were put back before that.');
-  if (fate === 'unknown')
-    return withState(error, 'Whether the orders were put back is not known; a preview shows it.');
+  if (outcome === 'committed') return withState(error, 'The orders were restored before that.');
+  if (outcome === 'unknown')
+    return withState(error, 'Whether the orders were restored is not known; a preview shows it.');
   if (error.code === 'LOCK_TIMEOUT' && error.message.endsWith(rolledBack)) return error;
   if (error.code !== 'QUERY_FAILED') return withState(error, rolledBack);
   return new AppError(
     'ORDERS_RESTORE_FAILED',
-    `The orders could not be put back. ${error.message} ${rolledBack}`,
+    `The orders could not be restored. ${error.message} ${rolledBack}`,
     {
       hint: 'If another session changed these tables in the meantime, run the preview again: it shows the new conflicts.',
       details: error.details,

@@ -1,4 +1,4 @@
-/** What of an order backup can be put back, row for row compared with the database, and why the rest cannot. */
+/** Plans the restore of an order backup: the rows that can be restored, compared with the database, and the reasons for the others. */
 import {
   countReasons,
   countRows,
@@ -17,9 +17,9 @@ import {hasSqlState} from '../../../postgres/sql-state.js';
 import {AppError} from '../../../base/errors.js';
 
 export interface OrderTableCounts {
-  /** Rows put back, or with a preview those that would be. */
+  /** Restored rows, or in a preview those that would be. */
   readonly restored: number;
-  /** Rows that were there and got their link back. */
+  /** Existing rows whose link was restored. */
   readonly relinked: number;
   readonly skipped: number;
 }
@@ -28,15 +28,15 @@ export interface RestorableOrders {
   readonly backupPath: string;
   /** When the backup was written. */
   readonly backupTimestamp: string;
-  /** Orders put back, by table. */
+  /** Restored orders, by table. */
   readonly orders: Readonly<Record<string, number>>;
   readonly tables: Readonly<Record<string, OrderTableCounts>>;
-  /** Rows that are skipped, at most `conflictsListed` of them. */
+  /** Skipped rows, at most `conflictsListed` of them. */
   readonly conflicts: readonly RestoreConflict[];
   readonly conflictCount: number;
-  /** Skipped rows by table and reason: all of them. */
+  /** All skipped rows by table and reason. */
   readonly reasons: readonly {readonly table: string; readonly reason: string; readonly rows: number}[];
-  /** What the file cannot give back exactly, and what has changed since. */
+  /** Values that the file cannot restore exactly, and changes since it was written. */
   readonly notes: readonly string[];
 }
 
@@ -49,12 +49,12 @@ export interface RestoreOrdersPlan {
   readonly links: number;
 }
 
-/** So many conflicts are named one by one; the rest is counted. */
+/** The number of conflicts that are listed; all are counted. */
 const conflictsListed = 1000;
 
 /**
- * Everything in one snapshot; the transaction can write to temporary tables only.
- * @throws PLAN_CHANGED when a column or a table of the orders goes meanwhile
+ * Compares everything in one snapshot; the transaction writes only to temporary tables.
+ * @throws PLAN_CHANGED if a column or a table of the orders is dropped meanwhile
  */
 export async function planRestoreOrders(
   session: Session,
@@ -72,7 +72,7 @@ export async function planRestoreOrders(
   });
 }
 
-/** No such column, table or schema: the catalog had them when this transaction looked. */
+/** A column, table or schema no longer exists, although the catalog contained it at the start of this transaction. */
 const vanished = ['42703', '42P01', '3F000'];
 
 function alteredMeanwhile(cause: AppError): AppError {
@@ -144,7 +144,7 @@ async function summarize(
   };
 }
 
-/** Columns that are not what they were when the file was written. */
+/** Notes about columns that changed since the file was written. */
 function changeNotes({tables, links}: StagedOrders): string[] {
   return [...tables, ...links].flatMap((each) => {
     const {file, gone, added} = each;

@@ -1,4 +1,4 @@
-/** `orders:restore` of an order backup in any place, or of an encrypted one: fetched and opened whole, then read as one made here. */
+/** `orders:restore` from any location or of an encrypted order backup: fetches and decrypts it completely, then reads it like a local one. */
 import {basename, dirname, join} from 'node:path';
 import {AppError} from '../../../base/errors.js';
 import {findOrderBackup} from '../../../rows/file/open-order-file.js';
@@ -14,7 +14,7 @@ import {type BackupSource, withFetchedFolder} from '../../../storage/fetch-backu
 import {keysOf} from '../../../encryption/settings.js';
 import {restoreOrders, type RestoreOrdersOptions, type RestoreOrdersResult} from './execute.js';
 
-/** @throws what `restoreOrders` throws, KEY_NEEDED, DECRYPT_FAILED and the codes of the stores; no row was touched then */
+/** @throws the errors of `restoreOrders`, KEY_NEEDED, DECRYPT_FAILED and the codes of the stores, before any row was changed */
 export async function restoreOrdersFrom(
   context: RunContext,
   source: BackupSource,
@@ -28,7 +28,7 @@ export async function restoreOrdersFrom(
   return {...result, backupPath: chosen.path};
 }
 
-/** An order backup in a place; `path` is for people. */
+/** An order backup in a location; `path` is for messages. */
 type FoundOrders = Pick<PlacedOrders, 'key' | 'path'> & {readonly place: Place};
 
 async function findOrders(
@@ -40,21 +40,21 @@ async function findOrders(
   const place = await openFrom(settings, from);
   const backups = await listPlacedOrders(place, signal);
   if (name === undefined) {
-    throw new AppError('USAGE', 'Which order backup? Its id is missing.', {
+    throw new AppError('USAGE', 'The id of the order backup is missing.', {
       hint: `"latest" is the newest one; destino-db list --from ${place.url} shows all.`,
     });
   }
   return {place, ...choosePlacedOrders(place, backups, name)};
 }
 
-/** The order backup that is this file. */
+/** The order backup in this file. */
 export function ordersAt(path: string): FoundOrders {
   return {place: localPlace(dirname(path)), key: basename(path), path};
 }
 
 /**
- * An order backup as a plain file here: itself, or a copy that was fetched, or decrypted to its last chunk, for as long as `work`
- * takes.
+ * An order backup as an unencrypted local file: the file itself, or a copy that is fetched and completely decrypted for the duration of
+ * `work`.
  * @throws KEY_NEEDED, DECRYPT_FAILED before `work` begins
  */
 export async function withPlainOrders<T>(

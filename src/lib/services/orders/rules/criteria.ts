@@ -1,4 +1,4 @@
-/** The criteria of a cleaning, checked: dates, time zone and ids as flags and config gave them. */
+/** Checks the criteria of a cleaning: dates, time zone and ids from flags and config. */
 import {AppError} from '../../../base/errors.js';
 import type {Session} from '../../../postgres/client.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
@@ -10,7 +10,7 @@ import {compareSql} from '../../../rows/model/operators.js';
 import {type Criteria, keyTextSql} from './order-conditions.js';
 import {columnType, equalityOf, relationSql} from './relation-sql.js';
 
-/** The flags that choose orders. */
+/** The flags that select orders. */
 export interface SelectionFlags {
   readonly testEmailsOnly: boolean;
   readonly includeOld: boolean;
@@ -18,11 +18,11 @@ export interface SelectionFlags {
   readonly from: string | undefined;
   readonly to: string | undefined;
   readonly excludeIds: readonly string[];
-  /** Triggers and rules whose effects need not be seen: "schema.table.name". */
+  /** Allowed triggers and rules, whose effects need not be counted: "schema.table.name". */
   readonly allowTriggers?: readonly string[];
 }
 
-/** @throws USAGE naming the flag, CONFIG_INVALID for the time zone */
+/** @throws USAGE with the flag, CONFIG_INVALID for the time zone */
 export function parseCriteria(flags: SelectionFlags, config: OrdersConfig): Criteria {
   const from = parseDay(flags.from, '--from');
   const to = parseDay(flags.to, '--to');
@@ -50,16 +50,16 @@ function parseDay(text: string | undefined, flag: string): string | null {
   if (text === undefined) return null;
   const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text);
   const time = isDay ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
-  // Date.parse takes 31 February for 3 March.
+  // Date.parse reads 31 February as 3 March.
   if (!Number.isNaN(time) && new Date(time).toISOString().startsWith(text)) return text;
-  throw new AppError('USAGE', `${flag} "${text}" is no day.`, {
+  throw new AppError('USAGE', `${flag} "${text}" is not a date.`, {
     hint: `Write it as YYYY-MM-DD: ${flag} 2026-03-31.`,
   });
 }
 
 /**
- * The ids as the server writes them ("{A0EE...}" is the same uuid as "a0ee...").
- * @param onUnknown is told the ids that no order has
+ * The ids in the server's notation ("{A0EE...}" is the same uuid as "a0ee...").
+ * @param onUnknown receives the ids that no order has
  * @throws USAGE or CONFIG_INVALID for an id that no order could have
  */
 export async function resolveExcludedIds(
@@ -93,7 +93,7 @@ export async function resolveExcludedIds(
       const type = columnType(table, column);
       types.push(type);
       try {
-        // Equal keys may be written in several ways (7 and 7.0 as numeric), and the guard compares the order's own text.
+        // Equal keys may have several notations (7 and 7.0 as numeric), and the guard compares the order's own text.
         const rows = await session.query(
           `SELECT CAST($1::text AS ${type})::text AS id, false AS found
            UNION ALL SELECT ${quoteIdentifier(column)}::text, true
@@ -104,14 +104,14 @@ export async function resolveExcludedIds(
         if (rows.some((row) => row['found'] === 't')) isFound = true;
         for (const row of rows) resolved.add(row['id'] ?? id);
       } catch (error) {
-        if (!hasSqlState(error, '22')) throw error; // text that is no uuid
+        if (!hasSqlState(error, '22')) throw error; // for example text that is not a uuid
       }
     }
     if (!isPossible) {
       throw new AppError(
         isFlag ? 'USAGE' : 'CONFIG_INVALID',
         `${isFlag ? '--exclude-id' : 'orders.excludedIds'} "${id}" cannot be the id of an order (${[...new Set(types)].join(', ')}).`,
-        {hint: 'Copy the id from the order, or leave it out.'},
+        {hint: 'Copy the id from the order, or omit it.'},
       );
     }
     if (!isFound) onUnknown(id);

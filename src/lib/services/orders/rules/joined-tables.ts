@@ -1,23 +1,23 @@
-/** The tables that values of orders are read from, joined so that no order can be found twice. */
+/** Joins the tables that contain values of orders, so that no order is found twice. */
 import {AppError} from '../../../base/errors.js';
 import type {Session} from '../../../postgres/client.js';
 import {quoteIdentifier} from '../../../postgres/quote.js';
 import {compareSql} from '../../../rows/model/operators.js';
 import type {Catalog, Table} from '../../../rows/model/read-schema.js';
 import type {DescribedRoot, Join, OrdersProfile} from './profile.js';
-import {checkColumns, findTable, suggest, whereToMend} from './profile-names.js';
+import {checkColumns, findTable, suggest, profileHint} from './profile-names.js';
 import {equalityOf, relationSql} from './relation-sql.js';
 
-/** The order's table or a joined one, and what expressions call it. */
+/** The order's table or a joined one, with its name in expressions. */
 export interface Relation {
   readonly name: string;
   readonly table: Table;
-  /** SQL that joins it to those before; empty for the order's own table. */
+  /** SQL that joins it to the previous ones; empty for the order's own table. */
   readonly join: string;
 }
 
 /** A column of one of the relations. */
-interface Place {
+interface RelationColumn {
   readonly relation: Relation;
   readonly column: string;
 }
@@ -36,7 +36,7 @@ export async function joinTables(
     checkColumns(joined, profile, Object.keys(join.on));
     const pairs = Object.entries(join.on).map(([column, text]) => ({
       column,
-      from: placeOf(profile, relations, text),
+      from: findColumn(profile, relations, text),
     }));
     await refuseSeveralRows(session, profile, join, joined, pairs);
     const relation = {name: join.name, table: joined};
@@ -56,14 +56,14 @@ export async function joinTables(
 }
 
 /**
- * "email" of the order, or "customer.email" of a joined table.
- * @throws CONFIG_INVALID naming the nearest column
+ * Finds "email" of the order, or "customer.email" of a joined table.
+ * @throws CONFIG_INVALID with the nearest column
  */
-export function placeOf(
+export function findColumn(
   profile: OrdersProfile,
   relations: readonly [Relation, ...Relation[]],
   text: string,
-): Place {
+): RelationColumn {
   const [own, ...joined] = relations;
   const has = ({table}: Relation, column: string): boolean => table.columns.some(({name}) => name === column);
   if (has(own, text)) return {relation: own, column: text};
@@ -79,17 +79,17 @@ export function placeOf(
   throw new AppError(
     'CONFIG_INVALID',
     `The profile "${profile.name}" names "${text}", but ${own.table.label} has no such column and no join before it is called "${first}"${suggest(first, names)}.`,
-    {hint: whereToMend},
+    {hint: profileHint},
   );
 }
 
-export function columnSql({relation, column}: Place): string {
+export function columnSql({relation, column}: RelationColumn): string {
   return `${quoteIdentifier(relation.name)}.${quoteIdentifier(column)}`;
 }
 
 /**
- * Whether a unique index guarantees at most one row: of columns that are joined, by the equality that the join uses. A partial
- * index or one of expressions guarantees it for some rows only, a deferrable one not at every moment.
+ * Whether a unique index guarantees at most one row: on joined columns, with the equality of the join. A partial or expression index
+ * guarantees it only for some rows, a deferrable one only at some times.
  */
 const isUniqueSql = `
   SELECT 1 FROM pg_catalog.pg_index i
@@ -116,7 +116,7 @@ async function refuseSeveralRows(
   profile: OrdersProfile,
   join: Join,
   joined: Table,
-  pairs: readonly {readonly column: string; readonly from: Place}[],
+  pairs: readonly {readonly column: string; readonly from: RelationColumn}[],
 ): Promise<void> {
   const columns = pairs.map(({column}) => column);
   const rows = await session.query(isUniqueSql, [
@@ -128,9 +128,9 @@ async function refuseSeveralRows(
   if (rows.length > 0) return;
   throw new AppError(
     'JOIN_NOT_UNIQUE',
-    `The join "${join.name}" of the profile "${profile.name}" could find several rows of ${joined.label} for one order: no unique index covers ${columns.map((column) => `"${column}"`).join(', ')} for the types that are compared. Nothing was changed.`,
+    `The join "${join.name}" of the profile "${profile.name}" could find several rows of ${joined.label} for one order: no unique index covers ${columns.map((column) => `"${column}"`).join(', ')} for the compared types. Nothing was changed.`,
     {
-      hint: 'Join by the primary key or by columns with a unique index that is valid, neither partial nor deferrable, and of the same type.',
+      hint: 'Join by the primary key, or by columns of the same type with a valid unique index that is not partial or deferrable.',
     },
   );
 }

@@ -1,4 +1,4 @@
-/** What is asked of an order, as SQL: why it is chosen, and what keeps it. */
+/** The conditions on orders in SQL: the reasons to select an order, and the guards that keep it. */
 import {quoteIdentifier, quoteLiteral} from '../../../postgres/quote.js';
 import type {OrdersConfig} from '../../../settings/orders-config.js';
 import {columnType} from './relation-sql.js';
@@ -7,9 +7,9 @@ import type {RootProfile} from './profile.js';
 import type {Root} from './resolve-root.js';
 import {testAddressRules, testAddressSql} from './test-address.js';
 
-/** Why an order is chosen. "linked": it hangs on a chosen order by a foreign key. */
+/** Why an order is selected. "linked": it depends on a selected order by a foreign key. */
 export const reasons = ['test-email', 'failed-payment', 'cancelled', 'old', 'linked'] as const;
-/** Why a matching order stays. "linked": an order that hangs on it is guarded. */
+/** Why a matching order is kept. "linked": a guarded order depends on it. */
 export const guards = [
   'high-value-paid',
   'production-customer',
@@ -27,7 +27,7 @@ export interface Criteria {
   readonly from: string | null;
   readonly to: string | null;
   readonly timeZone: string;
-  /** Keys of orders that flags and config keep, as the server writes them. */
+  /** Keys of orders that flags and config exclude, in the server's notation. */
   readonly excludedIds: readonly string[];
 }
 
@@ -35,16 +35,16 @@ export interface Selection {
   readonly graph: OrderGraph;
   readonly criteria: Criteria;
   readonly config: OrdersConfig;
-  /** The start of the run: what "90 days ago" is counted from. */
+  /** The start of the run, from which "90 days ago" is counted. */
   readonly now: Date;
 }
 
-/** Failed and cancelled orders older than this are named as old. */
+/** Failed and cancelled orders older than this have the reason "old". */
 const oldAfterDays = 90;
 const defaultHighValue = 100;
 
-/** SQL condition: `t` is the row version that `s` notes. Stands in statements under the role's own search_path too. */
-export const isNoted = [
+/** SQL condition: `t` is the row version that `s` lists. Also valid under the role's own search_path. */
+export const isListed = [
   't.tableoid OPERATOR(pg_catalog.=) s.part',
   't.ctid OPERATOR(pg_catalog.=) s.tid',
   't.xmin OPERATOR(pg_catalog.=) s.ver',
@@ -74,7 +74,7 @@ export function isTestSql(selection: Selection, column: string | undefined): str
 
 type Word = (typeof reasons)[number] | (typeof guards)[number];
 
-/** The bit that stands for a word among the words of its kind. */
+/** The bit of a word among the words of its kind. */
 export function bitOf(words: readonly Word[], word: Word): number {
   return 1 << words.indexOf(word);
 }
@@ -84,7 +84,7 @@ export function wordsOf<T extends Word>(words: readonly T[], bits: number): T[] 
   return words.filter((word) => (bits & bitOf(words, word)) !== 0);
 }
 
-/** SQL integer with the bits of the words of `conditions` that hold. */
+/** SQL integer with the bits of the words whose condition is true. */
 function bitsSql(words: readonly Word[], conditions: Readonly<Partial<Record<Word, string>>>): string {
   const parts = words.flatMap((word) => {
     const condition = conditions[word];
@@ -95,12 +95,12 @@ function bitsSql(words: readonly Word[], conditions: Readonly<Partial<Record<Wor
   return parts.length === 0 ? '0' : `(${parts.join(' | ')})`;
 }
 
-/** SQL integer with the bits of the reasons for which the row `t` of the root is chosen; 0 where there is none. */
+/** SQL integer with the bits of the reasons to select the row `t` of the root; 0 without a reason. */
 export function reasonsSql(selection: Selection, root: Root): string {
   return bitsSql(reasons, reasonConditions(selection, root));
 }
 
-/** SQL condition: whether there is any reason to choose the row `t` of the root. */
+/** SQL condition: whether there is a reason to select the row `t` of the root. */
 export function isChosenSql(selection: Selection, root: Root): string {
   return `(${Object.values(reasonConditions(selection, root)).join(' OR ')})`;
 }
@@ -128,8 +128,8 @@ function reasonConditions(
 }
 
 /**
- * SQL integer with the bits of the guards that keep the row `t` of the root, whatever criterion it matches. Whether its customer ever paid
- * is another question (`customersTable` in select-orders.ts).
+ * SQL integer with the bits of the guards that keep the row `t` of the root. Whether its customer ever paid is a separate query
+ * (`customersTable` in select-orders.ts).
  */
 export function guardsSql(selection: Selection, root: Root): string {
   const {profile} = root;
@@ -138,9 +138,9 @@ export function guardsSql(selection: Selection, root: Root): string {
   const words: Partial<Record<(typeof guards)[number], string>> = {};
   if (profile.total !== undefined) {
     const column = `t.${quoteIdentifier(profile.total)}`;
-    // Money can be compared with money only.
+    // Money can be compared only with money.
     const total = columnType(root, profile.total) === 'money' ? `${column}::pg_catalog.numeric` : column;
-    // A paid order whose total is unknown could be any.
+    // A paid order with an unknown total could have a high one.
     words['high-value-paid'] =
       `${paid} AND NOT coalesce(${total} <= ${config.highValue ?? defaultHighValue}, false)`;
   }
@@ -167,12 +167,12 @@ export function guardsSql(selection: Selection, root: Root): string {
   return bitsSql(guards, words);
 }
 
-/** The key as text; the columns of a composite key are joined by commas. */
+/** The key as text; commas separate the columns of a composite key. */
 export function keyTextSql(alias: string, key: readonly string[]): string {
   return key.map((name) => `${alias}.${quoteIdentifier(name)}::pg_catalog.text`).join(` || ',' || `);
 }
 
-/** The address in a column of the row `t`, as addresses are compared. */
+/** The address in a column of the row `t`, normalised for comparison. */
 export function addressSql(column: string): string {
   return `pg_catalog.lower(pg_catalog.btrim(t.${quoteIdentifier(column)}::pg_catalog.text))`;
 }

@@ -1,9 +1,9 @@
-/** Which tables hang on orders, and in which order their rows can be deleted and put back. */
+/** The tables that depend on orders, and the order in which their rows can be deleted and restored. */
 import {AppError} from '../../../base/errors.js';
 import {insertGroups} from '../../../rows/model/insert-groups.js';
 import type {Operator} from '../../../rows/model/operators.js';
 import type {Session} from '../../../postgres/client.js';
-import {checkColumns, findTable, suggest, whereToMend} from './profile-names.js';
+import {checkColumns, findTable, suggest, profileHint} from './profile-names.js';
 import type {OrdersProfile, RootProfile} from './profile.js';
 import {resolveRoot, type Root} from './resolve-root.js';
 import {
@@ -14,14 +14,14 @@ import {
   type Table,
 } from '../../../rows/model/read-schema.js';
 
-/** A way from a row to the row it belongs to. */
+/** A reference from a row to the row it belongs to. */
 export interface Link {
   /** The constraint's name, or the soft link's columns. */
   readonly name: string;
   readonly isSoft: boolean;
-  /** The whole table; a partition stands for its topmost parent. */
+  /** The whole table; for a partition its topmost parent. */
   readonly child: Table;
-  /** Where the link was declared: the child itself or one of its partitions. */
+  /** The table with the declaration: the child itself or one of its partitions. */
   readonly childRelation: Table;
   readonly childColumns: readonly string[];
   readonly parent: Table;
@@ -39,19 +39,19 @@ export interface OrderGraph {
   readonly roots: readonly Root[];
   /** Every table that rows are deleted from, in insert order: parents first. */
   readonly tables: readonly Table[];
-  /** The same tables in the order of deletion; tables that refer to one another share a group, one statement's work. */
+  /** The same tables in the order of deletion; tables that refer to one another share a group, which one statement deletes. */
   readonly deleteGroups: readonly (readonly Table[])[];
   /** Links whose child row is deleted with its parent. */
   readonly links: readonly Link[];
-  /** Links whose child row stays and loses the link. */
+  /** Links whose child row is kept and loses the link. */
   readonly unlinks: readonly Link[];
 }
 
 /**
  * Follows every foreign key that leads to a root, directly or through other tables.
  * @param isInTransaction whether the session is in one, which may write
- * @throws CONFIG_INVALID for tables and columns of the profile that do not exist, NOT_SUPPORTED_HERE for rows that would
- *   lose their link and could not be found again, and what `resolveRoot` throws
+ * @throws CONFIG_INVALID for missing tables and columns of the profile, NOT_SUPPORTED_HERE for rows that would lose their link and could not
+ *   be found again, and the errors of `resolveRoot`
  */
 export async function readOrderGraph(
   session: Session,
@@ -65,7 +65,7 @@ export async function readOrderGraph(
   return buildOrderGraph(catalog, profile, roots);
 }
 
-/** Tables that are read for the values of orders. */
+/** Tables from which values of orders are read. */
 export function joinedTables({roots}: Pick<OrderGraph, 'roots'>): Table[] {
   return [...new Set(roots.flatMap(({joined}) => joined))];
 }
@@ -93,7 +93,7 @@ function buildOrderGraph(catalog: Catalog, profile: OrdersProfile, roots: readon
   };
 }
 
-/** A status that an enum does not have would quietly match nothing. */
+/** A status that is not in the enum would silently match nothing. */
 function checkStatuses(profile: OrdersProfile, roots: readonly Root[]): void {
   const check = (values: readonly string[], columnOf: (root: RootProfile) => string | undefined): void => {
     const labels = roots.flatMap(({columns, profile: root}) => {
@@ -107,7 +107,7 @@ function checkStatuses(profile: OrdersProfile, roots: readonly Root[]): void {
     throw new AppError(
       'CONFIG_INVALID',
       `The profile "${profile.name}" names the status "${wrong}", which no order can have${suggest(wrong, known)}.`,
-      {hint: whereToMend},
+      {hint: profileHint},
     );
   };
   check(profile.failedPayments, (root) => root.paymentStatus);
@@ -138,9 +138,9 @@ function softLinks(catalog: Catalog, profile: OrdersProfile, roots: readonly Roo
       throw new AppError(
         'CONFIG_INVALID',
         root === undefined
-          ? `The soft link of ${child.label} names the root "${link.root}", which is none of the profile's${suggest(link.root, names)}.`
+          ? `The soft link of ${child.label} names the root "${link.root}", which the profile does not have${suggest(link.root, names)}.`
           : `The soft link of ${child.label} has ${link.columns.length} columns, but the key of ${root.table.label} has ${root.profile.key.length}.`,
-        {hint: whereToMend},
+        {hint: profileHint},
       );
     }
     return {
@@ -160,7 +160,7 @@ function softLinks(catalog: Catalog, profile: OrdersProfile, roots: readonly Roo
   });
 }
 
-/** @throws CONFIG_INVALID when the config's profile names a table that has no such link */
+/** @throws CONFIG_INVALID if the config's profile names a table without such a link */
 function setNullPolicy(
   catalog: Catalog,
   profile: OrdersProfile,
@@ -177,13 +177,13 @@ function setNullPolicy(
       exists
         ? `The profile "${profile.name}" has a setNull rule for ${name}, which has no foreign key with ON DELETE SET NULL or SET DEFAULT.`
         : `The profile "${profile.name}" has a setNull rule for the table ${name}, which the database does not have${suggest(name, known)}.`,
-      {hint: whereToMend},
+      {hint: profileHint},
     );
   }
   return (table) => Object.entries(profile.setNull).find(([name]) => isNamed(table, name))?.[1] ?? 'keep';
 }
 
-/** A row that stays can be found again by its key only. */
+/** A row that is kept can be found again only by its key. */
 function refuseUnnamedRows(link: Link): void {
   const {child} = link;
   const isKeyChanged = link.changedColumns.some((column) => child.key.includes(column));
@@ -191,9 +191,9 @@ function refuseUnnamedRows(link: Link): void {
   throw new AppError(
     'NOT_SUPPORTED_HERE',
     child.key.length === 0
-      ? `Rows of ${child.label} would lose their link to ${link.parent.label} (${link.name}), and without a primary key it could not be put back.`
-      : `Rows of ${child.label} would lose a part of their primary key (${link.name}), so the link could not be put back.`,
-    {hint: `Let the rows be deleted too: "setNull": {"${child.label}": "delete"} in orders.profile.`},
+      ? `Rows of ${child.label} would lose their link to ${link.parent.label} (${link.name}), and without a primary key it could not be restored.`
+      : `Rows of ${child.label} would lose a part of their primary key (${link.name}), so the link could not be restored.`,
+    {hint: `Delete the rows too: "setNull": {"${child.label}": "delete"} in orders.profile.`},
   );
 }
 

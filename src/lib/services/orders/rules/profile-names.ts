@@ -1,11 +1,11 @@
-/** Tables and columns that a profile names, found in the catalog or refused with the nearest name. */
+/** Finds the tables and columns of a profile in the catalog, or refuses them with the nearest name. */
 import {AppError} from '../../../base/errors.js';
 import {nearest} from '../../../base/nearest.js';
 import {qualifiedName} from '../../../base/qualified-name.js';
 import type {Catalog, Table} from '../../../rows/model/read-schema.js';
 import type {OrdersProfile} from './profile.js';
 
-export const whereToMend = 'Describe your tables under orders.profile in destino-db.config.json.';
+export const profileHint = 'Describe your tables under orders.profile in destino-db.config.json.';
 
 /** @throws CONFIG_INVALID */
 export function findTable(catalog: Catalog, profile: OrdersProfile, schema: string, name: string): Table {
@@ -16,11 +16,11 @@ export function findTable(catalog: Catalog, profile: OrdersProfile, schema: stri
   throw new AppError(
     'CONFIG_INVALID',
     `The profile "${profile.name}" names the table ${label}, which the database does not have${suggest(label, labels)}.`,
-    {hint: `${whereToMend} Views and foreign tables cannot be used.`},
+    {hint: `${profileHint} Views and foreign tables cannot be used.`},
   );
 }
 
-/** @throws CONFIG_INVALID naming those that the table does not have */
+/** @throws CONFIG_INVALID with the columns that the table does not have */
 export function checkColumns(table: Table, profile: OrdersProfile, columns: readonly string[]): void {
   const known = table.columns.map((column) => column.name);
   const missing = columns.filter((column) => !known.includes(column));
@@ -29,11 +29,11 @@ export function checkColumns(table: Table, profile: OrdersProfile, columns: read
     'CONFIG_INVALID',
     `The profile "${profile.name}" names columns that ${table.label} does not have: ` +
       `${missing.map((column) => `"${column}"${suggest(column, known)}`).join(', ')}.`,
-    {hint: whereToMend},
+    {hint: profileHint},
   );
 }
 
-/** The nearest known word, as words to add. */
+/** A suggestion of the nearest known word, to append to a sentence. */
 export function suggest(word: string, known: readonly string[]): string {
   const guess = nearest(word, known);
   return guess === undefined ? '' : ` (did you mean "${guess}"?)`;

@@ -1,8 +1,8 @@
-/** What an order is: the tables that hold orders, their columns, and what their statuses mean. */
+/** The definition of an order: the tables that contain orders, their columns, and the meaning of their statuses. */
 import {defaultStatuses, type OrdersConfig} from '../../../settings/orders-config.js';
 import type {SoftLink} from '../../../rows/model/read-schema.js';
 
-/** What a profile may say of an order, each where it is told. */
+/** The values of an order that a profile may describe. */
 export const orderValues = ['email', 'status', 'paymentStatus', 'total', 'createdAt'] as const;
 
 /** A column of the order, "join.column" of a joined table, or an expression over both. */
@@ -12,9 +12,9 @@ export type OrderValue = string | {readonly sql: string};
 export interface Join {
   readonly schema: string;
   readonly table: string;
-  /** What expressions call it. */
+  /** Its name in expressions. */
   readonly name: string;
-  /** Its columns, each with the column of the order, or "join.column", that it equals. */
+  /** Its columns, each with the equal column of the order, or "join.column". */
   readonly on: Readonly<Record<string, string>>;
 }
 
@@ -24,28 +24,28 @@ interface RootOf<Value> extends Readonly<Record<(typeof orderValues)[number], Va
   readonly key: readonly string[];
 }
 
-/** A table of orders as the config describes it. */
+/** A table of orders as described in the config. */
 export interface DescribedRoot extends RootOf<OrderValue> {
   readonly joins: readonly Join[];
 }
 
-/** A table of orders, its values as columns of `Root.rows`. */
+/** A table of orders, with its values as columns of `Root.rows`. */
 export type RootProfile = RootOf<string>;
 
 export interface OrdersProfile {
   readonly name: string;
-  /** Whether it is Destino's, whose rules may name tables that a database lacks. */
+  /** Whether it is Destino's, whose rules may name tables that a database does not have. */
   readonly isBuiltIn: boolean;
   readonly roots: readonly DescribedRoot[];
   readonly failedPayments: readonly string[];
   readonly cancelledStatuses: readonly string[];
   readonly paidPayments: readonly string[];
-  /** By table ("email_alerts" or "audit.notes"): whether rows that would lose their link are deleted or stay. */
+  /** By table ("email_alerts" or "audit.notes"): whether rows that would lose their link are deleted or kept. */
   readonly setNull: Readonly<Record<string, 'delete' | 'keep'>>;
   readonly softLinks: readonly SoftLink[];
 }
 
-/** Destino's: the tables of its orders and of its catering orders; the alerts about an order go with it. */
+/** Destino's profile: the tables of its orders and of its catering orders; alerts about an order are deleted with it. */
 function destinoProfile(schema: string): OrdersProfile {
   const root = {
     schema,
@@ -73,7 +73,7 @@ function destinoProfile(schema: string): OrdersProfile {
 
 /**
  * The profile of the config, or Destino's.
- * @param schema where tables are that the profile names without a schema
+ * @param schema of the tables that the profile names without one
  */
 export function ordersProfile(config: OrdersConfig, schema = 'public'): OrdersProfile {
   const {profile} = config;

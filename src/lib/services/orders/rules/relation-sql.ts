@@ -1,9 +1,9 @@
-/** How statements name a table, and types and equality of its columns. */
+/** SQL names of a table, and types and equality of its columns. */
 import {quoteQualified} from '../../../postgres/quote.js';
 import {builtInEquality, type Operator} from '../../../rows/model/operators.js';
 import type {Column, Table} from '../../../rows/model/read-schema.js';
 
-/** The table itself, without what inherits from it. */
+/** The table itself, without tables that inherit from it. */
 export function relationSql(table: Table): string {
   return `${table.isPartitioned ? '' : 'ONLY '}${quoteQualified(table.schema, table.name)}`;
 }
@@ -15,7 +15,7 @@ export function columnType(
   return columns.find((column) => column.name === name)?.type ?? 'text';
 }
 
-/** By which two values of the column are equal. */
+/** The operator by which two values of the column are equal. */
 export function equalityOf(table: Table, name: string): Operator {
   return table.columns.find((column) => column.name === name)?.equality ?? builtInEquality;
 }

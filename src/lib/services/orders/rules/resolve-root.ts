@@ -1,4 +1,4 @@
-/** A table of orders with where their values are: in its own columns, in joined tables, or in expressions over both. */
+/** Resolves a table of orders and the source of its values: own columns, joined tables, or expressions over both. */
 import {z} from 'zod';
 import {AppError} from '../../../base/errors.js';
 import type {Session} from '../../../postgres/client.js';
@@ -7,7 +7,7 @@ import {quoteIdentifier} from '../../../postgres/quote.js';
 import {refuseForeignCasts} from '../../../rows/model/foreign-casts.js';
 import type {Catalog, Column, Table} from '../../../rows/model/read-schema.js';
 import {makeUserView, type UserSql} from '../../../rows/model/user-view.js';
-import {columnSql, joinTables, placeOf, type Relation} from './joined-tables.js';
+import {columnSql, joinTables, findColumn, type Relation} from './joined-tables.js';
 import {
   type DescribedRoot,
   type OrdersProfile,
@@ -25,11 +25,11 @@ type ValueColumn = Pick<Column, 'name' | 'type' | 'labels'>;
 export interface Root {
   readonly table: Table;
   readonly profile: RootProfile;
-  /** SQL: the orders with their values and with where each row is, to be read as `t`. */
+  /** SQL: the orders with their values and their row versions, to be read as `t`. */
   readonly rows: string;
-  /** The columns of `rows` that are values. */
+  /** The columns of `rows` that contain values. */
   readonly columns: readonly ValueColumn[];
-  /** The tables besides its own that the values are read from. */
+  /** The other tables from which the values are read. */
   readonly joined: readonly Table[];
 }
 
@@ -92,10 +92,10 @@ function nameOf(value: ValueName): string {
 }
 
 function sourceSql(profile: OrdersProfile, relations: Relations, source: OrderValue): string {
-  return typeof source === 'string' ? columnSql(placeOf(profile, relations, source)) : source.sql;
+  return typeof source === 'string' ? columnSql(findColumn(profile, relations, source)) : source.sql;
 }
 
-/** Runs `work` and undoes what it changed, so that the database gets no object that depends on the tables of the orders. */
+/** Runs `work` and rolls it back, so that the database gets no object that depends on the tables of the orders. */
 async function inScratch<T>(session: Session, isInTransaction: boolean, work: () => Promise<T>): Promise<T> {
   await session.query(isInTransaction ? 'SAVEPOINT destino_values' : 'BEGIN READ WRITE');
   try {
@@ -124,13 +124,13 @@ const columnsSql = `
 
 const viewRow = z.object({oid: z.string(), text: z.string()});
 
-/** With the names of everything qualified, as the session searches pg_catalog alone. */
+/** All names are qualified, because the session's search_path contains only pg_catalog. */
 const viewSql = `
   SELECT c.oid::text AS oid, pg_catalog.pg_get_viewdef(c.oid) AS text FROM pg_catalog.pg_class c WHERE c.oid = $1::pg_catalog.regclass`;
 
 /**
- * Has the server read the values as one view, whose text it writes down: one SELECT and nothing else, whatever the expressions
- * contain. Nothing of it runs here.
+ * Lets the server parse the values as one view and reads its definition, which is one SELECT whatever the expressions contain. No part of
+ * it runs here.
  */
 async function readValues(
   session: Session,
@@ -141,7 +141,7 @@ async function readValues(
   const [own, ...joined] = relations;
   const alias = quoteIdentifier(own.name);
   const names = ['tableoid', 'ctid', 'xmin', ...own.table.columns.map(({name}) => name)];
-  // Each expression ends on a line of its own, so that a comment in it does not reach further.
+  // Each expression ends on a line of its own, so that a comment in it ends there.
   const values = sources.map(({value, sql}) => `(${sql}\n) AS ${quoteIdentifier(nameOf(value))}`);
   const text = `CREATE TEMPORARY VIEW ${view} AS SELECT ${[...names.map((name) => `${alias}.${quoteIdentifier(name)}`), ...values].join(', ')}
     FROM ${[`${relationSql(own.table)} ${alias}`, ...joined.map(({join}) => join)].join(' ')}`;
@@ -150,7 +150,7 @@ async function readValues(
       'CONFIG_INVALID',
       `The server cannot read the values of ${own.table.label} in the profile "${profile.name}": ${why}. Nothing was changed.`,
       {
-        hint: `Expressions name columns by table ("${own.name}.id"), and functions and types outside pg_catalog by schema.`,
+        hint: `Qualify columns with their table ("${own.name}.id"), and functions and types outside pg_catalog with their schema.`,
       },
     );
   const userSql: UserSql = {

@@ -1,11 +1,11 @@
-/** What a test address is: one SQL expression, and the examples that show it. */
+/** The definition of a test address as one SQL expression. */
 import {quoteLiteral} from '../../../postgres/quote.js';
 import {builtInTestWords, type OrdersConfig} from '../../../settings/orders-config.js';
 
-/** Last labels that no real domain has: RFC 2606 and RFC 6761. */
+/** Top-level labels without real domains: RFC 2606 and RFC 6761. */
 const reservedLabels = ['test', 'example', 'invalid', 'localhost'] as const;
 
-/** Services that give anybody an address for some minutes; a name without a dot stands for every top-level domain. */
+/** Services with temporary addresses for anybody; a name without a dot matches every top-level domain. */
 const builtInThrowAwayDomains = [
   '10minutemail', '20minutemail', 'burnermail', 'discard.email', 'dispostable', 'fakeinbox', 'fakemail', 'getnada',
   'guerrillamail', 'guerrillamailblock', 'mailcatch', 'maildrop', 'mailinator', 'mailnesia', 'mintemail', 'moakt',
@@ -19,7 +19,7 @@ export interface TestAddressRules {
   readonly throwAwayDomains: readonly string[];
 }
 
-/** The built-in rules with what the config adds and removes. */
+/** The built-in rules with the additions and removals of the config. */
 export function testAddressRules(config: OrdersConfig = {}): TestAddressRules {
   const removed = new Set((config.testWords?.remove ?? []).map((word) => word.toLowerCase()));
   const words = [...builtInTestWords, ...(config.testWords?.add ?? []).map((word) => word.toLowerCase())];
@@ -40,7 +40,7 @@ export function testAddressRules(config: OrdersConfig = {}): TestAddressRules {
  * 2. the plus tag begins with a word that no letter follows;
  * 3. a label of the domain is a word, or its last label is reserved (RFC 2606, RFC 6761);
  * 4. the domain, or one it belongs to, is a throw-away one.
- * What has no `@` is no address and never matches.
+ * A text without `@` is not an address and never matches.
  * @param email SQL expression of the address
  */
 export function testAddressSql(email: string, rules: TestAddressRules): string {
@@ -60,13 +60,13 @@ export function testAddressSql(email: string, rules: TestAddressRules): string {
   ];
   const address = `pg_catalog.lower(pg_catalog.btrim((${email})::pg_catalog.text))`;
   const mayMatch = `${address} LIKE ANY (ARRAY[${likePatterns([...rules.words, ...reservedLabels, ...services])}]::pg_catalog.text[])`;
-  // Most addresses have none of the names in them, and LIKE finds that out six times as fast; most test addresses match
-  // the first pattern, which takes a third of the time of all in one.
+  // Most addresses contain none of the names, and LIKE finds that out six times as fast. Most test addresses match the first pattern, which
+  // takes a third of the time of one combined pattern.
   const matches = patterns.map((pattern) => `${address} ~ ${quoteLiteral(pattern)}`).join(' OR ');
   return `coalesce(${mayMatch} AND (${matches}), false)`;
 }
 
-/** SQL list of LIKE patterns: texts with any of the names in them. A name within which another one stands adds nothing. */
+/** SQL list of LIKE patterns: texts that contain any of the names. A name that contains another one is redundant. */
 function likePatterns(names: readonly string[]): string {
   return [...new Set(names)]
     .filter((name) => !names.some((other) => other !== name && name.includes(other)))
@@ -78,7 +78,7 @@ function anyOf(texts: readonly string[]): string {
   return `(?:${texts.map(escapeRegex).join('|')})`;
 }
 
-/** Escapes what a POSIX regular expression would take for syntax (manual, 9.7.3). */
+/** Escapes syntax of POSIX regular expressions (manual, 9.7.3). */
 function escapeRegex(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }

@@ -1,4 +1,4 @@
-/** The report of a safe cleanup, as JSON for programs and as Markdown for people, beside the backups. */
+/** Writes the report of a safe cleanup next to the backups, as JSON for programs and as Markdown for people. */
 import {join} from 'node:path';
 import {timestampForName} from '../../../base/file-names.js';
 import {makePrivateFolder, writeFileSafely} from '../../../base/safe-file.js';
@@ -10,19 +10,19 @@ import type {RunContext} from '../../../run/run-context.js';
 import type {CleanResult} from '../clean/execute.js';
 import type {BackupResult} from '../../backup/result.js';
 
-/** What a cleaning has to show when it ends, well or not. */
+/** The results of a cleaning when it ends, successfully or not. */
 export interface CleanupState {
   steps: StepOutcome[];
   backup: BackupResult | null;
   orders: CleanResult;
-  /** What is known of orders whose deletion was cut off when it was to take effect; their order backup is in `orders`. */
+  /** The known outcome of a deletion whose connection broke during the commit; its order backup is in `orders`. */
   cutOff?: 'committed' | 'unknown';
   undo: string[];
 }
 
 /**
  * Writes `safe-cleanup-<time>.md` and `.json` into the backups folder.
- * @param error what stopped the run
+ * @param error the reason why the run stopped
  * @returns absolute path of the Markdown file
  */
 export async function writeCleanupReport(

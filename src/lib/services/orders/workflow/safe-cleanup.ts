@@ -1,4 +1,4 @@
-/** The story of `workflow:safe-cleanup`: find, ask, back up all, verify, back up and delete the orders, check, report. */
+/** Implements `workflow:safe-cleanup`: find, ask, full backup, verify, back up and delete the orders, check, report. */
 import {readBackupRecord} from '../../../catalog/backup-record.js';
 import {replacingFlags} from '../../../catalog/replacing-flags.js';
 import {defined} from '../../../base/defined.js';
@@ -37,11 +37,11 @@ import {type CleanupState, writeCleanupReport} from './cleanup-report.js';
 
 export interface SafeCleanupRequest {
   readonly clean: CleanRequest;
-  /** Undefined for no full backup. */
+  /** Undefined without a full backup. */
   readonly fullBackup: BackupRequest | undefined;
-  /** Of the full backup and of the order backup. */
+  /** Encryption of the full backup and of the order backup. */
   readonly encryption?: EncryptionFlags;
-  /** The words that begin a command for the same database and folders: "destino-db", "--config=...". */
+  /** The first words of a command for the same database and folders: "destino-db", "--config=...". */
   readonly command: (id: string) => readonly string[];
   /** Waits until the next phase may begin. */
   readonly pause: ((phase: string, signal: AbortSignal) => Promise<void>) | undefined;
@@ -49,20 +49,20 @@ export interface SafeCleanupRequest {
 
 export interface SafeCleanupResult {
   readonly mode: 'preview' | 'execute';
-  /** In the order they ended. */
+  /** In the order in which they ended. */
   readonly steps: readonly StepOutcome[];
-  /** In a preview, what would be backed up. */
+  /** In a preview, the planned backup. */
   readonly backup: BackupResult | null;
   readonly orders: CleanResult;
-  /** The Markdown report; the same as JSON stands beside it. Null in a preview, and where it could not be written. */
+  /** The Markdown report; the JSON report has the same name. Null in a preview, and if it could not be written. */
   readonly reportPath: string | null;
-  /** The commands that undo it: the whole database as it was before, and the deleted orders alone. */
+  /** The commands that undo it: the previous state of the whole database, or only the deleted orders. */
   readonly undo: readonly string[];
 }
 
 /**
- * Runs the phases one after the other and stops at the first that fails; nothing is deleted before the full backup is verified.
- * @throws what the phases throw, with what had been done by then
+ * Runs the phases in order and stops at the first failure; nothing is deleted before the full backup is verified.
+ * @throws the errors of the phases, with the state at that time
  */
 export async function safeCleanup(
   parent: RunContext,
@@ -95,15 +95,15 @@ export async function safeCleanup(
     await runPhases(context, request, encryption, state);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    const told = withState(error, whatWasDone(state));
-    await report(context, state, told);
-    throw told;
+    const failure = withState(error, describeState(state));
+    await report(context, state, failure);
+    throw failure;
   }
   const reportPath = await context.progress.step('Write the report', () => report(context, state));
   return {mode: 'execute', ...state, reportPath};
 }
 
-/** A report that cannot be written must not hide what it would have told. */
+/** A failure to write the report must not hide the outcome that it reports. */
 async function report(context: RunContext, state: CleanupState, error?: AppError): Promise<string | null> {
   try {
     return await writeCleanupReport(context, state, error);
@@ -151,10 +151,10 @@ async function runPhases(
         isLocalEncrypted: request.encryption?.isLocal,
       }),
     );
-    refuseUnprovenBackup(state.backup);
+    refuseUnverifiedBackup(state.backup);
     refuseUncoveredTables(state.backup, state.orders);
     if (state.backup.path !== null) {
-      const words = ['--backup-file', state.backup.path, ...(await wordsBack(context, state.backup))];
+      const words = ['--backup-file', state.backup.path, ...(await restoreFlags(context, state.backup))];
       state.undo.push(shellCommand([...request.command('restore'), ...words]));
     }
     await pauseAfter(context, request, 'Full backup');
@@ -162,24 +162,24 @@ async function runPhases(
     skip(state.steps, ['Full backup']);
     await pauseAfter(context, request, 'Find the orders');
   }
-  const noteOrderBackup = ({backupPath}: CleanResult): void => {
+  const recordOrderBackup = ({backupPath}: CleanResult): void => {
     if (backupPath === null) return;
     state.undo.push(putBackCommand(context.settings, encryption, backupPath, request.command));
   };
   state.orders = await cleanConfirmed(context, {
     ...request.clean,
     encryption,
-    onDeletedAllTheSame: (outcome, backupPath) => {
+    onDeletedDespiteError: (outcome, backupPath) => {
       state.cutOff = outcome;
       state.orders = {...state.orders, backupPath};
-      noteOrderBackup(state.orders);
+      recordOrderBackup(state.orders);
     },
   });
-  noteOrderBackup(state.orders);
+  recordOrderBackup(state.orders);
   await pauseAfter(context, request, 'Clean');
   await checkResult(context, request, encryption, state.orders);
   if (state.orders.backupPath !== null) {
-    const deleted = `The ${countOf(ordersIn(state.orders), 'order')} had been deleted by then.`;
+    const deleted = `The ${countOf(ordersIn(state.orders), 'order')} were deleted before that.`;
     await copyNewOrders(context, state.orders.backupPath, encryption, deleted);
   }
 }
@@ -189,49 +189,49 @@ async function pauseAfter({signal}: RunContext, {pause}: SafeCleanupRequest, pha
   try {
     await pause(phase, signal);
   } catch (error) {
-    signal.throwIfAborted(); // what was waited with says it in words of its own
+    signal.throwIfAborted(); // an interruption is reported as such
     throw error;
   }
 }
 
-/** The flags that open the backup and put it in the place of its database. */
-async function wordsBack({settings}: RunContext, {metadataPath}: BackupResult): Promise<string[]> {
+/** The flags that decrypt the backup and restore it over its database. */
+async function restoreFlags({settings}: RunContext, {metadataPath}: BackupResult): Promise<string[]> {
   if (metadataPath === null) return [];
   const record = await readBackupRecord(metadataPath);
   const {databaseName, format} = record;
   return [...keyWords(settings, record), ...replacingFlags(databaseName, {format, record})];
 }
 
-/** @throws VERIFY_FAILED unless the full backup was read back whole */
-function refuseUnprovenBackup(backup: BackupResult): void {
+/** @throws VERIFY_FAILED unless the full backup was read back completely */
+function refuseUnverifiedBackup(backup: BackupResult): void {
   if (backup.verification?.ok === true) return;
   throw new AppError(
     'VERIFY_FAILED',
     `The full backup ${backup.id ?? ''} is not verified; no order was deleted.`,
     {
-      hint: 'See what is wrong with it: destino-db verify --latest',
+      hint: 'Check it: destino-db verify --latest',
     },
   );
 }
 
-/** A full backup that the config made smaller would not bring the orders back. @throws GUARD */
+/** A full backup that the config limits to some tables could not restore the orders. @throws GUARD */
 function refuseUncoveredTables(backup: BackupResult, orders: CleanResult): void {
-  const held = new Set(backup.tables.map(({table}) => table));
+  const covered = new Set(backup.tables.map(({table}) => table));
   const missing = Object.entries(orders.tables).filter(
-    ([label, {deleted, relinked}]) => deleted + relinked > 0 && !held.has(label),
+    ([label, {deleted, relinked}]) => deleted + relinked > 0 && !covered.has(label),
   );
   if (missing.length === 0) return;
   const names = missing.map(([label]) => label).join(', ');
   throw new AppError(
     'GUARD',
-    `The full backup does not hold ${names}, where rows are to be deleted; no order was deleted.`,
+    `The full backup does not contain ${names}, in which rows would be deleted; no order was deleted.`,
     {
-      hint: 'See backup.excludeTables, backup.excludeTableData and backup.excludeSchemas in the config, or use --no-full-backup.',
+      hint: 'Check backup.excludeTables, backup.excludeTableData and backup.excludeSchemas in the config, or use --no-full-backup.',
     },
   );
 }
 
-/** Reads the order backup once more and looks whether orders match that ought to be gone. @throws ORDER_BACKUP_INVALID */
+/** Reads the order backup again and checks whether orders still match. @throws ORDER_BACKUP_INVALID */
 async function checkResult(
   context: RunContext,
   request: SafeCleanupRequest,
@@ -241,13 +241,12 @@ async function checkResult(
   await context.progress.step('Check the result', async (step) => {
     if (orders.backupPath !== null) await readBackOrders(context, orders.backupPath, encryption);
     const left = ordersIn(await planClean(context, {...request.clean.selection}));
-    step.note(left === 0 ? 'no order matches any more' : `${countOf(left, 'order')} came in meanwhile`);
-    if (left > 0)
-      context.warn(`${countOf(left, 'order')} match by now: they came in while the cleaning ran.`);
+    step.note(left === 0 ? 'no order matches now' : `${countOf(left, 'order')} arrived meanwhile`);
+    if (left > 0) context.warn(`${countOf(left, 'order')} match now: they arrived while the cleaning ran.`);
   });
 }
 
-/** What no key here opens was read back before it was encrypted, and its bytes after. */
+/** Without a key the file is not read: it was verified before it was encrypted, and its bytes afterwards. */
 async function readBackOrders(context: RunContext, path: string, {to, keys}: Encryption): Promise<void> {
   const hasKey = (to && 'passphrase' in to ? keys.passphrases : keys.identities).length > 0;
   if (path.endsWith(ageSuffix) && !hasKey) return;
@@ -258,9 +257,9 @@ function skip(steps: StepOutcome[], names: readonly string[]): void {
   for (const name of names) steps.push({name, status: 'skipped', duration: 0});
 }
 
-function whatWasDone({backup, orders, cutOff}: CleanupState): string {
+function describeState({backup, orders, cutOff}: CleanupState): string {
   const full = backup?.path == null ? 'no full backup was made' : `the full backup is ${backup.path}`;
-  // Of a deletion that was cut off its own error tells.
+  // An interrupted deletion is described by its own error.
   const deleted =
     cutOff !== undefined
       ? ''
