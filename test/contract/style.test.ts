@@ -31,7 +31,6 @@ function proseOf(path: string): Prose[] {
 const pending: readonly string[] = [
   'src/commands',
   'src/lib/cli',
-  'src/lib/services/restore',
   'test/commands',
   'test/e2e',
   'test/faults',

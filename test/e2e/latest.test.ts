@@ -42,7 +42,7 @@ it('restore --latest --clean twice never brings the damage back, and warns of th
   const taken = String.raw`taken \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, 2,050 rows`;
   expect(again.stderr.replace(/\s+/g, ' ')).toMatch(
     new RegExp(
-      String.raw`Warning: "${shop.name}" was restored (?:just now|.* ago), at \d{4}-\S+ \S+ UTC, from ${good.id} \(${taken}\)\. This restore replaces that, and what was written since, by ${good.id} \(${taken}\)`,
+      String.raw`Warning: "${shop.name}" was restored (?:just now|.* ago), at \d{4}-\S+ \S+ UTC, from ${good.id} \(${taken}\)\. This restore replaces that content, and all changes since, by ${good.id} \(${taken}\)`,
     ),
   );
   // The warning stands before the deed.

@@ -171,7 +171,7 @@ it.each(cases([' --quiet', '']))(
         {cwd, env, question: 'to go ahead: ', answer: shop.name},
       );
       const lines = plain(before).split('\n').join(' ').replace(/ +/g, ' ');
-      expect(lines).toMatch(/Warning: \S+ lost rows against the backup before it.*Restore the backup/);
+      expect(lines).toMatch(/Warning: \S+ has fewer rows than the backup before it.*Restore the backup/);
       expect(lines).toMatch(/Warning: [^:]*whose free space is not visible from here.*Restore the backup/);
       expect(after).not.toContain('Warning:');
       if (flag === '') expect(plain(after)).toContain('Compared with the backup');

@@ -154,7 +154,7 @@ it('never calls a restore equal whose catalog is not the one of the backup, and 
   expect(failure).toMatchObject({code: 'RESTORED_DIFFERS', exitCode: 4});
   const {details} = failure as {details: string[]};
   // PostgreSQL 15 writes a constraint that was validated into its table, and NOT VALID ones apart.
-  expect(details[0]).toContain('The sequence shop.numbers stands at 40');
+  expect(details[0]).toContain('The sequence shop.numbers is at 40');
   expect(details[2]).toContain('ACL ');
   // All of them; the screen shows the first and counts the others.
   expect(details.length).toBeGreaterThan(10);

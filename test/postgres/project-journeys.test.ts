@@ -141,7 +141,7 @@ it('restores onto a server of one’s own what is the user’s, and counts what 
       await restoreDatabase(there, request),
     ];
     for (const {notes} of [preview, done]) {
-      expect(notes.join('\n')).toMatch(/made first: \d+ roles .*anon \(NOLOGIN INHERIT\)/);
+      expect(notes.join('\n')).toMatch(/created first: \d+ roles .*anon \(NOLOGIN INHERIT\)/);
       expect(notes.join('\n')).toMatch(
         /left out: \d+ objects which need extensions that this server does not have: .*extension pg_cron, .*extension supabase_vault/,
       );

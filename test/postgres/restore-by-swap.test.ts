@@ -143,9 +143,7 @@ it('leaves the target and no other database when the restore fails', async () =>
   await expect(restoreDatabase(context(), {...request, backupFile: 'breaks.dump'})).rejects.toMatchObject({
     code: 'RESTORE_FAILED',
     message: expect.stringMatching(
-      new RegExp(
-        `"${name}" is as it was\\. "${name}_restore_\\w+", which was made for it, was dropped again\\.$`,
-      ),
+      new RegExp(`"${name}" is unchanged\\. The temporary database "${name}_restore_\\w+" was dropped\\.$`),
     ) as string,
   });
   expect(await content()).toBe('new');
@@ -159,7 +157,7 @@ it('leaves the target and no other database when what was restored is not what t
   await expect(restoreDatabase(losing, request)).rejects.toMatchObject({
     code: 'RESTORED_DIFFERS',
     exitCode: 4,
-    message: expect.stringContaining('is as it was') as string,
+    message: expect.stringContaining('is unchanged') as string,
     details: [expect.stringContaining('public.numbers') as string],
   });
   expect(await content()).toBe('new');
@@ -186,7 +184,7 @@ it('changes nothing, and says who it is, when somebody cannot be made to leave',
   try {
     await expect(restoreDatabase(held, request)).rejects.toMatchObject({
       code: 'RESTORE_FAILED',
-      message: expect.stringContaining('is as it was') as string,
+      message: expect.stringContaining('is unchanged') as string,
       details: [expect.stringContaining(`prepared transaction 'stays'`) as string],
     });
     expect(await content()).toBe('new');
@@ -208,7 +206,13 @@ it('knows that somebody stays connected in whatever language the server says so'
     name: 'no_such',
     incoming: 'no_such_either',
     setAside: null,
-    mark: {kind: 'set-aside', database: 'no_such', at: '2026-11-22T03:10:00Z', owner: null, comment: null},
+    ownerComment: {
+      kind: 'set-aside',
+      database: 'no_such',
+      at: '2026-11-22T03:10:00Z',
+      owner: null,
+      comment: null,
+    },
     comment: null,
     lockWaitMs: 10_000,
   } as const;
@@ -350,7 +354,7 @@ it.each(['', 'GRANT swap_owner TO maker'])(
       const stranger = testContext(folder, {settings: {databaseUrl: url}});
       await expect(restoreDatabase(stranger, request)).rejects.toMatchObject({
         code: 'NOT_SUPPORTED_HERE',
-        message: expect.stringContaining('this role may not act for that one') as string,
+        message: expect.stringContaining('this role may not act for that role') as string,
         hint: expect.stringContaining('--clean') as string,
       });
       expect(await related()).toEqual([name]);

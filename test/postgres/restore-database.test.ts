@@ -356,7 +356,7 @@ describe('what cannot work', () => {
     await expect(restore({...request, targetDb: `${source.name}x`})).rejects.toMatchObject({
       code: 'DATABASE_NOT_FOUND',
       exitCode: 3,
-      message: `The database "${source.name}x" does not exist; nothing was changed. Did you mean "${source.name}"?`,
+      message: `The database "${source.name}x" does not exist. Nothing was changed. Did you mean "${source.name}"?`,
     });
     await expect(restore(request, 'postgresql://x@127.0.0.1:1/x')).rejects.toMatchObject({
       code: 'CONNECTION_REFUSED',
@@ -449,7 +449,7 @@ describe('a part of a backup', () => {
     made.push(target.name);
     const request = {includeTables: ['plain'], dryRun: true};
     const {warnings, commands} = await restore({backupFile: 'small.dump', ...request}, target.url);
-    expect(warnings.join()).not.toContain('Chosen tables come');
+    expect(warnings.join()).not.toContain('Chosen tables are restored');
     // No tool takes with a table what it needs: that cannot be typed.
     expect(commands).toEqual([]);
     expect(await restore({backupFile: 'small.sql', ...request}, target.url)).toMatchObject({commands: []});
@@ -500,7 +500,7 @@ describe('a part of a backup', () => {
         restore({backupFile: file, includeTables: ['plian'], targetDb: 'r_n', createDb: true}),
       ).rejects.toMatchObject({
         code: 'PATTERN_MATCHES_NOTHING',
-        message: 'The backup has no table "plian"; nothing was changed. Did you mean "public.plain"?',
+        message: 'The backup has no table "plian". Nothing was changed. Did you mean "public.plain"?',
         details: expect.arrayContaining(['public.plain']) as unknown,
       });
     }

@@ -95,12 +95,12 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       `SET session_replication_role = replica; DELETE FROM auth.users WHERE email = 'member3@club.example'`,
     );
     const preview = await restore({backupFile, clean: true, dryRun: true});
-    expect(preview.notes.join('\n')).toMatch(/event triggers?|which the target has already/);
-    expect(preview.notes.join('\n')).toMatch(/present ones stay \(.*auth\.users 1 missing, 11 there/);
+    expect(preview.notes.join('\n')).toMatch(/event triggers?|which already exist in the target/);
+    expect(preview.notes.join('\n')).toMatch(/present ones are kept \(.*auth\.users 1 missing, 11 present/);
     expect(preview.wouldLose).toEqual([]);
     expect(preview.schemaDifferences).toEqual([]);
     const {notes} = await restore({backupFile, clean: true});
-    expect(notes.join('\n')).toMatch(/auth\.users 1 added, 11 there/);
+    expect(notes.join('\n')).toMatch(/auth\.users 1 added, 11 already present/);
     expect(await extensions()).toEqual(earlier);
     expect(differences(before, await databaseFacts(server.admin()))).toEqual([]);
   });
@@ -168,7 +168,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       const {way, notes} = await restore({backupFile}, fresh.project);
       expect(way).toBe('fill');
       expect(notes.join('\n')).toMatch(
-        /made first: 1 role that the server lacks, without passwords: reporting \(LOGIN NOINHERIT\); give them passwords: ALTER ROLE "reporting" PASSWORD/,
+        /created first: 1 role that the server lacks, without passwords: reporting \(LOGIN NOINHERIT\); give them passwords: ALTER ROLE "reporting" PASSWORD/,
       );
       const found = await databaseFacts(fresh.admin());
       expect(differences(withoutTied(before), withoutTied(found))).toEqual([]);
@@ -191,7 +191,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       },
     });
     await expect(restoreDatabase(refusing, {backupFile})).rejects.toMatchObject({code: 'NOT_CONFIRMED'});
-    expect(questions.join('\n')).toMatch(/made first: 1 role .* reporting/);
+    expect(questions.join('\n')).toMatch(/created first: 1 role .* reporting/);
     await expect(restore({backupFile, roles: false}, fresh.project)).rejects.toMatchObject({
       code: 'OWNER_NOT_KEPT',
     });
@@ -220,8 +220,8 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     await run(fresh, `SELECT cron.schedule('nightly', '0 9 * * *', 'SELECT 3')`);
     const backupFile = await backUp('custom');
     const {notes} = await restore({backupFile}, fresh.project);
-    expect(notes.join('\n')).toMatch(/cron\.job 2 added, 1 there/);
-    expect(notes.join('\n')).toMatch(/the job "theirs" of pg_cron was not made: .*must be superuser/);
+    expect(notes.join('\n')).toMatch(/cron\.job 2 added, 1 already present/);
+    expect(notes.join('\n')).toMatch(/the job "theirs" of pg_cron was not created: .*must be superuser/);
     const [nightly, ...others] = await jobsOf(server);
     expect(await jobsOf(fresh)).toEqual([{...nightly, schedule: '0 9 * * *'}, ...others.slice(0, 2)]);
   });
@@ -240,7 +240,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       const preview = await restore({backupFile, dryRun: true}, fresh.project);
       const waiting = 'extension pg_cron, view app.jobs, materialized view public.job_names';
       expect(preview.notes.join('\n')).toMatch(
-        new RegExp(`^enabled where the service lets this role, .*: ${waiting}$`, 'm'),
+        new RegExp(`^enabled if the service allows it to this role, .*: ${waiting}$`, 'm'),
       );
       const {notes} = await restore({backupFile}, fresh.project);
       expect(notes.join('\n')).toMatch(
@@ -255,7 +255,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       expect(await databaseFacts(fresh.admin())).toEqual(expect.arrayContaining(rows));
       await asFreshAdmin('CREATE EXTENSION pg_cron');
       const jobs = await restore({backupFile, dataOnly: true, includeTables: ['cron.job']}, fresh.project);
-      expect(jobs.notes.join('\n')).toMatch(/cron\.job 1 added, 0 there/);
+      expect(jobs.notes.join('\n')).toMatch(/cron\.job 1 added, 0 already present/);
     },
   );
 
@@ -311,7 +311,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       const backupFile = await backUp(format);
       await restore({backupFile, schemaOnly: true}, fresh.project);
       const {notes} = await restore({backupFile, dataOnly: true}, fresh.project);
-      expect(notes.join('\n')).toMatch(/auth\.users 12 added, 0 there/);
+      expect(notes.join('\n')).toMatch(/auth\.users 12 added, 0 already present/);
       await withSession(fresh.project, (session) =>
         session.query('REFRESH MATERIALIZED VIEW app.room_activity'),
       );
@@ -361,9 +361,9 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     await asAdmin(`DELETE FROM public.payments WHERE id < 500; DROP POLICY "own payments" ON public.payments; GRANT SELECT ON public.payments TO anon;
       INSERT INTO public.rooms (id, name) VALUES (gen_random_uuid(), 'of after the backup'); INSERT INTO app.visits SELECT id FROM public.rooms`);
     const {notes} = await restore({...request, dryRun: true});
-    const told = notes.filter((note) => note.startsWith('dropped and made anew'));
+    const told = notes.filter((note) => note.startsWith('dropped and created again'));
     expect(told.join('')).toMatch(
-      /: 10 objects outside of the backup: .*materialized view app.room_activity, policy room files .*trigger on_auth_user_created.*view app.payers$/,
+      /: 10 objects outside the backup: .*materialized view app.room_activity, policy room files .*trigger on_auth_user_created.*view app.payers$/,
     );
     const done = await restore(request);
     expect(done.notes).toEqual(expect.arrayContaining(told));
@@ -373,7 +373,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     await asAdmin('CREATE TABLE app.log (role public.member_role)');
     await expect(restore({...request, dryRun: true})).rejects.toMatchObject({
       code: 'NOT_SUPPORTED_HERE',
-      message: expect.stringContaining('table app.log; nothing was changed') as string,
+      message: expect.stringContaining('table app.log. Nothing was changed') as string,
     });
   });
 
@@ -393,11 +393,11 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       return notes.join('\n');
     };
     const inProject = await restoreInto({});
-    expect(inProject).toMatch(/nor the target has: trigger public.profiles touch_profile$/m);
+    expect(inProject).toMatch(/nor in the target: trigger public.profiles touch_profile$/m);
     expect(inProject).toMatch(/^NOT VALID, .* foreign key public.payments payments_user_id_fkey/m);
     const inDatabase = await restoreInto({createDb: true, targetDb: 'part'}, 'part');
     expect(inDatabase).toMatch(
-      /left out: 10 objects .* nor the target has: .*fk constraint public.payments payments_user_id_fkey/,
+      /left out: 10 objects .* nor in the target: .*fk constraint public.payments payments_user_id_fkey/,
     );
     await withSession(fresh.admin('template1'), (session) =>
       session.query('DROP DATABASE part WITH (FORCE)'),
@@ -408,7 +408,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       restore({backupFile: incomplete ?? '', createDb: true, targetDb: 'part', dryRun: true}, fresh.project),
     ).rejects.toMatchObject({
       code: 'NOT_SUPPORTED_HERE',
-      message: expect.stringContaining('public.rooms (app.mood); nothing was changed') as string,
+      message: expect.stringContaining('public.rooms (app.mood). Nothing was changed') as string,
     });
   });
 

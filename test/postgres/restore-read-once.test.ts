@@ -12,7 +12,7 @@ import {readArchiveHead} from '../../src/lib/dump/read-archive-head.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore/execute.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
-import {checkSource, findRestoreSource, proveSource} from '../../src/lib/services/restore/source.js';
+import {checkSource, findRestoreSource, verifySource} from '../../src/lib/services/restore/source.js';
 import {digestsOf} from '../support/make-backup.js';
 import {losingRestore, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -104,7 +104,7 @@ it.each(formats)(
     try {
       await loadFixture(every, 'every-type.sql');
       const found = await findRestoreSource(context(), {backupFile: await backup(every, format)});
-      const read = await proveSource(context(), found, () => {});
+      const read = await verifySource(context(), found, () => {});
       expect(read.tables.length).toBeGreaterThan(40);
       expect(read.tables.map(({name}) => name)).toContain('pg_largeobject');
       expect([read.sequences.length, read.refreshedViews.length].every((count) => count > 0)).toBe(true);
@@ -145,8 +145,8 @@ describe.each(formats)('a %s backup that was read whole when it was made', (form
     );
     await expect(refused).rejects.toMatchObject({
       code: 'VERIFY_FAILED',
-      message: `The backup ${id} does not hold what its metadata says.`,
-      details: ['public.state: other rows than the metadata says'],
+      message: `The content of the backup ${id} differs from its metadata.`,
+      details: ['public.state: different rows than recorded in the metadata'],
     });
     expect(await target.query('SELECT note FROM present')).toEqual([{note: 'kept'}]);
     expect(await databases()).toEqual([targetDb]);

@@ -144,7 +144,7 @@ it('restores over a database in use after a safety backup, in one transaction', 
   await target.run(`CREATE TABLE hanging (id int REFERENCES state); UPDATE state SET note = 'kept'`);
   await expect(restoreDatabase(run, {backupFile: backup.id, clean: true})).rejects.toMatchObject({
     code: 'RESTORE_FAILED',
-    message: expect.stringContaining('is as it was') as string,
+    message: expect.stringContaining('is unchanged') as string,
   });
   expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'kept'}]);
 });
@@ -161,7 +161,7 @@ it('is refused when the config file keeps what would be replaced out of the safe
     await expect(restoreDatabase(run(['state']), {...request, dryRun})).rejects.toMatchObject({
       code: 'GUARD',
       message:
-        'The safety backup would not hold public.state, which the restore replaces; nothing was changed.',
+        'The restore replaces public.state, but the safety backup would not contain it. Nothing was changed.',
     });
   expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'kept'}]);
   await expect(restoreDatabase(run(['unrelated']), request)).resolves.toMatchObject({way: 'clean'});

@@ -176,10 +176,7 @@ describe.each(['custom', 'sql'] as const)('a restore of a %s dump', (kind) => {
       await expect(restore(asMe(target), request)).rejects.toMatchObject({
         code: 'OWNER_NOT_KEPT',
         exitCode: 5,
-        details: [
-          'app.as_other(integer, text), which belongs to r_other',
-          'app.all_products, which belongs to r_other',
-        ],
+        details: ['app.as_other(integer, text), owner r_other', 'app.all_products, owner r_other'],
       });
       await expect(
         restore(asMe(target), {...request, allowOwnerChange: ['app.as_app']}),
@@ -189,7 +186,7 @@ describe.each(['custom', 'sql'] as const)('a restore of a %s dump', (kind) => {
       restore(asMe(target), {...created, allowOwnerChange: ['app.as_othr']}),
     ).rejects.toMatchObject({
       code: 'USAGE',
-      message: expect.stringContaining('nothing was changed. Did you mean "app.as_other"?') as string,
+      message: expect.stringContaining('Nothing was changed. Did you mean "app.as_other"?') as string,
       details: expect.arrayContaining(['app.as_other', 'app.all_products']) as string[],
     });
     const allowed = {allowOwnerChange: ['app.as_other', 'app.all_products']};
@@ -286,7 +283,7 @@ it('says before anything is touched that forced row security hides what it would
     code: 'ROW_SECURITY',
     details: ['public.notes'],
     hint: expect.stringContaining('NO FORCE') as string,
-    message: expect.stringContaining('nothing was changed') as string,
+    message: expect.stringContaining('Nothing was changed') as string,
   };
   for (const dryRun of [true, false])
     await expect(restore(asMe(target), {backupFile: path, dryRun})).rejects.toMatchObject(refusal);

@@ -311,7 +311,7 @@ describe('verify', () => {
     );
     expect(findings).toEqual(
       expect.arrayContaining([
-        'The sequence kinds.serials_id_seq stands at 1, not at 2.',
+        'The sequence kinds.serials_id_seq is at 1 instead of 2.',
         'The index kinds.texts_lower is not valid.',
         'The materialized view kinds.on_top is not filled.',
         'EXTENSION pgcrypto: missing',

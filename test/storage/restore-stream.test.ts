@@ -111,7 +111,7 @@ describe.each(['custom', 'sql'] as const)('a backup in %s format', (format) => {
       (thrown: unknown) => thrown,
     );
     expect(error).toMatchObject({code: 'CHECKSUM_MISMATCH'});
-    expect(String(error)).toContain(`"${target}" is as it was`);
+    expect(String(error)).toContain(`"${target}" is unchanged`);
     expect(await databasesNamedLikeTarget()).toEqual([target]);
     expect(await existingDatabase(target).query('SELECT one FROM mine')).toEqual([{one: '1'}]);
   });

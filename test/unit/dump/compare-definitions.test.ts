@@ -193,9 +193,9 @@ it('ignores privileges on objects that exist only in the database, and reports t
 
 it('names what was left out as objects, so that the reason reads as a phrase', () => {
   const left = definition('VIEW', 'v', 'CREATE VIEW public.v AS\n SELECT 1;');
-  const limits = {leftOut: () => 'which need something that neither the backup nor the target has'};
+  const limits = {leftOut: () => 'which need objects that exist neither in the backup nor in the target'};
   expect(compareDefinitions([left], [], limits)).toEqual({
     differences: [],
-    notCompared: ['objects which need something that neither the backup nor the target has: public.v'],
+    notCompared: ['objects which need objects that exist neither in the backup nor in the target: public.v'],
   });
 });

@@ -1,4 +1,4 @@
-/** Whether a database can be replaced by renaming, and what is carried over from it. */
+/** Checks that a database can be replaced by renaming, and reads the properties to copy from it. */
 import {z} from 'zod';
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {defined} from '../../base/defined.js';
@@ -25,12 +25,12 @@ import type {RunContext} from '../../run/run-context.js';
 export interface PresentDatabase {
   readonly identity: DatabaseIdentity;
   readonly objects: ObjectCounts;
-  /** Who owns what, on a server that somebody else runs; null elsewhere. */
+  /** Owners of objects on a managed server; null elsewhere. */
   readonly ownership: Ownership | null;
 }
 
-/** What the new database takes over from the one whose name it gets. */
-export interface CarriedOver {
+/** Properties that the new database copies from the one it replaces. */
+export interface CopiedProperties {
   readonly database: NewDatabase;
   readonly properties: DatabaseProperties;
 }
@@ -57,12 +57,12 @@ const targetQuery = `
     FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
    WHERE d.datname = current_database()`;
 
-/** @throws NOT_SUPPORTED_HERE with the in-place way */
+/** @throws NOT_SUPPORTED_HERE with a hint to the restore in place */
 export async function checkSwap(
   context: RunContext,
   target: Connection,
   present: PresentDatabase,
-): Promise<CarriedOver> {
+): Promise<CopiedProperties> {
   const {row, prepared, properties} = await withSession(
     target,
     async (session) => ({
@@ -77,26 +77,26 @@ export async function checkSwap(
   if (obstacle !== undefined) {
     throw new AppError(
       'NOT_SUPPORTED_HERE',
-      `"${target.database}" cannot be replaced by a swap: ${obstacle}; nothing was changed.`,
+      `"${target.database}" cannot be replaced by a swap: ${obstacle}. Nothing was changed.`,
       {
-        hint: 'Restore in place instead, in one transaction after a safety backup: the same command with --clean in place of --drop-existing.',
+        hint: 'Restore in place instead, in one transaction after a safety backup: use --clean in place of --drop-existing.',
       },
     );
   }
   if (prepared.length > 0) {
-    // In place they would be waited for as well.
+    // A restore in place would have to wait for them too.
     throw new AppError(
       'NOT_SUPPORTED_HERE',
-      `"${target.database}" has prepared transactions, which hold locks without a session; nothing was changed.`,
+      `"${target.database}" has prepared transactions, which hold locks without a session. Nothing was changed.`,
       {hint: preparedHint, details: prepared},
     );
   }
   if (row.slots !== '') {
     context.warn(
-      `The replication slots ${row.slots} stay with the old database; subscribers must be set up anew.`,
+      `The replication slots ${row.slots} remain with the old database. Set up the subscribers again.`,
     );
   }
-  const isMark = parseOwnerComment(properties.databaseComment) !== undefined;
+  const isOwnerComment = parseOwnerComment(properties.databaseComment) !== undefined;
   return {
     database: defined({
       locale: present.identity.locale,
@@ -104,18 +104,18 @@ export async function checkSwap(
       tablespace: row.tablespace === 'pg_default' ? undefined : row.tablespace,
       connectionLimit: row.connection_limit,
     }),
-    properties: {...properties, databaseComment: isMark ? null : properties.databaseComment},
+    properties: {...properties, databaseComment: isOwnerComment ? null : properties.databaseComment},
   };
 }
 
 function findObstacle(row: z.infer<typeof targetRow>, database: string): string | undefined {
   if (isSystemDatabase(database)) {
     return row.is_hosted
-      ? 'the hosting service is tied to the database of this name'
-      : "it is the server's own database, which tools count on under this name";
+      ? 'the hosting service needs the database of this name'
+      : "it is the server's own database, and tools connect to it by this name";
   }
   if (row.is_template) return 'it is a template';
-  if (!row.can_create) return 'the role may not make databases (CREATEDB)';
-  if (!row.is_owner) return `it belongs to "${row.owner}", and this role may not act for that one`;
+  if (!row.can_create) return 'the role may not create databases (CREATEDB)';
+  if (!row.is_owner) return `it belongs to "${row.owner}", and this role may not act for that role`;
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** What a new database is made with: encoding, locale, owner, settings and rights of the backup's source. */
+/** Properties for a new database: encoding, locale, owner, settings and rights of the backup's source. */
 import {dumpedProperties} from '../../dump/dumped-properties.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
@@ -10,21 +10,21 @@ import {
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {inspectRoleNames} from '../../postgres/inspect/inspect-target.js';
 import type {RunContext} from '../../run/run-context.js';
-import type {CarriedOver} from './can-swap.js';
+import type {CopiedProperties} from './can-swap.js';
 import {readDumpDefinitions, type RestoreSource} from './source.js';
 
-/** Without metadata the server's encoding and locale are taken, with a warning. */
-export async function carryFromBackup(
+/** Without metadata, the new database gets the server's encoding and locale, with a warning. */
+export async function propertiesFromBackup(
   context: RunContext,
   maintenance: Connection,
   source: RestoreSource,
   pgRestore: Tool | null,
-): Promise<CarriedOver> {
+): Promise<CopiedProperties> {
   const record = source.backup?.record ?? null;
   const {properties} = await backupProperties(source, pgRestore, context.signal);
   if (!record) {
     context.warn(
-      "The backup does not tell encoding and locale of its source: the new database has the server's defaults.",
+      "The backup does not contain the encoding and locale of its source, so the new database has the server's defaults.",
     );
     return {database: {locale: null, owner: undefined}, properties};
   }
@@ -38,8 +38,8 @@ export async function carryFromBackup(
 }
 
 /**
- * What the backup says of its database: settings and comment from the dump, which alone has their values, rights from the metadata.
- * @returns also a line for each setting whose value is nowhere
+ * Reads the database's properties from the backup: settings and comment from the dump, rights from the metadata.
+ * @returns also a line for each setting without a value
  */
 export async function backupProperties(
   source: RestoreSource,
@@ -47,15 +47,15 @@ export async function backupProperties(
   signal: AbortSignal,
 ): Promise<{properties: DatabaseProperties; unknown: string[]}> {
   const recorded = databasePropertiesSchema.parse(source.backup?.record?.inventory ?? {});
-  const held = dumpedProperties(await readDumpDefinitions(source, pgRestore, signal));
-  if (held) return {properties: {...recorded, ...held}, unknown: []};
-  // Metadata of version 0.1.0 has the values.
+  const dumped = dumpedProperties(await readDumpDefinitions(source, pgRestore, signal));
+  if (dumped) return {properties: {...recorded, ...dumped}, unknown: []};
+  // Metadata of version 0.1.0 contains the values.
   const [known, unknown] = [true, false].map((isKnown) =>
     recorded.databaseSettings.filter(({setting}) => setting.includes('=') === isKnown),
   );
   return {
     properties: {...recorded, databaseSettings: known ?? []},
-    unknown: (unknown ?? []).map((one) => `${describeSetting(one)}: the dump does not have its value`),
+    unknown: (unknown ?? []).map((one) => `${describeSetting(one)}: the dump does not contain its value`),
   };
 }
 
@@ -68,7 +68,10 @@ async function usableOwner(
     signal: context.signal,
   });
   if (missing.length + foreign.length === 0) return owner;
-  const why = missing.length > 0 ? 'does not exist here' : 'is one that this role may not act for';
-  context.warn(`The database will belong to the connecting role: its owner "${owner}" ${why}.`);
+  const why =
+    missing.length > 0
+      ? `its owner "${owner}" does not exist here`
+      : `this role may not act for its owner "${owner}"`;
+  context.warn(`The database will belong to the connecting role, because ${why}.`);
   return undefined;
 }

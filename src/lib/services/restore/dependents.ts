@@ -1,4 +1,4 @@
-/** What outside of a backup of a part of a database depends on what a restore over it replaces. */
+/** Finds objects outside a partial backup that depend on objects replaced by its restore. */
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import type {LeftOutEntries} from '../../dump/left-out-entries.js';
 import {AppError} from '../../base/errors.js';
@@ -17,9 +17,9 @@ const kinds: Readonly<Record<string, NamedObject['kind']>> = {
 }; // prettier-ignore
 
 /**
- * What is dropped before the restore and made anew afterwards as it was.
- * @param definitions those of the backup
- * @throws NOT_SUPPORTED_HERE naming what could not be made anew without loss
+ * Plans the objects to drop before the restore and to create again afterwards.
+ * @param definitions in the backup
+ * @throws NOT_SUPPORTED_HERE naming objects that could not be created again without loss
  */
 export async function planDependents(
   target: Connection,
@@ -36,19 +36,19 @@ export async function planDependents(
   if (lost.length === 0) return dependents;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
-    `${countOf(lost.length, 'object')} outside of the backup, which is of a part of its database, would be lost with what the restore replaces: ${lost.join(', ')}; nothing was changed.`,
+    `The restore of this partial backup would drop ${countOf(lost.length, 'object')} outside the backup: ${lost.join(', ')}. Nothing was changed.`,
     {
-      hint: 'Restore beside the database, --target-db NAME --create-db, or over it a backup of the whole one, which replaces that too.',
+      hint: 'Restore beside the database (--target-db NAME --create-db), or restore a backup of the whole database.',
       details: lost,
     },
   );
 }
 
-/** A line for the preview and the result; none where there are none. */
+/** A line for the preview and the result, if there are any. */
 export function describeDependents(dependents: readonly Dependent[]): string[] {
   if (dependents.length === 0) return [];
   const names = dependents.map(({what}) => what).join(', ');
   return [
-    `dropped and made anew as they are, as they depend on what is replaced: ${countOf(dependents.length, 'object')} outside of the backup: ${names}`,
+    `dropped and created again unchanged, because they depend on replaced objects: ${countOf(dependents.length, 'object')} outside the backup: ${names}`,
   ];
 }

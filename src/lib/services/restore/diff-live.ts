@@ -1,4 +1,4 @@
-/** What differs between a backup and a live database, or another backup: rows and columns that only one side has, table by table. */
+/** Compares a backup with a live database or another backup, table by table: rows and columns that exist on one side only. */
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {qualifiedName} from '../../base/qualified-name.js';
@@ -19,21 +19,21 @@ import type {Tool} from '../../postgres/tools/find-tools.js';
 import {inspectColumns, type TableColumns} from '../../postgres/inspect/inspect-columns.js';
 import {quoteIdentifier, quoteQualified} from '../../postgres/quote.js';
 import {readTableRows} from './read-rows.js';
-import type {ProvenSource} from './source.js';
+import type {VerifiedSource} from './source.js';
 import {withTemporaryFolder} from '../../base/temporary-folder.js';
 
-/** A key as its columns' values, in the order of the primary key; whole rows where there is none. */
+/** Values of the key columns, in the order of the primary key; the whole row without a primary key. */
 export type RowKey = readonly (string | null)[];
 
 export interface TableLoss extends RowDifferences {
   /** "schema.name" */
   readonly table: string;
-  /** Columns of the keys below; empty where whole rows were compared. */
+  /** Columns of the keys below; empty if whole rows were compared. */
   readonly key: readonly string[];
-  /** Newest value of any column with date and time; null where there is none. */
+  /** Newest value in any column with date and time; null if there is none. */
   readonly newestLive: string | null;
   readonly newestBackup: string | null;
-  /** With details: the keys behind the counts, the first of each kind where there are very many. */
+  /** With details: the keys behind the counts, at most 10,000 of each kind. */
   readonly keys?: Readonly<Record<keyof RowDifferences, readonly RowKey[]>>;
 }
 
@@ -47,31 +47,30 @@ export interface LiveComparison {
 }
 
 interface RowSources {
-  readonly source: Pick<ProvenSource, 'dump' | 'encoding' | 'tables'>;
+  readonly source: Pick<VerifiedSource, 'dump' | 'encoding' | 'tables'>;
   readonly pgRestore: Tool | null;
   readonly target: Connection;
   readonly signal: AbortSignal;
 }
 
 export interface ComparisonInput extends RowSources {
-  /** The tables that the restore makes or fills, with the rows that they have afterwards. */
+  /** The tables that the restore creates or fills, with their rows afterwards. */
   readonly tables: readonly DumpedTable[];
-  /** Further tables that the restore makes, without rows: "schema.name". */
+  /** Further tables that the restore creates, without rows: "schema.name". */
   readonly withoutRows?: readonly string[];
-  /** Whether the restore leaves a table of the target alone: then nothing is lost of it. */
+  /** Whether the restore does not touch a table of the target, so that it loses no rows. */
   readonly isLeftAlone: (table: Named) => boolean;
-  /** Whether it makes tables without their rows. */
+  /** Whether the restore creates tables without their rows. */
   readonly isWithoutRows: boolean;
   readonly hasDetails: boolean;
 }
 
-/** Keys of one kind that a table lists at most. */
+/** Maximum number of listed keys of one kind in a table. */
 const mostKeys = 10_000;
 
 /**
- * Tables whose fingerprints are equal are done after one scan. The rows of the others are read once more from both sides
- * and spread over temporary files by their key (about 20 bytes and the key for each row), so memory stays bounded and
- * nothing is written on the server.
+ * Tables with equal fingerprints need one scan. The rows of the others are read again from both sides and distributed over
+ * temporary files by key (about 20 bytes and the key for each row), so memory stays bounded and the server writes nothing.
  */
 export async function compareWithLive(input: ComparisonInput): Promise<LiveComparison> {
   const {tables, isWithoutRows, target, signal} = input;
@@ -102,7 +101,7 @@ export async function compareWithLive(input: ComparisonInput): Promise<LiveCompa
   };
 }
 
-/** How many rows of each table, "schema.name", the backup has and the target lacks, by their keys; tables of extensions are not counted. */
+/** Counts the backup's rows that are missing in the target, compared by key, for each table ("schema.name"); tables of extensions are not counted. */
 export async function countMissingRows(
   sources: RowSources,
   tables: readonly DumpedTable[],
@@ -116,13 +115,13 @@ export async function countMissingRows(
   return counts;
 }
 
-/** One of two backups that are compared, with the keys of its tables by "schema.name". */
+/** One of two compared backups, with the keys of its tables by "schema.name". */
 export interface ComparedBackup extends Omit<RowSources, 'target'> {
   readonly keys: ReadonlyMap<string, readonly string[]>;
 }
 
 /**
- * Rows of the first backup stand as those of the live side. Tables whose fingerprints are equal are not read again.
+ * The first backup counts as the live side. Tables with equal fingerprints are not read again.
  * @param tables of the second backup
  */
 export async function compareBackups(
@@ -165,7 +164,7 @@ export async function compareBackups(
 
 const noMigrations = {onlyLive: [], onlyBackup: []};
 
-/** All together: where any differs, each counts as one lost or one that comes back. */
+/** Compares large objects as a whole: if any differs, all live ones count as lost and all of the backup as restored. */
 async function compareLargeObjects({target, tables, signal}: ComparisonInput): Promise<TableLoss[]> {
   const dumped = tables.find((table) => isSame(table, largeObjectTable));
   const [row] = await withSession(
@@ -219,7 +218,7 @@ function pairTables(live: readonly TableColumns[], dumped: readonly DumpedTable[
   });
 }
 
-/** Pairs whose rows may differ: other fingerprints, or columns that only one side has. */
+/** Pairs whose rows may differ: the fingerprints differ, or a column exists on one side only. */
 async function findUnequal(target: Connection, pairs: readonly Pair[], signal: AbortSignal): Promise<Pair[]> {
   const comparable = pairs.filter(
     ({dumped, columns, live}) =>
@@ -252,7 +251,7 @@ class TableComparison {
     readonly pair: Pair,
     readonly buckets: RowBuckets,
     private readonly encoding: string,
-    // A live table is asked for the common columns alone.
+    // Only the common columns of a live table are read.
     liveColumns: readonly string[] = pair.columns,
   ) {
     const {live, dumped, columns} = pair;
@@ -275,7 +274,7 @@ class TableComparison {
     const positions = this.positions[side];
     for (const position of positions.times) {
       const value = pickFields(line, [position]).toString('latin1');
-      // Years of four digits in one time zone sort as text; infinity and the years before Christ do not matter here.
+      // Times with four-digit years in one time zone sort as text; infinity and years before Christ are ignored.
       if (/^\d{4}-[^B]*$/.test(value) && value > (this.newest[side] ?? '')) this.newest[side] = value;
     }
     if (positions.migration >= 0) {
@@ -384,7 +383,7 @@ async function readLiveRows(
   const {live, columns} = table.pair;
   const list = columns.map(quoteIdentifier).join(', ');
   const source = quoteQualified(live.schema, live.name);
-  // COPY of a table without columns would be a syntax error; its rows are as many empty lines.
+  // COPY of a table without columns would be a syntax error; the query writes an empty line for each row.
   const statement = copyOf(columns.length === 0 ? `(SELECT FROM ONLY ${source})` : `${source} (${list})`);
   const rows = new RowShortener((row) => table.add('live', row));
   await copyOut(session, statement, (chunk) => {
@@ -393,7 +392,7 @@ async function readLiveRows(
   });
 }
 
-/** What is lost of tables none of whose rows come back. */
+/** Counts all rows of tables for which the backup restores none. */
 async function countRows(
   target: Connection,
   tables: readonly TableColumns[],

@@ -1,4 +1,4 @@
-/** What neither a plain dump nor one of a part says: what to drop, and how what depends on it was made. pg_restore writes it from the target's definitions. */
+/** Statements that plain dumps and partial backups lack: pg_restore writes them from the target's definitions to drop objects and to create their dependents again. */
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
 import {buffer} from 'node:stream/consumers';
@@ -14,18 +14,18 @@ import {type BackupPlan, dumpOptions} from '../backup/plan.js';
 import {readingOptions} from './source.js';
 
 export interface TargetStatements {
-  /** For a plain dump, as its beginning with --clean: settings of the session, then a statement for each object that the target and the dump both have. */
+  /** For a plain dump: settings of the session, then a DROP statement for each object that both the target and the dump have. */
   readonly drops?: Buffer;
-  /** What pg_restore writes with --clean of what depends on replaced objects. */
+  /** Output of pg_restore --clean for objects that depend on replaced objects. */
   readonly dependents?: Buffer;
 }
 
 /**
- * What the target's own definitions say of it.
+ * Reads the statements from the target's own definitions.
  * @param present the safety backup of the target
- * @param definitions those of a plain dump; null for an archive, of which pg_restore drops what it makes
- * @param dependents entries of a list of contents, "3256 17154"
- * @throws what pg_dump and pg_restore say
+ * @param definitions of a plain dump; null for an archive, for which pg_restore writes the DROP statements
+ * @param dependents entries of a table of contents, "3256 17154"
+ * @throws the errors of pg_dump and pg_restore
  */
 export async function readTargetStatements(
   {settings, signal}: RunContext,
@@ -102,7 +102,7 @@ function entriesWithRights(lines: readonly string[], wanted: ReadonlySet<string>
   });
 }
 
-/** Every database has it; older versions of pg_dump drop it all the same. */
+/** The schema exists in every database, but older versions of pg_dump drop it. */
 function isPublicSchema({type, name}: {readonly type: string; readonly name: string}): boolean {
   return type === 'SCHEMA' && name === 'public';
 }

@@ -1,4 +1,4 @@
-/** The story of `restore`: find and check the backup, look at the target, ask, load, compare. */
+/** Implements `restore`: finds and checks the backup, inspects the target, asks for confirmation, loads and compares. */
 import {isWithoutRows} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {tablesWithoutRows} from '../../catalog/backup-record.js';
@@ -18,7 +18,7 @@ import {isProductionDatabase} from '../guards/production.js';
 import type {RunContext} from '../../run/run-context.js';
 import {backupDatabase} from '../backup/local-backup.js';
 import type {BackupRequest} from '../backup/options.js';
-import {backupProperties, carryFromBackup} from './database-defaults.js';
+import {backupProperties, propertiesFromBackup} from './database-defaults.js';
 import {compareWithLive, type LiveComparison} from './diff-live.js';
 import type {RestoredTable} from './compare/compare-restored.js';
 import {
@@ -48,43 +48,43 @@ export interface RestoreResult {
   readonly backup: string;
   readonly backupPath: string;
   readonly backupCreatedAt: string;
-  /** What the backup contains of its database; null for a dump without metadata. */
+  /** The part of the database in the backup; null for a dump without metadata. */
   readonly content: BackupContent | null;
   /** Bytes. */
   readonly backupSize: number;
   /** The target database. */
   readonly target: string;
   readonly host: string;
-  /** What stood there before, in words; null when the database did not exist. */
+  /** The previous content in words; null if the database did not exist. */
   readonly present: string | null;
-  /** In a dry run the tables of the backup, otherwise those of the target afterwards. */
+  /** The tables of the backup in a dry run, otherwise the tables of the target afterwards. */
   readonly tables: readonly RestoredTable[];
   /** ms */
   readonly duration: number;
-  /** The database that the old content was set aside as. */
+  /** Name of the database with the old content, which was set aside. */
   readonly setAside: string | null;
-  /** Id of the backup that was made of the target before it was changed. */
+  /** Id of the backup of the target from before the change. */
   readonly safetyBackup: string | null;
   readonly notes: readonly string[];
-  /** What differs from the backup afterwards, a line each: where errors were skipped; otherwise it is an error. */
+  /** Differences from the backup afterwards, a line each. They are listed only if errors were skipped; otherwise they are an error. */
   readonly differences: readonly string[];
-  /** What could not be compared with the backup afterwards, a line each; empty when everything is equal. */
+  /** Parts that could not be compared with the backup afterwards, a line each. */
   readonly notCompared: readonly string[];
   readonly warnings: readonly string[];
   /** Statements that failed and were skipped (--skip-errors). */
   readonly errors: readonly string[];
   readonly commands: readonly string[];
-  /** Dry run over a database that holds something: tables whose rows differ. */
+  /** Tables whose rows differ; only in a dry run for a database that is not empty. */
   readonly wouldLose: LiveComparison['wouldLose'];
   readonly schemaDifferences: LiveComparison['schemaDifferences'];
   readonly migrations: LiveComparison['migrations'];
 }
 
 /**
- * Restores a backup, or with `dryRun` tells what would be done.
- * @param given the backup, where it was found elsewhere than in the backups folder
+ * Restores a backup, or with `dryRun` reports what would be done.
+ * @param given the backup, if it was found outside the backups folder
  * @throws USAGE, BACKUP_NOT_FOUND, VERIFY_FAILED, CHECKSUM_MISMATCH, TARGET_NOT_EMPTY, RESTORE_FAILED, RESTORED_DIFFERS
- *   and the codes of connection, tools and disk; the message says what state the target is in
+ *   and the codes of connection, tools and disk; the message describes the state of the target
  */
 export async function restoreDatabase(
   outer: RunContext,
@@ -126,7 +126,7 @@ async function planAndRestore(
   context.record(facts);
   await confirmPlan(context, plan);
   const done = await executeRestore(context, plan);
-  // Once more: a safety backup tells of itself in between.
+  // Recorded again, because a safety backup records its own facts in between.
   context.record({...facts, rows: done.tables.reduce((sum, table) => sum + table.rows, 0)});
   return describe(context, plan, startedMs, done);
 }
@@ -138,7 +138,7 @@ async function readUnlessCompared(context: RunContext, plan: RestorePlan): Promi
   return {...plan, source: await readChecked(context, source)};
 }
 
-/** Of the target, before its objects are dropped. */
+/** The request for a backup of the target before its objects are dropped. */
 function safetyRequest({target, request}: RestorePlan): BackupRequest {
   return {
     label: safetyLabel,
@@ -149,18 +149,18 @@ function safetyRequest({target, request}: RestorePlan): BackupRequest {
   };
 }
 
-/** A safety backup that the config file makes smaller would not bring back all that is replaced. @throws GUARD, and what keeps a backup from being made */
+/** The config file can exclude tables from the safety backup, so that replaced rows could not be restored. @throws GUARD, and the errors of a backup plan */
 async function refuseUncoveredTables(context: RunContext, plan: RestorePlan): Promise<void> {
   const {selection} = await planBackup(context, safetyRequest(plan));
   const replaced = new Set(expectedTables(plan).map(qualifiedName));
-  // Rows of an extension's own tables come and go with the extension.
+  // Rows of an extension's own tables are dropped and created with the extension.
   const missing = selection.leftOut.filter(
     ({table, reason}) => reason.startsWith('--exclude') && replaced.has(table),
   );
   if (missing.length === 0) return;
   throw new AppError(
     'GUARD',
-    `The safety backup would not hold ${missing.map(({table}) => table).join(', ')}, which the restore replaces; nothing was changed.`,
+    `The restore replaces ${missing.map(({table}) => table).join(', ')}, but the safety backup would not contain ${missing.length === 1 ? 'it' : 'them'}. Nothing was changed.`,
     {
       hint: `${isTied(plan.target.database, plan.present) ? 'See' : 'Use --drop-existing, which keeps the old database aside, or see'} backup.excludeTables and backup.excludeSchemas in the config.`,
       details: missing.map(({table, reason}) => `${table}: ${reason}`),
@@ -168,20 +168,20 @@ async function refuseUncoveredTables(context: RunContext, plan: RestorePlan): Pr
   );
 }
 
-/** What a restore over a database that holds something would lose there. */
+/** The rows that a restore over a non-empty database would lose. */
 async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComparison | undefined> {
   if (!strategies[plan.strategy].replaces) return undefined;
   const encoding = plan.present?.identity.locale.encoding;
   if (encoding !== undefined && encoding !== plan.source.encoding)
     context.warn(
-      `The backup's text is in ${plan.source.encoding}, that of "${plan.target.database}" in ${encoding}: rows with letters beyond ASCII count as changed here; the restore converts them.`,
+      `The backup's text is in ${plan.source.encoding}, that of "${plan.target.database}" in ${encoding}, so rows with non-ASCII letters count as changed here. The restore converts them.`,
     );
   return context.progress.step('Compare with the live database', () =>
     compareWithLive({
       source: plan.source,
       tables: expectedTables(plan),
       withoutRows: plan.source.backup?.record ? tablesWithoutRows(plan.source.backup.record) : [],
-      // The old database is replaced as a whole by a swap alone.
+      // Only a swap replaces the whole old database.
       isLeftAlone: (table) =>
         plan.strategy === 'clean' && plan.load.leftOut.why({...table, type: 'TABLE'}) !== undefined,
       isWithoutRows: plan.load.options.schemaOnly,
@@ -194,7 +194,7 @@ async function compare(context: RunContext, plan: RestorePlan): Promise<LiveComp
 }
 
 interface RestoreOutcome extends LoadedAndCompared {
-  /** As it was carried out: without what the server refused. */
+  /** The plan as executed, without objects that the server refused. */
   readonly plan?: RestorePlan;
   readonly setAside: string | null;
   readonly safetyBackup: string | null;
@@ -241,17 +241,17 @@ function describe(
   };
 }
 
-/** What is made first, what is left out and why, and how rows alone are loaded, a line each. */
+/** Roles created first, left out objects with the reason, and the load order of rows alone, a line each. */
 function describeContents(plan: RestorePlan): string[] {
   const {load, roles, missing} = plan;
   return [
-    ...(roles ? [`made first: ${describeRoles(roles)}`] : []),
+    ...(roles ? [`created first: ${describeRoles(roles)}`] : []),
     ...describeParts(plan, missing),
     ...(load.keyOrder?.notes ?? []),
   ];
 }
 
-/** @param missing as `describeLeftOut` takes it */
+/** @param missing as in `describeLeftOut` */
 function describeParts(plan: RestorePlan, missing: RestorePlan['missing']): string[] {
   const {load, dependents} = plan;
   const {leftOut, onlyTables, options} = load;
@@ -263,22 +263,23 @@ function describeParts(plan: RestorePlan, missing: RestorePlan['missing']): stri
   ];
 }
 
-/** A dump's SQL runs with the rights of whoever restores it: functions, triggers and defaults of strangers too. */
+/** The SQL of a dump runs with the rights of the restoring role, including functions, triggers and defaults of other users. */
 function superuserNote({target}: RestorePlan): string {
-  return `"${target.user}" is a superuser: everything in the backup runs with all rights on the server, programs and files of its machine included; restore what others made with a lesser role`;
+  return `"${target.user}" is a superuser: code in the backup runs with all rights on the server, including programs and files of its machine; restore backups from others with a role that has fewer rights`;
 }
 
-/** Anything that changes a database with something in it is asked for first. */
+/** Asks for confirmation before a non-empty database is changed. */
 async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void> {
   const isHarmless = !strategies[plan.strategy].replaces && plan.request.dataOnly !== true;
   // Roles belong to the whole server.
   if (isHarmless && !plan.roles) return;
   const {database, host} = plan.target;
   const steps: Readonly<Record<RestoreStrategy, string>> = {
-    create: 'the database is made, filled and compared; then it gets its name',
+    create: 'the database is created, filled and compared; then it gets its name',
     fill: `${isHarmless ? 'everything is restored' : 'rows are added to its empty tables'}, in one transaction`,
-    clean: 'a safety backup is made first; then its objects are dropped and made anew, in one transaction',
-    swap: 'the backup is restored beside it and compared; then they change names, and the old one stays as it is',
+    clean:
+      'a safety backup is made first; then its objects are dropped and created again, in one transaction',
+    swap: 'the backup is restored beside it and compared; then the names are swapped, and the old database is kept unchanged',
   };
   await context.confirm({
     action: `Restore the backup ${plan.source.id} into the database "${database}".`,
@@ -296,13 +297,13 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
   });
 }
 
-/** "the whole database, 1,975 rows", and what is missing in it. */
+/** "the whole database, 1,975 rows", with the excluded tables. */
 function describeContent({source: {backup, tables}}: RestorePlan): string {
   const rows = countOf(
     tables.reduce((sum, table) => sum + table.rows, 0),
     'row',
   );
-  if (!backup) return `${rows}; without metadata nobody knows whether that is the whole database`;
+  if (!backup) return `${rows}; without metadata it is not known whether this is the whole database`;
   const leftOut = (backup.record?.inventory.leftOut ?? []).flatMap(({table, reason}) => {
     if (isWithoutRows(reason)) return [`the rows of ${table}`];
     return reason.startsWith('--exclude') ? [table] : [];
@@ -312,7 +313,6 @@ function describeContent({source: {backup, tables}}: RestorePlan): string {
   return `${contentWords[backup.content]}${without}${purpose}, ${rows}`;
 }
 
-/** Carries the plan out. */
 async function executeRestore(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
   const made = {wanted: plan.roles, connection: plan.beside?.maintenance ?? plan.target};
   const {result, notes} = await withMadeRoles(context, made, () => restorePlanned(context, plan));
@@ -322,11 +322,12 @@ async function executeRestore(context: RunContext, plan: RestorePlan): Promise<R
 async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
   if (plan.beside) {
     const {maintenance} = plan.beside;
-    const carried =
-      plan.beside.carried ?? (await carryFromBackup(context, maintenance, plan.source, plan.load.pgRestore));
-    return {...(await restoreBySwap(context, plan, maintenance, carried)), safetyBackup: null};
+    const copied =
+      plan.beside.copied ??
+      (await propertiesFromBackup(context, maintenance, plan.source, plan.load.pgRestore));
+    return {...(await restoreBySwap(context, plan, maintenance, copied)), safetyBackup: null};
   }
-  // Whatever changes rows of the same database waits or refuses meanwhile.
+  // Other runs that change rows of the same database wait or refuse to start meanwhile.
   const {database} = plan.target;
   const lock = {
     purpose: 'change',
@@ -339,7 +340,7 @@ async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<R
       if (plan.strategy !== 'clean')
         return {...(await restoreInPlace(context, plan)), setAside: null, safetyBackup: null};
       const safety = await backupDatabase(context, safetyRequest(plan));
-      const undo = `Its content before is in the safety backup ${safety.id ?? ''}.`;
+      const undo = `Its previous content is in the safety backup ${safety.id ?? ''}.`;
       const load = {...plan.load, ...(await readTarget(context, plan))};
       const restored = await stillLocked(plan.target, session, lock, () =>
         restoreInPlace(context, {...plan, load}, undo),
@@ -349,7 +350,7 @@ async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<R
   );
 }
 
-/** Read before the restore holds any lock. */
+/** Reads the target's definitions before the restore holds any lock. */
 async function readTarget(context: RunContext, plan: RestorePlan): Promise<Partial<RestorePlan['load']>> {
   const {source, load, dependents} = plan;
   if (load.pgRestore && dependents.length === 0) return {};
@@ -365,7 +366,7 @@ async function readTarget(context: RunContext, plan: RestorePlan): Promise<Parti
   return defined({drops, dependents: script && {script, filled, keys}});
 }
 
-/** Into the database that exists, in one transaction. */
+/** Restores into the existing database, in one transaction. */
 async function restoreInPlace(
   context: RunContext,
   planned: RestorePlan,
@@ -382,11 +383,11 @@ async function restoreInPlace(
     return plan.load;
   };
   const state = plan.load.options.isSingleTransaction
-    ? `Everything was rolled back: "${database}" is as it was.`
-    : `"${database}" holds a part of the backup.`;
+    ? `Everything was rolled back; "${database}" is unchanged.`
+    : `"${database}" contains a part of the backup.`;
   let loaded;
   try {
-    // A dump begins with SET lock_timeout = 0.
+    // The lock watch is needed because a dump starts with SET lock_timeout = 0.
     const watch = {
       connection: plan.target,
       ours: toolsName,
@@ -404,11 +405,11 @@ async function restoreInPlace(
   const kept = isWhole ? await addProperties(context, plan) : [];
   await context.checkpoint('restore.compared');
   const notCompared = [...comparison.notCompared, ...kept];
-  const restored = `"${database}" holds what was restored. ${undo}`;
+  const restored = `"${database}" contains the restored content. ${undo}`;
   return {...joinOutcomes(loaded, {...comparison, notCompared}, restored), plan};
 }
 
-/** Gives an existing database the settings that it lacks. @returns what is otherwise than in the backup, a line each */
+/** Adds missing settings to an existing database. @returns remaining differences from the backup, a line each */
 async function addProperties(
   {signal}: RunContext,
   {source, load, target}: RestorePlan,

@@ -1,4 +1,4 @@
-/** Loads a dump as planned, then proves that the database holds what the dump held. */
+/** Loads a dump as planned, then verifies that the database contains exactly the dump's content. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {tablesWithoutRows} from '../../catalog/backup-record.js';
 import {AppError, withState} from '../../base/errors.js';
@@ -21,13 +21,13 @@ import {readDumpDefinitions} from './source.js';
 
 export interface LoadedAndCompared extends LoadOutcome {
   readonly tables: readonly RestoredTable[];
-  /** What differs from the backup where errors were skipped, a line each. */
+  /** Differences from the backup if errors were skipped, a line each. */
   readonly differences: readonly string[];
-  /** What of the database could not be compared with the backup, a line each. */
+  /** Parts of the database that could not be compared with the backup, a line each. */
   readonly notCompared: readonly string[];
 }
 
-/** A restored database beside its backup. */
+/** The comparison of a restored database with its backup. */
 export interface RestoreComparison {
   readonly tables: RestoredTable[];
   /** Tables whose rows differ, a line each. */
@@ -49,10 +49,10 @@ export async function loadAndCompare(
   return joinOutcomes(loaded, comparison, '');
 }
 
-/** A machine of many cores would keep everybody else from a server in use. */
+/** More sessions from a machine with many cores would slow down other users of the server. */
 const mostSessions = 4;
 
-/** Gathers the planner's statistics, which dumps lack, and compares every table and the catalog. */
+/** Collects the planner's statistics, which dumps lack, and compares every table and the catalog. */
 export async function analyzeAndCompare(
   context: RunContext,
   plan: RestorePlan,
@@ -100,10 +100,10 @@ async function compareObjects(
       notes: [],
       notCompared: [
         'definitions, owners and grants (rows alone were restored)',
-        ...(load.onlyTables.length > 0 ? ['sequences, which stay as they were (chosen tables)'] : []),
+        ...(load.onlyTables.length > 0 ? ['sequences, which are unchanged (chosen tables)'] : []),
         ...(source.refreshedViews.length > 0
           ? [
-              `materialized views, which show the rows of before until REFRESH MATERIALIZED VIEW: ${source.refreshedViews.map(qualifiedName).join(', ')}`,
+              `materialized views, which show the old rows until REFRESH MATERIALIZED VIEW: ${source.refreshedViews.map(qualifiedName).join(', ')}`,
             ]
           : []),
       ],
@@ -122,13 +122,13 @@ async function compareObjects(
     excludeSchemas: source.backup?.record?.config.excludeSchemas ?? [],
     limits: {
       ...limits,
-      ...(isNew ? {} : {extras: 'what the backup does not have'}),
-      ...(selection ? {grants: {why: 'which chosen tables come without'}} : {}),
+      ...(isNew ? {} : {extras: 'objects that are not in the backup'}),
+      ...(selection ? {grants: {why: 'which are not restored with chosen tables'}} : {}),
       ...(isPart
         ? {
             leftOut: (one) =>
               limits.leftOut?.(one) ??
-              (one.name === 'SCHEMA public' ? 'what a backup of chosen tables does not have' : undefined),
+              (one.name === 'SCHEMA public' ? 'objects outside a backup of chosen tables' : undefined),
           }
         : {}),
     },
@@ -139,12 +139,12 @@ async function compareObjects(
     notes: health.notes,
     notCompared: [
       ...notCompared,
-      ...(left.length > 0 ? [`what chosen tables come without: ${listDefinitions(left)}`] : []),
+      ...(left.length > 0 ? [`objects not restored with chosen tables: ${listDefinitions(left)}`] : []),
     ],
   };
 }
 
-/** Where sequences and materialized views must be; definitions alone make them anew. */
+/** The expected state of sequences and materialized views; definitions alone create them without state. */
 function expectedState(
   {options, selected, leftOut}: RestorePlan['load'],
   source: RestorePlan['source'],
@@ -162,7 +162,7 @@ function expectedState(
   return {sequences, refreshedViews: []};
 }
 
-/** The tables of the dump that the restore fills, with the rows they must have afterwards. */
+/** The tables of the dump that the restore fills, with their expected rows. */
 export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables'] {
   const {onlyTables, options, leftOut, managed} = plan.load;
   const chosen = plan.source.tables.filter(
@@ -176,8 +176,8 @@ export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables
 }
 
 /**
- * What was loaded and how it compares. Errors that were skipped explain differences, which are then only listed.
- * @param state what state the database is in, for the message
+ * Joins the outcomes of load and comparison. If errors were skipped, differences are expected and only listed.
+ * @param state the state of the database, for the message
  * @throws RESTORED_DIFFERS
  */
 export function joinOutcomes(
@@ -194,18 +194,18 @@ export function joinOutcomes(
   ];
   throw new AppError(
     'RESTORED_DIFFERS',
-    `What was restored differs from the backup in ${what.join(' and ')}. ${state}`.trim(),
+    `The restored content differs from the backup in ${what.join(' and ')}. ${state}`.trim(),
     {
-      hint: 'Something changed it while it was loaded: a trigger or an event trigger, perhaps. Check the backup alone: destino-db verify --level restore',
+      hint: 'A trigger or an event trigger may have changed rows during the load. Check the backup alone: destino-db verify --level restore',
       details: differences,
     },
   );
 }
 
 const whatToSkip =
-  'See what fails, and keep the rest, in a database of its own: --target-db NAME --create-db --skip-errors (rows alone: --skip-errors in the same target).';
+  'To see all failures and keep the rest, restore into a separate database: --target-db NAME --create-db --skip-errors (rows alone: --skip-errors in the same target).';
 
-/** A tool's failure as a failed restore, with what state things are in; errors with a telling code keep it. */
+/** Reports a tool's failure as a failed restore, with the state of the target; specific error codes are kept. */
 export function asFailedRestore(error: unknown, state: string): unknown {
   if (!(error instanceof AppError)) return error;
   const isGeneral = ['PG_RESTORE_FAILED', 'QUERY_FAILED', 'RESTORE_FAILED'].includes(error.code);

@@ -1,4 +1,4 @@
-/** Which roles a restore into another server makes first, and that they are made, and dropped again where the restore fails. */
+/** Plans and creates missing roles for a restore into another server, and drops them again if the restore fails. */
 import {z} from 'zod';
 import type {DumpNeeds} from '../../dump/dump-needs.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
@@ -24,7 +24,7 @@ const recordedRoles = z.object({
   roleGrants: z.array(membershipSchema).default([]),
 });
 
-/** A role of the service's own, which the dump names and another server does not have: it is there to have rights. */
+/** A service's own role, which another server lacks: it is created without attributes, only as an owner or grantee. */
 const bare = (name: string): RoleDetails => ({
   name,
   canLogin: false,
@@ -39,8 +39,8 @@ const bare = (name: string): RoleDetails => ({
 });
 
 /**
- * Of the roles that a dump names and the server lacks, those that the backup knows. On the server that the backup is of, whoever dropped a
- * role wanted it gone.
+ * Selects the missing roles whose attributes the backup contains. On the dumped server itself none are created, because they were
+ * dropped there on purpose.
  * @param connection any database of the server
  */
 export async function planRoles(
@@ -92,12 +92,12 @@ async function isSameServer(
   return host === source.host && port === source.port && supabaseProject(connection) === source.project;
 }
 
-/** For the preview, the question and the result. */
+/** A line for the preview, the confirmation and the result. */
 export function describeRoles({roles, memberships}: RolesToMake): string {
   return `${countOf(roles.length, 'role')} that the server lacks, without passwords: ${roles.map((role) => describeRole(role, memberships)).join(', ')}`;
 }
 
-/** What is made while the restore runs; nothing of it stays where the restore fails. @returns also what is to be said of the roles */
+/** Creates the roles, runs the restore, and drops the roles if it fails. @returns also notes about the roles */
 export async function withMadeRoles<T>(
   context: RunContext,
   {wanted, connection}: {readonly wanted: RolesToMake | undefined; readonly connection: Connection},
@@ -105,21 +105,21 @@ export async function withMadeRoles<T>(
 ): Promise<{readonly result: T; readonly notes: readonly string[]}> {
   if (!wanted) return {result: await work(), notes: []};
   const {signal} = context;
-  const left = await context.progress.step('Make the roles', () =>
+  const left = await context.progress.step('Create the roles', () =>
     withSession(connection, (session) => makeRoles(session, wanted), {signal}),
   );
   try {
     const result = await work();
     const login = wanted.roles.filter(({canLogin}) => canLogin).map(({name}) => name);
     const hint = login.length > 0 ? `; give them passwords: ${login.map(passwordStatement).join(' ')}` : '';
-    return {result, notes: [`made first: ${describeRoles(wanted)}${hint}`, ...left]};
+    return {result, notes: [`created first: ${describeRoles(wanted)}${hint}`, ...left]};
   } catch (error) {
-    // The signal may have ended the work.
+    // Without the signal, which may have been aborted.
     const names = wanted.roles.map(({name}) => name);
     const kept = await withSession(connection, (session) => dropRoles(session, names)).catch(() => names);
     throw kept.length === 0 || !(error instanceof AppError)
       ? error
-      : withState(error, `These roles were made and are still there: ${kept.join(', ')}.`);
+      : withState(error, `These roles were created and could not be dropped: ${kept.join(', ')}.`);
   }
 }
 

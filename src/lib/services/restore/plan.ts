@@ -1,4 +1,4 @@
-/** Decides how a backup is to be restored, by reading only: source, target, tools, rights and what would stand in the way. */
+/** Plans a restore without changes: checks source, target, tools, rights and obstacles. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
 import {listDefinitions} from '../../dump/compare-definitions.js';
@@ -39,7 +39,7 @@ import type {RunContext} from '../../run/run-context.js';
 import {checkNeeds, type NeedsFound} from './requirements.js';
 import {countMissingRows} from './diff-live.js';
 import {requireServerDisk} from '../guards/server-disk.js';
-import {type CarriedOver, checkSwap, type PresentDatabase} from './can-swap.js';
+import {type CopiedProperties, checkSwap, type PresentDatabase} from './can-swap.js';
 import {planDependents} from './dependents.js';
 import {type KeyOrder, planKeyOrder} from './load/key-order.js';
 import {type DumpLoad, loadCommands} from './load/load-dump.js';
@@ -52,11 +52,11 @@ import {
   checkSource,
   findDamage,
   findRestoreSource,
-  proveSource,
+  verifySource,
   readDumpDefinitions,
   readDumpNeeds,
   readTableSelection,
-  type ProvenSource,
+  type VerifiedSource,
   type RestoreSource,
 } from './source.js';
 import {unknownName} from '../../base/unknown-name.js';
@@ -65,45 +65,45 @@ import {describeLosses} from '../../catalog/shrink-alarm.js';
 
 export interface RestorePlan extends Pick<WhatToRestore, 'withDoubtful' | 'waiting'> {
   readonly request: RestoreRequest;
-  /** What comes with chosen tables; null where everything is restored, or rows alone. */
+  /** Objects restored with chosen tables; null if everything is restored, or rows alone. */
   readonly selection: TableSelection | null;
-  readonly source: ProvenSource;
+  readonly source: VerifiedSource;
   readonly strategy: RestoreStrategy;
   readonly target: Connection;
-  /** For the strategies that fill a database beside the target; null for the others. */
+  /** Only for strategies that fill a database beside the target; otherwise null. */
   readonly beside: {
-    /** Another database of the same server, to make and rename databases from. */
+    /** Another database of the same server, for creating and renaming databases. */
     readonly maintenance: Connection;
-    /** Carried over from the database that is replaced; null where there is none. */
-    readonly carried: CarriedOver | null;
+    /** Properties copied from the replaced database; null if there is none. */
+    readonly copied: CopiedProperties | null;
   } | null;
   readonly rights: RoleRights;
-  /** What stands in the target now; null when it does not exist. */
+  /** The present target database; null if it does not exist. */
   readonly present: PresentDatabase | null;
-  /** What the server lacks and the restore makes first. */
+  /** Missing roles that the restore creates first. */
   readonly roles: RolesToMake | undefined;
   readonly load: DumpLoad;
-  /** How many rows of each of the platform's tables, "schema.name", the target lacks and gets; null where none are added. */
+  /** Number of rows to add to each of the platform's tables, by "schema.name"; null if none are added. */
   readonly missing: ReadonlyMap<string, number> | null;
-  /** What outside of a backup of a part depends on what is replaced. */
+  /** Objects outside a partial backup that depend on replaced objects. */
   readonly dependents: readonly Dependent[];
-  /** The command lines, without secrets. */
+  /** Equivalent command lines, without secrets. */
   readonly commands: readonly string[];
 }
 
-/** A backup that was made after the damage is the newest good one all the same. */
+/** The newest usable backup may have been made after rows were lost. */
 function warnOfShrinkage({warn}: RunContext, {id, backup}: RestoreSource): void {
   const losses = backup?.record ? describeLosses(backup.record) : [];
   if (losses.length === 0) return;
   warn(
-    `${id} lost rows against the backup before it, and nobody accepted that (${losses.join('; ')}). To take one from before the loss: --at TIME, or its ID.`,
+    `${id} has fewer rows than the backup before it, and the loss was not accepted (${losses.join('; ')}). To restore a backup from before the loss, use --at TIME or its ID.`,
   );
 }
 
 /**
- * Reads source and target and decides.
- * @param given the backup, where it was found elsewhere already
- * @throws whatever would make the restore fail, with its own code
+ * Reads source and target, and decides on the strategy.
+ * @param given the backup, if it was already found elsewhere
+ * @throws an error for each known reason why the restore would fail, with its own code
  */
 export async function planRestore(
   context: RunContext,
@@ -125,16 +125,16 @@ export async function planRestore(
   const source = await context.progress.step('Check the backup', async (step) => {
     const onBytes = (done: number, total: number): void => step.advance(done, total, 'bytes');
     const checked = isComparedBeforeUse(request) ? await checkSource(context, found, onBytes) : undefined;
-    const proven = checked ?? (await proveSource(context, found, onBytes));
-    step.note(countOf(proven.tables.length, 'table'));
+    const verified = checked ?? (await verifySource(context, found, onBytes));
+    step.note(countOf(verified.tables.length, 'table'));
     try {
       return {
-        ...proven,
-        definitions: await readDumpDefinitions(proven, tools.pgRestore, signal),
-        needs: await readDumpNeeds(proven, tools.pgRestore, signal),
+        ...verified,
+        definitions: await readDumpDefinitions(verified, tools.pgRestore, signal),
+        needs: await readDumpNeeds(verified, tools.pgRestore, signal),
       };
     } catch (error) {
-      throw (await findDamage(context, proven, error)) ?? error;
+      throw (await findDamage(context, verified, error)) ?? error;
     }
   });
   return context.progress.step('Look at the target', async (step) => {
@@ -144,7 +144,7 @@ export async function planRestore(
     const strategy = chooseStrategy(request, target.database, present, isPart);
     const beside = strategies[strategy].isBeside
       ? {
-          carried: present ? await checkSwap(context, target, present) : null,
+          copied: present ? await checkSwap(context, target, present) : null,
           maintenance: await findMaintenance(connection, target, signal),
         }
       : null;
@@ -265,7 +265,7 @@ export async function planRestore(
     return {
       request,
       selection,
-      // Nobody asks for them any more, and of very many tables they are what takes most memory.
+      // A dry run does not need them any more, and with very many tables they take most of the memory.
       source:
         request.dryRun === true
           ? defined<RestorePlan['source']>({...source, definitions: undefined})
@@ -281,7 +281,7 @@ export async function planRestore(
       waiting,
       missing,
       dependents,
-      // Both strategies fill a database under a name of its own, which the target's becomes at the end.
+      // Both strategies fill a database under a temporary name, which is renamed to the target's name at the end.
       commands: loadCommands(
         beside ? {...load, target: withDatabase(target, `${target.database}_restore_TIME`)} : load,
       ),
@@ -289,7 +289,7 @@ export async function planRestore(
   });
 }
 
-/** Whatever the strategy: the old rows stay until the new ones are committed. @throws DISK_FULL */
+/** With every strategy, the old rows stay on disk until the new ones are committed. @throws DISK_FULL */
 async function requireSpace(
   context: RunContext,
   {
@@ -320,29 +320,29 @@ async function requireSpace(
         what: `Restoring into "${target.database}"`,
         size,
         isLikeCurrent: present !== null,
-        hint: 'Free space on the server (destino-db prune --set-aside drops databases set aside), or restore on another server.',
+        hint: 'Free space on the server (destino-db prune --set-aside drops databases that were set aside), or restore on another server.',
       }),
     {signal},
   );
 }
 
-/** What pg_dump writes for a newer server may be what an older one does not know (manual, pg_dump, Notes). */
+/** A dump of a newer server can contain statements that an older one does not support (manual, pg_dump, Notes). */
 function warnOfOlderTarget({warn}: RunContext, {dump}: RestoreSource, targetMajor: number): void {
   const major = Number.parseInt(dump.serverVersion ?? '', 10);
   if (!(major > targetMajor)) return;
   warn(
-    `The backup is of PostgreSQL ${major}, the target runs ${targetMajor}: what only ${major} knows is refused there, usually as a syntax error, and the restore is rolled back.`,
+    `The backup is from PostgreSQL ${major}, the target runs ${targetMajor}. If the backup uses features of ${major}, the server refuses them, usually as a syntax error, and the restore is rolled back.`,
   );
 }
 
 function warnOfLeft({warn}: RunContext, {left}: TableSelection): void {
   if (left.length === 0) return;
   warn(
-    `Chosen tables come with the types, sequences, functions and extensions that they need, and without ${listDefinitions(left)}.`,
+    `Chosen tables are restored with the types, sequences, functions and extensions that they need, but without ${listDefinitions(left)}.`,
   );
 }
 
-/** @throws TOOL_TOO_OLD when the dump is newer than every installed tool, PG_RESTORE_NOT_FOUND */
+/** @throws TOOL_TOO_OLD if the dump is newer than every installed tool, PG_RESTORE_NOT_FOUND */
 export async function findRestoreTools(
   context: RunContext,
   source: RestoreSource,
@@ -356,7 +356,7 @@ export async function findRestoreTools(
     const writer = source.dump.dumpVersion === null ? '' : ` (pg_dump ${source.dump.dumpVersion})`;
     throw new AppError(
       'TOOL_TOO_OLD',
-      `The backup was written by a newer pg_dump${writer}, archive version ${source.dump.archiveVersion ?? '?'}, than any installed pg_restore reads; the target was not touched.`,
+      `The backup was written by a newer pg_dump${writer}, archive version ${source.dump.archiveVersion ?? '?'}, than any installed pg_restore can read. The target was not touched.`,
       defined({hint: error.hint, details: [error.message], cause: error}),
     );
   }
@@ -372,7 +372,7 @@ function majorForArchive(version: string): number {
 
 const cannotRestore = 'Nothing can be restored here';
 
-/** @returns null where the database does not exist */
+/** @returns null if the database does not exist */
 export async function lookAtTarget(target: Connection, signal: AbortSignal): Promise<PresentDatabase | null> {
   try {
     return await withSession(
@@ -404,10 +404,10 @@ async function noSuchDatabase(target: Connection, signal: AbortSignal): Promise<
   );
   return unknownName(
     'DATABASE_NOT_FOUND',
-    `The database "${target.database}" does not exist; nothing was changed.`,
+    `The database "${target.database}" does not exist. Nothing was changed.`,
     target.database,
     rows.flatMap(({datname}) => datname ?? []),
-    'Check the name, or add --create-db to make it.',
+    'Check the name, or add --create-db to create it.',
   );
 }
 
@@ -418,13 +418,13 @@ export interface ContentsToPlan extends DumpToRestore {
   readonly session: Connection;
   readonly rights: RoleRights;
   readonly request: RestoreRequest;
-  /** Where chosen tables are restored: what comes with them. */
+  /** Objects restored with chosen tables; null without chosen tables. */
   readonly selection: TableSelection | null;
 }
 
 /**
- * What of the backup goes back into this target as this role.
- * @throws NOT_SUPPORTED_HERE when the restore could only fail, OWNER_NOT_KEPT
+ * Decides which objects of the backup this role restores into this target.
+ * @throws NOT_SUPPORTED_HERE if the restore could only fail, OWNER_NOT_KEPT
  */
 export async function planContents(
   context: RunContext,
@@ -475,8 +475,8 @@ async function decideContents(
 }
 
 /**
- * The plan of a restore in place where the server refused extensions to the role: what needs them is left out as well.
- * @throws NOT_SUPPORTED_HERE where tables need them
+ * Plans a restore in place again after the server refused extensions to the role; dependent objects are left out too.
+ * @throws NOT_SUPPORTED_HERE if tables need them
  */
 export async function planWithout(
   context: RunContext,
@@ -495,7 +495,7 @@ export async function planWithout(
   return {...plan, load, withDoubtful, waiting};
 }
 
-/** Of a backup of a project at a service, which extensions nobody but the service can create here, and which it may refuse. */
+/** For a backup from a service: extensions that only the service can create here, and extensions that it may refuse. */
 async function findUnavailable(
   {signal}: RunContext,
   source: RestoreSource,
@@ -510,7 +510,7 @@ async function findUnavailable(
     async (open) => {
       const uninstallable = await findUninstallableExtensions(open, extensions);
       if (!present?.ownership) return {unavailable: uninstallable, doubtful: []};
-      // A service may let its users create what elsewhere only superusers create.
+      // A service can allow its users to create extensions that need a superuser elsewhere.
       const unavailable = await findMissingExtensions(open, extensions);
       const there = [...unavailable, ...(await findInstalledExtensions(open, extensions))];
       return {unavailable, doubtful: uninstallable.filter((name) => !there.includes(name))};
@@ -531,8 +531,8 @@ function requirePossible(
   if (tables.length === 0) return;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
-    `${countOf(tables.length, 'table')} of the backup need extensions that the role cannot install here: ${tables.join(', ')}; nothing was changed.`,
-    {hint: 'Restore with a role that may install them, on a server that has them.'},
+    `${countOf(tables.length, 'table')} of the backup need extensions that the role cannot install here: ${tables.join(', ')}. Nothing was changed.`,
+    {hint: 'Restore with a role that may install them, on a server that provides them.'},
   );
 }
 
@@ -541,15 +541,15 @@ export function requireComplete(tables: readonly string[]): void {
   if (tables.length === 0) return;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
-    `${countOf(tables.length, 'table')} of the backup, which is of a part of its database, cannot be made without what neither it nor the target has: ${tables.join(', ')}; nothing was changed.`,
+    `${countOf(tables.length, 'table')} of this partial backup need objects that exist neither in the backup nor in the target: ${tables.join(', ')}. Nothing was changed.`,
     {
-      hint: 'Create that first, or restore a backup of the whole database with --include-table, which brings what tables need.',
+      hint: 'Create these objects first, or restore a backup of the whole database with --include-table, which includes the objects that tables need.',
       details: tables,
     },
   );
 }
 
-/** @throws NOT_SUPPORTED_HERE: rows that came without a column would be others */
+/** @throws NOT_SUPPORTED_HERE, because rows without one of their columns would be different rows */
 async function requireManagedColumns(
   target: Connection,
   tables: readonly DumpedTable[],
@@ -570,9 +570,9 @@ async function requireManagedColumns(
   if (lacking.length === 0) return;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
-    `The platform's tables in the target lack ${countOf(lacking.length, 'column')} of the backup: ${lacking.join(', ')}; nothing was changed.`,
+    `The platform's tables in the target lack ${countOf(lacking.length, 'column')} of the backup: ${lacking.join(', ')}. Nothing was changed.`,
     {
-      hint: 'Bring the project to the version of the service that the backup is from, or restore beside it: --target-db NAME --create-db.',
+      hint: 'Upgrade the project to the version of the service that the backup is from, or restore beside it: --target-db NAME --create-db.',
       details: lacking,
     },
   );
@@ -584,13 +584,13 @@ const isSame =
     one.schema === other.schema && one.name === other.name;
 
 async function refuseExisting(maintenance: Connection, database: string, signal: AbortSignal): Promise<void> {
-  // Connecting to it failed with "does not exist", which a database that refuses connections does not say.
+  // A database that refuses connections exists, although the connection to it failed.
   if (await withSession(maintenance, (session) => databaseExists(session, database), {signal})) {
-    throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`);
+    throw new AppError('TARGET_EXISTS', `The database "${database}" already exists. Nothing was changed.`);
   }
 }
 
-/** @throws NOT_SUPPORTED_HERE: PostgreSQL before 14 has no choice, and a server can be built without lz4 */
+/** @throws NOT_SUPPORTED_HERE, because PostgreSQL before 14 offers no choice, and a server can be built without lz4 */
 async function requireToastCompression(session: Session, wanted: ToastCompression): Promise<void> {
   const [row] = await session.query(
     `SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression' AND $1 = ANY (enumvals)`,
@@ -599,12 +599,12 @@ async function requireToastCompression(session: Session, wanted: ToastCompressio
   if (row) return;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
-    `The server does not offer ${wanted} for large values; nothing was changed.`,
-    {hint: 'Leave out --toast-compression.'},
+    `The server does not offer ${wanted} for large values. Nothing was changed.`,
+    {hint: 'Omit --toast-compression.'},
   );
 }
 
-/** The tables of the dump that --include-table names: "name", "schema.name", with * and ? as wildcards. @throws PATTERN_MATCHES_NOTHING */
+/** The dump's tables that match --include-table: "name", "schema.name", with * and ? as wildcards. @throws PATTERN_MATCHES_NOTHING */
 function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): NamedTable[] {
   const chosen = new Map<string, NamedTable>();
   for (const pattern of request.includeTables ?? []) {
@@ -616,7 +616,7 @@ function chooseTables(request: RestoreRequest, tables: readonly NamedTable[]): N
       const names = tables.map(qualifiedName);
       throw unknownName(
         'PATTERN_MATCHES_NOTHING',
-        `The backup has no table "${pattern}"; nothing was changed.`,
+        `The backup has no table "${pattern}". Nothing was changed.`,
         pattern,
         names,
       );
@@ -634,7 +634,7 @@ function wildcard(pattern: string): RegExp {
   return new RegExp(`^${source}$`, 's');
 }
 
-/** How rows alone go into `tables`. @throws TARGET_NOT_EMPTY, KEY_CIRCLE, RESTORE_FAILED when a table is not there */
+/** Plans the order in which rows alone are loaded into `tables`. @throws TARGET_NOT_EMPTY, KEY_CIRCLE, RESTORE_FAILED if a table is missing */
 async function orderRows(
   context: RunContext,
   target: Connection,
@@ -651,7 +651,7 @@ async function orderRows(
   );
 }
 
-/** @throws TARGET_NOT_EMPTY, RESTORE_FAILED when a table is not there */
+/** @throws TARGET_NOT_EMPTY, RESTORE_FAILED if a table is missing */
 async function requireEmptyTables(session: Session, wanted: readonly NamedTable[]): Promise<void> {
   const missing = await findMissingTables(session, wanted);
   const filled = missing.length > 0 ? [] : await findFilledTables(session, wanted);
@@ -659,7 +659,7 @@ async function requireEmptyTables(session: Session, wanted: readonly NamedTable[
   if (missing.length > 0) {
     throw new AppError(
       'RESTORE_FAILED',
-      `The target lacks ${countOf(missing.length, 'table')} for the rows; nothing was changed.`,
+      `The target lacks ${countOf(missing.length, 'table')} for the rows. Nothing was changed.`,
       {
         details: names(missing),
         hint: 'Restore the schema first (--schema-only), or choose tables with --include-table.',
@@ -669,7 +669,7 @@ async function requireEmptyTables(session: Session, wanted: readonly NamedTable[
   if (filled.length > 0) {
     throw new AppError(
       'TARGET_NOT_EMPTY',
-      `${countOf(filled.length, 'table')} of the target hold rows already; nothing was changed.`,
+      `${countOf(filled.length, 'table')} of the target already contain rows. Nothing was changed.`,
       {
         details: names(filled),
         hint: 'Empty them first, or restore the whole backup instead.',
@@ -690,8 +690,8 @@ function chooseOptions(
   if ((request.parallelJobs ?? 1) > 1 && !(isFresh && loadsInParallel)) {
     context.warn(
       loadsInParallel
-        ? '--parallel-jobs is left out: into a database that exists, everything goes in one transaction, so that a failure leaves it as it was.'
-        : '--parallel-jobs is left out: a plain dump goes through one connection.',
+        ? '--parallel-jobs is ignored: an existing database is restored in one transaction, so that a failure changes nothing.'
+        : '--parallel-jobs is ignored: a plain dump is restored through one connection.',
     );
   }
   const stopsOnError = request.skipErrors !== true;

@@ -5,13 +5,13 @@ import {CopyStream, type RowTakerOf} from '../../dump/sql/copy-stream.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {listArchive, streamArchive} from '../../postgres/tools/pg-restore.js';
 import type {NamedTable} from '../../postgres/quote.js';
-import {type ProvenSource, readingOptions} from './source.js';
+import {type VerifiedSource, readingOptions} from './source.js';
 
 export interface RowReading {
-  readonly source: Pick<ProvenSource, 'dump' | 'encoding'> & {readonly tables: readonly NamedTable[]};
+  readonly source: Pick<VerifiedSource, 'dump' | 'encoding'> & {readonly tables: readonly NamedTable[]};
   /** Null for a plain dump. */
   readonly pgRestore: Tool | null;
-  /** The tables to read: of an archive no others are unpacked. */
+  /** The tables to read; pg_restore unpacks no others from an archive. */
   readonly tables: readonly NamedTable[];
   readonly takerOf: RowTakerOf;
   /** Called after each piece. */
@@ -19,7 +19,7 @@ export interface RowReading {
   readonly signal: AbortSignal;
 }
 
-/** @throws VERIFY_FAILED when the dump ends too early, UNSAFE_DUMP, PG_RESTORE_FAILED, and what the callbacks throw */
+/** @throws VERIFY_FAILED if the dump ends too early, UNSAFE_DUMP, PG_RESTORE_FAILED, and the errors of the callbacks */
 export async function readTableRows(reading: RowReading): Promise<void> {
   const {source, pgRestore, signal} = reading;
   const rows = new CopyStream(false, reading.takerOf);

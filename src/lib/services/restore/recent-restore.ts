@@ -1,4 +1,4 @@
-/** Warns of a restore over one that was just made: what was written since is lost, and the second may bring the damage back. */
+/** Warns of a restore soon after another one: rows written since are lost, and the damage may be restored. */
 import {backupFolder} from '../../catalog/backup-name.js';
 import {readCatalogue} from '../../catalog/catalogue.js';
 import {AppError} from '../../base/errors.js';
@@ -9,12 +9,12 @@ import type {RunRecord} from '../../run/run-record.js';
 import type {RestorePlan} from './plan.js';
 import {strategies} from './strategy.js';
 
-/** How long a restore counts as just made, ms. */
+/** How long a restore counts as recent, ms. */
 const recentMs = 24 * 3_600_000;
 
 /** Names both backups with their times and row counts. */
 export async function warnOfRecentRestore(context: RunContext, plan: RestorePlan): Promise<void> {
-  // Into an empty database, or into empty tables, nothing is replaced.
+  // A restore into an empty database or into empty tables replaces nothing.
   if (!strategies[plan.strategy].replaces) return;
   const {settings, clock, warn} = context;
   const before = await lastRestore(context, plan);
@@ -25,7 +25,7 @@ export async function warnOfRecentRestore(context: RunContext, plan: RestorePlan
   const was = describe(before.backupId ?? 'a backup', earlier?.createdAt, before.rows);
   const now = describe(plan.source.id, plan.source.createdAt, rows);
   warn(
-    `"${plan.target.database}" was restored ${formatAge(new Date(before.startedAt), clock.now())}, at ${moment(new Date(before.startedAt))}, from ${was}. This restore replaces that, and what was written since, by ${now}.`,
+    `"${plan.target.database}" was restored ${formatAge(new Date(before.startedAt), clock.now())}, at ${moment(new Date(before.startedAt))}, from ${was}. This restore replaces that content, and all changes since, by ${now}.`,
   );
 }
 
@@ -45,7 +45,7 @@ async function lastRestore(
   try {
     return (await readHistory(settings.backupsDir, isOfTarget)).runs.at(-1);
   } catch (error) {
-    // A restore must not depend on the audit log.
+    // A restore does not depend on the audit log.
     if (error instanceof AppError && error.code === 'READ_FAILED') return undefined;
     throw error;
   }

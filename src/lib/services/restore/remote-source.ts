@@ -1,4 +1,4 @@
-/** A backup that is restored straight from a bucket, or decrypted on the way: read twice, to be proven and to be loaded, and written to no disk here. */
+/** A backup that is streamed from a bucket or decrypted during the restore: read once to verify it and once to load it, without a local copy. */
 import {basename} from 'node:path';
 import {stat} from 'node:fs/promises';
 import {formats} from '../../base/formats.js';
@@ -19,14 +19,14 @@ import type {RestoreSource} from './source.js';
 import {isBesideTarget} from './strategy.js';
 
 /**
- * Whether the restore can do without a copy here: what is loaded is compared once more, and thrown away if it differs, only
- * in a database of its own; one connection reads a pipe; a folder dump is many files.
+ * Whether the restore needs no local copy. Only a restore into a separate database is compared before use and dropped if it
+ * differs. A pipe allows one connection, and a dump in directory format has many files.
  */
 export function canStream(format: DetectedDump['format'], request: RestoreRequest): boolean {
   return formats[format].canStream && isBesideTarget(request) && (request.parallelJobs ?? 1) === 1;
 }
 
-/** @throws CHECKSUM_MISMATCH, DECRYPT_FAILED, KEY_NEEDED, NOT_A_BACKUP, VERIFY_FAILED, the codes of the stores */
+/** @throws CHECKSUM_MISMATCH, DECRYPT_FAILED, KEY_NEEDED, NOT_A_BACKUP, VERIFY_FAILED, the codes of the locations */
 export async function placedSource(
   context: RunContext,
   place: Place,
@@ -40,13 +40,14 @@ export async function placedSource(
   async function* open(): AsyncGenerator<Buffer> {
     const stored = digested((await place.read(key, context.signal)) as AsyncIterable<Buffer>);
     const plain = record.encryption ? decryptStream(stored.stream, keys) : stored.stream;
-    let held: Buffer | undefined;
+    // The last chunk is passed on only after the checksum was compared.
+    let pending: Buffer | undefined;
     for await (const chunk of plain) {
-      if (held) yield held;
-      held = chunk;
+      if (pending) yield pending;
+      pending = chunk;
     }
     if (stored.sha256() !== file?.sha256) throw mismatch(place, key);
-    if (held) yield held;
+    if (pending) yield pending;
   }
   const fetch = place.readCommand(key);
   const remote = {
@@ -56,11 +57,11 @@ export async function placedSource(
   };
   const dump = await detectRemote(backup.path, remote);
   if (dump.format !== record.format)
-    throw new AppError('VERIFY_FAILED', `${backup.path} is not the kind of dump that its metadata says.`);
+    throw new AppError('VERIFY_FAILED', `${backup.path} is in another format than recorded in its metadata.`);
   return {id: backup.id, path: backup.path, backup, dump, createdAt, sizeBytes};
 }
 
-/** A file that somebody encrypted with age; its chunks vouch for themselves. @throws READ_FAILED, and as `placedSource` */
+/** A file that was encrypted with age outside this program; age authenticates each chunk. @throws READ_FAILED, and the errors of `placedSource` */
 export async function ageFileSource(
   context: RunContext,
   place: Place,
@@ -71,7 +72,7 @@ export async function ageFileSource(
   async function* open(): AsyncGenerator<Buffer> {
     yield* decryptStream((await place.read(name, context.signal)) as AsyncIterable<Buffer>, keys);
   }
-  // What of it is no content (header, seals) is less than one in a thousand.
+  // The header and the authentication tags are less than a thousandth of the file.
   const {size, mtime} = await stat(path);
   const remote = {sizeBytes: size, command: `age -d -i KEY ${quoted(path)}`, open};
   const dump = await detectRemote(path, remote);
@@ -89,7 +90,7 @@ async function detectRemote(path: string, remote: RemoteDump): Promise<DetectedD
   try {
     return {...(await detectStart(path, Buffer.concat(chunks).subarray(0, startBytes))), remote};
   } catch (error) {
-    // What is no dump may be one that was damaged: reading it to its end tells.
+    // A damaged dump may not be recognised as one; reading it to its end reports the damage.
     const rest = remote.open()[Symbol.asyncIterator]();
     while ((await rest.next()).done !== true);
     throw error;

@@ -1,4 +1,4 @@
-/** The story of `restore --drop-existing` and `--create-db`: fill a database under another name, prove it, then give it the name. */
+/** Implements `restore --drop-existing` and `--create-db`: fills a database under another name, verifies it, then renames it. */
 import {recordSetAside} from '../../run/record-set-aside.js';
 import {AppError, messageOf} from '../../base/errors.js';
 import {type AdvisoryLock, stillLocked, withAdvisoryLock} from '../../postgres/databases/advisory-lock.js';
@@ -21,28 +21,28 @@ import {describeProcess, livenessOf, thisProcess} from '../../base/process-ident
 import type {RunContext} from '../../run/run-context.js';
 import {openJournal} from '../../run/journal.js';
 import {backupProperties} from './database-defaults.js';
-import type {CarriedOver} from './can-swap.js';
+import type {CopiedProperties} from './can-swap.js';
 import {asFailedRestore, loadAndCompare, type LoadedAndCompared} from './load-and-compare.js';
 import type {RestorePlan} from './plan.js';
 import {findDamage} from './source.js';
 import {freeDatabaseName, swapDatabases} from './swap-databases.js';
 
 export interface SwappedRestore extends LoadedAndCompared {
-  /** What the old database is called now; null when there was none. */
+  /** Present name of the old database; null if there was none. */
   readonly setAside: string | null;
 }
 
 /**
- * Until the swap the target is not touched, and a database that is yet to be made does not appear half-filled under its
- * name; a failure drops the new database and leaves nothing.
- * @param carried what the new database is made with: of the target, or of the backup's source
+ * The target is not touched before the swap, and a new database never appears half-filled under its final name. A failure
+ * drops the new database.
+ * @param copied properties for the new database, from the target or from the backup's source
  * @throws LOCKED, RESTORE_FAILED, RESTORED_DIFFERS, ...
  */
 export async function restoreBySwap(
   context: RunContext,
   plan: RestorePlan,
   maintenance: Connection,
-  carried: CarriedOver,
+  copied: CopiedProperties,
 ): Promise<SwappedRestore> {
   const {database} = plan.target;
   const lock = {
@@ -54,12 +54,12 @@ export async function restoreBySwap(
   return withSession(maintenance, (session) =>
     withAdvisoryLock(session, lock, async () => {
       await dropStrays(context, maintenance, session, database);
-      return fillAndSwap(context, plan, {maintenance, session, lock}, carried);
+      return fillAndSwap(context, plan, {maintenance, session, lock}, copied);
     }),
   );
 }
 
-/** Staging databases that runs left behind when they were killed; this run holds their lock, so nobody works in them. */
+/** Drops staging databases of killed runs. No other run uses them, because this one holds their lock. */
 async function dropStrays(
   context: RunContext,
   maintenance: Connection,
@@ -72,16 +72,18 @@ async function dropStrays(
     if (mark?.kind !== 'staging' || mark.database !== target) continue;
     const doubt = whyDoubtful(database, mark, databases, context.clock.now());
     if (doubt !== undefined) {
-      context.warn(`"${name}" is marked as left behind by a run, but it ${doubt}; it was left alone.`);
+      context.warn(
+        `The comment on "${name}" says that a run left it behind, but it ${doubt}. It was not dropped.`,
+      );
       continue;
     }
-    const fate = mark.owner ? await livenessOf(mark.owner) : 'dead';
-    if (fate === 'dead' || (fate === 'elsewhere' && sessions === 0)) {
+    const liveness = mark.owner ? await livenessOf(mark.owner) : 'dead';
+    if (liveness === 'dead' || (liveness === 'elsewhere' && sessions === 0)) {
       await dropWorkDatabase(session, maintenance, name);
-      context.warn(`"${name}", left behind by a run that was killed, was dropped.`);
+      context.warn(`Dropped "${name}", which a killed run left behind.`);
     } else if (mark.owner) {
       context.warn(
-        `"${name}" belongs to a run that may be at work (${describeProcess(mark.owner)}); it was left alone.`,
+        `"${name}" belongs to a run that may still be running (${describeProcess(mark.owner)}). It was not dropped.`,
       );
     }
   }
@@ -89,7 +91,7 @@ async function dropStrays(
 
 interface Locked {
   readonly maintenance: Connection;
-  /** Of `maintenance`; it took the lock. */
+  /** Session of `maintenance` that took the lock. */
   readonly session: Session;
   readonly lock: AdvisoryLock;
 }
@@ -98,7 +100,7 @@ async function fillAndSwap(
   context: RunContext,
   plan: RestorePlan,
   {maintenance, session, lock}: Locked,
-  carried: CarriedOver,
+  copied: CopiedProperties,
 ): Promise<SwappedRestore> {
   const target = plan.target.database;
   const now = context.clock.now();
@@ -113,21 +115,21 @@ async function fillAndSwap(
   const notCompared: string[] = [];
   const existence: Existence = {isPossible: false};
   try {
-    loaded = await fillStaging(context, plan, session, carried, staging, existence).catch(
+    loaded = await fillStaging(context, plan, session, copied, staging, existence).catch(
       async (error: unknown) => {
         damage = await findDamage(context, plan.source, error);
         throw error;
       },
     );
     await stillLocked(maintenance, session, lock, async (locked) => {
-      notCompared.push(...(await carryOver(context, plan, locked, staging, carried)));
+      notCompared.push(...(await copyProperties(context, plan, locked, staging, copied)));
       context.signal.throwIfAborted();
       await context.checkpoint('staging.finished');
       if (setAside !== null)
         swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
-      await context.progress.step(setAside === null ? 'Give it its name' : 'Swap', async (step) => {
-        const {databaseComment: comment} = carried.properties;
-        const mark = {
+      await context.progress.step(setAside === null ? 'Rename it' : 'Swap', async (step) => {
+        const {databaseComment: comment} = copied.properties;
+        const ownerComment = {
           kind: 'set-aside',
           database: target,
           at: now.toISOString(),
@@ -138,7 +140,7 @@ async function fillAndSwap(
           name: target,
           incoming: staging,
           setAside,
-          mark,
+          ownerComment,
           comment,
           lockWaitMs: lockWaitMsFor(plan.request.lockWaitMs),
         });
@@ -153,8 +155,8 @@ async function fillAndSwap(
     await swapDone?.();
     await stagingDone();
     await journal.close();
-    const state = setAside === null ? `No database "${target}" was made.` : `"${target}" is as it was.`;
-    const dropped = existence.isPossible ? ` "${staging}", which was made for it, was dropped again.` : '';
+    const state = setAside === null ? `No database "${target}" was created.` : `"${target}" is unchanged.`;
+    const dropped = existence.isPossible ? ` The temporary database "${staging}" was dropped.` : '';
     throw damage ?? asFailedRestore(error, `${state}${dropped}`);
   }
   await swapDone?.();
@@ -163,20 +165,20 @@ async function fillAndSwap(
   return {...loaded, notCompared: [...loaded.notCompared, ...notCompared], setAside};
 }
 
-/** Makes the database beside the target, loads and compares it. */
+/** Creates the database beside the target, loads and compares it. */
 async function fillStaging(
   context: RunContext,
   plan: RestorePlan,
   session: Session,
-  carried: CarriedOver,
+  copied: CopiedProperties,
   staging: string,
   existence: Existence,
 ): Promise<LoadedAndCompared> {
   const database = plan.target.database;
   const at = context.clock.now().toISOString();
   const owner = await thisProcess();
-  await context.progress.step(`Make the database ${staging}`, async () => {
-    await createWorkDatabase(session, staging, carried.database, plan.rights.serverMajor, existence);
+  await context.progress.step(`Create the database ${staging}`, async () => {
+    await createWorkDatabase(session, staging, copied.database, plan.rights.serverMajor, existence);
     await context.checkpoint('staging.made');
     await openWorkDatabase(session, staging, {kind: 'staging', database, at, owner, comment: null});
     await context.checkpoint('staging.marked');
@@ -186,22 +188,22 @@ async function fillStaging(
   return loaded;
 }
 
-/** Gives the new database what belongs to the target's name. @returns what it has otherwise than the backup, a line each */
-async function carryOver(
+/** Copies the properties to the new database. @returns differences from the backup, a line each */
+async function copyProperties(
   context: RunContext,
   {source, load, present}: RestorePlan,
   session: Session,
   staging: string,
-  carried: CarriedOver,
+  copied: CopiedProperties,
 ): Promise<string[]> {
-  // The comment follows with the name; until then it is the mark.
-  const databaseAcl = carried.properties.databaseAcl ?? [...defaultDatabaseAcl];
-  const properties = {...carried.properties, databaseAcl, databaseComment: null};
+  // The comment is set with the name; until then the database has the owner comment.
+  const databaseAcl = copied.properties.databaseAcl ?? [...defaultDatabaseAcl];
+  const properties = {...copied.properties, databaseAcl, databaseComment: null};
   const failures = await applyDatabaseProperties(session, staging, properties);
-  for (const failure of failures) context.warn(`Not carried over: ${failure}`);
+  for (const failure of failures) context.warn(`Not copied to the new database: ${failure}`);
   const backup = await backupProperties(source, load.pgRestore, context.signal);
-  // A database that is replaced hands on its own.
-  const kept = present ? comparedProperties(carried.properties, backup.properties) : [];
+  // The properties of a replaced database are kept and may differ from the backup.
+  const kept = present ? comparedProperties(copied.properties, backup.properties) : [];
   return [...backup.unknown, ...failures, ...kept];
 }
 
@@ -211,8 +213,8 @@ async function dropStaging(maintenance: Connection, staging: string, cause: unkn
   } catch (error) {
     throw new AppError(
       'RESTORE_FAILED',
-      `The restore failed, and "${staging}", which holds a part of it, could not be dropped: ${messageOf(cause)}`,
-      {hint: 'Clear it up later: destino-db recover', details: [messageOf(error)], cause},
+      `The restore failed, and "${staging}" with a part of the backup could not be dropped: ${messageOf(cause)}`,
+      {hint: 'Drop it later: destino-db recover', details: [messageOf(error)], cause},
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Compares what a dump needs of the server (roles, extensions) with what there is, before anything starts. */
+/** Checks before the restore that the server has the roles and extensions of the dump. */
 import {collectDumpNeeds, type DumpNeeds} from '../../dump/dump-needs.js';
 import type {LeftOutEntries} from '../../dump/left-out-entries.js';
 import type {TableSelection} from '../../dump/select-tables.js';
@@ -38,28 +38,28 @@ export interface NeedsCheck {
   readonly session: Connection;
   readonly rights: RoleRights;
   readonly request: RestoreRequest;
-  /** Neither owners nor grants are restored. */
+  /** Whether neither owners nor grants are restored. */
   readonly isWithoutOwners?: boolean;
-  /** What is not restored, and needs nothing. */
+  /** Entries that are not restored, whose requirements do not count. */
   readonly leftOut: LeftOutEntries;
-  /** Where chosen tables are restored: what comes with them. */
+  /** Objects restored with chosen tables. */
   readonly selection?: TableSelection | null;
-  /** Whether missing roles may be made. */
+  /** Whether missing roles may be created. */
   readonly makesRoles?: boolean;
 }
 
 export interface NeedsFound {
   readonly limits: RoleLimits;
-  /** Whether this role, which is no superuser, gives objects to others. */
+  /** Whether this role is not a superuser and gives objects to other roles. */
   readonly hasOtherOwners: boolean;
   readonly options: Pick<PgRestoreOptions, 'noOwner' | 'noAcl'>;
-  /** What is to be made before the restore. */
+  /** Roles to create before the restore. */
   readonly roles?: RolesToMake;
 }
 
 /**
- * Owners and grants whose role is missing, or whom this role may not act for, are left out one by one, with a warning.
- * @throws NOT_SUPPORTED_HERE when the restore could only fail, OWNER_NOT_KEPT when code would run with the rights of another role
+ * Owners and grants of missing roles, and of roles that this role may not act for, are left out one by one, with a warning.
+ * @throws NOT_SUPPORTED_HERE if the restore could only fail, OWNER_NOT_KEPT if code would run with the rights of another role
  */
 export async function checkNeeds(context: RunContext, check: NeedsCheck): Promise<NeedsFound> {
   const {request, rights} = check;
@@ -70,7 +70,7 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
     check.leftOut.counts.size > 0
       ? await needsOfKept(check, context.signal)
       : await readDumpNeeds(check.source, check.pgRestore, context.signal);
-  // Of chosen tables neither rights nor policies are restored.
+  // A restore of chosen tables includes neither rights nor policies.
   const isPart = (request.includeTables?.length ?? 0) > 0;
   const chosen = check.selection?.chosen ?? [];
   const part = isPart
@@ -90,20 +90,20 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   const fatal = [
     ...found.extensions.map((name) => `the extension "${name}" is not installed on the server`),
     ...found.policyRoles.missing.map(
-      (name) => `the role "${name}", which a row security policy or a user mapping names, does not exist`,
+      (name) => `the role "${name}" of a row security policy or a user mapping does not exist`,
     ),
   ];
   if (fatal.length > 0 && request.skipErrors !== true) {
     throw new AppError(
       'NOT_SUPPORTED_HERE',
-      `The server lacks what the backup needs; nothing was changed: ${fatal.join('; ')}.`,
+      `The server does not meet the requirements of the backup: ${fatal.join('; ')}. Nothing was changed.`,
       {
         hint: hintFor(found.extensions, found.policyRoles.missing),
         details: fatal,
       },
     );
   }
-  for (const line of fatal) context.warn(`${line}; what needs it will fail.`);
+  for (const line of fatal) context.warn(`${line}; statements that need it will fail.`);
   const limits = {
     missing: new Set([...found.owners.missing, ...found.grantees.missing, ...found.grantors.missing]),
     foreign: new Set([...found.owners.foreign, ...found.grantors.foreign]),
@@ -113,17 +113,17 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
   const unkept = [...found.owners.missing, ...found.owners.foreign];
   if (unkept.length > 0) {
     context.warn(
-      `What these roles own will belong to "${rights.name}": ${unkept.join(', ')} (${countOf(found.owners.missing.length, 'role')} missing, ${found.owners.foreign.length} that "${rights.name}" may not act for). All other owners are restored.`,
+      `Objects of these roles will belong to "${rights.name}": ${unkept.join(', ')} (${countOf(found.owners.missing.length, 'role')} missing, ${found.owners.foreign.length} that "${rights.name}" may not act for). All other owners are restored.`,
     );
   }
   if (found.grantees.missing.length > 0) {
     context.warn(
-      `Grants to these roles are not restored, as the server does not have them: ${found.grantees.missing.join(', ')}. All other grants are restored.`,
+      `Grants to these roles are not restored, because the server lacks the roles: ${found.grantees.missing.join(', ')}. All other grants are restored.`,
     );
   }
   if (found.grantors.foreign.length > 0) {
     context.warn(
-      `"${rights.name}" may not act for ${found.grantors.foreign.join(', ')}, so their default privileges are not restored, and what they granted is granted by the owners.`,
+      `"${rights.name}" may not act for ${found.grantors.foreign.join(', ')}, so their default privileges are not restored, and the owners become the grantors of their grants.`,
     );
   }
   const hasOtherOwners =
@@ -136,7 +136,7 @@ type NeededHere = Pick<
   'owners' | 'superusers' | 'grantees' | 'grantors' | 'policyRoles' | 'extensions'
 >;
 
-/** Which roles and extensions the server lacks, those left out that are to be made. */
+/** Asks the server for missing roles and extensions, except roles that will be created. */
 async function askServer(session: Session, check: NeedsCheck, needs: NeededHere) {
   const {owners, grantees, grantors, policyRoles} = needs;
   const all = {owners, grantees, grantors, policyRoles};
@@ -197,13 +197,13 @@ function refuseUnknownCode(allowed: ReadonlySet<string>, code: readonly OwnedCod
   if (unknown === undefined) return;
   throw unknownName(
     'USAGE',
-    `--allow-owner-change: no SECURITY DEFINER function and no view of the backup that needs it is called "${unknown}"; nothing was changed.`,
+    `--allow-owner-change: the backup has no SECURITY DEFINER function and no view called "${unknown}" that needs it. Nothing was changed.`,
     unknown,
     names,
   );
 }
 
-/** @throws OWNER_NOT_KEPT, USAGE for a name of --allow-owner-change that the backup does not have */
+/** @throws OWNER_NOT_KEPT, USAGE for a name in --allow-owner-change that is not in the backup */
 async function requireKeptCode(
   context: RunContext,
   {source, pgRestore, rights, request, selection, leftOut}: NeedsCheck,
@@ -221,15 +221,15 @@ async function requireKeptCode(
   const missing = [...new Set(changed.map(({owner}) => owner))].filter((owner) => limits.missing.has(owner));
   throw new AppError(
     'OWNER_NOT_KEPT',
-    `${countOf(changed.length, 'object')} would run with the rights of "${rights.name}", as the owner cannot be kept; nothing was changed.`,
+    `${countOf(changed.length, 'object')} would run with the rights of "${rights.name}", because the owner cannot be kept. Nothing was changed.`,
     {
       hint: [
         ...(missing.length > 0
-          ? [hintFor([], missing).replace(/ Or go on .*/, '')]
+          ? [hintFor([], missing).replace(/ Or continue .*/, '')]
           : ['Restore as a member of the owner.']),
         'Or accept it: --allow-owner-change=NAME (repeatable), or =all.',
       ].join(' '),
-      details: changed.map(({name, owner}) => `${name}, which belongs to ${owner}`),
+      details: changed.map(({name, owner}) => `${name}, owner ${owner}`),
     },
   );
 }
@@ -240,7 +240,7 @@ function hintFor(extensions: readonly string[], roles: readonly string[]): strin
     ...(extensions.length > 0
       ? [`Install the packages of the extensions ${extensions.join(', ')} on the server.`]
       : []),
-    ...(roles.length > 0 ? [`Make the roles first: ${create}`] : []),
-    'Or go on in spite of errors with --skip-errors.',
+    ...(roles.length > 0 ? [`Create the roles first: ${create}`] : []),
+    'Or continue despite errors with --skip-errors.',
   ].join(' ');
 }

@@ -1,4 +1,4 @@
-/** `restore` of a backup in any place, or of an encrypted one: checked whole, then restored as one made here; from a plain copy of it where the way to restore needs one. */
+/** Restores a backup from any location, encrypted or not, and from a plain local copy if the strategy needs one. */
 import {basename, dirname, join, resolve} from 'node:path';
 import {defined} from '../../base/defined.js';
 import {isRecorded} from '../../catalog/catalogue.js';
@@ -21,7 +21,7 @@ import {ageFileSource, canStream, placedSource} from './remote-source.js';
 import {restoreDatabase, type RestoreResult} from './execute.js';
 import {checkRestoreRequest, type RestoreRequest} from './options.js';
 
-/** @throws what `restoreDatabase` throws, KEY_NEEDED, DECRYPT_FAILED and the codes of the stores; no database was touched then */
+/** @throws the errors of `restoreDatabase`, and before a database is touched KEY_NEEDED, DECRYPT_FAILED and the codes of the locations */
 export async function restoreFrom(
   context: RunContext,
   source: BackupSource,
@@ -51,7 +51,7 @@ export async function restoreFrom(
   return {...result, backupPath: backup.path};
 }
 
-/** A dump that somebody encrypted with the age tool: decrypted to its last chunk before anything is restored. */
+/** Restores a dump that was encrypted with the age tool, after it was decrypted to its last chunk. */
 async function restoreAgeFile(
   context: RunContext,
   keys: OpeningKeys,
@@ -59,9 +59,7 @@ async function restoreAgeFile(
   path: string,
 ): Promise<RestoreResult> {
   if (canStream('custom', request)) {
-    context.warn(
-      `${path} has no metadata: whether it is what was once written cannot be proven, only that it is complete.`,
-    );
+    context.warn(`${path} has no metadata, so only its completeness can be checked, not its checksums.`);
     return restoreDatabase(
       context,
       request,
@@ -72,8 +70,10 @@ async function restoreAgeFile(
     const plain = join(folder, basename(path, ageSuffix));
     await context.progress.step('Decrypt', async () => {
       const place = localPlace(dirname(path));
-      const sealed = (await place.read(basename(path), context.signal)) as AsyncIterable<Buffer>;
-      await localPlace(folder).write(basename(plain), decryptStream(sealed, keys), {signal: context.signal});
+      const encrypted = (await place.read(basename(path), context.signal)) as AsyncIterable<Buffer>;
+      await localPlace(folder).write(basename(plain), decryptStream(encrypted, keys), {
+        signal: context.signal,
+      });
     });
     const result = await restoreDatabase(context, {...request, backupFile: plain});
     return {...result, backupPath: path};

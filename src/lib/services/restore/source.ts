@@ -1,4 +1,4 @@
-/** Finds the backup that a restore is to use, and proves that it is whole before any target is touched. */
+/** Finds the backup for a restore, and verifies that it is intact before any target is touched. */
 import {stat} from 'node:fs/promises';
 import {basename, resolve} from 'node:path';
 import {exists} from '../../base/safe-file.js';
@@ -42,7 +42,7 @@ import {openSource} from '../../storage/open-place.js';
 import type {RestoreRequest} from './options.js';
 
 export interface RestoreSource {
-  /** The backup's id, or the file's name where it has no metadata. */
+  /** The backup's id, or the file's name if it has no metadata. */
   readonly id: string;
   readonly path: string;
   /** Null for a file without metadata. */
@@ -50,26 +50,26 @@ export interface RestoreSource {
   readonly dump: DetectedDump;
   readonly createdAt: Date;
   readonly sizeBytes: number;
-  /** What the dump needs of a server, where it was found while the dump was read whole. */
+  /** Requirements of the dump, if they were found while it was read to its end. */
   readonly needs?: DumpNeeds;
-  /** Its definitions, where they were read at the same time. */
+  /** Definitions in the dump, if they were read at the same time. */
   readonly definitions?: readonly DumpDefinition[];
 }
 
 /** The source with its contents, after its bytes were compared with their digests. */
-export interface ProvenSource extends RestoreSource {
-  /** Whether it was read to its end. Otherwise its tables are those of the metadata, and only the comparison after the load proves their rows. */
+export interface VerifiedSource extends RestoreSource {
+  /** Whether it was read to its end. If not, the tables come from the metadata, and only the comparison after the load verifies their rows. */
   readonly isReadWhole: boolean;
   /** The tables with rows in the dump, counted and fingerprinted. */
   readonly tables: readonly DumpedTable[];
-  /** What their text is encoded in. */
+  /** Encoding of the tables' text. */
   readonly encoding: string;
   readonly sequences: DumpContents['sequences'];
   readonly refreshedViews: DumpContents['refreshedViews'];
 }
 
 /**
- * The backup that the flags name; a dump without metadata is taken too when its path is given.
+ * Finds the backup named by the flags, or a dump without metadata if its path is given.
  * @throws BACKUP_NOT_FOUND, NOT_A_BACKUP, METADATA_INVALID, BACKUP_INCOMPLETE
  */
 export async function findRestoreSource(
@@ -85,9 +85,7 @@ export async function findRestoreSource(
     const isUnknown = error instanceof AppError && error.code === 'BACKUP_NOT_FOUND';
     const path = resolve(settings.cwd, request.backupFile ?? '');
     if (!isUnknown || isNewest || !(await exists(path))) throw error;
-    context.warn(
-      `${path} has no metadata: whether it is what was once written cannot be proven, only that it is complete.`,
-    );
+    context.warn(`${path} has no metadata, so only its completeness can be checked, not its checksums.`);
     return describe(path, null);
   }
 }
@@ -104,14 +102,14 @@ async function describe(path: string, backup: Backup | null): Promise<RestoreSou
 }
 
 /**
- * Compares every byte with its digest and reads the dump to its end: a file here in two passes, what comes from a store in one.
- * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE, VERIFY_FAILED, UNSAFE_DUMP and the codes of the store
+ * Compares every byte with its digest and reads the dump to its end: a local file in two passes, an object of a bucket in one.
+ * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE, VERIFY_FAILED, UNSAFE_DUMP and the codes of the location
  */
-export async function proveSource(
+export async function verifySource(
   context: RunContext,
   source: RestoreSource,
   onBytes: (done: number, total: number) => void,
-): Promise<ProvenSource> {
+): Promise<VerifiedSource> {
   const {signal, settings} = context;
   const {remote} = source.dump;
   const total = source.sizeBytes * 2;
@@ -140,8 +138,8 @@ export async function proveSource(
 
 /**
  * Compares every byte of an archive with its digest without reading the rows, for a restore into a database that is compared before use.
- * An earlier check must have read the same bytes to their end, and the metadata must have the fingerprint of every table: then the
- * comparison after the load proves the same rows as another reading.
+ * This needs an earlier check that read the same bytes to their end, and metadata with the fingerprint of every table. The
+ * comparison after the load then verifies the same rows as a second reading.
  * @returns undefined if the archive must be read first
  * @throws CHECKSUM_MISMATCH, BACKUP_INCOMPLETE
  */
@@ -149,7 +147,7 @@ export async function checkSource(
   {signal}: RunContext,
   source: RestoreSource,
   onBytes: (done: number, total: number) => void,
-): Promise<ProvenSource | undefined> {
+): Promise<VerifiedSource | undefined> {
   const {dump, backup} = source;
   const record = backup?.record;
   if (!record || !formats[dump.format].isArchive || dump.remote) return undefined;
@@ -186,12 +184,12 @@ function tablesOf({entries}: CustomHead, {tables}: BackupRecord): DumpedTable[] 
  */
 export async function findDamage(
   context: RunContext,
-  source: ProvenSource,
+  source: VerifiedSource,
   failure: unknown,
 ): Promise<AppError | undefined> {
   const statuses: readonly number[] = [exitStatus.failed, exitStatus.integrity];
-  const isTelling = failure instanceof AppError && statuses.includes(failure.exitCode);
-  if (source.isReadWhole || !isTelling || context.signal.aborted) return undefined;
+  const canBeDamage = failure instanceof AppError && statuses.includes(failure.exitCode);
+  if (source.isReadWhole || !canBeDamage || context.signal.aborted) return undefined;
   try {
     await readChecked(context, source);
     return undefined;
@@ -201,10 +199,10 @@ export async function findDamage(
   }
 }
 
-/** Reads an archive to its end that `checkSource` has checked. @throws as `proveSource` does */
-export async function readChecked(context: RunContext, source: ProvenSource): Promise<ProvenSource> {
+/** Reads an archive to its end after `checkSource`. @throws the errors of `verifySource` */
+export async function readChecked(context: RunContext, source: VerifiedSource): Promise<VerifiedSource> {
   return context.progress.step('Read the backup', (step) =>
-    proveSource(context, source, (done, total) => step.advance(done, total, 'bytes')),
+    verifySource(context, source, (done, total) => step.advance(done, total, 'bytes')),
   );
 }
 
@@ -219,7 +217,7 @@ function counted(remote: RemoteDump, onBytes: (done: number, total: number) => v
   return {...remote, open};
 }
 
-/** An archive tells its needs and definitions in its head; a plain dump would have to be read once more for them. */
+/** An archive lists needs and definitions in its head; a plain dump would have to be read again for them. */
 function alsoReading(
   {dump}: RestoreSource,
   collector: HeadCollector,
@@ -237,7 +235,7 @@ function collected(
     : {needs: collector.needs(), definitions: collector.definitions()};
 }
 
-/** @throws VERIFY_FAILED when the dump does not hold what its metadata says */
+/** @throws VERIFY_FAILED if the rows in the dump differ from the metadata */
 function requireRecordedRows(record: BackupRecord | null, tables: readonly DumpedTable[]): void {
   if (!record) return;
   const read = new Map(tables.map((table) => [JSON.stringify([table.schema, table.name]), table]));
@@ -247,15 +245,15 @@ function requireRecordedRows(record: BackupRecord | null, tables: readonly Dumpe
     if (!found) return [`${schema}.${name}: not in the dump`];
     if (found.rows !== rows) return [`${schema}.${name}: ${found.rows} rows, the metadata says ${rows}`];
     const isOther = fingerprint !== null && found.fingerprint !== null && fingerprint !== found.fingerprint;
-    return isOther ? [`${schema}.${name}: other rows than the metadata says`] : [];
+    return isOther ? [`${schema}.${name}: different rows than recorded in the metadata`] : [];
   });
   if (differing.length === 0) return;
-  throw new AppError('VERIFY_FAILED', `The backup ${record.id} does not hold what its metadata says.`, {
+  throw new AppError('VERIFY_FAILED', `The content of the backup ${record.id} differs from its metadata.`, {
     details: differing,
   });
 }
 
-/** Reads which roles and extensions the dump names. */
+/** Reads the names of roles and extensions in the dump. */
 export async function readDumpNeeds(
   source: RestoreSource,
   pgRestore: Tool | null,
@@ -267,7 +265,7 @@ export async function readDumpNeeds(
   return needs();
 }
 
-/** Reads what the dump defines, the database's own settings, rights and comment among it where it is an archive. */
+/** Reads the definitions in the dump; those of an archive include settings, rights and comment of the database itself. */
 export async function readDumpDefinitions(
   source: RestoreSource,
   pgRestore: Tool | null,
@@ -275,7 +273,7 @@ export async function readDumpDefinitions(
 ): Promise<readonly DumpDefinition[]> {
   if (source.definitions) return source.definitions;
   let definitions: DumpDefinition[] = [];
-  // pg_restore refuses to write such a name, as a \connect could end in the middle of it (CVE-2025-8715); the settings of that database are not compared then.
+  // pg_restore refuses to write a name with a line break, because a \connect could end in it (CVE-2025-8715). The settings of such a database are not compared.
   const hasDatabase = !/[\r\n]/.test(source.backup?.database ?? '');
   await readHead(source, pgRestore, {hasDatabase}, signal, async (sql) => {
     definitions = await readDefinitions(sql, signal);
@@ -283,9 +281,9 @@ export async function readDumpDefinitions(
   return definitions;
 }
 
-/** What comes with these tables, from what the dump records of dependencies. */
+/** Selects the objects that belong to these tables, by the dependencies in the dump. */
 export async function readTableSelection(
-  source: ProvenSource,
+  source: VerifiedSource,
   pgRestore: Tool | null,
   tables: readonly ObjectName[],
   signal: AbortSignal,
@@ -295,7 +293,7 @@ export async function readTableSelection(
   return selectTables(definitions, dependencies, tables);
 }
 
-/** What the dump's definitions need: as an archive records it, or by the names in a plain dump. */
+/** Dependencies between the dump's definitions: as recorded in an archive, or by the names in a plain dump. */
 export async function readDependencies(
   source: RestoreSource,
   pgRestore: Tool | null,
@@ -308,7 +306,7 @@ export async function readDependencies(
   return dependenciesInList(definitions, lines);
 }
 
-/** Which schemas extensions made themselves, as the metadata tells. */
+/** Schemas created by extensions, according to the metadata. */
 function makersOf({backup}: RestoreSource): ReadonlyMap<string, readonly string[]> {
   const {data} = madeSchemas.safeParse(backup?.record?.inventory['extensions']);
   return new Map(data?.map(({name, schemas}) => [name, schemas]));
@@ -328,7 +326,7 @@ async function readHead(
   await streamArchive(pgRestore, source.dump, options, read, signal);
 }
 
-/** A plain dump has no head: it is read whole, once, for its needs and definitions. */
+/** Reads a plain dump to its end, once, for its needs and definitions, because it has no head. */
 export async function withDefinitions(source: RestoreSource, signal: AbortSignal): Promise<RestoreSource> {
   if (formats[source.dump.format].isArchive) return source;
   const collector = headCollector();
@@ -363,7 +361,7 @@ function headCollector(): HeadCollector {
   };
 }
 
-/** Options that change nothing about the SQL that pg_restore writes. */
+/** Options with which pg_restore writes its SQL unchanged. */
 export const readingOptions = {
   jobs: 1,
   isSingleTransaction: false,

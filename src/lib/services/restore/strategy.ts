@@ -1,4 +1,4 @@
-/** How a backup gets into its target: decided once, from the flags and from what the target contains. */
+/** Chooses the strategy of a restore, from the flags and the content of the target. */
 import {AppError} from '../../base/errors.js';
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {describeObjects, isEmptyDatabase} from '../../postgres/inspect/inspect-target.js';
@@ -6,13 +6,13 @@ import type {PresentDatabase} from './can-swap.js';
 import type {RestoreRequest} from './options.js';
 
 interface Strategy {
-  /** Fills a database beside the target, which gets the target's name once it has been compared. */
+  /** Whether it fills a database beside the target, which gets the target's name after the comparison. */
   readonly isBeside: boolean;
   /** Whether what the target contains is replaced. */
   readonly replaces: boolean;
 }
 
-/** Into a database that is made for it; into an empty one; over a full one; beside a full one, then swapped. */
+/** create: a new database. fill: an empty one. clean: over a full one. swap: beside a full one, then swapped. */
 export const strategies = {
   create: {isBeside: true, replaces: false},
   fill: {isBeside: false, replaces: false},
@@ -22,7 +22,7 @@ export const strategies = {
 
 export type RestoreStrategy = keyof typeof strategies;
 
-/** Whether the flags alone ask for a strategy that fills a database beside the target. */
+/** Whether the flags select a strategy that fills a database beside the target. */
 export function isBesideTarget({createDb, dropExisting}: RestoreRequest): boolean {
   return createDb === true || dropExisting === true;
 }
@@ -45,15 +45,15 @@ export function chooseStrategy(
   if (present.identity.isTemplate) {
     throw new AppError(
       'NOT_SUPPORTED_HERE',
-      `"${database}" is a template: every new database would hold what is restored into it; nothing was changed.`,
+      `"${database}" is a template, so every new database would contain the restored content. Nothing was changed.`,
       {hint: 'Name another database with --target-db.'},
     );
   }
   if (request.dropExisting === true) return 'swap';
   const isKept = isPart || isTied(database, present);
   if (request.createDb === true) {
-    throw new AppError('TARGET_EXISTS', `The database "${database}" exists already; nothing was changed.`, {
-      hint: `Name another with --target-db, or ${isKept ? 'restore over this one with --clean' : 'replace this one with --drop-existing'}.`,
+    throw new AppError('TARGET_EXISTS', `The database "${database}" already exists. Nothing was changed.`, {
+      hint: `Name another database with --target-db, or ${isKept ? 'restore over this one with --clean' : 'replace this one with --drop-existing'}.`,
     });
   }
   if (isEmptyDatabase(present.objects) || hasPlatformOnly(present)) return 'fill';
@@ -61,14 +61,14 @@ export function chooseStrategy(
   if (request.dataOnly === true) return 'fill';
   throw new AppError(
     'TARGET_NOT_EMPTY',
-    `The database "${database}" is not empty (${describeObjects(present.objects)}); nothing was changed.`,
+    `The database "${database}" is not empty (${describeObjects(present.objects)}). Nothing was changed.`,
     {
       hint: `Restore into a new one (--target-db ${database}_restored --create-db), ${isKept ? '' : 'replace it, keeping the old one aside (--drop-existing), '}or restore over it (--clean).`,
     },
   );
 }
 
-/** Whether a service or the server counts on the database under its name, so that it cannot be swapped. */
+/** Whether a service or the server needs the database under its name, so that it cannot be swapped. */
 export function isTied(database: string, present: PresentDatabase | null): boolean {
   return isSystemDatabase(database) || present?.ownership != null;
 }

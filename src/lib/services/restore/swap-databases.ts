@@ -1,4 +1,4 @@
-/** Lets a database take the place of another by renaming both in one transaction. */
+/** Replaces a database by another one by renaming both in one transaction. */
 import {setTimeout as delay} from 'node:timers/promises';
 import {AppError, systemErrorCode} from '../../base/errors.js';
 import type {Checkpoint} from '../../run/fault-points.js';
@@ -16,17 +16,17 @@ import {listPrepared, preparedHint} from '../../postgres/databases/prepared-tran
 import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
 
 export interface Swap {
-  /** The name that stays; its present database is set aside. */
+  /** The name to take over; the database that has it now is set aside. */
   readonly name: string;
-  /** The database that takes the name. */
+  /** The database that gets the name. */
   readonly incoming: string;
-  /** What the present database is called afterwards; null when none bears the name. */
+  /** New name of the present database; null if no database has the name. */
   readonly setAside: string | null;
-  /** The mark of the database that is set aside. */
-  readonly mark: OwnerComment;
-  /** The comment that the incoming database has afterwards. */
+  /** The owner comment of the database that is set aside. */
+  readonly ownerComment: OwnerComment;
+  /** The comment of the incoming database afterwards. */
   readonly comment: string | null;
-  /** How long clients that connect may wait for the names to change, ms. */
+  /** How long connecting clients may wait for the swap, ms. */
   readonly lockWaitMs: number;
 }
 
@@ -34,7 +34,7 @@ const terminateEveryMs = 50;
 /** A rename waits 5 s for sessions to leave (CountOtherDBBackends in src/backend/storage/ipc/procarray.c). */
 const attempts = 3;
 
-/** A name like "shop_before_20261122_031005" that no database bears yet. */
+/** An unused name like "shop_before_20261122_031005". */
 export async function freeDatabaseName(
   session: Session,
   name: string,
@@ -49,13 +49,12 @@ export async function freeDatabaseName(
 }
 
 /**
- * Renames both databases in one transaction, so the name leads to all of the old or all of the new content whenever
- * this process or the server dies. The rename itself locks the database: from then on new sessions wait, while those that
- * are open are ended from a second session. (ALLOW_CONNECTIONS false would have to be committed before, and a crash would
- * leave a database that answers nobody.)
- * @param session of `maintenance`; it holds the lock that keeps other runs away, and where it ends so does the transaction
- * @throws RESTORE_FAILED naming who could not be disconnected, LOCK_TIMEOUT naming who alters one of the databases; nothing is
- *   changed then
+ * Renames both databases in one transaction, so the name refers to all of the old or all of the new content, even if this process
+ * or the server dies. The rename locks the database: new sessions wait, and a second session ends the open ones. (ALLOW_CONNECTIONS
+ * false would have to be committed before, and a crash would leave a database that nobody can connect to.)
+ * @param session of `maintenance`; it holds the lock against other runs, and the transaction ends with it
+ * @throws RESTORE_FAILED naming the sessions that could not be ended, LOCK_TIMEOUT naming the session that alters one of the
+ *   databases; nothing is changed then
  */
 export async function swapDatabases(
   checkpoint: Checkpoint,
@@ -69,7 +68,7 @@ export async function swapDatabases(
       ? []
       : [
           `ALTER DATABASE ${quoteIdentifier(swap.name)} RENAME TO ${quoteIdentifier(swap.setAside)}`,
-          `COMMENT ON DATABASE ${quoteIdentifier(swap.setAside)} IS ${quoteLiteral(formatOwnerComment(swap.mark))}`,
+          `COMMENT ON DATABASE ${quoteIdentifier(swap.setAside)} IS ${quoteLiteral(formatOwnerComment(swap.ownerComment))}`,
         ]),
     `ALTER DATABASE ${quoteIdentifier(swap.incoming)} RENAME TO ${quoteIdentifier(swap.name)}`,
     `COMMENT ON DATABASE ${quoteIdentifier(swap.name)} IS ${swap.comment === null ? 'NULL' : quoteLiteral(swap.comment)}`,
@@ -82,7 +81,7 @@ export async function swapDatabases(
     ours: [session.backendPid],
     limitMs,
     state: 'The databases keep their names.',
-    signal: new AbortController().signal, // a swap that has begun is finished
+    signal: new AbortController().signal, // a swap is not interrupted once it has started
   };
   for (let attempt = 1; ; attempt++) {
     try {
@@ -90,7 +89,7 @@ export async function swapDatabases(
         withSessionsEnded(maintenance, names, () =>
           withTransaction(session, '', async () => {
             await session.query(`SET LOCAL lock_timeout = ${Math.ceil(limitMs * 0.9)}`);
-            // A rename also waits for sessions to leave, and clients that connect wait for the rename.
+            // A rename also waits for sessions to end, and connecting clients wait for the rename.
             await session.query(`SET LOCAL statement_timeout = ${limitMs}`);
             for (const statement of statements) await session.query(statement);
             await checkpoint('swap.renamed');
@@ -100,7 +99,7 @@ export async function swapDatabases(
       await checkpoint('swap.committed');
       return;
     } catch (error) {
-      // A connection that broke while the COMMIT was on its way leaves open whether it arrived.
+      // After a connection broke during the COMMIT, it is unknown whether the server executed it.
       if (await hasHappened(maintenance, swap)) return;
       if (isInUse(error) && attempt < attempts) continue;
       throw isInUse(error) ? await explainInUse(maintenance, names, error) : error;
@@ -116,16 +115,16 @@ async function hasHappened(maintenance: Connection, swap: Swap): Promise<boolean
         !(await databaseExists(session, swap.incoming)) && (await databaseExists(session, swap.name)),
     );
   } catch {
-    return false; // the server is gone; the error of the swap is the one to tell
+    return false; // the server is unreachable; the error of the swap is reported
   }
 }
 
 function isInUse(error: unknown): boolean {
-  // object_in_use, or query_canceled by statement_timeout, in whatever language
+  // object_in_use, or query_canceled by statement_timeout, independent of the server's language
   return error instanceof AppError && ['55006', '57014'].includes(systemErrorCode(error.cause) ?? '');
 }
 
-/** Ends the sessions in `databases` again and again while `work` runs. */
+/** Ends the sessions in `databases` repeatedly while `work` runs. */
 async function withSessionsEnded<T>(
   maintenance: Connection,
   databases: readonly string[],
@@ -135,7 +134,7 @@ async function withSessionsEnded<T>(
     let isOver = false;
     const ending = (async () => {
       while (!isOver) {
-        // Sessions of stronger roles stay; the rename then fails and says so.
+        // Sessions of stronger roles remain; the rename then fails with an error that names them.
         await session
           .query(
             `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
@@ -158,13 +157,13 @@ async function withSessionsEnded<T>(
   });
 }
 
-/** No session can end them; a rename would wait 5 s for that, and clients that connect for the rename. */
+/** Refuses prepared transactions, because a swap cannot end them. A rename would wait 5 s for them, and clients for the rename. */
 async function refusePrepared(maintenance: Connection, databases: readonly string[]): Promise<void> {
   const prepared = await withSession(maintenance, (session) => listPrepared(session, databases));
   if (prepared.length === 0) return;
   throw new AppError(
     'RESTORE_FAILED',
-    'The databases cannot change names while they have prepared transactions.',
+    'The databases cannot be renamed while they have prepared transactions.',
     {hint: preparedHint, details: prepared},
   );
 }
@@ -183,7 +182,7 @@ async function explainInUse(
     );
     return [...rows.map((row) => row['who'] ?? ''), ...(await listPrepared(session, databases))];
   });
-  return new AppError('RESTORE_FAILED', 'The databases could not change names: somebody stays connected.', {
+  return new AppError('RESTORE_FAILED', 'Could not rename the databases: sessions are still connected.', {
     details: lines,
     hint: 'End these sessions and prepared transactions (a superuser can), then run again.',
     cause,

@@ -1,4 +1,4 @@
-/** The story of `undo`: the database that the last swap set aside gets its name back. */
+/** Implements `undo`: gives the database that the last swap set aside its name back. */
 import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {AppError} from '../../base/errors.js';
 import {formatAge, formatBytes} from '../../base/format.js';
@@ -25,7 +25,7 @@ import {freeDatabaseName, swapDatabases} from './swap-databases.js';
 
 export interface UndoRequest {
   readonly targetDb?: string;
-  /** The set-aside database to bring back, even one whose mark is doubtful; the newest that is trusted without it. */
+  /** The set-aside database to bring back, even if its owner comment is not trusted; the newest trusted one by default. */
   readonly setAsideDb?: string;
   readonly dryRun?: boolean;
   /** How long to wait for another run that changes the same database, ms. */
@@ -38,11 +38,11 @@ export interface UndoResult {
   readonly mode: 'dry-run' | 'execute';
   readonly target: string;
   readonly host: string;
-  /** The database that takes the name. */
+  /** The database that gets the name. */
   readonly broughtBack: string;
   /** When it was set aside, ISO 8601. */
   readonly setAsideAt: string;
-  /** What the newer content is called now; null in a dry run, or when there was none. */
+  /** New name of the database with the newer content; null in a dry run, or if there was none. */
   readonly setAside: string | null;
 }
 
@@ -50,13 +50,13 @@ interface UndoPlan {
   readonly target: Connection;
   readonly maintenance: Connection;
   readonly incoming: ListedDatabase & {readonly mark: OwnerComment};
-  /** The database that bears the name now, if one does. */
+  /** The database that has the name now, if any. */
   readonly present: ListedDatabase | undefined;
 }
 
 /**
- * Swaps back; the newer content is set aside in turn, so that a second undo takes the first one back.
- * @throws BACKUP_NOT_FOUND when nothing is set aside, NOT_CONFIRMED, LOCKED, RESTORE_FAILED
+ * Swaps back. The newer content is set aside in turn, so a second undo reverses the first one.
+ * @throws BACKUP_NOT_FOUND if nothing is set aside, NOT_CONFIRMED, LOCKED, RESTORE_FAILED
  */
 export async function undoRestore(context: RunContext, request: UndoRequest): Promise<UndoResult> {
   const plan = await context.progress.step('Look for what was set aside', async (step) => {
@@ -113,7 +113,7 @@ async function planUndo(context: RunContext, request: UndoRequest): Promise<Undo
     const doubt = whyDoubtful(database, mark, databases, now);
     return doubt === undefined || database.name === incoming?.name
       ? []
-      : [`"${database.name}" says that it was set aside, but it ${doubt}`];
+      : [`The comment on "${database.name}" says that it was set aside, but it ${doubt}`];
   });
   if (!incoming) {
     const named = request.setAsideDb;
@@ -124,19 +124,19 @@ async function planUndo(context: RunContext, request: UndoRequest): Promise<Undo
         : didYouMean(named, namesOf(setAsideFor(databases, target.database)));
     throw new AppError(
       'BACKUP_NOT_FOUND',
-      `${which} set aside for "${target.database}" on ${target.host}; nothing was changed.${guess}`,
+      `${which} set aside for "${target.database}" on ${target.host}. Nothing was changed.${guess}`,
       {
         hint:
           doubtful.length > 0
-            ? 'If one of these is yours, name it: destino-db undo --set-aside-db NAME'
+            ? 'If one of these is yours, give its name: destino-db undo --set-aside-db NAME'
             : isSystemDatabase(target.database)
-              ? 'This database is restored in place and is never set aside. Restore a backup instead, the safety backup of the last restore (destino-db list) or the newest: destino-db restore --latest --clean'
-              : 'Only restore --drop-existing sets one aside. Restore a backup instead: destino-db restore --latest --drop-existing',
+              ? 'This database is restored in place and is never set aside. Restore the safety backup of the last restore instead (destino-db list), or the newest backup: destino-db restore --latest --clean'
+              : 'Only restore --drop-existing sets a database aside. Restore a backup instead: destino-db restore --latest --drop-existing',
         details: doubtful,
       },
     );
   }
-  for (const one of doubtful) context.warn(`${one}; it was left alone.`);
+  for (const one of doubtful) context.warn(`${one}. It was not used.`);
   return {target, maintenance, incoming, present: databases.find(({name}) => name === target.database)};
 }
 
@@ -144,12 +144,12 @@ function namesOf(setAside: ReturnType<typeof setAsideFor>): string[] {
   return setAside.map(({database}) => database.name);
 }
 
-/** The databases for which one is set aside. */
+/** Names of databases for which another one is set aside. */
 function databasesWithOne(databases: readonly ListedDatabase[]): string[] {
   return databases.flatMap(({mark}) => (mark?.kind === 'set-aside' ? [mark.database] : []));
 }
 
-/** The named one, whatever its mark is worth; else the newest that is trusted. */
+/** The named database, even if its owner comment is not trusted; otherwise the newest trusted one. */
 function newestSetAside(
   databases: readonly ListedDatabase[],
   target: string,
@@ -178,7 +178,7 @@ async function executeUndo(
         if (newestSetAside(databases, name, context.clock.now(), setAsideDb)?.name !== incoming.name) {
           throw new AppError(
             'PLAN_CHANGED',
-            'Another run swapped the databases meanwhile; nothing was changed.',
+            'Another run swapped the databases meanwhile. Nothing was changed.',
           );
         }
         const now = context.clock.now();
@@ -197,13 +197,13 @@ async function executeUndo(
               name,
               incoming: incoming.name,
               setAside,
-              mark: {kind: 'set-aside', database: name, at: now.toISOString(), owner: null, comment},
+              ownerComment: {kind: 'set-aside', database: name, at: now.toISOString(), owner: null, comment},
               comment: incoming.mark.comment,
               lockWaitMs: lockWaitMsFor(lockWaitMs),
             }),
           );
         } finally {
-          // The swap is one transaction: it happened or it did not, and nothing is left to clear up.
+          // The swap is one transaction, so there is nothing to clean up.
           await done?.();
           await journal.close();
         }

@@ -1,4 +1,4 @@
-/** Whether the restoring role sees the rows that it restores. */
+/** Checks that the restoring role can see the rows that it restores. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import type {DumpDefinition} from '../../dump/dump-definitions.js';
 import type {LeftOutEntries} from '../../dump/left-out-entries.js';
@@ -12,7 +12,7 @@ import type {NamedTable} from '../../postgres/quote.js';
 import {rowSecurityHint} from '../../postgres/row-security.js';
 
 interface RowsToSee {
-  /** What is made anew; with rows alone, the tables of the target count. */
+  /** Definitions that are created; for rows alone, the tables of the target count instead. */
   readonly definitions: readonly DumpDefinition[];
   readonly tables: readonly NamedTable[];
   readonly leftOut: LeftOutEntries;
@@ -20,7 +20,7 @@ interface RowsToSee {
   readonly signal: AbortSignal;
 }
 
-/** @throws ROW_SECURITY where the role could not compare, or not even load, rows that FORCE ROW LEVEL SECURITY hides from their owner too */
+/** @throws ROW_SECURITY if the role could not compare or load rows, because FORCE ROW LEVEL SECURITY hides them even from their owner */
 export async function requireVisibleRows(
   target: Connection,
   {name, bypassesRowSecurity}: RoleRights,
@@ -46,7 +46,7 @@ export async function requireVisibleRows(
   const names = hidden.map(qualifiedName);
   throw new AppError(
     'ROW_SECURITY',
-    `Row level security would hide rows of ${countOf(names.length, 'table')} from "${name}", so that they could not be ${isRowsAlone ? 'loaded' : 'compared with the backup'}: ${names.join(', ')}; nothing was changed.`,
+    `Row level security would hide rows of ${countOf(names.length, 'table')} from "${name}", so they could not be ${isRowsAlone ? 'loaded' : 'compared with the backup'}: ${names.join(', ')}. Nothing was changed.`,
     {hint: rowSecurityHint, details: names},
   );
 }

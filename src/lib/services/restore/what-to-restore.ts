@@ -1,6 +1,6 @@
 /**
- * What of a backup goes back into a target, what the target has already, and what is left out and why: one answer for `restore`, its dry run,
- * `doctor` and `verify --level restore`.
+ * Decides which objects of a backup are restored into a target, and which are left out and why. `restore`, its dry run, `doctor` and
+ * `verify --level restore` share this decision.
  */
 import {isWithoutRows} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
@@ -34,17 +34,17 @@ export interface RestoreTarget {
   /** The restoring role. */
   readonly me: string;
   readonly isSuperuser: boolean;
-  /** Who owns what in a database that holds a service's own objects; null for every other one. */
+  /** Owners in a database that contains a service's own objects; null for other databases. */
   readonly ownership: Ownership | null;
-  /** Extensions that it lacks and that, by the catalog, only a superuser installs: a service may let its users do it all the same. */
+  /** Missing extensions that only a superuser may install according to the catalog, though a service may allow it to its users. */
   readonly doubtful?: readonly string[];
-  /** Extensions that the server does not have, or does not let the role install. */
+  /** Extensions that the server does not have or does not allow the role to install. */
   readonly unavailable: readonly string[];
-  /** Extensions that it lacks and that the role was not allowed to install, or that rows alone do not bring. */
+  /** Missing extensions that the role was not allowed to install, or that a restore of rows alone does not create. */
   readonly refused?: readonly string[];
-  /** Where what the backup refers to and does not hold may be; null for a database that is made for it, absent for rows alone. */
+  /** The database that may contain objects outside the backup; null for a new database, absent for rows alone. */
   readonly database?: Connection | null;
-  /** What was created in it before. */
+  /** Schemas and extensions that were created in it before. */
   readonly prepared?: {readonly schemas: readonly string[]; readonly extensions: readonly string[]};
 }
 
@@ -57,41 +57,41 @@ export interface DumpToRestore {
 
 export interface WhatToRestore {
   readonly leftOut: LeftOutEntries;
-  /** Tables of the platform's whose rows are added where they are missing, as users and files. */
+  /** Tables of the platform to which missing rows are added, such as users and files. */
   readonly managed: readonly DumpedTable[];
-  /** Tables that cannot be made without extensions that are missing: "public.places". */
+  /** Tables that cannot be created without missing extensions: "public.places". */
   readonly impossible: readonly string[];
-  /** The same without what a part of a database refers to: "public.places (extensions.citext)". */
+  /** Tables that cannot be created without missing objects outside a partial backup: "public.places (extensions.citext)". */
   readonly incomplete: readonly string[];
-  /** Schemas for extensions, which the backup does not make and the target lacks. */
+  /** Missing schemas for extensions that the backup does not create. */
   readonly schemas: readonly string[];
-  /** Foreign keys to tables that the target has and the backup does not, as `keyOfConstraint` names them. */
+  /** Foreign keys to tables that exist in the target but not in the backup, as named by `keyOfConstraint`. */
   readonly outsideKeys: ReadonlySet<string>;
-  /** Extensions that are left out where the service refuses them to the role. */
+  /** Extensions that are left out if the service refuses them to the role. */
   readonly doubtful: readonly string[];
-  /** Those and what needs them, "view app.jobs". */
+  /** The doubtful extensions and the objects that need them, "view app.jobs". */
   readonly withDoubtful: readonly string[];
   /** Jobs that wait until pg_cron is enabled. */
   readonly waiting: readonly DumpedTable[];
 }
 
-/** Why an entry is not restored: a phrase, as `LeftOutEntries` has it; undefined where it is. */
+/** The reason why an entry is not restored, as a phrase for `LeftOutEntries`; undefined if it is restored. */
 type Rule = (entry: Entry) => string | undefined;
 
 const reasons = {
   platform: "which are the platform's",
-  present: 'which the target has already',
+  present: 'which already exist in the target',
   prepared: 'which were created before',
   superusers: 'which only a superuser may create',
   missing: 'which need extensions that this server does not have',
   refused: 'which need extensions that are not enabled here',
-  outside: 'which need something that neither the backup nor the target has',
-  members: 'which are rights on what extensions create',
-  everywhere: 'which every database has already',
+  outside: 'which need objects that exist neither in the backup nor in the target',
+  members: 'which are rights on objects of extensions',
+  everywhere: 'which exist in every database',
   rows: "rows that are tied to the platform's own installation",
 };
 
-/** @throws what pg_restore says of the archive */
+/** @throws the errors of pg_restore about the archive */
 export async function decideWhatToRestore(
   {source, pgRestore, contents}: DumpToRestore,
   target: RestoreTarget,
@@ -152,13 +152,13 @@ export async function decideWhatToRestore(
   };
 }
 
-/** What cannot be made, by the places of the definitions, and the rule that leaves it out. */
+/** Indexes of definitions that cannot be created, and the rule that leaves them out. */
 interface Gone {
   readonly gone: ReadonlySet<number>;
   readonly rule: Rule;
 }
 
-/** Made outside of the function above, whose variables it would keep: the definitions, for as long as the plan is kept. */
+/** A separate function, because a closure in the one above would keep the definitions in memory as long as the plan. */
 function firstOf(rules: readonly Rule[]): Rule {
   return (entry) => {
     for (const rule of rules) {
@@ -170,18 +170,18 @@ function firstOf(rules: readonly Rule[]): Rule {
 }
 
 interface Outside {
-  /** What definitions need and neither the backup nor the target has, by the places of the definitions. */
+  /** Objects that definitions need and that exist neither in the backup nor in the target, by index of the definition. */
   readonly lacking: ReadonlyMap<number, readonly ObjectName[]>;
-  /** Foreign keys to tables whose rows the backup does not have. */
+  /** Foreign keys to tables whose rows are not in the backup. */
   readonly keys: readonly DumpDefinition[];
   readonly schemas: readonly string[];
-  /** Extensions of the backup that are installed. */
+  /** Installed extensions of the backup. */
   readonly installed: readonly string[];
-  /** Where extensions put what the service grants rights on. */
+  /** Schemas with extension objects on which the service grants rights. */
   readonly homes: ReadonlySet<string>;
 }
 
-/** What a backup of a part of a database counts on. */
+/** Finds the objects outside a partial backup that it depends on. */
 async function lookOutside(
   {source, pgRestore}: DumpToRestore,
   definitions: readonly DumpDefinition[],
@@ -208,7 +208,7 @@ async function lookOutside(
   const homes = installations.flatMap(({extension, schema}) =>
     schema === null || unavailable.includes(extension) ? [] : [schema],
   );
-  // What an extension brings with it, nobody can know before it is there.
+  // The objects of an extension are unknown before it is installed.
   const wanted = [...named.values()].flat().filter((one) => isLeftTable(one) || !homes.includes(one.schema));
   const newSchemas = [...new Set(homes)].filter((name) => !made.has(name) && !isEverywhere(name));
   const [missing, missingSchemas, installed] = database
@@ -235,14 +235,14 @@ async function lookOutside(
   const keys = definitions.filter(
     (one, index) => one.type === 'FK CONSTRAINT' && (named.has(index) || toEmpty.has(index)),
   );
-  // What a service grants on what its extensions create, nobody else can; from a server of one's own such rights come back.
+  // Only a service can grant rights on objects of its extensions; rights from other servers are restored.
   const isServices = isOfPlatform(record) && record.config.includeSchemas.length > 0;
   return {lacking, keys, schemas: missingSchemas, installed, homes: new Set(isServices ? homes : [])};
 }
 
 const isEverywhere = (schema: string): boolean => schema === 'public' || schema === 'pg_catalog';
 
-/** A policy that takes rows away does not go alone: those that show rows would show more. */
+/** Leaves out all policies of a table that loses a restrictive one, because the others would show more rows without it. */
 function withPolicies(
   lost: ReadonlySet<number>,
   definitions: readonly DumpDefinition[],
@@ -259,7 +259,7 @@ function withPolicies(
   return new Set([...lost, ...closed]);
 }
 
-/** What is lost, and the rows of views among it; of the extensions that come with a part of a database, those that are there, and rights on what they create. */
+/** Leaves out lost objects with the rows of their views, installed extensions of a partial backup, and rights on the extensions' objects. */
 function outsideRule(
   lost: ReadonlySet<number>,
   definitions: readonly DumpDefinition[],
@@ -281,7 +281,7 @@ function outsideRule(
   };
 }
 
-/** What is the target's own, as the platform's things, is only counted. */
+/** Reasons for which objects are listed by name; for others, such as the platform's objects, they are only counted. */
 const isNamed: ReadonlySet<string> = new Set([
   reasons.superusers,
   reasons.missing,
@@ -290,7 +290,7 @@ const isNamed: ReadonlySet<string> = new Set([
 ]);
 const mostNames = 20;
 
-/** What is left out and why, a line each. @param missing how many rows of the platform's tables the target lacks, by "schema.name"; null where none are added */
+/** Describes left out objects with the reason, a line each. @param missing number of missing rows in the platform's tables, by "schema.name"; null if none are added */
 export function describeLeftOut(
   {
     leftOut: {counts, names},
@@ -303,7 +303,7 @@ export function describeLeftOut(
 ): string[] {
   const rows = (missing ? managed : []).map(({schema, name, rows: all}) => {
     const added = missing?.get(qualifiedName({schema, name}));
-    return `${schema}.${name} ${added === undefined ? all : `${added} missing, ${all - added} there`}`;
+    return `${schema}.${name} ${added === undefined ? all : `${added} missing, ${all - added} present`}`;
   });
   return [
     ...[...counts].map(([why, count]) => {
@@ -313,28 +313,28 @@ export function describeLeftOut(
     }),
     ...(withDoubtful.length > 0
       ? [
-          `enabled where the service lets this role, else left out with what needs it: ${someOf(withDoubtful, mostNames).join(', ')}`,
+          `enabled if the service allows it to this role, else left out with dependent objects: ${someOf(withDoubtful, mostNames).join(', ')}`,
         ]
       : []),
     ...waiting.map(
       (table) =>
-        `${countOf(table.rows, 'row')} of ${qualifiedName(table)} not restored, as the table is not here. Enable pg_cron, then: restore --data-only --include-table ${qualifiedName(table)}`,
+        `${countOf(table.rows, 'row')} of ${qualifiedName(table)} not restored, because the table is missing here. Enable pg_cron, then: restore --data-only --include-table ${qualifiedName(table)}`,
     ),
     ...(outsideKeys.size > 0
       ? [
-          `${countOf(outsideKeys.size, 'foreign key')} to tables that the backup does not have, NOT VALID where rows that they refer to are missing: ${[...outsideKeys].map((key) => key.replace(' ', '.')).join(', ')}`,
+          `${countOf(outsideKeys.size, 'foreign key')} to tables outside the backup, NOT VALID if rows are missing there: ${[...outsideKeys].map((key) => key.replace(' ', '.')).join(', ')}`,
         ]
       : []),
     ...(rows.length > 0
-      ? [`rows of the platform's tables: missing ones are added, present ones stay (${rows.join('; ')})`]
+      ? [`rows of the platform's tables: missing ones are added, present ones are kept (${rows.join('; ')})`]
       : []),
   ];
 }
 
-/** Nothing else in a dump depends on what only superusers may create, so a role without rights can restore the rest. */
+/** No other object in a dump depends on objects that only superusers may create, so any role can restore the rest. */
 function roleRule({isSuperuser, prepared}: RestoreTarget): Rule {
   return ({type, name, statements = []}) => {
-    // From 15 on pg_dump makes it where it was chosen by its name.
+    // Since 15, pg_dump creates it if it was selected by name.
     if (type === 'SCHEMA' && name === 'public' && statements.includes('CREATE SCHEMA public;'))
       return reasons.everywhere;
     if (!isSuperuser && /^(?:\S+ )?(?:EVENT TRIGGER|SUBSCRIPTION) /.test(`${type} ${name}`))
@@ -351,13 +351,13 @@ const relationTypes = new Set(['TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE',
 const routineTypes = new Set(['FUNCTION', 'PROCEDURE', 'AGGREGATE']);
 const dataTypes = new Set(['TABLE DATA', 'SEQUENCE SET', 'MATERIALIZED VIEW DATA']);
 
-/** "f" of "f(integer)": entries of definitions and of grants write arguments differently. */
+/** "f" for "f(integer)", because entries of definitions and of grants write arguments differently. */
 const withoutArguments = (signature: string): string => signature.replace(/\(.*$/s, '');
 
-/** What a service keeps of the state of its own schema. */
+/** Whether it is a service's own table of schema migrations. */
 const isHistory = (table: string): boolean => /(?:^|_)migrations$/.test(table);
 
-/** Decides by who owns what in the target, and for what the target does not have, by who owned it when it was backed up. */
+/** Decides by the owner of an object in the target, or for missing objects by the owner in the backup. */
 function platformRule(
   ownership: Ownership,
   me: string,
@@ -381,7 +381,7 @@ function platformRule(
   const holders = new Map(
     definitions.flatMap((one) => (relationTypes.has(one.type) ? [[key(one), one] as const] : [])),
   );
-  // A schema that the target lacks is the platform's where its owner is.
+  // A schema missing in the target belongs to the platform if its owner does.
   const lacking = new Set(
     definitions.flatMap(({type, name, owner}) =>
       type === 'SCHEMA' && !schemas.has(name) && owner !== '' && !isUsers(owner) ? [name] : [],
@@ -390,10 +390,10 @@ function platformRule(
   const isPlatformSchema = (name: string): boolean =>
     schemas.get(name)?.party === 'platform' || lacking.has(name);
   const made = new Set(definitions.flatMap(({type, name}) => (type === 'SCHEMA' ? [name] : [])));
-  /** A schema that an extension of the backup makes, and that the target lacks with the extension. */
+  /** Whether an extension of the backup creates the schema, and the target has neither of them. */
   const isMadeByExtension = (name: string): boolean =>
     !['', '-', 'public'].includes(name) && !schemas.has(name) && !made.has(name);
-  /** Event triggers stay, so what they call stays too. */
+  /** Functions of event triggers, which are kept together with the triggers. */
   const fired = new Set(
     ownership.eventTriggers.map(({function: called}) => `${called.schema}.${called.signature}`),
   );
@@ -401,7 +401,7 @@ function platformRule(
     const found = routine(schema, name);
     return found !== undefined && (found.party === 'platform' || fired.has(`${schema}.${found.signature}`));
   };
-  /** Dropping it would take an extension along. */
+  /** Schemas that contain extension objects; dropping one would drop the extension. */
   const schemasOfExtensions = new Set(
     [...ownership.functions, ...ownership.relations].flatMap((one) =>
       one.extension === null ? [] : [one.schema],
@@ -434,7 +434,7 @@ function platformRule(
     return isPlatform ? reasons.platform : undefined;
   }
 
-  /** Policies and triggers of the user's may stand on tables of the platform's. */
+  /** The platform's tables can have policies and triggers of the user. */
   function whyOnTable(entry: Entry): string | undefined {
     if (isUsers(entry.owner)) return undefined;
     if (entry.type === 'TRIGGER') return whyTrigger(entry);
@@ -493,7 +493,7 @@ function platformRule(
     }
     if (dataTypes.has(type)) {
       const holder = holders.get(key(entry));
-      // Nothing else of pg_cron's comes back than jobs, whether it is there already or not.
+      // Only jobs of pg_cron are restored, whether the extension is already installed or not.
       const isOfCron = bringsJobs && schema === 'cron' && !holder;
       const isKept = isOfCron
         ? false
@@ -515,7 +515,7 @@ function platformRule(
         : reasons.platform;
   }
 
-  // Where it is not installed yet, its entry comes before the rows.
+  // If it is not installed yet, its entry comes before the rows.
   const bringsJobs =
     !unavailable.includes('pg_cron') &&
     definitions.some(({type, name}) => type === 'EXTENSION' && name === 'pg_cron');
@@ -532,7 +532,7 @@ function platformRule(
   return {rule: why, managed};
 }
 
-/** These and all that needs them; by their places among the definitions. */
+/** The given definitions and all that need them, by index. */
 function findDependents(
   seeds: readonly number[],
   definitions: readonly DumpDefinition[],
@@ -545,7 +545,7 @@ function findDependents(
   const needsGone = (index: number): boolean => {
     const needs = dependencies.get(index) ?? [];
     if (!needs.some((need) => gone.has(need))) return false;
-    // A name in a schema of several extensions may be of any of them; rights on the members of one that is there are lost, no more.
+    // A name in a schema with several extensions can belong to any of them. At most, rights on objects of an installed extension are lost.
     const isAmbiguous = !isExact && needs.some((need) => isExtension(need) && !gone.has(need));
     return !isAmbiguous || ['ACL', 'COMMENT'].includes(definitions[index]?.type ?? '');
   };
@@ -560,12 +560,12 @@ function keyOfEntry({type, schema, name}: Entry): string {
   return `${type} ${schema} ${name}`;
 }
 
-/** Rows go where their table or view goes. */
+/** The key of the table or view that the rows belong to. */
 function keyOfRows(entry: Entry): string {
   return keyOfEntry({...entry, type: entry.type.replace(/ (?:DATA|SET)$/, '')});
 }
 
-/** What is gone, rows of tables that an extension itself creates, and grants on what it creates. */
+/** Leaves out definitions that cannot be created, rows of tables created by an extension, and grants on its objects. */
 function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefinition[], why: string): Rule {
   if (gone.size === 0) return () => undefined;
   const kept = definitions.filter((_, index) => !gone.has(index));
@@ -577,9 +577,9 @@ function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefini
   const named = namesOf(kept);
   return (entry) => {
     if (keys.has(keyOfRows(entry))) return why;
-    // Nothing records which extension created what a grant without a definition is for.
+    // A dump does not record which extension created the object of a grant without a definition.
     if (isRight(entry) && !isForDefined(entry, named)) return why;
-    // Rows without a definition are those of a table that an extension creates, or large objects.
+    // Rows without a definition belong to a table created by an extension, or are large objects.
     const isOfExtension =
       dataTypes.has(entry.type) &&
       !filled.has(`${entry.schema} ${entry.name}`) &&
@@ -589,7 +589,7 @@ function missingRule(gone: ReadonlySet<number>, definitions: readonly DumpDefini
   };
 }
 
-/** What definitions make, as `isForDefined` looks it up. */
+/** Names of the defined objects, in the form for `isForDefined`. */
 function namesOf(definitions: readonly DumpDefinition[]): ReadonlySet<string> {
   return new Set(
     definitions.flatMap((one) =>
@@ -602,7 +602,7 @@ function isRight({type}: {readonly type: string}): boolean {
   return type === 'ACL' || type === 'DEFAULT ACL';
 }
 
-/** Whether the dump makes what a grant is for: "FUNCTION armor(bytea)", "SCHEMA cron", "COLUMN orders.total"; for default privileges, the schema. */
+/** Whether the dump creates the object of a grant ("FUNCTION armor(bytea)", "SCHEMA cron", "COLUMN orders.total"); for default privileges, the schema. */
 function isForDefined(
   {type, schema, name}: Pick<DumpDefinition, 'type' | 'schema' | 'name'>,
   named: ReadonlySet<string>,
@@ -629,7 +629,7 @@ const inSchemas = new Set([
   'TYPE',
 ]);
 
-/** Where an extension puts its objects, as far as its entry says. */
+/** The schema of an extension's objects, if its entry names one. */
 function schemaOf(extension: DumpDefinition | undefined): string | undefined {
   const named = / WITH SCHEMA (.*);$/.exec(extension?.statements[0] ?? '')?.[1] ?? '';
   return readIdentifier(named, 0)?.name;

@@ -19,7 +19,12 @@ import {
   type RowKey,
   type TableLoss,
 } from '../restore/diff-live.js';
-import {proveSource, type ProvenSource, readDumpDefinitions, type RestoreSource} from '../restore/source.js';
+import {
+  verifySource,
+  type VerifiedSource,
+  readDumpDefinitions,
+  type RestoreSource,
+} from '../restore/source.js';
 import {tableNamed} from './choose-tables.js';
 import {notInBackup} from '../../rows/staging/stage-backup.js';
 import type {ChosenBackup} from '../../storage/choose-backup.js';
@@ -104,14 +109,14 @@ async function diffLive(
   const target = resolveConnection(settings);
   context.progress.plan(['Read the backup', 'Compare with the database']);
   const {database} = await withSession(target, inspectIdentity, {signal});
-  const {proven, pgRestore} = await prove(context, source, 'Read the backup');
-  for (const table of chosen) requireTable(proven, table);
+  const {verified, pgRestore} = await verify(context, source, 'Read the backup');
+  for (const table of chosen) requireTable(verified, table);
   const {leftOut, unreadable = []} = source.backup?.record?.inventory ?? {leftOut: []};
   const without = new Set([...leftOut, ...unreadable].map(({table}) => table));
-  const tables = proven.tables.filter(isChosen);
+  const tables = verified.tables.filter(isChosen);
   const compared = await context.progress.step('Compare with the database', () =>
     compareWithLive({
-      source: proven,
+      source: verified,
       pgRestore,
       target,
       signal,
@@ -139,24 +144,24 @@ async function diffTwo(
 ): Promise<DiffResult> {
   context.progress.plan(['Read the first backup', 'Read the second backup', 'Compare them']);
   const sides = [
-    await prove(context, source, 'Read the first backup'),
-    await prove(context, other, 'Read the second backup'),
+    await verify(context, source, 'Read the first backup'),
+    await verify(context, other, 'Read the second backup'),
   ] as const;
   const [left, right] = sides;
-  if (left.proven.encoding !== right.proven.encoding)
+  if (left.verified.encoding !== right.verified.encoding)
     throw new AppError(
       'NOT_SUPPORTED_HERE',
-      `The backups are encoded differently (${left.proven.encoding}, ${right.proven.encoding}), so their rows cannot be compared.`,
+      `The backups are encoded differently (${left.verified.encoding}, ${right.verified.encoding}), so their rows cannot be compared.`,
     );
   for (const table of chosen)
-    if (!sides.some(({proven}) => hasTable(proven, table))) requireTable(left.proven, table);
-  const tables = right.proven.tables.filter(isChosen);
+    if (!sides.some(({verified}) => hasTable(verified, table))) requireTable(left.verified, table);
+  const tables = right.verified.tables.filter(isChosen);
   const {losses, definitions} = await context.progress.step('Compare them', async () => {
     const read = await Promise.all(
-      sides.map(({proven, pgRestore}) => readDumpDefinitions(proven, pgRestore, context.signal)),
+      sides.map(({verified, pgRestore}) => readDumpDefinitions(verified, pgRestore, context.signal)),
     );
-    const [mine, theirs] = sides.map(({proven, pgRestore}, index): ComparedBackup => ({
-      source: proven,
+    const [mine, theirs] = sides.map(({verified, pgRestore}, index): ComparedBackup => ({
+      source: verified,
       pgRestore,
       signal: context.signal,
       keys: primaryKeys(read[index] ?? []),
@@ -165,11 +170,11 @@ async function diffTwo(
     return {losses: found, definitions: read};
   });
   const onlyOne = [
-    ...left.proven.tables
-      .filter((table) => isChosen(table) && !hasTable(right.proven, table) && table.rows > 0)
+    ...left.verified.tables
+      .filter((table) => isChosen(table) && !hasTable(right.verified, table) && table.rows > 0)
       .map((table) => ({...empty(table), onlyLeft: table.rows})),
     ...tables
-      .filter((table) => !hasTable(left.proven, table) && table.rows > 0)
+      .filter((table) => !hasTable(left.verified, table) && table.rows > 0)
       .map((table) => ({...empty(table), onlyRight: table.rows})),
   ];
   const {differences} = compareDefinitions(definitions[0] ?? [], definitions[1] ?? [], {});
@@ -179,7 +184,8 @@ async function diffTwo(
     right: sideOf(other),
     tables: [...losses.map(tableDiff), ...onlyOne].sort((a, b) => (a.table < b.table ? -1 : 1)),
     equalTables: tables.filter(
-      (table) => hasTable(left.proven, table) && !losses.some((loss) => loss.table === qualifiedName(table)),
+      (table) =>
+        hasTable(left.verified, table) && !losses.some((loss) => loss.table === qualifiedName(table)),
     ).length,
     schemaDifferences: differences.map(
       ({kind, object, differs}) => `${kind.toLowerCase()} ${object}: ${words[differs] ?? `other ${differs}`}`,
@@ -187,27 +193,27 @@ async function diffTwo(
   };
 }
 
-async function prove(
+async function verify(
   context: RunContext,
   source: RestoreSource,
   title: string,
-): Promise<{proven: ProvenSource; pgRestore: Tool | null}> {
+): Promise<{verified: VerifiedSource; pgRestore: Tool | null}> {
   const pgRestore =
     source.dump.format === 'sql'
       ? null
       : await findTool('pg_restore', context.settings, source.dump.dumpMajor ?? undefined);
-  const proven = await context.progress.step(title, (step) =>
-    proveSource(context, source, (done, total) => step.advance(done, total, 'bytes')),
+  const verified = await context.progress.step(title, (step) =>
+    verifySource(context, source, (done, total) => step.advance(done, total, 'bytes')),
   );
-  return {proven, pgRestore};
+  return {verified, pgRestore};
 }
 
-function hasTable({tables}: ProvenSource, table: Named): boolean {
+function hasTable({tables}: VerifiedSource, table: Named): boolean {
   return tables.some(({schema, name}) => schema === table.schema && name === table.name);
 }
 
 /** @throws TABLE_NOT_IN_BACKUP */
-function requireTable(source: ProvenSource, table: Named): void {
+function requireTable(source: VerifiedSource, table: Named): void {
   if (!hasTable(source, table)) throw notInBackup(qualifiedName(table), source.id);
 }
 

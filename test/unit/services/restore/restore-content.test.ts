@@ -14,14 +14,14 @@ beforeEach(async () => {
 afterEach(() => rm(home, {recursive: true, force: true}));
 
 it.each([
-  [{dataOnly: true}, {}, /rows without their tables; nothing/, /^Use --data-only:/],
-  [{dataOnly: true}, {clean: true}, /rows without their tables/, /--data-only in place of --clean:/],
+  [{dataOnly: true}, {}, /rows without their tables\. Nothing/, /^Use --data-only, which/],
+  [{dataOnly: true}, {clean: true}, /rows without their tables/, /--data-only in place of --clean, which/],
   [{dataOnly: true}, {createDb: true, dryRun: true}, /rows without their tables/, /in place of --create-db/],
   [{dataOnly: true}, {dropExisting: true}, /rows without their tables/, /in place of --drop-existing/],
   [{dataOnly: true}, {schemaOnly: true}, /rows without their tables/, /in place of --schema-only/],
-  [{schemaOnly: true}, {dataOnly: true}, /definitions without rows/, /Leave out --data-only/],
-  [{schemaOnly: true}, {dropExisting: true}, /replace the whole database/, /--create-db/],
-  [{includeTables: ['a']}, {dropExisting: true}, /chosen tables or schemas alone/, /--create-db/],
+  [{schemaOnly: true}, {dataOnly: true}, /definitions without rows/, /Omit --data-only/],
+  [{schemaOnly: true}, {dropExisting: true}, /replaces the whole database/, /--create-db/],
+  [{includeTables: ['a']}, {dropExisting: true}, /only chosen tables or schemas/, /--create-db/],
 ])('refuses a backup of %j with %j at once', async (content, request, message, hint) => {
   const {config} = sampleRecord(at);
   const folder = `${home}/backups/database`;

@@ -1,4 +1,4 @@
-/** Compares the catalog of a restored database with what its backup holds: pg_dump writes both. */
+/** Compares the definitions of a restored database with those in its backup, both as written by pg_dump. */
 import {
   type CatalogDifference,
   compareDefinitions,
@@ -22,24 +22,24 @@ import {keepsOwner} from '../load/role-limits.js';
 
 export interface CatalogToCompare {
   readonly dump: Pick<DetectedDump, 'dumpMajor' | 'serverVersion'>;
-  /** What the backup holds. */
+  /** Definitions in the backup. */
   readonly definitions: readonly DumpDefinition[];
-  /** Of the backup's text. */
+  /** Encoding of the backup's text. */
   readonly encoding: string;
   /** The restored database. */
   readonly database: Connection;
   readonly serverMajor: number;
-  /** Schemas that the backup left out by name: the role may not be able to look at them. */
+  /** Schemas excluded from the backup by name, which the role may not be able to read. */
   readonly excludeSchemas: readonly string[];
   readonly limits: ComparisonLimits;
 }
 
-/** Another session's lock on a table is waited for no longer than this, ms. */
+/** Maximum wait for another session's lock on a table, ms. */
 const lockWaitMs = 10_000;
 
 /**
- * Runs `pg_dump --schema-only` of the version that made the backup, where that works with the server, and compares.
- * What keeps pg_dump from reading the restored database is no difference: it is named in `notCompared`.
+ * Runs `pg_dump --schema-only` in the version that made the backup, or a newer one if the server needs it, and compares.
+ * If pg_dump cannot read the restored database, that is not a difference; `notCompared` contains its error.
  * @throws INTERRUPTED, CONNECTION_LOST
  */
 export async function compareCatalog(
@@ -72,7 +72,7 @@ export async function compareCatalog(
     if (isFinal || context.signal.aborted) throw error;
     return {differences: [], notCompared: [`definitions, owners and grants (${error.message})`]};
   }
-  // Only pg_dump's headings name the objects of a plain dump; somebody may have taken them away.
+  // Only pg_dump's headings name the objects of a plain dump, and they may have been removed.
   if (catalog.definitions.length === 0 && found.length > 0)
     return {
       differences: [],
@@ -102,7 +102,7 @@ const schemaOnly = {
 } as const;
 
 /**
- * What a load leaves out or cannot keep, and what pg_dump does not show, as limits of the comparison afterwards.
+ * Limits of the comparison: parts that the load leaves out or cannot keep, and parts that pg_dump does not show.
  * @param seesAll whether a superuser reads the restored database
  */
 export function limitsOf(
@@ -136,7 +136,7 @@ export function limitsOf(
         ? {
             why: 'to roles that do not exist here',
             roles: limits.missing,
-            // What they granted, the restoring role has granted instead.
+            // The restoring role is the grantor of their grants instead.
             grantors: new Set([...unkept, me]),
           }
         : undefined,
@@ -145,26 +145,26 @@ export function limitsOf(
         ? 'default privileges of roles that this role may not act for'
         : undefined) ??
       (['EVENT TRIGGER', 'FOREIGN DATA WRAPPER'].includes(definition.type) && (limits.weak?.size ?? 0) > 0
-        ? 'whose owner is no superuser here'
+        ? 'whose owner is not a superuser here'
         : undefined) ??
       whyLeftOut(definition, {dump, isSuperuser, leftOut}) ??
       (definition.type === 'FK CONSTRAINT' && outsideKeys.has(keyOfConstraint(definition))
-        ? 'foreign keys to tables that the backup does not have'
+        ? 'foreign keys to tables outside the backup'
         : undefined) ??
       (definition.type === 'EXTENSION' && doubtful.includes(definition.name)
         ? 'extensions that the service may refuse'
         : undefined) ??
-      // It stands in a dump for its owner alone.
-      (options.noOwner && isPublic(definition) ? 'what every database has already' : undefined) ??
+      // A dump contains it only for its owner.
+      (options.noOwner && isPublic(definition) ? 'objects that exist in every database' : undefined) ??
       (definition.type === 'USER MAPPING' && !seesAll ? 'whose options this role cannot read' : undefined),
   });
 }
 
-/** Each major version writes views, constraints and the like in its own words. */
+/** Each major version formats views, constraints and similar definitions differently. */
 function whyTextsDiffer({dump, serverMajor}: CatalogToCompare, toolMajor: number): string | undefined {
   const sourceMajor = Number(/^\d+/.exec(dump.serverVersion ?? '')?.[0] ?? serverMajor);
   if (sourceMajor === serverMajor && (dump.dumpMajor ?? toolMajor) === toolMajor) return undefined;
-  return `the wording of definitions, which PostgreSQL ${serverMajor} writes otherwise than ${sourceMajor}`;
+  return `the wording of definitions, which PostgreSQL ${serverMajor} writes differently from ${sourceMajor}`;
 }
 
 /** A line for each difference: "TABLE shop.orders: owner, postgres instead of app". */

@@ -1,4 +1,4 @@
-/** Compares a restored database with what the dump held. */
+/** Compares the rows of a restored database with the dump. */
 import {qualifiedName} from '../../../base/qualified-name.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
 import {fingerprintDatabase, type FingerprintOptions} from '../../../fingerprint/fingerprint.js';
@@ -15,7 +15,7 @@ export interface RestoredTable {
 
 /**
  * Reads every table once and compares count and fingerprint.
- * @returns the tables as they are now, and a line for each that differs
+ * @returns the present state of the tables, and a line for each one that differs
  */
 export async function compareRestored(
   target: Connection,
@@ -55,7 +55,7 @@ export async function compareRestored(
     if (rows !== table.rows)
       differences.push(`${qualifiedName(table)}: ${rows} rows instead of ${table.rows}`);
     else if (table.fingerprint !== null && fingerprint !== table.fingerprint) {
-      differences.push(`${qualifiedName(table)}: as many rows, but not the same`);
+      differences.push(`${qualifiedName(table)}: same number of rows, but different values`);
     }
   });
   return {tables, differences};

@@ -1,4 +1,4 @@
-/** What definitions do not say of a restored database: whether indexes are valid, views filled, sequences where they were. */
+/** Checks the state of a restored database that definitions do not show: valid indexes, filled views, values of sequences. */
 import {z} from 'zod';
 import type {DumpContents} from '../../../fingerprint/table-contents.js';
 import type {Session} from '../../../postgres/client.js';
@@ -8,19 +8,19 @@ import {quoteIdentifier, quoteQualified} from '../../../postgres/quote.js';
 const userSchema = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 const nameRow = z.object({schema: z.string(), name: z.string()});
 
-/** The part of what was read from a dump that a live database is compared with here. */
+/** The part of a dump's content that is compared here. */
 export type DumpState = Pick<DumpContents, 'sequences' | 'refreshedViews'>;
 
 export interface HealthReport {
-  /** What differs from what the dump says. */
+  /** Differences from the dump. */
   readonly findings: string[];
-  /** What the dump says and would still bring trouble; the source had it too. */
+  /** Problems that the source database already had. */
   readonly notes: string[];
 }
 
 /**
- * Compares the state of a freshly restored database with what its dump held.
- * @param hasOthers whether objects that are not from the dump were there before: what is wrong with them is only noted
+ * Compares the state of a freshly restored database with its dump.
+ * @param hasOthers whether the database contained other objects before; their problems are only notes
  */
 export async function inspectHealth(
   session: Session,
@@ -33,7 +33,7 @@ export async function inspectHealth(
   return {findings, notes};
 }
 
-/** Indexes of partitioned tables are valid only when every partition has its part; a source may lack some. */
+/** Indexes of partitioned tables are excluded, because they are valid only if every partition has its index, and a source may lack some. */
 async function invalidIndexes(session: Session): Promise<string[]> {
   const rows = parseRows(
     nameRow,
@@ -60,7 +60,7 @@ async function emptyViews(session: Session, contents: DumpState): Promise<string
     .map(({schema, name}) => `The materialized view ${schema}.${name} is not filled.`);
 }
 
-/** A sequence must stand where the dump sets it; one that is behind the column it serves will hand out taken numbers. */
+/** A sequence must have the value from the dump. A sequence that is behind its column will return numbers that already exist. */
 async function checkSequences(
   session: Session,
   contents: DumpState,
@@ -74,15 +74,15 @@ async function checkSequences(
     const state = found.get(JSON.stringify([schema, name]));
     if (!state) findings.push(`The sequence ${schema}.${name} is missing.`);
     else if (state.lastValue !== lastValue || state.isCalled !== isCalled) {
-      findings.push(`The sequence ${schema}.${name} stands at ${state.lastValue}, not at ${lastValue}.`);
+      findings.push(`The sequence ${schema}.${name} is at ${state.lastValue} instead of ${lastValue}.`);
     }
   }
   const dumped = new Set(contents.sequences.map(({schema, name}) => JSON.stringify([schema, name])));
   for (const {schema, name} of states.filter((state) => state.isBehind)) {
-    const text = `The sequence ${schema}.${name} is behind the column that it serves, so that it will hand out numbers already taken.`;
+    const text = `The sequence ${schema}.${name} is behind its column, so it will return numbers that already exist.`;
     const isAsDumped = dumped.has(JSON.stringify([schema, name]));
     (isAsDumped || hasOthers ? notes : findings).push(
-      isAsDumped ? `${text} It was so in the source too.` : text,
+      isAsDumped ? `${text} This was the same in the source.` : text,
     );
   }
   return {findings, notes};
@@ -108,11 +108,11 @@ interface SequenceState {
   readonly name: string;
   readonly lastValue: string;
   readonly isCalled: boolean;
-  /** Whether the next value is not beyond all values of the column that owns the sequence. */
+  /** Whether the next value is not beyond all values of the column that owns the sequence, so that it may already exist. */
   readonly isBehind: boolean;
 }
 
-/** Sequences that are read in one query. */
+/** Number of sequences that one query reads. */
 const batchSize = 200;
 
 async function inspectSequences(session: Session): Promise<SequenceState[]> {

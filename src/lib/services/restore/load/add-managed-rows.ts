@@ -1,4 +1,4 @@
-/** Adds rows of a backup to tables of the platform's: missing ones are added, present ones stay as they are. */
+/** Adds missing rows of a backup to the platform's tables; present rows are not changed. */
 import {z} from 'zod';
 import {qualifiedName} from '../../../base/qualified-name.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
@@ -13,16 +13,16 @@ export interface AddedRows {
   /** "auth.users" */
   readonly table: string;
   readonly added: number;
-  /** Rows of the backup that were not added: their key, or another unique value, is there, or what they refer to is not. */
+  /** Rows of the backup that were not added: their key or another unique value exists, or a row that they refer to is missing. */
   readonly kept: number;
-  /** Why jobs were not made, a line each. */
+  /** Reasons why jobs were not created, a line each. */
   readonly refused?: readonly string[];
 }
 
 export interface ManagedRows {
-  /** What to run in place of the statement that brings rows of such a table; undefined for every other statement. */
+  /** The statement to run instead of the one that loads rows of such a table; undefined for other statements. */
   before(statement: DumpStatement): Promise<string | undefined>;
-  /** Adds what has come. */
+  /** Adds the loaded rows. */
   finish(): Promise<AddedRows[]>;
 }
 
@@ -31,16 +31,16 @@ interface Arrived {
   readonly temporary: string;
 }
 
-/** The order of the sections of a dump: rows come before these. */
+/** Types of sections that come after the rows in a dump. */
 const afterRows = new Set([
   'CHECK CONSTRAINT', 'CONSTRAINT', 'EVENT TRIGGER', 'FK CONSTRAINT', 'INDEX', 'INDEX ATTACH', 'POLICY', 'PUBLICATION',
   'PUBLICATION TABLE', 'PUBLICATION TABLES IN SCHEMA', 'ROW SECURITY', 'RULE', 'STATISTICS', 'TRIGGER',
 ]); // prettier-ignore
 
 /**
- * Rows arrive in temporary tables; before keys of the user's tables refer to them, they are added. Meant for an open transaction.
- * @param source name of the database that the rows are of
- * @param onAdded called when they are
+ * Loads rows into temporary tables, and adds them before foreign keys of the user's tables refer to them. Needs an open transaction.
+ * @param source name of the dumped database
+ * @param onAdded called after rows were added
  */
 export function addManagedRows(
   session: Session,
@@ -130,7 +130,7 @@ async function add(
   for (const one of parentsFirst(arrived, facts)) {
     const {table, temporary} = one;
     const fact = facts.get(temporary);
-    // Without triggers nothing checks foreign keys; those to other tables are conditions of the statement. A trigger of pg_cron's starts a job.
+    // Without triggers, foreign keys are not checked; the statement itself checks those to other tables. A trigger of pg_cron starts a job.
     const needsTriggers = fact?.refers_to_itself === true || isJobTable(table);
     if (isSilent) await setTriggers(session, needsTriggers ? 'origin' : 'replica');
     if (isJobTable(table)) {
@@ -152,7 +152,7 @@ async function add(
 
 async function insert(session: Session, {table, temporary}: Arrived, fact: Facts): Promise<number> {
   const target = quoteQualified(table.schema, table.name);
-  // A row that was left out, as its e-mail address is somebody else's by now, leaves out what refers to it.
+  // If a row is left out, for example because its e-mail address is taken now, rows that refer to it are left out too.
   const conditions = fact.references.map(({schema, name, columns}) => {
     const isNull = columns.map(([own]) => `t.${quoteIdentifier(own)} IS NULL`).join(' OR ');
     const isEqual = columns
@@ -160,7 +160,7 @@ async function insert(session: Session, {table, temporary}: Arrived, fact: Facts
       .join(' AND ');
     return `(${isNull} OR EXISTS (SELECT FROM ${quoteQualified(schema, name)} p WHERE ${isEqual}))`;
   });
-  // Without a key nobody can tell which rows are there.
+  // Without a key, present rows cannot be recognised.
   if (!fact.is_keyed) conditions.push(`NOT EXISTS (SELECT FROM ${target})`);
   const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : '';
   const [row] = await session.query(
@@ -177,7 +177,7 @@ async function insert(session: Session, {table, temporary}: Arrived, fact: Facts
   return added;
 }
 
-/** Tables behind those that they refer to; in a circle, as they come. */
+/** Sorts tables after those that they refer to; within a circle, the order is unchanged. */
 function parentsFirst(arrived: readonly Arrived[], facts: ReadonlyMap<string, Facts>): Arrived[] {
   const byTable = new Map(arrived.map((one) => [quoteQualified(one.table.schema, one.table.name), one]));
   const ordered = new Set<Arrived>();

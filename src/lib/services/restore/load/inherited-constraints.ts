@@ -1,11 +1,11 @@
-/** Constraints of partitions and children that no statement can drop by themselves: they go with the parent's. */
+/** Finds constraints of partitions and child tables that can only be dropped with the parent's constraint. */
 import {z} from 'zod';
 import {textOf} from '../../../postgres/client-encoding.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
 import type {Session} from '../../../postgres/client.js';
 import {parseRows} from '../../../postgres/inspect/inspect-database.js';
 
-/** Tells which statements of `pg_restore --clean` drop one. */
+/** @returns whether a statement of `pg_restore --clean` drops an inherited constraint */
 export async function findInheritedConstraints(
   session: Session,
 ): Promise<(statement: Pick<DumpStatement, 'sql' | 'encoding'>) => boolean> {

@@ -1,4 +1,4 @@
-/** In which order rows alone are loaded, so that the foreign keys of the target hold, and what of its triggers and keys is off meanwhile. */
+/** Plans the order in which rows alone are loaded to satisfy foreign keys of the target, and the triggers and keys that are off meanwhile. */
 import {AppError} from '../../../base/errors.js';
 import {countOf} from '../../../base/format.js';
 import {insertGroups} from '../../../rows/model/insert-groups.js';
@@ -11,17 +11,17 @@ import {findTopTables, readTableKeys, type TableKey} from '../../../postgres/ins
 import type {RunContext} from '../../../run/run-context.js';
 
 export interface KeyOrder {
-  /** The topmost table of each table that is loaded, by `keyOf`. */
+  /** The topmost parent table of each loaded table, by `keyOf`. */
   readonly tops: ReadonlyMap<string, string>;
-  /** The topmost tables that have to be loaded before one. */
+  /** Topmost tables that must be loaded before a table. */
   readonly parents: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Deferrable keys are checked when all rows are there. */
+  /** Whether deferrable keys are checked after all rows are loaded. */
   readonly isDeferred: boolean;
-  /** A superuser loads without checks. */
+  /** Whether a superuser loads without checks. */
   readonly isUnchecked: boolean;
-  /** Whether the stock tools' own order does as well. */
+  /** Whether the stock tools' order works too. */
   readonly isAnyOrder: boolean;
-  /** What is done otherwise than a plain load would, a line each. */
+  /** Differences from a plain load, a line each. */
   readonly notes: readonly string[];
 }
 
@@ -29,7 +29,7 @@ const keyOf = ({schema, name}: NamedTable): string => JSON.stringify([schema, na
 const nameOf = ({child_label, name, parent_label}: TableKey): string =>
   `${child_label} -> ${parent_label} (${name})`;
 
-/** @param tables those that are loaded @throws KEY_CIRCLE */
+/** @param tables the tables to load @throws KEY_CIRCLE */
 export async function planKeyOrder(
   {warn}: RunContext,
   session: Session,
@@ -46,7 +46,7 @@ export async function planKeyOrder(
     parts.set(top, (parts.get(top) ?? 0) + 1);
   }
   const all = await readTableKeys(session, [...parts.keys()]);
-  // One COPY may refer to its own rows: keys are checked at its end.
+  // Rows of one COPY may refer to one another, because keys are checked at its end.
   const keys = all.filter(
     ({child, parent}) => parts.has(parent) && (child !== parent || (parts.get(child) ?? 0) > 1),
   );
@@ -54,13 +54,13 @@ export async function planKeyOrder(
   const isDeferred = inCircle(keys).length > 0;
   const circle = isDeferred ? inCircle(immediate) : [];
   if (circle.length > 0 && !isSuperuser) throw circleError(circle);
-  // What is NOT VALID may not hold for the rows of the backup either.
-  const unproven = isSuperuser ? all.filter((key) => !key.is_valid) : [];
-  const isUnchecked = circle.length + unproven.length > 0;
+  // The rows of the backup may violate NOT VALID keys too.
+  const notValid = isSuperuser ? all.filter((key) => !key.is_valid) : [];
+  const isUnchecked = circle.length + notValid.length > 0;
   const triggers = await listFiringTriggers(session, [...parts.keys()]);
   if (triggers.foreign.length > 0)
     warn(
-      `This role does not own the tables of these triggers, so they fire for each row: ${triggers.foreign.join(', ')}. Rows that they change or add differ from the backup.`,
+      `These triggers fire for each row, because this role does not own their tables: ${triggers.foreign.join(', ')}. Rows that they change or add differ from the backup.`,
     );
   const outside = all.filter(({parent}) => !parts.has(parent));
   const parents = new Map<string, Set<string>>();
@@ -76,17 +76,17 @@ export async function planKeyOrder(
       ...(parents.size > 0 ? ['tables are loaded in the order of their foreign keys'] : []),
       ...(isDeferred && !isUnchecked
         ? [
-            `foreign keys that lead in a circle are checked when all rows are there: ${listed(inCircle(keys).filter((key) => key.is_deferrable))}`,
+            `circular foreign keys are checked after all rows are loaded: ${listed(inCircle(keys).filter((key) => key.is_deferrable))}`,
           ]
         : []),
       ...(circle.length > 0
-        ? [`no foreign key is checked, as these lead in a circle: ${listed(circle)}`]
+        ? [`foreign keys are not checked, because these are circular: ${listed(circle)}`]
         : []),
-      ...(unproven.length > 0
-        ? [`no foreign key is checked, as these are NOT VALID: ${listed(unproven)}`]
+      ...(notValid.length > 0
+        ? [`foreign keys are not checked, because these are NOT VALID: ${listed(notValid)}`]
         : []),
       ...(outside.length > 0
-        ? [`rows that these keys refer to have to be in the target already: ${listed(outside)}`]
+        ? [`the target must already contain the rows that these keys refer to: ${listed(outside)}`]
         : []),
       ...(triggers.ours.length > 0 ? [`off meanwhile: ${triggers.ours.join(', ')}`] : []),
     ],
@@ -95,7 +95,7 @@ export async function planKeyOrder(
 
 const listed = (keys: readonly TableKey[]): string => keys.map(nameOf).join(', ');
 
-/** Those of `keys` that lead from a table back to it. */
+/** The keys that are part of a circle of tables. */
 function inCircle(keys: readonly TableKey[]): TableKey[] {
   const parents = new Map<string, string[]>();
   for (const {child, parent} of keys) {
@@ -112,23 +112,23 @@ function circleError(circle: readonly TableKey[]): AppError {
   const tables = [...new Set(circle.map(({child_label}) => child_label))];
   return new AppError(
     'KEY_CIRCLE',
-    `The rows of ${tables.join(', ')} refer to one another by ${countOf(circle.length, 'foreign key')} that the server checks at once, so no order can load them; nothing was changed.`,
+    `The rows of ${tables.join(', ')} refer to one another by ${countOf(circle.length, 'foreign key')} that the server checks immediately, so no order can load them. Nothing was changed.`,
     {
-      hint: 'Let such keys be checked at the end (ALTER TABLE ... ALTER CONSTRAINT ... DEFERRABLE, as the owner; NOT DEFERRABLE afterwards), restore as a superuser, or restore definitions and rows together.',
+      hint: 'Make these keys deferrable (ALTER TABLE ... ALTER CONSTRAINT ... DEFERRABLE, as the owner; NOT DEFERRABLE afterwards), restore as a superuser, or restore definitions and rows together.',
       details: circle.map(nameOf),
     },
   );
 }
 
-/** Tells table by table whether its rows may be loaded now, in passes over the dump until all are. */
+/** Decides for each table whether its rows are loaded in the current pass through the dump. */
 export interface LoadQueue {
-  /** @param table null for what is not the rows of a table, which comes first */
+  /** @param table null for other statements than rows, which run in the first pass */
   allows(table: NamedTable | null): boolean;
-  /** Begins another pass. @returns false when none is needed */
+  /** Starts another pass. @returns false if none is needed */
   next(): boolean;
 }
 
-/** A queue at the beginning of its first pass. */
+/** Creates a queue for the first pass. */
 export function startQueue({tops, parents}: KeyOrder): LoadQueue {
   const left = new Map<string, number>();
   for (const top of tops.values()) left.set(top, (left.get(top) ?? 0) + 1);
@@ -160,7 +160,7 @@ export function startQueue({tops, parents}: KeyOrder): LoadQueue {
   };
 }
 
-/** Runs `work`, which loads the rows in an open transaction, with the triggers and keys as the order says. @throws QUERY_FAILED for a deferred key that does not hold */
+/** Runs `work`, which loads the rows in an open transaction, with triggers and keys switched off as planned. @throws QUERY_FAILED for a violated deferred key */
 export async function inKeyOrder(
   session: Session,
   order: KeyOrder,

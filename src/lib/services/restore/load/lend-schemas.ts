@@ -1,4 +1,4 @@
-/** The right to create in a schema, lent to the owners of a dump's objects until the dump grants what they have. */
+/** Grants the owners of a dump's objects CREATE on their schemas temporarily, until the dump's own grants. */
 import {z} from 'zod';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
 import {readRightsStatement} from '../../../dump/sql/rights-statement.js';
@@ -8,21 +8,21 @@ import {parseOnlyRow, pgBoolean} from '../../../postgres/inspect/inspect-databas
 import {quoteIdentifier, quoteLiteral} from '../../../postgres/quote.js';
 
 export interface LentSchemas {
-  /** Lends what the statement needs, and takes everything back before the first grant. */
+  /** Grants CREATE if the statement needs it, and revokes all temporary grants before the dump's first grant. */
   before(statement: DumpStatement): Promise<void>;
   takeBack(): Promise<void>;
 }
 
 /**
- * Who is no superuser can give an object only to a role that may create in its schema (manual, ALTER TABLE), and a dump's grants stand behind
- * all objects.
- * @param session where the dump's statements run
+ * A role that is not a superuser can give an object only to a role with CREATE on its schema (manual, ALTER TABLE), and the grants of a
+ * dump come after all objects.
+ * @param session the session that runs the dump's statements
  */
 export function lendSchemas(session: Session): LentSchemas {
   const seen = new Set<string>();
   const lent: {readonly schema: string; readonly role: string}[] = [];
   let encoding = 'UTF8';
-  /** The dump sets its own encoding, the driver's is UTF8. */
+  /** The dump sets its own encoding, but the driver uses UTF8. */
   const inUtf8 = async (work: () => Promise<void>): Promise<void> => {
     if (encoding === 'UTF8') return work();
     await session.query(`SET client_encoding = 'UTF8'`);

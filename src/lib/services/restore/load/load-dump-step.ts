@@ -7,8 +7,8 @@ import {sizeOf} from '../../../base/checksum.js';
 
 /**
  * Runs `loadDump` as a step.
- * @param without what to load after everything was rolled back, as the server refuses this extension, which is one of `doubtful`
- * @throws as `loadDump` does
+ * @param without returns the load without one of the `doubtful` extensions, after the server refused it and everything was rolled back
+ * @throws the errors of `loadDump`
  */
 export async function loadInto(
   context: RunContext,

@@ -1,4 +1,4 @@
-/** Loads a dump into one database, with pg_restore or statement by statement, and gathers what failed. */
+/** Loads a dump into one database, with pg_restore or statement by statement, and collects the errors. */
 import {qualifiedName} from '../../../base/qualified-name.js';
 import {formats} from '../../../base/formats.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
@@ -46,59 +46,59 @@ export interface DumpLoad extends RestoredParts {
   readonly target: Connection;
   /** The restoring role. */
   readonly me: string;
-  /** Whose owners and grants are left out. */
+  /** Roles whose owners and grants are left out. */
   readonly limits: RoleLimits;
-  /** Whether a restoring role that is no superuser gives objects to others. */
+  /** Whether the restoring role is not a superuser and gives objects to other roles. */
   readonly hasOtherOwners: boolean;
-  /** All tables of the dump, to tell apart names that begin alike. */
+  /** All tables of the dump, to distinguish names that begin alike. */
   readonly tables: readonly NamedTable[];
-  /** What the names in it are encoded in, as PostgreSQL names it. */
+  /** Encoding of the names in the dump, as PostgreSQL calls it. */
   readonly encoding: string;
-  /** Statements in front of a plain dump that drop what it makes anew. */
+  /** Statements before a plain dump that drop the objects that it creates. */
   readonly drops?: Buffer;
-  /** Schemas to be made first, for the dump's extensions. */
+  /** Schemas to create first, for the dump's extensions. */
   readonly schemas: readonly string[];
-  /** Foreign keys, "public orders orders_user_id_fkey", whose rows in other tables may be missing in the target. */
+  /** Foreign keys ("public orders orders_user_id_fkey") that can refer to rows missing in the target. */
   readonly outsideKeys: ReadonlySet<string>;
-  /** Extensions that are left out where the role may not create them. */
+  /** Extensions that are left out if the role may not create them. */
   readonly doubtful: readonly string[];
   readonly dependents?: RemadeDependents;
-  /** Tables of the platform's that rows are added to, in one transaction. */
+  /** Tables of the platform to which rows are added, in one transaction. */
   readonly managed: readonly DumpedTable[];
-  /** Name of the database that the dump is of. */
+  /** Name of the dumped database. */
   readonly sourceDatabase?: string;
-  /** Where rows alone are loaded, in one transaction. */
+  /** Only for rows alone, which are loaded in one transaction. */
   readonly keyOrder?: KeyOrder;
 }
 
-/** What depends on replaced objects: dropped before them, and made anew behind them. */
+/** Objects that depend on replaced objects: dropped before these, and created again after them. */
 interface RemadeDependents {
-  /** What pg_restore writes of it with --clean. */
+  /** Output of pg_restore --clean for them. */
   readonly script: Buffer;
-  /** The materialized views among it that are filled, quoted. */
+  /** Filled materialized views among them, quoted. */
   readonly filled: readonly string[];
-  /** The foreign keys among it, as `outsideKeys` has them. */
+  /** Foreign keys among them, in the form of `outsideKeys`. */
   readonly keys: ReadonlySet<string>;
 }
 
 export interface LoadOutcome {
-  /** What was left out because it says nothing, and errors known to be without consequence. */
+  /** Left out statements without effect, and errors that are known to be harmless. */
   readonly notes: readonly string[];
   /** Errors that were skipped. */
   readonly errors: readonly string[];
 }
 
-/** In one transaction: the server lets the role create everything that came before this extension, which is one of `doubtful`. */
+/** The server refused one of the `doubtful` extensions in the transaction, after it accepted everything before it. */
 export class ExtensionRefused extends Error {
   constructor(readonly extension: string) {
     super(`the extension "${extension}" may not be created`);
   }
 }
 
-/** How far the load is: tables for archives, bytes of the file for plain dumps. */
+/** Progress of the load: tables for archives, bytes of the file for plain dumps. */
 export type LoadProgress = (done: number, unit: 'tables' | 'bytes', table?: string) => void;
 
-/** Gathers what happens while a load runs. */
+/** Notes and errors that a load collects. */
 interface Gathered {
   readonly notes: Set<string>;
   readonly errors: string[];
@@ -106,12 +106,12 @@ interface Gathered {
   readonly checkpoint: Checkpoint;
 }
 
-/** pg_restore from 17 on sets a parameter (transaction_timeout) that older servers refuse, which ends a strict restore. */
+/** pg_restore since 17 sets a parameter (transaction_timeout) that older servers refuse, so a strict restore would fail. */
 const firstMajorWithTransactionTimeout = 17;
 
 /**
- * Whether the statements go through a session of this program: plain dumps, what has to be one transaction with the program's own
- * statements, and archives that an older server takes with changes only. Otherwise pg_restore talks to the server itself.
+ * Whether the statements go through a session of this program: for plain dumps, for one transaction with the program's own
+ * statements, and for archives that an older server accepts only with changes. Otherwise pg_restore connects to the server itself.
  */
 export function goesThroughSession(
   load: Pick<DumpLoad, 'dump' | 'pgRestore' | 'serverMajor' | 'options'>,
@@ -125,7 +125,7 @@ export function goesThroughSession(
 }
 
 /**
- * With a single transaction nothing of it stays after an error.
+ * In a single transaction, an error rolls back everything.
  * @throws PG_RESTORE_FAILED, RESTORE_FAILED, PERMISSION_DENIED, DISK_FULL, INTERRUPTED, ...
  */
 export async function loadDump(
@@ -142,7 +142,7 @@ export async function loadDump(
     checkpoint,
   };
   for (const note of load.keyOrder?.notes ?? []) gathered.notes.add(note);
-  // A new database; into one that exists, they are made in the same transaction.
+  // Only in a new database; in an existing one, they are created in the same transaction.
   if (load.schemas.length > 0 && !load.options.isSingleTransaction)
     await withSession(load.target, (session) => makeSchemas(session, load), {signal});
   if (!pgRestore && load.keyOrder) await loadPlainRows(load, load.keyOrder, gathered, signal);
@@ -204,10 +204,10 @@ interface ArchiveLoad {
   readonly signal: AbortSignal;
 }
 
-/** As `DumpScriptRun.edit`. */
+/** See `DumpScriptRun.edit`. */
 type Edit = (statement: DumpStatement) => string | null;
 
-/** Everything that is to be restored. */
+/** Selects everything to restore. */
 function everything(load: DumpLoad, gathered: Gathered): Edit {
   const rules = restoreRules(load, gathered.notes);
   const {noOwner, noAcl} = load.options;
@@ -215,7 +215,7 @@ function everything(load: DumpLoad, gathered: Gathered): Edit {
   return (statement) => (rules(statement) === null ? null : rights(statement));
 }
 
-/** pg_restore itself loads these entries, over several connections. */
+/** Lets pg_restore load these entries itself, over several connections. */
 async function loadDirectly(
   {load, pgRestore, gathered, signal}: ArchiveLoad,
   options: PgRestoreOptions,
@@ -241,7 +241,7 @@ async function loadDirectly(
   gathered.errors.push(...collected.errors);
 }
 
-/** pg_restore writes the rows in the order of the list that it is given: first what rows of the user's may refer to in the platform's tables. */
+/** pg_restore writes the rows in the order of the given list: first rows of the platform's tables, to which the user's rows can refer. */
 async function loadArchiveRows(archive: ArchiveLoad, order: KeyOrder): Promise<void> {
   const {load, entries, gathered, signal} = archive;
   const edit = everything(load, gathered);
@@ -260,7 +260,7 @@ async function loadArchiveRows(archive: ArchiveLoad, order: KeyOrder): Promise<v
   );
 }
 
-/** A plain dump has one order. It is read as often as rows come before those that they refer to. */
+/** A plain dump has a fixed order, so it is read in several passes until all rows come after the rows that they refer to. */
 async function loadPlainRows(
   load: DumpLoad,
   order: KeyOrder,
@@ -287,7 +287,7 @@ async function loadPlainRows(
   );
 }
 
-/** What stands under no heading are settings, which rows need each time. */
+/** Statements without a heading are settings, which every pass needs. */
 function isInPass(queue: LoadQueue, {section, rows, sql, encoding}: DumpStatement): boolean {
   if (section?.type === 'TABLE DATA') return queue.allows(section);
   return (
@@ -296,20 +296,20 @@ function isInPass(queue: LoadQueue, {section, rows, sql, encoding}: DumpStatemen
   );
 }
 
-/** What pg_restore restores behind all grants, as it may need them (RestorePass in pg_backup_archiver.h). */
+/** Entries that pg_restore restores after all grants, because they can need them (RestorePass in pg_backup_archiver.h). */
 const afterGrants =
   /^\d+; \d+ \d+ (?:MATERIALIZED VIEW DATA|EVENT TRIGGER|(?:COMMENT|SECURITY LABEL) - EVENT TRIGGER) /;
 const isAfterGrants = ({type, name}: DumpSection): boolean =>
   type === 'MATERIALIZED VIEW DATA' || type === 'EVENT TRIGGER' || name.startsWith('EVENT TRIGGER ');
 
-/** Owners of these are set behind the data, as they are made there. */
+/** Types that are created after the data, so their owners are set there. */
 const ownedAfterData = new Set(['EVENT TRIGGER', 'PUBLICATION', 'STATISTICS', 'SUBSCRIPTION']);
 const isGrant = ({type}: DumpSection): boolean => type === 'ACL' || type === 'DEFAULT ACL';
 
 /**
- * pg_restore leaves out all owners or none, all grants or none. So this program runs the definitions, with the owners that can be kept, as
- * code in indexes and views runs with their rights; pg_restore loads rows and builds indexes and keys side by side;
- * and the grants follow, which could keep the restoring role itself from loading rows.
+ * pg_restore leaves out all owners or none, and all grants or none. This program therefore runs the definitions with the owners that
+ * can be kept, because code in indexes and views runs with their rights. Then pg_restore loads rows and builds indexes and keys in
+ * parallel. Grants come last, because they could prevent the restoring role from loading rows.
  */
 async function loadInPhases(archive: ArchiveLoad): Promise<void> {
   const {load, entries, gathered, signal} = archive;
@@ -351,14 +351,14 @@ async function runScript(
     try {
       await runStatements(load, session, sql, edit, gathered, signal);
     } catch (error) {
-      // The archive itself was read whole before.
+      // The archive was already read to its end, so pg_restore is the cause.
       if (!(error instanceof AppError) || error.code !== 'VERIFY_FAILED') throw error;
       throw new AppError('PG_RESTORE_FAILED', 'pg_restore stopped before the end of the archive.', {
         cause: error,
       });
     }
   };
-  // Owners and grants are chosen statement by statement.
+  // `edit` selects owners and grants statement by statement.
   const script = {...asScript(options), noOwner: false, noAcl: false};
   await streamArchive(pgRestore, load.dump, script, read, signal, list);
 }
@@ -402,7 +402,7 @@ async function runStatements(
   errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
 }
 
-/** Definitions alone do not list large objects. */
+/** Drops an existing large object, because definitions alone do not list them for `drops`. */
 async function dropLargeObject(session: Session, {sql}: DumpStatement): Promise<void> {
   const oid = /^SELECT pg_catalog\.lo_create\('(\d+)'\);$/.exec(sql)?.[1];
   if (oid === undefined) return;
@@ -413,12 +413,12 @@ async function dropLargeObject(session: Session, {sql}: DumpStatement): Promise<
 }
 
 function describeAdded({table, added, kept}: AddedRows): string {
-  return `${table} ${added} added, ${kept} there`;
+  return `${table} ${added} added, ${kept} already present`;
 }
 
 /**
- * Default privileges of the target would open what a dump has closed, as it relies on PostgreSQL's own. Into a database that exists, they are
- * taken away meanwhile; those that the dump does not set are given back. A new database has none.
+ * A dump relies on PostgreSQL's built-in default privileges, so the target's own could grant more than the source did. In an existing
+ * database they are suspended during the load, and restored unless the dump sets them. A new database has none.
  */
 async function withBuiltInDefaults(
   load: DumpLoad,
@@ -448,7 +448,7 @@ async function withBuiltInDefaults(
   await suspended.resume((schema, objects) => set.has(`DEFAULT PRIVILEGES FOR ${objects} ${schema ?? '-'}`));
 }
 
-/** Runs what `takes` chooses of the script of what depends on replaced objects: what drops it, then what makes it. */
+/** Runs the part of the dependents' script that `takes` selects: first the DROP statements, later the others. */
 async function runDependents(
   load: DumpLoad,
   session: Session,
@@ -471,7 +471,7 @@ async function runDependents(
   await runStatements(own, session, sql, edit, gathered, signal);
 }
 
-/** A session for the statements of a dump; in one transaction where the load says so. */
+/** Opens a session for the statements of a dump, in one transaction if the load requires it. */
 async function inSession(
   load: DumpLoad,
   signal: AbortSignal,
@@ -500,8 +500,8 @@ async function makeSchemas(session: Session, {schemas, options}: DumpLoad): Prom
 }
 
 /**
- * A foreign key to a table that the dump does not have stays NOT VALID where rows that it refers to are missing; on a partitioned table, which
- * cannot have such a key (manual, ALTER TABLE), it is left out.
+ * A foreign key to a table outside the dump is created NOT VALID if rows are missing there. On a partitioned table, which cannot have
+ * such a key (manual, ALTER TABLE), it is left out.
  */
 function orElseOf(
   {options, outsideKeys, doubtful}: DumpLoad,
@@ -523,8 +523,8 @@ function orElseOf(
       instead: () => {
         notes.add(
           isPartitioned
-            ? `left out, as rows that it refers to are missing in the target: foreign key ${name}`
-            : `NOT VALID, as rows that it refers to are missing in the target: foreign key ${name} (ALTER TABLE ... VALIDATE CONSTRAINT once they are there)`,
+            ? `left out, because rows that it refers to are missing in the target: foreign key ${name}`
+            : `NOT VALID, because rows that it refers to are missing in the target: foreign key ${name} (ALTER TABLE ... VALIDATE CONSTRAINT once they exist)`,
         );
         return isPartitioned ? null : sql.replace(/;$/, ' NOT VALID;');
       },
@@ -535,21 +535,20 @@ function orElseOf(
 const foreignKeyViolation = '23503';
 const insufficientPrivilege = '42501';
 
-/** Options for pg_restore when it writes SQL: what concerns the session is this program's then. */
+/** Options for pg_restore to write SQL, without those for the session, which this program controls. */
 function asScript(options: PgRestoreOptions): PgRestoreOptions {
   return {...options, jobs: 1, isSingleTransaction: false, stopsOnError: false};
 }
 
 /**
- * The commands of the stock tools that do the same, without secrets, as they would be typed. None where no tool does it: psql takes no
- * part of a plain dump, and behind an error that it skips it would take rows for SQL; pg_restore leaves out all grants or none, and knows no
- * foreign keys when it loads rows alone.
+ * Equivalent commands of the stock tools, without secrets; none if no tool can do the same. psql cannot run a part of a plain dump, and
+ * after a skipped error it would read rows as SQL. pg_restore leaves out all grants or none, and ignores foreign keys for rows alone.
  */
 export function loadCommands(load: DumpLoad): string[] {
   const {schemaOnly, dataOnly, stopsOnError, isSingleTransaction} = load.options;
   const {isArchive} = formats[load.dump.format];
   const isPart = schemaOnly || dataOnly || load.options.isCleaning || load.onlyTables.length > 0;
-  // Neither does pg_restore take with a table what it needs.
+  // pg_restore does not restore the objects that a chosen table needs.
   if (load.selected || load.leftOut.counts.size + load.outsideKeys.size + load.schemas.length > 0) return [];
   if (load.keyOrder && !load.keyOrder.isAnyOrder) return [];
   if (isLimited(load.limits) || (!isArchive && (isPart || !stopsOnError))) return [];

@@ -1,4 +1,4 @@
-/** What is left out of a dump's statements when they are restored. */
+/** Decides which statements of a dump are left out of a restore. */
 import {qualifiedName} from '../../../base/qualified-name.js';
 import {formats} from '../../../base/formats.js';
 import type {DetectedDump} from '../../../dump/detect-format.js';
@@ -11,23 +11,23 @@ import {textOf} from '../../../postgres/client-encoding.js';
 import type {NamedTable} from '../../../postgres/quote.js';
 import type {PgRestoreOptions} from '../../../postgres/tools/pg-restore.js';
 
-/** What a restore takes of a dump, and what it finds there. */
+/** The selection of a restore, and facts about the target. */
 export interface RestoredParts {
   readonly dump: DetectedDump;
   readonly serverMajor: number;
   readonly isSuperuser: boolean;
   readonly options: PgRestoreOptions;
-  /** Only these tables; everything when empty. */
+  /** Only these tables; everything if empty. */
   readonly onlyTables: readonly NamedTable[];
-  /** What of the dump they come with, as `listedName` names it; rows alone come with nothing. */
+  /** Objects restored with these tables, as named by `listedName`; absent for rows alone. */
   readonly selected?: ReadonlySet<string>;
-  /** What is not restored. */
+  /** Entries that are not restored. */
   readonly leftOut: LeftOutEntries;
 }
 
 /**
- * @param leftOut takes a line about each thing that every database has already
- * @returns as `DumpScriptRun.edit`
+ * @param leftOut receives a line for each left out object that exists in every database
+ * @returns a function for `DumpScriptRun.edit`
  */
 export function restoreRules(
   load: RestoredParts,
@@ -36,7 +36,7 @@ export function restoreRules(
   const {schemaOnly, dataOnly, noOwner, noAcl} = load.options;
   const wanted = new Set(load.onlyTables.map(qualifiedName));
   const keeps = (section: DumpSection): boolean => {
-    // Of an archive pg_restore has left out the rest already.
+    // For an archive, pg_restore has already left out the rest.
     if (formats[load.dump.format].isArchive) return true;
     if (isDataSection(section) ? schemaOnly : dataOnly) return false;
     if (noAcl && ['ACL', 'DEFAULT ACL'].includes(section.type)) return false;
@@ -52,7 +52,7 @@ export function restoreRules(
     const isEverywhere =
       sql === 'CREATE SCHEMA public;' ||
       (!load.isSuperuser && /^COMMENT ON (?:EXTENSION plpgsql|SCHEMA public) IS '[^']*';$/.test(sql));
-    if (isEverywhere) leftOut.add(`left out, the target has its own: ${textOf(sql, encoding)}`);
+    if (isEverywhere) leftOut.add(`left out, because the target has its own: ${textOf(sql, encoding)}`);
     return isEverywhere ? null : sql;
   };
 }

@@ -1,4 +1,4 @@
-/** Which owners and grants of a dump can be restored: decided role by role, so that one that is missing costs only its own. */
+/** Decides role by role which owners and grants of a dump can be restored, so that a missing role affects only its own. */
 import {qualifiedName} from '../../../base/qualified-name.js';
 import type {DumpDefinition} from '../../../dump/dump-definitions.js';
 import {quotedParts} from '../../../dump/outside-names.js';
@@ -7,11 +7,11 @@ import {readRightsStatement} from '../../../dump/sql/rights-statement.js';
 import {textOf} from '../../../postgres/client-encoding.js';
 
 export interface RoleLimits {
-  /** Roles that the dump names and the server does not have. */
+  /** Roles in the dump that do not exist on the server. */
   readonly missing: ReadonlySet<string>;
-  /** Roles that exist, but that the restoring role may not act for. */
+  /** Existing roles that the restoring role may not act for. */
   readonly foreign: ReadonlySet<string>;
-  /** Roles that are no superusers here, and to whom the dump gives what only superusers may own. */
+  /** Roles that own objects which need a superuser in the dump, but are not superusers here. */
   readonly weak?: ReadonlySet<string>;
 }
 
@@ -25,12 +25,12 @@ export function isLimited({missing, foreign, weak}: RoleLimits): boolean {
   return missing.size + foreign.size + (weak?.size ?? 0) > 0;
 }
 
-/** Whether what the role owns keeps its owner. */
+/** Whether the objects of the role keep their owner. */
 export function keepsOwner({missing, foreign}: RoleLimits, role: string): boolean {
   return !missing.has(role) && !foreign.has(role);
 }
 
-/** What of owners and grants is not restored. */
+/** Owners and grants that are not restored. */
 export interface RightsChoice {
   readonly noOwner: boolean;
   readonly noAcl: boolean;
@@ -38,9 +38,9 @@ export interface RightsChoice {
 }
 
 /**
- * Leaves out the owners, grants and default privileges that cannot be restored, one by one. What a role granted whom the restoring role
- * may not act for is granted by the restoring role instead: the rights are the same.
- * @returns as `DumpScriptRun.edit`, for the statements of a dump in their order
+ * Leaves out the owners, grants and default privileges that cannot be restored, one by one. If the restoring role may not act for a
+ * grantor, it grants the same rights itself.
+ * @returns a function for `DumpScriptRun.edit`, for the statements of a dump in their order
  */
 export function editRights({
   noOwner,
@@ -64,11 +64,11 @@ export function editRights({
       }
       case 'grantor':
         if (noAcl) return null;
-        // RESET is of use behind the SET alone.
+        // RESET is needed only after a SET.
         if (rights.role === null && !isActing) return null;
         isActing = rights.role !== null && keepsOwner(limits, rights.role);
         if (rights.role !== null && !isActing) return null;
-        // SET SESSION AUTHORIZATION is for superusers; acting as a member does the same for a grant.
+        // SET SESSION AUTHORIZATION needs a superuser; SET ROLE has the same effect on a grant.
         return rights.role === null ? 'RESET ROLE;' : sql.replace(/^SET SESSION AUTHORIZATION/, 'SET ROLE');
       default:
         return sql;
@@ -76,7 +76,7 @@ export function editRights({
   };
 }
 
-/** What runs with its owner's rights. */
+/** An object whose code runs with its owner's rights. */
 export interface OwnedCode {
   /** "public.f(integer)" */
   readonly name: string;
@@ -86,8 +86,8 @@ export interface OwnedCode {
 const invokedView = /^CREATE VIEW [^\n]* WITH \([^\n]*\bsecurity_invoker='?(?:true|on|yes|1)\b[^\n]*\) AS$/m;
 
 /**
- * Code that runs with its owner's rights: SECURITY DEFINER functions and procedures (manual, CREATE FUNCTION), and views, where row level security
- * decides what their owner sees (manual, CREATE VIEW, security_invoker).
+ * Finds code that runs with its owner's rights: SECURITY DEFINER functions and procedures (manual, CREATE FUNCTION), and views if row
+ * level security applies to their owner (manual, CREATE VIEW, security_invoker).
  */
 export function findOwnedCode(definitions: readonly DumpDefinition[]): OwnedCode[] {
   const hasPolicies = definitions.some(({type}) => type === 'POLICY');

@@ -1,4 +1,4 @@
-/** Runs the SQL of a dump in one session, statement by statement; rows reach the server as the rows of a COPY that it accepted, never as SQL. */
+/** Runs the SQL of a dump in one session, statement by statement. Rows are sent only after the server accepted their COPY, never as SQL. */
 import {entryName, qualifiedName} from '../../../base/qualified-name.js';
 import {type DumpStatement, dumpStatements} from '../../../dump/dump-statements.js';
 import type {DumpSection} from '../../../dump/plain-dump-filter.js';
@@ -11,32 +11,32 @@ import {explainDatabaseError} from '../../../postgres/explain-failure.js';
 import {sendStatement} from '../../../postgres/single-statement.js';
 
 export interface SkippedStatement {
-  /** "TABLE public.orders"; the beginning of the statement where it stands under no heading. */
+  /** "TABLE public.orders"; the beginning of the statement if it has no heading. */
   readonly object: string;
-  /** What the server said. */
+  /** The server's message. */
   readonly message: string;
 }
 
 export interface OrElse {
   readonly sqlState: string;
-  /** As `edit` returns it. */
+  /** Like the result of `edit`. */
   readonly instead: () => string | null;
 }
 
 export interface DumpScriptRun {
   readonly session: Session;
-  /** A plain dump, unpacked, or what `pg_restore --file=-` writes. */
+  /** An unpacked plain dump, or the output of `pg_restore --file=-`. */
   readonly sql: AsyncIterable<Buffer>;
-  /** What to run in place of the statement, a character a byte as `DumpStatement.sql` is; null leaves it out, with its rows. */
+  /** The statement to run instead, with one character for each byte like `DumpStatement.sql`; null leaves it out, with its rows. */
   readonly edit?: (statement: DumpStatement) => string | null | Promise<string | null>;
   /**
-   * A failed statement is left out and recorded. In an open transaction each statement has a savepoint; without one each is a transaction.
-   * Otherwise the first failure ends the run.
+   * Whether failed statements are skipped and recorded; if not, the first failure ends the run. In an open transaction each statement
+   * has a savepoint, otherwise each is its own transaction.
    */
   readonly skipsErrors: boolean;
-  /** What to run in place of a statement that the server refuses with this SQLSTATE; null leaves it out. */
+  /** The statement to run instead of one that the server refuses with this SQLSTATE; null leaves it out. */
   readonly orElse?: (statement: DumpStatement) => OrElse | undefined;
-  /** Called with "schema.table" when its rows follow. */
+  /** Called with "schema.table" before its rows. */
   readonly onRows?: (table: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -47,10 +47,10 @@ const release = Buffer.from('RELEASE SAVEPOINT destino_statement');
 const rollBack = Buffer.from('ROLLBACK TO SAVEPOINT destino_statement');
 
 /**
- * Whether it runs in one transaction is up to the session: in an open one, the BEGIN and COMMIT that pg_dump writes around large
- * objects are left out, and a dump that ends the transaction is refused.
- * @returns the statements that failed, with `skipsErrors`
- * @throws RESTORE_FAILED for a statement that the server refuses, or the code that its SQLSTATE stands for; UNSAFE_DUMP, VERIFY_FAILED
+ * In an open transaction, the BEGIN and COMMIT that pg_dump writes around large objects are left out, and a dump that ends the
+ * transaction is refused.
+ * @returns the failed statements, with `skipsErrors`
+ * @throws RESTORE_FAILED for a statement that the server refuses, or the code for its SQLSTATE; UNSAFE_DUMP, VERIFY_FAILED
  */
 export async function runDumpScript(run: DumpScriptRun): Promise<SkippedStatement[]> {
   const {session, signal} = run;
@@ -87,7 +87,7 @@ export async function runDumpScript(run: DumpScriptRun): Promise<SkippedStatemen
     if (isInTransaction && !inTransaction(session))
       throw unsafe(`a statement that ends the transaction: ${sql.slice(0, 60)}`);
   }
-  // The dump sets its own; the driver's is UTF8.
+  // The dump sets its own encoding, but the driver uses UTF8.
   await send(session, utf8, null);
   return skipped;
 }
@@ -105,7 +105,7 @@ async function send(session: Session, sql: Buffer, rows: DumpStatement['rows']):
   await running.end();
 }
 
-/** Whether the server refused this statement alone: neither a resource nor an operator ended it (SQLSTATE classes 53 and 57). */
+/** Whether the server refused only this statement, not for lack of resources or because of an operator (SQLSTATE classes 53 and 57). */
 function isRefusal(error: unknown): error is Error {
   const state = systemErrorCode(error);
   return (
@@ -121,7 +121,7 @@ function explained(error: unknown, statement: DumpStatement): unknown {
   return new AppError('RESTORE_FAILED', failure.message, {details: failure.details, cause: error});
 }
 
-/** The driver's type definitions lack it. */
+/** The driver's type definitions lack `getTransactionStatus`. */
 function inTransaction(session: Session): boolean {
   return (session.client as {getTransactionStatus?: () => string | null}).getTransactionStatus?.() === 'T';
 }

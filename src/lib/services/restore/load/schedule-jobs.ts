@@ -1,17 +1,17 @@
-/** Makes jobs of pg_cron anew through its functions, as nobody but the service may write its table. */
+/** Creates jobs of pg_cron through its functions, because only the service may write to its table. */
 import {z} from 'zod';
 import {AppError} from '../../../base/errors.js';
 import type {Session} from '../../../postgres/client.js';
 import {parseRows, pgBoolean} from '../../../postgres/inspect/inspect-database.js';
 
-/** Whether rows of this table are jobs, where pg_cron is. */
+/** Whether this is the table of pg_cron's jobs. */
 export function isJobTable({schema, name}: {readonly schema: string; readonly name: string}): boolean {
   return schema === 'cron' && name === 'job';
 }
 
 export interface ScheduledJobs {
   readonly added: number;
-  /** Why others were not made, a line each. */
+  /** Reasons why other jobs were not created, a line each. */
   readonly refused: readonly string[];
 }
 
@@ -32,16 +32,16 @@ const jobFunctions = [
 ];
 
 /**
- * Jobs that are there, by their name, or without one by all they are, stay as they are. Meant for an open transaction.
- * @param temporary table of the backup's rows, in pg_temp
- * @param source name of the database that the backup is of: its jobs are jobs of the session's database
+ * Existing jobs are not changed; they are recognised by name, or by schedule and command without a name. Needs an open transaction.
+ * @param temporary table with the backup's rows, in pg_temp
+ * @param source name of the dumped database, whose jobs become jobs of the session's database
  */
 export async function scheduleJobs(
   session: Session,
   temporary: string,
   source: string | undefined,
 ): Promise<ScheduledJobs> {
-  // Anybody's function of that name must not run with this role's rights.
+  // Another user's function of that name must not run with this role's rights.
   const [own] = await session.query(
     `SELECT count(*) AS functions FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
       WHERE e.extname = 'pg_cron' AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
@@ -51,7 +51,7 @@ export async function scheduleJobs(
   if (Number(own?.['functions'] ?? 0) < jobFunctions.length)
     return {
       added: 0,
-      refused: ['jobs of pg_cron were not made: it is not installed here, or older than 1.4'],
+      refused: ['jobs of pg_cron were not created: it is not installed here, or older than 1.4'],
     };
   const jobs = parseRows(
     jobRow,
@@ -89,7 +89,7 @@ export async function scheduleJobs(
     } catch (error) {
       if (!(error instanceof AppError) || error.code === 'CONNECTION_LOST') throw error;
       await session.query('ROLLBACK TO SAVEPOINT job');
-      refused.push(`the job "${job.name ?? job.command}" of pg_cron was not made: ${error.message}`);
+      refused.push(`the job "${job.name ?? job.command}" of pg_cron was not created: ${error.message}`);
     }
     await session.query('RELEASE SAVEPOINT job');
   }
