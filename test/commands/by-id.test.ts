@@ -1,4 +1,4 @@
-/** Backups chosen by their ids on the command line: show, delete, label, and where other commands take one. */
+/** Chooses backups by their ids on the command line: show, delete, label, and other commands that take an id. */
 import {chmod, readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
@@ -19,7 +19,7 @@ async function errorOf(...args: string[]): Promise<{code: string; message: strin
   return (run.json() as {error: {code: string; message: string; details?: string[]}}).error;
 }
 
-describe('a backup that an argument names', () => {
+describe('a backup given as an argument', () => {
   it.each([
     [['restore', 'shop', '--latest'], '--latest'],
     [['restore', 'shop', '--at', '2026-01-01'], '--at'],
@@ -29,7 +29,7 @@ describe('a backup that an argument names', () => {
     [['verify', 'shop', '--latest'], '--latest'],
     [['restore:rows', 'shop', '--at', '2026-01-01'], '--at'],
     [['orders', 'restore', 'shop', '--backup-file', 'latest'], '--backup-file'],
-  ])('is not named by a flag as well: %j', async (args, flag) => {
+  ])('is not given by a flag as well: %j', async (args, flag) => {
     const {code, message} = await errorOf(...args);
     expect([code, message]).toEqual(['USAGE', `The argument "shop" contradicts ${flag}: name one backup.`]);
   });
@@ -39,7 +39,7 @@ describe('a backup that an argument names', () => {
     expect(run.json()).toMatchObject({results: [{id: 'shop-2026-01-02T00-00-00', outcome: 'passed'}]});
   });
 
-  it('is not guessed where several ids begin like it, where none does, or where nothing is named', async () => {
+  it('is not guessed if several ids or none begin like it, or if no id is given', async () => {
     expect(await errorOf('verify', 'shop-2026')).toMatchObject({
       code: 'USAGE',
       details: ['shop-2026-01-02T00-00-00', 'shop-2026-01-01T00-00-00'],
@@ -70,7 +70,7 @@ describe('show, delete and label', () => {
     expect([status, stderr]).toEqual([0, '']);
     const titles = ['TABLE', 'Not in it', 'Checks', 'Where it is', 'To restore it'];
     const found = titles.map((title) => stdout.split('\n').findIndex((line) => line.startsWith(title)));
-    // Nothing is left out of this one.
+    // This backup left nothing out.
     expect(found[1]).toBe(-1);
     const shown = found.filter((at) => at >= 0);
     expect(shown).toHaveLength(4);
@@ -80,7 +80,7 @@ describe('show, delete and label', () => {
     expect((await cli('history', '--json')).json()).toMatchObject({runs: []});
   });
 
-  it('delete only what was confirmed, with the statuses of a refusal, and record it', async () => {
+  it('delete only after confirmation, with the statuses of a refusal, and record it', async () => {
     const before = await readdir(backups);
     const asked = await cli('delete', old, '--json');
     expect([asked.status, asked.json()]).toMatchObject([5, {error: {code: 'CONFIRMATION_NEEDED'}}]);
@@ -102,7 +102,7 @@ describe('show, delete and label', () => {
     expect((await cli('delete', old, '--yes')).status).toBe(2);
   });
 
-  it('of production asks for the name, whatever --yes says', async () => {
+  it('of production asks for the name, even with --yes', async () => {
     const refused = await runCli(['delete', old, '--yes', '--json'], {
       cwd: home,
       env: {NODE_ENV: 'production'},
@@ -115,7 +115,7 @@ describe('show, delete and label', () => {
     expect(done.status).toBe(0);
   });
 
-  it('label a backup so that list, prune and history say it', async () => {
+  it('label a backup so that list, prune and history show it', async () => {
     expect((await cli('label', old, 'before release', '--keep')).stdout).toBe(
       `${old} has the label "before release" and is kept.\nprune never removes it, and delete refuses it until label --no-keep.\n`,
     );
@@ -137,7 +137,7 @@ describe('show, delete and label', () => {
     expect((await cli('label')).stderr).toContain('The argument backup is missing.');
   });
 
-  it('in a folder that cannot be written change nothing, and say so', async () => {
+  it('in a read-only folder change nothing, and say so', async () => {
     const before = await readdir(backups);
     await chmod(backups, 0o500);
     const account = {uid: 65_534, gid: 65_534};
@@ -145,7 +145,7 @@ describe('show, delete and label', () => {
       expect((await cli('label', old, 'x')).status).toBe(3);
       expect((await cli('delete', old, '--yes')).status).toBe(3);
     } else {
-      // For another account the files are those of root, which it may read here and not write.
+      // The files belong to root; the other account may read but not write them.
       await chmod(home, 0o755);
       await chmod(join(home, 'backups'), 0o755);
       await chmod(backups, 0o755);

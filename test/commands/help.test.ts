@@ -1,4 +1,4 @@
-/** Help, suggestions and the words people read, where other tests look at JSON. */
+/** Help, suggestions and texts for people; other tests check the JSON. */
 import {readFileSync} from 'node:fs';
 import {rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
@@ -34,7 +34,7 @@ const text = async (...args: string[]): Promise<{status: number | null; out: str
   return {status, out: stdout, err: stderr};
 };
 
-/** Flags that help explains for the command alone. */
+/** Flags that help explains only for this command. */
 const ownFlags = ({flags}: {flags: Record<string, {helpGroup?: string; hidden?: boolean}>}): string[] =>
   Object.entries(flags).flatMap(([name, {helpGroup, hidden}]) =>
     helpGroup !== 'GLOBAL' && hidden !== true ? [name] : [],
@@ -46,7 +46,7 @@ const shownCommands = Object.entries(manifest.commands).filter(([, {hidden}]) =>
 const tallest = 24;
 const widest = 80;
 
-/** Lines, without what follows the last line break. */
+/** Lines, without the part after the last line break. */
 const linesOf = (page: string): string[] => page.trimEnd().split('\n');
 
 /** The lines below a heading. */
@@ -80,11 +80,11 @@ describe('help', () => {
   });
 
   it.each(shownCommands)(
-    'of %s in short (-h) fits a screen: the usual case, its flags in groups, exit codes',
+    'of %s in short (-h) fits a screen: usage, flags in groups, exit codes',
     async (id, command) => {
       const {status, out, err} = await text(...id.split(':'), '-h');
       expect([status, err]).toEqual([0, '']);
-      // The line of the prompt below it is the last.
+      // The last line is the prompt below it.
       expect(linesOf(out).length).toBeLessThan(tallest);
       for (const line of linesOf(out)) expect(line.length).toBeLessThanOrEqual(widest);
       const examples = linesOf(out).filter((line) => /^ {2}(?!#).*destino-db /.test(line));
@@ -99,10 +99,10 @@ describe('help', () => {
     },
   );
 
-  it.each(shownCommands)('of %s (--help) explains every flag on a line of its own', async (id, command) => {
+  it.each(shownCommands)('of %s (--help) explains every flag on its own line', async (id, command) => {
     const {status, out} = await text(...id.split(':'), '--help');
     expect(status).toBe(0);
-    // Examples come first, and nothing that a pipe would have to take out.
+    // Examples come first, without escape codes.
     expect(out).toMatch(/^[^\n]+\n\nEXAMPLES\n/);
     expect(out).not.toContain('\u001b');
     for (const heading of ['EXAMPLES', 'USAGE', 'GLOBAL', 'EXIT CODES'])
@@ -115,24 +115,24 @@ describe('help', () => {
     expect((await text('help', ...id.split(':'))).out).toBe(out);
   });
 
-  it('of itself, which comes with a plugin, has no gaps', async () => {
+  it('of the help command, which is from a plugin, has no gaps', async () => {
     const {status, out} = await text('help', 'help');
     expect(status).toBe(0);
     expect(out).toContain('display help for destino-db');
     expect(out).not.toMatch(/<%|EXIT CODES/);
   });
 
-  it('is the same in both spellings of a command, prepared or made when it is asked for', async () => {
+  it('is the same for both spellings of a command, prepared or created on request', async () => {
     for (const flag of ['--help', '-h']) {
       const prepared = await text('orders:clean', flag);
       expect(await text('orders', 'clean', flag)).toEqual(prepared);
-      // With another flag beside it oclif is asked, which knows nothing of prepared pages.
+      // With another flag beside it, oclif answers, which does not use prepared pages.
       expect(await text('orders:clean', '--execute', flag)).toEqual(prepared);
     }
     expect(await text('help', 'orders:clean')).toEqual(await text('help', 'orders', 'clean'));
   });
 
-  it('takes no value of a global flag for a word', async () => {
+  it('does not read the value of a global flag as a command', async () => {
     expect(await text('--config', 'list', '--help')).toEqual(await text('--help'));
     expect(await text('--config=x.json', '--json', 'orders', 'clean', '-h')).toEqual(
       await text('orders:clean', '-h'),
@@ -166,7 +166,7 @@ describe('help', () => {
     [['snapshots'], 'list'],
     [['check'], 'verify'],
     [['forget', '--dry-run'], 'prune'],
-  ])('is refused for %j, which nobody knows, with the nearest command', async (words, guess) => {
+  ])('is refused for the unknown %j, with the nearest command', async (words, guess) => {
     expect(await text(...words)).toMatchObject({
       status: 2,
       out: '',
@@ -174,7 +174,7 @@ describe('help', () => {
     });
   });
 
-  it('is offered where a topic is taken for a command', async () => {
+  it('is offered if a topic is used as a command', async () => {
     expect(await text('formats')).toMatchObject({
       status: 2,
       err: expect.stringContaining('destino-db help formats explains this topic.') as string,
@@ -182,14 +182,14 @@ describe('help', () => {
     expect(await text('version')).toEqual(await text('--version'));
   });
 
-  it('is asked for where a flag stands before it', async () => {
+  it('is required after a flag at the beginning', async () => {
     expect(await text('--dry-run', 'backup')).toMatchObject({
       status: 2,
       err: expect.stringContaining('There is no command before --dry-run.') as string,
     });
   });
 
-  it('guesses nothing where no command is near', async () => {
+  it('suggests nothing if no command is similar', async () => {
     const {status, err} = await text('zzzzzzzzzz');
     expect(status).toBe(2);
     expect(err).not.toContain('Did you mean');
@@ -210,14 +210,14 @@ describe('help', () => {
 });
 
 describe('destino-db alone', () => {
-  it('says what to do first where nothing is set up', async () => {
+  it('says what to do first if nothing is set up', async () => {
     const {status, stdout} = await runCli([], {cwd: await emptyFolder()});
     expect(status).toBe(0);
     expect(stdout).toMatch(/DIRECT_URL and DATABASE_URL are not set/);
     expect(stdout).toMatch(/What to do next\n {2}destino-db doctor .*\n {2}destino-db init /);
   });
 
-  it('asks for the first backup where a database is named, and never shows its password', async () => {
+  it('asks for the first backup if a database is configured, and never shows its password', async () => {
     const env = {DIRECT_URL: 'postgresql://shop:geheim@db.example.net/shop'};
     const {stdout} = await runCli([], {cwd: await emptyFolder(), env});
     expect(stdout).toMatch(/shop@db\.example\.net:5432\/shop \(DIRECT_URL\)/);
@@ -225,7 +225,7 @@ describe('destino-db alone', () => {
     expect(stdout).not.toContain('geheim');
   });
 
-  it('tells the newest backup, and to renew and prove it', async () => {
+  it('shows the newest backup, and how to make and verify one', async () => {
     const env = {DIRECT_URL: 'postgresql://shop:geheim@db.example.net/shop'};
     const {status, stdout} = await runCli([], {cwd: folder, env});
     expect(status).toBe(0);
@@ -236,7 +236,7 @@ describe('destino-db alone', () => {
     );
   });
 
-  it('begins with the verdict of status, and connects to nothing', async () => {
+  it('begins with the verdict of status, and does not connect to anything', async () => {
     const connections: unknown[] = [];
     const server = createServer((socket) => {
       connections.push(socket.remotePort);
@@ -271,7 +271,7 @@ describe('destino-db alone', () => {
         uncheckedPlaces: ['s3://bucket/db'],
       });
       expect(connections).toEqual([]);
-      // The server is one that would be noticed.
+      // A connection to this server would be noticed.
       await runCli(['status'], {cwd, env});
       expect(connections.length).toBeGreaterThan(0);
     } finally {
@@ -279,7 +279,7 @@ describe('destino-db alone', () => {
     }
   });
 
-  it('tells all of it as JSON', async () => {
+  it('gives all of it as JSON', async () => {
     const result = await runCli(['overview', '--json'], {cwd: folder});
     expect(result.json()).toMatchObject({
       schemaVersion: 1,
@@ -290,15 +290,15 @@ describe('destino-db alone', () => {
   });
 });
 
-describe('what people read', () => {
-  it('of status says what is too old', async () => {
+describe('texts for people', () => {
+  it('of status say what is too old', async () => {
     const {status, out} = await text('status', '--max-age=26h');
     expect(status).toBe(4);
     expect(out).toMatch(/shop/);
     expect(out).toMatch(/^(?:Problem|shop).*(?:old|ago)/m);
   });
 
-  it('of prune says what would go and what stays, and why', async () => {
+  it('of prune say what would be removed and kept, and why', async () => {
     const {status, out} = await text('prune', '--keep-label=release', '--dry-run');
     expect(status).toBe(0);
     expect(out).toContain('shop-2026-01-01T00-00-00');
@@ -306,7 +306,7 @@ describe('what people read', () => {
     expect(out).toContain('no rule keeps it');
   });
 
-  it('of copy and init says what was done', async () => {
+  it('of copy and init say what was done', async () => {
     const copied = await text('copy', '--from', 'backups/database', '--to', 'elsewhere');
     expect(copied).toMatchObject({
       status: 0,
@@ -317,11 +317,11 @@ describe('what people read', () => {
   });
 });
 
-describe('flags that are of the program, not of Node.js', () => {
+describe('flags of the program, not of Node.js', () => {
   it.each([
     ['list', '--env-file', 'nope.env'],
     ['--env-file=nope.env', 'list'],
-  ])('a missing environment file is an error of ours: %s %s %s', async (...args) => {
+  ])('report a missing environment file as an error of this program: %s %s %s', async (...args) => {
     const {status, stderr} = await runProgram(program, args, {cwd: folder});
     expect({status, stderr}).toEqual({
       status: 2,
@@ -338,7 +338,7 @@ describe('flags that are of the program, not of Node.js', () => {
     [['--json', 'orders', 'clean']],
     [['--database-url', 'nothing', '--json', 'orders', 'restore', '--backup-file=latest']],
     [['--json', '--database-url=nothing', 'restore', 'rows', '--table=orders']],
-  ])('mean the same before the command as behind it: %j', async (words) => {
+  ])('mean the same before and after the command: %j', async (words) => {
     await writeFile(join(folder, 'empty.json'), '{}');
     const command = words.findIndex(
       (word, index) =>
@@ -351,7 +351,7 @@ describe('flags that are of the program, not of Node.js', () => {
     expect(timeless(before)).toEqual(timeless(after));
   });
 
-  it('every global flag may stand before the command, and without one is for the overview', async () => {
+  it('may all stand before the command; without a command they apply to the overview', async () => {
     const start = readFileSync(program, 'utf8');
     for (const name of globalNames) expect(start).toContain(`'--${name}'`);
     const plain = await text();

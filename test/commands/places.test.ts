@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, {recursive: true, force: true}));
 
-describe('what can be no place', () => {
+describe('an invalid location', () => {
   it.each([
     [['list', '--from', 's3://../..//'], '--from: "s3://../..//" does not name a bucket.'],
     [['backup', '--to', 'shop', '--to', 'S3://bucket/shop'], '--to: "S3://bucket/shop" is neither'],
@@ -20,7 +20,7 @@ describe('what can be no place', () => {
     [['prune', '--keep-last', '1', '--from', 'gs://bucket'], '--from: "gs://bucket" is neither'],
     [['backup', '--output-dir', 's3://bucket/shop'], '--output-dir takes a folder'],
     [['list', '--backups-dir', 's3://bucket/shop'], '--backups-dir takes a folder'],
-  ])('is a mistake in the command line before anything is done: %j', async (args, told) => {
+  ])('is a usage error before anything is done: %j', async (args, told) => {
     const run = await runCli([...args, '--json'], {cwd: folder});
     expect(run.status).toBe(2);
     expect(run.json()).toMatchObject({error: {code: 'USAGE'}});
@@ -28,7 +28,7 @@ describe('what can be no place', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it('is a mistake in the config file', async () => {
+  it('is an error in the config file', async () => {
     const config = join(folder, 'destino-db.config.json');
     await writeFile(config, JSON.stringify({storage: {places: ['backups', 's3:/bucket/shop']}}));
     const run = await runCli(['list', '--json'], {cwd: folder});

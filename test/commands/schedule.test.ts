@@ -1,4 +1,4 @@
-/** schedule on the compiled program: what it prints and installs. */
+/** schedule on the compiled program: its output and the files it installs. */
 import {execFile} from 'node:child_process';
 import {chmod, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -15,7 +15,7 @@ let folder = '';
 let env: Record<string, string> = {};
 let crontabFile = '';
 
-/** crontab(1) with its file in the test's folder, so that no crontab of this machine is touched. */
+/** crontab(1) with its file in the test's folder, so that it does not touch a crontab of this machine. */
 const fakeCrontab = `#!/bin/sh
 case "$1" in
 -l) [ -e "$0.file" ] || { echo "no crontab for tester" >&2; exit 1; }; cat "$0.file" ;;
@@ -57,7 +57,7 @@ describe('schedule', () => {
     for (const job of jobs) expect(Date.parse(job.nextRuns[0] ?? '')).toBeGreaterThan(Date.now());
   });
 
-  it('installs into the crontab once, and takes itself out again', async () => {
+  it('installs into the crontab once, and removes itself again', async () => {
     const others = '# mine\n5 4 * * * /usr/local/bin/other\n';
     await writeFile(crontabFile, others);
     const args = ['schedule', '--install', '--env-file', '.env.local', '--json'];
@@ -78,7 +78,7 @@ describe('schedule', () => {
     expect(await readFile(crontabFile, 'utf8')).toBe(others);
   });
 
-  it('leaves a crontab alone whose bytes it could not put back', async () => {
+  it('does not touch a crontab whose bytes it could not restore', async () => {
     const latin1 = Buffer.from('# se\u00f1or\n5 4 * * * /usr/local/bin/other\n', 'latin1');
     await writeFile(crontabFile, latin1);
     const {stderr, status} = await runCli(['schedule', '--install'], {cwd: folder, env});
@@ -87,7 +87,7 @@ describe('schedule', () => {
     expect(await readFile(crontabFile)).toEqual(latin1);
   });
 
-  it('refuses a folder with a line break, which no schedule can hold', async () => {
+  it('refuses a folder with a line break, which cron and systemd cannot represent', async () => {
     const odd = join(root, 'a\nb');
     await mkdir(odd);
     await writeFile(join(odd, 'destino-db.config.json'), JSON.stringify({schedule: {plan}}));
@@ -96,14 +96,14 @@ describe('schedule', () => {
     expect(status).toBe(2);
   });
 
-  it('prints nothing but the block, ready for a pipe', async () => {
+  it('prints only the block, ready for a pipe', async () => {
     const {stdout, stderr} = await runCli(['schedule', '--as', 'cron'], {cwd: folder, env});
     expect(stdout.startsWith('# BEGIN')).toBe(true);
     expect(stdout.trimEnd().split('\n').at(-1)).toMatch(/^# END/);
     expect(stderr).toBe('');
   });
 
-  it('takes the metrics file along, and no folder for units that cron has not', async () => {
+  it('includes the metrics file, but no folder for units, which cron does not have', async () => {
     const printed = await runCli(['schedule', '--as', 'cron', '--metrics-file', '/var/m.prom'], {
       cwd: folder,
       env,
@@ -119,7 +119,7 @@ describe('schedule', () => {
     });
   });
 
-  it('warns where the scheduler counts in another zone', async () => {
+  it('warns if the scheduler uses another time zone', async () => {
     await writeFile(join(folder, 'package-lock.json'), '{"packages": {"node_modules/destino-db": {}}}');
     const {stderr, stdout} = await runCli(['schedule', '--as', 'github'], {cwd: folder, env});
     expect(stderr).toContain('uses UTC');
@@ -127,7 +127,7 @@ describe('schedule', () => {
     expect(stdout).toMatch(/- cron: "0 (?:9|10) \* \* \*"/);
   });
 
-  it('writes systemd units that systemd-analyze finds nothing wrong with, and removes only its own', async () => {
+  it('writes systemd units that systemd-analyze accepts, and removes only its own', async () => {
     const units = join(root, 'units');
     const args = ['schedule', '--as', 'systemd', '--unit-dir', units];
     const installed = await runCli([...args, '--install', '--json'], {cwd: folder, env});
@@ -152,7 +152,7 @@ describe('schedule', () => {
     expect(await readdir(units)).toEqual(['destino-db-mine.timer']);
   });
 
-  it('leaves a workflow alone that it did not make', async () => {
+  it('does not touch a workflow that it did not create', async () => {
     const path = join(folder, '.github/workflows/destino-db.yml');
     await mkdir(join(folder, '.github/workflows'), {recursive: true});
     await writeFile(path, 'name: mine\n');
@@ -163,7 +163,7 @@ describe('schedule', () => {
     expect(await readFile(path, 'utf8')).toContain('destino-db verify --latest --level=restore');
   });
 
-  it('refuses a URL on the command line, which would be stored in the clear', async () => {
+  it('refuses a URL on the command line, which would be stored in plain text', async () => {
     const {status, stderr} = await runCli(
       ['schedule', '--install', '--database-url', 'postgresql://u:geheim@h/d'],
       {cwd: folder, env},
@@ -173,7 +173,7 @@ describe('schedule', () => {
     expect(stderr).not.toContain('geheim');
   });
 
-  it('names the sentence of the plan that is not understood', async () => {
+  it('names the sentence of the plan that it cannot parse', async () => {
     const config = join(root, 'bad.json');
     for (const [sentence, why] of [
       ['dialy custom', 'did you mean "daily"'],
@@ -193,7 +193,7 @@ describe('schedule', () => {
     }
   });
 
-  it('ends with 4 when --check finds that a run was missed', async () => {
+  it('exits with 4 if --check finds a missed run', async () => {
     const {status, stdout} = await runCli(['schedule', '--check'], {cwd: folder, env});
     expect([status, stdout]).toEqual([4, expect.stringContaining('no run on record')]);
   });

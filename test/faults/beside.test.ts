@@ -1,4 +1,4 @@
-/** Two commands at a time while writers hammer the shop: each sees one moment, and nothing that was acknowledged is lost. */
+/** Two commands at a time while writers change the shop: each sees one snapshot, and no acknowledged write is lost. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {checkPromises, noTraces} from '../support/check-promises.js';
@@ -9,7 +9,7 @@ import {runCli} from '../support/run-cli.js';
 import {databasesOfShop, lookAt, startWriters} from '../support/writers.js';
 
 let host: FaultServer;
-/** Holds a backup of the shop and the order backup of a cleaning. */
+/** Contains a backup of the shop and the order backup of a cleaning. */
 let origin = '';
 beforeAll(async () => {
   host = await startFaultServer();
@@ -48,7 +48,7 @@ type Name = keyof typeof commands;
 
 const names = Object.keys(commands) as Name[];
 const pairs = names.flatMap((one, index) => names.slice(index).map((other) => [one, other] as const));
-/** In the short form a backup and a cleaning meet the swap, which disturbs most. */
+/** In the short form, a backup and a cleaning run beside the swap, which interferes most. */
 const told = isLong
   ? pairs
   : pairs.filter(([one, other]) => (one === 'backup' || one === 'clean') && other === 'swap');
@@ -70,7 +70,7 @@ it.each(told)('%s and %s at once, beside writers', async (one, other) => {
   await writers.untilEachHasWritten(5);
   const writes = await writers.stop();
 
-  // The swap ends the sessions of others, and says so; everybody else succeeds or says why not.
+  // The swap ends the sessions of others, and says so; all others succeed or report the reason.
   const isSwapped = one === 'swap' || other === 'swap';
   for (const run of runs) {
     const said = run.stdout + run.stderr;
@@ -80,13 +80,13 @@ it.each(told)('%s and %s at once, beside writers', async (one, other) => {
   }
   expect(runs.map(({status}) => status)).toContain(0);
 
-  // Every acknowledged write is in the shop, or in what the swap set aside.
+  // Every acknowledged write is in the shop, or in the database that the swap set aside.
   const looks = await Promise.all((await databasesOfShop(host)).map((name) => lookAt(host.at(name))));
   for (const look of looks) expect(look.isOneMoment, JSON.stringify(look)).toBe(true);
   const found = new Set(looks.flatMap(({writes: seen}) => [...seen]));
   expect([...writes].filter((write) => !found.has(write))).toEqual([]);
 
-  // What a backup took holds one moment: all that was acknowledged before it began, of the database that it read.
+  // A backup contains one snapshot: all writes to its database that were acknowledged before it began.
   const made = (await backupIds(home)).slice(
     0,
     runs.filter((run, index) => [one, other][index] === 'backup' && run.status === 0).length,

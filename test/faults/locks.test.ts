@@ -1,4 +1,4 @@
-/** Two runs on the same folder or the same database: the second waits, or says who is at work. */
+/** Two runs on the same folder or the same database: the second waits, or reports the running one. */
 import type {ChildProcess} from 'node:child_process';
 import {rm, stat, utimes} from 'node:fs/promises';
 import {hostname} from 'node:os';
@@ -31,7 +31,7 @@ interface Stopped {
   readonly ended: Promise<CliResult>;
 }
 
-/** A run that stands still at a point. */
+/** A run that stops at a checkpoint. */
 async function stoppedAt(point: FaultPoint, folder: string, ...args: string[]): Promise<Stopped> {
   let child: ChildProcess | undefined;
   const env = {DIRECT_URL: host.urlOf('shop'), DESTINO_DB_FAULT: `${point}=SIGSTOP`};
@@ -41,7 +41,7 @@ async function stoppedAt(point: FaultPoint, folder: string, ...args: string[]): 
   return {child, ended};
 }
 
-it('refuses a second backup into the folder with 5, naming the process, its machine and its age', async () => {
+it('refuses a second backup into the folder with 5, and names the process, its machine and its age', async () => {
   const {child, ended} = await stoppedAt('backup.dumped', home, 'backup');
   const second = await run(home, 'backup');
   expect(second.status).toBe(5);
@@ -71,7 +71,7 @@ it('waits with --wait until the other run has ended', async () => {
   expect(await backupIds(home)).toHaveLength(2);
 });
 
-it('gives up after --wait, saying how long that was', async () => {
+it('gives up after --wait, and reports how long it waited', async () => {
   const {child, ended} = await stoppedAt('backup.dumped', home, 'backup');
   const second = await run(home, 'backup', '--wait', '1');
   expect(second.status).toBe(5);
@@ -80,14 +80,14 @@ it('gives up after --wait, saying how long that was', async () => {
   await ended;
 });
 
-it('takes over at once from a run that was killed', async () => {
+it('takes over at once after a run was killed', async () => {
   const {child, ended} = await stoppedAt('backup.dumped', home, 'backup');
   child.kill('SIGKILL');
   await ended;
   expect((await run(home, 'backup')).status).toBe(0);
 });
 
-it('lets one run change a database at a time, whatever folder and command it is', async () => {
+it('lets one run change a database at a time, for every folder and command', async () => {
   await mustRun(home, host.urlOf('shop'), 'backup');
   const other = await freshHome(home);
   const restore = ['restore', '--latest', '--drop-existing', '--yes'];
@@ -105,7 +105,7 @@ it('lets one run change a database at a time, whatever folder and command it is'
   await rm(other, {recursive: true, force: true});
 });
 
-it('shows that its owner lives by touching the lock every ten seconds', async () => {
+it('shows that its owner is alive by touching the lock every ten seconds', async () => {
   const folder = join(home, 'backups', 'database');
   vi.useFakeTimers({toFake: ['setInterval', 'clearInterval']});
   try {

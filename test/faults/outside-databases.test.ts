@@ -54,7 +54,7 @@ tellStories('outside-databases', () => host, [
       prepare: (round, server) => databases.prepare['restore into'](round, server),
     },
     faults: [
-      // Here pg_restore writes SQL for the program's session and has ended by then; restore-database.test.ts kills it on the way.
+      // Here pg_restore writes SQL for the program's session and has already ended; restore-database.test.ts kills it earlier.
       connectionReset, interruptedInCopy('SIGTERM'),
       ...(isLong
         ? [

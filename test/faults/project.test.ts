@@ -1,4 +1,4 @@
-/** A restore over a project at Supabase: rows of the platform's tables are added within the same transaction. */
+/** A restore over a project at Supabase: rows of the platform's tables are added in the same transaction. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll} from 'vitest';

@@ -1,4 +1,4 @@
-/** What the user's terminal does: Ctrl-C once and twice, a terminal or a reader that goes away. */
+/** Events of the user's terminal: Ctrl-C once and twice, a terminal or a reader that closes. */
 import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {rm} from 'node:fs/promises';
@@ -40,7 +40,7 @@ afterEach(async () => {
   await rm(home, {recursive: true, force: true});
 });
 
-/** The shop, reached through a network that breaks in the middle of a table. */
+/** The shop, connected through a network that breaks in the middle of a table. */
 async function shopThrough(broken: Break): Promise<{url: string; through: ServerProxy}> {
   const through = await startProxy(host.server, {needle}, broken);
   proxy = through;
@@ -77,7 +77,7 @@ it.each([
   ['SIGTERM', 143],
   ['SIGHUP', 143],
 ] as const)(
-  'the first %s ends tools and sessions, takes the unfinished file away, says so and exits %i',
+  'the first %s ends tools and sessions, removes the unfinished file, says so and exits %i',
   async (signal, status) => {
     const {url, through} = await shopThrough('hold');
     const {child, ended} = await startUntilRows(url, through);
@@ -92,13 +92,13 @@ it.each([
   },
 );
 
-/** In a session of its own: inside a transaction the server shows one moment of its activity only. */
+/** In a separate session, because inside a transaction the server shows only one snapshot of its activity. */
 async function isWaiting(): Promise<boolean> {
   const sql = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
   return withAppSession(host.server, async (session) => (await session.query(sql)).length > 0);
 }
 
-it('ends a statement of its own on the server that waits for somebody', async () => {
+it('ends its own statement that waits on the server for another session', async () => {
   await withAppSession(host.at('shop'), async (other) => {
     await other.query('BEGIN');
     await other.query('LOCK TABLE dishes IN ACCESS EXCLUSIVE MODE');
@@ -117,11 +117,11 @@ it('ends a statement of its own on the server that waits for somebody', async ()
   await expectNothingLost();
 });
 
-it('ends at once on the second Ctrl-C, even while the network is silent, and recover clears up', async () => {
+it('ends at once on the second Ctrl-C, even while the network is silent, and recover cleans up', async () => {
   const {url, through} = await shopThrough('hold');
   const {child, ended} = await startUntilRows(url, through);
   const [tool = 0] = await descendants(child.pid ?? 0, 'pg_dump');
-  process.kill(tool, 'SIGSTOP'); // it does not even end
+  process.kill(tool, 'SIGSTOP'); // it does not end either
   child.kill('SIGINT');
   if (child.stderr) {
     await until('it says that it stops', async () => {
@@ -131,16 +131,16 @@ it('ends at once on the second Ctrl-C, even while the network is silent, and rec
   }
   child.kill('SIGINT');
   expect((await ended).status).toBe(130);
-  // The program's end has ended it, within two seconds.
+  // The end of the program has ended it, within two seconds.
   await until('the tool is gone', async () => ['Z', undefined].includes(await processState(tool)));
   through.release();
   await mustRun(home, host.urlOf('shop'), 'recover', '--yes');
   await expectNothingLost();
 });
 
-it('clears up when its terminal is closed', async () => {
+it('cleans up when its terminal is closed', async () => {
   const {url, through} = await shopThrough('hold');
-  // script(1) gives the program a terminal of its own, and takes it away when it is killed.
+  // script(1) gives the program its own terminal, which closes when script is killed.
   const terminal = spawn('script', ['-qec', `${process.execPath} ${program} backup`, '/dev/null'], {
     cwd: home,
     env: {PATH: process.env['PATH'], HOME: '/', DIRECT_URL: url},

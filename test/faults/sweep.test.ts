@@ -44,17 +44,17 @@ function rowOf({command}: Story, {at, name}: Fault, runs: number): FaultRow {
   return {command, point: at, fault: name, runs};
 }
 
-/** Long tests are cut into parts, so that each can be run by itself. */
+/** Long tests are divided into parts, so that each can run separately. */
 function inParts<Row extends readonly [Story, ...unknown[]]>(rows: readonly Row[], parts: number) {
   return rows.flatMap((row) =>
     Array.from({length: parts}, (_, index) => ({row, part: index + 1, name: `${row[0].command} ${index + 1}/${parts}`})),
   ); // prettier-ignore
 }
 
-/** Part by part a third of the places, spread over the whole run. */
+/** Part by part, a third of the positions, distributed over the whole run. */
 const parts = isLong ? 3 : 1;
 
-/** With the kills of one part. */
+/** The round with the kills of one part. */
 const talking: readonly (readonly [Story, number])[] = isLong
   ? [[backup, 20], [verify, 20], [swap, 40], [undo, 14], [clean, 35], [putBack, 35]] // prettier-ignore
   : [
@@ -64,7 +64,7 @@ const talking: readonly (readonly [Story, number])[] = isLong
 const talkingParts = inParts(talking, parts);
 
 it.each(talkingParts.map(({row, part, name}) => [name, row[1], row[0], part] as const))(
-  'talking %s: every promise is kept when it is killed at %i places as it talks to its server',
+  'network %s: every promise is kept when it is killed at %i positions of its communication with the server',
   async (name, kills, story, part) => {
     const pieces = await countPieces(host, story, part - 1);
     const places = kills * parts;
@@ -74,7 +74,7 @@ it.each(talkingParts.map(({row, part, name}) => [name, row[1], row[0], part] as 
       const outcome = await suffer(host, story, fault, number);
       if (outcome === 'killed') killed += 1;
     }
-    expect(killed).toBeGreaterThan(kills / 2); // formats of the short form differ in how much they say
+    expect(killed).toBeGreaterThan(kills / 2); // The formats of the short form differ in how much they send.
     held.set(`talking ${name}`, [rowOf(story, killedAtPiece(1), killed)]);
   },
   1_800_000,
@@ -82,7 +82,7 @@ it.each(talkingParts.map(({row, part, name}) => [name, row[1], row[0], part] as 
 
 const ofFormat = (format: string): Story => ({...backup, command: `backup --format ${format}`});
 
-/** With the round that decides about the format. */
+/** The round that decides about the format. */
 const writing: readonly (readonly [Story, number])[] = isLong
   ? [
       [ofFormat('directory'), 0], [ofFormat('custom'), 1], [ofFormat('sql'), 2],
@@ -112,7 +112,7 @@ it.each(writingParts.map(({row, part, name}) => [name, row[1], row[0], part] as 
   1_800_000,
 );
 
-/** Counts what the faults at a part's calls came to, until a run has no such call any more. */
+/** Counts the results of the faults at a part's calls, until a run has no such call any more. */
 async function atEachCall(happens: 'SIGKILL' | 'ENOSPC', story: Story, round: number, part: number) {
   const runs = {killed: 0, ended: 0, 'not struck': 0};
   for (let call = part; runs['not struck'] === 0; call += parts)

@@ -1,4 +1,4 @@
-/** Command lines of any words: every one ends with a status of the contract, and with one document under --json. */
+/** Random command lines: each one exits with a documented status, and prints one document with --json. */
 import {readFileSync} from 'node:fs';
 import {rm} from 'node:fs/promises';
 import {type Command, Parser} from '@oclif/core';
@@ -46,9 +46,9 @@ const value = fc.oneof(
     's3://x',
   ),
 );
-/** Flags of the command, of others, misspelt ones; with values or without. */
+/** Flags of the command, of others, and misspelt ones; with or without values. */
 const lines = fc.constantFrom(...ids).chain((id) => {
-  // Before the program starts Node 20 reads --env-file as its own, wherever it stands, and ends with 9 when the file is missing.
+  // Node 20 reads --env-file itself before the program starts, in any position, and exits with 9 if the file is missing.
   const own = Object.entries(manifest.commands[id]?.flags ?? {})
     .filter(([name]) => name !== 'env-file')
     .flatMap(([name, {char}]) => [`--${name}`, ...(char === undefined ? [] : [`-${char}`])]);
@@ -65,7 +65,7 @@ const lines = fc.constantFrom(...ids).chain((id) => {
   );
 });
 
-it('are understood by every command, or refused as usage', async () => {
+it('are accepted by every command, or refused as usage errors', async () => {
   const commands = new Map<string, typeof Command>();
   for (const id of ids) {
     const module = (await import(
@@ -90,12 +90,12 @@ it('are understood by every command, or refused as usage', async () => {
   );
 });
 
-it('end with a status of the contract, one document under --json, and no stack', async () => {
+it('exit with a documented status, one document with --json, and no stack', async () => {
   await fc.assert(
     fc.asyncProperty(lines, async ([id, words]) => {
       const result = await runCli([id, ...words.filter((word) => word !== '--'), '--json'], {cwd: folder});
       expect([0, 1, 2, 3, 4, 5]).toContain(result.status);
-      // Help is text for people, and --nagios a line for monitors, whatever else is asked for.
+      // Help is text for people, and --nagios is a line for monitors, regardless of other flags.
       if (words.some((word) => ['--help', '-h', '--nagios'].includes(word))) return;
       const document = result.json() as {error?: {code: string; exitCode: number}};
       if (document.error) {

@@ -1,4 +1,4 @@
-/** Files that somebody damaged or made up: metadata, order backups, journals, archives, dumps. */
+/** Damaged or invented files: metadata, order backups, journals, archives, dumps. */
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {buffer} from 'node:stream/consumers';
@@ -59,7 +59,7 @@ afterAll(() => rm(folder, {recursive: true, force: true}));
 const dumpOf = (kind: string): Buffer => dumps.get(kind) ?? Buffer.alloc(0);
 
 describe('metadata', () => {
-  it('is taken or refused, and never leads out of its folder', () => {
+  it('is accepted or refused, and never leads out of its folder', () => {
     const record = sampleRecord('2026-11-22T03:10:05Z', {
       roles: {path: 'r.roles.sql', sha256: 'a'.repeat(64), size: 1},
       sha256: {'toc.dat': 'b'.repeat(64)},
@@ -105,7 +105,7 @@ describe('metadata', () => {
     );
   });
 
-  it('in a folder is listed or named as a problem, whatever it is', async () => {
+  it('in a folder is listed or reported as a problem, with any content', async () => {
     const backups = join(folder, 'catalogue');
     const {id} = await writeSampleBackup(backups, '2026-11-22T03:10:05Z');
     const path = join(backups, `${id}.metadata.json`);
@@ -128,7 +128,7 @@ describe('metadata', () => {
     );
   });
 
-  it('of runs and journals is read or passed over, whatever it is', async () => {
+  it('of runs and journals is read or skipped, with any content', async () => {
     const journal = [
       {
         run: 'r',
@@ -178,14 +178,14 @@ describe('order backups', () => {
     await fc.assert(
       fc.asyncProperty(damaged(orderBackup), async (bytes) => {
         if (bytes.equals(orderBackup)) return;
-        // A byte less at the end is a line break less.
+        // One byte less at the end is only a missing line break.
         expect(await read(bytes)).toBe(false);
       }),
       runs(100),
     );
   });
 
-  it('with edited metadata are taken or refused', async () => {
+  it('with edited metadata are accepted or refused', async () => {
     const text = orderBackup.toString('utf8');
     const [first = '', ...rest] = text.split('\n');
     const metadata: unknown = JSON.parse(`${first.slice(0, -1)}}`);
@@ -199,7 +199,7 @@ describe('order backups', () => {
     );
   });
 
-  it('of the old scripts are taken or refused, deep, wide and with keys twice', async () => {
+  it('of the old scripts are accepted or refused, deep, wide and with duplicate keys', async () => {
     const old = {
       metadata: {timestamp: '2026-01-01T00:00:00Z', totalRecords: 2},
       regularOrders: [{id: 'a', items: [{id: 'i'}], payments: [{id: 'p', refunds: []}], total: 1.5}], cateringOrders: [], emailAlerts: [],
@@ -229,7 +229,7 @@ describe('order backups', () => {
 });
 
 describe('archives', () => {
-  it('have a header, or none, whatever the bytes', () => {
+  it('have a header, or none, with any bytes', () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -245,7 +245,7 @@ describe('archives', () => {
     );
   });
 
-  it('that are damaged in their table of contents are known as such, and nothing is read without end', async () => {
+  it('that are damaged in their table of contents are recognised, and nothing is read endlessly', async () => {
     const custom = dumpOf('custom');
     const head = readCustomHead(custom);
     const start = custom.subarray(0, (head?.length ?? 0) + 200);
@@ -270,7 +270,7 @@ describe('archives', () => {
     );
   });
 
-  it('are told by their content, whatever the file', async () => {
+  it('are recognised by their content, in any file', async () => {
     const path = join(folder, 'detected');
     const source = fc.constantFrom(...dumpKinds).chain((kind) => damaged(dumpOf(kind).subarray(0, 20_000)));
     await fc.assert(
@@ -334,7 +334,7 @@ describe('plain dumps', () => {
   const refusals = ['VERIFY_FAILED', 'UNSAFE_DUMP'] as const;
   const sizes = fc.array(fc.integer({min: 1, max: 9000}), {minLength: 1, maxLength: 5});
 
-  it('that are cut anywhere are refused', () => {
+  it('that are truncated anywhere are refused', () => {
     const dump = dumpOf('sql');
     const lastLines = dump.lastIndexOf('\\unrestrict');
     fc.assert(
@@ -345,7 +345,7 @@ describe('plain dumps', () => {
     );
   });
 
-  it('that are damaged are refused, or read the same however they come in pieces', () => {
+  it('that are damaged are refused, or read the same for any chunk sizes', () => {
     fc.assert(
       fc.property(
         fc.constant(null).chain(() => damaged(dumpOf('sql'))),
@@ -359,7 +359,7 @@ describe('plain dumps', () => {
     );
   });
 
-  it('pass a filter that keeps everything unchanged, however they come in pieces, where their reader takes them', async () => {
+  it('pass a filter that keeps everything unchanged, for any chunk sizes, if their reader accepts them', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constant(null).chain(() => damaged(dumpOf('sql'))),
@@ -387,7 +387,7 @@ describe('plain dumps', () => {
     );
   });
 
-  it('are the same statements and rows however they come in pieces, wherever their reader takes them', async () => {
+  it('are the same statements and rows for any chunk sizes, if their reader accepts them', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constant(null).chain(() => damaged(dumpOf('sql'))),
@@ -418,7 +418,7 @@ describe('plain dumps', () => {
     );
   });
 
-  it('with endless lines and rows take no more memory than a line may have', () => {
+  it('with endless lines and rows need no more memory than the maximum line length', () => {
     const piece = Buffer.alloc(1 << 20, 'x');
     const before = usedBytes();
     for (const start of ['', 'SELECT ', "SELECT '", '-- ', '/* ', 'COPY t (a) FROM stdin;\n', '$$']) {
@@ -436,14 +436,14 @@ describe('plain dumps', () => {
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** What is in use after a collection, and up to some 40 MiB of buffers whose memory is given back a little later. */
+/** Memory in use after a collection, plus up to 40 MiB of buffers that are freed a little later. */
 function usedBytes(): number {
   collectGarbage();
   const {heapUsed, external} = process.memoryUsage();
   return heapUsed + external;
 }
 
-it("rows in COPY's binary form are the same, however they come in pieces", () => {
+it("rows in COPY's binary form are the same for any chunk sizes", () => {
   const rows = fc.array(fc.uint8Array({minLength: 1, maxLength: 40}), {maxLength: 12});
   fc.assert(
     fc.property(rows, fc.array(fc.integer({min: 1, max: 50}), {minLength: 1}), (list, sizes) => {

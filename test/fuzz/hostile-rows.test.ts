@@ -1,4 +1,4 @@
-/** Rows that look like SQL, behind statements that fail: none of them is ever run. */
+/** Rows that look like SQL after failing statements: none of them is ever executed. */
 import {existsSync} from 'node:fs';
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -27,7 +27,7 @@ beforeAll(async () => {
   folder = await tempFolder();
   proof = join(folder, 'a-program-ran');
   database = await createTempDatabase('template0');
-  // What every failing statement runs into.
+  // The error of every failing statement.
   await database.run(`CREATE TABLE public.taken (other int); CREATE VIEW public.a_view AS SELECT 1 AS a;
     CREATE TABLE public.narrow (a int CHECK (a < 0)); CREATE TABLE public.fine (a text, b text)`);
 });
@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 
 const attack = 'create role pwned superuser';
-/** A COPY and what comes before it. */
+/** A COPY and the statements before it. */
 const failing = [
   'COPY public.missing (a) FROM stdin;',
   'CREATE TABLE public.taken (a text);\nCOPY public.taken (a) FROM stdin;',
@@ -77,7 +77,7 @@ async function expectNothingRan(): Promise<void> {
   expect([roles.length, existsSync(proof)]).toEqual([0, false]);
 }
 
-it('never reach the server as SQL, whether the failures are skipped or not, in one transaction or none', async () => {
+it('never reach the server as SQL, whether failures are skipped or not, in one transaction or none', async () => {
   let skippedCount = 0;
   await fc.assert(
     fc.asyncProperty(body, fc.boolean(), fc.boolean(), async (text, skipsErrors, isInTransaction) => {
@@ -93,7 +93,7 @@ it('never reach the server as SQL, whether the failures are skipped or not, in o
         await all.catch((error: unknown) => {
           if (skipsErrors) throw error;
         });
-        // The session is of use after whatever failed.
+        // The session is usable after every failure.
         expect(await session.query('SELECT 1 AS one')).toEqual([{one: '1'}]);
         await session.query('DROP TABLE IF EXISTS public.typed, public.broken');
       });
@@ -105,7 +105,7 @@ it('never reach the server as SQL, whether the failures are skipped or not, in o
 });
 
 it.each(['hostile.sql', 'hostile.sql.gz'])(
-  'never run in a restore of %s that skips errors or stops at them',
+  'are never executed in a restore of %s that skips errors or stops at them',
   async (name) => {
     const rows = failing.map(
       (statements) =>

@@ -1,4 +1,4 @@
-/** Whatever a plain dump hides: where the real psql would run a command, the reader has refused the dump. */
+/** Plain dumps with hidden commands: if the real psql would execute one, the reader has refused the dump. */
 import {spawn} from 'node:child_process';
 import {join} from 'node:path';
 import fc from 'fast-check';
@@ -19,7 +19,7 @@ afterAll(() => database.drop());
 const tail = '\n-- PostgreSQL database dump complete\n';
 const mark = 'ran-a-command';
 
-/** What can begin and end quotes, comments, statements and rows, in any order. */
+/** Tokens that can begin and end quotes, comments, statements and rows, in any order. */
 const piece = fc.constantFrom(
   "'", "''", "E'", "e'", "x'", "U&'", '"', '$$', '$x$', '$1', '$1$', '1', '1e', 'a', 'a$', '$', '\\', '\\\\', '\\.', '\\.\r',
   ';', ';\n', '(', ')', '--', '/*', '*/', '\n', '\n', '\n', '\r', '\r\n', ' ', ' ', 'SELECT ', 'begin ', 'end ', 'case ',
@@ -32,7 +32,7 @@ const command = fc.constantFrom(`\n\\echo ${mark}\n`, `\\echo ${mark}\n`, `\r\\e
 const soup = fc
   .array(fc.oneof({weight: 5, arbitrary: piece}, {weight: 2, arbitrary: command}), {maxLength: 5})
   .map((pieces) => pieces.join(''));
-/** Places where a command looks hidden, closed again. */
+/** Contexts in which a command looks hidden, closed again. */
 const hiding = fc
   .tuple(
     fc.constantFrom(
@@ -61,8 +61,8 @@ function verdict(bytes: Buffer): string {
 }
 
 /**
- * What the commands of psql print, as somebody without this program would run it, unrestricted, up to the first error. Results of
- * queries go elsewhere: a literal may spell the command without being one.
+ * Output of psql's commands as a user without this program would run them, unrestricted, up to the first error. Results
+ * of queries are written elsewhere, because a literal may contain the command's text.
  */
 async function psqlOutput(sql: Buffer): Promise<string> {
   const {connection, name} = database;
@@ -90,17 +90,17 @@ async function psqlOutput(sql: Buffer): Promise<string> {
   return output;
 }
 
-it('sees what a command of psql prints, and not what a query returns', async () => {
+it('sees the output of a psql command, and not the result of a query', async () => {
   expect(await psqlOutput(Buffer.from(`\\echo ${mark}\n`))).toContain(mark);
   expect(await psqlOutput(Buffer.from(`SELECT '\n\\echo ${mark}\n';\n`))).not.toContain(mark);
 });
 
-it('refuses every dump with which psql runs a command', async () => {
+it('refuses every dump with which psql executes a command', async () => {
   let ran = 0;
   await fc.assert(
     fc.asyncProperty(dump, async (bytes) => {
       const said = verdict(bytes);
-      // What is refused may do what it likes; psql is asked about the rest.
+      // Refused dumps may do anything; psql checks the others.
       if (said !== 'accepted') return;
       ran += 1;
       expect(await psqlOutput(bytes)).not.toContain(mark);

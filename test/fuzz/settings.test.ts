@@ -1,4 +1,4 @@
-/** What people and machines write into URLs, config, env files, flags and plans: understood, or refused with a code. */
+/** Input of people and machines in URLs, config, env files, flags and plans: accepted, or refused with a code. */
 import {execFileSync} from 'node:child_process';
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
@@ -25,7 +25,7 @@ import {anyJson, anyText, orRefusal, runs, withOneChange} from '../support/fuzz.
 const withoutNul = fc.string({unit: 'grapheme', minLength: 1}).filter((text) => !text.includes('\0'));
 
 describe('connection URLs', () => {
-  it('are read or refused, whatever they are', () => {
+  it('are parsed or refused, with any content', () => {
     const url = fc.oneof(
       anyText,
       fc
@@ -43,7 +43,7 @@ describe('connection URLs', () => {
     );
   });
 
-  it('give back every user, password, host and database that was percent-encoded', () => {
+  it('return every user, password, host and database that was percent-encoded', () => {
     const encode = encodeURIComponent;
     fc.assert(
       fc.property(
@@ -69,7 +69,7 @@ describe('connection URLs', () => {
     );
   });
 
-  it('never show a password in what they are refused with, however it was pasted', () => {
+  it('never show a password in the error that refuses them', () => {
     const around = fc.string({
       unit: fc.constantFrom('a', '@', ':', '/', '?', '&', '=', '#', '%', ' ', "'", '[', ','),
       maxLength: 8,
@@ -99,7 +99,7 @@ describe('files of settings', () => {
     orders: {roots: [{table: 'orders'}]},
   }; // prettier-ignore
 
-  it('a config file is taken or refused, whatever it holds', () => {
+  it('a config file is accepted or refused, with any content', () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -120,7 +120,7 @@ describe('files of settings', () => {
     orRefusal(['CONFIG_INVALID'], () => parseConfig(`{"notifications":{"targets":[${target}]}}`, 'c.json'));
   });
 
-  it('service files and password files are read to their end, whatever they hold', () => {
+  it('service files and password files are read to their end, with any content', () => {
     const connection = parseConnectionUrl('postgresql://u@h/d', 'the test');
     const text = fc
       .array(fc.oneof(anyText, fc.constantFrom(':', '\\', '*', '\n', '[', ']', '=', '#', 'h:5432:d:u:p')), {
@@ -140,7 +140,7 @@ describe('files of settings', () => {
 });
 
 describe('flags', () => {
-  it('durations and moments are finite, or refused', () => {
+  it('durations and times are finite, or refused', () => {
     const text = fc.oneof(
       anyText,
       fc.stringMatching(/^(\d{1,400}(\.\d{1,20})?[smhdw]){1,3}$/),
@@ -157,7 +157,7 @@ describe('flags', () => {
     );
   });
 
-  it('days and time zones are checked, or refused', () => {
+  it('days and time zones are valid, or refused', () => {
     const day = fc.option(fc.oneof(anyText, fc.stringMatching(/^\d{4}-\d\d-\d\d$/)), {nil: undefined});
     fc.assert(
       fc.property(day, day, anyText, (from, to, timeZone) => {
@@ -175,7 +175,7 @@ describe('flags', () => {
     );
   });
 
-  it('patterns of tables are understood, or refused', () => {
+  it('patterns of tables are accepted, or refused', () => {
     const pattern = fc.array(
       fc.oneof(anyText, fc.constantFrom('"', '""', '.', '*', '?', '[', ']', '(', '|', '\\', '$')),
       {maxLength: 12},
@@ -186,11 +186,11 @@ describe('flags', () => {
     );
   });
 
-  it('names of files stay in their folder, and tell databases apart', () => {
+  it('names of files stay in their folder, and distinguish databases', () => {
     fc.assert(
       fc.property(fc.string({unit: 'grapheme', minLength: 1, maxLength: 63}), (database) => {
         expect(fileNamePart(database)).toMatch(/^[A-Za-z0-9_%][A-Za-z0-9_.%-]*$/);
-        // The longest name of a database, every byte of it escaped, and all endings still fit a file system's 255 bytes.
+        // The longest name of a database with every byte escaped, and all suffixes, still fit into 255 bytes.
         const cut = Buffer.from(database)
           .subarray(0, 63)
           .toString('utf8')
@@ -204,7 +204,7 @@ describe('flags', () => {
   });
 });
 
-it('retention decides on every backup, and keeps the newest good one, whatever the numbers', () => {
+it('retention decides on every backup, and keeps the newest usable one, for any numbers', () => {
   const count = fc.option(
     fc.oneof(fc.nat(5), fc.constantFrom(0, 1, 2 ** 31, Number.MAX_SAFE_INTEGER, 1e308)),
     {nil: undefined},
@@ -271,7 +271,7 @@ describe('plans', () => {
     {maxLength: 4},
   );
 
-  it('are understood, or refused; what is understood has times', () => {
+  it('are accepted, or refused; accepted plans have times', () => {
     fc.assert(
       fc.property(plan, (sentences) => {
         for (const job of orRefusal(['CONFIG_INVALID'], () => parsePlan(sentences)) ?? []) {
@@ -287,7 +287,7 @@ describe('plans', () => {
     );
   });
 
-  it('come through cron and its shell as the words they are', () => {
+  it('reach the program unchanged through cron and its shell', () => {
     const words = fc.array(
       anyText.filter((text) => !/[\0\r\n\ud800]/.test(text)),
       {minLength: 1, maxLength: 5},
@@ -307,7 +307,7 @@ describe('plans', () => {
           .filter((line) => line.startsWith('0 * '))
           .map((line) => line.slice('0 * * * * '.length));
         expect(commands).toHaveLength(lists.length);
-        // cron(8): "%" ends the command unless escaped, and the backslash before it goes.
+        // cron(8): "%" ends the command unless escaped, and cron removes the backslash before it.
         const scripts = commands.map((command) =>
           command.replaceAll('\\%', '%').replace(/^.* node/s, "printf '%s\\0'"),
         );
@@ -326,7 +326,7 @@ describe('plans', () => {
     );
   });
 
-  it('are words of their own for a shell, line breaks too', () => {
+  it('remain single words for a shell, even with line breaks', () => {
     fc.assert(
       fc.property(
         fc.array(
