@@ -1,4 +1,4 @@
-/** The age format, with Debian's age as the other side: each reads what the other wrote, and damage is found. */
+/** The age format, with Debian's age as the other side: each reads the output of the other, and damage is found. */
 import {execFileSync, spawnSync} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {createReadStream} from 'node:fs';
@@ -64,7 +64,7 @@ it('is opened by either key of two recipients, and by no other', async () => {
   await expect(collect(decryptStream(pieces(sealed, 99), none))).rejects.toMatchObject({code: 'KEY_NEEDED'});
 });
 
-it('with a passphrase is opened by that passphrase only', async () => {
+it('with a passphrase is opened only by that passphrase', async () => {
   await writeFile(join(folder, 'words.txt'), 'four quite ordinary words\nnot this line\n');
   await writeFile(join(folder, 'wrong.txt'), 'other words\n');
   const right = await readOpeningKeys(folder, {passphraseFile: 'words.txt'});
@@ -76,12 +76,12 @@ it('with a passphrase is opened by that passphrase only', async () => {
   await expect(collect(decryptStream(pieces(sealed, 50), wrong))).rejects.toMatchObject({code: 'KEY_NEEDED'});
 });
 
-/** age asks for passphrases on a terminal only, so it is given one. */
+/** age asks for passphrases only on a terminal, so it gets one. */
 function onTerminal(command: string, typed: string): void {
   execFileSync('script', ['-qec', command, '/dev/null'], {input: typed, cwd: folder, timeout: 60_000});
 }
 
-it('with a passphrase is opened by age, and one that age made here', async () => {
+it('with a passphrase is opened by age, and so is a file of age here', async () => {
   await writeFile(join(folder, 'phrase.txt'), 'seven ordinary words\n', {mode: 0o600});
   const phrase = await readOpeningKeys(folder, {passphraseFile: 'phrase.txt'});
   const bytes = randomBytes(70_000);
@@ -94,7 +94,7 @@ it('with a passphrase is opened by age, and one that age made here', async () =>
   expect((await collect(decryptStream(theirs, phrase))).equals(bytes)).toBe(true);
 });
 
-it('is refused however it was damaged', async () => {
+it('is refused after any damage', async () => {
   const bytes = randomBytes(200_000);
   const sealed = await collect(encryptStream(pieces(bytes, 65_536), {recipients: [recipient]}));
   const chunk = 65_552;
@@ -130,7 +130,7 @@ it('is refused however it was damaged', async () => {
   }
 });
 
-it('refuses recipients that are no public keys, secret ones above all', async () => {
+it('refuses recipients that are not public keys, above all secret keys', async () => {
   await checkRecipients([recipient]);
   const secret = keys.identities[0] ?? '';
   for (const wrong of [

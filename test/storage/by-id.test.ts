@@ -1,4 +1,4 @@
-/** One backup by its id in a bucket: shown, labelled, kept, deleted. */
+/** One backup in a bucket by its id: shown, labelled, kept, deleted. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {beforeEach, expect, it} from 'vitest';
@@ -28,7 +28,7 @@ const context = (config: Config = {}) =>
 const write = (day: number) =>
   writeSampleBackup(join(folder, 'backups/database'), `2026-11-${day}T03:00:00.000Z`);
 
-it('shows a backup of the bucket, by the beginning of its id, and the copy of one that is here', async () => {
+it('shows a backup of the bucket, by the beginning of its id, and the copy of one in the backups folder', async () => {
   const old = await write(20);
   const made = await write(21);
   await copyBackups(context(), {to: [place], isAll: true});
@@ -58,7 +58,7 @@ it('shows a backup of the bucket, by the beginning of its id, and the copy of on
   });
 });
 
-it('labels and keeps one in the bucket, from prune and delete, and deletes it once it is released', async () => {
+it('labels and keeps one in the bucket, safe from prune and delete, and deletes it once it is released', async () => {
   const old = await write(20);
   for (const day of [21, 22, 23]) await write(day);
   await copyBackups(context(), {to: [place], isAll: true});
@@ -85,7 +85,7 @@ it('labels and keeps one in the bucket, from prune and delete, and deletes it on
   expect(await keysIn(bucket)).toHaveLength(2);
 });
 
-it('does not delete what the bucket locks, and still labels it', async () => {
+it('does not delete a backup that the bucket locks, and still labels it', async () => {
   const config: Config = {storage: {lockMode: 'GOVERNANCE', lockDays: 3}};
   const locking = `s3://${await createBucket({isLocking: true})}`;
   const old = await write(20);

@@ -1,4 +1,4 @@
-/** Backups in the backups folder, encrypted: every command takes them, with the key where it needs one, and damage is found. */
+/** Encrypted backups in the backups folder: every command accepts them, with the key if it needs one, and damage is found. */
 import {execFileSync} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
@@ -60,7 +60,7 @@ const namesHere = async (): Promise<string[]> =>
   );
 
 describe.each(cases(['directory', 'custom', 'sql'] as const))('a backup in %s format', (format) => {
-  it('lies here encrypted only, and is listed, verified, restored and pruned', async () => {
+  it('is stored only encrypted, and is listed, verified, restored and pruned', async () => {
     const config = {encryption: {recipients: [recipient]}};
     const made = await backupDatabase(context(config), {
       format,
@@ -107,7 +107,7 @@ describe.each(cases(['directory', 'custom', 'sql'] as const))('a backup in %s fo
 
     await backupDatabase(context(config), {format: 'custom', label: 'newer'});
     const policy = {keepLast: 1, keepMin: 1};
-    // The one that a restore has proven is kept by rule unless a newer one is.
+    // The one that a restore test has proven is kept by rule unless a newer one is.
     await verifyBackups(context(), key, {...latest, level: 'restore'});
     const pruned = await prune(context(), {policy, dryRun: false, setAside: false});
     expect(pruned.removed).toMatchObject([{id: made.id}]);
@@ -125,13 +125,13 @@ it('is opened by the age tool and pg_restore alone', async () => {
   expect((await restoreFrom(context(), key, byPath)).tables.length).toBe(made.tables.length);
 });
 
-it('damaged in any way is found, and no database is made of it', async () => {
+it('is found to be damaged in every case, and no database is created from it', async () => {
   const made = await backupToPlaces(context(), {}, {to: [], recipients: [recipient]});
   const path = made.path ?? '';
   const whole = await readFile(path);
   const flipped = Buffer.from(whole);
   flipped.writeUInt8(flipped.readUInt8(whole.length - 30) ^ 1, whole.length - 30);
-  // Somebody with the public key can make a file that opens; its bytes are not those of the metadata.
+  // Everybody with the public key can make a file that opens; its bytes do not match the metadata.
   const otherwise = execFileSync('age', ['-r', recipient], {input: 'PGDMP of somebody else'});
   const request = {isLatest: true, targetDb: target, createDb: true};
   for (const [broken, code] of [
@@ -144,7 +144,7 @@ it('damaged in any way is found, and no database is made of it', async () => {
     await expect(restoreFrom(context(), key, request)).rejects.toMatchObject({code});
     expect(await databaseExists(target)).toBe(false);
   }
-  // Without metadata there is no checksum: the seal of the chunks alone has to tell.
+  // Without metadata there is no checksum, so only the authentication of the chunks shows the damage.
   const bare = join(folder, 'bare.dump.age');
   await writeFile(bare, flipped);
   const bareRequest = defined<RestoreRequest>({...request, isLatest: undefined, backupFile: bare});
@@ -168,19 +168,19 @@ it('is encrypted with a passphrase, by flag or by the config file', async () => 
   });
   const proven = await verifyBackups(context(), words, {level: 'archive', scratch});
   expect(proven.results).toMatchObject([{ok: true}]);
-  // The config file knows the passphrase; another run has to be told.
+  // The config file contains the passphrase; another run needs it from a flag.
   expect(lastLine(made)).toMatch(/ --level restore$/);
   const told = await backupToPlaces(context(), {}, words);
   expect(lastLine(told)).toMatch(/ --level restore --passphrase-file PASSPHRASE\.txt$/);
 });
 
-/** What a new backup suggests to do next. */
+/** The next step that a new backup suggests. */
 function lastLine(made: BackupResult): string {
   const style = createStyle(false, {}, false, 80);
   return showBackup('destino-db backup', ['destino-db', 'verify'])({...made, copies: []}, style).at(-1) ?? '';
 }
 
-it('is not made when the identity at hand could not open it', async () => {
+it('is refused if the present identity could not open it', async () => {
   const other = makeKey(join(folder, 'other.txt'));
   const work = backupToPlaces(context(), {}, {to: [], recipients: [other], ...key});
   await expect(work).rejects.toMatchObject({code: 'KEY_NEEDED'});
@@ -189,7 +189,7 @@ it('is not made when the identity at hand could not open it', async () => {
   expect(both.encrypted).toBe(true);
 });
 
-it('stays plain with --no-encrypt-local, whatever the config file says', async () => {
+it('stays plain with --no-encrypt-local, regardless of the config file', async () => {
   const config = {encryption: {recipients: [recipient]}};
   const made = await backupToPlaces(context(config), {}, {to: ['copies'], isLocalEncrypted: false});
   expect(made.encrypted).toBe(false);

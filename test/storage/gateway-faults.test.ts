@@ -1,4 +1,4 @@
-/** What goes wrong between the program and a real gateway: each trouble ends in its own code within the time-outs, and leaves nothing. */
+/** Faults between the program and a real gateway: each ends in its own code within the time-outs, and leaves nothing. */
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
@@ -52,7 +52,7 @@ function context(changes: {storage?: Config['storage']; environment?: Record<str
   });
 }
 
-/** Uncompressed, the dump goes in three parts. */
+/** Uncompressed, the dump is sent in three parts. */
 const upload = (in_: ReturnType<typeof context>, isLocal = false) =>
   backupToPlaces(in_, {compress: false}, {to: [to], isLocal});
 
@@ -76,9 +76,9 @@ describe.each([
     ['right before the metadata', 'begun', /^PUT .*metadata\.json/],
     ['after the metadata, before it answers', 'answered', /^PUT .*metadata\.json/],
   ] as const;
-  // Time-outs take their time: the short form lets the gateway stop at two of the moments.
+  // Time-outs take long, so the short form stops the gateway at only two of the moments.
   const chosen = isLong || signal === 'SIGKILL' ? moments : [moments[0], moments[3]];
-  it.each(chosen)('%s ends in an error, and nothing stays after recover', async (_when, stage, wanted) => {
+  it.each(chosen)('%s ends in an error, and nothing remains after recover', async (_when, stage, wanted) => {
     const state = {isHit: false};
     const watched = await watchRequests(gateway.endpoint, async (moment) => {
       if (state.isHit || moment.stage !== stage || !wanted.test(`${moment.method} ${moment.url}`))
@@ -87,7 +87,7 @@ describe.each([
       await gateway.signal(signal);
       return stage === 'answered' ? 'break' : undefined;
     });
-    // Only a gateway that hangs is waited for; a busy machine must not look like one before.
+    // Only a hanging gateway is waited for; a busy machine must not look like one before.
     const timeoutSeconds = signal === 'SIGKILL' ? 30 : 5;
     await writeFile(join(folder, 'destino-db.config.json'), JSON.stringify({storage: {timeoutSeconds}}));
     const startedMs = performance.now();
@@ -104,7 +104,7 @@ describe.each([
     } finally {
       if (signal === 'SIGKILL' && state.isHit) await gateway.startAgain();
       else await gateway.signal('SIGCONT');
-      // A gateway that goes on works off what it had taken in; what it finds then must not change while it is looked at.
+      // A gateway that continues processes what it has received; its state must not change during the check.
       await watched.settled();
       await watched.close();
     }
@@ -112,10 +112,10 @@ describe.each([
     const {error} = run.json() as {error: {code: string; message: string; hint: string}};
     expect(error.code, error.message).toBe(code);
     expect(error.hint).toMatch(/\w/);
-    // Three attempts of a second each; generous, as the machine may be busy: without time-outs it would not end at all.
+    // Three attempts of a second each; the limit is generous for a busy machine, but without time-outs it would never end.
     expect(performance.now() - startedMs).toBeLessThan(60_000);
     expect(run.stderr).toContain('destino-db recover');
-    // A gateway that goes on writes what it had taken in: then the backup is there, and whole.
+    // A gateway that continues writes what it has received: then the backup exists, and is intact.
     const {backups} = await listBackups(context(), {from: to});
     if (!wanted.source.includes('metadata')) expect(backups).toEqual([]);
     await recoverLeftovers(context(), {dryRun: false});
@@ -128,7 +128,7 @@ describe.each([
   });
 });
 
-it('an answer to the metadata that is lost is no failure, and takes nothing away', async () => {
+it('a lost answer to the metadata is not a failure, and removes nothing', async () => {
   let isLost = false;
   const watched = await watchRequests(gateway.endpoint, ({method, url, stage}) => {
     if (isLost || method !== 'PUT' || !url.includes('metadata.json') || stage !== 'answered')
@@ -160,7 +160,7 @@ describe('a streamed backup and a copy', () => {
       expect(error.code, error.message).toBe(code);
       expect(error.hint).toMatch(/\w/);
     }
-    // The backup in the folder is whole; nothing is in the bucket, and nothing is left to recover.
+    // The backup in the folder is intact; the bucket is empty, and there is nothing to recover.
     expect((await listBackups(context(), {})).backups).toHaveLength(1);
     const owner = user === 'small' ? user : 'tester';
     expect(await keysIn(bucket, owner)).toEqual([]);
@@ -168,8 +168,8 @@ describe('a streamed backup and a copy', () => {
     expect((await recoverLeftovers(context(), {dryRun: true})).recovered).toEqual([]);
   });
 
-  it('of a bucket in another region are told so', async () => {
-    // The gateway takes every region in a signature; it sends those away who ask for a bucket of another group of zones.
+  it('of a bucket in another region report that', async () => {
+    // The gateway accepts every region in a signature; it redirects requests for a bucket of another zone group.
     const {data} = JSON.parse(administrate(['metadata', 'get', `bucket:${bucket}`])) as {
       data: {bucket: {bucket_id: string}};
     };

@@ -1,4 +1,4 @@
-/** The workflow for GitHub, run step by step: the shell lines of the file itself, on a clone of a project that has this program in its lockfile. */
+/** The workflow for GitHub, run step by step: the shell lines of the file itself, on a clone of a project with this program in its lockfile. */
 import {execFile} from 'node:child_process';
 import {mkdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -43,7 +43,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-it('a workflow does what its plan says on a new machine, with secrets in its own steps alone', async () => {
+it('a workflow does what its plan says on a new machine, with secrets only in its own steps', async () => {
   const project = join(folder, 'project');
   await mkdir(project);
   const plan = [
@@ -86,7 +86,7 @@ it('a workflow does what its plan says on a new machine, with secrets in its own
     '${{ vars.DESTINO_DB_PLACE }}': `s3://${bucket}/shop`,
   };
   const text = await readFile(join(folder, 'clone/.github/workflows/destino-db.yml'), 'utf8');
-  // The client tools are on this machine; PostgreSQL's own repository of packages is not reached from here.
+  // The client tools are on this machine; PostgreSQL's package repository is not reachable from here.
   const steps = workflowSchema
     .parse(parse(text))
     .jobs.backup.steps.filter((step) => step.run !== undefined && !step.run.includes('apt-get'));

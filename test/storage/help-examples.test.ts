@@ -1,4 +1,4 @@
-/** The examples of help that name a bucket, in their order. */
+/** The examples in the help that name a bucket, in their order. */
 import {CreateBucketCommand} from '@aws-sdk/client-s3';
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';

@@ -1,4 +1,4 @@
-/** The program is killed at moments of an upload that a proxy observes: nothing is lost, nothing half is listed, recover leaves the bucket clean. */
+/** Kills the program at moments of an upload that a proxy observes: nothing is lost, nothing incomplete is listed, recover cleans the bucket. */
 import type {ChildProcess} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
@@ -16,7 +16,7 @@ import {watchRequests} from '../support/watched-requests.js';
 
 const isLong = process.env['DESTINO_TEST_STORAGE'] === 'long';
 
-/** 21 MB that hardly compress, so that uploads go in three parts, beside smaller tables, so that a folder has several files. */
+/** 21 MB that hardly compress, so that uploads have three parts, beside smaller tables, so that a folder has several files. */
 const rows = `
   CREATE TABLE wide AS SELECT n AS id, (SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 64) i) AS note
     FROM generate_series(1, 10000) n;
@@ -24,7 +24,7 @@ const rows = `
   CREATE TABLE empty (id int);`;
 
 let database: TempDatabase;
-/** A working directory with an old backup, and one in each format that is to be copied. */
+/** A working directory with an old backup, and one in each format to copy. */
 let origin: string;
 const ids = new Map<string, string>();
 
@@ -60,7 +60,7 @@ const ways: Readonly<Record<string, Way>> = {
   'directory, copied': {format: 'directory', isStreamed: false},
 };
 
-/** Uploads in one way to a bucket of its own that holds the old backup; the program is killed at the moment with this number, or never. */
+/** Uploads in one way to a separate bucket with the old backup; the program is killed at the moment with this number, or never. */
 async function uploadKilledAt({format, isStreamed}: Way, killAt: number | undefined) {
   const bucket = await createBucket();
   const to = `s3://${bucket}/shop`;
@@ -88,12 +88,12 @@ async function uploadKilledAt({format, isStreamed}: Way, killAt: number | undefi
   return {bucket, to, old, run, moments: watched.moments()};
 }
 
-/** What must hold after every end of an upload. @returns how many new backups the place lists */
+/** Checks the state after every end of an upload. @returns the number of new backups that the location lists */
 async function requireWhole({bucket, to, old}: Awaited<ReturnType<typeof uploadKilledAt>>): Promise<number> {
   const {backups, problems} = await listBackups(contextIn(origin), {from: to});
   expect(problems).toEqual([]);
   expect(backups.map(({id}) => id)).toContain(ids.get('old'));
-  // What is listed is whole, byte for byte.
+  // Every listed backup is intact, byte for byte.
   const request = {level: 'checksum', scratch: {kind: 'same'}, isAll: true} as const;
   const {results} = await verifyBackups(contextIn(origin), {from: to}, request);
   expect(results.filter(({ok}) => !ok)).toEqual([]);
@@ -102,7 +102,7 @@ async function requireWhole({bucket, to, old}: Awaited<ReturnType<typeof uploadK
 }
 
 describe.each(Object.entries(ways))('an upload (%s)', (_name, way) => {
-  it('that is killed at any moment leaves nothing half, and recover leaves the bucket clean', async () => {
+  it('that is killed at any moment leaves nothing incomplete, and recover cleans the bucket', async () => {
     const undisturbed = await uploadKilledAt(way, undefined);
     expect(undisturbed.run).toMatchObject({status: 0});
     expect(await requireWhole(undisturbed)).toBe(1);

@@ -26,7 +26,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true});
 });
 
-it('leaves no fact different when it comes from an encrypted backup that was never here', async () => {
+it('leaves no fact different when it comes from an encrypted backup without a local copy', async () => {
   const before = await databaseFacts(server.admin());
   const key = join(folder, 'key.txt');
   const place = `s3://${await createBucket()}/project`;
@@ -43,7 +43,7 @@ it('leaves no fact different when it comes from an encrypted backup that was nev
   );
   await restoreFrom(context, source, {isLatest: true, clean: true});
   expect(differences(before, await databaseFacts(server.admin()))).toEqual([]);
-  // Straight from the bucket, as into any database of its own.
+  // Straight from the bucket, as into any separate database.
   const {way, tables} = await restoreFrom(context, source, {
     isLatest: true,
     targetDb: 'copy',

@@ -1,4 +1,4 @@
-/** Metadata in a place that tells no backup: said, and nothing that it may be of is removed. */
+/** Unreadable metadata in a location: it is reported, and no file that may belong to it is removed. */
 import {GetObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
 import type {ChildProcess} from 'node:child_process';
 import {rm, truncate, writeFile} from 'node:fs/promises';
@@ -38,7 +38,7 @@ function context(now?: string) {
   return testContext(folder, {settings: {databaseUrl: database.url}, env: storeEnvironment(), ...clock});
 }
 
-/** Puts garbage in the place of the only metadata. @returns what puts it back */
+/** Replaces the only metadata by garbage. @returns a function that restores it */
 async function spoilMetadata(): Promise<() => Promise<void>> {
   const Key = (await keysIn(bucket)).find((key) => key.endsWith('.metadata.json')) ?? '';
   const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
@@ -50,7 +50,7 @@ async function spoilMetadata(): Promise<() => Promise<void>> {
   return () => put(text);
 }
 
-it('that is too long to be any is a problem, not nothing', async () => {
+it('that is too long is a problem, not an empty list', async () => {
   const path = join(folder, 'shop-2026-11-22T03-00-00.metadata.json');
   await writeFile(path, '{}');
   await truncate(path, 2 ** 30);
@@ -59,7 +59,7 @@ it('that is too long to be any is a problem, not nothing', async () => {
   expect(problems).toEqual([{path, reason: 'it has 1073741824 bytes'}]);
 });
 
-it('of a run that was killed keeps recover from its files', async () => {
+it('of a killed run keeps its files from recover', async () => {
   let child: ChildProcess | undefined;
   const watched = await watchRequests(store.endpoint, ({stage, method, url}) => {
     if (stage !== 'answered' || method !== 'PUT' || !url.includes('metadata.json')) return undefined;
@@ -84,7 +84,7 @@ it('of a run that was killed keeps recover from its files', async () => {
   expect(await keysIn(bucket)).toEqual(keys);
 });
 
-it('of the name of a copy keeps the copy away, and says what to do', async () => {
+it('with the name of a copy prevents the copy, and says what to do', async () => {
   await backupToPlaces(context(), {}, {to: [to]});
   await spoilMetadata();
   const keys = await keysIn(bucket);
@@ -95,7 +95,7 @@ it('of the name of a copy keeps the copy away, and says what to do', async () =>
   expect(await keysIn(bucket)).toEqual(keys);
 });
 
-it('of the name of one copy does not keep the others away', async () => {
+it('with the name of one copy does not prevent the others', async () => {
   for (const at of ['03', '04', '05'])
     await backupToPlaces(context(`2026-11-22T${at}:00:00Z`), {schemaOnly: true}, {});
   await copyBackups(context(), {to: [to], backupFiles: [`${database.name}-2026-11-22T04-00-00`]});
@@ -109,7 +109,7 @@ it('of the name of one copy does not keep the others away', async () => {
   expect(problems).toHaveLength(1);
 });
 
-it('of the same backup that another run wrote meanwhile is what was wanted', async () => {
+it('of the same backup that another run wrote meanwhile counts as success', async () => {
   await backupToPlaces(context(), {}, {});
   let other: Awaited<ReturnType<typeof copyBackups>> | undefined;
   const watched = await watchRequests(store.endpoint, async ({stage, method, url}) => {
@@ -127,7 +127,7 @@ it('of the same backup that another run wrote meanwhile is what was wanted', asy
   expect((await recoverLeftovers(context(), {dryRun: true})).recovered).toEqual([]);
 });
 
-it('and all else that went with its bucket is nothing to recover', async () => {
+it('and everything else that was removed with its bucket is nothing to recover', async () => {
   const watched = await watchRequests(store.endpoint, ({stage, method, url}) => {
     if (stage === 'answered' && method === 'PUT' && url.includes('/data/'))
       administrate(['bucket', 'rm', `--bucket=${bucket}`, '--purge-objects']);

@@ -1,4 +1,4 @@
-/** Backups to a real bucket and back: equal, encrypted or not, whole or not there, kept apart, pruned by rule. */
+/** Backups to a real bucket and back: equal, encrypted or not, complete or absent, kept apart, pruned by rule. */
 import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
@@ -41,7 +41,7 @@ let recipient: string;
 
 beforeAll(async () => {
   database = await createTempDatabase('shop_template');
-  // Which pg_dump alone does not pin.
+  // Only by the rule for pg_dump, which does not pin it.
   await database.run(
     `CREATE TABLE bytes AS SELECT '\\x00ff5c'::bytea AS b; ALTER DATABASE ${database.name} SET bytea_output = 'escape'`,
   );
@@ -72,7 +72,7 @@ const isRestoring = {level: 'checksum', scratch: {kind: 'same'}} as const;
 
 describe.each(cases(['custom', 'directory', 'sql'] as const, 2))('a backup in %s format', (format) => {
   it.each(cases([true, false]))(
-    'goes to the bucket and back into a new database, equal (encrypted: %s)',
+    'is copied to the bucket and restored into a new database, equal (encrypted: %s)',
     async (isEncrypted) => {
       const target = `back_${randomBytes(4).toString('hex')}`;
       const made = await backupToPlaces(
@@ -103,7 +103,7 @@ describe.each(cases(['custom', 'directory', 'sql'] as const, 2))('a backup in %s
 });
 
 describe.each(cases(['custom', 'sql'] as const))('a backup streamed in %s format', (format) => {
-  it('never lies on a disk here, and restores equal', async () => {
+  it('is never stored on a local disk, and restores equal', async () => {
     const target = `streamed_${randomBytes(4).toString('hex')}`;
     const made = await backupToPlaces(
       context(),
@@ -111,7 +111,7 @@ describe.each(cases(['custom', 'sql'] as const))('a backup streamed in %s format
       {to: [place], recipients: [recipient], isLocal: false},
     );
     expect(made.path).toMatch(/^s3:\/\/.*\.age$/);
-    // It was read on its way as a backup on a disk is read back.
+    // It was read during the upload as a backup on a disk is read back.
     const here = await backupToPlaces(context(), {format}, {});
     expect(made.verification).toEqual({level: 'archive', ok: true, outcome: 'passed'});
     expect(made.tables).toEqual(here.tables);
@@ -133,11 +133,11 @@ describe.each(cases(['custom', 'sql'] as const))('a backup streamed in %s format
   });
 });
 
-it('streamed is compared with the one before in the bucket, and tells of rows that are gone', async () => {
+it('streamed is compared with the previous one in the bucket, and reports missing rows', async () => {
   const flags = {to: [place], isLocal: false};
   const first = await backupToPlaces(context({}, '2026-11-22T03:00:00Z'), {}, flags);
   expect(first.shrink).toEqual([]);
-  // The metadata of the first is made to tell of more rows than there are.
+  // The metadata of the first is changed to contain more rows than exist.
   const [Key = ''] = (await keysIn(bucket)).filter((name) => name.endsWith('.metadata.json'));
   const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
   const text = (await Body?.transformToString()) ?? '';
@@ -150,7 +150,7 @@ it('streamed is compared with the one before in the bucket, and tells of rows th
   expect(accepted.shrink).toEqual([]);
 });
 
-describe('a backup that is streamed leaves nothing in the bucket', () => {
+describe('a streamed backup leaves nothing in the bucket', () => {
   async function streamWith(scripts: Parameters<typeof replaceTools>[2], request: BackupRequest = {}) {
     const pgBin = await replaceTools(folder, inject('serverBin'), scripts);
     const settings = {databaseUrl: urlOf(database.connection), pgBin};
@@ -164,7 +164,7 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
   }
   const cutOff = '"$real" "$@" | head -c 30000';
 
-  it('when what was asked for is not there', async () => {
+  it('when a requested table does not exist', async () => {
     expect(await streamWith({}, {excludeTables: ['no_such_table_at_all']})).toBeInstanceOf(AppError);
   });
 
@@ -182,25 +182,25 @@ describe('a backup that is streamed leaves nothing in the bucket', () => {
   it.each([
     ['custom', 'PG_DUMP_FAILED'],
     ['sql', 'VERIFY_FAILED'],
-  ] as const)('when pg_dump breaks off and says nothing (%s)', async (format, code) => {
+  ] as const)('when pg_dump stops without an error (%s)', async (format, code) => {
     const request = {format, compressMethod: 'gzip'} as const;
     expect(await streamWith({pg_dump: cutOff}, request)).toMatchObject({code});
   });
 
-  it('when what pg_dump compressed by itself cannot be read', async () => {
+  it('when the archive that pg_dump compressed itself cannot be read', async () => {
     const request = {compressLevel: 1};
     expect(await streamWith({pg_dump: cutOff}, request)).toMatchObject({
       code: 'VERIFY_FAILED',
     });
   });
 
-  it('when pg_restore reads other rows than pg_dump wrote', async () => {
+  it('when pg_restore reads different rows than pg_dump wrote', async () => {
     const failure = await streamWith({pg_restore: losingReader}, {compressMethod: 'gzip'});
     expect(failure).toMatchObject({code: 'VERIFY_FAILED'});
     expect((failure as AppError).message).toContain('differs from the output of pg_dump');
   });
 
-  it('when pg_restore ends before it has read it', async () => {
+  it('when pg_restore ends before it has read all of it', async () => {
     const early = `head -c 100 >/dev/null; echo 'pg_restore: error: out of sorts' >&2; exit 1`;
     const failure = await streamWith({pg_restore: early});
     expect(failure).toMatchObject({code: 'VERIFY_FAILED'});
@@ -250,7 +250,7 @@ it('is restored by the age tool and pg_restore alone, and a dump encrypted by ag
     const request = {backupFile: 'theirs.dump.age', targetDb: target, createDb: true};
     const restored = await restoreFrom(context(), {identityFile: 'key.txt'}, request);
     expect(restored.tables.length).toBe(made.tables.length);
-    // Cut off: nothing of it may reach a database.
+    // Truncated: nothing of it may reach a database.
     await writeFile(join(folder, 'cut.dump.age'), sealed.subarray(0, sealed.length - 40));
     const cut = {backupFile: 'cut.dump.age', targetDb: `${target}_cut`, createDb: true};
     await expect(restoreFrom(context(), {identityFile: 'key.txt'}, cut)).rejects.toMatchObject({
@@ -261,7 +261,7 @@ it('is restored by the age tool and pg_restore alone, and a dump encrypted by ag
   }
 });
 
-it('copies to every place, also after one that failed, and says which have it', async () => {
+it('copies to every location, even after one failed, and says which have it', async () => {
   const places = [`s3://no-such-bucket-${randomBytes(4).toString('hex')}/x`, place, 'nas'];
   const error = (await backupToPlaces(context(), {}, {to: places, recipients: [recipient]}).catch(
     (thrown: unknown) => thrown,
@@ -276,7 +276,7 @@ it('copies to every place, also after one that failed, and says which have it', 
     expect((await listBackups(context(), {from})).backups).toMatchObject([
       {id: backups[0]?.id, encrypted: true},
     ]);
-  // The same ciphertext everywhere: it is encrypted once.
+  // The same ciphertext in every location, because it is encrypted once.
   const [here, there] = await Promise.all(
     ['backups/database', 'nas'].map((below) => readdir(join(folder, below))),
   );
@@ -285,7 +285,7 @@ it('copies to every place, also after one that failed, and says which have it', 
   expect(later.copies.map(({outcome}) => outcome)).toEqual(['present', 'present']);
 });
 
-it("does not take another machine's backup of the same name in a folder for its copy", async () => {
+it("does not count another machine's backup of the same name in a folder as its copy", async () => {
   await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('one'), 'one.example', 'one');
   await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('two'), 'two.example', 'two');
   await copyBackups(context(), {from: 'one', to: ['nas']});
@@ -294,7 +294,7 @@ it("does not take another machine's backup of the same name in a folder for its 
   });
 });
 
-/** A backup that only copies look at: its bytes are random. */
+/** A backup that only copies read: its bytes are random. */
 async function writeBackup(
   at: string,
   bytes: Buffer,
@@ -327,7 +327,7 @@ it('keeps two machines apart in one bucket, though they made backups of one name
   expect(proven.backups.map(({verification}) => verification?.level)).toEqual(['checksum', 'checksum']);
 });
 
-it('finds what was changed in the bucket, notes it, and restores nothing of it', async () => {
+it('finds changes in the bucket, records them, and restores nothing of it', async () => {
   const id = await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('what was written'));
   await copyBackups(context(), {to: [place]});
   const key = (await keysIn(bucket)).find((name) => name.endsWith('.dump')) ?? '';
@@ -342,7 +342,7 @@ it('finds what was changed in the bucket, notes it, and restores nothing of it',
   expect(backups[0]?.verification?.ok).toBe(false);
 });
 
-it('comes back from the bucket into a folder as it lies there, or decrypted when that is asked for', async () => {
+it('is copied from the bucket into a folder unchanged, or decrypted on request', async () => {
   const id = await writeBackup('2026-11-22T03:00:00.000Z', randomBytes(200_000));
   await copyBackups(context(), {to: [place], recipients: [recipient], identityFile: 'key.txt'});
   await copyBackups(context(), {from: place, to: ['sealed']});
@@ -377,7 +377,7 @@ itInLongForm('lists more than a thousand backups of a bucket, newest first', asy
   expect(backups[0]?.createdAt).toBe(newest);
 });
 
-it('asks for what has changed only, when it lists many backups again', async () => {
+it('asks only for changes when it lists many backups again', async () => {
   const client = storeClient();
   const records = Array.from({length: 40}, (_, day) =>
     sampleRecord(new Date(Date.UTC(2026, 0, 1 + day)).toISOString()),
@@ -409,7 +409,7 @@ it('asks for what has changed only, when it lists many backups again', async () 
   await watched.close();
 });
 
-it('prunes by the policy, and tells what is locked until when', async () => {
+it('prunes by the policy, and says how long locked objects are kept', async () => {
   const locking = await createBucket({isLocking: true});
   const config: Config = {storage: {lockMode: 'COMPLIANCE', lockDays: 3}};
   for (const day of ['01', '02', '03', '04'])
@@ -417,7 +417,7 @@ it('prunes by the policy, and tells what is locked until when', async () => {
   await copyBackups(context(), {to: [place], isAll: true});
   await copyBackups(context(config), {to: [`s3://${locking}`], isAll: true});
   const policy = {keepLast: 1, keepMin: 1};
-  // Without its metadata a backup is none: killed in between, prune leaves none that cannot be read.
+  // Without its metadata it is not a backup: a kill in between leaves no unreadable backup.
   const deleted: string[] = [];
   const watched = await watchRequests(store.endpoint, ({method, url, stage}) => {
     if (method === 'DELETE' && stage === 'begun')
@@ -446,7 +446,7 @@ it('prunes by the policy, and tells what is locked until when', async () => {
   expect(await keysIn(locking)).toHaveLength(8);
 });
 
-it('prunes nothing that became the newest backup while the question was open', async () => {
+it('does not prune a backup that became the newest one while the question was open', async () => {
   for (const day of ['01', '02']) await writeBackup(`2026-11-${day}T03:00:00.000Z`, Buffer.from(day));
   await copyBackups(context(), {to: [place], isAll: true});
   const isNewest = (key: string): boolean => /shop-2026-11-02.*metadata/.test(key);
@@ -463,14 +463,14 @@ it('prunes nothing that became the newest backup while the question was open', a
   expect((await listBackups(context(), {from: place})).backups).toHaveLength(1);
 });
 
-it('finds and removes files without metadata and uploads in parts that are a day old, but not what is locked', async () => {
+it('finds and removes files without metadata and multipart uploads that are a day old, but not locked ones', async () => {
   await writeBackup('2026-11-22T03:00:00.000Z', Buffer.from('kept'));
   await copyBackups(context(), {to: [place]});
   const stray = {Bucket: bucket, Key: 'shop one/data/shop-2026-11-20T03-00-00.0123456789ab/x.dump'};
   await storeClient().send(new PutObjectCommand({...stray, Body: 'half'}));
   const parts = {Bucket: bucket, Key: 'shop one/data/shop-2026-11-21T03-00-00.0123456789ab/x.dump'};
   await storeClient().send(new CreateMultipartUploadCommand(parts));
-  // An order backup that another attempt brought there whole: only the parts of the first attempt go.
+  // An order backup that another attempt uploaded completely: only the parts of the first attempt are removed.
   const orders = {
     Bucket: bucket,
     Key: 'shop one/order-cleanup/orders-backup-2026-11-21T03-00-00.0123456789ab.json',
@@ -490,7 +490,7 @@ it('finds and removes files without metadata and uploads in parts that are a day
   expect(await keysIn(bucket)).toContain(orders.Key);
 });
 
-it('keeps what a copy that was cut off left locked, and says until when', async () => {
+it('keeps the locked rest of an interrupted copy, and says until when', async () => {
   const locking = await createBucket({isLocking: true});
   const ObjectLockRetainUntilDate = new Date(Date.now() + 3 * 86_400_000);
   const lock = {ObjectLockMode: 'COMPLIANCE', ObjectLockRetainUntilDate, ChecksumAlgorithm: 'CRC32'} as const;

@@ -1,4 +1,4 @@
-/** Order backups encrypted and off this machine: the rows come back byte for byte, and damage brings none. */
+/** Order backups encrypted and off this machine: the rows are restored byte for byte, and damaged ones restore none. */
 import {PutObjectCommand} from '@aws-sdk/client-s3';
 import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -52,7 +52,7 @@ const command = (id: string): string[] => ['destino-db', id];
 const all = {backupFile: 'latest', execute: true, failOnConflicts: false, onlyOrders: []};
 const namesHere = (): Promise<string[]> => readdir(join(folder, 'backups/order-cleanup'));
 
-it('lie encrypted here and in the bucket, and bring every byte back from either', async () => {
+it('are stored encrypted here and in the bucket, and restore every byte from either', async () => {
   const done = await cleanToPlaces(context(), cleanRequest(), key, command);
   expect(await contentOf(shop)).not.toEqual(before);
   expect(done.copies).toMatchObject([{to: place, encrypted: true, outcome: 'copied'}]);
@@ -74,7 +74,7 @@ it('lie encrypted here and in the bucket, and bring every byte back from either'
   expect(restored.backupPath).toBe(there?.path);
   expect(await contentOf(shop)).toEqual(before);
 
-  // From the file here, by each of its names.
+  // From the local file, by each of its names.
   await cleanToPlaces(context([]), cleanRequest(), {...key, isLocal: true}, command);
   const newest = (await listBackups(context(), {})).orderBackups[0]?.id ?? '';
   for (const backupFile of ['latest', newest, `${newest}.json.age`])
@@ -86,7 +86,7 @@ it('lie encrypted here and in the bucket, and bring every byte back from either'
   expect((await readdir(join(folder, 'backups'))).filter((name) => name.endsWith('.partial'))).toEqual([]);
 });
 
-it('damaged anywhere bring no row back', async () => {
+it('damaged anywhere restore no row', async () => {
   const {backupPath, copies} = await cleanToPlaces(context(), cleanRequest(), {}, command);
   const cleaned = await contentOf(shop);
   const path = backupPath ?? '';
@@ -104,7 +104,7 @@ it('damaged anywhere bring no row back', async () => {
   expect(await contentOf(shop)).toEqual(cleaned);
 });
 
-it('whose copy fails are whole here and in the other places, and the error says that the orders are deleted', async () => {
+it('whose copy fails are intact here and in the other locations, and the error says that the orders are deleted', async () => {
   const gone = 's3://no-such-bucket-anywhere/x';
   const work = cleanToPlaces(context([gone, place]), cleanRequest(), {}, command);
   const error = (await work.catch((thrown: unknown) => thrown)) as AppError;
@@ -125,14 +125,14 @@ it('whose copy fails are whole here and in the other places, and the error says 
   expect(preview.conflictCount).toBeGreaterThan(0);
 });
 
-it('that the identity at hand could not open are not made, and nothing is deleted', async () => {
+it('that the present identity could not open are not made, and nothing is deleted', async () => {
   makeKey(join(folder, 'other.txt'));
   const work = cleanToPlaces(context(), cleanRequest(), {identityFile: 'other.txt'}, command);
   await expect(work).rejects.toMatchObject({code: 'KEY_NEEDED'});
   expect(await contentOf(shop)).toEqual(before);
 });
 
-it('of the whole workflow go off-site with its full backup, and the commands that undo it name the key', async () => {
+it('of the whole workflow are copied off-site with its full backup, and the commands that undo it name the key', async () => {
   const done = await safeCleanup(context(), {
     clean: cleanRequest(),
     fullBackup: {},

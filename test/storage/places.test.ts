@@ -1,4 +1,4 @@
-/** One catalogue over several places: status, report, list and restore take backups from any of them. */
+/** One catalogue over several locations: status, report, list and restore use backups from any of them. */
 import {rm} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {beforeEach, expect, it} from 'vitest';
@@ -43,7 +43,7 @@ function context(places: string[] = [place], now = '2026-11-22T12:00:00.000Z', d
 const codesOf = async (ctx = context()): Promise<string[]> =>
   (await checkStatus(ctx)).findings.map(({code}) => code);
 
-it('status says when copies are missing, lag behind or are damaged, and of which place', async () => {
+it('status reports copies that are missing, lag behind or are damaged, with their location', async () => {
   const old = await writeSampleBackup(here, '2026-11-20T03:00:00.000Z');
   const {id} = await writeSampleBackup(here, '2026-11-22T03:00:00.000Z');
   expect(await codesOf()).toEqual(['COPY_MISSING']);
@@ -65,7 +65,7 @@ it('status says when copies are missing, lag behind or are damaged, and of which
   expect(await codesOf()).toEqual([]);
 });
 
-it('status counts a backup that is nowhere but in a bucket, and judges a bucket by itself', async () => {
+it('status counts a backup that exists only in a bucket, and assesses a bucket separately', async () => {
   const {id} = await writeSampleBackup(here, '2026-11-22T03:00:00.000Z');
   await copyBackups(context(), {to: [place]});
   const [made] = (await readCatalogue(here)).backups;
@@ -78,7 +78,7 @@ it('status counts a backup that is nowhere but in a bucket, and judges a bucket 
   expect((await checkStatus(later, {from: place})).findings).toMatchObject([{code: 'TOO_OLD'}]);
 });
 
-it('status warns of a place that cannot be read, and fails only where that is the question', async () => {
+it('status warns of an unreadable location, and fails only if it was asked about it', async () => {
   await writeSampleBackup(here, '2026-11-22T03:00:00.000Z');
   const gone = 's3://no-such-bucket-anywhere/x';
   expect((await checkStatus(context([gone]))).findings).toMatchObject([
@@ -88,7 +88,7 @@ it('status warns of a place that cannot be read, and fails only where that is th
   await expect(work).rejects.toMatchObject({code: 'STORAGE_BUCKET_NOT_FOUND'});
 });
 
-it('another machine that shares the bucket is no concern of this one', async () => {
+it('another machine that shares the bucket is ignored', async () => {
   const {source} = sampleRecord('2026-01-01T00:00:00.000Z');
   const theirs = {
     databaseName: 'blog',
@@ -106,7 +106,7 @@ it('another machine that shares the bucket is no concern of this one', async () 
   ]);
 });
 
-it('list --places and the report tell each backup once, and where it is', async () => {
+it('list --places and the report show each backup once, with its locations', async () => {
   for (const day of ['20', '21', '22']) await writeSampleBackup(here, `2026-11-${day}T03:00:00.000Z`);
   await copyBackups(context(), {to: [place], isAll: true});
   const oldest = (await readCatalogue(here)).backups.at(-1);
@@ -125,7 +125,7 @@ it('list --places and the report tell each backup once, and where it is', async 
   });
 });
 
-it('verify notes damage of a copy, which then no longer counts as one', async () => {
+it('verify records damage of a copy, which then no longer counts as one', async () => {
   const {id} = await writeSampleBackup(here, '2026-11-22T03:00:00.000Z', {size: 6});
   await copyBackups(context(), {to: [place, 'nas']});
   await rm(join(folder, 'nas', `${id}.dump`));
@@ -137,14 +137,14 @@ it('verify notes damage of a copy, which then no longer counts as one', async ()
   expect([...codes].sort()).toEqual(['COPY_DAMAGED', 'COPY_MISSING', 'DAMAGED']);
 });
 
-it('verify of all in a bucket goes on after one that cannot be proven, and tells the audit log of each', async () => {
+it('verify of all in a bucket continues after a failed one, and records each in the audit log', async () => {
   const [old, young] = [
     await writeSampleBackup(here, '2026-11-21T03:00:00.000Z'),
     await writeSampleBackup(here, '2026-11-22T03:00:00.000Z'),
   ];
   await copyBackups(context(), {to: [place], isAll: true, recipients: [makeKey(join(folder, 'key.txt'))]});
   const archive = {level: 'archive', scratch: {kind: 'same'}, isAll: true} as const;
-  // Nothing here opens them.
+  // No key here opens them.
   const {results} = await verifyBackups(context(), {from: place}, archive);
   expect(results.map(({id, ok}) => [id, ok])).toEqual([
     [young.id, false],
@@ -158,7 +158,7 @@ it('verify of all in a bucket goes on after one that cannot be proven, and tells
   ]);
 });
 
-it('verify of a sample of a bucket without any good backup proves nothing, and says so', async () => {
+it('verify of a sample of a bucket without any usable backup verifies nothing, and says so', async () => {
   const {id} = await writeSampleBackup(here, '2026-11-22T03:00:00.000Z');
   await copyBackups(context(), {to: [place]});
   const store = await openPlace(context().settings, place);
@@ -176,7 +176,7 @@ it('verify of a sample of a bucket without any good backup proves nothing, and s
   expect(id).toBe(bad?.id);
 });
 
-it('prune --from takes a folder as well as a bucket', async () => {
+it('prune --from accepts a folder as well as a bucket', async () => {
   for (const day of ['20', '21', '22']) await writeSampleBackup(here, `2026-11-${day}T03:00:00.000Z`);
   await copyBackups(context(), {to: ['nas', place], isAll: true});
   for (const from of ['nas', place]) {
@@ -188,7 +188,7 @@ it('prune --from takes a folder as well as a bucket', async () => {
   }
 });
 
-it("restore --from takes the URL's database of several, by time too, and by every name that list shows", async () => {
+it("restore --from chooses the URL's database among several, by time too, and by every name that list shows", async () => {
   const databases: TempDatabase[] = [];
   try {
     for (const template of ['shop_template', 'template0']) databases.push(await createTempDatabase(template));

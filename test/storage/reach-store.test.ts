@@ -1,4 +1,4 @@
-/** How a store is reached: certificates, clocks and credentials of every kind, against real gateways; each trouble has its own code. */
+/** Connections to a store: certificates, clocks and credentials of every kind, against real gateways; each fault has its own code. */
 import {S3Client} from '@aws-sdk/client-s3';
 import {execFileSync} from 'node:child_process';
 import {once} from 'node:events';
@@ -13,9 +13,9 @@ import {runCli, tempFolder} from '../support/run-cli.js';
 
 let folder: string;
 let place: string;
-/** Gives temporary credentials out. */
+/** Issues temporary credentials. */
 let tokens: Gateway;
-/** The same a quarter of an hour and more later, when they have expired. */
+/** The same at least a quarter of an hour later, when they have expired. */
 let later: Gateway;
 let secure: Gateway;
 const tokenSettings = ['--rgw-sts-key=abcdefghijklmnop', '--rgw-s3-auth-use-sts=true'];
@@ -44,7 +44,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** "backup", which the user of the tests may take. */
+/** "backup", which the tests' user may use. */
 function makeRole(): void {
   const policy = (statement: object): string =>
     JSON.stringify({Version: '2012-10-17', Statement: [{Effect: 'Allow', ...statement}]});
@@ -73,7 +73,7 @@ function makeCertificate(authority: string, name: string, subject: string): void
   openssl('req', '-x509', ...newKey, '-days', '2', ...files, ...names, ...signer);
 }
 
-/** `list --from` as a process of its own: the error that it ends in, or "done". */
+/** `list --from` in a separate process: its error code, or "done". */
 async function list(
   environment: Record<string, string>,
   storage: object = {},
@@ -92,10 +92,10 @@ async function list(
 
 const keys = storeEnvironment();
 
-describe("a certificate of an authority of one's own", () => {
+describe('a certificate of a private authority', () => {
   const at = (): Record<string, string> => ({...keys, AWS_ENDPOINT_URL_S3: secure.endpoint});
 
-  it('is taken when storage.caFile or AWS_CA_BUNDLE names the authority', async () => {
+  it('is accepted when storage.caFile or AWS_CA_BUNDLE names the authority', async () => {
     expect(await list(at(), {caFile: 'our.pem'})).toEqual({code: 'done'});
     expect(await list({...at(), AWS_CA_BUNDLE: 'our.pem'})).toEqual({code: 'done'});
   });
@@ -116,7 +116,7 @@ describe("a certificate of an authority of one's own", () => {
     });
   });
 
-  it('is not asked for in vain: plain and secure mixed up end in an error', async () => {
+  it('ends in an error if plain and secure are mixed up', async () => {
     for (const endpoint of [
       secure.endpoint.replace('https', 'http'),
       store.endpoint.replace('http', 'https'),
@@ -126,20 +126,20 @@ describe("a certificate of an authority of one's own", () => {
       });
   });
 
-  it('in a file that holds none is a mistake in the settings', async () => {
+  it('is a mistake in the settings if its file contains none', async () => {
     await writeFile(join(folder, 'none.pem'), 'nothing');
     expect(await list(at(), {caFile: 'none.pem'})).toMatchObject({code: 'CONFIG_INVALID'});
   });
 });
 
 it.each([20 * 60, -20 * 60])(
-  'a clock that is %i seconds off is told, and nothing is done with it',
+  'a clock that is %i seconds off is reported, and nothing is done with it',
   async (seconds) => {
     expect(await list({...keys, ...clockAhead(seconds)})).toMatchObject({code: 'STORAGE_CLOCK_SKEW'});
   },
 );
 
-it('a region that is nowhere is told before any request', async () => {
+it('an unknown region is reported before any request', async () => {
   const amazon = Object.entries(keys).filter(([name]) => name !== 'AWS_ENDPOINT_URL_S3');
   const error = await list(Object.fromEntries(amazon));
   expect(error.code).toBe('STORAGE_WRONG_REGION');
@@ -163,19 +163,19 @@ describe('credentials', () => {
     expect(await list({...at(tokens), ...role})).toEqual({code: 'done'});
   });
 
-  it('that are temporary work until they expire, which Ceph tells as a denial', async () => {
+  it('that are temporary work until they expire, which Ceph reports as a denial', async () => {
     const token = await temporaryCredentials();
     expect(await list({...at(tokens), ...token})).toEqual({code: 'done'});
     const error = await list({...at(later), ...token, ...clockAhead(aheadSeconds)});
     expect(error.code).toBe('STORAGE_DENIED');
     expect(error.hint).toContain('expired');
-    // Not the clock: with keys that do not expire the same place is open then.
+    // The clock is not the reason: with keys that do not expire, the same location is accessible then.
     expect(await list({...keys, ...at(later), ...clockAhead(aheadSeconds)})).toEqual({
       code: 'done',
     });
   });
 
-  it("come from the machine's role, asked of its metadata service", async () => {
+  it("come from the machine's role, from its metadata service", async () => {
     const token = await temporaryCredentials();
     const service = await metadataService(token);
     const machine = {AWS_EC2_METADATA_DISABLED: 'false', AWS_EC2_METADATA_SERVICE_ENDPOINT: service.endpoint};
@@ -183,7 +183,7 @@ describe('credentials', () => {
     service.server.close();
   });
 
-  it('that a silent metadata service owes end in an error', async () => {
+  it('that a silent metadata service does not deliver end in an error', async () => {
     const server = createServer(() => undefined).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const machine = {
@@ -195,12 +195,12 @@ describe('credentials', () => {
     server.close();
   });
 
-  it('that are nowhere end in an error', async () => {
+  it('that do not exist end in an error', async () => {
     expect(await list(at(store))).toMatchObject({code: 'STORAGE_CREDENTIALS'});
   });
 });
 
-/** Of the role, as variables; valid for a quarter of an hour, the shortest that Ceph gives. */
+/** Credentials of the role, as variables; valid for a quarter of an hour, the shortest that Ceph allows. */
 async function temporaryCredentials(): Promise<Record<string, string>> {
   Object.assign(process.env, {
     AWS_CONFIG_FILE: join(folder, 'profiles'),

@@ -1,4 +1,4 @@
-/** Restores straight from the bucket: proven first, loaded apart, thrown away when what is loaded is not what was proven. */
+/** Restores straight from the bucket: verified first, loaded separately, dropped if the loaded content differs from the verified one. */
 import {GetObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
 import {randomBytes} from 'node:crypto';
 import {rm} from 'node:fs/promises';
@@ -64,7 +64,7 @@ async function databasesNamedLikeTarget(): Promise<string[]> {
 const backUp = (format: 'custom' | 'sql', recipients?: string[], compress?: boolean) =>
   backupToPlaces(context(), defined({format, compress}), defined({to: [place], recipients, isLocal: false}));
 
-/** Changes one row in the middle of the one dump of the bucket, in a way that no tool would notice. */
+/** Changes one row in the middle of the only dump in the bucket, so that no tool would notice. */
 async function changeTheDump(): Promise<void> {
   const Key = (await keysIn(bucket)).find((key) => !key.endsWith('.json')) ?? '';
   const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
@@ -76,7 +76,7 @@ async function changeTheDump(): Promise<void> {
 }
 
 describe.each(['custom', 'sql'] as const)('a backup in %s format', (format) => {
-  it('is restored without a copy of it here, unless several connections load it', async () => {
+  it('is restored without a local copy, unless several connections load it', async () => {
     await backUp(format);
     const streaming = context();
     await restoreFrom(streaming, {from: place}, {isLatest: true, targetDb: target, createDb: true});
@@ -89,7 +89,7 @@ describe.each(['custom', 'sql'] as const)('a backup in %s format', (format) => {
     expect(fetching.steps).toContainEqual(expect.stringMatching(/^Fetch /));
   });
 
-  it('that was changed is refused before any database is made', async () => {
+  it('that was changed is refused before any database is created', async () => {
     await backUp(format, undefined, false);
     await changeTheDump();
     const request = {isLatest: true, targetDb: target, createDb: true};
@@ -99,7 +99,7 @@ describe.each(['custom', 'sql'] as const)('a backup in %s format', (format) => {
     expect(await databasesNamedLikeTarget()).toEqual([]);
   });
 
-  it('that is changed between proof and load is thrown away, and the database stays as it was', async () => {
+  it('that is changed between verification and load is dropped, and the database is unchanged', async () => {
     await backUp(format, undefined, false);
     await restoreFrom(context(), {from: place}, {isLatest: true, targetDb: target, createDb: true});
     await existingDatabase(target).run('CREATE TABLE mine AS SELECT 1 AS one');
@@ -116,7 +116,7 @@ describe.each(['custom', 'sql'] as const)('a backup in %s format', (format) => {
     expect(await existingDatabase(target).query('SELECT one FROM mine')).toEqual([{one: '1'}]);
   });
 
-  it('that is encrypted is decrypted on the way, and refused when it is cut off', async () => {
+  it('that is encrypted is decrypted during the restore, and refused if it is truncated', async () => {
     const recipient = makeKey(join(folder, 'key.txt'));
     await backUp(format, [recipient]);
     const source = {from: place, identityFile: 'key.txt'};

@@ -1,4 +1,4 @@
-/** The policies of docs/s3-and-encryption.md, given to another user as they stand there: enough for what the page says, and for no more. */
+/** The policies of docs/s3-and-encryption.md, given to another user unchanged: enough for what the page says, and for nothing more. */
 import {PutBucketPolicyCommand, PutObjectCommand} from '@aws-sdk/client-s3';
 import type {ChildProcess} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
@@ -30,7 +30,7 @@ interface Statement {
 }
 
 const page = await readFile(new URL('../../docs/s3-and-encryption.md', import.meta.url), 'utf8');
-/** A user of the store who owns nothing. */
+/** A user of the store without any objects. */
 const user = `limited-${randomBytes(4).toString('hex')}`;
 
 let database: TempDatabase;
@@ -46,14 +46,14 @@ afterAll(async () => {
   await rm(folder, {recursive: true});
 });
 
-/** A new bucket in which the user has the rights of these policies, below "shop" alone. */
+/** A new bucket in which the user has the rights of these policies, only below "shop". */
 async function bucketWith(policies: readonly string[], isLocking = false): Promise<string> {
   const Bucket = await createBucket({isLocking});
   await storeClient().send(new PutBucketPolicyCommand({Bucket, Policy: policyOf(Bucket, policies)}));
   return Bucket;
 }
 
-/** The statements of the page, with the bucket's name, and with whom they are for, which the policy of a bucket names. */
+/** The statements of the page, with the bucket's name and the principal, which a bucket policy needs. */
 function policyOf(bucket: string, policies: readonly string[]): string {
   const Statement = policies.flatMap((name) => {
     const block = blocksOf(page).find(({lang, file}) => lang === 'json' && file === name);
@@ -77,13 +77,13 @@ function context(config: Config = {}, as = user) {
 const scratch = {kind: 'same'} as const;
 const keepLast = {policy: {keepLast: 1, keepMin: 1}, dryRun: false, setAside: false};
 
-/** Two backups, one streamed, one of the owner of the bucket: what a user wrote, the store lets that user read in any case. */
+/** Two backups, one streamed, one by the owner of the bucket, because the store always lets users read their own objects. */
 async function makeTwo(to: string): Promise<void> {
   await backupToPlaces(context({}, 'tester'), {}, {to: [to]});
   await backupToPlaces(context(), {}, {to: [to], isLocal: false});
 }
 
-/** What is left of a run that is killed when everything but the metadata is written: its files, which nothing can abandon any more. */
+/** The rest of a run that is killed when everything except the metadata is written: its files, which nothing can abort any more. */
 async function leaveUnfinished(to: string): Promise<void> {
   let child: ChildProcess | undefined;
   const watched = await watchRequests(store.endpoint, ({stage, method, url}) => {
@@ -151,7 +151,7 @@ describe('with the rights to make backups', () => {
     ['a bucket', false],
     ['a bucket with versions', true],
   ])(
-    'prune and recover are denied in %s, say what is missing, and take nothing away',
+    'prune and recover are denied in %s, name the missing right, and remove nothing',
     async (_what, hasVersions) => {
       const bucket = await bucketWith(['backups'], hasVersions);
       const to = `s3://${bucket}/shop`;
@@ -174,7 +174,7 @@ describe('with the rights to make backups', () => {
         },
       ]);
       expect(await keysIn(bucket)).toEqual(keys);
-      // It is left for somebody who may.
+      // It is left for a user with that right.
       expect((await recoverLeftovers(context(), {dryRun: true})).recovered).toHaveLength(1);
       await storeClient().send(
         new PutBucketPolicyCommand({Bucket: bucket, Policy: policyOf(bucket, ['backups', 'pruning'])}),
@@ -186,7 +186,7 @@ describe('with the rights to make backups', () => {
     },
   );
 
-  it('but that to write, backups are proven and restored all the same', async () => {
+  it('but that to write, backups are proven and restored nevertheless', async () => {
     const bucket = await bucketWith(['backups']);
     const to = `s3://${bucket}/shop`;
     const made = await backupToPlaces(context(), {schemaOnly: true}, {to: [to]});
@@ -203,7 +203,7 @@ describe('with the rights to make backups', () => {
     await expect(again).rejects.toMatchObject({code: 'STORAGE_DENIED'});
   });
 
-  it('nothing is read or written beside the prefix', async () => {
+  it('nothing is read or written outside the prefix', async () => {
     const bucket = await bucketWith(['backups', 'pruning']);
     await storeClient().send(
       new PutObjectCommand({Bucket: bucket, Key: 'other/x.metadata.json', Body: '{}'}),

@@ -1,4 +1,4 @@
-/** restore:rows from backups that are encrypted or in a bucket, and undo files that are encrypted. */
+/** restore:rows from encrypted backups or from a bucket, and encrypted undo files. */
 import {GetObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
 import {readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
@@ -56,7 +56,7 @@ function takeBack(source: BackupSource, undo = 'latest'): Promise<UndoRowsResult
   return undoRows(context(), source, {undo, execute: true, firesTriggers: false});
 }
 
-/** Deletes orders with their items and changes others; returns what is left. */
+/** Deletes orders with their items and changes others; returns the remaining rows. */
 async function damage(): Promise<Record<string, string[]>> {
   await shop.run(`
     CREATE TEMPORARY TABLE going AS SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT FROM payments p WHERE p."orderId" = o.id);
@@ -81,7 +81,7 @@ describe.each(
     4,
   ),
 )('of a backup in %s format (encrypted: %s, in a bucket: %s)', (format, isEncrypted, isInBucket) => {
-  it('rows come back byte for byte and are taken back, and no copy of the backup stays here', async () => {
+  it('rows are restored byte for byte and undone, without a local copy of the backup', async () => {
     await backupToPlaces(
       context(),
       {format},
@@ -107,7 +107,7 @@ describe.each(
   });
 });
 
-it('without the key nothing of an encrypted backup is read, and damage in the bucket brings no row back', async () => {
+it('without the key nothing of an encrypted backup is read, and a damaged one in the bucket restores no row', async () => {
   await backupToPlaces(context(), {format: 'custom'}, {to: [place], recipients: [recipient]});
   const damaged = await damage();
   await expect(run({from: place})).rejects.toMatchObject({code: 'KEY_NEEDED'});
@@ -129,7 +129,7 @@ it('without the key nothing of an encrypted backup is read, and damage in the bu
 describe('an undo file', () => {
   const config = (): Config => ({encryption: {recipients: [recipient]}});
 
-  it('is encrypted as the config file says, and takes the rows back with the key alone', async () => {
+  it('is encrypted as configured, and the undo needs only the key', async () => {
     await backupToPlaces(context(), {format: 'custom'}, {});
     const damaged = await damage();
     const {undoPath, undo} = await run({}, config());
@@ -155,7 +155,7 @@ describe('an undo file', () => {
     expect(await contentOf(shop)).toEqual(damaged);
   });
 
-  it('is not written where only encrypted files may be and no key is set', async () => {
+  it('is not written if only encrypted files are allowed and no key is set', async () => {
     await backupToPlaces(context(), {format: 'custom'}, {});
     const damaged = await damage();
     await expect(run({}, {encryption: {require: true}})).rejects.toMatchObject({code: 'GUARD'});

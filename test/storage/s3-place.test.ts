@@ -1,4 +1,4 @@
-/** The S3 place against a real gateway: what is written is read back, and every trouble has its own code. */
+/** The S3 location against a real gateway: it reads back what it wrote, and every fault has its own code. */
 import {PutObjectCommand} from '@aws-sdk/client-s3';
 import {createHash, randomBytes} from 'node:crypto';
 import {createServer} from 'node:net';
@@ -60,7 +60,7 @@ describe('an object', () => {
     ['one byte', 1],
     ['exactly one part', 8 * 2 ** 20],
     ['three parts and a rest', 25 * 2 ** 20 + 7],
-  ])('of %s comes back byte for byte', async (_, size) => {
+  ])('of %s is read back byte for byte', async (_, size) => {
     const bytes = randomBytes(size);
     await place.write(`data/${size}`, chunksOf(bytes));
     const back = await readAll(place, `data/${size}`);
@@ -70,7 +70,7 @@ describe('an object', () => {
     expect(await uploadsIn(bucket)).toEqual([]);
   });
 
-  it('whose source fails half way does not appear, and nothing of it is left', async () => {
+  it('whose source fails half-way does not appear, and leaves nothing', async () => {
     async function* failing(): AsyncGenerator<Buffer> {
       for (let part = 0; part < 20; part += 1) yield await Promise.resolve(randomBytes(2 ** 20));
       throw new Error('the dump broke off');
@@ -87,7 +87,7 @@ describe('an object', () => {
     for (const key of keys) expect((await readAll(place, key)).toString()).toBe(key);
   });
 
-  it('is written as text once, and replaced only by who has read it', async () => {
+  it('is written as text once, and replaced only by a client that has read it', async () => {
     await place.writeText('marker.json', 'one', null);
     await expect(place.writeText('marker.json', 'two', null)).rejects.toMatchObject({
       code: 'STORAGE_CONFLICT',
@@ -107,7 +107,7 @@ describe('reading', () => {
   const bytes = randomBytes(20 * 2 ** 20);
   const digest = sha256(bytes);
 
-  it('goes on where it was when the connection breaks', async () => {
+  it('continues at the same position after the connection breaks', async () => {
     await place.write('data/broken-off', chunksOf(bytes));
     let breaks = 0;
     const watched = await watchRequests(store.endpoint, ({stage, method}) => {
@@ -121,7 +121,7 @@ describe('reading', () => {
     await watched.close();
   });
 
-  it('ends when nothing comes any more', async () => {
+  it('ends if no more data arrives', async () => {
     await place.write('data/broken-off', chunksOf(bytes));
     let isBroken = false;
     const watched = await watchRequests(store.endpoint, ({stage, method}) => {
@@ -134,7 +134,7 @@ describe('reading', () => {
     await watched.close();
   });
 
-  it('survives that the reader waits longer than the time-out', async () => {
+  it('survives a reader that waits longer than the time-out', async () => {
     await place.write('data/slow', chunksOf(bytes));
     const hasty = await open(`s3://${bucket}/backups/`, {config: {storage: {timeoutSeconds: 1}}});
     const chunks: Buffer[] = [];
@@ -145,7 +145,7 @@ describe('reading', () => {
     expect(sha256(Buffer.concat(chunks))).toBe(digest);
   });
 
-  it('does not mix an object with the one that took its place', async () => {
+  it('does not mix an object with the one that replaced it', async () => {
     await place.write('data/replaced', chunksOf(bytes));
     let isReplaced = false;
     const watched = await watchRequests(store.endpoint, async ({stage, method}) => {
@@ -160,7 +160,7 @@ describe('reading', () => {
   });
 });
 
-describe('trouble', () => {
+describe('a fault', () => {
   const url = (name: string): string => `s3://${name}/x`;
 
   it.each([
@@ -182,7 +182,7 @@ describe('trouble', () => {
     }
   });
 
-  it('with a bucket that does not exist is told', async () => {
+  it('with a missing bucket is reported', async () => {
     const other = await open(url('no-such-bucket-at-all'));
     await expect(listAll(other)).rejects.toMatchObject({code: 'STORAGE_BUCKET_NOT_FOUND'});
     await expect(other.write('a', chunksOf(Buffer.from('a')))).rejects.toMatchObject({
@@ -222,14 +222,14 @@ describe('trouble', () => {
     expect(await patient.status('data/hung')).toBeUndefined();
     const uploads = [];
     for await (const upload of patient.unfinishedUploads()) uploads.push(upload);
-    // A slow answer makes the SDK begin once more.
+    // A slow answer makes the SDK start again.
     expect(new Set(uploads.map(({key}) => key))).toEqual(new Set(['data/hung']));
     for (const upload of [...uploads, ...uploads]) await patient.abandonUpload(upload);
     expect(await uploadsIn(bucket)).toEqual([]);
     await gateway.signal('SIGKILL');
   });
 
-  it('with a server that takes connections and says nothing ends in an error', async () => {
+  it('with a server that accepts connections and never answers ends in an error', async () => {
     const server = createServer(() => undefined).listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const address = server.address();
@@ -264,7 +264,7 @@ it('keeps locked objects, and says until when', async () => {
   expect(until).toBeGreaterThan(Date.now() + 80_000_000);
   await expect(locked.remove('data/kept')).rejects.toMatchObject({code: 'STORAGE_DENIED'});
   expect((await readAll(locked, 'data/kept')).toString()).toBe('kept');
-  // Conditions hold where versions are kept, too.
+  // Conditions also apply in buckets with versions.
   await locked.writeText('marker.json', 'one', null);
   const tag = (await locked.status('marker.json'))?.tag ?? '';
   await locked.writeText('marker.json', 'two', tag);
@@ -281,7 +281,7 @@ describe('the text of a short object', () => {
   const isOfSdk = (url: string): boolean => url.includes('x-id=GetObject');
 
   it.each(['plain.json', "odd names/ñ (1) ! * ' + & = ~ %41.json"])(
-    'is read by one request of our own: %s',
+    'is read by one request of this program: %s',
     async (key) => {
       await place.writeText(key, `{"of": "${key}"}`, null);
       const urls: string[] = [];
@@ -300,7 +300,7 @@ describe('the text of a short object', () => {
   );
 
   it.each(cases(['half answered', 'begun'] as const))(
-    'is asked for once more when the connection breaks (%s)',
+    'is requested again after the connection breaks (%s)',
     async (when) => {
       await place.writeText(`${when}.json`, 'whole', null);
       const urls: string[] = [];
@@ -317,7 +317,7 @@ describe('the text of a short object', () => {
     },
   );
 
-  it('that is not there, or not for us, is told as always', async () => {
+  it('is reported as usual if it is missing or denied', async () => {
     await expect(place.readText('none.json')).rejects.toMatchObject({code: 'BACKUP_INCOMPLETE'});
     const stranger = await open(`s3://${bucket}/backups`, {environment: {AWS_SECRET_ACCESS_KEY: 'wrong'}});
     await expect(stranger.readText('plain.json')).rejects.toMatchObject({code: 'STORAGE_CREDENTIALS'});

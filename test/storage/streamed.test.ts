@@ -1,4 +1,4 @@
-/** Backups that are streamed to a bucket: whole however late the upload begins, and refused as early as can be. */
+/** Backups that are streamed to a bucket: complete even if the upload starts late, and refused as early as possible. */
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
@@ -34,13 +34,13 @@ function context(settings: {config?: Config; pgBin?: string} = {}) {
   return testContext(folder, {settings: {databaseUrl: database.url, ...settings}, env: storeEnvironment()});
 }
 
-// A key made of a passphrase, and the question whether a bucket locks, take longer than a small pg_dump: its output waits.
+// Deriving a key from a passphrase, and asking whether a bucket locks, take longer than a small pg_dump, so its output waits.
 it.each<[string, 'encrypted with a passphrase' | 'locked', BackupRequest]>([
   ['sql', 'encrypted with a passphrase', {format: 'sql'}],
   ['custom, not read on its way', 'encrypted with a passphrase', {verify: false}],
   ['custom', 'locked', {}],
   ['sql, not read on its way', 'locked', {format: 'sql', verify: false}],
-])('a streamed backup (%s, %s) is whole', async (_name, way, request) => {
+])('a streamed backup (%s, %s) is complete', async (_name, way, request) => {
   const isLocking = way === 'locked';
   const to = `s3://${await createBucket({isLocking})}/shop`;
   const passphraseFile = join(folder, 'passphrase.txt');
@@ -71,16 +71,16 @@ describe('a streamed backup that nobody could read', () => {
     return failure;
   }
 
-  it('is not begun without pg_restore', async () => {
+  it('is not started without pg_restore', async () => {
     const noDump = {pg_dump: `echo 'pg_dump: error: was run' >&2; exit 1`};
     expect(await streamWith(noDump, 'pg_restore')).toMatchObject({code: 'PG_RESTORE_NOT_FOUND'});
   });
 
-  it('is not sent to its end, which may be far', async () => {
+  it('is not sent to its end, which can be far', async () => {
     expect(await streamWith({pg_dump: 'exec cat /dev/zero'})).toMatchObject({code: 'VERIFY_FAILED'});
   });
 
-  it('is none when pg_dump writes nothing', async () => {
+  it('does not exist if pg_dump writes nothing', async () => {
     expect(await streamWith({pg_dump: 'exit 0'})).toMatchObject({code: 'PG_DUMP_FAILED'});
   });
 });
