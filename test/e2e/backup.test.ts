@@ -59,7 +59,7 @@ async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
   });
 }
 
-/** @param running the program; when it ends first, that is a failure */
+/** @param running the program; it is a failure if it ends first */
 async function untilDumpWaits(running: Promise<CliResult>): Promise<void> {
   const ended = running.then((result) => {
     throw new Error(`ended before it dumped: ${result.stdout}${result.stderr}`);
@@ -104,11 +104,11 @@ describe('destino-db backup', () => {
     expect(result.stderr).toBe('');
   });
 
-  it('prints nothing at all with --quiet, so that cron mails nothing', async () => {
+  it('prints nothing with --quiet, so that cron sends no mail', async () => {
     expect(await backup(['--quiet'])).toMatchObject({status: 0, stdout: '', stderr: ''});
   });
 
-  it('tells each step once, dated and without escape codes, where there is no terminal', async () => {
+  it('prints each step once, dated and without escape codes, without a terminal', async () => {
     const result = await backup([]);
     expect(result.stderr).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ Look at the database: done/);
     expect(result.stderr.match(/Dump: done/g)).toHaveLength(1);
@@ -145,14 +145,14 @@ describe('destino-db backup', () => {
     expect(await names()).toEqual([]);
   });
 
-  it('refuses the pooler that DATABASE_URL names, and says which variable to set', async () => {
+  it('refuses the pooler in DATABASE_URL, and says which variable to set', async () => {
     const result = await backup(['--use-database-url']);
     expect(result.status).toBe(3);
     expect(result.stderr).toContain('TRANSACTION_POOLER');
     expect(result.stderr).toContain('DIRECT_URL');
   });
 
-  it('shows no password in the process list, not even one given as a flag', async () => {
+  it('shows no password in the process list, not even one from a flag', async () => {
     const listing = await whileLocked(async () => {
       let child: ChildProcess | undefined;
       const running = runCli(['backup', '--database-url', shop.url, '--json'], {
@@ -204,7 +204,7 @@ describe('destino-db backup', () => {
     });
   });
 
-  it('leaves only a partial file when it is killed, which is no backup', async () => {
+  it('leaves only a partial file after a kill, which is not a backup', async () => {
     await whileLocked(async () => {
       let child: ChildProcess | undefined;
       const running = backup([], (started) => (child = started));
@@ -217,14 +217,14 @@ describe('destino-db backup', () => {
     expect(left[0]).toMatch(/\.partial$/);
   });
 
-  it('says DISK_FULL and leaves nothing when the disk fills up', async () => {
-    // A limit of 8 kB on files stands in for a full disk; the dump is larger.
+  it('reports DISK_FULL and leaves nothing when the disk fills up', async () => {
+    // A limit of 8 kB on files simulates a full disk; the dump is larger.
     const result = await inShell('trap "" XFSZ; ulimit -f 8; exec "$0" "$@"');
     expect(JSON.parse(result.stdout)).toMatchObject({error: {code: 'DISK_FULL', exitCode: 3}});
     expect(result.status).toBe(3);
     expect(result.stdout).toContain('No backup was made.');
     expect(await names()).toEqual([]);
-    // The next run must not warn of leftovers that were cleared up.
+    // The next run must not warn of leftovers that were already removed.
     expect(await readdir(join(folder, 'backups', '.journal'))).toEqual([]);
   });
 
@@ -234,7 +234,7 @@ describe('destino-db backup', () => {
       await untilDumpWaits(started);
       const [partial = ''] = await names();
       const metadata = partial.replace(/\.dump\.partial$/, '.metadata.json');
-      // A folder in its place: renaming the metadata onto it fails, after the dump got its name.
+      // Renaming the metadata onto this folder fails, after the dump got its name.
       await mkdir(join(folder, 'backups', 'database', metadata, 'in-the-way'), {recursive: true});
       return {running: started, blocked: metadata};
     });
@@ -242,7 +242,7 @@ describe('destino-db backup', () => {
     expect(await names()).toEqual([blocked]);
   });
 
-  it('is quiet when its reader goes away', async () => {
+  it('is quiet when its reader closes', async () => {
     const result = await inShell('"$0" "$@" | head -c 1 >/dev/null; exit ${PIPESTATUS[0]}');
     expect(result).toMatchObject({status: 0, stderr: ''});
   });

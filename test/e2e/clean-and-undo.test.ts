@@ -1,4 +1,4 @@
-/** orders:clean and workflow:safe-cleanup as a user runs them: what can be pasted, what contradicts, and what a kill leaves. */
+/** orders:clean and workflow:safe-cleanup as a user runs them: commands to paste, contradicting flags, and kills. */
 import type {ChildProcess} from 'node:child_process';
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -25,7 +25,7 @@ function cli(args: string[], onStart?: (child: ChildProcess) => void) {
   return runCli(args, {cwd: folder, env: {DIRECT_URL: database.url}, ...(onStart ? {onStart} : {})});
 }
 
-/** Every order backup under its final name must be whole. */
+/** Every order backup under its final name must be intact. */
 async function readAllOrderBackups(): Promise<number> {
   const names = await readdir(join(folder, 'backups/order-cleanup')).catch(() => []);
   const finished = names.filter((name) => !name.endsWith('.partial'));
@@ -50,10 +50,10 @@ async function waitUntilGone(session: Session, pid: string): Promise<void> {
 
 describe('a cleaning that is killed', () => {
   it.each([
-    // [where it stands still, what holds it there]
+    // [the point at which it stops, the lock that stops it there]
     ['before it locks the orders', 'LOCK TABLE orders IN EXCLUSIVE MODE'],
     ['when everything is deleted and nothing is committed', 'SELECT pg_advisory_lock(7)'],
-  ])('%s leaves everything as it was', async (_when, hold) => {
+  ])('%s leaves everything unchanged', async (_when, hold) => {
     await database.run(`
       CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$;
       CREATE CONSTRAINT TRIGGER last AFTER DELETE ON catering_orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stand_still();`);
@@ -74,7 +74,7 @@ describe('a cleaning that is killed', () => {
     expect(await readAllOrderBackups()).toBe(0);
   });
 
-  it('as soon as the rows are gone leaves the whole backup of them', async () => {
+  it('after the rows are deleted leaves the complete backup of them', async () => {
     const before = await contentOf(database);
     await withAppSession(database.connection, async (observer) => {
       let child: ChildProcess | undefined;
@@ -88,14 +88,14 @@ describe('a cleaning that is killed', () => {
     expect(await readAllOrderBackups()).toBe(1);
     const restored = await cli(['orders:restore', '--backup-file', 'latest', '--execute', '--yes']);
     expect(restored.status).toBe(0);
-    // The types are what they were, however the file and the database write their names.
+    // The types are unchanged, however the file and the database write their names.
     expect(restored.stdout).not.toContain('Note');
     expect(await contentOf(database)).toEqual(before);
   });
 });
 
-describe('the command that a preview prints', () => {
-  it('does what was previewed, however the preview was asked for', async () => {
+describe('the command in a preview', () => {
+  it('does what the preview showed, for every form of the preview', async () => {
     const {stdout} = await cli(['orders:clean', '-n', '--from', '2025-06-01']);
     const next = /Next: destino-db (.*)$/m.exec(stdout)?.[1] ?? '';
     expect(next).toMatch(/^orders:clean --from 2025-06-01 --execute --plan [0-9a-f]{16}$/);
@@ -106,7 +106,7 @@ describe('the command that a preview prints', () => {
 });
 
 describe('workflow:safe-cleanup', () => {
-  it('names the database in the commands that undo it when the URL came as a flag, without the password', async () => {
+  it('names the database in the commands that undo it if the URL came from a flag, without the password', async () => {
     const result = await runCli(
       ['workflow:safe-cleanup', '--execute', '--yes', '--json', `--database-url=${database.url}`],
       {cwd: folder},
@@ -120,7 +120,7 @@ describe('workflow:safe-cleanup', () => {
     }
   });
 
-  it('refuses flags of a full backup that is not to be made, and names them', async () => {
+  it('refuses flags of a full backup that is not made, and names them', async () => {
     const {status, stderr} = await cli([
       'workflow:safe-cleanup',
       '--no-full-backup',
@@ -129,11 +129,11 @@ describe('workflow:safe-cleanup', () => {
     ]);
     expect(status).toBe(2);
     expect(stderr).toMatch(/--no-full-backup .*--no-verify and --backup-format/);
-    // A tab of the parser's message is no strange character.
+    // A tab in the parser's message is not an invalid character.
     expect((await cli(['orders:clean', '--batch-size=x'])).stderr).not.toContain('\\u');
   });
 
-  it('refuses to delete after a full backup that is not to be verified, and names both flags', async () => {
+  it('refuses to delete after a full backup that is not verified, and names both flags', async () => {
     const {status, stderr} = await cli(['workflow:safe-cleanup', '--execute', '--no-verify', '--yes']);
     expect(status).toBe(2);
     expect(stderr).toMatch(/--execute .*--no-verify/);

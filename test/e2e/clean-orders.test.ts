@@ -1,4 +1,4 @@
-/** orders:clean and workflow:safe-cleanup as a shell sees them: flags, exit codes, kills, memory. */
+/** orders:clean and workflow:safe-cleanup from a shell: flags, exit codes, kills, memory. */
 import type {ChildProcess} from 'node:child_process';
 import {mkdir, readdir, readFile, stat, symlink, writeFile} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
@@ -27,7 +27,7 @@ async function orderCount(): Promise<number> {
 const orderFiles = async () => (await readdir(`${folder}/backups/order-cleanup`).catch(() => [])).sort();
 
 describe('orders:clean', () => {
-  it('ends its preview with the command that executes it, which then does exactly that, once', async () => {
+  it('ends its preview with the command that executes exactly that, once', async () => {
     const seen = await run(['orders:clean', '--from=2025-01-01', '--test-emails-only', '--no-color']);
     expect(seen.status).toBe(0);
     const next = /^Next: destino-db (.*)$/m.exec(seen.stdout)?.[1] ?? '';
@@ -47,7 +47,7 @@ describe('orders:clean', () => {
     expect(again.stderr).toContain('PLAN_CHANGED');
   });
 
-  it('wants the name of the database when there is to be no backup', async () => {
+  it('requires the name of the database without a backup', async () => {
     const refused = await run(['orders:clean', '--execute', '--no-backup', '--yes']);
     expect(refused.status).toBe(5);
     expect(refused.stderr).toContain(`--confirm-db ${shop.name}`);
@@ -57,7 +57,7 @@ describe('orders:clean', () => {
     expect(await orderCount()).toBe(252);
   });
 
-  it('is not answered by --yes where the database is production', async () => {
+  it('does not accept --yes for a production database', async () => {
     const env = {DIRECT_URL: shop.url, NODE_ENV: 'production'};
     const refused = await run(['orders:clean', '--execute', '--yes'], {env});
     expect(refused.status).toBe(5);
@@ -79,7 +79,7 @@ describe('orders:clean', () => {
   async function interruptedBy(signal: NodeJS.Signals) {
     return withAppSession(shop.connection, async (holder) => {
       await holder.query('BEGIN');
-      // Rows that nothing hangs on are locked by the DELETE alone.
+      // Rows without dependent rows are locked only by the DELETE.
       await holder.query('SELECT 1 FROM order_items FOR UPDATE');
       let child: ChildProcess | undefined;
       const running = run(['orders:clean', '--execute', '--yes'], {onStart: (started) => (child = started)});
@@ -100,7 +100,7 @@ describe('orders:clean', () => {
     });
   }
 
-  it('leaves the database as it was and no file under its name when it is killed while it deletes', async () => {
+  it('leaves the database unchanged and no file under its final name when it is killed during the deletion', async () => {
     const {signal} = await interruptedBy('SIGKILL');
     expect(signal).toBe('SIGKILL');
     expect(await orderCount()).toBe(404);
@@ -114,7 +114,7 @@ describe('orders:clean', () => {
     );
   });
 
-  it('takes its file away when it is terminated while it deletes', async () => {
+  it('removes its file when it is terminated during the deletion', async () => {
     const {status, stderr} = await interruptedBy('SIGTERM');
     expect(status).toBe(143);
     expect(stderr).toContain('TERMINATED');
@@ -149,7 +149,7 @@ describe('orders:clean', () => {
 });
 
 describe('the command lines of the old scripts', () => {
-  // Through npm and the package.json that init has written, as somebody at the shop would type them.
+  // Through npm and the package.json from init, as a user would type them.
   beforeEach(async () => {
     await writeFile(`${folder}/package.json`, '{}\n');
     expect((await run(['init', '--yes'])).status).toBe(0);
@@ -167,7 +167,7 @@ describe('the command lines of the old scripts', () => {
     expect(await orderCount()).toBe(404);
   });
 
-  it('ask before they delete, and take test addresses alone where their name says so', async () => {
+  it('ask before they delete, and select only test addresses if their name says so', async () => {
     expect((await script('clean-orders:execute')).status).toBe(5);
     const cleaned = await script('clean-orders:test-emails', '--no-confirm', '--json');
     expect(cleaned.json()).toMatchObject({

@@ -1,4 +1,4 @@
-/** What the README says of the stock tools and of this program in the same situations, both sides of it. */
+/** The README's comparison of the stock tools with this program in the same situations, for both sides. */
 import type {ChildProcess} from 'node:child_process';
 import {readdir, readFile, rm, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -32,7 +32,7 @@ afterEach(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** A stock tool, with the database of its environment. */
+/** Runs a stock tool, with the database in its environment. */
 async function stock(
   tool: string,
   args: readonly string[],
@@ -56,7 +56,7 @@ async function stock(
 
 const ours = (...args: string[]) => runCli(args, {cwd: folder, env: {DIRECT_URL: database.url}});
 
-it('a dump that was cut off', async () => {
+it('a truncated dump', async () => {
   const {path} = (await ours('backup', '--json')).json() as {path: string};
   const {length} = await readFile(path);
   await truncate(path, Math.floor(length / 2));
@@ -65,7 +65,7 @@ it('a dump that was cut off', async () => {
   expect(verified.status).toBe(4);
 });
 
-it('a plain dump that was cut inside the rows of a table', async () => {
+it('a plain dump truncated inside the rows of a table', async () => {
   expect((await stock('pg_dump', ['--file=whole.sql'])).status).toBe(0);
   const text = await readFile(join(folder, 'whole.sql'), 'utf8');
   const rows = text.indexOf('COPY public.orders');
@@ -108,8 +108,8 @@ it('a dump that is killed', async () => {
       const run = start((started) => (child = started));
       await until('the dump waits for the lock', waiting);
       child?.kill('SIGKILL');
-      // The server waits for the lock whether or not pg_dump is still there.
-      // In a session of its own: a transaction sees the list of sessions as it was at first.
+      // The server waits for the lock even after pg_dump has ended.
+      // In a separate session, because a transaction sees the first state of the list of sessions.
       await database.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
       );
@@ -125,7 +125,7 @@ it('a dump that is killed', async () => {
   expect(names.filter((name) => !name.endsWith('.partial'))).toEqual([]);
 });
 
-it('one of two tables to dump is misspelt', async () => {
+it('a misspelt name of one of two tables', async () => {
   const dumped = await stock('pg_dump', ['-t', 'orders', '-t', 'odrers', '--file=by-hand.sql']);
   expect(dumped.status).toBe(0);
   const refused = await ours('backup', '--include-table', 'orders', '--include-table', 'odrers', '--json');

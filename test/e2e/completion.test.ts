@@ -1,4 +1,4 @@
-/** Completion in the real shells, as a person at the keyboard meets it. */
+/** Completion in the real shells, as a user at the keyboard sees it. */
 import {execFileSync} from 'node:child_process';
 import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -32,7 +32,7 @@ async function ask(shell: string, script: string, ...args: string[]): Promise<st
   return stdout.split('\n').filter((line) => line !== '');
 }
 
-/** What bash would offer behind the line; it parts words at ":" and "=" too. */
+/** Completions that bash would offer after the line; it also splits words at ":" and "=". */
 const inBash = (line: string): Promise<string[]> =>
   ask(
     'bash',
@@ -41,13 +41,13 @@ const inBash = (line: string): Promise<string[]> =>
     line,
   );
 
-/** What fish would offer, without its descriptions. */
+/** Completions that fish would offer, without their descriptions. */
 const inFish = async (line: string): Promise<string[]> =>
   (await ask('fish', 'source ./fish; complete -C $argv[1]', line)).map(
     (choice) => choice.split('\t')[0] ?? '',
   );
 
-/** What zsh would offer: a terminal of its own, where the line is typed and the tab key pressed. */
+/** Completions that zsh would offer: in its own terminal, where the line is typed and the tab key pressed. */
 async function inZsh(line: string): Promise<string[]> {
   const script = `
     zmodload zsh/zpty
@@ -76,20 +76,20 @@ describe.each([
     expect((await offers('destino-db orders ')).sort()).toEqual(['clean', 'restore']);
   });
 
-  it("offers a command's own flags", async () => {
+  it('offers the flags of a command', async () => {
     expect(await offers('destino-db backup --for')).toEqual(['--format']);
     expect(await offers('destino-db orders clean --test')).toEqual(['--test-emails-only']);
   });
 
-  it('offers the values that a flag takes', async () => {
+  it('offers the values of a flag', async () => {
     expect((await offers('destino-db backup --format ')).sort()).toEqual(['custom', 'directory', 'sql']);
   });
 
-  it('offers files where a file is wanted', async () => {
+  it('offers files for a file argument', async () => {
     expect(await offers('destino-db restore --backup-file some')).toEqual(['some.dump']);
   });
 
-  it('offers ids of backups where one is meant', async () => {
+  it('offers ids of backups for an id argument', async () => {
     for (const line of ['restore', 'verify', 'show', 'delete', 'label', 'restore rows', 'copy --backup-file'])
       expect(await offers(`destino-db ${line} shop-`)).toEqual(['shop-2026-01-01T00-00-00']);
     expect(await offers('destino-db show --backups-dir nowhere shop-')).toEqual([]);
@@ -97,7 +97,7 @@ describe.each([
     expect(await offers('destino-db orders restore orders-')).toEqual(['orders-backup-2026-01-04T00-00-00']);
   });
 
-  it('offers labels and databases that backups have, as words that no shell runs', async () => {
+  it('offers labels and databases of backups, quoted for the shell', async () => {
     expect(await offers('destino-db list --label rel')).toEqual(['release']);
     expect(await offers('destino-db restore --target-db sh')).toEqual(['shop']);
     await offers('destino-db list --label ');
@@ -105,7 +105,7 @@ describe.each([
   });
 });
 
-it('is part of every shell command that is typed with a colon in bash', async () => {
+it('is included in every shell command that is typed with a colon in bash', async () => {
   expect(await inBash('destino-db orders:cl')).toEqual(['clean']);
   expect(await inBash('destino-db orders:clean --exec')).toEqual(['--execute']);
   expect(await inBash('destino-db backup --format=cu')).toEqual(['custom']);

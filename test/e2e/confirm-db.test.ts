@@ -1,4 +1,4 @@
-/** --confirm-db with another name than the target's is refused where nothing is asked as well, and before any work. */
+/** --confirm-db with a name other than the target's is refused before any work, even if nothing is asked. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {runCli, tempFolder} from '../support/run-cli.js';
@@ -33,7 +33,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** The words of a command, and the database that it is about. */
+/** The words of a command, and its database. */
 const commands = (): (readonly [string[], string])[] => [
   [['restore', '--latest', '--clean', '--dry-run'], shop.name],
   [['restore', '--latest', '--create-db', `--target-db=${copy}`], copy],
@@ -47,7 +47,7 @@ const commands = (): (readonly [string[], string])[] => [
   [['recover', '--yes'], shop.name],
 ];
 
-it('a wrong name is refused by every command that has the flag, and the right one is not', async () => {
+it('a wrong name is refused by every command with the flag, and the right one is accepted', async () => {
   for (const [words, target] of commands()) {
     const wrong = await cli(...words, '--confirm-db', 'shpo');
     expect([words, wrong.status, wrong.stderr]).toEqual([
@@ -69,7 +69,7 @@ it('a wrong name is refused by every command that has the flag, and the right on
   }
 });
 
-it('a name in a run that asks nothing at all is answered by a warning', async () => {
+it('a name in a run that asks nothing causes a warning', async () => {
   const {status, stderr} = await cli('verify', '--latest', '--confirm-db', 'shpo');
   expect([status, stderr]).toEqual([
     0,

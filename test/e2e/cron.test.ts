@@ -24,7 +24,7 @@ afterAll(async () => {
   await rm(dirname(folder), {recursive: true, force: true});
 });
 
-/** When the folder of backups holds a metadata file: the backup is complete then. */
+/** Waits until the backups folder contains a metadata file, which completes a backup. */
 async function backupAppears(backups: string): Promise<string> {
   await mkdir(backups, {recursive: true, mode: 0o700});
   return new Promise((resolve, reject) => {
@@ -39,11 +39,11 @@ async function backupAppears(backups: string): Promise<string> {
   });
 }
 
-it('a scheduled line runs under cron with nothing but its own environment, and the backup appears', async () => {
+it('a scheduled line runs under cron with only its own environment, and the backup appears', async () => {
   if (process.getuid?.() !== 0) throw new Error('this test needs root, to start a cron of its own');
   const soon = new Date(Date.now() + 62_000);
   const time = (at: Date): string => String(at.getUTCMinutes()).padStart(2, '0');
-  // Both minutes that may be next, so that a slow machine does not wait an hour.
+  // Both of the next minutes, so that a slow machine does not wait an hour.
   const plan = [...new Set([soon, new Date(soon.getTime() + 60_000)].map(time))].map(
     (minute) => `hourly custom at :${minute}`,
   );
@@ -57,7 +57,7 @@ it('a scheduled line runs under cron with nothing but its own environment, and t
   await writeFile(join(folder, 'crontab.txt'), block);
 
   const appears = backupAppears(join(folder, 'backups/database'));
-  // A namespace of its own: no crontab and no daemon of this machine is touched.
+  // A separate namespace, so that no crontab and no daemon of this machine is touched.
   const script =
     'mount -t tmpfs tmpfs /var/spool/cron && mkdir -m 1730 /var/spool/cron/crontabs && mount -t tmpfs tmpfs /run && crontab "$1" && exec cron -f';
   cron = spawn('unshare', ['--mount', '/bin/sh', '-ec', script, 'sh', join(folder, 'crontab.txt')], {
@@ -72,7 +72,7 @@ it('a scheduled line runs under cron with nothing but its own environment, and t
   expect(runs.map(({command}) => command)).toContain('backup');
 }, 240_000);
 
-it('works with an empty environment, closed stdin and the C locale; quiet when all is well, one message when not', async () => {
+it('works with an empty environment, closed stdin and the C locale; silent on success, one message on failure', async () => {
   const env = {PATH: '/usr/bin:/bin', LANG: 'C', HOME: folder};
   const quiet = await runCli(['backup', '--quiet'], {cwd: folder, env});
   expect([quiet.status, quiet.stdout, quiet.stderr]).toEqual([0, '', '']);
@@ -85,7 +85,7 @@ it('works with an empty environment, closed stdin and the C locale; quiet when a
   expect(broken.stderr.match(/Error /g)).toHaveLength(1);
 });
 
-it('says under --quiet what was found: a damaged backup, one that shrank, no young one', async () => {
+it('reports with --quiet a damaged backup, one that shrank, and a missing recent one', async () => {
   const env = {DIRECT_URL: shop.url, DESTINO_DB_BACKUPS_DIR: join(folder, 'found')};
   const quiet = (...args: string[]) => runCli([...args, '--quiet'], {cwd: folder, env});
   expect((await quiet('backup')).stderr).toBe('');

@@ -1,4 +1,4 @@
-/** Pages of the documentation, followed to the letter on a server of their own. DESTINO_TEST_RECORD=1 writes what they show anew. */
+/** Follows pages of the documentation literally, each on its own server. DESTINO_TEST_RECORD=1 records their output again. */
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -34,10 +34,10 @@ beforeEachPage((given, made) => {
 
 const shop = () => ({DIRECT_URL: server.url('shop')});
 
-/** The stock tools of the server's own version come first. */
+/** The stock tools of the server's version come first. */
 const withTools = () => ({PATH: `${inject('serverBin')}:${process.env['PATH'] ?? ''}`});
 
-/** Makes a backup as somebody did before the page begins. */
+/** Makes the backup that the page assumes. */
 async function backUp(
   from: string,
   {into = folder, ...request}: BackupRequest & {into?: string} = {},
@@ -47,7 +47,7 @@ async function backUp(
   return readBackupRecord(metadataPath ?? '');
 }
 
-/** Every row of every table of a database, whatever their order; temporary ones may be those of a session that is just ending. */
+/** All rows of all tables of a database, in any order; temporary tables can belong to a session that is just ending. */
 async function contentOf(database: string): Promise<string> {
   const [tables] = await server.run(
     `SELECT string_agg(format($$SELECT %L AS name, count(*) || coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') AS content FROM %I.%I AS t$$,
@@ -74,7 +74,7 @@ describe('a project at Supabase, and a new one', () => {
       project,
       'DELETE FROM public.payments; GRANT ALL ON public.payments TO anon; DROP TABLE public.promo_codes',
     );
-  /** Ids of backups begin with the project, which the test's server does not have. */
+  /** Ids of backups start with the project, which the test's server lacks. */
   const ofProject = ['postgres-abcdefghijkl-20', 'postgres-20'] as const;
 
   it('getting started: a proven backup in three commands, with the .env of a Prisma project', async () => {
@@ -95,7 +95,7 @@ describe('a project at Supabase, and a new one', () => {
     expect(record && standingOfRecord(record).proof).toMatchObject({level: 'restore', ok: true});
   });
 
-  it('restoring at 3 a.m., and the four ways of the old restore-db', async () => {
+  it('restoring at 3 a.m., and the four tasks of the old restore-db', async () => {
     const before = await databaseFacts(project.admin());
     const paid = () =>
       withAppSession(project.admin(), (session) =>
@@ -146,7 +146,7 @@ describe('a project at Supabase, and a new one', () => {
 
   it('restoring without this tool', async () => {
     await fresh.reset('platform');
-    // Another page may have made it.
+    // Another page may have created it.
     await asAdmin(
       fresh,
       `DO $$ BEGIN IF to_regrole('reporting') IS NOT NULL THEN DROP OWNED BY reporting; DROP ROLE reporting; END IF; END $$`,
@@ -189,7 +189,7 @@ describe('a project at Supabase, and a new one', () => {
         }
         if (!script.includes('put-back-orders')) return;
         for (const format of ['directory', 'sql']) expect(await contentOf(`shop_${format}`)).toBe(whole);
-        // The page has swapped the names: the shop has all of its orders, and the cleaned one is aside.
+        // The page swapped the names: the shop has all of its orders, and the cleaned database is set aside.
         expect(await contentOf('shop')).toBe(whole);
         await server.run('DROP DATABASE shop WITH (FORCE)');
         await server.run('ALTER DATABASE shop_old RENAME TO shop');
@@ -202,7 +202,7 @@ describe('a project at Supabase, and a new one', () => {
   }, 300_000);
 });
 
-/** A section of a service file as the page shows it, and as it is here. */
+/** A section of a service file on the page, and its values here. */
 function service(host: string, user: string, real: Connection): [string, string] {
   const section = (
     at: Pick<Connection, 'host' | 'port' | 'user'>,
@@ -233,7 +233,7 @@ it('orders in other schemas', async () => {
   expect(await contentOf('sales')).toBe(before);
 });
 
-it('putting rows back', async () => {
+it('restoring rows', async () => {
   await backUp(server.url('shop'));
   const whole = await contentOf('shop');
   await server.run('UPDATE products SET price = 0', 'shop');
@@ -265,7 +265,7 @@ it('large databases', async () => {
   });
 });
 
-/** What `supabase db dump` writes: pg_dump without these schemas (pkg/migration/dump.go of supabase/cli). */
+/** Output of `supabase db dump`: pg_dump without these schemas (pkg/migration/dump.go of supabase/cli). */
 async function showWhatTheServicesDumpLacks({project}: SupabaseServer): Promise<void> {
   const dump = async (flag: string, schemas: readonly string[]): Promise<string> => {
     const flags = [flag, ...schemas.map((schema) => `--exclude-schema=${schema}`)];
@@ -283,7 +283,7 @@ async function showWhatTheServicesDumpLacks({project}: SupabaseServer): Promise<
   expect(definitions).not.toMatch(
     /on_auth_user_created|room files are read|upload_notes|supabase_migrations|default_statistics_target/,
   );
-  // In a new project its default privileges open the table to anon, and nothing closes it.
+  // In a new project its default privileges grant the table to anon, and nothing revokes that.
   expect(definitions).toMatch(/GRANT .* ON TABLE public\.payments TO reporting/);
   expect(definitions).not.toMatch(/REVOKE .* ON TABLE public\.payments/);
   const rows = await dump('--data-only', both);
@@ -291,7 +291,7 @@ async function showWhatTheServicesDumpLacks({project}: SupabaseServer): Promise<
   expect(rows).not.toContain('supabase_migrations');
 }
 
-/** What differs in a new project, but for what is tied to one. */
+/** Differences in a new project, except objects that are tied to one. */
 async function compared(before: readonly string[], {admin}: SupabaseServer): Promise<string[]> {
   const tied =
     /^(?:rows \| (?:auth\.schema_migrations|storage\.migrations|realtime\.|cron\.job|vault\.)|sequence \| (?:realtime|cron)\.|setting|database) ?/;

@@ -23,7 +23,7 @@ afterEach(async () => {
   await rm(home, {recursive: true, force: true});
 });
 
-/** A process that takes the lock, says so on stdout, and runs `body` while it holds it. */
+/** A process that takes the lock, says so on stdout, and runs `body` while it holds the lock. */
 function holder(body: string, waitMs = 0): ChildProcess {
   const script = `
     import {withFolderLock} from ${JSON.stringify(lockModule)};
@@ -54,7 +54,7 @@ async function started(child: ChildProcess): Promise<void> {
 }
 
 describe('withFolderLock', () => {
-  it('refuses while another process holds the folder, naming it, and runs when that one has ended', async () => {
+  it('refuses while another process holds the lock of the folder, naming it, and runs after that one has ended', async () => {
     const other = holder("await new Promise((resolve) => process.stdin.once('end', resolve).resume());");
     await started(other);
     await expect(take()).rejects.toMatchObject({
@@ -74,7 +74,7 @@ describe('withFolderLock', () => {
     expect(await readdir(lockFolder())).toEqual([]);
   });
 
-  it('takes over from an owner that was killed, at once', async () => {
+  it('takes over at once after its owner was killed', async () => {
     const other = holder(holdsForEver);
     await started(other);
     other.kill('SIGKILL');
@@ -85,7 +85,7 @@ describe('withFolderLock', () => {
     expect(await readdir(lockFolder())).toEqual([]);
   });
 
-  it('waits as long as it was told to', async () => {
+  it('waits as long as requested', async () => {
     const other = holder("await new Promise((resolve) => process.stdin.once('end', resolve).resume());");
     await started(other);
     const waiting = take(60_000);
@@ -99,7 +99,7 @@ describe('withFolderLock', () => {
     });
   });
 
-  it('lets one of many waiting processes work at a time, also after a kill', async () => {
+  it('lets one of many waiting processes run at a time, even after a kill', async () => {
     const dead = holder(holdsForEver);
     await started(dead);
     dead.kill('SIGKILL');
@@ -107,7 +107,7 @@ describe('withFolderLock', () => {
     const counter = join(home, 'counter');
     await writeFile(counter, '0');
     const path = JSON.stringify(counter);
-    // Without the lock these reads and writes overlap and increments get lost.
+    // Without the lock, these reads and writes overlap and increments get lost.
     const body = `for (let i = 0; i < 20; i++) await writeFile(${path}, String(Number(await readFile(${path}, 'utf8')) + 1));`;
     const runs = Array.from({length: 6}, () => holder(body, 60_000));
     const exits = await Promise.all(runs.map(async (run) => ((await once(run, 'exit')) as [number])[0]));
@@ -116,7 +116,7 @@ describe('withFolderLock', () => {
     expect(await readdir(lockFolder())).toEqual([]);
   });
 
-  it('is not fooled by a process number that was given to another process', async () => {
+  it('is not confused by a reused process number', async () => {
     const other = holder(holdsForEver);
     await started(other);
     const path = join(lockFolder(), 'database.lock');
@@ -125,7 +125,7 @@ describe('withFolderLock', () => {
     expect(await take()).toBe('done');
   });
 
-  it('leaves a lock of another machine alone until its heartbeat has been silent for long', async () => {
+  it('does not take over a lock of another machine until its heartbeat has been silent for long', async () => {
     const path = join(lockFolder(), 'database.lock');
     await mkdir(lockFolder(), {recursive: true});
     const lock = {pid: 1, host: 'another', pidNamespace: null, processStart: null, command: 'backup', startedAt: new Date().toISOString(), token: 'aa'}; // prettier-ignore
@@ -139,7 +139,7 @@ describe('withFolderLock', () => {
     expect(await take()).toBe('done');
   });
 
-  it('takes over a lock whose owner was stopped before it had written its name', async () => {
+  it('takes over a lock whose owner was stopped before it wrote its name', async () => {
     const path = join(lockFolder(), 'database.lock');
     await mkdir(lockFolder(), {recursive: true});
     await writeFile(path, '{"pid":');
@@ -149,7 +149,7 @@ describe('withFolderLock', () => {
     expect(await take()).toBe('done');
   });
 
-  it('lets go when the work fails', async () => {
+  it('releases the lock when the work fails', async () => {
     const failing = withFolderLock(testContext(home), folder, () => Promise.reject(new Error('broken')), {
       command: 'x',
     });

@@ -1,4 +1,4 @@
-/** What somebody else put into the backups folder is neither followed, nor removed, nor waited for. */
+/** Foreign files in the backups folder: no command follows, removes or waits for them. */
 import {cp, mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
@@ -10,7 +10,7 @@ const hangsAfterMs = 30_000;
 const id = 'shop-2026-11-20T03-10-00';
 const run = '1b4e28ba-2fa1-41d2-883f-0016d3cca427';
 
-/** Names of files that the program gives, and names of folders. */
+/** Names of files and folders that the program creates. */
 const fileNames = [
   'history.jsonl',
   `.runs/${run}.json`,
@@ -57,7 +57,7 @@ afterAll(async () => {
 
 let number = 0;
 
-/** A copy of the backups with things planted, and `command` run on it. */
+/** Plants things in a copy of the backups, and runs `command` on it. */
 async function runBeside(
   command: readonly string[],
   plants: Readonly<Record<string, string>>,
@@ -95,7 +95,7 @@ const folderThings = things.filter(
 const rounds = process.env['DESTINO_TEST_FOREIGN'] === 'all' ? things.length : 1;
 
 it.each(commands.map((words) => [words.join(' '), words] as const))(
-  '%s neither follows, removes nor waits for what has the name of its files and folders',
+  '%s does not follow, remove or wait for anything with the name of its files and folders',
   async (_, words) => {
     for (let round = 0; round < rounds; round += 1) {
       const offset = round + commands.indexOf(words);
@@ -112,14 +112,14 @@ it.each(commands.map((words) => [words.join(' '), words] as const))(
   },
 );
 
-it('says once what was left alone, and does the work', async () => {
+it('reports once what it did not touch, and does the work', async () => {
   const {result} = await runBeside(['backup'], {'history.jsonl': 'pipe', '.runs': 'link to a file'});
   expect(result.status).toBe(0);
   expect(result.stderr.match(/history\.jsonl is a pipe; it was left unchanged/g)).toHaveLength(1);
   expect(result.stderr.match(/\.runs is a symbolic link/g)).toHaveLength(1);
 });
 
-it('restores although nothing can be recorded in the backups folder', async () => {
+it('restores even if it cannot record anything in the backups folder', async () => {
   const {result} = await runBeside(
     ['restore', '--latest', '--create-db', '--target-db', `${shop.name}_copy`, '--yes'],
     {'history.jsonl': 'link to a file', '.journal': 'link to a folder', '.runs': 'pipe', '.locks': 'pipe'},
@@ -129,7 +129,7 @@ it('restores although nothing can be recorded in the backups folder', async () =
   await dropDatabase(`${shop.name}_copy`);
 });
 
-it('leaves notes of the user in a folder of that name alone, and names them', async () => {
+it("does not touch the user's notes in a folder of that name, and names them", async () => {
   const place = join(home, 'notes');
   await mkdir(join(place, '.runs'), {recursive: true});
   await writeFile(join(place, '.runs', 'notes.txt'), 'mine');

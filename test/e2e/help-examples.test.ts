@@ -1,4 +1,4 @@
-/** Every example that help shows does what it says, in a shop with some backups. Those with a bucket are in test/storage. */
+/** Every example in the help works as described, in a shop with some backups. Those with a bucket are in test/storage. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {withAppSession} from '../support/app-session.js';
@@ -12,7 +12,7 @@ import {urlOf} from '../support/temp-database.js';
 
 const examples = (await readExamples()).filter(({line}) => !line.includes('s3://'));
 
-// A server of its own: the examples name databases.
+// A separate server, because the examples name databases.
 let cluster: LocalCluster;
 let folder: string;
 let shell: (line: string, shell?: string) => Promise<CliResult>;
@@ -46,7 +46,7 @@ it('has two to four for every command', async () => {
   expect([...counts].filter(([, count]) => count < 2 || count > 4)).toEqual([]);
 });
 
-/** What stands for something that only the reader knows. */
+/** Placeholders for values that only the reader knows. */
 async function fill(line: string): Promise<string> {
   if (line.includes('1509044230e1693d')) {
     const preview = await shell('destino-db orders:clean --json');
@@ -72,7 +72,7 @@ async function fill(line: string): Promise<string> {
 
 it.each(examples)('$line', async ({line, canBeAnswered}) => {
   const filled = await fill(line);
-  // There is no terminal to ask.
+  // There is no terminal for a question.
   const answered = canBeAnswered && !/ --(?:yes|dry-run|guide)\b/.test(filled) && !filled.includes('|');
   const {status, stdout, stderr} = await shell(
     answered ? `${filled} --yes` : filled,

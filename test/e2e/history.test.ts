@@ -8,7 +8,7 @@ import {sampleRun} from '../support/sample-run.js';
 
 const compiled = new URL('../../dist/lib/run/append-history.js', import.meta.url).href;
 
-/** Appends `count` runs, one after the other, in a process of its own; says "ready" first and waits for its stdin to end. */
+/** Appends `count` runs, one after the other, in a separate process; says "ready" first and waits for its stdin to end. */
 const appender = `
   import {appendRun} from ${JSON.stringify(compiled)};
   import {randomUUID} from 'node:crypto';
@@ -30,7 +30,7 @@ afterEach(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** Starts the processes, lets them all go at once, and returns their pids when they have ended. */
+/** Starts the processes, releases them all at once, and returns their pids after they have ended. */
 async function appendFromProcesses(processes: number, count: number, rotateAt: number): Promise<number[]> {
   const children = Array.from({length: processes}, () =>
     spawn(
@@ -65,7 +65,7 @@ describe('the audit log under several processes at once', () => {
   it.each([
     ['in one file that began with a torn line', 1 << 30],
     ['while files are put aside all the time', 20_000],
-  ])('loses and tears no line %s', async (_, rotateAt) => {
+  ])('loses and corrupts no line %s', async (_, rotateAt) => {
     await appendFile(join(folder, 'history.jsonl'), '{"torn":');
     const [processes, count] = [6, 40];
     const pids = await appendFromProcesses(processes, count, rotateAt);

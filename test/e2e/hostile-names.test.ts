@@ -1,4 +1,4 @@
-/** Names and passwords that shells, SQL, HTML, cron, terminals and file systems would take for something else, through every command. */
+/** Names and passwords with special meaning for shells, SQL, HTML, cron, terminals and file systems, through every command. */
 import {execFileSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {chmod, mkdir, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
@@ -24,9 +24,9 @@ let proof: string;
 let databaseName: string;
 const id = (name: string): string => quoteIdentifier(name);
 
-/** What runs or breaks out where a name is not quoted; each would leave the file `proof` behind. */
+/** Text that runs or breaks out if a name is not quoted; each would leave the file `proof` behind. */
 let evil: Record<'database' | 'role' | 'schema' | 'table' | 'column' | 'items' | 'label', string>;
-/** As odd as passwords get; the second URL carries it percent-encoded. */
+/** A password full of special characters; the second URL contains it percent-encoded. */
 const password = `p%40'"\`$(id)\\ ;ñ✓:/?#@ end`;
 
 beforeAll(async () => {
@@ -94,7 +94,7 @@ afterAll(async () => {
 const url = (database = databaseName): string =>
   urlOf({...clusterConnection(), user: evil.role, password, database});
 
-/** What must never be seen: the password as it is, encoded, or a piece of it that names nothing else. */
+/** Texts that must never appear: the password as it is, encoded, or a distinctive part of it. */
 const secrets = [password, encodeURIComponent(password), '$(id)\\ ;ñ✓:/?#@ end', 'ñ✓:/?#@'];
 
 function withoutSecrets(result: Pick<CliResult, 'stdout' | 'stderr'>): void {
@@ -130,7 +130,7 @@ describe('hostile names', () => {
   let backupId: string;
 
   it.each(cases(['sql', 'directory', 'custom']))(
-    'are backed up, listed and proven by restore as %s',
+    'are backed up, listed and proven by a restore test as %s',
     async (format) => {
       const made = await ok(['backup', `--format=${format}`, `--label=${evil.label}`]);
       backupId = String(made['id']);
@@ -149,7 +149,7 @@ describe('hostile names', () => {
     },
   );
 
-  it('are restored into a new database of such a name, swapped and undone', async () => {
+  it('are restored into a new database with such a name, swapped and undone', async () => {
     const before = await rowsOf(evil.database);
     const copy = `${evil.database.slice(0, 20)}-copy"'`;
     await ok(['restore', `--backup-file=${backupId}`, `--target-db=${copy}`, '--create-db', '--yes']);
@@ -177,7 +177,7 @@ describe('hostile names', () => {
     expect((await run(['prune', '--set-aside', '--dry-run'])).status).toBe(0);
   });
 
-  it('are cleaned and put back', async () => {
+  it('are cleaned and restored', async () => {
     const before = await rowsOf(evil.database);
     const {plan, tables} = (await ok(['orders:clean'])) as {
       plan: string;
@@ -198,7 +198,7 @@ describe('hostile names', () => {
     expect(await rowsOf(evil.database)).toEqual(before);
   });
 
-  it('are told in the report without becoming HTML, in metrics, in notifications and in history', async () => {
+  it('are shown in the report without becoming HTML, in metrics, in notifications and in history', async () => {
     const server = await startLocalServer();
     const config = JSON.parse(await readFile(join(folder, 'destino-db.config.json'), 'utf8')) as object;
     const told = join(folder, 'notified.json');
@@ -251,7 +251,7 @@ describe('hostile names', () => {
     for (const text of stored) for (const secret of secrets) expect(text).not.toContain(secret);
   });
 
-  it('of a working directory come through cron and its shell', async () => {
+  it('of a working directory reach the program unchanged through cron and its shell', async () => {
     const odd = join(folder, `wo"r'k $(touch ran) \`id\` %d; & -x`);
     await mkdir(odd);
     await writeFile(
@@ -301,7 +301,7 @@ describe('hostile arguments', () => {
     [['status', '--max-age', `${'9'.repeat(400)}w`], 2],
     [['history', '--last', '-1'], 2],
   ];
-  it.each(cases(hostile, 6))('%j end with status %i and a code', async (args, status) => {
+  it.each(cases(hostile, 6))('%j exit with status %i and a code', async (args, status) => {
     const result = await run([...args, '--json']);
     expect([result.status, result.stdout]).toEqual([status, expect.any(String)]);
     const document = result.json() as {error?: {code: string; exitCode: number}};
@@ -313,7 +313,7 @@ describe('hostile arguments', () => {
     expect(result.stdout).not.toContain('hunter2');
   });
 
-  it('a password is in no list of processes, whatever is in it', async () => {
+  it('a password with any characters is in no list of processes', async () => {
     let seen = '';
     let running = true;
     const watch = (async () => {
@@ -344,7 +344,7 @@ describe('hostile arguments', () => {
 });
 
 describe('hostile files', () => {
-  it('an env file with commands is read, and not run', async () => {
+  it('an env file with commands is read, and not executed', async () => {
     await writeFile(
       join(folder, '.env.local'),
       `X=$(touch ${proof})\nY=\`touch ${proof}\`\n; touch ${proof}\nDESTINO_DB_BACKUPS_DIR="$(touch ${proof})"\n`,
@@ -356,7 +356,7 @@ describe('hostile files', () => {
     expect(existsSync(proof)).toBe(false);
   });
 
-  it('secrets that others can read are warned of, each by its file', async () => {
+  it('secrets that others can read cause a warning for each file', async () => {
     const files = ['.env.local', 'key.txt', 'phrase.txt', 'pgpass', 'open.config.json'].map((name) =>
       join(folder, name),
     );
@@ -394,7 +394,7 @@ describe('hostile files', () => {
     for (const file of files) await rm(file);
   });
 
-  it('links in the backups folder lead nowhere: they are not listed, not restored, not pruned, not copied', async () => {
+  it('links in the backups folder are not followed: they are not listed, restored, pruned or copied', async () => {
     const backups = join(folder, 'linked');
     const place = join(backups, 'database');
     await ok(['backup', `--backups-dir=${backups}`]);

@@ -1,4 +1,4 @@
-/** Which backup is meant where none is named, as a shell sees it: never the damage, a part, or another database. */
+/** The backup that a command chooses by default, from a shell: never a damaged one, a partial one, or one of another database. */
 import {cp, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
@@ -31,7 +31,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-it('restore --latest --clean twice never brings the damage back, and warns of the first', async () => {
+it('restore --latest --clean twice never restores the damage, and warns about the first one', async () => {
   const good = (await inShop('backup', '--json')).json() as {id: string};
   await shop.run('DELETE FROM customers WHERE id > 1075');
   expect((await inShop('restore', '--latest', '--clean', '--yes')).status).toBe(0);
@@ -45,7 +45,7 @@ it('restore --latest --clean twice never brings the damage back, and warns of th
       String.raw`Warning: "${shop.name}" was restored (?:just now|.* ago), at \d{4}-\S+ \S+ UTC, from ${good.id} \(${taken}\)\. This restore replaces that content, and all changes since, by ${good.id} \(${taken}\)`,
     ),
   );
-  // The warning stands before the deed.
+  // The warning is printed before the restore.
   expect(again.stderr.indexOf('Warning:')).toBeLessThan(again.stderr.indexOf('Dump: '));
   const verified = (await inShop('verify', '--latest', '--json')).json();
   expect(verified).toMatchObject({results: [{id: good.id, outcome: 'passed'}]});
@@ -61,7 +61,7 @@ it('a time copied from the list finds that backup', async () => {
 });
 
 const tested = {
-  // The key to the table that is not in it is left out and named.
+  // The key to the missing table is left out and named.
   tables: {
     flags: ['--include-table', 'invoices'],
     status: 0,
@@ -98,7 +98,7 @@ it.each(cases(['tables', 'data'] as const))(
   },
 );
 
-it('says whose backups a folder has, and finds them one level down', async () => {
+it('names the databases of the backups in a folder, and finds backups one level below', async () => {
   const other = await createTempDatabase('template0');
   try {
     const elsewhere = {cwd: await tempFolder(), env: {DIRECT_URL: other.url}};
@@ -124,7 +124,7 @@ it('says whose backups a folder has, and finds them one level down', async () =>
   }
 });
 
-it('the restore test of a backup that this server cannot restore removes no sound backup', async () => {
+it('the restore test of a backup that this server cannot restore removes no intact backup', async () => {
   const limited = await createTempDatabase('template0');
   const cwd = await tempFolder();
   const cli = (...args: string[]) => runCli(args, {cwd, env: {DIRECT_URL: limited.url}});

@@ -1,4 +1,4 @@
-/** Nothing of a throw-away server stays behind, however the program that started it ends. */
+/** Nothing of a temporary server remains, however the program that started it ends. */
 import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {chmod, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
@@ -10,12 +10,12 @@ const built = fileURLToPath(new URL('../../dist/lib/postgres/tools/local-cluster
 
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(`/tmp/${'long-'.repeat(20)}`); // a socket's path must be shorter (107 bytes)
+  folder = await mkdtemp(`/tmp/${'long-'.repeat(20)}`); // the path of a socket must be shorter (107 bytes)
   await chmod(folder, 0o755);
 });
 afterEach(() => rm(folder, {recursive: true, force: true}));
 
-/** A program that starts a server in the folder, says so, and waits for its end. */
+/** A program that starts a server in the folder, says so, and waits until it is ended. */
 function programWith(binFolder: string): ChildProcess {
   const script = `const {startLocalCluster} = await import(${JSON.stringify(built)});
     const {pid} = await startLocalCluster({binFolder: ${JSON.stringify(binFolder)}});
@@ -37,7 +37,7 @@ it('a running server is stopped and removed when its program is killed', async (
   expect(() => process.kill(Number(told), 0)).toThrow('ESRCH');
 });
 
-it('one that was being made is removed too', async () => {
+it('a server that is being created is removed too', async () => {
   const bin = await mkdtemp('/tmp/bin-');
   await writeFile(join(bin, 'initdb'), '#!/bin/sh\nexec sleep 5\n', {mode: 0o755});
   await chmod(bin, 0o755);

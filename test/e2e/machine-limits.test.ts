@@ -1,4 +1,4 @@
-/** Limits that shared hosts, services and odd roles set: the work is done, or one clear error says what to raise. */
+/** Limits of shared hosts, services and unusual roles: the work is done, or one clear error names the limit to raise. */
 import {mkdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
@@ -24,7 +24,7 @@ const env = () => ({DIRECT_URL: shop.url});
 it.each([
   ['64 open files', 'ulimit -n 64'],
   ['4 GB of address space', 'ulimit -v 4000000'],
-])('a backup needs no more than %s', async (_name, limits) => {
+])('a backup needs at most %s', async (_name, limits) => {
   const made = await runCli(['backup', '--json'], {cwd: folder, env: env(), under: under(limits)});
   expect(made.status, made.stderr).toBe(0);
 });
@@ -39,13 +39,13 @@ it('a 64 MB heap is enough for a backup and its restore test', async () => {
   expect(verified.status, verified.stdout).toBe(0);
 });
 
-it('a limit that is too low for the program itself is one error with a code', async () => {
+it('a limit that is too low for the program itself causes one error with a code', async () => {
   const made = await runCli(['backup'], {cwd: folder, env: env(), under: under('ulimit -n 28')});
   expect([made.status, made.stdout]).toEqual([3, '']);
   expect(made.stderr).toMatch(/^Error TOO_MANY_OPEN_FILES: .*\nNext: .*ulimit -n.*\n$/);
 });
 
-it('a working directory that was removed is told as such', async () => {
+it('a removed working directory is reported as such', async () => {
   const gone = join(folder, 'gone');
   await mkdir(gone);
   const script = 'cd "$1" && rmdir "$1" && exec "$2" "$3" list';
@@ -54,7 +54,7 @@ it('a working directory that was removed is told as such', async () => {
   expect(result.stderr).toMatch(/^Error WORKING_FOLDER_GONE: /m);
 });
 
-it('global flags are understood before the command, topics included', async () => {
+it('global flags are accepted before the command and before topics', async () => {
   const before = await runCli(['--json', '--backups-dir', join(folder, 'none'), 'list'], {cwd: folder});
   expect(before.json()).toMatchObject({backups: []});
   const spaced = await runCli(['--json', 'orders', 'restore'], {cwd: folder, env: env()});
@@ -63,7 +63,7 @@ it('global flags are understood before the command, topics included', async () =
   });
 });
 
-it('a role that prefers LATIN1 makes whole backups of a database in UTF8', async () => {
+it('a role that prefers LATIN1 makes complete backups of a database in UTF8', async () => {
   const role = `latin_${shop.name}`;
   await onServer(async (session) => {
     await session.query(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'x'`);
@@ -76,7 +76,7 @@ it('a role that prefers LATIN1 makes whole backups of a database in UTF8', async
   expect(made.status, made.stdout).toBe(0);
 });
 
-it('a pg_dump that is installed but cannot run is not told as missing', async () => {
+it('an installed pg_dump that cannot run is not reported as missing', async () => {
   const pgBin = await replaceTools(folder, inject('serverBin'), {});
   await rm(join(pgBin, 'pg_dump'));
   const script = `#!/bin/sh\\necho "libpq.so.5: version mismatch" >&2\\nexit 127\\n`;
@@ -92,9 +92,9 @@ it('a pg_dump that is installed but cannot run is not told as missing', async ()
   });
 });
 
-it('a home folder that cannot be read is no warning at every run', async () => {
+it('an unreadable home folder does not cause a warning in every run', async () => {
   const home = join(folder, 'home');
-  // For root, too, this is a file that cannot be read.
+  // This file is unreadable even for root.
   await mkdir(join(home, '.local/share/destino-db/package.json'), {recursive: true});
   const {status, stderr} = await runCli(['list'], {
     cwd: folder,

@@ -33,7 +33,7 @@ afterAll(async () => {
 const run = (args: readonly string[], env: Record<string, string> = {}) =>
   runCli(args, {cwd: folder, env: {DIRECT_URL: shop.url, ...env}});
 
-/** What a real node_exporter says about the textfiles in a folder. */
+/** Output of a real node_exporter about the textfiles in a folder. */
 async function scrape(directory: string): Promise<string> {
   const exporter = spawn(
     'prometheus-node-exporter',
@@ -75,7 +75,7 @@ describe('the metrics file', () => {
     expect(own.length).toBeGreaterThan(20);
     const normal = (line: string): string =>
       `${line.slice(0, line.lastIndexOf(' '))} ${Number(line.slice(line.lastIndexOf(' ') + 1))}`;
-    // Labels come back in the order of their names.
+    // Labels are returned in the order of their names.
     const sorted = (line: string): string => [...normal(line)].sort().join('');
     const lines = new Set(
       served
@@ -110,7 +110,7 @@ describe('the metrics file', () => {
     expect(await readFile(file, 'utf8')).toContain('last_success_timestamp_seconds{command="prune",');
   });
 
-  it('that cannot be written is a warning and fails nothing', async () => {
+  it('causes a warning if it cannot be written, and no failure', async () => {
     const made = await run(['backup', '--metrics-file', 'nowhere/x.prom', '--json']);
     expect(made.status).toBe(0);
     expect(made.stderr).toContain('Warning: The metrics file ');
@@ -119,7 +119,7 @@ describe('the metrics file', () => {
 });
 
 describe('the alert rules', () => {
-  it('are valid and fire exactly when they should, by promtool', async () => {
+  it('are valid and fire exactly when they should, according to promtool', async () => {
     execFileSync('promtool', ['check', 'rules', join(alerts, 'destino-db.rules.yml')]);
     execFileSync('promtool', ['test', 'rules', join(alerts, 'destino-db.rules.test.yml')]);
     // The test can fail: with another limit it does.
@@ -133,7 +133,7 @@ describe('the alert rules', () => {
     ).toThrow();
   });
 
-  it('name only metrics that exist', async () => {
+  it('name only existing metrics', async () => {
     const rules = await readFile(join(alerts, 'destino-db.rules.yml'), 'utf8');
     const source = await readFile(
       new URL('../../src/lib/services/status/metrics.ts', import.meta.url),

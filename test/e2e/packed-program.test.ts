@@ -1,4 +1,4 @@
-/** What users install: the packed program, in a folder of its own, without the project around it. */
+/** The installed package: the packed program, in its own folder, without the project around it. */
 import {execFile} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
 import {mkdir, readdir, rm, stat, symlink, writeFile} from 'node:fs/promises';
@@ -20,7 +20,7 @@ let packed: string[];
 beforeAll(async () => {
   folder = await tempFolder();
   await mkdir(join(folder, 'work'));
-  // Without scripts: packing would build again, under the feet of the tests that run beside this one.
+  // Without scripts, because packing would build again during other tests.
   const pack = ['pack', '--json', '--ignore-scripts', `--pack-destination=${folder}`, ...npmFlags];
   const [tarball] = JSON.parse((await run('npm', pack, {cwd: root})).stdout) as [
     {filename: string; files: {path: string}[]},
@@ -60,7 +60,7 @@ async function outcomeOf(running: Promise<{stdout: string; stderr: string}>): Pr
 
 interface InstalledPackage {
   readonly name: string;
-  /** Whether npm runs something of it when it is installed; a binding.gyp is compiled without being asked. */
+  /** Whether npm runs a script of it during the installation; a binding.gyp is compiled automatically. */
   readonly runsScript: boolean;
 }
 
@@ -89,7 +89,7 @@ async function sizeOfTree(path: string): Promise<{size: number; files: number}> 
 }
 
 describe('the package', () => {
-  it('holds the program, its documents, and the types of its results, and nothing else', () => {
+  it('contains the program, its documents, and the types of its results, and nothing else', () => {
     const expected =
       /^(?:bin\/run\.js|dist\/program\/[\w/-]+\.js(?:\.map)?|dist\/program\/LICENSES\.txt|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.(?:md|svg)|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE)$/;
     expect(packed.filter((path) => !expected.test(path))).toEqual([]);
@@ -112,7 +112,7 @@ describe('the package', () => {
       expect(packed).toContain(path);
   });
 
-  it('depends on no package that runs a script when it is installed', async () => {
+  it('does not depend on packages that run a script when they are installed', async () => {
     const {packages} = readJson('package-lock.json') as {
       packages: Record<string, {dev?: boolean; hasInstallScript?: boolean}>;
     };
@@ -122,20 +122,20 @@ describe('the package', () => {
     expect(found.filter(({runsScript}) => runsScript).map(({name}) => name)).toEqual([]);
   });
 
-  it('says how many packages and bytes come with it', async () => {
+  it('reports the number of its packages and bytes', async () => {
     const found = await installedPackages();
     const {size, files} = await sizeOfTree(join(folder, 'installed'));
     process.stdout.write(
       `installed: ${found.length - 1} dependencies, ${files} files, ${(size / 2 ** 20).toFixed(1)} MiB\n`,
     );
-    // Generous, but a new heavy dependency is noticed.
+    // A generous limit, but a new heavy dependency exceeds it.
     expect(found.length).toBeLessThan(200);
     expect(size).toBeLessThan(80 * 2 ** 20);
   });
 });
 
 describe('the installed program', () => {
-  it('tells its version', async () => {
+  it('prints its version', async () => {
     const {stdout} = await installed(['--version']);
     expect(stdout).toBe(
       `destino-db/${version} ${process.platform}-${process.arch} node-${process.version}\n`,
@@ -150,7 +150,7 @@ describe('the installed program', () => {
     expect(stderr).toBe('');
   });
 
-  it('prints the help that its build wrote down, equal to what oclif makes of the commands', async () => {
+  it('prints the help that its build wrote, equal to the help that oclif creates from the commands', async () => {
     const modules = join(folder, 'installed/lib/node_modules/destino-db');
     const program = join(modules, 'bin/run.js');
     const made = `
@@ -177,7 +177,7 @@ describe('the installed program', () => {
     }
   });
 
-  it('has types of its results for a program in TypeScript that reads them', async () => {
+  it('has types of its results for a program in TypeScript', async () => {
     const work = join(folder, 'typed');
     await mkdir(join(work, 'node_modules'), {recursive: true});
     await symlink(
@@ -199,7 +199,7 @@ describe('the installed program', () => {
     expect((await check('list.nothing')).stdout).toContain("Property 'nothing' does not exist");
   });
 
-  it('takes a topic with a colon and with a space', async () => {
+  it('accepts a topic with a colon and with a space', async () => {
     const [colon, space] = await Promise.all([
       installed(['orders:clean', '--help']),
       installed(['orders', 'clean', '--help']),
@@ -209,7 +209,7 @@ describe('the installed program', () => {
     expect(space).toEqual(colon);
   });
 
-  it('takes "restore rows" for restore:rows, though "restore" is a command', async () => {
+  it('accepts "restore rows" for restore:rows, though "restore" is a command', async () => {
     const [colon, space] = await Promise.all([
       installed(['restore:rows', '--json', '--database-url', 'nothing']),
       installed(['restore', 'rows', '--json', '--database-url', 'nothing']),
@@ -227,14 +227,14 @@ describe('the installed program', () => {
     expect(JSON.parse(asJson.stdout)).toMatchObject({error: {code: 'USAGE', exitCode: 2}});
   });
 
-  it('lists no backups where there are none, as one JSON document', async () => {
+  it('lists no backups in an empty folder, as one JSON document', async () => {
     const {status, stdout, stderr} = await installed(['list', '--json']);
     expect([status, stderr]).toEqual([0, '']);
     expect(JSON.parse(stdout)).toMatchObject({schemaVersion: 1, backups: []});
   });
 });
 
-/** `npm run test:nodes` names the oldest that is supported, and others; "latest" is the newest there is. */
+/** `npm run test:nodes` sets the oldest supported version and others; "latest" is the newest one. */
 const nodes = (process.env['DESTINO_TEST_NODES'] ?? '24').split(',');
 
 it.each(nodes)(

@@ -1,4 +1,4 @@
-/** Passwords that no URL names: read from libpq's file, typed in, or missing, as the screen shows it. */
+/** Passwords that are not in the URL: read from libpq's file, typed in, or missing, as shown on the screen. */
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(home, {recursive: true, force: true});
 });
 
-it('a password of ~/.pgpass is used without a word', async () => {
+it('a password in ~/.pgpass is used silently', async () => {
   await writeFile(join(home, '.pgpass'), `*:*:*:*:${password}\n`, {mode: 0o600});
   const {status, stdout, stderr} = await runCli(['backup', '--quiet'], {cwd: home, env});
   await rm(join(home, '.pgpass'));
@@ -41,7 +41,7 @@ it('a missing password is reported with the line to write', async () => {
   );
 });
 
-it.each([0, 3])('asks for it on a terminal, and ends with %i', async (status) => {
+it.each([0, 3])('asks for it on a terminal, and exits with %i', async (status) => {
   const answer = status === 0 ? password : 'wrong-word';
   const {user, host, port} = database.connection;
   const {before, after} = await answerInTerminal(

@@ -1,4 +1,4 @@
-/** A real pgbouncer in its three modes, on a port that says nothing, with pgbench going through it. */
+/** A real pgbouncer in its three modes, on an unknown port, with pgbench as its client. */
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {rm} from 'node:fs/promises';
@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** Runs `work` while six clients of the application go through the pooler; what pgbench says when it is told to end. */
+/** Runs `work` while six clients of the application use the pooler, and returns the output of pgbench at its end. */
 async function besideApplication(url: string, work: () => Promise<void>): Promise<string> {
   const args = ['-n', '-c', '6', '-T', '300', '-P', '1', '-N', url];
   const application = spawn(join(inject('serverBin'), 'pgbench'), args, {stdio: ['ignore', 'pipe', 'pipe']});
@@ -47,7 +47,7 @@ async function besideApplication(url: string, work: () => Promise<void>): Promis
 }
 
 it.each(cases(['transaction', 'statement'] as const))(
-  'a pooler in %s mode is refused on any port, and no client of it gets an error',
+  'a pooler in %s mode is refused on any port, and its clients get no error',
   async (mode) => {
     const pooler = await startPooler(clusterConnection(), mode);
     const env = {DIRECT_URL: pooler.url(shop.name)};
@@ -55,7 +55,7 @@ it.each(cases(['transaction', 'statement'] as const))(
     const made = await runCli(['backup', '--json'], {cwd: folder, env: {DIRECT_URL: shop.url}});
     const {id} = made.json() as {id: string};
     try {
-      // pgbench needs transactions, which a pooler of statements refuses to it.
+      // pgbench needs transactions, which a pooler in statement mode refuses.
       const refuse = async (): Promise<void> => {
         for (const args of [
           ['backup'],
@@ -106,7 +106,7 @@ it('a pooler in session mode works throughout, beside its other clients', async 
       for (const args of [
         ['backup', '--format=directory'],
         ['restore', '--latest', `--target-db=${copy}`, '--create-db', '--yes'],
-        // The pooler logs in no role that was created a moment ago, so the restore test runs as the superuser.
+        // The pooler does not log in roles that were just created, so the restore test runs as the superuser.
         ['verify', '--latest', '--level=restore', '--yes'],
       ]) {
         const result = await runCli([...args, '--json'], {cwd: folder, env});

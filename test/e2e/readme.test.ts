@@ -1,4 +1,4 @@
-/** The README: its picture, its commands and what they print are those of the program. DESTINO_TEST_RECORD=1 writes them anew. */
+/** The picture, commands and output in the README are those of the program. DESTINO_TEST_RECORD=1 records them again. */
 import {execFile} from 'node:child_process';
 import {readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
@@ -28,7 +28,7 @@ beforeEachPage((given, made) => {
   folder = made;
 });
 
-it('begins with a picture, and the same as text, of what the commands in it show in a terminal', async () => {
+it('begins with a picture of its commands in a terminal, and the same as text', async () => {
   const env = await environmentOf({folder, env: {DIRECT_URL: server.url('shop')}});
   const lines: TerminalLine[] = [];
   for (const command of [
@@ -57,12 +57,12 @@ it('begins with a picture, and the same as text, of what the commands in it show
   expect(picture.length).toBeLessThan(30_000);
 });
 
-/** Without what a longer duration changes: where lines break, and the width of columns. */
+/** Without parts that a longer duration changes: line breaks, and the width of columns. */
 function essence(text: string): string {
   return maskChanging(text.replace(/\s+/g, ' '));
 }
 
-it('shows commands that run, and what they print', async () => {
+it('shows valid commands with their output', async () => {
   await runPage('README.md', {
     folder,
     shown: [
@@ -76,7 +76,7 @@ it('shows commands that run, and what they print', async () => {
   });
 });
 
-it('has a demo that does the main job', async () => {
+it('has a demo of the main task', async () => {
   const {stdout} = await promisify(execFile)(process.execPath, [`${root}scripts/demo.mjs`], {cwd: folder});
   expect(stdout).toContain('Every row of all 15 tables of shop_restored equals the shop');
   expect(stdout).toContain('Preview: 170 orders');

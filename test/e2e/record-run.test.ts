@@ -33,7 +33,7 @@ const notifyConfig = (notifications: unknown): Promise<void> =>
   writeFile(join(folder, 'destino-db.config.json'), JSON.stringify({notifications}));
 
 describe('a run that does work', () => {
-  it('leaves one line that says what was done by whom, and pings start and success', async () => {
+  it('writes one line that says who did what, and pings start and success', async () => {
     await notifyConfig({targets: [{type: 'ping', url: `${server.url}/abc`}]});
     const made = (await run(['backup', '--json'])).json() as {id: string; size: number};
     expect(await history()).toMatchObject([
@@ -60,7 +60,7 @@ describe('a run that does work', () => {
     expect((await stat(join(folder, 'backups', 'history.jsonl'))).mode & 0o777).toBe(0o600);
   });
 
-  it('that raises an alarm is told apart from one that went well', async () => {
+  it('that raises an alarm is distinguished from a successful one', async () => {
     const shrinking = await createTempDatabase('template0');
     try {
       await shrinking.run('CREATE TABLE t AS SELECT n FROM generate_series(1, 100) AS n');
@@ -77,7 +77,7 @@ describe('a run that does work', () => {
     }
   });
 
-  it('that fails says why, without the password, and pings fail with the log', async () => {
+  it('that fails records the reason, without the password, and pings fail with the log', async () => {
     await notifyConfig({targets: [{type: 'ping', url: `${server.url}/abc`}]});
     const url = shop.url.replace(/\/\/[^@]*@/, '//shop:hunter2@').replace(/\/t_\w+/, '/no_such_db');
     const failed = await run(['backup'], {env: {DIRECT_URL: url}});
@@ -105,7 +105,7 @@ describe('a run that does work', () => {
       await session.query('LOCK TABLE orders IN ACCESS EXCLUSIVE MODE');
       const stopped = await run(['backup'], {
         onStart: (child) => {
-          // The first step shows that the work has begun.
+          // The first step shows that the work has started.
           child.stderr?.once('data', () => child.kill('SIGTERM'));
         },
       });
@@ -115,7 +115,7 @@ describe('a run that does work', () => {
     expect(await history()).toMatchObject([{outcome: 'interrupted', exitCode: 143, errorCode: 'TERMINATED'}]);
   });
 
-  it('ends well though a target hangs and another answers 500, with a warning for each', async () => {
+  it('succeeds though one target hangs and another returns 500, with a warning for each', async () => {
     const [hanging, broken] = [await startLocalServer(() => undefined), await startLocalServer(() => 500)];
     await notifyConfig({
       timeoutSeconds: 0.5,
@@ -134,14 +134,14 @@ describe('a run that does work', () => {
     expect(await history()).toMatchObject([{outcome: 'ok'}]);
   });
 
-  it('ends well though the audit log cannot be written', async () => {
+  it('succeeds though the audit log cannot be written', async () => {
     await mkdir(join(folder, 'backups', 'history.jsonl'), {recursive: true});
     const made = await run(['backup']);
     expect(made.status).toBe(0);
     expect(made.stderr).toContain('Warning: The run is missing in the audit log: ');
   });
 
-  it('marks previews, which ping nobody, and makes no folder for them or for a wrong command', async () => {
+  it('records previews as such, which ping nobody, and creates no folder for them or for a wrong command', async () => {
     await notifyConfig({targets: [{type: 'ping', url: server.url}]});
     expect((await run(['backup', '--dry-run'])).status).toBe(0);
     expect((await run(['backup'], {env: {}})).status).toBe(2);
@@ -163,7 +163,7 @@ describe('a run that does work', () => {
 });
 
 describe('status --notify', () => {
-  it('runs the hook when something is stale, and not when all is well', async () => {
+  it('runs the hook when a backup is too old, and not when all is well', async () => {
     const hook = join(folder, 'hook.sh');
     await writeFile(hook, '#!/bin/sh\necho "$DESTINO_DB_RUN_EVENT: $DESTINO_DB_RUN_LOG" >>"$1"\n');
     await chmod(hook, 0o700);
@@ -198,7 +198,7 @@ describe('history', () => {
     const found = async (...args: string[]): Promise<readonly RunRecord[]> =>
       ((await run(['history', '--json', ...args])).json() as {runs: RunRecord[]}).runs;
     const all = await history();
-    // These only read, so they can run side by side.
+    // These only read, so they can run in parallel.
     const answers = await Promise.all([
       found(),
       found('--limit', '1', '--database', shop.name),

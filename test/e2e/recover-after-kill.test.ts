@@ -12,7 +12,7 @@ import type {RecoverResult} from '../../src/lib/services/recover/recover.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {urlOf} from '../support/temp-database.js';
 
-// A server of its own: recover looks at every database of a server.
+// A separate server, because recover looks at every database of a server.
 let cluster: LocalCluster;
 let shop: Connection;
 let home = '';
@@ -23,7 +23,7 @@ beforeAll(async () => {
   await withAppSession(cluster.connection, (session) => session.query('CREATE DATABASE shop'));
   await withAppSession(shop, async (session) => {
     await session.query('CREATE TABLE orders AS SELECT id FROM generate_series(1, 100) id');
-    // Building this index takes for ever anywhere but in the shop itself: a restore that waits to be killed.
+    // Building this index never ends except in the shop itself, so the restore waits to be killed.
     await session.query(`CREATE FUNCTION slow(id int) RETURNS int IMMUTABLE LANGUAGE sql AS
       $$ SELECT CASE WHEN current_database() = 'shop' THEN id ELSE id + length(pg_sleep(600)::text) END $$`);
     await session.query('CREATE INDEX ON orders (slow(id))');
@@ -57,7 +57,7 @@ async function isWaiting(session: Session, what: string): Promise<boolean> {
   return (await session.query(sql, [what])).length > 0;
 }
 
-it('a backup that was killed leaves nothing that looks like one; the next run says so, and recover clears it', async () => {
+it('a killed backup leaves nothing that looks like a backup; the next run says so, and recover removes it', async () => {
   await withAppSession(shop, async (session) => {
     await session.query('BEGIN');
     await session.query('LOCK TABLE orders IN ACCESS EXCLUSIVE MODE');
@@ -83,7 +83,7 @@ it('a backup that was killed leaves nothing that looks like one; the next run sa
   expect((await cli('recover', '--yes')).stdout).toContain('Interrupted runs left nothing behind.');
 });
 
-it('a backup that was killed when only the name of its metadata was missing is finished by recover', async () => {
+it('a backup that was killed when only the name of its metadata was missing is completed by recover', async () => {
   const before = (await readCatalogue(database())).backups.length;
   const env = {DIRECT_URL: urlOf(shop), DESTINO_DB_FAULT: 'backup.published=SIGKILL'};
   expect((await runCli(['backup'], {cwd: home, env})).signal).toBe('SIGKILL');
@@ -95,7 +95,7 @@ it('a backup that was killed when only the name of its metadata was missing is f
   expect((await cli('verify', '--backup-file', backups[0]?.id ?? '')).status).toBe(0);
 });
 
-it('the scratch database of a proof that was killed is dropped, with the restore that still runs in it and its temporary folder', async () => {
+it('the scratch database of a killed restore test is dropped, with the restore that is still running and its temporary folder', async () => {
   await withAppSession(cluster.connection, async (watcher) => {
     const scratch = async () =>
       (await listDatabases(watcher)).filter((one) => one.mark?.kind === 'scratch').map((one) => one.name);
@@ -111,7 +111,7 @@ it('the scratch database of a proof that was killed is dropped, with the restore
   });
 });
 
-it('recover does not say that all is well where the server cannot be looked at', async () => {
+it('recover does not report success if it cannot reach the server', async () => {
   const elsewhere = await tempFolder();
   const unreachable = await runCli(['recover', '--yes'], {
     cwd: elsewhere,

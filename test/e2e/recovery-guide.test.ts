@@ -1,4 +1,4 @@
-/** The emergency checklist: its commands are run as they stand. */
+/** The emergency checklist: runs its commands unchanged. */
 import {execFile} from 'node:child_process';
 import {readFile, rm} from 'node:fs/promises';
 import {promisify} from 'node:util';
@@ -32,7 +32,7 @@ function blocks(markdown: string, heading: string): string[] {
 }
 
 describe('recover --guide', () => {
-  it('works before there is anything, with names to fill in, and leaves no trace in the audit log', async () => {
+  it('works before there are any backups, with placeholders, and leaves no trace in the audit log', async () => {
     const empty = await tempFolder();
     const {status, stdout} = await runCli(['recover', '--guide'], {cwd: empty});
     expect(status).toBe(0);
@@ -41,7 +41,7 @@ describe('recover --guide', () => {
     await rm(empty, {recursive: true});
   });
 
-  it('names the newest backup, and its commands without this program restore it', async () => {
+  it('names the newest backup, and its commands restore it without this program', async () => {
     const env = {DIRECT_URL: shop.url};
     const backup = await runCli(['backup', '--json'], {cwd: folder, env});
     expect(backup.status).toBe(0);
@@ -54,7 +54,7 @@ describe('recover --guide', () => {
     const password = shop.connection.password ?? '';
     if (password !== '') expect(markdown).not.toContain(password);
 
-    // The tools are named so that newer ones in PATH do not come before those of the server's own version.
+    // The tools are given by path, so that newer ones in PATH do not come before those of the server's version.
     expect(markdown).toContain(`\n${inject('serverBin')}/pg_restore `);
     expect(markdown).toContain(`\n${inject('serverBin')}/psql `);
 
@@ -72,7 +72,7 @@ describe('recover --guide', () => {
     expect(restored).toEqual(await shop.query(count));
   });
 
-  it('gives previews that the program accepts as they stand', async () => {
+  it('shows previews that the program accepts unchanged', async () => {
     const markdown = await readFile(`${folder}/RECOVERY.md`, 'utf8');
     const previews = [
       blocks(markdown, '5. Execute')[0]?.split('\n')[0] ?? '',

@@ -1,4 +1,4 @@
-/** The report in a real browser: light and dark, wide and narrow, with names that try to break it. */
+/** The report in a real browser: light and dark, wide and narrow, with names that could break it. */
 import {rm, stat} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import {type Browser, chromium} from 'playwright-core';
@@ -66,7 +66,7 @@ afterAll(async () => {
   for (const folder of [month, hostile, empty, several]) await rm(folder, {recursive: true, force: true});
 });
 
-/** What is wrong with the page as it is laid out: runs in the browser. */
+/** Layout errors of the page: runs in the browser. */
 const findFaults = `(() => {
   const faults = [];
   const width = document.documentElement.clientWidth;
@@ -91,7 +91,7 @@ const findFaults = `(() => {
   return faults;
 })()`;
 
-/** Texts whose colour is too near to that of their ground (WCAG: 4.5): runs in the browser. */
+/** Texts with too little contrast to their background (WCAG: 4.5): runs in the browser. */
 const findPaleLetters = `(() => {
   const parse = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (color) => {
@@ -153,7 +153,7 @@ describe('the report', () => {
     }
   });
 
-  it('has a sentence with every picture, folded tables with heads, and shows hostile names as they are', async () => {
+  it('has a sentence with every picture, folded tables with headings, and shows hostile names unchanged', async () => {
     const page = await browser.newPage();
     await page.goto(`file://${await report(month)}`);
     for (const section of await page.locator('.card').all())
@@ -190,7 +190,7 @@ describe('the report', () => {
     await page.close();
   });
 
-  it.each(['light', 'dark'] as const)('has letters with contrast, %s', async (colorScheme) => {
+  it.each(['light', 'dark'] as const)('has letters with enough contrast, %s', async (colorScheme) => {
     const page = await browser.newPage({viewport: {width: 1280, height: 900}, colorScheme});
     for (const folder of [month, empty, several]) {
       await page.goto(`file://${await report(folder)}`);
@@ -199,7 +199,7 @@ describe('the report', () => {
     await page.close();
   });
 
-  it('prints light on A4, whatever the screen', async () => {
+  it('prints light on A4, on every screen', async () => {
     const page = await browser.newPage({colorScheme: 'dark'});
     await page.goto(`file://${await report(month)}`);
     await page.emulateMedia({media: 'print', colorScheme: 'dark'});
@@ -209,7 +209,7 @@ describe('the report', () => {
     await page.close();
   });
 
-  it('is written by the command for the owner alone, and --json gives the same data', async () => {
+  it('is readable only for the owner, and --json gives the same data', async () => {
     const result = await runCli(['report', '--json'], {cwd: month});
     expect(result.status).toBe(0);
     expect(result.json()).toMatchObject({

@@ -1,4 +1,4 @@
-/** restore --drop-existing killed with SIGKILL: the database's name leads to all of the old or all of the new content. */
+/** restore --drop-existing killed with SIGKILL: the database's name always refers to all of the old or all of the new content. */
 import {type ChildProcess, execFileSync} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {setTimeout as delay} from 'node:timers/promises';
@@ -15,7 +15,7 @@ let folder: string;
 let target: TempDatabase;
 let ownerUrl: string;
 
-/** The target, and what runs made beside it. */
+/** The target, and databases that runs created beside it. */
 async function related(): Promise<string[]> {
   const rows = await onServer((session) =>
     session.query('SELECT datname FROM pg_database WHERE starts_with(datname, $1) ORDER BY 1', [name]),
@@ -82,7 +82,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-it('leaves the old content when killed while the new database is filled, and the next run clears up', async () => {
+it('leaves the old content when it is killed while the new database is filled, and the next run cleans up', async () => {
   await killWhen(async () => {
     const marked = await onServer((session) =>
       session.query(
@@ -107,7 +107,7 @@ it.each([
   ['directory', ['--parallel-jobs=2']],
 ] as const)('leaves no pg_restore running after SIGKILL of the program (%s)', async (format, args) => {
   const source = await createTempDatabase('template0');
-  // In the source the index is made of no rows, so that nothing waits.
+  // In the source, the index covers no rows, so nothing waits.
   await source.run(`CREATE TABLE slow (id int);
     CREATE FUNCTION late(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN
       IF pg_catalog.starts_with(pg_catalog.current_database(), '${name}') THEN PERFORM pg_catalog.pg_sleep(60); END IF;
@@ -135,7 +135,7 @@ it.each([
   expect((await run).signal).toBe('SIGKILL');
 });
 
-it('shows no password in the process list while it restores, not even one given as a flag', async () => {
+it('shows no password in the process list during a restore, not even one from a flag', async () => {
   let listing = '';
   const run = runCli([...restoreArgs, '--database-url', ownerUrl], {cwd: folder});
   const progress = {isOver: false};
@@ -151,8 +151,8 @@ it('shows no password in the process list while it restores, not even one given 
   expect(stdout + stderr).not.toContain(':owner@');
 });
 
-it('leaves the old content, open to everybody, when killed in the middle of the swap', async () => {
-  // A superuser's session, which the owner cannot end, holds the rename up.
+it('leaves the old content, open to all its users, when it is killed during the swap', async () => {
+  // A superuser's session, which the owner cannot end, blocks the rename.
   await withAppSession(target.connection, async () => {
     await killWhen(() => backendIs(`ALTER DATABASE "${name}" RENAME%`));
   });

@@ -1,4 +1,4 @@
-/** orders:clean and orders:restore as a user runs them: what one took the other gives back, and a kill leaves nothing between. */
+/** orders:clean and orders:restore as a user runs them: one restores what the other deleted, and a kill leaves no intermediate state. */
 import type {ChildProcess} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
@@ -34,7 +34,7 @@ afterAll(async () => {
   await Promise.all([database.drop(), rm(folder, {recursive: true, force: true})]);
 });
 
-/** Resolves when a session of the program waits for a lock; statistics stand still inside a transaction, so this asks from outside. */
+/** Resolves when a session of the program waits for a lock. It asks from outside, because statistics do not change inside a transaction. */
 async function waitUntilBlocked(session: Session): Promise<string> {
   for (;;) {
     const [row] = await session.query(
@@ -49,8 +49,8 @@ async function waitUntilGone(session: Session, pid: string): Promise<void> {
   while ((await session.query('SELECT 1 FROM pg_stat_activity WHERE pid = $1', [pid])).length > 0);
 }
 
-describe('a restore of what orders:clean deleted', () => {
-  it('leaves everything as it was when it is killed while it waits for its tables', async () => {
+describe('a restore of orders that orders:clean deleted', () => {
+  it('leaves everything unchanged when it is killed while it waits for its tables', async () => {
     await withAppSession(database.connection, (holder) =>
       withAppSession(database.connection, async (observer) => {
         await holder.query('BEGIN; LOCK TABLE order_items IN SHARE MODE');
@@ -66,25 +66,25 @@ describe('a restore of what orders:clean deleted', () => {
     expect(await contentOf(database)).toEqual(cleaned);
   });
 
-  it('shows as a preview what would come back, and the command that does it', async () => {
+  it('shows a preview of the restored rows, and the command that restores them', async () => {
     const {status, stdout} = await cli(restore);
     expect(status).toBe(0);
     expect(stdout).toContain('Preview:');
     expect(stdout).toMatch(/public\.orders +\d+ +0 +0/);
     expect(stdout).not.toContain('Note');
-    // What was seen, whichever is the newest by then.
+    // The previewed backup, even if it is not the newest one any more.
     expect(stdout).toMatch(/Next: destino-db orders:restore \/\S+\.json --execute/);
     expect(await contentOf(database)).toEqual(cleaned);
   });
 
-  it('asks before it writes, and refuses where nobody can answer', async () => {
+  it('asks before it writes, and refuses without a terminal', async () => {
     const {status, stderr} = await cli([...restore, '--execute']);
     expect(status).toBe(5);
     expect(stderr).toContain('CONFIRMATION_NEEDED');
     expect(await contentOf(database)).toEqual(cleaned);
   });
 
-  it('gives back every byte and says so as JSON', async () => {
+  it('restores every byte and reports it as JSON', async () => {
     const result = await cli([...restore, '--execute', '--yes', '--json']);
     expect(result.status).toBe(0);
     expect(result.json()).toMatchObject({

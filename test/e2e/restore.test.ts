@@ -1,4 +1,4 @@
-/** restore and undo as a shell sees them: documents, exit codes, questions, and no password anywhere. */
+/** restore and undo from a shell: documents, exit codes, questions, and no password anywhere. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {makeDump} from '../support/make-dump.js';
@@ -26,7 +26,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-it('takes a time without a zone as list shows times, which is UTC, and no day that there is not', async () => {
+it('accepts a time without a zone in UTC, like the times in list, and no day that does not exist', async () => {
   const env = {DIRECT_URL: live.url, TZ: 'America/Los_Angeles'};
   const at = (time: string) => runCli(['restore', '--at', time], {cwd: folder, env});
   expect((await at('2001-02-28 03:00')).stderr).toContain('at or before 2001-02-28T03:00:59.999Z');
@@ -36,7 +36,7 @@ it('takes a time without a zone as list shows times, which is UTC, and no day th
   expect((await at('2001-02-31')).status).toBe(2);
 });
 
-it('previews, refuses, swaps and takes back', async () => {
+it('previews, refuses, swaps and undoes', async () => {
   const swap = ['restore', '--backup-file', 'state.dump', '--drop-existing'];
   const password = new URL(live.url).password;
   const outputs: string[] = [];

@@ -1,4 +1,4 @@
-/** No secret of a database leaves it but inside the dump: everything that the program prints and writes is searched. */
+/** Secrets of a database are only inside the dump: searches everything that the program prints and writes. */
 import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {gunzipSync} from 'node:zlib';
@@ -70,7 +70,7 @@ async function run(args: readonly string[], url = source.url): Promise<CliResult
   return result;
 }
 
-/** Every file below the backups folder by its name; dumps apart. */
+/** Every file below the backups folder by its name, except dumps. */
 async function written(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const entry of await readdir(join(folder, 'backups'), {recursive: true, withFileTypes: true})) {
@@ -109,7 +109,7 @@ it('writes no secret beside the dumps, and prints none', async () => {
   expect(metadata[0]?.[1]).toContain('"setting": "app.settings.jwt_secret"');
 });
 
-it('restores settings and comments from a plain dump, and from an archive, that metadata does not have', async () => {
+it('restores settings and comments from a plain dump and from an archive, which metadata does not contain', async () => {
   const [before] = await properties(source.name);
   expect((await run(['backup', '--format', 'custom'])).status).toBe(0);
   const names = [...(await written()).keys()];
@@ -137,7 +137,7 @@ it('restores settings and comments from a plain dump, and from an archive, that 
   );
 });
 
-it('names what a role may not set, without its value, and keeps what an existing database has', async () => {
+it('names settings that a role may not set, without the value, and keeps those of an existing database', async () => {
   const small = await createTempDatabase('template0');
   try {
     await small.run('CREATE TABLE state AS SELECT 1 AS id');

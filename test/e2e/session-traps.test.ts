@@ -1,6 +1,7 @@
 /**
- * Traps under every name that our SQL uses, where an attacker can put them: an owner of the database lets its search_path
- * begin with a schema of theirs. A superuser then runs every command, and no trap may be sprung (docs/threat-model.md).
+ * Traps under every name in the program's SQL, where an attacker can create them: an owner of the database puts their
+ * own schema first in its search_path. A superuser then runs every command, and no trap may be triggered
+ * (docs/threat-model.md).
  */
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -24,7 +25,7 @@ const commands: string[] = [];
 
 beforeAll(async () => {
   folder = await tempFolder();
-  // A thousand functions take pg_dump a second.
+  // pg_dump handles a thousand functions in a second.
   const config = {backup: {excludeSchemas: ['evil', 'lure']}};
   await writeFile(join(folder, 'destino-db.config.json'), JSON.stringify(config));
   cluster = await startLocalCluster({
@@ -44,7 +45,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-/** Types of which an operator of ours may get a pair that pg_catalog has no operator of its own for. */
+/** Types for which an operator in the program's SQL may get a pair that pg_catalog has no operator for. */
 const oddTypes = [
   'oid',
   'regclass',
@@ -77,7 +78,7 @@ async function setTraps(connection: Connection): Promise<typeof traps> {
       ofKind('relation'),
       oddTypes,
     ]);
-    // The triggers of the shop run as for the application, so what they call is no concern of ours.
+    // The triggers of the shop run as for the application, so functions that they call do not count.
     await session.query(`DO $$ DECLARE f record; BEGIN
       FOR f IN SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = 'public'::regnamespace
       LOOP EXECUTE 'ALTER FUNCTION ' || f.name || ' SET search_path = public, pg_catalog'; END LOOP; END $$`);
@@ -108,7 +109,7 @@ async function run(line: string): Promise<string> {
   return stdout;
 }
 
-it('sets traps that work', async () => {
+it('sets working traps', async () => {
   expect(traps.operators).toBeGreaterThan(3000);
   expect(traps.functions).toBeGreaterThan(180);
   expect(traps.types).toBeGreaterThan(15);
@@ -125,7 +126,7 @@ it('sets traps that work', async () => {
     const before = (await sprung()).length;
     await withAppSession(shop, async (session) => {
       await session.query('BEGIN READ ONLY');
-      await session.query(sql).catch(() => undefined); // what a trap returns is of no use
+      await session.query(sql).catch(() => undefined); // the result of a trap is not used
     });
     expect((await sprung()).length, sql).toBeGreaterThan(before);
   }
@@ -133,7 +134,7 @@ it('sets traps that work', async () => {
 });
 
 describe('a superuser who runs every command', () => {
-  it('springs no trap', {timeout: 180_000}, async () => {
+  it('triggers no trap', {timeout: 180_000}, async () => {
     await Promise.all([
       run('doctor'),
       run('backup --dry-run'),
@@ -181,7 +182,7 @@ describe('a superuser who runs every command', () => {
     expect(commands.length).toBeGreaterThan(20);
   });
 
-  it('springs none where rows are compared and put back', {timeout: 180_000}, async () => {
+  it('triggers none when rows are compared and restored', {timeout: 180_000}, async () => {
     const backup = z
       .object({id: z.string()})
       .parse(JSON.parse(await run('backup --include-table=orders --include-table=order_items --json'))).id;
@@ -207,7 +208,7 @@ describe('a superuser who runs every command', () => {
     await run('restore:rows --undo=latest --execute --yes');
   });
 
-  it('sends nothing that names what somebody else could create', async () => {
+  it('sends nothing with a name that another user could create', async () => {
     const statements = readStatements(await readFile(cluster.logFile, 'utf8'));
     expect(statements.length).toBeGreaterThan(300);
     const refused = new Set<string>();
@@ -227,7 +228,7 @@ describe('a superuser who runs every command', () => {
   });
 });
 
-/** What the program itself sent, from a log whose lines begin with process, program and database. */
+/** Statements of the program itself, from a log whose lines begin with process, program and database. */
 function readStatements(log: string): {session: string; sql: string}[] {
   return [
     ...log.matchAll(/^(\d+)\|destino-db\|[^|\n]*\| LOG: {2}(?:statement|execute [^:\n]*): ((?:.|\n\t)*)/gm),

@@ -1,4 +1,4 @@
-/** Commands on a real terminal of a given width: nothing is broken in the middle of a word, nothing is left behind by what moved. */
+/** Commands on a real terminal of a given width: no word is broken, and no moving line is left behind. */
 import {mkdtemp, rm} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
@@ -18,7 +18,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** All that a terminal of this width received. */
+/** All output that a terminal of this width received. */
 async function onTerminal(
   columns: number,
   command: string,
@@ -32,7 +32,7 @@ async function onTerminal(
   });
 }
 
-/** Without colours, and lines ended as in a file. */
+/** Without colours, and with the line ends of a file. */
 const plain = (sent: string): string => sent.replace(/\u001b\[[0-9;]*m/g, '').replaceAll('\r\n', '\n');
 
 describe.each([80])('on %i columns', (width) => {
@@ -50,13 +50,13 @@ describe.each([80])('on %i columns', (width) => {
   it.each(cases(commands, 5))('%s fits', async (command) => {
     const lines = plain(await onTerminal(width, `${command} 2>/dev/null`)).split('\n');
     expect(lines.length).toBeGreaterThan(2);
-    // Commands, paths and URLs are left whole, so that they can be pasted.
+    // Commands, paths and URLs are kept in one piece, so that they can be pasted.
     const wide = lines.filter((line) => line.length > width && !/destino-db |\/|\S{30}/.test(line));
     expect(wide).toEqual([]);
   });
 });
 
-describe('what is on the screen in the end', () => {
+describe('final state of the screen', () => {
   const clock = {
     NODE_OPTIONS: `--import=${fileURLToPath(new URL('../support/frozen-clock.mjs', import.meta.url))}`,
     CLOCK: '2026-11-25T02:00:04Z',
@@ -64,7 +64,7 @@ describe('what is on the screen in the end', () => {
   let shop: TempDatabase;
   let srv: string;
   beforeAll(async () => {
-    // Names as long as those that people have, since lines are broken by their length.
+    // Names of realistic length, because lines are broken by their length.
     shop = await createTempDatabase('shop_template', 'eshop');
     srv = await mkdtemp('/tmp/shop-');
     await runCli(['backup'], {cwd: srv, env: {...clock, DIRECT_URL: shop.url}});
@@ -74,7 +74,7 @@ describe('what is on the screen in the end', () => {
     await rm(srv, {recursive: true, force: true});
   });
 
-  /** What differs between machines and versions of PostgreSQL, by marks of the same length. */
+  /** Parts that differ between machines and versions of PostgreSQL, replaced by placeholders of the same length. */
   const everywhere = (text: string): string =>
     text
       .replaceAll(srv, '/srv/online/shop')
@@ -99,7 +99,7 @@ describe('what is on the screen in the end', () => {
     });
   });
 
-  // Whichever theme: yellow and cyan are lost on white, blue on black, grey and the bright ones on one of the two.
+  // In every theme: yellow and cyan are invisible on white, blue on black, grey and the bright colours on one of the two.
   const readable = ['bold 1', 'dim 2', 'usual weight 22', 'red 31', 'green 32', 'usual colour 39'];
 
   const coloured = [
@@ -149,18 +149,18 @@ it.each([
   expect(text).toMatch(/^[\x20-\x7e\n]*$/);
 });
 
-it('NO_COLOR leaves no escape in what is printed', async () => {
+it('NO_COLOR leaves no escape codes in the output', async () => {
   expect(await onTerminal(80, 'list', {NO_COLOR: '1'})).toMatch(/^[\x20-\x7e\r\n]*$/);
   expect(await onTerminal(80, 'list')).toContain('\u001b[1m');
 });
 
 it.each(cases([' --quiet', '']))(
-  'no warning that bears on a question is shown after it was answered: restore%s',
+  'no warning that matters for a question is shown after the answer: restore%s',
   async (flag) => {
     const shop = await createTempDatabase();
     const cwd = await tempFolder();
     try {
-      // An address of this machine that the program does not know as one: it cannot see the disk then.
+      // An address of this machine that the program does not recognise as local, so that it cannot see the disk.
       const env = {DIRECT_URL: shop.url.replace('127.0.0.1', '127.1')};
       await runCli(['backup'], {cwd, env});
       await shop.run('TRUNCATE order_items CASCADE');

@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 describe('destino-db verify', () => {
-  it('proves the newest backup by a restore and gives one JSON document', async () => {
+  it('runs a restore test of the newest backup and prints one JSON document', async () => {
     const result = await cli(['--level', 'restore', '--json']);
     expect(result.stderr).toBe('');
     expect(result.json()).toMatchObject({
@@ -33,7 +33,7 @@ describe('destino-db verify', () => {
     expect(result.status).toBe(0);
   });
 
-  it('tells people what is proven and what to do next', async () => {
+  it('reports to people which backups are proven and what to do next', async () => {
     const result = await cli(['--latest']);
     expect(result.status).toBe(0);
     expect(result.stdout).toMatch(
@@ -42,7 +42,7 @@ describe('destino-db verify', () => {
     expect(result.stdout).toContain('Next: destino-db verify shop-2025-06-01T03-00-00 --level restore');
   });
 
-  it('ends with 4 and names the damage, in JSON too', async () => {
+  it('exits with 4 and names the damage, in JSON too', async () => {
     const bytes = await readFile(backup.path);
     const damaged = Buffer.from(bytes);
     damaged[damaged.length - 100] = (damaged[damaged.length - 100] ?? 0) ^ 1;
@@ -69,7 +69,7 @@ describe('destino-db verify', () => {
     expect(result.stderr).toMatch(message);
   });
 
-  it('drops the scratch database after Ctrl-C and ends with 130', async () => {
+  it('drops the scratch database after Ctrl-C and exits with 130', async () => {
     let isSent = false;
     const result = await cli(['--level', 'restore'], {
       onStart: (child) =>
