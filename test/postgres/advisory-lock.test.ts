@@ -16,7 +16,7 @@ import {
 } from '../support/temp-database.js';
 
 describe('withAdvisoryLock', () => {
-  it('excludes runs of the same purpose on the same database only, and names who holds it', async () => {
+  it('excludes runs with the same purpose only on the same database, and names the session with the lock', async () => {
     const connection = clusterConnection();
     await withAppSession(connection, async (one) => {
       await withAppSession(connection, async (two) => {
@@ -60,7 +60,7 @@ describe('withAdvisoryLock', () => {
   });
 });
 
-describe('database marks', () => {
+describe('owner comments of databases', () => {
   let database: TempDatabase;
   beforeAll(async () => {
     database = await createTempDatabase('template0', `mark "quoted" 'x' ${Date.now()}`);
@@ -69,7 +69,7 @@ describe('database marks', () => {
     await database.drop();
   });
 
-  it('are found again on the server, whatever the names', async () => {
+  it('are found again on the server, for all names', async () => {
     const mark = {kind: 'staging', database: `shop's "own"`, at: '2026-11-22T03:10:00.000Z', owner: await thisProcess(), comment: "it's\nold"} as const; // prettier-ignore
     await onServer((session) => session.query(ownerCommentStatement(database.name, mark)));
     const listed = await onServer(listDatabases);
@@ -77,7 +77,7 @@ describe('database marks', () => {
     expect(listed.find((one) => one.name === 'postgres')?.mark).toBeUndefined();
   });
 
-  it('are not seen in comments that people wrote', () => {
+  it('are not recognised in comments that people wrote', () => {
     for (const comment of [
       null,
       '',

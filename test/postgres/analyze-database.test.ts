@@ -1,4 +1,4 @@
-/** Statistics after a restore, also where connections are few. */
+/** Statistics after a restore, even with few connections. */
 import {afterEach, expect, it} from 'vitest';
 import {analyzeDatabase} from '../../src/lib/postgres/databases/analyze-database.js';
 import {createTempDatabase, onServer, type TempDatabase} from '../support/temp-database.js';

@@ -122,7 +122,7 @@ describe('a backup', () => {
     },
   );
 
-  it('is refused when its file holds other rows than pg_dump wrote, sound as that file may be', async () => {
+  it('is refused when its file contains different rows than pg_dump wrote, even if the file is valid', async () => {
     const path = join(folder, 'backups', 'database');
     const checkpoint = async (point: string): Promise<void> => {
       if (point !== 'backup.synced') return;
@@ -130,7 +130,7 @@ describe('a backup', () => {
       await shop.run(`UPDATE payments SET "updatedAt" = "updatedAt" + interval '1 second'`);
       await makeDump(shop.connection, path, 'custom', {name, major: inject('serverMajor')});
     };
-    // With zstd nothing passes through this program to compare with.
+    // With zstd, no data passes through this program for a comparison.
     const error = await failure(backupDatabase({...context(), checkpoint}, {compressMethod: 'gzip'}));
     expect(error.code).toBe('VERIFY_FAILED');
     expect(error.details).toEqual([
@@ -139,7 +139,7 @@ describe('a backup', () => {
     await expectNothingWritten();
   });
 
-  it('is compressed with zstd where server and pg_dump know it', async () => {
+  it('is compressed with zstd if server and pg_dump support it', async () => {
     const settings = context().settings;
     const tool = (await installedTools('pg_dump', settings)).at(-1);
     const isKnown = tool !== undefined && (await supportsMethod(tool, 'zstd'));
@@ -152,7 +152,7 @@ describe('a backup', () => {
   });
 
   it.each(['lz4', 'zstd'] as const)(
-    'is compressed with %s when asked, where a pg_dump knows it, and otherwise told what to install',
+    'is compressed with %s on request, if a pg_dump supports it, and otherwise names the package to install',
     async (method) => {
       const {settings} = context();
       const tools = await installedTools('pg_dump', settings);
@@ -163,25 +163,25 @@ describe('a backup', () => {
         return expectNothingWritten();
       }
       const {metadataPath, path, warnings} = await backup({compressMethod: method});
-      // The tools of the server's own version could not read it.
+      // The tools of the server's version could not read it.
       expect(warnings.some((warning) => warning.includes('pg_restore 16'))).toBe(inject('serverMajor') < 16);
       const {config, tables} = await readBackupRecord(metadataPath ?? '');
       expect(config.compression).toBe(method === 'zstd' ? 'zstd:3' : 'lz4');
       expect(Object.fromEntries(tables.map(({schema, name, rows}) => [`${schema}.${name}`, rows]))).toEqual(
         await liveCounts(),
       );
-      // The byte behind the version and the sizes (archive version 1.15 and newer): gzip 1, lz4 2, zstd 3 (src/common/compression.h).
+      // The byte after the version and the sizes (archive version 1.15 and newer): gzip 1, lz4 2, zstd 3 (src/common/compression.h).
       expect((await readFile(path ?? ''))[11]).toBe(method === 'lz4' ? 2 : 3);
     },
   );
 
-  it('takes the next free name when two fall into one second', async () => {
+  it('takes the next free name if two start in the same second', async () => {
     const now = '2026-11-22T03:10:05.123Z';
     const ids = [await backup({}, {now}), await backup({}, {now})].map((result) => result.id);
     expect(ids).toEqual([`${shop.name}-2026-11-22T03-10-05`, `${shop.name}-2026-11-22T03-10-05-2`]);
   });
 
-  it('holds definitions alone with schemaOnly, and rows alone with dataOnly', async () => {
+  it('contains only definitions with schemaOnly, and only rows with dataOnly', async () => {
     const schemaOnly = await backup({format: 'sql', compress: false, schemaOnly: true});
     expect(await readFile(schemaOnly.path ?? '', 'utf8')).not.toMatch(/^COPY /m);
     const dataOnly = await backup({format: 'sql', compress: false, dataOnly: true});
@@ -189,7 +189,7 @@ describe('a backup', () => {
     expect(dataOnly.tables.find((table) => table.table === 'public.orders')?.rows).toBeGreaterThan(0);
   });
 
-  it('tells the audit log what the backup contains', async () => {
+  it('records its content in the audit log', async () => {
     const made = testContext(folder, {settings: {databaseUrl: urlOf(shop.connection)}});
     await backupDatabase(made, {includeTables: ['orders']});
     expect(made.facts).toContainEqual(expect.objectContaining({content: 'tables', schemaOnly: false}));
@@ -204,7 +204,7 @@ describe('a backup', () => {
     expect(record.tables.map((table) => table.name)).not.toContain('email_alerts');
   });
 
-  it('counts a named table as held although its schema is excluded, as pg_dump does', async () => {
+  it('counts a named table as included although its schema is excluded, as pg_dump does', async () => {
     const result = await backup({includeTables: ['orders'], excludeSchemas: ['public']});
     expect(result.warnings).toEqual([
       expect.stringContaining('ignores schemas when tables are given: public had no effect'),
@@ -214,7 +214,7 @@ describe('a backup', () => {
     expect(inventory.leftOut.map((table) => table.table)).not.toContain('public.orders');
   });
 
-  it('keeps the roles without passwords when asked', async () => {
+  it('contains the roles without passwords on request', async () => {
     await onServer((session) => session.query("CREATE ROLE backup_tester PASSWORD 'no-one-may-see'"));
     try {
       const result = await backup({withRoles: true});
@@ -236,7 +236,7 @@ describe('a backup', () => {
     }
   });
 
-  it('has the fingerprints of the live tables even where the database writes bytea and times in ways of its own', async () => {
+  it('has the fingerprints of the live tables even if the database has its own formats of bytea and times', async () => {
     const odd = await createTempDatabase('template0');
     try {
       await odd.run(
@@ -256,7 +256,7 @@ describe('a backup', () => {
     }
   });
 
-  it('holds large objects also when only some tables were chosen, for rows may point at them', async () => {
+  it('contains large objects even with chosen tables, because rows may refer to them', async () => {
     const pictures = await createTempDatabase('template0');
     try {
       await pictures.run(
@@ -272,7 +272,7 @@ describe('a backup', () => {
     }
   });
 
-  it('sees one moment while others write', async () => {
+  it('sees one snapshot while others write', async () => {
     const writer = withAppSession(shop.connection, async (session) => {
       for (let index = 0; index < 40; index += 1) {
         await session.query('BEGIN');
@@ -297,7 +297,7 @@ describe('a backup', () => {
     );
   });
 
-  it('writes nothing in a dry run, and tells the command', async () => {
+  it('writes nothing in a dry run, and prints the command', async () => {
     const result = await backup({dryRun: true, format: 'directory', excludeTables: ['pay*']});
     expect(result).toMatchObject({mode: 'dry-run', path: null});
     const {port, database} = shop.connection;
@@ -310,7 +310,7 @@ describe('a backup', () => {
     await expectNothingWritten();
   });
 
-  it('has a hostile database name in its file name only in a harmless form', async () => {
+  it('uses only a harmless form of a hostile database name in its file name', async () => {
     const name = `../a "b" $(touch x);'; -- ñ=1`;
     const hostile = await createTempDatabase('template0', name);
     try {
@@ -325,7 +325,7 @@ describe('a backup', () => {
   });
 });
 
-it('says that it was written when it is interrupted while it prunes', async () => {
+it('reports that it was written when it is interrupted while it prunes', async () => {
   for (const hour of [1, 2, 3]) await backup({schemaOnly: true}, {now: `2026-11-22T0${hour}:00:00.000Z`});
   const interruption = new AbortController();
   const made = context({now: '2026-11-22T04:00:00.000Z', signal: interruption.signal});
@@ -340,7 +340,7 @@ it('says that it was written when it is interrupted while it prunes', async () =
   });
 });
 
-it('a backup that lost rows prunes nothing, even when the clock went back', async () => {
+it('a backup that lost rows prunes nothing, even if the clock went back', async () => {
   const shrinking = await createTempDatabase('template0');
   try {
     await shrinking.run('CREATE TABLE t AS SELECT n FROM generate_series(1, 100) AS n');
@@ -360,7 +360,7 @@ it('a backup that lost rows prunes nothing, even when the clock went back', asyn
   }
 });
 
-describe('a backup that cannot be made whole', () => {
+describe('a backup that cannot be complete', () => {
   const cases: [string, BackupRequest, ErrorCode][] = [
     ['an included table that is not there', {includeTables: ['orders', 'nope']}, 'PATTERN_MATCHES_NOTHING'],
     ['an excluded table that is not there', {excludeTables: ['nope*']}, 'PATTERN_MATCHES_NOTHING'],
@@ -433,7 +433,7 @@ describe('a backup that cannot be made whole', () => {
     }
   });
 
-  it('never takes the place of a file that appeared meanwhile', async () => {
+  it('never replaces a file that appeared meanwhile', async () => {
     const at = '2026-11-22T03:10:05.000Z';
     const path = join(folder, 'backups', 'database', `${shop.name}-2026-11-22T03-10-05.dump`);
     const run = context({now: at});
@@ -446,7 +446,7 @@ describe('a backup that cannot be made whole', () => {
     await expectNothingWritten();
   });
 
-  it('is taken away again when its metadata cannot be named', async () => {
+  it('is removed again when its metadata cannot be renamed', async () => {
     const run = context();
     const checkpoint = async (point: string): Promise<void> => {
       if (point !== 'backup.published') return;
@@ -457,7 +457,7 @@ describe('a backup that cannot be made whole', () => {
     await expectNothingWritten();
   });
 
-  it('is refused when pg_restore reads other rows than pg_dump wrote', async () => {
+  it('is refused when pg_restore reads different rows than pg_dump wrote', async () => {
     const pgBin = await replaceTools(folder, inject('serverBin'), {pg_restore: losingReader});
     const lost = await failure(backup({compressMethod: 'gzip'}, {pgBin}));
     expect(lost).toMatchObject({
@@ -482,7 +482,7 @@ describe('a backup that cannot be made whole', () => {
     expect(old.hint).toContain('install');
   });
 
-  it('is refused where a file stands in the way of the folder', async () => {
+  it('is refused if a file has the name of the folder', async () => {
     await writeFile(join(folder, 'file'), '');
     expect((await failure(backup({outputDir: join(folder, 'file')}))).code).toBe('FOLDER_NOT_WRITABLE');
   });

@@ -46,7 +46,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
     Object.fromEntries(result.tables.map(({table, rows}) => [table, rows]));
 
   it.each(cases(['custom', 'sql', 'directory'] as const))(
-    'never leaves out what the role may read, in format %s',
+    'never leaves out objects that the role may read, in format %s',
     async (format) => {
       const result = await backup({format});
       expect(rowsOf(result)).toMatchObject({
@@ -90,7 +90,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
     expect(rowsOf(result)).toHaveProperty('auth.users');
   });
 
-  it('says in each place with numbers what is not in the database', async () => {
+  it('lists everywhere, with numbers, the objects that are not in the database', async () => {
     const result = await backup();
     const lines = showBackup('', [])({...result, copies: []}, plain).join('\n');
     expect(lines).toContain(`not in it  ${outside.join(', ')}`);
@@ -103,7 +103,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
     expect(markdown).toContain('- files in Storage (20 objects in 2 buckets)\n- edge functions');
   });
 
-  it('warns before it makes a backup with password hashes that goes elsewhere in clear', async () => {
+  it('warns before it makes a backup with password hashes that is stored elsewhere unencrypted', async () => {
     const plainPlaces = ['s3://bucket/db'];
     await backup({plainPlaces, dryRun: true});
     expect(context.warnings).toEqual([
@@ -135,7 +135,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
     expect(made.encrypted).toBe(false);
   });
 
-  it('raises no alarm for sessions that ended, and one for users that are gone', async () => {
+  it('raises no alarm for expired sessions, and one for missing users', async () => {
     await backup();
     await asAdmin(`DELETE FROM auth.sessions; DELETE FROM realtime.messages`);
     expect((await backup()).shrink).toEqual([]);
@@ -153,7 +153,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
     const hidden = ['auth.refresh_tokens_id_seq', 'auth.sessions', 'cron.jobid_seq', 'vault.secrets'];
 
     it.each(cases(['custom', 'sql', 'directory'] as const))(
-      'leaves out by name and number what the platform hides, in format %s',
+      'leaves out objects that the platform hides, with name and number, in format %s',
       async (format) => {
         const result = await backup({format});
         expect(result.unreadable.map(({table}) => table).sort()).toEqual(hidden);
@@ -171,7 +171,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
           table: 'auth.sessions',
           reason: 'this role may not read it',
         });
-        // What was hidden is no choice of the user's, which decides what two backups can be compared by.
+        // Hidden objects are not the user's choice, which decides whether two backups are comparable.
         expect(config.excludeTables).toEqual([]);
       },
     );
@@ -187,7 +187,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
       await asAdmin('DROP TABLE public.by_dashboard');
     });
 
-    it('leaves out rows alone where row security hides them', async () => {
+    it('leaves out only rows if row security hides them', async () => {
       await asAdmin('ALTER ROLE postgres NOBYPASSRLS');
       const result = await backup({excludeTables: ['public.payments']});
       const byPolicy = result.unreadable.filter(({reason}) => reason.startsWith('row security'));

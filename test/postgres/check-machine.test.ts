@@ -52,7 +52,7 @@ const notWorking = (result: DoctorResult) =>
   result.commands.filter((one) => !one.works).map((one) => one.command);
 
 describe('doctor', () => {
-  it('finds all well for the owner of the database, and every command ready', async () => {
+  it('reports success for the owner of the database, with every command ready', async () => {
     const result = await checkMachine(withUrl(database.url));
     expect(result.checks.filter((check) => !check.ok)).toEqual([]);
     expect(result.ok).toBe(true);
@@ -62,7 +62,7 @@ describe('doctor', () => {
     expect(showDoctor(result, plain).at(-1)).toBe('All that is needed is there. Next: destino-db backup');
   });
 
-  it('warns of production names that nothing has, with the nearest one', async () => {
+  it('warns of production names that match nothing, with the nearest one', async () => {
     const check = (production: NonNullable<Config['production']>, isMissing?: (host: string) => boolean) =>
       checkProduction(
         withUrl(database.url, {config: {production}}),
@@ -93,14 +93,14 @@ describe('doctor', () => {
     ]);
     const result = await checkMachine(withUrl(database.url, {config: {production: {databases: [misspelt]}}}));
     expect([result.ok, checkOf(result, 'production')?.ok]).toEqual([true, false]);
-    // Nobody can say which databases a server has that does not answer.
+    // The databases of a server that does not answer are unknown.
     const unreachable = withUrl(urlOf({...database.connection, port: 1}), {
       config: {production: {databases: [misspelt]}},
     });
     expect(checkOf(await checkMachine(unreachable), 'production')).toMatchObject({ok: true});
   });
 
-  it('names tables that the role cannot read, or not wholly, and the rights it lacks', async () => {
+  it('names tables that the role cannot read, or only in part, and the missing rights', async () => {
     const url = urlOf({...clusterConnection(), database: database.name, user: role, password: 'secret'});
     const result = await checkMachine(withUrl(url));
     expect(result.ok).toBe(false);
@@ -120,7 +120,7 @@ describe('doctor', () => {
     for (const check of result.checks) expect(check.hint === null).toBe(check.ok);
   });
 
-  it('says that a database cannot be replaced by a role that may not act for its owner, and can by one that may', async () => {
+  it('says that a role cannot replace a database if it may not act for its owner, and can if it may', async () => {
     const url = urlOf({...clusterConnection(), database: database.name, user: role, password: 'secret'});
     const owner = `${role}_owner`;
     await database.run(`ALTER ROLE ${role} CREATEDB; CREATE ROLE ${owner}`);
@@ -139,7 +139,7 @@ describe('doctor', () => {
     }
   });
 
-  it('works without any connection and says what to mend', async () => {
+  it('works without any connection and explains how to fix problems', async () => {
     const cases: [string | undefined, string, RegExp][] = [
       [undefined, 'url', /DIRECT_URL/],
       [
@@ -163,7 +163,7 @@ describe('doctor', () => {
     expect(checks.find((check) => check.name === 'url')?.message).toContain('ignored: pgbouncer, schema');
   });
 
-  it('tells missing client tools, and what to check where their folder was named', async () => {
+  it('reports missing client tools, and what to check if their folder was configured', async () => {
     const result = await checkMachine(withUrl(database.url, {pgBin: home}));
     expect(checkOf(result, 'pg_dump')).toMatchObject({ok: false, needed: true, hint: expect.stringContaining('Check --pg-bin') as string}); // prettier-ignore
     expect(notWorking(result)).toEqual(expect.arrayContaining(['backup', 'restore', 'verify']));
@@ -224,7 +224,7 @@ describe('doctor', () => {
     });
   });
 
-  it('tells a file where the backups folder should be', async () => {
+  it('reports a file with the name of the backups folder', async () => {
     await writeFile(join(home, 'backups'), 'x');
     const result = await checkMachine(withUrl(database.url));
     expect(checkOf(result, 'backups-folder')).toMatchObject({

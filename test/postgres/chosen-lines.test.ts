@@ -3,7 +3,7 @@ import {chosenLines} from '../../src/lib/rows/staging/chosen-lines.js';
 import {withAppSession} from '../support/app-session.js';
 import {clusterConnection} from '../support/temp-database.js';
 
-it('tells the lines without a reason against them, of files of any length and of several tables', async () => {
+it('returns the lines without a skip reason, for files of any length and several tables', async () => {
   const isChosen = await withAppSession(clusterConnection(), async (session) => {
     await session.query(
       `CREATE TEMP TABLE one AS SELECT n AS line, CASE WHEN n % 3 = 0 THEN 'there' END AS reason FROM generate_series(1, 5000) n`,

@@ -1,4 +1,4 @@
-/** Cleaning a database of another shape: composite keys, self references, partitions, cycles, links that stay, soft links. */
+/** Cleaning a database with another schema: composite keys, self references, partitions, cycles, links that stay, soft links. */
 import {readdir} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
@@ -102,7 +102,7 @@ const context = (orders: OrdersConfig = {profile}) =>
 
 const preview = (orders?: OrdersConfig) => planClean(context(orders), cleanRequest().selection);
 
-/** Every table's rows as the server writes them. */
+/** Every table's rows in the server's format. */
 async function content(): Promise<Record<string, string>> {
   const tables = await database.query(`
     SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -128,7 +128,7 @@ const deletedRows = {
 };
 
 describe('a schema with every kind of link', () => {
-  it('finds what hangs on orders, by keys of several columns, through partitions, cycles and other schemas', async () => {
+  it('finds rows that depend on orders, by keys of several columns, through partitions, cycles and other schemas', async () => {
     const plan = await preview();
     expect(
       Object.fromEntries(
@@ -152,7 +152,7 @@ describe('a schema with every kind of link', () => {
     expect(plan.slowLinks).toEqual([]);
   });
 
-  it('is cleaned and put back without a byte of difference', async () => {
+  it('is cleaned and restored without a byte of difference', async () => {
     const before = await content();
     const done = await cleanOrders(context(), cleanRequest());
     const cleaned = await content();
@@ -168,7 +168,7 @@ describe('a schema with every kind of link', () => {
     expect(await content()).toEqual(before);
   });
 
-  it('keeps an order on which a guarded order hangs, with everything of its own', async () => {
+  it('keeps an order on which a guarded order depends, with all of its rows', async () => {
     await database.run(`UPDATE "Sales Dept"."Order" SET paid = 'yes', sum = 2000 WHERE number = 2`);
     const done = await cleanOrders(context(), cleanRequest());
     expect(done.guards).toEqual({linked: 1});
@@ -181,7 +181,7 @@ describe('a schema with every kind of link', () => {
     expect(await database.query(`SELECT count(*) FROM "Sales Dept"."Order"`)).toEqual([{count: '4'}]);
   });
 
-  it('takes rows with SET NULL along where the profile says so', async () => {
+  it('deletes rows with SET NULL too if the profile says so', async () => {
     const both = {review: 'delete', 'Sales Dept.claim': 'delete'} as const;
     const done = await cleanOrders(context({profile: {...profile, setNull: both}}), cleanRequest());
     expect(done.tables).toMatchObject({
@@ -190,7 +190,7 @@ describe('a schema with every kind of link', () => {
     });
   });
 
-  it('puts back tables that refer to one another by links that can neither wait nor be NULL', async () => {
+  it('restores tables that refer to one another by links that are neither deferrable nor nullable', async () => {
     await database.run(`ALTER TABLE "Sales Dept".invoice ALTER first_page SET NOT NULL`);
     const before = await content();
     const done = await cleanOrders(context(), cleanRequest());
@@ -204,14 +204,14 @@ describe('a schema with every kind of link', () => {
     expect(await content()).toEqual(before);
   });
 
-  it('keeps an excluded order by the columns of its key, and names an id that no order has', async () => {
+  it('keeps an excluded order by its key columns, and names an id without an order', async () => {
     const told = context();
     const plan = await planClean(told, cleanRequest({selection: {excludeIds: ['US,1', 'US, 4']}}).selection);
     expect(plan.guards).toEqual({excluded: 1});
     expect(told.warnings).toEqual(['No order has the excluded id "US, 4".']);
   });
 
-  it('keeps an excluded order whatever the spelling of its id', async () => {
+  it('keeps an excluded order for every spelling of its id', async () => {
     await database.run(`CREATE TABLE ticket (id numeric PRIMARY KEY, mail text);
       INSERT INTO ticket VALUES (7.00, 'test@x.org'), (8, 'test@x.org')`);
     const tickets = {name: 'tickets', roots: [{schema: 'public', table: 'ticket', email: 'mail'}]};
@@ -243,7 +243,7 @@ describe('a schema with every kind of link', () => {
       {...profile, softLinks: [{schema: 'Sales Dept', table: 'remark', columns: ['number'], root: 'Order'}]},
       'has 1 columns, but the key of Sales Dept.Order has 2',
     ],
-  ])('names what a profile gets wrong (%#)', async (wrong, message) => {
+  ])('names the error in a profile (%#)', async (wrong, message) => {
     await expect(preview({profile: wrong as NonNullable<OrdersConfig['profile']>})).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining(message) as string,
@@ -258,7 +258,7 @@ describe('a schema with every kind of link', () => {
     });
   });
 
-  it('refuses a deletion that missing indexes would make last, unless it may make them', async () => {
+  it('refuses a deletion that missing indexes would make slow, unless it is allowed', async () => {
     await database.run(`
       DROP INDEX logistics.parcel_shipment_idx;
       INSERT INTO logistics.parcel SELECT 'S3', g FROM generate_series(1, 100000) g;
@@ -276,7 +276,7 @@ describe('a schema with every kind of link', () => {
     expect(await database.query(`SELECT relname FROM pg_class WHERE relname LIKE 'destino%'`)).toEqual([]);
   });
 
-  it('rolls back when a trigger keeps a row or takes another, and leaves no file', async () => {
+  it('rolls back when a trigger keeps a row or deletes another, and leaves no file', async () => {
     const before = await content();
     await database.run(`
       CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN OLD.weight = 'NaN' THEN NULL ELSE OLD END; END $$;
@@ -297,7 +297,7 @@ describe('a schema with every kind of link', () => {
     expect(await readdir(`${folder}/backups/order-cleanup`)).toEqual([]);
   });
 
-  it('puts two lost links of one row down to no trigger', async () => {
+  it('attributes two lost links of one row to no trigger', async () => {
     await database.run(`CREATE TABLE ticket (id int PRIMARY KEY, mail text);
       CREATE TABLE swap (id int PRIMARY KEY, gave int REFERENCES ticket ON DELETE SET NULL, got int REFERENCES ticket ON DELETE SET NULL);
       INSERT INTO ticket VALUES (7, 'test@x.org'), (8, 'test@x.org');
@@ -307,7 +307,7 @@ describe('a schema with every kind of link', () => {
     expect(done).toMatchObject({tables: {'public.swap': {relinked: 1}}, sideEffects: []});
   });
 
-  it('tells what a trigger wrote elsewhere', async () => {
+  it('reports rows that a trigger wrote elsewhere', async () => {
     await database.run(`
       CREATE TABLE "Sales Dept".log (what text);
       CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "Sales Dept".log VALUES (OLD.code); RETURN NULL; END $$;

@@ -1,4 +1,4 @@
-/** Cleaning while others write: what waits, what stops, and that nothing is deleted that is not in the backup. */
+/** Cleaning while others write: who waits, who stops, and that no row is deleted that is not in the backup. */
 import {readdirSync, readFileSync} from 'node:fs';
 import {readdir, readFile} from 'node:fs/promises';
 import {basename} from 'node:path';
@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => shop.drop());
 
-/** Runs a cleaning; what has the name of a step or of a point (see fault-points.ts) is awaited as it begins or is reached. */
+/** Runs a cleaning, and calls a function with the name of a step or of a checkpoint (see fault-points.ts) when it is reached. */
 function clean(
   at: Readonly<Record<string, () => Promise<void>>> = {},
   orders: OrdersConfig = {},
@@ -50,7 +50,7 @@ async function count(from: string): Promise<number> {
   return Number(row?.['count']);
 }
 
-/** A chosen order with a payment. */
+/** A selected order with a payment. */
 async function chosenOrder(): Promise<string> {
   const [row] = await shop.query(
     `SELECT o.id FROM orders o JOIN payments p ON p."orderId" = o.id WHERE o.email = 'qa@test.com' AND o.total < 100 ORDER BY o.id LIMIT 1`,
@@ -74,10 +74,10 @@ async function until(condition: string): Promise<void> {
   );
 }
 
-/** Resolves when another session waits for a lock that `holder` has. */
+/** Resolves when another session waits for a lock of `holder`. */
 const untilWaitedFor = (holder: Session) => until(`${holder.backendPid} = ANY (pg_blocking_pids(pid))`);
 
-/** Resolves when the session waits for a lock itself. */
+/** Resolves when the session itself waits for a lock. */
 const untilBlocked = (session: Session) => until(`pid = ${session.backendPid} AND wait_event_type = 'Lock'`);
 
 it('keeps recover away from the files that it writes', async () => {
@@ -109,7 +109,7 @@ it('keeps recover away from the files that it writes', async () => {
 });
 
 describe('a cleaning beside other sessions', () => {
-  it('waits for a child that is just being added, and then backs it up and deletes it', async () => {
+  it('waits for a child that is being added, and then backs it up and deletes it', async () => {
     const order = await chosenOrder();
     const done = await withAppSession(shop.connection, async (other) => {
       await other.query('BEGIN');
@@ -125,7 +125,7 @@ describe('a cleaning beside other sessions', () => {
     expect(file.tables.find(({table}) => table === 'public.payments')?.rows).toBe(135);
   });
 
-  it('makes a child wait that comes later, and it then has no parent', async () => {
+  it('makes a later child wait, which then has no parent', async () => {
     const order = await chosenOrder();
     await withAppSession(shop.connection, async (other) => {
       let adding: Promise<unknown> = Promise.resolve();
@@ -160,7 +160,7 @@ describe('a cleaning beside other sessions', () => {
     expect(await count('refunds r LEFT JOIN payments p ON p.id = r."paymentId" WHERE p.id IS NULL')).toBe(0);
   });
 
-  it('takes a child as another session has just left it', async () => {
+  it('deletes a child in the state in which another session has just left it', async () => {
     const order = await chosenOrder();
     const done = await clean({
       'Lock the orders': () => shop.run(`UPDATE order_items SET quantity = 77 WHERE "orderId" = '${order}'`),
@@ -210,7 +210,7 @@ describe('a cleaning beside other sessions', () => {
     },
   );
 
-  it('names the file only once everything is deleted, and deletes nothing for good before', async () => {
+  it('renames the file only after the deletion, and commits nothing before', async () => {
     const seen: Record<string, unknown> = {};
     const look = (point: string) => async (): Promise<void> => {
       seen[point] = [(await files()).map((name) => name.replace(/.*(?=[.]json)/, '')), await count('orders')];
@@ -232,7 +232,7 @@ describe('a cleaning beside other sessions', () => {
     });
   });
 
-  it('names the session that holds an order for too long', async () => {
+  it('names the session that locks an order for too long', async () => {
     const order = await chosenOrder();
     await withAppSession(shop.connection, async (other) => {
       await other.query('BEGIN');
@@ -263,7 +263,7 @@ describe('a cleaning beside other sessions', () => {
     expect(await files()).toHaveLength(1);
   });
 
-  it('stops when it is interrupted, and takes its file away', async () => {
+  it('stops when it is interrupted, and removes its file', async () => {
     const interruption = new AbortController();
     const context = testContext(folder, {env: {DIRECT_URL: shop.url}, signal: interruption.signal});
     const progress: Progress = {
@@ -281,8 +281,8 @@ describe('a cleaning beside other sessions', () => {
   });
 });
 
-describe('what a role cannot see or do', () => {
-  it('is an error, not a smaller result', async () => {
+describe('objects that a role cannot see or change', () => {
+  it('are an error, not a smaller result', async () => {
     const role = `shopkeeper_${shop.name}`;
     const url = shop.url.replace(/\/\/[^@]*@/, `//${role}:pw@`);
     await shop.run(
@@ -313,7 +313,7 @@ describe('what a role cannot see or do', () => {
     }
   });
 
-  it('is a session through a transaction pooler', async () => {
+  it('include a session through a transaction pooler', async () => {
     const context = testContext(folder, {env: {DIRECT_URL: `${shop.url}&pgbouncer=true`}});
     await expect(cleanOrders(context, cleanRequest({execute: false}))).rejects.toMatchObject({
       code: 'TRANSACTION_POOLER',

@@ -1,4 +1,4 @@
-/** What triggers and rules do beside a cleaning: rows that no order backup holds are never lost. */
+/** Effects of triggers and rules during a cleaning: rows that no order backup contains are never lost. */
 import {readdir} from 'node:fs/promises';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {defined} from '../../src/lib/base/defined.js';
@@ -46,7 +46,7 @@ async function expectNothingLost(): Promise<void> {
 
 const deletesLedger = 'DELETE FROM ledger WHERE "order" = OLD.id';
 
-it('loses no rows to a trigger where the server does not count changed rows', async () => {
+it('loses no rows to a trigger if the server does not count changed rows', async () => {
   await shop.run(`ALTER DATABASE ${shop.name} SET track_counts = off`);
   await trigger(deletesLedger);
   await expect(clean()).rejects.toMatchObject({
@@ -56,7 +56,7 @@ it('loses no rows to a trigger where the server does not count changed rows', as
   await expectNothingLost();
 });
 
-it('loses no rows to a trigger that it cannot watch, unless it is allowed by name', async () => {
+it('loses no rows to a trigger that it cannot observe, unless it is allowed by name', async () => {
   const role = `cleaner_${shop.name}`;
   const url = shop.url.replace(/\/\/[^@]*@/, `//${role}:pw@`);
   await shop.run(`
@@ -77,7 +77,7 @@ it('loses no rows to a trigger that it cannot watch, unless it is allowed by nam
   }
 });
 
-it('knows every name that is to be allowed', async () => {
+it('knows every name that can be allowed', async () => {
   await trigger(deletesLedger);
   await shop.run('CREATE RULE other AS ON INSERT TO ledger DO ALSO NOTIFY other');
   const allowTriggers = ['public.orders.effect', 'public.ledger.other'];
@@ -123,7 +123,7 @@ it.each([
   await expectNothingLost();
 });
 
-it('lets a trigger work with a temporary table of its own', async () => {
+it('allows a trigger to use its own temporary table', async () => {
   await trigger('CREATE TEMPORARY TABLE work (id integer); DROP TABLE work');
   expect((await clean()).roots).toMatchObject({'public.orders': 152});
 });

@@ -1,4 +1,4 @@
-/** What is cleaned comes back byte for byte: the sample shop, and every type, key and reference that PostgreSQL has. */
+/** Deleted rows are restored byte for byte: the sample shop, and every type, key and reference of PostgreSQL. */
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
 import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
@@ -27,17 +27,17 @@ async function cleanAndRestore(from: TempDatabase, orders: OrdersConfig = {}) {
   return {done, before, between, after: await contentOf(from)};
 }
 
-it('gives back the sample shop', async () => {
+it('restores the sample shop', async () => {
   database = await createTempDatabase();
   const {before, between, after} = await cleanAndRestore(database);
   expect(between['orders']?.length).toBe(252);
   expect(after).toEqual(before);
 });
 
-it('gives back every type, key and reference', async () => {
+it('restores every type, key and reference', async () => {
   database = await createTempDatabase('template0');
   await loadEveryType(database);
-  // Every table's rows hang on one testing order; a typed table takes no column, and a rule forbids deletions from another.
+  // Every table's rows depend on one testing order; a typed table cannot get a column, and a rule forbids deletions from another.
   await database.run(`
     INSERT INTO kinds.documents VALUES (6, E'{\\n  "a":\\t1.10\\r\\n}', '{"__proto__": {"x": 1}}', NULL);
     CREATE TABLE kinds.orders (id integer PRIMARY KEY, email text NOT NULL);

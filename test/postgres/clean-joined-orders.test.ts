@@ -1,4 +1,4 @@
-/** Cleaning orders whose values are in joined tables or computed: found, judged, deleted and put back, and profiles that are refused. */
+/** Cleaning orders whose values are in joined tables or computed: found, assessed, deleted and restored, and refused profiles. */
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
 import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
@@ -84,7 +84,7 @@ const keysOf = (plan: Awaited<ReturnType<typeof preview>>): string[] =>
   (plan.orders ?? []).map(({key}) => key);
 
 describe('orders whose values are in joined tables', () => {
-  it('are found by them, with what hangs on them, and listed with their values', async () => {
+  it('are found by them, with dependent rows, and listed with their values', async () => {
     const plan = await preview();
     expect(plan.tables).toEqual({
       'music.invoice': {deleted: 3, relinked: 0},
@@ -107,7 +107,7 @@ describe('orders whose values are in joined tables', () => {
     ]);
   });
 
-  it('are cleaned and put back without a byte of difference', async () => {
+  it('are cleaned and restored without a byte of difference', async () => {
     const before = await contentOf(database);
     const done = await cleanOrders(context(), cleanRequest({details: true}));
     expect(done.orders).toHaveLength(3);
@@ -124,14 +124,14 @@ describe('orders whose values are in joined tables', () => {
     expect(await contentOf(database)).toEqual(before);
   });
 
-  it('are never testing orders because no row is joined or its address is unknown', async () => {
+  it('are never testing orders if no row is joined or its address is unknown', async () => {
     const plan = await planClean(context(), cleanRequest({selection: {testEmailsOnly: true}}).selection, {
       listsAll: true,
     });
     expect(keysOf(plan)).toEqual(['1']);
   });
 
-  it('are kept while they are paid and their total is unknown', async () => {
+  it('are kept if they are paid and their total is unknown', async () => {
     await database.run(`UPDATE music.invoice SET state = 'paid', price = NULL WHERE id = 1`);
     expect((await preview()).guards).toMatchObject({'high-value-paid': 2});
   });
@@ -167,14 +167,14 @@ describe('orders whose values are in joined tables', () => {
     expect(keysOf(partition)).toEqual(['3', '4', '7', '8']);
   });
 
-  it('are judged again, as they are joined when they are locked', async () => {
+  it('are assessed again, with the joined values at the time of the lock', async () => {
     const confirm = () => database.run(`UPDATE crm.account SET mail = 'anna@music.org' WHERE id = 1`);
     const done = await cleanOrders(context({confirm}), cleanRequest({details: true}));
     expect(keysOf(done)).toEqual(['7', '8']);
     expect(await database.query('SELECT id FROM music.invoice WHERE id = 1')).toHaveLength(1);
   });
 
-  it('leave no object behind that would keep the tables from being altered', async () => {
+  it('leave no object behind that would prevent changes of the tables', async () => {
     const seen: unknown[] = [];
     const confirm = async (): Promise<void> => {
       seen.push(
@@ -222,7 +222,7 @@ describe('a join', () => {
     });
   });
 
-  it('is refused where a collation finds several rows for one value', async () => {
+  it('is refused if a collation finds several rows for one value', async () => {
     await database.run(`
       CREATE COLLATION public.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
       ALTER TABLE music.invoice ADD loose text COLLATE public.ci;
@@ -236,7 +236,7 @@ describe('a join', () => {
   it.each([
     ['some of the columns that a unique index covers, and others', {id: 'customer', nick: 'mail'}],
     ['all columns of a unique index that may be null', {region: 'mail', nick: 'state'}],
-  ])('is taken by %s', async (_by, on) => {
+  ])('is accepted by %s', async (_by, on) => {
     await expect(joined(on)).resolves.toMatchObject({roots: {'music.invoice': 3}});
   });
 
@@ -258,14 +258,14 @@ describe('a join', () => {
       {email: 'whom.mail'},
       'names "whom.mail", but music.invoice has no such column and no join before it is called "whom" (did you mean "who"?)',
     ],
-  ] as [Partial<Root>, string][])('names what a profile gets wrong (%#)', async (changes, message) => {
+  ] as [Partial<Root>, string][])('names the error in a profile (%#)', async (changes, message) => {
     await expect(preview(changes)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining(message) as string,
     });
   });
 
-  it('is refused where the role may not read the table, or does not see all of its rows', async () => {
+  it('is refused if the role may not read the table, or does not see all of its rows', async () => {
     const role = `${database.name}_r`;
     await database.run(`CREATE ROLE ${role} LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA music, crm TO ${role};
       GRANT ALL ON music.invoice, music.line, music.customer TO ${role}`);
@@ -295,7 +295,7 @@ describe('a join', () => {
 });
 
 describe('an expression', () => {
-  /** What became of each as the total of an order. */
+  /** The outcome for each value as the total of an order. */
   const triedAsTotal = async (expressions: readonly string[]): Promise<string[]> => {
     const told: string[] = [];
     for (const sql of expressions)
@@ -371,7 +371,7 @@ describe('an expression', () => {
     expect(await database.query('SELECT id FROM music.line')).toHaveLength(9);
   });
 
-  it('may call functions of an extension in a schema where nobody else may create any', async () => {
+  it('may call functions of an extension in a schema where other users may not create any', async () => {
     await database.run('CREATE SCHEMA extensions; CREATE EXTENSION unaccent SCHEMA extensions');
     const plan = await preview({email: {sql: `replace(extensions.unaccent(who.mail), 'é', 'e')`}});
     expect(keysOf(plan)).toEqual(['1', '7', '8']);

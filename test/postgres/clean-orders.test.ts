@@ -1,4 +1,4 @@
-/** Cleaning the sample shop: who is chosen, who is kept, and that preview, file and database tell the same. */
+/** Cleaning the sample shop: selected and kept orders, and equal results of preview, file and database. */
 import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
@@ -39,7 +39,7 @@ async function count(sql: string): Promise<number> {
   return Number(row?.['count']);
 }
 
-/** A new order, by default of a person, unpaid. */
+/** A new order, by default from a person, unpaid. */
 async function plant(values: Record<string, string> = {}, table = 'orders'): Promise<string> {
   const isCatering = table === 'catering_orders';
   const row: Record<string, string> = {
@@ -78,7 +78,7 @@ describe('a cleaning', () => {
   beforeEach(open);
   afterEach(close);
 
-  it('tells the same counts in preview, result, file and database', async () => {
+  it('reports the same counts in preview, result, file and database', async () => {
     const before: Record<string, number> = {};
     for (const name of tables) before[`public.${name}`] = await count(name);
     const seen = await preview();
@@ -112,7 +112,7 @@ describe('a cleaning', () => {
     });
   });
 
-  it('leaves no row without its parent and none of the real customers out', async () => {
+  it('leaves no row without its parent and deletes no real customer', async () => {
     const people = `orders WHERE email IN ('contest@gmail.com', 'latest@company.com') OR email ~ 'protest|fakenham|testimonials'`;
     const peopleBefore = await count(people);
     const unlinkedBefore = await count('email_alerts WHERE "relatedOrderId" IS NULL');
@@ -127,7 +127,7 @@ describe('a cleaning', () => {
     expect(await count('email_alerts WHERE "relatedOrderId" IS NULL')).toBe(unlinkedBefore);
   });
 
-  it('keeps paid orders of high value of both kinds, and reports how many', async () => {
+  it('keeps paid orders of high value of both kinds, and reports their number', async () => {
     const ids = [
       await plant({email: "'test@x.org'", total: '100.01', '"paymentStatus"': "'PAID'"}),
       await plant({email: "'test@x.org'", total: '100.01', '"paymentStatus"': "'COMPLETED'"}),
@@ -148,7 +148,7 @@ describe('a cleaning', () => {
     expect((await preview({}, {highValue: 4000})).reasons['test-email']).toBeGreaterThan(15);
   });
 
-  it('keeps failed and cancelled orders of customers who ever paid, of either kind, unless told otherwise', async () => {
+  it('keeps failed and cancelled orders of customers who ever paid, of either kind, unless configured otherwise', async () => {
     await plant({email: "' Anna.New@gmail.com'", '"paymentStatus"': "'PAID'"}, 'catering_orders');
     const customer = await plant({email: "'anna.new@Gmail.com'", status: "'CANCELLED'"});
     const stranger = await plant({email: "'bert.new@gmail.com'", '"paymentStatus"': "'FAILED'"});
@@ -159,7 +159,7 @@ describe('a cleaning', () => {
     expect(await isThere(customer)).toBe(false);
   });
 
-  it('keeps what the config protects and excludes, and what flags exclude', async () => {
+  it('keeps orders that the config protects or excludes, and that flags exclude', async () => {
     const email = "'test@kept.org'";
     const [byPattern, byConfig, byFlag, gone, alike] = [
       await plant({email: "'demo_x.test@Kept.org'"}),
@@ -182,7 +182,7 @@ describe('a cleaning', () => {
     expect(done.guards).toMatchObject({protected: 1, excluded: 2});
   });
 
-  it('takes days from their start to their end, in UTC or in the zone of the config, and never chooses by them alone', async () => {
+  it("counts days from their start to their end, in UTC or in the config's zone, and never selects by them alone", async () => {
     const at = (time: string) => plant({email: "'test@days.org'", '"createdAt"': `'${time}'`});
     const [before, first, last, after] = [
       await at('2026-02-28 23:59:59.999'),
@@ -192,7 +192,7 @@ describe('a cleaning', () => {
     ];
     const person = await plant();
     const range = {from: '2026-03-01', to: '2026-03-31'};
-    // Los Angeles is behind: its March begins and ends some hours later than that of UTC.
+    // Los Angeles is behind: its March begins and ends some hours later than in UTC.
     const western = await preview(range, {timeZone: 'America/Los_Angeles'});
     const utc = await preview(range);
     expect(western.plan).not.toBe(utc.plan);
@@ -211,7 +211,7 @@ describe('a cleaning', () => {
     expect(await isThere(after)).toBe(false);
   });
 
-  it('refuses when what would be touched is another than in the preview', async () => {
+  it('refuses if the plan differs from the preview', async () => {
     const {plan} = await preview();
     await plant({email: "'test@late.org'"});
     await expect(clean({plan})).rejects.toMatchObject({code: 'PLAN_CHANGED', exitCode: 5});
@@ -219,7 +219,7 @@ describe('a cleaning', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it('judges an order that was paid after the question as it is now', async () => {
+  it('assesses an order that was paid after the question by its present state', async () => {
     const id = await plant({email: "'test@late.org'", total: '500'});
     const context = contextWith(
       {},
@@ -240,7 +240,7 @@ describe('a cleaning', () => {
     expect(done.roots['public.orders']).toBe(152);
   });
 
-  it('asks a second time, for the name, when there is to be no backup', async () => {
+  it('asks a second time, for the name, if there is no backup', async () => {
     const asked: boolean[] = [];
     const context = contextWith(
       {},
@@ -257,7 +257,7 @@ describe('a cleaning', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it('asks for the name where the database is production, by its own name or NODE_ENV', async () => {
+  it('asks for the name if the database is production, by its name or NODE_ENV', async () => {
     const asked: boolean[] = [];
     const confirm = ({isProduction}: ConfirmRequest) => Promise.resolve(void asked.push(isProduction));
     const settings = {config: {production: {databases: [shop.name]}}};
@@ -271,13 +271,13 @@ describe('a cleaning', () => {
     expect(asked).toEqual([true, true, false]);
   });
 
-  it('compares totals that are kept as money', async () => {
+  it('compares totals of the type money', async () => {
     const {guards} = await preview();
     await shop.run('ALTER TABLE orders ALTER total TYPE money');
     expect((await preview()).guards).toEqual(guards);
   });
 
-  it('says that nothing was deleted when the backup cannot be written', async () => {
+  it('reports that nothing was deleted when the backup cannot be written', async () => {
     await writeFile(join(folder, 'backups'), '');
     await expect(clean()).rejects.toMatchObject({
       code: 'FOLDER_NOT_WRITABLE',
@@ -290,7 +290,7 @@ describe('a cleaning', () => {
     ['a value is another', (text: string) => text.replace('"customerName":"', '"customerName":"x')],
     ['a row is gone', (text: string) => text.replace(/\n\{"table":"public\.order_items".*/, '')],
     ['it is cut off', (text: string) => text.slice(0, text.length / 2)],
-  ])('deletes nothing when its file reads back otherwise: %s', async (_what, damage) => {
+  ])('deletes nothing when its file reads back different: %s', async (_what, damage) => {
     const context = contextWith();
     const orders = await count('orders');
     const checkpoint = async (point: string): Promise<void> => {
@@ -309,7 +309,7 @@ describe('a cleaning', () => {
     expect(await readdir(join(folder, 'backups/order-cleanup'))).toEqual([]);
   });
 
-  it('refuses a row that the server cannot give, in preview and execution alike, and looks at its length alone', async () => {
+  it('refuses a row that the server cannot send, in preview and execution alike, and reads only its length', async () => {
     const id = await plant({email: "'test@x.org'"});
     const big = `(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) n)`;
     await shop.run(`
@@ -330,7 +330,7 @@ describe('a cleaning', () => {
     expect(await clean({execute: false, rowLimit, backup: false})).toMatchObject({mode: 'preview'});
   });
 
-  it('writes the file for its owner alone', async () => {
+  it('writes the file only for its owner', async () => {
     const done = await clean({selection: {testEmailsOnly: true}});
     expect(((await stat(String(done.backupPath))).mode & 0o777).toString(8)).toBe('600');
     expect(((await stat(join(folder, 'backups/order-cleanup'))).mode & 0o777).toString(8)).toBe('700');
@@ -350,14 +350,14 @@ describe('a preview', () => {
     await expect(preview(selection)).rejects.toMatchObject({code: 'USAGE', message});
   });
 
-  it('warns of an excluded id that no order has', async () => {
+  it('warns of an excluded id without an order', async () => {
     const context = contextWith();
     const id = '00000000-0000-4000-8000-000000000000';
     await planClean(context, cleanRequest({selection: {excludeIds: [id]}}).selection);
     expect(context.warnings).toEqual([`No order has the excluded id "${id}".`]);
   });
 
-  it('names old orders with --include-old, and only them with test addresses alone', async () => {
+  it('names old orders with --include-old, and only these with test addresses only', async () => {
     const plain = await preview();
     const old = await preview({includeOld: true});
     expect(old.roots).toEqual(plain.roots);
@@ -367,7 +367,7 @@ describe('a preview', () => {
     expect(emails.totalRows).toBeLessThan(plain.totalRows);
   });
 
-  it('deletes nothing and writes nothing where nothing matches', async () => {
+  it('deletes nothing and writes nothing if nothing matches', async () => {
     const done = await clean({selection: {from: '1999-01-01', to: '1999-01-02'}});
     expect(done).toMatchObject({totalRows: 0, backupPath: null});
     expect(await readdir(folder)).toEqual([]);

@@ -1,4 +1,4 @@
-/** "Equal" is said of the catalog as well as of the rows: whatever differs is found, and nothing that does not. */
+/** "Equal" includes the catalog as well as the rows: every difference is found, and no others are reported. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
 import {detectDump} from '../../src/lib/dump/detect-format.js';
@@ -75,10 +75,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/**
- * A run in which somebody changes the restored database before it is compared.
- * @param of what the comment of that database names
- */
+/** A run during which the restored database is changed before the comparison. @param of the database that its comment names */
 function changedBefore(title: string, of: string, sql: string): RunContext {
   let isDone = false;
   return {
@@ -129,7 +126,7 @@ const changes: readonly (readonly [string, string])[] = [
 const states = `SELECT setval('shop.numbers', 40); REFRESH MATERIALIZED VIEW shop.sums WITH NO DATA`;
 
 it.each(cases(dumpKinds, 2))(
-  'says "equal" of a sound restore from %s, and means owners, grants and definitions',
+  'reports "equal" for a correct restore from %s, including owners, grants and definitions',
   async (kind) => {
     const request = {backupFile: paths.get(kind) ?? '', targetDb: 'catalog_new', createDb: true};
     expect(await restoreDatabase(context, request)).toMatchObject({
@@ -146,14 +143,14 @@ it.each(cases(dumpKinds, 2))(
   },
 );
 
-it('never calls a restore equal whose catalog is not the one of the backup, and keeps nothing of it', async () => {
+it('never reports a restore as equal if its catalog differs from the backup, and keeps nothing of it', async () => {
   const sql = [...changes.map(([change]) => change), states].join(';');
   const within = changedBefore('Analyze', 'catalog_new', sql);
   const request = {backupFile: paths.get('custom') ?? '', targetDb: 'catalog_new', createDb: true};
   const failure: unknown = await restoreDatabase(within, request).catch((error: unknown) => error);
   expect(failure).toMatchObject({code: 'RESTORED_DIFFERS', exitCode: 4});
   const {details} = failure as {details: string[]};
-  // PostgreSQL 15 writes a constraint that was validated into its table, and NOT VALID ones apart.
+  // PostgreSQL 15 writes a validated constraint into its table, and NOT VALID ones separately.
   expect(details[0]).toContain('The sequence shop.numbers is at 40');
   expect(details[2]).toContain('ACL ');
   // All of them; the screen shows the first and counts the others.
@@ -161,7 +158,7 @@ it('never calls a restore equal whose catalog is not the one of the backup, and 
   expect(await databaseExists('catalog_new')).toBe(false);
 });
 
-it('does not prove a backup whose restore opens a table to everybody', async () => {
+it('fails a restore test that opens a table to everybody', async () => {
   const [sql, difference] = ['GRANT SELECT ON shop.orders TO PUBLIC', 'ACL shop.TABLE orders: other grants'];
   const within = changedBefore('Compare', source.name, sql);
   const backupFile = paths.get('sql') ?? '';
@@ -169,7 +166,7 @@ it('does not prove a backup whose restore opens a table to everybody', async () 
   expect(results[0]?.findings).toContainEqual(expect.stringContaining(difference));
 });
 
-it('overlooks none of the facts that can differ, and names nothing else', async () => {
+it('finds every fact that can differ, and reports no others', async () => {
   await restoreDatabase(context, {
     backupFile: paths.get('custom') ?? '',
     targetDb: 'catalog_new',
@@ -198,6 +195,6 @@ it('overlooks none of the facts that can differ, and names nothing else', async 
   await database.run(changes.map(([change]) => change).join(';'));
   const found = await compare();
   for (const [, difference] of changes) expect(found).toContainEqual(expect.stringContaining(difference));
-  // Of what hangs on two of the changed objects, and of nothing else.
+  // Facts that depend on two of the changed objects, and no others.
   expect(found.length).toBe(changes.length + 2);
 });

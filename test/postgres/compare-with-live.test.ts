@@ -1,4 +1,4 @@
-/** The preview of a restore over a live database: exactly the rows that would be lost, come back or change. */
+/** The preview of a restore over a live database: exactly the rows that would be lost, restored or changed. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
@@ -58,7 +58,7 @@ function preview(kind: DumpKind, details: boolean) {
   return restoreDatabase(context, {backupFile: `before.${kind}`, dropExisting: true, dryRun: true, details});
 }
 
-it.each(cases(kinds, 2))('counts what differs, from a %s dump', async (kind) => {
+it.each(cases(kinds, 2))('counts the differences, from a %s dump', async (kind) => {
   const {wouldLose, schemaDifferences, migrations} = await preview(kind, false);
   const counts = Object.fromEntries(
     wouldLose.map((table) => [table.table, [table.onlyLive, table.onlyBackup, table.changed]]),
@@ -125,7 +125,7 @@ const lossesOf = async (request: Partial<RestoreRequest>, database = live) => {
   return {counts, ...rest};
 };
 
-it('counts every row of the tables that a restore of the schema alone makes anew', async () => {
+it('counts every row of the tables that a restore of the schema alone creates again', async () => {
   const {counts, schemaDifferences} = await lossesOf({clean: true, schemaOnly: true});
   expect(counts).toEqual([
     ['public._prisma_migrations', 2, 0, 0],
@@ -140,7 +140,7 @@ it('counts every row of the tables that a restore of the schema alone makes anew
   expect(schemaDifferences).toContain('table public.dropped: only in the backup');
 });
 
-it('compares values of any size without holding them, and lists them by length and hash', async () => {
+it('compares values of any size without keeping them in memory, and lists them by length and hash', async () => {
   const wide = await createTempDatabase('template0');
   try {
     const value = (end: string): string => `repeat('0123456789', 400000) || '${end}'`;
@@ -166,7 +166,7 @@ it('compares values of any size without holding them, and lists them by length a
   }
 });
 
-it('counts large objects, all of them where one differs', async () => {
+it('counts large objects, all of them if one differs', async () => {
   const large = await createTempDatabase('template0');
   try {
     await large.run(`SELECT lo_from_bytea(9001, 'abc'), lo_from_bytea(9002, 'def')`);

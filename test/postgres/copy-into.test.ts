@@ -1,4 +1,4 @@
-/** Rows that are sent to the server: what it says of them is told, whenever that comes. */
+/** Rows that are sent to the server: its errors about them are reported, whenever they arrive. */
 import {setImmediate} from 'node:timers/promises';
 import {expect, it} from 'vitest';
 import type {Session} from '../../src/lib/postgres/client.js';
@@ -18,12 +18,12 @@ const refused = {code: 'QUERY_FAILED', message: expect.stringContaining('invalid
 it.each([
   ['a byte', 1],
   ['more than is held back at once', 1 << 20],
-])('a row that the server refuses is told by a later write of %s', async (_what, bytes) => {
+])('a row that the server refuses is reported by a later write of %s', async (_what, bytes) => {
   await intoNumbers(async (input, session) => {
     await input.write(Buffer.from('x\n'));
     const writeOn = async (): Promise<never> => {
       for (;;) {
-        await setImmediate(); // the server's answer comes between two writes
+        await setImmediate(); // the server's answer arrives between two writes
         await input.write(Buffer.alloc(bytes, '\n'));
       }
     };
@@ -34,7 +34,7 @@ it.each([
   });
 });
 
-it('rows arrive whole, however much the server holds back', async () => {
+it('rows arrive complete, even if the server reads slowly', async () => {
   await intoNumbers(async (input, session) => {
     for (let part = 0; part < 50; part += 1) await input.write(Buffer.from('12345\n'.repeat(20_000)));
     await input.end();

@@ -19,7 +19,7 @@ import {
 } from '../support/temp-database.js';
 import {testContext, type TestContext} from '../support/test-context.js';
 
-// `npm run test:damage` takes the long form.
+// `npm run test:damage` runs the long form.
 const isLong = process.env['DESTINO_TEST_DAMAGE'] === 'long';
 const [flips, cuts] = isLong ? [200, 50] : [25, 8];
 
@@ -78,7 +78,7 @@ async function verify(subject: Subject): Promise<VerifiedBackup | undefined> {
 
 const targetDb = 'damage_restore_target';
 
-/** The exit status of a restore into a new database: 4 when the damage is seen. */
+/** The exit status of a restore into a new database: 4 if the damage is found. */
 async function restoreStatus(subject: Subject): Promise<number> {
   const restoring = {...context, settings: {...context.settings, databaseUrl: urlOf(database.connection)}};
   return restoreDatabase(restoring, {backupFile: subject.path, targetDb, createDb: true}).then(
@@ -87,7 +87,7 @@ async function restoreStatus(subject: Subject): Promise<number> {
   );
 }
 
-/** Damages a file of the backup, or its folder, looks at it, and puts it right again. */
+/** Damages a file of the backup, or its folder, checks it, and repairs it again. */
 async function whenDamaged<T>(path: string, damage: () => Promise<void>, look: () => Promise<T>): Promise<T> {
   const copy = `${folder}/whole`;
   await cp(path, copy, {recursive: true});
@@ -100,7 +100,7 @@ async function whenDamaged<T>(path: string, damage: () => Promise<void>, look: (
   }
 }
 
-/** The `number`-th of `count` places spread over all files together. */
+/** The `number`-th of `count` positions, distributed over all files together. */
 function placeOf(subject: Subject, number: number, count: number): {path: string; offset: number} {
   const total = subject.files.reduce((sum, {size}) => sum + size, 0);
   let rest = Math.floor(((number + 0.5) / count) * total);
@@ -117,7 +117,7 @@ async function flip({path, offset}: {path: string; offset: number}, bit: number)
   await writeFile(path, bytes);
 }
 
-/** Gives the metadata the sizes and digests of the files as they are: only the content can tell then. */
+/** Writes the present sizes and digests of the files into the metadata, so that only the content can show the damage. */
 async function withFittingChecksums<T>(subject: Subject, work: () => Promise<T>): Promise<T> {
   const before = await readFile(subject.metadataPath, 'utf8');
   const sha256 = await digestsOf(subject.path, subject.record.format === 'directory');
@@ -144,7 +144,7 @@ describe.each(dumpKinds)('a damaged %s backup', (kind) => {
     await rm(subject.metadataPath);
   });
 
-  it(`is refused after one bit is flipped, at each of ${flips} places`, async () => {
+  it(`is refused after one bit is flipped, at each of ${flips} positions`, async () => {
     for (let number = 0; number < flips; number++) {
       const place = placeOf(subject, number, flips);
       const result = await whenDamaged(
@@ -159,7 +159,7 @@ describe.each(dumpKinds)('a damaged %s backup', (kind) => {
     expect(await verify(subject)).toMatchObject({ok: true});
   });
 
-  it(`is refused after it is cut, at each of ${cuts} lengths`, async () => {
+  it(`is refused after it is truncated, at each of ${cuts} lengths`, async () => {
     for (let number = 0; number < cuts; number++) {
       const {path, offset} = placeOf(subject, number, cuts);
       const result = await whenDamaged(
@@ -173,7 +173,7 @@ describe.each(dumpKinds)('a damaged %s backup', (kind) => {
     expect(await databaseExists(targetDb)).toBe(false);
   });
 
-  it('is refused after a cut by its content alone, even where the checksums fit', async () => {
+  it('is refused after a truncation by its content alone, even with matching checksums', async () => {
     for (let number = 0; number < cuts; number++) {
       const {path, offset} = placeOf(subject, number, cuts);
       const result = await whenDamaged(
@@ -185,7 +185,7 @@ describe.each(dumpKinds)('a damaged %s backup', (kind) => {
     }
   });
 
-  it('is accepted after a flipped bit with fitting checksums only when its rows are still those of the metadata', async () => {
+  it('is accepted after a flipped bit with matching checksums only if its rows still match the metadata', async () => {
     const accepted: {path: string; offset: number}[] = [];
     for (let number = 0; number < cuts; number++) {
       const place = placeOf(subject, number, cuts);
@@ -196,7 +196,7 @@ describe.each(dumpKinds)('a damaged %s backup', (kind) => {
       );
       if (result?.ok !== false) accepted.push(place);
     }
-    // Rows are most of the dump; what is accepted lies in definitions, where only a checksum or a restore can tell.
+    // Most of the dump is rows; accepted damage is in definitions, which only a checksum or a restore test can find.
     expect(accepted.length).toBeLessThan(cuts / 4);
   });
 });
@@ -208,7 +208,7 @@ describe('a directory backup', () => {
     subject = await makeSubject('directory');
   });
 
-  it('is refused when a file is missing, with fitting checksums too', async () => {
+  it('is refused when a file is missing, even with matching checksums', async () => {
     for (const {path} of isLong ? subject.files : subject.files.slice(0, 4)) {
       const results = await whenDamaged(
         path,
@@ -222,7 +222,7 @@ describe('a directory backup', () => {
     }
   });
 
-  it('is refused when there is a file too many, or two are swapped, with fitting checksums too', async () => {
+  it('is refused when there is an extra file, or two are swapped, even with matching checksums', async () => {
     const [first, second] = subject.files.filter(({path}) => /\d+\.dat\.gz$/.test(path));
     if (!first || !second) throw new Error('the dump has too few files');
     const damages = [

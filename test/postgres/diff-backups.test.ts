@@ -1,4 +1,4 @@
-/** diff tells which rows and definitions differ between a backup and the live database, and between two backups. */
+/** diff shows which rows and definitions differ between a backup and the live database, and between two backups. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
@@ -55,7 +55,7 @@ it('between a backup and the live database', async () => {
   expect((await run(ids[1])).tables).toEqual([]);
 });
 
-it('between two backups of different formats, whichever comes first', async () => {
+it('between two backups of different formats, in either order', async () => {
   const there = await run(ids[0], ids[1]);
   expect(there.tables).toEqual([
     {...odd, onlyLeft: 1, onlyRight: 1},

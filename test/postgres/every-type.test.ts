@@ -1,4 +1,4 @@
-/** The fixture of every type survives the stock tools: what fails on it elsewhere is that code's own fault. */
+/** The fixture with every type survives the stock tools, so a failure elsewhere is a fault of that code. */
 import {execFile} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';

@@ -21,7 +21,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-it('gives the recorded fingerprint with nothing but the commands in docs/fingerprint.md', async () => {
+it('calculates the recorded fingerprint with only the commands in docs/fingerprint.md', async () => {
   const page = await readFile(new URL('../../docs/fingerprint.md', import.meta.url), 'utf8');
   const script = /^```js\n(.*?)^```/ms.exec(page)?.[1] ?? '';
   const [command = '', recorded = ''] = [...page.matchAll(/^```sh\n(.*?)^```/gms)].map(

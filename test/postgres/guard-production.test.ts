@@ -24,7 +24,7 @@ afterAll(async () => {
 const isGuarded = (production: NonNullable<Config['production']>, connection = target.connection) =>
   isProductionDatabase(testContext(home, {settings: {config: {production}}}), connection);
 
-it('knows the server of a production host again when a tunnel or another name leads to it', async () => {
+it('recognises the server of a production host through a tunnel or under another name', async () => {
   const hosts = ['prod.example'];
   expect(await isGuarded({hosts})).toBe(false);
   const {systemIdentifier} = await withAppSession(clusterConnection(), inspectIdentity);
@@ -38,7 +38,7 @@ it('knows the server of a production host again when a tunnel or another name le
   expect(await isGuarded({hosts: ['staging.example']})).toBe(false);
 });
 
-it('judges a server that cannot be asked by its name alone', async () => {
+it('decides by its name alone about a server that cannot be asked', async () => {
   const unreachable = {...target.connection, port: 1};
   expect(await isGuarded({databases: ['shop']}, unreachable)).toBe(false);
   expect(await isGuarded({databases: [target.name]}, unreachable)).toBe(true);

@@ -1,4 +1,4 @@
-/** Plain dumps that somebody tampered with: no program runs, and no database is made of them. */
+/** Manipulated plain dumps: no program runs, and no database is created from them. */
 import {existsSync} from 'node:fs';
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -71,14 +71,14 @@ it.each([
   ['another file', () => '\\i /etc/passwd\n'],
   ['a setting of psql', () => '\\set ON_ERROR_STOP 0\n'],
   ['an end of the restriction', () => `\\unrestrict theirKey\n\\! touch ${proof}\n`],
-])('refuses %s before a database is made', async (_what, body) => {
+])('refuses %s before a database is created', async (_what, body) => {
   for (const dryRun of [true, false]) {
     await expect(restore(body(), {dryRun})).rejects.toMatchObject({code: 'UNSAFE_DUMP', exitCode: 4});
     expect([await databaseExists(target), existsSync(proof)]).toEqual([false, false]);
   }
 });
 
-it('takes every kind of backslash in rows, names and literals', async () => {
+it('accepts every kind of backslash in rows, names and literals', async () => {
   const result = await restore(
     `COMMENT ON TABLE public.t IS '\\! touch ${proof}
 \\connect postgres';
@@ -104,7 +104,7 @@ COPY public.t (a, b) FROM stdin;
   expect(existsSync(proof)).toBe(false);
 });
 
-it('tells in the dry run that a superuser would run what the dump says', async () => {
+it('says in the dry run that a superuser would run the code in the dump', async () => {
   const body = `CREATE FUNCTION public.f() RETURNS void LANGUAGE sql AS $$ COPY (SELECT 1) TO PROGRAM 'touch ${proof}' $$;\n`;
   const asSuperuser = await restore(body, {dryRun: true});
   expect(asSuperuser.notes).toEqual([expect.stringContaining('is a superuser')]);

@@ -1,4 +1,4 @@
-/** Under which account a server of this program's own runs: what is restored into it can run programs as that account. */
+/** The account of a server that this program starts, because restored code can run programs as that account. */
 import {readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, it} from 'vitest';
@@ -8,7 +8,7 @@ import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/tools/
 const isRoot = process.getuid?.() === 0;
 const installed = await serverBinFolders();
 
-/** What programs that the server starts run as: "61890 61890". */
+/** The account of programs that the server starts: "61890 61890". */
 async function accountOf(binFolder: string): Promise<{account: string; owner: number; mode: number}> {
   const cluster = await startLocalCluster({binFolder});
   try {

@@ -1,6 +1,7 @@
 /**
- * All commands that lock tables, in a random order, beside DDL, locks, prepared transactions and an application: nothing hangs, and
- * nobody waits for a session of ours that waits itself for longer than the limit. `npm run test:locks` runs it for two hours.
+ * All commands that lock tables, in a random order, beside DDL, locks, prepared transactions and an application:
+ * nothing hangs, and nobody waits longer than the limit for a session of this program that waits itself. `npm run
+ * test:locks` runs it for two hours.
  */
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {AppError, type ErrorCode} from '../../src/lib/base/errors.js';
@@ -25,7 +26,7 @@ import {
 import {testContext} from '../support/test-context.js';
 
 const lockWaitMs = 1000;
-/** Beside the limit: looks that see a wait late, rolling back, and other processes of a busy machine. */
+/** Added to the limit: polls that see a wait late, rollbacks, and other processes of a busy machine. */
 const overheadMs = 1500;
 /** Longer than any command takes here. */
 const hangMs = 90_000;
@@ -104,7 +105,7 @@ const commands: Readonly<Record<string, () => Promise<unknown>>> = {
   undo: () => undoRestore(contextOf(), {lockWaitMs}),
 };
 
-/** How a command may end beside sessions that lock, alter and change what it works on. */
+/** Possible outcomes of a command beside sessions that lock, alter and change its tables. */
 const refusals: readonly ErrorCode[] = [
   'LOCK_TIMEOUT', // the limit
   'PLAN_CHANGED', // a column came or went
@@ -119,7 +120,7 @@ const refusals: readonly ErrorCode[] = [
 ];
 
 it(
-  'leaves nobody waiting for longer than the limit, and hangs nowhere',
+  'makes nobody wait longer than the limit, and hangs nowhere',
   async () => {
     const random = randomOf(seed);
     process.stdout.write(`locks: seed ${seed}, ${minutes} minutes\n`);

@@ -1,4 +1,7 @@
-/** Commands beside sessions that lock their tables: nothing hangs, who is in the way is named, and nobody waits because of us for longer than the limit. */
+/**
+ * Commands beside sessions that lock their tables: nothing hangs, the blocking session is named, and nobody waits for
+ * this program longer than the limit.
+ */
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import type {Session} from '../../src/lib/postgres/client.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
@@ -15,7 +18,7 @@ import {createTempDatabase, dropDatabase, onServer, type TempDatabase} from '../
 import {testContext} from '../support/test-context.js';
 
 const lockWaitMs = 500;
-/** Beside the limit: what starting, rolling back and a busy machine take. */
+/** Added to the limit: the time for a start, a rollback and a busy machine. */
 const overheadMs = 1500;
 
 let shop: TempDatabase;
@@ -35,7 +38,7 @@ afterEach(async () => {
 const contextOf = (config: Config = {}) =>
   testContext(folder, {env: {DIRECT_URL: shop.url}, settings: {config}});
 
-/** @param at what is awaited when a point is reached */
+/** @param at functions to call at checkpoints */
 function clean(at: Readonly<Record<string, () => Promise<void>>> = {}, limitMs = lockWaitMs) {
   const checkpoint = async (point: string): Promise<void> => at[point]?.();
   return cleanOrders({...contextOf(), checkpoint}, cleanRequest({lockWaitMs: limitMs}));
@@ -51,11 +54,11 @@ async function until(sql: string): Promise<void> {
 const untilBlocked = (session: Session) =>
   until(`SELECT 1 FROM pg_locks WHERE pid = ${session.backendPid} AND NOT granted`);
 
-/** Resolves when another session waits for a lock that `holder` has. */
+/** Resolves when another session waits for a lock of `holder`. */
 const untilWaitedFor = (holder: Session) =>
   until(`SELECT 1 FROM pg_stat_activity WHERE ${holder.backendPid} = ANY (pg_blocking_pids(pid))`);
 
-/** Runs `work` while another session keeps what `sql` locks. */
+/** Runs `work` while another session holds the locks of `sql`. */
 async function beside<T>(sql: string, work: (holder: Session) => Promise<T>): Promise<T> {
   return withAppSession(shop.connection, async (holder) => {
     await holder.query('BEGIN');
@@ -66,7 +69,7 @@ async function beside<T>(sql: string, work: (holder: Session) => Promise<T>): Pr
 
 const prepare = (sql: string): Promise<void> => shop.run(`BEGIN; ${sql}; PREPARE TRANSACTION 'left behind'`);
 
-/** What a failed attempt leaves the application waiting for, ms. */
+/** The time that the application waits after a failed attempt, ms. */
 async function longestWaitBeside(work: () => Promise<unknown>): Promise<number> {
   const application = await startApplication(shop.connection, ['SELECT count(*) FROM orders']);
   try {
@@ -101,7 +104,7 @@ describe('a cleaning', () => {
     expect(longest).toBeLessThan(limitMs + overheadMs);
   }, 30_000);
 
-  it('gives way to who has waited for it for as long as the limit, and names it', async () => {
+  it('gives way to a session that has waited for it as long as the limit, and names it', async () => {
     await shop.run(`
       CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN OLD; END';
       CREATE TRIGGER slow AFTER DELETE ON payments FOR EACH ROW EXECUTE FUNCTION slow()`);
@@ -124,7 +127,7 @@ describe('a cleaning', () => {
     await expect(clean()).rejects.toMatchObject(named(`the prepared transaction 'left behind' of postgres`));
   });
 
-  it('changes nothing where its tables were altered since it looked at them', async () => {
+  it('changes nothing if its tables were altered since the plan', async () => {
     await expect(
       cleanOrders(
         {
@@ -138,7 +141,7 @@ describe('a cleaning', () => {
   });
 });
 
-it('orders:restore names who holds a table, and rolls back', async () => {
+it('orders:restore names the session that locks a table, and rolls back', async () => {
   const {backupPath} = await clean();
   const restore = () =>
     restoreOrders(contextOf(), {
@@ -155,7 +158,7 @@ it('orders:restore names who holds a table, and rolls back', async () => {
   expect((await restore()).tables['public.orders']?.restored).toBe(152);
 });
 
-it('orders:restore changes nothing where a column goes while it looks', async () => {
+it('orders:restore changes nothing if a column is dropped during the plan', async () => {
   const {backupPath} = await clean();
   const request = {backupFile: backupPath ?? '', execute: true, failOnConflicts: false, onlyOrders: []};
   await beside('ALTER TABLE payments DROP COLUMN "createdAt"', async (holder) => {
@@ -173,7 +176,7 @@ describe('restore --clean', () => {
     ['a session', 'held by server process'],
     ['a prepared transaction', `held by the prepared transaction 'left behind'`],
   ])(
-    'waits for %s no longer than the limit, names it, and lets the application go on',
+    'waits for %s at most as long as the limit, names it, and lets the application continue',
     async (what, name) => {
       const context = contextOf();
       const {id} = await backupDatabase(context, {});
@@ -196,7 +199,7 @@ describe('restore --clean', () => {
 });
 
 describe('a swap', () => {
-  it('is refused beside a prepared transaction, without advising to wait for it in another way', async () => {
+  it('is refused beside a prepared transaction, without a hint to wait for it in another way', async () => {
     const context = contextOf();
     const {id} = await backupDatabase(context, {});
     await prepare('SELECT * FROM orders LIMIT 1');
@@ -219,7 +222,7 @@ describe('a swap', () => {
     }
   });
 
-  it('does not keep clients from connecting while somebody else alters the database', async () => {
+  it('does not prevent clients from connecting while another session alters the database', async () => {
     const context = contextOf();
     const {id} = await backupDatabase(context, {});
     await onServer(async (other) => {
@@ -235,7 +238,7 @@ describe('a swap', () => {
         {timeout: 20_000, interval: 20},
       );
       const since = performance.now();
-      // The swap may end the session at once; it got in all the same.
+      // The swap may end the session at once; it could connect nevertheless.
       await withAppSession(shop.connection, () => Promise.resolve()).catch((error: unknown) => {
         if (!String(error).includes('terminating connection')) throw error;
       });
@@ -255,7 +258,7 @@ describe('a backup', () => {
     const {id} = await beside('LOCK TABLE last_of_all', async (holder) => {
       const backup = inFolder(30);
       await untilWaitedFor(holder);
-      // The first connection has its locks on the tables before; the others ask for them once more, behind the migration.
+      // The first connection already has its locks on the tables; the others request them again, after the migration.
       return withAppSession(shop.connection, async (migration) => {
         const migrating = migration.query('ALTER TABLE orders ADD COLUMN gift boolean');
         await untilBlocked(migration);
@@ -268,13 +271,13 @@ describe('a backup', () => {
     expect(id).not.toBeNull();
   });
 
-  it('names who holds a table for longer than the limit', async () => {
+  it('names the session that locks a table longer than the limit', async () => {
     await beside('LOCK TABLE products', (holder) =>
       expect(inFolder(1)).rejects.toMatchObject(named(`server process ${holder.backendPid} `)),
     );
   });
 
-  it('runs once more where a table was dropped while pg_dump waited for it', async () => {
+  it('runs again if a table was dropped while pg_dump waited for it', async () => {
     await shop.run('CREATE TABLE work_table (id integer)');
     const {tables} = await beside('LOCK TABLE work_table', async (holder) => {
       const backup = backupDatabase(contextOf(config(30)), {});

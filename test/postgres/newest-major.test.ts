@@ -24,7 +24,7 @@ import {runProgram, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
-// The newest server that is installed: scripts/install-postgres18.sh puts 18 beside what the distribution has.
+// The newest installed server: scripts/install-postgres18.sh installs 18 beside the distribution's version.
 let newest: LocalCluster;
 let newestMajor: number;
 let database: TempDatabase;
@@ -40,7 +40,7 @@ beforeAll(async () => {
   await withAppSession(newest.connection, (session) => session.query('CREATE ROLE every_type_reader'));
 });
 
-/** The fixture without what depends on how a server was built. */
+/** The fixture without parts that depend on the build of the server. */
 async function portableFixture(): Promise<string> {
   const text = await readFile(new URL('../fixtures/every-type.sql', import.meta.url), 'utf8');
   return text.replace("(provider = icu, locale = 'en-u-kn-true')", "(provider = libc, locale = 'C')");
@@ -56,7 +56,7 @@ const rowsOf = (contents: DumpContents) =>
   contents.tables.map(({schema, name, rows, fingerprint}) => ({schema, name, rows, fingerprint}));
 
 describe('the newest major version', () => {
-  it('is never restored into an older one without a word before', async () => {
+  it('is never restored into an older one without a warning before', async () => {
     const of = (url: string) => testContext(join(folder, 'newer'), {settings: {databaseUrl: url}});
     const {id} = await backupDatabase(of(urlOf(newest.connection)), {});
     const context = of(database.url);
@@ -70,7 +70,7 @@ describe('the newest major version', () => {
     );
   });
 
-  it('is named before a plain dump of it goes into an older server, whichever versions are installed', async () => {
+  it('is named before a plain dump of it is restored into an older server, for all installed versions', async () => {
     const path = join(folder, 'of-newer.sql');
     const {stdout} = await runProgram(join(inject('serverBin'), 'pg_dump'), [database.url]);
     await writeFile(path, stdout.replace(/^(?<start>-- Dumped from database version ).*$/m, '$<start>99.1'));
@@ -82,13 +82,13 @@ describe('the newest major version', () => {
     );
   });
 
-  it('is refused to client tools that are older, with the way out', async () => {
+  it('is refused to client tools that are older, with a hint', async () => {
     const [oldest] = (await serverBinFolders()).reverse();
     const pgBin = join(folder, 'older');
     await mkdir(pgBin);
     for (const name of ['pg_dump', 'pg_restore', 'psql']) {
       const real = join(oldest?.folder ?? inject('serverBin'), name);
-      // Where only one version is installed, the older one is its tools under another number.
+      // If only one version is installed, its tools under another number count as the older one.
       const version = `#!/bin/sh\ncase "$*" in *--version*) echo "${name} (PostgreSQL) ${newestMajor - 1}.1"; exit;; esac\nexec ${real} "$@"\n`;
       if (oldest && oldest.major < newestMajor) await symlink(real, join(pgBin, name));
       else await writeFile(join(pgBin, name), version, {mode: 0o755});
@@ -153,7 +153,7 @@ describe('the newest major version', () => {
     expect(await fingerprintDatabase(connection, old.tables)).toEqual(rowsOf(old));
   });
 
-  it('gets orders back whose key is one of time, as 18 has them', async () => {
+  it('restores orders with a time-based key of 18', async () => {
     await withAppSession(newest.connection, (session) =>
       session.query('CREATE DATABASE tickets TEMPLATE template0'),
     );

@@ -1,4 +1,4 @@
-/** Databases that are not in UTF-8, with names that are not in ASCII. */
+/** Databases in encodings other than UTF-8, with non-ASCII names. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
@@ -31,23 +31,26 @@ afterAll(async () => {
 
 const context = () => testContext(folder, {settings: {databaseUrl: live.url}});
 
-it.each(cases(['custom', 'sql'] as const))('proves a backup in %s format by restoring it', async (format) => {
-  const {id, tables} = await backupDatabase(context(), {format});
-  expect(tables).toContainEqual(expect.objectContaining({table: 'public.Größe', rows: 3}));
-  const {results} = await verifyBackups(
-    context(),
-    {},
-    {
-      backupFile: id ?? '',
-      level: 'restore',
-      scratch: {kind: 'same'},
-    },
-  );
-  expect(results).toEqual([expect.objectContaining({ok: true, findings: []})]);
-});
+it.each(cases(['custom', 'sql'] as const))(
+  'passes a restore test of a backup in %s format',
+  async (format) => {
+    const {id, tables} = await backupDatabase(context(), {format});
+    expect(tables).toContainEqual(expect.objectContaining({table: 'public.Größe', rows: 3}));
+    const {results} = await verifyBackups(
+      context(),
+      {},
+      {
+        backupFile: id ?? '',
+        level: 'restore',
+        scratch: {kind: 'same'},
+      },
+    );
+    expect(results).toEqual([expect.objectContaining({ok: true, findings: []})]);
+  },
+);
 
 it.each(cases(['custom', 'sql'] as const))(
-  'counts what a restore of a backup in %s format would lose',
+  'counts the losses of a restore of a backup in %s format',
   async (format) => {
     const {id} = await backupDatabase(context(), {format});
     await live.run(

@@ -1,4 +1,4 @@
-/** Code of the user's runs under the role's own search_path, ours never: triggers, defaults, casts, types of extensions. */
+/** The user's code runs under the role's own search_path, the program's code never: triggers, defaults, casts, types of extensions. */
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {withSession, withTransaction} from '../../src/lib/postgres/client.js';
 import {selectForDump} from '../../src/lib/postgres/inspect/dump-selection.js';
@@ -64,7 +64,7 @@ const content = async () =>
 const goneRows = async () =>
   (await database.query('SELECT code FROM gone ORDER BY code::text COLLATE "C"')).map(({code}) => code);
 
-it('lets triggers, checks and deferred triggers find what they name without a schema, and puts all of it back', async () => {
+it('lets triggers, checks and deferred triggers find unqualified names, and restores everything', async () => {
   const before = await content();
   const cleaned = await cleanOrders(context(), cleanRequest());
   expect(cleaned.tables).toEqual({
@@ -82,13 +82,13 @@ it('lets triggers, checks and deferred triggers find what they name without a sc
   expect(await content()).toEqual(before);
 });
 
-it('does not lose rows whose key is equal by the operator of its type alone', async () => {
+it('does not lose rows whose key is equal only by the operator of its type', async () => {
   const plan = await planClean(context(), cleanRequest().selection);
   expect(plan.tables['app.items']?.deleted).toBe(2); // A-1 and a-1
   expect(plan.tables['app.notes']?.relinked).toBe(1);
 });
 
-it('takes no operator of somebody else for that of a type of an extension', async () => {
+it('uses no operator of another user for a type of an extension', async () => {
   await database.run(`
     CREATE DOMAIN code AS citext;
     ALTER TABLE notes ALTER COLUMN code DROP DEFAULT; ALTER TABLE items ALTER COLUMN code TYPE code;
@@ -165,7 +165,7 @@ it.each(cases(['other, app', 'app, other', '"$user", app', 'nowhere, app'], 2))(
   },
 );
 
-it('looks foreign keys up once for all relations', async () => {
+it('reads foreign keys once for all relations', async () => {
   await database.run(`DO $$ BEGIN FOR n IN 1..30 LOOP
     EXECUTE format('CREATE TABLE app.t%s (code app.citext REFERENCES app.orders)', n); END LOOP; END $$`);
   await withSession(database.connection, (session) =>

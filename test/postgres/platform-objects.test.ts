@@ -8,7 +8,7 @@ import {
 } from '../../src/lib/postgres/inspect/platform-objects.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 
-/** What the public documents of the services say of their roles; names play no part in the decision. */
+/** Roles according to the services' public documents; names do not matter for the decision. */
 const services = [
   {
     service: 'rds',
@@ -53,7 +53,7 @@ const byName = (items: readonly {name: string; party: Party}[]): Record<string, 
 const namesOf = (items: readonly {name: string; party: Party}[], party: Party): string[] =>
   items.flatMap((item) => (item.party === party ? [item.name] : [])).sort();
 
-describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major) => {
+describe.each(await supabaseMajors())('owners of objects, on PostgreSQL %i', (major) => {
   let server: SupabaseServer;
 
   beforeAll(async () => {
@@ -76,7 +76,7 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
       ownership = await withSession(server.project, inspectOwnership);
     });
 
-    it('never counts a schema of the user as one of the platform, nor the other way around', () => {
+    it('never counts a schema of the user as one of the platform, nor the reverse', () => {
       expect(ownership.isManaged).toBe(true);
       expect(namesOf(ownership.schemas, 'user')).toEqual([
         'app',
@@ -89,7 +89,7 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
       );
     });
 
-    it('never takes the platform for an owner that the user may act for', () => {
+    it('never takes an owner that the user may act for as the platform', () => {
       const tables = (party: Party) =>
         ownership.relations.flatMap((item) => (item.party === party ? [`${item.schema}.${item.name}`] : []));
       expect(tables('platform')).toEqual(
@@ -122,7 +122,7 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
       });
     });
 
-    it('never counts an extension, event trigger or function that the user cannot remake as one to restore', () => {
+    it('never counts an extension, event trigger or function that the user cannot create as one to restore', () => {
       expect(namesOf(ownership.extensions, 'user')).toEqual(['citext', 'pgcrypto', 'plpgsql']);
       expect(namesOf(ownership.eventTriggers, 'user')).toEqual(['issue_pg_net_access']);
       const own = ownership.functions.flatMap(({schema, signature, party}) =>
@@ -138,11 +138,11 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
       ]);
     });
 
-    it('knows the role that the user made from those of the platform', () => {
+    it("distinguishes the user's role from those of the platform", () => {
       expect(namesOf(ownership.roles, 'user')).toEqual(['postgres', 'reporting']);
     });
 
-    it('has nothing of a platform for a superuser', async () => {
+    it('has no platform objects for a superuser', async () => {
       const all = await withSession(server.admin(), inspectOwnership);
       expect(all.isManaged).toBe(false);
       for (const kind of [
@@ -189,7 +189,7 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
       [schema]: 'platform',
     });
     expect(byName(ownership.eventTriggers)).toEqual({[`watch_${service.service}`]: 'platform'});
-    // A column has the extension's type: without the extension its rows could not be restored.
+    // A column has the extension's type, so its rows could not be restored without the extension.
     expect(byName(ownership.extensions)).toMatchObject({citext: 'user', pg_stat_statements: 'platform'});
     expect(byName(ownership.roles)).toMatchObject({
       [superuser]: 'platform',
@@ -198,7 +198,7 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
     });
   });
 
-  it('does not call a server managed where an application owns its database', async () => {
+  it('does not call a server managed if an application owns its database', async () => {
     await run(
       server.admin(),
       `CREATE ROLE shop_owner LOGIN PASSWORD '${server.project.password ?? ''}'; CREATE ROLE analyst`,
@@ -211,7 +211,7 @@ describe.each(await supabaseMajors())('who owns what, on PostgreSQL %i', (major)
     const ownership = await withSession(as('shop_owner', 'plain'), inspectOwnership);
     expect(ownership.isManaged).toBe(false);
     expect(byName(ownership.schemas)).toEqual({public: 'user', analytics: 'user', dba: 'platform'});
-    // A table that somebody made as superuser is the user's all the same, and a backup that lacks it has to fail.
+    // A table that a superuser created still belongs to the user, and a backup without it must fail.
     expect(ownership.relations.find(({name}) => name === 'forgotten')).toMatchObject({
       party: 'user',
       isReadable: false,

@@ -1,4 +1,4 @@
-/** What people do with a project at Supabase, from the damage to the way back, with the commands that the program itself prints. */
+/** Tasks with a project at Supabase, from the damage to the recovery, with the commands that the program itself prints. */
 import {execFile} from 'node:child_process';
 import {readFile, rm} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
@@ -36,7 +36,7 @@ beforeEach(async () => {
   return () => rm(folder, {recursive: true, force: true});
 });
 
-/** Runs files of this repository as the role that users are given, in one session. */
+/** Runs files of this repository as the role that users have, in one session. */
 async function load(...files: string[]): Promise<void> {
   await withAppSession(server.project, async (session) => {
     for (const file of files)
@@ -64,14 +64,14 @@ it('undoes a safe cleanup with the command that it prints', async () => {
     code: 'BACKUP_NOT_FOUND',
     hint: expect.stringContaining('restore --latest --clean') as string,
   });
-  // Neither do refusals name a swap, which this database refuses as well.
+  // Refusals do not suggest a swap either, because this database refuses it.
   for (const request of [{}, {createDb: true}])
     await expect(restoreDatabase(context, {backupFile: path, ...request})).rejects.toMatchObject({
       hint: expect.stringMatching(/^(?!.*--drop-existing).*--clean/) as string,
     });
 });
 
-/** What is the user's of a database with or without the service around it. */
+/** The user's objects of a database, with or without the service around it. */
 const ofUser = (facts: readonly string[]): string[] =>
   facts.filter(
     (line) =>
@@ -80,7 +80,7 @@ const ofUser = (facts: readonly string[]): string[] =>
   );
 const asAdmin = (sql: string) => withSession(server.admin(), (session) => session.client.query(sql));
 
-it('takes the ways of the old restore-db: deletion, corruption, another environment, the nearest moment', async () => {
+it('does the tasks of the old restore-db: deletion, corruption, another environment, the nearest time', async () => {
   await server.reset('application');
   const before = await databaseFacts(server.admin());
   const restore = (request: RestoreRequest) => restoreDatabase(context, request);
@@ -101,14 +101,14 @@ it('takes the ways of the old restore-db: deletion, corruption, another environm
       ),
     );
   expect(differences(before, await facts())).toEqual([]);
-  // Another environment: the same under its own name has all that is the user's.
+  // Another environment: the database under another name has all objects of the user.
   expect(differences(ofUser(before), ofUser(await facts('recovery')))).toEqual([]);
   // Corruption: --clean over the damaged database, its safety backup first.
   await asAdmin('DROP TABLE public.messages CASCADE; DROP FUNCTION public.is_member CASCADE');
   const {safetyBackup} = await restore({backupFile, clean: true});
   expect(safetyBackup).not.toBeNull();
   expect(differences(before, await facts())).toEqual([]);
-  // The nearest moment: --at names the backup before the damage, where --latest is of the damaged database.
+  // The nearest time: --at names the backup before the damage, but --latest is of the damaged database.
   await asAdmin('DELETE FROM public.payments');
   await backupDatabase(context, {acceptShrink: true});
   const metadata = await readBackupRecord(metadataPath ?? '');
@@ -119,7 +119,7 @@ it('takes the ways of the old restore-db: deletion, corruption, another environm
   });
 });
 
-it('restores onto a server of one’s own what is the user’s, and counts what it leaves out', async () => {
+it("restores the user's objects onto a private server, and counts the left out ones", async () => {
   await server.reset('application');
   const {path} = await backupDatabase(context, {});
   const installed = (await serverBinFolders()).find(({major}) => major === server.major);
@@ -135,7 +135,7 @@ it('restores onto a server of one’s own what is the user’s, and counts what 
     };
     const there = {...testContext(folder, {settings: {databaseUrl: urlOf(plain.connection)}}), progress};
     const request = {backupFile: path ?? '', targetDb: 'club', createDb: true};
-    // Rows and catalog are compared by the restore itself.
+    // The restore itself compares rows and catalog.
     const [preview, done] = [
       await restoreDatabase(there, {...request, dryRun: true}),
       await restoreDatabase(there, request),
@@ -146,17 +146,17 @@ it('restores onto a server of one’s own what is the user’s, and counts what 
         /left out: \d+ objects which need extensions that this server does not have: .*extension pg_cron, .*extension supabase_vault/,
       );
     }
-    // The rows of pg_cron's jobs are not restored, so no comparison would prove them: the backup is read first.
+    // The rows of pg_cron's jobs are not restored, so no comparison would verify them, and the backup is read first.
     expect(steps.indexOf('Read the backup')).toBeGreaterThan(steps.lastIndexOf('Check the backup'));
   } finally {
     await plain.stop();
   }
 });
 
-it('restores with PostgreSQL’s own tools as the emergency guide says, over the project, into a new one and beside', async () => {
+it("restores with PostgreSQL's own tools as the emergency guide says, over the project, into a new one and beside it", async () => {
   await server.reset('application');
   const before = await databaseFacts(server.admin());
-  /** The commands of the guide's last part for the newest backup. */
+  /** The commands in the last part of the guide, for the newest backup. */
   const guide = async (): Promise<string[]> => {
     const {markdown} = await recoveryGuide(context, (id) => ['destino-db', id]);
     const [, part = ''] = markdown.split('## Without this program');
@@ -195,7 +195,7 @@ it('restores with PostgreSQL’s own tools as the emergency guide says, over the
   await asAdmin('ALTER ROLE reporting RENAME TO reporting_of_the_old_project');
   const {host, port, user} = server.project;
   await run(anew.replace('NEW_HOST --port 5432', `${host} --port ${port}`).replace('NEW_USER', user), clear);
-  // What no backup brings into a new project with these tools alone.
+  // Objects that these tools alone cannot restore into a new project.
   const tied =
     /^. (?:setting|member|role|rows \| (?:cron\.job|realtime\.|storage\.migrations|vault\.)|sequence \| cron\.)/;
   expect((await changed()).filter((line) => !tied.test(line))).toEqual([]);

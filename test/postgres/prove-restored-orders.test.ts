@@ -1,4 +1,4 @@
-/** orders:restore commits only rows that read like the order backup, whoever changes them on the way. */
+/** orders:restore commits only rows that are equal to the order backup, even if triggers change them. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
@@ -24,7 +24,7 @@ beforeAll(async () => {
   folder = await tempFolder();
   base = await createTempDatabase('template0');
   role = `r_${base.name}`;
-  // Big enough for a few rows to be looked up by key, and for most rows to be read with the whole table.
+  // Large enough that a few rows are looked up by key, and most rows are read with the whole table.
   await base.run(`
     CREATE TABLE orders (id int PRIMARY KEY, email text NOT NULL, total numeric(10, 2) NOT NULL, at timestamptz, x text);
     CREATE TABLE items (id bigint PRIMARY KEY, order_id int NOT NULL REFERENCES orders, "a ""b\\" text, twice numeric GENERATED ALWAYS AS (id * 2) STORED);
@@ -50,7 +50,7 @@ beforeEach(async () => {
 
 afterEach(() => database.drop());
 
-/** Backs up and deletes the orders up to `last` with all that hangs on them. */
+/** Backs up and deletes the orders up to `last` with all dependent rows. */
 async function take(last: number, edit?: OrderBackupContent['edit']): Promise<string> {
   const path = join(folder, 'orders-backup.json');
   const content: OrderBackupContent = {
@@ -73,7 +73,7 @@ async function putBack(backupFile: string, onlyOrders: string[] = []) {
   return restoreOrders(context, {backupFile, execute: true, failOnConflicts: false, onlyOrders});
 }
 
-/** Runs `work` while the trigger is there; it belongs to the owner of the tables, which the restore is not. */
+/** Runs `work` while the trigger exists; it belongs to the owner of the tables, not to the restoring role. */
 async function withTrigger<T>(trigger: string, body: string, work: () => Promise<T>): Promise<T> {
   const table = /ON (\w+)/.exec(trigger)?.[1] ?? '';
   await database.run(`
@@ -86,7 +86,7 @@ async function withTrigger<T>(trigger: string, body: string, work: () => Promise
   }
 }
 
-/** The refusal; nothing of the restore may be left, and afterwards it must succeed. */
+/** Checks the refusal: nothing of the restore remains, and a restore succeeds afterwards. */
 async function refusal(path: string, work: () => Promise<unknown>): Promise<AppError> {
   const before = await contentOf(database);
   const error: unknown = await work().then(
@@ -105,13 +105,13 @@ const few = 3;
 const many = 700;
 
 describe.each([few, many])('a restore of %i orders by a role that does not own the tables', (last) => {
-  it('gives back every byte', async () => {
+  it('restores every byte', async () => {
     const result = await putBack(await take(last));
     expect(result.tables['public.orders']).toEqual({restored: last, relinked: 0, skipped: 0});
     expect(await contentOf(database)).toEqual(full);
   });
 
-  it('rolls back when a trigger changes a row that no key tells from others', async () => {
+  it('rolls back when a trigger changes a row that no key identifies', async () => {
     const path = await take(last);
     const error = await refusal(path, () =>
       withTrigger(
@@ -123,7 +123,7 @@ describe.each([few, many])('a restore of %i orders by a role that does not own t
     expect(error.message).toMatch(/^Rows of public\.remarks came back different/);
   });
 
-  it('lets a trigger write other rows than those put back', async () => {
+  it('allows a trigger to write rows other than the restored ones', async () => {
     const path = await take(last);
     await withTrigger(
       'TRIGGER meddle AFTER INSERT ON items',
@@ -192,7 +192,7 @@ describe('a restore', () => {
   );
 });
 
-it('is rolled back when a trigger keeps a link from coming back', async () => {
+it('is rolled back when a trigger prevents a link from being restored', async () => {
   await database.run(`
     CREATE TABLE alerts (id int PRIMARY KEY, order_id int REFERENCES orders ON DELETE SET NULL);
     INSERT INTO alerts SELECT n, n FROM generate_series(1, 5) n; GRANT ALL ON alerts TO ${role}`);
@@ -220,26 +220,23 @@ it('is rolled back when a trigger keeps a link from coming back', async () => {
   expect(await contentOf(database)).toEqual(before);
 });
 
-describe('a file whose checksums are right and whose content is not', () => {
+describe('a file with correct checksums and wrong content', () => {
   const change = (from: string, to: string) => (table: string, rows: string[]) =>
     table === 'public.orders' ? rows.map((row) => row.replace(from, to)) : rows;
 
-  it.each([few, many])(
-    'is refused when the table makes something else of a value (%i orders)',
-    async (last) => {
-      const path = await take(last, change('"total":2.00', '"total":2.004'));
-      await expect(putBack(path)).rejects.toMatchObject({
-        code: 'ORDERS_RESTORE_FAILED',
-        message: expect.stringMatching(/^1 of \d+ rows of public\.orders came back different/) as string,
-        details: [expect.stringMatching(/^line 4 would read \{"id":2,.*"total":2\.00,/) as string],
-      });
-      // With another order there already, only a part of the file's rows is put back and compared.
-      await database.run(`INSERT INTO orders VALUES (1, 'somebody@else.org', 1)`);
-      await expect(putBack(path)).rejects.toMatchObject({code: 'ORDERS_RESTORE_FAILED'});
-      await expect(putBack(path, ['2'])).rejects.toMatchObject({code: 'ORDERS_RESTORE_FAILED'});
-      expect((await putBack(path, ['3'])).tables['public.orders']?.restored).toBe(1);
-    },
-  );
+  it.each([few, many])('is refused when the table changes a value (%i orders)', async (last) => {
+    const path = await take(last, change('"total":2.00', '"total":2.004'));
+    await expect(putBack(path)).rejects.toMatchObject({
+      code: 'ORDERS_RESTORE_FAILED',
+      message: expect.stringMatching(/^1 of \d+ rows of public\.orders came back different/) as string,
+      details: [expect.stringMatching(/^line 4 would read \{"id":2,.*"total":2\.00,/) as string],
+    });
+    // With another order already there, only a part of the file's rows is restored and compared.
+    await database.run(`INSERT INTO orders VALUES (1, 'somebody@else.org', 1)`);
+    await expect(putBack(path)).rejects.toMatchObject({code: 'ORDERS_RESTORE_FAILED'});
+    await expect(putBack(path, ['2'])).rejects.toMatchObject({code: 'ORDERS_RESTORE_FAILED'});
+    expect((await putBack(path, ['3'])).tables['public.orders']?.restored).toBe(1);
+  });
 
   it('is refused when a row occurs twice', async () => {
     const path = await take(few, (table, rows) =>

@@ -18,7 +18,7 @@ import {tempFolder} from '../support/run-cli.js';
 import {urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
-// A server of its own: every set-aside database of a server is looked at.
+// A separate server, because every set-aside database of a server counts.
 const [oldest, older, newest] = [
   'shop_before_20261120_031000',
   'shop_before_20261121_031000',
@@ -82,7 +82,7 @@ const context = (confirm: RunContext['confirm'] = () => Promise.resolve(), confi
   });
 const names = async () => (await withAppSession(cluster.connection, listDatabases)).map((one) => one.name);
 
-it("drops set-aside databases of the URL's database but the newest, those in use, and those without a mark", async () => {
+it("drops set-aside databases of the URL's database except the newest, those in use, and those without an owner comment", async () => {
   const before = await names();
   const dry = await prune(
     context(() => Promise.reject(new Error('asked'))),
@@ -124,7 +124,7 @@ it("drops set-aside databases of the URL's database but the newest, those in use
   expect(run.facts).toMatchObject([{setAside: [{event: 'gone', name: oldest, database: 'shop'}]}]);
 });
 
-it('drops the newest only with its own flag, after a question of its own', async () => {
+it('drops the newest only with its own flag, after a separate question', async () => {
   const asked: string[] = [];
   const run = context(({action}) => Promise.resolve(void asked.push(action)));
   expect((await prune(run, {...options, dryRun: false})).setAside?.removed).toEqual([]);
@@ -138,7 +138,7 @@ it('drops the newest only with its own flag, after a question of its own', async
   expect(await names()).toEqual(expect.arrayContaining(blogs));
 });
 
-it('refuses a database that the server does not have, with the name that was meant', async () => {
+it('refuses a database that does not exist on the server, with the most similar name', async () => {
   const choose = (setAsideChoice: {targetDb?: string; names?: string[]}) =>
     prune(context(), {...options, setAsideChoice, dryRun: true});
   await expect(choose({targetDb: 'shpo'})).rejects.toMatchObject({
@@ -151,7 +151,7 @@ it('refuses a database that the server does not have, with the name that was mea
     code: 'BACKUP_NOT_FOUND',
     message: expect.stringContaining(`Did you mean "${blogs[0] ?? ''}"?`) as string,
   });
-  // "shop_copy" itself is gone; what was set aside for it is there.
+  // "shop_copy" itself is gone; the database that was set aside for it exists.
   expect((await choose({targetDb: 'shop_copy'})).setAside?.kept).toHaveLength(1);
   await expect(undoRestore(context(), {targetDb: 'shop_cpy'})).rejects.toMatchObject({
     message: expect.stringContaining('nothing was changed. Did you mean "shop_copy"?') as string,
@@ -161,7 +161,7 @@ it('refuses a database that the server does not have, with the name that was mea
   ).rejects.toMatchObject({message: expect.stringContaining(`Did you mean "${blogs[0] ?? ''}"?`) as string});
 });
 
-it('asks for the name where the database is production', async () => {
+it('asks for the name if the database is production', async () => {
   await make('shop_before_20261123_031000', 'shop', '2026-11-23T03:10:00.000Z');
   const asked: boolean[] = [];
   for (const production of [
@@ -180,7 +180,7 @@ it('asks for the name where the database is production', async () => {
   await drop('shop_before_20261123_031000');
 });
 
-it('believes no mark of a role that may only create databases, and drops nothing real for it', async () => {
+it('trusts no owner comment of a role that may only create databases, and drops nothing real for it', async () => {
   const forged = 'shop_before_20990101_000000';
   const past = 'shop_before_20261124_031000';
   const real = ['shop_before_20261120_031000', 'shop_before_20261121_031000'];
@@ -215,7 +215,7 @@ it('believes no mark of a role that may only create databases, and drops nothing
       working.toSorted().map((name) => [name, true]),
     );
     expect(await names()).toEqual(expect.arrayContaining(working));
-    // Named by the user they are taken.
+    // If the user names them, they are dropped.
     expect((await undoRestore(context(), {dryRun: true, setAsideDb: past})).broughtBack).toBe(past);
     const chosen = {...options, setAsideChoice: {names: [forged]}, dryRun: false};
     expect((await prune(context(), chosen)).setAside?.removed.map(({id}) => id)).toEqual([forged]);
@@ -228,7 +228,7 @@ it('believes no mark of a role that may only create databases, and drops nothing
   }
 });
 
-it('says that nothing trustworthy is set aside, and what claims to be', async () => {
+it('says that nothing trusted is set aside, and which databases claim to be', async () => {
   await make('shop_before_20261124_031000', 'shop', '2026-11-24T03:10:00.000Z', 'mallory');
   await expect(undoRestore(context(), {})).rejects.toMatchObject({
     code: 'BACKUP_NOT_FOUND',
@@ -237,7 +237,7 @@ it('says that nothing trustworthy is set aside, and what claims to be', async ()
   await drop('shop_before_20261124_031000');
 });
 
-it('keeps one that somebody connects to while the question is open, drops the others, and says so', async () => {
+it('keeps one that a client connects to while the question is open, drops the others, and says so', async () => {
   const late = [1, 2, 3].map((hour) => `shop_before_20261120_0${hour}0000`);
   for (const [index, name] of late.entries()) await make(name, 'shop', `2026-11-20T0${index + 1}:00:00.000Z`);
   let leave = (): void => undefined;

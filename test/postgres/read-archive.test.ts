@@ -1,4 +1,4 @@
-/** Several pg_restore that share an archive find what one alone finds, and miss no damage. */
+/** Several pg_restore processes that share an archive find the same as a single one, and miss no damage. */
 import {copyFile, readdir, readFile, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
@@ -17,7 +17,7 @@ beforeAll(async () => {
   folder = await tempFolder();
   database = await createTempDatabase('template0');
   await loadFixture(database, 'every-type.sql');
-  // Large enough to be shared by three: 18 MB of rows that stay as they are.
+  // Large enough to be shared by three: 18 MB of unchanging rows.
   for (const name of ['a', 'b', 'c'])
     await database.run(
       `CREATE TABLE bulk_${name} AS SELECT n, repeat(md5('${name}' || n), 3) AS text FROM generate_series(1, 60000) AS n`,
@@ -47,7 +47,7 @@ describe('reading an archive with several pg_restore', () => {
     expect(more).toBeLessThan(2 * 1000);
   });
 
-  it('finds damage in whatever share it lies', async () => {
+  it('finds damage in every share', async () => {
     const whole = join(folder, 'custom');
     const archive = await readFile(whole);
     const entries = readCustomHead(archive)?.entries ?? [];
@@ -57,7 +57,7 @@ describe('reading an archive with several pg_restore', () => {
       const damaged = join(folder, 'damaged');
       await copyFile(whole, damaged);
       const copy = Buffer.from(archive);
-      copy[offset] = 9; // the kind of the block
+      copy[offset] = 9; // the type of the block
       await writeFile(damaged, copy);
       await expect(read(damaged, 'custom', 3)).rejects.toMatchObject({code: 'VERIFY_FAILED'});
     }

@@ -38,12 +38,12 @@ const customContents = (): DumpContents => {
 describe('reading a dump', () => {
   it('finds the same tables, rows and fingerprints in every format', () => {
     const [first, ...others] = [...contents.values()];
-    // Large objects come in pieces of other lengths, so only the length of the text differs.
+    // Large objects are read in pieces of different lengths, so only the length of the text differs.
     for (const other of others) expect({...other, textBytes: first?.textBytes}).toEqual(first);
     expect(customContents().tables.length).toBeGreaterThan(40);
   });
 
-  it('refuses zeros behind the end of a gzip file, which zlib overlooks', async () => {
+  it('refuses zeros after the end of a gzip file, which zlib ignores', async () => {
     const dump = await makeDump(database.connection, folder, 'sql.gz', {name: 'longer.sql.gz'});
     await appendFile(dump.path, Buffer.alloc(4));
     await expect(
@@ -79,7 +79,7 @@ describe('reading a dump', () => {
     ]);
   });
 
-  it('tells kind, versions and database from the content alone', async () => {
+  it('recognises format, versions and database from the content alone', async () => {
     const detected = await Promise.all(dumpKinds.map((kind) => detectDump(`${folder}/shop.${kind}`)));
     expect(detected.map(({format, compressed}) => [format, compressed])).toEqual([
       ['custom', false],

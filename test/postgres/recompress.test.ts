@@ -1,4 +1,4 @@
-/** A custom backup that this program compresses by itself is, for the stock pg_restore, like one of pg_dump's own. */
+/** A custom backup that this program compresses itself is, for the stock pg_restore, like one of pg_dump. */
 import {execFile} from 'node:child_process';
 import {open, readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 describe('a backup compressed on several cores', () => {
-  it('equals that of every pg_dump in content, can be restored in parallel, and knows its places', async () => {
+  it('equals that of every pg_dump in content, can be restored in parallel, and knows its offsets', async () => {
     const context = testContext(folder);
     const tools = (await installedTools('pg_dump', context.settings)).filter(
       ({major}) => major >= inject('serverMajor') && knownDumpMajors.includes(major),

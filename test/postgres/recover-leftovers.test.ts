@@ -23,7 +23,7 @@ import {writeSampleBackup} from '../support/sample-backups.js';
 import {testContext} from '../support/test-context.js';
 import {urlOf} from '../support/temp-database.js';
 
-// A server of its own: recover looks at every database of a server.
+// A separate server, because recover looks at every database of a server.
 let cluster: LocalCluster;
 let home = '';
 let database = '';
@@ -83,7 +83,7 @@ const journals = () => readdir(join(home, 'backups', '.journal'));
 const done = (result: RecoverResult) => result.recovered.map((one) => `${one.action} ${one.what}`);
 
 describe('recover on the server', () => {
-  it('drops working databases of runs that have ended, without any journal, and nothing else', async () => {
+  it('drops working databases of ended runs, without any journal, and nothing else', async () => {
     const [scratch, alive] = ['destino_scratch_0123456789ab', 'destino_scratch_0123456789ac'];
     const staging = 'my "shop"_restore_20261122_031000';
     const elsewhere = `shop_restore_${timeForDatabaseName(new Date())}`;
@@ -109,14 +109,14 @@ describe('recover on the server', () => {
     );
   });
 
-  it('refuses to drop a database that no run left, as its name may be mistyped', async () => {
+  it('refuses to drop a database that no run left, because its name may be mistyped', async () => {
     await expect(recoverLeftovers(context(), {dryRun: false, dropDbs: ['no_such']})).rejects.toMatchObject({
       code: 'USAGE',
       message: '--drop-db: no run left a database "no_such"; nothing was done.',
     });
   });
 
-  it('drops a database that its run created closed and was killed before it marked it', async () => {
+  it('drops a database that its run created closed and did not comment before it was killed', async () => {
     await onServer('CREATE DATABASE closed ALLOW_CONNECTIONS false');
     await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'closed'});
     expect(done(await recoverLeftovers(context(), {dryRun: false}))).toEqual(['drop closed']);
@@ -124,7 +124,7 @@ describe('recover on the server', () => {
     expect(await journals()).toEqual([]);
   });
 
-  it('ends what is still connected to a database of a dead run', async () => {
+  it('ends sessions that are still connected to a database of a dead run', async () => {
     await createMarked(abandoned, 'staging', dead);
     const orphan = withAppSession(withDatabase(cluster.connection, abandoned), async (session) => {
       await session.query('SELECT pg_catalog.pg_advisory_lock(1)');
@@ -145,7 +145,7 @@ describe('recover on the server', () => {
     expect(await databaseNames()).toEqual(['postgres']);
   });
 
-  it('never drops the database that a staging database has become; it gets its own comment back', async () => {
+  it('never drops the database that a staging database has become; its own comment is restored', async () => {
     await createMarked('shop', 'staging', dead, {comment: "the shop's"});
     await onServer('CREATE DATABASE shop_before_20261122_031000');
     const swap = {kind: 'swap', server: server(), target: 'shop', setAside: 'shop_before_20261122_031000', staging: 'shop_staging'} as const; // prettier-ignore
@@ -171,7 +171,7 @@ describe('recover on the server', () => {
     expect(listed.find((one) => one.name === 'blog')?.allowsConnections).toBe(false);
   });
 
-  it('does not believe a journal that names a database which holds something', async () => {
+  it('does not trust a journal that names a non-empty database', async () => {
     await onServer('CREATE DATABASE shop', 'CREATE DATABASE fresh');
     await withAppSession(withDatabase(cluster.connection, 'shop'), (session) =>
       session.query('CREATE TABLE orders (id int)'),
@@ -189,7 +189,7 @@ describe('recover on the server', () => {
     expect(await journals()).toHaveLength(1);
   });
 
-  it('waits for a database that the server is still making for a program that was killed', async () => {
+  it('waits for a database that the server is still creating for a killed program', async () => {
     await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'late'});
     let recovering: Promise<RecoverResult> | undefined;
     await withAppSession(cluster.connection, async (session) => {
@@ -203,7 +203,7 @@ describe('recover on the server', () => {
     expect(await journals()).toEqual([]);
   });
 
-  it('keeps the journal while a session may still make what it names', async () => {
+  it('keeps the journal while a session may still create its database', async () => {
     await writeJournal(dead, {kind: 'staging-database', server: server(), database: 'late', target: 'shop'});
     await withAppSession(cluster.connection, async (session) => {
       const {left} = await recoverLeftovers(context(), {dryRun: false});
@@ -217,7 +217,7 @@ describe('recover on the server', () => {
     expect(await journals()).toEqual([]);
   });
 
-  it('keeps the journal while the server cannot be looked at, and says why', async () => {
+  it('keeps the journal while the server is unreachable, and says why', async () => {
     await writeJournal(dead, {kind: 'scratch-database', server: server(), database: 'x'});
     const without = await recoverLeftovers(context(false), {dryRun: false});
     expect(without.serverNotLookedAt).toContain('No database was given');
@@ -229,7 +229,7 @@ describe('recover on the server', () => {
     expect(await journals()).toEqual([]);
   });
 
-  it('leaves the journal and the things of a run at work alone', async () => {
+  it('does not touch the journal and the objects of a running run', async () => {
     await onServer('CREATE DATABASE fresh');
     const path = join(database, 'shop-2026-11-22T03-10-00.dump.partial');
     await writeFile(path, 'x');
@@ -246,7 +246,7 @@ describe('recover on the server', () => {
 });
 
 describe('recover in the folders', () => {
-  it('removes unfinished files and folders of its own, and no link, no note of the user and no backup', async () => {
+  it('removes its own unfinished files and folders, and no link, no note of the user and no backup', async () => {
     const backup = await writeSampleBackup(database, '2026-11-22T03:10:00.000Z');
     await writeFile(join(database, 'shop-2026-11-23T03-10-00.dump.partial'), 'PGDMP');
     await mkdir(join(database, 'shop-2026-11-23T03-11-00.dir.partial'));
@@ -283,7 +283,7 @@ describe('recover in the folders', () => {
     expect((await recoverLeftovers(context(false), {dryRun: false})).recovered).toHaveLength(1);
   });
 
-  it('removes a dump that never got its metadata, wherever it was written, but none that has it', async () => {
+  it('removes a dump that never got its metadata, in every folder, but none with metadata', async () => {
     const elsewhere = join(home, 'elsewhere');
     const whole = await writeSampleBackup(elsewhere, '2026-11-22T03:10:00.000Z');
     const cut = await writeSampleBackup(elsewhere, '2026-11-22T04:10:00.000Z', {format: 'directory'});
@@ -304,7 +304,7 @@ describe('recover in the folders', () => {
     expect(await journals()).toEqual([]);
   });
 
-  it('finishes a backup whose metadata had no name yet, and removes one that is not whole', async () => {
+  it('completes a backup whose metadata had no name yet, and removes an incomplete one', async () => {
     const whole = await writeSampleBackup(database, '2026-11-22T03:10:00.000Z');
     const damaged = await writeSampleBackup(database, '2026-11-22T04:10:00.000Z');
     const cut = await writeSampleBackup(database, '2026-11-22T05:10:00.000Z');

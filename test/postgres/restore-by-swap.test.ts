@@ -1,4 +1,4 @@
-/** Replacing a database by a swap: the name always leads to all of the old or all of the new content. */
+/** Replacing a database by a swap: the name always refers to all of the old or all of the new content. */
 import {rm} from 'node:fs/promises';
 import {afterAll, afterEach, beforeAll, beforeEach, expect, inject, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
@@ -74,7 +74,7 @@ afterEach(async () => {
 
 afterAll(() => rm(folder, {recursive: true, force: true}));
 
-it('puts the backup in place, keeps the old database aside, and undo brings it back, again and again', async () => {
+it('replaces the target by the backup, keeps the old database aside, and undo brings it back, repeatedly', async () => {
   for (const backupFile of ['old.dump', 'old.sql.gz']) {
     const result = await restoreDatabase(context(), {...request, backupFile});
     expect(await content()).toBe('old');
@@ -90,7 +90,7 @@ it('puts the backup in place, keeps the old database aside, and undo brings it b
   expect((await related()).length).toBe(3);
 });
 
-it('tells the audit log which database an undo was of, where it is not the one of the URL', async () => {
+it("records in the audit log which database an undo was of, if it is not the URL's", async () => {
   await restoreDatabase(context(), request);
   const elsewhere = testContext(folder, {settings: {databaseUrl: urlOf(clusterConnection())}});
   await undoRestore(elsewhere, {targetDb: name});
@@ -102,7 +102,7 @@ it('tells the audit log which database an undo was of, where it is not the one o
   ]);
 });
 
-it('carries owner, settings, rights, limit, encoding and comment over, also to and fro', async () => {
+it('copies owner, settings, rights, limit, encoding and comment, in both directions', async () => {
   const quoted = `"${name.replaceAll('"', '""')}"`;
   await onServer(async (session) => {
     for (const sql of [
@@ -150,7 +150,7 @@ it('leaves the target and no other database when the restore fails', async () =>
   expect(await related()).toEqual([name]);
 });
 
-it('leaves the target and no other database when what was restored is not what the backup holds', async () => {
+it('leaves the target and no other database when the restored content differs from the backup', async () => {
   const scripts = {pg_restore: losingRestore('DELETE FROM public.numbers WHERE n = 7')};
   const pgBin = await replaceTools(folder, inject('serverBin'), scripts);
   const losing = testContext(folder, {settings: {databaseUrl: target.url, pgBin}});
@@ -173,7 +173,7 @@ it('ends sessions that stay connected and do nothing', async () => {
   expect(await content()).toBe('old');
 });
 
-it('changes nothing, and says who it is, when somebody cannot be made to leave', async () => {
+it('changes nothing, and names the session, when a session cannot be ended', async () => {
   const held = {
     ...context(),
     checkpoint: async (point: FaultPoint) => {
@@ -194,7 +194,7 @@ it('changes nothing, and says who it is, when somebody cannot be made to leave',
   }
 });
 
-it('knows that somebody stays connected in whatever language the server says so', async () => {
+it('recognises connected sessions in every language of the server', async () => {
   let attempts = 0;
   const german: Session['query'] = (sql) => {
     if (!sql.startsWith('ALTER')) return Promise.resolve([]);
@@ -223,13 +223,13 @@ it('knows that somebody stays connected in whatever language the server says so'
   expect(attempts).toBe(3);
 });
 
-it('is not stopped by sessions that keep coming back, and they see old or new content at every moment', async () => {
+it('is not stopped by sessions that keep reconnecting, and they see old or new content at every moment', async () => {
   const seen = new Set<string | null | undefined>();
   const troubles = new Set<string>();
   let isOver = false;
   const client = async (): Promise<void> => {
     for (let isLast = false; !isLast;) {
-      isLast = isOver; // one more look when the restore has ended
+      isLast = isOver; // one more check after the restore has ended
       await withAppSession(target.connection, async (session) => {
         for (let n = 0; n < 20; n++) seen.add((await session.query('SELECT note FROM state'))[0]?.['note']);
       }).catch((error: unknown) => troubles.add((error as {code: string}).code));
@@ -244,7 +244,7 @@ it('is not stopped by sessions that keep coming back, and they see old or new co
     await Promise.all(clients);
   }
   expect([...seen].sort()).toEqual(['new', 'old']);
-  // A session that is ended, or that waited for the name while the databases changed, has to connect again.
+  // A session that is ended, or that waited for the name during the swap, has to connect again.
   for (const code of troubles) expect(['CONNECTION_LOST', 'DATABASE_NOT_FOUND']).toContain(code);
 });
 
@@ -258,7 +258,7 @@ async function lockHolders(session: Session): Promise<string[]> {
   return rows.map(({pid}) => pid ?? '');
 }
 
-/** A run whose lock is lost when it has filled the new database. */
+/** A run whose lock is lost after it has filled the new database. */
 function losingItsLock(checkpoint: (point: FaultPoint) => Promise<void>) {
   return {
     ...context(),
@@ -275,7 +275,7 @@ function losingItsLock(checkpoint: (point: FaultPoint) => Promise<void>) {
   };
 }
 
-it('takes its lock again when the session that held it was ended, and changes the names in the one that holds it', async () => {
+it('takes its lock again when the session that held it was ended, and renames in the session with the lock', async () => {
   const atSwap: string[][] = [];
   const run = losingItsLock(async (point) => {
     if (point === 'swap.renamed') atSwap.push(await onServer(lockHolders));
@@ -286,7 +286,7 @@ it('takes its lock again when the session that held it was ended, and changes th
   expect(await related()).toEqual([name, setAside]);
 });
 
-it('stops before the change of names when another run has taken the lock that it lost', async () => {
+it('stops before the swap when another run has taken the lock that it lost', async () => {
   await onServer(async (other) => {
     let release = (): void => undefined;
     let holding: Promise<unknown> = Promise.resolve();
@@ -320,7 +320,7 @@ it('gives up and changes nothing when the target has a prepared transaction', as
   }
 });
 
-it('is asked for, and refused for a database that belongs to the server', async () => {
+it('asks for confirmation, and is refused for a database of the server itself', async () => {
   const unconfirmed = testContext(folder, {
     settings: {databaseUrl: target.url},
     confirm: (asked) => Promise.reject(new Error(`asked for ${asked.database}`)),
@@ -335,9 +335,9 @@ it('is asked for, and refused for a database that belongs to the server', async 
 });
 
 it.each(['', 'GRANT swap_owner TO maker'])(
-  'is refused for a database of somebody else before anything is made, with the way that is left: %s',
+  'is refused for a database of another owner before anything is created, with the remaining way: %s',
   async (grant) => {
-    // What the role does not inherit it could neither rename nor drop.
+    // It could neither rename nor drop a database through rights that the role does not inherit.
     for (const sql of [
       `CREATE ROLE maker LOGIN CREATEDB NOINHERIT PASSWORD 'x'`,
       'CREATE ROLE swap_owner',
@@ -367,7 +367,7 @@ it.each(['', 'GRANT swap_owner TO maker'])(
   },
 );
 
-it('asks whoever replaces or brings back a production database for its name', async () => {
+it('asks for its name before it replaces or brings back a production database', async () => {
   const asked: boolean[] = [];
   const run = (config: Config, env: Record<string, string> = {}) =>
     testContext(folder, {
@@ -393,7 +393,7 @@ it('is not undone when another run brought the database back while the question 
   expect(await content()).toBe('new');
 });
 
-it('cuts long names between characters', () => {
+it('shortens long names between characters', () => {
   expect(databaseNameWith('shop', '_before_x')).toBe('shop_before_x');
   const cut = databaseNameWith('é'.repeat(31), '_before_20261122_031005');
   expect(cut).toBe(`${'é'.repeat(20)}_before_20261122_031005`);

@@ -33,7 +33,7 @@ let source: TempDatabase;
 let sourceText: string;
 const made: string[] = [];
 
-/** Everything in a database as pg_dump writes it: objects and rows. */
+/** The whole content of a database as pg_dump writes it: objects and rows. */
 async function textOf(url: string): Promise<string> {
   const {stdout} = await run(tool('pg_dump'), [url], {maxBuffer: 1 << 28});
   return stdout.replaceAll(/^\\(un)?restrict .*$/gm, '');
@@ -86,7 +86,7 @@ afterAll(async () => {
 
 describe('restore into a new database', () => {
   it.each(cases(['all.dump', 'all.sql', 'all.sql.gz', 'all.dir'], 2))(
-    'gives back every object and row of %s',
+    'restores every object and row of %s',
     async (file) => {
       const result = await restore({backupFile: file, targetDb: 'r_new', createDb: true});
       expect(result).toMatchObject({
@@ -110,7 +110,7 @@ describe('restore into a new database', () => {
     expect(never).toEqual([]);
   });
 
-  it('packs large values as asked, and says so in the commands', async () => {
+  it('compresses large values as requested, and says so in the commands', async () => {
     await source.run(
       `CREATE TABLE public.wide AS SELECT 1 AS id, repeat('large and easy to pack ', 1000) AS text`,
     );
@@ -133,13 +133,13 @@ describe('restore into a new database', () => {
     }
   });
 
-  it('tells the format by the content, not by the name', async () => {
+  it('recognises the format by the content, not by the name', async () => {
     await cp(join(folder, 'all.sql.gz'), join(folder, 'misnamed.dump'));
     await restore({backupFile: 'misnamed.dump', targetDb: 'r_new', createDb: true});
     expect(await textOf(existingDatabase('r_new').url)).toBe(sourceText);
   });
 
-  it('takes any name that a database can have, through no shell and as no conninfo string', async () => {
+  it('accepts any name that a database can have, without a shell or a conninfo string', async () => {
     const names = [`it's "q" = \\ $(touch PWNED) dbname=x`, 'é'.repeat(31) + 'x'];
     for (const targetDb of names) {
       for (const backupFile of ['small.dump', 'small.sql']) {
@@ -161,7 +161,7 @@ describe('restore into an existing database', () => {
     expect(await textOf(target.url)).toBe(sourceText);
   });
 
-  it.each(cases(['all.sql.gz', 'all.dump']))('makes everything anew over itself from %s', async (file) => {
+  it.each(cases(['all.sql.gz', 'all.dump']))('creates everything again over itself from %s', async (file) => {
     const target = await createTempDatabase('template0');
     made.push(target.name);
     await restore({backupFile: file}, target.url);
@@ -172,7 +172,7 @@ describe('restore into an existing database', () => {
     expect(await textOf(target.url)).toBe(sourceText);
   });
 
-  it('refuses one that holds something', async () => {
+  it('refuses a non-empty one', async () => {
     const target = await createTempDatabase('template0');
     made.push(target.name);
     await target.run('CREATE VIEW v AS SELECT 1 AS a');
@@ -188,7 +188,7 @@ describe('restore into an existing database', () => {
     const target = await createTempDatabase('template0');
     made.push(target.name);
     const before = await textOf(target.url);
-    // A function in an index that relies on the search path fails in every restore, after all rows are in.
+    // A function in an index that relies on the search path fails in every restore, after all rows are loaded.
     await source.run(`CREATE FUNCTION public.helper(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower(t)';
       CREATE FUNCTION public.wrap(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower(t)';
       CREATE INDEX breaks ON public.plain (public.wrap(note));
@@ -223,13 +223,13 @@ describe('restore into an existing database', () => {
 });
 
 describe('a restore that skips errors', () => {
-  it('never drops what it could restore, and reports the tables that differ for the skipped statements', async () => {
+  it('never drops restored objects, and reports the tables that differ because of skipped statements', async () => {
     const owner = await createTempDatabase('template0');
     made.push(owner.name);
     await owner.run(`CREATE TYPE status AS ENUM ('open'); CREATE TABLE orders (id int, status status); INSERT INTO orders VALUES (1, 'open');
       CREATE TABLE people AS SELECT 1 AS id UNION SELECT 2`);
     for (const format of ['custom', 'plain']) {
-      // The type does not come with the tables.
+      // The type is not restored with the tables.
       const path = join(folder, `partial.${format}`);
       await run(tool('pg_dump'), [
         `--format=${format}`,
@@ -276,11 +276,11 @@ describe('a restore that skips errors', () => {
   });
 });
 
-it('never commits a part of an archive when pg_restore is killed on the way', async () => {
+it('never commits a part of an archive when pg_restore is killed during the load', async () => {
   const target = await createTempDatabase('template0');
   made.push(target.name);
   const before = await textOf(target.url);
-  // Ends between two statements, as a reader that looks at nothing else would take for the end.
+  // Ends between two statements, which a reader could take for the regular end.
   const cut = '"$real" "$@" | awk \'/^-- Data for Name: plain/ {exit} {print}\'; kill -9 $$';
   const pgBin = await replaceTools(folder, inject('serverBin'), {
     pg_restore: `case "$*" in *--file=-*--use-list*) ${cut};; esac\nexec "$real" "$@"`,
@@ -303,7 +303,7 @@ describe('a damaged backup', () => {
     expect(await databaseExists('r_damaged')).toBe(false);
   }
 
-  it('is refused: cut short, in every format', async () => {
+  it('is refused: truncated, in every format', async () => {
     for (const file of ['all.dump', 'all.sql', 'all.sql.gz']) {
       await cp(join(folder, file), join(folder, `cut-${file}`));
       await truncate(
@@ -322,7 +322,7 @@ describe('a damaged backup', () => {
     await refused('holed.dir', 'VERIFY_FAILED');
   });
 
-  it('is refused: empty, no dump at all, a folder without a dump, not there', async () => {
+  it('is refused: empty, not a dump, a folder without a dump, missing', async () => {
     await writeFile(join(folder, 'empty.dump'), '');
     await writeFile(join(folder, 'letter.dump'), 'Dear reader');
     await refused('empty.dump', 'NOT_A_BACKUP');
@@ -331,12 +331,12 @@ describe('a damaged backup', () => {
     await refused('nowhere.dump', 'BACKUP_NOT_FOUND');
   });
 
-  it('is refused: a pipe, whose opening would wait for a writer for ever', async () => {
+  it('is refused: a pipe, which would wait for a writer for ever', async () => {
     await run('mkfifo', [join(folder, 'pipe.dump')]);
     await refused('pipe.dump', 'NOT_A_BACKUP');
   });
 
-  it('is told apart from one that a newer pg_dump wrote', async () => {
+  it('is distinguished from one that a newer pg_dump wrote', async () => {
     const bytes = await readFile(join(folder, 'all.dump'));
     bytes[6] = 99;
     await writeFile(join(folder, 'newer.dump'), bytes);
@@ -344,8 +344,8 @@ describe('a damaged backup', () => {
   });
 });
 
-describe('what cannot work', () => {
-  it('is told with its own code', async () => {
+describe('an impossible restore', () => {
+  it('is reported with its own code', async () => {
     const wrong = new URL(source.url);
     wrong.password = 'wrong';
     const request: RestoreRequest = {backupFile: 'all.dump'};
@@ -377,7 +377,7 @@ describe('what cannot work', () => {
     });
   });
 
-  it('is told for a role without rights, and nothing is made', async () => {
+  it('is reported for a role without rights, and nothing is created', async () => {
     await onServer((session) => session.query(`CREATE ROLE r_weak LOGIN PASSWORD 'weak'`));
     try {
       const weak = new URL(source.url);
@@ -397,7 +397,7 @@ describe('what cannot work', () => {
     }
   });
 
-  it('leaves out owners that the role is a member of without their rights, which it could not go on with', async () => {
+  it('leaves out owners that the role is a member of without their rights, because it could not continue with them', async () => {
     const target = await createTempDatabase('template0');
     made.push(target.name);
     const owned = await createTempDatabase('template0');
@@ -427,7 +427,7 @@ describe('what cannot work', () => {
 });
 
 describe('a dry run', () => {
-  it('tells what would happen and changes nothing', async () => {
+  it('reports what would happen and changes nothing', async () => {
     const result = await restore({backupFile: 'all.dump', targetDb: 'r_dry', createDb: true, dryRun: true});
     expect(result).toMatchObject({mode: 'dry-run', way: 'create', target: 'r_dry', present: null});
     expect(result.tables.find(({table}) => table === 'public.plain')).toMatchObject({rows: 2});
@@ -436,7 +436,7 @@ describe('a dry run', () => {
     expect(await databaseExists('r_dry')).toBe(false);
   });
 
-  it('fails where the restore would', async () => {
+  it('fails if the restore would', async () => {
     await expect(restore({backupFile: 'all.dump', dryRun: true})).rejects.toMatchObject({
       code: 'TARGET_NOT_EMPTY',
     });
@@ -444,13 +444,13 @@ describe('a dry run', () => {
 });
 
 describe('a part of a backup', () => {
-  it('says what does not come with chosen tables, and is refused where they would lose it', async () => {
+  it('lists objects that are not restored with chosen tables, and is refused if the tables would lose them', async () => {
     const target = await createTempDatabase('template0');
     made.push(target.name);
     const request = {includeTables: ['plain'], dryRun: true};
     const {warnings, commands} = await restore({backupFile: 'small.dump', ...request}, target.url);
     expect(warnings.join()).not.toContain('Chosen tables are restored');
-    // No tool takes with a table what it needs: that cannot be typed.
+    // No tool restores the objects that a table needs, so there is no command to type.
     expect(commands).toEqual([]);
     expect(await restore({backupFile: 'small.sql', ...request}, target.url)).toMatchObject({commands: []});
     const chosen = {backupFile: 'small.dump', clean: true, includeTables: ['plain']};
@@ -460,7 +460,7 @@ describe('a part of a backup', () => {
     });
   });
 
-  it('needs no role that only what is left out names', async () => {
+  it('needs no role that only left out objects name', async () => {
     const guarded = await createTempDatabase('template0');
     const target = await createTempDatabase('template0');
     made.push(guarded.name, target.name);
@@ -479,7 +479,7 @@ describe('a part of a backup', () => {
     }
   });
 
-  it('is the schema alone, or the rows alone', async () => {
+  it('is only the schema, or only the rows', async () => {
     for (const file of ['small.dump', 'small.sql']) {
       const target = await createTempDatabase('template0');
       made.push(target.name);

@@ -17,14 +17,14 @@ import {urlOf} from '../support/temp-database.js';
 import {type TestContext, testContext} from '../support/test-context.js';
 import {cases} from '../support/long-form.js';
 
-/** What a new project has of its own, and what is tied to one: migrations of the services, jobs, secrets, settings. */
+/** Objects of a new project itself, and objects tied to one: migrations of the services, jobs, secrets, settings. */
 const tiedToProject = [
   'rows | auth.schema_migrations', 'rows | storage.migrations', 'rows | realtime.', 'rows | vault.secrets', 'setting |', 'database |', 'sequence | realtime.',
 ]; // prettier-ignore
 const withoutTied = (facts: readonly string[]): string[] =>
   facts.filter((line) => !tiedToProject.some((start) => line.startsWith(start)));
 
-/** The user's own: for databases without the platform's extensions, event triggers and default privileges. */
+/** The user's own objects, for databases without the platform's extensions, event triggers and default privileges. */
 const ofUser = (facts: readonly string[]): string[] =>
   facts.filter(
     (line) =>
@@ -82,7 +82,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     },
   );
 
-  it('keeps extensions with their secrets and jobs, adds users that are gone and keeps those that are there', async () => {
+  it('keeps extensions with their secrets and jobs, adds missing users and keeps present ones', async () => {
     const extensions = () =>
       withSession(server.admin(), (session) =>
         session.query(
@@ -105,14 +105,14 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(differences(before, await databaseFacts(server.admin()))).toEqual([]);
   });
 
-  it('is what doctor says of the newest backup, by the same plan', async () => {
+  it('is what doctor reports about the newest backup, from the same plan', async () => {
     for (const format of ['custom', 'sql'] as const) {
       const id = await backUp(format);
       const {checks, commands} = await checkMachine(contextOf());
       const checkOf = (name: string) => checks.find((check) => check.name === name);
       expect(checkOf('swap')).toMatchObject({
         ok: false,
-        message: expect.stringContaining('tied to') as string,
+        message: expect.stringContaining('the hosting service needs') as string,
       });
       expect(checkOf('restore-plan')?.message).toMatch(
         new RegExp(
@@ -124,7 +124,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     }
   });
 
-  it('is rolled back where rows refer to a user whose address is somebody else’s by now', async () => {
+  it('is rolled back if rows refer to a user whose address belongs to another user now', async () => {
     const backupFile = await backUp('custom');
     await asAdmin(`SET session_replication_role = replica;
       UPDATE public.payments SET user_id = (SELECT id FROM auth.users WHERE email = 'member2@club.example') WHERE user_id = (SELECT id FROM auth.users WHERE email = 'member3@club.example');
@@ -136,7 +136,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     });
   });
 
-  it('refuses by its name, before anything is touched, a column that the target lacks', async () => {
+  it('refuses by its name, before any change, a column that the target lacks', async () => {
     await asAdmin(`ALTER TABLE auth.users ADD COLUMN nickname text; UPDATE auth.users SET nickname = 'x'`);
     const backupFile = await backUp('custom');
     await asAdmin('ALTER TABLE auth.users DROP COLUMN nickname');
@@ -161,7 +161,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   };
 
   it.each(cases(['sql', 'custom'] as const))(
-    'brings a new project all that is the user’s, its own roles too, from %s',
+    'restores all objects of the user into a new project, including roles, from %s',
     async (format) => {
       await emptyProject();
       const backupFile = await backUp(format);
@@ -179,7 +179,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     },
   );
 
-  it('makes no role unasked, or where the restore fails, and none with --no-roles', async () => {
+  it('creates no role without confirmation or if the restore fails, and none with --no-roles', async () => {
     await emptyProject();
     const backupFile = await backUp('custom');
     const questions: string[] = [];
@@ -204,7 +204,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(await roleOf(fresh.admin())).toEqual([]);
   });
 
-  it('makes jobs of pg_cron anew in a new project, and keeps those that are there', async () => {
+  it('creates jobs of pg_cron in a new project, and keeps present ones', async () => {
     await emptyProject();
     const jobsOf = ({admin}: SupabaseServer) =>
       withSession(admin(), (session) =>
@@ -227,7 +227,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   });
 
   it.each(cases(['custom', 'sql'] as const))(
-    'names the jobs and what else waits for pg_cron where a new project has not enabled it, and a way that makes the jobs, from %s',
+    'names the jobs and other objects that wait for pg_cron if a new project has not enabled it, and how to create the jobs, from %s',
     async (format) => {
       await emptyProject();
       const asFreshAdmin = (sql: string) =>
@@ -259,7 +259,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     },
   );
 
-  it('changes nothing where tables need an extension that is refused, and names them', async () => {
+  it('changes nothing if tables need a refused extension, and names them', async () => {
     await emptyProject();
     await withSession(fresh.admin(), (session) => session.client.query('DROP EXTENSION pg_cron'));
     const earlier = await databaseFacts(fresh.admin());
@@ -272,7 +272,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(differences(earlier, await databaseFacts(fresh.admin()))).toEqual([]);
   });
 
-  it('tells projects apart in one folder, whose databases are all called "postgres"', async () => {
+  it('distinguishes projects in one folder, whose databases are all called "postgres"', async () => {
     const at = (reference: string, {project}: SupabaseServer): TestContext => {
       const url = new URL(urlOf(project));
       url.searchParams.set('hostaddr', url.hostname);
@@ -280,7 +280,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       return testContext(folder, {settings: {databaseUrl: url.href}});
     };
     await fresh.reset('platform');
-    // As where the service does not tell the cluster's number.
+    // As if the service does not report the cluster's number.
     for (const cluster of [server, fresh])
       await withSession(cluster.admin(), (session) =>
         session.query('REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC'),
@@ -305,7 +305,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   });
 
   it.each(['sql'] as const)(
-    'brings a new project the definitions alone, then the rows alone, from %s',
+    'restores into a new project the definitions alone, then the rows alone, from %s',
     async (format) => {
       await emptyProject();
       const backupFile = await backUp(format);
@@ -319,7 +319,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     },
   );
 
-  it('adds the rows of chosen tables to those that were emptied, in place', async () => {
+  it('adds the rows of chosen tables to emptied ones, in place', async () => {
     const backupFile = await backUp('custom');
     await asAdmin(`TRUNCATE public.payments, public.messages, public.room_members, public.rooms;
       SET session_replication_role = replica; DELETE FROM auth.users WHERE email = 'member3@club.example'`);
@@ -332,7 +332,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   });
 
   it.each(['custom'] as const)(
-    'brings a new project, and a new database, chosen tables with what they need, from %s',
+    'restores chosen tables with the objects that they need into a new project and a new database, from %s',
     async (format) => {
       await emptyProject();
       const backupFile = await backUp(format);
@@ -352,7 +352,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     },
   );
 
-  it('restores one schema over itself and leaves what depends on it from outside as it was', async () => {
+  it('restores one schema over itself and keeps objects outside that depend on it', async () => {
     await asAdmin(`SET ROLE postgres; CREATE VIEW app.payers AS SELECT user_id FROM public.payments; GRANT SELECT ON app.payers TO reporting;
       CREATE VIEW app.first_payer AS SELECT * FROM app.payers LIMIT 1; CREATE TABLE app.visits (room uuid REFERENCES public.rooms)`);
     before = await databaseFacts(server.admin());
@@ -377,7 +377,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     });
   });
 
-  it('brings a backup of one schema elsewhere, and names beforehand what it lacks there', async () => {
+  it('restores a backup of one schema elsewhere, and names missing objects before', async () => {
     await emptyProject();
     const {id, warnings} = await backupDatabase(contextOf(), {includeSchemas: ['public']});
     expect(warnings.join('\n')).toMatch(/rows that the backup does not contain: auth\.users\./);
@@ -412,7 +412,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     });
   });
 
-  it('restores beside itself on the same server, without what only the platform may make', async () => {
+  it('restores beside itself on the same server, without objects that only the platform may create', async () => {
     const backupFile = await backUp('custom');
     await restore({backupFile, createDb: true, targetDb: 'copy'});
     const facts = await databaseFacts(server.admin('copy'));

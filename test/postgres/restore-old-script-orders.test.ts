@@ -1,4 +1,4 @@
-/** Order backups of the old scripts come back as their text stands, through the server alone. */
+/** Order backups of the old scripts are restored with their text unchanged, through the server alone. */
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
@@ -17,7 +17,7 @@ const cateringId = '457b5160-2326-4d46-8cc9-7ecf340004ce';
 const paymentId = '39fbc1bc-2c16-4a03-8dd8-e9ba3d43481b';
 const at = '"createdAt": "2024-09-13T02:44:39.631Z", "updatedAt": "2024-09-13T03:44:39.631Z"';
 
-/** JSON texts, for JSON.stringify could not write what these tests are about. */
+/** JSON texts, because JSON.stringify could not write these cases. */
 function texts() {
   const item = `{"id": "84a52e58-21ef-4c38-8f48-08e4e2013a1f", "quantity": 7, "price": "3.28", "productId": "${productId}", "variantId": null, "orderId": "${orderId}", ${at}}`;
   const alert = `{"id": "0e2a35eb-768d-4622-847d-811e801a526d", "type": "NEW_ORDER", "priority": "HIGH", "status": "FAILED", "recipientEmail": "james@destinosf.com", "subject": "Order 🌮",
@@ -116,7 +116,7 @@ async function check(): Promise<void> {
   ).toHaveLength(1);
 }
 
-it('puts back each row once, under the names of the columns, with numbers and keys as they are spelled', async () => {
+it('restores each row once, under the names of the columns, with the original spelling of numbers and keys', async () => {
   await write();
   const result = await run();
   expect(result.tables).toEqual(
@@ -137,7 +137,7 @@ it('puts back each row once, under the names of the columns, with numbers and ke
   await remove();
 });
 
-it('takes the copies inside the orders where a flat list is missing', async () => {
+it('uses the copies inside the orders if a flat list is missing', async () => {
   await write({without: ['emailAlerts', 'orderItems', 'payments', 'refunds', 'cateringOrderItems']});
   const result = await run();
   expect(Object.values(result.tables).reduce((sum, {restored}) => sum + restored, 0)).toBe(7);
@@ -145,7 +145,7 @@ it('takes the copies inside the orders where a flat list is missing', async () =
   await remove();
 });
 
-it('takes one order with its rows', async () => {
+it('restores one order with its rows', async () => {
   await write();
   const result = await run({onlyOrders: [cateringId]});
   expect(result.tables['public.catering_order_items']).toEqual({restored: 1, relinked: 0, skipped: 0});

@@ -1,4 +1,4 @@
-/** orders:restore is exact for every type, key and reference that PostgreSQL has. */
+/** orders:restore is exact for every type, key and reference of PostgreSQL. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
@@ -22,7 +22,7 @@ beforeAll(async () => {
   folder = await tempFolder();
   database = await createTempDatabase('template0');
   await loadEveryType(database);
-  // What the fixture lacks: line breaks inside json, and columns that are named like parts of a query.
+  // Cases that the fixture lacks: line breaks inside json, and columns named like parts of a query.
   await database.run(`
     INSERT INTO kinds.documents VALUES (6, E'{\\n  "a":\\t1.10\\r\\n}', '{"__proto__": {"x": 1}}', NULL);
     CREATE TYPE kinds.pair AS (a int, b text);
@@ -75,7 +75,7 @@ async function triggerStates() {
   return database.query(`SELECT tgrelid::regclass AS table, tgname, tgenabled FROM pg_trigger ORDER BY 1, 2`);
 }
 
-it('gives back every value of every type, with generated columns, identity, partitions and triggers', async () => {
+it('restores every value of every type, with generated columns, identity, partitions and triggers', async () => {
   const tables = await tableNames();
   expect(tables).toContain('kinds.ext_hstore');
   const content = {
@@ -87,7 +87,7 @@ it('gives back every value of every type, with generated columns, identity, part
   expect(result.tables['kinds.no_key']?.restored).toBe(4);
 });
 
-it('sets the links again that the deletion took from rows that stay, by composite keys, NULL and default', async () => {
+it('restores links that the deletion removed from remaining rows, by composite keys, NULL and default', async () => {
   const gone = `t.region = 'us'`;
   const result = await roundTrip(
     {
@@ -107,7 +107,7 @@ it('sets the links again that the deletion took from rows that stay, by composit
   expect(result.tables['kinds.defaults']).toEqual({restored: 0, relinked: 1, skipped: 0});
 });
 
-it('puts back rows of one table that refer to one another, and relinks the one that stayed', async () => {
+it('restores rows of one table that refer to one another, and relinks the remaining one', async () => {
   const result = await roundTrip(
     {
       roots: ['kinds.employees'],
@@ -119,7 +119,7 @@ it('puts back rows of one table that refer to one another, and relinks the one t
   expect(result.tables['kinds.employees']).toEqual({restored: 2, relinked: 1, skipped: 0});
 });
 
-it('puts back two tables that point at each other by keys that cannot wait', async () => {
+it('restores two tables that refer to each other by keys that are not deferrable', async () => {
   await database.run(`
     CREATE TABLE kinds.husbands (id int PRIMARY KEY, wife int NOT NULL);
     CREATE TABLE kinds.wives (id int PRIMARY KEY, husband int NOT NULL REFERENCES kinds.husbands);
@@ -132,7 +132,7 @@ it('puts back two tables that point at each other by keys that cannot wait', asy
   );
 });
 
-it('puts back rows and links that are too long to be held whole', async () => {
+it('restores rows and links that are too long for the memory', async () => {
   await database.run(`
     CREATE TABLE kinds.stories (id int PRIMARY KEY, words text, raw bytea, doc jsonb, short text);
     CREATE TABLE kinds.readers (id int, part int, story int REFERENCES kinds.stories ON DELETE SET NULL, remarks text, PRIMARY KEY (part, id));
@@ -146,7 +146,7 @@ it('puts back rows and links that are too long to be held whole', async () => {
   expect(result.tables['kinds.readers']?.relinked).toBe(1);
 });
 
-it('brings a sequence forward that has fallen behind the restored ids, and no other', async () => {
+it('advances a sequence that is behind the restored ids, and no other', async () => {
   const path = join(folder, 'orders-backup-sequences.json');
   const content = {roots: ['kinds.serials'], tables: [whole('kinds.serials'), whole('kinds.identities')]};
   await writeOrderBackup(database, path, content);

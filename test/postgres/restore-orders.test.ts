@@ -1,4 +1,4 @@
-/** orders:restore gives back every byte of the rows that an order backup holds, in the sample shop. */
+/** orders:restore restores every byte of the rows in an order backup, in the sample shop. */
 import {mkdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
@@ -33,7 +33,7 @@ afterEach(async () => {
   await Promise.all([database.drop(), rm(folder, {recursive: true, force: true})]);
 });
 
-/** The given orders and all that hangs on them. */
+/** The given orders and all dependent rows. */
 function taken(ids: string, cateringIds: string): OrderBackupContent {
   return {
     roots: ['public.orders', 'public.catering_orders'],
@@ -59,7 +59,7 @@ const someOrders = taken(
 );
 
 async function freeze(content: OrderBackupContent): Promise<OrderBackupContent> {
-  // Later conditions look at rows that are gone by then, so the keys are written down first.
+  // Later conditions refer to rows that are already deleted, so the keys are stored first.
   const tables = [];
   for (const {table, where} of content.tables) {
     const rows = await database.query(`SELECT t.id FROM ${table} t WHERE ${where}`);
@@ -103,7 +103,7 @@ async function cleaned(): Promise<OrderBackupContent> {
 }
 
 describe('a restore of orders', () => {
-  it('brings back every byte of every table', async () => {
+  it('restores every byte of every table', async () => {
     const before = await contentOf(database);
     await cleaned();
     expect(await contentOf(database)).not.toEqual(before);
@@ -114,7 +114,7 @@ describe('a restore of orders', () => {
     expect(result.conflicts).toEqual([]);
   });
 
-  it('changes nothing as a preview, and tells what it would do', async () => {
+  it('changes nothing as a preview, and reports what it would do', async () => {
     await cleaned();
     const before = await contentOf(database);
     const preview = await run({execute: false});
@@ -124,7 +124,7 @@ describe('a restore of orders', () => {
     expect(preview.tables).toEqual(result.tables);
   });
 
-  it('finds everything there when it is run again', async () => {
+  it('finds everything present when it runs again', async () => {
     await cleaned();
     await run();
     const before = await contentOf(database);
@@ -137,7 +137,7 @@ describe('a restore of orders', () => {
   });
 });
 
-/** Cleans, changes the database, and tells which orders were in the file. */
+/** Cleans, changes the database, and returns which orders were in the file. */
 async function changed(sql: (orders: string[]) => string): Promise<string[]> {
   const content = await cleaned();
   const orders = [...(content.tables[0]?.where ?? '').matchAll(/'([^']+)'/g)].map(([, id]) => id ?? '');
@@ -150,7 +150,7 @@ const insertOrder = (id: string, squareOrderId: string): string => `
   VALUES ('${id}', ${squareOrderId}, 1, 'Somebody', 'else@example.com', '-', now());`;
 
 describe('a conflict', () => {
-  it('of the same key is skipped with everything that hangs on the row', async () => {
+  it('of the same key is skipped with all dependent rows', async () => {
     const [order = ''] = await changed(([id = '']) => insertOrder(id, 'NULL'));
     const counts = await run({execute: false});
     const before = await contentOf(database);
@@ -200,7 +200,7 @@ describe('a conflict', () => {
     ]);
   });
 
-  it('of a parent that is gone names the constraint', async () => {
+  it('of a missing parent names the constraint', async () => {
     await changed(
       () =>
         `DELETE FROM order_items; DELETE FROM products WHERE id = (SELECT min(id::text)::uuid FROM products);`,
@@ -218,7 +218,7 @@ describe('a conflict', () => {
     expect(tables['public.orders']?.skipped).toBe(0);
   });
 
-  it('of columns that came and went tells what would be lost', async () => {
+  it('of new and dropped columns reports what would be lost', async () => {
     await changed(
       () =>
         `ALTER TABLE refunds DROP COLUMN reason; ALTER TABLE payments ADD COLUMN later text DEFAULT 'x', ADD COLUMN optional int;`,
@@ -236,7 +236,7 @@ describe('a conflict', () => {
     );
   });
 
-  it('of a table that is gone leaves the other tables whole', async () => {
+  it('of a missing table restores the other tables completely', async () => {
     await changed(
       () =>
         `DROP TABLE refunds; ALTER TABLE email_alerts ADD COLUMN needed int NOT NULL DEFAULT 1; ALTER TABLE email_alerts ALTER COLUMN needed DROP DEFAULT;`,
@@ -251,7 +251,7 @@ describe('a conflict', () => {
 });
 
 describe('--only-order', () => {
-  it('takes one order with its rows, and the rest later', async () => {
+  it('restores one order with its rows, and the rest later', async () => {
     const before = await contentOf(database);
     const content = await cleaned();
     const ids = [...(content.tables[4]?.where ?? '').matchAll(/'([^']+)'/g)].map(([, id]) => id ?? '');
@@ -266,7 +266,7 @@ describe('--only-order', () => {
     expect(await contentOf(database)).toEqual(before);
   });
 
-  it('refuses an order that the file does not have', async () => {
+  it('refuses an order that is not in the file', async () => {
     await cleaned();
     const before = await contentOf(database);
     await expect(run({onlyOrders: ['00000000-0000-4000-8000-00000000dead']})).rejects.toMatchObject({
@@ -280,7 +280,7 @@ describe('--only-order', () => {
   });
 });
 
-describe('a restore that must not go on', () => {
+describe('a restore that must not continue', () => {
   it('rolls back when a row would read differently, and names it', async () => {
     await changed(() => `ALTER TABLE payments ALTER COLUMN amount TYPE numeric(12, 3);`);
     const before = await contentOf(database);
@@ -303,7 +303,7 @@ describe('a restore that must not go on', () => {
     expect(await contentOf(database)).toEqual(before);
   });
 
-  it('rolls back when another session writes the same key after the plan was made', async () => {
+  it('rolls back when another session writes the same key after the plan', async () => {
     const content = await cleaned();
     const id = /'([^']+)'/.exec(content.tables[0]?.where ?? '')?.[1] ?? '';
     const confirm = () => database.run(insertOrder(id, 'NULL'));
@@ -316,7 +316,7 @@ describe('a restore that must not go on', () => {
     expect(await database.query('SELECT 1 FROM refunds LIMIT 1')).toEqual([]);
   });
 
-  it('does not say that it was rolled back when the answer to its COMMIT was lost', async () => {
+  it('does not report a rollback when the answer to its COMMIT was lost', async () => {
     await cleaned();
     const place: {needle?: string} = {};
     const proxy = await startProxy(database.connection, place, 'close');
@@ -383,7 +383,7 @@ it('warns when the file is from another database', async () => {
   expect(context.warnings).toEqual([expect.stringContaining('"elsewhere" of another server')]);
 });
 
-it('finds the newest order backup, and asks for one when none is named', async () => {
+it('finds the newest order backup, and asks for one if none is named', async () => {
   const backups = join(folder, 'backups', 'order-cleanup');
   await mkdir(backups, {recursive: true});
   const content = await freeze(someOrders);

@@ -1,4 +1,4 @@
-/** Restores into a database beside the target: the comparison afterwards proves what another reading would, and a backup that is damaged is told as before. */
+/** Restores into a database beside the target: the comparison afterwards verifies the same as another reading, and damage is reported as before. */
 import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
@@ -67,7 +67,7 @@ async function backup({url}: TempDatabase, format: 'custom' | 'directory'): Prom
   return (await backupDatabase(context(url), {format})).metadataPath ?? '';
 }
 
-/** How often pg_restore wrote rows for the program to read. */
+/** Number of times that pg_restore wrote rows for the program to read. */
 async function readings(): Promise<number> {
   const calls = (await readFile(log, 'utf8')).split('\n');
   return calls.filter((call) => call.includes('--file=-') && !call.includes('--schema-only')).length;
@@ -77,7 +77,7 @@ async function restore(request: RestoreRequest, within = context()): Promise<Res
   return restoreDatabase(within, {targetDb, createDb: request.dropExisting !== true, ...request});
 }
 
-/** The target, what was made beside it, what was set aside for it. */
+/** The target, databases created beside it, and those set aside for it. */
 async function databases(): Promise<string[]> {
   const rows = await onServer((session) =>
     session.query('SELECT datname FROM pg_database WHERE starts_with(datname, $1)', [targetDb]),
@@ -85,7 +85,7 @@ async function databases(): Promise<string[]> {
   return rows.map(({datname}) => datname ?? '');
 }
 
-/** Does something while the metadata are others. */
+/** Runs `work` while the metadata are changed. */
 async function withRecord<T>(
   metadataPath: string,
   change: (record: BackupRecord) => Partial<BackupRecord>,
@@ -98,7 +98,7 @@ async function withRecord<T>(
 }
 
 it.each(formats)(
-  'tells by the head of a %s archive and its metadata what another reading would',
+  'gets from the head of a %s archive and its metadata what another reading would',
   async (format) => {
     const every = await createTempDatabase('template0');
     try {
@@ -115,7 +115,7 @@ it.each(formats)(
   },
 );
 
-describe.each(formats)('a %s backup that was read whole when it was made', (format) => {
+describe.each(formats)('a %s backup that was read completely when it was made', (format) => {
   it('is not read before it is loaded into a new database, nor beside one that it replaces', async () => {
     const made = await restore({backupFile: backups[format]});
     expect(await readings()).toBe(0);
@@ -130,7 +130,7 @@ describe.each(formats)('a %s backup that was read whole when it was made', (form
     expect([made.tables, replaced.tables]).toEqual([expected, expected]);
   });
 
-  it('that has other rows than its metadata say is told as such, and the target stays as it is', async () => {
+  it('that has different rows than its metadata is reported as such, and the target is unchanged', async () => {
     await createTempDatabase('template0', targetDb);
     const target = existingDatabase(targetDb);
     await target.run(`CREATE TABLE present AS SELECT 'kept' AS note`);
@@ -152,7 +152,7 @@ describe.each(formats)('a %s backup that was read whole when it was made', (form
     expect(await databases()).toEqual([targetDb]);
   });
 
-  it('that is damaged under digests that fit fails with the words of whoever reads it first', async () => {
+  it('that is damaged but has matching digests fails with the error of its first reader', async () => {
     const {path} = await findRestoreSource(context(), {backupFile: backups[format]});
     const {file, start, end} = await bulkOf(path, format);
     const whole = await readFile(file);
@@ -200,7 +200,7 @@ const unproven: [string, (record: BackupRecord) => Partial<BackupRecord>][] = [
   ['a table is not in its metadata', ({tables}) => ({tables: tables.slice(1)})],
 ]; // prettier-ignore
 
-it.each(unproven)('is read first where %s', async (_why, change) => {
+it.each(unproven)('is read first if %s', async (_why, change) => {
   await withRecord(backups.custom, change, () => restore({backupFile: backups.custom}));
   expect(await readings()).toBeGreaterThan(0);
 });
@@ -213,7 +213,7 @@ it.each<RestoreRequest>([{dryRun: true}, {schemaOnly: true}, {skipErrors: true},
   },
 );
 
-it('does not call a backup damaged for what happened to its rows on their way', async () => {
+it('does not call a backup damaged if its rows were changed during the load', async () => {
   const tools = await tempFolder();
   try {
     const losing = await replaceTools(tools, inject('serverBin'), {
@@ -224,7 +224,7 @@ ${losingRestore('DELETE FROM state')}`,
       code: 'RESTORED_DIFFERS',
       details: [expect.stringContaining('public.state') as string],
     });
-    // It was looked whether the backup itself is to blame.
+    // It was checked whether the backup itself is the cause.
     expect(await readings()).toBeGreaterThan(0);
     expect(await databases()).toEqual([]);
   } finally {
@@ -232,7 +232,7 @@ ${losingRestore('DELETE FROM state')}`,
   }
 });
 
-/** Where the rows of the large table lie. */
+/** Position of the large table's rows. */
 async function bulkOf(
   path: string,
   format: 'custom' | 'directory',

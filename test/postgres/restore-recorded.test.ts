@@ -1,4 +1,4 @@
-/** Restores backups with metadata: what the metadata proves and carries, and a restore over a database in use. */
+/** Restores backups with metadata: the facts that the metadata verifies and provides, and a restore over a database in use. */
 import {open, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, expect, inject, it} from 'vitest';
@@ -60,7 +60,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-it('makes the new database as its source was: encoding, locale, settings and rights', async () => {
+it('creates the new database like its source: encoding, locale, settings and rights', async () => {
   made.push('recorded_copy');
   const restored = await restoreDatabase(context(), {
     isLatest: true,
@@ -82,7 +82,7 @@ it('makes the new database as its source was: encoding, locale, settings and rig
   ]);
 });
 
-it('is told apart by time: the newest backup taken at or before a moment', async () => {
+it('is chosen by time: the newest backup taken at or before a moment', async () => {
   const record = JSON.parse(await readFile(backup.metadataPath, 'utf8')) as {timestamp: string};
   const before = new Date(new Date(record.timestamp).getTime() - 1);
   const request = {targetDb: 'recorded_copy', createDb: true, dryRun: true};
@@ -126,7 +126,7 @@ it('restores over a database in use after a safety backup, in one transaction', 
   });
   const seen = await restoreDatabase(run, {backupFile: backup.id, clean: true, dryRun: true});
   expect(seen.warnings).toContainEqual(expect.stringContaining("The backup's text is in LATIN1"));
-  // The backup is in LATIN1, the target in UTF8: what is converted on its way in is the same text.
+  // The backup is in LATIN1, the target in UTF8: the converted text is the same.
   const result = await restoreDatabase(run, {backupFile: backup.id, clean: true});
   expect(result).toMatchObject({way: 'clean', setAside: null});
   expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'café'}]);
@@ -140,7 +140,7 @@ it('restores over a database in use after a safety backup, in one transaction', 
   });
   expect(safety?.record?.tables.find(({name}) => name === 'state')).toMatchObject({rows: 2});
 
-  // A table that the backup does not know hangs on one that would be dropped: nothing of it may happen.
+  // A table that is not in the backup depends on one that would be dropped, so nothing may happen.
   await target.run(`CREATE TABLE hanging (id int REFERENCES state); UPDATE state SET note = 'kept'`);
   await expect(restoreDatabase(run, {backupFile: backup.id, clean: true})).rejects.toMatchObject({
     code: 'RESTORE_FAILED',
@@ -149,7 +149,7 @@ it('restores over a database in use after a safety backup, in one transaction', 
   expect(await target.query('SELECT * FROM state')).toEqual([{id: '1', note: 'kept'}]);
 });
 
-it('is refused when the config file keeps what would be replaced out of the safety backup, in a dry run too', async () => {
+it('is refused if the config file excludes replaced tables from the safety backup, in a dry run too', async () => {
   const target = await createTempDatabase('template0');
   made.push(target.name);
   await target.run(`CREATE TABLE state (id int PRIMARY KEY, note text); INSERT INTO state VALUES (1, 'kept');
@@ -167,7 +167,7 @@ it('is refused when the config file keeps what would be replaced out of the safe
   await expect(restoreDatabase(run(['unrelated']), request)).resolves.toMatchObject({way: 'clean'});
 });
 
-it('tells of a database that holds other rows than the backup, and where its content before is', async () => {
+it('reports a database with different rows than the backup, and where its previous content is', async () => {
   const target = await createTempDatabase('template0');
   made.push(target.name);
   await target.run(
@@ -191,7 +191,7 @@ it('tells of a database that holds other rows than the backup, and where its con
   expect(safety?.record?.tables).toMatchObject([{name: 'state', rows: 1}]);
 });
 
-it('removes no older backup when it makes the safety backup, whatever the policy', async () => {
+it('removes no older backup when it makes the safety backup, with any policy', async () => {
   const target = await createTempDatabase('template0');
   made.push(target.name);
   await target.run('CREATE TABLE state (id int)');
@@ -205,7 +205,7 @@ it('removes no older backup when it makes the safety backup, whatever the policy
   expect(ids).toEqual(expect.arrayContaining([first.safetyBackup, second.safetyBackup, backup.id]));
 });
 
-it('refuses a metadata file that tells of other rows than the dump holds', async () => {
+it('refuses a metadata file with different rows than the dump', async () => {
   const text = await readFile(backup.metadataPath, 'utf8');
   await writeFile(backup.metadataPath, text.replace(/"rows": 1\b/, '"rows": 2'));
   try {

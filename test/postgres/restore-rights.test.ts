@@ -1,4 +1,4 @@
-/** Rights after a restore: nobody may do more than before, and everybody who is there exactly as much. */
+/** Rights after a restore: nobody may do more than before, and every present role exactly as much. */
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
@@ -18,7 +18,7 @@ import {
 import {testContext} from '../support/test-context.js';
 import {cases} from '../support/long-form.js';
 
-/** Who restores is no superuser: it may act for r_app, and not for r_other. */
+/** The restoring role is not a superuser: it may act for r_app, and not for r_other. */
 const roles = ['r_me', 'r_app', 'r_other', 'r_anon', 'r_reader', 'r_gone'];
 let folder: string;
 const made: TempDatabase[] = [];
@@ -44,12 +44,12 @@ async function newDatabase(owner = 'r_me'): Promise<TempDatabase> {
   const one = await createTempDatabase('template0');
   made.push(one);
   await onServer((session) => session.query(`ALTER DATABASE ${one.name} OWNER TO ${owner}`));
-  // Before 15 everybody may make things in public.
+  // Before 15, every role may create objects in public.
   await one.run(`GRANT ALL ON SCHEMA public TO r_me, r_app, r_other`);
   return one;
 }
 
-/** What each role may do with each table, column, sequence, function and schema, as "role right object". */
+/** Rights of each role on each table, column, sequence, function and schema, as "role right object". */
 async function rightsIn(database: TempDatabase): Promise<string[]> {
   const rows = await database.query(`
     WITH r AS (SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY ('{${roles.join(',')}}')),
@@ -125,13 +125,13 @@ async function dumped(source: TempDatabase, kind: 'custom' | 'sql', name: string
   return join(folder, name);
 }
 
-/** Without what concerns the roles that are gone. */
+/** Without rights of the missing roles. */
 function without(lines: readonly string[], ...gone: string[]): string[] {
   return lines.filter((line) => !gone.some((role) => line.startsWith(`${role} `)));
 }
 
 describe.each(['custom', 'sql'] as const)('a restore of a %s dump', (kind) => {
-  it('never opens what was revoked, or takes what was granted, because of one role that is missing', async () => {
+  it('never grants what was revoked, or revokes what was granted, because of one missing role', async () => {
     const source = await newDatabase();
     await source.run(application);
     const before = without(await rightsIn(source), 'r_gone');
@@ -165,7 +165,7 @@ describe.each(['custom', 'sql'] as const)('a restore of a %s dump', (kind) => {
     }
   });
 
-  it('keeps every owner that can be kept when another cannot, and refuses a function or view that would run with other rights', async () => {
+  it('keeps every owner that can be kept if another cannot, and refuses a function or view that would run with other rights', async () => {
     const source = await newDatabase();
     await source.run(application + othersTable + othersFunction);
     const owners = await ownersIn(source);
@@ -209,7 +209,7 @@ describe.each(['custom', 'sql'] as const)('a restore of a %s dump', (kind) => {
 });
 
 describe('default privileges of the target', () => {
-  /** They open everything to r_anon, and close functions to everybody. */
+  /** They grant everything to r_anon, and revoke functions from everybody. */
   const opening = `
     SET ROLE r_me;
     ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO r_anon;
@@ -220,7 +220,7 @@ describe('default privileges of the target', () => {
     RESET ROLE;`;
 
   it.each(cases(['sql', 'custom'] as const))(
-    'never open what a restore of a %s dump creates, and stay as they were',
+    'never open objects that a restore of a %s dump creates, and are unchanged',
     async (kind) => {
       const source = await newDatabase();
       await source.run(application);
@@ -235,7 +235,7 @@ describe('default privileges of the target', () => {
     },
   );
 
-  it('never open what restore --clean creates, and are put back as the backup has them', async () => {
+  it('never open objects that restore --clean creates, and are restored as in the backup', async () => {
     const source = await newDatabase();
     await source.run(application + opening);
     const [before, defaults] = [await rightsIn(source), await source.query(defaultsSql)];
@@ -248,7 +248,7 @@ describe('default privileges of the target', () => {
     expect((await source.query(defaultsSql)).filter((row) => row['schema'] !== 'app')).toEqual(defaults);
   });
 
-  it('are as they were when the restore fails', async () => {
+  it('are unchanged when the restore fails', async () => {
     const source = await newDatabase();
     await source.run(application);
     const path = await dumped(source, 'sql', 'failing.sql');
@@ -260,13 +260,13 @@ describe('default privileges of the target', () => {
     const defaults = await target.query(defaultsSql);
     await expect(restore(asMe(target), {backupFile: path})).rejects.toMatchObject({code: 'RESTORE_FAILED'});
     expect(await target.query(defaultsSql)).toEqual(defaults);
-    // Errors that are skipped do not take them away either.
+    // Skipped errors do not remove them either.
     await restore(asMe(target), {backupFile: path, skipErrors: true});
     expect(await target.query(defaultsSql)).toEqual(defaults);
   });
 });
 
-it('says before anything is touched that forced row security hides what it would restore', async () => {
+it('reports before any change that forced row security hides rows to restore', async () => {
   const source = await newDatabase();
   await source.run(`SET ROLE r_me; CREATE TABLE public.notes (who text); INSERT INTO public.notes VALUES ('r_app');
     ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY; ALTER TABLE public.notes FORCE ROW LEVEL SECURITY`);

@@ -1,4 +1,4 @@
-/** Rows alone go back into tables that exist, in the order of their foreign keys, for an owner who is no superuser. */
+/** Rows alone are restored into existing tables, in the order of their foreign keys, for an owner who is not a superuser. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
@@ -14,7 +14,7 @@ const role = 'rows_owner';
 const made: TempDatabase[] = [];
 let folder: string;
 
-/** Names run against the keys: a dump has the children first. */
+/** The names are in the reverse order of the keys: a dump has the children first. */
 const definitions = `
   CREATE TABLE c_customer (id int PRIMARY KEY, note text);
   CREATE TABLE b_order (id int PRIMARY KEY, customer int NOT NULL REFERENCES c_customer);
@@ -86,7 +86,7 @@ describe('rows alone', () => {
   );
 
   it.each(cases(['custom', 'sql.gz'] as const))(
-    'do not fire triggers, whose states stay: %s',
+    'do not fire triggers, whose states are kept: %s',
     async (kind) => {
       const triggers = `
       CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO public.d_log VALUES (TG_NAME); NEW.note = 'x'; RETURN NEW; END$$;
@@ -112,7 +112,7 @@ describe('rows alone', () => {
     },
   );
 
-  it('warn of triggers that fire, as the tables are not the role’s', async () => {
+  it('warn of triggers that fire because the tables belong to another role', async () => {
     const source = await database(definitions + rows);
     const {path} = await makeDump(source.connection, folder, 'custom', {name: 'fire.dump'});
     const target = await database(
@@ -124,7 +124,7 @@ describe('rows alone', () => {
     expect(warnings.join()).toMatch(/fire for each row, .*: public\.c_customer: t_on/);
   });
 
-  it('never leave rows behind that refer to nothing, also for a superuser', async () => {
+  it('never leave rows that refer to nothing, even for a superuser', async () => {
     const view = 'CREATE MATERIALIZED VIEW busy AS SELECT count(*) FROM b_order;';
     const source = await database(definitions + view + rows);
     const {path} = await makeDump(source.connection, folder, 'custom', {name: 'part.dump'});
@@ -150,8 +150,8 @@ describe('rows alone', () => {
   });
 });
 
-describe('keys that lead in a circle', () => {
-  it.each(cases(['sql', 'custom'] as const))('are refused before anything is touched: %s', async (kind) => {
+describe('circular keys', () => {
+  it.each(cases(['sql', 'custom'] as const))('are refused before any change: %s', async (kind) => {
     const source = await database(`${circle}; ${circleRows}`);
     const {path} = await makeDump(source.connection, folder, kind, {name: `circle.${kind}`});
     const target = await database(circle);
@@ -166,24 +166,27 @@ describe('keys that lead in a circle', () => {
         ],
       });
     }
-    // A superuser goes without the checks.
+    // A superuser loads without the checks.
     const result = await restore(target.url, {backupFile: path});
     expect(result.notes.join()).toContain('foreign keys are not checked, because these are circular');
     expect(await countIn(target, 'f_person')).toBe('1');
   });
 
-  it.each(cases(['custom', 'sql'] as const))('are checked at the end where they may be: %s', async (kind) => {
-    const source = await database(`${circle}; ${circleRows}`);
-    const {path} = await makeDump(source.connection, folder, kind, {name: `deferred.${kind}`});
-    const target = await database(`${circle}; ALTER TABLE e_team ALTER CONSTRAINT lead_key DEFERRABLE`);
-    const result = await restore(ownersUrl(target), {backupFile: path});
-    expect(result.notes).toContain(
-      'circular foreign keys are checked after all rows are loaded: public.e_team -> public.f_person (lead_key)',
-    );
-    expect(await countIn(target, 'f_person')).toBe('1');
-  });
+  it.each(cases(['custom', 'sql'] as const))(
+    'are checked at the end if they are deferrable: %s',
+    async (kind) => {
+      const source = await database(`${circle}; ${circleRows}`);
+      const {path} = await makeDump(source.connection, folder, kind, {name: `deferred.${kind}`});
+      const target = await database(`${circle}; ALTER TABLE e_team ALTER CONSTRAINT lead_key DEFERRABLE`);
+      const result = await restore(ownersUrl(target), {backupFile: path});
+      expect(result.notes).toContain(
+        'circular foreign keys are checked after all rows are loaded: public.e_team -> public.f_person (lead_key)',
+      );
+      expect(await countIn(target, 'f_person')).toBe('1');
+    },
+  );
 
-  it('roll everything back when one does not hold', async () => {
+  it('roll everything back if one is violated', async () => {
     const source = await database(
       `${circle}; ${circleRows} ALTER TABLE e_team DROP CONSTRAINT lead_key; UPDATE e_team SET lead = 7`,
     );
@@ -208,7 +211,7 @@ describe('keys that lead in a circle', () => {
     });
   });
 
-  it('do not count where a key is NOT VALID, which a superuser may load', async () => {
+  it('do not count if a key is NOT VALID, which a superuser may load', async () => {
     const source = await database(
       'CREATE TABLE b (id int); CREATE TABLE p (id int PRIMARY KEY); INSERT INTO b VALUES (1)',
     );

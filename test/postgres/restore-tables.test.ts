@@ -1,4 +1,4 @@
-/** --include-table brings what the tables need, from every format, and nothing else. */
+/** --include-table restores the objects that the tables need, from every format, and nothing else. */
 import {rm} from 'node:fs/promises';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
@@ -25,7 +25,7 @@ beforeAll(async () => {
   folder = await tempFolder();
   source = await createTempDatabase('template0');
   await onServer((session) => session.query('CREATE ROLE tables_reader'));
-  // As Prisma writes schemas, and what people add by hand.
+  // A schema as Prisma writes it, with manual additions.
   await source.run(`
     CREATE EXTENSION citext; CREATE SCHEMA lib; CREATE EXTENSION "uuid-ossp" SCHEMA lib; CREATE EXTENSION pg_trgm;
     CREATE TYPE "OrderStatus" AS ENUM ('NEW', 'PAID'); CREATE TYPE unused AS ENUM ('x'); COMMENT ON TYPE "OrderStatus" IS 'state';
@@ -86,7 +86,7 @@ const relations = () =>
            AND relnamespace IN ('public'::regnamespace, (SELECT oid FROM pg_namespace WHERE nspname = 'lib')) ORDER BY 1`);
 
 describe.each(dumpKinds)('from a %s dump', (kind) => {
-  it('restores tables with enums, domains, extension types, sequences and defaults, and inserts go on', async () => {
+  it('restores tables with enums, domains, extension types, sequences and defaults, and inserts work', async () => {
     const planned = await restore(kind, ['orders'], {dryRun: true});
     expect(await databaseExists(target)).toBe(false);
     const done = await restore(kind, ['orders']);
@@ -108,7 +108,7 @@ describe.each(dumpKinds)('from a %s dump', (kind) => {
     await expect(existingDatabase(target).run(`INSERT INTO orders (note) VALUES ('')`)).rejects.toThrow(
       /filled/,
     );
-    // Without the policies, which name another table, nobody but the owner sees a row.
+    // Without the policies, which name another table, only the owner sees a row.
     expect(await names(`SELECT relname AS name FROM pg_class WHERE relrowsecurity`)).toEqual(['orders']);
     expect(
       await names(
@@ -117,7 +117,7 @@ describe.each(dumpKinds)('from a %s dump', (kind) => {
     ).toEqual([]);
   });
 
-  it('brings the foreign key where both tables are chosen, the parent of a child, and a partition alone', async () => {
+  it('restores the foreign key if both tables are chosen, the parent of a child, and a partition alone', async () => {
     const done = await restore(kind, ['orders', 'users', 'child', 'events_1']);
     expect(done).toMatchObject({differences: [], errors: []});
     expect(await relations()).toEqual(

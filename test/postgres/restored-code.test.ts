@@ -35,7 +35,7 @@ const query = (sql: string) => withSession(cluster.connection, (session) => sess
 const as = (role: string, database = 'postgres'): Connection =>
   withDatabase({...cluster.connection, user: role, password: 'secret'}, database);
 
-/** Tries whatever a superuser could do, and every way back to one. */
+/** Tries everything that a superuser could do, and every way to become one. */
 const attack = (file: string): string => `
   CREATE FUNCTION harmless(n int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
   DECLARE attempt text;
@@ -135,7 +135,7 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** What the attack achieved; nothing is expected. */
+/** Successes of the attack; none are expected. */
 async function achieved(): Promise<string[]> {
   const rows = await query(`
     SELECT rolname || ' exists or has more rights' AS what FROM pg_roles
@@ -144,7 +144,7 @@ async function achieved(): Promise<string[]> {
   return [...rows.map((row) => row['what'] ?? ''), ...((await exists(booty)) ? ['a program ran'] : [])];
 }
 
-/** What restore tests left on the server. */
+/** Objects that restore tests left on the server. */
 const left = () =>
   query(`SELECT datname AS name FROM pg_database WHERE datname LIKE 'destino%'
          UNION ALL SELECT rolname FROM pg_roles WHERE rolname LIKE 'destino%'`);
@@ -169,7 +169,7 @@ describe('a restore test as superuser', () => {
     async (kind) => {
       const result = await verify(context(withDatabase(cluster.connection, 'rich'), true), `rich ${kind}`);
       expect(result).toMatchObject({ok: true, findings: []});
-      // Owners and grants are given afterwards, so they are compared.
+      // Owners and grants are set afterwards, so they are compared.
       expect(result?.notes.join('\n')).not.toMatch(/which were not restored/);
       expect(result?.notes.join('\n')).toMatch(/only a superuser may create: .*watch/);
       expect(asked).toEqual([]);
@@ -177,7 +177,7 @@ describe('a restore test as superuser', () => {
     },
   );
 
-  it('never begins to run code as superuser on a production server without --confirm-db', async () => {
+  it('never starts to run code as superuser on a production server without --confirm-db', async () => {
     const superuser = context(withDatabase(cluster.connection, 'strong'), true);
     await expect(verify(superuser, 'strong custom')).rejects.toMatchObject({code: 'CONFIRMATION_NEEDED'});
     expect(asked).toHaveLength(1);
@@ -187,7 +187,7 @@ describe('a restore test as superuser', () => {
     expect(await left()).toEqual([]);
   });
 
-  it('says whose rights the code had once that was confirmed', async () => {
+  it('names the role whose rights the code had after the confirmation', async () => {
     const result = await verify(context(withDatabase(cluster.connection, 'strong')), 'strong custom');
     expect(result).toMatchObject({ok: true, findings: []});
     expect(result?.notes).toContain('The code in the backup ran with the rights of "postgres".');
@@ -195,7 +195,7 @@ describe('a restore test as superuser', () => {
     expect(await left()).toEqual([]);
   });
 
-  it('asks where the server lets no other role in with a password', async () => {
+  it('asks if the server refuses logins of other roles with a password', async () => {
     const file = join(cluster.folder, 'data', 'pg_hba.conf');
     const before = await readFile(file, 'utf8');
     await writeFile(file, `host all postgres 127.0.0.1/32 scram-sha-256\n`);
@@ -225,7 +225,7 @@ it.each(['creator', 'maker'])(
   },
 );
 
-it('never gives the database of that name on the server, or anything outside the scratch database, another owner or grants', async () => {
+it('never changes owner or grants of the original database on the server, or of anything outside the scratch database', async () => {
   await run(`CREATE DATABASE named OWNER mallory; `);
   const named = withDatabase(cluster.connection, 'named');
   await run('CREATE TABLE state AS SELECT 1 AS n; GRANT CONNECT ON DATABASE named TO maker', named);
@@ -240,7 +240,7 @@ it('never gives the database of that name on the server, or anything outside the
   expect(await state()).toEqual(before);
 });
 
-it('recover drops the scratch database of a restore test that was killed, with the role that owns it', async () => {
+it('recover drops the scratch database of a killed restore test, with the role that owns it', async () => {
   const dead = {...(await thisProcess()), processStart: 'an earlier boot'};
   const name = 'destino_scratch_ba9876543210';
   const at = new Date().toISOString();
@@ -255,7 +255,7 @@ it('recover drops the scratch database of a restore test that was killed, with t
   expect(await left()).toEqual([]);
 });
 
-it('recover drops the role of a restore test that was killed, and no other', async () => {
+it('recover drops the role of a killed restore test, and no other', async () => {
   const dead = {...(await thisProcess()), processStart: 'an earlier boot'};
   const mark = {
     kind: 'scratch',

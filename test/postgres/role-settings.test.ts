@@ -1,6 +1,7 @@
 /**
- * Whatever a role may have set for its sessions, a backup of it is the same, can be checked, and is restored the same: each parameter of
- * the server is set to odd values, one at a time. The short form takes some of those that could matter; DESTINO_TEST_SETTINGS=long takes all.
+ * With every session setting of a role, a backup is the same, can be checked, and is restored the same: each parameter
+ * of the server is set to unusual values, one at a time. The short form uses some that could matter;
+ * DESTINO_TEST_SETTINGS=long uses all.
  */
 import {readFile, rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
@@ -33,7 +34,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** Where the range of a number or any text would say nothing. */
+/** For parameters whose range is unsuitable, or any text. */
 const chosenValues: Readonly<Record<string, readonly string[]>> = {
   DateStyle: ['German, DMY', 'SQL, YDM'],
   TimeZone: ['Asia/Kathmandu'],
@@ -46,22 +47,22 @@ const chosenValues: Readonly<Record<string, readonly string[]>> = {
   default_text_search_config: ['pg_catalog.german'],
   default_table_access_method: ['nowhere'],
   session_preload_libraries: ['auto_explain'],
-  // Where a library is missing, no program can connect.
+  // If a library is missing, no program can connect.
   local_preload_libraries: [''],
-  // Debian's; where the folder is missing, the server cannot tell which extensions there are.
+  // Debian's path; if the folder is missing, the server does not know the available extensions.
   extension_destdir: [''],
   createrole_self_grant: ['set', 'inherit', 'set, inherit'],
   'plpgsql.extra_errors': ['all'],
   'plpgsql.extra_warnings': ['all'],
   restrict_nonsystem_relation_kind: ['view, foreign-table'],
-  // With the highest one no program can connect in the time that it has.
+  // With the highest value, no program can connect within its time-out.
   post_auth_delay: ['1'],
-  // A connection that is this impatient is no connection.
+  // A connection with such a short time-out is not usable.
   statement_timeout: ['50', '2147483647'],
   transaction_timeout: ['50', '2147483647'],
 };
 
-/** Those that could change what is dumped, read or restored, or end a session. */
+/** Parameters that could change what is dumped, read or restored, or end a session. */
 const dangerous = [
   'array_nulls', 'DateStyle', 'client_encoding', 'search_path', 'statement_timeout', 'bytea_output', 'row_security', 'transform_null_equals',
   'quote_all_identifiers', 'standard_conforming_strings', 'default_transaction_isolation', 'session_replication_role',
@@ -72,7 +73,7 @@ const dangerous = [
   'temp_tablespaces', 'transaction_timeout', 'work_mem', 'xmlbinary', 'xmloption',
 ]; // prettier-ignore
 
-/** Those that only what is restored shows. */
+/** Parameters whose effect is visible only after a restore. */
 const shownByRestore = ['array_nulls', 'quote_all_identifiers', 'transform_null_equals'];
 
 interface Parameter {
@@ -105,12 +106,12 @@ function oddValues({
   if (vartype === 'enum') return (enumvals ?? '').split(',');
   if (vartype === 'string') return [`odd "value' é`, 'odd', ''];
   const [low, high] = [Number(min), Number(max)];
-  // Something in the range, near its lower end, where most limits are felt.
+  // A value in the range, near its lower end, where most limits have an effect.
   const between = vartype === 'integer' ? Math.floor(low + Math.sqrt(high - low)) : low + (high - low) / 1000;
   return [min ?? '', max ?? '', String(between)];
 }
 
-/** What is compared; the text of a dump without the times in it. */
+/** The compared facts; the text of a dump without the times in it. */
 async function backUp(format: 'sql' | 'custom'): Promise<{result: BackupResult; text: string}> {
   const result = await backupDatabase(context(), {format, compress: false});
   const text = await readFile(result.path ?? '', 'latin1');
@@ -131,7 +132,7 @@ const context = () =>
     settings: {databaseUrl: urlOf({...database.connection, user: role, password: 'x'})},
   });
 
-/** What is wrong with the work of a role that has this setting; undefined where nothing is. */
+/** The failure of a role with this setting; undefined if there is none. */
 async function troubleOf(
   expected: Awaited<ReturnType<typeof backUp>>,
   isRestored: boolean,
@@ -172,7 +173,7 @@ function differenceOf(expected: string, text: string): string {
 }
 
 it(
-  'makes, checks and restores the same backup whatever parameter a role has set',
+  'makes, checks and restores the same backup for every parameter of a role',
   async () => {
     const expected = await backUp('sql');
     const counts = {parameters: 0, values: 0, refused: 0};

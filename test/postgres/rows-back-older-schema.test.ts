@@ -42,7 +42,7 @@ const rowsOf = async (condition: string): Promise<(string | null | undefined)[]>
     ({row}) => row,
   );
 
-it('a column that came since gets its default in inserted rows, stays in updated ones, and is told', async () => {
+it('a new column gets its default in inserted rows, is unchanged in updated ones, and is reported', async () => {
   await database.run(`ALTER TABLE deal ADD hits int NOT NULL DEFAULT 7, ADD seen date; UPDATE deal SET hits = 1, seen = '2026-11-28' WHERE id = 11`);
   const before = await rows();
   const result = await run();
@@ -65,7 +65,7 @@ it('a column that came since gets its default in inserted rows, stays in updated
   await expect(takeBack()).rejects.toMatchObject({code: 'ROWS_CHANGED', details: ['public.deal 1: it has changed since']});
 }); // prettier-ignore
 
-it('a column that came since and needs a value keeps missing rows out, and changed ones come back', async () => {
+it('a new column that needs a value prevents inserts of missing rows, and changed ones are restored', async () => {
   await database.run(`ALTER TABLE deal ADD owner text; UPDATE deal SET owner = 'ana'; ALTER TABLE deal ALTER owner SET NOT NULL`);
   const result = await run();
   expect(result.reasons).toEqual([{table: 'public.deal', reason: expect.stringContaining('column new: "owner"') as string, rows: 4}]);
@@ -73,7 +73,7 @@ it('a column that came since and needs a value keeps missing rows out, and chang
   expect(await rowsOf('id IN (1, 12)')).toEqual(['(12,"deal 12",18.00,open,"note 12",ana)']);
 }); // prettier-ignore
 
-it('a column that is gone keeps back the missing rows that have a value in it, and no others', async () => {
+it('a dropped column prevents inserts of missing rows with a value in it, and no others', async () => {
   await database.run('ALTER TABLE deal DROP note');
   const before = await rows();
   const result = await run();
@@ -84,7 +84,7 @@ it('a column that is gone keeps back the missing rows that have a value in it, a
   expect(await rows()).toEqual(before);
 }); // prettier-ignore
 
-it('types that take more than before bring the same values, and the key may be one of them', async () => {
+it('types that were extended restore the same values, and the key may have one of them', async () => {
   await database.run('ALTER TABLE deal ALTER id TYPE bigint, ALTER name TYPE text, ALTER price TYPE numeric(12, 2)');
   const before = await rows();
   const result = await run({keys: ['1', '2', '11']});
@@ -94,7 +94,7 @@ it('types that take more than before bring the same values, and the key may be o
   expect(await rows()).toEqual(before);
 }); // prettier-ignore
 
-it('a label that no row to put back uses may be gone from an enum, and others may be new', async () => {
+it('a label that no restored row uses may be missing from an enum, and others may be new', async () => {
   const enumOf = (labels: string) => `
     CREATE TYPE stage2 AS ENUM (${labels}); ALTER TABLE deal ALTER stage TYPE stage2 USING stage::text::stage2;
     DROP TYPE stage; ALTER TYPE stage2 RENAME TO stage`;

@@ -1,4 +1,4 @@
-/** restore:rows at a project like Supabase's, as its user: rows of the service's tables come back with what was deleted with them. */
+/** restore:rows at a project like Supabase's, as its user: deleted rows of the service's tables are restored with dependent rows. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([server.stop(), rm(folder, {recursive: true, force: true})]));
 
-it('brings back users with their profiles, identities and sessions, though the service owns the table and its triggers', async () => {
+it('restores users with their profiles, identities and sessions, though the service owns the table and its triggers', async () => {
   const context = testContext(folder, {settings: {databaseUrl: urlOf(server.project)}});
   await backupDatabase(context, {});
   const whole = await databaseFacts(server.admin());

@@ -1,4 +1,4 @@
-/** restore:rows puts back what happened to some rows of the sample shop, byte for byte, and keeps all that came since. */
+/** restore:rows restores deleted and changed rows of the sample shop, byte for byte, and keeps all newer rows. */
 import {rm} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
@@ -77,7 +77,7 @@ async function imageOf(): Promise<Image> {
   return image;
 }
 
-/** What must be there afterwards: the backup's rows of the tables, and all others as they were before. */
+/** The expected state: the backup's rows of the tables, and all others unchanged. */
 function expectedOf(backup: Image, before: Image, tables: readonly string[]): Image {
   return Object.fromEntries(
     Object.entries(before).map(([table, rows]) => [
@@ -87,7 +87,7 @@ function expectedOf(backup: Image, before: Image, tables: readonly string[]): Im
   );
 }
 
-/** Numbers that look random, the same for the same seed. */
+/** Pseudo-random numbers, the same for the same seed. */
 function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -104,7 +104,7 @@ const shopTables = [
   'public.email_alerts',
 ];
 
-/** Deletes some orders with all that belongs to them, changes others, and adds new ones. */
+/** Deletes some orders with all dependent rows, changes others, and adds new ones. */
 async function disturbShop(seed: number): Promise<void> {
   const random = randomOf(seed);
   const share = (): string => Math.floor(random() * 16).toString(16);
@@ -127,7 +127,7 @@ describe('rows of the sample shop that were deleted and changed', () => {
     [1, 'custom'],
     [2, 'sql.gz'],
     [3, 'directory'],
-  ])('come back byte for byte, and everything else stays (seed %i, %s)', async (seed, kind) => {
+  ])('are restored byte for byte, and everything else is unchanged (seed %i, %s)', async (seed, kind) => {
     database = await createTempDatabase();
     await backUp(kind);
     const backup = await imageOf();
@@ -185,7 +185,7 @@ async function farm(): Promise<void> {
 }
 
 describe('in a schema with cycles, composite keys and partitions', () => {
-  it('rows come back with parents, children and links', async () => {
+  it('rows are restored with parents, children and links', async () => {
     await farm();
     const backup = await imageOf();
     await database.run(`
@@ -220,7 +220,7 @@ describe('in a schema with cycles, composite keys and partitions', () => {
     expect(await imageOf()).toEqual(before);
   });
 
-  it('keys, a condition and columns narrow what is put back', async () => {
+  it('keys, a condition and columns narrow the restored rows', async () => {
     await farm();
     await database.run(
       `UPDATE farm.cow SET name = 'changed', mood = 'wild'; DELETE FROM farm.visit WHERE id < 100`,
@@ -239,7 +239,7 @@ describe('in a schema with cycles, composite keys and partitions', () => {
     ]);
   });
 
-  it('with keys no other rows are staged, whatever text the server prints for them', async () => {
+  it('with keys only these rows are staged, whatever text the server prints for them', async () => {
     await farm();
     await database.run(`
       CREATE TABLE farm.odd (a text, b timestamptz, c numeric(8, 2), long text, PRIMARY KEY (a, b, c));
@@ -276,7 +276,7 @@ describe('in a schema with cycles, composite keys and partitions', () => {
     expect((await failure(run({tables: ['farm.odd'], keys: [key]}))).code).toBe('COLUMN_TYPE_CHANGED');
   });
 
-  it('the room that they take on the server is estimated for tables that were never vacuumed', async () => {
+  it('the space that they need on the server is estimated for tables that were never vacuumed', async () => {
     await farm();
     await backupDatabase(contextOf(), {});
     const all = await run({tables: ['farm.cow'], execute: false});
@@ -286,7 +286,7 @@ describe('in a schema with cycles, composite keys and partitions', () => {
     expect(one.stagedBytes).toBeLessThan(all.stagedBytes / 100);
   });
 
-  it('without a key missing rows are told by their whole content', async () => {
+  it('without a key missing rows are identified by their whole content', async () => {
     await farm();
     const backup = await imageOf();
     await database.run(`DELETE FROM farm.log WHERE ctid IN (SELECT min(ctid) FROM farm.log WHERE line <> 'line 7' GROUP BY line);
@@ -321,7 +321,7 @@ describe('in a schema with cycles, composite keys and partitions', () => {
 });
 
 describe('a unique value that another row of the same run has', () => {
-  it('is freed before it is needed, in the order of the rows that wait, and taken back in turn', async () => {
+  it('is freed before it is needed, in the order of the waiting rows, and undone in reverse', async () => {
     await farm();
     const backup = await imageOf();
     await database.run(`
@@ -337,7 +337,7 @@ describe('a unique value that another row of the same run has', () => {
     expect(await imageOf()).toEqual(before);
   });
 
-  it('keeps rows back that swapped their values, and those that wait for a row that is skipped', async () => {
+  it('skips rows that swapped their values, and those that wait for a skipped row', async () => {
     await farm();
     await database.run(`
       UPDATE farm.barn SET name = 'x' WHERE id = 5; UPDATE farm.barn SET name = 'barn 5' WHERE id = 6;
@@ -358,7 +358,7 @@ describe('a unique value that another row of the same run has', () => {
   });
 });
 
-it('a parent comes with the rows that are inserted, and not with those that are skipped', async () => {
+it('a parent is restored with inserted rows, and not with skipped ones', async () => {
   await farm();
   await database.run(`
     CREATE TABLE farm.left_side (id int PRIMARY KEY, up int REFERENCES farm.left_side); CREATE TABLE farm.right_side (id int PRIMARY KEY, code text UNIQUE);
@@ -378,7 +378,7 @@ it('a parent comes with the rows that are inserted, and not with those that are 
   expect(await database.query('SELECT id FROM farm.left_side ORDER BY id')).toEqual([{id: '1'}, {id: '10'}]);
 });
 
-describe('bad input is refused before anything is touched', () => {
+describe('bad input is refused before any change', () => {
   it.each<[string, Partial<RestoreRowsRequest>, string]>([
     ['', {tables: ['farm.nothing']}, 'TABLE_NOT_FOUND'],
     ['CREATE TABLE farm.late (id int PRIMARY KEY)', {tables: ['farm.late']}, 'TABLE_NOT_IN_BACKUP'],
@@ -418,7 +418,7 @@ describe('bad input is refused before anything is touched', () => {
 describe('as a role that may write and owns nothing', () => {
   const role = 'rows_back_writer';
 
-  it('a trigger of the owner is kept from firing where the role may ask for that, else what it changes is noticed', async () => {
+  it('a trigger of the owner does not fire if the role may switch it off, otherwise its changes are detected', async () => {
     await farm();
     const backup = await imageOf();
     await database.run(`
@@ -453,7 +453,7 @@ describe('as a role that may write and owns nothing', () => {
   });
 });
 
-describe('taking it back', () => {
+describe('an undo', () => {
   it('names the rows that have changed since, and those that others refer to', async () => {
     await farm();
     await database.run(`DELETE FROM farm.barn WHERE id = 3; UPDATE farm.cow SET name = 'x' WHERE barn = 8`);
@@ -471,7 +471,7 @@ describe('taking it back', () => {
     expect(await imageOf()).toEqual(before);
   });
 
-  it('names the table of the backup that a mistyped one is nearest to', async () => {
+  it('names the table of the backup that is most similar to a mistyped one', async () => {
     await farm();
     const error = await failure(run({tables: ['farm.cwo']}));
     expect(error.message).toContain('Did you mean "farm.cow"?');
@@ -489,7 +489,7 @@ describe('while others write', () => {
       )
     ).length > 0;
 
-  it('no update of theirs is lost, whenever it comes', async () => {
+  it('none of their updates is lost, at any time', async () => {
     await farm();
     await database.run(wrong);
     let last: Promise<void> | undefined;
@@ -501,7 +501,7 @@ describe('while others write', () => {
         checkpoint: async (point) => {
           if (['rows.staged', 'rows.locked'].includes(point)) await database.run(hit);
           if (point !== 'rows.undo-named') return;
-          // The rows are locked by now, so these wait.
+          // The rows are locked now, so these wait.
           let isOver = false;
           last = database
             .run(`${hit}; UPDATE farm.visit SET note = '"newest"' WHERE id = 8`)
@@ -544,7 +544,7 @@ describe('while others write', () => {
   });
 });
 
-it('rows of every type come back byte for byte', async () => {
+it('rows of every type are restored byte for byte', async () => {
   database = await createTempDatabase('template0');
   await loadEveryType(database);
   await backUp();

@@ -1,4 +1,4 @@
-/** The whole workflow on the sample shop: what it does in which order, what it writes, and where it stops. */
+/** The whole workflow on the sample shop: the order of its steps, its output, and where it stops. */
 import {mkdir, readdir, readFile, truncate} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import type {FaultPoint} from '../../src/lib/run/fault-points.js';
@@ -67,7 +67,7 @@ describe('the safe cleanup', () => {
     });
   });
 
-  it('tells, with the way back, when the order backup cannot be read any more', async () => {
+  it('reports, with the commands that undo it, an order backup that has become unreadable', async () => {
     const context = testContext(folder, {env: {DIRECT_URL: shop.url}});
     const checkpoint = async (point: string): Promise<void> => {
       if (point !== 'clean.committed') return;
@@ -97,7 +97,7 @@ describe('the safe cleanup', () => {
     expect(await orderCount()).toBe('404');
   });
 
-  it('refuses before any backup when what would be touched is another than in the preview', async () => {
+  it('refuses before any backup if the plan differs from the preview', async () => {
     const {orders} = await run({clean: cleanRequest({execute: false})}).result;
     await shop.run(`DELETE FROM email_alerts; DELETE FROM refunds`);
     const {plan} = orders;
@@ -112,7 +112,7 @@ describe('the safe cleanup', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it('stops before the first delete when the full backup would not bring the orders back', async () => {
+  it('stops before the first delete if the full backup would not restore the orders', async () => {
     const {result} = run({}, {config: {backup: {excludeTables: ['order_items']}}});
     await expect(result).rejects.toMatchObject({
       code: 'GUARD',
@@ -123,7 +123,7 @@ describe('the safe cleanup', () => {
     expect(await readFile(`${folder}/backups/${String(report)}`, 'utf8')).toContain('**Stopped** (GUARD)');
   });
 
-  it('stops before the first delete when the full backup cannot be made', async () => {
+  it('stops before the first delete if the full backup cannot be made', async () => {
     const {result} = run({}, {pgBin: '/nowhere'});
     await expect(result).rejects.toMatchObject({
       exitCode: 3,
@@ -132,7 +132,7 @@ describe('the safe cleanup', () => {
     expect(await orderCount()).toBe('404');
   });
 
-  it('stops before the first delete when the full backup is not to be verified', async () => {
+  it('stops before the first delete if the full backup is not verified', async () => {
     await expect(run({fullBackup: {verify: false}}).result).rejects.toMatchObject({
       code: 'VERIFY_FAILED',
       message: expect.stringContaining('no order was deleted') as string,
@@ -140,7 +140,7 @@ describe('the safe cleanup', () => {
     expect(await orderCount()).toBe('404');
   });
 
-  it('does not say that no order was deleted when the answer to the COMMIT was lost, and tells the way back', async () => {
+  it('does not say that no order was deleted when the answer to the COMMIT was lost, and prints the commands that undo it', async () => {
     const place: {needle?: string} = {};
     const proxy = await startProxy(shop.connection, place, 'close');
     const context = {
@@ -173,7 +173,7 @@ describe('the safe cleanup', () => {
     expect(text).toContain('\ndestino-db orders:restore --backup-file ');
   });
 
-  it('ends well, and with the way back, when its report cannot be written', async () => {
+  it('succeeds, with the commands that undo it, when its report cannot be written', async () => {
     const context = testContext(folder, {env: {DIRECT_URL: shop.url}, now: '2026-11-22T03:10:00.000Z'});
     await mkdir(`${folder}/backups/safe-cleanup-2026-11-22T03-10-00.json`, {recursive: true});
     const request = {
@@ -189,7 +189,7 @@ describe('the safe cleanup', () => {
     ]);
   });
 
-  it('leaves out the backups it is told to, and says so', async () => {
+  it('leaves out the backups as requested, and says so', async () => {
     const done = await run({fullBackup: undefined, clean: cleanRequest({backup: false})}).result;
     expect(done).toMatchObject({backup: null, undo: [], orders: {backupPath: null}});
     expect(done.steps[1]).toMatchObject({name: 'Full backup', status: 'skipped'});

@@ -1,4 +1,4 @@
-/** The sample shop has what the other tests and the demo rely on. */
+/** The sample shop has the properties that the other tests and the demo rely on. */
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 

@@ -1,4 +1,4 @@
-/** What would fill the server's disk is refused before it begins. */
+/** Operations that would fill the server's disk are refused before they begin. */
 import {execFileSync} from 'node:child_process';
 import {readFile, rm, statfs, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -53,7 +53,7 @@ const refusal = (work: Promise<unknown>): Promise<AppError> =>
     (error: unknown) => error as AppError,
   );
 
-/** The source and what is made of it; other tests have databases of their own. */
+/** The source and databases made from it; other tests have their own databases. */
 const databases = () =>
   onServer((session) =>
     session.query(
@@ -67,7 +67,7 @@ it.each<[string, RestoreRequest]>([
   ['--drop-existing', {dropExisting: true}],
   ['--clean', {clean: true}],
   ['a dry run', {dropExisting: true, dryRun: true}],
-])('restore never begins to fill a disk that cannot hold it: %s', async (_what, request) => {
+])('restore never starts to fill a disk that is too small: %s', async (_what, request) => {
   const before = await databases();
   const restored = restoreDatabase(contextOf(source.url), {backupFile: backup.path, ...request});
   const error = await refusal(restored);
@@ -80,7 +80,7 @@ it.each<[string, RestoreRequest]>([
 });
 
 it.each(['same', 'local'] as const)(
-  'a restore test never begins to fill a disk that cannot hold it: --scratch %s',
+  'a restore test never starts to fill a disk that is too small: --scratch %s',
   async (kind) => {
     const context = contextOf(source.url);
     const {results} = await verifyBackups(
@@ -102,7 +102,7 @@ it.each(['same', 'local'] as const)(
   },
 );
 
-it('warns with the figure where the role cannot see the disk', async () => {
+it('warns with the size if the role cannot see the disk', async () => {
   await onServer((session) => session.query(`CREATE ROLE disk_blind LOGIN CREATEDB PASSWORD 'secret'`));
   try {
     const blind = {...source.connection, user: 'disk_blind', password: 'secret'};
@@ -117,7 +117,7 @@ it('warns with the figure where the role cannot see the disk', async () => {
   }
 });
 
-it('counts chosen tables alone, and definitions without rows as next to nothing', async () => {
+it('counts only chosen tables, and definitions without rows as almost nothing', async () => {
   const record = await readBackupRecord(backup.metadataPath);
   const sized = {...record, tables: record.tables.map((table) => ({...table, sizeBytes: 2 ** 30}))};
   const dump = {sizeBytes: 1000, isCompressed: true};

@@ -1,4 +1,4 @@
-/** Two servers behind one address: no run works on both, and nothing is dumped or changed when one is noticed. */
+/** Two servers behind one address: no run uses both, and nothing is dumped or changed if a second one is detected. */
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
@@ -61,7 +61,7 @@ const backups = async (): Promise<string[]> =>
 
 const several = {code: 'SEVERAL_SERVERS'};
 
-it('a backup notices a connection that leads to another server, whichever it is, or has nothing from there', async () => {
+it('a backup detects a connection to another server, in any position, or stores nothing from there', async () => {
   let before = await backups();
   let noticed = 0;
   for (let astray = 1, isDone = false; !isDone; astray += 1) {
@@ -75,7 +75,7 @@ it('a backup notices a connection that leads to another server, whichever it is,
       expect(await backups()).toEqual(before);
       noticed += 1;
     } else {
-      // pg_dump found no snapshot there and ran once more, or nothing was asked of that session.
+      // pg_dump found no snapshot there and ran again, or nothing was asked of that session.
       expect(outcome).toMatchObject({tables: [{table: 'public.orders', rows: 100}]});
       before = await backups();
     }

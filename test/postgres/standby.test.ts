@@ -1,4 +1,4 @@
-/** Backups from a standby, where unlogged tables have no rows, and what a standby cannot do. */
+/** Backups from a standby, where unlogged tables have no rows, and operations that a standby does not support. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, inject, it} from 'vitest';
@@ -59,9 +59,9 @@ beforeAll(async () => {
     ownerCommentStatement(scratch, mark),
   ])
     await queryOn(primary, statement);
-  // Replication waits for nobody.
+  // Replication does not wait for queries.
   standby = await startStandby(primary, binFolder, ['max_standby_streaming_delay = 0']);
-  // The time of what was replayed last is known from the first transaction on.
+  // The time of the last replayed transaction is known after the first one.
   await withSession(primary.connection, (session) =>
     session.client.query('INSERT INTO public.orders VALUES (501)'),
   );
@@ -89,7 +89,7 @@ const contextOf = (server: LocalCluster) =>
   testContext(folder, {settings: {databaseUrl: urlOf(server.connection)}});
 
 it.each(cases(['directory', 'custom', 'sql'] as const))(
-  'a backup is good although unlogged tables have no rows there, which it says: %s',
+  'a backup succeeds although unlogged tables have no rows there, which it reports: %s',
   async (format) => {
     const context = contextOf(standby);
     const {id, metadataPath, tables} = await backupDatabase(context, {format});
@@ -112,9 +112,9 @@ it.each(cases(['directory', 'custom', 'sql'] as const))(
 );
 
 it.each(cases(['custom', 'directory'] as const))(
-  'makes a backup anew that replication cancelled: %s',
+  'repeats a backup that replication cancelled: %s',
   async (format) => {
-    // pg_dump has its snapshot, and is held back in the middle of asking for the rows.
+    // pg_dump has its snapshot, and waits in the middle of its queries for the rows.
     const proxy = await startProxy(standby.connection, {needle: 'COPY public.orders (id'}, 'hold');
     const context = testContext(folder, {settings: {databaseUrl: urlOf(proxy.connection)}});
     try {
@@ -136,7 +136,7 @@ it.each(cases(['custom', 'directory'] as const))(
   },
 );
 
-// The primary's role "reader" and its database "frozen" are read-only by default; a standby is always so.
+// The primary's role "reader" and its database "frozen" are read-only by default; a standby is always read-only.
 const circumstances: readonly (readonly [name: string, url: () => string, why: string])[] = [
   ['on a standby', () => urlOf(standby.connection), 'standby'],
   ['as a role', () => urlOf({...primary.connection, user: 'reader', password: 'x'}), 'for this role'],
@@ -149,7 +149,7 @@ const circumstances: readonly (readonly [name: string, url: () => string, why: s
 ];
 
 it.each(cases(circumstances, 2))(
-  'refuses what has to write before it begins, in dry runs too, and doctor says it: %s',
+  'refuses operations that write before they begin, in dry runs too, and doctor reports it: %s',
   async (_name, url, why) => {
     const context = testContext(folder, {settings: {databaseUrl: url()}});
     const {id} = await backupDatabase(contextOf(primary), {});
@@ -167,7 +167,7 @@ it.each(cases(circumstances, 2))(
         () => restoreDatabase(context, {backupFile, ...way, dryRun: true}),
         () => restoreDatabase(context, {backupFile, ...way}),
       ]),
-      // Beside a database that is read-only another one may be made.
+      // Beside a read-only database, another one can be created.
       ...(_name === 'in a database'
         ? []
         : [() => restoreDatabase(context, {backupFile, targetDb: 'copy', createDb: true})]),

@@ -3,7 +3,7 @@ import {withAppSession} from '../support/app-session.js';
 import {databaseFacts, differences} from '../support/database-facts.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 
-describe.each(await supabaseMajors())('a project as Supabase makes it, on PostgreSQL %i', (major) => {
+describe.each(await supabaseMajors())("a project like Supabase's, on PostgreSQL %i", (major) => {
   let server: SupabaseServer;
   let before: string[];
 
@@ -17,7 +17,7 @@ describe.each(await supabaseMajors())('a project as Supabase makes it, on Postgr
   const asUser = (sql: string) => withAppSession(server.project, (session) => session.query(sql));
   const asAdmin = (sql: string) => withAppSession(server.admin(), (session) => session.client.query(sql));
 
-  it('gives its user no superuser and none of the rights of one', async () => {
+  it('gives its user neither superuser nor superuser rights', async () => {
     const [me] =
       await asUser(`SELECT current_user, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls
       FROM pg_roles WHERE rolname = current_user`);
@@ -30,7 +30,7 @@ describe.each(await supabaseMajors())('a project as Supabase makes it, on Postgr
     await asUser('SET session_replication_role = replica');
   });
 
-  it('has what a project has, in the numbers that tests count on', async () => {
+  it('has the objects of a project, in the numbers that tests expect', async () => {
     const [counts] =
       await asUser(`SELECT (SELECT count(*) FROM auth.users) AS users, (SELECT count(*) FROM public.profiles) AS profiles,
       (SELECT count(*) FROM storage.objects) AS objects, (SELECT count(*) FROM storage.buckets) AS buckets, (SELECT count(*) FROM cron.job) AS jobs,
@@ -41,21 +41,21 @@ describe.each(await supabaseMajors())('a project as Supabase makes it, on Postgr
       expect(extensions.join('\n')).toContain(`| ${name} |`);
   });
 
-  it('is made anew with the same facts', async () => {
+  it('is created again with the same facts', async () => {
     await asUser('DROP TABLE public.promo_codes');
     expect(differences(before, await databaseFacts(server.admin()))).not.toEqual([]);
     await server.reset('application');
     expect(differences(before, await databaseFacts(server.admin()))).toEqual([]);
   });
 
-  it('has nothing of an application where it is new', async () => {
+  it('contains nothing of an application when it is new', async () => {
     await server.reset('platform', 'beside');
     const facts = await databaseFacts(server.admin('beside'));
     expect(facts.filter((line) => /^(relation|function|policy) \| (public|app)\./.test(line))).toEqual([]);
     expect(facts.find((line) => line.startsWith('rows | auth.users |'))).toContain('| 0 |');
   });
 
-  // What a restore can get wrong without a single row being different.
+  // Errors of a restore that no row shows.
   const changes: [string, string, string][] = [
     ['an owner', 'ALTER FUNCTION app.count_payments() OWNER TO postgres', 'function | app.count_payments()'],
     ['a right', 'GRANT SELECT ON public.payments TO anon', 'relation | public.payments'],
@@ -121,7 +121,7 @@ describe.each(await supabaseMajors())('a project as Supabase makes it, on Postgr
     ],
   ];
 
-  it('shows by its facts each change that leaves the rows alone', async () => {
+  it('shows by its facts each change that does not affect rows', async () => {
     await server.reset('application');
     for (const [, sql] of changes) await asAdmin(sql);
     const differing = differences(before, await databaseFacts(server.admin()));

@@ -5,7 +5,7 @@ import {testAddressRules, testAddressSql} from '../../src/lib/services/orders/ru
 import {quoteLiteral} from '../../src/lib/postgres/quote.js';
 import {onServer} from '../support/temp-database.js';
 
-/** The addresses that the rule takes for test addresses. */
+/** The addresses that the rule counts as test addresses. */
 async function matching(addresses: readonly string[], config = {}): Promise<string[]> {
   const list = addresses.map((address) => `(${quoteLiteral(address)})`).join(', ');
   const rows = await onServer((session) =>
@@ -16,7 +16,7 @@ async function matching(addresses: readonly string[], config = {}): Promise<stri
   return rows.map((row) => String(row['address']));
 }
 
-/** Addresses and what the rule says of them. */
+/** Addresses and the answer of the rule. */
 const examples: readonly {address: string; isTest: boolean; why: string}[] = [
   {address: 'test@shop.com', isTest: true, why: 'the local part is a word'},
   {address: 'TEST@Shop.com', isTest: true, why: 'case does not matter'},
@@ -58,13 +58,13 @@ const examples: readonly {address: string; isTest: boolean; why: string}[] = [
 ];
 
 describe('the rule of test addresses', () => {
-  it('says of every example what the table says', async () => {
+  it('gives the answer in the table for every example', async () => {
     const matched = await matching(examples.map(({address}) => address));
     expect(matched).toEqual(examples.filter(({isTest}) => isTest).map(({address}) => address));
     expect(matched.length).toBeGreaterThan(15);
   });
 
-  it('says of the addresses that the documentation shows what it shows', async () => {
+  it('gives the answer in the documentation for its addresses', async () => {
     const page = await readFile(new URL('../../docs/orders-profiles.md', import.meta.url), 'utf8');
     const rows = [...page.matchAll(/^\| .* \| ([^|]*) \| ([^|]*) \|$/gm)];
     const inColumn = (column: number) =>
@@ -85,7 +85,7 @@ describe('the rule of test addresses', () => {
     expect(row).toEqual({answer: 'f'});
   });
 
-  it('takes words and domains from the config, and leaves out words that it removes', async () => {
+  it('uses words and domains from the config, and ignores words that it removes', async () => {
     const addresses = [
       'qa@shop.com',
       'a+QA2@shop.com',
@@ -105,7 +105,7 @@ describe('the rule of test addresses', () => {
     ]);
   });
 
-  it('still knows reserved and throw-away domains when every word is removed', async () => {
+  it('still recognises reserved and disposable domains when every word is removed', async () => {
     const words = ['test', 'testing', 'demo', 'example', 'temp', 'fake', 'dummy', 'sample'];
     expect(
       await matching(['test@shop.com', 'x@a.test', 'x@yopmail.com'], {testWords: {remove: words}}),

@@ -1,4 +1,4 @@
-/** TLS against a real server: sessions of our own and the client tools agree on what they refuse. */
+/** TLS against a real server: this program's sessions and the client tools refuse the same connections. */
 import {chmod, chown, copyFile, mkdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, inject, it, vi} from 'vitest';
@@ -31,7 +31,7 @@ host      all postgres   127.0.0.1/32 scram-sha-256
 
 beforeAll(async () => {
   folder = await tempFolder();
-  // libpq and our own sessions look into ~/.postgresql
+  // libpq and this program's sessions look into ~/.postgresql
   process.env['HOME'] = join(folder, 'home');
   await mkdir(join(folder, 'home/.postgresql'), {recursive: true});
   certificates = await makeCertificates(folder, 'card');
@@ -64,7 +64,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** A URL to the server with TLS; CA, STRANGER and so on stand for files. */
+/** A URL to the server with TLS; CA, STRANGER and so on are placeholders for files. */
 function at(parameters: string, user = 'anyone', host = 'localhost'): Connection {
   const files: Record<string, string> = {
     CA: certificates.rootCert,
@@ -131,7 +131,7 @@ describe('a server with TLS', () => {
     ['sslmode=require&ssl_min_protocol_version=TLSv1.3', 'tls'],
     ['sslmode=prefer', 'tls'],
     ['', 'tls'],
-    // libpq documents it so: "prefer" protects from nobody who can stand in between.
+    // According to libpq's documentation, "prefer" does not protect against an attacker in between.
     ['sslmode=prefer&sslrootcert=STRANGER', 'plain'],
     ['sslmode=prefer', 'plain', 'plain_only'],
     ['sslmode=allow', 'plain'],
@@ -152,7 +152,7 @@ describe('a server with TLS', () => {
     expect({session, tool}).toEqual({session: expected, tool: expected});
   });
 
-  it('says which file or name is wrong, and what to do', async () => {
+  it('names the wrong file or name, and what to do', async () => {
     const failure = async (parameters: string, host?: string): Promise<string> =>
       withSession(at(parameters, 'anyone', host), () => Promise.resolve('connected')).catch(
         (error: unknown) =>
@@ -165,7 +165,7 @@ describe('a server with TLS', () => {
     expect(await failure('sslmode=verify-full')).toContain(join(folder, 'home/.postgresql/root.crt'));
   });
 
-  it('takes no private key that others can read', async () => {
+  it('accepts no private key that others can read', async () => {
     await chmod(certificates.clientKey, 0o644);
     const connection = at('sslmode=require&sslcert=CARD&sslkey=CARDKEY', 'card');
     const results = await Promise.all([bySession(connection), byPsql(connection)]);
@@ -173,7 +173,7 @@ describe('a server with TLS', () => {
     expect(results).toEqual(['TLS_FAILED', 'TLS_FAILED']);
   });
 
-  it('uses the root certificate of the home folder, whatever the mode, as libpq does', async () => {
+  it('uses the root certificate of the home folder in every mode, as libpq does', async () => {
     const root = join(folder, 'home/.postgresql/root.crt');
     await copyFile(certificates.strangerCert, root);
     const refused = await Promise.all([bySession(at('sslmode=require')), byPsql(at('sslmode=require'))]);
@@ -197,7 +197,7 @@ describe('a server with TLS', () => {
     ['password,scram-sha-256', 'clear', 'tls'],
     ['scram-sha-256', 'trusted', 'AUTHENTICATION_FAILED'],
   ])('require_auth=%s for the user %s: %s', async (methods, user, expected) => {
-    // The client tools know it from version 16 on, so they are not asked.
+    // The client tools support it from version 16 on, so they are not asked.
     expect(await bySession(at(`sslmode=require&require_auth=${methods}`, user))).toBe(expected);
   });
 });

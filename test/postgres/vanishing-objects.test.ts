@@ -1,4 +1,4 @@
-/** Functions of the server look at the present, while a session reads the catalog as of its snapshot. */
+/** Functions of the server read the present catalog, but a session reads the catalog as of its snapshot. */
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {withSession, withTransaction} from '../../src/lib/postgres/client.js';
 import {selectForDump} from '../../src/lib/postgres/inspect/dump-selection.js';
@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-it('reads the catalog for a backup while others drop what is in it', async () => {
+it('reads the catalog for a backup while others drop objects in it', async () => {
   await database.run(`
     CREATE SCHEMA gone CREATE TABLE orders (id serial PRIMARY KEY, at timestamptz) CREATE VIEW few AS SELECT id FROM orders;
     CREATE FUNCTION gone.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;

@@ -89,7 +89,7 @@ async function scratchDatabases(source = database.name): Promise<string[]> {
   return rows.map((row) => row['datname'] ?? '');
 }
 
-it('proves a backup with a subscription without touching the slot that it names, and leaves no database', async () => {
+it('tests a backup with a subscription without touching its slot, and leaves no database', async () => {
   const subscribed = await createTempDatabase('template0');
   const made = await (async () => {
     try {
@@ -114,7 +114,7 @@ it('proves a backup with a subscription without touching the slot that it names,
   }
 });
 
-/** Runs `work` with another metadata file, and puts the right one back. */
+/** Runs `work` with another metadata file, and restores the original. */
 async function withRecord<T>(
   kind: DumpKind,
   change: (record: BackupRecord) => BackupRecord,
@@ -155,7 +155,7 @@ function during(
 }
 
 describe('verify', () => {
-  it.each(cases(dumpKinds, 2))('proves a %s backup by its bytes and by its content', async (kind) => {
+  it.each(cases(dumpKinds, 2))('verifies a %s backup by its bytes and by its content', async (kind) => {
     const checksum = await verify(kind, {level: 'checksum'});
     expect(checksum).toMatchObject({ok: true, level: 'checksum', findings: [], rows: null});
     const archive = await verify(kind);
@@ -180,7 +180,7 @@ describe('verify', () => {
     },
   );
 
-  it('names the table whose row count or rows are others than the metadata says', async () => {
+  it('names the table whose row count or rows differ from the metadata', async () => {
     const changed = (record: BackupRecord): BackupRecord => ({
       ...record,
       tables: record.tables.map((table) => {
@@ -197,7 +197,7 @@ describe('verify', () => {
     ]);
   });
 
-  it('keeps unknown keys of the metadata and tells the audit log', async () => {
+  it('keeps unknown keys of the metadata and records the check in the audit log', async () => {
     const {metadataPath} = backupOf('sql');
     const before = await readFile(metadataPath, 'utf8');
     try {
@@ -216,7 +216,7 @@ describe('verify', () => {
     }
   });
 
-  it('goes on after a backup that fails when all are asked for', async () => {
+  it('continues after a backup that fails if all are requested', async () => {
     const {path} = backupOf('directory');
     await writeFile(`${path}/4711.dat.gz`, 'not mine');
     try {
@@ -233,7 +233,7 @@ describe('verify', () => {
       expect(results.find(({ok}) => !ok)?.findings[0]).toContain('4711.dat.gz');
     } finally {
       await rm(`${path}/4711.dat.gz`);
-      await verify('directory', {level: 'checksum'}); // or the folder counts as known to be bad in what follows
+      await verify('directory', {level: 'checksum'}); // or the folder counts as known to be bad in the next tests
     }
   });
 
@@ -250,7 +250,7 @@ describe('verify', () => {
     }
   });
 
-  it('takes as many backups at random as are asked for', async () => {
+  it('chooses as many backups at random as requested', async () => {
     const sample = async (count: number): Promise<string[]> => {
       const {results} = await verifyBackups(
         context,
@@ -295,7 +295,7 @@ describe('verify', () => {
     expect(await scratchDatabases()).toEqual([]);
   });
 
-  it('tells what is not whole beside the rows, and what could not be compared', async () => {
+  it('reports incomplete objects beside the rows, and parts that could not be compared', async () => {
     const within = during('Compare', (scratch) =>
       scratch.run(`
         DROP TABLE kinds.empty;
@@ -321,7 +321,7 @@ describe('verify', () => {
     );
   });
 
-  it('never takes a backup for a bad one that this server does not let restore, and drops the scratch database', async () => {
+  it('never reports a backup as failed if this server refuses the restore, and drops the scratch database', async () => {
     const within = during(/^Restore /, (scratch) => scratch.run('CREATE SCHEMA kinds'));
     const before = standing('custom');
     const result = await verify('custom', {level: 'restore'}, within);
@@ -332,10 +332,10 @@ describe('verify', () => {
   });
 
   it.each(cases(['custom', 'sql'] as const))(
-    'never takes a %s backup for a bad one where the connection of the restore is ended',
+    'never reports a %s backup as failed if the connection of the restore is ended',
     async (kind) => {
       const within = during(/^Restore /, async (scratch) => {
-        // Every session that comes to the scratch database is ended, whatever it is about.
+        // Every session in the scratch database is ended, for any purpose.
         await scratch.run(`
           CREATE FUNCTION end_session() RETURNS event_trigger LANGUAGE plpgsql AS
             'BEGIN PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); END';
@@ -348,7 +348,7 @@ describe('verify', () => {
   );
 
   it.each(cases(['custom', 'sql'] as const))(
-    'never takes a %s backup for a bad one where a limit of the server ends the restore',
+    'never reports a %s backup as failed if a limit of the server ends the restore',
     async (kind) => {
       const within = during(/^Restore /, (scratch) =>
         scratch.run(`
@@ -362,7 +362,7 @@ describe('verify', () => {
     },
   );
 
-  it('names the folder of this machine that is full, and not the server', async () => {
+  it('names the full folder of this machine, and not the server', async () => {
     const hint = 'Free space there, or choose another folder with the variable TMPDIR.';
     const cause = Object.assign(new Error('no space left on device'), {code: 'ENOSPC'});
     const full = new AppError('DISK_FULL', 'The temporary folder /tmp is full.', {hint, cause});
@@ -371,7 +371,7 @@ describe('verify', () => {
     expect(result).toMatchObject({outcome: 'not-possible', hint});
   });
 
-  it('takes a backup whose rows the server refuses for a bad one', async () => {
+  it('reports a backup as failed if the server refuses its rows', async () => {
     const within = during(/^Restore /, (scratch) =>
       scratch.run(`
         CREATE FUNCTION no_rows() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -388,14 +388,14 @@ describe('verify', () => {
     expect(result).toMatchObject({outcome: 'failed', code: null});
     expect(result.findings[0]).toContain('duplicate key');
     expect((await standing('custom')).failure).toMatchObject({level: 'restore'});
-    // A weaker level proves nothing against it.
+    // A weaker level does not contradict it.
     await verify('custom');
     expect((await standing('custom')).failure).toMatchObject({level: 'restore'});
     await verify('custom', {level: 'restore'});
     expect(await standing('custom')).toMatchObject({failure: null, proof: {level: 'restore'}});
   });
 
-  it('drops the scratch database after an interruption, which is no failure of the backup', async () => {
+  it('drops the scratch database after an interruption, which is not a failure of the backup', async () => {
     await verify('sql', {level: 'restore'});
     const interruption = new AbortController();
     const within = during(
@@ -415,14 +415,14 @@ describe('verify', () => {
     expect(await standing('sql')).toMatchObject({failure: null, proof: {level: 'restore'}});
   });
 
-  it('proves on a throw-away server without any database URL', async () => {
+  it('tests a backup on a temporary server without any database URL', async () => {
     const alone = testContext(folder);
     const result = await verify('custom', {level: 'restore', scratch: {kind: 'local'}}, alone);
     expect(result.findings).toEqual([]);
     expect(result.ok).toBe(true);
   });
 
-  it('proves there what only superusers may own, of one that has another name at home', async () => {
+  it('restores objects there that only superusers may own, from a superuser with another name at the source', async () => {
     const owned = await createTempDatabase('template0');
     try {
       await onServer((session) => session.query('CREATE ROLE verify_boss SUPERUSER'));
@@ -441,7 +441,7 @@ describe('verify', () => {
     }
   });
 
-  it('opens no more sessions there than the server has, however many cores there are', async () => {
+  it('opens at most as many sessions as the server has, with any number of cores', async () => {
     const wide = await createTempDatabase('template0');
     try {
       await wide.run(`DO $$ BEGIN

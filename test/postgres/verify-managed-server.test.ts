@@ -1,4 +1,4 @@
-/** Restore tests of a project at Supabase: on its own server as "postgres", and on a throw-away server that has none of the platform's extensions. */
+/** Restore tests of a project at Supabase: on its own server as "postgres", and on a temporary server without the platform's extensions. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
@@ -61,7 +61,7 @@ describe.each(await supabaseMajors())(
       },
     );
 
-    it('does not pass where tables need an extension that is not there, and names them', async () => {
+    it('does not pass if tables need a missing extension, and names them', async () => {
       await withSession(server.admin(), (session) =>
         session.client.query(`CREATE TABLE public.tokens (token text DEFAULT extensions.sign('{}', 'key'))`),
       );

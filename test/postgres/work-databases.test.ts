@@ -1,4 +1,4 @@
-/** Scratch and staging databases: who may enter them, and what happens when they cannot be created or dropped. */
+/** Scratch and staging databases: which roles may enter them, and failures to create or drop them. */
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
@@ -32,7 +32,7 @@ const query = (sql: string) => withAppSession(cluster.connection, (session) => s
 const as = (role: string): Connection => ({...cluster.connection, user: role, password: 'secret'});
 
 beforeAll(async () => {
-  // Workers come every second, look at every table and take their time in it.
+  // Workers start every second, and process every table slowly.
   cluster = await startLocalCluster({
     binFolder: inject('serverBin'),
     settings: [
@@ -81,7 +81,7 @@ function context(connection: Connection): TestContext {
   return testContext(folder, {settings: {databaseUrl: urlOf(connection)}});
 }
 
-/** Runs `act` with the name of the work database at these points. */
+/** Runs `act` with the name of the work database at these checkpoints. */
 function at(
   base: TestContext,
   points: readonly FaultPoint[],
@@ -118,7 +118,7 @@ const journals = (): Promise<string[]> => readdir(join(folder, 'backups', '.jour
 
 describe('the outcome of a restore test', () => {
   it(
-    'is not lost, and leaves no database, while an autovacuum worker is in the scratch database of a role with CREATEDB alone',
+    'is not lost, and leaves no database, while an autovacuum worker is in the scratch database of a role with only CREATEDB',
     async () => {
       for (let round = 1; round <= restoreTests; round += 1) {
         const maker = context(withDatabase(as('maker'), 'source'));
@@ -155,7 +155,7 @@ describe('the outcome of a restore test', () => {
   });
 });
 
-describe('where nothing can be written', () => {
+describe('in a read-only database', () => {
   type Act = (within: TestContext) => Promise<VerifiedBackup | undefined>;
   const restore =
     (request: RestoreRequest): Act =>
@@ -179,7 +179,7 @@ describe('where nothing can be written', () => {
     expect(await journals()).toEqual([]);
   });
 
-  it('says nothing of a database that the server refused to create, and leaves no journal', async () => {
+  it('does not report a database that the server refused to create, and leaves no journal', async () => {
     const stranger = context(withDatabase(as('stranger'), 'source'));
     expect(await verify(stranger)).toMatchObject({outcome: 'not-possible', code: 'PERMISSION_DENIED'});
     expect(stranger.warnings.join()).not.toContain('Could not drop');
