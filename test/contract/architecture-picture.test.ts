@@ -1,4 +1,4 @@
-/** The picture in docs/architecture.md: its boxes are the folders of the source, its arrows what they import. */
+/** The picture in docs/architecture.md: its boxes are the folders of the source, its arrows the imports. */
 import {readdirSync, readFileSync} from 'node:fs';
 import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -15,7 +15,7 @@ const drawn = [...picture.matchAll(/^ *(\w+) --> (\w+)$/gm)].map(
   ([, from = '', to = '']) => `${from} -> ${to}`,
 );
 
-/** "services" for src/lib/services/backup/plan.ts: the picture shows the floors, the table below it what is on them. */
+/** "services" for src/lib/services/backup/plan.ts: the picture shows the levels, the table below it their rooms. */
 const topOf = (path: string): string => roomOf(path).split('/')[0] ?? '';
 
 const imports = new Set(
@@ -31,7 +31,7 @@ const imports = new Set(
     ),
 );
 
-it('has a box for every room, and so has the list of floors', () => {
+it('has a box for every room, and so has the list of levels', () => {
   const folders = readdirSync(join(src, 'lib'), {withFileTypes: true}).filter((entry) => entry.isDirectory());
   const rooms = [...folders.map(({name}) => name), 'commands'].sort();
   expect([...new Set(drawn.flatMap((arrow) => arrow.split(' -> ')))].sort()).toEqual(rooms);
@@ -50,7 +50,7 @@ it('draws only arrows that are imports', () => {
   expect(drawn.filter((arrow) => !imports.has(arrow))).toEqual([]);
 });
 
-it('leads along its arrows to everything that is imported', () => {
+it('has a path of arrows for every import', () => {
   const reached = (from: string, seen = new Set([from])): Set<string> => {
     for (const arrow of drawn) {
       const [start = '', end = ''] = arrow.split(' -> ');

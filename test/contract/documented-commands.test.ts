@@ -1,4 +1,4 @@
-/** Commands that the documentation shows exist, with their flags; files and headings that it links to exist. */
+/** Commands and flags in the documentation exist, and so do the files and headings that it links to. */
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -55,7 +55,7 @@ const pages = [
     .map((name) => `docs/${name}`),
 ];
 
-/** Every `destino-db ...` in shell blocks and in running text: up to a pipe, the end of the command or of the code. */
+/** Every `destino-db ...` in shell blocks and in text, up to a pipe, the end of the command or of the code. */
 function commandsOf(page: string): string[] {
   const markdown = read(page);
   const blocks = blocksOf(markdown);
@@ -69,7 +69,7 @@ function commandsOf(page: string): string[] {
 }
 const command = /(?:^|[ !(])(destino-db [a-z][^\n|;&>]*)/gm;
 
-it('every command that a page shows can be typed', () => {
+it('every command on a page is valid', () => {
   const shown = pages.flatMap((page) => commandsOf(page).map((line) => ({page, line})));
   const faults = shown.flatMap(({page, line}) => {
     const [, id = '', ...words] = line
@@ -83,7 +83,7 @@ it('every command that a page shows can be typed', () => {
   expect(shown.length).toBeGreaterThan(80);
 });
 
-it('every flag of the commands now that the migration page calls the same is still there', () => {
+it('every flag that the migration page maps to a current flag still exists', () => {
   const faults: string[] = [];
   for (const section of read('docs/migration.md').split(/^## /m).slice(1)) {
     const command = /`destino-db ([a-z:-]+)`/.exec(section)?.[1] ?? '';
@@ -99,7 +99,7 @@ it('every flag of the commands now that the migration page calls the same is sti
   expect(faults).toEqual([]);
 });
 
-/** Every flag that the old scripts took, but --help. */
+/** Every flag of the old scripts except --help. */
 const oldFlags: readonly [section: string, flags: string][] = [
   ['backup-database', 'format compress no-compress verify no-verify output-dir schema-only data-only exclude-table include-table use-database-url retention-days parallel-jobs'],
   ['restore-database', 'backup-file target-db create-db drop-existing clean data-only schema-only parallel-jobs use-database-url dry-run skip-errors no-verbose'],
@@ -108,7 +108,7 @@ const oldFlags: readonly [section: string, flags: string][] = [
   ['safe-cleanup-workflow', 'preview execute test-emails-only from to include-old exclude-id no-full-backup no-order-backup backup-format no-compress no-verify no-confirm pause-steps retention-days parallel-jobs'],
 ]; // prettier-ignore
 
-it.each(oldFlags)('the migration page says of every flag of %s what became of it', (script, flags) => {
+it.each(oldFlags)('the migration page explains every flag of %s', (script, flags) => {
   const section = read('docs/migration.md')
     .split(/^## /m)
     .find((text) => text.startsWith(script));
@@ -122,7 +122,7 @@ it('the migration page names the package scripts that init writes', () => {
   expect(Object.keys(packageScripts).filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
 });
 
-/** The name under which a heading is linked to, as GitHub makes it. */
+/** The anchor of a heading, as GitHub creates it. */
 function anchorsOf(page: string): string[] {
   const markdown = blocksOf(read(page)).reduce((text, block) => text.replace(block.text, ''), read(page));
   return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
@@ -133,7 +133,7 @@ function anchorsOf(page: string): string[] {
   );
 }
 
-it('every link of a page leads to a file, and to a heading of it', () => {
+it('every link of a page leads to an existing file and heading', () => {
   const links = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)].map(([, path = '', anchor]) => ({
       page,

@@ -1,4 +1,4 @@
-/** docs/file-formats.md names every key and kind of what the program writes. */
+/** docs/file-formats.md names every key and kind that the program writes. */
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
@@ -9,7 +9,7 @@ import {journalEntrySchema} from '../../src/lib/run/journal.js';
 
 const page = readFileSync(fileURLToPath(new URL('../../docs/file-formats.md', import.meta.url)), 'utf8');
 
-/** Words that stand as code below the heading. */
+/** Words formatted as code below the heading. */
 function namedBelow(heading: string): Set<string> {
   const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
   return new Set([...section.matchAll(/`([\w-]+)`/g)].map(([, word = '']) => word));

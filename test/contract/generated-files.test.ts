@@ -1,4 +1,4 @@
-/** Files that the build writes and that are committed: what a fresh build wrote is what is in the repository. */
+/** Files that the build writes and that are committed are the result of a fresh build. */
 import {execFileSync} from 'node:child_process';
 import {existsSync, readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
@@ -8,7 +8,7 @@ import {requirePrograms} from '../support/require-programs.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 it.each(['oclif.manifest.json', 'src/lib/base/command-facts.ts', 'docs/configuration.md', 'docs/errors.md'])(
-  '%s is in step with the code',
+  '%s matches the code',
   (path) => {
     const built = readFileSync(root + path, 'utf8');
     // A staged file counts as committed. Outside a repository the file is compared with itself only.

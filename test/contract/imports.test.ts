@@ -1,4 +1,4 @@
-/** The direction of dependencies and the owners of heavy packages, as docs/architecture.md states them, held by reading every source file. */
+/** Checks the direction of dependencies and the owners of heavy packages from docs/architecture.md in every source file. */
 import {readdirSync, readFileSync} from 'node:fs';
 import {dirname, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -9,7 +9,7 @@ import {floors, roomOf, withinRooms} from '../support/rooms.js';
 const src = fileURLToPath(new URL('../../src/', import.meta.url));
 
 interface Import {
-  /** Package name, or the path below src of a file of this program. */
+  /** Package name, or the path of a source file below src. */
   target: string;
   kind: 'value' | 'type' | 'lazy';
 }
@@ -19,7 +19,7 @@ interface Source {
   path: string;
   room: string;
   imports: Import[];
-  /** Every a.b in the code, comments left out. */
+  /** Every a.b in the code, without comments. */
   members: Set<string>;
   /** "Date" of every `new Date()` without arguments. */
   created: Set<string>;
@@ -85,7 +85,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   'node:readline': /^lib\/cli\//,
 };
 
-/** Loaded on first use: each costs every start of the program tens of milliseconds otherwise. */
+/** Loaded on first use, because each would slow down every start of the program by tens of milliseconds. */
 const lazyPackages = [
   'execa',
   'pg',
@@ -121,12 +121,12 @@ const globals: readonly {name: string; what: RegExp; where: RegExp}[] = [
 ];
 
 describe('the source files', () => {
-  it('are found', () => {
+  it('exist', () => {
     expect(sources.length).toBeGreaterThan(40);
     expect(sources.filter((source) => floorOf(source.room) === -1).map(({path}) => path)).toEqual([]);
   });
 
-  it('import only from their own room and those that the table gives it', () => {
+  it('import only from their own room and the rooms in the table', () => {
     const wrong = sources.flatMap((source) =>
       source.imports
         .filter(({target}) => target.endsWith('.ts') && !mayImport(source.room, roomOf(target)))
@@ -150,7 +150,7 @@ describe('the source files', () => {
     expect(users.map(({path}) => path).filter((path) => !owner.test(path))).toEqual([]);
   });
 
-  it('load heavy packages on first use only', () => {
+  it('load heavy packages only on first use', () => {
     const eager = sources.flatMap((source) =>
       source.imports
         .filter(({target, kind}) => kind === 'value' && lazyPackages.includes(target))
@@ -164,7 +164,7 @@ describe('the source files', () => {
     expect(users.map(({path}) => path).filter((path) => !where.test(path))).toEqual([]);
   });
 
-  it('of services take the time from the clock they are handed', () => {
+  it('of services take the time from the given clock', () => {
     const users = sources.filter(
       (source) =>
         topOf(source.room) === 'services' &&
@@ -175,7 +175,7 @@ describe('the source files', () => {
     expect(users.map(({path}) => path)).toEqual([]);
   });
 
-  it('do not import one another in a circle, of types neither', () => {
+  it('do not import one another in a circle, not even types', () => {
     const graph = new Map(
       sources.map(({path, imports}) => [
         path,
@@ -194,7 +194,7 @@ describe('the source files', () => {
     expect(circles).toEqual([]);
   });
 
-  it('are named for what they do: no barrels, no catch-alls', () => {
+  it('are named after their purpose: no barrels, no catch-alls', () => {
     const vague = /(?:^|\/)(?:index|.*(?:utils?|helpers?|common|manager|handler|misc))\.ts$/;
     expect(sources.map(({path}) => path).filter((path) => vague.test(path))).toEqual([]);
   });

@@ -146,14 +146,14 @@ it('keeps commands, flags, exit statuses, names of files, and the arguments of t
   expect(missing('promises.txt', now, false)).toEqual([]);
 });
 
-/** A line for each alternative of a union of words, as one more may come. */
+/** A line for each alternative of a union of words, because another one may be added. */
 function alternatives(line: string): string[] {
   const [, field = '', union = ''] =
     /^(\s*(?:readonly )?[\w"?]+: )((?:[\w"]+ \| )+[\w"]+);$/.exec(line) ?? [];
   return field === '' ? [line] : union.split(' | ').map((word) => `${field}${word};`);
 }
 
-it('keeps every field of what --json prints, as dist/results.d.ts of the last build says', () => {
+it('keeps every field of the --json output, according to dist/results.d.ts of the last build', () => {
   const now = readFileSync(`${root}dist/results.d.ts`, 'utf8')
     .split('\n')
     .filter((line) => !/^\s*(?:\/\/|\/\*\*|$)/.test(line))

@@ -6,7 +6,7 @@ import {expect, it} from 'vitest';
 
 const tests = fileURLToPath(new URL('../', import.meta.url));
 
-/** Of packages that are essential in Debian (bash, coreutils, diffutils, gzip, mount, util-linux, bsdutils), and npm, which installs the tests. */
+/** From packages that are essential in Debian (bash, coreutils, diffutils, gzip, mount, util-linux, bsdutils), and npm, which installs the tests. */
 const base = [
   'bash',
   'sh',
@@ -23,7 +23,7 @@ const base = [
   'npm',
 ];
 
-/** Programs that come with another one that is asked for, or with a server that the whole project starts. */
+/** Programs that come with another required one, or with a server that the whole project starts. */
 const comesWith: Readonly<Record<string, string>> = {'radosgw-admin': 'scripts/ceph-rgw.sh'};
 
 const starts = /\b(?:execFile|execFileSync|spawn|spawnSync|run|runProgram)\(\s*'([a-z][a-z0-9-]*)',/g;
@@ -33,14 +33,14 @@ function notAskedFor(text: string): string[] {
   const asked = [...text.matchAll(/requirePrograms\(([^)]*)\)/g)].flatMap(([, names = '']) =>
     [...names.matchAll(/'([^']+)'/g)].map(([, name = '']) => name),
   );
-  // makeKey() asks for age.
+  // makeKey() requires age.
   if (text.includes('makeKey(')) asked.push('age', 'age-keygen');
   return [...text.matchAll(starts)]
     .map(([, name = '']) => name)
     .filter((name) => !base.includes(name) && !asked.includes(name) && !Object.hasOwn(comesWith, name));
 }
 
-it('every file of tests asks for the programs that it starts', () => {
+it('every test file requires the programs that it starts', () => {
   const files = readdirSync(tests, {recursive: true, encoding: 'utf8'}).filter((path) =>
     path.endsWith('.ts'),
   );
@@ -50,7 +50,7 @@ it('every file of tests asks for the programs that it starts', () => {
   expect(missing, "call requirePrograms('NAME') in the file, or name it among those of the base").toEqual([]);
 });
 
-it('finds a program that is not asked for', () => {
+it('finds a program that is not required', () => {
   expect(notAskedFor("execFileSync('jq', ['.'])")).toEqual(['jq']);
   expect(notAskedFor("requirePrograms('jq');\nexecFileSync('jq', ['.'])")).toEqual([]);
 });

@@ -1,12 +1,9 @@
-/**
- * No SQL text of the program reaches a function, operator, type or table by a name that somebody else could give to
- * theirs (docs/threat-model.md).
- */
+/** No SQL text of the program reaches a function, operator, type or table by a name that another user could also create (docs/threat-model.md). */
 import {describe, expect, it} from 'vitest';
 import {readSqlTexts, type SqlText} from '../support/sql-in-source.js';
 import {namesOfQueries, unsafeNames} from '../support/sql-rules.js';
 
-/** Looks like SQL and is not, or cannot be parsed alone: how the text begins, and the reason. */
+/** Texts that look like SQL but are not, or cannot be parsed alone: how the text begins, and the reason. */
 const notParsed: readonly (readonly [file: string, start: string, reason: string])[] = [
   ['lib/postgres/tools/local-cluster.ts', 'autovacuum_naptime', 'a line of postgresql.conf'],
   ['lib/postgres/tools/local-cluster.ts', 'cat >/dev/null', 'a shell script'],
@@ -67,7 +64,7 @@ const texts = readSqlTexts();
 const isListed = ({file, source}: SqlText): boolean =>
   notParsed.some(([path, start]) => path === file && source.slice(1).trimStart().startsWith(start));
 
-// A part of a statement may name a query of the WITH that another part of the same file has.
+// A part of a statement may name a query of the WITH in another part of the same file.
 const refused = (read: readonly SqlText[]): string[] =>
   read.flatMap(({where, file, source, tree, searchPath}) =>
     unsafeNames(
@@ -84,7 +81,7 @@ const unread = (read: readonly SqlText[]): string[] =>
     .filter((text) => text.tree === undefined && !isListed(text))
     .map(({where, source}) => `${where}: ${source}`);
 
-it('leaves no SQL text of the program unread', () => {
+it('parses every SQL text of the program', () => {
   expect(
     unread(texts),
     'PostgreSQL\'s parser cannot read these texts. Write the SQL so that it parses with a name in place of each ${...}, or, if it is not SQL, add it with the reason to "notParsed" in this file.',
@@ -93,7 +90,7 @@ it('leaves no SQL text of the program unread', () => {
   expect(texts.filter(({searchPath}) => searchPath === 'own').length).toBeGreaterThan(10);
 });
 
-it('names nothing in SQL that somebody else could give a name to', () => {
+it('uses no name in SQL that another user could create too', () => {
   expect(
     refused(texts),
     'Our sessions have an empty search_path, so tables need their schema. A statement inside withOwnSearchPath() runs under the search_path of the role, where an attacker may have operators and functions of the same names: there everything needs a schema.',
@@ -143,18 +140,18 @@ describe('the test itself', () => {
     expect(refused(read(body))).toEqual([expect.stringContaining(problem)]);
   });
 
-  it('follows constants and functions to what runs under that path', () => {
+  it('follows constants and functions to the statements that run under that path', () => {
     const body = `const condition = 'x = 1';
       function sql() { return \`DELETE FROM shop.a WHERE \${condition}\`; }
       withOwnSearchPath(session, () => session.query(sql()));`;
     expect(refused(read(body))).toEqual([expect.stringContaining('the operator =')]);
   });
 
-  it('reports a text that it cannot read', () => {
+  it('reports a text that it cannot parse', () => {
     expect(unread(read(`session.query('SELEC 1')`))).toEqual([expect.stringContaining('SELEC 1')]);
   });
 
-  it('allows what can only be ours', () => {
+  it('allows names that only the program can create', () => {
     const body = `session.query('WITH found AS (SELECT 1) SELECT count(*) FROM found JOIN pg_temp.rows ON a = b');
       session.query('CREATE TEMPORARY TABLE notes (id bigint)');
       withOwnSearchPath(session, () => session.query('DELETE FROM shop.a WHERE x OPERATOR(pg_catalog.=) 1 AND y IS NULL'));`;

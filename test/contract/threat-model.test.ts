@@ -1,4 +1,4 @@
-/** docs/threat-model.md names for each protection the test that attacks it. */
+/** docs/threat-model.md names the attacking test for each protection. */
 import {existsSync, readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {expect, it} from 'vitest';
@@ -17,7 +17,7 @@ it('names a test for every protection', () => {
   expect(without).toEqual([]);
 });
 
-it('names no test that is not there', () => {
+it('names only existing tests', () => {
   const missing = named(page).filter(
     (path) => !existsSync(`${tests}${path.endsWith('/*') ? path.slice(0, -2) : `${path}.test.ts`}`),
   );

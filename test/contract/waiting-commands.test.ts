@@ -11,7 +11,7 @@ const manifest = z
     JSON.parse(readFileSync(fileURLToPath(new URL('../../oclif.manifest.json', import.meta.url)), 'utf8')),
   );
 
-it('a command can wait where it has the flag --wait, and nowhere else', () => {
+it('a command can wait if it has the flag --wait, and only then', () => {
   const commands = Object.entries(manifest.commands);
   expect(commands.filter(([id]) => canWait(id)).map(([id]) => id)).toEqual(
     commands.filter(([, {flags}]) => 'wait' in flags).map(([id]) => id),

@@ -22,7 +22,7 @@ const schema = `
     timestamptz '2026-01-01 00:00+00' + n * interval '1 day', n * 10.5, ARRAY['t' || n % 3], jsonb_build_object('n', n)
     FROM generate_series(1, 20) n`;
 
-/** Whatever runs notes down whose rights it had, as soon as a transaction lets it write. */
+/** Functions that record the role whose rights they ran with, once a transaction allows writes. */
 const traps = (role: string): string => `
   CREATE SCHEMA evil AUTHORIZATION ${role};
   CREATE TABLE evil.loot (role text, trap text);
