@@ -19,7 +19,7 @@ import {openFirstChunk} from '../../storage/try-keys.js';
  * @returns the path of the encrypted one; `path` itself if local backups are plain
  * @throws DISK_FULL, CHECKSUM_MISMATCH, KEY_NEEDED; the plain one exists then
  */
-export async function sealOrders(
+export async function encryptOrders(
   context: RunContext,
   path: string,
   {to, isLocal, keys}: Encryption,

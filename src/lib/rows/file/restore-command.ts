@@ -8,7 +8,7 @@ import {type Encryption, keyWordsFor} from '../../encryption/settings.js';
  * @param backupPath of the order backup, absolute
  * @param command program, id and the flags that name the same settings
  */
-export function putBackCommand(
+export function restoreOrdersCommand(
   settings: Settings,
   {to}: Encryption,
   backupPath: string,

@@ -15,7 +15,7 @@ import {withAdvisoryLock} from '../../postgres/databases/advisory-lock.js';
 import {type DatabaseIdentity, inspectIdentity} from '../../postgres/inspect/inspect-database.js';
 import {requireWritable} from '../../postgres/inspect/writable.js';
 import {findTool, type Tool} from '../../postgres/tools/find-tools.js';
-import {sealOrders} from '../../rows/file/encrypt.js';
+import {encryptOrders} from '../../rows/file/encrypt.js';
 import {rowWords, type OrderFile} from '../../rows/file/order-file.js';
 import {putBackOrders} from '../../rows/staging/insert-rows.js';
 import {fromRelation} from '../../rows/staging/restore-target.js';
@@ -356,7 +356,7 @@ async function executePlan(
       discard = file.discard;
       const plain = await file.publish();
       undoPath = plain;
-      undoPath = await sealOrders(context, plain, encryption, 'restore:rows');
+      undoPath = await encryptOrders(context, plain, encryption, 'restore:rows');
       await context.checkpoint('rows.undo-named');
       return context.progress.step('Write the rows and compare them', (progress) => {
         let done = 0;

@@ -6,7 +6,7 @@ import type {CopiedBackup} from '../../copy/copy-backups.js';
 import {copyNewOrders} from '../../copy/copy-orders.js';
 import {type EncryptionFlags, encryptionOf, requireEncryption} from '../../../encryption/settings.js';
 import {requirePlaces} from '../../../storage/open-place.js';
-import {putBackCommand} from '../../../rows/file/restore-command.js';
+import {restoreOrdersCommand} from '../../../rows/file/restore-command.js';
 
 export interface CleanToPlacesResult extends CleanResult {
   readonly copies: readonly CopiedBackup[];
@@ -35,5 +35,5 @@ export async function cleanToPlaces(
   if (result.mode === 'preview' || backupPath === null) return {...result, copies: [], undo: null};
   const state = `The ${countOf(ordersIn(result), 'order')} were deleted before that.`;
   const copies = await copyNewOrders(context, backupPath, encryption, state);
-  return {...result, copies, undo: putBackCommand(context.settings, encryption, backupPath, command)};
+  return {...result, copies, undo: restoreOrdersCommand(context.settings, encryption, backupPath, command)};
 }

@@ -35,7 +35,7 @@ import {
   refuseOtherTables,
   withCleaning,
 } from './plan.js';
-import {sealOrders} from '../../../rows/file/encrypt.js';
+import {encryptOrders} from '../../../rows/file/encrypt.js';
 import {resolveFailedClean} from './commit-outcome.js';
 
 export interface CleanRequest {
@@ -286,7 +286,7 @@ async function cleanLocked(
     await context.checkpoint('clean.deleted');
     if (backup) backupPath = await backup.publish();
     if (backupPath !== null && request.encryption)
-      backupPath = await sealOrders(context, backupPath, request.encryption);
+      backupPath = await encryptOrders(context, backupPath, request.encryption);
     await context.checkpoint('clean.file-named');
     context.signal.throwIfAborted();
     transaction = await transactionId(session);

@@ -23,7 +23,7 @@ import {
 } from '../clean/execute.js';
 import type {BackupResult} from '../../backup/result.js';
 import {copyNewOrders} from '../../copy/copy-orders.js';
-import {putBackCommand} from '../../../rows/file/restore-command.js';
+import {restoreOrdersCommand} from '../../../rows/file/restore-command.js';
 import {
   type Encryption,
   type EncryptionFlags,
@@ -164,7 +164,7 @@ async function runPhases(
   }
   const recordOrderBackup = ({backupPath}: CleanResult): void => {
     if (backupPath === null) return;
-    state.undo.push(putBackCommand(context.settings, encryption, backupPath, request.command));
+    state.undo.push(restoreOrdersCommand(context.settings, encryption, backupPath, request.command));
   };
   state.orders = await cleanConfirmed(context, {
     ...request.clean,
