@@ -178,6 +178,19 @@ const schema = `
   'best_tag text);',
 );
 
+/** A table of which one partition alone has a foreign key, and its columns in another order. */
+const ownKeys = `
+  CREATE SCHEMA own;
+  CREATE TABLE own.can (id int, tank int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+  CREATE TABLE own.can_a PARTITION OF own.can FOR VALUES FROM (0) TO (100);
+  CREATE TABLE own.can_b (dropped int, tank int, id int NOT NULL);
+  ALTER TABLE own.can_b DROP COLUMN dropped;
+  ALTER TABLE own.can ATTACH PARTITION own.can_b FOR VALUES FROM (100) TO (200);
+  CREATE TABLE own.tank (id int PRIMARY KEY);
+  ALTER TABLE own.can_b ADD CONSTRAINT can_b_tank FOREIGN KEY (tank) REFERENCES own.tank;
+  INSERT INTO own.tank VALUES (1), (2);
+  INSERT INTO own.can VALUES (1, 9), (2, NULL), (100, 1), (101, 2), (102, NULL)`;
+
 async function farm(): Promise<void> {
   database = await createTempDatabase('template0');
   await database.run(schema);
@@ -216,6 +229,19 @@ describe('in a schema with cycles, composite keys and partitions', () => {
     expect(await imageOf()).toEqual(
       expectedOf(backup, before, [...chosen, 'farm.milk_2025', 'farm.milk_2026_1', 'farm.milk_2026_2']),
     );
+    await takeBack('latest');
+    expect(await imageOf()).toEqual(before);
+  });
+
+  it('rows of a partition with a foreign key of its own come after their parents', async () => {
+    database = await createTempDatabase('template0');
+    await database.run(ownKeys);
+    await backUp();
+    const backup = await imageOf();
+    await database.run('DELETE FROM own.can; DELETE FROM own.tank');
+    const before = await imageOf();
+    await run({tables: ['own.can', 'own.tank']});
+    expect(await imageOf()).toEqual(backup);
     await takeBack('latest');
     expect(await imageOf()).toEqual(before);
   });
@@ -417,6 +443,33 @@ describe('bad input is refused before any change', () => {
 
 describe('as a role that may write and owns nothing', () => {
   const role = 'rows_back_writer';
+
+  it("a partition's own foreign key is checked although triggers are silent", async () => {
+    database = await createTempDatabase('template0');
+    await database.run(ownKeys);
+    await backUp();
+    const backup = await imageOf();
+    await database.run(`
+      CREATE FUNCTION own.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+      CREATE TRIGGER touch BEFORE INSERT ON own.can FOR EACH ROW EXECUTE FUNCTION own.touch();
+      CREATE ROLE ${role} LOGIN PASSWORD 'w'; GRANT USAGE ON SCHEMA own TO ${role};
+      GRANT ALL ON ALL TABLES IN SCHEMA own TO ${role}; GRANT SET ON PARAMETER session_replication_role TO ${role};
+      DELETE FROM own.can; DELETE FROM own.tank`);
+    try {
+      const before = await imageOf();
+      const databaseUrl = urlOf({...database.connection, user: role, password: 'w'});
+      const error = await failure(run({tables: ['own.can']}, contextOf({settings: {databaseUrl}})));
+      expect(error.code).toBe('ROWS_RESTORE_FAILED');
+      expect(error.message).toContain('can_b_tank');
+      expect(await imageOf()).toEqual(before);
+      await run({tables: ['own.can', 'own.tank']}, contextOf({settings: {databaseUrl}}));
+      expect(await imageOf()).toEqual(backup);
+    } finally {
+      await database.run(
+        `DROP OWNED BY ${role}; REVOKE SET ON PARAMETER session_replication_role FROM ${role}; DROP ROLE ${role}`,
+      );
+    }
+  });
 
   it('a trigger of the owner does not fire if the role may switch it off, otherwise its changes are detected', async () => {
     await farm();

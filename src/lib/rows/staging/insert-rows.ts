@@ -7,7 +7,7 @@ import {withOwnSearchPath} from '../../postgres/search-path.js';
 import {insertGroups} from '../model/insert-groups.js';
 import {proveRows, type RestoredCounts} from './verify-rows.js';
 import type {OrderFile} from '../file/order-file.js';
-import {fromRelation} from './restore-target.js';
+import {fromRelation, type PartitionReference, type TargetReference} from './restore-target.js';
 import {advanceSequences} from './sequences.js';
 import {different} from './row-differences.js';
 import type {StagedOrders} from './stage-orders.js';
@@ -81,7 +81,11 @@ export async function whileSilent(
 ): Promise<void> {
   if (silent.length === 0) return work();
   for (const {temp, target} of silent) {
-    for (const reference of target.references.filter(({isSoft}) => !isSoft))
+    // Of a partition's own key also parents of rows in other partitions: locks of rows that stay do no harm.
+    for (const reference of [
+      ...target.references.filter(({isSoft}) => !isSoft),
+      ...target.partitionReferences,
+    ])
       await lockWhereAllowed(
         session,
         `SELECT count(*) AS rows FROM (SELECT 1 FROM ${fromRelation(reference.parent)} t
@@ -92,15 +96,22 @@ export async function whileSilent(
   await work();
   await setTriggers(session, 'DEFAULT');
   for (const each of silent) {
-    for (const reference of each.target.references.filter(({isSoft}) => !isSoft)) {
+    const hard = each.target.references.filter(({isSoft}) => !isSoft);
+    for (const reference of [...hard, ...each.target.partitionReferences]) {
       const isSet = reference.columns.map((number) => `s.c${number} IS NOT NULL`).join(' AND ');
       const [row] = await session.query(
-        `SELECT count(*) AS rows FROM ${each.temp} s WHERE s.reason IS NULL AND ${isSet}
+        `SELECT count(*) AS rows FROM ${each.temp} s WHERE s.reason IS NULL AND ${isSet} AND ${isStoredIn(reference, each)}
             AND NOT EXISTS (SELECT FROM ${fromRelation(reference.parent)} t WHERE ${matches(reference, 'target')})`,
       );
       if (row?.['rows'] !== '0') throw different(file, each, `Parents (${reference.name})`, []);
     }
   }
+}
+
+/** SQL: whether a written row `s` has the key: every row, or those of the partition. Without a key of the table all rows count. */
+function isStoredIn(reference: TargetReference | PartitionReference, each: StagedTable): string {
+  if (!('partition' in reference) || each.key.length === 0) return 'true';
+  return `EXISTS (SELECT FROM ${fromRelation(reference.partition)} t WHERE ${sameKey(each)})`;
 }
 
 async function lockWhereAllowed(session: Session, sql: string): Promise<void> {
@@ -117,7 +128,7 @@ async function lockWhereAllowed(session: Session, sql: string): Promise<void> {
 /** Tables in the order in which they are filled: parents first, those that refer to one another together. */
 export function groupsOf(tables: readonly StagedTable[]): StagedTable[][] {
   return insertGroups(tables, (child) =>
-    child.target.references.flatMap(({parentTop}) =>
+    [...child.target.references, ...child.target.partitionReferences].flatMap(({parentTop}) =>
       tables.filter((table) => table !== child && table.target.oid === parentTop),
     ),
   );

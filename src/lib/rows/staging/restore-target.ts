@@ -55,6 +55,9 @@ const reference = z.object({
   isSoft: z.boolean().default(false),
 });
 
+/** A foreign key that a partition has and its table has not; `columns` are numbers of the table's columns. */
+const partitionReference = reference.extend({partition: relation});
+
 const targetTable = relation.extend({
   isOwner: z.boolean(),
   columns: z.array(column),
@@ -62,12 +65,14 @@ const targetTable = relation.extend({
   exclusives: z.array(exclusive),
   primaryKey: z.array(z.int()),
   references: z.array(reference),
+  partitionReferences: z.array(partitionReference),
 });
 
 export type TargetTable = z.infer<typeof targetTable>;
 export type TargetColumn = z.infer<typeof column>;
 export type TargetExclusive = z.infer<typeof exclusive>;
 export type TargetReference = z.infer<typeof reference>;
+export type PartitionReference = z.infer<typeof partitionReference>;
 
 const relationFields = (alias: string, schema: string): string => `
   'oid', ${alias}.oid::text, 'schema', ${schema}.nspname, 'name', ${alias}.relname, 'kind', ${alias}.relkind,
@@ -101,20 +106,37 @@ const exclusivesSql = `
     LEFT JOIN pg_catalog.pg_constraint con ON con.conindid = x.indexrelid AND con.conexclop IS NOT NULL AND con.conrelid = c.oid
    WHERE x.indrelid = c.oid AND (x.indisunique OR x.indisexclusion) AND x.indislive`;
 
-const referencesSql = `
-  SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-           'name', f.conname, 'columns', f.conkey, 'onDelete', f.confdeltype,
+const referenceFields = `
+           'name', f.conname, 'onDelete', f.confdeltype,
            'parent', pg_catalog.json_build_object(${relationFields('p', 'pn')}),
            'parentTop', coalesce((SELECT pg_catalog.pg_partition_root(p.oid)::pg_catalog.oid), p.oid)::text,
            'parentColumns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('number', pa.attnum, 'name', pa.attname) ORDER BY o.k)
                                FROM pg_catalog.unnest(f.confkey) WITH ORDINALITY o(num, k)
                                JOIN pg_catalog.pg_attribute pa ON pa.attrelid = p.oid AND pa.attnum = o.num),
            'operators', (SELECT pg_catalog.json_agg(${operatorJsonSql('o.op')} ORDER BY o.k)
-                           FROM pg_catalog.unnest(f.conpfeqop) WITH ORDINALITY o(op, k))) ORDER BY f.conname)
+                           FROM pg_catalog.unnest(f.conpfeqop) WITH ORDINALITY o(op, k))`;
+
+const referencesSql = `
+  SELECT pg_catalog.json_agg(pg_catalog.json_build_object('columns', f.conkey, ${referenceFields}) ORDER BY f.conname)
     FROM pg_catalog.pg_constraint f
     JOIN pg_catalog.pg_class p ON p.oid = f.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
    WHERE f.conrelid = c.oid AND f.contype = 'f' AND (f.conparentid = 0 OR c.relispartition)
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint up WHERE up.oid = f.conparentid AND up.conrelid = f.conrelid)`;
+
+// Columns of a partition have the table's names, but not always its numbers.
+const partitionReferencesSql = `
+  SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+           'partition', pg_catalog.json_build_object(${relationFields('q', 'qn')}),
+           'columns', (SELECT pg_catalog.json_agg(ca.attnum ORDER BY o.k)
+                         FROM pg_catalog.unnest(f.conkey) WITH ORDINALITY o(num, k)
+                         JOIN pg_catalog.pg_attribute qa ON qa.attrelid = q.oid AND qa.attnum = o.num
+                         JOIN pg_catalog.pg_attribute ca ON ca.attrelid = c.oid AND ca.attname = qa.attname),
+           ${referenceFields}) ORDER BY qn.nspname, q.relname, f.conname)
+    FROM pg_catalog.pg_partition_tree(c.oid) tree
+    JOIN pg_catalog.pg_class q ON q.oid = tree.relid JOIN pg_catalog.pg_namespace qn ON qn.oid = q.relnamespace
+    JOIN pg_catalog.pg_constraint f ON f.conrelid = q.oid AND f.contype = 'f' AND f.conparentid = 0
+    JOIN pg_catalog.pg_class p ON p.oid = f.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+   WHERE q.oid <> c.oid`;
 
 const targetSql = `
   SELECT pg_catalog.json_build_object(${relationFields('c', 'n')},
@@ -122,7 +144,8 @@ const targetSql = `
            'columns', coalesce((${columnsSql}), '[]'), 'exclusives', coalesce((${exclusivesSql}), '[]'),
            'primaryKey', coalesce((SELECT pg_catalog.to_json(con.conkey) FROM pg_catalog.pg_constraint con
                                     WHERE con.conrelid = c.oid AND con.contype = 'p'), '[]'),
-           'references', coalesce((${referencesSql}), '[]'))::text AS target
+           'references', coalesce((${referencesSql}), '[]'),
+           'partitionReferences', coalesce((${partitionReferencesSql}), '[]'))::text AS target
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`;
 
@@ -140,7 +163,7 @@ export async function inspectTarget(
   const target = targetTable.parse(JSON.parse(row.target));
   for (const {hidesRows, schema: where, name: what} of [
     target,
-    ...target.references.map((each) => each.parent),
+    ...[...target.references, ...target.partitionReferences].map((each) => each.parent),
   ]) {
     if (!hidesRows) continue;
     throw new AppError(
